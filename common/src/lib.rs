@@ -1,0 +1,1 @@
+//! What every lsx tool shares: the stack document, the contract, the plan engine, the hosts.

@@ -1,0 +1,3 @@
+//! lsx-net: hands over to the library.
+
+fn main() {}
