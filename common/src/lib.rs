@@ -1,1 +1,6 @@
 //! What every lsx tool shares: the stack document, the contract, the plan engine, the hosts.
+
+pub mod failure;
+pub mod stack;
+
+pub use failure::{Failure, Failures, Kind, Place};

@@ -1,0 +1,261 @@
+//! The one error type that crosses a process: what, where, why, and what to do next.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What sort of failure it is. One function, [`Kind::exit`], turns it into an exit code (sysexits.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The verb ran and did not reach its goal: exit 1.
+    Failed,
+    /// `check` or `plan --exit-code` found a difference: exit 2.
+    Differs,
+    /// Flags are wrong: exit 64.
+    Usage,
+    /// A document is malformed or breaks a rule: exit 65.
+    Data,
+    /// A document was expected and none came, because the program before in the pipe failed: exit 66.
+    Empty,
+    /// A host or a service cannot be reached: exit 69.
+    Unreachable,
+    /// A mistake of ours: exit 70.
+    Bug,
+    /// The lock is held or the plan is stale; the same command may succeed later: exit 75.
+    Again,
+    /// Permission: exit 77.
+    Denied,
+}
+
+impl Kind {
+    /// The exit code, as man/lsx.7 lists them.
+    pub const fn exit(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Differs => 2,
+            Kind::Usage => 64,
+            Kind::Data => 65,
+            Kind::Empty => 66,
+            Kind::Unreachable => 69,
+            Kind::Bug => 70,
+            Kind::Again => 75,
+            Kind::Denied => 77,
+        }
+    }
+}
+
+/// Where in a document a failure stands. `path` is like `networks.test.cidr`; line and column count from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Place {
+    /// The file as the user named it, `-` for standard input.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Keys from the top of the document, joined by dots.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Line, from 1; 0 when the text has no place for it (a value that was derived).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub line: u32,
+    /// Column in characters, from 1; 0 when unknown.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub column: u32,
+    /// The text of that line, for the caret.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// A program that failed: what was run, how it ended, and the last lines it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ProgramFailure {
+    /// The argument list.
+    pub argv: Vec<String>,
+    /// `exit 1`, `signal 9`, or why it could not be started.
+    pub status: String,
+    /// The last 20 lines of its standard error.
+    pub output: Vec<String>,
+}
+
+/// One failure. `code` is for programs (`net.plan.overlap`), `message` for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Failure {
+    /// Stable dotted name.
+    pub code: String,
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// One sentence without a full stop.
+    pub message: String,
+    /// Where, when it is about a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Place>,
+    /// On which host, when it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Why, the nearest cause first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// The program that failed, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramFailure>,
+    /// Whether the same command may succeed later without a change.
+    #[serde(default)]
+    pub retry: bool,
+}
+
+impl Failure {
+    /// A failure of a kind, with its code and message.
+    pub fn new(kind: Kind, code: &str, message: impl Into<String>) -> Self {
+        Failure {
+            code: code.to_owned(),
+            kind,
+            message: message.into(),
+            at: None,
+            host: None,
+            hint: None,
+            causes: Vec::new(),
+            program: None,
+            retry: matches!(kind, Kind::Again | Kind::Unreachable),
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a cause, the nearest first.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// Adds the path in the document; the reader of the document fills line and column in.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        self.at = Some(Place { path: path.into(), ..Place::default() });
+        self
+    }
+
+    /// Adds the host.
+    #[must_use]
+    pub fn on(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// Adds the program that failed.
+    #[must_use]
+    pub fn program(mut self, program: ProgramFailure) -> Self {
+        self.program = Some(program);
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The old shape, without the tool's name: `office.yaml:14:11: networks.test.cidr: message`, then causes and hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(host) = &self.host {
+            write!(f, "{host}: ")?;
+        }
+        if let Some(at) = &self.at {
+            at.fmt(f)?;
+        }
+        write!(f, "{}", self.message)?;
+        if let Some(at) = self.at.as_ref().filter(|at| at.line > 0 && !at.text.is_empty()) {
+            at.caret(f)?;
+        }
+        for cause in &self.causes {
+            write!(f, "\n  because {cause}")?;
+        }
+        if let Some(program) = &self.program {
+            write!(f, "\n  because `{}` ended with {}", program.argv.join(" "), program.status)?;
+            for line in &program.output {
+                write!(f, "\n    | {line}")?;
+            }
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.file.is_empty() {
+            write!(f, "{}:", self.file)?;
+            if self.line > 0 {
+                write!(f, "{}:{}:", self.line, self.column.max(1))?;
+            }
+            write!(f, " ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        Ok(())
+    }
+
+    fn caret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let indent: String = self
+            .text
+            .chars()
+            .take(self.column.saturating_sub(1) as usize)
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        write!(f, "\n  {number} | {}\n  {:width$} | {indent}^", self.text, "", width = number.len())
+    }
+}
+
+/// Everything that went wrong, all at once. Never empty when it is an `Err`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures(pub Vec<Failure>);
+
+impl Failures {
+    /// The exit code: that of all when they agree, else 1.
+    pub fn exit(&self) -> u8 {
+        let mut codes = self.0.iter().map(|f| f.kind.exit());
+        match codes.next() {
+            None => Kind::Bug.exit(),
+            Some(first) if codes.all(|c| c == first) => first,
+            Some(_) => Kind::Failed.exit(),
+        }
+    }
+
+    /// `Ok` when nothing was gathered.
+    ///
+    /// # Errors
+    /// Itself, when anything was.
+    pub fn verdict(self) -> Result<(), Failures> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl From<Failure> for Failures {
+    fn from(failure: Failure) -> Self {
+        Failures(vec![failure])
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, failure) in self.0.iter().enumerate() {
+            write!(f, "{}{failure}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failures {}

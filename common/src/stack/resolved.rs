@@ -1,0 +1,255 @@
+//! The derived half of a stack: every address, name and link, a function of the document alone.
+
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// What `resolve` adds under the key `resolved`. It is the lock of a stack: a document that carries it keeps these values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resolved {
+    /// The stack it was derived for; for another name it is dropped and derived anew.
+    pub stack: String,
+    /// UDP port of the stack's VXLAN tunnels, the same on every host (RFC 7348 leaves it configurable).
+    pub tunnel_port: u16,
+    /// The link between a host and its L3 namespace: a /31 of 169.254.0.0/16 (RFC 3021); the host has the first address.
+    pub leg: Ipv4Net,
+    /// One entry a host, by name.
+    pub hosts: Vec<HostAt>,
+    /// One entry a network, by name.
+    pub networks: Vec<NetworkAt>,
+    /// One entry an instance (a replica is an instance), by name.
+    pub instances: Vec<InstanceAt>,
+    /// Published ports, by host, protocol and port.
+    pub ports: Vec<PortAt>,
+    /// What may reach what through a gateway, normalised from `allow`.
+    pub allow: Vec<AllowAt>,
+    /// Every name with its address, by name.
+    pub names: Vec<NameAt>,
+}
+
+/// A host as the fleet sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostAt {
+    /// Name in the stack.
+    pub name: String,
+    /// Underlay address: tunnels end here and, unless `ssh` says otherwise, ssh goes here.
+    pub address: Ipv4Addr,
+    /// Where ssh goes: `[user@]address[:port]`.
+    pub ssh: String,
+    /// Left alone and reported as skipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
+    /// This very machine, without ssh.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+    /// The interface towards the world; the one that holds `address` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// Bytes of an IP packet the underlay carries.
+    pub mtu: u32,
+    /// Ports of the host's own that stay open; absent: the host's input is not filtered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Vec<PortSpec>>,
+    /// The host-side end of the veth into the L3 namespace.
+    pub world_link: String,
+}
+
+/// A network as it exists on its hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkAt {
+    /// Name in the stack.
+    pub name: String,
+    /// How it is carried.
+    #[serde(rename = "type")]
+    pub kind: NetworkKind,
+    /// Its addresses.
+    pub cidr: Ipv4Net,
+    /// VXLAN network identifier, 1 to 16,777,215.
+    pub vni: u32,
+    /// Bytes of an IP packet it carries end to end: the smallest underlay less the tunnel's overhead.
+    pub mtu: u32,
+    /// DNS suffix of its instances.
+    pub domain: String,
+    /// The router for the network, when it has one: the host's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// The address that routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_address: Option<Ipv4Addr>,
+    /// Whether instances may reach the world through the gateway.
+    pub egress: bool,
+    /// Addresses left to DHCP, first and last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcp_range: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Unknown destinations are flooded and learned; false where every MAC and address is in the document.
+    pub flood: bool,
+    /// The hosts that carry it, by name: where instances, the gateway or published ports are.
+    pub hosts: Vec<String>,
+    /// Bridge on every one of them.
+    pub bridge: String,
+    /// VXLAN device on every one of them (absent when there is one host).
+    pub tunnel: String,
+    /// Legs of the hosts' L3 namespaces on this network, by host.
+    pub legs: Vec<LegAt>,
+}
+
+/// How a network is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// Bridges joined by tunnels.
+    Overlay,
+    /// A sub-interface of a parent with an address of its own from the parent's network.
+    Macvlan,
+    /// An 802.1Q tag on a parent.
+    Vlan,
+}
+
+/// A host's own foot on a network, in its L3 namespace: the gateway, or the place ports are published from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LegAt {
+    /// The host.
+    pub host: String,
+    /// Address in the network; the gateway's is the first of the range.
+    pub address: Ipv4Addr,
+    /// Hardware address.
+    pub mac: String,
+    /// The end that is a port of the bridge.
+    pub link: String,
+}
+
+/// An instance and its interfaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceAt {
+    /// Name: the key, or key-number with `count`.
+    pub name: String,
+    /// The key in the stack.
+    pub of: String,
+    /// Host it runs on.
+    pub host: String,
+    /// Interfaces in order.
+    pub nics: Vec<NicAt>,
+}
+
+/// An instance's interface. Complete in itself: `lsx-net attach` needs nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NicAt {
+    /// Name inside the instance: eth0, eth1 ...
+    pub name: String,
+    /// Network it is on.
+    pub network: String,
+    /// Its address and the network's prefix.
+    pub address: Ipv4Net,
+    /// Hardware address.
+    pub mac: String,
+    /// Bytes of an IP packet.
+    pub mtu: u32,
+    /// The end on the host.
+    pub link: String,
+    /// Default route, on at most one interface of an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Ipv4Addr>,
+    /// Networks reached through this network's gateway because of an `allow`, when the default route is elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteAt>,
+    /// Name servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolver: Vec<Ipv4Addr>,
+    /// Domains to search.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<String>,
+    /// Whether packets of others may pass (`forward: true`): source and MAC are not checked then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward: bool,
+}
+
+/// A route by a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteAt {
+    /// Destination.
+    pub to: Ipv4Net,
+    /// Next hop.
+    pub via: Ipv4Addr,
+}
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp,
+    /// RFC 768.
+    Udp,
+}
+
+/// Ports of a protocol, both ends included: written `443/tcp` or `6000-6010/udp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct PortSpec {
+    /// Protocol.
+    pub protocol: Protocol,
+    /// First port.
+    pub first: u16,
+    /// Last port.
+    pub last: u16,
+}
+
+/// A port of a host that leads to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PortAt {
+    /// Host it is published on.
+    pub host: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Port on the host.
+    pub listen: u16,
+    /// Only on this address of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Instance.
+    pub instance: String,
+    /// Network the instance is reached on.
+    pub network: String,
+    /// Address of the instance.
+    pub to_address: Ipv4Addr,
+    /// Port of the instance.
+    pub to_port: u16,
+    /// Sources that may use it; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<Ipv4Net>,
+}
+
+/// One side of an `allow`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Selector {
+    /// A network.
+    Network(String),
+    /// All replicas of an instance, on all their networks: their addresses as /32.
+    Addresses(Vec<Ipv4Net>),
+    /// A host of the stack.
+    Host(String),
+    /// Everything that is neither a network of the stack nor a host.
+    World,
+}
+
+/// A permission: the initiator, the target, and the ports (none means every protocol).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct AllowAt {
+    /// Who begins.
+    pub from: Selector,
+    /// Who answers.
+    pub to: Selector,
+    /// Ports; empty means every protocol and port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortSpec>,
+}
+
+/// A name and its address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct NameAt {
+    /// Fully qualified, without the last dot.
+    pub name: String,
+    /// Address.
+    pub address: Ipv4Addr,
+}
