@@ -13,6 +13,7 @@ pub struct Resolved {
     /// UDP port of the stack's VXLAN tunnels, the same on every host (RFC 7348 leaves it configurable).
     pub tunnel_port: u16,
     /// The link between a host and its L3 namespace: a /31 of 169.254.0.0/16 (RFC 3021); the host has the first address.
+    #[schemars(with = "String")]
     pub leg: Ipv4Net,
     /// One entry a host, by name.
     pub hosts: Vec<HostAt>,
@@ -64,6 +65,7 @@ pub struct NetworkAt {
     #[serde(rename = "type")]
     pub kind: NetworkKind,
     /// Its addresses.
+    #[schemars(with = "String")]
     pub cidr: Ipv4Net,
     /// VXLAN network identifier, 1 to 16,777,215.
     pub vni: u32,
@@ -140,6 +142,7 @@ pub struct NicAt {
     /// Network it is on.
     pub network: String,
     /// Its address and the network's prefix.
+    #[schemars(with = "String")]
     pub address: Ipv4Net,
     /// Hardware address.
     pub mac: String,
@@ -168,6 +171,7 @@ pub struct NicAt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteAt {
     /// Destination.
+    #[schemars(with = "String")]
     pub to: Ipv4Net,
     /// Next hop.
     pub via: Ipv4Addr,
@@ -216,6 +220,7 @@ pub struct PortAt {
     pub to_port: u16,
     /// Sources that may use it; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
     pub from: Vec<Ipv4Net>,
 }
 
@@ -226,7 +231,7 @@ pub enum Selector {
     /// A network.
     Network(String),
     /// All replicas of an instance, on all their networks: their addresses as /32.
-    Addresses(Vec<Ipv4Net>),
+    Addresses(#[schemars(with = "Vec<String>")] Vec<Ipv4Net>),
     /// A host of the stack.
     Host(String),
     /// Everything that is neither a network of the stack nor a host.
