@@ -28,7 +28,7 @@ impl NetlinkError {
         NetlinkError { errno, op: op.to_owned(), message }
     }
 
-    /// The object is there already (`EEXIST`). A taken interface *index* is `EBUSY` and not this.
+    /// The object is there already (`EEXIST`); of a link with an explicit index, its name or its index.
     pub fn exists(&self) -> bool {
         self.is(&[Errno::EEXIST])
     }

@@ -75,6 +75,7 @@ pub fn create(name: &str) -> io::Result<()> {
 /// `NotFound` when there is no such name.
 pub fn delete(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
+    file.symlink_metadata()?;
     let _lock = names_directory()?;
     // Two programs that made the same name without a lock leave two mounts, one on the other.
     while umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}

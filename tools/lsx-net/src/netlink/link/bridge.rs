@@ -14,7 +14,7 @@ const TICKS_PER_SECOND: u32 = 100;
 pub struct Bridge<'a> {
     /// At most 15 bytes.
     pub name: &'a str,
-    /// Interface index; 0 lets the kernel choose, a taken one is `EBUSY`.
+    /// Interface index; 0 lets the kernel choose, a taken one is `EEXIST`.
     pub index: u32,
     /// Explicit, because the kernel's own choice follows the ports.
     pub mac: Mac,

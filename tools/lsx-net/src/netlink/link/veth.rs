@@ -12,7 +12,7 @@ use crate::netlink::Request;
 pub struct Veth<'a> {
     /// Near end; at most 15 bytes.
     pub name: &'a str,
-    /// Index of the near end; 0 lets the kernel choose, a taken one is `EBUSY`.
+    /// Index of the near end; 0 lets the kernel choose, a taken one is `EEXIST`.
     pub index: u32,
     /// Ethernet address of the near end.
     pub mac: Mac,

@@ -12,7 +12,7 @@ use crate::netlink::Request;
 pub struct Vxlan<'a> {
     /// At most 15 bytes.
     pub name: &'a str,
-    /// Interface index; 0 lets the kernel choose, a taken one is `EBUSY`.
+    /// Interface index; 0 lets the kernel choose, a taken one is `EEXIST`.
     pub index: u32,
     /// Explicit, so that the same stack gives the same device.
     pub mac: Mac,
