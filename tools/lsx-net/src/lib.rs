@@ -1,1 +1,3 @@
 //! lsx-net.
+
+pub mod probe;
