@@ -1,3 +1,4 @@
 //! lsx-net.
 
 pub mod netlink;
+pub mod probe;

@@ -1,0 +1,1 @@
+//! Probes on loopback and in namespaces made here.
