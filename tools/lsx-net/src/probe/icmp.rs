@@ -2,9 +2,11 @@
 
 mod packet;
 mod rounds;
+mod series;
 mod socket;
 
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,7 +15,7 @@ use super::errqueue::Report;
 use super::names::{Place, interface_index};
 use super::outcome::{Outcome, Ping, Problem, State, ms};
 use super::target::{Icmp, Target};
-use rounds::{Job, Tally};
+use series::{Job, Tally};
 use socket::{EchoSocket, Way};
 
 /// An ICMP target whose address is known.
@@ -73,6 +75,13 @@ pub(super) fn first_replies(
 }
 
 fn way(ask: &Ask) -> Result<Way, Problem> {
+    // The kernel calls a foreign source "network unreachable", which would send people astray.
+    if let Some(source) = ask.target.source
+        && UdpSocket::bind((source, 0)).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+    {
+        return Err(Problem::new(format!("source: {source} is not one of this host's addresses"))
+            .hint("`ip addr` lists those of this network namespace"));
+    }
     let interface = match &ask.target.interface {
         Some(name) => interface_index(name)?,
         None => ask.place.scope,
@@ -128,11 +137,6 @@ fn fault(ask: &Ask, report: &Report) -> (State, Problem) {
             State::Unreachable,
             Problem::new(format!("a filter of this host drops packets to {ip}"))
                 .hint("`nft list ruleset`, the chains with hook output"),
-        ),
-        Errno::EINVAL if ask.target.source.is_some() => (
-            State::Failed,
-            Problem::new("source: the address is not one of this host's")
-                .hint("`ip addr` lists those of this network namespace"),
         ),
         _ => (State::Failed, Problem::new(format!("cannot send to {ip}: {}", report.message()))),
     }

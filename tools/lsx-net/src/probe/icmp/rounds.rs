@@ -11,7 +11,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::packet;
-use super::socket::{EchoSocket, Way};
+use super::series::{Job, Progress, Tally};
+use super::socket::EchoSocket;
 use crate::probe::errqueue::{self, Report};
 use crate::probe::pace::{Pace, poll_ms};
 
@@ -21,38 +22,6 @@ const BACK_OFF: Duration = Duration::from_millis(5);
 const MAX_BACK_OFFS: u32 = 100;
 /// The largest reply: 65,535 bytes of IPv4 packet.
 const BUFFER_BYTES: usize = 1 << 16;
-
-/// One series.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Job {
-    pub(super) way: Way,
-    pub(super) count: u32,
-    pub(super) interval: Duration,
-    /// Wait after the last request.
-    pub(super) timeout: Duration,
-    pub(super) size: usize,
-    /// Ends with the first reply or error, so that further requests are retries.
-    pub(super) until_first: bool,
-}
-
-/// How a series went.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tally {
-    pub(super) sent: u32,
-    pub(super) round_trips: Vec<Duration>,
-    pub(super) duplicates: u32,
-    pub(super) took: Duration,
-    /// The last error that this host or the path reported.
-    pub(super) fault: Option<Report>,
-}
-
-struct Progress {
-    tally: Tally,
-    began: Option<Instant>,
-    errors: u32,
-    back_offs: u32,
-    done: bool,
-}
 
 struct Flight {
     job: usize,
@@ -89,7 +58,7 @@ pub(super) fn run(socket: &EchoSocket, jobs: &[Job]) -> Result<Vec<Tally>, Errno
     let mut rounds = Rounds {
         socket,
         jobs,
-        progress: jobs.iter().map(|_| Progress::new()).collect(),
+        progress: jobs.iter().map(|_| Progress::default()).collect(),
         agenda: (0..jobs.len()).map(|job| Reverse((now, job))).collect(),
         flights: HashMap::new(),
         pace: Pace::new(now),
@@ -114,12 +83,6 @@ fn wait(socket: &EchoSocket, until: Instant) -> Result<(), Errno> {
     match poll(&mut fds, timeout) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno),
-    }
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { tally: Tally::default(), began: None, errors: 0, back_offs: 0, done: false }
     }
 }
 
