@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::errqueue;
+use super::names::foreign_source;
 use super::outcome::{Problem, State};
 use super::pace::{Pace, poll_ms};
 
@@ -229,10 +230,7 @@ fn verdict(dial: &Dial, socket: &Socket, errno: Errno, elapsed: Duration) -> Dia
 
 fn failed(dial: &Dial, errno: Errno) -> Dialed {
     let problem = match (errno, dial.source) {
-        (Errno::EADDRNOTAVAIL, Some(source)) => {
-            Problem::new(format!("source: {source} is not one of this host's addresses"))
-                .hint("`ip addr` lists those of this network namespace")
-        }
+        (Errno::EADDRNOTAVAIL, Some(source)) => foreign_source(source),
         (Errno::ENODEV, _) => Problem::new("interface: there is none of this name here")
             .hint("`ip link` lists those of this network namespace"),
         _ => Problem::new(format!("cannot connect to {}: {}", dial.to, words(errno))),

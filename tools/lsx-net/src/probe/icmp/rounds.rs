@@ -16,10 +16,8 @@ use super::socket::EchoSocket;
 use crate::probe::errqueue::{self, Report};
 use crate::probe::pace::{Pace, poll_ms};
 
-/// How long to wait when the kernel has no buffer for a packet.
-const BACK_OFF: Duration = Duration::from_millis(5);
-/// How often to wait so before the series counts as failed (half a second).
-const MAX_BACK_OFFS: u32 = 100;
+/// How long to wait when the kernel has no room for a packet, be it a queue or the neighbour table.
+const BACK_OFF: Duration = Duration::from_millis(50);
 /// The largest reply: 65,535 bytes of IPv4 packet.
 const BUFFER_BYTES: usize = 1 << 16;
 
@@ -154,13 +152,13 @@ impl Rounds<'_> {
         self.agenda.push(Reverse((sent + wait, job)));
     }
 
-    /// Tries again soon; false when that has been tried often enough.
+    /// Tries again soon; false when that has been tried for as long as a reply may take.
     fn back_off(&mut self, job: usize) -> bool {
-        let progress = &mut self.progress[job];
-        progress.back_offs += 1;
-        let again = progress.back_offs <= MAX_BACK_OFFS;
+        let now = Instant::now();
+        let first = *self.progress[job].crowded.get_or_insert(now);
+        let again = now < first + self.jobs[job].timeout;
         if again {
-            self.agenda.push(Reverse((Instant::now() + BACK_OFF, job)));
+            self.agenda.push(Reverse((now + BACK_OFF, job)));
         }
         again
     }

@@ -37,7 +37,7 @@ pub(super) struct Progress {
     pub(super) began: Option<Instant>,
     /// Requests that an error of the path settled.
     pub(super) errors: u32,
-    /// How often the kernel had no room for a request.
-    pub(super) back_offs: u32,
+    /// Since when the kernel has no room for a request.
+    pub(super) crowded: Option<Instant>,
     pub(super) done: bool,
 }

@@ -25,7 +25,7 @@ fn thousands_of_addresses_are_swept_in_a_second() {
         let took = began.elapsed();
         for (n, reply) in replies.iter().enumerate() {
             let dropped = (0x800..0x1000).contains(&(n + 1));
-            assert_eq!(reply.is_none(), dropped, "{}", loopback(n as u32));
+            assert_eq!(reply.round_trip.is_none(), dropped, "{}", loopback(n as u32));
         }
         eprintln!("sweep of 4000, half denied at 300 ms: {took:?}");
         assert!(took < Duration::from_secs(4), "{took:?}");
@@ -52,6 +52,24 @@ fn thousands_of_handshakes_at_once() {
         }
         eprintln!("connect sweep of 2047, half denied at 300 ms: {took:?}");
         assert!(took < Duration::from_secs(4), "{took:?}");
+    });
+}
+
+#[test]
+fn absent_neighbours_do_not_use_up_the_socket() {
+    in_namespace(|| {
+        sh("ip link add v0 type veth peer name v1");
+        sh("ip addr add 10.9.0.1/16 dev v0");
+        sh("ip link set v0 up");
+        sh("ip link set v1 up");
+        // Packets wait for their neighbours and are charged to the socket all the while. No more
+        // of them: all namespaces of a machine share one neighbour table of 1,024.
+        let mut targets: Vec<SweepTarget> =
+            (0..400).map(|n| IpAddr::from(Ipv4Addr::from(0x0a09_0002 + n)).into()).collect();
+        targets.push(IpAddr::from([127, 0, 0, 1]).into());
+        let mut replies = sweep(&targets, Duration::from_millis(100)).unwrap();
+        assert_eq!(replies.pop().map(|one| one.state), Some(State::Answered));
+        assert!(replies.iter().all(|one| one.state == State::Timeout), "{replies:?}");
     });
 }
 
