@@ -141,8 +141,10 @@ fn fault(ask: &Ask, report: &Report) -> Problem {
         }
         Errno::EPERM => Problem::new(format!("a filter of this host drops packets to {ip}"))
             .hint("`nft list ruleset`, the chains with hook output"),
-        Errno::ENOBUFS | Errno::EAGAIN => Problem::new(format!("no room for the neighbour {ip}, or for its packets"))
-            .hint("thousands of absent neighbours fill the table: sysctl net.ipv4.neigh.default.gc_thresh3"),
+        Errno::ENOBUFS | Errno::EAGAIN => Problem::new(format!(
+            "no room for the neighbour {ip}, or for its packets"
+        ))
+        .hint("thousands of absent neighbours fill the table: sysctl net.ipv4.neigh.default.gc_thresh3"),
         _ => Problem::new(format!("cannot send to {ip}: {}", report.message())),
     }
 }
