@@ -10,8 +10,10 @@ use super::{NetlinkError, Request, Socket};
 
 /// Sends the requests over `threads` sockets at once, in the calling thread's namespace; verdicts in the requests' order.
 ///
-/// Worth it for deletions alone: each waits some 10 ms for readers of the device (`synchronize_net`), outside the lock,
-/// so that the waits overlap. Creations are serial in the kernel and gain nothing. The order of execution is open.
+/// Worth it for deleting links that share no group: each waits for readers of the device (`synchronize_net`), and the waits
+/// overlap. With 16 sockets veths and VXLAN devices go some eight times as fast, bridges by a third only; one
+/// [`delete_group`](super::link::delete_group) beats both. Creations are serial in the kernel and gain nothing.
+/// The order of execution is open.
 ///
 /// # Errors
 /// When a socket cannot be opened; then nothing was sent by it, and the others have finished.

@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::errqueue;
+use super::names::foreign_source;
 use super::outcome::{Problem, State};
 use super::pace::{Pace, poll_ms};
 
@@ -87,8 +88,8 @@ pub(super) fn dial_all(dials: &[Dial], keep: bool) -> Vec<Dialed> {
             }
             next += 1;
         }
-        wait(&flights, resume);
-        land(&mut flights, dials, keep, &mut results);
+        let ready = wait(&flights, resume);
+        land(&mut flights, &ready, dials, keep, &mut results);
     }
     let lost = || ended(State::Failed, Duration::ZERO, Problem::new("not tried"));
     results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
@@ -142,22 +143,36 @@ fn prepare(dial: &Dial) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Waits until a handshake ends, the first deadline, or the next slot for new ones.
-fn wait(flights: &[Flight], resume: Option<Instant>) {
+/// Waits until a handshake ends, the first deadline, or the next slot for new ones; which of the
+/// handshakes have news.
+fn wait(flights: &[Flight], resume: Option<Instant>) -> Vec<bool> {
     let now = Instant::now();
     let first = flights.iter().map(|flight| flight.deadline).chain(resume).min();
     let timeout = PollTimeout::from(first.map_or(0, |until| poll_ms(now, until)));
     let mut fds: Vec<PollFd> =
         flights.iter().map(|flight| PollFd::new(flight.socket.as_fd(), PollFlags::POLLOUT)).collect();
-    // An error here is EINTR or ENOMEM: every socket is looked at anyway, so nothing is lost.
-    let _ = poll(&mut fds, timeout);
+    match poll(&mut fds, timeout) {
+        Ok(_) => fds.iter().map(|fd| fd.any().unwrap_or(true)).collect(),
+        // EINTR or ENOMEM: what poll could not say, every socket is asked.
+        Err(_) => vec![true; flights.len()],
+    }
 }
 
 /// Takes the handshakes that have ended or are out of time.
-fn land(flights: &mut Vec<Flight>, dials: &[Dial], keep: bool, results: &mut [Option<Dialed>]) {
+fn land(
+    flights: &mut Vec<Flight>,
+    ready: &[bool],
+    dials: &[Dial],
+    keep: bool,
+    results: &mut [Option<Dialed>],
+) {
     let now = Instant::now();
     let mut still = Vec::with_capacity(flights.len());
-    for flight in flights.drain(..) {
+    for (flight, ready) in flights.drain(..).zip(ready) {
+        if !ready && now < flight.deadline {
+            still.push(flight);
+            continue;
+        }
         let dial = &dials[flight.index];
         let elapsed = now.saturating_duration_since(flight.began);
         let result = match flight.socket.take_error() {
@@ -214,12 +229,9 @@ fn verdict(dial: &Dial, socket: &Socket, errno: Errno, elapsed: Duration) -> Dia
 }
 
 fn failed(dial: &Dial, errno: Errno) -> Dialed {
-    let problem = match errno {
-        Errno::EADDRNOTAVAIL if dial.source.is_some() => {
-            Problem::new("source: the address is not one of this host's")
-                .hint("`ip addr` lists those of this network namespace")
-        }
-        Errno::ENODEV => Problem::new("interface: there is none of this name here")
+    let problem = match (errno, dial.source) {
+        (Errno::EADDRNOTAVAIL, Some(source)) => foreign_source(source),
+        (Errno::ENODEV, _) => Problem::new("interface: there is none of this name here")
             .hint("`ip link` lists those of this network namespace"),
         _ => Problem::new(format!("cannot connect to {}: {}", dial.to, words(errno))),
     };

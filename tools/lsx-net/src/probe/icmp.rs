@@ -2,6 +2,7 @@
 
 mod packet;
 mod rounds;
+mod series;
 mod socket;
 
 use std::net::IpAddr;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::errqueue::Report;
-use super::names::{Place, interface_index};
+use super::names::{Place, check_source, interface_index};
 use super::outcome::{Outcome, Ping, Problem, State, ms};
 use super::target::{Icmp, Target};
-use rounds::{Job, Tally};
+use series::{Job, Tally};
 use socket::{EchoSocket, Way};
 
 /// An ICMP target whose address is known.
@@ -50,13 +51,13 @@ pub(super) fn probe(asks: &[Ask]) -> Vec<Outcome> {
     outcomes.collect()
 }
 
-/// One request to each place and, where nothing came back in `timeout`, one more. The round trip
-/// of the first reply; None for silence as for an error of the path.
+/// One request to each place and, where nothing came back in `timeout`, one more: how it ended,
+/// and the round trip of the first reply.
 pub(super) fn first_replies(
     v6: bool,
     places: &[(IpAddr, Option<IpAddr>)],
     timeout: Duration,
-) -> Result<Vec<Option<Duration>>, Problem> {
+) -> Result<Vec<(State, Option<Duration>)>, Problem> {
     let job = |(ip, source): &(IpAddr, Option<IpAddr>)| Job {
         way: Way { to: (*ip).into(), source: *source, interface: 0 },
         count: 2,
@@ -69,10 +70,13 @@ pub(super) fn first_replies(
     let tallies = EchoSocket::open(v6, false)
         .and_then(|socket| rounds::run(&socket, &jobs))
         .map_err(|errno| no_socket(errno, v6).1)?;
-    Ok(tallies.iter().map(|tally| tally.round_trips.first().copied()).collect())
+    Ok(tallies.iter().map(|tally| (tally_state(tally), tally.round_trips.first().copied())).collect())
 }
 
 fn way(ask: &Ask) -> Result<Way, Problem> {
+    if let Some(source) = ask.target.source {
+        check_source(source)?;
+    }
     let interface = match &ask.target.interface {
         Some(name) => interface_index(name)?,
         None => ask.place.scope,
@@ -96,16 +100,12 @@ fn outcome(ask: &Ask, tally: &Tally) -> Outcome {
     outcome.ms = Some(ms(tally.took));
     outcome.ping = Some(Ping::of(tally.sent, &tally.round_trips, tally.duplicates));
     outcome.mtu_bytes = tally.fault.as_ref().and_then(|fault| fault.mtu);
-    if !tally.round_trips.is_empty() {
-        return outcome;
+    outcome.state = tally_state(tally);
+    outcome.ok = outcome.state == State::Answered;
+    if !outcome.ok {
+        let problem = tally.fault.as_ref().map(|report| fault(ask, report));
+        outcome.error = Some(problem.unwrap_or_else(|| silence(ask, tally.sent)));
     }
-    let (state, problem) = match &tally.fault {
-        Some(report) => fault(ask, report),
-        None => (State::Timeout, silence(ask, tally.sent)),
-    };
-    outcome.ok = false;
-    outcome.state = state;
-    outcome.error = Some(problem);
     outcome
 }
 
@@ -113,28 +113,39 @@ fn silence(ask: &Ask, sent: u32) -> Problem {
     Problem::new(format!("no reply from {} to {sent} echo requests", ask.place.ip))
 }
 
-/// The state and the words for an error of this host or of the path.
-fn fault(ask: &Ask, report: &Report) -> (State, Problem) {
+/// How a series ended, in one word.
+fn tally_state(tally: &Tally) -> State {
+    match &tally.fault {
+        _ if !tally.round_trips.is_empty() => State::Answered,
+        None => State::Timeout,
+        Some(report) => match report.errno {
+            Errno::EMSGSIZE => State::TooBig,
+            _ if report.icmp => State::Unreachable,
+            Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EACCES | Errno::EPERM => {
+                State::Unreachable
+            }
+            _ => State::Failed,
+        },
+    }
+}
+
+/// The words for an error of this host or of the path.
+fn fault(ask: &Ask, report: &Report) -> Problem {
     let ip = ask.place.ip;
     match report.errno {
-        Errno::EMSGSIZE => (State::TooBig, too_big(ask, report)),
-        _ if report.icmp => (State::Unreachable, Problem::new(report.message())),
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EACCES => (
-            State::Unreachable,
+        Errno::EMSGSIZE => too_big(ask, report),
+        _ if report.icmp => Problem::new(report.message()),
+        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EACCES => {
             Problem::new(format!("no route to {ip}: {}", report.message()))
-                .hint(format!("`ip route get {ip}` shows what this host does with it")),
-        ),
-        Errno::EPERM => (
-            State::Unreachable,
-            Problem::new(format!("a filter of this host drops packets to {ip}"))
-                .hint("`nft list ruleset`, the chains with hook output"),
-        ),
-        Errno::EINVAL if ask.target.source.is_some() => (
-            State::Failed,
-            Problem::new("source: the address is not one of this host's")
-                .hint("`ip addr` lists those of this network namespace"),
-        ),
-        _ => (State::Failed, Problem::new(format!("cannot send to {ip}: {}", report.message()))),
+                .hint(format!("`ip route get {ip}` shows what this host does with it"))
+        }
+        Errno::EPERM => Problem::new(format!("a filter of this host drops packets to {ip}"))
+            .hint("`nft list ruleset`, the chains with hook output"),
+        Errno::ENOBUFS | Errno::EAGAIN => Problem::new(format!(
+            "no room for the neighbour {ip}, or for its packets"
+        ))
+        .hint("thousands of absent neighbours fill the table: sysctl net.ipv4.neigh.default.gc_thresh3"),
+        _ => Problem::new(format!("cannot send to {ip}: {}", report.message())),
     }
 }
 

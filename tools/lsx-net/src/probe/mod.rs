@@ -24,5 +24,5 @@ mod tests;
 pub use expect::{Expect, StatusRule};
 pub use outcome::{Outcome, Ping, Problem, State};
 pub use run::{run, run_all};
-pub use sweep::{Connected, SweepTarget, connect_sweep, sweep};
+pub use sweep::{Connected, Pinged, SweepTarget, connect_sweep, sweep};
 pub use target::{Banner, Http, Icmp, MAX_SIZE_BYTES, MAX_TIMEOUT_MS, Probe, Target, Tcp};

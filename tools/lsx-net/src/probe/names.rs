@@ -1,9 +1,10 @@
-//! From what the target is called to an address, without NSS: literals and /etc/hosts, nothing else.
+//! What addresses, names and interfaces of a target mean here, without NSS: literals and /etc/hosts.
 //!
 //! A static binary cannot load the NSS modules that `getaddrinfo` needs, and a probe that asks a
 //! name server would test two things at once.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::OnceLock;
 
 use nix::net::if_::if_nametoindex;
@@ -79,6 +80,21 @@ pub(super) fn interface_index(name: &str) -> Result<u32, Problem> {
         Problem::new(format!("there is no interface {name} here"))
             .hint("`ip link` lists those of this network namespace")
     })
+}
+
+/// Refuses a source that is not an address of this namespace: the kernel would call it "network
+/// unreachable", which reads like a denial by the network.
+pub(super) fn check_source(source: IpAddr) -> Result<(), Problem> {
+    match UdpSocket::bind((source, 0)) {
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Err(foreign_source(source)),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a source address, the same for every kind of probe.
+pub(super) fn foreign_source(source: IpAddr) -> Problem {
+    Problem::new(format!("source: {source} is not one of this host's addresses"))
+        .hint("`ip addr` lists those of this network namespace")
 }
 
 /// The first address of a name in the text of a hosts file (hosts(5)); names ignore case.

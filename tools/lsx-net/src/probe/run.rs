@@ -18,7 +18,11 @@ type Indexed = Vec<(usize, Outcome)>;
 pub fn run(target: &Target) -> Outcome {
     let names = Names::default();
     match place(target, &names) {
-        Ok(place) => alone(target, place, &names),
+        Ok(place) => {
+            let mut outcome = alone(target, place, &names);
+            outcome.resolved = resolved(target, place);
+            outcome
+        }
         Err(outcome) => *outcome,
     }
 }
@@ -30,19 +34,14 @@ pub fn run(target: &Target) -> Outcome {
 pub fn run_all(targets: &[Target], max_parallel: usize) -> Vec<Outcome> {
     let names = Names::default();
     let mut sorted = Sorted::default();
-    for (index, target) in targets.iter().enumerate() {
-        sorted.add(index, target, &names);
-    }
+    let places: Vec<Option<String>> =
+        targets.iter().enumerate().map(|(index, target)| sorted.add(index, target, &names)).collect();
     let mut outcomes: Vec<Option<Outcome>> = targets.iter().map(|_| None).collect();
-    for (index, outcome) in sorted.run(&names, max_parallel) {
+    for (index, mut outcome) in sorted.run(&names, max_parallel) {
+        outcome.resolved.clone_from(&places[index]);
         outcomes[index] = Some(outcome);
     }
-    let missing = || Problem::new("the probe was not run");
-    targets
-        .iter()
-        .zip(outcomes)
-        .map(|(target, outcome)| outcome.unwrap_or_else(|| Outcome::failed(target, State::Failed, missing())))
-        .collect()
+    targets.iter().zip(outcomes).map(|(target, outcome)| outcome.unwrap_or_else(|| not_run(target))).collect()
 }
 
 /// Targets by the way they are probed, each with its index.
@@ -56,10 +55,14 @@ struct Sorted<'a> {
 }
 
 impl<'a> Sorted<'a> {
-    fn add(&mut self, index: usize, target: &'a Target, names: &Names) {
+    /// Sorts a target in; its address, where it was given by name.
+    fn add(&mut self, index: usize, target: &'a Target, names: &Names) -> Option<String> {
         let place = match place(target, names) {
             Ok(place) => place,
-            Err(outcome) => return self.done.push((index, *outcome)),
+            Err(outcome) => {
+                self.done.push((index, *outcome));
+                return None;
+            }
         };
         match &target.probe {
             Probe::Icmp(icmp) => {
@@ -75,6 +78,7 @@ impl<'a> Sorted<'a> {
             }
             Probe::Banner(_) | Probe::Http(_) => self.rest.push((index, target, place)),
         }
+        resolved(target, place)
     }
 
     fn run(self, names: &Names, max_parallel: usize) -> Indexed {
@@ -129,11 +133,11 @@ fn alone(target: &Target, place: Place, names: &Names) -> Outcome {
         Probe::Banner(banner) => vec![banner::probe(target, banner, place)],
         Probe::Http(http) => vec![http::probe(target, http, place, names)],
     };
-    let missing = || Problem::new("the probe was not run");
-    let mut outcome =
-        batch.into_iter().next().unwrap_or_else(|| Outcome::failed(target, State::Failed, missing()));
-    outcome.resolved = resolved(target, place);
-    outcome
+    batch.into_iter().next().unwrap_or_else(|| not_run(target))
+}
+
+fn not_run(target: &Target) -> Outcome {
+    Outcome::failed(target, State::Failed, Problem::new("the probe was not run"))
 }
 
 /// Where the target is; an outcome if that cannot be known. Boxed because outcomes are large.

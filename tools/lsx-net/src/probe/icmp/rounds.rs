@@ -11,48 +11,15 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::packet;
-use super::socket::{EchoSocket, Way};
+use super::series::{Job, Progress, Tally};
+use super::socket::EchoSocket;
 use crate::probe::errqueue::{self, Report};
 use crate::probe::pace::{Pace, poll_ms};
 
-/// How long to wait when the kernel has no buffer for a packet.
-const BACK_OFF: Duration = Duration::from_millis(5);
-/// How often to wait so before the series counts as failed (half a second).
-const MAX_BACK_OFFS: u32 = 100;
+/// How long to wait when the kernel has no room for a packet, be it a queue or the neighbour table.
+const BACK_OFF: Duration = Duration::from_millis(50);
 /// The largest reply: 65,535 bytes of IPv4 packet.
 const BUFFER_BYTES: usize = 1 << 16;
-
-/// One series.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Job {
-    pub(super) way: Way,
-    pub(super) count: u32,
-    pub(super) interval: Duration,
-    /// Wait after the last request.
-    pub(super) timeout: Duration,
-    pub(super) size: usize,
-    /// Ends with the first reply or error, so that further requests are retries.
-    pub(super) until_first: bool,
-}
-
-/// How a series went.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tally {
-    pub(super) sent: u32,
-    pub(super) round_trips: Vec<Duration>,
-    pub(super) duplicates: u32,
-    pub(super) took: Duration,
-    /// The last error that this host or the path reported.
-    pub(super) fault: Option<Report>,
-}
-
-struct Progress {
-    tally: Tally,
-    began: Option<Instant>,
-    errors: u32,
-    back_offs: u32,
-    done: bool,
-}
 
 struct Flight {
     job: usize,
@@ -89,7 +56,7 @@ pub(super) fn run(socket: &EchoSocket, jobs: &[Job]) -> Result<Vec<Tally>, Errno
     let mut rounds = Rounds {
         socket,
         jobs,
-        progress: jobs.iter().map(|_| Progress::new()).collect(),
+        progress: jobs.iter().map(|_| Progress::default()).collect(),
         agenda: (0..jobs.len()).map(|job| Reverse((now, job))).collect(),
         flights: HashMap::new(),
         pace: Pace::new(now),
@@ -114,12 +81,6 @@ fn wait(socket: &EchoSocket, until: Instant) -> Result<(), Errno> {
     match poll(&mut fds, timeout) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno),
-    }
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { tally: Tally::default(), began: None, errors: 0, back_offs: 0, done: false }
     }
 }
 
@@ -191,13 +152,13 @@ impl Rounds<'_> {
         self.agenda.push(Reverse((sent + wait, job)));
     }
 
-    /// Tries again soon; false when that has been tried often enough.
+    /// Tries again soon; false when that has been tried for as long as a reply may take.
     fn back_off(&mut self, job: usize) -> bool {
-        let progress = &mut self.progress[job];
-        progress.back_offs += 1;
-        let again = progress.back_offs <= MAX_BACK_OFFS;
+        let now = Instant::now();
+        let first = *self.progress[job].crowded.get_or_insert(now);
+        let again = now < first + self.jobs[job].timeout;
         if again {
-            self.agenda.push(Reverse((Instant::now() + BACK_OFF, job)));
+            self.agenda.push(Reverse((now + BACK_OFF, job)));
         }
         again
     }

@@ -11,6 +11,7 @@ use nix::setsockopt_impl;
 use nix::sys::socket::sockopt::SetStruct;
 use nix::sys::socket::{
     ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage, recvfrom, sendmsg, setsockopt,
+    sockopt,
 };
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
@@ -18,9 +19,10 @@ use super::packet;
 use crate::probe::errqueue;
 use crate::probe::names::Place;
 
-/// Asked of the kernel as receive buffer: room for a burst of a thousand replies (each small packet
-/// is charged about 800 bytes). The kernel caps it at net.core.rmem_max.
-const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
+/// Asked of the kernel as buffers: every small packet is charged about 800 bytes, on the way in
+/// until it is read, on the way out as long as its neighbour is being looked for. The default has
+/// room for 270 of them, and absent hosts would then keep the socket from asking the others.
+const BUFFER_BYTES: usize = 8 << 20;
 
 /// nix knows neither option; both take one of the IP_PMTUDISC_* numbers (ip(7), ipv6(7)).
 #[derive(Clone)]
@@ -75,7 +77,7 @@ impl EchoSocket {
             }
         };
         socket.set_nonblocking(true).map_err(errno)?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).map_err(errno)?;
+        enlarge(&socket);
         errqueue::enable(&socket, v6)?;
         fragmentation(&socket, v6, df)?;
         if raw {
@@ -140,6 +142,16 @@ impl EchoSocket {
     }
 }
 
+/// Beyond net.core.[rw]mem_max only with CAP_NET_ADMIN; what cannot be had costs speed, no more.
+fn enlarge(socket: &Socket) {
+    if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err() {
+        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+    }
+    if setsockopt(socket, sockopt::SndBufForce, &BUFFER_BYTES).is_err() {
+        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    }
+}
+
 /// With `df` a packet fits this interface and is sent with the bit set, whatever an earlier
 /// discovery cached (PROBE); else it may be fragmented anywhere (DONT).
 fn fragmentation(socket: &Socket, v6: bool, df: bool) -> Result<(), Errno> {
@@ -147,7 +159,7 @@ fn fragmentation(socket: &Socket, v6: bool, df: bool) -> Result<(), Errno> {
         (false, true) => setsockopt(socket, MtuDiscover, &libc::IP_PMTUDISC_PROBE),
         (false, false) => setsockopt(socket, MtuDiscover, &libc::IP_PMTUDISC_DONT),
         (true, true) => {
-            setsockopt(socket, nix::sys::socket::sockopt::Ipv6DontFrag, &true)?;
+            setsockopt(socket, sockopt::Ipv6DontFrag, &true)?;
             setsockopt(socket, MtuDiscover6, &libc::IPV6_PMTUDISC_PROBE)
         }
         (true, false) => setsockopt(socket, MtuDiscover6, &libc::IPV6_PMTUDISC_DONT),
