@@ -46,8 +46,8 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// Every reason why the wish cannot be met, at once.
     fn plan(self, wish: &Wish, observed: &BTreeMap<String, ObservedOf<Self>>) -> Result<Draft<Self>, Failures>;
 
-    /// What of the shared table a host needs.
-    fn share(self, data: &Self::Data, steps: &[Step<Self::Object>]) -> Self::Data;
+    /// What of the shared table the steps of one host need.
+    fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
 
     /// The function that changes an object on this host.
     fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object>;

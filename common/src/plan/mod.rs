@@ -19,6 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync {
     /// Whether `self` can become `next` only by removing it and making it anew, which takes what stands on it along.
     fn replaced_by(&self, next: &Self) -> bool;
+
+    /// The digest of a text that the plan's contents hold for it.
+    fn content(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// One change of one object.

@@ -4,7 +4,7 @@ use super::host;
 use crate::cli::Global;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet::{self, Fleet, Target};
-use crate::plan::{HostReport, PlanHost};
+use crate::plan::{HostReport, Object, Plan, PlanHost, Step};
 use crate::tool::{ObservedOf, PlanOf, Tool};
 use crate::{log, signal};
 use serde_json::{Value, json};
@@ -45,6 +45,11 @@ impl<T: Tool> Crew<T> {
         };
         let fleet = Fleet::new(hosts.iter().map(target).collect(), options, host::local(tool))?;
         Ok(Crew { tool, fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
+    }
+
+    /// The tool.
+    pub fn tool(&self) -> T {
+        self.tool
     }
 
     /// What every host has of a stack; with `lock` no other run can change it until this crew goes.
@@ -127,11 +132,17 @@ fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, P
             .collect(),
         skipped: Vec::new(),
         kept: Vec::new(),
-        data: tool.share(&plan.data, &steps),
+        data: tool.share(plan, &steps),
+        contents: contents(plan, &steps),
         steps,
-        contents: plan.contents.clone(),
     };
     steps.into_iter().map(|(host, steps)| (host.to_owned(), slice(host, steps))).collect()
+}
+
+/// The texts that some steps name.
+fn contents<O: Object, D>(plan: &Plan<O, D>, steps: &[Step<O>]) -> BTreeMap<String, String> {
+    let named = steps.iter().filter_map(|s| s.after.as_ref()?.content());
+    named.filter_map(|d| Some((d.to_owned(), plan.contents.get(d)?.clone()))).collect()
 }
 
 fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {

@@ -11,9 +11,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{NetlinkError, Request, Socket};
 
-/// The routing protocol number that marks routes of lsx (`rtm_protocol`). linux/rtnetlink.h gives the same number to OSPF
-/// (`RTPROT_OSPF`): on a host where FRR runs, its routes would count as ours, and zebra sweeps ours when it starts.
-pub const LSX_PROTOCOL: u8 = 188;
+/// The routing protocol number that marks routes of lsx (`rtm_protocol`): one that linux/rtnetlink.h gives to nobody.
+pub const LSX_PROTOCOL: u8 = 173;
 
 /// A route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
