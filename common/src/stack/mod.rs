@@ -5,6 +5,7 @@ mod model;
 mod read;
 mod resolve;
 pub mod resolved;
+mod rules;
 mod tree;
 mod value;
 

@@ -3,6 +3,7 @@
 use super::decode::{self, Log};
 use super::model::Stack;
 use super::resolved::Resolved;
+use super::rules;
 use super::tree::{self, Aim, Node, Source};
 use crate::{Failure, Failures, Kind, Place};
 use schemars::JsonSchema;
@@ -51,6 +52,7 @@ pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec
     let mut stack = decode::stack(&root, &log);
     if let Some(stack) = &mut stack {
         stack.resolved = lock(&root, &stack.name, &log, &source, &mut warnings);
+        log.extend(rules::check(stack));
     }
     match stack {
         Some(stack) if log.is_empty() => Ok((stack, warnings)),

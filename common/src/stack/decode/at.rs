@@ -57,6 +57,23 @@ impl<'c, 'a> At<'c, 'a> {
         self.fail("stack.value", at, wrong.message, wrong.hint);
     }
 
+    /// Writes down a mistake of its own kind, at the value.
+    pub(crate) fn mistake(&self, code: &str, message: String, hint: String) {
+        let at = if self.node.text().is_some() { self.node.at } else { self.key };
+        self.fail(code, at, message, Some(hint).filter(|hint| !hint.is_empty()));
+    }
+
+    /// The value under a key that is not known beforehand.
+    pub(crate) fn child(&self, key: &str) -> Option<At<'_, 'a>> {
+        let entry = self.node.entries()?.iter().find(|entry| entry.key == key)?;
+        Some(At { node: &entry.value, path: Path::Key(&self.path, &entry.key), log: self.log, key: entry.at })
+    }
+
+    /// The same node, with its mistakes written elsewhere.
+    pub(crate) fn telling(self, log: &'c Log) -> At<'c, 'a> {
+        At { log, ..self }
+    }
+
     /// Writes down that the key is not what it should be.
     pub(crate) fn key_wrong(&self, wrong: Wrong) {
         self.fail("stack.key.value", self.key, wrong.message, wrong.hint);
@@ -176,20 +193,15 @@ impl<'c, 'a> At<'c, 'a> {
 const RESERVED: [&str; 3] = ["world", "host", "instance"];
 
 impl<'c, 'a> Table<'c, 'a> {
-    fn child(&self, key: &str) -> Option<At<'_, 'a>> {
-        let entry = self.at.node.entries()?.iter().find(|entry| entry.key == key)?;
-        Some(At { node: &entry.value, path: Path::Key(&self.at.path, &entry.key), log: self.at.log, key: entry.at })
-    }
-
     /// The value under a key; a key without a value counts as absent.
     pub(crate) fn get<T>(&self, key: &'static str, read: impl FnOnce(At<'_, 'a>) -> Option<T>) -> Option<T> {
         self.asked.borrow_mut().push(key);
-        self.child(key).filter(|at| !matches!(at.node.value, Value::Null)).and_then(read)
+        self.at.child(key).filter(|at| !matches!(at.node.value, Value::Null)).and_then(read)
     }
 
     /// The same, where absence is a mistake.
     pub(crate) fn need<T>(&self, key: &'static str, read: impl FnOnce(At<'_, 'a>) -> Option<T>) -> Option<T> {
-        if self.child(key).is_none_or(|at| matches!(at.node.value, Value::Null)) {
+        if self.at.child(key).is_none_or(|at| matches!(at.node.value, Value::Null)) {
             self.asked.borrow_mut().push(key);
             self.at.fail("stack.key.missing", self.at.key, format!("`{key}` is missing"), None);
             return None;

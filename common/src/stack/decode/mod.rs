@@ -75,9 +75,12 @@ pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
         .map(|(_, other)| other)
 }
 
+/// Names looked through for a hint: a document where every reference is wrong must not take minutes.
+const HINTED: usize = 1000;
+
 /// A hint for an unknown name: the nearest one, else the list.
 pub(crate) fn hint<'n>(name: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
-    if let Some(near) = nearest(name, names.clone()) {
+    if let Some(near) = nearest(name, names.clone().into_iter().take(HINTED)) {
         return format!("did you mean `{near}`?");
     }
     let known: Vec<&str> = names.into_iter().take(13).collect();

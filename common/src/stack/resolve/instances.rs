@@ -19,7 +19,7 @@ pub(super) struct Parts<'p, 's> {
 }
 
 /// The interface with the default route: the one that says so, else the first whose network has a router.
-pub(crate) fn default_nic(stack: &Stack, nics: &[Nic]) -> Option<usize> {
+fn default_nic(stack: &Stack, nics: &[Nic]) -> Option<usize> {
     let routed = |nic: &Nic| {
         let network = stack.networks.get(&nic.name);
         network.is_some_and(|network| network.gateway.is_some() || network.gateway_address.is_some())
@@ -55,7 +55,9 @@ impl Parts<'_, '_> {
         // to the same place would win by chance, and might be the one with fewer permissions.
         let mut reached: Vec<Ipv4Net> =
             nics.iter().filter_map(|nic| self.stack.networks.get(&nic.name)?.cidr).collect();
-        reached.extend(default.into_iter().flat_map(|i| self.joined(replica, &nics[i].name)));
+        if let Some(i) = default.filter(|_| nics.len() > 1) {
+            reached.extend(self.joined(replica, &nics[i].name));
+        }
         let resolver = if replica.instance.resolver.is_empty() {
             &self.stack.defaults.resolver
         } else {

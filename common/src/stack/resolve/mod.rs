@@ -10,7 +10,6 @@ mod networks;
 mod place;
 
 pub(crate) use addresses::{Pool, gateway_address};
-pub(crate) use instances::default_nic;
 pub use links::{LinkKind, link_prefix};
 pub(crate) use networks::MTU;
 pub(crate) use place::{Replica, hosts, legs, replicas};
@@ -61,7 +60,8 @@ pub fn resolve(stack: &Stack) -> Result<Resolved, Failures> {
     })
 }
 
-fn tunnel_port(stack: &Stack, lock: Option<&Resolved>) -> u16 {
+/// The port of the tunnels: written, kept, or derived.
+pub(crate) fn tunnel_port(stack: &Stack, lock: Option<&Resolved>) -> u16 {
     let (first, last) = TUNNEL_PORTS;
     let derived = || Hash::of(&["tunnel port", &stack.name]).below(u32::from(last - first) + 1);
     stack
