@@ -79,6 +79,9 @@ impl Host {
         events: &Events,
         cancel: &watch::Receiver<bool>,
     ) -> Result<Value, Failures> {
+        if *cancel.borrow() {
+            return Err(interrupted_failure().into());
+        }
         if let State::Lost(failure) = &self.state {
             return Err(Failures(vec![*failure.clone()]));
         }
@@ -197,7 +200,7 @@ async fn here(shared: &Shared) -> Result<Session, Failure> {
     let body = move || local(far);
     let thread = std::thread::Builder::new().name("fleet-local".into()).spawn(body).map_err(failed)?;
     let mut session = Session::new(reader, writer, Said::default(), End::Thread(thread));
-    if session.hello(shared.tool()).await {
+    if session.hello(shared.tool(), None).await {
         return Ok(session);
     }
     Err(Failure::new(Kind::Bug, "fleet.serve", "the local host says no hello"))
@@ -223,7 +226,7 @@ async fn sudo(shared: &Shared) -> Result<Session, Failure> {
         return Err(Failure::new(Kind::Bug, "fleet.sudo", "no pipes"));
     };
     let mut session = Session::new(stdout, stdin, Said::of(stderr), End::Child(Box::new(child)));
-    if session.hello(shared.tool()).await {
+    if session.hello(shared.tool(), None).await {
         return Ok(session);
     }
     Err(verdict::sudo(&session.ended().await, None))
@@ -243,14 +246,14 @@ async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> 
         let path = format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool());
         let front: &[&str] = if way.sudo { &["sudo", "-n"] } else { &[] };
         let mut session = remote(ssh, shared, &[front, &[&path, "serve"]].concat()).await?;
-        if session.hello(shared.tool()).await {
+        if session.hello(shared.tool(), Some(set.size)).await {
             if way != known {
                 ssh.control.learn(&way);
             }
             return Ok((session, shipped));
         }
         match verdict::judge(&session.ended().await, &way, remembered, shipped, &ssh.address) {
-            Verdict::Fail(failure) => return Err(failure),
+            Verdict::Fail(failure) => return Err(*failure),
             Verdict::Sudo => way.sudo = true,
             Verdict::Forget => way = Way::default(),
             Verdict::Upload => {

@@ -3,6 +3,8 @@
 //!
 //! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
 
+#![allow(clippy::result_large_err, reason = "a failure is made once, on the way out")]
+
 mod control;
 mod host;
 mod prune;
@@ -15,7 +17,7 @@ mod wire;
 
 pub use prune::prune;
 pub use serve::{Handler, serve};
-pub use ship::installed_path;
+pub use ship::{install, installed_path};
 
 use crate::{Failure, Failures, Kind};
 use host::Host;
@@ -77,15 +79,15 @@ pub struct Options {
     pub control: Option<PathBuf>,
 }
 
-impl Options {
-    /// The usual values for a tool's set: 5 minutes, 10 s to connect, 60 s idle, 16 new connections at a time.
-    pub fn new(set: &[&str]) -> Options {
+impl Default for Options {
+    /// 5 minutes, 10 s to connect, 60 s idle, 16 new connections at a time. The set is for the tool to fill in.
+    fn default() -> Options {
         Options {
             ssh_config: None,
             deadline: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(10),
             persist: Duration::from_secs(60),
-            set: set.iter().map(|&name| name.to_owned()).collect(),
+            set: Vec::new(),
             max_parallel: 16,
             interrupted: || false,
             tools: None,
@@ -203,7 +205,7 @@ async fn all(
     on_event: &mut dyn FnMut(&str, Value),
 ) -> Vec<Answer> {
     let (events, mut incoming) = mpsc::unbounded_channel();
-    let (interrupt, cancel) = watch::channel(false);
+    let (interrupt, cancel) = watch::channel((shared.options.interrupted)());
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let mut tasks = JoinSet::new();
     let mut names = HashMap::new();

@@ -1,7 +1,6 @@
 //! Old copies of the tools on a host: which may go, and their removal.
 
 use crate::{Failure, Failures, Kind};
-use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +9,15 @@ use std::time::SystemTime;
 /// How many copies stay, the newest first.
 const KEPT: usize = 2;
 
-/// Removes old tool copies under `dir`: folders whose name is 16 hex digits, except the newest two, the one this
-/// program runs from, and every one that a file in `boot` (`/etc/lsx/boot.d`) names. Nothing else is touched.
-/// Returns `{"removed": [name...]}`.
-///
-/// # Errors
-/// When `boot` exists and cannot be read (nothing is removed then), or when a folder cannot be removed.
-pub fn prune(dir: &Path, boot: &Path) -> Result<Value, Failures> {
+/// Removes this host's old tool copies: folders of [`super::BIN`] whose name is 16 hex digits, except the newest two,
+/// the one this program runs from, and every one that a file in [`super::BOOT`] names. Nothing else is touched.
+/// Returns the removed names; what cannot be read or removed stays. A fleet asks for it after it shipped a copy.
+pub fn prune() -> Vec<String> {
+    under(Path::new(super::BIN), Path::new(super::BOOT)).unwrap_or_default()
+}
+
+/// The same for any folders.
+pub(super) fn under(dir: &Path, boot: &Path) -> Result<Vec<String>, Failures> {
     let named = texts(boot).map_err(|e| failure(boot, e))?;
     let own = fs::read_link("/proc/self/exe").unwrap_or_default();
     let mut copies = copies(dir).map_err(|e| failure(dir, e))?;
@@ -33,8 +34,7 @@ pub fn prune(dir: &Path, boot: &Path) -> Result<Value, Failures> {
             Err(error) => failures.0.push(failure(&path, error)),
         }
     }
-    failures.verdict()?;
-    Ok(json!({ "removed": removed }))
+    failures.verdict().map(|()| removed)
 }
 
 /// Whether a name is that of a tool copy: 16 lower-case hex digits.
@@ -101,14 +101,14 @@ mod tests {
         }
         fs::create_dir_all(&boot).unwrap();
         fs::write(boot.join("office"), format!("/var/lib/lsx/bin/{}/lsx-net up\n", names[1])).unwrap();
-        let done = prune(&bin, &boot).unwrap();
-        assert_eq!(done["removed"], json!([names[2], names[0]]));
+        let done = under(&bin, &boot).unwrap();
+        assert_eq!(done, [names[2].clone(), names[0].clone()]);
         assert!(bin.join("other").exists() && bin.join("00000000000000AA").exists());
         assert!(bin.join(&names[1]).exists() && bin.join(&names[3]).exists());
     }
 
     #[test]
     fn a_folder_that_is_missing_is_a_failure() {
-        assert_eq!(prune(Path::new("/nonexistent"), Path::new("/nonexistent")).unwrap_err().exit(), 1);
+        assert_eq!(under(Path::new("/nonexistent"), Path::new("/nonexistent")).unwrap_err().exit(), 1);
     }
 }

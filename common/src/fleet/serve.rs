@@ -3,7 +3,7 @@
 use super::wire::{Hello, PRUNE, Reply};
 use super::{BOOT, prune};
 use crate::{Failure, Failures, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -31,7 +31,8 @@ pub fn serve(
 ) -> Result<(), Failure> {
     let mut output = Output { to: BufWriter::new(output), broken: None };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    output.say(&Reply::Hello(Hello { tool: tool.to_owned(), version }));
+    let size = std::fs::metadata("/proc/self/exe").map_or(0, |file| file.len());
+    output.say(&Reply::Hello(Hello { tool: tool.to_owned(), version, size }));
     let cancel = Arc::new(AtomicBool::new(false));
     let lines = read(input, Arc::clone(&cancel))?;
     while let Ok(line) = lines.recv() {
@@ -88,7 +89,8 @@ fn answer<W: Write>(
     cancel: &AtomicBool,
 ) -> Reply {
     if request["op"] == PRUNE {
-        return reply(prune(Path::new(request["dir"].as_str().unwrap_or_default()), Path::new(BOOT)));
+        let dir = Path::new(request["dir"].as_str().unwrap_or_default());
+        return reply(prune::under(dir, Path::new(BOOT)).map(|removed| json!({ "removed": removed })));
     }
     let mut event = |value| output.say(&Reply::Event(value));
     match catch_unwind(AssertUnwindSafe(|| handler(request, &mut event, cancel))) {
@@ -132,7 +134,6 @@ impl<W: Write> Output<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
     use std::sync::Mutex;
     use std::time::{Duration, Instant};
 

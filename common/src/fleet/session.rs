@@ -105,8 +105,9 @@ impl Session {
         Session { reader: BufReader::new(Box::new(reader)), writer: Some(Box::new(writer)), said, end }
     }
 
-    /// Waits for the hello of `tool`, past what a login's profile may print. False when something else runs there.
-    pub(super) async fn hello(&mut self, tool: &str) -> bool {
+    /// Waits for the hello of `tool`, past what a login's profile may print. False when something else runs there, or
+    /// its file has not the right size (in bytes).
+    pub(super) async fn hello(&mut self, tool: &str, size: Option<u64>) -> bool {
         let mut left = NOISE;
         loop {
             let mut line = Vec::new();
@@ -115,7 +116,9 @@ impl Session {
                 _ => return false,
             }
             match serde_json::from_slice(&line) {
-                Ok(Reply::Hello(hello)) => return hello.tool == tool,
+                Ok(Reply::Hello(hello)) => {
+                    return hello.tool == tool && size.is_none_or(|size| size == hello.size);
+                }
                 _ => self.said.push(String::from_utf8_lossy(&line).trim_end().chars().take(200).collect()),
             }
         }

@@ -5,7 +5,10 @@ use super::ssh::Ssh;
 use super::{Shared, verdict};
 use crate::{Failure, Kind};
 use sha2::{Digest, Sha256};
-use std::io;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Where this program itself can be read, even when its file was replaced meanwhile.
@@ -17,6 +20,8 @@ pub(super) struct Set {
     files: Vec<(String, PathBuf)>,
     /// 16 hex digits.
     pub(super) digest: String,
+    /// Of the tool itself, in bytes.
+    pub(super) size: u64,
 }
 
 impl Set {
@@ -44,14 +49,18 @@ impl Set {
 
     fn of(files: Vec<(String, PathBuf)>) -> Result<Set, Failure> {
         let mut hash = Sha256::new();
-        for (name, path) in &files {
+        let mut size = 0;
+        for (n, (name, path)) in files.iter().enumerate() {
             let bytes = read(path)?;
+            if n == 0 {
+                size = bytes.len() as u64;
+            }
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name.as_bytes());
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(&bytes);
         }
-        Ok(Set { files, digest: hex(&hash.finalize()[..8]) })
+        Ok(Set { files, digest: hex(&hash.finalize()[..8]), size })
     }
 }
 
@@ -64,13 +73,59 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Kind::Failed, "fleet.set", message).because(error)
 }
 
-/// The path on a host of the copy of this program, shipped alone (its set is itself): what a boot entry runs.
+/// The path of this program's copy on a host, which a boot entry names: where it runs from when that is a copy, else
+/// where a fleet whose set is `tool` alone would put it. On a host that is local nobody ships anything: see
+/// [`install`].
+pub fn installed_path(tool: &str) -> String {
+    let place = |set: Set| format!("{}/{}/{tool}", super::BIN, set.digest);
+    match copy() {
+        Some(path) => path.display().to_string(),
+        None => Set::own(&[tool.to_owned()]).map_or_else(|_| SELF.to_owned(), place),
+    }
+}
+
+/// Makes sure that this machine has a copy of the set below [`super::BIN`], as a host has that it was shipped to, and
+/// returns the tool's path there.
 ///
 /// # Errors
-/// When this program's file cannot be read.
-pub fn installed_path(tool: &str) -> Result<String, Failure> {
-    let set = Set::own(&[tool.to_owned()])?;
-    Ok(format!("{}/{}/{tool}", super::BIN, set.digest))
+/// When a binary of the set cannot be read, or the copy cannot be written.
+pub fn install(set: &[String]) -> Result<String, Failure> {
+    match copy() {
+        Some(path) => Ok(path.display().to_string()),
+        None => install_in(Path::new(super::BIN), set),
+    }
+}
+
+/// This program's file, when it is a copy already.
+fn copy() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?;
+    path.strip_prefix(super::BIN).is_ok().then_some(path)
+}
+
+fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
+    let set = Set::own(names)?;
+    let folder = root.join(&set.digest);
+    let failed = |e: io::Error| {
+        let message = format!("cannot put a copy of the tool in {}", folder.display());
+        Failure::new(Kind::Failed, "fleet.install", message).because(e)
+    };
+    std::fs::create_dir_all(root).map_err(failed)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    for (name, path) in set.files.iter().rev() {
+        let (bytes, target) = (read(path)?, folder.join(name));
+        if std::fs::read(&target).is_ok_and(|there| there == bytes) {
+            continue;
+        }
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let part = tempfile::Builder::new().prefix(".").permissions(mode).tempfile_in(&folder);
+        let mut part = part.map_err(failed)?;
+        part.write_all(&bytes).and_then(|()| part.as_file().sync_all()).map_err(failed)?;
+        part.persist(&target).map_err(|e| failed(e.error))?;
+    }
+    Ok(folder.join(set.files.first().map_or("", |(name, _)| name)).display().to_string())
 }
 
 /// The architecture of a host, in the words of `uname -m`, which are those of Rust for what lsx is built for.
@@ -95,7 +150,8 @@ pub(super) async fn upload(ssh: &Ssh, shared: &Shared, way: &Way, set: &Set) -> 
     for (name, path) in set.files.iter().rev() {
         let bytes = read(path)?;
         let sum = hex(&Sha256::digest(&bytes));
-        let part = format!("{folder}/.{name}.{}", std::process::id());
+        // Two controllers may put it there at the same time.
+        let part = format!("{folder}/.{name}.{:016x}", RandomState::new().build_hasher().finish());
         if let Err(failure) = file(&steps, &bytes, &sum, &part, &format!("{folder}/{name}")).await {
             let _ = steps.run(&["rm", "-f", &part], b"").await;
             return Err(failure);
@@ -141,5 +197,37 @@ impl Steps<'_> {
             return Err(verdict::sudo(&ended, self.ssh.address.user.as_deref()));
         }
         Err(verdict::upload(&args.join(" "), &ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_made_once_and_repaired() {
+        let temp = tempfile::tempdir().unwrap();
+        let set = ["lsx-net".to_owned()];
+        let path = install_in(temp.path(), &set).unwrap();
+        assert!(
+            installed_path("lsx-net").ends_with(path.strip_prefix(temp.path().to_str().unwrap()).unwrap())
+        );
+        let file = || std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
+        let before = inode();
+        assert_eq!((install_in(temp.path(), &set).unwrap(), inode()), (path.clone(), before));
+        file().set_len(10).unwrap();
+        install_in(temp.path(), &set).unwrap();
+        assert_eq!(read(Path::new(&path)).unwrap(), read(Path::new(SELF)).unwrap());
+        assert_eq!(std::fs::read_dir(Path::new(&path).parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn another_architecture_comes_from_the_folder_of_tools() {
+        let set = ["lsx-net".to_owned()];
+        assert_eq!(Set::foreign(&set, None, "riscv64").unwrap_err().code, "fleet.arch");
+        let temp = tempfile::tempdir().unwrap();
+        let missing = Set::foreign(&set, Some(temp.path()), "riscv64").unwrap_err();
+        assert_eq!((missing.kind, missing.causes.len()), (Kind::Unreachable, 1));
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     /// The tool is missing there, or its file is damaged.
     Upload,
     /// Nothing helps.
-    Fail(Failure),
+    Fail(Box<Failure>),
 }
 
 /// Judges a `serve` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run
@@ -26,7 +26,7 @@ pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, a
         return if remembered {
             Verdict::Forget
         } else {
-            Verdict::Fail(sudo(ended, address.user.as_deref()))
+            Verdict::Fail(Box::new(sudo(ended, address.user.as_deref())))
         };
     }
     if !way.sudo && ended.code == Some(126) && text.contains("Permission denied") {
@@ -38,9 +38,11 @@ pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, a
     let failure = Failure::new(Kind::Unreachable, "fleet.serve", "the tool does not start on the host")
         .program(ran("serve", ended));
     if text.contains("Permission denied") {
-        return Verdict::Fail(failure.hint("is the file system of /var/lib mounted noexec?"));
+        return Verdict::Fail(Box::new(failure.hint("is the file system of /var/lib mounted noexec?")));
     }
-    Verdict::Fail(failure.hint("can the login run programs: ssh HOST /bin/true; is there room in memory?"))
+    Verdict::Fail(Box::new(
+        failure.hint("can the login run programs: ssh HOST /bin/true; is there room in memory?"),
+    ))
 }
 
 /// Whether sudo itself said no, and not the program below it.

@@ -29,7 +29,6 @@ pub(crate) fn missing() -> Option<String> {
     programs.iter().find(|p| !Path::new(p).exists()).map(|p| format!("{p} is missing"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the lab starts servers")]
 pub(crate) fn program(name: &str) -> Command {
     Command::new(name)
 }
@@ -40,9 +39,17 @@ pub(crate) fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// How long something takes.
+pub(crate) fn timed(what: &dyn Fn()) -> Duration {
+    let start = Instant::now();
+    what();
+    start.elapsed()
+}
+
 const SCRIPT: &str = r#"set -e
 mount --make-rprivate /
-mkdir -p /run/sshd
+mount -t tmpfs none /run
+mkdir /run/sshd
 cp /etc/passwd "$1/passwd"
 echo "lsxuser:x:61234:61234::$1/home:/bin/sh" >> "$1/passwd"
 mount --bind "$1/passwd" /etc/passwd
@@ -50,10 +57,23 @@ cp /etc/shadow "$1/shadow"
 echo "lsxuser:*:19000:0:99999:7:::" >> "$1/shadow"
 mount --bind "$1/shadow" /etc/shadow
 mount --bind "$1/local" /usr/local/bin
+if [ -e "$1/sudoers" ]; then
+    mount --bind "$1/sudoers" /etc/sudoers
+elif [ -e /usr/bin/sudo ]; then
+    printf '#!/bin/sh\necho "sh: 1: sudo: not found" >&2\nexit 127\n' > "$1/none"
+    chmod 755 "$1/none"
+    mount --bind "$1/none" /usr/bin/sudo
+fi
+if [ -e "$1/small" ]; then mount -t tmpfs -o size=2m none "$1/bin"; fi
 exec /usr/sbin/sshd -D -e -f "$1/sshd_config" "#;
 
 impl Lab {
     pub(crate) fn new() -> Lab {
+        Lab::with(|_| {})
+    }
+
+    /// With something prepared in the folder before the server starts.
+    pub(crate) fn with(prepare: impl Fn(&Path)) -> Lab {
         let temp = tempfile::Builder::new().prefix("lsx-fleet-").tempdir().unwrap();
         let dir = temp.path().to_owned();
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
@@ -81,6 +101,7 @@ impl Lab {
         let host = std::fs::read_to_string(dir.join("host_key.pub")).unwrap();
         tool::put(dir.join("known_hosts"), format!("[127.0.0.1]:{port} {host}"));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("sshd.log")).unwrap();
+        prepare(&dir);
         let mut server = program("unshare");
         server.args(["-m", "sh", "-c", SCRIPT, "sh"]).arg(&dir).stdin(Stdio::null()).stderr(log);
         let lab = Lab { server: server.spawn().unwrap(), temp, port };
@@ -126,7 +147,8 @@ impl Lab {
             detect_local: false,
             bin_root: self.path("bin"),
             control: Some(self.path("control")),
-            ..Options::new(&[tool::NAME])
+            set: vec![tool::NAME.to_owned()],
+            ..Options::default()
         }
     }
 

@@ -1,6 +1,8 @@
 //! The fleet against real SSH servers on this machine. This program is the tests, the tool that is shipped
 //! (`serve`), and the stand-in for sudo (by its name), so that nothing but OpenSSH has to be installed.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+
 mod cases;
 mod lab;
 mod tool;
@@ -15,6 +17,9 @@ fn main() -> ExitCode {
     }
     if args.get(1).is_some_and(|arg| arg == "serve") {
         return tool::serve();
+    }
+    if args.get(1).is_some_and(|arg| arg == "control") {
+        return cases::control(&args[2..]);
     }
     if args.iter().any(|arg| arg == "--list") {
         return ExitCode::SUCCESS;
