@@ -50,7 +50,7 @@ const SCRIPT: &str = r#"set -e
 mount --make-rprivate /
 mount -t tmpfs none /run
 mkdir /run/sshd
-cp /etc/passwd "$1/passwd"
+sed "s,^root:.*,root:x:0:0::$1/home:/bin/bash," /etc/passwd > "$1/passwd"
 echo "lsxuser:x:61234:61234::$1/home:/bin/sh" >> "$1/passwd"
 mount --bind "$1/passwd" /etc/passwd
 cp /etc/shadow "$1/shadow"
