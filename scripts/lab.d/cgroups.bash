@@ -1,4 +1,4 @@
-# Control groups of a lab, on v1, hybrid and v2 machines alike: /lsx-lab/LAB/HOST in every hierarchy.
+# Control groups of a lab, on v1, hybrid and v2 machines alike: /lsx-lab-LAB/HOST in every hierarchy.
 # shellcheck shell=bash
 
 cgroups_list() { # prints "TYPE MOUNTPOINT CONTROLLERS" for every hierarchy; CONTROLLERS is what mount -o wants
@@ -18,32 +18,26 @@ cgroups_list() { # prints "TYPE MOUNTPOINT CONTROLLERS" for every hierarchy; CON
 
 cgroups_mounts() { cgroups_list | while read -r _ mountpoint _; do printf '%s\n' "$mountpoint"; done; }
 
-cgroups_make() { # LAB HOST...
-    local type mountpoint controllers lab=$1 host
-    shift
+cgroups_make() ( # LAB MEMBER: MEMBER is a host, or "holder"
+    local type mountpoint controllers
+    umask 022 # a host's daemons may drop their rights and still look
     while read -r type mountpoint controllers; do
         [[ -w $mountpoint ]] || continue
-        mkdir -p -m 755 "$mountpoint/lsx-lab" "$mountpoint/lsx-lab/$lab"
+        mkdir -p "$mountpoint/lsx-lab-$1"
         if [[ $type == cgroup2 ]]; then
-            cgroups_delegate "$mountpoint" "$mountpoint/lsx-lab" "$mountpoint/lsx-lab/$lab"
+            cgroups_delegate "$mountpoint" "$mountpoint/lsx-lab-$1"
+            mkdir -p "$mountpoint/lsx-lab-$1/$2/init"
         elif [[ $controllers == *cpuset* ]]; then # else a new group has no processor and takes no process
-            cgroups_inherit "$mountpoint" lsx-lab "$lab"
+            cgroups_inherit "$mountpoint" "lsx-lab-$1"
         fi
-        for host; do
-            mkdir -p -m 755 "$mountpoint/lsx-lab/$lab/$host"
-            [[ $type != cgroup2 ]] || mkdir -p -m 755 "$mountpoint/lsx-lab/$lab/$host/init"
-        done
+        mkdir -p "$mountpoint/lsx-lab-$1/$2"
     done < <(cgroups_list)
-}
+)
 
-cgroups_inherit() { # MOUNTPOINT GROUP...: cpuset of v1 starts empty, so every level takes its parent's
-    local at=$1 group file
-    shift
-    for group; do
-        for file in cpuset.cpus cpuset.mems; do cat "$at/$file" >"$at/$group/$file"; done
-        at+=/$group
-        echo 1 >"$at/cgroup.clone_children"
-    done
+cgroups_inherit() { # MOUNTPOINT GROUP: cpuset of v1 starts empty, so a group takes its parent's, and passes it on
+    local file
+    for file in cpuset.cpus cpuset.mems; do cat "$1/$file" >"$1/$2/$file"; done
+    echo 1 >"$1/$2/cgroup.clone_children"
 }
 
 cgroups_delegate() { # FOLDER...: gives the children of each folder every controller it has
@@ -58,7 +52,7 @@ cgroups_delegate() { # FOLDER...: gives the children of each folder every contro
 cgroups_enter() { # LAB/HOST: moves this shell; on v2 into the leaf, as only leaves may hold processes
     local type mountpoint group
     while read -r type mountpoint _; do
-        group=$mountpoint/lsx-lab/$1
+        group=$mountpoint/lsx-lab-$1
         [[ $type != cgroup2 ]] || group+=/init
         [[ ! -w $group/cgroup.procs ]] || echo "$BASHPID" >"$group/cgroup.procs"
     done < <(cgroups_list)
@@ -67,14 +61,14 @@ cgroups_enter() { # LAB/HOST: moves this shell; on v2 into the leaf, as only lea
 cgroups_enter_root() { # LAB/HOST: as above but on v2 the group itself, which is to be the namespace's root
     local mountpoint
     for mountpoint in $(cgroups_mounts); do
-        [[ ! -w $mountpoint/lsx-lab/$1/cgroup.procs ]] || echo "$BASHPID" >"$mountpoint/lsx-lab/$1/cgroup.procs"
+        [[ ! -w $mountpoint/lsx-lab-$1/cgroup.procs ]] || echo "$BASHPID" >"$mountpoint/lsx-lab-$1/cgroup.procs"
     done
 }
 
 cgroups_folders() { # LAB or LAB/HOST: prints its folder in every hierarchy where it exists
     local mountpoint
     for mountpoint in $(cgroups_mounts); do
-        [[ ! -d $mountpoint/lsx-lab/$1 ]] || printf '%s\n' "$mountpoint/lsx-lab/$1"
+        [[ ! -d $mountpoint/lsx-lab-$1 ]] || printf '%s\n' "$mountpoint/lsx-lab-$1"
     done
 }
 
@@ -85,15 +79,21 @@ cgroups_processes() { # LAB or LAB/HOST: prints the ids of all processes below i
     find "${folders[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
 }
 
+cgroups_kill() { # LAB or LAB/HOST: until nobody is left, as some may just be starting others
+    local ids tries
+    for ((tries = 0; tries < 50; tries++)); do
+        mapfile -t ids < <(cgroups_processes "$1")
+        ((${#ids[@]})) || return 0
+        kill_hard "${ids[@]}"
+    done
+}
+
 cgroups_remove() { # LAB or LAB/HOST; the caller has ended the processes, which may still be on their way out
     local folders tries
-    for tries in {1..100}; do
+    for ((tries = 0; tries < 100; tries++)); do
         mapfile -t folders < <(cgroups_folders "$1")
         ((${#folders[@]})) || break
+        ((tries == 0)) || sleep 0.02
         find "${folders[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || true
-        ((tries < 2)) || sleep 0.02
-    done
-    for folders in $(cgroups_mounts); do
-        [[ ! -d $folders/lsx-lab ]] || rmdir "$folders/lsx-lab" 2>/dev/null || true
     done
 }

@@ -24,9 +24,10 @@ make_lab() { # COUNT SERVICES
     local count=$1 services=$2 keys
     umask 077
     command -v /usr/sbin/sshd >/dev/null || fail 69 'sshd is not installed' 'scripts/setup'
-    mkdir -p "$STATE"
-    mkdir "$dir" 2>/dev/null || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
-    lock
+    until mkdir -p "$STATE" && mkdir "$dir" 2>/dev/null; do # again when the last lab's `down` took the folder away just now
+        [[ ! -d $dir ]] || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
+    done
+    take_lock
     trap 'unlock; remove_lab' EXIT # until all went well
     printf '%s\n' "$services" >"$dir/services"
     # shellcheck disable=SC2046
@@ -34,7 +35,7 @@ make_lab() { # COUNT SERVICES
     printf '%s\n' "$count" >"$dir/count"
     make_keys "$count" &
     keys=$!
-    cgroups_make "$name" $(known_hosts)
+    cgroups_make "$name" holder
     start_holder "$count"
     wait "$keys" || fail 1 'ssh-keygen failed'
     write_ssh "$count"
@@ -54,7 +55,10 @@ make_keys() { # COUNT
 start_holder() { # COUNT: one process keeps the underlay's network and the hosts' disks while hosts come and go
     local ready
     ln -s "/proc/self/ns/net" "$dir/netns"
-    read -r ready < <(exec {locked}<&- && exec setsid unshare --net --mount -- /bin/bash "$PARTS/holder" "$dir" "$1" "$disk") || true
+    read -r ready < <(
+        cgroups_enter "$name/holder"
+        exec setsid unshare --net --mount -- /bin/bash "$PARTS/holder" "$dir" "$1" "$disk" "$locked"
+    ) || true
     [[ ${ready:-} == ready ]] || fail 1 'the underlay could not be made' "$(tail -n 1 "$dir/console" 2>/dev/null)"
     pid_of "$dir/holder"
     holder=$pid
@@ -62,7 +66,7 @@ start_holder() { # COUNT: one process keeps the underlay's network and the hosts
 }
 
 write_ssh() { # COUNT
-    local each address type key
+    local each type key
     {
         for each in $(known_hosts); do
             printf 'Host %s\n    HostName %s\n' "$each" "$(address_of "$each")"
@@ -90,6 +94,7 @@ start_all() { # all hosts at once
 
 boot_host() { # HOST: returns when sshd and the services answer; leaves the way to hear more in fd $news
     local said=''
+    cgroups_make "$name" "$1"
     exec {news}< <(start_host "$1")
     read -r said <&"$news" || true
     [[ $said == ready ]] || fail 1 "$1: did not start" "$(tail -n 3 "$dir/$1/console")"
@@ -112,24 +117,32 @@ await_boot() {
 
 stop_host() { # HOST: nothing inside is asked, as in a power cut
     ! pid_of "$dir/$1/pid" || kill_hard "$pid"
-    # shellcheck disable=SC2046
-    kill_hard $(cgroups_processes "$name/$1" || true)
+    cgroups_kill "$name/$1"
+    free_loops "$dir/$1/devices"
     underlay_ip link del "$1" 2>/dev/null || true
     rm -f "$dir/$1/pid" "$dir/$1/netem"
     cgroups_remove "$name/$1"
 }
 
+free_loops() { # FILE...: loop devices outlive their host; these are the ones on the file systems it had
+    local loop from
+    [[ -e /dev/loop-control && -e $1 ]] || return 0
+    while read -r loop from; do
+        ! cat "$@" | grep -qxF "$from" || losetup --detach "$loop"
+    done < <(losetup --noheadings --list --output NAME,BACK-MAJ:MIN 2>/dev/null)
+}
+
 remove_lab() {
     local each
     if [[ -d $dir ]]; then
-        lock
+        take_lock
         # shellcheck disable=SC2046
         ! pid_of "$dir/holder" || kill_hard $(visitors "/proc/$pid/ns/net" | grep -vx "$pid" || true)
     fi
     for each in "$dir"/h*/pid; do ! pid_of "$each" || kill_hard "$pid"; done
-    # shellcheck disable=SC2046
-    kill_hard $(cgroups_processes "$name" || true)
-    ! pid_of "$dir/holder" || kill_hard "$pid" # last: while it lives the namespace's number is surely the lab's
+    ! pid_of "$dir/holder" || kill_hard "$pid" # after its visitors: while it lives the namespace's number is surely the lab's
+    cgroups_kill "$name"
+    free_loops "$dir"/h*/devices
     cgroups_remove "$name"
     rm -rf --one-file-system "$dir"
 }

@@ -27,7 +27,7 @@ kill_hard() { # PID...: ends them and waits until they are gone, at most two sec
     (($#)) || return 0
     kill -KILL "$@" 2>/dev/null || true
     for id; do
-        for tries in {1..200}; do
+        for ((tries = 0; tries < 200; tries++)); do
             start_time "$id" >/dev/null || break
             sleep 0.01
         done

@@ -1,6 +1,6 @@
 # What is known of labs: the files under the state folder, the checks that name what is missing, and the JSON.
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # name, dir, host, STATE are set by scripts/lab
+# shellcheck disable=SC2154,SC2034 # name, dir, host, STATE are set by scripts/lab; holder is for make.bash
 
 known_labs() {
     local folder
@@ -11,11 +11,14 @@ known_hosts() { printf 'h%d\n' $(seq "$(<"$dir/count")"); }
 
 need_lab() {
     local labs
-    if [[ ! -e $dir/count ]]; then
+    if [[ ! -d $dir ]]; then
         labs=$(known_labs | tr '\n' ' ')
         fail 69 "$name: no such lab (${labs:+there is ${labs% }}${labs:-there is none})" "scripts/lab up 3 --name $name"
     fi
-    pid_of "$dir/holder" || fail 69 "$name: the lab is broken, its holder process is gone" "scripts/lab down --name $name"
+    if ! pid_of "$dir/holder" || [[ ! -e $dir/known_hosts ]]; then
+        flock --nonblock "$dir" true || fail 75 "$name: is being made or removed" 'try again'
+        fail 69 "$name: the lab is broken, its holder process is gone" "scripts/lab down --name $name"
+    fi
     holder=$pid
 }
 
@@ -27,9 +30,14 @@ need_host() {
 
 need_running() { pid_of "$dir/$host/pid" || fail 69 "$host: is not running" "scripts/lab boot $host"; }
 
-lock() { # one change of a lab at a time; the folder itself is the lock, so no file is left
+take_lock() { # one change of a lab at a time; the folder itself is the lock, so no file is left
     exec {locked}<"$dir"
     flock --wait 30 "$locked" || fail 75 "$name: another scripts/lab is changing this lab" 'try again'
+}
+
+lock() {
+    take_lock
+    [[ $dir/. -ef /proc/self/fd/$locked ]] || fail 69 "$name: this lab has just been removed"
 }
 
 unlock() { exec {locked}<&-; }
