@@ -28,7 +28,9 @@ make_lab() { # COUNT SERVICES
         [[ ! -d $dir ]] || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
     done
     take_lock
-    trap 'unlock; remove_lab' EXIT # until all went well
+    trap give_up EXIT # until all went well
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
     printf '%s\n' "$services" >"$dir/services"
     # shellcheck disable=SC2046
     mkdir -p $(printf "$dir/h%d/disk $dir/h%d/root " $(seq "$count" | sed p))
@@ -40,8 +42,15 @@ make_lab() { # COUNT SERVICES
     wait "$keys" || fail 1 'ssh-keygen failed'
     write_ssh "$count"
     start_all "$count"
-    trap - EXIT
+    trap - EXIT INT TERM HUP
     unlock
+}
+
+give_up() {
+    trap '' INT TERM HUP # a second one must not stop the removal
+    set +e
+    unlock
+    remove_lab
 }
 
 make_keys() { # COUNT
