@@ -29,7 +29,7 @@ pub fn page(command: Command) -> io::Result<Vec<u8>> {
 /// One verb: its name as heading, what it does, and the flags that are its own.
 fn section(verb: &Command, bytes: &mut Vec<u8>) -> io::Result<()> {
     let own = verb.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
-    let own = own.disable_help_flag(true).version(None::<clap::builder::Str>);
+    let own = own.disable_help_flag(true).disable_version_flag(true);
     let man = Man::new(own);
     let mut part = Vec::new();
     man.render_synopsis_section(&mut part)?;

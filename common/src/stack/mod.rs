@@ -2,6 +2,7 @@
 
 mod decode;
 mod model;
+mod only;
 mod read;
 mod resolve;
 pub mod resolved;
@@ -13,6 +14,7 @@ pub use model::{
     Allow, Balance, Defaults, Driver, File, Host, Image, Instance, Limits, Mode, Mount, Network, Nic, PortMap, Ready,
     Restart, Stack, Sticky, Switch, Tunnel, resolved_document,
 };
+pub use only::Only;
 pub use read::{ReadOptions, Warning, read};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{PortSpec, Protocol, Resolved, Selector};

@@ -31,7 +31,6 @@ enum Request<P> {
         name: String,
         input: Value,
     },
-    Prune,
 }
 
 /// One session of a host; the lock it takes is held until the session ends.
@@ -75,7 +74,7 @@ impl<T: Tool> Session<T> {
     fn answer(
         &self,
         request: Value,
-        event: &mut dyn FnMut(Value),
+        event: &mut (dyn FnMut(Value) + Send),
         cancel: &AtomicBool,
     ) -> Result<Value, Failures> {
         let request: Request<PlanOf<T>> = serde_json::from_value(request)
@@ -92,7 +91,6 @@ impl<T: Tool> Session<T> {
                 Ok(json!(self.apply(&host, &plan, failpoint.as_deref(), event, cancel)))
             }
             Request::Call { name, input } => self.tool.call(&name, input, cancel),
-            Request::Prune => Ok(json!(fleet::prune())),
         }
     }
 
@@ -110,7 +108,7 @@ impl<T: Tool> Session<T> {
         host: &str,
         plan: &PlanOf<T>,
         failpoint: Option<&str>,
-        event: &mut dyn FnMut(Value),
+        event: &mut (dyn FnMut(Value) + Send),
         cancel: &AtomicBool,
     ) -> HostReport {
         if let Some(stale) = self.stale(host, plan) {

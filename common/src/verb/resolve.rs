@@ -26,11 +26,14 @@ pub(super) fn run(args: &ResolveArgs, output: &Output) -> Result<(), Failures> {
 pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
     let (text, file) = stdio::read(args.input.as_deref())?;
     let lock = args.lock.as_deref().map(read_lock).transpose()?.flatten();
-    let options = ReadOptions { set: args.set.clone(), keep_going: args.keep_going, lock };
-    let (stack, warnings) = stack::read(&text, &file, &options)?;
-    let resolved = stack::resolve(&stack).map_err(|f| stack::place(f, &text, &file))?;
+    let options = ReadOptions { set: args.set.clone(), keep_going: args.keep_going };
+    let (mut stack, warnings) = stack::read(&text, &file, &options)?;
+    if let Some(lock) = lock.filter(|lock| lock.stack == stack.name) {
+        stack.resolved = Some(Box::new(lock));
+    }
+    let resolved = stack::resolve(&stack)?;
     for warning in warnings {
-        log::warning(&warning.to_string());
+        log::warning(&warning.message);
     }
     Ok((stack, resolved))
 }
@@ -53,7 +56,6 @@ pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), 
 
 pub(super) fn schema<T: Tool>(output: &Output) -> Result<(), Failures> {
     let documents = json!({
-        "stack": stack::schema(),
         "observed": schema_for!(ObservedOf<T>),
         "plan": schema_for!(Plan<T::Object, T::Data>),
         "report": schema_for!(Report),

@@ -30,7 +30,7 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
 
 pub(super) fn down<T: Tool>(tool: T, args: &DownArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let (document, name, hosts) = match &args.name {
-        Some(name) => (json!({"stack": stack::name(name)?}), name.clone(), this_host()),
+        Some(name) => (json!({"stack": name}), name.clone(), this_host()),
         None => {
             let (stack, resolved) = super::read_stack(&args.stack)?;
             let hosts = plan::participants(&resolved, &args.scope)?;

@@ -122,7 +122,8 @@ pub(super) fn world(socket: &mut Socket, stack: &str, world: &World) -> Result<(
     };
     anew(socket, &veth)?;
     let here = host_end(world.net);
-    ask(socket, &addr::replace(index(socket, &world.link)?, here))?;
+    let device = index(socket, &world.link)?;
+    ask(socket, &addr::replace(device, here))?;
     inside(&space, WORLD, router_end(world.net), Some(here.addr()))?;
     finish(socket, &world.link, &mark(stack, "host", "world"))
 }

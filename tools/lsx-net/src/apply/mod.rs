@@ -4,7 +4,7 @@
 mod files;
 mod forwarding;
 mod kernel;
-mod link;
+pub(crate) mod link;
 mod rules;
 
 pub use files::read_boot;

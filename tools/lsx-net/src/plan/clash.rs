@@ -33,17 +33,20 @@ fn names<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
     })
 }
 
-/// One VNI and one UDP port can be on a host once (the kernel's rule), and a peer filter must not meet another's tunnels.
-fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
-    let whose = |stack: &str, link: &str| match stack {
+fn whose(stack: &str, link: &str) -> String {
+    match stack {
         "" => format!("the interface {link}"),
         stack => format!("stack {stack}"),
-    };
+    }
+}
+
+/// One VNI and one UDP port can be on a host once (the kernel's rule), and a peer filter must not meet another's tunnels.
+fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
     let port = seen.tunnels.iter().find(|t| t.port == desired.tunnel_port && !t.stack.is_empty()).map(|t| {
         let message = format!("UDP port {} carries the tunnels of {}", t.port, whose(&t.stack, &t.link));
         Failure::new(Kind::Data, "net.plan.tunnel_port", message).at("tunnel_port").hint("set tunnel_port to another port")
     });
-    let vnis = desired.networks.iter().filter(|n| !n.tunnel.is_empty()).filter_map(|network| {
+    let vnis = desired.networks.iter().filter(|n| !n.tunnel.is_empty()).filter_map(move |network| {
         let other = seen.tunnels.iter().find(|t| t.vni == network.vni && t.port == desired.tunnel_port)?;
         let message = format!("VNI {} is taken by {}", network.vni, whose(&other.stack, &other.link));
         let failure = Failure::new(Kind::Data, "net.plan.vni", message).at(format!("networks.{}.vni", network.name));
