@@ -10,7 +10,7 @@ use common::plan::Have;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The entries of one network in one order: `flood REMOTE`, `forward MAC REMOTE`, `neighbour ADDRESS MAC`.
-pub type Entries = BTreeSet<String>;
+pub(crate) type Entries = BTreeSet<String>;
 
 /// The entries of every network of a stack.
 fn entries(
@@ -60,9 +60,9 @@ fn group<T>(all: Vec<T>, key: impl Fn(&T) -> u32) -> BTreeMap<u32, Vec<T>> {
 /// An address counts only when both tables have it: the bridge's, which chooses the tunnel, and the tunnel's own, which
 /// chooses the host. Learned entries come and go and do not count.
 fn lines<'a>(rows: impl Iterator<Item = &'a Forward> + Clone, names: impl Iterator<Item = &'a Neighbour>) -> Entries {
-    let bridged: BTreeSet<_> = rows.clone().filter(|f| !f.own && f.fixed).map(|f| f.mac).collect();
+    let bridged: BTreeSet<_> = rows.clone().filter(|f| f.bridge.is_some() && !f.own && f.fixed).map(|f| f.mac).collect();
     let mut entries = Entries::new();
-    for row in rows.filter(|f| f.own && f.fixed) {
+    for row in rows.filter(|f| f.bridge.is_none() && f.fixed) {
         let Some(remote) = row.remote else { continue };
         if row.mac == [0; 6] {
             entries.insert(format!("flood {remote}"));

@@ -127,17 +127,22 @@ fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     Ok(Some(if as_loaded { digest(text.as_bytes()) } else { "changed by somebody else".to_owned() }))
 }
 
-/// The tables of a place as nft lists them, without counters; `None` when one is missing.
+/// The tables of a place as nft lists them, without counters; `None` when one is missing. One nft a table: its cache holds
+/// the family of the last command alone, so a second `list` in one run does not find the first one's table (nft 1.0.6).
 pub(crate) fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
-    let run = |script: String| match Program::new("nft").args(["-s", "-f", "-"]).run(script.as_bytes()) {
+    let run = |family: &str, table: &str| match Program::new("nft").args(["-s", "list", "table", family, table]).run(b"") {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(failure) if missing(&failure) => Ok(None),
         Err(failure) => Err(failure),
     };
+    let name = format!("lsx-{stack}");
     match place {
-        Place::Host => run(format!("list table inet lsx-{stack}\nlist table bridge lsx-{stack}\n")),
+        Place::Host => Ok(match (run("inet", &name)?, run("bridge", &name)?) {
+            (None, None) => None,
+            (routed, bridged) => Some(routed.unwrap_or_default() + &bridged.unwrap_or_default()),
+        }),
         Place::Router => match namespace::open(namespace::Place::Name(&model::router(stack))) {
-            Ok(router) => namespace::inside(router.as_fd(), || run("list table inet lsx\n".to_owned()))
+            Ok(router) => namespace::inside(router.as_fd(), || run("inet", "lsx"))
                 .map_err(|e| super::io_failure("enter the router", &e))?,
             Err(_) => Ok(None),
         },

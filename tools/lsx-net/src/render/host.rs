@@ -4,7 +4,7 @@
 //! its own. `inet` holds what is routed, `bridge` what is bridged.
 
 use super::{braces, chain, ports, protocol, set, table};
-use crate::model::Desired;
+use crate::model::{Desired, Nic};
 use common::stack::resolved::{PortAt, Selector};
 
 /// The text for `nft -f`.
@@ -45,6 +45,7 @@ fn input(d: &Desired) -> Vec<String> {
         format!("udp dport {} ip saddr != @peers drop", d.tunnel_port),
         format!("meta nfproto ipv6 udp dport {} drop", d.tunnel_port),
         format!("iifname \"{}\" jump from_router", d.world_link),
+        format!("iifname \"{}*\" drop", d.prefixes[0]),
     ];
     if let (Some(_), Some(uplink)) = (&d.firewall, &d.uplink) {
         rules.push(format!("iifname \"{uplink}\" jump own"));
@@ -97,36 +98,49 @@ fn published(d: &Desired, router: std::net::Ipv4Addr) -> Vec<String> {
     rules
 }
 
-/// A frame enters a bridge of ours from a tunnel, from the router, or from an instance that is who it says. No bridge has
-/// an address, so nothing on it is for the host. IPv6 ends here, too: version 1 carries IPv4 alone.
+/// A frame from an instance must be what the instance is; one from a port that is not ours goes nowhere but on open
+/// networks; none is for the host. IPv6 ends here, too: version 1 carries IPv4 alone. Ports are told by their names, because
+/// not every kernel can tell a frame's bridge (nft_meta_bridge).
 fn bridged(d: &Desired) -> String {
-    let [bridge, tunnel, leg, ..] = &d.prefixes;
+    let [_, tunnel, leg, _, instance] = &d.prefixes;
     let (free, bound): (Vec<_>, Vec<_>) = d.nics.iter().partition(|n| n.forward);
-    let keys = |n: &&crate::model::Nic| format!("\"{}\" . {} . {}", n.link, n.mac, n.address);
-    let mut text = set(
-        "set",
-        "nics",
-        "ifname . ether_addr . ipv4_addr",
-        "",
-        &bound.iter().map(keys).collect::<Vec<_>>(),
-    );
-    let known: Vec<String> = bound.iter().map(|n| format!("\"{}\"", n.link)).collect();
-    text += &set("set", "known", "ifname", "", &known);
-    text += &set("set", "free", "ifname", "", &free.iter().map(|n| format!("\"{}\"", n.link)).collect::<Vec<_>>());
-    let open = d.networks.iter().filter(|n| n.flood).map(|n| format!("\"{}\"", n.bridge));
-    text += &set("set", "open", "ifname", "", &open.collect::<Vec<_>>());
+    let keys = |n: &&Nic| format!("\"{}\" . {} . {}", n.link, n.mac, n.address);
+    let names = |links: &[&Nic]| links.iter().map(|n| format!("\"{}\"", n.link)).collect::<Vec<_>>();
+    let kind = "ifname . ether_addr . ipv4_addr";
+    let mut text = set("set", "nics", kind, "", &bound.iter().map(keys).collect::<Vec<_>>());
+    text += &set("set", "free", "ifname", "", &names(&free));
+    text += &set("set", "open", "ifname", "", &open_ports(d));
+    let ours: Vec<String> = [tunnel, leg, instance].iter().map(|p| format!("iifname \"{p}*\"")).collect();
     let enter = [
-        format!("meta ibrname != \"{bridge}*\" accept"),
+        format!("iifname \"{instance}*\" jump guard"),
+        format!("iifname \"{tunnel}*\" meta protocol != {{ ip, arp }} drop"),
+    ];
+    text += &chain("guard", "", &guard());
+    text += &chain("enter", "type filter hook prerouting priority -350; policy accept;", &enter);
+    let mut strangers: Vec<String> = ours.iter().map(|from| format!("{from} accept")).collect();
+    strangers.push("oifname @open accept".to_owned());
+    strangers.extend([tunnel, leg, instance].iter().map(|p| format!("oifname \"{p}*\" drop")));
+    text += &chain("pass", "type filter hook forward priority filter; policy accept;", &strangers);
+    let host: Vec<String> = ours.iter().map(|from| format!("{from} drop")).collect();
+    text + &chain("host", "type filter hook input priority filter; policy accept;", &host)
+}
+
+/// What an instance may send: its own address from its own hardware address, in IPv4 and in ARP.
+fn guard() -> Vec<String> {
+    vec![
         "meta protocol != { ip, arp } drop".to_owned(),
-        format!("iifname \"{tunnel}*\" accept"),
-        format!("iifname \"{leg}*\" accept"),
         "iifname . ether saddr . ip saddr @nics accept".to_owned(),
         "iifname . ether saddr . arp saddr ip @nics iifname . arp saddr ether . arp saddr ip @nics accept".to_owned(),
         "iifname @free accept".to_owned(),
-        "iifname != @known meta ibrname @open accept".to_owned(),
         "drop".to_owned(),
-    ];
-    text += &chain("enter", "type filter hook prerouting priority -350; policy accept;", &enter);
-    let host = [format!("meta ibrname \"{bridge}*\" drop")];
-    text + &chain("host", "type filter hook input priority filter; policy accept;", &host)
+    ]
+}
+
+/// The ports of networks that take in what the document does not name.
+fn open_ports(d: &Desired) -> Vec<String> {
+    let networks = || d.networks.iter().filter(|n| n.flood);
+    let tunnels = networks().filter(|n| !n.tunnel.is_empty()).map(|n| &n.tunnel);
+    let legs = networks().filter_map(|n| n.leg.as_ref()).map(|l| &l.link);
+    let nics = d.nics.iter().filter(|nic| networks().any(|n| n.name == nic.network)).map(|n| &n.link);
+    tunnels.chain(legs).chain(nics).map(|link| format!("\"{link}\"")).collect()
 }
