@@ -29,7 +29,7 @@ fn routed(d: &Desired) -> String {
         text += &chain("published", "", &published);
         let local = vec![format!("ip daddr != 127.0.0.0/8 ip daddr != {router} fib daddr type local jump published")];
         text += &chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &local);
-        text += &chain("output", "type nat hook output priority dstnat; policy accept;", &local);
+        text += &chain("output", "type nat hook output priority -100; policy accept;", &local);
     }
     text
 }
