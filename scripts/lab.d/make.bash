@@ -28,7 +28,7 @@ make_lab() { # COUNT SERVICES
         [[ ! -d $dir ]] || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
     done
     take_lock
-    trap give_up EXIT # until all went well
+    trap give_up EXIT # until all went well and has been told
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     printf '%s\n' "$services" >"$dir/services"
@@ -42,8 +42,8 @@ make_lab() { # COUNT SERVICES
     wait "$keys" || fail 1 'ssh-keygen failed'
     write_ssh "$count"
     start_all "$count"
+    describe
     trap - EXIT INT TERM HUP
-    unlock
 }
 
 give_up() {
