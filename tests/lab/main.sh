@@ -14,6 +14,7 @@ fi
 if [[ -z ${LAB_TEST_APART:-} ]]; then # so that what others do on this machine meanwhile is not taken for ours
     LAB_TEST_APART=yes exec unshare --mount --net -- "$BASH" "${BASH_SOURCE[0]}" "$@"
 fi
+mount -t tmpfs tmpfs /run # of our own, too, so that `down --all` is for our labs only
 
 readonly one=test-$$-a two=test-$$-b
 passed=0 failed=0 skipped=0
@@ -75,8 +76,7 @@ power_cycle() { "$LAB" kill "$1" --name "$one" && "$LAB" boot "$1" --name "$one"
 world() { # what must be the same after a lab as before it
     cat /proc/self/mountinfo
     ip -br link
-    find /run -maxdepth 1 ! -name lsx-lab | sort
-    [[ ! -d /run/lsx-lab ]] || find /run/lsx-lab -path "*test-$$-*"
+    find /run | sort
     losetup --list --noheadings --output NAME 2>/dev/null || true
     find /sys/fs/cgroup -name "lsx-lab-test-$$-*" 2>/dev/null
     living "lsx-lab-test-$$-a"
@@ -323,6 +323,13 @@ test_ovs() {
     check 'ovs makes a bridge in user space' daemon_host 'ovs-vsctl --timeout 5 add-br br0 -- set bridge br0 datapath_type=netdev; ip link show br0'
 }
 
+test_down_all() {
+    "$LAB" up 1 --name "$two" >/dev/null
+    "$LAB" up 1 --name "$one" >/dev/null
+    check 'down --all' "$LAB" down --all
+    check 'and then the state folder is gone' test ! -e /run/lsx-lab
+}
+
 test_down() {
     ("$LAB" run --name "$one" -- sleep 1000 || echo $? >"$scratch/visitor") 2>/dev/null &
     sleep 0.2
@@ -353,6 +360,8 @@ main() {
     test_murder
     test_services
     test_down "$before"
+    test_down_all
+    equal 'and still all is as before' "$before" "$(world)"
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
     ((failed == 0 && passed > 0))
 }
