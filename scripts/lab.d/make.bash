@@ -29,8 +29,6 @@ make_lab() { # COUNT SERVICES
     done
     take_lock
     trap give_up EXIT # until all went well and has been told
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
     printf '%s\n' "$services" >"$dir/services"
     # shellcheck disable=SC2046
     mkdir -p $(printf "$dir/h%d/disk $dir/h%d/root " $(seq "$count" | sed p))
@@ -43,7 +41,7 @@ make_lab() { # COUNT SERVICES
     write_ssh "$count"
     start_all "$count"
     describe
-    trap - EXIT INT TERM HUP
+    trap - EXIT
 }
 
 give_up() {
