@@ -28,9 +28,7 @@ make_lab() { # COUNT SERVICES
         [[ ! -d $dir ]] || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
     done
     take_lock
-    trap give_up EXIT # until all went well
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    trap give_up EXIT # until all went well and has been told
     printf '%s\n' "$services" >"$dir/services"
     # shellcheck disable=SC2046
     mkdir -p $(printf "$dir/h%d/disk $dir/h%d/root " $(seq "$count" | sed p))
@@ -42,8 +40,8 @@ make_lab() { # COUNT SERVICES
     wait "$keys" || fail 1 'ssh-keygen failed'
     write_ssh "$count"
     start_all "$count"
-    trap - EXIT INT TERM HUP
-    unlock
+    describe
+    trap - EXIT
 }
 
 give_up() {

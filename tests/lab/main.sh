@@ -14,6 +14,7 @@ fi
 if [[ -z ${LAB_TEST_APART:-} ]]; then # so that what others do on this machine meanwhile is not taken for ours
     LAB_TEST_APART=yes exec unshare --mount --net -- "$BASH" "${BASH_SOURCE[0]}" "$@"
 fi
+mount -t tmpfs tmpfs /run # of our own, too, so that `down --all` is for our labs only
 
 readonly one=test-$$-a two=test-$$-b
 passed=0 failed=0 skipped=0
@@ -75,8 +76,7 @@ power_cycle() { "$LAB" kill "$1" --name "$one" && "$LAB" boot "$1" --name "$one"
 world() { # what must be the same after a lab as before it
     cat /proc/self/mountinfo
     ip -br link
-    find /run -maxdepth 1 ! -name lsx-lab | sort
-    [[ ! -d /run/lsx-lab ]] || find /run/lsx-lab -path "*test-$$-*"
+    find /run | sort
     losetup --list --noheadings --output NAME 2>/dev/null || true
     find /sys/fs/cgroup -name "lsx-lab-test-$$-*" 2>/dev/null
     living "lsx-lab-test-$$-a"
@@ -91,9 +91,12 @@ living() { # TEXT: prints processes that have it in their group or arguments; a 
     done
 }
 
-in_namespaces() { # FILE: prints the processes that are in one of the network namespaces listed there
+members() { # prints every process that is in a network namespace of the lab, by its folder in /proc
     local space
-    while read -r space; do find /proc/[0-9]*/ns/net -lname "${space//[\[\]]/?}" 2>/dev/null; done <"$1"
+    {
+        "$LAB" run --name "$one" -- readlink /proc/self/ns/net
+        for host in h1 h2 h3; do inside "$host" readlink /proc/self/ns/net; done
+    } | while read -r space; do find /proc/[0-9]*/ns/net -lname "${space//[\[\]]/?}" -printf '%h\n' 2>/dev/null || true; done
 }
 
 # --- the checks
@@ -109,10 +112,6 @@ test_up() {
     equal 'the argument lists in the JSON work' h2 "$("${inside[@]}" "${command[@]}" hostname)"
     equal 'status agrees with up' "$(jq -S . "$scratch/said")" "$("$LAB" status --name "$one" | jq -S .)"
     refuse 'a second up of the name is refused' 75 '*there is such a lab already*' "$LAB" up 1 --name "$one"
-    {
-        readlink "/run/lsx-lab/$one/netns" | xargs readlink
-        for host in h1 h2 h3; do inside "$host" readlink /proc/self/ns/net; done
-    } >"$scratch/spaces"
 }
 
 test_ssh() {
@@ -185,14 +184,14 @@ test_cable() {
 
 test_power() {
     inside h3 sh -c 'echo kept >/root/kept; echo kept >/var/lib/lsx/kept; echo lost >/run/lost; mkdir -p /etc/lsx/boot.d'
-    inside h3 sh -c 'cd /etc/lsx/boot.d && for i in 2 1; do printf "#!/bin/sh\nsleep 0.5; echo hook $i\n" >$i && chmod +x $i; done; echo no >3'
+    inside h3 sh -c 'cd /etc/lsx/boot.d && for i in 2 1; do printf "#!/bin/sh\nsleep 1; echo hook $i\n" >$i && chmod +x $i; done; echo no >3'
     local key
     key=$(inside h3 cat /etc/ssh/ssh_host_ed25519_key.pub)
     within 2 'kill in less than two seconds' "$LAB" kill h3 --name "$one"
     check 'a dead host does not answer' misses h1 198.18.0.13
     refuse 'exec in it says so' 69 '*h3: is not running*boot h3*' inside h3 true
     check 'kill of the dead is no error' "$LAB" kill h3 --name "$one"
-    within 1 'boot does not wait for hooks' "$LAB" boot h3 --name "$one"
+    within 2 'boot does not wait for hooks' "$LAB" boot h3 --name "$one"
     equal 'boot prints nothing' '' "$(cat "$scratch/said")"
     check 'the disk is as it was' inside h3 test -e /root/kept -a -e /var/lib/lsx/kept
     check '/run is empty' inside h3 test ! -e /run/lost
@@ -205,7 +204,7 @@ test_power() {
     refuse 'boot of a running host is refused' 1 '*is running already*' "$LAB" boot h3 --name "$one"
     inside h3 rm -r /etc/lsx/boot.d
     check 'ten power cuts in a row' ten_cuts
-    inside h2 sh -c 'kill 1' || true
+    { inside h2 sh -c 'kill 1' || true; } 2>/dev/null
     sleep 0.2
     check 'a host that went down by itself starts again' "$LAB" boot h2 --name "$one"
 }
@@ -265,13 +264,13 @@ test_murder() { # kill -9 of `up` at some moments of its life
         ! world | grep "test-$$-b" >&2 || left+=" $delay"
     done
     equal 'down removes what a killed up has left' '' "$left"
-    "$LAB" up 3 --name "$two" >/dev/null 2>&1 &
-    local first=$!
     for delay in 0.1 0.3; do
         timeout --signal INT "$delay" "$LAB" up 3 --name "$two" >/dev/null 2>&1 || true
         ! world | grep "test-$$-b" >&2 || left+=" $delay"
     done
     equal 'an interrupted up leaves nothing' '' "$left"
+    "$LAB" up 3 --name "$two" >/dev/null 2>&1 &
+    local first=$!
     local won=0
     ! "$LAB" up 3 --name "$two" >/dev/null 2>&1 || won=$((won + 1))
     ! wait $first || won=$((won + 1))
@@ -324,13 +323,24 @@ test_ovs() {
     check 'ovs makes a bridge in user space' daemon_host 'ovs-vsctl --timeout 5 add-br br0 -- set bridge br0 datapath_type=netdev; ip link show br0'
 }
 
+test_down_all() {
+    "$LAB" up 1 --name "$two" >/dev/null
+    "$LAB" up 1 --name "$one" >/dev/null
+    check 'down --all' "$LAB" down --all
+    check 'and then the state folder is gone' test ! -e /run/lsx-lab
+}
+
 test_down() {
     ("$LAB" run --name "$one" -- sleep 1000 || echo $? >"$scratch/visitor") 2>/dev/null &
     sleep 0.2
+    local members member left=''
+    members=$(members)
     within 2 'down in less than two seconds' "$LAB" down --name "$one"
     wait
     equal 'what ran in the lab was ended' 137 "$(cat "$scratch/visitor")"
-    equal 'no process is left in its networks' '' "$(in_namespaces "$scratch/spaces")"
+    for member in $members; do [[ ! -e $member/net ]] || left+=" $member"; done
+    check 'the lab had processes' test -n "$members"
+    equal 'none of them is left' '' "$left"
     equal 'mounts, links, files, groups, processes are as before' "$1" "$(world)"
 }
 
@@ -350,6 +360,8 @@ main() {
     test_murder
     test_services
     test_down "$before"
+    test_down_all
+    equal 'and still all is as before' "$before" "$(world)"
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
     ((failed == 0 && passed > 0))
 }
