@@ -1,6 +1,7 @@
 //! The one door: text in, a stack or all its problems out.
 
 use super::decode::{self, Log};
+use super::lstacker;
 use super::model::Stack;
 use super::resolved::Resolved;
 use super::rules;
@@ -47,17 +48,38 @@ pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec
     for assignment in &options.set {
         tree::set(&mut root, assignment)?;
     }
-    let log = Log::default();
-    let mut warnings = Vec::new();
-    let mut stack = decode::stack(&root, &log);
+    if lstacker::is(&root) { from_lstacker(&root, &source, options) } else { from_stack(&root, &source) }
+}
+
+fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warning>), Failures> {
+    let (log, mut warnings) = (Log::default(), Vec::new());
+    let mut stack = decode::stack(root, &log);
     if let Some(stack) = &mut stack {
-        stack.resolved = lock(&root, &stack.name, &log, &source, &mut warnings);
+        stack.resolved = lock(root, &stack.name, &log, source, &mut warnings);
         log.extend(rules::check(stack));
     }
     match stack {
         Some(stack) if log.is_empty() => Ok((stack, warnings)),
-        _ => Err(log.close(&root, &source)),
+        _ => Err(log.close(root, source)),
     }
+}
+
+fn from_lstacker(root: &Node<'_>, source: &Source<'_>, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
+    let (log, soft) = (Log::default(), Log::default());
+    let made = lstacker::import(root, &log, &soft);
+    let (hard, warned) = if options.keep_going { (Log::default(), Some(log)) } else { (log, None) };
+    let mut warnings: Vec<Warning> = warned
+        .into_iter()
+        .chain([soft])
+        .flat_map(|log| log.close(root, source).0)
+        .map(|failure| Warning { code: failure.code, message: failure.message, at: failure.at })
+        .collect();
+    let Some((mut stack, origins)) = made else { return Err(hard.close(root, source)) };
+    stack.resolved = lock(root, &stack.name, &hard, source, &mut warnings);
+    for failure in rules::check(&stack) {
+        origins.place(failure, &hard);
+    }
+    if hard.is_empty() { Ok((stack, warnings)) } else { Err(hard.close(root, source)) }
 }
 
 /// The lock of the document, when it is for this stack.

@@ -63,6 +63,11 @@ impl<'c, 'a> At<'c, 'a> {
         self.fail(code, at, message, Some(hint).filter(|hint| !hint.is_empty()));
     }
 
+    /// Writes down a mistake of its own kind, at the key.
+    pub(crate) fn key_mistake(&self, code: &str, message: String, hint: String) {
+        self.fail(code, self.key, message, Some(hint).filter(|hint| !hint.is_empty()));
+    }
+
     /// The value under a key that is not known beforehand.
     pub(crate) fn child(&self, key: &str) -> Option<At<'_, 'a>> {
         let entry = self.node.entries()?.iter().find(|entry| entry.key == key)?;

@@ -7,6 +7,7 @@ mod networks;
 mod sections;
 mod stack;
 
+pub(crate) use at::{At, Path, Table, string};
 pub(crate) use stack::stack;
 
 use super::tree::{Aim, Node, Source};
