@@ -9,14 +9,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// One case: its text and how it is read.
-pub struct Case {
-    pub name: String,
-    pub text: String,
-    pub options: ReadOptions,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) options: ReadOptions,
 }
 
 /// All cases, by name.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let root = top("tests/fixtures/stack");
     let mut cases: Vec<Case> = std::fs::read_dir(&root)
         .unwrap()
@@ -105,7 +105,7 @@ fn failures_point_into_the_text() {
                 continue;
             }
             let line = case.text.lines().nth(at.line as usize - 1).unwrap_or_default();
-            assert!(at.text.is_empty() || line.trim_end() == at.text, "{}: {at:?}", case.name);
+            assert!(failure.code == "stack.secret.written" || line.trim_end() == at.text, "{}: {at:?}", case.name);
             assert!(at.column as usize <= line.chars().count() + 1, "{}: {at:?}", case.name);
         }
     }

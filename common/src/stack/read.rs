@@ -9,6 +9,7 @@ use super::tree::{self, Aim, Node, Source};
 use crate::{Failure, Failures, Kind, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How a document is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,25 @@ pub struct Warning {
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Place>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<Failure> for Warning {
+    fn from(failure: Failure) -> Self {
+        Warning { code: failure.code, message: failure.message, at: failure.at, hint: failure.hint }
+    }
+}
+
+impl fmt::Display for Warning {
+    /// The shape of a failure: place, message, caret, hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut failure = Failure::new(Kind::Data, &self.code, self.message.as_str());
+        failure.at.clone_from(&self.at);
+        failure.hint.clone_from(&self.hint);
+        failure.fmt(f)
+    }
 }
 
 /// Reads a stack from YAML, JSON or an LStacker file; `file` is named in failures (`-` for standard input).
@@ -72,7 +92,7 @@ fn from_lstacker(root: &Node<'_>, source: &Source<'_>, options: &ReadOptions) ->
         .into_iter()
         .chain([soft])
         .flat_map(|log| log.close(root, source).0)
-        .map(|failure| Warning { code: failure.code, message: failure.message, at: failure.at })
+        .map(Warning::from)
         .collect();
     let Some((mut stack, origins)) = made else { return Err(hard.close(root, source)) };
     stack.resolved = lock(root, &stack.name, &hard, source, &mut warnings);
@@ -97,6 +117,7 @@ fn lock(
             code: "stack.resolved.foreign".to_owned(),
             message: format!("the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"),
             at: Some(source.locate(root, "resolved", Aim::Key)),
+            hint: None,
         });
         return None;
     }

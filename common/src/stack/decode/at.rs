@@ -84,6 +84,12 @@ impl<'c, 'a> At<'c, 'a> {
         self.fail("stack.key.value", self.key, wrong.message, wrong.hint);
     }
 
+    /// Writes down a mistake of its own kind, without showing what stands there.
+    pub(crate) fn secret(&self, code: &str, message: &str, hint: &str) {
+        let failure = Failure::new(Kind::Data, code, message).at(self.path.to_string()).hint(hint);
+        self.log.push(failure, Spot::Hidden(self.node.at));
+    }
+
     fn shape(&self, expected: &str) {
         let at = if self.node.text().is_some() { self.node.at } else { self.key };
         self.fail("stack.type", at, format!("expected {expected}, got {}", self.node.sort()), None);

@@ -1,5 +1,7 @@
 //! The JSON Schema of a stack, for editors. What it refuses, `read` refuses too, with better words.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use text::*;
