@@ -1,6 +1,13 @@
 //! The stack document from the outside: golden fixtures, laws, and the examples that ship.
 
-use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
+mod fixtures;
+mod laws;
+mod lstacker;
+mod mutation;
+mod size;
+
+use common::Failures;
+use common::stack::{ReadOptions, Resolved, Stack, Warning, read, resolve};
 use std::path::PathBuf;
 
 /// A path from the top of the repository.
@@ -8,17 +15,20 @@ fn top(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-fn load(text: &str) -> (Stack, Resolved) {
-    let (stack, _) = read(text, "stack.yaml", &ReadOptions::default()).unwrap_or_else(|f| panic!("{f}"));
-    let resolved = resolve(&stack).unwrap_or_else(|f| panic!("{f}"));
+/// Reads and resolves, as a tool does.
+fn load(text: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>, Resolved), Failures> {
+    let (stack, warnings) = read(text, "stack.yaml", options)?;
+    let resolved = resolve(&stack)?;
+    Ok((stack, warnings, resolved))
+}
+
+/// The same for a document that is known to be good.
+fn good(text: &str) -> (Stack, Resolved) {
+    let (stack, _, resolved) = load(text, &ReadOptions::default()).unwrap_or_else(|failures| panic!("{failures}"));
     (stack, resolved)
 }
 
-#[test]
-fn examples_resolve() {
-    for name in ["office.yaml", "two-hosts.yaml", "one-host.yaml"] {
-        let text = std::fs::read_to_string(top("scripts/stacks").join(name)).unwrap();
-        let (stack, resolved) = load(&text);
-        println!("{}", serde_json::to_string_pretty(&common::stack::resolved_document(&stack, &resolved)).unwrap());
-    }
+/// The document `resolve` prints.
+fn printed(stack: &Stack, resolved: &Resolved) -> String {
+    serde_json::to_string_pretty(&common::stack::resolved_document(stack, resolved)).unwrap() + "\n"
 }

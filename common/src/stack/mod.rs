@@ -1,12 +1,14 @@
 //! The stack document: the one thing a person writes, and what every tool derives from it the same way.
 
 mod decode;
+mod lstacker;
 mod model;
 mod only;
 mod read;
 mod resolve;
 pub mod resolved;
 mod rules;
+mod schema;
 mod tree;
 mod value;
 
@@ -18,4 +20,5 @@ pub use only::Only;
 pub use read::{ReadOptions, Warning, read};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{PortSpec, Protocol, Resolved, Selector};
+pub use schema::schema;
 pub use value::{Cpus, Duration, Http, Range, Select, Size};

@@ -1,44 +1,101 @@
-//! `--only`: a verb narrowed to parts of a whole document.
+//! `--only networks.test,instances.web`: a verb narrowed to parts of a whole document.
 
-use super::Stack;
+use super::decode::hint;
+use super::model::Stack;
 use crate::{Failure, Failures, Kind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Which networks and instances a verb is about; everything when nothing was said.
+/// Sections whose entries can be named.
+const SECTIONS: [&str; 4] = ["hosts", "networks", "instances", "balance"];
+
+/// What a verb is narrowed to. Without any name everything is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
-    networks: Option<BTreeSet<String>>,
-    instances: Option<BTreeSet<String>>,
+    /// Names by section; no name means the whole section.
+    sections: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Only {
-    /// Reads `networks.test,instances.web`.
+    /// Reads `networks.test,instances.web`; a section alone, such as `networks`, means all of it.
     ///
     /// # Errors
-    /// Kind `Usage` for every part that the stack does not have.
-    pub fn parse(text: &str, stack: &Stack) -> Result<Only, Failures> {
-        let (mut networks, mut instances, mut failures) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            match part.split_once('.') {
-                Some(("networks", name)) if stack.networks.contains_key(name) => _ = networks.insert(name.to_owned()),
-                Some(("instances", name)) if stack.instances.contains_key(name) => _ = instances.insert(name.to_owned()),
-                _ => failures.push(
-                    Failure::new(Kind::Usage, "usage.only", format!("the stack has no {part}"))
-                        .hint("write networks.NAME or instances.NAME, joined by commas"),
-                ),
+    /// An unknown section or an empty name, of kind `Usage`.
+    pub fn parse(text: &str) -> Result<Only, Failure> {
+        let mut only = Only::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (section, name) = part.split_once('.').map_or((part, None), |(section, name)| (section, Some(name)));
+            if !SECTIONS.contains(&section) || name == Some("") {
+                let message = format!("--only {part}: expected a section and a name");
+                let hint = format!("like networks.test; {}", hint(section, SECTIONS));
+                return Err(Failure::new(Kind::Usage, "stack.only", message).hint(hint));
+            }
+            // A section alone outweighs its names, in whatever order they come.
+            match (only.sections.get_mut(section), name) {
+                (Some(names), Some(name)) if !names.is_empty() => drop(names.insert(name.to_owned())),
+                (Some(names), None) => names.clear(),
+                (None, name) => drop(only.sections.insert(section.to_owned(), name.map(str::to_owned).into_iter().collect())),
+                (Some(_), Some(_)) => {}
             }
         }
-        Failures(failures).verdict()?;
-        Ok(Only { networks: Some(networks), instances: Some(instances) })
+        Ok(only)
     }
 
-    /// Whether a network is meant.
+    /// Whether every name is in the stack.
+    ///
+    /// # Errors
+    /// Every unknown name with the nearest known one, of kind `Usage`.
+    pub fn check(&self, stack: &Stack) -> Result<(), Failures> {
+        let mut failures = Vec::new();
+        for (section, names) in &self.sections {
+            let known = known(stack, section);
+            for name in names.iter().filter(|name| !known.contains(name.as_str())) {
+                let message = format!("--only {section}.{name}: stack {} has no such name", stack.name);
+                let hint = hint(name, known.iter().map(String::as_str));
+                failures.push(Failure::new(Kind::Usage, "stack.only", message).hint(hint));
+            }
+        }
+        Failures(failures).verdict()
+    }
+
+    /// Whether everything is selected.
+    pub fn all(&self) -> bool {
+        self.sections.is_empty()
+    }
+
+    /// Whether a network is selected.
     pub fn network(&self, name: &str) -> bool {
-        self.networks.as_ref().is_none_or(|n| n.contains(name))
+        self.has("networks", &[name])
     }
 
-    /// Whether an instance, by its key, is meant.
-    pub fn instance(&self, name: &str) -> bool {
-        self.instances.as_ref().is_none_or(|n| n.contains(name))
+    /// Whether a host is selected by name. Hosts that merely carry what is selected are the caller's to find.
+    pub fn host(&self, name: &str) -> bool {
+        self.has("hosts", &[name])
+    }
+
+    /// Whether a balancer is selected.
+    pub fn balance(&self, name: &str) -> bool {
+        self.has("balance", &[name])
+    }
+
+    /// Whether an instance is selected: by its key `of`, or a replica by its own name.
+    pub fn instance(&self, of: &str, name: &str) -> bool {
+        self.has("instances", &[of, name])
+    }
+
+    fn has(&self, section: &str, names: &[&str]) -> bool {
+        let Some(wanted) = self.sections.get(section) else { return self.all() };
+        wanted.is_empty() || names.iter().any(|name| wanted.contains(*name))
+    }
+}
+
+fn known(stack: &Stack, section: &str) -> BTreeSet<String> {
+    match section {
+        "hosts" => stack.hosts.keys().cloned().collect(),
+        "networks" => stack.networks.keys().cloned().collect(),
+        "balance" => stack.balance.keys().cloned().collect(),
+        _ => {
+            let replicas = stack.instances.iter().flat_map(|(key, instance)| instance.replicas(key));
+            replicas.chain(stack.instances.keys().cloned()).collect()
+        }
     }
 }

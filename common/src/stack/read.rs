@@ -1,6 +1,7 @@
 //! The one door: text in, a stack or all its problems out.
 
 use super::decode::{self, Log};
+use super::lstacker;
 use super::model::Stack;
 use super::resolved::Resolved;
 use super::rules;
@@ -8,6 +9,7 @@ use super::tree::{self, Aim, Node, Source};
 use crate::{Failure, Failures, Kind, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How a document is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,25 @@ pub struct Warning {
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Place>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<Failure> for Warning {
+    fn from(failure: Failure) -> Self {
+        Warning { code: failure.code, message: failure.message, at: failure.at, hint: failure.hint }
+    }
+}
+
+impl fmt::Display for Warning {
+    /// The shape of a failure: place, message, caret, hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut failure = Failure::new(Kind::Data, &self.code, self.message.as_str());
+        failure.at.clone_from(&self.at);
+        failure.hint.clone_from(&self.hint);
+        failure.fmt(f)
+    }
 }
 
 /// Reads a stack from YAML, JSON or an LStacker file; `file` is named in failures (`-` for standard input).
@@ -47,17 +68,38 @@ pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec
     for assignment in &options.set {
         tree::set(&mut root, assignment)?;
     }
-    let log = Log::default();
-    let mut warnings = Vec::new();
-    let mut stack = decode::stack(&root, &log);
+    if lstacker::is(&root) { from_lstacker(&root, &source, options) } else { from_stack(&root, &source) }
+}
+
+fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warning>), Failures> {
+    let (log, mut warnings) = (Log::default(), Vec::new());
+    let mut stack = decode::stack(root, &log);
     if let Some(stack) = &mut stack {
-        stack.resolved = lock(&root, &stack.name, &log, &source, &mut warnings);
+        stack.resolved = lock(root, &stack.name, &log, source, &mut warnings);
         log.extend(rules::check(stack));
     }
     match stack {
         Some(stack) if log.is_empty() => Ok((stack, warnings)),
-        _ => Err(log.close(&root, &source)),
+        _ => Err(log.close(root, source)),
     }
+}
+
+fn from_lstacker(root: &Node<'_>, source: &Source<'_>, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
+    let (log, soft) = (Log::default(), Log::default());
+    let made = lstacker::import(root, &log, &soft);
+    let (hard, warned) = if options.keep_going { (Log::default(), Some(log)) } else { (log, None) };
+    let mut warnings: Vec<Warning> = warned
+        .into_iter()
+        .chain([soft])
+        .flat_map(|log| log.close(root, source).0)
+        .map(Warning::from)
+        .collect();
+    let Some((mut stack, origins)) = made else { return Err(hard.close(root, source)) };
+    stack.resolved = lock(root, &stack.name, &hard, source, &mut warnings);
+    for failure in rules::check(&stack) {
+        origins.place(failure, &hard);
+    }
+    if hard.is_empty() { Ok((stack, warnings)) } else { Err(hard.close(root, source)) }
 }
 
 /// The lock of the document, when it is for this stack.
@@ -75,6 +117,7 @@ fn lock(
             code: "stack.resolved.foreign".to_owned(),
             message: format!("the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"),
             at: Some(source.locate(root, "resolved", Aim::Key)),
+            hint: None,
         });
         return None;
     }

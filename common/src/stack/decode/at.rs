@@ -63,6 +63,11 @@ impl<'c, 'a> At<'c, 'a> {
         self.fail(code, at, message, Some(hint).filter(|hint| !hint.is_empty()));
     }
 
+    /// Writes down a mistake of its own kind, at the key.
+    pub(crate) fn key_mistake(&self, code: &str, message: String, hint: String) {
+        self.fail(code, self.key, message, Some(hint).filter(|hint| !hint.is_empty()));
+    }
+
     /// The value under a key that is not known beforehand.
     pub(crate) fn child(&self, key: &str) -> Option<At<'_, 'a>> {
         let entry = self.node.entries()?.iter().find(|entry| entry.key == key)?;
@@ -77,6 +82,12 @@ impl<'c, 'a> At<'c, 'a> {
     /// Writes down that the key is not what it should be.
     pub(crate) fn key_wrong(&self, wrong: Wrong) {
         self.fail("stack.key.value", self.key, wrong.message, wrong.hint);
+    }
+
+    /// Writes down a mistake of its own kind, without showing what stands there.
+    pub(crate) fn secret(&self, code: &str, message: &str, hint: &str) {
+        let failure = Failure::new(Kind::Data, code, message).at(self.path.to_string()).hint(hint);
+        self.log.push(failure, Spot::Hidden(self.node.at));
     }
 
     fn shape(&self, expected: &str) {

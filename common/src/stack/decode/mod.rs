@@ -7,10 +7,11 @@ mod networks;
 mod sections;
 mod stack;
 
+pub(crate) use at::{At, Path, Table, string};
 pub(crate) use stack::stack;
 
 use super::tree::{Aim, Node, Source};
-use crate::{Failure, Failures};
+use crate::{Failure, Failures, Place};
 use std::cell::RefCell;
 
 /// Every failure found so far.
@@ -24,6 +25,8 @@ pub(crate) struct Log {
 pub(crate) enum Spot {
     /// At this byte.
     Byte(u32),
+    /// At this byte, without showing the line: it may hold a secret.
+    Hidden(u32),
     /// At the failure's path.
     Path(Aim),
 }
@@ -59,6 +62,7 @@ fn placed(mut failure: Failure, spot: Spot, root: &Node<'_>, source: &Source<'_>
     let path = failure.at.take().unwrap_or_default().path;
     failure.at = Some(match spot {
         Spot::Byte(at) => source.place(at, path),
+        Spot::Hidden(at) => Place { text: String::new(), ..source.place(at, path) },
         Spot::Path(aim) => source.locate(root, &path, aim),
     });
     failure
@@ -70,7 +74,8 @@ pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
     names
         .into_iter()
         .map(|other| (distance(name, other, limit), other))
-        .filter(|&(far, _)| far <= limit)
+        // One letter can become any other: a name of which nothing stays was not meant.
+        .filter(|&(far, other)| far <= limit && far < name.chars().count().max(other.chars().count()))
         .min()
         .map(|(_, other)| other)
 }

@@ -72,13 +72,13 @@ pub(super) fn balance(at: At<'_, '_>) -> Option<Balance> {
 
 /// Where a secret is read. The secret itself has no business in the document.
 pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
-    at.parse(|text| {
-        let path = text.strip_prefix("file:").filter(|path| !path.is_empty());
-        path.map(|_| text.to_owned()).ok_or_else(|| {
-            // The text may be the secret: it is not repeated.
-            Wrong::new("a secret is named, never written", "the file that holds it, like file:secrets/db")
-        })
-    })
+    let text = at.text()?;
+    if text.strip_prefix("file:").is_none_or(str::is_empty) {
+        // The text may be the secret: it is neither repeated nor shown.
+        at.secret("stack.secret.written", "a secret is named, never written", "the file that holds it, like file:secrets/db");
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// Texts by name, such as an environment: numbers and words stay as they are written.

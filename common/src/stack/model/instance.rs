@@ -2,6 +2,10 @@
 
 use super::write;
 use crate::stack::resolved::Protocol;
+use crate::stack::schema::{
+    AbsolutePath, Address, CidrOrAddress, CpusText, Domain, DurationText, FileMode, HttpText, Int, Labelled, Many, Pairs,
+    Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
+};
 use crate::stack::value::{Cpus, Duration, Http, Size};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
@@ -10,149 +14,193 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// Something that runs: a container of one of the drivers, or several alike.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Instance {
     /// A name of `images`, or an image in the driver's own words.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub image: Option<String>,
     /// Where it runs; `hosts` for several.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
     /// Replica i runs on entry (i-1) mod n.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub hosts: Vec<String>,
     /// Replicas, named NAME-1, NAME-2 ...; absent: one, named NAME.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Int<1, 10000>>")]
     pub count: Option<u32>,
     /// What runs it; oci when neither it nor `defaults` say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
     /// Its interfaces in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Short<Word, Nic>>>")]
     pub networks: Vec<Nic>,
     /// Its name in DNS, when that is not the key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Domain>")]
     pub hostname: Option<String>,
     /// Name servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Address>>")]
     pub resolver: Vec<Ipv4Addr>,
     /// Ports of the host that lead to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Short<PortMapText, PortMap>>>")]
     pub ports: Vec<PortMap>,
     /// Lets packets of others pass.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub forward: bool,
     /// Instances that must be ready before it starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub needs: Vec<String>,
     /// How one knows that it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
     /// What runs in it, instead of the image's own command.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub command: Vec<String>,
     /// User, or user:group, that runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub user: Option<String>,
     /// Folder it starts in.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<AbsolutePath>")]
     pub workdir: Option<String>,
     /// Environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
     /// What it may use.
     #[serde(skip_serializing_if = "Limits::none")]
+    #[schemars(with = "Option<Limits>")]
     pub limits: Limits,
     /// Files put into it, by their path there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, Short<Source, File>>>")]
     pub files: BTreeMap<String, File>,
     /// Volumes, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<Labelled<Short<AbsolutePath, Mount>>>")]
     pub volumes: BTreeMap<String, Mount>,
     /// Names of secrets, at /run/secrets/NAME.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub secrets: Vec<String>,
     /// When it is started again after it stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
     /// Profiles of LXD or Incus, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub profiles: Vec<String>,
     /// Recipes applied after the first start, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub recipes: Vec<String>,
     /// Files with public keys of those who may log in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub ssh_keys: Vec<String>,
     /// File with cloud-init's user data.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Source>")]
     pub cloud_init: Option<String>,
 }
 
 /// An interface: the first is eth0.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Nic {
     /// Network.
+    #[schemars(with = "Word")]
     pub name: String,
     /// One address a replica; derived when absent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Address>>")]
     pub address: Vec<Ipv4Addr>,
     /// The default route goes here.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub default: bool,
 }
 
 /// A port of the instance's host that leads to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct PortMap {
     /// Port on the host.
+    #[schemars(with = "Port")]
     pub listen: u16,
     /// Port of the instance.
+    #[schemars(with = "Option<Port>")]
     pub to: u16,
     /// Protocol.
+    #[schemars(with = "Option<Protocol>")]
     pub protocol: Protocol,
     /// Only on this address of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Address>")]
     pub address: Option<Ipv4Addr>,
     /// Sources that may use it; empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<CidrOrAddress>>")]
     pub from: Vec<Ipv4Net>,
     /// Network by which it is reached; the first when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub network: Option<String>,
 }
 
 /// How one knows that an instance is ready. Exactly one of `tcp`, `http` and `command`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = one_probe)]
 pub struct Ready {
     /// A TCP port that accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Port>")]
     pub tcp: Option<u16>,
     /// A path that answers with a status from 200 to 399.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<HttpText>")]
     pub http: Option<Http>,
     /// A program in the instance that ends with 0.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub command: Vec<String>,
     /// How long to wait for it; 60 s when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationText>")]
     pub timeout: Option<Duration>,
     /// How often to look; 1 s when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationText>")]
     pub interval: Option<Duration>,
 }
 
 /// What an instance may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Limits {
     /// Bytes of memory.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SizeText>")]
     pub memory: Option<Size>,
     /// Processors.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<CpusText>")]
     pub cpus: Option<Cpus>,
     /// Processes and threads.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Int<1, 4194304>>")]
     pub processes: Option<u32>,
 }
 
@@ -163,42 +211,54 @@ impl Limits {
 }
 
 /// A file put into an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct File {
     /// Where its contents are, relative to the document.
+    #[schemars(with = "Source")]
     pub source: String,
     /// Octal mode; that of the source when absent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::mode")]
+    #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
     /// User, or user:group, that owns it in the instance; root when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,
 }
 
 /// Where a volume appears.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Mount {
     /// Path in the instance.
+    #[schemars(with = "AbsolutePath")]
     pub path: String,
     /// Without the right to write.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub read_only: bool,
 }
 
 /// The same image in every driver's form.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Image {
     /// For the OCI runtime: `oci:FOLDER` or `docker://NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub oci: Option<String>,
     /// For LXD: `tar:FILE` or `REMOTE:ALIAS`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub lxd: Option<String>,
     /// For Incus, the same words.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub incus: Option<String>,
     /// For Docker: a reference, or `tar:FILE`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub docker: Option<String>,
 }
 

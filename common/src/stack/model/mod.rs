@@ -9,8 +9,12 @@ pub use network::{Network, Switch, Tunnel};
 pub use write::resolved_document;
 
 use super::resolved::{PortSpec, Resolved};
+use super::schema::{
+    Address, CidrOrAddress, Device, Domain, Int, Many, Pairs, Port, PortText, SelectText, Ssh, Word, table,
+};
 use super::value::Select;
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -47,50 +51,65 @@ pub struct Stack {
 }
 
 /// A machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Host {
     /// Underlay address.
+    #[schemars(with = "Address")]
     pub address: Ipv4Addr,
     /// Where ssh goes, `[user@]host[:port]`; `address` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Ssh>")]
     pub ssh: Option<String>,
     /// File of the private key for ssh; ssh's own choice when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub key: Option<String>,
     /// The interface towards the world.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Device>")]
     pub uplink: Option<String>,
     /// Bytes of an IP packet the underlay carries; 1500 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Int<626, 65535>>")]
     pub mtu: Option<u32>,
     /// Ports of the host's own that stay open; absent: its input is not filtered.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::maybe_texts")]
+    #[schemars(with = "Option<Many<PortText>>")]
     pub firewall: Option<Vec<PortSpec>>,
     /// Values are kept, the host is left alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub offline: bool,
     /// This very machine, without ssh.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub local: bool,
 }
 
 /// A permission for whoever begins a conversation; replies and ICMP echo are included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Allow {
     /// Who begins.
+    #[schemars(with = "Many<SelectText>")]
     pub from: Vec<Select>,
     /// Who answers.
+    #[schemars(with = "Many<SelectText>")]
     pub to: Vec<Select>,
     /// Ports; empty means every protocol and port.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "write::texts")]
+    #[schemars(with = "Option<Many<PortText>>")]
     pub ports: Vec<PortSpec>,
 }
 
 /// What holds for every instance that does not say otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Defaults {
     /// Host of instances that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
     /// Driver of instances that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,37 +119,49 @@ pub struct Defaults {
     pub restart: Option<Restart>,
     /// Name servers of instances that name none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Address>>")]
     pub resolver: Vec<Ipv4Addr>,
     /// Files with public keys of those who may log in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub ssh_keys: Vec<String>,
     /// Environment of every instance; an instance's own wins.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
     /// Values that recipes may name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<Pairs>")]
     pub values: BTreeMap<String, String>,
 }
 
 /// A load balancer on a host's leg.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
 pub struct Balance {
     /// Host it listens on.
+    #[schemars(with = "Word")]
     pub host: String,
     /// Ports it listens on.
+    #[schemars(with = "Many<Port>")]
     pub listen: Vec<u16>,
     /// Only on this address of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Address>")]
     pub address: Option<Ipv4Addr>,
     /// HTTP host names or TLS server names it answers for; none means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Domain>>")]
     pub hostname: Vec<String>,
     /// The instance behind it, all replicas.
+    #[schemars(with = "Word")]
     pub to: String,
     /// Port of the instance.
+    #[schemars(with = "Port")]
     pub port: u16,
     /// Network by which it reaches the instance; the instance's first when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub network: Option<String>,
     /// What is balanced: `tcp`, `http` or `tls` (by server name, not opened).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,14 +171,16 @@ pub struct Balance {
     pub sticky: Option<Sticky>,
     /// Name of the certificate in `pki.certificates`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
     pub tls: Option<String>,
     /// Sources that may use it; empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<CidrOrAddress>>")]
     pub from: Vec<Ipv4Net>,
 }
 
 /// What a balancer understands of what passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Bytes.
@@ -159,7 +192,7 @@ pub enum Mode {
 }
 
 /// How a client stays on one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sticky {
     /// A cookie of the balancer's.

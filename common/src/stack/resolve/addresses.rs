@@ -33,7 +33,7 @@ impl Pool {
     /// `None` for a network without a CIDR: its addresses come from elsewhere.
     pub(crate) fn of(network: &Network) -> Option<Pool> {
         let cidr = network.cidr?;
-        let (mut first, mut last) = (u32::from(cidr.network()) + 1, u32::from(cidr.broadcast()).checked_sub(1)?);
+        let (mut first, mut last) = (u32::from(first(cidr)), u32::from(cidr.broadcast()).checked_sub(1)?);
         if let Some(range) = network.range {
             first = first.max(range.first.into());
             last = last.min(range.last.into());

@@ -139,7 +139,7 @@ impl<'s> Check<'s> {
                 let message = format!("networks.{other} has the same vni");
                 self.tell("stack.network.vni", format!("networks.{name}.vni"), message, "leave it out and it is derived");
             }
-            let tag = network.parent.as_deref().zip(network.id);
+            let tag = network.parent.as_deref().zip(network.id).filter(|_| network.kind == NetworkKind::Vlan);
             if let Some(other) = tag.and_then(|tag| tags.insert(tag, name)) {
                 let message = format!("networks.{other} has the same tag on the same parent");
                 self.tell("stack.network.tag", format!("networks.{name}.id"), message, "");

@@ -1,0 +1,144 @@
+//! The original LStacker's file, turned into a stack: its names and addresses, on networks of their own.
+
+mod containers;
+mod servers;
+mod settings;
+
+use super::decode::{At, Log, Path, Spot, Table};
+use super::model::{Driver, Stack};
+use super::tree::{Aim, Node};
+use super::value::{name, port};
+use crate::Failure;
+use servers::{Net, Server};
+use std::collections::BTreeMap;
+
+/// Name of a stack whose file gives none.
+const NAME: &str = "lstack";
+
+/// Sections that are not servers.
+const SECTIONS: [&str; 10] =
+    ["ldap", "salt", "centos", "proxy", "ssh", "lxd", "monitoring", "networks", "servers", "version"];
+
+/// Whether a document is an LStacker file.
+pub(crate) fn is(root: &Node<'_>) -> bool {
+    root.get("lstack").is_some()
+}
+
+/// Where the entries of the made stack were written, by their path in it.
+#[derive(Default)]
+pub(crate) struct Origins(BTreeMap<String, (String, u32)>);
+
+impl Origins {
+    fn add(&mut self, path: String, at: At<'_, '_>) {
+        self.0.insert(path, (at.path.to_string(), at.key));
+    }
+
+    /// Gives a rule's failure the place its author wrote.
+    pub(crate) fn place(&self, mut failure: Failure, log: &Log) {
+        let path = failure.at.take().unwrap_or_default().path;
+        let mut prefix = path.as_str();
+        let found = loop {
+            if let Some(origin) = self.0.get(prefix) {
+                break Some(origin);
+            }
+            let Some((shorter, _)) = prefix.rsplit_once('.') else { break None };
+            prefix = shorter;
+        };
+        match found {
+            Some((origin, at)) => log.push(failure.at(origin.clone()), Spot::Byte(*at)),
+            None => log.push(failure.at("lstack"), Spot::Path(Aim::Key)),
+        }
+    }
+}
+
+/// What the parts of the import share.
+struct Import<'l> {
+    /// Mistakes in sections that only recipes and monitoring use.
+    soft: &'l Log,
+    origins: Origins,
+    networks: BTreeMap<String, Net>,
+    servers: Vec<Server>,
+    stack: Stack,
+}
+
+/// Turns the file into a stack. Mistakes go to `log`, what they are about is left out; `soft` gets those that matter to
+/// later tools alone.
+pub(crate) fn import(root: &Node<'_>, log: &Log, soft: &Log) -> Option<(Stack, Origins)> {
+    let at = At { node: root, path: Path::Root, log, key: root.at };
+    let table = at.table()?;
+    let own = table.get("stack", |at| at.parse(|text| name(text).map(|()| text.to_owned())));
+    let tunnel_port = table.get("tunnel_port", |at| at.parse(port));
+    let mut import = Import {
+        soft,
+        origins: Origins::default(),
+        networks: BTreeMap::new(),
+        servers: Vec::new(),
+        stack: Stack { tunnel_port, ..empty(own.unwrap_or_else(|| NAME.to_owned())) },
+    };
+    table.need("lstack", |at| {
+        import.sections(&at.table()?);
+        Some(())
+    });
+    table.allow("resolved");
+    table.finish();
+    Some((import.stack, import.origins))
+}
+
+fn empty(name: String) -> Stack {
+    Stack {
+        name,
+        domain: "internal".to_owned(),
+        tunnel_port: None,
+        hosts: BTreeMap::new(),
+        networks: BTreeMap::new(),
+        allow: Vec::new(),
+        images: BTreeMap::new(),
+        defaults: super::Defaults { driver: Some(Driver::Lxd), ..super::Defaults::default() },
+        instances: BTreeMap::new(),
+        balance: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        carried: BTreeMap::new(),
+        resolved: None,
+    }
+}
+
+impl Import<'_> {
+    fn sections(&mut self, table: &Table<'_, '_>) {
+        let access = table.get("ssh", settings::access).unwrap_or_default();
+        table.need("servers", |at| self.servers(at, &access));
+        table.need("networks", |at| self.networks(at));
+        self.settings(table, access);
+        for server in std::mem::take(&mut self.servers) {
+            if let Some(at) = table.at().child(&server.key) {
+                self.containers(at, &server);
+            }
+            self.servers.push(server);
+        }
+        table.get("monitoring", |at| self.monitoring(at));
+        self.strangers(table.at());
+    }
+
+    /// Sections that are neither settings nor of a server: most often a server that `names` forgot.
+    fn strangers(&self, at: At<'_, '_>) {
+        for entry in at.node.entries().unwrap_or_default() {
+            let known = SECTIONS.contains(&&*entry.key)
+                || entry.key.starts_with("x-")
+                || self.servers.iter().any(|server| server.key == entry.key);
+            if let Some(at) = at.child(&entry.key).filter(|_| !known) {
+                let message = format!("`{}` is no section and no server", entry.key);
+                let hint = "a server is listed in lstack.servers.names".to_owned();
+                at.key_mistake("lstacker.section", message, hint);
+            }
+        }
+    }
+}
+
+/// A name of ours for one of theirs, which may have capitals and underscores.
+fn ours(text: &str) -> String {
+    text.to_ascii_lowercase().replace('_', "-")
+}
+
+/// A name of ours, or a mistake at its place.
+fn named(at: At<'_, '_>) -> Option<String> {
+    at.parse(|text| name(&ours(text)).map(|()| ours(text)))
+}

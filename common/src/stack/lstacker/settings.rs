@@ -1,0 +1,92 @@
+//! Settings for all containers: keys, proxy, what recipes may name, monitoring.
+
+use super::Import;
+use crate::stack::decode::{At, Table, hint, string};
+
+/// How hosts are reached, and who may log in to containers.
+#[derive(Default)]
+pub(super) struct Access {
+    pub(super) user: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) keys: Vec<String>,
+}
+
+/// Sections whose values only recipes name, and the keys they may have.
+const VALUES: [(&str, &[&str]); 3] = [
+    ("ldap", &["password", "domain", "organisation"]),
+    ("salt", &["master"]),
+    ("centos", &["root_password_default"]),
+];
+
+pub(super) fn access(at: At<'_, '_>) -> Option<Access> {
+    let table = at.table()?;
+    let access = Access {
+        user: table.get("username", string),
+        key: table.get("private_key_file", string),
+        keys: table.get("public_keys", |at| at.many(string)).unwrap_or_default(),
+    };
+    table.finish();
+    Some(access)
+}
+
+impl Import<'_> {
+    pub(super) fn settings(&mut self, table: &Table<'_, '_>, access: Access) {
+        self.stack.defaults.ssh_keys = access.keys;
+        table.get("proxy", |at| self.proxy(at));
+        // The trust password of LXD: the drivers of lsx need none.
+        table.allow("lxd");
+        for (section, keys) in VALUES {
+            table.get(section, |at| self.values(at.telling(self.soft), section, keys));
+        }
+    }
+
+    /// The original wrote four variables into every container.
+    fn proxy(&mut self, at: At<'_, '_>) -> Option<()> {
+        let table = at.table()?;
+        let state = table.get("state", |at| at.word(&[("yes", true), ("true", true), ("no", false), ("false", false)]));
+        let urls = [("http", table.get("http_url", string)), ("https", table.get("https_url", string))];
+        table.finish();
+        for (scheme, url) in urls.into_iter().filter(|_| state == Some(true)) {
+            let Some(url) = url else { continue };
+            self.stack.defaults.env.insert(format!("{scheme}_proxy"), url.clone());
+            self.stack.defaults.env.insert(format!("{}_PROXY", scheme.to_ascii_uppercase()), url);
+        }
+        Some(())
+    }
+
+    fn values(&mut self, at: At<'_, '_>, section: &str, keys: &[&'static str]) -> Option<()> {
+        let table = at.table()?;
+        for key in keys {
+            if let Some(value) = table.get(key, string) {
+                self.stack.defaults.values.insert(format!("{section}_{key}"), value);
+            }
+        }
+        table.finish();
+        Some(())
+    }
+
+    /// Monitoring comes with a later tool; what is wrong in it is worth a word now.
+    pub(super) fn monitoring(&self, at: At<'_, '_>) -> Option<()> {
+        let table = at.telling(self.soft).table()?;
+        table.get("type", |at| at.word(&[("omd", ())]));
+        table.get("name", string);
+        let known = |key: &'static str, what: &str, names: &[&str]| {
+            table.get(key, |at| {
+                let name = at.text()?;
+                if !names.contains(&name) {
+                    let message = format!("there is no {what} `{name}`");
+                    at.mistake("lstacker.monitoring", message, hint(name, names.iter().copied()));
+                }
+                Some(())
+            });
+        };
+        let networks: Vec<&str> = self.networks.keys().map(String::as_str).collect();
+        let servers: Vec<&str> = self.servers.iter().map(|server| server.key.as_str()).collect();
+        let containers: Vec<&str> = self.stack.instances.keys().map(String::as_str).collect();
+        known("network", "network", &networks);
+        known("server", "server", &servers);
+        known("container", "container", &containers);
+        table.finish();
+        Some(())
+    }
+}

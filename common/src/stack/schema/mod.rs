@@ -1,0 +1,89 @@
+//! The JSON Schema of a stack, for editors. What it refuses, `read` refuses too, with better words.
+
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use text::*;
+
+use super::model::{Allow, Balance, Defaults, Host, Image, Instance, Network};
+use super::resolved::Resolved;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
+
+/// A stack: the one thing a person writes.
+#[derive(JsonSchema)]
+#[schemars(rename = "lsx.stack/1", deny_unknown_fields, transform = table)]
+#[expect(dead_code, reason = "its fields exist for the schema alone; the decoder builds the model")]
+struct Document {
+    /// Name and version of this schema.
+    schema: Option<SchemaName>,
+    /// Prefixes and marks everything lsx makes.
+    stack: Name,
+    /// DNS suffix of networks and hosts; `internal` when absent.
+    domain: Option<Domain>,
+    /// UDP port of the tunnels, when it is not to be derived.
+    tunnel_port: Option<Port>,
+    /// The machines, by name; an address alone is enough.
+    hosts: Option<Named<Short<Address, Host>>>,
+    /// The networks, by name; a CIDR alone is enough.
+    networks: Option<Named<Short<Cidr, Network>>>,
+    /// What may reach what.
+    allow: Option<Vec<Allow>>,
+    /// One name for the same image in every driver's form.
+    images: Option<Labelled<Image>>,
+    /// What holds for every instance that does not say otherwise.
+    defaults: Option<Defaults>,
+    /// What runs, by name.
+    instances: Option<Named<Instance>>,
+    /// Load balancers, by name.
+    balance: Option<Named<Balance>>,
+    /// Where secrets are read, by name: `file:PATH`.
+    secrets: Option<Labelled<SecretText>>,
+    /// Of lsx-dns.
+    dns: Option<Anything>,
+    /// Of lsx-pki.
+    pki: Option<Anything>,
+    /// Of lsx-store.
+    store: Option<Anything>,
+    /// Of lsx-snap.
+    snap: Option<Anything>,
+    /// What tools report; ignored as input.
+    status: Option<Anything>,
+    /// Derived values; those of this very stack are kept.
+    resolved: Option<Resolved>,
+}
+
+/// The JSON Schema of the stack document (draft 2020-12).
+pub fn schema() -> Schema {
+    schemars::schema_for!(Document)
+}
+
+/// Keys beginning with `x-` are the author's own, at any map with known keys.
+pub(crate) fn table(schema: &mut Schema) {
+    schema.insert("patternProperties".to_owned(), json!({ "^x-": true }));
+}
+
+/// Exactly one probe.
+pub(crate) fn one_probe(schema: &mut Schema) {
+    table(schema);
+    let one = |key: &str| json!({ "required": [key] });
+    schema.insert("oneOf".to_owned(), Value::Array(["tcp", "http", "command"].map(one).to_vec()));
+}
+
+/// What each type of network needs.
+pub(crate) fn by_type(schema: &mut Schema) {
+    table(schema);
+    let when = |kind: &str, needs: &[&str]| {
+        json!({
+            "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
+            "then": { "required": needs }
+        })
+    };
+    let overlay = json!({
+        "if": { "properties": { "type": { "enum": ["overlay", null] } } },
+        "then": { "required": ["cidr"] }
+    });
+    let all = vec![when("macvlan", &["parent"]), when("vlan", &["parent", "id"]), overlay];
+    schema.insert("allOf".to_owned(), Value::Array(all));
+}

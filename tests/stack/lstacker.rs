@@ -1,0 +1,40 @@
+//! LStacker's own example: the names and addresses the original wrote for it.
+
+use crate::{load, top};
+use common::stack::ReadOptions;
+
+const HOSTS: [(&str, &str); 7] = [
+    ("10.100.150.30", "oracle-dev.man.example.com"),
+    ("10.100.0.10", "jump-box.man.example.com"),
+    ("10.101.150.30", "oracle-dev.dev.example.com"),
+    ("10.101.0.10", "jump-box.dev.example.com"),
+    ("10.102.0.10", "jump-box.qa.example.com"),
+    ("10.103.0.10", "jump-box.test.example.com"),
+    ("10.104.0.10", "jump-box.prod.example.com"),
+];
+
+#[test]
+fn names_and_addresses_are_the_originals() {
+    let text = std::fs::read_to_string(top("tests/fixtures/stack/lstacker/stack.yaml")).unwrap();
+    let (stack, warnings, resolved) = load(&text, &ReadOptions::default()).unwrap();
+    let mut came: Vec<(String, String)> = resolved
+        .names
+        .iter()
+        .filter(|name| !name.name.ends_with(".host.internal"))
+        .map(|name| (name.address.to_string(), name.name.clone()))
+        .collect();
+    let mut wanted: Vec<(String, String)> = HOSTS.map(|(address, name)| (address.to_owned(), name.to_owned())).to_vec();
+    came.sort();
+    wanted.sort();
+    assert_eq!(came, wanted);
+    // The only mistake of the example is in its monitoring.
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].code, "lstacker.monitoring");
+    let jump = &stack.instances["jump-box"];
+    assert_eq!(jump.profiles, ["docker", "default"]);
+    assert_eq!(jump.recipes, ["ubuntu-update", "haproxy"]);
+    assert_eq!(stack.images[jump.image.as_ref().unwrap()].lxd.as_deref(), Some("ubuntu-daily:16.04"));
+    assert_eq!(stack.defaults.env["http_proxy"], "http://172.0.0.84:3128/");
+    assert!(stack.hosts["lxd1"].local && stack.hosts["lxd4"].ssh.as_deref() == Some("ubuntu@172.0.0.84"));
+    assert!(resolved.networks.iter().all(|n| n.gateway.as_deref() == Some("lxd1")));
+}

@@ -1,0 +1,91 @@
+//! Broken documents by the thousand: whatever comes, it is an answer, never a panic.
+
+use crate::fixtures::cases;
+use crate::laws::Dice;
+use common::stack::{Only, ReadOptions, read, resolve};
+
+const TOKENS: [&str; 40] = [
+    "{", "}", "[", "]", ":", ": ", ",", "- ", "\n", "\n  ", "\t", "\"", "'", "&a ", "*a", "<<: ", "!t ", "| \n", "> ", "#",
+    "---\n", "%", "\\u0000", "\\", "\u{feff}", "é", "😀", "\0", "0", "-1", "4294967296", "255.255.255.255/32", "0.0.0.0/0", "/",
+    "null", "~", "count: 9999, ", "world", "*", "10.1.0.0/30",
+];
+
+fn broken(text: &str, dice: &mut Dice) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(bytes.len() + 1);
+        let end = (at + dice.below(12)).min(bytes.len());
+        match dice.below(5) {
+            0 => drop(bytes.drain(at..end)),
+            1 => drop(bytes.splice(at..end, TOKENS[dice.below(TOKENS.len())].bytes())),
+            2 => drop(bytes.splice(at..at, TOKENS[dice.below(TOKENS.len())].bytes())),
+            3 => {
+                let other = dice.below(bytes.len() + 1);
+                let copy = bytes[other..(other + 40).min(bytes.len())].to_vec();
+                drop(bytes.splice(at..at, copy));
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << dice.below(8);
+                }
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn nothing_panics() {
+    let mut dice = Dice(0x5eed);
+    let (mut good, mut bad) = (0, 0);
+    for case in cases() {
+        for round in 0..60 {
+            let text = broken(&case.text, &mut dice);
+            let options = ReadOptions { keep_going: round % 2 == 0, ..case.options.clone() };
+            match read(&text, "broken", &options) {
+                Ok((stack, _)) => {
+                    good += 1;
+                    let _ = resolve(&stack).map(|resolved| serde_json::to_string(&resolved).unwrap());
+                }
+                Err(failures) => {
+                    bad += 1;
+                    assert!(!failures.0.is_empty(), "no reason given for {text}");
+                    let _ = failures.to_string();
+                }
+            }
+        }
+    }
+    assert!(good > 100 && bad > 1000, "{good} good, {bad} bad");
+}
+
+#[test]
+fn bombs_are_refused() {
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..12 {
+        let refs = vec![format!("*a{}", i - 1); 10].join(", ");
+        laughs.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
+    }
+    let deep = (1..200).fold(String::from("a0: &a0 [x]\n"), |text, i| text + &format!("a{i}: &a{i} [*a{}]\n", i - 1));
+    let nested = "[".repeat(100_000);
+    let own = "a: &a [*a]\n".to_owned();
+    for (text, code) in [(laughs, "stack.size"), (deep, "stack.depth"), (nested, "stack.syntax"), (own, "stack.alias")] {
+        let failures = read(&text, "bomb", &ReadOptions::default()).unwrap_err();
+        assert_eq!(failures.0[0].code, code, "{}", &failures.to_string()[..80.min(failures.to_string().len())]);
+    }
+}
+
+#[test]
+fn only_never_panics_and_names_what_is_unknown() {
+    let (stack, _) = crate::good("stack: t\nhosts: { h: 192.0.2.1 }\nnetworks: { test: 10.0.0.0/24 }\ninstances: { web: { count: 2 } }\n");
+    let only = Only::parse("networks.test, instances.web-2").unwrap();
+    only.check(&stack).unwrap();
+    assert!(only.network("test") && !only.network("prod") && !only.host("h"));
+    assert!(only.instance("web", "web-2") && !only.instance("web", "web-1"));
+    assert!(Only::parse("").unwrap().network("any"));
+    assert!(Only::parse("networks,networks.test").unwrap().network("prod"));
+    let failures = Only::parse("networks.tset").unwrap().check(&stack).unwrap_err();
+    assert_eq!(failures.0[0].hint.as_deref(), Some("did you mean `test`?"));
+    for wrong in ["network.test", "networks.", ".", "x"] {
+        assert!(Only::parse(wrong).is_err(), "{wrong}");
+    }
+}

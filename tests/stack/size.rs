@@ -1,0 +1,53 @@
+//! A stack of 100 hosts, 200 networks and 20,000 instances: time grows with the document, not with its square.
+
+use crate::load;
+use common::stack::{ReadOptions, read};
+use std::fmt::Write as _;
+use std::time::Instant;
+
+/// A stack of a size, as YAML a person's generator would write.
+fn stack(hosts: usize, networks: usize, instances: usize) -> String {
+    let mut text = String::from("stack: large\nhosts:\n");
+    for i in 0..hosts {
+        writeln!(text, "  h{i}: {{ address: 198.18.{}.{}, ssh: root@198.18.{}.{} }}", i / 250, i % 250 + 1, i / 250, i % 250 + 1).unwrap();
+    }
+    text.push_str("networks:\n");
+    for i in 0..networks {
+        writeln!(text, "  n{i}: {{ cidr: 10.{i}.0.0/16, gateway: h{} }}", i % hosts).unwrap();
+    }
+    text.push_str("allow:\n  - { from: n0, to: n10, ports: [443/tcp] }\ninstances:\n");
+    for i in 0..instances {
+        writeln!(
+            text,
+            "  web-of-{i}:\n    image: debian-12\n    host: h{}\n    networks: [n{}, n{}]\n    env: {{ A: b, C: 10.100 }}\n    limits: {{ memory: 512M }}\n    ready: {{ tcp: 80 }}",
+            i % hosts, i % networks, (i + 1) % networks,
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// Peak memory of this process in KiB.
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// Limits hold for a release build; without optimisation the stack is a tenth and only has to pass.
+#[test]
+fn large_stacks_are_quick() {
+    let release = !cfg!(debug_assertions);
+    let text = if release { stack(100, 200, 20_000) } else { stack(10, 20, 2000) };
+    let begin = Instant::now();
+    let (parsed, _) = read(&text, "large", &ReadOptions::default()).unwrap();
+    let (read_ms, read_kib) = (begin.elapsed().as_millis(), peak().unwrap_or_default());
+    drop(parsed);
+    let begin = Instant::now();
+    let (_, _, resolved) = load(&text, &ReadOptions::default()).unwrap();
+    let (all_ms, all_kib) = (begin.elapsed().as_millis(), peak().unwrap_or_default());
+    eprintln!("{} bytes: read {read_ms} ms, {read_kib} KiB; read and resolve {all_ms} ms, {all_kib} KiB", text.len());
+    assert_eq!(resolved.instances.len(), if release { 20_000 } else { 2000 });
+    if release {
+        assert!(all_ms < 3000, "{all_ms} ms");
+    }
+}
