@@ -244,8 +244,7 @@ async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> 
             Some(arch) => Set::foreign(&shared.options.set, shared.options.tools.as_deref(), arch)?,
         };
         let path = format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool());
-        let front: &[&str] = if way.sudo { &["sudo", "-n"] } else { &[] };
-        let mut session = remote(ssh, shared, &[front, &[&path, "serve"]].concat()).await?;
+        let mut session = remote(ssh, shared, &[way.front(), &[&path, "serve"]].concat()).await?;
         if session.hello(shared.tool(), Some(set.size)).await {
             if way != known {
                 ssh.control.learn(&way);
