@@ -133,7 +133,8 @@ fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
 /// The architecture of a host, in the words of `uname -m`, which are those of Rust for what lsx is built for.
 pub(super) async fn arch(ssh: &Ssh, shared: &Shared) -> Result<Option<String>, Failure> {
     let (ended, text) = ssh.run(shared, &["uname", "-m"], b"").await?;
-    let arch = text.trim().to_owned();
+    // The last line: a login's profile may print something first.
+    let arch = text.lines().last().unwrap_or_default().trim().to_owned();
     if ended.code != Some(0) || arch.is_empty() || super::ssh::words(&[&arch]).is_err() {
         return Err(verdict::upload("uname -m", &ended));
     }
@@ -167,7 +168,7 @@ async fn file(steps: &Steps<'_>, bytes: &[u8], sum: &str, part: &str, path: &str
     let target = format!("of={part}");
     steps.run(&["dd", &target, "bs=65536", "conv=fsync"], bytes).await?.ok_or_else(denied)?;
     let said = steps.run(&["sha256sum", part], b"").await?.ok_or_else(denied)?;
-    if !said.starts_with(sum) {
+    if !said.lines().any(|line| line.starts_with(sum)) {
         let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool arrived damaged on the host");
         return Err(failure.because(format!("{part} has the digest {said}, not {sum}")));
     }

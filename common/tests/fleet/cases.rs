@@ -30,6 +30,7 @@ pub(crate) const ALL: &[Case] = &[
     ("without_root", without_root),
     ("without_root_by_the_real_sudo", without_root_by_the_real_sudo),
     ("this_machine_without_root", this_machine_without_root),
+    ("noisy_profile", noisy_profile),
     ("sudo_that_is_not_needed", sudo_that_is_not_needed),
     ("hang_ends_at_the_deadline", hang_ends_at_the_deadline),
     ("interrupt_undoes", interrupt_undoes),
@@ -238,6 +239,17 @@ fn this_machine_without_root() {
     assert!(who.contains("\"uid\":0") && who.contains("home/tool"), "{who}");
 }
 
+fn noisy_profile() {
+    let lab = Lab::with(|folder| {
+        put(folder.join("home/.bashrc"), "echo welcome\necho '{\"ok\":1}'\necho warn >&2\n")
+    });
+    let mut fleet = fleet(&[lab.target("h1")], lab.options());
+    assert!(ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].is_ok());
+    let mut noise = program("ssh");
+    let noise = noise.arg("-S").arg(&lab.sockets()[0]).args(["x", "true"]).output().unwrap();
+    assert!(noise.stdout.starts_with(b"welcome"), "the profile is read");
+}
+
 /// The login was not root once and is now; sudo was never there.
 fn sudo_that_is_not_needed() {
     let lab = Lab::new();
@@ -299,7 +311,7 @@ fn interrupt_undoes() {
     INTERRUPTED.store(false, Ordering::SeqCst);
 }
 
-/// A controller in a process of its own: port (or `local`), folder, request. Prints events and the result.
+/// A controller in a process of its own: SSH target (or `local`), folder, request. Prints events and the result.
 pub(crate) fn control(args: &[String]) -> ExitCode {
     let folder = Path::new(&args[1]);
     let options = Options {
@@ -311,7 +323,7 @@ pub(crate) fn control(args: &[String]) -> ExitCode {
         set: vec![crate::tool::NAME.into()],
         ..Options::default()
     };
-    let mut target = target("h1", &format!("root@127.0.0.1:{}", args[0]));
+    let mut target = target("h1", &args[0]);
     target.local = args[0] == "local";
     let mut fleet = fleet(&[target], options);
     let request: Value = serde_json::from_str(&args[2]).unwrap();
@@ -328,7 +340,7 @@ fn killed_controller_undoes() {
     let lab = Lab::new();
     let mark = lab.path("mark");
     let mut controller = program("/proc/self/exe");
-    controller.args(["control", &lab.port.to_string()]).arg(lab.path(""));
+    controller.args(["control", &lab.target("h1").ssh]).arg(lab.path(""));
     controller.arg(json!({"op": "wait", "mark": mark}).to_string()).stdout(Stdio::piped());
     let mut controller = controller.spawn().unwrap();
     let mut line = String::new();

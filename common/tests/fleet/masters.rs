@@ -80,17 +80,14 @@ pub(crate) fn second_run_is_quick() {
     let lab = Lab::new();
     let controller = || {
         let mut controller = program("/proc/self/exe");
-        controller.args(["control", &lab.port.to_string()]).arg(lab.path(""));
+        controller.args(["control", &lab.target("h1").ssh]).arg(lab.path(""));
         run(controller.arg(json!({"op": "who"}).to_string()));
     };
-    let median = |what: &dyn Fn()| {
-        let mut times: Vec<Duration> = (0..31).map(|_| timed(what)).collect();
-        times.sort();
-        times[times.len() / 2]
-    };
     controller();
-    let ours = median(&controller);
-    let ssh = median(&|| drop(run(program("ssh").arg("-S").arg(&lab.sockets()[0]).args(["x", "true"]))));
+    let ssh = || drop(run(program("ssh").arg("-S").arg(&lab.sockets()[0]).args(["x", "true"])));
+    // The best of many, in turns: the machine has other work.
+    let times: Vec<_> = (0..40).map(|_| (timed(&controller), timed(&ssh))).collect();
+    let (ours, ssh) = (times.iter().map(|t| t.0).min().unwrap(), times.iter().map(|t| t.1).min().unwrap());
     println!("  run {ours:?}, ssh {ssh:?}: {:.2} times", ours.as_secs_f64() / ssh.as_secs_f64());
     assert!(cfg!(debug_assertions) || ours < ssh * 2);
 }
