@@ -1,5 +1,21 @@
 //! The stack document: the one thing a person writes, and what every tool derives from it the same way.
 
+mod decode;
+mod model;
+mod only;
+mod read;
+mod resolve;
 pub mod resolved;
+mod rules;
+mod tree;
+mod value;
 
-pub use resolved::Resolved;
+pub use model::{
+    Allow, Balance, Defaults, Driver, File, Host, Image, Instance, Limits, Mode, Mount, Network, Nic, PortMap, Ready,
+    Restart, Stack, Sticky, Switch, Tunnel, resolved_document,
+};
+pub use only::Only;
+pub use read::{ReadOptions, Warning, read};
+pub use resolve::{LinkKind, link_prefix, resolve};
+pub use resolved::{PortSpec, Protocol, Resolved, Selector};
+pub use value::{Cpus, Duration, Http, Range, Select, Size};

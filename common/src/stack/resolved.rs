@@ -1,5 +1,6 @@
 //! The derived half of a stack: every address, name and link, a function of the document alone.
 
+use super::model::{Switch, Tunnel};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ pub struct HostAt {
     pub address: Ipv4Addr,
     /// Where ssh goes: `[user@]address[:port]`.
     pub ssh: String,
+    /// File of the private key for ssh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Left alone and reported as skipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub offline: bool,
@@ -64,7 +68,7 @@ pub struct NetworkAt {
     /// How it is carried.
     #[serde(rename = "type")]
     pub kind: NetworkKind,
-    /// Its addresses.
+    /// Its addresses; 0.0.0.0/0 where they come from the parent's own network.
     #[schemars(with = "String")]
     pub cidr: Ipv4Net,
     /// VXLAN network identifier, 1 to 16,777,215.
@@ -79,18 +83,32 @@ pub struct NetworkAt {
     /// The address that routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_address: Option<Ipv4Addr>,
-    /// Whether instances may reach the world through the gateway.
+    /// Whether instances may reach the world through the gateway; false without one.
     pub egress: bool,
     /// Addresses left to DHCP, first and last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dhcp_range: Option<(Ipv4Addr, Ipv4Addr)>,
     /// Unknown destinations are flooded and learned; false where every MAC and address is in the document.
     pub flood: bool,
+    /// What carries an overlay between hosts.
+    #[serde(default)]
+    pub tunnel_type: Tunnel,
+    /// What joins its interfaces on a host.
+    #[serde(default)]
+    pub switch: Switch,
+    /// The interface of the host that carries a macvlan or vlan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// 802.1Q tag of a vlan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// The hosts that carry it, by name: where instances, the gateway or published ports are.
     pub hosts: Vec<String>,
-    /// Bridge on every one of them.
+    /// Bridge on every one of them; empty for a macvlan.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bridge: String,
-    /// VXLAN device on every one of them (absent when there is one host).
+    /// Tunnel device on every one of them; empty when there is one host, or no tunnel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tunnel: String,
     /// Legs of the hosts' L3 namespaces on this network, by host.
     pub legs: Vec<LegAt>,
@@ -141,7 +159,7 @@ pub struct NicAt {
     pub name: String,
     /// Network it is on.
     pub network: String,
-    /// Its address and the network's prefix.
+    /// Its address and the network's prefix; 0.0.0.0/0 where DHCP gives it (the unspecified address, RFC 1122 3.2.1.3).
     #[schemars(with = "String")]
     pub address: Ipv4Net,
     /// Hardware address.

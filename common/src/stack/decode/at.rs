@@ -1,0 +1,249 @@
+//! A node seen from the decoder: where it is, what it holds, and where its mistakes are written down.
+
+use super::{Log, Spot, hint};
+use crate::stack::tree::{Node, Value};
+use crate::stack::value::{Parsed, Wrong, name};
+use crate::{Failure, Kind};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+/// A path that costs nothing until it is printed.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'c> {
+    Root,
+    Key(&'c Path<'c>, &'c str),
+    Item(&'c Path<'c>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Key(Path::Root, key) => f.write_str(key),
+            Path::Key(parent, key) => write!(f, "{parent}.{key}"),
+            Path::Item(parent, index) => write!(f, "{parent}.{index}"),
+        }
+    }
+}
+
+/// A node at its place.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'c, 'a> {
+    pub(crate) node: &'c Node<'a>,
+    pub(crate) path: Path<'c>,
+    pub(crate) log: &'c Log,
+    /// Where the key stands, for what is missing below it.
+    pub(crate) key: u32,
+}
+
+/// A map whose keys are asked for one by one; `finish` refuses the others.
+pub(crate) struct Table<'c, 'a> {
+    at: At<'c, 'a>,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'c, 'a> At<'c, 'a> {
+    /// Writes a failure down at a byte of the text.
+    fn fail(&self, code: &str, at: u32, message: String, hint: Option<String>) {
+        let mut failure = Failure::new(Kind::Data, code, message).at(self.path.to_string());
+        failure.hint = hint;
+        self.log.push(failure, Spot::Byte(at));
+    }
+
+    /// Writes down that the value is not what it should be.
+    pub(crate) fn wrong(&self, wrong: Wrong) {
+        let at = if self.node.text().is_some() { self.node.at } else { self.key };
+        self.fail("stack.value", at, wrong.message, wrong.hint);
+    }
+
+    /// Writes down a mistake of its own kind, at the value.
+    pub(crate) fn mistake(&self, code: &str, message: String, hint: String) {
+        let at = if self.node.text().is_some() { self.node.at } else { self.key };
+        self.fail(code, at, message, Some(hint).filter(|hint| !hint.is_empty()));
+    }
+
+    /// The value under a key that is not known beforehand.
+    pub(crate) fn child(&self, key: &str) -> Option<At<'_, 'a>> {
+        let entry = self.node.entries()?.iter().find(|entry| entry.key == key)?;
+        Some(At { node: &entry.value, path: Path::Key(&self.path, &entry.key), log: self.log, key: entry.at })
+    }
+
+    /// The same node, with its mistakes written elsewhere.
+    pub(crate) fn telling(self, log: &'c Log) -> At<'c, 'a> {
+        At { log, ..self }
+    }
+
+    /// Writes down that the key is not what it should be.
+    pub(crate) fn key_wrong(&self, wrong: Wrong) {
+        self.fail("stack.key.value", self.key, wrong.message, wrong.hint);
+    }
+
+    fn shape(&self, expected: &str) {
+        let at = if self.node.text().is_some() { self.node.at } else { self.key };
+        self.fail("stack.type", at, format!("expected {expected}, got {}", self.node.sort()), None);
+    }
+
+    /// A scalar, as written.
+    pub(crate) fn text(self) -> Option<&'c str> {
+        let text = self.node.text();
+        if text.is_none() {
+            self.shape("a text");
+        }
+        text
+    }
+
+    /// A scalar, understood.
+    pub(crate) fn parse<T>(self, understand: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+        match understand(self.text()?) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.wrong(wrong);
+                None
+            }
+        }
+    }
+
+    /// One of some words.
+    pub(crate) fn word<T: Copy>(self, words: &[(&str, T)]) -> Option<T> {
+        self.parse(|text| {
+            let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+            found.ok_or_else(|| {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                Wrong::new(format!("`{text}` is not known here"), format!("one of {}", known.join(", ")))
+            })
+        })
+    }
+
+    /// A number within bounds.
+    pub(crate) fn number(self, least: u32, most: u32) -> Option<u32> {
+        self.parse(|text| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            text.parse().ok().filter(|n| digits && (least..=most).contains(n)).ok_or_else(|| {
+                Wrong::new(format!("`{text}` is no number from {least} to {most}"), "digits alone, without a unit")
+            })
+        })
+    }
+
+    /// A list.
+    pub(crate) fn list<T>(self, read: impl Fn(At<'_, 'a>) -> Option<T>) -> Option<Vec<T>> {
+        let Value::List(items) = &self.node.value else {
+            self.shape("a list");
+            return None;
+        };
+        Some(items.iter().enumerate().filter_map(|(index, node)| {
+            read(At { node, path: Path::Item(&self.path, index), log: self.log, key: node.at })
+        }).collect())
+    }
+
+    /// One value or a list of them.
+    pub(crate) fn many<T>(self, read: impl Fn(At<'_, 'a>) -> Option<T>) -> Option<Vec<T>> {
+        match &self.node.value {
+            Value::List(_) => self.list(read),
+            _ => Some(read(self).into_iter().collect()),
+        }
+    }
+
+    /// A map of things with names; every name is checked.
+    pub(crate) fn named<T>(self, read: impl Fn(At<'_, 'a>) -> Option<T>) -> Option<BTreeMap<String, T>> {
+        let check = |at: At<'_, 'a>, key: &str| match name(key) {
+            Ok(()) if RESERVED.contains(&key) => {
+                at.fail("stack.name.reserved", at.key, format!("`{key}` is a word of the language"), None);
+            }
+            Ok(()) => {}
+            Err(wrong) => at.fail("stack.name", at.key, wrong.message, wrong.hint),
+        };
+        self.entries(check, read)
+    }
+
+    /// A map with keys of any kind that `allow` lets pass.
+    pub(crate) fn entries<T>(
+        self,
+        allow: impl Fn(At<'_, 'a>, &str),
+        read: impl Fn(At<'_, 'a>) -> Option<T>,
+    ) -> Option<BTreeMap<String, T>> {
+        let Value::Map(entries) = &self.node.value else {
+            self.shape("a map");
+            return None;
+        };
+        let mut map = BTreeMap::new();
+        for entry in entries {
+            let at = At { node: &entry.value, path: Path::Key(&self.path, &entry.key), log: self.log, key: entry.at };
+            // What has a wrong name is read all the same: the name must not hide what is wrong below it, nor make
+            // every reference to it look unknown.
+            allow(at, &entry.key);
+            if let Some(value) = read(at) {
+                map.insert(entry.key.to_string(), value);
+            }
+        }
+        Some(map)
+    }
+
+    /// A map with known keys. Nothing written counts as an empty map.
+    pub(crate) fn table(self) -> Option<Table<'c, 'a>> {
+        if matches!(self.node.value, Value::Map(_) | Value::Null) {
+            return Some(Table { at: self, asked: RefCell::default() });
+        }
+        self.shape("a map");
+        None
+    }
+}
+
+/// Words that selectors use; a network of that name could not be selected.
+const RESERVED: [&str; 3] = ["world", "host", "instance"];
+
+impl<'c, 'a> Table<'c, 'a> {
+    /// The value under a key; a key without a value counts as absent.
+    pub(crate) fn get<T>(&self, key: &'static str, read: impl FnOnce(At<'_, 'a>) -> Option<T>) -> Option<T> {
+        self.asked.borrow_mut().push(key);
+        self.at.child(key).filter(|at| !matches!(at.node.value, Value::Null)).and_then(read)
+    }
+
+    /// The same, where absence is a mistake.
+    pub(crate) fn need<T>(&self, key: &'static str, read: impl FnOnce(At<'_, 'a>) -> Option<T>) -> Option<T> {
+        if self.at.child(key).is_none_or(|at| matches!(at.node.value, Value::Null)) {
+            self.asked.borrow_mut().push(key);
+            self.at.fail("stack.key.missing", self.at.key, format!("`{key}` is missing"), None);
+            return None;
+        }
+        self.get(key, read)
+    }
+
+    /// Allows a key without reading it.
+    pub(crate) fn allow(&self, key: &'static str) {
+        self.asked.borrow_mut().push(key);
+    }
+
+    /// The place of the map itself.
+    pub(crate) fn at(&self) -> At<'c, 'a> {
+        self.at
+    }
+
+    /// Refuses the keys nobody asked for, except `x-` ones.
+    pub(crate) fn finish(self) {
+        let asked = self.asked.into_inner();
+        let known: HashSet<&str> = asked.iter().copied().collect();
+        for entry in self.at.node.entries().unwrap_or_default() {
+            if known.contains(&*entry.key) || entry.key.starts_with("x-") {
+                continue;
+            }
+            let at = At { path: Path::Key(&self.at.path, &entry.key), ..self.at };
+            let hint = hint(&entry.key, asked.iter().copied());
+            at.fail("stack.key.unknown", entry.at, format!("unknown key `{}`", entry.key), Some(hint));
+        }
+    }
+}
+
+/// A scalar as owned text. A function, not a method, so that it can be handed on by name.
+pub(crate) fn string(at: At<'_, '_>) -> Option<String> {
+    at.text().map(str::to_owned)
+}
+
+/// `true` or `false`; the other words of YAML 1.1 (`no`, `off`) stay text, so they are told apart here.
+pub(crate) fn truth(at: At<'_, '_>) -> Option<bool> {
+    at.parse(|text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Wrong::new(format!("`{text}` is neither true nor false"), "write true or false")),
+    })
+}

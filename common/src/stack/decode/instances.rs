@@ -1,0 +1,166 @@
+//! Instances and what belongs to one.
+
+use super::at::{At, Table, string, truth};
+use super::sections::{DRIVERS, RESTARTS, absolute, label, pairs, source};
+use crate::stack::model::{File, Instance, Limits, Mount, Nic, PortMap, Ready};
+use crate::stack::resolved::Protocol;
+use crate::stack::tree::Value;
+use crate::stack::value::{
+    Parsed, Wrong, address, cidr_or_address, cpus, domain, duration, http, port, protocol, size,
+};
+
+/// Replicas of one instance.
+const MAX_COUNT: u32 = 10_000;
+
+pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
+    let Some(table) = at.table() else { return Some(Instance::default()) };
+    let texts = |key| table.get(key, |at| at.many(string)).unwrap_or_default();
+    let instance = Instance {
+        image: table.get("image", string),
+        host: table.get("host", string),
+        hosts: texts("hosts"),
+        count: table.get("count", |at| at.number(1, MAX_COUNT)),
+        driver: table.get("driver", |at| at.word(&DRIVERS)),
+        networks: table.get("networks", |at| at.many(nic)).unwrap_or_default(),
+        hostname: table.get("hostname", |at| at.parse(domain)),
+        resolver: table.get("resolver", |at| at.many(|at| at.parse(address))).unwrap_or_default(),
+        ports: table.get("ports", |at| at.many(port_map)).unwrap_or_default(),
+        forward: table.get("forward", truth).unwrap_or_default(),
+        needs: texts("needs"),
+        ready: table.get("ready", ready),
+        command: texts("command"),
+        user: table.get("user", string),
+        workdir: table.get("workdir", |at| at.parse(absolute)),
+        env: table.get("env", pairs).unwrap_or_default(),
+        limits: table.get("limits", limits).unwrap_or_default(),
+        files: table.get("files", |at| at.entries(file_path, file)).unwrap_or_default(),
+        volumes: table.get("volumes", |at| at.entries(label, mount)).unwrap_or_default(),
+        secrets: texts("secrets"),
+        restart: table.get("restart", |at| at.word(&RESTARTS)),
+        profiles: texts("profiles"),
+        recipes: texts("recipes"),
+        ssh_keys: texts("ssh_keys"),
+        cloud_init: table.get("cloud_init", |at| at.parse(source)),
+    };
+    table.finish();
+    Some(instance)
+}
+
+/// An interface: the network's name alone, or a map.
+fn nic(at: At<'_, '_>) -> Option<Nic> {
+    if let Some(name) = at.node.text() {
+        return Some(Nic { name: name.to_owned(), address: Vec::new(), default: false });
+    }
+    let table = at.table()?;
+    let nic = Nic {
+        name: table.need("name", string).unwrap_or_default(),
+        address: table.get("address", |at| at.many(|at| at.parse(address))).unwrap_or_default(),
+        default: table.get("default", truth).unwrap_or_default(),
+    };
+    table.finish();
+    Some(nic).filter(|nic| !nic.name.is_empty())
+}
+
+/// A published port: `10022:22`, `53:53/udp`, or a map.
+fn port_map(at: At<'_, '_>) -> Option<PortMap> {
+    if at.node.text().is_some() {
+        return at.parse(short_port);
+    }
+    let table = at.table()?;
+    let listen = table.need("listen", |at| at.parse(port));
+    let to = table.get("to", |at| at.parse(port)).or(listen);
+    let map = PortMap {
+        listen: listen.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+        protocol: table.get("protocol", |at| at.parse(protocol)).unwrap_or(Protocol::Tcp),
+        address: table.get("address", |at| at.parse(address)),
+        from: table.get("from", |at| at.many(|at| at.parse(cidr_or_address))).unwrap_or_default(),
+        network: table.get("network", string),
+    };
+    table.finish();
+    Some(map).filter(|map| map.listen > 0)
+}
+
+fn short_port(text: &str) -> Parsed<PortMap> {
+    let (ports, name) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (listen, to) = ports.split_once(':').unwrap_or((ports, ports));
+    let both = port(listen).and_then(|listen| Ok((listen, port(to)?)));
+    let Ok((listen, to)) = both else {
+        return Err(Wrong::new(format!("`{text}` is no published port"), "host port and instance port, like \"10022:22\""));
+    };
+    Ok(PortMap { listen, to, protocol: protocol(name)?, address: None, from: Vec::new(), network: None })
+}
+
+fn ready(at: At<'_, '_>) -> Option<Ready> {
+    let table = at.table()?;
+    let ready = Ready {
+        tcp: table.get("tcp", |at| at.parse(port)),
+        http: table.get("http", |at| at.parse(http)),
+        command: table.get("command", |at| at.many(string)).unwrap_or_default(),
+        timeout: table.get("timeout", |at| at.parse(duration)),
+        interval: table.get("interval", |at| at.parse(duration)),
+    };
+    one_probe(&table);
+    table.finish();
+    Some(ready)
+}
+
+fn one_probe(table: &Table<'_, '_>) {
+    let at = table.at();
+    let probes = ["tcp", "http", "command"].iter().filter(|key| at.node.get(key).is_some()).count();
+    if probes != 1 {
+        at.wrong(Wrong::new(format!("`ready` has {probes} probes"), "exactly one of tcp, http and command"));
+    }
+}
+
+fn limits(at: At<'_, '_>) -> Option<Limits> {
+    let table = at.table()?;
+    let limits = Limits {
+        memory: table.get("memory", |at| at.parse(size)),
+        cpus: table.get("cpus", |at| at.parse(cpus)),
+        processes: table.get("processes", |at| at.number(1, 4_194_304)),
+    };
+    table.finish();
+    Some(limits)
+}
+
+fn file_path(at: At<'_, '_>, key: &str) {
+    if let Err(wrong) = absolute(key) {
+        at.key_wrong(wrong);
+    }
+}
+
+/// A file: its source alone, or a map.
+fn file(at: At<'_, '_>) -> Option<File> {
+    if at.node.text().is_some() {
+        return at.parse(source).map(|source| File { source, mode: None, owner: None });
+    }
+    let table = at.table()?;
+    let file = File {
+        source: table.need("source", |at| at.parse(source)).unwrap_or_default(),
+        mode: table.get("mode", |at| at.parse(mode)),
+        owner: table.get("owner", string),
+    };
+    table.finish();
+    Some(file)
+}
+
+fn mode(text: &str) -> Parsed<u32> {
+    let wrong = || Wrong::new(format!("`{text}` is no mode"), "three or four octal digits, like 0644");
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    u32::from_str_radix(text, 8).ok().filter(|_| digits).ok_or_else(wrong)
+}
+
+/// Where a volume appears: the path alone, or a map.
+fn mount(at: At<'_, '_>) -> Option<Mount> {
+    if !matches!(at.node.value, Value::Map(_)) {
+        return at.parse(absolute).map(|path| Mount { path, read_only: false });
+    }
+    let table = at.table()?;
+    let mount = Mount {
+        path: table.need("path", |at| at.parse(absolute)).unwrap_or_default(),
+        read_only: table.get("read_only", truth).unwrap_or_default(),
+    };
+    table.finish();
+    Some(mount)
+}

@@ -1,0 +1,114 @@
+//! A small decoder that goes on after a mistake, so that all of them are told at once.
+
+mod at;
+mod hosts;
+mod instances;
+mod networks;
+mod sections;
+mod stack;
+
+pub(crate) use stack::stack;
+
+use super::tree::{Aim, Node, Source};
+use crate::{Failure, Failures};
+use std::cell::RefCell;
+
+/// Every failure found so far.
+#[derive(Default)]
+pub(crate) struct Log {
+    found: RefCell<Vec<(Failure, Spot)>>,
+}
+
+/// Where in the text a failure stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    /// At this byte.
+    Byte(u32),
+    /// At the failure's path.
+    Path(Aim),
+}
+
+impl Log {
+    pub(crate) fn push(&self, failure: Failure, spot: Spot) {
+        self.found.borrow_mut().push((failure, spot));
+    }
+
+    /// Adds failures that carry a path alone.
+    pub(crate) fn extend(&self, failures: Vec<Failure>) {
+        self.found.borrow_mut().extend(failures.into_iter().map(|failure| (failure, Spot::Path(Aim::Value))));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
+    /// All failures with their places, in the order of the text, each once.
+    pub(crate) fn close(self, root: &Node<'_>, source: &Source<'_>) -> Failures {
+        let mut failures: Vec<Failure> =
+            self.found.into_inner().into_iter().map(|(failure, spot)| placed(failure, spot, root, source)).collect();
+        failures.sort_by(|a, b| {
+            let key = |f: &Failure| f.at.as_ref().map(|at| (at.line, at.column, at.path.clone()));
+            key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        failures.dedup();
+        Failures(failures)
+    }
+}
+
+fn placed(mut failure: Failure, spot: Spot, root: &Node<'_>, source: &Source<'_>) -> Failure {
+    let path = failure.at.take().unwrap_or_default().path;
+    failure.at = Some(match spot {
+        Spot::Byte(at) => source.place(at, path),
+        Spot::Path(aim) => source.locate(root, &path, aim),
+    });
+    failure
+}
+
+/// The nearest of some names, when one is near enough to have been meant.
+pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let limit = 1 + name.chars().count() / 4;
+    names
+        .into_iter()
+        .map(|other| (distance(name, other, limit), other))
+        .filter(|&(far, _)| far <= limit)
+        .min()
+        .map(|(_, other)| other)
+}
+
+/// Names looked through for a hint: a document where every reference is wrong must not take minutes.
+const HINTED: usize = 1000;
+
+/// A hint for an unknown name: the nearest one, else the list.
+pub(crate) fn hint<'n>(name: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
+    if let Some(near) = nearest(name, names.clone().into_iter().take(HINTED)) {
+        return format!("did you mean `{near}`?");
+    }
+    let known: Vec<&str> = names.into_iter().take(13).collect();
+    match known.len() {
+        0 => "there is none yet".to_owned(),
+        13 => format!("known are {} ...", known[..12].join(", ")),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}
+
+/// Edits between two words (Levenshtein, with neighbours exchanged counted once); `limit + 1` when they are further apart.
+fn distance(a: &str, b: &str, limit: usize) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    if a.len().abs_diff(b.len()) > limit {
+        return limit + 1;
+    }
+    let mut rows: [Vec<usize>; 3] = [vec![0; b.len() + 1], (0..=b.len()).collect(), vec![0; b.len() + 1]];
+    for i in 1..=a.len() {
+        rows[2][0] = i;
+        for j in 1..=b.len() {
+            let change = rows[1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = change.min(rows[1][j] + 1).min(rows[2][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[0][j - 2] + 1);
+            }
+            rows[2][j] = best;
+        }
+        rows.rotate_left(1);
+    }
+    rows[1][b.len()]
+}

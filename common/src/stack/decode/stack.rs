@@ -1,0 +1,50 @@
+//! The top of the document: which sections there are.
+
+use super::at::{At, Path, Table};
+use super::{Log, hosts, instances, networks, sections};
+use crate::stack::model::Stack;
+use crate::stack::tree::Node;
+use crate::stack::value::{Wrong, domain, name, port};
+use std::collections::BTreeMap;
+
+/// Sections that belong to single tools, and what tools report: carried through untouched.
+const CARRIED: [&str; 5] = ["dns", "pki", "snap", "status", "store"];
+
+/// Builds the model, writing every mistake into the log. What was wrong is left out of the model.
+pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
+    let at = At { node: root, path: Path::Root, log, key: root.at };
+    let table = at.table()?;
+    table.get("schema", |at| at.parse(schema));
+    let stack = Stack {
+        name: table.need("stack", |at| at.parse(|text| name(text).map(|()| text.to_owned()))).unwrap_or_default(),
+        domain: table.get("domain", |at| at.parse(domain)).unwrap_or_else(|| "internal".to_owned()),
+        tunnel_port: table.get("tunnel_port", |at| at.parse(port)),
+        hosts: table.get("hosts", |at| at.named(hosts::host)).unwrap_or_default(),
+        networks: table.get("networks", |at| at.named(networks::network)).unwrap_or_default(),
+        allow: table.get("allow", |at| at.list(networks::allow)).unwrap_or_default(),
+        images: table.get("images", |at| at.entries(sections::label, sections::image)).unwrap_or_default(),
+        defaults: table.get("defaults", sections::defaults).unwrap_or_default(),
+        instances: table.get("instances", |at| at.named(instances::instance)).unwrap_or_default(),
+        balance: table.get("balance", |at| at.named(sections::balance)).unwrap_or_default(),
+        secrets: table.get("secrets", |at| at.entries(sections::label, sections::secret)).unwrap_or_default(),
+        carried: carried(&table),
+        resolved: None,
+    };
+    // The lock is read when the name is known: that of another stack is not even looked at.
+    table.allow("resolved");
+    table.finish();
+    Some(stack)
+}
+
+fn schema(text: &str) -> Result<(), Wrong> {
+    match text.strip_prefix("lsx.stack/") {
+        Some("1") => Ok(()),
+        Some(_) => Err(Wrong::new(format!("`{text}` was written by a newer lsx"), "this one reads lsx.stack/1")),
+        None => Err(Wrong::new(format!("`{text}` is no stack"), "the schema of a stack is lsx.stack/1")),
+    }
+}
+
+fn carried(table: &Table<'_, '_>) -> BTreeMap<String, serde_json::Value> {
+    let json = |key| table.get(key, |at| Some(at.node.json())).map(|value| (String::from(key), value));
+    CARRIED.into_iter().filter_map(json).collect()
+}

@@ -1,0 +1,184 @@
+//! The stack as its author wrote it, every short form made long. Serialising it gives the canonical document.
+
+mod instance;
+mod network;
+mod write;
+
+pub use instance::{Driver, File, Image, Instance, Limits, Mount, Nic, PortMap, Ready, Restart};
+pub use network::{Network, Switch, Tunnel};
+pub use write::resolved_document;
+
+use super::resolved::{PortSpec, Resolved};
+use super::value::Select;
+use ipnet::Ipv4Net;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// A whole stack. Maps are sorted by name: the order in which things were written means nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    /// Prefixes and marks everything lsx makes.
+    pub name: String,
+    /// DNS suffix of networks and hosts.
+    pub domain: String,
+    /// UDP port of the tunnels, when it is not to be derived.
+    pub tunnel_port: Option<u16>,
+    /// The machines, by name.
+    pub hosts: BTreeMap<String, Host>,
+    /// The networks, by name.
+    pub networks: BTreeMap<String, Network>,
+    /// What may reach what: a union of permissions, in the order written.
+    pub allow: Vec<Allow>,
+    /// One name for the same image in every driver's form.
+    pub images: BTreeMap<String, Image>,
+    /// What holds for every instance that does not say otherwise.
+    pub defaults: Defaults,
+    /// What runs, by name.
+    pub instances: BTreeMap<String, Instance>,
+    /// Load balancers, by name.
+    pub balance: BTreeMap<String, Balance>,
+    /// Where secrets are read, by name: `file:PATH`. Never the secret itself.
+    pub secrets: BTreeMap<String, String>,
+    /// Sections that belong to single tools (`dns`, `pki`, `store`, `snap`) and `status`, untouched.
+    pub carried: BTreeMap<String, serde_json::Value>,
+    /// The lock: values derived before, for this very stack, to be kept where they are still valid.
+    pub resolved: Option<Box<Resolved>>,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// Underlay address.
+    pub address: Ipv4Addr,
+    /// Where ssh goes, `[user@]host[:port]`; `address` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+    /// File of the private key for ssh; ssh's own choice when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The interface towards the world.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// Bytes of an IP packet the underlay carries; 1500 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Ports of the host's own that stay open; absent: its input is not filtered.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::maybe_texts")]
+    pub firewall: Option<Vec<PortSpec>>,
+    /// Values are kept, the host is left alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
+    /// This very machine, without ssh.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+}
+
+/// A permission for whoever begins a conversation; replies and ICMP echo are included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Allow {
+    /// Who begins.
+    pub from: Vec<Select>,
+    /// Who answers.
+    pub to: Vec<Select>,
+    /// Ports; empty means every protocol and port.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "write::texts")]
+    pub ports: Vec<PortSpec>,
+}
+
+/// What holds for every instance that does not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Defaults {
+    /// Host of instances that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Driver of instances that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
+    /// When a stopped instance is started again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// Name servers of instances that name none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resolver: Vec<Ipv4Addr>,
+    /// Files with public keys of those who may log in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<String>,
+    /// Environment of every instance; an instance's own wins.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Values that recipes may name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+}
+
+/// A load balancer on a host's leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// Host it listens on.
+    pub host: String,
+    /// Ports it listens on.
+    pub listen: Vec<u16>,
+    /// Only on this address of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// HTTP host names or TLS server names it answers for; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hostname: Vec<String>,
+    /// The instance behind it, all replicas.
+    pub to: String,
+    /// Port of the instance.
+    pub port: u16,
+    /// Network by which it reaches the instance; the instance's first when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// What is balanced: `tcp`, `http` or `tls` (by server name, not opened).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Keeps a client on one replica.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
+    /// Name of the certificate in `pki.certificates`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// Sources that may use it; empty means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<Ipv4Net>,
+}
+
+/// What a balancer understands of what passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Bytes.
+    Tcp,
+    /// Requests, by host name.
+    Http,
+    /// TLS by server name, unopened.
+    Tls,
+}
+
+/// How a client stays on one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sticky {
+    /// A cookie of the balancer's.
+    Cookie,
+    /// The client's address.
+    Source,
+}
+
+impl Stack {
+    /// The host that `store.volumes` names for a volume.
+    pub fn volume_host(&self, volume: &str) -> Option<&str> {
+        self.carried.get("store")?.get("volumes")?.get(volume)?.get("host")?.as_str()
+    }
+
+    /// The DNS suffix of a network: its own `domain`, else `<network>.<domain of the stack>`.
+    pub fn network_domain(&self, name: &str) -> String {
+        match self.networks.get(name).and_then(|network| network.domain.as_ref()) {
+            Some(domain) => domain.clone(),
+            None => format!("{name}.{}", self.domain),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The one door: text in, a stack or all its problems out.
+
+use super::decode::{self, Log};
+use super::model::Stack;
+use super::resolved::Resolved;
+use super::rules;
+use super::tree::{self, Aim, Node, Source};
+use crate::{Failure, Failures, Kind, Place};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a document is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// `key=value` overrides, applied in order before anything else.
+    pub set: Vec<String>,
+    /// Mistakes in an LStacker file become warnings, and what they are about is left out.
+    pub keep_going: bool,
+}
+
+/// Something that is worth a line and stops nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// Stable dotted name.
+    pub code: String,
+    /// One sentence without a full stop.
+    pub message: String,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Place>,
+}
+
+/// Reads a stack from YAML, JSON or an LStacker file; `file` is named in failures (`-` for standard input).
+///
+/// # Errors
+/// Every problem at once, with its place: of kind `Empty` for an empty document, `Usage` for a bad override, `Data` for the rest.
+pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
+    let source = Source::new(file, text);
+    let mut root = tree::parse(text).map_err(|faults| {
+        let placed = |fault: tree::Fault| {
+            let mut failure = fault.failure;
+            failure.at = Some(source.place(fault.at, String::new()));
+            failure
+        };
+        Failures(faults.into_iter().map(placed).collect())
+    })?;
+    for assignment in &options.set {
+        tree::set(&mut root, assignment)?;
+    }
+    let log = Log::default();
+    let mut warnings = Vec::new();
+    let mut stack = decode::stack(&root, &log);
+    if let Some(stack) = &mut stack {
+        stack.resolved = lock(&root, &stack.name, &log, &source, &mut warnings);
+        log.extend(rules::check(stack));
+    }
+    match stack {
+        Some(stack) if log.is_empty() => Ok((stack, warnings)),
+        _ => Err(log.close(&root, &source)),
+    }
+}
+
+/// The lock of the document, when it is for this stack.
+fn lock(
+    root: &Node<'_>,
+    name: &str,
+    log: &Log,
+    source: &Source<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Option<Box<Resolved>> {
+    let node = root.get("resolved")?;
+    let of = node.get("stack").and_then(Node::text).unwrap_or_default();
+    if of != name {
+        warnings.push(Warning {
+            code: "stack.resolved.foreign".to_owned(),
+            message: format!("the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"),
+            at: Some(source.locate(root, "resolved", Aim::Key)),
+        });
+        return None;
+    }
+    match serde_json::from_value(node.json()) {
+        Ok(resolved) => Some(Box::new(resolved)),
+        Err(error) => {
+            let failure = Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")
+                .at("resolved")
+                .because(error)
+                .hint("remove `resolved`, then everything is derived anew");
+            log.push(failure, decode::Spot::Path(Aim::Key));
+            None
+        }
+    }
+}

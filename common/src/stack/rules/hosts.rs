@@ -1,0 +1,41 @@
+//! Hosts: each its own address, outside the stack's networks.
+
+use super::Check;
+use ipnet::Ipv4Net;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+impl Check<'_> {
+    pub(super) fn hosts(&mut self) {
+        let mut by_address: HashMap<Ipv4Addr, &str> = HashMap::new();
+        let mut local: Option<&str> = None;
+        let nets: Vec<(&str, Ipv4Net)> =
+            self.stack.networks.iter().filter_map(|(name, net)| Some((name.as_str(), net.cidr?))).collect();
+        for (name, host) in &self.stack.hosts {
+            let path = || format!("hosts.{name}.address");
+            if host.address.is_unspecified() {
+                continue;
+            }
+            if host.address.is_multicast() || host.address.is_broadcast() {
+                self.tell("stack.host.address", path(), format!("{} is no address of a host", host.address), "");
+            }
+            if let Some(other) = by_address.insert(host.address, name) {
+                let message = format!("{} is also the address of hosts.{other}", host.address);
+                self.tell("stack.host.duplicate", path(), message, "every host has an address of its own");
+            }
+            if let Some((net, cidr)) = nets.iter().find(|(_, cidr)| cidr.contains(&host.address)) {
+                let message = format!("{} lies within networks.{net} ({cidr})", host.address);
+                let hint = "an overlay cannot carry the packets it travels in; choose another cidr";
+                self.tell("stack.host.inside", path(), message, hint);
+            }
+            if let Some(other) = local.filter(|_| host.local) {
+                let message = format!("hosts.{other} is local too, and there is one machine here");
+                self.tell("stack.host.local", format!("hosts.{name}.local"), message, "");
+            }
+            local = local.or(Some(name).filter(|_| host.local).map(String::as_str));
+        }
+        if let Some(host) = &self.stack.defaults.host {
+            self.host(host, || "defaults.host".to_owned());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Instances: where they run, what they refer to, what they are called.
+
+use super::Check;
+use crate::stack::decode::hint;
+use crate::stack::model::Instance;
+use crate::stack::resolve::hosts;
+use std::collections::HashMap;
+
+impl<'s> Check<'s> {
+    pub(super) fn instances(&mut self) {
+        for (name, instance) in &self.stack.instances {
+            self.placed(name, instance);
+            self.joined(name, instance);
+            self.volumes(name, instance);
+            for (i, secret) in instance.secrets.iter().enumerate() {
+                self.find(&self.stack.secrets, "secret", secret, || format!("instances.{name}.secrets.{i}"));
+            }
+        }
+        self.called();
+        self.answered();
+    }
+
+    fn placed(&mut self, name: &str, instance: &'s Instance) {
+        let path = |key: &str| format!("instances.{name}.{key}");
+        if let Some(host) = &instance.host {
+            self.host(host, || path("host"));
+        }
+        for (i, host) in instance.hosts.iter().enumerate() {
+            self.host(host, || path(&format!("hosts.{i}")));
+        }
+        if instance.host.is_some() && !instance.hosts.is_empty() {
+            let message = "`host` and `hosts` cannot both hold".to_owned();
+            self.tell("stack.instance.place", path("hosts"), message, "leave one of them out");
+        }
+        if instance.count.is_none() && instance.hosts.len() > 1 {
+            let message = format!("{} hosts and no `count`", instance.hosts.len());
+            let hint = format!("write count: {}, or a single host", instance.hosts.len());
+            self.tell("stack.instance.place", path("hosts"), message, hint);
+        }
+        if hosts(self.stack, instance).is_empty() {
+            let hint = if self.stack.hosts.is_empty() {
+                "the stack has no hosts yet".to_owned()
+            } else {
+                "write host: NAME here, or in defaults for all".to_owned()
+            };
+            let message = "nothing says on which host it runs".to_owned();
+            self.tell("stack.instance.place", format!("instances.{name}"), message, hint);
+        }
+    }
+
+    fn joined(&mut self, name: &str, instance: &'s Instance) {
+        let mut before: HashMap<&str, usize> = HashMap::new();
+        let mut default: Option<usize> = None;
+        for (i, nic) in instance.networks.iter().enumerate() {
+            let path = || format!("instances.{name}.networks.{i}");
+            let network = self.network(&nic.name, path);
+            if before.insert(&nic.name, i).is_some() {
+                let message = format!("a second interface on `{}`", nic.name);
+                self.tell("stack.instance.twice", path(), message, "an instance is on a network once");
+            }
+            if !nic.default {
+                continue;
+            }
+            if default.is_some() {
+                let message = "a second interface with `default: true`".to_owned();
+                self.tell("stack.instance.default", format!("{}.default", path()), message, "there is one default route");
+            }
+            if network.is_some_and(|net| net.gateway.is_none() && net.gateway_address.is_none()) {
+                let message = format!("the default route cannot go by `{}`, which has no gateway", nic.name);
+                self.tell("stack.instance.default", format!("{}.default", path()), message, "write gateway: HOST at the network");
+            }
+            default = Some(i);
+        }
+    }
+
+    fn volumes(&mut self, name: &str, instance: &'s Instance) {
+        let known = self.stack.carried.get("store").and_then(|store| store.get("volumes")?.as_object());
+        for volume in instance.volumes.keys() {
+            let path = || format!("instances.{name}.volumes.{volume}");
+            if let Some(known) = known.filter(|known| !known.contains_key(volume)) {
+                let hint = hint(volume, known.keys().map(String::as_str));
+                self.tell("stack.volume.unknown", path(), format!("there is no volume `{volume}` in store.volumes"), hint);
+            }
+            let Some(home) = self.stack.volume_host(volume) else { continue };
+            for host in hosts(self.stack, instance).into_iter().filter(|host| *host != home) {
+                let message = format!("the volume is on {home}, the instance on {host}");
+                self.tell("stack.volume.host", path(), message, format!("write host: {home} for the instance, or move the volume"));
+                break;
+            }
+        }
+    }
+
+    /// Replicas and instances may not share a name.
+    fn called(&mut self) {
+        for (name, instance) in self.stack.instances.iter().filter(|(_, instance)| instance.count.is_some()) {
+            for replica in instance.replicas(name) {
+                if self.stack.instances.contains_key(&replica) {
+                    let message = format!("instances.{name} has a replica of that name");
+                    self.tell("stack.instance.name", format!("instances.{replica}"), message, "rename one of them");
+                }
+            }
+        }
+    }
+
+    /// Two instances may not answer to one name in DNS.
+    fn answered(&mut self) {
+        let mut owners: HashMap<(String, String), &str> = HashMap::new();
+        for (key, instance) in &self.stack.instances {
+            let base = instance.hostname.as_deref().unwrap_or(key);
+            for nic in &instance.networks {
+                let numbered = instance.count.map_or(0, |count| count);
+                let labels = (1..=numbered).map(|i| format!("{base}-{i}")).chain([base.to_owned()]);
+                let domain = self.stack.network_domain(&nic.name);
+                for label in labels {
+                    let owner = *owners.entry((domain.clone(), label.clone())).or_insert(key);
+                    // A clash of keys has been told as such.
+                    if owner != key && (instance.hostname.is_some() || self.stack.instances[owner].hostname.is_some()) {
+                        let message = format!("instances.{owner} answers to {label}.{domain} too");
+                        self.tell("stack.instance.hostname", format!("instances.{key}.hostname"), message, "");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Published ports and balancers: one owner for every port of a host.
+
+use super::Check;
+use crate::stack::model::Balance;
+use crate::stack::resolve::tunnel_port;
+use crate::stack::resolved::{NetworkKind, Protocol};
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+/// A port of a host, and who has it on which of the host's addresses.
+type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<(Option<Ipv4Addr>, String)>>;
+
+impl<'s> Check<'s> {
+    pub(super) fn ports(&mut self) {
+        for (name, instance) in &self.stack.instances {
+            for (i, port) in instance.ports.iter().enumerate() {
+                self.reachable(name, port.network.as_deref(), &format!("instances.{name}.ports.{i}"));
+            }
+        }
+        for (name, balance) in &self.stack.balance {
+            self.balance(name, balance);
+        }
+        self.owners();
+    }
+
+    /// The network by which an instance is reached must be one of its own, and one that has legs.
+    fn reachable(&mut self, name: &str, wanted: Option<&str>, path: &str) {
+        let Some(instance) = self.stack.instances.get(name) else { return };
+        let nic = instance.networks.iter().find(|nic| wanted.is_none_or(|wanted| nic.name == wanted));
+        let Some(nic) = nic else {
+            let message = match wanted {
+                Some(wanted) => format!("instances.{name} is not on the network `{wanted}`"),
+                None => format!("instances.{name} is on no network"),
+            };
+            return self.tell("stack.port.network", path.to_owned(), message, "");
+        };
+        if self.stack.networks.get(&nic.name).is_some_and(|network| network.kind == NetworkKind::Macvlan) {
+            let message = format!("a host cannot reach `{}`, a macvlan, from itself", nic.name);
+            self.tell("stack.port.network", path.to_owned(), message, "name another network of the instance");
+        }
+    }
+
+    fn balance(&mut self, name: &str, balance: &'s Balance) {
+        let path = |key: &str| format!("balance.{name}.{key}");
+        // What is empty has been told by the decoder as missing.
+        if !balance.host.is_empty() {
+            self.host(&balance.host, || path("host"));
+        }
+        if !balance.to.is_empty() && self.instance(&balance.to, || path("to")).is_some() {
+            self.reachable(&balance.to, balance.network.as_deref(), &path("network"));
+        }
+        let known = self.stack.carried.get("pki").and_then(|pki| pki.get("certificates")?.as_object());
+        if let (Some(known), Some(tls)) = (known, &balance.tls)
+            && !known.contains_key(tls)
+        {
+            let hint = crate::stack::decode::hint(tls, known.keys().map(String::as_str));
+            self.tell("stack.certificate.unknown", path("tls"), format!("there is no certificate `{tls}`"), hint);
+        }
+    }
+
+    fn owners(&mut self) {
+        let mut owners: Owners<'s> = HashMap::new();
+        self.reserved(&mut owners);
+        let mut wanted: Vec<(&str, Protocol, u16, Option<Ipv4Addr>, String, String)> = Vec::new();
+        for replica in &self.replicas {
+            for (i, port) in replica.instance.ports.iter().enumerate() {
+                let path = format!("instances.{}.ports.{i}", replica.of);
+                let owner = format!("instances.{}", replica.name);
+                wanted.push((replica.host, port.protocol, port.listen, port.address, path, owner));
+            }
+        }
+        for (name, balance) in &self.stack.balance {
+            for (i, &listen) in balance.listen.iter().enumerate() {
+                let (path, owner) = (format!("balance.{name}.listen.{i}"), balancer(name, balance));
+                wanted.push((&balance.host, Protocol::Tcp, listen, balance.address, path, owner));
+            }
+        }
+        for (host, protocol, port, address, path, owner) in wanted {
+            let others = owners.entry((host, protocol, port)).or_default();
+            let clash = others.iter().find(|(at, other)| {
+                (at.is_none() || address.is_none() || *at == address) && !shared(other, &owner)
+            });
+            let clash = clash.map(|(_, other)| other.clone());
+            others.push((address, owner));
+            if let Some(other) = clash {
+                let message = format!("port {port}/{protocol} of {host} belongs to {other}");
+                self.tell("stack.port.clash", path, message, "another port, another host, or another address of the host");
+            }
+        }
+    }
+
+    /// Ports that lsx itself needs on a host: ssh by which it comes, tunnels where networks cross hosts.
+    fn reserved(&self, owners: &mut Owners<'s>) {
+        let tunnel = tunnel_port(self.stack, self.stack.resolved.as_deref());
+        for (name, host) in &self.stack.hosts {
+            let port = host.ssh.as_deref().and_then(|ssh| ssh.rsplit_once(':')?.1.parse().ok()).unwrap_or(22);
+            if !host.local {
+                owners.entry((name, Protocol::Tcp, port)).or_default().push((Some(host.address), "ssh".to_owned()));
+            }
+            let owner = || "the tunnels (tunnel_port)".to_owned();
+            owners.entry((name, Protocol::Udp, tunnel)).or_default().push((None, owner()));
+        }
+    }
+}
+
+/// Balancers share a port when requests tell them apart by name.
+fn balancer(name: &str, balance: &Balance) -> String {
+    match balance.hostname.is_empty() {
+        true => format!("balance.{name}"),
+        false => format!("balance.{name} ({})", balance.hostname.join(", ")),
+    }
+}
+
+fn shared(a: &str, b: &str) -> bool {
+    let names = |owner: &str| -> Vec<String> {
+        let inner = owner.strip_prefix("balance.").and_then(|rest| rest.split_once(" (")).map(|(_, names)| names);
+        inner.map(|names| names.trim_end_matches(')').split(", ").map(str::to_owned).collect()).unwrap_or_default()
+    };
+    let (a, b) = (names(a), names(b));
+    !a.is_empty() && !b.is_empty() && !a.iter().any(|name| b.contains(name))
+}

@@ -1,0 +1,328 @@
+//! The small texts of a stack: sizes, durations, ranges, ports, selectors. Each parses from and writes to the same text.
+
+use super::resolved::{PortSpec, Protocol};
+use ipnet::Ipv4Net;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// Why a text is not what it should be, and what would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Wrong {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Wrong { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// The result of reading a text.
+pub(crate) type Parsed<T> = Result<T, Wrong>;
+
+macro_rules! as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+as_text!(Size, Duration, Cpus, Range, Http, Select);
+
+/// Bytes; written `512M`, where K, M, G and T are powers of 1,024.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// Seconds; written `30s`, `5m`, `1h` or `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duration(pub u64);
+
+/// Thousandths of a processor; written `0.5` or `2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cpus(pub u32);
+
+/// Addresses from the first to the last, both included; written `10.0.0.10-10.0.0.20`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first address.
+    pub first: Ipv4Addr,
+    /// The last address.
+    pub last: Ipv4Addr,
+}
+
+/// A readiness probe by HTTP: port and path on the instance itself; written `:80/health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// TCP port of the instance.
+    pub port: u16,
+    /// Path with its leading slash.
+    pub path: String,
+}
+
+/// One side of an `allow`, as written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Select {
+    /// `*`: every network of the stack, not the world, not hosts.
+    Every,
+    /// `world`: everything that is neither a network of the stack nor a host.
+    World,
+    /// A bare name: a network.
+    Network(String),
+    /// `instance/NAME`: all replicas of an instance.
+    Instance(String),
+    /// `host/NAME`.
+    Host(String),
+    /// An address or a CIDR outside the stack.
+    Cidr(Ipv4Net),
+}
+
+const SIZES: [(&str, u64); 4] = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+const TIMES: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+
+fn units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (digits, factor) = units
+        .iter()
+        .find_map(|&(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
+        .unwrap_or((text, 1));
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Bytes of `512M`.
+pub(crate) fn size(text: &str) -> Parsed<Size> {
+    let wrong = || Wrong::new(format!("`{text}` is no size"), "a number with K, M, G or T, like 512M");
+    units(text, &SIZES).filter(|&n| n > 0).map(Size).ok_or_else(wrong)
+}
+
+/// Seconds of `30s`; a bare number has no unit and is refused.
+pub(crate) fn duration(text: &str) -> Parsed<Duration> {
+    let wrong = || Wrong::new(format!("`{text}` is no duration"), "a number with s, m, h or d, like 30s");
+    let unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    units(text, &TIMES).filter(|_| unit).map(Duration).ok_or_else(wrong)
+}
+
+/// Thousandths of `1.5`.
+pub(crate) fn cpus(text: &str) -> Parsed<Cpus> {
+    let wrong = || Wrong::new(format!("`{text}` is no number of processors"), "like 2 or 0.5");
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 3 {
+        return Err(wrong());
+    }
+    let part = format!("{part:0<3}").parse::<u32>().map_err(|_| wrong())?;
+    let whole = whole.parse::<u32>().ok().and_then(|n| n.checked_mul(1000)).ok_or_else(wrong)?;
+    Some(whole + part).filter(|&n| n > 0).map(Cpus).ok_or_else(wrong)
+}
+
+/// An IPv4 address; IPv6 is told apart, since version 1 has none.
+pub(crate) fn address(text: &str) -> Parsed<Ipv4Addr> {
+    if text.contains(':') {
+        return Err(Wrong::new(format!("`{text}` is an IPv6 address"), "stacks are IPv4 in this version"));
+    }
+    text.parse().map_err(|_| Wrong::new(format!("`{text}` is no IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11"))
+}
+
+/// A network in CIDR notation, without host bits.
+pub(crate) fn cidr(text: &str) -> Parsed<Ipv4Net> {
+    if text.contains(':') {
+        return Err(Wrong::new(format!("`{text}` is an IPv6 network"), "stacks are IPv4 in this version"));
+    }
+    let wrong = || Wrong::new(format!("`{text}` is no network"), "an address and a prefix, like 10.100.0.0/16");
+    let net: Ipv4Net = text.parse().map_err(|_| wrong())?;
+    if net.trunc() == net {
+        return Ok(net);
+    }
+    Err(Wrong::new(format!("{text} has bits beyond its prefix"), format!("the network is {}", net.trunc())))
+}
+
+/// A network, or an address as a network of one.
+pub(crate) fn cidr_or_address(text: &str) -> Parsed<Ipv4Net> {
+    if text.contains('/') { cidr(text) } else { address(text).map(Ipv4Net::from) }
+}
+
+/// `10.0.0.10-10.0.0.20`.
+pub(crate) fn range(text: &str) -> Parsed<Range> {
+    let wrong = || Wrong::new(format!("`{text}` is no range"), "first and last address, like 10.0.0.10-10.0.0.20");
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let range = Range { first: address(first.trim())?, last: address(last.trim())? };
+    if range.first <= range.last { Ok(range) } else { Err(wrong()) }
+}
+
+/// A port from 1 to 65,535.
+pub(crate) fn port(text: &str) -> Parsed<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|&n: &u16| digits && n > 0).ok_or_else(|| {
+        Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535")
+    })
+}
+
+/// `443/tcp`, `6000-6010/udp` or `443`, which is TCP.
+pub(crate) fn port_spec(text: &str) -> Parsed<PortSpec> {
+    let (ports, name) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = protocol(name)?;
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let spec = PortSpec { protocol, first: port(first)?, last: port(last)? };
+    if spec.first <= spec.last {
+        return Ok(spec);
+    }
+    Err(Wrong::new(format!("`{text}` ends before it begins"), "like 6000-6010/udp"))
+}
+
+/// `tcp` or `udp`.
+pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
+    match text {
+        "tcp" => Ok(Protocol::Tcp),
+        "udp" => Ok(Protocol::Udp),
+        _ => Err(Wrong::new(format!("`{text}` is no protocol"), "tcp or udp")),
+    }
+}
+
+/// `:80/health`.
+pub(crate) fn http(text: &str) -> Parsed<Http> {
+    let wrong = || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");
+    let (before, path) = text.split_once('/').unwrap_or((text, ""));
+    let port = match before.strip_prefix(':') {
+        Some(digits) => port(digits)?,
+        None if before.is_empty() => 80,
+        None => return Err(wrong()),
+    };
+    if text.is_empty() || path.contains(char::is_whitespace) {
+        return Err(wrong());
+    }
+    Ok(Http { port, path: format!("/{path}") })
+}
+
+/// One side of an `allow`.
+pub(crate) fn select(text: &str) -> Parsed<Select> {
+    if let Some(name) = text.strip_prefix("instance/") {
+        return name_of(name).map(Select::Instance);
+    }
+    if let Some(name) = text.strip_prefix("host/") {
+        return name_of(name).map(Select::Host);
+    }
+    match text {
+        "*" => Ok(Select::Every),
+        "world" => Ok(Select::World),
+        _ if text.starts_with(|c: char| c.is_ascii_digit()) || text.contains(':') => {
+            cidr_or_address(text).map(Select::Cidr)
+        }
+        _ => name_of(text).map(Select::Network),
+    }
+}
+
+fn name_of(text: &str) -> Parsed<String> {
+    name(text).map(|()| text.to_owned())
+}
+
+/// Whether a text is a name: `[a-z][a-z0-9-]{0,30}`.
+pub(crate) fn name(text: &str) -> Parsed<()> {
+    let bytes = text.as_bytes();
+    let first = bytes.first().is_some_and(u8::is_ascii_lowercase);
+    let rest = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+    if first && rest && bytes.len() <= 31 {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is no name"),
+        "a lower-case letter, then at most 30 lower-case letters, digits or hyphens",
+    ))
+}
+
+/// Whether a text is a DNS domain of letters, digits and hyphens (RFC 1123).
+pub(crate) fn domain(text: &str) -> Parsed<String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if text.len() <= 180 && text.split('.').all(label) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("`{text}` is no domain"), "labels of lower-case letters, digits and hyphens, like office.internal"))
+}
+
+fn write_units(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {
+    match units.iter().find(|&&(_, factor)| n > 0 && n.is_multiple_of(factor)) {
+        Some(&(unit, factor)) => write!(f, "{}{unit}", n / factor),
+        None => write!(f, "{n}"),
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_units(f, self.0, &SIZES)
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { f.write_str("0s") } else { write_units(f, self.0, &TIMES) }
+    }
+}
+
+impl fmt::Display for Cpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = format!(".{:03}", self.0 % 1000);
+        write!(f, "{}{}", self.0 / 1000, part.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl fmt::Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ":{}{}", self.port, self.path)
+    }
+}
+
+impl fmt::Display for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Select::Every => f.write_str("*"),
+            Select::World => f.write_str("world"),
+            Select::Network(name) => f.write_str(name),
+            Select::Instance(name) => write!(f, "instance/{name}"),
+            Select::Host(name) => write!(f, "host/{name}"),
+            Select::Cidr(net) if net.prefix_len() == 32 => write!(f, "{}", net.addr()),
+            Select::Cidr(net) => write!(f, "{net}"),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        })
+    }
+}
+
+impl fmt::Display for PortSpec {
+    /// `443/tcp` or `6000-6010/udp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}/{}", self.first, self.protocol)
+        } else {
+            write!(f, "{}-{}/{}", self.first, self.last, self.protocol)
+        }
+    }
+}
+
+impl Range {
+    /// Whether an address lies within.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        (self.first..=self.last).contains(&address)
+    }
+}
