@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The files of one host: the master's socket, the lock around its start, the way in.
@@ -26,6 +27,16 @@ pub(super) struct Way {
     /// Its architecture, when it is not ours.
     pub(super) arch: Option<String>,
 }
+
+impl Way {
+    /// What stands before every program on the host. Its messages are read, so they must not be translated.
+    pub(super) fn front(&self) -> &'static [&'static str] {
+        if self.sudo { &["env", "LC_ALL=C", "sudo", "-n"] } else { &["env", "LC_ALL=C"] }
+    }
+}
+
+/// Tells the fresh connections of one process apart.
+static FRESH: AtomicU32 = AtomicU32::new(0);
 
 impl Control {
     /// The files for an SSH target. Two targets, or one with two configurations, never share a master.
@@ -48,6 +59,7 @@ impl Control {
         }
         if options.fresh {
             part(&std::process::id().to_le_bytes());
+            part(&FRESH.fetch_add(1, Ordering::Relaxed).to_le_bytes());
         }
         let key = hex(&hash.finalize()[..8]);
         let control = Control {

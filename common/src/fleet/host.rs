@@ -120,6 +120,7 @@ impl Host {
             && let Ok(ended) = tokio::time::timeout(Duration::from_secs(2), session.ended()).await
         {
             failure = failure.program(verdict::ran("serve", &ended));
+            failure = failure.hint("is the host up? the next run brings it to its state");
         }
         self.state = State::Lost(Box::new(failure.clone()));
         failure
@@ -131,10 +132,10 @@ impl Host {
         let failure = match self.state {
             State::Open(_) => {
                 Failure::new(Kind::Failed, "fleet.deadline", format!("gave no reply within {limit} s"))
+                    .hint("see what runs there; it was told to undo what it began")
             }
             _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("not reached within {limit} s")),
         };
-        let failure = failure.hint("see what runs there; the host was told to undo what it began");
         self.state = State::Lost(Box::new(failure.clone()));
         failure
     }
@@ -200,7 +201,7 @@ async fn here(shared: &Shared) -> Result<Session, Failure> {
     let body = move || local(far);
     let thread = std::thread::Builder::new().name("fleet-local".into()).spawn(body).map_err(failed)?;
     let mut session = Session::new(reader, writer, Said::default(), End::Thread(thread));
-    if session.hello(shared.tool(), None).await {
+    if session.hello(shared.tool()).await.is_some() {
         return Ok(session);
     }
     Err(Failure::new(Kind::Bug, "fleet.serve", "the local host says no hello"))
@@ -226,7 +227,7 @@ async fn sudo(shared: &Shared) -> Result<Session, Failure> {
         return Err(Failure::new(Kind::Bug, "fleet.sudo", "no pipes"));
     };
     let mut session = Session::new(stdout, stdin, Said::of(stderr), End::Child(Box::new(child)));
-    if session.hello(shared.tool(), None).await {
+    if session.hello(shared.tool()).await.is_some() {
         return Ok(session);
     }
     Err(verdict::sudo(&session.ended().await, None))
@@ -244,13 +245,17 @@ async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> 
             Some(arch) => Set::foreign(&shared.options.set, shared.options.tools.as_deref(), arch)?,
         };
         let path = format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool());
-        let front: &[&str] = if way.sudo { &["sudo", "-n"] } else { &[] };
-        let mut session = remote(ssh, shared, &[front, &[&path, "serve"]].concat()).await?;
-        if session.hello(shared.tool(), Some(set.size)).await {
+        let mut session = remote(ssh, shared, &[way.front(), &[&path, "serve"]].concat()).await?;
+        let hello = session.hello(shared.tool()).await.filter(|hello| hello.size == set.size);
+        if hello.as_ref().is_some_and(|hello| hello.root || way.sudo) {
             if way != known {
                 ssh.control.learn(&way);
             }
             return Ok((session, shipped));
+        }
+        if hello.is_some() {
+            way.sudo = true;
+            continue;
         }
         match verdict::judge(&session.ended().await, &way, remembered, shipped, &ssh.address) {
             Verdict::Fail(failure) => return Err(*failure),

@@ -182,13 +182,17 @@ impl Fleet {
         results
     }
 
-    /// Ends the sessions. Connections stay for the next run until their idle limit.
-    pub fn close(self) {
-        let Fleet { runtime, shared, hosts } = self;
-        runtime.block_on(async {
+    /// Ends the sessions, as dropping the fleet does. Connections stay for the next run until their idle limit.
+    pub fn close(self) {}
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let (shared, hosts) = (&self.shared, std::mem::take(&mut self.hosts));
+        self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
             for host in hosts.into_values() {
-                let shared = Arc::clone(&shared);
+                let shared = Arc::clone(shared);
                 tasks.spawn(async move { host.close(&shared).await });
             }
             while tasks.join_next().await.is_some() {}

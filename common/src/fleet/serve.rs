@@ -31,8 +31,9 @@ pub fn serve(
 ) -> Result<(), Failure> {
     let mut output = Output { to: BufWriter::new(output), broken: None };
     let version = env!("CARGO_PKG_VERSION").to_owned();
+    let root = nix::unistd::geteuid().is_root();
     let size = std::fs::metadata("/proc/self/exe").map_or(0, |file| file.len());
-    output.say(&Reply::Hello(Hello { tool: tool.to_owned(), version, size }));
+    output.say(&Reply::Hello(Hello { tool: tool.to_owned(), version, size, root }));
     let cancel = Arc::new(AtomicBool::new(false));
     let lines = read(input, Arc::clone(&cancel))?;
     while let Ok(line) = lines.recv() {

@@ -1,6 +1,6 @@
 //! One open session with a host's `serve`: the hello, one request at a time, and how it ended.
 
-use super::wire::Reply;
+use super::wire::{Hello, Reply};
 use crate::{Failure, Failures, Kind};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -105,19 +105,18 @@ impl Session {
         Session { reader: BufReader::new(Box::new(reader)), writer: Some(Box::new(writer)), said, end }
     }
 
-    /// Waits for the hello of `tool`, past what a login's profile may print. False when something else runs there, or
-    /// its file has not the right size (in bytes).
-    pub(super) async fn hello(&mut self, tool: &str, size: Option<u64>) -> bool {
+    /// Waits for the hello of `tool`, past what a login's profile may print; `None` when something else runs there.
+    pub(super) async fn hello(&mut self, tool: &str) -> Option<Hello> {
         let mut left = NOISE;
         loop {
             let mut line = Vec::new();
             match (&mut self.reader).take(left).read_until(b'\n', &mut line).await {
                 Ok(read @ 1..) => left -= read as u64,
-                _ => return false,
+                _ => return None,
             }
             match serde_json::from_slice(&line) {
                 Ok(Reply::Hello(hello)) => {
-                    return hello.tool == tool && size.is_none_or(|size| size == hello.size);
+                    return Some(hello).filter(|hello| hello.tool == tool);
                 }
                 _ => self.said.push(String::from_utf8_lossy(&line).trim_end().chars().take(200).collect()),
             }

@@ -99,7 +99,9 @@ pub fn install(set: &[String]) -> Result<String, Failure> {
 /// This program's file, when it is a copy already.
 fn copy() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
-    path.strip_prefix(super::BIN).is_ok().then_some(path)
+    // Two controllers that ship at the same time replace each other's file by an equal one.
+    let path = PathBuf::from(path.to_str()?.trim_end_matches(" (deleted)"));
+    path.starts_with(super::BIN).then_some(path)
 }
 
 fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
@@ -131,7 +133,8 @@ fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
 /// The architecture of a host, in the words of `uname -m`, which are those of Rust for what lsx is built for.
 pub(super) async fn arch(ssh: &Ssh, shared: &Shared) -> Result<Option<String>, Failure> {
     let (ended, text) = ssh.run(shared, &["uname", "-m"], b"").await?;
-    let arch = text.trim().to_owned();
+    // The last line: a login's profile may print something first.
+    let arch = text.lines().last().unwrap_or_default().trim().to_owned();
     if ended.code != Some(0) || arch.is_empty() || super::ssh::words(&[&arch]).is_err() {
         return Err(verdict::upload("uname -m", &ended));
     }
@@ -143,7 +146,7 @@ pub(super) async fn arch(ssh: &Ssh, shared: &Shared) -> Result<Option<String>, F
 /// sudo it may have.
 pub(super) async fn upload(ssh: &Ssh, shared: &Shared, way: &Way, set: &Set) -> Result<Option<()>, Failure> {
     let folder = format!("{}/{}", shared.options.bin_root.display(), set.digest);
-    let steps = Steps { ssh, shared, sudo: way.sudo };
+    let steps = Steps { ssh, shared, way };
     if steps.run(&["mkdir", "-p", "-m", "0700", &folder], b"").await?.is_none() {
         return Ok(None);
     }
@@ -165,7 +168,7 @@ async fn file(steps: &Steps<'_>, bytes: &[u8], sum: &str, part: &str, path: &str
     let target = format!("of={part}");
     steps.run(&["dd", &target, "bs=65536", "conv=fsync"], bytes).await?.ok_or_else(denied)?;
     let said = steps.run(&["sha256sum", part], b"").await?.ok_or_else(denied)?;
-    if !said.starts_with(sum) {
+    if !said.lines().any(|line| line.starts_with(sum)) {
         let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool arrived damaged on the host");
         return Err(failure.because(format!("{part} has the digest {said}, not {sum}")));
     }
@@ -178,22 +181,21 @@ async fn file(steps: &Steps<'_>, bytes: &[u8], sum: &str, part: &str, path: &str
 struct Steps<'a> {
     ssh: &'a Ssh,
     shared: &'a Shared,
-    sudo: bool,
+    way: &'a Way,
 }
 
 impl Steps<'_> {
     /// What the program printed; `None` when it lacked a right that sudo may give.
     async fn run(&self, args: &[&str], input: &[u8]) -> Result<Option<String>, Failure> {
-        let front: &[&str] = if self.sudo { &["sudo", "-n"] } else { &[] };
-        let (ended, text) = self.ssh.run(self.shared, &[front, args].concat(), input).await?;
+        let (ended, text) = self.ssh.run(self.shared, &[self.way.front(), args].concat(), input).await?;
         if ended.code == Some(0) {
             return Ok(Some(text));
         }
         let said = ended.text();
-        if !self.sudo && said.contains("Permission denied") {
+        if !self.way.sudo && said.contains("Permission denied") {
             return Ok(None);
         }
-        if self.sudo && (ended.code == Some(127) || said.contains("sudo: ")) {
+        if self.way.sudo && (ended.code == Some(127) || said.contains("sudo: ")) {
             return Err(verdict::sudo(&ended, self.ssh.address.user.as_deref()));
         }
         Err(verdict::upload(&args.join(" "), &ended))

@@ -147,10 +147,10 @@ mod tests {
 
     #[test]
     fn what_shells_say() {
-        let missing = "bash: line 1: /var/lib/lsx/bin/0/lsx-net: No such file or directory";
+        let missing = "env: '/var/lib/lsx/bin/0/lsx-net': No such file or directory";
         assert_eq!(judged(127, missing, false, false), "Upload");
-        assert_eq!(judged(126, "sh: 1: /var/lib/lsx/bin/0/lsx-net: Permission denied", false, false), "Sudo");
-        assert_eq!(judged(127, "sh: 1: sudo: not found", true, false), "fleet.sudo");
+        assert_eq!(judged(126, "env: '/var/lib/lsx/bin/0/lsx-net': Permission denied", false, false), "Sudo");
+        assert_eq!(judged(127, "env: 'sudo': No such file or directory", true, false), "fleet.sudo");
         assert_eq!(judged(1, "sudo: a password is required", true, false), "fleet.sudo");
         assert_eq!(judged(1, "sudo: /var/lib/lsx/bin/0/lsx-net: command not found", true, false), "Upload");
         assert_eq!(judged(126, "cannot execute binary file: Exec format error", false, false), "Upload");

@@ -15,6 +15,9 @@ pub(super) struct Hello {
     /// The size of its file in bytes: a copy that was cut short may still start.
     #[serde(default)]
     pub(super) size: u64,
+    /// Whether it runs as root, without which it can do nothing there.
+    #[serde(default)]
+    pub(super) root: bool,
 }
 
 /// What a host says. After one request: any number of events, then `Ok` or `Failures` once.
@@ -34,9 +37,10 @@ mod tests {
 
     #[test]
     fn the_lines_are_as_written_down() {
-        let hello = Reply::Hello(Hello { tool: "lsx-net".into(), version: "0.1.0".into(), size: 5 });
+        let hello =
+            Reply::Hello(Hello { tool: "lsx-net".into(), version: "0.1.0".into(), size: 5, root: true });
         let text = serde_json::to_string(&hello).unwrap();
-        assert_eq!(text, r#"{"hello":{"tool":"lsx-net","version":"0.1.0","size":5}}"#);
+        assert_eq!(text, r#"{"hello":{"tool":"lsx-net","version":"0.1.0","size":5,"root":true}}"#);
         assert_eq!(serde_json::to_value(Reply::Event(json!({"n": 1}))).unwrap(), json!({"event": {"n": 1}}));
         assert_eq!(serde_json::to_value(Reply::Ok(json!(null))).unwrap(), json!({"ok": null}));
         assert_eq!(serde_json::to_value(Reply::Failures(vec![])).unwrap(), json!({"failures": []}));

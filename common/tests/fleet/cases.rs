@@ -1,6 +1,7 @@
 //! What a fleet promises, one case each.
 
-use crate::lab::{Lab, ask, code, fleet, program, run, target};
+use crate::lab::{Lab, ask, code, fleet, program, run, target, until};
+use crate::masters;
 use crate::tool::{pause, put};
 use common::fleet::Options;
 use serde_json::{Value, json};
@@ -19,15 +20,17 @@ pub(crate) const ALL: &[Case] = &[
     ("ships_and_serves", ships_and_serves),
     ("events_and_big_documents", events_and_big_documents),
     ("damaged_copy_is_repaired", damaged_copy_is_repaired),
-    ("master_is_reused_and_ends", master_is_reused_and_ends),
-    ("dead_masters_are_replaced", dead_masters_are_replaced),
-    ("fresh_connections", fresh_connections),
-    ("two_fleets_at_once", two_fleets_at_once),
+    ("master_is_reused_and_ends", masters::master_is_reused_and_ends),
+    ("dead_masters_are_replaced", masters::dead_masters_are_replaced),
+    ("fresh_connections", masters::fresh_connections),
+    ("two_fleets_at_once", masters::two_fleets_at_once),
     ("unreachable_is_named", unreachable_is_named),
     ("host_keys_are_verified", host_keys_are_verified),
     ("keys_refused", keys_refused),
     ("without_root", without_root),
     ("without_root_by_the_real_sudo", without_root_by_the_real_sudo),
+    ("this_machine_without_root", this_machine_without_root),
+    ("noisy_profile", noisy_profile),
     ("sudo_that_is_not_needed", sudo_that_is_not_needed),
     ("hang_ends_at_the_deadline", hang_ends_at_the_deadline),
     ("interrupt_undoes", interrupt_undoes),
@@ -36,7 +39,7 @@ pub(crate) const ALL: &[Case] = &[
     ("disk_full", disk_full),
     ("another_architecture", another_architecture),
     ("old_copies_go", old_copies_go),
-    ("second_run_is_quick", second_run_is_quick),
+    ("second_run_is_quick", masters::second_run_is_quick),
 ];
 
 fn in_process() {
@@ -112,73 +115,6 @@ fn damaged_copy_is_repaired() {
         assert!(std::fs::read(lab.copy()).unwrap() == whole);
     }
     assert_eq!(std::fs::read_dir(&lab.copies()[0]).unwrap().count(), 1, "no parts are left");
-}
-
-fn master_is_reused_and_ends() {
-    let lab = Lab::new();
-    let options = Options { persist: Duration::from_secs(2), ..lab.options() };
-    for _ in 0..3 {
-        let mut fleet = fleet(&[lab.target("h1")], options.clone());
-        ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();
-        fleet.close();
-    }
-    assert_eq!((lab.logins(), lab.sockets().len()), (1, 1));
-    until("the idle master ends", || lab.sockets().is_empty());
-}
-
-fn dead_masters_are_replaced() {
-    let lab = Lab::new();
-    let who = || {
-        let mut fleet = fleet(&[lab.target("h1")], lab.options());
-        ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();
-        fleet.close();
-    };
-    let master = || {
-        let mut check = program("ssh");
-        let said = check.arg("-S").arg(&lab.sockets()[0]).args(["-O", "check", "x"]).output().unwrap().stderr;
-        let said = String::from_utf8(said).unwrap();
-        said.split_once("pid=").unwrap().1.split_once(')').unwrap().0.to_owned()
-    };
-    who();
-    let first = master();
-    run(program("kill").args(["-9", &first]));
-    until("the master is dead", || !Path::new("/proc").join(&first).exists());
-    assert_eq!(lab.sockets().len(), 1, "a stale socket");
-    who();
-    let second = master();
-    assert_ne!(first, second);
-    run(program("kill").args(["-STOP", &second]));
-    let start = Instant::now();
-    who();
-    println!("  past a master that is silent: {:?}", start.elapsed());
-    assert_ne!(master(), second);
-    assert_eq!(lab.logins(), 3);
-    run(program("kill").args(["-9", &second]));
-}
-
-fn fresh_connections() {
-    let lab = Lab::new();
-    for (fresh, logins) in [(false, 1), (true, 2), (true, 3), (false, 3)] {
-        let mut fleet = fleet(&[lab.target("h1")], Options { fresh, ..lab.options() });
-        ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();
-        fleet.close();
-        assert_eq!((lab.logins(), lab.sockets().len()), (logins, 1));
-    }
-}
-
-fn two_fleets_at_once() {
-    let lab = Lab::new();
-    std::thread::scope(|scope| {
-        for _ in 0..6 {
-            scope.spawn(|| {
-                let mut fleet = fleet(&[lab.target("h1")], lab.options());
-                let who = ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone();
-                fleet.close();
-                assert_eq!(who.unwrap()["exe"], json!(lab.copy()));
-            });
-        }
-    });
-    assert_eq!((lab.logins(), lab.copies().len()), (1, 1));
 }
 
 fn unreachable_is_named() {
@@ -270,21 +206,48 @@ fn without_root_by_the_real_sudo() {
         println!("  SKIPPED: sudo is not installed");
         return;
     }
-    for (rule, good) in [("lsxuser ALL=(root) NOPASSWD: ALL\n", true), ("", false)] {
+    for (rule, good) in [("Defaults use_pty\nlsxuser ALL=(root) NOPASSWD: ALL\n", true), ("", false)] {
         let lab = Lab::with(|folder| {
             put(folder.join("sudoers"), rule);
             std::fs::set_permissions(folder.join("sudoers"), PermissionsExt::from_mode(0o440)).unwrap();
         });
+        let value = json!("a b\t\u{1}\n".repeat(200_000));
         for _ in 0..2 {
             let mut fleet = fleet(&[lab.target_as("h1", "lsxuser")], lab.options());
-            let result = ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone();
+            let result = ask(&mut fleet, &["h1"], json!({"op": "echo", "value": value}))["h1"].clone();
             fleet.close();
             match result {
-                Ok(who) => assert!(good && who["uid"] == 0),
+                Ok(text) => assert!(good && text == value),
                 Err(failures) => assert!(!good && failures.0[0].code == "fleet.sudo", "{failures}"),
             }
         }
     }
+}
+
+fn this_machine_without_root() {
+    let lab = Lab::new();
+    let who = || {
+        let mut enter = lab.enter();
+        enter.args(["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups"]);
+        run(enter.arg(lab.path("home/tool")).args(["control", "local", "x", "{\"op\":\"who\"}"]))
+    };
+    std::fs::copy("/proc/self/exe", lab.path("home/tool")).unwrap();
+    let refused = who();
+    assert!(refused.contains("fleet.sudo") && refused.contains("NOPASSWD"), "{refused}");
+    lab.sudo();
+    let who = who();
+    assert!(who.contains("\"uid\":0") && who.contains("home/tool"), "{who}");
+}
+
+fn noisy_profile() {
+    let lab = Lab::with(|folder| {
+        put(folder.join("home/.bashrc"), "echo welcome\necho '{\"ok\":1}'\necho warn >&2\n")
+    });
+    let mut fleet = fleet(&[lab.target("h1")], lab.options());
+    assert!(ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].is_ok());
+    let mut noise = program("ssh");
+    let noise = noise.arg("-S").arg(&lab.sockets()[0]).args(["x", "true"]).output().unwrap();
+    assert!(noise.stdout.starts_with(b"welcome"), "the profile is read");
 }
 
 /// The login was not root once and is now; sudo was never there.
@@ -348,7 +311,7 @@ fn interrupt_undoes() {
     INTERRUPTED.store(false, Ordering::SeqCst);
 }
 
-/// A controller in a process of its own, for the case that kills it: port, folder, request.
+/// A controller in a process of its own: SSH target (or `local`), folder, request. Prints events and the result.
 pub(crate) fn control(args: &[String]) -> ExitCode {
     let folder = Path::new(&args[1]);
     let options = Options {
@@ -360,9 +323,16 @@ pub(crate) fn control(args: &[String]) -> ExitCode {
         set: vec![crate::tool::NAME.into()],
         ..Options::default()
     };
-    let mut fleet = fleet(&[target("h1", &format!("root@127.0.0.1:{}", args[0]))], options);
+    let mut target = target("h1", &args[0]);
+    target.local = args[0] == "local";
+    let mut fleet = fleet(&[target], options);
     let request: Value = serde_json::from_str(&args[2]).unwrap();
-    fleet.each([("h1".to_owned(), request)].into(), &mut |_, event| println!("{event}"));
+    let results = fleet.each([("h1".to_owned(), request)].into(), &mut |_, event| println!("{event}"));
+    fleet.close();
+    match &results["h1"] {
+        Ok(value) => println!("{value}"),
+        Err(failures) => println!("{} {failures}", failures.0[0].code),
+    }
     ExitCode::SUCCESS
 }
 
@@ -370,7 +340,7 @@ fn killed_controller_undoes() {
     let lab = Lab::new();
     let mark = lab.path("mark");
     let mut controller = program("/proc/self/exe");
-    controller.args(["control", &lab.port.to_string()]).arg(lab.path(""));
+    controller.args(["control", &lab.target("h1").ssh]).arg(lab.path(""));
     controller.arg(json!({"op": "wait", "mark": mark}).to_string()).stdout(Stdio::piped());
     let mut controller = controller.spawn().unwrap();
     let mut line = String::new();
@@ -436,32 +406,4 @@ fn old_copies_go() {
     fleet.close();
     assert!(lab.path("bin/0000000000000003").exists() && lab.path("bin/other").exists());
     assert_eq!(lab.copies().len(), 3);
-}
-
-/// A whole second run, the program's start included, against `ssh true` over the same master.
-fn second_run_is_quick() {
-    let lab = Lab::new();
-    let controller = || {
-        let mut controller = program("/proc/self/exe");
-        controller.args(["control", &lab.port.to_string()]).arg(lab.path(""));
-        run(controller.arg(json!({"op": "who"}).to_string()));
-    };
-    let median = |what: &dyn Fn()| {
-        let mut times: Vec<Duration> = (0..31).map(|_| crate::lab::timed(what)).collect();
-        times.sort();
-        times[times.len() / 2]
-    };
-    controller();
-    let ours = median(&controller);
-    let ssh = median(&|| drop(run(program("ssh").arg("-S").arg(&lab.sockets()[0]).args(["x", "true"]))));
-    println!("  run {ours:?}, ssh {ssh:?}: {:.2} times", ours.as_secs_f64() / ssh.as_secs_f64());
-    assert!(cfg!(debug_assertions) || ours < ssh * 2);
-}
-
-fn until(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
-        pause();
-    }
 }

@@ -60,7 +60,7 @@ mount --bind "$1/local" /usr/local/bin
 if [ -e "$1/sudoers" ]; then
     mount --bind "$1/sudoers" /etc/sudoers
 elif [ -e /usr/bin/sudo ]; then
-    printf '#!/bin/sh\necho "sh: 1: sudo: not found" >&2\nexit 127\n' > "$1/none"
+    printf '#!/bin/sh\necho "env: sudo: No such file or directory" >&2\nexit 127\n' > "$1/none"
     chmod 755 "$1/none"
     mount --bind "$1/none" /usr/bin/sudo
 fi
@@ -179,6 +179,13 @@ impl Lab {
         self.copies()[0].join(tool::NAME)
     }
 
+    /// A program where the server is: its users, its sudo.
+    pub(crate) fn enter(&self) -> Command {
+        let mut enter = program("nsenter");
+        enter.args(["--mount", "--target", &self.server.id().to_string(), "--"]);
+        enter
+    }
+
     /// The sockets of the masters.
     pub(crate) fn sockets(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.path("control")).unwrap().map(|e| e.unwrap().path());
@@ -218,4 +225,13 @@ pub(crate) fn code(result: &Result<Value, Failures>) -> &str {
     let failures = result.as_ref().unwrap_err();
     assert_eq!(failures.0.len(), 1, "{failures}");
     &failures.0[0].code
+}
+
+/// Waits for what must come soon.
+pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
+        tool::pause();
+    }
 }

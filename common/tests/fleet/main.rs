@@ -5,6 +5,7 @@
 
 mod cases;
 mod lab;
+mod masters;
 mod tool;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
