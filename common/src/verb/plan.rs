@@ -70,7 +70,8 @@ pub(super) fn wish(
     change: &ChangeArgs,
     hosts: &Participants,
 ) -> Result<Wish, Failures> {
-    let only = scope.only.as_deref().map(|text| Only::parse(text, stack)).transpose()?.unwrap_or_default();
+    let only = scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
+    only.check(stack)?;
     Ok(Wish {
         stack: stack.name.clone(),
         goal: Goal::Up(Box::new(stack.clone()), Box::new(resolved.clone())),

@@ -56,6 +56,7 @@ pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), 
 
 pub(super) fn schema<T: Tool>(output: &Output) -> Result<(), Failures> {
     let documents = json!({
+        "stack": stack::schema(),
         "observed": schema_for!(ObservedOf<T>),
         "plan": schema_for!(Plan<T::Object, T::Data>),
         "report": schema_for!(Report),

@@ -55,7 +55,7 @@ impl<'a> Document<'a> {
             instances: resolved
                 .instances
                 .iter()
-                .filter(|i| wish.only.instance(&i.of))
+                .filter(|i| wish.only.instance(&i.of, &i.name))
                 .map(|i| (i.name.as_str(), i.host.as_str()))
                 .collect(),
         }
