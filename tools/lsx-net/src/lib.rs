@@ -41,8 +41,9 @@ impl Tool for Net {
         ("net.observed", "objects", &["key", "object.link", "object.mtu", "object.vni", "object.address"]),
         ("net.plan", "steps", &["host", "id", "why"]),
         ("net.report", "hosts", &["host", "ok", "changed", "skipped"]),
-        ("net.check", "rows", &["from", "to", "expect", "tried", "passed", "state"]),
-        ("net.probe", "results", &["target.name", "target.address", "ok", "state", "ms"]),
+        ("net.check", "rows", &["from", "host", "tried", "open", "closed", "wrong"]),
+        ("net.probe", "", &["target.name", "target.probe", "target.address", "target.port", "ok", "state", "ms", "error.message"]),
+        ("net.attached", "", &["instance", "name", "network", "address", "link", "changed"]),
     ];
     type Object = model::Object;
     type Seen = model::Seen;
