@@ -18,8 +18,9 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
         Some(path) => (std::fs::read(path).map_err(|e| missing(path, &e))?, path.display().to_string()),
         None => (standard_input()?, "-".to_owned()),
     };
-    let text = String::from_utf8(bytes)
-        .map_err(|e| Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error())))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error()))
+    })?;
     if text.trim().is_empty() {
         let failure = Failure::new(Kind::Empty, "document.empty", format!("{name}: no document came"));
         return Err(if name == "-" { failure } else { failure.hint("the file is empty") });
@@ -40,8 +41,10 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
 
 fn missing(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
-        ErrorKind::NotFound => Failure::new(Kind::Empty, "document.missing", format!("{}: no such file", path.display()))
-            .hint("name the file, or - for standard input"),
+        ErrorKind::NotFound => {
+            Failure::new(Kind::Empty, "document.missing", format!("{}: no such file", path.display()))
+                .hint("name the file, or - for standard input")
+        }
         _ => file::failure(path, "read", error),
     }
 }
@@ -109,7 +112,8 @@ pub fn write(bytes: &[u8]) -> Result<(), Failure> {
 /// The table of a document: its list by `tables`, or else its first list of objects with their plain fields.
 fn table(document: &Value, tables: &[Columns]) -> String {
     let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
-    let known = tables.iter().find(|(name, ..)| schema.rsplit_once('/').is_some_and(|(s, _)| s.ends_with(name)));
+    let known =
+        tables.iter().find(|(name, ..)| schema.rsplit_once('/').is_some_and(|(s, _)| s.ends_with(name)));
     let (list, columns): (&Value, Vec<String>) = match known {
         Some((_, list, columns)) => (&document[*list], columns.iter().map(|c| (*c).to_owned()).collect()),
         None => first_list(document),

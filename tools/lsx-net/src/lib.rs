@@ -48,7 +48,10 @@ impl Tool for Net {
     type Seen = model::Seen;
     type Data = plan::Data;
 
-    fn observe(self, stack: Option<&str>) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure> {
+    fn observe(
+        self,
+        stack: Option<&str>,
+    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure> {
         observe::observe(stack)
     }
 
@@ -56,7 +59,11 @@ impl Tool for Net {
         plan::base(objects, seen)
     }
 
-    fn plan(self, wish: &Wish, observed: &BTreeMap<String, ObservedOf<Self>>) -> Result<Draft<Self>, Failures> {
+    fn plan(
+        self,
+        wish: &Wish,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
         plan::plan(wish, observed)
     }
 
