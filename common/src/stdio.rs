@@ -18,8 +18,9 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
         Some(path) => (std::fs::read(path).map_err(|e| missing(path, &e))?, path.display().to_string()),
         None => (standard_input()?, "-".to_owned()),
     };
-    let text = String::from_utf8(bytes)
-        .map_err(|e| Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error())))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error()))
+    })?;
     if text.trim().is_empty() {
         let failure = Failure::new(Kind::Empty, "document.empty", format!("{name}: no document came"));
         return Err(if name == "-" { failure } else { failure.hint("the file is empty") });
@@ -40,8 +41,10 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
 
 fn missing(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
-        ErrorKind::NotFound => Failure::new(Kind::Empty, "document.missing", format!("{}: no such file", path.display()))
-            .hint("name the file, or - for standard input"),
+        ErrorKind::NotFound => {
+            Failure::new(Kind::Empty, "document.missing", format!("{}: no such file", path.display()))
+                .hint("name the file, or - for standard input")
+        }
         _ => file::failure(path, "read", error),
     }
 }
@@ -90,7 +93,8 @@ impl Output {
 
     /// One table for every document; or one for all, where each document is a row.
     fn tables<T: Serialize>(&self, documents: &[T]) -> Vec<u8> {
-        let values: Vec<Value> = documents.iter().map(|d| serde_json::to_value(d).unwrap_or_default()).collect();
+        let values: Vec<Value> =
+            documents.iter().map(|d| serde_json::to_value(d).unwrap_or_default()).collect();
         let known = values.first().and_then(|v| self.columns(v));
         if let Some((_, "", columns)) = known {
             return rows(&values, columns).into_bytes();

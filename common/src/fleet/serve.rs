@@ -13,7 +13,8 @@ use std::sync::mpsc;
 
 /// A tool's answer to one request. It gets the request, a place to send events to, and the cancel flag: once that
 /// is set it undoes what it began and returns; its reply is still written.
-pub type Handler<'a> = &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
+pub type Handler<'a> =
+    &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
 
 /// Serves requests until the input ends. `tool` is the name said in the hello. A handler that panics answers with a
 /// `bug` failure. `{"op":"prune","dir":D}` is answered here: it removes old tool copies under D.

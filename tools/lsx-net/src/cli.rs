@@ -140,14 +140,22 @@ fn nics(
 /// Interfaces from NDJSON, or from a resolved stack by the instance's name.
 fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, Failures> {
     let wrong = |e: &dyn std::fmt::Display| {
-        Failures::from(Failure::new(Kind::Data, "net.attach.input", format!("{file}: not an interface to attach: {e}"))
-            .hint("lines hold stack, instance, and the fields of resolved.instances[].nics[]"))
+        Failures::from(
+            Failure::new(Kind::Data, "net.attach.input", format!("{file}: not an interface to attach: {e}"))
+                .hint("lines hold stack, instance, and the fields of resolved.instances[].nics[]"),
+        )
     };
     let mut wanted = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|e| wrong(&e))?;
         if value.get("resolved").is_some() {
-            let name = instance.ok_or_else(|| Failure::new(Kind::Usage, "usage.instance", "a stack came: --instance NAME says whose interfaces"))?;
+            let name = instance.ok_or_else(|| {
+                Failure::new(
+                    Kind::Usage,
+                    "usage.instance",
+                    "a stack came: --instance NAME says whose interfaces",
+                )
+            })?;
             wanted.extend(of_stack(&value["resolved"], name).map_err(|e| wrong(&e))?);
         } else {
             wanted.push(serde_json::from_value(value).map_err(|e| wrong(&e))?);
@@ -158,7 +166,10 @@ fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, F
 
 fn of_stack(resolved: &Value, instance: &str) -> Result<Vec<Attach>, String> {
     let all = resolved["instances"].as_array().into_iter().flatten();
-    let found = all.into_iter().find(|i| i["name"] == instance).ok_or_else(|| format!("the stack has no instance {instance}"))?;
+    let found = all
+        .into_iter()
+        .find(|i| i["name"] == instance)
+        .ok_or_else(|| format!("the stack has no instance {instance}"))?;
     let nics = found["nics"].as_array().into_iter().flatten();
     nics.map(|nic| {
         let nic = serde_json::from_value(nic.clone()).map_err(|e| e.to_string())?;

@@ -1,8 +1,8 @@
 //! What should be reachable from where, read from the stack and not from the rules that were made of it. Pure.
 
 use super::tries::{Job, Probe};
-use common::stack::resolved::{AllowAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
 use common::stack::Only;
+use common::stack::resolved::{AllowAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -131,7 +131,10 @@ impl<'a> Policy<'a> {
         let shared = |n: &NicAt| from.nics.iter().any(|f| f.network == n.network);
         if shared(nic) {
             let why = format!("both are on {}", nic.network);
-            return vec![try_it(Probe::Echo, true, &why), try_it(Probe::Connect { port: NOBODY }, true, &why)];
+            return vec![
+                try_it(Probe::Echo, true, &why),
+                try_it(Probe::Connect { port: NOBODY }, true, &why),
+            ];
         }
         if to.nics.iter().any(shared) {
             return Vec::new();
@@ -154,7 +157,11 @@ impl<'a> Policy<'a> {
         let specs: BTreeSet<_> =
             matching.iter().flat_map(|a| &a.ports).filter(|p| p.protocol == Protocol::Tcp).collect();
         let mut tries = vec![(Probe::Echo, true, "an allow includes ICMP echo".to_owned())];
-        tries.extend(specs.iter().map(|p| (Probe::Connect { port: p.first }, true, "an allow names the port".to_owned())));
+        tries.extend(
+            specs
+                .iter()
+                .map(|p| (Probe::Connect { port: p.first }, true, "an allow names the port".to_owned())),
+        );
         let opened = all || specs.iter().any(|p| (p.first..=p.last).contains(&NOBODY));
         let why = if opened { "an allow opens every port" } else { "no allow names the port" };
         tries.push((Probe::Connect { port: NOBODY }, opened, why.to_owned()));
@@ -163,9 +170,13 @@ impl<'a> Policy<'a> {
 
     fn is(&self, selector: &Selector, address: Ipv4Addr) -> bool {
         match selector {
-            Selector::Network(name) => self.networks.get(name.as_str()).is_some_and(|n| n.cidr.contains(&address)),
+            Selector::Network(name) => {
+                self.networks.get(name.as_str()).is_some_and(|n| n.cidr.contains(&address))
+            }
             Selector::Addresses(nets) => nets.iter().any(|net| net.contains(&address)),
-            Selector::Host(name) => self.resolved.hosts.iter().any(|h| h.name == *name && h.address == address),
+            Selector::Host(name) => {
+                self.resolved.hosts.iter().any(|h| h.name == *name && h.address == address)
+            }
             Selector::World => {
                 !self.networks.values().any(|n| n.cidr.contains(&address))
                     && !self.resolved.hosts.iter().any(|h| h.address == address)
@@ -179,11 +190,19 @@ impl<'a> Policy<'a> {
         for host in &self.resolved.hosts {
             let to = format!("host/{}", host.name);
             let Some(source) = source_address(from, host.address) else { continue };
-            let named = self.resolved.allow.iter().any(|a| self.is(&a.from, source) && self.is(&a.to, host.address));
+            let named =
+                self.resolved.allow.iter().any(|a| self.is(&a.from, source) && self.is(&a.to, host.address));
             if !named {
                 let published = self.resolved.ports.iter().any(|p| p.host == host.name && p.listen == 22);
                 let port = if published { NOBODY } else { 22 };
-                tries.push(one(to.clone(), false, host.address, Probe::Connect { port }, false, "hosts are closed to instances"));
+                tries.push(one(
+                    to.clone(),
+                    false,
+                    host.address,
+                    Probe::Connect { port },
+                    false,
+                    "hosts are closed to instances",
+                ));
             }
         }
         tries
@@ -198,13 +217,21 @@ impl<'a> Policy<'a> {
             let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&me.address));
             let address = port.address.unwrap_or(host.address);
             let why = format!("{} publishes it for {}", host.name, port.instance);
-            tries.push(one(port.instance.clone(), true, address, Probe::Connect { port: port.listen }, welcome, &why));
+            tries.push(one(
+                port.instance.clone(),
+                true,
+                address,
+                Probe::Connect { port: port.listen },
+                welcome,
+                &why,
+            ));
         }
         for to in all {
             for nic in &to.nics {
-                let opened = self.resolved.allow.iter().any(|a| {
-                    a.from == Selector::Host(from.to_owned()) && self.is(&a.to, nic.address.addr())
-                });
+                let opened =
+                    self.resolved.allow.iter().any(|a| {
+                        a.from == Selector::Host(from.to_owned()) && self.is(&a.to, nic.address.addr())
+                    });
                 let why = if opened { "an allow names the host" } else { "no allow names the host" };
                 tries.push(one(to.name.clone(), true, nic.address.addr(), Probe::Echo, opened, why));
             }
@@ -238,7 +265,8 @@ fn full_size(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Source]) {
             let Some(source) = sources.iter_mut().find(|s| s.name == *from) else { continue };
             for (_, (to, address)) in first.iter().filter(|(other, _)| other != &host) {
                 let why = format!("the MTU of {} is {}", network.name, network.mtu);
-                let size = |bytes, open| one((*to).to_owned(), true, *address, Probe::Full { bytes }, open, &why);
+                let size =
+                    |bytes, open| one((*to).to_owned(), true, *address, Probe::Full { bytes }, open, &why);
                 source.tries.extend([size(network.mtu, true), size(network.mtu + 1, false)]);
             }
         }

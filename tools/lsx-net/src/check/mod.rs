@@ -21,7 +21,10 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Fail
     let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
     match name {
         "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
-        "probe" => Ok(json!(crate::probe::run_all(&serde_json::from_value::<Vec<_>>(input).map_err(wrong)?, tries::WORKERS))),
+        "probe" => Ok(json!(crate::probe::run_all(
+            &serde_json::from_value::<Vec<_>>(input).map_err(wrong)?,
+            tries::WORKERS
+        ))),
         _ => Err(Failure::new(Kind::Bug, "net.call", format!("no call {name}")).into()),
     }
 }
@@ -52,12 +55,18 @@ fn ask(sources: &[Source], each: Each<'_>) -> (Vec<Answer>, Failures) {
     for (i, source) in sources.iter().enumerate() {
         jobs.entry(source.host.clone()).or_default().push((i, source.job()));
     }
-    let inputs = jobs.iter().map(|(h, list)| (h.clone(), json!(list.iter().map(|(_, j)| j).collect::<Vec<_>>()))).collect();
+    let inputs = jobs
+        .iter()
+        .map(|(h, list)| (h.clone(), json!(list.iter().map(|(_, j)| j).collect::<Vec<_>>())))
+        .collect();
     let mut answers = vec![Answer::default(); sources.len()];
     let mut failures = Vec::new();
     for (host, result) in each("try", inputs) {
         let list = jobs.get(&host).map(Vec::as_slice).unwrap_or_default();
-        match result.and_then(|v| serde_json::from_value::<Vec<Answer>>(v).map_err(|e| Failure::new(Kind::Bug, "net.call", e.to_string()).into())) {
+        match result.and_then(|v| {
+            serde_json::from_value::<Vec<Answer>>(v)
+                .map_err(|e| Failure::new(Kind::Bug, "net.call", e.to_string()).into())
+        }) {
             Ok(found) => list.iter().zip(found).for_each(|((i, _), answer)| answers[*i] = answer),
             Err(more) => failures.extend(more.0),
         }
@@ -80,7 +89,9 @@ fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: 
                 code: "net.check.absent".to_owned(),
                 host: source.host.clone(),
                 message: format!("instance {} is not attached", source.name),
-                hint: Some("start it (`lsx-ct up`), or attach a namespace of yours with `lsx-net attach`".to_owned()),
+                hint: Some(
+                    "start it (`lsx-ct up`), or attach a namespace of yours with `lsx-net attach`".to_owned(),
+                ),
             });
         }
     }
@@ -122,7 +133,14 @@ fn finding(source: &Source, one: &Try, state: &str) -> Finding {
     Finding {
         code: if one.open { "net.check.closed" } else { "net.check.open" }.to_owned(),
         host: source.host.clone(),
-        message: format!("{} to {} ({}, {}): {what}, {}; it is {state}", source.name, one.label(), one.address, one.kind(), one.why),
+        message: format!(
+            "{} to {} ({}, {}): {what}, {}; it is {state}",
+            source.name,
+            one.label(),
+            one.address,
+            one.kind(),
+            one.why
+        ),
         hint: None,
     }
 }

@@ -35,6 +35,11 @@ fn candidates() -> Result<Vec<PathBuf>, Failure> {
     let mut all: Vec<PathBuf> = names.iter().map(|n| Path::new("/run/netns").join(n)).collect();
     let entries = std::fs::read_dir("/proc").map_err(|e| io_failure("read /proc", &e))?;
     let process = |name: &str| name.bytes().all(|b| b.is_ascii_digit());
-    all.extend(entries.flatten().filter(|e| e.file_name().to_str().is_some_and(process)).map(|e| e.path().join("ns/net")));
+    all.extend(
+        entries
+            .flatten()
+            .filter(|e| e.file_name().to_str().is_some_and(process))
+            .map(|e| e.path().join("ns/net")),
+    );
     Ok(all)
 }

@@ -59,10 +59,15 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(i).filter(|_| !cancel.load(Ordering::Relaxed)) else { return };
-                    let space = if job.macs.is_empty() { Some(&own) } else { job.macs.first().and_then(|mac| spaces.get(mac)).map(AsRef::as_ref) };
+                    let space = if job.macs.is_empty() {
+                        Some(&own)
+                    } else {
+                        job.macs.first().and_then(|mac| spaces.get(mac)).map(AsRef::as_ref)
+                    };
                     let Some(space) = space else { continue };
                     if let Ok(states) = namespace::inside(space.as_fd(), || states(&job.probes)) {
-                        answers.lock().unwrap_or_else(PoisonError::into_inner)[i] = Answer { found: true, states };
+                        answers.lock().unwrap_or_else(PoisonError::into_inner)[i] =
+                            Answer { found: true, states };
                     }
                 }
             });
@@ -74,9 +79,12 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
 /// All echoes from one socket, then all connections at once, then the full-size packets.
 fn states(probes: &[(Ipv4Addr, Probe)]) -> Vec<String> {
     let mut states = vec![String::new(); probes.len()];
-    let of = |want: fn(&Probe) -> bool| probes.iter().enumerate().filter(move |(_, (_, p))| want(p)).map(|(i, _)| i).collect::<Vec<_>>();
+    let of = |want: fn(&Probe) -> bool| {
+        probes.iter().enumerate().filter(move |(_, (_, p))| want(p)).map(|(i, _)| i).collect::<Vec<_>>()
+    };
     let echoes = of(|p| matches!(p, Probe::Echo));
-    let targets: Vec<SweepTarget> = echoes.iter().map(|i| SweepTarget::from(IpAddr::V4(probes[*i].0))).collect();
+    let targets: Vec<SweepTarget> =
+        echoes.iter().map(|i| SweepTarget::from(IpAddr::V4(probes[*i].0))).collect();
     match probe::sweep(&targets, PATIENCE) {
         Ok(found) => echoes.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state)),
         Err(_) => echoes.iter().for_each(|i| states[*i] = "failed".to_owned()),
@@ -101,10 +109,21 @@ fn address((address, probe): &(Ipv4Addr, Probe)) -> Option<SocketAddr> {
 
 fn full_size((address, probe): &(Ipv4Addr, Probe)) -> Target {
     let bytes = if let Probe::Full { bytes } = probe { *bytes } else { HEADERS };
-    let icmp = Icmp { count: 1, df: true, size_bytes: usize::try_from(bytes - HEADERS).unwrap_or(0).try_into().unwrap_or_default(), ..Icmp::default() };
-    Target { timeout_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(1000), ..Target::new(probe::Probe::Icmp(icmp), address.to_string()) }
+    let icmp = Icmp {
+        count: 1,
+        df: true,
+        size_bytes: usize::try_from(bytes - HEADERS).unwrap_or(0).try_into().unwrap_or_default(),
+        ..Icmp::default()
+    };
+    Target {
+        timeout_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(1000),
+        ..Target::new(probe::Probe::Icmp(icmp), address.to_string())
+    }
 }
 
 fn word(state: &probe::State) -> String {
-    serde_json::to_value(state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_else(|| Value::Null.to_string())
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_else(|| Value::Null.to_string())
 }

@@ -32,7 +32,9 @@ pub(super) fn probe(args: &ProbeArgs, output: &Output) -> Result<(), Failures> {
     let space = args.netns.as_deref().map(space).transpose()?;
     let run = || probe::run_all(&targets, args.max_parallel);
     let outcomes = match space {
-        Some(space) => namespace::inside(space.as_fd(), run).map_err(|e| io_failure("enter the namespace", &e))?,
+        Some(space) => {
+            namespace::inside(space.as_fd(), run).map_err(|e| io_failure("enter the namespace", &e))?
+        }
         None => run(),
     };
     verdict(outcomes, output)
@@ -41,12 +43,21 @@ pub(super) fn probe(args: &ProbeArgs, output: &Output) -> Result<(), Failures> {
 fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
     let (tried, failed) = (outcomes.len(), outcomes.iter().filter(|o| !o.ok).count());
     let schema = document::schema("net", "probe");
-    let lines: Vec<Line> = outcomes.into_iter().map(|outcome| Line { schema: schema.clone(), outcome }).collect();
+    let lines: Vec<Line> =
+        outcomes.into_iter().map(|outcome| Line { schema: schema.clone(), outcome }).collect();
     output.emit(&lines)?;
     match (tried, failed) {
-        (0, _) => Err(Failure::new(Kind::Failed, "net.probe.nothing", "there was no target, so nothing is known").into()),
+        (0, _) => {
+            Err(Failure::new(Kind::Failed, "net.probe.nothing", "there was no target, so nothing is known")
+                .into())
+        }
         (_, 0) => Ok(()),
-        _ => Err(Failure::new(Kind::Failed, "net.probe", format!("{failed} of {tried} targets did not answer as expected")).into()),
+        _ => Err(Failure::new(
+            Kind::Failed,
+            "net.probe",
+            format!("{failed} of {tried} targets did not answer as expected"),
+        )
+        .into()),
     }
 }
 
@@ -75,7 +86,9 @@ fn lines(text: &str) -> Result<Vec<Target>, Failures> {
         };
         match target {
             Ok(target) => targets.push(target),
-            Err(why) => failures.push(Failure::new(Kind::Data, "net.probe.target", format!("line {i}: {why}"))),
+            Err(why) => {
+                failures.push(Failure::new(Kind::Data, "net.probe.target", format!("line {i}: {why}")))
+            }
         }
     }
     Failures(failures).verdict()?;
@@ -109,8 +122,11 @@ fn adjust(target: &mut Target, args: &ProbeArgs) -> Result<(), Problem> {
         Probe::Banner(_) => target.expect.banner.extend(args.banner.iter().cloned()),
         Probe::Http(_) => {
             for status in &args.status {
-                let rule: StatusRule = serde_json::from_value(Value::String(status.clone()))
-                    .map_err(|e| Problem::new(format!("--status {status}: {e}")).hint("write 200, or 2xx for all of them"))?;
+                let rule: StatusRule =
+                    serde_json::from_value(Value::String(status.clone())).map_err(|e| {
+                        Problem::new(format!("--status {status}: {e}"))
+                            .hint("write 200, or 2xx for all of them")
+                    })?;
                 target.expect.status.push(rule);
             }
             for header in &args.header {
