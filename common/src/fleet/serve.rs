@@ -197,7 +197,7 @@ mod tests {
             }
         }
         let steps = Mutex::new(0);
-        let handler = |_: Value, event: &mut dyn FnMut(Value), _: &AtomicBool| {
+        let handler = |_: Value, event: &mut (dyn FnMut(Value) + Send), _: &AtomicBool| {
             for n in 0..3 {
                 event(json!(n));
                 *steps.lock().unwrap() += 1;
