@@ -66,7 +66,7 @@ impl<'s> Check<'s> {
     fn owners(&mut self) {
         let mut owners: Owners<'s> = HashMap::new();
         self.reserved(&mut owners);
-        let mut wanted: Vec<(&str, Protocol, u16, Option<Ipv4Addr>, String, String)> = Vec::new();
+        let mut wanted = Vec::new();
         for replica in &self.replicas {
             for (i, port) in replica.instance.ports.iter().enumerate() {
                 let path = format!("instances.{}.ports.{i}", replica.of);
@@ -77,7 +77,7 @@ impl<'s> Check<'s> {
         for (name, balance) in &self.stack.balance {
             for (i, &listen) in balance.listen.iter().enumerate() {
                 let (path, owner) = (format!("balance.{name}.listen.{i}"), balancer(name, balance));
-                wanted.push((&balance.host, Protocol::Tcp, listen, balance.address, path, owner));
+                wanted.push((balance.host.as_str(), Protocol::Tcp, listen, balance.address, path, owner));
             }
         }
         for (host, protocol, port, address, path, owner) in wanted {
