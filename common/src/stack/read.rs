@@ -121,7 +121,7 @@ fn lock(
         });
         return None;
     }
-    match serde_json::from_value(node.json()) {
+    match Resolved::deserialize(node) {
         Ok(resolved) => Some(Box::new(resolved)),
         Err(error) => {
             let failure = Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")

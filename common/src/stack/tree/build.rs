@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// a stack of 20,000; without any limit a page of nested aliases fills the memory.
 const MAX_NODES: usize = 4_000_000;
 /// Collections within one another; the decoder and `Drop` recurse, so this bounds the call stack.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// A mistake of the text itself and its byte.
 pub(crate) struct Fault {
@@ -27,6 +27,9 @@ fn fault(at: u32, code: &str, message: impl Into<String>) -> Fault {
 /// # Errors
 /// The first mistake of syntax, or every duplicate key.
 pub(crate) fn parse(text: &str) -> Result<Node<'_>, Vec<Fault>> {
+    if let Some(root) = super::json::quick(text) {
+        return Ok(root);
+    }
     let options = options! {
         emit_comments: false,
         simple_key_max_lookahead: 4096,

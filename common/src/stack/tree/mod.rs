@@ -4,8 +4,10 @@
 //! into false before a type has asked for a number, and would stop at the first mistake.
 
 mod build;
+mod json;
 mod place;
 mod set;
+mod typed;
 
 pub(crate) use build::{Fault, parse};
 pub(crate) use place::{Aim, Source};
