@@ -135,7 +135,9 @@ impl<'a> Reader<'a> {
         match text {
             "null" => Some(Value::Null),
             "true" | "false" => Some(Value::Plain(Cow::Borrowed(text))),
-            _ => serde_json::from_str::<serde_json::Number>(text).ok().map(|_| Value::Plain(Cow::Borrowed(text))),
+            _ => serde_json::from_str::<serde_json::Number>(text)
+                .ok()
+                .map(|_| Value::Plain(Cow::Borrowed(text))),
         }
     }
 }
@@ -144,7 +146,8 @@ impl<'a> Reader<'a> {
 fn distinct(entries: &[Entry<'_>]) -> bool {
     let merges = entries.iter().any(|entry| entry.key == "<<");
     if entries.len() <= 16 {
-        return !merges && entries.iter().enumerate().all(|(i, a)| entries[..i].iter().all(|b| a.key != b.key));
+        return !merges
+            && entries.iter().enumerate().all(|(i, a)| entries[..i].iter().all(|b| a.key != b.key));
     }
     let keys: HashSet<&str> = entries.iter().map(|entry| &*entry.key).collect();
     !merges && keys.len() == entries.len()

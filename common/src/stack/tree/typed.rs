@@ -55,7 +55,11 @@ impl<'de> Deserializer<'de> for &'de Node<'_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -68,7 +72,8 @@ impl<'de> Deserializer<'de> for &'de Node<'_> {
         match &self.value {
             Value::Map(entries) => {
                 let entries = entries.iter().map(|entry| (&*entry.key, &entry.value));
-                visitor.visit_enum(serde::de::value::MapAccessDeserializer::new(MapDeserializer::new(entries)))
+                visitor
+                    .visit_enum(serde::de::value::MapAccessDeserializer::new(MapDeserializer::new(entries)))
             }
             _ => visitor.visit_enum(self.text().unwrap_or_default().into_deserializer()),
         }
