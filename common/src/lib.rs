@@ -1,6 +1,17 @@
 //! What every lsx tool shares: the stack document, the contract, the plan engine, the hosts.
 
+pub mod cli;
+pub mod document;
 pub mod failure;
+pub mod fleet;
+pub mod host;
+pub mod log;
+mod manual;
+pub mod plan;
+pub mod signal;
 pub mod stack;
+pub mod stdio;
+pub mod tool;
+pub mod verb;
 
 pub use failure::{Failure, Failures, Kind, Place};

@@ -1,1 +1,100 @@
-//! lsx-net.
+//! lsx-net makes isolated networks that span hosts, from one stack file.
+//!
+//! On every host that a network needs it makes a bridge and a VXLAN device, and writes the forwarding entries of every
+//! address of the stack, so that nothing has to be flooded or learned. Networks are closed to each other; the stack's router,
+//! a network namespace on the gateway's host, lets pass what `allow` names, translates what leaves, and publishes ports. The
+//! host's own firewall, addresses and routes stay its own. Everything made carries a mark, and only marked things are ever
+//! changed or removed.
+
+use common::plan::{Have, Step, Warning};
+use common::stdio::Columns;
+use common::tool::{Change, Checked, Draft, Each, ObservedOf, PlanOf, Tool, Wish};
+use common::{Failure, Failures};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+pub mod apply;
+pub mod attach;
+pub mod check;
+pub mod cli;
+pub mod model;
+pub mod netlink;
+pub mod observe;
+mod paths;
+pub mod plan;
+pub mod probe;
+pub mod render;
+
+/// The program's name.
+pub const PROGRAM: &str = "lsx-net";
+
+/// The tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Net;
+
+impl Tool for Net {
+    const NAME: &'static str = "net";
+    const PROGRAM: &'static str = PROGRAM;
+    const SET: &'static [&'static str] = &[PROGRAM];
+    const TABLES: &'static [Columns] = &[
+        ("net.observed", "objects", &["key", "object.link", "object.mtu", "object.vni", "object.address"]),
+        ("net.plan", "steps", &["host", "id", "why"]),
+        ("net.report", "hosts", &["host", "ok", "changed", "skipped"]),
+        ("net.check", "rows", &["from", "host", "tried", "open", "closed", "wrong"]),
+        (
+            "net.probe",
+            "",
+            &[
+                "target.name",
+                "target.probe",
+                "target.address",
+                "target.port",
+                "ok",
+                "state",
+                "ms",
+                "error.message",
+            ],
+        ),
+        ("net.attached", "", &["instance", "name", "network", "address", "link", "changed"]),
+    ];
+    type Object = model::Object;
+    type Seen = model::Seen;
+    type Data = plan::Data;
+
+    fn observe(
+        self,
+        stack: Option<&str>,
+    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure> {
+        observe::observe(stack)
+    }
+
+    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String {
+        plan::base(objects, seen)
+    }
+
+    fn plan(
+        self,
+        wish: &Wish,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
+        plan::plan(wish, observed)
+    }
+
+    fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data {
+        plan::share(&plan.data, steps, &plan.contents)
+    }
+
+    fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object> {
+        let changer = apply::Changer::new(plan);
+        Box::new(move |before, after| changer.change(before, after))
+    }
+
+    fn call(self, name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
+        check::call(name, input, cancel)
+    }
+
+    fn check(self, wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
+        check::check(wish, each)
+    }
+}

@@ -1,3 +1,5 @@
 //! lsx-net: hands over to the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lsx_net::cli::main()
+}

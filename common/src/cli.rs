@@ -1,0 +1,133 @@
+//! The one entry of every tool: flags, help, exit codes, panics.
+
+use crate::failure::{Failure, Failures, Kind};
+use crate::stdio::{self, Columns, Output};
+use crate::{log, signal};
+use clap::error::ErrorKind;
+use clap::{Args, Command, Parser};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Flags that every verb has.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Write the result to FILE; one that holds the same bytes is left untouched
+    #[arg(short, long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print a table for people instead of JSON
+    #[arg(long, global = true)]
+    table: bool,
+    /// How the story on stderr is told
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log: log::Format,
+    /// Say nothing but failures and warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more; twice: still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Configuration file for ssh
+    #[arg(long, global = true, value_name = "FILE", env = "LSX_SSH_CONFIG", hide_env_values = true)]
+    pub ssh_config: Option<PathBuf>,
+    /// How long a host may take for the whole verb, as 90s or 5m
+    #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub deadline: Duration,
+    /// Folder with tools for hosts of another architecture, as DIR/aarch64/lsx-net
+    #[arg(long, global = true, value_name = "DIR", env = "LSX_TOOLS", hide_env_values = true)]
+    pub tools: Option<PathBuf>,
+}
+
+impl Global {
+    /// Where the documents of a verb go.
+    pub fn output(&self, tables: &'static [Columns]) -> Output {
+        Output { path: self.output.clone(), table: self.table, tables }
+    }
+}
+
+/// A time as people write it: `300ms`, `30s`, `5m`, `1h`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|e| format!("{e}; write 30s, 5m or 1h"))?;
+    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
+}
+
+/// Runs a tool: parses its flags, tells its story, turns its failures into the exit code.
+pub fn main<C: Parser>(
+    program: &'static str,
+    global: impl Fn(&C) -> &Global,
+    run: impl FnOnce(&C) -> Result<(), Failures>,
+) -> ExitCode {
+    panics(program);
+    let cli = match C::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(program, &error),
+    };
+    let flags = global(&cli);
+    log::begin(program, flags.log, flags.quiet, flags.verbose);
+    let result = run(&cli);
+    let code = result.as_ref().err().map_or(0, Failures::exit);
+    if let Err(failures) = &result {
+        log::failures(failures);
+    }
+    signal::raise_again();
+    ExitCode::from(code)
+}
+
+/// clap's own exit code for usage is 2, which means "differs" here; so it becomes 64 (EX_USAGE of sysexits.h).
+fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = stdio::write(error.render().to_string().as_bytes());
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            log::begin(program, log::Format::Text, false, 0);
+            log::failures(&Failure::new(Kind::Usage, "usage", text).into());
+            ExitCode::from(Kind::Usage.exit())
+        }
+    }
+}
+
+/// A panic is a bug of ours: it says so in the shape of every failure, and ends with 70 instead of Rust's 101.
+fn panics(program: &'static str) {
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+        let what = info.payload_as_str().unwrap_or("no message");
+        log::begin(program, log::Format::Text, false, 0);
+        let failure = Failure::new(Kind::Bug, "bug.panic", format!("a bug: {what}"))
+            .because(format!("panic at {place}"));
+        log::failures(&failure.hint("please report it with the command and the document").into());
+        #[expect(
+            clippy::exit,
+            reason = "a panic must not become exit 101; the kernel undoes nothing more either way"
+        )]
+        std::process::exit(i32::from(Kind::Bug.exit()));
+    }));
+}
+
+/// Prints completions for a shell.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn completions(shell: clap_complete::Shell, mut command: Command) -> Result<(), Failures> {
+    let name = command.get_name().to_owned();
+    let mut bytes = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut bytes);
+    Ok(stdio::write(&bytes)?)
+}
+
+/// Prints the manual page: the command's own page, then one section for each verb.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn manual(command: Command) -> Result<(), Failures> {
+    let bytes =
+        crate::manual::page(command).map_err(|e| Failure::new(Kind::Bug, "bug.manual", e.to_string()))?;
+    Ok(stdio::write(&bytes)?)
+}

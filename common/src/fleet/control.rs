@@ -1,0 +1,170 @@
+//! The private folder of the SSH masters: where their sockets, locks and what was learned of each host are kept.
+
+use super::Options;
+use crate::{Failure, Kind};
+use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The files of one host: the master's socket, the lock around its start, the way in.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) socket: PathBuf,
+    lock: PathBuf,
+    way: PathBuf,
+}
+
+/// What was learned of a host, so that the next run takes the right way at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    /// The login is not root.
+    pub(super) sudo: bool,
+    /// Its architecture, when it is not ours.
+    pub(super) arch: Option<String>,
+}
+
+impl Way {
+    /// What stands before every program on the host. Its messages are read, so they must not be translated.
+    pub(super) fn front(&self) -> &'static [&'static str] {
+        if self.sudo { &["env", "LC_ALL=C", "sudo", "-n"] } else { &["env", "LC_ALL=C"] }
+    }
+}
+
+/// Tells the fresh connections of one process apart.
+static FRESH: AtomicU32 = AtomicU32::new(0);
+
+impl Control {
+    /// The files for an SSH target. Two targets, or one with two configurations, never share a master.
+    pub(super) fn new(options: &Options, ssh: &str) -> Result<Control, Failure> {
+        let folder = folder(options)?;
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(ssh.as_bytes());
+        part(&nix::unistd::geteuid().as_raw().to_le_bytes());
+        if let Some(path) = &options.ssh_config {
+            let text = fs::read(path).map_err(|e| {
+                let message = format!("cannot read the SSH configuration {}", path.display());
+                Failure::new(Kind::Usage, "fleet.config", message).because(e)
+            })?;
+            part(path.as_os_str().as_encoded_bytes());
+            part(&text);
+        }
+        if options.fresh {
+            part(&std::process::id().to_le_bytes());
+            part(&FRESH.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        }
+        let key = hex(&hash.finalize()[..8]);
+        let control = Control {
+            lock: folder.join(format!("{key}.lock")),
+            way: folder.join(format!("{key}.way")),
+            socket: folder.join(key),
+        };
+        // ssh binds a temporary name, 17 bytes longer, before it links the socket; the kernel takes 107.
+        if control.socket.as_os_str().len() + 17 > 104 {
+            let message = format!("{} is too long a path for a socket", control.socket.display());
+            return Err(Failure::new(Kind::Usage, "fleet.control", message));
+        }
+        Ok(control)
+    }
+
+    /// Waits for the lock that two runs share, so that they do not start two masters at one socket.
+    pub(super) async fn lock(&self) -> Result<Flock<fs::File>, Failure> {
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&self.lock)
+            .map_err(|e| failure(&self.lock, e))?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(lock),
+                Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
+                Err((_, error)) => return Err(failure(&self.lock, error.into())),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Which file is the socket now; another number after a restart of the master.
+    pub(super) fn inode(&self) -> Option<u64> {
+        fs::symlink_metadata(&self.socket).ok().map(|m| m.ino())
+    }
+
+    /// Removes a socket that nobody serves.
+    pub(super) fn clear(&self) {
+        let _ = nix::unistd::unlink(&self.socket);
+    }
+
+    /// What was learned; nothing when the host is new.
+    pub(super) fn way(&self) -> Way {
+        let text = fs::read_to_string(&self.way).unwrap_or_default();
+        let mut way = Way::default();
+        for word in text.split_whitespace() {
+            match word.strip_prefix("arch=") {
+                Some(arch) => way.arch = Some(arch.to_owned()),
+                None => way.sudo |= word == "sudo",
+            }
+        }
+        way
+    }
+
+    /// Keeps what was learned. It only saves time, so a failure is of no consequence.
+    pub(super) fn learn(&self, way: &Way) {
+        let sudo = if way.sudo { "sudo\n" } else { "" };
+        let arch = way.arch.as_ref().map(|a| format!("arch={a}\n")).unwrap_or_default();
+        let Some(folder) = self.way.parent() else { return };
+        let Ok(mut file) = tempfile::NamedTempFile::new_in(folder) else { return };
+        if file.write_all(format!("{sudo}{arch}").as_bytes()).is_ok() {
+            let _ = file.persist(&self.way);
+        }
+    }
+
+    /// Forgets everything about a host that will not be met again.
+    pub(super) fn forget(&self) {
+        for path in [&self.socket, &self.lock, &self.way] {
+            let _ = nix::unistd::unlink(path);
+        }
+    }
+}
+
+/// The folder, made when it is missing, and refused unless it is ours alone: who can write there can be us on every
+/// host.
+fn folder(options: &Options) -> Result<PathBuf, Failure> {
+    let user = nix::unistd::geteuid();
+    let runtime = PathBuf::from(format!("/run/user/{user}"));
+    let path = match &options.control {
+        Some(path) => path.clone(),
+        None if user.is_root() => "/run/lsx-ssh-0".into(),
+        None if fs::metadata(&runtime).is_ok_and(|m| m.uid() == user.as_raw()) => runtime.join("lsx"),
+        None => format!("/tmp/lsx-ssh-{user}").into(),
+    };
+    match fs::DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failure(&path, error)),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(&path).map_err(|e| failure(&path, e))?;
+    if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
+        let message = format!("{} is not a folder of yours alone", path.display());
+        let hint = format!("look at what is there, then remove it: rm -r {}", path.display());
+        return Err(Failure::new(Kind::Denied, "fleet.control", message).hint(hint));
+    }
+    Ok(path)
+}
+
+fn failure(path: &Path, error: io::Error) -> Failure {
+    Failure::new(Kind::Failed, "fleet.control", format!("cannot use {}", path.display())).because(error)
+}
+
+/// Lower-case hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

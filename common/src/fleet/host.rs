@@ -1,0 +1,286 @@
+//! One host of a fleet: how it is reached, its open session, and what became of it.
+
+use super::control::Way;
+use super::session::{End, Events, LOST, Said, Session, cancelled};
+use super::ship::{self, Set};
+use super::ssh::{Address, Ssh};
+use super::verdict::{self, Verdict};
+use super::{Shared, Target};
+use crate::{Failure, Failures, Kind};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A host and its session, which stays open from request to request.
+pub(super) struct Host {
+    pub(super) name: String,
+    reach: Reach,
+    state: State,
+}
+
+enum Reach {
+    /// In this process.
+    Here,
+    /// This machine, by sudo.
+    Sudo,
+    /// By SSH.
+    Ssh(Box<Ssh>),
+}
+
+enum State {
+    Idle,
+    Open(Box<Session>),
+    Lost(Box<Failure>),
+}
+
+impl Host {
+    /// Decides how the host is reached; connects on the first request.
+    pub(super) fn new(target: &Target, shared: &Shared) -> Result<Host, Failure> {
+        let here = target.local || (shared.options.detect_local && on_this_machine(target));
+        let reach = if here && nix::unistd::geteuid().is_root() {
+            Reach::Here
+        } else if here {
+            Reach::Sudo
+        } else {
+            let address = Address::parse(&target.ssh).map_err(|f| f.on(&target.name))?;
+            let control = super::control::Control::new(&shared.options, &target.ssh)?;
+            Reach::Ssh(Box::new(Ssh { address, control }))
+        };
+        Ok(Host { name: target.name.clone(), reach, state: State::Idle })
+    }
+
+    /// Sends one request and waits for its reply, within the fleet's deadline.
+    pub(super) async fn ask(
+        &mut self,
+        shared: &Shared,
+        request: &Value,
+        events: &Events,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<Value, Failures> {
+        let asked = self.try_ask(shared, request, events, cancel);
+        let result = match tokio::time::timeout_at(shared.deadline, asked).await {
+            Ok(result) => result,
+            Err(_) => Err(self.give_up(shared).into()),
+        };
+        result.map_err(|mut failures| {
+            for failure in &mut failures.0 {
+                failure.host.get_or_insert_with(|| self.name.clone());
+            }
+            failures
+        })
+    }
+
+    async fn try_ask(
+        &mut self,
+        shared: &Shared,
+        request: &Value,
+        events: &Events,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<Value, Failures> {
+        if *cancel.borrow() {
+            return Err(interrupted_failure().into());
+        }
+        if let State::Lost(failure) = &self.state {
+            return Err(Failures(vec![*failure.clone()]));
+        }
+        if matches!(self.state, State::Idle) {
+            let mut interrupted = cancel.clone();
+            let opened = tokio::select! {
+                opened = self.open(shared, events, cancel) => opened,
+                () = cancelled(&mut interrupted) => Err(interrupted_failure()),
+            };
+            self.state = match opened {
+                Ok(session) => State::Open(Box::new(session)),
+                Err(failure) => State::Lost(Box::new(failure)),
+            };
+        }
+        let result = match &mut self.state {
+            State::Open(session) => session.request(request, &self.name, events, cancel).await,
+            State::Lost(failure) => return Err(Failures(vec![*failure.clone()])),
+            State::Idle => return Err(Failure::new(Kind::Bug, LOST, "no session").into()),
+        };
+        let broken =
+            result.as_ref().err().and_then(|f| f.0.iter().find(|f| f.code == LOST && f.host.is_none()));
+        match broken.cloned() {
+            None => result,
+            Some(failure) => {
+                let interrupted = *cancel.borrow();
+                Err(self.lost(failure, interrupted).await.into())
+            }
+        }
+    }
+
+    /// What a session that broke said last.
+    async fn lost(&mut self, failure: Failure, interrupted: bool) -> Failure {
+        let session = std::mem::replace(&mut self.state, State::Idle);
+        let mut failure = if interrupted { interrupted_failure() } else { failure };
+        if let State::Open(session) = session
+            && let Ok(ended) = tokio::time::timeout(Duration::from_secs(2), session.ended()).await
+        {
+            failure = failure.program(verdict::ran("serve", &ended));
+            failure = failure.hint("is the host up? the next run brings it to its state");
+        }
+        self.state = State::Lost(Box::new(failure.clone()));
+        failure
+    }
+
+    /// At the deadline. The session is dropped, which closes the host's input: it undoes by itself.
+    fn give_up(&mut self, shared: &Shared) -> Failure {
+        let limit = shared.options.deadline.as_secs_f32();
+        let failure = match self.state {
+            State::Open(_) => {
+                Failure::new(Kind::Failed, "fleet.deadline", format!("gave no reply within {limit} s"))
+                    .hint("see what runs there; it was told to undo what it began")
+            }
+            _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("not reached within {limit} s")),
+        };
+        self.state = State::Lost(Box::new(failure.clone()));
+        failure
+    }
+
+    async fn open(
+        &mut self,
+        shared: &Shared,
+        events: &Events,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<Session, Failure> {
+        match &self.reach {
+            Reach::Here => here(shared).await,
+            Reach::Sudo => sudo(shared).await,
+            Reach::Ssh(ssh) => {
+                let (mut session, shipped) = by_ssh(ssh, shared).await?;
+                if shipped {
+                    // Only saves room on the host; a failure there is not worth failing the verb.
+                    let request = json!({"op": super::wire::PRUNE, "dir": shared.options.bin_root});
+                    let _ = session.request(&request, &self.name, events, cancel).await;
+                }
+                Ok(session)
+            }
+        }
+    }
+
+    /// Ends the session. A change that runs in this process is waited for.
+    pub(super) async fn close(self, shared: &Shared) {
+        if let State::Open(session) = self.state {
+            let patience = match self.reach {
+                Reach::Ssh(_) => tokio::time::Instant::now() + Duration::from_secs(2),
+                _ => shared.deadline,
+            };
+            let _ = tokio::time::timeout_at(patience, session.ended()).await;
+        }
+        if let Reach::Ssh(ssh) = self.reach
+            && shared.options.fresh
+        {
+            ssh.stop().await;
+            ssh.control.forget();
+        }
+    }
+}
+
+fn interrupted_failure() -> Failure {
+    Failure::new(Kind::Failed, "fleet.interrupted", "interrupted")
+}
+
+fn on_this_machine(target: &Target) -> bool {
+    let own = |address: nix::ifaddrs::InterfaceAddress| {
+        address.address.and_then(|a| a.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::ip))
+    };
+    let listed = nix::ifaddrs::getifaddrs().map(|mut all| all.any(|a| own(a) == Some(target.address)));
+    target.address.is_loopback() || listed.unwrap_or(false)
+}
+
+/// The in-process host: `serve` in a thread, over a pair of sockets.
+async fn here(shared: &Shared) -> Result<Session, Failure> {
+    let failed = |e| Failure::new(Kind::Failed, "fleet.thread", "cannot start the local host").because(e);
+    let (near, far) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
+    near.set_nonblocking(true).map_err(failed)?;
+    let (reader, writer) = tokio::net::UnixStream::from_std(near).map_err(failed)?.into_split();
+    let local = Arc::clone(&shared.local);
+    let body = move || local(far);
+    let thread = std::thread::Builder::new().name("fleet-local".into()).spawn(body).map_err(failed)?;
+    let mut session = Session::new(reader, writer, Said::default(), End::Thread(thread));
+    if session.hello(shared.tool()).await.is_some() {
+        return Ok(session);
+    }
+    Err(Failure::new(Kind::Bug, "fleet.serve", "the local host says no hello"))
+}
+
+/// This machine without root: the tool itself, by sudo.
+async fn sudo(shared: &Shared) -> Result<Session, Failure> {
+    let failed = |e| Failure::new(Kind::Failed, "fleet.sudo", "cannot run sudo").because(e);
+    let own = std::env::current_exe().map_err(failed)?;
+    // A file that was replaced meanwhile is still there for the kernel.
+    let own = if own.exists() { own } else { format!("/proc/{}/exe", std::process::id()).into() };
+    let mut command = tokio::process::Command::new("sudo");
+    command.arg("-n").arg(own).arg("serve").process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| {
+        let hint = "run as root, or install sudo and let this user in: USER ALL=(root) NOPASSWD: ALL";
+        Failure::new(Kind::Denied, "fleet.sudo", "this host needs root, and sudo cannot be run")
+            .because(e)
+            .hint(hint)
+    })?;
+    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
+        return Err(Failure::new(Kind::Bug, "fleet.sudo", "no pipes"));
+    };
+    let mut session = Session::new(stdout, stdin, Said::of(stderr), End::Child(Box::new(child)));
+    if session.hello(shared.tool()).await.is_some() {
+        return Ok(session);
+    }
+    Err(verdict::sudo(&session.ended().await, None))
+}
+
+/// Runs the tool there first; only what that shows to be missing is done. Says whether the tool was shipped.
+async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> {
+    let known = ssh.control.way();
+    let mut way = known.clone();
+    let mut remembered = way != Way::default();
+    let mut shipped = false;
+    loop {
+        let set = match &way.arch {
+            None => shared.own()?,
+            Some(arch) => Set::foreign(&shared.options.set, shared.options.tools.as_deref(), arch)?,
+        };
+        let path = format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool());
+        let mut session = remote(ssh, shared, &[way.front(), &[&path, "serve"]].concat()).await?;
+        let hello = session.hello(shared.tool()).await.filter(|hello| hello.size == set.size);
+        if hello.as_ref().is_some_and(|hello| hello.root || way.sudo) {
+            if way != known {
+                ssh.control.learn(&way);
+            }
+            return Ok((session, shipped));
+        }
+        if hello.is_some() {
+            way.sudo = true;
+            continue;
+        }
+        match verdict::judge(&session.ended().await, &way, remembered, shipped, &ssh.address) {
+            Verdict::Fail(failure) => return Err(*failure),
+            Verdict::Sudo => way.sudo = true,
+            Verdict::Forget => way = Way::default(),
+            Verdict::Upload => {
+                let arch = ship::arch(ssh, shared).await?;
+                if arch != way.arch {
+                    way.arch = arch;
+                } else if ship::upload(ssh, shared, &way, &set).await?.is_some() {
+                    shipped = true;
+                } else {
+                    way.sudo = true;
+                }
+            }
+        }
+        remembered = false;
+    }
+}
+
+async fn remote(ssh: &Ssh, shared: &Shared, args: &[&str]) -> Result<Session, Failure> {
+    let mut child = ssh.spawn(shared, args).await?;
+    let streams = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+    let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
+        return Err(Failure::new(Kind::Bug, "fleet.ssh", "no pipes"));
+    };
+    Ok(Session::new(stdout, stdin, Said::of(stderr), End::Remote(Box::new(child))))
+}

@@ -1,0 +1,259 @@
+//! Hosts over SSH: one `serve` session each for a whole verb, all at once, each with its deadline; the tool ships
+//! itself. The only async room: a tokio runtime inside, plain calls outside.
+//!
+//! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
+
+#![allow(clippy::result_large_err, reason = "a failure is made once, on the way out")]
+
+mod control;
+mod host;
+mod prune;
+mod serve;
+mod session;
+mod ship;
+mod ssh;
+mod verdict;
+mod wire;
+
+pub use prune::prune;
+pub use serve::{Handler, serve};
+pub use ship::{install, installed_path};
+
+use crate::{Failure, Failures, Kind};
+use host::Host;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Where the tools' copies lie on a host.
+pub const BIN: &str = "/var/lib/lsx/bin";
+/// What is brought up again after a reboot; copies named there are kept.
+pub const BOOT: &str = "/etc/lsx/boot.d";
+
+/// A host to reach.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name in the stack.
+    pub name: String,
+    /// `[user@]address[:port]`, as `ssh` is to reach it.
+    pub ssh: String,
+    /// Its address; one of this machine's makes it local.
+    pub address: Ipv4Addr,
+    /// This machine, whatever the address says.
+    pub local: bool,
+}
+
+/// How hosts are reached.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `ssh -F`: the configuration to use instead of the user's.
+    pub ssh_config: Option<PathBuf>,
+    /// For each host, from [`Fleet::new`] on, for the whole verb.
+    pub deadline: Duration,
+    /// For a new connection; whole seconds, at least one.
+    pub connect_timeout: Duration,
+    /// How long an idle SSH connection waits for the next run; whole seconds, at least one.
+    pub persist: Duration,
+    /// The binaries that the tool needs on a host. The first is the tool itself; the others lie beside it.
+    pub set: Vec<String>,
+    /// How many new connections are made at the same time.
+    pub max_parallel: usize,
+    /// Looked at every 50 ms. Once true the input of every session is closed, so that hosts undo; their replies are
+    /// still awaited.
+    pub interrupted: fn() -> bool,
+    /// A folder with `<arch>/<name>` for hosts of another architecture (`LSX_TOOLS`).
+    pub tools: Option<PathBuf>,
+    /// Connections of this run only, never reused: proves that a host still lets new ones in.
+    pub fresh: bool,
+    /// Whether an address of this machine makes a target local. False only in tests.
+    pub detect_local: bool,
+    /// The folder of copies on hosts: [`BIN`] but in tests.
+    pub bin_root: PathBuf,
+    /// The folder of the SSH masters; `None`: a private one below `/run`.
+    pub control: Option<PathBuf>,
+}
+
+impl Default for Options {
+    /// 5 minutes, 10 s to connect, 60 s idle, 16 new connections at a time. The set is for the tool to fill in.
+    fn default() -> Options {
+        Options {
+            ssh_config: None,
+            deadline: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(10),
+            persist: Duration::from_secs(60),
+            set: Vec::new(),
+            max_parallel: 16,
+            interrupted: || false,
+            tools: None,
+            fresh: false,
+            detect_local: true,
+            bin_root: BIN.into(),
+            control: None,
+        }
+    }
+}
+
+/// The in-process host: runs [`serve()`] on the stream until it ends. Called in a thread of its own.
+pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
+
+/// What the hosts of a fleet have in common.
+struct Shared {
+    options: Options,
+    local: Local,
+    own: OnceLock<Result<ship::Set, Failure>>,
+    permits: Semaphore,
+    deadline: tokio::time::Instant,
+}
+
+impl Shared {
+    /// The tool's own set, read and digested once, and not before a host needs it.
+    fn own(&self) -> Result<ship::Set, Failure> {
+        self.own.get_or_init(|| ship::Set::own(&self.options.set)).clone()
+    }
+
+    fn tool(&self) -> &str {
+        self.options.set.first().map_or("", String::as_str)
+    }
+}
+
+/// The hosts of one verb.
+pub struct Fleet {
+    runtime: tokio::runtime::Runtime,
+    shared: Arc<Shared>,
+    hosts: HashMap<String, Host>,
+}
+
+impl Fleet {
+    /// Prepares the hosts; connects to none yet.
+    ///
+    /// # Errors
+    /// When a target's SSH text or the SSH configuration cannot be used, or no private folder for sockets is to be
+    /// had.
+    pub fn new(targets: Vec<Target>, options: Options, local: Local) -> Result<Fleet, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::new(Kind::Failed, "fleet.runtime", "cannot start").because(e))?;
+        if options.set.is_empty() {
+            return Err(Failure::new(Kind::Bug, "fleet.set", "a tool's set names at least itself"));
+        }
+        let now = tokio::time::Instant::now();
+        let far = now + Duration::from_secs(30 * 365 * 86_400);
+        let deadline = now.checked_add(options.deadline).map_or(far, |at| at.min(far));
+        let permits = Semaphore::new(options.max_parallel.max(1));
+        let shared = Arc::new(Shared { options, local, own: OnceLock::new(), permits, deadline });
+        let mut hosts = HashMap::new();
+        for target in &targets {
+            hosts.insert(target.name.clone(), Host::new(target, &shared)?);
+        }
+        Ok(Fleet { runtime, shared, hosts })
+    }
+
+    /// Sends each named host its request, all at once, connecting on first use. Every host gets a result; one that
+    /// cannot be reached does not delay the others, and fails at once when it is asked again. Failures carry the
+    /// host's name.
+    pub fn each(
+        &mut self,
+        requests: BTreeMap<String, Value>,
+        on_event: &mut dyn FnMut(&str, Value),
+    ) -> BTreeMap<String, Result<Value, Failures>> {
+        let mut results = BTreeMap::new();
+        let mut asked = Vec::new();
+        for (name, request) in requests {
+            match self.hosts.remove(&name) {
+                Some(host) => asked.push((host, request)),
+                None => {
+                    let failure = Failure::new(Kind::Bug, "fleet.host", "no such host in the fleet");
+                    results.insert(name.clone(), Err(failure.on(name).into()));
+                }
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        for (name, host, result) in self.runtime.block_on(all(shared, asked, on_event)) {
+            self.hosts.extend(host.map(|host| (name.clone(), host)));
+            results.insert(name, result);
+        }
+        results
+    }
+
+    /// Ends the sessions, as dropping the fleet does. Connections stay for the next run until their idle limit.
+    pub fn close(self) {}
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let (shared, hosts) = (&self.shared, std::mem::take(&mut self.hosts));
+        self.runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            for host in hosts.into_values() {
+                let shared = Arc::clone(shared);
+                tasks.spawn(async move { host.close(&shared).await });
+            }
+            while tasks.join_next().await.is_some() {}
+        });
+    }
+}
+
+type Answer = (String, Option<Host>, Result<Value, Failures>);
+
+/// Asks all hosts; hands events on while it waits and looks at the interrupt flag.
+async fn all(
+    shared: Arc<Shared>,
+    asked: Vec<(Host, Value)>,
+    on_event: &mut dyn FnMut(&str, Value),
+) -> Vec<Answer> {
+    let (events, mut incoming) = mpsc::unbounded_channel();
+    let (interrupt, cancel) = watch::channel((shared.options.interrupted)());
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let mut tasks = JoinSet::new();
+    let mut names = HashMap::new();
+    for (mut host, request) in asked {
+        let (shared, events, cancel) = (Arc::clone(&shared), events.clone(), cancel.clone());
+        let name = host.name.clone();
+        let task = async move {
+            let result = host.ask(&shared, &request, &events, &cancel).await;
+            (host, result)
+        };
+        names.insert(tasks.spawn(task).id(), name);
+    }
+    let mut answers = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = tick.tick() => {
+                if (shared.options.interrupted)() {
+                    interrupt.send_replace(true);
+                }
+            }
+            Some((name, event)) = incoming.recv() => on_event(&name, event),
+            done = tasks.join_next_with_id() => match done {
+                None => break,
+                Some(done) => answers.push(answer(done, &mut names)),
+            },
+        }
+    }
+    while let Ok((name, event)) = incoming.try_recv() {
+        on_event(&name, event);
+    }
+    answers
+}
+
+type Done = Result<(tokio::task::Id, (Host, Result<Value, Failures>)), tokio::task::JoinError>;
+
+fn answer(done: Done, names: &mut HashMap<tokio::task::Id, String>) -> Answer {
+    match done {
+        Ok((id, (host, result))) => (names.remove(&id).unwrap_or_default(), Some(host), result),
+        Err(error) => {
+            let name = names.remove(&error.id()).unwrap_or_default();
+            let failure =
+                Failure::new(Kind::Bug, "fleet.panic", "a task ended early").because(error).on(&name);
+            (name, None, Err(failure.into()))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The host's side of the wire: reads requests, runs the tool's handler, writes events and replies; synchronous.
+
+use super::wire::{Hello, PRUNE, Reply};
+use super::{BOOT, prune};
+use crate::{Failure, Failures, Kind};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+/// A tool's answer to one request. It gets the request, a place to send events to, and the cancel flag: once that
+/// is set it undoes what it began and returns; its reply is still written.
+pub type Handler<'a> =
+    &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
+
+/// Serves requests until the input ends. `tool` is the name said in the hello. A handler that panics answers with a
+/// `bug` failure. `{"op":"prune","dir":D}` is answered here: it removes old tool copies under D.
+///
+/// The end of the input while a request runs sets the cancel flag. When the output is gone the running request is
+/// finished first: a controller that died must not leave a change half done.
+///
+/// # Errors
+/// When the output cannot be written, or the reader thread cannot be started.
+pub fn serve(
+    tool: &str,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send,
+    handler: Handler<'_>,
+) -> Result<(), Failure> {
+    let mut output = Output { to: BufWriter::new(output), broken: None };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let root = nix::unistd::geteuid().is_root();
+    let size = std::fs::metadata("/proc/self/exe").map_or(0, |file| file.len());
+    output.say(&Reply::Hello(Hello { tool: tool.to_owned(), version, size, root }));
+    let cancel = Arc::new(AtomicBool::new(false));
+    let lines = read(input, Arc::clone(&cancel))?;
+    while let Ok(line) = lines.recv() {
+        let reply = match serde_json::from_slice(&line) {
+            Ok(request) => answer(request, handler, &mut output, &cancel),
+            Err(error) => Reply::Failures(vec![
+                Failure::new(Kind::Bug, "fleet.wire", "a request is not JSON").because(error),
+            ]),
+        };
+        output.say(&reply);
+        if output.broken.is_some() {
+            break;
+        }
+    }
+    match output.broken {
+        None => Ok(()),
+        Some(error) => {
+            Err(Failure::new(Kind::Failed, "fleet.wire", "the controller went away").because(error))
+        }
+    }
+}
+
+/// Reads lines in a thread of its own, so that the end of the input is noticed while a request runs.
+fn read(
+    input: impl Read + Send + 'static,
+    cancel: Arc<AtomicBool>,
+) -> Result<mpsc::Receiver<Vec<u8>>, Failure> {
+    let (sender, lines) = mpsc::channel();
+    let body = move || {
+        let mut input = BufReader::new(input);
+        loop {
+            let mut line = Vec::new();
+            // A line cut short by the end of the input is no request: the controller gave up while writing it.
+            match input.read_until(b'\n', &mut line) {
+                Ok(_) if line.ends_with(b"\n") => {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+                _ => break,
+            }
+        }
+        cancel.store(true, Ordering::SeqCst);
+    };
+    let started = std::thread::Builder::new().name("fleet-read".into()).spawn(body);
+    started.map_err(|e| Failure::new(Kind::Failed, "fleet.thread", "cannot start a thread").because(e))?;
+    Ok(lines)
+}
+
+fn answer<W: Write + Send>(
+    request: Value,
+    handler: Handler<'_>,
+    output: &mut Output<W>,
+    cancel: &AtomicBool,
+) -> Reply {
+    if request["op"] == PRUNE {
+        let dir = Path::new(request["dir"].as_str().unwrap_or_default());
+        return reply(prune::under(dir, Path::new(BOOT)).map(|removed| json!({ "removed": removed })));
+    }
+    let mut event = |value| output.say(&Reply::Event(value));
+    match catch_unwind(AssertUnwindSafe(|| handler(request, &mut event, cancel))) {
+        Ok(result) => reply(result),
+        Err(panic) => reply(Err(bug(panic.as_ref()).into())),
+    }
+}
+
+fn reply(result: Result<Value, Failures>) -> Reply {
+    match result {
+        Ok(value) => Reply::Ok(value),
+        Err(failures) => Reply::Failures(failures.0),
+    }
+}
+
+fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Failure::new(Kind::Bug, "fleet.panic", "the tool panicked").because(text.unwrap_or_default())
+}
+
+/// The reply stream. After the first error it swallows everything: the change goes on, nobody listens.
+struct Output<W: Write> {
+    to: BufWriter<W>,
+    broken: Option<std::io::Error>,
+}
+
+impl<W: Write> Output<W> {
+    fn say(&mut self, reply: &Reply) {
+        if self.broken.is_some() {
+            return;
+        }
+        let written = serde_json::to_writer(&mut self.to, reply)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.to.write_all(b"\n"))
+            .and_then(|()| self.to.flush());
+        self.broken = written.err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    fn said(input: &'static str, handler: Handler<'_>) -> Vec<Value> {
+        let mut out = Vec::new();
+        serve("lsx-x", input.as_bytes(), &mut out, handler).unwrap();
+        String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
+
+    #[test]
+    fn hello_events_and_one_reply_per_line() {
+        let lines = said("{\"op\":\"a\"}\n{\"op\":\"b\"}\nno\n{\"op\":\"cut\"}", &|request, event, _| {
+            event(json!(1));
+            if request["op"] == "b" {
+                return Err(Failure::new(Kind::Data, "x.y", "no").into());
+            }
+            Ok(request)
+        });
+        assert_eq!(lines[0]["hello"]["tool"], "lsx-x");
+        assert_eq!(lines[1..4], [json!({"event": 1}), json!({"ok": {"op": "a"}}), json!({"event": 1})]);
+        assert_eq!(lines[4]["failures"][0]["code"], "x.y");
+        assert_eq!(lines[5]["failures"][0]["code"], "fleet.wire");
+        assert_eq!(lines.len(), 6);
+    }
+
+    #[test]
+    fn a_panic_is_a_bug_and_the_session_lives() {
+        let lines = said("{\"op\":\"a\"}\n{\"op\":\"b\"}\n", &|request, _, _| match request["op"].as_str() {
+            Some("a") => panic!("oh"),
+            _ => Ok(json!(2)),
+        });
+        assert_eq!(lines[1]["failures"][0]["kind"], "bug");
+        assert_eq!(lines[1]["failures"][0]["causes"], json!(["oh"]));
+        assert_eq!(lines[2], json!({"ok": 2}));
+    }
+
+    #[test]
+    fn the_end_of_the_input_cancels() {
+        let lines = said("{\"op\":\"a\"}\n", &|_, _, cancel| {
+            let start = Instant::now();
+            while !cancel.load(Ordering::SeqCst) {
+                assert!(start.elapsed() < Duration::from_secs(5));
+                std::thread::yield_now();
+            }
+            Ok(json!("undone"))
+        });
+        assert_eq!(lines[1], json!({"ok": "undone"}));
+    }
+
+    #[test]
+    fn a_broken_output_does_not_stop_the_change() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let steps = Mutex::new(0);
+        let handler = |_: Value, event: &mut (dyn FnMut(Value) + Send), _: &AtomicBool| {
+            for n in 0..3 {
+                event(json!(n));
+                *steps.lock().unwrap() += 1;
+            }
+            Ok(json!(null))
+        };
+        let failure = serve("x", b"{}\n".as_slice(), Broken, &handler).unwrap_err();
+        assert_eq!((failure.code.as_str(), *steps.lock().unwrap()), ("fleet.wire", 3));
+    }
+}

@@ -1,0 +1,215 @@
+//! One open session with a host's `serve`: the hello, one request at a time, and how it ended.
+
+use super::wire::{Hello, Reply};
+use crate::{Failure, Failures, Kind};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::{mpsc, watch};
+
+/// How many last lines of a program are kept for its failure.
+const LINES: usize = 20;
+/// How much a login may say before the hello (a noisy profile), in bytes.
+const NOISE: u64 = 65_536;
+
+/// Where the events of all hosts go.
+pub(super) type Events = mpsc::UnboundedSender<(String, Value)>;
+
+/// A running `serve` and the streams to it.
+pub(super) struct Session {
+    reader: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
+    writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    said: Said,
+    end: End,
+}
+
+/// What runs at the other end.
+pub(super) enum End {
+    /// In this process.
+    Thread(std::thread::JoinHandle<()>),
+    /// On this machine.
+    Child(Box<tokio::process::Child>),
+    /// On a host, by SSH.
+    Remote(Box<super::ssh::Running>),
+}
+
+/// How a program ended. No code: by a signal, or the connection was lost.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    pub(super) lines: Vec<String>,
+}
+
+impl Ended {
+    /// `exit 1`, or what is known without a code.
+    pub(super) fn status(&self) -> String {
+        self.code.map_or("a signal, or the connection was lost".into(), |code| format!("exit {code}"))
+    }
+
+    /// All its last lines.
+    pub(super) fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
+/// The last lines of a program's standard error, gathered while it runs.
+#[derive(Clone, Default)]
+pub(super) struct Said(Arc<Mutex<VecDeque<String>>>);
+
+impl Said {
+    /// Gathers in the background until the stream ends.
+    pub(super) fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Said {
+        let said = Said::default();
+        let keep = said.clone();
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while matches!((&mut stream).take(NOISE).read_until(b'\n', &mut line).await, Ok(1..)) {
+                keep.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+                line.clear();
+            }
+        });
+        said
+    }
+
+    fn push(&self, line: String) {
+        if let Ok(mut lines) = self.0.lock() {
+            if lines.len() == LINES {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        }
+    }
+
+    /// What was said so far, after a short wait for the rest: the gatherer holds the other end of the `Arc`.
+    pub(super) async fn lines(&self) -> Vec<String> {
+        for _ in 0..20 {
+            if Arc::strong_count(&self.0) == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.0.lock().map(|lines| lines.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        said: Said,
+        end: End,
+    ) -> Session {
+        Session { reader: BufReader::new(Box::new(reader)), writer: Some(Box::new(writer)), said, end }
+    }
+
+    /// Waits for the hello of `tool`, past what a login's profile may print; `None` when something else runs there.
+    pub(super) async fn hello(&mut self, tool: &str) -> Option<Hello> {
+        let mut left = NOISE;
+        loop {
+            let mut line = Vec::new();
+            match (&mut self.reader).take(left).read_until(b'\n', &mut line).await {
+                Ok(read @ 1..) => left -= read as u64,
+                _ => return None,
+            }
+            match serde_json::from_slice(&line) {
+                Ok(Reply::Hello(hello)) => {
+                    return Some(hello).filter(|hello| hello.tool == tool);
+                }
+                _ => self.said.push(String::from_utf8_lossy(&line).trim_end().chars().take(200).collect()),
+            }
+        }
+    }
+
+    /// Sends one request and waits for its reply, reading while writing. Once `cancel` is set the host's input is
+    /// closed, which tells it to undo, and its reply is still awaited.
+    pub(super) async fn request(
+        &mut self,
+        request: &Value,
+        name: &str,
+        events: &Events,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<Value, Failures> {
+        let mut line = request.to_string().into_bytes();
+        line.push(b'\n');
+        let read = reply(&mut self.reader, name, events);
+        tokio::pin!(read);
+        tokio::select! {
+            reply = &mut read => reply,
+            () = write(&mut self.writer, &line, cancel.clone()) => read.await,
+        }
+    }
+
+    /// Closes the host's input and waits for the end of what runs there.
+    pub(super) async fn ended(self) -> Ended {
+        drop((self.writer, self.reader));
+        let code = match self.end {
+            End::Thread(thread) => {
+                while !thread.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Some(0)
+            }
+            End::Child(mut child) => child.wait().await.ok().and_then(|status| status.code()),
+            End::Remote(child) => super::ssh::code(child.wait().await),
+        };
+        Ended { code, lines: self.said.lines().await }
+    }
+}
+
+/// Writes one line; returns only when there is nothing more to write for ever: cancelled, or the host went away.
+async fn write(
+    writer: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    line: &[u8],
+    mut cancel: watch::Receiver<bool>,
+) {
+    let all = async {
+        if let Some(to) = writer.as_mut()
+            && to.write_all(line).await.is_ok()
+            && to.flush().await.is_ok()
+        {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = cancelled(&mut cancel) => {}
+    }
+    *writer = None;
+}
+
+/// Ends when the run was interrupted.
+pub(super) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+    if cancel.wait_for(|set| *set).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn reply(
+    reader: &mut BufReader<Box<dyn AsyncRead + Send + Unpin>>,
+    name: &str,
+    events: &Events,
+) -> Result<Value, Failures> {
+    loop {
+        let mut line = Vec::new();
+        let read = reader.read_until(b'\n', &mut line).await;
+        if !matches!(read, Ok(1..)) || !line.ends_with(b"\n") {
+            return Err(Failure::new(Kind::Failed, LOST, "the session ended before it replied").into());
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Reply::Event(event)) => drop(events.send((name.to_owned(), event))),
+            Ok(Reply::Ok(value)) => return Ok(value),
+            Ok(Reply::Failures(failures)) => return Err(Failures(failures)),
+            Ok(Reply::Hello(_)) => {}
+            Err(error) => {
+                let failure = Failure::new(Kind::Bug, LOST, "a reply is not in the protocol");
+                return Err(failure.because(error).into());
+            }
+        }
+    }
+}
+
+/// The code of a session that broke.
+pub(super) const LOST: &str = "fleet.lost";

@@ -1,0 +1,264 @@
+//! Programs on a host by the system's `ssh`: one master per host, reused by the next run, and sessions through it.
+
+use super::control::Control;
+use super::session::{Ended, Said};
+use super::{Shared, verdict};
+use crate::{Failure, Kind, failure::ProgramFailure};
+use std::io::{Read, Seek};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A program that runs on a host.
+pub(super) type Running = openssh::Child<Arc<openssh::Session>>;
+
+/// How long a master that another run left may take to open a session. It needs one round trip; when it takes
+/// longer its connection is dead (the host was restarted, the cable moved) and a new one is made.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where a host's SSH server is: `[user@]address[:port]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) user: Option<String>,
+    pub(super) host: String,
+    port: Option<u16>,
+}
+
+impl Address {
+    /// Reads the text form; an IPv6 address stands in brackets.
+    pub(super) fn parse(text: &str) -> Result<Address, Failure> {
+        let parsed = || {
+            let (user, rest) = match text.rsplit_once('@') {
+                Some((user, rest)) => (Some(word(user)?), rest),
+                None => (None, text),
+            };
+            let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+                Some((host, "")) => (host, None),
+                Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
+                None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+            };
+            let port = port.map(str::parse::<u16>).transpose().ok()?;
+            Some(Address { user, host: word(host)?, port })
+        };
+        parsed().ok_or_else(|| {
+            let message = format!("{text:?} is not [user@]address[:port]");
+            Failure::new(Kind::Data, "fleet.ssh", message)
+        })
+    }
+}
+
+/// A word that `ssh` cannot take for an option or a program.
+fn word(text: &str) -> Option<String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+    (!text.is_empty() && !text.starts_with('-') && text.chars().all(good)).then(|| text.to_owned())
+}
+
+/// Joins arguments for the host's login shell. Nothing is ever quoted: an argument that would need it is refused.
+pub(super) fn words(args: &[&str]) -> Result<String, Failure> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "/._=-".contains(c);
+    match args.iter().find(|arg| arg.is_empty() || !arg.chars().all(good)) {
+        None => Ok(args.join(" ")),
+        Some(arg) => {
+            let message = format!("{arg:?} cannot be an argument on a host: only letters, digits and /._=-");
+            Err(Failure::new(Kind::Bug, "fleet.argument", message))
+        }
+    }
+}
+
+/// The exit code of a program on a host; the crate has its own error for 127.
+pub(super) fn code(status: Result<ExitStatus, openssh::Error>) -> Option<i32> {
+    match status {
+        Ok(status) => status.code(),
+        Err(openssh::Error::Remote(_)) => Some(127),
+        Err(_) => None,
+    }
+}
+
+/// One host by SSH.
+pub(super) struct Ssh {
+    pub(super) address: Address,
+    pub(super) control: Control,
+}
+
+impl Ssh {
+    /// Starts a program there, with pipes. A master that runs already is used as it is; else one is started.
+    pub(super) async fn spawn(&self, shared: &Shared, args: &[&str]) -> Result<Running, Failure> {
+        let command = words(args)?;
+        let before = self.control.inode();
+        if before.is_some()
+            && let Some(child) = self.attach(&command).await
+        {
+            return Ok(child);
+        }
+        let _permit = shared.permits.acquire().await;
+        let lock = self.control.lock().await?;
+        // Another run may have made a new one while this one waited.
+        let now = self.control.inode();
+        if now.is_some()
+            && now != before
+            && let Some(child) = self.attach(&command).await
+        {
+            return Ok(child);
+        }
+        if now.is_some() {
+            self.stop().await;
+            self.control.clear();
+        }
+        self.start(shared).await?;
+        drop(lock);
+        match tokio::time::timeout(shared.options.connect_timeout, self.open(&command)).await {
+            Ok(Ok(child)) => Ok(child),
+            Ok(Err(error)) => Err(verdict::unreachable(&self.address).because(chain(&error))),
+            Err(_) => Err(verdict::unreachable(&self.address).because("the host opens no session")),
+        }
+    }
+
+    /// Runs a short program to its end with an input; reads while it writes.
+    pub(super) async fn run(
+        &self,
+        shared: &Shared,
+        args: &[&str],
+        input: &[u8],
+    ) -> Result<(Ended, String), Failure> {
+        let mut child = self.spawn(shared, args).await?;
+        let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let said = stderr.map(Said::of).unwrap_or_default();
+        let write = async {
+            if let Some(mut stdin) = stdin {
+                // An early end of the program says why by its exit code.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let read = async {
+            let mut text = Vec::new();
+            if let Some(stdout) = stdout {
+                let _ = stdout.take(65_536).read_to_end(&mut text).await;
+            }
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        let ((), text) = tokio::join!(write, read);
+        let code = code(child.wait().await);
+        Ok((Ended { code, lines: said.lines().await }, text))
+    }
+
+    /// Asks a master to serve no new session; it ends with its last one.
+    pub(super) async fn stop(&self) {
+        let session = openssh::Session::resume_mux(self.control.socket.clone().into_boxed_path(), None);
+        let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
+    }
+
+    async fn attach(&self, command: &str) -> Option<Running> {
+        tokio::time::timeout(PATIENCE, self.open(command)).await.ok()?.ok()
+    }
+
+    async fn open(&self, command: &str) -> Result<Running, openssh::Error> {
+        let session = openssh::Session::resume_mux(self.control.socket.clone().into_boxed_path(), None);
+        let mut command = Arc::new(session).arc_raw_command(command);
+        command
+            .stdin(openssh::Stdio::piped())
+            .stdout(openssh::Stdio::piped())
+            .stderr(openssh::Stdio::piped());
+        command.spawn().await
+    }
+
+    /// Starts the master: `ssh` goes to the background by itself once the login is done and the socket listens, and
+    /// ends by itself when it was idle for the limit, whatever becomes of this process.
+    async fn start(&self, shared: &Shared) -> Result<(), Failure> {
+        let failed = |e: std::io::Error| Failure::new(Kind::Failed, "fleet.ssh", "cannot run ssh").because(e);
+        // A file, not a pipe: a proxy that ssh leaves in the background would hold the pipe open.
+        let mut log = tempfile::tempfile().map_err(failed)?;
+        let args = self.arguments(shared);
+        let mut command = tokio::process::Command::new("ssh");
+        command.args(&args).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(log.try_clone().map_err(failed)?).process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|e| failed(e).hint("install the OpenSSH client"))?;
+        // ssh's own timeout covers the connection, not a server that says nothing more.
+        let limit = shared.options.connect_timeout + Duration::from_secs(2);
+        let status = match tokio::time::timeout(limit, child.wait()).await {
+            Ok(status) => status.map_err(failed)?,
+            Err(_) => {
+                return Err(verdict::unreachable(&self.address).because("ssh did not log in in time"));
+            }
+        };
+        if status.success() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        let _ = log.rewind().and_then(|()| log.read_to_string(&mut text));
+        let lines: Vec<String> = text.lines().map(|l| l.trim_end().to_owned()).collect();
+        let ended = Ended { code: status.code(), lines: lines[lines.len().saturating_sub(20)..].to_vec() };
+        let argv = std::iter::once("ssh".to_owned()).chain(args).collect();
+        let program = ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() };
+        Err(verdict::login(&self.address, &ended.text()).program(program))
+    }
+
+    /// Keys only, host keys verified: batch mode refuses what ssh would ask about, and `StrictHostKeyChecking` is
+    /// left to the user's configuration, whose default then refuses an unknown or changed key.
+    fn arguments(&self, shared: &Shared) -> Vec<String> {
+        let options = &shared.options;
+        let mut args: Vec<String> = ["-M", "-N", "-f", "-x", "-a", "-S"].map(str::to_owned).to_vec();
+        args.push(self.control.socket.display().to_string());
+        if let Some(config) = &options.ssh_config {
+            args.extend(["-F".into(), config.display().to_string()]);
+        }
+        let settings = [
+            "BatchMode=yes".to_owned(),
+            "PasswordAuthentication=no".into(),
+            "KbdInteractiveAuthentication=no".into(),
+            "ClearAllForwardings=yes".into(),
+            "PermitLocalCommand=no".into(),
+            "RemoteCommand=none".into(),
+            "LogLevel=ERROR".into(),
+            "ServerAliveInterval=15".into(),
+            "ServerAliveCountMax=3".into(),
+            format!("ConnectTimeout={}", options.connect_timeout.as_secs().max(1)),
+            format!("ControlPersist={}", options.persist.as_secs().max(1)),
+        ];
+        args.extend(settings.into_iter().flat_map(|setting| ["-o".to_owned(), setting]));
+        args.extend(self.address.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
+        args.extend(self.address.user.iter().flat_map(|user| ["-l".to_owned(), user.clone()]));
+        args.extend(["--".to_owned(), self.address.host.clone()]);
+        args
+    }
+}
+
+/// An error with its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_every_form() {
+        let read = |text| Address::parse(text).map(|a| (a.user, a.host, a.port)).ok();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read("192.0.2.1"), Some((None, "192.0.2.1".into(), None)));
+        assert_eq!(read("admin@h2:2222"), Some((some("admin"), "h2".into(), Some(2222))));
+        assert_eq!(read("root@[2001:db8::1]:22"), Some((some("root"), "2001:db8::1".into(), Some(22))));
+        for bad in ["", "-oProxyCommand=x", "a b", "root@-x", "h:70000", "h:22x", "@h", "$(x)@h"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_a_shell_would_read_are_refused() {
+        assert_eq!(
+            words(&["dd", "of=/var/lib/lsx/bin/x", "bs=65536"]).unwrap(),
+            "dd of=/var/lib/lsx/bin/x bs=65536"
+        );
+        for bad in ["", "a b", "a;b", "$x", "~", "*", "a'b", "a\nb", "é"] {
+            assert_eq!(words(&["echo", bad]).unwrap_err().code, "fleet.argument", "{bad}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the words and codes of `ssh`, `sudo` and a login shell mean: the failure, or the next thing to try.
+
+use super::control::Way;
+use super::session::Ended;
+use super::ssh::Address;
+use crate::{Failure, Kind, failure::ProgramFailure};
+
+/// What to do about a `serve` that did not say hello.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The login is not root: put `sudo -n` in front.
+    Sudo,
+    /// What an earlier run learned of this host is wrong now.
+    Forget,
+    /// The tool is missing there, or its file is damaged.
+    Upload,
+    /// Nothing helps.
+    Fail(Box<Failure>),
+}
+
+/// Judges a `serve` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run
+/// has put the tool there.
+pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, address: &Address) -> Verdict {
+    let text = ended.text();
+    if way.sudo && refused(ended, &text) {
+        return if remembered {
+            Verdict::Forget
+        } else {
+            Verdict::Fail(Box::new(sudo(ended, address.user.as_deref())))
+        };
+    }
+    if !way.sudo && ended.code == Some(126) && text.contains("Permission denied") {
+        return Verdict::Sudo;
+    }
+    if !shipped {
+        return Verdict::Upload;
+    }
+    let failure = Failure::new(Kind::Unreachable, "fleet.serve", "the tool does not start on the host")
+        .program(ran("serve", ended));
+    if text.contains("Permission denied") {
+        return Verdict::Fail(Box::new(failure.hint("is the file system of /var/lib mounted noexec?")));
+    }
+    Verdict::Fail(Box::new(
+        failure.hint("can the login run programs: ssh HOST /bin/true; is there room in memory?"),
+    ))
+}
+
+/// Whether sudo itself said no, and not the program below it.
+fn refused(ended: &Ended, text: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "a password is required",
+        "a terminal is required",
+        "you must have a tty",
+        "is not in the sudoers file",
+        "is not allowed to",
+        "may not run sudo",
+        "no new privileges",
+    ];
+    let missing = ended.code == Some(127) && text.contains("sudo");
+    missing || WORDS.iter().any(|words| text.contains(words))
+}
+
+/// The login is not root and sudo does not let it.
+pub(super) fn sudo(ended: &Ended, user: Option<&str>) -> Failure {
+    let user = user.unwrap_or("USER");
+    Failure::new(Kind::Denied, "fleet.sudo", "the login is not root, and sudo without a password fails")
+        .program(ran("sudo -n", ended))
+        .hint(format!("on the host, with visudo: {user} ALL=(root) NOPASSWD: ALL"))
+}
+
+/// Why the connection did not come up, by ssh's last lines.
+pub(super) fn login(address: &Address, text: &str) -> Failure {
+    let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
+    let host = &address.host;
+    if has(&["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED", "no matching host key"]) {
+        let failure = Failure::new(Kind::Unreachable, "fleet.hostkey", "the host's key is not the known one");
+        return failure.hint(format!(
+            "compare the key, then: `ssh-keygen -R {host}` removes an old one, `ssh-keyscan {host} >> \
+             ~/.ssh/known_hosts` adds the new one"
+        ));
+    }
+    if has(&["Permission denied", "Too many authentication failures", "no mutual signature"]) {
+        let user = address.user.as_deref().unwrap_or("the login");
+        let message = format!("{user} is not let in: no key of yours is accepted");
+        let hint = format!("try `ssh -o BatchMode=yes {host} true`; `ssh-copy-id` puts your key there");
+        return Failure::new(Kind::Denied, "fleet.login", message).hint(hint);
+    }
+    if has(&[
+        "Bad configuration option",
+        "terminating, ",
+        "Bad owner or permissions",
+        "Can't open user config",
+    ]) {
+        return Failure::new(Kind::Usage, "fleet.config", "ssh refuses its configuration");
+    }
+    let failure = unreachable(address);
+    if has(&["Could not resolve"]) {
+        return failure.hint(format!("{host} is no name that this machine knows: write the address"));
+    }
+    if has(&["Connection refused"]) {
+        return failure.hint("is an SSH server running there, on that port?");
+    }
+    if has(&["timed out", "No route", "unreachable"]) {
+        return failure.hint("is the host up, and is a firewall between? `offline: true` leaves it alone");
+    }
+    failure
+}
+
+/// The host cannot be reached; the cause is for the caller to add.
+pub(super) fn unreachable(address: &Address) -> Failure {
+    Failure::new(Kind::Unreachable, "fleet.unreachable", format!("{} cannot be reached by ssh", address.host))
+}
+
+/// A step of putting the tool there that failed.
+pub(super) fn upload(what: &str, ended: &Ended) -> Failure {
+    let text = ended.text();
+    if ["No space left", "quota exceeded"].iter().any(|w| text.contains(w)) {
+        let failure = Failure::new(Kind::Failed, "fleet.disk", "no room for the tool on the host");
+        return failure.program(ran(what, ended)).hint("make room below /var/lib/lsx/bin");
+    }
+    let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool cannot be put on the host");
+    failure.program(ran(what, ended))
+}
+
+/// A program on a host, for the failure it caused.
+pub(super) fn ran(what: &str, ended: &Ended) -> ProgramFailure {
+    let argv = what.split(' ').map(str::to_owned).collect();
+    ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(code: i32, text: &str) -> Ended {
+        Ended { code: Some(code), lines: vec![text.into()] }
+    }
+
+    fn judged(code: i32, text: &str, sudo: bool, shipped: bool) -> String {
+        let way = Way { sudo, arch: None };
+        let address = Address::parse("admin@h").unwrap();
+        match judge(&ended(code, text), &way, false, shipped, &address) {
+            Verdict::Fail(failure) => failure.code,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_shells_say() {
+        let missing = "env: '/var/lib/lsx/bin/0/lsx-net': No such file or directory";
+        assert_eq!(judged(127, missing, false, false), "Upload");
+        assert_eq!(judged(126, "env: '/var/lib/lsx/bin/0/lsx-net': Permission denied", false, false), "Sudo");
+        assert_eq!(judged(127, "env: 'sudo': No such file or directory", true, false), "fleet.sudo");
+        assert_eq!(judged(1, "sudo: a password is required", true, false), "fleet.sudo");
+        assert_eq!(judged(1, "sudo: /var/lib/lsx/bin/0/lsx-net: command not found", true, false), "Upload");
+        assert_eq!(judged(126, "cannot execute binary file: Exec format error", false, false), "Upload");
+        assert_eq!(judged(0, "", false, false), "Upload");
+        assert_eq!(judged(0, "", false, true), "fleet.serve");
+    }
+
+    #[test]
+    fn what_ssh_says() {
+        let address = Address::parse("root@h").unwrap();
+        for (text, code, exit) in [
+            ("Host key verification failed.", "fleet.hostkey", 69),
+            ("root@h: Permission denied (publickey).", "fleet.login", 77),
+            ("ssh: connect to host h port 22: Connection refused", "fleet.unreachable", 69),
+            ("ssh: Could not resolve hostname h: Name or service not known", "fleet.unreachable", 69),
+            ("x: line 1: Bad configuration option: foo", "fleet.config", 64),
+        ] {
+            let failure = login(&address, text);
+            assert_eq!((failure.code.as_str(), failure.kind.exit()), (code, exit), "{text}");
+            assert!(failure.hint.is_some() || code == "fleet.config", "{text}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The effects done one way: run a program, write a file, hold a lock, wait.
+
+pub mod file;
+pub mod lock;
+pub mod program;
+pub mod wait;
+
+pub use file::{Mode, remove, write};
+pub use lock::Lock;
+pub use program::Program;
+
+use nix::sys::utsname::uname;
+
+/// The name of this machine (uname(2) nodename), for documents that no stack names a host for.
+pub fn name() -> String {
+    uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default()
+}

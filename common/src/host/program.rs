@@ -1,0 +1,83 @@
+//! Programs: started with an argument list and never through a shell; a failed one keeps what it said.
+
+use crate::failure::{Failure, Kind, ProgramFailure};
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Output, Stdio};
+
+/// A program to run.
+#[derive(Debug)]
+pub struct Program {
+    command: Command,
+    argv: Vec<String>,
+}
+
+impl Program {
+    /// A program by name or path; locale is fixed so that what it says can be read.
+    pub fn new(name: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        let mut command = Command::new(name);
+        command.env("LC_ALL", "C");
+        Program { command, argv: vec![name.to_owned()] }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        for arg in args {
+            self.argv.push(arg.as_ref().to_string_lossy().into_owned());
+            self.command.arg(arg);
+        }
+        self
+    }
+
+    /// Runs it with `input` on its standard input; returns its standard output.
+    ///
+    /// # Errors
+    /// Kind `Failed` with argv, status and the last 20 lines of its standard error.
+    pub fn run(self, input: &[u8]) -> Result<Vec<u8>, Failure> {
+        let (argv, output) = self.output(input)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        let program = ProgramFailure { status: status(output.status), output: tail(said), argv };
+        Err(Failure::new(Kind::Failed, "host.program", format!("{} failed", program.argv[0]))
+            .program(program))
+    }
+
+    fn output(mut self, input: &[u8]) -> Result<(Vec<String>, Output), Failure> {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().map_err(|e| not_started(&self.argv[0], &e))?;
+        let stdin = child.stdin.take();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
+            child.wait_with_output()
+        });
+        Ok((self.argv, output.map_err(|e| Failure::new(Kind::Failed, "host.program", e.to_string()))?))
+    }
+}
+
+fn not_started(name: &str, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(Kind::Failed, "host.program", format!("cannot start {name}: {error}"));
+    match error.kind() {
+        ErrorKind::NotFound => failure.hint(format!("install {name} on this host")),
+        _ => failure,
+    }
+}
+
+fn status(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (_, Some(signal)) => format!("signal {signal}"),
+        _ => "no status".to_owned(),
+    }
+}
+
+/// The last 20 lines of what a program said.
+pub fn tail(said: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(said);
+    let lines: Vec<&str> = text.lines().collect();
+    lines.iter().skip(lines.len().saturating_sub(20)).map(|line| (*line).to_owned()).collect()
+}

@@ -1,0 +1,134 @@
+//! The story: everything a tool says beside its value, on stderr, for people or as NDJSON.
+
+use crate::failure::{Failure, Failures};
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// How the story is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug)]
+struct Settings {
+    tool: &'static str,
+    format: Format,
+    quiet: bool,
+    colour: bool,
+}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+
+/// Sets the story up, once, before anything is said. `verbose` 1 shows what tracing calls info, 2 and more debug.
+pub fn begin(tool: &'static str, format: Format, quiet: bool, verbose: u8) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    if SETTINGS.set(Settings { tool, format, quiet, colour }).is_ok() && verbose > 0 {
+        let level = if verbose > 1 { tracing::Level::DEBUG } else { tracing::Level::INFO };
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Story(level)));
+    }
+}
+
+/// A step of a host. Text shows what was done; JSON is the whole event.
+pub fn event(host: &str, event: Value) {
+    let Some(settings) = SETTINGS.get() else { return };
+    if settings.format == Format::Json {
+        let at = now();
+        let seq = SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut line = json!({"v": 1, "at": at, "seq": seq, "host": host, "tool": settings.tool});
+        if let (Some(line), Value::Object(event)) = (line.as_object_mut(), event) {
+            line.extend(event);
+        }
+        return say(&line.to_string());
+    }
+    let failed = event["ok"] == Value::Bool(false);
+    if settings.quiet && !failed {
+        return;
+    }
+    let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let undo = if text("phase") == "undo" { "undo " } else { "" };
+    let (mark, paint) = if failed { ("failed", "31") } else { ("ok", "32") };
+    say(&format!("{host}  {}  {undo}{}  {}", colour(settings, mark, paint), text("step"), text("why")));
+}
+
+/// A sentence for people; with JSON an event of phase `note`.
+pub fn note(message: &str) {
+    let Some(settings) = SETTINGS.get() else { return };
+    match settings.format {
+        Format::Json => event("", json!({"phase": "note", "message": message})),
+        Format::Text if settings.quiet => {}
+        Format::Text => say(&format!("{}: {message}", settings.tool)),
+    }
+}
+
+/// A warning: stops nothing, but somebody should know.
+pub fn warning(message: &str) {
+    let Some(settings) = SETTINGS.get() else { return };
+    match settings.format {
+        Format::Json => event("", json!({"phase": "warning", "message": message})),
+        Format::Text => say(&format!("{}: {} {message}", settings.tool, colour(settings, "warning:", "33"))),
+    }
+}
+
+/// Everything that went wrong, as the last thing said.
+pub fn failures(failures: &Failures) {
+    failures.0.iter().for_each(failure);
+}
+
+fn failure(failure: &Failure) {
+    let tool = SETTINGS.get().map_or("lsx", |s| s.tool);
+    match SETTINGS.get().map(|s| s.format) {
+        Some(Format::Json) => say(&json!({"failure": failure}).to_string()),
+        _ => say(&format!("{tool}: {failure}")),
+    }
+}
+
+fn colour(settings: &Settings, text: &str, code: &str) -> String {
+    if settings.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Nobody to tell is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// RFC 3339, UTC, milliseconds.
+fn now() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
+    let now = std::time::SystemTime::now();
+    humantime::format_rfc3339_millis(now).to_string()
+}
+
+/// What tracing says, for `-v`.
+struct Story(tracing::Level);
+
+impl<S: tracing::Subscriber> Layer<S> for Story {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() > self.0 {
+            return;
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        note(&message.0);
+    }
+}
+
+struct Message(String);
+
+impl tracing::field::Visit for Message {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
+        let _ = match field.name() {
+            "message" => write!(self.0, "{value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+}

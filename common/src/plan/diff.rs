@@ -1,0 +1,129 @@
+//! What is wanted against what is there: the steps between them, with the field that caused each.
+
+use super::{Object, Step};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An object that should be on a host. Wants come in order: what one needs stands before it.
+#[derive(Clone, Debug)]
+pub struct Want<O> {
+    /// `kind:name`, unique on the host.
+    pub key: String,
+    /// The object.
+    pub object: O,
+    /// Keys of what must be there first.
+    pub needs: Vec<String>,
+    /// Why it is wanted, for the step that makes it.
+    pub why: String,
+}
+
+/// An object of ours that is on a host. Haves come in order, too.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Have<O> {
+    /// `kind:name`, unique on the host.
+    pub key: String,
+    /// The object.
+    pub object: O,
+    /// Keys of what it stands on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+}
+
+/// The steps that lead from `haves` to `wants` on `host`: removals first, last made first removed; then the rest in order.
+pub fn diff<O: Object>(host: &str, wants: &[Want<O>], haves: &[Have<O>]) -> Vec<Step<O>> {
+    let wanted: BTreeMap<&str, &Want<O>> = wants.iter().map(|w| (w.key.as_str(), w)).collect();
+    let there: BTreeMap<&str, &Have<O>> = haves.iter().map(|h| (h.key.as_str(), h)).collect();
+    let gone: Vec<&Have<O>> = haves.iter().filter(|h| !wanted.contains_key(h.key.as_str())).collect();
+    let mut steps = removals(host, &gone);
+    steps.extend(changes(host, wants, &there));
+    steps
+}
+
+fn removals<O: Object>(host: &str, gone: &[&Have<O>]) -> Vec<Step<O>> {
+    let mut before: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for have in gone {
+        for need in &have.needs {
+            before.entry(need).or_default().push(id("remove", &have.key));
+        }
+    }
+    gone.iter()
+        .rev()
+        .map(|have| Step {
+            id: id("remove", &have.key),
+            host: host.to_owned(),
+            why: "no longer wanted".to_owned(),
+            before: Some(have.object.clone()),
+            after: None,
+            needs: before.remove(have.key.as_str()).unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn changes<O: Object>(host: &str, wants: &[Want<O>], there: &BTreeMap<&str, &Have<O>>) -> Vec<Step<O>> {
+    let mut made: BTreeMap<&str, String> = BTreeMap::new();
+    let mut anew: BTreeSet<&str> = BTreeSet::new();
+    let mut steps = Vec::new();
+    for want in wants {
+        let have = there.get(want.key.as_str()).map(|h| &h.object);
+        let lost = want.needs.iter().find(|n| anew.contains(n.as_str()));
+        let (verb, why, before) = match (have, lost) {
+            (None, _) => ("create", want.why.clone(), None),
+            (Some(_), Some(need)) => ("create", format!("{need} is made anew"), None),
+            (Some(have), None) if *have == want.object => continue,
+            (Some(have), None) => ("change", cause(have, &want.object), Some(have.clone())),
+        };
+        if lost.is_some() || before.as_ref().is_some_and(|have| have.replaced_by(&want.object)) {
+            anew.insert(&want.key);
+        }
+        let id = id(verb, &want.key);
+        made.insert(&want.key, id.clone());
+        let needs = want.needs.iter().filter_map(|n| made.get(n.as_str()).cloned()).collect();
+        steps.push(Step { id, host: host.to_owned(), why, before, after: Some(want.object.clone()), needs });
+    }
+    steps
+}
+
+fn id(verb: &str, key: &str) -> String {
+    match key.split_once(':') {
+        Some((kind, name)) => format!("{kind}.{verb}:{name}"),
+        None => format!("{key}.{verb}"),
+    }
+}
+
+/// The fields that differ, as `mtu 1450 becomes 1400`; comparing fields and never a digest of our own types, so that a new
+/// version of lsx makes nothing anew.
+fn cause<O: Object>(before: &O, after: &O) -> String {
+    let mut causes = Vec::new();
+    let json = |object| serde_json::to_value(object).unwrap_or(Value::Null);
+    compare("", &json(before), &json(after), &mut causes);
+    if causes.len() > 4 {
+        let more = causes.len() - 4;
+        causes.truncate(4);
+        causes.push(format!("and {more} more"));
+    }
+    causes.join(", ")
+}
+
+fn compare(path: &str, before: &Value, after: &Value, causes: &mut Vec<String>) {
+    if let (Value::Object(a), Value::Object(b)) = (before, after) {
+        let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for key in keys {
+            let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            compare(&below, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), causes);
+        }
+    } else if before != after {
+        causes.push(match (before, after) {
+            (Value::Null, b) => format!("{path} is set to {}", short(b)),
+            (a, Value::Null) => format!("{path} {} goes", short(a)),
+            (a, b) => format!("{path} {} becomes {}", short(a), short(b)),
+        });
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= 40 { text } else { text.chars().take(37).chain("...".chars()).collect() }
+}

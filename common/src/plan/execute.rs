@@ -1,0 +1,192 @@
+//! The one executor: order, bounded parallelism, undo in reverse, stop on a signal.
+
+use super::{HostReport, Step, StepReport};
+use crate::failure::{Failure, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done and standing.
+    Done,
+    /// It failed.
+    Failed,
+    /// Done, and taken back because another failed.
+    Undone,
+    /// Taking it back failed.
+    Stuck,
+    /// Not begun.
+    NotRun,
+}
+
+/// What an execution needs beside its steps.
+pub struct Context<'a, O> {
+    /// Changes one object: from what is there to what shall be.
+    pub change: &'a (dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync),
+    /// Hears of every step: `{step, phase, ok, why, ms, failure}`.
+    pub event: &'a (dyn Fn(serde_json::Value) + Sync),
+    /// Set when the run shall stop: the running step ends, then everything is taken back.
+    pub cancel: &'a AtomicBool,
+    /// How many steps may run at once.
+    pub parallel: usize,
+}
+
+struct State {
+    waiting: Vec<usize>,
+    ready: BTreeSet<usize>,
+    running: usize,
+    finished: Vec<usize>,
+    reports: Vec<StepReport>,
+    failure: Option<Failure>,
+}
+
+/// Runs the steps of one host. It returns a report even when it fails.
+pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>) -> HostReport {
+    let (waiting, followers) = order(steps);
+    let ready = waiting.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| i).collect();
+    let reports =
+        steps.iter().map(|s| StepReport { id: s.id.clone(), outcome: Outcome::NotRun, ms: 0 }).collect();
+    let state =
+        Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failure: None });
+    let wake = Condvar::new();
+    std::thread::scope(|scope| {
+        for _ in 1..context.parallel.clamp(1, steps.len().max(1)) {
+            scope.spawn(|| work(steps, &followers, context, &state, &wake));
+        }
+        work(steps, &followers, context, &state, &wake);
+    });
+    finish(host, steps, context, state.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// For every step the number of steps it waits for, and the steps that wait for it.
+fn order<O>(steps: &[Step<O>]) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let index: BTreeMap<&str, usize> = steps.iter().enumerate().map(|(i, s)| (s.id.as_str(), i)).collect();
+    let mut waiting = vec![0; steps.len()];
+    let mut followers = vec![Vec::new(); steps.len()];
+    for (i, step) in steps.iter().enumerate() {
+        for need in step.needs.iter().filter_map(|n| index.get(n.as_str())) {
+            waiting[i] += 1;
+            followers[*need].push(i);
+        }
+    }
+    (waiting, followers)
+}
+
+fn held(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn work<O>(
+    steps: &[Step<O>],
+    followers: &[Vec<usize>],
+    context: &Context<'_, O>,
+    state: &Mutex<State>,
+    wake: &Condvar,
+) {
+    let mut guard = held(state);
+    loop {
+        if guard.failure.is_none() && context.cancel.load(Ordering::Relaxed) {
+            guard.failure = Some(interrupted());
+        }
+        let next = if guard.failure.is_none() { guard.ready.pop_first() } else { None };
+        let Some(i) = next else {
+            if guard.running == 0 || guard.failure.is_some() {
+                wake.notify_all();
+                return;
+            }
+            guard = wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        guard.running += 1;
+        drop(guard);
+        let (result, ms) = timed(&steps[i], "do", context, || {
+            (context.change)(steps[i].before.as_ref(), steps[i].after.as_ref())
+        });
+        guard = held(state);
+        guard.running -= 1;
+        settle(&mut guard, i, result, ms, &followers[i]);
+        wake.notify_all();
+    }
+}
+
+fn settle(state: &mut State, i: usize, result: Result<(), Failure>, ms: u64, followers: &[usize]) {
+    state.reports[i].ms = ms;
+    match result {
+        Ok(()) => {
+            state.reports[i].outcome = Outcome::Done;
+            state.finished.push(i);
+            for follower in followers {
+                state.waiting[*follower] -= 1;
+                if state.waiting[*follower] == 0 {
+                    state.ready.insert(*follower);
+                }
+            }
+        }
+        Err(failure) => {
+            state.reports[i].outcome = Outcome::Failed;
+            state.failure.get_or_insert(failure);
+        }
+    }
+}
+
+fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state: State) -> HostReport {
+    let mut stuck = Vec::new();
+    if state.failure.is_some() {
+        for i in state.finished.iter().rev() {
+            let step = &steps[*i];
+            let (result, _) =
+                timed(step, "undo", context, || (context.change)(step.after.as_ref(), step.before.as_ref()));
+            state.reports[*i].outcome = if result.is_ok() { Outcome::Undone } else { Outcome::Stuck };
+            stuck.extend(result.err());
+        }
+    }
+    let failure = state.failure.or_else(|| cycle(&state.reports));
+    HostReport {
+        host: host.to_owned(),
+        ok: failure.is_none(),
+        exit: failure.as_ref().map_or(0, |f| f.kind.exit()),
+        changed: state.reports.iter().filter(|r| matches!(r.outcome, Outcome::Done | Outcome::Stuck)).count(),
+        skipped: false,
+        steps: state.reports,
+        failure,
+        stuck,
+    }
+}
+
+fn cycle(reports: &[StepReport]) -> Option<Failure> {
+    let left = reports.iter().find(|r| r.outcome == Outcome::NotRun)?;
+    Some(Failure::new(
+        Kind::Bug,
+        "plan.cycle",
+        format!("step {} waits for a step that waits for it", left.id),
+    ))
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Kind::Failed, "plan.interrupted", "interrupted; what was done has been taken back")
+}
+
+fn timed<O>(
+    step: &Step<O>,
+    phase: &str,
+    context: &Context<'_, O>,
+    act: impl FnOnce() -> Result<(), Failure>,
+) -> (Result<(), Failure>, u64) {
+    let begin = Instant::now();
+    let result =
+        act().map_err(|f| Failure { causes: [vec![format!("step {}", step.id)], f.causes].concat(), ..f });
+    let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut event = json!({"step": step.id, "phase": phase, "ok": result.is_ok(), "why": step.why, "ms": ms});
+    if let (Err(failure), Some(event)) = (&result, event.as_object_mut()) {
+        event.insert("failure".to_owned(), json!(failure));
+    }
+    (context.event)(event);
+    (result, ms)
+}

@@ -1,0 +1,205 @@
+//! The plan: every change of a verb, decided before the first one is made.
+//!
+//! A step takes one object from `before` to `after`; taken backwards it is its own undo. So a tool writes one function
+//! that changes an object, and creation, change, removal and undo cannot drift apart.
+
+mod diff;
+mod execute;
+
+pub use diff::{Have, Want, diff};
+pub use execute::{Context, Outcome, execute};
+
+use crate::failure::{Failure, Kind};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A thing on a host that a tool makes, compares and removes.
+pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync {
+    /// Whether `self` can become `next` only by removing it and making it anew, which takes what stands on it along.
+    fn replaced_by(&self, next: &Self) -> bool;
+
+    /// The digest of a text that the plan's contents hold for it.
+    fn content(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// One change of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Step<O> {
+    /// Unique on its host: `bridge.create:test`.
+    pub id: String,
+    /// Where.
+    pub host: String,
+    /// The cause, down to the field: `mtu 1450 becomes 1400`.
+    pub why: String,
+    /// What is there; absent when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<O>,
+    /// What will be there; absent when it is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<O>,
+    /// Steps of the same host that come first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+}
+
+/// A host that a plan speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanHost {
+    /// Name.
+    pub name: String,
+    /// Underlay address.
+    pub address: std::net::Ipv4Addr,
+    /// Where ssh goes.
+    pub ssh: String,
+    /// This very machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+    /// Digest of what was observed there; `apply` refuses when it has changed since.
+    pub base: String,
+}
+
+/// Something a person should know that stops nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// Stable dotted name.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The plan of one verb for all hosts. `D` is what a tool's steps share: one table instead of a copy a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan<O, D> {
+    /// `lsx.<tool>.plan/1`.
+    pub schema: String,
+    /// The stack.
+    pub stack: String,
+    /// What a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// The hosts that take part.
+    pub hosts: Vec<PlanHost>,
+    /// Hosts left alone: `offline`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+    /// What the document does not name and stays as it is, as `host: object`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// In order of execution, host by host.
+    pub steps: Vec<Step<O>>,
+    /// Texts that steps name by digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<String, String>,
+    /// The shared table.
+    pub data: D,
+}
+
+impl<O, D> Plan<O, D> {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The hosts that have at least one step.
+    pub fn busy(&self) -> BTreeSet<&str> {
+        self.steps.iter().map(|s| s.host.as_str()).collect()
+    }
+}
+
+/// What happened to one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepReport {
+    /// The step.
+    pub id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub ms: u64,
+}
+
+/// What happened on one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostReport {
+    /// The host.
+    pub host: String,
+    /// Whether it is as the plan wanted it.
+    pub ok: bool,
+    /// Its own exit code.
+    pub exit: u8,
+    /// Steps done and standing.
+    pub changed: usize,
+    /// Whether it was left alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+    /// Its steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepReport>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// What could not be undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<Failure>,
+}
+
+impl HostReport {
+    /// A host that had nothing to do.
+    pub fn idle(host: &str) -> Self {
+        HostReport {
+            host: host.to_owned(),
+            ok: true,
+            exit: 0,
+            changed: 0,
+            skipped: false,
+            steps: Vec::new(),
+            failure: None,
+            stuck: Vec::new(),
+        }
+    }
+
+    /// A host that was left alone on purpose.
+    pub fn skipped(host: &str) -> Self {
+        HostReport { skipped: true, ..HostReport::idle(host) }
+    }
+
+    /// A host that failed before its first step.
+    pub fn failed(host: &str, failure: Failure) -> Self {
+        HostReport { ok: false, exit: failure.kind.exit(), failure: Some(failure), ..HostReport::idle(host) }
+    }
+}
+
+/// The report of a verb: what happened, on every host, always.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// `lsx.<tool>.report/1`.
+    pub schema: String,
+    /// The stack.
+    pub stack: String,
+    /// Whether every host is as the plan wanted it.
+    pub ok: bool,
+    /// By name.
+    pub hosts: Vec<HostReport>,
+}
+
+impl Report {
+    /// A report of a tool over its hosts.
+    pub fn new(tool: &str, stack: &str, mut hosts: Vec<HostReport>) -> Self {
+        hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        let ok = hosts.iter().all(|h| h.ok);
+        Report { schema: crate::document::schema(tool, "report"), stack: stack.to_owned(), ok, hosts }
+    }
+
+    /// The exit code: that of the failed hosts when they agree, else 1.
+    pub fn exit(&self) -> u8 {
+        let codes: BTreeSet<u8> = self.hosts.iter().filter(|h| !h.ok).map(|h| h.exit).collect();
+        match codes.len() {
+            0 => 0,
+            1 => codes.first().copied().unwrap_or(1),
+            _ => Kind::Failed.exit(),
+        }
+    }
+}

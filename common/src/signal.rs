@@ -1,0 +1,46 @@
+//! Signals: the first one asks to stop, the second one ends the program.
+
+use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM};
+use signal_hook::{flag, low_level};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+struct Seen {
+    stop: Arc<AtomicBool>,
+    which: Arc<AtomicUsize>,
+}
+
+static SEEN: OnceLock<Seen> = OnceLock::new();
+
+fn seen() -> &'static Seen {
+    SEEN.get_or_init(|| Seen { stop: Arc::default(), which: Arc::default() })
+}
+
+/// From here on the first SIGINT or SIGTERM only sets [`stopping`]; the second one exits. A verb that only reads never calls it.
+pub fn hold() {
+    let seen = seen();
+    for signal in [SIGINT, SIGTERM] {
+        // The order matters: the exit looks at the flag before this very signal sets it.
+        let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen.stop));
+        let _ = flag::register(signal, Arc::clone(&seen.stop));
+        let _ = flag::register_usize(signal, Arc::clone(&seen.which), usize::try_from(signal).unwrap_or(0));
+    }
+}
+
+/// Whether somebody asked to stop.
+pub fn stopping() -> bool {
+    seen().stop.load(Ordering::Relaxed)
+}
+
+/// Ends by the signal that asked to stop, so that a shell sees the truth; returns when there was none.
+pub fn raise_again() {
+    let which = seen().which.load(Ordering::Relaxed);
+    if which != 0 {
+        let _ = low_level::emulate_default_handler(i32::try_from(which).unwrap_or(SIGTERM));
+    }
+}
+
+/// Ends by SIGPIPE, as every filter does whose reader has gone.
+pub fn broken_pipe() {
+    let _ = low_level::emulate_default_handler(SIGPIPE);
+}

@@ -1,0 +1,187 @@
+//! What a tool is: the few functions in which one differs from another. The verbs are built on them, once for all.
+
+use crate::failure::{Failure, Failures};
+use crate::plan::{Have, Object, Plan, PlanHost, Step, Warning};
+use crate::stack::{Only, Resolved, Stack};
+use crate::stdio::Columns;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+/// What an object of a plan becomes: from what is there to what shall be.
+pub type Change<'a, O> = Box<dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a>;
+
+/// One of the six tools.
+pub trait Tool: Copy + Send + Sync + 'static {
+    /// The word in schema names and in `status`: `net`.
+    const NAME: &'static str;
+    /// The program: `lsx-net`.
+    const PROGRAM: &'static str;
+    /// The programs that go to a host: this one, and those it starts there.
+    const SET: &'static [&'static str];
+    /// The tables for people.
+    const TABLES: &'static [Columns];
+    /// What its steps change.
+    type Object: Object + JsonSchema + 'static;
+    /// What else it sees on a host.
+    type Seen: Serialize + DeserializeOwned + Clone + Send + Sync + JsonSchema;
+    /// What the steps of a plan share.
+    type Data: Serialize + DeserializeOwned + Clone + Default + Send + Sync + JsonSchema;
+
+    /// Reads this host: the objects of one stack, or of all.
+    ///
+    /// # Errors
+    /// What could not be read.
+    fn observe(
+        self,
+        stack: Option<&str>,
+    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure>;
+
+    /// Digest of what a plan rests on; counters, indexes and neighbours stay out of it.
+    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String;
+
+    /// Decides everything. Pure.
+    ///
+    /// # Errors
+    /// Every reason why the wish cannot be met, at once.
+    fn plan(
+        self,
+        wish: &Wish,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures>;
+
+    /// What of the shared table the steps of one host need.
+    fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
+
+    /// The function that changes an object on this host.
+    fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object>;
+
+    /// A verb of the tool's own, on this host.
+    ///
+    /// # Errors
+    /// The verb's own.
+    fn call(self, name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures>;
+
+    /// The live checks beyond "the plan is empty". Sends calls to hosts through `each`.
+    ///
+    /// # Errors
+    /// What kept a check from being made; a check that found something is a finding.
+    fn check(self, wish: &Wish, each: Each<'_>) -> Result<Checked, Failures>;
+}
+
+/// Sends a call of [`Tool::call`] to hosts, all at once.
+pub type Each<'a> =
+    &'a mut dyn FnMut(&str, BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>>;
+
+/// The plan of a tool.
+pub type PlanOf<T> = Plan<<T as Tool>::Object, <T as Tool>::Data>;
+
+/// What a tool saw on a host.
+pub type ObservedOf<T> = Observed<<T as Tool>::Object, <T as Tool>::Seen>;
+
+/// What a tool decides; the engine adds the envelope.
+#[derive(Debug)]
+pub struct Draft<T: Tool> {
+    /// The steps of all hosts.
+    pub steps: Vec<Step<T::Object>>,
+    /// What stays though the document does not name it.
+    pub kept: Vec<String>,
+    /// Warnings.
+    pub warnings: Vec<Warning>,
+    /// Texts by digest.
+    pub contents: BTreeMap<String, String>,
+    /// The shared table.
+    pub data: T::Data,
+}
+
+impl<T: Tool> Default for Draft<T> {
+    fn default() -> Self {
+        Draft {
+            steps: Vec::new(),
+            kept: Vec::new(),
+            warnings: Vec::new(),
+            contents: BTreeMap::new(),
+            data: T::Data::default(),
+        }
+    }
+}
+
+/// What is wanted of a plan.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The stack's name.
+    pub stack: String,
+    /// Up, down, or what a host keeps.
+    pub goal: Goal,
+    /// Narrowed to parts of the document.
+    pub only: Only,
+    /// Remove what the document does not name.
+    pub prune: bool,
+    /// Removing more than half of a kind is meant.
+    pub yes: bool,
+    /// Changing the address of something that exists is meant.
+    pub renumber: bool,
+    /// The hosts that take part, by name.
+    pub hosts: Vec<PlanHost>,
+}
+
+/// The end of a verb.
+#[derive(Clone, Debug)]
+pub enum Goal {
+    /// The hosts match the document.
+    Up(Box<Stack>, Box<Resolved>),
+    /// One host matches what it kept, after a reboot.
+    Boot(Value),
+    /// Nothing of the stack is left.
+    Down,
+}
+
+/// What a tool saw on a host: the observed document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Observed<O, S> {
+    /// `lsx.<tool>.observed/1`.
+    pub schema: String,
+    /// The stack that was asked for; absent when all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// The host.
+    pub host: String,
+    /// Digest of what a plan rests on.
+    pub base: String,
+    /// What a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// What lsx made here.
+    pub objects: Vec<Have<O>>,
+    /// What else matters.
+    #[serde(flatten)]
+    pub seen: S,
+}
+
+/// One thing `check` found wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Stable dotted name.
+    pub code: String,
+    /// The host.
+    pub host: String,
+    /// One sentence.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What `check` tried and found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Checked {
+    /// How many checks were made; none is a failure.
+    pub tried: usize,
+    /// What was wrong.
+    pub findings: Vec<Finding>,
+    /// The tool's own results, one row a check or a group of checks.
+    pub rows: Vec<Value>,
+}

@@ -1,0 +1,75 @@
+//! `check`: the plan must be empty and the tool's own live checks must pass; no check at all is a failure.
+
+use super::{ChangeArgs, CheckArgs, Crew, plan};
+use crate::cli::Global;
+use crate::document;
+use crate::failure::{Failure, Failures, Kind};
+use crate::log;
+use crate::stdio::Output;
+use crate::tool::{Checked, Finding, Tool};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: String,
+    stack: &'a str,
+    ok: bool,
+    #[serde(flatten)]
+    checked: &'a Checked,
+}
+
+pub(super) fn run<T: Tool>(
+    tool: T,
+    args: &CheckArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let (stack, resolved) = super::read_stack(&args.stack)?;
+    let hosts = plan::participants(&resolved, &args.scope)?;
+    let wish = plan::wish(&stack, &resolved, &args.scope, &ChangeArgs::default(), &hosts)?;
+    let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
+    let (seen, failed) = crew.observe(&stack.name, false);
+    let plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
+    plan::tell(&plan);
+    let mut checked = tool.check(&wish, &mut |name, inputs| crew.call(name, inputs))?;
+    checked.tried += seen.len();
+    checked.findings.splice(0..0, plan.steps.iter().map(differs));
+    let document = Document {
+        schema: document::schema(T::NAME, "check"),
+        stack: &stack.name,
+        ok: checked.findings.is_empty() && failed.is_empty(),
+        checked: &checked,
+    };
+    output.emit(&[document])?;
+    plan::gather(failed).verdict()?;
+    verdict(&checked)
+}
+
+fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
+    Finding {
+        code: "plan.differs".to_owned(),
+        host: step.host.clone(),
+        message: format!("{}: {}", step.id, step.why),
+        hint: Some("`up` puts it right".to_owned()),
+    }
+}
+
+fn verdict(checked: &Checked) -> Result<(), Failures> {
+    if checked.tried == 0 {
+        return Err(
+            Failure::new(Kind::Failed, "check.nothing", "no check was made, so nothing is known").into()
+        );
+    }
+    for finding in &checked.findings {
+        log::warning(&format!("{}: {}", finding.host, finding.message));
+    }
+    match checked.findings.len() {
+        0 => Ok(()),
+        n => Err(Failure::new(
+            Kind::Differs,
+            "check.differs",
+            format!("{n} of {} checks found a difference", checked.tried),
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,172 @@
+//! The hosts of a verb, all asked at once; who cannot be reached is named while the others finish.
+
+use super::host;
+use crate::cli::Global;
+use crate::failure::{Failure, Failures, Kind};
+use crate::fleet::{self, Fleet, Target};
+use crate::plan::{HostReport, Object, Plan, PlanHost, Step};
+use crate::tool::{ObservedOf, PlanOf, Tool};
+use crate::{log, signal};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long ssh may take to connect.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an idle ssh master stays for the next verb.
+const PERSIST: Duration = Duration::from_secs(60);
+
+/// The hosts of one verb.
+pub struct Crew<T: Tool> {
+    tool: T,
+    fleet: Fleet,
+    names: Vec<String>,
+}
+
+/// Results by host: those that answered, and those that did not.
+pub type Answers<A> = (BTreeMap<String, A>, BTreeMap<String, Failures>);
+
+impl<T: Tool> Crew<T> {
+    /// Prepares the hosts; connections are made on first use.
+    ///
+    /// # Errors
+    /// When this program cannot read itself, which it ships.
+    pub fn new(tool: T, hosts: &[PlanHost], global: &Global) -> Result<Self, Failure> {
+        let target = |h: &PlanHost| Target {
+            name: h.name.clone(),
+            ssh: h.ssh.clone(),
+            address: h.address,
+            local: h.local,
+        };
+        let options = fleet::Options {
+            ssh_config: global.ssh_config.clone(),
+            deadline: global.deadline,
+            connect_timeout: CONNECT,
+            persist: PERSIST,
+            set: T::SET.iter().map(|s| (*s).to_owned()).collect(),
+            tools: global.tools.clone(),
+            interrupted: signal::stopping,
+            ..fleet::Options::default()
+        };
+        let fleet = Fleet::new(hosts.iter().map(target).collect(), options, host::local(tool))?;
+        Ok(Crew { tool, fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
+    }
+
+    /// The tool.
+    pub fn tool(&self) -> T {
+        self.tool
+    }
+
+    /// What every host has of a stack; with `lock` no other run can change it until this crew goes.
+    pub fn observe(&mut self, stack: &str, lock: bool) -> Answers<ObservedOf<T>> {
+        self.observe_some(&self.names.iter().cloned().collect(), stack, lock)
+    }
+
+    /// The same for some hosts.
+    pub fn observe_some(
+        &mut self,
+        hosts: &BTreeSet<String>,
+        stack: &str,
+        lock: bool,
+    ) -> Answers<ObservedOf<T>> {
+        let request = json!({"op": "observe", "stack": stack, "lock": lock});
+        let (mut seen, mut failed) = (BTreeMap::new(), BTreeMap::new());
+        for (host, result) in self.ask(hosts.iter().map(|h| (h.clone(), request.clone())).collect()) {
+            match result.and_then(|value| shape::<ObservedOf<T>>(value).map_err(Failures::from)) {
+                Ok(observed) => {
+                    seen.insert(host.clone(), ObservedOf::<T> { host, ..observed });
+                }
+                Err(failures) => {
+                    failed.insert(host, failures);
+                }
+            }
+        }
+        (seen, failed)
+    }
+
+    /// Carries out a plan: every host gets its slice. `fresh` says that the plan was made under this crew's lock.
+    pub fn apply(&mut self, plan: &PlanOf<T>, fresh: bool, failpoint: Option<&str>) -> Vec<HostReport> {
+        let busy = plan.busy();
+        let mut reports: Vec<HostReport> = plan
+            .hosts
+            .iter()
+            .filter(|h| !busy.contains(h.name.as_str()))
+            .map(|h| HostReport::idle(&h.name))
+            .collect();
+        let requests = slices(self.tool, plan, fresh)
+            .into_iter()
+            .map(|(host, plan)| {
+                let request = json!({"op": "apply", "host": host, "plan": plan, "failpoint": failpoint});
+                (host, request)
+            })
+            .collect();
+        for (host, result) in self.ask(requests) {
+            let report = result.and_then(|value| shape::<HostReport>(value).map_err(Failures::from));
+            reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, first(failures))));
+        }
+        reports
+    }
+
+    /// A verb of the tool's own on some hosts.
+    pub fn call(
+        &mut self,
+        name: &str,
+        inputs: BTreeMap<String, Value>,
+    ) -> BTreeMap<String, Result<Value, Failures>> {
+        let request = |input| json!({"op": "call", "name": name, "input": input});
+        self.ask(inputs.into_iter().map(|(host, input)| (host, request(input))).collect())
+    }
+
+    fn ask(&mut self, requests: BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>> {
+        let mut results = self.fleet.each(requests, &mut |host, event| log::event(host, event));
+        for (host, result) in &mut results {
+            if let Err(failures) = result {
+                failures.0.iter_mut().for_each(|f| f.host = Some(host.clone()));
+            }
+        }
+        results
+    }
+}
+
+/// One plan a host: its own steps and what they share.
+fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, PlanOf<T>> {
+    let mut steps: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for step in &plan.steps {
+        steps.entry(&step.host).or_default().push(step.clone());
+    }
+    let slice = |host: &str, steps: Vec<_>| PlanOf::<T> {
+        schema: plan.schema.clone(),
+        stack: plan.stack.clone(),
+        warnings: Vec::new(),
+        hosts: plan
+            .hosts
+            .iter()
+            .filter(|h| h.name == host)
+            .map(|h| PlanHost { base: if fresh { String::new() } else { h.base.clone() }, ..h.clone() })
+            .collect(),
+        skipped: Vec::new(),
+        kept: Vec::new(),
+        data: tool.share(plan, &steps),
+        contents: contents(plan, &steps),
+        steps,
+    };
+    steps.into_iter().map(|(host, steps)| (host.to_owned(), slice(host, steps))).collect()
+}
+
+/// The texts that some steps name.
+fn contents<O: Object, D>(plan: &Plan<O, D>, steps: &[Step<O>]) -> BTreeMap<String, String> {
+    let named = steps.iter().filter_map(|s| s.after.as_ref()?.content());
+    named.filter_map(|d| Some((d.to_owned(), plan.contents.get(d)?.clone()))).collect()
+}
+
+fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
+    serde_json::from_value(value).map_err(|e| Failure::new(Kind::Bug, "serve.reply", e.to_string()))
+}
+
+/// A host's report holds one failure; the others are its causes.
+fn first(failures: Failures) -> Failure {
+    let mut failures = failures.0.into_iter();
+    let first =
+        failures.next().unwrap_or_else(|| Failure::new(Kind::Bug, "serve.reply", "failed without a reason"));
+    failures.fold(first, |first, next| first.because(next.message))
+}

@@ -1,0 +1,167 @@
+//! The host's side of every verb: requests in, replies out, the same in-process, by sudo and over ssh.
+
+use crate::document;
+use crate::failure::{Failure, Failures, Kind};
+use crate::fleet;
+use crate::host::Lock;
+use crate::plan::{Context, HostReport, execute};
+use crate::tool::{Observed, ObservedOf, PlanOf, Tool};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the controller asks of a host.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Request<P> {
+    Observe {
+        stack: Option<String>,
+        #[serde(default)]
+        lock: bool,
+    },
+    Apply {
+        host: String,
+        plan: P,
+        #[serde(default)]
+        failpoint: Option<String>,
+    },
+    Call {
+        name: String,
+        input: Value,
+    },
+}
+
+/// One session of a host; the lock it takes is held until the session ends.
+struct Session<T> {
+    tool: T,
+    lock: Mutex<Option<Lock>>,
+}
+
+/// Serves requests on a stream: the host that is this very machine.
+pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
+    Arc::new(move |stream: UnixStream| {
+        let Ok(input) = stream.try_clone() else { return };
+        let session = Session { tool, lock: Mutex::new(None) };
+        let _ = fleet::serve(T::PROGRAM, input, stream, &|request, event, cancel| {
+            session.answer(request, event, cancel)
+        });
+    })
+}
+
+/// Serves requests on standard input and output: the verb `serve`.
+pub(crate) fn serve_stdio<T: Tool>(tool: T) -> Result<(), Failure> {
+    let session = Session { tool, lock: Mutex::new(None) };
+    fleet::serve(T::PROGRAM, std::io::stdin(), std::io::stdout(), &|request, event, cancel| {
+        session.answer(request, event, cancel)
+    })
+}
+
+/// What a tool sees on this host, as a document.
+pub(crate) fn observe<T: Tool>(tool: T, stack: Option<&str>) -> Result<ObservedOf<T>, Failure> {
+    let (objects, seen, warnings) = tool.observe(stack)?;
+    Ok(Observed {
+        schema: document::schema(T::NAME, "observed"),
+        stack: stack.map(str::to_owned),
+        host: crate::host::name(),
+        base: tool.base(&objects, &seen),
+        warnings,
+        objects,
+        seen,
+    })
+}
+
+impl<T: Tool> Session<T> {
+    fn answer(
+        &self,
+        request: Value,
+        event: &mut (dyn FnMut(Value) + Send),
+        cancel: &AtomicBool,
+    ) -> Result<Value, Failures> {
+        let request: Request<PlanOf<T>> = serde_json::from_value(request).map_err(|e| {
+            Failure::new(Kind::Bug, "serve.request", format!("a request this tool does not know: {e}"))
+        })?;
+        match request {
+            Request::Observe { stack, lock } => {
+                if let (true, Some(stack)) = (lock, &stack) {
+                    self.take(stack)?;
+                }
+                Ok(json!(observe(self.tool, stack.as_deref())?))
+            }
+            Request::Apply { host, plan, failpoint } => {
+                self.take(&plan.stack)?;
+                Ok(json!(self.apply(&host, &plan, failpoint.as_deref(), event, cancel)))
+            }
+            Request::Call { name, input } => self.tool.call(&name, input, cancel),
+        }
+    }
+
+    /// Takes the stack's lock unless this session holds it already.
+    fn take(&self, stack: &str) -> Result<(), Failure> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(Lock::take(stack, T::NAME)?);
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        host: &str,
+        plan: &PlanOf<T>,
+        failpoint: Option<&str>,
+        event: &mut (dyn FnMut(Value) + Send),
+        cancel: &AtomicBool,
+    ) -> HostReport {
+        if let Some(stale) = self.stale(host, plan) {
+            return HostReport::failed(host, stale);
+        }
+        let change = self.tool.changer(plan);
+        let event = Mutex::new(event);
+        let count = AtomicUsize::new(0);
+        let context = Context {
+            change: &|before, after| {
+                failpoint_hit(failpoint, &count);
+                change(before, after)
+            },
+            event: &|value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value),
+            cancel,
+            parallel: PARALLEL,
+        };
+        execute(host, &plan.steps, &context)
+    }
+
+    /// Why this plan must not be carried out here any more, if so.
+    fn stale(&self, host: &str, plan: &PlanOf<T>) -> Option<Failure> {
+        let base = &plan.hosts.iter().find(|h| h.name == host)?.base;
+        if base.is_empty() {
+            return None;
+        }
+        match observe(self.tool, Some(&plan.stack)) {
+            Ok(now) if now.base == *base => None,
+            Ok(_) => Some(
+                Failure::new(
+                    Kind::Again,
+                    "plan.stale",
+                    "the host has changed since the plan was made; nothing was done",
+                )
+                .hint("make the plan again and look at it again"),
+            ),
+            Err(failure) => Some(failure),
+        }
+    }
+}
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Removing devices waits for the kernel's grace periods, so several at once end sooner; making them does not gain.
+const PARALLEL: usize = 8;
+
+/// Tests end a debug build before its nth change, as a power cut would.
+fn failpoint_hit(failpoint: Option<&str>, count: &AtomicUsize) {
+    let n = count.fetch_add(1, Ordering::SeqCst);
+    if cfg!(debug_assertions) && failpoint.and_then(|f| f.parse().ok()) == Some(n) {
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    }
+}

@@ -1,0 +1,208 @@
+//! The verbs that every tool has, written once: flags here, one file for each group.
+
+mod apply;
+mod check;
+mod crew;
+mod host;
+mod observe;
+mod plan;
+mod resolve;
+mod up;
+
+pub use crew::Crew;
+pub use resolve::read_stack;
+
+use crate::cli::Global;
+use crate::failure::Failures;
+use crate::tool::Tool;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// The shared verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Validate a stack and derive every address and name; touches nothing
+    Resolve(ResolveArgs),
+    /// Read what is there, on this host or on the hosts of a stack; changes nothing
+    Observe(ObserveArgs),
+    /// Say what `up` would do and why; changes nothing
+    Plan(PlanArgs),
+    /// Carry out a plan; refused when the hosts have changed since
+    Apply(ApplyArgs),
+    /// Make the hosts match the stack
+    Up(UpArgs),
+    /// Remove what this tool made for the stack, and nothing else
+    Down(DownArgs),
+    /// Find every difference between the stack and the hosts; exit 2 when there is one
+    Check(CheckArgs),
+    /// Print the JSON Schema of the documents this tool reads and writes
+    Schema,
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, made from these very flags
+    #[command(hide = true)]
+    Manual,
+    /// The far end of a fleet: requests in, replies out
+    #[command(hide = true)]
+    Serve,
+}
+
+/// Where a stack comes from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StackArgs {
+    /// The stack file, YAML or JSON; `-` or nothing is standard input
+    #[arg(value_name = "STACK")]
+    pub input: Option<PathBuf>,
+    /// Change a value before reading, as networks.test.cidr=10.9.0.0/16
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder that paths in the document start from, when it comes by standard input
+    #[arg(long, value_name = "DIR")]
+    pub base: Option<PathBuf>,
+    /// Turn mistakes of an lstack file into warnings and leave those entries out
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Keep derived values in FILE and obey those already there
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+}
+
+/// Which part of a stack, and which hosts.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ScopeArgs {
+    /// Only these parts, as networks.test,instances.web
+    #[arg(long, value_name = "PARTS")]
+    pub only: Option<String>,
+    /// Leave this host alone
+    #[arg(long, value_name = "HOST")]
+    pub offline: Vec<String>,
+    /// This host is this machine
+    #[arg(long, value_name = "HOST")]
+    pub local: Vec<String>,
+}
+
+/// What a plan may do.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ChangeArgs {
+    /// Remove what the document does not name
+    #[arg(long)]
+    pub prune: bool,
+    /// With --prune: more than half of a kind may go
+    #[arg(long)]
+    pub yes: bool,
+    /// Existing addresses may change
+    #[arg(long)]
+    pub renumber: bool,
+}
+
+/// Flags of `resolve`.
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+}
+
+/// Flags of `observe`.
+#[derive(Debug, Args)]
+pub struct ObserveArgs {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+/// Flags of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Plan from these observed documents and ask no host
+    #[arg(long, value_name = "FILE")]
+    pub(crate) observed: Option<PathBuf>,
+    /// Exit 2 when there is something to do
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Plan the way down instead
+    #[arg(long)]
+    pub(crate) down: bool,
+}
+
+/// Flags of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The plan; `-` or nothing is standard input
+    #[arg(value_name = "PLAN")]
+    pub(crate) input: Option<PathBuf>,
+}
+
+/// Flags of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Write the report to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// The document is what this host kept: bring it back after a reboot
+    #[arg(long = "self", value_name = "HOST", conflicts_with_all = ["only", "offline", "prune", "lock"])]
+    pub(crate) myself: Option<String>,
+}
+
+/// Flags of `down`.
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// Remove this stack from this host, without its document
+    #[arg(long = "stack", value_name = "NAME", conflicts_with = "input")]
+    pub(crate) name: Option<String>,
+    /// Remove the data, too; the stack's name once more says that it is meant
+    #[arg(long, value_name = "STACK")]
+    pub(crate) destroy_data: Option<String>,
+    /// Write the report to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+/// Runs a shared verb of a tool.
+///
+/// # Errors
+/// Everything that went wrong; it decides the exit code.
+pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Command) -> Result<(), Failures> {
+    let output = global.output(T::TABLES);
+    match verb {
+        Verb::Resolve(args) => resolve::run(args, &output),
+        Verb::Observe(args) => observe::run(tool, args, global, &output),
+        Verb::Plan(args) => plan::run(tool, args, global, &output),
+        Verb::Apply(args) => apply::run(tool, args, global, &output),
+        Verb::Up(args) => up::up(tool, args, global, &output),
+        Verb::Down(args) => up::down(tool, args, global, &output),
+        Verb::Check(args) => check::run(tool, args, global, &output),
+        Verb::Schema => resolve::schema::<T>(&output),
+        Verb::Completions { shell } => crate::cli::completions(*shell, command),
+        Verb::Manual => crate::cli::manual(command),
+        Verb::Serve => host::serve_stdio(tool).map_err(Failures::from),
+    }
+}

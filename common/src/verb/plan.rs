@@ -1,0 +1,137 @@
+//! `plan`: what would be done, decided on the controller for all hosts at once.
+
+use super::{ChangeArgs, Crew, PlanArgs, ScopeArgs};
+use crate::cli::Global;
+use crate::document;
+use crate::failure::{Failure, Failures, Kind};
+use crate::log;
+use crate::plan::{Plan, PlanHost};
+use crate::stack::{Only, Resolved, Stack};
+use crate::stdio::{self, Output};
+use crate::tool::{Goal, ObservedOf, PlanOf, Tool, Wish};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The hosts of a stack, and those that are left alone.
+pub(super) struct Participants {
+    pub(super) taking_part: Vec<PlanHost>,
+    pub(super) skipped: Vec<String>,
+}
+
+pub(super) fn run<T: Tool>(
+    tool: T,
+    args: &PlanArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let (stack, resolved) = super::read_stack(&args.stack)?;
+    let hosts = participants(&resolved, &args.scope)?;
+    let (seen, failed) = match &args.observed {
+        Some(path) => (read_observed::<T>(path)?, BTreeMap::new()),
+        None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false),
+    };
+    gather(failed).verdict()?;
+    let mut wish = wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
+    if args.down {
+        wish.goal = Goal::Down;
+    }
+    let plan = make(tool, &wish, &seen, hosts.skipped)?;
+    let empty = plan.is_empty();
+    output.emit(&[plan])?;
+    if args.exit_code && !empty {
+        return Err(Failure::new(Kind::Differs, "plan.differs", "there is something to do").into());
+    }
+    Ok(())
+}
+
+/// Which hosts take part.
+pub(super) fn participants(resolved: &Resolved, scope: &ScopeArgs) -> Result<Participants, Failures> {
+    let known = |name: &&String| !resolved.hosts.iter().any(|h| h.name == **name);
+    let unknown = scope.offline.iter().chain(&scope.local).filter(known).map(|name| {
+        let names: Vec<_> = resolved.hosts.iter().map(|h| h.name.as_str()).collect();
+        Failure::new(Kind::Usage, "usage.host", format!("no host {name}; the stack has {}", names.join(" ")))
+    });
+    Failures(unknown.collect()).verdict()?;
+    let (skipped, taking): (Vec<_>, Vec<_>) =
+        resolved.hosts.iter().partition(|h| h.offline || scope.offline.contains(&h.name));
+    let taking_part = taking
+        .into_iter()
+        .map(|h| PlanHost {
+            name: h.name.clone(),
+            address: h.address,
+            ssh: h.ssh.clone(),
+            local: h.local || scope.local.contains(&h.name),
+            base: String::new(),
+        })
+        .collect();
+    Ok(Participants { taking_part, skipped: skipped.into_iter().map(|h| h.name.clone()).collect() })
+}
+
+/// The wish to be up.
+pub(super) fn wish(
+    stack: &Stack,
+    resolved: &Resolved,
+    scope: &ScopeArgs,
+    change: &ChangeArgs,
+    hosts: &Participants,
+) -> Result<Wish, Failures> {
+    let only = scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
+    only.check(stack)?;
+    Ok(Wish {
+        stack: stack.name.clone(),
+        goal: Goal::Up(Box::new(stack.clone()), Box::new(resolved.clone())),
+        only,
+        prune: change.prune,
+        yes: change.yes,
+        renumber: change.renumber,
+        hosts: hosts.taking_part.clone(),
+    })
+}
+
+/// Makes the plan and puts it in its envelope.
+pub(super) fn make<T: Tool>(
+    tool: T,
+    wish: &Wish,
+    seen: &BTreeMap<String, ObservedOf<T>>,
+    skipped: Vec<String>,
+) -> Result<PlanOf<T>, Failures> {
+    let draft = tool.plan(wish, seen)?;
+    let base = |h: &PlanHost| seen.get(&h.name).map(|o| PlanHost { base: o.base.clone(), ..h.clone() });
+    Ok(Plan {
+        schema: document::schema(T::NAME, "plan"),
+        stack: wish.stack.clone(),
+        warnings: draft.warnings,
+        hosts: wish.hosts.iter().filter_map(base).collect(),
+        skipped,
+        kept: draft.kept,
+        steps: draft.steps,
+        contents: draft.contents,
+        data: draft.data,
+    })
+}
+
+/// What a plan has to say beside its steps.
+pub(super) fn tell<O, D>(plan: &Plan<O, D>) {
+    for warning in &plan.warnings {
+        log::warning(&warning.message);
+    }
+    for host in &plan.skipped {
+        log::note(&format!("{host} is offline and was left alone"));
+    }
+    for kept in &plan.kept {
+        log::note(&format!("kept, though the document does not name it: {kept}"));
+    }
+}
+
+/// The failures of all hosts in one.
+pub(super) fn gather(failed: BTreeMap<String, Failures>) -> Failures {
+    Failures(failed.into_values().flat_map(|f| f.0).collect())
+}
+
+fn read_observed<T: Tool>(path: &Path) -> Result<BTreeMap<String, ObservedOf<T>>, Failures> {
+    let (text, file) = stdio::read(Some(path))?;
+    let schema = document::schema(T::NAME, "observed");
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let read = |line| document::read::<ObservedOf<T>>(line, &file, &schema).map(|o| (o.host.clone(), o));
+    lines.map(read).collect()
+}

@@ -1,0 +1,67 @@
+//! `resolve` and `schema`: the stack and what follows from it; no host is asked.
+
+use super::{ResolveArgs, StackArgs};
+use crate::document;
+use crate::failure::{Failure, Failures, Kind};
+use crate::host::file::{self, Mode};
+use crate::log;
+use crate::plan::{Plan, Report};
+use crate::stack::{self, ReadOptions, Resolved, Stack};
+use crate::stdio::{self, Output};
+use crate::tool::{ObservedOf, Tool};
+use schemars::schema_for;
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn run(args: &ResolveArgs, output: &Output) -> Result<(), Failures> {
+    let (stack, resolved) = read_stack(&args.stack)?;
+    keep_lock(args.stack.lock.as_deref(), &resolved)?;
+    Ok(output.emit(&[stack::resolved_document(&stack, &resolved)])?)
+}
+
+/// Reads, validates and resolves the stack that flags name.
+///
+/// # Errors
+/// Every problem of the document at once, kind `Data`.
+pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
+    let (text, file) = stdio::read(args.input.as_deref())?;
+    let lock = args.lock.as_deref().map(read_lock).transpose()?.flatten();
+    let options = ReadOptions { set: args.set.clone(), keep_going: args.keep_going };
+    let (mut stack, warnings) = stack::read(&text, &file, &options)?;
+    if let Some(lock) = lock.filter(|lock| lock.stack == stack.name) {
+        stack.resolved = Some(Box::new(lock));
+    }
+    let resolved = stack::resolve(&stack)?;
+    for warning in warnings {
+        log::warning(&warning.message);
+    }
+    Ok((stack, resolved))
+}
+
+fn read_lock(path: &Path) -> Result<Option<Resolved>, Failures> {
+    let Some(text) = file::read(path)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|e| {
+        let message = format!("{}: not a lock that lsx wrote: {e}", path.display());
+        Failure::new(Kind::Data, "stack.lock", message)
+            .hint("remove the file to derive every value anew")
+            .into()
+    })
+}
+
+/// Writes the lock when the flags name one.
+pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), Failure> {
+    match path {
+        Some(path) => file::write(path, &document::canonical(resolved)?, Mode::Public).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn schema<T: Tool>(output: &Output) -> Result<(), Failures> {
+    let documents = json!({
+        "stack": stack::schema(),
+        "observed": schema_for!(ObservedOf<T>),
+        "plan": schema_for!(Plan<T::Object, T::Data>),
+        "report": schema_for!(Report),
+    });
+    Ok(output.emit(&[documents])?)
+}

@@ -1,0 +1,167 @@
+//! `up` and `down`: observe, plan, apply and verify, under one lock and in one session a host.
+
+use super::{Crew, DownArgs, UpArgs, apply, plan, resolve};
+use crate::cli::Global;
+use crate::document;
+use crate::failure::{Failure, Failures, Kind};
+use crate::host::file::{self, Mode};
+use crate::log;
+use crate::plan::{HostReport, PlanHost, Report};
+use crate::signal;
+use crate::stack::{self, Only};
+use crate::stdio::{self, Output};
+use crate::tool::{Goal, ObservedOf, PlanOf, Tool, Wish};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+    if let Some(host) = &args.myself {
+        return boot(tool, host, args, global, output);
+    }
+    let (stack, resolved) = super::read_stack(&args.stack)?;
+    let hosts = plan::participants(&resolved, &args.scope)?;
+    let wish = plan::wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
+    let report = carry_out(tool, &wish, hosts.skipped, global, args.report.as_deref())?;
+    resolve::keep_lock(args.stack.lock.as_deref(), &resolved)?;
+    Ok(output.emit(&[with_status::<T>(json!(stack::resolved_document(&stack, &resolved)), &report)])?)
+}
+
+pub(super) fn down<T: Tool>(
+    tool: T,
+    args: &DownArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let (document, name, hosts) = match &args.name {
+        Some(name) => (json!({"stack": name}), name.clone(), this_host()),
+        None => {
+            let (stack, resolved) = super::read_stack(&args.stack)?;
+            let hosts = plan::participants(&resolved, &args.scope)?;
+            (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts)
+        }
+    };
+    if args.destroy_data.as_ref().is_some_and(|data| *data != name) {
+        let message = format!("--destroy-data must repeat the stack's name, {name}");
+        return Err(Failure::new(Kind::Usage, "usage.destroy_data", message).into());
+    }
+    let wish = simple(&name, Goal::Down, hosts.taking_part);
+    let report = carry_out(tool, &wish, hosts.skipped, global, args.report.as_deref())?;
+    Ok(output.emit(&[with_status::<T>(document, &report)])?)
+}
+
+/// What a host kept comes back; other hosts are not asked.
+fn boot<T: Tool>(
+    tool: T,
+    host: &str,
+    args: &UpArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let (text, file) = stdio::read(args.stack.input.as_deref())?;
+    let kept: Value = document::read(&text, &file, &document::schema(T::NAME, "intent"))?;
+    let name = kept["stack"].as_str().unwrap_or_default().to_owned();
+    let mut hosts = this_host().taking_part;
+    hosts.iter_mut().for_each(|h| h.name = host.to_owned());
+    let report =
+        carry_out(tool, &simple(&name, Goal::Boot(kept), hosts), Vec::new(), global, args.report.as_deref())?;
+    Ok(output.emit(&[report])?)
+}
+
+fn this_host() -> plan::Participants {
+    let host = PlanHost {
+        name: crate::host::name(),
+        address: Ipv4Addr::LOCALHOST,
+        ssh: String::new(),
+        local: true,
+        base: String::new(),
+    };
+    plan::Participants { taking_part: vec![host], skipped: Vec::new() }
+}
+
+fn simple(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish {
+    Wish {
+        stack: stack.to_owned(),
+        goal,
+        only: Only::default(),
+        prune: false,
+        yes: false,
+        renumber: false,
+        hosts,
+    }
+}
+
+/// The whole of a changing verb. The report is written even when it failed.
+fn carry_out<T: Tool>(
+    tool: T,
+    wish: &Wish,
+    skipped: Vec<String>,
+    global: &Global,
+    path: Option<&Path>,
+) -> Result<Report, Failures> {
+    signal::hold();
+    let mut crew = Crew::new(tool, &wish.hosts, global)?;
+    let (seen, failed) = crew.observe(&wish.stack, true);
+    let plan =
+        plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
+    plan::tell(&plan);
+    let mut reports: Vec<HostReport> =
+        if signal::stopping() { Vec::new() } else { crew.apply(&plan, true, failpoint()) };
+    verify(&mut crew, wish, seen, &plan, &mut reports)?;
+    reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
+    reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
+    let report = Report::new(T::NAME, &wish.stack, reports);
+    if let Some(path) = path {
+        file::write(path, &document::canonical(&report)?, Mode::Public)?;
+    }
+    apply::verdict(&report)?;
+    Ok(report)
+}
+
+/// Observed again and planned again, there must be nothing left to do on the hosts that changed.
+fn verify<T: Tool>(
+    crew: &mut Crew<T>,
+    wish: &Wish,
+    mut seen: BTreeMap<String, ObservedOf<T>>,
+    plan: &PlanOf<T>,
+    reports: &mut [HostReport],
+) -> Result<(), Failures> {
+    let done: BTreeSet<String> =
+        reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    let (again, failed) = crew.observe_some(&done, &wish.stack, false);
+    plan::gather(failed).verdict()?;
+    seen.extend(again);
+    let left = plan::make(crew.tool(), wish, &seen, plan.skipped.clone())?;
+    for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
+        if let Some(step) = left.steps.iter().find(|s| s.host == report.host) {
+            let failure = unverified(&step.id).because(&step.why);
+            *report = HostReport {
+                steps: std::mem::take(&mut report.steps),
+                ..HostReport::failed(&report.host, failure)
+            };
+        }
+    }
+    Ok(())
+}
+
+/// A change that did not stay.
+pub(super) fn unverified(step: &str) -> Failure {
+    Failure::new(Kind::Failed, "plan.unverified", format!("after all steps {step} is still to be done"))
+        .hint("something else on the host changes the same object; `observe` shows what is there now")
+}
+
+/// A debug build can be told to die before its nth change.
+fn failpoint() -> Option<&'static str> {
+    None
+}
+
+fn with_status<T: Tool>(mut document: Value, report: &Report) -> Value {
+    let changed: usize = report.hosts.iter().map(|h| h.changed).sum();
+    let hosts: Vec<&str> = report.hosts.iter().map(|h| h.host.as_str()).collect();
+    document["status"][T::NAME] = json!({"ok": report.ok, "changed": changed, "hosts": hosts});
+    document
+}

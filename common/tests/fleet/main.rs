@@ -1,0 +1,47 @@
+//! The fleet against real SSH servers on this machine. This program is the tests, the tool that is shipped
+//! (`serve`), and the stand-in for sudo (by its name), so that nothing but OpenSSH has to be installed.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+
+mod cases;
+mod lab;
+mod masters;
+mod tool;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    if args[0].ends_with("sudo") {
+        return tool::sudo(&args[1..]);
+    }
+    if args.get(1).is_some_and(|arg| arg == "serve") {
+        return tool::serve();
+    }
+    if args.get(1).is_some_and(|arg| arg == "control") {
+        return cases::control(&args[2..]);
+    }
+    if args.iter().any(|arg| arg == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(why) = lab::missing() {
+        eprintln!("SKIPPED: every fleet test: {why}");
+        return ExitCode::SUCCESS;
+    }
+    let filter = args.iter().skip(1).find(|arg| !arg.starts_with('-'));
+    let mut failed = Vec::new();
+    for (name, case) in cases::ALL {
+        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        let start = std::time::Instant::now();
+        let ok = catch_unwind(AssertUnwindSafe(case)).is_ok();
+        println!("test {name} ... {} ({:?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
+        if !ok {
+            failed.push(*name);
+        }
+    }
+    println!("\nfailed: {failed:?}");
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,101 @@
+//! The tool under test: what its `serve` answers, and a stand-in for sudo.
+
+use common::{Failure, Failures, Kind};
+use serde_json::{Value, json};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The name it ships under.
+pub(crate) const NAME: &str = "lsx-test";
+
+/// `serve` on a host.
+pub(crate) fn serve() -> ExitCode {
+    match common::fleet::serve(NAME, std::io::stdin(), std::io::stdout(), &handle) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// `serve` in this process.
+pub(crate) fn local(stream: UnixStream) {
+    let input = stream.try_clone().unwrap();
+    let _ = common::fleet::serve(NAME, input, stream, &handle);
+}
+
+fn handle(
+    request: Value,
+    event: &mut (dyn FnMut(Value) + Send),
+    cancel: &AtomicBool,
+) -> Result<Value, Failures> {
+    match request["op"].as_str().unwrap_or_default() {
+        "echo" => Ok(request["value"].clone()),
+        "who" => Ok(json!({
+            "pid": std::process::id(),
+            "exe": std::env::current_exe().unwrap(),
+            "uid": nix::unistd::geteuid().as_raw(),
+        })),
+        "events" => {
+            (0..request["count"].as_u64().unwrap()).for_each(|n| event(json!({"n": n})));
+            Ok(json!("done"))
+        }
+        "fail" => Err(Failures(vec![
+            Failure::new(Kind::Denied, "x.a", "first"),
+            Failure::new(Kind::Denied, "x.b", "second"),
+        ])),
+        "big" => Ok(json!("y".repeat(request["size"].as_u64().unwrap() as usize))),
+        "wait" => {
+            event(json!("waiting"));
+            let start = Instant::now();
+            while !cancel.load(Ordering::SeqCst) && start.elapsed() < Duration::from_secs(20) {
+                pause();
+            }
+            if let Some(path) = request["mark"].as_str() {
+                put(path, "undone");
+            }
+            Ok(json!({"undone": cancel.load(Ordering::SeqCst)}))
+        }
+        "hang" => {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(60) {
+                pause();
+            }
+            Ok(Value::Null)
+        }
+        "die" => std::process::abort(),
+        other => Err(Failure::new(Kind::Usage, "x.op", other).into()),
+    }
+}
+
+pub(crate) fn put(path: impl AsRef<std::path::Path>, text: impl AsRef<[u8]>) {
+    std::fs::write(path, text).unwrap();
+}
+
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
+/// `sudo -n PROGRAM ARGS...`, set-uid root. It wants a password while the file `password` lies beside it.
+pub(crate) fn sudo(args: &[String]) -> ExitCode {
+    if std::path::Path::new("/usr/local/bin/password").exists() {
+        eprintln!("sudo: a password is required");
+        return ExitCode::FAILURE;
+    }
+    let (Some("-n"), Some(program)) = (args.first().map(String::as_str), args.get(1)) else {
+        eprintln!("sudo: usage");
+        return ExitCode::FAILURE;
+    };
+    if let Err(error) = nix::unistd::setuid(nix::unistd::Uid::from_raw(0)) {
+        eprintln!("sudo: {error}");
+        return ExitCode::FAILURE;
+    }
+    let error = std::process::Command::new(program).args(&args[2..]).exec();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        eprintln!("sudo: {program}: command not found");
+    } else {
+        eprintln!("sudo: unable to execute {program}: {error}");
+    }
+    ExitCode::FAILURE
+}

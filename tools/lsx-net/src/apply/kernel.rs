@@ -1,0 +1,112 @@
+//! The router's namespace, routing on the host, and what this kernel can do.
+
+use super::link::ask;
+use crate::model::GROUP;
+use crate::netlink::link::{self, Bridge, Change, Vxlan};
+use crate::netlink::{Device, Socket, namespace, sysctl};
+use crate::observe::io_failure;
+use crate::paths::Paths;
+use common::Failure;
+use common::host::file::{self, Mode};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+const FORWARD: &str = "ipv4/ip_forward";
+
+/// Makes the router: no IPv6, the source of every packet checked against the route back, forwarding last.
+pub(super) fn make_router(name: &str) -> Result<(), Failure> {
+    match namespace::create(name) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+            return Err(io_failure(&format!("make the namespace {name}"), &e));
+        }
+        _ => {}
+    }
+    let enter = |e: &std::io::Error| io_failure(&format!("enter the namespace {name}"), e);
+    let space = namespace::open(namespace::Place::Name(name)).map_err(|e| enter(&e))?;
+    let mut socket = Socket::open_in(space.as_fd()).map_err(|e| enter(&e))?;
+    ask(&mut socket, &link::change(Device::Name("lo"), &Change { up: Some(true), ..Change::default() }))?;
+    let quiet = sysctl::write(
+        space.as_fd(),
+        &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")],
+    );
+    match quiet {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(io_failure("switch IPv6 off in the router", &e));
+        }
+        _ => {}
+    }
+    let route = [("ipv4/conf/all/rp_filter", "1"), ("ipv4/conf/default/rp_filter", "1"), (FORWARD, "1")];
+    sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))
+}
+
+/// Removes the router and whatever is in it.
+pub(super) fn remove_router(name: &str) -> Result<(), Failure> {
+    match namespace::delete(name) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(io_failure(&format!("remove the namespace {name}"), &e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets the host forward, and remembers what it did before the first stack came.
+pub(super) fn use_routing(stack: &str) -> Result<(), Failure> {
+    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    let prior = Paths::routing().join("prior");
+    if file::read(&prior)?.is_none() {
+        let value = sysctl::read(own.as_fd(), FORWARD).map_err(|e| io_failure("read ip_forward", &e))?;
+        file::write(&prior, value.unwrap_or_default().as_bytes(), Mode::Public)?;
+    }
+    file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
+    sysctl::write(own.as_fd(), &[(FORWARD, "1")]).map_err(|e| io_failure("let this host forward", &e))
+}
+
+/// The last stack that goes puts ip_forward back.
+pub(super) fn leave_routing(stack: &str) -> Result<(), Failure> {
+    file::remove(&Paths::new(stack).routing_user())?;
+    let folder = Paths::routing();
+    let users = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    if users.filter(|e| e.path().extension().is_some_and(|x| x == "user")).count() > 0 {
+        return Ok(());
+    }
+    let prior = folder.join("prior");
+    if let Some(value) = file::read(&prior)? {
+        let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+        sysctl::write(own.as_fd(), &[(FORWARD, &value)])
+            .map_err(|e| io_failure("put ip_forward back", &e))?;
+        file::remove(&prior)?;
+    }
+    file::remove_empty(&folder);
+    Ok(())
+}
+
+/// Tries a bridge and a VXLAN device in a namespace that nobody sees; returns what the kernel refused.
+///
+/// # Errors
+/// When the namespace cannot be entered.
+pub fn try_kernel(space: BorrowedFd<'_>) -> Result<Vec<String>, Failure> {
+    let mut socket = Socket::open_in(space).map_err(|e| io_failure("enter a network namespace", &e))?;
+    let mac = [2, 0, 0, 0, 0, 1];
+    let bridge = Bridge { name: "b", index: 0, mac, mtu: 1500, ageing: 300, group: GROUP };
+    let vxlan = Vxlan {
+        name: "v",
+        index: 0,
+        mac,
+        mtu: 1450,
+        vni: 1,
+        port: 4789,
+        local: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        underlay: None,
+        ttl: 1,
+        master: None,
+        group: GROUP,
+    };
+    let verdicts = socket.batch(&[bridge.create(), vxlan.create()]);
+    let words = ["bridges (module bridge)", "VXLAN (module vxlan)"];
+    Ok(verdicts
+        .into_iter()
+        .zip(words)
+        .filter_map(|(v, word)| v.err().map(|e| format!("{word}: {}", e.message)))
+        .collect())
+}

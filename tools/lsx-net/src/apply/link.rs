@@ -1,0 +1,260 @@
+//! Links: bridges, tunnels, legs, the world link. A link is made in our group, then marked; one that carries the group and
+//! no mark is half made and goes first.
+
+use crate::model::{Bridge, GROUP, LegLink, Route, Tunnel, WORLD, World, mark, router};
+use crate::netlink::dump::{self, Link};
+use crate::netlink::link::{self, Change, Peer, PortFlags, Veth, Vxlan};
+use crate::netlink::{Device, Mac, Request, Socket, addr, namespace, route, sysctl};
+use crate::observe::{failure, io_failure};
+use common::document::digest;
+use common::{Failure, Kind};
+use ipnet::Ipv4Net;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Seconds a learned address stays on a bridge; the kernel's default.
+const AGEING: u32 = 300;
+/// Outer time to live of tunnel packets.
+const TTL: u8 = 64;
+/// Bytes on the world link: Ethernet's; a smaller uplink answers by ICMP.
+const WORLD_MTU: u32 = 1500;
+
+/// Makes or mends a bridge.
+pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Result<(), Failure> {
+    if existing(socket, &bridge.link)?.is_none() {
+        let request = link::Bridge {
+            name: &bridge.link,
+            index: 0,
+            mac: derived(&bridge.link),
+            mtu: bridge.mtu,
+            ageing: AGEING,
+            group: GROUP,
+        };
+        ask(socket, &request.create())?;
+        silence(&bridge.link)?;
+        return finish(socket, &bridge.link, &mark(stack, &bridge.network, "bridge"));
+    }
+    let change = Change { up: Some(bridge.up), mtu: Some(bridge.mtu), ..Change::default() };
+    ask(socket, &link::change(Device::Name(&bridge.link), &change))
+}
+
+/// Makes or mends a tunnel; another VNI, port or end is another device.
+pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Result<(), Failure> {
+    let master = index(socket, &tunnel.bridge)?;
+    let same = |l: &Link| {
+        l.vxlan.as_ref().is_some_and(|v| {
+            (v.vni, v.port, v.local) == (tunnel.vni, tunnel.port, Some(IpAddr::V4(tunnel.local)))
+        })
+    };
+    match existing(socket, &tunnel.link)? {
+        Some(old) if same(&old) => {
+            let change = Change {
+                up: Some(tunnel.up),
+                mtu: Some(tunnel.mtu),
+                master: Some(master),
+                ..Change::default()
+            };
+            ask(socket, &link::change(Device::Index(old.index), &change))?;
+        }
+        old => {
+            if let Some(old) = old {
+                ask(socket, &link::delete(Device::Index(old.index)))?;
+            }
+            let request = Vxlan {
+                name: &tunnel.link,
+                index: 0,
+                mac: derived(&tunnel.link),
+                mtu: tunnel.mtu,
+                vni: tunnel.vni,
+                port: tunnel.port,
+                local: IpAddr::V4(tunnel.local),
+                underlay: None,
+                ttl: TTL,
+                master: Some(master),
+                group: GROUP,
+            };
+            ask(socket, &request.create())?;
+            silence(&tunnel.link)?;
+            finish(socket, &tunnel.link, &mark(stack, &tunnel.network, "tunnel"))?;
+        }
+    }
+    ask(socket, &flags(tunnel.flood).set(Device::Name(&tunnel.link)))
+}
+
+fn flags(flood: bool) -> PortFlags {
+    if !flood {
+        return PortFlags::ZERO_FLOOD;
+    }
+    PortFlags {
+        learning: Some(true),
+        unicast_flood: Some(true),
+        multicast_flood: Some(true),
+        broadcast_flood: Some(true),
+        neigh_suppress: Some(false),
+        ..PortFlags::default()
+    }
+}
+
+/// Makes a leg: one end on the bridge, the other, with its address, in the router.
+pub(super) fn leg(socket: &mut Socket, stack: &str, leg: &LegLink) -> Result<(), Failure> {
+    let space = router_space(stack)?;
+    let veth = Veth {
+        name: &leg.link,
+        index: 0,
+        mac: derived(&leg.link),
+        mtu: leg.mtu,
+        master: Some(index(socket, &leg.bridge)?),
+        group: GROUP,
+        peer: Peer { name: &leg.link, mac: parse_mac(&leg.mac)?, namespace: space.as_fd() },
+    };
+    anew(socket, &veth)?;
+    inside(&space, &leg.link, leg.address, None)?;
+    finish(socket, &leg.link, &mark(stack, &leg.network, "leg"))
+}
+
+/// Makes the veth between host and router, with both addresses and the router's default route.
+pub(super) fn world(socket: &mut Socket, stack: &str, world: &World) -> Result<(), Failure> {
+    let space = router_space(stack)?;
+    let veth = Veth {
+        name: &world.link,
+        index: 0,
+        mac: derived(&world.link),
+        mtu: WORLD_MTU,
+        master: None,
+        group: GROUP,
+        peer: Peer {
+            name: WORLD,
+            mac: derived(&format!("{} {WORLD}", world.link)),
+            namespace: space.as_fd(),
+        },
+    };
+    anew(socket, &veth)?;
+    let here = host_end(world.net);
+    let device = index(socket, &world.link)?;
+    ask(socket, &addr::replace(device, here))?;
+    inside(&space, WORLD, router_end(world.net), Some(here.addr()))?;
+    finish(socket, &world.link, &mark(stack, "host", "world"))
+}
+
+fn host_end(net: Ipv4Net) -> Ipv4Net {
+    net.trunc()
+}
+
+fn router_end(net: Ipv4Net) -> Ipv4Net {
+    Ipv4Net::new(net.broadcast(), net.prefix_len()).unwrap_or(net)
+}
+
+/// Creates a veth in place of whatever carried its name; its far end is down and without an address.
+fn anew(socket: &mut Socket, veth: &Veth<'_>) -> Result<(), Failure> {
+    if let Some(old) = existing(socket, veth.name)? {
+        ask(socket, &link::delete(Device::Index(old.index)))?;
+    }
+    ask(socket, &veth.create())?;
+    silence(veth.name)
+}
+
+/// Gives the end in the router its address, sets it up, and sends everything else by `gateway`.
+fn inside(space: &OwnedFd, name: &str, address: Ipv4Net, gateway: Option<Ipv4Addr>) -> Result<(), Failure> {
+    let mut socket = Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the router", &e))?;
+    let device = index(&mut socket, name)?;
+    ask(&mut socket, &addr::replace(device, address))?;
+    ask(&mut socket, &link::change(Device::Index(device), &Change { up: Some(true), ..Change::default() }))?;
+    if let Some(gateway) = gateway {
+        let default = Ipv4Net::default();
+        let route = route::Route { destination: default, gateway: Some(gateway), device: Some(device) };
+        ask(&mut socket, &route.replace())?;
+    }
+    Ok(())
+}
+
+/// A route of the host by the router.
+pub(super) fn route(socket: &mut Socket, wanted: &Route) -> Result<(), Failure> {
+    let device = index(socket, &wanted.link)?;
+    let route = route::Route { destination: wanted.to, gateway: Some(wanted.via), device: Some(device) };
+    ask(socket, &route.replace())
+}
+
+/// Removes such a route; one that went with its device is as good.
+pub(super) fn remove_route(socket: &mut Socket, wanted: &Route) -> Result<(), Failure> {
+    let route = route::Route { destination: wanted.to, gateway: Some(wanted.via), device: None };
+    gone(socket, &route.delete())
+}
+
+/// Removes a link; one that is gone already is as good.
+pub(super) fn remove(socket: &mut Socket, name: &str) -> Result<(), Failure> {
+    gone(socket, &link::delete(Device::Name(name)))
+}
+
+/// A link of that name that is ours; a half-made one is removed; a stranger is left alone and refused.
+pub(crate) fn existing(socket: &mut Socket, name: &str) -> Result<Option<Link>, Failure> {
+    let Some(found) = dump::link(socket, Device::Name(name)).map_err(failure)? else { return Ok(None) };
+    if found.altnames.iter().any(|a| a.starts_with("lsx:")) {
+        return Ok(Some(found));
+    }
+    if found.group == GROUP {
+        ask(socket, &link::delete(Device::Index(found.index)))?;
+        return Ok(None);
+    }
+    let message = format!("an interface {name} exists and lsx did not make it");
+    Err(Failure::new(Kind::Failed, "net.stranger", message).hint("rename or remove it"))
+}
+
+/// Marks a link as ours and says for people what it is.
+pub(crate) fn finish(socket: &mut Socket, name: &str, mark: &str) -> Result<(), Failure> {
+    let alias = Change { alias: Some(mark), ..Change::default() };
+    let requests = [link::change(Device::Name(name), &alias), link::add_altname(Device::Name(name), mark)];
+    for verdict in socket.batch(&requests) {
+        verdict.map_err(failure)?;
+    }
+    Ok(())
+}
+
+/// IPv6 is off on every link of ours, so that no address of the host's own appears on a stack's network.
+pub(crate) fn silence(name: &str) -> Result<(), Failure> {
+    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    let key = format!("ipv6/conf/{name}/disable_ipv6");
+    match sysctl::write(own.as_fd(), &[(&key, "1")]) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_failure("switch IPv6 off", &e)),
+        _ => Ok(()),
+    }
+}
+
+/// The index of a link.
+pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Failure> {
+    let found = dump::link(socket, Device::Name(name)).map_err(failure)?;
+    found
+        .map(|l| l.index)
+        .ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} has gone")))
+}
+
+fn router_space(stack: &str) -> Result<OwnedFd, Failure> {
+    let name = router(stack);
+    namespace::open(namespace::Place::Name(&name))
+        .map_err(|e| io_failure(&format!("open the router {name}"), &e))
+}
+
+/// A hardware address of our own making: locally administered, from the name, so that the same stack gives the same.
+pub(crate) fn derived(name: &str) -> Mac {
+    let hash = digest(name.as_bytes());
+    let byte = |i: usize| u8::from_str_radix(&hash[2 * i..2 * i + 2], 16).unwrap_or(0);
+    [0x02, byte(0), byte(1), byte(2), byte(3), byte(4)]
+}
+
+/// A hardware address from text.
+pub(crate) fn parse_mac(text: &str) -> Result<Mac, Failure> {
+    let bytes: Result<Vec<u8>, _> = text.split(':').map(|part| u8::from_str_radix(part, 16)).collect();
+    let mac = bytes.ok().and_then(|b| Mac::try_from(b).ok());
+    mac.ok_or_else(|| Failure::new(Kind::Data, "net.mac", format!("{text} is not a hardware address")))
+}
+
+/// Sends a request.
+pub(crate) fn ask(socket: &mut Socket, request: &Request<'_>) -> Result<(), Failure> {
+    socket.request(request).map_err(failure)
+}
+
+fn gone(socket: &mut Socket, request: &Request<'_>) -> Result<(), Failure> {
+    match socket.request(request) {
+        Err(error) if !error.missing() => Err(failure(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,109 @@
+//! The only writer: takes one object of this host from what is there to what shall be. Repeating a change is harmless, so a
+//! run that was killed anywhere is finished by the next one.
+
+mod files;
+mod forwarding;
+mod kernel;
+pub(crate) mod link;
+mod rules;
+
+pub use files::read_boot;
+pub use kernel::try_kernel;
+
+use crate::model::{Object, Row};
+use crate::netlink::Socket;
+use crate::observe::io_failure;
+use crate::plan::Data;
+use common::Failure;
+use common::plan::Plan;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+/// Changes objects of one stack on this host, and remembers what it replaced so that it can be put back.
+pub struct Changer<'a> {
+    stack: &'a str,
+    contents: &'a BTreeMap<String, String>,
+    rows: &'a BTreeMap<String, Vec<Row>>,
+    /// Texts by digest that this run has replaced.
+    texts: Mutex<BTreeMap<String, String>>,
+    /// Forwarding entries by digest that this run has replaced.
+    entries: Mutex<BTreeMap<String, BTreeSet<String>>>,
+}
+
+impl<'a> Changer<'a> {
+    /// For the steps of a plan.
+    pub fn new(plan: &'a Plan<Object, Data>) -> Self {
+        Changer {
+            stack: &plan.stack,
+            contents: &plan.contents,
+            rows: &plan.data.rows,
+            texts: Mutex::default(),
+            entries: Mutex::default(),
+        }
+    }
+
+    /// Changes one object.
+    ///
+    /// # Errors
+    /// What the kernel, nft or the file system refused.
+    pub fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
+        match (before, after) {
+            (_, Some(object)) => self.make(object),
+            (Some(object), None) => self.remove(object),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn make(&self, object: &Object) -> Result<(), Failure> {
+        let mut socket = socket()?;
+        match object {
+            Object::Routing => kernel::use_routing(self.stack),
+            Object::Router { name, .. } => kernel::make_router(name),
+            Object::World(world) => link::world(&mut socket, self.stack, world),
+            Object::Bridge(bridge) => link::bridge(&mut socket, self.stack, bridge),
+            Object::Tunnel(tunnel) => link::tunnel(&mut socket, self.stack, tunnel),
+            Object::Leg(leg) => link::leg(&mut socket, self.stack, leg),
+            Object::Forwarding(forwarding) => self.forward(&mut socket, forwarding),
+            Object::Route(route) => link::route(&mut socket, route),
+            Object::Firewall(firewall) => self.load(firewall),
+            Object::Accept(accept) => rules::accept(self.stack, accept),
+            Object::Intent(file) => self.keep(file),
+            Object::Boot { program, host } => files::boot(self.stack, program, host),
+            Object::Remnant { .. } => Ok(()),
+        }
+    }
+
+    fn remove(&self, object: &Object) -> Result<(), Failure> {
+        let mut socket = socket()?;
+        match object {
+            Object::Routing => kernel::leave_routing(self.stack),
+            Object::Router { name, .. } => kernel::remove_router(name),
+            Object::World(world) => link::remove(&mut socket, &world.link),
+            Object::Bridge(bridge) => link::remove(&mut socket, &bridge.link),
+            Object::Tunnel(tunnel) => link::remove(&mut socket, &tunnel.link),
+            Object::Leg(leg) => link::remove(&mut socket, &leg.link),
+            Object::Remnant { link } => link::remove(&mut socket, link),
+            Object::Forwarding(forwarding) => self.clear(&mut socket, forwarding),
+            Object::Route(route) => link::remove_route(&mut socket, route),
+            Object::Firewall(firewall) => self.unload(firewall),
+            Object::Accept(accept) => rules::leave(self.stack, accept),
+            Object::Intent(_) => self.forget(),
+            Object::Boot { .. } => files::remove_boot(self.stack),
+        }
+    }
+
+    /// A text that a step names: the plan's, or one that this run has replaced.
+    fn text(&self, digest: &str) -> Option<String> {
+        let replaced = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
+    }
+
+    /// Remembers a text that is about to be replaced.
+    fn remember(&self, digest: String, text: String) {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, text);
+    }
+}
+
+fn socket() -> Result<Socket, Failure> {
+    Socket::open().map_err(|e| io_failure("open a netlink socket", &e))
+}

@@ -1,0 +1,94 @@
+//! Rules: tables of ours in one transaction, and marked rules in chains of others.
+
+use super::Changer;
+use crate::model::{Accept, Chain, Firewall, Place, router};
+use crate::netlink::namespace;
+use crate::observe::{io_failure, list_rules, marked_rules};
+use crate::paths::Paths;
+use common::document::digest;
+use common::host::Program;
+use common::host::file::{self, Mode};
+use common::{Failure, Kind};
+use std::os::fd::AsFd;
+
+impl Changer<'_> {
+    /// Loads a place's rules, and records how nft lists them, which tells later whether somebody changed them.
+    pub(super) fn load(&self, wanted: &Firewall) -> Result<(), Failure> {
+        let missing =
+            || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the text of the rules");
+        let text = self.text(&wanted.digest).ok_or_else(missing)?;
+        self.remember_rules(wanted.place)?;
+        nft_in(self.stack, wanted.place, &text)?;
+        let listing = list_rules(self.stack, wanted.place)?.unwrap_or_default();
+        let record = format!("# {}\n{text}", digest(listing.as_bytes()));
+        file::write(&Paths::new(self.stack).rules(wanted.place), record.as_bytes(), Mode::Private).map(|_| ())
+    }
+
+    /// Removes a place's tables.
+    pub(super) fn unload(&self, gone: &Firewall) -> Result<(), Failure> {
+        self.remember_rules(gone.place)?;
+        let tables = match gone.place {
+            Place::Host => vec![format!("inet lsx-{}", self.stack), format!("bridge lsx-{}", self.stack)],
+            Place::Router => vec!["inet lsx".to_owned()],
+        };
+        let script: String = tables.iter().map(|t| format!("table {t} {{}}\ndelete table {t}\n")).collect();
+        nft_in(self.stack, gone.place, &script)?;
+        let paths = Paths::new(self.stack);
+        file::remove(&paths.rules(gone.place))?;
+        file::remove_empty(&paths.run());
+        Ok(())
+    }
+
+    fn remember_rules(&self, place: Place) -> Result<(), Failure> {
+        if let Some(record) = file::read(&Paths::new(self.stack).rules(place))? {
+            let text = record.split_once('\n').map(|(_, text)| text.to_owned()).unwrap_or_default();
+            self.remember(digest(text.as_bytes()), text);
+        }
+        Ok(())
+    }
+}
+
+fn nft_in(stack: &str, place: Place, script: &str) -> Result<(), Failure> {
+    match place {
+        Place::Host => nft(script),
+        Place::Router => {
+            let name = router(stack);
+            let space = namespace::open(namespace::Place::Name(&name));
+            let space = space.map_err(|e| io_failure(&format!("open the router {name}"), &e))?;
+            namespace::inside(space.as_fd(), || nft(script))
+                .map_err(|e| io_failure("enter the router", &e))?
+        }
+    }
+}
+
+fn nft(script: &str) -> Result<(), Failure> {
+    Program::new("nft").args(["-f", "-"]).run(script.as_bytes()).map(|_| ())
+}
+
+/// Puts our rules at the head of a chain of somebody else, in place of older ones of ours.
+pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
+    let Accept { family, table, chain, pass } = wanted;
+    let mut script = removals(stack, wanted)?;
+    for one in pass.iter().rev() {
+        let (from, to) = one.split_once(' ').unwrap_or(("*", "*"));
+        let from = if from == "*" { String::new() } else { format!("iifname \"{from}\" ") };
+        let to = if to == "*" { String::new() } else { format!("oifname \"{to}\" ") };
+        script += &format!(
+            "insert rule {family} {table} {chain} {from}{to}counter accept comment \"lsx:{stack}:{one}\"\n"
+        );
+    }
+    nft(&script)
+}
+
+/// Takes our rules out of a chain of somebody else.
+pub(super) fn leave(stack: &str, gone: &Accept) -> Result<(), Failure> {
+    let script = removals(stack, gone)?;
+    if script.is_empty() { Ok(()) } else { nft(&script) }
+}
+
+fn removals(stack: &str, accept: &Accept) -> Result<String, Failure> {
+    let Accept { family, table, chain, .. } = accept;
+    let place = Chain { family: family.clone(), table: table.clone(), chain: chain.clone() };
+    let ours = marked_rules(&place)?.into_iter().filter(|(owner, ..)| owner == stack);
+    Ok(ours.map(|(_, handle, _)| format!("delete rule {family} {table} {chain} handle {handle}\n")).collect())
+}

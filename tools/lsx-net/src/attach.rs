@@ -1,0 +1,201 @@
+//! `attach` and `detach`: an interface with its address, MTU, routes and guard, in any network namespace, created in place.
+
+use crate::apply::link::{ask, derived, existing, finish, parse_mac, silence};
+use crate::model::{GROUP, mark, unmark};
+use crate::netlink::dump::{self, Link};
+use crate::netlink::link::{self, Change, Peer, Veth};
+use crate::netlink::{Device, Socket, addr, namespace, route};
+use crate::observe::{failure, io_failure};
+use common::stack::resolved::NicAt;
+use common::{Failure, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// One interface to attach: what `resolved` says of it, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attach {
+    /// The stack.
+    pub stack: String,
+    /// The instance.
+    pub instance: String,
+    /// The network namespace by path, or by name below /run/netns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns: Option<PathBuf>,
+    /// The network namespace of a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The interface.
+    #[serde(flatten)]
+    pub nic: NicAt,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attached {
+    /// `lsx.net.attached/1`.
+    pub schema: String,
+    /// The interface as asked for.
+    #[serde(flatten)]
+    pub attach: Attach,
+    /// Whether anything had to be done.
+    pub changed: bool,
+}
+
+/// Attaches interfaces in order; the links of this host are read once for all.
+///
+/// # Errors
+/// The first that failed; those before it stay, and repeating the call goes on from there.
+pub fn attach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
+    let mut host = Host::new()?;
+    wanted.iter().map(|one| host.attach(one)).collect()
+}
+
+/// Removes interfaces; both ends go at once, and one that is not there is as good.
+///
+/// # Errors
+/// What the kernel said.
+pub fn detach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
+    let mut host = Host::new()?;
+    wanted.iter().map(|one| host.detach(one)).collect()
+}
+
+struct Host {
+    socket: Socket,
+    links: Vec<Link>,
+}
+
+impl Host {
+    fn new() -> Result<Self, Failure> {
+        let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
+        let links = dump::links(&mut socket).map_err(failure)?;
+        Ok(Host { socket, links })
+    }
+
+    fn attach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
+        let space = space(wanted)?;
+        let bridge = self.bridge(wanted)?;
+        let mut inner =
+            Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the network namespace", &e))?;
+        let changed = !self.stands(wanted, &bridge, &mut inner)?;
+        if changed {
+            self.make(wanted, &bridge, space.as_fd())?;
+            fill(wanted, bridge.mtu, &mut inner)?;
+            finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))?;
+        }
+        Ok(report(wanted, changed))
+    }
+
+    /// The bridge of the network, by its mark: nothing that lsx did not make is ever joined.
+    fn bridge(&self, wanted: &Attach) -> Result<Link, Failure> {
+        let mark = mark(&wanted.stack, &wanted.nic.network, "bridge");
+        self.links.iter().find(|l| l.altnames.contains(&mark)).cloned().ok_or_else(|| {
+            let message =
+                format!("network {} of stack {} is not on this host", wanted.nic.network, wanted.stack);
+            Failure::new(Kind::Failed, "net.attach.network", message)
+                .hint("bring it up first: lsx-net up STACK")
+        })
+    }
+
+    /// Whether the interface is there as wanted, in that very namespace.
+    fn stands(&mut self, wanted: &Attach, bridge: &Link, inner: &mut Socket) -> Result<bool, Failure> {
+        let mark = nic_mark(wanted);
+        let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else { return Ok(false) };
+        let inside = dump::link(inner, Device::Name(&wanted.nic.name)).map_err(failure)?;
+        let Some(inside) = inside.filter(|l| l.index == port.lower.unwrap_or(0)) else { return Ok(false) };
+        let addresses = addr::list(inner).map_err(failure)?;
+        let has = addresses.iter().any(|a| a.device == inside.index && a.address == wanted.nic.address);
+        let mac = inside.mac.map(crate::observe::mac);
+        Ok(has
+            && inside.up
+            && port.up
+            && port.master == Some(bridge.index)
+            && port.mtu == bridge.mtu
+            && inside.mtu == bridge.mtu
+            && mac.as_deref() == Some(wanted.nic.mac.as_str()))
+    }
+
+    fn make(&mut self, wanted: &Attach, bridge: &Link, space: BorrowedFd<'_>) -> Result<(), Failure> {
+        let nic = &wanted.nic;
+        if let Some(old) = existing(&mut self.socket, &nic.link)? {
+            ask(&mut self.socket, &link::delete(Device::Index(old.index)))?;
+        }
+        let veth = Veth {
+            name: &nic.link,
+            index: 0,
+            mac: derived(&nic.link),
+            mtu: bridge.mtu,
+            master: Some(bridge.index),
+            group: GROUP,
+            peer: Peer { name: &nic.name, mac: parse_mac(&nic.mac)?, namespace: space },
+        };
+        self.socket.request(&veth.create()).map_err(|error| {
+            let taken = error.exists();
+            let refused = failure(error);
+            if taken {
+                refused.hint(format!("the namespace has an interface {} already", nic.name))
+            } else {
+                refused
+            }
+        })?;
+        silence(&nic.link)
+    }
+
+    fn detach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
+        let mark = nic_mark(wanted);
+        let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else {
+            return Ok(report(wanted, false));
+        };
+        match self.socket.request(&link::delete(Device::Index(port.index))) {
+            Err(error) if !error.missing() => Err(failure(error)),
+            _ => Ok(report(wanted, true)),
+        }
+    }
+}
+
+fn report(wanted: &Attach, changed: bool) -> Attached {
+    Attached { schema: common::document::schema("net", "attached"), attach: wanted.clone(), changed }
+}
+
+/// The mark on the host's end: `lsx:office:web-1.eth0:nic`.
+fn nic_mark(wanted: &Attach) -> String {
+    mark(&wanted.stack, &format!("{}.{}", wanted.instance, wanted.nic.name), "nic")
+}
+
+/// Address, routes and state inside the namespace.
+fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
+    let nic = &wanted.nic;
+    let lo = Change { up: Some(true), ..Change::default() };
+    ask(inner, &link::change(Device::Name("lo"), &lo))?;
+    let device = crate::apply::link::index(inner, &nic.name)?;
+    ask(inner, &addr::replace(device, nic.address))?;
+    let up = Change { up: Some(true), mtu: Some(mtu), ..Change::default() };
+    ask(inner, &link::change(Device::Index(device), &up))?;
+    let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
+    for (destination, via) in default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via))) {
+        let route = route::Route { destination, gateway: Some(via), device: Some(device) };
+        ask(inner, &route.replace())?;
+    }
+    Ok(())
+}
+
+fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
+    let open = |place| namespace::open(place).map_err(|e| io_failure("open the network namespace", &e));
+    match (&wanted.netns, wanted.pid) {
+        (Some(path), None) if path.is_absolute() => open(namespace::Place::Path(path)),
+        (Some(name), None) => open(namespace::Place::Name(&name.to_string_lossy())),
+        (None, Some(pid)) => open(namespace::Place::Process(pid)),
+        _ => Err(Failure::new(Kind::Usage, "usage.netns", "one of --netns and --pid is needed")),
+    }
+}
+
+/// A path of a namespace, for messages.
+pub fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Whether a mark is an interface's.
+pub fn is_nic(altname: &str) -> bool {
+    unmark(altname).is_some_and(|(.., role)| role == "nic")
+}

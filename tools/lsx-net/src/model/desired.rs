@@ -1,0 +1,137 @@
+//! What one host should have of a stack: cut from the resolved stack, and kept on the host to come back after a reboot.
+
+use common::stack::resolved::{AllowAt, PortAt, PortSpec};
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// One host's part of a stack, without the forwarding entries, which hosts share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Desired {
+    /// The stack.
+    pub stack: String,
+    /// The host's name in it.
+    pub host: String,
+    /// Its underlay address.
+    pub address: Ipv4Addr,
+    /// UDP port of the tunnels.
+    pub tunnel_port: u16,
+    /// The /31 between host and router.
+    #[schemars(with = "String")]
+    pub leg: Ipv4Net,
+    /// The host's end of the link to the router.
+    pub world_link: String,
+    /// The first six letters of the stack's links of a kind: bridge, tunnel, leg, world, instance.
+    pub prefixes: [String; 5],
+    /// Underlay addresses of all hosts of the stack, this one among them.
+    pub hosts: Vec<Ipv4Addr>,
+    /// Ports of the host's own that stay open, when its input is filtered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Vec<PortSpec>>,
+    /// The interface towards the world.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// The port that ssh comes in by.
+    pub ssh_port: u16,
+    /// Networks on this host, by name.
+    pub networks: Vec<Network>,
+    /// Every network of the stack: what is inside, so that it never leaves by the world.
+    #[schemars(with = "Vec<String>")]
+    pub inside: Vec<Ipv4Net>,
+    /// Interfaces of instances on this host, by instance and name.
+    pub nics: Vec<Nic>,
+    /// Ports published on this host.
+    pub ports: Vec<PortAt>,
+    /// Permissions whose router is this host.
+    pub allow: Vec<AllowAt>,
+}
+
+/// A network on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Network {
+    /// Name.
+    pub name: String,
+    /// Addresses.
+    #[schemars(with = "String")]
+    pub cidr: Ipv4Net,
+    /// VXLAN network identifier.
+    pub vni: u32,
+    /// Bytes of an IP packet.
+    pub mtu: u32,
+    /// Bridge.
+    pub bridge: String,
+    /// VXLAN device; empty when no other host carries the network.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tunnel: String,
+    /// Unknown destinations are flooded and learned.
+    pub flood: bool,
+    /// Whether this host is the gateway.
+    pub gateway: bool,
+    /// Whether instances may reach the world by it.
+    pub egress: bool,
+    /// The router's foot here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leg: Option<Leg>,
+}
+
+/// The router's foot on a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Leg {
+    /// Both ends.
+    pub link: String,
+    /// Address.
+    pub address: Ipv4Addr,
+    /// Hardware address.
+    pub mac: String,
+}
+
+/// An instance's interface on this host, as its port is guarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Nic {
+    /// Instance.
+    pub instance: String,
+    /// Interface in the instance.
+    pub name: String,
+    /// Network.
+    pub network: String,
+    /// Port of the bridge.
+    pub link: String,
+    /// Address.
+    pub address: Ipv4Addr,
+    /// Hardware address.
+    pub mac: String,
+    /// Whether its default route is by this interface.
+    pub default: bool,
+    /// Whether it may carry packets of others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward: bool,
+}
+
+/// One forwarding entry, shared by all hosts: behind which tunnel end an address lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Row {
+    /// Network.
+    pub network: String,
+    /// Address.
+    pub address: Ipv4Addr,
+    /// Hardware address.
+    pub mac: String,
+    /// Underlay address of the host it is on.
+    pub remote: Ipv4Addr,
+    /// Instance, or `host/NAME` for a leg.
+    pub owner: String,
+}
+
+/// What a host keeps in /etc/lsx/STACK/net.json: intent, never a claim about what exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Intent {
+    /// `lsx.net.intent/1`.
+    pub schema: String,
+    /// The stack.
+    pub stack: String,
+    /// What is desired here.
+    pub desired: Desired,
+    /// The forwarding entries of this host's networks.
+    pub rows: Vec<Row>,
+}

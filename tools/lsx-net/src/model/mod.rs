@@ -1,0 +1,36 @@
+//! What lsx-net wants and sees: the objects of its plans, what a host keeps, what else it reads.
+
+mod desired;
+mod object;
+mod seen;
+mod weight;
+
+pub use desired::{Desired, Intent, Leg, Network, Nic, Row};
+pub use object::{
+    Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Object, Place, Route, Tunnel, World,
+};
+pub use seen::{Attached, Chain, Listener, Seen, Tunnels};
+pub use weight::Weight;
+
+/// The mark on a link of ours: an alternative name `lsx:<stack>:<object>:<role>`, at most 127 bytes, unique in a namespace.
+pub fn mark(stack: &str, object: &str, role: &str) -> String {
+    format!("lsx:{stack}:{object}:{role}")
+}
+
+/// The stack, the object and the role of a mark.
+pub fn unmark(altname: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = altname.strip_prefix("lsx:")?.splitn(3, ':');
+    Some((parts.next()?, parts.next()?, parts.next()?))
+}
+
+/// The link group that every link of ours is created with, `lsx` in ASCII. A link in it without a mark is one that a
+/// power cut left half made: the kernel takes the group in the message that creates a link, but no alternative name.
+pub const GROUP: u32 = 0x006c_7378;
+
+/// The network namespace that holds a stack's L3 legs on a host.
+pub fn router(stack: &str) -> String {
+    format!("lsx-{stack}")
+}
+
+/// The end of the world link inside the router.
+pub const WORLD: &str = "world";

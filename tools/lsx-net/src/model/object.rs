@@ -1,0 +1,220 @@
+//! The objects that lsx-net makes on a host. Each holds every field that is compared, and nothing that varies by itself.
+
+use common::plan;
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// One thing that a step makes, changes or removes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "object", rename_all = "snake_case")]
+pub enum Object {
+    /// Routing between interfaces (ip_forward), held while a stack needs it.
+    Routing,
+    /// The network namespace of the stack's L3 legs.
+    Router {
+        /// Its name below /run/netns.
+        name: String,
+        /// Whether it forwards; set last, when its rules may stand.
+        forwards: bool,
+    },
+    /// The veth between host and router.
+    World(World),
+    /// A network's bridge.
+    Bridge(Bridge),
+    /// A network's VXLAN device.
+    Tunnel(Tunnel),
+    /// The router's foot on a network.
+    Leg(LegLink),
+    /// A network's forwarding and neighbour entries.
+    Forwarding(Forwarding),
+    /// A route of the host into a network, by the router.
+    Route(Route),
+    /// Tables of rules.
+    Firewall(Firewall),
+    /// A marked rule in a chain that is not ours and would drop our frames.
+    Accept(Accept),
+    /// What this host keeps, to come back after a reboot.
+    Intent(IntentFile),
+    /// The entry that brings it back.
+    Boot {
+        /// The program that does.
+        program: String,
+        /// The host's name in the stack.
+        host: String,
+    },
+    /// A link that a power cut left half made.
+    Remnant {
+        /// Its name.
+        link: String,
+    },
+}
+
+/// See [`Object::World`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct World {
+    /// The end on the host.
+    pub link: String,
+    /// The router.
+    pub router: String,
+    /// A /31 (RFC 3021); the host has the first address, the router the second.
+    #[schemars(with = "String")]
+    pub net: Ipv4Net,
+}
+
+/// See [`Object::Bridge`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bridge {
+    /// The network.
+    pub network: String,
+    /// The device.
+    pub link: String,
+    /// Bytes of an IP packet.
+    pub mtu: u32,
+    /// Administrative state.
+    pub up: bool,
+}
+
+/// See [`Object::Tunnel`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tunnel {
+    /// The network.
+    pub network: String,
+    /// The device.
+    pub link: String,
+    /// The bridge it is a port of.
+    pub bridge: String,
+    /// VXLAN network identifier.
+    pub vni: u32,
+    /// UDP port.
+    pub port: u16,
+    /// This host's end.
+    pub local: Ipv4Addr,
+    /// Bytes of an IP packet.
+    pub mtu: u32,
+    /// Administrative state.
+    pub up: bool,
+    /// Learns, and floods what it does not know; else it carries only what forwarding entries name.
+    pub flood: bool,
+}
+
+/// See [`Object::Leg`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LegLink {
+    /// The network.
+    pub network: String,
+    /// Both ends: the port of the bridge on the host, and the interface in the router.
+    pub link: String,
+    /// The bridge.
+    pub bridge: String,
+    /// The router.
+    pub router: String,
+    /// Address and prefix.
+    #[schemars(with = "String")]
+    pub address: Ipv4Net,
+    /// Hardware address.
+    pub mac: String,
+    /// Bytes of an IP packet.
+    pub mtu: u32,
+}
+
+/// See [`Object::Forwarding`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Forwarding {
+    /// The network.
+    pub network: String,
+    /// Its bridge, which holds the neighbour entries.
+    pub bridge: String,
+    /// Its tunnel.
+    pub tunnel: String,
+    /// How many entries.
+    pub count: usize,
+    /// Digest of the entries, sorted.
+    pub digest: String,
+}
+
+/// See [`Object::Route`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Route {
+    /// Destination.
+    #[schemars(with = "String")]
+    pub to: Ipv4Net,
+    /// Next hop: the router.
+    pub via: Ipv4Addr,
+    /// Device.
+    pub link: String,
+}
+
+/// Where a set of rules works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// The host's own namespace.
+    Host,
+    /// The stack's router.
+    Router,
+}
+
+impl Place {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Place::Host => "host",
+            Place::Router => "router",
+        }
+    }
+}
+
+/// See [`Object::Firewall`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Firewall {
+    /// Where.
+    pub place: Place,
+    /// Digest of the rules as text; the text stands in the plan's contents.
+    pub digest: String,
+}
+
+/// See [`Object::Accept`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Accept {
+    /// nftables family: `ip` or `inet`.
+    pub family: String,
+    /// Table.
+    pub table: String,
+    /// Chain.
+    pub chain: String,
+    /// Who passes: `IN OUT`, names of links as nftables wildcards, `*` for any.
+    pub pass: Vec<String>,
+}
+
+/// See [`Object::Intent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IntentFile {
+    /// Digest of what is kept, without the forwarding entries.
+    pub digest: String,
+    /// Digest of the digests of the forwarding entries.
+    pub rows: String,
+}
+
+impl plan::Object for Object {
+    fn content(&self) -> Option<&str> {
+        match self {
+            Object::Firewall(firewall) => Some(&firewall.digest),
+            Object::Intent(file) => Some(&file.digest),
+            _ => None,
+        }
+    }
+
+    fn replaced_by(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Object::Tunnel(a), Object::Tunnel(b)) => {
+                (a.vni, a.port, a.local, &a.link) != (b.vni, b.port, b.local, &b.link)
+            }
+            (Object::World(a), Object::World(b)) => a != b,
+            (Object::Leg(a), Object::Leg(b)) => a != b,
+            (Object::Bridge(a), Object::Bridge(b)) => a.link != b.link,
+            _ => false,
+        }
+    }
+}

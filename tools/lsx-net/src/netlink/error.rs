@@ -1,0 +1,69 @@
+//! What the kernel answered when it refused.
+
+use std::fmt;
+use std::io;
+
+use nix::errno::Errno;
+
+/// A request the kernel refused, or that never got an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetlinkError {
+    /// The kernel's errno, positive (`EEXIST` is 17).
+    pub errno: i32,
+    /// What was asked, in words: `create bridge lsx0`.
+    pub op: String,
+    /// The kernel's own sentence (extended acknowledgement, `NLMSGERR_ATTR_MSG`); empty when it gave none.
+    pub message: String,
+}
+
+impl NetlinkError {
+    pub(super) fn new(op: &str, errno: Errno, message: &str) -> Self {
+        NetlinkError { errno: errno as i32, op: op.to_owned(), message: message.to_owned() }
+    }
+
+    /// Of a failed system call on the socket itself; an error without a number counts as `EIO`.
+    pub(super) fn from_io(op: &str, error: &io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
+        let message = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
+        NetlinkError { errno, op: op.to_owned(), message }
+    }
+
+    /// The object is there already (`EEXIST`); of a link with an explicit index, its name or its index.
+    pub fn exists(&self) -> bool {
+        self.is(&[Errno::EEXIST])
+    }
+
+    /// The object, its device or its address is not there (`ENODEV ENOENT ESRCH EADDRNOTAVAIL`).
+    pub fn missing(&self) -> bool {
+        self.is(&[Errno::ENODEV, Errno::ENOENT, Errno::ESRCH, Errno::EADDRNOTAVAIL])
+    }
+
+    /// The caller lacks `CAP_NET_ADMIN` in the namespace (`EPERM EACCES`).
+    pub fn denied(&self) -> bool {
+        self.is(&[Errno::EPERM, Errno::EACCES])
+    }
+
+    /// This kernel lacks the feature (`EOPNOTSUPP EAFNOSUPPORT EPROTONOSUPPORT`).
+    pub fn unsupported(&self) -> bool {
+        self.is(&[Errno::EOPNOTSUPP, Errno::EAFNOSUPPORT, Errno::EPROTONOSUPPORT])
+    }
+
+    fn is(&self, some: &[Errno]) -> bool {
+        some.contains(&Errno::from_raw(self.errno))
+    }
+}
+
+impl fmt::Display for NetlinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.op, Errno::from_raw(self.errno).desc())?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, " ({})", self.message) }
+    }
+}
+
+impl std::error::Error for NetlinkError {}
+
+impl From<NetlinkError> for io::Error {
+    fn from(error: NetlinkError) -> Self {
+        io::Error::new(io::Error::from_raw_os_error(error.errno).kind(), error)
+    }
+}

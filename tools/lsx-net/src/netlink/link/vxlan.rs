@@ -1,0 +1,58 @@
+//! A new VXLAN tunnel end (RFC 7348).
+
+use std::net::IpAddr;
+
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo};
+
+use super::{Mac, create, new_link};
+use crate::netlink::Request;
+
+/// A VXLAN device with learning off and no default remote: without forwarding entries it sends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vxlan<'a> {
+    /// At most 15 bytes.
+    pub name: &'a str,
+    /// Interface index; 0 lets the kernel choose, a taken one is `EEXIST`.
+    pub index: u32,
+    /// Explicit, so that the same stack gives the same device.
+    pub mac: Mac,
+    /// Bytes; 50 less than the underlay's over IPv4, 70 over IPv6. Without `underlay` the kernel checks nothing.
+    pub mtu: u32,
+    /// VXLAN network identifier, 24 bits.
+    pub vni: u32,
+    /// UDP destination port; explicit, because the kernel's default is 8472 and IANA's 4789.
+    pub port: u16,
+    /// Source address of the tunnel.
+    pub local: IpAddr,
+    /// Index of the underlay device; `None` leaves the path to the routes.
+    pub underlay: Option<u32>,
+    /// Outer time to live; 0 takes the namespace's default.
+    pub ttl: u8,
+    /// Index of the bridge to join.
+    pub master: Option<u32>,
+    /// Link group; 0 is the kernel's default.
+    pub group: u32,
+}
+
+impl Vxlan<'_> {
+    /// Creates it, up, in its bridge. Two devices of one namespace with the same VNI and port are `EEXIST`.
+    pub fn create(&self) -> Request<'static> {
+        let mut data = vec![
+            InfoVxlan::Id(self.vni),
+            InfoVxlan::Port(self.port),
+            InfoVxlan::Learning(false),
+            InfoVxlan::Ttl(self.ttl),
+            match self.local {
+                IpAddr::V4(local) => InfoVxlan::Local(local),
+                IpAddr::V6(local) => InfoVxlan::Local6(local),
+            },
+        ];
+        data.extend(self.underlay.map(InfoVxlan::Link));
+        let mut message = new_link(self.name, self.index, self.mac, self.mtu, self.group);
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Vxlan),
+            LinkInfo::Data(InfoData::Vxlan(data)),
+        ]));
+        create(format!("create vxlan {} vni {}", self.name, self.vni), message, self.master)
+    }
+}

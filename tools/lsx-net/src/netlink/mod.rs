@@ -1,0 +1,24 @@
+//! The kernel's networks over rtnetlink: links, addresses, routes, neighbours, namespaces; synchronous, no `ip` processes.
+//!
+//! Functions that change something build a [`Request`]; a [`Socket`] sends it, alone or many in flight. Building is pure,
+//! so a plan can be turned into its requests, and one namespace differs from another only by the socket.
+
+pub mod addr;
+pub mod dump;
+mod error;
+pub mod link;
+pub mod namespace;
+pub mod neigh;
+pub mod route;
+mod socket;
+mod spread;
+pub mod sysctl;
+mod wire;
+
+pub use error::NetlinkError;
+pub use link::{Device, Mac};
+pub use socket::{Request, Socket};
+pub use spread::spread;
+
+#[cfg(test)]
+mod tests;

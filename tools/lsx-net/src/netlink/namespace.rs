@@ -1,0 +1,206 @@
+//! Network namespaces: named as iproute2 names them, opened with a check, worked in without leaving one's own.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::statfs::{NSFS_MAGIC, fstatfs, statfs};
+
+/// Where names live (iproute2 `NETNS_RUN_DIR`).
+const NAMES: &str = "/run/netns";
+/// The calling thread's network namespace; `/proc/self` would be the main thread's.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// How a network namespace is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// A name under `/run/netns`.
+    Name(&'a str),
+    /// Any path to one.
+    Path(&'a Path),
+    /// That of a process, by its number in the caller's PID namespace.
+    Process(u32),
+}
+
+impl Place<'_> {
+    /// The file that stands for it.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that is empty, `.`, `..`, longer than 255 bytes or with a slash or NUL.
+    pub fn path(&self) -> io::Result<PathBuf> {
+        match self {
+            Place::Name(name) => file_of(name),
+            Place::Path(path) => Ok(path.to_path_buf()),
+            Place::Process(number) => Ok(PathBuf::from(format!("/proc/{number}/ns/net"))),
+        }
+    }
+}
+
+/// Creates a named network namespace. Its loopback is down, as with `ip netns add`.
+///
+/// Safe against a crash at any point: a file that a crash left without its mount is taken over.
+///
+/// # Errors
+/// `AlreadyExists` when the name holds a namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
+pub fn create(name: &str) -> io::Result<()> {
+    let file = file_of(name)?;
+    let _lock = names_directory()?;
+    if is_namespace_file(&file).unwrap_or(false) {
+        let text = format!("the network namespace {name} exists");
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
+    // Mode 0 as iproute2: nobody reads the file, the mount covers it. A dangling link there is not followed.
+    let mut leftover = OpenOptions::new();
+    leftover
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o0)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&file)?;
+    apart(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        Ok(mount(Some(OWN), &file, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
+    })
+}
+
+/// Deletes a name and its mount. The namespace itself ends with its last process and descriptor, in the background.
+///
+/// # Errors
+/// `NotFound` when there is no such name.
+pub fn delete(name: &str) -> io::Result<()> {
+    let file = file_of(name)?;
+    file.symlink_metadata()?;
+    let _lock = names_directory()?;
+    // Two programs that made the same name without a lock leave two mounts, one on the other.
+    while umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    Ok(nix::unistd::unlink(&file)?)
+}
+
+/// The names that hold a namespace, sorted; leftovers of a crash are not among them.
+///
+/// # Errors
+/// When `/run/netns` cannot be read; a missing one is an empty list.
+pub fn list() -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(NAMES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // A name may go away between the two looks.
+        if is_namespace_file(&entry.path()).unwrap_or(false) {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Opens a network namespace.
+///
+/// # Errors
+/// `NotFound`; `InvalidInput` for anything that is not a network namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
+pub fn open(place: Place<'_>) -> io::Result<OwnedFd> {
+    let path = place.path()?;
+    let refused =
+        |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", path.display()));
+    // Not blocking: the path may turn out to be a pipe without a writer.
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path)?;
+    if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC {
+        return Err(refused("not a namespace"));
+    }
+    // The kind by trying, because its ioctl (NS_GET_NSTYPE) has no safe wrapper: setns answers EINVAL to another kind.
+    apart(|| Ok(setns(&file, CloneFlags::CLONE_NEWNET)?)).map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::EINVAL as i32 => refused("a namespace, but not of the network"),
+        _ => error,
+    })?;
+    Ok(file.into())
+}
+
+/// The network namespace of the calling thread.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn own() -> io::Result<OwnedFd> {
+    File::open(OWN).map(OwnedFd::from)
+}
+
+/// A new network namespace without a name; it ends with the descriptor. For trying what the kernel can do.
+///
+/// # Errors
+/// `PermissionDenied` without `CAP_SYS_ADMIN`.
+pub fn nameless() -> io::Result<OwnedFd> {
+    apart(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        own()
+    })
+}
+
+/// Runs `work` on a new thread inside the namespace; the caller's own namespace never changes. A panic passes through.
+///
+/// # Errors
+/// When the thread cannot be made or cannot enter; then `work` did not run.
+pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    apart(|| {
+        setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        Ok(work())
+    })
+}
+
+/// Whether two descriptors mean one namespace.
+///
+/// # Errors
+/// Those of `fstat(2)`.
+pub fn same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
+    let identity =
+        |descriptor: BorrowedFd<'_>| nix::sys::stat::fstat(descriptor).map(|s| (s.st_dev, s.st_ino));
+    Ok(identity(one)? == identity(other)?)
+}
+
+/// On a thread of its own, whose namespace may then be changed without a way back.
+fn apart<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn file_of(name: &str) -> io::Result<PathBuf> {
+    let bad =
+        name.is_empty() || name == "." || name == ".." || name.len() > 255 || name.contains(['/', '\0']);
+    if bad {
+        let text = format!("{name:?} is not a name of a network namespace");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(Path::new(NAMES).join(name))
+}
+
+fn is_namespace_file(path: &Path) -> io::Result<bool> {
+    Ok(statfs(path)?.filesystem_type() == NSFS_MAGIC)
+}
+
+/// The directory of names, made and locked. It becomes a shared mount of its own, as iproute2 makes it, so that a name made
+/// in one mount namespace is seen, and can be unmounted, in the others.
+fn names_directory() -> io::Result<File> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(NAMES)?;
+    let directory = File::open(NAMES)?;
+    directory.lock()?;
+    let none = None::<&str>;
+    let share = || mount(none, NAMES, none, MsFlags::MS_SHARED | MsFlags::MS_REC, none);
+    match share() {
+        // Not a mount yet.
+        Err(Errno::EINVAL) => {
+            mount(Some(NAMES), NAMES, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)?;
+            share()?;
+        }
+        outcome => outcome?,
+    }
+    Ok(directory)
+}

@@ -1,0 +1,264 @@
+//! The synchronous rtnetlink socket: one request and its answer, many requests in flight, or a dump.
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
+
+use netlink_packet_core::{
+    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkSerializable,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::SocketAddr;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::NetlinkError;
+use super::namespace;
+use super::wire::{self, Answer, HEADER};
+
+/// Bytes of the receive queue; without privilege the kernel's default stays, and `WINDOW` is sized for that.
+const RECEIVE_QUEUE: usize = 4 << 20;
+/// Bytes of one datagram. The kernel fills a dump's datagram up to 32 KiB (`netlink_recvmsg`).
+const DATAGRAM: usize = 128 << 10;
+/// Requests in flight. An acknowledgement takes about 1 KiB of queue; the smallest default queue is 208 KiB.
+const WINDOW: usize = 64;
+/// Bytes in flight; a datagram above the send buffer (208 KiB) is refused with `EMSGSIZE`.
+const WINDOW_BYTES: usize = 64 << 10;
+/// Dumps that may be found changed half-way before the caller is told.
+const DUMP_TRIES: usize = 20;
+/// Seconds without an answer. The kernel answers while it handles the send, so that a wait means a lost answer.
+const PATIENCE: i64 = 30;
+
+/// One change or question, ready to be sent; the lifetime keeps a namespace open that the message names by number.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    op: String,
+    flags: u16,
+    message: RouteNetlinkMessage,
+    descriptors: PhantomData<BorrowedFd<'a>>,
+}
+
+impl Request<'_> {
+    /// `flags` are the `NLM_F_*` beyond `NLM_F_REQUEST | NLM_F_ACK`; `op` says in words what is asked.
+    pub fn new(op: String, flags: u16, message: RouteNetlinkMessage) -> Self {
+        Request { op, flags, message, descriptors: PhantomData }
+    }
+
+    /// What is asked, in words: `create bridge lsx0`.
+    pub fn op(&self) -> &str {
+        &self.op
+    }
+}
+
+/// An rtnetlink socket; it stays in the namespace it was opened in, whatever thread uses it later.
+#[derive(Debug)]
+pub struct Socket {
+    socket: netlink_sys::Socket,
+    sequence: u32,
+    datagram: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens a socket in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Whatever `socket(2)`, `bind(2)` and `setsockopt(2)` refuse.
+    pub fn open() -> io::Result<Socket> {
+        let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        // Connected to the kernel: another process cannot put an answer into the queue.
+        socket.connect(&SocketAddr::new(0, 0))?;
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
+        socket.set_netlink_get_strict_chk(true)?;
+        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_QUEUE).is_err() {
+            tracing::debug!("the default receive queue stays: no CAP_NET_ADMIN");
+        }
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(PATIENCE))?;
+        Ok(Socket { socket, sequence: 0, datagram: vec![0; DATAGRAM] })
+    }
+
+    /// Opens a socket inside another network namespace; the calling thread stays where it is.
+    ///
+    /// # Errors
+    /// As [`Socket::open`] and [`namespace::inside`].
+    pub fn open_in(namespace: BorrowedFd<'_>) -> io::Result<Socket> {
+        namespace::inside(namespace, Socket::open)?
+    }
+
+    /// Sends one request and waits for the kernel's verdict.
+    ///
+    /// # Errors
+    /// The kernel's errno and sentence.
+    pub fn request(&mut self, request: &Request<'_>) -> Result<(), NetlinkError> {
+        self.get(request, |_, _| ())
+    }
+
+    /// Sends one request and hands every object of the answer to `each` (message type, body).
+    pub(super) fn get(
+        &mut self,
+        request: &Request<'_>,
+        each: impl FnMut(u16, &[u8]),
+    ) -> Result<(), NetlinkError> {
+        let flags = NLM_F_REQUEST | NLM_F_ACK | request.flags;
+        self.converse(&request.op, flags, &request.message, each).map(drop)
+    }
+
+    /// All objects a dump question selects. A dump that changed under way (`NLM_F_DUMP_INTR`) is asked again.
+    ///
+    /// # Errors
+    /// The kernel's errno and sentence; `EINTR` when every try was overtaken by changes; `EBADMSG` when an object could
+    /// not be read.
+    pub fn dump(
+        &mut self,
+        op: &str,
+        question: &RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+        let objects = self.dump_with(op, question, |kind, body| {
+            let mut header = NetlinkHeader::default();
+            header.message_type = kind;
+            RouteNetlinkMessage::deserialize(&header, body).map_err(|e| e.to_string())
+        })?;
+        objects.into_iter().collect::<Result<_, _>>().map_err(|e| NetlinkError::new(op, Errno::EBADMSG, &e))
+    }
+
+    /// A dump whose objects `read` turns into values.
+    pub(super) fn dump_with<T>(
+        &mut self,
+        op: &str,
+        question: &RouteNetlinkMessage,
+        mut read: impl FnMut(u16, &[u8]) -> T,
+    ) -> Result<Vec<T>, NetlinkError> {
+        for _ in 0..DUMP_TRIES {
+            let mut objects = Vec::new();
+            let whole = self.converse(op, NLM_F_REQUEST | NLM_F_DUMP, question, |kind, body| {
+                objects.push(read(kind, body))
+            })?;
+            if whole {
+                return Ok(objects);
+            }
+        }
+        Err(NetlinkError::new(op, Errno::EINTR, "the table changed during every reading"))
+    }
+
+    /// Sends many requests and returns their verdicts in the same order. Every request is tried, also after a refusal;
+    /// nothing is undone. The number in flight is bounded, so that the answers always fit the receive queue.
+    pub fn batch(&mut self, requests: &[Request<'_>]) -> Vec<Result<(), NetlinkError>> {
+        let mut verdicts = Vec::with_capacity(requests.len());
+        while let Some(rest) = requests.get(verdicts.len()..).filter(|rest| !rest.is_empty()) {
+            verdicts.extend(self.flight(rest));
+        }
+        verdicts
+    }
+
+    /// Sends as many of `requests` as one window takes, at least one.
+    fn flight(&mut self, requests: &[Request<'_>]) -> Vec<Result<(), NetlinkError>> {
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        let mut sent = Vec::new();
+        for request in requests.iter().take(WINDOW) {
+            self.sequence = self.sequence.wrapping_add(1);
+            emit(&request.message, NLM_F_REQUEST | NLM_F_ACK | request.flags, self.sequence, &mut bytes);
+            sent.push(request);
+            if bytes.len() > WINDOW_BYTES {
+                break;
+            }
+        }
+        let mut verdicts: Vec<Option<Result<(), NetlinkError>>> = vec![None; sent.len()];
+        let lost = self.land(&bytes, first, &sent, &mut verdicts).err();
+        let lost = lost.unwrap_or_else(|| io::Error::from_raw_os_error(Errno::ENOBUFS as i32));
+        let unanswered = |request: &Request<'_>| Err(NetlinkError::from_io(&request.op, &lost));
+        verdicts
+            .into_iter()
+            .zip(sent)
+            .map(|(verdict, request)| verdict.unwrap_or_else(|| unanswered(request)))
+            .collect()
+    }
+
+    /// Sends a window and fills in its verdicts by sequence number, counted from `first`.
+    fn land(
+        &mut self,
+        bytes: &[u8],
+        first: u32,
+        sent: &[&Request<'_>],
+        verdicts: &mut [Option<Result<(), NetlinkError>>],
+    ) -> io::Result<()> {
+        self.socket.send(bytes, 0)?;
+        while verdicts.iter().any(Option::is_none) {
+            let length = self.receive()?;
+            for frame in wire::frames(&self.datagram[..length]) {
+                let place = frame.sequence.wrapping_sub(first) as usize;
+                let (Some(request), Some(slot)) = (sent.get(place), verdicts.get_mut(place)) else {
+                    continue;
+                };
+                if let Answer::End(verdict) = frame.answer() {
+                    *slot =
+                        Some(verdict.map_err(|(errno, text)| NetlinkError::new(&request.op, errno, &text)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One question and all of its answer. `false` says that the answer was overtaken by a change.
+    fn converse(
+        &mut self,
+        op: &str,
+        flags: u16,
+        message: &RouteNetlinkMessage,
+        mut each: impl FnMut(u16, &[u8]),
+    ) -> Result<bool, NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        emit(message, flags, self.sequence, &mut bytes);
+        self.socket.send(&bytes, 0).map_err(|e| NetlinkError::from_io(op, &e))?;
+        let (mut whole, mut end) = (true, None);
+        while end.is_none() {
+            let length = self.receive().map_err(|e| NetlinkError::from_io(op, &e))?;
+            // A conversation that failed half-way leaves its rest in the queue; its number tells it apart.
+            for frame in wire::frames(&self.datagram[..length]).filter(|f| f.sequence == self.sequence) {
+                whole &= frame.flags & NLM_F_DUMP_INTR == 0;
+                match frame.answer() {
+                    Answer::Object(kind, body) => each(kind, body),
+                    Answer::End(verdict) => end = Some(verdict),
+                    Answer::Nothing => (),
+                }
+            }
+        }
+        let verdict = end.unwrap_or(Ok(()));
+        verdict.map(|()| whole).map_err(|(errno, text)| NetlinkError::new(op, errno, &text))
+    }
+
+    /// One datagram into the buffer; its length in bytes.
+    fn receive(&mut self) -> io::Result<usize> {
+        loop {
+            let mut space = self.datagram.as_mut_slice();
+            match self.socket.recv(&mut space, MsgFlags::MSG_TRUNC.bits()) {
+                Ok(length) if length > DATAGRAM => {
+                    return Err(io::Error::from_raw_os_error(Errno::EMSGSIZE as i32));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer"));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn emit(message: &RouteNetlinkMessage, flags: u16, sequence: u32, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    let length = HEADER + NetlinkSerializable::buffer_len(message);
+    let mut header = NetlinkHeader::default();
+    header.length = u32::try_from(length).unwrap_or(u32::MAX);
+    header.message_type = message.message_type();
+    header.flags = flags;
+    header.sequence_number = sequence;
+    bytes.resize(start + wire::aligned(length), 0);
+    header.emit(&mut bytes[start..start + HEADER]);
+    message.serialize(&mut bytes[start + HEADER..start + length]);
+}

@@ -1,0 +1,187 @@
+//! The host's own: routes, addresses, listeners, other tunnels, and what it keeps of a stack.
+
+use super::{failure, have, io_failure};
+use crate::model::{Intent, IntentFile, Listener, Object, Route, Seen, Tunnels, unmark};
+use crate::netlink::dump::Link;
+use crate::netlink::{Socket, addr, namespace, route};
+use crate::paths::Paths;
+use crate::plan::{by_network, intent_digest, rows_digest};
+use common::Failure;
+use common::document;
+use common::host::file;
+use common::plan::Have;
+use common::stack::resolved::Protocol;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+
+/// What is there beside our objects.
+pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> Result<Seen, Failure> {
+    let name =
+        |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
+    let addresses = addr::list(socket).map_err(failure)?;
+    let intent = stack.map(|s| intent(&Paths::new(s))).transpose()?.flatten();
+    Ok(Seen {
+        intent,
+        routes: foreign_routes(socket)?,
+        tunnels: links.iter().filter_map(|l| tunnel(l, stack)).collect(),
+        listeners: listeners().into_iter().chain(published(stack)).collect(),
+        strangers: strangers(links),
+        addresses: addresses.iter().map(|a| (a.address.addr(), name(a.device))).collect(),
+        lacks: lacks(links)?,
+        program: common::fleet::installed_path(crate::PROGRAM),
+        ssh_port: ssh_port(),
+        ..Seen::default()
+    })
+}
+
+fn foreign_routes(socket: &mut Socket) -> Result<Vec<ipnet::Ipv4Net>, Failure> {
+    let all = route::list(socket).map_err(failure)?;
+    let mut routes: Vec<_> = all
+        .iter()
+        .filter(|r| r.protocol != route::LSX_PROTOCOL && r.route.destination.prefix_len() > 0)
+        .map(|r| r.route.destination)
+        .filter(|r| !r.addr().is_link_local() && !r.addr().is_loopback())
+        .collect();
+    routes.sort();
+    routes.dedup();
+    Ok(routes)
+}
+
+/// A VXLAN device that is not this stack's; two with one VNI and one port cannot be in one namespace.
+fn tunnel(link: &Link, stack: Option<&str>) -> Option<Tunnels> {
+    let vxlan = link.vxlan.as_ref()?;
+    let owner =
+        link.altnames.iter().filter_map(|a| unmark(a)).map(|(s, ..)| s.to_owned()).next().unwrap_or_default();
+    (stack != Some(owner.as_str())).then(|| Tunnels {
+        link: link.name.clone(),
+        stack: owner,
+        vni: vxlan.vni,
+        port: vxlan.port,
+    })
+}
+
+/// Unmarked links outside our group whose name has the shape of ours.
+fn strangers(links: &[Link]) -> Vec<String> {
+    let shape = |l: &&Link| {
+        let mut letters = l.name.chars();
+        letters.next() == Some('l')
+            && letters.next().is_some_and(|c| "btgwi".contains(c))
+            && l.name.len() >= 6
+            && letters.take(4).all(|c| c.is_ascii_hexdigit())
+    };
+    let unmarked =
+        |l: &&Link| l.group != crate::model::GROUP && !l.altnames.iter().any(|a| a.starts_with("lsx:"));
+    links.iter().filter(shape).filter(unmarked).map(|l| l.name.clone()).collect()
+}
+
+/// TCP and UDP ports with a listener, from /proc/net (proc(5)); state 0A is LISTEN, an unconnected UDP socket has 07.
+fn listeners() -> Vec<Listener> {
+    let files = [
+        ("tcp", Protocol::Tcp, "0A"),
+        ("tcp6", Protocol::Tcp, "0A"),
+        ("udp", Protocol::Udp, "07"),
+        ("udp6", Protocol::Udp, "07"),
+    ];
+    let mut all: Vec<Listener> = files
+        .iter()
+        .flat_map(|(name, protocol, state)| {
+            let text = std::fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
+            text.lines().skip(1).filter_map(|line| listener(line, *protocol, state)).collect::<Vec<_>>()
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Ports that other stacks publish here.
+fn published(stack: Option<&str>) -> Vec<Listener> {
+    let others = Paths::stacks().into_iter().filter(|s| stack != Some(s.as_str()));
+    let kept = others.filter_map(|s| intent(&Paths::new(&s)).ok().flatten());
+    kept.flat_map(|i| {
+        let stack = i.stack;
+        i.desired.ports.into_iter().map(move |p| Listener {
+            protocol: p.protocol,
+            port: p.listen,
+            address: p.address,
+            stack: stack.clone(),
+        })
+    })
+    .collect()
+}
+
+fn listener(line: &str, protocol: Protocol, state: &str) -> Option<Listener> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (address, port) = fields.get(1)?.split_once(':')?;
+    let address = match u32::from_str_radix(address, 16) {
+        Ok(0) => None,
+        // The kernel prints the address as one number of the machine's own byte order.
+        Ok(raw) => Some(Ipv4Addr::from(raw.to_ne_bytes())),
+        Err(_) => None,
+    };
+    let listening = fields.get(3) == Some(&state);
+    let port = u16::from_str_radix(port, 16).ok()?;
+    listening.then_some(Listener { protocol, port, address, stack: String::new() })
+}
+
+/// Tried in a namespace that vanishes at once, and only where no device of the kind shows that it works.
+fn lacks(links: &[Link]) -> Result<Vec<String>, Failure> {
+    if links.iter().any(|l| l.vxlan.is_some()) && links.iter().any(|l| l.bridge.is_some()) {
+        return Ok(Vec::new());
+    }
+    let space = match namespace::nameless() {
+        Ok(space) => space,
+        Err(e) => return Err(io_failure("make a network namespace", &e)),
+    };
+    crate::apply::try_kernel(space.as_fd())
+}
+
+fn ssh_port() -> Option<u16> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "sshd tells the port of this session by it alone (sshd(8))"
+    )]
+    let connection = std::env::var("SSH_CONNECTION").ok()?;
+    connection.split(' ').nth(3)?.parse().ok()
+}
+
+/// What this host keeps; a file that cannot be read any more counts as none, `up` writes it anew.
+pub(super) fn intent(paths: &Paths) -> Result<Option<Intent>, Failure> {
+    let Some(text) = file::read(&paths.intent())? else { return Ok(None) };
+    Ok(document::read(&text, "net.json", &document::schema("net", "intent")).ok())
+}
+
+/// The files that a stack keeps, as objects.
+pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
+    let mut objects = Vec::new();
+    if paths.intent().exists() {
+        let file = intent(paths)?.map_or(IntentFile { digest: String::new(), rows: String::new() }, |kept| {
+            IntentFile {
+                digest: intent_digest(&kept.desired),
+                rows: rows_digest(&kept.desired, &by_network(&kept.rows)),
+            }
+        });
+        objects.push(have("intent:net", Object::Intent(file), &[]));
+    }
+    if let Some(text) = file::read(&paths.boot())? {
+        let (program, host) = crate::apply::read_boot(&text);
+        objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
+    }
+    Ok(objects)
+}
+
+/// Routes into networks that lead by the stack's world link.
+pub(super) fn routes(stack: &str, links: &[Link], socket: &mut Socket) -> Result<Vec<Have<Object>>, Failure> {
+    let world = links.iter().find(|l| {
+        l.altnames.iter().filter_map(|a| unmark(a)).any(|(s, _, role)| s == stack && role == "world")
+    });
+    let Some(world) = world else { return Ok(Vec::new()) };
+    let ours = route::ours(socket).map_err(failure)?;
+    let object = |entry: &route::Entry| {
+        let via = entry.route.gateway?;
+        let route = Route { to: entry.route.destination, via, link: world.name.clone() };
+        (entry.route.device == Some(world.index))
+            .then(|| have(&format!("route:{}", route.to), Object::Route(route), &["world:host"]))
+    };
+    Ok(ours.iter().filter_map(object).collect())
+}

@@ -1,0 +1,140 @@
+//! Reads this host: the objects lsx-net made, and what could collide with new ones. Changes nothing.
+
+mod forwarding;
+mod host;
+mod links;
+mod rules;
+
+pub(crate) use forwarding::of_network;
+pub(crate) use links::mac;
+pub use rules::{Listing, foreign_chains, marked_rules};
+pub(crate) use rules::{accept_key, list as list_rules};
+
+use crate::model::{self, Object, Seen, unmark};
+use crate::netlink::dump::{self, Link};
+use crate::netlink::{NetlinkError, Socket, namespace, sysctl};
+use crate::paths::Paths;
+use common::plan::{Have, Warning};
+use common::{Failure, Kind};
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// What a look at a host gives.
+pub type Look = (Vec<Have<Object>>, Seen, Vec<Warning>);
+
+/// Reads the objects of one stack, or of all.
+///
+/// # Errors
+/// Kind `Denied` without root; else what the kernel said.
+pub fn observe(stack: Option<&str>) -> Result<Look, Failure> {
+    let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
+    let links = dump::links(&mut socket).map_err(failure)?;
+    let mut seen = host::seen(&mut socket, &links, stack)?;
+    let mut warnings = Vec::new();
+    let mut objects = Vec::new();
+    let chains = rules::look(stack, &mut seen, &mut warnings)?;
+    for name in stacks(&links, stack)? {
+        let router = router_links(&name)?;
+        objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains)?);
+    }
+    seen.attached = links::attached(&links, stack);
+    Ok((objects, seen, warnings))
+}
+
+/// The stacks that left a trace here.
+fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failure> {
+    if let Some(stack) = only {
+        return Ok(BTreeSet::from([stack.to_owned()]));
+    }
+    let marks =
+        links.iter().flat_map(|l| &l.altnames).filter_map(|a| unmark(a)).map(|(stack, ..)| stack.to_owned());
+    let routers = namespace::list().map_err(|e| io_failure("list network namespaces", &e))?;
+    let routers = routers.iter().filter_map(|n| n.strip_prefix("lsx-")).map(str::to_owned);
+    Ok(marks.chain(routers).chain(Paths::stacks()).collect())
+}
+
+/// The links inside a stack's router; `None` when there is no router.
+fn router_links(stack: &str) -> Result<Option<Vec<(Link, Vec<ipnet::Ipv4Net>)>>, Failure> {
+    let name = model::router(stack);
+    let router = match namespace::open(namespace::Place::Name(&name)) {
+        Ok(router) => router,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io_failure(&format!("open the network namespace {name}"), &e)),
+    };
+    let mut socket = Socket::open_in(router.as_fd()).map_err(|e| io_failure(&format!("enter {name}"), &e))?;
+    let links = dump::links(&mut socket).map_err(failure)?;
+    let addresses = crate::netlink::addr::list(&mut socket).map_err(failure)?;
+    let of = |l: &Link| addresses.iter().filter(|a| a.device == l.index).map(|a| a.address).collect();
+    Ok(Some(links.into_iter().map(|l| (of(&l), l)).map(|(a, l)| (l, a)).collect()))
+}
+
+fn one(
+    stack: &str,
+    links: &[Link],
+    router: Option<&[(Link, Vec<ipnet::Ipv4Net>)]>,
+    socket: &mut Socket,
+    rules: &Listing,
+) -> Result<Vec<Have<Object>>, Failure> {
+    let mut objects = Vec::new();
+    let paths = Paths::new(stack);
+    if paths.uses_routing() && routing()? {
+        objects.push(have("routing:host", Object::Routing, &[]));
+    }
+    if router.is_some() {
+        let name = model::router(stack);
+        let forwards = forwards(&name)?;
+        objects.push(have("router:host", Object::Router { name, forwards }, &[]));
+    }
+    objects.extend(links::objects(stack, links, router));
+    objects.extend(forwarding::objects(stack, links, socket)?);
+    objects.extend(host::routes(stack, links, socket)?);
+    objects.extend(rules::objects(stack, rules)?);
+    objects.extend(host::kept(&paths)?);
+    Ok(objects)
+}
+
+fn routing() -> Result<bool, Failure> {
+    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    ip_forward(own.as_fd())
+}
+
+fn forwards(router: &str) -> Result<bool, Failure> {
+    match namespace::open(namespace::Place::Name(router)) {
+        Ok(router) => ip_forward(router.as_fd()),
+        Err(e) => Err(io_failure(&format!("open the network namespace {router}"), &e)),
+    }
+}
+
+fn ip_forward(space: BorrowedFd<'_>) -> Result<bool, Failure> {
+    let value = sysctl::read(space, "ipv4/ip_forward").map_err(|e| io_failure("read ip_forward", &e))?;
+    Ok(value.as_deref() == Some("1"))
+}
+
+/// An object with its key and what it stands on.
+pub(crate) fn have(key: &str, object: Object, needs: &[&str]) -> Have<Object> {
+    Have { key: key.to_owned(), object, needs: needs.iter().map(|n| (*n).to_owned()).collect() }
+}
+
+/// What the kernel refused.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+pub fn failure(error: NetlinkError) -> Failure {
+    let kind = if error.denied() { Kind::Denied } else { Kind::Failed };
+    let failure = Failure::new(kind, "net.kernel", error.to_string());
+    if error.denied() {
+        failure.hint("lsx-net changes a host as root; locally run it with sudo")
+    } else {
+        failure
+    }
+}
+
+/// What the system refused.
+pub fn io_failure(what: &str, error: &io::Error) -> Failure {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let failure = Failure::new(
+        if denied { Kind::Denied } else { Kind::Failed },
+        "net.system",
+        format!("cannot {what}: {error}"),
+    );
+    if denied { failure.hint("lsx-net changes a host as root; locally run it with sudo") } else { failure }
+}

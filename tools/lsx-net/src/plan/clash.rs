@@ -1,0 +1,154 @@
+//! What stands in the way on a host: taken names, numbers, routes and ports; and what must not happen by accident.
+
+use crate::Net;
+use crate::model::{Desired, Intent, Seen};
+use common::stack::resolved::{PortAt, Protocol};
+use common::tool::{ObservedOf, Wish};
+use common::{Failure, Kind};
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything on a host that the wish would run into.
+pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure> {
+    let seen = &seen.seen;
+    let mut failures: Vec<Failure> = seen.lacks.iter().map(|lack| lacking(lack)).collect();
+    failures.extend(names(desired, seen));
+    failures.extend(numbers(desired, seen));
+    failures.extend(routes(desired, seen));
+    failures.extend(ports(desired, seen));
+    failures.into_iter().map(|f| f.on(&desired.host)).collect()
+}
+
+fn lacking(lack: &str) -> Failure {
+    Failure::new(Kind::Failed, "net.plan.lacks", format!("this host cannot do what the stack needs: {lack}"))
+        .hint("load the module or install the package on the host; nothing was changed")
+}
+
+fn names<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+    let legs = desired.networks.iter().filter_map(|n| n.leg.as_ref()).map(|l| &l.link);
+    let links =
+        desired.networks.iter().flat_map(|n| [&n.bridge, &n.tunnel]).chain(legs).chain([&desired.world_link]);
+    links.filter(|link| seen.strangers.contains(link)).map(|link| {
+        Failure::new(
+            Kind::Failed,
+            "net.plan.stranger",
+            format!("an interface {link} exists and lsx did not make it"),
+        )
+        .hint(format!("`ip -d link show {link}` tells what it is; rename or remove it"))
+    })
+}
+
+fn whose(stack: &str, link: &str) -> String {
+    match stack {
+        "" => format!("the interface {link}"),
+        stack => format!("stack {stack}"),
+    }
+}
+
+/// One VNI and one UDP port can be on a host once (the kernel's rule), and a peer filter must not meet another's tunnels.
+fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+    let port = seen.tunnels.iter().find(|t| t.port == desired.tunnel_port && !t.stack.is_empty()).map(|t| {
+        let message = format!("UDP port {} carries the tunnels of {}", t.port, whose(&t.stack, &t.link));
+        Failure::new(Kind::Data, "net.plan.tunnel_port", message)
+            .at("tunnel_port")
+            .hint("set tunnel_port to another port")
+    });
+    let vnis = desired.networks.iter().filter(|n| !n.tunnel.is_empty()).filter_map(move |network| {
+        let other = seen.tunnels.iter().find(|t| t.vni == network.vni && t.port == desired.tunnel_port)?;
+        let message = format!("VNI {} is taken by {}", network.vni, whose(&other.stack, &other.link));
+        let failure =
+            Failure::new(Kind::Data, "net.plan.vni", message).at(format!("networks.{}.vni", network.name));
+        Some(failure.hint("give the network a vni of its own"))
+    });
+    port.into_iter().chain(vnis)
+}
+
+/// A network that the host itself routes elsewhere would hide that place from its instances, or be hidden by it.
+fn routes<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+    let meets = |a: &Ipv4Net, b: &Ipv4Net| a.contains(b) || b.contains(a);
+    desired.networks.iter().filter_map(move |network| {
+        let route = seen.routes.iter().find(|r| meets(&network.cidr, r))?;
+        let message = format!("{} overlaps the route {route} of the host's own", network.cidr);
+        let failure =
+            Failure::new(Kind::Data, "net.plan.route", message).at(format!("networks.{}.cidr", network.name));
+        Some(
+            failure.hint("choose addresses that no host routes elsewhere; `ip route` on the host shows them"),
+        )
+    })
+}
+
+/// A port that somebody listens on would vanish behind the instance: sshd's, at worst. One that is published already has
+/// been vouched for.
+fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+    let published = |port: &&PortAt| seen.intent.as_ref().is_none_or(|i| !i.desired.ports.contains(port));
+    desired.ports.iter().filter(published).filter_map(|port| {
+        let taken = seen.listeners.iter().find(|l| {
+            l.protocol == port.protocol
+                && l.port == port.listen
+                && l.address.is_none_or(|a| a == desired.address && port.address.is_none_or(|p| p == a))
+        })?;
+        let who = match taken.stack.as_str() {
+            "" => "a program of the host".to_owned(),
+            stack => format!("stack {stack}"),
+        };
+        let word = match port.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        let message = format!("port {}/{word} is taken by {who}", port.listen);
+        let failure = Failure::new(Kind::Data, "net.plan.port", message)
+            .at(format!("instances.{}.ports", port.instance));
+        Some(failure.hint("publish another port"))
+    })
+}
+
+/// Interfaces of instances on bridges that are about to go.
+pub(super) fn still_attached(host: &str, seen: &Seen, goes: impl Fn(&str) -> bool) -> Option<Failure> {
+    let names: Vec<&str> =
+        seen.attached.iter().filter(|a| goes(&a.bridge)).map(|a| a.name.as_str()).collect();
+    let first = names.first()?;
+    let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+    let message = format!("{first}{more} still attached to the stack's networks");
+    let failure = Failure::new(Kind::Failed, "net.plan.attached", message).on(host);
+    Some(failure.hint("stop the instances first (`lsx-ct down`), or take them off with `lsx-net detach`"))
+}
+
+/// Addresses of interfaces that exist and would change.
+pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec<Failure> {
+    if wish.renumber {
+        return Vec::new();
+    }
+    let old: BTreeMap<_, _> =
+        intent.desired.nics.iter().map(|n| ((&n.instance, &n.network, &n.name), n.address)).collect();
+    let changed = desired.nics.iter().filter_map(|nic| {
+        let before = old.get(&(&nic.instance, &nic.network, &nic.name)).filter(|a| **a != nic.address)?;
+        let message = format!("{}.{} would change from {before} to {}", nic.instance, nic.name, nic.address);
+        let failure =
+            Failure::new(Kind::Data, "net.plan.renumber", message).at(format!("instances.{}", nic.instance));
+        Some(
+            failure.on(&desired.host).hint("give --renumber if that is meant, or write the old address down"),
+        )
+    });
+    changed.collect()
+}
+
+/// A document that came out half empty must not clear the hosts.
+pub(super) fn too_much(wish: &Wish, host: &str, intent: &Intent, desired: &Desired) -> Vec<Failure> {
+    if wish.yes {
+        return Vec::new();
+    }
+    let networks = |d: &Desired| d.networks.iter().map(|n| n.name.clone()).collect::<BTreeSet<_>>();
+    let instances = |d: &Desired| d.nics.iter().map(|n| n.instance.clone()).collect::<BTreeSet<_>>();
+    let kinds = [
+        ("networks", networks(&intent.desired), networks(desired)),
+        ("instances", instances(&intent.desired), instances(desired)),
+    ];
+    let half = kinds.into_iter().filter_map(|(kind, old, new)| {
+        let gone = old.difference(&new).count();
+        (gone * 2 > old.len()).then(|| {
+            let message = format!("--prune would remove {gone} of {} {kind}", old.len());
+            Failure::new(Kind::Data, "net.plan.prune", message).on(host).hint("give --yes if that is meant")
+        })
+    });
+    half.collect()
+}

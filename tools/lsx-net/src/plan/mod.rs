@@ -1,0 +1,138 @@
+//! Decides, for all hosts at once: what each should have, what is kept, what collides, which steps lead there. Pure.
+
+mod clash;
+mod cut;
+mod overlay;
+mod rows;
+mod wants;
+
+pub use cut::{cut, prefixes};
+pub use rows::{Data, by_network, lines, rows_digest};
+
+use crate::Net;
+use crate::model::{Desired, Object, Seen};
+use common::document;
+use common::plan::{Have, Object as _, Step, diff};
+use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::{Failure, Failures, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The digest of what a host keeps.
+pub fn intent_digest(desired: &Desired) -> String {
+    document::digest_of(desired).unwrap_or_default()
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Everything that stands in the way, at once.
+pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result<Draft<Net>, Failures> {
+    let mut draft = Draft::default();
+    let mut failures = Vec::new();
+    let goals = match &wish.goal {
+        Goal::Down => {
+            failures.extend(
+                observed.iter().flat_map(|(host, seen)| clash::still_attached(host, &seen.seen, |_| true)),
+            );
+            BTreeMap::new()
+        }
+        Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
+        Goal::Up(_, resolved) => overlay::overlay(wish, resolved, observed, &mut draft, &mut failures),
+    };
+    let weights = weights(&goals, &draft.data);
+    for (host, seen) in observed {
+        let wants = match goals.get(host) {
+            Some(desired) => {
+                failures.extend(clash::clashes(desired, seen));
+                wants::wants(desired, &seen.seen, &weights, &mut draft)
+            }
+            None => Vec::new(),
+        };
+        let keys: BTreeSet<&str> = wants.iter().map(|w| w.key.as_str()).collect();
+        failures.extend(clash::still_attached(host, &seen.seen, |bridge| goes(&seen.objects, &keys, bridge)));
+        draft.steps.extend(diff(host, &wants, &standing(&seen.objects, &keys)));
+    }
+    Failures(failures).verdict()?;
+    spare(&mut draft);
+    Ok(draft)
+}
+
+/// The weights of every network that a host shall carry, once for all hosts.
+fn weights(goals: &BTreeMap<String, Desired>, data: &Data) -> wants::Shares {
+    let flood: BTreeMap<&str, bool> =
+        goals.values().flat_map(|d| &d.networks).map(|n| (n.name.as_str(), n.flood)).collect();
+    let rows = |name: &str| data.rows.get(name).map(Vec::as_slice).unwrap_or_default();
+    flood.into_iter().map(|(name, flood)| (name.to_owned(), rows::Weights::of(rows(name), flood))).collect()
+}
+
+/// Texts and rows that no step needs stay out of the plan: one with nothing to do is a few lines.
+fn spare(draft: &mut Draft<Net>) {
+    let used: BTreeSet<&str> = draft.steps.iter().filter_map(|s| s.after.as_ref()?.content()).collect();
+    draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    if draft.steps.is_empty() {
+        draft.data = Data::default();
+    }
+}
+
+/// The rows that steps of one host need: of its forwarding entries, and of all it keeps.
+pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, String>) -> Data {
+    let mut names = BTreeSet::new();
+    for step in steps {
+        match &step.after {
+            Some(Object::Forwarding(f)) => _ = names.insert(f.network.clone()),
+            Some(Object::Intent(file)) => {
+                let desired =
+                    contents.get(&file.digest).and_then(|text| serde_json::from_str::<Desired>(text).ok());
+                names.extend(desired.into_iter().flat_map(|d| d.networks).map(|n| n.name));
+            }
+            _ => {}
+        }
+    }
+    Data {
+        rows: data
+            .rows
+            .iter()
+            .filter(|(name, _)| names.contains(*name))
+            .map(|(n, r)| (n.clone(), r.clone()))
+            .collect(),
+    }
+}
+
+/// Whether a bridge is about to be removed.
+fn goes(objects: &[Have<Object>], wanted: &BTreeSet<&str>, bridge: &str) -> bool {
+    let is = |have: &&Have<Object>| matches!(&have.object, Object::Bridge(b) if b.link == bridge);
+    !wanted.is_empty() && objects.iter().find(is).is_some_and(|have| !wanted.contains(have.key.as_str()))
+}
+
+/// Entries go with their tunnel and the router's rules with the router: no step of their own.
+fn standing(objects: &[Have<Object>], wanted: &BTreeSet<&str>) -> Vec<Have<Object>> {
+    let carried = |have: &Have<Object>| match &have.object {
+        Object::Forwarding(f) => !wanted.contains(format!("tunnel:{}", f.network).as_str()),
+        Object::Firewall(f) => f.place == crate::model::Place::Router && !wanted.contains("router:host"),
+        Object::Route(_) => !wanted.contains("world:host"),
+        _ => false,
+    };
+    objects.iter().filter(|have| wanted.contains(have.key.as_str()) || !carried(have)).cloned().collect()
+}
+
+/// After a reboot: what the host kept, as it is.
+fn booted(
+    kept: &serde_json::Value,
+    observed: &BTreeMap<String, ObservedOf<Net>>,
+    draft: &mut Draft<Net>,
+) -> Result<BTreeMap<String, Desired>, Failures> {
+    let intent: crate::model::Intent = serde_json::from_value(kept.clone()).map_err(|e| {
+        Failure::new(Kind::Data, "net.intent", format!("what this host kept cannot be read: {e}"))
+            .hint("run `lsx-net up` with the stack's document")
+    })?;
+    draft.data.rows = by_network(&intent.rows);
+    Ok(observed.keys().map(|host| (host.clone(), intent.desired.clone())).collect())
+}
+
+/// What a plan rests on: our objects, and whatever could collide. Listeners come and go and stay out of it.
+pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
+    let intent = seen.intent.as_ref().map(|i| intent_digest(&i.desired));
+    let matters =
+        (objects, intent, &seen.routes, &seen.tunnels, &seen.strangers, &seen.chains, &seen.attached);
+    document::digest_of(&matters).unwrap_or_default()
+}

@@ -1,0 +1,224 @@
+//! What one host should have, as the objects of its plan, in the order they are made: rules before links, so that there is
+//! no moment at which a link is open.
+
+use super::intent_digest;
+use super::rows::{self, Weights};
+use crate::model::{
+    self, Accept, Bridge, Chain, Desired, Firewall, Forwarding, IntentFile, LegLink, Network, Object, Place,
+    Route, Seen, Tunnel, Weight, World,
+};
+use crate::observe::accept_key;
+use crate::{Net, render};
+use common::document::{self, digest};
+use common::plan::Want;
+use common::stack::resolved::Selector;
+use common::tool::Draft;
+use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
+
+/// The weights of the forwarding entries, by network.
+pub(super) type Shares = BTreeMap<String, Weights>;
+
+fn share(weights: &Shares, desired: &Desired, network: &Network) -> Weight {
+    weights.get(&network.name).map(|w| w.share(desired.address, network.flood)).unwrap_or_default()
+}
+
+/// The objects; texts go to the plan's contents.
+pub(super) fn wants(
+    desired: &Desired,
+    seen: &Seen,
+    weights: &Shares,
+    draft: &mut Draft<Net>,
+) -> Vec<Want<Object>> {
+    if desired.networks.is_empty() {
+        return Vec::new();
+    }
+    let mut wants = Vec::new();
+    let router = desired.networks.iter().any(|n| n.leg.is_some());
+    wants.push(firewall(Place::Host, render::host(desired), draft));
+    wants.extend(seen.chains.iter().map(|chain| accept(desired, chain)));
+    if router {
+        wants.extend(routing(desired));
+        let mut rules = firewall(Place::Router, render::router(desired), draft);
+        rules.needs = vec!["router:host".to_owned()];
+        wants.push(rules);
+    }
+    for network in &desired.networks {
+        wants.extend(one(desired, network, weights));
+    }
+    wants.extend(host_routes(desired));
+    let all: Vec<String> = wants.iter().map(|w| w.key.clone()).collect();
+    wants.extend(kept(desired, seen, all, weights, draft));
+    wants
+}
+
+fn want(key: impl Into<String>, object: Object, needs: &[&str], why: impl Into<String>) -> Want<Object> {
+    Want { key: key.into(), object, needs: needs.iter().map(|n| (*n).to_owned()).collect(), why: why.into() }
+}
+
+fn firewall(place: Place, text: String, draft: &mut Draft<Net>) -> Want<Object> {
+    let digest = digest(text.as_bytes());
+    draft.contents.insert(digest.clone(), text);
+    let why = match place {
+        Place::Host => "guards bridge ports, tunnels and published ports",
+        Place::Router => "closes networks to each other but for what is allowed",
+    };
+    want(format!("firewall:{}", place.word()), Object::Firewall(Firewall { place, digest }), &[], why)
+}
+
+/// A chain of somebody else that may drop what we carry: one rule at its head lets our links pass. A drop in any table
+/// wins in nftables, so an accept in a table of ours could not.
+fn accept(desired: &Desired, chain: &Chain) -> Want<Object> {
+    let [bridge, _, _, world, _] = &desired.prefixes;
+    let object = Accept {
+        family: chain.family.clone(),
+        table: chain.table.clone(),
+        chain: chain.chain.clone(),
+        pass: vec![format!("* {world}"), format!("{bridge}* {bridge}*"), format!("{world} *")],
+    };
+    let why =
+        format!("the chain {} {} {} may drop the stack's frames", chain.family, chain.table, chain.chain);
+    want(accept_key(chain), Object::Accept(object), &["firewall:host"], why)
+}
+
+fn routing(desired: &Desired) -> [Want<Object>; 3] {
+    let router = model::router(&desired.stack);
+    let world = World { link: desired.world_link.clone(), router: router.clone(), net: desired.leg };
+    [
+        want(
+            "routing:host",
+            Object::Routing,
+            &["firewall:host"],
+            "the stack's router reaches the world through this host",
+        ),
+        want(
+            "router:host",
+            Object::Router { name: router, forwards: true },
+            &[],
+            "holds gateways and published ports",
+        ),
+        want(
+            "world:host",
+            Object::World(world),
+            &["router:host", "routing:host"],
+            "joins the router to the host",
+        ),
+    ]
+}
+
+fn one(desired: &Desired, network: &Network, weights: &Shares) -> Vec<Want<Object>> {
+    let name = &network.name;
+    let bridge = format!("bridge:{name}");
+    let object = Bridge { network: name.clone(), link: network.bridge.clone(), mtu: network.mtu, up: true };
+    let mut wants = vec![want(
+        &bridge,
+        Object::Bridge(object),
+        &["firewall:host"],
+        format!("network {name} is on this host"),
+    )];
+    if !network.tunnel.is_empty() {
+        let tunnel = format!("tunnel:{name}");
+        wants.push(want(
+            &tunnel,
+            Object::Tunnel(tunnel_of(desired, network)),
+            &[&bridge],
+            format!("network {name} is on other hosts, too"),
+        ));
+        wants.push(want(
+            format!("forwarding:{name}"),
+            Object::Forwarding(forwarding(desired, network, weights)),
+            &[&tunnel],
+            "says behind which host each address is",
+        ));
+    }
+    if let Some(leg) = &network.leg {
+        let address = Ipv4Net::new(leg.address, network.cidr.prefix_len()).unwrap_or(network.cidr);
+        let object = LegLink {
+            network: name.clone(),
+            link: leg.link.clone(),
+            bridge: network.bridge.clone(),
+            router: model::router(&desired.stack),
+            address,
+            mac: leg.mac.clone(),
+            mtu: network.mtu,
+        };
+        let needs = [bridge.as_str(), "router:host", "firewall:router"];
+        let role = if network.gateway { "gateway of" } else { "publishes ports of" };
+        wants.push(want(
+            format!("leg:{name}"),
+            Object::Leg(object),
+            &needs,
+            format!("{role} network {name}"),
+        ));
+    }
+    wants
+}
+
+fn tunnel_of(desired: &Desired, network: &Network) -> Tunnel {
+    Tunnel {
+        network: network.name.clone(),
+        link: network.tunnel.clone(),
+        bridge: network.bridge.clone(),
+        vni: network.vni,
+        port: desired.tunnel_port,
+        local: desired.address,
+        mtu: network.mtu,
+        up: true,
+        flood: network.flood,
+    }
+}
+
+fn forwarding(desired: &Desired, network: &Network, weights: &Shares) -> Forwarding {
+    let share = share(weights, desired, network);
+    Forwarding {
+        network: network.name.clone(),
+        bridge: network.bridge.clone(),
+        tunnel: network.tunnel.clone(),
+        count: share.count,
+        digest: share.digest(),
+    }
+}
+
+/// Routes of the host into networks that an `allow` lets it reach.
+fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
+    let opened = |name: &str| {
+        desired.allow.iter().any(|a| {
+            a.from == Selector::Host(desired.host.clone()) && a.to == Selector::Network(name.to_owned())
+        })
+    };
+    let route = |n: &Network| {
+        let route = Route { to: n.cidr, via: desired.leg.broadcast(), link: desired.world_link.clone() };
+        want(
+            format!("route:{}", n.cidr),
+            Object::Route(route),
+            &["world:host"],
+            format!("host/{} may reach {}", desired.host, n.name),
+        )
+    };
+    desired.networks.iter().filter(|n| n.gateway && opened(&n.name)).map(route).collect()
+}
+
+/// Written last: a host that failed half way comes back as it was before.
+fn kept(
+    desired: &Desired,
+    seen: &Seen,
+    all: Vec<String>,
+    weights: &Shares,
+    draft: &mut Draft<Net>,
+) -> [Want<Object>; 2] {
+    let digest = intent_digest(desired);
+    if let Ok(bytes) = document::canonical(desired) {
+        draft.contents.insert(digest.clone(), String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let rows = desired.networks.iter().filter(|n| !n.tunnel.is_empty());
+    let rows = rows::digest(rows.map(|n| share(weights, desired, n)));
+    let intent = Object::Intent(IntentFile { digest, rows });
+    let boot = Object::Boot { program: seen.program.clone(), host: desired.host.clone() };
+    [
+        Want {
+            needs: all,
+            ..want("intent:net", intent, &[], "this host comes back by itself after a reboot")
+        },
+        want("boot:net", boot, &["intent:net"], "this host comes back by itself after a reboot"),
+    ]
+}

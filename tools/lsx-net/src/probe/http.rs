@@ -1,0 +1,126 @@
+//! One HTTP GET without TLS (RFC 9112), by ureq over our own connections.
+
+mod link;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Response;
+use ureq::{Agent, Body, Error};
+
+use link::{Connect, Lookup, Refusal};
+
+use super::names::{Names, Place};
+use super::outcome::{Outcome, Problem, State, ms};
+use super::target::{Http, Target};
+
+/// Headers that are worth seeing although nobody expected them.
+const SHOWN: [&str; 3] = ["content-type", "location", "server"];
+/// Redirects followed at most.
+const MAX_REDIRECTS: u32 = 5;
+/// Bytes of the body read at most, in one read.
+const BODY_BYTES: usize = 16_384;
+
+/// Asks, reads the head and the first bytes of the body, compares.
+pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -> Outcome {
+    let began = Instant::now();
+    let mut outcome = match get(target, http, place, names) {
+        Ok(response) => judge(target, response),
+        Err(error) => {
+            let (state, problem) = explain(target, &error);
+            Outcome::failed(target, state, problem)
+        }
+    };
+    outcome.ms = Some(ms(began.elapsed()));
+    outcome
+}
+
+fn get(target: &Target, http: &Http, place: Place, names: &Names) -> Result<Response<Body>, Error> {
+    let timeout = Duration::from_millis(target.timeout_ms);
+    let config = Config::builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .max_redirects(if http.follow { MAX_REDIRECTS } else { 0 })
+        .max_redirects_will_error(http.follow)
+        // The environment's proxy would answer instead of the target.
+        .proxy(None)
+        .user_agent("lsx")
+        .max_idle_connections(0)
+        .build();
+    let lookup = Lookup { host: target.address.clone(), place, names: names.clone() };
+    let connect = Connect { source: target.source, interface: target.interface.clone(), timeout };
+    let agent = Agent::with_parts(config, connect, lookup);
+    let request = agent.get(url(&target.address, http));
+    match &http.host {
+        Some(host) => request.header("host", host).call(),
+        None => request.call(),
+    }
+}
+
+/// The URL of a target; a zone is no part of a host in a URL (RFC 9844), the lookup knows it.
+fn url(address: &str, http: &Http) -> String {
+    let host = match address.split('%').next().unwrap_or_default() {
+        v6 if v6.contains(':') => format!("[{v6}]"),
+        host => host.to_owned(),
+    };
+    format!("http://{host}:{}{}", http.port, http.path)
+}
+
+fn judge(target: &Target, response: Response<Body>) -> Outcome {
+    let status = response.status().as_u16();
+    let headers = headers(target, &response);
+    let expect = &target.expect;
+    let wrong = expect.status_problem(status).or_else(|| expect.header_problem(&headers));
+    let mut buffer = [0; BODY_BYTES];
+    let read = response.into_body().into_reader().read(&mut buffer);
+    let mut outcome = match (wrong, &read) {
+        (Some(problem), _) => Outcome::failed(target, State::Unexpected, problem),
+        (None, Ok(_)) => Outcome::new(target, State::Answered),
+        (None, Err(error)) => Outcome::failed(
+            target,
+            State::Unexpected,
+            Problem::new(format!("the head came, the body did not: {error}")),
+        ),
+    };
+    outcome.status = Some(status);
+    outcome.headers = headers;
+    outcome.bytes_read = read.ok().map(|bytes| bytes as u64);
+    outcome
+}
+
+/// The headers that are shown; several of one name are joined as RFC 9110 5.3 allows.
+fn headers(target: &Target, response: &Response<Body>) -> BTreeMap<String, String> {
+    let expected = target.expect.headers.keys().map(|k| k.to_ascii_lowercase());
+    let wanted = expected.chain(SHOWN.map(str::to_owned));
+    wanted
+        .filter_map(|name| {
+            let values = response.headers().get_all(&name);
+            let values: Vec<_> =
+                values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+            (!values.is_empty()).then(|| (name, values.join(", ")))
+        })
+        .collect()
+}
+
+fn explain(target: &Target, error: &Error) -> (State, Problem) {
+    match error {
+        Error::Timeout(_) => {
+            (State::Timeout, Problem::new(format!("no HTTP response in {} ms", target.timeout_ms)))
+        }
+        Error::Io(error) => match error.get_ref().and_then(|e| e.downcast_ref::<Refusal>()) {
+            Some(Refusal(state, problem)) => (*state, problem.clone()),
+            None => (State::Failed, Problem::new(format!("connected, then {error}"))),
+        },
+        Error::TooManyRedirects => {
+            (State::Unexpected, Problem::new(format!("more than {MAX_REDIRECTS} redirects")))
+        }
+        Error::Protocol(error) => (
+            State::Unexpected,
+            Problem::new(format!("the answer is not HTTP: {error}"))
+                .hint("a probe of kind banner shows what the service says"),
+        ),
+        error => (State::Failed, Problem::new(error.to_string())),
+    }
+}

@@ -1,0 +1,150 @@
+//! ureq over our own look-up and connections.
+//!
+//! ureq's own resolver loads NSS and its own connector can bind neither source nor interface. The
+//! traits used here stand outside ureq's promise of compatibility: an update of ureq may need a
+//! change in this file and in no other.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::time::Duration;
+
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+use crate::probe::dial::{Dial, dial};
+use crate::probe::form::no_tls;
+use crate::probe::names::{Names, Place};
+use crate::probe::outcome::{Problem, State};
+
+/// How our own connector and lookup tell their verdict through ureq's error type.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) State, pub(super) Problem);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.1.fmt(f)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn refuse(state: State, problem: Problem) -> Error {
+    Error::Io(io::Error::other(Refusal(state, problem)))
+}
+
+/// Knows the place of the target, and those a redirect may lead to by our own rule.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    pub(super) host: String,
+    pub(super) place: Place,
+    pub(super) names: Names,
+}
+
+impl Resolver for Lookup {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let own = self.host.split('%').next() == Some(host);
+        let place = match own {
+            true => self.place,
+            false => self.names.resolve(host).map_err(|problem| refuse(State::Unresolved, problem))?,
+        };
+        let mut found = self.empty();
+        found.push(place.port(uri.port_u16().unwrap_or(80)));
+        Ok(found)
+    }
+}
+
+/// Connects by our own dial, which can bind and knows why it failed.
+#[derive(Debug)]
+pub(super) struct Connect {
+    pub(super) source: Option<IpAddr>,
+    pub(super) interface: Option<String>,
+    pub(super) timeout: Duration,
+}
+
+impl Connector<()> for Connect {
+    type Out = Line;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Line>, Error> {
+        if details.needs_tls() {
+            return Err(refuse(State::Failed, no_tls(&details.uri.to_string())));
+        }
+        let to = details.addrs.first();
+        let to = *to.ok_or(Error::HostNotFound)?;
+        let timeout = details.timeout.not_zero().map_or(self.timeout, |t| *t);
+        let dialed = dial(&Dial { to, source: self.source, interface: self.interface.as_deref(), timeout });
+        match (dialed.socket, dialed.problem) {
+            (Some(socket), _) => Ok(Some(Line::new(socket.into(), details.config))),
+            (None, Some(problem)) => Err(refuse(dialed.state, problem)),
+            (None, None) => Err(Error::ConnectionFailed),
+        }
+    }
+}
+
+/// A connection in ureq's shape.
+#[derive(Debug)]
+pub(super) struct Line {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+}
+
+impl Line {
+    fn new(stream: TcpStream, config: &Config) -> Self {
+        Self { stream, buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()) }
+    }
+}
+
+impl Transport for Line {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.set_write_timeout(left(timeout)?)?;
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        self.stream.write_all(output).map_err(|error| late(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.set_read_timeout(left(timeout)?)?;
+        let room = self.buffers.input_append_buf();
+        let bytes = loop {
+            match self.stream.read(room) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result.map_err(|error| late(error, timeout))?,
+            }
+        };
+        self.buffers.input_appended(bytes);
+        Ok(bytes > 0)
+    }
+
+    /// Every probe has a connection of its own; none is taken from a pool.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// The time left; none left is an error here, because a socket takes zero for "no limit".
+fn left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    if timeout.after.is_not_happening() {
+        return Ok(None);
+    }
+    let left = *timeout.after;
+    if left.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(Some(left))
+}
+
+fn late(error: io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
+}

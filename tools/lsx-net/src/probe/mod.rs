@@ -1,0 +1,28 @@
+//! Probes: does a host answer, a port open, a service speak, a page come; one JSON result each.
+//!
+//! Synchronous, and silent on stdout. Everything runs in the network namespace of the calling
+//! thread, also what is done in threads of its own (a thread inherits the namespace of its maker).
+
+mod banner;
+mod decode;
+mod dial;
+mod errqueue;
+mod expect;
+mod form;
+mod http;
+mod icmp;
+mod names;
+mod outcome;
+mod pace;
+mod run;
+mod sweep;
+mod target;
+mod tcp;
+#[cfg(test)]
+mod tests;
+
+pub use expect::{Expect, StatusRule};
+pub use outcome::{Outcome, Ping, Problem, State};
+pub use run::{run, run_all};
+pub use sweep::{Connected, Pinged, SweepTarget, connect_sweep, sweep};
+pub use target::{Banner, Http, Icmp, MAX_SIZE_BYTES, MAX_TIMEOUT_MS, Probe, Target, Tcp};

@@ -1,0 +1,225 @@
+//! What a probe found out, in the shape that goes to stdout as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+
+/// The result of one probe; what the probe did not learn is absent, never null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// What was asked, with every default filled in.
+    pub target: Target,
+    /// Whether the target answered and every expectation was met.
+    pub ok: bool,
+    /// What the network did, in one word.
+    pub state: State,
+    /// The address that was asked, when the target was given by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
+    /// Milliseconds: of the handshake (tcp), until the banner or the response's first bytes
+    /// (banner, http), of the whole series (icmp).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<f64>,
+    /// Loss and round trips of an ICMP probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping: Option<Ping>,
+    /// The packet size in bytes that still fits, where a `too_big` said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu_bytes: Option<u32>,
+    /// The HTTP status code (RFC 9110).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The HTTP headers that were expected by name, and `content-type`, `location`, `server`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The first line a service said by itself; bytes that are no UTF-8 are replaced by U+FFFD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub banner: Option<String>,
+    /// Bytes read of the banner, or of the start of the HTTP body (its first read, not its length).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_read: Option<u64>,
+    /// Why `ok` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// What the network did with a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The TCP handshake was completed.
+    Open,
+    /// An echo reply, a banner or an HTTP response came.
+    Answered,
+    /// The target itself refused the connection (TCP RST).
+    Refused,
+    /// Nothing came back in time: lost, or dropped by a filter.
+    Timeout,
+    /// A route or an ICMP error said no: no such host or network, or a filter that rejects.
+    Unreachable,
+    /// The packet does not fit the path and may not be fragmented.
+    TooBig,
+    /// This process may not send such a probe.
+    Denied,
+    /// Connected, but the service said nothing.
+    Silent,
+    /// Answered, but not what was expected.
+    Unexpected,
+    /// The name is neither an address nor in /etc/hosts.
+    Unresolved,
+    /// Anything else; the error says what.
+    Failed,
+}
+
+/// Loss and round-trip times of a series of echo requests, as `ping -q` sums them up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ping {
+    /// Echo requests sent.
+    pub sent: u32,
+    /// Echo requests that were answered; a second answer to one does not count.
+    pub received: u32,
+    /// Share of requests without an answer, 0 to 100.
+    pub loss_percent: f64,
+    /// Further answers to requests already answered (a loop, or an address used twice).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<u32>,
+    /// Shortest round trip in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ms: Option<f64>,
+    /// Mean round trip in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avg_ms: Option<f64>,
+    /// Longest round trip in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<f64>,
+    /// Standard deviation of the round trips in milliseconds, sqrt(E\[x²\] - E\[x\]²) as in iputils.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mdev_ms: Option<f64>,
+}
+
+/// What went wrong and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// What, and why.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem nobody can give advice on.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// The same problem with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " (hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Outcome {
+    /// An outcome that says only how it ended; the probe adds what it measured.
+    pub(super) fn new(target: &Target, state: State) -> Self {
+        Self {
+            target: target.clone(),
+            ok: matches!(state, State::Open | State::Answered),
+            state,
+            resolved: None,
+            ms: None,
+            ping: None,
+            mtu_bytes: None,
+            status: None,
+            headers: BTreeMap::new(),
+            banner: None,
+            bytes_read: None,
+            error: None,
+        }
+    }
+
+    /// An outcome that reached no answer.
+    pub(super) fn failed(target: &Target, state: State, problem: Problem) -> Self {
+        let mut outcome = Self::new(target, state);
+        outcome.ok = false;
+        outcome.error = Some(problem);
+        outcome
+    }
+}
+
+impl Ping {
+    /// Sums up a series: `sent` requests, the round trips of those answered, further answers.
+    ///
+    /// Computed in whole microseconds with truncation, as iputils does, so that both agree.
+    pub fn of(sent: u32, round_trips: &[Duration], duplicates: u32) -> Self {
+        let micros: Vec<u128> = round_trips.iter().map(Duration::as_micros).collect();
+        let received = u32::try_from(micros.len()).unwrap_or(u32::MAX);
+        let lost = sent.saturating_sub(received);
+        let loss = if sent == 0 { 0.0 } else { f64::from(lost) * 100.0 / f64::from(sent) };
+        let spread = spread(&micros);
+        Self {
+            sent,
+            received,
+            loss_percent: rounded(loss),
+            duplicates: (duplicates > 0).then_some(duplicates),
+            min_ms: spread.map(|s| as_ms(s.min)),
+            avg_ms: spread.map(|s| as_ms(s.avg)),
+            max_ms: spread.map(|s| as_ms(s.max)),
+            mdev_ms: spread.map(|s| as_ms(s.mdev)),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Spread {
+    min: u128,
+    avg: u128,
+    max: u128,
+    mdev: u128,
+}
+
+fn spread(micros: &[u128]) -> Option<Spread> {
+    let count = micros.len() as u128;
+    let sum: u128 = micros.iter().sum();
+    let squares: u128 = micros.iter().map(|x| x * x).sum();
+    let avg = sum.checked_div(count)?;
+    // ((Σx²) - (Σx)²/n) / n rather than Σx²/n - avg²: the truncated mean would inflate it.
+    let variance = squares.saturating_sub(sum * sum / count) / count;
+    Some(Spread {
+        min: micros.iter().copied().min()?,
+        avg,
+        max: micros.iter().copied().max()?,
+        mdev: variance.isqrt(),
+    })
+}
+
+fn as_ms(micros: u128) -> f64 {
+    rounded(micros as f64 / 1000.0)
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// A duration in milliseconds, rounded to three decimals.
+pub(super) fn ms(duration: Duration) -> f64 {
+    as_ms(duration.as_micros())
+}

@@ -1,0 +1,266 @@
+//! What to probe and how: a `Target` is one question to the network.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::expect::Expect;
+use super::outcome::Problem;
+
+/// The longest wait a probe may ask for, in milliseconds (10 minutes).
+pub const MAX_TIMEOUT_MS: u64 = 600_000;
+/// The largest ICMP echo payload, in bytes: 65,535 less 20 (IPv4) and 8 (ICMP header).
+pub const MAX_SIZE_BYTES: u32 = 65_507;
+
+/// One question: who, how, and what counts as a good answer.
+///
+/// Read from JSON as an object (`{"probe": "tcp", "address": "10.0.0.1", "port": 22}`) or as the
+/// compact text `tcp:10.0.0.1:22`; written as an object with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// A name for people and programs, echoed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The way of asking, tagged `probe` in JSON.
+    #[serde(flatten)]
+    pub probe: Probe,
+    /// IPv4, IPv6 (with `%interface` where link-local), or a name of /etc/hosts.
+    pub address: String,
+    /// Milliseconds until the probe gives up; for icmp the wait after each echo, so that the whole
+    /// takes at most `(count - 1) * interval_ms + timeout_ms`.
+    pub timeout_ms: u64,
+    /// The address to ask from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// The interface to ask through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// What counts as a good answer.
+    #[serde(skip_serializing_if = "Expect::is_empty")]
+    pub expect: Expect,
+}
+
+/// The ways of asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "probe", rename_all = "snake_case")]
+pub enum Probe {
+    /// Echo requests (RFC 792, RFC 4443).
+    Icmp(Icmp),
+    /// A TCP handshake (RFC 9293).
+    Tcp(Tcp),
+    /// The first line a TCP service says.
+    Banner(Banner),
+    /// An HTTP GET without TLS (RFC 9112).
+    Http(Http),
+}
+
+/// A series of echo requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Icmp {
+    /// How many, 1 to 65,535.
+    pub count: u32,
+    /// Milliseconds between two of them.
+    pub interval_ms: u64,
+    /// Payload in bytes; the IPv4 packet is 28 larger, the IPv6 packet 48.
+    pub size_bytes: u32,
+    /// Forbid fragmentation, here and on the path: the packet fits or the answer is `too_big`.
+    pub df: bool,
+}
+
+/// A TCP handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Tcp {
+    /// The port.
+    pub port: u16,
+}
+
+/// The first line of a TCP service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Banner {
+    /// The port.
+    pub port: u16,
+    /// What to say first, for services that wait to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<String>,
+    /// Read at most this many bytes, 1 to 65,536; less when a newline or the end comes first.
+    pub max_bytes: u32,
+}
+
+/// An HTTP GET.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Http {
+    /// The port.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// The Host header, where it differs from the address: asks an address for a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Follow up to five redirects; without it a redirect is the answer.
+    pub follow: bool,
+}
+
+impl Icmp {
+    /// Three echoes of 56 bytes, 200 ms apart, fragmentation allowed.
+    pub fn new() -> Self {
+        Self { count: 3, interval_ms: 200, size_bytes: 56, df: false }
+    }
+}
+
+impl Default for Icmp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Banner {
+    /// Up to 256 bytes, saying nothing first.
+    pub fn new(port: u16) -> Self {
+        Self { port, send: None, max_bytes: 256 }
+    }
+}
+
+impl Http {
+    /// GET of a path, redirects not followed.
+    pub fn new(port: u16, path: impl Into<String>) -> Self {
+        Self { port, path: path.into(), host: None, follow: false }
+    }
+}
+
+impl Probe {
+    /// The tag in JSON and the scheme of the compact form.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Icmp(_) => "icmp",
+            Self::Tcp(_) => "tcp",
+            Self::Banner(_) => "banner",
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// How long to wait unless the target says otherwise, in milliseconds.
+    pub fn default_timeout_ms(&self) -> u64 {
+        match self {
+            Self::Icmp(_) => 1_000,
+            Self::Tcp(_) | Self::Banner(_) | Self::Http(_) => 5_000,
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match self {
+            Self::Icmp(_) => None,
+            Self::Tcp(Tcp { port }) | Self::Banner(Banner { port, .. }) => Some(*port),
+            Self::Http(http) => Some(http.port),
+        }
+    }
+}
+
+impl Target {
+    /// A target with default timeout, no name, no expectations.
+    pub fn new(probe: Probe, address: impl Into<String>) -> Self {
+        Self {
+            name: None,
+            timeout_ms: probe.default_timeout_ms(),
+            probe,
+            address: address.into(),
+            source: None,
+            interface: None,
+            expect: Expect::default(),
+        }
+    }
+
+    /// Refuses values no probe can work with; decoding and parsing call it.
+    ///
+    /// # Errors
+    /// The first rule broken: key, value, reason and hint.
+    pub fn check(&self) -> Result<(), Problem> {
+        self.check_address()?;
+        if self.probe.port() == Some(0) {
+            return Err(Problem::new("port: 0 is not a port").hint("ports are 1 to 65535"));
+        }
+        within("timeout_ms", self.timeout_ms, 1, MAX_TIMEOUT_MS)?;
+        match &self.probe {
+            Probe::Icmp(icmp) => icmp.check()?,
+            Probe::Tcp(_) => {}
+            Probe::Banner(banner) => within("max_bytes", banner.max_bytes.into(), 1, 65_536)?,
+            Probe::Http(http) => http.check()?,
+        }
+        self.check_expectations()
+    }
+
+    fn check_address(&self) -> Result<(), Problem> {
+        let address = &self.address;
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "/[]@#?".contains(c);
+        if address.is_empty() || address.contains(odd) {
+            return Err(Problem::new(format!("address: {address:?} is neither an address nor a host name"))
+                .hint("write 10.0.0.1, fd00::1, fe80::1%eth0 or a name of /etc/hosts"));
+        }
+        let Ok(ip) = address.parse::<IpAddr>() else {
+            return Ok(());
+        };
+        let many = ip.is_multicast() || ip.is_unspecified() || ip == IpAddr::from([255; 4]);
+        if many {
+            return Err(Problem::new(format!(
+                "address: {ip} does not name one host (multicast, broadcast or unspecified)"
+            ))
+            .hint("a probe asks exactly one host"));
+        }
+        match self.source {
+            Some(source) if source.is_ipv4() != ip.is_ipv4() => {
+                Err(Problem::new(format!("source: {source} and address {ip} are of different IP versions")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_expectations(&self) -> Result<(), Problem> {
+        let word = self.probe.word();
+        let expect = &self.expect;
+        let http = matches!(self.probe, Probe::Http(_));
+        let misplaced = [
+            ("status", !expect.status.is_empty() && !http),
+            ("headers", !expect.headers.is_empty() && !http),
+            ("banner", !expect.banner.is_empty() && !matches!(self.probe, Probe::Banner(_))),
+        ];
+        match misplaced.iter().find(|(_, wrong)| *wrong) {
+            Some((key, _)) => {
+                Err(Problem::new(format!("expect.{key}: a probe of kind {word} never learns it"))
+                    .hint(if *key == "banner" { "use probe: banner" } else { "use probe: http" }))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Icmp {
+    fn check(&self) -> Result<(), Problem> {
+        within("count", self.count.into(), 1, 65_535)?;
+        within("interval_ms", self.interval_ms, 1, 60_000)?;
+        within("size_bytes", self.size_bytes.into(), 0, MAX_SIZE_BYTES.into())
+    }
+}
+
+impl Http {
+    fn check(&self) -> Result<(), Problem> {
+        let odd = |c: char| !c.is_ascii_graphic() || c == '#';
+        if !self.path.starts_with('/') || self.path.contains(odd) {
+            return Err(Problem::new(format!("path: {:?} is not an absolute path", self.path))
+                .hint("begin with / and percent-encode what is not ASCII; a fragment is never sent"));
+        }
+        let wrong =
+            |host: &String| host.is_empty() || host.contains(|c: char| !c.is_ascii_graphic() || c == '/');
+        match self.host.as_ref().filter(|host| wrong(host)) {
+            Some(host) => Err(Problem::new(format!("host: {host:?} is not a host name"))
+                .hint("it is sent as the Host header: www.internal or www.internal:8080")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn within(key: &str, value: u64, least: u64, most: u64) -> Result<(), Problem> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Problem::new(format!("{key}: {value} is out of range"))
+        .hint(format!("{least} to {most} are possible")))
+}

@@ -1,0 +1,151 @@
+//! Rules in the host's own namespace: who may speak on a bridge port, who may send tunnels, what is published.
+//!
+//! Nothing here has a policy of drop, and every drop names links of ours or our own tunnel port: the host's firewall stays
+//! its own. `inet` holds what is routed, `bridge` what is bridged.
+
+use super::{braces, chain, ports, protocol, set, table};
+use crate::model::{Desired, Nic};
+use common::stack::resolved::{PortAt, Selector};
+
+/// The text for `nft -f`.
+pub fn host(desired: &Desired) -> String {
+    let name = format!("lsx-{}", desired.stack);
+    table("inet", &name, &routed(desired)) + &table("bridge", &name, &bridged(desired))
+}
+
+fn routed(d: &Desired) -> String {
+    let mut text = String::new();
+    text +=
+        &set("set", "peers", "ipv4_addr", "", &d.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+    text += &chain("input", "type filter hook input priority filter; policy accept;", &input(d));
+    text += &chain("from_router", "", &from_router(d));
+    if d.firewall.is_some() {
+        text += &chain("own", "", &own(d));
+    }
+    if d.networks.iter().any(|n| n.leg.is_some()) {
+        let router = d.leg.network();
+        let masquerade = vec![format!("ip saddr {} oifname != \"{}\" masquerade", d.leg, d.world_link)];
+        text +=
+            &chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &masquerade);
+        let published = published(d, router_address(d));
+        text += &chain("published", "", &published);
+        let local =
+            vec![format!("ip daddr != 127.0.0.0/8 ip daddr != {router} fib daddr type local jump published")];
+        text += &chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &local);
+        text += &chain("output", "type nat hook output priority -100; policy accept;", &local);
+    }
+    text
+}
+
+/// The router's end of the /31.
+fn router_address(d: &Desired) -> std::net::Ipv4Addr {
+    d.leg.broadcast()
+}
+
+/// Tunnels are taken from hosts of the stack alone: VXLAN carries no proof of its sender (RFC 7348, section 7).
+fn input(d: &Desired) -> Vec<String> {
+    let mut rules = vec![
+        format!("udp dport {} ip saddr != @peers drop", d.tunnel_port),
+        format!("meta nfproto ipv6 udp dport {} drop", d.tunnel_port),
+        format!("iifname \"{}\" jump from_router", d.world_link),
+        format!("iifname \"{}*\" drop", d.prefixes[0]),
+    ];
+    if let (Some(_), Some(uplink)) = (&d.firewall, &d.uplink) {
+        rules.push(format!("iifname \"{uplink}\" jump own"));
+    }
+    rules
+}
+
+/// What instances may reach of this host: ICMP, and what an `allow` names.
+fn from_router(d: &Desired) -> Vec<String> {
+    let mut rules =
+        vec!["ct state established,related accept".to_owned(), "icmp type echo-request accept".to_owned()];
+    for allow in d.allow.iter().filter(|a| a.to == Selector::Host(d.host.clone())) {
+        match allow.ports.as_slice() {
+            [] => rules.push("accept".to_owned()),
+            some => rules
+                .extend(some.iter().map(|p| format!("{} dport {} accept", protocol(p.protocol), ports(p)))),
+        }
+    }
+    rules.push("drop".to_owned());
+    rules
+}
+
+/// The host's own input, filtered only when the document says which ports stay open.
+fn own(d: &Desired) -> Vec<String> {
+    let mut rules = vec![
+        "ct state established,related accept".to_owned(),
+        "ct status dnat accept".to_owned(),
+        "meta l4proto { icmp, ipv6-icmp } accept".to_owned(),
+        format!("tcp dport {} accept", d.ssh_port),
+        format!("udp dport {} accept", d.tunnel_port),
+    ];
+    for spec in d.firewall.iter().flatten() {
+        rules.push(format!("{} dport {} accept", protocol(spec.protocol), ports(spec)));
+    }
+    rules.push("drop".to_owned());
+    rules
+}
+
+/// Published ports go to the router, which knows the instances.
+fn published(d: &Desired, router: std::net::Ipv4Addr) -> Vec<String> {
+    let rule = |p: &PortAt| {
+        let address = p.address.map(|a| format!("ip daddr {a} ")).unwrap_or_default();
+        format!("{address}{} dport {} dnat ip to {router}", protocol(p.protocol), p.listen)
+    };
+    let (any, one): (Vec<&PortAt>, Vec<&PortAt>) = d.ports.iter().partition(|p| p.address.is_none());
+    let mut rules: Vec<String> = one.into_iter().map(rule).collect();
+    if !any.is_empty() {
+        let keys = any.iter().map(|p| format!("{} . {}", protocol(p.protocol), p.listen));
+        rules.push(format!("meta l4proto . th dport {} dnat ip to {router}", braces(keys)));
+    }
+    rules
+}
+
+/// A frame from an instance must be what the instance is; one from a port that is not ours goes nowhere but on open
+/// networks; none is for the host. IPv6 ends here, too: version 1 carries IPv4 alone. Ports are told by their names, because
+/// not every kernel can tell a frame's bridge (nft_meta_bridge).
+fn bridged(d: &Desired) -> String {
+    let [_, tunnel, leg, _, instance] = &d.prefixes;
+    let (free, bound): (Vec<_>, Vec<_>) = d.nics.iter().partition(|n| n.forward);
+    let keys = |n: &&Nic| format!("\"{}\" . {} . {}", n.link, n.mac, n.address);
+    let names = |links: &[&Nic]| links.iter().map(|n| format!("\"{}\"", n.link)).collect::<Vec<_>>();
+    let kind = "ifname . ether_addr . ipv4_addr";
+    let mut text = set("set", "nics", kind, "", &bound.iter().map(keys).collect::<Vec<_>>());
+    text += &set("set", "free", "ifname", "", &names(&free));
+    text += &set("set", "open", "ifname", "", &open_ports(d));
+    let ours: Vec<String> = [tunnel, leg, instance].iter().map(|p| format!("iifname \"{p}*\"")).collect();
+    let enter = [
+        format!("iifname \"{instance}*\" jump guard"),
+        format!("iifname \"{tunnel}*\" meta protocol != {{ ip, arp }} drop"),
+    ];
+    text += &chain("guard", "", &guard());
+    text += &chain("enter", "type filter hook prerouting priority -350; policy accept;", &enter);
+    let mut strangers: Vec<String> = ours.iter().map(|from| format!("{from} accept")).collect();
+    strangers.push("oifname @open accept".to_owned());
+    strangers.extend([tunnel, leg, instance].iter().map(|p| format!("oifname \"{p}*\" drop")));
+    text += &chain("pass", "type filter hook forward priority filter; policy accept;", &strangers);
+    let host: Vec<String> = ours.iter().map(|from| format!("{from} drop")).collect();
+    text + &chain("host", "type filter hook input priority filter; policy accept;", &host)
+}
+
+/// What an instance may send: its own address from its own hardware address, in IPv4 and in ARP.
+fn guard() -> Vec<String> {
+    vec![
+        "meta protocol != { ip, arp } drop".to_owned(),
+        "iifname . ether saddr . ip saddr @nics accept".to_owned(),
+        "iifname . ether saddr . arp saddr ip @nics iifname . arp saddr ether . arp saddr ip @nics accept"
+            .to_owned(),
+        "iifname @free accept".to_owned(),
+        "drop".to_owned(),
+    ]
+}
+
+/// The ports of networks that take in what the document does not name.
+fn open_ports(d: &Desired) -> Vec<String> {
+    let networks = || d.networks.iter().filter(|n| n.flood);
+    let tunnels = networks().filter(|n| !n.tunnel.is_empty()).map(|n| &n.tunnel);
+    let legs = networks().filter_map(|n| n.leg.as_ref()).map(|l| &l.link);
+    let nics = d.nics.iter().filter(|nic| networks().any(|n| n.name == nic.network)).map(|n| &n.link);
+    tunnels.chain(legs).chain(nics).map(|link| format!("\"{link}\"")).collect()
+}

@@ -1,0 +1,57 @@
+//! The rules of a host as nftables text: one transaction a namespace, in tables of our own. Pure.
+
+mod host;
+mod router;
+
+pub use host::host;
+pub use router::router;
+
+use std::fmt::Display;
+
+/// Elements in braces, sorted by the caller so that equal wishes give equal text.
+fn braces<T: Display>(elements: impl IntoIterator<Item = T>) -> String {
+    let list: Vec<String> = elements.into_iter().map(|e| e.to_string()).collect();
+    format!("{{ {} }}", list.join(", "))
+}
+
+/// A named set or map; nft takes no empty `elements`.
+fn set(keyword: &str, name: &str, kind: &str, flags: &str, elements: &[String]) -> String {
+    let mut text = format!("\t{keyword} {name} {{\n\t\ttype {kind}\n");
+    if !flags.is_empty() {
+        text += &format!("\t\tflags {flags}\n");
+    }
+    if !elements.is_empty() {
+        text += &format!("\t\telements = {}\n", braces(elements));
+    }
+    text + "\t}\n"
+}
+
+/// A chain with its rules.
+fn chain(name: &str, head: &str, rules: &[String]) -> String {
+    let mut text = format!("\tchain {name} {{\n");
+    if !head.is_empty() {
+        text += &format!("\t\t{head}\n");
+    }
+    for rule in rules {
+        text += &format!("\t\t{rule}\n");
+    }
+    text + "\t}\n"
+}
+
+/// A table, emptied and filled in one transaction; `add` first, so that `delete` of a missing one cannot fail.
+fn table(family: &str, name: &str, body: &str) -> String {
+    format!("table {family} {name} {{}}\ndelete table {family} {name}\ntable {family} {name} {{\n{body}}}\n")
+}
+
+/// A protocol's name in nftables.
+fn protocol(protocol: common::stack::resolved::Protocol) -> &'static str {
+    match protocol {
+        common::stack::resolved::Protocol::Tcp => "tcp",
+        common::stack::resolved::Protocol::Udp => "udp",
+    }
+}
+
+/// `443` or `6000-6010`.
+fn ports(spec: &common::stack::resolved::PortSpec) -> String {
+    if spec.first == spec.last { spec.first.to_string() } else { format!("{}-{}", spec.first, spec.last) }
+}
