@@ -3,8 +3,6 @@
 //!
 //! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
 
-#![allow(clippy::result_large_err, reason = "a failure is made once, on the way out")]
-
 mod control;
 mod host;
 mod prune;

@@ -7,7 +7,7 @@ mod diff;
 mod execute;
 
 pub use diff::{Have, Want, diff};
-pub use execute::{Context, Outcome, execute};
+pub use execute::{Act, Context, Outcome, execute};
 
 use crate::failure::{Failure, Kind};
 use schemars::JsonSchema;

@@ -55,7 +55,7 @@ fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failur
 }
 
 /// The links inside a stack's router; `None` when there is no router.
-fn router_links(stack: &str) -> Result<Option<Vec<(Link, Vec<ipnet::Ipv4Net>)>>, Failure> {
+fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let name = model::router(stack);
     let router = match namespace::open(namespace::Place::Name(&name)) {
         Ok(router) => router,
@@ -72,7 +72,7 @@ fn router_links(stack: &str) -> Result<Option<Vec<(Link, Vec<ipnet::Ipv4Net>)>>,
 fn one(
     stack: &str,
     links: &[Link],
-    router: Option<&[(Link, Vec<ipnet::Ipv4Net>)]>,
+    router: Option<&[links::Inside]>,
     socket: &mut Socket,
     rules: &Listing,
 ) -> Result<Vec<Have<Object>>, Failure> {
