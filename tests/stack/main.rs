@@ -1,5 +1,7 @@
 //! The stack document from the outside: golden fixtures, laws, and the examples that ship.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::disallowed_methods)]
+
 mod fixtures;
 mod laws;
 mod lstacker;
@@ -24,7 +26,8 @@ fn load(text: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>, Resol
 
 /// The same for a document that is known to be good.
 fn good(text: &str) -> (Stack, Resolved) {
-    let (stack, _, resolved) = load(text, &ReadOptions::default()).unwrap_or_else(|failures| panic!("{failures}"));
+    let (stack, _, resolved) =
+        load(text, &ReadOptions::default()).unwrap_or_else(|failures| panic!("{failures}"));
     (stack, resolved)
 }
 

@@ -20,20 +20,23 @@ impl Only {
     ///
     /// # Errors
     /// An unknown section or an empty name, of kind `Usage`.
-    pub fn parse(text: &str) -> Result<Only, Failure> {
+    pub fn parse(text: &str) -> Result<Only, Failures> {
         let mut only = Only::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (section, name) = part.split_once('.').map_or((part, None), |(section, name)| (section, Some(name)));
+            let (section, name) =
+                part.split_once('.').map_or((part, None), |(section, name)| (section, Some(name)));
             if !SECTIONS.contains(&section) || name == Some("") {
                 let message = format!("--only {part}: expected a section and a name");
                 let hint = format!("like networks.test; {}", hint(section, SECTIONS));
-                return Err(Failure::new(Kind::Usage, "stack.only", message).hint(hint));
+                return Err(Failure::new(Kind::Usage, "stack.only", message).hint(hint).into());
             }
             // A section alone outweighs its names, in whatever order they come.
             match (only.sections.get_mut(section), name) {
                 (Some(names), Some(name)) if !names.is_empty() => drop(names.insert(name.to_owned())),
                 (Some(names), None) => names.clear(),
-                (None, name) => drop(only.sections.insert(section.to_owned(), name.map(str::to_owned).into_iter().collect())),
+                (None, name) => drop(
+                    only.sections.insert(section.to_owned(), name.map(str::to_owned).into_iter().collect()),
+                ),
                 (Some(_), Some(_)) => {}
             }
         }

@@ -58,12 +58,7 @@ impl fmt::Display for Warning {
 pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
     let source = Source::new(file, text);
     let mut root = tree::parse(text).map_err(|faults| {
-        let placed = |fault: tree::Fault| {
-            let mut failure = fault.failure;
-            failure.at = Some(source.place(fault.at, String::new()));
-            failure
-        };
-        Failures(faults.into_iter().map(placed).collect())
+        Failures(faults.into_iter().map(|fault: tree::Fault| fault.failure(&source)).collect())
     })?;
     for assignment in &options.set {
         tree::set(&mut root, assignment)?;
@@ -84,7 +79,11 @@ fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warnin
     }
 }
 
-fn from_lstacker(root: &Node<'_>, source: &Source<'_>, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
+fn from_lstacker(
+    root: &Node<'_>,
+    source: &Source<'_>,
+    options: &ReadOptions,
+) -> Result<(Stack, Vec<Warning>), Failures> {
     let (log, soft) = (Log::default(), Log::default());
     let made = lstacker::import(root, &log, &soft);
     let (hard, warned) = if options.keep_going { (Log::default(), Some(log)) } else { (log, None) };
@@ -115,19 +114,22 @@ fn lock(
     if of != name {
         warnings.push(Warning {
             code: "stack.resolved.foreign".to_owned(),
-            message: format!("the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"),
+            message: format!(
+                "the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"
+            ),
             at: Some(source.locate(root, "resolved", Aim::Key)),
             hint: None,
         });
         return None;
     }
-    match serde_json::from_value(node.json()) {
+    match Resolved::deserialize(node) {
         Ok(resolved) => Some(Box::new(resolved)),
         Err(error) => {
-            let failure = Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")
-                .at("resolved")
-                .because(error)
-                .hint("remove `resolved`, then everything is derived anew");
+            let failure =
+                Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")
+                    .at("resolved")
+                    .because(error)
+                    .hint("remove `resolved`, then everything is derived anew");
             log.push(failure, decode::Spot::Path(Aim::Key));
             None
         }

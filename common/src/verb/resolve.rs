@@ -4,11 +4,11 @@ use super::{ResolveArgs, StackArgs};
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::file::{self, Mode};
+use crate::log;
 use crate::plan::{Plan, Report};
 use crate::stack::{self, ReadOptions, Resolved, Stack};
 use crate::stdio::{self, Output};
 use crate::tool::{ObservedOf, Tool};
-use crate::log;
 use schemars::schema_for;
 use serde_json::json;
 use std::path::Path;
@@ -33,7 +33,8 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
     }
     let resolved = stack::resolve(&stack)?;
     for warning in warnings {
-        log::warning(&warning.message);
+        let told = Failure::new(Kind::Data, &warning.code, warning.message);
+        log::warning(&Failure { at: warning.at, hint: warning.hint, ..told }.to_string());
     }
     Ok((stack, resolved))
 }
@@ -42,7 +43,9 @@ fn read_lock(path: &Path) -> Result<Option<Resolved>, Failures> {
     let Some(text) = file::read(path)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|e| {
         let message = format!("{}: not a lock that lsx wrote: {e}", path.display());
-        Failure::new(Kind::Data, "stack.lock", message).hint("remove the file to derive every value anew").into()
+        Failure::new(Kind::Data, "stack.lock", message)
+            .hint("remove the file to derive every value anew")
+            .into()
     })
 }
 

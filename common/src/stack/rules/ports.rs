@@ -10,6 +10,18 @@ use std::net::Ipv4Addr;
 /// A port of a host, and who has it on which of the host's addresses.
 type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<(Option<Ipv4Addr>, String)>>;
 
+/// A port that somebody wants to listen on.
+struct Wish<'s> {
+    host: &'s str,
+    protocol: Protocol,
+    port: u16,
+    address: Option<Ipv4Addr>,
+    /// Where it is written.
+    path: String,
+    /// Who wants it, for the other's message.
+    owner: String,
+}
+
 impl<'s> Check<'s> {
     pub(super) fn ports(&mut self) {
         for (name, instance) in &self.stack.instances {
@@ -54,39 +66,60 @@ impl<'s> Check<'s> {
             && !known.contains_key(tls)
         {
             let hint = crate::stack::decode::hint(tls, known.keys().map(String::as_str));
-            self.tell("stack.certificate.unknown", path("tls"), format!("there is no certificate `{tls}`"), hint);
+            self.tell(
+                "stack.certificate.unknown",
+                path("tls"),
+                format!("there is no certificate `{tls}`"),
+                hint,
+            );
         }
     }
 
     fn owners(&mut self) {
         let mut owners: Owners<'s> = HashMap::new();
         self.reserved(&mut owners);
-        let mut wanted: Vec<(&str, Protocol, u16, Option<Ipv4Addr>, String, String)> = Vec::new();
+        for wish in self.wishes() {
+            let others = owners.entry((wish.host, wish.protocol, wish.port)).or_default();
+            let meets = |at: &Option<Ipv4Addr>| at.is_none() || wish.address.is_none() || *at == wish.address;
+            let clash = others.iter().find(|(at, other)| meets(at) && !shared(other, &wish.owner));
+            let clash = clash.map(|(_, other)| other.clone());
+            others.push((wish.address, wish.owner));
+            if let Some(other) = clash {
+                let message =
+                    format!("port {}/{} of {} belongs to {other}", wish.port, wish.protocol, wish.host);
+                let hint = "another port, another host, or another address of the host";
+                self.tell("stack.port.clash", wish.path, message, hint);
+            }
+        }
+    }
+
+    fn wishes(&self) -> Vec<Wish<'s>> {
+        let mut wishes = Vec::new();
         for replica in &self.replicas {
             for (i, port) in replica.instance.ports.iter().enumerate() {
-                let path = format!("instances.{}.ports.{i}", replica.of);
-                let owner = format!("instances.{}", replica.name);
-                wanted.push((replica.host, port.protocol, port.listen, port.address, path, owner));
+                wishes.push(Wish {
+                    host: replica.host,
+                    protocol: port.protocol,
+                    port: port.listen,
+                    address: port.address,
+                    path: format!("instances.{}.ports.{i}", replica.of),
+                    owner: format!("instances.{}", replica.name),
+                });
             }
         }
         for (name, balance) in &self.stack.balance {
-            for (i, &listen) in balance.listen.iter().enumerate() {
-                let (path, owner) = (format!("balance.{name}.listen.{i}"), balancer(name, balance));
-                wanted.push((&balance.host, Protocol::Tcp, listen, balance.address, path, owner));
+            for (i, &port) in balance.listen.iter().enumerate() {
+                wishes.push(Wish {
+                    host: &balance.host,
+                    protocol: Protocol::Tcp,
+                    port,
+                    address: balance.address,
+                    path: format!("balance.{name}.listen.{i}"),
+                    owner: balancer(name, balance),
+                });
             }
         }
-        for (host, protocol, port, address, path, owner) in wanted {
-            let others = owners.entry((host, protocol, port)).or_default();
-            let clash = others.iter().find(|(at, other)| {
-                (at.is_none() || address.is_none() || *at == address) && !shared(other, &owner)
-            });
-            let clash = clash.map(|(_, other)| other.clone());
-            others.push((address, owner));
-            if let Some(other) = clash {
-                let message = format!("port {port}/{protocol} of {host} belongs to {other}");
-                self.tell("stack.port.clash", path, message, "another port, another host, or another address of the host");
-            }
-        }
+        wishes
     }
 
     /// Ports that lsx itself needs on a host: ssh by which it comes, tunnels where networks cross hosts.
@@ -95,7 +128,10 @@ impl<'s> Check<'s> {
         for (name, host) in &self.stack.hosts {
             let port = host.ssh.as_deref().and_then(|ssh| ssh.rsplit_once(':')?.1.parse().ok()).unwrap_or(22);
             if !host.local {
-                owners.entry((name, Protocol::Tcp, port)).or_default().push((Some(host.address), "ssh".to_owned()));
+                owners
+                    .entry((name, Protocol::Tcp, port))
+                    .or_default()
+                    .push((Some(host.address), "ssh".to_owned()));
             }
             let owner = || "the tunnels (tunnel_port)".to_owned();
             owners.entry((name, Protocol::Udp, tunnel)).or_default().push((None, owner()));
@@ -113,8 +149,11 @@ fn balancer(name: &str, balance: &Balance) -> String {
 
 fn shared(a: &str, b: &str) -> bool {
     let names = |owner: &str| -> Vec<String> {
-        let inner = owner.strip_prefix("balance.").and_then(|rest| rest.split_once(" (")).map(|(_, names)| names);
-        inner.map(|names| names.trim_end_matches(')').split(", ").map(str::to_owned).collect()).unwrap_or_default()
+        let inner =
+            owner.strip_prefix("balance.").and_then(|rest| rest.split_once(" (")).map(|(_, names)| names);
+        inner
+            .map(|names| names.trim_end_matches(')').split(", ").map(str::to_owned).collect())
+            .unwrap_or_default()
     };
     let (a, b) = (names(a), names(b));
     !a.is_empty() && !b.is_empty() && !a.iter().any(|name| b.contains(name))

@@ -2,13 +2,12 @@
 
 use super::Changer;
 use crate::model::{Desired, Intent, IntentFile, Row};
-use crate::observe::io_failure;
 use crate::paths::Paths;
 use crate::plan;
-use common::document;
-use common::host::file::{self, Mode};
 use common::host::Program;
+use common::host::file::{self, Mode};
 use common::{Failure, Kind};
+use common::{document, fleet};
 use std::path::Path;
 
 const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
@@ -20,7 +19,8 @@ impl Changer<'_> {
     pub(super) fn keep(&self, wanted: &IntentFile) -> Result<(), Failure> {
         let path = Paths::new(self.stack).intent();
         self.remember_intent(&path)?;
-        let missing = || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
+        let missing =
+            || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
         if let Some(old) = self.text(&format!("intent {}", wanted.digest)) {
             return file::write(&path, old.as_bytes(), Mode::Private).map(|_| ());
         }
@@ -28,7 +28,8 @@ impl Changer<'_> {
         let desired: Desired = serde_json::from_str(&text)
             .map_err(|e| Failure::new(Kind::Data, "net.plan.contents", e.to_string()))?;
         let rows = self.rows_of(&desired);
-        let intent = Intent { schema: document::schema("net", "intent"), stack: self.stack.to_owned(), desired, rows };
+        let intent =
+            Intent { schema: document::schema("net", "intent"), stack: self.stack.to_owned(), desired, rows };
         file::write(&path, &document::canonical(&intent)?, Mode::Private).map(|_| ())
     }
 
@@ -95,12 +96,10 @@ pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
 
 /// A host that was changed in-process has no copy of this program yet.
 fn install(program: &str) -> Result<(), Failure> {
-    let path = Path::new(program);
-    if path.exists() {
-        return Ok(());
+    if !Path::new(program).exists() {
+        fleet::install(&[crate::PROGRAM.to_owned()])?;
     }
-    let bytes = std::fs::read("/proc/self/exe").map_err(|e| io_failure("read this program", &e))?;
-    file::write(path, &bytes, Mode::Program).map(|_| ())
+    Ok(())
 }
 
 /// systemd where it runs, cron's @reboot elsewhere; both do the same: every entry in the order of its name.
@@ -117,7 +116,8 @@ fn starter() -> Result<(), Failure> {
             Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
         }
     } else if Path::new("/etc/cron.d").exists() {
-        let line = format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
+        let line =
+            format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
         file::write(Path::new(CRON), line.as_bytes(), Mode::Public)?;
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! The small texts of a stack: sizes, durations, ranges, ports, selectors. Each parses from and writes to the same text.
 
+mod write;
+
 use super::resolved::{PortSpec, Protocol};
 use ipnet::Ipv4Net;
-use serde::{Serialize, Serializer};
-use std::fmt;
 use std::net::Ipv4Addr;
 
 /// Why a text is not what it should be, and what would be.
@@ -21,17 +21,6 @@ impl Wrong {
 
 /// The result of reading a text.
 pub(crate) type Parsed<T> = Result<T, Wrong>;
-
-macro_rules! as_text {
-    ($($name:ty),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-    )*};
-}
-as_text!(Size, Duration, Cpus, Range, Http, Select);
 
 /// Bytes; written `512M`, where K, M, G and T are powers of 1,024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,7 +114,9 @@ pub(crate) fn address(text: &str) -> Parsed<Ipv4Addr> {
     if text.contains(':') {
         return Err(Wrong::new(format!("`{text}` is an IPv6 address"), "stacks are IPv4 in this version"));
     }
-    text.parse().map_err(|_| Wrong::new(format!("`{text}` is no IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11"))
+    text.parse().map_err(|_| {
+        Wrong::new(format!("`{text}` is no IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11")
+    })
 }
 
 /// A network in CIDR notation, without host bits.
@@ -133,7 +124,8 @@ pub(crate) fn cidr(text: &str) -> Parsed<Ipv4Net> {
     if text.contains(':') {
         return Err(Wrong::new(format!("`{text}` is an IPv6 network"), "stacks are IPv4 in this version"));
     }
-    let wrong = || Wrong::new(format!("`{text}` is no network"), "an address and a prefix, like 10.100.0.0/16");
+    let wrong =
+        || Wrong::new(format!("`{text}` is no network"), "an address and a prefix, like 10.100.0.0/16");
     let net: Ipv4Net = text.parse().map_err(|_| wrong())?;
     if net.trunc() == net {
         return Ok(net);
@@ -148,7 +140,8 @@ pub(crate) fn cidr_or_address(text: &str) -> Parsed<Ipv4Net> {
 
 /// `10.0.0.10-10.0.0.20`.
 pub(crate) fn range(text: &str) -> Parsed<Range> {
-    let wrong = || Wrong::new(format!("`{text}` is no range"), "first and last address, like 10.0.0.10-10.0.0.20");
+    let wrong =
+        || Wrong::new(format!("`{text}` is no range"), "first and last address, like 10.0.0.10-10.0.0.20");
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let range = Range { first: address(first.trim())?, last: address(last.trim())? };
     if range.first <= range.last { Ok(range) } else { Err(wrong()) }
@@ -157,9 +150,10 @@ pub(crate) fn range(text: &str) -> Parsed<Range> {
 /// A port from 1 to 65,535.
 pub(crate) fn port(text: &str) -> Parsed<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|&n: &u16| digits && n > 0).ok_or_else(|| {
-        Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535")
-    })
+    text.parse()
+        .ok()
+        .filter(|&n: &u16| digits && n > 0)
+        .ok_or_else(|| Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535"))
 }
 
 /// `443/tcp`, `6000-6010/udp` or `443`, which is TCP.
@@ -185,7 +179,8 @@ pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
 
 /// `:80/health`.
 pub(crate) fn http(text: &str) -> Parsed<Http> {
-    let wrong = || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");
+    let wrong =
+        || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");
     let (before, path) = text.split_once('/').unwrap_or((text, ""));
     let port = match before.strip_prefix(':') {
         Some(digits) => port(digits)?,
@@ -245,79 +240,10 @@ pub(crate) fn domain(text: &str) -> Parsed<String> {
     if text.len() <= 180 && text.split('.').all(label) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no domain"), "labels of lower-case letters, digits and hyphens, like office.internal"))
-}
-
-fn write_units(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {
-    match units.iter().find(|&&(_, factor)| n > 0 && n.is_multiple_of(factor)) {
-        Some(&(unit, factor)) => write!(f, "{}{unit}", n / factor),
-        None => write!(f, "{n}"),
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_units(f, self.0, &SIZES)
-    }
-}
-
-impl fmt::Display for Duration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { f.write_str("0s") } else { write_units(f, self.0, &TIMES) }
-    }
-}
-
-impl fmt::Display for Cpus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = format!(".{:03}", self.0 % 1000);
-        write!(f, "{}{}", self.0 / 1000, part.trim_end_matches('0').trim_end_matches('.'))
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
-    }
-}
-
-impl fmt::Display for Http {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, ":{}{}", self.port, self.path)
-    }
-}
-
-impl fmt::Display for Select {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Select::Every => f.write_str("*"),
-            Select::World => f.write_str("world"),
-            Select::Network(name) => f.write_str(name),
-            Select::Instance(name) => write!(f, "instance/{name}"),
-            Select::Host(name) => write!(f, "host/{name}"),
-            Select::Cidr(net) if net.prefix_len() == 32 => write!(f, "{}", net.addr()),
-            Select::Cidr(net) => write!(f, "{net}"),
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        })
-    }
-}
-
-impl fmt::Display for PortSpec {
-    /// `443/tcp` or `6000-6010/udp`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}/{}", self.first, self.protocol)
-        } else {
-            write!(f, "{}-{}/{}", self.first, self.last, self.protocol)
-        }
-    }
+    Err(Wrong::new(
+        format!("`{text}` is no domain"),
+        "labels of lower-case letters, digits and hyphens, like office.internal",
+    ))
 }
 
 impl Range {

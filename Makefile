@@ -1,0 +1,18 @@
+# Each target calls cargo or a script; what they do stands there. `make` alone builds.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build setup demo test check bench docs install up down
+
+STACK ?=
+
+build: ; cargo build --release
+setup: ; scripts/setup
+demo: ; scripts/demo
+test: setup ; scripts/check --test
+check: ; scripts/check
+bench: ; scripts/bench
+docs: ; scripts/docs
+install: ; scripts/install
+up: ; scripts/start-no-stop $(STACK)
+down: ; scripts/stop $(STACK)
