@@ -100,9 +100,13 @@ fn panics(program: &'static str) {
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
         let what = info.payload_as_str().unwrap_or("no message");
         log::begin(program, log::Format::Text, false, 0);
-        let failure = Failure::new(Kind::Bug, "bug.panic", format!("a bug: {what}")).because(format!("panic at {place}"));
+        let failure = Failure::new(Kind::Bug, "bug.panic", format!("a bug: {what}"))
+            .because(format!("panic at {place}"));
         log::failures(&failure.hint("please report it with the command and the document").into());
-        #[expect(clippy::exit, reason = "a panic must not become exit 101; the kernel undoes nothing more either way")]
+        #[expect(
+            clippy::exit,
+            reason = "a panic must not become exit 101; the kernel undoes nothing more either way"
+        )]
         std::process::exit(i32::from(Kind::Bug.exit()));
     }));
 }
@@ -123,6 +127,7 @@ pub fn completions(shell: clap_complete::Shell, mut command: Command) -> Result<
 /// # Errors
 /// When standard output cannot be written.
 pub fn manual(command: Command) -> Result<(), Failures> {
-    let bytes = crate::manual::page(command).map_err(|e| Failure::new(Kind::Bug, "bug.manual", e.to_string()))?;
+    let bytes =
+        crate::manual::page(command).map_err(|e| Failure::new(Kind::Bug, "bug.manual", e.to_string()))?;
     Ok(stdio::write(&bytes)?)
 }

@@ -31,7 +31,11 @@ pub fn digest_of(value: &impl Serialize) -> Result<String, Failure> {
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
+        .map(char::from)
+        .collect()
 }
 
 /// The schema name of a document, like `lsx.net.plan/1`.
@@ -48,14 +52,22 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str, schema: &str) -> Result
     let found = value.get("schema").and_then(|s| s.as_str()).unwrap_or("no schema");
     if found != schema {
         let hint = match (found.rsplit_once('/'), schema.rsplit_once('/')) {
-            (Some((a, _)), Some((b, _))) if a == b => "it was written by another version of lsx; write it again with this one",
+            (Some((a, _)), Some((b, _))) if a == b => {
+                "it was written by another version of lsx; write it again with this one"
+            }
             _ => "this verb reads what the verb before it in the pipe writes",
         };
         let message = format!("expected a document {schema}, got {found}");
-        return Err(Failure { at: Some(file_place(file)), ..Failure::new(Kind::Data, "document.schema", message) }.hint(hint).into());
+        return Err(Failure {
+            at: Some(file_place(file)),
+            ..Failure::new(Kind::Data, "document.schema", message)
+        }
+        .hint(hint)
+        .into());
     }
     serde_json::from_value(value).map_err(|e| {
-        Failure { at: Some(file_place(file)), ..Failure::new(Kind::Data, "document.shape", e.to_string()) }.into()
+        Failure { at: Some(file_place(file)), ..Failure::new(Kind::Data, "document.shape", e.to_string()) }
+            .into()
     })
 }
 
@@ -67,7 +79,8 @@ fn not_json(error: &serde_json::Error, text: &str, file: &str) -> Failures {
         text: text.lines().nth(line.saturating_sub(1)).unwrap_or_default().chars().take(200).collect(),
         ..file_place(file)
     };
-    Failure { at: Some(place), ..Failure::new(Kind::Data, "document.json", format!("not JSON: {error}")) }.into()
+    Failure { at: Some(place), ..Failure::new(Kind::Data, "document.json", format!("not JSON: {error}")) }
+        .into()
 }
 
 fn file_place(file: &str) -> Place {

@@ -18,8 +18,9 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
         Some(path) => (std::fs::read(path).map_err(|e| missing(path, &e))?, path.display().to_string()),
         None => (standard_input()?, "-".to_owned()),
     };
-    let text = String::from_utf8(bytes)
-        .map_err(|e| Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error())))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error()))
+    })?;
     if text.trim().is_empty() {
         let failure = Failure::new(Kind::Empty, "document.empty", format!("{name}: no document came"));
         return Err(if name == "-" { failure } else { failure.hint("the file is empty") });
@@ -40,13 +41,16 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
 
 fn missing(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
-        ErrorKind::NotFound => Failure::new(Kind::Empty, "document.missing", format!("{}: no such file", path.display()))
-            .hint("name the file, or - for standard input"),
+        ErrorKind::NotFound => {
+            Failure::new(Kind::Empty, "document.missing", format!("{}: no such file", path.display()))
+                .hint("name the file, or - for standard input")
+        }
         _ => file::failure(path, "read", error),
     }
 }
 
-/// How a list in a document becomes a table: the document's name, the key of the list, and dotted paths of its columns.
+/// How documents become a table: the document's name, the key of the list in it (empty where each document is a row), and
+/// dotted paths of the columns.
 pub type Columns = (&'static str, &'static str, &'static [&'static str]);
 
 /// Where documents go.
@@ -66,28 +70,59 @@ impl Output {
     /// # Errors
     /// The file's own. A reader that has gone ends the program by SIGPIPE, as it does any filter.
     pub fn emit<T: Serialize>(&self, documents: &[T]) -> Result<(), Failure> {
-        let mut bytes = Vec::new();
-        for document in documents {
-            bytes.extend(self.render(document)?);
-        }
+        let bytes = if self.table { self.tables(documents) } else { self.json(documents)? };
         match &self.path {
             Some(path) => file::write(path, &bytes, Mode::Public).map(|_| ()),
             None => write(&bytes),
         }
     }
 
-    fn render<T: Serialize>(&self, document: &T) -> Result<Vec<u8>, Failure> {
-        if self.table {
-            let value = serde_json::to_value(document).unwrap_or_default();
-            return Ok(table(&value, self.tables).into_bytes());
+    fn json<T: Serialize>(&self, documents: &[T]) -> Result<Vec<u8>, Failure> {
+        let person = self.path.is_none() && io::stdout().is_terminal();
+        let mut bytes = Vec::new();
+        for document in documents {
+            if person {
+                bytes.extend(serde_json::to_vec_pretty(document).unwrap_or_default());
+                bytes.push(b'\n');
+            } else {
+                bytes.extend(canonical(document)?);
+            }
         }
-        if self.path.is_none() && io::stdout().is_terminal() {
-            let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
-            bytes.push(b'\n');
-            return Ok(bytes);
-        }
-        canonical(document)
+        Ok(bytes)
     }
+
+    /// One table for every document; or one for all, where each document is a row.
+    fn tables<T: Serialize>(&self, documents: &[T]) -> Vec<u8> {
+        let values: Vec<Value> =
+            documents.iter().map(|d| serde_json::to_value(d).unwrap_or_default()).collect();
+        let known = values.first().and_then(|v| self.columns(v));
+        if let Some((_, "", columns)) = known {
+            return rows(&values, columns).into_bytes();
+        }
+        values.iter().flat_map(|v| self.table(v).into_bytes()).collect()
+    }
+
+    fn columns(&self, document: &Value) -> Option<&'static Columns> {
+        let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
+        let (name, _) = schema.rsplit_once('/')?;
+        self.tables.iter().find(|(of, ..)| name.ends_with(of))
+    }
+
+    /// The table of a document: its list as the tool says, or else its first list of objects with their plain fields.
+    fn table(&self, document: &Value) -> String {
+        let (list, columns): (&Value, Vec<String>) = match self.columns(document) {
+            Some((_, list, columns)) => (&document[*list], columns.iter().map(|c| (*c).to_owned()).collect()),
+            None => first_list(document),
+        };
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        rows(list.as_array().map(Vec::as_slice).unwrap_or_default(), &columns)
+    }
+}
+
+fn rows(rows: &[Value], columns: &[&str]) -> String {
+    let head = columns.iter().map(|c| c.rsplit('.').next().unwrap_or(c).to_uppercase()).collect();
+    let body = rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect());
+    align(std::iter::once(head).chain(body).collect())
 }
 
 /// Writes bytes to standard output.
@@ -104,20 +139,6 @@ pub fn write(bytes: &[u8]) -> Result<(), Failure> {
         Err(e) => Err(Failure::new(Kind::Failed, "stdio.write", format!("standard output: {e}"))),
         Ok(()) => Ok(()),
     }
-}
-
-/// The table of a document: its list by `tables`, or else its first list of objects with their plain fields.
-fn table(document: &Value, tables: &[Columns]) -> String {
-    let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
-    let known = tables.iter().find(|(name, ..)| schema.rsplit_once('/').is_some_and(|(s, _)| s.ends_with(name)));
-    let (list, columns): (&Value, Vec<String>) = match known {
-        Some((_, list, columns)) => (&document[*list], columns.iter().map(|c| (*c).to_owned()).collect()),
-        None => first_list(document),
-    };
-    let head = columns.iter().map(|c| c.rsplit('.').next().unwrap_or(c).to_uppercase()).collect();
-    let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let body = rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect());
-    align(std::iter::once(head).chain(body).collect())
 }
 
 fn first_list(document: &Value) -> (&Value, Vec<String>) {

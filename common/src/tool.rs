@@ -35,7 +35,10 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// What could not be read.
-    fn observe(self, stack: Option<&str>) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure>;
+    fn observe(
+        self,
+        stack: Option<&str>,
+    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure>;
 
     /// Digest of what a plan rests on; counters, indexes and neighbours stay out of it.
     fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String;
@@ -44,7 +47,11 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// Every reason why the wish cannot be met, at once.
-    fn plan(self, wish: &Wish, observed: &BTreeMap<String, ObservedOf<Self>>) -> Result<Draft<Self>, Failures>;
+    fn plan(
+        self,
+        wish: &Wish,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures>;
 
     /// What of the shared table the steps of one host need.
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
@@ -66,7 +73,8 @@ pub trait Tool: Copy + Send + Sync + 'static {
 }
 
 /// Sends a call of [`Tool::call`] to hosts, all at once.
-pub type Each<'a> = &'a mut dyn FnMut(&str, BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>>;
+pub type Each<'a> =
+    &'a mut dyn FnMut(&str, BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>>;
 
 /// The plan of a tool.
 pub type PlanOf<T> = Plan<<T as Tool>::Object, <T as Tool>::Data>;

@@ -39,9 +39,12 @@ fn text(folder: &Path) -> String {
 }
 
 fn options(folder: &Path) -> ReadOptions {
-    let Ok(text) = std::fs::read_to_string(folder.join("options.json")) else { return ReadOptions::default() };
+    let Ok(text) = std::fs::read_to_string(folder.join("options.json")) else {
+        return ReadOptions::default();
+    };
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let set = value["set"].as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect();
+    let set =
+        value["set"].as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect();
     ReadOptions { set, keep_going: value["keep_going"] == true }
 }
 
@@ -83,8 +86,17 @@ fn every_case_gives_what_it_gave() {
             Err(failures) => (told(&failures), String::new(), String::new()),
         };
         let is_bad = !error.is_empty();
-        assert_eq!(is_bad, case.name.starts_with("no-"), "{}: a refusal is called no-...\n{error}", case.name);
-        if is_bad { refused += 1 } else { accepted += 1 }
+        assert_eq!(
+            is_bad,
+            case.name.starts_with("no-"),
+            "{}: a refusal is called no-...\n{error}",
+            case.name
+        );
+        if is_bad {
+            refused += 1
+        } else {
+            accepted += 1
+        }
         let same = [("error.txt", &error), ("resolved.json", &resolved), ("warnings.json", &warnings)]
             .map(|(file, came)| expect(&case, file, came));
         if same.contains(&false) {
@@ -97,7 +109,8 @@ fn every_case_gives_what_it_gave() {
 
 #[test]
 fn failures_point_into_the_text() {
-    for case in cases().into_iter().filter(|case| case.name.starts_with("no-") && case.options.set.is_empty()) {
+    for case in cases().into_iter().filter(|case| case.name.starts_with("no-") && case.options.set.is_empty())
+    {
         let failures = load(&case.text, &case.options).unwrap_err();
         for failure in &failures.0 {
             let at = failure.at.as_ref().unwrap();
@@ -105,7 +118,11 @@ fn failures_point_into_the_text() {
                 continue;
             }
             let line = case.text.lines().nth(at.line as usize - 1).unwrap_or_default();
-            assert!(failure.code == "stack.secret.written" || line.trim_end() == at.text, "{}: {at:?}", case.name);
+            assert!(
+                failure.code == "stack.secret.written" || line.trim_end() == at.text,
+                "{}: {at:?}",
+                case.name
+            );
             assert!(at.column as usize <= line.chars().count() + 1, "{}: {at:?}", case.name);
         }
     }

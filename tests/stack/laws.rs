@@ -38,17 +38,23 @@ fn shuffled(value: &Value, dice: &mut Dice) -> String {
             for i in (1..entries.len()).rev() {
                 entries.swap(i, dice.below(i + 1));
             }
-            let fields = entries.iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), shuffled(value, dice)));
+            let fields = entries
+                .iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), shuffled(value, dice)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(|item| shuffled(item, dice)).collect::<Vec<_>>().join(",")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|item| shuffled(item, dice)).collect::<Vec<_>>().join(","))
+        }
         other => other.to_string(),
     }
 }
 
 /// Instances in a network of a size; `skip` leaves one out.
 fn many(prefix: u8, count: usize, skip: Option<usize>) -> String {
-    let mut text = format!("stack: t\nhosts: {{ h: 192.0.2.1 }}\nnetworks: {{ n: {{ cidr: 10.0.0.0/{prefix}, gateway: h }} }}\ninstances:\n");
+    let mut text = format!(
+        "stack: t\nhosts: {{ h: 192.0.2.1 }}\nnetworks: {{ n: {{ cidr: 10.0.0.0/{prefix}, gateway: h }} }}\ninstances:\n"
+    );
     for i in (0..count).filter(|i| Some(*i) != skip) {
         writeln!(text, "  i{i}: {{ networks: n }}").unwrap();
     }
@@ -56,8 +62,10 @@ fn many(prefix: u8, count: usize, skip: Option<usize>) -> String {
 }
 
 fn addresses(resolved: &Resolved) -> BTreeMap<String, String> {
-    let nics = resolved.instances.iter().flat_map(|instance| instance.nics.iter().map(move |nic| (instance, nic)));
-    nics.map(|(instance, nic)| (format!("{}.{}", instance.name, nic.network), nic.address.to_string())).collect()
+    let nics =
+        resolved.instances.iter().flat_map(|instance| instance.nics.iter().map(move |nic| (instance, nic)));
+    nics.map(|(instance, nic)| (format!("{}.{}", instance.name, nic.network), nic.address.to_string()))
+        .collect()
 }
 
 #[test]
@@ -71,7 +79,8 @@ fn the_same_twice() {
 fn what_is_written_reads_back_the_same() {
     for (name, stack, resolved) in all() {
         let text = serde_json::to_string(&stack).unwrap();
-        let (again, warnings) = read(&text, &name, &ReadOptions::default()).unwrap_or_else(|f| panic!("{name}: {f}\n{text}"));
+        let (again, warnings) =
+            read(&text, &name, &ReadOptions::default()).unwrap_or_else(|f| panic!("{name}: {f}\n{text}"));
         assert_eq!(again, stack, "{name}");
         assert_eq!(warnings, [], "{name}");
         // The printed document carries its lock, and the lock gives the same values.
@@ -137,7 +146,9 @@ fn another_name_makes_a_second_cloud() {
         assert_eq!(warnings[0].code, "stack.resolved.foreign", "{name}");
         let links = |r: &Resolved| -> BTreeSet<String> {
             let networks = r.networks.iter().flat_map(|n| {
-                [n.bridge.clone(), n.tunnel.clone()].into_iter().chain(n.legs.iter().map(|leg| leg.link.clone()))
+                [n.bridge.clone(), n.tunnel.clone()]
+                    .into_iter()
+                    .chain(n.legs.iter().map(|leg| leg.link.clone()))
             });
             let nics = r.instances.iter().flat_map(|i| i.nics.iter().map(|nic| nic.link.clone()));
             let worlds = r.hosts.iter().map(|host| host.world_link.clone());
@@ -159,12 +170,16 @@ fn everything_fits_where_it_goes() {
         for instance in &resolved.instances {
             for nic in &instance.nics {
                 assert!(nic.link.len() <= 15 && links.insert(&nic.link), "{name}: {}", nic.link);
-                assert!(nic.link.starts_with(&common::stack::link_prefix(&stack.name, common::stack::LinkKind::Instance)));
+                assert!(nic.link.starts_with(&common::stack::link_prefix(
+                    &stack.name,
+                    common::stack::LinkKind::Instance
+                )));
             }
         }
         for network in &resolved.networks {
             assert!((1..1 << 24).contains(&network.vni) && network.bridge.len() <= 15, "{name}");
-            let here = resolved.instances.iter().flat_map(|i| &i.nics).filter(|nic| nic.network == network.name);
+            let here =
+                resolved.instances.iter().flat_map(|i| &i.nics).filter(|nic| nic.network == network.name);
             let legs = network.legs.iter().map(|leg| (leg.address, leg.mac.clone()));
             let all: Vec<_> = here.map(|nic| (nic.address.addr(), nic.mac.clone())).chain(legs).collect();
             let macs: BTreeSet<_> = all.iter().map(|(_, mac)| mac).collect();
@@ -175,6 +190,8 @@ fn everything_fits_where_it_goes() {
                 assert!(addresses.iter().all(|address| network.cidr.contains(*address)), "{name}");
             }
         }
-        assert!(resolved.instances.iter().all(|i| i.nics.iter().filter(|nic| nic.gateway.is_some()).count() <= 1));
+        assert!(
+            resolved.instances.iter().all(|i| i.nics.iter().filter(|nic| nic.gateway.is_some()).count() <= 1)
+        );
     }
 }

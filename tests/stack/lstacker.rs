@@ -23,7 +23,8 @@ fn names_and_addresses_are_the_originals() {
         .filter(|name| !name.name.ends_with(".host.internal"))
         .map(|name| (name.address.to_string(), name.name.clone()))
         .collect();
-    let mut wanted: Vec<(String, String)> = HOSTS.map(|(address, name)| (address.to_owned(), name.to_owned())).to_vec();
+    let mut wanted: Vec<(String, String)> =
+        HOSTS.map(|(address, name)| (address.to_owned(), name.to_owned())).to_vec();
     came.sort();
     wanted.sort();
     assert_eq!(came, wanted);

@@ -24,7 +24,8 @@ fn load(text: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>, Resol
 
 /// The same for a document that is known to be good.
 fn good(text: &str) -> (Stack, Resolved) {
-    let (stack, _, resolved) = load(text, &ReadOptions::default()).unwrap_or_else(|failures| panic!("{failures}"));
+    let (stack, _, resolved) =
+        load(text, &ReadOptions::default()).unwrap_or_else(|failures| panic!("{failures}"));
     (stack, resolved)
 }
 

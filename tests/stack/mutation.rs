@@ -5,9 +5,46 @@ use crate::laws::Dice;
 use common::stack::{Only, ReadOptions, read, resolve};
 
 const TOKENS: [&str; 40] = [
-    "{", "}", "[", "]", ":", ": ", ",", "- ", "\n", "\n  ", "\t", "\"", "'", "&a ", "*a", "<<: ", "!t ", "| \n", "> ", "#",
-    "---\n", "%", "\\u0000", "\\", "\u{feff}", "é", "😀", "\0", "0", "-1", "4294967296", "255.255.255.255/32", "0.0.0.0/0", "/",
-    "null", "~", "count: 9999, ", "world", "*", "10.1.0.0/30",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ": ",
+    ",",
+    "- ",
+    "\n",
+    "\n  ",
+    "\t",
+    "\"",
+    "'",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!t ",
+    "| \n",
+    "> ",
+    "#",
+    "---\n",
+    "%",
+    "\\u0000",
+    "\\",
+    "\u{feff}",
+    "é",
+    "😀",
+    "\0",
+    "0",
+    "-1",
+    "4294967296",
+    "255.255.255.255/32",
+    "0.0.0.0/0",
+    "/",
+    "null",
+    "~",
+    "count: 9999, ",
+    "world",
+    "*",
+    "10.1.0.0/30",
 ];
 
 fn broken(text: &str, dice: &mut Dice) -> String {
@@ -65,18 +102,28 @@ fn bombs_are_refused() {
         let refs = vec![format!("*a{}", i - 1); 10].join(", ");
         laughs.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
     }
-    let deep = (1..200).fold(String::from("a0: &a0 [x]\n"), |text, i| text + &format!("a{i}: &a{i} [*a{}]\n", i - 1));
+    let deep = (1..200)
+        .fold(String::from("a0: &a0 [x]\n"), |text, i| text + &format!("a{i}: &a{i} [*a{}]\n", i - 1));
     let nested = "[".repeat(100_000);
     let own = "a: &a [*a]\n".to_owned();
-    for (text, code) in [(laughs, "stack.size"), (deep, "stack.depth"), (nested, "stack.syntax"), (own, "stack.alias")] {
+    for (text, code) in
+        [(laughs, "stack.size"), (deep, "stack.depth"), (nested, "stack.syntax"), (own, "stack.alias")]
+    {
         let failures = read(&text, "bomb", &ReadOptions::default()).unwrap_err();
-        assert_eq!(failures.0[0].code, code, "{}", &failures.to_string()[..80.min(failures.to_string().len())]);
+        assert_eq!(
+            failures.0[0].code,
+            code,
+            "{}",
+            &failures.to_string()[..80.min(failures.to_string().len())]
+        );
     }
 }
 
 #[test]
 fn only_never_panics_and_names_what_is_unknown() {
-    let (stack, _) = crate::good("stack: t\nhosts: { h: 192.0.2.1 }\nnetworks: { test: 10.0.0.0/24 }\ninstances: { web: { count: 2 } }\n");
+    let (stack, _) = crate::good(
+        "stack: t\nhosts: { h: 192.0.2.1 }\nnetworks: { test: 10.0.0.0/24 }\ninstances: { web: { count: 2 } }\n",
+    );
     let only = Only::parse("networks.test, instances.web-2").unwrap();
     only.check(&stack).unwrap();
     assert!(only.network("test") && !only.network("prod") && !only.host("h"));

@@ -9,7 +9,15 @@ use std::time::Instant;
 fn stack(hosts: usize, networks: usize, instances: usize) -> String {
     let mut text = String::from("stack: large\nhosts:\n");
     for i in 0..hosts {
-        writeln!(text, "  h{i}: {{ address: 198.18.{}.{}, ssh: root@198.18.{}.{} }}", i / 250, i % 250 + 1, i / 250, i % 250 + 1).unwrap();
+        writeln!(
+            text,
+            "  h{i}: {{ address: 198.18.{}.{}, ssh: root@198.18.{}.{} }}",
+            i / 250,
+            i % 250 + 1,
+            i / 250,
+            i % 250 + 1
+        )
+        .unwrap();
     }
     text.push_str("networks:\n");
     for i in 0..networks {
@@ -45,7 +53,10 @@ fn large_stacks_are_quick() {
     let begin = Instant::now();
     let (_, _, resolved) = load(&text, &ReadOptions::default()).unwrap();
     let (all_ms, all_kib) = (begin.elapsed().as_millis(), peak().unwrap_or_default());
-    eprintln!("{} bytes: read {read_ms} ms, {read_kib} KiB; read and resolve {all_ms} ms, {all_kib} KiB", text.len());
+    eprintln!(
+        "{} bytes: read {read_ms} ms, {read_kib} KiB; read and resolve {all_ms} ms, {all_kib} KiB",
+        text.len()
+    );
     assert_eq!(resolved.instances.len(), if release { 20_000 } else { 2000 });
     if release {
         assert!(all_ms < 3000, "{all_ms} ms");

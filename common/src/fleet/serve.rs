@@ -13,7 +13,8 @@ use std::sync::mpsc;
 
 /// A tool's answer to one request. It gets the request, a place to send events to, and the cancel flag: once that
 /// is set it undoes what it began and returns; its reply is still written.
-pub type Handler<'a> = &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
+pub type Handler<'a> =
+    &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
 
 /// Serves requests until the input ends. `tool` is the name said in the hello. A handler that panics answers with a
 /// `bug` failure. `{"op":"prune","dir":D}` is answered here: it removes old tool copies under D.
@@ -196,7 +197,7 @@ mod tests {
             }
         }
         let steps = Mutex::new(0);
-        let handler = |_: Value, event: &mut dyn FnMut(Value), _: &AtomicBool| {
+        let handler = |_: Value, event: &mut (dyn FnMut(Value) + Send), _: &AtomicBool| {
             for n in 0..3 {
                 event(json!(n));
                 *steps.lock().unwrap() += 1;

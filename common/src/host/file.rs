@@ -95,7 +95,9 @@ pub fn failure(path: &Path, verb: &str, error: &std::io::Error) -> Failure {
     };
     let failure = Failure::new(kind, "host.file", format!("cannot {verb} {}: {error}", path.display()));
     match error.kind() {
-        ErrorKind::StorageFull => failure.hint("the disk is full: make room there and run the same command again"),
+        ErrorKind::StorageFull => {
+            failure.hint("the disk is full: make room there and run the same command again")
+        }
         _ => failure,
     }
 }

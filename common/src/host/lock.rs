@@ -25,9 +25,14 @@ impl Lock {
     /// # Errors
     /// As [`Lock::take`].
     pub fn take_at(root: &Path, stack: &str, tool: &str) -> Result<Lock, Failure> {
-        DirBuilder::new().recursive(true).mode(0o755).create(root).map_err(|e| super::file::failure(root, "make", &e))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(root)
+            .map_err(|e| super::file::failure(root, "make", &e))?;
         let path = root.join(format!("{stack}.{tool}.lock"));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|e| super::file::failure(&path, "open", &e))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut held) => {

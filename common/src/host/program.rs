@@ -43,7 +43,8 @@ impl Program {
         }
         let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
         let program = ProgramFailure { status: status(output.status), output: tail(said), argv };
-        Err(Failure::new(Kind::Failed, "host.program", format!("{} failed", program.argv[0])).program(program))
+        Err(Failure::new(Kind::Failed, "host.program", format!("{} failed", program.argv[0]))
+            .program(program))
     }
 
     fn output(mut self, input: &[u8]) -> Result<(Vec<String>, Output), Failure> {

@@ -51,8 +51,10 @@ struct State {
 pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>) -> HostReport {
     let (waiting, followers) = order(steps);
     let ready = waiting.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| i).collect();
-    let reports = steps.iter().map(|s| StepReport { id: s.id.clone(), outcome: Outcome::NotRun, ms: 0 }).collect();
-    let state = Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failure: None });
+    let reports =
+        steps.iter().map(|s| StepReport { id: s.id.clone(), outcome: Outcome::NotRun, ms: 0 }).collect();
+    let state =
+        Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failure: None });
     let wake = Condvar::new();
     std::thread::scope(|scope| {
         for _ in 1..context.parallel.clamp(1, steps.len().max(1)) {
@@ -160,7 +162,11 @@ fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state:
 
 fn cycle(reports: &[StepReport]) -> Option<Failure> {
     let left = reports.iter().find(|r| r.outcome == Outcome::NotRun)?;
-    Some(Failure::new(Kind::Bug, "plan.cycle", format!("step {} waits for a step that waits for it", left.id)))
+    Some(Failure::new(
+        Kind::Bug,
+        "plan.cycle",
+        format!("step {} waits for a step that waits for it", left.id),
+    ))
 }
 
 fn interrupted() -> Failure {
@@ -174,7 +180,8 @@ fn timed<O>(
     act: impl FnOnce() -> Result<(), Failure>,
 ) -> (Result<(), Failure>, u64) {
     let begin = Instant::now();
-    let result = act().map_err(|f| Failure { causes: [vec![format!("step {}", step.id)], f.causes].concat(), ..f });
+    let result =
+        act().map_err(|f| Failure { causes: [vec![format!("step {}", step.id)], f.causes].concat(), ..f });
     let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut event = json!({"step": step.id, "phase": phase, "ok": result.is_ok(), "why": step.why, "ms": ms});
     if let (Err(failure), Some(event)) = (&result, event.as_object_mut()) {

@@ -13,8 +13,8 @@ mod tree;
 mod value;
 
 pub use model::{
-    Allow, Balance, Defaults, Driver, File, Host, Image, Instance, Limits, Mode, Mount, Network, Nic, PortMap, Ready,
-    Restart, Stack, Sticky, Switch, Tunnel, resolved_document,
+    Allow, Balance, Defaults, Driver, File, Host, Image, Instance, Limits, Mode, Mount, Network, Nic,
+    PortMap, Ready, Restart, Stack, Sticky, Switch, Tunnel, resolved_document,
 };
 pub use only::Only;
 pub use read::{ReadOptions, Warning, read};

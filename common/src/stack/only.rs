@@ -23,7 +23,8 @@ impl Only {
     pub fn parse(text: &str) -> Result<Only, Failure> {
         let mut only = Only::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (section, name) = part.split_once('.').map_or((part, None), |(section, name)| (section, Some(name)));
+            let (section, name) =
+                part.split_once('.').map_or((part, None), |(section, name)| (section, Some(name)));
             if !SECTIONS.contains(&section) || name == Some("") {
                 let message = format!("--only {part}: expected a section and a name");
                 let hint = format!("like networks.test; {}", hint(section, SECTIONS));
@@ -33,7 +34,9 @@ impl Only {
             match (only.sections.get_mut(section), name) {
                 (Some(names), Some(name)) if !names.is_empty() => drop(names.insert(name.to_owned())),
                 (Some(names), None) => names.clear(),
-                (None, name) => drop(only.sections.insert(section.to_owned(), name.map(str::to_owned).into_iter().collect())),
+                (None, name) => drop(
+                    only.sections.insert(section.to_owned(), name.map(str::to_owned).into_iter().collect()),
+                ),
                 (Some(_), Some(_)) => {}
             }
         }

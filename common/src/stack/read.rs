@@ -84,7 +84,11 @@ fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warnin
     }
 }
 
-fn from_lstacker(root: &Node<'_>, source: &Source<'_>, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
+fn from_lstacker(
+    root: &Node<'_>,
+    source: &Source<'_>,
+    options: &ReadOptions,
+) -> Result<(Stack, Vec<Warning>), Failures> {
     let (log, soft) = (Log::default(), Log::default());
     let made = lstacker::import(root, &log, &soft);
     let (hard, warned) = if options.keep_going { (Log::default(), Some(log)) } else { (log, None) };
@@ -115,7 +119,9 @@ fn lock(
     if of != name {
         warnings.push(Warning {
             code: "stack.resolved.foreign".to_owned(),
-            message: format!("the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"),
+            message: format!(
+                "the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"
+            ),
             at: Some(source.locate(root, "resolved", Aim::Key)),
             hint: None,
         });
@@ -124,10 +130,11 @@ fn lock(
     match serde_json::from_value(node.json()) {
         Ok(resolved) => Some(Box::new(resolved)),
         Err(error) => {
-            let failure = Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")
-                .at("resolved")
-                .because(error)
-                .hint("remove `resolved`, then everything is derived anew");
+            let failure =
+                Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")
+                    .at("resolved")
+                    .because(error)
+                    .hint("remove `resolved`, then everything is derived anew");
             log.push(failure, decode::Spot::Path(Aim::Key));
             None
         }

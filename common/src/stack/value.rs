@@ -125,7 +125,9 @@ pub(crate) fn address(text: &str) -> Parsed<Ipv4Addr> {
     if text.contains(':') {
         return Err(Wrong::new(format!("`{text}` is an IPv6 address"), "stacks are IPv4 in this version"));
     }
-    text.parse().map_err(|_| Wrong::new(format!("`{text}` is no IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11"))
+    text.parse().map_err(|_| {
+        Wrong::new(format!("`{text}` is no IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11")
+    })
 }
 
 /// A network in CIDR notation, without host bits.
@@ -133,7 +135,8 @@ pub(crate) fn cidr(text: &str) -> Parsed<Ipv4Net> {
     if text.contains(':') {
         return Err(Wrong::new(format!("`{text}` is an IPv6 network"), "stacks are IPv4 in this version"));
     }
-    let wrong = || Wrong::new(format!("`{text}` is no network"), "an address and a prefix, like 10.100.0.0/16");
+    let wrong =
+        || Wrong::new(format!("`{text}` is no network"), "an address and a prefix, like 10.100.0.0/16");
     let net: Ipv4Net = text.parse().map_err(|_| wrong())?;
     if net.trunc() == net {
         return Ok(net);
@@ -148,7 +151,8 @@ pub(crate) fn cidr_or_address(text: &str) -> Parsed<Ipv4Net> {
 
 /// `10.0.0.10-10.0.0.20`.
 pub(crate) fn range(text: &str) -> Parsed<Range> {
-    let wrong = || Wrong::new(format!("`{text}` is no range"), "first and last address, like 10.0.0.10-10.0.0.20");
+    let wrong =
+        || Wrong::new(format!("`{text}` is no range"), "first and last address, like 10.0.0.10-10.0.0.20");
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let range = Range { first: address(first.trim())?, last: address(last.trim())? };
     if range.first <= range.last { Ok(range) } else { Err(wrong()) }
@@ -157,9 +161,10 @@ pub(crate) fn range(text: &str) -> Parsed<Range> {
 /// A port from 1 to 65,535.
 pub(crate) fn port(text: &str) -> Parsed<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|&n: &u16| digits && n > 0).ok_or_else(|| {
-        Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535")
-    })
+    text.parse()
+        .ok()
+        .filter(|&n: &u16| digits && n > 0)
+        .ok_or_else(|| Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535"))
 }
 
 /// `443/tcp`, `6000-6010/udp` or `443`, which is TCP.
@@ -185,7 +190,8 @@ pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
 
 /// `:80/health`.
 pub(crate) fn http(text: &str) -> Parsed<Http> {
-    let wrong = || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");
+    let wrong =
+        || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");
     let (before, path) = text.split_once('/').unwrap_or((text, ""));
     let port = match before.strip_prefix(':') {
         Some(digits) => port(digits)?,
@@ -245,7 +251,10 @@ pub(crate) fn domain(text: &str) -> Parsed<String> {
     if text.len() <= 180 && text.split('.').all(label) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no domain"), "labels of lower-case letters, digits and hyphens, like office.internal"))
+    Err(Wrong::new(
+        format!("`{text}` is no domain"),
+        "labels of lower-case letters, digits and hyphens, like office.internal",
+    ))
 }
 
 fn write_units(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {

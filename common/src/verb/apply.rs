@@ -10,7 +10,12 @@ use crate::tool::{PlanOf, Tool};
 use crate::{log, signal};
 use std::collections::BTreeSet;
 
-pub(super) fn run<T: Tool>(tool: T, args: &ApplyArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn run<T: Tool>(
+    tool: T,
+    args: &ApplyArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     let (text, file) = stdio::read(args.input.as_deref())?;
     let plan: PlanOf<T> = document::read(&text, &file, &document::schema(T::NAME, "plan"))?;
     signal::hold();
@@ -25,12 +30,15 @@ pub(super) fn run<T: Tool>(tool: T, args: &ApplyArgs, global: &Global, output: &
 
 /// A step that said it was done must have left its mark: what it was to make is there now.
 fn verify<T: Tool>(crew: &mut Crew<T>, plan: &PlanOf<T>, reports: &mut [HostReport]) {
-    let done: BTreeSet<String> = reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
+    let done: BTreeSet<String> =
+        reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
     let (seen, failed) = crew.observe_some(&done, &plan.stack, false);
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
         let missing = match seen.get(&report.host) {
             Some(seen) => plan.steps.iter().filter(|s| s.host == report.host).find(|step| {
-                step.after.as_ref().is_some_and(|after| !seen.objects.iter().any(|have| have.object == *after))
+                step.after
+                    .as_ref()
+                    .is_some_and(|after| !seen.objects.iter().any(|have| have.object == *after))
             }),
             None => None,
         };
@@ -40,7 +48,10 @@ fn verify<T: Tool>(crew: &mut Crew<T>, plan: &PlanOf<T>, reports: &mut [HostRepo
             (None, None) => None,
         };
         if let Some(failure) = failure {
-            *report = HostReport { steps: std::mem::take(&mut report.steps), ..HostReport::failed(&report.host, failure) };
+            *report = HostReport {
+                steps: std::mem::take(&mut report.steps),
+                ..HostReport::failed(&report.host, failure)
+            };
         }
     }
 }

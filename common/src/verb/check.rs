@@ -18,7 +18,12 @@ struct Document<'a> {
     checked: &'a Checked,
 }
 
-pub(super) fn run<T: Tool>(tool: T, args: &CheckArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn run<T: Tool>(
+    tool: T,
+    args: &CheckArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = plan::participants(&resolved, &args.scope)?;
     let wish = plan::wish(&stack, &resolved, &args.scope, &ChangeArgs::default(), &hosts)?;
@@ -51,13 +56,20 @@ fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
 
 fn verdict(checked: &Checked) -> Result<(), Failures> {
     if checked.tried == 0 {
-        return Err(Failure::new(Kind::Failed, "check.nothing", "no check was made, so nothing is known").into());
+        return Err(
+            Failure::new(Kind::Failed, "check.nothing", "no check was made, so nothing is known").into()
+        );
     }
     for finding in &checked.findings {
         log::warning(&format!("{}: {}", finding.host, finding.message));
     }
     match checked.findings.len() {
         0 => Ok(()),
-        n => Err(Failure::new(Kind::Differs, "check.differs", format!("{n} of {} checks found a difference", checked.tried)).into()),
+        n => Err(Failure::new(
+            Kind::Differs,
+            "check.differs",
+            format!("{n} of {} checks found a difference", checked.tried),
+        )
+        .into()),
     }
 }

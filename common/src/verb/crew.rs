@@ -32,7 +32,12 @@ impl<T: Tool> Crew<T> {
     /// # Errors
     /// When this program cannot read itself, which it ships.
     pub fn new(tool: T, hosts: &[PlanHost], global: &Global) -> Result<Self, Failure> {
-        let target = |h: &PlanHost| Target { name: h.name.clone(), ssh: h.ssh.clone(), address: h.address, local: h.local };
+        let target = |h: &PlanHost| Target {
+            name: h.name.clone(),
+            ssh: h.ssh.clone(),
+            address: h.address,
+            local: h.local,
+        };
         let options = fleet::Options {
             ssh_config: global.ssh_config.clone(),
             deadline: global.deadline,
@@ -58,7 +63,12 @@ impl<T: Tool> Crew<T> {
     }
 
     /// The same for some hosts.
-    pub fn observe_some(&mut self, hosts: &BTreeSet<String>, stack: &str, lock: bool) -> Answers<ObservedOf<T>> {
+    pub fn observe_some(
+        &mut self,
+        hosts: &BTreeSet<String>,
+        stack: &str,
+        lock: bool,
+    ) -> Answers<ObservedOf<T>> {
         let request = json!({"op": "observe", "stack": stack, "lock": lock});
         let (mut seen, mut failed) = (BTreeMap::new(), BTreeMap::new());
         for (host, result) in self.ask(hosts.iter().map(|h| (h.clone(), request.clone())).collect()) {
@@ -98,7 +108,11 @@ impl<T: Tool> Crew<T> {
     }
 
     /// A verb of the tool's own on some hosts.
-    pub fn call(&mut self, name: &str, inputs: BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>> {
+    pub fn call(
+        &mut self,
+        name: &str,
+        inputs: BTreeMap<String, Value>,
+    ) -> BTreeMap<String, Result<Value, Failures>> {
         let request = |input| json!({"op": "call", "name": name, "input": input});
         self.ask(inputs.into_iter().map(|(host, input)| (host, request(input))).collect())
     }
@@ -152,6 +166,7 @@ fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
 /// A host's report holds one failure; the others are its causes.
 fn first(failures: Failures) -> Failure {
     let mut failures = failures.0.into_iter();
-    let first = failures.next().unwrap_or_else(|| Failure::new(Kind::Bug, "serve.reply", "failed without a reason"));
+    let first =
+        failures.next().unwrap_or_else(|| Failure::new(Kind::Bug, "serve.reply", "failed without a reason"));
     failures.fold(first, |first, next| first.because(next.message))
 }

@@ -44,7 +44,9 @@ pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
     Arc::new(move |stream: UnixStream| {
         let Ok(input) = stream.try_clone() else { return };
         let session = Session { tool, lock: Mutex::new(None) };
-        let _ = fleet::serve(T::PROGRAM, input, stream, &|request, event, cancel| session.answer(request, event, cancel));
+        let _ = fleet::serve(T::PROGRAM, input, stream, &|request, event, cancel| {
+            session.answer(request, event, cancel)
+        });
     })
 }
 
@@ -77,8 +79,9 @@ impl<T: Tool> Session<T> {
         event: &mut (dyn FnMut(Value) + Send),
         cancel: &AtomicBool,
     ) -> Result<Value, Failures> {
-        let request: Request<PlanOf<T>> = serde_json::from_value(request)
-            .map_err(|e| Failure::new(Kind::Bug, "serve.request", format!("a request this tool does not know: {e}")))?;
+        let request: Request<PlanOf<T>> = serde_json::from_value(request).map_err(|e| {
+            Failure::new(Kind::Bug, "serve.request", format!("a request this tool does not know: {e}"))
+        })?;
         match request {
             Request::Observe { stack, lock } => {
                 if let (true, Some(stack)) = (lock, &stack) {
@@ -138,8 +141,12 @@ impl<T: Tool> Session<T> {
         match observe(self.tool, Some(&plan.stack)) {
             Ok(now) if now.base == *base => None,
             Ok(_) => Some(
-                Failure::new(Kind::Again, "plan.stale", "the host has changed since the plan was made; nothing was done")
-                    .hint("make the plan again and look at it again"),
+                Failure::new(
+                    Kind::Again,
+                    "plan.stale",
+                    "the host has changed since the plan was made; nothing was done",
+                )
+                .hint("make the plan again and look at it again"),
             ),
             Err(failure) => Some(failure),
         }

@@ -6,7 +6,12 @@ use crate::failure::Failures;
 use crate::stdio::Output;
 use crate::tool::Tool;
 
-pub(super) fn run<T: Tool>(tool: T, args: &ObserveArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn run<T: Tool>(
+    tool: T,
+    args: &ObserveArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     if args.stack.input.is_none() {
         return Ok(output.emit(&[host::observe(tool, None)?])?);
     }

@@ -18,7 +18,12 @@ pub(super) struct Participants {
     pub(super) skipped: Vec<String>,
 }
 
-pub(super) fn run<T: Tool>(tool: T, args: &PlanArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn run<T: Tool>(
+    tool: T,
+    args: &PlanArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = participants(&resolved, &args.scope)?;
     let (seen, failed) = match &args.observed {

@@ -4,11 +4,11 @@ use super::{ResolveArgs, StackArgs};
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::file::{self, Mode};
+use crate::log;
 use crate::plan::{Plan, Report};
 use crate::stack::{self, ReadOptions, Resolved, Stack};
 use crate::stdio::{self, Output};
 use crate::tool::{ObservedOf, Tool};
-use crate::log;
 use schemars::schema_for;
 use serde_json::json;
 use std::path::Path;
@@ -42,7 +42,9 @@ fn read_lock(path: &Path) -> Result<Option<Resolved>, Failures> {
     let Some(text) = file::read(path)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|e| {
         let message = format!("{}: not a lock that lsx wrote: {e}", path.display());
-        Failure::new(Kind::Data, "stack.lock", message).hint("remove the file to derive every value anew").into()
+        Failure::new(Kind::Data, "stack.lock", message)
+            .hint("remove the file to derive every value anew")
+            .into()
     })
 }
 

@@ -28,7 +28,12 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
     Ok(output.emit(&[with_status::<T>(json!(stack::resolved_document(&stack, &resolved)), &report)])?)
 }
 
-pub(super) fn down<T: Tool>(tool: T, args: &DownArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn down<T: Tool>(
+    tool: T,
+    args: &DownArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     let (document, name, hosts) = match &args.name {
         Some(name) => (json!({"stack": name}), name.clone(), this_host()),
         None => {
@@ -47,13 +52,20 @@ pub(super) fn down<T: Tool>(tool: T, args: &DownArgs, global: &Global, output: &
 }
 
 /// What a host kept comes back; other hosts are not asked.
-fn boot<T: Tool>(tool: T, host: &str, args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+fn boot<T: Tool>(
+    tool: T,
+    host: &str,
+    args: &UpArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     let (text, file) = stdio::read(args.stack.input.as_deref())?;
     let kept: Value = document::read(&text, &file, &document::schema(T::NAME, "intent"))?;
     let name = kept["stack"].as_str().unwrap_or_default().to_owned();
     let mut hosts = this_host().taking_part;
     hosts.iter_mut().for_each(|h| h.name = host.to_owned());
-    let report = carry_out(tool, &simple(&name, Goal::Boot(kept), hosts), Vec::new(), global, args.report.as_deref())?;
+    let report =
+        carry_out(tool, &simple(&name, Goal::Boot(kept), hosts), Vec::new(), global, args.report.as_deref())?;
     Ok(output.emit(&[report])?)
 }
 
@@ -69,7 +81,15 @@ fn this_host() -> plan::Participants {
 }
 
 fn simple(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish {
-    Wish { stack: stack.to_owned(), goal, only: Only::default(), prune: false, yes: false, renumber: false, hosts }
+    Wish {
+        stack: stack.to_owned(),
+        goal,
+        only: Only::default(),
+        prune: false,
+        yes: false,
+        renumber: false,
+        hosts,
+    }
 }
 
 /// The whole of a changing verb. The report is written even when it failed.
@@ -83,9 +103,11 @@ fn carry_out<T: Tool>(
     signal::hold();
     let mut crew = Crew::new(tool, &wish.hosts, global)?;
     let (seen, failed) = crew.observe(&wish.stack, true);
-    let plan = plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
+    let plan =
+        plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
     plan::tell(&plan);
-    let mut reports: Vec<HostReport> = if signal::stopping() { Vec::new() } else { crew.apply(&plan, true, failpoint()) };
+    let mut reports: Vec<HostReport> =
+        if signal::stopping() { Vec::new() } else { crew.apply(&plan, true, failpoint()) };
     verify(&mut crew, wish, seen, &plan, &mut reports)?;
     reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
     reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
@@ -105,7 +127,8 @@ fn verify<T: Tool>(
     plan: &PlanOf<T>,
     reports: &mut [HostReport],
 ) -> Result<(), Failures> {
-    let done: BTreeSet<String> = reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
+    let done: BTreeSet<String> =
+        reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
     if done.is_empty() {
         return Ok(());
     }
@@ -116,7 +139,10 @@ fn verify<T: Tool>(
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
         if let Some(step) = left.steps.iter().find(|s| s.host == report.host) {
             let failure = unverified(&step.id).because(&step.why);
-            *report = HostReport { steps: std::mem::take(&mut report.steps), ..HostReport::failed(&report.host, failure) };
+            *report = HostReport {
+                steps: std::mem::take(&mut report.steps),
+                ..HostReport::failed(&report.host, failure)
+            };
         }
     }
     Ok(())

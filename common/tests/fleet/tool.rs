@@ -25,7 +25,11 @@ pub(crate) fn local(stream: UnixStream) {
     let _ = common::fleet::serve(NAME, input, stream, &handle);
 }
 
-fn handle(request: Value, event: &mut dyn FnMut(Value), cancel: &AtomicBool) -> Result<Value, Failures> {
+fn handle(
+    request: Value,
+    event: &mut (dyn FnMut(Value) + Send),
+    cancel: &AtomicBool,
+) -> Result<Value, Failures> {
     match request["op"].as_str().unwrap_or_default() {
         "echo" => Ok(request["value"].clone()),
         "who" => Ok(json!({

@@ -76,7 +76,8 @@ impl Host {
     fn attach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
         let space = space(wanted)?;
         let bridge = self.bridge(wanted)?;
-        let mut inner = Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the network namespace", &e))?;
+        let mut inner =
+            Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the network namespace", &e))?;
         let changed = !self.stands(wanted, &bridge, &mut inner)?;
         if changed {
             self.make(wanted, &bridge, space.as_fd())?;
@@ -90,8 +91,10 @@ impl Host {
     fn bridge(&self, wanted: &Attach) -> Result<Link, Failure> {
         let mark = mark(&wanted.stack, &wanted.nic.network, "bridge");
         self.links.iter().find(|l| l.altnames.contains(&mark)).cloned().ok_or_else(|| {
-            let message = format!("network {} of stack {} is not on this host", wanted.nic.network, wanted.stack);
-            Failure::new(Kind::Failed, "net.attach.network", message).hint("bring it up first: lsx-net up STACK")
+            let message =
+                format!("network {} of stack {} is not on this host", wanted.nic.network, wanted.stack);
+            Failure::new(Kind::Failed, "net.attach.network", message)
+                .hint("bring it up first: lsx-net up STACK")
         })
     }
 
@@ -104,8 +107,13 @@ impl Host {
         let addresses = addr::list(inner).map_err(failure)?;
         let has = addresses.iter().any(|a| a.device == inside.index && a.address == wanted.nic.address);
         let mac = inside.mac.map(crate::observe::mac);
-        Ok(has && inside.up && port.up && port.master == Some(bridge.index) && port.mtu == bridge.mtu
-            && inside.mtu == bridge.mtu && mac.as_deref() == Some(wanted.nic.mac.as_str()))
+        Ok(has
+            && inside.up
+            && port.up
+            && port.master == Some(bridge.index)
+            && port.mtu == bridge.mtu
+            && inside.mtu == bridge.mtu
+            && mac.as_deref() == Some(wanted.nic.mac.as_str()))
     }
 
     fn make(&mut self, wanted: &Attach, bridge: &Link, space: BorrowedFd<'_>) -> Result<(), Failure> {
@@ -125,14 +133,20 @@ impl Host {
         self.socket.request(&veth.create()).map_err(|error| {
             let taken = error.exists();
             let refused = failure(error);
-            if taken { refused.hint(format!("the namespace has an interface {} already", nic.name)) } else { refused }
+            if taken {
+                refused.hint(format!("the namespace has an interface {} already", nic.name))
+            } else {
+                refused
+            }
         })?;
         silence(&nic.link)
     }
 
     fn detach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
         let mark = nic_mark(wanted);
-        let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else { return Ok(report(wanted, false)) };
+        let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else {
+            return Ok(report(wanted, false));
+        };
         match self.socket.request(&link::delete(Device::Index(port.index))) {
             Err(error) if !error.missing() => Err(failure(error)),
             _ => Ok(report(wanted, true)),

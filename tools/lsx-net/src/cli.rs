@@ -1,5 +1,7 @@
 //! The flags of lsx-net, and which function each verb is.
 
+mod targets;
+
 use crate::attach::{self, Attach};
 use crate::{Net, PROGRAM};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -29,6 +31,47 @@ enum Verb {
     Attach(AttachArgs),
     /// Take interfaces out again
     Detach(AttachArgs),
+    /// Try targets from this host: ICMP, TCP port, banner, HTTP; exit 2 when one fails
+    Probe(ProbeArgs),
+}
+
+/// Flags of `probe`.
+#[derive(Debug, Args)]
+struct ProbeArgs {
+    /// Targets, as icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22 or http://10.0.0.1:80/health; none: they come by
+    /// standard input, one JSON object or one such word a line
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Every interface of this stack's instances, by ICMP
+    #[arg(long, value_name = "STACK", conflicts_with = "targets")]
+    stack: Option<PathBuf>,
+    /// How long a target may take to answer
+    #[arg(long, value_name = "TIME", value_parser = common::cli::duration)]
+    timeout: Option<std::time::Duration>,
+    /// Echoes a target, for ICMP
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    count: Option<u32>,
+    /// Bytes of payload, for ICMP
+    #[arg(long, value_name = "BYTES")]
+    size: Option<u32>,
+    /// Do not fragment, for ICMP
+    #[arg(long)]
+    df: bool,
+    /// The status that is good, for HTTP: 200, or 2xx for all of them
+    #[arg(long, value_name = "CODE")]
+    status: Option<String>,
+    /// A header that must be there and begin so, for HTTP
+    #[arg(long, value_name = "NAME=PREFIX")]
+    header: Vec<String>,
+    /// Words the banner must hold
+    #[arg(long, value_name = "TEXT")]
+    banner: Vec<String>,
+    /// Try from inside this network namespace, by path or by name below /run/netns
+    #[arg(long, value_name = "PATH")]
+    netns: Option<PathBuf>,
+    /// Targets at once
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    max_parallel: usize,
 }
 
 /// Flags of `attach` and `detach`.
@@ -75,6 +118,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Shared(verb) => verb::run(Net, verb, &cli.global, Cli::command()),
         Verb::Attach(args) => nics(args, &output, attach::attach),
         Verb::Detach(args) => nics(args, &output, attach::detach),
+        Verb::Probe(args) => targets::probe(args, &output),
     }
 }
 
@@ -96,14 +140,22 @@ fn nics(
 /// Interfaces from NDJSON, or from a resolved stack by the instance's name.
 fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, Failures> {
     let wrong = |e: &dyn std::fmt::Display| {
-        Failures::from(Failure::new(Kind::Data, "net.attach.input", format!("{file}: not an interface to attach: {e}"))
-            .hint("lines hold stack, instance, and the fields of resolved.instances[].nics[]"))
+        Failures::from(
+            Failure::new(Kind::Data, "net.attach.input", format!("{file}: not an interface to attach: {e}"))
+                .hint("lines hold stack, instance, and the fields of resolved.instances[].nics[]"),
+        )
     };
     let mut wanted = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|e| wrong(&e))?;
         if value.get("resolved").is_some() {
-            let name = instance.ok_or_else(|| Failure::new(Kind::Usage, "usage.instance", "a stack came: --instance NAME says whose interfaces"))?;
+            let name = instance.ok_or_else(|| {
+                Failure::new(
+                    Kind::Usage,
+                    "usage.instance",
+                    "a stack came: --instance NAME says whose interfaces",
+                )
+            })?;
             wanted.extend(of_stack(&value["resolved"], name).map_err(|e| wrong(&e))?);
         } else {
             wanted.push(serde_json::from_value(value).map_err(|e| wrong(&e))?);
@@ -114,7 +166,10 @@ fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, F
 
 fn of_stack(resolved: &Value, instance: &str) -> Result<Vec<Attach>, String> {
     let all = resolved["instances"].as_array().into_iter().flatten();
-    let found = all.into_iter().find(|i| i["name"] == instance).ok_or_else(|| format!("the stack has no instance {instance}"))?;
+    let found = all
+        .into_iter()
+        .find(|i| i["name"] == instance)
+        .ok_or_else(|| format!("the stack has no instance {instance}"))?;
     let nics = found["nics"].as_array().into_iter().flatten();
     nics.map(|nic| {
         let nic = serde_json::from_value(nic.clone()).map_err(|e| e.to_string())?;

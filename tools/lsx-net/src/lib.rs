@@ -41,14 +41,31 @@ impl Tool for Net {
         ("net.observed", "objects", &["key", "object.link", "object.mtu", "object.vni", "object.address"]),
         ("net.plan", "steps", &["host", "id", "why"]),
         ("net.report", "hosts", &["host", "ok", "changed", "skipped"]),
-        ("net.check", "rows", &["from", "to", "expect", "tried", "passed", "state"]),
-        ("net.probe", "results", &["target.name", "target.address", "ok", "state", "ms"]),
+        ("net.check", "rows", &["from", "host", "tried", "open", "closed", "wrong"]),
+        (
+            "net.probe",
+            "",
+            &[
+                "target.name",
+                "target.probe",
+                "target.address",
+                "target.port",
+                "ok",
+                "state",
+                "ms",
+                "error.message",
+            ],
+        ),
+        ("net.attached", "", &["instance", "name", "network", "address", "link", "changed"]),
     ];
     type Object = model::Object;
     type Seen = model::Seen;
     type Data = plan::Data;
 
-    fn observe(self, stack: Option<&str>) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure> {
+    fn observe(
+        self,
+        stack: Option<&str>,
+    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure> {
         observe::observe(stack)
     }
 
@@ -56,7 +73,11 @@ impl Tool for Net {
         plan::base(objects, seen)
     }
 
-    fn plan(self, wish: &Wish, observed: &BTreeMap<String, ObservedOf<Self>>) -> Result<Draft<Self>, Failures> {
+    fn plan(
+        self,
+        wish: &Wish,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
         plan::plan(wish, observed)
     }
 

@@ -131,7 +131,10 @@ impl<'c, 'a> At<'c, 'a> {
         self.parse(|text| {
             let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             text.parse().ok().filter(|n| digits && (least..=most).contains(n)).ok_or_else(|| {
-                Wrong::new(format!("`{text}` is no number from {least} to {most}"), "digits alone, without a unit")
+                Wrong::new(
+                    format!("`{text}` is no number from {least} to {most}"),
+                    "digits alone, without a unit",
+                )
             })
         })
     }
@@ -142,9 +145,15 @@ impl<'c, 'a> At<'c, 'a> {
             self.shape("a list");
             return None;
         };
-        Some(items.iter().enumerate().filter_map(|(index, node)| {
-            read(At { node, path: Path::Item(&self.path, index), log: self.log, key: node.at })
-        }).collect())
+        Some(
+            items
+                .iter()
+                .enumerate()
+                .filter_map(|(index, node)| {
+                    read(At { node, path: Path::Item(&self.path, index), log: self.log, key: node.at })
+                })
+                .collect(),
+        )
     }
 
     /// One value or a list of them.
@@ -179,7 +188,12 @@ impl<'c, 'a> At<'c, 'a> {
         };
         let mut map = BTreeMap::new();
         for entry in entries {
-            let at = At { node: &entry.value, path: Path::Key(&self.path, &entry.key), log: self.log, key: entry.at };
+            let at = At {
+                node: &entry.value,
+                path: Path::Key(&self.path, &entry.key),
+                log: self.log,
+                key: entry.at,
+            };
             // What has a wrong name is read all the same: the name must not hide what is wrong below it, nor make
             // every reference to it look unknown.
             allow(at, &entry.key);

@@ -27,12 +27,23 @@ pub(super) fn host(at: At<'_, '_>) -> Option<Host> {
 }
 
 fn plain(address: Ipv4Addr) -> Host {
-    Host { address, ssh: None, key: None, uplink: None, mtu: None, firewall: None, offline: false, local: false }
+    Host {
+        address,
+        ssh: None,
+        key: None,
+        uplink: None,
+        mtu: None,
+        firewall: None,
+        offline: false,
+        local: false,
+    }
 }
 
 /// `[user@]host[:port]`. It becomes an argument of ssh, so it must not look like a flag.
 fn ssh(text: &str) -> Parsed<String> {
-    let wrong = || Wrong::new(format!("`{text}` is no place for ssh"), "[user@]host[:port], like admin@192.0.2.12:22");
+    let wrong = || {
+        Wrong::new(format!("`{text}` is no place for ssh"), "[user@]host[:port], like admin@192.0.2.12:22")
+    };
     let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
     let (host, digits) = rest.split_once(':').map_or((rest, None), |(host, digits)| (host, Some(digits)));
     let word = |text: &str| {

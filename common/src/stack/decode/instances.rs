@@ -86,7 +86,10 @@ fn short_port(text: &str) -> Parsed<PortMap> {
     let (listen, to) = ports.split_once(':').unwrap_or((ports, ports));
     let both = port(listen).and_then(|listen| Ok((listen, port(to)?)));
     let Ok((listen, to)) = both else {
-        return Err(Wrong::new(format!("`{text}` is no published port"), "host port and instance port, like \"10022:22\""));
+        return Err(Wrong::new(
+            format!("`{text}` is no published port"),
+            "host port and instance port, like \"10022:22\"",
+        ));
     };
     Ok(PortMap { listen, to, protocol: protocol(name)?, address: None, from: Vec::new(), network: None })
 }

@@ -47,8 +47,12 @@ impl Log {
 
     /// All failures with their places, in the order of the text, each once.
     pub(crate) fn close(self, root: &Node<'_>, source: &Source<'_>) -> Failures {
-        let mut failures: Vec<Failure> =
-            self.found.into_inner().into_iter().map(|(failure, spot)| placed(failure, spot, root, source)).collect();
+        let mut failures: Vec<Failure> = self
+            .found
+            .into_inner()
+            .into_iter()
+            .map(|(failure, spot)| placed(failure, spot, root, source))
+            .collect();
         failures.sort_by(|a, b| {
             let key = |f: &Failure| f.at.as_ref().map(|at| (at.line, at.column, at.path.clone()));
             key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))

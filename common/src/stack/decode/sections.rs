@@ -75,7 +75,11 @@ pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
     let text = at.text()?;
     if text.strip_prefix("file:").is_none_or(str::is_empty) {
         // The text may be the secret: it is neither repeated nor shown.
-        at.secret("stack.secret.written", "a secret is named, never written", "the file that holds it, like file:secrets/db");
+        at.secret(
+            "stack.secret.written",
+            "a secret is named, never written",
+            "the file that holds it, like file:secrets/db",
+        );
         return None;
     }
     Some(text.to_owned())

@@ -16,7 +16,9 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
     let table = at.table()?;
     table.get("schema", |at| at.parse(schema));
     let stack = Stack {
-        name: table.need("stack", |at| at.parse(|text| name(text).map(|()| text.to_owned()))).unwrap_or_default(),
+        name: table
+            .need("stack", |at| at.parse(|text| name(text).map(|()| text.to_owned())))
+            .unwrap_or_default(),
         domain: table.get("domain", |at| at.parse(domain)).unwrap_or_else(|| "internal".to_owned()),
         tunnel_port: table.get("tunnel_port", |at| at.parse(port)),
         hosts: table.get("hosts", |at| at.named(hosts::host)).unwrap_or_default(),
@@ -39,7 +41,9 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
 fn schema(text: &str) -> Result<(), Wrong> {
     match text.strip_prefix("lsx.stack/") {
         Some("1") => Ok(()),
-        Some(_) => Err(Wrong::new(format!("`{text}` was written by a newer lsx"), "this one reads lsx.stack/1")),
+        Some(_) => {
+            Err(Wrong::new(format!("`{text}` was written by a newer lsx"), "this one reads lsx.stack/1"))
+        }
         None => Err(Wrong::new(format!("`{text}` is no stack"), "the schema of a stack is lsx.stack/1")),
     }
 }

@@ -27,27 +27,35 @@ impl Import<'_> {
         // Every key of the section that something refers to.
         let mut used = BTreeSet::from(["hosts".to_owned(), "ports".to_owned()]);
         let mut keys: BTreeMap<String, String> = BTreeMap::new();
-        table.get("hosts", |list| {
-            list.many(|item| {
-                let (name, own) = (string(item)?, named(item)?);
-                let Some(key) = key_of(at, &name) else {
-                    let known = at.node.entries().unwrap_or_default().iter().map(|entry| &*entry.key);
-                    let hint = hint(&name.replacen('-', "_", 1), known.filter(|key| *key != "hosts" && *key != "ports"));
-                    item.mistake("lstacker.container", format!("`{name}` is listed and nowhere defined"), hint);
-                    return None;
-                };
-                Some((name, own, key))
+        table
+            .get("hosts", |list| {
+                list.many(|item| {
+                    let (name, own) = (string(item)?, named(item)?);
+                    let Some(key) = key_of(at, &name) else {
+                        let known = at.node.entries().unwrap_or_default().iter().map(|entry| &*entry.key);
+                        let hint = hint(
+                            &name.replacen('-', "_", 1),
+                            known.filter(|key| *key != "hosts" && *key != "ports"),
+                        );
+                        item.mistake(
+                            "lstacker.container",
+                            format!("`{name}` is listed and nowhere defined"),
+                            hint,
+                        );
+                        return None;
+                    };
+                    Some((name, own, key))
+                })
             })
-        })
-        .unwrap_or_default()
-        .into_iter()
-        .for_each(|(name, own, key)| {
-            used.insert(key.clone());
-            if let Some(found) = at.child(&key) {
-                self.container(found, server, &own);
-            }
-            keys.insert(name, own);
-        });
+            .unwrap_or_default()
+            .into_iter()
+            .for_each(|(name, own, key)| {
+                used.insert(key.clone());
+                if let Some(found) = at.child(&key) {
+                    self.container(found, server, &own);
+                }
+                keys.insert(name, own);
+            });
         let ports = table.get("ports", |list| list.many(|item| self.port_key(at, item))).unwrap_or_default();
         for key in ports {
             if let Some(found) = at.child(&key) {
@@ -61,7 +69,11 @@ impl Import<'_> {
     fn port_key(&self, at: At<'_, '_>, item: At<'_, '_>) -> Option<String> {
         let key = string(item)?;
         if at.child(&key).is_none() {
-            item.mistake("lstacker.port", format!("the port map `{key}` is listed and nowhere defined"), String::new());
+            item.mistake(
+                "lstacker.port",
+                format!("the port map `{key}` is listed and nowhere defined"),
+                String::new(),
+            );
             return None;
         }
         Some(key)
@@ -95,19 +107,26 @@ impl Import<'_> {
             return None;
         }
         if self.stack.instances.contains_key(own) {
-            at.key_mistake("lstacker.duplicate", format!("a second container `{own}`"), "containers of all servers have names of their own".to_owned());
+            at.key_mistake(
+                "lstacker.duplicate",
+                format!("a second container `{own}`"),
+                "containers of all servers have names of their own".to_owned(),
+            );
             return None;
         }
         self.origins.add(format!("instances.{own}"), at);
-        self.stack.instances.insert(own.to_owned(), Instance {
-            image: Some(image),
-            host: Some(server.host.clone()),
-            networks,
-            hostname: Some(hostname).filter(|hostname| hostname != own),
-            profiles,
-            recipes: recipes.into_iter().chain(correct).collect(),
-            ..Instance::default()
-        });
+        self.stack.instances.insert(
+            own.to_owned(),
+            Instance {
+                image: Some(image),
+                host: Some(server.host.clone()),
+                networks,
+                hostname: Some(hostname).filter(|hostname| hostname != own),
+                profiles,
+                recipes: recipes.into_iter().chain(correct).collect(),
+                ..Instance::default()
+            },
+        );
         Some(())
     }
 
@@ -136,11 +155,19 @@ impl Import<'_> {
 
     fn owner(&self, network: &str, address: Ipv4Addr) -> Option<&str> {
         let has = |nic: &Nic| nic.name == network && nic.address.contains(&address);
-        self.stack.instances.iter().find(|(_, instance)| instance.networks.iter().any(has)).map(|(name, _)| name.as_str())
+        self.stack
+            .instances
+            .iter()
+            .find(|(_, instance)| instance.networks.iter().any(has))
+            .map(|(name, _)| name.as_str())
     }
 
     /// The image of a distribution and version, also put among the stack's images.
-    fn image(&mut self, distro: Option<String>, table: &crate::stack::decode::Table<'_, '_>) -> Option<String> {
+    fn image(
+        &mut self,
+        distro: Option<String>,
+        table: &crate::stack::decode::Table<'_, '_>,
+    ) -> Option<String> {
         let version = table.need("distro_version", |at| {
             let (distro, version) = (distro.as_deref()?, at.text()?);
             let found = IMAGES.iter().find(|(d, v, _)| *d == distro && *v == version);
@@ -177,17 +204,27 @@ impl Import<'_> {
         let (container, listen, to) = (container?, listen?, to?);
         let instance = self.stack.instances.get_mut(&container)?;
         let index = instance.ports.len();
-        instance.ports.push(PortMap { listen, to, protocol: Protocol::Tcp, address: None, from: Vec::new(), network: None });
+        instance.ports.push(PortMap {
+            listen,
+            to,
+            protocol: Protocol::Tcp,
+            address: None,
+            from: Vec::new(),
+            network: None,
+        });
         self.origins.add(format!("instances.{container}.ports.{index}"), at);
         Some(())
     }
 
     /// The instance that a port map names, by its name in the list or by its `host`.
     fn called(&self, name: &str, server: &Server, keys: &BTreeMap<String, String>) -> Option<String> {
-        let here = |own: &str| self.stack.instances.get(own).is_some_and(|i| i.host.as_ref() == Some(&server.host));
+        let here =
+            |own: &str| self.stack.instances.get(own).is_some_and(|i| i.host.as_ref() == Some(&server.host));
         let listed = keys.get(name).cloned().or_else(|| Some(ours(name))).filter(|own| here(own));
         listed.or_else(|| {
-            let hostname = |own: &&String| self.stack.instances.get(*own).is_some_and(|i| i.hostname.as_deref() == Some(name));
+            let hostname = |own: &&String| {
+                self.stack.instances.get(*own).is_some_and(|i| i.hostname.as_deref() == Some(name))
+            };
             keys.values().find(hostname).cloned()
         })
     }

@@ -47,7 +47,16 @@ impl Import<'_> {
         let ssh = access.user.as_ref().filter(|_| !local).map(|user| format!("{user}@{address}"));
         let key_file = access.key.clone().filter(|_| !local);
         self.origins.add(format!("hosts.{host}"), at);
-        let made = Host { address, ssh, key: key_file, uplink: None, mtu: None, firewall: None, offline: false, local };
+        let made = Host {
+            address,
+            ssh,
+            key: key_file,
+            uplink: None,
+            mtu: None,
+            firewall: None,
+            offline: false,
+            local,
+        };
         self.stack.hosts.insert(host.clone(), made);
         Some(Server { key: key.to_owned(), host, segment })
     }
@@ -57,7 +66,8 @@ impl Import<'_> {
         let names = table.need("names", |list| defined(list, at, "network")).unwrap_or_default();
         let gateway = table.need("master_switch_server", |at| {
             let name = at.text()?;
-            let found = self.servers.iter().find(|server| server.key == name).map(|server| server.host.clone());
+            let found =
+                self.servers.iter().find(|server| server.key == name).map(|server| server.host.clone());
             if found.is_none() {
                 let hint = hint(name, self.servers.iter().map(|server| server.key.as_str()));
                 at.mistake("lstacker.server", format!("there is no server `{name}`"), hint);
@@ -80,23 +90,26 @@ impl Import<'_> {
         let (net, domain) = (net?, domain?);
         self.origins.add(format!("networks.{}", ours(key)), at);
         self.networks.insert(key.to_owned(), net);
-        self.stack.networks.insert(ours(key), Network {
-            kind: NetworkKind::Overlay,
-            cidr: Ipv4Net::new(Ipv4Addr::new(net.0, net.1, 0, 0), 16).ok(),
-            gateway: gateway.map(str::to_owned),
-            gateway_address: None,
-            egress: true,
-            dhcp_range: None,
-            range: None,
-            domain: Some(domain),
-            // GRE over Open vSwitch is what the original built; VXLAN over a bridge does the same for whoever is inside.
-            tunnel: Tunnel::Vxlan,
-            switch: Switch::Bridge,
-            vni: None,
-            parent: None,
-            id: None,
-            flood: false,
-        });
+        self.stack.networks.insert(
+            ours(key),
+            Network {
+                kind: NetworkKind::Overlay,
+                cidr: Ipv4Net::new(Ipv4Addr::new(net.0, net.1, 0, 0), 16).ok(),
+                gateway: gateway.map(str::to_owned),
+                gateway_address: None,
+                egress: true,
+                dhcp_range: None,
+                range: None,
+                domain: Some(domain),
+                // GRE over Open vSwitch is what the original built; VXLAN over a bridge does the same for whoever is inside.
+                tunnel: Tunnel::Vxlan,
+                switch: Switch::Bridge,
+                vni: None,
+                parent: None,
+                id: None,
+                flood: false,
+            },
+        );
         Some(())
     }
 }
@@ -106,7 +119,11 @@ fn defined(list: At<'_, '_>, section: At<'_, '_>, what: &str) -> Option<Vec<Stri
     list.many(|item| {
         let name = string(item).filter(|_| named(item).is_some())?;
         if section.child(&name).is_none() {
-            item.mistake(&format!("lstacker.{what}"), format!("the {what} `{name}` is listed and nowhere defined"), String::new());
+            item.mistake(
+                &format!("lstacker.{what}"),
+                format!("the {what} `{name}` is listed and nowhere defined"),
+                String::new(),
+            );
             return None;
         }
         Some(name)
@@ -115,7 +132,8 @@ fn defined(list: At<'_, '_>, section: At<'_, '_>, what: &str) -> Option<Vec<Stri
 
 /// The first two octets: `10.100` is a text, though it looks like a number.
 fn two_octets(text: &str) -> Parsed<Net> {
-    let wrong = || Wrong::new(format!("`{text}` is not the first half of a network"), "two octets, like 10.100");
+    let wrong =
+        || Wrong::new(format!("`{text}` is not the first half of a network"), "two octets, like 10.100");
     let (a, b) = text.split_once('.').ok_or_else(wrong)?;
     Ok(Net(a.parse().map_err(|_| wrong())?, b.parse().map_err(|_| wrong())?))
 }

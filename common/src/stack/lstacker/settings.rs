@@ -43,7 +43,8 @@ impl Import<'_> {
     /// The original wrote four variables into every container.
     fn proxy(&mut self, at: At<'_, '_>) -> Option<()> {
         let table = at.table()?;
-        let state = table.get("state", |at| at.word(&[("yes", true), ("true", true), ("no", false), ("false", false)]));
+        let state = table
+            .get("state", |at| at.word(&[("yes", true), ("true", true), ("no", false), ("false", false)]));
         let urls = [("http", table.get("http_url", string)), ("https", table.get("https_url", string))];
         table.finish();
         for (scheme, url) in urls.into_iter().filter(|_| state == Some(true)) {

@@ -3,8 +3,8 @@
 use super::write;
 use crate::stack::resolved::Protocol;
 use crate::stack::schema::{
-    AbsolutePath, Address, CidrOrAddress, CpusText, Domain, DurationText, FileMode, HttpText, Int, Labelled, Many, Pairs,
-    Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
+    AbsolutePath, Address, CidrOrAddress, CpusText, Domain, DurationText, FileMode, HttpText, Int, Labelled,
+    Many, Pairs, Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
 };
 use crate::stack::value::{Cpus, Duration, Http, Size};
 use ipnet::Ipv4Net;

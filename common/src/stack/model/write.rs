@@ -77,7 +77,10 @@ pub(super) fn texts<S: Serializer>(ports: &[PortSpec], serializer: S) -> Result<
     serializer.collect_seq(ports.iter().map(ToString::to_string))
 }
 
-pub(super) fn maybe_texts<S: Serializer>(ports: &Option<Vec<PortSpec>>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn maybe_texts<S: Serializer>(
+    ports: &Option<Vec<PortSpec>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     texts(ports.as_deref().unwrap_or_default(), serializer)
 }
 

@@ -85,7 +85,12 @@ pub(crate) fn first(cidr: Ipv4Net) -> Ipv4Addr {
 }
 
 /// One address a member, in their order; `None` where the network is full.
-pub(super) fn addresses(stack: &str, pool: &Pool, members: &[Member<'_>], kept: &Kept) -> Vec<Option<Ipv4Addr>> {
+pub(super) fn addresses(
+    stack: &str,
+    pool: &Pool,
+    members: &[Member<'_>],
+    kept: &Kept,
+) -> Vec<Option<Ipv4Addr>> {
     let claims: Vec<Claim<Ipv4Addr>> = members
         .iter()
         .map(|member| Claim { fixed: member.written, kept: kept.addresses.get(&member.key()).copied() })
@@ -114,7 +119,9 @@ pub(super) fn macs(stack: &str, members: &[Member<'_>], kept: &Kept) -> Vec<Stri
 
 /// Whether a MAC has the form we derive.
 fn is_ours(mac: &str) -> bool {
-    let hex = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = |part: &str| {
+        part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     mac.len() == 17 && mac.starts_with("02:") && mac.split(':').all(hex)
 }
 

@@ -72,14 +72,19 @@ fn ends<'s>(
     let bare = |selector| vec![End { selector, feet: Vec::new() }];
     match select {
         // Networks without a router can be reached by nobody; `*` means those that can.
-        Select::Every => {
-            stack.networks.iter().filter(|(_, net)| net.gateway.is_some()).map(|(name, _)| network(name)).collect()
-        }
+        Select::Every => stack
+            .networks
+            .iter()
+            .filter(|(_, net)| net.gateway.is_some())
+            .map(|(name, _)| network(name))
+            .collect(),
         Select::Network(name) => vec![network(name)],
         Select::World => bare(Selector::World),
         Select::Host(name) => bare(Selector::Host(name.clone())),
         Select::Cidr(net) => bare(Selector::Addresses(vec![*net])),
-        Select::Instance(name) => vec![instance(name, replicas.get(name.as_str()).map_or(&[], Vec::as_slice), members)],
+        Select::Instance(name) => {
+            vec![instance(name, replicas.get(name.as_str()).map_or(&[], Vec::as_slice), members)]
+        }
     }
 }
 
@@ -107,10 +112,15 @@ impl<'s> Reach<'s> {
         if from.selector == to.selector {
             return;
         }
-        self.allow.push(AllowAt { from: from.selector.clone(), to: to.selector.clone(), ports: ports(allow) });
+        self.allow.push(AllowAt {
+            from: from.selector.clone(),
+            to: to.selector.clone(),
+            ports: ports(allow),
+        });
         let router = |name: &str| stack.networks.get(name).and_then(|network| network.gateway.as_deref());
         for (a, b) in from.feet.iter().flat_map(|a| to.feet.iter().map(move |b| (a, b))) {
-            if a.network != b.network && router(a.network).is_some() && router(a.network) == router(b.network) {
+            if a.network != b.network && router(a.network).is_some() && router(a.network) == router(b.network)
+            {
                 self.route(a, &b.to);
                 self.route(b, &a.to);
             }

@@ -31,7 +31,9 @@ fn default_nic(stack: &Stack, nics: &[Nic]) -> Option<usize> {
 pub(super) fn instances(parts: &Parts<'_, '_>, replicas: &[Replica<'_>]) -> Vec<InstanceAt> {
     let nics: Vec<(&str, String)> = replicas
         .iter()
-        .flat_map(|replica| (0..replica.instance.networks.len()).map(|i| (replica.name.as_str(), format!("eth{i}"))))
+        .flat_map(|replica| {
+            (0..replica.instance.networks.len()).map(|i| (replica.name.as_str(), format!("eth{i}")))
+        })
         .collect();
     let mut links = instance_links(&parts.stack.name, &nics).into_iter();
     replicas
@@ -76,7 +78,11 @@ impl Parts<'_, '_> {
                 mtu: network.mtu,
                 link,
                 gateway: network.gateway_address.filter(|_| default == Some(i)),
-                routes: if default == Some(i) { Vec::new() } else { self.routes(replica, network, &mut reached) },
+                routes: if default == Some(i) {
+                    Vec::new()
+                } else {
+                    self.routes(replica, network, &mut reached)
+                },
                 resolver: if i == resolving { resolver.clone() } else { Vec::new() },
                 search: vec![network.domain.clone()],
                 forward: replica.instance.forward,
@@ -98,7 +104,9 @@ impl Parts<'_, '_> {
 
     /// What is reached by this network's gateway because the default route is elsewhere.
     fn routes(&self, replica: &Replica<'_>, network: &NetworkAt, reached: &mut Vec<Ipv4Net>) -> Vec<RouteAt> {
-        let Some(via) = network.gateway_address.filter(|_| network.gateway.is_some()) else { return Vec::new() };
+        let Some(via) = network.gateway_address.filter(|_| network.gateway.is_some()) else {
+            return Vec::new();
+        };
         let mut to = self.joined(replica, &network.name);
         to.retain(|net| !reached.iter().any(|cidr| cidr.contains(net)));
         reached.extend(&to);
@@ -135,7 +143,8 @@ impl Parts<'_, '_> {
     pub(super) fn names(&self, replicas: &[Replica<'_>]) -> Vec<NameAt> {
         let mut names: BTreeSet<NameAt> = BTreeSet::new();
         for (name, host) in &self.stack.hosts {
-            names.insert(NameAt { name: format!("{name}.host.{}", self.stack.domain), address: host.address });
+            names
+                .insert(NameAt { name: format!("{name}.host.{}", self.stack.domain), address: host.address });
         }
         for replica in replicas {
             let base = replica.instance.hostname.as_deref().unwrap_or(replica.of);
@@ -147,7 +156,10 @@ impl Parts<'_, '_> {
                 }
                 names.insert(NameAt { name: format!("{base}.{}", network.domain), address });
                 if replica.instance.count.is_some() {
-                    names.insert(NameAt { name: format!("{base}-{}.{}", replica.index + 1, network.domain), address });
+                    names.insert(NameAt {
+                        name: format!("{base}-{}.{}", replica.index + 1, network.domain),
+                        address,
+                    });
                 }
             }
         }

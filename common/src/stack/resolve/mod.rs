@@ -81,7 +81,9 @@ fn leg(stack: &str, lock: Option<&Resolved>) -> Ipv4Net {
     }
     let slot = Hash::of(&["leg", stack]).below(1 << 15);
     let base = u32::from(Ipv4Addr::new(169, 254, 0, 0));
-    let nth = |step: u32| Ipv4Net::new(Ipv4Addr::from(base + (slot + step) % (1 << 15) * 2), 31).unwrap_or_default();
+    let nth = |step: u32| {
+        Ipv4Net::new(Ipv4Addr::from(base + (slot + step) % (1 << 15) * 2), 31).unwrap_or_default()
+    };
     (0..1 << 15).map(nth).find(good).unwrap_or_default()
 }
 

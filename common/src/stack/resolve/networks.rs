@@ -46,7 +46,10 @@ pub(super) fn networks(
     nets
 }
 
-fn by_network<'s>(stack: &'s Stack, replicas: &[Replica<'s>]) -> HashMap<&'s str, Vec<(Member<'s>, &'s str)>> {
+fn by_network<'s>(
+    stack: &'s Stack,
+    replicas: &[Replica<'s>],
+) -> HashMap<&'s str, Vec<(Member<'s>, &'s str)>> {
     let mut members: HashMap<&str, Vec<(Member<'s>, &'s str)>> = HashMap::new();
     for replica in replicas {
         for nic in &replica.instance.networks {
@@ -125,8 +128,12 @@ impl<'s> Site<'s> {
         }
         let macs = macs(&self.stack.name, &members, kept);
         let found = found.into_iter().map(|address| address.unwrap_or(Ipv4Addr::UNSPECIFIED));
-        let mut all: Vec<(Member<'_>, Ipv4Addr, String)> =
-            members.into_iter().zip(found).zip(macs).map(|((member, address), mac)| (member, address, mac)).collect();
+        let mut all: Vec<(Member<'_>, Ipv4Addr, String)> = members
+            .into_iter()
+            .zip(found)
+            .zip(macs)
+            .map(|((member, address), mac)| (member, address, mac))
+            .collect();
         let legs = all.split_off(instances);
         for (member, address, mac) in all {
             nets.members.insert((member.id, self.name.to_owned()), (address, mac));
@@ -186,7 +193,9 @@ impl<'s> Site<'s> {
 
 fn full(name: &str, members: usize) -> Failure {
     let message = format!("the network has no room for its {members} addresses");
-    Failure::new(Kind::Data, "stack.network.full", message).at(format!("networks.{name}")).hint("a shorter prefix")
+    Failure::new(Kind::Data, "stack.network.full", message)
+        .at(format!("networks.{name}"))
+        .hint("a shorter prefix")
 }
 
 /// The network of a NIC's address: the address with the prefix of its network; 0.0.0.0/0 where DHCP gives it.

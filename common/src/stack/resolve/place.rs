@@ -76,6 +76,8 @@ pub(crate) fn legs<'s>(stack: &'s Stack, replicas: &[Replica<'s>]) -> BTreeMap<&
         }
     }
     // A macvlan's parent does not hear its own children (drivers/net/macvlan.c, bridge mode), so there is no leg to be had.
-    legs.retain(|name, _| stack.networks.get(*name).is_some_and(|network| network.kind != NetworkKind::Macvlan));
+    legs.retain(|name, _| {
+        stack.networks.get(*name).is_some_and(|network| network.kind != NetworkKind::Macvlan)
+    });
     legs
 }

@@ -25,7 +25,12 @@ impl Check<'_> {
                     self.written(&nic.name, network, address, &path);
                     if let Some(other) = owners.get(&(nic.name.as_str(), address)) {
                         let message = format!("{address} is also written at {other}");
-                        self.tell("stack.address.duplicate", path.clone(), message, "leave it out and it is derived");
+                        self.tell(
+                            "stack.address.duplicate",
+                            path.clone(),
+                            message,
+                            "leave it out and it is derived",
+                        );
                     }
                     owners.entry((&nic.name, address)).or_insert(path);
                 }
@@ -47,7 +52,9 @@ impl Check<'_> {
             _ if !usable(cidr, address) && address == cidr.network() => "the network's own address",
             _ if !usable(cidr, address) => "the broadcast address",
             _ if routed && gateway_address(network) == Some(address) => "the gateway's address",
-            _ if network.dhcp_range.is_some_and(|range| range.contains(address)) => "in the range left to DHCP",
+            _ if network.dhcp_range.is_some_and(|range| range.contains(address)) => {
+                "in the range left to DHCP"
+            }
             _ => return,
         };
         self.tell("stack.address.taken", path.to_owned(), format!("{address} is {taken}"), "choose another");

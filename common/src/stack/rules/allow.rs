@@ -12,8 +12,11 @@ impl<'s> Check<'s> {
         for (i, allow) in self.stack.allow.iter().enumerate() {
             let path = |side: &str, n: usize| format!("allow.{i}.{side}.{n}");
             let known = [("from", &allow.from), ("to", &allow.to)].map(|(side, selects)| {
-                let all: Vec<bool> =
-                    selects.iter().enumerate().map(|(n, select)| self.selected(select, &path(side, n))).collect();
+                let all: Vec<bool> = selects
+                    .iter()
+                    .enumerate()
+                    .map(|(n, select)| self.selected(select, &path(side, n)))
+                    .collect();
                 all
             });
             for (n, from) in allow.from.iter().enumerate().filter(|(n, _)| known[0][*n]) {
@@ -57,7 +60,12 @@ impl<'s> Check<'s> {
         match (self.feet(from), self.feet(to)) {
             (None, None) => {
                 let message = format!("neither {from} nor {to} is of this stack's networks");
-                self.tell("stack.allow.outside", to_path.to_owned(), message, "one side is a network or an instance");
+                self.tell(
+                    "stack.allow.outside",
+                    to_path.to_owned(),
+                    message,
+                    "one side is a network or an instance",
+                );
             }
             (Some(feet), None) => self.outside(from, &feet, to, from_path, to_path),
             (None, Some(feet)) => self.outside(to, &feet, from, to_path, from_path),
@@ -66,27 +74,53 @@ impl<'s> Check<'s> {
     }
 
     /// Between a network and something outside: the network's router carries it.
-    fn outside(&mut self, inner: &Select, feet: &BTreeSet<&'s str>, outer: &Select, path: &str, outer_path: &str) {
+    fn outside(
+        &mut self,
+        inner: &Select,
+        feet: &BTreeSet<&'s str>,
+        outer: &Select,
+        path: &str,
+        outer_path: &str,
+    ) {
         let routers: BTreeSet<&str> = feet.iter().filter_map(|name| self.router(name)).collect();
         if routers.is_empty() {
             let message = format!("{inner} has no gateway, so nothing passes to or from {outer}");
-            return self.tell("stack.allow.gateway", path.to_owned(), message, "write gateway: HOST at the network");
+            return self.tell(
+                "stack.allow.gateway",
+                path.to_owned(),
+                message,
+                "write gateway: HOST at the network",
+            );
         }
         if let Select::Host(host) = outer
             && !routers.contains(host.as_str())
         {
             let gateways = routers.into_iter().collect::<Vec<_>>().join(", ");
             let message = format!("{host} is not the gateway of {inner}, which is {gateways}");
-            self.tell("stack.allow.host", outer_path.to_owned(), message, "a network reaches the host that is its gateway");
+            self.tell(
+                "stack.allow.host",
+                outer_path.to_owned(),
+                message,
+                "a network reaches the host that is its gateway",
+            );
         }
     }
 
     /// Between networks: one router sees both directions, or a stateful filter would drop the replies.
-    fn inside(&mut self, from: &Select, a: &BTreeSet<&'s str>, to: &Select, b: &BTreeSet<&'s str>, path: &str) {
+    fn inside(
+        &mut self,
+        from: &Select,
+        a: &BTreeSet<&'s str>,
+        to: &Select,
+        b: &BTreeSet<&'s str>,
+        path: &str,
+    ) {
         let every = matches!(from, Select::Every) || matches!(to, Select::Every);
         let mut good = a.intersection(b).next().is_some();
         let mut bad: Option<(&str, &str)> = None;
-        for (one, two) in a.iter().flat_map(|one| b.iter().map(move |two| (*one, *two))).filter(|(one, two)| one != two) {
+        for (one, two) in
+            a.iter().flat_map(|one| b.iter().map(move |two| (*one, *two))).filter(|(one, two)| one != two)
+        {
             match (self.router(one), self.router(two)) {
                 (Some(x), Some(y)) if x == y => good = true,
                 _ => bad = bad.or(Some((one, two))),
@@ -94,8 +128,15 @@ impl<'s> Check<'s> {
         }
         // An instance is reached by any of its networks; `*` promises all of them.
         let Some((one, two)) = bad.filter(|_| !good || every) else { return };
-        let said = |name| self.router(name).map_or_else(|| format!("{name} has none"), |host| format!("{name} has {host}"));
+        let said = |name| {
+            self.router(name).map_or_else(|| format!("{name} has none"), |host| format!("{name} has {host}"))
+        };
         let message = format!("{from} and {to} need one gateway host: {}, {}", said(one), said(two));
-        self.tell("stack.allow.gateway", path.to_owned(), message, "write the same gateway: HOST at both networks");
+        self.tell(
+            "stack.allow.gateway",
+            path.to_owned(),
+            message,
+            "write the same gateway: HOST at both networks",
+        );
     }
 }

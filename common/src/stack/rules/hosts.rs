@@ -17,7 +17,12 @@ impl Check<'_> {
                 continue;
             }
             if host.address.is_multicast() || host.address.is_broadcast() {
-                self.tell("stack.host.address", path(), format!("{} is no address of a host", host.address), "");
+                self.tell(
+                    "stack.host.address",
+                    path(),
+                    format!("{} is no address of a host", host.address),
+                    "",
+                );
             }
             if let Some(other) = by_address.insert(host.address, name) {
                 let message = format!("{} is also the address of hosts.{other}", host.address);

@@ -63,11 +63,21 @@ impl<'s> Check<'s> {
             }
             if default.is_some() {
                 let message = "a second interface with `default: true`".to_owned();
-                self.tell("stack.instance.default", format!("{}.default", path()), message, "there is one default route");
+                self.tell(
+                    "stack.instance.default",
+                    format!("{}.default", path()),
+                    message,
+                    "there is one default route",
+                );
             }
             if network.is_some_and(|net| net.gateway.is_none() && net.gateway_address.is_none()) {
                 let message = format!("the default route cannot go by `{}`, which has no gateway", nic.name);
-                self.tell("stack.instance.default", format!("{}.default", path()), message, "write gateway: HOST at the network");
+                self.tell(
+                    "stack.instance.default",
+                    format!("{}.default", path()),
+                    message,
+                    "write gateway: HOST at the network",
+                );
             }
             default = Some(i);
         }
@@ -79,12 +89,22 @@ impl<'s> Check<'s> {
             let path = || format!("instances.{name}.volumes.{volume}");
             if let Some(known) = known.filter(|known| !known.contains_key(volume)) {
                 let hint = hint(volume, known.keys().map(String::as_str));
-                self.tell("stack.volume.unknown", path(), format!("there is no volume `{volume}` in store.volumes"), hint);
+                self.tell(
+                    "stack.volume.unknown",
+                    path(),
+                    format!("there is no volume `{volume}` in store.volumes"),
+                    hint,
+                );
             }
             let Some(home) = self.stack.volume_host(volume) else { continue };
             for host in hosts(self.stack, instance).into_iter().filter(|host| *host != home) {
                 let message = format!("the volume is on {home}, the instance on {host}");
-                self.tell("stack.volume.host", path(), message, format!("write host: {home} for the instance, or move the volume"));
+                self.tell(
+                    "stack.volume.host",
+                    path(),
+                    message,
+                    format!("write host: {home} for the instance, or move the volume"),
+                );
                 break;
             }
         }
@@ -96,7 +116,12 @@ impl<'s> Check<'s> {
             for replica in instance.replicas(name) {
                 if self.stack.instances.contains_key(&replica) {
                     let message = format!("instances.{name} has a replica of that name");
-                    self.tell("stack.instance.name", format!("instances.{replica}"), message, "rename one of them");
+                    self.tell(
+                        "stack.instance.name",
+                        format!("instances.{replica}"),
+                        message,
+                        "rename one of them",
+                    );
                 }
             }
         }
@@ -114,9 +139,16 @@ impl<'s> Check<'s> {
                 for label in labels {
                     let owner = *owners.entry((domain.clone(), label.clone())).or_insert(key);
                     // A clash of keys has been told as such.
-                    if owner != key && (instance.hostname.is_some() || self.stack.instances[owner].hostname.is_some()) {
+                    if owner != key
+                        && (instance.hostname.is_some() || self.stack.instances[owner].hostname.is_some())
+                    {
                         let message = format!("instances.{owner} answers to {label}.{domain} too");
-                        self.tell("stack.instance.hostname", format!("instances.{key}.hostname"), message, "");
+                        self.tell(
+                            "stack.instance.hostname",
+                            format!("instances.{key}.hostname"),
+                            message,
+                            "",
+                        );
                     }
                 }
             }

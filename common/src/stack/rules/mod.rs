@@ -43,7 +43,13 @@ impl<'s> Check<'s> {
     }
 
     /// Looks a name up in a section, telling when it is not there.
-    fn find<T>(&mut self, of: &'s BTreeMap<String, T>, what: &str, name: &str, path: impl Fn() -> String) -> Option<&'s T> {
+    fn find<T>(
+        &mut self,
+        of: &'s BTreeMap<String, T>,
+        what: &str,
+        name: &str,
+        path: impl Fn() -> String,
+    ) -> Option<&'s T> {
         let found = of.get(name);
         if found.is_none() {
             let hint = hint(name, of.keys().map(String::as_str));

@@ -28,7 +28,12 @@ impl<'s> Check<'s> {
         let remote = other.ready.as_ref().is_some_and(|ready| ready.tcp.is_some() || ready.http.is_some());
         if !remote {
             let message = format!("instances.{need} runs on another host and has no ready: tcp or http");
-            self.tell("stack.needs.ready", path.to_owned(), message, format!("write ready: {{ tcp: PORT }} at instances.{need}"));
+            self.tell(
+                "stack.needs.ready",
+                path.to_owned(),
+                message,
+                format!("write ready: {{ tcp: PORT }} at instances.{need}"),
+            );
         } else if !self.reaches(instance, name, other, need) {
             let message = format!("no network or permission leads from instances.{name} to instances.{need}");
             self.tell("stack.needs.path", path.to_owned(), message, "put both on one network, or allow it");
@@ -50,9 +55,11 @@ impl<'s> Check<'s> {
             })
         };
         from.networks.iter().any(|nic| on(to, &nic.name))
-            || self.stack.allow.iter().any(|allow| {
-                selects(&allow.from, from, from_name) && selects(&allow.to, to, to_name)
-            })
+            || self
+                .stack
+                .allow
+                .iter()
+                .any(|allow| selects(&allow.from, from, from_name) && selects(&allow.to, to, to_name))
     }
 
     /// Takes away what waits for nothing, again and again; what stays waits in a circle or for one.
@@ -61,14 +68,19 @@ impl<'s> Check<'s> {
         let mut waits: BTreeMap<&str, usize> = BTreeMap::new();
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, instance) in instances {
-            let known: BTreeSet<&str> =
-                instance.needs.iter().filter(|need| instances.contains_key(*need)).map(String::as_str).collect();
+            let known: BTreeSet<&str> = instance
+                .needs
+                .iter()
+                .filter(|need| instances.contains_key(*need))
+                .map(String::as_str)
+                .collect();
             waits.insert(name, known.len());
             for need in known {
                 wanted.entry(need).or_default().push(name);
             }
         }
-        let mut free: Vec<&str> = waits.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+        let mut free: Vec<&str> =
+            waits.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
         while let Some(name) = free.pop() {
             waits.remove(name);
             for dependent in wanted.get(name).into_iter().flatten() {
@@ -81,9 +93,16 @@ impl<'s> Check<'s> {
             }
         }
         let Some(first) = waits.keys().next().copied() else { return };
-        let path = circle_from(first, |name| instances[name].needs.iter().find(|need| waits.contains_key(need.as_str())));
+        let path = circle_from(first, |name| {
+            instances[name].needs.iter().find(|need| waits.contains_key(need.as_str()))
+        });
         let at = format!("instances.{}.needs", path.first().copied().unwrap_or(first));
-        self.tell("stack.needs.circle", at, format!("each waits for the next: {}", path.join(", ")), "take one `needs` away");
+        self.tell(
+            "stack.needs.circle",
+            at,
+            format!("each waits for the next: {}", path.join(", ")),
+            "take one `needs` away",
+        );
     }
 }
 

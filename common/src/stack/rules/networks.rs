@@ -26,7 +26,12 @@ impl<'s> Check<'s> {
         let stack = self.stack;
         if stack.networks.len() > MAX_NETWORKS {
             let message = format!("{} networks, at most {MAX_NETWORKS} fit one stack", stack.networks.len());
-            self.tell("stack.network.many", "networks".to_owned(), message, "several stacks can share the hosts");
+            self.tell(
+                "stack.network.many",
+                "networks".to_owned(),
+                message,
+                "several stacks can share the hosts",
+            );
         }
         for (name, network) in &stack.networks {
             if let Some(host) = &network.gateway {
@@ -58,7 +63,11 @@ impl<'s> Check<'s> {
             NetworkKind::Macvlan | NetworkKind::Vlan => {
                 alien("tunnel", network.tunnel != Tunnel::default(), "type: overlay has a tunnel");
                 alien("vni", network.vni.is_some(), "type: overlay has a vni");
-                alien("id", network.kind == NetworkKind::Macvlan && network.id.is_some(), "type: vlan has an id");
+                alien(
+                    "id",
+                    network.kind == NetworkKind::Macvlan && network.id.is_some(),
+                    "type: vlan has an id",
+                );
                 let macvlan = network.kind == NetworkKind::Macvlan;
                 alien("switch", macvlan && network.switch != Switch::default(), "a macvlan has no switch");
                 let hint = "its router is the parent's own: write gateway_address";
@@ -77,7 +86,12 @@ impl<'s> Check<'s> {
             let special = Ipv4Net::new(Ipv4Addr::from(octets), prefix).unwrap_or_default();
             if special.contains(&cidr.network()) || cidr.contains(&special.network()) {
                 let hint = "private ranges are 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918)";
-                self.tell("stack.network.special", path("cidr"), format!("{cidr} overlaps {special}, which is {what}"), hint);
+                self.tell(
+                    "stack.network.special",
+                    path("cidr"),
+                    format!("{cidr} overlaps {special}, which is {what}"),
+                    hint,
+                );
             }
         }
         let inside = |address: Ipv4Addr| usable(cidr, address);
@@ -125,7 +139,12 @@ impl<'s> Check<'s> {
             match widest {
                 Some((before, other)) if before.contains(&cidr.network()) => {
                     let message = format!("{cidr} overlaps networks.{other}.cidr ({before})");
-                    self.tell("stack.network.overlap", format!("networks.{name}.cidr"), message, "give one of them another cidr");
+                    self.tell(
+                        "stack.network.overlap",
+                        format!("networks.{name}.cidr"),
+                        message,
+                        "give one of them another cidr",
+                    );
                 }
                 _ => widest = Some((cidr, name)),
             }
@@ -137,7 +156,12 @@ impl<'s> Check<'s> {
         for (name, network) in &self.stack.networks {
             if let Some(other) = network.vni.and_then(|vni| vnis.insert(vni, name)) {
                 let message = format!("networks.{other} has the same vni");
-                self.tell("stack.network.vni", format!("networks.{name}.vni"), message, "leave it out and it is derived");
+                self.tell(
+                    "stack.network.vni",
+                    format!("networks.{name}.vni"),
+                    message,
+                    "leave it out and it is derived",
+                );
             }
             let tag = network.parent.as_deref().zip(network.id).filter(|_| network.kind == NetworkKind::Vlan);
             if let Some(other) = tag.and_then(|tag| tags.insert(tag, name)) {
@@ -165,7 +189,12 @@ impl<'s> Check<'s> {
             let room = Pool::of(network).map_or(usize::MAX, |pool| pool.room() as usize);
             if wanted > room && room > 0 {
                 let message = format!("{wanted} addresses are wanted and {room} can be derived");
-                self.tell("stack.network.full", format!("networks.{name}.cidr"), message, "write a shorter prefix");
+                self.tell(
+                    "stack.network.full",
+                    format!("networks.{name}.cidr"),
+                    message,
+                    "write a shorter prefix",
+                );
             }
         }
         self.bridges(&ports);
@@ -178,8 +207,15 @@ impl<'s> Check<'s> {
         for ((name, host), count) in crowded {
             let bridge = |net: &&Network| net.kind != NetworkKind::Macvlan && net.switch == Switch::Bridge;
             if self.stack.networks.get(*name).filter(bridge).is_some() {
-                let message = format!("{count} interfaces on {host}, a bridge has {BRIDGE_PORTS} ports with tunnel and leg");
-                self.tell("stack.network.ports", format!("networks.{name}"), message, "spread the instances, or write switch: ovs");
+                let message = format!(
+                    "{count} interfaces on {host}, a bridge has {BRIDGE_PORTS} ports with tunnel and leg"
+                );
+                self.tell(
+                    "stack.network.ports",
+                    format!("networks.{name}"),
+                    message,
+                    "spread the instances, or write switch: ovs",
+                );
             }
         }
     }
@@ -192,6 +228,8 @@ pub(super) fn usable(cidr: Ipv4Net, address: Ipv4Addr) -> bool {
 
 /// A hint with the addresses a network has.
 pub(super) fn room(cidr: Ipv4Net) -> String {
-    let n = |net: Ipv4Addr, step: i64| Ipv4Addr::from(u32::try_from(i64::from(u32::from(net)) + step).unwrap_or_default());
+    let n = |net: Ipv4Addr, step: i64| {
+        Ipv4Addr::from(u32::try_from(i64::from(u32::from(net)) + step).unwrap_or_default())
+    };
     format!("from {} to {}", n(cidr.network(), 1), n(cidr.broadcast(), -1))
 }

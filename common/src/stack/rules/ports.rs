@@ -54,7 +54,12 @@ impl<'s> Check<'s> {
             && !known.contains_key(tls)
         {
             let hint = crate::stack::decode::hint(tls, known.keys().map(String::as_str));
-            self.tell("stack.certificate.unknown", path("tls"), format!("there is no certificate `{tls}`"), hint);
+            self.tell(
+                "stack.certificate.unknown",
+                path("tls"),
+                format!("there is no certificate `{tls}`"),
+                hint,
+            );
         }
     }
 
@@ -84,7 +89,12 @@ impl<'s> Check<'s> {
             others.push((address, owner));
             if let Some(other) = clash {
                 let message = format!("port {port}/{protocol} of {host} belongs to {other}");
-                self.tell("stack.port.clash", path, message, "another port, another host, or another address of the host");
+                self.tell(
+                    "stack.port.clash",
+                    path,
+                    message,
+                    "another port, another host, or another address of the host",
+                );
             }
         }
     }
@@ -95,7 +105,10 @@ impl<'s> Check<'s> {
         for (name, host) in &self.stack.hosts {
             let port = host.ssh.as_deref().and_then(|ssh| ssh.rsplit_once(':')?.1.parse().ok()).unwrap_or(22);
             if !host.local {
-                owners.entry((name, Protocol::Tcp, port)).or_default().push((Some(host.address), "ssh".to_owned()));
+                owners
+                    .entry((name, Protocol::Tcp, port))
+                    .or_default()
+                    .push((Some(host.address), "ssh".to_owned()));
             }
             let owner = || "the tunnels (tunnel_port)".to_owned();
             owners.entry((name, Protocol::Udp, tunnel)).or_default().push((None, owner()));
@@ -113,8 +126,11 @@ fn balancer(name: &str, balance: &Balance) -> String {
 
 fn shared(a: &str, b: &str) -> bool {
     let names = |owner: &str| -> Vec<String> {
-        let inner = owner.strip_prefix("balance.").and_then(|rest| rest.split_once(" (")).map(|(_, names)| names);
-        inner.map(|names| names.trim_end_matches(')').split(", ").map(str::to_owned).collect()).unwrap_or_default()
+        let inner =
+            owner.strip_prefix("balance.").and_then(|rest| rest.split_once(" (")).map(|(_, names)| names);
+        inner
+            .map(|names| names.trim_end_matches(')').split(", ").map(str::to_owned).collect())
+            .unwrap_or_default()
     };
     let (a, b) = (names(a), names(b));
     !a.is_empty() && !b.is_empty() && !a.iter().any(|name| b.contains(name))

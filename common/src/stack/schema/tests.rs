@@ -39,7 +39,9 @@ fn cases() -> Vec<(String, String, Vec<String>)> {
         serde_json::from_value(options["set"].clone()).unwrap_or_default()
     };
     folders
-        .map(|folder| (folder.file_name().unwrap().to_str().unwrap().to_owned(), text(&folder), overrides(&folder)))
+        .map(|folder| {
+            (folder.file_name().unwrap().to_str().unwrap().to_owned(), text(&folder), overrides(&folder))
+        })
         .filter(|(name, text, _)| !name.contains("lstacker") && parse(text).is_ok())
         .collect()
 }
@@ -61,8 +63,10 @@ fn refuses_what_is_malformed_and_nothing_else() {
         let options = ReadOptions { set: overrides, keep_going: false };
         let failures = read(&text, &name, &options).err().map(|failures| failures.0).unwrap_or_default();
         let malformed = failures.iter().any(|failure| STRUCTURAL.contains(&failure.code.as_str()));
-        let told: Vec<String> =
-            validator.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let told: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert_eq!(malformed, !told.is_empty(), "{name}: {told:#?} {failures:#?}");
         if malformed { bad += 1 } else { good += 1 }
     }

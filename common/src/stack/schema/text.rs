@@ -82,7 +82,9 @@ impl<const LEAST: u32, const MOST: u32> JsonSchema for Int<LEAST, MOST> {
         format!("Int{LEAST}to{MOST}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema(json!({ "anyOf": [{ "type": "integer", "minimum": LEAST, "maximum": MOST }, pattern("[0-9]+")] }))
+        schema(
+            json!({ "anyOf": [{ "type": "integer", "minimum": LEAST, "maximum": MOST }, pattern("[0-9]+")] }),
+        )
     }
 }
 

@@ -100,12 +100,20 @@ impl<'a> Build<'a> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(fault(at, "stack.documents", "a stack is one document, here begins a second"));
+                    return Err(fault(
+                        at,
+                        "stack.documents",
+                        "a stack is one document, here begins a second",
+                    ));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
                 if let Some(tag) = tag.as_deref().filter(|tag| !tag.is_yaml_core_schema()) {
-                    return Err(fault(at, "stack.tag", format!("the tag {} means nothing here", tag.original())));
+                    return Err(fault(
+                        at,
+                        "stack.tag",
+                        format!("the tag {} means nothing here", tag.original()),
+                    ));
                 }
                 self.count(at, 1)?;
                 let string = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));

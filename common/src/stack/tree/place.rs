@@ -43,7 +43,8 @@ impl<'a> Source<'a> {
         let before = self.text.get(begin..(at as usize).min(end)).unwrap_or_default();
         place.line = u32::try_from(row + 1).unwrap_or(u32::MAX);
         // A byte order mark is no column.
-        place.column = u32::try_from(before.trim_start_matches('\u{feff}').chars().count() + 1).unwrap_or(u32::MAX);
+        place.column =
+            u32::try_from(before.trim_start_matches('\u{feff}').chars().count() + 1).unwrap_or(u32::MAX);
         let line = line.trim_start_matches('\u{feff}').trim_end();
         if line.len() <= MAX_LINE {
             line.clone_into(&mut place.text);

@@ -6,8 +6,8 @@ use crate::observe::io_failure;
 use crate::paths::Paths;
 use crate::plan;
 use common::document;
-use common::host::file::{self, Mode};
 use common::host::Program;
+use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use std::path::Path;
 
@@ -20,7 +20,8 @@ impl Changer<'_> {
     pub(super) fn keep(&self, wanted: &IntentFile) -> Result<(), Failure> {
         let path = Paths::new(self.stack).intent();
         self.remember_intent(&path)?;
-        let missing = || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
+        let missing =
+            || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
         if let Some(old) = self.text(&format!("intent {}", wanted.digest)) {
             return file::write(&path, old.as_bytes(), Mode::Private).map(|_| ());
         }
@@ -28,7 +29,8 @@ impl Changer<'_> {
         let desired: Desired = serde_json::from_str(&text)
             .map_err(|e| Failure::new(Kind::Data, "net.plan.contents", e.to_string()))?;
         let rows = self.rows_of(&desired);
-        let intent = Intent { schema: document::schema("net", "intent"), stack: self.stack.to_owned(), desired, rows };
+        let intent =
+            Intent { schema: document::schema("net", "intent"), stack: self.stack.to_owned(), desired, rows };
         file::write(&path, &document::canonical(&intent)?, Mode::Private).map(|_| ())
     }
 
@@ -117,7 +119,8 @@ fn starter() -> Result<(), Failure> {
             Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
         }
     } else if Path::new("/etc/cron.d").exists() {
-        let line = format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
+        let line =
+            format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
         file::write(Path::new(CRON), line.as_bytes(), Mode::Public)?;
     }
     Ok(())

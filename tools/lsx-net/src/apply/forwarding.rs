@@ -41,7 +41,10 @@ impl Changer<'_> {
         }
         let replaced = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let message = format!("the plan lacks the forwarding entries of network {}", wanted.network);
-        replaced.get(&wanted.digest).cloned().ok_or_else(|| Failure::new(Kind::Data, "net.plan.rows", message))
+        replaced
+            .get(&wanted.digest)
+            .cloned()
+            .ok_or_else(|| Failure::new(Kind::Data, "net.plan.rows", message))
     }
 
     fn change_entries(

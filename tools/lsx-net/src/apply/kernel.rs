@@ -6,8 +6,8 @@ use crate::netlink::link::{self, Bridge, Change, Vxlan};
 use crate::netlink::{Device, Socket, namespace, sysctl};
 use crate::observe::io_failure;
 use crate::paths::Paths;
-use common::host::file::{self, Mode};
 use common::Failure;
+use common::host::file::{self, Mode};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,16 +17,23 @@ const FORWARD: &str = "ipv4/ip_forward";
 /// Makes the router: no IPv6, the source of every packet checked against the route back, forwarding last.
 pub(super) fn make_router(name: &str) -> Result<(), Failure> {
     match namespace::create(name) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(io_failure(&format!("make the namespace {name}"), &e)),
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+            return Err(io_failure(&format!("make the namespace {name}"), &e));
+        }
         _ => {}
     }
     let enter = |e: &std::io::Error| io_failure(&format!("enter the namespace {name}"), e);
     let space = namespace::open(namespace::Place::Name(name)).map_err(|e| enter(&e))?;
     let mut socket = Socket::open_in(space.as_fd()).map_err(|e| enter(&e))?;
     ask(&mut socket, &link::change(Device::Name("lo"), &Change { up: Some(true), ..Change::default() }))?;
-    let quiet = sysctl::write(space.as_fd(), &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")]);
+    let quiet = sysctl::write(
+        space.as_fd(),
+        &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")],
+    );
     match quiet {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(io_failure("switch IPv6 off in the router", &e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(io_failure("switch IPv6 off in the router", &e));
+        }
         _ => {}
     }
     let route = [("ipv4/conf/all/rp_filter", "1"), ("ipv4/conf/default/rp_filter", "1"), (FORWARD, "1")];
@@ -36,7 +43,9 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
 /// Removes the router and whatever is in it.
 pub(super) fn remove_router(name: &str) -> Result<(), Failure> {
     match namespace::delete(name) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(io_failure(&format!("remove the namespace {name}"), &e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(io_failure(&format!("remove the namespace {name}"), &e))
+        }
         _ => Ok(()),
     }
 }
@@ -64,7 +73,8 @@ pub(super) fn leave_routing(stack: &str) -> Result<(), Failure> {
     let prior = folder.join("prior");
     if let Some(value) = file::read(&prior)? {
         let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-        sysctl::write(own.as_fd(), &[(FORWARD, &value)]).map_err(|e| io_failure("put ip_forward back", &e))?;
+        sysctl::write(own.as_fd(), &[(FORWARD, &value)])
+            .map_err(|e| io_failure("put ip_forward back", &e))?;
         file::remove(&prior)?;
     }
     file::remove_empty(&folder);
@@ -94,5 +104,9 @@ pub fn try_kernel(space: BorrowedFd<'_>) -> Result<Vec<String>, Failure> {
     };
     let verdicts = socket.batch(&[bridge.create(), vxlan.create()]);
     let words = ["bridges (module bridge)", "VXLAN (module vxlan)"];
-    Ok(verdicts.into_iter().zip(words).filter_map(|(v, word)| v.err().map(|e| format!("{word}: {}", e.message))).collect())
+    Ok(verdicts
+        .into_iter()
+        .zip(words)
+        .filter_map(|(v, word)| v.err().map(|e| format!("{word}: {}", e.message)))
+        .collect())
 }

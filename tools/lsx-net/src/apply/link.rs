@@ -48,8 +48,12 @@ pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Resul
     };
     match existing(socket, &tunnel.link)? {
         Some(old) if same(&old) => {
-            let change =
-                Change { up: Some(tunnel.up), mtu: Some(tunnel.mtu), master: Some(master), ..Change::default() };
+            let change = Change {
+                up: Some(tunnel.up),
+                mtu: Some(tunnel.mtu),
+                master: Some(master),
+                ..Change::default()
+            };
             ask(socket, &link::change(Device::Index(old.index), &change))?;
         }
         old => {
@@ -118,7 +122,11 @@ pub(super) fn world(socket: &mut Socket, stack: &str, world: &World) -> Result<(
         mtu: WORLD_MTU,
         master: None,
         group: GROUP,
-        peer: Peer { name: WORLD, mac: derived(&format!("{} {WORLD}", world.link)), namespace: space.as_fd() },
+        peer: Peer {
+            name: WORLD,
+            mac: derived(&format!("{} {WORLD}", world.link)),
+            namespace: space.as_fd(),
+        },
     };
     anew(socket, &veth)?;
     let here = host_end(world.net);
@@ -214,12 +222,15 @@ pub(crate) fn silence(name: &str) -> Result<(), Failure> {
 /// The index of a link.
 pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Failure> {
     let found = dump::link(socket, Device::Name(name)).map_err(failure)?;
-    found.map(|l| l.index).ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} has gone")))
+    found
+        .map(|l| l.index)
+        .ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} has gone")))
 }
 
 fn router_space(stack: &str) -> Result<OwnedFd, Failure> {
     let name = router(stack);
-    namespace::open(namespace::Place::Name(&name)).map_err(|e| io_failure(&format!("open the router {name}"), &e))
+    namespace::open(namespace::Place::Name(&name))
+        .map_err(|e| io_failure(&format!("open the router {name}"), &e))
 }
 
 /// A hardware address of our own making: locally administered, from the name, so that the same stack gives the same.

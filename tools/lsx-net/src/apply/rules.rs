@@ -6,15 +6,16 @@ use crate::netlink::namespace;
 use crate::observe::{io_failure, list_rules, marked_rules};
 use crate::paths::Paths;
 use common::document::digest;
-use common::host::file::{self, Mode};
 use common::host::Program;
+use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use std::os::fd::AsFd;
 
 impl Changer<'_> {
     /// Loads a place's rules, and records how nft lists them, which tells later whether somebody changed them.
     pub(super) fn load(&self, wanted: &Firewall) -> Result<(), Failure> {
-        let missing = || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the text of the rules");
+        let missing =
+            || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the text of the rules");
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
         self.remember_rules(wanted.place)?;
         nft_in(self.stack, wanted.place, &text)?;
@@ -54,7 +55,8 @@ fn nft_in(stack: &str, place: Place, script: &str) -> Result<(), Failure> {
             let name = router(stack);
             let space = namespace::open(namespace::Place::Name(&name));
             let space = space.map_err(|e| io_failure(&format!("open the router {name}"), &e))?;
-            namespace::inside(space.as_fd(), || nft(script)).map_err(|e| io_failure("enter the router", &e))?
+            namespace::inside(space.as_fd(), || nft(script))
+                .map_err(|e| io_failure("enter the router", &e))?
         }
     }
 }
@@ -71,7 +73,9 @@ pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
         let (from, to) = one.split_once(' ').unwrap_or(("*", "*"));
         let from = if from == "*" { String::new() } else { format!("iifname \"{from}\" ") };
         let to = if to == "*" { String::new() } else { format!("oifname \"{to}\" ") };
-        script += &format!("insert rule {family} {table} {chain} {from}{to}counter accept comment \"lsx:{stack}:{one}\"\n");
+        script += &format!(
+            "insert rule {family} {table} {chain} {from}{to}counter accept comment \"lsx:{stack}:{one}\"\n"
+        );
     }
     nft(&script)
 }

@@ -21,7 +21,11 @@ fn entries(
     let tunnels: Vec<(&str, &Link)> = links
         .iter()
         .filter_map(|l| {
-            let mark = l.altnames.iter().filter_map(|a| unmark(a)).find(|(s, _, role)| *s == stack && *role == "tunnel");
+            let mark = l
+                .altnames
+                .iter()
+                .filter_map(|a| unmark(a))
+                .find(|(s, _, role)| *s == stack && *role == "tunnel");
             mark.map(|(_, network, _)| (network, l))
         })
         .collect();
@@ -59,8 +63,12 @@ fn group<T>(all: Vec<T>, key: impl Fn(&T) -> u32) -> BTreeMap<u32, Vec<T>> {
 
 /// An address counts only when both tables have it: the bridge's, which chooses the tunnel, and the tunnel's own, which
 /// chooses the host. Learned entries come and go and do not count.
-fn lines<'a>(rows: impl Iterator<Item = &'a Forward> + Clone, names: impl Iterator<Item = &'a Neighbour>) -> Entries {
-    let bridged: BTreeSet<_> = rows.clone().filter(|f| f.bridge.is_some() && !f.own && f.fixed).map(|f| f.mac).collect();
+fn lines<'a>(
+    rows: impl Iterator<Item = &'a Forward> + Clone,
+    names: impl Iterator<Item = &'a Neighbour>,
+) -> Entries {
+    let bridged: BTreeSet<_> =
+        rows.clone().filter(|f| f.bridge.is_some() && !f.own && f.fixed).map(|f| f.mac).collect();
     let mut entries = Entries::new();
     for row in rows.filter(|f| f.bridge.is_none() && f.fixed) {
         let Some(remote) = row.remote else { continue };
@@ -79,7 +87,11 @@ fn lines<'a>(rows: impl Iterator<Item = &'a Forward> + Clone, names: impl Iterat
 }
 
 /// One object a network.
-pub(super) fn objects(stack: &str, links: &[Link], socket: &mut Socket) -> Result<Vec<Have<Object>>, Failure> {
+pub(super) fn objects(
+    stack: &str,
+    links: &[Link],
+    socket: &mut Socket,
+) -> Result<Vec<Have<Object>>, Failure> {
     let one = |(network, (bridge, tunnel, entries)): (String, (Link, Link, Entries))| {
         let object = Object::Forwarding(Forwarding {
             bridge: bridge.name,

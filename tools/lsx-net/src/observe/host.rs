@@ -16,7 +16,8 @@ use std::os::fd::AsFd;
 
 /// What is there beside our objects.
 pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> Result<Seen, Failure> {
-    let name = |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
+    let name =
+        |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
     let addresses = addr::list(socket).map_err(failure)?;
     let intent = stack.map(|s| intent(&Paths::new(s))).transpose()?.flatten();
     Ok(Seen {
@@ -49,9 +50,14 @@ fn foreign_routes(socket: &mut Socket) -> Result<Vec<ipnet::Ipv4Net>, Failure> {
 /// A VXLAN device that is not this stack's; two with one VNI and one port cannot be in one namespace.
 fn tunnel(link: &Link, stack: Option<&str>) -> Option<Tunnels> {
     let vxlan = link.vxlan.as_ref()?;
-    let owner = link.altnames.iter().filter_map(|a| unmark(a)).map(|(s, ..)| s.to_owned()).next().unwrap_or_default();
-    (stack != Some(owner.as_str()))
-        .then(|| Tunnels { link: link.name.clone(), stack: owner, vni: vxlan.vni, port: vxlan.port })
+    let owner =
+        link.altnames.iter().filter_map(|a| unmark(a)).map(|(s, ..)| s.to_owned()).next().unwrap_or_default();
+    (stack != Some(owner.as_str())).then(|| Tunnels {
+        link: link.name.clone(),
+        stack: owner,
+        vni: vxlan.vni,
+        port: vxlan.port,
+    })
 }
 
 /// Unmarked links outside our group whose name has the shape of ours.
@@ -63,13 +69,19 @@ fn strangers(links: &[Link]) -> Vec<String> {
             && l.name.len() >= 6
             && letters.take(4).all(|c| c.is_ascii_hexdigit())
     };
-    let unmarked = |l: &&Link| l.group != crate::model::GROUP && !l.altnames.iter().any(|a| a.starts_with("lsx:"));
+    let unmarked =
+        |l: &&Link| l.group != crate::model::GROUP && !l.altnames.iter().any(|a| a.starts_with("lsx:"));
     links.iter().filter(shape).filter(unmarked).map(|l| l.name.clone()).collect()
 }
 
 /// TCP and UDP ports with a listener, from /proc/net (proc(5)); state 0A is LISTEN, an unconnected UDP socket has 07.
 fn listeners() -> Vec<Listener> {
-    let files = [("tcp", Protocol::Tcp, "0A"), ("tcp6", Protocol::Tcp, "0A"), ("udp", Protocol::Udp, "07"), ("udp6", Protocol::Udp, "07")];
+    let files = [
+        ("tcp", Protocol::Tcp, "0A"),
+        ("tcp6", Protocol::Tcp, "0A"),
+        ("udp", Protocol::Udp, "07"),
+        ("udp6", Protocol::Udp, "07"),
+    ];
     let mut all: Vec<Listener> = files
         .iter()
         .flat_map(|(name, protocol, state)| {
@@ -125,7 +137,10 @@ fn lacks(links: &[Link]) -> Result<Vec<String>, Failure> {
 }
 
 fn ssh_port() -> Option<u16> {
-    #[expect(clippy::disallowed_methods, reason = "sshd tells the port of this session by it alone (sshd(8))")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "sshd tells the port of this session by it alone (sshd(8))"
+    )]
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split(' ').nth(3)?.parse().ok()
 }
@@ -140,9 +155,11 @@ pub(super) fn intent(paths: &Paths) -> Result<Option<Intent>, Failure> {
 pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     if paths.intent().exists() {
-        let file = intent(paths)?.map_or(IntentFile { digest: String::new(), rows: String::new() }, |kept| IntentFile {
-            digest: intent_digest(&kept.desired),
-            rows: rows_digest(&kept.desired, &by_network(&kept.rows)),
+        let file = intent(paths)?.map_or(IntentFile { digest: String::new(), rows: String::new() }, |kept| {
+            IntentFile {
+                digest: intent_digest(&kept.desired),
+                rows: rows_digest(&kept.desired, &by_network(&kept.rows)),
+            }
         });
         objects.push(have("intent:net", Object::Intent(file), &[]));
     }

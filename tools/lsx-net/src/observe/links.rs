@@ -3,8 +3,8 @@
 use super::have;
 use crate::model::{self, Attached, Bridge, GROUP, LegLink, Object, Tunnel, WORLD, World, unmark};
 use crate::netlink::dump::Link;
-use common::plan::Have;
 use crate::plan::prefixes;
+use common::plan::Have;
 use ipnet::Ipv4Net;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,20 +12,28 @@ type Inside = (Link, Vec<Ipv4Net>);
 
 /// The mark of a link, when it is the stack's.
 fn role<'a>(stack: &str, link: &'a Link) -> Option<(&'a str, &'a str)> {
-    link.altnames.iter().filter_map(|a| unmark(a)).find(|(s, ..)| *s == stack).map(|(_, object, role)| (object, role))
+    link.altnames
+        .iter()
+        .filter_map(|a| unmark(a))
+        .find(|(s, ..)| *s == stack)
+        .map(|(_, object, role)| (object, role))
 }
 
 /// The objects that are links, in the order they are made.
 pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[Inside]>) -> Vec<Have<Object>> {
     let by = |wanted: &'static str| {
-        links.iter().filter_map(move |l| role(stack, l).filter(|(_, r)| *r == wanted).map(|(object, _)| (object, l)))
+        links
+            .iter()
+            .filter_map(move |l| role(stack, l).filter(|(_, r)| *r == wanted).map(|(object, _)| (object, l)))
     };
     let mut objects = remnants(stack, links);
-    objects.extend(by("world").map(|(_, link)| {
-        have("world:host", Object::World(world(stack, link, router)), &["router:host"])
-    }));
+    objects
+        .extend(by("world").map(|(_, link)| {
+            have("world:host", Object::World(world(stack, link, router)), &["router:host"])
+        }));
     objects.extend(by("bridge").map(|(network, link)| {
-        let bridge = Bridge { network: network.to_owned(), link: link.name.clone(), mtu: link.mtu, up: link.up };
+        let bridge =
+            Bridge { network: network.to_owned(), link: link.name.clone(), mtu: link.mtu, up: link.up };
         have(&format!("bridge:{network}"), Object::Bridge(bridge), &[])
     }));
     objects.extend(by("tunnel").map(|(network, link)| {
@@ -44,9 +52,8 @@ fn remnants(stack: &str, links: &[Link]) -> Vec<Have<Object>> {
     let prefixes = prefixes(stack);
     let ours = |l: &&Link| l.group == GROUP && prefixes.iter().any(|p| l.name.starts_with(p.as_str()));
     let unmarked = |l: &&Link| !l.altnames.iter().any(|a| a.starts_with("lsx:"));
-    let remnant = |l: &Link| {
-        have(&format!("remnant:{}", l.name), Object::Remnant { link: l.name.clone() }, &[])
-    };
+    let remnant =
+        |l: &Link| have(&format!("remnant:{}", l.name), Object::Remnant { link: l.name.clone() }, &[]);
     links.iter().filter(ours).filter(unmarked).map(remnant).collect()
 }
 
@@ -71,7 +78,9 @@ fn tunnel(network: &str, link: &Link, links: &[Link]) -> Tunnel {
         Some(IpAddr::V4(local)) => local,
         _ => Ipv4Addr::UNSPECIFIED,
     };
-    let flag = |read: fn(&crate::netlink::link::PortFlags) -> Option<bool>| link.port.as_ref().and_then(read).unwrap_or(true);
+    let flag = |read: fn(&crate::netlink::link::PortFlags) -> Option<bool>| {
+        link.port.as_ref().and_then(read).unwrap_or(true)
+    };
     Tunnel {
         network: network.to_owned(),
         link: link.name.clone(),
@@ -106,7 +115,8 @@ pub(crate) fn mac(bytes: crate::netlink::Mac) -> String {
 /// Interfaces of instances, of one stack or of all.
 pub(super) fn attached(links: &[Link], only: Option<&str>) -> Vec<Attached> {
     let one = |link: &Link| {
-        let (stack, name, _) = link.altnames.iter().filter_map(|a| unmark(a)).find(|(_, _, role)| *role == "nic")?;
+        let (stack, name, _) =
+            link.altnames.iter().filter_map(|a| unmark(a)).find(|(_, _, role)| *role == "nic")?;
         let ours = only.is_none_or(|o| o == stack);
         ours.then(|| Attached {
             stack: stack.to_owned(),

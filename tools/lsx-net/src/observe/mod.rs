@@ -7,8 +7,8 @@ mod rules;
 
 pub(crate) use forwarding::of_network;
 pub(crate) use links::mac;
-pub(crate) use rules::{accept_key, list as list_rules};
 pub use rules::{Listing, foreign_chains, marked_rules};
+pub(crate) use rules::{accept_key, list as list_rules};
 
 use crate::model::{self, Object, Seen, unmark};
 use crate::netlink::dump::{self, Link};
@@ -47,7 +47,8 @@ fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failur
     if let Some(stack) = only {
         return Ok(BTreeSet::from([stack.to_owned()]));
     }
-    let marks = links.iter().flat_map(|l| &l.altnames).filter_map(|a| unmark(a)).map(|(stack, ..)| stack.to_owned());
+    let marks =
+        links.iter().flat_map(|l| &l.altnames).filter_map(|a| unmark(a)).map(|(stack, ..)| stack.to_owned());
     let routers = namespace::list().map_err(|e| io_failure("list network namespaces", &e))?;
     let routers = routers.iter().filter_map(|n| n.strip_prefix("lsx-")).map(str::to_owned);
     Ok(marks.chain(routers).chain(Paths::stacks()).collect())
@@ -120,12 +121,20 @@ pub(crate) fn have(key: &str, object: Object, needs: &[&str]) -> Have<Object> {
 pub fn failure(error: NetlinkError) -> Failure {
     let kind = if error.denied() { Kind::Denied } else { Kind::Failed };
     let failure = Failure::new(kind, "net.kernel", error.to_string());
-    if error.denied() { failure.hint("lsx-net changes a host as root; locally run it with sudo") } else { failure }
+    if error.denied() {
+        failure.hint("lsx-net changes a host as root; locally run it with sudo")
+    } else {
+        failure
+    }
 }
 
 /// What the system refused.
 pub fn io_failure(what: &str, error: &io::Error) -> Failure {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
-    let failure = Failure::new(if denied { Kind::Denied } else { Kind::Failed }, "net.system", format!("cannot {what}: {error}"));
+    let failure = Failure::new(
+        if denied { Kind::Denied } else { Kind::Failed },
+        "net.system",
+        format!("cannot {what}: {error}"),
+    );
     if denied { failure.hint("lsx-net changes a host as root; locally run it with sudo") } else { failure }
 }

@@ -20,7 +20,11 @@ pub struct Listing {
 }
 
 /// Fills in the chains of others, and lists our rules in them.
-pub(super) fn look(stack: Option<&str>, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Listing, Failure> {
+pub(super) fn look(
+    stack: Option<&str>,
+    seen: &mut Seen,
+    warnings: &mut Vec<Warning>,
+) -> Result<Listing, Failure> {
     seen.chains = match foreign_chains() {
         Ok(chains) => chains,
         Err(failure) => {
@@ -50,13 +54,21 @@ pub fn foreign_chains() -> Result<Vec<Chain>, Failure> {
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let chains: Vec<&Value> = items(&value, "chain").collect();
     let text = |c: &Value, key: &str| c[key].as_str().unwrap_or_default().to_owned();
-    let of = |c: &Value, chain: &str| Chain { family: text(c, "family"), table: text(c, "table"), chain: chain.to_owned() };
+    let of = |c: &Value, chain: &str| Chain {
+        family: text(c, "family"),
+        table: text(c, "table"),
+        chain: chain.to_owned(),
+    };
     let has_user = |c: &Value| {
-        chains.iter().any(|u| u["name"] == "DOCKER-USER" && u["table"] == c["table"] && u["family"] == c["family"])
+        chains
+            .iter()
+            .any(|u| u["name"] == "DOCKER-USER" && u["table"] == c["table"] && u["family"] == c["family"])
     };
     let mut found: Vec<Chain> = chains
         .iter()
-        .filter(|c| c["hook"] == "forward" && (c["family"] == "ip" || c["family"] == "inet") && c["type"] == "filter")
+        .filter(|c| {
+            c["hook"] == "forward" && (c["family"] == "ip" || c["family"] == "inet") && c["type"] == "filter"
+        })
         .filter(|c| !text(c, "table").starts_with("lsx"))
         .map(|c| of(c, if has_user(c) { "DOCKER-USER".to_owned() } else { text(c, "name") }.as_str()))
         .collect();
@@ -95,7 +107,11 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
     for place in [Place::Host, Place::Router] {
         if let Some(digest) = loaded(stack, place)? {
             let needs: &[&str] = if place == Place::Router { &["router:host"] } else { &[] };
-            objects.push(have(&format!("firewall:{}", place.word()), Object::Firewall(Firewall { place, digest }), needs));
+            objects.push(have(
+                &format!("firewall:{}", place.word()),
+                Object::Firewall(Firewall { place, digest }),
+                needs,
+            ));
         }
     }
     for ((owner, chain), rules) in &listing.marked {
@@ -104,7 +120,12 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
                 family: chain.family.clone(),
                 table: chain.table.clone(),
                 chain: chain.chain.clone(),
-                pass: rules.iter().map(|(_, pass)| pass.clone()).collect::<BTreeSet<_>>().into_iter().collect(),
+                pass: rules
+                    .iter()
+                    .map(|(_, pass)| pass.clone())
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect(),
             };
             objects.push(have(&accept_key(chain), Object::Accept(object), &[]));
         }
@@ -130,7 +151,10 @@ fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
 /// The tables of a place as nft lists them, without counters; `None` when one is missing. One nft a table: its cache holds
 /// the family of the last command alone, so a second `list` in one run does not find the first one's table (nft 1.0.6).
 pub(crate) fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
-    let run = |family: &str, table: &str| match Program::new("nft").args(["-s", "list", "table", family, table]).run(b"") {
+    let run = |family: &str, table: &str| match Program::new("nft")
+        .args(["-s", "list", "table", family, table])
+        .run(b"")
+    {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(failure) if missing(&failure) => Ok(None),
         Err(failure) => Err(failure),

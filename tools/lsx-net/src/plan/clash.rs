@@ -26,10 +26,15 @@ fn lacking(lack: &str) -> Failure {
 
 fn names<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
     let legs = desired.networks.iter().filter_map(|n| n.leg.as_ref()).map(|l| &l.link);
-    let links = desired.networks.iter().flat_map(|n| [&n.bridge, &n.tunnel]).chain(legs).chain([&desired.world_link]);
+    let links =
+        desired.networks.iter().flat_map(|n| [&n.bridge, &n.tunnel]).chain(legs).chain([&desired.world_link]);
     links.filter(|link| seen.strangers.contains(link)).map(|link| {
-        Failure::new(Kind::Failed, "net.plan.stranger", format!("an interface {link} exists and lsx did not make it"))
-            .hint(format!("`ip -d link show {link}` tells what it is; rename or remove it"))
+        Failure::new(
+            Kind::Failed,
+            "net.plan.stranger",
+            format!("an interface {link} exists and lsx did not make it"),
+        )
+        .hint(format!("`ip -d link show {link}` tells what it is; rename or remove it"))
     })
 }
 
@@ -44,12 +49,15 @@ fn whose(stack: &str, link: &str) -> String {
 fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
     let port = seen.tunnels.iter().find(|t| t.port == desired.tunnel_port && !t.stack.is_empty()).map(|t| {
         let message = format!("UDP port {} carries the tunnels of {}", t.port, whose(&t.stack, &t.link));
-        Failure::new(Kind::Data, "net.plan.tunnel_port", message).at("tunnel_port").hint("set tunnel_port to another port")
+        Failure::new(Kind::Data, "net.plan.tunnel_port", message)
+            .at("tunnel_port")
+            .hint("set tunnel_port to another port")
     });
     let vnis = desired.networks.iter().filter(|n| !n.tunnel.is_empty()).filter_map(move |network| {
         let other = seen.tunnels.iter().find(|t| t.vni == network.vni && t.port == desired.tunnel_port)?;
         let message = format!("VNI {} is taken by {}", network.vni, whose(&other.stack, &other.link));
-        let failure = Failure::new(Kind::Data, "net.plan.vni", message).at(format!("networks.{}.vni", network.name));
+        let failure =
+            Failure::new(Kind::Data, "net.plan.vni", message).at(format!("networks.{}.vni", network.name));
         Some(failure.hint("give the network a vni of its own"))
     });
     port.into_iter().chain(vnis)
@@ -61,8 +69,11 @@ fn routes<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fail
     desired.networks.iter().filter_map(move |network| {
         let route = seen.routes.iter().find(|r| meets(&network.cidr, r))?;
         let message = format!("{} overlaps the route {route} of the host's own", network.cidr);
-        let failure = Failure::new(Kind::Data, "net.plan.route", message).at(format!("networks.{}.cidr", network.name));
-        Some(failure.hint("choose addresses that no host routes elsewhere; `ip route` on the host shows them"))
+        let failure =
+            Failure::new(Kind::Data, "net.plan.route", message).at(format!("networks.{}.cidr", network.name));
+        Some(
+            failure.hint("choose addresses that no host routes elsewhere; `ip route` on the host shows them"),
+        )
     })
 }
 
@@ -85,14 +96,16 @@ fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
             Protocol::Udp => "udp",
         };
         let message = format!("port {}/{word} is taken by {who}", port.listen);
-        let failure = Failure::new(Kind::Data, "net.plan.port", message).at(format!("instances.{}.ports", port.instance));
+        let failure = Failure::new(Kind::Data, "net.plan.port", message)
+            .at(format!("instances.{}.ports", port.instance));
         Some(failure.hint("publish another port"))
     })
 }
 
 /// Interfaces of instances on bridges that are about to go.
 pub(super) fn still_attached(host: &str, seen: &Seen, goes: impl Fn(&str) -> bool) -> Option<Failure> {
-    let names: Vec<&str> = seen.attached.iter().filter(|a| goes(&a.bridge)).map(|a| a.name.as_str()).collect();
+    let names: Vec<&str> =
+        seen.attached.iter().filter(|a| goes(&a.bridge)).map(|a| a.name.as_str()).collect();
     let first = names.first()?;
     let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
     let message = format!("{first}{more} still attached to the stack's networks");
@@ -110,8 +123,11 @@ pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec
     let changed = desired.nics.iter().filter_map(|nic| {
         let before = old.get(&(&nic.instance, &nic.network, &nic.name)).filter(|a| **a != nic.address)?;
         let message = format!("{}.{} would change from {before} to {}", nic.instance, nic.name, nic.address);
-        let failure = Failure::new(Kind::Data, "net.plan.renumber", message).at(format!("instances.{}", nic.instance));
-        Some(failure.on(&desired.host).hint("give --renumber if that is meant, or write the old address down"))
+        let failure =
+            Failure::new(Kind::Data, "net.plan.renumber", message).at(format!("instances.{}", nic.instance));
+        Some(
+            failure.on(&desired.host).hint("give --renumber if that is meant, or write the old address down"),
+        )
     });
     changed.collect()
 }

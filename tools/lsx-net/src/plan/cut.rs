@@ -93,11 +93,8 @@ fn at(network: &NetworkAt, host: &str) -> Network {
 /// A permission belongs to the host that routes for one of its sides; the rules of the stack saw to it that both sides have
 /// the same one.
 fn permissions(resolved: &Resolved, all: &mut BTreeMap<String, Desired>) {
-    let gateway: BTreeMap<&str, &str> = resolved
-        .networks
-        .iter()
-        .filter_map(|n| Some((n.name.as_str(), n.gateway.as_deref()?)))
-        .collect();
+    let gateway: BTreeMap<&str, &str> =
+        resolved.networks.iter().filter_map(|n| Some((n.name.as_str(), n.gateway.as_deref()?))).collect();
     for allow in &resolved.allow {
         for (host, desired) in all.iter_mut() {
             if routes_for(resolved, &gateway, allow, host) {

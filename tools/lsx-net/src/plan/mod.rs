@@ -31,7 +31,9 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     let mut failures = Vec::new();
     let goals = match &wish.goal {
         Goal::Down => {
-            failures.extend(observed.iter().flat_map(|(host, seen)| clash::still_attached(host, &seen.seen, |_| true)));
+            failures.extend(
+                observed.iter().flat_map(|(host, seen)| clash::still_attached(host, &seen.seen, |_| true)),
+            );
             BTreeMap::new()
         }
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
@@ -79,13 +81,21 @@ pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, St
         match &step.after {
             Some(Object::Forwarding(f)) => _ = names.insert(f.network.clone()),
             Some(Object::Intent(file)) => {
-                let desired = contents.get(&file.digest).and_then(|text| serde_json::from_str::<Desired>(text).ok());
+                let desired =
+                    contents.get(&file.digest).and_then(|text| serde_json::from_str::<Desired>(text).ok());
                 names.extend(desired.into_iter().flat_map(|d| d.networks).map(|n| n.name));
             }
             _ => {}
         }
     }
-    Data { rows: data.rows.iter().filter(|(name, _)| names.contains(*name)).map(|(n, r)| (n.clone(), r.clone())).collect() }
+    Data {
+        rows: data
+            .rows
+            .iter()
+            .filter(|(name, _)| names.contains(*name))
+            .map(|(n, r)| (n.clone(), r.clone()))
+            .collect(),
+    }
 }
 
 /// Whether a bridge is about to be removed.
@@ -122,6 +132,7 @@ fn booted(
 /// What a plan rests on: our objects, and whatever could collide. Listeners come and go and stay out of it.
 pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
     let intent = seen.intent.as_ref().map(|i| intent_digest(&i.desired));
-    let matters = (objects, intent, &seen.routes, &seen.tunnels, &seen.strangers, &seen.chains, &seen.attached);
+    let matters =
+        (objects, intent, &seen.routes, &seen.tunnels, &seen.strangers, &seen.chains, &seen.attached);
     document::digest_of(&matters).unwrap_or_default()
 }

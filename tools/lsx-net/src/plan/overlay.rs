@@ -4,9 +4,9 @@ use super::rows;
 use super::{clash, cut};
 use crate::Net;
 use crate::model::{Desired, Intent, Nic, Row};
+use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::tool::{Draft, ObservedOf, Wish};
-use common::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every observed host should have; fills the shared table and the list of what is kept.
@@ -107,8 +107,16 @@ impl<'a> Document<'a> {
         kept.extend(names.iter().map(|name| format!("{}: instance {name}", desired.host)));
         let ports = old.ports.iter().filter(|p| names.contains(p.instance.as_str()));
         desired.ports.extend(ports.cloned());
-        desired.inside.extend(old.inside.iter().filter(|net| !desired.inside.contains(net)).copied().collect::<Vec<_>>());
-        desired.allow.extend(old.allow.iter().filter(|a| self.stays(a) && !desired.allow.contains(a)).cloned().collect::<Vec<_>>());
+        desired.inside.extend(
+            old.inside.iter().filter(|net| !desired.inside.contains(net)).copied().collect::<Vec<_>>(),
+        );
+        desired.allow.extend(
+            old.allow
+                .iter()
+                .filter(|a| self.stays(a) && !desired.allow.contains(a))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         desired.nics.extend(nics);
         self.rows(intent, &carried, table);
     }
@@ -116,13 +124,15 @@ impl<'a> Document<'a> {
     /// A permission stays while it concerns a network that the document does not name: taking one out of the document
     /// takes it away, even when what it opened stays.
     fn stays(&self, allow: &AllowAt) -> bool {
-        let unnamed = |s: &Selector| matches!(s, Selector::Network(name) if !self.networks.contains(name.as_str()));
+        let unnamed =
+            |s: &Selector| matches!(s, Selector::Network(name) if !self.networks.contains(name.as_str()));
         unnamed(&allow.from) || unnamed(&allow.to)
     }
 
     fn rows(&self, intent: &Intent, carried: &BTreeSet<String>, table: &mut BTreeMap<String, Vec<Row>>) {
         for row in &intent.rows {
-            let moved = self.instances.contains_key(row.owner.as_str()) && self.wish.only.network(&row.network);
+            let moved =
+                self.instances.contains_key(row.owner.as_str()) && self.wish.only.network(&row.network);
             if moved || self.names(&row.network, &row.owner) || !carried.contains(&row.network) {
                 continue;
             }

@@ -19,7 +19,8 @@ pub struct Data {
 
 /// The table of a stack: where every interface and every leg is.
 pub(super) fn table(resolved: &Resolved) -> BTreeMap<String, Vec<Row>> {
-    let address: BTreeMap<&str, Ipv4Addr> = resolved.hosts.iter().map(|h| (h.name.as_str(), h.address)).collect();
+    let address: BTreeMap<&str, Ipv4Addr> =
+        resolved.hosts.iter().map(|h| (h.name.as_str(), h.address)).collect();
     let mut rows = Vec::new();
     for instance in &resolved.instances {
         let Some(remote) = address.get(instance.host.as_str()) else { continue };

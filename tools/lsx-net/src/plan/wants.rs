@@ -1,11 +1,11 @@
 //! What one host should have, as the objects of its plan, in the order they are made: rules before links, so that there is
 //! no moment at which a link is open.
 
-use super::rows::{self, Weights};
 use super::intent_digest;
+use super::rows::{self, Weights};
 use crate::model::{
-    self, Accept, Bridge, Chain, Desired, Firewall, Forwarding, IntentFile, LegLink, Network, Object, Place, Route,
-    Seen, Tunnel, Weight, World,
+    self, Accept, Bridge, Chain, Desired, Firewall, Forwarding, IntentFile, LegLink, Network, Object, Place,
+    Route, Seen, Tunnel, Weight, World,
 };
 use crate::observe::accept_key;
 use crate::{Net, render};
@@ -24,7 +24,12 @@ fn share(weights: &Shares, desired: &Desired, network: &Network) -> Weight {
 }
 
 /// The objects; texts go to the plan's contents.
-pub(super) fn wants(desired: &Desired, seen: &Seen, weights: &Shares, draft: &mut Draft<Net>) -> Vec<Want<Object>> {
+pub(super) fn wants(
+    desired: &Desired,
+    seen: &Seen,
+    weights: &Shares,
+    draft: &mut Draft<Net>,
+) -> Vec<Want<Object>> {
     if desired.networks.is_empty() {
         return Vec::new();
     }
@@ -71,7 +76,8 @@ fn accept(desired: &Desired, chain: &Chain) -> Want<Object> {
         chain: chain.chain.clone(),
         pass: vec![format!("* {world}"), format!("{bridge}* {bridge}*"), format!("{world} *")],
     };
-    let why = format!("the chain {} {} {} may drop the stack's frames", chain.family, chain.table, chain.chain);
+    let why =
+        format!("the chain {} {} {} may drop the stack's frames", chain.family, chain.table, chain.chain);
     want(accept_key(chain), Object::Accept(object), &["firewall:host"], why)
 }
 
@@ -79,9 +85,24 @@ fn routing(desired: &Desired) -> [Want<Object>; 3] {
     let router = model::router(&desired.stack);
     let world = World { link: desired.world_link.clone(), router: router.clone(), net: desired.leg };
     [
-        want("routing:host", Object::Routing, &["firewall:host"], "the stack's router reaches the world through this host"),
-        want("router:host", Object::Router { name: router, forwards: true }, &[], "holds gateways and published ports"),
-        want("world:host", Object::World(world), &["router:host", "routing:host"], "joins the router to the host"),
+        want(
+            "routing:host",
+            Object::Routing,
+            &["firewall:host"],
+            "the stack's router reaches the world through this host",
+        ),
+        want(
+            "router:host",
+            Object::Router { name: router, forwards: true },
+            &[],
+            "holds gateways and published ports",
+        ),
+        want(
+            "world:host",
+            Object::World(world),
+            &["router:host", "routing:host"],
+            "joins the router to the host",
+        ),
     ]
 }
 
@@ -89,11 +110,26 @@ fn one(desired: &Desired, network: &Network, weights: &Shares) -> Vec<Want<Objec
     let name = &network.name;
     let bridge = format!("bridge:{name}");
     let object = Bridge { network: name.clone(), link: network.bridge.clone(), mtu: network.mtu, up: true };
-    let mut wants = vec![want(&bridge, Object::Bridge(object), &["firewall:host"], format!("network {name} is on this host"))];
+    let mut wants = vec![want(
+        &bridge,
+        Object::Bridge(object),
+        &["firewall:host"],
+        format!("network {name} is on this host"),
+    )];
     if !network.tunnel.is_empty() {
         let tunnel = format!("tunnel:{name}");
-        wants.push(want(&tunnel, Object::Tunnel(tunnel_of(desired, network)), &[&bridge], format!("network {name} is on other hosts, too")));
-        wants.push(want(format!("forwarding:{name}"), Object::Forwarding(forwarding(desired, network, weights)), &[&tunnel], "says behind which host each address is"));
+        wants.push(want(
+            &tunnel,
+            Object::Tunnel(tunnel_of(desired, network)),
+            &[&bridge],
+            format!("network {name} is on other hosts, too"),
+        ));
+        wants.push(want(
+            format!("forwarding:{name}"),
+            Object::Forwarding(forwarding(desired, network, weights)),
+            &[&tunnel],
+            "says behind which host each address is",
+        ));
     }
     if let Some(leg) = &network.leg {
         let address = Ipv4Net::new(leg.address, network.cidr.prefix_len()).unwrap_or(network.cidr);
@@ -108,7 +144,12 @@ fn one(desired: &Desired, network: &Network, weights: &Shares) -> Vec<Want<Objec
         };
         let needs = [bridge.as_str(), "router:host", "firewall:router"];
         let role = if network.gateway { "gateway of" } else { "publishes ports of" };
-        wants.push(want(format!("leg:{name}"), Object::Leg(object), &needs, format!("{role} network {name}")));
+        wants.push(want(
+            format!("leg:{name}"),
+            Object::Leg(object),
+            &needs,
+            format!("{role} network {name}"),
+        ));
     }
     wants
 }
@@ -141,11 +182,18 @@ fn forwarding(desired: &Desired, network: &Network, weights: &Shares) -> Forward
 /// Routes of the host into networks that an `allow` lets it reach.
 fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
     let opened = |name: &str| {
-        desired.allow.iter().any(|a| a.from == Selector::Host(desired.host.clone()) && a.to == Selector::Network(name.to_owned()))
+        desired.allow.iter().any(|a| {
+            a.from == Selector::Host(desired.host.clone()) && a.to == Selector::Network(name.to_owned())
+        })
     };
     let route = |n: &Network| {
         let route = Route { to: n.cidr, via: desired.leg.broadcast(), link: desired.world_link.clone() };
-        want(format!("route:{}", n.cidr), Object::Route(route), &["world:host"], format!("host/{} may reach {}", desired.host, n.name))
+        want(
+            format!("route:{}", n.cidr),
+            Object::Route(route),
+            &["world:host"],
+            format!("host/{} may reach {}", desired.host, n.name),
+        )
     };
     desired.networks.iter().filter(|n| n.gateway && opened(&n.name)).map(route).collect()
 }
@@ -167,7 +215,10 @@ fn kept(
     let intent = Object::Intent(IntentFile { digest, rows });
     let boot = Object::Boot { program: seen.program.clone(), host: desired.host.clone() };
     [
-        Want { needs: all, ..want("intent:net", intent, &[], "this host comes back by itself after a reboot") },
+        Want {
+            needs: all,
+            ..want("intent:net", intent, &[], "this host comes back by itself after a reboot")
+        },
         want("boot:net", boot, &["intent:net"], "this host comes back by itself after a reboot"),
     ]
 }

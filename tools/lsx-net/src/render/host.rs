@@ -15,7 +15,8 @@ pub fn host(desired: &Desired) -> String {
 
 fn routed(d: &Desired) -> String {
     let mut text = String::new();
-    text += &set("set", "peers", "ipv4_addr", "", &d.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+    text +=
+        &set("set", "peers", "ipv4_addr", "", &d.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
     text += &chain("input", "type filter hook input priority filter; policy accept;", &input(d));
     text += &chain("from_router", "", &from_router(d));
     if d.firewall.is_some() {
@@ -24,10 +25,12 @@ fn routed(d: &Desired) -> String {
     if d.networks.iter().any(|n| n.leg.is_some()) {
         let router = d.leg.network();
         let masquerade = vec![format!("ip saddr {} oifname != \"{}\" masquerade", d.leg, d.world_link)];
-        text += &chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &masquerade);
+        text +=
+            &chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &masquerade);
         let published = published(d, router_address(d));
         text += &chain("published", "", &published);
-        let local = vec![format!("ip daddr != 127.0.0.0/8 ip daddr != {router} fib daddr type local jump published")];
+        let local =
+            vec![format!("ip daddr != 127.0.0.0/8 ip daddr != {router} fib daddr type local jump published")];
         text += &chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &local);
         text += &chain("output", "type nat hook output priority -100; policy accept;", &local);
     }
@@ -60,7 +63,8 @@ fn from_router(d: &Desired) -> Vec<String> {
     for allow in d.allow.iter().filter(|a| a.to == Selector::Host(d.host.clone())) {
         match allow.ports.as_slice() {
             [] => rules.push("accept".to_owned()),
-            some => rules.extend(some.iter().map(|p| format!("{} dport {} accept", protocol(p.protocol), ports(p)))),
+            some => rules
+                .extend(some.iter().map(|p| format!("{} dport {} accept", protocol(p.protocol), ports(p)))),
         }
     }
     rules.push("drop".to_owned());
@@ -130,7 +134,8 @@ fn guard() -> Vec<String> {
     vec![
         "meta protocol != { ip, arp } drop".to_owned(),
         "iifname . ether saddr . ip saddr @nics accept".to_owned(),
-        "iifname . ether saddr . arp saddr ip @nics iifname . arp saddr ether . arp saddr ip @nics accept".to_owned(),
+        "iifname . ether saddr . arp saddr ip @nics iifname . arp saddr ether . arp saddr ip @nics accept"
+            .to_owned(),
         "iifname @free accept".to_owned(),
         "drop".to_owned(),
     ]

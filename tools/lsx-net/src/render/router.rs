@@ -11,8 +11,16 @@ pub fn router(desired: &Desired) -> String {
     let mut text = set("set", "inside", "ipv4_addr", "interval", &inside(desired));
     text += &chain("input", "type filter hook input priority filter; policy drop;", &input());
     text += &chain("forward", "type filter hook forward priority filter; policy drop;", &forward(desired));
-    text += &chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &prerouting(desired));
-    text += &chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &postrouting(desired));
+    text += &chain(
+        "prerouting",
+        "type nat hook prerouting priority dstnat; policy accept;",
+        &prerouting(desired),
+    );
+    text += &chain(
+        "postrouting",
+        "type nat hook postrouting priority srcnat; policy accept;",
+        &postrouting(desired),
+    );
     table("inet", "lsx", &text)
 }
 
@@ -40,7 +48,8 @@ fn forward(d: &Desired) -> Vec<String> {
     ];
     rules.extend(permissions(d));
     rules.push(format!("oifname \"{WORLD}\" ip daddr @inside drop"));
-    let egress: Vec<String> = d.networks.iter().filter(|n| n.gateway && n.egress).filter_map(leg_name).collect();
+    let egress: Vec<String> =
+        d.networks.iter().filter(|n| n.gateway && n.egress).filter_map(leg_name).collect();
     if !egress.is_empty() {
         rules.push(format!("iifname {} oifname \"{WORLD}\" accept", braces(egress)));
     }
@@ -61,7 +70,11 @@ fn permissions(d: &Desired) -> Vec<String> {
     }
     let mut rules = Vec::new();
     for ((from, ports), to) in groups {
-        let to = if to.contains("world") { format!("oifname \"{WORLD}\"") } else { format!("ip daddr {}", braces(to)) };
+        let to = if to.contains("world") {
+            format!("oifname \"{WORLD}\"")
+        } else {
+            format!("ip daddr {}", braces(to))
+        };
         rules.extend(match ports {
             [] => vec![format!("{from} {to} accept")],
             some => with_ports(&from, &to, some),
@@ -113,9 +126,13 @@ fn prerouting(d: &Desired) -> Vec<String> {
     let mut rules: Vec<String> = narrow
         .iter()
         .map(|p| {
-            let from = if p.from.is_empty() { String::new() } else { format!("ip saddr {} ", braces(&p.from)) };
+            let from =
+                if p.from.is_empty() { String::new() } else { format!("ip saddr {} ", braces(&p.from)) };
             let (protocol, listen) = (protocol(p.protocol), p.listen);
-            format!("ip daddr {here} {from}{protocol} dport {listen} dnat ip to {}:{}", p.to_address, p.to_port)
+            format!(
+                "ip daddr {here} {from}{protocol} dport {listen} dnat ip to {}:{}",
+                p.to_address, p.to_port
+            )
         })
         .collect();
     if !open.is_empty() {
@@ -135,7 +152,8 @@ fn postrouting(d: &Desired) -> Vec<String> {
         let nic = d.nics.iter().find(|n| n.instance == p.instance && n.network == p.network);
         !(nic.is_some_and(|n| n.default) && gateways.contains(p.network.as_str()))
     };
-    let targets: BTreeSet<String> = d.ports.iter().filter(returns).map(|p| p.to_address.to_string()).collect();
+    let targets: BTreeSet<String> =
+        d.ports.iter().filter(returns).map(|p| p.to_address.to_string()).collect();
     if !targets.is_empty() {
         rules.push(format!("ct status dnat ip daddr {} masquerade", braces(targets)));
     }

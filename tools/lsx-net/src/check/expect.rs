@@ -1,0 +1,274 @@
+//! What should be reachable from where, read from the stack and not from the rules that were made of it. Pure.
+
+use super::tries::{Job, Probe};
+use common::stack::Only;
+use common::stack::resolved::{AllowAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// A port that nobody serves: where it is refused, packets pass (RFC 863 gave it to discard).
+const NOBODY: u16 = 9;
+
+/// Where tries begin: an instance, or a host itself.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) host: String,
+    /// Hardware addresses of the instance; none for a host.
+    macs: Vec<String>,
+    pub(super) tries: Vec<Try>,
+}
+
+/// One thing to try.
+#[derive(Clone, Debug)]
+pub(super) struct Try {
+    /// Instance, host or gateway.
+    pub(super) to: String,
+    pub(super) instance: bool,
+    pub(super) address: Ipv4Addr,
+    pub(super) probe: Probe,
+    pub(super) open: bool,
+    pub(super) why: String,
+}
+
+impl Source {
+    pub(super) fn job(&self) -> Job {
+        let probes = self.tries.iter().map(|t| (t.address, t.probe)).collect();
+        Job { macs: self.macs.clone(), probes }
+    }
+}
+
+impl Try {
+    /// `web-1`, or `web-1:80` for a port, or `web-1/1450` for a size.
+    pub(super) fn label(&self) -> String {
+        match self.probe {
+            Probe::Echo | Probe::Connect { port: NOBODY } => self.to.clone(),
+            Probe::Connect { port } => format!("{}:{port}", self.to),
+            Probe::Full { bytes } => format!("{}/{bytes}", self.to),
+        }
+    }
+
+    /// Whether it is about the MTU rather than about who may reach whom.
+    pub(super) fn size(&self) -> bool {
+        matches!(self.probe, Probe::Full { .. })
+    }
+
+    pub(super) fn kind(&self) -> String {
+        match self.probe {
+            Probe::Echo => "ICMP echo".to_owned(),
+            Probe::Connect { port } => format!("TCP {port}"),
+            Probe::Full { bytes } => format!("{bytes} bytes unfragmented"),
+        }
+    }
+
+    /// Whether a state says that packets went there and back; `None` when nothing could be sent.
+    pub(super) fn reached(&self, state: &str) -> Option<bool> {
+        match state {
+            "failed" | "denied" | "" => None,
+            "answered" | "open" | "refused" => Some(true),
+            _ => Some(false),
+        }
+    }
+}
+
+/// Every source on the hosts that take part, with everything it tries.
+pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) -> Vec<Source> {
+    let policy = Policy::new(resolved);
+    let here = |i: &&InstanceAt| hosts.contains(i.host.as_str()) && only.instance(&i.of, &i.name);
+    let instances: Vec<&InstanceAt> = resolved.instances.iter().filter(here).collect();
+    let mut sources: Vec<Source> = instances
+        .iter()
+        .map(|from| Source {
+            name: from.name.clone(),
+            host: from.host.clone(),
+            macs: from.nics.iter().map(|n| n.mac.clone()).collect(),
+            tries: policy.from_instance(from, &instances),
+        })
+        .collect();
+    full_size(resolved, &instances, &mut sources);
+    sources.extend(resolved.hosts.iter().filter(|h| hosts.contains(h.name.as_str())).map(|host| Source {
+        name: format!("host/{}", host.name),
+        host: host.name.clone(),
+        macs: Vec::new(),
+        tries: policy.from_host(&host.name, &instances),
+    }));
+    sources
+}
+
+struct Policy<'a> {
+    resolved: &'a Resolved,
+    networks: BTreeMap<&'a str, &'a NetworkAt>,
+}
+
+impl<'a> Policy<'a> {
+    fn new(resolved: &'a Resolved) -> Self {
+        Policy { resolved, networks: resolved.networks.iter().map(|n| (n.name.as_str(), n)).collect() }
+    }
+
+    fn from_instance(&self, from: &InstanceAt, all: &[&InstanceAt]) -> Vec<Try> {
+        let mut tries = Vec::new();
+        for to in all.iter().filter(|to| to.name != from.name) {
+            for nic in &to.nics {
+                tries.extend(self.to_nic(from, to, nic));
+            }
+        }
+        for nic in &from.nics {
+            let network = self.networks.get(nic.network.as_str());
+            if let Some(gateway) = network.and_then(|n| n.gateway_address) {
+                let to = format!("gateway/{}", nic.network);
+                tries.push(one(to, false, gateway, Probe::Echo, true, "the gateway of its own network"));
+            }
+        }
+        tries.extend(self.to_hosts(from));
+        tries
+    }
+
+    /// Towards an interface of another instance. Where both are on one network, that is the way between them; what the
+    /// other has elsewhere would be asked by one way and answered by another.
+    fn to_nic(&self, from: &InstanceAt, to: &InstanceAt, nic: &NicAt) -> Vec<Try> {
+        let address = nic.address.addr();
+        let try_it = |probe, open, why: &str| one(to.name.clone(), true, address, probe, open, why);
+        let shared = |n: &NicAt| from.nics.iter().any(|f| f.network == n.network);
+        if shared(nic) {
+            let why = format!("both are on {}", nic.network);
+            return vec![
+                try_it(Probe::Echo, true, &why),
+                try_it(Probe::Connect { port: NOBODY }, true, &why),
+            ];
+        }
+        if to.nics.iter().any(shared) {
+            return Vec::new();
+        }
+        let Some(source) = source_address(from, address) else {
+            return vec![try_it(Probe::Echo, false, "no route leads there")];
+        };
+        self.routed(source, address).into_iter().map(|(probe, open, why)| try_it(probe, open, &why)).collect()
+    }
+
+    /// What an `allow` says about two addresses.
+    fn routed(&self, from: Ipv4Addr, to: Ipv4Addr) -> Vec<(Probe, bool, String)> {
+        let matching: Vec<&AllowAt> =
+            self.resolved.allow.iter().filter(|a| self.is(&a.from, from) && self.is(&a.to, to)).collect();
+        if matching.is_empty() {
+            let why = "no allow names them".to_owned();
+            return vec![(Probe::Echo, false, why.clone()), (Probe::Connect { port: NOBODY }, false, why)];
+        }
+        let all = matching.iter().any(|a| a.ports.is_empty());
+        let specs: BTreeSet<_> =
+            matching.iter().flat_map(|a| &a.ports).filter(|p| p.protocol == Protocol::Tcp).collect();
+        let mut tries = vec![(Probe::Echo, true, "an allow includes ICMP echo".to_owned())];
+        tries.extend(
+            specs
+                .iter()
+                .map(|p| (Probe::Connect { port: p.first }, true, "an allow names the port".to_owned())),
+        );
+        let opened = all || specs.iter().any(|p| (p.first..=p.last).contains(&NOBODY));
+        let why = if opened { "an allow opens every port" } else { "no allow names the port" };
+        tries.push((Probe::Connect { port: NOBODY }, opened, why.to_owned()));
+        tries
+    }
+
+    fn is(&self, selector: &Selector, address: Ipv4Addr) -> bool {
+        match selector {
+            Selector::Network(name) => {
+                self.networks.get(name.as_str()).is_some_and(|n| n.cidr.contains(&address))
+            }
+            Selector::Addresses(nets) => nets.iter().any(|net| net.contains(&address)),
+            Selector::Host(name) => {
+                self.resolved.hosts.iter().any(|h| h.name == *name && h.address == address)
+            }
+            Selector::World => {
+                !self.networks.values().any(|n| n.cidr.contains(&address))
+                    && !self.resolved.hosts.iter().any(|h| h.address == address)
+            }
+        }
+    }
+
+    /// Hosts are closed to instances but for what an `allow` names.
+    fn to_hosts(&self, from: &InstanceAt) -> Vec<Try> {
+        let mut tries = Vec::new();
+        for host in &self.resolved.hosts {
+            let to = format!("host/{}", host.name);
+            let Some(source) = source_address(from, host.address) else { continue };
+            let named =
+                self.resolved.allow.iter().any(|a| self.is(&a.from, source) && self.is(&a.to, host.address));
+            if !named {
+                let published = self.resolved.ports.iter().any(|p| p.host == host.name && p.listen == 22);
+                let port = if published { NOBODY } else { 22 };
+                tries.push(one(
+                    to.clone(),
+                    false,
+                    host.address,
+                    Probe::Connect { port },
+                    false,
+                    "hosts are closed to instances",
+                ));
+            }
+        }
+        tries
+    }
+
+    /// From a host itself: instances are closed, published ports of every host are open.
+    fn from_host(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
+        let mut tries = Vec::new();
+        for port in self.resolved.ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
+            let Some(host) = self.resolved.hosts.iter().find(|h| h.name == port.host) else { continue };
+            let Some(me) = self.resolved.hosts.iter().find(|h| h.name == from) else { continue };
+            let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&me.address));
+            let address = port.address.unwrap_or(host.address);
+            let why = format!("{} publishes it for {}", host.name, port.instance);
+            tries.push(one(
+                port.instance.clone(),
+                true,
+                address,
+                Probe::Connect { port: port.listen },
+                welcome,
+                &why,
+            ));
+        }
+        for to in all {
+            for nic in &to.nics {
+                let opened =
+                    self.resolved.allow.iter().any(|a| {
+                        a.from == Selector::Host(from.to_owned()) && self.is(&a.to, nic.address.addr())
+                    });
+                let why = if opened { "an allow names the host" } else { "no allow names the host" };
+                tries.push(one(to.name.clone(), true, nic.address.addr(), Probe::Echo, opened, why));
+            }
+        }
+        tries
+    }
+}
+
+fn one(to: String, instance: bool, address: Ipv4Addr, probe: Probe, open: bool, why: &str) -> Try {
+    Try { to, instance, address, probe, open, why: why.to_owned() }
+}
+
+/// The address an instance speaks from: by a route of its own, or by its default route.
+fn source_address(from: &InstanceAt, to: Ipv4Addr) -> Option<Ipv4Addr> {
+    let direct = from.nics.iter().find(|n| n.address.contains(&to));
+    let routed = || from.nics.iter().find(|n| n.routes.iter().any(|r| r.to.contains(&to)));
+    let default = || from.nics.iter().find(|n| n.gateway.is_some());
+    direct.or_else(routed).or_else(default).map(|n| n.address.addr())
+}
+
+/// Between each two hosts of a network one packet as large as its MTU, and one a byte larger, unfragmented.
+fn full_size(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Source]) {
+    for network in &resolved.networks {
+        let mut first: BTreeMap<&str, (&str, Ipv4Addr)> = BTreeMap::new();
+        for instance in all {
+            if let Some(nic) = instance.nics.iter().find(|n| n.network == network.name) {
+                first.entry(&instance.host).or_insert((&instance.name, nic.address.addr()));
+            }
+        }
+        for (host, (from, _)) in &first {
+            let Some(source) = sources.iter_mut().find(|s| s.name == *from) else { continue };
+            for (_, (to, address)) in first.iter().filter(|(other, _)| other != &host) {
+                let why = format!("the MTU of {} is {}", network.name, network.mtu);
+                let size =
+                    |bytes, open| one((*to).to_owned(), true, *address, Probe::Full { bytes }, open, &why);
+                source.tries.extend([size(network.mtu, true), size(network.mtu + 1, false)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The live checks: every path that is allowed and every path that is not, tried from inside the right namespaces.
+
+mod expect;
+mod spaces;
+mod tries;
+
+use common::stack::Resolved;
+use common::tool::{Checked, Each, Finding, Goal, Wish};
+use common::{Failure, Failures, Kind};
+use expect::{Source, Try};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use tries::{Answer, Job};
+
+/// A verb of lsx-net's own, on this host.
+///
+/// # Errors
+/// The verb's own.
+pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
+    let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
+    match name {
+        "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
+        "probe" => Ok(json!(crate::probe::run_all(
+            &serde_json::from_value::<Vec<_>>(input).map_err(wrong)?,
+            tries::WORKERS
+        ))),
+        _ => Err(Failure::new(Kind::Bug, "net.call", format!("no call {name}")).into()),
+    }
+}
+
+/// Tries everything, from all hosts at once.
+///
+/// # Errors
+/// Hosts that could not be asked.
+pub fn check(wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
+    let Goal::Up(_, resolved) = &wish.goal else { return Ok(Checked::default()) };
+    let hosts: BTreeSet<&str> = wish.hosts.iter().map(|h| h.name.as_str()).collect();
+    let sources = expect::sources(resolved, &wish.only, &hosts);
+    let (answers, failures) = ask(&sources, each);
+    failures.verdict()?;
+    let mut checked = Checked::default();
+    absent(resolved, &sources, &answers, &mut checked);
+    for (source, answer) in sources.iter().zip(&answers) {
+        if answer.found {
+            judge(source, answer, &checked_out(&sources, &answers), &mut checked);
+        }
+    }
+    Ok(checked)
+}
+
+/// One request a host, with the jobs of all its sources; answers in the order of the sources.
+fn ask(sources: &[Source], each: Each<'_>) -> (Vec<Answer>, Failures) {
+    let mut jobs: BTreeMap<String, Vec<(usize, Job)>> = BTreeMap::new();
+    for (i, source) in sources.iter().enumerate() {
+        jobs.entry(source.host.clone()).or_default().push((i, source.job()));
+    }
+    let inputs = jobs
+        .iter()
+        .map(|(h, list)| (h.clone(), json!(list.iter().map(|(_, j)| j).collect::<Vec<_>>())))
+        .collect();
+    let mut answers = vec![Answer::default(); sources.len()];
+    let mut failures = Vec::new();
+    for (host, result) in each("try", inputs) {
+        let list = jobs.get(&host).map(Vec::as_slice).unwrap_or_default();
+        match result.and_then(|v| {
+            serde_json::from_value::<Vec<Answer>>(v)
+                .map_err(|e| Failure::new(Kind::Bug, "net.call", e.to_string()).into())
+        }) {
+            Ok(found) => list.iter().zip(found).for_each(|((i, _), answer)| answers[*i] = answer),
+            Err(more) => failures.extend(more.0),
+        }
+    }
+    (answers, Failures(failures))
+}
+
+/// Instances whose namespace was found.
+fn checked_out<'a>(sources: &'a [Source], answers: &[Answer]) -> BTreeSet<&'a str> {
+    sources.iter().zip(answers).filter(|(_, a)| a.found).map(|(s, _)| s.name.as_str()).collect()
+}
+
+/// Instances that are nowhere.
+fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: &mut Checked) {
+    let known: BTreeSet<&str> = resolved.instances.iter().map(|i| i.name.as_str()).collect();
+    for (source, answer) in sources.iter().zip(answers) {
+        checked.tried += 1;
+        if !answer.found && known.contains(source.name.as_str()) {
+            checked.findings.push(Finding {
+                code: "net.check.absent".to_owned(),
+                host: source.host.clone(),
+                message: format!("instance {} is not attached", source.name),
+                hint: Some(
+                    "start it (`lsx-ct up`), or attach a namespace of yours with `lsx-net attach`".to_owned(),
+                ),
+            });
+        }
+    }
+}
+
+/// What one source could reach, against what it should.
+fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut Checked) {
+    let (mut open, mut closed, mut wrong) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut tried = 0;
+    for (one, state) in source.tries.iter().zip(&answer.states) {
+        if one.instance && !there.contains(one.to.as_str()) {
+            continue;
+        }
+        tried += 1;
+        let reached = one.reached(state);
+        match reached {
+            Some(true) if !one.size() => _ = open.insert(one.label()),
+            Some(false) if !one.size() => _ = closed.insert(one.label()),
+            _ => {}
+        }
+        if reached != Some(one.open) {
+            wrong.insert(one.label());
+            checked.findings.push(finding(source, one, state));
+        }
+    }
+    checked.tried += tried;
+    closed.retain(|label| !open.contains(label));
+    checked.rows.push(json!({
+        "from": source.name, "host": source.host, "tried": tried, "open": open, "closed": closed, "wrong": wrong,
+    }));
+}
+
+fn finding(source: &Source, one: &Try, state: &str) -> Finding {
+    let what = match (one.open, state) {
+        (_, "failed") => "could not be tried",
+        (true, _) => "should be open",
+        (false, _) => "should be closed",
+    };
+    Finding {
+        code: if one.open { "net.check.closed" } else { "net.check.open" }.to_owned(),
+        host: source.host.clone(),
+        message: format!(
+            "{} to {} ({}, {}): {what}, {}; it is {state}",
+            source.name,
+            one.label(),
+            one.address,
+            one.kind(),
+            one.why
+        ),
+        hint: None,
+    }
+}

@@ -1,0 +1,129 @@
+//! The host's side of a check: every job in its namespace, all targets of a job at once.
+
+use super::spaces;
+use crate::netlink::namespace;
+use crate::observe::io_failure;
+use crate::probe::{self, Icmp, SweepTarget, Target};
+use common::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Namespaces that are tried at once.
+pub(super) const WORKERS: usize = 16;
+/// How long an answer may take on a network of one's own.
+const PATIENCE: Duration = Duration::from_millis(700);
+/// Bytes of the IPv4 and ICMP headers of an echo (RFC 791, RFC 792).
+const HEADERS: u32 = 28;
+
+/// What one namespace tries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    /// Hardware addresses that tell the namespace; none for the host's own.
+    pub(super) macs: Vec<String>,
+    pub(super) probes: Vec<(Ipv4Addr, Probe)>,
+}
+
+/// One try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Probe {
+    /// ICMP echo.
+    Echo,
+    /// A TCP connection.
+    Connect { port: u16 },
+    /// An ICMP echo of that many bytes of IP, not to be fragmented.
+    Full { bytes: u32 },
+}
+
+/// The states of a job's probes, in order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) found: bool,
+    pub(super) states: Vec<String>,
+}
+
+/// Runs jobs; a namespace that is nowhere is told, not failed.
+pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Failure> {
+    let spaces = spaces::by_mac()?;
+    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    let next = AtomicUsize::new(0);
+    let answers = Mutex::new(vec![Answer::default(); jobs.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS.min(jobs.len()) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(i).filter(|_| !cancel.load(Ordering::Relaxed)) else { return };
+                    let space = if job.macs.is_empty() {
+                        Some(&own)
+                    } else {
+                        job.macs.first().and_then(|mac| spaces.get(mac)).map(AsRef::as_ref)
+                    };
+                    let Some(space) = space else { continue };
+                    if let Ok(states) = namespace::inside(space.as_fd(), || states(&job.probes)) {
+                        answers.lock().unwrap_or_else(PoisonError::into_inner)[i] =
+                            Answer { found: true, states };
+                    }
+                }
+            });
+        }
+    });
+    Ok(answers.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// All echoes from one socket, then all connections at once, then the full-size packets.
+fn states(probes: &[(Ipv4Addr, Probe)]) -> Vec<String> {
+    let mut states = vec![String::new(); probes.len()];
+    let of = |want: fn(&Probe) -> bool| {
+        probes.iter().enumerate().filter(move |(_, (_, p))| want(p)).map(|(i, _)| i).collect::<Vec<_>>()
+    };
+    let echoes = of(|p| matches!(p, Probe::Echo));
+    let targets: Vec<SweepTarget> =
+        echoes.iter().map(|i| SweepTarget::from(IpAddr::V4(probes[*i].0))).collect();
+    match probe::sweep(&targets, PATIENCE) {
+        Ok(found) => echoes.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state)),
+        Err(_) => echoes.iter().for_each(|i| states[*i] = "failed".to_owned()),
+    }
+    let connects = of(|p| matches!(p, Probe::Connect { .. }));
+    let targets: Vec<SocketAddr> = connects.iter().filter_map(|i| address(&probes[*i])).collect();
+    let found = probe::connect_sweep(&targets, PATIENCE);
+    connects.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
+    let full = of(|p| matches!(p, Probe::Full { .. }));
+    let targets: Vec<Target> = full.iter().map(|i| full_size(&probes[*i])).collect();
+    let found = probe::run_all(&targets, WORKERS);
+    full.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
+    states
+}
+
+fn address((address, probe): &(Ipv4Addr, Probe)) -> Option<SocketAddr> {
+    match probe {
+        Probe::Connect { port } => Some(SocketAddr::from((*address, *port))),
+        _ => None,
+    }
+}
+
+fn full_size((address, probe): &(Ipv4Addr, Probe)) -> Target {
+    let bytes = if let Probe::Full { bytes } = probe { *bytes } else { HEADERS };
+    let icmp = Icmp {
+        count: 1,
+        df: true,
+        size_bytes: usize::try_from(bytes - HEADERS).unwrap_or(0).try_into().unwrap_or_default(),
+        ..Icmp::default()
+    };
+    Target {
+        timeout_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(1000),
+        ..Target::new(probe::Probe::Icmp(icmp), address.to_string())
+    }
+}
+
+fn word(state: &probe::State) -> String {
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_else(|| Value::Null.to_string())
+}

@@ -1,0 +1,146 @@
+//! The verb `probe`: targets from words, lines or a stack; one result for each.
+
+use super::ProbeArgs;
+use crate::netlink::namespace;
+use crate::observe::io_failure;
+use crate::probe::{self, Outcome, Probe, Problem, StatusRule, Target};
+use common::stdio::{self, Output};
+use common::verb::StackArgs;
+use common::{Failure, Failures, Kind, document, verb};
+use serde::Serialize;
+use serde_json::Value;
+use std::os::fd::{AsFd, OwnedFd};
+
+#[derive(Serialize)]
+struct Line {
+    schema: String,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+pub(super) fn probe(args: &ProbeArgs, output: &Output) -> Result<(), Failures> {
+    let mut targets = match &args.stack {
+        Some(path) => of_stack(path)?,
+        None if args.targets.is_empty() => lines(&stdio::read(None)?.0)?,
+        None => words(&args.targets)?,
+    };
+    let mut failures: Vec<Failure> = Vec::new();
+    for target in &mut targets {
+        failures.extend(adjust(target, args).and_then(|()| target.check()).err().map(wrong));
+    }
+    Failures(failures).verdict()?;
+    let space = args.netns.as_deref().map(space).transpose()?;
+    let run = || probe::run_all(&targets, args.max_parallel);
+    let outcomes = match space {
+        Some(space) => {
+            namespace::inside(space.as_fd(), run).map_err(|e| io_failure("enter the namespace", &e))?
+        }
+        None => run(),
+    };
+    verdict(outcomes, output)
+}
+
+fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
+    let (tried, failed) = (outcomes.len(), outcomes.iter().filter(|o| !o.ok).count());
+    let schema = document::schema("net", "probe");
+    let lines: Vec<Line> =
+        outcomes.into_iter().map(|outcome| Line { schema: schema.clone(), outcome }).collect();
+    output.emit(&lines)?;
+    match (tried, failed) {
+        (0, _) => {
+            Err(Failure::new(Kind::Failed, "net.probe.nothing", "there was no target, so nothing is known")
+                .into())
+        }
+        (_, 0) => Ok(()),
+        _ => Err(Failure::new(
+            Kind::Failed,
+            "net.probe",
+            format!("{failed} of {tried} targets did not answer as expected"),
+        )
+        .into()),
+    }
+}
+
+fn wrong(problem: Problem) -> Failure {
+    let failure = Failure::new(Kind::Usage, "usage.target", problem.message);
+    match problem.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn words(words: &[String]) -> Result<Vec<Target>, Failures> {
+    let (good, bad): (Vec<_>, Vec<_>) = words.iter().map(|w| w.parse::<Target>()).partition(Result::is_ok);
+    Failures(bad.into_iter().filter_map(Result::err).map(wrong).collect()).verdict()?;
+    Ok(good.into_iter().flatten().collect())
+}
+
+/// One target a line: a JSON object, or a word.
+fn lines(text: &str) -> Result<Vec<Target>, Failures> {
+    let mut targets = Vec::new();
+    let mut failures = Vec::new();
+    for (i, line) in text.lines().enumerate().map(|(i, l)| (i + 1, l.trim())).filter(|(_, l)| !l.is_empty()) {
+        let target = match line.starts_with('{') {
+            true => serde_json::from_str::<Target>(line).map_err(|e| e.to_string()),
+            false => line.parse::<Target>().map_err(|p| p.to_string()),
+        };
+        match target {
+            Ok(target) => targets.push(target),
+            Err(why) => {
+                failures.push(Failure::new(Kind::Data, "net.probe.target", format!("line {i}: {why}")))
+            }
+        }
+    }
+    Failures(failures).verdict()?;
+    Ok(targets)
+}
+
+/// Every interface of every instance.
+fn of_stack(path: &std::path::Path) -> Result<Vec<Target>, Failures> {
+    let args = StackArgs { input: Some(path.to_owned()), ..StackArgs::default() };
+    let (_, resolved) = verb::read_stack(&args)?;
+    let nics = resolved.instances.iter().flat_map(|i| i.nics.iter().map(move |n| (i, n)));
+    Ok(nics
+        .map(|(instance, nic)| Target {
+            name: Some(format!("{}.{}", instance.name, nic.network)),
+            ..Target::new(Probe::Icmp(probe::Icmp::default()), nic.address.addr().to_string())
+        })
+        .collect())
+}
+
+/// Flags hold for every target that they can be about.
+fn adjust(target: &mut Target, args: &ProbeArgs) -> Result<(), Problem> {
+    if let Some(timeout) = args.timeout {
+        target.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    }
+    match &mut target.probe {
+        Probe::Icmp(icmp) => {
+            icmp.count = args.count.unwrap_or(icmp.count);
+            icmp.size_bytes = args.size.unwrap_or(icmp.size_bytes);
+            icmp.df |= args.df;
+        }
+        Probe::Banner(_) => target.expect.banner.extend(args.banner.iter().cloned()),
+        Probe::Http(_) => {
+            for status in &args.status {
+                let rule: StatusRule =
+                    serde_json::from_value(Value::String(status.clone())).map_err(|e| {
+                        Problem::new(format!("--status {status}: {e}"))
+                            .hint("write 200, or 2xx for all of them")
+                    })?;
+                target.expect.status.push(rule);
+            }
+            for header in &args.header {
+                let (name, prefix) = header.split_once('=').unwrap_or((header, ""));
+                target.expect.headers.insert(name.to_owned(), prefix.to_owned());
+            }
+        }
+        Probe::Tcp(_) => {}
+    }
+    Ok(())
+}
+
+fn space(path: &std::path::Path) -> Result<OwnedFd, Failure> {
+    let name = path.to_string_lossy();
+    let place = if path.is_absolute() { namespace::Place::Path(path) } else { namespace::Place::Name(&name) };
+    namespace::open(place).map_err(|e| io_failure(&format!("open the network namespace {name}"), &e))
+}
