@@ -43,6 +43,8 @@ pub struct Target {
     pub ssh: String,
     /// Its address; one of this machine's makes it local.
     pub address: Ipv4Addr,
+    /// File of the private key; ssh's own configuration and agent choose when absent.
+    pub key: Option<PathBuf>,
     /// This machine, whatever the address says.
     pub local: bool,
 }

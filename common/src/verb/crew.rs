@@ -36,6 +36,7 @@ impl<T: Tool> Crew<T> {
             name: h.name.clone(),
             ssh: h.ssh.clone(),
             address: h.address,
+            key: h.key.as_ref().map(Into::into),
             local: h.local,
         };
         let options = fleet::Options {

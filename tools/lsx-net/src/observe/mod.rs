@@ -65,7 +65,15 @@ fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let mut socket = Socket::open_in(router.as_fd()).map_err(|e| io_failure(&format!("enter {name}"), &e))?;
     let links = dump::links(&mut socket).map_err(failure)?;
     let addresses = crate::netlink::addr::list(&mut socket).map_err(failure)?;
-    let of = |l: &Link| addresses.iter().filter(|a| a.device == l.index).map(|a| a.address).collect();
+    let routes = crate::netlink::route::list(&mut socket).map_err(failure)?;
+    let leads = |l: &Link| {
+        routes.iter().any(|r| r.route.destination.prefix_len() == 0 && r.route.device == Some(l.index))
+    };
+    // A world link that nothing leaves by counts as one without an address: both are made in the same step.
+    let of = |l: &Link| match l.name == model::WORLD && !leads(l) {
+        true => Vec::new(),
+        false => addresses.iter().filter(|a| a.device == l.index).map(|a| a.address).collect(),
+    };
     Ok(Some(links.into_iter().map(|l| (of(&l), l)).map(|(a, l)| (l, a)).collect()))
 }
 
