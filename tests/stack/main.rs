@@ -5,6 +5,7 @@
 mod fixtures;
 mod laws;
 mod lstacker;
+mod manual;
 mod mutation;
 mod size;
 
