@@ -12,7 +12,11 @@ pub(crate) fn links(lab: &Lab, host: &str) -> Vec<Value> {
 /// One link by name; it must exist.
 #[track_caller]
 pub(crate) fn link(links: &[Value], name: &str) -> Value {
-    links.iter().find(|l| l["ifname"] == name).cloned().unwrap_or_else(|| panic!("no link {name} in {}", names(links).join(" ")))
+    links
+        .iter()
+        .find(|l| l["ifname"] == name)
+        .cloned()
+        .unwrap_or_else(|| panic!("no link {name} in {}", names(links).join(" ")))
 }
 
 /// The names of links.

@@ -3,7 +3,13 @@
 //! Cases of a group share a lab and run in order; two groups run at once. `cargo test --test live -- WORD` runs the cases
 //! whose name has the word. This program is also the peer that stands in instances: it serves and asks (`peer`).
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit
+)]
 
 mod kernel;
 mod office;
@@ -43,7 +49,9 @@ fn main() -> ExitCode {
         return peer::main(&args[1..]);
     }
     let words: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-    let wanted = |group: &str, case: &str| words.is_empty() || words.iter().any(|w| format!("{group}::{case}").contains(w.as_str()));
+    let wanted = |group: &str, case: &str| {
+        words.is_empty() || words.iter().any(|w| format!("{group}::{case}").contains(w.as_str()))
+    };
     let all = || GROUPS.iter().flat_map(|g| g.cases.iter().map(move |(case, _)| (g.name, *case)));
     if args.iter().any(|a| a == "--list") {
         all().for_each(|(group, case)| println!("{group}::{case}: test"));
@@ -59,7 +67,8 @@ fn main() -> ExitCode {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(group) = { queue.lock().unwrap().next() } {
-                    let cases: Vec<&Case> = group.cases.iter().filter(|(case, _)| wanted(group.name, case)).collect();
+                    let cases: Vec<&Case> =
+                        group.cases.iter().filter(|(case, _)| wanted(group.name, case)).collect();
                     run(group, &cases, &failed, &passed);
                 }
             });

@@ -1,6 +1,11 @@
 //! The stack document from the outside: golden fixtures, laws, and the examples that ship.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise"
+)]
 
 mod fixtures;
 mod laws;

@@ -1,0 +1,33 @@
+# What the scripts beside it share: where the tree and its tools are, and how a failure is said.
+# shellcheck shell=bash
+
+tree=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+readonly tree
+readonly pipeline=(net store pki dns ct snap) # the order of `up`; `down` goes backwards
+
+fail() { # STATUS MESSAGE [HINT]
+    printf '%s: %s\n' "${0##*/}" "$2" >&2
+    [[ -z ${3:-} ]] || printf '  hint: %s\n' "$3" >&2
+    exit "$1"
+}
+
+note() { printf '%s: %s\n' "${0##*/}" "$1" >&2; }
+
+use_built_tools() { # puts this tree's release build before everything else on PATH, when there is one
+    local folder
+    for folder in "${CARGO_TARGET_DIR:-$tree/target}/$(uname -m)-"*/release; do
+        [[ ! -x $folder/lsx-net ]] || PATH=$folder:$PATH
+    done
+}
+
+tools_here() { # prints the tools that are on PATH, in the order of the pipeline
+    local tool
+    for tool in "${pipeline[@]}"; do
+        ! command -v "lsx-$tool" >/dev/null || printf '%s ' "lsx-$tool"
+    done
+}
+
+need_stack() { # STACK: an existing file, because several tools will read it
+    [[ -n ${1:-} ]] || fail 64 'which stack?' "${0##*/} office.yaml"
+    [[ -r $1 ]] || fail 66 "$1: no such file"
+}
