@@ -13,6 +13,7 @@
 
 mod kernel;
 mod office;
+mod traffic;
 mod peer;
 mod stack;
 
@@ -37,7 +38,10 @@ struct Group {
 }
 
 /// The longest first.
-const GROUPS: &[Group] = &[Group { name: "office", hosts: 3, options: &[], cases: office::CASES }];
+const GROUPS: &[Group] = &[
+    Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
+    Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
