@@ -37,7 +37,7 @@ pub(super) fn run<T: Tool>(
     let document = Document {
         schema: document::schema(T::NAME, "check"),
         stack: &stack.name,
-        ok: checked.findings.is_empty() && failed.is_empty(),
+        ok: checked.tried > 0 && checked.findings.is_empty() && failed.is_empty(),
         checked: &checked,
     };
     output.emit(&[document])?;
