@@ -9,7 +9,7 @@ use std::io;
 ///
 /// # Errors
 /// None in practice: it writes to memory.
-pub fn page(command: Command) -> io::Result<Vec<u8>> {
+pub(crate) fn page(command: Command) -> io::Result<Vec<u8>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
 //! What a tool is: the few functions in which one differs from another. The verbs are built on them, once for all.
 
 use crate::failure::{Failure, Failures};
-use crate::plan::{Have, Object, Plan, PlanHost, Step, Warning};
+use crate::plan::{Act, Have, Object, Plan, PlanHost, Step, Warning};
 use crate::stack::{Only, Resolved, Stack};
 use crate::stdio::Columns;
 use schemars::JsonSchema;
@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 /// What an object of a plan becomes: from what is there to what shall be.
-pub type Change<'a, O> = Box<dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a>;
+pub type Change<'a, O> = Box<Act<'a, O>>;
+
+/// What a look at a host gives: the objects, what else matters, and what a person should know.
+pub type Look<O, S> = (Vec<Have<O>>, S, Vec<Warning>);
 
 /// One of the six tools.
 pub trait Tool: Copy + Send + Sync + 'static {
@@ -35,10 +38,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// What could not be read.
-    fn observe(
-        self,
-        stack: Option<&str>,
-    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure>;
+    fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure>;
 
     /// Digest of what a plan rests on; counters, indexes and neighbours stay out of it.
     fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String;

@@ -1,5 +1,7 @@
 //! The stack document from the outside: golden fixtures, laws, and the examples that ship.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
+
 mod fixtures;
 mod laws;
 mod lstacker;

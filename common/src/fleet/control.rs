@@ -40,7 +40,7 @@ static FRESH: AtomicU32 = AtomicU32::new(0);
 
 impl Control {
     /// The files for an SSH target. Two targets, or one with two configurations, never share a master.
-    pub(super) fn new(options: &Options, ssh: &str) -> Result<Control, Failure> {
+    pub(super) fn new(options: &Options, ssh: &str, key: Option<&Path>) -> Result<Control, Failure> {
         let folder = folder(options)?;
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -48,6 +48,7 @@ impl Control {
             hash.update(bytes);
         };
         part(ssh.as_bytes());
+        part(key.map_or(b"", |path| path.as_os_str().as_encoded_bytes()));
         part(&nix::unistd::geteuid().as_raw().to_le_bytes());
         if let Some(path) = &options.ssh_config {
             let text = fs::read(path).map_err(|e| {
@@ -61,11 +62,11 @@ impl Control {
             part(&std::process::id().to_le_bytes());
             part(&FRESH.fetch_add(1, Ordering::Relaxed).to_le_bytes());
         }
-        let key = hex(&hash.finalize()[..8]);
+        let name = hex(&hash.finalize()[..8]);
         let control = Control {
-            lock: folder.join(format!("{key}.lock")),
-            way: folder.join(format!("{key}.way")),
-            socket: folder.join(key),
+            lock: folder.join(format!("{name}.lock")),
+            way: folder.join(format!("{name}.way")),
+            socket: folder.join(name),
         };
         // ssh binds a temporary name, 17 bytes longer, before it links the socket; the kernel takes 107.
         if control.socket.as_os_str().len() + 17 > 104 {

@@ -45,8 +45,8 @@ impl Host {
             Reach::Sudo
         } else {
             let address = Address::parse(&target.ssh).map_err(|f| f.on(&target.name))?;
-            let control = super::control::Control::new(&shared.options, &target.ssh)?;
-            Reach::Ssh(Box::new(Ssh { address, control }))
+            let control = super::control::Control::new(&shared.options, &target.ssh, target.key.as_deref())?;
+            Reach::Ssh(Box::new(Ssh { address, key: target.key.clone(), control }))
         };
         Ok(Host { name: target.name.clone(), reach, state: State::Idle })
     }

@@ -3,8 +3,6 @@
 //!
 //! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
 
-#![allow(clippy::result_large_err, reason = "a failure is made once, on the way out")]
-
 mod control;
 mod host;
 mod prune;
@@ -45,6 +43,8 @@ pub struct Target {
     pub ssh: String,
     /// Its address; one of this machine's makes it local.
     pub address: Ipv4Addr,
+    /// File of the private key; ssh's own configuration and agent choose when absent.
+    pub key: Option<PathBuf>,
     /// This machine, whatever the address says.
     pub local: bool,
 }

@@ -5,6 +5,7 @@ use super::session::{Ended, Said};
 use super::{Shared, verdict};
 use crate::{Failure, Kind, failure::ProgramFailure};
 use std::io::{Read, Seek};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,7 @@ pub(super) fn code(status: Result<ExitStatus, openssh::Error>) -> Option<i32> {
 /// One host by SSH.
 pub(super) struct Ssh {
     pub(super) address: Address,
+    pub(super) key: Option<PathBuf>,
     pub(super) control: Control,
 }
 
@@ -216,6 +218,14 @@ impl Ssh {
             format!("ControlPersist={}", options.persist.as_secs().max(1)),
         ];
         args.extend(settings.into_iter().flat_map(|setting| ["-o".to_owned(), setting]));
+        if let Some(key) = &self.key {
+            args.extend([
+                "-i".to_owned(),
+                key.display().to_string(),
+                "-o".into(),
+                "IdentitiesOnly=yes".into(),
+            ]);
+        }
         args.extend(self.address.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
         args.extend(self.address.user.iter().flat_map(|user| ["-l".to_owned(), user.clone()]));
         args.extend(["--".to_owned(), self.address.host.clone()]);

@@ -2,14 +2,18 @@
 
 use crate::failure::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-/// Held until dropped; the kernel releases it when the process dies (flock(2)).
+/// Held until dropped; the kernel releases it when the process dies (flock(2)). Its file goes with it.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
+pub struct Lock {
+    path: PathBuf,
+    /// Kept open for its lock.
+    _file: Flock<File>,
+}
 
 impl Lock {
     /// Takes the lock of `stack` for `tool`, or fails at once.
@@ -25,24 +29,40 @@ impl Lock {
     /// # Errors
     /// As [`Lock::take`].
     pub fn take_at(root: &Path, stack: &str, tool: &str) -> Result<Lock, Failure> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(root)
-            .map_err(|e| super::file::failure(root, "make", &e))?;
         let path = root.join(format!("{stack}.{tool}.lock"));
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|e| super::file::failure(&path, "open", &e))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut held) => {
-                let _ = held.set_len(0);
-                let _ = writeln!(held, "{}", std::process::id());
-                Ok(Lock(held))
+        loop {
+            DirBuilder::new().recursive(true).mode(0o755).create(root).map_err(|e| super::file::failure(root, "make", &e))?;
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = match file {
+                // The folder went with the last lock in it, between the two calls.
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                file => file.map_err(|e| super::file::failure(&path, "open", &e))?,
+            };
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(held) if !same(&held, &path) => {}
+                Ok(mut held) => {
+                    let _ = held.set_len(0);
+                    let _ = writeln!(held, "{}", std::process::id());
+                    return Ok(Lock { path, _file: held });
+                }
+                Err((mut file, _)) => return Err(busy(&mut file, stack, tool)),
             }
-            Err((mut file, _)) => Err(busy(&mut file, stack, tool)),
         }
     }
+}
+
+impl Drop for Lock {
+    /// While the lock is still held, so that nobody else's file is taken away.
+    fn drop(&mut self) {
+        let _ = super::file::remove(&self.path);
+        self.path.parent().into_iter().for_each(super::file::remove_empty);
+    }
+}
+
+/// Whether the path still leads to the file: its last holder may have removed it after it was opened.
+fn same(file: &File, path: &Path) -> bool {
+    let number = |meta: std::io::Result<Metadata>| meta.ok().map(|m| (m.dev(), m.ino()));
+    number(file.metadata()) == number(std::fs::symlink_metadata(path))
 }
 
 fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
@@ -55,4 +75,37 @@ fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
     };
     Failure::new(Kind::Again, "host.locked", format!("{who} is changing stack {stack} with lsx-{tool}"))
         .hint("wait for it to end and run the same command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_no_file_is_left() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("lsx");
+        let first = Lock::take_at(&root, "office", "net").unwrap();
+        assert_eq!(Lock::take_at(&root, "office", "net").unwrap_err().kind, Kind::Again);
+        let other = Lock::take_at(&root, "office", "ct").unwrap();
+        drop(first);
+        drop(Lock::take_at(&root, "office", "net").unwrap());
+        assert!(root.exists());
+        drop(other);
+        assert!(!root.exists());
+    }
+
+    #[test]
+    fn many_who_want_it_never_have_it_together() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("lsx");
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        let once = || {
+            let Ok(lock) = Lock::take_at(&root, "office", "net") else { return };
+            assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+            inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            drop(lock);
+        };
+        std::thread::scope(|scope| (0..8).for_each(|_| _ = scope.spawn(|| (0..500).for_each(|_| once()))));
+    }
 }

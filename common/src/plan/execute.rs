@@ -26,10 +26,13 @@ pub enum Outcome {
     NotRun,
 }
 
+/// Changes one object: from what is there to what shall be.
+pub type Act<'a, O> = dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a;
+
 /// What an execution needs beside its steps.
 pub struct Context<'a, O> {
     /// Changes one object: from what is there to what shall be.
-    pub change: &'a (dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync),
+    pub change: &'a Act<'a, O>,
     /// Hears of every step: `{step, phase, ok, why, ms, failure}`.
     pub event: &'a (dyn Fn(serde_json::Value) + Sync),
     /// Set when the run shall stop: the running step ends, then everything is taken back.

@@ -7,7 +7,7 @@ mod diff;
 mod execute;
 
 pub use diff::{Have, Want, diff};
-pub use execute::{Context, Outcome, execute};
+pub use execute::{Act, Context, Outcome, execute};
 
 use crate::failure::{Failure, Kind};
 use schemars::JsonSchema;
@@ -55,6 +55,9 @@ pub struct PlanHost {
     pub address: std::net::Ipv4Addr,
     /// Where ssh goes.
     pub ssh: String,
+    /// File of the private key for ssh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// This very machine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,

@@ -20,7 +20,7 @@ impl Only {
     ///
     /// # Errors
     /// An unknown section or an empty name, of kind `Usage`.
-    pub fn parse(text: &str) -> Result<Only, Failure> {
+    pub fn parse(text: &str) -> Result<Only, Failures> {
         let mut only = Only::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (section, name) =
@@ -28,7 +28,7 @@ impl Only {
             if !SECTIONS.contains(&section) || name == Some("") {
                 let message = format!("--only {part}: expected a section and a name");
                 let hint = format!("like networks.test; {}", hint(section, SECTIONS));
-                return Err(Failure::new(Kind::Usage, "stack.only", message).hint(hint));
+                return Err(Failure::new(Kind::Usage, "stack.only", message).hint(hint).into());
             }
             // A section alone outweighs its names, in whatever order they come.
             match (only.sections.get_mut(section), name) {

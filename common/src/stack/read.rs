@@ -58,12 +58,7 @@ impl fmt::Display for Warning {
 pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
     let source = Source::new(file, text);
     let mut root = tree::parse(text).map_err(|faults| {
-        let placed = |fault: tree::Fault| {
-            let mut failure = fault.failure;
-            failure.at = Some(source.place(fault.at, String::new()));
-            failure
-        };
-        Failures(faults.into_iter().map(placed).collect())
+        Failures(faults.into_iter().map(|fault: tree::Fault| fault.failure(&source)).collect())
     })?;
     for assignment in &options.set {
         tree::set(&mut root, assignment)?;
@@ -127,7 +122,7 @@ fn lock(
         });
         return None;
     }
-    match serde_json::from_value(node.json()) {
+    match Resolved::deserialize(node) {
         Ok(resolved) => Some(Box::new(resolved)),
         Err(error) => {
             let failure =

@@ -25,7 +25,7 @@ pub(super) fn run<T: Tool>(
     output: &Output,
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = plan::participants(&resolved, &args.scope)?;
+    let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
     let wish = plan::wish(&stack, &resolved, &args.scope, &ChangeArgs::default(), &hosts)?;
     let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
     let (seen, failed) = crew.observe(&stack.name, false);

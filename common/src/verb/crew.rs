@@ -24,7 +24,7 @@ pub struct Crew<T: Tool> {
 }
 
 /// Results by host: those that answered, and those that did not.
-pub type Answers<A> = (BTreeMap<String, A>, BTreeMap<String, Failures>);
+pub(super) type Answers<A> = (BTreeMap<String, A>, BTreeMap<String, Failures>);
 
 impl<T: Tool> Crew<T> {
     /// Prepares the hosts; connections are made on first use.
@@ -36,6 +36,7 @@ impl<T: Tool> Crew<T> {
             name: h.name.clone(),
             ssh: h.ssh.clone(),
             address: h.address,
+            key: h.key.as_ref().map(Into::into),
             local: h.local,
         };
         let options = fleet::Options {
@@ -58,12 +59,12 @@ impl<T: Tool> Crew<T> {
     }
 
     /// What every host has of a stack; with `lock` no other run can change it until this crew goes.
-    pub fn observe(&mut self, stack: &str, lock: bool) -> Answers<ObservedOf<T>> {
+    pub(super) fn observe(&mut self, stack: &str, lock: bool) -> Answers<ObservedOf<T>> {
         self.observe_some(&self.names.iter().cloned().collect(), stack, lock)
     }
 
     /// The same for some hosts.
-    pub fn observe_some(
+    pub(super) fn observe_some(
         &mut self,
         hosts: &BTreeSet<String>,
         stack: &str,

@@ -16,7 +16,7 @@ use crate::cli::Global;
 use crate::failure::Failures;
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The shared verbs.
 #[derive(Debug, Subcommand)]
@@ -68,6 +68,19 @@ pub struct StackArgs {
     /// Keep derived values in FILE and obey those already there
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
+}
+
+impl StackArgs {
+    /// A path of the document, as this machine finds it: relative to the document's folder, or to `--base` when it came by
+    /// standard input. `~` is left to ssh.
+    pub(crate) fn beside(&self, path: &str) -> String {
+        if path.starts_with(['/', '~']) {
+            return path.to_owned();
+        }
+        let folder = self.input.as_deref().filter(|p| p.as_os_str() != "-").and_then(Path::parent);
+        let folder = self.base.as_deref().or(folder).unwrap_or(Path::new(""));
+        folder.join(path).display().to_string()
+    }
 }
 
 /// Which part of a stack, and which hosts.

@@ -16,7 +16,7 @@ pub(super) fn run<T: Tool>(
         return Ok(output.emit(&[host::observe(tool, None)?])?);
     }
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = plan::participants(&resolved, &args.scope)?;
+    let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
     let (seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false);
     output.emit(&seen.into_values().collect::<Vec<_>>())?;
     plan::gather(failed).verdict()

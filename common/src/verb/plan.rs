@@ -1,6 +1,6 @@
 //! `plan`: what would be done, decided on the controller for all hosts at once.
 
-use super::{ChangeArgs, Crew, PlanArgs, ScopeArgs};
+use super::{ChangeArgs, Crew, PlanArgs, ScopeArgs, StackArgs};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -25,7 +25,7 @@ pub(super) fn run<T: Tool>(
     output: &Output,
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = participants(&resolved, &args.scope)?;
+    let hosts = participants(&resolved, &args.scope, &args.stack)?;
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path)?, BTreeMap::new()),
         None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false),
@@ -45,7 +45,11 @@ pub(super) fn run<T: Tool>(
 }
 
 /// Which hosts take part.
-pub(super) fn participants(resolved: &Resolved, scope: &ScopeArgs) -> Result<Participants, Failures> {
+pub(super) fn participants(
+    resolved: &Resolved,
+    scope: &ScopeArgs,
+    stack: &StackArgs,
+) -> Result<Participants, Failures> {
     let known = |name: &&String| !resolved.hosts.iter().any(|h| h.name == **name);
     let unknown = scope.offline.iter().chain(&scope.local).filter(known).map(|name| {
         let names: Vec<_> = resolved.hosts.iter().map(|h| h.name.as_str()).collect();
@@ -60,6 +64,7 @@ pub(super) fn participants(resolved: &Resolved, scope: &ScopeArgs) -> Result<Par
             name: h.name.clone(),
             address: h.address,
             ssh: h.ssh.clone(),
+            key: h.key.as_deref().map(|key| stack.beside(key)),
             local: h.local || scope.local.contains(&h.name),
             base: String::new(),
         })

@@ -33,7 +33,8 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
     }
     let resolved = stack::resolve(&stack)?;
     for warning in warnings {
-        log::warning(&warning.message);
+        let told = Failure::new(Kind::Data, &warning.code, warning.message);
+        log::warning(&Failure { at: warning.at, hint: warning.hint, ..told }.to_string());
     }
     Ok((stack, resolved))
 }

@@ -21,7 +21,7 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
         return boot(tool, host, args, global, output);
     }
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = plan::participants(&resolved, &args.scope)?;
+    let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
     let wish = plan::wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
     let report = carry_out(tool, &wish, hosts.skipped, global, args.report.as_deref())?;
     resolve::keep_lock(args.stack.lock.as_deref(), &resolved)?;
@@ -38,7 +38,7 @@ pub(super) fn down<T: Tool>(
         Some(name) => (json!({"stack": name}), name.clone(), this_host()),
         None => {
             let (stack, resolved) = super::read_stack(&args.stack)?;
-            let hosts = plan::participants(&resolved, &args.scope)?;
+            let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
             (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts)
         }
     };
@@ -74,6 +74,7 @@ fn this_host() -> plan::Participants {
         name: crate::host::name(),
         address: Ipv4Addr::LOCALHOST,
         ssh: String::new(),
+        key: None,
         local: true,
         base: String::new(),
     };

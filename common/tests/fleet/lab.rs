@@ -206,7 +206,7 @@ impl Drop for Lab {
 }
 
 pub(crate) fn target(name: &str, ssh: &str) -> Target {
-    Target { name: name.into(), ssh: ssh.into(), address: Ipv4Addr::LOCALHOST, local: false }
+    Target { name: name.into(), ssh: ssh.into(), address: Ipv4Addr::LOCALHOST, key: None, local: false }
 }
 
 pub(crate) fn fleet(targets: &[Target], options: Options) -> Fleet {

@@ -6,9 +6,9 @@
 //! host's own firewall, addresses and routes stay its own. Everything made carries a mark, and only marked things are ever
 //! changed or removed.
 
-use common::plan::{Have, Step, Warning};
+use common::plan::{Have, Step};
 use common::stdio::Columns;
-use common::tool::{Change, Checked, Draft, Each, ObservedOf, PlanOf, Tool, Wish};
+use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,10 +62,7 @@ impl Tool for Net {
     type Seen = model::Seen;
     type Data = plan::Data;
 
-    fn observe(
-        self,
-        stack: Option<&str>,
-    ) -> Result<(Vec<Have<Self::Object>>, Self::Seen, Vec<Warning>), Failure> {
+    fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {
         observe::observe(stack)
     }
 

@@ -4,55 +4,55 @@ use std::path::PathBuf;
 
 /// The files of one stack on this host.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     stack: String,
 }
 
 impl Paths {
     /// Of a stack, whose name has been checked.
-    pub fn new(stack: &str) -> Self {
+    pub(crate) fn new(stack: &str) -> Self {
         Paths { stack: stack.to_owned() }
     }
 
     /// Every stack that keeps something here.
-    pub fn stacks() -> Vec<String> {
+    pub(crate) fn stacks() -> Vec<String> {
         let entries = std::fs::read_dir("/etc/lsx").into_iter().flatten().flatten();
         let kept = entries.filter(|e| e.path().join("net.json").is_file());
         kept.filter_map(|e| e.file_name().into_string().ok()).collect()
     }
 
     /// What the host keeps: intent.
-    pub fn intent(&self) -> PathBuf {
+    pub(crate) fn intent(&self) -> PathBuf {
         PathBuf::from(format!("/etc/lsx/{}/net.json", self.stack))
     }
 
     /// The entry that brings it back.
-    pub fn boot(&self) -> PathBuf {
+    pub(crate) fn boot(&self) -> PathBuf {
         PathBuf::from(format!("/etc/lsx/boot.d/10-{}-net", self.stack))
     }
 
     /// What only this boot knows: rules as they were loaded.
-    pub fn run(&self) -> PathBuf {
+    pub(crate) fn run(&self) -> PathBuf {
         PathBuf::from(format!("/run/lsx/{}", self.stack))
     }
 
     /// The rules of a place as text, and their listing's digest.
-    pub fn rules(&self, place: crate::model::Place) -> PathBuf {
+    pub(crate) fn rules(&self, place: crate::model::Place) -> PathBuf {
         self.run().join(format!("{}.nft", place.word()))
     }
 
     /// Folder that tells who needs routing and what ip_forward was before.
-    pub fn routing() -> PathBuf {
+    pub(crate) fn routing() -> PathBuf {
         PathBuf::from("/run/lsx/routing")
     }
 
     /// This stack's entry there.
-    pub fn routing_user(&self) -> PathBuf {
+    pub(crate) fn routing_user(&self) -> PathBuf {
         Self::routing().join(format!("{}.user", self.stack))
     }
 
     /// Whether this stack needs routing.
-    pub fn uses_routing(&self) -> bool {
+    pub(crate) fn uses_routing(&self) -> bool {
         self.routing_user().exists()
     }
 }

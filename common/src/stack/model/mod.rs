@@ -1,10 +1,12 @@
 //! The stack as its author wrote it, every short form made long. Serialising it gives the canonical document.
 
+mod image;
 mod instance;
 mod network;
 mod write;
 
-pub use instance::{Driver, File, Image, Instance, Limits, Mount, Nic, PortMap, Ready, Restart};
+pub use image::{Driver, Image, Restart};
+pub use instance::{File, Instance, Limits, Mount, Nic, PortMap, Ready};
 pub use network::{Network, Switch, Tunnel};
 pub use write::resolved_document;
 

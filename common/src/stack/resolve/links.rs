@@ -37,7 +37,7 @@ pub fn link_prefix(stack: &str, kind: LinkKind) -> String {
 }
 
 /// The tails of the names of networks' links, the same for bridge, tunnel and leg: letters for people, a hash for difference.
-pub(super) fn network_tails<'n>(stack: &str, networks: &[&'n str]) -> Vec<String> {
+pub(super) fn network_tails(stack: &str, networks: &[&str]) -> Vec<String> {
     let claims: Vec<_> = networks.iter().map(|_| Claim::free()).collect();
     let tail = |i: usize, n: u32| {
         let letters: String = networks[i].chars().filter(char::is_ascii_alphanumeric).take(5).collect();

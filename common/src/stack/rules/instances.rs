@@ -97,15 +97,10 @@ impl<'s> Check<'s> {
                 );
             }
             let Some(home) = self.stack.volume_host(volume) else { continue };
-            for host in hosts(self.stack, instance).into_iter().filter(|host| *host != home) {
+            if let Some(host) = hosts(self.stack, instance).into_iter().find(|host| *host != home) {
                 let message = format!("the volume is on {home}, the instance on {host}");
-                self.tell(
-                    "stack.volume.host",
-                    path(),
-                    message,
-                    format!("write host: {home} for the instance, or move the volume"),
-                );
-                break;
+                let hint = format!("write host: {home} for the instance, or move the volume");
+                self.tell("stack.volume.host", path(), message, hint);
             }
         }
     }

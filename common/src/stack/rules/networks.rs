@@ -152,7 +152,8 @@ impl<'s> Check<'s> {
     }
 
     fn twice(&mut self) {
-        let (mut vnis, mut tags): (HashMap<u32, &str>, HashMap<(&str, u16), &str>) = Default::default();
+        let mut vnis: HashMap<u32, &str> = HashMap::new();
+        let mut tags: HashMap<(&str, u16), &str> = HashMap::new();
         for (name, network) in &self.stack.networks {
             if let Some(other) = network.vni.and_then(|vni| vnis.insert(vni, name)) {
                 let message = format!("networks.{other} has the same vni");

@@ -10,6 +10,18 @@ use std::net::Ipv4Addr;
 /// A port of a host, and who has it on which of the host's addresses.
 type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<(Option<Ipv4Addr>, String)>>;
 
+/// A port that somebody wants to listen on.
+struct Wish<'s> {
+    host: &'s str,
+    protocol: Protocol,
+    port: u16,
+    address: Option<Ipv4Addr>,
+    /// Where it is written.
+    path: String,
+    /// Who wants it, for the other's message.
+    owner: String,
+}
+
 impl<'s> Check<'s> {
     pub(super) fn ports(&mut self) {
         for (name, instance) in &self.stack.instances {
@@ -66,37 +78,48 @@ impl<'s> Check<'s> {
     fn owners(&mut self) {
         let mut owners: Owners<'s> = HashMap::new();
         self.reserved(&mut owners);
-        let mut wanted: Vec<(&str, Protocol, u16, Option<Ipv4Addr>, String, String)> = Vec::new();
+        for wish in self.wishes() {
+            let others = owners.entry((wish.host, wish.protocol, wish.port)).or_default();
+            let meets = |at: &Option<Ipv4Addr>| at.is_none() || wish.address.is_none() || *at == wish.address;
+            let clash = others.iter().find(|(at, other)| meets(at) && !shared(other, &wish.owner));
+            let clash = clash.map(|(_, other)| other.clone());
+            others.push((wish.address, wish.owner));
+            if let Some(other) = clash {
+                let message =
+                    format!("port {}/{} of {} belongs to {other}", wish.port, wish.protocol, wish.host);
+                let hint = "another port, another host, or another address of the host";
+                self.tell("stack.port.clash", wish.path, message, hint);
+            }
+        }
+    }
+
+    fn wishes(&self) -> Vec<Wish<'s>> {
+        let mut wishes = Vec::new();
         for replica in &self.replicas {
             for (i, port) in replica.instance.ports.iter().enumerate() {
-                let path = format!("instances.{}.ports.{i}", replica.of);
-                let owner = format!("instances.{}", replica.name);
-                wanted.push((replica.host, port.protocol, port.listen, port.address, path, owner));
+                wishes.push(Wish {
+                    host: replica.host,
+                    protocol: port.protocol,
+                    port: port.listen,
+                    address: port.address,
+                    path: format!("instances.{}.ports.{i}", replica.of),
+                    owner: format!("instances.{}", replica.name),
+                });
             }
         }
         for (name, balance) in &self.stack.balance {
-            for (i, &listen) in balance.listen.iter().enumerate() {
-                let (path, owner) = (format!("balance.{name}.listen.{i}"), balancer(name, balance));
-                wanted.push((&balance.host, Protocol::Tcp, listen, balance.address, path, owner));
+            for (i, &port) in balance.listen.iter().enumerate() {
+                wishes.push(Wish {
+                    host: &balance.host,
+                    protocol: Protocol::Tcp,
+                    port,
+                    address: balance.address,
+                    path: format!("balance.{name}.listen.{i}"),
+                    owner: balancer(name, balance),
+                });
             }
         }
-        for (host, protocol, port, address, path, owner) in wanted {
-            let others = owners.entry((host, protocol, port)).or_default();
-            let clash = others.iter().find(|(at, other)| {
-                (at.is_none() || address.is_none() || *at == address) && !shared(other, &owner)
-            });
-            let clash = clash.map(|(_, other)| other.clone());
-            others.push((address, owner));
-            if let Some(other) = clash {
-                let message = format!("port {port}/{protocol} of {host} belongs to {other}");
-                self.tell(
-                    "stack.port.clash",
-                    path,
-                    message,
-                    "another port, another host, or another address of the host",
-                );
-            }
-        }
+        wishes
     }
 
     /// Ports that lsx itself needs on a host: ssh by which it comes, tunnels where networks cross hosts.

@@ -1,6 +1,6 @@
 //! From the parser's events to the tree: anchors, merge keys and limits.
 
-use super::{Entry, NOWHERE, Node, Value};
+use super::{Entry, NOWHERE, Node, Source, Value};
 use crate::{Failure, Kind};
 use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, options};
 use std::borrow::Cow;
@@ -10,16 +10,35 @@ use std::collections::HashMap;
 /// a stack of 20,000; without any limit a page of nested aliases fills the memory.
 const MAX_NODES: usize = 4_000_000;
 /// Collections within one another; the decoder and `Drop` recurse, so this bounds the call stack.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// A mistake of the text itself and its byte.
 pub(crate) struct Fault {
-    pub(crate) at: u32,
-    pub(crate) failure: Failure,
+    at: u32,
+    code: &'static str,
+    message: String,
 }
 
-fn fault(at: u32, code: &str, message: impl Into<String>) -> Fault {
-    Fault { at, failure: Failure::new(Kind::Data, code, message) }
+impl Fault {
+    /// The failure at its place.
+    pub(crate) fn failure(self, source: &Source<'_>) -> Failure {
+        let empty = self.code == EMPTY;
+        let kind = if empty { Kind::Empty } else { Kind::Data };
+        let mut failure = Failure::new(kind, self.code, self.message);
+        failure.at = Some(source.place(self.at, String::new()));
+        if empty {
+            failure.hint("the program before in the pipe failed, or the file is empty")
+        } else {
+            failure
+        }
+    }
+}
+
+/// Code of a document without anything in it.
+const EMPTY: &str = "stack.empty";
+
+fn fault(at: u32, code: &'static str, message: impl Into<String>) -> Fault {
+    Fault { at, code, message: message.into() }
 }
 
 /// Parses YAML 1.2 or JSON (RFC 8259), which YAML contains.
@@ -27,6 +46,9 @@ fn fault(at: u32, code: &str, message: impl Into<String>) -> Fault {
 /// # Errors
 /// The first mistake of syntax, or every duplicate key.
 pub(crate) fn parse(text: &str) -> Result<Node<'_>, Vec<Fault>> {
+    if let Some(root) = super::json::quick(text) {
+        return Ok(root);
+    }
     let options = options! {
         emit_comments: false,
         simple_key_max_lookahead: 4096,
@@ -49,11 +71,9 @@ pub(crate) fn parse(text: &str) -> Result<Node<'_>, Vec<Fault>> {
     }
     match build.root {
         _ if !build.faults.is_empty() => Err(build.faults),
-        Some(Node { value: Value::Null, .. }) | None => Err(vec![Fault {
-            at: NOWHERE,
-            failure: Failure::new(Kind::Empty, "stack.empty", "expected a stack, got an empty document")
-                .hint("the program before in the pipe failed, or the file is empty"),
-        }]),
+        Some(Node { value: Value::Null, .. }) | None => {
+            Err(vec![fault(NOWHERE, EMPTY, "expected a stack, got an empty document")])
+        }
         Some(root) => Ok(root),
     }
 }

@@ -4,8 +4,10 @@
 //! into false before a type has asked for a number, and would stop at the first mistake.
 
 mod build;
+mod json;
 mod place;
 mod set;
+mod typed;
 
 pub(crate) use build::{Fault, parse};
 pub(crate) use place::{Aim, Source};
@@ -84,11 +86,13 @@ impl<'a> Node<'a> {
             Value::Quoted(text) => serde_json::Value::String(text.to_string()),
             Value::Plain(text) => scalar(text),
             Value::List(items) => items.iter().map(Node::json).collect(),
-            Value::Map(entries) => entries
-                .iter()
-                .filter(|entry| !matches!(entry.value.value, Value::Null))
-                .map(|entry| (entry.key.to_string(), entry.value.json()))
-                .collect(),
+            Value::Map(entries) => {
+                let mut entries: Vec<&Entry<'_>> =
+                    entries.iter().filter(|entry| !matches!(entry.value.value, Value::Null)).collect();
+                // The order of maps means nothing, so it must not show in what is printed either.
+                entries.sort_by(|a, b| a.key.cmp(&b.key));
+                entries.into_iter().map(|entry| (entry.key.to_string(), entry.value.json())).collect()
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `--set key=value`: overrides on the tree, before anything is decoded.
 
-use super::{Entry, NOWHERE, Node, Value, parse};
-use crate::{Failure, Kind};
+use super::{Entry, NOWHERE, Node, Source, Value, parse};
+use crate::{Failure, Failures, Kind};
 use std::borrow::Cow;
 
 /// Puts a value at a path, making the maps on the way. The value is a text unless it begins with `[` or `{`; an empty one
@@ -9,9 +9,10 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// When there is no `=`, the path leads through a text, or the value is not YAML.
-pub(crate) fn set<'a>(root: &mut Node<'a>, assignment: &'a str) -> Result<(), Failure> {
+pub(crate) fn set<'a>(root: &mut Node<'a>, assignment: &'a str) -> Result<(), Failures> {
     let wrong = |message: String| {
-        Failure::new(Kind::Usage, "stack.set", message).hint("for example: --set instances.web.count=3")
+        let failure = Failure::new(Kind::Usage, "stack.set", message);
+        Failures::from(failure.hint("for example: --set instances.web.count=3"))
     };
     let Some((path, text)) = assignment.split_once('=').filter(|(path, _)| !path.is_empty()) else {
         return Err(wrong(format!("--set {assignment}: expected key=value")));
@@ -52,7 +53,10 @@ fn value(text: &str) -> Result<Value<'_>, String> {
         return Ok(Value::Plain(Cow::Borrowed(text)));
     }
     let mut node = parse(text).map_err(|faults| {
-        faults.into_iter().next().map_or_else(String::new, |fault| fault.failure.message)
+        faults
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |fault| fault.failure(&Source::new("", text)).message)
     })?;
     forget(&mut node);
     Ok(node.value)

@@ -2,13 +2,12 @@
 
 use super::Changer;
 use crate::model::{Desired, Intent, IntentFile, Row};
-use crate::observe::io_failure;
 use crate::paths::Paths;
 use crate::plan;
-use common::document;
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
+use common::{document, fleet};
 use std::path::Path;
 
 const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
@@ -97,12 +96,10 @@ pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
 
 /// A host that was changed in-process has no copy of this program yet.
 fn install(program: &str) -> Result<(), Failure> {
-    let path = Path::new(program);
-    if path.exists() {
-        return Ok(());
+    if !Path::new(program).exists() {
+        fleet::install(&[crate::PROGRAM.to_owned()])?;
     }
-    let bytes = std::fs::read("/proc/self/exe").map_err(|e| io_failure("read this program", &e))?;
-    file::write(path, &bytes, Mode::Program).map(|_| ())
+    Ok(())
 }
 
 /// systemd where it runs, cron's @reboot elsewhere; both do the same: every entry in the order of its name.

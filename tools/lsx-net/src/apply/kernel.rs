@@ -1,7 +1,7 @@
 //! The router's namespace, routing on the host, and what this kernel can do.
 
 use super::link::ask;
-use crate::model::GROUP;
+use crate::model::{GROUP, Place};
 use crate::netlink::link::{self, Bridge, Change, Vxlan};
 use crate::netlink::{Device, Socket, namespace, sysctl};
 use crate::observe::io_failure;
@@ -40,14 +40,18 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
     sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))
 }
 
-/// Removes the router and whatever is in it.
-pub(super) fn remove_router(name: &str) -> Result<(), Failure> {
+/// Removes the router and whatever is in it; its rules go with it, and so does what was noted of them.
+pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
     match namespace::delete(name) {
         Err(e) if e.kind() != ErrorKind::NotFound => {
-            Err(io_failure(&format!("remove the namespace {name}"), &e))
+            return Err(io_failure(&format!("remove the namespace {name}"), &e));
         }
-        _ => Ok(()),
+        _ => {}
     }
+    let paths = Paths::new(stack);
+    file::remove(&paths.rules(Place::Router))?;
+    file::remove_empty(&paths.run());
+    Ok(())
 }
 
 /// Lets the host forward, and remembers what it did before the first stack came.

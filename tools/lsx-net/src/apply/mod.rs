@@ -77,7 +77,7 @@ impl<'a> Changer<'a> {
         let mut socket = socket()?;
         match object {
             Object::Routing => kernel::leave_routing(self.stack),
-            Object::Router { name, .. } => kernel::remove_router(name),
+            Object::Router { name, .. } => kernel::remove_router(self.stack, name),
             Object::World(world) => link::remove(&mut socket, &world.link),
             Object::Bridge(bridge) => link::remove(&mut socket, &bridge.link),
             Object::Tunnel(tunnel) => link::remove(&mut socket, &tunnel.link),

@@ -82,7 +82,7 @@ pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) 
             name: from.name.clone(),
             host: from.host.clone(),
             macs: from.nics.iter().map(|n| n.mac.clone()).collect(),
-            tries: policy.from_instance(from, &instances),
+            tries: policy.instance_tries(from, &instances),
         })
         .collect();
     full_size(resolved, &instances, &mut sources);
@@ -90,7 +90,7 @@ pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) 
         name: format!("host/{}", host.name),
         host: host.name.clone(),
         macs: Vec::new(),
-        tries: policy.from_host(&host.name, &instances),
+        tries: policy.host_tries(&host.name, &instances),
     }));
     sources
 }
@@ -105,7 +105,7 @@ impl<'a> Policy<'a> {
         Policy { resolved, networks: resolved.networks.iter().map(|n| (n.name.as_str(), n)).collect() }
     }
 
-    fn from_instance(&self, from: &InstanceAt, all: &[&InstanceAt]) -> Vec<Try> {
+    fn instance_tries(&self, from: &InstanceAt, all: &[&InstanceAt]) -> Vec<Try> {
         let mut tries = Vec::new();
         for to in all.iter().filter(|to| to.name != from.name) {
             for nic in &to.nics {
@@ -209,7 +209,7 @@ impl<'a> Policy<'a> {
     }
 
     /// From a host itself: instances are closed, published ports of every host are open.
-    fn from_host(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
+    fn host_tries(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
         let mut tries = Vec::new();
         for port in self.resolved.ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
             let Some(host) = self.resolved.hosts.iter().find(|h| h.name == port.host) else { continue };

@@ -121,7 +121,7 @@ fn adjust(target: &mut Target, args: &ProbeArgs) -> Result<(), Problem> {
         }
         Probe::Banner(_) => target.expect.banner.extend(args.banner.iter().cloned()),
         Probe::Http(_) => {
-            for status in &args.status {
+            if let Some(status) = &args.status {
                 let rule: StatusRule =
                     serde_json::from_value(Value::String(status.clone())).map_err(|e| {
                         Problem::new(format!("--status {status}: {e}"))

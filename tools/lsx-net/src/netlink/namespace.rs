@@ -69,7 +69,8 @@ pub fn create(name: &str) -> io::Result<()> {
     })
 }
 
-/// Deletes a name and its mount. The namespace itself ends with its last process and descriptor, in the background.
+/// Deletes a name and its mount; with the last name the folder's own mount goes, too. The namespace itself ends with its
+/// last process and descriptor, in the background.
 ///
 /// # Errors
 /// `NotFound` when there is no such name.
@@ -79,7 +80,12 @@ pub fn delete(name: &str) -> io::Result<()> {
     let _lock = names_directory()?;
     // Two programs that made the same name without a lock leave two mounts, one on the other.
     while umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
-    Ok(nix::unistd::unlink(&file)?)
+    nix::unistd::unlink(&file)?;
+    if fs::read_dir(NAMES)?.next().is_none() {
+        // Who waits for the lock meanwhile finds no mount and makes it again; the folder stays for them.
+        let _ = umount2(NAMES, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+    }
+    Ok(())
 }
 
 /// The names that hold a namespace, sorted; leftovers of a crash are not among them.

@@ -8,7 +8,8 @@ use common::plan::Have;
 use ipnet::Ipv4Net;
 use std::net::{IpAddr, Ipv4Addr};
 
-type Inside = (Link, Vec<Ipv4Net>);
+/// A link in a router, and its addresses.
+pub(super) type Inside = (Link, Vec<Ipv4Net>);
 
 /// The mark of a link, when it is the stack's.
 fn role<'a>(stack: &str, link: &'a Link) -> Option<(&'a str, &'a str)> {

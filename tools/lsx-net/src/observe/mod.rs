@@ -55,7 +55,7 @@ fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failur
 }
 
 /// The links inside a stack's router; `None` when there is no router.
-fn router_links(stack: &str) -> Result<Option<Vec<(Link, Vec<ipnet::Ipv4Net>)>>, Failure> {
+fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let name = model::router(stack);
     let router = match namespace::open(namespace::Place::Name(&name)) {
         Ok(router) => router,
@@ -65,14 +65,20 @@ fn router_links(stack: &str) -> Result<Option<Vec<(Link, Vec<ipnet::Ipv4Net>)>>,
     let mut socket = Socket::open_in(router.as_fd()).map_err(|e| io_failure(&format!("enter {name}"), &e))?;
     let links = dump::links(&mut socket).map_err(failure)?;
     let addresses = crate::netlink::addr::list(&mut socket).map_err(failure)?;
-    let of = |l: &Link| addresses.iter().filter(|a| a.device == l.index).map(|a| a.address).collect();
+    let routes = crate::netlink::route::list(&mut socket).map_err(failure)?;
+    let leads = |l: &Link| routes.iter().any(|r| r.route.destination.prefix_len() == 0 && r.route.device == Some(l.index));
+    // A world link that nothing leaves by counts as one without an address: both are made in the same step.
+    let of = |l: &Link| match l.name == model::WORLD && !leads(l) {
+        true => Vec::new(),
+        false => addresses.iter().filter(|a| a.device == l.index).map(|a| a.address).collect(),
+    };
     Ok(Some(links.into_iter().map(|l| (of(&l), l)).map(|(a, l)| (l, a)).collect()))
 }
 
 fn one(
     stack: &str,
     links: &[Link],
-    router: Option<&[(Link, Vec<ipnet::Ipv4Net>)]>,
+    router: Option<&[links::Inside]>,
     socket: &mut Socket,
     rules: &Listing,
 ) -> Result<Vec<Have<Object>>, Failure> {

@@ -2,11 +2,13 @@
 
 use crate::Net;
 use crate::model::{Desired, Intent, Seen};
-use common::stack::resolved::{PortAt, Protocol};
+use common::plan::Warning;
+use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved};
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// Everything on a host that the wish would run into.
 pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure> {
@@ -100,6 +102,35 @@ fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
             .at(format!("instances.{}.ports", port.instance));
         Some(failure.hint("publish another port"))
     })
+}
+
+/// Hosts whose tunnels cross the open internet: VXLAN neither hides nor proves anything (RFC 7348, section 7).
+pub(super) fn exposed(resolved: &Resolved) -> Option<Warning> {
+    let far = |h: &&HostAt| {
+        !private(h.address)
+            && resolved.networks.iter().any(|n| n.hosts.len() > 1 && n.hosts.contains(&h.name))
+    };
+    let hosts: Vec<String> =
+        resolved.hosts.iter().filter(far).map(|h| format!("{} ({})", h.name, h.address)).collect();
+    (!hosts.is_empty()).then(|| Warning {
+        code: "net.underlay.public".to_owned(),
+        message: format!(
+            "the tunnels are not encrypted and their ends have public addresses: {}; join the hosts by a private network or WireGuard and give those addresses",
+            hosts.join(", ")
+        ),
+    })
+}
+
+/// Addresses that are not routed on the internet: RFC 1918, 6598 (carriers), 3927 (link local), 2544 (benchmarks), 5737
+/// (documentation).
+fn private(address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || (a == 100 && b & 0xc0 == 64)
+        || (a == 198 && b & 0xfe == 18)
 }
 
 /// Interfaces of instances on bridges that are about to go.

@@ -1,0 +1,198 @@
+//! Stands in an instance: a server that says who it is and who asked, and a client that tries many targets at once.
+
+use lsx_tests::lab::{Lab, Ran};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// How long a client waits; a dropped packet is known by it.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    match args[0].as_str() {
+        "serve" => serve(&args[1], &args[2..]),
+        "ask" => ask(&args[1..]),
+        "tunnel" => tunnel(&args[1..]),
+        other => panic!("peer {other}?"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// `NAME PORT...`, a port as `80` or `53/udp`. Ends with its standard input.
+fn serve(name: &str, ports: &[String]) {
+    for port in ports {
+        let name = name.to_owned();
+        if let Some(port) = port.strip_suffix("/udp") {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 2000];
+                while let Ok((_, from)) = socket.recv_from(&mut buffer) {
+                    let _ = socket.send_to(format!("{name} {}", from.ip()).as_bytes(), from);
+                }
+            });
+        } else {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let from = stream.peer_addr().unwrap().ip();
+                    let _ = { stream }.write_all(format!("{name} {from}").as_bytes());
+                }
+            });
+        }
+    }
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// `ADDRESS:PORT`, `ADDRESS:PORT/udp` or `ADDRESS/icmp`, all at once; prints who answered each, or nothing.
+fn ask(targets: &[String]) {
+    let one = |target: &String| if let Some(address) = target.strip_suffix("/icmp") {
+        let ping = Command::new("ping").args(["-n", "-c1", "-W1", address]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        ping.unwrap().success().then(|| "echo".to_owned())
+    } else if let Some(address) = target.strip_suffix("/udp") {
+        udp(address.parse().unwrap())
+    } else {
+        tcp(target.parse().unwrap())
+    };
+    let answers: Vec<Option<String>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = targets.iter().map(|t| scope.spawn(move || one(t))).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let answers: BTreeMap<&String, String> = targets.iter().zip(answers).map(|(t, a)| (t, a.unwrap_or_default())).collect();
+    println!("{}", json!(answers));
+}
+
+fn tcp(target: SocketAddr) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&target, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn udp(target: SocketAddr) -> Option<String> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(b"who", target).ok()?;
+    let mut buffer = [0; 2000];
+    let (n, _) = socket.recv_from(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..n]).into_owned())
+}
+
+/// `HOST:PORT VNI MAC ADDRESS`: one VXLAN packet (RFC 7348) by hand, with a UDP datagram to port 9999 of an instance in it.
+fn tunnel(args: &[String]) {
+    let [host, vni, mac, to] = args else { panic!("peer tunnel HOST:PORT VNI MAC ADDRESS") };
+    let to: Ipv4Addr = to.parse().unwrap();
+    let mut packet = vec![8, 0, 0, 0];
+    packet.extend(&(vni.parse::<u32>().unwrap() << 8).to_be_bytes());
+    packet.extend(mac.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()));
+    packet.extend([2, 0, 0, 0, 0, 0x99, 8, 0]);
+    let mut ip = vec![0x45, 0, 0, 28 + 4, 0, 0, 0, 0, 64, 17, 0, 0];
+    ip.extend(Ipv4Addr::from(u32::from(to) ^ 0xff).octets());
+    ip.extend(to.octets());
+    let sum: u32 = ip.chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend(ip);
+    packet.extend([0x27, 0x0f, 0x27, 0x0f, 0, 12, 0, 0]);
+    packet.extend(b"evil");
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().send_to(&packet, host).unwrap();
+}
+
+/// Where this program lies on a host.
+const PLACE: &str = "/usr/local/bin/live-peer";
+
+/// Puts this program on the hosts: they may not see the folder it was built in.
+pub(crate) fn install(lab: &Lab, hosts: &[&str]) {
+    let own = lab.folder.path().join("live-peer");
+    if !own.exists() {
+        let exe = std::env::current_exe().unwrap();
+        let stripped = Command::new("strip").arg("-o").arg(&own).arg(&exe).status();
+        if !stripped.is_ok_and(|s| s.success()) {
+            std::fs::copy(&exe, &own).unwrap();
+        }
+    }
+    let bytes = std::fs::read(&own).unwrap();
+    for host in hosts {
+        let script = format!("test -x {PLACE} || {{ cat > {PLACE}; chmod 755 {PLACE}; }}");
+        lab.exec_with(host, &["sh", "-ec", &script], &bytes);
+    }
+}
+
+/// A server that ends when it is dropped.
+pub(crate) struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn ready(mut child: Child) -> Server {
+    let mut line = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    Server(child)
+}
+
+/// Serves in a namespace of a host; `""` is the host's own.
+pub(crate) fn serve_in(lab: &Lab, host: &str, space: &str, name: &str, ports: &[&str]) -> Server {
+    let mut argv = enter(space);
+    argv.extend([PLACE, "peer", "serve", name]);
+    argv.extend(ports);
+    ready(lab.start(host, &argv))
+}
+
+/// Serves on the operator's machine.
+pub(crate) fn serve_here(lab: &Lab, name: &str, ports: &[&str]) -> Server {
+    let exe = std::env::current_exe().unwrap();
+    let mut argv = vec![exe.to_str().unwrap(), "peer", "serve", name];
+    argv.extend(ports);
+    ready(lab.start_here(&argv))
+}
+
+fn enter(space: &str) -> Vec<&str> {
+    if space.is_empty() { Vec::new() } else { vec!["ip", "netns", "exec", space] }
+}
+
+fn answers(ran: Ran) -> BTreeMap<String, String> {
+    serde_json::from_value::<BTreeMap<String, String>>(ran.ok().json()).unwrap()
+}
+
+/// Tries targets from a namespace of a host: who answered, `""` when nobody did.
+pub(crate) fn ask_from(lab: &Lab, host: &str, space: &str, targets: &[&str]) -> BTreeMap<String, String> {
+    let mut argv = enter(space);
+    argv.extend([PLACE, "peer", "ask"]);
+    argv.extend(targets);
+    answers(lab.exec(host, &argv))
+}
+
+/// The same from the operator's machine.
+pub(crate) fn ask_here(lab: &Lab, targets: &[&str]) -> BTreeMap<String, String> {
+    let exe = std::env::current_exe().unwrap();
+    let mut argv = vec![exe.to_str().unwrap(), "peer", "ask"];
+    argv.extend(targets);
+    answers(lab.run(&argv))
+}
+
+/// Sends one VXLAN packet by hand from a host, or from the operator's machine.
+pub(crate) fn tunnel_from(lab: &Lab, host: Option<&str>, args: &[&str]) {
+    let exe = std::env::current_exe().unwrap();
+    let mut argv = vec![host.map_or(exe.to_str().unwrap(), |_| PLACE), "peer", "tunnel"];
+    argv.extend(args);
+    match host {
+        Some(host) => lab.exec(host, &argv).ok(),
+        None => lab.run(&argv).ok(),
+    };
+}
+
+/// Every one of these must have answered as said; `""` means that nobody may.
+#[track_caller]
+pub(crate) fn expect(got: &BTreeMap<String, String>, wanted: &[(&str, &str)]) {
+    let wanted: BTreeMap<String, String> = wanted.iter().map(|(t, a)| ((*t).to_owned(), (*a).to_owned())).collect();
+    let show = |m: &BTreeMap<String, String>| serde_json::to_string_pretty(&Value::from(json!(m))).unwrap();
+    assert!(*got == wanted, "wanted {}\ngot {}", show(&wanted), show(got));
+}
