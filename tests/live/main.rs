@@ -13,9 +13,9 @@
 
 mod kernel;
 mod office;
-mod traffic;
 mod peer;
 mod stack;
+mod traffic;
 
 use lsx_tests::lab::{self, Lab};
 use std::panic::{AssertUnwindSafe, catch_unwind};
