@@ -1,15 +1,15 @@
 //! The manual page of a tool, made from its flags: what help says and what man says cannot differ.
 
+use anyhow::Context;
 use clap::Command;
 use clap_mangen::Man;
-use std::io;
 
 /// The page: NAME, SYNOPSIS, DESCRIPTION, OPTIONS of the command; then every verb with its own flags; then the texts that
 /// the tool gives as `after_long_help` (EXIT STATUS, EXAMPLES ...).
 ///
 /// # Errors
 /// None in practice: it writes to memory.
-pub(crate) fn page(command: Command) -> io::Result<Vec<u8>> {
+pub(crate) fn page(command: Command) -> anyhow::Result<Vec<u8>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut bytes = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) fn page(command: Command) -> io::Result<Vec<u8>> {
     man.render_synopsis_section(&mut bytes)?;
     man.render_description_section(&mut bytes)?;
     for verb in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
-        section(verb, &mut bytes)?;
+        section(verb, &mut bytes).with_context(|| format!("the verb {}", verb.get_name()))?;
     }
     man.render_options_section(&mut bytes)?;
     man.render_extra_section(&mut bytes)?;
@@ -27,7 +27,7 @@ pub(crate) fn page(command: Command) -> io::Result<Vec<u8>> {
 }
 
 /// One verb: its name as heading, what it does, and the flags that are its own.
-fn section(verb: &Command, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn section(verb: &Command, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
     let own = verb.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
     let own = own.disable_help_flag(true).disable_version_flag(true);
     let man = Man::new(own);

@@ -11,10 +11,12 @@
     clippy::exit
 )]
 
+mod crash;
 mod kernel;
 mod office;
 mod peer;
 mod stack;
+mod traffic;
 
 use lsx_tests::lab::{self, Lab};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +39,11 @@ struct Group {
 }
 
 /// The longest first.
-const GROUPS: &[Group] = &[Group { name: "office", hosts: 3, options: &[], cases: office::CASES }];
+const GROUPS: &[Group] = &[
+    Group { name: "crash", hosts: 2, options: &[], cases: crash::CASES },
+    Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
+    Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
