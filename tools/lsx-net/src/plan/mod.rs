@@ -1,5 +1,6 @@
 //! Decides, for all hosts at once: what each should have, what is kept, what collides, which steps lead there. Pure.
 
+mod carry;
 mod clash;
 mod cut;
 mod overlay;

@@ -1,7 +1,7 @@
 //! The document laid over what the hosts keep, entry by entry: what it does not name stays as it was.
 
 use super::rows;
-use super::{clash, cut};
+use super::{carry, clash, cut};
 use crate::Net;
 use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
@@ -19,6 +19,10 @@ pub(super) fn overlay(
 ) -> BTreeMap<String, Desired> {
     draft.warnings.extend(clash::exposed(resolved));
     let document = Document::new(wish, resolved);
+    let intents =
+        observed.iter().filter_map(|(host, seen)| Some((host.as_str(), seen.seen.intent.as_ref()?)));
+    let named = |instance: &str| wish.prune || document.instances.contains_key(instance);
+    let resolved = &carry::carried(resolved, intents, named);
     let mut table = rows::table(resolved);
     document.narrow(&mut table);
     let mut goals = BTreeMap::new();
