@@ -12,7 +12,11 @@ pub(crate) fn links(lab: &Lab, host: &str) -> Vec<Value> {
 /// One link by name; it must exist.
 #[track_caller]
 pub(crate) fn link(links: &[Value], name: &str) -> Value {
-    links.iter().find(|l| l["ifname"] == name).cloned().unwrap_or_else(|| panic!("no link {name} in {}", names(links).join(" ")))
+    links
+        .iter()
+        .find(|l| l["ifname"] == name)
+        .cloned()
+        .unwrap_or_else(|| panic!("no link {name} in {}", names(links).join(" ")))
 }
 
 /// The names of links.
@@ -25,7 +29,7 @@ pub(crate) fn names(links: &[Value]) -> Vec<String> {
 /// below /var/lib/lsx/bin, which stays for the next run, and so is the empty folder /run/netns, which iproute2 shares.
 pub(crate) fn snapshot(lab: &Lab, host: &str) -> BTreeSet<String> {
     const SCRIPT: &str = "exec 2>/dev/null
-        ip -d link | sed 's/^/link: /'
+        ip -d link | sed 's/_timer  *[0-9.]*//g; s/^/link: /'
         ip -4 addr | grep -v valid_lft | sed 's/^/address: /'
         ip -4 route show table all | sed 's/^/route: /'
         ip rule | sed 's/^/rule: /'

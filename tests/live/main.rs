@@ -3,12 +3,20 @@
 //! Cases of a group share a lab and run in order; two groups run at once. `cargo test --test live -- WORD` runs the cases
 //! whose name has the word. This program is also the peer that stands in instances: it serves and asks (`peer`).
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit
+)]
 
+mod crash;
 mod kernel;
 mod office;
 mod peer;
 mod stack;
+mod traffic;
 
 use lsx_tests::lab::{self, Lab};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +39,11 @@ struct Group {
 }
 
 /// The longest first.
-const GROUPS: &[Group] = &[Group { name: "office", hosts: 3, options: &[], cases: office::CASES }];
+const GROUPS: &[Group] = &[
+    Group { name: "crash", hosts: 2, options: &[], cases: crash::CASES },
+    Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
+    Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,7 +51,9 @@ fn main() -> ExitCode {
         return peer::main(&args[1..]);
     }
     let words: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-    let wanted = |group: &str, case: &str| words.is_empty() || words.iter().any(|w| format!("{group}::{case}").contains(w.as_str()));
+    let wanted = |group: &str, case: &str| {
+        words.is_empty() || words.iter().any(|w| format!("{group}::{case}").contains(w.as_str()))
+    };
     let all = || GROUPS.iter().flat_map(|g| g.cases.iter().map(move |(case, _)| (g.name, *case)));
     if args.iter().any(|a| a == "--list") {
         all().for_each(|(group, case)| println!("{group}::{case}: test"));
@@ -55,7 +69,8 @@ fn main() -> ExitCode {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(group) = { queue.lock().unwrap().next() } {
-                    let cases: Vec<&Case> = group.cases.iter().filter(|(case, _)| wanted(group.name, case)).collect();
+                    let cases: Vec<&Case> =
+                        group.cases.iter().filter(|(case, _)| wanted(group.name, case)).collect();
                     run(group, &cases, &failed, &passed);
                 }
             });

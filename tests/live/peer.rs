@@ -49,19 +49,26 @@ fn serve(name: &str, ports: &[String]) {
 
 /// `ADDRESS:PORT`, `ADDRESS:PORT/udp` or `ADDRESS/icmp`, all at once; prints who answered each, or nothing.
 fn ask(targets: &[String]) {
-    let one = |target: &String| if let Some(address) = target.strip_suffix("/icmp") {
-        let ping = Command::new("ping").args(["-n", "-c1", "-W1", address]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        ping.unwrap().success().then(|| "echo".to_owned())
-    } else if let Some(address) = target.strip_suffix("/udp") {
-        udp(address.parse().unwrap())
-    } else {
-        tcp(target.parse().unwrap())
+    let one = |target: &String| {
+        if let Some(address) = target.strip_suffix("/icmp") {
+            let ping = Command::new("ping")
+                .args(["-n", "-c1", "-W1", address])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            ping.unwrap().success().then(|| "echo".to_owned())
+        } else if let Some(address) = target.strip_suffix("/udp") {
+            udp(address.parse().unwrap())
+        } else {
+            tcp(target.parse().unwrap())
+        }
     };
     let answers: Vec<Option<String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = targets.iter().map(|t| scope.spawn(move || one(t))).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    let answers: BTreeMap<&String, String> = targets.iter().zip(answers).map(|(t, a)| (t, a.unwrap_or_default())).collect();
+    let answers: BTreeMap<&String, String> =
+        targets.iter().zip(answers).map(|(t, a)| (t, a.unwrap_or_default())).collect();
     println!("{}", json!(answers));
 }
 
@@ -192,7 +199,8 @@ pub(crate) fn tunnel_from(lab: &Lab, host: Option<&str>, args: &[&str]) {
 /// Every one of these must have answered as said; `""` means that nobody may.
 #[track_caller]
 pub(crate) fn expect(got: &BTreeMap<String, String>, wanted: &[(&str, &str)]) {
-    let wanted: BTreeMap<String, String> = wanted.iter().map(|(t, a)| ((*t).to_owned(), (*a).to_owned())).collect();
+    let wanted: BTreeMap<String, String> =
+        wanted.iter().map(|(t, a)| ((*t).to_owned(), (*a).to_owned())).collect();
     let show = |m: &BTreeMap<String, String>| serde_json::to_string_pretty(&Value::from(json!(m))).unwrap();
     assert!(*got == wanted, "wanted {}\ngot {}", show(&wanted), show(got));
 }

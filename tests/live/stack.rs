@@ -69,7 +69,9 @@ impl Stack {
     #[track_caller]
     pub(crate) fn nic(&self, instance: &str, network: &str) -> &Value {
         let nics = self.instance(instance)["nics"].as_array().unwrap();
-        nics.iter().find(|n| n["network"] == network).unwrap_or_else(|| panic!("{instance} is not on {network}"))
+        nics.iter()
+            .find(|n| n["network"] == network)
+            .unwrap_or_else(|| panic!("{instance} is not on {network}"))
     }
 
     /// An instance's address on a network.
@@ -116,7 +118,8 @@ impl Stack {
     #[track_caller]
     pub(crate) fn attach_on(&self, lab: &Lab, host: &str) {
         let here = |i: &&Value| i["host"] == *host;
-        let names: Vec<String> = self.instances().iter().filter(here).map(|i| self.space(&text(&i["name"]))).collect();
+        let names: Vec<String> =
+            self.instances().iter().filter(here).map(|i| self.space(&text(&i["name"]))).collect();
         if !names.is_empty() {
             let make = format!("for s in {}; do ip netns add $s 2>/dev/null || true; done", names.join(" "));
             lab.script(host, &make).ok();
@@ -131,7 +134,10 @@ impl Stack {
             let batch = self.batch(&host);
             if !batch.is_empty() {
                 lab.exec_with(&host, &[&tool_on(lab, &host), "detach"], batch.as_bytes()).ok();
-                let spaces = format!("for s in $(ip netns | sed -n 's/^\\({}[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done", self.name());
+                let spaces = format!(
+                    "for s in $(ip netns | sed -n 's/^\\({}[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done",
+                    self.name()
+                );
                 lab.script(&host, &spaces).ok();
             }
         }

@@ -1,10 +1,16 @@
 //! The stack document from the outside: golden fixtures, laws, and the examples that ship.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise"
+)]
 
 mod fixtures;
 mod laws;
 mod lstacker;
+mod manual;
 mod mutation;
 mod size;
 

@@ -1,5 +1,9 @@
 //! A lab of throwaway hosts for tests, made by `scripts/lab`. It goes when it is dropped, and also when the test dies.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on says why and ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on says why and ends"
+)]
 
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -47,20 +51,28 @@ impl Ran {
     /// It must have ended with this.
     #[track_caller]
     pub fn exits(self, code: i32) -> Ran {
-        assert_eq!(self.code, code, "{}\n--- stdout\n{}\n--- stderr\n{}", self.what, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.what, self.stdout, self.stderr
+        );
         self
     }
 
     /// Its one document.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{}: {e}\n{}\n{}", self.what, self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|e| panic!("{}: {e}\n{}\n{}", self.what, self.stdout, self.stderr))
     }
 
     /// Its documents, one a line.
     #[track_caller]
     pub fn lines(&self) -> Vec<Value> {
-        self.stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{}: {e}\n{l}", self.what))).collect()
+        self.stdout
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{}: {e}\n{l}", self.what)))
+            .collect()
     }
 
     /// It must have said this on standard error.
@@ -203,7 +215,8 @@ fn begin(command: &mut Command) -> Child {
 /// Runs a program to its end, or to the limit.
 pub fn finish(command: &mut Command, stdin: &[u8]) -> Ran {
     let what = format!("{command:?}");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut input, stdin) = (child.stdin.take().unwrap(), stdin.to_vec());
     std::thread::spawn(move || input.write_all(&stdin));
     wait(child, what)
@@ -223,7 +236,9 @@ pub fn wait(mut child: Child, what: String) -> Ran {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    let text = |thread: Option<std::thread::JoinHandle<String>>| thread.map(|t| t.join().unwrap()).unwrap_or_default();
+    let text = |thread: Option<std::thread::JoinHandle<String>>| {
+        thread.map(|t| t.join().unwrap()).unwrap_or_default()
+    };
     let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
     Ran { code: status.code().unwrap_or(128 + signal), stdout: text(out), stderr: text(err), what }
 }

@@ -13,7 +13,7 @@ mod ssh;
 mod verdict;
 mod wire;
 
-pub use prune::prune;
+pub use prune::{leave, prune};
 pub use serve::{Handler, serve};
 pub use ship::{install, installed_path};
 

@@ -16,7 +16,22 @@ pub fn prune() -> Vec<String> {
     under(Path::new(super::BIN), Path::new(super::BOOT)).unwrap_or_default()
 }
 
-/// The same for any folders.
+/// Removes every tool copy of this host once no stack keeps anything here, so that `down` leaves nothing. The copy that
+/// runs goes, too: the kernel keeps it until it ends. What cannot be removed stays, and is as good as pruned later.
+pub fn leave() {
+    let bin = Path::new(super::BIN);
+    if Path::new("/etc/lsx").exists() {
+        return;
+    }
+    for (_, name) in copies(bin).unwrap_or_default() {
+        let _ = remove(&bin.join(name));
+    }
+    for folder in bin.ancestors().take(2) {
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+/// [`prune`] for any folders.
 pub(super) fn under(dir: &Path, boot: &Path) -> Result<Vec<String>, Failures> {
     let named = texts(boot).map_err(|e| failure(boot, e))?;
     let own = fs::read_link("/proc/self/exe").unwrap_or_default();

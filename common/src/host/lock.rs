@@ -31,8 +31,18 @@ impl Lock {
     pub fn take_at(root: &Path, stack: &str, tool: &str) -> Result<Lock, Failure> {
         let path = root.join(format!("{stack}.{tool}.lock"));
         loop {
-            DirBuilder::new().recursive(true).mode(0o755).create(root).map_err(|e| super::file::failure(root, "make", &e))?;
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(root)
+                .map_err(|e| super::file::failure(root, "make", &e))?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path);
             let file = match file {
                 // The folder went with the last lock in it, between the two calls.
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,

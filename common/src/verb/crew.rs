@@ -118,6 +118,12 @@ impl<T: Tool> Crew<T> {
         self.ask(inputs.into_iter().map(|(host, input)| (host, request(input))).collect())
     }
 
+    /// Lets hosts forget the tool, once nothing of any stack is left there.
+    pub fn leave(&mut self, hosts: &[HostReport]) {
+        let well = hosts.iter().filter(|h| h.ok && !h.skipped);
+        self.ask(well.map(|h| (h.host.clone(), json!({"op": "leave"}))).collect());
+    }
+
     fn ask(&mut self, requests: BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>> {
         let mut results = self.fleet.each(requests, &mut |host, event| log::event(host, event));
         for (host, result) in &mut results {

@@ -31,6 +31,7 @@ enum Request<P> {
         name: String,
         input: Value,
     },
+    Leave,
 }
 
 /// One session of a host; the lock it takes is held until the session ends.
@@ -94,6 +95,10 @@ impl<T: Tool> Session<T> {
                 Ok(json!(self.apply(&host, &plan, failpoint.as_deref(), event, cancel)))
             }
             Request::Call { name, input } => self.tool.call(&name, input, cancel),
+            Request::Leave => {
+                fleet::leave();
+                Ok(Value::Null)
+            }
         }
     }
 

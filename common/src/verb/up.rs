@@ -107,11 +107,18 @@ fn carry_out<T: Tool>(
     let plan =
         plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
     plan::tell(&plan);
-    let mut reports: Vec<HostReport> =
-        if signal::stopping() { Vec::new() } else { crew.apply(&plan, true, failpoint()) };
-    verify(&mut crew, wish, seen, &plan, &mut reports)?;
+    if signal::stopping() {
+        return Err(
+            Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
+        );
+    }
+    let mut reports = crew.apply(&plan, true, global.failpoint());
+    verify(&mut crew, wish, seen, &plan, &mut reports);
     reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
     reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
+    if matches!(wish.goal, Goal::Down) {
+        crew.leave(&reports);
+    }
     let report = Report::new(T::NAME, &wish.stack, reports);
     if let Some(path) = path {
         file::write(path, &document::canonical(&report)?, Mode::Public)?;
@@ -127,37 +134,37 @@ fn verify<T: Tool>(
     mut seen: BTreeMap<String, ObservedOf<T>>,
     plan: &PlanOf<T>,
     reports: &mut [HostReport],
-) -> Result<(), Failures> {
+) {
     let done: BTreeSet<String> =
         reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
     if done.is_empty() {
-        return Ok(());
+        return;
     }
-    let (again, failed) = crew.observe_some(&done, &wish.stack, false);
-    plan::gather(failed).verdict()?;
+    let (again, mut failed) = crew.observe_some(&done, &wish.stack, false);
     seen.extend(again);
-    let left = plan::make(crew.tool(), wish, &seen, plan.skipped.clone())?;
+    let left = plan::make(crew.tool(), wish, &seen, plan.skipped.clone());
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
-        if let Some(step) = left.steps.iter().find(|s| s.host == report.host) {
-            let failure = unverified(&step.id).because(&step.why);
+        let failure = match (failed.remove(&report.host), &left) {
+            (Some(failures), _) => failures.0.into_iter().next(),
+            (None, Ok(left)) => {
+                left.steps.iter().find(|s| s.host == report.host).map(|s| unverified(&s.id).because(&s.why))
+            }
+            (None, Err(failures)) => failures.0.first().cloned(),
+        };
+        if let Some(failure) = failure {
             *report = HostReport {
                 steps: std::mem::take(&mut report.steps),
+                changed: report.changed,
                 ..HostReport::failed(&report.host, failure)
             };
         }
     }
-    Ok(())
 }
 
 /// A change that did not stay.
 pub(super) fn unverified(step: &str) -> Failure {
     Failure::new(Kind::Failed, "plan.unverified", format!("after all steps {step} is still to be done"))
         .hint("something else on the host changes the same object; `observe` shows what is there now")
-}
-
-/// A debug build can be told to die before its nth change.
-fn failpoint() -> Option<&'static str> {
-    None
 }
 
 fn with_status<T: Tool>(mut document: Value, report: &Report) -> Value {

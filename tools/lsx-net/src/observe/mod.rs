@@ -66,7 +66,9 @@ fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let links = dump::links(&mut socket).map_err(failure)?;
     let addresses = crate::netlink::addr::list(&mut socket).map_err(failure)?;
     let routes = crate::netlink::route::list(&mut socket).map_err(failure)?;
-    let leads = |l: &Link| routes.iter().any(|r| r.route.destination.prefix_len() == 0 && r.route.device == Some(l.index));
+    let leads = |l: &Link| {
+        routes.iter().any(|r| r.route.destination.prefix_len() == 0 && r.route.device == Some(l.index))
+    };
     // A world link that nothing leaves by counts as one without an address: both are made in the same step.
     let of = |l: &Link| match l.name == model::WORLD && !leads(l) {
         true => Vec::new(),

@@ -17,6 +17,7 @@ fn routed(d: &Desired) -> String {
     let mut text = String::new();
     text +=
         &set("set", "peers", "ipv4_addr", "", &d.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+    text += &chain("untracked", "type filter hook prerouting priority raw; policy accept;", &untracked(d));
     text += &chain("input", "type filter hook input priority filter; policy accept;", &input(d));
     text += &chain("from_router", "", &from_router(d));
     if d.firewall.is_some() {
@@ -35,6 +36,13 @@ fn routed(d: &Desired) -> String {
         text += &chain("output", "type nat hook output priority -100; policy accept;", &local);
     }
     text
+}
+
+/// Where bridged frames meet the rules for routed packets (net.bridge.bridge-nf-call-iptables), ours pass them by: else the
+/// host would translate what an instance sends to the host's address, past its router, and equal flows of two stacks would be
+/// one. The router keeps track of them in a namespace of its own.
+fn untracked(d: &Desired) -> Vec<String> {
+    vec![format!("iifname \"{}*\" notrack", d.prefixes[0])]
 }
 
 /// The router's end of the /31.
