@@ -162,12 +162,10 @@ pub fn completions(shell: clap_complete::Shell, mut command: Command) -> Result<
     Ok(stdio::write(&bytes)?)
 }
 
-/// Prints the manual page: the command's own page, then one section for each verb.
+/// Prints the manual page.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn manual(command: Command) -> Result<(), Failures> {
-    let bytes =
-        crate::manual::page(command).map_err(|e| Failure::new(Kind::Bug, "bug.manual", e.to_string()))?;
-    Ok(stdio::write(&bytes)?)
+    Ok(stdio::write(crate::manual::page(command).as_bytes())?)
 }

@@ -26,9 +26,11 @@ pub(super) fn run<T: Tool>(
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
-    let wish = plan::wish(&stack, &resolved, &args.scope, &ChangeArgs::default(), &hosts)?;
+    let mut wish = plan::wish(&stack, &resolved, &args.scope, &ChangeArgs::default(), &hosts)?;
     let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
     let (seen, failed) = crew.observe(&stack.name, false);
+    // A host that did not answer fails by name; the others are checked all the same.
+    wish.hosts.retain(|host| seen.contains_key(&host.name));
     let plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
     plan::tell(&plan);
     let mut checked = tool.check(&wish, &mut |name, inputs| crew.call(name, inputs))?;
@@ -61,7 +63,8 @@ fn verdict(checked: &Checked) -> Result<(), Failures> {
         );
     }
     for finding in &checked.findings {
-        log::warning(&format!("{}: {}", finding.host, finding.message));
+        let hint = finding.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        log::warning(&format!("{}: {}{hint}", finding.host, finding.message));
     }
     match checked.findings.len() {
         0 => Ok(()),
