@@ -1,7 +1,7 @@
 //! Stands in an instance: a server that says who it is and who asked, and a client that tries many targets at once.
 
 use lsx_tests::lab::{Lab, Ran};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};

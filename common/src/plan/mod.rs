@@ -5,6 +5,8 @@
 
 mod diff;
 mod execute;
+#[cfg(test)]
+mod tests;
 
 pub use diff::{Have, Want, diff};
 pub use execute::{Act, Context, Outcome, execute};
