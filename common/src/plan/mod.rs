@@ -20,6 +20,11 @@ pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync
     /// Whether `self` can become `next` only by removing it and making it anew, which takes what stands on it along.
     fn replaced_by(&self, next: &Self) -> bool;
 
+    /// Whether the two cannot be on a host at once, so that one has to go before the other comes.
+    fn excludes(&self, _other: &Self) -> bool {
+        false
+    }
+
     /// The digest of a text that the plan's contents hold for it.
     fn content(&self) -> Option<&str> {
         None

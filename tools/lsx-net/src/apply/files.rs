@@ -21,7 +21,7 @@ impl Changer<'_> {
         self.remember_intent(&path)?;
         let missing =
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
-        if let Some(old) = self.text(&format!("intent {}", wanted.digest)) {
+        if let Some(old) = self.text(&format!("intent {} {}", wanted.digest, wanted.rows)) {
             return file::write(&path, old.as_bytes(), Mode::Private).map(|_| ());
         }
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
@@ -51,11 +51,17 @@ impl Changer<'_> {
     fn remember_intent(&self, path: &Path) -> Result<(), Failure> {
         if let Some(old) = file::read(path)? {
             let kept = document::read::<Intent>(&old, "net.json", &document::schema("net", "intent"));
-            let digest = kept.map(|i| plan::intent_digest(&i.desired)).unwrap_or_default();
-            self.remember(format!("intent {digest}"), old);
+            let (digest, rows) = kept.map(|kept| digests(&kept)).unwrap_or_default();
+            self.remember(format!("intent {digest} {rows}"), old);
         }
         Ok(())
     }
+}
+
+/// What an [`IntentFile`] says of what is kept. Both: neighbours may change while this host's own part stays.
+fn digests(kept: &Intent) -> (String, String) {
+    let rows = plan::rows_digest(&kept.desired, &plan::by_network(&kept.rows));
+    (plan::intent_digest(&kept.desired), rows)
 }
 
 /// Writes the entry of a stack, and what runs all entries at boot.
