@@ -11,10 +11,12 @@
     clippy::exit
 )]
 
+mod attach;
 mod crash;
 mod kernel;
 mod office;
 mod traffic;
+mod partial;
 mod peer;
 mod stack;
 
@@ -42,6 +44,8 @@ struct Group {
 const GROUPS: &[Group] = &[
     Group { name: "crash", hosts: 2, options: &[], cases: crash::CASES },
     Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
+    Group { name: "partial", hosts: 3, options: &["--disk", "400M"], cases: partial::CASES },
+    Group { name: "attach", hosts: 2, options: &[], cases: attach::CASES },
     Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
 ];
 
