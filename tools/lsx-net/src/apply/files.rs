@@ -23,7 +23,7 @@ impl Changer<'_> {
         self.remember_intent(&path)?;
         let missing =
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
-        if let Some(old) = self.text(&format!("intent {}", wanted.digest)) {
+        if let Some(old) = self.text(&noted(&wanted.digest, &wanted.rows)) {
             return file::write(&path, old.as_bytes(), Mode::Private).map(|_| ());
         }
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
@@ -53,11 +53,19 @@ impl Changer<'_> {
     fn remember_intent(&self, path: &Path) -> Result<(), Failure> {
         if let Some(old) = file::read(path)? {
             let kept = document::read::<Intent>(&old, "net.json", &document::schema("net", "intent"));
-            let digest = kept.map(|i| plan::intent_digest(&i.desired)).unwrap_or_default();
-            self.remember(format!("intent {digest}"), old);
+            let key = |i: Intent| {
+                let rows = plan::rows_digest(&i.desired, &plan::by_network(&i.rows));
+                noted(&plan::intent_digest(&i.desired), &rows)
+            };
+            self.remember(kept.map(key).unwrap_or_default(), old);
         }
         Ok(())
     }
+}
+
+/// What a replaced intent is remembered by. The rows belong to it: they change alone when another host's instances do.
+fn noted(digest: &str, rows: &str) -> String {
+    format!("intent {digest} {rows}")
 }
 
 /// Writes the entry of a stack, and what runs all entries at boot.
