@@ -13,11 +13,13 @@
 
 mod attach;
 mod crash;
+mod docker;
 mod kernel;
 mod office;
 mod traffic;
 mod partial;
 mod peer;
+mod reboot;
 mod stack;
 
 use lsx_tests::lab::{self, Lab};
@@ -45,6 +47,8 @@ const GROUPS: &[Group] = &[
     Group { name: "crash", hosts: 2, options: &[], cases: crash::CASES },
     Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
     Group { name: "partial", hosts: 3, options: &["--disk", "400M"], cases: partial::CASES },
+    Group { name: "docker", hosts: 2, options: &["--with", "docker"], cases: docker::CASES },
+    Group { name: "reboot", hosts: 2, options: &[], cases: reboot::CASES },
     Group { name: "attach", hosts: 2, options: &[], cases: attach::CASES },
     Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
 ];
