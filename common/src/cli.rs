@@ -38,9 +38,21 @@ pub struct Global {
     /// Folder with tools for hosts of another architecture, as DIR/aarch64/lsx-net
     #[arg(long, global = true, value_name = "DIR", env = "LSX_TOOLS", hide_env_values = true)]
     pub tools: Option<PathBuf>,
+    /// Tests only: every host's process is killed before its nth change
+    #[cfg(debug_assertions)]
+    #[arg(long, global = true, hide = true, value_name = "N")]
+    failpoint: Option<String>,
 }
 
 impl Global {
+    /// Before which change a host's process dies; never in a release build.
+    pub fn failpoint(&self) -> Option<&str> {
+        #[cfg(debug_assertions)]
+        return self.failpoint.as_deref();
+        #[cfg(not(debug_assertions))]
+        None
+    }
+
     /// Where the documents of a verb go.
     pub fn output(&self, tables: &'static [Columns]) -> Output {
         Output { path: self.output.clone(), table: self.table, tables }
@@ -150,12 +162,10 @@ pub fn completions(shell: clap_complete::Shell, mut command: Command) -> Result<
     Ok(stdio::write(&bytes)?)
 }
 
-/// Prints the manual page: the command's own page, then one section for each verb.
+/// Prints the manual page.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn manual(command: Command) -> Result<(), Failures> {
-    let bytes =
-        crate::manual::page(command).map_err(|e| Failure::new(Kind::Bug, "bug.manual", e.to_string()))?;
-    Ok(stdio::write(&bytes)?)
+    Ok(stdio::write(crate::manual::page(command).as_bytes())?)
 }

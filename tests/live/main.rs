@@ -11,6 +11,7 @@
     clippy::exit
 )]
 
+mod crash;
 mod kernel;
 mod office;
 mod peer;
@@ -39,6 +40,7 @@ struct Group {
 
 /// The longest first.
 const GROUPS: &[Group] = &[
+    Group { name: "crash", hosts: 2, options: &[], cases: crash::CASES },
     Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
     Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
 ];

@@ -45,16 +45,16 @@ impl Dice {
     }
 
     /// JSON with the keys of every map in another order.
-    pub fn shuffled(&mut self, value: &Value) -> Value {
+    pub fn reordered(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(map) => {
                 let mut entries: Vec<_> = map.iter().collect();
                 for i in (1..entries.len()).rev() {
                     entries.swap(i, self.below(i + 1));
                 }
-                entries.into_iter().map(|(k, v)| (k.clone(), self.shuffled(v))).collect()
+                entries.into_iter().map(|(k, v)| (k.clone(), self.reordered(v))).collect()
             }
-            Value::Array(items) => items.iter().map(|item| self.shuffled(item)).collect(),
+            Value::Array(items) => items.iter().map(|item| self.reordered(item)).collect(),
             other => other.clone(),
         }
     }

@@ -61,7 +61,8 @@ fn verdict(checked: &Checked) -> Result<(), Failures> {
         );
     }
     for finding in &checked.findings {
-        log::warning(&format!("{}: {}", finding.host, finding.message));
+        let hint = finding.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        log::warning(&format!("{}: {}{hint}", finding.host, finding.message));
     }
     match checked.findings.len() {
         0 => Ok(()),

@@ -112,7 +112,7 @@ fn carry_out<T: Tool>(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
-    let mut reports = crew.apply(&plan, true, failpoint());
+    let mut reports = crew.apply(&plan, true, global.failpoint());
     verify(&mut crew, wish, seen, &plan, &mut reports);
     reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
     reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
@@ -165,11 +165,6 @@ fn verify<T: Tool>(
 pub(super) fn unverified(step: &str) -> Failure {
     Failure::new(Kind::Failed, "plan.unverified", format!("after all steps {step} is still to be done"))
         .hint("something else on the host changes the same object; `observe` shows what is there now")
-}
-
-/// A debug build can be told to die before its nth change.
-fn failpoint() -> Option<&'static str> {
-    None
 }
 
 fn with_status<T: Tool>(mut document: Value, report: &Report) -> Value {
