@@ -7,12 +7,17 @@ use crate::failure::{Failure, Failures, Kind};
 use crate::log;
 use crate::stdio::Output;
 use crate::tool::{Checked, Finding, Tool};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What `check` tried and found, in its envelope.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Document<'a> {
+    /// `lsx.<tool>.check/1`.
     schema: String,
+    /// The stack.
     stack: &'a str,
+    /// Whether nothing was found and every host answered.
     ok: bool,
     #[serde(flatten)]
     checked: &'a Checked,

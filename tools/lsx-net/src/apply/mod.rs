@@ -7,7 +7,7 @@ mod kernel;
 pub(crate) mod link;
 mod rules;
 
-pub use files::read_boot;
+pub use files::{boots, read_boot};
 pub use kernel::try_kernel;
 
 use crate::model::{Object, Row};
@@ -57,7 +57,7 @@ impl<'a> Changer<'a> {
     fn make(&self, object: &Object) -> Result<(), Failure> {
         let mut socket = socket()?;
         match object {
-            Object::Routing => kernel::use_routing(self.stack),
+            Object::Routing { .. } => kernel::use_routing(self.stack),
             Object::Router { name, .. } => kernel::make_router(name),
             Object::World(world) => link::world(&mut socket, self.stack, world),
             Object::Bridge(bridge) => link::bridge(&mut socket, self.stack, bridge),
@@ -76,7 +76,7 @@ impl<'a> Changer<'a> {
     fn remove(&self, object: &Object) -> Result<(), Failure> {
         let mut socket = socket()?;
         match object {
-            Object::Routing => kernel::leave_routing(self.stack),
+            Object::Routing { .. } => kernel::leave_routing(self.stack),
             Object::Router { name, .. } => kernel::remove_router(self.stack, name),
             Object::World(world) => link::remove(&mut socket, &world.link),
             Object::Bridge(bridge) => link::remove(&mut socket, &bridge.link),

@@ -32,11 +32,11 @@ impl Changer<'_> {
             Place::Router => vec!["inet lsx".to_owned()],
         };
         let script: String = tables.iter().map(|t| format!("table {t} {{}}\ndelete table {t}\n")).collect();
-        nft_in(self.stack, gone.place, &script)?;
+        // The note goes first: without its tables the next run would not see it.
         let paths = Paths::new(self.stack);
         file::remove(&paths.rules(gone.place))?;
         file::remove_empty(&paths.run());
-        Ok(())
+        nft_in(self.stack, gone.place, &script)
     }
 
     fn remember_rules(&self, place: Place) -> Result<(), Failure> {

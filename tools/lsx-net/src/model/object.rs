@@ -11,7 +11,10 @@ use std::net::Ipv4Addr;
 #[serde(tag = "object", rename_all = "snake_case")]
 pub enum Object {
     /// Routing between interfaces (ip_forward), held while a stack needs it.
-    Routing,
+    Routing {
+        /// Whether the host forwards; false when a run died on the way, or somebody switched it off.
+        forwards: bool,
+    },
     /// The network namespace of the stack's L3 legs.
     Router {
         /// Its name below /run/netns.
