@@ -5,6 +5,7 @@ use crate::stdio::{self, Columns, Output};
 use crate::{log, signal};
 use clap::error::ErrorKind;
 use clap::{Args, Command, Parser};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -96,13 +97,38 @@ fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
             let _ = stdio::write(error.render().to_string().as_bytes());
             ExitCode::SUCCESS
         }
-        _ => {
-            let text = error.render().to_string();
-            let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-            log::begin(program, log::Format::Text, false, 0);
-            log::failures(&Failure::new(Kind::Usage, "usage", text).into());
+        kind => {
+            log::begin(program, wanted_format(std::env::args_os()), false, 0);
+            let failure = match kind {
+                ErrorKind::MissingSubcommand => Failure::new(Kind::Usage, "usage.verb", "a verb is missing")
+                    .hint(format!("{program} --help lists them")),
+                _ => misused(&error.render().to_string()),
+            };
+            log::failures(&failure.into());
             ExitCode::from(Kind::Usage.exit())
         }
+    }
+}
+
+/// clap's text as one line and a hint: the first paragraph says what is wrong, the others what to do.
+fn misused(text: &str) -> Failure {
+    let joined = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut parts = text.split("\n\n").map(joined).filter(|part| !part.is_empty());
+    let message = parts.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let hint = parts.find_map(|p| p.strip_prefix("tip: ").or(p.strip_prefix("Usage: ")).map(str::to_owned));
+    let failure = Failure::new(Kind::Usage, "usage", message);
+    failure.hint(hint.map_or("--help tells more".to_owned(), |hint| format!("{hint}; --help tells more")))
+}
+
+/// The format of the story, looked up by hand because the flags could not be parsed.
+fn wanted_format(args: impl Iterator<Item = OsString>) -> log::Format {
+    let args: Vec<OsString> = args.take_while(|arg| arg != "--").collect();
+    let json = |pair: &[OsString]| pair[0] == "--log" && pair[1] == "json";
+    if args.windows(2).any(json) || args.iter().any(|arg| arg == "--log=json") {
+        log::Format::Json
+    } else {
+        log::Format::Text
     }
 }
 
@@ -110,7 +136,9 @@ fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
 fn panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
-        let what = info.payload_as_str().unwrap_or("no message");
+        let what = info.payload().downcast_ref::<&str>().copied();
+        let what = what.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str));
+        let what = what.unwrap_or("no message");
         log::begin(program, log::Format::Text, false, 0);
         let failure = Failure::new(Kind::Bug, "bug.panic", format!("a bug: {what}"))
             .because(format!("panic at {place}"));
@@ -134,12 +162,10 @@ pub fn completions(shell: clap_complete::Shell, mut command: Command) -> Result<
     Ok(stdio::write(&bytes)?)
 }
 
-/// Prints the manual page: the command's own page, then one section for each verb.
+/// Prints the manual page.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn manual(command: Command) -> Result<(), Failures> {
-    let bytes =
-        crate::manual::page(command).map_err(|e| Failure::new(Kind::Bug, "bug.manual", e.to_string()))?;
-    Ok(stdio::write(&bytes)?)
+    Ok(stdio::write(crate::manual::page(command).as_bytes())?)
 }

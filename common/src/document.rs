@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Failures, Kind, Place};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// Canonical bytes: compact JSON, keys in the order of the type, one newline at the end.
@@ -48,7 +49,20 @@ pub fn schema(tool: &str, document: &str) -> String {
 /// # Errors
 /// Kind `Data`: not JSON, another document, or another major version.
 pub fn read<T: DeserializeOwned>(text: &str, file: &str, schema: &str) -> Result<T, Failures> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| not_json(&e, text, file))?;
+    let value: Value = serde_json::from_str(text).map_err(|e| not_json(&e, text, file))?;
+    shape(value, file, schema)
+}
+
+/// The same for several documents in a row, one a line or indented by whatever stood in the pipe.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all<T: DeserializeOwned>(text: &str, file: &str, schema: &str) -> Result<Vec<T>, Failures> {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    values.map(|value| shape(value.map_err(|e| not_json(&e, text, file))?, file, schema)).collect()
+}
+
+fn shape<T: DeserializeOwned>(value: Value, file: &str, schema: &str) -> Result<T, Failures> {
     let found = value.get("schema").and_then(|s| s.as_str()).unwrap_or("no schema");
     if found != schema {
         let hint = match (found.rsplit_once('/'), schema.rsplit_once('/')) {

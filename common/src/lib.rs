@@ -6,7 +6,7 @@ pub mod failure;
 pub mod fleet;
 pub mod host;
 pub mod log;
-mod manual;
+pub mod manual;
 pub mod plan;
 pub mod signal;
 pub mod stack;

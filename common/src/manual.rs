@@ -1,43 +1,189 @@
 //! The manual page of a tool, made from its flags: what help says and what man says cannot differ.
 
-use clap::Command;
-use clap_mangen::Man;
-use std::io;
+use clap::{Arg, ArgAction, Command};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-/// The page: NAME, SYNOPSIS, DESCRIPTION, OPTIONS of the command; then every verb with its own flags; then the texts that
-/// the tool gives as `after_long_help` (EXIT STATUS, EXAMPLES ...).
-///
-/// # Errors
-/// None in practice: it writes to memory.
-pub(crate) fn page(command: Command) -> io::Result<Vec<u8>> {
-    let mut command = command.disable_help_subcommand(true);
-    command.build();
-    let mut bytes = Vec::new();
-    let man = Man::new(command.clone());
-    man.render_title(&mut bytes)?;
-    man.render_name_section(&mut bytes)?;
-    man.render_synopsis_section(&mut bytes)?;
-    man.render_description_section(&mut bytes)?;
-    for verb in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
-        section(verb, &mut bytes)?;
-    }
-    man.render_options_section(&mut bytes)?;
-    man.render_extra_section(&mut bytes)?;
-    Ok(bytes)
+/// Flags that so many verbs have are described once.
+const SHARED: usize = 3;
+
+/// The leading `//!` lines of a tool's `lib.rs`: its DESCRIPTION, in help and in the manual.
+pub fn description(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let paragraphs = lines.collect::<Vec<_>>().join("\n");
+    let joined = paragraphs.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    joined.collect::<Vec<_>>().join("\n\n")
 }
 
-/// One verb: its name as heading, what it does, and the flags that are its own.
-fn section(verb: &Command, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let own = verb.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
-    let own = own.disable_help_flag(true).disable_version_flag(true);
-    let man = Man::new(own);
-    let mut part = Vec::new();
-    man.render_synopsis_section(&mut part)?;
-    man.render_description_section(&mut part)?;
-    man.render_options_section(&mut part)?;
-    let text = String::from_utf8_lossy(&part);
-    let name = verb.get_name().to_uppercase();
-    let text = text.replacen(".SH SYNOPSIS", &format!(".SH \"{name}\""), 1);
-    bytes.extend(text.replace(".SH DESCRIPTION", ".PP").replace(".SH OPTIONS", ".PP").into_bytes());
-    Ok(())
+/// The page, in the language of man(7): NAME, SYNOPSIS, DESCRIPTION, VERBS, OPTIONS, and the sections that the tool gives as
+/// `after_long_help`: a line that ends with a colon is a heading, what is indented below it is its text.
+pub(crate) fn page(mut command: Command) -> String {
+    command.build();
+    let name = command.get_name().to_owned();
+    let version = command.get_version().unwrap_or_default();
+    let mut page = format!(".TH {} 1 \"\" \"lsx {}\" lsx\n", escape(&name.to_uppercase()), escape(version));
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let _ = write!(page, ".SH NAME\n{} \\- {}\n", escape(&name), escape(&about));
+    let _ = write!(
+        page,
+        ".SH SYNOPSIS\n.B {}\n.I VERB\n[\\fIOPTION\\fR]... [\\fIARGUMENT\\fR]...\n",
+        escape(&name)
+    );
+    page += ".SH DESCRIPTION\n";
+    prose(&command.get_long_about().map_or(about, ToString::to_string), &mut page);
+    let verbs: Vec<&Command> =
+        command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help").collect();
+    let shared = shared(&verbs);
+    page += ".SH VERBS\n";
+    verbs.iter().for_each(|verb| section(&name, verb, &shared, &mut page));
+    page += ".SH OPTIONS\nOf several verbs, as the synopsis of each tells:\n";
+    shared.values().for_each(|arg| option(arg, &mut page));
+    page += ".PP\nOf every verb:\n";
+    command.get_arguments().filter(|arg| !arg.is_hide_set()).for_each(|arg| option(arg, &mut page));
+    after(&command.get_after_long_help().map(ToString::to_string).unwrap_or_default(), &mut page);
+    page
+}
+
+/// One verb: its synopsis, what it does, and the flags that only it or few have.
+fn section(tool: &str, verb: &Command, shared: &BTreeMap<&str, &Arg>, page: &mut String) {
+    let _ = write!(page, ".SS {0}\n\\fB{1} {0}\\fR", escape(verb.get_name()), escape(tool));
+    for arg in own(verb) {
+        let _ = write!(page, " [{}]{}", usage(arg), if many(arg) { "..." } else { "" });
+    }
+    page.push_str("\n.PP\n");
+    prose(&verb.get_long_about().or(verb.get_about()).map(ToString::to_string).unwrap_or_default(), page);
+    own(verb).filter(|arg| !shared.contains_key(arg.get_id().as_str())).for_each(|arg| option(arg, page));
+}
+
+/// The flags of a verb without those of every verb; what has no dashes comes last.
+fn own(verb: &Command) -> impl Iterator<Item = &Arg> {
+    let mine = |arg: &&Arg| !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help";
+    let flags = verb.get_arguments().filter(|arg| !arg.is_positional());
+    flags.chain(verb.get_arguments().filter(|arg| arg.is_positional())).filter(mine)
+}
+
+fn shared<'a>(verbs: &[&'a Command]) -> BTreeMap<&'a str, &'a Arg> {
+    let mut count: BTreeMap<(&str, String), (usize, &Arg)> = BTreeMap::new();
+    for arg in verbs.iter().flat_map(|verb| own(verb)) {
+        count.entry((arg.get_id().as_str(), help(arg))).or_insert((0, arg)).0 += 1;
+    }
+    count.into_iter().filter(|(_, (n, _))| *n >= SHARED).map(|((id, _), (_, arg))| (id, arg)).collect()
+}
+
+fn many(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append | ArgAction::Count)
+}
+
+/// A flag as it is written: `--set KEY=VALUE`.
+fn usage(arg: &Arg) -> String {
+    let names = arg.get_value_names().unwrap_or_default().iter().map(|n| format!("\\fI{}\\fR", escape(n)));
+    let takes = arg.is_positional() || arg.get_action().takes_values();
+    let value = if takes { names.collect::<Vec<_>>().join(" ") } else { String::new() };
+    let short = arg.get_short().map(|c| format!("\\fB\\-{c}\\fR"));
+    let long = arg.get_long().map(|l| format!("\\fB\\-\\-{}\\fR", escape(l)));
+    let flags = [short, long].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    [flags, value].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn help(arg: &Arg) -> String {
+    arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default()
+}
+
+fn option(arg: &Arg, page: &mut String) {
+    let _ = write!(page, ".TP\n{}\n{}", usage(arg), line(&help(arg)));
+    let values = arg.get_possible_values();
+    if !values.is_empty() && arg.get_action().takes_values() {
+        let words: Vec<String> = values.iter().map(|v| format!("\\fB{}\\fR", escape(v.get_name()))).collect();
+        let _ = write!(page, ": {}", words.join(", "));
+    }
+    let defaults: Vec<_> = arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
+    if !defaults.is_empty() && arg.get_action().takes_values() {
+        let _ = write!(page, "; {} unless said", escape(&defaults.join(" ")));
+    }
+    if let Some(variable) = arg.get_env() {
+        let _ = write!(page, "; also by {}", escape(&variable.to_string_lossy()));
+    }
+    page.push('\n');
+}
+
+/// Paragraphs, with empty lines between them.
+fn prose(text: &str, page: &mut String) {
+    let paragraphs: Vec<String> = text.split("\n\n").map(line).collect();
+    page.push_str(&paragraphs.join("\n.PP\n"));
+    page.push('\n');
+}
+
+/// The sections behind the flags. A row of two columns becomes a tagged paragraph, anything else stays as it is written.
+fn after(text: &str, page: &mut String) {
+    let mut literal = false;
+    for row in text.lines().filter(|row| !row.trim().is_empty()) {
+        let heading = row.strip_suffix(':').filter(|_| !row.starts_with(' '));
+        let columns = row.trim().split_once("  ").filter(|(term, _)| !term.starts_with("lsx"));
+        let wanted = heading.is_none() && columns.is_none();
+        if literal != wanted {
+            page.push_str(if wanted { ".nf\n" } else { ".fi\n" });
+            literal = wanted;
+        }
+        match (heading, columns) {
+            (Some(heading), _) => {
+                let _ = writeln!(page, ".SH {}", escape(&heading.to_uppercase()));
+            }
+            (None, Some((term, rest))) => {
+                let _ = write!(page, ".TP\n\\fB{}\\fR\n{}\n", escape(term), line(rest));
+            }
+            (None, None) => {
+                let _ = writeln!(page, "{}", escape(row.trim_start()));
+            }
+        }
+    }
+    if literal {
+        page.push_str(".fi\n");
+    }
+}
+
+/// One line of running text.
+fn line(text: &str) -> String {
+    escape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// So that roff prints what is written: backslashes, dashes, and a dot or a quote that begins a line.
+fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
+    if text.starts_with('.') { format!("\\&{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page() {
+        let verb = || {
+            Command::new("up")
+                .about("Makes it so")
+                .arg(Arg::new("set").long("set").value_name("KEY=VALUE").help("Sets"))
+        };
+        let more = ["down", "plan"].map(|name| verb().name(name));
+        let all = Command::new("lsx-x")
+            .version("1")
+            .about("Does x")
+            .subcommands(more)
+            .subcommand(verb())
+            .subcommand_required(true);
+        let page = page(all.after_long_help("Files:\n  /etc/x  settings\n\nExamples:\n  lsx-x up -"));
+        for part in [
+            "lsx\\-x \\- Does x\n",
+            ".SS up\n\\fBlsx\\-x up\\fR [\\fB\\-\\-set\\fR \\fIKEY=VALUE\\fR]\n.PP\nMakes it so\n",
+            ".SH FILES\n.TP\n\\fB/etc/x\\fR\nsettings\n",
+            ".SH EXAMPLES\n.nf\nlsx\\-x up \\-\n.fi\n",
+        ] {
+            assert!(page.contains(part), "{part:?} is not in\n{page}");
+        }
+        assert_eq!(page.matches("Sets").count(), 1);
+    }
+
+    #[test]
+    fn a_description_is_the_head_of_the_source() {
+        assert_eq!(description("//! One\n//! two.\n//!\n//! Three.\n\nuse x;\n//! no"), "One two.\n\nThree.");
+    }
 }

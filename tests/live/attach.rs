@@ -30,7 +30,8 @@ fn run(lab: &Lab, verb: &str, args: &[&str], input: &str) -> Ran {
 
 fn spaces(lab: &Lab, stack: &Stack) {
     let names: Vec<String> = ["jump", "web-1", "left"].iter().map(|i| stack.space(i)).collect();
-    lab.script("h1", &format!("for s in {}; do ip netns add $s 2>/dev/null || true; done", names.join(" "))).ok();
+    lab.script("h1", &format!("for s in {}; do ip netns add $s 2>/dev/null || true; done", names.join(" ")))
+        .ok();
 }
 
 fn changes(ran: &Ran) -> Vec<bool> {
@@ -52,12 +53,22 @@ fn a_batch_is_attached_with_addresses_mtu_and_routes(lab: &Lab) {
     let ran = run(lab, "attach", &[], &stack.batch("h1")).ok();
     assert_eq!(changes(&ran), [true; 5]);
     let outside = links(lab, "h1");
-    for (instance, network) in [("jump", "management"), ("jump", "test"), ("jump", "production"), ("web-1", "production"), ("left", "closed")] {
+    for (instance, network) in [
+        ("jump", "management"),
+        ("jump", "test"),
+        ("jump", "production"),
+        ("web-1", "production"),
+        ("left", "closed"),
+    ] {
         let (nic, space) = (stack.nic(instance, network), stack.space(instance));
         let name = text(&nic["name"]);
         let inside = lab.json("h1", &format!("ip -n {space} -j addr show dev {name}"))[0].clone();
-        assert_eq!((&inside["mtu"], &inside["address"], &inside["operstate"]), (&nic["mtu"], &nic["mac"], &"UP".into()));
-        let address = format!("{}/{}", text(&inside["addr_info"][0]["local"]), inside["addr_info"][0]["prefixlen"]);
+        assert_eq!(
+            (&inside["mtu"], &inside["address"], &inside["operstate"]),
+            (&nic["mtu"], &nic["mac"], &"UP".into())
+        );
+        let address =
+            format!("{}/{}", text(&inside["addr_info"][0]["local"]), inside["addr_info"][0]["prefixlen"]);
         assert_eq!(nic["address"], address);
         let port = link(&outside, &text(&nic["link"]));
         assert_eq!(port["master"], stack.network(network)["bridge"]);
@@ -79,23 +90,36 @@ fn attaching_again_changes_nothing(lab: &Lab) {
     assert_eq!(lab.script("h1", "ip -d link | sed 's/_timer  *[0-9.]*//g'").ok().stdout, before);
     assert_eq!(changes(&run(lab, "detach", &[], &stack.batch("h1")).ok()), [true; 5]);
     assert_eq!(changes(&run(lab, "detach", &[], &stack.batch("h1")).ok()), [false; 5]);
-    assert!(!lab.script("h1", "ip link").ok().stdout.contains(&text(&stack.nic("web-1", "production")["link"])));
+    assert!(
+        !lab.script("h1", "ip link").ok().stdout.contains(&text(&stack.nic("web-1", "production")["link"]))
+    );
 }
 
 fn a_namespace_is_named_by_path_or_by_a_process(lab: &Lab) {
     let stack = stack(lab);
     spaces(lab, stack);
     let file = format!("/run/netns/{}", stack.space("web-1"));
-    assert_eq!(changes(&run(lab, "attach", &[], &nic(stack, "web-1", "production", ("netns", json!(file)))).ok()), [true]);
+    assert_eq!(
+        changes(&run(lab, "attach", &[], &nic(stack, "web-1", "production", ("netns", json!(file)))).ok()),
+        [true]
+    );
     let whole = json!({"resolved": stack.resolved}).to_string();
     let by_flag = run(lab, "attach", &["--instance", "web-1", "--netns", &file], &whole).ok();
     assert_eq!(changes(&by_flag), [false], "the same, from a resolved stack");
-    let mut sleeper = lab.start("h1", &["ip", "netns", "exec", &stack.space("left"), "sh", "-c", "echo $$; read x"]);
+    let mut sleeper =
+        lab.start("h1", &["ip", "netns", "exec", &stack.space("left"), "sh", "-c", "echo $$; read x"]);
     let mut pid = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(sleeper.stdout.take().unwrap()), &mut pid).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(sleeper.stdout.take().unwrap()), &mut pid)
+        .unwrap();
     let pid: u32 = pid.trim().parse().unwrap();
-    assert_eq!(changes(&run(lab, "attach", &[], &nic(stack, "left", "closed", ("pid", json!(pid)))).ok()), [true]);
-    assert_eq!(changes(&run(lab, "attach", &["--pid", &pid.to_string(), "--instance", "left"], &whole).ok()), [false]);
+    assert_eq!(
+        changes(&run(lab, "attach", &[], &nic(stack, "left", "closed", ("pid", json!(pid)))).ok()),
+        [true]
+    );
+    assert_eq!(
+        changes(&run(lab, "attach", &["--pid", &pid.to_string(), "--instance", "left"], &whole).ok()),
+        [false]
+    );
     let inside = lab.json("h1", &format!("ip -n {} -j addr show dev eth0", stack.space("left")));
     assert_eq!(inside[0]["addr_info"][0]["local"], "10.105.0.10");
     drop(sleeper.stdin.take());
@@ -156,9 +180,12 @@ fn an_unmarked_bridge_is_refused(lab: &Lab) {
     spaces(lab, stack);
     lab.script("h1", "ip link add foreign type bridge; ip link set foreign up").ok();
     let space = stack.space("web-1");
-    let mut wanted: Value = serde_json::from_str(&nic(stack, "web-1", "production", ("netns", json!(space)))).unwrap();
+    let mut wanted: Value =
+        serde_json::from_str(&nic(stack, "web-1", "production", ("netns", json!(space)))).unwrap();
     wanted["network"] = json!("foreign");
-    run(lab, "attach", &[], &wanted.to_string()).exits(1).says("network foreign of stack traffic is not on this host");
+    run(lab, "attach", &[], &wanted.to_string())
+        .exits(1)
+        .says("network foreign of stack traffic is not on this host");
     wanted["network"] = json!("production");
     wanted["stack"] = json!("other");
     run(lab, "attach", &[], &wanted.to_string()).exits(1).says("stack other");
@@ -178,7 +205,10 @@ fn interfaces_of_others_are_left_alone(lab: &Lab) {
     assert_eq!(lab.json("h1", &format!("ip -d -j link show {link}"))[0]["linkinfo"]["info_kind"], "bridge");
     lab.script("h1", &format!("ip link del {link}; ip -n {space} link add eth0 type bridge")).ok();
     run(lab, "attach", &[], &wanted).exits(1).says("eth0");
-    assert_eq!(lab.json("h1", &format!("ip -n {space} -d -j link show eth0"))[0]["linkinfo"]["info_kind"], "bridge");
+    assert_eq!(
+        lab.json("h1", &format!("ip -n {space} -d -j link show eth0"))[0]["linkinfo"]["info_kind"],
+        "bridge"
+    );
     lab.script("h1", &format!("ip -n {space} link del eth0")).ok();
     assert_eq!(changes(&run(lab, "attach", &[], &wanted).ok()), [true]);
     run(lab, "detach", &[], &wanted).ok();
@@ -190,7 +220,11 @@ fn down_is_refused_while_something_is_attached(lab: &Lab) {
     run(lab, "attach", &[], &stack.batch("h1")).ok();
     let ran = lab.net(&["down", &stack.file]).exits(1).says("still attached").says("h1");
     assert!(ran.stdout.is_empty());
-    assert!(["jump.eth0", "left.eth0", "web-1.eth0"].iter().any(|n| ran.stderr.contains(n)), "{}", ran.stderr);
+    assert!(
+        ["jump.eth0", "left.eth0", "web-1.eth0"].iter().any(|n| ran.stderr.contains(n)),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(lab.net(&["plan", "--exit-code", &stack.file]).code, 0, "nothing was removed");
     run(lab, "detach", &[], &stack.batch("h1")).ok();
     stack.down(lab, &[]);

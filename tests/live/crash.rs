@@ -11,14 +11,20 @@ use std::sync::OnceLock;
 pub(crate) const CASES: &[crate::Case] = &[
     ("up_killed_before_any_step_is_finished_by_the_next", up_killed_before_any_step_is_finished_by_the_next),
     ("up_killed_before_any_step_is_taken_away_by_down", up_killed_before_any_step_is_taken_away_by_down),
-    ("down_killed_before_any_step_is_finished_by_the_next", down_killed_before_any_step_is_finished_by_the_next),
+    (
+        "down_killed_before_any_step_is_finished_by_the_next",
+        down_killed_before_any_step_is_finished_by_the_next,
+    ),
     ("an_interrupted_up_takes_everything_back", an_interrupted_up_takes_everything_back),
     ("an_interrupted_down_puts_everything_back", an_interrupted_down_puts_everything_back),
     ("a_killed_controller_leaves_nothing_half_done", a_killed_controller_leaves_nothing_half_done),
     ("two_runs_at_once_do_not_mix", two_runs_at_once_do_not_mix),
     ("a_saved_plan_is_applied_once", a_saved_plan_is_applied_once),
     ("a_stale_plan_is_refused", a_stale_plan_is_refused),
-    ("what_a_power_cut_left_half_made_is_replaced_or_removed", what_a_power_cut_left_half_made_is_replaced_or_removed),
+    (
+        "what_a_power_cut_left_half_made_is_replaced_or_removed",
+        what_a_power_cut_left_half_made_is_replaced_or_removed,
+    ),
 ];
 
 const HOSTS: [&str; 2] = ["h1", "h2"];
@@ -96,7 +102,8 @@ fn down_killed_before_any_step_is_finished_by_the_next(lab: &Lab) {
 /// Starts a verb and waits until its first step is done.
 fn begun(lab: &Lab, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = lab.net_command(args);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut story = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while story.read_line(&mut line).unwrap() > 0 && !line.contains("  ok  ") {
@@ -140,7 +147,8 @@ fn an_interrupted_down_puts_everything_back(lab: &Lab) {
     let ran = interrupted(lab, &["down", &file], || _ = lab.net(&["up", &file]).ok());
     assert_eq!(ran.code, 128 + 2, "{}", ran.stderr);
     let plan = lab.net(&["plan", &file]).ok().json();
-    let left: Vec<String> = plan["steps"].as_array().unwrap().iter().map(|s| format!("{} {}", s["host"], s["id"])).collect();
+    let left: Vec<String> =
+        plan["steps"].as_array().unwrap().iter().map(|s| format!("{} {}", s["host"], s["id"])).collect();
     let routers = lab.script("h1", "ip netns; ip netns exec lsx-small nft list ruleset").stdout;
     lab.net(&["down", &file]).ok();
     nothing_left(lab, "after an interrupted down and another");
@@ -153,7 +161,9 @@ fn a_killed_controller_leaves_nothing_half_done(lab: &Lab) {
         let (mut child, _story) = begun(lab, &["up", &file]);
         child.kill().unwrap();
         child.wait().unwrap();
-        let busy = || HOSTS.iter().any(|h| lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout != "");
+        let busy = || {
+            HOSTS.iter().any(|h| lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout != "")
+        };
         assert!(until(20, || !busy()), "a host still works on it");
         converges(lab, &file, "after a killed controller");
         lab.net(&["down", &file]).ok();
@@ -172,7 +182,11 @@ fn two_runs_at_once_do_not_mix(lab: &Lab) {
         for ran in [&one, &other] {
             assert!([0, 75].contains(&ran.code), "{}: {}", ran.code, ran.stderr);
             if ran.code == 75 {
-                assert!(ran.stderr.contains("is changing stack small") && ran.stdout.is_empty(), "{}", ran.stderr);
+                assert!(
+                    ran.stderr.contains("is changing stack small") && ran.stdout.is_empty(),
+                    "{}",
+                    ran.stderr
+                );
             }
         }
         converges(lab, &file, "after two at once");
@@ -220,7 +234,9 @@ fn what_a_power_cut_left_half_made_is_replaced_or_removed(lab: &Lab) {
     let lan = resolved.network("lan");
     let (bridge, tunnel) = (text(&lan["bridge"]), text(&lan["tunnel"]));
     // 0x6c7378 is the group that every link of lsx is created in; the mark comes a moment later.
-    let remnants = format!("ip link add {bridge} group 7107448 type bridge; ip link add {tunnel} group 7107448 type vxlan id 7 dstport 4444");
+    let remnants = format!(
+        "ip link add {bridge} group 7107448 type bridge; ip link add {tunnel} group 7107448 type vxlan id 7 dstport 4444"
+    );
     lab.script("h2", &remnants).ok();
     // A name of a namespace without its mount: a run died between the two.
     lab.script("h1", "mkdir -p /run/netns; touch /run/netns/lsx-small").ok();

@@ -11,7 +11,10 @@ use std::sync::OnceLock;
 pub(crate) const CASES: &[crate::Case] = &[
     ("networks_and_egress_work_beside_docker", networks_and_egress_work_beside_docker),
     ("docker_has_only_marked_rules_of_ours", docker_has_only_marked_rules_of_ours),
-    ("containers_work_and_their_ports_stay_closed_to_instances", containers_work_and_their_ports_stay_closed_to_instances),
+    (
+        "containers_work_and_their_ports_stay_closed_to_instances",
+        containers_work_and_their_ports_stay_closed_to_instances,
+    ),
     ("flushed_chains_are_seen_and_repaired", flushed_chains_are_seen_and_repaired),
     ("a_restarted_docker_is_seen_and_repaired", a_restarted_docker_is_seen_and_repaired),
     ("networks_work_beside_a_table_that_rejects", networks_work_beside_a_table_that_rejects),
@@ -40,7 +43,13 @@ fn world(lab: &Lab) -> &'static World {
         stack.attach(lab);
         let mut servers = vec![peer::serve_here(lab, "operator", &["7000"])];
         for instance in ["one", "two"] {
-            servers.push(peer::serve_in(lab, &stack.host_of(instance), &stack.space(instance), instance, &["80"]));
+            servers.push(peer::serve_in(
+                lab,
+                &stack.host_of(instance),
+                &stack.space(instance),
+                instance,
+                &["80"],
+            ));
         }
         World { before, stack, _servers: servers }
     })
@@ -54,9 +63,16 @@ fn policy(lab: &Lab) -> String {
 #[track_caller]
 fn all_works(lab: &Lab, stack: &Stack) {
     let (one, two) = (stack.address("one", "lan"), stack.address("two", "lan"));
-    let to_one = [(format!("{one}:80"), format!("one {two}")), ("198.18.0.1:7000".to_owned(), "operator 198.18.0.11".to_owned()), (format!("{one}/icmp"), "echo".to_owned())];
+    let to_one = [
+        (format!("{one}:80"), format!("one {two}")),
+        ("198.18.0.1:7000".to_owned(), "operator 198.18.0.11".to_owned()),
+        (format!("{one}/icmp"), "echo".to_owned()),
+    ];
     let wanted: Vec<(&str, &str)> = to_one.iter().map(|(t, a)| (t.as_str(), a.as_str())).collect();
-    expect(&ask_from(lab, "h2", &stack.space("two"), &wanted.iter().map(|(t, _)| *t).collect::<Vec<_>>()), &wanted);
+    expect(
+        &ask_from(lab, "h2", &stack.space("two"), &wanted.iter().map(|(t, _)| *t).collect::<Vec<_>>()),
+        &wanted,
+    );
     let published = [("198.18.0.11:8080", "one 198.18.0.1")];
     expect(&ask_here(lab, &published.map(|(t, _)| t)), &published);
 }
@@ -79,7 +95,9 @@ fn docker_has_only_marked_rules_of_ours(lab: &Lab) {
     // Everything that was added outside of tables of ours is a marked rule in that one chain.
     let now = snapshot(lab, "h1");
     let ours = |l: &&String| l.contains("lsx") || l.contains("counter packets");
-    let nft = |set: &BTreeSet<String>| set.iter().filter(|l| l.starts_with("nft: ") && !ours(l)).cloned().collect::<BTreeSet<_>>();
+    let nft = |set: &BTreeSet<String>| {
+        set.iter().filter(|l| l.starts_with("nft: ") && !ours(l)).cloned().collect::<BTreeSet<_>>()
+    };
     let gone = nft(&world.before).difference(&nft(&now)).cloned().collect::<Vec<_>>();
     assert_eq!(gone, Vec::<String>::new(), "nothing of docker's was taken away");
 }
@@ -104,7 +122,8 @@ fn containers_work_and_their_ports_stay_closed_to_instances(lab: &Lab) {
 fn seen_and_repaired(lab: &Lab, stack: &Stack) {
     let plan = lab.net(&["plan", "--exit-code", &stack.file]);
     assert_eq!(plan.code, 2, "{}", plan.stdout);
-    let steps = plan.json()["steps"].as_array().unwrap().iter().map(|s| s["id"].to_string()).collect::<String>();
+    let steps =
+        plan.json()["steps"].as_array().unwrap().iter().map(|s| s["id"].to_string()).collect::<String>();
     assert!(steps.contains("accept."), "{steps}");
     let check = lab.net(&["check", &stack.file]).exits(2).json();
     let found = check["findings"].as_array().unwrap().iter().any(|f: &Value| f["code"] == "plan.differs");
@@ -164,7 +183,9 @@ fn down_takes_only_our_rules_from_docker(lab: &Lab) {
     world.stack.down(lab, &[]);
     let user = comments(lab, "ip filter DOCKER-USER");
     assert!(user.iter().all(|c| !c.starts_with("lsx:")), "{user:?}");
-    let rules = |set: &BTreeSet<String>| set.iter().filter(|l| l.starts_with("nft: ") && !l.contains("counter packets")).cloned().collect();
+    let rules = |set: &BTreeSet<String>| {
+        set.iter().filter(|l| l.starts_with("nft: ") && !l.contains("counter packets")).cloned().collect()
+    };
     let left: String = difference(&rules(&world.before), &rules(&snapshot(lab, "h1")));
     assert!(!left.contains("lsx"), "{left}");
     let docker = ask_here(lab, &["198.18.0.11:7070"]);

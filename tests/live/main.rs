@@ -16,11 +16,11 @@ mod crash;
 mod docker;
 mod kernel;
 mod office;
-mod traffic;
 mod partial;
 mod peer;
 mod reboot;
 mod stack;
+mod traffic;
 
 use lsx_tests::lab::{self, Lab};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,13 +8,25 @@ use serde_json::Value;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("only_makes_the_named_parts", only_makes_the_named_parts),
-    ("what_the_document_no_longer_names_is_kept_until_prune", what_the_document_no_longer_names_is_kept_until_prune),
+    (
+        "what_the_document_no_longer_names_is_kept_until_prune",
+        what_the_document_no_longer_names_is_kept_until_prune,
+    ),
     ("a_host_that_is_offline_is_skipped", a_host_that_is_offline_is_skipped),
-    ("an_unreachable_host_is_named_while_the_others_finish", an_unreachable_host_is_named_while_the_others_finish),
-    ("a_host_without_power_is_named_while_the_others_finish", a_host_without_power_is_named_while_the_others_finish),
+    (
+        "an_unreachable_host_is_named_while_the_others_finish",
+        an_unreachable_host_is_named_while_the_others_finish,
+    ),
+    (
+        "a_host_without_power_is_named_while_the_others_finish",
+        a_host_without_power_is_named_while_the_others_finish,
+    ),
     ("a_login_without_rights_is_named", a_login_without_rights_is_named),
     ("a_login_with_sudo_is_enough", a_login_with_sudo_is_enough),
-    ("an_interface_that_is_not_ours_is_refused_and_left_alone", an_interface_that_is_not_ours_is_refused_and_left_alone),
+    (
+        "an_interface_that_is_not_ours_is_refused_and_left_alone",
+        an_interface_that_is_not_ours_is_refused_and_left_alone,
+    ),
     ("ports_and_routes_of_the_host_are_not_taken", ports_and_routes_of_the_host_are_not_taken),
     ("an_address_changes_only_on_request", an_address_changes_only_on_request),
     ("a_full_disk_is_named_and_repaired_later", a_full_disk_is_named_and_repaired_later),
@@ -37,7 +49,12 @@ fn up(lab: &Lab, args: &[&str]) -> (Ran, Value) {
 }
 
 fn host<'a>(report: &'a Value, name: &str) -> &'a Value {
-    report["hosts"].as_array().unwrap().iter().find(|h| h["host"] == name).unwrap_or_else(|| panic!("no {name}: {report}"))
+    report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|h| h["host"] == name)
+        .unwrap_or_else(|| panic!("no {name}: {report}"))
 }
 
 /// Whether a host has a network's bridge.
@@ -81,7 +98,10 @@ fn what_the_document_no_longer_names_is_kept_until_prune(lab: &Lab) {
     assert!(!carries(lab, &all, "h1", "blue") && !carries(lab, &all, "h2", "blue"));
     assert!(carries(lab, &all, "h1", "red"));
     lab.net(&["up", &file]).ok();
-    let nothing = lab.file("nothing.yaml", &fewer().replace("red: ", "grey: ").replace("[red]", "[grey]").replace("10.130", "10.139"));
+    let nothing = lab.file(
+        "nothing.yaml",
+        &fewer().replace("red: ", "grey: ").replace("[red]", "[grey]").replace("10.130", "10.139"),
+    );
     lab.net(&["up", &nothing, "--prune"]).exits(65).says("--yes");
     assert!(carries(lab, &all, "h1", "red"), "a document half empty clears nothing");
     lab.net(&["up", &nothing, "--prune", "--yes"]).ok();
@@ -92,7 +112,10 @@ fn what_the_document_no_longer_names_is_kept_until_prune(lab: &Lab) {
 /// The same stack without its network blue, and without the instances that are on no other.
 fn fewer() -> String {
     let text = include_str!("three.yaml");
-    text.lines().filter(|l| !l.contains("blue: ") && !l.contains("[blue]")).map(|l| l.replace("[red, blue]", "[red]") + "\n").collect()
+    text.lines()
+        .filter(|l| !l.contains("blue: ") && !l.contains("[blue]"))
+        .map(|l| l.replace("[red, blue]", "[red]") + "\n")
+        .collect()
 }
 
 fn a_host_that_is_offline_is_skipped(lab: &Lab) {
@@ -177,7 +200,11 @@ fn an_interface_that_is_not_ours_is_refused_and_left_alone(lab: &Lab) {
     let bridge = text(&all.network("red")["bridge"]);
     lab.script("h2", &format!("ip link add {bridge} mtu 1400 type bridge")).ok();
     let ran = lab.net(&["up", &file]);
-    assert!(ran.code == 1 && ran.stderr.contains("lsx did not make it") && ran.stderr.contains("h2"), "{}", ran.stderr);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("lsx did not make it") && ran.stderr.contains("h2"),
+        "{}",
+        ran.stderr
+    );
     let found = lab.json("h2", &format!("ip -d -j link show {bridge}"));
     assert_eq!((&found[0]["mtu"], &found[0]["altnames"]), (&1400.into(), &Value::Null));
     assert!(!carries(lab, &all, "h1", "red"), "nothing was begun anywhere");
@@ -190,12 +217,18 @@ fn ports_and_routes_of_the_host_are_not_taken(lab: &Lab) {
     peer::install(lab, &["h1"]);
     {
         let _server = peer::serve_in(lab, "h1", "", "program", &["7777"]);
-        lab.net(&["up", &file, "--set", "instances.one.ports=[\"7777:80\"]"]).exits(65).says("7777/tcp is taken by a program");
+        lab.net(&["up", &file, "--set", "instances.one.ports=[\"7777:80\"]"])
+            .exits(65)
+            .says("7777/tcp is taken by a program");
     }
     lab.net(&["up", &file, "--set", "instances.one.ports=[\"22:22\"]"]).exits(65).says("ssh");
     lab.script("h2", "ip route add 10.130.0.0/25 dev eth0").ok();
     let ran = lab.net(&["up", &file]).exits(65);
-    assert!(ran.stderr.contains("overlaps the route 10.130.0.0/25") && ran.stderr.contains("h2"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("overlaps the route 10.130.0.0/25") && ran.stderr.contains("h2"),
+        "{}",
+        ran.stderr
+    );
     lab.script("h2", "ip route del 10.130.0.0/25 dev eth0").ok();
 }
 

@@ -43,7 +43,8 @@ fn a_host_comes_back_by_itself(lab: &Lab) {
     let stack = Stack::up(lab, &small(lab), &[]);
     stack.attach(lab);
     let target = format!("{}/icmp", stack.address("one", "lan"));
-    let works = |lab: &Lab| expect(&ask_from(lab, "h2", &stack.space("two"), &[&target]), &[(&target, "echo")]);
+    let works =
+        |lab: &Lab| expect(&ask_from(lab, "h2", &stack.space("two"), &[&target]), &[(&target, "echo")]);
     works(lab);
     let before = ours(lab, "h2");
     power_cut(lab, "h2");
@@ -74,7 +75,10 @@ fn the_gateways_host_comes_back_by_itself(lab: &Lab) {
 
 fn two_stacks_come_back_together(lab: &Lab) {
     let first = Stack::up(lab, &small(lab), &[]);
-    let text = include_str!("small.yaml").replace("stack: small", "stack: other").replace("10.120", "10.121").replace("8080", "8081");
+    let text = include_str!("small.yaml")
+        .replace("stack: small", "stack: other")
+        .replace("10.120", "10.121")
+        .replace("8080", "8081");
     let second = Stack::up(lab, &lab.file("other.yaml", &text), &[]);
     first.detach(lab);
     let before = ours(lab, "h1");

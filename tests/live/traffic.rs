@@ -13,12 +13,18 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("egress_leaves_by_the_gateway_where_it_is_open", egress_leaves_by_the_gateway_where_it_is_open),
     ("hosts_answer_instances_by_icmp_alone", hosts_answer_instances_by_icmp_alone),
     ("the_world_comes_in_by_published_ports_alone", the_world_comes_in_by_published_ports_alone),
-    ("published_ports_serve_peers_the_host_itself_and_hairpins", published_ports_serve_peers_the_host_itself_and_hairpins),
+    (
+        "published_ports_serve_peers_the_host_itself_and_hairpins",
+        published_ports_serve_peers_the_host_itself_and_hairpins,
+    ),
     ("spoofed_sources_go_nowhere", spoofed_sources_go_nowhere),
     ("arp_lies_go_nowhere", arp_lies_go_nowhere),
     ("ipv6_between_instances_is_impossible", ipv6_between_instances_is_impossible),
     ("tunnel_packets_from_strangers_are_dropped", tunnel_packets_from_strangers_are_dropped),
-    ("an_unknown_destination_puts_nothing_on_the_underlay", an_unknown_destination_puts_nothing_on_the_underlay),
+    (
+        "an_unknown_destination_puts_nothing_on_the_underlay",
+        an_unknown_destination_puts_nothing_on_the_underlay,
+    ),
     ("packets_of_exactly_the_mtu_pass", packets_of_exactly_the_mtu_pass),
     ("a_stack_does_not_reach_another_by_their_host", a_stack_does_not_reach_another_by_their_host),
     ("two_stacks_with_the_same_addresses_do_not_meet", two_stacks_with_the_same_addresses_do_not_meet),
@@ -77,7 +83,12 @@ fn one_network_spans_the_hosts(lab: &Lab) {
         ("10.104.0.81:80", "traffic/web-2 10.104.0.50"),
     ];
     ask(lab, stack, "db", &web);
-    ask(lab, stack, "web-1", &[("10.104.0.50:80", "traffic/db 10.104.0.80"), ("10.104.0.50:53/udp", "traffic/db 10.104.0.80")]);
+    ask(
+        lab,
+        stack,
+        "web-1",
+        &[("10.104.0.50:80", "traffic/db 10.104.0.80"), ("10.104.0.50:53/udp", "traffic/db 10.104.0.80")],
+    );
     ask(lab, stack, "left", &[("10.105.0.20:80", "traffic/right 10.105.0.10"), ("10.105.0.20/icmp", "echo")]);
 }
 
@@ -105,7 +116,17 @@ fn networks_are_closed_but_for_what_is_allowed(lab: &Lab) {
         ("10.105.0.10:80", String::new()),
     ];
     ask(lab, stack, "admin", &from_admin.each_ref().map(|(t, a)| (*t, a.as_str())));
-    ask(lab, stack, "web-2", &[(admin_http.as_str(), ""), (admin_icmp.as_str(), ""), (probe_http.as_str(), ""), (probe_icmp.as_str(), "")]);
+    ask(
+        lab,
+        stack,
+        "web-2",
+        &[
+            (admin_http.as_str(), ""),
+            (admin_icmp.as_str(), ""),
+            (probe_http.as_str(), ""),
+            (probe_icmp.as_str(), ""),
+        ],
+    );
     ask(lab, stack, "right", &[("10.104.0.50:80", ""), ("10.104.0.50/icmp", "")]);
 }
 
@@ -124,7 +145,12 @@ fn egress_leaves_by_the_gateway_where_it_is_open(lab: &Lab) {
     let stack = world(lab);
     for instance in ["admin", "web-1", "web-2"] {
         // Whoever answers sees the gateway's host, on whatever host the instance is.
-        ask(lab, stack, instance, &[("198.18.0.1:7000", "operator 198.18.0.11"), ("198.18.0.1/icmp", "echo")]);
+        ask(
+            lab,
+            stack,
+            instance,
+            &[("198.18.0.1:7000", "operator 198.18.0.11"), ("198.18.0.1/icmp", "echo")],
+        );
     }
     ask(lab, stack, "probe", &[("198.18.0.1:7000", ""), ("198.18.0.1/icmp", "")]);
     ask(lab, stack, "left", &[("198.18.0.1:7000", ""), ("198.18.0.1/icmp", "")]);
@@ -134,13 +160,24 @@ fn hosts_answer_instances_by_icmp_alone(lab: &Lab) {
     let stack = world(lab);
     let leg = text(&stack.resolved["leg"]);
     let leg: std::net::Ipv4Addr = leg.split('/').next().unwrap().parse().unwrap();
-    let (by_leg, router) = (format!("{leg}:22"), format!("{}:22", std::net::Ipv4Addr::from(u32::from(leg) | 1)));
-    let closed = [("198.18.0.11:22", ""), ("198.18.0.12:22", ""), (by_leg.as_str(), ""), (router.as_str(), ""), ("10.104.0.1:22", "")];
+    let (by_leg, router) =
+        (format!("{leg}:22"), format!("{}:22", std::net::Ipv4Addr::from(u32::from(leg) | 1)));
+    let closed = [
+        ("198.18.0.11:22", ""),
+        ("198.18.0.12:22", ""),
+        (by_leg.as_str(), ""),
+        (router.as_str(), ""),
+        ("10.104.0.1:22", ""),
+    ];
     for instance in ["admin", "web-1", "db", "probe"] {
         ask(lab, stack, instance, &closed);
     }
     ask(lab, stack, "web-1", &[("10.104.0.1/icmp", "echo")]);
-    assert_eq!(lab.run(&["ssh", "-F", &ssh_config(lab), "h1", "true"]).code, 0, "the host itself is open to others");
+    assert_eq!(
+        lab.run(&["ssh", "-F", &ssh_config(lab), "h1", "true"]).code,
+        0,
+        "the host itself is open to others"
+    );
 }
 
 fn ssh_config(lab: &Lab) -> String {
@@ -188,12 +225,21 @@ fn published_ports_serve_peers_the_host_itself_and_hairpins(lab: &Lab) {
 }
 
 /// Counts packets in a namespace while something happens: one nft rule, and how often it matched.
-fn counted(lab: &Lab, host: &str, space: &str, family: &str, chain: &str, rule: &str, act: impl FnOnce()) -> u64 {
+fn counted(
+    lab: &Lab,
+    host: &str,
+    space: &str,
+    family: &str,
+    chain: &str,
+    rule: &str,
+    act: impl FnOnce(),
+) -> u64 {
     let nft = if space.is_empty() { "nft".to_owned() } else { format!("ip netns exec {space} nft") };
     let table = format!("{family} watch");
     lab.script(host, &format!("{nft} -f - <<'END'\ntable {table} {{\nchain c {{\n{chain}; policy accept;\n{rule} counter\n}}\n}}\nEND")).ok();
     act();
-    let list = lab.script(host, &format!("{nft} -j list chain {table} c; {nft} delete table {table}")).ok().json();
+    let list =
+        lab.script(host, &format!("{nft} -j list chain {table} c; {nft} delete table {table}")).ok().json();
     let rule = list["nftables"].as_array().unwrap().iter().find_map(|v| v.get("rule")).unwrap();
     rule["expr"].as_array().unwrap().iter().find_map(|e| e["counter"]["packets"].as_u64()).unwrap()
 }
@@ -203,16 +249,25 @@ const ENTRY: &str = "type filter hook prerouting priority -400";
 fn spoofed_sources_go_nowhere(lab: &Lab) {
     let stack = world(lab);
     let (web, db) = (stack.space("web-1"), stack.space("db"));
-    let from = |source: &str| format!("ip netns exec {web} ping -n -c2 -W1 -i0.2 -I {source} 10.104.0.50 || true");
-    let arrived = |rule: &str, script: &str| counted(lab, "h2", &db, "inet", ENTRY, rule, || _ = lab.script("h1", script).ok());
+    let from =
+        |source: &str| format!("ip netns exec {web} ping -n -c2 -W1 -i0.2 -I {source} 10.104.0.50 || true");
+    let arrived = |rule: &str, script: &str| {
+        counted(lab, "h2", &db, "inet", ENTRY, rule, || _ = lab.script("h1", script).ok())
+    };
     assert_eq!(arrived("ip saddr 10.104.0.80", &from("10.104.0.80")), 2, "the honest ping is seen");
     // An address nobody has, and one of an instance on another host.
     for source in ["10.104.0.250", "10.104.0.81"] {
-        let lie = format!("ip -n {web} addr add {source}/32 dev eth0; {}; ip -n {web} addr del {source}/32 dev eth0", from(source));
+        let lie = format!(
+            "ip -n {web} addr add {source}/32 dev eth0; {}; ip -n {web} addr del {source}/32 dev eth0",
+            from(source)
+        );
         assert_eq!(arrived(&format!("ip saddr {source}"), &lie), 0, "{source}");
     }
     let mac = text(&stack.nic("web-1", "production")["mac"]);
-    let script = format!("ip -n {web} link set eth0 address 02:00:00:00:00:66; {}; ip -n {web} link set eth0 address {mac}", from("10.104.0.80"));
+    let script = format!(
+        "ip -n {web} link set eth0 address 02:00:00:00:00:66; {}; ip -n {web} link set eth0 address {mac}",
+        from("10.104.0.80")
+    );
     assert_eq!(arrived("ip saddr 10.104.0.80", &script), 0, "a hardware address of its own choice");
     ask(lab, stack, "web-1", &[("10.104.0.50:80", "traffic/db 10.104.0.80")]);
 }
@@ -223,11 +278,20 @@ fn arp_lies_go_nowhere(lab: &Lab) {
     let target = stack.address("jump", "production");
     let arrived = |source: &str, script: &str| {
         let rule = format!("arp saddr ip {source}");
-        counted(lab, "h1", &jump, "arp", "type filter hook input priority 0", &rule, || _ = lab.script("h1", script).ok())
+        counted(lab, "h1", &jump, "arp", "type filter hook input priority 0", &rule, || {
+            _ = lab.script("h1", script).ok()
+        })
     };
-    let asks = |source: &str| format!("ip -n {web} neigh flush dev eth0; ip netns exec {web} ping -n -c1 -W1 -I {source} {target} || true");
+    let asks = |source: &str| {
+        format!(
+            "ip -n {web} neigh flush dev eth0; ip netns exec {web} ping -n -c1 -W1 -I {source} {target} || true"
+        )
+    };
     assert!(arrived("10.104.0.80", &asks("10.104.0.80")) > 0, "the honest question is seen");
-    let lie = format!("ip -n {web} addr add 10.104.0.1/32 dev eth0; {}; ip -n {web} addr del 10.104.0.1/32 dev eth0", asks("10.104.0.1"));
+    let lie = format!(
+        "ip -n {web} addr add 10.104.0.1/32 dev eth0; {}; ip -n {web} addr del 10.104.0.1/32 dev eth0",
+        asks("10.104.0.1")
+    );
     assert_eq!(arrived("10.104.0.1", &lie), 0, "nobody is told that web-1 is the gateway");
 }
 
@@ -243,7 +307,9 @@ fn ipv6_between_instances_is_impossible(lab: &Lab) {
         lab.script(&stack.host_of(instance), &script).ok();
     }
     let web = stack.space("web-1");
-    let ping = |to: &str| lab.exec("h1", &["ip", "netns", "exec", &web, "ping", "-6", "-n", "-c2", "-i0.2", "-W1", to]).code;
+    let ping = |to: &str| {
+        lab.exec("h1", &["ip", "netns", "exec", &web, "ping", "-6", "-n", "-c2", "-i0.2", "-W1", to]).code
+    };
     assert_eq!(ping("fe80::1%eth0"), 0, "its own");
     assert_ne!(ping("fe80::2%eth0"), 0, "on the same host");
     assert_ne!(ping("fe80::3%eth0"), 0, "on another host");
@@ -270,12 +336,23 @@ fn an_unknown_destination_puts_nothing_on_the_underlay(lab: &Lab) {
     let rule = format!("udp dport {}", stack.resolved["tunnel_port"]);
     let web = stack.space("web-1");
     let output = "type filter hook output priority 0";
-    let ping = |to: &str| _ = lab.script("h1", &format!("ip netns exec {web} ping -n -c2 -i0.2 -W1 {to} || true")).ok();
-    assert_eq!(counted(lab, "h1", "", "inet", output, &rule, || ping("10.104.0.50")), 2, "two echoes, and not one question");
+    let ping = |to: &str| {
+        _ = lab.script("h1", &format!("ip netns exec {web} ping -n -c2 -i0.2 -W1 {to} || true")).ok()
+    };
+    assert_eq!(
+        counted(lab, "h1", "", "inet", output, &rule, || ping("10.104.0.50")),
+        2,
+        "two echoes, and not one question"
+    );
     assert_eq!(counted(lab, "h1", "", "inet", output, &rule, || ping("10.104.77.77")), 0);
-    let broadcast = || _ = lab.script("h1", &format!("ip netns exec {web} ping -n -b -c2 -i0.2 -W1 10.104.255.255 || true")).ok();
+    let broadcast = || {
+        _ = lab
+            .script("h1", &format!("ip netns exec {web} ping -n -b -c2 -i0.2 -W1 10.104.255.255 || true"))
+            .ok()
+    };
     assert_eq!(counted(lab, "h1", "", "inet", output, &rule, broadcast), 0);
-    let multicast = || _ = lab.script("h1", &format!("ip netns exec {web} ping -n -c2 -i0.2 -W1 224.0.0.1 || true")).ok();
+    let multicast =
+        || _ = lab.script("h1", &format!("ip netns exec {web} ping -n -c2 -i0.2 -W1 224.0.0.1 || true")).ok();
     assert_eq!(counted(lab, "h1", "", "inet", output, &rule, multicast), 0);
 }
 
@@ -284,10 +361,26 @@ fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
     let mtu = stack.network("production")["mtu"].as_u64().unwrap();
     let ping = |instance: &str, to: &str, bytes: u64| {
         let size = (bytes - 28).to_string(); // 20 of IP (RFC 791), 8 of ICMP (RFC 792)
-        let argv = ["ip", "netns", "exec", &stack.space(instance), "ping", "-n", "-c1", "-W1", "-M", "do", "-s", &size, to];
+        let argv = [
+            "ip",
+            "netns",
+            "exec",
+            &stack.space(instance),
+            "ping",
+            "-n",
+            "-c1",
+            "-W1",
+            "-M",
+            "do",
+            "-s",
+            &size,
+            to,
+        ];
         lab.exec(&stack.host_of(instance), &argv).code == 0
     };
-    for (instance, to) in [("web-1", "10.104.0.50"), ("db", "10.104.0.80"), ("db", "10.104.0.1"), ("admin", "10.104.0.80")] {
+    for (instance, to) in
+        [("web-1", "10.104.0.50"), ("db", "10.104.0.80"), ("db", "10.104.0.1"), ("admin", "10.104.0.80")]
+    {
         assert!(ping(instance, to, mtu), "{instance} to {to}: {mtu}");
         assert!(!ping(instance, to, mtu + 1), "{instance} to {to}: {}", mtu + 1);
     }
@@ -296,7 +389,8 @@ fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
 fn a_stack_does_not_reach_another_by_their_host(lab: &Lab) {
     let first = world(lab);
     // A stack whose network the host itself may enter has a route there, which is there for everyone on the host.
-    let text = include_str!("small.yaml").replace("8080:80", "8888:80") + "\nallow:\n  - { from: host/h1, to: lan }\n";
+    let text = include_str!("small.yaml").replace("8080:80", "8888:80")
+        + "\nallow:\n  - { from: host/h1, to: lan }\n";
     let other = Stack::up(lab, &lab.file("small.yaml", &text), &[]);
     other.attach(lab);
     let one = format!("{}:80", other.address("one", "lan"));
@@ -326,7 +420,8 @@ fn two_stacks_with_the_same_addresses_do_not_meet(lab: &Lab) {
     lab.net(&["up", &file, "--set", "stack=b", "--set", &port]).exits(65).says("stack traffic");
     lab.net(&["up", &first.file, "--set", "stack=b"]).exits(65).says("stack traffic");
     let before: Vec<_> = ["h1", "h2"].map(|h| snapshot(lab, h)).into();
-    let file = lab.file("b.yaml", &std::fs::read_to_string(file).unwrap().replace("stack: traffic", "stack: b"));
+    let file =
+        lab.file("b.yaml", &std::fs::read_to_string(file).unwrap().replace("stack: traffic", "stack: b"));
     let other = Stack::up(lab, &file, &[]);
     other.attach(lab);
     {
@@ -336,13 +431,16 @@ fn two_stacks_with_the_same_addresses_do_not_meet(lab: &Lab) {
         ask(lab, &other, "db", &[("10.104.0.80:80", "b/web-1 10.104.0.50")]);
         ask(lab, first, "left", &[("10.105.0.20:80", "traffic/right 10.105.0.10")]);
         ask(lab, &other, "left", &[("10.105.0.20:80", "b/right 10.105.0.10")]);
-        let wanted = [("198.18.0.11:8080", "traffic/web-1 198.18.0.1"), ("198.18.0.11:18080", "b/web-1 198.18.0.1")];
+        let wanted =
+            [("198.18.0.11:8080", "traffic/web-1 198.18.0.1"), ("198.18.0.11:18080", "b/web-1 198.18.0.1")];
         expect(&ask_here(lab, &wanted.map(|(t, _)| t)), &wanted);
         ask(lab, &other, "web-2", &[("198.18.0.1:7000", "operator 198.18.0.11")]);
         let all = lab.exec("h1", &[&crate::stack::tool_on(lab, "h1"), "observe"]).ok().json();
-        let attached: Vec<&str> = all["attached"].as_array().unwrap().iter().map(|a| a["stack"].as_str().unwrap()).collect();
+        let attached: Vec<&str> =
+            all["attached"].as_array().unwrap().iter().map(|a| a["stack"].as_str().unwrap()).collect();
         assert!(attached.contains(&"traffic") && attached.contains(&"b"), "{attached:?}");
-        let bridges = all["objects"].as_array().unwrap().iter().filter(|o| o["object"]["object"] == "bridge").count();
+        let bridges =
+            all["objects"].as_array().unwrap().iter().filter(|o| o["object"]["object"] == "bridge").count();
         assert_eq!(bridges, 8, "observe without a stack shows those of all");
     }
     lab.net(&["down", &file]).exits(1).says("still attached");

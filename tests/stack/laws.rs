@@ -93,6 +93,15 @@ fn what_is_written_reads_back_the_same() {
 }
 
 #[test]
+fn json_is_the_same_by_the_quick_way_and_as_yaml() {
+    for (name, stack, resolved) in all() {
+        let json = printed(&stack, &resolved);
+        // A comment is no JSON, so the second text takes the parser of YAML.
+        assert_eq!(good(&json), good(&format!("# as YAML\n{json}")), "{name}");
+    }
+}
+
+#[test]
 fn the_order_of_maps_means_nothing() {
     let mut dice = Dice(7);
     for (name, stack, resolved) in all() {

@@ -10,6 +10,7 @@
 mod fixtures;
 mod laws;
 mod lstacker;
+mod manual;
 mod mutation;
 mod size;
 

@@ -41,6 +41,17 @@ fn peak() -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }
 
+/// A document in which every line is wrong is answered too, and before anybody loses patience.
+#[test]
+fn many_mistakes_are_told_in_time() {
+    let count = if cfg!(debug_assertions) { 1000 } else { 20_000 };
+    let text = stack(10, 20, count).replace("networks: [n", "networks: [m");
+    let begin = Instant::now();
+    let failures = read(&text, "wrong", &ReadOptions::default()).unwrap_err();
+    eprintln!("{} failures in {} ms", failures.0.len(), begin.elapsed().as_millis());
+    assert!(failures.0.len() >= count && begin.elapsed().as_secs() < 30);
+}
+
 /// Limits hold for a release build; without optimisation the stack is a tenth and only has to pass.
 #[test]
 fn large_stacks_are_quick() {

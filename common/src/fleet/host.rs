@@ -91,6 +91,7 @@ impl Host {
                 opened = self.open(shared, events, cancel) => opened,
                 () = cancelled(&mut interrupted) => Err(interrupted_failure()),
             };
+            tracing::info!("{} is {}", self.name, if opened.is_ok() { "connected" } else { "out of reach" });
             self.state = match opened {
                 Ok(session) => State::Open(Box::new(session)),
                 Err(failure) => State::Lost(Box::new(failure)),

@@ -37,6 +37,7 @@ impl Program {
     /// # Errors
     /// Kind `Failed` with argv, status and the last 20 lines of its standard error.
     pub fn run(self, input: &[u8]) -> Result<Vec<u8>, Failure> {
+        tracing::debug!("runs {}", self.argv.join(" "));
         let (argv, output) = self.output(input)?;
         if output.status.success() {
             return Ok(output.stdout);

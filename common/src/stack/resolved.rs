@@ -26,7 +26,7 @@ pub struct Resolved {
     pub ports: Vec<PortAt>,
     /// What may reach what through a gateway, normalised from `allow`.
     pub allow: Vec<AllowAt>,
-    /// Every name with its address, by name.
+    /// Every name of an instance with its address, by name; hosts have theirs under `hosts`.
     pub names: Vec<NameAt>,
 }
 
@@ -35,6 +35,9 @@ pub struct Resolved {
 pub struct HostAt {
     /// Name in the stack.
     pub name: String,
+    /// Name in DNS.
+    #[serde(default)]
+    pub fqdn: String,
     /// Underlay address: tunnels end here and, unless `ssh` says otherwise, ssh goes here.
     pub address: Ipv4Addr,
     /// Where ssh goes: `[user@]address[:port]`.

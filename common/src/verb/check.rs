@@ -37,7 +37,7 @@ pub(super) fn run<T: Tool>(
     let document = Document {
         schema: document::schema(T::NAME, "check"),
         stack: &stack.name,
-        ok: checked.findings.is_empty() && failed.is_empty(),
+        ok: checked.tried > 0 && checked.findings.is_empty() && failed.is_empty(),
         checked: &checked,
     };
     output.emit(&[document])?;
@@ -61,7 +61,8 @@ fn verdict(checked: &Checked) -> Result<(), Failures> {
         );
     }
     for finding in &checked.findings {
-        log::warning(&format!("{}: {}", finding.host, finding.message));
+        let hint = finding.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        log::warning(&format!("{}: {}{hint}", finding.host, finding.message));
     }
     match checked.findings.len() {
         0 => Ok(()),

@@ -27,9 +27,9 @@ pub enum Verb {
     Observe(ObserveArgs),
     /// Say what `up` would do and why; changes nothing
     Plan(PlanArgs),
-    /// Carry out a plan; refused when the hosts have changed since
+    /// Carry out a plan; a host that has changed since refuses it
     Apply(ApplyArgs),
-    /// Make the hosts match the stack
+    /// Make the hosts match the stack, then check that nothing is left to do
     Up(UpArgs),
     /// Remove what this tool made for the stack, and nothing else
     Down(DownArgs),
@@ -37,7 +37,7 @@ pub enum Verb {
     Check(CheckArgs),
     /// Print the JSON Schema of the documents this tool reads and writes
     Schema,
-    /// Print shell completions
+    /// Print completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -56,16 +56,16 @@ pub struct StackArgs {
     /// The stack file, YAML or JSON; `-` or nothing is standard input
     #[arg(value_name = "STACK")]
     pub input: Option<PathBuf>,
-    /// Change a value before reading, as networks.test.cidr=10.9.0.0/16
+    /// Set a value of the document before it is checked, as networks.test.cidr=10.9.0.0/16
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Folder that paths in the document start from, when it comes by standard input
     #[arg(long, value_name = "DIR")]
     pub base: Option<PathBuf>,
-    /// Turn mistakes of an lstack file into warnings and leave those entries out
+    /// With an lstack file: mistakes become warnings, and what they concern is left out
     #[arg(long)]
     pub keep_going: bool,
-    /// Keep derived values in FILE and obey those already there
+    /// Write derived addresses and names to FILE, and keep those that stand there already
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
 }
@@ -86,13 +86,13 @@ impl StackArgs {
 /// Which part of a stack, and which hosts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ScopeArgs {
-    /// Only these parts, as networks.test,instances.web
+    /// Only these parts of the document, as networks.test,instances.web
     #[arg(long, value_name = "PARTS")]
     pub only: Option<String>,
-    /// Leave this host alone
+    /// Leave this host alone and report it as skipped; may be given several times
     #[arg(long, value_name = "HOST")]
     pub offline: Vec<String>,
-    /// This host is this machine
+    /// Treat this host as this machine, without ssh
     #[arg(long, value_name = "HOST")]
     pub local: Vec<String>,
 }
@@ -100,13 +100,13 @@ pub struct ScopeArgs {
 /// What a plan may do.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ChangeArgs {
-    /// Remove what the document does not name
+    /// Also remove what the document no longer names
     #[arg(long)]
     pub prune: bool,
-    /// With --prune: more than half of a kind may go
+    /// With --prune: removing more than half of a kind is meant
     #[arg(long)]
     pub yes: bool,
-    /// Existing addresses may change
+    /// Allow that an address in use changes
     #[arg(long)]
     pub renumber: bool,
 }
@@ -136,13 +136,13 @@ pub struct PlanArgs {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
-    /// Plan from these observed documents and ask no host
+    /// Plan from observed documents, one a line, and ask no host
     #[arg(long, value_name = "FILE")]
     pub(crate) observed: Option<PathBuf>,
     /// Exit 2 when there is something to do
     #[arg(long)]
     pub(crate) exit_code: bool,
-    /// Plan the way down instead
+    /// Plan `down` instead of `up`
     #[arg(long)]
     pub(crate) down: bool,
 }
@@ -167,7 +167,7 @@ pub struct UpArgs {
     /// Write the report to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// The document is what this host kept: bring it back after a reboot
+    /// Bring back what HOST, this machine, has kept; STACK is its file below /etc/lsx. For the boot entry
     #[arg(long = "self", value_name = "HOST", conflicts_with_all = ["only", "offline", "prune", "lock"])]
     pub(crate) myself: Option<String>,
 }

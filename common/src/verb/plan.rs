@@ -27,7 +27,7 @@ pub(super) fn run<T: Tool>(
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = participants(&resolved, &args.scope, &args.stack)?;
     let (seen, failed) = match &args.observed {
-        Some(path) => (read_observed::<T>(path)?, BTreeMap::new()),
+        Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
         None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false),
     };
     gather(failed).verdict()?;
@@ -133,10 +133,34 @@ pub(super) fn gather(failed: BTreeMap<String, Failures>) -> Failures {
     Failures(failed.into_values().flat_map(|f| f.0).collect())
 }
 
-fn read_observed<T: Tool>(path: &Path) -> Result<BTreeMap<String, ObservedOf<T>>, Failures> {
+/// What hosts that take part had, when somebody looked: one document of each, about this stack. Those of other hosts are
+/// passed over.
+fn read_observed<T: Tool>(
+    path: &Path,
+    stack: &str,
+    hosts: &[PlanHost],
+) -> Result<BTreeMap<String, ObservedOf<T>>, Failures> {
     let (text, file) = stdio::read(Some(path))?;
-    let schema = document::schema(T::NAME, "observed");
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let read = |line| document::read::<ObservedOf<T>>(line, &file, &schema).map(|o| (o.host.clone(), o));
-    lines.map(read).collect()
+    let mut seen: BTreeMap<String, ObservedOf<T>> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let mut refuse = |message: String, hint: String| {
+        let failure = Failure::new(Kind::Data, "plan.observed", format!("{file}: {message}"));
+        failures.push(failure.hint(hint));
+    };
+    for one in document::read_all::<ObservedOf<T>>(&text, &file, &document::schema(T::NAME, "observed"))? {
+        let host = one.host.clone();
+        if one.stack.as_deref() != Some(stack) {
+            let of = one.stack.as_deref().map_or("every stack".to_owned(), |s| format!("stack {s}"));
+            let hint = format!("write it with: {} observe STACK", T::PROGRAM);
+            refuse(format!("{host} was observed for {of}, not for {stack}"), hint);
+        } else if hosts.iter().any(|h| h.name == host) && seen.insert(host.clone(), one).is_some() {
+            refuse(format!("{host} is there twice"), "keep the newer one".to_owned());
+        }
+    }
+    for host in hosts.iter().filter(|h| !seen.contains_key(&h.name)) {
+        let hint = format!("observe it, or leave it alone: --offline {}", host.name);
+        refuse(format!("{} is not there", host.name), hint);
+    }
+    Failures(failures).verdict()?;
+    Ok(seen)
 }

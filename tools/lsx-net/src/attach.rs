@@ -1,17 +1,21 @@
 //! `attach` and `detach`: an interface with its address, MTU, routes and guard, in any network namespace, created in place.
 
 use crate::apply::link::{ask, derived, existing, finish, parse_mac, silence};
-use crate::model::{GROUP, mark, unmark};
+use crate::model::{GROUP, mark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, Veth};
 use crate::netlink::{Device, Socket, addr, namespace, route};
 use crate::observe::{failure, io_failure};
+use common::host::file::{self, Mode};
 use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// The first line of a resolver file of ours.
+const RESOLVER_HEAD: &str = "# lsx-net";
 
 /// One interface to attach: what `resolved` says of it, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -84,6 +88,7 @@ impl Host {
             fill(wanted, bridge.mtu, &mut inner)?;
             finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))?;
         }
+        let changed = resolver(wanted)? || changed;
         Ok(report(wanted, changed))
     }
 
@@ -146,6 +151,7 @@ impl Host {
     }
 
     fn detach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
+        remove_resolver(wanted)?;
         let mark = nic_mark(wanted);
         let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else {
             return Ok(report(wanted, false));
@@ -185,7 +191,43 @@ fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
 fn routes(nic: &NicAt, device: u32) -> impl Iterator<Item = route::Route> {
     let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
     let all = default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via)));
-    all.map(move |(to, via)| route::Route { destination: to.trunc(), gateway: Some(via), device: Some(device) })
+    all.map(move |(to, via)| route::Route {
+        destination: to.trunc(),
+        gateway: Some(via),
+        device: Some(device),
+    })
+}
+
+/// Name servers of a named namespace stand where ip-netns(8) lays them over /etc/resolv.conf. A process brings a file system
+/// of its own, whose resolver is for whoever made it.
+fn resolver(wanted: &Attach) -> Result<bool, Failure> {
+    let (Some(path), false) = (resolver_file(wanted), wanted.nic.resolver.is_empty()) else {
+        return Ok(false);
+    };
+    let mut text = format!("{RESOLVER_HEAD}\n");
+    for server in &wanted.nic.resolver {
+        text += &format!("nameserver {server}\n");
+    }
+    if !wanted.nic.search.is_empty() {
+        text += &format!("search {}\n", wanted.nic.search.join(" "));
+    }
+    file::write(&path, text.as_bytes(), Mode::Public)
+}
+
+/// Removes such a file, and its folder when nothing else is in it.
+fn remove_resolver(wanted: &Attach) -> Result<(), Failure> {
+    let Some(path) = resolver_file(wanted) else { return Ok(()) };
+    if file::read(&path)?.is_some_and(|text| text.starts_with(RESOLVER_HEAD)) {
+        file::remove(&path)?;
+        path.ancestors().skip(1).take(2).for_each(file::remove_empty);
+    }
+    Ok(())
+}
+
+fn resolver_file(wanted: &Attach) -> Option<PathBuf> {
+    let path = wanted.netns.as_deref()?;
+    let name = if path.is_absolute() { path.strip_prefix("/run/netns").ok()? } else { path };
+    Some(Path::new("/etc/netns").join(name).join("resolv.conf"))
 }
 
 fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
@@ -199,14 +241,4 @@ fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
         (None, Some(pid)) => open(namespace::Place::Process(pid)),
         _ => Err(Failure::new(Kind::Usage, "usage.netns", "one of --netns and --pid is needed")),
     }
-}
-
-/// A path of a namespace, for messages.
-pub fn name(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// Whether a mark is an interface's.
-pub fn is_nic(altname: &str) -> bool {
-    unmark(altname).is_some_and(|(.., role)| role == "nic")
 }

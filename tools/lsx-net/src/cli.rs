@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 /// Isolated networks over several hosts, from one stack file
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version, about, after_long_help = AFTER, subcommand_required = true, arg_required_else_help = false)]
+#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = AFTER, subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -27,11 +27,11 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Shared(verb::Verb),
-    /// Put interfaces into network namespaces, created in place
+    /// Give instances their interfaces: into network namespaces, created in place; once more is fine
     Attach(AttachArgs),
-    /// Take interfaces out again
+    /// Take the interfaces of instances away; those that are gone are fine
     Detach(AttachArgs),
-    /// Try targets from this host: ICMP, TCP port, banner, HTTP; exit 2 when one fails
+    /// Try targets from this host: ICMP, TCP port, banner, HTTP; exit 1 when one does not answer
     Probe(ProbeArgs),
 }
 
@@ -80,7 +80,7 @@ struct AttachArgs {
     /// Interfaces, one JSON object a line, or a resolved stack; `-` or nothing is standard input
     #[arg(value_name = "NICS")]
     input: Option<PathBuf>,
-    /// From a resolved stack: this instance's interfaces
+    /// With a resolved stack: the instance whose interfaces are meant
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
     /// The network namespace, by path or by name below /run/netns
@@ -91,21 +91,42 @@ struct AttachArgs {
     pid: Option<u32>,
 }
 
+/// What the library says of itself at its head.
+fn description() -> String {
+    common::manual::description(include_str!("lib.rs"))
+}
+
 const AFTER: &str = "\
 Exit status:
-  0 done, or nothing to do    66 no document came
-  1 did not reach its goal    69 a host cannot be reached
-  2 differs                   70 a bug
- 64 usage                     75 try again: locked, or the plan is stale
- 65 the document is wrong     77 permission
+  0   done, or nothing to do
+  1   did not reach its goal; standard error says why
+  2   something differs: check, plan --exit-code
+  64  usage
+  65  the document is malformed or breaks a rule
+  66  no document came
+  69  a host cannot be reached
+  70  a bug
+  75  try again: another run holds the lock, or the plan is stale
+  77  permission
+
+Files:
+  /etc/lsx/STACK/net.json            on each host: what is wanted there, to come back after a reboot
+  /etc/lsx/boot.d/10-STACK-net       on each host: what brings it back
+  /run/lsx/STACK/                    on each host: the rules as they were loaded
+  /run/netns/lsx-STACK               on gateways and hosts that publish ports: the stack's router
 
 Examples:
   lsx-net resolve office.yaml | jq '.resolved.names'
   lsx-net plan office.yaml --table
   lsx-net up office.yaml > office.json
   lsx-net check office.json --table
+  lsx-net attach --instance db --netns db office.json
+  lsx-net probe tcp:10.104.0.10:5432 http://10.104.0.11:80/ --table
   lsx-net observe --table
-  lsx-net down office.yaml";
+  lsx-net down office.yaml
+
+See also:
+  lsx(7), lsx-stack(5), lsx-json(5)";
 
 /// Runs the tool.
 pub fn main() -> ExitCode {

@@ -6,7 +6,7 @@ use crate::stack::model::{File, Instance, Limits, Mount, Nic, PortMap, Ready};
 use crate::stack::resolved::Protocol;
 use crate::stack::tree::Value;
 use crate::stack::value::{
-    Parsed, Wrong, address, cidr_or_address, cpus, domain, duration, http, port, protocol, size,
+    Parsed, Wrong, address, cidr_or_address, cpus, duration, http, label as hostname, port, protocol, size,
 };
 
 /// Replicas of one instance.
@@ -22,7 +22,7 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         count: table.get("count", |at| at.number(1, MAX_COUNT)),
         driver: table.get("driver", |at| at.word(&DRIVERS)),
         networks: table.get("networks", |at| at.many(nic)).unwrap_or_default(),
-        hostname: table.get("hostname", |at| at.parse(domain)),
+        hostname: table.get("hostname", |at| at.parse(hostname)),
         resolver: table.get("resolver", |at| at.many(|at| at.parse(address))).unwrap_or_default(),
         ports: table.get("ports", |at| at.many(port_map)).unwrap_or_default(),
         forward: table.get("forward", truth).unwrap_or_default(),

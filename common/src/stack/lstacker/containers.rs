@@ -6,7 +6,7 @@ use crate::stack::decode::{At, hint, string};
 use crate::stack::model::{Image, Instance, Nic, PortMap};
 use crate::stack::resolved::Protocol;
 use crate::stack::tree::Value;
-use crate::stack::value::{domain, port};
+use crate::stack::value::{label, port};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -90,7 +90,7 @@ impl Import<'_> {
 
     fn container(&mut self, at: At<'_, '_>, server: &Server, own: &str) -> Option<()> {
         let table = at.table()?;
-        let hostname = table.need("host", |at| at.parse(|text| domain(&text.to_ascii_lowercase())));
+        let hostname = table.need("host", |at| at.parse(|text| label(&text.to_ascii_lowercase())));
         let suffix = table.need("ip_suffix", octet);
         let networks = table.need("networks", |at| at.many(|item| self.foot(item, server, suffix)));
         let wanted = table.at().node.get("networks").map_or(0, |node| match &node.value {

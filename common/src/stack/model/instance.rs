@@ -3,7 +3,7 @@
 use super::{Driver, Restart, write};
 use crate::stack::resolved::Protocol;
 use crate::stack::schema::{
-    AbsolutePath, Address, CidrOrAddress, CpusText, Domain, DurationText, FileMode, HttpText, Int, Labelled,
+    AbsolutePath, Address, CidrOrAddress, CpusText, DurationText, FileMode, HttpText, Int, Label, Labelled,
     Many, Pairs, Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
 };
 use crate::stack::value::{Cpus, Duration, Http, Size};
@@ -42,7 +42,7 @@ pub struct Instance {
     pub networks: Vec<Nic>,
     /// Its name in DNS, when that is not the key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Domain>")]
+    #[schemars(with = "Option<Label>")]
     pub hostname: Option<String>,
     /// Name servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -209,6 +209,28 @@ impl Stack {
         self.carried.get("store")?.get("volumes")?.get(volume)?.get("host")?.as_str()
     }
 
+    /// What runs an instance: its own driver, the default one, or oci.
+    pub fn driver(&self, instance: &Instance) -> Driver {
+        instance.driver.or(self.defaults.driver).unwrap_or_default()
+    }
+
+    /// When an instance is started again: its own word, the default one, or always.
+    pub fn restart(&self, instance: &Instance) -> Restart {
+        instance.restart.or(self.defaults.restart).unwrap_or_default()
+    }
+
+    /// The environment of an instance: the defaults, overlaid by its own.
+    pub fn env(&self, instance: &Instance) -> BTreeMap<String, String> {
+        let mut env = self.defaults.env.clone();
+        env.extend(instance.env.clone());
+        env
+    }
+
+    /// Files with public keys of those who may log in: the instance's own, else the defaults'.
+    pub fn ssh_keys<'s>(&'s self, instance: &'s Instance) -> &'s [String] {
+        if instance.ssh_keys.is_empty() { &self.defaults.ssh_keys } else { &instance.ssh_keys }
+    }
+
     /// The DNS suffix of a network: its own `domain`, else `<network>.<domain of the stack>`.
     pub fn network_domain(&self, name: &str) -> String {
         match self.networks.get(name).and_then(|network| network.domain.as_ref()) {

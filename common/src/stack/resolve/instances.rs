@@ -142,10 +142,6 @@ impl Parts<'_, '_> {
     /// Names of instances and hosts, by name; with replicas the common name has all their addresses.
     pub(super) fn names(&self, replicas: &[Replica<'_>]) -> Vec<NameAt> {
         let mut names: BTreeSet<NameAt> = BTreeSet::new();
-        for (name, host) in &self.stack.hosts {
-            names
-                .insert(NameAt { name: format!("{name}.host.{}", self.stack.domain), address: host.address });
-        }
         for replica in replicas {
             let base = replica.instance.hostname.as_deref().unwrap_or(replica.of);
             for nic in &replica.instance.networks {

@@ -51,7 +51,7 @@ pub fn resolve(stack: &Stack) -> Result<Resolved, Failures> {
         stack: stack.name.clone(),
         tunnel_port: tunnel_port(stack, lock),
         leg: leg(&stack.name, lock),
-        hosts: stack.hosts.iter().map(|(name, host)| host_at(&stack.name, name, host)).collect(),
+        hosts: stack.hosts.iter().map(|(name, host)| host_at(stack, name, host)).collect(),
         networks: nets.networks,
         instances,
         ports,
@@ -87,9 +87,10 @@ fn leg(stack: &str, lock: Option<&Resolved>) -> Ipv4Net {
     (0..1 << 15).map(nth).find(good).unwrap_or_default()
 }
 
-fn host_at(stack: &str, name: &str, host: &Host) -> HostAt {
+fn host_at(stack: &Stack, name: &str, host: &Host) -> HostAt {
     HostAt {
         name: name.to_owned(),
+        fqdn: format!("{name}.host.{}", stack.domain),
         address: host.address,
         ssh: host.ssh.clone().unwrap_or_else(|| host.address.to_string()),
         key: host.key.clone(),
@@ -98,6 +99,6 @@ fn host_at(stack: &str, name: &str, host: &Host) -> HostAt {
         uplink: host.uplink.clone(),
         mtu: host.mtu.unwrap_or(MTU),
         firewall: host.firewall.clone(),
-        world_link: link_prefix(stack, LinkKind::World),
+        world_link: link_prefix(&stack.name, LinkKind::World),
     }
 }

@@ -115,6 +115,17 @@ impl<'s> Check<'s> {
         b: &BTreeSet<&'s str>,
         path: &str,
     ) {
+        for (select, feet) in [(from, a), (to, b)] {
+            if feet.is_empty() {
+                let message = format!("{select} is on no network that has a gateway");
+                return self.tell(
+                    "stack.allow.gateway",
+                    path.to_owned(),
+                    message,
+                    "write gateway: HOST at the network",
+                );
+            }
+        }
         let every = matches!(from, Select::Every) || matches!(to, Select::Every);
         let mut good = a.intersection(b).next().is_some();
         let mut bad: Option<(&str, &str)> = None;

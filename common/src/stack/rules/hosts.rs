@@ -24,6 +24,15 @@ impl Check<'_> {
                     "",
                 );
             }
+            if host.address.is_loopback() && self.stack.hosts.len() > 1 {
+                let message = format!("{} is this machine, wherever it is asked", host.address);
+                self.tell(
+                    "stack.host.address",
+                    path(),
+                    message,
+                    "the other hosts need an address that leads here",
+                );
+            }
             if let Some(other) = by_address.insert(host.address, name) {
                 let message = format!("{} is also the address of hosts.{other}", host.address);
                 self.tell("stack.host.duplicate", path(), message, "every host has an address of its own");

@@ -46,10 +46,17 @@ impl<'s> Check<'s> {
             };
             return self.tell("stack.port.network", path.to_owned(), message, "");
         };
-        if self.stack.networks.get(&nic.name).is_some_and(|network| network.kind == NetworkKind::Macvlan) {
-            let message = format!("a host cannot reach `{}`, a macvlan, from itself", nic.name);
-            self.tell("stack.port.network", path.to_owned(), message, "name another network of the instance");
-        }
+        let Some(network) = self.stack.networks.get(&nic.name) else { return };
+        let message = match (network.kind, network.cidr) {
+            (NetworkKind::Macvlan, _) => {
+                format!("a host cannot reach `{}`, a macvlan, from itself", nic.name)
+            }
+            (NetworkKind::Vlan, None) => {
+                format!("nobody knows the addresses of `{}`, which has no cidr", nic.name)
+            }
+            _ => return,
+        };
+        self.tell("stack.port.network", path.to_owned(), message, "name another network of the instance");
     }
 
     fn balance(&mut self, name: &str, balance: &'s Balance) {

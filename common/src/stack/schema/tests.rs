@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the decoder refuses by form alone; the rest are rules of meaning, which no schema can tell.
-const STRUCTURAL: [&str; 8] = [
+const STRUCTURAL: [&str; 9] = [
     "stack.type",
     "stack.value",
     "stack.key.unknown",
@@ -17,6 +17,7 @@ const STRUCTURAL: [&str; 8] = [
     "stack.name",
     "stack.name.reserved",
     "stack.secret.written",
+    "stack.resolved.malformed",
 ];
 
 fn top(path: &str) -> PathBuf {

@@ -52,6 +52,7 @@ texts! {
     RangeText = pattern(&format!("{0} *- *{0}", address()));
     Name = pattern("[a-z][a-z0-9-]{0,30}");
     Domain = pattern(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*");
+    Label = pattern("[a-z0-9_]([a-z0-9_-]{0,55}[a-z0-9_])?");
     Ssh = pattern(r"([A-Za-z0-9._][A-Za-z0-9._-]*@)?[A-Za-z0-9._][A-Za-z0-9._-]*(:[0-9]{1,5})?");
     Device = pattern(r"[A-Za-z0-9_@][A-Za-z0-9._@-]{0,14}");
     SizeText = or_number("[0-9]*[1-9][0-9]*[KMGT]?", 1);

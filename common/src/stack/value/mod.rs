@@ -229,21 +229,34 @@ pub(crate) fn name(text: &str) -> Parsed<()> {
     ))
 }
 
+/// Longest domain: with a label and a network's name before it, a whole name still has its 253 bytes (RFC 1035 2.3.4).
+const MAX_DOMAIN: usize = 150;
+/// Longest name of an instance in DNS: a replica's number goes behind it, and a label has 63 bytes.
+const MAX_LABEL: usize = 57;
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// Whether a text is a DNS domain of letters, digits and hyphens (RFC 1123).
 pub(crate) fn domain(text: &str) -> Parsed<String> {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if text.len() <= 180 && text.split('.').all(label) {
+    if text.len() <= MAX_DOMAIN && text.split('.').all(is_label) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(
-        format!("`{text}` is no domain"),
-        "labels of lower-case letters, digits and hyphens, like office.internal",
-    ))
+    let hint = "labels of lower-case letters, digits and hyphens, at most 150 bytes, like office.internal";
+    Err(Wrong::new(format!("`{text}` is no domain"), hint))
+}
+
+/// Whether a text is one label of a DNS name.
+pub(crate) fn label(text: &str) -> Parsed<String> {
+    if is_label(text) && text.len() <= MAX_LABEL {
+        return Ok(text.to_owned());
+    }
+    let hint = "at most 57 lower-case letters, digits and hyphens";
+    Err(Wrong::new(format!("`{text}` is no name in DNS"), hint))
 }
 
 impl Range {

@@ -101,7 +101,8 @@ pub fn boots() -> bool {
 /// Removes the entry of a stack; with the last one, what runs them. The entry goes last, for it is what a next run sees.
 pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
     let own = Paths::new(stack).boot();
-    let others = std::fs::read_dir(ENTRIES).into_iter().flatten().flatten().filter(|e| e.path() != own).count();
+    let others =
+        std::fs::read_dir(ENTRIES).into_iter().flatten().flatten().filter(|e| e.path() != own).count();
     if others == 0 {
         if Path::new(UNIT).exists() {
             Program::new("systemctl").args(["disable", "--quiet", "lsx-boot.service"]).run(b"")?;

@@ -2,7 +2,7 @@
 
 use super::tries::{Job, Probe};
 use common::stack::Only;
-use common::stack::resolved::{AllowAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
+use common::stack::resolved::{AllowAt, HostAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -44,7 +44,7 @@ impl Try {
         match self.probe {
             Probe::Echo | Probe::Connect { port: NOBODY } => self.to.clone(),
             Probe::Connect { port } => format!("{}:{port}", self.to),
-            Probe::Full { bytes } => format!("{}/{bytes}", self.to),
+            Probe::Full { bytes, .. } => format!("{}/{bytes}", self.to),
         }
     }
 
@@ -53,11 +53,16 @@ impl Try {
         matches!(self.probe, Probe::Full { .. })
     }
 
+    /// Whether what does pass is looked for.
+    pub(super) fn searches(&self) -> bool {
+        matches!(self.probe, Probe::Full { search: true, .. })
+    }
+
     pub(super) fn kind(&self) -> String {
         match self.probe {
             Probe::Echo => "ICMP echo".to_owned(),
             Probe::Connect { port } => format!("TCP {port}"),
-            Probe::Full { bytes } => format!("{bytes} bytes unfragmented"),
+            Probe::Full { bytes, .. } => format!("{bytes} bytes unfragmented"),
         }
     }
 
@@ -226,6 +231,7 @@ impl<'a> Policy<'a> {
                 &why,
             ));
         }
+        tries.extend(self.underlay(from));
         for to in all {
             for nic in &to.nics {
                 let opened =
@@ -237,6 +243,31 @@ impl<'a> Policy<'a> {
             }
         }
         tries
+    }
+}
+
+impl Policy<'_> {
+    /// The underlay must carry what the document says, or tunnels break packets to pieces.
+    fn underlay(&self, from: &str) -> Vec<Try> {
+        let hosts = &self.resolved.hosts;
+        let Some(me) = hosts.iter().find(|h| h.name == from) else { return Vec::new() };
+        let meets = |h: &&HostAt| {
+            h.name != from
+                && self.networks.values().any(|n| n.hosts.contains(&h.name) && n.hosts.contains(&me.name))
+        };
+        let full = |h: &HostAt| {
+            let bytes = me.mtu.min(h.mtu);
+            let probe = Probe::Full { bytes, search: true };
+            one(
+                format!("host/{}", h.name),
+                false,
+                h.address,
+                probe,
+                true,
+                &format!("hosts.*.mtu says {bytes}"),
+            )
+        };
+        hosts.iter().filter(|h| !h.offline).filter(meets).map(full).collect()
     }
 }
 
@@ -265,8 +296,9 @@ fn full_size(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Source]) {
             let Some(source) = sources.iter_mut().find(|s| s.name == *from) else { continue };
             for (_, (to, address)) in first.iter().filter(|(other, _)| other != &host) {
                 let why = format!("the MTU of {} is {}", network.name, network.mtu);
-                let size =
-                    |bytes, open| one((*to).to_owned(), true, *address, Probe::Full { bytes }, open, &why);
+                let size = |bytes, open| {
+                    one((*to).to_owned(), true, *address, Probe::Full { bytes, search: false }, open, &why)
+                };
                 source.tries.extend([size(network.mtu, true), size(network.mtu + 1, false)]);
             }
         }

@@ -101,12 +101,16 @@ fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: 
 fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut Checked) {
     let (mut open, mut closed, mut wrong) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut tried = 0;
-    for (one, state) in source.tries.iter().zip(&answer.states) {
+    for (i, (one, state)) in source.tries.iter().zip(&answer.states).enumerate() {
         if one.instance && !there.contains(one.to.as_str()) {
             continue;
         }
         tried += 1;
-        let reached = one.reached(state);
+        let (reached, most) = (one.reached(state), answer.most.get(&i));
+        if one.searches() && reached != Some(true) && most.is_none() {
+            // Hosts that do not answer echoes at all say nothing about the size of packets.
+            continue;
+        }
         match reached {
             Some(true) if !one.size() => _ = open.insert(one.label()),
             Some(false) if !one.size() => _ = closed.insert(one.label()),
@@ -114,7 +118,7 @@ fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut
         }
         if reached != Some(one.open) {
             wrong.insert(one.label());
-            checked.findings.push(finding(source, one, state));
+            checked.findings.push(finding(source, one, state, most));
         }
     }
     checked.tried += tried;
@@ -124,7 +128,7 @@ fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut
     }));
 }
 
-fn finding(source: &Source, one: &Try, state: &str) -> Finding {
+fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Finding {
     let what = match (one.open, state) {
         (_, "failed") => "could not be tried",
         (true, _) => "should be open",
@@ -141,6 +145,6 @@ fn finding(source: &Source, one: &Try, state: &str) -> Finding {
             one.kind(),
             one.why
         ),
-        hint: None,
+        hint: most.map(|bytes| format!("{bytes} bytes pass: write mtu: {bytes} for {}", one.to)),
     }
 }

@@ -7,6 +7,7 @@ use crate::probe::{self, Icmp, SweepTarget, Target};
 use common::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,8 +37,8 @@ pub(super) enum Probe {
     Echo,
     /// A TCP connection.
     Connect { port: u16 },
-    /// An ICMP echo of that many bytes of IP, not to be fragmented.
-    Full { bytes: u32 },
+    /// An ICMP echo of that many bytes of IP, not to be fragmented; with `search`, what does pass is looked for.
+    Full { bytes: u32, search: bool },
 }
 
 /// The states of a job's probes, in order.
@@ -45,6 +46,9 @@ pub(super) enum Probe {
 pub(super) struct Answer {
     pub(super) found: bool,
     pub(super) states: Vec<String>,
+    /// Of probes that are too large: the most bytes that pass.
+    #[serde(default)]
+    pub(super) most: BTreeMap<usize, u32>,
 }
 
 /// Runs jobs; a namespace that is nowhere is told, not failed.
@@ -65,9 +69,9 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
                         job.macs.first().and_then(|mac| spaces.get(mac)).map(AsRef::as_ref)
                     };
                     let Some(space) = space else { continue };
-                    if let Ok(states) = namespace::inside(space.as_fd(), || states(&job.probes)) {
+                    if let Ok((states, most)) = namespace::inside(space.as_fd(), || states(&job.probes)) {
                         answers.lock().unwrap_or_else(PoisonError::into_inner)[i] =
-                            Answer { found: true, states };
+                            Answer { found: true, states, most };
                     }
                 }
             });
@@ -77,7 +81,7 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
 }
 
 /// All echoes from one socket, then all connections at once, then the full-size packets.
-fn states(probes: &[(Ipv4Addr, Probe)]) -> Vec<String> {
+fn states(probes: &[(Ipv4Addr, Probe)]) -> (Vec<String>, BTreeMap<usize, u32>) {
     let mut states = vec![String::new(); probes.len()];
     let of = |want: fn(&Probe) -> bool| {
         probes.iter().enumerate().filter(move |(_, (_, p))| want(p)).map(|(i, _)| i).collect::<Vec<_>>()
@@ -94,10 +98,31 @@ fn states(probes: &[(Ipv4Addr, Probe)]) -> Vec<String> {
     let found = probe::connect_sweep(&targets, PATIENCE);
     connects.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
     let full = of(|p| matches!(p, Probe::Full { .. }));
-    let targets: Vec<Target> = full.iter().map(|i| full_size(&probes[*i])).collect();
+    let targets: Vec<Target> = full.iter().filter_map(|i| full_size(&probes[*i])).collect();
     let found = probe::run_all(&targets, WORKERS);
     full.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
-    states
+    let most =
+        full.into_iter().filter(|i| states[*i] != "answered").filter_map(|i| Some((i, most(&probes[i])?)));
+    let most = most.collect();
+    (states, most)
+}
+
+/// The most bytes that reach an address in one piece; `None` when nothing does, which says nothing about sizes.
+fn most((address, probe): &(Ipv4Addr, Probe)) -> Option<u32> {
+    let Probe::Full { bytes, search: true } = probe else { return None };
+    let passes = |bytes: u32| {
+        let target = full_size(&(*address, Probe::Full { bytes, search: false }));
+        target.is_some_and(|t| probe::run(&t).ok)
+    };
+    let (mut good, mut bad) = (HEADERS + 56, *bytes);
+    if !passes(good) {
+        return None;
+    }
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if passes(middle) { good = middle } else { bad = middle }
+    }
+    Some(good)
 }
 
 fn address((address, probe): &(Ipv4Addr, Probe)) -> Option<SocketAddr> {
@@ -107,18 +132,12 @@ fn address((address, probe): &(Ipv4Addr, Probe)) -> Option<SocketAddr> {
     }
 }
 
-fn full_size((address, probe): &(Ipv4Addr, Probe)) -> Target {
-    let bytes = if let Probe::Full { bytes } = probe { *bytes } else { HEADERS };
-    let icmp = Icmp {
-        count: 1,
-        df: true,
-        size_bytes: usize::try_from(bytes - HEADERS).unwrap_or(0).try_into().unwrap_or_default(),
-        ..Icmp::default()
-    };
-    Target {
-        timeout_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(1000),
-        ..Target::new(probe::Probe::Icmp(icmp), address.to_string())
-    }
+fn full_size((address, probe): &(Ipv4Addr, Probe)) -> Option<Target> {
+    let Probe::Full { bytes, .. } = probe else { return None };
+    let size_bytes = bytes.saturating_sub(HEADERS);
+    let icmp = Icmp { count: 1, df: true, size_bytes, ..Icmp::default() };
+    let timeout_ms = u64::try_from(PATIENCE.as_millis()).unwrap_or(1000);
+    Some(Target { timeout_ms, ..Target::new(probe::Probe::Icmp(icmp), address.to_string()) })
 }
 
 fn word(state: &probe::State) -> String {

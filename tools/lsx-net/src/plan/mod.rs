@@ -29,7 +29,7 @@ pub fn intent_digest(desired: &Desired) -> String {
 pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result<Draft<Net>, Failures> {
     let mut draft = Draft::default();
     let mut failures = Vec::new();
-    let goals = match &wish.goal {
+    let mut goals = match &wish.goal {
         Goal::Down => {
             failures.extend(
                 observed.iter().flat_map(|(host, seen)| clash::still_attached(host, &seen.seen, |_| true)),
@@ -39,6 +39,9 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
         Goal::Up(_, resolved) => overlay::overlay(wish, resolved, observed, &mut draft, &mut failures),
     };
+    for (host, desired) in &mut goals {
+        failures.extend(uplink(desired, observed.get(host)));
+    }
     let weights = weights(&goals, &draft.data);
     for (host, seen) in observed {
         let wants = match goals.get(host) {
@@ -96,6 +99,24 @@ pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, St
             .map(|(n, r)| (n.clone(), r.clone()))
             .collect(),
     }
+}
+
+/// A host whose input is filtered needs the name of the interface towards the world: the one that holds its address, when the
+/// document names none.
+fn uplink(desired: &mut Desired, seen: Option<&ObservedOf<Net>>) -> Option<Failure> {
+    if desired.firewall.is_none() || desired.uplink.is_some() {
+        return None;
+    }
+    let addresses = seen.map(|o| o.seen.addresses.as_slice()).unwrap_or_default();
+    desired.uplink =
+        addresses.iter().find(|(address, _)| *address == desired.address).map(|(_, link)| link.clone());
+    desired.uplink.is_none().then(|| {
+        let message = format!("no interface holds {}, so its input cannot be filtered", desired.address);
+        let failure = Failure::new(Kind::Data, "net.plan.uplink", message).on(&desired.host);
+        failure
+            .at(format!("hosts.{}.firewall", desired.host))
+            .hint("write uplink: with the interface towards the world")
+    })
 }
 
 /// Whether a bridge is about to be removed.

@@ -17,6 +17,7 @@ pub(super) fn overlay(
     draft: &mut Draft<Net>,
     failures: &mut Vec<Failure>,
 ) -> BTreeMap<String, Desired> {
+    failures.extend(clash::unsupported(resolved));
     draft.warnings.extend(clash::exposed(resolved));
     let document = Document::new(wish, resolved);
     let mut table = rows::table(resolved);

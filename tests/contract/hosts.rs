@@ -1,0 +1,64 @@
+//! Hosts: one that cannot be reached fails by name while the others finish; one that is offline is left alone.
+
+use crate::{file, pair, scratch};
+use lsx_tests::{Run, Tool, tools};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A verb on two hosts that no connection reaches.
+fn unreachable(tool: &Tool, folder: &TempDir, args: &[&str]) -> Run {
+    let config = file(folder, "ssh_config", "Host *\n  ProxyCommand /bin/false\n");
+    tool.run(args).env("LSX_SSH_CONFIG", config)
+}
+
+#[test]
+fn hosts_that_cannot_be_reached_fail_by_name() {
+    let folder = scratch();
+    for tool in tools() {
+        for verb in ["up", "down", "plan"] {
+            let ended = unreachable(&tool, &folder, &[verb, &pair()]).end().refused(69);
+            for host in ["h1", "h2"] {
+                assert!(ended.stderr.contains(&format!("{}: {host}: ", tool.name)), "{}", ended.stderr);
+            }
+        }
+        let ended = unreachable(&tool, &folder, &["observe", &pair()]).end().refused(69);
+        assert!(ended.stderr.contains("  because `ssh "), "{}", ended.stderr);
+        let ended = unreachable(&tool, &folder, &["check", &pair()]).end().with(69);
+        assert_eq!(ended.document()["ok"], false);
+    }
+}
+
+#[test]
+fn a_failure_of_a_host_is_in_the_report_and_in_the_story() {
+    for tool in tools() {
+        let folder = scratch();
+        let path = folder.path().join("report.json");
+        let name = path.display().to_string();
+        let args = ["up", &pair(), "--log", "json", "--offline", "h2", "--report", &name];
+        let ended = unreachable(&tool, &folder, &args).end().refused(69);
+        let failure = ended.events().last().unwrap()["failure"].clone();
+        assert_eq!((&failure["host"], &failure["kind"]), (&json!("h1"), &json!("unreachable")));
+        assert_eq!(failure["retry"], true);
+        let program = &failure["program"];
+        assert!(program["argv"].is_array() && program["status"].is_string() && program["output"].is_array());
+        let report: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(report["schema"], format!("lsx.{}.report/1", tool.word()));
+        assert_eq!(report["ok"], false);
+        let [one, two] = [&report["hosts"][0], &report["hosts"][1]];
+        assert_eq!((&one["host"], &one["ok"], &one["exit"]), (&json!("h1"), &json!(false), &json!(69)));
+        assert_eq!(*two, json!({"host": "h2", "ok": true, "exit": 0, "changed": 0, "skipped": true}));
+    }
+}
+
+#[test]
+fn an_offline_host_is_left_alone_and_said_so() {
+    let text = std::fs::read_to_string(pair())
+        .unwrap()
+        .replace("root@198.18.0.11 }", "x@198.18.0.11, offline: true }");
+    for tool in tools() {
+        let ended = tool.run(["up", "--offline", "h2"]).input(text.as_str()).end().with(0);
+        for host in ["h1", "h2"] {
+            assert!(ended.stderr.contains(&format!("{host} is offline")), "{}", ended.stderr);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The contract that every tool keeps, asked of every program of the workspace. The modules follow its sections.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
+
+mod documents;
+mod failures;
+mod hosts;
+mod pages;
+mod streams;
+mod terminal;
+mod verbs;
+
+use lsx_tests::{Tool, entries, top};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Two hosts, one network, no secrets: every tool can plan it.
+const PAIR: &str = "scripts/stacks/two-hosts.yaml";
+
+/// The verbs of every tool.
+const VERBS: [&str; 9] =
+    ["resolve", "observe", "plan", "apply", "up", "down", "check", "schema", "completions"];
+
+/// The verbs that read a stack.
+const STACK_VERBS: [&str; 5] = ["resolve", "plan", "up", "down", "check"];
+
+/// The verbs that read a document of any kind.
+const READING: [&str; 6] = ["resolve", "plan", "apply", "up", "down", "check"];
+
+fn pair() -> String {
+    top(PAIR).display().to_string()
+}
+
+fn scratch() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A file in a folder that goes with the test.
+fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// A case of the tool's golden fixtures that leads to a plan: its folder.
+fn planned(tool: &Tool) -> PathBuf {
+    let folder = format!("tests/fixtures/{}", tool.word());
+    let case = entries(&folder).into_iter().find(|case| case.join("plan.json").is_file());
+    case.unwrap_or_else(|| panic!("{} has no case with a plan in {folder}", tool.name))
+}
+
+/// The arguments that plan that case.
+fn plan_of(tool: &Tool) -> [String; 4] {
+    let case = planned(tool);
+    let path = |name: &str| case.join(name).display().to_string();
+    ["plan".to_owned(), path("stack.yaml"), "--observed".to_owned(), path("observed.json")]
+}
+
+/// All verbs that `--help` lists.
+fn listed(tool: &Tool) -> Vec<String> {
+    let help = tool.run(["--help"]).end().with(0).stdout;
+    let commands = help.split_once("Commands:").map_or("", |(_, rest)| rest);
+    let lines = commands.lines().skip(1).take_while(|line| !line.is_empty());
+    let verbs = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    verbs.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}

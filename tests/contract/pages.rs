@@ -1,0 +1,89 @@
+//! What a tool says of itself: help, version, completions, manual.
+
+use crate::{listed, scratch};
+use lsx_tests::{Run, tools};
+use std::path::Path;
+
+#[test]
+fn help_is_an_answer() {
+    for tool in tools() {
+        for flag in ["--help", "-h", "help"] {
+            let ended = tool.run([flag]).end().with(0);
+            assert!(ended.stderr.is_empty() && ended.stdout.len() > 300, "{}", ended.line);
+        }
+        let help = tool.run(["--help"]).end().stdout;
+        for part in ["Usage:", "Commands:", "Exit status:", "Examples:", "--log", "--output", "--table"] {
+            assert!(help.contains(part), "{} --help lacks {part}", tool.name);
+        }
+        let examples = help.split_once("Examples:").unwrap().1;
+        assert!(examples.lines().filter(|l| l.trim().starts_with(&tool.name)).count() >= 3, "{examples}");
+    }
+}
+
+#[test]
+fn every_verb_has_help() {
+    for tool in tools() {
+        for verb in listed(&tool).iter().filter(|v| *v != "help") {
+            let ended = tool.run([verb, "--help"]).end().with(0);
+            assert!(ended.stdout.contains(&format!("Usage: {} {verb}", tool.name)), "{}", ended.stdout);
+            assert!(ended.stdout.lines().next().is_some_and(|l| l.len() > 10), "{verb} says nothing");
+            assert!(ended.stderr.is_empty());
+            assert_eq!(tool.run(["help", verb]).end().with(0).stdout, ended.stdout);
+        }
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_workspace() {
+    for tool in tools() {
+        let ended = tool.run(["--version"]).end().with(0);
+        assert_eq!(ended.stdout, format!("{} {}\n", tool.name, env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn completions_are_scripts_that_their_shells_read() {
+    let folder = scratch();
+    for tool in tools() {
+        for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+            let script = tool.run(["completions", shell]).end().with(0).stdout;
+            let path = crate::file(&folder, shell, &script);
+            for verb in listed(&tool) {
+                assert!(script.contains(&verb), "{shell} does not complete {verb}");
+            }
+            if installed(shell) {
+                let _ = Run::new(Path::new(shell)).args([check, &path]).end().with(0);
+            } else {
+                skipped(&format!("{shell} is not here to read its completions"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_manual_is_a_page_with_every_verb() {
+    for tool in tools() {
+        let page = tool.run(["manual"]).end().with(0).stdout;
+        assert!(page.contains(".TH"), "{page}");
+        for verb in listed(&tool).iter().filter(|v| *v != "help") {
+            let heading = format!(".SH \"{}\"", verb.to_uppercase());
+            assert!(page.contains(&heading), "{}.1 lacks {heading}", tool.name);
+        }
+        if !installed("mandoc") {
+            skipped("mandoc is not here to judge the manual");
+            continue;
+        }
+        let judged = Run::new(Path::new("mandoc")).args(["-T", "lint", "-W", "error"]).input(page).end();
+        assert!(judged.code() == 0, "{}", judged.stdout);
+    }
+}
+
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[expect(clippy::print_stderr, reason = "what was not tried is said aloud")]
+fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}

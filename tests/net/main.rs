@@ -1,0 +1,109 @@
+//! lsx-net without any host: golden folders through the program, laws and broken documents through the library.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
+
+mod broken;
+mod drift;
+mod golden;
+mod laws;
+mod simulate;
+
+use common::Failures;
+use common::stack::{Only, ReadOptions, read, resolve};
+use common::tool::{Draft, Goal, ObservedOf, Wish};
+use lsx_net::Net;
+use lsx_tests::{Tool, entries, top};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What hosts have, by name.
+type Hosts = BTreeMap<String, ObservedOf<Net>>;
+
+/// A golden folder.
+struct Case {
+    name: String,
+    folder: PathBuf,
+    /// The stack's file, from the folder.
+    stack: String,
+}
+
+impl Case {
+    fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.join(name)).ok()
+    }
+
+    fn text(&self) -> String {
+        self.read(&self.stack).unwrap()
+    }
+
+    fn observed(&self) -> Hosts {
+        let lines = self.read("observed.json").unwrap_or_else(|| panic!("{}: no observed.json", self.name));
+        let one = |line| serde_json::from_str::<ObservedOf<Net>>(line).unwrap();
+        lines.lines().map(one).map(|seen| (seen.host.clone(), seen)).collect()
+    }
+
+    /// Flags beside the stack and what was observed.
+    fn args(&self) -> Vec<String> {
+        self.read("args").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// All golden folders, by name.
+fn cases() -> Vec<Case> {
+    let folders = entries("tests/fixtures/net");
+    let case = |folder: PathBuf| {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut case = Case { name, folder, stack: "stack.yaml".to_owned() };
+        if let Some(path) = case.read("stack.path") {
+            case.stack = format!("../../../../{}", path.trim());
+        }
+        case
+    };
+    folders.into_iter().map(case).collect()
+}
+
+fn tool() -> Tool {
+    Tool { name: lsx_net::PROGRAM.to_owned(), path: PathBuf::from(env!("CARGO_BIN_EXE_lsx-net")) }
+}
+
+/// The wish to be as a stack says, whatever it takes.
+fn wish(text: &str) -> Result<Wish, Failures> {
+    let (stack, _) = read(text, "stack.yaml", &ReadOptions::default())?;
+    let resolved = resolve(&stack)?;
+    let (name, goal) = (stack.name.clone(), Goal::Up(Box::new(stack), Box::new(resolved)));
+    Ok(Wish {
+        stack: name,
+        goal,
+        only: Only::default(),
+        prune: true,
+        yes: true,
+        renumber: true,
+        hosts: Vec::new(),
+    })
+}
+
+fn down(wish: &Wish) -> Wish {
+    Wish { goal: Goal::Down, ..wish.clone() }
+}
+
+fn plan(wish: &Wish, hosts: &Hosts) -> Draft<Net> {
+    lsx_net::plan::plan(wish, hosts).unwrap_or_else(|failures| panic!("{failures}"))
+}
+
+/// Hosts of a stack on which lsx never was.
+fn bare(wish: &Wish) -> Hosts {
+    let Goal::Up(_, resolved) = &wish.goal else { return Hosts::new() };
+    resolved.hosts.iter().map(|h| (h.name.clone(), simulate::bare(&wish.stack, h))).collect()
+}
+
+/// Stacks of every shape: those that ship, those of the golden folders, those of the stack's own.
+fn stacks() -> Vec<(String, String)> {
+    let shipped = entries("scripts/stacks").into_iter();
+    let own = entries("tests/fixtures/stack").into_iter().map(|folder| folder.join("stack.yaml"));
+    let golden = cases().into_iter().map(|case| case.folder.join(&case.stack));
+    let all = shipped.chain(own).chain(golden);
+    let text = |path: PathBuf| Some((path.display().to_string(), std::fs::read_to_string(&path).ok()?));
+    let good: Vec<_> = all.filter_map(text).filter(|(_, text)| wish(text).is_ok()).collect();
+    assert!(good.len() > 20, "{} stacks in {}", good.len(), top("tests").display());
+    good
+}
