@@ -30,6 +30,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("ports_and_routes_of_the_host_are_not_taken", ports_and_routes_of_the_host_are_not_taken),
     ("an_address_changes_only_on_request", an_address_changes_only_on_request),
     ("a_full_disk_is_named_and_repaired_later", a_full_disk_is_named_and_repaired_later),
+    ("a_disk_that_fills_up_later_undoes_the_change", a_disk_that_fills_up_later_undoes_the_change),
 ];
 
 /// The stack's file; what an earlier case may have left of it is removed.
@@ -242,19 +243,54 @@ fn an_address_changes_only_on_request(lab: &Lab) {
     lab.net(&["down", &file]).ok();
 }
 
+/// Fills the disk of a host to the last byte, and frees it again when dropped.
+struct Full<'a>(&'a Lab);
+
+fn fill(lab: &Lab) -> Full<'_> {
+    let script = "for size in 1M 4k 1; do cat /dev/zero | dd of=/etc/filler.$size bs=$size iflag=fullblock count=100000 2>/dev/null || true; done";
+    lab.script("h3", script).ok();
+    Full(lab)
+}
+
+impl Drop for Full<'_> {
+    fn drop(&mut self) {
+        self.0.script("h3", "rm -f /etc/filler.*");
+    }
+}
+
 fn a_full_disk_is_named_and_repaired_later(lab: &Lab) {
     let file = stack(lab);
-    lab.net(&["up", &file]).ok();
-    lab.net(&["down", &file]).ok();
-    lab.net(&["plan", &file]).ok();
-    lab.script("h3", "dd if=/dev/zero of=/etc/filler bs=1M 2>/dev/null || true; dd if=/dev/zero of=/etc/filler2 bs=1 2>/dev/null count=8192 || true").ok();
+    let full = fill(lab);
     let (ran, report) = up(lab, &[&file]);
-    lab.script("h3", "rm /etc/filler /etc/filler2").ok();
-    assert!(ran.stderr.contains("h3"), "{}", ran.stderr);
+    drop(full);
     h3_fails_alone(lab, &ran, &report, 1);
-    let clean = || lab.script("h3", "ip -j link").ok().stdout.matches("lsx:").count() == 0;
-    assert!(until(10, clean), "what was begun on h3 has been taken back");
+    let nothing = |host: &str| lab.script(host, "ip -j link").ok().stdout.matches("lsx:").count() == 0;
+    assert!(nothing("h3"), "what was begun on h3 has been taken back");
     lab.net(&["up", &file]).ok();
     lab.net(&["plan", "--exit-code", &file]).ok();
+    lab.net(&["down", &file]).ok();
+}
+
+fn a_disk_that_fills_up_later_undoes_the_change(lab: &Lab) {
+    let file = stack(lab);
+    lab.net(&["up", &file]).ok();
+    let smaller: Vec<&str> = ["h1", "h2", "h3"].iter().flat_map(|_| ["--set"]).collect();
+    let smaller: Vec<String> = smaller
+        .iter()
+        .zip(1..)
+        .flat_map(|(set, n)| [(*set).to_owned(), format!("hosts.h{n}.mtu=1400")])
+        .collect();
+    let args: Vec<&str> = std::iter::once(file.as_str()).chain(smaller.iter().map(String::as_str)).collect();
+    let full = fill(lab);
+    let (ran, report) = up(lab, &args);
+    drop(full);
+    h3_fails_alone(lab, &ran, &report, 1);
+    assert!(ran.stderr.contains("full") || ran.stderr.contains("room"), "{}", ran.stderr);
+    let red = resolved(lab, &file);
+    let bridge = text(&red.network("red")["bridge"]);
+    let mtu = |host: &str| lab.json(host, &format!("ip -j link show {bridge}"))[0]["mtu"].clone();
+    assert_eq!((mtu("h1"), mtu("h3")), (1350.into(), 1450.into()), "done there, taken back here");
+    lab.net(&[&["up"], &args[..]].concat()).ok();
+    assert_eq!(mtu("h3"), 1350);
     lab.net(&["down", &file]).ok();
 }

@@ -18,10 +18,15 @@ impl Changer<'_> {
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the text of the rules");
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
         self.remember_rules(wanted.place)?;
-        nft_in(self.stack, wanted.place, &text)?;
-        let listing = list_rules(self.stack, wanted.place)?.unwrap_or_default();
+        self.load_text(wanted.place, &text)
+    }
+
+    /// Loads rules as they stand in the text.
+    pub(super) fn load_text(&self, place: Place, text: &str) -> Result<(), Failure> {
+        nft_in(self.stack, place, text)?;
+        let listing = list_rules(self.stack, place)?.unwrap_or_default();
         let record = format!("# {}\n{text}", digest(listing.as_bytes()));
-        file::write(&Paths::new(self.stack).rules(wanted.place), record.as_bytes(), Mode::Private).map(|_| ())
+        file::write(&Paths::new(self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
     }
 
     /// Removes a place's tables.
