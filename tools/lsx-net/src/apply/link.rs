@@ -26,11 +26,15 @@ pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Resul
             name: &bridge.link,
             index: 0,
             mac: derived(&bridge.link),
-            mtu: bridge.mtu,
+            mtu: bridge.mtu.saturating_sub(1),
             ageing: AGEING,
             group: GROUP,
         };
         ask(socket, &request.create())?;
+        // Only a change that somebody asked for keeps the kernel from setting it anew when the last port goes, to 1500
+        // (BROPT_MTU_SET_BY_USER); so the bridge is born with another one.
+        let change = Change { mtu: Some(bridge.mtu), ..Change::default() };
+        ask(socket, &link::change(Device::Name(&bridge.link), &change))?;
         silence(&bridge.link)?;
         return finish(socket, &bridge.link, &mark(stack, &bridge.network, "bridge"));
     }
