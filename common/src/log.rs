@@ -1,6 +1,8 @@
 //! The story: everything a tool says beside its value, on stderr, for people or as NDJSON.
 
 use crate::failure::{Failure, Failures};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
@@ -37,26 +39,64 @@ pub fn begin(tool: &'static str, format: Format, quiet: bool, verbose: u8) {
     }
 }
 
+/// A line of the story, as JSON tells it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Event {
+    /// Version of this shape.
+    v: u8,
+    /// When, RFC 3339 in UTC.
+    at: String,
+    /// Counts the lines of this run, from 1.
+    seq: u64,
+    /// The host; empty where it is about none.
+    host: String,
+    /// The program.
+    tool: &'static str,
+    #[serde(flatten)]
+    what: What,
+}
+
+/// What happened.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+struct What {
+    /// The step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+    /// `do` and `undo` of a step, when it has ended; `note`; `warning`.
+    phase: String,
+    /// Whether the step succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ok: Option<bool>,
+    /// Its cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ms: Option<u64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+    /// Of a note or a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
 /// A step of a host. Text shows what was done; JSON is the whole event.
 pub fn event(host: &str, event: Value) {
     let Some(settings) = SETTINGS.get() else { return };
+    let what: What = serde_json::from_value(event).unwrap_or_default();
     if settings.format == Format::Json {
-        let at = now();
-        let seq = SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut line = json!({"v": 1, "at": at, "seq": seq, "host": host, "tool": settings.tool});
-        if let (Some(line), Value::Object(event)) = (line.as_object_mut(), event) {
-            line.extend(event);
-        }
-        return say(&line.to_string());
+        let (seq, host) = (SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1, host.to_owned());
+        return say(&json!(Event { v: 1, at: now(), seq, host, tool: settings.tool, what }).to_string());
     }
-    let failed = event["ok"] == Value::Bool(false);
+    let failed = what.ok == Some(false);
     if settings.quiet && !failed {
         return;
     }
-    let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
-    let undo = if text("phase") == "undo" { "undo " } else { "" };
+    let (step, why) = (what.step.unwrap_or_default(), what.why.unwrap_or_default());
+    let undo = if what.phase == "undo" { "undo " } else { "" };
     let (mark, paint) = if failed { ("failed", "31") } else { ("ok", "32") };
-    say(&format!("{host}  {}  {undo}{}  {}", colour(settings, mark, paint), text("step"), text("why")));
+    say(&format!("{host}  {}  {undo}{step}  {why}", colour(settings, mark, paint)));
 }
 
 /// A sentence for people; with JSON an event of phase `note`.

@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, Command};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Flags that so many verbs have are described once.
-const SHARED: usize = 3;
+/// A flag that so many verbs have is described once.
+const SHARED: usize = 2;
 
 /// The leading `//!` lines of a tool's `lib.rs`: its DESCRIPTION, in help and in the manual.
 pub fn description(source: &str) -> String {
@@ -45,14 +45,16 @@ pub(crate) fn page(mut command: Command) -> String {
 }
 
 /// One verb: its synopsis, what it does, and the flags that only it or few have.
-fn section(tool: &str, verb: &Command, shared: &BTreeMap<&str, &Arg>, page: &mut String) {
+fn section(tool: &str, verb: &Command, shared: &Shared<'_>, page: &mut String) {
     let _ = write!(page, ".SS {0}\n\\fB{1} {0}\\fR", escape(verb.get_name()), escape(tool));
     for arg in own(verb) {
-        let _ = write!(page, " [{}]{}", usage(arg), if many(arg) { "..." } else { "" });
+        let dots = if many(arg) { "..." } else { "" };
+        let (open, close) = if arg.is_required_set() { ("", "") } else { ("[", "]") };
+        let _ = write!(page, " {open}{}{close}{dots}", usage(arg));
     }
     page.push_str("\n.PP\n");
     prose(&verb.get_long_about().or(verb.get_about()).map(ToString::to_string).unwrap_or_default(), page);
-    own(verb).filter(|arg| !shared.contains_key(arg.get_id().as_str())).for_each(|arg| option(arg, page));
+    own(verb).filter(|arg| !shared.contains_key(&key(arg))).for_each(|arg| option(arg, page));
 }
 
 /// The flags of a verb without those of every verb; what has no dashes comes last.
@@ -62,12 +64,17 @@ fn own(verb: &Command) -> impl Iterator<Item = &Arg> {
     flags.chain(verb.get_arguments().filter(|arg| arg.is_positional())).filter(mine)
 }
 
-fn shared<'a>(verbs: &[&'a Command]) -> BTreeMap<&'a str, &'a Arg> {
-    let mut count: BTreeMap<(&str, String), (usize, &Arg)> = BTreeMap::new();
-    for arg in verbs.iter().flat_map(|verb| own(verb)) {
-        count.entry((arg.get_id().as_str(), help(arg))).or_insert((0, arg)).0 += 1;
-    }
-    count.into_iter().filter(|(_, (n, _))| *n >= SHARED).map(|((id, _), (_, arg))| (id, arg)).collect()
+/// Flags by name and meaning: two verbs may have one name for different things.
+type Shared<'a> = BTreeMap<(&'a str, String), &'a Arg>;
+
+fn key(arg: &Arg) -> (&str, String) {
+    (arg.get_id().as_str(), help(arg))
+}
+
+fn shared<'a>(verbs: &[&'a Command]) -> Shared<'a> {
+    let all = || verbs.iter().flat_map(|verb| own(verb));
+    let often = |arg: &&Arg| all().filter(|other| key(other) == key(arg)).count() >= SHARED;
+    all().filter(often).map(|arg| (key(arg), arg)).collect()
 }
 
 fn many(arg: &Arg) -> bool {

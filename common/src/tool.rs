@@ -4,7 +4,7 @@ use crate::failure::{Failure, Failures};
 use crate::plan::{Act, Have, Object, Plan, PlanHost, Step, Warning};
 use crate::stack::{Only, Resolved, Stack};
 use crate::stdio::Columns;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,6 +70,11 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// # Errors
     /// What kept a check from being made; a check that found something is a finding.
     fn check(self, wish: &Wish, each: Each<'_>) -> Result<Checked, Failures>;
+
+    /// The schemas of documents that only this tool has, by name.
+    fn schemas(self) -> Vec<(&'static str, Schema)> {
+        Vec::new()
+    }
 }
 
 /// Sends a call of [`Tool::call`] to hosts, all at once.

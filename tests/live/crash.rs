@@ -206,7 +206,9 @@ fn a_killed_controller_leaves_nothing_half_done(lab: &Lab) {
         child.kill().unwrap();
         child.wait().unwrap();
         let busy = || {
-            HOSTS.iter().any(|h| lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout != "")
+            HOSTS
+                .iter()
+                .any(|h| !lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout.is_empty())
         };
         assert!(until(20, || !busy()), "a host still works on it");
         converges(lab, &file, "after a killed controller");

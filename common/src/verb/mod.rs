@@ -167,7 +167,7 @@ pub struct UpArgs {
     /// Write the report to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Bring back what HOST, this machine, has kept; STACK is its file below /etc/lsx. For the boot entry
+    /// For the boot entry: bring back what this machine, HOST in its stack, has kept in STACK
     #[arg(long = "self", value_name = "HOST", conflicts_with_all = ["only", "offline", "prune", "lock"])]
     pub(crate) myself: Option<String>,
 }
@@ -213,7 +213,7 @@ pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Comman
         Verb::Up(args) => up::up(tool, args, global, &output),
         Verb::Down(args) => up::down(tool, args, global, &output),
         Verb::Check(args) => check::run(tool, args, global, &output),
-        Verb::Schema => resolve::schema::<T>(&output),
+        Verb::Schema => resolve::schema(tool, &output),
         Verb::Completions { shell } => crate::cli::completions(*shell, command),
         Verb::Manual => crate::cli::manual(command),
         Verb::Serve => host::serve_stdio(tool).map_err(Failures::from),

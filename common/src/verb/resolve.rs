@@ -1,5 +1,6 @@
 //! `resolve` and `schema`: the stack and what follows from it; no host is asked.
 
+use super::check::Document as CheckDocument;
 use super::{ResolveArgs, StackArgs};
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -57,12 +58,16 @@ pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), 
     }
 }
 
-pub(super) fn schema<T: Tool>(output: &Output) -> Result<(), Failures> {
-    let documents = json!({
+pub(super) fn schema<T: Tool>(tool: T, output: &Output) -> Result<(), Failures> {
+    let mut documents = json!({
         "stack": stack::schema(),
         "observed": schema_for!(ObservedOf<T>),
         "plan": schema_for!(Plan<T::Object, T::Data>),
         "report": schema_for!(Report),
+        "check": schema_for!(CheckDocument<'_>),
+        "event": schema_for!(log::Event),
+        "failure": schema_for!(Failure),
     });
+    tool.schemas().into_iter().for_each(|(name, schema)| documents[name] = json!(schema));
     Ok(output.emit(&[documents])?)
 }

@@ -2,6 +2,8 @@
 
 mod targets;
 
+pub use targets::Probed;
+
 use crate::attach::{self, Attach};
 use crate::{Net, PROGRAM};
 use clap::{Args, CommandFactory, Parser, Subcommand};

@@ -10,6 +10,7 @@ use common::plan::{Have, Step};
 use common::stdio::Columns;
 use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
+use schemars::{Schema, schema_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -93,5 +94,15 @@ impl Tool for Net {
 
     fn check(self, wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
         check::check(wish, each)
+    }
+
+    fn schemas(self) -> Vec<(&'static str, Schema)> {
+        vec![
+            ("attach", schema_for!(attach::Attach)),
+            ("attached", schema_for!(attach::Attached)),
+            ("target", schema_for!(probe::Target)),
+            ("probe", schema_for!(cli::Probed)),
+            ("path", schema_for!(check::Row)),
+        ]
     }
 }

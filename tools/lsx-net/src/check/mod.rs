@@ -8,10 +8,30 @@ use common::stack::Resolved;
 use common::tool::{Checked, Each, Finding, Goal, Wish};
 use common::{Failure, Failures, Kind};
 use expect::{Source, Try};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use tries::{Answer, Job};
+
+/// What `check` found from one source: an instance, or a host as `host/h1`. A target stands as
+/// `web` for an echo, `web:80` for TCP, `host/h2/1450` for a packet of that size.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Row {
+    /// Who tried.
+    pub from: String,
+    /// On which host.
+    pub host: String,
+    /// How many paths were tried.
+    pub tried: usize,
+    /// What was reached.
+    pub open: BTreeSet<String>,
+    /// What was not.
+    pub closed: BTreeSet<String>,
+    /// What was reached and should not be, or the other way round.
+    pub wrong: BTreeSet<String>,
+}
 
 /// A verb of lsx-net's own, on this host.
 ///
@@ -123,9 +143,8 @@ fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut
     }
     checked.tried += tried;
     closed.retain(|label| !open.contains(label));
-    checked.rows.push(json!({
-        "from": source.name, "host": source.host, "tried": tried, "open": open, "closed": closed, "wrong": wrong,
-    }));
+    let (from, host) = (source.name.clone(), source.host.clone());
+    checked.rows.push(json!(Row { from, host, tried, open, closed, wrong }));
 }
 
 fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Finding {

@@ -7,12 +7,15 @@ use crate::probe::{self, Outcome, Probe, Problem, StatusRule, Target};
 use common::stdio::{self, Output};
 use common::verb::StackArgs;
 use common::{Failure, Failures, Kind, document, verb};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::os::fd::{AsFd, OwnedFd};
 
-#[derive(Serialize)]
-struct Line {
+/// One result, in its envelope.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Probed {
+    /// `lsx.net.probe/1`.
     schema: String,
     #[serde(flatten)]
     outcome: Outcome,
@@ -43,8 +46,8 @@ pub(super) fn probe(args: &ProbeArgs, output: &Output) -> Result<(), Failures> {
 fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
     let (tried, failed) = (outcomes.len(), outcomes.iter().filter(|o| !o.ok).count());
     let schema = document::schema("net", "probe");
-    let lines: Vec<Line> =
-        outcomes.into_iter().map(|outcome| Line { schema: schema.clone(), outcome }).collect();
+    let lines: Vec<Probed> =
+        outcomes.into_iter().map(|outcome| Probed { schema: schema.clone(), outcome }).collect();
     output.emit(&lines)?;
     match (tried, failed) {
         (0, _) => {

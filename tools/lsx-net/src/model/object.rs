@@ -209,6 +209,16 @@ impl plan::Object for Object {
         }
     }
 
+    fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Object::Tunnel(a), Object::Tunnel(b)) => (a.vni, a.port) == (b.vni, b.port),
+            (Object::Leg(a), Object::Leg(b)) => {
+                a.address.contains(&b.address) || b.address.contains(&a.address)
+            }
+            _ => false,
+        }
+    }
+
     fn replaced_by(&self, next: &Self) -> bool {
         match (self, next) {
             (Object::Tunnel(a), Object::Tunnel(b)) => {

@@ -96,10 +96,10 @@ fn one(
         let forwards = forwards(&name)?;
         objects.push(have("router:host", Object::Router { name, forwards }, &[]));
     }
+    objects.extend(rules::objects(stack, rules)?);
     objects.extend(links::objects(stack, links, router));
     objects.extend(forwarding::objects(stack, links, socket)?);
     objects.extend(host::routes(stack, links, socket)?);
-    objects.extend(rules::objects(stack, rules)?);
     objects.extend(host::kept(&paths)?);
     Ok(objects)
 }
