@@ -187,17 +187,6 @@ fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The default route and those by other gateways.
-fn routes(nic: &NicAt, device: u32) -> impl Iterator<Item = route::Route> {
-    let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
-    let all = default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via)));
-    all.map(move |(to, via)| route::Route {
-        destination: to.trunc(),
-        gateway: Some(via),
-        device: Some(device),
-    })
-}
-
 /// Name servers of a named namespace stand where ip-netns(8) lays them over /etc/resolv.conf. A process brings a file system
 /// of its own, whose resolver is for whoever made it.
 fn resolver(wanted: &Attach) -> Result<bool, Failure> {
@@ -228,6 +217,17 @@ fn resolver_file(wanted: &Attach) -> Option<PathBuf> {
     let path = wanted.netns.as_deref()?;
     let name = if path.is_absolute() { path.strip_prefix("/run/netns").ok()? } else { path };
     Some(Path::new("/etc/netns").join(name).join("resolv.conf"))
+}
+
+/// The default route and those by other gateways.
+fn routes(nic: &NicAt, device: u32) -> impl Iterator<Item = route::Route> {
+    let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
+    let all = default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via)));
+    all.map(move |(to, via)| route::Route {
+        destination: to.trunc(),
+        gateway: Some(via),
+        device: Some(device),
+    })
 }
 
 fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
