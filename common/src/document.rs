@@ -93,8 +93,9 @@ fn not_json(error: &serde_json::Error, text: &str, file: &str) -> Failures {
         text: text.lines().nth(line.saturating_sub(1)).unwrap_or_default().chars().take(200).collect(),
         ..file_place(file)
     };
-    Failure { at: Some(place), ..Failure::new(Kind::Data, "document.json", format!("not JSON: {error}")) }
-        .into()
+    let message = error.to_string();
+    let message = format!("not JSON: {}", message.split(" at line ").next().unwrap_or_default());
+    Failure { at: Some(place), ..Failure::new(Kind::Data, "document.json", message) }.into()
 }
 
 fn file_place(file: &str) -> Place {

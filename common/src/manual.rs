@@ -24,7 +24,11 @@ pub(crate) fn page(mut command: Command) -> String {
     let mut page = format!(".TH {} 1 \"\" \"lsx {}\" lsx\n", escape(&name.to_uppercase()), escape(version));
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let _ = write!(page, ".SH NAME\n{} \\- {}\n", escape(&name), escape(&about));
-    let _ = write!(page, ".SH SYNOPSIS\n.B {}\n.I VERB\n[\\fIOPTION\\fR]... [\\fIARGUMENT\\fR]...\n", escape(&name));
+    let _ = write!(
+        page,
+        ".SH SYNOPSIS\n.B {}\n.I VERB\n[\\fIOPTION\\fR]... [\\fIARGUMENT\\fR]...\n",
+        escape(&name)
+    );
     page += ".SH DESCRIPTION\n";
     prose(&command.get_long_about().map_or(about, ToString::to_string), &mut page);
     let verbs: Vec<&Command> =
@@ -161,9 +165,18 @@ mod tests {
 
     #[test]
     fn a_page() {
-        let verb = || Command::new("up").about("Makes it so").arg(Arg::new("set").long("set").value_name("KEY=VALUE").help("Sets"));
+        let verb = || {
+            Command::new("up")
+                .about("Makes it so")
+                .arg(Arg::new("set").long("set").value_name("KEY=VALUE").help("Sets"))
+        };
         let more = ["down", "plan"].map(|name| verb().name(name));
-        let all = Command::new("lsx-x").version("1").about("Does x").subcommands(more).subcommand(verb()).subcommand_required(true);
+        let all = Command::new("lsx-x")
+            .version("1")
+            .about("Does x")
+            .subcommands(more)
+            .subcommand(verb())
+            .subcommand_required(true);
         let page = page(all.after_long_help("Files:\n  /etc/x  settings\n\nExamples:\n  lsx-x up -"));
         for part in [
             "lsx\\-x \\- Does x\n",

@@ -11,10 +11,14 @@
     clippy::exit
 )]
 
+mod attach;
 mod crash;
+mod docker;
 mod kernel;
 mod office;
+mod partial;
 mod peer;
+mod reboot;
 mod stack;
 mod traffic;
 
@@ -42,6 +46,10 @@ struct Group {
 const GROUPS: &[Group] = &[
     Group { name: "crash", hosts: 2, options: &[], cases: crash::CASES },
     Group { name: "traffic", hosts: 3, options: &[], cases: traffic::CASES },
+    Group { name: "partial", hosts: 3, options: &["--disk", "400M"], cases: partial::CASES },
+    Group { name: "docker", hosts: 2, options: &["--with", "docker"], cases: docker::CASES },
+    Group { name: "reboot", hosts: 2, options: &[], cases: reboot::CASES },
+    Group { name: "attach", hosts: 2, options: &[], cases: attach::CASES },
     Group { name: "office", hosts: 3, options: &[], cases: office::CASES },
 ];
 

@@ -1,7 +1,7 @@
 //! Stands in an instance: a server that says who it is and who asked, and a client that tries many targets at once.
 
 use lsx_tests::lab::{Lab, Ran};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -201,6 +201,6 @@ pub(crate) fn tunnel_from(lab: &Lab, host: Option<&str>, args: &[&str]) {
 pub(crate) fn expect(got: &BTreeMap<String, String>, wanted: &[(&str, &str)]) {
     let wanted: BTreeMap<String, String> =
         wanted.iter().map(|(t, a)| ((*t).to_owned(), (*a).to_owned())).collect();
-    let show = |m: &BTreeMap<String, String>| serde_json::to_string_pretty(&Value::from(json!(m))).unwrap();
+    let show = |m: &BTreeMap<String, String>| serde_json::to_string_pretty(m).unwrap();
     assert!(*got == wanted, "wanted {}\ngot {}", show(&wanted), show(got));
 }

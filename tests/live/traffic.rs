@@ -26,6 +26,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         an_unknown_destination_puts_nothing_on_the_underlay,
     ),
     ("packets_of_exactly_the_mtu_pass", packets_of_exactly_the_mtu_pass),
+    ("a_stack_does_not_reach_another_by_their_host", a_stack_does_not_reach_another_by_their_host),
     ("two_stacks_with_the_same_addresses_do_not_meet", two_stacks_with_the_same_addresses_do_not_meet),
 ];
 
@@ -383,6 +384,27 @@ fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
         assert!(ping(instance, to, mtu), "{instance} to {to}: {mtu}");
         assert!(!ping(instance, to, mtu + 1), "{instance} to {to}: {}", mtu + 1);
     }
+}
+
+fn a_stack_does_not_reach_another_by_their_host(lab: &Lab) {
+    let first = world(lab);
+    // A stack whose network the host itself may enter has a route there, which is there for everyone on the host.
+    let text = include_str!("small.yaml").replace("8080:80", "8888:80")
+        + "\nallow:\n  - { from: host/h1, to: lan }\n";
+    let other = Stack::up(lab, &lab.file("small.yaml", &text), &[]);
+    other.attach(lab);
+    let one = format!("{}:80", other.address("one", "lan"));
+    {
+        let _server = peer::serve_in(lab, "h1", &other.space("one"), "small/one", &["80"]);
+        let own = ask_from(lab, "h1", "", &[&one]);
+        assert!(own[&one].starts_with("small/one "), "the host may: {own:?}");
+        for instance in ["web-1", "db", "admin"] {
+            ask(lab, first, instance, &[(&one, "")]);
+        }
+        expect(&ask_from(lab, "h2", "", &[&one]), &[(&one, "")]);
+    }
+    other.detach(lab);
+    other.down(lab, &[]);
 }
 
 /// The same document under another name: the same addresses, other ports to the world.

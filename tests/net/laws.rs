@@ -3,7 +3,7 @@
 use crate::{Hosts, bare, cases, down, plan, simulate, stacks, wish};
 use common::document;
 use common::plan::Step;
-use common::tool::{Draft, ObservedOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, Wish};
 use lsx_net::Net;
 use lsx_net::model::Object;
 use lsx_tests::Dice;
@@ -49,23 +49,74 @@ fn down_after_up_leads_back_to_nothing() {
 }
 
 #[test]
+fn what_the_document_no_longer_names_stays_and_does_not_differ() {
+    let (mut dice, mut tried) = (Dice(17), 0);
+    for (name, text) in stacks() {
+        let all = wish(&text).unwrap();
+        let before = bare(&all);
+        let up = simulate::after(&plan(&all, &before), &before);
+        let Goal::Up(stack, resolved) = &all.goal else { continue };
+        let value = serde_json::to_value(common::stack::resolved_document(stack, resolved)).unwrap();
+        for part in ["instances", "networks"].repeat(3) {
+            let mut less = value.clone();
+            let Some(map) = less[part].as_object_mut().filter(|map| map.len() > 1) else { continue };
+            let gone = map.keys().nth(dice.below(map.len())).unwrap().clone();
+            map.shift_remove(&gone);
+            let Ok(less) = wish(&less.to_string()) else { continue };
+            let keep = Wish { prune: false, yes: false, renumber: false, ..less };
+            let left = plan(&keep, &up);
+            let ids: Vec<_> = left.steps.iter().map(|s| format!("{} {}: {}", s.host, s.id, s.why)).collect();
+            assert!(ids.is_empty(), "{name} without {part}.{gone}: {ids:#?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried}");
+}
+
+#[test]
+fn after_a_power_cut_a_host_comes_back_as_it_was() {
+    for (name, text) in stacks() {
+        let wish = wish(&text).unwrap();
+        let before = bare(&wish);
+        let up = simulate::after(&plan(&wish, &before), &before);
+        for (host, seen) in &up {
+            let Some(intent) = &seen.seen.intent else { continue };
+            let mut cut = seen.clone();
+            cut.objects.retain(|have| ["intent:net", "boot:net"].contains(&have.key.as_str()));
+            let boot = Wish { goal: Goal::Boot(serde_json::to_value(intent).unwrap()), ..wish.clone() };
+            let back = settled(&name, &boot, &Hosts::from([(host.clone(), cut)]));
+            assert_eq!(back[host], *seen, "{name}: {host}");
+        }
+    }
+}
+
+#[test]
 fn from_any_stack_to_any_other_of_its_name() {
     let all = stacks();
-    let (mut dice, mut tried) = (Dice(11), 0);
+    let (mut dice, mut tried, mut kept) = (Dice(11), 0, 0);
     for round in 0..200 {
         let [(a, from), (b, to)] = [&all[dice.below(all.len())], &all[dice.below(all.len())]];
         let name = format!("{round}: {a} -> {b}");
         let (Ok(from), Ok(to)) = (wish(&renamed(from)), wish(&renamed(to))) else { continue };
         tried += 1;
-        let mut hosts = bare(&to);
-        hosts.extend(bare(&from));
+        let mut hosts = bare(&from);
+        for (host, seen) in bare(&to) {
+            let addresses = seen.seen.addresses.clone();
+            hosts.entry(host).or_insert(seen).seen.addresses.extend(addresses);
+        }
         let up = simulate::after(&plan(&from, &hosts), &hosts);
         let participants: Hosts = up.into_iter().filter(|(host, _)| bare(&to).contains_key(host)).collect();
+        // Without --prune what the document does not name is kept; where that is in the way, the plan says so.
+        let keep = Wish { prune: false, ..to.clone() };
+        if lsx_net::plan::plan(&keep, &participants).is_ok() {
+            kept += 1;
+            settled(&name, &keep, &participants);
+        }
         let there = settled(&name, &to, &participants);
         let gone = simulate::after(&plan(&down(&to), &there), &there);
         assert!(gone.values().all(|seen| seen.objects.is_empty() && seen.seen.intent.is_none()), "{name}");
     }
-    assert!(tried > 50, "{tried}");
+    assert!(tried > 50 && kept > 20, "{tried} tried, {kept} kept");
 }
 
 /// The same stack under one name, with everything derived anew.

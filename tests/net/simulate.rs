@@ -12,6 +12,8 @@ use lsx_net::{Net, plan};
 const KINDS: [&str; 13] = [
     "routing",
     "router",
+    "firewall",
+    "accept",
     "remnant",
     "world",
     "bridge",
@@ -19,8 +21,6 @@ const KINDS: [&str; 13] = [
     "leg",
     "forwarding",
     "route",
-    "firewall",
-    "accept",
     "intent",
     "boot",
 ];
@@ -121,6 +121,7 @@ fn needs(object: &Object) -> Vec<String> {
     let text = |needs: &[&str]| needs.iter().map(|n| (*n).to_owned()).collect();
     match object {
         Object::World(_) => text(&["router:host"]),
+        Object::Bridge(_) => text(&["firewall:host"]),
         Object::Tunnel(t) => vec![format!("bridge:{}", t.network)],
         Object::Leg(l) => vec![format!("bridge:{}", l.network), "router:host".to_owned()],
         Object::Forwarding(f) => vec![format!("tunnel:{}", f.network)],

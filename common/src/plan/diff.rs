@@ -35,7 +35,13 @@ pub fn diff<O: Object>(host: &str, wants: &[Want<O>], haves: &[Have<O>]) -> Vec<
     let there: BTreeMap<&str, &Have<O>> = haves.iter().map(|h| (h.key.as_str(), h)).collect();
     let gone: Vec<&Have<O>> = haves.iter().filter(|h| !wanted.contains_key(h.key.as_str())).collect();
     let mut steps = removals(host, &gone);
-    steps.extend(changes(host, wants, &there));
+    let mut made = changes(host, wants, &there);
+    for step in &mut made {
+        let in_the_way =
+            |have: &&&Have<O>| step.after.as_ref().is_some_and(|after| have.object.excludes(after));
+        step.needs.extend(gone.iter().filter(in_the_way).map(|have| id("remove", &have.key)));
+    }
+    steps.extend(made);
     steps
 }
 
@@ -64,8 +70,10 @@ fn changes<O: Object>(host: &str, wants: &[Want<O>], there: &BTreeMap<&str, &Hav
     let mut anew: BTreeSet<&str> = BTreeSet::new();
     let mut steps = Vec::new();
     for want in wants {
-        let have = there.get(want.key.as_str()).map(|h| &h.object);
-        let lost = want.needs.iter().find(|n| anew.contains(n.as_str()));
+        let have = there.get(want.key.as_str());
+        // What only comes later in order is not taken along: the thing that is there must stand on what is made anew.
+        let lost = have.and_then(|have| have.needs.iter().find(|n| anew.contains(n.as_str())));
+        let have = have.map(|h| &h.object);
         let (verb, why, before) = match (have, lost) {
             (None, _) => ("create", want.why.clone(), None),
             (Some(_), Some(need)) => ("create", format!("{need} is made anew"), None),

@@ -140,8 +140,9 @@ fn settle(state: &mut State, i: usize, result: Result<(), Failure>, ms: u64, fol
 }
 
 fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state: State) -> HostReport {
+    let failure = state.failure.or_else(|| cycle(&state.reports));
     let mut stuck = Vec::new();
-    if state.failure.is_some() {
+    if failure.is_some() {
         for i in state.finished.iter().rev() {
             let step = &steps[*i];
             let (result, _) =
@@ -150,7 +151,6 @@ fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state:
             stuck.extend(result.err());
         }
     }
-    let failure = state.failure.or_else(|| cycle(&state.reports));
     HostReport {
         host: host.to_owned(),
         ok: failure.is_none(),

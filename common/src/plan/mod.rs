@@ -5,6 +5,8 @@
 
 mod diff;
 mod execute;
+#[cfg(test)]
+mod tests;
 
 pub use diff::{Have, Want, diff};
 pub use execute::{Act, Context, Outcome, execute};
@@ -19,6 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync {
     /// Whether `self` can become `next` only by removing it and making it anew, which takes what stands on it along.
     fn replaced_by(&self, next: &Self) -> bool;
+
+    /// Whether the two cannot be on a host at once, so that one has to go before the other comes.
+    fn excludes(&self, _other: &Self) -> bool {
+        false
+    }
 
     /// The digest of a text that the plan's contents hold for it.
     fn content(&self) -> Option<&str> {

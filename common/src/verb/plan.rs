@@ -26,12 +26,12 @@ pub(super) fn run<T: Tool>(
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = participants(&resolved, &args.scope, &args.stack)?;
+    let mut wish = wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
         None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false),
     };
     gather(failed).verdict()?;
-    let mut wish = wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
     if args.down {
         wish.goal = Goal::Down;
     }

@@ -112,7 +112,10 @@ impl Host {
         let addresses = addr::list(inner).map_err(failure)?;
         let has = addresses.iter().any(|a| a.device == inside.index && a.address == wanted.nic.address);
         let mac = inside.mac.map(crate::observe::mac);
+        let there = route::list(inner).map_err(failure)?;
+        let leads = |one: route::Route| there.iter().any(|entry| entry.route == one);
         Ok(has
+            && routes(&wanted.nic, inside.index).all(leads)
             && inside.up
             && port.up
             && port.master == Some(bridge.index)
@@ -178,12 +181,21 @@ fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
     ask(inner, &addr::replace(device, nic.address))?;
     let up = Change { up: Some(true), mtu: Some(mtu), ..Change::default() };
     ask(inner, &link::change(Device::Index(device), &up))?;
-    let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
-    for (destination, via) in default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via))) {
-        let route = route::Route { destination, gateway: Some(via), device: Some(device) };
+    for route in routes(nic, device) {
         ask(inner, &route.replace())?;
     }
     Ok(())
+}
+
+/// The default route and those by other gateways.
+fn routes(nic: &NicAt, device: u32) -> impl Iterator<Item = route::Route> {
+    let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
+    let all = default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via)));
+    all.map(move |(to, via)| route::Route {
+        destination: to.trunc(),
+        gateway: Some(via),
+        device: Some(device),
+    })
 }
 
 /// Name servers of a named namespace stand where ip-netns(8) lays them over /etc/resolv.conf. A process brings a file system
@@ -219,7 +231,10 @@ fn resolver_file(wanted: &Attach) -> Option<PathBuf> {
 }
 
 fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
-    let open = |place| namespace::open(place).map_err(|e| io_failure("open the network namespace", &e));
+    let open = |place: namespace::Place<'_>| {
+        let path = place.path().map(|p| p.display().to_string()).unwrap_or_default();
+        namespace::open(place).map_err(|e| io_failure(&format!("open the network namespace {path}"), &e))
+    };
     match (&wanted.netns, wanted.pid) {
         (Some(path), None) if path.is_absolute() => open(namespace::Place::Path(path)),
         (Some(name), None) => open(namespace::Place::Name(&name.to_string_lossy())),

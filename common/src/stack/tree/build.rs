@@ -61,7 +61,8 @@ pub(crate) fn parse(text: &str) -> Result<Node<'_>, Vec<Fault>> {
             Ok((event, span)) => build.event(event, &span),
             Err(error) => {
                 let at = offset(error.marker().byte_offset());
-                Err(fault(at, "stack.syntax", error.info()))
+                let (at, message) = super::json::mistake(text).unwrap_or((at, error.info().to_owned()));
+                Err(fault(at, "stack.syntax", message))
             }
         };
         if let Err(fault) = step {

@@ -20,6 +20,19 @@ pub(super) fn quick(text: &str) -> Option<Node<'_>> {
     (reader.at == text.len()).then_some(node)
 }
 
+/// Where and why a document that plainly means to be JSON is none; the YAML parser would name the outermost bracket.
+pub(super) fn mistake(text: &str) -> Option<(u32, String)> {
+    let inside = text.trim_start().strip_prefix('{')?;
+    inside.trim_start().starts_with('"').then_some(())?;
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+    let line = error.line().saturating_sub(1);
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let at = (before + error.column().saturating_sub(1)).min(text.len());
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    Some((u32::try_from(at).ok()?, format!("not JSON: {message}")))
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,

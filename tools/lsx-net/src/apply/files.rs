@@ -12,6 +12,8 @@ use std::path::Path;
 
 const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
 const CRON: &str = "/etc/cron.d/lsx-boot";
+/// There while systemd runs the machine (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
 const ENTRIES: &str = "/etc/lsx/boot.d";
 
 impl Changer<'_> {
@@ -21,7 +23,7 @@ impl Changer<'_> {
         self.remember_intent(&path)?;
         let missing =
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
-        if let Some(old) = self.text(&format!("intent {}", wanted.digest)) {
+        if let Some(old) = self.text(&noted(&wanted.digest, &wanted.rows)) {
             return file::write(&path, old.as_bytes(), Mode::Private).map(|_| ());
         }
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
@@ -51,11 +53,19 @@ impl Changer<'_> {
     fn remember_intent(&self, path: &Path) -> Result<(), Failure> {
         if let Some(old) = file::read(path)? {
             let kept = document::read::<Intent>(&old, "net.json", &document::schema("net", "intent"));
-            let digest = kept.map(|i| plan::intent_digest(&i.desired)).unwrap_or_default();
-            self.remember(format!("intent {digest}"), old);
+            let key = |i: Intent| {
+                let rows = plan::rows_digest(&i.desired, &plan::by_network(&i.rows));
+                noted(&plan::intent_digest(&i.desired), &rows)
+            };
+            self.remember(kept.map(key).unwrap_or_default(), old);
         }
         Ok(())
     }
+}
+
+/// What a replaced intent is remembered by. The rows belong to it: they change alone when another host's instances do.
+fn noted(digest: &str, rows: &str) -> String {
+    format!("intent {digest} {rows}")
 }
 
 /// Writes the entry of a stack, and what runs all entries at boot.
@@ -79,19 +89,31 @@ pub fn read_boot(text: &str) -> (String, String) {
     (program, host)
 }
 
-/// Removes the entry of a stack; with the last one, what runs them.
+/// Whether something runs the entries at boot; the entry of a stack alone brings nothing back.
+pub fn boots() -> bool {
+    let enabled = Path::new("/etc/systemd/system/multi-user.target.wants/lsx-boot.service");
+    match (Path::new(SYSTEMD).exists(), Path::new("/etc/cron.d").exists()) {
+        (true, _) => Path::new(UNIT).exists() && enabled.symlink_metadata().is_ok(),
+        (false, cron) => !cron || Path::new(CRON).exists(),
+    }
+}
+
+/// Removes the entry of a stack; with the last one, what runs them. The entry goes last, for it is what a next run sees.
 pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
-    file::remove(&Paths::new(stack).boot())?;
+    let own = Paths::new(stack).boot();
+    let others =
+        std::fs::read_dir(ENTRIES).into_iter().flatten().flatten().filter(|e| e.path() != own).count();
+    if others == 0 {
+        if Path::new(UNIT).exists() {
+            Program::new("systemctl").args(["disable", "--quiet", "lsx-boot.service"]).run(b"")?;
+            file::remove(Path::new(UNIT))?;
+        }
+        file::remove(Path::new(CRON))?;
+    }
+    file::remove(&own)?;
     file::remove_empty(Path::new(ENTRIES));
-    if Path::new(ENTRIES).exists() {
-        return Ok(());
-    }
     file::remove_empty(Path::new("/etc/lsx"));
-    if Path::new(UNIT).exists() {
-        Program::new("systemctl").args(["disable", "--quiet", "lsx-boot.service"]).run(b"")?;
-        file::remove(Path::new(UNIT))?;
-    }
-    file::remove(Path::new(CRON)).map(|_| ())
+    Ok(())
 }
 
 /// A host that was changed in-process has no copy of this program yet.
@@ -105,16 +127,15 @@ fn install(program: &str) -> Result<(), Failure> {
 /// systemd where it runs, cron's @reboot elsewhere; both do the same: every entry in the order of its name.
 fn starter() -> Result<(), Failure> {
     const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
-    if Path::new("/run/systemd/system").exists() {
+    if Path::new(SYSTEMD).exists() {
         let unit = format!(
             "# lsx: brings the stacks of this host back after a reboot.\n[Unit]\nDescription=lsx stacks of this host\n\
              Wants=network-online.target\nAfter=network-online.target nftables.service firewalld.service docker.service\n\n\
              [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '{RUN}'\n\n\
              [Install]\nWantedBy=multi-user.target\n"
         );
-        if file::write(Path::new(UNIT), unit.as_bytes(), Mode::Public)? {
-            Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
-        }
+        file::write(Path::new(UNIT), unit.as_bytes(), Mode::Public)?;
+        Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
     } else if Path::new("/etc/cron.d").exists() {
         let line =
             format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");

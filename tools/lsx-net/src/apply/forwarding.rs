@@ -47,7 +47,7 @@ impl Changer<'_> {
             .ok_or_else(|| Failure::new(Kind::Data, "net.plan.rows", message))
     }
 
-    fn change_entries(
+    pub(super) fn change_entries(
         &self,
         socket: &mut Socket,
         (bridge, tunnel): (u32, u32),

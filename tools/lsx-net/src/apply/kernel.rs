@@ -40,47 +40,46 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
     sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))
 }
 
-/// Removes the router and whatever is in it; its rules go with it, and so does what was noted of them.
+/// Removes the router and whatever is in it; its rules go with it, and before it what was noted of them: a note alone would
+/// not be seen by the next run.
 pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
-    match namespace::delete(name) {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(io_failure(&format!("remove the namespace {name}"), &e));
-        }
-        _ => {}
-    }
     let paths = Paths::new(stack);
     file::remove(&paths.rules(Place::Router))?;
     file::remove_empty(&paths.run());
-    Ok(())
+    match namespace::delete(name) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(io_failure(&format!("remove the namespace {name}"), &e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lets the host forward, and remembers what it did before the first stack came.
 pub(super) fn use_routing(stack: &str) -> Result<(), Failure> {
     let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    // First of all who needs it, so that a run that dies anywhere below is seen, and put back by `down`.
+    file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
     let prior = Paths::routing().join("prior");
     if file::read(&prior)?.is_none() {
         let value = sysctl::read(own.as_fd(), FORWARD).map_err(|e| io_failure("read ip_forward", &e))?;
         file::write(&prior, value.unwrap_or_default().as_bytes(), Mode::Public)?;
     }
-    file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
     sysctl::write(own.as_fd(), &[(FORWARD, "1")]).map_err(|e| io_failure("let this host forward", &e))
 }
 
 /// The last stack that goes puts ip_forward back.
 pub(super) fn leave_routing(stack: &str) -> Result<(), Failure> {
-    file::remove(&Paths::new(stack).routing_user())?;
     let folder = Paths::routing();
-    let users = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    if users.filter(|e| e.path().extension().is_some_and(|x| x == "user")).count() > 0 {
-        return Ok(());
-    }
-    let prior = folder.join("prior");
-    if let Some(value) = file::read(&prior)? {
-        let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-        sysctl::write(own.as_fd(), &[(FORWARD, &value)])
+    let (own, prior) = (Paths::new(stack).routing_user(), folder.join("prior"));
+    let users = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path());
+    let last = users.filter(|p| p.extension().is_some_and(|x| x == "user") && *p != own).count() == 0;
+    if let (true, Some(value)) = (last, file::read(&prior)?) {
+        let space = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+        sysctl::write(space.as_fd(), &[(FORWARD, &value)])
             .map_err(|e| io_failure("put ip_forward back", &e))?;
         file::remove(&prior)?;
     }
+    file::remove(&own)?;
     file::remove_empty(&folder);
     Ok(())
 }

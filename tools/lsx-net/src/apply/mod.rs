@@ -1,13 +1,14 @@
 //! The only writer: takes one object of this host from what is there to what shall be. Repeating a change is harmless, so a
 //! run that was killed anywhere is finished by the next one.
 
+mod carried;
 mod files;
 mod forwarding;
 mod kernel;
 pub(crate) mod link;
 mod rules;
 
-pub use files::read_boot;
+pub use files::{boots, read_boot};
 pub use kernel::try_kernel;
 
 use crate::model::{Object, Row};
@@ -28,6 +29,8 @@ pub struct Changer<'a> {
     texts: Mutex<BTreeMap<String, String>>,
     /// Forwarding entries by digest that this run has replaced.
     entries: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// What went along with links and routers that this run has removed.
+    carried: Mutex<carried::Carried>,
 }
 
 impl<'a> Changer<'a> {
@@ -39,6 +42,7 @@ impl<'a> Changer<'a> {
             rows: &plan.data.rows,
             texts: Mutex::default(),
             entries: Mutex::default(),
+            carried: Mutex::default(),
         }
     }
 
@@ -57,11 +61,17 @@ impl<'a> Changer<'a> {
     fn make(&self, object: &Object) -> Result<(), Failure> {
         let mut socket = socket()?;
         match object {
-            Object::Routing => kernel::use_routing(self.stack),
-            Object::Router { name, .. } => kernel::make_router(name),
-            Object::World(world) => link::world(&mut socket, self.stack, world),
+            Object::Routing { .. } => kernel::use_routing(self.stack),
+            Object::Router { name, .. } => kernel::make_router(name).and_then(|()| self.rules_again()),
+            Object::World(world) => {
+                link::world(&mut socket, self.stack, world)?;
+                self.routes_again(&mut socket)
+            }
             Object::Bridge(bridge) => link::bridge(&mut socket, self.stack, bridge),
-            Object::Tunnel(tunnel) => link::tunnel(&mut socket, self.stack, tunnel),
+            Object::Tunnel(tunnel) => {
+                link::tunnel(&mut socket, self.stack, tunnel)?;
+                self.entries_again(&mut socket, tunnel)
+            }
             Object::Leg(leg) => link::leg(&mut socket, self.stack, leg),
             Object::Forwarding(forwarding) => self.forward(&mut socket, forwarding),
             Object::Route(route) => link::route(&mut socket, route),
@@ -75,8 +85,9 @@ impl<'a> Changer<'a> {
 
     fn remove(&self, object: &Object) -> Result<(), Failure> {
         let mut socket = socket()?;
+        self.carry(&mut socket, object)?;
         match object {
-            Object::Routing => kernel::leave_routing(self.stack),
+            Object::Routing { .. } => kernel::leave_routing(self.stack),
             Object::Router { name, .. } => kernel::remove_router(self.stack, name),
             Object::World(world) => link::remove(&mut socket, &world.link),
             Object::Bridge(bridge) => link::remove(&mut socket, &bridge.link),

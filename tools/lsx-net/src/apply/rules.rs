@@ -18,10 +18,15 @@ impl Changer<'_> {
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the text of the rules");
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
         self.remember_rules(wanted.place)?;
-        nft_in(self.stack, wanted.place, &text)?;
-        let listing = list_rules(self.stack, wanted.place)?.unwrap_or_default();
+        self.load_text(wanted.place, &text)
+    }
+
+    /// Loads rules as they stand in the text.
+    pub(super) fn load_text(&self, place: Place, text: &str) -> Result<(), Failure> {
+        nft_in(self.stack, place, text)?;
+        let listing = list_rules(self.stack, place)?.unwrap_or_default();
         let record = format!("# {}\n{text}", digest(listing.as_bytes()));
-        file::write(&Paths::new(self.stack).rules(wanted.place), record.as_bytes(), Mode::Private).map(|_| ())
+        file::write(&Paths::new(self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
     }
 
     /// Removes a place's tables.
@@ -32,11 +37,11 @@ impl Changer<'_> {
             Place::Router => vec!["inet lsx".to_owned()],
         };
         let script: String = tables.iter().map(|t| format!("table {t} {{}}\ndelete table {t}\n")).collect();
-        nft_in(self.stack, gone.place, &script)?;
+        // The note goes first: without its tables the next run would not see it.
         let paths = Paths::new(self.stack);
         file::remove(&paths.rules(gone.place))?;
         file::remove_empty(&paths.run());
-        Ok(())
+        nft_in(self.stack, gone.place, &script)
     }
 
     fn remember_rules(&self, place: Place) -> Result<(), Failure> {

@@ -11,7 +11,10 @@ use std::net::Ipv4Addr;
 #[serde(tag = "object", rename_all = "snake_case")]
 pub enum Object {
     /// Routing between interfaces (ip_forward), held while a stack needs it.
-    Routing,
+    Routing {
+        /// Whether the host forwards; false when a run died on the way, or somebody switched it off.
+        forwards: bool,
+    },
     /// The network namespace of the stack's L3 legs.
     Router {
         /// Its name below /run/netns.
@@ -203,6 +206,16 @@ impl plan::Object for Object {
             Object::Firewall(firewall) => Some(&firewall.digest),
             Object::Intent(file) => Some(&file.digest),
             _ => None,
+        }
+    }
+
+    fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Object::Tunnel(a), Object::Tunnel(b)) => (a.vni, a.port) == (b.vni, b.port),
+            (Object::Leg(a), Object::Leg(b)) => {
+                a.address.contains(&b.address) || b.address.contains(&a.address)
+            }
+            _ => false,
         }
     }
 

@@ -165,6 +165,7 @@ pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
     }
     if let Some(text) = file::read(&paths.boot())? {
         let (program, host) = crate::apply::read_boot(&text);
+        let program = if crate::apply::boots() { program } else { String::new() };
         objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
     }
     Ok(objects)

@@ -35,7 +35,7 @@ pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[Inside]>) ->
     objects.extend(by("bridge").map(|(network, link)| {
         let bridge =
             Bridge { network: network.to_owned(), link: link.name.clone(), mtu: link.mtu, up: link.up };
-        have(&format!("bridge:{network}"), Object::Bridge(bridge), &[])
+        have(&format!("bridge:{network}"), Object::Bridge(bridge), &["firewall:host"])
     }));
     objects.extend(by("tunnel").map(|(network, link)| {
         let object = Object::Tunnel(tunnel(network, link, links));

@@ -60,6 +60,8 @@ fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let router = match namespace::open(namespace::Place::Name(&name)) {
         Ok(router) => router,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // Half made or half removed by a run that died: a router without anything in it, to be finished or removed.
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => return Ok(Some(Vec::new())),
         Err(e) => return Err(io_failure(&format!("open the network namespace {name}"), &e)),
     };
     let mut socket = Socket::open_in(router.as_fd()).map_err(|e| io_failure(&format!("enter {name}"), &e))?;
@@ -86,18 +88,18 @@ fn one(
 ) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let paths = Paths::new(stack);
-    if paths.uses_routing() && routing()? {
-        objects.push(have("routing:host", Object::Routing, &[]));
+    if paths.uses_routing() {
+        objects.push(have("routing:host", Object::Routing { forwards: routing()? }, &[]));
     }
     if router.is_some() {
         let name = model::router(stack);
         let forwards = forwards(&name)?;
         objects.push(have("router:host", Object::Router { name, forwards }, &[]));
     }
+    objects.extend(rules::objects(stack, rules)?);
     objects.extend(links::objects(stack, links, router));
     objects.extend(forwarding::objects(stack, links, socket)?);
     objects.extend(host::routes(stack, links, socket)?);
-    objects.extend(rules::objects(stack, rules)?);
     objects.extend(host::kept(&paths)?);
     Ok(objects)
 }
@@ -110,6 +112,7 @@ fn routing() -> Result<bool, Failure> {
 fn forwards(router: &str) -> Result<bool, Failure> {
     match namespace::open(namespace::Place::Name(router)) {
         Ok(router) => ip_forward(router.as_fd()),
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(false),
         Err(e) => Err(io_failure(&format!("open the network namespace {router}"), &e)),
     }
 }

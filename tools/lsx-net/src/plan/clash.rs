@@ -1,9 +1,10 @@
 //! What stands in the way on a host: taken names, numbers, routes and ports; and what must not happen by accident.
 
 use crate::Net;
-use crate::model::{Desired, Intent, Seen};
+use crate::model::{Desired, Intent, Network, Seen};
 use common::plan::Warning;
-use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved};
+use common::stack::resolved::{HostAt, NetworkKind, PortAt, Protocol, Resolved};
+use common::stack::{Switch, Tunnel};
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
@@ -18,6 +19,7 @@ pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure>
     failures.extend(numbers(desired, seen));
     failures.extend(routes(desired, seen));
     failures.extend(ports(desired, seen));
+    failures.extend(overlaps(desired));
     failures.into_iter().map(|f| f.on(&desired.host)).collect()
 }
 
@@ -79,6 +81,26 @@ fn routes<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fail
     })
 }
 
+/// Two networks of one host that meet. The document's own cannot, so one of them is kept though the document does not name
+/// it: a network that was renamed, as a rule.
+fn overlaps(desired: &Desired) -> Vec<Failure> {
+    let meet = |a: &Network, b: &Network, what: String| {
+        let message = format!("networks {} and {} have the same {what}", a.name, b.name);
+        let hint = "one of them is kept though the document does not name it: --prune removes it";
+        Failure::new(Kind::Data, "net.plan.kept", message).hint(hint)
+    };
+    let mut failures = Vec::new();
+    let mut sorted: Vec<&Network> = desired.networks.iter().filter(|n| n.cidr.prefix_len() > 0).collect();
+    sorted.sort_by_key(|n| (n.cidr.network(), n.cidr.prefix_len()));
+    let near = sorted.windows(2).filter(|two| two[0].cidr.contains(&two[1].cidr));
+    failures.extend(near.map(|two| meet(two[0], two[1], format!("addresses: {}", two[1].cidr))));
+    sorted.retain(|n| !n.tunnel.is_empty());
+    sorted.sort_by_key(|n| n.vni);
+    let near = sorted.windows(2).filter(|two| two[0].vni == two[1].vni);
+    failures.extend(near.map(|two| meet(two[0], two[1], format!("VNI: {}", two[1].vni))));
+    failures
+}
+
 /// A port that somebody listens on would vanish behind the instance: sshd's, at worst. One that is published already has
 /// been vouched for.
 fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
@@ -101,6 +123,25 @@ fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
         let failure = Failure::new(Kind::Data, "net.plan.port", message)
             .at(format!("instances.{}.ports", port.instance));
         Some(failure.hint("publish another port"))
+    })
+}
+
+/// What this version of lsx-net cannot make, though a stack may say it.
+pub(super) fn unsupported(resolved: &Resolved) -> impl Iterator<Item = Failure> + '_ {
+    resolved.networks.iter().filter_map(|network| {
+        let (key, what) = match network {
+            n if n.kind != NetworkKind::Overlay => ("type", "networks of this type"),
+            n if n.switch != Switch::Bridge => ("switch", "Open vSwitch"),
+            n if n.tunnel_type != Tunnel::Vxlan => ("tunnel", "GRE tunnels"),
+            _ => return None,
+        };
+        let message = format!("this version of lsx-net does not make {what}");
+        let failure = Failure::new(Kind::Data, "net.plan.unsupported", message);
+        Some(
+            failure
+                .at(format!("networks.{}.{key}", network.name))
+                .hint("leave the key out: VXLAN on Linux bridges carries the network"),
+        )
     })
 }
 

@@ -1,5 +1,6 @@
 //! Decides, for all hosts at once: what each should have, what is kept, what collides, which steps lead there. Pure.
 
+mod carry;
 mod clash;
 mod cut;
 mod overlay;
@@ -30,12 +31,7 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     let mut draft = Draft::default();
     let mut failures = Vec::new();
     let mut goals = match &wish.goal {
-        Goal::Down => {
-            failures.extend(
-                observed.iter().flat_map(|(host, seen)| clash::still_attached(host, &seen.seen, |_| true)),
-            );
-            BTreeMap::new()
-        }
+        Goal::Down => BTreeMap::new(),
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
         Goal::Up(_, resolved) => overlay::overlay(wish, resolved, observed, &mut draft, &mut failures),
     };
@@ -52,7 +48,9 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
             None => Vec::new(),
         };
         let keys: BTreeSet<&str> = wants.iter().map(|w| w.key.as_str()).collect();
-        failures.extend(clash::still_attached(host, &seen.seen, |bridge| goes(&seen.objects, &keys, bridge)));
+        let down = matches!(wish.goal, Goal::Down);
+        let goes = |bridge: &str| down || goes(&seen.objects, &keys, bridge);
+        failures.extend(clash::still_attached(host, &seen.seen, goes));
         draft.steps.extend(diff(host, &wants, &standing(&seen.objects, &keys)));
     }
     Failures(failures).verdict()?;
@@ -122,7 +120,7 @@ fn uplink(desired: &mut Desired, seen: Option<&ObservedOf<Net>>) -> Option<Failu
 /// Whether a bridge is about to be removed.
 fn goes(objects: &[Have<Object>], wanted: &BTreeSet<&str>, bridge: &str) -> bool {
     let is = |have: &&Have<Object>| matches!(&have.object, Object::Bridge(b) if b.link == bridge);
-    !wanted.is_empty() && objects.iter().find(is).is_some_and(|have| !wanted.contains(have.key.as_str()))
+    objects.iter().find(is).is_some_and(|have| !wanted.contains(have.key.as_str()))
 }
 
 /// Entries go with their tunnel and the router's rules with the router: no step of their own.

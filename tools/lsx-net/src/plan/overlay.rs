@@ -1,7 +1,7 @@
 //! The document laid over what the hosts keep, entry by entry: what it does not name stays as it was.
 
 use super::rows;
-use super::{clash, cut};
+use super::{carry, clash, cut};
 use crate::Net;
 use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
@@ -17,8 +17,13 @@ pub(super) fn overlay(
     draft: &mut Draft<Net>,
     failures: &mut Vec<Failure>,
 ) -> BTreeMap<String, Desired> {
+    failures.extend(clash::unsupported(resolved));
     draft.warnings.extend(clash::exposed(resolved));
     let document = Document::new(wish, resolved);
+    let intents =
+        observed.iter().filter_map(|(host, seen)| Some((host.as_str(), seen.seen.intent.as_ref()?)));
+    let named = |instance: &str| wish.prune || document.instances.contains_key(instance);
+    let resolved = &carry::carried(resolved, intents, named);
     let mut table = rows::table(resolved);
     document.narrow(&mut table);
     let mut goals = BTreeMap::new();
@@ -33,11 +38,21 @@ pub(super) fn overlay(
                 document.lay_over(&mut desired, intent, &mut table, &mut draft.kept);
             }
         }
+        in_order(&mut desired);
         goals.insert(host, desired);
     }
     table.values_mut().for_each(|rows| rows.sort());
     draft.data.rows = table;
     goals
+}
+
+/// One order for what the document names and for what is kept beside it: else a thing that merely stays would differ.
+fn in_order(desired: &mut Desired) {
+    desired.networks.sort_by(|a, b| a.name.cmp(&b.name));
+    desired.inside.sort();
+    desired.nics.sort_by(|a, b| (&a.instance, &a.name).cmp(&(&b.instance, &b.name)));
+    desired.ports.sort_by(|a, b| (a.listen, &a.instance).cmp(&(b.listen, &b.instance)));
+    desired.allow.sort_by_cached_key(|allow| serde_json::to_string(allow).unwrap_or_default());
 }
 
 /// What the document speaks of.
@@ -94,7 +109,6 @@ impl<'a> Document<'a> {
             kept.push(format!("{}: network {}", desired.host, network.name));
             desired.networks.push(network.clone());
         }
-        desired.networks.sort_by(|a, b| a.name.cmp(&b.name));
         let carried: BTreeSet<String> = desired.networks.iter().map(|n| n.name.clone()).collect();
         let taken: BTreeSet<_> = desired.nics.iter().map(|n| (n.network.clone(), n.address)).collect();
         let stays = |nic: &&Nic| {

@@ -87,7 +87,7 @@ fn routing(desired: &Desired) -> [Want<Object>; 3] {
     [
         want(
             "routing:host",
-            Object::Routing,
+            Object::Routing { forwards: true },
             &["firewall:host"],
             "the stack's router reaches the world through this host",
         ),

@@ -24,6 +24,7 @@ fn routed(d: &Desired) -> String {
         text += &chain("own", "", &own(d));
     }
     if d.networks.iter().any(|n| n.leg.is_some()) {
+        text += &chain("forward", "type filter hook forward priority filter; policy accept;", &forward(d));
         let router = d.leg.network();
         let masquerade = vec![format!("ip saddr {} oifname != \"{}\" masquerade", d.leg, d.world_link)];
         text +=
@@ -43,6 +44,17 @@ fn routed(d: &Desired) -> String {
 /// one. The router keeps track of them in a namespace of its own.
 fn untracked(d: &Desired) -> Vec<String> {
     vec![format!("iifname \"{}*\" notrack", d.prefixes[0])]
+}
+
+/// Into the router goes what is published, what answers, and what the host itself sends. Anything else that the host would
+/// route there, of another stack or of a container, would leave with the host's address and pass for it.
+fn forward(d: &Desired) -> Vec<String> {
+    let world = &d.world_link;
+    vec![
+        format!("oifname \"{world}\" ct state established,related accept"),
+        format!("oifname \"{world}\" ct status dnat accept"),
+        format!("oifname \"{world}\" drop"),
+    ]
 }
 
 /// The router's end of the /31.

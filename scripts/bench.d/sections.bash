@@ -1,0 +1,148 @@
+# The sections of scripts/bench. Each measures both sides in turn and writes its rows.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # T, tool, lab, rounds, parts are set by scripts/bench
+
+least() { # FILE KEY: the least of a key's values
+    awk -F'\t' -v key="$2" '$1 == key && (best == "" || $2 < best) { best = $2 } END { print best + 0 }' "$1"
+}
+
+took() { # KEY COMMAND...: its milliseconds, as KEY<tab>MS into $T/times
+    local key=$1 began=$EPOCHREALTIME
+    shift
+    "$@"
+    local ended=$EPOCHREALTIME
+    printf '%s\t%s\n' "$key" "$(((${ended/./} - ${began/./}) / 1000))" >>"$T/times"
+}
+
+stack() { # HOSTS NETWORKS INSTANCES NICS SINGLE
+    jq -nr --argjson hosts "$1" --argjson networks "$2" --argjson instances "$3" --argjson nics "$4" --argjson single "$5" \
+        -f "$parts/stack.jq"
+}
+
+observed() { # HOSTS: documents of hosts on which there is nothing
+    jq -nc --argjson hosts "$1" 'range($hosts) | {schema: "lsx.net.observed/1", stack: "bench", host: "h\(. + 1)", base: "",
+        objects: [], program: "/var/lib/lsx/bin/0/lsx-net"}'
+}
+
+need_lab() { # HOSTS
+    ((EUID == 0)) || fail 77 'needs root, for namespaces' 'sudo scripts/bench'
+    [[ -z ${lab_is_up:-} ]] || scripts/lab down --name "$lab"
+    lab_is_up=yes
+    scripts/lab up "$1" --name "$lab" >/dev/null
+}
+
+on_host() { scripts/lab exec h1 --name "$lab" -- "$@"; }
+
+# --- size and start
+
+section_size() {
+    row size "$(file -b "$tool" | grep -oE 'static(-pie|ally) linked' || echo 'not static')" \
+        "$(stat -c %s "$tool" | awk '{ printf "%.2f", $1 / 1e6 }')" - MB 8
+}
+
+section_start() {
+    need hyperfine hyperfine
+    hyperfine -N --warmup 20 --runs 300 --export-json "$T/start" "$tool --version" /bin/true >/dev/null 2>&1
+    # shellcheck disable=SC2046 # two numbers
+    set -- $(jq -r '.results[].min * 1000 * 1000 | round / 1000' "$T/start")
+    row start 'more than /bin/true' "$(jq -n "$1 - $2 | . * 1000 | round / 1000")" - ms 3 "$1 ms and $2 ms"
+}
+
+# --- scale
+
+section_scale() {
+    [[ -x /usr/bin/time ]] || fail 69 'GNU time is not installed' 'apt-get install --no-install-recommends time'
+    stack 100 200 20000 1 0 >"$T/big.yaml"
+    stack 100 20 2000 1 0 >"$T/small.yaml"
+    observed 100 >"$T/observed"
+    : >"$T/scale"
+    local n size
+    for ((n = 0; n < rounds; n++)); do
+        for size in small big; do
+            weighed "resolve.$size" "$tool" resolve "$T/$size.yaml"
+            weighed "plan.$size" "$tool" plan --observed "$T/observed" "$T/$size.yaml"
+        done
+    done
+    local verb
+    for verb in resolve plan; do
+        row scale "$verb, time" "$(least "$T/scale" "$verb.big.s")" - s 1 '100 hosts, 200 networks, 20,000 instances'
+        row scale "$verb, memory" "$(least "$T/scale" "$verb.big.kb" | awk '{ print $1 / 1000 }')" - MB 200
+        row scale "$verb, growth of processor time" "$(least "$T/scale" "$verb.big.cpu")" "$(least "$T/scale" "$verb.small.cpu")" \
+            s x12 'against 100 hosts, 20 networks, 2,000 instances'
+    done
+}
+
+weighed() { # KEY COMMAND...: seconds, seconds of the processor and KB of the peak, into $T/scale
+    local key=$1 seconds user system kb
+    shift
+    /usr/bin/time -o "$T/weight" -f '%e %U %S %M' "$@" >"$T/out"
+    read -r seconds user system kb <"$T/weight"
+    printf "$key.%s\t%s\n" s "$seconds" cpu "$(jq -n "$user + $system")" kb "$kb" >>"$T/scale"
+}
+
+# --- again
+
+section_again() {
+    need_lab 3
+    : >"$T/times"
+    # A network of each pair of hosts and one of all, routed by the first; what there is to see is small, as it mostly is.
+    stack 3 6 12 2 0 >"$T/three.yaml"
+    operator "$tool" up --quiet "$T/three.yaml" >/dev/null
+    ssh_masters
+    local n
+    for ((n = 0; n < rounds * 5; n++)); do
+        took again operator "$tool" up --quiet "$T/three.yaml" >/dev/null
+        took ssh operator "$T/ssh-true"
+        took nothing operator true
+    done
+    local nothing
+    nothing=$(least "$T/times" nothing)
+    row again 'up with nothing to do, 3 hosts, against ssh true' "$(($(least "$T/times" again) - nothing))" \
+        "$(($(least "$T/times" ssh) - nothing))" ms x1.5
+}
+
+operator() { scripts/lab run --name "$lab" -- "$@"; }
+
+ssh_masters() { # writes a program that runs `true` on the three hosts at once, over connections that are there
+    local host settings="-S $T/%n -o ControlPersist=60"
+    {
+        printf '#!/bin/sh\n'
+        # shellcheck disable=SC2016 # expands there
+        for host in h1 h2 h3; do printf 'ssh -F "$LSX_SSH_CONFIG" %s %s true &\n' "$settings" "$host"; done
+        printf 'wait\n'
+    } >"$T/ssh-true"
+    chmod +x "$T/ssh-true"
+    # shellcheck disable=SC2016,SC2086 # expands there; settings are words
+    for host in h1 h2 h3; do operator sh -c 'exec ssh -F "$LSX_SSH_CONFIG" -M "$@"' ssh $settings -N -f "$host"; done
+}
+
+# --- host
+
+section_host() {
+    need_lab 2
+    mkdir "$T/host"
+    stack 2 200 50 20 1 >"$T/host/stack.yaml"
+    "$tool" resolve "$T/host/stack.yaml" >"$T/resolved"
+    observed 1 >"$T/observed"
+    "$tool" plan --observed "$T/observed" --offline h2 "$T/host/stack.yaml" 2>/dev/null >"$T/plan"
+    jq -r --slurpfile resolved "$T/resolved" -f "$parts/objects.jq" "$T/plan" |
+        awk -F'\t' -v folder="$T/host" '{ file = $1; sub(/^[^\t]*\t/, ""); print > (folder "/" file) }'
+    cp "$tool" "$T/host/lsx-net"
+    cp "$parts/host" "$T/host/run"
+    tar -C "$T/host" -c . | on_host sh -c 'mkdir bench && tar -C bench -x'
+    on_host sh -c "cd bench && ./run $rounds && ./run 1 each" >"$T/times"
+    local verb
+    for verb in up attach down; do host_rows "$verb"; done
+}
+
+host_rows() { # VERB
+    local what
+    case $1 in
+        up) what='up of 200 networks' ;;
+        attach) what='attach of 1,000 interfaces' ;;
+        down) what='down of 200 networks' ;;
+    esac
+    row host "$what, against ip -batch" "$(least "$T/times" "$1.lsx")" "$(least "$T/times" "$1.batch")" ms x1.5
+    row host "$what, against a process an object" "$(least "$T/times" "$1.lsx")" "$(($(least "$T/times" "$1.each") * 10))" ms - \
+        'that side is a tenth, times ten'
+}

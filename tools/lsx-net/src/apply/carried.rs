@@ -1,0 +1,77 @@
+//! What the kernel takes along with a link or a namespace, for which a plan has no step of its own: entries with their tunnel,
+//! routes with their link, rules with the router. Noted before it goes, so that undo can bring it back.
+
+use super::Changer;
+use super::link::{self, index};
+use crate::model::{Object, Place, Route, Tunnel};
+use crate::netlink::{Socket, route};
+use crate::observe::{failure, of_network};
+use crate::paths::Paths;
+use common::Failure;
+use common::host::file;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
+
+/// Noted by this run.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    entries: BTreeMap<String, BTreeSet<String>>,
+    routes: Vec<Route>,
+    rules: Option<String>,
+}
+
+impl Changer<'_> {
+    fn carried(&self) -> MutexGuard<'_, Carried> {
+        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what goes with an object that is about to be removed.
+    pub(super) fn carry(&self, socket: &mut Socket, object: &Object) -> Result<(), Failure> {
+        match object {
+            Object::Tunnel(tunnel) => {
+                let devices = (index(socket, &tunnel.bridge), index(socket, &tunnel.link));
+                if let (Ok(bridge), Ok(link)) = devices {
+                    let entries = of_network(socket, bridge, link)?;
+                    self.carried().entries.insert(tunnel.link.clone(), entries);
+                }
+            }
+            Object::World(world) => {
+                let device = index(socket, &world.link).ok();
+                let ours = route::ours(socket).map_err(failure)?;
+                let ours = ours.into_iter().filter(|r| device.is_some() && r.route.device == device);
+                let routes = ours.filter_map(|r| {
+                    let (to, via) = (r.route.destination, r.route.gateway?);
+                    Some(Route { to, via, link: world.link.clone() })
+                });
+                self.carried().routes = routes.collect();
+            }
+            Object::Router { .. } => {
+                let record = file::read(&Paths::new(self.stack).rules(Place::Router))?;
+                self.carried().rules = record.and_then(|r| Some(r.split_once('\n')?.1.to_owned()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Entries of a tunnel that is back.
+    pub(super) fn entries_again(&self, socket: &mut Socket, tunnel: &Tunnel) -> Result<(), Failure> {
+        let noted = self.carried().entries.remove(&tunnel.link);
+        let Some(entries) = noted else { return Ok(()) };
+        let (bridge, link) = (index(socket, &tunnel.bridge)?, index(socket, &tunnel.link)?);
+        let there = of_network(socket, bridge, link)?;
+        self.change_entries(socket, (bridge, link), there, &entries)
+    }
+
+    /// Routes by a world link that is back.
+    pub(super) fn routes_again(&self, socket: &mut Socket) -> Result<(), Failure> {
+        let noted = std::mem::take(&mut self.carried().routes);
+        noted.iter().try_for_each(|one| link::route(socket, one))
+    }
+
+    /// Rules of a router that is back; nothing leads into it yet.
+    pub(super) fn rules_again(&self) -> Result<(), Failure> {
+        let noted = self.carried().rules.take();
+        noted.map_or(Ok(()), |text| self.load_text(Place::Router, &text))
+    }
+}
