@@ -34,7 +34,8 @@ fn examples_are_documents() {
     let mut seen = BTreeSet::new();
     for example in page.split(".\\\" example: ").skip(1) {
         let (kind, rest) = example.split_once('\n').unwrap();
-        let text = rest.split_once(".Bd -literal\n").unwrap().1.split_once("\n.Ed").unwrap().0.replace("\\e", "\\");
+        let text =
+            rest.split_once(".Bd -literal\n").unwrap().1.split_once("\n.Ed").unwrap().0.replace("\\e", "\\");
         for document in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
             let document = document.unwrap_or_else(|e| panic!("{kind}: {e}\n{text}"));
             let validator = jsonschema::validator_for(&schemas[kind]).unwrap();

@@ -19,7 +19,6 @@ struct Command {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what was not tried is said aloud")]
 fn every_command_does_what_it_shows() {
     let text = fs::read_to_string(top("README.md")).unwrap().replace("192.0.2.", "198.18.0.");
     let commands: Vec<Command> = blocks(&text, "console").iter().flat_map(|block| commands(block)).collect();
@@ -76,14 +75,20 @@ fn answers(shown: &[String], said: &[String]) -> bool {
     match shown.split_first() {
         None => said.is_empty(),
         Some((first, rest)) if first == "..." => (0..=said.len()).any(|n| answers(rest, &said[n..])),
-        Some((first, rest)) => said.split_first().is_some_and(|(one, more)| one == first && answers(rest, more)),
+        Some((first, rest)) => {
+            said.split_first().is_some_and(|(one, more)| one == first && answers(rest, more))
+        }
     }
 }
 
 /// The texts of all blocks of a language.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("\n```{language}\n");
-    text.split(&fence).skip(1).filter_map(|rest| rest.split_once("\n```")).map(|(b, _)| b.to_owned()).collect()
+    text.split(&fence)
+        .skip(1)
+        .filter_map(|rest| rest.split_once("\n```"))
+        .map(|(b, _)| b.to_owned())
+        .collect()
 }
 
 fn commands(block: &str) -> Vec<Command> {
@@ -106,5 +111,9 @@ fn commands(block: &str) -> Vec<Command> {
 fn dots_stand_for_any_lines() {
     let lines = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert!(answers(&lines("a ... c"), &lines("a b b c")) && answers(&lines("..."), &[]));
-    assert!(!answers(&lines("a"), &lines("a b")) && !answers(&[], &lines("a")) && !answers(&lines("a ... d"), &lines("a b c")));
+    assert!(
+        !answers(&lines("a"), &lines("a b"))
+            && !answers(&[], &lines("a"))
+            && !answers(&lines("a ... d"), &lines("a b c"))
+    );
 }
