@@ -8,7 +8,8 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::exit
+    clippy::exit,
+    reason = "this program is the tests and the peer at once"
 )]
 
 mod attach;

@@ -1,7 +1,13 @@
 //! The fleet against real SSH servers on this machine. This program is the tests, the tool that is shipped
 //! (`serve`), and the stand-in for sudo (by its name), so that nothing but OpenSSH has to be installed.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "this program is the tests and the tool at once"
+)]
 
 mod cases;
 mod lab;
