@@ -280,16 +280,21 @@ fn what_a_power_cut_left_half_made_is_replaced_or_removed(lab: &Lab) {
     let lan = resolved.network("lan");
     let (bridge, tunnel) = (text(&lan["bridge"]), text(&lan["tunnel"]));
     // 0x6c7378 is the group that every link of lsx is created in; the mark comes a moment later.
+    let (vni, port) = (&lan["vni"], &resolved.resolved["tunnel_port"]);
     let remnants = format!(
-        "ip link add {bridge} group 7107448 type bridge; ip link add {tunnel} group 7107448 type vxlan id 7 dstport 4444"
+        "ip link add {bridge} mtu 1300 group 7107448 type bridge
+         ip link add {tunnel} group 7107448 type vxlan id {vni} dstport {port} local 198.18.0.12"
     );
     lab.script("h2", &remnants).ok();
     // A name of a namespace without its mount: a run died between the two.
     lab.script("h1", "mkdir -p /run/netns; touch /run/netns/lsx-small").ok();
     let ran = lab.net(&["up", &file]).ok();
     assert!(ran.stderr.contains("remnant"), "{}", ran.stderr);
-    let link = lab.json("h2", &format!("ip -d -j link show {tunnel}"));
-    assert_eq!(link[0]["linkinfo"]["info_data"]["id"], lan["vni"]);
+    for name in [&bridge, &tunnel] {
+        let link = lab.json("h2", &format!("ip -j link show {name}"));
+        assert!(link[0]["altnames"][0].as_str().is_some_and(|a| a.starts_with("lsx:small:lan:")), "{link}");
+        assert_eq!(link[0]["mtu"], lan["mtu"]);
+    }
     converges(lab, &file, "after a remnant");
     lab.net(&["down", &file]).ok();
     lab.script("h2", &remnants).ok();

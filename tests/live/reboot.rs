@@ -23,7 +23,12 @@ fn ours(lab: &Lab, host: &str) -> BTreeSet<String> {
         nft -s list ruleset; ip netns; cat /proc/sys/net/ipv4/ip_forward
         for n in $(ip netns | sed 's/ .*//'); do ip -n $n -4 -br addr | sed 's/@if[0-9]*//'; ip -n $n route; ip netns exec $n nft -s list ruleset; done
         for d in $(ls /sys/class/net | grep '^lt'); do bridge fdb show dev $d; done";
-    lab.script(host, script).ok().stdout.lines().map(|l| l.split(" (id").next().unwrap().to_owned()).collect()
+    lab.script(host, script)
+        .ok()
+        .stdout
+        .lines()
+        .map(|l| l.split(" (id").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 fn power_cut(lab: &Lab, host: &str) {

@@ -1,11 +1,11 @@
 //! The host's own: routes, addresses, listeners, other tunnels, and what it keeps of a stack.
 
 use super::{failure, have, io_failure};
-use crate::model::{Intent, IntentFile, Listener, Object, Route, Seen, Tunnels, unmark};
+use crate::model::{GROUP, Intent, IntentFile, Listener, Object, Route, Seen, Tunnels, unmark};
 use crate::netlink::dump::Link;
 use crate::netlink::{Socket, addr, namespace, route};
 use crate::paths::Paths;
-use crate::plan::{by_network, intent_digest, rows_digest};
+use crate::plan::{by_network, intent_digest, prefixes, rows_digest};
 use common::Failure;
 use common::document;
 use common::host::file;
@@ -47,17 +47,14 @@ fn foreign_routes(socket: &mut Socket) -> Result<Vec<ipnet::Ipv4Net>, Failure> {
     Ok(routes)
 }
 
-/// A VXLAN device that is not this stack's; two with one VNI and one port cannot be in one namespace.
+/// A VXLAN device that is not this stack's, half made or whole; two with one VNI and one port cannot be in one namespace.
 fn tunnel(link: &Link, stack: Option<&str>) -> Option<Tunnels> {
     let vxlan = link.vxlan.as_ref()?;
+    let remnant = |s| link.group == GROUP && prefixes(s).iter().any(|p| link.name.starts_with(p.as_str()));
     let owner =
         link.altnames.iter().filter_map(|a| unmark(a)).map(|(s, ..)| s.to_owned()).next().unwrap_or_default();
-    (stack != Some(owner.as_str())).then(|| Tunnels {
-        link: link.name.clone(),
-        stack: owner,
-        vni: vxlan.vni,
-        port: vxlan.port,
-    })
+    let own = stack == Some(owner.as_str()) || owner.is_empty() && stack.is_some_and(remnant);
+    (!own).then(|| Tunnels { link: link.name.clone(), stack: owner, vni: vxlan.vni, port: vxlan.port })
 }
 
 /// Unmarked links outside our group whose name has the shape of ours.

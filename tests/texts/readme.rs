@@ -4,8 +4,6 @@
 //! lines below it are what it prints, `...` standing for any lines; blanks count once. 192.0.2.0/24 (RFC 5737) becomes the
 //! lab's network.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
-
 use lsx_tests::lab::{self, Lab};
 use lsx_tests::{tools, top};
 use std::fs;
