@@ -3,7 +3,7 @@
 use crate::kernel::{links, names};
 use crate::peer;
 use crate::stack::{Stack, text};
-use lsx_tests::lab::{Lab, Ran, until};
+use lsx_tests::lab::{Lab, Ran};
 use serde_json::Value;
 
 pub(crate) const CASES: &[crate::Case] = &[
