@@ -136,6 +136,8 @@ fn a_jump_box_carries_no_packets_of_others(lab: &Lab) {
     lab.script("h1", &format!("ip netns exec {} sysctl -qw net.ipv4.ip_forward=1", stack.space("jump"))).ok();
     let (via, space) = (stack.address("jump", "test"), stack.space("probe"));
     lab.script("h2", &format!("ip -n {space} route add {admin}/32 via {via}")).ok();
+    let neighbour = format!("{via}:22");
+    ask(lab, stack, "probe", &[(&neighbour, &format!("traffic/jump {}", stack.address("probe", "test")))]);
     let target = format!("{admin}:80");
     ask(lab, stack, "probe", &[(&target, "")]);
     lab.script("h2", &format!("ip -n {space} route del {admin}/32 via {via}")).ok();
