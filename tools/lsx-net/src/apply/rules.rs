@@ -3,7 +3,7 @@
 use super::Changer;
 use crate::model::{Accept, Chain, Firewall, Place, router};
 use crate::netlink::namespace;
-use crate::observe::{io_failure, list_rules, marked_rules};
+use crate::observe::{io_failure, marked_rules, record};
 use crate::paths::Paths;
 use common::document::digest;
 use common::host::Program;
@@ -19,8 +19,7 @@ impl Changer<'_> {
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
         self.remember_rules(wanted.place)?;
         nft_in(self.stack, wanted.place, &text)?;
-        let listing = list_rules(self.stack, wanted.place)?.unwrap_or_default();
-        let record = format!("# {}\n{text}", digest(listing.as_bytes()));
+        let record = record(self.stack, wanted.place, &text)?;
         file::write(&Paths::new(self.stack).rules(wanted.place), record.as_bytes(), Mode::Private).map(|_| ())
     }
 

@@ -3,12 +3,13 @@
 mod forwarding;
 mod host;
 mod links;
+mod listeners;
 mod rules;
 
 pub(crate) use forwarding::of_network;
 pub(crate) use links::mac;
 pub use rules::{Listing, foreign_chains, marked_rules};
-pub(crate) use rules::{accept_key, list as list_rules};
+pub(crate) use rules::{accept_key, record};
 
 use crate::model::{self, Object, Seen, unmark};
 use crate::netlink::dump::{self, Link};
