@@ -32,6 +32,16 @@ impl Program {
         self
     }
 
+    /// Whether it is installed, without starting it.
+    ///
+    /// # Errors
+    /// As [`Program::run`] when it cannot be started.
+    pub fn there(&self) -> Result<(), Failure> {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        let found = std::env::split_paths(&path).any(|folder| folder.join(&self.argv[0]).is_file());
+        if found { Ok(()) } else { Err(not_started(&self.argv[0], &ErrorKind::NotFound.into())) }
+    }
+
     /// Runs it with `input` on its standard input; returns its standard output.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::Changer;
 use crate::model::{Accept, Chain, Firewall, Place, router};
 use crate::netlink::namespace;
-use crate::observe::{io_failure, list_rules, marked_rules};
+use crate::observe::{io_failure, marked_rules, record};
 use crate::paths::Paths;
 use common::document::digest;
 use common::host::Program;
@@ -24,8 +24,7 @@ impl Changer<'_> {
     /// Loads rules as they stand in the text.
     pub(super) fn load_text(&self, place: Place, text: &str) -> Result<(), Failure> {
         nft_in(self.stack, place, text)?;
-        let listing = list_rules(self.stack, place)?.unwrap_or_default();
-        let record = format!("# {}\n{text}", digest(listing.as_bytes()));
+        let record = record(self.stack, place, text)?;
         file::write(&Paths::new(self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
     }
 

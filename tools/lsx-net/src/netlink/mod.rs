@@ -4,11 +4,14 @@
 //! so a plan can be turned into its requests, and one namespace differs from another only by the socket.
 
 pub mod addr;
+mod ask;
 pub mod dump;
 mod error;
 pub mod link;
+pub mod listeners;
 pub mod namespace;
 pub mod neigh;
+pub mod nftables;
 pub mod route;
 mod socket;
 mod spread;

@@ -10,8 +10,6 @@ use common::Failure;
 use common::document;
 use common::host::file;
 use common::plan::Have;
-use common::stack::resolved::Protocol;
-use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
 /// What is there beside our objects.
@@ -24,7 +22,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
         intent,
         routes: foreign_routes(socket)?,
         tunnels: links.iter().filter_map(|l| tunnel(l, stack)).collect(),
-        listeners: listeners().into_iter().chain(published(stack)).collect(),
+        listeners: super::listeners::all().into_iter().chain(published(stack)).collect(),
         strangers: strangers(links),
         addresses: addresses.iter().map(|a| (a.address.addr(), name(a.device))).collect(),
         lacks: lacks(links)?,
@@ -71,26 +69,6 @@ fn strangers(links: &[Link]) -> Vec<String> {
     links.iter().filter(shape).filter(unmarked).map(|l| l.name.clone()).collect()
 }
 
-/// TCP and UDP ports with a listener, from /proc/net (proc(5)); state 0A is LISTEN, an unconnected UDP socket has 07.
-fn listeners() -> Vec<Listener> {
-    let files = [
-        ("tcp", Protocol::Tcp, "0A"),
-        ("tcp6", Protocol::Tcp, "0A"),
-        ("udp", Protocol::Udp, "07"),
-        ("udp6", Protocol::Udp, "07"),
-    ];
-    let mut all: Vec<Listener> = files
-        .iter()
-        .flat_map(|(name, protocol, state)| {
-            let text = std::fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
-            text.lines().skip(1).filter_map(|line| listener(line, *protocol, state)).collect::<Vec<_>>()
-        })
-        .collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
 /// Ports that other stacks publish here.
 fn published(stack: Option<&str>) -> Vec<Listener> {
     let others = Paths::stacks().into_iter().filter(|s| stack != Some(s.as_str()));
@@ -105,20 +83,6 @@ fn published(stack: Option<&str>) -> Vec<Listener> {
         })
     })
     .collect()
-}
-
-fn listener(line: &str, protocol: Protocol, state: &str) -> Option<Listener> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (address, port) = fields.get(1)?.split_once(':')?;
-    let address = match u32::from_str_radix(address, 16) {
-        Ok(0) => None,
-        // The kernel prints the address as one number of the machine's own byte order.
-        Ok(raw) => Some(Ipv4Addr::from(raw.to_ne_bytes())),
-        Err(_) => None,
-    };
-    let listening = fields.get(3) == Some(&state);
-    let port = u16::from_str_radix(port, 16).ok()?;
-    listening.then_some(Listener { protocol, port, address, stack: String::new() })
 }
 
 /// Tried in a namespace that vanishes at once, and only where no device of the kind shows that it works.

@@ -3,11 +3,12 @@
 mod forwarding;
 mod host;
 mod links;
+mod listeners;
 mod rules;
 
 pub(crate) use forwarding::of_network;
 pub(crate) use links::mac;
-pub(crate) use rules::list as list_rules;
+pub(crate) use rules::record;
 pub use rules::{Listing, foreign_chains, marked_rules};
 
 use crate::model::{self, Object, Seen, unmark};

@@ -2,7 +2,7 @@
 
 use super::have;
 use crate::model::{self, Accept, Chain, Firewall, Object, Place, Seen};
-use crate::netlink::namespace;
+use crate::netlink::{namespace, nftables};
 use crate::paths::Paths;
 use common::document::digest;
 use common::host::{Program, file};
@@ -11,6 +11,9 @@ use common::{Failure, Kind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
+
+/// `NF_INET_FORWARD` (linux/netfilter.h).
+const FORWARD: u32 = 2;
 
 /// Marked rules of ours in chains of others: stack, chain, and the handles of the rules.
 #[derive(Clone, Debug, Default)]
@@ -50,27 +53,20 @@ pub(super) fn look(
 /// # Errors
 /// When nft cannot be run.
 pub fn foreign_chains() -> Result<Vec<Chain>, Failure> {
-    let bytes = Program::new("nft").args(["-j", "list", "chains"]).run(b"")?;
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let chains: Vec<&Value> = items(&value, "chain").collect();
-    let text = |c: &Value, key: &str| c[key].as_str().unwrap_or_default().to_owned();
-    let of = |c: &Value, chain: &str| Chain {
-        family: text(c, "family"),
-        table: text(c, "table"),
-        chain: chain.to_owned(),
-    };
-    let has_user = |c: &Value| {
-        chains
-            .iter()
-            .any(|u| u["name"] == "DOCKER-USER" && u["table"] == c["table"] && u["family"] == c["family"])
+    Program::new("nft").there()?;
+    let chains = nftables::chains().map_err(|e| super::io_failure("list the chains of nftables", &e))?;
+    let user = |c: &nftables::Chain| {
+        chains.iter().any(|u| u.name == "DOCKER-USER" && (u.family, &u.table) == (c.family, &c.table))
     };
     let mut found: Vec<Chain> = chains
         .iter()
-        .filter(|c| {
-            c["hook"] == "forward" && (c["family"] == "ip" || c["family"] == "inet") && c["type"] == "filter"
+        .filter(|c| c.hook == Some(FORWARD) && matches!(c.family, "ip" | "inet") && c.kind == "filter")
+        .filter(|c| !c.table.starts_with("lsx"))
+        .map(|c| Chain {
+            family: c.family.to_owned(),
+            table: c.table.clone(),
+            chain: if user(c) { "DOCKER-USER".to_owned() } else { c.name.clone() },
         })
-        .filter(|c| !text(c, "table").starts_with("lsx"))
-        .map(|c| of(c, if has_user(c) { "DOCKER-USER".to_owned() } else { text(c, "name") }.as_str()))
         .collect();
     found.sort();
     found.dedup();
@@ -134,18 +130,49 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
 }
 
 /// The digest of the text that was loaded, while the tables still list as they did then; a table that somebody changed has
-/// no digest that a plan wants, so `up` loads it anew. `None` when there is no table.
+/// no digest that a plan wants, so `up` loads it anew. `None` when there is no table. As long as nobody has changed any rule
+/// of the namespace since, there is nothing to list.
 fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
-    let Some(listing) = list(stack, place)? else { return Ok(None) };
     let record = file::read(&Paths::new(stack).rules(place))?.unwrap_or_default();
     let (head, text) = record.split_once('\n').unwrap_or_default();
-    let as_loaded = head == format!("# {}", digest(listing.as_bytes()));
+    let (known, then) = head.trim_start_matches("# ").split_once(' ').unwrap_or_default();
+    if !then.is_empty() && state(stack, place)?.is_some_and(|now| now == then) {
+        return Ok(Some(digest(text.as_bytes())));
+    }
+    let Some(listing) = list(stack, place)? else { return Ok(None) };
+    let as_loaded = known == digest(listing.as_bytes());
     Ok(Some(if as_loaded { digest(text.as_bytes()) } else { "changed by somebody else".to_owned() }))
+}
+
+/// What of nftables stays the same until somebody changes rules in a place; `None` when there is no such place.
+fn state(stack: &str, place: Place) -> Result<Option<String>, Failure> {
+    let table = match place {
+        Place::Host => format!("lsx-{stack}"),
+        Place::Router => "lsx".to_owned(),
+    };
+    let read = || nftables::state(&table).map_err(|e| super::io_failure("read the state of nftables", &e));
+    match place {
+        Place::Host => read().map(Some),
+        Place::Router => match namespace::open(namespace::Place::Name(&model::router(stack))) {
+            Ok(router) => namespace::inside(router.as_fd(), read)
+                .map_err(|e| super::io_failure("enter the router", &e))?
+                .map(Some),
+            Err(_) => Ok(None),
+        },
+    }
+}
+
+/// What is kept of rules that were loaded just now: how they list and the state that stands for it, then their text. The
+/// state first: a change between the two makes the next look list them again.
+pub(crate) fn record(stack: &str, place: Place, text: &str) -> Result<String, Failure> {
+    let state = state(stack, place)?.unwrap_or_default();
+    let listing = list(stack, place)?.unwrap_or_default();
+    Ok(format!("# {} {state}\n{text}", digest(listing.as_bytes())))
 }
 
 /// The tables of a place as nft lists them, without counters; `None` when one is missing. One nft a table: its cache holds
 /// the family of the last command alone, so a second `list` in one run does not find the first one's table (nft 1.0.6).
-pub(crate) fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
+fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     let run = |family: &str, table: &str| match Program::new("nft")
         .args(["-s", "list", "table", family, table])
         .run(b"")
