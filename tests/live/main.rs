@@ -8,7 +8,8 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::exit
+    clippy::exit,
+    reason = "this program is the tests and the peer at once"
 )]
 
 mod attach;
@@ -85,7 +86,12 @@ fn main() -> ExitCode {
         }
     });
     let (failed, passed) = (failed.into_inner().unwrap(), passed.into_inner().unwrap());
-    println!("\nlive: {passed} passed, {} failed, {:.0?}", failed.len(), start.elapsed());
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    let took = start.elapsed();
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed; 0 ignored; finished in {took:.0?}",
+        failed.len()
+    );
     failed.iter().for_each(|name| println!("FAILED {name}"));
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

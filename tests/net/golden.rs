@@ -72,6 +72,9 @@ fn first_difference(wanted: &str, came: &str) -> String {
 
 #[test]
 fn the_cases_cover_what_a_plan_can_say() {
+    if blessing() {
+        return; // The folders are being written.
+    }
     let all: String = cases()
         .iter()
         .filter_map(|c| Some(c.read("plan.json")? + &c.read("error.txt").unwrap_or_default()))
@@ -109,6 +112,9 @@ fn the_cases_cover_what_a_plan_can_say() {
         "taken by stack",
         "lsx did not make it",
         "cannot do what the stack needs",
+        "does not make Open vSwitch",
+        "does not make GRE",
+        "networks of this type",
         "hint:",
     ] {
         assert!(refused.contains(words), "no case is refused with: {words}");

@@ -1,7 +1,13 @@
 //! The fleet against real SSH servers on this machine. This program is the tests, the tool that is shipped
 //! (`serve`), and the stand-in for sudo (by its name), so that nothing but OpenSSH has to be installed.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "this program is the tests and the tool at once"
+)]
 
 mod cases;
 mod lab;
@@ -30,7 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let filter = args.iter().skip(1).find(|arg| !arg.starts_with('-'));
-    let mut failed = Vec::new();
+    let (mut failed, mut passed) = (Vec::new(), 0);
     for (name, case) in cases::ALL {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
@@ -38,10 +44,9 @@ fn main() -> ExitCode {
         let start = std::time::Instant::now();
         let ok = catch_unwind(AssertUnwindSafe(case)).is_ok();
         println!("test {name} ... {} ({:?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
-        if !ok {
-            failed.push(*name);
-        }
+        if ok { passed += 1 } else { failed.push(*name) }
     }
-    println!("\nfailed: {failed:?}");
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {} failed; 0 ignored {failed:?}", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

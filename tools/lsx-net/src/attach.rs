@@ -11,6 +11,7 @@ use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -65,29 +66,56 @@ pub fn detach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
     wanted.iter().map(|one| host.detach(one)).collect()
 }
 
+/// This host's links as they were at the start, found by their marks.
 struct Host {
     socket: Socket,
-    links: Vec<Link>,
+    links: BTreeMap<String, Link>,
+    /// The namespace of the interface before: those of one instance come together.
+    inside: Option<Inside>,
+}
+
+/// A network namespace and a socket in it.
+struct Inside {
+    netns: Option<PathBuf>,
+    pid: Option<u32>,
+    space: OwnedFd,
+    socket: Socket,
+}
+
+impl Inside {
+    fn open(wanted: &Attach) -> Result<Self, Failure> {
+        let space = space(wanted)?;
+        let socket =
+            Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the network namespace", &e))?;
+        Ok(Inside { netns: wanted.netns.clone(), pid: wanted.pid, space, socket })
+    }
+
+    fn is_of(&self, wanted: &Attach) -> bool {
+        (&self.netns, self.pid) == (&wanted.netns, wanted.pid)
+    }
 }
 
 impl Host {
     fn new() -> Result<Self, Failure> {
         let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
         let links = dump::links(&mut socket).map_err(failure)?;
-        Ok(Host { socket, links })
+        let marks = |link: Link| link.altnames.clone().into_iter().map(move |mark| (mark, link.clone()));
+        Ok(Host { socket, links: links.into_iter().flat_map(marks).collect(), inside: None })
     }
 
     fn attach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
-        let space = space(wanted)?;
+        let mut inside = match self.inside.take().filter(|inside| inside.is_of(wanted)) {
+            Some(inside) => inside,
+            None => Inside::open(wanted)?,
+        };
         let bridge = self.bridge(wanted)?;
-        let mut inner =
-            Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the network namespace", &e))?;
-        let changed = !self.stands(wanted, &bridge, &mut inner)?;
+        let changed = !self.stands(wanted, &bridge, &mut inside.socket)?;
         if changed {
-            self.make(wanted, &bridge, space.as_fd())?;
-            fill(wanted, bridge.mtu, &mut inner)?;
+            self.make(wanted, &bridge, inside.space.as_fd())?;
+            fill(wanted, bridge.mtu, &mut inside.socket)?;
             finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))?;
         }
+        self.inside = Some(inside);
         let changed = resolver(wanted)? || changed;
         Ok(report(wanted, changed))
     }
@@ -95,7 +123,7 @@ impl Host {
     /// The bridge of the network, by its mark: nothing that lsx did not make is ever joined.
     fn bridge(&self, wanted: &Attach) -> Result<Link, Failure> {
         let mark = mark(&wanted.stack, &wanted.nic.network, "bridge");
-        self.links.iter().find(|l| l.altnames.contains(&mark)).cloned().ok_or_else(|| {
+        self.links.get(&mark).cloned().ok_or_else(|| {
             let message =
                 format!("network {} of stack {} is not on this host", wanted.nic.network, wanted.stack);
             Failure::new(Kind::Failed, "net.attach.network", message)
@@ -106,7 +134,7 @@ impl Host {
     /// Whether the interface is there as wanted, in that very namespace.
     fn stands(&mut self, wanted: &Attach, bridge: &Link, inner: &mut Socket) -> Result<bool, Failure> {
         let mark = nic_mark(wanted);
-        let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else { return Ok(false) };
+        let Some(port) = self.links.get(&mark) else { return Ok(false) };
         let inside = dump::link(inner, Device::Name(&wanted.nic.name)).map_err(failure)?;
         let Some(inside) = inside.filter(|l| l.index == port.lower.unwrap_or(0)) else { return Ok(false) };
         let addresses = addr::list(inner).map_err(failure)?;
@@ -153,7 +181,7 @@ impl Host {
     fn detach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
         remove_resolver(wanted)?;
         let mark = nic_mark(wanted);
-        let Some(port) = self.links.iter().find(|l| l.altnames.contains(&mark)) else {
+        let Some(port) = self.links.get(&mark) else {
             return Ok(report(wanted, false));
         };
         match self.socket.request(&link::delete(Device::Index(port.index))) {

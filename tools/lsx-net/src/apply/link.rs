@@ -1,6 +1,7 @@
 //! Links: bridges, tunnels, legs, the world link. A link is made in our group, then marked; one that carries the group and
 //! no mark is half made and goes first.
 
+use super::Hands;
 use crate::model::{Bridge, GROUP, LegLink, Route, Tunnel, WORLD, World, mark, router};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, PortFlags, Veth, Vxlan};
@@ -96,8 +97,8 @@ fn flags(flood: bool) -> PortFlags {
 }
 
 /// Makes a leg: one end on the bridge, the other, with its address, in the router.
-pub(super) fn leg(socket: &mut Socket, stack: &str, leg: &LegLink) -> Result<(), Failure> {
-    let space = router_space(stack)?;
+pub(super) fn leg(hands: &mut Hands, stack: &str, leg: &LegLink) -> Result<(), Failure> {
+    let (socket, space, inner) = hands.with_router(stack)?;
     let veth = Veth {
         name: &leg.link,
         index: 0,
@@ -108,13 +109,13 @@ pub(super) fn leg(socket: &mut Socket, stack: &str, leg: &LegLink) -> Result<(),
         peer: Peer { name: &leg.link, mac: parse_mac(&leg.mac)?, namespace: space.as_fd() },
     };
     anew(socket, &veth)?;
-    inside(&space, &leg.link, leg.address, None)?;
+    inside(inner, &leg.link, leg.address, None)?;
     finish(socket, &leg.link, &mark(stack, &leg.network, "leg"))
 }
 
 /// Makes the veth between host and router, with both addresses and the router's default route.
-pub(super) fn world(socket: &mut Socket, stack: &str, world: &World) -> Result<(), Failure> {
-    let space = router_space(stack)?;
+pub(super) fn world(hands: &mut Hands, stack: &str, world: &World) -> Result<(), Failure> {
+    let (socket, space, inner) = hands.with_router(stack)?;
     let veth = Veth {
         name: &world.link,
         index: 0,
@@ -132,7 +133,7 @@ pub(super) fn world(socket: &mut Socket, stack: &str, world: &World) -> Result<(
     let here = host_end(world.net);
     let device = index(socket, &world.link)?;
     ask(socket, &addr::replace(device, here))?;
-    inside(&space, WORLD, router_end(world.net), Some(here.addr()))?;
+    inside(inner, WORLD, router_end(world.net), Some(here.addr()))?;
     finish(socket, &world.link, &mark(stack, "host", "world"))
 }
 
@@ -154,15 +155,19 @@ fn anew(socket: &mut Socket, veth: &Veth<'_>) -> Result<(), Failure> {
 }
 
 /// Gives the end in the router its address, sets it up, and sends everything else by `gateway`.
-fn inside(space: &OwnedFd, name: &str, address: Ipv4Net, gateway: Option<Ipv4Addr>) -> Result<(), Failure> {
-    let mut socket = Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the router", &e))?;
-    let device = index(&mut socket, name)?;
-    ask(&mut socket, &addr::replace(device, address))?;
-    ask(&mut socket, &link::change(Device::Index(device), &Change { up: Some(true), ..Change::default() }))?;
+fn inside(
+    socket: &mut Socket,
+    name: &str,
+    address: Ipv4Net,
+    gateway: Option<Ipv4Addr>,
+) -> Result<(), Failure> {
+    let device = index(socket, name)?;
+    ask(socket, &addr::replace(device, address))?;
+    ask(socket, &link::change(Device::Index(device), &Change { up: Some(true), ..Change::default() }))?;
     if let Some(gateway) = gateway {
         let default = Ipv4Net::default();
         let route = route::Route { destination: default, gateway: Some(gateway), device: Some(device) };
-        ask(&mut socket, &route.replace())?;
+        ask(socket, &route.replace())?;
     }
     Ok(())
 }
@@ -211,9 +216,8 @@ pub(crate) fn finish(socket: &mut Socket, name: &str, mark: &str) -> Result<(), 
 
 /// IPv6 is off on every link of ours, so that no address of the host's own appears on a stack's network.
 pub(crate) fn silence(name: &str) -> Result<(), Failure> {
-    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
     let key = format!("ipv6/conf/{name}/disable_ipv6");
-    match sysctl::write(own.as_fd(), &[(&key, "1")]) {
+    match sysctl::write_here(&[(&key, "1")]) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_failure("switch IPv6 off", &e)),
         _ => Ok(()),
     }
@@ -227,10 +231,21 @@ pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Failure> {
         .ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} has gone")))
 }
 
-fn router_space(stack: &str) -> Result<OwnedFd, Failure> {
-    let name = router(stack);
-    namespace::open(namespace::Place::Name(&name))
-        .map_err(|e| io_failure(&format!("open the router {name}"), &e))
+impl Hands {
+    /// The socket of this host, the stack's router, and the socket inside it.
+    fn with_router(&mut self, stack: &str) -> Result<(&mut Socket, &OwnedFd, &mut Socket), Failure> {
+        let (space, inner) = match &mut self.router {
+            Some(router) => router,
+            none => {
+                let name = router(stack);
+                let space = namespace::open(namespace::Place::Name(&name))
+                    .map_err(|e| io_failure(&format!("open the router {name}"), &e))?;
+                let inner = Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the router", &e))?;
+                none.insert((space, inner))
+            }
+        };
+        Ok((&mut self.here, space, inner))
+    }
 }
 
 /// A hardware address of our own making: locally administered, from the name, so that the same stack gives the same.

@@ -18,6 +18,7 @@ use crate::plan::Data;
 use common::Failure;
 use common::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
 /// Changes objects of one stack on this host, and remembers what it replaced so that it can be put back.
@@ -25,6 +26,9 @@ pub struct Changer<'a> {
     stack: &'a str,
     contents: &'a BTreeMap<String, String>,
     rows: &'a BTreeMap<String, Vec<Row>>,
+    /// Links are made one at a time: the kernel's own lock (rtnl) lets no two in, and a setting that is written while
+    /// another thread holds it is tried again at full speed (`addrconf_disable_ipv6` restarts the system call).
+    hands: Mutex<Option<Hands>>,
     /// Texts by digest that this run has replaced.
     texts: Mutex<BTreeMap<String, String>>,
     /// Forwarding entries by digest that this run has replaced.
@@ -40,6 +44,7 @@ impl<'a> Changer<'a> {
             stack: &plan.stack,
             contents: &plan.contents,
             rows: &plan.data.rows,
+            hands: Mutex::default(),
             texts: Mutex::default(),
             entries: Mutex::default(),
             carried: Mutex::default(),
@@ -59,27 +64,41 @@ impl<'a> Changer<'a> {
     }
 
     fn make(&self, object: &Object) -> Result<(), Failure> {
-        let mut socket = socket()?;
         match object {
-            Object::Routing { .. } => kernel::use_routing(self.stack),
-            Object::Router { name, .. } => kernel::make_router(name).and_then(|()| self.rules_again()),
-            Object::World(world) => {
-                link::world(&mut socket, self.stack, world)?;
-                self.routes_again(&mut socket)
-            }
-            Object::Bridge(bridge) => link::bridge(&mut socket, self.stack, bridge),
-            Object::Tunnel(tunnel) => {
-                link::tunnel(&mut socket, self.stack, tunnel)?;
-                self.entries_again(&mut socket, tunnel)
-            }
-            Object::Leg(leg) => link::leg(&mut socket, self.stack, leg),
-            Object::Forwarding(forwarding) => self.forward(&mut socket, forwarding),
-            Object::Route(route) => link::route(&mut socket, route),
             Object::Firewall(firewall) => self.load(firewall),
             Object::Accept(accept) => rules::accept(self.stack, accept),
             Object::Intent(file) => self.keep(file),
             Object::Boot { program, host } => files::boot(self.stack, program, host),
             Object::Remnant { .. } => Ok(()),
+            _ => self.make_kernel(object),
+        }
+    }
+
+    fn make_kernel(&self, object: &Object) -> Result<(), Failure> {
+        let mut hands = self.hands.lock().unwrap_or_else(PoisonError::into_inner);
+        let hands = match &mut *hands {
+            Some(hands) => hands,
+            none => none.insert(Hands { here: socket()?, router: None }),
+        };
+        match object {
+            Object::Routing { .. } => kernel::use_routing(self.stack),
+            Object::Router { name, .. } => {
+                hands.router = None;
+                kernel::make_router(name).and_then(|()| self.rules_again())
+            }
+            Object::World(world) => {
+                link::world(hands, self.stack, world)?;
+                self.routes_again(&mut hands.here)
+            }
+            Object::Bridge(bridge) => link::bridge(&mut hands.here, self.stack, bridge),
+            Object::Tunnel(tunnel) => {
+                link::tunnel(&mut hands.here, self.stack, tunnel)?;
+                self.entries_again(&mut hands.here, tunnel)
+            }
+            Object::Leg(leg) => link::leg(hands, self.stack, leg),
+            Object::Forwarding(forwarding) => self.forward(&mut hands.here, forwarding),
+            Object::Route(route) => link::route(&mut hands.here, route),
+            _ => Ok(()),
         }
     }
 
@@ -113,6 +132,13 @@ impl<'a> Changer<'a> {
     fn remember(&self, digest: String, text: String) {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, text);
     }
+}
+
+/// Sockets that are used again and again: opening one costs as much as what is asked by it.
+struct Hands {
+    here: Socket,
+    /// Into the stack's router, with the namespace itself; opened on first use.
+    router: Option<(OwnedFd, Socket)>,
 }
 
 fn socket() -> Result<Socket, Failure> {

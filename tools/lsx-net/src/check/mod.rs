@@ -153,11 +153,12 @@ fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Findi
         (true, _) => "should be open",
         (false, _) => "should be closed",
     };
+    let is = if state == "timeout" { "nothing came back".to_owned() } else { format!("it is {state}") };
     Finding {
         code: if one.open { "net.check.closed" } else { "net.check.open" }.to_owned(),
         host: source.host.clone(),
         message: format!(
-            "{} to {} ({}, {}): {what}, {}; it is {state}",
+            "{} to {} ({}, {}): {what}, {}; {is}",
             source.name,
             one.label(),
             one.address,

@@ -133,7 +133,7 @@ pub struct Forwarding {
     pub tunnel: String,
     /// How many entries.
     pub count: usize,
-    /// Digest of the entries, sorted.
+    /// Digest of the entries; their order does not matter.
     pub digest: String,
 }
 

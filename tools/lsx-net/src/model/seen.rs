@@ -99,3 +99,10 @@ pub struct Chain {
     /// Chain.
     pub chain: String,
 }
+
+impl Chain {
+    /// The key of the marked rule in it.
+    pub fn key(&self) -> String {
+        format!("accept:{}.{}.{}", self.family, self.table, self.chain)
+    }
+}

@@ -26,7 +26,15 @@ pub fn read(namespace: BorrowedFd<'_>, key: &str) -> io::Result<Option<String>> 
 /// # Errors
 /// `NotFound` when the kernel has no such setting, `InvalidInput` for a value it refuses; the message names the key.
 pub fn write(namespace: BorrowedFd<'_>, settings: &[(&str, &str)]) -> io::Result<()> {
-    namespace::inside(namespace, || settings.iter().try_for_each(|(key, value)| set(key, value)))?
+    namespace::inside(namespace, || write_here(settings))?
+}
+
+/// The same in the calling thread's own namespace, without a thread for it.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_here(settings: &[(&str, &str)]) -> io::Result<()> {
+    settings.iter().try_for_each(|(key, value)| set(key, value))
 }
 
 #[expect(

@@ -7,8 +7,8 @@ mod rules;
 
 pub(crate) use forwarding::of_network;
 pub(crate) use links::mac;
+pub(crate) use rules::list as list_rules;
 pub use rules::{Listing, foreign_chains, marked_rules};
-pub(crate) use rules::{accept_key, list as list_rules};
 
 use crate::model::{self, Object, Seen, unmark};
 use crate::netlink::dump::{self, Link};

@@ -127,15 +127,10 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
                     .into_iter()
                     .collect(),
             };
-            objects.push(have(&accept_key(chain), Object::Accept(object), &[]));
+            objects.push(have(&chain.key(), Object::Accept(object), &[]));
         }
     }
     Ok(objects)
-}
-
-/// The key of a marked rule.
-pub(crate) fn accept_key(chain: &Chain) -> String {
-    format!("accept:{}.{}.{}", chain.family, chain.table, chain.chain)
 }
 
 /// The digest of the text that was loaded, while the tables still list as they did then; a table that somebody changed has

@@ -7,7 +7,6 @@ use crate::model::{
     self, Accept, Bridge, Chain, Desired, Firewall, Forwarding, IntentFile, LegLink, Network, Object, Place,
     Route, Seen, Tunnel, Weight, World,
 };
-use crate::observe::accept_key;
 use crate::{Net, render};
 use common::document::{self, digest};
 use common::plan::Want;
@@ -78,7 +77,7 @@ fn accept(desired: &Desired, chain: &Chain) -> Want<Object> {
     };
     let why =
         format!("the chain {} {} {} may drop the stack's frames", chain.family, chain.table, chain.chain);
-    want(accept_key(chain), Object::Accept(object), &["firewall:host"], why)
+    want(chain.key(), Object::Accept(object), &["firewall:host"], why)
 }
 
 fn routing(desired: &Desired) -> [Want<Object>; 3] {

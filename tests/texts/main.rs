@@ -1,0 +1,6 @@
+//! What is written is true: README's commands and the manual's documents, tried.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
+
+mod json;
+mod readme;

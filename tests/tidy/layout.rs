@@ -1,0 +1,166 @@
+//! Where everything lives: the top level, the packages, the doors of a tool, the fixtures.
+
+use crate::{files, none, rust, tools};
+use lsx_tests::{entries, top};
+use std::path::Path;
+
+/// The top level is fixed: the product's own, then what the ecosystem expects at a root.
+const TOP: [&str; 18] = [
+    "Cargo.toml",
+    "tools",
+    "common",
+    "scripts",
+    "man",
+    "tests",
+    "README.md",
+    "Makefile",
+    "Cargo.lock",
+    "LICENSE",
+    ".ci",
+    ".cargo",
+    ".clippy.toml",
+    ".rustfmt.toml",
+    ".gitignore",
+    ".git",
+    "target",
+    ".gitattributes",
+];
+
+/// The doors of a tool, as a file or a folder.
+const DOORS: [&str; 7] = ["main", "lib", "cli", "model", "observe", "plan", "apply"];
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_top_level_is_fixed() {
+    let strange: Vec<String> =
+        entries("").iter().map(|p| name(p)).filter(|n| !TOP.contains(&n.as_str())).collect();
+    none("nothing else stands at the top", &strange);
+}
+
+#[test]
+fn every_tool_has_the_same_doors() {
+    for tool in tools() {
+        for door in DOORS {
+            let path = |end: &str| top(&format!("tools/{tool}/src/{door}{end}"));
+            assert!(path(".rs").is_file() || path("/mod.rs").is_file(), "tools/{tool} has no {door}");
+        }
+        let manifest = std::fs::read_to_string(top(&format!("tools/{tool}/Cargo.toml"))).unwrap();
+        assert!(
+            manifest.contains(&format!("name = \"{tool}\"")),
+            "folder, package and binary of {tool} differ"
+        );
+        assert!(tool.starts_with("lsx-"), "{tool}");
+    }
+    let vague: Vec<String> = rust()
+        .iter()
+        .filter(|f| ["util.rs", "utils.rs", "helper.rs", "helpers.rs", "misc.rs"].contains(&f.name()))
+        .map(|f| f.path.clone())
+        .collect();
+    none("a file is called by what it is", &vague);
+}
+
+#[test]
+fn manifests_take_everything_from_the_workspace() {
+    let mut found = Vec::new();
+    for file in files().iter().filter(|f| f.name() == "Cargo.toml" && f.path != "Cargo.toml") {
+        for key in ["version", "edition", "rust-version", "license", "publish"] {
+            if !file.text.contains(&format!("{key}.workspace = true")) {
+                found.push(format!("{}: {key} is not the workspace's", file.path));
+            }
+        }
+        if !file.text.contains("[lints]\nworkspace = true") && !file.text.contains("lints.workspace = true") {
+            found.push(format!("{}: the lints are not the workspace's", file.path));
+        }
+        let mut dependencies = false;
+        for line in file.text.lines() {
+            if line.starts_with('[') {
+                dependencies = line.contains("dependencies");
+            } else if dependencies && !line.is_empty() && !line.contains("workspace = true") {
+                found.push(format!("{}: {line}", file.path));
+            }
+        }
+    }
+    none("versions stand once, in the workspace", &found);
+}
+
+#[test]
+fn every_package_is_used_by_somebody() {
+    let workspace = std::fs::read_to_string(top("Cargo.toml")).unwrap();
+    let list = workspace.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let manifests: String = files()
+        .iter()
+        .filter(|f| f.name() == "Cargo.toml" && f.path != "Cargo.toml")
+        .map(|f| f.text.as_str())
+        .collect();
+    let names = list.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim());
+    let unused: Vec<String> = names
+        .filter(|n| {
+            !manifests.contains(&format!("\n{n}.workspace"))
+                && !manifests.contains(&format!("\n{n} = {{ workspace"))
+        })
+        .map(str::to_owned)
+        .collect();
+    none("in the workspace's list and nowhere else", &unused);
+}
+
+/// What may lie in a golden folder, and what must: an input, and what comes of it.
+#[test]
+fn every_fixture_is_whole_and_used() {
+    let mut found = Vec::new();
+    let sources: String = rust().iter().map(|f| f.text.as_str()).collect();
+    for kind in entries("tests/fixtures") {
+        let kind_name = name(&kind);
+        if !sources.contains(&format!("tests/fixtures/{kind_name}")) {
+            found.push(format!("tests/fixtures/{kind_name}: no test names it"));
+        }
+        for case in entries(&format!("tests/fixtures/{kind_name}")) {
+            let case = format!("tests/fixtures/{kind_name}/{}", name(&case));
+            let inside: Vec<String> = entries(&case).iter().map(|p| name(p)).collect();
+            let any = |names: &[&str]| names.iter().any(|n| inside.iter().any(|i| i == n));
+            if !any(&["stack.yaml", "stack.json", "stack.path"])
+                || !any(&["error.txt", "resolved.json", "plan.json"])
+            {
+                found.push(format!("{case}: not whole: {inside:?}"));
+            }
+            let known = [
+                "stack.yaml",
+                "stack.json",
+                "stack.path",
+                "options.json",
+                "warnings.json",
+                "error.txt",
+                "resolved.json",
+                "observed.json",
+                "plan.json",
+                "args",
+                "was.yaml",
+                "drift.json",
+            ];
+            found.extend(
+                inside
+                    .iter()
+                    .filter(|i| !known.contains(&i.as_str()))
+                    .map(|i| format!("{case}/{i}: read by nobody")),
+            );
+        }
+    }
+    none("fixtures", &found);
+}
+
+#[test]
+fn every_example_is_executed_by_a_test() {
+    let tests: String = files()
+        .iter()
+        .filter(|f| f.within("tests") || f.within("common/tests"))
+        .map(|f| f.text.as_str())
+        .collect();
+    let unused: Vec<String> = entries("scripts/stacks")
+        .iter()
+        .map(|p| format!("scripts/stacks/{}", name(p)))
+        .filter(|p| !tests.contains(p.as_str()))
+        .collect();
+    none("examples that no test runs", &unused);
+}
