@@ -81,7 +81,8 @@ pub fn sweep(folder: &Path) {
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let left = entries.filter(|e| e.file_name().to_str().and_then(dead) == Some(true));
-    if left.map(|e| remove(&e.path())).count() > 0 {
+    let removed: Vec<_> = left.map(|e| remove(&e.path())).collect();
+    if !removed.is_empty() {
         remove_empty(folder);
     }
 }
