@@ -6,6 +6,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+/// What a file is called while it is written; then comes the number of the process, so that a dead one's can be told.
+const TEMPORARY: &str = ".lsx-";
+
 /// Who may read a file of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -40,7 +43,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
     DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| failure(folder, "make", &e))?;
     let permissions = fs::Permissions::from_mode(mode.bits());
     let mut temp = tempfile::Builder::new()
-        .prefix(".lsx-")
+        .prefix(&format!("{TEMPORARY}{}-", std::process::id()))
         .permissions(permissions)
         .tempfile_in(folder)
         .map_err(|e| failure(path, "write", &e))?;
@@ -67,6 +70,20 @@ pub fn remove(path: &Path) -> Result<bool, Failure> {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(failure(path, "remove", &e)),
+    }
+}
+
+/// Removes files that processes of this machine were writing in a folder when they died, and the folder when that was all.
+pub fn sweep(folder: &Path) {
+    let dead = |name: &str| {
+        let process = name.strip_prefix(TEMPORARY)?.split_once('-')?.0.parse::<u32>().ok()?;
+        Some(!Path::new(&format!("/proc/{process}")).exists())
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let left = entries.filter(|e| e.file_name().to_str().and_then(dead) == Some(true));
+    let removed: Vec<_> = left.map(|e| remove(&e.path())).collect();
+    if !removed.is_empty() {
+        remove_empty(folder);
     }
 }
 
@@ -99,5 +116,34 @@ pub fn failure(path: &Path, verb: &str, error: &std::io::Error) -> Failure {
             failure.hint("the disk is full: make room there and run the same command again")
         }
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "half a file is what write never makes")]
+    fn what_the_dead_were_writing_is_swept_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("small");
+        let dead = format!("{TEMPORARY}{}-abc", u32::MAX);
+        let mine = format!("{TEMPORARY}{}-abc", std::process::id());
+        write(&folder.join("net.json"), b"{}", Mode::Private).unwrap();
+        for name in [&dead, &mine, ".lsx-other"] {
+            fs::write(folder.join(name), b"").unwrap();
+        }
+        sweep(&folder);
+        let left = |name: &str| folder.join(name).exists();
+        assert_eq!(
+            [left("net.json"), left(&mine), left(".lsx-other"), left(&dead)],
+            [true, true, true, false]
+        );
+        let alone = temp.path().join("alone");
+        fs::create_dir(&alone).unwrap();
+        fs::write(alone.join(&dead), b"").unwrap();
+        sweep(&alone);
+        assert!(!alone.exists());
     }
 }

@@ -16,12 +16,17 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of `stack` for `tool`, or fails at once.
+    /// Takes the lock of `stack` for `tool`, or fails at once. What a dead run left half written goes first.
     ///
     /// # Errors
     /// Kind `Again` when another run holds it, naming its process; `Denied` or `Failed` when /run/lsx cannot be written.
     pub fn take(stack: &str, tool: &str) -> Result<Lock, Failure> {
-        Lock::take_at(Path::new("/run/lsx"), stack, tool)
+        let lock = Lock::take_at(Path::new("/run/lsx"), stack, tool)?;
+        for root in ["/run/lsx", "/etc/lsx"] {
+            let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
+            folders.for_each(|folder| super::file::sweep(&folder.path()));
+        }
+        Ok(lock)
     }
 
     /// The same below another folder.
