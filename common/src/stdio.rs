@@ -6,7 +6,7 @@ use crate::host::file::{self, Mode};
 use crate::signal;
 use serde::Serialize;
 use serde_json::Value;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Reads a document from a file, or from standard input for `-` or nothing. Returns its text and its name for messages.
@@ -70,25 +70,18 @@ impl Output {
     /// # Errors
     /// The file's own. A reader that has gone ends the program by SIGPIPE, as it does any filter.
     pub fn emit<T: Serialize>(&self, documents: &[T]) -> Result<(), Failure> {
-        let bytes = if self.table { self.tables(documents) } else { self.json(documents)? };
         match &self.path {
-            Some(path) => file::write(path, &bytes, Mode::Public).map(|_| ()),
-            None => write(&bytes),
-        }
-    }
-
-    fn json<T: Serialize>(&self, documents: &[T]) -> Result<Vec<u8>, Failure> {
-        let person = self.path.is_none() && io::stdout().is_terminal();
-        let mut bytes = Vec::new();
-        for document in documents {
-            if person {
-                bytes.extend(serde_json::to_vec_pretty(document).unwrap_or_default());
-                bytes.push(b'\n');
-            } else {
-                bytes.extend(canonical(document)?);
+            None if self.table => write(&self.tables(documents)),
+            None => stream(documents),
+            Some(path) => {
+                let bytes = if self.table {
+                    self.tables(documents)
+                } else {
+                    documents.iter().map(canonical).collect::<Result<Vec<_>, _>>()?.concat()
+                };
+                file::write(path, &bytes, Mode::Public).map(|_| ())
             }
         }
-        Ok(bytes)
     }
 
     /// One table for every document; or one for all, where each document is a row.
@@ -131,7 +124,29 @@ fn rows(rows: &[Value], columns: &[&str]) -> String {
 /// Kind `Failed`, unless the reader has gone: that ends the program by SIGPIPE.
 pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Writes documents as they are made: the text of a big one is never whole in memory.
+fn stream<T: Serialize>(documents: &[T]) -> Result<(), Failure> {
+    let person = io::stdout().is_terminal();
+    let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut all = || -> io::Result<()> {
+        for document in documents {
+            if person {
+                serde_json::to_writer_pretty(&mut stdout, document)?;
+            } else {
+                serde_json::to_writer(&mut stdout, document)?;
+            }
+            stdout.write_all(b"\n")?;
+        }
+        stdout.flush()
+    };
+    written(all())
+}
+
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {
             signal::broken_pipe();
             Ok(())
