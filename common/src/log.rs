@@ -140,8 +140,8 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// RFC 3339, UTC, milliseconds.
-fn now() -> String {
+/// This moment: RFC 3339, UTC, milliseconds.
+pub fn now() -> String {
     #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
     let now = std::time::SystemTime::now();
     humantime::format_rfc3339_millis(now).to_string()

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Failures};
 use crate::plan::{Act, Have, Object, Plan, PlanHost, Step, Warning};
+use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
 use crate::stdio::Columns;
 use schemars::{JsonSchema, Schema};
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 /// What an object of a plan becomes: from what is there to what shall be.
@@ -27,10 +29,14 @@ pub trait Tool: Copy + Send + Sync + 'static {
     const SET: &'static [&'static str];
     /// The tables for people.
     const TABLES: &'static [Columns];
+    /// Whether a failed step takes back what was done on its host, asked for or not.
+    const UNDO: bool = true;
     /// What its steps change.
     type Object: Object + JsonSchema + 'static;
     /// What else it sees on a host.
     type Seen: Serialize + DeserializeOwned + Clone + Send + Sync + JsonSchema;
+    /// What it learns on the operator's machine before it plans: files and images that the document names.
+    type Gathered: Clone + Default + std::fmt::Debug + Send + Sync;
     /// What the steps of a plan share.
     type Data: Serialize + DeserializeOwned + Clone + Default + Send + Sync + JsonSchema;
 
@@ -43,15 +49,35 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// Digest of what a plan rests on; counters, indexes and neighbours stay out of it.
     fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String;
 
+    /// Reads, on the operator's machine, what the document names beside itself for the instances that are `selected`:
+    /// `beside` finds its paths.
+    ///
+    /// # Errors
+    /// Everything that is missing or wrong, at once.
+    fn gather(
+        self,
+        _stack: &Stack,
+        _resolved: &Resolved,
+        _selected: &dyn Fn(&InstanceAt) -> bool,
+        _beside: &dyn Fn(&str) -> PathBuf,
+    ) -> Result<Self::Gathered, Failures> {
+        Ok(Self::Gathered::default())
+    }
+
     /// Decides everything. Pure.
     ///
     /// # Errors
     /// Every reason why the wish cannot be met, at once.
     fn plan(
         self,
-        wish: &Wish,
+        wish: &Wish<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures>;
+
+    /// Sends what the steps of a plan need to the hosts that lack it, through `each`; the hosts where that failed.
+    fn supply(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> BTreeMap<String, Failures> {
+        BTreeMap::new()
+    }
 
     /// What of the shared table the steps of one host need.
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
@@ -69,7 +95,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// What kept a check from being made; a check that found something is a finding.
-    fn check(self, wish: &Wish, each: Each<'_>) -> Result<Checked, Failures>;
+    fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures>;
 
     /// The schemas of documents that only this tool has, by name.
     fn schemas(self) -> Vec<(&'static str, Schema)> {
@@ -116,7 +142,7 @@ impl<T: Tool> Default for Draft<T> {
 
 /// What is wanted of a plan.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct Wish<G = ()> {
     /// The stack's name.
     pub stack: String,
     /// Up, down, or what a host keeps.
@@ -129,6 +155,12 @@ pub struct Wish {
     pub yes: bool,
     /// Changing the address of something that exists is meant.
     pub renumber: bool,
+    /// Moving something that exists to another host is meant.
+    pub allow_move: bool,
+    /// With `down`: data goes, too.
+    pub destroy_data: bool,
+    /// What the tool learned on the operator's machine.
+    pub gathered: G,
     /// The hosts that take part, by name.
     pub hosts: Vec<PlanHost>,
 }

@@ -10,8 +10,9 @@ mod streams;
 mod terminal;
 mod verbs;
 
-use lsx_tests::{Tool, entries, top};
+use lsx_tests::{Tool, entries, tools, top};
 use std::path::PathBuf;
+use std::sync::Once;
 use tempfile::TempDir;
 
 /// Two hosts, one network, no secrets: every tool can plan it.
@@ -28,7 +29,16 @@ const STACK_VERBS: [&str; 5] = ["resolve", "plan", "up", "down", "check"];
 const READING: [&str; 6] = ["resolve", "plan", "apply", "up", "down", "check"];
 
 fn pair() -> String {
+    static IMAGE: Once = Once::new();
+    IMAGE.call_once(image);
     top(PAIR).display().to_string()
+}
+
+/// The image that the pair names, in the store of the tests.
+fn image() {
+    let archive = format!("tar:{}", top("tests/fixtures/ct/image.tar").display());
+    let args = ["images", "import", &archive, "--name", "busybox"];
+    tools().iter().filter(|tool| tool.word() == "ct").for_each(|tool| drop(tool.run(args).end().with(0)));
 }
 
 fn scratch() -> TempDir {

@@ -14,6 +14,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("what_is_no_network_namespace_is_refused", what_is_no_network_namespace_is_refused),
     ("an_unmarked_bridge_is_refused", an_unmarked_bridge_is_refused),
     ("interfaces_of_others_are_left_alone", interfaces_of_others_are_left_alone),
+    ("what_an_engine_made_is_taken_over", what_an_engine_made_is_taken_over),
     ("down_is_refused_while_something_is_attached", down_is_refused_while_something_is_attached),
 ];
 
@@ -212,6 +213,50 @@ fn interfaces_of_others_are_left_alone(lab: &Lab) {
     lab.script("h1", &format!("ip -n {space} link del eth0")).ok();
     assert_eq!(changes(&run(lab, "attach", &[], &wanted).ok()), [true]);
     run(lab, "detach", &[], &wanted).ok();
+}
+
+fn what_an_engine_made_is_taken_over(lab: &Lab) {
+    let stack = stack(lab);
+    spaces(lab, stack);
+    let (space, nic) = (stack.space("web-1"), stack.nic("web-1", "production"));
+    let (link_name, bridge) = (text(&nic["link"]), text(&stack.network("production")["bridge"]));
+    let mut wanted: Value =
+        serde_json::from_str(&self::nic(stack, "web-1", "production", ("netns", json!(space)))).unwrap();
+    wanted["adopt"] = json!(true);
+    let adopt = || run(lab, "attach", &[], &wanted.to_string());
+    adopt().exits(1).says("there is no interface");
+    let make = |mac: &str| {
+        lab.script(
+            "h1",
+            &format!("ip link add {link_name} type veth peer name eth0 address {mac} netns {space}"),
+        )
+        .ok();
+    };
+    make("02:00:00:00:00:09");
+    adopt().exits(1).says("not on");
+    lab.script("h1", &format!("ip link set {link_name} master {bridge}")).ok();
+    adopt().exits(1).says("02:00:00:00:00:09");
+    assert!(link(&links(lab, "h1"), &link_name).get("altnames").is_none(), "left as it was");
+    lab.script("h1", &format!("ip link del {link_name}")).ok();
+    make(&text(&nic["mac"]));
+    lab.script("h1", &format!("ip link set {link_name} master {bridge} up")).ok();
+    let index = link(&links(lab, "h1"), &link_name)["ifindex"].clone();
+    assert_eq!(changes(&adopt().ok()), [true]);
+    assert_eq!(changes(&adopt().ok()), [false]);
+    let port = link(&links(lab, "h1"), &link_name).clone();
+    assert_eq!((&port["ifindex"], &port["mtu"]), (&index, &stack.network("production")["mtu"]));
+    assert_eq!(port["altnames"][0], "lsx:traffic:web-1.eth0:nic");
+    let mut plain = wanted.clone();
+    plain["adopt"] = json!(false);
+    assert_eq!(
+        changes(&run(lab, "attach", &[], &plain.to_string()).ok()),
+        [false],
+        "the same as one made in place"
+    );
+    let inside = lab.json("h1", &format!("ip -n {space} -j route show default"));
+    assert_eq!(inside[0]["gateway"], nic["gateway"]);
+    assert_eq!(changes(&run(lab, "detach", &[], &wanted.to_string()).ok()), [true]);
+    adopt().exits(1).says("there is no interface");
 }
 
 fn down_is_refused_while_something_is_attached(lab: &Lab) {

@@ -15,6 +15,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         "containers_work_and_their_ports_stay_closed_to_instances",
         containers_work_and_their_ports_stay_closed_to_instances,
     ),
+    ("instances_do_not_reach_containers_inside", instances_do_not_reach_containers_inside),
     ("flushed_chains_are_seen_and_repaired", flushed_chains_are_seen_and_repaired),
     ("a_restarted_docker_is_seen_and_repaired", a_restarted_docker_is_seen_and_repaired),
     ("networks_work_beside_a_table_that_rejects", networks_work_beside_a_table_that_rejects),
@@ -35,7 +36,8 @@ fn world(lab: &Lab) -> &'static World {
         // A container of docker's own, made of the peer alone.
         let run = "mkdir -p /tmp/image/tmp; cp /usr/local/bin/live-peer /tmp/image/
             tar -C /tmp/image -c . | docker import - peer >/dev/null
-            docker run -d --name server -p 7070:80 -i peer /live-peer peer serve container 80 >/dev/null";
+            docker run -d --name server -p 7070:80 -i peer /live-peer peer serve container 80 >/dev/null
+            docker run -d --name hidden -i peer /live-peer peer serve hidden 80 >/dev/null";
         lab.script("h1", run).ok();
         assert!(policy(lab).contains("-P FORWARD DROP"), "docker closes forwarding");
         let before = snapshot(lab, "h1");
@@ -116,6 +118,20 @@ fn containers_work_and_their_ports_stay_closed_to_instances(lab: &Lab) {
     let back = format!("docker run --rm peer /live-peer peer ask {}:80", stack.address("one", "lan"));
     let back = lab.script("h1", &back).ok().json();
     assert!(back.as_object().unwrap().values().all(|v| v == ""), "a container is the world: {back}");
+}
+
+/// What Docker keeps from other machines it keeps from instances, too, though their packets leave by its chains.
+fn instances_do_not_reach_containers_inside(lab: &Lab) {
+    let stack = &world(lab).stack;
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = lab.script("h1", &format!("docker inspect -f '{format}' hidden")).ok().stdout;
+    let hidden = format!("{}:80", address.trim());
+    let here = ask_from(lab, "h1", "", &[&hidden]);
+    assert!(here[&hidden].starts_with("hidden "), "{here:?}");
+    for instance in ["one", "two"] {
+        let got = ask_from(lab, &stack.host_of(instance), &stack.space(instance), &[&hidden]);
+        expect(&got, &[(hidden.as_str(), "")]);
+    }
 }
 
 #[track_caller]

@@ -11,6 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("the_gateways_host_comes_back_by_itself", the_gateways_host_comes_back_by_itself),
     ("two_stacks_come_back_together", two_stacks_come_back_together),
     ("after_down_nothing_comes_back", after_down_nothing_comes_back),
+    ("what_a_dead_run_was_writing_is_swept", what_a_dead_run_was_writing_is_swept),
 ];
 
 fn small(lab: &Lab) -> String {
@@ -106,4 +107,20 @@ fn after_down_nothing_comes_back(lab: &Lab) {
     power_cut(lab, "h1");
     let left = ours(lab, "h1");
     assert_eq!(left.into_iter().collect::<Vec<_>>(), ["0"], "ip_forward alone");
+}
+
+fn what_a_dead_run_was_writing_is_swept(lab: &Lab) {
+    let file = small(lab);
+    // No process has that number (PID_MAX_LIMIT).
+    let half = "mkdir -p /etc/lsx/small /etc/cron.d
+        touch /etc/lsx/small/.lsx-4194304-a /etc/cron.d/.lsx-4194304-a";
+    lab.script("h2", half).ok();
+    lab.net(&["up", &file]).ok();
+    lab.script("h2", "! ls /etc/lsx/*/.lsx-* /etc/cron.d/.lsx-*").ok();
+    lab.net(&["down", &file]).ok();
+    lab.script("h1", "mkdir -p /etc/lsx/small /etc/lsx/boot.d").ok();
+    lab.net(&["down", &file]).ok();
+    for host in ["h1", "h2"] {
+        lab.script(host, "! test -e /etc/lsx && test -d /etc/cron.d").ok();
+    }
 }

@@ -14,7 +14,7 @@ fn no_observed_document_makes_the_plan_panic() {
         let Ok(wish) = wish(&case.text()) else { continue };
         let lines = case.read("observed.json").unwrap();
         for _ in 0..150 {
-            let mut hosts = case.observed();
+            let mut hosts = crate::observed(&case);
             let at = dice.below(hosts.len());
             let value = dice.changed(&serde_json::from_str(lines.lines().nth(at).unwrap()).unwrap());
             let seen: Option<ObservedOf<Net>> = serde_json::from_value(value).ok();
@@ -41,7 +41,7 @@ fn no_stack_makes_the_plan_panic() {
     let mut dice = Dice(0xfeed);
     let (mut good, mut bad) = (0, 0);
     for case in cases() {
-        let (text, hosts) = (case.text(), case.observed());
+        let (text, hosts) = (case.text(), crate::observed(&case));
         for _ in 0..100 {
             match wish(&dice.broken(&text)) {
                 Ok(wish) => {

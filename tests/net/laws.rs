@@ -222,7 +222,7 @@ fn the_same_documents_give_the_same_plan() {
 fn the_order_of_what_was_observed_means_nothing_to_what_is_done() {
     let mut dice = Dice(3);
     for case in cases().into_iter().filter(|case| case.read("plan.json").is_some()) {
-        let (Ok(wish), hosts) = (wish(&case.text()), case.observed()) else { continue };
+        let (Ok(wish), hosts) = (wish(&case.text()), crate::observed(&case)) else { continue };
         let Ok(draft) = lsx_net::plan::plan(&wish, &hosts) else { continue };
         let ids = |draft: &Draft<Net>| {
             let mut ids: Vec<_> = draft

@@ -12,54 +12,24 @@ use common::Failures;
 use common::stack::{Only, ReadOptions, read, resolve};
 use common::tool::{Draft, Goal, ObservedOf, Wish};
 use lsx_net::Net;
-use lsx_tests::{Tool, entries, top};
+use lsx_tests::golden::Case;
+use lsx_tests::{Tool, entries, golden as support, top};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What hosts have, by name.
 type Hosts = BTreeMap<String, ObservedOf<Net>>;
 
-/// A golden folder.
-struct Case {
-    name: String,
-    folder: PathBuf,
-    /// The stack's file, from the folder.
-    stack: String,
-}
-
-impl Case {
-    fn read(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(self.folder.join(name)).ok()
-    }
-
-    fn text(&self) -> String {
-        self.read(&self.stack).unwrap()
-    }
-
-    fn observed(&self) -> Hosts {
-        let lines = self.read("observed.json").unwrap_or_else(|| panic!("{}: no observed.json", self.name));
-        let one = |line| serde_json::from_str::<ObservedOf<Net>>(line).unwrap();
-        lines.lines().map(one).map(|seen| (seen.host.clone(), seen)).collect()
-    }
-
-    /// Flags beside the stack and what was observed.
-    fn args(&self) -> Vec<String> {
-        self.read("args").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-    }
+/// What was observed in a golden folder.
+fn observed(case: &Case) -> Hosts {
+    let lines = case.read("observed.json").unwrap_or_else(|| panic!("{}: no observed.json", case.name));
+    let one = |line| serde_json::from_str::<ObservedOf<Net>>(line).unwrap();
+    lines.lines().map(one).map(|seen| (seen.host.clone(), seen)).collect()
 }
 
 /// All golden folders, by name.
 fn cases() -> Vec<Case> {
-    let folders = entries("tests/fixtures/net");
-    let case = |folder: PathBuf| {
-        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut case = Case { name, folder, stack: "stack.yaml".to_owned() };
-        if let Some(path) = case.read("stack.path") {
-            case.stack = format!("../../../../{}", path.trim());
-        }
-        case
-    };
-    folders.into_iter().map(case).collect()
+    support::cases("net")
 }
 
 fn tool() -> Tool {
@@ -78,6 +48,9 @@ fn wish(text: &str) -> Result<Wish, Failures> {
         prune: true,
         yes: true,
         renumber: true,
+        allow_move: false,
+        destroy_data: false,
+        gathered: (),
         hosts: Vec::new(),
     })
 }

@@ -87,7 +87,7 @@ impl Ran {
 #[derive(Debug)]
 pub struct Lab {
     name: String,
-    tool: PathBuf,
+    tools: Vec<PathBuf>,
     /// A folder of the test's own.
     pub folder: tempfile::TempDir,
     /// Takes the lab down when its standard input ends, which a killed test cannot prevent.
@@ -96,16 +96,17 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes hosts; `options` are those of `scripts/lab up`. The tool that [`Lab::net`] runs is `tool`, without its debug
-    /// symbols: they are most of its size, and every host gets a copy.
+    /// Makes hosts; `options` are those of `scripts/lab up`. The tool that [`Lab::net`] runs is `tool`.
     pub fn up(hosts: usize, options: &[&str], tool: &str) -> Lab {
-        let name = format!("live-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Lab::with("live", hosts, options, &[tool])
+    }
+
+    /// The same with several tools beside each other, and another begin of its name. They go without their debug symbols:
+    /// those are most of a tool's size, and every host gets a copy.
+    pub fn with(name: &str, hosts: usize, options: &[&str], tools: &[&str]) -> Lab {
+        let name = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("lsx-live-").tempdir().unwrap();
-        let stripped = folder.path().join(Path::new(tool).file_name().unwrap());
-        let strip = Command::new("strip").arg("-o").arg(&stripped).arg(tool).status();
-        if !strip.is_ok_and(|s| s.success()) {
-            std::fs::copy(tool, &stripped).unwrap();
-        }
+        let tools = tools.iter().map(|tool| stripped(folder.path(), Path::new(tool))).collect();
         let reaper = Command::new("setsid")
             .args(["sh", "-c", "cat; exec \"$0\" down --name \"$1\""])
             .arg(top("scripts/lab"))
@@ -114,10 +115,20 @@ impl Lab {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let lab = Lab { name, tool: stripped, folder, reaper, hosts };
+        let lab = Lab { name, tools, folder, reaper, hosts };
         let mut up = lab.command(&["up", &hosts.to_string()], &[]);
         finish(up.args(options), b"").ok();
         lab
+    }
+
+    /// Puts further tools beside the first, the way that one came, and the images of `scripts/images` into `images`.
+    ///
+    /// # Panics
+    /// When the images cannot be made.
+    pub fn furnish(&self, tools: &[&Path]) {
+        tools.iter().for_each(|tool| _ = stripped(self.folder.path(), tool));
+        let mut images = Command::new(top("scripts/images"));
+        finish(images.arg(self.folder.path().join("images")), b"").ok();
     }
 
     /// The names of the hosts.
@@ -157,7 +168,12 @@ impl Lab {
 
     /// The tool on the operator's machine, not started yet. What is started is the tool itself: it can be killed.
     pub fn net_command(&self, args: &[&str]) -> Command {
-        let mut argv = vec![self.tool.to_str().unwrap()];
+        self.tool(0, args)
+    }
+
+    /// One of its tools on the operator's machine, not started yet.
+    pub fn tool(&self, number: usize, args: &[&str]) -> Command {
+        let mut argv = vec![self.tools[number].to_str().unwrap()];
         argv.extend(args);
         self.command(&["run"], &argv)
     }
@@ -199,6 +215,16 @@ impl Lab {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+/// A copy without debug symbols.
+fn stripped(folder: &Path, tool: &Path) -> PathBuf {
+    let copy = folder.join(tool.file_name().unwrap());
+    let strip = Command::new("strip").arg("-o").arg(&copy).arg(tool).status();
+    if !strip.is_ok_and(|s| s.success()) {
+        std::fs::copy(tool, &copy).unwrap();
+    }
+    copy
 }
 
 impl Drop for Lab {

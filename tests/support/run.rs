@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 /// No test waits longer for a program.
 const DEADLINE: Duration = Duration::from_secs(90);
 
+/// The image store of the tests: nobody else's, below the folder that cargo builds in.
+fn store() -> std::path::PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors().nth(2).unwrap_or(Path::new("/tmp")).join("test-images")
+}
+
 /// A program about to run. Its standard input is empty unless said otherwise.
 #[derive(Debug)]
 pub struct Run {
@@ -24,6 +30,7 @@ impl Run {
     pub fn new(program: &Path) -> Self {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("LSX_STORE", store());
         for name in ["NO_COLOR", "LSX_SSH_CONFIG", "LSX_TOOLS", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }

@@ -1,31 +1,49 @@
 //! lsx-json(5): every example is such a document, and no field of a schema is missing.
 
-use lsx_tests::{tools, top};
+use lsx_tests::{Tool, tools, top};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The section of every kind of document, by the names that `schema` gives them.
-const SECTIONS: [(&str, &str); 11] = [
-    ("observed", "OBSERVED"),
-    ("plan", "PLAN"),
-    ("report", "REPORT"),
-    ("check", "CHECK"),
-    ("path", "CHECK"),
-    ("attach", "ATTACH"),
-    ("attached", "ATTACHED"),
-    ("target", "TARGET"),
-    ("probe", "PROBE"),
-    ("event", "EVENTS"),
-    ("failure", "FAILURE"),
+/// The section of every kind of document, by tool and by the name that `schema` gives it.
+const SECTIONS: [(&str, &str, &str); 23] = [
+    ("net", "observed", "OBSERVED"),
+    ("net", "plan", "PLAN"),
+    ("net", "report", "REPORT"),
+    ("net", "check", "CHECK"),
+    ("net", "path", "CHECK"),
+    ("net", "attach", "ATTACH"),
+    ("net", "attached", "ATTACHED"),
+    ("net", "target", "TARGET"),
+    ("net", "probe", "PROBE"),
+    ("net", "event", "EVENTS"),
+    ("net", "failure", "FAILURE"),
+    ("ct", "observed", "OBSERVED BY LSX-CT"),
+    ("ct", "plan", "PLAN OF LSX-CT"),
+    ("ct", "report", "REPORT"),
+    ("ct", "check", "CHECK"),
+    ("ct", "ran", "RAN"),
+    ("ct", "acted", "ACTED"),
+    ("ct", "line", "LINE"),
+    ("ct", "top", "TOP"),
+    ("ct", "image", "IMAGE"),
+    ("ct", "collected", "COLLECTED"),
+    ("ct", "event", "EVENTS"),
+    ("ct", "failure", "FAILURE"),
 ];
 
 fn page() -> String {
     std::fs::read_to_string(top("man/lsx-json.5")).unwrap()
 }
 
-fn schemas() -> Value {
-    let tool = tools().into_iter().find(|tool| tool.name == "lsx-net").unwrap();
-    tool.run(["schema"]).end().with(0).document()
+/// The schemas of every tool, by its word.
+fn schemas() -> BTreeMap<String, Value> {
+    let schema = |tool: &Tool| (tool.word().to_owned(), tool.run(["schema"]).end().with(0).document());
+    tools().iter().map(schema).collect()
+}
+
+/// The tool and the kind that an example is of: `ct.ran`, or `plan` for what lsx-net or all tools write.
+fn named(example: &str) -> (&str, &str) {
+    example.split_once('.').unwrap_or(("net", example))
 }
 
 #[test]
@@ -38,30 +56,36 @@ fn examples_are_documents() {
             rest.split_once(".Bd -literal\n").unwrap().1.split_once("\n.Ed").unwrap().0.replace("\\e", "\\");
         for document in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
             let document = document.unwrap_or_else(|e| panic!("{kind}: {e}\n{text}"));
-            let validator = jsonschema::validator_for(&schemas[kind]).unwrap();
+            let (tool, of) = named(kind);
+            let validator = jsonschema::validator_for(&schemas[tool][of]).unwrap();
             let wrong: Vec<String> =
                 validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
             assert!(wrong.is_empty(), "{kind}: {wrong:#?}\n{text}");
         }
-        seen.insert(kind.to_owned());
+        seen.insert(named(kind));
     }
-    let missing: Vec<&String> =
-        schemas.as_object().unwrap().keys().filter(|k| *k != "path" && !seen.contains(*k)).collect();
-    assert!(missing.is_empty(), "lsx-json.5 has no example of {missing:?}");
+    let sections: BTreeMap<(&str, &str), &str> =
+        SECTIONS.iter().map(|(tool, kind, title)| ((*tool, *kind), *title)).collect();
+    let shown: BTreeSet<&str> = seen.iter().filter_map(|of| sections.get(of)).copied().collect();
+    let missing: Vec<&str> = sections.values().copied().filter(|title| !shown.contains(title)).collect();
+    assert!(missing.is_empty(), "lsx-json.5 has no example in {missing:?}");
 }
 
 #[test]
 fn every_field_is_described() {
     let (page, schemas) = (page(), schemas());
     let sections = sections(&page);
-    let known: BTreeSet<&str> = SECTIONS.iter().map(|(kind, _)| *kind).chain(["stack"]).collect();
-    let kinds: BTreeSet<&str> = schemas.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(known, kinds, "the kinds of documents and the sections of lsx-json.5");
-    for (kind, title) in SECTIONS {
+    for (tool, schemas) in &schemas {
+        let of_tool = SECTIONS.iter().filter(|(of, _, _)| of == tool);
+        let known: BTreeSet<&str> = of_tool.map(|(_, kind, _)| *kind).chain(["stack"]).collect();
+        let kinds: BTreeSet<&str> = schemas.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(known, kinds, "the kinds of documents of {tool} and the sections of lsx-json.5");
+    }
+    for (tool, kind, title) in SECTIONS {
         let mut described = BTreeSet::new();
         gather(title, &sections, &mut BTreeSet::new(), &mut described);
         let mut wanted = BTreeSet::new();
-        properties(&schemas[kind], &mut wanted);
+        properties(&schemas[tool][kind], &mut wanted);
         let missing: Vec<&String> = wanted.difference(&described).collect();
         assert!(missing.is_empty(), "lsx-json.5, {title}: nothing about {missing:?}");
     }

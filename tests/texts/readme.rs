@@ -26,20 +26,23 @@ fn every_command_does_what_it_shows() {
     if let Some(why) = lab::missing() {
         return eprintln!("SKIPPED: readme: {why}");
     }
-    let tool = tools().into_iter().find(|t| t.name == "lsx-net").unwrap();
-    let lab = Lab::up(2, &[], tool.path.to_str().unwrap());
+    let tools = tools();
+    let lab = Lab::up(2, &[], tools[0].path.to_str().unwrap());
     let folder = lab.folder.path();
+    lab.furnish(&tools.iter().map(|tool| tool.path.as_path()).collect::<Vec<_>>());
     furnish(folder, &blocks(&text, "yaml")[0]);
     for command in &commands {
         run(&lab, folder, command);
     }
 }
 
-/// The folder of the newcomer: the stack, the scripts, and `ssh` and the tool on PATH.
+/// The folder of the newcomer: the stack, the scripts, and `ssh` and the tools on PATH.
 fn furnish(folder: &Path, stack: &str) {
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
-    fs::rename(folder.join("lsx-net"), bin.join("lsx-net")).unwrap();
+    for tool in tools() {
+        fs::rename(folder.join(&tool.name), bin.join(&tool.name)).unwrap();
+    }
     fs::write(folder.join("first.yaml"), stack).unwrap();
     fs::write(bin.join("ssh"), "#!/bin/sh\nexec /usr/bin/ssh -F \"$LSX_SSH_CONFIG\" \"$@\"\n").unwrap();
     fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -50,7 +53,7 @@ fn furnish(folder: &Path, stack: &str) {
 fn run(lab: &Lab, folder: &Path, command: &Command) {
     let folder = folder.display();
     let script = format!(
-        "cd {folder}; export PATH={folder}/bin:$PATH CARGO_TARGET_DIR={folder}/none; exec 2>&1; set -o pipefail\n{}\n",
+        "cd {folder}; export PATH={folder}/bin:$PATH CARGO_TARGET_DIR={folder}/none LSX_STORE={folder}/store; exec 2>&1; set -o pipefail\n{}\n",
         command.line
     );
     let ran = lab.run(&["bash", "-c", &script]);

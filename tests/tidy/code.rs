@@ -41,7 +41,8 @@ const STDOUT: [&str; 2] = [
 const DOERS: [&str; 3] = ["common/src/host/", "common/src/fleet/", "common/src/stdio.rs"];
 
 /// The doers of a tool: what they are called below `src/`, as a file or a folder.
-const TOOL_DOERS: [&str; 4] = ["apply", "attach", "observe", "netlink"];
+const TOOL_DOERS: [&str; 11] =
+    ["act", "apply", "attach", "init", "net", "observe", "netlink", "image", "lxd", "oci", "supervise"];
 
 /// The room of a file of a tool: `plan` for `tools/lsx-net/src/plan/cut.rs`.
 fn room(file: &File) -> Option<&str> {
@@ -158,8 +159,10 @@ fn few_rooms_start_programs_or_write_files() {
     none("only common::host, the fleet, and a tool's apply, attach, observe and drivers act", &found);
 }
 
-/// Files that may hold `unsafe`: none so far, and none may come without a line here.
-const UNSAFE: [&str; 0] = [];
+/// Files that may hold `unsafe`, and why; none may come without a line here.
+const UNSAFE: [&str; 1] = [
+    "tools/lsx-ct/src/oci/idmap.rs", // open_tree, mount_setattr, move_mount: no crate wraps all three
+];
 
 #[test]
 fn unsafe_is_listed_and_explained() {

@@ -9,7 +9,7 @@ const END: usize = 500;
 const LONG: [(&str, usize); 5] = [
     ("common/tests/fleet/cases.rs", 409),
     ("tests/lab/main.sh", 369),
-    ("tests/live/crash.rs", 304),
+    ("tests/live/crash.rs", 314),
     ("tests/live/traffic.rs", 458),
     ("tools/lsx-net/src/check/expect.rs", 306),
 ];

@@ -139,26 +139,41 @@ impl Control {
 
 /// The folder, made when it is missing, and refused unless it is ours alone: who can write there can be us on every
 /// host.
-fn folder(options: &Options) -> Result<PathBuf, Failure> {
-    let user = nix::unistd::geteuid();
-    let runtime = PathBuf::from(format!("/run/user/{user}"));
-    let path = match &options.control {
-        Some(path) => path.clone(),
-        None if user.is_root() => "/run/lsx-ssh-0".into(),
-        None if fs::metadata(&runtime).is_ok_and(|m| m.uid() == user.as_raw()) => runtime.join("lsx"),
-        None => format!("/tmp/lsx-ssh-{user}").into(),
-    };
+pub(super) fn folder(options: &Options) -> Result<PathBuf, Failure> {
+    let path = options.control.clone().unwrap_or_else(usual);
     match fs::DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failure(&path, error)),
         _ => {}
     }
-    let found = fs::symlink_metadata(&path).map_err(|e| failure(&path, e))?;
-    if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
+    if !ours(&path).map_err(|e| failure(&path, e))? {
         let message = format!("{} is not a folder of yours alone", path.display());
         let hint = format!("look at what is there, then remove it: rm -r {}", path.display());
         return Err(Failure::new(Kind::Denied, "fleet.control", message).hint(hint));
     }
     Ok(path)
+}
+
+/// The usual folder, where it is there already: a machine that is only a host gets none.
+pub(super) fn existing() -> Option<PathBuf> {
+    Some(usual()).filter(|path| ours(path).unwrap_or(false))
+}
+
+fn usual() -> PathBuf {
+    let user = nix::unistd::geteuid();
+    let runtime = PathBuf::from(format!("/run/user/{user}"));
+    if user.is_root() {
+        "/run/lsx-ssh-0".into()
+    } else if fs::metadata(&runtime).is_ok_and(|m| m.uid() == user.as_raw()) {
+        runtime.join("lsx")
+    } else {
+        format!("/tmp/lsx-ssh-{user}").into()
+    }
+}
+
+fn ours(path: &Path) -> io::Result<bool> {
+    let found = fs::symlink_metadata(path)?;
+    let user = nix::unistd::geteuid().as_raw();
+    Ok(found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0)
 }
 
 fn failure(path: &Path, error: io::Error) -> Failure {

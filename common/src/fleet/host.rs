@@ -8,6 +8,8 @@ use super::verdict::{self, Verdict};
 use super::{Shared, Target};
 use crate::{Failure, Failures, Kind};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +39,9 @@ enum State {
 
 impl Host {
     /// Decides how the host is reached; connects on the first request.
-    pub(super) fn new(target: &Target, shared: &Shared) -> Result<Host, Failure> {
-        let here = target.local || (shared.options.detect_local && on_this_machine(target));
+    pub(super) fn new(target: &Target, shared: &Shared, own: &BTreeSet<Ipv4Addr>) -> Result<Host, Failure> {
+        let ours = target.address.is_loopback() || own.contains(&target.address);
+        let here = target.local || (shared.options.detect_local && ours);
         let reach = if here && nix::unistd::geteuid().is_root() {
             Reach::Here
         } else if here {
@@ -184,12 +187,12 @@ fn interrupted_failure() -> Failure {
     Failure::new(Kind::Failed, "fleet.interrupted", "interrupted")
 }
 
-fn on_this_machine(target: &Target) -> bool {
+/// The addresses of this machine.
+pub(super) fn addresses() -> BTreeSet<Ipv4Addr> {
     let own = |address: nix::ifaddrs::InterfaceAddress| {
         address.address.and_then(|a| a.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::ip))
     };
-    let listed = nix::ifaddrs::getifaddrs().map(|mut all| all.any(|a| own(a) == Some(target.address)));
-    target.address.is_loopback() || listed.unwrap_or(false)
+    nix::ifaddrs::getifaddrs().map(|all| all.filter_map(own).collect()).unwrap_or_default()
 }
 
 /// The in-process host: `serve` in a thread, over a pair of sockets.
@@ -243,7 +246,10 @@ async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> 
     loop {
         let set = match &way.arch {
             None => shared.own()?,
-            Some(arch) => Set::foreign(&shared.options.set, shared.options.tools.as_deref(), arch)?,
+            Some(arch) => {
+                let (tools, private) = (shared.options.tools.as_deref(), shared.private());
+                Set::foreign(&shared.options.set, tools, arch, private.as_deref())?
+            }
         };
         let path = format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool());
         let mut session = remote(ssh, shared, &[way.front(), &[&path, "serve"]].concat()).await?;

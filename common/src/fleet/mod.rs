@@ -4,6 +4,7 @@
 //! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
 
 mod control;
+mod digests;
 mod host;
 mod prune;
 mod serve;
@@ -64,7 +65,7 @@ pub struct Options {
     pub set: Vec<String>,
     /// How many new connections are made at the same time.
     pub max_parallel: usize,
-    /// Looked at every 50 ms. Once true the input of every session is closed, so that hosts undo; their replies are
+    /// Looked at every 50 ms, and whenever a host says something. Once true the input of every session is closed, so that hosts undo; their replies are
     /// still awaited.
     pub interrupted: fn() -> bool,
     /// A folder with `<arch>/<name>` for hosts of another architecture (`LSX_TOOLS`).
@@ -114,7 +115,12 @@ struct Shared {
 impl Shared {
     /// The tool's own set, read and digested once, and not before a host needs it.
     fn own(&self) -> Result<ship::Set, Failure> {
-        self.own.get_or_init(|| ship::Set::own(&self.options.set)).clone()
+        self.own.get_or_init(|| ship::Set::own(&self.options.set, self.private().as_deref())).clone()
+    }
+
+    /// The folder of the SSH masters.
+    fn private(&self) -> Option<PathBuf> {
+        control::folder(&self.options).ok()
     }
 
     fn tool(&self) -> &str {
@@ -148,9 +154,10 @@ impl Fleet {
         let deadline = now.checked_add(options.deadline).map_or(far, |at| at.min(far));
         let permits = Semaphore::new(options.max_parallel.max(1));
         let shared = Arc::new(Shared { options, local, own: OnceLock::new(), permits, deadline });
+        let own = host::addresses();
         let mut hosts = HashMap::new();
         for target in &targets {
-            hosts.insert(target.name.clone(), Host::new(target, &shared)?);
+            hosts.insert(target.name.clone(), Host::new(target, &shared, &own)?);
         }
         Ok(Fleet { runtime, shared, hosts })
     }
@@ -224,13 +231,13 @@ async fn all(
     }
     let mut answers = Vec::new();
     loop {
+        // Not at the tick alone: what hosts do goes on until they know, and a small plan ends within one.
+        if (shared.options.interrupted)() {
+            interrupt.send_if_modified(|set| !std::mem::replace(set, true));
+        }
         tokio::select! {
             biased;
-            _ = tick.tick() => {
-                if (shared.options.interrupted)() {
-                    interrupt.send_replace(true);
-                }
-            }
+            _ = tick.tick() => {}
             Some((name, event)) = incoming.recv() => on_event(&name, event),
             done = tasks.join_next_with_id() => match done {
                 None => break,

@@ -14,6 +14,9 @@ const LINES: usize = 20;
 /// How much a login may say before the hello (a noisy profile), in bytes.
 const NOISE: u64 = 65_536;
 
+/// How long the rest of what a program that ended said is waited for.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Where the events of all hosts go.
 pub(super) type Events = mpsc::UnboundedSender<(String, Value)>;
 
@@ -56,14 +59,20 @@ impl Ended {
 
 /// The last lines of a program's standard error, gathered while it runs.
 #[derive(Clone, Default)]
-pub(super) struct Said(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct Said {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// Closed when the stream has ended.
+    gathering: Option<watch::Receiver<()>>,
+}
 
 impl Said {
     /// Gathers in the background until the stream ends.
     pub(super) fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Said {
-        let said = Said::default();
-        let keep = said.clone();
+        let (open, gathering) = watch::channel(());
+        let keep = Said::default();
+        let said = Said { gathering: Some(gathering), ..keep.clone() };
         tokio::spawn(async move {
+            let _open = open;
             let mut stream = BufReader::new(stream);
             let mut line = Vec::new();
             while matches!((&mut stream).take(NOISE).read_until(b'\n', &mut line).await, Ok(1..)) {
@@ -75,7 +84,7 @@ impl Said {
     }
 
     fn push(&self, line: String) {
-        if let Ok(mut lines) = self.0.lock() {
+        if let Ok(mut lines) = self.lines.lock() {
             if lines.len() == LINES {
                 lines.pop_front();
             }
@@ -83,15 +92,12 @@ impl Said {
         }
     }
 
-    /// What was said so far, after a short wait for the rest: the gatherer holds the other end of the `Arc`.
+    /// What was said so far, after a short wait for the rest: a program that went to the background may hold the stream open.
     pub(super) async fn lines(&self) -> Vec<String> {
-        for _ in 0..20 {
-            if Arc::strong_count(&self.0) == 1 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        if let Some(mut gathering) = self.gathering.clone() {
+            let _ = tokio::time::timeout(PATIENCE, gathering.changed()).await;
         }
-        self.0.lock().map(|lines| lines.iter().cloned().collect()).unwrap_or_default()
+        self.lines.lock().map(|lines| lines.iter().cloned().collect()).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tool's own binaries: which they are, the digest that names their copy, and putting that copy on a host.
 
-use super::control::{Way, hex};
+use super::control::{self, Way, hex};
+use super::digests::Digests;
 use super::ssh::Ssh;
 use super::{Shared, verdict};
 use crate::{Failure, Kind};
@@ -25,42 +26,48 @@ pub(super) struct Set {
 }
 
 impl Set {
-    /// The set of this program: the first is itself, the others lie beside it.
-    pub(super) fn own(names: &[String]) -> Result<Set, Failure> {
+    /// The set of this program: the first is itself, the others lie beside it. `private`: a folder of ours alone, for what
+    /// is remembered of them.
+    pub(super) fn own(names: &[String], private: Option<&Path>) -> Result<Set, Failure> {
         let path = std::env::current_exe().map_err(|e| unreadable(Path::new(SELF), &e))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let place = |(n, name): (usize, &String)| if n == 0 { SELF.into() } else { folder.join(name) };
-        Set::of(names.iter().enumerate().map(|(n, name)| (name.clone(), place((n, name)))).collect())
+        let files = names.iter().enumerate().map(|(n, name)| (name.clone(), place((n, name)))).collect();
+        Set::of(files, private)
     }
 
     /// The set for another architecture, from the folder of prepared tools.
-    pub(super) fn foreign(names: &[String], tools: Option<&Path>, arch: &str) -> Result<Set, Failure> {
+    pub(super) fn foreign(
+        names: &[String],
+        tools: Option<&Path>,
+        arch: &str,
+        private: Option<&Path>,
+    ) -> Result<Set, Failure> {
         let message = format!("the host is {arch}, this machine is {}", std::env::consts::ARCH);
         let failure = Failure::new(Kind::Unreachable, "fleet.arch", message);
         let Some(tools) = tools else {
             return Err(failure.hint(format!("put a build for it in a folder {arch}/ and set LSX_TOOLS")));
         };
         let folder = tools.join(arch);
-        Set::of(names.iter().map(|name| (name.clone(), folder.join(name))).collect()).map_err(|e| {
+        let files = names.iter().map(|name| (name.clone(), folder.join(name))).collect();
+        Set::of(files, private).map_err(|e| {
             let hint = format!("put {} for {arch} in {}", names.join(" and "), folder.display());
             failure.because(e.message).hint(hint)
         })
     }
 
-    fn of(files: Vec<(String, PathBuf)>) -> Result<Set, Failure> {
+    fn of(files: Vec<(String, PathBuf)>, private: Option<&Path>) -> Result<Set, Failure> {
+        let mut digests = Digests::of(private);
         let mut hash = Sha256::new();
-        let mut size = 0;
-        for (n, (name, path)) in files.iter().enumerate() {
-            let bytes = read(path)?;
-            if n == 0 {
-                size = bytes.len() as u64;
-            }
+        let mut own = None;
+        for (name, path) in &files {
+            let (size, digest) = digests.digest(path).map_err(|e| unreadable(path, &e))?;
+            own.get_or_insert(size);
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name.as_bytes());
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(&bytes);
+            hash.update(digest.as_bytes());
         }
-        Ok(Set { files, digest: hex(&hash.finalize()[..8]), size })
+        Ok(Set { files, digest: hex(&hash.finalize()[..8]), size: own.unwrap_or_default() })
     }
 }
 
@@ -80,7 +87,8 @@ pub fn installed_path(tool: &str) -> String {
     let place = |set: Set| format!("{}/{}/{tool}", super::BIN, set.digest);
     match copy() {
         Some(path) => path.display().to_string(),
-        None => Set::own(&[tool.to_owned()]).map_or_else(|_| SELF.to_owned(), place),
+        None => Set::own(&[tool.to_owned()], control::existing().as_deref())
+            .map_or_else(|_| SELF.to_owned(), place),
     }
 }
 
@@ -105,7 +113,7 @@ fn copy() -> Option<PathBuf> {
 }
 
 fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
-    let set = Set::own(names)?;
+    let set = Set::own(names, control::existing().as_deref())?;
     let folder = root.join(&set.digest);
     let failed = |e: io::Error| {
         let message = format!("cannot put a copy of the tool in {}", folder.display());
@@ -227,9 +235,9 @@ mod tests {
     #[test]
     fn another_architecture_comes_from_the_folder_of_tools() {
         let set = ["lsx-net".to_owned()];
-        assert_eq!(Set::foreign(&set, None, "riscv64").unwrap_err().code, "fleet.arch");
+        assert_eq!(Set::foreign(&set, None, "riscv64", None).unwrap_err().code, "fleet.arch");
         let temp = tempfile::tempdir().unwrap();
-        let missing = Set::foreign(&set, Some(temp.path()), "riscv64").unwrap_err();
+        let missing = Set::foreign(&set, Some(temp.path()), "riscv64", None).unwrap_err();
         assert_eq!((missing.kind, missing.causes.len()), (Kind::Unreachable, 1));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Kind};
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
@@ -36,21 +36,44 @@ impl Mode {
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
+    // A device or a pipe is written to; a rename would put a file in its place.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut it| it.write_all(bytes));
+        return written.map(|()| true).map_err(|e| failure(path, "write", &e));
+    }
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| failure(folder, "make", &e))?;
-    let permissions = fs::Permissions::from_mode(mode.bits());
-    let mut temp = tempfile::Builder::new()
-        .prefix(&format!("{TEMPORARY}{}-", std::process::id()))
-        .permissions(permissions)
-        .tempfile_in(folder)
+    let mut temp = temporary(folder, mode)
+        // Another run of lsx has removed the folder, which was empty, between the two calls.
+        .or_else(|e| if e.kind() == ErrorKind::NotFound { temporary(folder, mode) } else { Err(e) })
         .map_err(|e| failure(path, "write", &e))?;
     temp.write_all(bytes).and_then(|()| temp.as_file().sync_all()).map_err(|e| failure(path, "write", &e))?;
     temp.persist(path).map_err(|e| failure(path, "write", &e.error))?;
     sync(folder);
     Ok(true)
+}
+
+/// Writes a file where it is, for one that is mounted elsewhere by itself; a reader may see half of it. Small files only.
+///
+/// # Errors
+/// Kind `Denied` or `Failed` with the path.
+pub fn write_in_place(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Failure> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(mode.bits()).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(|e| failure(path, "write", &e))
+}
+
+fn temporary(folder: &Path, mode: Mode) -> io::Result<tempfile::NamedTempFile> {
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    let permissions = fs::Permissions::from_mode(mode.bits());
+    let prefix = format!("{TEMPORARY}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)
 }
 
 /// A rename survives a power cut only when its folder was written too; a file system that cannot is no failure.
@@ -73,7 +96,7 @@ pub fn remove(path: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Removes files that processes of this machine were writing in a folder when they died, and the folder when that was all.
+/// Removes files that processes of this machine were writing in a folder when they died.
 pub fn sweep(folder: &Path) {
     let dead = |name: &str| {
         let process = name.strip_prefix(TEMPORARY)?.split_once('-')?.0.parse::<u32>().ok()?;
@@ -81,15 +104,43 @@ pub fn sweep(folder: &Path) {
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let left = entries.filter(|e| e.file_name().to_str().and_then(dead) == Some(true));
-    let removed: Vec<_> = left.map(|e| remove(&e.path())).collect();
-    if !removed.is_empty() {
-        remove_empty(folder);
+    left.for_each(|e| drop(remove(&e.path())));
+}
+
+/// The same in each folder of a folder of ours; those in which nothing is left go, too, and with the last of them that folder
+/// itself: who makes one may have died before anything was in it.
+pub fn sweep_all(root: &Path) {
+    let folders = fs::read_dir(root).into_iter().flatten().flatten().map(|e| e.path());
+    for folder in folders.filter(|f| f.is_dir()) {
+        sweep(&folder);
+        remove_empty(&folder);
     }
+    remove_empty(root);
 }
 
 /// Removes a folder when it is empty; anything else in it keeps it.
 pub fn remove_empty(path: &Path) {
     let _ = fs::remove_dir(path);
+}
+
+/// Where whole trees of ours are.
+const TREES: [&str; 2] = ["/run/lsx/", "/var/lib/lsx/"];
+
+/// Removes a tree of ours, whatever is in it; links are not followed, and one that is not there is as good.
+///
+/// # Errors
+/// A path outside /run/lsx and /var/lib/lsx, kind `Bug`; else kind `Denied` or `Failed` with the path.
+pub fn remove_tree(path: &Path) -> Result<(), Failure> {
+    let inside = TREES.iter().any(|root| path.starts_with(root) && path != Path::new(root));
+    if !inside || path.components().any(|part| part == std::path::Component::ParentDir) {
+        let message = format!("{} is no tree of ours, and stays", path.display());
+        return Err(Failure::new(Kind::Bug, "host.file", message));
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(failure(path, "remove", &e)),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a file; `None` when it is not there.
@@ -105,7 +156,7 @@ pub fn read(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// What a failed file operation says.
-pub fn failure(path: &Path, verb: &str, error: &std::io::Error) -> Failure {
+pub fn failure(path: &Path, verb: &str, error: &io::Error) -> Failure {
     let kind = match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Kind::Denied,
         _ => Kind::Failed,
@@ -124,6 +175,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_device_stays_one() {
+        use std::os::unix::fs::FileTypeExt;
+        assert!(write(Path::new("/dev/null"), b"x", Mode::Public).unwrap());
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+
+    #[test]
+    fn only_trees_of_ours_are_removed() {
+        for path in ["/", "/etc", "/run/lsx/", "/var/lib/lsx/../x", "/var/lib/lsxx/a"] {
+            assert_eq!(remove_tree(Path::new(path)).unwrap_err().kind, Kind::Bug, "{path}");
+        }
+        remove_tree(Path::new("/run/lsx/none-of-that-name")).unwrap();
+    }
+
+    #[test]
     #[expect(clippy::disallowed_methods, reason = "half a file is what write never makes")]
     fn what_the_dead_were_writing_is_swept_and_nothing_else() {
         let temp = tempfile::tempdir().unwrap();
@@ -140,10 +206,16 @@ mod tests {
             [left("net.json"), left(&mine), left(".lsx-other"), left(&dead)],
             [true, true, true, false]
         );
-        let alone = temp.path().join("alone");
-        fs::create_dir(&alone).unwrap();
-        fs::write(alone.join(&dead), b"").unwrap();
-        sweep(&alone);
-        assert!(!alone.exists());
+        for (name, inside) in [("all/empty", None), ("all/alone", Some(&dead)), ("all/small", Some(&mine))] {
+            fs::create_dir_all(temp.path().join(name)).unwrap();
+            inside.into_iter().for_each(|file| fs::write(temp.path().join(name).join(file), b"").unwrap());
+        }
+        let all = temp.path().join("all");
+        sweep_all(&all);
+        let left = |name: &str| all.join(name).exists();
+        assert_eq!([left("empty"), left("alone"), left("small")], [false, false, true]);
+        fs::remove_file(all.join("small").join(&mine)).unwrap();
+        sweep_all(&all);
+        assert!(!all.exists());
     }
 }

@@ -22,10 +22,8 @@ impl Lock {
     /// Kind `Again` when another run holds it, naming its process; `Denied` or `Failed` when /run/lsx cannot be written.
     pub fn take(stack: &str, tool: &str) -> Result<Lock, Failure> {
         let lock = Lock::take_at(Path::new("/run/lsx"), stack, tool)?;
-        for root in ["/run/lsx", "/etc/lsx"] {
-            let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-            folders.for_each(|folder| super::file::sweep(&folder.path()));
-        }
+        super::file::sweep_all(Path::new("/run/lsx"));
+        super::file::sweep_all(Path::new("/etc/lsx"));
         Ok(lock)
     }
 

@@ -1,5 +1,6 @@
 //! The effects done one way: run a program, write a file, hold a lock, wait.
 
+pub mod boot;
 pub mod file;
 pub mod lock;
 pub mod program;

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Kind, ProgramFailure};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 /// A program to run.
 #[derive(Debug)]
@@ -22,6 +22,13 @@ impl Program {
         Program { command, argv: vec![name.to_owned()] }
     }
 
+    /// A program in an environment that is not ours, as it is.
+    pub fn bare(name: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        let command = Command::new(name);
+        Program { command, argv: vec![name.to_owned()] }
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -30,6 +37,11 @@ impl Program {
             self.command.arg(arg);
         }
         self
+    }
+
+    /// Its argument list, its own name first.
+    pub fn argv(&self) -> &[String] {
+        &self.argv
     }
 
     /// Whether it is installed, without starting it.
@@ -56,6 +68,46 @@ impl Program {
         let program = ProgramFailure { status: status(output.status), output: tail(said), argv };
         Err(Failure::new(Kind::Failed, "host.program", format!("{} failed", program.argv[0]))
             .program(program))
+    }
+
+    /// Adds to its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Takes out of its environment.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Starts it and leaves the waiting to the caller.
+    ///
+    /// # Errors
+    /// Kind `Failed` when it cannot be started.
+    pub fn start(mut self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, Failure> {
+        tracing::debug!("starts {}", self.argv.join(" "));
+        self.command.stdin(stdin).stdout(stdout).stderr(stderr);
+        self.command.spawn().map_err(|e| not_started(&self.argv[0], &e))
+    }
+
+    /// Becomes it, with the standard streams of this process; returns only when that failed.
+    pub fn become_it(mut self) -> Failure {
+        use std::os::unix::process::CommandExt;
+        not_started(&self.argv[0], &self.command.exec())
+    }
+
+    /// Runs it whatever its verdict: exit code (128 and the signal where one ended it), standard output, standard error.
+    ///
+    /// # Errors
+    /// Kind `Failed` when it cannot be started.
+    pub fn ended(self, input: &[u8]) -> Result<(i32, Vec<u8>, Vec<u8>), Failure> {
+        let (_, output) = self.output(input)?;
+        let code = output.status.code().or_else(|| output.status.signal().map(|s| 128 + s)).unwrap_or(-1);
+        Ok((code, output.stdout, output.stderr))
     }
 
     fn output(mut self, input: &[u8]) -> Result<(Vec<String>, Output), Failure> {

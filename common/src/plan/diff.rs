@@ -72,7 +72,8 @@ fn changes<O: Object>(host: &str, wants: &[Want<O>], there: &BTreeMap<&str, &Hav
     for want in wants {
         let have = there.get(want.key.as_str());
         // What only comes later in order is not taken along: the thing that is there must stand on what is made anew.
-        let lost = have.and_then(|have| have.needs.iter().find(|n| anew.contains(n.as_str())));
+        let lost = have.filter(|have| have.object.goes_along());
+        let lost = lost.and_then(|have| have.needs.iter().find(|n| anew.contains(n.as_str())));
         let have = have.map(|h| &h.object);
         let (verb, why, before) = match (have, lost) {
             (None, _) => ("create", want.why.clone(), None),
@@ -103,7 +104,7 @@ fn id(verb: &str, key: &str) -> String {
 fn cause<O: Object>(before: &O, after: &O) -> String {
     let mut causes = Vec::new();
     let json = |object| serde_json::to_value(object).unwrap_or(Value::Null);
-    compare("", &json(before), &json(after), &mut causes);
+    compare("", &json(before), &json(after), &|path| before.hides(path), &mut causes);
     if causes.len() > 4 {
         let more = causes.len() - 4;
         causes.truncate(4);
@@ -112,13 +113,27 @@ fn cause<O: Object>(before: &O, after: &O) -> String {
     causes.join(", ")
 }
 
-fn compare(path: &str, before: &Value, after: &Value, causes: &mut Vec<String>) {
+fn compare(
+    path: &str,
+    before: &Value,
+    after: &Value,
+    hides: &dyn Fn(&str) -> bool,
+    causes: &mut Vec<String>,
+) {
     if let (Value::Object(a), Value::Object(b)) = (before, after) {
         let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         for key in keys {
             let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            compare(&below, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), causes);
+            compare(
+                &below,
+                a.get(key).unwrap_or(&Value::Null),
+                b.get(key).unwrap_or(&Value::Null),
+                hides,
+                causes,
+            );
         }
+    } else if before != after && hides(path) {
+        causes.push(format!("{path} changes"));
     } else if before != after {
         causes.push(match (before, after) {
             (Value::Null, b) => format!("{path} is set to {}", short(b)),

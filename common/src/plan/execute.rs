@@ -39,6 +39,10 @@ pub struct Context<'a, O> {
     pub cancel: &'a AtomicBool,
     /// How many steps may run at once.
     pub parallel: usize,
+    /// Whether a failure takes back what was done. Else what was done stands, and only what needs the failed step is not begun.
+    pub undo: bool,
+    /// With `undo`: whether a step that failed is taken back, too, since it may have done half of its work.
+    pub halves: bool,
 }
 
 struct State {
@@ -96,11 +100,15 @@ fn work<O>(
     let mut guard = held(state);
     loop {
         if guard.failure.is_none() && context.cancel.load(Ordering::Relaxed) {
-            guard.failure = Some(interrupted());
+            guard.failure = Some(interrupted(context.undo));
         }
-        let next = if guard.failure.is_none() { guard.ready.pop_first() } else { None };
+        let over = match context.undo {
+            true => guard.failure.is_some(),
+            false => context.cancel.load(Ordering::Relaxed),
+        };
+        let next = if over { None } else { guard.ready.pop_first() };
         let Some(i) = next else {
-            if guard.running == 0 || guard.failure.is_some() {
+            if guard.running == 0 || over {
                 wake.notify_all();
                 return;
             }
@@ -142,7 +150,12 @@ fn settle(state: &mut State, i: usize, result: Result<(), Failure>, ms: u64, fol
 fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state: State) -> HostReport {
     let failure = state.failure.or_else(|| cycle(&state.reports));
     let mut stuck = Vec::new();
-    if failure.is_some() {
+    if failure.is_some() && context.undo {
+        let failed = |i: &usize| context.halves && state.reports[*i].outcome == Outcome::Failed;
+        for step in (0..steps.len()).filter(failed).map(|i| &steps[i]) {
+            let _ =
+                timed(step, "undo", context, || (context.change)(step.after.as_ref(), step.before.as_ref()));
+        }
         for i in state.finished.iter().rev() {
             let step = &steps[*i];
             let (result, _) =
@@ -172,8 +185,9 @@ fn cycle(reports: &[StepReport]) -> Option<Failure> {
     ))
 }
 
-fn interrupted() -> Failure {
-    Failure::new(Kind::Failed, "plan.interrupted", "interrupted; what was done has been taken back")
+fn interrupted(undo: bool) -> Failure {
+    let done = if undo { "has been taken back" } else { "stands" };
+    Failure::new(Kind::Failed, "plan.interrupted", format!("interrupted; what was done {done}"))
 }
 
 fn timed<O>(

@@ -27,6 +27,16 @@ pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync
         false
     }
 
+    /// Whether it goes along when what it needs is made anew, as what stands on a device does.
+    fn goes_along(&self) -> bool {
+        true
+    }
+
+    /// Whether the value of a field must not be told, as in `env.PASSWORD`.
+    fn hides(&self, _path: &str) -> bool {
+        false
+    }
+
     /// The digest of a text that the plan's contents hold for it.
     fn content(&self) -> Option<&str> {
         None

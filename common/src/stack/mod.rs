@@ -21,4 +21,4 @@ pub use read::{ReadOptions, Warning, read};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{PortSpec, Protocol, Resolved, Selector};
 pub use schema::schema;
-pub use value::{Cpus, Duration, Http, Range, Select, Size};
+pub use value::{Banner, Cpus, Duration, Http, Range, Select, Size};

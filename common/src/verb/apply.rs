@@ -20,7 +20,7 @@ pub(super) fn run<T: Tool>(
     let plan: PlanOf<T> = document::read(&text, &file, &document::schema(T::NAME, "plan"))?;
     signal::hold();
     let mut crew = Crew::new(tool, &plan.hosts, global)?;
-    let mut reports = crew.apply(&plan, false, None);
+    let mut reports = crew.apply(&plan, false, T::UNDO || args.rollback, None);
     verify(&mut crew, &plan, &mut reports);
     reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
     let report = Report::new(T::NAME, &plan.stack, reports);

@@ -31,13 +31,14 @@ pub(super) fn run<T: Tool>(
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
-    let mut wish = plan::wish(&stack, &resolved, &args.scope, &ChangeArgs::default(), &hosts)?;
+    let mut wish =
+        plan::wish(tool, &stack, &resolved, &args.scope, &ChangeArgs::default(), &args.stack, &hosts)?;
     let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
     let (seen, failed) = crew.observe(&stack.name, false);
     // A host that did not answer fails by name; the others are checked all the same.
     wish.hosts.retain(|host| seen.contains_key(&host.name));
     let plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
-    plan::tell(&plan);
+    plan::tell(&plan, false);
     let mut checked = tool.check(&wish, &mut |name, inputs| crew.call(name, inputs))?;
     checked.tried += seen.len();
     checked.findings.splice(0..0, plan.steps.iter().map(differs));

@@ -86,8 +86,15 @@ impl<T: Tool> Crew<T> {
     }
 
     /// Carries out a plan: every host gets its slice. `fresh` says that the plan was made under this crew's lock.
-    pub fn apply(&mut self, plan: &PlanOf<T>, fresh: bool, failpoint: Option<&str>) -> Vec<HostReport> {
+    pub fn apply(
+        &mut self,
+        plan: &PlanOf<T>,
+        fresh: bool,
+        undo: bool,
+        failpoint: Option<&str>,
+    ) -> Vec<HostReport> {
         let busy = plan.busy();
+        let lacking = self.tool.supply(plan, &mut |name, inputs| self.call(name, inputs));
         let mut reports: Vec<HostReport> = plan
             .hosts
             .iter()
@@ -96,11 +103,15 @@ impl<T: Tool> Crew<T> {
             .collect();
         let requests = slices(self.tool, plan, fresh)
             .into_iter()
+            .filter(|(host, _)| !lacking.contains_key(host))
             .map(|(host, plan)| {
-                let request = json!({"op": "apply", "host": host, "plan": plan, "failpoint": failpoint});
+                let request =
+                    json!({"op": "apply", "host": host, "plan": plan, "undo": undo, "failpoint": failpoint});
                 (host, request)
             })
             .collect();
+        reports
+            .extend(lacking.into_iter().map(|(host, failures)| HostReport::failed(&host, first(failures))));
         for (host, result) in self.ask(requests) {
             let report = result.and_then(|value| shape::<HostReport>(value).map_err(Failures::from));
             reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, first(failures))));

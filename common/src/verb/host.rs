@@ -24,6 +24,7 @@ enum Request<P> {
     Apply {
         host: String,
         plan: P,
+        undo: bool,
         #[serde(default)]
         failpoint: Option<String>,
     },
@@ -32,6 +33,13 @@ enum Request<P> {
         input: Value,
     },
     Leave,
+}
+
+/// How a plan is carried out.
+struct How<'a> {
+    undo: bool,
+    failpoint: Option<&'a str>,
+    cancel: &'a AtomicBool,
 }
 
 /// One session of a host; the lock it takes is held until the session ends.
@@ -90,9 +98,10 @@ impl<T: Tool> Session<T> {
                 }
                 Ok(json!(observe(self.tool, stack.as_deref())?))
             }
-            Request::Apply { host, plan, failpoint } => {
+            Request::Apply { host, plan, undo, failpoint } => {
                 self.take(&plan.stack)?;
-                Ok(json!(self.apply(&host, &plan, failpoint.as_deref(), event, cancel)))
+                let how = How { undo, failpoint: failpoint.as_deref(), cancel };
+                Ok(json!(self.apply(&host, &plan, &how, event)))
             }
             Request::Call { name, input } => self.tool.call(&name, input, cancel),
             Request::Leave => {
@@ -115,9 +124,8 @@ impl<T: Tool> Session<T> {
         &self,
         host: &str,
         plan: &PlanOf<T>,
-        failpoint: Option<&str>,
+        how: &How<'_>,
         event: &mut (dyn FnMut(Value) + Send),
-        cancel: &AtomicBool,
     ) -> HostReport {
         if let Some(stale) = self.stale(host, plan) {
             return HostReport::failed(host, stale);
@@ -127,12 +135,14 @@ impl<T: Tool> Session<T> {
         let count = AtomicUsize::new(0);
         let context = Context {
             change: &|before, after| {
-                failpoint_hit(failpoint, &count);
+                failpoint_hit(how.failpoint, &count);
                 change(before, after)
             },
             event: &|value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value),
-            cancel,
+            cancel: how.cancel,
             parallel: PARALLEL,
+            undo: how.undo,
+            halves: !T::UNDO, // a tool that always undoes leaves no half of a step
         };
         execute(host, &plan.steps, &context)
     }

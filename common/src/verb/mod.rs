@@ -10,7 +10,9 @@ mod resolve;
 mod up;
 
 pub use crew::Crew;
+pub use plan::crew_of;
 pub use resolve::read_stack;
+pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
@@ -109,6 +111,9 @@ pub struct ChangeArgs {
     /// Allow that an address in use changes
     #[arg(long)]
     pub renumber: bool,
+    /// Allow that what runs on one host moves to another
+    #[arg(long)]
+    pub allow_move: bool,
 }
 
 /// Flags of `resolve`.
@@ -145,6 +150,9 @@ pub struct PlanArgs {
     /// Plan `down` instead of `up`
     #[arg(long)]
     pub(crate) down: bool,
+    /// With --down: plan that the data goes, too; the stack's name once more
+    #[arg(long, value_name = "STACK", requires = "down")]
+    pub(crate) destroy_data: Option<String>,
 }
 
 /// Flags of `apply`.
@@ -153,6 +161,9 @@ pub struct ApplyArgs {
     /// The plan; `-` or nothing is standard input
     #[arg(value_name = "PLAN")]
     pub(crate) input: Option<PathBuf>,
+    /// When a step fails, take back what was done on its host; networks always do
+    #[arg(long)]
+    pub(crate) rollback: bool,
 }
 
 /// Flags of `up`.
@@ -164,6 +175,9 @@ pub struct UpArgs {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
+    /// When a step fails, take back what was done on its host; networks always do
+    #[arg(long)]
+    pub(crate) rollback: bool,
     /// Write the report to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

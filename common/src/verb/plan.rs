@@ -6,6 +6,7 @@ use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::log;
 use crate::plan::{Plan, PlanHost};
+use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
 use crate::stdio::{self, Output};
 use crate::tool::{Goal, ObservedOf, PlanOf, Tool, Wish};
@@ -26,7 +27,7 @@ pub(super) fn run<T: Tool>(
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = participants(&resolved, &args.scope, &args.stack)?;
-    let mut wish = wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
+    let mut wish = wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
         None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false),
@@ -34,6 +35,7 @@ pub(super) fn run<T: Tool>(
     gather(failed).verdict()?;
     if args.down {
         wish.goal = Goal::Down;
+        wish.destroy_data = destroys(args.destroy_data.as_deref(), &stack.name)?;
     }
     let plan = make(tool, &wish, &seen, hosts.skipped)?;
     let empty = plan.is_empty();
@@ -42,6 +44,22 @@ pub(super) fn run<T: Tool>(
         return Err(Failure::new(Kind::Differs, "plan.differs", "there is something to do").into());
     }
     Ok(())
+}
+
+/// The stack that flags name and its hosts, for a verb of a tool's own.
+///
+/// # Errors
+/// Every problem of the document; a host that it does not have.
+pub fn crew_of<T: Tool>(
+    tool: T,
+    stack: &StackArgs,
+    scope: &ScopeArgs,
+    global: &Global,
+) -> Result<(Stack, Resolved, Crew<T>), Failures> {
+    let (document, resolved) = super::read_stack(stack)?;
+    let hosts = participants(&resolved, scope, stack)?;
+    let crew = Crew::new(tool, &hosts.taking_part, global)?;
+    Ok((document, resolved, crew))
 }
 
 /// Which hosts take part.
@@ -72,16 +90,30 @@ pub(super) fn participants(
     Ok(Participants { taking_part, skipped: skipped.into_iter().map(|h| h.name.clone()).collect() })
 }
 
+/// Whether data goes, too: only when the stack's name was repeated.
+pub(super) fn destroys(repeated: Option<&str>, name: &str) -> Result<bool, Failures> {
+    if repeated.is_some_and(|data| data != name) {
+        let message = format!("--destroy-data must repeat the stack's name, {name}");
+        return Err(Failure::new(Kind::Usage, "usage.destroy_data", message).into());
+    }
+    Ok(repeated.is_some())
+}
+
 /// The wish to be up.
-pub(super) fn wish(
+pub(super) fn wish<T: Tool>(
+    tool: T,
     stack: &Stack,
     resolved: &Resolved,
     scope: &ScopeArgs,
     change: &ChangeArgs,
+    from: &StackArgs,
     hosts: &Participants,
-) -> Result<Wish, Failures> {
+) -> Result<Wish<T::Gathered>, Failures> {
     let only = scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
     only.check(stack)?;
+    let takes_part = |host: &String| hosts.taking_part.iter().any(|h| h.name == *host);
+    let selected = |at: &InstanceAt| takes_part(&at.host) && only.instance(&at.of, &at.name);
+    let gathered = tool.gather(stack, resolved, &selected, &|path| from.beside(path).into())?;
     Ok(Wish {
         stack: stack.name.clone(),
         goal: Goal::Up(Box::new(stack.clone()), Box::new(resolved.clone())),
@@ -89,6 +121,9 @@ pub(super) fn wish(
         prune: change.prune,
         yes: change.yes,
         renumber: change.renumber,
+        allow_move: change.allow_move,
+        destroy_data: false,
+        gathered,
         hosts: hosts.taking_part.clone(),
     })
 }
@@ -96,7 +131,7 @@ pub(super) fn wish(
 /// Makes the plan and puts it in its envelope.
 pub(super) fn make<T: Tool>(
     tool: T,
-    wish: &Wish,
+    wish: &Wish<T::Gathered>,
     seen: &BTreeMap<String, ObservedOf<T>>,
     skipped: Vec<String>,
 ) -> Result<PlanOf<T>, Failures> {
@@ -116,15 +151,17 @@ pub(super) fn make<T: Tool>(
 }
 
 /// What a plan has to say beside its steps.
-pub(super) fn tell<O, D>(plan: &Plan<O, D>) {
+pub(super) fn tell<O, D>(plan: &Plan<O, D>, down: bool) {
     for warning in &plan.warnings {
         log::warning(&warning.message);
     }
     for host in &plan.skipped {
         log::note(&format!("{host} is offline and was left alone"));
     }
+    let why =
+        if down { "kept; --destroy-data removes it" } else { "kept, though the document does not name it" };
     for kept in &plan.kept {
-        log::note(&format!("kept, though the document does not name it: {kept}"));
+        log::note(&format!("{why}: {kept}"));
     }
 }
 

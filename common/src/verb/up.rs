@@ -1,6 +1,6 @@
 //! `up` and `down`: observe, plan, apply and verify, under one lock and in one session a host.
 
-use super::{Crew, DownArgs, UpArgs, apply, plan, resolve};
+use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, plan, resolve};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -22,8 +22,9 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
     }
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
-    let wish = plan::wish(&stack, &resolved, &args.scope, &args.change, &hosts)?;
-    let report = carry_out(tool, &wish, hosts.skipped, global, args.report.as_deref())?;
+    let wish = plan::wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
+    let end = Ending { undo: T::UNDO || args.rollback, report: args.report.as_deref() };
+    let report = carry_out(tool, &wish, hosts.skipped, global, &end)?;
     resolve::keep_lock(args.stack.lock.as_deref(), &resolved)?;
     Ok(output.emit(&[with_status::<T>(json!(stack::resolved_document(&stack, &resolved)), &report)])?)
 }
@@ -42,13 +43,37 @@ pub(super) fn down<T: Tool>(
             (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts)
         }
     };
-    if args.destroy_data.as_ref().is_some_and(|data| *data != name) {
-        let message = format!("--destroy-data must repeat the stack's name, {name}");
-        return Err(Failure::new(Kind::Usage, "usage.destroy_data", message).into());
-    }
-    let wish = simple(&name, Goal::Down, hosts.taking_part);
-    let report = carry_out(tool, &wish, hosts.skipped, global, args.report.as_deref())?;
+    let destroy_data = plan::destroys(args.destroy_data.as_deref(), &name)?;
+    let mut wish = simple::<T>(&name, Goal::Down, hosts.taking_part);
+    wish.only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
+    wish.destroy_data = destroy_data;
+    let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
+    let report = carry_out(tool, &wish, hosts.skipped, global, &end)?;
     Ok(output.emit(&[with_status::<T>(document, &report)])?)
+}
+
+/// `up`, or `down`, of some instances of a stack, for a tool that has a shorter word for it.
+///
+/// # Errors
+/// As `up` and `down`.
+pub fn part<T: Tool>(
+    tool: T,
+    away: bool,
+    stack: StackArgs,
+    scope: ScopeArgs,
+    instances: &[String],
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let only = instances.iter().map(|name| format!("instances.{name}")).collect::<Vec<_>>().join(",");
+    let scope = ScopeArgs { only: Some(only), ..scope };
+    if away {
+        let args = DownArgs { stack, scope, name: None, destroy_data: None, report: None };
+        return down(tool, &args, global, output);
+    }
+    let change = ChangeArgs::default();
+    let args = UpArgs { stack, scope, change, rollback: false, report: None, myself: None };
+    up(tool, &args, global, output)
 }
 
 /// What a host kept comes back; other hosts are not asked.
@@ -64,8 +89,8 @@ fn boot<T: Tool>(
     let name = kept["stack"].as_str().unwrap_or_default().to_owned();
     let mut hosts = this_host().taking_part;
     hosts.iter_mut().for_each(|h| h.name = host.to_owned());
-    let report =
-        carry_out(tool, &simple(&name, Goal::Boot(kept), hosts), Vec::new(), global, args.report.as_deref())?;
+    let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
+    let report = carry_out(tool, &simple::<T>(&name, Goal::Boot(kept), hosts), Vec::new(), global, &end)?;
     Ok(output.emit(&[report])?)
 }
 
@@ -81,7 +106,7 @@ fn this_host() -> plan::Participants {
     plan::Participants { taking_part: vec![host], skipped: Vec::new() }
 }
 
-fn simple(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish {
+fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish<T::Gathered> {
     Wish {
         stack: stack.to_owned(),
         goal,
@@ -89,30 +114,41 @@ fn simple(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish {
         prune: false,
         yes: false,
         renumber: false,
+        allow_move: false,
+        destroy_data: false,
+        gathered: T::Gathered::default(),
         hosts,
     }
+}
+
+/// How a changing verb ends.
+struct Ending<'a> {
+    /// Whether a failure takes back what was done on its host.
+    undo: bool,
+    /// Where the report goes.
+    report: Option<&'a Path>,
 }
 
 /// The whole of a changing verb. The report is written even when it failed.
 fn carry_out<T: Tool>(
     tool: T,
-    wish: &Wish,
+    wish: &Wish<T::Gathered>,
     skipped: Vec<String>,
     global: &Global,
-    path: Option<&Path>,
+    end: &Ending<'_>,
 ) -> Result<Report, Failures> {
     signal::hold();
     let mut crew = Crew::new(tool, &wish.hosts, global)?;
     let (seen, failed) = crew.observe(&wish.stack, true);
     let plan =
         plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
-    plan::tell(&plan);
+    plan::tell(&plan, matches!(wish.goal, Goal::Down));
     if signal::stopping() {
         return Err(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
-    let mut reports = crew.apply(&plan, true, global.failpoint());
+    let mut reports = crew.apply(&plan, true, end.undo, global.failpoint());
     verify(&mut crew, wish, seen, &plan, &mut reports);
     reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
     reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
@@ -120,7 +156,7 @@ fn carry_out<T: Tool>(
         crew.leave(&reports);
     }
     let report = Report::new(T::NAME, &wish.stack, reports);
-    if let Some(path) = path {
+    if let Some(path) = end.report {
         file::write(path, &document::canonical(&report)?, Mode::Public)?;
     }
     apply::verdict(&report)?;
@@ -130,7 +166,7 @@ fn carry_out<T: Tool>(
 /// Observed again and planned again, there must be nothing left to do on the hosts that changed.
 fn verify<T: Tool>(
     crew: &mut Crew<T>,
-    wish: &Wish,
+    wish: &Wish<T::Gathered>,
     mut seen: BTreeMap<String, ObservedOf<T>>,
     plan: &PlanOf<T>,
     reports: &mut [HostReport],

@@ -1,5 +1,7 @@
 //! `attach` and `detach`: an interface with its address, MTU, routes and guard, in any network namespace, created in place.
 
+mod adopt;
+
 use crate::apply::link::{ask, derived, existing, finish, parse_mac, silence};
 use crate::model::{GROUP, mark};
 use crate::netlink::dump::{self, Link};
@@ -31,6 +33,10 @@ pub struct Attach {
     /// The network namespace of a process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
+    /// Take over what an engine has made: a veth of exactly this name and hardware address, already on the network's
+    /// bridge and in that namespace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopt: bool,
     /// The interface.
     #[serde(flatten)]
     pub nic: NicAt,
@@ -111,13 +117,20 @@ impl Host {
         let bridge = self.bridge(wanted)?;
         let changed = !self.stands(wanted, &bridge, &mut inside.socket)?;
         if changed {
-            self.make(wanted, &bridge, inside.space.as_fd())?;
-            fill(wanted, bridge.mtu, &mut inside.socket)?;
-            finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))?;
+            match wanted.adopt {
+                true => adopt::adopt(&mut self.socket, wanted, &bridge, &mut inside.socket)?,
+                false => self.fresh(wanted, &bridge, &mut inside)?,
+            }
         }
         self.inside = Some(inside);
         let changed = resolver(wanted)? || changed;
         Ok(report(wanted, changed))
+    }
+
+    fn fresh(&mut self, wanted: &Attach, bridge: &Link, inside: &mut Inside) -> Result<(), Failure> {
+        self.make(wanted, bridge, inside.space.as_fd())?;
+        fill(wanted, bridge.mtu, &mut inside.socket)?;
+        finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))
     }
 
     /// The bridge of the network, by its mark: nothing that lsx did not make is ever joined.
@@ -138,7 +151,8 @@ impl Host {
         let inside = dump::link(inner, Device::Name(&wanted.nic.name)).map_err(failure)?;
         let Some(inside) = inside.filter(|l| l.index == port.lower.unwrap_or(0)) else { return Ok(false) };
         let addresses = addr::list(inner).map_err(failure)?;
-        let has = addresses.iter().any(|a| a.device == inside.index && a.address == wanted.nic.address);
+        let has = dynamic(&wanted.nic)
+            || addresses.iter().any(|a| a.device == inside.index && a.address == wanted.nic.address);
         let mac = inside.mac.map(crate::observe::mac);
         let there = route::list(inner).map_err(failure)?;
         let leads = |one: route::Route| there.iter().any(|entry| entry.route == one);
@@ -146,6 +160,7 @@ impl Host {
             && routes(&wanted.nic, inside.index).all(leads)
             && inside.up
             && port.up
+            && port.group == GROUP
             && port.master == Some(bridge.index)
             && port.mtu == bridge.mtu
             && inside.mtu == bridge.mtu
@@ -206,13 +221,20 @@ fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
     let lo = Change { up: Some(true), ..Change::default() };
     ask(inner, &link::change(Device::Name("lo"), &lo))?;
     let device = crate::apply::link::index(inner, &nic.name)?;
-    ask(inner, &addr::replace(device, nic.address))?;
+    if !dynamic(nic) {
+        ask(inner, &addr::replace(device, nic.address))?;
+    }
     let up = Change { up: Some(true), mtu: Some(mtu), ..Change::default() };
     ask(inner, &link::change(Device::Index(device), &up))?;
     for route in routes(nic, device) {
         ask(inner, &route.replace())?;
     }
     Ok(())
+}
+
+/// Whether DHCP gives the address.
+fn dynamic(nic: &NicAt) -> bool {
+    nic.address.addr().is_unspecified()
 }
 
 /// Name servers of a named namespace stand where ip-netns(8) lays them over /etc/resolv.conf. A process brings a file system

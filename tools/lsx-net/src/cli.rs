@@ -197,7 +197,7 @@ fn of_stack(resolved: &Value, instance: &str) -> Result<Vec<Attach>, String> {
     nics.map(|nic| {
         let nic = serde_json::from_value(nic.clone()).map_err(|e| e.to_string())?;
         let stack = resolved["stack"].as_str().unwrap_or_default().to_owned();
-        Ok(Attach { stack, instance: instance.to_owned(), netns: None, pid: None, nic })
+        Ok(Attach { stack, instance: instance.to_owned(), netns: None, pid: None, adopt: false, nic })
     })
     .collect()
 }

@@ -61,6 +61,7 @@ impl Tool for Net {
     ];
     type Object = model::Object;
     type Seen = model::Seen;
+    type Gathered = ();
     type Data = plan::Data;
 
     fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {

@@ -1,5 +1,6 @@
 //! Where lsx-net keeps what it must find again. /run goes with a reboot, /etc stays.
 
+use common::host::boot::Entry;
 use std::path::PathBuf;
 
 /// The files of one stack on this host.
@@ -27,8 +28,8 @@ impl Paths {
     }
 
     /// The entry that brings it back.
-    pub(crate) fn boot(&self) -> PathBuf {
-        PathBuf::from(format!("/etc/lsx/boot.d/10-{}-net", self.stack))
+    pub(crate) fn boot(&self) -> Entry<'_> {
+        Entry { order: 10, stack: &self.stack, tool: "net" }
     }
 
     /// What only this boot knows: rules as they were loaded.

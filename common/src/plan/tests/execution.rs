@@ -66,6 +66,8 @@ impl Host {
             event: &|event| self.events.lock().unwrap().push(event),
             cancel: &self.cancel,
             parallel,
+            undo: true,
+            halves: false,
         };
         execute("h", steps, &context)
     }

@@ -6,7 +6,8 @@ use crate::stack::model::{File, Instance, Limits, Mount, Nic, PortMap, Ready};
 use crate::stack::resolved::Protocol;
 use crate::stack::tree::Value;
 use crate::stack::value::{
-    Parsed, Wrong, address, cidr_or_address, cpus, duration, http, label as hostname, port, protocol, size,
+    Parsed, Wrong, address, banner, cidr_or_address, cpus, duration, http, label as hostname, port, protocol,
+    size,
 };
 
 /// Replicas of one instance.
@@ -99,6 +100,7 @@ fn ready(at: At<'_, '_>) -> Option<Ready> {
     let ready = Ready {
         tcp: table.get("tcp", |at| at.parse(port)),
         http: table.get("http", |at| at.parse(http)),
+        banner: table.get("banner", |at| at.parse(banner)),
         command: table.get("command", |at| at.many(string)).unwrap_or_default(),
         timeout: table.get("timeout", |at| at.parse(duration)),
         interval: table.get("interval", |at| at.parse(duration)),
@@ -110,9 +112,12 @@ fn ready(at: At<'_, '_>) -> Option<Ready> {
 
 fn one_probe(table: &Table<'_, '_>) {
     let at = table.at();
-    let probes = ["tcp", "http", "command"].iter().filter(|key| at.node.get(key).is_some()).count();
+    let probes = ["tcp", "http", "banner", "command"].iter().filter(|key| at.node.get(key).is_some()).count();
     if probes != 1 {
-        at.wrong(Wrong::new(format!("`ready` has {probes} probes"), "exactly one of tcp, http and command"));
+        at.wrong(Wrong::new(
+            format!("`ready` has {probes} probes"),
+            "exactly one of tcp, http, banner and command",
+        ));
     }
 }
 

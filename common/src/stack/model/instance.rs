@@ -3,10 +3,10 @@
 use super::{Driver, Restart, write};
 use crate::stack::resolved::Protocol;
 use crate::stack::schema::{
-    AbsolutePath, Address, CidrOrAddress, CpusText, DurationText, FileMode, HttpText, Int, Label, Labelled,
-    Many, Pairs, Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
+    AbsolutePath, Address, BannerText, CidrOrAddress, CpusText, DurationText, FileMode, HttpText, Int, Label,
+    Labelled, Many, Pairs, Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
 };
-use crate::stack::value::{Cpus, Duration, Http, Size};
+use crate::stack::value::{Banner, Cpus, Duration, Http, Size};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -160,7 +160,7 @@ pub struct PortMap {
     pub network: Option<String>,
 }
 
-/// How one knows that an instance is ready. Exactly one of `tcp`, `http` and `command`.
+/// How one knows that an instance is ready. Exactly one of `tcp`, `http`, `banner` and `command`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = one_probe)]
 pub struct Ready {
@@ -172,6 +172,10 @@ pub struct Ready {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<HttpText>")]
     pub http: Option<Http>,
+    /// A TCP port whose first bytes hold the words, as `22:SSH-2.0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BannerText>")]
+    pub banner: Option<Banner>,
     /// A program in the instance that ends with 0.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]

@@ -25,9 +25,10 @@ impl<'s> Check<'s> {
         if name == need || there.iter().all(|host| here.len() == 1 && here.contains(host)) {
             return;
         }
-        let remote = other.ready.as_ref().is_some_and(|ready| ready.tcp.is_some() || ready.http.is_some());
+        let remote = other.ready.as_ref().is_some_and(|ready| ready.command.is_empty());
         if !remote {
-            let message = format!("instances.{need} runs on another host and has no ready: tcp or http");
+            let message =
+                format!("instances.{need} runs on another host and has no ready: tcp, http or banner");
             self.tell(
                 "stack.needs.ready",
                 path.to_owned(),

@@ -68,7 +68,7 @@ pub(crate) fn table(schema: &mut Schema) {
 pub(crate) fn one_probe(schema: &mut Schema) {
     table(schema);
     let one = |key: &str| json!({ "required": [key] });
-    schema.insert("oneOf".to_owned(), Value::Array(["tcp", "http", "command"].map(one).to_vec()));
+    schema.insert("oneOf".to_owned(), Value::Array(["tcp", "http", "banner", "command"].map(one).to_vec()));
 }
 
 /// What each type of network needs.

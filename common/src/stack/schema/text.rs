@@ -59,6 +59,7 @@ texts! {
     DurationText = pattern("[0-9]+[smhd]");
     CpusText = json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, pattern(r"[0-9]+(\.[0-9]{1,3})?")] });
     HttpText = pattern(r"(:[0-9]{1,5})?/\S*|:[0-9]{1,5}");
+    BannerText = pattern(r"[0-9]{1,5}:.+");
     PortText = json!({ "anyOf": [pattern("[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp))?"), { "type": "integer", "minimum": 1, "maximum": 65535 }] });
     PortMapText = json!({ "anyOf": [pattern("[0-9]{1,5}(:[0-9]{1,5})?(/(tcp|udp))?"), { "type": "integer", "minimum": 1, "maximum": 65535 }] });
     SelectText = pattern(&format!(

@@ -52,6 +52,15 @@ pub struct Http {
     pub path: String,
 }
 
+/// A TCP port and words that its first bytes hold; written `22:SSH-2.0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Banner {
+    /// TCP port of the instance.
+    pub port: u16,
+    /// The words.
+    pub holds: String,
+}
+
 /// One side of an `allow`, as written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Select {
@@ -178,6 +187,16 @@ pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
 }
 
 /// `:80/health`.
+/// `22:SSH-2.0`.
+pub(crate) fn banner(text: &str) -> Parsed<Banner> {
+    match text.split_once(':') {
+        Some((digits, holds)) if !holds.is_empty() => {
+            Ok(Banner { port: port(digits)?, holds: holds.to_owned() })
+        }
+        _ => Err(Wrong::new(format!("`{text}` is no banner probe"), "port and words, like 22:SSH-2.0")),
+    }
+}
+
 pub(crate) fn http(text: &str) -> Parsed<Http> {
     let wrong =
         || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");

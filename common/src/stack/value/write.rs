@@ -1,6 +1,6 @@
 //! The small texts of a stack, written the way they are read.
 
-use super::{Cpus, Duration, Http, Range, SIZES, Select, Size, TIMES};
+use super::{Banner, Cpus, Duration, Http, Range, SIZES, Select, Size, TIMES};
 use crate::stack::resolved::{PortSpec, Protocol};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -14,7 +14,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Size, Duration, Cpus, Range, Http, Select);
+as_text!(Size, Duration, Cpus, Range, Http, Banner, Select);
 
 fn write_units(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {
     match units.iter().find(|&&(_, factor)| n > 0 && n.is_multiple_of(factor)) {
@@ -45,6 +45,12 @@ impl fmt::Display for Cpus {
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl fmt::Display for Banner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.port, self.holds)
     }
 }
 

@@ -4,17 +4,10 @@ use super::Changer;
 use crate::model::{Desired, Intent, IntentFile, Row};
 use crate::paths::Paths;
 use crate::plan;
-use common::host::Program;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use common::{document, fleet};
 use std::path::Path;
-
-const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
-const CRON: &str = "/etc/cron.d/lsx-boot";
-/// There while systemd runs the machine (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
-const ENTRIES: &str = "/etc/lsx/boot.d";
 
 impl Changer<'_> {
     /// Writes the intent; it names the digest, the rest comes from the plan.
@@ -68,78 +61,16 @@ fn noted(digest: &str, rows: &str) -> String {
     format!("intent {digest} {rows}")
 }
 
-/// Writes the entry of a stack, and what runs all entries at boot.
+/// Writes the entry of a stack. A host that was changed in-process has no copy of this program yet.
 pub(super) fn boot(stack: &str, program: &str, host: &str) -> Result<(), Failure> {
-    install(program)?;
-    let paths = Paths::new(stack);
-    let text = format!(
-        "#!/bin/sh\n# lsx-net brings the networks of stack {stack} back after a reboot.\nexec {program} up --quiet --self {host} {}\n",
-        paths.intent().display()
-    );
-    file::write(&paths.boot(), text.as_bytes(), Mode::Program)?;
-    starter()
-}
-
-/// The program and the host that an entry names.
-pub fn read_boot(text: &str) -> (String, String) {
-    let line = text.lines().find_map(|l| l.strip_prefix("exec ")).unwrap_or_default();
-    let mut words = line.split(' ');
-    let program = words.next().unwrap_or_default().to_owned();
-    let host = words.skip_while(|w| *w != "--self").nth(1).unwrap_or_default().to_owned();
-    (program, host)
-}
-
-/// Whether something runs the entries at boot; the entry of a stack alone brings nothing back.
-pub fn boots() -> bool {
-    let enabled = Path::new("/etc/systemd/system/multi-user.target.wants/lsx-boot.service");
-    match (Path::new(SYSTEMD).exists(), Path::new("/etc/cron.d").exists()) {
-        (true, _) => Path::new(UNIT).exists() && enabled.symlink_metadata().is_ok(),
-        (false, cron) => !cron || Path::new(CRON).exists(),
-    }
-}
-
-/// Removes the entry of a stack; with the last one, what runs them. The entry goes last, for it is what a next run sees.
-pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
-    let own = Paths::new(stack).boot();
-    let others =
-        std::fs::read_dir(ENTRIES).into_iter().flatten().flatten().filter(|e| e.path() != own).count();
-    if others == 0 {
-        if Path::new(UNIT).exists() {
-            Program::new("systemctl").args(["disable", "--quiet", "lsx-boot.service"]).run(b"")?;
-            file::remove(Path::new(UNIT))?;
-        }
-        file::remove(Path::new(CRON))?;
-    }
-    file::remove(&own)?;
-    file::remove_empty(Path::new(ENTRIES));
-    file::remove_empty(Path::new("/etc/lsx"));
-    Ok(())
-}
-
-/// A host that was changed in-process has no copy of this program yet.
-fn install(program: &str) -> Result<(), Failure> {
     if !Path::new(program).exists() {
         fleet::install(&[crate::PROGRAM.to_owned()])?;
     }
-    Ok(())
+    let paths = Paths::new(stack);
+    paths.boot().write(program, host, &paths.intent())
 }
 
-/// systemd where it runs, cron's @reboot elsewhere; both do the same: every entry in the order of its name.
-fn starter() -> Result<(), Failure> {
-    const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
-    if Path::new(SYSTEMD).exists() {
-        let unit = format!(
-            "# lsx: brings the stacks of this host back after a reboot.\n[Unit]\nDescription=lsx stacks of this host\n\
-             Wants=network-online.target\nAfter=network-online.target nftables.service firewalld.service docker.service\n\n\
-             [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '{RUN}'\n\n\
-             [Install]\nWantedBy=multi-user.target\n"
-        );
-        file::write(Path::new(UNIT), unit.as_bytes(), Mode::Public)?;
-        Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
-    } else if Path::new("/etc/cron.d").exists() {
-        let line =
-            format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
-        file::write(Path::new(CRON), line.as_bytes(), Mode::Public)?;
-    }
-    Ok(())
+/// Removes the entry of a stack.
+pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
+    Paths::new(stack).boot().remove()
 }

@@ -8,7 +8,6 @@ mod kernel;
 pub(crate) mod link;
 mod rules;
 
-pub use files::{boots, read_boot};
 pub use kernel::try_kernel;
 
 use crate::model::{Object, Row};

@@ -1,7 +1,7 @@
 //! Rules: tables of ours in one transaction, and marked rules in chains of others.
 
 use super::Changer;
-use crate::model::{Accept, Chain, Firewall, Place, router};
+use crate::model::{ANSWERS, Accept, Chain, Firewall, Place, router};
 use crate::netlink::namespace;
 use crate::observe::{io_failure, marked_rules, record};
 use crate::paths::Paths;
@@ -74,11 +74,15 @@ pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
     let Accept { family, table, chain, pass } = wanted;
     let mut script = removals(stack, wanted)?;
     for one in pass.iter().rev() {
-        let (from, to) = one.split_once(' ').unwrap_or(("*", "*"));
-        let from = if from == "*" { String::new() } else { format!("iifname \"{from}\" ") };
-        let to = if to == "*" { String::new() } else { format!("oifname \"{to}\" ") };
+        let mut words = one.split(' ');
+        let mut link = |key: &str| match words.next() {
+            None | Some("*") => String::new(),
+            Some(name) => format!("{key} \"{name}\" "),
+        };
+        let (from, to) = (link("iifname"), link("oifname"));
+        let state = if words.next() == Some(ANSWERS) { "ct state established,related " } else { "" };
         script += &format!(
-            "insert rule {family} {table} {chain} {from}{to}counter accept comment \"lsx:{stack}:{one}\"\n"
+            "insert rule {family} {table} {chain} {from}{to}{state}counter accept comment \"lsx:{stack}:{one}\"\n"
         );
     }
     nft(&script)

@@ -178,6 +178,9 @@ pub struct Firewall {
     pub digest: String,
 }
 
+/// The third word of an [`Accept::pass`].
+pub const ANSWERS: &str = "answers";
+
 /// See [`Object::Accept`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Accept {
@@ -187,7 +190,7 @@ pub struct Accept {
     pub table: String,
     /// Chain.
     pub chain: String,
-    /// Who passes: `IN OUT`, names of links as nftables wildcards, `*` for any.
+    /// Who passes: `IN OUT`, names of links as nftables wildcards, `*` for any; with `answers` behind them only what answers.
     pub pass: Vec<String>,
 }
 

@@ -35,6 +35,9 @@ pub struct Seen {
     /// The interface that holds each address of the host.
     #[serde(default)]
     pub addresses: Vec<(Ipv4Addr, String)>,
+    /// The interfaces that default routes leave by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outward: Vec<String>,
     /// What the kernel cannot do, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,

@@ -8,8 +8,9 @@ use crate::paths::Paths;
 use crate::plan::{by_network, intent_digest, prefixes, rows_digest};
 use common::Failure;
 use common::document;
-use common::host::file;
+use common::host::{boot, file};
 use common::plan::Have;
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
 /// What is there beside our objects.
@@ -17,10 +18,12 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
     let name =
         |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
     let addresses = addr::list(socket).map_err(failure)?;
+    let routes = route::list(socket).map_err(failure)?;
     let intent = stack.map(|s| intent(&Paths::new(s))).transpose()?.flatten();
     Ok(Seen {
         intent,
-        routes: foreign_routes(socket)?,
+        routes: foreign_routes(&routes),
+        outward: outward(&routes, name),
         tunnels: links.iter().filter_map(|l| tunnel(l, stack)).collect(),
         listeners: super::listeners::all().into_iter().chain(published(stack)).collect(),
         strangers: strangers(links),
@@ -32,8 +35,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
     })
 }
 
-fn foreign_routes(socket: &mut Socket) -> Result<Vec<ipnet::Ipv4Net>, Failure> {
-    let all = route::list(socket).map_err(failure)?;
+fn foreign_routes(all: &[route::Entry]) -> Vec<ipnet::Ipv4Net> {
     let mut routes: Vec<_> = all
         .iter()
         .filter(|r| r.protocol != route::LSX_PROTOCOL && r.route.destination.prefix_len() > 0)
@@ -42,7 +44,14 @@ fn foreign_routes(socket: &mut Socket) -> Result<Vec<ipnet::Ipv4Net>, Failure> {
         .collect();
     routes.sort();
     routes.dedup();
-    Ok(routes)
+    routes
+}
+
+/// All default routes, not the best alone: another takes over when it fails.
+fn outward(all: &[route::Entry], name: impl Fn(u32) -> String) -> Vec<String> {
+    let default = all.iter().filter(|r| r.route.destination.prefix_len() == 0);
+    let names: BTreeSet<String> = default.filter_map(|r| r.route.device.map(&name)).collect();
+    names.into_iter().filter(|n| !n.is_empty()).collect()
 }
 
 /// A VXLAN device that is not this stack's, half made or whole; two with one VNI and one port cannot be in one namespace.
@@ -124,9 +133,8 @@ pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
         });
         objects.push(have("intent:net", Object::Intent(file), &[]));
     }
-    if let Some(text) = file::read(&paths.boot())? {
-        let (program, host) = crate::apply::read_boot(&text);
-        let program = if crate::apply::boots() { program } else { String::new() };
+    if let Some((program, host)) = paths.boot().read()? {
+        let program = if boot::runs() { program } else { String::new() };
         objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
     }
     Ok(objects)

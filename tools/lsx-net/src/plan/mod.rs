@@ -14,8 +14,10 @@ use crate::Net;
 use crate::model::{Desired, Object, Seen};
 use common::document;
 use common::plan::{Have, Object as _, Step, diff};
+use common::stack::Only;
 use common::tool::{Draft, Goal, ObservedOf, Wish};
 use common::{Failure, Failures, Kind};
+use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The digest of what a host keeps.
@@ -31,6 +33,11 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     let mut draft = Draft::default();
     let mut failures = Vec::new();
     let mut goals = match &wish.goal {
+        Goal::Down if wish.only != Only::default() => {
+            let message = "down takes the networks of a stack away together; --only is for up";
+            let hint = "take the network out of the document and run `lsx-net up --prune`";
+            return Err(Failure::new(Kind::Usage, "net.plan.only", message).hint(hint).into());
+        }
         Goal::Down => BTreeMap::new(),
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
         Goal::Up(_, resolved) => overlay::overlay(wish, resolved, observed, &mut draft, &mut failures),
@@ -40,22 +47,45 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     }
     let weights = weights(&goals, &draft.data);
     for (host, seen) in observed {
-        let wants = match goals.get(host) {
+        let mut wants = match goals.get(host) {
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
                 wants::wants(desired, &seen.seen, &weights, &mut draft)
             }
             None => Vec::new(),
         };
+        let others = others(wish, goals.get(host));
+        wants.retain(|want| selected(wish, &others, &want.object));
+        let objects: Vec<_> =
+            seen.objects.iter().filter(|have| selected(wish, &others, &have.object)).collect();
         let keys: BTreeSet<&str> = wants.iter().map(|w| w.key.as_str()).collect();
         let down = matches!(wish.goal, Goal::Down);
-        let goes = |bridge: &str| down || goes(&seen.objects, &keys, bridge);
+        let goes = |bridge: &str| down || goes(&objects, &keys, bridge);
         failures.extend(clash::still_attached(host, &seen.seen, goes));
-        draft.steps.extend(diff(host, &wants, &standing(&seen.objects, &keys)));
+        draft.steps.extend(diff(host, &wants, &standing(&objects, &keys)));
     }
     Failures(failures).verdict()?;
     spare(&mut draft);
     Ok(draft)
+}
+
+/// With `--only`: the ranges of a host's networks that are not selected.
+fn others(wish: &Wish, desired: Option<&Desired>) -> BTreeSet<Ipv4Net> {
+    let networks = desired.into_iter().flat_map(|d| &d.networks);
+    networks.filter(|n| !wish.only.network(&n.name)).map(|n| n.cidr).collect()
+}
+
+/// Whether an object is looked at at all: with `--only`, what is one network's own is left as it is when that is not
+/// selected. What the networks of a host share is always looked at.
+fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
+    match object {
+        Object::Bridge(bridge) => wish.only.network(&bridge.network),
+        Object::Tunnel(tunnel) => wish.only.network(&tunnel.network),
+        Object::Leg(leg) => wish.only.network(&leg.network),
+        Object::Forwarding(forwarding) => wish.only.network(&forwarding.network),
+        Object::Route(route) => !others.contains(&route.to),
+        _ => true,
+    }
 }
 
 /// The weights of every network that a host shall carry, once for all hosts.
@@ -118,20 +148,21 @@ fn uplink(desired: &mut Desired, seen: Option<&ObservedOf<Net>>) -> Option<Failu
 }
 
 /// Whether a bridge is about to be removed.
-fn goes(objects: &[Have<Object>], wanted: &BTreeSet<&str>, bridge: &str) -> bool {
-    let is = |have: &&Have<Object>| matches!(&have.object, Object::Bridge(b) if b.link == bridge);
+fn goes(objects: &[&Have<Object>], wanted: &BTreeSet<&str>, bridge: &str) -> bool {
+    let is = |have: &&&Have<Object>| matches!(&have.object, Object::Bridge(b) if b.link == bridge);
     objects.iter().find(is).is_some_and(|have| !wanted.contains(have.key.as_str()))
 }
 
 /// Entries go with their tunnel and the router's rules with the router: no step of their own.
-fn standing(objects: &[Have<Object>], wanted: &BTreeSet<&str>) -> Vec<Have<Object>> {
+fn standing(objects: &[&Have<Object>], wanted: &BTreeSet<&str>) -> Vec<Have<Object>> {
     let carried = |have: &Have<Object>| match &have.object {
         Object::Forwarding(f) => !wanted.contains(format!("tunnel:{}", f.network).as_str()),
         Object::Firewall(f) => f.place == crate::model::Place::Router && !wanted.contains("router:host"),
         Object::Route(_) => !wanted.contains("world:host"),
         _ => false,
     };
-    objects.iter().filter(|have| wanted.contains(have.key.as_str()) || !carried(have)).cloned().collect()
+    let stands = |have: &&&Have<Object>| wanted.contains(have.key.as_str()) || !carried(have);
+    objects.iter().filter(stands).map(|have| (*have).clone()).collect()
 }
 
 /// After a reboot: what the host kept, as it is.

@@ -7,6 +7,7 @@ use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::tool::{Draft, ObservedOf, Wish};
+use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every observed host should have; fills the shared table and the list of what is kept.
@@ -22,7 +23,7 @@ pub(super) fn overlay(
     let document = Document::new(wish, resolved);
     let intents =
         observed.iter().filter_map(|(host, seen)| Some((host.as_str(), seen.seen.intent.as_ref()?)));
-    let named = |instance: &str| wish.prune || document.instances.contains_key(instance);
+    let named = |instance: &str| document.prunes(instance) || document.instances.contains_key(instance);
     let resolved = &carry::carried(resolved, intents, named);
     let mut table = rows::table(resolved);
     document.narrow(&mut table);
@@ -32,10 +33,9 @@ pub(super) fn overlay(
         document.keep_selected(&mut desired);
         if let Some(intent) = &seen.seen.intent {
             failures.extend(clash::renumbered(wish, intent, &desired));
+            document.lay_over(&mut desired, intent, &mut table, &mut draft.kept);
             if wish.prune {
                 failures.extend(clash::too_much(wish, &host, intent, &desired));
-            } else {
-                document.lay_over(&mut desired, intent, &mut table, &mut draft.kept);
             }
         }
         in_order(&mut desired);
@@ -58,6 +58,8 @@ fn in_order(desired: &mut Desired) {
 /// What the document speaks of.
 struct Document<'a> {
     wish: &'a Wish,
+    /// All of it; the two below are what is selected of it.
+    whole: &'a Resolved,
     networks: BTreeSet<&'a str>,
     instances: BTreeMap<&'a str, &'a str>,
 }
@@ -67,6 +69,7 @@ impl<'a> Document<'a> {
         let network = |name: &&str| wish.only.network(name);
         Document {
             wish,
+            whole: resolved,
             networks: resolved.networks.iter().map(|n| n.name.as_str()).filter(network).collect(),
             instances: resolved
                 .instances
@@ -96,7 +99,18 @@ impl<'a> Document<'a> {
         desired.ports.retain(|p| self.names(&p.network, &p.instance));
     }
 
-    /// Adds what the host keeps and the document does not name.
+    /// Whether an instance goes when it is not named.
+    fn prunes(&self, instance: &str) -> bool {
+        self.wish.prune && self.wish.only.instance(instance, instance)
+    }
+
+    /// Whether a network stays though it is not named: all do without `--prune`, and what is not selected does with it.
+    fn spares(&self, network: &str) -> bool {
+        let pruned = self.wish.prune && self.wish.only.network(network);
+        !pruned && !self.networks.contains(network)
+    }
+
+    /// Adds what the host keeps and the document does not name, or does not name among what is selected.
     fn lay_over(
         &self,
         desired: &mut Desired,
@@ -105,50 +119,58 @@ impl<'a> Document<'a> {
         kept: &mut Vec<String>,
     ) {
         let old = &intent.desired;
-        for network in old.networks.iter().filter(|n| !self.networks.contains(n.name.as_str())) {
-            kept.push(format!("{}: network {}", desired.host, network.name));
+        let host = desired.host.clone();
+        for network in old.networks.iter().filter(|n| self.spares(&n.name)) {
+            if !self.whole.networks.iter().any(|n| n.name == network.name) {
+                kept.push(format!("{host}: network {}", network.name));
+            }
             desired.networks.push(network.clone());
         }
         let carried: BTreeSet<String> = desired.networks.iter().map(|n| n.name.clone()).collect();
         let taken: BTreeSet<_> = desired.nics.iter().map(|n| (n.network.clone(), n.address)).collect();
         let stays = |nic: &&Nic| {
             carried.contains(&nic.network)
-                && !self.names(&nic.network, &nic.instance)
-                && !self.instances.contains_key(nic.instance.as_str())
+                && !self.moved(&nic.network, &nic.instance)
                 && !taken.contains(&(nic.network.clone(), nic.address))
         };
         let nics: Vec<Nic> = old.nics.iter().filter(stays).cloned().collect();
         let names: BTreeSet<&str> = nics.iter().map(|n| n.instance.as_str()).collect();
-        kept.extend(names.iter().map(|name| format!("{}: instance {name}", desired.host)));
-        let ports = old.ports.iter().filter(|p| names.contains(p.instance.as_str()));
-        desired.ports.extend(ports.cloned());
-        desired.inside.extend(
-            old.inside.iter().filter(|net| !desired.inside.contains(net)).copied().collect::<Vec<_>>(),
-        );
-        desired.allow.extend(
-            old.allow
-                .iter()
-                .filter(|a| self.stays(a) && !desired.allow.contains(a))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        let unnamed = |name: &&&str| !self.whole.instances.iter().any(|i| i.name == **name);
+        kept.extend(names.iter().filter(unnamed).map(|name| format!("{host}: instance {name}")));
+        let ports = |network: &str, instance: &str| {
+            nics.iter().any(|nic| nic.instance == instance && nic.network == network)
+        };
+        desired.ports.extend(old.ports.iter().filter(|p| ports(&p.network, &p.instance)).cloned());
+        desired.inside.extend(self.inside(old, desired));
+        let allow = old.allow.iter().filter(|a| self.stays(a) && !desired.allow.contains(a));
+        desired.allow.extend(allow.cloned().collect::<Vec<_>>());
         desired.nics.extend(nics);
         self.rows(intent, &carried, table);
+    }
+
+    /// Ranges of networks that the document does not name, on this host or another.
+    fn inside(&self, old: &Desired, desired: &Desired) -> Vec<Ipv4Net> {
+        let carried = |net: &Ipv4Net| desired.networks.iter().any(|n| n.cidr == *net);
+        let stays = |net: &&Ipv4Net| !desired.inside.contains(net) && (!self.wish.prune || carried(net));
+        old.inside.iter().filter(stays).copied().collect()
+    }
+
+    /// Whether the document says, among what is selected, where an instance is in a network, or that it is nowhere any more.
+    fn moved(&self, network: &str, instance: &str) -> bool {
+        let said = self.instances.contains_key(instance) || self.prunes(instance);
+        self.names(network, instance) || said && self.wish.only.network(network)
     }
 
     /// A permission stays while it concerns a network that the document does not name: taking one out of the document
     /// takes it away, even when what it opened stays.
     fn stays(&self, allow: &AllowAt) -> bool {
-        let unnamed =
-            |s: &Selector| matches!(s, Selector::Network(name) if !self.networks.contains(name.as_str()));
+        let unnamed = |s: &Selector| matches!(s, Selector::Network(name) if self.spares(name));
         unnamed(&allow.from) || unnamed(&allow.to)
     }
 
     fn rows(&self, intent: &Intent, carried: &BTreeSet<String>, table: &mut BTreeMap<String, Vec<Row>>) {
         for row in &intent.rows {
-            let moved =
-                self.instances.contains_key(row.owner.as_str()) && self.wish.only.network(&row.network);
-            if moved || self.names(&row.network, &row.owner) || !carried.contains(&row.network) {
+            if self.moved(&row.network, &row.owner) || !carried.contains(&row.network) {
                 continue;
             }
             let rows = table.entry(row.network.clone()).or_default();

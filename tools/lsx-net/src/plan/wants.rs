@@ -13,7 +13,7 @@ use common::plan::Want;
 use common::stack::resolved::Selector;
 use common::tool::Draft;
 use ipnet::Ipv4Net;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The weights of the forwarding entries, by network.
 pub(super) type Shares = BTreeMap<String, Weights>;
@@ -35,7 +35,7 @@ pub(super) fn wants(
     let mut wants = Vec::new();
     let router = desired.networks.iter().any(|n| n.leg.is_some());
     wants.push(firewall(Place::Host, render::host(desired), draft));
-    wants.extend(seen.chains.iter().map(|chain| accept(desired, chain)));
+    wants.extend(seen.chains.iter().map(|chain| accept(desired, seen, chain)));
     if router {
         wants.extend(routing(desired));
         let mut rules = firewall(Place::Router, render::router(desired), draft);
@@ -65,19 +65,34 @@ fn firewall(place: Place, text: String, draft: &mut Draft<Net>) -> Want<Object> 
     want(format!("firewall:{}", place.word()), Object::Firewall(Firewall { place, digest }), &[], why)
 }
 
-/// A chain of somebody else that may drop what we carry: one rule at its head lets our links pass. A drop in any table
-/// wins in nftables, so an accept in a table of ours could not.
-fn accept(desired: &Desired, chain: &Chain) -> Want<Object> {
+/// A chain of somebody else that may drop what we carry: rules at its head let our links pass. A drop in any table wins in
+/// nftables, so an accept in a table of ours could not. What instances begin passes towards the world alone, and not to what
+/// else the host forwards to, such as the containers of that somebody; into the router our own chain `forward` decides.
+fn accept(desired: &Desired, seen: &Seen, chain: &Chain) -> Want<Object> {
     let [bridge, _, _, world, _] = &desired.prefixes;
+    let mut pass: BTreeSet<String> = outward(desired, seen).map(|out| format!("{world} {out}")).collect();
+    pass.extend([
+        format!("* {world}"),
+        format!("{bridge}* {bridge}*"),
+        format!("{world} * {}", model::ANSWERS),
+    ]);
     let object = Accept {
         family: chain.family.clone(),
         table: chain.table.clone(),
         chain: chain.chain.clone(),
-        pass: vec![format!("* {world}"), format!("{bridge}* {bridge}*"), format!("{world} *")],
+        pass: pass.into_iter().collect(),
     };
     let why =
         format!("the chain {} {} {} may drop the stack's frames", chain.family, chain.table, chain.chain);
     want(chain.key(), Object::Accept(object), &["firewall:host"], why)
+}
+
+/// Where the world is: what the document calls the uplink, what holds the host's address, what default routes leave by. A name
+/// that nft would read as more than a name is none.
+fn outward<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
+    let own = seen.addresses.iter().filter(|(address, _)| *address == desired.address).map(|(_, link)| link);
+    let plain = |name: &&str| !name.contains(['"', '*', '\\']);
+    desired.uplink.iter().chain(own).chain(&seen.outward).map(String::as_str).filter(plain)
 }
 
 fn routing(desired: &Desired) -> [Want<Object>; 3] {

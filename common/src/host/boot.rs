@@ -1,0 +1,150 @@
+//! What brings a stack back after a reboot: one entry a tool and stack, and the one service or cron line that runs them all.
+
+use super::Program;
+use super::file::{self, Mode};
+use crate::Failure;
+use crate::fleet::BOOT;
+use std::path::{Path, PathBuf};
+
+const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
+const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/lsx-boot.service";
+const CRON: &str = "/etc/cron.d/lsx-boot";
+/// There while systemd runs the machine (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
+/// Every entry in the order of its name; one that fails does not keep the others from running.
+const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
+
+/// The entry of one tool and stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Two digits: entries run in the order of their names, and a tool that needs another's work takes a higher number.
+    pub order: u8,
+    /// The stack, whose name has been checked.
+    pub stack: &'a str,
+    /// The tool, as in `net`.
+    pub tool: &'a str,
+}
+
+impl Entry<'_> {
+    /// Where it is: `/etc/lsx/boot.d/10-STACK-net`.
+    pub fn path(&self) -> PathBuf {
+        Path::new(BOOT).join(self.name())
+    }
+
+    /// Writes it, and what runs all entries at boot. `program` is the path of the tool's copy here, `host` the name of this
+    /// host in the stack, `intent` the file that the tool keeps here.
+    ///
+    /// # Errors
+    /// What the file system or systemd refused.
+    pub fn write(&self, program: &str, host: &str, intent: &Path) -> Result<(), Failure> {
+        sweep();
+        file::write(&self.path(), self.text(program, host, intent).as_bytes(), Mode::Program)?;
+        starter()
+    }
+
+    /// The program and the host that it names; `None` when there is no entry.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read(&self) -> Result<Option<(String, String)>, Failure> {
+        Ok(file::read(&self.path())?.map(|text| words(&text)))
+    }
+
+    /// Removes it; with the last one, what runs them. The entry goes last, for it is what a next run sees.
+    ///
+    /// # Errors
+    /// What the file system or systemd refused.
+    pub fn remove(&self) -> Result<(), Failure> {
+        sweep();
+        let own = self.path();
+        let entries = std::fs::read_dir(BOOT).into_iter().flatten().flatten();
+        if entries.filter(|e| e.path() != own).count() == 0 {
+            stop()?;
+        }
+        file::remove(&own)?;
+        file::remove_empty(Path::new(BOOT));
+        file::remove_empty(Path::new("/etc/lsx"));
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        format!("{:02}-{}-{}", self.order, self.stack, self.tool)
+    }
+
+    fn text(&self, program: &str, host: &str, intent: &Path) -> String {
+        let Entry { stack, tool, .. } = self;
+        format!(
+            "#!/bin/sh\n# lsx-{tool} brings its part of stack {stack} back after a reboot.\n\
+             exec {program} up --quiet --self {host} {}\n",
+            intent.display()
+        )
+    }
+}
+
+/// The program and the host of an entry's text.
+fn words(text: &str) -> (String, String) {
+    let line = text.lines().find_map(|l| l.strip_prefix("exec ")).unwrap_or_default();
+    let mut words = line.split(' ');
+    let program = words.next().unwrap_or_default().to_owned();
+    let host = words.skip_while(|w| *w != "--self").nth(1).unwrap_or_default().to_owned();
+    (program, host)
+}
+
+/// Whether something runs the entries at boot; an entry alone brings nothing back. A machine that has neither systemd nor
+/// cron is its owner's to boot.
+pub fn runs() -> bool {
+    match (Path::new(SYSTEMD).exists(), Path::new("/etc/cron.d").exists()) {
+        (true, _) => Path::new(UNIT).exists() && Path::new(ENABLED).symlink_metadata().is_ok(),
+        (false, cron) => !cron || Path::new(CRON).exists(),
+    }
+}
+
+/// systemd where it runs, cron's @reboot elsewhere; both do the same.
+fn starter() -> Result<(), Failure> {
+    if Path::new(SYSTEMD).exists() {
+        let unit = format!(
+            "# lsx: brings the stacks of this host back after a reboot.\n[Unit]\nDescription=lsx stacks of this host\n\
+             Wants=network-online.target\nAfter=network-online.target nftables.service firewalld.service docker.service\n\n\
+             [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '{RUN}'\n\n\
+             [Install]\nWantedBy=multi-user.target\n"
+        );
+        file::write(Path::new(UNIT), unit.as_bytes(), Mode::Public)?;
+        Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
+    } else if Path::new("/etc/cron.d").exists() {
+        let line =
+            format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
+        file::write(Path::new(CRON), line.as_bytes(), Mode::Public)?;
+    }
+    Ok(())
+}
+
+/// What a run that died left half written. The entry itself shows a next run that there is something to do, and so it comes by
+/// here.
+fn sweep() {
+    [UNIT, CRON].iter().filter_map(|path| Path::new(path).parent()).for_each(file::sweep);
+}
+
+fn stop() -> Result<(), Failure> {
+    if Path::new(UNIT).exists() {
+        Program::new("systemctl").args(["disable", "--quiet", "lsx-boot.service"]).run(b"")?;
+        file::remove(Path::new(UNIT))?;
+    }
+    file::remove(Path::new(CRON)).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_reads_back_as_it_was_written() {
+        let entry = Entry { order: 5, stack: "office", tool: "net" };
+        assert_eq!(entry.path(), Path::new("/etc/lsx/boot.d/05-office-net"));
+        let text = entry.text("/var/lib/lsx/bin/0/lsx-net", "h1", Path::new("/etc/lsx/office/net.json"));
+        assert!(
+            text.ends_with("exec /var/lib/lsx/bin/0/lsx-net up --quiet --self h1 /etc/lsx/office/net.json\n")
+        );
+        assert_eq!(words(&text), ("/var/lib/lsx/bin/0/lsx-net".to_owned(), "h1".to_owned()));
+        assert_eq!(words("damaged"), (String::new(), String::new()));
+    }
+}

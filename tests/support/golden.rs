@@ -1,0 +1,148 @@
+//! Golden folders of a tool: a stack, what was observed, and the plan or the refusal that must come of it, byte for byte.
+//!
+//! `observed.json` is frozen: a version of lsx that finds a difference there would change running hosts for nothing. Where
+//! that is meant, `LSX_BLESS=observed` makes the documents anew from `drift.json`:
+//! `{"was": "stack.yaml", "edits": [{"host": "h1", "at": ["objects", "bridge:lan", "object", "mtu"], "to": 1400}]}`.
+
+use crate::{Tool, blessing, entries};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// A golden folder.
+#[derive(Debug)]
+pub struct Case {
+    /// What the folder is called; a refusal begins with `no-`.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+    /// The stack's file, from the folder.
+    pub stack: String,
+}
+
+impl Case {
+    /// A file of the folder.
+    pub fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.join(name)).ok()
+    }
+
+    /// The stack.
+    pub fn text(&self) -> String {
+        self.read(&self.stack).unwrap()
+    }
+
+    /// Flags beside the stack and what was observed.
+    pub fn args(&self) -> Vec<String> {
+        self.read("args").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// How the observed documents are made: the stack that was up before, if one was, and what happened to the hosts since.
+    pub fn drift(&self) -> Option<(Option<String>, Vec<Value>)> {
+        let drift: Value = serde_json::from_str(&self.read("drift.json")?).unwrap();
+        let file = drift["was"].as_str();
+        let was = file.map(|f| self.read(if f == "stack.yaml" { &self.stack } else { f }).unwrap());
+        Some((was, drift["edits"].as_array().cloned().unwrap_or_default()))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.folder.join(name);
+        match text {
+            "" if path.exists() => std::fs::remove_file(path).unwrap(),
+            "" => {}
+            text => std::fs::write(path, text).unwrap(),
+        }
+    }
+}
+
+/// All golden folders of a tool, by name: `net`.
+pub fn cases(word: &str) -> Vec<Case> {
+    let folders = entries(&format!("tests/fixtures/{word}")).into_iter().filter(|path| path.is_dir());
+    let case = |folder: PathBuf| {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut case = Case { name, folder, stack: "stack.yaml".to_owned() };
+        if let Some(path) = case.read("stack.path") {
+            case.stack = format!("../../../../{}", path.trim());
+        }
+        case
+    };
+    folders.map(case).collect()
+}
+
+/// Runs every case; `remade` makes its observed documents, one a line.
+///
+/// # Panics
+/// When one gives something else than it gave.
+pub fn run(tool: &Tool, remade: impl Fn(&Case) -> Option<String>) {
+    let mut wrong = Vec::new();
+    for case in cases(tool.word()) {
+        if std::env::var_os("LSX_BLESS").is_some_and(|how| how == "observed") {
+            remade(&case).into_iter().for_each(|made| case.write("observed.json", &made));
+        }
+        let (plan, said) = come(tool, &case);
+        if plan.is_empty() != case.name.starts_with("no-") {
+            wrong.push(format!("{}: a refusal is called no-\n{said}", case.name));
+        }
+        let error = if plan.is_empty() { said.as_str() } else { "" };
+        for (name, came) in [("plan.json", plan.as_str()), ("error.txt", error)] {
+            let wanted = case.read(name).unwrap_or_default();
+            if wanted != came && blessing() {
+                case.write(name, came);
+            } else if wanted != came {
+                wrong.push(format!("{}/{name}: {}", case.name, first_difference(&wanted, came)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "LSX_BLESS=1 takes these over:\n{}", wrong.join("\n"));
+}
+
+/// The plan, indented, and what was said with the exit code.
+fn come(tool: &Tool, case: &Case) -> (String, String) {
+    let args = ["plan", &case.stack, "--observed", "observed.json"];
+    let ended = tool.run(args).args(case.args()).within(&case.folder).end();
+    assert_ne!(ended.code(), 70, "{}: {}", case.name, ended.stderr);
+    if ended.code() == 0 {
+        let plan: Value = ended.document();
+        (serde_json::to_string_pretty(&plan).unwrap() + "\n", ended.stderr)
+    } else {
+        (String::new(), format!("{}exit {}\n", ended.stderr, ended.code()))
+    }
+}
+
+fn first_difference(wanted: &str, came: &str) -> String {
+    let (mut wanted, mut came) = (wanted.lines(), came.lines());
+    for line in 1.. {
+        let (a, b) = (wanted.next(), came.next());
+        if a != b || a.is_none() {
+            let (a, b) = (a.unwrap_or("nothing"), b.unwrap_or("nothing"));
+            return format!("line {line}\n  wanted {a}\n  came   {b}");
+        }
+    }
+    String::new()
+}
+
+/// Changes a document as an edit says. Steps of `at` are keys; in lists of objects a `key` or a `name`, a number, or `+` for a
+/// new one at the end. Without `to` the thing goes.
+pub fn edit(document: &mut Value, edit: &Value) {
+    let path: Vec<&str> = edit["at"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    set(document, &path, edit.get("to"));
+}
+
+fn set(value: &mut Value, path: &[&str], to: Option<&Value>) {
+    let (step, rest) = path.split_first().unwrap();
+    if let Value::Array(items) = value {
+        let named = |item: &Value| item["key"] == *step || item["name"] == *step;
+        match (items.iter().position(named).or_else(|| step.parse().ok()), to) {
+            (None, Some(to)) if *step == "+" => items.push(to.clone()),
+            (Some(at), None) if rest.is_empty() => drop(items.remove(at)),
+            (Some(at), Some(to)) if rest.is_empty() => items[at] = to.clone(),
+            (Some(at), to) => set(&mut items[at], rest, to),
+            (None, _) => panic!("nothing is called {step}"),
+        }
+        return;
+    }
+    let map = value.as_object_mut().unwrap_or_else(|| panic!("{step} of no object"));
+    match (to, rest) {
+        (None, []) => assert!(map.shift_remove(*step).is_some(), "there is no {step}"),
+        (Some(to), []) => drop(map.insert((*step).to_owned(), to.clone())),
+        (to, rest) => set(&mut map[*step], rest, to),
+    }
+}

@@ -1,0 +1,91 @@
+//! Live tests: cases in groups, each group with something it shares and whose cases run in order, two groups at once.
+
+use crate::lab;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// One promise, named as a sentence.
+pub type Case<S> = (&'static str, fn(&S));
+
+/// Cases that share something, such as a lab.
+pub struct Group<S: 'static> {
+    /// What cases are called by, before `::`.
+    pub name: &'static str,
+    /// Makes what they share.
+    pub share: fn() -> S,
+    /// In order.
+    pub cases: &'static [&'static [Case<S>]],
+}
+
+impl<S> Group<S> {
+    fn cases(&self) -> impl Iterator<Item = &Case<S>> {
+        self.cases.iter().copied().flatten()
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        self.cases().map(|(case, _)| format!("{}::{case}", self.name))
+    }
+}
+
+/// What has been tried.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: Vec<String>,
+}
+
+/// Runs the groups as `cargo test` expects: words choose cases, `--list` lists them. The longest group comes first.
+pub fn main<S>(target: &str, groups: &[Group<S>]) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
+    let mut all = groups.iter().flat_map(Group::names);
+    if args.iter().any(|a| a == "--list") {
+        all.for_each(|name| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(why) = lab::missing() {
+        all.for_each(|name| eprintln!("SKIPPED: {target} {name}: {why}"));
+        return ExitCode::SUCCESS;
+    }
+    let start = Instant::now();
+    let (queue, tally) = (Mutex::new(groups.iter()), Mutex::new(Tally::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(group) = { queue.lock().unwrap().next() } {
+                    run(group, &wanted, &tally);
+                }
+            });
+        }
+    });
+    let Tally { passed, failed } = tally.into_inner().unwrap();
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    let took = start.elapsed();
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed; 0 ignored; finished in {took:.0?}",
+        failed.len()
+    );
+    failed.iter().for_each(|name| println!("FAILED {name}"));
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run<S>(group: &Group<S>, wanted: &dyn Fn(&str) -> bool, tally: &Mutex<Tally>) {
+    let cases: Vec<_> = group.names().zip(group.cases()).filter(|(name, _)| wanted(name)).collect();
+    if cases.is_empty() {
+        return;
+    }
+    let Ok(shared) = catch_unwind(group.share) else {
+        tally.lock().unwrap().failed.push(format!("{}: no lab", group.name));
+        return;
+    };
+    for (name, (_, body)) in cases {
+        let start = Instant::now();
+        let ok = catch_unwind(AssertUnwindSafe(|| body(&shared))).is_ok();
+        println!("test {name} ... {} ({:.1?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
+        let mut tally = tally.lock().unwrap();
+        if ok { tally.passed += 1 } else { tally.failed.push(name) }
+    }
+}
