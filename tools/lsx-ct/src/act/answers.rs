@@ -1,0 +1,97 @@
+//! What the verbs beside the plan answer.
+
+use crate::model::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a program ended in an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ran {
+    /// `lsx.ct.ran/1`.
+    pub schema: String,
+    /// The host.
+    pub host: String,
+    /// The stack; absent for a program on the host itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stack: String,
+    /// The instance; absent for a program on the host itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    /// Whether it ended with 0.
+    pub ok: bool,
+    /// Exit code; 128 and the signal where one ended it; 124 past the deadline; absent when it could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// How long it took.
+    pub ms: u64,
+    /// What it wrote; bytes that are no UTF-8 are replaced by U+FFFD.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+/// What was done to an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acted {
+    /// `lsx.ct.acted/1`.
+    pub schema: String,
+    /// The host.
+    pub host: String,
+    /// The stack.
+    pub stack: String,
+    /// The instance.
+    pub instance: String,
+    /// `start`, `stop`, `restart` or `wait`.
+    pub done: String,
+    /// Whether it is as it was to be.
+    pub ok: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A line of an instance's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    /// `lsx.ct.line/1`.
+    pub schema: String,
+    /// The host.
+    pub host: String,
+    /// The stack.
+    pub stack: String,
+    /// The instance.
+    pub instance: String,
+    /// When it was written (RFC 3339), where the engine knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// `stdout`, `stderr`, or `lsx` for what lsx-ct has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// The line.
+    pub line: String,
+}
+
+/// What an instance uses, as a rate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Top {
+    /// `lsx.ct.top/1`.
+    pub schema: String,
+    /// The host.
+    pub host: String,
+    /// The stack.
+    pub stack: String,
+    /// The instance.
+    pub instance: String,
+    /// What it does.
+    pub state: State,
+    /// Of one processor; two that are busy make 200.
+    pub cpu_percent: f64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Processes.
+    pub processes: u64,
+    /// Received, in bytes a second.
+    pub received_bps: u64,
+    /// Sent, in bytes a second.
+    pub sent_bps: u64,
+}

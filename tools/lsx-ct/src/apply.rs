@@ -1,0 +1,195 @@
+//! The only writer: takes one object of this host from what is there to what shall be. Repeating a change is harmless.
+
+use crate::driver;
+use crate::engines;
+use crate::image::Store;
+use crate::model::{Instance, Intent, Object};
+use crate::observe::entry;
+use crate::oci::disk::Place;
+use crate::paths;
+use crate::plan::Data;
+use common::host::file::{self, Mode};
+use common::plan::Plan;
+use common::stack::Driver;
+use common::{Failure, Kind, document, fleet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long an instance has to end by itself.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// Changes objects of one stack on this host.
+pub struct Changer<'a> {
+    stack: &'a str,
+    contents: &'a BTreeMap<String, String>,
+    data: &'a Data,
+    /// Texts by digest that this run has replaced, so that they can be put back.
+    texts: Mutex<BTreeMap<String, String>>,
+}
+
+impl<'a> Changer<'a> {
+    /// For the steps of a plan.
+    pub fn new(plan: &'a Plan<Object, Data>) -> Self {
+        Changer { stack: &plan.stack, contents: &plan.contents, data: &plan.data, texts: Mutex::default() }
+    }
+
+    /// Changes one object.
+    ///
+    /// # Errors
+    /// What an engine or the file system refused.
+    pub fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
+        match (before, after) {
+            (Some(Object::Instance(before)), Some(Object::Instance(after))) => {
+                self.change_instance(before, after)
+            }
+            (_, Some(Object::Instance(instance))) => self.create(instance),
+            (_, Some(Object::Intent(intent))) => self.keep(&intent.digest),
+            (_, Some(Object::Boot { program, host })) => {
+                if !Path::new(program).exists() {
+                    fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
+                }
+                entry(self.stack).write(program, host, &paths::intent(self.stack))
+            }
+            (Some(object), None) => self.remove(object),
+            _ => Ok(()),
+        }
+    }
+
+    fn engine(&self, driver: Driver) -> Result<Box<dyn driver::Driver>, Failure> {
+        engines::of(driver, self.data.runtime.as_deref())
+    }
+
+    fn create(&self, instance: &Instance) -> Result<(), Failure> {
+        let engine = self.engine(instance.driver)?;
+        engine.create(self.stack, instance, &self.hosts(instance)?)?;
+        engine.start(self.stack, instance, self.data.patient)
+    }
+
+    fn change_instance(&self, before: &Instance, after: &Instance) -> Result<(), Failure> {
+        let hosts = self.hosts(after)?;
+        let old = self.engine(before.driver)?;
+        self.remember(before);
+        if before.needs_recreate(after) {
+            old.remove(self.stack, &before.name)?;
+            return self.create(after);
+        }
+        let anew = old.update(self.stack, before, after, &hosts)?;
+        if anew {
+            old.stop(self.stack, &after.name, GRACE)?;
+        }
+        if after.running { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
+    }
+
+    fn remove(&self, object: &Object) -> Result<(), Failure> {
+        match object {
+            Object::Instance(instance) => {
+                self.remember(instance);
+                self.engine(instance.driver)?.remove(self.stack, &instance.name)
+            }
+            Object::Remnant { name, driver } => self.engine(*driver)?.remove(self.stack, name),
+            Object::Volume { name } => {
+                file::remove_tree(&paths::volume(self.stack, name))?;
+                paths::volume(self.stack, name).ancestors().skip(1).take(2).for_each(file::remove_empty);
+                Ok(())
+            }
+            Object::Intent(_) => self.forget(),
+            Object::Boot { .. } => {
+                self.tidy()?;
+                entry(self.stack).remove()
+            }
+        }
+    }
+
+    /// Writes what this host keeps.
+    fn keep(&self, digest: &str) -> Result<(), Failure> {
+        let path = paths::intent(self.stack);
+        self.remember_intent()?;
+        let missing =
+            || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks what the host shall keep");
+        let text = self.text(digest).ok_or_else(missing)?;
+        let instances = serde_json::from_str(&text)
+            .map_err(|e| Failure::new(Kind::Data, "ct.plan.contents", e.to_string()))?;
+        let intent =
+            Intent { schema: document::schema("ct", "intent"), stack: self.stack.to_owned(), instances };
+        file::write(&path, &document::canonical(&intent)?, Mode::Private).map(|_| ())
+    }
+
+    fn forget(&self) -> Result<(), Failure> {
+        self.remember_intent()?;
+        let path = paths::intent(self.stack);
+        file::remove(&path)?;
+        path.ancestors().skip(1).take(2).for_each(file::remove_empty);
+        Ok(())
+    }
+
+    fn remember_intent(&self) -> Result<(), Failure> {
+        if let Some(old) = file::read(&paths::intent(self.stack))?
+            && let Ok(intent) = serde_json::from_str::<Intent>(&old)
+        {
+            let digest = crate::plan::intent_digest(&intent.instances);
+            let text = serde_json::to_string(&intent.instances).unwrap_or_default();
+            self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, text);
+        }
+        Ok(())
+    }
+
+    /// The last of a stack here: its secrets go, and every image that nobody else uses.
+    fn tidy(&self) -> Result<(), Failure> {
+        let secrets = Path::new("/var/lib/lsx/secrets").join(self.stack);
+        file::remove_tree(&secrets)?;
+        secrets.parent().into_iter().for_each(file::remove_empty);
+        let mut used = BTreeSet::new();
+        for (_, engine) in engines::working() {
+            for instance in engine.list(None)?.into_iter().filter_map(|found| found.instance) {
+                used.extend(blobs(&instance));
+            }
+        }
+        let store = Store::open(Path::new(paths::STORE))?;
+        if self.busy() {
+            store.gc(&used)?;
+            return Ok(());
+        }
+        store.gc_older(&used, Duration::ZERO)?;
+        let left = std::fs::read_dir(Path::new(paths::STORE).join("blobs/sha256"));
+        if left.is_ok_and(|mut blobs| blobs.next().is_none()) {
+            file::remove_tree(Path::new(paths::STORE))?;
+        }
+        file::remove_empty(Path::new("/var/lib/lsx"));
+        Ok(())
+    }
+
+    /// Whether another run works on this host: what has just come may be for it.
+    fn busy(&self) -> bool {
+        let own = format!("{}.ct.lock", self.stack);
+        let locks = std::fs::read_dir("/run/lsx").into_iter().flatten().flatten();
+        let mut names = locks.filter_map(|entry| entry.file_name().into_string().ok());
+        names.any(|name| name.ends_with(".ct.lock") && name != own)
+    }
+
+    /// The hosts file of an instance: the plan's, or the one it has.
+    fn hosts(&self, instance: &Instance) -> Result<String, Failure> {
+        let own = || file::read(&Place::new(self.stack, &instance.name).disk.join("hosts")).ok().flatten();
+        Ok(self.text(&instance.hosts).or_else(own).unwrap_or_default())
+    }
+
+    /// Its hosts file is about to go, or to be replaced.
+    fn remember(&self, instance: &Instance) {
+        let path = Place::new(self.stack, &instance.name).disk.join("hosts");
+        if let Ok(Some(text)) = file::read(&path) {
+            self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.hosts.clone(), text);
+        }
+    }
+
+    fn text(&self, digest: &str) -> Option<String> {
+        let replaced = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
+    }
+}
+
+/// What of the store an instance is made of.
+pub(crate) fn blobs(instance: &Instance) -> impl Iterator<Item = String> + '_ {
+    let files = instance.files.iter().chain(&instance.recipes).map(|f| f.digest.clone());
+    std::iter::once(instance.image.digest.clone()).chain(files)
+}

@@ -1,0 +1,189 @@
+//! The flags of lsx-ct, and which function each verb is.
+
+mod act;
+pub mod images;
+mod targets;
+
+use crate::image::Store;
+use crate::{Ct, PROGRAM, init, oci, supervise};
+use act::{ActArgs, ExecArgs, LogsArgs, PartArgs, TopArgs};
+use clap::{CommandFactory, Parser, Subcommand};
+use common::cli::Global;
+use common::tool::Tool;
+use common::{Failures, verb};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Containers on every host of a stack, with no daemon or on LXD
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = AFTER, subcommand_required = true, arg_required_else_help = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    /// Folder of the image store on this machine; hosts have theirs in /var/lib/lsx/images
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "LSX_STORE",
+        hide_env_values = true,
+        help_heading = "Everywhere"
+    )]
+    store: Option<PathBuf>,
+    /// The OCI runtime of new instances: crun, runc, youki, or a path; absent: the first that works on a host
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "LSX_RUNTIME",
+        hide_env_values = true,
+        help_heading = "Everywhere"
+    )]
+    runtime: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Shared(verb::Verb),
+    /// Make and start some instances of a stack: `up --only`
+    Create(PartArgs),
+    /// Remove some instances of a stack, whose data stays: `down --only`
+    Destroy(PartArgs),
+    /// Start instances that are there, and wait until they are ready
+    Start(ActArgs),
+    /// Stop instances; they stay, with all that was written into them
+    Stop(ActArgs),
+    /// Stop instances and start them again
+    Restart(ActArgs),
+    /// Wait until instances are ready
+    Wait(ActArgs),
+    /// Run a program in instances, or on hosts; one result each
+    Exec(ExecArgs),
+    /// Show what instances use, over a second
+    Top(TopArgs),
+    /// Show what instances wrote
+    Logs(LogsArgs),
+    /// Images: pull and push, import and export, list and collect
+    #[command(subcommand)]
+    Images(images::ImagesVerb),
+    /// Look after one instance until it ends
+    #[command(hide = true)]
+    Supervise {
+        /// Its stack
+        stack: String,
+        /// Its name
+        name: String,
+    },
+    /// Run something with an OCI runtime
+    #[command(hide = true)]
+    Trial {
+        /// Its program
+        program: PathBuf,
+        /// `users` or `plain`
+        kind: String,
+    },
+    /// Hold a namespace until standard input ends
+    #[command(hide = true)]
+    Hold {
+        /// Of networks, not of users
+        #[arg(long)]
+        net: bool,
+    },
+    /// Be the first process of an instance
+    #[command(hide = true)]
+    Init {
+        /// The application
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
+}
+
+/// What the library says of itself at its head.
+fn description() -> String {
+    common::manual::description(include_str!("lib.rs"))
+}
+
+const AFTER: &str = "\
+Exit status:
+  0   done, or nothing to do
+  1   did not reach its goal; standard error says why
+  2   something differs: check, plan --exit-code
+  64  usage
+  65  the document is malformed or breaks a rule
+  66  no document came
+  69  a host cannot be reached
+  70  a bug
+  75  try again: another run holds the lock, or the plan is stale
+  77  permission
+
+Files:
+  /etc/lsx/STACK/ct.json             on each host: what is wanted there, to come back after a reboot
+  /etc/lsx/boot.d/50-STACK-ct        on each host: what brings it back
+  /var/lib/lsx/images/               images, shared by all stacks
+  /var/lib/lsx/ct/STACK/INSTANCE/    what an instance wrote, its log, its range of ids
+  /var/lib/lsx/volumes/STACK/VOLUME  data that outlives instances
+  /run/lsx/ct/STACK/INSTANCE/        what only this boot knows: state.json, the bundle
+
+Examples:
+  lsx-net up office.yaml | lsx-ct up > office.json
+  lsx-ct plan office.yaml --table
+  lsx-ct observe --table
+  lsx-ct exec --stack office.yaml --on 'web*' -- nginx -t
+  lsx-ct exec -it db
+  lsx-ct logs db --plain -n 20
+  lsx-ct down office.yaml
+
+See also:
+  lsx(7), lsx-stack(5), lsx-json(5), lsx-net(1)";
+
+/// Runs the tool.
+pub fn main() -> ExitCode {
+    if let Some(code) = application() {
+        return code;
+    }
+    common::cli::main::<Cli>(PROGRAM, |cli| &cli.global, run)
+}
+
+/// `init` ends as the application does, whatever code that is.
+fn application() -> Option<ExitCode> {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() != Some("init") {
+        return None;
+    }
+    match Cli::try_parse().ok()?.verb {
+        Verb::Init { argv } => Some(ExitCode::from(init::run(&argv).unwrap_or_else(|failure| {
+            common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
+            common::log::failures(&failure.into());
+            127
+        }))),
+        _ => None,
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failures> {
+    let store = cli.store.clone().unwrap_or_else(Store::default_root);
+    // Lives as long as the process; a tool is copied about freely.
+    let runtime: Option<&'static str> = cli.runtime.clone().map(|name| &*name.leak());
+    let tool = Ct { store: Box::leak(store.into_boxed_path()) as &'static Path, runtime };
+    let output = cli.global.output(Ct::TABLES);
+    match &cli.verb {
+        Verb::Shared(verb) => verb::run(tool, verb, &cli.global, Cli::command()),
+        Verb::Create(args) => act::part(tool, false, args, &cli.global, &output),
+        Verb::Destroy(args) => act::part(tool, true, args, &cli.global, &output),
+        Verb::Top(args) => act::top(tool, args, &cli.global, &output),
+        Verb::Start(args) => act::act(tool, "start", args, &cli.global, &output),
+        Verb::Stop(args) => act::act(tool, "stop", args, &cli.global, &output),
+        Verb::Restart(args) => act::act(tool, "restart", args, &cli.global, &output),
+        Verb::Wait(args) => act::act(tool, "wait", args, &cli.global, &output),
+        Verb::Exec(args) => act::exec(tool, args, &cli.global, &output),
+        Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
+        Verb::Images(verb) => images::run(verb, tool.store, &output),
+        Verb::Supervise { stack, name } => Ok(supervise::run(stack, name, cli.runtime.as_deref())?),
+        Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
+        Verb::Hold { net } => Ok(oci::users::hold(*net)?),
+        Verb::Init { argv } => Ok(init::run(argv).map(|_| ())?),
+    }
+}

@@ -1,0 +1,284 @@
+//! The verbs that act on instances: which ones, on which hosts, and one answer for each.
+
+use super::targets::{Targets, Where, here, hosts, targets};
+use crate::Ct;
+use crate::act::{self, Acted, Line, Order, Ran, Target, Top};
+use crate::driver::Exec;
+use crate::engines;
+use clap::Args;
+use common::cli::Global;
+use common::stdio::{self, Output};
+use common::verb::{self, ScopeArgs, StackArgs};
+use common::{Failure, Failures, Kind};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Which instances.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct OnArgs {
+    /// The hosts of this stack; absent: this host
+    #[arg(long, value_name = "FILE")]
+    pub(super) stack: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) scope: ScopeArgs,
+}
+
+/// Flags of `start`, `stop`, `restart` and `wait`.
+#[derive(Debug, Args)]
+pub(super) struct ActArgs {
+    /// Instances by name, or by pattern, as 'web*'; with several stacks on a host as STACK/NAME
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    on: OnArgs,
+    /// How many at once on a host
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    max_parallel: usize,
+    /// How long `wait` waits, as 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = common::cli::duration)]
+    timeout: Duration,
+    /// How long `stop` and `restart` let an instance end by itself before it is killed; 10s when absent
+    #[arg(long, value_name = "TIME", value_parser = common::cli::duration)]
+    grace: Option<Duration>,
+}
+
+/// Flags of `create` and `destroy`.
+#[derive(Debug, Args)]
+pub(super) struct PartArgs {
+    /// Instances by their keys in the stack
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    /// The stack file, YAML or JSON; absent: standard input
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
+    /// Leave this host alone and report it as skipped; may be given several times
+    #[arg(long, value_name = "HOST")]
+    offline: Vec<String>,
+}
+
+/// Flags of `top`.
+#[derive(Debug, Args)]
+pub(super) struct TopArgs {
+    /// Instances by name, or by pattern; absent: all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+/// Flags of `logs`.
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// Instances by name, or by pattern
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    on: OnArgs,
+    /// The last lines of each
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    lines: usize,
+    /// Only what was written, without JSON
+    #[arg(long)]
+    plain: bool,
+}
+
+/// Flags of `exec`.
+#[derive(Debug, Args)]
+pub(super) struct ExecArgs {
+    /// With -t: the instance; then the program and its arguments, best behind --
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+    #[command(flatten)]
+    of: OnArgs,
+    /// Instances by name or pattern, as 'web*'; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    on: Vec<String>,
+    /// On the hosts themselves
+    #[arg(long, conflicts_with = "on")]
+    hosts: bool,
+    /// A terminal in one instance: lsx-ct exec -it NAME, then a program or /bin/sh
+    #[arg(short, long, conflicts_with_all = ["on", "hosts"])]
+    tty: bool,
+    /// Standard input goes to the program; to each of them, when there are several
+    #[arg(short, long)]
+    interactive: bool,
+    /// How many at once on a host
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    max_parallel: usize,
+    /// After this a program is killed, as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = common::cli::duration)]
+    timeout: Option<Duration>,
+    /// How many must succeed for exit 0; absent: all
+    #[arg(long, value_name = "N")]
+    quorum: Option<usize>,
+    /// User or user:group, by number
+    #[arg(short, long, value_name = "USER")]
+    user: Option<String>,
+    /// Environment, as NAME=VALUE
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Folder it starts in
+    #[arg(short, long, value_name = "PATH")]
+    workdir: Option<String>,
+}
+
+pub(super) fn act(
+    tool: Ct,
+    what: &str,
+    args: &ActArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let (mut place, targets) = targets(tool, &args.on, &args.names, global)?;
+    let timeout_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
+    let grace_ms = args.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
+    let order = |targets| Order { parallel: args.max_parallel, timeout_ms, grace_ms, ..Order::to(targets) };
+    let acted: Vec<Acted> = ask(&mut place, what, targets, order, |a: &mut Acted, host| a.host = host)?;
+    output.emit(&acted)?;
+    let failed: Vec<Failure> = acted
+        .iter()
+        .filter_map(|a| {
+            Some(
+                Failure::new(Kind::Failed, "ct.act", format!("{}: {}", a.instance, a.why.as_ref()?))
+                    .on(&a.host),
+            )
+        })
+        .collect();
+    Failures(failed).verdict()
+}
+
+pub(super) fn part(
+    tool: Ct,
+    away: bool,
+    args: &PartArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
+    let scope = ScopeArgs { offline: args.offline.clone(), ..ScopeArgs::default() };
+    verb::part(tool, away, stack, scope, &args.names, global, output)
+}
+
+pub(super) fn top(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+    let all = vec!["*".to_owned()];
+    let (mut place, targets) =
+        targets(tool, &args.on, if args.names.is_empty() { &all } else { &args.names }, global)?;
+    let order = |targets| Order {
+        targets,
+        exec: Exec::default(),
+        parallel: 1,
+        lines: 0,
+        timeout_ms: 0,
+        grace_ms: None,
+    };
+    let rows: Vec<Top> = ask(&mut place, "top", targets, order, |t: &mut Top, host| t.host = host)?;
+    Ok(output.emit(&rows)?)
+}
+
+pub(super) fn logs(tool: Ct, args: &LogsArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+    let (mut place, targets) = targets(tool, &args.on, &args.names, global)?;
+    let order = |targets| Order { parallel: 8, lines: args.lines, ..Order::to(targets) };
+    let lines: Vec<Line> = ask(&mut place, "logs", targets, order, |l: &mut Line, host| l.host = host)?;
+    if args.plain {
+        let text: String = lines.iter().map(|l| format!("{}\n", l.line)).collect();
+        return Ok(stdio::write(text.as_bytes())?);
+    }
+    Ok(output.emit(&lines)?)
+}
+
+pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+    let env = args.env.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let mut exec = Exec {
+        argv: args.words.clone(),
+        env: env.collect(),
+        user: args.user.clone(),
+        workdir: args.workdir.clone(),
+        input: Vec::new(),
+        deadline: args.timeout,
+    };
+    if args.tty {
+        return terminal(args, exec);
+    }
+    if args.interactive {
+        // Any bytes, or none: this is no document.
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut exec.input)
+            .map_err(|e| Failure::new(Kind::Failed, "ct.exec.input", e.to_string()))?;
+    }
+    let patterns = if args.on.is_empty() { vec!["*".to_owned()] } else { args.on.clone() };
+    let (mut place, targets) = match args.hosts {
+        true => hosts(tool, &args.of, global)?,
+        false if args.on.is_empty() => return Err(no_target()),
+        false => targets(tool, &args.of, &patterns, global)?,
+    };
+    let order = |targets| Order { exec: exec.clone(), parallel: args.max_parallel, ..Order::to(targets) };
+    let ran: Vec<Ran> = ask(&mut place, "exec", targets, order, |r: &mut Ran, host| r.host = host)?;
+    let (all, well) = (ran.len(), ran.iter().filter(|r| r.ok).count());
+    output.emit(&ran)?;
+    let wanted = args.quorum.unwrap_or(all);
+    if well >= wanted && all > 0 {
+        return Ok(());
+    }
+    let message = format!("{well} of {all} ended well, {wanted} were wanted");
+    Err(Failure::new(Kind::Failed, "ct.exec.quorum", message).into())
+}
+
+fn no_target() -> Failures {
+    Failure::new(Kind::Usage, "usage.on", "exec needs to know where")
+        .hint("--on NAME or --on 'web*' for instances, --hosts for hosts, -t NAME for a terminal")
+        .into()
+}
+
+/// A terminal in an instance of this host: this process becomes the engine's own client.
+fn terminal(args: &ExecArgs, mut exec: Exec) -> Result<(), Failures> {
+    if args.of.stack.is_some() {
+        let hint = "log in on its host (ssh -t) and run lsx-ct exec -it NAME there";
+        return Err(Failure::new(Kind::Usage, "usage.tty", "a terminal is for an instance of this host")
+            .hint(hint)
+            .into());
+    }
+    let name = exec.argv.remove(0);
+    if exec.argv.is_empty() {
+        exec.argv.push("/bin/sh".to_owned());
+    }
+    let targets = here(&[name])?;
+    let Some(target) = targets.values().flatten().next() else { return Err(no_target()) };
+    let driver = engines::found(&target.stack, &target.name)?.map(|(driver, _)| driver);
+    let engine = engines::of(driver.unwrap_or_default(), None)?;
+    Err(engine.shell(&target.stack, &target.name, &exec)?.become_it().into())
+}
+
+/// Sends an order to every host that has targets; answers in the order of hosts.
+fn ask<A: DeserializeOwned>(
+    place: &mut Where,
+    what: &str,
+    targets: Targets,
+    order: impl Fn(Vec<Target>) -> Order,
+    name: impl Fn(&mut A, String),
+) -> Result<Vec<A>, Failures> {
+    let inputs: BTreeMap<String, serde_json::Value> =
+        targets.into_iter().map(|(host, targets)| (host, json!(order(targets)))).collect();
+    let answers = match place {
+        Where::Here => {
+            let cancel = AtomicBool::new(false);
+            inputs.into_iter().map(|(host, input)| (host, act::call(what, input, &cancel))).collect()
+        }
+        Where::Fleet(crew) => crew.call(what, inputs),
+    };
+    let (mut all, mut failures) = (Vec::new(), Vec::new());
+    for (host, answer) in answers {
+        match answer.map(serde_json::from_value::<Vec<A>>) {
+            Ok(Ok(mut some)) => {
+                some.iter_mut().for_each(|one| name(one, host.clone()));
+                all.extend(some);
+            }
+            Ok(Err(e)) => failures.push(Failure::new(Kind::Bug, "ct.reply", e.to_string()).on(&host)),
+            Err(why) => failures.extend(why.0),
+        }
+    }
+    Failures(failures).verdict()?;
+    Ok(all)
+}

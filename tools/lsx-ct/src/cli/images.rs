@@ -1,0 +1,184 @@
+//! The verb `images`: what is in the store, and the ways in and out of it.
+
+use crate::image::{self, Access, Collected, Form, Source, Store, Stored};
+use clap::{Args, Subcommand};
+use common::stdio::Output;
+use common::{Failure, Failures, Kind, document};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is done with images.
+#[derive(Debug, Subcommand)]
+pub enum ImagesVerb {
+    /// Pull an image from a registry and name it as it is called there
+    Pull {
+        /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+        #[arg(value_name = "REFERENCE")]
+        reference: String,
+        /// Another name for it
+        #[arg(long)]
+        name: Option<String>,
+        /// How registries are reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Push an image to a registry, only what it has not
+    Push {
+        /// Name or digest in the store
+        #[arg(value_name = "IMAGE")]
+        image: String,
+        /// [HOST/]REPOSITORY[:TAG]
+        #[arg(value_name = "REFERENCE")]
+        reference: String,
+        /// How registries are reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Import an image: oci:FOLDER[:TAG], tar:FILE, lxd:METADATA,ROOTFS, docker://REFERENCE, mmdebstrap:SUITE
+    Import {
+        /// Where it comes from
+        #[arg(value_name = "SOURCE")]
+        source: String,
+        /// What it is called from now on
+        #[arg(long)]
+        name: String,
+        /// How registries are reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List the images of the store, one a line
+    Ls,
+    /// Take names away; the images go with the next collection when nothing uses them
+    Rm {
+        /// Names in the store
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Remove what no stack on this host uses, no name keeps and nobody brought just now
+    Gc {
+        /// Leave what has been brought less long ago
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = common::cli::duration)]
+        older: Duration,
+    },
+    /// Write an image for others
+    Export {
+        /// Name or digest in the store
+        #[arg(value_name = "IMAGE")]
+        image: String,
+        /// The archive, or for oci the folder
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// What it is written as
+        #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Docker)]
+        form: Form,
+    },
+}
+
+/// How registries are reached.
+#[derive(Debug, Args)]
+pub struct Reach {
+    /// Logins for registries, as docker login writes them
+    #[arg(long, value_name = "FILE")]
+    logins: Option<PathBuf>,
+    /// Ask registries by plain HTTP
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// An image of the store, in its envelope.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Listed {
+    /// `lsx.ct.image/1`.
+    schema: String,
+    #[serde(flatten)]
+    image: Stored,
+}
+
+/// What a collection removed, in its envelope.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Swept {
+    /// `lsx.ct.collected/1`.
+    schema: String,
+    #[serde(flatten)]
+    collected: Collected,
+}
+
+impl Reach {
+    fn store(&self, root: &Path) -> Result<Store, Failure> {
+        let mut access = Access { insecure: self.insecure, ..Access::default() };
+        if let Some(path) = &self.logins {
+            access.config = Some(path.clone());
+        }
+        Ok(Store::open(root)?.access(access))
+    }
+}
+
+/// Does it, in the store of a folder.
+///
+/// # Errors
+/// What the store, the registry or the file says.
+pub fn run(verb: &ImagesVerb, root: &Path, output: &Output) -> Result<(), Failures> {
+    let store = Store::open(root)?;
+    match verb {
+        ImagesVerb::Pull { reference, name, reach } => {
+            let source = Source::Registry(reference.clone());
+            let name = name.as_deref().unwrap_or(reference);
+            list(vec![reach.store(root)?.import(&source, name)?], output)
+        }
+        ImagesVerb::Push { image, reference, reach } => {
+            let stored = found(&store, image)?;
+            reach.store(root)?.push(&stored.digest, reference)?;
+            list(vec![stored], output)
+        }
+        ImagesVerb::Import { source, name, reach } => {
+            let source = Source::parse(source, &|path| PathBuf::from(path))?;
+            list(vec![reach.store(root)?.import(&source, name)?], output)
+        }
+        ImagesVerb::Ls => list(store.list()?, output),
+        ImagesVerb::Rm { names } => remove(&store, names),
+        ImagesVerb::Gc { older } => {
+            // Instances use the host's store; any other belongs to a person, whose plans name what they need anew.
+            let host = root == Path::new(crate::paths::STORE);
+            let used = if host { image::used()? } else { BTreeSet::new() };
+            let collected = store.gc_older(&used, *older)?;
+            Ok(output.emit(&[Swept { schema: document::schema("ct", "collected"), collected }])?)
+        }
+        ImagesVerb::Export { image, path, form } => {
+            let stored = found(&store, image)?;
+            store.export(&stored.digest, *form, path)?;
+            list(vec![stored], output)
+        }
+    }
+}
+
+fn list(images: Vec<Stored>, output: &Output) -> Result<(), Failures> {
+    let schema = document::schema("ct", "image");
+    let listed: Vec<Listed> =
+        images.into_iter().map(|image| Listed { schema: schema.clone(), image }).collect();
+    Ok(output.emit(&listed)?)
+}
+
+fn found(store: &Store, image: &str) -> Result<Stored, Failure> {
+    store.find(image)?.ok_or_else(|| unknown(image))
+}
+
+/// All that are there go, those that are not are told.
+fn remove(store: &Store, names: &[String]) -> Result<(), Failures> {
+    let mut failures = Vec::new();
+    for name in names {
+        match store.remove(name) {
+            Ok(true) => {}
+            Ok(false) => failures.push(unknown(name)),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Failures(failures).verdict()
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(Kind::Failed, "ct.image.unknown", format!("no image {name} is in the store"))
+        .hint("lsx-ct images ls shows what is")
+}

@@ -1,0 +1,124 @@
+//! Which instances, and on which hosts.
+
+use super::act::OnArgs;
+use crate::act::{self, Target};
+use crate::{Ct, PROGRAM};
+use common::cli::Global;
+use common::host::name as host_name;
+use common::verb::{self, Crew, StackArgs};
+use common::{Failure, Failures, Kind};
+use std::collections::BTreeMap;
+
+/// Where orders go.
+pub(super) enum Where {
+    /// To this host.
+    Here,
+    /// To the hosts of a stack.
+    Fleet(Box<Crew<Ct>>),
+}
+
+/// Targets by host.
+pub(super) type Targets = BTreeMap<String, Vec<Target>>;
+
+pub(super) fn targets(
+    tool: Ct,
+    on: &OnArgs,
+    patterns: &[String],
+    global: &Global,
+) -> Result<(Where, Targets), Failures> {
+    let Some(path) = &on.stack else { return Ok((Where::Here, here(patterns)?)) };
+    let stack = StackArgs { input: Some(path.clone()), ..StackArgs::default() };
+    let (_, resolved, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
+    let mut targets = Targets::new();
+    let mut used = vec![false; patterns.len()];
+    for at in &resolved.instances {
+        let fits = |p: &String| matches(p, &at.name) || *p == at.of;
+        let Some(n) = patterns.iter().position(fits) else { continue };
+        used[n] = true;
+        let left_alone = resolved
+            .hosts
+            .iter()
+            .any(|h| h.name == at.host && (h.offline || on.scope.offline.contains(&h.name)));
+        if !left_alone {
+            let target = Target { stack: resolved.stack.clone(), name: at.name.clone() };
+            targets.entry(at.host.clone()).or_default().push(target);
+        }
+    }
+    unknown(patterns, &used, &format!("stack {}", resolved.stack))?;
+    Ok((Where::Fleet(Box::new(crew)), targets))
+}
+
+pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {
+    let own = || vec![Target::default()];
+    let Some(path) = &on.stack else { return Ok((Where::Here, Targets::from([(host_name(), own())]))) };
+    let stack = StackArgs { input: Some(path.clone()), ..StackArgs::default() };
+    let (_, resolved, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
+    let taking_part = resolved.hosts.iter().filter(|h| !h.offline && !on.scope.offline.contains(&h.name));
+    let targets = taking_part.map(|h| (h.name.clone(), own())).collect();
+    Ok((Where::Fleet(Box::new(crew)), targets))
+}
+
+/// Instances of this host, by NAME or STACK/NAME; a name that two stacks have must say which.
+pub(super) fn here(patterns: &[String]) -> Result<Targets, Failures> {
+    let all = act::all(None)?;
+    let mut targets: Vec<Target> = Vec::new();
+    let mut used = vec![false; patterns.len()];
+    for (_, found) in &all {
+        let whole = format!("{}/{}", found.stack, found.name);
+        let fits = |p: &String| if p.contains('/') { matches(p, &whole) } else { matches(p, &found.name) };
+        let Some(n) = patterns.iter().position(fits) else { continue };
+        used[n] = true;
+        let plain = !patterns[n].contains(['*', '?', '/']);
+        if plain && targets.iter().any(|t| t.name == found.name) {
+            let message = format!("several stacks have an instance {}", found.name);
+            return Err(Failure::new(Kind::Usage, "usage.name", message)
+                .hint(format!("write {whole}"))
+                .into());
+        }
+        targets.push(Target { stack: found.stack.clone(), name: found.name.clone() });
+    }
+    unknown(patterns, &used, "this host")?;
+    Ok(Targets::from([(host_name(), targets)]))
+}
+
+fn unknown(patterns: &[String], used: &[bool], place: &str) -> Result<(), Failures> {
+    let unused = patterns.iter().zip(used).filter(|(_, used)| !**used);
+    let failures = unused.map(|(pattern, _)| {
+        let message = format!("{place} has no instance {pattern}");
+        Failure::new(Kind::Usage, "usage.name", message)
+            .hint(format!("`{PROGRAM} observe --table` lists them"))
+    });
+    Failures(failures.collect()).verdict()
+}
+
+/// A shell's pattern with `*` and `?`; it fits a whole name, never a part of one.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let mut fits = vec![false; name.len() + 1];
+    fits[0] = true;
+    for c in pattern {
+        let before = fits.clone();
+        for i in 0..=name.len() {
+            let one = i > 0 && before[i - 1] && (c == '?' || c == name[i - 1]);
+            fits[i] = if c == '*' { before[..=i].contains(&true) } else { one };
+        }
+    }
+    fits[name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_pattern_fits_whole_names() {
+        for (pattern, name) in
+            [("web*", "web-1"), ("web", "web"), ("*", ""), ("w?b", "web"), ("*/web*", "office/web-2")]
+        {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("web", "web-1"), ("web", "aweb"), ("?", ""), ("w*b", "web-1")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What an engine must do: the few acts in which one differs from another. Every act may be repeated; one that finds its work
+//! done does nothing.
+
+use crate::model::{Condition, Engine, Instance, Usage};
+use common::Failure;
+use common::host::Program;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Duration;
+
+/// An instance that lsx made and an engine holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The stack it is marked with.
+    pub stack: String,
+    /// Its name.
+    pub name: String,
+    /// What it was made as; absent when a run died before it was whole.
+    pub instance: Option<Instance>,
+    /// What it does.
+    pub condition: Condition,
+    /// Its snapshots, where the engine makes them.
+    pub snapshots: Vec<String>,
+}
+
+/// A program to run in an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Environment, over that of the instance.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// User; absent: root.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Folder; absent: /.
+    #[serde(default)]
+    pub workdir: Option<String>,
+    /// Its standard input.
+    #[serde(default)]
+    pub input: Vec<u8>,
+    /// After this it is killed.
+    #[serde(default)]
+    pub deadline: Option<Duration>,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// Exit code; 128 and the signal where one ended it; 124 past the deadline.
+    pub code: i32,
+    /// What it wrote.
+    pub stdout: Vec<u8>,
+    /// What it complained about.
+    pub stderr: Vec<u8>,
+}
+
+/// An engine on this host.
+pub trait Driver {
+    /// What it is and what it can do here.
+    ///
+    /// # Errors
+    /// When it is there and cannot be asked.
+    fn engine(&self) -> Result<Engine, Failure>;
+
+    /// Everything it holds that is marked as ours, of one stack or of all.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure>;
+
+    /// Names it holds for somebody else.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    fn strangers(&self) -> Result<Vec<String>, Failure>;
+
+    /// Makes an instance, its files and its limits; does not start it. `hosts` is its /etc/hosts.
+    ///
+    /// # Errors
+    /// What the engine refused.
+    fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure>;
+
+    /// Changes what can be changed in place; says whether it has to be started anew for the rest to be true.
+    ///
+    /// # Errors
+    /// What the engine refused.
+    fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure>;
+
+    /// Starts it, once what it needs is ready, and waits until it is ready itself, at most as long as it says; `patient`
+    /// waits for its needs without an end.
+    ///
+    /// # Errors
+    /// What it waited for in vain, with the last try and the last lines of its log.
+    fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure>;
+
+    /// Stops it: a signal, `grace`, then the end of all its processes.
+    ///
+    /// # Errors
+    /// When it still runs.
+    fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure>;
+
+    /// Removes it, stopped or not, and all that was made for it; volumes stay.
+    ///
+    /// # Errors
+    /// What is left.
+    fn remove(&self, stack: &str, name: &str) -> Result<(), Failure>;
+
+    /// Runs a program in it.
+    ///
+    /// # Errors
+    /// When it could not be started; how it ended is no failure.
+    fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure>;
+
+    /// The program that gives a person a terminal in it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure>;
+
+    /// The last `lines` of what it wrote; each with its time where the engine knows it.
+    ///
+    /// # Errors
+    /// When there is no such instance.
+    fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure>;
+
+    /// What it uses now.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    fn usage(&self, found: &Found) -> Result<Usage, Failure>;
+
+    /// The root of its files as this host sees it, while it runs.
+    fn root(&self, found: &Found) -> Option<std::path::PathBuf> {
+        let pid = found.condition.pid?;
+        Some(Path::new("/proc").join(pid.to_string()).join("root"))
+    }
+}

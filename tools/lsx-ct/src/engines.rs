@@ -1,0 +1,76 @@
+//! The engines of this host. One is asked only when it is meant: a server whose socket systemd holds is started by the question.
+
+use crate::driver::{Driver, Found};
+use crate::image::{Form, Store};
+use crate::lxd::{Lxd, Supply};
+use crate::oci::Oci;
+use crate::paths;
+use crate::render::bundle;
+use common::Failure;
+use common::stack::Driver as Kind;
+use std::path::Path;
+
+/// In the order in which they are asked.
+const KINDS: [Kind; 3] = [Kind::Oci, Kind::Lxd, Kind::Incus];
+
+/// An engine, when it is on this host; `runtime` is the OCI runtime that somebody wants.
+fn open(kind: Kind, runtime: Option<&str>) -> Result<Option<Box<dyn Driver>>, Failure> {
+    match kind {
+        Kind::Oci => Ok(Some(Box::new(Oci { runtime: runtime.map(str::to_owned) }))),
+        Kind::Docker => Ok(None),
+        Kind::Lxd | Kind::Incus => {
+            Ok(Lxd::open(kind, Box::new(FromStore))?.map(|server| Box::new(server) as Box<dyn Driver>))
+        }
+    }
+}
+
+/// All that are on this host, one after the other; one that does not answer says why.
+pub(crate) fn each() -> impl Iterator<Item = (Kind, Result<Box<dyn Driver>, Failure>)> {
+    KINDS.into_iter().filter_map(|kind| Some((kind, open(kind, None).transpose()?)))
+}
+
+/// Those that answer.
+pub(crate) fn working() -> impl Iterator<Item = (Kind, Box<dyn Driver>)> {
+    each().filter_map(|(kind, engine)| Some((kind, engine.ok()?)))
+}
+
+/// The engine of a driver.
+///
+/// # Errors
+/// When this host has none, or it does not answer.
+pub(crate) fn of(driver: Kind, runtime: Option<&str>) -> Result<Box<dyn Driver>, Failure> {
+    open(driver, runtime)?.ok_or_else(|| {
+        let word = crate::plan::driver_word(driver);
+        Failure::new(common::Kind::Failed, "ct.engine", format!("this host has no engine for driver {word}"))
+    })
+}
+
+/// An instance of this host, and what runs it.
+///
+/// # Errors
+/// When an engine cannot be asked.
+pub(crate) fn found(stack: &str, name: &str) -> Result<Option<(Kind, Found)>, Failure> {
+    for (kind, engine) in working() {
+        if let Some(found) = engine.list(Some(stack))?.into_iter().find(|found| found.name == name) {
+            return Ok(Some((kind, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Images and files of LXD and Incus come from the store of this host.
+struct FromStore;
+
+impl Supply for FromStore {
+    fn tarball(&self, manifest: &str, out: &Path) -> Result<(), Failure> {
+        Store::open(Path::new(paths::STORE))?.export_into(manifest, Form::Lxd, out)
+    }
+
+    fn command(&self, manifest: &str) -> Result<Vec<String>, Failure> {
+        Ok(bundle::of_image(&Store::open(Path::new(paths::STORE))?.config(manifest)?))
+    }
+
+    fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure> {
+        Store::open(Path::new(paths::STORE))?.get(digest)
+    }
+}

@@ -1,0 +1,127 @@
+//! What the document names beside itself, read on the operator's machine: images become digests, files blobs of the store.
+
+use crate::image::{Source, Store};
+use crate::model::{self, Gathered, recipe};
+use common::stack::resolved::InstanceAt;
+use common::stack::{Driver, Resolved, Stack};
+use common::{Failure, Failures, Kind};
+use sha2::{Digest, Sha256};
+use std::collections::btree_map::Entry;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Reads all of it.
+///
+/// # Errors
+/// Everything that is missing, at once.
+pub fn gather(
+    store: &Path,
+    stack: &Stack,
+    resolved: &Resolved,
+    selected: &dyn Fn(&InstanceAt) -> bool,
+    beside: &dyn Fn(&str) -> PathBuf,
+) -> Result<Gathered, Failures> {
+    let store = Store::open(store)?;
+    let mut all = Gathered::default();
+    let mut failures = Vec::new();
+    for (key, instance) in &stack.instances {
+        if !resolved.instances.iter().any(|i| i.of == *key && selected(i)) {
+            continue;
+        }
+        let place = |field: &str| format!("instances.{key}.{field}");
+        let driver = stack.driver(instance);
+        match &instance.image {
+            None => failures.push(missing_image(key)),
+            Some(name) if !all.images.contains_key(&(name.clone(), driver)) => {
+                match image(&store, stack, name, driver, beside) {
+                    Ok(found) => _ = all.images.insert((name.clone(), driver), found),
+                    Err(failure) => failures.push(failure.at(place("image"))),
+                }
+            }
+            Some(_) => {}
+        }
+        let sources =
+            instance.files.iter().map(|(path, file)| (file.source.clone(), format!("files.{path}")));
+        let recipes = instance.recipes.iter().map(|name| (recipe(name), "recipes".to_owned()));
+        let seed = instance.cloud_init.iter().map(|file| (file.clone(), "cloud_init".to_owned()));
+        let keys = stack.ssh_keys(instance).join("\n");
+        let keys = Some((keys, "ssh_keys".to_owned())).filter(|(keys, _)| !keys.is_empty());
+        for (source, field) in sources.chain(keys).chain(recipes).chain(seed) {
+            let Entry::Vacant(entry) = all.files.entry(source) else { continue };
+            match read(&store, entry.key(), beside) {
+                Ok(found) => _ = entry.insert(found),
+                Err(failure) => failures.push(failure.at(place(&field))),
+            }
+        }
+        for name in &instance.secrets {
+            match secret(stack, name, beside) {
+                Ok(found) => _ = all.secrets.insert(name.clone(), found),
+                Err(failure) => failures.push(failure.at(place("secrets"))),
+            }
+        }
+    }
+    Failures(failures).verdict()?;
+    Ok(all)
+}
+
+fn missing_image(key: &str) -> Failure {
+    Failure::new(Kind::Data, "ct.image.none", format!("instances.{key} names no image"))
+        .at(format!("instances.{key}"))
+        .hint("write image: with a name of `images`, or one that `lsx-ct images ls` shows")
+}
+
+/// The image of a name, in the form of a driver: brought into the store of this machine.
+fn image(
+    store: &Store,
+    stack: &Stack,
+    name: &str,
+    driver: Driver,
+    beside: &dyn Fn(&str) -> PathBuf,
+) -> Result<model::Image, Failure> {
+    let forms = stack.images.get(name);
+    let text = match (forms, driver) {
+        (Some(forms), Driver::Oci) => forms.oci.clone(),
+        // LXD and Incus run what the other drivers run, too: the store knows how to hand it to them.
+        (Some(forms), Driver::Lxd) => forms.lxd.clone().or_else(|| forms.oci.clone()),
+        (Some(forms), Driver::Incus) => {
+            forms.incus.clone().or_else(|| forms.lxd.clone()).or_else(|| forms.oci.clone())
+        }
+        (Some(forms), Driver::Docker) => forms.docker.clone(),
+        (None, _) => Some(name.to_owned()),
+    };
+    let text = text.ok_or_else(|| {
+        Failure::new(Kind::Data, "ct.image.form", format!("images.{name} has no form for this driver"))
+            .hint("write images.NAME.oci, as oci:FOLDER, tar:FILE or docker://NAME")
+    })?;
+    let stored = store.bring(&Source::parse(&text, beside)?)?;
+    Ok(model::Image { name: name.to_owned(), digest: stored.digest })
+}
+
+/// A file, or several in one: their names a line each.
+fn read(store: &Store, names: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<(String, u32), Failure> {
+    let (mut all, mut mode) = (Vec::new(), 0);
+    for path in names.lines().map(beside) {
+        let failed = |e: std::io::Error| {
+            Failure::new(Kind::Data, "ct.file", format!("cannot read {}: {e}", path.display()))
+                .hint("paths are relative to the document, or to --base when it comes by standard input")
+        };
+        let bytes = std::fs::read(&path).map_err(failed)?;
+        if !all.is_empty() && !all.ends_with(b"\n") {
+            all.push(b'\n');
+        }
+        all.extend(bytes);
+        mode = std::fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o7777;
+    }
+    Ok((store.put(&all)?, mode))
+}
+
+/// A secret stays where it is; only its digest is told.
+fn secret(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<(String, String), Failure> {
+    let source = stack.secrets.get(name).and_then(|s| s.strip_prefix("file:")).unwrap_or_default();
+    let path = std::path::absolute(beside(source)).unwrap_or_default();
+    let bytes = std::fs::read(&path).map_err(|e| {
+        Failure::new(Kind::Data, "ct.secret", format!("secret {name}: cannot read {}: {e}", path.display()))
+    })?;
+    let hex: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    Ok((format!("sha256:{hex}"), path.display().to_string()))
+}

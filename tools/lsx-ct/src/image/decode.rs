@@ -1,0 +1,116 @@
+//! Compressed streams, told by their first bytes: gzip, zstd, xz, or none.
+
+use ruzstd::decoding::StreamingDecoder;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+
+/// Big enough that a system call is nothing beside the work.
+pub(super) const BUFFER: usize = 1 << 17;
+
+/// How a stream is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Zstd,
+    Xz,
+}
+
+/// What the first bytes say.
+pub(super) fn packing(head: &[u8]) -> Packing {
+    match head {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Packing::Xz,
+        _ => Packing::None,
+    }
+}
+
+/// The plain bytes of a stream, and how it was packed.
+pub(super) fn open<'a>(source: impl Read + 'a) -> io::Result<(Packing, Box<dyn Read + 'a>)> {
+    let mut source = BufReader::with_capacity(BUFFER, source);
+    let packing = packing(source.fill_buf()?);
+    let plain: Box<dyn Read + 'a> = match packing {
+        Packing::None => Box::new(source),
+        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+        Packing::Zstd => Box::new(Frames(Frame::Between(source))),
+        Packing::Xz => Box::new(lzma_rust2::XzReader::new(source, true)),
+    };
+    Ok((packing, plain))
+}
+
+/// Zstandard frames, one after another, as `zstd:chunked` and `pzstd` write them.
+struct Frames<R: Read>(Frame<R>);
+
+enum Frame<R: Read> {
+    Between(R),
+    Within(Box<StreamingDecoder<Ahead<R>, ruzstd::decoding::FrameDecoder>>),
+    Ended,
+}
+
+/// A stream whose first four bytes were looked at.
+struct Ahead<R> {
+    head: [u8; 4],
+    given: usize,
+    inner: R,
+}
+
+impl<R: Read> Read for Ahead<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.head.len() {
+            return self.inner.read(buffer);
+        }
+        let count = (&self.head[self.given..]).read(buffer)?;
+        self.given += count;
+        Ok(count)
+    }
+}
+
+impl<R: Read> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match std::mem::replace(&mut self.0, Frame::Ended) {
+                Frame::Ended => return Ok(0),
+                Frame::Between(source) => self.0 = begin(source)?,
+                Frame::Within(mut frame) => match frame.read(buffer)? {
+                    0 => self.0 = Frame::Between(frame.into_inner().inner),
+                    count => {
+                        self.0 = Frame::Within(frame);
+                        return Ok(count);
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// The next frame; those that are to be skipped are.
+fn begin<R: Read>(mut source: R) -> io::Result<Frame<R>> {
+    let mut head = [0; 4];
+    if source.read(&mut head[..1])? == 0 {
+        return Ok(Frame::Ended);
+    }
+    source.read_exact(&mut head[1..])?;
+    if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18]) {
+        let mut length = [0; 4];
+        source.read_exact(&mut length)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        let skipped = io::copy(&mut source.by_ref().take(length), &mut io::sink())?;
+        return if skipped == length {
+            Ok(Frame::Between(source))
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        };
+    }
+    StreamingDecoder::new(Ahead { head, given: 0, inner: source })
+        .map(|frame| Frame::Within(Box::new(frame)))
+        .map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))
+}
+
+/// The first bytes of a file, which is then at its beginning again.
+pub(super) fn head(file: &mut (impl Read + io::Seek)) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head)
+}

@@ -1,0 +1,124 @@
+//! Collecting what nothing uses.
+
+use super::store::Store;
+use super::{digest, tree};
+use common::Failure;
+use common::host::file;
+use nix::fcntl::FlockArg;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// What came less long ago is on its way to be used: a plan has brought it, and nobody has applied the plan yet.
+const GRACE: Duration = Duration::from_secs(3600);
+
+/// What a collection removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Collected {
+    /// Blobs.
+    pub blobs: u64,
+    /// Unpacked layers.
+    pub trees: u64,
+    /// Bytes of the blobs; what unpacked layers took is not counted.
+    pub size_bytes: u64,
+}
+
+impl Store {
+    /// Removes what neither `used` (manifests, or plain blobs) nor a name needs, and that has been here for an hour.
+    ///
+    /// # Errors
+    /// When something cannot be read or removed.
+    pub fn gc(&self, used: &BTreeSet<String>) -> Result<Collected, Failure> {
+        self.gc_older(used, GRACE)
+    }
+
+    /// The same for what has been here for `age`.
+    ///
+    /// # Errors
+    /// As [`Store::gc`].
+    pub fn gc_older(&self, used: &BTreeSet<String>, age: Duration) -> Result<Collected, Failure> {
+        let mut collected = Collected::default();
+        if !self.path("").is_dir() {
+            return Ok(collected);
+        }
+        let _alone = self.lock("lock", FlockArg::LockExclusive)?;
+        let index = self.index()?;
+        let mut blobs: BTreeSet<String> = used.iter().chain(index.names.values()).cloned().collect();
+        let mut trees = BTreeSet::new();
+        for (digest, _) in self.all_blobs()? {
+            // An image that has just come keeps its layers, however old they are.
+            if blobs.contains(&digest) || !old(&self.blob(&digest)?, age) {
+                self.reach(&digest, &mut blobs, &mut trees);
+            }
+        }
+        for (digest, size) in self.all_blobs()? {
+            let path = self.blob(&digest)?;
+            if !blobs.contains(&digest) && old(&path, age) {
+                file::remove(&path)?;
+                collected.blobs += 1;
+                collected.size_bytes += size;
+            }
+        }
+        collected.trees = self.gc_trees(&trees, age)?;
+        for path in self.entries("parts").into_iter().filter(|path| old(path, age)) {
+            if path.is_dir() { tree::remove_tree(&path)? } else { _ = file::remove(&path)? }
+        }
+        self.amend(|index| {
+            index.sources.retain(|_, digest| self.blob(digest).is_ok_and(|path| path.exists()))
+        })?;
+        Ok(collected)
+    }
+
+    /// What an image needs: its blobs, and its layers unpacked. Anything else needs nothing.
+    fn reach(&self, digest: &str, blobs: &mut BTreeSet<String>, trees: &mut BTreeSet<String>) {
+        if let Ok(parts) = self.blobs(digest) {
+            blobs.extend(parts.into_iter().map(|blob| blob.digest));
+        }
+        if let Ok(config) = self.config(digest) {
+            trees.extend(
+                config.rootfs().diff_ids().iter().filter_map(|id| digest::hex(id).ok()).map(str::to_owned),
+            );
+        }
+    }
+
+    fn gc_trees(&self, used: &BTreeSet<String>, age: Duration) -> Result<u64, Failure> {
+        let mut removed = 0;
+        for path in self.entries("trees") {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let digits = name.split('.').next().unwrap_or_default();
+            let lock = path.with_file_name(format!("{digits}.lock"));
+            if used.contains(digits) || !old(&lock, age) || name.ends_with(".lock") {
+                continue;
+            }
+            // Aside first: half a tree under its own name would be taken for a whole one.
+            let aside = path.with_extension("new");
+            if path != aside {
+                tree::remove_tree(&aside)?;
+                std::fs::rename(&path, &aside).map_err(|e| file::failure(&path, "remove", &e))?;
+                removed += 1;
+            }
+            tree::remove_tree(&aside)?;
+            file::remove(&lock)?;
+        }
+        Ok(removed)
+    }
+
+    fn entries(&self, folder: &str) -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(self.path(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect()
+    }
+}
+
+/// Whether something has not been touched for so long; what is not there has not.
+fn old(path: &Path, age: Duration) -> bool {
+    let Ok(touched) = std::fs::symlink_metadata(path).and_then(|meta| meta.modified()) else { return true };
+    #[expect(clippy::disallowed_methods, reason = "the age of a file is measured by the clock that dated it")]
+    let now = SystemTime::now();
+    now.duration_since(touched).unwrap_or_default() >= age
+}

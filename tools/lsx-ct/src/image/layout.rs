@@ -1,0 +1,97 @@
+//! OCI image layouts: a folder with an index and blobs.
+
+use super::store::Store;
+use super::{digest, manifest, refused, unreadable};
+use common::Failure;
+use oci_spec::image::{Descriptor, ImageIndex};
+use std::fs::File;
+use std::path::Path;
+
+/// The annotation that is a tag.
+const TAG: &str = "org.opencontainers.image.ref.name";
+
+impl Store {
+    /// Brings one image of a layout.
+    pub(super) fn layout(&self, folder: &Path, tag: Option<&str>) -> Result<String, Failure> {
+        let path = folder.join("index.json");
+        let index = std::fs::read(&path).map_err(|e| unreadable(&path, &e))?;
+        let what = folder.display().to_string();
+        let blobs = folder.join("blobs/sha256");
+        self.indexed(&what, &index, tag, &|wanted| {
+            if self.has(wanted) {
+                return Ok(());
+            }
+            let path = blobs.join(digest::hex(wanted)?);
+            let file = File::open(&path).map_err(|e| unreadable(&path, &e))?;
+            self.take(&path, file, Some(wanted)).map(drop)
+        })
+    }
+
+    /// Follows an index to the image for this machine, and brings its blobs by `bring`.
+    pub(super) fn indexed(
+        &self,
+        what: &str,
+        index: &[u8],
+        tag: Option<&str>,
+        bring: &dyn Fn(&str) -> Result<(), Failure>,
+    ) -> Result<String, Failure> {
+        let mut found = tagged(what, index, tag)?;
+        // An index may lead to an index; three deep is more than anybody writes.
+        for _ in 0..3 {
+            let wanted = found.digest().to_string();
+            bring(&wanted)?;
+            let bytes = self.get(&wanted)?;
+            if !manifest::is_index(&bytes) {
+                return self.complete(what, bytes, bring);
+            }
+            found = manifest::choose(what, &bytes)?;
+        }
+        Err(refused("index", format!("{what}: indexes in indexes in indexes")))
+    }
+
+    /// Brings what a manifest names; returns the digest of the manifest, in OCI's words.
+    pub(super) fn complete(
+        &self,
+        what: &str,
+        bytes: Vec<u8>,
+        bring: &dyn Fn(&str) -> Result<(), Failure>,
+    ) -> Result<String, Failure> {
+        let bytes = manifest::converted(what, bytes)?;
+        let document = manifest::read(what, &bytes)?;
+        let config = document.config().digest().to_string();
+        bring(&config)?;
+        let config = manifest::config(what, &self.get(&config)?)?;
+        manifest::fits(what, &config)?;
+        let (layers, plain) = (document.layers().len(), config.rootfs().diff_ids().len());
+        if layers != plain {
+            return Err(refused("config", format!("{what}: {layers} layers, and {plain} digests of them")));
+        }
+        document.layers().iter().try_for_each(|layer| bring(layer.digest().as_ref()))?;
+        self.put(&bytes)
+    }
+}
+
+/// The entry of an index with a tag; without one there must be a single image.
+fn tagged(what: &str, bytes: &[u8], tag: Option<&str>) -> Result<Descriptor, Failure> {
+    let index: ImageIndex = serde_json::from_slice(bytes)
+        .map_err(|e| refused("index", format!("{what}: not an index of images")).because(e))?;
+    let name = |d: &Descriptor| d.annotations().as_ref().and_then(|a| a.get(TAG)).cloned();
+    let all: Vec<String> = index.manifests().iter().filter_map(name).collect();
+    let hint = match all.is_empty() {
+        true => "its images have no tags".to_owned(),
+        false => format!("there are {}", all.join(", ")),
+    };
+    if let Some(tag) = tag {
+        let found = index.manifests().iter().find(|d| name(d).as_deref() == Some(tag));
+        return found
+            .cloned()
+            .ok_or_else(|| refused("tag", format!("{what}: no image is tagged {tag}")).hint(hint));
+    }
+    match &index.manifests()[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(refused("index", format!("{what}: no image is in it"))),
+        // Several without a tag may be one image for several machines.
+        many if many.iter().all(|d| d.platform().is_some()) => manifest::choose(what, bytes),
+        _ => Err(refused("tag", format!("{what}: several images are in it, and none was chosen")).hint(hint)),
+    }
+}

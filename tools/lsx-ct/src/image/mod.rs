@@ -1,0 +1,56 @@
+//! Images: a content-addressed store, and the ways in and out of it.
+
+mod archive;
+mod blobs;
+mod debian;
+mod decode;
+mod digest;
+mod entries;
+mod export;
+mod gc;
+mod import;
+mod layout;
+mod lxd;
+mod manifest;
+mod merge;
+mod place;
+mod registry;
+mod rootfs;
+mod source;
+mod store;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unpack;
+mod used;
+
+pub use export::Form;
+pub use gc::Collected;
+pub use registry::Access;
+pub use source::{Debian, Source};
+pub use store::{Blob, Store, Stored};
+pub use used::used;
+
+use common::host::file;
+use common::{Failure, Kind};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// A document, an archive or a name that cannot be used.
+fn refused(what: &str, message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Data, &format!("ct.image.{what}"), message)
+}
+
+/// Reading an archive failed: either it is not what it should be, or it cannot be read.
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::Other => {
+            refused("archive", format!("{} is broken", path.display()))
+                .because(error.to_string().split(" when getting").next().unwrap_or_default())
+                .hint("fetch or make it again; an upload that stopped half way looks like this")
+        }
+        ErrorKind::NotFound => refused("source", format!("{}: no such file", path.display())),
+        _ => file::failure(path, "read", error),
+    }
+}

@@ -1,0 +1,117 @@
+//! A root file system as an image of one layer.
+
+use super::blobs::Incoming;
+use super::digest::Summing;
+use super::entries::{BOUNDS, Entries};
+use super::store::{Blob, Store};
+use super::{decode, manifest, refused, unreadable};
+use common::Failure;
+use decode::Packing;
+use serde_json::json;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// A layer in the store, and what its plain bytes are.
+pub(super) struct Layer {
+    pub(super) blob: Blob,
+    pub(super) packing: Packing,
+    /// Digest of the plain archive, which the configuration names.
+    pub(super) plain: String,
+    /// Whether it has an init of its own: then that is what runs in it.
+    pub(super) init: bool,
+}
+
+impl Store {
+    /// An archive of files, with the architecture it was said to have, else this machine's.
+    pub(super) fn rootfs(&self, path: &Path, architecture: Option<&str>) -> Result<String, Failure> {
+        let layer = self.layer(path)?;
+        self.one_layer(&layer, architecture.unwrap_or(manifest::architecture()))
+    }
+
+    /// Copies an archive into the store while it is read to its end. One packed by xz is stored plain: images do not
+    /// know xz, and what another packer makes of it differs from version to version.
+    fn layer(&self, path: &Path) -> Result<Layer, Failure> {
+        let mut file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let head = decode::head(&mut file).map_err(|e| unreadable(path, &e))?;
+        let mut incoming = self.incoming()?;
+        let packing = decode::packing(&head);
+        let (plain, init) = match packing {
+            Packing::Xz => {
+                let (_, source) = decode::open(file).map_err(|e| unreadable(path, &e))?;
+                walk(path, Summing::copying(source, &mut incoming))
+            }
+            _ => copied(path, file, &mut incoming),
+        }?;
+        let packing = if packing == Packing::Xz { Packing::None } else { packing };
+        Ok(Layer { blob: incoming.end(&path.display().to_string(), None)?, packing, plain, init })
+    }
+
+    /// The image that a layer alone makes. Nothing in it tells when or where, so the same files are the same image.
+    pub(super) fn one_layer(&self, layer: &Layer, architecture: &str) -> Result<String, Failure> {
+        let mut run = json!({"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]});
+        if layer.init {
+            run["Cmd"] = json!(["/sbin/init"]);
+        }
+        let config = manifest::bytes_of(&json!({
+            "architecture": architecture,
+            "os": "linux",
+            "config": run,
+            "rootfs": {"type": "layers", "diff_ids": [layer.plain]},
+        }))?;
+        manifest::fits("the image", &manifest::config("the image", &config)?)?;
+        let digest = self.put(&config)?;
+        let kind = match layer.packing {
+            Packing::Gzip => format!("{}+gzip", manifest::LAYER),
+            Packing::Zstd => format!("{}+zstd", manifest::LAYER),
+            Packing::None | Packing::Xz => manifest::LAYER.to_owned(),
+        };
+        let layers = [(kind, layer.blob.digest.clone(), layer.blob.size_bytes)];
+        self.put(&manifest::manifest((&digest, config.len() as u64), &layers)?)
+    }
+}
+
+/// Copies the file as it is, and sums what is in it.
+fn copied(path: &Path, file: File, incoming: &mut Incoming) -> Result<(String, bool), Failure> {
+    let mut stored = Summing::copying(file, incoming);
+    let walked = {
+        let (_, source) = decode::open(&mut stored).map_err(|e| unreadable(path, &e))?;
+        walk(path, Summing::new(source))
+    };
+    if let Some(e) = stored.not_written.take() {
+        return Err(common::host::file::failure(path, "copy", &e));
+    }
+    let found = walked?;
+    stored.end().map_err(|e| unreadable(path, &e))?;
+    Ok(found)
+}
+
+/// Reads an archive to its end; returns the digest of its plain bytes, and whether it has an init.
+fn walk<R: Read>(path: &Path, mut source: Summing<'_, R>) -> Result<(String, bool), Failure> {
+    let mut init = false;
+    let mut any = false;
+    let mut entries = Entries::new(&mut source, BOUNDS);
+    let mut last = entries.next();
+    while let Ok(Some(entry)) = &last {
+        let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
+        init |= matches!(
+            name,
+            b"sbin/init" | b"usr/sbin/init" | b"usr/lib/systemd/systemd" | b"lib/systemd/systemd"
+        );
+        any = true;
+        last = entries.next();
+    }
+    let ended = entries.ended;
+    if let Some(e) = source.not_written.take() {
+        return Err(common::host::file::failure(path, "copy", &e));
+    }
+    last.map_err(|e| unreadable(path, &e))?;
+    let (digest, _) = source.end().map_err(|e| unreadable(path, &e))?;
+    if !ended || !any {
+        let why = if any { "it ends without its end mark, so it was cut" } else { "there is nothing in it" };
+        return Err(refused("archive", format!("{} is broken", path.display()))
+            .because(why)
+            .hint("fetch or make it again"));
+    }
+    Ok((digest, init))
+}

@@ -1,0 +1,115 @@
+//! What an archive is, found by looking at what is in it: an image of OCI, Docker or LXD, or simply files.
+
+use super::entries::{BOUNDS, Entries};
+use super::store::DOCUMENT;
+use super::{decode, refused, unreadable};
+use common::Failure;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The documents that tell, and are read on the way.
+const DOCUMENTS: [&str; 4] = ["oci-layout", "index.json", "manifest.json", "metadata.yaml"];
+/// What stands at the top of a root file system and of no image: nothing else needs to be looked at then.
+const ROOTS: [&str; 9] = ["bin", "boot", "dev", "etc", "lib", "proc", "sbin", "usr", "var"];
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    path: String,
+    documents: BTreeMap<String, Vec<u8>>,
+    /// A name in it that begins with rootfs/.
+    rootfs: bool,
+    /// Names that lead to other names in it, as `docker save` wrote layers that two images share.
+    pub(super) links: BTreeMap<String, String>,
+    files: bool,
+}
+
+/// Sorts of archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Layout,
+    Saved,
+    Lxd,
+    Rootfs,
+}
+
+/// Looks through an archive.
+pub(super) fn of(path: &Path) -> Result<Survey, Failure> {
+    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+    look(file).map(|s| Survey { path: path.display().to_string(), ..s }).map_err(|e| unreadable(path, &e))
+}
+
+fn look(file: File) -> io::Result<Survey> {
+    let mut survey = Survey::default();
+    let (_, plain) = decode::open(file)?;
+    let mut entries = Entries::new(plain, BOUNDS);
+    while let Some(entry) = entries.next()? {
+        let name = name(&entry.name);
+        let first = name.split('/').next().unwrap_or_default();
+        if ROOTS.contains(&first) {
+            survey.files = true;
+            break;
+        }
+        survey.rootfs |= first == "rootfs";
+        if DOCUMENTS.contains(&name.as_str()) && entry.kind.is_file() && entry.size <= DOCUMENT {
+            let mut bytes = Vec::new();
+            entries.read_to_end(&mut bytes)?;
+            survey.documents.insert(name, bytes);
+        } else if entry.kind.is_symlink() || entry.kind.is_hard_link() {
+            let folder =
+                if entry.kind.is_symlink() { name.rsplit_once('/').map_or("", |(f, _)| f) } else { "" };
+            let target = beside(folder, &String::from_utf8_lossy(&entry.link));
+            survey.links.insert(name, target);
+        }
+        if survey.rootfs && survey.documents.contains_key("metadata.yaml") {
+            break;
+        }
+    }
+    Ok(survey)
+}
+
+/// A name without what does not matter in it.
+pub(super) fn name(bytes: &[u8]) -> String {
+    beside("", &String::from_utf8_lossy(bytes))
+}
+
+/// Where a relative name leads. It is only ever compared, never opened.
+fn beside(folder: &str, name: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|p| !p.is_empty()).collect();
+    for part in name.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        match part {
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+impl Survey {
+    /// What it is.
+    pub(super) fn kind(&self) -> Result<Kind, Failure> {
+        let has = |name: &str| self.documents.contains_key(name);
+        Ok(match () {
+            () if self.files => Kind::Rootfs,
+            () if has("oci-layout") && has("index.json") => Kind::Layout,
+            () if has("manifest.json") => Kind::Saved,
+            () if has("metadata.yaml") && self.rootfs => Kind::Lxd,
+            () if has("metadata.yaml") => {
+                return Err(refused(
+                    "archive",
+                    format!("{} is half an LXD image: it has no rootfs", self.path),
+                )
+                .hint("name both files: lxd:METADATA,ROOTFS"));
+            }
+            () => Kind::Rootfs,
+        })
+    }
+
+    /// A document that was seen.
+    pub(super) fn document(&self, name: &str) -> Result<&[u8], Failure> {
+        let found = self.documents.get(name).map(Vec::as_slice);
+        found.ok_or_else(|| refused("archive", format!("{}: there is no {name} in it", self.path)))
+    }
+}

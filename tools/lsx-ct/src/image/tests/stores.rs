@@ -1,0 +1,99 @@
+//! The store itself: names, parts from other hosts, collection.
+
+use super::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[test]
+fn nothing_is_made_until_something_is_written() {
+    let place = Place::new();
+    assert_eq!(place.store.list().unwrap(), []);
+    assert_eq!(place.store.find("db").unwrap(), None);
+    assert!(!place.store.remove("db").unwrap());
+    assert_eq!(place.store.gc(&BTreeSet::new()).unwrap(), Collected::default());
+    assert_eq!(place.bring("db").unwrap_err().code, "ct.image.unknown");
+    assert!(!place.folder.path().join("store").exists());
+}
+
+#[test]
+fn an_image_goes_to_another_host_in_parts() {
+    let (here, there) = (Place::new(), Place::new());
+    let low = Tar::new().file("big", &"x".repeat(5000)).bytes();
+    let manifest = here.layout("oci", &[&low]);
+    here.bring("oci:oci").unwrap();
+    let all: Vec<String> = here.store.blobs(&manifest).unwrap().into_iter().map(|b| b.digest).collect();
+    assert_eq!(there.store.missing(&all), all);
+    for digest in &all {
+        let mut offset = 0;
+        loop {
+            let part = here.store.chunk(digest, offset, 100).unwrap();
+            let last = part.len() < 100;
+            there.store.receive(digest, offset, &part, last).unwrap();
+            offset += part.len() as u64;
+            if last {
+                break;
+            }
+        }
+    }
+    assert_eq!(there.store.missing(&all), Vec::<String>::new());
+    let (sent, came) = (here.store.list().unwrap(), there.store.list().unwrap());
+    assert_eq!(sent, came);
+    there.tidy();
+}
+
+#[test]
+fn a_part_that_is_wrong_or_out_of_turn_is_refused() {
+    let place = Place::new();
+    let digest = digest::of(b"good");
+    place.store.receive(&digest, 0, b"go", false).unwrap();
+    assert_eq!(place.store.receive(&digest, 3, b"d", true).unwrap_err().kind, Kind::Again);
+    let wrong = place.store.receive(&digest, 2, b"ne", true).unwrap_err();
+    assert_eq!((wrong.kind, wrong.code.as_str()), (Kind::Data, "ct.image.digest"));
+    assert_eq!(place.store.missing(std::slice::from_ref(&digest)), std::slice::from_ref(&digest));
+    place.tidy();
+    place.store.receive(&digest, 0, b"go", false).unwrap();
+    place.store.receive(&digest, 2, b"od", true).unwrap();
+    assert_eq!(place.store.get(&digest).unwrap(), b"good");
+    for path in ["sha256:../../x", "sha256:", "md5:00", "/etc/passwd"] {
+        assert_eq!(place.store.receive(path, 0, b"", true).unwrap_err().code, "ct.image.digest", "{path}");
+        assert_eq!(place.store.get(path).unwrap_err().code, "ct.image.digest", "{path}");
+    }
+}
+
+#[test]
+fn a_damaged_blob_is_noticed_when_it_is_read() {
+    let place = Place::new();
+    let digest = place.store.put(b"words").unwrap();
+    place.write(&format!("store/blobs/sha256/{}", digest::hex(&digest).unwrap()), b"other");
+    assert_eq!(place.store.get(&digest).unwrap_err().code, "ct.image.digest");
+}
+
+#[test]
+fn collection_leaves_what_is_used_named_or_new() {
+    let place = Place::new();
+    let low = system().bytes();
+    let used = place.layout("used", &[&low, &Tar::new().file("a", "1").bytes()]);
+    let named = place.layout("named", &[&low, &Tar::new().file("a", "2").bytes()]);
+    let idle = place.layout("idle", &[&low, &Tar::new().file("a", "3").bytes()]);
+    place.bring("oci:used").unwrap();
+    let kept = place.store.import(&place.source("oci:named"), "db:1").unwrap();
+    assert_eq!((kept.digest.as_str(), kept.names.as_slice()), (named.as_str(), &["db:1".to_owned()][..]));
+    place.bring("oci:idle").unwrap();
+    let (file, lost) = (place.store.put(b"file").unwrap(), place.store.put(b"lost").unwrap());
+    let roots = BTreeSet::from([used.clone(), file.clone()]);
+    assert_eq!(place.store.gc(&roots).unwrap(), Collected::default());
+    let collected = place.store.gc_older(&roots, Duration::ZERO).unwrap();
+    assert_eq!(
+        (collected.blobs, collected.trees),
+        (4, 0),
+        "idle's manifest, configuration and layer, and a file"
+    );
+    assert_eq!(place.store.missing(&[file, lost.clone()]), [lost]);
+    let left: Vec<String> = place.store.list().unwrap().into_iter().map(|s| s.digest).collect();
+    assert_eq!(BTreeSet::from_iter(left), BTreeSet::from([used, named.clone()]));
+    assert_eq!(place.store.find("db:1").unwrap().unwrap().digest, named);
+    assert_eq!(place.bring("oci:idle").unwrap().digest, idle, "it can come again");
+    assert!(place.store.remove("db:1").unwrap());
+    place.store.gc_older(&BTreeSet::new(), Duration::ZERO).unwrap();
+    assert_eq!(place.store.all_blobs().unwrap(), []);
+}

@@ -1,0 +1,101 @@
+//! Unpacked layers, one folder each by the digest of its plain archive: made once, for all images and stacks that have it.
+
+use super::digest::{self, Summing};
+use super::entries::{BOUNDS, Bounds};
+use super::store::Store;
+use super::{blobs, decode, refused, unpack, unreadable};
+use common::host::file;
+use common::{Failure, Kind};
+use nix::fcntl::FlockArg;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+impl Store {
+    /// The layers of an image as folders, the topmost first, as overlayfs wants them. Missing ones are unpacked. Ids on
+    /// disk are those of the archive; whoever mounts them maps them.
+    ///
+    /// # Errors
+    /// `Denied` for anybody but root; what is wrong with a layer.
+    pub fn trees(&self, manifest: &str) -> Result<Vec<PathBuf>, Failure> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Failure::new(Kind::Denied, "ct.image.denied", "only root can unpack an image")
+                .because("its files belong to many users")
+                .hint("run it as root"));
+        }
+        let document = self.manifest(manifest)?;
+        let config = self.config(manifest)?;
+        let (layers, plain) = (document.layers(), config.rootfs().diff_ids());
+        if layers.len() != plain.len() {
+            let message = format!("{manifest}: {} layers, and {} digests of them", layers.len(), plain.len());
+            return Err(refused("config", message));
+        }
+        let _adding = self.adding()?;
+        let mut trees: Vec<PathBuf> = Vec::new();
+        for (layer, plain) in layers.iter().zip(plain).rev() {
+            let tree = self.tree(layer.digest().as_ref(), plain, BOUNDS)?;
+            // A layer that lies in it twice is whole where it lies higher; overlayfs refuses the same folder twice.
+            if !trees.contains(&tree) {
+                trees.push(tree);
+            }
+        }
+        Ok(trees)
+    }
+
+    /// One unpacked layer. It is made aside and renamed, so that one that is there is whole.
+    pub(super) fn tree(&self, layer: &str, plain: &str, bounds: Bounds) -> Result<PathBuf, Failure> {
+        let digits = digest::hex(plain)?;
+        let path = self.folder("trees")?.join(digits);
+        if there(&path) {
+            return Ok(path);
+        }
+        let _mine = self.lock(&format!("trees/{digits}.lock"), FlockArg::LockExclusive)?;
+        if there(&path) {
+            return Ok(path);
+        }
+        let aside = self.path("trees").join(format!("{digits}.new"));
+        remove_tree(&aside)?; // who began it is dead: the lock is ours
+        DirBuilder::new().mode(0o755).create(&aside).map_err(|e| file::failure(&aside, "make", &e))?;
+        let made = self.unpacked(layer, plain, &aside, bounds);
+        let made =
+            made.and_then(|()| std::fs::rename(&aside, &path).map_err(|e| file::failure(&path, "make", &e)));
+        if let Err(failure) = made {
+            remove_tree(&aside)?;
+            return Err(failure);
+        }
+        Ok(path)
+    }
+
+    /// Unpacks a layer and sums it, packed and plain, in one pass.
+    fn unpacked(&self, layer: &str, plain: &str, folder: &Path, bounds: Bounds) -> Result<(), Failure> {
+        let what = self.blob(layer)?;
+        let mut packed = Summing::new(self.open_blob(layer)?);
+        let came = {
+            let (_, source) = decode::open(&mut packed).map_err(|e| unreadable(&what, &e))?;
+            let mut source = Summing::new(source);
+            unpack::unpack(&mut source, folder, &what, bounds)?;
+            source.end().map_err(|e| unreadable(&what, &e))?.0
+        };
+        if came != plain {
+            return Err(digest::differs(&format!("what is in layer {layer}"), plain, &came));
+        }
+        match packed.end().map_err(|e| unreadable(&what, &e))?.0 {
+            came if came == layer => Ok(()),
+            came => Err(digest::differs(&what.display().to_string(), layer, &came)),
+        }
+    }
+}
+
+/// Whether a tree is there; it counts as new then, so that nobody collects it before it is used.
+fn there(path: &Path) -> bool {
+    path.is_dir() && blobs::fresh(&path.with_extension("lock"))
+}
+
+/// Removes a tree of ours; one that is not there is as good.
+pub(super) fn remove_tree(path: &Path) -> Result<(), Failure> {
+    #[expect(clippy::disallowed_methods, reason = "an image is many files; none of them is anybody's data")]
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file::failure(path, "remove", &e)),
+        _ => Ok(()),
+    }
+}

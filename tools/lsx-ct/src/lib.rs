@@ -1,0 +1,156 @@
+//! lsx-ct runs the containers of a stack on its hosts, with no daemon of its own or on LXD.
+//!
+//! An instance of the stack becomes an OCI bundle, or the request of its engine. The default driver, `oci`, needs nothing but an
+//! OCI runtime: the root of an instance is an overlay on a store of images, its ids are a range of its own, its interfaces come
+//! from lsx-net(1), and one small process looks after it, a unit where systemd runs the machine: it keeps its log, and starts it
+//! again. Instances start in the order of what they need, across hosts and engines, when they are deployed and after a power
+//! cut. What is asked for is compared field by field with what runs: it is kept, changed while it runs, started anew, or made
+//! anew, and the plan says which and why.
+
+use common::plan::{Have, Step};
+use common::stack::resolved::InstanceAt;
+use common::stack::{Resolved, Stack};
+use common::stdio::Columns;
+use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
+use common::{Failure, Failures};
+use schemars::{Schema, schema_for};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+pub mod act;
+pub mod apply;
+pub mod check;
+pub mod cli;
+pub mod driver;
+mod engines;
+pub mod gather;
+pub mod image;
+mod init;
+pub mod lxd;
+pub mod model;
+mod net;
+pub mod observe;
+mod oci;
+mod paths;
+pub mod plan;
+mod ready;
+pub mod render;
+mod supervise;
+mod supply;
+
+/// The program's name.
+pub const PROGRAM: &str = "lsx-ct";
+/// What goes to a host: this, and what it starts there.
+pub(crate) const SET_NAMES: [&str; 2] = [PROGRAM, "lsx-net"];
+
+/// The tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Ct {
+    /// The image store of this machine.
+    pub store: &'static Path,
+    /// The OCI runtime that somebody wants; else the first that works.
+    pub runtime: Option<&'static str>,
+}
+
+impl Tool for Ct {
+    const NAME: &'static str = "ct";
+    const PROGRAM: &'static str = PROGRAM;
+    const SET: &'static [&'static str] = &SET_NAMES;
+    const UNDO: bool = false;
+    const TABLES: &'static [Columns] = &[
+        (
+            "ct.observed",
+            "instances",
+            &["stack", "name", "driver", "state", "addresses", "cpu_ms", "memory_bytes", "restarts", "image"],
+        ),
+        ("ct.plan", "steps", &["host", "id", "why"]),
+        ("ct.report", "hosts", &["host", "ok", "changed", "skipped"]),
+        ("ct.check", "rows", &["host", "instance", "ready", "why"]),
+        ("ct.ran", "", &["host", "instance", "ok", "code", "ms", "stdout", "stderr"]),
+        ("ct.acted", "", &["host", "stack", "instance", "done", "ok", "why"]),
+        ("ct.line", "", &["instance", "line"]),
+        ("ct.image", "", &["digest", "names", "size_bytes", "layers", "architecture"]),
+        (
+            "ct.top",
+            "",
+            &[
+                "host",
+                "stack",
+                "instance",
+                "state",
+                "cpu_percent",
+                "memory_bytes",
+                "processes",
+                "received_bps",
+                "sent_bps",
+            ],
+        ),
+        ("ct.collected", "", &["blobs", "trees", "size_bytes"]),
+    ];
+    type Object = model::Object;
+    type Seen = model::Seen;
+    type Gathered = model::Gathered;
+    type Data = plan::Data;
+
+    fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {
+        observe::observe(stack)
+    }
+
+    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String {
+        plan::base(objects, seen)
+    }
+
+    fn gather(
+        self,
+        stack: &Stack,
+        resolved: &Resolved,
+        selected: &dyn Fn(&InstanceAt) -> bool,
+        beside: &dyn Fn(&str) -> PathBuf,
+    ) -> Result<Self::Gathered, Failures> {
+        gather::gather(self.store, stack, resolved, selected, beside)
+    }
+
+    fn plan(
+        self,
+        wish: &Wish<Self::Gathered>,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
+        let mut draft = plan::plan(wish, observed)?;
+        draft.data.runtime = self.runtime.map(str::to_owned);
+        Ok(draft)
+    }
+
+    fn supply(self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {
+        supply::supply(self.store, plan, each)
+    }
+
+    fn share(self, plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {
+        plan::Data { secrets: BTreeMap::new(), ..plan.data.clone() }
+    }
+
+    fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object> {
+        let changer = apply::Changer::new(plan);
+        Box::new(move |before, after| changer.change(before, after))
+    }
+
+    fn call(self, name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
+        act::call(name, input, cancel)
+    }
+
+    fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
+        check::check(wish, each)
+    }
+
+    fn schemas(self) -> Vec<(&'static str, Schema)> {
+        vec![
+            ("ran", schema_for!(act::Ran)),
+            ("acted", schema_for!(act::Acted)),
+            ("line", schema_for!(act::Line)),
+            ("top", schema_for!(act::Top)),
+            ("image", schema_for!(cli::images::Listed)),
+            ("collected", schema_for!(cli::images::Swept)),
+        ]
+    }
+}

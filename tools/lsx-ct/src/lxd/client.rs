@@ -1,0 +1,282 @@
+//! Requests to LXD or Incus over its unix socket. A reply is a value, an operation to wait for, or an error; which one is
+//! read from the reply itself, because the two servers and their versions differ in it.
+
+use super::line::{Connect, Nowhere};
+use common::host::wait;
+use common::stack::Driver;
+use common::{Failure, Kind};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use ureq::http::{Method, Request, Response};
+use ureq::{Agent, AsSendBody, Body};
+
+/// How long an answer without an operation may take: an upload of an image is the longest.
+const ANSWER: Duration = Duration::from_secs(600);
+/// How long it may take to say who it is; a socket that systemd holds for a server that does not start never says.
+pub(super) const FIRST: Duration = Duration::from_secs(5);
+/// How long an operation may take where nothing else is said.
+pub(super) const OPERATION: Duration = Duration::from_secs(300);
+/// How often an operation is looked at in the last second before a deadline.
+const POLL: Duration = Duration::from_millis(20);
+/// Bytes of a reply at most.
+const REPLY: u64 = 1 << 30;
+
+/// A server behind its socket.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    socket: PathBuf,
+    /// Which of the two it is.
+    pub(super) driver: Driver,
+}
+
+/// A value that was read, and its version for `If-Match`.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) value: Value,
+    pub(super) etag: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The server said no: its status, what was asked, and why not.
+    Said(u16, String, String),
+    /// It takes longer than it may.
+    Late(String),
+    /// There was nobody to say anything.
+    Lost(Box<Failure>),
+}
+
+impl Refused {
+    /// Whether what was asked about is not there.
+    pub(super) fn missing(&self) -> bool {
+        matches!(self, Refused::Said(404, ..))
+    }
+
+    /// Whether the server said these words.
+    pub(super) fn says(&self, words: &str) -> bool {
+        matches!(self, Refused::Said(_, _, said) if said.contains(words))
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        match refused {
+            Refused::Lost(failure) => *failure,
+            Refused::Late(what) => {
+                Failure::new(Kind::Failed, "ct.lxd.late", format!("{what} takes too long"))
+                    .hint("what the server does: lxc operation list")
+            }
+            Refused::Said(status, what, why) => {
+                let (kind, hint) = match status {
+                    412 => (Kind::Again, Some("somebody else changed it at the same time; run this again")),
+                    401 | 403 => (Kind::Denied, None),
+                    _ => (Kind::Failed, None),
+                };
+                let failure =
+                    Failure::new(kind, "ct.lxd.refused", format!("{what} was refused")).because(why);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+        }
+    }
+}
+
+impl Client {
+    /// The server behind a socket; nothing is asked yet.
+    pub(super) fn new(socket: &Path, driver: Driver) -> Client {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .user_agent("lsx-ct")
+            .max_idle_connections(0)
+            .build();
+        let agent = Agent::with_parts(config, Connect(socket.to_owned()), Nowhere);
+        Client { agent, socket: socket.to_owned(), driver }
+    }
+
+    /// What it is called, for people.
+    pub(super) fn called(&self) -> &'static str {
+        if self.driver == Driver::Incus { "Incus" } else { "LXD" }
+    }
+
+    /// The name of a header of its own: `X-LXD-uid`.
+    pub(super) fn header(&self, name: &str) -> String {
+        format!("X-{}-{name}", self.called())
+    }
+
+    /// Reads a value; `None` when it is not there.
+    pub(super) fn get(&self, path: &str) -> Result<Option<Got>, Refused> {
+        self.get_within(path, ANSWER)
+    }
+
+    /// The same with an end.
+    pub(super) fn get_within(&self, path: &str, limit: Duration) -> Result<Option<Got>, Refused> {
+        let response = self.call(Method::GET, path, &[], (), limit)?;
+        let etag = header(&response, "etag");
+        match self.reply("GET", path, response) {
+            Ok(reply) => Ok(Some(Got { value: reply["metadata"].clone(), etag })),
+            Err(refused) if refused.missing() => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Reads bytes and the headers that come with them; `None` when there are none of that name.
+    pub(super) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, Refused> {
+        let response = self.call(Method::GET, path, &[], (), ANSWER)?;
+        match response.status().as_u16() {
+            200 => self.body(response).map(Some),
+            404 => Ok(None),
+            _ => self.reply("GET", path, response).map(|_| None),
+        }
+    }
+
+    /// Asks for a change and waits until it is made; the value is what the operation left. One that is busy with
+    /// something else is waited for.
+    pub(super) fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        value: &Value,
+        etag: Option<&str>,
+        limit: Duration,
+    ) -> Result<Value, Refused> {
+        let headers: Vec<(String, String)> =
+            etag.iter().map(|tag| ("If-Match".to_owned(), (*tag).to_owned())).collect();
+        let mut last = None;
+        wait::until(limit, Duration::from_millis(100), || {
+            let again = self.once(method, path, value, &headers, limit);
+            let busy = again.as_ref().is_err_and(|e| e.says("busy running"));
+            last = Some(again);
+            !busy
+        });
+        last.unwrap_or_else(|| Err(Refused::Late(format!("{method} {path}"))))
+    }
+
+    fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        value: &Value,
+        headers: &[(String, String)],
+        limit: Duration,
+    ) -> Result<Value, Refused> {
+        let response = if value.is_null() {
+            self.call(method.clone(), path, headers, (), ANSWER)?
+        } else {
+            let json = value.to_string();
+            self.call(method.clone(), path, headers, json.as_bytes(), ANSWER)?
+        };
+        let reply = self.reply(method.as_str(), path, response)?;
+        self.finish(&format!("{method} {path}"), &reply, limit)
+    }
+
+    /// Posts bytes with headers, and waits.
+    pub(super) fn post(
+        &self,
+        path: &str,
+        headers: &[(String, String)],
+        body: impl AsSendBody,
+    ) -> Result<Value, Refused> {
+        let response = self.call(Method::POST, path, headers, body, ANSWER)?;
+        let reply = self.reply("POST", path, response)?;
+        self.finish(&format!("POST {path}"), &reply, OPERATION)
+    }
+
+    /// Waits for what a reply began, if it began something.
+    fn finish(&self, what: &str, reply: &Value, limit: Duration) -> Result<Value, Refused> {
+        match (reply["type"].as_str(), reply["operation"].as_str()) {
+            (Some("async"), Some(operation)) => self.wait(what, operation, limit),
+            _ => Ok(reply["metadata"].clone()),
+        }
+    }
+
+    /// Waits for an operation. One that is not there any more has ended a while ago (the server keeps it five seconds):
+    /// whoever wants more than that reads the thing itself again.
+    pub(super) fn wait(&self, what: &str, operation: &str, limit: Duration) -> Result<Value, Refused> {
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now()).as_secs();
+            let path = match left {
+                0 => operation.to_owned(), // the server counts whole seconds, a deadline is more exact
+                left => format!("{operation}/wait?timeout={}", left.min(3600)),
+            };
+            if left == 0 {
+                wait::until(POLL, POLL, || false);
+            }
+            let Some(got) = self.get(&path)? else { return Ok(Value::Null) };
+            match got.value["status_code"].as_u64() {
+                Some(200) => return Ok(got.value["metadata"].clone()),
+                Some(code) if code > 200 => {
+                    let why = got.value["err"].as_str().unwrap_or_default();
+                    let status = if why.contains("not found") { 404 } else { 400 };
+                    return Err(Refused::Said(status, what.to_owned(), why.to_owned()));
+                }
+                _ if Instant::now() >= end => return Err(Refused::Late(what.to_owned())),
+                _ => {}
+            }
+        }
+    }
+
+    /// Begins an operation and gives its path.
+    pub(super) fn begin(&self, path: &str, value: &Value) -> Result<String, Refused> {
+        let json = value.to_string();
+        let reply = self.call(Method::POST, path, &[], json.as_bytes(), ANSWER)?;
+        let reply = self.reply("POST", path, reply)?;
+        Ok(reply["operation"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(String, String)],
+        body: impl AsSendBody,
+        limit: Duration,
+    ) -> Result<Response<Body>, Refused> {
+        let mut request = Request::builder().method(method).uri(format!("http://lsx{path}"));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(body).map_err(|e| self.lost(&e))?;
+        let request = self.agent.configure_request(request).timeout_global(Some(limit)).build();
+        let what = format!("{} {path}", request.method());
+        tracing::debug!("{what}");
+        self.agent.run(request).map_err(|e| self.lost(&format!("{what}: {e}")))
+    }
+
+    /// The JSON of a reply, or the error it tells.
+    fn reply(&self, method: &str, path: &str, response: Response<Body>) -> Result<Value, Refused> {
+        let status = response.status().as_u16();
+        let bytes = self.body(response)?;
+        let reply: Value = serde_json::from_slice(&bytes).map_err(|e| {
+            let text = String::from_utf8_lossy(&bytes);
+            self.lost(&format!("its answer to {method} {path} is no JSON: {e}: {}", text.trim()))
+        })?;
+        if reply["type"] == "error" {
+            let code = reply["error_code"].as_u64().and_then(|c| u16::try_from(c).ok()).unwrap_or(status);
+            let why = reply["error"].as_str().unwrap_or_default();
+            return Err(Refused::Said(code, format!("{method} {path}"), why.to_owned()));
+        }
+        Ok(reply)
+    }
+
+    fn body(&self, response: Response<Body>) -> Result<Vec<u8>, Refused> {
+        response.into_body().into_with_config().limit(REPLY).read_to_vec().map_err(|e| self.lost(&e))
+    }
+
+    fn lost(&self, error: &dyn std::fmt::Display) -> Refused {
+        let message = format!("{} behind {} does not answer", self.called(), self.socket.display());
+        let failure = Failure::new(Kind::Unreachable, "ct.lxd.unreachable", message).because(error);
+        Refused::Lost(Box::new(failure.hint("whether it runs: systemctl status lxd incus")))
+    }
+}
+
+fn header(response: &Response<Body>, name: &str) -> Option<String> {
+    response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+}

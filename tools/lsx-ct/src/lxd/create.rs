@@ -1,0 +1,248 @@
+//! Making an instance, changing it, and removing it.
+
+use super::client::{OPERATION, Refused};
+use super::request::{self, Ground, SPEC, seed};
+use super::{Held, Lxd, network};
+use crate::model::{Instance, engine_name};
+use crate::paths;
+use crate::render::bundle;
+use common::stack::Driver;
+use common::{Failure, Kind};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use ureq::http::Method;
+
+/// How often an image or a pool may be taken away between our finding it and our using it.
+const TRIES: usize = 3;
+
+impl Lxd {
+    pub(super) fn make(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
+        let engine = engine_name(stack, &wanted.name);
+        match self.held(&engine)? {
+            Some(held) if !held.is(stack, &wanted.name) => return Err(self.stranger(&engine)),
+            Some(held) => match held.found().and_then(|found| found.instance) {
+                Some(made) if same(&made, wanted) => return Ok(()),
+                Some(_) => return Err(changed(&engine)),
+                None => self.unmake(stack, &wanted.name)?, // what a run that died left
+            },
+            None => {}
+        }
+        for volume in &wanted.volumes {
+            super::folder(&paths::volume(stack, &volume.name))?;
+        }
+        let mut ground = self.ground(stack, wanted)?;
+        check(&wanted.name, &ground.command)?;
+        self.post(stack, wanted, &mut ground)?;
+        let names = self.names(&engine)?;
+        self.identity(&engine, wanted, hosts)?;
+        self.put_all(&engine, wanted, &[], &names)?;
+        ground.user = wanted.user.as_ref().map(|user| self.owner(&names, &wanted.name, user)).transpose()?;
+        let mut config = request::config(stack, wanted, &ground);
+        config.insert(SPEC.to_owned(), spec(wanted)?);
+        let path = format!("/1.0/instances/{engine}");
+        self.client.send(&Method::PATCH, &path, &json!({"config": config}), None, OPERATION)?;
+        Ok(())
+    }
+
+    /// The request itself; an image or a pool that another run took away in between is brought again.
+    fn post(&self, stack: &str, wanted: &Instance, ground: &mut Ground) -> Result<(), Failure> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            ground.pool = self.pool(&wanted.profiles)?;
+            let fingerprint = self.image(&wanted.image)?;
+            let order = request::create(stack, wanted, ground, &fingerprint);
+            match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
+                Ok(_) => return Ok(()),
+                Err(refused) if refused.missing() => last = Some(refused),
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Err(last.map_or_else(|| changed(&wanted.name), Failure::from))
+    }
+
+    /// What of this host an instance needs to know.
+    fn ground(&self, stack: &str, wanted: &Instance) -> Result<Ground, Failure> {
+        let mut ground = Ground {
+            bridges: network::bridges(stack, wanted)?,
+            shift: self.can_shift(),
+            command: self.command(wanted)?,
+            ..Ground::default()
+        };
+        if self.client.driver == Driver::Lxd {
+            for file in &wanted.files {
+                let Some(key) = seed(&file.path) else { continue };
+                let text = String::from_utf8(self.supply.blob(&file.digest)?).map_err(|e| {
+                    Failure::new(
+                        Kind::Data,
+                        "ct.lxd.seed",
+                        format!("{} of {} is no text: {e}", file.path, wanted.name),
+                    )
+                })?;
+                ground.seeds.insert(key, text);
+            }
+        }
+        Ok(ground)
+    }
+
+    /// The instance's own command, else what the image starts, unless that is an init, which the server finds by itself.
+    fn command(&self, wanted: &Instance) -> Result<Vec<String>, Failure> {
+        let command = match wanted.command.is_empty() {
+            true => self.supply.command(&wanted.image.digest)?,
+            false => return Ok(wanted.command.clone()),
+        };
+        Ok(if bundle::is_system(&command) { Vec::new() } else { command })
+    }
+
+    /// Puts changed files first and the settings last: they say what it is now.
+    pub(super) fn change(
+        &self,
+        stack: &str,
+        before: &Instance,
+        after: &Instance,
+        hosts: &str,
+    ) -> Result<bool, Failure> {
+        let mut ground = self.ground(stack, after)?;
+        check(&after.name, &ground.command)?;
+        let held = self.owned(stack, &after.name)?;
+        for volume in &after.volumes {
+            super::folder(&paths::volume(stack, &volume.name))?;
+        }
+        let names = self.names(&held.name)?;
+        let identity = |i: &Instance| (i.hosts.clone(), i.hostname.clone(), i.nics.clone());
+        if identity(before) != identity(after) {
+            self.identity(&held.name, after, hosts)?;
+        }
+        self.put_all(&held.name, after, &before.files, &names)?;
+        ground.user = after.user.as_ref().map(|user| self.owner(&names, &after.name, user)).transpose()?;
+        ground.pool = self.pool(&after.profiles)?;
+        let path = format!("/1.0/instances/{}", held.name);
+        let Some(got) = self.client.get(&path)? else { return Err(self.none(stack, &after.name)) };
+        let mut value = got.value;
+        let mut config = request::config(stack, after, &ground);
+        config.insert(SPEC.to_owned(), spec(after)?);
+        let mut devices = request::devices(stack, after, &ground);
+        if let (Some(root), Some(_)) = (value["devices"].get("root"), devices.get("root")) {
+            devices.insert("root".to_owned(), root.clone()); // a disk stays in its pool
+        }
+        self.keep_shift(&value["devices"], &mut devices);
+        value["config"] = merged(&value["config"], config);
+        value["devices"] = Value::Object(devices);
+        value["profiles"] = json!(after.profiles);
+        self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION)?;
+        Ok(held.runs() && anew(before, after))
+    }
+
+    /// A volume that could not be mapped when the instance started is not tried again.
+    fn keep_shift(&self, old: &Value, devices: &mut Map<String, Value>) {
+        for (name, device) in devices.iter_mut().filter(|(name, _)| name.starts_with("volume-")) {
+            let plain = old.get(name.as_str()).is_some_and(|old| old["shift"] != "true");
+            if let (true, Some(device)) = (plain, device.as_object_mut()) {
+                device.shift_remove("shift");
+            }
+        }
+    }
+
+    pub(super) fn unmake(&self, stack: &str, name: &str) -> Result<(), Failure> {
+        let engine = engine_name(stack, name);
+        match self.held(&engine)? {
+            Some(held) if !held.is(stack, name) => return Err(self.stranger(&engine)),
+            Some(held) => {
+                if held.runs() {
+                    self.halt(stack, name, Duration::ZERO)?;
+                }
+                self.gone(&format!("/1.0/instances/{engine}"))?;
+            }
+            None => {}
+        }
+        super::secret::forget(stack, name)?;
+        self.tidy()
+    }
+
+    /// An instance that has to be there and ours.
+    pub(super) fn owned(&self, stack: &str, name: &str) -> Result<Held, Failure> {
+        let engine = engine_name(stack, name);
+        match self.held(&engine)? {
+            None => Err(self.none(stack, name)),
+            Some(held) if held.is(stack, name) => Ok(held),
+            Some(_) => Err(self.stranger(&engine)),
+        }
+    }
+
+    /// One that has to run, too.
+    pub(super) fn running(&self, stack: &str, name: &str) -> Result<Held, Failure> {
+        let held = self.owned(stack, name)?;
+        if held.runs() {
+            return Ok(held);
+        }
+        Err(Failure::new(Kind::Failed, "ct.lxd.stopped", format!("{name} of stack {stack} does not run"))
+            .hint("start it: lsx-ct up STACK"))
+    }
+
+    fn none(&self, stack: &str, name: &str) -> Failure {
+        let message = format!("{} has no instance {name} of stack {stack}", self.client.called());
+        Failure::new(Kind::Failed, "ct.lxd.none", message).hint("make it: lsx-ct up STACK")
+    }
+
+    fn stranger(&self, engine: &str) -> Failure {
+        let message = format!("{} has an instance {engine} and lsx did not make it", self.client.called());
+        let client = if self.client.driver == Driver::Incus { "incus" } else { "lxc" };
+        Failure::new(Kind::Failed, "ct.lxd.stranger", message)
+            .hint(format!("rename or remove it: {client} rename {engine} NAME"))
+    }
+
+    /// Sends the devices of an instance with no folder mapped.
+    pub(super) fn unshift(&self, engine: &str) -> Result<(), Refused> {
+        let path = format!("/1.0/instances/{engine}");
+        let Some(got) = self.client.get(&path)? else { return Ok(()) };
+        let mut value = got.value;
+        for device in value["devices"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            if let Some(device) = device.as_object_mut() {
+                device.shift_remove("shift");
+            }
+        }
+        self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION).map(|_| ())
+    }
+}
+
+/// Whether it is the same but for what is not the engine's: whether it runs.
+fn same(made: &Instance, wanted: &Instance) -> bool {
+    *made == Instance { running: made.running, ..wanted.clone() }
+}
+
+fn changed(engine: &str) -> Failure {
+    Failure::new(Kind::Again, "ct.lxd.changed", format!("{engine} is not what the plan saw"))
+        .hint("plan again and apply that")
+}
+
+/// What liblxc cannot be told.
+fn check(name: &str, command: &[String]) -> Result<(), Failure> {
+    let blank = |word: &String| word.is_empty() || word.contains(char::is_whitespace);
+    if !command.iter().any(blank) {
+        return Ok(());
+    }
+    let message = format!("an argument of {name}'s command has a blank, which LXD cannot pass on");
+    Err(Failure::new(Kind::Data, "ct.lxd.command", message)
+        .hint("put the command into a file of the instance and name that"))
+}
+
+fn spec(instance: &Instance) -> Result<Value, Failure> {
+    let text =
+        serde_json::to_string(instance).map_err(|e| Failure::new(Kind::Bug, "ct.lxd.spec", e.to_string()))?;
+    Ok(Value::String(text))
+}
+
+/// Settings of ours anew, all others as they were.
+fn merged(old: &Value, ours: Map<String, Value>) -> Value {
+    let old = old.as_object().into_iter().flatten();
+    let kept = old.filter(|(key, _)| !request::ours(key)).map(|(k, v)| (k.clone(), v.clone()));
+    Value::Object(kept.chain(ours).collect())
+}
+
+/// Whether a change is true only after the next start.
+fn anew(before: &Instance, after: &Instance) -> bool {
+    let start = |i: &Instance| {
+        let first = (i.hostname.clone(), i.command.clone(), i.user.clone(), i.workdir.clone());
+        (first, i.env.clone(), i.nics.clone(), i.secrets.clone(), i.profiles.clone(), i.files.clone())
+    };
+    start(before) != start(after)
+}

@@ -1,0 +1,173 @@
+//! A program in an instance. The server records what it says and we fetch that: no second protocol, nothing cut off; but
+//! one that reads is run by the server's own client.
+
+use super::Lxd;
+use super::client::{OPERATION, Refused};
+use super::files::Names;
+use crate::driver::{Exec, Ran};
+use crate::model::engine_name;
+use common::host::Program;
+use common::{Failure, Kind};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// Tells the runs of this process apart.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// A program may run as long as this where nothing is said.
+const LONG: Duration = Duration::from_secs(365 * 86_400);
+/// What tells the processes of one run from all others: they inherit it.
+const MARK: &str = "LSX_EXEC";
+/// Past the deadline, as timeout(1) says it.
+const LATE: i32 = 124;
+
+impl Lxd {
+    pub(super) fn run(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        let held = self.running(stack, name)?;
+        let run = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        if !exec.input.is_empty() {
+            return self.feed(stack, name, exec, &run);
+        }
+        let path = format!("/1.0/instances/{}/exec", held.name);
+        let operation = self.client.begin(&path, &self.order(&held.name, name, exec, &run)?)?;
+        let limit = exec.deadline.unwrap_or(LONG);
+        match self.client.wait("exec", &operation, limit) {
+            Ok(ended) => self.collect(&held.name, &ended),
+            Err(Refused::Late(_)) => {
+                self.end(stack, name, &run)?;
+                let ended = self.client.wait("exec", &operation, OPERATION)?;
+                Ok(Ran { code: LATE, ..self.collect(&held.name, &ended)? })
+            }
+            Err(Refused::Said(_, _, why)) => {
+                let id = operation.rsplit('/').next().unwrap_or_default();
+                for stream in ["stdout", "stderr"] {
+                    self.gone(&format!("/1.0/instances/{}/logs/exec_{id}.{stream}", held.name))?;
+                }
+                let program = exec.argv.first().map_or("", String::as_str);
+                Err(Failure::new(Kind::Failed, "ct.lxd.exec", format!("cannot start {program} in {name}"))
+                    .because(why))
+            }
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    fn order(&self, engine: &str, name: &str, exec: &Exec, run: &str) -> Result<Value, Failure> {
+        let mut env: BTreeMap<&str, &str> = exec.env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        env.insert(MARK, run);
+        let mut order = json!({
+            "command": exec.argv,
+            "environment": env,
+            "cwd": exec.workdir.as_deref().unwrap_or("/"),
+            "interactive": false,
+            "record-output": true,
+            "wait-for-websocket": false,
+        });
+        if let Some(user) = &exec.user {
+            let names = if user.parse::<u32>().is_ok() { Names::default() } else { self.names(engine)? };
+            let (user, group) = self.owner(&names, name, user)?;
+            (order["user"], order["group"]) = (user.into(), group.into());
+        }
+        Ok(order)
+    }
+
+    /// How it ended and what it said; the server's copy of that goes.
+    fn collect(&self, engine: &str, ended: &Value) -> Result<Ran, Failure> {
+        let mut ran = Ran {
+            code: ended["return"].as_i64().and_then(|c| i32::try_from(c).ok()).ok_or_else(|| {
+                Failure::new(
+                    Kind::Failed,
+                    "ct.lxd.exec",
+                    format!("how the program in {engine} ended is not known"),
+                )
+            })?,
+            ..Ran::default()
+        };
+        for (stream, into) in [("1", &mut ran.stdout), ("2", &mut ran.stderr)] {
+            let Some(log) = ended["output"][stream].as_str() else { continue };
+            *into = self.client.bytes(log)?.unwrap_or_default();
+            self.gone(log)?;
+        }
+        Ok(ran)
+    }
+
+    /// Ends all processes of a run. The server cannot cancel one it records; but they are processes of this host.
+    fn end(&self, stack: &str, name: &str, run: &str) -> Result<(), Failure> {
+        let Some(init) = self.pid(&engine_name(stack, name))? else { return Ok(()) };
+        let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let (here, mark) = (space(&init.to_string()), format!("{MARK}={run}"));
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+            let marked = std::fs::read(entry.path().join("environ"))
+                .is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()));
+            if marked && space(&pid.to_string()) == here {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        Ok(())
+    }
+
+    /// With something to read it is the server's own client that runs it: that takes four websockets, and the client has
+    /// them.
+    fn feed(&self, stack: &str, name: &str, exec: &Exec, run: &str) -> Result<Ran, Failure> {
+        let mut marked = exec.clone();
+        marked.env.push((MARK.to_owned(), run.to_owned()));
+        let argv = self.client_argv(stack, name, &marked, "-T")?;
+        let program = Program::new(&argv[0]).args(&argv[1..]);
+        let (done, waits) = channel::<()>();
+        let late = &AtomicBool::new(false);
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let timeout = waits.recv_timeout(exec.deadline.unwrap_or(LONG));
+                if timeout == Err(RecvTimeoutError::Timeout) {
+                    late.store(true, Ordering::Relaxed);
+                    let _ = self.end(stack, name, run);
+                }
+            });
+            let output = program.ended(&exec.input);
+            drop(done);
+            output
+        });
+        let (code, stdout, stderr) = output?;
+        let code = if late.load(Ordering::Relaxed) { LATE } else { code };
+        Ok(Ran { code, stdout, stderr })
+    }
+
+    pub(super) fn terminal(&self, stack: &str, name: &str, exec: &Exec) -> Result<Vec<String>, Failure> {
+        let mut argv = self.client_argv(stack, name, exec, "-t")?;
+        if exec.argv.is_empty() {
+            argv.push("/bin/sh".to_owned());
+        }
+        Ok(argv)
+    }
+
+    /// The client's argument list. Always for this host: its user may have chosen another server as the usual one.
+    fn client_argv(
+        &self,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+        terminal: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let held = self.running(stack, name)?;
+        let client = if self.client.driver == common::stack::Driver::Incus { "incus" } else { "lxc" };
+        Program::new(client).there()?;
+        let mut argv: Vec<String> =
+            [client, "--force-local", "exec", terminal, &held.name].map(str::to_owned).into();
+        for (key, value) in &exec.env {
+            argv.extend(["--env".to_owned(), format!("{key}={value}")]);
+        }
+        argv.extend(["--cwd".to_owned(), exec.workdir.clone().unwrap_or_else(|| "/".to_owned())]);
+        if let Some(user) = &exec.user {
+            let (user, group) = self.owner(&self.names(&held.name)?, name, user)?;
+            argv.extend(["--user".to_owned(), user.to_string(), "--group".to_owned(), group.to_string()]);
+        }
+        argv.push("--".to_owned());
+        argv.extend(exec.argv.iter().cloned());
+        Ok(argv)
+    }
+}

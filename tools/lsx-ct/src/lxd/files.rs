@@ -1,0 +1,207 @@
+//! Files of an instance, put into it from outside, stopped or running.
+
+use super::Lxd;
+use super::client::Refused;
+use super::image::encode;
+use super::request::seed;
+use crate::model::{File, Instance};
+use common::stack::Driver;
+use common::{Failure, Kind};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A file to put, with its owner by number.
+#[derive(Debug)]
+pub(super) struct Put<'a> {
+    pub(super) path: &'a str,
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Put<'a> {
+    /// A file of root's that everybody reads.
+    pub(super) fn public(path: &'a str, bytes: &'a [u8]) -> Put<'a> {
+        Put { path, mode: 0o644, owner: (0, 0), bytes }
+    }
+}
+
+/// Users and groups of an instance, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    users: BTreeMap<String, (u32, u32)>,
+    groups: BTreeMap<String, u32>,
+}
+
+impl Names {
+    /// From the texts of /etc/passwd and /etc/group (passwd(5), group(5)).
+    pub(super) fn read(passwd: &str, group: &str) -> Names {
+        let field = |line: &str, n: usize| line.split(':').nth(n).and_then(|f| f.parse::<u32>().ok());
+        let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let users = passwd.lines().filter_map(|l| Some((name(l), (field(l, 2)?, field(l, 3)?))));
+        let groups = group.lines().filter_map(|l| Some((name(l), field(l, 2)?)));
+        Names { users: users.collect(), groups: groups.collect() }
+    }
+
+    /// The numbers of `user` or `user:group`; a user alone brings its own group.
+    pub(super) fn resolve(&self, owner: &str) -> Result<(u32, u32), String> {
+        let (user, group) = owner.split_once(':').map_or((owner, None), |(u, g)| (u, Some(g)));
+        let (uid, own) = match (user, user.parse::<u32>()) {
+            ("", _) => (0, 0),
+            (_, Ok(uid)) => (uid, self.users.values().find(|(u, _)| *u == uid).map_or(uid, |(_, g)| *g)),
+            _ => *self.users.get(user).ok_or_else(|| format!("user {user}"))?,
+        };
+        let gid = match group.map(|g| (g, g.parse::<u32>())) {
+            None => own,
+            Some((_, Ok(gid))) => gid,
+            Some((group, _)) => *self.groups.get(group).ok_or_else(|| format!("group {group}"))?,
+        };
+        Ok((uid, gid))
+    }
+}
+
+impl Lxd {
+    /// Users and groups of an instance.
+    pub(super) fn names(&self, engine: &str) -> Result<Names, Failure> {
+        let text = |path| -> Result<String, Failure> {
+            let bytes = match self.client.bytes(&at(engine, path)) {
+                Err(refused) if absent(&refused) => None,
+                bytes => bytes?,
+            };
+            Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+        };
+        Ok(Names::read(&text("/etc/passwd")?, &text("/etc/group")?))
+    }
+
+    /// Numbers of an owner in an instance.
+    pub(super) fn owner(&self, names: &Names, instance: &str, owner: &str) -> Result<(u32, u32), Failure> {
+        names.resolve(owner).map_err(|who| {
+            Failure::new(Kind::Data, "ct.lxd.owner", format!("there is no {who} in {instance}"))
+                .hint("write numbers, as 1000:1000, or take an image that has it")
+        })
+    }
+
+    /// Puts all files of an instance, but those that stand already as `before` says.
+    pub(super) fn put_all(
+        &self,
+        engine: &str,
+        wanted: &Instance,
+        before: &[File],
+        names: &Names,
+    ) -> Result<(), Failure> {
+        for file in wanted.files.iter().filter(|f| !before.contains(f)) {
+            // Only LXD takes it as a setting; Incus reads the seed itself.
+            if self.client.driver == Driver::Lxd && seed(&file.path).is_some() {
+                continue;
+            }
+            let bytes = self.supply.blob(&file.digest)?;
+            let owner = self.owner(names, &wanted.name, &file.owner)?;
+            self.put(engine, &Put { path: &file.path, mode: file.mode, owner, bytes: &bytes })?;
+        }
+        for file in before.iter().filter(|f| !wanted.files.iter().any(|w| w.path == f.path)) {
+            self.take(engine, &file.path)?;
+        }
+        Ok(())
+    }
+
+    /// What every instance gets: its names for itself and others, and where it asks for more.
+    pub(super) fn identity(&self, engine: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
+        self.put(engine, &Put::public("/etc/hostname", format!("{}\n", wanted.hostname).as_bytes()))?;
+        self.put(engine, &Put::public("/etc/hosts", hosts.as_bytes()))?;
+        let mut servers: Vec<String> = Vec::new();
+        let mut search: Vec<&str> = Vec::new();
+        for nic in &wanted.nics {
+            servers.extend(nic.resolver.iter().map(|s| format!("nameserver {s}\n")));
+            search.extend(nic.search.iter().map(String::as_str));
+        }
+        if servers.is_empty() {
+            return Ok(());
+        }
+        let mut text = servers.concat();
+        if !search.is_empty() {
+            text += &format!("search {}\n", search.join(" "));
+        }
+        self.put(engine, &Put::public("/etc/resolv.conf", text.as_bytes()))
+    }
+
+    /// Puts a file in place of what is there, which goes first: the server would keep its owner and mode, and follow a
+    /// link. Folders that lack are made.
+    pub(super) fn put(&self, engine: &str, put: &Put<'_>) -> Result<(), Failure> {
+        self.take(engine, put.path)?;
+        match self.place(engine, put) {
+            Err(refused) if absent(&refused) => {
+                for folder in Path::new(put.path).ancestors().skip(1).collect::<Vec<_>>().iter().rev() {
+                    self.folder(engine, &folder.to_string_lossy())?;
+                }
+                Ok(self.place(engine, put)?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    fn place(&self, engine: &str, put: &Put<'_>) -> Result<(), Refused> {
+        let headers = [
+            (self.client.header("type"), "file".to_owned()),
+            (self.client.header("write"), "overwrite".to_owned()),
+            (self.client.header("uid"), put.owner.0.to_string()),
+            (self.client.header("gid"), put.owner.1.to_string()),
+            (self.client.header("mode"), format!("{:04o}", put.mode)),
+        ];
+        self.client.post(&at(engine, put.path), &headers, put.bytes).map(|_| ())
+    }
+
+    fn folder(&self, engine: &str, path: &str) -> Result<(), Failure> {
+        match self.client.bytes(&at(engine, path)) {
+            Ok(Some(_)) => return Ok(()),
+            Err(refused) if !absent(&refused) => return Err(refused.into()),
+            _ => {}
+        }
+        let headers = [
+            (self.client.header("type"), "directory".to_owned()),
+            (self.client.header("uid"), "0".to_owned()),
+            (self.client.header("gid"), "0".to_owned()),
+            (self.client.header("mode"), "0755".to_owned()),
+        ];
+        Ok(self.client.post(&at(engine, path), &headers, &b""[..]).map(|_| ())?)
+    }
+
+    /// Takes a file away; one that is not there is as good.
+    pub(super) fn take(&self, engine: &str, path: &str) -> Result<(), Failure> {
+        match self.gone(&at(engine, path)) {
+            Err(refused) if !absent(&refused) => Err(refused.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// LXD 5 says a missing file as 404, as 500 and as 400, by version; its words stay.
+fn absent(refused: &Refused) -> bool {
+    refused.missing()
+        || ["does not exist", "no such file", "not found", "Not Found"].iter().any(|w| refused.says(w))
+}
+
+fn at(engine: &str, path: &str) -> String {
+    format!("/1.0/instances/{engine}/files?path={}", encode(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_found_by_name_and_by_number() {
+        let names = Names::read("root:x:0:0::/:\nweb:x:33:34::/:\n", "root:x:0:\nadm:x:4:\n");
+        for (owner, numbers) in [
+            ("", (0, 0)),
+            ("web", (33, 34)),
+            ("web:adm", (33, 4)),
+            ("33", (33, 34)),
+            ("7", (7, 7)),
+            ("7:8", (7, 8)),
+        ] {
+            assert_eq!(names.resolve(owner), Ok(numbers), "{owner}");
+        }
+        assert_eq!(names.resolve("bob"), Err("user bob".to_owned()));
+        assert_eq!(names.resolve("web:bob"), Err("group bob".to_owned()));
+    }
+}

@@ -1,0 +1,183 @@
+//! Instances as the server tells of them, and what that means to us.
+
+use super::request::{NAME, SPEC, STACK};
+use crate::driver::Found;
+use crate::model::{Condition, State, Usage};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// An instance that the server holds, whoever made it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Held {
+    pub(super) name: String,
+    pub(super) config: BTreeMap<String, String>,
+    pub(super) status_code: u32,
+    pub(super) last_used_at: String,
+    pub(super) state: Option<Now>,
+    snapshots: Option<Vec<Snapshot>>,
+}
+
+/// A snapshot of one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Snapshot {
+    name: String,
+}
+
+/// What it does now.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Now {
+    pid: i64,
+    processes: i64,
+    cpu: Cpu,
+    memory: Memory,
+    network: Option<BTreeMap<String, Interface>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cpu {
+    usage: i64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Memory {
+    usage: i64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Interface {
+    counters: Counters,
+    r#type: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counters {
+    bytes_received: i64,
+    bytes_sent: i64,
+}
+
+/// `Running`, by the number that LXD and Incus share.
+const RUNNING: u32 = 103;
+/// It runs and its processes are held.
+const FROZEN: u32 = 110;
+
+impl Held {
+    /// The stack and the name it is marked with.
+    pub(super) fn mark(&self) -> Option<(&str, &str)> {
+        Some((self.config.get(STACK)?, self.config.get(NAME)?))
+    }
+
+    /// Whether it is ours: this very instance of this stack.
+    pub(super) fn is(&self, stack: &str, name: &str) -> bool {
+        self.mark() == Some((stack, name))
+    }
+
+    /// Whether it runs.
+    pub(super) fn runs(&self) -> bool {
+        [RUNNING, FROZEN].contains(&self.status_code)
+    }
+
+    /// The host's number of its user 0.
+    pub(super) fn root(&self) -> u32 {
+        let map = self.config.get("volatile.idmap.next").map(String::as_str).unwrap_or_default();
+        let map: Vec<Range> = serde_json::from_str(map).unwrap_or_default();
+        map.iter().find(|r| r.isuid && r.nsid == 0).map_or(0, |r| r.hostid)
+    }
+
+    /// What it is to the rest of lsx-ct, if it is ours.
+    pub(super) fn found(&self) -> Option<Found> {
+        let (stack, name) = self.mark()?;
+        let instance = self.config.get(SPEC).and_then(|spec| serde_json::from_str(spec).ok());
+        Some(Found {
+            stack: stack.to_owned(),
+            name: name.to_owned(),
+            instance,
+            condition: self.condition(),
+            snapshots: self.snapshots.iter().flatten().map(|s| s.name.clone()).collect(),
+        })
+    }
+
+    fn condition(&self) -> Condition {
+        let pid = self.state.as_ref().and_then(|now| u32::try_from(now.pid).ok()).filter(|pid| *pid > 0);
+        let runs = self.runs();
+        Condition {
+            state: if runs { State::Running } else { State::Stopped },
+            pid: pid.filter(|_| runs),
+            started_at: runs.then(|| self.last_used_at.clone()),
+            why: (self.status_code == FROZEN).then(|| "it is frozen".to_owned()),
+            ..Condition::default()
+        }
+    }
+}
+
+impl Now {
+    /// What it uses. A number that the server does not know is -1 there.
+    pub(super) fn usage(&self) -> Usage {
+        let known = |n: i64| u64::try_from(n).unwrap_or(0);
+        let interfaces = || self.network.iter().flatten().filter(|(_, i)| i.r#type != "loopback");
+        Usage {
+            cpu_ms: known(self.cpu.usage) / 1_000_000,
+            memory_bytes: known(self.memory.usage),
+            processes: known(self.processes),
+            received_bytes: interfaces().map(|(_, i)| known(i.counters.bytes_received)).sum(),
+            sent_bytes: interfaces().map(|(_, i)| known(i.counters.bytes_sent)).sum(),
+        }
+    }
+}
+
+/// A range of users, in LXD's words.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Range {
+    isuid: bool,
+    nsid: u32,
+    hostid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn held(config: serde_json::Value) -> Held {
+        serde_json::from_value(json!({
+            "name": "s-a", "config": config, "status_code": 103,
+            "last_used_at": "2026-11-21T10:00:00Z",
+            "state": {"pid": 7, "processes": -1, "cpu": {"usage": 5_000_000}, "memory": {"usage": 9},
+                      "network": {"lo": {"type": "loopback", "counters": {"bytes_received": 5, "bytes_sent": 5}},
+                                  "eth0": {"type": "broadcast", "counters": {"bytes_received": 3, "bytes_sent": 4}}}}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_carries_no_mark_is_a_strangers() {
+        assert_eq!(held(json!({})).found(), None);
+        assert_eq!(held(json!({"user.lsx.stack": "s"})).found(), None);
+    }
+
+    #[test]
+    fn what_has_no_spec_is_not_whole() {
+        let found = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a"})).found().unwrap();
+        assert_eq!((found.instance, found.condition.pid), (None, Some(7)));
+    }
+
+    #[test]
+    fn what_the_server_does_not_know_is_zero() {
+        let usage = held(json!({})).state.unwrap().usage();
+        assert_eq!((usage.processes, usage.cpu_ms, usage.received_bytes, usage.sent_bytes), (0, 5, 3, 4));
+    }
+
+    #[test]
+    fn users_of_a_privileged_one_are_the_hosts() {
+        assert_eq!(held(json!({})).root(), 0);
+        let map = r#"[{"Isuid":true,"Isgid":false,"Hostid":100000,"Nsid":0,"Maprange":65536}]"#;
+        assert_eq!(held(json!({"volatile.idmap.next": map})).root(), 100_000);
+    }
+}

@@ -1,0 +1,184 @@
+//! Images and the storage pool: brought in when an instance needs them, taken out when none does any more.
+
+use super::client::{OPERATION, Refused};
+use super::{Lxd, Supply};
+use crate::model::Image;
+use common::document::hex;
+use common::host::file;
+use common::{Failure, Kind};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use ureq::http::Method;
+
+/// The property of an image of ours, for people: the digest of the OCI manifest it was made of.
+const DIGEST: &str = "lsx.digest";
+/// The file name of an image of ours is this and the digits of that digest, and it is what tells them: unlike property and
+/// alias it is set in the request that makes the image, so a run that dies leaves no stranger. (A property can be, too, but
+/// LXD 5.0 ends in a panic when the image's metadata has none: "assignment to entry in nil map", getImgPostInfo.)
+const FILE: &str = "lsx-sha256-";
+/// The mark of a storage pool of ours.
+const MARK: &str = "user.lsx";
+/// Its name.
+const POOL: &str = "lsx";
+
+impl Lxd {
+    /// The fingerprint of an image in the server, brought there first if it has to be.
+    pub(super) fn image(&self, image: &Image) -> Result<String, Failure> {
+        if let Some(found) = self.imported(&image.digest)? {
+            return Ok(found);
+        }
+        let outcome = self.import(image);
+        match self.imported(&image.digest)? {
+            Some(found) => Ok(found), // also when another run was faster
+            None => outcome,          // also when somebody has imported the same file, whose it stays
+        }
+    }
+
+    fn imported(&self, digest: &str) -> Result<Option<String>, Failure> {
+        let images = self.images()?;
+        let found = images.iter().find(|i| i["filename"] == file_name(digest));
+        Ok(found.and_then(|i| i["fingerprint"].as_str()).map(str::to_owned))
+    }
+
+    fn images(&self) -> Result<Vec<Value>, Failure> {
+        let got = self.client.get("/1.0/images?recursion=1")?;
+        Ok(got.and_then(|g| g.value.as_array().cloned()).unwrap_or_default())
+    }
+
+    fn import(&self, image: &Image) -> Result<String, Failure> {
+        let folder = Path::new(crate::paths::STORE);
+        super::folder(folder)?;
+        let wrong = |e: std::io::Error| file::failure(folder, "write", &e);
+        // Without a name: it goes with this process, however that ends.
+        let tarball = tempfile::tempfile_in(folder).map_err(wrong)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", tarball.as_raw_fd()));
+        self.supply.tarball(&image.digest, &path)?;
+        let headers = [
+            (self.client.header("filename"), file_name(&image.digest)),
+            ("Content-Type".to_owned(), "application/octet-stream".to_owned()),
+        ];
+        let imported = match self.client.post("/1.0/images", &headers, &tarball) {
+            Err(refused) if refused.says("same fingerprint") => return fingerprint(&path),
+            imported => imported?,
+        };
+        let fingerprint = imported["fingerprint"].as_str().unwrap_or_default();
+        let properties = json!({"properties": {DIGEST: image.digest, "description": image.name}});
+        let path = format!("/1.0/images/{fingerprint}");
+        self.client.send(&Method::PATCH, &path, &properties, None, OPERATION)?;
+        let alias = json!({"name": alias(&image.digest), "target": fingerprint, "description": image.name});
+        match self.client.send(&Method::POST, "/1.0/images/aliases", &alias, None, OPERATION) {
+            Err(refused) if !refused.says("already exists") => Err(refused.into()),
+            _ => Ok(fingerprint.to_owned()),
+        }
+    }
+
+    /// Removes images of ours that no instance was made of, and our pool when nothing is in it.
+    pub(super) fn tidy(&self) -> Result<(), Failure> {
+        let used: Vec<String> = self
+            .everything()?
+            .into_iter()
+            .filter_map(|mut held| held.config.remove("volatile.base_image"))
+            .collect();
+        for image in self.images()? {
+            let Some(fingerprint) = image["fingerprint"].as_str() else { continue };
+            let ours = image["filename"].as_str().is_some_and(|name| name.starts_with(FILE));
+            if ours && !used.iter().any(|u| u == fingerprint) {
+                self.gone(&format!("/1.0/images/{fingerprint}"))?;
+            }
+        }
+        let path = format!("/1.0/storage-pools/{POOL}");
+        let Some(pool) = self.client.get(&path)? else { return Ok(()) };
+        let empty = pool.value["used_by"].as_array().is_none_or(Vec::is_empty);
+        if empty && pool.value["config"][MARK].is_string() {
+            match self.gone(&path) {
+                Err(refused) if !refused.says("in use") => return Err(refused.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes something; what is not there is as good.
+    pub(super) fn gone(&self, path: &str) -> Result<(), Refused> {
+        match self.client.send(&Method::DELETE, path, &Value::Null, None, OPERATION) {
+            Err(refused) if !refused.missing() => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    /// The storage pool for root disks: the first there is, or one of our own. None where a profile brings a root disk.
+    pub(super) fn pool(&self, profiles: &[String]) -> Result<Option<String>, Failure> {
+        for profile in profiles {
+            let got = self.client.get(&format!("/1.0/profiles/{profile}"))?.ok_or_else(|| {
+                let message = format!("{} has no profile {profile}", self.client.called());
+                Failure::new(Kind::Failed, "ct.lxd.profile", message)
+                    .hint(format!("make it, or leave it out: lxc profile create {profile}"))
+            })?;
+            let devices = got.value["devices"].as_object();
+            let root = |d: &Value| d["type"] == "disk" && d["path"] == "/";
+            if devices.is_some_and(|devices| devices.values().any(root)) {
+                return Ok(None);
+            }
+        }
+        if let Some(pool) = self.first_pool()? {
+            return Ok(Some(pool));
+        }
+        let pool = json!({"name": POOL, "driver": "dir", "config": {MARK: "true"},
+                          "description": "made by lsx-ct, goes with its last instance"});
+        let made = self.client.send(&Method::POST, "/1.0/storage-pools", &pool, None, OPERATION);
+        match self.first_pool()? {
+            Some(pool) => Ok(Some(pool)),
+            None => Err(made.err().map_or_else(no_pool, Failure::from)),
+        }
+    }
+
+    fn first_pool(&self) -> Result<Option<String>, Failure> {
+        let got = self.client.get("/1.0/storage-pools")?;
+        let pools = got.and_then(|g| g.value.as_array().cloned()).unwrap_or_default();
+        let first = pools.first().and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+        Ok(first.map(str::to_owned))
+    }
+}
+
+fn no_pool() -> Failure {
+    Failure::new(Kind::Failed, "ct.lxd.pool", "there is no storage pool").hint("lxc storage create lsx dir")
+}
+
+fn file_name(digest: &str) -> String {
+    format!("{FILE}{}", digest.rsplit(':').next().unwrap_or(digest))
+}
+
+/// What the server calls an image: the SHA-256 of its file.
+fn fingerprint(path: &Path) -> Result<String, Failure> {
+    let wrong = |e: std::io::Error| file::failure(path, "read", &e);
+    let mut file = File::open(path).map_err(wrong)?;
+    let (mut hash, mut chunk) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut chunk).map_err(wrong)? {
+            0 => return Ok(hex(&hash.finalize())),
+            length => hash.update(chunk.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+/// What people see: `lsx-` and the first 16 digits of the digest.
+pub(super) fn alias(digest: &str) -> String {
+    let digits = digest.rsplit(':').next().unwrap_or(digest);
+    format!("lsx-{}", digits.get(..16).unwrap_or(digits))
+}
+
+/// Percent-encoding of everything that is not unreserved (RFC 3986 2.3).
+pub(super) fn encode(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+impl std::fmt::Debug for dyn Supply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Supply")
+    }
+}

@@ -1,0 +1,179 @@
+//! LXD and Incus, which are one engine by two names: asked over their unix socket, and marked with whose an instance is.
+
+mod client;
+mod create;
+mod exec;
+mod files;
+mod held;
+mod image;
+mod line;
+mod network;
+mod request;
+mod secret;
+mod state;
+
+use crate::driver::{self, Exec, Found, Ran};
+use crate::model::{self, Engine, Instance, Usage};
+use client::{Client, FIRST};
+use common::host::{Program, file};
+use common::stack::Driver;
+use common::{Failure, Kind};
+use held::{Held, Now};
+use serde_json::Value;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Where the servers listen, the usual place first.
+const INCUS: [&str; 2] = ["/run/incus/unix.socket", "/var/lib/incus/unix.socket"];
+const LXD: [&str; 2] = ["/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket"];
+
+/// Where images and the contents of files come from.
+pub trait Supply: Send + Sync {
+    /// Writes an image as LXD and Incus import it: one tarball with `metadata.yaml` and `rootfs/`.
+    /// `out` is there and empty; it is written to and never replaced, because it has no other name.
+    ///
+    /// # Errors
+    /// When there is no such image, or no room.
+    fn tarball(&self, manifest_digest: &str, out: &Path) -> Result<(), Failure>;
+
+    /// What an image starts; empty where it does not say.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    fn command(&self, manifest_digest: &str) -> Result<Vec<String>, Failure>;
+
+    /// The contents of a file of an instance.
+    ///
+    /// # Errors
+    /// When they are not on this host.
+    fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure>;
+}
+
+/// A server of this host.
+#[derive(Debug)]
+pub struct Lxd {
+    client: Client,
+    supply: Box<dyn Supply>,
+    /// What it says of itself and this host.
+    environment: Value,
+}
+
+impl Lxd {
+    /// The server that a driver means, when it is on this host.
+    ///
+    /// # Errors
+    /// When something is there and does not answer, or may not be asked.
+    pub fn open(driver: Driver, supply: Box<dyn Supply>) -> Result<Option<Lxd>, Failure> {
+        let sockets = if driver == Driver::Incus { INCUS } else { LXD };
+        match sockets.iter().map(Path::new).find(|socket| socket.exists()) {
+            Some(socket) => Lxd::at(socket, driver, supply),
+            None => Ok(None),
+        }
+    }
+
+    /// The same behind a socket that somebody names; `None` when it is the other one.
+    ///
+    /// # Errors
+    /// As [`Lxd::open`].
+    pub fn at(socket: &Path, driver: Driver, supply: Box<dyn Supply>) -> Result<Option<Lxd>, Failure> {
+        let client = Client::new(socket, driver);
+        let mut about = client.get_within("/1.0", FIRST)?.map(|got| got.value).unwrap_or_default();
+        if about["auth"] != "trusted" {
+            let message = format!("{} does not trust this user", client.called());
+            return Err(Failure::new(Kind::Denied, "ct.lxd.denied", message).hint("run this as root"));
+        }
+        let environment = about["environment"].take();
+        let called = environment["server"].as_str().unwrap_or_default();
+        if !called.eq_ignore_ascii_case(client.called()) {
+            return Ok(None);
+        }
+        Ok(Some(Lxd { client, supply, environment }))
+    }
+
+    /// Whether this kernel maps the users of a mount.
+    fn can_shift(&self) -> bool {
+        let features = &self.environment["kernel_features"];
+        ["idmapped_mounts", "shiftfs"].iter().any(|f| features[f] == "true")
+    }
+}
+
+impl driver::Driver for Lxd {
+    fn engine(&self) -> Result<Engine, Failure> {
+        let version = self.environment["server_version"].as_str().unwrap_or_default();
+        let storage = self.environment["storage"].as_str().unwrap_or_default();
+        let mut can: Vec<String> = self.can_shift().then(|| "idmap".to_owned()).into_iter().collect();
+        let mut cannot = vec!["restart: what ended stays so until the next up".to_owned()];
+        match storage.split_whitespace().next() {
+            Some("dir") => cannot.push("clone: a dir pool unpacks the image for every instance".to_owned()),
+            Some(_) => can.push("clone".to_owned()),
+            None => {}
+        }
+        Ok(Engine {
+            driver: self.client.driver,
+            name: format!("{} {version}", self.client.called()),
+            can,
+            cannot,
+            works: true,
+        })
+    }
+
+    fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
+        let found = self.everything()?.into_iter().filter_map(|held| held.found());
+        Ok(found.filter(|f| stack.is_none_or(|stack| f.stack == stack)).collect())
+    }
+
+    fn strangers(&self) -> Result<Vec<String>, Failure> {
+        let all = self.everything()?.into_iter();
+        Ok(all.filter(|held| held.mark().is_none()).map(|held| held.name).collect())
+    }
+
+    fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
+        self.make(stack, wanted, hosts)
+    }
+
+    fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure> {
+        self.change(stack, before, after, hosts)
+    }
+
+    fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
+        self.begin(stack, instance, patient)
+    }
+
+    fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
+        self.halt(stack, name, grace)
+    }
+
+    fn remove(&self, stack: &str, name: &str) -> Result<(), Failure> {
+        self.unmake(stack, name)
+    }
+
+    fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        self.run(stack, name, exec)
+    }
+
+    fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
+        let argv = self.terminal(stack, name, exec)?;
+        Ok(Program::new(&argv[0]).args(&argv[1..]))
+    }
+
+    fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
+        let engine = self.owned(stack, name)?.name;
+        self.console(&engine, lines)
+    }
+
+    fn usage(&self, found: &Found) -> Result<Usage, Failure> {
+        let path = format!("/1.0/instances/{}/state", model::engine_name(&found.stack, &found.name));
+        let now = self.client.get(&path)?.and_then(|got| serde_json::from_value::<Now>(got.value).ok());
+        Ok(now.unwrap_or_default().usage())
+    }
+}
+
+/// Makes a folder and those above it; others may pass through, as the first user of an instance has to.
+fn folder(path: &Path) -> Result<(), Failure> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|e| file::failure(path, "make", &e))
+}

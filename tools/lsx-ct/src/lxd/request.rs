@@ -1,0 +1,248 @@
+//! What LXD or Incus is told of an instance: pure.
+
+use crate::model::{Instance, engine_name};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Marks in the configuration of an instance: its stack, its name, and what it was made as, once it is whole.
+pub(super) const STACK: &str = "user.lsx.stack";
+pub(super) const NAME: &str = "user.lsx.instance";
+pub(super) const SPEC: &str = "user.lsx.spec";
+
+/// Where the seed of cloud-init lies in an image, and the settings of LXD that take its place.
+const SEED: &str = "/var/lib/cloud/seed/nocloud";
+const SEEDS: [&str; 3] = ["user-data", "vendor-data", "network-config"];
+
+/// What of the host has to be known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ground {
+    /// The storage pool of the root disk; none where a profile brings one.
+    pub(super) pool: Option<String>,
+    /// The bridge of each network.
+    pub(super) bridges: BTreeMap<String, String>,
+    /// Texts for cloud-init, by setting.
+    pub(super) seeds: BTreeMap<String, String>,
+    /// Whether folders of the host can be mapped to the users of an instance.
+    pub(super) shift: bool,
+    /// User and group of the first program, by number.
+    pub(super) user: Option<(u32, u32)>,
+    /// The first program, where the image has no init.
+    pub(super) command: Vec<String>,
+}
+
+/// The setting that a file of the stack stands for, where it is a seed of cloud-init.
+pub(super) fn seed(path: &str) -> Option<String> {
+    let name = path.strip_prefix(SEED)?.trim_start_matches("-net").strip_prefix('/')?;
+    SEEDS.contains(&name).then(|| format!("cloud-init.{name}"))
+}
+
+/// The request that makes an instance. It carries our mark from the first moment, and no spec: it is not whole yet.
+pub(super) fn create(stack: &str, instance: &Instance, ground: &Ground, fingerprint: &str) -> Value {
+    json!({
+        "name": engine_name(stack, &instance.name),
+        "type": "container",
+        "source": {"type": "image", "fingerprint": fingerprint},
+        "profiles": instance.profiles,
+        "config": config(stack, instance, ground),
+        "devices": devices(stack, instance, ground),
+    })
+}
+
+/// The settings that are ours, but for the spec.
+pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
+    let mut config = Map::new();
+    let mut set = |key: &str, value: String| config.insert(key.to_owned(), Value::String(value));
+    set(STACK, stack.to_owned());
+    set(NAME, instance.name.clone());
+    set("boot.autostart", "false".to_owned());
+    if let Some(bytes) = instance.limits.memory_bytes {
+        set("limits.memory", bytes.to_string());
+    }
+    if let Some(milli) = instance.limits.cpus_milli {
+        match milli % 1000 {
+            0 => set("limits.cpu", (milli / 1000).to_string()),
+            _ => set("limits.cpu.allowance", format!("{}ms/100ms", milli.div_ceil(10))),
+        };
+    }
+    if let Some(processes) = instance.limits.processes {
+        set("limits.processes", processes.to_string());
+    }
+    for (key, value) in &instance.env {
+        set(&format!("environment.{key}"), value.clone());
+    }
+    for (key, text) in &ground.seeds {
+        set(key, text.clone());
+    }
+    set("raw.lxc", raw(stack, instance, ground));
+    config
+}
+
+/// Whether a setting is ours to change: others that somebody added stay.
+pub(super) fn ours(key: &str) -> bool {
+    const KEYS: [&str; 6] = [
+        "boot.autostart",
+        "limits.memory",
+        "limits.cpu",
+        "limits.cpu.allowance",
+        "limits.processes",
+        "raw.lxc",
+    ];
+    ["user.lsx.", "environment.", "cloud-init."].iter().any(|start| key.starts_with(start))
+        || KEYS.contains(&key)
+}
+
+/// What only liblxc can be told: addresses, which then are there again whenever the instance is, whoever starts it; the
+/// first program; and secrets, which live in memory. /run is made there for them: an init that mounts its own over it
+/// (systemd does, unless it is there) would hide them.
+fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
+    let mut lines = vec![format!("lxc.uts.name = {}", instance.hostname)];
+    for (i, nic) in instance.nics.iter().enumerate().filter(|(_, n)| !n.address.addr().is_unspecified()) {
+        lines.push(format!("lxc.net.{i}.ipv4.address = {}", nic.address));
+        lines.extend(nic.gateway.map(|gateway| format!("lxc.net.{i}.ipv4.gateway = {gateway}")));
+    }
+    if !ground.command.is_empty() {
+        lines.push(format!("lxc.init.cmd = {}", ground.command.join(" ")));
+        lines.push("lxc.signal.halt = SIGTERM".to_owned());
+        lines.extend(instance.workdir.iter().map(|folder| format!("lxc.init.cwd = {folder}")));
+        if let Some((user, group)) = ground.user {
+            lines.push(format!("lxc.init.uid = {user}\nlxc.init.gid = {group}"));
+        }
+    }
+    if !instance.secrets.is_empty() {
+        let folder = crate::paths::secrets(stack, &instance.name);
+        lines.push("lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=755,create=dir 0 0".to_owned());
+        let bind = "none bind,ro,nosuid,nodev,create=dir 0 0";
+        lines.push(format!("lxc.mount.entry = {} run/secrets {bind}", folder.display()));
+    }
+    lines.join("\n")
+}
+
+/// Disks and interfaces. Their keys sort as the interfaces do, because liblxc numbers them so.
+pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
+    let mut devices = Map::new();
+    if let Some(pool) = &ground.pool {
+        devices.insert("root".to_owned(), json!({"type": "disk", "path": "/", "pool": pool}));
+    }
+    for (i, nic) in instance.nics.iter().enumerate() {
+        let device = json!({
+            "type": "nic",
+            "nictype": "bridged",
+            "parent": ground.bridges.get(&nic.network).map_or("", String::as_str),
+            "name": nic.name,
+            "hwaddr": nic.mac,
+            "host_name": nic.link,
+            "mtu": nic.mtu.to_string(),
+        });
+        devices.insert(format!("nic{i:02}"), device);
+    }
+    for volume in &instance.volumes {
+        let source = crate::paths::volume(stack, &volume.name);
+        let mut device = json!({"type": "disk", "source": source, "path": volume.path});
+        if volume.read_only {
+            device["readonly"] = "true".into();
+        }
+        if ground.shift {
+            device["shift"] = "true".into();
+        }
+        devices.insert(format!("volume-{}", volume.name), device);
+    }
+    devices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(more: Value) -> Instance {
+        let mut value = json!({
+            "name": "web-1", "of": "web", "driver": "lxd", "image": {"name": "i", "digest": "sha256:0"},
+            "hostname": "web", "nics": [], "restart": "always", "hosts": "x", "running": true,
+        });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn setting(more: Value, key: &str) -> Value {
+        let instance = instance(more);
+        let ground = Ground { command: instance.command.clone(), ..Ground::default() };
+        config("office", &instance, &ground).get(key).cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_request_carries_the_mark_and_no_spec() {
+        let ground = Ground { pool: Some("lsx".to_owned()), ..Ground::default() };
+        let made = create("office", &instance(json!({"profiles": ["p", "q"]})), &ground, "f00");
+        assert_eq!(made["name"], "office-web-1");
+        assert_eq!(made["source"], json!({"type": "image", "fingerprint": "f00"}));
+        assert_eq!(made["profiles"], json!(["p", "q"]));
+        assert_eq!((&made["config"][STACK], &made["config"][NAME]), (&json!("office"), &json!("web-1")));
+        assert_eq!(made["config"][SPEC], Value::Null);
+        assert_eq!(made["devices"], json!({"root": {"type": "disk", "path": "/", "pool": "lsx"}}));
+    }
+
+    #[test]
+    fn whole_processors_are_counted_and_parts_are_time() {
+        let cpus = |milli: u32| {
+            let of = |key| setting(json!({"limits": {"cpus_milli": milli}}), key);
+            (of("limits.cpu"), of("limits.cpu.allowance"))
+        };
+        assert_eq!(cpus(2000), (json!("2"), Value::Null));
+        assert_eq!(cpus(1500), (Value::Null, json!("150ms/100ms")));
+        assert_eq!(cpus(1), (Value::Null, json!("1ms/100ms")));
+    }
+
+    #[test]
+    fn addresses_are_numbered_as_liblxc_numbers_interfaces() {
+        let nic = |i: u8, address: &str, gateway: Value| {
+            json!({"name": format!("eth{i}"), "network": "lan", "address": address, "gateway": gateway,
+                   "mac": "02:00:00:00:00:01", "mtu": 1450, "link": format!("li{i}")})
+        };
+        let nics = json!([nic(0, "0.0.0.0/0", Value::Null), nic(1, "10.0.0.2/24", json!("10.0.0.1"))]);
+        let wanted = instance(json!({ "nics": nics }));
+        let bridges = [("lan".to_owned(), "lb1".to_owned())].into();
+        let ground = Ground { bridges, ..Ground::default() };
+        let lines = [
+            "lxc.uts.name = web",
+            "lxc.net.1.ipv4.address = 10.0.0.2/24",
+            "lxc.net.1.ipv4.gateway = 10.0.0.1",
+        ];
+        assert_eq!(config("office", &wanted, &ground)["raw.lxc"], lines.join("\n"));
+        let devices = devices("office", &wanted, &ground);
+        assert_eq!(devices.keys().collect::<Vec<_>>(), ["nic00", "nic01"]);
+        let nic = &devices["nic01"];
+        assert_eq!(
+            (&nic["parent"], &nic["host_name"], &nic["mtu"]),
+            (&json!("lb1"), &json!("li1"), &json!("1450"))
+        );
+    }
+
+    #[test]
+    fn secrets_need_a_run_of_their_own() {
+        let raw = setting(json!({"secrets": [{"name": "k", "digest": "d"}]}), "raw.lxc");
+        let lines: Vec<&str> = raw.as_str().unwrap().lines().skip(1).collect();
+        assert!(lines[0].starts_with("lxc.mount.entry = tmpfs run tmpfs"), "{lines:?}");
+        let from = "lxc.mount.entry = /run/lsx/ct/office/web-1/secrets run/secrets ";
+        assert!(lines[1].starts_with(from), "{lines:?}");
+    }
+
+    #[test]
+    fn a_seed_is_told_by_its_path() {
+        let of = |name: &str| seed(&format!("/var/lib/cloud/seed/{name}"));
+        assert_eq!(of("nocloud/user-data").as_deref(), Some("cloud-init.user-data"));
+        assert_eq!(of("nocloud-net/network-config").as_deref(), Some("cloud-init.network-config"));
+        assert_eq!(
+            (of("nocloud/meta-data"), of("other/user-data"), seed("/etc/user-data")),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn what_others_set_is_not_ours() {
+        for key in [SPEC, "environment.A", "limits.cpu", "raw.lxc"] {
+            assert!(ours(key), "{key}");
+        }
+        for key in ["user.theirs", "limits.disk.priority", "volatile.uuid", "security.nesting"] {
+            assert!(!ours(key), "{key}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Starting and stopping.
+
+use super::client::{OPERATION, Refused};
+use super::{Held, Lxd, secret};
+use crate::driver::Exec;
+use crate::model::{Instance, engine_name};
+use crate::{net, paths, ready};
+use common::host::program::tail;
+use common::{Failure, Kind};
+use serde_json::{Value, json};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::time::Duration;
+use ureq::http::Method;
+
+/// How long after a forced stop an instance may still be there.
+const FORCED: Duration = Duration::from_secs(60);
+
+impl Lxd {
+    pub(super) fn begin(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
+        let held = self.owned(stack, &instance.name)?;
+        if !held.runs() {
+            ready::needs(stack, instance, patient)?;
+            secret::write(stack, instance, &held)?;
+            self.switch_on(stack, instance, &held)?;
+        }
+        if !instance.nics.is_empty() {
+            let pid = self.pid(&held.name)?.ok_or_else(|| self.ended(&held.name))?;
+            net::attach(stack, instance, pid, true)?;
+        } else if !self.owned(stack, &instance.name)?.runs() {
+            return Err(self.ended(&held.name));
+        }
+        let run = |argv: &[String]| {
+            let ran = self.run(stack, &instance.name, &Exec { argv: argv.to_vec(), ..Exec::default() })?;
+            Ok((ran.code, String::from_utf8_lossy(&ran.stderr).into_owned()))
+        };
+        let pid = self.pid(&held.name)?.ok_or_else(|| self.ended(&held.name))?;
+        ready::ready(instance, pid, &run).map_err(|failure| self.words(&held.name, failure))
+    }
+
+    fn switch_on(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
+        let outcome = match self.put_state(&held.name, "start", OPERATION, false) {
+            Err(refused) if refused.says("idmapping abilities") => {
+                self.unshift(&held.name)?;
+                self.hand_over(stack, instance, held)?;
+                self.put_state(&held.name, "start", OPERATION, false)
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|refused| match refused {
+            Refused::Said(..) => self.words(&held.name, Failure::from(refused)),
+            refused => refused.into(),
+        })
+    }
+
+    /// Where the file system cannot map users, a new volume belongs to the instance's own root; one with another owner
+    /// is left as it is.
+    fn hand_over(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
+        for volume in &instance.volumes {
+            let path = paths::volume(stack, &volume.name);
+            let of_host = std::fs::metadata(&path).is_ok_and(|m| m.uid() == 0);
+            if of_host {
+                chown(&path, Some(held.root()), Some(held.root()))
+                    .map_err(|e| common::host::file::failure(&path, "hand over", &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops it: as it wishes within `grace`, then by force. One that does not run is as good.
+    pub(super) fn halt(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
+        let engine = engine_name(stack, name);
+        let Some(held) = self.held(&engine)? else { return Ok(()) };
+        if !held.is(stack, name) || !held.runs() {
+            return Ok(());
+        }
+        if grace >= Duration::from_secs(1) {
+            let gently = self.put_state(&engine, "stop", grace, false);
+            if gently.is_ok() {
+                return Ok(());
+            }
+            tracing::debug!("{engine} did not stop by itself: {gently:?}");
+        }
+        let forced = self.put_state(&engine, "stop", FORCED, true);
+        match self.held(&engine)? {
+            Some(held) if held.runs() => Err(forced.err().map_or_else(
+                || Failure::new(Kind::Failed, "ct.lxd.stop", format!("{engine} still runs")),
+                Failure::from,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// An instance that is already as it shall be is as good.
+    fn put_state(&self, engine: &str, action: &str, limit: Duration, force: bool) -> Result<(), Refused> {
+        let path = format!("/1.0/instances/{engine}/state");
+        let order = json!({"action": action, "timeout": limit.as_secs(), "force": force});
+        let limit = limit + Duration::from_secs(10);
+        match self.client.send(&Method::PUT, &path, &order, None, limit) {
+            Err(refused) if !refused.says("already") => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    fn ended(&self, engine: &str) -> Failure {
+        let message = format!("{engine} ended at once");
+        self.words(engine, Failure::new(Kind::Failed, "ct.lxd.ended", message)).hint(format!(
+            "what it is: lxc config show {engine}; an image needs an init, or the instance a command"
+        ))
+    }
+
+    /// What liblxc and the instance said last.
+    fn words(&self, engine: &str, mut failure: Failure) -> Failure {
+        let log = self.client.bytes(&format!("/1.0/instances/{engine}/logs/lxc.log")).ok().flatten();
+        let error = |line: &String| line.contains(" ERROR ");
+        for line in tail(&log.unwrap_or_default()).into_iter().filter(error).take(3) {
+            failure = failure.because(line);
+        }
+        for line in self.console(engine, 5).unwrap_or_default() {
+            failure = failure.because(format!("it wrote: {line}"));
+        }
+        failure
+    }
+
+    /// The last lines of its console.
+    pub(super) fn console(&self, engine: &str, lines: usize) -> Result<Vec<String>, Failure> {
+        let path = format!("/1.0/instances/{engine}/console");
+        let text = match self.client.bytes(&path) {
+            // The log is a file that is not there before the first start.
+            Err(refused) if refused.says("no such file") || refused.missing() => None,
+            text => text?,
+        };
+        let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+        let all: Vec<&str> = text.lines().map(str::trim_end).collect();
+        Ok(all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect())
+    }
+
+    /// One instance by its name in the server, without its state: to read that takes the server 50 ms.
+    pub(super) fn held(&self, engine: &str) -> Result<Option<Held>, Failure> {
+        let got = self.client.get(&format!("/1.0/instances/{engine}"))?;
+        got.map(|got| read(got.value)).transpose()
+    }
+
+    /// The first process of one that runs.
+    pub(super) fn pid(&self, engine: &str) -> Result<Option<u32>, Failure> {
+        let got = self.client.get(&format!("/1.0/instances/{engine}/state"))?;
+        let pid = got.and_then(|got| got.value["pid"].as_u64()).and_then(|pid| u32::try_from(pid).ok());
+        Ok(pid.filter(|pid| *pid > 0))
+    }
+
+    /// All of them, in one request.
+    pub(super) fn everything(&self) -> Result<Vec<Held>, Failure> {
+        let got = self.client.get("/1.0/instances?recursion=2")?;
+        match got.map(|got| got.value) {
+            Some(Value::Array(all)) => all.into_iter().map(read).collect(),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+fn read(value: Value) -> Result<Held, Failure> {
+    serde_json::from_value(value)
+        .map_err(|e| Failure::new(Kind::Failed, "ct.lxd.answer", format!("an instance cannot be read: {e}")))
+}

@@ -1,0 +1,207 @@
+//! An instance as its host should run it: every value said, nothing left to the engine. Two are compared field by field.
+
+use common::stack::resolved::NicAt;
+use common::stack::{Driver, Restart};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Instance {
+    /// Name: the key in the stack, or key-number with `count`.
+    pub name: String,
+    /// The key in the stack.
+    pub of: String,
+    /// What runs it.
+    pub driver: Driver,
+    /// What it is made of.
+    pub image: Image,
+    /// Its own name for itself.
+    pub hostname: String,
+    /// Interfaces in order, complete in themselves.
+    pub nics: Vec<NicAt>,
+    /// What runs in it; empty: what the image says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// User, or user:group; absent: what the image says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Folder it starts in; absent: what the image says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
+    /// Environment, over that of the image.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Limits::none")]
+    pub limits: Limits,
+    /// Files put into it, by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<File>,
+    /// Folders of the host that outlive it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    /// At /run/secrets/NAME.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
+    /// When it is started again after it ended.
+    pub restart: Restart,
+    /// Profiles of LXD or Incus, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
+    /// Programs run in it once, after its first start, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipes: Vec<File>,
+    /// What must be ready before it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// How one knows that it is ready; absent: it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
+    /// Digest of its /etc/hosts, a text of the plan.
+    pub hosts: String,
+    /// Whether it runs, or has ended as it may.
+    pub running: bool,
+}
+
+impl Instance {
+    /// Whether what runs must be started anew to become `next`. Names, limits, and when it is ready or started again change
+    /// while it runs.
+    pub fn needs_restart(&self, next: &Instance) -> bool {
+        let fixed = |i: &Instance| Instance {
+            limits: Limits::default(),
+            hosts: String::new(),
+            restart: Restart::default(),
+            needs: Vec::new(),
+            ready: None,
+            running: true,
+            ..i.clone()
+        };
+        fixed(self) != fixed(next)
+    }
+
+    /// Whether it must be made anew, which takes along what was written into it.
+    pub fn needs_recreate(&self, next: &Instance) -> bool {
+        self.image.digest != next.image.digest || self.driver != next.driver
+    }
+}
+
+/// What an instance is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Image {
+    /// As the document calls it.
+    pub name: String,
+    /// Digest of its OCI manifest, `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+}
+
+/// What an instance may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// Bytes of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus_milli: Option<u32>,
+    /// Processes and threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u32>,
+}
+
+impl Limits {
+    fn none(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
+/// A file put into an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct File {
+    /// Absolute path in the instance; of a recipe, its name.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// User, or user:group, by name or number; empty: root.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// SHA-256 of its contents, which are a blob of the image store.
+    pub digest: String,
+}
+
+/// A folder of the host in an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Volume {
+    /// Name in the stack.
+    pub name: String,
+    /// Path in the instance.
+    pub path: String,
+    /// Without the right to write.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+}
+
+/// A secret: never its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Secret {
+    /// Name in the stack.
+    pub name: String,
+    /// SHA-256 of its value.
+    pub digest: String,
+}
+
+/// Another instance that must be ready first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Need {
+    /// Its name.
+    pub instance: String,
+    /// Whether it runs on the same host: then its own state is looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub here: bool,
+    /// Its address as the dependent reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// What is tried from the dependent's own place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// How long `up` waits, in milliseconds; after a reboot there is no end.
+    pub timeout_ms: u64,
+}
+
+/// How one knows that an instance is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ready {
+    /// What is tried.
+    #[serde(flatten)]
+    pub probe: Probe,
+    /// How long `up` waits, in milliseconds.
+    pub timeout_ms: u64,
+    /// How often it is tried at most, in milliseconds.
+    pub interval_ms: u64,
+}
+
+/// One try.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// A TCP port that accepts.
+    Tcp(u16),
+    /// A TCP port whose first bytes hold the words.
+    Banner {
+        /// Port.
+        port: u16,
+        /// Words.
+        holds: String,
+    },
+    /// A path that answers with a status from 200 to 399.
+    Http {
+        /// Port.
+        port: u16,
+        /// Path, with its slash.
+        path: String,
+    },
+    /// A program in the instance that ends with 0.
+    Command(Vec<String>),
+}

@@ -1,0 +1,19 @@
+//! What a host should run and what runs there, as plain data.
+
+mod gathered;
+mod instance;
+mod object;
+mod seen;
+
+pub use gathered::{Gathered, recipe};
+pub use instance::{File, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume};
+pub use object::{Intent, IntentFile, Object};
+pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};
+
+/// The longest name an engine takes for an instance: LXD's rule for host names (RFC 1123 label).
+pub const NAME_MAX: usize = 63;
+
+/// What an engine that knows no stacks calls an instance; it is unique on a host.
+pub fn engine_name(stack: &str, instance: &str) -> String {
+    format!("{stack}-{instance}")
+}

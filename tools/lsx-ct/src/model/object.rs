@@ -1,0 +1,95 @@
+//! What a step of lsx-ct makes, changes or removes.
+
+use super::Instance;
+use common::plan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One thing on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "object", rename_all = "snake_case")]
+pub enum Object {
+    /// Something that runs.
+    Instance(Box<Instance>),
+    /// What a run that died left of an instance.
+    Remnant {
+        /// The instance.
+        name: String,
+        /// What runs it.
+        driver: common::stack::Driver,
+    },
+    /// Data of instances, which outlives them; only `down --destroy-data` removes it.
+    Volume {
+        /// Its name in the stack.
+        name: String,
+    },
+    /// What this host keeps, to come back after a reboot.
+    Intent(IntentFile),
+    /// The entry that brings it back.
+    Boot {
+        /// The program that does.
+        program: String,
+        /// The host's name in the stack.
+        host: String,
+    },
+}
+
+/// See [`Object::Intent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IntentFile {
+    /// Digest of its instances.
+    pub digest: String,
+}
+
+/// What a host keeps: `/etc/lsx/<stack>/ct.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Intent {
+    /// `lsx.ct.intent/1`.
+    pub schema: String,
+    /// The stack.
+    pub stack: String,
+    /// By name.
+    pub instances: Vec<Instance>,
+}
+
+impl Object {
+    /// What the plan calls it.
+    pub fn key(&self) -> String {
+        match self {
+            Object::Instance(instance) => format!("instance:{}", instance.name),
+            Object::Remnant { name, .. } => format!("remnant:{name}"),
+            Object::Volume { name } => format!("volume:{name}"),
+            Object::Intent(_) => "intent:host".to_owned(),
+            Object::Boot { .. } => "boot:host".to_owned(),
+        }
+    }
+}
+
+impl plan::Object for Object {
+    fn replaced_by(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Object::Instance(a), Object::Instance(b)) => a.needs_recreate(b),
+            _ => false,
+        }
+    }
+
+    fn excludes(&self, other: &Self) -> bool {
+        matches!((self, other), (Object::Remnant { name, .. }, Object::Instance(i)) if *name == i.name)
+    }
+
+    fn goes_along(&self) -> bool {
+        false // what needs a database waits for it, and does not stand on it
+    }
+
+    fn hides(&self, path: &str) -> bool {
+        path == "env" || path.starts_with("env.")
+    }
+
+    fn content(&self) -> Option<&str> {
+        match self {
+            Object::Instance(instance) => Some(&instance.hosts),
+            Object::Intent(intent) => Some(&intent.digest),
+            _ => None,
+        }
+    }
+}

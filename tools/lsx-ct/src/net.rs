@@ -1,0 +1,56 @@
+//! The programs of ours that instances need: lsx-net beside this one, with JSON, and this one itself as a holder of namespaces.
+
+use crate::model::Instance;
+use crate::supervise::sibling;
+use common::Failure;
+use common::host::Program;
+use serde_json::json;
+use std::process::{Child, Stdio};
+
+/// The program, quiet.
+pub(crate) fn program(verb: &str) -> Program {
+    Program::new(&sibling("lsx-net").to_string_lossy()).args(["--quiet", verb])
+}
+
+/// Gives the network namespace of a process the interfaces of an instance; `adopt` takes over those that an engine made.
+///
+/// # Errors
+/// What lsx-net said.
+pub(crate) fn attach(stack: &str, instance: &Instance, pid: u32, adopt: bool) -> Result<(), Failure> {
+    run("attach", stack, instance, pid, adopt)
+}
+
+/// Takes them away again.
+///
+/// # Errors
+/// What lsx-net said.
+pub(crate) fn detach(stack: &str, instance: &Instance, pid: u32) -> Result<(), Failure> {
+    run("detach", stack, instance, pid, false)
+}
+
+fn run(verb: &str, stack: &str, instance: &Instance, pid: u32, adopt: bool) -> Result<(), Failure> {
+    if instance.nics.is_empty() {
+        return Ok(());
+    }
+    let mut lines = String::new();
+    for nic in &instance.nics {
+        let mut line = json!(nic);
+        line["stack"] = json!(stack);
+        line["instance"] = json!(instance.name);
+        line["pid"] = json!(pid);
+        if adopt {
+            line["adopt"] = json!(true);
+        }
+        lines += &format!("{line}\n");
+    }
+    program(verb).run(lines.as_bytes()).map(|_| ())
+}
+
+/// A process of ours that holds a namespace, of users or with `--net` of networks, until its input ends; it says when it is made.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn holder(flags: &[&str]) -> Result<Child, Failure> {
+    let holder = Program::new("/proc/self/exe").args(["hold"]).args(flags);
+    holder.start(Stdio::piped(), Stdio::piped(), Stdio::null())
+}

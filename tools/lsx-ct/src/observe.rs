@@ -1,0 +1,127 @@
+//! What is on this host: instances of every engine, and what could run more. Reads only.
+
+use crate::driver::Found;
+use crate::engines;
+use crate::model::{Engine, Intent, Object, Seen, State, Status, Usage};
+use crate::oci::ended_well;
+use crate::paths;
+use common::host::boot;
+use common::host::file;
+use common::plan::{Have, Warning};
+use common::stack::Driver as Kind;
+use common::tool::Look;
+use common::{Failure, fleet};
+use std::path::Path;
+
+/// The order of our boot entries: after the networks.
+pub(crate) const ORDER: u8 = 50;
+
+/// Looks at this host.
+///
+/// # Errors
+/// What could not be read.
+pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
+    let mut seen = Seen { program: fleet::installed_path(crate::PROGRAM), ..Seen::default() };
+    let (mut objects, mut warnings) = (Vec::new(), Vec::new());
+    for (kind, engine) in engines::each() {
+        match engine.as_ref().map_err(Clone::clone).and_then(|engine| engine.engine()) {
+            Ok(found) => seen.engines.push(found),
+            Err(failure) => seen.engines.push(broken(kind, failure)),
+        }
+        let Ok(engine) = engine else { continue };
+        seen.strangers
+            .extend(engine.strangers()?.iter().map(|n| format!("{}:{n}", crate::plan::driver_word(kind))));
+        for found in engine.list(stack)? {
+            let usage = engine.usage(&found).unwrap_or_default();
+            objects.extend(stack.map(|_| have(&found, kind)));
+            seen.instances.extend(status(&found, kind, usage));
+        }
+    }
+    if let Some(stack) = stack {
+        objects.extend(kept(stack, &mut seen, &mut warnings)?);
+        seen.volumes = names(&Path::new(paths::VOLUMES).join(stack));
+    }
+    Ok((objects, seen, warnings))
+}
+
+/// An engine that is there and does not work; its instances cannot be seen.
+fn broken(driver: Kind, failure: Failure) -> Engine {
+    let mut cannot = vec![failure.message];
+    cannot.extend(failure.causes);
+    let name = crate::plan::driver_word(driver).to_owned();
+    Engine { driver, name, can: Vec::new(), cannot, works: false }
+}
+
+/// An instance as an object: one that waits, starts or is down is not running.
+fn have(found: &Found, driver: Kind) -> Have<Object> {
+    let object = match &found.instance {
+        Some(instance) => {
+            let mut instance = instance.clone();
+            instance.running = found.condition.state == State::Running || ended_well(&found.condition);
+            Object::Instance(Box::new(instance))
+        }
+        None => Object::Remnant { name: found.name.clone(), driver },
+    };
+    let needs = match &object {
+        Object::Instance(i) => {
+            // What brings it back goes after it: with that goes all that nobody uses any more.
+            let kept = ["intent:host", "boot:host"].map(str::to_owned);
+            let here = i.needs.iter().filter(|n| n.here).map(|n| format!("instance:{}", n.instance));
+            here.chain(kept).collect()
+        }
+        _ => Vec::new(),
+    };
+    Have { key: object.key(), object, needs }
+}
+
+fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
+    let instance = found.instance.as_ref()?;
+    Some(Status {
+        stack: found.stack.clone(),
+        name: found.name.clone(),
+        driver,
+        image: instance.image.name.clone(),
+        addresses: instance.nics.iter().map(|n| n.address.addr()).collect(),
+        snapshots: found.snapshots.clone(),
+        condition: found.condition.clone(),
+        usage,
+    })
+}
+
+/// What this host keeps of a stack, and the entry that brings it back.
+fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
+    let mut objects = Vec::new();
+    let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
+    if let Some(text) = file::read(&paths::intent(stack))? {
+        match serde_json::from_str::<Intent>(&text) {
+            Ok(intent) => {
+                let digest = crate::plan::intent_digest(&intent.instances);
+                objects.push(have(Object::Intent(crate::model::IntentFile { digest })));
+                seen.intent = Some(intent);
+            }
+            Err(e) => warnings.push(Warning {
+                code: "ct.intent".to_owned(),
+                message: format!(
+                    "{} cannot be read and is written anew: {e}",
+                    paths::intent(stack).display()
+                ),
+            }),
+        }
+    }
+    if let Some((program, host)) = entry(stack).read()? {
+        objects.push(have(Object::Boot { program, host }));
+    }
+    Ok(objects)
+}
+
+/// Our boot entry of a stack.
+pub(crate) fn entry(stack: &str) -> boot::Entry<'_> {
+    boot::Entry { order: ORDER, stack, tool: "ct" }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}

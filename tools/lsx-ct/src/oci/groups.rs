@@ -1,0 +1,148 @@
+//! Control groups, on v1, hybrid and v2 hosts alike: where an instance's are, what they say, and their removal.
+
+use common::{Failure, Kind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// The second hierarchy of a hybrid host: without controllers, and no runtime puts its containers there.
+const HYBRID: &str = "/sys/fs/cgroup/unified";
+
+/// The group of an instance, below the root of every hierarchy.
+pub(crate) fn name(stack: &str, instance: &str) -> String {
+    format!("/lsx/{stack}/{instance}")
+}
+
+/// `v2`, `hybrid` or `v1`.
+pub(crate) fn kind() -> &'static str {
+    match (
+        Path::new(ROOT).join("cgroup.controllers").exists(),
+        Path::new(HYBRID).join("cgroup.procs").exists(),
+    ) {
+        (true, _) => "v2",
+        (_, true) => "hybrid",
+        _ => "v1",
+    }
+}
+
+/// The supervisor's own group, beside the instance's: in that one it would keep the runtime from removing it.
+fn own(stack: &str, instance: &str) -> String {
+    format!("{}.own", name(stack, instance))
+}
+
+/// On a hybrid host, takes this process into a group of its own in the second hierarchy: what it starts is there, too. Else an
+/// init in the instance would make its groups at the root of the host.
+pub(crate) fn enter(stack: &str, instance: &str) -> Result<(), Failure> {
+    if kind() != "hybrid" {
+        return Ok(());
+    }
+    let folder = PathBuf::from(format!("{HYBRID}{}", own(stack, instance)));
+    let enter = || {
+        std::fs::create_dir_all(&folder)?;
+        let mut procs = std::fs::File::options().write(true).open(folder.join("cgroup.procs"))?;
+        std::io::Write::write_all(&mut procs, b"0")
+    };
+    enter().map_err(|e| {
+        let message = format!("cannot enter {}: {e}", folder.display());
+        Failure::new(Kind::Failed, "ct.oci.group", message)
+    })
+}
+
+/// Gives an instance that is a whole system its own groups where an init keeps its processes: systemd makes one for each service.
+/// Hierarchies with controllers stay the host's on v1, where they cannot be delegated (systemd's CGROUP_DELEGATION).
+pub(crate) fn delegate(stack: &str, instance: &str, first: u32) {
+    let roots = match kind() {
+        "v2" => vec![ROOT.to_owned()],
+        _ => vec![format!("{ROOT}/systemd"), HYBRID.to_owned()],
+    };
+    for root in roots {
+        let group = PathBuf::from(format!("{root}{}", name(stack, instance)));
+        for file in ["", "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"] {
+            let path = if file.is_empty() { group.clone() } else { group.join(file) };
+            let _ = std::os::unix::fs::chown(path, Some(first), Some(first));
+        }
+    }
+}
+
+/// Every hierarchy's root.
+fn hierarchies() -> Vec<PathBuf> {
+    if kind() == "v2" {
+        return vec![PathBuf::from(ROOT)];
+    }
+    let entries = std::fs::read_dir(ROOT).into_iter().flatten().flatten();
+    entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
+}
+
+/// How long the kernel has to forget processes that were killed; until then it keeps their group.
+const FORGOTTEN: Duration = Duration::from_secs(2);
+
+/// Removes an instance's groups, deepest first, and those above it that are empty then. Whoever is in one keeps it.
+pub(crate) fn remove(stack: &str, instance: &str) {
+    let groups = [name(stack, instance), own(stack, instance)];
+    let hierarchies = hierarchies();
+    let all = || hierarchies.iter().flat_map(|h| groups.iter().map(move |g| format!("{}{g}", h.display())));
+    // A process that ends gives back its locks before it leaves its group.
+    common::host::wait::until(FORGOTTEN, Duration::from_millis(2), || {
+        all().for_each(|folder| deepest_first(Path::new(&folder)));
+        !all().any(|folder| Path::new(&folder).exists())
+    });
+    for root in &hierarchies {
+        common::host::file::remove_empty(&root.join("lsx").join(stack));
+    }
+    hierarchies.iter().for_each(|root| common::host::file::remove_empty(&root.join("lsx")));
+}
+
+fn deepest_first(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            deepest_first(&entry.path());
+        }
+    }
+    common::host::file::remove_empty(folder);
+}
+
+/// A number from a file of an instance's group: `(v1 controller, v1 file)` or the file of v2.
+fn number(stack: &str, instance: &str, v1: (&str, &str), v2: &str) -> Option<u64> {
+    read(stack, instance, v1, v2)?.trim().parse().ok()
+}
+
+fn read(stack: &str, instance: &str, v1: (&str, &str), v2: &str) -> Option<String> {
+    let group = name(stack, instance);
+    let path = match kind() {
+        "v2" => format!("{ROOT}{group}/{v2}"),
+        _ => format!("{ROOT}/{}{group}/{}", v1.0, v1.1),
+    };
+    std::fs::read_to_string(path).ok()
+}
+
+/// A line `word number` of such a file.
+fn word(text: &str, word: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
+}
+
+/// How often the kernel ended one of its processes for want of memory.
+pub(crate) fn oom_kills(stack: &str, instance: &str) -> u64 {
+    let text = read(stack, instance, ("memory", "memory.oom_control"), "memory.events").unwrap_or_default();
+    word(&text, "oom_kill ").unwrap_or_default()
+}
+
+/// Milliseconds on processors, bytes of memory, processes.
+pub(crate) fn usage(stack: &str, instance: &str) -> (u64, u64, u64) {
+    let cpu = match kind() {
+        "v2" => read(stack, instance, ("", ""), "cpu.stat")
+            .and_then(|t| word(&t, "usage_usec "))
+            .map(|us| us / 1000),
+        _ => number(stack, instance, ("cpuacct", "cpuacct.usage"), "").map(|ns| ns / 1_000_000),
+    };
+    let memory = number(stack, instance, ("memory", "memory.usage_in_bytes"), "memory.current");
+    let processes = number(stack, instance, ("pids", "pids.current"), "pids.current");
+    (cpu.unwrap_or_default(), memory.unwrap_or_default(), processes.unwrap_or_default())
+}
+
+/// Whether swap can be limited here.
+pub(crate) fn swap() -> bool {
+    match kind() {
+        "v2" => Path::new("/proc/swaps").exists(),
+        _ => Path::new(ROOT).join("memory/memory.memsw.limit_in_bytes").exists(),
+    }
+}

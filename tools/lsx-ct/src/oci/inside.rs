@@ -1,0 +1,199 @@
+//! Programs in an instance that runs: started by the runtime, with an end to every wait. What a program leaves running behind it
+//! may hold its output for ever, so the output is what came until shortly after its own end.
+
+use super::runtime::Runtime;
+use crate::driver::Ran;
+use common::Failure;
+use common::host::{Program, file, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long output may come after the end of a program.
+const REST: Duration = Duration::from_millis(100);
+/// The exit code past the deadline, as of timeout(1).
+const LATE: i32 = 124;
+/// How often one looks whether a program has ended, at first and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+
+/// A program that shall run in a container, or that is the runtime's way to do so.
+pub(crate) struct Inside<'a> {
+    /// What is started on this host.
+    pub(crate) program: Program,
+    /// Its standard input.
+    pub(crate) input: &'a [u8],
+    /// After this it is killed.
+    pub(crate) deadline: Option<Duration>,
+    /// Where the runtime writes the number of the process inside, when the program is [`exec`]; absent for any other program.
+    pub(crate) pid_file: Option<&'a Path>,
+}
+
+impl<'a> Inside<'a> {
+    /// `argv` in the container `id`, started by its supervisor.
+    pub(crate) fn new(
+        runtime: &Runtime,
+        id: &str,
+        argv: &[&str],
+        input: &'a [u8],
+        pid_file: &'a Path,
+    ) -> Self {
+        let program = exec(runtime, pid_file).args([id]).args(argv);
+        Inside { program, input, deadline: None, pid_file: Some(pid_file) }
+    }
+
+    /// Runs it. `pause` is called again and again, waits for at most a time, and says whether to break off.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn run(self, pause: &mut dyn FnMut(Duration) -> bool) -> Result<Ran, Failure> {
+        if self.pid_file.is_some() {
+            // The runtime goes when it has begun; who then is its parent learns how it ended.
+            let _ = nix::sys::prctl::set_child_subreaper(true);
+        }
+        let mut child = self.program.start(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
+        let (input, stdin) = (self.input.to_vec(), child.stdin.take());
+        std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)));
+        let stdout = Output::of(child.stdout.take());
+        let stderr = Output::of(child.stderr.take());
+        let end = self.deadline.map(|limit| Instant::now() + limit);
+        let mut over = |look| end.is_some_and(|end| Instant::now() >= end) || pause(look);
+        let begun = until(&mut over, || ended(&mut child));
+        let number = || file::read(self.pid_file?).ok().flatten()?.trim().parse::<i32>().ok();
+        let inside = number().filter(|pid| *pid > 1).map(Pid::from_raw);
+        let code = match (begun, inside) {
+            (Some(0), Some(pid)) => until(&mut over, || reaped(pid)).unwrap_or_else(|| finish(pid)),
+            (Some(code), _) => code,
+            (None, _) => {
+                inside.map(finish);
+                let _ = child.kill();
+                let _ = child.wait();
+                LATE
+            }
+        };
+        self.pid_file.map(file::remove);
+        Ok(Ran { code, stdout: stdout.rest(), stderr: stderr.rest() })
+    }
+}
+
+/// The runtime's way to run something, which goes as soon as that has begun: it would wait for whoever holds the output.
+pub(crate) fn exec(runtime: &Runtime, pid_file: &Path) -> Program {
+    runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file])
+}
+
+/// Asks until there is an answer, or it is over.
+fn until(over: &mut dyn FnMut(Duration) -> bool, mut ask: impl FnMut() -> Option<i32>) -> Option<i32> {
+    let mut look = LOOK.0;
+    loop {
+        if let Some(code) = ask() {
+            return Some(code);
+        }
+        if over(look) {
+            return None;
+        }
+        look = (look * 2).min(LOOK.1);
+    }
+}
+
+/// Waits, and never breaks off.
+pub(crate) fn patient(time: Duration) -> bool {
+    wait::until(time, time, || false)
+}
+
+/// Its exit code; 128 and the signal where one ended it.
+fn ended(child: &mut Child) -> Option<i32> {
+    match child.try_wait() {
+        Ok(None) => None,
+        Ok(Some(status)) => Some(status.code().or(status.signal().map(|s| 128 + s)).unwrap_or(-1)),
+        Err(_) => Some(-1),
+    }
+}
+
+/// The same of a process that came to us when its parent went.
+fn reaped(pid: Pid) -> Option<i32> {
+    match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::Exited(_, code)) => Some(code),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Some(128 + signal as i32),
+        Ok(_) | Err(nix::Error::EINTR) => None,
+        Err(_) => Some(-1),
+    }
+}
+
+/// Kills the process inside with all of its group: the runtime makes it the first of a session.
+fn finish(pid: Pid) -> i32 {
+    let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
+    let _ = kill(pid, Signal::SIGKILL);
+    wait::until(REST, LOOK.0, || reaped(pid).is_some());
+    LATE
+}
+
+/// What comes out of a pipe, read beside everything else.
+struct Output {
+    bytes: Arc<Mutex<(Vec<u8>, bool)>>,
+}
+
+impl Output {
+    fn of(pipe: Option<impl Read + Send + 'static>) -> Output {
+        let bytes = Arc::new(Mutex::new((Vec::new(), pipe.is_none())));
+        let Some(mut pipe) = pipe else { return Output { bytes } };
+        let shared = Arc::clone(&bytes);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(n) = pipe.read(&mut buffer) {
+                let mut all = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                all.0.extend_from_slice(&buffer[..n]);
+                if n == 0 {
+                    all.1 = true;
+                    return;
+                }
+            }
+            shared.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        });
+        Output { bytes }
+    }
+
+    /// All of it, or what came until now when somebody still holds the pipe.
+    fn rest(self) -> Vec<u8> {
+        let end = || self.bytes.lock().unwrap_or_else(PoisonError::into_inner).1;
+        wait::until(REST, LOOK.0, end);
+        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
+        let begin = Instant::now();
+        let program = Program::new("/bin/sh").args(["-c", script]);
+        let inside =
+            Inside { program, input: b"in", deadline: limit.map(Duration::from_millis), pid_file: None };
+        (inside.run(&mut patient).unwrap(), begin.elapsed())
+    }
+
+    #[test]
+    fn a_program_ends_with_what_it_said() {
+        let (ran, _) = ran("cat; echo out; echo err >&2; exit 7", None);
+        assert_eq!((ran.code, ran.stdout, ran.stderr), (7, b"inout\n".to_vec(), b"err\n".to_vec()));
+    }
+
+    #[test]
+    fn what_it_leaves_behind_keeps_nobody_waiting() {
+        let (ran, took) = ran("echo out; sleep 3 &", None);
+        assert_eq!((ran.code, ran.stdout), (0, b"out\n".to_vec()));
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+
+    #[test]
+    fn past_the_deadline_it_is_killed() {
+        let (ran, took) = ran("echo out; exec sleep 3", Some(50));
+        assert_eq!((ran.code, ran.stdout), (124, b"out\n".to_vec()));
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+}

@@ -1,0 +1,278 @@
+//! The driver without an engine: an OCI runtime, an overlay on the image store, and a supervisor for each instance.
+
+pub(crate) mod disk;
+pub(crate) mod groups;
+mod idmap;
+pub(crate) mod inside;
+pub(crate) mod mounts;
+mod place;
+pub(crate) mod prepare;
+pub(crate) mod runtime;
+pub(crate) mod trial;
+pub(crate) mod users;
+
+use crate::driver::{Driver, Exec, Found, Ran};
+use crate::model::{Condition, Engine, Instance, State, Usage};
+use crate::render::bundle;
+use crate::supervise::{log, state, unit};
+use common::host::file::{self, Mode};
+use common::host::{Program, wait};
+use common::stack::resolved::NicAt;
+use common::{Failure, Kind, fleet};
+use disk::Place;
+use inside::Inside;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use runtime::Runtime;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long the kernel has to take down a network namespace.
+const UNPLUG: Duration = Duration::from_secs(2);
+/// How often a state is looked at while one waits for it.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long a new supervisor has to take its lock.
+const BEGIN: Duration = Duration::from_secs(10);
+/// What `up` allows an instance that says nothing of its own.
+const STARTED: Duration = Duration::from_secs(60);
+/// An instance that ended so often before it was ready will not become so.
+const ENDED: u32 = 3;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Oci {
+    /// The runtime that `--runtime` names.
+    pub(crate) runtime: Option<String>,
+}
+
+impl Oci {
+    fn runtime(&self) -> Result<Runtime, Failure> {
+        Runtime::find(self.runtime.as_deref())
+    }
+
+    /// Starts a supervisor that goes its own way: it outlives the session that starts it. `before` is whose word on the instance
+    /// was the last: that is no word of the new one. Of two that are started at once one takes the lock, and the other goes.
+    fn supervise(&self, stack: &str, name: &str, before: Option<i32>) -> Result<(), Failure> {
+        self.runtime()?.keep()?;
+        let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
+        let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
+        argv.extend(self.runtime.iter().flat_map(|r| ["--runtime".to_owned(), r.clone()]));
+        let mut begun = unit::begin(stack, name, &argv);
+        let speaks = || state::said(stack, name).map(|said| said.supervisor) != before;
+        let mut over = || match &mut begun {
+            Ok(Some(child)) => !matches!(child.try_wait(), Ok(None)),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        wait::until(BEGIN, LOOK, || speaks() || (over() && !state::alive(stack, name)));
+        if speaks() {
+            return Ok(());
+        }
+        begun?;
+        let message = format!("the supervisor of {name} did not begin");
+        Err(Failure::new(Kind::Failed, "ct.supervise", message)
+            .hint(format!("lsx-ct logs {name}; by hand: lsx-ct supervise {stack} {name}")))
+    }
+}
+
+impl Driver for Oci {
+    fn engine(&self) -> Result<Engine, Failure> {
+        let mut engine = self.runtime()?.engine();
+        engine.name = format!("{}, cgroups {}", engine.name, groups::kind());
+        Ok(engine)
+    }
+
+    fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
+        let all = disk::instances().into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
+        all.map(|(stack, name)| {
+            let instance = Place::new(&stack, &name).instance()?;
+            let condition = state::read(&stack, &name);
+            Ok(Found { condition, instance, stack, name, snapshots: Vec::new() })
+        })
+        .collect()
+    }
+
+    fn strangers(&self) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
+        let place = Place::new(stack, &wanted.name);
+        place.make()?;
+        file::write(&place.disk.join("hosts"), hosts.as_bytes(), Mode::Public)?;
+        place.keep(wanted, hosts)
+    }
+
+    fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure> {
+        let place = Place::new(stack, &after.name);
+        place.make()?;
+        place.keep(after, hosts)?;
+        if !state::alive(stack, &after.name) {
+            return Ok(false);
+        }
+        if before.limits != after.limits {
+            let limits = bundle::change(&before.limits, &after.limits, groups::swap());
+            self.runtime()?.update(&id(stack, &after.name), &limits)?;
+        }
+        prepare::names(&place, after)?;
+        Ok(before.needs_restart(after))
+    }
+
+    fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
+        let name = &instance.name;
+        let before = state::said(stack, name).map(|said| said.supervisor);
+        if !state::alive(stack, name) {
+            self.supervise(stack, name, before)?;
+        }
+        let own = instance.ready.as_ref().map_or(STARTED, |r| Duration::from_millis(r.timeout_ms));
+        let needs =
+            instance.needs.iter().map(|n| Duration::from_millis(n.timeout_ms)).max().unwrap_or(STARTED);
+        let (mut end, mut started) = (Instant::now() + needs, false);
+        loop {
+            let condition = state::read(stack, name);
+            if condition.pid.is_some() && !started && condition.state != State::Waiting {
+                (started, end) = (true, Instant::now() + own);
+            }
+            if condition.state == State::Running || ended_well(&condition) {
+                return Ok(());
+            }
+            let hopeless =
+                matches!(condition.state, State::Stopped | State::Exited) || condition.restarts >= ENDED;
+            let over = Instant::now() >= end && (started || !patient);
+            if hopeless || over {
+                return Err(unready(stack, name, &condition));
+            }
+            wait::until(LOOK, LOOK, || false);
+        }
+    }
+
+    fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
+        if let Some(said) = state::said(stack, name).filter(|_| state::alive(stack, name)) {
+            state::give(&Place::new(stack, name), grace)?;
+            let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGTERM);
+            let ended = wait::until(grace + BEGIN, LOOK, || !state::alive(stack, name));
+            if !ended {
+                let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
+                unit::end(stack, name); // else systemd would start it again
+                wait::until(BEGIN, LOOK, || !state::alive(stack, name));
+            }
+        }
+        // A supervisor that was killed leaves its container behind.
+        let id = id(stack, name);
+        if Path::new(runtime::ROOT).join(&id).exists() {
+            self.runtime()?.delete(&id)?;
+        }
+        unplugged(&Place::new(stack, name).instance()?.map(|i| i.nics).unwrap_or_default());
+        Ok(())
+    }
+
+    fn remove(&self, stack: &str, name: &str) -> Result<(), Failure> {
+        self.stop(stack, name, Duration::from_secs(10))?;
+        let place = Place::new(stack, name);
+        file::remove_tree(&place.run)?;
+        groups::remove(stack, name);
+        state::unlock(stack, name);
+        // What says that it is whole goes first: a run that dies here leaves a remnant, not an instance.
+        file::remove(&place.disk.join("instance.json"))?;
+        file::remove_tree(&place.disk)?;
+        for folder in [&place.run, &place.disk] {
+            folder.ancestors().skip(1).take(2).for_each(file::remove_empty);
+        }
+        if disk::instances().is_empty() { runtime::forget() } else { Ok(()) }
+    }
+
+    fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
+        let pid_file = Place::new(stack, name).run.join(file);
+        let program = self.exec_program(stack, name, exec, Some(&pid_file))?;
+        let inside =
+            Inside { program, input: &exec.input, deadline: exec.deadline, pid_file: Some(&pid_file) };
+        inside.run(&mut inside::patient)
+    }
+
+    fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
+        self.exec_program(stack, name, exec, None)
+    }
+
+    fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
+        Ok(log::tail(&Place::new(stack, name).disk, lines))
+    }
+
+    fn usage(&self, found: &Found) -> Result<Usage, Failure> {
+        let (cpu_ms, memory_bytes, processes) = groups::usage(&found.stack, &found.name);
+        let (received_bytes, sent_bytes) = found.condition.pid.map(traffic).unwrap_or_default();
+        Ok(Usage { cpu_ms, memory_bytes, processes, received_bytes, sent_bytes })
+    }
+}
+
+impl Oci {
+    fn exec_program(
+        &self,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+        pid_file: Option<&Path>,
+    ) -> Result<Program, Failure> {
+        let condition = state::read(stack, name);
+        if condition.pid.is_none() {
+            let state = crate::ready::word(condition.state);
+            return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
+        }
+        let runtime = self.runtime()?;
+        let mut program = match pid_file {
+            Some(path) => inside::exec(&runtime, path),
+            None => runtime.program().args(["exec", "--tty"]),
+        };
+        program = program.args(exec.env.iter().flat_map(|(k, v)| ["--env".to_owned(), format!("{k}={v}")]));
+        program = program.args(exec.user.iter().flat_map(|u| ["--user", u]));
+        program = program.args(exec.workdir.iter().flat_map(|w| ["--cwd", w]));
+        Ok(program.args([&id(stack, name)]).args(&exec.argv))
+    }
+}
+
+/// What the runtime calls an instance. Names have no dots, so that no two instances of two stacks are called alike.
+pub(crate) fn id(stack: &str, name: &str) -> String {
+    format!("{stack}.{name}")
+}
+
+/// Ended as it may: by itself, well, and not to be started again.
+pub(crate) fn ended_well(condition: &Condition) -> bool {
+    condition.state == State::Exited && condition.exit.as_ref().is_some_and(|e| e.code == 0)
+}
+
+/// Why an instance is not ready: the last try, how it ended, the last lines of its log.
+fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
+    let state = crate::ready::word(condition.state);
+    let mut failure = Failure::new(Kind::Failed, "ct.ready", format!("{name} is not ready: it is {state}"));
+    if let Some(why) = &condition.why {
+        failure = failure.because(why);
+    }
+    if let Some(exit) = &condition.exit {
+        let oom = if exit.oom { ", out of memory" } else { "" };
+        failure = failure.because(format!("it ended with {}{oom} at {}", exit.code, exit.at));
+    }
+    let mut last = state::said(stack, name).map(|s| s.last).unwrap_or_default();
+    if last.is_empty() {
+        last = log::tail(&Place::new(stack, name).disk, 20);
+    }
+    failure = last.into_iter().fold(failure, |failure, line| failure.because(format!("log: {line}")));
+    failure.hint(format!("lsx-ct logs {name}"))
+}
+
+/// Waits until the host's ends of its interfaces are gone: the kernel takes a network namespace down after its last process has
+/// ended, and whoever removes the network next must not find them.
+fn unplugged(nics: &[NicAt]) {
+    let gone = |nic: &NicAt| !Path::new("/sys/class/net").join(&nic.link).exists();
+    wait::until(UNPLUG, LOOK, || nics.iter().all(gone));
+}
+
+/// Bytes in and out of all interfaces of a process's network namespace but its own loopback.
+fn traffic(pid: u32) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
+    let lines = text.lines().filter_map(|l| l.split_once(':')).filter(|(name, _)| name.trim() != "lo");
+    lines.fold((0, 0), |sum, (_, numbers)| {
+        let numbers: Vec<u64> = numbers.split_whitespace().map(|n| n.parse().unwrap_or_default()).collect();
+        let at = |n: usize| numbers.get(n).copied().unwrap_or_default();
+        (sum.0 + at(0), sum.1 + at(8))
+    })
+}

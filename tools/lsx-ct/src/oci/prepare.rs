@@ -1,0 +1,204 @@
+//! What must be there before a runtime makes a container: the root, the files in it, its own names, secrets, volumes, and the
+//! bundle that says it all.
+
+use super::disk::{Place, folder_with};
+use super::groups;
+use super::mounts::{self, Layers};
+use super::place::{Owner, Root};
+use crate::image::Store;
+use crate::model::{File, Instance};
+use crate::paths;
+use crate::render::bundle::{self, Ground};
+use common::host::file::{self, Mode};
+use common::{Failure, Kind};
+use oci_spec::image::ImageConfiguration;
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// A mounted root and what is known of its image.
+pub(crate) struct Ready {
+    store: Store,
+    image: ImageConfiguration,
+    argv: Vec<String>,
+    ids: Option<u32>,
+    root: PathBuf,
+    users: Option<OwnedFd>,
+    /// What this process has mounted: a folder may be left of an earlier one, whose mounts went with it.
+    mounted: BTreeSet<PathBuf>,
+}
+
+impl Ready {
+    /// Mounts the root in this process's own mount namespace.
+    pub(crate) fn new(
+        place: &Place,
+        instance: &Instance,
+        store: &Store,
+        users: bool,
+    ) -> Result<Ready, Failure> {
+        let ids = if users { Some(place.ids()?) } else { None };
+        let image = store.config(&instance.image.digest)?;
+        let lower = store.trees(&instance.image.digest)?;
+        let (root, users) = Layers { lower: &lower, own: &place.disk, run: &place.run, ids }.mount()?;
+        let argv = bundle::command(instance, &image);
+        if argv.is_empty() {
+            let failure = Failure::new(
+                Kind::Data,
+                "ct.command",
+                format!("image {} has no command", instance.image.name),
+            );
+            return Err(failure.hint(format!("write instances.{}.command", instance.of)));
+        }
+        let own = place.run.join("init");
+        if !bundle::is_system(&argv) {
+            file::write(&own, b"-", Mode::Program)?;
+            mounts::shifted(&crate::supervise::sibling(crate::PROGRAM), &own, users.as_ref(), true)?;
+        }
+        Ok(Ready { store: store.clone(), image, argv, ids, root, users, mounted: BTreeSet::new() })
+    }
+
+    /// The first of its ids, when it is a whole system that has ids of its own.
+    pub(crate) fn system(&self) -> Option<u32> {
+        self.ids.filter(|_| bundle::is_system(&self.argv))
+    }
+
+    /// The signal that ends it.
+    pub(crate) fn stop_signal(&self) -> String {
+        bundle::stop_signal(&self.image, &self.argv)
+    }
+
+    /// Writes everything, and config.json last.
+    pub(crate) fn write(&mut self, stack: &str, place: &Place, instance: &Instance) -> Result<(), Failure> {
+        let root = Root::open(&self.root, self.ids)?;
+        self.argv = bundle::command(instance, &self.image);
+        self.files(&root, place, instance)?;
+        names(place, instance)?;
+        let (owner, further) = root.user(&bundle::user(instance, &self.image))?;
+        let ground = Ground {
+            init: (!bundle::is_system(&self.argv)).then(|| text(&place.run.join("init"))),
+            architecture: std::env::consts::ARCH.to_owned(),
+            rootfs: text(&self.root),
+            ids: self.ids,
+            cgroup: groups::name(stack, &instance.name),
+            swap: groups::swap(),
+            user: (owner.user, owner.group, further),
+            files: text(&place.run.join("files")),
+            secrets: self.secrets(stack, place, instance)?,
+            volumes: self.volumes(stack, place, instance)?,
+        };
+        let config = bundle::config(instance, &self.image, &ground)
+            .map_err(|e| Failure::new(Kind::Bug, "ct.oci.config", format!("no OCI specification: {e}")))?;
+        let config = serde_json::to_vec(&config)
+            .map_err(|e| Failure::new(Kind::Bug, "ct.oci.config", e.to_string()))?;
+        file::write(&place.run.join("config.json"), &config, Mode::Private).map(|_| ())
+    }
+
+    /// The document's files: those that are not there as it says. What the instance itself changed since stays.
+    fn files(&self, root: &Root, place: &Place, instance: &Instance) -> Result<(), Failure> {
+        let note = place.disk.join("files.json");
+        let before: Vec<File> =
+            file::read(&note)?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
+        for wanted in instance.files.iter().filter(|f| !before.contains(f)) {
+            let (owner, _) = root.user(&wanted.owner)?;
+            root.write(Path::new(&wanted.path), &self.store.get(&wanted.digest)?, wanted.mode, owner)?;
+        }
+        file::write(&note, &common::document::canonical(&instance.files)?, Mode::Private).map(|_| ())
+    }
+
+    fn secrets(
+        &mut self,
+        stack: &str,
+        place: &Place,
+        instance: &Instance,
+    ) -> Result<Option<String>, Failure> {
+        if instance.secrets.is_empty() {
+            return Ok(None);
+        }
+        let (folder, ids) = (place.run.join("secrets"), self.ids.unwrap_or_default());
+        if self.mounted.insert(folder.clone()) {
+            folder_with(&folder, 0o755)?;
+            mounts::memory(&folder, ids)?;
+        }
+        let inside = Root::open(&folder, self.ids)?;
+        for secret in &instance.secrets {
+            let path = paths::secret(stack, &secret.name);
+            let bytes = std::fs::read(&path).map_err(|e| file::failure(&path, "read", &e))?;
+            inside.write(&Path::new("/").join(&secret.name), &bytes, 0o400, Owner::default())?;
+        }
+        Ok(Some(text(&folder)))
+    }
+
+    fn volumes(
+        &mut self,
+        stack: &str,
+        place: &Place,
+        instance: &Instance,
+    ) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+        let mut all = std::collections::BTreeMap::new();
+        for volume in &instance.volumes {
+            let (source, target) =
+                (paths::volume(stack, &volume.name), place.run.join(format!("volume-{}", volume.name)));
+            folder_with(source.parent().unwrap_or(Path::new("/")), 0o711)?;
+            folder_with(&source, 0o755)?;
+            if self.mounted.insert(target.clone()) {
+                folder_with(&target, 0o755)?;
+                mounts::shifted(&source, &target, self.users.as_ref(), volume.read_only)?;
+            }
+            all.insert(volume.name.clone(), text(&target));
+        }
+        Ok(all)
+    }
+}
+
+/// Its hosts, hostname and resolv.conf; written in place, since they are mounted into it one by one.
+pub(crate) fn names(place: &Place, instance: &Instance) -> Result<(), Failure> {
+    let folder = place.run.join("files");
+    folder_with(&folder, 0o755)?;
+    let mut resolver = "# lsx-ct\n".to_owned();
+    for server in instance.nics.iter().flat_map(|n| &n.resolver) {
+        let line = format!("nameserver {server}\n");
+        if !resolver.contains(&line) {
+            resolver += &line;
+        }
+    }
+    let search: Vec<&str> = instance.nics.iter().flat_map(|n| &n.search).map(String::as_str).collect();
+    if !search.is_empty() {
+        resolver += &format!("search {}\n", search.join(" "));
+    }
+    let hosts = file::read(&place.disk.join("hosts"))?.unwrap_or_default();
+    for (name, text) in
+        [("hosts", hosts), ("hostname", format!("{}\n", instance.hostname)), ("resolv.conf", resolver)]
+    {
+        let path = folder.join(name);
+        file::write_in_place(&path, text.as_bytes(), Mode::Public)?;
+    }
+    Ok(())
+}
+
+/// The recipes that have not been run yet, as (recipe, its text).
+pub(crate) fn recipes(place: &Place, instance: &Instance) -> Result<Vec<(File, Vec<u8>)>, Failure> {
+    if instance.recipes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let done = done(place)?;
+    let store = Store::open(Path::new(paths::STORE))?;
+    let left = instance.recipes.iter().filter(|recipe| !done.contains(recipe));
+    left.map(|recipe| Ok((recipe.clone(), store.get(&recipe.digest)?))).collect()
+}
+
+/// Notes that a recipe has been run: it never is again, as long as the instance is not made anew.
+pub(crate) fn did(place: &Place, recipe: File) -> Result<(), Failure> {
+    let mut done = done(place)?;
+    done.push(recipe);
+    let note = place.disk.join("recipes.json");
+    file::write(&note, &common::document::canonical(&done)?, Mode::Private).map(|_| ())
+}
+
+fn done(place: &Place) -> Result<Vec<File>, Failure> {
+    let text = file::read(&place.disk.join("recipes.json"))?;
+    Ok(text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default())
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,189 @@
+//! The OCI runtime: a program that others keep (crun, runc, youki), found by letting it run something.
+
+use crate::model::Engine;
+use common::host::Program;
+use common::host::file::{self, Mode};
+use common::stack::Driver;
+use common::{Failure, Kind};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The runtime's own state, apart from that of anybody else who uses the same program.
+pub(super) const ROOT: &str = "/run/lsx/runtime";
+/// What was found out about the runtimes of this host, until a reboot or until one is replaced.
+const FOUND: &str = "/run/lsx/runtime.json";
+/// What this process has found out.
+static TRIED: Mutex<Option<Runtime>> = Mutex::new(None);
+/// In order of preference: the fastest first.
+const KNOWN: [&str; 3] = ["crun", "runc", "youki"];
+
+/// A runtime that works here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Runtime {
+    /// Its program.
+    pub(crate) path: PathBuf,
+    /// `runc 1.1.5`.
+    pub(crate) name: String,
+    /// Whether it ran something in a user namespace, on shifted folders.
+    pub(crate) ids: bool,
+    /// Why others were passed over, and what this one cannot do.
+    pub(crate) cannot: Vec<String>,
+    /// When the programs were installed: a new one is tried anew.
+    stamp: String,
+}
+
+impl Runtime {
+    /// The first that works, or the one that `LSX_RUNTIME` or `--runtime` names.
+    ///
+    /// # Errors
+    /// When none works; with what each said.
+    pub(crate) fn find(wanted: Option<&str>) -> Result<Runtime, Failure> {
+        let candidates: Vec<PathBuf> = match wanted {
+            Some(name) => installed(name).into_iter().collect(),
+            None => KNOWN.iter().filter_map(|name| installed(name)).collect(),
+        };
+        let stamp = stamp(&candidates);
+        let kept = file::read(Path::new(FOUND))?.and_then(|text| serde_json::from_str::<Runtime>(&text).ok());
+        // Held to the end: trials at the same time would be in each other's way.
+        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.into_iter().chain(tried.clone()).find(|found| found.stamp == stamp) {
+            return Ok(found);
+        }
+        let mut cannot = Vec::new();
+        for path in candidates {
+            match super::trial::works(&path) {
+                Ok(trial) => {
+                    cannot.extend(trial.cannot);
+                    let found = Runtime { name: version(&path), path, ids: trial.ids, cannot, stamp };
+                    *tried = Some(found.clone());
+                    return Ok(found);
+                }
+                Err(failure) => cannot.push(format!("{}: {}", path.display(), told(&failure))),
+            }
+        }
+        let failure = Failure::new(Kind::Failed, "ct.oci.runtime", "no OCI runtime works on this host");
+        let failure = failure.hint("install one: apt-get install --no-install-recommends runc");
+        Err(cannot.into_iter().fold(failure, Failure::because))
+    }
+
+    /// Keeps what was found out while there are instances here; a host without any has no file of ours.
+    pub(crate) fn keep(&self) -> Result<(), Failure> {
+        file::write(Path::new(FOUND), &common::document::canonical(self)?, Mode::Private).map(|_| ())
+    }
+
+    /// A call of it.
+    pub(crate) fn program(&self) -> Program {
+        program(&self.path)
+    }
+
+    /// Makes a container of a bundle; its first process waits for [`Runtime::start`].
+    pub(crate) fn create(&self, id: &str, bundle: &Path, pid_file: &Path, errors: &Path) -> Program {
+        let program = self.program().args(["--log-format", "json", "--log"]).args([errors]);
+        program.args(["create", "--bundle"]).args([bundle]).args(["--pid-file"]).args([pid_file]).args([id])
+    }
+
+    /// Whether it has a container of that name, running or not.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        Path::new(ROOT).join(id).exists()
+    }
+
+    /// Lets it run.
+    pub(crate) fn start(&self, id: &str) -> Result<(), Failure> {
+        self.program().args(["start", id]).run(b"").map(|_| ())
+    }
+
+    /// Sends a signal to its first process, or to all.
+    pub(crate) fn kill(&self, id: &str, signal: &str, all: bool) -> Result<(), Failure> {
+        let program = self.program().args(["kill"]).args(all.then_some("--all")).args([id, &number(signal)]);
+        program.run(b"").map(|_| ())
+    }
+
+    /// Ends it, and removes it; one that is not there is as good.
+    pub(crate) fn delete(&self, id: &str) -> Result<(), Failure> {
+        self.program().args(["delete", "--force", id]).run(b"").map(|_| ())
+    }
+
+    /// Changes its limits while it runs.
+    pub(crate) fn update(&self, id: &str, resources: &serde_json::Value) -> Result<(), Failure> {
+        self.program()
+            .args(["update", "--resources", "-", id])
+            .run(resources.to_string().as_bytes())
+            .map(|_| ())
+    }
+
+    /// What `observe` says of it.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine {
+            driver: Driver::Oci,
+            name: self.name.clone(),
+            can: if self.ids {
+                vec!["user namespaces".to_owned(), "idmapped mounts".to_owned()]
+            } else {
+                Vec::new()
+            },
+            cannot: self.cannot.clone(),
+            works: true,
+        }
+    }
+}
+
+/// The last instance has gone: nothing of ours stays in /run, nor what trials left that were killed.
+pub(super) fn forget() -> Result<(), Failure> {
+    file::remove(Path::new(FOUND))?;
+    file::remove_tree(Path::new(super::trial::RUN))?;
+    super::disk::unlock();
+    file::sweep(Path::new("/run/lsx"));
+    [ROOT, crate::paths::RUN, "/run/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);
+    Ok(())
+}
+
+/// Runtimes know real-time signals by number alone; the C library has the first two for itself (signal(7)).
+fn number(signal: &str) -> String {
+    const RTMIN: u32 = 34;
+    let above = signal.strip_prefix("SIGRTMIN").map(|rest| rest.trim_start_matches('+').parse().unwrap_or(0));
+    above.map_or_else(|| signal.to_owned(), |n: u32| (RTMIN + n).to_string())
+}
+
+pub(super) fn program(path: &Path) -> Program {
+    // A runtime that finds the socket would tell systemd in the instance's name.
+    Program::new(&path.to_string_lossy()).without("NOTIFY_SOCKET").args(["--root", ROOT])
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    if name.starts_with('/') {
+        return Some(PathBuf::from(name)).filter(|p| p.is_file());
+    }
+    let folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+fn stamp(paths: &[PathBuf]) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let one = |path: &PathBuf| {
+        let meta = std::fs::metadata(path).ok();
+        format!("{} {:?}", path.display(), meta.map(|m| (m.ino(), m.size(), m.mtime())))
+    };
+    paths.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `crun version 1.8.1` becomes `crun 1.8.1`.
+fn version(path: &Path) -> String {
+    let text = Program::new(&path.to_string_lossy()).args(["--version"]).run(b"").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().next().unwrap_or_default().replace(" version ", " ")
+}
+
+fn told(failure: &Failure) -> String {
+    let last = failure.program.as_ref().and_then(|p| p.output.last().cloned());
+    last.unwrap_or_else(|| failure.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn real_time_signals_are_told_by_number() {
+        let told = ["SIGTERM", "SIGRTMIN+3", "SIGRTMIN", "37"].map(super::number);
+        assert_eq!(told, ["SIGTERM", "37", "34", "37"]);
+    }
+}

@@ -1,0 +1,53 @@
+//! A user namespace with an instance's own ids: the map by which its folders are shifted.
+
+use crate::render::bundle::IDS;
+use common::{Failure, Kind};
+use nix::sched::{CloneFlags, unshare};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+/// The namespace that maps 0 to `first`, and so on for 65,536 ids. A process of ours makes it, and may go once it is open:
+/// only a process with a single thread can make one, and the map is written from outside.
+///
+/// # Errors
+/// When the kernel has no user namespaces, or lets root make none.
+pub(super) fn namespace(first: u32) -> Result<OwnedFd, Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::new(Kind::Failed, "ct.oci.users", format!("cannot make a user namespace: {e}"))
+    };
+    let mut holder = crate::net::holder(&[])?;
+    let made = ready(&mut holder.stdout).and_then(|()| {
+        let process = format!("/proc/{}", holder.id());
+        let map = format!("0 {first} {IDS}\n");
+        for kind in ["uid_map", "gid_map"] {
+            File::options().write(true).open(format!("{process}/{kind}"))?.write_all(map.as_bytes())?;
+        }
+        Ok(OwnedFd::from(File::open(format!("{process}/ns/user"))?))
+    });
+    drop(holder.stdin.take()); // it ends when nobody holds its input any more
+    let _ = holder.wait();
+    made.map_err(failed)
+}
+
+fn ready(output: &mut Option<std::process::ChildStdout>) -> std::io::Result<()> {
+    let mut byte = [0];
+    match output.as_mut().map(|pipe| pipe.read(&mut byte)) {
+        Some(Ok(1)) => Ok(()),
+        Some(Err(e)) => Err(e),
+        _ => Err(std::io::Error::other("the kernel refused it (see user_namespaces(7))")),
+    }
+}
+
+/// The verb `hold`: makes a namespace of users, or of networks, says so, and ends with its input.
+///
+/// # Errors
+/// When the kernel lets nobody make one.
+pub(crate) fn hold(net: bool) -> Result<(), Failure> {
+    let kind = if net { CloneFlags::CLONE_NEWNET } else { CloneFlags::CLONE_NEWUSER };
+    unshare(kind)
+        .map_err(|e| Failure::new(Kind::Failed, "ct.hold", format!("cannot make a namespace: {e}")))?;
+    common::stdio::write(b"\n")?;
+    let _ = std::io::stdin().read(&mut [0]);
+    Ok(())
+}

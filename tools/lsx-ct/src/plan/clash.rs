@@ -1,0 +1,115 @@
+//! What cannot be: engines that are not there, names that are taken, instances that would move.
+
+use super::Goals;
+use crate::Ct;
+use crate::model::{Gathered, NAME_MAX, Object, engine_name};
+use common::stack::Driver;
+use common::tool::{ObservedOf, Wish};
+use common::{Failure, Kind};
+use std::collections::BTreeMap;
+
+/// Everything at once.
+pub(super) fn clashes(
+    wish: &Wish<Gathered>,
+    goals: &Goals,
+    observed: &BTreeMap<String, ObservedOf<Ct>>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (host, seen) in observed {
+        for instance in goals.get(host).into_iter().flatten() {
+            let at = format!("instances.{}", instance.of);
+            let mut tell = |failure: Failure| failures.push(failure.on(host).at(at.clone()));
+            let engine = seen.seen.engines.iter().find(|e| e.driver == instance.driver);
+            let word = driver_word(instance.driver);
+            match engine {
+                Some(engine) if engine.works => {}
+                Some(engine) => tell(unfit(host, word, &engine.cannot)),
+                None => tell(unfit(host, word, &[])),
+            }
+            let engine_name = engine_name(&wish.stack, &instance.name);
+            if engine_name.len() > NAME_MAX {
+                let message =
+                    format!("{engine_name} is longer than the {NAME_MAX} characters of a host name");
+                tell(
+                    Failure::new(Kind::Data, "ct.plan.name", message)
+                        .hint("shorten the stack's name or the instance's"),
+                );
+            }
+            if seen.seen.strangers.contains(&format!("{word}:{engine_name}")) {
+                let message = format!("{word} has an instance {engine_name} that lsx did not make");
+                tell(
+                    Failure::new(Kind::Failed, "ct.plan.stranger", message).hint("remove or rename it there"),
+                );
+            }
+        }
+        failures.extend(moves(wish, goals, host, seen));
+    }
+    failures.extend(too_much(wish, goals, observed));
+    failures
+}
+
+/// The driver as the document writes it.
+pub(crate) fn driver_word(driver: Driver) -> &'static str {
+    match driver {
+        Driver::Oci => "oci",
+        Driver::Lxd => "lxd",
+        Driver::Incus => "incus",
+        Driver::Docker => "docker",
+    }
+}
+
+fn unfit(host: &str, word: &str, cannot: &[String]) -> Failure {
+    let failure = Failure::new(Kind::Failed, "ct.plan.engine", format!("{host} cannot run driver {word}"));
+    let failure = cannot.iter().fold(failure, |failure, why| failure.because(why));
+    failure.hint(match word {
+        "oci" => "install a runtime there: apt-get install --no-install-recommends runc",
+        "docker" => "driver docker is not there yet; use oci",
+        _ => "install and start it there, or use driver oci",
+    })
+}
+
+/// What runs here and belongs elsewhere would lose what was written into it.
+fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>) -> Vec<Failure> {
+    let elsewhere =
+        |name: &str| goals.iter().find(|(h, all)| *h != host && all.iter().any(|i| i.name == name));
+    let there = seen.objects.iter().filter_map(|have| match &have.object {
+        Object::Instance(instance) => Some(instance),
+        _ => None,
+    });
+    there
+        .filter(|_| !wish.allow_move)
+        .filter_map(|instance| {
+            let (to, _) = elsewhere(&instance.name)?;
+            let message = format!(
+                "{} runs on {host} and would move to {to}, without what was written into it",
+                instance.name
+            );
+            let failure = Failure::new(Kind::Data, "ct.plan.move", message).on(host);
+            Some(failure.at(format!("instances.{}", instance.of)).hint("--allow-move says that it is meant"))
+        })
+        .collect()
+}
+
+/// `--prune` of more than half of what is there needs `--yes`.
+fn too_much(
+    wish: &Wish<Gathered>,
+    goals: &Goals,
+    observed: &BTreeMap<String, ObservedOf<Ct>>,
+) -> Option<Failure> {
+    let there: Vec<&str> = observed
+        .values()
+        .flat_map(|seen| &seen.objects)
+        .filter_map(|have| match &have.object {
+            Object::Instance(instance) if wish.only.instance(&instance.of, &instance.name) => {
+                Some(instance.name.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    let named = |name: &&&str| !goals.values().flatten().any(|i| i.name == **name);
+    let gone = there.iter().filter(named).count();
+    (wish.prune && !wish.yes && gone * 2 > there.len()).then(|| {
+        let message = format!("--prune would remove {gone} of {} instances", there.len());
+        Failure::new(Kind::Data, "ct.plan.prune", message).hint("--yes says that it is meant")
+    })
+}

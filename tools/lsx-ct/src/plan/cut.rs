@@ -1,0 +1,182 @@
+//! From the resolved stack and what was gathered, what each host should run.
+
+use super::Goals;
+use crate::model::{File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume, recipe};
+use common::document;
+use common::stack::resolved::{InstanceAt, NicAt};
+use common::stack::{Instance as Written, Resolved, Stack};
+use common::tool::Wish;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What `up` waits for an instance that says nothing of its own, in milliseconds.
+const TIMEOUT_MS: u64 = 60_000;
+/// How often it looks at most, in milliseconds.
+const INTERVAL_MS: u64 = 1000;
+
+/// Every host's part of what is selected; the texts of hosts files go to `contents`.
+pub fn cut(
+    wish: &Wish<Gathered>,
+    stack: &Stack,
+    resolved: &Resolved,
+    contents: &mut BTreeMap<String, String>,
+) -> Goals {
+    let mut hosts = Hosts { resolved, texts: BTreeMap::new() };
+    let mut goals = Goals::new();
+    for at in resolved.instances.iter().filter(|at| wish.only.instance(&at.of, &at.name)) {
+        let Some(written) = stack.instances.get(&at.of) else { continue };
+        let hosts_file = hosts.digest(at, contents);
+        let instance = instance(wish, stack, resolved, at, written, hosts_file);
+        goals.entry(at.host.clone()).or_default().push(instance);
+    }
+    goals
+}
+
+fn instance(
+    wish: &Wish<Gathered>,
+    stack: &Stack,
+    resolved: &Resolved,
+    at: &InstanceAt,
+    written: &Written,
+    hosts: String,
+) -> Instance {
+    let name = written.image.clone().unwrap_or_default();
+    let gathered = &wish.gathered;
+    let driver = stack.driver(written);
+    let unknown = || Image { name: name.clone(), digest: String::new() };
+    let secret =
+        |name: &String| Some(Secret { name: name.clone(), digest: gathered.secrets.get(name)?.0.clone() });
+    Instance {
+        name: at.name.clone(),
+        of: at.of.clone(),
+        driver,
+        image: gathered.images.get(&(name.clone(), driver)).cloned().unwrap_or_else(unknown),
+        hostname: written.hostname.clone().unwrap_or_else(|| at.name.clone()),
+        nics: at.nics.clone(),
+        command: written.command.clone(),
+        user: written.user.clone(),
+        workdir: written.workdir.clone(),
+        env: stack.env(written),
+        limits: Limits {
+            memory_bytes: written.limits.memory.map(|s| s.0),
+            cpus_milli: written.limits.cpus.map(|c| c.0),
+            processes: written.limits.processes,
+        },
+        files: files(gathered, stack, written),
+        volumes: written
+            .volumes
+            .iter()
+            .map(|(name, m)| Volume { name: name.clone(), path: m.path.clone(), read_only: m.read_only })
+            .collect(),
+        secrets: written.secrets.iter().filter_map(secret).collect(),
+        restart: stack.restart(written),
+        profiles: written.profiles.clone(),
+        recipes: written.recipes.iter().filter_map(|name| file(gathered, &recipe(name), name)).collect(),
+        needs: written.needs.iter().flat_map(|need| needs(stack, resolved, at, need)).collect(),
+        ready: written.ready.as_ref().map(ready),
+        hosts,
+        running: true,
+    }
+}
+
+fn file(gathered: &Gathered, source: &str, path: &str) -> Option<File> {
+    let (digest, mode) = gathered.files.get(source)?;
+    Some(File { path: path.to_owned(), mode: *mode, owner: String::new(), digest: digest.clone() })
+}
+
+/// The document's own, who may log in, and what cloud-init reads.
+fn files(gathered: &Gathered, stack: &Stack, written: &Written) -> Vec<File> {
+    let mut all: Vec<File> = written
+        .files
+        .iter()
+        .filter_map(|(path, f)| {
+            let found = file(gathered, &f.source, path)?;
+            Some(File {
+                mode: f.mode.unwrap_or(found.mode),
+                owner: f.owner.clone().unwrap_or_default(),
+                ..found
+            })
+        })
+        .collect();
+    let keys = file(gathered, &stack.ssh_keys(written).join("\n"), "/root/.ssh/authorized_keys");
+    all.extend(keys.map(|f| File { mode: 0o600, ..f }));
+    if let Some(seed) = &written.cloud_init {
+        all.extend(
+            file(gathered, seed, "/var/lib/cloud/seed/nocloud/user-data").map(|f| File { mode: 0o600, ..f }),
+        );
+    }
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
+/// Every replica of what is needed; from another host it is probed at an address that both can use.
+fn needs(stack: &Stack, resolved: &Resolved, at: &InstanceAt, need: &str) -> Vec<Need> {
+    let Some(written) = stack.instances.get(need) else { return Vec::new() };
+    let ready = written.ready.as_ref().map(ready);
+    let timeout_ms = ready.as_ref().map_or(TIMEOUT_MS, |r| r.timeout_ms);
+    let replicas = resolved.instances.iter().filter(|other| other.of == need && other.name != at.name);
+    replicas
+        .map(|other| Need {
+            instance: other.name.clone(),
+            here: other.host == at.host,
+            address: address(at, other),
+            probe: ready.as_ref().map(|r| r.probe.clone()).filter(|p| !matches!(p, Probe::Command(_))),
+            timeout_ms,
+        })
+        .collect()
+}
+
+/// On a network of both, else its first one, which an `allow` leads to.
+fn address(from: &InstanceAt, to: &InstanceAt) -> Option<std::net::Ipv4Addr> {
+    let shared = |nic: &&NicAt| from.nics.iter().any(|own| own.network == nic.network);
+    let nic = to.nics.iter().find(shared).or_else(|| to.nics.first());
+    nic.map(|nic| nic.address.addr())
+}
+
+fn ready(written: &common::stack::Ready) -> Ready {
+    let ms = |d: Option<common::stack::Duration>, default: u64| d.map_or(default, |d| d.0 * 1000);
+    let probe = match (written.tcp, &written.http, &written.banner) {
+        (Some(port), ..) => Probe::Tcp(port),
+        (_, Some(http), _) => Probe::Http { port: http.port, path: http.path.clone() },
+        (.., Some(banner)) => Probe::Banner { port: banner.port, holds: banner.holds.clone() },
+        _ => Probe::Command(written.command.clone()),
+    };
+    Ready {
+        probe,
+        timeout_ms: ms(written.timeout, TIMEOUT_MS),
+        interval_ms: ms(written.interval, INTERVAL_MS),
+    }
+}
+
+/// Hosts files: the names of an instance's own networks, and of no others. Instances on the same networks share one text.
+struct Hosts<'a> {
+    resolved: &'a Resolved,
+    texts: BTreeMap<BTreeSet<&'a str>, String>,
+}
+
+impl<'a> Hosts<'a> {
+    fn digest(&mut self, at: &'a InstanceAt, contents: &mut BTreeMap<String, String>) -> String {
+        let networks: BTreeSet<&str> = at.nics.iter().map(|n| n.network.as_str()).collect();
+        if let Some(digest) = self.texts.get(&networks) {
+            return digest.clone();
+        }
+        let text = self.text(&networks);
+        let digest = document::digest(text.as_bytes());
+        contents.insert(digest.clone(), text);
+        self.texts.insert(networks, digest.clone());
+        digest
+    }
+
+    fn text(&self, networks: &BTreeSet<&str>) -> String {
+        let own: Vec<&common::stack::resolved::NetworkAt> =
+            self.resolved.networks.iter().filter(|n| networks.contains(n.name.as_str())).collect();
+        let mut text = "# lsx-ct\n127.0.0.1\tlocalhost\n".to_owned();
+        for name in &self.resolved.names {
+            let network = own.iter().find(|n| n.cidr.contains(&name.address));
+            let short = network.and_then(|n| name.name.strip_suffix(&n.domain)?.strip_suffix('.'));
+            if let Some(short) = short {
+                text += &format!("{}\t{} {short}\n", name.address, name.name);
+            }
+        }
+        text
+    }
+}

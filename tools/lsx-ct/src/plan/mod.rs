@@ -1,0 +1,256 @@
+//! Decides, for all hosts at once: what each should run, what stays, what collides, which steps lead there. Pure.
+
+mod clash;
+mod cut;
+mod order;
+
+pub(crate) use clash::driver_word;
+pub use cut::cut;
+pub use order::depths;
+
+use crate::Ct;
+use crate::model::{Gathered, Instance, Intent, IntentFile, Object, Seen};
+use common::document;
+use common::plan::{Have, Step, Want, diff};
+use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::{Failure, Failures, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the steps of a plan share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Data {
+    /// Where secrets are read on the operator's machine, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// The OCI runtime that somebody wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// After a reboot: what is needed is waited for without an end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub patient: bool,
+}
+
+/// What is wanted on a host.
+type Goals = BTreeMap<String, Vec<Instance>>;
+
+/// Makes the plan.
+///
+/// # Errors
+/// Everything that stands in the way, at once.
+pub fn plan(
+    wish: &Wish<Gathered>,
+    observed: &BTreeMap<String, ObservedOf<Ct>>,
+) -> Result<Draft<Ct>, Failures> {
+    let mut draft = Draft::default();
+    let mut failures = Vec::new();
+    let goals: Goals = match &wish.goal {
+        Goal::Down => Goals::new(),
+        Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
+        Goal::Up(stack, resolved) => {
+            let secrets = wish.gathered.secrets.iter();
+            draft.data.secrets = secrets.map(|(name, (_, path))| (name.clone(), path.clone())).collect();
+            let goals = cut(wish, stack, resolved, &mut draft.contents);
+            failures.extend(clash::clashes(wish, &goals, observed));
+            goals
+        }
+    };
+    let depth = depths(goals.values().flatten());
+    for (host, seen) in observed {
+        let empty = Vec::new();
+        let wanted = goals.get(host).unwrap_or(&empty);
+        let stay = staying(wish, host, wanted, seen, &mut draft.kept);
+        let mut wants = instances(wanted, &depth);
+        keep_intent(wish, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
+        let haves = haves(wish, seen, &stay);
+        let mut steps = diff(host, &wants, &haves);
+        steps.iter_mut().for_each(|step| tell(step, &goals));
+        draft.steps.extend(steps);
+        if matches!(wish.goal, Goal::Down) && !wish.destroy_data {
+            draft.kept.extend(seen.seen.volumes.iter().map(|name| format!("{host}: volume {name}")));
+        }
+    }
+    Failures(failures).verdict()?;
+    spare(&mut draft);
+    Ok(draft)
+}
+
+/// What is there and is left alone: not named by the document, or not selected by `--only`.
+fn staying<'a>(
+    wish: &Wish<Gathered>,
+    host: &str,
+    wanted: &[Instance],
+    seen: &'a ObservedOf<Ct>,
+    kept: &mut Vec<String>,
+) -> Vec<&'a Instance> {
+    let resolved = match &wish.goal {
+        Goal::Up(_, resolved) => resolved,
+        Goal::Down => return spared(wish, seen),
+        Goal::Boot(_) => return Vec::new(),
+    };
+    let names: BTreeSet<&str> = wanted.iter().map(|i| i.name.as_str()).collect();
+    let there = seen.objects.iter().filter_map(|have| match &have.object {
+        Object::Instance(instance) => Some(&**instance),
+        _ => None,
+    });
+    let mut stay = Vec::new();
+    for instance in there.filter(|i| !names.contains(i.name.as_str())) {
+        let selected = wish.only.instance(&instance.of, &instance.name);
+        let named = resolved.instances.iter().any(|i| i.name == instance.name);
+        match (named, selected, wish.prune) {
+            (true, true, _) => continue, // it moves: `clash` has refused that, unless it is meant
+            (_, true, true) => continue,
+            (false, ..) => kept.push(format!("{host}: instance {}", instance.name)),
+            _ => {}
+        }
+        stay.push(instance);
+    }
+    stay
+}
+
+/// With `down --only`, all the others.
+fn spared<'a>(wish: &Wish<Gathered>, seen: &'a ObservedOf<Ct>) -> Vec<&'a Instance> {
+    let there = seen.objects.iter().filter_map(|have| match &have.object {
+        Object::Instance(instance) => Some(&**instance),
+        _ => None,
+    });
+    there.filter(|i| !wish.only.instance(&i.of, &i.name)).collect()
+}
+
+/// In the order in which they become ready, so that whoever waits never keeps from beginning what it waits for.
+fn instances(wanted: &[Instance], depth: &BTreeMap<String, usize>) -> Vec<Want<Object>> {
+    let mut order: Vec<&Instance> = wanted.iter().collect();
+    order.sort_by_key(|i| (depth.get(&i.name).copied().unwrap_or_default(), i.name.clone()));
+    let want = |instance: &Instance| Want {
+        key: format!("instance:{}", instance.name),
+        object: Object::Instance(Box::new(instance.clone())),
+        needs: instance.needs.iter().filter(|n| n.here).map(|n| format!("instance:{}", n.instance)).collect(),
+        why: "the document names it".to_owned(),
+    };
+    order.into_iter().map(want).collect()
+}
+
+/// What the host keeps, and what brings it back; nothing when nothing is left to bring back.
+fn keep_intent(
+    wish: &Wish<Gathered>,
+    host: &str,
+    wanted: &[Instance],
+    stay: &[&Instance],
+    seen: &ObservedOf<Ct>,
+    wants: &mut Vec<Want<Object>>,
+    contents: &mut BTreeMap<String, String>,
+) {
+    let mut all: Vec<Instance> = wanted.iter().chain(stay.iter().copied()).cloned().collect();
+    if all.is_empty() {
+        return;
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.iter_mut().for_each(|i| i.running = true);
+    let text = serde_json::to_string(&all).unwrap_or_default();
+    let digest = intent_digest(&all);
+    contents.insert(digest.clone(), text);
+    let want = |object: Object, why: &str| Want {
+        key: object.key(),
+        object,
+        needs: Vec::new(),
+        why: why.to_owned(),
+    };
+    wants.push(want(
+        Object::Intent(IntentFile { digest }),
+        "what the host keeps, to come back after a reboot",
+    ));
+    let name = wish.hosts.iter().find(|h| h.name == *host).map_or(host, |h| h.name.as_str());
+    let boot = Object::Boot { program: seen.seen.program.clone(), host: name.to_owned() };
+    wants.push(want(boot, "so that it comes back after a reboot"));
+}
+
+/// The digest of what a host keeps.
+pub fn intent_digest(instances: &[Instance]) -> String {
+    document::digest_of(&instances).unwrap_or_default()
+}
+
+/// What there is, but for what is left alone.
+fn haves(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Vec<Have<Object>> {
+    let down = matches!(wish.goal, Goal::Down);
+    let stays = |have: &&Have<Object>| match &have.object {
+        Object::Instance(instance) => !stay.iter().any(|i| i.name == instance.name),
+        _ => true,
+    };
+    let mut all: Vec<Have<Object>> = seen.objects.iter().filter(stays).cloned().collect();
+    if down && wish.destroy_data {
+        let volume = |name: &String| Object::Volume { name: name.clone() };
+        let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
+        for have in &mut all {
+            if let Object::Instance(instance) = &have.object {
+                have.needs.extend(instance.volumes.iter().map(|v| format!("volume:{}", v.name)));
+            }
+        }
+        // First in order, so last to go: what uses it goes before.
+        all.splice(0..0, seen.seen.volumes.iter().map(volume).map(have));
+    }
+    all
+}
+
+/// What a change means for the instance, and for those that need it.
+fn tell(step: &mut Step<Object>, goals: &Goals) {
+    let (Some(Object::Instance(before)), Some(Object::Instance(after))) = (&step.before, &step.after) else {
+        return;
+    };
+    let way = match (before.needs_recreate(after), before.needs_restart(after), before.running) {
+        (true, ..) => "made anew, and what was written into it goes",
+        (_, true, true) => "started anew",
+        (_, _, false) => "started",
+        _ => "changed while it runs",
+    };
+    step.why = format!("{}: {way}", step.why);
+    let dependents: Vec<&str> = goals
+        .values()
+        .flatten()
+        .filter(|i| i.needs.iter().any(|n| n.instance == after.name))
+        .map(|i| i.name.as_str())
+        .collect();
+    if before.running
+        && (before.needs_recreate(after) || before.needs_restart(after))
+        && !dependents.is_empty()
+    {
+        step.why = format!("{}; {} need it", step.why, dependents.join(", "));
+    }
+}
+
+/// Texts that no step needs stay out of the plan.
+fn spare(draft: &mut Draft<Ct>) {
+    use common::plan::Object as _;
+    let used: BTreeSet<&str> = draft.steps.iter().filter_map(|s| s.after.as_ref()?.content()).collect();
+    draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    let secrets: BTreeSet<&str> = draft
+        .steps
+        .iter()
+        .filter_map(|s| match &s.after {
+            Some(Object::Instance(instance)) => Some(instance.secrets.iter().map(|s| s.name.as_str())),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    draft.data.secrets.retain(|name, _| secrets.contains(name.as_str()));
+}
+
+/// After a reboot: what the host kept, as it is.
+fn booted(
+    kept: &serde_json::Value,
+    observed: &BTreeMap<String, ObservedOf<Ct>>,
+    draft: &mut Draft<Ct>,
+) -> Result<Goals, Failures> {
+    let intent: Intent = serde_json::from_value(kept.clone()).map_err(|e| {
+        Failure::new(Kind::Data, "ct.intent", format!("what this host kept cannot be read: {e}"))
+            .hint("run `lsx-ct up` with the stack's document")
+    })?;
+    draft.data.patient = true;
+    Ok(observed.keys().map(|host| (host.clone(), intent.instances.clone())).collect())
+}
+
+/// What a plan rests on: our objects, and whatever could collide. What instances use comes and goes and stays out of it.
+pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
+    let engines: Vec<_> = seen.engines.iter().map(|e| (e.driver, e.works)).collect();
+    document::digest_of(&(objects, &seen.strangers, engines)).unwrap_or_default()
+}

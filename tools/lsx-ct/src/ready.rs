@@ -1,0 +1,188 @@
+//! Whether something is ready: asked from where its dependents are, by `lsx-net probe`, so that no process of ours enters it.
+
+use crate::model::{Condition, Instance, Need, Probe, State};
+use crate::oci::disk::Place;
+use crate::supervise::state;
+use crate::{engines, net};
+use common::host::wait;
+use common::{Failure, Kind};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(1);
+/// The first pause between two tries; it doubles up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What was tried last and what came of it; `None` is ready.
+pub(crate) type Why = Option<String>;
+
+/// A wait with growing pauses and, perhaps, an end.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    pause: Duration,
+    most: Duration,
+    end: Option<Instant>,
+}
+
+impl Patience {
+    /// Until `limit` has passed, or for ever.
+    pub(crate) fn new(limit: Option<Duration>, most: Duration) -> Self {
+        Patience { pause: PAUSE, most: most.min(PAUSE_MAX), end: limit.map(|l| Instant::now() + l) }
+    }
+
+    /// How long to wait before the next try; `None` when it is over.
+    pub(crate) fn next(&mut self) -> Option<Duration> {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return None;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(self.most).max(PAUSE);
+        Some(pause)
+    }
+}
+
+/// Asks once whether what an instance needs is ready, from the network namespace of the process `pid`.
+///
+/// # Errors
+/// When nothing could be asked.
+pub(crate) fn need(stack: &str, need: &Need, pid: u32) -> Result<Why, Failure> {
+    let supervised = Place::new(stack, &need.instance).disk.exists();
+    match (&need.probe, need.address) {
+        _ if need.here && supervised => Ok(of_state(&need.instance, &state::read(stack, &need.instance))),
+        (None, _) if need.here => {
+            let found = engines::found(stack, &need.instance)?;
+            Ok(of_state(&need.instance, &found.map(|(_, f)| f.condition).unwrap_or_default()))
+        }
+        (Some(probe), Some(address)) => {
+            let why = tried(probe, address, pid)?;
+            Ok(why.map(|why| format!("{}: {why}", need.instance)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn of_state(name: &str, condition: &Condition) -> Why {
+    let ready = condition.state == State::Running || crate::oci::ended_well(condition);
+    (!ready).then(|| format!("{name} is {}", word(condition.state)))
+}
+
+/// Waits for all that an instance of an engine needs before it is started: from a network namespace of its own, with its own
+/// interfaces, which it gives back.
+///
+/// # Errors
+/// What was waited for in vain; never when `patient`.
+pub(crate) fn needs(stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
+    if instance.needs.is_empty() {
+        return Ok(());
+    }
+    let mut holder = net::holder(&["--net"])?;
+    let made = holder.stdout.as_mut().map(|pipe| pipe.read(&mut [0]));
+    let pid = holder.id();
+    let done = match made {
+        Some(Ok(1)) => net::attach(stack, instance, pid, false).and_then(|()| {
+            let waited = instance.needs.iter().try_for_each(|need| wait_for(stack, need, pid, patient));
+            net::detach(stack, instance, pid).and(waited)
+        }),
+        _ => Err(Failure::new(Kind::Failed, "ct.needs", "cannot make a network namespace")),
+    };
+    drop(holder.stdin.take());
+    let _ = holder.wait();
+    done
+}
+
+fn wait_for(stack: &str, wanted: &Need, pid: u32, patient: bool) -> Result<(), Failure> {
+    let limit = (!patient).then(|| Duration::from_millis(wanted.timeout_ms));
+    let mut patience = Patience::new(limit, PAUSE_MAX);
+    while let Some(why) = need(stack, wanted, pid)? {
+        let Some(pause) = patience.next() else {
+            let failure = Failure::new(Kind::Failed, "ct.needs", format!("{} is not ready", wanted.instance));
+            return Err(failure.because(why));
+        };
+        wait::until(pause, pause, || false);
+    }
+    Ok(())
+}
+
+/// Runs a program in an instance: its exit code, and what it complained about.
+pub(crate) type Run<'a> = &'a dyn Fn(&[String]) -> Result<(i32, String), Failure>;
+
+/// Waits until an instance of an engine is ready, as long as it says.
+///
+/// # Errors
+/// What was tried last, and what came of it.
+pub(crate) fn ready(instance: &Instance, pid: u32, run: Run<'_>) -> Result<(), Failure> {
+    let Some(wanted) = &instance.ready else { return Ok(()) };
+    let limit = Duration::from_millis(wanted.timeout_ms);
+    let mut patience = Patience::new(Some(limit), Duration::from_millis(wanted.interval_ms));
+    loop {
+        let why = match (&wanted.probe, instance.nics.first()) {
+            (Probe::Command(argv), _) => {
+                let (code, said) = run(argv)?;
+                (code != 0).then(|| format!("{} ended with {code}: {}", argv.join(" "), said.trim()))
+            }
+            (probe, Some(nic)) => tried(probe, nic.address.addr(), pid)?,
+            (_, None) => None,
+        };
+        let Some(why) = why else { return Ok(()) };
+        let Some(pause) = patience.next() else {
+            let failure = Failure::new(Kind::Failed, "ct.ready", format!("{} is not ready", instance.name));
+            return Err(failure.because(why));
+        };
+        wait::until(pause, pause, || false);
+    }
+}
+
+/// Asks once by network, from the network namespace of the process `pid`.
+///
+/// # Errors
+/// When nothing could be asked.
+pub(crate) fn tried(probe: &Probe, address: Ipv4Addr, pid: u32) -> Result<Why, Failure> {
+    let target = match probe {
+        Probe::Tcp(port) => json!({"probe": "tcp", "port": port}),
+        Probe::Banner { port, holds } => {
+            json!({"probe": "banner", "port": port, "expect": {"banner": [holds]}})
+        }
+        Probe::Http { port, path } => {
+            json!({"probe": "http", "port": port, "path": path, "expect": {"status": ["2xx", "3xx"]}})
+        }
+        Probe::Command(_) => return Ok(None),
+    };
+    let mut target = target;
+    target["address"] = json!(address);
+    target["timeout_ms"] = json!(TRY.as_millis());
+    let net = net::program("probe").args(["--netns", &format!("/proc/{pid}/ns/net")]);
+    let (code, said, complaint) = net.ended(target.to_string().as_bytes())?;
+    if code == 0 {
+        return Ok(None);
+    }
+    let outcome: Value = serde_json::from_slice(&said).unwrap_or_default();
+    let complaint = String::from_utf8_lossy(&complaint).into_owned();
+    let why = outcome["error"]["message"].as_str().map_or(complaint, str::to_owned);
+    Ok(Some(format!("{}: {}", words(probe, address), why.trim())))
+}
+
+/// A probe in the words of `lsx-net probe`.
+pub(crate) fn words(probe: &Probe, address: Ipv4Addr) -> String {
+    match probe {
+        Probe::Tcp(port) => format!("tcp:{address}:{port}"),
+        Probe::Banner { port, .. } => format!("banner:{address}:{port}"),
+        Probe::Http { port, path } => format!("http://{address}:{port}{path}"),
+        Probe::Command(argv) => argv.join(" "),
+    }
+}
+
+/// A state as people say it.
+pub(crate) fn word(state: State) -> &'static str {
+    match state {
+        State::Stopped => "stopped",
+        State::Waiting => "waiting",
+        State::Starting => "starting",
+        State::Running => "running",
+        State::Restarting => "restarting",
+        State::Exited => "exited",
+    }
+}

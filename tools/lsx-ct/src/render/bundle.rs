@@ -1,0 +1,275 @@
+//! An instance as an OCI bundle: the config.json that every OCI runtime understands (runtime-spec 1.1).
+
+use super::syscalls;
+use crate::model::{Instance, Limits};
+use oci_spec::image::ImageConfiguration;
+use oci_spec::runtime::Spec;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How many ids an instance has of its own.
+pub const IDS: u32 = 65_536;
+
+/// What a host knows and the instance does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// This program on the host, for the first process of an application; absent where the image has an init.
+    pub init: Option<String>,
+    /// What this machine is: x86_64, aarch64.
+    pub architecture: String,
+    /// The mounted root file system.
+    pub rootfs: String,
+    /// First of its 65,536 ids on the host; absent where there are no user namespaces.
+    pub ids: Option<u32>,
+    /// Its control group, below every hierarchy's root.
+    pub cgroup: String,
+    /// Whether swap can be limited here.
+    pub swap: bool,
+    /// Who runs it: user, group, and further groups, as numbers.
+    pub user: (u32, u32, Vec<u32>),
+    /// The folder with its hosts, hostname and resolv.conf.
+    pub files: String,
+    /// The folder with its secrets, when it has some.
+    pub secrets: Option<String>,
+    /// The folders of its volumes on the host, by name.
+    pub volumes: BTreeMap<String, String>,
+}
+
+/// Docker's default capabilities.
+const CAPABILITIES: [&str; 14] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+/// What an init needs beside them; only with a user namespace, where they are about the instance alone.
+const INIT_CAPABILITIES: [&str; 8] = [
+    "CAP_DAC_READ_SEARCH",
+    "CAP_IPC_OWNER",
+    "CAP_NET_ADMIN",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_TTY_CONFIG",
+];
+
+/// Docker's masked paths.
+const MASKED: [&str; 10] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/firmware",
+];
+
+/// Docker's read-only paths.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
+const INIT: &str = "/dev/.lsx-init";
+
+/// Programs that are the init of a whole system.
+const INITS: [&str; 2] = ["init", "systemd"];
+
+/// What is run: the instance's own command, else the image's entry point with its arguments.
+pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
+    if !instance.command.is_empty() {
+        return instance.command.clone();
+    }
+    of_image(image)
+}
+
+/// What an image starts: its entry point with its arguments.
+pub fn of_image(image: &ImageConfiguration) -> Vec<String> {
+    let config = image.config().as_ref();
+    let list = |l: Option<&Vec<String>>| l.cloned().unwrap_or_default();
+    let mut argv = list(config.and_then(|c| c.entrypoint().as_ref()));
+    argv.extend(list(config.and_then(|c| c.cmd().as_ref())));
+    argv
+}
+
+/// Whether it is a whole system, whose first process is an init.
+pub fn is_system(argv: &[String]) -> bool {
+    let program = argv.first().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
+    INITS.contains(&program)
+}
+
+/// The user as the instance or the image says it; empty is root.
+pub fn user(instance: &Instance, image: &ImageConfiguration) -> String {
+    let of_image = || image.config().as_ref().and_then(|c| c.user().clone());
+    instance.user.clone().or_else(of_image).unwrap_or_default()
+}
+
+/// The signal that ends it: the image's, else what its first process understands.
+pub fn stop_signal(image: &ImageConfiguration, argv: &[String]) -> String {
+    let of_image = image.config().as_ref().and_then(|c| c.stop_signal().clone());
+    of_image.unwrap_or_else(|| match argv.first().and_then(|p| p.rsplit('/').next()) {
+        Some("systemd") => "SIGRTMIN+3".to_owned(), // systemd(1): halts
+        Some("init") => "SIGUSR2".to_owned(),       // busybox init: powers off
+        _ => "SIGTERM".to_owned(),
+    })
+}
+
+/// The bundle's config.json.
+///
+/// # Errors
+/// When the parts do not make a specification; the message is the parser's.
+pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) -> Result<Spec, String> {
+    let argv = command(instance, image);
+    let system = is_system(&argv);
+    let workdir = instance.workdir.clone().or_else(|| image.config().as_ref()?.working_dir().clone());
+    let capabilities: Vec<&str> = match system && ground.ids.is_some() {
+        true => CAPABILITIES.into_iter().chain(INIT_CAPABILITIES).collect(),
+        false => CAPABILITIES.to_vec(),
+    };
+    let spec = json!({
+        "ociVersion": "1.0.2",
+        "hostname": instance.hostname,
+        "root": {"path": ground.rootfs, "readonly": false},
+        "process": {
+            "terminal": false,
+            "user": {"uid": ground.user.0, "gid": ground.user.1, "additionalGids": ground.user.2},
+            "args": with_init(&argv, ground),
+            "env": environment(instance, image, system),
+            "cwd": workdir.filter(|w| !w.is_empty()).unwrap_or_else(|| "/".to_owned()),
+            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+            "noNewPrivileges": false,
+        },
+        "mounts": mounts(instance, ground, system),
+        "linux": linux(instance, ground, system),
+    });
+    serde_json::from_value(spec).map_err(|e| e.to_string())
+}
+
+/// An application is the child of an init of ours.
+fn with_init(argv: &[String], ground: &Ground) -> Vec<String> {
+    let init = ground.init.iter().flat_map(|_| [INIT, "init", "--"]).map(str::to_owned);
+    init.chain(argv.iter().cloned()).collect()
+}
+
+fn linux(instance: &Instance, ground: &Ground, system: bool) -> Value {
+    let kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
+    let mut namespaces: Vec<Value> = kinds.iter().map(|kind| json!({"type": kind})).collect();
+    let mut linux = json!({
+        "cgroupsPath": ground.cgroup,
+        "resources": resources(&instance.limits, ground.swap),
+        "seccomp": syscalls::profile(system && ground.ids.is_some(), &ground.architecture),
+        "maskedPaths": MASKED,
+        "readonlyPaths": if system && ground.ids.is_some() { &[] } else { READ_ONLY.as_slice() },
+    });
+    if let Some(first) = ground.ids {
+        namespaces.push(json!({"type": "user"}));
+        let mapping = json!([{"containerID": 0, "hostID": first, "size": IDS}]);
+        linux["uidMappings"] = mapping.clone();
+        linux["gidMappings"] = mapping;
+    }
+    linux["namespaces"] = json!(namespaces);
+    linux
+}
+
+/// Limits in the words of the specification; the same for `update` in place.
+pub fn resources(limits: &Limits, swap: bool) -> Value {
+    const PERIOD_US: u64 = 100_000;
+    let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
+    if let Some(bytes) = limits.memory_bytes {
+        resources["memory"] =
+            if swap { json!({"limit": bytes, "swap": bytes}) } else { json!({"limit": bytes}) };
+    }
+    if let Some(milli) = limits.cpus_milli {
+        resources["cpu"] = json!({"quota": u64::from(milli) * PERIOD_US / 1000, "period": PERIOD_US});
+    }
+    if let Some(processes) = limits.processes {
+        resources["pids"] = json!({"limit": processes});
+    }
+    resources
+}
+
+/// The same for what runs: a limit that is taken away has to be lifted by name.
+pub fn change(before: &Limits, after: &Limits, swap: bool) -> Value {
+    let mut resources = resources(after, swap);
+    if before.memory_bytes.is_some() && after.memory_bytes.is_none() {
+        resources["memory"] = if swap { json!({"limit": -1, "swap": -1}) } else { json!({"limit": -1}) };
+    }
+    if before.cpus_milli.is_some() && after.cpus_milli.is_none() {
+        resources["cpu"] = json!({"quota": -1});
+    }
+    if before.processes.is_some() && after.processes.is_none() {
+        resources["pids"] = json!({"limit": -1});
+    }
+    resources
+}
+
+fn environment(instance: &Instance, image: &ImageConfiguration, system: bool) -> Vec<String> {
+    let mut all = BTreeMap::from([
+        ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+        ("HOSTNAME".to_owned(), instance.hostname.clone()),
+    ]);
+    let of_image = image.config().as_ref().and_then(|c| c.env().clone()).unwrap_or_default();
+    all.extend(of_image.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
+    if system {
+        all.insert("container".to_owned(), "lsx".to_owned()); // systemd's container interface asks for it
+    }
+    all.extend(instance.env.clone());
+    all.into_iter().map(|(k, v)| format!("{k}={v}")).collect()
+}
+
+fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
+    let bind = |destination: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
+    let groups = if system { "rw" } else { "ro" };
+    let mut mounts = vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", groups]),
+    ];
+    if system {
+        mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
+        mounts.push(mount("/run/lock", "tmpfs", &["nosuid", "nodev", "noexec", "mode=1777"]));
+        mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
+    }
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        mounts.push(bind(
+            &format!("/etc/{name}"),
+            &format!("{}/{name}", ground.files),
+            &["bind", "rprivate"],
+        ));
+    }
+    for volume in &instance.volumes {
+        let Some(source) = ground.volumes.get(&volume.name) else { continue };
+        // Whether it may be written is said by the mount that is bound: to say it again would be another mount(2), which a user
+        // namespace is refused where the host's own mount has flags that it would lose (nodev on /var).
+        mounts.push(bind(&volume.path, source, &["rbind", "rprivate"]));
+    }
+    if let Some(init) = &ground.init {
+        mounts.push(bind(INIT, init, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
+    }
+    if let Some(secrets) = &ground.secrets {
+        mounts.push(bind("/run/secrets", secrets, &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]));
+    }
+    mounts
+}

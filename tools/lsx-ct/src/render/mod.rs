@@ -1,0 +1,4 @@
+//! What an engine is given for an instance; pure.
+
+pub mod bundle;
+mod syscalls;

@@ -1,0 +1,271 @@
+//! One life of an instance: made, plugged in, started, watched, ended.
+
+use super::signals::Asked;
+use super::{Supervisor, ended, state};
+use crate::driver::Ran;
+use crate::image::Store;
+use crate::model::{Exit, Instance, Probe, State};
+use crate::net;
+use crate::oci::disk::Place;
+use crate::oci::inside::Inside;
+use crate::oci::prepare::Ready;
+use crate::oci::{groups, prepare, runtime::Runtime};
+use crate::ready::{self, Patience};
+use common::host::file;
+use common::{Failure, Kind};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a program that tells whether it is ready may take.
+const TRY: Duration = Duration::from_secs(10);
+/// How long an instance without a probe lives before it counts as running.
+const SETTLE: Duration = Duration::from_millis(50);
+/// How long the kernel has to end what is killed.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// How a life ended.
+pub(super) enum End {
+    /// By request.
+    Asked,
+    /// By itself.
+    Ended(Exit),
+}
+
+/// What one life after the other shares.
+pub(super) struct Life {
+    runtime: Runtime,
+    ready: Ready,
+    pumps: Vec<JoinHandle<()>>,
+    oom: u64,
+    began: Instant,
+}
+
+impl Life {
+    /// Mounts the root.
+    pub(super) fn new(runtime: Runtime, place: &Place, instance: &Instance) -> Result<Life, Failure> {
+        let store = Store::open(Path::new(crate::paths::STORE))?;
+        let ready = Ready::new(place, instance, &store, runtime.ids)?;
+        Ok(Life { runtime, ready, pumps: Vec::new(), oom: 0, began: Instant::now() })
+    }
+
+    /// From nothing to the end.
+    pub(super) fn live(&mut self, me: &mut Supervisor, instance: &Instance) -> Result<End, Failure> {
+        me.tell(State::Waiting, None);
+        self.clear(me)?;
+        self.oom = groups::oom_kills(&me.stack, &me.name);
+        self.ready.write(&me.stack, &me.place, instance)?;
+        let pid = self.create(me)?;
+        me.said.condition.pid = Some(number(pid));
+        if let Some(first) = self.ready.system() {
+            groups::delegate(&me.stack, &me.name, first);
+        }
+        net::attach(&me.stack, instance, number(pid), false)?;
+        if !needs(me, instance, pid)? {
+            return Ok(End::Asked);
+        }
+        self.runtime.start(&me.id)?;
+        self.began = Instant::now();
+        me.said.condition.started_at = Some(common::log::now());
+        me.tell(State::Starting, None);
+        self.watch(me, instance, pid)
+    }
+
+    fn create(&mut self, me: &Supervisor) -> Result<Pid, Failure> {
+        let (pid_file, errors) = (me.folder().join("pid"), me.folder().join("runtime.log"));
+        let _ = file::remove(&errors);
+        let create = self.runtime.create(&me.id, me.folder(), &pid_file, &errors);
+        let mut child = create.start(Stdio::null(), Stdio::piped(), Stdio::piped())?;
+        self.pumps.extend(child.stdout.take().map(|pipe| me.log.pump("stdout", pipe)));
+        self.pumps.extend(child.stderr.take().map(|pipe| me.log.pump("stderr", pipe)));
+        let status = child.wait().map_err(|e| Failure::new(Kind::Failed, "ct.oci.create", e.to_string()))?;
+        let pid = file::read(&pid_file)?.and_then(|text| text.trim().parse().ok());
+        match (status.success(), pid) {
+            (true, Some(pid)) => Ok(Pid::from_raw(pid)),
+            _ => {
+                let said = file::read(&errors)?.unwrap_or_default();
+                let failure = Failure::new(
+                    Kind::Failed,
+                    "ct.oci.create",
+                    format!("{} cannot make it", self.runtime.name),
+                );
+                Err(said.lines().filter_map(message).fold(failure, Failure::because))
+            }
+        }
+    }
+
+    /// While it runs: asks whether it is ready, until it is; then waits for its end.
+    fn watch(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<End, Failure> {
+        let most = instance.ready.as_ref().map_or(1000, |r| r.interval_ms);
+        let mut patience: Option<Patience> = Some(me.patience(Duration::from_millis(most)));
+        // A probe is a child of ours, too: its end wakes the wait, and must not be taken for the time of the next one.
+        let mut next = Instant::now();
+        loop {
+            if let Some(exit) = self.exit(me, pid) {
+                return Ok(End::Ended(exit));
+            }
+            if let Some(waiting) = patience.as_mut().filter(|_| Instant::now() >= next) {
+                match self.tried(me, instance, pid)? {
+                    Some(why) => {
+                        me.tell(State::Starting, Some(why));
+                        next = Instant::now() + waiting.next().unwrap_or(Duration::from_secs(1));
+                    }
+                    None => {
+                        patience = None;
+                        me.tell(State::Running, None);
+                        continue;
+                    }
+                }
+            }
+            let time = match &patience {
+                Some(_) => next.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(60),
+            };
+            if me.signals.wait(time) == Asked::Stop {
+                self.stop(me, pid);
+                return Ok(End::Asked);
+            }
+        }
+    }
+
+    /// Recipes first, then whether it is ready.
+    fn tried(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<ready::Why, Failure> {
+        for (recipe, text) in prepare::recipes(&me.place, instance)? {
+            let ran = self.inside(me, &["/bin/sh", "-e"], &text, None)?;
+            if ran.code != 0 {
+                return Ok(Some(format!(
+                    "recipe {} ended with {}: {}",
+                    recipe.path,
+                    ran.code,
+                    last(&ran.stderr)
+                )));
+            }
+            prepare::did(&me.place, recipe)?;
+        }
+        match &instance.ready {
+            // Without a probe it has to live for a moment: one that cannot do its work mostly ends at once.
+            None if self.began.elapsed() < SETTLE => Ok(Some("it has just begun".to_owned())),
+            None => Ok(None),
+            Some(wanted) => match (&wanted.probe, instance.nics.first()) {
+                (Probe::Command(argv), _) => {
+                    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+                    let ran = self.inside(me, &words, b"", Some(TRY))?;
+                    let told =
+                        || format!("{} ended with {}: {}", argv.join(" "), ran.code, last(&ran.stderr));
+                    Ok((ran.code != 0).then(told))
+                }
+                (probe, Some(nic)) => ready::tried(probe, nic.address.addr(), number(pid)),
+                (_, None) => Ok(None),
+            },
+        }
+    }
+
+    /// Runs a program in it, and breaks off when somebody asks to stop.
+    fn inside(
+        &self,
+        me: &mut Supervisor,
+        argv: &[&str],
+        input: &[u8],
+        limit: Option<Duration>,
+    ) -> Result<Ran, Failure> {
+        let pid_file = me.folder().join("try.pid");
+        let inside = Inside::new(&self.runtime, &me.id, argv, input, &pid_file);
+        Inside { deadline: limit, ..inside }.run(&mut |time| me.signals.wait(time) == Asked::Stop)
+    }
+
+    /// Whether its first process has ended; reaps whoever else has.
+    fn exit(&self, me: &Supervisor, pid: Pid) -> Option<Exit> {
+        let mut code = None;
+        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            match status {
+                WaitStatus::Exited(ended, number) if ended == pid => code = Some(number),
+                WaitStatus::Signaled(ended, signal, _) if ended == pid => code = Some(128 + signal as i32),
+                WaitStatus::StillAlive => break,
+                _ => {}
+            }
+        }
+        code.map(|code| ended(code, groups::oom_kills(&me.stack, &me.name) > self.oom))
+    }
+
+    /// The signal it understands, some time, then the end of all its processes.
+    fn stop(&self, me: &mut Supervisor, pid: Pid) {
+        let signal = self.ready.stop_signal();
+        me.tell(State::Stopped, Some(format!("stopping by {signal}")));
+        let _ = self.runtime.kill(&me.id, &signal, false);
+        let grace = state::grace(&me.place);
+        if !self.ended_within(me, pid, grace) {
+            me.log.say(&format!(
+                "{} did not end within {} s of {signal}, and is killed",
+                me.name,
+                grace.as_secs_f32()
+            ));
+            let _ = self.runtime.kill(&me.id, "KILL", true);
+            self.ended_within(me, pid, KILLED);
+        }
+    }
+
+    fn ended_within(&self, me: &mut Supervisor, pid: Pid, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while self.exit(me, pid).is_none() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            me.signals.wait_for_child(left);
+        }
+        true
+    }
+
+    /// Nothing of a life is left: no process, no container. Its pipes end with it.
+    pub(super) fn clear(&mut self, me: &Supervisor) -> Result<(), Failure> {
+        if self.runtime.knows(&me.id) {
+            self.runtime.delete(&me.id)?;
+        }
+        self.pumps.drain(..).for_each(|pump| _ = pump.join());
+        Ok(())
+    }
+}
+
+/// Waits for what it needs, however long that takes; false when somebody asked to stop.
+///
+/// # Errors
+/// When its first process, which holds its place, is gone meanwhile.
+fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<bool, Failure> {
+    let gone = || !Path::new(&format!("/proc/{pid}/ns/net")).exists();
+    let pid = number(pid);
+    for need in &instance.needs {
+        let mut patience = me.patience(Duration::from_secs(1));
+        while let Some(why) = ready::need(&me.stack, need, pid)? {
+            if gone() {
+                let message = format!("{} was ended while it waited: {why}", me.name);
+                return Err(Failure::new(Kind::Failed, "ct.supervise", message));
+            }
+            me.tell(State::Waiting, Some(why));
+            if me.pause(patience.next().unwrap_or(Duration::from_secs(1))) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The last line of what a program complained.
+fn last(said: &[u8]) -> String {
+    common::host::program::tail(said).pop().unwrap_or_default()
+}
+
+/// What a runtime says in its log, as JSON or as text.
+fn message(line: &str) -> Option<String> {
+    match serde_json::from_str::<Value>(line) {
+        Ok(value) => value["msg"].as_str().map(str::to_owned),
+        Err(_) => Some(line.to_owned()).filter(|l| !l.is_empty()),
+    }
+}
+
+fn number(pid: Pid) -> u32 {
+    u32::try_from(pid.as_raw()).unwrap_or_default()
+}

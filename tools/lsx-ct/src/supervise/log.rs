@@ -1,0 +1,117 @@
+//! What an instance writes, line by line with its time, as the container runtime interface has it: `TIME stdout F text`. The
+//! file turns over at a size, and a pipe never blocks the instance for long: a full disk loses lines, and says how many.
+
+use common::host::file;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Bytes of one file.
+const SIZE: u64 = 10 * 1024 * 1024;
+/// Files beside the one that is written: `log.1` is the newest.
+const OLD: usize = 2;
+/// A longer line is cut into pieces, marked `P` but the last.
+const LINE: u64 = 16 * 1024;
+
+/// The log of one instance.
+#[derive(Debug)]
+pub(crate) struct Log {
+    folder: PathBuf,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    file: Option<File>,
+    size: u64,
+    lost: u64,
+}
+
+impl Log {
+    /// In a folder that is there.
+    pub(crate) fn new(folder: &Path) -> Arc<Log> {
+        Arc::new(Log { folder: folder.to_owned(), open: Mutex::default() })
+    }
+
+    /// Reads a pipe to its end, beside everything else.
+    pub(crate) fn pump(
+        self: &Arc<Self>,
+        stream: &'static str,
+        pipe: impl Read + Send + 'static,
+    ) -> JoinHandle<()> {
+        let log = Arc::clone(self);
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.by_ref().take(LINE).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let whole = line.last() == Some(&b'\n');
+                line.pop_if(|last| *last == b'\n');
+                log.line(stream, if whole { "F" } else { "P" }, &line);
+                line.clear();
+            }
+        })
+    }
+
+    /// What we have to say.
+    pub(crate) fn say(&self, text: &str) {
+        text.lines().for_each(|line| self.line("lsx", "F", line.as_bytes()));
+    }
+
+    fn line(&self, stream: &str, whole: &str, text: &[u8]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = format!("{} {stream} {whole} ", common::log::now()).into_bytes();
+        line.extend_from_slice(text);
+        line.push(b'\n');
+        if open.size > SIZE {
+            self.turn(&mut open);
+        }
+        if open.file.is_none() {
+            let file = OpenOptions::new().append(true).create(true).open(self.folder.join("log"));
+            open.size = file.as_ref().ok().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
+            open.file = file.ok();
+        }
+        let lost = open.lost;
+        let written = open.file.as_mut().is_some_and(|file| {
+            let told =
+                lost == 0 || writeln!(file, "{} lsx F {lost} lines were lost", common::log::now()).is_ok();
+            told && file.write_all(&line).is_ok()
+        });
+        match written {
+            true => (open.size, open.lost) = (open.size + line.len() as u64, 0),
+            false => {
+                // What fits of a line on a full disk is no line.
+                let whole = open.size;
+                open.file.as_ref().map(|file| file.set_len(whole));
+                open.lost += 1;
+            }
+        }
+    }
+
+    fn turn(&self, open: &mut Open) {
+        let name = |n: usize| self.folder.join(if n == 0 { "log".to_owned() } else { format!("log.{n}") });
+        let _ = file::remove(&name(OLD));
+        for n in (0..OLD).rev() {
+            let _ = std::fs::rename(name(n), name(n + 1));
+        }
+        *open = Open { lost: open.lost, ..Open::default() };
+    }
+}
+
+/// The last lines, oldest first.
+pub(crate) fn tail(folder: &Path, lines: usize) -> Vec<String> {
+    let mut last = VecDeque::with_capacity(lines.min(10_000));
+    for name in (1..=OLD).rev().map(|n| format!("log.{n}")).chain(["log".to_owned()]) {
+        let Ok(file) = File::open(folder.join(name)) else { continue };
+        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+            if last.len() == lines {
+                last.pop_front();
+            }
+            last.push_back(String::from_utf8_lossy(&line).into_owned());
+        }
+    }
+    last.into()
+}

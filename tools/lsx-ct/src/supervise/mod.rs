@@ -1,0 +1,205 @@
+//! One process for each instance without an engine, and no daemon: it mounts the root, lets the runtime make the container, plugs
+//! in its interfaces, waits for what it needs, keeps its log, starts it again when it ends, and says how it fares.
+
+mod life;
+pub(crate) mod log;
+mod signals;
+pub(crate) mod state;
+pub(crate) mod unit;
+
+use crate::model::{Condition, Exit, Instance, State};
+use crate::oci::disk::Place;
+use crate::oci::{groups, mounts, runtime::Runtime};
+use crate::ready::Patience;
+use common::stack::Restart;
+use common::{Failure, Kind};
+use life::{End, Life};
+use signals::{Asked, Signals};
+use state::Said;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After this long an instance that ends is started again at once, as if it had never ended.
+const GOOD: Duration = Duration::from_secs(10);
+/// How long the pauses between its starts grow.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+const BACKOFF: Duration = Duration::from_millis(100);
+/// Lines of the log that a failure shows.
+const LAST: usize = 20;
+
+/// A program of the same set, on this host: beside this one, or beside the newest copy when this one's has been pruned.
+pub(crate) fn sibling(program: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let own = PathBuf::from(own.to_string_lossy().trim_end_matches(" (deleted)"));
+    let beside = own.with_file_name(program);
+    if beside.exists() {
+        return beside;
+    }
+    let copies = std::fs::read_dir(common::fleet::BIN).into_iter().flatten().flatten();
+    let mut copies: Vec<_> = copies.map(|e| e.path().join(program)).filter(|p| p.exists()).collect();
+    copies.sort_by_key(|p| p.metadata().and_then(|m| m.modified()).ok());
+    copies.pop().unwrap_or(beside)
+}
+
+/// The verb `supervise`: until the instance has ended for good, or somebody asks by SIGTERM.
+///
+/// # Errors
+/// What kept the instance from running.
+pub(crate) fn run(stack: &str, name: &str, runtime: Option<&str>) -> Result<(), Failure> {
+    let _ = nix::unistd::setsid();
+    let _lock = state::lock(stack, name)?;
+    let place = Place::new(stack, name);
+    place.make()?;
+    let said = Said { supervisor: nix::unistd::getpid().as_raw(), ..Said::default() };
+    let mut supervisor = Supervisor {
+        stack: stack.to_owned(),
+        name: name.to_owned(),
+        id: crate::oci::id(stack, name),
+        log: log::Log::new(&place.disk),
+        signals: Signals::hold()?,
+        said,
+        place,
+    };
+    supervisor.tell(State::Waiting, None);
+    let done = supervisor.set_up(runtime).and_then(|mut life| supervisor.keep(&mut life));
+    if let Err(failure) = &done {
+        supervisor.said.last = log::tail(&supervisor.place.disk, LAST);
+        supervisor.log.say(&failure.to_string());
+        supervisor.tell(State::Stopped, Some(failure.to_string()));
+    }
+    done
+}
+
+pub(crate) struct Supervisor {
+    stack: String,
+    name: String,
+    id: String,
+    log: Arc<log::Log>,
+    signals: Signals,
+    said: Said,
+    place: Place,
+}
+
+impl Supervisor {
+    fn set_up(&mut self, runtime: Option<&str>) -> Result<Life, Failure> {
+        nix::sys::prctl::set_child_subreaper(true).map_err(|e| {
+            Failure::new(Kind::Failed, "ct.supervise", format!("cannot adopt processes: {e}"))
+        })?;
+        groups::enter(&self.stack, &self.name)?;
+        let runtime = Runtime::find(runtime)?;
+        // A supervisor that was killed leaves its container, which still uses the layer that is mounted next.
+        if runtime.knows(&self.id) {
+            runtime.delete(&self.id)?;
+        }
+        mounts::apart()?;
+        let instance = self.instance()?;
+        Life::new(runtime, &self.place, &instance)
+    }
+
+    fn instance(&self) -> Result<Instance, Failure> {
+        self.place.instance()?.ok_or_else(|| {
+            Failure::new(Kind::Failed, "ct.supervise", format!("{} is not there", self.place.disk.display()))
+                .hint("make it with `lsx-ct up`")
+        })
+    }
+
+    /// Life after life, until one is the last.
+    fn keep(&mut self, life: &mut Life) -> Result<(), Failure> {
+        let mut backoff = BACKOFF;
+        loop {
+            let instance = self.instance()?;
+            let began = Instant::now();
+            let end = life.live(self, &instance);
+            let cleared = life.clear(self);
+            let why = match end.and_then(|end| cleared.map(|()| end)) {
+                Ok(End::Asked) => {
+                    self.tell(State::Stopped, None);
+                    return Ok(());
+                }
+                Ok(End::Ended(exit)) => match self.over(exit)? {
+                    None => return Ok(()),
+                    Some(why) => why,
+                },
+                // What is wrong with the image or the document does not get better by itself.
+                Err(failure) if instance.restart == Restart::No || failure.kind == Kind::Data => {
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    self.said.last = log::tail(&self.place.disk, LAST);
+                    self.log.say(&failure.to_string());
+                    failure.to_string()
+                }
+            };
+            if began.elapsed() > GOOD {
+                backoff = BACKOFF;
+            }
+            self.said.condition.restarts += 1;
+            let why = format!("{why}; started again in {} ms", backoff.as_millis());
+            self.tell(State::Restarting, Some(why));
+            if self.pause(backoff) {
+                self.tell(State::Stopped, None);
+                return Ok(());
+            }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// It ended by itself: why it is started again, or nothing when it is not.
+    fn over(&mut self, exit: Exit) -> Result<Option<String>, Failure> {
+        let code = exit.code;
+        let how = format!("ended with {code}{}", if exit.oom { ", out of memory" } else { "" });
+        self.log.say(&format!("{} {how}", self.name));
+        self.said.condition.exit = Some(exit);
+        let again = match self.instance()?.restart {
+            Restart::Always => true,
+            Restart::OnFailure => code != 0,
+            Restart::No => false,
+        };
+        if !again {
+            self.tell(State::Exited, None);
+            return Ok(None);
+        }
+        self.said.last = log::tail(&self.place.disk, LAST);
+        Ok(Some(how))
+    }
+
+    /// Waits; whether somebody asked to stop meanwhile.
+    fn pause(&mut self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            match self.signals.wait(end.saturating_duration_since(Instant::now())) {
+                Asked::Stop => return true,
+                Asked::Nothing => return false,
+                Asked::Child => {}
+            }
+        }
+    }
+
+    /// Says how the instance fares; who reads it finds the last word or the one before.
+    fn tell(&mut self, state: State, why: Option<String>) {
+        let stopped = matches!(state, State::Stopped | State::Exited | State::Restarting);
+        let condition = &mut self.said.condition;
+        *condition = Condition { state, why, pid: condition.pid.filter(|_| !stopped), ..condition.clone() };
+        if state == State::Running {
+            self.said.last.clear();
+            unit::ready();
+        }
+        if let Err(failure) = state::write(&self.place, &self.said) {
+            self.log.say(&failure.to_string());
+        }
+    }
+
+    fn patience(&self, most: Duration) -> Patience {
+        Patience::new(None, most)
+    }
+
+    fn folder(&self) -> &Path {
+        &self.place.run
+    }
+}
+
+/// How a process ended, as of now.
+fn ended(code: i32, oom: bool) -> Exit {
+    Exit { code, at: common::log::now(), oom }
+}
