@@ -1,0 +1,200 @@
+//! Whatever is killed, whenever: the next `up` repairs it, and `down` leaves nothing.
+
+use crate::cloud::Cloud;
+use lsx_tests::lab::until;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    (
+        "a_run_killed_before_any_step_is_finished_by_the_next",
+        a_run_killed_before_any_step_is_finished_by_the_next,
+    ),
+    ("a_killed_controller_leaves_nothing_half_done", a_killed_controller_leaves_nothing_half_done),
+    ("a_killed_supervisor_is_replaced", a_killed_supervisor_is_replaced),
+    ("a_runtime_killed_in_the_middle_is_no_end", a_runtime_killed_in_the_middle_is_no_end),
+    ("two_runs_at_once_do_not_mix", two_runs_at_once_do_not_mix),
+    ("a_remnant_is_swept", a_remnant_is_swept),
+    ("after_a_power_cut_all_come_back_in_order", after_a_power_cut_all_come_back_in_order),
+];
+
+const HOSTS: [&str; 2] = ["h1", "h2"];
+const STACK: &str = "
+  app: { image: bb, host: h1, networks: [lan], restart: always, needs: [base], command: [sleep, \"1000\"], volumes: { data: /data } }
+  base: { image: bb, host: h2, networks: [lan], restart: always, ready: { tcp: 80 }, command: [httpd, -f, -p, \"80\"] }
+  side: { image: bb, host: h1, networks: [lan], restart: always, command: [sleep, \"1000\"] }";
+
+struct Ground {
+    file: String,
+    /// Of the hosts with the networks, and no instance.
+    before: [BTreeSet<String>; 2],
+}
+
+/// Networks are up, instances are not.
+fn ground(cloud: &Cloud) -> Ground {
+    let file = cloud.stack("crash", STACK);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    cloud.ct(&["down", &file, "--destroy-data", "crash"]).ok();
+    Ground { before: HOSTS.map(|h| cloud.snapshot(h)), file }
+}
+
+impl Ground {
+    #[track_caller]
+    fn converges(&self, cloud: &Cloud, when: &str) {
+        let up = cloud.ct(&["up", &self.file]);
+        assert_eq!(up.code, 0, "{when}: {}", up.stderr);
+        assert_eq!(cloud.changed(&self.file), 0, "{when}");
+        let running = |h: &str| cloud.runtime(h).iter().filter(|c| c.ends_with(" running")).count();
+        assert_eq!(HOSTS.map(running), [2, 1], "{when}");
+        for (host, number) in [("h1", "2"), ("h2", "1")] {
+            let count = format!("test $(pgrep -fc '[s]upervise crash') = {number}");
+            assert!(until(5, || cloud.lab.script(host, &count).code == 0), "{number} supervisors on {host}");
+        }
+    }
+
+    /// But for images: those that came for a run that died before its first change are nobody's, until they are collected.
+    #[track_caller]
+    fn ends(&self, cloud: &Cloud, when: &str) {
+        cloud.ct(&["down", &self.file, "--destroy-data", "crash"]).ok();
+        for (host, before) in HOSTS.iter().zip(&self.before) {
+            cloud.same_but(host, before, when, "/var/lib/lsx/images");
+        }
+    }
+}
+
+fn a_run_killed_before_any_step_is_finished_by_the_next(cloud: &Cloud) {
+    let ground = ground(cloud);
+    for n in 0..10 {
+        let when = format!("killed before change {n}");
+        let ran = cloud.ct(&["up", &ground.file, "--failpoint", &n.to_string()]);
+        if ran.code == 0 {
+            assert!(n > 2, "{n}");
+            break;
+        }
+        if n % 2 == 0 {
+            ground.converges(cloud, &when);
+            cloud.ct(&["down", &ground.file, "--destroy-data", "crash", "--failpoint", &n.to_string()]);
+        }
+        ground.ends(cloud, &when);
+    }
+    ground.ends(cloud, "at the end");
+}
+
+fn a_killed_controller_leaves_nothing_half_done(cloud: &Cloud) {
+    let ground = ground(cloud);
+    let mut command = cloud.command(&["up", &ground.file]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut story = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while story.read_line(&mut line).unwrap() > 0 && !line.contains("  ok  ") {
+        line.clear();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let busy =
+        |h: &str| !cloud.lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout.is_empty();
+    assert!(until(20, || !HOSTS.iter().any(|h| busy(h))), "a host still works on it");
+    ground.converges(cloud, "after a killed controller");
+    ground.ends(cloud, "after a killed controller");
+}
+
+fn a_killed_supervisor_is_replaced(cloud: &Cloud) {
+    let ground = ground(cloud);
+    ground.converges(cloud, "at first");
+    let first = cloud.pid("h1", "crash/app");
+    cloud.inside("h1", "crash/app", "echo mine >/data/note; echo mine >/srv/note").ok();
+    cloud.lab.script("h1", "pkill -9 -f '[s]upervise crash app'").ok();
+    assert_eq!(cloud.seen(&ground.file, "app")["state"], "stopped");
+    cloud.ct(&["plan", "--exit-code", &ground.file]).exits(2);
+    ground.converges(cloud, "after a killed supervisor");
+    assert_ne!(cloud.pid("h1", "crash/app"), first);
+    cloud.lab.script("h1", &format!("! test -e /proc/{first}")).ok();
+    assert_eq!(cloud.inside("h1", "crash/app", "cat /data/note /srv/note").ok().stdout, "mine\nmine\n");
+    // And when nobody repairs it first.
+    cloud.lab.script("h1", "pkill -9 -f '[s]upervise crash'").ok();
+    ground.ends(cloud, "after two killed supervisors");
+}
+
+fn a_runtime_killed_in_the_middle_is_no_end(cloud: &Cloud) {
+    let ground = ground(cloud);
+    ground.converges(cloud, "at first");
+    let tool = cloud.tool_on("h1");
+    for victim in ["[r]unc .*create", "[r]unc init", "[r]unc .*start", "[l]sx-net --quiet attach"] {
+        cloud.lab.exec("h1", &[&tool, "stop", "crash/side"]).ok();
+        let script = format!(
+            "{tool} start crash/side >/dev/null 2>&1 & n=0
+             until pkill -9 -f '{victim}' || test $n -gt 3000; do n=$((n+1)); done; wait || true"
+        );
+        cloud.lab.script("h1", &script).ok();
+        let back = || cloud.said("h1", "crash/side")["state"] == "running";
+        assert!(until(15, back), "after {victim}: {}", cloud.said("h1", "crash/side"));
+        ground.converges(cloud, victim);
+    }
+    ground.ends(cloud, "after killed runtimes");
+}
+
+fn two_runs_at_once_do_not_mix(cloud: &Cloud) {
+    let ground = ground(cloud);
+    let both = || cloud.ct(&["up", &ground.file]);
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(both);
+        (both(), other.join().unwrap())
+    });
+    for ran in [&one, &other] {
+        assert!([0, 75].contains(&ran.code), "{}: {}", ran.code, ran.stderr);
+    }
+    ground.converges(cloud, "after two at once");
+    ground.ends(cloud, "after two at once");
+}
+
+fn a_remnant_is_swept(cloud: &Cloud) {
+    let ground = ground(cloud);
+    let half = "mkdir -p /var/lib/lsx/ct/crash/side/upper/etc /run/lsx/ct/crash/side/root; touch /run/lsx/ct/crash/side.ct.lock /run/lsx/ct/all.ids.lock
+        mkdir -p /run/lsx/trial/99/root; for h in /sys/fs/cgroup/*/; do mkdir -p $h/lsx/crash/side/deeper 2>/dev/null || true; done";
+    cloud.lab.script("h1", half).ok();
+    ground.converges(cloud, "over a remnant");
+    ground.ends(cloud, "over a remnant");
+    cloud.lab.script("h1", half).ok();
+    ground.ends(cloud, "a remnant alone");
+}
+
+fn after_a_power_cut_all_come_back_in_order(cloud: &Cloud) {
+    let ground = ground(cloud);
+    ground.converges(cloud, "at first");
+    cloud.inside("h1", "crash/app", "echo mine >/data/note; echo mine >/srv/note").ok();
+    HOSTS.iter().for_each(|h| _ = cloud.lab.verb(&["kill", h]));
+    // The one that needs the other comes first, and waits.
+    std::thread::scope(|scope| {
+        scope.spawn(|| cloud.lab.verb(&["boot", "h1", "--wait"]));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        cloud.lab.verb(&["boot", "h2", "--wait"]);
+    });
+    let running = |h: &str, of: &str| cloud.said(h, of)["state"] == "running";
+    let log = || cloud.lab.script("h1", "cat /var/log/lsx-boot.log").stdout;
+    assert!(
+        until(20, || running("h1", "crash/app")
+            && running("h1", "crash/side")
+            && running("h2", "crash/base")),
+        "{}",
+        log()
+    );
+    let at = |h: &str, of: &str| cloud.said(h, of)["started_at"].as_str().unwrap().to_owned();
+    assert!(
+        at("h2", "crash/base") < at("h1", "crash/app") && at("h1", "crash/side") < at("h2", "crash/base")
+    );
+    assert_eq!(cloud.inside("h1", "crash/app", "cat /data/note /srv/note").ok().stdout, "mine\nmine\n");
+    assert_eq!(cloud.changed(&ground.file), 0, "nobody had to do anything");
+    ground.converges(cloud, "after a power cut");
+    cloud.end(&ground.file);
+    for host in HOSTS {
+        cloud
+            .lab
+            .script(
+                host,
+                "! test -e /run/lsx/ct; ! test -e /etc/lsx; test -z \"$(find /sys/fs/cgroup -name lsx)\"",
+            )
+            .ok();
+    }
+}

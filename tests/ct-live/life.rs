@@ -1,0 +1,204 @@
+//! What becomes of instances that behave badly, on a host that runs short of something.
+
+use crate::cloud::Cloud;
+use lsx_tests::lab::until;
+use std::time::{Duration, Instant};
+
+pub(crate) const CASES: &[crate::Case] = &[
+    (
+        "one_that_ignores_the_signal_is_killed_after_its_grace",
+        one_that_ignores_the_signal_is_killed_after_its_grace,
+    ),
+    ("stop_start_restart_and_wait", stop_start_restart_and_wait),
+    ("restarts_come_with_growing_pauses", restarts_come_with_growing_pauses),
+    ("too_many_processes_are_kept_inside", too_many_processes_are_kept_inside),
+    ("one_that_is_out_of_memory_says_so", one_that_is_out_of_memory_says_so),
+    ("a_log_has_an_end", a_log_has_an_end),
+    ("a_full_disk_loses_lines_and_nothing_else", a_full_disk_loses_lines_and_nothing_else),
+    ("what_outlives_its_parent_keeps_nothing", what_outlives_its_parent_keeps_nothing),
+];
+
+/// One instance with a command, up; its process.
+fn one(cloud: &Cloud, name: &str, fields: &str, command: &str) -> String {
+    let text = format!(
+        "\n  it: {{ image: bb, host: h1, networks: [lan], {fields} command: [sh, -c, \"{command}\"] }}"
+    );
+    let file = cloud.stack(name, &text);
+    cloud.start(&file);
+    file
+}
+
+fn on(cloud: &Cloud, words: &[&str]) -> lsx_tests::lab::Ran {
+    cloud.lab.exec("h1", &[&[cloud.tool_on("h1").as_str()], words].concat())
+}
+
+fn one_that_ignores_the_signal_is_killed_after_its_grace(cloud: &Cloud) {
+    let before = cloud.snapshot("h1");
+    let file = one(cloud, "deaf", "", "trap '' TERM; while :; do sleep 1; done");
+    let begin = Instant::now();
+    on(cloud, &["stop", "deaf/it", "--grace", "1s"]).ok();
+    let took = begin.elapsed();
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(cloud.said("h1", "deaf/it")["state"], "stopped");
+    assert!(
+        cloud.runtime("h1").is_empty() && on(cloud, &["logs", "deaf/it"]).ok().stdout.contains("is killed")
+    );
+    cloud.lab.script("h1", "! pgrep -f '[t]rap.*TERM'").ok();
+    cloud.end(&file);
+    cloud.same("h1", &before, "after a deaf one");
+    // One that listens takes no time, whatever the grace.
+    let file = one(cloud, "good", "", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done");
+    let begin = Instant::now();
+    on(cloud, &["stop", "good/it"]).ok();
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert!(on(cloud, &["logs", "good/it", "--plain"]).ok().stdout.contains("bye\n"));
+    cloud.end(&file);
+    cloud.same("h1", &before, "after a good one");
+}
+
+fn stop_start_restart_and_wait(cloud: &Cloud) {
+    let file = one(cloud, "verbs", "ready: { tcp: 80 },", "echo begun; exec httpd -f -p 80");
+    on(cloud, &["wait", "verbs/it", "--timeout", "5s"]).ok();
+    let first = cloud.pid("h1", "verbs/it");
+    for _ in 0..3 {
+        on(cloud, &["stop", "verbs/it"]).ok();
+        on(cloud, &["stop", "verbs/it"]).ok();
+        assert!(cloud.runtime("h1").is_empty());
+        on(cloud, &["wait", "verbs/it", "--timeout", "200ms"]).exits(1).says("stopped");
+        on(cloud, &["start", "verbs/it"]).ok();
+        on(cloud, &["start", "verbs/it"]).ok();
+        assert_eq!(cloud.said("h1", "verbs/it")["state"], "running");
+    }
+    let second = cloud.pid("h1", "verbs/it");
+    on(cloud, &["restart", "verbs/it"]).ok();
+    let third = cloud.pid("h1", "verbs/it");
+    assert!(first != second && second != third);
+    let log = on(cloud, &["logs", "verbs/it"]).ok();
+    assert_eq!(log.lines().iter().filter(|l| l["line"] == "begun").count(), 5, "{}", log.stdout);
+    assert!(log.lines().iter().all(|l| l["at"].is_string() && l["stream"].is_string()));
+    // Two at once.
+    let both = || on(cloud, &["restart", "verbs/it"]).code;
+    std::thread::scope(|scope| {
+        let other = scope.spawn(both);
+        both();
+        other.join().unwrap();
+    });
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(cloud.runtime("h1").len(), 1);
+    // One that lost the race, or that is just starting a program, is gone in a moment.
+    let alone = || cloud.lab.script("h1", "test $(pgrep -fc '[s]upervise verbs it') = 1").code == 0;
+    assert!(until(5, alone), "more than one supervisor");
+    cloud.end(&file);
+}
+
+fn restarts_come_with_growing_pauses(cloud: &Cloud) {
+    let file = one(
+        cloud,
+        "again",
+        "restart: on-failure, ready: { command: [test, -e, /srv/go], interval: 1s },",
+        "echo x >>/srv/lives; test $(wc -l </srv/lives) -gt 2 && touch /srv/go && exec sleep 1000; exit 4",
+    );
+    let said = cloud.said("h1", "again/it");
+    assert_eq!(
+        (&said["restarts"], &said["exit"]["code"], &said["state"]),
+        (&2.into(), &4.into(), &"running".into())
+    );
+    // The first process is killed from outside: that is a failure, too.
+    let pid = cloud.pid("h1", "again/it");
+    cloud.lab.script("h1", &format!("kill -9 {pid}")).ok();
+    assert!(until(10, || cloud.said("h1", "again/it")["restarts"] == 3
+        && cloud.said("h1", "again/it")["state"] == "running"));
+    assert_eq!(cloud.said("h1", "again/it")["exit"]["code"], 137);
+    assert_eq!(cloud.inside("h1", "again/it", "ls /sys/class/net").ok().stdout, "eth0\nlo\n");
+    assert_eq!(cloud.changed(&file), 0);
+    cloud.end(&file);
+    let file = one(cloud, "done", "restart: on-failure,", "sleep 0.2; exit 0");
+    assert!(until(5, || cloud.said("h1", "done/it")["state"] == "exited"));
+    assert_eq!(cloud.changed(&file), 0, "it has ended as it may");
+    cloud.end(&file);
+}
+
+fn too_many_processes_are_kept_inside(cloud: &Cloud) {
+    let file = one(
+        cloud,
+        "bomb",
+        "limits: { processes: 20, memory: 64M },",
+        "sh -c 'while :; do sleep 1000 & done'; exec sleep 1000",
+    );
+    assert!(until(5, || cloud.seen(&file, "it")["processes"].as_u64() >= Some(15)));
+    let most = cloud.seen(&file, "it")["processes"].as_u64().unwrap();
+    assert!(most <= 20, "{most}");
+    on(cloud, &["stop", "bomb/it", "--grace", "500ms"]).ok();
+    assert!(cloud.runtime("h1").is_empty());
+    cloud.lab.script("h1", "! pgrep -fx 'sleep 1000'").ok();
+    cloud.end(&file);
+}
+
+fn one_that_is_out_of_memory_says_so(cloud: &Cloud) {
+    let text = "\n  it: { image: bb, host: h1, networks: [lan], restart: no, limits: { memory: 24M }, command: [sh, -c, \"sleep 1; exec tail /dev/zero\"] }";
+    let file = cloud.stack("hungry", text);
+    cloud.start(&file);
+    assert!(
+        until(20, || cloud.said("h1", "hungry/it")["state"] == "exited"),
+        "{}",
+        cloud.said("h1", "hungry/it")
+    );
+    let said = cloud.said("h1", "hungry/it");
+    assert_eq!((&said["exit"]["oom"], &said["exit"]["code"]), (&true.into(), &137.into()), "{said}");
+    cloud.ct(&["up", &file]).ok();
+    cloud.end(&file);
+}
+
+fn a_log_has_an_end(cloud: &Cloud) {
+    let file = one(
+        cloud,
+        "loud",
+        "",
+        "echo first; yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -n 340000; echo last; exec sleep 1000",
+    );
+    assert!(until(30, || on(cloud, &["logs", "loud/it", "-n", "1", "--plain"]).stdout == "last\n"));
+    let sizes =
+        cloud.lab.script("h1", "cd /var/lib/lsx/ct/loud/it; stat -c %s log*; ls log* | wc -l").ok().stdout;
+    let sizes: Vec<u64> = sizes.lines().map(|l| l.parse().unwrap()).collect();
+    assert!(sizes.iter().sum::<u64>() < 33_000_000 && sizes.last() == Some(&3), "{sizes:?}");
+    let lines = on(cloud, &["logs", "loud/it", "-n", "5"]).ok().lines();
+    assert!(lines.len() == 5 && lines.iter().all(|l| l["stream"] == "stdout"), "{lines:?}");
+    cloud.end(&file);
+}
+
+fn a_full_disk_loses_lines_and_nothing_else(cloud: &Cloud) {
+    one(
+        cloud,
+        "full",
+        "",
+        "i=0; while :; do i=$((i+1)); echo line $i 0123456789012345678901234567890123456789012345678901234567890123456789; sleep 0.02; done",
+    );
+    cloud.lab.script("h1", "for f in filler more; do dd if=/dev/zero of=/var/lib/lsx/$f bs=1M 2>/dev/null || true; done; dd if=/dev/zero of=/var/lib/lsx/more bs=1k oflag=append conv=notrunc 2>/dev/null || true").ok();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(cloud.said("h1", "full/it")["state"], "running", "a full disk ends nobody");
+    let more = "\n  it: { image: bb, host: h1, networks: [lan], command: [sh, -c, \"i=0; while :; do i=$((i+1)); echo line $i 0123456789012345678901234567890123456789012345678901234567890123456789; sleep 0.02; done\"] }
+  late: { image: other, host: h1, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("full", more);
+    cloud.lab.net(&["up", "--quiet", &file]);
+    let ran = cloud.ct(&["up", &file]);
+    assert!(
+        ran.code != 0 && ran.stdout.is_empty() && ran.stderr.to_lowercase().contains("space"),
+        "{} {}",
+        ran.code,
+        ran.stderr
+    );
+    cloud.lab.script("h1", "rm /var/lib/lsx/filler /var/lib/lsx/more").ok();
+    assert!(until(5, || on(cloud, &["logs", "full/it"]).stdout.contains("lines were lost")));
+    cloud.start(&file);
+    assert_eq!(cloud.said("h1", "full/late")["state"], "running");
+    cloud.end(&file);
+}
+
+fn what_outlives_its_parent_keeps_nothing(cloud: &Cloud) {
+    let before = cloud.snapshot("h1");
+    let file = one(cloud, "orphan", "restart: no,", "sleep 3210 & exit 0");
+    assert!(until(5, || cloud.said("h1", "orphan/it")["state"] == "exited"));
+    cloud.lab.script("h1", "! pgrep -fx 'sleep 3210'; ! pgrep -f '[s]upervise orphan'").ok();
+    cloud.end(&file);
+    cloud.same("h1", &before, "after an orphan");
+}

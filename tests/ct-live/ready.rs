@@ -1,0 +1,100 @@
+//! In the order of needs, across hosts; and what is said when something does not become ready.
+
+use crate::cloud::Cloud;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("what_is_needed_is_ready_first_across_hosts", what_is_needed_is_ready_first_across_hosts),
+    (
+        "one_that_is_never_ready_says_why_and_the_others_stand",
+        one_that_is_never_ready_says_why_and_the_others_stand,
+    ),
+    ("one_that_ends_shows_how", one_that_ends_shows_how),
+    ("rollback_takes_back_what_was_begun", rollback_takes_back_what_was_begun),
+];
+
+fn what_is_needed_is_ready_first_across_hosts(cloud: &Cloud) {
+    let text = "
+  app: { image: bb, host: h1, networks: [lan], needs: [mid], command: [sleep, \"1000\"] }
+  mid: { image: bb, host: h1, networks: [lan], needs: [base], ready: { command: [test, -e, /tmp/ok] }, command: [sh, -c, \"sleep 1; touch /tmp/ok; exec sleep 1000\"] }
+  base: { image: bb, host: h2, networks: [lan], ready: { tcp: 80 }, command: [sh, -c, \"sleep 1; exec httpd -f -p 80\"] }";
+    let file = cloud.stack("order", text);
+    cloud.start(&file);
+    let at = |host: &str, name: &str| {
+        cloud.said(host, &format!("order/{name}"))["started_at"].as_str().unwrap().to_owned()
+    };
+    let (base, mid, app) = (at("h2", "base"), at("h1", "mid"), at("h1", "app"));
+    assert!(base < mid && mid < app, "{base} {mid} {app}");
+    cloud.ct(&["check", &file]).ok();
+    // One that is started anew keeps nobody from running; who is stopped is missed.
+    let tool = cloud.tool_on("h2");
+    cloud.lab.exec("h2", &[&tool, "stop", "base"]).ok();
+    cloud.ct(&["check", &file]).exits(2);
+    cloud.ct(&["plan", "--exit-code", &file]).exits(2);
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(at("h1", "app"), app);
+    cloud.end(&file);
+}
+
+fn one_that_is_never_ready_says_why_and_the_others_stand(cloud: &Cloud) {
+    let text = "
+  good: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  bad: { image: bb, host: h1, networks: [lan], ready: { tcp: 81, timeout: 2s }, command: [sh, -c, \"echo the port is closed; exec sleep 1000\"] }
+  after: { image: bb, host: h1, networks: [lan], needs: [bad], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("never", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let ran = cloud
+        .ct(&["up", &file])
+        .exits(1)
+        .says("bad is not ready")
+        .says("tcp:")
+        .says(":81")
+        .says("the port is closed");
+    assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    assert_eq!(cloud.said("h1", "never/good")["state"], "running");
+    assert_eq!(cloud.said("h1", "never/bad")["state"], "starting");
+    assert!(cloud.said("h1", "never/after")["started_at"].is_null());
+    let text = text
+        .replace("81", "82")
+        .replace("sh, -c, \"echo the port is closed; exec sleep 1000\"", "httpd, -f, -p, \"82\"");
+    let file = cloud.stack("never", &text);
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(cloud.said("h1", "never/after")["state"], "running");
+    cloud.end(&file);
+}
+
+fn one_that_ends_shows_how(cloud: &Cloud) {
+    let text = "
+  ends: { image: bb, host: h1, networks: [lan], restart: no, ready: { tcp: 80 }, command: [sh, -c, \"echo last words; exit 9\"] }
+  again: { image: bb, host: h2, networks: [lan], restart: always, ready: { tcp: 80 }, command: [sh, -c, \"echo once more; exit 8\"] }";
+    let file = cloud.stack("ends", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let ran = cloud
+        .ct(&["up", &file])
+        .exits(1)
+        .says("last words")
+        .says("once more")
+        .says("ended with 9")
+        .says("ended with 8");
+    assert!(ran.stderr.lines().count() < 60, "{}", ran.stderr);
+    let said = cloud.said("h1", "ends/ends");
+    assert_eq!((&said["state"], &said["exit"]["code"]), (&"exited".into(), &9.into()), "{said}");
+    let said = cloud.said("h2", "ends/again");
+    assert!(said["restarts"].as_u64() >= Some(3) && said["exit"]["code"] == 8, "{said}");
+    cloud.end(&file);
+}
+
+fn rollback_takes_back_what_was_begun(cloud: &Cloud) {
+    let text = "
+  good: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  bad: { image: bb, host: h1, networks: [lan], needs: [good], ready: { tcp: 81, timeout: 1s }, command: [sleep, \"1000\"] }";
+    let file = cloud.stack("back", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let before = cloud.snapshot("h1");
+    cloud.ct(&["up", &file, "--rollback"]).exits(1);
+    let after = cloud.snapshot("h1");
+    assert!(cloud.runtime("h1").is_empty(), "{:?}", cloud.runtime("h1"));
+    let left: Vec<&String> =
+        after.difference(&before).filter(|l| !l.contains("/var/lib/lsx/images")).collect();
+    assert!(left.is_empty(), "{left:#?}");
+    cloud.end(&file);
+}

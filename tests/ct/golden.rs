@@ -1,0 +1,83 @@
+//! Golden folders: what a plan says, byte for byte. Their images come from one small archive, `image.tar` beside them.
+//!
+//! `LSX_BLESS=1` writes what came; look at `git diff` before you believe it.
+
+use crate::{Hosts, simulate, tool};
+use common::plan::Step;
+use common::stack::{ReadOptions, read, resolve};
+use common::tool::{Draft, Goal, ObservedOf, PlanOf, Wish};
+use lsx_ct::Ct;
+use lsx_ct::model::Object;
+use lsx_tests::blessing;
+use lsx_tests::golden::{self, Case};
+use serde_json::Value;
+
+#[test]
+fn every_case_gives_what_it_gave() {
+    golden::run(&tool(), remade);
+}
+
+/// What the program itself would have left on the hosts, changed as the case says.
+fn remade(case: &Case) -> Option<String> {
+    let (was, edits) = case.drift()?;
+    let (stack, _) =
+        read(was.as_ref().unwrap_or(&case.text()), "stack.yaml", &ReadOptions::default()).unwrap();
+    let resolved = resolve(&stack).unwrap();
+    let name = stack.name.clone();
+    let goal = Goal::Up(Box::new(stack), Box::new(resolved));
+    let mut hosts = simulate::bare(&Wish { goal, stack: name, ..crate::wish("stack: x\n").unwrap() });
+    if let Some(was) = was {
+        let plan: PlanOf<Ct> = planned(case, &was, &hosts);
+        let steps: Vec<Step<Object>> = plan.steps;
+        hosts = simulate::after(&Draft { steps, ..Draft::default() }, &hosts);
+    }
+    for edit in &edits {
+        let host = hosts.get_mut(edit["host"].as_str().unwrap()).unwrap();
+        let mut document = serde_json::to_value(&*host).unwrap();
+        golden::edit(&mut document, edit);
+        let seen: ObservedOf<Ct> = serde_json::from_value(document).unwrap_or_else(|e| panic!("{edit}: {e}"));
+        *host = simulate::looked(seen.stack.as_deref().unwrap(), &seen.host, seen.objects, seen.seen);
+    }
+    Some(told(&hosts))
+}
+
+/// The program's own plan, so that images have the digests that it finds.
+fn planned(case: &Case, was: &str, hosts: &Hosts) -> PlanOf<Ct> {
+    let folder = tempfile::tempdir().unwrap();
+    let observed = folder.path().join("observed.json");
+    std::fs::write(&observed, told(hosts)).unwrap();
+    let base = case.folder.display().to_string();
+    let args = ["plan", "--base", &base, "--observed", observed.to_str().unwrap()];
+    let document: Value = tool().run(args).input(was.as_bytes()).end().with(0).document();
+    serde_json::from_value(document).unwrap()
+}
+
+/// One document a line.
+fn told(hosts: &Hosts) -> String {
+    hosts.values().map(|seen| serde_json::to_string(seen).unwrap() + "\n").collect()
+}
+
+#[test]
+fn the_cases_cover_what_a_plan_can_say() {
+    if blessing() {
+        return; // The folders are being written.
+    }
+    let read =
+        |name: &'static str| golden::cases("ct").iter().filter_map(|c| c.read(name)).collect::<String>();
+    let (plans, refused) = (read("plan.json"), read("error.txt"));
+    for kind in ["instance", "intent", "boot"] {
+        for verb in ["create", "change", "remove"] {
+            assert!(plans.contains(&format!("\"{kind}.{verb}:")), "no case has a step {kind}.{verb}");
+        }
+    }
+    for words in
+        ["remnant.remove:", "volume.remove:", "made anew", "started anew", "changed while it runs", "need it"]
+    {
+        assert!(plans.contains(words), "no case says: {words}");
+    }
+    for words in
+        ["would move to", "--prune would remove", "cannot run driver", "lsx did not make", "longer than"]
+    {
+        assert!(refused.contains(words), "no case is refused with: {words}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Inside a host: one act of the driver, as a JSON order on standard input says; the answer goes to standard output.
+
+use common::failure::Failure;
+use common::stack::Driver as Kind;
+use lsx_ct::driver::{Driver, Exec};
+use lsx_ct::lxd::{Lxd, Supply};
+use lsx_ct::model::Instance;
+use serde_json::{Value, json};
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Where the host has what the image store will have: DIGEST.tar.gz and blobs by digest.
+pub(crate) const SUPPLY: &str = "/root/supply";
+
+struct Folder;
+
+impl Supply for Folder {
+    fn tarball(&self, digest: &str, out: &Path) -> Result<(), Failure> {
+        std::fs::copy(Path::new(SUPPLY).join(format!("{digest}.tar.gz")), out).unwrap();
+        Ok(())
+    }
+
+    fn command(&self, _: &str) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure> {
+        Ok(std::fs::read(Path::new(SUPPLY).join(digest)).unwrap())
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).unwrap();
+    let order: Value = serde_json::from_str(&text).unwrap();
+    match act(&order) {
+        Ok(answer) => {
+            println!("{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            println!("{}", json!({"failure": failure}));
+            ExitCode::from(failure.kind.exit())
+        }
+    }
+}
+
+fn act(order: &Value) -> Result<Value, Failure> {
+    let kind = if order["driver"] == "incus" { Kind::Incus } else { Kind::Lxd };
+    let Some(lxd) = Lxd::open(kind, Box::new(Folder))? else { return Ok(json!("no server")) };
+    let (stack, name) = (order["stack"].as_str().unwrap_or("s"), order["name"].as_str().unwrap_or_default());
+    let instance = |key: &str| serde_json::from_value::<Instance>(order[key].clone()).unwrap();
+    let hosts = "127.0.0.1 localhost\n10.1.2.3 other\n";
+    let grace = Duration::from_millis(order["grace_ms"].as_u64().unwrap_or(3000));
+    let begin = std::time::Instant::now();
+    let answer = match order["verb"].as_str().unwrap() {
+        "engine" => json!(lxd.engine()?),
+        "list" => {
+            let found = lxd.list(order["stack"].as_str())?;
+            let one = |f: lsx_ct::driver::Found| json!({"stack": f.stack, "name": f.name, "instance": f.instance, "condition": f.condition});
+            found.into_iter().map(one).collect()
+        }
+        "strangers" => json!(lxd.strangers()?),
+        "create" => json!(lxd.create(stack, &instance("instance"), hosts)?),
+        "update" => json!(lxd.update(stack, &instance("before"), &instance("instance"), hosts)?),
+        "start" => json!(lxd.start(stack, &instance("instance"), false)?),
+        "stop" => json!(lxd.stop(stack, name, grace)?),
+        "remove" => json!(lxd.remove(stack, name)?),
+        "logs" => json!(lxd.logs(stack, name, 3)?),
+        "shell" => json!(lxd.shell(stack, name, &exec(order))?.argv()),
+        "snapshots" => {
+            json!(lxd.list(Some(stack))?.into_iter().find(|f| f.name == name).map(|f| f.snapshots))
+        }
+        "usage" => {
+            let found = lxd.list(Some(stack))?.into_iter().find(|f| f.name == name).unwrap();
+            json!(lxd.usage(&found)?)
+        }
+        "exec" => {
+            let ran = lxd.exec(stack, name, &exec(order))?;
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            json!({"code": ran.code, "stdout": text(ran.stdout), "stderr": text(ran.stderr)})
+        }
+        verb => panic!("{verb}"),
+    };
+    eprintln!("{} took {:.1?}", order["verb"], begin.elapsed());
+    Ok(answer)
+}
+
+fn exec(order: &Value) -> Exec {
+    let text = |key: &str| order[key].as_str().map(str::to_owned);
+    let words = |key: &str| -> Vec<String> { serde_json::from_value(order[key].clone()).unwrap_or_default() };
+    Exec {
+        argv: words("argv"),
+        env: words("env")
+            .iter()
+            .filter_map(|e| e.split_once('='))
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect(),
+        user: text("user"),
+        workdir: text("workdir"),
+        input: text("input").unwrap_or_default().into_bytes(),
+        deadline: order["deadline_ms"].as_u64().map(Duration::from_millis),
+    }
+}
