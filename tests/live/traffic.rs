@@ -246,6 +246,19 @@ fn counted(
     rule["expr"].as_array().unwrap().iter().find_map(|e| e["counter"]["packets"].as_u64()).unwrap()
 }
 
+/// Counts until there are as many as wanted: what else is on the wire can only add to one of several tries.
+#[track_caller]
+fn settles(wanted: u64, what: &str, count: impl Fn() -> u64) {
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        seen.push(count());
+        if seen.last() == Some(&wanted) {
+            return;
+        }
+    }
+    panic!("{what}: {seen:?} packets, not {wanted}");
+}
+
 const ENTRY: &str = "type filter hook prerouting priority -400";
 
 fn spoofed_sources_go_nowhere(lab: &Lab) {
@@ -256,7 +269,7 @@ fn spoofed_sources_go_nowhere(lab: &Lab) {
     let arrived = |rule: &str, script: &str| {
         counted(lab, "h2", &db, "inet", ENTRY, rule, || _ = lab.script("h1", script).ok())
     };
-    assert_eq!(arrived("ip saddr 10.104.0.80", &from("10.104.0.80")), 2, "the honest ping is seen");
+    settles(2, "the honest ping is seen", || arrived("ip saddr 10.104.0.80", &from("10.104.0.80")));
     // An address nobody has, and one of an instance on another host.
     for source in ["10.104.0.250", "10.104.0.81"] {
         let lie = format!(
@@ -328,7 +341,7 @@ fn tunnel_packets_from_strangers_are_dropped(lab: &Lab) {
         let send = || peer::tunnel_from(lab, from, &[&to, &vni, &mac, "10.104.0.80"]);
         counted(lab, "h1", &web, "inet", ENTRY, "udp dport 9999", send)
     };
-    assert_eq!(arrived(Some("h2")), 1, "a peer may speak for the network");
+    settles(1, "a peer may speak for the network", || arrived(Some("h2")));
     assert_eq!(arrived(Some("h3")), 0, "another host of the lab");
     assert_eq!(arrived(None), 0, "the operator's machine");
 }
@@ -337,25 +350,18 @@ fn an_unknown_destination_puts_nothing_on_the_underlay(lab: &Lab) {
     let stack = world(lab);
     let rule = format!("udp dport {}", stack.resolved["tunnel_port"]);
     let web = stack.space("web-1");
-    let output = "type filter hook output priority 0";
-    let ping = |to: &str| {
-        _ = lab.script("h1", &format!("ip netns exec {web} ping -n -c2 -i0.2 -W1 {to} || true")).ok()
+    let sent = |options: &str| {
+        let script = format!(
+            "ip -n {web} neigh flush dev eth0; ip netns exec {web} ping -n -c2 -i0.2 -W1 {options} || true"
+        );
+        counted(lab, "h1", "", "inet", "type filter hook output priority 0", &rule, || {
+            _ = lab.script("h1", &script).ok()
+        })
     };
-    assert_eq!(
-        counted(lab, "h1", "", "inet", output, &rule, || ping("10.104.0.50")),
-        2,
-        "two echoes, and not one question"
-    );
-    assert_eq!(counted(lab, "h1", "", "inet", output, &rule, || ping("10.104.77.77")), 0);
-    let broadcast = || {
-        _ = lab
-            .script("h1", &format!("ip netns exec {web} ping -n -b -c2 -i0.2 -W1 10.104.255.255 || true"))
-            .ok()
-    };
-    assert_eq!(counted(lab, "h1", "", "inet", output, &rule, broadcast), 0);
-    let multicast =
-        || _ = lab.script("h1", &format!("ip netns exec {web} ping -n -c2 -i0.2 -W1 224.0.0.1 || true")).ok();
-    assert_eq!(counted(lab, "h1", "", "inet", output, &rule, multicast), 0);
+    settles(2, "two echoes, and not one question", || sent("10.104.0.50"));
+    settles(0, "an address nobody has", || sent("10.104.77.77"));
+    settles(0, "broadcast", || sent("-b 10.104.255.255"));
+    settles(0, "multicast", || sent("224.0.0.1"));
 }
 
 fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
