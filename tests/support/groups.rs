@@ -1,5 +1,7 @@
 //! Live tests: cases in groups, each group with something it shares and whose cases run in order, two groups at once.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports as `cargo test` does")]
+
 use crate::lab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -41,7 +43,7 @@ pub fn main<S>(target: &str, groups: &[Group<S>]) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
-    let mut all = groups.iter().flat_map(Group::names);
+    let all = groups.iter().flat_map(Group::names);
     if args.iter().any(|a| a == "--list") {
         all.for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;

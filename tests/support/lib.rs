@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
 pub mod golden;
+pub mod groups;
 pub mod lab;
 mod run;
 mod tools;
