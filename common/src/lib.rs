@@ -5,6 +5,7 @@ pub mod document;
 pub mod failure;
 pub mod fleet;
 pub mod host;
+pub mod http;
 pub mod log;
 pub mod manual;
 pub mod plan;

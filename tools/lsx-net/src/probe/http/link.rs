@@ -1,10 +1,9 @@
 //! ureq over our own look-up and connections.
 //!
 //! ureq's own resolver loads NSS and its own connector can bind neither source nor interface. The
-//! traits used here stand outside ureq's promise of compatibility: an update of ureq may need a
-//! change in this file and in no other.
+//! traits used here stand outside ureq's promise of compatibility.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+
+use common::http::Line;
 
 use crate::probe::dial::{Dial, dial};
 use crate::probe::form::no_tls;
@@ -69,9 +68,9 @@ pub(super) struct Connect {
 }
 
 impl Connector<()> for Connect {
-    type Out = Line;
+    type Out = Line<TcpStream>;
 
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Line>, Error> {
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Self::Out>, Error> {
         if details.needs_tls() {
             return Err(refuse(State::Failed, no_tls(&details.uri.to_string())));
         }
@@ -84,67 +83,5 @@ impl Connector<()> for Connect {
             (None, Some(problem)) => Err(refuse(dialed.state, problem)),
             (None, None) => Err(Error::ConnectionFailed),
         }
-    }
-}
-
-/// A connection in ureq's shape.
-#[derive(Debug)]
-pub(super) struct Line {
-    stream: TcpStream,
-    buffers: LazyBuffers,
-}
-
-impl Line {
-    fn new(stream: TcpStream, config: &Config) -> Self {
-        Self { stream, buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()) }
-    }
-}
-
-impl Transport for Line {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.set_write_timeout(left(timeout)?)?;
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
-        self.stream.write_all(output).map_err(|error| late(error, timeout))
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.set_read_timeout(left(timeout)?)?;
-        let room = self.buffers.input_append_buf();
-        let bytes = loop {
-            match self.stream.read(room) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result.map_err(|error| late(error, timeout))?,
-            }
-        };
-        self.buffers.input_appended(bytes);
-        Ok(bytes > 0)
-    }
-
-    /// Every probe has a connection of its own; none is taken from a pool.
-    fn is_open(&mut self) -> bool {
-        false
-    }
-}
-
-/// The time left; none left is an error here, because a socket takes zero for "no limit".
-fn left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
-    if timeout.after.is_not_happening() {
-        return Ok(None);
-    }
-    let left = *timeout.after;
-    if left.is_zero() {
-        return Err(Error::Timeout(timeout.reason));
-    }
-    Ok(Some(left))
-}
-
-fn late(error: io::Error, timeout: NextTimeout) -> Error {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
-        _ => Error::Io(error),
     }
 }

@@ -1,0 +1,96 @@
+//! ureq over connections of our own. The traits used here stand outside ureq's promise of compatibility: an update of ureq
+//! may need a change in this file, and where `Connector` and `Resolver` are implemented.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+use ureq::Error;
+use ureq::config::Config;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+/// A stream that waits no longer than it is told.
+pub trait Timed: Read + Write {
+    /// How long a read may wait; absent: for ever.
+    fn read_within(&self, limit: Option<Duration>) -> io::Result<()>;
+    /// How long a write may wait; absent: for ever.
+    fn write_within(&self, limit: Option<Duration>) -> io::Result<()>;
+}
+
+macro_rules! timed {
+    ($stream:ty) => {
+        impl Timed for $stream {
+            fn read_within(&self, limit: Option<Duration>) -> io::Result<()> {
+                self.set_read_timeout(limit)
+            }
+            fn write_within(&self, limit: Option<Duration>) -> io::Result<()> {
+                self.set_write_timeout(limit)
+            }
+        }
+    };
+}
+
+timed!(TcpStream);
+timed!(UnixStream);
+
+/// A connection in ureq's shape, for one request: none is taken from a pool.
+#[derive(Debug)]
+pub struct Line<S> {
+    stream: S,
+    buffers: LazyBuffers,
+}
+
+impl<S> Line<S> {
+    /// With buffers as the request's configuration has them.
+    pub fn new(stream: S, config: &Config) -> Self {
+        Self { stream, buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()) }
+    }
+}
+
+impl<S: Timed + std::fmt::Debug + Send + Sync + 'static> Transport for Line<S> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.write_within(left(timeout)?)?;
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        self.stream.write_all(output).map_err(|error| late(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.read_within(left(timeout)?)?;
+        let room = self.buffers.input_append_buf();
+        let bytes = loop {
+            match self.stream.read(room) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result.map_err(|error| late(error, timeout))?,
+            }
+        };
+        self.buffers.input_appended(bytes);
+        Ok(bytes > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// The time left; none left is an error here, because a socket takes zero for "no limit".
+fn left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    if timeout.after.is_not_happening() {
+        return Ok(None);
+    }
+    let left = *timeout.after;
+    if left.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(Some(left))
+}
+
+fn late(error: io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
+}
