@@ -15,6 +15,25 @@ pub fn description(source: &str) -> String {
     joined.collect::<Vec<_>>().join("\n\n")
 }
 
+/// What stands after the flags in a tool's help: the exit status, which all tools share (lsx(7)), and what is its own.
+pub fn ending(own: &str) -> String {
+    format!("{EXIT}\n{own}")
+}
+
+const EXIT: &str = "\
+Exit status:
+  0   done, or nothing to do
+  1   did not reach its goal; standard error says why
+  2   something differs: check, plan --exit-code
+  64  usage
+  65  the document is malformed or breaks a rule
+  66  no document came
+  69  a host cannot be reached
+  70  a bug
+  75  try again: another run holds the lock, or the plan is stale
+  77  permission
+";
+
 /// The page, in the language of man(7): NAME, SYNOPSIS, DESCRIPTION, VERBS, OPTIONS, and the sections that the tool gives as
 /// `after_long_help`: a line that ends with a colon is a heading, what is indented below it is its text.
 pub(crate) fn page(mut command: Command) -> String {

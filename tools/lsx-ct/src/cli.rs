@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 /// Containers on every host of a stack, with no daemon or on LXD
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = AFTER, subcommand_required = true, arg_required_else_help = false)]
+#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -107,18 +107,6 @@ fn description() -> String {
 }
 
 const AFTER: &str = "\
-Exit status:
-  0   done, or nothing to do
-  1   did not reach its goal; standard error says why
-  2   something differs: check, plan --exit-code
-  64  usage
-  65  the document is malformed or breaks a rule
-  66  no document came
-  69  a host cannot be reached
-  70  a bug
-  75  try again: another run holds the lock, or the plan is stale
-  77  permission
-
 Files:
   /etc/lsx/STACK/ct.json             on each host: what is wanted there, to come back after a reboot
   /etc/lsx/boot.d/50-STACK-ct        on each host: what brings it back

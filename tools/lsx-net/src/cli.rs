@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 /// Isolated networks over several hosts, from one stack file
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = AFTER, subcommand_required = true, arg_required_else_help = false)]
+#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -99,18 +99,6 @@ fn description() -> String {
 }
 
 const AFTER: &str = "\
-Exit status:
-  0   done, or nothing to do
-  1   did not reach its goal; standard error says why
-  2   something differs: check, plan --exit-code
-  64  usage
-  65  the document is malformed or breaks a rule
-  66  no document came
-  69  a host cannot be reached
-  70  a bug
-  75  try again: another run holds the lock, or the plan is stale
-  77  permission
-
 Files:
   /etc/lsx/STACK/net.json            on each host: what is wanted there, to come back after a reboot
   /etc/lsx/boot.d/10-STACK-net       on each host: what brings it back
