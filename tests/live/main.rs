@@ -15,13 +15,16 @@
 mod attach;
 mod crash;
 mod docker;
+mod interrupt;
 mod kernel;
+mod neighbours;
 mod office;
 mod partial;
 mod peer;
 mod reboot;
 mod stack;
 mod traffic;
+mod wire;
 
 use lsx_tests::groups::{self, Group};
 use lsx_tests::lab::Lab;
@@ -35,8 +38,12 @@ type Case = groups::Case<Lab>;
 
 /// The longest first.
 const GROUPS: &[Group<Lab>] = &[
-    Group { name: "crash", share: || lab(2, &[]), cases: &[crash::CASES] },
-    Group { name: "traffic", share: || lab(3, &[]), cases: &[traffic::CASES] },
+    Group { name: "crash", share: || lab(2, &[]), cases: &[crash::CASES, interrupt::CASES] },
+    Group {
+        name: "traffic",
+        share: || lab(3, &[]),
+        cases: &[traffic::CASES, wire::CASES, neighbours::CASES],
+    },
     Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES] },

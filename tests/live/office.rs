@@ -2,7 +2,8 @@
 
 use crate::kernel::{difference, link, links, snapshot};
 use crate::stack::{Stack, bare, text};
-use lsx_tests::lab::{Lab, top};
+use lsx_tests::lab::Lab;
+use lsx_tests::top;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;

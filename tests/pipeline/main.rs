@@ -10,25 +10,12 @@ use lsx_tests::{tools, top};
 use serde_json::Value;
 use std::path::Path;
 
-/// What the original wrote into every container's /etc/hosts for its own example.
-const HOSTS: [(&str, &str); 7] = [
-    ("10.100.150.30", "oracle-dev.man.example.com"),
-    ("10.100.0.10", "jump-box.man.example.com"),
-    ("10.101.150.30", "oracle-dev.dev.example.com"),
-    ("10.101.0.10", "jump-box.dev.example.com"),
-    ("10.102.0.10", "jump-box.qa.example.com"),
-    ("10.103.0.10", "jump-box.test.example.com"),
-    ("10.104.0.10", "jump-box.prod.example.com"),
-];
-
 #[test]
 fn lstackers_own_example_runs() {
     let Some(cloud) = Cloud::up("tests/fixtures/stack/lstacker/stack.yaml", 4) else { return };
     let mut names = cloud.names();
-    let mut wanted = HOSTS.map(|(address, name)| (address.to_owned(), name.to_owned())).to_vec();
     names.sort();
-    wanted.sort();
-    assert_eq!(names, wanted);
+    assert_eq!(names, lsx_tests::lstackers_hosts());
     cloud.answers_everywhere();
     cloud.recipes("oracle-dev", "centos-update\n");
     cloud.down();

@@ -2,9 +2,10 @@
 //!
 //! The addresses in `resolved.json` are frozen: a version that changes one would renumber what runs.
 
-use crate::{load, printed, top};
+use crate::{load, printed};
 use common::Failures;
 use common::stack::{ReadOptions, Warning};
+use lsx_tests::top;
 use std::fmt::Write as _;
 use std::path::Path;
 

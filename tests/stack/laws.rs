@@ -3,21 +3,10 @@
 use crate::fixtures::cases;
 use crate::{good, load, printed};
 use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
+use lsx_tests::Dice;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-
-/// A small generator of numbers (xorshift64); the seed makes every run the same.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n.max(1) as u64) as usize
-    }
-}
 
 /// All good cases, read and resolved.
 fn all() -> Vec<(String, Stack, Resolved)> {
@@ -28,26 +17,6 @@ fn all() -> Vec<(String, Stack, Resolved)> {
             (case.name, stack, resolved)
         })
         .collect()
-}
-
-/// JSON with the keys of every map in another order.
-fn shuffled(value: &Value, dice: &mut Dice) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            for i in (1..entries.len()).rev() {
-                entries.swap(i, dice.below(i + 1));
-            }
-            let fields = entries
-                .iter()
-                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), shuffled(value, dice)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
-        }
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(|item| shuffled(item, dice)).collect::<Vec<_>>().join(","))
-        }
-        other => other.to_string(),
-    }
 }
 
 /// Instances in a network of a size; `skip` leaves one out.
@@ -107,7 +76,7 @@ fn the_order_of_maps_means_nothing() {
     for (name, stack, resolved) in all() {
         let value = serde_json::to_value(&stack).unwrap();
         for _ in 0..8 {
-            let (again, same) = good(&shuffled(&value, &mut dice));
+            let (again, same) = good(&dice.reordered(&value).to_string());
             assert_eq!(printed(&again, &same), printed(&stack, &resolved), "{name}");
             assert_eq!((again, same), (stack.clone(), resolved.clone()), "{name}");
         }

@@ -1,17 +1,8 @@
 //! LStacker's own example: the names and addresses the original wrote for it.
 
-use crate::{load, top};
+use crate::load;
 use common::stack::ReadOptions;
-
-const HOSTS: [(&str, &str); 7] = [
-    ("10.100.150.30", "oracle-dev.man.example.com"),
-    ("10.100.0.10", "jump-box.man.example.com"),
-    ("10.101.150.30", "oracle-dev.dev.example.com"),
-    ("10.101.0.10", "jump-box.dev.example.com"),
-    ("10.102.0.10", "jump-box.qa.example.com"),
-    ("10.103.0.10", "jump-box.test.example.com"),
-    ("10.104.0.10", "jump-box.prod.example.com"),
-];
+use lsx_tests::top;
 
 #[test]
 fn names_and_addresses_are_the_originals() {
@@ -19,11 +10,8 @@ fn names_and_addresses_are_the_originals() {
     let (stack, warnings, resolved) = load(&text, &ReadOptions::default()).unwrap();
     let mut came: Vec<(String, String)> =
         resolved.names.iter().map(|name| (name.address.to_string(), name.name.clone())).collect();
-    let mut wanted: Vec<(String, String)> =
-        HOSTS.map(|(address, name)| (address.to_owned(), name.to_owned())).to_vec();
     came.sort();
-    wanted.sort();
-    assert_eq!(came, wanted);
+    assert_eq!(came, lsx_tests::lstackers_hosts());
     // The only mistake of the example is in its monitoring.
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!(warnings[0].code, "lstacker.monitoring");

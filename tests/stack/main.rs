@@ -16,12 +16,6 @@ mod size;
 
 use common::Failures;
 use common::stack::{ReadOptions, Resolved, Stack, Warning, read, resolve};
-use std::path::PathBuf;
-
-/// A path from the top of the repository.
-fn top(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
 
 /// Reads and resolves, as a tool does.
 fn load(text: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>, Resolved), Failures> {

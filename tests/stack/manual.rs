@@ -1,6 +1,7 @@
 //! The manual and the schema say the same words, and the manual's example is a good stack.
 
-use crate::{good, top};
+use crate::good;
+use lsx_tests::top;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -1,75 +1,8 @@
 //! Broken documents by the thousand: whatever comes, it is an answer, never a panic.
 
 use crate::fixtures::cases;
-use crate::laws::Dice;
 use common::stack::{Only, ReadOptions, read, resolve};
-
-const TOKENS: [&str; 40] = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ":",
-    ": ",
-    ",",
-    "- ",
-    "\n",
-    "\n  ",
-    "\t",
-    "\"",
-    "'",
-    "&a ",
-    "*a",
-    "<<: ",
-    "!t ",
-    "| \n",
-    "> ",
-    "#",
-    "---\n",
-    "%",
-    "\\u0000",
-    "\\",
-    "\u{feff}",
-    "é",
-    "😀",
-    "\0",
-    "0",
-    "-1",
-    "4294967296",
-    "255.255.255.255/32",
-    "0.0.0.0/0",
-    "/",
-    "null",
-    "~",
-    "count: 9999, ",
-    "world",
-    "*",
-    "10.1.0.0/30",
-];
-
-fn broken(text: &str, dice: &mut Dice) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len() + 1);
-        let end = (at + dice.below(12)).min(bytes.len());
-        match dice.below(5) {
-            0 => drop(bytes.drain(at..end)),
-            1 => drop(bytes.splice(at..end, TOKENS[dice.below(TOKENS.len())].bytes())),
-            2 => drop(bytes.splice(at..at, TOKENS[dice.below(TOKENS.len())].bytes())),
-            3 => {
-                let other = dice.below(bytes.len() + 1);
-                let copy = bytes[other..(other + 40).min(bytes.len())].to_vec();
-                drop(bytes.splice(at..at, copy));
-            }
-            _ => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << dice.below(8);
-                }
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
+use lsx_tests::Dice;
 
 #[test]
 fn nothing_panics() {
@@ -77,7 +10,7 @@ fn nothing_panics() {
     let (mut good, mut bad) = (0, 0);
     for case in cases() {
         for round in 0..60 {
-            let text = broken(&case.text, &mut dice);
+            let text = dice.broken(&case.text);
             let options = ReadOptions { keep_going: round % 2 == 0, ..case.options.clone() };
             match read(&text, "broken", &options) {
                 Ok((stack, _)) => {

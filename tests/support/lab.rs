@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says why and ends"
 )]
 
+use crate::top;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -22,11 +23,6 @@ pub fn missing() -> Option<String> {
     let root = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let root = root.lines().any(|l| l.starts_with("Uid:") && l.split_whitespace().nth(2) == Some("0"));
     (!root).then(|| "labs need root".to_owned())
-}
-
-/// A path from the top of the repository.
-pub fn top(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// How a program ended.

@@ -20,6 +20,18 @@ pub fn top(path: &str) -> PathBuf {
     root.parent().map_or_else(|| root.join(".."), PathBuf::from).join(path)
 }
 
+/// The addresses and names of LStacker's own example, which it wrote them into every container's /etc/hosts; sorted.
+pub fn lstackers_hosts() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(top("tests/fixtures/stack/lstacker/expected-hosts.txt")).unwrap();
+    let pair = |line: &str| {
+        let (address, name) = line.split_once('\t').unwrap();
+        (address.to_owned(), name.to_owned())
+    };
+    let mut all: Vec<_> = text.lines().map(pair).collect();
+    all.sort();
+    all
+}
+
 /// Whether what came replaces what was expected (`LSX_BLESS=1`). Look at `git diff` afterwards.
 pub fn blessing() -> bool {
     std::env::var_os("LSX_BLESS").is_some_and(|v| !v.is_empty())
@@ -125,7 +137,7 @@ impl Dice {
     }
 }
 
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 41] = [
     "{",
     "}",
     "[",
@@ -158,6 +170,15 @@ const WORDS: [&str; 32] = [
     "*",
     "10.1.0.0/30",
     "1e999",
+    "\n  ",
+    "> ",
+    "%",
+    "\\",
+    "😀",
+    "255.255.255.255/32",
+    "/",
+    "~",
+    "count: 9999, ",
 ];
 
 const VALUES: [&str; 24] = [

@@ -139,6 +139,7 @@ fn every_fixture_is_whole_and_used() {
                 "args",
                 "was.yaml",
                 "drift.json",
+                "expected-hosts.txt",
             ];
             found.extend(
                 inside
