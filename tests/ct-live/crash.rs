@@ -49,7 +49,7 @@ impl Ground {
         assert_eq!(HOSTS.map(running), [2, 1], "{when}");
         for (host, number) in [("h1", "2"), ("h2", "1")] {
             let count = format!("test $(pgrep -fc '[s]upervise crash') = {number}");
-            assert!(until(5, || cloud.lab.script(host, &count).code == 0), "{number} supervisors on {host}");
+            assert!(until(30, || cloud.lab.script(host, &count).code == 0), "{number} supervisors on {host}");
         }
     }
 
@@ -129,7 +129,7 @@ fn a_runtime_killed_in_the_middle_is_no_end(cloud: &Cloud) {
         );
         cloud.lab.script("h1", &script).ok();
         let back = || cloud.said("h1", "crash/side")["state"] == "running";
-        assert!(until(15, back), "after {victim}: {}", cloud.said("h1", "crash/side"));
+        assert!(until(30, back), "after {victim}: {}", cloud.said("h1", "crash/side"));
         ground.converges(cloud, victim);
     }
     ground.ends(cloud, "after killed runtimes");

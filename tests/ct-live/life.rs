@@ -87,7 +87,7 @@ fn stop_start_restart_and_wait(cloud: &Cloud) {
     assert_eq!(cloud.runtime("h1").len(), 1);
     // One that lost the race, or that is just starting a program, is gone in a moment.
     let alone = || cloud.lab.script("h1", "test $(pgrep -fc '[s]upervise verbs it') = 1").code == 0;
-    assert!(until(5, alone), "more than one supervisor");
+    assert!(until(30, alone), "more than one supervisor");
     cloud.end(&file);
 }
 
@@ -106,14 +106,14 @@ fn restarts_come_with_growing_pauses(cloud: &Cloud) {
     // The first process is killed from outside: that is a failure, too.
     let pid = cloud.pid("h1", "again/it");
     cloud.lab.script("h1", &format!("kill -9 {pid}")).ok();
-    assert!(until(10, || cloud.said("h1", "again/it")["restarts"] == 3
+    assert!(until(30, || cloud.said("h1", "again/it")["restarts"] == 3
         && cloud.said("h1", "again/it")["state"] == "running"));
     assert_eq!(cloud.said("h1", "again/it")["exit"]["code"], 137);
     assert_eq!(cloud.inside("h1", "again/it", "ls /sys/class/net").ok().stdout, "eth0\nlo\n");
     assert_eq!(cloud.changed(&file), 0);
     cloud.end(&file);
     let file = one(cloud, "done", "restart: on-failure,", "sleep 0.2; exit 0");
-    assert!(until(5, || cloud.said("h1", "done/it")["state"] == "exited"));
+    assert!(until(30, || cloud.said("h1", "done/it")["state"] == "exited"));
     assert_eq!(cloud.changed(&file), 0, "it has ended as it may");
     cloud.end(&file);
 }
@@ -125,7 +125,7 @@ fn too_many_processes_are_kept_inside(cloud: &Cloud) {
         "limits: { processes: 20, memory: 64M },",
         "sh -c 'while :; do sleep 1000 & done'; exec sleep 1000",
     );
-    assert!(until(5, || cloud.seen(&file, "it")["processes"].as_u64() >= Some(15)));
+    assert!(until(30, || cloud.seen(&file, "it")["processes"].as_u64() >= Some(15)));
     let most = cloud.seen(&file, "it")["processes"].as_u64().unwrap();
     assert!(most <= 20, "{most}");
     on(cloud, &["stop", "bomb/it", "--grace", "500ms"]).ok();
@@ -188,7 +188,7 @@ fn a_full_disk_loses_lines_and_nothing_else(cloud: &Cloud) {
         ran.stderr
     );
     cloud.lab.script("h1", "rm /var/lib/lsx/filler /var/lib/lsx/more").ok();
-    assert!(until(5, || on(cloud, &["logs", "full/it"]).stdout.contains("lines were lost")));
+    assert!(until(30, || on(cloud, &["logs", "full/it"]).stdout.contains("lines were lost")));
     cloud.start(&file);
     assert_eq!(cloud.said("h1", "full/late")["state"], "running");
     cloud.end(&file);
@@ -197,7 +197,7 @@ fn a_full_disk_loses_lines_and_nothing_else(cloud: &Cloud) {
 fn what_outlives_its_parent_keeps_nothing(cloud: &Cloud) {
     let before = cloud.snapshot("h1");
     let file = one(cloud, "orphan", "restart: no,", "sleep 3210 & exit 0");
-    assert!(until(5, || cloud.said("h1", "orphan/it")["state"] == "exited"));
+    assert!(until(30, || cloud.said("h1", "orphan/it")["state"] == "exited"));
     cloud.lab.script("h1", "! pgrep -fx 'sleep 3210'; ! pgrep -f '[s]upervise orphan'").ok();
     cloud.end(&file);
     cloud.same("h1", &before, "after an orphan");

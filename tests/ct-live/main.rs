@@ -11,6 +11,7 @@ mod exec;
 mod image;
 mod life;
 mod ready;
+mod runtime;
 mod system;
 
 use cloud::Cloud;
@@ -23,7 +24,7 @@ type Case = groups::Case<Cloud>;
 /// The longest first.
 const GROUPS: &[Group<Cloud>] = &[
     Group { name: "crash", share: two, cases: &[crash::CASES] },
-    Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, system::CASES] },
+    Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
     Group { name: "stack", share: two, cases: &[begin::CASES, exec::CASES, change::CASES, ready::CASES] },
 ];
 

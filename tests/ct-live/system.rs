@@ -55,7 +55,7 @@ fn where_systemd_runs_the_machine_an_instance_is_a_unit(cloud: &Cloud) {
     let again = || show("MainPID") != first && show("ActiveState").trim() == "active";
     assert!(until(20, again), "a killed supervisor is started again");
     let idle = format!("{tool} plan --exit-code /root/unit.yaml >/dev/null");
-    assert!(until(10, || within(&idle).code == 0), "and its instance with it");
+    assert!(until(30, || within(&idle).code == 0), "and its instance with it");
     within(&format!("{tool} down -q /root/unit.yaml >/dev/null; {net} down -q /root/unit.yaml >/dev/null"))
         .ok();
     assert_eq!(within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");

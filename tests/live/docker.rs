@@ -165,7 +165,7 @@ fn a_restarted_docker_is_seen_and_repaired(lab: &Lab) {
     seen_and_repaired(lab, stack);
     lab.script("h1", "docker start server").ok();
     let again = || ask_here(lab, &["198.18.0.11:7070"])["198.18.0.11:7070"].starts_with("container ");
-    assert!(until(10, again), "docker's own works, too");
+    assert!(until(30, again), "docker's own works, too");
 }
 
 fn networks_work_beside_a_table_that_rejects(lab: &Lab) {

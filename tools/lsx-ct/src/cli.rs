@@ -169,7 +169,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Exec(args) => act::exec(tool, args, &cli.global, &output),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
-        Verb::Supervise { stack, name } => Ok(supervise::run(stack, name, cli.runtime.as_deref())?),
+        Verb::Supervise { stack, name } => Ok(supervise::run(stack, name)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),
         Verb::Init { argv } => Ok(init::run(argv).map(|_| ())?),

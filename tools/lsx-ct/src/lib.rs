@@ -109,7 +109,8 @@ impl Tool for Ct {
         selected: &dyn Fn(&InstanceAt) -> bool,
         beside: &dyn Fn(&str) -> PathBuf,
     ) -> Result<Self::Gathered, Failures> {
-        gather::gather(self.store, stack, resolved, selected, beside)
+        let gathered = gather::gather(self.store, stack, resolved, selected, beside)?;
+        Ok(Self::Gathered { runtime: self.runtime.map(str::to_owned), ..gathered })
     }
 
     fn plan(
@@ -117,9 +118,7 @@ impl Tool for Ct {
         wish: &Wish<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
-        let mut draft = plan::plan(wish, observed)?;
-        draft.data.runtime = self.runtime.map(str::to_owned);
-        Ok(draft)
+        plan::plan(wish, observed)
     }
 
     fn supply(self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {

@@ -16,6 +16,8 @@ pub struct Gathered {
     pub files: BTreeMap<String, (String, u32)>,
     /// Secrets by name: digest of the value, and where it is read.
     pub secrets: BTreeMap<String, (String, String)>,
+    /// The OCI runtime that somebody wants for what is made; else the first that works.
+    pub runtime: Option<String>,
 }
 
 /// The file of a recipe: its path, or its name below `recipes`.

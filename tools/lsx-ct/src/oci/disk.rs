@@ -51,6 +51,16 @@ impl Place {
         Ok(())
     }
 
+    /// Writes which runtime somebody chose for it.
+    pub(crate) fn choose(&self, runtime: &str) -> Result<(), Failure> {
+        file::write(&self.disk.join("runtime"), runtime.as_bytes(), Mode::Private).map(|_| ())
+    }
+
+    /// The runtime that was chosen for it.
+    pub(crate) fn choice(&self) -> Result<Option<String>, Failure> {
+        file::read(&self.disk.join("runtime"))
+    }
+
     /// Makes its folders; only root looks into them.
     pub(crate) fn make(&self) -> Result<(), Failure> {
         for (folder, mode) in [(&self.disk, 0o700), (&self.run, 0o711)] {

@@ -15,7 +15,7 @@ use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
 use crate::render::bundle;
 use crate::supervise::{log, state, unit};
-use common::host::file::{self, Mode};
+use common::host::file;
 use common::host::{Program, wait};
 use common::stack::resolved::NicAt;
 use common::{Failure, Kind, fleet};
@@ -41,22 +41,17 @@ const ENDED: u32 = 3;
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oci {
-    /// The runtime that `--runtime` names.
+    /// The runtime that `--runtime` names, for what is made.
     pub(crate) runtime: Option<String>,
 }
 
 impl Oci {
-    fn runtime(&self) -> Result<Runtime, Failure> {
-        Runtime::find(self.runtime.as_deref())
-    }
-
     /// Starts a supervisor that goes its own way: it outlives the session that starts it. `before` is whose word on the instance
     /// was the last: that is no word of the new one. Of two that are started at once one takes the lock, and the other goes.
     fn supervise(&self, stack: &str, name: &str, before: Option<i32>) -> Result<(), Failure> {
-        self.runtime()?.keep()?;
+        Runtime::of(&Place::new(stack, name))?.keep()?;
         let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
-        let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
-        argv.extend(self.runtime.iter().flat_map(|r| ["--runtime".to_owned(), r.clone()]));
+        let argv = [program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
         let mut begun = unit::begin(stack, name, &argv);
         let speaks = || state::said(stack, name).map(|said| said.supervisor) != before;
         let mut over = || match &mut begun {
@@ -77,7 +72,7 @@ impl Oci {
 
 impl Driver for Oci {
     fn engine(&self) -> Result<Engine, Failure> {
-        let mut engine = self.runtime()?.engine();
+        let mut engine = Runtime::find(self.runtime.as_deref())?.engine();
         engine.name = format!("{}, cgroups {}", engine.name, groups::kind());
         Ok(engine)
     }
@@ -99,7 +94,10 @@ impl Driver for Oci {
     fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
         let place = Place::new(stack, &wanted.name);
         place.make()?;
-        file::write(&place.disk.join("hosts"), hosts.as_bytes(), Mode::Public)?;
+        if let Some(runtime) = &self.runtime {
+            Runtime::find(Some(runtime))?;
+            place.choose(runtime)?;
+        }
         place.keep(wanted, hosts)
     }
 
@@ -112,7 +110,7 @@ impl Driver for Oci {
         }
         if before.limits != after.limits {
             let limits = bundle::change(&before.limits, &after.limits, groups::swap());
-            self.runtime()?.update(&id(stack, &after.name), &limits)?;
+            Runtime::of(&place)?.update(&id(stack, &after.name), &limits)?;
         }
         prepare::names(&place, after)?;
         Ok(before.needs_restart(after))
@@ -158,11 +156,11 @@ impl Driver for Oci {
             }
         }
         // A supervisor that was killed leaves its container behind.
-        let id = id(stack, name);
+        let (id, place) = (id(stack, name), Place::new(stack, name));
         if Path::new(runtime::ROOT).join(&id).exists() {
-            self.runtime()?.delete(&id)?;
+            Runtime::of(&place)?.delete(&id)?;
         }
-        unplugged(&Place::new(stack, name).instance()?.map(|i| i.nics).unwrap_or_default());
+        unplugged(&place.instance()?.map(|i| i.nics).unwrap_or_default());
         Ok(())
     }
 
@@ -218,7 +216,7 @@ impl Oci {
             let state = crate::ready::word(condition.state);
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         }
-        let runtime = self.runtime()?;
+        let runtime = Runtime::of(&Place::new(stack, name))?;
         let mut program = match pid_file {
             Some(path) => inside::exec(&runtime, path),
             None => runtime.program().args(["exec", "--tty"]),

@@ -1,10 +1,11 @@
 //! The OCI runtime: a program that others keep (crun, runc, youki), found by letting it run something.
 
+use super::disk::Place;
 use crate::model::Engine;
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::stack::Driver;
-use common::{Failure, Kind};
+use common::{Failure, Kind, document};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,10 @@ pub(super) const ROOT: &str = "/run/lsx/runtime";
 /// What was found out about the runtimes of this host, until a reboot or until one is replaced.
 const FOUND: &str = "/run/lsx/runtime.json";
 /// What this process has found out.
-static TRIED: Mutex<Option<Runtime>> = Mutex::new(None);
+static TRIED: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
+/// In the folder of an instance: the runtime that made its container.
+const MADE: &str = "runtime.json";
+const INSTALL: &str = "install one: apt-get install --no-install-recommends runc";
 /// In order of preference: the fastest first.
 const KNOWN: [&str; 3] = ["crun", "runc", "youki"];
 
@@ -34,20 +38,37 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
+    /// The one that made an instance's container; before there is one, the one that was chosen for it, or any that works.
+    ///
+    /// # Errors
+    /// When none works; with what each said.
+    pub(crate) fn of(place: &Place) -> Result<Runtime, Failure> {
+        let made: Option<Runtime> =
+            file::read(&place.run.join(MADE))?.and_then(|text| serde_json::from_str(&text).ok());
+        match made.filter(|runtime| runtime.path.exists()) {
+            Some(runtime) => Ok(runtime),
+            None => Runtime::find(place.choice()?.as_deref()),
+        }
+    }
+
+    /// Writes that it makes the container of an instance: no other runtime can read what it keeps of it.
+    pub(crate) fn makes(&self, place: &Place) -> Result<(), Failure> {
+        file::write(&place.run.join(MADE), &document::canonical(self)?, Mode::Private).map(|_| ())
+    }
+
     /// The first that works, or the one that `LSX_RUNTIME` or `--runtime` names.
     ///
     /// # Errors
     /// When none works; with what each said.
     pub(crate) fn find(wanted: Option<&str>) -> Result<Runtime, Failure> {
         let candidates: Vec<PathBuf> = match wanted {
-            Some(name) => installed(name).into_iter().collect(),
+            Some(name) => vec![installed(name).ok_or_else(|| absent(name))?],
             None => KNOWN.iter().filter_map(|name| installed(name)).collect(),
         };
         let stamp = stamp(&candidates);
-        let kept = file::read(Path::new(FOUND))?.and_then(|text| serde_json::from_str::<Runtime>(&text).ok());
         // Held to the end: trials at the same time would be in each other's way.
         let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.into_iter().chain(tried.clone()).find(|found| found.stamp == stamp) {
+        if let Some(found) = tried.iter().cloned().chain(kept()).find(|found| found.stamp == stamp) {
             return Ok(found);
         }
         let mut cannot = Vec::new();
@@ -56,20 +77,31 @@ impl Runtime {
                 Ok(trial) => {
                     cannot.extend(trial.cannot);
                     let found = Runtime { name: version(&path), path, ids: trial.ids, cannot, stamp };
-                    *tried = Some(found.clone());
+                    tried.push(found.clone());
                     return Ok(found);
                 }
                 Err(failure) => cannot.push(format!("{}: {}", path.display(), told(&failure))),
             }
         }
-        let failure = Failure::new(Kind::Failed, "ct.oci.runtime", "no OCI runtime works on this host");
-        let failure = failure.hint("install one: apt-get install --no-install-recommends runc");
+        let (what, hint) = match wanted {
+            Some(name) => {
+                (format!("the OCI runtime {name} does not work on this host"), "leave --runtime out")
+            }
+            None => ("no OCI runtime works on this host".to_owned(), INSTALL),
+        };
+        let failure = Failure::new(Kind::Failed, "ct.oci.runtime", what).hint(hint);
         Err(cannot.into_iter().fold(failure, Failure::because))
     }
 
     /// Keeps what was found out while there are instances here; a host without any has no file of ours.
     pub(crate) fn keep(&self) -> Result<(), Failure> {
-        file::write(Path::new(FOUND), &common::document::canonical(self)?, Mode::Private).map(|_| ())
+        let mut all = kept();
+        if all.contains(self) {
+            return Ok(());
+        }
+        all.retain(|other| other.path != self.path);
+        all.push(self.clone());
+        file::write(Path::new(FOUND), &document::canonical(&all)?, Mode::Private).map(|_| ())
     }
 
     /// A call of it.
@@ -143,6 +175,17 @@ fn number(signal: &str) -> String {
     const RTMIN: u32 = 34;
     let above = signal.strip_prefix("SIGRTMIN").map(|rest| rest.trim_start_matches('+').parse().unwrap_or(0));
     above.map_or_else(|| signal.to_owned(), |n: u32| (RTMIN + n).to_string())
+}
+
+/// What was found out before.
+fn kept() -> Vec<Runtime> {
+    let text = file::read(Path::new(FOUND)).ok().flatten();
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+fn absent(name: &str) -> Failure {
+    Failure::new(Kind::Failed, "ct.oci.runtime", format!("the OCI runtime {name} is not on this host"))
+        .hint("install it, give its path, or leave --runtime out")
 }
 
 pub(super) fn program(path: &Path) -> Program {

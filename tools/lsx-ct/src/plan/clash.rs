@@ -21,8 +21,10 @@ pub(super) fn clashes(
             let mut tell = |failure: Failure| failures.push(failure.on(host).at(at.clone()));
             let engine = seen.seen.engines.iter().find(|e| e.driver == instance.driver);
             let word = driver_word(instance.driver);
+            let chosen = instance.driver == Driver::Oci && wish.gathered.runtime.is_some();
             match engine {
                 Some(engine) if engine.works => {}
+                _ if chosen => {} // whether that one works is found out there
                 Some(engine) => tell(unfit(host, word, &engine.cannot)),
                 None => tell(unfit(host, word, &[])),
             }

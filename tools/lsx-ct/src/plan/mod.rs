@@ -51,6 +51,7 @@ pub fn plan(
         Goal::Up(stack, resolved) => {
             let secrets = wish.gathered.secrets.iter();
             draft.data.secrets = secrets.map(|(name, (_, path))| (name.clone(), path.clone())).collect();
+            draft.data.runtime.clone_from(&wish.gathered.runtime);
             let goals = cut(wish, stack, resolved, &mut draft.contents);
             failures.extend(clash::clashes(wish, &goals, observed));
             goals

@@ -46,7 +46,7 @@ pub(crate) fn sibling(program: &str) -> PathBuf {
 ///
 /// # Errors
 /// What kept the instance from running.
-pub(crate) fn run(stack: &str, name: &str, runtime: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn run(stack: &str, name: &str) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let _lock = state::lock(stack, name)?;
     let place = Place::new(stack, name);
@@ -62,7 +62,7 @@ pub(crate) fn run(stack: &str, name: &str, runtime: Option<&str>) -> Result<(), 
         place,
     };
     supervisor.tell(State::Waiting, None);
-    let done = supervisor.set_up(runtime).and_then(|mut life| supervisor.keep(&mut life));
+    let done = supervisor.set_up().and_then(|mut life| supervisor.keep(&mut life));
     if let Err(failure) = &done {
         supervisor.said.last = log::tail(&supervisor.place.disk, LAST);
         supervisor.log.say(&failure.to_string());
@@ -82,16 +82,18 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    fn set_up(&mut self, runtime: Option<&str>) -> Result<Life, Failure> {
+    fn set_up(&mut self) -> Result<Life, Failure> {
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| {
             Failure::new(Kind::Failed, "ct.supervise", format!("cannot adopt processes: {e}"))
         })?;
         groups::enter(&self.stack, &self.name)?;
-        let runtime = Runtime::find(runtime)?;
         // A supervisor that was killed leaves its container, which still uses the layer that is mounted next.
-        if runtime.knows(&self.id) {
-            runtime.delete(&self.id)?;
+        let before = Runtime::of(&self.place)?;
+        if before.knows(&self.id) {
+            before.delete(&self.id)?;
         }
+        let runtime = Runtime::find(self.place.choice()?.as_deref())?;
+        runtime.makes(&self.place)?;
         mounts::apart()?;
         let instance = self.instance()?;
         Life::new(runtime, &self.place, &instance)
