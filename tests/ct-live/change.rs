@@ -111,6 +111,8 @@ fn what_is_not_named_stays_until_it_is_pruned(cloud: &Cloud) {
     assert_eq!(pids(cloud), before);
     let said = cloud.ct(&["plan", &file]).ok();
     assert!(said.json()["kept"].to_string().contains("web-2"), "{}", said.stdout);
+    let checked = cloud.ct(&["check", &file]).ok().json();
+    assert_eq!(checked["kept"], serde_json::json!(["h1: instance web-2"]), "told, and no difference");
     cloud.ct(&["up", &file, "--prune"]).ok();
     assert_eq!(cloud.pid("h1", "turn/web"), before[0]);
     assert!(!cloud.runtime("h1").iter().any(|c| c.contains("web-2")), "{:?}", cloud.runtime("h1"));

@@ -10,6 +10,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
     ("one_that_ends_shows_how", one_that_ends_shows_how),
     ("rollback_takes_back_what_was_begun", rollback_takes_back_what_was_begun),
+    ("rollback_brings_back_what_was_written", rollback_brings_back_what_was_written),
 ];
 
 fn what_is_needed_is_ready_first_across_hosts(cloud: &Cloud) {
@@ -80,6 +81,51 @@ fn one_that_ends_shows_how(cloud: &Cloud) {
     assert_eq!((&said["state"], &said["exit"]["code"]), (&"exited".into(), &9.into()), "{said}");
     let said = cloud.said("h2", "ends/again");
     assert!(said["restarts"].as_u64() >= Some(3) && said["exit"]["code"] == 8, "{said}");
+    cloud.end(&file);
+}
+
+fn rollback_brings_back_what_was_written(cloud: &Cloud) {
+    let text = "
+  one: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  gone: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("written", text);
+    cloud.start(&file);
+    for name in ["one", "gone"] {
+        cloud.inside("h1", &format!("written/{name}"), &format!("echo {name} wrote this >/srv/work")).ok();
+    }
+    let address = |name: &str| cloud.seen(&file, name)["addresses"].clone();
+    let addresses = ["one", "gone"].map(address);
+    let ids = || cloud.lab.script("h1", "cat /var/lib/lsx/ct/written/*/ids").ok().stdout;
+    let before = (cloud.snapshot("h1"), ids());
+    // A new image for one, the other goes, and a third that does not become ready.
+    let next = || {
+        cloud.stack(
+        "written",
+        "
+  one: { image: other, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  bad: { image: bb, host: h1, networks: [lan], needs: [one], ready: { tcp: 81, timeout: 1s }, command: [sleep, \"1000\"] }",
+    )
+    };
+    cloud.ct(&["up", &next(), "--prune", "--yes", "--rollback"]).exits(1).says("bad is not ready");
+    for name in ["one", "gone"] {
+        let wrote = cloud.inside("h1", &format!("written/{name}"), "cat /srv/work").ok().stdout;
+        assert_eq!(wrote, format!("{name} wrote this\n"));
+    }
+    assert_eq!(ids(), before.1);
+    let file = cloud.stack("written", text);
+    assert_eq!(cloud.changed(&file), 0);
+    assert_eq!(["one", "gone"].map(address), addresses);
+    let kind = |line: &&String| line.starts_with("folder: ") || line.starts_with("program: ");
+    let left: Vec<String> = cloud.snapshot("h1").difference(&before.0).filter(kind).cloned().collect();
+    assert!(left.iter().all(|l| l.contains("/var/lib/lsx/images")), "{left:#?}");
+    // Without it, what was there is gone for good, and leaves nothing aside.
+    cloud.ct(&["up", &next(), "--prune", "--yes"]).exits(1);
+    cloud.lab.script("h1", "test -z \"$(ls -A /var/lib/lsx/ct/written | grep '^[.]')\"").ok();
+    cloud.inside("h1", "written/one", "test ! -e /srv/work").ok();
+    // What a kill left aside goes with the next run.
+    cloud.lab.script("h1", "cp -a /var/lib/lsx/ct/written/one /var/lib/lsx/ct/written/.one").ok();
+    cloud.ct(&["up", &cloud.stack("written", text)]).ok();
+    cloud.lab.script("h1", "test ! -e /var/lib/lsx/ct/written/.one").ok();
     cloud.end(&file);
 }
 

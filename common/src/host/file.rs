@@ -131,16 +131,34 @@ const TREES: [&str; 2] = ["/run/lsx/", "/var/lib/lsx/"];
 /// # Errors
 /// A path outside /run/lsx and /var/lib/lsx, kind `Bug`; else kind `Denied` or `Failed` with the path.
 pub fn remove_tree(path: &Path) -> Result<(), Failure> {
-    let inside = TREES.iter().any(|root| path.starts_with(root) && path != Path::new(root));
-    if !inside || path.components().any(|part| part == std::path::Component::ParentDir) {
-        let message = format!("{} is no tree of ours, and stays", path.display());
-        return Err(Failure::new(Kind::Bug, "host.file", message));
-    }
+    ours(path)?;
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(failure(path, "remove", &e)),
         _ => Ok(()),
     }
+}
+
+/// Gives a tree of ours another name; one that is not there is as good, and one that has that name goes.
+///
+/// # Errors
+/// As [`remove_tree`].
+pub fn rename_tree(path: &Path, to: &Path) -> Result<(), Failure> {
+    ours(path)?;
+    remove_tree(to)?;
+    match fs::rename(path, to) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(failure(path, "rename", &e)),
+        _ => Ok(()),
+    }
+}
+
+fn ours(path: &Path) -> Result<(), Failure> {
+    let inside = TREES.iter().any(|root| path.starts_with(root) && path != Path::new(root));
+    if inside && path.components().all(|part| part != std::path::Component::ParentDir) {
+        return Ok(());
+    }
+    let message = format!("{} is no tree of ours, and stays", path.display());
+    Err(Failure::new(Kind::Bug, "host.file", message))
 }
 
 /// Reads a file; `None` when it is not there.

@@ -19,6 +19,9 @@ pub(super) struct Document<'a> {
     stack: &'a str,
     /// Whether nothing was found and every host answered.
     ok: bool,
+    /// What is there and the document does not name, as `host: object`.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    kept: &'a [String],
     #[serde(flatten)]
     checked: &'a Checked,
 }
@@ -46,6 +49,7 @@ pub(super) fn run<T: Tool>(
         schema: document::schema(T::NAME, "check"),
         stack: &stack.name,
         ok: checked.tried > 0 && checked.findings.is_empty() && failed.is_empty(),
+        kept: &plan.kept,
         checked: &checked,
     };
     output.emit(&[document])?;

@@ -14,7 +14,7 @@ use common::stack::Driver;
 use common::{Failure, Kind, document, fleet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long an instance has to end by itself.
@@ -27,12 +27,27 @@ pub struct Changer<'a> {
     data: &'a Data,
     /// Texts by digest that this run has replaced, so that they can be put back.
     texts: Mutex<BTreeMap<String, String>>,
+    /// What this run has put aside.
+    aside: Mutex<Vec<Aside>>,
+}
+
+/// An instance that had to go, and may come back.
+struct Aside {
+    was: Instance,
+    /// What its engine calls it meanwhile.
+    name: String,
 }
 
 impl<'a> Changer<'a> {
     /// For the steps of a plan.
     pub fn new(plan: &'a Plan<Object, Data>) -> Self {
-        Changer { stack: &plan.stack, contents: &plan.contents, data: &plan.data, texts: Mutex::default() }
+        Changer {
+            stack: &plan.stack,
+            contents: &plan.contents,
+            data: &plan.data,
+            texts: Mutex::default(),
+            aside: Mutex::default(),
+        }
     }
 
     /// Changes one object.
@@ -63,6 +78,14 @@ impl<'a> Changer<'a> {
 
     fn create(&self, instance: &Instance) -> Result<(), Failure> {
         let engine = self.engine(instance.driver)?;
+        let mut all = held(&self.aside);
+        if let Some(n) = all
+            .iter()
+            .position(|aside| !aside.was.needs_recreate(instance) && aside.was.name == instance.name)
+        {
+            engine.bring_back(self.stack, &all.remove(n).name, &instance.name)?;
+        }
+        drop(all);
         engine.create(self.stack, instance, &self.hosts(instance)?)?;
         engine.start(self.stack, instance, self.data.patient)
     }
@@ -72,7 +95,7 @@ impl<'a> Changer<'a> {
         let old = self.engine(before.driver)?;
         self.remember(before);
         if before.needs_recreate(after) {
-            old.remove(self.stack, &before.name)?;
+            self.part_with(before)?;
             return self.create(after);
         }
         let anew = old.update(self.stack, before, after, &hosts)?;
@@ -86,7 +109,7 @@ impl<'a> Changer<'a> {
         match object {
             Object::Instance(instance) => {
                 self.remember(instance);
-                self.engine(instance.driver)?.remove(self.stack, &instance.name)
+                self.part_with(instance)
             }
             Object::Remnant { name, driver } => self.engine(*driver)?.remove(self.stack, name),
             Object::Volume { name } => {
@@ -100,6 +123,19 @@ impl<'a> Changer<'a> {
                 entry(self.stack).remove()
             }
         }
+    }
+
+    /// Removes an instance so that it can come back until the run is over. What came in its place has nothing worth that.
+    fn part_with(&self, instance: &Instance) -> Result<(), Failure> {
+        let engine = self.engine(instance.driver)?;
+        if held(&self.aside).iter().any(|aside| aside.was.name == instance.name) {
+            return engine.remove(self.stack, &instance.name);
+        }
+        match engine.put_aside(self.stack, &instance.name)? {
+            Some(name) => held(&self.aside).push(Aside { was: instance.clone(), name }),
+            None => engine.remove(self.stack, &instance.name)?,
+        }
+        Ok(())
     }
 
     /// Writes what this host keeps.
@@ -130,7 +166,7 @@ impl<'a> Changer<'a> {
         {
             let digest = crate::plan::intent_digest(&intent.instances);
             let text = serde_json::to_string(&intent.instances).unwrap_or_default();
-            self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, text);
+            held(&self.texts).insert(digest, text);
         }
         Ok(())
     }
@@ -178,14 +214,30 @@ impl<'a> Changer<'a> {
     fn remember(&self, instance: &Instance) {
         let path = Place::new(self.stack, &instance.name).disk.join("hosts");
         if let Ok(Some(text)) = file::read(&path) {
-            self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.hosts.clone(), text);
+            held(&self.texts).insert(instance.hosts.clone(), text);
         }
     }
 
     fn text(&self, digest: &str) -> Option<String> {
-        let replaced = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = held(&self.texts);
         self.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
     }
+}
+
+/// Nobody asks any more for what was put aside. What stays is half made, and goes with the next run.
+impl Drop for Changer<'_> {
+    fn drop(&mut self) {
+        for Aside { was, name } in held(&self.aside).drain(..) {
+            if let Err(failure) = self.engine(was.driver).and_then(|engine| engine.remove(self.stack, &name))
+            {
+                tracing::warn!("what {} was before stays aside until the next run: {failure}", was.name);
+            }
+        }
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What of the store an instance is made of.

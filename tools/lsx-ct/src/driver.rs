@@ -5,7 +5,6 @@ use crate::model::{Condition, Engine, Instance, Usage};
 use common::Failure;
 use common::host::Program;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use std::time::Duration;
 
 /// An instance that lsx made and an engine holds.
@@ -107,6 +106,23 @@ pub trait Driver {
     /// What is left.
     fn remove(&self, stack: &str, name: &str) -> Result<(), Failure>;
 
+    /// Stops it and puts it out of the way with all that was written into it, so that another of its name can be
+    /// made; returns the name under which it is then listed, as half made. Absent: the engine can only remove it.
+    ///
+    /// # Errors
+    /// When it still runs, or could not be put aside.
+    fn put_aside(&self, _stack: &str, _name: &str) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    /// Gives what was put aside its name again.
+    ///
+    /// # Errors
+    /// When it stays aside.
+    fn bring_back(&self, _stack: &str, _aside: &str, _name: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Runs a program in it.
     ///
     /// # Errors
@@ -130,10 +146,4 @@ pub trait Driver {
     /// # Errors
     /// When the engine cannot be asked.
     fn usage(&self, found: &Found) -> Result<Usage, Failure>;
-
-    /// The root of its files as this host sees it, while it runs.
-    fn root(&self, found: &Found) -> Option<std::path::PathBuf> {
-        let pid = found.condition.pid?;
-        Some(Path::new("/proc").join(pid.to_string()).join("root"))
-    }
 }

@@ -15,6 +15,9 @@ const FIRST: u32 = 0x4000_0000;
 /// How many ranges there are.
 const RANGES: u32 = 16_000;
 
+/// What the folder of an instance that was put aside begins with; no instance is called so.
+pub(crate) const ASIDE: char = '.';
+
 /// The folders of one instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {

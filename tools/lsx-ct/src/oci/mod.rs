@@ -11,6 +11,7 @@ pub(crate) mod runtime;
 pub(crate) mod trial;
 pub(crate) mod users;
 
+use crate::apply::GRACE;
 use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
 use crate::render::bundle;
@@ -80,7 +81,8 @@ impl Driver for Oci {
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
         let all = disk::instances().into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
         all.map(|(stack, name)| {
-            let instance = Place::new(&stack, &name).instance()?;
+            let place = Place::new(&stack, &name);
+            let instance = if name.starts_with(disk::ASIDE) { None } else { place.instance()? };
             let condition = state::read(&stack, &name);
             Ok(Found { condition, instance, stack, name, snapshots: Vec::new() })
         })
@@ -165,11 +167,7 @@ impl Driver for Oci {
     }
 
     fn remove(&self, stack: &str, name: &str) -> Result<(), Failure> {
-        self.stop(stack, name, Duration::from_secs(10))?;
-        let place = Place::new(stack, name);
-        file::remove_tree(&place.run)?;
-        groups::remove(stack, name);
-        state::unlock(stack, name);
+        let place = self.end(stack, name)?;
         // What says that it is whole goes first: a run that dies here leaves a remnant, not an instance.
         file::remove(&place.disk.join("instance.json"))?;
         file::remove_tree(&place.disk)?;
@@ -177,6 +175,18 @@ impl Driver for Oci {
             folder.ancestors().skip(1).take(2).for_each(file::remove_empty);
         }
         if disk::instances().is_empty() { runtime::forget() } else { Ok(()) }
+    }
+
+    /// Its folder gets a name that no instance has; whatever else there is of it can be made again.
+    fn put_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {
+        let aside = format!("{}{name}", disk::ASIDE);
+        let place = self.end(stack, name)?;
+        file::rename_tree(&place.disk, &Place::new(stack, &aside).disk)?;
+        Ok(Some(aside))
+    }
+
+    fn bring_back(&self, stack: &str, aside: &str, name: &str) -> Result<(), Failure> {
+        file::rename_tree(&Place::new(stack, aside).disk, &Place::new(stack, name).disk)
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
@@ -204,6 +214,16 @@ impl Driver for Oci {
 }
 
 impl Oci {
+    /// Stops an instance; nothing is left of it but what is on disk.
+    fn end(&self, stack: &str, name: &str) -> Result<Place, Failure> {
+        self.stop(stack, name, GRACE)?;
+        let place = Place::new(stack, name);
+        file::remove_tree(&place.run)?;
+        groups::remove(stack, name);
+        state::unlock(stack, name);
+        Ok(place)
+    }
+
     fn exec_program(
         &self,
         stack: &str,
