@@ -20,7 +20,7 @@ pub(super) struct Document<'a> {
     /// Whether nothing was found and every host answered.
     ok: bool,
     /// What is there and the document does not name, as `host: object`.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
     kept: &'a [String],
     #[serde(flatten)]
     checked: &'a Checked,
