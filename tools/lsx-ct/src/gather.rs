@@ -5,7 +5,6 @@ use crate::model::{self, Gathered, recipe};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Driver, Resolved, Stack};
 use common::{Failure, Failures, Kind};
-use sha2::{Digest, Sha256};
 use std::collections::btree_map::Entry;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -122,6 +121,5 @@ fn secret(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result
     let bytes = std::fs::read(&path).map_err(|e| {
         Failure::new(Kind::Data, "ct.secret", format!("secret {name}: cannot read {}: {e}", path.display()))
     })?;
-    let hex: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-    Ok((format!("sha256:{hex}"), path.display().to_string()))
+    Ok((format!("sha256:{}", common::document::digest(&bytes)), path.display().to_string()))
 }

@@ -13,7 +13,7 @@ pub(super) fn of(bytes: &[u8]) -> String {
 }
 
 fn text(sum: &[u8]) -> String {
-    sum.iter().fold(PREFIX.to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    PREFIX.to_owned() + &common::document::hex(sum)
 }
 
 /// The digits of a digest, which become a file's name: nothing else may get through here.
