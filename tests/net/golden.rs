@@ -55,6 +55,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         "does not make Open vSwitch",
         "does not make GRE",
         "networks of this type",
+        "--only is for up",
         "hint:",
     ] {
         assert!(refused.contains(words), "no case is refused with: {words}");
