@@ -4,6 +4,7 @@ use crate::kernel::{link, links};
 use crate::stack::{Stack, text, tool_on};
 use lsx_tests::lab::{Lab, Ran};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -11,6 +12,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("attaching_again_changes_nothing", attaching_again_changes_nothing),
     ("a_namespace_is_named_by_path_or_by_a_process", a_namespace_is_named_by_path_or_by_a_process),
     ("what_somebody_took_away_is_attached_again", what_somebody_took_away_is_attached_again),
+    ("ports_come_back_with_their_bridge", ports_come_back_with_their_bridge),
     ("what_is_no_network_namespace_is_refused", what_is_no_network_namespace_is_refused),
     ("an_unmarked_bridge_is_refused", an_unmarked_bridge_is_refused),
     ("interfaces_of_others_are_left_alone", interfaces_of_others_are_left_alone),
@@ -33,6 +35,15 @@ fn spaces(lab: &Lab, stack: &Stack) {
     let names: Vec<String> = ["jump", "web-1", "left"].iter().map(|i| stack.space(i)).collect();
     lab.script("h1", &format!("for s in {}; do ip netns add $s 2>/dev/null || true; done", names.join(" ")))
         .ok();
+}
+
+/// Everything of h1 is attached; what it was attached by.
+fn attached(lab: &Lab) -> (&'static Stack, String) {
+    let stack = stack(lab);
+    spaces(lab, stack);
+    let batch = stack.batch("h1");
+    run(lab, "attach", &[], &batch).ok();
+    (stack, batch)
 }
 
 fn changes(ran: &Ran) -> Vec<bool> {
@@ -83,14 +94,12 @@ fn a_batch_is_attached_with_addresses_mtu_and_routes(lab: &Lab) {
 }
 
 fn attaching_again_changes_nothing(lab: &Lab) {
-    let stack = stack(lab);
-    spaces(lab, stack);
-    run(lab, "attach", &[], &stack.batch("h1")).ok();
+    let (stack, batch) = attached(lab);
     let before = lab.script("h1", "ip -d link | sed 's/_timer  *[0-9.]*//g'").ok().stdout;
-    assert_eq!(changes(&run(lab, "attach", &[], &stack.batch("h1")).ok()), [false; 5]);
+    assert_eq!(changes(&run(lab, "attach", &[], &batch).ok()), [false; 5]);
     assert_eq!(lab.script("h1", "ip -d link | sed 's/_timer  *[0-9.]*//g'").ok().stdout, before);
-    assert_eq!(changes(&run(lab, "detach", &[], &stack.batch("h1")).ok()), [true; 5]);
-    assert_eq!(changes(&run(lab, "detach", &[], &stack.batch("h1")).ok()), [false; 5]);
+    assert_eq!(changes(&run(lab, "detach", &[], &batch).ok()), [true; 5]);
+    assert_eq!(changes(&run(lab, "detach", &[], &batch).ok()), [false; 5]);
     assert!(
         !lab.script("h1", "ip link").ok().stdout.contains(&text(&stack.nic("web-1", "production")["link"]))
     );
@@ -129,10 +138,8 @@ fn a_namespace_is_named_by_path_or_by_a_process(lab: &Lab) {
 }
 
 fn what_somebody_took_away_is_attached_again(lab: &Lab) {
-    let stack = stack(lab);
-    spaces(lab, stack);
-    let (space, batch) = (stack.space("jump"), stack.batch("h1"));
-    run(lab, "attach", &[], &batch).ok();
+    let (stack, batch) = attached(lab);
+    let space = stack.space("jump");
     let link = text(&stack.nic("jump", "management")["link"]);
     let mut unseen = Vec::new();
     for change in [
@@ -155,6 +162,27 @@ fn what_somebody_took_away_is_attached_again(lab: &Lab) {
     }
     run(lab, "detach", &[], &batch).ok();
     assert_eq!(unseen, Vec::<String>::new());
+}
+
+fn ports_come_back_with_their_bridge(lab: &Lab) {
+    let (stack, batch) = attached(lab);
+    let bridge = text(&stack.network("production")["bridge"]);
+    let ports = || {
+        let links = lab.json("h1", &format!("ip -j link show master {bridge}"));
+        links.as_array().unwrap().iter().map(|l| text(&l["ifname"])).collect::<BTreeSet<_>>()
+    };
+    let (before, link) = (ports(), text(&stack.nic("web-1", "production")["link"]));
+    assert!(before.contains(&link), "{before:?}");
+    for change in [format!("ip link del {bridge}"), format!("ip link set {link} nomaster")] {
+        lab.script("h1", &change).ok();
+        let plan = lab.net(&["plan", &stack.file]).ok().stdout;
+        assert!(plan.contains("port.change:web-1.eth0"), "{plan}");
+        lab.net(&["up", &stack.file]).ok();
+        assert_eq!(ports(), before, "{change}");
+        lab.net(&["plan", "--exit-code", &stack.file]).ok();
+        assert!(!changes(&run(lab, "attach", &[], &batch).ok()).contains(&true), "{change}");
+    }
+    run(lab, "detach", &[], &batch).ok();
 }
 
 fn what_is_no_network_namespace_is_refused(lab: &Lab) {

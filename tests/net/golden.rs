@@ -26,6 +26,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         "bridge",
         "tunnel",
         "leg",
+        "port",
         "forwarding",
         "route",
         "firewall",
@@ -34,7 +35,8 @@ fn the_cases_cover_what_a_plan_can_say() {
         "boot",
     ] {
         for verb in ["create", "change", "remove"] {
-            let never = [("routing", "change"), ("forwarding", "remove")];
+            let never =
+                [("routing", "change"), ("forwarding", "remove"), ("port", "create"), ("port", "remove")];
             let told = all.contains(&format!("\"{kind}.{verb}:"));
             assert!(told || never.contains(&(kind, verb)), "no case has a step {kind}.{verb}");
         }

@@ -81,6 +81,11 @@ fn key(step: &Step<Object>) -> String {
 
 fn act(draft: &Draft<Net>, step: &Step<Object>, host: &mut ObservedOf<Net>) {
     let key = key(step);
+    if let Some(Object::Port(port)) = &step.after {
+        let there = host.seen.attached.iter_mut().find(|a| a.link == port.link).unwrap();
+        there.bridge = port.bridge.clone().unwrap_or_default();
+        return;
+    }
     let there = host.objects.iter().position(|have| have.key == key);
     if let Some(before) = &step.before {
         let found = there.map(|i| &host.objects[i].object);

@@ -2,7 +2,7 @@
 //! no mark is half made and goes first.
 
 use super::Hands;
-use crate::model::{Bridge, GROUP, LegLink, Route, Tunnel, WORLD, World, mark, router};
+use crate::model::{Bridge, GROUP, LegLink, Port, Route, Tunnel, WORLD, World, mark, router};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, PortFlags, Veth, Vxlan};
 use crate::netlink::{Device, Mac, Request, Socket, addr, namespace, route, sysctl};
@@ -115,6 +115,13 @@ pub(super) fn leg(hands: &mut Hands, stack: &str, leg: &LegLink) -> Result<(), F
     anew(socket, &veth)?;
     inside(inner, &leg.link, leg.address, None)?;
     finish(socket, &leg.link, &mark(stack, &leg.network, "leg"))
+}
+
+/// Makes an instance's interface a port of its bridge; of none, when there was none.
+pub(super) fn plug(socket: &mut Socket, port: &Port) -> Result<(), Failure> {
+    let master = port.bridge.as_ref().map_or(Ok(0), |bridge| index(socket, bridge))?;
+    let change = Change { up: Some(true), master: Some(master), ..Change::default() };
+    ask(socket, &link::change(Device::Name(&port.link), &change))
 }
 
 /// Makes the veth between host and router, with both addresses and the router's default route.

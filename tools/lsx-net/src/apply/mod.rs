@@ -95,6 +95,7 @@ impl<'a> Changer<'a> {
                 self.entries_again(&mut hands.here, tunnel)
             }
             Object::Leg(leg) => link::leg(hands, self.stack, leg),
+            Object::Port(port) => link::plug(&mut hands.here, port),
             Object::Forwarding(forwarding) => self.forward(&mut hands.here, forwarding),
             Object::Route(route) => link::route(&mut hands.here, route),
             _ => Ok(()),
@@ -118,6 +119,7 @@ impl<'a> Changer<'a> {
             Object::Accept(accept) => rules::leave(self.stack, accept),
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => files::remove_boot(self.stack),
+            Object::Port(_) => Ok(()), // it goes with its instance
         }
     }
 

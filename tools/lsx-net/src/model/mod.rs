@@ -7,7 +7,8 @@ mod weight;
 
 pub use desired::{Desired, Intent, Leg, Network, Nic, Row};
 pub use object::{
-    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Object, Place, Route, Tunnel, World,
+    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Object, Place, Port, Route, Tunnel,
+    World,
 };
 pub use seen::{Attached, Chain, Listener, Seen, Tunnels};
 pub use weight::Weight;

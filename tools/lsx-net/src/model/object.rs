@@ -30,6 +30,8 @@ pub enum Object {
     Tunnel(Tunnel),
     /// The router's foot on a network.
     Leg(LegLink),
+    /// An instance's interface that is not on its bridge.
+    Port(Port),
     /// A network's forwarding and neighbour entries.
     Forwarding(Forwarding),
     /// A route of the host into a network, by the router.
@@ -120,6 +122,18 @@ pub struct LegLink {
     pub mac: String,
     /// Bytes of an IP packet.
     pub mtu: u32,
+}
+
+/// See [`Object::Port`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Port {
+    /// The network.
+    pub network: String,
+    /// The host's end of the interface.
+    pub link: String,
+    /// The bridge it is a port of; absent when it is on none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
 }
 
 /// See [`Object::Forwarding`].

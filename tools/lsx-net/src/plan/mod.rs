@@ -4,6 +4,7 @@ mod carry;
 mod clash;
 mod cut;
 mod overlay;
+mod ports;
 mod rows;
 mod wants;
 
@@ -47,6 +48,8 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     }
     let weights = weights(&goals, &draft.data);
     for (host, seen) in observed {
+        let loose = goals.get(host).map(|desired| ports::loose(desired, &seen.seen)).unwrap_or_default();
+        let (loose, plugged): (Vec<_>, Vec<_>) = loose.into_iter().unzip();
         let mut wants = match goals.get(host) {
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
@@ -54,10 +57,11 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
             }
             None => Vec::new(),
         };
+        wants.extend(plugged);
         let others = others(wish, goals.get(host));
         wants.retain(|want| selected(wish, &others, &want.object));
         let objects: Vec<_> =
-            seen.objects.iter().filter(|have| selected(wish, &others, &have.object)).collect();
+            seen.objects.iter().chain(&loose).filter(|have| selected(wish, &others, &have.object)).collect();
         let keys: BTreeSet<&str> = wants.iter().map(|w| w.key.as_str()).collect();
         let down = matches!(wish.goal, Goal::Down);
         let goes = |bridge: &str| down || goes(&objects, &keys, bridge);
@@ -82,6 +86,7 @@ fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
         Object::Bridge(bridge) => wish.only.network(&bridge.network),
         Object::Tunnel(tunnel) => wish.only.network(&tunnel.network),
         Object::Leg(leg) => wish.only.network(&leg.network),
+        Object::Port(port) => wish.only.network(&port.network),
         Object::Forwarding(forwarding) => wish.only.network(&forwarding.network),
         Object::Route(route) => !others.contains(&route.to),
         _ => true,
