@@ -288,18 +288,13 @@ fn what_an_engine_made_is_taken_over(lab: &Lab) {
 }
 
 fn down_is_refused_while_something_is_attached(lab: &Lab) {
-    let stack = stack(lab);
-    spaces(lab, stack);
-    run(lab, "attach", &[], &stack.batch("h1")).ok();
+    let (stack, batch) = attached(lab);
     let ran = lab.net(&["down", &stack.file]).exits(1).says("still attached").says("h1");
     assert!(ran.stdout.is_empty());
-    assert!(
-        ["jump.eth0", "left.eth0", "web-1.eth0"].iter().any(|n| ran.stderr.contains(n)),
-        "{}",
-        ran.stderr
-    );
+    let named = ["jump.eth0", "left.eth0", "web-1.eth0"].iter().any(|n| ran.stderr.contains(n));
+    assert!(named, "{}", ran.stderr);
     assert_eq!(lab.net(&["plan", "--exit-code", &stack.file]).code, 0, "nothing was removed");
-    run(lab, "detach", &[], &stack.batch("h1")).ok();
+    run(lab, "detach", &[], &batch).ok();
     stack.down(lab, &[]);
     lab.script("h1", "ip -all netns delete").ok();
 }
