@@ -116,7 +116,7 @@ fn what_is_not_named_stays_until_it_is_pruned(cloud: &Cloud) {
     cloud.ct(&["up", &file, "--prune"]).ok();
     assert_eq!(cloud.pid("h1", "turn/web"), before[0]);
     assert!(!cloud.runtime("h1").iter().any(|c| c.contains("web-2")), "{:?}", cloud.runtime("h1"));
-    cloud.lab.script("h1", "! test -e /var/lib/lsx/ct/turn/web-2; ! test -e /run/lsx/ct/turn/web-2").ok();
+    cloud.lab.script("h1", "! test -e /var/lib/lsx/ct/turn/web-2 && ! test -e /run/lsx/ct/turn/web-2").ok();
 }
 
 fn names_that_hold_one_another_are_not_mixed_up(cloud: &Cloud) {

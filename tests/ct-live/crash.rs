@@ -193,7 +193,7 @@ fn after_a_power_cut_all_come_back_in_order(cloud: &Cloud) {
             .lab
             .script(
                 host,
-                "! test -e /run/lsx/ct; ! test -e /etc/lsx; test -z \"$(find /sys/fs/cgroup -name lsx)\"",
+                "! test -e /run/lsx/ct && ! test -e /etc/lsx && test -z \"$(find /sys/fs/cgroup -name lsx)\"",
             )
             .ok();
     }

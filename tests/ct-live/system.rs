@@ -84,7 +84,7 @@ fn a_whole_system_boots_and_halts(cloud: &Cloud) {
     let tool = cloud.tool_on("h1");
     let begin = Instant::now();
     cloud.lab.exec("h1", &[&tool, "stop", "whole-system/box"]).ok();
-    assert!(begin.elapsed() < Duration::from_secs(8), "gracefully: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "gracefully: {:?}", begin.elapsed());
     cloud.lab.script("h1", "test -e /var/lib/lsx/ct/whole-system/box/upper/srv/halted").ok();
     cloud.lab.exec("h1", &[&tool, "start", "whole-system/box"]).ok();
     assert_eq!(cloud.changed(&file), 0);

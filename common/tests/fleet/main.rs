@@ -9,7 +9,9 @@
     reason = "this program is the tests and the tool at once"
 )]
 
+mod access;
 mod cases;
+mod ends;
 mod lab;
 mod masters;
 mod tool;
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
         return tool::serve();
     }
     if args.get(1).is_some_and(|arg| arg == "control") {
-        return cases::control(&args[2..]);
+        return ends::control(&args[2..]);
     }
     if args.iter().any(|arg| arg == "--list") {
         return ExitCode::SUCCESS;

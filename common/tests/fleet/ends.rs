@@ -1,0 +1,118 @@
+//! Runs that end before their time: deadlines, interrupts, crashes, a full disk.
+
+use crate::lab::{Lab, ask, code, fleet, program, run, target, until};
+use crate::tool::put;
+use common::fleet::Options;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) fn hang_ends_at_the_deadline() {
+    let lab = Lab::new();
+    let mut first = fleet(&[lab.target("h1")], lab.options());
+    ask(&mut first, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();
+    first.close();
+    let mut here = target("here", "unused");
+    here.local = true;
+    let deadline = Duration::from_secs(4);
+    let options = Options { deadline, ..lab.options() };
+    let mut fleet = fleet(&[lab.target("h1"), lab.target("h2"), here], options);
+    let who = ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();
+    let start = Instant::now();
+    let hang = json!({"op": "hang"});
+    let requests = [("h1", hang.clone()), ("here", hang), ("h2", json!({"op": "who"}))];
+    let results = fleet.each(requests.map(|(n, r)| (n.to_owned(), r)).into(), &mut |_, _| {});
+    assert!(results["h2"].is_ok());
+    assert_eq!((code(&results["h1"]), code(&results["here"])), ("fleet.deadline", "fleet.deadline"));
+    assert_eq!(results["h1"].as_ref().unwrap_err().0[0].host.as_deref(), Some("h1"));
+    assert!(start.elapsed() < deadline * 2, "{:?}", start.elapsed());
+    fleet.close();
+    assert!(start.elapsed() < deadline * 3, "{:?}", start.elapsed());
+    run(program("kill").args(["-9", &who["pid"].to_string()]));
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn interrupt_undoes() {
+    let lab = Lab::new();
+    let mut here = target("here", "unused");
+    here.local = true;
+    let options = Options { interrupted: || INTERRUPTED.load(Ordering::SeqCst), ..lab.options() };
+    let mut fleet = fleet(&[lab.target("h1"), here, lab.target("late")], options);
+    let mut waiting = 0;
+    let requests = ["h1", "here"].map(|n| (n.to_owned(), json!({"op": "wait"}))).into();
+    let results = fleet.each(requests, &mut |_, event| {
+        assert_eq!(event, json!("waiting"));
+        waiting += 1;
+        INTERRUPTED.store(waiting == 2, Ordering::SeqCst);
+    });
+    assert_eq!(results["h1"], Ok(json!({"undone": true})));
+    assert_eq!(results["here"], Ok(json!({"undone": true})));
+    let later = ask(&mut fleet, &["h1", "here", "late"], json!({"op": "who"}));
+    assert!(later.values().all(|result| code(result) == "fleet.interrupted"), "{later:?}");
+    fleet.close();
+    INTERRUPTED.store(false, Ordering::SeqCst);
+}
+
+/// A controller in a process of its own: SSH target (or `local`), folder, request. Prints events and the result.
+pub(crate) fn control(args: &[String]) -> ExitCode {
+    let folder = Path::new(&args[1]);
+    let options = Options {
+        ssh_config: Some(folder.join("ssh_config")),
+        detect_local: false,
+        bin_root: folder.join("bin"),
+        control: Some(folder.join("control")),
+        persist: Duration::from_secs(2),
+        set: vec![crate::tool::NAME.into()],
+        ..Options::default()
+    };
+    let mut target = target("h1", &args[0]);
+    target.local = args[0] == "local";
+    let mut fleet = fleet(&[target], options);
+    let request: Value = serde_json::from_str(&args[2]).unwrap();
+    let results = fleet.each([("h1".to_owned(), request)].into(), &mut |_, event| println!("{event}"));
+    fleet.close();
+    match &results["h1"] {
+        Ok(value) => println!("{value}"),
+        Err(failures) => println!("{} {failures}", failures.0[0].code),
+    }
+    ExitCode::SUCCESS
+}
+
+pub(crate) fn killed_controller_undoes() {
+    let lab = Lab::new();
+    let mark = lab.path("mark");
+    let mut controller = program("/proc/self/exe");
+    controller.args(["control", &lab.target("h1").ssh]).arg(lab.path(""));
+    controller.arg(json!({"op": "wait", "mark": mark}).to_string()).stdout(Stdio::piped());
+    let mut controller = controller.spawn().unwrap();
+    let mut line = String::new();
+    let stdout = controller.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    assert_eq!(line.trim(), "\"waiting\"");
+    controller.kill().unwrap();
+    controller.wait().unwrap();
+    until("the host undoes", || mark.exists());
+    until("the master ends", || lab.sockets().is_empty());
+}
+
+pub(crate) fn crash_on_the_host() {
+    let lab = Lab::new();
+    let mut fleet = fleet(&[lab.target("h1")], lab.options());
+    let result = ask(&mut fleet, &["h1"], json!({"op": "die"}))["h1"].clone();
+    assert_eq!(code(&result), "fleet.lost", "{result:?}");
+    assert!(result.unwrap_err().0[0].program.is_some());
+    assert_eq!(code(&ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"]), "fleet.lost");
+    fleet.close();
+}
+
+pub(crate) fn disk_full() {
+    let lab = Lab::with(|folder| put(folder.join("small"), ""));
+    let mut fleet = fleet(&[lab.target("h1")], lab.options());
+    let failures = ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap_err();
+    assert_eq!((failures.0[0].code.as_str(), failures.exit()), ("fleet.disk", 1), "{failures}");
+    assert_eq!(failures.0[0].host.as_deref(), Some("h1"));
+    fleet.close();
+}
