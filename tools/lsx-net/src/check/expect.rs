@@ -1,8 +1,9 @@
 //! What should be reachable from where, read from the stack and not from the rules that were made of it. Pure.
 
+use super::sizes;
 use super::tries::{Job, Probe};
 use common::stack::Only;
-use common::stack::resolved::{AllowAt, HostAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
+use common::stack::resolved::{AllowAt, InstanceAt, NetworkAt, NicAt, Protocol, Resolved, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -90,7 +91,7 @@ pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) 
             tries: policy.instance_tries(from, &instances),
         })
         .collect();
-    full_size(resolved, &instances, &mut sources);
+    sizes::full(resolved, &instances, &mut sources);
     sources.extend(resolved.hosts.iter().filter(|h| hosts.contains(h.name.as_str())).map(|host| Source {
         name: format!("host/{}", host.name),
         host: host.name.clone(),
@@ -231,7 +232,7 @@ impl<'a> Policy<'a> {
                 &why,
             ));
         }
-        tries.extend(self.underlay(from));
+        tries.extend(sizes::underlay(self.resolved, from));
         for to in all {
             for nic in &to.nics {
                 let opened =
@@ -246,32 +247,7 @@ impl<'a> Policy<'a> {
     }
 }
 
-impl Policy<'_> {
-    /// The underlay must carry what the document says, or tunnels break packets to pieces.
-    fn underlay(&self, from: &str) -> Vec<Try> {
-        let hosts = &self.resolved.hosts;
-        let Some(me) = hosts.iter().find(|h| h.name == from) else { return Vec::new() };
-        let meets = |h: &&HostAt| {
-            h.name != from
-                && self.networks.values().any(|n| n.hosts.contains(&h.name) && n.hosts.contains(&me.name))
-        };
-        let full = |h: &HostAt| {
-            let bytes = me.mtu.min(h.mtu);
-            let probe = Probe::Full { bytes, search: true };
-            one(
-                format!("host/{}", h.name),
-                false,
-                h.address,
-                probe,
-                true,
-                &format!("hosts.*.mtu says {bytes}"),
-            )
-        };
-        hosts.iter().filter(|h| !h.offline).filter(meets).map(full).collect()
-    }
-}
-
-fn one(to: String, instance: bool, address: Ipv4Addr, probe: Probe, open: bool, why: &str) -> Try {
+pub(super) fn one(to: String, instance: bool, address: Ipv4Addr, probe: Probe, open: bool, why: &str) -> Try {
     Try { to, instance, address, probe, open, why: why.to_owned() }
 }
 
@@ -281,26 +257,4 @@ fn source_address(from: &InstanceAt, to: Ipv4Addr) -> Option<Ipv4Addr> {
     let routed = || from.nics.iter().find(|n| n.routes.iter().any(|r| r.to.contains(&to)));
     let default = || from.nics.iter().find(|n| n.gateway.is_some());
     direct.or_else(routed).or_else(default).map(|n| n.address.addr())
-}
-
-/// Between each two hosts of a network one packet as large as its MTU, and one a byte larger, unfragmented.
-fn full_size(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Source]) {
-    for network in &resolved.networks {
-        let mut first: BTreeMap<&str, (&str, Ipv4Addr)> = BTreeMap::new();
-        for instance in all {
-            if let Some(nic) = instance.nics.iter().find(|n| n.network == network.name) {
-                first.entry(&instance.host).or_insert((&instance.name, nic.address.addr()));
-            }
-        }
-        for (host, (from, _)) in &first {
-            let Some(source) = sources.iter_mut().find(|s| s.name == *from) else { continue };
-            for (_, (to, address)) in first.iter().filter(|(other, _)| other != &host) {
-                let why = format!("the MTU of {} is {}", network.name, network.mtu);
-                let size = |bytes, open| {
-                    one((*to).to_owned(), true, *address, Probe::Full { bytes, search: false }, open, &why)
-                };
-                source.tries.extend([size(network.mtu, true), size(network.mtu + 1, false)]);
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The live checks: every path that is allowed and every path that is not, tried from inside the right namespaces.
 
 mod expect;
+mod sizes;
 mod spaces;
 mod tries;
 

@@ -1,0 +1,45 @@
+//! Packets as large as may be, and one byte larger: within networks, and on the underlay that carries them. Pure.
+
+use super::expect::{Source, Try, one};
+use super::tries::Probe;
+use common::stack::resolved::{HostAt, InstanceAt, Resolved};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// Between each two hosts of a network one packet as large as its MTU, and one a byte larger, unfragmented.
+pub(super) fn full(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Source]) {
+    for network in &resolved.networks {
+        let mut first: BTreeMap<&str, (&str, Ipv4Addr)> = BTreeMap::new();
+        for instance in all {
+            if let Some(nic) = instance.nics.iter().find(|n| n.network == network.name) {
+                first.entry(&instance.host).or_insert((&instance.name, nic.address.addr()));
+            }
+        }
+        for (host, (from, _)) in &first {
+            let Some(source) = sources.iter_mut().find(|s| s.name == *from) else { continue };
+            for (_, (to, address)) in first.iter().filter(|(other, _)| other != &host) {
+                let why = format!("the MTU of {} is {}", network.name, network.mtu);
+                let size = |bytes, open| {
+                    one((*to).to_owned(), true, *address, Probe::Full { bytes, search: false }, open, &why)
+                };
+                source.tries.extend([size(network.mtu, true), size(network.mtu + 1, false)]);
+            }
+        }
+    }
+}
+
+/// The underlay must carry what the document says, or tunnels break packets to pieces.
+pub(super) fn underlay(resolved: &Resolved, from: &str) -> Vec<Try> {
+    let hosts = &resolved.hosts;
+    let Some(me) = hosts.iter().find(|h| h.name == from) else { return Vec::new() };
+    let meets = |h: &&HostAt| {
+        let both = |hosts: &[String]| hosts.contains(&h.name) && hosts.contains(&me.name);
+        h.name != from && resolved.networks.iter().any(|n| both(&n.hosts))
+    };
+    let full = |h: &HostAt| {
+        let bytes = me.mtu.min(h.mtu);
+        let probe = Probe::Full { bytes, search: true };
+        one(format!("host/{}", h.name), false, h.address, probe, true, &format!("hosts.*.mtu says {bytes}"))
+    };
+    hosts.iter().filter(|h| !h.offline).filter(meets).map(full).collect()
+}
