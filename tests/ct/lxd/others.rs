@@ -1,23 +1,26 @@
 //! What the driver promises about others: strangers, the network, runs that die, runs at the same time.
 
-use crate::host::{Host, instance};
+use crate::host::Host;
 use serde_json::{Value, json};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_strangers_instance_is_left_alone", a_strangers_instance_is_left_alone),
     ("an_image_that_somebody_imported_is_used_and_stays", an_image_that_somebody_imported_is_used_and_stays),
     ("interfaces_are_those_of_the_stack_and_come_back", interfaces_are_those_of_the_stack_and_come_back),
-    ("lxd_that_dies_while_it_makes_one_is_no_trouble", lxd_that_dies_while_it_makes_one_is_no_trouble),
+    (
+        "a_server_that_dies_while_it_makes_one_is_no_trouble",
+        a_server_that_dies_while_it_makes_one_is_no_trouble,
+    ),
     ("a_run_that_dies_is_repeated", a_run_that_dies_is_repeated),
     ("many_are_made_at_once", many_are_made_at_once),
 ];
 
 fn an_image_that_somebody_imported_is_used_and_stays(host: &Host) {
-    host.script("lxc image import /root/supply/sha256*.tar.gz --alias theirs");
-    host.run(&instance("guest"));
+    host.script("$CLI image import /root/supply/sha256*.tar.gz --alias theirs");
+    host.run(&host.instance("guest"));
     host.ok(&json!({"verb": "remove", "name": "guest"}));
     assert_eq!(host.query("/1.0/images/aliases"), json!(["/1.0/images/aliases/theirs"]));
-    host.script("lxc image delete theirs");
+    host.script("$CLI image delete theirs");
     host.empty();
 }
 
@@ -37,13 +40,13 @@ instances:
 ";
 
 fn a_strangers_instance_is_left_alone(host: &Host) {
-    let wanted = instance("theirs");
+    let wanted = host.instance("theirs");
     host.ok(&json!({"verb": "create", "instance": wanted}));
-    host.script("lxc copy s-theirs s-other; lxc config unset s-other user.lsx.stack; lxc config unset s-other user.lsx.instance");
+    host.script("$CLI copy s-theirs s-other; $CLI config unset s-other user.lsx.stack; $CLI config unset s-other user.lsx.instance");
     host.ok(&json!({"verb": "remove", "name": "theirs"}));
     assert_eq!(host.ok(&json!({"verb": "strangers"})), json!(["s-other"]));
     assert_eq!(host.ok(&json!({"verb": "list"})), json!([]));
-    let other = instance("other");
+    let other = host.instance("other");
     let failure = host.fails(&json!({"verb": "create", "instance": other}), "ct.lxd.stranger");
     assert!(failure["message"].as_str().unwrap().contains("s-other"), "{failure}");
     for verb in ["remove", "exec", "logs"] {
@@ -55,7 +58,7 @@ fn a_strangers_instance_is_left_alone(host: &Host) {
         json!(["/1.0/instances/s-other"]),
         "its image and its pool stay, too"
     );
-    host.script("lxc delete s-other");
+    host.script("$CLI delete s-other");
     host.ok(&json!({"verb": "remove", "name": "other"}));
     host.empty();
 }
@@ -67,7 +70,7 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
         let all = stack["resolved"]["instances"].as_array().unwrap();
         all.iter().find(|i| i["name"] == name).unwrap()["nics"].clone()
     };
-    let (mut a, mut b) = (instance("a"), instance("b"));
+    let (mut a, mut b) = (host.instance("a"), host.instance("b"));
     (a["nics"], b["nics"]) = (nics("a"), nics("b"));
     host.run(&a);
     host.run(&b);
@@ -100,8 +103,8 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
         before,
         "a second start changes nothing"
     );
-    host.script("lxc restart -f s-a");
-    check("LXD itself started it anew");
+    host.script("$CLI restart -f s-a");
+    check("the server itself started it anew");
     host.ok(&json!({"verb": "start", "instance": a}));
     assert_eq!(marks(), all, "marked again");
     host.lab.net(&["down", &file]).exits(1).says("still attached");
@@ -113,17 +116,17 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
     assert_eq!(host.script("ip -br link | grep -c '^l[bi]' || true").trim(), "0");
 }
 
-/// LXD is killed at many moments of a create; after each, the same create makes it whole.
-fn lxd_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
-    let wanted = instance("hurt");
+/// The server is killed at many moments of a create; after each, the same create makes it whole.
+fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
+    let wanted = host.instance("hurt");
     let order = json!({"verb": "create", "instance": wanted}).to_string();
     for delay in ["0.01", "0.03", "0.05", "0.08", "0.12"] {
         let script = format!(
             "(sleep {delay}; kill -9 $(cat /proc/[0-9]*/comm 2>/dev/null >/dev/null; for p in /proc/[0-9]*; do \
-             [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = 'lxd --group root ' ] && echo ${{p#/proc/}}; done)) & \
+             [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = \"$DAEMON \" ] && echo ${{p#/proc/}}; done)) & \
              echo '{order}' | /opt/lsx/act act >/tmp/said 2>&1 || true; wait; \
-             (LXD_DIR=/var/lib/lxd setsid lxd --group root </dev/null >>/var/log/lxd.log 2>&1 &); \
-             lxd waitready --timeout 30; cat /tmp/said"
+             (LXD_DIR=/var/lib/lxd setsid $DAEMON </dev/null >>/var/log/daemon.log 2>&1 &); \
+             ${{DAEMON%% *}} waitready --timeout 30; cat /tmp/said"
         );
         let said = host.script(&script);
         eprintln!("killed after {delay} s: {}", said.lines().next().unwrap_or_default());
@@ -137,7 +140,7 @@ fn lxd_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
 
 /// Our own run is killed instead; what it leaves is seen as a remnant or not at all.
 fn a_run_that_dies_is_repeated(host: &Host) {
-    let wanted = instance("cut");
+    let wanted = host.instance("cut");
     let order = json!({"verb": "create", "instance": wanted}).to_string();
     for delay in ["0.01", "0.02", "0.04", "0.06", "0.09"] {
         host.script(&format!(
@@ -156,7 +159,7 @@ fn a_run_that_dies_is_repeated(host: &Host) {
 
 fn many_are_made_at_once(host: &Host) {
     let orders: Vec<String> = (0..6)
-        .map(|i| json!({"verb": "create", "instance": instance(&format!("m{i}"))}).to_string())
+        .map(|i| json!({"verb": "create", "instance": host.instance(&format!("m{i}"))}).to_string())
         .collect();
     for (i, order) in orders.iter().enumerate() {
         host.lab.exec_with("h1", &["sh", "-c", &format!("cat > /root/order-{i}")], order.as_bytes()).ok();
