@@ -5,6 +5,7 @@ use common::stack::Driver as Kind;
 use lsx_ct::driver::{Driver, Exec};
 use lsx_ct::lxd::{Lxd, Supply};
 use lsx_ct::model::Instance;
+use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -22,8 +23,11 @@ impl Supply for Folder {
         Ok(())
     }
 
-    fn command(&self, _: &str) -> Result<Vec<String>, Failure> {
-        Ok(Vec::new())
+    /// That of the image `DIGEST`, when a case has put one there.
+    fn config(&self, digest: &str) -> Result<ImageConfiguration, Failure> {
+        let path = Path::new(SUPPLY).join(format!("{digest}.json"));
+        Ok(std::fs::read(path)
+            .map_or_else(|_| ImageConfiguration::default(), |text| serde_json::from_slice(&text).unwrap()))
     }
 
     fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure> {

@@ -17,7 +17,7 @@ mkdir -p /root/supply /tmp/i/rootfs/bin /tmp/i/rootfs/sbin /tmp/i/rootfs/etc
 cd /tmp/i
 mkdir -p rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/run rootfs/root rootfs/var
 cp /bin/busybox rootfs/bin/
-for a in sh sleep cat ls id ip mount ps echo env hostname stat ping kill true false poweroff; do ln -sf busybox rootfs/bin/$a; done
+for a in sh sleep cat ls id ip mount ps echo env hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
 ln -sf ../bin/busybox rootfs/sbin/init
 printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1001:app:/:/bin/sh\\n' > rootfs/etc/passwd
 printf 'root:x:0:\\napp:x:1001:\\nadm:x:4:\\n' > rootfs/etc/group
@@ -75,6 +75,7 @@ impl Host {
         let own = std::env::current_exe().unwrap();
         copy(&lab, &own, ACT);
         copy(&lab, &net.path, "/opt/lsx/lsx-net");
+        copy(&lab, &net.path.with_file_name("lsx-ct"), "/opt/lsx/lsx-ct");
         lab.script("h1", &IMAGE.replace("DIGEST", DIGEST)).ok();
         Host { lab, engine }
     }
@@ -116,7 +117,8 @@ impl Host {
     /// What the server itself says.
     #[track_caller]
     pub(crate) fn query(&self, path: &str) -> Value {
-        self.lab.exec("h1", &[self.engine.client, "query", path]).ok().json()
+        let ran = self.lab.exec("h1", &[self.engine.client, "query", path]).ok();
+        if ran.stdout.trim().is_empty() { json!([]) } else { ran.json() } // Incus has nothing for an empty list
     }
 
     /// The smallest instance.
@@ -173,7 +175,7 @@ impl Host {
         }
         assert_eq!(self.query("/1.0/profiles"), json!(["/1.0/profiles/default"]));
         let left = self.script(&format!(
-            "ls -d /run/lsx/ct /var/lib/{}/storage-pools/* /var/lib/lsx/images/.[!.]* 2>/dev/null || true",
+            "ls -d /run/lsx/ct /var/lib/lsx/lxd /var/lib/lsx/incus /var/lib/{}/storage-pools/* /var/lib/lsx/images/.[!.]* 2>/dev/null || true",
             self.engine.driver
         ));
         assert_eq!(left, "");

@@ -36,6 +36,7 @@ mod oci;
 mod paths;
 pub mod plan;
 mod ready;
+mod recipes;
 pub mod render;
 mod supervise;
 mod supply;

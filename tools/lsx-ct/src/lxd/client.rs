@@ -67,7 +67,7 @@ impl From<Refused> for Failure {
             Refused::Lost(failure) => *failure,
             Refused::Late(what) => {
                 Failure::new(Kind::Failed, "ct.lxd.late", format!("{what} takes too long"))
-                    .hint("what the server does: lxc operation list")
+                    .hint("what the server does: lxc operation list, or incus operation list")
             }
             Refused::Said(status, what, why) => {
                 let (kind, hint) = match status {
@@ -103,6 +103,11 @@ impl Client {
     /// What it is called, for people.
     pub(super) fn called(&self) -> &'static str {
         if self.driver == Driver::Incus { "Incus" } else { "LXD" }
+    }
+
+    /// Its own client, which people have.
+    pub(super) fn program(&self) -> &'static str {
+        if self.driver == Driver::Incus { "incus" } else { "lxc" }
     }
 
     /// The name of a header of its own: `X-LXD-uid`.

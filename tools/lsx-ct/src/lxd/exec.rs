@@ -46,7 +46,7 @@ impl Lxd {
             Err(Refused::Said(_, _, why)) => {
                 let id = operation.rsplit('/').next().unwrap_or_default();
                 for stream in ["stdout", "stderr"] {
-                    self.gone(&format!("/1.0/instances/{}/logs/exec_{id}.{stream}", held.name))?;
+                    self.forget(&held.name, &format!("exec_{id}.{stream}"))?;
                 }
                 let program = exec.argv.first().map_or("", String::as_str);
                 Err(Failure::new(Kind::Failed, "ct.lxd.exec", format!("cannot start {program} in {name}"))
@@ -54,6 +54,17 @@ impl Lxd {
             }
             Err(refused) => Err(refused.into()),
         }
+    }
+
+    /// Removes what was recorded of a run that did not begin: Incus and newer LXD have a folder for that.
+    fn forget(&self, engine: &str, log: &str) -> Result<(), Failure> {
+        for folder in ["logs/exec-output", "logs"] {
+            match self.gone(&format!("/1.0/instances/{engine}/{folder}/{log}")) {
+                Err(refused) if !refused.says("not valid") => return Err(refused.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn order(&self, engine: &str, name: &str, exec: &Exec, run: &str) -> Result<Value, Failure> {
@@ -154,7 +165,7 @@ impl Lxd {
         terminal: &str,
     ) -> Result<Vec<String>, Failure> {
         let held = self.running(stack, name)?;
-        let client = if self.client.driver == common::stack::Driver::Incus { "incus" } else { "lxc" };
+        let client = self.client.program();
         Program::new(client).there()?;
         let mut argv: Vec<String> =
             [client, "--force-local", "exec", terminal, &held.name].map(str::to_owned).into();

@@ -1,8 +1,9 @@
 //! Instances as the server tells of them, and what that means to us.
 
-use super::request::{NAME, SPEC, STACK};
+use super::request::{NAME, RECIPES, SPEC, STACK};
 use crate::driver::Found;
-use crate::model::{Condition, State, Usage};
+use crate::model::{Condition, File, Instance, State, Usage};
+use crate::recipes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -93,24 +94,39 @@ impl Held {
     /// What it is to the rest of lsx-ct, if it is ours.
     pub(super) fn found(&self) -> Option<Found> {
         let (stack, name) = self.mark()?;
-        let instance = self.config.get(SPEC).and_then(|spec| serde_json::from_str(spec).ok());
+        let instance: Option<Instance> =
+            self.config.get(SPEC).and_then(|spec| serde_json::from_str(spec).ok());
         Some(Found {
             stack: stack.to_owned(),
             name: name.to_owned(),
+            condition: self.condition(instance.as_ref()),
             instance,
-            condition: self.condition(),
             snapshots: self.snapshots.iter().flatten().map(|s| s.name.clone()).collect(),
         })
     }
 
-    fn condition(&self) -> Condition {
+    /// The recipes it has had.
+    pub(super) fn recipes(&self) -> Vec<File> {
+        self.config.get(RECIPES).and_then(|done| serde_json::from_str(done).ok()).unwrap_or_default()
+    }
+
+    /// What it does; one whose recipes were not all run is not done with its start.
+    fn condition(&self, instance: Option<&Instance>) -> Condition {
+        let done = self.recipes();
+        let left = instance.and_then(|i| recipes::left(i, &done).first().map(|r| r.path.clone()));
+        let left = left.map(|name| format!("recipe {name} has not been run"));
+        let frozen = || (self.status_code == FROZEN).then(|| "it is frozen".to_owned());
         let pid = self.state.as_ref().and_then(|now| u32::try_from(now.pid).ok()).filter(|pid| *pid > 0);
         let runs = self.runs();
         Condition {
-            state: if runs { State::Running } else { State::Stopped },
+            state: match (runs, &left) {
+                (false, _) => State::Stopped,
+                (true, Some(_)) => State::Starting,
+                (true, None) => State::Running,
+            },
             pid: pid.filter(|_| runs),
             started_at: runs.then(|| self.last_used_at.clone()),
-            why: (self.status_code == FROZEN).then(|| "it is frozen".to_owned()),
+            why: left.filter(|_| runs).or_else(frozen),
             ..Condition::default()
         }
     }
@@ -143,7 +159,7 @@ struct Range {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn held(config: serde_json::Value) -> Held {
         serde_json::from_value(json!({
@@ -166,6 +182,24 @@ mod tests {
     fn what_has_no_spec_is_not_whole() {
         let found = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a"})).found().unwrap();
         assert_eq!((found.instance, found.condition.pid), (None, Some(7)));
+    }
+
+    #[test]
+    fn one_whose_recipes_were_not_all_run_still_starts() {
+        let file = |path: &str| json!({"path": path, "mode": 0, "digest": "d"});
+        let spec = json!({
+            "name": "a", "of": "a", "driver": "lxd", "image": {"name": "i", "digest": "d"}, "hostname": "a",
+            "nics": [], "restart": "always", "hosts": "x", "running": true, "recipes": [file("one"), file("two")],
+        });
+        let of = |done: Value| {
+            let config = json!({"user.lsx.stack": "s", "user.lsx.instance": "a", "user.lsx.spec": spec.to_string(),
+                                "user.lsx.recipes": done.to_string()});
+            let condition = held(config).found().unwrap().condition;
+            (condition.state, condition.why)
+        };
+        let why = Some("recipe two has not been run".to_owned());
+        assert_eq!(of(json!([file("one")])), (State::Starting, why));
+        assert_eq!(of(json!([file("one"), file("two")])), (State::Running, None));
     }
 
     #[test]

@@ -78,15 +78,14 @@ impl Lxd {
 
     /// Removes images of ours that no instance was made of, and our pool when nothing is in it.
     pub(super) fn tidy(&self) -> Result<(), Failure> {
-        let used: Vec<String> = self
-            .everything()?
-            .into_iter()
-            .filter_map(|mut held| held.config.remove("volatile.base_image"))
-            .collect();
+        let all = self.everything()?;
+        let used: Vec<&String> =
+            all.iter().filter_map(|held| held.config.get("volatile.base_image")).collect();
+        self.take_init(&all)?;
         for image in self.images()? {
             let Some(fingerprint) = image["fingerprint"].as_str() else { continue };
             let ours = image["filename"].as_str().is_some_and(|name| name.starts_with(FILE));
-            if ours && !used.iter().any(|u| u == fingerprint) {
+            if ours && !used.iter().any(|u| *u == fingerprint) {
                 self.gone(&format!("/1.0/images/{fingerprint}"))?;
             }
         }
@@ -115,8 +114,10 @@ impl Lxd {
         for profile in profiles {
             let got = self.client.get(&format!("/1.0/profiles/{profile}"))?.ok_or_else(|| {
                 let message = format!("{} has no profile {profile}", self.client.called());
-                Failure::new(Kind::Failed, "ct.lxd.profile", message)
-                    .hint(format!("make it, or leave it out: lxc profile create {profile}"))
+                Failure::new(Kind::Failed, "ct.lxd.profile", message).hint(format!(
+                    "make it, or leave it out: {} profile create {profile}",
+                    self.client.program()
+                ))
             })?;
             let devices = got.value["devices"].as_object();
             let root = |d: &Value| d["type"] == "disk" && d["path"] == "/";
@@ -132,8 +133,13 @@ impl Lxd {
         let made = self.client.send(&Method::POST, "/1.0/storage-pools", &pool, None, OPERATION);
         match self.first_pool()? {
             Some(pool) => Ok(Some(pool)),
-            None => Err(made.err().map_or_else(no_pool, Failure::from)),
+            None => Err(made.err().map_or_else(|| self.no_pool(), Failure::from)),
         }
+    }
+
+    fn no_pool(&self) -> Failure {
+        Failure::new(Kind::Failed, "ct.lxd.pool", "there is no storage pool")
+            .hint(format!("{} storage create lsx dir", self.client.program()))
     }
 
     fn first_pool(&self) -> Result<Option<String>, Failure> {
@@ -142,10 +148,6 @@ impl Lxd {
         let first = pools.first().and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
         Ok(first.map(str::to_owned))
     }
-}
-
-fn no_pool() -> Failure {
-    Failure::new(Kind::Failed, "ct.lxd.pool", "there is no storage pool").hint("lxc storage create lsx dir")
 }
 
 fn file_name(digest: &str) -> String {

@@ -4,10 +4,12 @@ mod client;
 mod create;
 mod exec;
 mod files;
+mod first;
 mod held;
 mod image;
 mod line;
 mod network;
+mod ready;
 mod request;
 mod secret;
 mod state;
@@ -18,7 +20,9 @@ use client::{Client, FIRST};
 use common::host::{Program, file};
 use common::stack::Driver;
 use common::{Failure, Kind};
+use first::First;
 use held::{Held, Now};
+use oci_spec::image::ImageConfiguration;
 use serde_json::Value;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -37,13 +41,13 @@ pub trait Supply: Send + Sync {
     /// When there is no such image, or no room.
     fn tarball(&self, manifest_digest: &str, out: &Path) -> Result<(), Failure>;
 
-    /// What an image starts; empty where it does not say.
+    /// What an image says of what is started in it, and how.
     ///
     /// # Errors
     /// When there is no such image.
-    fn command(&self, manifest_digest: &str) -> Result<Vec<String>, Failure>;
+    fn config(&self, manifest_digest: &str) -> Result<ImageConfiguration, Failure>;
 
-    /// The contents of a file of an instance.
+    /// The contents of a file or a recipe of an instance.
     ///
     /// # Errors
     /// When they are not on this host.

@@ -2,7 +2,6 @@
 
 use super::client::{OPERATION, Refused};
 use super::{Held, Lxd, secret};
-use crate::driver::Exec;
 use crate::model::{Instance, engine_name};
 use crate::{net, paths, ready};
 use common::host::program::tail;
@@ -21,6 +20,7 @@ impl Lxd {
         if !held.runs() {
             ready::needs(stack, instance, patient)?;
             secret::write(stack, instance, &held)?;
+            self.bring_init(&self.first(instance)?)?;
             self.switch_on(stack, instance, &held)?;
         }
         if !instance.nics.is_empty() {
@@ -29,12 +29,7 @@ impl Lxd {
         } else if !self.owned(stack, &instance.name)?.runs() {
             return Err(self.ended(&held.name));
         }
-        let run = |argv: &[String]| {
-            let ran = self.run(stack, &instance.name, &Exec { argv: argv.to_vec(), ..Exec::default() })?;
-            Ok((ran.code, String::from_utf8_lossy(&ran.stderr).into_owned()))
-        };
-        let pid = self.pid(&held.name)?.ok_or_else(|| self.ended(&held.name))?;
-        ready::ready(instance, pid, &run).map_err(|failure| self.words(&held.name, failure))
+        self.await_ready(stack, instance, &held.name)
     }
 
     fn switch_on(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
@@ -101,15 +96,16 @@ impl Lxd {
         }
     }
 
-    fn ended(&self, engine: &str) -> Failure {
+    pub(super) fn ended(&self, engine: &str) -> Failure {
         let message = format!("{engine} ended at once");
         self.words(engine, Failure::new(Kind::Failed, "ct.lxd.ended", message)).hint(format!(
-            "what it is: lxc config show {engine}; an image needs an init, or the instance a command"
+            "what it is: {} config show {engine}; an image needs an init, or the instance a command",
+            self.client.program()
         ))
     }
 
     /// What liblxc and the instance said last.
-    fn words(&self, engine: &str, mut failure: Failure) -> Failure {
+    pub(super) fn words(&self, engine: &str, mut failure: Failure) -> Failure {
         let log = self.client.bytes(&format!("/1.0/instances/{engine}/logs/lxc.log")).ok().flatten();
         let error = |line: &String| line.contains(" ERROR ");
         for line in tail(&log.unwrap_or_default()).into_iter().filter(error).take(3) {
