@@ -245,7 +245,7 @@ test_words() {
     refuse 'a bad count' 64 '*how many hosts*' "$LAB" up many
     refuse 'a bad name' 64 '*a letter, then*' "$LAB" up 1 --name '../x'
     refuse 'no such lab' 69 '*test-none: no such lab*' "$LAB" exec h1 --name test-none -- true
-    refuse 'no such service' 64 '*--with nfs: docker, lxd, ovs or dnsmasq*' "$LAB" up 1 --name "$two" --with nfs
+    refuse 'no such service' 64 '*--with nfs: docker, lxd, incus, ovs or dnsmasq*' "$LAB" up 1 --name "$two" --with nfs
     refuse 'no such host' 69 '*h9: no such host (this lab has h1 h2 h3)*' inside h9 true
     refuse 'not root' 77 '*needs root*' setpriv --reuid 65534 --clear-groups -- "$BASH" "$LAB" up 1
     check 'down of nothing is no error' "$LAB" down --name "$two"
@@ -295,10 +295,18 @@ test_services() {
             refuse "--with ${program#*:} says what to install" 69 '*apt-get install*' "$LAB" up 1 --name "$two" --with "${program#*:}"
         fi
     done
+    # Installed, or unpacked by scripts/setup.
+    if [[ -x /usr/libexec/incus/incusd || -x ${LAB%/scripts/lab}/target/incus/usr/libexec/incus/incusd ]]; then
+        with+=,incus
+    else
+        skip '--with incus' 'not installed'
+        refuse '--with incus says what to do' 69 '*scripts/setup*' "$LAB" up 1 --name "$two" --with incus
+    fi
     [[ -n $with ]] || return 0
     within 20 "up --with ${with#,}" "$LAB" up 1 --name "$two" --with "${with#,}"
     [[ $with != *docker* ]] || test_docker
-    [[ $with != *lxd* ]] || test_lxd
+    [[ $with != *lxd* ]] || test_lxd lxd lxc 'lxd init'
+    [[ $with != *incus* ]] || test_lxd incus incus 'incus admin init'
     [[ $with != *ovs* ]] || test_ovs
     "$LAB" down --name "$two"
 }
@@ -312,11 +320,12 @@ test_docker() {
     equal 'docker drops what is forwarded' '-P FORWARD DROP' "$(daemon_host 'iptables -S FORWARD' | head -n 1)"
 }
 
-test_lxd() {
+test_lxd() { # SERVICE CLIENT INIT
     daemon_host "$tiny; mkdir rootfs && mv bin sbin dev proc sys etc tmp root run lib* rootfs/
         printf 'architecture: x86_64\ncreation_date: 1\n' >metadata.yaml && tar -czf ../tiny.tgz metadata.yaml rootfs
-        lxd init --auto --storage-backend dir; lxc image import ../tiny.tgz --alias tiny; lxc launch tiny c1 </dev/null" >"$scratch/said" 2>&1 || true
-    equal 'lxd runs a container' 'from within' "$(daemon_host 'lxc exec c1 -- /bin/sh -c "echo from within" </dev/null' || cat "$scratch/said")"
+        $3 --auto --storage-backend dir; $2 image import ../tiny.tgz --alias tiny; $2 launch tiny c1 </dev/null" >"$scratch/said" 2>&1 || true
+    equal "$1 runs a container" 'from within' \
+        "$(daemon_host "$2 exec c1 -- /bin/sh -c 'echo from within' </dev/null" || cat "$scratch/said")"
 }
 
 test_ovs() {
