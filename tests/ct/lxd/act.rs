@@ -67,7 +67,7 @@ fn act(order: &Value) -> Result<Value, Failure> {
             let one = |f: lsx_ct::driver::Found| json!({"stack": f.stack, "name": f.name, "instance": f.instance, "condition": f.condition});
             found.into_iter().map(one).collect()
         }
-        "strangers" => json!(lxd.strangers()?),
+        "strangers" => json!(lxd.strangers(order["stack"].as_str())?),
         "create" => json!(lxd.create(stack, &instance("instance"), hosts)?),
         "update" => json!(lxd.update(stack, &instance("before"), &instance("instance"), hosts)?),
         "start" => json!(lxd.start(stack, &instance("instance"), false)?),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_strangers_instance_is_left_alone", a_strangers_instance_is_left_alone),
+    ("two_stacks_that_come_to_one_name_do_not_meet", two_stacks_that_come_to_one_name_do_not_meet),
     ("an_image_that_somebody_imported_is_used_and_stays", an_image_that_somebody_imported_is_used_and_stays),
     ("interfaces_are_those_of_the_stack_and_come_back", interfaces_are_those_of_the_stack_and_come_back),
     (
@@ -60,6 +61,25 @@ fn a_strangers_instance_is_left_alone(host: &Host) {
     );
     host.script("$CLI delete s-other");
     host.ok(&json!({"verb": "remove", "name": "other"}));
+    host.empty();
+}
+
+fn two_stacks_that_come_to_one_name_do_not_meet(host: &Host) {
+    let wanted = host.instance("y-z");
+    host.ok(&json!({"verb": "create", "stack": "x", "instance": wanted}));
+    assert_eq!(host.ok(&json!({"verb": "strangers", "stack": "x-y"})), json!(["x-y-z"]));
+    assert_eq!(host.ok(&json!({"verb": "strangers", "stack": "x"})), json!([]));
+    assert_eq!(host.ok(&json!({"verb": "strangers"})), json!([]));
+    let order = json!({"verb": "create", "stack": "x-y", "instance": host.instance("z")});
+    let failure = host.fails(&order, "ct.lxd.stranger");
+    assert!(failure["message"].as_str().unwrap().ends_with("which is y-z of stack x"), "{failure}");
+    for verb in ["remove", "exec", "logs"] {
+        let order = json!({"verb": verb, "stack": "x-y", "name": "z", "argv": ["true"]});
+        host.fails(&order, "ct.lxd.stranger");
+    }
+    host.ok(&json!({"verb": "stop", "stack": "x-y", "name": "z"}));
+    assert_eq!(host.query("/1.0/instances/x-y-z")["config"]["user.lsx.stack"], "x");
+    host.ok(&json!({"verb": "remove", "stack": "x", "name": "y-z"}));
     host.empty();
 }
 

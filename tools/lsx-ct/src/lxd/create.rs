@@ -20,7 +20,7 @@ impl Lxd {
     pub(super) fn make(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
         let engine = engine_name(stack, &wanted.name);
         match self.held(&engine)? {
-            Some(held) if !held.is(stack, &wanted.name) => return Err(self.stranger(&engine)),
+            Some(held) if !held.is(stack, &wanted.name) => return Err(self.stranger(&held)),
             Some(held) => match held.found().and_then(|found| found.instance) {
                 Some(made) if same(&made, wanted) => return Ok(()),
                 Some(_) => return Err(changed(&engine)),
@@ -146,7 +146,7 @@ impl Lxd {
     pub(super) fn unmake(&self, stack: &str, name: &str) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
         match self.held(&engine)? {
-            Some(held) if !held.is(stack, name) => return Err(self.stranger(&engine)),
+            Some(held) if !held.is(stack, name) => return Err(self.stranger(&held)),
             Some(held) => {
                 if held.runs() {
                     self.halt(stack, name, Duration::ZERO)?;
@@ -165,7 +165,7 @@ impl Lxd {
         match self.held(&engine)? {
             None => Err(self.none(stack, name)),
             Some(held) if held.is(stack, name) => Ok(held),
-            Some(_) => Err(self.stranger(&engine)),
+            Some(held) => Err(self.stranger(&held)),
         }
     }
 
@@ -184,10 +184,17 @@ impl Lxd {
         Failure::new(Kind::Failed, "ct.lxd.none", message).hint("make it: lsx-ct up STACK")
     }
 
-    fn stranger(&self, engine: &str) -> Failure {
-        let message = format!("{} has an instance {engine} and lsx did not make it", self.client.called());
-        Failure::new(Kind::Failed, "ct.lxd.stranger", message)
-            .hint(format!("rename or remove it: {} rename {engine} NAME", self.client.program()))
+    fn stranger(&self, held: &Held) -> Failure {
+        let (called, engine, client) = (self.client.called(), &held.name, self.client.program());
+        let failure = |message| Failure::new(Kind::Failed, "ct.lxd.stranger", message);
+        match held.mark() {
+            Some((stack, name)) => {
+                failure(format!("{called} has an instance {engine}, which is {name} of stack {stack}"))
+                    .hint("give this one another name")
+            }
+            None => failure(format!("{called} has an instance {engine} and lsx did not make it"))
+                .hint(format!("rename or remove it: {client} rename {engine} NAME")),
+        }
     }
 
     /// Sends the devices of an instance with no folder mapped.

@@ -79,6 +79,12 @@ impl Held {
         self.mark() == Some((stack, name))
     }
 
+    /// Whether it is somebody else's. Names of stacks and instances have dashes: `a-b-c` may be of stack a, or of a-b.
+    pub(super) fn stranger(&self, stack: Option<&str>) -> bool {
+        let ours = |stack| self.name.strip_prefix(stack).is_some_and(|rest: &str| rest.starts_with('-'));
+        self.mark().is_none_or(|(of, _)| stack.is_some_and(|stack| of != stack && ours(stack)))
+    }
+
     /// Whether it runs.
     pub(super) fn runs(&self) -> bool {
         [RUNNING, FROZEN].contains(&self.status_code)
@@ -176,6 +182,15 @@ mod tests {
     fn what_carries_no_mark_is_a_strangers() {
         assert_eq!(held(json!({})).found(), None);
         assert_eq!(held(json!({"user.lsx.stack": "s"})).found(), None);
+    }
+
+    #[test]
+    fn another_stack_may_hold_a_name_of_ours() {
+        let mut other = held(json!({"user.lsx.stack": "a-b", "user.lsx.instance": "c"}));
+        other.name = "a-b-c".to_owned();
+        let of = |stack| other.stranger(stack);
+        assert_eq!((of(Some("a")), of(Some("a-b")), of(Some("x")), of(None)), (true, false, false, false));
+        assert!(held(json!({})).stranger(None));
     }
 
     #[test]

@@ -127,9 +127,9 @@ impl driver::Driver for Lxd {
         Ok(found.filter(|f| stack.is_none_or(|stack| f.stack == stack)).collect())
     }
 
-    fn strangers(&self) -> Result<Vec<String>, Failure> {
+    fn strangers(&self, stack: Option<&str>) -> Result<Vec<String>, Failure> {
         let all = self.everything()?.into_iter();
-        Ok(all.filter(|held| held.mark().is_none()).map(|held| held.name).collect())
+        Ok(all.filter(|held| held.stranger(stack)).map(|held| held.name).collect())
     }
 
     fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {

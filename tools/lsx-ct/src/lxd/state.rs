@@ -138,7 +138,10 @@ impl Lxd {
 
     /// The first process of one that runs.
     pub(super) fn pid(&self, engine: &str) -> Result<Option<u32>, Failure> {
-        let got = self.client.get(&format!("/1.0/instances/{engine}/state"))?;
+        let got = match self.client.get(&format!("/1.0/instances/{engine}/state")) {
+            Err(refused) if refused.says("Invalid PID") => None, // it ended while Incus looked
+            got => got?,
+        };
         let pid = got.and_then(|got| got.value["pid"].as_u64()).and_then(|pid| u32::try_from(pid).ok());
         Ok(pid.filter(|pid| *pid > 0))
     }

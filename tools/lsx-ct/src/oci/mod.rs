@@ -88,7 +88,7 @@ impl Driver for Oci {
         .collect()
     }
 
-    fn strangers(&self) -> Result<Vec<String>, Failure> {
+    fn strangers(&self, _: Option<&str>) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
 
