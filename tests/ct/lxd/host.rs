@@ -17,7 +17,7 @@ mkdir -p /root/supply /tmp/i/rootfs/bin /tmp/i/rootfs/sbin /tmp/i/rootfs/etc
 cd /tmp/i
 mkdir -p rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/run rootfs/root rootfs/var
 cp /bin/busybox rootfs/bin/
-for a in sh sleep cat ls id ip mount ps echo env hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
+for a in sh sleep cat ls id ip mount ps echo env grep hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
 ln -sf ../bin/busybox rootfs/sbin/init
 printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1001:app:/:/bin/sh\\n' > rootfs/etc/passwd
 printf 'root:x:0:\\napp:x:1001:\\nadm:x:4:\\n' > rootfs/etc/group
@@ -70,12 +70,14 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn up(engine: &'static Engine) -> Host {
         let net = lsx_tests::tools().into_iter().find(|tool| tool.name == "lsx-net").unwrap();
-        let lab = Lab::up(1, &["--with", engine.driver], net.path.to_str().unwrap());
+        let ct = net.path.with_file_name("lsx-ct");
+        let tools = [net.path.to_str().unwrap(), ct.to_str().unwrap()];
+        let lab = Lab::with(engine.driver, 1, &["--with", engine.driver], &tools);
         lab.script("h1", "mkdir -p /opt/lsx").ok();
         let own = std::env::current_exe().unwrap();
         copy(&lab, &own, ACT);
         copy(&lab, &net.path, "/opt/lsx/lsx-net");
-        copy(&lab, &net.path.with_file_name("lsx-ct"), "/opt/lsx/lsx-ct");
+        copy(&lab, &ct, "/opt/lsx/lsx-ct");
         lab.script("h1", &IMAGE.replace("DIGEST", DIGEST)).ok();
         Host { lab, engine }
     }

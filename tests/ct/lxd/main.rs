@@ -14,8 +14,10 @@
 
 mod act;
 mod cases;
+mod first;
 mod host;
 mod others;
+mod whole;
 
 use host::{ENGINES, Host};
 use lsx_tests::lab;
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     let (mut passed, mut failed) = (0, Vec::new());
     for engine in &ENGINES {
         let full = |case: &str| format!("{}::{case}", engine.driver);
-        let all = cases::CASES.iter().chain(others::CASES);
+        let all = [cases::CASES, first::CASES, others::CASES, whole::CASES].into_iter().flatten();
         if args.iter().any(|a| a == "--list") {
             all.for_each(|(case, _)| println!("{}: test", full(case)));
             continue;

@@ -20,7 +20,7 @@ pub(crate) trait Kitchen {
     fn text(&self, digest: &str) -> Result<Vec<u8>, Failure>;
 
     /// Runs [`SHELL`] in the instance, as the user and in the folder of its own command.
-    fn cook(&mut self, text: &[u8]) -> Result<Ran, Failure>;
+    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure>;
 }
 
 /// Those that have not been run yet, in order.
@@ -39,7 +39,7 @@ pub(crate) fn run(instance: &Instance, kitchen: &mut dyn Kitchen) -> Result<Why,
     }
     let mut done = kitchen.done()?;
     for recipe in left(instance, &done) {
-        let ran = kitchen.cook(&kitchen.text(&recipe.digest)?)?;
+        let ran = kitchen.cook(recipe, &kitchen.text(&recipe.digest)?)?;
         if ran.code != 0 {
             return Ok(Some(ended(&format!("recipe {}", recipe.path), &ran)));
         }
@@ -75,7 +75,7 @@ mod tests {
             Ok(digest.as_bytes().to_vec())
         }
 
-        fn cook(&mut self, text: &[u8]) -> Result<Ran, Failure> {
+        fn cook(&mut self, _: &File, text: &[u8]) -> Result<Ran, Failure> {
             let text = String::from_utf8_lossy(text).into_owned();
             let code = if text == self.fails { 3 } else { 0 };
             self.cooked.push(text);

@@ -32,7 +32,7 @@ pub(super) struct Client {
 }
 
 /// A value that was read, and its version for `If-Match`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Got {
     pub(super) value: Value,
     pub(super) etag: Option<String>,
@@ -214,7 +214,14 @@ impl Client {
             if left == 0 {
                 wait::until(POLL, POLL, || false);
             }
-            let Some(got) = self.get(&path)? else { return Ok(Value::Null) };
+            let got = match self.get(&path) {
+                // Incus says so of its wait, where LXD tells how the operation stands.
+                Err(refused) if refused.says("context deadline exceeded") => Got::default(),
+                got => match got? {
+                    Some(got) => got,
+                    None => return Ok(Value::Null),
+                },
+            };
             match got.value["status_code"].as_u64() {
                 Some(200) => return Ok(got.value["metadata"].clone()),
                 Some(code) if code > 200 => {

@@ -100,7 +100,7 @@ impl recipes::Kitchen for Kitchen<'_> {
         self.lxd.supply.blob(digest)
     }
 
-    fn cook(&mut self, text: &[u8]) -> Result<Ran, Failure> {
+    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
         let (engine, place) = (engine_name(self.stack, &self.instance.name), self.place()?);
         let owner = match &place.user {
             Some(user) => self.lxd.owner(&self.lxd.names(&engine)?, &self.instance.name, user)?,
@@ -113,7 +113,9 @@ impl recipes::Kitchen for Kitchen<'_> {
             deadline: Some(self.end.saturating_duration_since(Instant::now())),
             ..place
         };
-        let ran = self.lxd.run(self.stack, &self.instance.name, &exec);
+        let what = format!("recipe {} {}", recipe.path, recipe.digest);
+        self.lxd.end_others(&what, self.stack, &self.instance.name)?;
+        let ran = self.lxd.run_for(&what, self.stack, &self.instance.name, &exec);
         self.lxd.take(&engine, RECIPE)?;
         ran
     }

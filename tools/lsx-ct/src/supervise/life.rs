@@ -224,7 +224,7 @@ impl recipes::Kitchen for Kitchen<'_> {
         Store::open(Path::new(crate::paths::STORE))?.get(digest)
     }
 
-    fn cook(&mut self, text: &[u8]) -> Result<Ran, Failure> {
+    fn cook(&mut self, _: &File, text: &[u8]) -> Result<Ran, Failure> {
         self.life.inside(self.me, &recipes::SHELL, text, None)
     }
 }
