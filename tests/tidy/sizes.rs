@@ -8,7 +8,7 @@ const END: usize = 500;
 /// Files above the smell, and how long they may be. The list only shrinks: a number goes down with its file.
 const LONG: [(&str, usize); 3] = [
     ("common/tests/fleet/cases.rs", 409),
-    ("tests/lab/main.sh", 369),
+    ("tests/lab/main.sh", 327),
     ("tools/lsx-net/src/check/expect.rs", 306),
 ];
 

@@ -58,7 +58,7 @@ fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     furnish(host);
     let picture = || {
         host.script(
-            "ip -br link | sed 's/ .*//'; nft list ruleset; find /etc/lsx -type f; find /run/lsx /var/lib/lsx -mindepth 1 2>/dev/null || true;
+            "ip -br link | sed 's/ .*//'; nft list ruleset; find /etc/lsx -type f 2>/dev/null || true; find /run/lsx /var/lib/lsx -mindepth 1 2>/dev/null || true;
              $CLI list -c n -f csv; $CLI image list -c f -f csv; $CLI storage list -f csv",
         )
     };
