@@ -51,7 +51,7 @@ pub(crate) const ENGINES: [Engine; 2] = [
 
 /// What cannot be tried here, and why.
 pub(crate) fn missing(engine: &Engine) -> Option<String> {
-    let unpacked = lsx_tests::lab::top("target/incus/usr/bin"); // as scripts/setup does where it cannot install it
+    let unpacked = lsx_tests::top("target/incus/usr/bin"); // as scripts/setup does where it cannot install it
     let folders = [Path::new("/usr/bin"), Path::new("/usr/sbin"), Path::new("/bin"), &unpacked];
     let there = |name: &str| folders.iter().any(|f| f.join(name).exists());
     // ldd(1) fails on a static program.
