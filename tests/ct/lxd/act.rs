@@ -73,6 +73,8 @@ fn act(order: &Value) -> Result<Value, Failure> {
         "start" => json!(lxd.start(stack, &instance("instance"), false)?),
         "stop" => json!(lxd.stop(stack, name, grace)?),
         "remove" => json!(lxd.remove(stack, name)?),
+        "put_aside" => json!(lxd.put_aside(stack, name)?),
+        "bring_back" => json!(lxd.bring_back(stack, order["aside"].as_str().unwrap(), name)?),
         "logs" => json!(lxd.logs(stack, name, 3)?),
         "shell" => json!(lxd.shell(stack, name, &exec(order))?.argv()),
         "snapshots" => {

@@ -96,7 +96,8 @@ fn recipes_are_run_once_in_order_and_as_the_instance(host: &Host) {
     let log = || host.script("$CLI exec s-cook -- cat /srv/log");
     let failure = host.fails(&json!({"verb": "start", "instance": wanted}), "ct.ready");
     assert_eq!(failure["message"], "cook is not ready: it is starting");
-    assert_eq!(failure["causes"][0], "recipe r2.sh ended with 1: no /srv/go");
+    let why = failure["causes"][0].as_str().unwrap(); // 124 where the last try was cut off
+    assert!(["1", "124"].iter().any(|n| why == format!("recipe r2.sh ended with {n}: no /srv/go")), "{why}");
     let said = log();
     assert!(said.starts_with("one app /tmp me cook\ntwo\n") && !said.contains("thr"), "{said}");
     assert_eq!(said.matches("one").count(), 1, "{said}");

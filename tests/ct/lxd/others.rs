@@ -43,7 +43,7 @@ instances:
 fn a_strangers_instance_is_left_alone(host: &Host) {
     let wanted = host.instance("theirs");
     host.ok(&json!({"verb": "create", "instance": wanted}));
-    host.script("$CLI copy s-theirs s-other; $CLI config unset s-other user.lsx.stack; $CLI config unset s-other user.lsx.instance");
+    host.script("$CLI copy s-theirs s-other");
     host.ok(&json!({"verb": "remove", "name": "theirs"}));
     assert_eq!(host.ok(&json!({"verb": "strangers"})), json!(["s-other"]));
     assert_eq!(host.ok(&json!({"verb": "list"})), json!([]));

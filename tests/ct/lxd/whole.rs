@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_stack_comes_up_and_goes_without_a_trace", a_stack_comes_up_and_goes_without_a_trace),
+    ("rollback_brings_back_what_was_written", rollback_brings_back_what_was_written),
     ("a_plan_refuses_a_name_that_another_stack_has", a_plan_refuses_a_name_that_another_stack_has),
 ];
 
@@ -14,7 +15,7 @@ fn stack(host: &Host, name: &str, instances: &str) -> String {
         "stack: {name}
 hosts: {{ h1: {{ address: 198.18.0.11, ssh: root@198.18.0.11 }} }}
 networks: {{ lan: {{ cidr: 10.130.0.0/24, gateway: h1 }} }}
-images: {{ bb: {{ oci: 'tar:images/busybox.tar' }} }}
+images: {{ bb: {{ oci: 'tar:images/busybox.tar' }}, ssh: {{ oci: 'tar:images/ssh.tar' }} }}
 defaults: {{ host: h1, driver: {} }}
 instances:
 {instances}",
@@ -87,6 +88,38 @@ fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     assert!(begin.elapsed().as_secs() < 10, "an application hears the signal: {:?}", begin.elapsed());
     host.lab.net(&["down", "--quiet", &file]).ok();
     assert_eq!(picture(), before);
+    host.empty();
+}
+
+/// As `tests/ct-live` asks of the driver without an engine.
+fn rollback_brings_back_what_was_written(host: &Host) {
+    furnish(host);
+    let one = |image: &str| format!("  one: {{ image: {image}, command: [sleep, \"1000\"] }}\n");
+    let gone = "  gone: { image: bb, command: [sleep, \"1000\"] }\n";
+    let bad = "  bad: { image: bb, needs: [one], ready: { command: [\"false\"], timeout: 1s }, command: [sleep, \"1000\"] }\n";
+    let was = || stack(host, "wrote", &(one("bb") + gone));
+    let next = || stack(host, "wrote", &(one("ssh") + bad));
+    ct(host, &["up", &was()]).ok();
+    let names = ["one", "gone"];
+    for name in names {
+        host.script(&format!("$CLI exec wrote-{name} -- sh -c 'echo {name} >/srv/work'"));
+    }
+    ct(host, &["up", &next(), "--prune", "--yes", "--rollback"]).exits(1).says("bad is not ready");
+    for name in names {
+        assert_eq!(host.script(&format!("$CLI exec wrote-{name} -- cat /srv/work")), format!("{name}\n"));
+    }
+    assert_eq!(ct(host, &["up", &was()]).ok().json()["status"]["ct"]["changed"], 0);
+    assert_eq!(host.query("/1.0/instances").as_array().unwrap().len(), 2, "nothing stays aside");
+    // What a kill left aside goes with the next run; one killed before the rename is as it was.
+    host.ok(&json!({"verb": "put_aside", "stack": "wrote", "name": "gone"}));
+    host.script("$CLI stop -f wrote-one; $CLI config set wrote-one user.lsx.instance one-ASIDE");
+    host.script("$CLI config set wrote-one user.lsx.was \"$($CLI config get wrote-one user.lsx.spec)\"; $CLI config unset wrote-one user.lsx.spec");
+    ct(host, &["up", &was()]).ok();
+    assert_eq!(host.script("$CLI exec wrote-one -- cat /srv/work"), "one\n");
+    host.script("$CLI exec wrote-gone -- test ! -e /srv/work");
+    assert_eq!(host.query("/1.0/instances").as_array().unwrap().len(), 2);
+    assert_eq!(host.query("/1.0/instances/wrote-one")["config"]["user.lsx.instance"], "one");
+    ct(host, &["down", &was()]).ok();
     host.empty();
 }
 

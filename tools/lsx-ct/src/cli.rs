@@ -115,6 +115,8 @@ Files:
   /etc/lsx/boot.d/50-STACK-ct        on each host: what brings it back
   /var/lib/lsx/images/               images, shared by all stacks
   /var/lib/lsx/ct/STACK/INSTANCE/    what an instance wrote, its log, its range of ids
+  /var/lib/lsx/lxd/init, /var/lib/lsx/incus/init
+                                     first process of applications in LXD, in Incus
   /var/lib/lsx/volumes/STACK/VOLUME  data that outlives instances
   /run/lsx/ct/STACK/INSTANCE/        what only this boot knows: state.json, the bundle
 

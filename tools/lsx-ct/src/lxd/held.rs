@@ -1,8 +1,9 @@
 //! Instances as the server tells of them, and what that means to us.
 
-use super::request::{NAME, RECIPES, SPEC, STACK};
+use super::aside::ASIDE;
+use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
-use crate::model::{Condition, File, Instance, State, Usage};
+use crate::model::{Condition, File, Instance, State, Usage, engine_name};
 use crate::recipes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -69,9 +70,13 @@ const RUNNING: u32 = 103;
 const FROZEN: u32 = 110;
 
 impl Held {
-    /// The stack and the name it is marked with.
+    /// The stack and the name it is marked with. One that is called otherwise is a copy, or was renamed by somebody, whose it is.
     pub(super) fn mark(&self) -> Option<(&str, &str)> {
-        Some((self.config.get(STACK)?, self.config.get(NAME)?))
+        let (stack, name) = (self.config.get(STACK)?, self.config.get(NAME)?);
+        // A run that died between marking it and renaming it: it never was aside, or is not any more.
+        let names = [Some(name.as_str()), name.strip_suffix(ASIDE)];
+        let own = names.into_iter().flatten().find(|name| self.name == engine_name(stack, name))?;
+        Some((stack, own))
     }
 
     /// Whether it is ours: this very instance of this stack.
@@ -100,8 +105,8 @@ impl Held {
     /// What it is to the rest of lsx-ct, if it is ours.
     pub(super) fn found(&self) -> Option<Found> {
         let (stack, name) = self.mark()?;
-        let instance: Option<Instance> =
-            self.config.get(SPEC).and_then(|spec| serde_json::from_str(spec).ok());
+        let spec = self.config.get(SPEC).or_else(|| self.config.get(WAS).filter(|_| !name.ends_with(ASIDE)));
+        let instance: Option<Instance> = spec.and_then(|spec| serde_json::from_str(spec).ok());
         Some(Found {
             stack: stack.to_owned(),
             name: name.to_owned(),
@@ -182,6 +187,24 @@ mod tests {
     fn what_carries_no_mark_is_a_strangers() {
         assert_eq!(held(json!({})).found(), None);
         assert_eq!(held(json!({"user.lsx.stack": "s"})).found(), None);
+        let mut copy = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a"}));
+        assert_eq!(copy.mark(), Some(("s", "a")));
+        copy.name = "s-a-copy".to_owned();
+        assert_eq!((copy.found(), copy.stranger(Some("s"))), (None, true));
+    }
+
+    #[test]
+    fn one_that_was_put_aside_is_half_made_until_it_is_back() {
+        let spec = json!({
+            "name": "a", "of": "a", "driver": "lxd", "image": {"name": "i", "digest": "d"}, "hostname": "a",
+            "nics": [], "restart": "always", "hosts": "x", "running": true,
+        });
+        let mut aside = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a-ASIDE",
+                                    "user.lsx.was": spec.to_string()}));
+        let of = |held: &Held| held.found().map(|found| (found.name, found.instance.is_some()));
+        assert_eq!(of(&aside), Some(("a".to_owned(), true)), "not renamed yet, or again");
+        aside.name = "s-a-ASIDE".to_owned();
+        assert_eq!(of(&aside), Some(("a-ASIDE".to_owned(), false)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! LXD and Incus, which are one engine by two names: asked over their unix socket, and marked with whose an instance is.
 
+mod aside;
 mod client;
 mod create;
 mod exec;
@@ -150,6 +151,14 @@ impl driver::Driver for Lxd {
 
     fn remove(&self, stack: &str, name: &str) -> Result<(), Failure> {
         self.unmake(stack, name)
+    }
+
+    fn put_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {
+        self.set_aside(stack, name)
+    }
+
+    fn bring_back(&self, stack: &str, aside: &str, name: &str) -> Result<(), Failure> {
+        self.set_back(stack, aside, name)
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {

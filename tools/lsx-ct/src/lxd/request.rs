@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub(super) const STACK: &str = "user.lsx.stack";
 pub(super) const NAME: &str = "user.lsx.instance";
 pub(super) const SPEC: &str = "user.lsx.spec";
+/// The same while it is put aside.
+pub(super) const WAS: &str = "user.lsx.was";
 /// Which recipes it has had: this goes with the instance, is copied with it, and comes back with a snapshot of it.
 pub(super) const RECIPES: &str = "user.lsx.recipes";
 
