@@ -143,7 +143,7 @@ fn a_run_that_dies_in_a_recipe_is_repeated(host: &Host) {
     let recipe = |name: &str| json!({"path": name, "mode": 0o644, "digest": name});
     wanted["recipes"] = json!([recipe("quick"), recipe("slow")]);
     host.ok(&json!({"verb": "create", "instance": wanted}));
-    let order = json!({"verb": "start", "driver": host.engine.driver, "instance": wanted}).to_string();
+    let order = host.order(&json!({"verb": "start", "instance": wanted}));
     let cut = |began: u8| {
         host.script(&format!(
             "echo '{order}' | /opt/lsx/act act >/dev/null 2>&1 & pid=$!; i=0

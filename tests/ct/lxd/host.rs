@@ -82,13 +82,18 @@ impl Host {
         Host { lab, engine }
     }
 
-    /// One act of the driver.
-    pub(crate) fn act(&self, order: &Value) -> Ran {
+    /// An order in full.
+    pub(crate) fn order(&self, order: &Value) -> String {
         let mut order = order.clone();
         if order["driver"].is_null() {
             order["driver"] = self.engine.driver.into();
         }
-        let ran = self.lab.exec_with("h1", &[ACT, "act"], order.to_string().as_bytes());
+        order.to_string()
+    }
+
+    /// One act of the driver.
+    pub(crate) fn act(&self, order: &Value) -> Ran {
+        let ran = self.lab.exec_with("h1", &[ACT, "act"], self.order(order).as_bytes());
         eprint!("{}", ran.stderr);
         ran
     }

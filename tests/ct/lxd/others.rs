@@ -139,7 +139,7 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
 /// The server is killed at many moments of a create; after each, the same create makes it whole.
 fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
     let wanted = host.instance("hurt");
-    let order = json!({"verb": "create", "instance": wanted}).to_string();
+    let order = host.order(&json!({"verb": "create", "instance": wanted}));
     for delay in ["0.01", "0.03", "0.05", "0.08", "0.12"] {
         let script = format!(
             "(sleep {delay}; kill -9 $(cat /proc/[0-9]*/comm 2>/dev/null >/dev/null; for p in /proc/[0-9]*; do \
@@ -161,7 +161,7 @@ fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
 /// Our own run is killed instead; what it leaves is seen as a remnant or not at all.
 fn a_run_that_dies_is_repeated(host: &Host) {
     let wanted = host.instance("cut");
-    let order = json!({"verb": "create", "instance": wanted}).to_string();
+    let order = host.order(&json!({"verb": "create", "instance": wanted}));
     for delay in ["0.01", "0.02", "0.04", "0.06", "0.09"] {
         host.script(&format!(
             "echo '{order}' | timeout -s KILL {delay} /opt/lsx/act act >/dev/null 2>&1 || true; sleep 0.3"
@@ -179,7 +179,7 @@ fn a_run_that_dies_is_repeated(host: &Host) {
 
 fn many_are_made_at_once(host: &Host) {
     let orders: Vec<String> = (0..6)
-        .map(|i| json!({"verb": "create", "instance": host.instance(&format!("m{i}"))}).to_string())
+        .map(|i| host.order(&json!({"verb": "create", "instance": host.instance(&format!("m{i}"))})))
         .collect();
     for (i, order) in orders.iter().enumerate() {
         host.lab.exec_with("h1", &["sh", "-c", &format!("cat > /root/order-{i}")], order.as_bytes()).ok();

@@ -5,6 +5,7 @@ use super::{Held, Lxd, secret};
 use crate::model::{Instance, engine_name};
 use crate::{net, paths, ready};
 use common::host::program::tail;
+use common::host::wait;
 use common::{Failure, Kind};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, chown};
@@ -13,6 +14,9 @@ use ureq::http::Method;
 
 /// How long after a forced stop an instance may still be there.
 const FORCED: Duration = Duration::from_secs(60);
+/// How long a listing may hold one that is half there, and how often one looks.
+const HALF: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Lxd {
     pub(super) fn begin(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
@@ -146,13 +150,19 @@ impl Lxd {
         Ok(pid.filter(|pid| *pid > 0))
     }
 
-    /// All of them, in one request.
+    /// All of them, in one request. Incus lists one that goes just now by its name alone: then it is asked again.
     pub(super) fn everything(&self) -> Result<Vec<Held>, Failure> {
-        let got = self.client.get("/1.0/instances?recursion=2")?;
-        match got.map(|got| got.value) {
-            Some(Value::Array(all)) => all.into_iter().map(read).collect(),
-            _ => Ok(Vec::new()),
-        }
+        let mut all = Vec::new();
+        let mut outcome = Ok(());
+        wait::until(HALF, LOOK, || {
+            match self.client.get("/1.0/instances?recursion=2") {
+                Ok(got) => all = got.and_then(|got| got.value.as_array().cloned()).unwrap_or_default(),
+                Err(refused) => outcome = Err(refused),
+            }
+            outcome.is_err() || all.iter().all(|one| one["config"].is_object())
+        });
+        outcome?;
+        all.into_iter().filter(|one| one["config"].is_object()).map(read).collect()
     }
 }
 
