@@ -117,7 +117,7 @@ fn recipes_are_run_once_in_order_and_as_the_instance(host: &Host) {
     host.ok(&json!({"verb": "start", "instance": wanted}));
     let mut after = wanted.clone();
     after["recipes"].as_array_mut().unwrap().push(json!({"path": "r4.sh", "mode": 0o644, "digest": "r3"}));
-    host.ok(&json!({"verb": "update", "before": wanted, "instance": after}));
+    assert_eq!(host.ok(&json!({"verb": "update", "before": wanted, "instance": after})), json!(false));
     assert_eq!(host.ok(&json!({"verb": "list"}))[0]["condition"]["state"], "starting");
     host.ok(&json!({"verb": "start", "instance": after}));
     assert_eq!(log(), format!("{said}two\nthrough\nthree\nthree\n"), "once, not at each start");

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use lsx_tests::lab::{Ran, finish};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_stack_comes_up_and_goes_without_a_trace", a_stack_comes_up_and_goes_without_a_trace),
@@ -76,12 +76,18 @@ fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     let more = INSTANCES.replace("[first.sh]", "[first.sh, second.sh]");
     let file = stack(host, "whole", &more);
     let plan = ct(host, &["plan", &file]).ok().json();
-    let ids: Vec<&Value> = plan["steps"].as_array().unwrap().iter().map(|step| &step["id"]).collect();
-    assert!(ids.iter().any(|id| id.as_str().unwrap().ends_with(":db")), "{ids:?}");
-    assert!(!ids.iter().any(|id| id.as_str().unwrap().ends_with(":web")), "{ids:?}");
+    let why = |name: &str| -> Option<String> {
+        let step = plan["steps"].as_array().unwrap().iter().find(|step| step["id"] == name)?;
+        Some(step["why"].as_str().unwrap().to_owned())
+    };
+    assert!(why("instance.change:db").unwrap().contains("changed while it runs"), "{plan}");
+    assert_eq!(why("instance.change:web"), None);
+    let pid = || host.query("/1.0/instances/whole-db/state")["pid"].clone();
+    let first = pid();
     ct(host, &["up", &file]).ok();
     let log = host.script("$CLI exec whole-db -- cat /srv/log");
     assert_eq!(log, "first /bin/sh /srv a  b\nsecond\n");
+    assert_eq!(pid(), first, "nobody was disturbed");
     assert_eq!(ct(host, &["up", &file]).ok().json()["status"]["ct"]["changed"], 0);
     let begin = std::time::Instant::now();
     ct(host, &["down", &file]).ok();

@@ -130,7 +130,7 @@ impl Lxd {
         value["devices"] = Value::Object(devices);
         value["profiles"] = json!(after.profiles);
         self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION)?;
-        Ok(held.runs() && anew(before, after))
+        Ok(held.runs() && before.needs_restart(after))
     }
 
     /// A volume that could not be mapped when the instance started is not tried again.
@@ -232,13 +232,4 @@ fn merged(old: &Value, ours: Map<String, Value>) -> Value {
     let old = old.as_object().into_iter().flatten();
     let kept = old.filter(|(key, _)| !request::ours(key)).map(|(k, v)| (k.clone(), v.clone()));
     Value::Object(kept.chain(ours).collect())
-}
-
-/// Whether a change is true only after the next start.
-fn anew(before: &Instance, after: &Instance) -> bool {
-    let start = |i: &Instance| {
-        let first = (i.hostname.clone(), i.command.clone(), i.user.clone(), i.workdir.clone());
-        (first, i.env.clone(), i.nics.clone(), i.secrets.clone(), i.profiles.clone(), i.files.clone())
-    };
-    start(before) != start(after)
 }
