@@ -13,6 +13,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         a_server_that_dies_while_it_makes_one_is_no_trouble,
     ),
     ("a_run_that_dies_is_repeated", a_run_that_dies_is_repeated),
+    ("a_pools_folder_that_was_left_is_no_trouble", a_pools_folder_that_was_left_is_no_trouble),
     ("many_are_made_at_once", many_are_made_at_once),
 ];
 
@@ -175,6 +176,13 @@ fn a_run_that_dies_is_repeated(host: &Host) {
         }
         host.clean("cut");
     }
+}
+
+/// What a server leaves that is killed while it makes our pool: a folder, and nobody knows of it.
+fn a_pools_folder_that_was_left_is_no_trouble(host: &Host) {
+    host.script(&format!("mkdir -p /var/lib/{0}/storage-pools/lsx/containers", host.engine.driver));
+    host.run(&host.instance("next"));
+    host.clean("next");
 }
 
 fn many_are_made_at_once(host: &Host) {

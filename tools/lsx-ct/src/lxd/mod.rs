@@ -10,6 +10,7 @@ mod held;
 mod image;
 mod line;
 mod network;
+mod pool;
 mod ready;
 mod request;
 mod secret;
