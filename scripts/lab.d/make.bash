@@ -2,15 +2,19 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # name, dir, host, disk, holder, PARTS, STATE are set by scripts/lab
 
+readonly INCUSD=/usr/libexec/incus/incusd
+UNPACKED=$(cd "$PARTS/../.." && pwd)/target/incus && readonly UNPACKED # where scripts/setup puts it if it cannot install it
+
 known_services() { # LIST: prints the services to start; says what is not installed
     local service
     for service in ${1//,/ }; do
         case $service in
             docker) need_program docker dockerd docker.io ;;
             lxd) need_program lxd lxd lxd ;;
+            incus) [[ -x $INCUSD || -x $UNPACKED$INCUSD ]] || fail 69 '--with incus: incus is not installed' 'scripts/setup' ;;
             ovs) need_program ovs ovs-vswitchd openvswitch-switch ;;
             dnsmasq) need_program dnsmasq dnsmasq dnsmasq-base && continue ;;
-            *) misused "--with $service: docker, lxd, ovs or dnsmasq" ;;
+            *) misused "--with $service: docker, lxd, incus, ovs or dnsmasq" ;;
         esac
         printf '%s ' "$service"
     done
@@ -30,6 +34,7 @@ make_lab() { # COUNT SERVICES
     take_lock
     trap give_up EXIT # until all went well and has been told
     printf '%s\n' "$services" >"$dir/services"
+    [[ $services != *incus* || -x $INCUSD ]] || ln -s "$UNPACKED" "$dir/unpacked"
     # shellcheck disable=SC2046
     mkdir -p $(printf "$dir/h%d/disk $dir/h%d/root " $(seq "$count" | sed p))
     printf '%s\n' "$count" >"$dir/count"

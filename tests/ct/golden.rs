@@ -76,7 +76,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         assert!(plans.contains(words), "no case says: {words}");
     }
     for words in
-        ["would move to", "--prune would remove", "cannot run driver", "lsx did not make", "longer than"]
+        ["would move to", "--prune would remove", "cannot run driver", "is not of stack", "longer than"]
     {
         assert!(refused.contains(words), "no case is refused with: {words}");
     }

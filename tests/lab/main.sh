@@ -27,6 +27,9 @@ clean() {
     rm -rf "$scratch"
 }
 
+# shellcheck source-path=SCRIPTDIR
+source "${LAB%/scripts/lab}/tests/lab/services.bash"
+
 # --- what a check is
 
 pass() { passed=$((passed + 1)) && printf 'ok      %s\n' "$1"; }
@@ -245,7 +248,7 @@ test_words() {
     refuse 'a bad count' 64 '*how many hosts*' "$LAB" up many
     refuse 'a bad name' 64 '*a letter, then*' "$LAB" up 1 --name '../x'
     refuse 'no such lab' 69 '*test-none: no such lab*' "$LAB" exec h1 --name test-none -- true
-    refuse 'no such service' 64 '*--with nfs: docker, lxd, ovs or dnsmasq*' "$LAB" up 1 --name "$two" --with nfs
+    refuse 'no such service' 64 '*--with nfs: docker, lxd, incus, ovs or dnsmasq*' "$LAB" up 1 --name "$two" --with nfs
     refuse 'no such host' 69 '*h9: no such host (this lab has h1 h2 h3)*' inside h9 true
     refuse 'not root' 77 '*needs root*' setpriv --reuid 65534 --clear-groups -- "$BASH" "$LAB" up 1
     check 'down of nothing is no error' "$LAB" down --name "$two"
@@ -276,51 +279,6 @@ test_murder() { # kill -9 of `up` at some moments of its life
     ! wait $first || won=$((won + 1))
     equal 'of two ups of one name at once one wins' 1 "$won"
     "$LAB" down --name "$two"
-}
-
-readonly tiny='r=$(mktemp -d) && cd "$r" && mkdir -p bin sbin dev proc sys etc tmp root run
-for p in dash sleep; do
-    cp -L "$(command -v $p)" bin/
-    for l in $(ldd bin/$p | grep -o "/[^ ]*"); do mkdir -p ".${l%/*}" && cp -L "$l" ".$l"; done
-done
-mv bin/dash bin/sh && printf "#!/bin/sh\nwhile :; do sleep 60; done\n" >sbin/init && chmod +x sbin/init'
-
-test_services() {
-    local with='' program
-    for program in dockerd:docker lxd:lxd ovs-vswitchd:ovs dnsmasq:dnsmasq; do
-        if command -v "${program%:*}" >/dev/null; then
-            with+=,${program#*:}
-        else
-            skip "--with ${program#*:}" 'not installed'
-            refuse "--with ${program#*:} says what to install" 69 '*apt-get install*' "$LAB" up 1 --name "$two" --with "${program#*:}"
-        fi
-    done
-    [[ -n $with ]] || return 0
-    within 20 "up --with ${with#,}" "$LAB" up 1 --name "$two" --with "${with#,}"
-    [[ $with != *docker* ]] || test_docker
-    [[ $with != *lxd* ]] || test_lxd
-    [[ $with != *ovs* ]] || test_ovs
-    "$LAB" down --name "$two"
-}
-
-daemon_host() { "$LAB" exec h1 --name "$two" -- sh -euc "$1"; }
-
-test_docker() {
-    equal 'docker runs a container' 'from within' \
-        "$(daemon_host "$tiny; tar -c . | docker import - tiny >/dev/null; docker run --rm tiny /bin/sh -c 'echo from within'" 2>&1 | tail -n 1)"
-    equal 'docker uses overlay2' overlay2 "$(daemon_host 'docker info --format "{{.Driver}}"')"
-    equal 'docker drops what is forwarded' '-P FORWARD DROP' "$(daemon_host 'iptables -S FORWARD' | head -n 1)"
-}
-
-test_lxd() {
-    daemon_host "$tiny; mkdir rootfs && mv bin sbin dev proc sys etc tmp root run lib* rootfs/
-        printf 'architecture: x86_64\ncreation_date: 1\n' >metadata.yaml && tar -czf ../tiny.tgz metadata.yaml rootfs
-        lxd init --auto --storage-backend dir; lxc image import ../tiny.tgz --alias tiny; lxc launch tiny c1 </dev/null" >"$scratch/said" 2>&1 || true
-    equal 'lxd runs a container' 'from within' "$(daemon_host 'lxc exec c1 -- /bin/sh -c "echo from within" </dev/null' || cat "$scratch/said")"
-}
-
-test_ovs() {
-    check 'ovs makes a bridge in user space' daemon_host 'ovs-vsctl --timeout 5 add-br br0 -- set bridge br0 datapath_type=netdev; ip link show br0'
 }
 
 test_down_all() {

@@ -6,7 +6,7 @@ const SMELL: usize = 300;
 const END: usize = 500;
 
 /// Files above the smell, and how long they may be. The list only shrinks: a number goes down with its file.
-const LONG: [(&str, usize); 1] = [("tests/lab/main.sh", 369)];
+const LONG: [(&str, usize); 1] = [("tests/lab/main.sh", 327)];
 
 #[test]
 fn files_are_short() {

@@ -5,6 +5,7 @@ use common::stack::Driver as Kind;
 use lsx_ct::driver::{Driver, Exec};
 use lsx_ct::lxd::{Lxd, Supply};
 use lsx_ct::model::Instance;
+use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -22,8 +23,11 @@ impl Supply for Folder {
         Ok(())
     }
 
-    fn command(&self, _: &str) -> Result<Vec<String>, Failure> {
-        Ok(Vec::new())
+    /// That of the image `DIGEST`, when a case has put one there.
+    fn config(&self, digest: &str) -> Result<ImageConfiguration, Failure> {
+        let path = Path::new(SUPPLY).join(format!("{digest}.json"));
+        Ok(std::fs::read(path)
+            .map_or_else(|_| ImageConfiguration::default(), |text| serde_json::from_slice(&text).unwrap()))
     }
 
     fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure> {
@@ -63,12 +67,14 @@ fn act(order: &Value) -> Result<Value, Failure> {
             let one = |f: lsx_ct::driver::Found| json!({"stack": f.stack, "name": f.name, "instance": f.instance, "condition": f.condition});
             found.into_iter().map(one).collect()
         }
-        "strangers" => json!(lxd.strangers()?),
+        "strangers" => json!(lxd.strangers(order["stack"].as_str())?),
         "create" => json!(lxd.create(stack, &instance("instance"), hosts)?),
         "update" => json!(lxd.update(stack, &instance("before"), &instance("instance"), hosts)?),
         "start" => json!(lxd.start(stack, &instance("instance"), false)?),
         "stop" => json!(lxd.stop(stack, name, grace)?),
         "remove" => json!(lxd.remove(stack, name)?),
+        "put_aside" => json!(lxd.put_aside(stack, name)?),
+        "bring_back" => json!(lxd.bring_back(stack, order["aside"].as_str().unwrap(), name)?),
         "logs" => json!(lxd.logs(stack, name, 3)?),
         "shell" => json!(lxd.shell(stack, name, &exec(order))?.argv()),
         "snapshots" => {

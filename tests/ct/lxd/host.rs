@@ -1,4 +1,4 @@
-//! A lab host with LXD, the driver in it, and what the driver needs.
+//! A lab host with LXD or Incus, the driver in it, and what the driver needs.
 
 use crate::act::SUPPLY;
 use lsx_tests::lab::{Lab, Ran};
@@ -11,13 +11,13 @@ const ACT: &str = "/opt/lsx/act";
 /// The digest of the only image.
 pub(crate) const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// Builds the image: busybox as every program, and as the init that LXD starts.
+/// Builds the image: busybox as every program, and as the init that the server starts.
 const IMAGE: &str = "
 mkdir -p /root/supply /tmp/i/rootfs/bin /tmp/i/rootfs/sbin /tmp/i/rootfs/etc
 cd /tmp/i
 mkdir -p rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/run rootfs/root rootfs/var
 cp /bin/busybox rootfs/bin/
-for a in sh sleep cat ls id ip mount ps echo env hostname stat ping kill true false poweroff; do ln -sf busybox rootfs/bin/$a; done
+for a in sh sleep cat ls id ip mount ps echo env grep hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
 ln -sf ../bin/busybox rootfs/sbin/init
 printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1001:app:/:/bin/sh\\n' > rootfs/etc/passwd
 printf 'root:x:0:\\napp:x:1001:\\nadm:x:4:\\n' > rootfs/etc/group
@@ -28,37 +28,72 @@ tar -czf /root/supply/DIGEST.tar.gz metadata.yaml rootfs
 rm -rf /tmp/i
 ";
 
+/// One of the two servers, which have everything in common but their names.
+pub(crate) struct Engine {
+    pub(crate) driver: &'static str,
+    /// What people call it.
+    pub(crate) called: &'static str,
+    /// Its own client, by which a test asks it a second time.
+    client: &'static str,
+    /// How `scripts/lab` starts it.
+    daemon: &'static str,
+}
+
+pub(crate) const ENGINES: [Engine; 2] = [
+    Engine { driver: "lxd", called: "LXD", client: "lxc", daemon: "lxd --group root" },
+    Engine {
+        driver: "incus",
+        called: "Incus",
+        client: "incus",
+        daemon: "/usr/libexec/incus/incusd --group root",
+    },
+];
+
 /// What cannot be tried here, and why.
-pub(crate) fn missing() -> Option<String> {
-    let there =
-        |name: &str| ["/usr/bin", "/usr/sbin", "/bin"].iter().any(|f| Path::new(f).join(name).exists());
+pub(crate) fn missing(engine: &Engine) -> Option<String> {
+    let unpacked = lsx_tests::top("target/incus/usr/bin"); // as scripts/setup does where it cannot install it
+    let folders = [Path::new("/usr/bin"), Path::new("/usr/sbin"), Path::new("/bin"), &unpacked];
+    let there = |name: &str| folders.iter().any(|f| f.join(name).exists());
     // ldd(1) fails on a static program.
     let dynamic = || Command::new("ldd").arg("/bin/busybox").output().is_ok_and(|ldd| ldd.status.success());
-    match ["lxd", "lxc", "busybox"].iter().find(|name| !there(name)) {
-        Some(name) => Some(format!("{name} is not installed")),
+    match [engine.client, "busybox"].iter().find(|name| !there(name)) {
+        Some(name) => Some(format!("{name} is not installed; scripts/setup")),
         None => dynamic().then(|| "busybox is not static; install busybox-static".to_owned()),
     }
 }
 
 pub(crate) struct Host {
     pub(crate) lab: Lab,
+    pub(crate) engine: &'static Engine,
 }
 
 impl Host {
-    pub(crate) fn up() -> Host {
+    pub(crate) fn up(engine: &'static Engine) -> Host {
         let net = lsx_tests::tools().into_iter().find(|tool| tool.name == "lsx-net").unwrap();
-        let lab = Lab::up(1, &["--with", "lxd"], net.path.to_str().unwrap());
+        let ct = net.path.with_file_name("lsx-ct");
+        let tools = [net.path.to_str().unwrap(), ct.to_str().unwrap()];
+        let lab = Lab::with(engine.driver, 1, &["--with", engine.driver], &tools);
         lab.script("h1", "mkdir -p /opt/lsx").ok();
         let own = std::env::current_exe().unwrap();
         copy(&lab, &own, ACT);
         copy(&lab, &net.path, "/opt/lsx/lsx-net");
+        copy(&lab, &ct, "/opt/lsx/lsx-ct");
         lab.script("h1", &IMAGE.replace("DIGEST", DIGEST)).ok();
-        Host { lab }
+        Host { lab, engine }
+    }
+
+    /// An order in full.
+    pub(crate) fn order(&self, order: &Value) -> String {
+        let mut order = order.clone();
+        if order["driver"].is_null() {
+            order["driver"] = self.engine.driver.into();
+        }
+        order.to_string()
     }
 
     /// One act of the driver.
     pub(crate) fn act(&self, order: &Value) -> Ran {
-        let ran = self.lab.exec_with("h1", &[ACT, "act"], order.to_string().as_bytes());
+        let ran = self.lab.exec_with("h1", &[ACT, "act"], self.order(order).as_bytes());
         eprint!("{}", ran.stderr);
         ran
     }
@@ -79,16 +114,27 @@ impl Host {
         failure
     }
 
-    /// A shell script in the host.
+    /// A shell script in the host; $CLI is the server's own client, $DAEMON the server.
     #[track_caller]
     pub(crate) fn script(&self, text: &str) -> String {
-        self.lab.script("h1", text).ok().stdout
+        let Engine { client, daemon, .. } = self.engine;
+        self.lab.script("h1", &format!("CLI={client}; DAEMON='{daemon}'; {text}")).ok().stdout
     }
 
-    /// What LXD itself says.
+    /// What the server itself says.
     #[track_caller]
     pub(crate) fn query(&self, path: &str) -> Value {
-        self.lab.exec("h1", &["lxc", "query", path]).ok().json()
+        let ran = self.lab.exec("h1", &[self.engine.client, "query", path]).ok();
+        if ran.stdout.trim().is_empty() { json!([]) } else { ran.json() } // Incus has nothing for an empty list
+    }
+
+    /// The smallest instance.
+    pub(crate) fn instance(&self, name: &str) -> Value {
+        json!({
+            "name": name, "of": name, "driver": self.engine.driver,
+            "image": {"name": "busybox", "digest": DIGEST},
+            "hostname": name, "nics": [], "restart": "always", "hosts": "x", "running": true,
+        })
     }
 
     /// A file's contents, where the driver gets them by their digest.
@@ -120,21 +166,25 @@ impl Host {
 
     /// After a case that failed, for those that come.
     pub(crate) fn sweep(&self) {
-        let all = "for i in $(lxc list -c n -f csv); do lxc delete -f $i; done; rm -rf /run/lsx/ct";
-        let _ = self.lab.script("h1", all);
+        let client = self.engine.client;
+        let all = format!(
+            "for i in $({client} list -c n -f csv); do {client} delete -f $i; done; rm -rf /run/lsx/ct"
+        );
+        let _ = self.lab.script("h1", &all);
         let _ = self.act(&json!({"verb": "remove", "name": "swept"}));
     }
 
-    /// Nothing of ours is in LXD or in the host.
+    /// Nothing of ours is in the server or in the host.
     #[track_caller]
     pub(crate) fn empty(&self) {
         for path in ["instances", "images", "images/aliases", "storage-pools"] {
             assert_eq!(self.query(&format!("/1.0/{path}")), json!([]), "{path}");
         }
         assert_eq!(self.query("/1.0/profiles"), json!(["/1.0/profiles/default"]));
-        let left = self.script(
-            "ls -d /run/lsx/ct /var/lib/lxd/storage-pools/* /var/lib/lsx/images/.[!.]* 2>/dev/null || true",
-        );
+        let left = self.script(&format!(
+            "ls -d /run/lsx/ct /var/lib/lsx/lxd /var/lib/lsx/incus /var/lib/{}/storage-pools/* /var/lib/lsx/images/.[!.]* 2>/dev/null || true",
+            self.engine.driver
+        ));
         assert_eq!(left, "");
     }
 }
@@ -144,12 +194,4 @@ fn copy(lab: &Lab, from: &Path, to: &str) {
     let ok = Command::new("strip").arg("-o").arg(&stripped).arg(from).status().is_ok_and(|s| s.success());
     let bytes = std::fs::read(if ok { &stripped } else { from }).unwrap();
     lab.exec_with("h1", &["sh", "-c", &format!("cat > {to} && chmod 755 {to}")], &bytes).ok();
-}
-
-/// The smallest instance.
-pub(crate) fn instance(name: &str) -> Value {
-    json!({
-        "name": name, "of": name, "driver": "lxd", "image": {"name": "busybox", "digest": DIGEST},
-        "hostname": name, "nics": [], "restart": "always", "hosts": "x", "running": true,
-    })
 }

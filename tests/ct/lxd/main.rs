@@ -1,8 +1,8 @@
-//! lsx-ct's driver for LXD against a real LXD, on a throwaway host. What the driver says is looked at a second time in what
-//! LXD's own client and the kernel say.
+//! lsx-ct's driver for LXD and Incus against a real one of each, on a throwaway host. What the driver says is looked at a second
+//! time in what the server's own client and the kernel say.
 //!
 //! This program is also what runs in the host (`act`). `cargo test -p lsx-ct --test lxd -- WORD` runs the cases whose name
-//! has the word.
+//! has the word, as `incus::`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +14,12 @@
 
 mod act;
 mod cases;
+mod first;
 mod host;
 mod others;
+mod whole;
 
-use host::Host;
+use host::{ENGINES, Engine, Host};
 use lsx_tests::lab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ use std::time::Instant;
 
 /// One promise, named as a sentence.
 pub(crate) type Case = (&'static str, fn(&Host));
+/// The same with the engine's name before it.
+type Named = (String, fn(&Host));
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,35 +36,54 @@ fn main() -> ExitCode {
         return act::main();
     }
     let words: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-    let all = || cases::CASES.iter().chain(others::CASES);
     if args.iter().any(|a| a == "--list") {
-        all().for_each(|(case, _)| println!("{case}: test"));
+        ENGINES.iter().flat_map(|engine| wanted(engine, &[])).for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let wanted: Vec<&Case> = all()
-        .filter(|(case, _)| words.is_empty() || words.iter().any(|w| case.contains(w.as_str())))
-        .collect();
-    if let Some(why) = lab::missing().or_else(host::missing) {
-        wanted.iter().for_each(|(case, _)| eprintln!("SKIPPED: lxd {case}: {why}"));
-        return ExitCode::SUCCESS;
-    }
-    if wanted.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    let host = Host::up();
-    let mut failed = Vec::new();
-    for (case, body) in &wanted {
-        let start = Instant::now();
-        let ok = catch_unwind(AssertUnwindSafe(|| body(&host))).is_ok();
-        println!("test {case} ... {} ({:.1?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
-        if !ok {
-            failed.push(*case);
-            host.sweep();
-        }
-    }
+    let start = Instant::now();
+    let run = |engine| run(engine, wanted(engine, &words));
+    let verdicts: Vec<(String, bool)> = std::thread::scope(|scope| {
+        let both: Vec<_> = ENGINES.iter().map(|engine| scope.spawn(move || run(engine))).collect();
+        both.into_iter().flat_map(|one| one.join().unwrap()).collect()
+    });
+    let failed: Vec<&String> = verdicts.iter().filter(|(_, ok)| !ok).map(|(name, _)| name).collect();
     let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
-    let passed = wanted.len() - failed.len();
-    println!("\ntest result: {verdict}. {passed} passed; {} failed; 0 ignored", failed.len());
+    let (passed, took) = (verdicts.len() - failed.len(), start.elapsed());
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed; 0 ignored; finished in {took:.0?}",
+        failed.len()
+    );
     failed.iter().for_each(|name| println!("FAILED {name}"));
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The cases of an engine that have one of the words, by their full names.
+fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
+    let all = [cases::CASES, first::CASES, others::CASES, whole::CASES].into_iter().flatten();
+    let named = all.map(|(case, body)| (format!("{}::{case}", engine.driver), *body));
+    named.filter(|(name, _)| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()))).collect()
+}
+
+/// Runs cases on a host of their own, in order; which of them went well.
+fn run(engine: &'static Engine, cases: Vec<Named>) -> Vec<(String, bool)> {
+    if let Some(why) = lab::missing().or_else(|| host::missing(engine)) {
+        cases.iter().for_each(|(name, _)| eprintln!("SKIPPED: {name}: {why}"));
+        return Vec::new();
+    }
+    if cases.is_empty() {
+        return Vec::new();
+    }
+    let Ok(host) = catch_unwind(|| Host::up(engine)) else {
+        return vec![(format!("{}: no host", engine.driver), false)];
+    };
+    let verdict = |(name, body): Named| {
+        let start = Instant::now();
+        let ok = catch_unwind(AssertUnwindSafe(|| body(&host))).is_ok();
+        println!("test {name} ... {} ({:.1?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
+        if !ok {
+            host.sweep();
+        }
+        (name, ok)
+    };
+    cases.into_iter().map(verdict).collect()
 }

@@ -1,23 +1,28 @@
 //! What the driver promises about others: strangers, the network, runs that die, runs at the same time.
 
-use crate::host::{Host, instance};
+use crate::host::Host;
 use serde_json::{Value, json};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_strangers_instance_is_left_alone", a_strangers_instance_is_left_alone),
+    ("two_stacks_that_come_to_one_name_do_not_meet", two_stacks_that_come_to_one_name_do_not_meet),
     ("an_image_that_somebody_imported_is_used_and_stays", an_image_that_somebody_imported_is_used_and_stays),
     ("interfaces_are_those_of_the_stack_and_come_back", interfaces_are_those_of_the_stack_and_come_back),
-    ("lxd_that_dies_while_it_makes_one_is_no_trouble", lxd_that_dies_while_it_makes_one_is_no_trouble),
+    (
+        "a_server_that_dies_while_it_makes_one_is_no_trouble",
+        a_server_that_dies_while_it_makes_one_is_no_trouble,
+    ),
     ("a_run_that_dies_is_repeated", a_run_that_dies_is_repeated),
+    ("a_pools_folder_that_was_left_is_no_trouble", a_pools_folder_that_was_left_is_no_trouble),
     ("many_are_made_at_once", many_are_made_at_once),
 ];
 
 fn an_image_that_somebody_imported_is_used_and_stays(host: &Host) {
-    host.script("lxc image import /root/supply/sha256*.tar.gz --alias theirs");
-    host.run(&instance("guest"));
+    host.script("$CLI image import /root/supply/sha256*.tar.gz --alias theirs");
+    host.run(&host.instance("guest"));
     host.ok(&json!({"verb": "remove", "name": "guest"}));
     assert_eq!(host.query("/1.0/images/aliases"), json!(["/1.0/images/aliases/theirs"]));
-    host.script("lxc image delete theirs");
+    host.script("$CLI image delete theirs");
     host.empty();
 }
 
@@ -37,13 +42,13 @@ instances:
 ";
 
 fn a_strangers_instance_is_left_alone(host: &Host) {
-    let wanted = instance("theirs");
+    let wanted = host.instance("theirs");
     host.ok(&json!({"verb": "create", "instance": wanted}));
-    host.script("lxc copy s-theirs s-other; lxc config unset s-other user.lsx.stack; lxc config unset s-other user.lsx.instance");
+    host.script("$CLI copy s-theirs s-other");
     host.ok(&json!({"verb": "remove", "name": "theirs"}));
     assert_eq!(host.ok(&json!({"verb": "strangers"})), json!(["s-other"]));
     assert_eq!(host.ok(&json!({"verb": "list"})), json!([]));
-    let other = instance("other");
+    let other = host.instance("other");
     let failure = host.fails(&json!({"verb": "create", "instance": other}), "ct.lxd.stranger");
     assert!(failure["message"].as_str().unwrap().contains("s-other"), "{failure}");
     for verb in ["remove", "exec", "logs"] {
@@ -55,8 +60,27 @@ fn a_strangers_instance_is_left_alone(host: &Host) {
         json!(["/1.0/instances/s-other"]),
         "its image and its pool stay, too"
     );
-    host.script("lxc delete s-other");
+    host.script("$CLI delete s-other");
     host.ok(&json!({"verb": "remove", "name": "other"}));
+    host.empty();
+}
+
+fn two_stacks_that_come_to_one_name_do_not_meet(host: &Host) {
+    let wanted = host.instance("y-z");
+    host.ok(&json!({"verb": "create", "stack": "x", "instance": wanted}));
+    assert_eq!(host.ok(&json!({"verb": "strangers", "stack": "x-y"})), json!(["x-y-z"]));
+    assert_eq!(host.ok(&json!({"verb": "strangers", "stack": "x"})), json!([]));
+    assert_eq!(host.ok(&json!({"verb": "strangers"})), json!([]));
+    let order = json!({"verb": "create", "stack": "x-y", "instance": host.instance("z")});
+    let failure = host.fails(&order, "ct.lxd.stranger");
+    assert!(failure["message"].as_str().unwrap().ends_with("which is y-z of stack x"), "{failure}");
+    for verb in ["remove", "exec", "logs"] {
+        let order = json!({"verb": verb, "stack": "x-y", "name": "z", "argv": ["true"]});
+        host.fails(&order, "ct.lxd.stranger");
+    }
+    host.ok(&json!({"verb": "stop", "stack": "x-y", "name": "z"}));
+    assert_eq!(host.query("/1.0/instances/x-y-z")["config"]["user.lsx.stack"], "x");
+    host.ok(&json!({"verb": "remove", "stack": "x", "name": "y-z"}));
     host.empty();
 }
 
@@ -67,7 +91,7 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
         let all = stack["resolved"]["instances"].as_array().unwrap();
         all.iter().find(|i| i["name"] == name).unwrap()["nics"].clone()
     };
-    let (mut a, mut b) = (instance("a"), instance("b"));
+    let (mut a, mut b) = (host.instance("a"), host.instance("b"));
     (a["nics"], b["nics"]) = (nics("a"), nics("b"));
     host.run(&a);
     host.run(&b);
@@ -100,8 +124,8 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
         before,
         "a second start changes nothing"
     );
-    host.script("lxc restart -f s-a");
-    check("LXD itself started it anew");
+    host.script("$CLI restart -f s-a");
+    check("the server itself started it anew");
     host.ok(&json!({"verb": "start", "instance": a}));
     assert_eq!(marks(), all, "marked again");
     host.lab.net(&["down", &file]).exits(1).says("still attached");
@@ -113,17 +137,17 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
     assert_eq!(host.script("ip -br link | grep -c '^l[bi]' || true").trim(), "0");
 }
 
-/// LXD is killed at many moments of a create; after each, the same create makes it whole.
-fn lxd_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
-    let wanted = instance("hurt");
-    let order = json!({"verb": "create", "instance": wanted}).to_string();
+/// The server is killed at many moments of a create; after each, the same create makes it whole.
+fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
+    let wanted = host.instance("hurt");
+    let order = host.order(&json!({"verb": "create", "instance": wanted}));
     for delay in ["0.01", "0.03", "0.05", "0.08", "0.12"] {
         let script = format!(
             "(sleep {delay}; kill -9 $(cat /proc/[0-9]*/comm 2>/dev/null >/dev/null; for p in /proc/[0-9]*; do \
-             [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = 'lxd --group root ' ] && echo ${{p#/proc/}}; done)) & \
+             [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = \"$DAEMON \" ] && echo ${{p#/proc/}}; done)) & \
              echo '{order}' | /opt/lsx/act act >/tmp/said 2>&1 || true; wait; \
-             (LXD_DIR=/var/lib/lxd setsid lxd --group root </dev/null >>/var/log/lxd.log 2>&1 &); \
-             lxd waitready --timeout 30; cat /tmp/said"
+             (LXD_DIR=/var/lib/lxd setsid $DAEMON </dev/null >>/var/log/daemon.log 2>&1 &); \
+             ${{DAEMON%% *}} waitready --timeout 30; cat /tmp/said"
         );
         let said = host.script(&script);
         eprintln!("killed after {delay} s: {}", said.lines().next().unwrap_or_default());
@@ -137,8 +161,8 @@ fn lxd_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
 
 /// Our own run is killed instead; what it leaves is seen as a remnant or not at all.
 fn a_run_that_dies_is_repeated(host: &Host) {
-    let wanted = instance("cut");
-    let order = json!({"verb": "create", "instance": wanted}).to_string();
+    let wanted = host.instance("cut");
+    let order = host.order(&json!({"verb": "create", "instance": wanted}));
     for delay in ["0.01", "0.02", "0.04", "0.06", "0.09"] {
         host.script(&format!(
             "echo '{order}' | timeout -s KILL {delay} /opt/lsx/act act >/dev/null 2>&1 || true; sleep 0.3"
@@ -154,9 +178,16 @@ fn a_run_that_dies_is_repeated(host: &Host) {
     }
 }
 
+/// What a server leaves that is killed while it makes our pool: a folder, and nobody knows of it.
+fn a_pools_folder_that_was_left_is_no_trouble(host: &Host) {
+    host.script(&format!("mkdir -p /var/lib/{0}/storage-pools/lsx/containers", host.engine.driver));
+    host.run(&host.instance("next"));
+    host.clean("next");
+}
+
 fn many_are_made_at_once(host: &Host) {
     let orders: Vec<String> = (0..6)
-        .map(|i| json!({"verb": "create", "instance": instance(&format!("m{i}"))}).to_string())
+        .map(|i| host.order(&json!({"verb": "create", "instance": host.instance(&format!("m{i}"))})))
         .collect();
     for (i, order) in orders.iter().enumerate() {
         host.lab.exec_with("h1", &["sh", "-c", &format!("cat > /root/order-{i}")], order.as_bytes()).ok();

@@ -95,6 +95,9 @@ enum Verb {
     /// Be the first process of an instance
     #[command(hide = true)]
     Init {
+        /// The application as one word, for who cannot pass on blanks
+        #[arg(long)]
+        encoded: Option<String>,
         /// The application
         #[arg(last = true)]
         argv: Vec<String>,
@@ -112,6 +115,8 @@ Files:
   /etc/lsx/boot.d/50-STACK-ct        on each host: what brings it back
   /var/lib/lsx/images/               images, shared by all stacks
   /var/lib/lsx/ct/STACK/INSTANCE/    what an instance wrote, its log, its range of ids
+  /var/lib/lsx/lxd/init, /var/lib/lsx/incus/init
+                                     first process of applications in LXD, in Incus
   /var/lib/lsx/volumes/STACK/VOLUME  data that outlives instances
   /run/lsx/ct/STACK/INSTANCE/        what only this boot knows: state.json, the bundle
 
@@ -142,11 +147,13 @@ fn application() -> Option<ExitCode> {
         return None;
     }
     match Cli::try_parse().ok()?.verb {
-        Verb::Init { argv } => Some(ExitCode::from(init::run(&argv).unwrap_or_else(|failure| {
-            common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
-            common::log::failures(&failure.into());
-            127
-        }))),
+        Verb::Init { encoded, argv } => Some(ExitCode::from(
+            init::run(&init::argv(encoded.as_deref(), &argv)).unwrap_or_else(|failure| {
+                common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
+                common::log::failures(&failure.into());
+                127
+            }),
+        )),
         _ => None,
     }
 }
@@ -172,6 +179,6 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Supervise { stack, name } => Ok(supervise::run(stack, name)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),
-        Verb::Init { argv } => Ok(init::run(argv).map(|_| ())?),
+        Verb::Init { encoded, argv } => Ok(init::run(&init::argv(encoded.as_deref(), argv)).map(|_| ())?),
     }
 }

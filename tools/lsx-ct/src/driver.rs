@@ -69,11 +69,11 @@ pub trait Driver {
     /// When the engine cannot be asked.
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure>;
 
-    /// Names it holds for somebody else.
+    /// Names it holds for somebody else: who is not us, or another stack whose instance is called as one of `stack` could be.
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    fn strangers(&self) -> Result<Vec<String>, Failure>;
+    fn strangers(&self, stack: Option<&str>) -> Result<Vec<String>, Failure>;
 
     /// Makes an instance, its files and its limits; does not start it. `hosts` is its /etc/hosts.
     ///

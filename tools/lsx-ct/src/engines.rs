@@ -5,9 +5,9 @@ use crate::image::{Form, Store};
 use crate::lxd::{Lxd, Supply};
 use crate::oci::Oci;
 use crate::paths;
-use crate::render::bundle;
 use common::Failure;
 use common::stack::Driver as Kind;
+use oci_spec::image::ImageConfiguration;
 use std::path::Path;
 
 /// In the order in which they are asked.
@@ -66,8 +66,8 @@ impl Supply for FromStore {
         Store::open(Path::new(paths::STORE))?.export_into(manifest, Form::Lxd, out)
     }
 
-    fn command(&self, manifest: &str) -> Result<Vec<String>, Failure> {
-        Ok(bundle::of_image(&Store::open(Path::new(paths::STORE))?.config(manifest)?))
+    fn config(&self, manifest: &str) -> Result<ImageConfiguration, Failure> {
+        Store::open(Path::new(paths::STORE))?.config(manifest)
     }
 
     fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure> {

@@ -36,6 +36,39 @@ pub(crate) fn run(argv: &[String]) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// An argument list as one word without blanks: percent-encoded (RFC 3986 2.1), and %00, which no argument can have, between two.
+/// liblxc parts a command at every blank and knows no quotes (lxccontainer.c, split_init_cmd).
+pub(crate) fn encode(argv: &[String]) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/:=,@+".contains(&b);
+    let byte = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    argv.join("\0").bytes().map(byte).collect()
+}
+
+/// What [`encode`] was given; what is no such word is an argument as it stands.
+fn decode(word: &str) -> Vec<String> {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|d| std::str::from_utf8(d).ok());
+        match digits.filter(|_| *first == b'%').and_then(|d| u8::from_str_radix(d, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// The argument list from the flags of the verb.
+pub(crate) fn argv(encoded: Option<&str>, argv: &[String]) -> Vec<String> {
+    encoded.map_or_else(|| argv.to_vec(), decode)
+}
+
 /// Everybody who has ended; the code when the application is among them.
 fn reap(child: Pid) -> Option<u8> {
     let mut ended = None;
@@ -50,4 +83,24 @@ fn reap(child: Pid) -> Option<u8> {
         }
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_list_is_one_word_and_comes_back() {
+        let argv = ["/bin/sh", "-c", "echo \"a  b\"\n\techo 100% 'ä' # x", "", " "].map(str::to_owned);
+        let word = encode(&argv);
+        assert!(word.starts_with("/bin/sh%00-c%00echo%20") && word.is_ascii(), "{word}");
+        assert!(!word.contains(char::is_whitespace) && !word.contains(['#', '"', '\'']), "{word}");
+        assert_eq!(decode(&word), argv);
+    }
+
+    #[test]
+    fn a_word_of_somebody_else_stays() {
+        assert_eq!(decode("50%"), ["50%"]);
+        assert_eq!(decode("%zz%4"), ["%zz%4"]);
+    }
 }

@@ -1,4 +1,4 @@
-//! lsx-ct runs the containers of a stack on its hosts, with no daemon of its own or on LXD.
+//! lsx-ct runs the containers of a stack on its hosts, with no daemon of its own or on LXD or Incus.
 //!
 //! An instance of the stack becomes an OCI bundle, or the request of its engine. The default driver, `oci`, needs nothing but an
 //! OCI runtime: the root of an instance is an overlay on a store of images, its ids are a range of its own, its interfaces come
@@ -36,6 +36,7 @@ mod oci;
 mod paths;
 pub mod plan;
 mod ready;
+mod recipes;
 pub mod render;
 mod supervise;
 mod supply;

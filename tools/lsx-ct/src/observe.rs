@@ -29,8 +29,9 @@ pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
             Err(failure) => seen.engines.push(broken(kind, failure)),
         }
         let Ok(engine) = engine else { continue };
-        seen.strangers
-            .extend(engine.strangers()?.iter().map(|n| format!("{}:{n}", crate::plan::driver_word(kind))));
+        seen.strangers.extend(
+            engine.strangers(stack)?.iter().map(|n| format!("{}:{n}", crate::plan::driver_word(kind))),
+        );
         for found in engine.list(stack)? {
             let usage = engine.usage(&found).unwrap_or_default();
             objects.extend(stack.map(|_| have(&found, kind)));

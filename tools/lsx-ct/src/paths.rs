@@ -1,5 +1,6 @@
 //! Where lsx-ct keeps what it must find again. /run goes with a reboot, /etc and /var stay.
 
+use common::stack::Driver;
 use std::path::PathBuf;
 
 /// The image store of this host, shared by all stacks.
@@ -24,6 +25,11 @@ pub(crate) fn volume(stack: &str, name: &str) -> PathBuf {
 /// The secrets of a stack, root's alone: /var/lib/lsx/secrets/STACK/NAME.
 pub(crate) fn secret(stack: &str, name: &str) -> PathBuf {
     PathBuf::from("/var/lib/lsx/secrets").join(stack).join(name)
+}
+
+/// This program, for LXD or Incus to start it as the first process of applications: /var/lib/lsx/DRIVER/init.
+pub(crate) fn init(driver: Driver) -> PathBuf {
+    PathBuf::from("/var/lib/lsx").join(crate::plan::driver_word(driver)).join("init")
 }
 
 /// Where an instance that an engine runs finds its secrets, in memory: /run/lsx/ct/STACK/INSTANCE/secrets.

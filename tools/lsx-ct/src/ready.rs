@@ -1,5 +1,6 @@
 //! Whether something is ready: asked from where its dependents are, by `lsx-net probe`, so that no process of ours enters it.
 
+use crate::driver::Ran;
 use crate::model::{Condition, Instance, Need, Probe, State};
 use crate::oci::disk::Place;
 use crate::supervise::state;
@@ -11,8 +12,14 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// How long one try may take.
+/// How long one try by network may take.
 const TRY: Duration = Duration::from_secs(1);
+/// How long a program that tells whether its instance is ready may take.
+pub(crate) const TRY_INSIDE: Duration = Duration::from_secs(10);
+/// How long an instance without a probe lives before it counts as running.
+const SETTLE: Duration = Duration::from_millis(50);
+/// What `up` allows an instance that says nothing of its own.
+pub(crate) const STARTED: Duration = Duration::from_secs(60);
 /// The first pause between two tries; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -107,33 +114,46 @@ fn wait_for(stack: &str, wanted: &Need, pid: u32, patient: bool) -> Result<(), F
     Ok(())
 }
 
-/// Runs a program in an instance: its exit code, and what it complained about.
-pub(crate) type Run<'a> = &'a dyn Fn(&[String]) -> Result<(i32, String), Failure>;
+/// Runs a program in an instance, with an end.
+pub(crate) type Run<'a> = &'a mut dyn FnMut(&[String]) -> Result<Ran, Failure>;
 
-/// Waits until an instance of an engine is ready, as long as it says.
+/// Asks once whether an instance that has lived for `age` is ready; `pid` is its first process. Without a probe it has to live for
+/// a moment: one that cannot do its work mostly ends at once.
 ///
 /// # Errors
-/// What was tried last, and what came of it.
-pub(crate) fn ready(instance: &Instance, pid: u32, run: Run<'_>) -> Result<(), Failure> {
-    let Some(wanted) = &instance.ready else { return Ok(()) };
-    let limit = Duration::from_millis(wanted.timeout_ms);
-    let mut patience = Patience::new(Some(limit), Duration::from_millis(wanted.interval_ms));
-    loop {
-        let why = match (&wanted.probe, instance.nics.first()) {
-            (Probe::Command(argv), _) => {
-                let (code, said) = run(argv)?;
-                (code != 0).then(|| format!("{} ended with {code}: {}", argv.join(" "), said.trim()))
-            }
-            (probe, Some(nic)) => tried(probe, nic.address.addr(), pid)?,
-            (_, None) => None,
-        };
-        let Some(why) = why else { return Ok(()) };
-        let Some(pause) = patience.next() else {
-            let failure = Failure::new(Kind::Failed, "ct.ready", format!("{} is not ready", instance.name));
-            return Err(failure.because(why));
-        };
-        wait::until(pause, pause, || false);
+/// When nothing could be asked.
+pub(crate) fn once(instance: &Instance, pid: u32, age: Duration, run: Run<'_>) -> Result<Why, Failure> {
+    match (instance.ready.as_ref().map(|r| &r.probe), instance.nics.first()) {
+        (None, _) => Ok((age < SETTLE).then(|| "it has just begun".to_owned())),
+        (Some(Probe::Command(argv)), _) => {
+            let ran = run(argv)?;
+            Ok((ran.code != 0).then(|| ended(&argv.join(" "), &ran)))
+        }
+        (Some(probe), Some(nic)) => tried(probe, nic.address.addr(), pid),
+        (Some(_), None) => Ok(None),
     }
+}
+
+/// How long `up` waits for an instance.
+pub(crate) fn limit(instance: &Instance) -> Duration {
+    instance.ready.as_ref().map_or(STARTED, |r| Duration::from_millis(r.timeout_ms))
+}
+
+/// The pauses between two tries of an instance, until `limit` has passed or for ever.
+pub(crate) fn patience(instance: &Instance, limit: Option<Duration>) -> Patience {
+    Patience::new(limit, Duration::from_millis(instance.ready.as_ref().map_or(1000, |r| r.interval_ms)))
+}
+
+/// An instance that did not become ready.
+pub(crate) fn unready(name: &str, state: State, why: Why) -> Failure {
+    let message = format!("{name} is not ready: it is {}", word(state));
+    why.into_iter().fold(Failure::new(Kind::Failed, "ct.ready", message), Failure::because)
+}
+
+/// How a program in an instance ended, with the last line of what it complained.
+pub(crate) fn ended(what: &str, ran: &Ran) -> String {
+    let said = common::host::program::tail(&ran.stderr).pop().map(|line| format!(": {line}"));
+    format!("{what} ended with {}{}", ran.code, said.unwrap_or_default())
 }
 
 /// Asks once by network, from the network namespace of the process `pid`.

@@ -32,7 +32,7 @@ pub(super) struct Client {
 }
 
 /// A value that was read, and its version for `If-Match`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Got {
     pub(super) value: Value,
     pub(super) etag: Option<String>,
@@ -67,7 +67,7 @@ impl From<Refused> for Failure {
             Refused::Lost(failure) => *failure,
             Refused::Late(what) => {
                 Failure::new(Kind::Failed, "ct.lxd.late", format!("{what} takes too long"))
-                    .hint("what the server does: lxc operation list")
+                    .hint("what the server does: lxc operation list, or incus operation list")
             }
             Refused::Said(status, what, why) => {
                 let (kind, hint) = match status {
@@ -103,6 +103,11 @@ impl Client {
     /// What it is called, for people.
     pub(super) fn called(&self) -> &'static str {
         if self.driver == Driver::Incus { "Incus" } else { "LXD" }
+    }
+
+    /// Its own client, which people have.
+    pub(super) fn program(&self) -> &'static str {
+        if self.driver == Driver::Incus { "incus" } else { "lxc" }
     }
 
     /// The name of a header of its own: `X-LXD-uid`.
@@ -209,7 +214,14 @@ impl Client {
             if left == 0 {
                 wait::until(POLL, POLL, || false);
             }
-            let Some(got) = self.get(&path)? else { return Ok(Value::Null) };
+            let got = match self.get(&path) {
+                // Incus says so of its wait, where LXD tells how the operation stands.
+                Err(refused) if refused.says("context deadline exceeded") => Got::default(),
+                got => match got? {
+                    Some(got) => got,
+                    None => return Ok(Value::Null),
+                },
+            };
             match got.value["status_code"].as_u64() {
                 Some(200) => return Ok(got.value["metadata"].clone()),
                 Some(code) if code > 200 => {

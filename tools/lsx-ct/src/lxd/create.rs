@@ -1,11 +1,12 @@
 //! Making an instance, changing it, and removing it.
 
 use super::client::{OPERATION, Refused};
-use super::request::{self, Ground, SPEC, seed};
+use super::files::Names;
+use super::first::First;
+use super::request::{self, Ground, RECIPES, SPEC, seed};
 use super::{Held, Lxd, network};
 use crate::model::{Instance, engine_name};
 use crate::paths;
-use crate::render::bundle;
 use common::stack::Driver;
 use common::{Failure, Kind};
 use serde_json::{Map, Value, json};
@@ -19,7 +20,7 @@ impl Lxd {
     pub(super) fn make(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
         let engine = engine_name(stack, &wanted.name);
         match self.held(&engine)? {
-            Some(held) if !held.is(stack, &wanted.name) => return Err(self.stranger(&engine)),
+            Some(held) if !held.is(stack, &wanted.name) => return Err(self.stranger(&held)),
             Some(held) => match held.found().and_then(|found| found.instance) {
                 Some(made) if same(&made, wanted) => return Ok(()),
                 Some(_) => return Err(changed(&engine)),
@@ -31,12 +32,12 @@ impl Lxd {
             super::folder(&paths::volume(stack, &volume.name))?;
         }
         let mut ground = self.ground(stack, wanted)?;
-        check(&wanted.name, &ground.command)?;
+        ground.first.check(&wanted.name)?;
         self.post(stack, wanted, &mut ground)?;
         let names = self.names(&engine)?;
         self.identity(&engine, wanted, hosts)?;
         self.put_all(&engine, wanted, &[], &names)?;
-        ground.user = wanted.user.as_ref().map(|user| self.owner(&names, &wanted.name, user)).transpose()?;
+        ground.first.ids = self.ids(&names, wanted, &ground.first)?;
         let mut config = request::config(stack, wanted, &ground);
         config.insert(SPEC.to_owned(), spec(wanted)?);
         let path = format!("/1.0/instances/{engine}");
@@ -50,6 +51,7 @@ impl Lxd {
         for _ in 0..TRIES {
             ground.pool = self.pool(&wanted.profiles)?;
             let fingerprint = self.image(&wanted.image)?;
+            self.bring_init(&ground.first)?;
             let order = request::create(stack, wanted, ground, &fingerprint);
             match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
                 Ok(_) => return Ok(()),
@@ -65,7 +67,8 @@ impl Lxd {
         let mut ground = Ground {
             bridges: network::bridges(stack, wanted)?,
             shift: self.can_shift(),
-            command: self.command(wanted)?,
+            first: self.first(wanted)?,
+            init: self.own_init(),
             ..Ground::default()
         };
         if self.client.driver == Driver::Lxd {
@@ -84,13 +87,9 @@ impl Lxd {
         Ok(ground)
     }
 
-    /// The instance's own command, else what the image starts, unless that is an init, which the server finds by itself.
-    fn command(&self, wanted: &Instance) -> Result<Vec<String>, Failure> {
-        let command = match wanted.command.is_empty() {
-            true => self.supply.command(&wanted.image.digest)?,
-            false => return Ok(wanted.command.clone()),
-        };
-        Ok(if bundle::is_system(&command) { Vec::new() } else { command })
+    /// The user and group of the first program, by number; none where it is root anyway.
+    fn ids(&self, names: &Names, wanted: &Instance, first: &First) -> Result<Option<(u32, u32)>, Failure> {
+        (!first.user.is_empty()).then(|| self.owner(names, &wanted.name, &first.user)).transpose()
     }
 
     /// Puts changed files first and the settings last: they say what it is now.
@@ -102,7 +101,8 @@ impl Lxd {
         hosts: &str,
     ) -> Result<bool, Failure> {
         let mut ground = self.ground(stack, after)?;
-        check(&after.name, &ground.command)?;
+        ground.first.check(&after.name)?;
+        self.bring_init(&ground.first)?;
         let held = self.owned(stack, &after.name)?;
         for volume in &after.volumes {
             super::folder(&paths::volume(stack, &volume.name))?;
@@ -113,13 +113,14 @@ impl Lxd {
             self.identity(&held.name, after, hosts)?;
         }
         self.put_all(&held.name, after, &before.files, &names)?;
-        ground.user = after.user.as_ref().map(|user| self.owner(&names, &after.name, user)).transpose()?;
+        ground.first.ids = self.ids(&names, after, &ground.first)?;
         ground.pool = self.pool(&after.profiles)?;
         let path = format!("/1.0/instances/{}", held.name);
         let Some(got) = self.client.get(&path)? else { return Err(self.none(stack, &after.name)) };
         let mut value = got.value;
         let mut config = request::config(stack, after, &ground);
         config.insert(SPEC.to_owned(), spec(after)?);
+        config.extend(value["config"].get(RECIPES).map(|done| (RECIPES.to_owned(), done.clone())));
         let mut devices = request::devices(stack, after, &ground);
         if let (Some(root), Some(_)) = (value["devices"].get("root"), devices.get("root")) {
             devices.insert("root".to_owned(), root.clone()); // a disk stays in its pool
@@ -129,7 +130,7 @@ impl Lxd {
         value["devices"] = Value::Object(devices);
         value["profiles"] = json!(after.profiles);
         self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION)?;
-        Ok(held.runs() && anew(before, after))
+        Ok(held.runs() && before.needs_restart(after))
     }
 
     /// A volume that could not be mapped when the instance started is not tried again.
@@ -145,7 +146,7 @@ impl Lxd {
     pub(super) fn unmake(&self, stack: &str, name: &str) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
         match self.held(&engine)? {
-            Some(held) if !held.is(stack, name) => return Err(self.stranger(&engine)),
+            Some(held) if !held.is(stack, name) => return Err(self.stranger(&held)),
             Some(held) => {
                 if held.runs() {
                     self.halt(stack, name, Duration::ZERO)?;
@@ -164,7 +165,7 @@ impl Lxd {
         match self.held(&engine)? {
             None => Err(self.none(stack, name)),
             Some(held) if held.is(stack, name) => Ok(held),
-            Some(_) => Err(self.stranger(&engine)),
+            Some(held) => Err(self.stranger(&held)),
         }
     }
 
@@ -183,11 +184,17 @@ impl Lxd {
         Failure::new(Kind::Failed, "ct.lxd.none", message).hint("make it: lsx-ct up STACK")
     }
 
-    fn stranger(&self, engine: &str) -> Failure {
-        let message = format!("{} has an instance {engine} and lsx did not make it", self.client.called());
-        let client = if self.client.driver == Driver::Incus { "incus" } else { "lxc" };
-        Failure::new(Kind::Failed, "ct.lxd.stranger", message)
-            .hint(format!("rename or remove it: {client} rename {engine} NAME"))
+    fn stranger(&self, held: &Held) -> Failure {
+        let (called, engine, client) = (self.client.called(), &held.name, self.client.program());
+        let failure = |message| Failure::new(Kind::Failed, "ct.lxd.stranger", message);
+        match held.mark() {
+            Some((stack, name)) => {
+                failure(format!("{called} has an instance {engine}, which is {name} of stack {stack}"))
+                    .hint("give this one another name")
+            }
+            None => failure(format!("{called} has an instance {engine} and lsx did not make it"))
+                .hint(format!("rename or remove it: {client} rename {engine} NAME")),
+        }
     }
 
     /// Sends the devices of an instance with no folder mapped.
@@ -214,17 +221,6 @@ fn changed(engine: &str) -> Failure {
         .hint("plan again and apply that")
 }
 
-/// What liblxc cannot be told.
-fn check(name: &str, command: &[String]) -> Result<(), Failure> {
-    let blank = |word: &String| word.is_empty() || word.contains(char::is_whitespace);
-    if !command.iter().any(blank) {
-        return Ok(());
-    }
-    let message = format!("an argument of {name}'s command has a blank, which LXD cannot pass on");
-    Err(Failure::new(Kind::Data, "ct.lxd.command", message)
-        .hint("put the command into a file of the instance and name that"))
-}
-
 fn spec(instance: &Instance) -> Result<Value, Failure> {
     let text =
         serde_json::to_string(instance).map_err(|e| Failure::new(Kind::Bug, "ct.lxd.spec", e.to_string()))?;
@@ -236,13 +232,4 @@ fn merged(old: &Value, ours: Map<String, Value>) -> Value {
     let old = old.as_object().into_iter().flatten();
     let kept = old.filter(|(key, _)| !request::ours(key)).map(|(k, v)| (k.clone(), v.clone()));
     Value::Object(kept.chain(ours).collect())
-}
-
-/// Whether a change is true only after the next start.
-fn anew(before: &Instance, after: &Instance) -> bool {
-    let start = |i: &Instance| {
-        let first = (i.hostname.clone(), i.command.clone(), i.user.clone(), i.workdir.clone());
-        (first, i.env.clone(), i.nics.clone(), i.secrets.clone(), i.profiles.clone(), i.files.clone())
-    };
-    start(before) != start(after)
 }

@@ -21,15 +21,21 @@ static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// A program may run as long as this where nothing is said.
 const LONG: Duration = Duration::from_secs(365 * 86_400);
-/// What tells the processes of one run from all others: they inherit it.
+/// What tells the processes of one run from all others, since they inherit it: a process of ours, a number, what for.
 const MARK: &str = "LSX_EXEC";
 /// Past the deadline, as timeout(1) says it.
 const LATE: i32 = 124;
 
 impl Lxd {
     pub(super) fn run(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        self.run_for("", stack, name, exec)
+    }
+
+    /// The same for a purpose, by which what another run left of it can be told.
+    pub(super) fn run_for(&self, what: &str, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
         let held = self.running(stack, name)?;
-        let run = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let run = format!("{}/{number}/{what}", std::process::id());
         if !exec.input.is_empty() {
             return self.feed(stack, name, exec, &run);
         }
@@ -39,14 +45,14 @@ impl Lxd {
         match self.client.wait("exec", &operation, limit) {
             Ok(ended) => self.collect(&held.name, &ended),
             Err(Refused::Late(_)) => {
-                self.end(stack, name, &run)?;
+                self.end(stack, name, &|mark| mark == run)?;
                 let ended = self.client.wait("exec", &operation, OPERATION)?;
                 Ok(Ran { code: LATE, ..self.collect(&held.name, &ended)? })
             }
             Err(Refused::Said(_, _, why)) => {
                 let id = operation.rsplit('/').next().unwrap_or_default();
                 for stream in ["stdout", "stderr"] {
-                    self.gone(&format!("/1.0/instances/{}/logs/exec_{id}.{stream}", held.name))?;
+                    self.forget(&held.name, &format!("exec_{id}.{stream}"))?;
                 }
                 let program = exec.argv.first().map_or("", String::as_str);
                 Err(Failure::new(Kind::Failed, "ct.lxd.exec", format!("cannot start {program} in {name}"))
@@ -54,6 +60,17 @@ impl Lxd {
             }
             Err(refused) => Err(refused.into()),
         }
+    }
+
+    /// Removes what was recorded of a run that did not begin: Incus and newer LXD have a folder for that.
+    fn forget(&self, engine: &str, log: &str) -> Result<(), Failure> {
+        for folder in ["logs/exec-output", "logs"] {
+            match self.gone(&format!("/1.0/instances/{engine}/{folder}/{log}")) {
+                Err(refused) if !refused.says("not valid") => return Err(refused.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn order(&self, engine: &str, name: &str, exec: &Exec, run: &str) -> Result<Value, Failure> {
@@ -95,16 +112,29 @@ impl Lxd {
         Ok(ran)
     }
 
-    /// Ends all processes of a run. The server cannot cancel one it records; but they are processes of this host.
-    fn end(&self, stack: &str, name: &str, run: &str) -> Result<(), Failure> {
+    /// Ends what an earlier run of lsx-ct, which has died, left running for a purpose: the server goes on with it.
+    pub(super) fn end_others(&self, what: &str, stack: &str, name: &str) -> Result<(), Failure> {
+        let own = std::process::id().to_string();
+        self.end(stack, name, &|mark| {
+            let mut parts = mark.splitn(3, '/');
+            parts.next() != Some(&own) && parts.nth(1) == Some(what)
+        })
+    }
+
+    /// Ends all processes with such a mark. The server cannot cancel a run it records; but they are processes of this host.
+    fn end(&self, stack: &str, name: &str, ends: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
         let Some(init) = self.pid(&engine_name(stack, name))? else { return Ok(()) };
         let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let (here, mark) = (space(&init.to_string()), format!("{MARK}={run}"));
+        let here = space(&init.to_string());
+        let marked = |variable: &[u8]| {
+            let variable = std::str::from_utf8(variable).ok();
+            variable.and_then(|v| v.strip_prefix(MARK)?.strip_prefix('=')).is_some_and(ends)
+        };
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-            let marked = std::fs::read(entry.path().join("environ"))
-                .is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()));
-            if marked && space(&pid.to_string()) == here {
+            let ends = std::fs::read(entry.path().join("environ"))
+                .is_ok_and(|env| env.split(|b| *b == 0).any(marked));
+            if ends && space(&pid.to_string()) == here {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }
@@ -125,7 +155,7 @@ impl Lxd {
                 let timeout = waits.recv_timeout(exec.deadline.unwrap_or(LONG));
                 if timeout == Err(RecvTimeoutError::Timeout) {
                     late.store(true, Ordering::Relaxed);
-                    let _ = self.end(stack, name, run);
+                    let _ = self.end(stack, name, &|mark| mark == run);
                 }
             });
             let output = program.ended(&exec.input);
@@ -154,7 +184,7 @@ impl Lxd {
         terminal: &str,
     ) -> Result<Vec<String>, Failure> {
         let held = self.running(stack, name)?;
-        let client = if self.client.driver == common::stack::Driver::Incus { "incus" } else { "lxc" };
+        let client = self.client.program();
         Program::new(client).there()?;
         let mut argv: Vec<String> =
             [client, "--force-local", "exec", terminal, &held.name].map(str::to_owned).into();

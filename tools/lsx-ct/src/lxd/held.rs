@@ -1,8 +1,10 @@
 //! Instances as the server tells of them, and what that means to us.
 
-use super::request::{NAME, SPEC, STACK};
+use super::aside::ASIDE;
+use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
-use crate::model::{Condition, State, Usage};
+use crate::model::{Condition, File, Instance, State, Usage, engine_name};
+use crate::recipes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -68,14 +70,24 @@ const RUNNING: u32 = 103;
 const FROZEN: u32 = 110;
 
 impl Held {
-    /// The stack and the name it is marked with.
+    /// The stack and the name it is marked with. One that is called otherwise is a copy, or was renamed by somebody, whose it is.
     pub(super) fn mark(&self) -> Option<(&str, &str)> {
-        Some((self.config.get(STACK)?, self.config.get(NAME)?))
+        let (stack, name) = (self.config.get(STACK)?, self.config.get(NAME)?);
+        // A run that died between marking it and renaming it: it never was aside, or is not any more.
+        let names = [Some(name.as_str()), name.strip_suffix(ASIDE)];
+        let own = names.into_iter().flatten().find(|name| self.name == engine_name(stack, name))?;
+        Some((stack, own))
     }
 
     /// Whether it is ours: this very instance of this stack.
     pub(super) fn is(&self, stack: &str, name: &str) -> bool {
         self.mark() == Some((stack, name))
+    }
+
+    /// Whether it is somebody else's. Names of stacks and instances have dashes: `a-b-c` may be of stack a, or of a-b.
+    pub(super) fn stranger(&self, stack: Option<&str>) -> bool {
+        let ours = |stack| self.name.strip_prefix(stack).is_some_and(|rest: &str| rest.starts_with('-'));
+        self.mark().is_none_or(|(of, _)| stack.is_some_and(|stack| of != stack && ours(stack)))
     }
 
     /// Whether it runs.
@@ -93,24 +105,39 @@ impl Held {
     /// What it is to the rest of lsx-ct, if it is ours.
     pub(super) fn found(&self) -> Option<Found> {
         let (stack, name) = self.mark()?;
-        let instance = self.config.get(SPEC).and_then(|spec| serde_json::from_str(spec).ok());
+        let spec = self.config.get(SPEC).or_else(|| self.config.get(WAS).filter(|_| !name.ends_with(ASIDE)));
+        let instance: Option<Instance> = spec.and_then(|spec| serde_json::from_str(spec).ok());
         Some(Found {
             stack: stack.to_owned(),
             name: name.to_owned(),
+            condition: self.condition(instance.as_ref()),
             instance,
-            condition: self.condition(),
             snapshots: self.snapshots.iter().flatten().map(|s| s.name.clone()).collect(),
         })
     }
 
-    fn condition(&self) -> Condition {
+    /// The recipes it has had.
+    pub(super) fn recipes(&self) -> Vec<File> {
+        self.config.get(RECIPES).and_then(|done| serde_json::from_str(done).ok()).unwrap_or_default()
+    }
+
+    /// What it does; one whose recipes were not all run is not done with its start.
+    fn condition(&self, instance: Option<&Instance>) -> Condition {
+        let done = self.recipes();
+        let left = instance.and_then(|i| recipes::left(i, &done).first().map(|r| r.path.clone()));
+        let left = left.map(|name| format!("recipe {name} has not been run"));
+        let frozen = || (self.status_code == FROZEN).then(|| "it is frozen".to_owned());
         let pid = self.state.as_ref().and_then(|now| u32::try_from(now.pid).ok()).filter(|pid| *pid > 0);
         let runs = self.runs();
         Condition {
-            state: if runs { State::Running } else { State::Stopped },
+            state: match (runs, &left) {
+                (false, _) => State::Stopped,
+                (true, Some(_)) => State::Starting,
+                (true, None) => State::Running,
+            },
             pid: pid.filter(|_| runs),
             started_at: runs.then(|| self.last_used_at.clone()),
-            why: (self.status_code == FROZEN).then(|| "it is frozen".to_owned()),
+            why: left.filter(|_| runs).or_else(frozen),
             ..Condition::default()
         }
     }
@@ -143,7 +170,7 @@ struct Range {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn held(config: serde_json::Value) -> Held {
         serde_json::from_value(json!({
@@ -160,12 +187,57 @@ mod tests {
     fn what_carries_no_mark_is_a_strangers() {
         assert_eq!(held(json!({})).found(), None);
         assert_eq!(held(json!({"user.lsx.stack": "s"})).found(), None);
+        let mut copy = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a"}));
+        assert_eq!(copy.mark(), Some(("s", "a")));
+        copy.name = "s-a-copy".to_owned();
+        assert_eq!((copy.found(), copy.stranger(Some("s"))), (None, true));
+    }
+
+    #[test]
+    fn one_that_was_put_aside_is_half_made_until_it_is_back() {
+        let spec = json!({
+            "name": "a", "of": "a", "driver": "lxd", "image": {"name": "i", "digest": "d"}, "hostname": "a",
+            "nics": [], "restart": "always", "hosts": "x", "running": true,
+        });
+        let mut aside = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a-ASIDE",
+                                    "user.lsx.was": spec.to_string()}));
+        let of = |held: &Held| held.found().map(|found| (found.name, found.instance.is_some()));
+        assert_eq!(of(&aside), Some(("a".to_owned(), true)), "not renamed yet, or again");
+        aside.name = "s-a-ASIDE".to_owned();
+        assert_eq!(of(&aside), Some(("a-ASIDE".to_owned(), false)));
+    }
+
+    #[test]
+    fn another_stack_may_hold_a_name_of_ours() {
+        let mut other = held(json!({"user.lsx.stack": "a-b", "user.lsx.instance": "c"}));
+        other.name = "a-b-c".to_owned();
+        let of = |stack| other.stranger(stack);
+        assert_eq!((of(Some("a")), of(Some("a-b")), of(Some("x")), of(None)), (true, false, false, false));
+        assert!(held(json!({})).stranger(None));
     }
 
     #[test]
     fn what_has_no_spec_is_not_whole() {
         let found = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a"})).found().unwrap();
         assert_eq!((found.instance, found.condition.pid), (None, Some(7)));
+    }
+
+    #[test]
+    fn one_whose_recipes_were_not_all_run_still_starts() {
+        let file = |path: &str| json!({"path": path, "mode": 0, "digest": "d"});
+        let spec = json!({
+            "name": "a", "of": "a", "driver": "lxd", "image": {"name": "i", "digest": "d"}, "hostname": "a",
+            "nics": [], "restart": "always", "hosts": "x", "running": true, "recipes": [file("one"), file("two")],
+        });
+        let of = |done: Value| {
+            let config = json!({"user.lsx.stack": "s", "user.lsx.instance": "a", "user.lsx.spec": spec.to_string(),
+                                "user.lsx.recipes": done.to_string()});
+            let condition = held(config).found().unwrap().condition;
+            (condition.state, condition.why)
+        };
+        let why = Some("recipe two has not been run".to_owned());
+        assert_eq!(of(json!([file("one")])), (State::Starting, why));
+        assert_eq!(of(json!([file("one"), file("two")])), (State::Running, None));
     }
 
     #[test]

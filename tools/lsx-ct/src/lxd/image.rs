@@ -1,11 +1,11 @@
-//! Images and the storage pool: brought in when an instance needs them, taken out when none does any more.
+//! Images: brought in when an instance needs them, taken out when none does any more.
 
 use super::client::{OPERATION, Refused};
 use super::{Lxd, Supply};
 use crate::model::Image;
+use common::Failure;
 use common::document::hex;
 use common::host::file;
-use common::{Failure, Kind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -20,10 +20,6 @@ const DIGEST: &str = "lsx.digest";
 /// alias it is set in the request that makes the image, so a run that dies leaves no stranger. (A property can be, too, but
 /// LXD 5.0 ends in a panic when the image's metadata has none: "assignment to entry in nil map", getImgPostInfo.)
 const FILE: &str = "lsx-sha256-";
-/// The mark of a storage pool of ours.
-const MARK: &str = "user.lsx";
-/// Its name.
-const POOL: &str = "lsx";
 
 impl Lxd {
     /// The fingerprint of an image in the server, brought there first if it has to be.
@@ -78,28 +74,18 @@ impl Lxd {
 
     /// Removes images of ours that no instance was made of, and our pool when nothing is in it.
     pub(super) fn tidy(&self) -> Result<(), Failure> {
-        let used: Vec<String> = self
-            .everything()?
-            .into_iter()
-            .filter_map(|mut held| held.config.remove("volatile.base_image"))
-            .collect();
+        let all = self.everything()?;
+        let used: Vec<&String> =
+            all.iter().filter_map(|held| held.config.get("volatile.base_image")).collect();
+        self.take_init(&all)?;
         for image in self.images()? {
             let Some(fingerprint) = image["fingerprint"].as_str() else { continue };
             let ours = image["filename"].as_str().is_some_and(|name| name.starts_with(FILE));
-            if ours && !used.iter().any(|u| u == fingerprint) {
+            if ours && !used.iter().any(|u| *u == fingerprint) {
                 self.gone(&format!("/1.0/images/{fingerprint}"))?;
             }
         }
-        let path = format!("/1.0/storage-pools/{POOL}");
-        let Some(pool) = self.client.get(&path)? else { return Ok(()) };
-        let empty = pool.value["used_by"].as_array().is_none_or(Vec::is_empty);
-        if empty && pool.value["config"][MARK].is_string() {
-            match self.gone(&path) {
-                Err(refused) if !refused.says("in use") => return Err(refused.into()),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.tidy_pool()
     }
 
     /// Removes something; what is not there is as good.
@@ -109,43 +95,6 @@ impl Lxd {
             _ => Ok(()),
         }
     }
-
-    /// The storage pool for root disks: the first there is, or one of our own. None where a profile brings a root disk.
-    pub(super) fn pool(&self, profiles: &[String]) -> Result<Option<String>, Failure> {
-        for profile in profiles {
-            let got = self.client.get(&format!("/1.0/profiles/{profile}"))?.ok_or_else(|| {
-                let message = format!("{} has no profile {profile}", self.client.called());
-                Failure::new(Kind::Failed, "ct.lxd.profile", message)
-                    .hint(format!("make it, or leave it out: lxc profile create {profile}"))
-            })?;
-            let devices = got.value["devices"].as_object();
-            let root = |d: &Value| d["type"] == "disk" && d["path"] == "/";
-            if devices.is_some_and(|devices| devices.values().any(root)) {
-                return Ok(None);
-            }
-        }
-        if let Some(pool) = self.first_pool()? {
-            return Ok(Some(pool));
-        }
-        let pool = json!({"name": POOL, "driver": "dir", "config": {MARK: "true"},
-                          "description": "made by lsx-ct, goes with its last instance"});
-        let made = self.client.send(&Method::POST, "/1.0/storage-pools", &pool, None, OPERATION);
-        match self.first_pool()? {
-            Some(pool) => Ok(Some(pool)),
-            None => Err(made.err().map_or_else(no_pool, Failure::from)),
-        }
-    }
-
-    fn first_pool(&self) -> Result<Option<String>, Failure> {
-        let got = self.client.get("/1.0/storage-pools")?;
-        let pools = got.and_then(|g| g.value.as_array().cloned()).unwrap_or_default();
-        let first = pools.first().and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
-        Ok(first.map(str::to_owned))
-    }
-}
-
-fn no_pool() -> Failure {
-    Failure::new(Kind::Failed, "ct.lxd.pool", "there is no storage pool").hint("lxc storage create lsx dir")
 }
 
 fn file_name(digest: &str) -> String {

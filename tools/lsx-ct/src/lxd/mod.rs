@@ -1,13 +1,17 @@
 //! LXD and Incus, which are one engine by two names: asked over their unix socket, and marked with whose an instance is.
 
+mod aside;
 mod client;
 mod create;
 mod exec;
 mod files;
+mod first;
 mod held;
 mod image;
 mod line;
 mod network;
+mod pool;
+mod ready;
 mod request;
 mod secret;
 mod state;
@@ -18,7 +22,9 @@ use client::{Client, FIRST};
 use common::host::{Program, file};
 use common::stack::Driver;
 use common::{Failure, Kind};
+use first::First;
 use held::{Held, Now};
+use oci_spec::image::ImageConfiguration;
 use serde_json::Value;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -37,13 +43,13 @@ pub trait Supply: Send + Sync {
     /// When there is no such image, or no room.
     fn tarball(&self, manifest_digest: &str, out: &Path) -> Result<(), Failure>;
 
-    /// What an image starts; empty where it does not say.
+    /// What an image says of what is started in it, and how.
     ///
     /// # Errors
     /// When there is no such image.
-    fn command(&self, manifest_digest: &str) -> Result<Vec<String>, Failure>;
+    fn config(&self, manifest_digest: &str) -> Result<ImageConfiguration, Failure>;
 
-    /// The contents of a file of an instance.
+    /// The contents of a file or a recipe of an instance.
     ///
     /// # Errors
     /// When they are not on this host.
@@ -123,9 +129,9 @@ impl driver::Driver for Lxd {
         Ok(found.filter(|f| stack.is_none_or(|stack| f.stack == stack)).collect())
     }
 
-    fn strangers(&self) -> Result<Vec<String>, Failure> {
+    fn strangers(&self, stack: Option<&str>) -> Result<Vec<String>, Failure> {
         let all = self.everything()?.into_iter();
-        Ok(all.filter(|held| held.mark().is_none()).map(|held| held.name).collect())
+        Ok(all.filter(|held| held.stranger(stack)).map(|held| held.name).collect())
     }
 
     fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
@@ -146,6 +152,14 @@ impl driver::Driver for Lxd {
 
     fn remove(&self, stack: &str, name: &str) -> Result<(), Failure> {
         self.unmake(stack, name)
+    }
+
+    fn put_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {
+        self.set_aside(stack, name)
+    }
+
+    fn bring_back(&self, stack: &str, aside: &str, name: &str) -> Result<(), Failure> {
+        self.set_back(stack, aside, name)
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {

@@ -1,5 +1,6 @@
 //! What LXD or Incus is told of an instance: pure.
 
+use super::first::First;
 use crate::model::{Instance, engine_name};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -8,6 +9,10 @@ use std::collections::BTreeMap;
 pub(super) const STACK: &str = "user.lsx.stack";
 pub(super) const NAME: &str = "user.lsx.instance";
 pub(super) const SPEC: &str = "user.lsx.spec";
+/// The same while it is put aside.
+pub(super) const WAS: &str = "user.lsx.was";
+/// Which recipes it has had: this goes with the instance, is copied with it, and comes back with a snapshot of it.
+pub(super) const RECIPES: &str = "user.lsx.recipes";
 
 /// Where the seed of cloud-init lies in an image, and the settings of LXD that take its place.
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
@@ -24,10 +29,10 @@ pub(super) struct Ground {
     pub(super) seeds: BTreeMap<String, String>,
     /// Whether folders of the host can be mapped to the users of an instance.
     pub(super) shift: bool,
-    /// User and group of the first program, by number.
-    pub(super) user: Option<(u32, u32)>,
-    /// The first program, where the image has no init.
-    pub(super) command: Vec<String>,
+    /// The first program.
+    pub(super) first: First,
+    /// This program on the host, for who has it as first process.
+    pub(super) init: String,
 }
 
 /// The setting that a file of the stack stands for, where it is a seed of cloud-init.
@@ -67,7 +72,7 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
     if let Some(processes) = instance.limits.processes {
         set("limits.processes", processes.to_string());
     }
-    for (key, value) in &instance.env {
+    for (key, value) in &ground.first.env {
         set(&format!("environment.{key}"), value.clone());
     }
     for (key, text) in &ground.seeds {
@@ -100,14 +105,7 @@ fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
         lines.push(format!("lxc.net.{i}.ipv4.address = {}", nic.address));
         lines.extend(nic.gateway.map(|gateway| format!("lxc.net.{i}.ipv4.gateway = {gateway}")));
     }
-    if !ground.command.is_empty() {
-        lines.push(format!("lxc.init.cmd = {}", ground.command.join(" ")));
-        lines.push("lxc.signal.halt = SIGTERM".to_owned());
-        lines.extend(instance.workdir.iter().map(|folder| format!("lxc.init.cwd = {folder}")));
-        if let Some((user, group)) = ground.user {
-            lines.push(format!("lxc.init.uid = {user}\nlxc.init.gid = {group}"));
-        }
-    }
+    lines.extend(ground.first.lines());
     if !instance.secrets.is_empty() {
         let folder = crate::paths::secrets(stack, &instance.name);
         lines.push("lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=755,create=dir 0 0".to_owned());
@@ -135,6 +133,7 @@ pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<
         });
         devices.insert(format!("nic{i:02}"), device);
     }
+    devices.extend(ground.first.device(&ground.init).map(|device| ("init".to_owned(), device)));
     for volume in &instance.volumes {
         let source = crate::paths::volume(stack, &volume.name);
         let mut device = json!({"type": "disk", "source": source, "path": volume.path});
@@ -152,6 +151,7 @@ pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use oci_spec::image::ImageConfiguration;
 
     fn instance(more: Value) -> Instance {
         let mut value = json!({
@@ -164,7 +164,8 @@ mod tests {
 
     fn setting(more: Value, key: &str) -> Value {
         let instance = instance(more);
-        let ground = Ground { command: instance.command.clone(), ..Ground::default() };
+        let first = First::new(&instance, &ImageConfiguration::default());
+        let ground = Ground { first, ..Ground::default() };
         config("office", &instance, &ground).get(key).cloned().unwrap_or_default()
     }
 

@@ -2,10 +2,10 @@
 
 use super::client::{OPERATION, Refused};
 use super::{Held, Lxd, secret};
-use crate::driver::Exec;
 use crate::model::{Instance, engine_name};
 use crate::{net, paths, ready};
 use common::host::program::tail;
+use common::host::wait;
 use common::{Failure, Kind};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, chown};
@@ -14,6 +14,9 @@ use ureq::http::Method;
 
 /// How long after a forced stop an instance may still be there.
 const FORCED: Duration = Duration::from_secs(60);
+/// How long a listing may hold one that is half there, and how often one looks.
+const HALF: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Lxd {
     pub(super) fn begin(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
@@ -21,6 +24,7 @@ impl Lxd {
         if !held.runs() {
             ready::needs(stack, instance, patient)?;
             secret::write(stack, instance, &held)?;
+            self.bring_init(&self.first(instance)?)?;
             self.switch_on(stack, instance, &held)?;
         }
         if !instance.nics.is_empty() {
@@ -29,12 +33,7 @@ impl Lxd {
         } else if !self.owned(stack, &instance.name)?.runs() {
             return Err(self.ended(&held.name));
         }
-        let run = |argv: &[String]| {
-            let ran = self.run(stack, &instance.name, &Exec { argv: argv.to_vec(), ..Exec::default() })?;
-            Ok((ran.code, String::from_utf8_lossy(&ran.stderr).into_owned()))
-        };
-        let pid = self.pid(&held.name)?.ok_or_else(|| self.ended(&held.name))?;
-        ready::ready(instance, pid, &run).map_err(|failure| self.words(&held.name, failure))
+        self.await_ready(stack, instance, &held.name)
     }
 
     fn switch_on(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
@@ -101,15 +100,16 @@ impl Lxd {
         }
     }
 
-    fn ended(&self, engine: &str) -> Failure {
+    pub(super) fn ended(&self, engine: &str) -> Failure {
         let message = format!("{engine} ended at once");
         self.words(engine, Failure::new(Kind::Failed, "ct.lxd.ended", message)).hint(format!(
-            "what it is: lxc config show {engine}; an image needs an init, or the instance a command"
+            "what it is: {} config show {engine}; an image needs an init, or the instance a command",
+            self.client.program()
         ))
     }
 
     /// What liblxc and the instance said last.
-    fn words(&self, engine: &str, mut failure: Failure) -> Failure {
+    pub(super) fn words(&self, engine: &str, mut failure: Failure) -> Failure {
         let log = self.client.bytes(&format!("/1.0/instances/{engine}/logs/lxc.log")).ok().flatten();
         let error = |line: &String| line.contains(" ERROR ");
         for line in tail(&log.unwrap_or_default()).into_iter().filter(error).take(3) {
@@ -142,18 +142,27 @@ impl Lxd {
 
     /// The first process of one that runs.
     pub(super) fn pid(&self, engine: &str) -> Result<Option<u32>, Failure> {
-        let got = self.client.get(&format!("/1.0/instances/{engine}/state"))?;
+        let got = match self.client.get(&format!("/1.0/instances/{engine}/state")) {
+            Err(refused) if refused.says("Invalid PID") => None, // it ended while Incus looked
+            got => got?,
+        };
         let pid = got.and_then(|got| got.value["pid"].as_u64()).and_then(|pid| u32::try_from(pid).ok());
         Ok(pid.filter(|pid| *pid > 0))
     }
 
-    /// All of them, in one request.
+    /// All of them, in one request. Incus lists one that goes just now by its name alone: then it is asked again.
     pub(super) fn everything(&self) -> Result<Vec<Held>, Failure> {
-        let got = self.client.get("/1.0/instances?recursion=2")?;
-        match got.map(|got| got.value) {
-            Some(Value::Array(all)) => all.into_iter().map(read).collect(),
-            _ => Ok(Vec::new()),
-        }
+        let mut all = Vec::new();
+        let mut outcome = Ok(());
+        wait::until(HALF, LOOK, || {
+            match self.client.get("/1.0/instances?recursion=2") {
+                Ok(got) => all = got.and_then(|got| got.value.as_array().cloned()).unwrap_or_default(),
+                Err(refused) => outcome = Err(refused),
+            }
+            outcome.is_err() || all.iter().all(|one| one["config"].is_object())
+        });
+        outcome?;
+        all.into_iter().filter(|one| one["config"].is_object()).map(read).collect()
     }
 }
 

@@ -68,9 +68,12 @@ pub struct Instance {
 
 impl Instance {
     /// Whether what runs must be started anew to become `next`. Names, limits, and when it is ready or started again change
-    /// while it runs.
+    /// while it runs; in LXD and Incus volumes do, too, and recipes are run in what runs.
     pub fn needs_restart(&self, next: &Instance) -> bool {
+        let alone = |i: &Instance| i.driver == Driver::Oci;
         let fixed = |i: &Instance| Instance {
+            volumes: if alone(i) { i.volumes.clone() } else { Vec::new() },
+            recipes: if alone(i) { i.recipes.clone() } else { Vec::new() },
             limits: Limits::default(),
             hosts: String::new(),
             restart: Restart::default(),

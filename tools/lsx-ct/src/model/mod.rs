@@ -13,7 +13,8 @@ pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};
 /// The longest name an engine takes for an instance: LXD's rule for host names (RFC 1123 label).
 pub const NAME_MAX: usize = 63;
 
-/// What an engine that knows no stacks calls an instance; it is unique on a host.
+/// What an engine that knows no stacks calls an instance. Two stacks may come to the same name, as a-b with c and a with b-c: a
+/// plan refuses the second.
 pub fn engine_name(stack: &str, instance: &str) -> String {
     format!("{stack}-{instance}")
 }

@@ -14,6 +14,7 @@ pub(crate) mod users;
 use crate::apply::GRACE;
 use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
+use crate::ready;
 use crate::render::bundle;
 use crate::supervise::{log, state, unit};
 use common::host::file;
@@ -34,8 +35,6 @@ const UNPLUG: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a new supervisor has to take its lock.
 const BEGIN: Duration = Duration::from_secs(10);
-/// What `up` allows an instance that says nothing of its own.
-const STARTED: Duration = Duration::from_secs(60);
 /// An instance that ended so often before it was ready will not become so.
 const ENDED: u32 = 3;
 
@@ -89,7 +88,7 @@ impl Driver for Oci {
         .collect()
     }
 
-    fn strangers(&self) -> Result<Vec<String>, Failure> {
+    fn strangers(&self, _: Option<&str>) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
 
@@ -124,9 +123,13 @@ impl Driver for Oci {
         if !state::alive(stack, name) {
             self.supervise(stack, name, before)?;
         }
-        let own = instance.ready.as_ref().map_or(STARTED, |r| Duration::from_millis(r.timeout_ms));
-        let needs =
-            instance.needs.iter().map(|n| Duration::from_millis(n.timeout_ms)).max().unwrap_or(STARTED);
+        let own = ready::limit(instance);
+        let needs = instance
+            .needs
+            .iter()
+            .map(|n| Duration::from_millis(n.timeout_ms))
+            .max()
+            .unwrap_or(ready::STARTED);
         let (mut end, mut started) = (Instant::now() + needs, false);
         loop {
             let condition = state::read(stack, name);
@@ -233,7 +236,7 @@ impl Oci {
     ) -> Result<Program, Failure> {
         let condition = state::read(stack, name);
         if condition.pid.is_none() {
-            let state = crate::ready::word(condition.state);
+            let state = ready::word(condition.state);
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         }
         let runtime = Runtime::of(&Place::new(stack, name))?;
@@ -260,11 +263,7 @@ pub(crate) fn ended_well(condition: &Condition) -> bool {
 
 /// Why an instance is not ready: the last try, how it ended, the last lines of its log.
 fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
-    let state = crate::ready::word(condition.state);
-    let mut failure = Failure::new(Kind::Failed, "ct.ready", format!("{name} is not ready: it is {state}"));
-    if let Some(why) = &condition.why {
-        failure = failure.because(why);
-    }
+    let mut failure = ready::unready(name, condition.state, condition.why.clone());
     if let Some(exit) = &condition.exit {
         let oom = if exit.oom { ", out of memory" } else { "" };
         failure = failure.because(format!("it ended with {}{oom} at {}", exit.code, exit.at));

@@ -175,26 +175,14 @@ pub(crate) fn names(place: &Place, instance: &Instance) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The recipes that have not been run yet, as (recipe, its text).
-pub(crate) fn recipes(place: &Place, instance: &Instance) -> Result<Vec<(File, Vec<u8>)>, Failure> {
-    if instance.recipes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let done = done(place)?;
-    let store = Store::open(Path::new(paths::STORE))?;
-    let left = instance.recipes.iter().filter(|recipe| !done.contains(recipe));
-    left.map(|recipe| Ok((recipe.clone(), store.get(&recipe.digest)?))).collect()
-}
-
-/// Notes that a recipe has been run: it never is again, as long as the instance is not made anew.
-pub(crate) fn did(place: &Place, recipe: File) -> Result<(), Failure> {
-    let mut done = done(place)?;
-    done.push(recipe);
+/// Notes the recipes that have been run.
+pub(crate) fn did(place: &Place, done: &[File]) -> Result<(), Failure> {
     let note = place.disk.join("recipes.json");
     file::write(&note, &common::document::canonical(&done)?, Mode::Private).map(|_| ())
 }
 
-fn done(place: &Place) -> Result<Vec<File>, Failure> {
+/// The recipes that have been run: none of them is again, as long as the instance is not made anew.
+pub(crate) fn done(place: &Place) -> Result<Vec<File>, Failure> {
     let text = file::read(&place.disk.join("recipes.json"))?;
     Ok(text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default())
 }

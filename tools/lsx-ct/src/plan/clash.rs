@@ -38,9 +38,11 @@ pub(super) fn clashes(
                 );
             }
             if seen.seen.strangers.contains(&format!("{word}:{engine_name}")) {
-                let message = format!("{word} has an instance {engine_name} that lsx did not make");
+                let message =
+                    format!("{word} has an instance {engine_name} that is not of stack {}", wish.stack);
                 tell(
-                    Failure::new(Kind::Failed, "ct.plan.stranger", message).hint("remove or rename it there"),
+                    Failure::new(Kind::Failed, "ct.plan.stranger", message)
+                        .hint("give the instance another name, or remove or rename the other one there"),
                 );
             }
         }

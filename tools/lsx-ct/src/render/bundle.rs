@@ -83,7 +83,7 @@ const MASKED: [&str; 10] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
-const INIT: &str = "/dev/.lsx-init";
+pub(crate) const INIT: &str = "/dev/.lsx-init";
 
 /// Programs that are the init of a whole system.
 const INITS: [&str; 2] = ["init", "systemd"];
@@ -96,8 +96,7 @@ pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
     of_image(image)
 }
 
-/// What an image starts: its entry point with its arguments.
-pub fn of_image(image: &ImageConfiguration) -> Vec<String> {
+fn of_image(image: &ImageConfiguration) -> Vec<String> {
     let config = image.config().as_ref();
     let list = |l: Option<&Vec<String>>| l.cloned().unwrap_or_default();
     let mut argv = list(config.and_then(|c| c.entrypoint().as_ref()));
@@ -117,6 +116,21 @@ pub fn user(instance: &Instance, image: &ImageConfiguration) -> String {
     instance.user.clone().or_else(of_image).unwrap_or_default()
 }
 
+/// The folder it starts in, as the instance or the image says it.
+pub fn workdir(instance: &Instance, image: &ImageConfiguration) -> String {
+    let of_image = || image.config().as_ref()?.working_dir().clone();
+    instance.workdir.clone().or_else(of_image).filter(|w| !w.is_empty()).unwrap_or_else(|| "/".to_owned())
+}
+
+/// The environment as the instance says it, over that of the image.
+pub fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<String, String> {
+    let of_image = image.config().as_ref().and_then(|c| c.env().clone()).unwrap_or_default();
+    let mut all = BTreeMap::from([("HOSTNAME".to_owned(), instance.hostname.clone())]);
+    all.extend(of_image.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
+    all.extend(instance.env.clone());
+    all
+}
+
 /// The signal that ends it: the image's, else what its first process understands.
 pub fn stop_signal(image: &ImageConfiguration, argv: &[String]) -> String {
     let of_image = image.config().as_ref().and_then(|c| c.stop_signal().clone());
@@ -134,7 +148,6 @@ pub fn stop_signal(image: &ImageConfiguration, argv: &[String]) -> String {
 pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) -> Result<Spec, String> {
     let argv = command(instance, image);
     let system = is_system(&argv);
-    let workdir = instance.workdir.clone().or_else(|| image.config().as_ref()?.working_dir().clone());
     let capabilities: Vec<&str> = match system && ground.ids.is_some() {
         true => CAPABILITIES.into_iter().chain(INIT_CAPABILITIES).collect(),
         false => CAPABILITIES.to_vec(),
@@ -147,8 +160,8 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
             "terminal": false,
             "user": {"uid": ground.user.0, "gid": ground.user.1, "additionalGids": ground.user.2},
             "args": with_init(&argv, ground),
-            "env": environment(instance, image, system),
-            "cwd": workdir.filter(|w| !w.is_empty()).unwrap_or_else(|| "/".to_owned()),
+            "env": variables(instance, image, system),
+            "cwd": workdir(instance, image),
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
             "noNewPrivileges": false,
         },
@@ -216,17 +229,13 @@ pub fn change(before: &Limits, after: &Limits, swap: bool) -> Value {
     resources
 }
 
-fn environment(instance: &Instance, image: &ImageConfiguration, system: bool) -> Vec<String> {
-    let mut all = BTreeMap::from([
-        ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-        ("HOSTNAME".to_owned(), instance.hostname.clone()),
-    ]);
-    let of_image = image.config().as_ref().and_then(|c| c.env().clone()).unwrap_or_default();
-    all.extend(of_image.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
-    if system {
+fn variables(instance: &Instance, image: &ImageConfiguration, system: bool) -> Vec<String> {
+    let mut all = environment(instance, image);
+    let path = || "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
+    all.entry("PATH".to_owned()).or_insert_with(path);
+    if system && !instance.env.contains_key("container") {
         all.insert("container".to_owned(), "lsx".to_owned()); // systemd's container interface asks for it
     }
-    all.extend(instance.env.clone());
     all.into_iter().map(|(k, v)| format!("{k}={v}")).collect()
 }
 

@@ -4,13 +4,14 @@ use super::signals::Asked;
 use super::{Supervisor, ended, state};
 use crate::driver::Ran;
 use crate::image::Store;
-use crate::model::{Exit, Instance, Probe, State};
+use crate::model::{Exit, File, Instance, State};
 use crate::net;
 use crate::oci::disk::Place;
 use crate::oci::inside::Inside;
 use crate::oci::prepare::Ready;
 use crate::oci::{groups, prepare, runtime::Runtime};
 use crate::ready::{self, Patience};
+use crate::recipes;
 use common::host::file;
 use common::{Failure, Kind};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -21,10 +22,6 @@ use std::process::Stdio;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a program that tells whether it is ready may take.
-const TRY: Duration = Duration::from_secs(10);
-/// How long an instance without a probe lives before it counts as running.
-const SETTLE: Duration = Duration::from_millis(50);
 /// How long the kernel has to end what is killed.
 const KILLED: Duration = Duration::from_secs(5);
 
@@ -100,8 +97,7 @@ impl Life {
 
     /// While it runs: asks whether it is ready, until it is; then waits for its end.
     fn watch(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<End, Failure> {
-        let most = instance.ready.as_ref().map_or(1000, |r| r.interval_ms);
-        let mut patience: Option<Patience> = Some(me.patience(Duration::from_millis(most)));
+        let mut patience: Option<Patience> = Some(ready::patience(instance, None));
         // A probe is a child of ours, too: its end wakes the wait, and must not be taken for the time of the next one.
         let mut next = Instant::now();
         loop {
@@ -134,34 +130,13 @@ impl Life {
 
     /// Recipes first, then whether it is ready.
     fn tried(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<ready::Why, Failure> {
-        for (recipe, text) in prepare::recipes(&me.place, instance)? {
-            let ran = self.inside(me, &["/bin/sh", "-e"], &text, None)?;
-            if ran.code != 0 {
-                return Ok(Some(format!(
-                    "recipe {} ended with {}: {}",
-                    recipe.path,
-                    ran.code,
-                    last(&ran.stderr)
-                )));
-            }
-            prepare::did(&me.place, recipe)?;
+        if let Some(why) = recipes::run(instance, &mut Kitchen { life: self, me })? {
+            return Ok(Some(why));
         }
-        match &instance.ready {
-            // Without a probe it has to live for a moment: one that cannot do its work mostly ends at once.
-            None if self.began.elapsed() < SETTLE => Ok(Some("it has just begun".to_owned())),
-            None => Ok(None),
-            Some(wanted) => match (&wanted.probe, instance.nics.first()) {
-                (Probe::Command(argv), _) => {
-                    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-                    let ran = self.inside(me, &words, b"", Some(TRY))?;
-                    let told =
-                        || format!("{} ended with {}: {}", argv.join(" "), ran.code, last(&ran.stderr));
-                    Ok((ran.code != 0).then(told))
-                }
-                (probe, Some(nic)) => ready::tried(probe, nic.address.addr(), number(pid)),
-                (_, None) => Ok(None),
-            },
-        }
+        ready::once(instance, number(pid), self.began.elapsed(), &mut |argv| {
+            let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+            self.inside(me, &words, b"", Some(ready::TRY_INSIDE))
+        })
     }
 
     /// Runs a program in it, and breaks off when somebody asks to stop.
@@ -230,6 +205,30 @@ impl Life {
     }
 }
 
+/// Recipes of an instance without an engine: its supervisor runs them, and a file beside its disk says which.
+struct Kitchen<'a> {
+    life: &'a Life,
+    me: &'a mut Supervisor,
+}
+
+impl recipes::Kitchen for Kitchen<'_> {
+    fn done(&self) -> Result<Vec<File>, Failure> {
+        prepare::done(&self.me.place)
+    }
+
+    fn note(&mut self, done: &[File]) -> Result<(), Failure> {
+        prepare::did(&self.me.place, done)
+    }
+
+    fn text(&self, digest: &str) -> Result<Vec<u8>, Failure> {
+        Store::open(Path::new(crate::paths::STORE))?.get(digest)
+    }
+
+    fn cook(&mut self, _: &File, text: &[u8]) -> Result<Ran, Failure> {
+        self.life.inside(self.me, &recipes::SHELL, text, None)
+    }
+}
+
 /// Waits for what it needs, however long that takes; false when somebody asked to stop.
 ///
 /// # Errors
@@ -238,7 +237,7 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<bool, Fai
     let gone = || !Path::new(&format!("/proc/{pid}/ns/net")).exists();
     let pid = number(pid);
     for need in &instance.needs {
-        let mut patience = me.patience(Duration::from_secs(1));
+        let mut patience = Patience::new(None, Duration::from_secs(1));
         while let Some(why) = ready::need(&me.stack, need, pid)? {
             if gone() {
                 let message = format!("{} was ended while it waited: {why}", me.name);
@@ -251,11 +250,6 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<bool, Fai
         }
     }
     Ok(true)
-}
-
-/// The last line of what a program complained.
-fn last(said: &[u8]) -> String {
-    common::host::program::tail(said).pop().unwrap_or_default()
 }
 
 /// What a runtime says in its log, as JSON or as text.

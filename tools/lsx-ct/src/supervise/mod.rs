@@ -10,7 +10,6 @@ pub(crate) mod unit;
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::oci::{groups, mounts, runtime::Runtime};
-use crate::ready::Patience;
 use common::stack::Restart;
 use common::{Failure, Kind};
 use life::{End, Life};
@@ -190,10 +189,6 @@ impl Supervisor {
         if let Err(failure) = state::write(&self.place, &self.said) {
             self.log.say(&failure.to_string());
         }
-    }
-
-    fn patience(&self, most: Duration) -> Patience {
-        Patience::new(None, most)
     }
 
     fn folder(&self) -> &Path {

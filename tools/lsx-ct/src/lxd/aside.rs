@@ -1,0 +1,55 @@
+//! An instance that has to go and may come back: stopped, renamed, and marked as half made meanwhile.
+
+use super::Lxd;
+use super::client::OPERATION;
+use super::request::{NAME, SPEC, WAS};
+use crate::apply::GRACE;
+use crate::model::{NAME_MAX, engine_name};
+use common::Failure;
+use serde_json::{Map, Value, json};
+use ureq::http::Method;
+
+/// What the name of one that is aside ends with: no instance of a stack has capitals.
+pub(super) const ASIDE: &str = "-ASIDE";
+
+impl Lxd {
+    pub(super) fn set_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {
+        let aside = format!("{name}{ASIDE}");
+        if engine_name(stack, &aside).len() > NAME_MAX {
+            return Ok(None);
+        }
+        self.halt(stack, name, GRACE)?;
+        let held = self.owned(stack, name)?;
+        self.unmake(stack, &aside)?; // what a run that died has left
+        self.mark_as(&held.name, &aside, (SPEC, WAS))?;
+        self.rename(&held.name, &engine_name(stack, &aside))?;
+        Ok(Some(aside))
+    }
+
+    pub(super) fn set_back(&self, stack: &str, aside: &str, name: &str) -> Result<(), Failure> {
+        let engine = engine_name(stack, name);
+        self.rename(&self.owned(stack, aside)?.name, &engine)?;
+        self.mark_as(&engine, name, (WAS, SPEC))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+        let path = format!("/1.0/instances/{from}");
+        self.client.send(&Method::POST, &path, &json!({"name": to}), None, OPERATION)?;
+        Ok(())
+    }
+
+    /// Marks it with another name, and moves what it was made as from one setting to the other.
+    fn mark_as(&self, engine: &str, name: &str, (from, to): (&str, &str)) -> Result<(), Failure> {
+        let path = format!("/1.0/instances/{engine}");
+        let Some(got) = self.client.get(&path)? else { return Ok(()) };
+        let mut value = got.value;
+        let mut config: Map<String, Value> = value["config"].as_object().cloned().unwrap_or_default();
+        config.insert(NAME.to_owned(), name.into());
+        if let Some(spec) = config.shift_remove(from) {
+            config.insert(to.to_owned(), spec);
+        }
+        value["config"] = Value::Object(config);
+        self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION)?;
+        Ok(())
+    }
+}

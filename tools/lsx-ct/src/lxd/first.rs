@@ -1,0 +1,165 @@
+//! The first program of an instance: what is started in it, as whom and where, and how liblxc is told that.
+
+use super::{Held, Lxd};
+use crate::init;
+use crate::model::Instance;
+use crate::paths;
+use crate::render::bundle::{self, INIT};
+use common::host::file::{self, Mode};
+use common::{Failure, Kind};
+use oci_spec::image::ImageConfiguration;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct First {
+    /// Empty where the server finds the image's init by itself.
+    argv: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+    /// By name or number; empty is root.
+    pub(super) user: String,
+    /// User and group by number, once the instance's own are known.
+    pub(super) ids: Option<(u32, u32)>,
+    pub(super) workdir: String,
+    signal: String,
+}
+
+impl First {
+    pub(super) fn new(instance: &Instance, image: &ImageConfiguration) -> First {
+        let argv = bundle::command(instance, image);
+        let found = instance.command.is_empty() && bundle::is_system(&argv);
+        First {
+            env: bundle::environment(instance, image),
+            user: bundle::user(instance, image),
+            ids: None,
+            workdir: bundle::workdir(instance, image),
+            signal: bundle::stop_signal(image, &argv),
+            argv: if found { Vec::new() } else { argv },
+        }
+    }
+
+    /// Whether an init of ours starts it, as without an engine.
+    pub(super) fn application(&self) -> bool {
+        !self.argv.is_empty() && !bundle::is_system(&self.argv)
+    }
+
+    /// What liblxc cannot be told: it parts a command at every blank. Only an init has to do with that, which is process 1 itself.
+    pub(super) fn check(&self, name: &str) -> Result<(), Failure> {
+        let blank = |word: &String| word.is_empty() || word.contains(char::is_whitespace);
+        if self.application() || !self.argv.iter().any(blank) {
+            return Ok(());
+        }
+        let message = format!("an argument of {name}'s init has a blank, which liblxc cannot pass on");
+        Err(Failure::new(Kind::Data, "ct.lxd.command", message)
+            .hint("put what it says into a file of the instance that the init reads"))
+    }
+
+    /// Lines of liblxc's configuration.
+    pub(super) fn lines(&self) -> Vec<String> {
+        if self.argv.is_empty() {
+            return Vec::new();
+        }
+        let command = match self.application() {
+            true => format!("{INIT} init --encoded {}", init::encode(&self.argv)),
+            false => self.argv.join(" "),
+        };
+        let mut lines =
+            vec![format!("lxc.init.cmd = {command}"), format!("lxc.signal.halt = {}", self.signal)];
+        lines.extend((self.workdir != "/").then(|| format!("lxc.init.cwd = {}", self.workdir)));
+        if let Some((user, group)) = self.ids {
+            lines.extend([format!("lxc.init.uid = {user}"), format!("lxc.init.gid = {group}")]);
+        }
+        lines
+    }
+
+    /// The device that brings our init into the instance.
+    pub(super) fn device(&self, own: &str) -> Option<Value> {
+        self.application().then(|| json!({"type": "disk", "source": own, "path": INIT, "readonly": "true"}))
+    }
+}
+
+impl Lxd {
+    /// What is started in an instance.
+    pub(super) fn first(&self, wanted: &Instance) -> Result<First, Failure> {
+        Ok(First::new(wanted, &self.supply.config(&wanted.image.digest)?))
+    }
+
+    /// Where this server's instances find our init: at a place that stays when the tool is replaced by a newer one, since the server
+    /// starts instances by itself, too.
+    pub(super) fn own_init(&self) -> String {
+        paths::init(self.client.driver).display().to_string()
+    }
+
+    /// Puts it there, for what needs it.
+    pub(super) fn bring_init(&self, first: &First) -> Result<(), Failure> {
+        if !first.application() {
+            return Ok(());
+        }
+        let own = crate::supervise::sibling(crate::PROGRAM);
+        let bytes = std::fs::read(&own).map_err(|e| file::failure(&own, "read", &e))?;
+        file::write(&paths::init(self.client.driver), &bytes, Mode::Program).map(|_| ())
+    }
+
+    /// Takes it away when nothing needs it any more.
+    pub(super) fn take_init(&self, all: &[Held]) -> Result<(), Failure> {
+        let needs = |held: &Held| held.config.get("raw.lxc").is_some_and(|lines| lines.contains(INIT));
+        if all.iter().any(needs) {
+            return Ok(());
+        }
+        let path = paths::init(self.client.driver);
+        file::remove(&path)?;
+        path.ancestors().skip(1).take(2).for_each(file::remove_empty);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(command: &[&str], image: Value) -> First {
+        let instance = serde_json::from_value(json!({
+            "name": "a", "of": "a", "driver": "lxd", "image": {"name": "i", "digest": "d"}, "hostname": "a",
+            "nics": [], "restart": "always", "hosts": "x", "running": true, "command": command,
+        }))
+        .unwrap();
+        let image = json!({"architecture": "amd64", "os": "linux", "config": image,
+                           "rootfs": {"type": "layers", "diff_ids": []}, "history": []});
+        First::new(&instance, &serde_json::from_value(image).unwrap())
+    }
+
+    #[test]
+    fn an_application_has_an_init_of_ours_whatever_its_arguments() {
+        let sh = first(&["sh", "-c", "sleep 1"], json!({"User": "7", "WorkingDir": "/srv", "Env": ["A=b"]}));
+        assert_eq!(
+            sh.lines(),
+            [
+                "lxc.init.cmd = /dev/.lsx-init init --encoded sh%00-c%00sleep%201",
+                "lxc.signal.halt = SIGTERM",
+                "lxc.init.cwd = /srv",
+            ]
+        );
+        assert_eq!((sh.user.as_str(), &sh.env["A"]), ("7", &"b".to_owned()));
+        assert!(sh.check("a").is_ok() && sh.device("/own").is_some());
+    }
+
+    #[test]
+    fn an_image_that_boots_is_left_to_the_server() {
+        let system = first(&[], json!({"Cmd": ["/sbin/init"]}));
+        assert!(system.lines().is_empty() && system.device("/own").is_none());
+        assert!(first(&[], json!({})).lines().is_empty());
+    }
+
+    #[test]
+    fn an_init_that_is_named_is_process_1() {
+        let init = first(&["/lib/systemd/systemd", "--unit=rescue"], json!({}));
+        assert_eq!(
+            init.lines(),
+            ["lxc.init.cmd = /lib/systemd/systemd --unit=rescue", "lxc.signal.halt = SIGRTMIN+3"]
+        );
+        assert!(init.device("/own").is_none());
+        let blank = first(&["/sbin/init", "a b"], json!({}));
+        assert_eq!(blank.check("a").unwrap_err().code, "ct.lxd.command");
+    }
+}

@@ -1,0 +1,124 @@
+//! The storage pool for root disks: the first there is, else one of ours, which goes with the last instance.
+
+use super::Lxd;
+use super::client::OPERATION;
+use common::host::file;
+use common::{Failure, Kind};
+use serde_json::{Value, json};
+use std::path::Path;
+use ureq::http::Method;
+
+/// The mark of a storage pool of ours.
+const MARK: &str = "user.lsx";
+/// Its name.
+const POOL: &str = "lsx";
+/// How the folder of one of that name ends.
+const FOLDER: &str = "storage-pools/lsx";
+/// What a server says of such a folder when it knows no pool of that name.
+const THERE: &str = "Storage pool directory";
+
+impl Lxd {
+    /// The pool for root disks. None where a profile brings a root disk.
+    pub(super) fn pool(&self, profiles: &[String]) -> Result<Option<String>, Failure> {
+        for profile in profiles {
+            let got = self.client.get(&format!("/1.0/profiles/{profile}"))?.ok_or_else(|| {
+                let message = format!("{} has no profile {profile}", self.client.called());
+                Failure::new(Kind::Failed, "ct.lxd.profile", message).hint(format!(
+                    "make it, or leave it out: {} profile create {profile}",
+                    self.client.program()
+                ))
+            })?;
+            let devices = got.value["devices"].as_object();
+            let root = |d: &Value| d["type"] == "disk" && d["path"] == "/";
+            if devices.is_some_and(|devices| devices.values().any(root)) {
+                return Ok(None);
+            }
+        }
+        if let Some(pool) = self.first_pool()? {
+            return Ok(Some(pool));
+        }
+        let pool = json!({"name": POOL, "driver": "dir", "config": {MARK: "true"},
+                          "description": "made by lsx-ct, goes with its last instance"});
+        let make = || self.client.send(&Method::POST, "/1.0/storage-pools", &pool, None, OPERATION);
+        let made = match make() {
+            Err(refused) if refused.says(THERE) => {
+                left(&Failure::from(refused)).iter().for_each(|path| clear(Path::new(path)));
+                make()
+            }
+            made => made,
+        };
+        match self.first_pool()? {
+            Some(pool) => Ok(Some(pool)),
+            None => Err(made.err().map_or_else(|| self.no_pool(), Failure::from)),
+        }
+    }
+
+    /// Removes our pool when nothing is in it.
+    pub(super) fn tidy_pool(&self) -> Result<(), Failure> {
+        let path = format!("/1.0/storage-pools/{POOL}");
+        let Some(pool) = self.client.get(&path)? else { return Ok(()) };
+        let empty = pool.value["used_by"].as_array().is_none_or(Vec::is_empty);
+        if !empty || !pool.value["config"][MARK].is_string() {
+            return Ok(());
+        }
+        match self.gone(&path) {
+            Err(refused) if refused.says("in use") => Ok(()),
+            Err(refused) => Err(refused.into()),
+            Ok(()) => {
+                // A server that was killed while it made the pool forgets the folder.
+                pool.value["config"]["source"].as_str().into_iter().for_each(|path| clear(Path::new(path)));
+                Ok(())
+            }
+        }
+    }
+
+    fn no_pool(&self) -> Failure {
+        Failure::new(Kind::Failed, "ct.lxd.pool", "there is no storage pool")
+            .hint(format!("{} storage create lsx dir", self.client.program()))
+    }
+
+    fn first_pool(&self) -> Result<Option<String>, Failure> {
+        let got = self.client.get("/1.0/storage-pools")?;
+        let pools = got.and_then(|g| g.value.as_array().cloned()).unwrap_or_default();
+        let first = pools.first().and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+        Ok(first.map(str::to_owned))
+    }
+}
+
+/// The folder that a server complains of: it stands between quotes.
+fn left(failure: &Failure) -> Option<String> {
+    failure.causes.iter().find_map(|cause| Some(cause.split_once('"')?.1.split_once('"')?.0.to_owned()))
+}
+
+/// Removes what is left of the folder of a pool of ours, as far as it is empty.
+fn clear(path: &Path) {
+    if !path.is_absolute() || !path.ends_with(FOLDER) {
+        return;
+    }
+    let inside = std::fs::read_dir(path).into_iter().flatten().flatten();
+    inside.for_each(|entry| file::remove_empty(&entry.path()));
+    file::remove_empty(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_cleared_when_it_is_a_pools_of_ours_and_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.join("containers")).unwrap();
+            path
+        };
+        let (ours, other, full) =
+            (make("a/storage-pools/lsx"), make("storage-pools/big"), make("b/storage-pools/lsx"));
+        file::write(&full.join("containers/file"), b"", file::Mode::Public).unwrap();
+        let refused = format!("Storage pool directory \"{}\" already exists", ours.display());
+        let failure = Failure::new(Kind::Failed, "x", "POST was refused").because(refused);
+        assert_eq!(left(&failure).as_deref(), ours.to_str());
+        [&ours, &other, &full].into_iter().for_each(|path| clear(path));
+        assert!(!ours.exists() && other.join("containers").exists() && full.join("containers/file").exists());
+    }
+}

@@ -1,0 +1,122 @@
+//! From a start to an instance that is ready: its recipes, then what it is asked. No supervisor looks after it, so the run that
+//! started it waits; one that dies meanwhile leaves an instance that still starts, and the next goes on.
+
+use super::client::OPERATION;
+use super::files::Put;
+use super::request::RECIPES;
+use super::{First, Lxd};
+use crate::driver::{Exec, Ran};
+use crate::model::{File, Instance, State, engine_name};
+use crate::ready::{self, Why};
+use crate::recipes;
+use common::Failure;
+use common::host::wait;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use ureq::http::Method;
+
+impl Lxd {
+    pub(super) fn await_ready(&self, stack: &str, instance: &Instance, engine: &str) -> Result<(), Failure> {
+        let (began, limit) = (Instant::now(), ready::limit(instance));
+        let pid = self.pid(engine)?.ok_or_else(|| self.ended(engine))?;
+        let mut patience = ready::patience(instance, Some(limit));
+        loop {
+            let why = match self.tried(stack, instance, pid, (began, limit)) {
+                Ok(None) => None,
+                Ok(Some(why)) => Some(why),
+                Err(failure) => return Err(self.words(engine, failure)),
+            };
+            if !self.owned(stack, &instance.name)?.runs() {
+                return Err(self.ended(engine));
+            }
+            let Some(why) = why else { return Ok(()) };
+            let left = limit.saturating_sub(began.elapsed());
+            let Some(pause) = patience.next().filter(|pause| *pause < left) else {
+                let failure = ready::unready(&instance.name, State::Starting, Some(why));
+                let hint = format!("lsx-ct logs {}; to wait longer: ready.timeout", instance.name);
+                return Err(self.words(engine, failure).hint(hint));
+            };
+            wait::until(pause, pause, || false);
+        }
+    }
+
+    /// Recipes first, then whether it is ready.
+    fn tried(
+        &self,
+        stack: &str,
+        instance: &Instance,
+        pid: u32,
+        (began, limit): (Instant, Duration),
+    ) -> Result<Why, Failure> {
+        let mut kitchen = Kitchen { lxd: self, stack, instance, end: began + limit };
+        if let Some(why) = recipes::run(instance, &mut kitchen)? {
+            return Ok(Some(why));
+        }
+        ready::once(instance, pid, began.elapsed(), &mut |argv| {
+            let deadline = Some(ready::TRY_INSIDE);
+            let exec = Exec { argv: argv.to_vec(), deadline, ..kitchen.place()? };
+            self.run(stack, &instance.name, &exec)
+        })
+    }
+}
+
+/// Where a recipe lies while it is run. It is not fed by a stream: LXD's lasts as long as anybody holds the output, also a program
+/// that the recipe has left running.
+const RECIPE: &str = "/.lsx-recipe";
+
+/// Recipes of an instance of a server, which keeps with the instance which have been run.
+struct Kitchen<'a> {
+    lxd: &'a Lxd,
+    stack: &'a str,
+    instance: &'a Instance,
+    /// Then what still runs is killed.
+    end: Instant,
+}
+
+impl Kitchen<'_> {
+    /// Where and as whom the instance's own command runs; its environment is the server's to know.
+    fn place(&self) -> Result<Exec, Failure> {
+        let First { user, workdir, .. } = self.lxd.first(self.instance)?;
+        let user = Some(user).filter(|user| !user.is_empty());
+        Ok(Exec { user, workdir: Some(workdir), ..Exec::default() })
+    }
+}
+
+impl recipes::Kitchen for Kitchen<'_> {
+    fn done(&self) -> Result<Vec<File>, Failure> {
+        Ok(self.lxd.owned(self.stack, &self.instance.name)?.recipes())
+    }
+
+    fn note(&mut self, done: &[File]) -> Result<(), Failure> {
+        let engine = engine_name(self.stack, &self.instance.name);
+        let done = String::from_utf8_lossy(&common::document::canonical(&done)?).into_owned();
+        let order = json!({"config": {RECIPES: done}});
+        let path = format!("/1.0/instances/{engine}");
+        self.lxd.client.send(&Method::PATCH, &path, &order, None, OPERATION)?;
+        Ok(())
+    }
+
+    fn text(&self, digest: &str) -> Result<Vec<u8>, Failure> {
+        self.lxd.supply.blob(digest)
+    }
+
+    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
+        let (engine, place) = (engine_name(self.stack, &self.instance.name), self.place()?);
+        let owner = match &place.user {
+            Some(user) => self.lxd.owner(&self.lxd.names(&engine)?, &self.instance.name, user)?,
+            None => (0, 0),
+        };
+        self.lxd.put(&engine, &Put { path: RECIPE, mode: 0o400, owner, bytes: text })?;
+        let read = format!("exec {} <{RECIPE}", recipes::SHELL.join(" "));
+        let exec = Exec {
+            argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), read],
+            deadline: Some(self.end.saturating_duration_since(Instant::now())),
+            ..place
+        };
+        let what = format!("recipe {} {}", recipe.path, recipe.digest);
+        self.lxd.end_others(&what, self.stack, &self.instance.name)?;
+        let ran = self.lxd.run_for(&what, self.stack, &self.instance.name, &exec);
+        self.lxd.take(&engine, RECIPE)?;
+        ran
+    }
+}
