@@ -50,6 +50,11 @@ impl Oci {
         Runtime::find(self.runtime.as_deref())
     }
 
+    /// The one that made an instance that is there: another may have been installed since, or be the first that works.
+    fn runtime_of(&self, stack: &str, name: &str) -> Result<Runtime, Failure> {
+        state::runtime(stack, name).map_or_else(|| self.runtime(), Ok)
+    }
+
     /// Starts a supervisor that goes its own way: it outlives the session that starts it. `before` is whose word on the instance
     /// was the last: that is no word of the new one. Of two that are started at once one takes the lock, and the other goes.
     fn supervise(&self, stack: &str, name: &str, before: Option<i32>) -> Result<(), Failure> {
@@ -106,13 +111,15 @@ impl Driver for Oci {
     fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure> {
         let place = Place::new(stack, &after.name);
         place.make()?;
-        place.keep(after, hosts)?;
-        if !state::alive(stack, &after.name) {
-            return Ok(false);
-        }
-        if before.limits != after.limits {
+        let alive = state::alive(stack, &after.name);
+        // Before it is kept: a limit that could not be changed must still differ the next time.
+        if alive && before.limits != after.limits {
             let limits = bundle::change(&before.limits, &after.limits, groups::swap());
-            self.runtime()?.update(&id(stack, &after.name), &limits)?;
+            self.runtime_of(stack, &after.name)?.update(&id(stack, &after.name), &limits)?;
+        }
+        place.keep(after, hosts)?;
+        if !alive {
+            return Ok(false);
         }
         prepare::names(&place, after)?;
         Ok(before.needs_restart(after))
@@ -160,7 +167,7 @@ impl Driver for Oci {
         // A supervisor that was killed leaves its container behind.
         let id = id(stack, name);
         if Path::new(runtime::ROOT).join(&id).exists() {
-            self.runtime()?.delete(&id)?;
+            self.runtime_of(stack, name)?.delete(&id)?;
         }
         unplugged(&Place::new(stack, name).instance()?.map(|i| i.nics).unwrap_or_default());
         Ok(())
@@ -218,7 +225,7 @@ impl Oci {
             let state = crate::ready::word(condition.state);
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         }
-        let runtime = self.runtime()?;
+        let runtime = self.runtime_of(stack, name)?;
         let mut program = match pid_file {
             Some(path) => inside::exec(&runtime, path),
             None => runtime.program().args(["exec", "--tty"]),

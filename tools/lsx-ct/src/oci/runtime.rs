@@ -131,7 +131,7 @@ impl Runtime {
 /// The last instance has gone: nothing of ours stays in /run, nor what trials left that were killed.
 pub(super) fn forget() -> Result<(), Failure> {
     file::remove(Path::new(FOUND))?;
-    file::remove_tree(Path::new(super::trial::RUN))?;
+    super::trial::forget()?;
     super::disk::unlock();
     file::sweep(Path::new("/run/lsx"));
     [ROOT, crate::paths::RUN, "/run/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);

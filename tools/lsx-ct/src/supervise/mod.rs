@@ -51,7 +51,8 @@ pub(crate) fn run(stack: &str, name: &str, runtime: Option<&str>) -> Result<(), 
     let _lock = state::lock(stack, name)?;
     let place = Place::new(stack, name);
     place.make()?;
-    let said = Said { supervisor: nix::unistd::getpid().as_raw(), ..Said::default() };
+    let maker = state::runtime(stack, name);
+    let said = Said { supervisor: nix::unistd::getpid().as_raw(), runtime: maker, ..Said::default() };
     let mut supervisor = Supervisor {
         stack: stack.to_owned(),
         name: name.to_owned(),
@@ -89,8 +90,9 @@ impl Supervisor {
         groups::enter(&self.stack, &self.name)?;
         let runtime = Runtime::find(runtime)?;
         // A supervisor that was killed leaves its container, which still uses the layer that is mounted next.
-        if runtime.knows(&self.id) {
-            runtime.delete(&self.id)?;
+        let maker = self.said.runtime.replace(runtime.clone()).unwrap_or_else(|| runtime.clone());
+        if maker.knows(&self.id) {
+            maker.delete(&self.id)?;
         }
         mounts::apart()?;
         let instance = self.instance()?;

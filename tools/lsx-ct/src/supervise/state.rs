@@ -2,6 +2,7 @@
 
 use crate::model::{Condition, State};
 use crate::oci::disk::Place;
+use crate::oci::runtime::Runtime;
 use crate::paths::RUN;
 use common::host::file::{self, Mode};
 use common::host::{Lock, wait};
@@ -23,6 +24,9 @@ pub(crate) struct Said {
     /// The last lines of its log, when it failed to become ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) last: Vec<String>,
+    /// What made its container: no other runtime understands what that keeps of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<Runtime>,
 }
 
 /// How long a supervisor tries to get its lock: who asks whether one lives holds it for an instant.
@@ -75,6 +79,11 @@ pub(crate) fn give(place: &Place, grace: Duration) -> Result<(), Failure> {
 pub(crate) fn said(stack: &str, name: &str) -> Option<Said> {
     let text = file::read(&Place::new(stack, name).run.join("state.json")).ok()??;
     serde_json::from_str(&text).ok()
+}
+
+/// The runtime that made its container, as long as that is installed.
+pub(crate) fn runtime(stack: &str, name: &str) -> Option<Runtime> {
+    said(stack, name)?.runtime.filter(|runtime| runtime.path.is_file())
 }
 
 /// How an instance fares: without a living supervisor it does not run, unless it has ended as it may.
