@@ -129,7 +129,8 @@ fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
         if std::fs::read(&target).is_ok_and(|there| there == bytes) {
             continue;
         }
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        // The folder is closed; the file itself becomes the first process of instances, whoever runs them there.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         let part = tempfile::Builder::new().prefix(".").permissions(mode).tempfile_in(&folder);
         let mut part = part.map_err(failed)?;
         part.write_all(&bytes).and_then(|()| part.as_file().sync_all()).map_err(failed)?;
@@ -180,7 +181,7 @@ async fn file(steps: &Steps<'_>, bytes: &[u8], sum: &str, part: &str, path: &str
         let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool arrived damaged on the host");
         return Err(failure.because(format!("{part} has the digest {said}, not {sum}")));
     }
-    steps.run(&["chmod", "0700", part], b"").await?.ok_or_else(denied)?;
+    steps.run(&["chmod", "0755", part], b"").await?.ok_or_else(denied)?;
     steps.run(&["mv", "-T", "-f", part, path], b"").await?.ok_or_else(denied)?;
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! Programs in an instance that runs: started by the runtime, with an end to every wait. What a program leaves running behind it
 //! may hold its output for ever, so the output is what came until shortly after its own end.
 
+use super::disk::Place;
 use super::runtime::Runtime;
-use crate::driver::Ran;
-use common::Failure;
+use crate::driver::{Exec, Ran};
 use common::host::{Program, file, wait};
+use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -84,6 +86,40 @@ impl<'a> Inside<'a> {
 /// The runtime's way to run something, which goes as soon as that has begun: it would wait for whoever holds the output.
 pub(crate) fn exec(runtime: &Runtime, pid_file: &Path) -> Program {
     runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file])
+}
+
+/// Writes what is run with further variables as a process of the specification: by `--env` runc adds to the instance's own, crun
+/// has those alone, and a command line is everybody's to read.
+///
+/// # Errors
+/// When a user is no number, or nothing can be written.
+pub(super) fn process(place: &Place, exec: &Exec, terminal: bool) -> Result<PathBuf, Failure> {
+    let failed = |what: &str| Failure::new(Kind::Failed, "ct.exec", format!("cannot run it: {what}"));
+    let config = file::read(&place.run.join("config.json"))?.unwrap_or_default();
+    let config: Value = serde_json::from_str(&config).map_err(|e| failed(&format!("config.json: {e}")))?;
+    let mut process = config["process"].clone();
+    process["args"] = json!(exec.argv);
+    process["terminal"] = json!(terminal);
+    if let Some(folder) = &exec.workdir {
+        process["cwd"] = json!(folder);
+    }
+    if let Some(user) = &exec.user {
+        let mut ids = user.splitn(2, ':').map(str::parse::<u32>);
+        let (user, group) = (ids.next(), ids.next().unwrap_or(Ok(0)));
+        let (Some(Ok(user)), Ok(group)) = (user, group) else {
+            return Err(failed("a user is told by number, as 5 or 5:6"));
+        };
+        process["user"] = json!({"uid": user, "gid": group});
+    }
+    let own = process["env"].as_array().cloned().unwrap_or_default();
+    let named = |entry: &Value, name: &str| {
+        entry.as_str().and_then(|e| e.split_once('=')).is_some_and(|e| e.0 == name)
+    };
+    let mut env: Vec<Value> =
+        own.into_iter().filter(|entry| !exec.env.iter().any(|(name, _)| named(entry, name))).collect();
+    env.extend(exec.env.iter().map(|(name, value)| json!(format!("{name}={value}"))));
+    process["env"] = json!(env);
+    file::lend(&place.run, process.to_string().as_bytes())
 }
 
 /// Asks until there is an answer, or it is over.

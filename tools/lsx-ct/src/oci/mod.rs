@@ -13,7 +13,6 @@ pub(crate) mod users;
 
 use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
-use crate::render::bundle;
 use crate::supervise::{log, state, unit};
 use common::host::file::{self, Mode};
 use common::host::{Program, wait};
@@ -112,10 +111,10 @@ impl Driver for Oci {
         let place = Place::new(stack, &after.name);
         place.make()?;
         let alive = state::alive(stack, &after.name);
-        // Before it is kept: a limit that could not be changed must still differ the next time.
-        if alive && before.limits != after.limits {
-            let limits = bundle::change(&before.limits, &after.limits, groups::swap());
-            self.runtime_of(stack, &after.name)?.update(&id(stack, &after.name), &limits)?;
+        // Before it is kept: a limit that could not be changed must still differ the next time. What is just made or started again
+        // has no group yet, and will have what is kept.
+        if alive && before.limits != after.limits && state::read(stack, &after.name).pid.is_some() {
+            groups::limit(stack, &after.name, &after.limits)?;
         }
         place.keep(after, hosts)?;
         if !alive {
@@ -226,13 +225,16 @@ impl Oci {
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         }
         let runtime = self.runtime_of(stack, name)?;
-        let mut program = match pid_file {
+        let program = match pid_file {
             Some(path) => inside::exec(&runtime, path),
             None => runtime.program().args(["exec", "--tty"]),
         };
-        program = program.args(exec.env.iter().flat_map(|(k, v)| ["--env".to_owned(), format!("{k}={v}")]));
-        program = program.args(exec.user.iter().flat_map(|u| ["--user", u]));
-        program = program.args(exec.workdir.iter().flat_map(|w| ["--cwd", w]));
+        if !exec.env.is_empty() {
+            let process = inside::process(&Place::new(stack, name), exec, pid_file.is_none())?;
+            return Ok(program.args(["--process"]).args([process]).args([&id(stack, name)]));
+        }
+        let program = program.args(exec.user.iter().flat_map(|u| ["--user", u]));
+        let program = program.args(exec.workdir.iter().flat_map(|w| ["--cwd", w]));
         Ok(program.args([&id(stack, name)]).args(&exec.argv))
     }
 }

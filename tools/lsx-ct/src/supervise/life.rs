@@ -261,7 +261,8 @@ fn last(said: &[u8]) -> String {
 /// What a runtime says in its log, as JSON or as text.
 fn message(line: &str) -> Option<String> {
     match serde_json::from_str::<Value>(line) {
-        Ok(value) => value["msg"].as_str().map(str::to_owned),
+        // As runc and crun call it, and youki.
+        Ok(value) => value["msg"].as_str().or(value["message"].as_str()).map(str::to_owned),
         Err(_) => Some(line.to_owned()).filter(|l| !l.is_empty()),
     }
 }
