@@ -11,6 +11,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Where this program itself can be read, even when its file was replaced meanwhile.
 const SELF: &str = "/proc/self/exe";
@@ -112,7 +113,11 @@ fn copy() -> Option<PathBuf> {
     path.starts_with(super::BIN).then_some(path)
 }
 
+/// Whoever installs: two at a time would write the same files, and one's new file would be replaced while it is being started.
+static INSTALLS: Mutex<()> = Mutex::new(());
+
 fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
+    let _alone = INSTALLS.lock().unwrap_or_else(PoisonError::into_inner);
     let set = Set::own(names, control::existing().as_deref())?;
     let folder = root.join(&set.digest);
     let failed = |e: io::Error| {

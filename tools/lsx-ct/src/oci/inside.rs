@@ -32,21 +32,35 @@ pub(crate) struct Inside<'a> {
     pub(crate) input: &'a [u8],
     /// After this it is killed.
     pub(crate) deadline: Option<Duration>,
-    /// Where the runtime writes the number of the process inside, when the program is [`exec`]; absent for any other program.
+    /// Where the runtime writes the number of the process inside; absent for any other program.
     pub(crate) pid_file: Option<&'a Path>,
+    /// Where the runtime reads what it is.
+    pub(crate) process: Option<PathBuf>,
 }
 
 impl<'a> Inside<'a> {
-    /// `argv` in the container `id`, started by its supervisor.
+    /// Something in the container `id`, started by its supervisor or by anybody else.
+    ///
+    /// # Errors
+    /// Those of [`process`].
     pub(crate) fn new(
         runtime: &Runtime,
+        place: &Place,
         id: &str,
-        argv: &[&str],
-        input: &'a [u8],
+        exec: &'a Exec,
         pid_file: &'a Path,
-    ) -> Self {
-        let program = exec(runtime, pid_file).args([id]).args(argv);
-        Inside { program, input, deadline: None, pid_file: Some(pid_file) }
+    ) -> Result<Self, Failure> {
+        let process = process(place, exec, false)?;
+        // The runtime goes as soon as it has begun: it would wait for whoever holds the output.
+        let program = runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file]);
+        let program = program.args(["--process"]).args([&process]).args([id]);
+        Ok(Inside {
+            program,
+            input: &exec.input,
+            deadline: exec.deadline,
+            pid_file: Some(pid_file),
+            process: Some(process),
+        })
     }
 
     /// Runs it. `pause` is called again and again, waits for at most a time, and says whether to break off.
@@ -78,18 +92,13 @@ impl<'a> Inside<'a> {
                 LATE
             }
         };
-        self.pid_file.map(file::remove);
+        self.pid_file.into_iter().chain(self.process.as_deref()).for_each(|path| _ = file::remove(path));
         Ok(Ran { code, stdout: stdout.rest(), stderr: stderr.rest() })
     }
 }
 
-/// The runtime's way to run something, which goes as soon as that has begun: it would wait for whoever holds the output.
-pub(crate) fn exec(runtime: &Runtime, pid_file: &Path) -> Program {
-    runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file])
-}
-
-/// Writes what is run with further variables as a process of the specification: by `--env` runc adds to the instance's own, crun
-/// has those alone, and a command line is everybody's to read.
+/// Writes what is run as a process of the specification. Told by flags, runc adds variables to the instance's own and crun has those
+/// alone, runc takes the instance's user and crun root; and a command line is everybody's to read.
 ///
 /// # Errors
 /// When a user is no number, or nothing can be written.
@@ -208,8 +217,13 @@ mod tests {
     fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
         let begin = Instant::now();
         let program = Program::new("/bin/sh").args(["-c", script]);
-        let inside =
-            Inside { program, input: b"in", deadline: limit.map(Duration::from_millis), pid_file: None };
+        let inside = Inside {
+            program,
+            input: b"in",
+            deadline: limit.map(Duration::from_millis),
+            pid_file: None,
+            process: None,
+        };
         (inside.run(&mut patient).unwrap(), begin.elapsed())
     }
 

@@ -188,16 +188,17 @@ impl Driver for Oci {
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        let (runtime, place) = self.to_run(stack, name)?;
         let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
-        let pid_file = Place::new(stack, name).run.join(file);
-        let program = self.exec_program(stack, name, exec, Some(&pid_file))?;
-        let inside =
-            Inside { program, input: &exec.input, deadline: exec.deadline, pid_file: Some(&pid_file) };
-        inside.run(&mut inside::patient)
+        let pid_file = place.run.join(file);
+        Inside::new(&runtime, &place, &id(stack, name), exec, &pid_file)?.run(&mut inside::patient)
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
-        self.exec_program(stack, name, exec, None)
+        let (runtime, place) = self.to_run(stack, name)?;
+        let process = inside::process(&place, exec, true)?;
+        let program = runtime.program().args(["exec", "--tty", "--process"]).args([process]);
+        Ok(program.args([&id(stack, name)]))
     }
 
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
@@ -212,30 +213,14 @@ impl Driver for Oci {
 }
 
 impl Oci {
-    fn exec_program(
-        &self,
-        stack: &str,
-        name: &str,
-        exec: &Exec,
-        pid_file: Option<&Path>,
-    ) -> Result<Program, Failure> {
+    /// What runs an instance, and where that is told what to run in it.
+    fn to_run(&self, stack: &str, name: &str) -> Result<(Runtime, Place), Failure> {
         let condition = state::read(stack, name);
         if condition.pid.is_none() {
             let state = crate::ready::word(condition.state);
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         }
-        let runtime = self.runtime_of(stack, name)?;
-        let program = match pid_file {
-            Some(path) => inside::exec(&runtime, path),
-            None => runtime.program().args(["exec", "--tty"]),
-        };
-        if !exec.env.is_empty() {
-            let process = inside::process(&Place::new(stack, name), exec, pid_file.is_none())?;
-            return Ok(program.args(["--process"]).args([process]).args([&id(stack, name)]));
-        }
-        let program = program.args(exec.user.iter().flat_map(|u| ["--user", u]));
-        let program = program.args(exec.workdir.iter().flat_map(|w| ["--cwd", w]));
-        Ok(program.args([&id(stack, name)]).args(&exec.argv))
+        Ok((self.runtime_of(stack, name)?, Place::new(stack, name)))
     }
 }
 

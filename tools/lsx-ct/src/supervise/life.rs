@@ -2,7 +2,7 @@
 
 use super::signals::Asked;
 use super::{Supervisor, ended, state};
-use crate::driver::Ran;
+use crate::driver::{Exec, Ran};
 use crate::image::Store;
 use crate::model::{Exit, Instance, Probe, State};
 use crate::net;
@@ -173,8 +173,10 @@ impl Life {
         limit: Option<Duration>,
     ) -> Result<Ran, Failure> {
         let pid_file = me.folder().join("try.pid");
-        let inside = Inside::new(&self.runtime, &me.id, argv, input, &pid_file);
-        Inside { deadline: limit, ..inside }.run(&mut |time| me.signals.wait(time) == Asked::Stop)
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        let exec = Exec { argv, input: input.to_vec(), deadline: limit, ..Exec::default() };
+        let inside = Inside::new(&self.runtime, &me.place, &me.id, &exec, &pid_file)?;
+        inside.run(&mut |time| me.signals.wait(time) == Asked::Stop)
     }
 
     /// Whether its first process has ended; reaps whoever else has.
