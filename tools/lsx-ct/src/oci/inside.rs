@@ -234,6 +234,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_run_is_a_process_of_the_instance_with_what_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { disk: folder.path().to_owned(), run: folder.path().to_owned() };
+        let config = json!({"process": {"user": {"uid": 7, "gid": 7}, "cwd": "/srv", "env": ["A=1", "AB=2"], "args": ["x"],
+            "capabilities": {"bounding": []}}});
+        file::write(&place.run.join("config.json"), config.to_string().as_bytes(), file::Mode::Private)
+            .unwrap();
+        let lent = |exec: &Exec| -> Value {
+            serde_json::from_str(&std::fs::read_to_string(process(&place, exec, false).unwrap()).unwrap())
+                .unwrap()
+        };
+        let plain = lent(&Exec { argv: vec!["id".to_owned()], ..Exec::default() });
+        let mut wanted = config["process"].clone();
+        (wanted["args"], wanted["terminal"]) = (json!(["id"]), json!(false));
+        assert_eq!(plain, wanted);
+        let user = |user: &str| Exec { user: Some(user.to_owned()), ..Exec::default() };
+        let env = vec![("A".to_owned(), "3".to_owned())];
+        let own = lent(&Exec { env, workdir: Some("/".to_owned()), ..user("5:6") });
+        assert_eq!((&own["env"], &own["cwd"]), (&json!(["AB=2", "A=3"]), &json!("/")));
+        assert_eq!(own["user"], json!({"uid": 5, "gid": 6}));
+        assert!(process(&place, &user("root"), false).is_err());
+    }
+
+    #[test]
     fn what_it_leaves_behind_keeps_nobody_waiting() {
         let (ran, took) = ran("echo out; sleep 3 &", None);
         assert_eq!((ran.code, ran.stdout), (0, b"out\n".to_vec()));
