@@ -152,7 +152,7 @@ fn two_runs_at_once_do_not_mix(cloud: &Cloud) {
 fn a_remnant_is_swept(cloud: &Cloud) {
     let ground = ground(cloud);
     let half = "mkdir -p /var/lib/lsx/ct/crash/side/upper/etc /run/lsx/ct/crash/side/root; touch /run/lsx/ct/crash/side.ct.lock /run/lsx/ct/all.ids.lock
-        mkdir -p /run/lsx/trial/99/root; for h in /sys/fs/cgroup/*/; do mkdir -p $h/lsx/crash/side/deeper 2>/dev/null || true; done";
+        mkdir -p /var/lib/lsx/trial/9999999/root; for h in /sys/fs/cgroup/*/; do mkdir -p $h/lsx/crash/side/deeper 2>/dev/null || true; done";
     cloud.lab.script("h1", half).ok();
     ground.converges(cloud, "over a remnant");
     ground.ends(cloud, "over a remnant");

@@ -214,7 +214,7 @@ impl Lab {
 }
 
 /// A copy without debug symbols.
-fn stripped(folder: &Path, tool: &Path) -> PathBuf {
+pub fn stripped(folder: &Path, tool: &Path) -> PathBuf {
     let copy = folder.join(tool.file_name().unwrap());
     let strip = Command::new("strip").arg("-o").arg(&copy).arg(tool).status();
     if !strip.is_ok_and(|s| s.success()) {

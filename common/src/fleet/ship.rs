@@ -11,6 +11,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Where this program itself can be read, even when its file was replaced meanwhile.
 const SELF: &str = "/proc/self/exe";
@@ -112,7 +113,11 @@ fn copy() -> Option<PathBuf> {
     path.starts_with(super::BIN).then_some(path)
 }
 
+/// Whoever installs: two at a time would write the same files, and one's new file would be replaced while it is being started.
+static INSTALLS: Mutex<()> = Mutex::new(());
+
 fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
+    let _alone = INSTALLS.lock().unwrap_or_else(PoisonError::into_inner);
     let set = Set::own(names, control::existing().as_deref())?;
     let folder = root.join(&set.digest);
     let failed = |e: io::Error| {
@@ -129,7 +134,8 @@ fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
         if std::fs::read(&target).is_ok_and(|there| there == bytes) {
             continue;
         }
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        // The folder is closed; the file itself becomes the first process of instances, whoever runs them there.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         let part = tempfile::Builder::new().prefix(".").permissions(mode).tempfile_in(&folder);
         let mut part = part.map_err(failed)?;
         part.write_all(&bytes).and_then(|()| part.as_file().sync_all()).map_err(failed)?;
@@ -180,7 +186,7 @@ async fn file(steps: &Steps<'_>, bytes: &[u8], sum: &str, part: &str, path: &str
         let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool arrived damaged on the host");
         return Err(failure.because(format!("{part} has the digest {said}, not {sum}")));
     }
-    steps.run(&["chmod", "0700", part], b"").await?.ok_or_else(denied)?;
+    steps.run(&["chmod", "0755", part], b"").await?.ok_or_else(denied)?;
     steps.run(&["mv", "-T", "-f", part, path], b"").await?.ok_or_else(denied)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Kind};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a file is called while it is written; then comes the number of the process, so that a dead one's can be told.
 const TEMPORARY: &str = ".lsx-";
@@ -74,6 +74,21 @@ fn temporary(folder: &Path, mode: Mode) -> io::Result<tempfile::NamedTempFile> {
     let permissions = fs::Permissions::from_mode(mode.bits());
     let prefix = format!("{TEMPORARY}{}-", std::process::id());
     tempfile::Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)
+}
+
+/// Writes a file for a program that is about to read it, under a name of its own. It goes when another one is lent from its folder
+/// after the end of this process.
+///
+/// # Errors
+/// Kind `Denied` or `Failed` with the folder.
+pub fn lend(folder: &Path, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    sweep(folder);
+    let lent = || {
+        let mut file = temporary(folder, Mode::Private)?;
+        file.write_all(bytes)?;
+        Ok(file.into_temp_path().keep()?)
+    };
+    lent().map_err(|e: io::Error| failure(folder, "write to", &e))
 }
 
 /// A rename survives a power cut only when its folder was written too; a file system that cannot is no failure.

@@ -5,6 +5,10 @@ use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+/// How long a file that was just written may be busy.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// A program to run.
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl Program {
     pub fn start(mut self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, Failure> {
         tracing::debug!("starts {}", self.argv.join(" "));
         self.command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.command.spawn().map_err(|e| not_started(&self.argv[0], &e))
+        spawn(&mut self.command).map_err(|e| not_started(&self.argv[0], &e))
     }
 
     /// Becomes it, with the standard streams of this process; returns only when that failed.
@@ -112,7 +116,7 @@ impl Program {
 
     fn output(mut self, input: &[u8]) -> Result<(Vec<String>, Output), Failure> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().map_err(|e| not_started(&self.argv[0], &e))?;
+        let mut child = spawn(&mut self.command).map_err(|e| not_started(&self.argv[0], &e))?;
         let stdin = child.stdin.take();
         let output = std::thread::scope(|scope| {
             scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
@@ -120,6 +124,19 @@ impl Program {
         });
         Ok((self.argv, output.map_err(|e| Failure::new(Kind::Failed, "host.program", e.to_string()))?))
     }
+}
+
+/// Starts it, again and again while its file is busy: who has just written it has closed it, but a program that another thread was
+/// starting meanwhile holds it open until it is itself (execve(2), ETXTBSY).
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    let mut child = command.spawn();
+    super::wait::until(BUSY, Duration::from_millis(5), || {
+        if child.as_ref().is_err_and(|e| e.kind() == ErrorKind::ExecutableFileBusy) {
+            child = command.spawn();
+        }
+        !child.as_ref().is_err_and(|e| e.kind() == ErrorKind::ExecutableFileBusy)
+    });
+    child
 }
 
 fn not_started(name: &str, error: &std::io::Error) -> Failure {

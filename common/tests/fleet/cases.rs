@@ -66,7 +66,7 @@ fn ships_and_serves() {
     let who = results["h1"].clone().unwrap();
     assert_eq!(who["exe"], json!(lab.copy()));
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(&lab.copies()[0]), mode(&lab.copy())), (0o700, 0o700));
+    assert_eq!((mode(&lab.copies()[0]), mode(&lab.copy())), (0o700, 0o755));
     let failures = ask(&mut first, &["h1"], json!({"op": "fail"}))["h1"].clone().unwrap_err();
     assert_eq!((failures.exit(), failures.0.len()), (77, 2));
     assert!(failures.0.iter().all(|f| f.host.as_deref() == Some("h1")));

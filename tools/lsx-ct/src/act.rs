@@ -158,7 +158,8 @@ fn exec(target: &Target, exec: &Exec) -> Ran {
 fn on_host(exec: &Exec) -> Result<crate::driver::Ran, Failure> {
     let (program, args) = exec.argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
     let program = exec.env.iter().fold(Program::new(program).args(args), |p, (k, v)| p.env(k, v));
-    let inside = Inside { program, input: &exec.input, deadline: exec.deadline, pid_file: None };
+    let inside =
+        Inside { program, input: &exec.input, deadline: exec.deadline, pid_file: None, process: None };
     inside.run(&mut inside::patient)
 }
 

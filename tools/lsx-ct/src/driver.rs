@@ -30,10 +30,10 @@ pub struct Exec {
     /// Environment, over that of the instance.
     #[serde(default)]
     pub env: Vec<(String, String)>,
-    /// User; absent: root.
+    /// User and group, by number; absent: the instance's own, or root where the engine does not keep it.
     #[serde(default)]
     pub user: Option<String>,
-    /// Folder; absent: /.
+    /// Folder; absent: the instance's own, or /.
     #[serde(default)]
     pub workdir: Option<String>,
     /// Its standard input.

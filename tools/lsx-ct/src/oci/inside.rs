@@ -1,16 +1,18 @@
 //! Programs in an instance that runs: started by the runtime, with an end to every wait. What a program leaves running behind it
 //! may hold its output for ever, so the output is what came until shortly after its own end.
 
+use super::disk::Place;
 use super::runtime::Runtime;
-use crate::driver::Ran;
-use common::Failure;
+use crate::driver::{Exec, Ran};
 use common::host::{Program, file, wait};
+use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,21 +32,35 @@ pub(crate) struct Inside<'a> {
     pub(crate) input: &'a [u8],
     /// After this it is killed.
     pub(crate) deadline: Option<Duration>,
-    /// Where the runtime writes the number of the process inside, when the program is [`exec`]; absent for any other program.
+    /// Where the runtime writes the number of the process inside; absent for any other program.
     pub(crate) pid_file: Option<&'a Path>,
+    /// Where the runtime reads what it is.
+    pub(crate) process: Option<PathBuf>,
 }
 
 impl<'a> Inside<'a> {
-    /// `argv` in the container `id`, started by its supervisor.
+    /// Something in the container `id`, started by its supervisor or by anybody else.
+    ///
+    /// # Errors
+    /// Those of [`process`].
     pub(crate) fn new(
         runtime: &Runtime,
+        place: &Place,
         id: &str,
-        argv: &[&str],
-        input: &'a [u8],
+        exec: &'a Exec,
         pid_file: &'a Path,
-    ) -> Self {
-        let program = exec(runtime, pid_file).args([id]).args(argv);
-        Inside { program, input, deadline: None, pid_file: Some(pid_file) }
+    ) -> Result<Self, Failure> {
+        let process = process(place, exec, false)?;
+        // The runtime goes as soon as it has begun: it would wait for whoever holds the output.
+        let program = runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file]);
+        let program = program.args(["--process"]).args([&process]).args([id]);
+        Ok(Inside {
+            program,
+            input: &exec.input,
+            deadline: exec.deadline,
+            pid_file: Some(pid_file),
+            process: Some(process),
+        })
     }
 
     /// Runs it. `pause` is called again and again, waits for at most a time, and says whether to break off.
@@ -76,14 +92,43 @@ impl<'a> Inside<'a> {
                 LATE
             }
         };
-        self.pid_file.map(file::remove);
+        self.pid_file.into_iter().chain(self.process.as_deref()).for_each(|path| _ = file::remove(path));
         Ok(Ran { code, stdout: stdout.rest(), stderr: stderr.rest() })
     }
 }
 
-/// The runtime's way to run something, which goes as soon as that has begun: it would wait for whoever holds the output.
-pub(crate) fn exec(runtime: &Runtime, pid_file: &Path) -> Program {
-    runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file])
+/// Writes what is run as a process of the specification. Told by flags, runc adds variables to the instance's own and crun has those
+/// alone, runc takes the instance's user and crun root; and a command line is everybody's to read.
+///
+/// # Errors
+/// When a user is no number, or nothing can be written.
+pub(super) fn process(place: &Place, exec: &Exec, terminal: bool) -> Result<PathBuf, Failure> {
+    let failed = |what: &str| Failure::new(Kind::Failed, "ct.exec", format!("cannot run it: {what}"));
+    let config = file::read(&place.run.join("config.json"))?.unwrap_or_default();
+    let config: Value = serde_json::from_str(&config).map_err(|e| failed(&format!("config.json: {e}")))?;
+    let mut process = config["process"].clone();
+    process["args"] = json!(exec.argv);
+    process["terminal"] = json!(terminal);
+    if let Some(folder) = &exec.workdir {
+        process["cwd"] = json!(folder);
+    }
+    if let Some(user) = &exec.user {
+        let mut ids = user.splitn(2, ':').map(str::parse::<u32>);
+        let (user, group) = (ids.next(), ids.next().unwrap_or(Ok(0)));
+        let (Some(Ok(user)), Ok(group)) = (user, group) else {
+            return Err(failed("a user is told by number, as 5 or 5:6"));
+        };
+        process["user"] = json!({"uid": user, "gid": group});
+    }
+    let own = process["env"].as_array().cloned().unwrap_or_default();
+    let named = |entry: &Value, name: &str| {
+        entry.as_str().and_then(|e| e.split_once('=')).is_some_and(|e| e.0 == name)
+    };
+    let mut env: Vec<Value> =
+        own.into_iter().filter(|entry| !exec.env.iter().any(|(name, _)| named(entry, name))).collect();
+    env.extend(exec.env.iter().map(|(name, value)| json!(format!("{name}={value}"))));
+    process["env"] = json!(env);
+    file::lend(&place.run, process.to_string().as_bytes())
 }
 
 /// Asks until there is an answer, or it is over.
@@ -172,8 +217,13 @@ mod tests {
     fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
         let begin = Instant::now();
         let program = Program::new("/bin/sh").args(["-c", script]);
-        let inside =
-            Inside { program, input: b"in", deadline: limit.map(Duration::from_millis), pid_file: None };
+        let inside = Inside {
+            program,
+            input: b"in",
+            deadline: limit.map(Duration::from_millis),
+            pid_file: None,
+            process: None,
+        };
         (inside.run(&mut patient).unwrap(), begin.elapsed())
     }
 
@@ -181,6 +231,30 @@ mod tests {
     fn a_program_ends_with_what_it_said() {
         let (ran, _) = ran("cat; echo out; echo err >&2; exit 7", None);
         assert_eq!((ran.code, ran.stdout, ran.stderr), (7, b"inout\n".to_vec(), b"err\n".to_vec()));
+    }
+
+    #[test]
+    fn what_is_run_is_a_process_of_the_instance_with_what_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { disk: folder.path().to_owned(), run: folder.path().to_owned() };
+        let config = json!({"process": {"user": {"uid": 7, "gid": 7}, "cwd": "/srv", "env": ["A=1", "AB=2"], "args": ["x"],
+            "capabilities": {"bounding": []}}});
+        file::write(&place.run.join("config.json"), config.to_string().as_bytes(), file::Mode::Private)
+            .unwrap();
+        let lent = |exec: &Exec| -> Value {
+            serde_json::from_str(&std::fs::read_to_string(process(&place, exec, false).unwrap()).unwrap())
+                .unwrap()
+        };
+        let plain = lent(&Exec { argv: vec!["id".to_owned()], ..Exec::default() });
+        let mut wanted = config["process"].clone();
+        (wanted["args"], wanted["terminal"]) = (json!(["id"]), json!(false));
+        assert_eq!(plain, wanted);
+        let user = |user: &str| Exec { user: Some(user.to_owned()), ..Exec::default() };
+        let env = vec![("A".to_owned(), "3".to_owned())];
+        let own = lent(&Exec { env, workdir: Some("/".to_owned()), ..user("5:6") });
+        assert_eq!((&own["env"], &own["cwd"]), (&json!(["AB=2", "A=3"]), &json!("/")));
+        assert_eq!(own["user"], json!({"uid": 5, "gid": 6}));
+        assert!(process(&place, &user("root"), false).is_err());
     }
 
     #[test]

@@ -15,7 +15,6 @@ use crate::apply::GRACE;
 use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
 use crate::ready;
-use crate::render::bundle;
 use crate::supervise::{log, state, unit};
 use common::host::file;
 use common::host::{Program, wait};
@@ -105,13 +104,15 @@ impl Driver for Oci {
     fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure> {
         let place = Place::new(stack, &after.name);
         place.make()?;
-        place.keep(after, hosts)?;
-        if !state::alive(stack, &after.name) {
-            return Ok(false);
+        let alive = state::alive(stack, &after.name);
+        // Before it is kept: a limit that could not be changed must still differ the next time. What is just made or started again
+        // has no group yet, and will have what is kept.
+        if alive && before.limits != after.limits && state::read(stack, &after.name).pid.is_some() {
+            groups::limit(stack, &after.name, &after.limits)?;
         }
-        if before.limits != after.limits {
-            let limits = bundle::change(&before.limits, &after.limits, groups::swap());
-            Runtime::of(&place)?.update(&id(stack, &after.name), &limits)?;
+        place.keep(after, hosts)?;
+        if !alive {
+            return Ok(false);
         }
         prepare::names(&place, after)?;
         Ok(before.needs_restart(after))
@@ -193,16 +194,17 @@ impl Driver for Oci {
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        let (runtime, place) = self.to_run(stack, name)?;
         let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
-        let pid_file = Place::new(stack, name).run.join(file);
-        let program = self.exec_program(stack, name, exec, Some(&pid_file))?;
-        let inside =
-            Inside { program, input: &exec.input, deadline: exec.deadline, pid_file: Some(&pid_file) };
-        inside.run(&mut inside::patient)
+        let pid_file = place.run.join(file);
+        Inside::new(&runtime, &place, &id(stack, name), exec, &pid_file)?.run(&mut inside::patient)
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
-        self.exec_program(stack, name, exec, None)
+        let (runtime, place) = self.to_run(stack, name)?;
+        let process = inside::process(&place, exec, true)?;
+        let program = runtime.program().args(["exec", "--tty", "--process"]).args([process]);
+        Ok(program.args([&id(stack, name)]))
     }
 
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
@@ -227,27 +229,15 @@ impl Oci {
         Ok(place)
     }
 
-    fn exec_program(
-        &self,
-        stack: &str,
-        name: &str,
-        exec: &Exec,
-        pid_file: Option<&Path>,
-    ) -> Result<Program, Failure> {
+    /// What runs an instance, and where that is told what to run in it.
+    fn to_run(&self, stack: &str, name: &str) -> Result<(Runtime, Place), Failure> {
         let condition = state::read(stack, name);
         if condition.pid.is_none() {
             let state = ready::word(condition.state);
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         }
-        let runtime = Runtime::of(&Place::new(stack, name))?;
-        let mut program = match pid_file {
-            Some(path) => inside::exec(&runtime, path),
-            None => runtime.program().args(["exec", "--tty"]),
-        };
-        program = program.args(exec.env.iter().flat_map(|(k, v)| ["--env".to_owned(), format!("{k}={v}")]));
-        program = program.args(exec.user.iter().flat_map(|u| ["--user", u]));
-        program = program.args(exec.workdir.iter().flat_map(|w| ["--cwd", w]));
-        Ok(program.args([&id(stack, name)]).args(&exec.argv))
+        let place = Place::new(stack, name);
+        Ok((Runtime::of(&place)?, place))
     }
 }
 

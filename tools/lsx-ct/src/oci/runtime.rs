@@ -136,14 +136,6 @@ impl Runtime {
         self.program().args(["delete", "--force", id]).run(b"").map(|_| ())
     }
 
-    /// Changes its limits while it runs.
-    pub(crate) fn update(&self, id: &str, resources: &serde_json::Value) -> Result<(), Failure> {
-        self.program()
-            .args(["update", "--resources", "-", id])
-            .run(resources.to_string().as_bytes())
-            .map(|_| ())
-    }
-
     /// What `observe` says of it.
     pub(crate) fn engine(&self) -> Engine {
         Engine {
@@ -163,7 +155,7 @@ impl Runtime {
 /// The last instance has gone: nothing of ours stays in /run, nor what trials left that were killed.
 pub(super) fn forget() -> Result<(), Failure> {
     file::remove(Path::new(FOUND))?;
-    file::remove_tree(Path::new(super::trial::RUN))?;
+    super::trial::forget()?;
     super::disk::unlock();
     file::sweep(Path::new("/run/lsx"));
     [ROOT, crate::paths::RUN, "/run/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);
@@ -210,11 +202,11 @@ fn stamp(paths: &[PathBuf]) -> String {
     paths.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// `crun version 1.8.1` becomes `crun 1.8.1`.
+/// `crun version 1.8.1` becomes `crun 1.8.1`, and `youki version: 0.7.0` loses as much.
 fn version(path: &Path) -> String {
     let text = Program::new(&path.to_string_lossy()).args(["--version"]).run(b"").unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    text.lines().next().unwrap_or_default().replace(" version ", " ")
+    text.lines().next().unwrap_or_default().replacen(" version: ", " ", 1).replacen(" version ", " ", 1)
 }
 
 fn told(failure: &Failure) -> String {

@@ -2,15 +2,20 @@
 //! one runtime refuses, or lack a right that another needs; both show only then.
 
 use super::mounts::{self, Layers};
-use super::runtime;
+use super::{groups, runtime};
+use crate::render::bundle::{self, Ground};
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
+use oci_spec::image::ImageConfiguration;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Where a trial leaves its files; one at a time does no harm to another.
-pub(super) const RUN: &str = "/run/lsx/trial";
+/// Where a trial leaves its files; one at a time does no harm to another. It is beside the layers and what instances write: whether
+/// ids can be shifted is a question of the file system, and many kernels cannot in memory, which /run is (tmpfs, before Linux 6.3).
+pub(super) const FOLDER: &str = "/var/lib/lsx/trial";
+/// Where its control groups are, instead of a stack's: none is called so.
+const GROUP: &str = ".trial";
 /// How often user namespaces are tried again where all else works.
 const AGAIN: usize = 3;
 /// The first of the ids that no instance gets.
@@ -24,7 +29,21 @@ pub(super) struct Trial {
 
 /// The folder of the trials that a process makes, one after the other.
 fn place(process: i32) -> PathBuf {
-    Path::new(RUN).join(process.to_string())
+    Path::new(FOLDER).join(process.to_string())
+}
+
+/// Removes what trials left that were killed.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(super) fn forget() -> Result<(), Failure> {
+    let folders = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
+    let left = |process: &str| !Path::new("/proc").join(process).exists();
+    for folder in folders.filter(|f| f.file_name().to_str().is_some_and(left)) {
+        file::remove_tree(&folder.path())?;
+    }
+    [FOLDER, "/var/lib/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);
+    Ok(())
 }
 
 /// Runs something with user namespaces, and without where that fails.
@@ -32,12 +51,18 @@ fn place(process: i32) -> PathBuf {
 /// # Errors
 /// What the runtime said without them.
 pub(super) fn works(path: &Path) -> Result<Trial, Failure> {
+    forget()?;
     let try_it = |kind: &str| {
         let trial = Program::new("/proc/self/exe").args(["trial"]).args([path]).args([kind]);
         let done = trial.run(b"").map(|_| ());
-        // Its mounts have gone with it.
-        file::remove_tree(&place(nix::unistd::getpid().as_raw()))?;
-        [RUN, runtime::ROOT, "/run/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);
+        // Its mounts have gone with it; a runtime that failed leaves groups.
+        let process = nix::unistd::getpid();
+        file::remove_tree(&place(process.as_raw()))?;
+        groups::remove(GROUP, &process.to_string());
+        [FOLDER, "/var/lib/lsx", runtime::ROOT, "/run/lsx"]
+            .map(Path::new)
+            .into_iter()
+            .for_each(file::remove_empty);
         done
     };
     let mut users = try_it("users");
@@ -66,26 +91,31 @@ pub(crate) fn run(runtime: &Path, users: bool) -> Result<(), Failure> {
 }
 
 fn container(runtime: &Path, place: &Path, ids: Option<u32>) -> Result<(), Failure> {
-    let lower = place.join("lower");
+    let (lower, own, files) = (place.join("lower"), place.join("own"), place.join("files"));
     super::disk::folder_with(place, 0o711)?;
-    super::disk::folder_with(&lower, 0o755)?;
-    super::disk::folder_with(&place.join("own"), 0o711)?;
-    file::write(&lower.join("run"), b"-", Mode::Program)?;
-    // This program stands in for an image: bound in, since an overlay does not show what is mounted on a layer.
-    let (root, users) = Layers { lower: &[lower], own: &place.join("own"), run: place, ids }.mount()?;
-    mounts::shifted(&crate::supervise::sibling(crate::PROGRAM), &root.join("run"), users.as_ref(), true)?;
-    let kinds = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
-    let mut linux = json!({"namespaces": kinds, "cgroupsPath": format!("/lsx-trial-{}", std::process::id())});
-    if let Some(first) = ids {
-        let mapping = json!([{"containerID": 0, "hostID": first, "size": crate::render::bundle::IDS}]);
-        linux["uidMappings"] = mapping.clone();
-        linux["gidMappings"] = mapping;
-        linux["namespaces"].as_array_mut().into_iter().for_each(|all| all.push(json!({"type": "user"})));
+    for (folder, mode) in [(&lower, 0o755), (&own, 0o711), (&files, 0o755)] {
+        super::disk::folder_with(folder, mode)?;
     }
-    let config = json!({"ociVersion": "1.0.2", "root": {"path": root}, "linux": linux,
-        "process": {"user": {"uid": 0, "gid": 0}, "args": ["/run", "--version"], "cwd": "/"},
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}]});
-    file::write(&place.join("config.json"), config.to_string().as_bytes(), Mode::Private)?;
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        file::write(&files.join(name), b"", Mode::Public)?;
+    }
+    let (root, users) = Layers { lower: &[lower], own: &own, run: place, ids }.mount()?;
+    // Wherever this program was started from, instances get it from beside their layers; so that its ids cannot be shifted here
+    // says nothing.
+    let (program, init) = (crate::supervise::sibling(crate::PROGRAM), place.join("init"));
+    file::write(&init, b"-", Mode::Program)?;
+    mounts::shifted(&program, &init, users.as_ref(), true)
+        .or_else(|_| mounts::shifted(&program, &init, None, true))?;
+    let ground = Ground {
+        init: Some(init.display().to_string()),
+        architecture: std::env::consts::ARCH.to_owned(),
+        rootfs: root.display().to_string(),
+        ids,
+        cgroup: groups::name(GROUP, &nix::unistd::getppid().to_string()),
+        files: files.display().to_string(),
+        ..Ground::default()
+    };
+    file::write(&place.join("config.json"), &config(&ground)?, Mode::Private)?;
     let id = format!("lsx-trial-{}", std::process::id());
     let said = runtime::program(runtime).args(["run", "--bundle"]).args([place]).args([&id]).run(b"")?;
     if said.starts_with(crate::PROGRAM.as_bytes()) {
@@ -93,4 +123,15 @@ fn container(runtime: &Path, place: &Path, ids: Option<u32>) -> Result<(), Failu
     }
     let said = String::from_utf8_lossy(&said).into_owned();
     Err(Failure::new(Kind::Failed, "ct.oci.trial", format!("{} ran nothing: {said}", runtime.display())))
+}
+
+/// The bundle of an instance like any other, which has all that may not work here: its root is empty, and it runs its init once more.
+fn config(ground: &Ground) -> Result<Vec<u8>, Failure> {
+    let bug = |e: String| Failure::new(Kind::Bug, "ct.oci.trial", e);
+    let instance = json!({"name": "trial", "of": "trial", "driver": "oci", "hostname": "trial", "nics": [],
+        "image": {"name": "trial", "digest": ""}, "command": [bundle::INIT, "--version"], "restart": "no", "hosts": "",
+        "running": true});
+    let instance = serde_json::from_value(instance).map_err(|e| bug(e.to_string()))?;
+    let spec = bundle::config(&instance, &ImageConfiguration::default(), ground).map_err(bug)?;
+    serde_json::to_vec(&spec).map_err(|e| bug(e.to_string()))
 }

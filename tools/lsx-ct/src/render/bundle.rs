@@ -83,7 +83,7 @@ const MASKED: [&str; 10] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
-pub(crate) const INIT: &str = "/dev/.lsx-init";
+pub const INIT: &str = "/dev/.lsx-init";
 
 /// Programs that are the init of a whole system.
 const INITS: [&str; 2] = ["init", "systemd"];
@@ -152,6 +152,7 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
         true => CAPABILITIES.into_iter().chain(INIT_CAPABILITIES).collect(),
         false => CAPABILITIES.to_vec(),
     };
+    // noNewPrivileges is false by being absent: youki 0.7 takes any word on it for yes, and then may load no filter.
     let spec = json!({
         "ociVersion": "1.0.2",
         "hostname": instance.hostname,
@@ -163,7 +164,6 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
             "env": variables(instance, image, system),
             "cwd": workdir(instance, image),
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
-            "noNewPrivileges": false,
         },
         "mounts": mounts(instance, ground, system),
         "linux": linux(instance, ground, system),
@@ -197,34 +197,26 @@ fn linux(instance: &Instance, ground: &Ground, system: bool) -> Value {
     linux
 }
 
-/// Limits in the words of the specification; the same for `update` in place.
+/// What quotas of processors are counted in.
+pub const PERIOD_US: u64 = 100_000;
+
+/// What thousandths of a processor are of that.
+pub fn quota_us(milli: u32) -> u64 {
+    u64::from(milli) * PERIOD_US / 1000
+}
+
+/// Limits in the words of the specification.
 pub fn resources(limits: &Limits, swap: bool) -> Value {
-    const PERIOD_US: u64 = 100_000;
     let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
     if let Some(bytes) = limits.memory_bytes {
         resources["memory"] =
             if swap { json!({"limit": bytes, "swap": bytes}) } else { json!({"limit": bytes}) };
     }
     if let Some(milli) = limits.cpus_milli {
-        resources["cpu"] = json!({"quota": u64::from(milli) * PERIOD_US / 1000, "period": PERIOD_US});
+        resources["cpu"] = json!({"quota": quota_us(milli), "period": PERIOD_US});
     }
     if let Some(processes) = limits.processes {
         resources["pids"] = json!({"limit": processes});
-    }
-    resources
-}
-
-/// The same for what runs: a limit that is taken away has to be lifted by name.
-pub fn change(before: &Limits, after: &Limits, swap: bool) -> Value {
-    let mut resources = resources(after, swap);
-    if before.memory_bytes.is_some() && after.memory_bytes.is_none() {
-        resources["memory"] = if swap { json!({"limit": -1, "swap": -1}) } else { json!({"limit": -1}) };
-    }
-    if before.cpus_milli.is_some() && after.cpus_milli.is_none() {
-        resources["cpu"] = json!({"quota": -1});
-    }
-    if before.processes.is_some() && after.processes.is_none() {
-        resources["pids"] = json!({"limit": -1});
     }
     resources
 }

@@ -2,7 +2,7 @@
 
 use super::signals::Asked;
 use super::{Supervisor, ended, state};
-use crate::driver::Ran;
+use crate::driver::{Exec, Ran};
 use crate::image::Store;
 use crate::model::{Exit, File, Instance, State};
 use crate::net;
@@ -148,8 +148,10 @@ impl Life {
         limit: Option<Duration>,
     ) -> Result<Ran, Failure> {
         let pid_file = me.folder().join("try.pid");
-        let inside = Inside::new(&self.runtime, &me.id, argv, input, &pid_file);
-        Inside { deadline: limit, ..inside }.run(&mut |time| me.signals.wait(time) == Asked::Stop)
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        let exec = Exec { argv, input: input.to_vec(), deadline: limit, ..Exec::default() };
+        let inside = Inside::new(&self.runtime, &me.place, &me.id, &exec, &pid_file)?;
+        inside.run(&mut |time| me.signals.wait(time) == Asked::Stop)
     }
 
     /// Whether its first process has ended; reaps whoever else has.
@@ -255,7 +257,8 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<bool, Fai
 /// What a runtime says in its log, as JSON or as text.
 fn message(line: &str) -> Option<String> {
     match serde_json::from_str::<Value>(line) {
-        Ok(value) => value["msg"].as_str().map(str::to_owned),
+        // As runc and crun call it, and youki.
+        Ok(value) => value["msg"].as_str().or(value["message"].as_str()).map(str::to_owned),
         Err(_) => Some(line.to_owned()).filter(|l| !l.is_empty()),
     }
 }
