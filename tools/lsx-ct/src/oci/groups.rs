@@ -210,7 +210,7 @@ fn words_of_v1(limits: &Limits, now: u64) -> Words {
     if limits.memory_bytes.is_none_or(|wanted| wanted > now) {
         words.reverse();
     }
-    words.push(("cpu", "cpu.cfs_period_us", PERIOD_US.to_string()));
+    words.extend(limits.cpus_milli.map(|_| ("cpu", "cpu.cfs_period_us", PERIOD_US.to_string())));
     words.push(("cpu", "cpu.cfs_quota_us", or(limits.cpus_milli.map(quota_us), LIFT_V1)));
     words.push(("pids", "pids.max", or(limits.processes.map(u64::from), LIFT)));
     words
@@ -241,7 +241,7 @@ mod tests {
         );
         let v1 = told(&words_of_v1(&none, 4096));
         assert_eq!(v1[..2], ["memory.memsw.limit_in_bytes -1", "memory.limit_in_bytes -1"]);
-        assert_eq!(v1[3..], ["cpu.cfs_quota_us -1", "pids.max max"]);
+        assert_eq!(v1[2..], ["cpu.cfs_quota_us -1", "pids.max max"]);
     }
 
     #[test]
