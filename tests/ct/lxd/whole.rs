@@ -91,7 +91,8 @@ fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     assert_eq!(ct(host, &["up", &file]).ok().json()["status"]["ct"]["changed"], 0);
     let begin = std::time::Instant::now();
     ct(host, &["down", &file]).ok();
-    assert!(begin.elapsed().as_secs() < 10, "an application hears the signal: {:?}", begin.elapsed());
+    // Two, one after the other, would take ten seconds each.
+    assert!(begin.elapsed().as_secs() < 19, "an application hears the signal: {:?}", begin.elapsed());
     host.lab.net(&["down", "--quiet", &file]).ok();
     assert_eq!(picture(), before);
     host.empty();
