@@ -9,7 +9,7 @@ STACK ?=
 build: ; cargo build --release
 setup: ; scripts/setup
 demo: ; scripts/demo
-test: setup ; scripts/check
+test: ; scripts/setup --tests && scripts/check
 check: ; scripts/check
 bench: ; scripts/bench
 docs: ; scripts/docs

@@ -11,7 +11,7 @@ known_services() { # LIST: prints the services to start; says what is not instal
         case $service in
             docker) need_program docker dockerd docker.io ;;
             lxd) need_program lxd lxd lxd ;;
-            incus) [[ -x $INCUSD || -x $UNPACKED$INCUSD ]] || fail 69 '--with incus: incus is not installed' 'scripts/setup' ;;
+            incus) [[ -x $INCUSD || -x $UNPACKED$INCUSD ]] || fail 69 '--with incus: incus is not installed' 'scripts/setup --tests' ;;
             ovs) need_program ovs ovs-vswitchd openvswitch-switch ;;
             dnsmasq) need_program dnsmasq dnsmasq dnsmasq-base && continue ;;
             *) misused "--with $service: docker, lxd, incus, ovs or dnsmasq" ;;

@@ -104,7 +104,8 @@ fn main() -> ExitCode {
 /// Why there is no virtual machine here.
 fn missing() -> Option<String> {
     let lacks = lab::finish(Command::new(lsx_tests::top("scripts/vm")).arg("--check"), b"");
-    (lacks.code != 0).then(|| format!("not here: {}; scripts/setup", lacks.stdout.trim().replace('\n', ", ")))
+    (lacks.code != 0)
+        .then(|| format!("not here: {}; scripts/setup --tests", lacks.stdout.trim().replace('\n', ", ")))
 }
 
 /// Runs a machine to its end; the names of the cases that passed there.

@@ -57,7 +57,7 @@ pub(crate) fn missing(engine: &Engine) -> Option<String> {
     // ldd(1) fails on a static program.
     let dynamic = || Command::new("ldd").arg("/bin/busybox").output().is_ok_and(|ldd| ldd.status.success());
     match [engine.client, "busybox"].iter().find(|name| !there(name)) {
-        Some(name) => Some(format!("{name} is not installed; scripts/setup")),
+        Some(name) => Some(format!("{name} is not installed; scripts/setup --tests")),
         None => dynamic().then(|| "busybox is not static; install busybox-static".to_owned()),
     }
 }
