@@ -73,8 +73,9 @@ impl plan::Object for Object {
         }
     }
 
+    /// A remnant may lie under the name of an instance, or where one is about to be put aside: all go first.
     fn excludes(&self, other: &Self) -> bool {
-        matches!((self, other), (Object::Remnant { name, .. }, Object::Instance(i)) if *name == i.name)
+        matches!((self, other), (Object::Remnant { .. }, Object::Instance(_)))
     }
 
     fn goes_along(&self) -> bool {
