@@ -16,6 +16,8 @@ pub(super) const ROOT: &str = "/run/lsx/runtime";
 const FOUND: &str = "/run/lsx/runtime.json";
 /// What this process has found out.
 static TRIED: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
+/// How many answers are kept: of a choice that is made no more, or of a program that was replaced, one is left behind.
+const KEPT: usize = 8;
 /// In the folder of an instance: the runtime that made its container.
 const MADE: &str = "runtime.json";
 const INSTALL: &str = "install one: apt-get install --no-install-recommends runc";
@@ -93,14 +95,20 @@ impl Runtime {
         Err(cannot.into_iter().fold(failure, Failure::because))
     }
 
-    /// Keeps what was found out while there are instances here; a host without any has no file of ours.
+    /// Keeps what was found out, of others too, while there are instances here; a host without any has no file of ours.
     pub(crate) fn keep(&self) -> Result<(), Failure> {
+        let tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut all = kept();
-        if all.contains(self) {
+        let known = all.len();
+        for found in tried.iter().chain([self]) {
+            if !all.iter().any(|other| other.stamp == found.stamp) {
+                all.push(found.clone());
+            }
+        }
+        if all.len() == known {
             return Ok(());
         }
-        all.retain(|other| other.path != self.path);
-        all.push(self.clone());
+        all.drain(..all.len().saturating_sub(KEPT));
         file::write(Path::new(FOUND), &document::canonical(&all)?, Mode::Private).map(|_| ())
     }
 
@@ -210,7 +218,8 @@ fn version(path: &Path) -> String {
 }
 
 fn told(failure: &Failure) -> String {
-    let last = failure.program.as_ref().and_then(|p| p.output.last().cloned());
+    let last = failure.program.as_ref().and_then(|p| p.output.last());
+    let last = last.map(|line| line.trim_start_matches([' ', '|']).to_owned()); // as our own trial quotes the runtime
     last.unwrap_or_else(|| failure.to_string())
 }
 
