@@ -24,7 +24,7 @@ const INSTANCES: &str = "
     workdir: /srv
     env: { COLOUR: blue, EMPTY: \"\" }
     limits: { memory: 64M, cpus: 0.5, processes: 50 }
-    files: { /srv/index.html: { source: page.html, mode: \"0640\", owner: app }, /etc/deep/er/plain: page.html }
+    files: { /srv/index.html: { source: page.html, mode: \"0640\", owner: app }, /etc/deep/er/plain: page.html, /etc/lone: { source: page.html, owner: \"7\" } }
     volumes: { data: /data, kept: { path: /kept, read_only: true } }
     secrets: [word]
     recipes: [first.sh]
@@ -174,8 +174,8 @@ fn files_and_recipes_and_volumes(cloud: &Cloud) {
     let file = whole(cloud);
     let read = |script: &str| cloud.inside("h1", "whole/web", script).ok().stdout;
     assert_eq!(
-        read("stat -c '%a %u %g' /srv/index.html /etc/deep /etc/deep/er/plain"),
-        "640 1000 1000\n755 0 0\n644 0 0\n"
+        read("stat -c '%a %u %g' /srv/index.html /etc/deep /etc/deep/er/plain /etc/lone"),
+        "640 1000 1000\n755 0 0\n644 0 0\n644 7 7\n"
     );
     assert_eq!(read("cat /srv/recipes"), "again\n");
     read("echo mine >/data/note; ! touch /kept/x 2>/dev/null; echo changed >>/srv/index.html");

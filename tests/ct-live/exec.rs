@@ -103,6 +103,13 @@ fn input_user_environment_and_folder_are_as_asked(cloud: &Cloud) {
     }
     let nothing = finish(&mut cloud.command(&[&args[..], &["wc", "-c"]].concat()), b"").ok();
     assert_eq!(nothing.lines()[0]["stdout"], "0\n");
+    // By name, with the groups that name the user.
+    let (ran, answers) = run(cloud, &["--on", "db", "-u", "app", "--", "sh", "-c", "id -u; id -g; id -G"]);
+    ran.ok();
+    assert_eq!(answers[0]["stdout"], "1000\n1000\n1000 2000\n");
+    let (ran, answers) = run(cloud, &["--on", "db", "-u", "bob", "--", "true"]);
+    ran.exits(1);
+    assert!(answers[0]["stderr"].as_str().unwrap().contains("no user bob"), "{answers:?}");
     // Without -i nobody's input is read.
     let (_, answers) = run(cloud, &["--on", "db", "--", "cat"]);
     assert_eq!(answers[0]["stdout"], "");

@@ -30,7 +30,7 @@ pub struct Exec {
     /// Environment, over that of the instance.
     #[serde(default)]
     pub env: Vec<(String, String)>,
-    /// User and group, by number; absent: the instance's own, or root where the engine does not keep it.
+    /// User and group, by name or number; absent: the instance's own, or root where the engine does not keep it.
     #[serde(default)]
     pub user: Option<String>,
     /// Folder; absent: the instance's own, or /.

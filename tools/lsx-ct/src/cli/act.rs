@@ -115,7 +115,7 @@ pub(super) struct ExecArgs {
     /// How many must succeed for exit 0; absent: all
     #[arg(long, value_name = "N")]
     quorum: Option<usize>,
-    /// User or user:group, by number
+    /// User or user:group, by name or number; absent: the instance's own, in LXD and Incus root
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
     /// Environment, as NAME=VALUE

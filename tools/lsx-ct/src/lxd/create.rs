@@ -1,10 +1,10 @@
 //! Making an instance, changing it, and removing it.
 
 use super::client::{OPERATION, Refused};
-use super::files::Names;
 use super::first::First;
 use super::request::{self, Ground, RECIPES, SPEC, seed};
 use super::{Held, Lxd, network};
+use crate::accounts::{Accounts, Alone};
 use crate::model::{Instance, engine_name};
 use crate::paths;
 use common::stack::Driver;
@@ -34,10 +34,10 @@ impl Lxd {
         let mut ground = self.ground(stack, wanted)?;
         ground.first.check(&wanted.name)?;
         self.post(stack, wanted, &mut ground)?;
-        let names = self.names(&engine)?;
+        let accounts = self.accounts(&engine)?;
         self.identity(&engine, wanted, hosts)?;
-        self.put_all(&engine, wanted, &[], &names)?;
-        ground.first.ids = self.ids(&names, wanted, &ground.first)?;
+        self.put_all(&engine, wanted, &[], &accounts)?;
+        ground.first.ids = self.ids(&accounts, wanted, &ground.first)?;
         let mut config = request::config(stack, wanted, &ground);
         config.insert(SPEC.to_owned(), spec(wanted)?);
         let path = format!("/1.0/instances/{engine}");
@@ -88,8 +88,15 @@ impl Lxd {
     }
 
     /// The user and group of the first program, by number; none where it is root anyway.
-    fn ids(&self, names: &Names, wanted: &Instance, first: &First) -> Result<Option<(u32, u32)>, Failure> {
-        (!first.user.is_empty()).then(|| self.owner(names, &wanted.name, &first.user)).transpose()
+    fn ids(
+        &self,
+        accounts: &Accounts,
+        wanted: &Instance,
+        first: &First,
+    ) -> Result<Option<(u32, u32)>, Failure> {
+        (!first.user.is_empty())
+            .then(|| self.owner(accounts, &wanted.name, (&first.user, Alone::Root)))
+            .transpose()
     }
 
     /// Puts changed files first and the settings last: they say what it is now.
@@ -107,13 +114,13 @@ impl Lxd {
         for volume in &after.volumes {
             super::folder(&paths::volume(stack, &volume.name))?;
         }
-        let names = self.names(&held.name)?;
+        let accounts = self.accounts(&held.name)?;
         let identity = |i: &Instance| (i.hosts.clone(), i.hostname.clone(), i.nics.clone());
         if identity(before) != identity(after) {
             self.identity(&held.name, after, hosts)?;
         }
-        self.put_all(&held.name, after, &before.files, &names)?;
-        ground.first.ids = self.ids(&names, after, &ground.first)?;
+        self.put_all(&held.name, after, &before.files, &accounts)?;
+        ground.first.ids = self.ids(&accounts, after, &ground.first)?;
         ground.pool = self.pool(&after.profiles)?;
         let path = format!("/1.0/instances/{}", held.name);
         let Some(got) = self.client.get(&path)? else { return Err(self.none(stack, &after.name)) };

@@ -3,7 +3,7 @@
 
 use super::Lxd;
 use super::client::{OPERATION, Refused};
-use super::files::Names;
+use crate::accounts::Alone;
 use crate::driver::{Exec, Ran};
 use crate::model::engine_name;
 use common::host::Program;
@@ -85,8 +85,7 @@ impl Lxd {
             "wait-for-websocket": false,
         });
         if let Some(user) = &exec.user {
-            let names = if user.parse::<u32>().is_ok() { Names::default() } else { self.names(engine)? };
-            let (user, group) = self.owner(&names, name, user)?;
+            let (user, group) = self.owner(&self.accounts(engine)?, name, (user, Alone::Root))?;
             (order["user"], order["group"]) = (user.into(), group.into());
         }
         Ok(order)
@@ -193,7 +192,7 @@ impl Lxd {
         }
         argv.extend(["--cwd".to_owned(), exec.workdir.clone().unwrap_or_else(|| "/".to_owned())]);
         if let Some(user) = &exec.user {
-            let (user, group) = self.owner(&self.names(&held.name)?, name, user)?;
+            let (user, group) = self.owner(&self.accounts(&held.name)?, name, (user, Alone::Root))?;
             argv.extend(["--user".to_owned(), user.to_string(), "--group".to_owned(), group.to_string()]);
         }
         argv.push("--".to_owned());

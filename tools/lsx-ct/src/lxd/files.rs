@@ -4,10 +4,10 @@ use super::Lxd;
 use super::client::Refused;
 use super::image::encode;
 use super::request::seed;
+use crate::accounts::{Accounts, Alone};
 use crate::model::{File, Instance};
 use common::stack::Driver;
 use common::{Failure, Kind};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A file to put, with its owner by number.
@@ -26,43 +26,9 @@ impl<'a> Put<'a> {
     }
 }
 
-/// Users and groups of an instance, by name.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    users: BTreeMap<String, (u32, u32)>,
-    groups: BTreeMap<String, u32>,
-}
-
-impl Names {
-    /// From the texts of /etc/passwd and /etc/group (passwd(5), group(5)).
-    pub(super) fn read(passwd: &str, group: &str) -> Names {
-        let field = |line: &str, n: usize| line.split(':').nth(n).and_then(|f| f.parse::<u32>().ok());
-        let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
-        let users = passwd.lines().filter_map(|l| Some((name(l), (field(l, 2)?, field(l, 3)?))));
-        let groups = group.lines().filter_map(|l| Some((name(l), field(l, 2)?)));
-        Names { users: users.collect(), groups: groups.collect() }
-    }
-
-    /// The numbers of `user` or `user:group`; a user alone brings its own group.
-    pub(super) fn resolve(&self, owner: &str) -> Result<(u32, u32), String> {
-        let (user, group) = owner.split_once(':').map_or((owner, None), |(u, g)| (u, Some(g)));
-        let (uid, own) = match (user, user.parse::<u32>()) {
-            ("", _) => (0, 0),
-            (_, Ok(uid)) => (uid, self.users.values().find(|(u, _)| *u == uid).map_or(uid, |(_, g)| *g)),
-            _ => *self.users.get(user).ok_or_else(|| format!("user {user}"))?,
-        };
-        let gid = match group.map(|g| (g, g.parse::<u32>())) {
-            None => own,
-            Some((_, Ok(gid))) => gid,
-            Some((group, _)) => *self.groups.get(group).ok_or_else(|| format!("group {group}"))?,
-        };
-        Ok((uid, gid))
-    }
-}
-
 impl Lxd {
     /// Users and groups of an instance.
-    pub(super) fn names(&self, engine: &str) -> Result<Names, Failure> {
+    pub(super) fn accounts(&self, engine: &str) -> Result<Accounts, Failure> {
         let text = |path| -> Result<String, Failure> {
             let bytes = match self.client.bytes(&at(engine, path)) {
                 Err(refused) if absent(&refused) => None,
@@ -70,15 +36,21 @@ impl Lxd {
             };
             Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
         };
-        Ok(Names::read(&text("/etc/passwd")?, &text("/etc/group")?))
+        Ok(Accounts::read(&text("/etc/passwd")?, &text("/etc/group")?))
     }
 
     /// Numbers of an owner in an instance.
-    pub(super) fn owner(&self, names: &Names, instance: &str, owner: &str) -> Result<(u32, u32), Failure> {
-        names.resolve(owner).map_err(|who| {
+    pub(super) fn owner(
+        &self,
+        accounts: &Accounts,
+        instance: &str,
+        (owner, alone): (&str, Alone),
+    ) -> Result<(u32, u32), Failure> {
+        let found = accounts.resolve(owner, alone).map_err(|who| {
             Failure::new(Kind::Data, "ct.lxd.owner", format!("there is no {who} in {instance}"))
                 .hint("write numbers, as 1000:1000, or take an image that has it")
-        })
+        })?;
+        Ok((found.user, found.group))
     }
 
     /// Puts all files of an instance, but those that stand already as `before` says.
@@ -87,7 +59,7 @@ impl Lxd {
         engine: &str,
         wanted: &Instance,
         before: &[File],
-        names: &Names,
+        accounts: &Accounts,
     ) -> Result<(), Failure> {
         for file in wanted.files.iter().filter(|f| !before.contains(f)) {
             // Only LXD takes it as a setting; Incus reads the seed itself.
@@ -95,7 +67,7 @@ impl Lxd {
                 continue;
             }
             let bytes = self.supply.blob(&file.digest)?;
-            let owner = self.owner(names, &wanted.name, &file.owner)?;
+            let owner = self.owner(accounts, &wanted.name, (&file.owner, Alone::Same))?;
             self.put(engine, &Put { path: &file.path, mode: file.mode, owner, bytes: &bytes })?;
         }
         for file in before.iter().filter(|f| !wanted.files.iter().any(|w| w.path == f.path)) {
@@ -182,26 +154,4 @@ fn absent(refused: &Refused) -> bool {
 
 fn at(engine: &str, path: &str) -> String {
     format!("/1.0/instances/{engine}/files?path={}", encode(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_owner_is_found_by_name_and_by_number() {
-        let names = Names::read("root:x:0:0::/:\nweb:x:33:34::/:\n", "root:x:0:\nadm:x:4:\n");
-        for (owner, numbers) in [
-            ("", (0, 0)),
-            ("web", (33, 34)),
-            ("web:adm", (33, 4)),
-            ("33", (33, 34)),
-            ("7", (7, 7)),
-            ("7:8", (7, 8)),
-        ] {
-            assert_eq!(names.resolve(owner), Ok(numbers), "{owner}");
-        }
-        assert_eq!(names.resolve("bob"), Err("user bob".to_owned()));
-        assert_eq!(names.resolve("web:bob"), Err("group bob".to_owned()));
-    }
 }

@@ -5,6 +5,7 @@ use super::client::OPERATION;
 use super::files::Put;
 use super::request::RECIPES;
 use super::{First, Lxd};
+use crate::accounts::Alone;
 use crate::driver::{Exec, Ran};
 use crate::model::{File, Instance, State, engine_name};
 use crate::ready::{self, Why};
@@ -103,7 +104,9 @@ impl recipes::Kitchen for Kitchen<'_> {
     fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
         let (engine, place) = (engine_name(self.stack, &self.instance.name), self.place()?);
         let owner = match &place.user {
-            Some(user) => self.lxd.owner(&self.lxd.names(&engine)?, &self.instance.name, user)?,
+            Some(user) => {
+                self.lxd.owner(&self.lxd.accounts(&engine)?, &self.instance.name, (user, Alone::Root))?
+            }
             None => (0, 0),
         };
         self.lxd.put(&engine, &Put { path: RECIPE, mode: 0o400, owner, bytes: text })?;

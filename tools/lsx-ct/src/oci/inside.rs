@@ -3,6 +3,7 @@
 
 use super::disk::Place;
 use super::runtime::Runtime;
+use crate::accounts::Account;
 use crate::driver::{Exec, Ran};
 use common::host::{Program, file, wait};
 use common::{Failure, Kind};
@@ -47,10 +48,10 @@ impl<'a> Inside<'a> {
         runtime: &Runtime,
         place: &Place,
         id: &str,
-        exec: &'a Exec,
+        (exec, user): (&'a Exec, Option<&Account>),
         pid_file: &'a Path,
     ) -> Result<Self, Failure> {
-        let process = process(place, exec, false)?;
+        let process = process(place, exec, user, false)?;
         // The runtime goes as soon as it has begun: it would wait for whoever holds the output.
         let program = runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file]);
         let program = program.args(["--process"]).args([&process]).args([id]);
@@ -101,8 +102,13 @@ impl<'a> Inside<'a> {
 /// alone, runc takes the instance's user and crun root; and a command line is everybody's to read.
 ///
 /// # Errors
-/// When a user is no number, or nothing can be written.
-pub(super) fn process(place: &Place, exec: &Exec, terminal: bool) -> Result<PathBuf, Failure> {
+/// When nothing can be written.
+pub(super) fn process(
+    place: &Place,
+    exec: &Exec,
+    user: Option<&Account>,
+    terminal: bool,
+) -> Result<PathBuf, Failure> {
     let failed = |what: &str| Failure::new(Kind::Failed, "ct.exec", format!("cannot run it: {what}"));
     let config = file::read(&place.run.join("config.json"))?.unwrap_or_default();
     let config: Value = serde_json::from_str(&config).map_err(|e| failed(&format!("config.json: {e}")))?;
@@ -112,13 +118,8 @@ pub(super) fn process(place: &Place, exec: &Exec, terminal: bool) -> Result<Path
     if let Some(folder) = &exec.workdir {
         process["cwd"] = json!(folder);
     }
-    if let Some(user) = &exec.user {
-        let mut ids = user.splitn(2, ':').map(str::parse::<u32>);
-        let (user, group) = (ids.next(), ids.next().unwrap_or(Ok(0)));
-        let (Some(Ok(user)), Ok(group)) = (user, group) else {
-            return Err(failed("a user is told by number, as 5 or 5:6"));
-        };
-        process["user"] = json!({"uid": user, "gid": group});
+    if let Some(user) = user {
+        process["user"] = json!({"uid": user.user, "gid": user.group, "additionalGids": user.further});
     }
     let own = process["env"].as_array().cloned().unwrap_or_default();
     let named = |entry: &Value, name: &str| {
@@ -241,20 +242,21 @@ mod tests {
             "capabilities": {"bounding": []}}});
         file::write(&place.run.join("config.json"), config.to_string().as_bytes(), file::Mode::Private)
             .unwrap();
-        let lent = |exec: &Exec| -> Value {
-            serde_json::from_str(&std::fs::read_to_string(process(&place, exec, false).unwrap()).unwrap())
-                .unwrap()
+        let lent = |exec: &Exec, user: Option<&Account>| -> Value {
+            serde_json::from_str(
+                &std::fs::read_to_string(process(&place, exec, user, false).unwrap()).unwrap(),
+            )
+            .unwrap()
         };
-        let plain = lent(&Exec { argv: vec!["id".to_owned()], ..Exec::default() });
+        let plain = lent(&Exec { argv: vec!["id".to_owned()], ..Exec::default() }, None);
         let mut wanted = config["process"].clone();
         (wanted["args"], wanted["terminal"]) = (json!(["id"]), json!(false));
         assert_eq!(plain, wanted);
-        let user = |user: &str| Exec { user: Some(user.to_owned()), ..Exec::default() };
+        let user = Account { user: 5, group: 6, further: vec![8] };
         let env = vec![("A".to_owned(), "3".to_owned())];
-        let own = lent(&Exec { env, workdir: Some("/".to_owned()), ..user("5:6") });
+        let own = lent(&Exec { env, workdir: Some("/".to_owned()), ..Exec::default() }, Some(&user));
         assert_eq!((&own["env"], &own["cwd"]), (&json!(["AB=2", "A=3"]), &json!("/")));
-        assert_eq!(own["user"], json!({"uid": 5, "gid": 6}));
-        assert!(process(&place, &user("root"), false).is_err());
+        assert_eq!(own["user"], json!({"uid": 5, "gid": 6, "additionalGids": [8]}));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod runtime;
 pub(crate) mod trial;
 pub(crate) mod users;
 
+use crate::accounts::{Account, Alone};
 use crate::apply::GRACE;
 use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
@@ -24,8 +25,9 @@ use disk::Place;
 use inside::Inside;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use place::Root;
 use runtime::Runtime;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long the kernel has to take down a network namespace.
@@ -194,15 +196,16 @@ impl Driver for Oci {
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
-        let (runtime, place) = self.to_run(stack, name)?;
+        let (runtime, place, user) = self.to_run(stack, name, exec)?;
         let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
         let pid_file = place.run.join(file);
-        Inside::new(&runtime, &place, &id(stack, name), exec, &pid_file)?.run(&mut inside::patient)
+        Inside::new(&runtime, &place, &id(stack, name), (exec, user.as_ref()), &pid_file)?
+            .run(&mut inside::patient)
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
-        let (runtime, place) = self.to_run(stack, name)?;
-        let process = inside::process(&place, exec, true)?;
+        let (runtime, place, user) = self.to_run(stack, name, exec)?;
+        let process = inside::process(&place, exec, user.as_ref(), true)?;
         let program = runtime.program().args(["exec", "--tty", "--process"]).args([process]);
         Ok(program.args([&id(stack, name)]))
     }
@@ -229,15 +232,23 @@ impl Oci {
         Ok(place)
     }
 
-    /// What runs an instance, and where that is told what to run in it.
-    fn to_run(&self, stack: &str, name: &str) -> Result<(Runtime, Place), Failure> {
+    /// What runs an instance, where that is told what to run in it, and as whom.
+    fn to_run(
+        &self,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+    ) -> Result<(Runtime, Place, Option<Account>), Failure> {
         let condition = state::read(stack, name);
-        if condition.pid.is_none() {
+        let Some(pid) = condition.pid else {
             let state = ready::word(condition.state);
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
-        }
+        };
+        let root = PathBuf::from(format!("/proc/{pid}/root"));
+        let account = |user: &String| Root::open(&root, None)?.account(user, Alone::Root);
+        let user = exec.user.as_ref().map(account).transpose()?;
         let place = Place::new(stack, name);
-        Ok((Runtime::of(&place)?, place))
+        Ok((Runtime::of(&place)?, place, user))
     }
 }
 

@@ -4,7 +4,8 @@
 use super::disk::{Place, folder_with};
 use super::groups;
 use super::mounts::{self, Layers};
-use super::place::{Owner, Root};
+use super::place::Root;
+use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{File, Instance};
 use crate::paths;
@@ -73,7 +74,7 @@ impl Ready {
         self.argv = bundle::command(instance, &self.image);
         self.files(&root, place, instance)?;
         names(place, instance)?;
-        let (owner, further) = root.user(&bundle::user(instance, &self.image))?;
+        let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
         let ground = Ground {
             init: (!bundle::is_system(&self.argv)).then(|| text(&place.run.join("init"))),
             architecture: std::env::consts::ARCH.to_owned(),
@@ -81,7 +82,7 @@ impl Ready {
             ids: self.ids,
             cgroup: groups::name(stack, &instance.name),
             swap: groups::swap(),
-            user: (owner.user, owner.group, further),
+            user: (user.user, user.group, user.further),
             files: text(&place.run.join("files")),
             secrets: self.secrets(stack, place, instance)?,
             volumes: self.volumes(stack, place, instance)?,
@@ -99,8 +100,8 @@ impl Ready {
         let before: Vec<File> =
             file::read(&note)?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
         for wanted in instance.files.iter().filter(|f| !before.contains(f)) {
-            let (owner, _) = root.user(&wanted.owner)?;
-            root.write(Path::new(&wanted.path), &self.store.get(&wanted.digest)?, wanted.mode, owner)?;
+            let owner = root.account(&wanted.owner, Alone::Same)?;
+            root.write(Path::new(&wanted.path), &self.store.get(&wanted.digest)?, wanted.mode, &owner)?;
         }
         file::write(&note, &common::document::canonical(&instance.files)?, Mode::Private).map(|_| ())
     }
@@ -123,7 +124,7 @@ impl Ready {
         for secret in &instance.secrets {
             let path = paths::secret(stack, &secret.name);
             let bytes = std::fs::read(&path).map_err(|e| file::failure(&path, "read", &e))?;
-            inside.write(&Path::new("/").join(&secret.name), &bytes, 0o400, Owner::default())?;
+            inside.write(&Path::new("/").join(&secret.name), &bytes, 0o400, &Account::default())?;
         }
         Ok(Some(text(&folder)))
     }

@@ -150,7 +150,7 @@ impl Life {
         let pid_file = me.folder().join("try.pid");
         let argv = argv.iter().map(|word| (*word).to_owned()).collect();
         let exec = Exec { argv, input: input.to_vec(), deadline: limit, ..Exec::default() };
-        let inside = Inside::new(&self.runtime, &me.place, &me.id, &exec, &pid_file)?;
+        let inside = Inside::new(&self.runtime, &me.place, &me.id, (&exec, None), &pid_file)?;
         inside.run(&mut |time| me.signals.wait(time) == Asked::Stop)
     }
 

@@ -1,0 +1,104 @@
+//! Users and groups as an instance knows them: its own passwd(5) and group(5), and numbers that nobody has a name for.
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    users: Vec<(String, u32, u32)>,
+    groups: Vec<(String, u32, Vec<String>)>,
+}
+
+/// Somebody, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+    /// Further groups that name the user.
+    pub(crate) further: Vec<u32>,
+}
+
+/// The group of a user that is told by number alone and has no entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// Root's, for what runs: as Docker's USER.
+    Root,
+    /// That of the same number, for what is owned: as Docker's COPY --chown.
+    Same,
+}
+
+impl Accounts {
+    /// From the texts of /etc/passwd and /etc/group.
+    pub(crate) fn read(passwd: &str, group: &str) -> Accounts {
+        let number = |line: &str, n: usize| line.split(':').nth(n).and_then(|f| f.parse::<u32>().ok());
+        let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let members = |line: &str| {
+            let all = line.split(':').nth(3).unwrap_or_default();
+            all.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect()
+        };
+        let users = passwd.lines().filter_map(|l| Some((name(l), number(l, 2)?, number(l, 3)?)));
+        let groups = group.lines().filter_map(|l| Some((name(l), number(l, 2)?, members(l))));
+        Accounts { users: users.collect(), groups: groups.collect() }
+    }
+
+    /// `user[:group]`, each by name or number; a user alone brings its own groups. Empty is root.
+    ///
+    /// # Errors
+    /// Who is not known, as `user bob`.
+    pub(crate) fn resolve(&self, text: &str, alone: Alone) -> Result<Account, String> {
+        let (name, group) = text.split_once(':').map_or((text, None), |(u, g)| (u, Some(g)));
+        if name.is_empty() {
+            return Ok(Account::default());
+        }
+        let number = name.parse::<u32>().ok();
+        let entry = self.users.iter().find(|(n, uid, _)| n == name || Some(*uid) == number);
+        let user = entry.map(|(_, uid, _)| *uid).or(number).ok_or_else(|| format!("user {name}"))?;
+        let own = match (entry, alone) {
+            (Some((_, _, gid)), _) => *gid,
+            (None, Alone::Root) => 0,
+            (None, Alone::Same) => user,
+        };
+        let group = group.map_or(Ok(own), |group| self.group(group))?;
+        let member = |members: &[String]| entry.is_some_and(|(name, ..)| members.contains(name));
+        let further = self.groups.iter().filter(|(_, _, members)| member(members));
+        Ok(Account { user, group, further: further.map(|(_, gid, _)| *gid).collect() })
+    }
+
+    fn group(&self, name: &str) -> Result<u32, String> {
+        let named = self.groups.iter().find(|(n, ..)| n == name).map(|(_, gid, _)| *gid);
+        named.or_else(|| name.parse().ok()).ok_or_else(|| format!("group {name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        Accounts::read(
+            "root:x:0:0::/:\nweb:x:33:34::/:\nbroken\n",
+            "root:x:0:\nadm:x:4:root,web\nlog:x:9:web\n",
+        )
+    }
+
+    #[test]
+    fn somebody_is_found_by_name_and_by_number() {
+        let all = accounts();
+        for (text, user, group) in
+            [("", 0, 0), ("web", 33, 34), ("web:adm", 33, 4), ("web:7", 33, 7), ("33", 33, 34), ("7:8", 7, 8)]
+        {
+            for alone in [Alone::Root, Alone::Same] {
+                let found = all.resolve(text, alone).unwrap();
+                assert_eq!((found.user, found.group), (user, group), "{text}");
+            }
+        }
+        assert_eq!(all.resolve("33", Alone::Root).unwrap().further, [4, 9]);
+        assert_eq!(all.resolve("7", Alone::Root).unwrap(), Account { user: 7, ..Account::default() });
+        assert_eq!(all.resolve("7", Alone::Same).unwrap().group, 7);
+    }
+
+    #[test]
+    fn who_is_not_known_is_named() {
+        let all = accounts();
+        assert_eq!(all.resolve("bob", Alone::Root), Err("user bob".to_owned()));
+        assert_eq!(all.resolve("web:bob", Alone::Root), Err("group bob".to_owned()));
+    }
+}
