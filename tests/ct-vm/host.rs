@@ -86,7 +86,16 @@ impl Host {
 
     /// What the supervisor of an instance of the stack says.
     pub(crate) fn said(&self, name: &str) -> Value {
-        let text = fs::read_to_string(format!("/run/lsx/ct/vm/{name}/state.json")).unwrap_or_default();
+        Self::kept(name, "state")
+    }
+
+    /// What made its container.
+    pub(crate) fn maker(&self, name: &str) -> Value {
+        Self::kept(name, "runtime")
+    }
+
+    fn kept(name: &str, what: &str) -> Value {
+        let text = fs::read_to_string(format!("/run/lsx/ct/vm/{name}/{what}.json")).unwrap_or_default();
         text.parse().unwrap_or_default()
     }
 

@@ -32,9 +32,9 @@ pub(crate) const LATER: &[Case] =
 pub(crate) const END: &[Case] = &[("down_leaves_nothing", down_leaves_nothing)];
 
 fn limits_are_in_the_control_groups(host: &Host) {
-    let said = host.said("web");
-    assert!(said["runtime"]["path"].as_str().unwrap().ends_with(host.runtime), "{said}");
-    assert_eq!(said["runtime"]["ids"], true, "ids of its own: {said}");
+    let maker = host.maker("web");
+    assert!(maker["path"].as_str().unwrap().ends_with(host.runtime), "{maker}");
+    assert_eq!(maker["ids"], true, "ids of its own: {maker}");
     let swap = if host.cgroups == "v2" { "0" } else { "67108864" };
     assert_eq!(host.limits("web"), ["67108864", swap, "50000", "50"]);
     let pid = host.pid("web");
@@ -122,8 +122,8 @@ fn a_runtime_that_comes_later_takes_over(host: &Host) {
     host.run("kill", &["-9", &before["supervisor"].to_string()]).ok();
     assert!(until(LONG, || host.seen("web")["state"] == "stopped"));
     host.ct(&["up", "-q", "--only", "instances.web", &file]).ok();
-    let after = host.said("web");
-    assert!(after["runtime"]["path"].as_str().unwrap().ends_with("crun"), "{after}");
+    let after = host.maker("web");
+    assert!(after["path"].as_str().unwrap().ends_with("crun"), "{after}");
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "the old one has gone");
     assert_eq!(host.limits("web")[0], "67108864");
 }
