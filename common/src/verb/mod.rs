@@ -161,7 +161,7 @@ pub struct ApplyArgs {
     /// The plan; `-` or nothing is standard input
     #[arg(value_name = "PLAN")]
     pub(crate) input: Option<PathBuf>,
-    /// When a step fails, take back what was done on its host; networks always do
+    /// When a step fails, take back what was done on its host, with what instances had written; networks always do
     #[arg(long)]
     pub(crate) rollback: bool,
 }
@@ -175,7 +175,7 @@ pub struct UpArgs {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
-    /// When a step fails, take back what was done on its host; networks always do
+    /// When a step fails, take back what was done on its host, with what instances had written; networks always do
     #[arg(long)]
     pub(crate) rollback: bool,
     /// Write the report to FILE
