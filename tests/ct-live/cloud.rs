@@ -1,7 +1,7 @@
 //! A lab, two images, and what the tests ask of both.
 
 use crate::image;
-use lsx_tests::lab::{Lab, Ran, finish};
+use lsx_tests::lab::{Lab, PROGRAMS, Ran, finish};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -144,9 +144,8 @@ impl Cloud {
             find /sys/fs/cgroup -type d | sed 's/^/group: /'
             find /run /etc /var/lib/lsx /var/spool -path /var/lib/lsx/bin -prune -o -not -type d -printf 'file: %p %y %m %s\\n'
             find /run /var/lib/lsx -path /run/netns -prune -o -path '/var/lib/lsx/bin*' -prune -o -type d -printf 'folder: %p %m\\n'
-            ps -eo args= | grep -v -e sshd -e 'ps -eo' -e 'sh -ec' -e grep -e sed | sed 's/^/program: /'
-            true";
-        self.lab.script(host, SCRIPT).ok().stdout.lines().map(str::to_owned).collect()
+";
+        self.lab.script(host, &[SCRIPT, PROGRAMS].concat()).ok().stdout.lines().map(str::to_owned).collect()
     }
 
     /// Nothing has come since, and nothing has gone.

@@ -1,6 +1,6 @@
 //! What the kernel says, by iproute2 and nft, and never by the tool's own code.
 
-use lsx_tests::lab::Lab;
+use lsx_tests::lab::{Lab, PROGRAMS};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -41,9 +41,8 @@ pub(crate) fn snapshot(lab: &Lab, host: &str) -> BTreeSet<String> {
             -newer /etc/machine-id -not -type d -printf 'file: %p %y %m %s\\n'
         find /run /etc /var/lib/lsx /var/spool -path /var/lib/lsx/bin -prune -o -not -type d -printf 'file: %p %y %m %s\\n'
         find /run -type d -not -path /run/netns -printf 'folder: %p %m\\n'
-        ps -eo args= | grep -v -e sshd -e 'ps -eo' -e 'sh -ec' -e grep -e sed | sed 's/^/program: /'
-        true";
-    lab.script(host, SCRIPT).ok().stdout.lines().map(str::to_owned).collect()
+";
+    lab.script(host, &[SCRIPT, PROGRAMS].concat()).ok().stdout.lines().map(str::to_owned).collect()
 }
 
 /// What is in one and not in the other.

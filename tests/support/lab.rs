@@ -25,6 +25,12 @@ pub fn missing() -> Option<String> {
     (!root).then(|| "labs need root".to_owned())
 }
 
+/// The end of a script that tells what a host has: its programs, one a line. They are looked at before they are sorted out, else
+/// that would be among them; one without a command line is about to become something else, or to go.
+pub const PROGRAMS: &str = "programs=$(ps -eo args=)
+echo \"$programs\" | grep -v -e sshd -e 'ps -eo' -e 'sh -ec' -e '^\\[[^ ]*\\]$' | sed 's/^/program: /'
+true";
+
 /// How a program ended.
 #[derive(Clone, Debug)]
 pub struct Ran {

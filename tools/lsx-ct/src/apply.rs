@@ -157,6 +157,10 @@ impl<'a> Changer<'a> {
         let path = paths::intent(self.stack);
         file::remove(&path)?;
         path.ancestors().skip(1).take(2).for_each(file::remove_empty);
+        // A run that died while it made the folders of an instance has left those above it, which are no instance.
+        for root in [paths::DISK, paths::RUN] {
+            Path::new(root).join(self.stack).ancestors().take(2).for_each(file::remove_empty);
+        }
         Ok(())
     }
 
