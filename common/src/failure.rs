@@ -1,6 +1,8 @@
 //! The one error type that crosses a process: what, where, why, and what to do next.
 
+use crate::printable;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// What sort of failure it is. One function, [`Kind::exit`], turns it into an exit code (sysexits.h).
@@ -170,24 +172,29 @@ impl fmt::Display for Failure {
         if let Some(at) = &self.at {
             at.fmt(f)?;
         }
-        write!(f, "{}", self.message)?;
+        f.write_str(&set_in(&self.message, "  "))?;
         if let Some(at) = self.at.as_ref().filter(|at| at.line > 0 && !at.text.is_empty()) {
             at.caret(f)?;
         }
         for cause in &self.causes {
-            write!(f, "\n  because {cause}")?;
+            write!(f, "\n  because {}", set_in(cause, "    "))?;
         }
         if let Some(program) = &self.program {
             write!(f, "\n  because `{}` ended with {}", program.argv.join(" "), program.status)?;
             for line in &program.output {
-                write!(f, "\n    | {line}")?;
+                write!(f, "\n    | {}", set_in(line, "    | "))?;
             }
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", set_in(hint, "    "))?;
         }
         Ok(())
     }
+}
+
+/// Further lines of a text, set in: what others wrote must not look like a cause or a hint of ours.
+fn set_in<'t>(text: &'t str, by: &str) -> Cow<'t, str> {
+    if text.contains('\n') { text.replace('\n', &format!("\n{by}")).into() } else { text.into() }
 }
 
 impl std::error::Error for Failure {}
@@ -209,13 +216,12 @@ impl Place {
 
     fn caret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
-        let indent: String = self
-            .text
-            .chars()
-            .take(self.column.saturating_sub(1) as usize)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        write!(f, "\n  {number} | {}\n  {:width$} | {indent}^", self.text, "", width = number.len())
+        // As it is printed, or the caret stands below another word.
+        let before: String = self.text.chars().take(self.column.saturating_sub(1) as usize).collect();
+        let indent: String =
+            printable::text(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let text = printable::text(&self.text);
+        write!(f, "\n  {number} | {text}\n  {:width$} | {indent}^", "", width = number.len())
     }
 }
 

@@ -9,6 +9,7 @@ pub mod http;
 pub mod log;
 pub mod manual;
 pub mod plan;
+pub mod printable;
 pub mod signal;
 pub mod stack;
 pub mod stdio;

@@ -1,6 +1,7 @@
 //! The story: everything a tool says beside its value, on stderr, for people or as NDJSON.
 
 use crate::failure::{Failure, Failures};
+use crate::printable;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -87,7 +88,8 @@ pub fn event(host: &str, event: Value) {
     let what: What = serde_json::from_value(event).unwrap_or_default();
     if settings.format == Format::Json {
         let (seq, host) = (SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1, host.to_owned());
-        return say(&json!(Event { v: 1, at: now(), seq, host, tool: settings.tool, what }).to_string());
+        let event = json!(Event { v: 1, at: now(), seq, host, tool: settings.tool, what });
+        return say(&printable::json(&event.to_string()));
     }
     let failed = what.ok == Some(false);
     if settings.quiet && !failed {
@@ -96,6 +98,7 @@ pub fn event(host: &str, event: Value) {
     let (step, why) = (what.step.unwrap_or_default(), what.why.unwrap_or_default());
     let undo = if what.phase == "undo" { "undo " } else { "" };
     let (mark, paint) = if failed { ("failed", "31") } else { ("ok", "32") };
+    let [host, step, why] = [host, &step, &why].map(printable::line);
     say(&format!("{host}  {}  {undo}{step}  {why}", colour(settings, mark, paint)));
 }
 
@@ -105,7 +108,7 @@ pub fn note(message: &str) {
     match settings.format {
         Format::Json => event("", json!({"phase": "note", "message": message})),
         Format::Text if settings.quiet => {}
-        Format::Text => say(&format!("{}: {message}", settings.tool)),
+        Format::Text => say(&format!("{}: {}", settings.tool, printable::message(message))),
     }
 }
 
@@ -114,7 +117,10 @@ pub fn warning(message: &str) {
     let Some(settings) = SETTINGS.get() else { return };
     match settings.format {
         Format::Json => event("", json!({"phase": "warning", "message": message})),
-        Format::Text => say(&format!("{}: {} {message}", settings.tool, colour(settings, "warning:", "33"))),
+        Format::Text => {
+            let message = printable::message(message);
+            say(&format!("{}: {} {message}", settings.tool, colour(settings, "warning:", "33")));
+        }
     }
 }
 
@@ -126,8 +132,8 @@ pub fn failures(failures: &Failures) {
 fn failure(failure: &Failure) {
     let tool = SETTINGS.get().map_or("lsx", |s| s.tool);
     match SETTINGS.get().map(|s| s.format) {
-        Some(Format::Json) => say(&json!({"failure": failure}).to_string()),
-        _ => say(&format!("{tool}: {failure}")),
+        Some(Format::Json) => say(&printable::json(&json!({"failure": failure}).to_string())),
+        _ => say(&format!("{tool}: {}", printable::message(&failure.to_string()))),
     }
 }
 
@@ -135,7 +141,7 @@ fn colour(settings: &Settings, text: &str, code: &str) -> String {
     if settings.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Nobody to tell is no reason to stop.
+/// Whoever calls has made the text printable. Nobody to tell is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -3,6 +3,7 @@
 use crate::document::canonical;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
+use crate::printable::{self, JsonWriter};
 use crate::signal;
 use serde::Serialize;
 use serde_json::Value;
@@ -113,7 +114,8 @@ impl Output {
 }
 
 fn rows(rows: &[Value], columns: &[&str]) -> String {
-    let head = columns.iter().map(|c| c.rsplit('.').next().unwrap_or(c).to_uppercase()).collect();
+    let head =
+        columns.iter().map(|c| printable::line(c.rsplit('.').next().unwrap_or(c)).to_uppercase()).collect();
     let body = rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect());
     align(std::iter::once(head).chain(body).collect())
 }
@@ -127,6 +129,18 @@ pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
+/// Writes what a program in an instance or on a host wrote. On a terminal its control characters are shown, not obeyed, unless a person
+/// asked for them (`raw`); into a pipe or a file goes every byte as it came.
+///
+/// # Errors
+/// As [`write`].
+pub fn program(bytes: &[u8], raw: bool) -> Result<(), Failure> {
+    if raw || !io::stdout().is_terminal() {
+        return write(bytes);
+    }
+    write(printable::text(&String::from_utf8_lossy(bytes)).as_bytes())
+}
+
 /// Writes documents as they are made: the text of a big one is never whole in memory.
 fn stream<T: Serialize>(documents: &[T]) -> Result<(), Failure> {
     let person = io::stdout().is_terminal();
@@ -134,7 +148,7 @@ fn stream<T: Serialize>(documents: &[T]) -> Result<(), Failure> {
     let mut all = || -> io::Result<()> {
         for document in documents {
             if person {
-                serde_json::to_writer_pretty(&mut stdout, document)?;
+                serde_json::to_writer_pretty(JsonWriter(&mut stdout), document)?;
             } else {
                 serde_json::to_writer(&mut stdout, document)?;
             }
@@ -166,10 +180,10 @@ fn first_list(document: &Value) -> (&Value, Vec<String>) {
 fn cell(row: &Value, path: &str) -> String {
     match if path.is_empty() { row } else { path.split('.').fold(row, |value, key| &value[key]) } {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable::line(text).into_owned(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         Value::Array(items) => items.iter().map(|i| cell(i, "")).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
+        other => printable::json(&other.to_string()).into_owned(),
     }
 }
 
@@ -185,4 +199,20 @@ fn align(rows: Vec<Vec<String>>) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_cell_holds_no_control_character_and_no_second_line() {
+        let evil = "a\x1b[2J\nb\u{202e}";
+        let row = json!({"name": evil, "list": [evil, {"x": evil}], "map": {evil: evil}, "k\x1b": 1});
+        let shown = rows(&[row], &["name", "list", "map", "k\x1b"]);
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
+        assert!(shown.contains(r"a\x1b[2J\nb\u{202e}"), "{shown}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Programs run in instances: one answer each, and what became of them inside.
 
 use crate::cloud::Cloud;
-use lsx_tests::lab::{Ran, finish};
+use lsx_tests::lab::{Ran, finish, until};
 use serde_json::Value;
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -11,6 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("input_user_environment_and_folder_are_as_asked", input_user_environment_and_folder_are_as_asked),
     ("hosts_answer_as_well", hosts_answer_as_well),
     ("a_terminal_is_one", a_terminal_is_one),
+    ("what_an_instance_wrote_moves_no_cursor", what_an_instance_wrote_moves_no_cursor),
 ];
 
 const THREE: &str = "
@@ -134,5 +135,35 @@ fn a_terminal_is_one(cloud: &Cloud) {
     assert_eq!(ran.code, 5, "{} {}", ran.stdout, ran.stderr);
     assert!(ran.stdout.replace('\r', "").ends_with("/dev/pts/0\ndb\n"), "{}", ran.stdout);
     cloud.lab.exec("h2", &[&tool, "exec", "-it", "nobody"]).exits(64);
+    cloud.end(&file);
+}
+
+/// On a terminal control characters are shown, unless a person asks for them; into a pipe every byte goes as it came.
+fn what_an_instance_wrote_moves_no_cursor(cloud: &Cloud) {
+    let evil = r"printf 'a\033[2Jb\r\n\302\233c\342\200\256d\n'; sleep 1000";
+    let file = cloud.stack(
+        "evil",
+        &format!("\n  it: {{ image: bb, host: h2, networks: [lan], command: [sh, -c, {evil:?}] }}"),
+    );
+    cloud.start(&file);
+    let tool = cloud.tool_on("h2");
+    let raw = "a\x1b[2Jb\r\n\u{9b}c\u{202e}d\n";
+    let shown = "a\\x1b[2Jb\n\\u{9b}c\\u{202e}d\n";
+    let terminal = |args: &str| {
+        let ran = cloud.lab.exec("h2", &["script", "-qec", &format!("{tool} {args}"), "/dev/null"]).ok();
+        ran.stdout.replace("\r\n", "\n")
+    };
+    assert!(until(30, || terminal("logs evil/it --plain") == shown));
+    assert_eq!(terminal("logs evil/it --plain --raw"), raw);
+    assert_eq!(cloud.lab.exec("h2", &[&tool, "logs", "evil/it", "--plain"]).ok().stdout, raw);
+    let again = "exec --on evil/it -- sh -c \"printf 'x\\033[2J\\302\\233\\342\\200\\256'\"";
+    for how in ["", " --table"] {
+        let seen = terminal(&again.replacen("exec", &format!("exec{how}"), 1));
+        assert!(seen.contains("[2J") && !seen.contains(['\x1b', '\u{9b}', '\u{202e}']), "{seen:?}");
+    }
+    for how in ["logs evil/it", "logs evil/it --table"] {
+        let seen = terminal(how);
+        assert!(seen.contains("[2J") && !seen.contains(['\x1b', '\u{9b}', '\u{202e}']), "{seen:?}");
+    }
     cloud.end(&file);
 }

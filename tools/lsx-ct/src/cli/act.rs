@@ -84,6 +84,9 @@ pub(super) struct LogsArgs {
     /// Only what was written, without JSON
     #[arg(long)]
     plain: bool,
+    /// With --plain on a terminal: control characters as they were written, such as colours
+    #[arg(long, requires = "plain")]
+    raw: bool,
 }
 
 /// Flags of `exec`.
@@ -185,7 +188,7 @@ pub(super) fn logs(tool: Ct, args: &LogsArgs, global: &Global, output: &Output) 
     let lines: Vec<Line> = ask(&mut place, "logs", targets, order, |l: &mut Line, host| l.host = host)?;
     if args.plain {
         let text: String = lines.iter().map(|l| format!("{}\n", l.line)).collect();
-        return Ok(stdio::write(text.as_bytes())?);
+        return Ok(stdio::program(text.as_bytes(), args.raw)?);
     }
     Ok(output.emit(&lines)?)
 }
