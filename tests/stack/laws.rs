@@ -51,7 +51,8 @@ fn what_is_written_reads_back_the_same() {
         let (again, warnings) =
             read(&text, &name, &ReadOptions::default()).unwrap_or_else(|f| panic!("{name}: {f}\n{text}"));
         assert_eq!(again, stack, "{name}");
-        assert_eq!(warnings, [], "{name}");
+        // What has no effect is told again, whoever reads.
+        assert!(warnings.iter().all(|w| w.code == "stack.unbuilt"), "{name}: {warnings:?}");
         // The printed document carries its lock, and the lock gives the same values.
         let (locked, kept) = good(&printed(&stack, &resolved));
         assert_eq!(kept, resolved, "{name}");

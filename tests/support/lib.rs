@@ -14,10 +14,13 @@ pub use tools::{Tool, tools};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// A path from the top of the repository.
+/// A path from the top of the repository: the one that the test runs in, where that can be seen. The one it was compiled in may be
+/// another, when a target folder was copied, and a test there would read and bless the files of somebody else.
 pub fn top(path: &str) -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    root.parent().map_or_else(|| root.join(".."), PathBuf::from).join(path)
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = here.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
+    let compiled = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.map_or_else(compiled, PathBuf::from).join(path)
 }
 
 /// The addresses and names of LStacker's own example, which it wrote them into every container's /etc/hosts; sorted.

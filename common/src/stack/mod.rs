@@ -10,6 +10,7 @@ pub mod resolved;
 mod rules;
 mod schema;
 mod tree;
+pub mod unbuilt;
 mod value;
 
 pub use model::{

@@ -6,6 +6,7 @@ use super::model::Stack;
 use super::resolved::Resolved;
 use super::rules;
 use super::tree::{self, Aim, Node, Source};
+use super::unbuilt;
 use crate::{Failure, Failures, Kind, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,7 +75,13 @@ fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warnin
         log.extend(rules::check(stack));
     }
     match stack {
-        Some(stack) if log.is_empty() => Ok((stack, warnings)),
+        Some(stack) if log.is_empty() => {
+            warnings.extend(unbuilt::warning(&stack).map(|(warning, path)| {
+                let at = Some(source.locate(root, &path, Aim::Key));
+                Warning { at, ..warning }
+            }));
+            Ok((stack, warnings))
+        }
         _ => Err(log.close(root, source)),
     }
 }

@@ -17,6 +17,9 @@ use std::path::Path;
 pub(super) fn run(args: &ResolveArgs, output: &Output) -> Result<(), Failures> {
     let (stack, resolved) = read_stack(&args.stack)?;
     keep_lock(args.stack.lock.as_deref(), &resolved)?;
+    // A plan refuses them; here only addresses are asked for.
+    let unmade = stack::unbuilt::networks(&resolved, "stack.unbuilt");
+    unmade.iter().for_each(|failure| log::warning(&failure.to_string()));
     Ok(output.emit(&[stack::resolved_document(&stack, &resolved)])?)
 }
 

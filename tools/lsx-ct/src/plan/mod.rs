@@ -12,6 +12,7 @@ use crate::Ct;
 use crate::model::{Gathered, Instance, Intent, IntentFile, Object, Seen};
 use common::document;
 use common::plan::{Have, Step, Want, diff};
+use common::stack::unbuilt;
 use common::tool::{Draft, Goal, ObservedOf, Wish};
 use common::{Failure, Failures, Kind};
 use schemars::JsonSchema;
@@ -51,6 +52,7 @@ pub fn plan(
         Goal::Up(stack, resolved) => {
             let secrets = wish.gathered.secrets.iter();
             draft.data.secrets = secrets.map(|(name, (_, path))| (name.clone(), path.clone())).collect();
+            failures.extend(unbuilt::networks(resolved, "ct.plan.unsupported"));
             draft.data.runtime.clone_from(&wish.gathered.runtime);
             let goals = cut(wish, stack, resolved, &mut draft.contents);
             failures.extend(clash::clashes(wish, &goals, observed));

@@ -3,8 +3,7 @@
 use crate::Net;
 use crate::model::{Desired, Intent, Network, Seen};
 use common::plan::Warning;
-use common::stack::resolved::{HostAt, NetworkKind, PortAt, Protocol, Resolved};
-use common::stack::{Switch, Tunnel};
+use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved};
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
@@ -123,25 +122,6 @@ fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
         let failure = Failure::new(Kind::Data, "net.plan.port", message)
             .at(format!("instances.{}.ports", port.instance));
         Some(failure.hint("publish another port"))
-    })
-}
-
-/// What this version of lsx-net cannot make, though a stack may say it.
-pub(super) fn unsupported(resolved: &Resolved) -> impl Iterator<Item = Failure> + '_ {
-    resolved.networks.iter().filter_map(|network| {
-        let (key, what) = match network {
-            n if n.kind != NetworkKind::Overlay => ("type", "networks of this type"),
-            n if n.switch != Switch::Bridge => ("switch", "Open vSwitch"),
-            n if n.tunnel_type != Tunnel::Vxlan => ("tunnel", "GRE tunnels"),
-            _ => return None,
-        };
-        let message = format!("this version of lsx-net does not make {what}");
-        let failure = Failure::new(Kind::Data, "net.plan.unsupported", message);
-        Some(
-            failure
-                .at(format!("networks.{}.{key}", network.name))
-                .hint("leave the key out: VXLAN on Linux bridges carries the network"),
-        )
     })
 }
 

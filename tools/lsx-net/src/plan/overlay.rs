@@ -6,6 +6,7 @@ use crate::Net;
 use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
+use common::stack::unbuilt;
 use common::tool::{Draft, ObservedOf, Wish};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ pub(super) fn overlay(
     draft: &mut Draft<Net>,
     failures: &mut Vec<Failure>,
 ) -> BTreeMap<String, Desired> {
-    failures.extend(clash::unsupported(resolved));
+    failures.extend(unbuilt::networks(resolved, "net.plan.unsupported"));
     draft.warnings.extend(clash::exposed(resolved));
     let document = Document::new(wish, resolved);
     let intents =
