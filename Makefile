@@ -14,5 +14,5 @@ check: ; scripts/check
 bench: ; scripts/bench
 docs: ; scripts/docs
 install: ; scripts/install
-up: ; scripts/start-no-stop $(STACK)
-down: ; scripts/stop $(STACK)
+up: ; scripts/lsx up $(STACK)
+down: ; scripts/lsx down $(STACK)

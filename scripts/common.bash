@@ -15,6 +15,7 @@ note() { printf '%s: %s\n' "${0##*/}" "$1" >&2; }
 
 use_built_tools() { # puts this tree's release build before everything else on PATH, when there is one
     local folder
+    [[ -e $tree/Cargo.toml ]] || return 0 # installed
     for folder in "${CARGO_TARGET_DIR:-$tree/target}/$(uname -m)-"*/release; do
         [[ ! -x $folder/lsx-net ]] || PATH=$folder:$PATH
     done

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::printable::{self, JsonWriter};
 use crate::signal;
+use nix::sys::stat::{SFlag, fstat};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
@@ -27,6 +28,15 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
         return Err(if name == "-" { failure } else { failure.hint("the file is empty") });
     }
     Ok((text, name))
+}
+
+/// Whether standard input can bring no document: a terminal, or /dev/null, as cron and service managers give it. A pipe, a
+/// socket or a file can, even when it turns out to be empty: then a program before in the pipe has failed.
+pub(crate) fn brings_nothing() -> bool {
+    let stdin = io::stdin().lock();
+    stdin.is_terminal()
+        || fstat(&stdin)
+            .is_ok_and(|stat| SFlag::S_IFMT & SFlag::from_bits_retain(stat.st_mode) == SFlag::S_IFCHR)
 }
 
 fn standard_input() -> Result<Vec<u8>, Failure> {

@@ -4,6 +4,7 @@
 
 mod controls;
 mod documents;
+mod door;
 mod failures;
 mod hosts;
 mod pages;

@@ -31,7 +31,7 @@ impl Run {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("LSX_STORE", store());
-        for name in ["NO_COLOR", "LSX_SSH_CONFIG", "LSX_TOOLS", "CLICOLOR_FORCE"] {
+        for name in ["NO_COLOR", "LSX_SSH_CONFIG", "LSX_STACK", "LSX_TOOLS", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
         Run { command, input: None }

@@ -43,6 +43,7 @@ fn furnish(folder: &Path, stack: &str) {
     for tool in tools() {
         fs::rename(folder.join(&tool.name), bin.join(&tool.name)).unwrap();
     }
+    symlink(top("scripts/lsx"), bin.join("lsx")).unwrap();
     fs::write(folder.join("first.yaml"), stack).unwrap();
     fs::write(bin.join("ssh"), "#!/bin/sh\nexec /usr/bin/ssh -F \"$LSX_SSH_CONFIG\" \"$@\"\n").unwrap();
     fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();

@@ -16,6 +16,7 @@ pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
+use crate::stdio;
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub enum Verb {
 /// Where a stack comes from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StackArgs {
-    /// The stack file, YAML or JSON; `-` or nothing is standard input
+    /// The stack file, YAML or JSON; `-` is standard input; absent: what comes by a pipe, else $LSX_STACK, else stack.yaml here
     #[arg(value_name = "STACK")]
     pub input: Option<PathBuf>,
     /// Set a value of the document before it is checked, as networks.test.cidr=10.9.0.0/16
@@ -73,16 +74,31 @@ pub struct StackArgs {
 }
 
 impl StackArgs {
+    /// The file of the document: the one that was named, else the usual one. None is standard input, which wins over the
+    /// usual file when it can bring something.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let usual = || if stdio::brings_nothing() { usual_stack() } else { None };
+        self.input.clone().or_else(usual).filter(|path| path.as_os_str() != "-")
+    }
+
     /// A path of the document, as this machine finds it: relative to the document's folder, or to `--base` when it came by
     /// standard input. `~` is left to ssh.
     pub(crate) fn beside(&self, path: &str) -> String {
         if path.starts_with(['/', '~']) {
             return path.to_owned();
         }
-        let folder = self.input.as_deref().filter(|p| p.as_os_str() != "-").and_then(Path::parent);
-        let folder = self.base.as_deref().or(folder).unwrap_or(Path::new(""));
-        folder.join(path).display().to_string()
+        let file = self.file();
+        let folder = self.base.as_deref().or(file.as_deref().and_then(Path::parent));
+        folder.unwrap_or(Path::new("")).join(path).display().to_string()
     }
+}
+
+/// The stack that is meant when none is named: what `LSX_STACK` says, else `stack.yaml` here. An empty `LSX_STACK` is none.
+pub fn usual_stack() -> Option<PathBuf> {
+    let here = || Some(PathBuf::from("stack.yaml")).filter(|path| path.is_file());
+    std::env::var_os("LSX_STACK")
+        .map_or_else(here, |named| Some(PathBuf::from(named)))
+        .filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Which part of a stack, and which hosts.

@@ -1,6 +1,6 @@
 //! `observe`: what is there, on this host or on all hosts of a stack.
 
-use super::{Crew, ObserveArgs, host, plan};
+use super::{Crew, ObserveArgs, StackArgs, host, plan, usual_stack};
 use crate::cli::Global;
 use crate::failure::Failures;
 use crate::stdio::Output;
@@ -12,11 +12,13 @@ pub(super) fn run<T: Tool>(
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
-    if args.stack.input.is_none() {
+    // Without a stack it is this host, and nothing is read: a pipe here brings no document.
+    let Some(input) = args.stack.input.clone().or_else(usual_stack) else {
         return Ok(output.emit(&[host::observe(tool, None)?])?);
-    }
-    let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
+    };
+    let from = StackArgs { input: Some(input), ..args.stack.clone() };
+    let (stack, resolved) = super::read_stack(&from)?;
+    let hosts = plan::participants(&resolved, &args.scope, &from)?;
     let (seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false);
     output.emit(&seen.into_values().collect::<Vec<_>>())?;
     plan::gather(failed).verdict()

@@ -28,7 +28,7 @@ pub(super) fn run(args: &ResolveArgs, output: &Output) -> Result<(), Failures> {
 /// # Errors
 /// Every problem of the document at once, kind `Data`.
 pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
-    let (text, file) = stdio::read(args.input.as_deref())?;
+    let (text, file) = stdio::read(args.file().as_deref()).map_err(whence)?;
     let lock = args.lock.as_deref().map(read_lock).transpose()?.flatten();
     let options = ReadOptions { set: args.set.clone(), keep_going: args.keep_going };
     let (mut stack, warnings) = stack::read(&text, &file, &options)?;
@@ -41,6 +41,16 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
         log::warning(&Failure { at: warning.at, hint: warning.hint, ..told }.to_string());
     }
     Ok((stack, resolved))
+}
+
+/// Where a stack that nobody named was looked for.
+fn whence(failure: Failure) -> Failure {
+    match failure.code.as_str() {
+        "usage.stdin" => {
+            failure.hint("name a stack file, pipe one in, set LSX_STACK, or go where a stack.yaml is")
+        }
+        _ => failure,
+    }
 }
 
 fn read_lock(path: &Path) -> Result<Option<Resolved>, Failures> {

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Which instances.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct OnArgs {
-    /// The hosts of this stack; absent: this host
+    /// The hosts of this stack; absent: of $LSX_STACK, else of stack.yaml here, else this host
     #[arg(long, value_name = "FILE")]
     pub(super) stack: Option<PathBuf>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) struct PartArgs {
     /// Instances by their keys in the stack
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// The stack file, YAML or JSON; absent: standard input
+    /// The stack file, YAML or JSON; absent: what comes by a pipe, else $LSX_STACK, else stack.yaml here
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
     /// Leave this host alone and report it as skipped; may be given several times

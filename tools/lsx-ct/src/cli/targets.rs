@@ -26,8 +26,10 @@ pub(super) fn targets(
     patterns: &[String],
     global: &Global,
 ) -> Result<(Where, Targets), Failures> {
-    let Some(path) = &on.stack else { return Ok((Where::Here, here(patterns)?)) };
-    let stack = StackArgs { input: Some(path.clone()), ..StackArgs::default() };
+    let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
+        return Ok((Where::Here, here(patterns)?));
+    };
+    let stack = StackArgs { input: Some(input), ..StackArgs::default() };
     let (_, resolved, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
     let mut targets = Targets::new();
     let mut used = vec![false; patterns.len()];
@@ -50,8 +52,10 @@ pub(super) fn targets(
 
 pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {
     let own = || vec![Target::default()];
-    let Some(path) = &on.stack else { return Ok((Where::Here, Targets::from([(host_name(), own())]))) };
-    let stack = StackArgs { input: Some(path.clone()), ..StackArgs::default() };
+    let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
+        return Ok((Where::Here, Targets::from([(host_name(), own())])));
+    };
+    let stack = StackArgs { input: Some(input), ..StackArgs::default() };
     let (_, resolved, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
     let taking_part = resolved.hosts.iter().filter(|h| !h.offline && !on.scope.offline.contains(&h.name));
     let targets = taking_part.map(|h| (h.name.clone(), own())).collect();
