@@ -34,6 +34,13 @@ fn every_command_does_what_it_shows() {
     for command in &commands {
         run(&lab, folder, command);
     }
+    // What `install --hosts` promises to whoever logs in there; README does not show it.
+    for path in
+        ["/usr/local/bin/lsx", "/usr/local/share/man/man1/lsx-ct.1", "/usr/local/share/man/man5/lsx-stack.5"]
+    {
+        let _ = lab.exec("h1", &["test", "-s", path]).ok();
+    }
+    let _ = lab.exec("h1", &["/usr/local/bin/lsx", "--version"]).ok();
 }
 
 /// The folder of the newcomer: the stack, the scripts, and `ssh` and the tools on PATH.
