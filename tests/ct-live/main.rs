@@ -10,6 +10,7 @@ mod crash;
 mod exec;
 mod image;
 mod life;
+mod reach;
 mod ready;
 mod runtime;
 mod system;
@@ -25,6 +26,7 @@ type Case = groups::Case<Cloud>;
 const GROUPS: &[Group<Cloud>] = &[
     Group { name: "crash", share: two, cases: &[crash::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
+    Group { name: "files", share: || Cloud::up(1), cases: &[reach::CASES] },
     Group { name: "stack", share: two, cases: &[begin::CASES, exec::CASES, change::CASES, ready::CASES] },
 ];
 

@@ -124,7 +124,7 @@ fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
         let message = format!("cannot put a copy of the tool in {}", folder.display());
         Failure::new(Kind::Failed, "fleet.install", message).because(e)
     };
-    std::fs::create_dir_all(root).map_err(failed)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
     match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
@@ -161,7 +161,10 @@ pub(super) async fn arch(ssh: &Ssh, shared: &Shared) -> Result<Option<String>, F
 pub(super) async fn upload(ssh: &Ssh, shared: &Shared, way: &Way, set: &Set) -> Result<Option<()>, Failure> {
     let folder = format!("{}/{}", shared.options.bin_root.display(), set.digest);
     let steps = Steps { ssh, shared, way };
-    if steps.run(&["mkdir", "-p", "-m", "0700", &folder], b"").await?.is_none() {
+    // What tools keep beside it is nobody else's to see, either.
+    let root = shared.options.bin_root.display().to_string();
+    let home = shared.options.bin_root.parent().unwrap_or(&shared.options.bin_root).display().to_string();
+    if steps.run(&["mkdir", "-p", "-m", "0700", &home, &root, &folder], b"").await?.is_none() {
         return Ok(None);
     }
     for (name, path) in set.files.iter().rev() {

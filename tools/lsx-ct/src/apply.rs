@@ -5,6 +5,7 @@ use crate::engines;
 use crate::image::Store;
 use crate::model::{Instance, Intent, Object};
 use crate::observe::entry;
+use crate::oci::closed;
 use crate::oci::disk::Place;
 use crate::paths;
 use crate::plan::Data;
@@ -60,6 +61,7 @@ impl<'a> Changer<'a> {
                 self.change_instance(before, after)
             }
             (_, Some(Object::Instance(instance))) => self.create(instance),
+            (_, Some(Object::Folders { .. })) => closed::close(),
             (_, Some(Object::Intent(intent))) => self.keep(&intent.digest),
             (_, Some(Object::Boot { program, host })) => {
                 if !Path::new(program).exists() {
@@ -117,6 +119,7 @@ impl<'a> Changer<'a> {
                 paths::volume(self.stack, name).ancestors().skip(1).take(2).for_each(file::remove_empty);
                 Ok(())
             }
+            Object::Folders { .. } => Ok(()),
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => {
                 self.tidy()?;
@@ -177,7 +180,7 @@ impl<'a> Changer<'a> {
 
     /// The last of a stack here: its secrets go, and every image that nobody else uses.
     fn tidy(&self) -> Result<(), Failure> {
-        let secrets = Path::new("/var/lib/lsx/secrets").join(self.stack);
+        let secrets = Path::new(paths::SECRETS).join(self.stack);
         file::remove_tree(&secrets)?;
         secrets.parent().into_iter().for_each(file::remove_empty);
         let mut used = BTreeSet::new();
@@ -196,7 +199,7 @@ impl<'a> Changer<'a> {
         if left.is_ok_and(|mut blobs| blobs.next().is_none()) {
             file::remove_tree(Path::new(paths::STORE))?;
         }
-        file::remove_empty(Path::new("/var/lib/lsx"));
+        file::remove_empty(Path::new(paths::HOME));
         Ok(())
     }
 

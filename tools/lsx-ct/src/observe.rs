@@ -3,7 +3,7 @@
 use crate::driver::Found;
 use crate::engines;
 use crate::model::{Engine, Intent, Object, Seen, State, Status, Usage};
-use crate::oci::ended_well;
+use crate::oci::{closed, ended_well};
 use crate::paths;
 use common::host::boot;
 use common::host::file;
@@ -22,7 +22,7 @@ pub(crate) const ORDER: u8 = 50;
 /// What could not be read.
 pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
     let mut seen = Seen { program: fleet::installed_path(crate::PROGRAM), ..Seen::default() };
-    let (mut objects, mut warnings) = (Vec::new(), Vec::new());
+    let (mut objects, mut warnings, open) = (Vec::new(), Vec::new(), closed::open());
     for (kind, engine) in engines::each() {
         match engine.as_ref().map_err(Clone::clone).and_then(|engine| engine.engine()) {
             Ok(found) => seen.engines.push(found),
@@ -38,7 +38,17 @@ pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
             seen.instances.extend(status(&found, kind, usage));
         }
     }
+    for (path, mode) in &open {
+        let message = format!(
+            "{path} is {mode}: users of this host can reach what instances write; `lsx-ct up` closes it"
+        );
+        warnings.push(Warning { code: "ct.open".to_owned(), message });
+    }
     if let Some(stack) = stack {
+        if !open.is_empty() {
+            let object = Object::Folders { modes: open };
+            objects.push(Have { key: object.key(), object, needs: Vec::new() });
+        }
         objects.extend(kept(stack, &mut seen, &mut warnings)?);
         seen.volumes = names(&Path::new(paths::VOLUMES).join(stack));
     }

@@ -3,6 +3,8 @@
 use common::stack::Driver;
 use std::path::PathBuf;
 
+/// All that tools of ours keep over a reboot.
+pub(crate) const HOME: &str = "/var/lib/lsx";
 /// The image store of this host, shared by all stacks.
 pub(crate) const STORE: &str = "/var/lib/lsx/images";
 /// What instances without an engine leave on disk: /var/lib/lsx/ct/STACK/INSTANCE.
@@ -11,6 +13,8 @@ pub(crate) const DISK: &str = "/var/lib/lsx/ct";
 pub(crate) const RUN: &str = "/run/lsx/ct";
 /// Volumes: /var/lib/lsx/volumes/STACK/VOLUME.
 pub(crate) const VOLUMES: &str = "/var/lib/lsx/volumes";
+/// Secrets: /var/lib/lsx/secrets/STACK/NAME.
+pub(crate) const SECRETS: &str = "/var/lib/lsx/secrets";
 
 /// What a host keeps of a stack: intent.
 pub(crate) fn intent(stack: &str) -> PathBuf {
@@ -24,12 +28,12 @@ pub(crate) fn volume(stack: &str, name: &str) -> PathBuf {
 
 /// The secrets of a stack, root's alone: /var/lib/lsx/secrets/STACK/NAME.
 pub(crate) fn secret(stack: &str, name: &str) -> PathBuf {
-    PathBuf::from("/var/lib/lsx/secrets").join(stack).join(name)
+    PathBuf::from(SECRETS).join(stack).join(name)
 }
 
 /// This program, for LXD or Incus to start it as the first process of applications: /var/lib/lsx/DRIVER/init.
 pub(crate) fn init(driver: Driver) -> PathBuf {
-    PathBuf::from("/var/lib/lsx").join(crate::plan::driver_word(driver)).join("init")
+    PathBuf::from(HOME).join(crate::plan::driver_word(driver)).join("init")
 }
 
 /// Where an instance that an engine runs finds its secrets, in memory: /run/lsx/ct/STACK/INSTANCE/secrets.

@@ -4,6 +4,7 @@ use crate::Ct;
 use crate::apply::blobs;
 use crate::image::Store;
 use crate::model::Object;
+use crate::oci::disk::folder_with;
 use crate::paths;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -177,6 +178,7 @@ fn below(store: &Store, digest: &str) -> Vec<String> {
 /// What the file system said.
 pub(crate) fn keep_secrets(input: &Value) -> Result<Value, Failure> {
     let stack = input["stack"].as_str().unwrap_or_default();
+    folder_with(&Path::new(paths::SECRETS).join(stack), 0o700)?;
     for (name, value) in input["values"].as_object().into_iter().flatten() {
         let bytes = STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
         file::write(&paths::secret(stack, name), &bytes, Mode::Private)?;

@@ -99,7 +99,7 @@ impl Store {
     pub(super) fn folder(&self, below: &str) -> Result<PathBuf, Failure> {
         let path = self.path(below);
         let parent = self.root.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(parent);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
         let made = made.and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(&path));
         made.map_err(|e| file::failure(&path, "make", &e))?;
         Ok(path)

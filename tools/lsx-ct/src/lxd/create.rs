@@ -6,6 +6,7 @@ use super::request::{self, Ground, RECIPES, SPEC, seed};
 use super::{Held, Lxd, network};
 use crate::accounts::{Accounts, Alone};
 use crate::model::{Instance, engine_name};
+use crate::oci::disk;
 use crate::paths;
 use common::stack::Driver;
 use common::{Failure, Kind};
@@ -29,7 +30,7 @@ impl Lxd {
             None => {}
         }
         for volume in &wanted.volumes {
-            super::folder(&paths::volume(stack, &volume.name))?;
+            disk::volume(&paths::volume(stack, &volume.name))?;
         }
         let mut ground = self.ground(stack, wanted)?;
         ground.first.check(&wanted.name)?;
@@ -112,7 +113,7 @@ impl Lxd {
         self.bring_init(&ground.first)?;
         let held = self.owned(stack, &after.name)?;
         for volume in &after.volumes {
-            super::folder(&paths::volume(stack, &volume.name))?;
+            disk::volume(&paths::volume(stack, &volume.name))?;
         }
         let accounts = self.accounts(&held.name)?;
         let identity = |i: &Instance| (i.hosts.clone(), i.hostname.clone(), i.nics.clone());

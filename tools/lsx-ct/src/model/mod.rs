@@ -7,7 +7,7 @@ mod seen;
 
 pub use gathered::{Gathered, recipe};
 pub use instance::{File, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume};
-pub use object::{Intent, IntentFile, Object};
+pub use object::{CLOSED, Intent, IntentFile, Object};
 pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};
 
 /// The longest name an engine takes for an instance: LXD's rule for host names (RFC 1123 label).

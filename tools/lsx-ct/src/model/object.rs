@@ -4,6 +4,10 @@ use super::Instance;
 use common::plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A folder of [`Object::Folders`] as it should be.
+pub const CLOSED: &str = "closed to all but root";
 
 /// One thing on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +26,11 @@ pub enum Object {
     Volume {
         /// Its name in the stack.
         name: String,
+    },
+    /// Folders above what instances write, images bring and nobody else may know.
+    Folders {
+        /// Those that are open to others than root, with mode and owner.
+        modes: BTreeMap<String, String>,
     },
     /// What this host keeps, to come back after a reboot.
     Intent(IntentFile),
@@ -59,6 +68,7 @@ impl Object {
             Object::Instance(instance) => format!("instance:{}", instance.name),
             Object::Remnant { name, .. } => format!("remnant:{name}"),
             Object::Volume { name } => format!("volume:{name}"),
+            Object::Folders { .. } => "folders:host".to_owned(),
             Object::Intent(_) => "intent:host".to_owned(),
             Object::Boot { .. } => "boot:host".to_owned(),
         }

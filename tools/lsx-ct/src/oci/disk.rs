@@ -66,20 +66,24 @@ impl Place {
 
     /// Makes its folders; only root looks into them.
     pub(crate) fn make(&self) -> Result<(), Failure> {
-        for (folder, mode) in [(&self.disk, 0o700), (&self.run, 0o711)] {
-            let parent = folder.parent().unwrap_or(Path::new("/"));
-            folder_with(parent, 0o711)?;
-            folder_with(folder, mode)?;
-        }
-        Ok(())
+        folder_with(Path::new(crate::paths::HOME), 0o700)?;
+        folder_with(&self.disk, 0o700)?;
+        // Its runtime passes through as somebody else; what is in the folder itself, `closed` keeps.
+        folder_with(self.run.parent().unwrap_or(Path::new("/")), 0o711)?;
+        folder_with(&self.run, 0o710)
+    }
+
+    /// The first of its ids, when it has been given some.
+    pub(super) fn range(&self) -> Option<u32> {
+        read_ids(&self.disk.join("ids"))
     }
 
     /// The first of its ids on this host; the range stays its own until it is removed.
     pub(crate) fn ids(&self) -> Result<u32, Failure> {
-        let path = self.disk.join("ids");
-        if let Some(first) = read_ids(&path) {
+        if let Some(first) = self.range() {
             return Ok(first);
         }
+        let path = self.disk.join("ids");
         let _lock = wait_for_lock()?;
         let taken = taken();
         let first =
@@ -124,10 +128,7 @@ fn read_ids(path: &Path) -> Option<u32> {
 
 /// The ranges of all instances of this host.
 fn taken() -> BTreeSet<u32> {
-    instances()
-        .into_iter()
-        .filter_map(|(stack, name)| read_ids(&Place::new(&stack, &name).disk.join("ids")))
-        .collect()
+    instances().into_iter().filter_map(|(stack, name)| Place::new(&stack, &name).range()).collect()
 }
 
 /// Every instance that is on disk, as stack and name.
@@ -144,6 +145,12 @@ pub(crate) fn instances() -> Vec<(String, String)> {
         all.extend(names(&Path::new(DISK).join(&stack)).into_iter().map(|name| (stack.clone(), name)));
     }
     all
+}
+
+/// Makes the folder of a volume; nobody else looks into those above it.
+pub(crate) fn volume(path: &Path) -> Result<(), Failure> {
+    folder_with(path.parent().unwrap_or(Path::new("/")), 0o700)?;
+    folder_with(path, 0o755)
 }
 
 /// Makes a folder, and those above it, with a mode.

@@ -1,5 +1,6 @@
 //! The driver without an engine: an OCI runtime, an overlay on the image store, and a supervisor for each instance.
 
+pub(crate) mod closed;
 pub(crate) mod disk;
 pub(crate) mod groups;
 mod idmap;

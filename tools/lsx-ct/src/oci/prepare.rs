@@ -1,10 +1,10 @@
 //! What must be there before a runtime makes a container: the root, the files in it, its own names, secrets, volumes, and the
 //! bundle that says it all.
 
-use super::disk::{Place, folder_with};
-use super::groups;
+use super::disk::{self, Place, folder_with};
 use super::mounts::{self, Layers};
 use super::place::Root;
+use super::{closed, groups};
 use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{File, Instance};
@@ -38,6 +38,7 @@ impl Ready {
         users: bool,
     ) -> Result<Ready, Failure> {
         let ids = if users { Some(place.ids()?) } else { None };
+        closed::pass(&place.run, ids)?;
         let image = store.config(&instance.image.digest)?;
         let lower = store.trees(&instance.image.digest)?;
         let (root, users) = Layers { lower: &lower, own: &place.disk, run: &place.run, ids }.mount()?;
@@ -139,8 +140,7 @@ impl Ready {
         for volume in &instance.volumes {
             let (source, target) =
                 (paths::volume(stack, &volume.name), place.run.join(format!("volume-{}", volume.name)));
-            folder_with(source.parent().unwrap_or(Path::new("/")), 0o711)?;
-            folder_with(&source, 0o755)?;
+            disk::volume(&source)?;
             if self.mounted.insert(target.clone()) {
                 folder_with(&target, 0o755)?;
                 mounts::shifted(&source, &target, self.users.as_ref(), volume.read_only)?;

@@ -1,19 +1,22 @@
 //! Whether a runtime works here: told by running something with it, not by its version. A host may have control groups that
 //! one runtime refuses, or lack a right that another needs; both show only then.
 
+use super::disk::Place;
 use super::mounts::{self, Layers};
-use super::{groups, runtime};
+use super::{closed, groups, runtime};
 use crate::render::bundle::{self, Ground};
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use oci_spec::image::ImageConfiguration;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Where a trial leaves its files; one at a time does no harm to another. It is beside the layers and what instances write: whether
+/// Where a trial leaves its layers; one at a time does no harm to another. It is beside the layers of instances: whether
 /// ids can be shifted is a question of the file system, and many kernels cannot in memory, which /run is (tmpfs, before Linux 6.3).
-pub(super) const FOLDER: &str = "/var/lib/lsx/trial";
+const FOLDER: &str = "/var/lib/lsx/trial";
+/// Where it mounts them: the runtime comes as somebody who may not look into the other.
+const RUN: &str = "/run/lsx/trial";
 /// Where its control groups are, instead of a stack's: none is called so.
 const GROUP: &str = ".trial";
 /// How often user namespaces are tried again where all else works.
@@ -27,9 +30,18 @@ pub(super) struct Trial {
     pub(super) cannot: Vec<String>,
 }
 
-/// The folder of the trials that a process makes, one after the other.
-fn place(process: i32) -> PathBuf {
-    Path::new(FOLDER).join(process.to_string())
+/// The folders of the trials that a process makes, one after the other.
+fn place(process: i32) -> Place {
+    let below = |folder: &str| Path::new(folder).join(process.to_string());
+    Place { disk: below(FOLDER), run: below(RUN) }
+}
+
+/// Those that nothing is left in go.
+fn tidy() {
+    [FOLDER, RUN, crate::paths::HOME, runtime::ROOT, "/run/lsx"]
+        .map(Path::new)
+        .into_iter()
+        .for_each(file::remove_empty);
 }
 
 /// Removes what trials left that were killed.
@@ -37,12 +49,14 @@ fn place(process: i32) -> PathBuf {
 /// # Errors
 /// When it cannot be removed.
 pub(super) fn forget() -> Result<(), Failure> {
-    let folders = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
     let left = |process: &str| !Path::new("/proc").join(process).exists();
-    for folder in folders.filter(|f| f.file_name().to_str().is_some_and(left)) {
-        file::remove_tree(&folder.path())?;
+    for folder in [FOLDER, RUN].into_iter().flat_map(|f| std::fs::read_dir(f).into_iter().flatten().flatten())
+    {
+        if folder.file_name().to_str().is_some_and(left) {
+            file::remove_tree(&folder.path())?;
+        }
     }
-    [FOLDER, "/var/lib/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);
+    tidy();
     Ok(())
 }
 
@@ -57,12 +71,11 @@ pub(super) fn works(path: &Path) -> Result<Trial, Failure> {
         let done = trial.run(b"").map(|_| ());
         // Its mounts have gone with it; a runtime that failed leaves groups.
         let process = nix::unistd::getpid();
-        file::remove_tree(&place(process.as_raw()))?;
+        let place = place(process.as_raw());
+        file::remove_tree(&place.disk)?;
+        file::remove_tree(&place.run)?;
         groups::remove(GROUP, &process.to_string());
-        [FOLDER, "/var/lib/lsx", runtime::ROOT, "/run/lsx"]
-            .map(Path::new)
-            .into_iter()
-            .for_each(file::remove_empty);
+        tidy();
         done
     };
     let mut users = try_it("users");
@@ -90,19 +103,21 @@ pub(crate) fn run(runtime: &Path, users: bool) -> Result<(), Failure> {
     container(runtime, &place(nix::unistd::getppid().as_raw()), users.then_some(IDS))
 }
 
-fn container(runtime: &Path, place: &Path, ids: Option<u32>) -> Result<(), Failure> {
-    let (lower, own, files) = (place.join("lower"), place.join("own"), place.join("files"));
-    super::disk::folder_with(place, 0o711)?;
-    for (folder, mode) in [(&lower, 0o755), (&own, 0o711), (&files, 0o755)] {
+fn container(runtime: &Path, place: &Place, ids: Option<u32>) -> Result<(), Failure> {
+    let Place { disk, run } = place;
+    let (lower, own, files) = (disk.join("lower"), disk.join("own"), run.join("files"));
+    place.make()?;
+    closed::pass(run, ids)?;
+    for (folder, mode) in [(&lower, 0o755), (&own, 0o700), (&files, 0o755)] {
         super::disk::folder_with(folder, mode)?;
     }
     for name in ["hosts", "hostname", "resolv.conf"] {
         file::write(&files.join(name), b"", Mode::Public)?;
     }
-    let (root, users) = Layers { lower: &[lower], own: &own, run: place, ids }.mount()?;
+    let (root, users) = Layers { lower: &[lower], own: &own, run, ids }.mount()?;
     // Wherever this program was started from, instances get it from beside their layers; so that its ids cannot be shifted here
     // says nothing.
-    let (program, init) = (crate::supervise::sibling(crate::PROGRAM), place.join("init"));
+    let (program, init) = (crate::supervise::sibling(crate::PROGRAM), run.join("init"));
     file::write(&init, b"-", Mode::Program)?;
     mounts::shifted(&program, &init, users.as_ref(), true)
         .or_else(|_| mounts::shifted(&program, &init, None, true))?;
@@ -115,9 +130,9 @@ fn container(runtime: &Path, place: &Path, ids: Option<u32>) -> Result<(), Failu
         files: files.display().to_string(),
         ..Ground::default()
     };
-    file::write(&place.join("config.json"), &config(&ground)?, Mode::Private)?;
+    file::write(&run.join("config.json"), &config(&ground)?, Mode::Private)?;
     let id = format!("lsx-trial-{}", std::process::id());
-    let said = runtime::program(runtime).args(["run", "--bundle"]).args([place]).args([&id]).run(b"")?;
+    let said = runtime::program(runtime).args(["run", "--bundle"]).args([run]).args([&id]).run(b"")?;
     if said.starts_with(crate::PROGRAM.as_bytes()) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ pub use cut::cut;
 pub use order::depths;
 
 use crate::Ct;
-use crate::model::{Gathered, Instance, Intent, IntentFile, Object, Seen};
+use crate::model::{CLOSED, Gathered, Instance, Intent, IntentFile, Object, Seen};
 use common::document;
 use common::plan::{Have, Step, Want, diff};
 use common::stack::unbuilt;
@@ -64,7 +64,8 @@ pub fn plan(
         let empty = Vec::new();
         let wanted = goals.get(host).unwrap_or(&empty);
         let stay = staying(wish, host, wanted, seen, &mut draft.kept);
-        let mut wants = instances(wanted, &depth);
+        let mut wants = closed(wish, seen);
+        wants.extend(instances(wanted, &depth));
         keep_intent(wish, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
         let haves = haves(wish, seen, &stay);
         let mut steps = diff(host, &wants, &haves);
@@ -119,6 +120,19 @@ fn spared<'a>(wish: &Wish<Gathered>, seen: &'a ObservedOf<Ct>) -> Vec<&'a Instan
         _ => None,
     });
     there.filter(|i| !wish.only.instance(&i.of, &i.name)).collect()
+}
+
+/// What others than root can look into is closed before anything is made in it.
+fn closed(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>) -> Vec<Want<Object>> {
+    let open = seen.objects.iter().filter_map(|have| match &have.object {
+        Object::Folders { modes } if !matches!(wish.goal, Goal::Down) => Some(modes),
+        _ => None,
+    });
+    let shut = |modes: &BTreeMap<String, String>| Object::Folders {
+        modes: modes.keys().map(|path| (path.clone(), CLOSED.to_owned())).collect(),
+    };
+    let want = |object: Object| Want { key: object.key(), object, needs: Vec::new(), why: String::new() };
+    open.map(shut).map(want).collect()
 }
 
 /// In the order in which they become ready, so that whoever waits never keeps from beginning what it waits for.
@@ -178,6 +192,7 @@ fn haves(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Ve
     let down = matches!(wish.goal, Goal::Down);
     let stays = |have: &&Have<Object>| match &have.object {
         Object::Instance(instance) => !stay.iter().any(|i| i.name == instance.name),
+        Object::Folders { .. } => !down, // what goes is no reason to close what it leaves
         _ => true,
     };
     let mut all: Vec<Have<Object>> = seen.objects.iter().filter(stays).cloned().collect();
