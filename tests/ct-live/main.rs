@@ -8,6 +8,7 @@ mod change;
 mod cloud;
 mod crash;
 mod exec;
+mod hostile;
 mod image;
 mod life;
 mod reach;
@@ -26,7 +27,7 @@ type Case = groups::Case<Cloud>;
 const GROUPS: &[Group<Cloud>] = &[
     Group { name: "crash", share: two, cases: &[crash::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
-    Group { name: "files", share: || Cloud::up(1), cases: &[reach::CASES] },
+    Group { name: "files", share: || Cloud::up(1), cases: &[reach::CASES, hostile::CASES] },
     Group { name: "stack", share: two, cases: &[begin::CASES, exec::CASES, change::CASES, ready::CASES] },
 ];
 

@@ -66,7 +66,7 @@ fn a_runtime_that_is_not_there_or_does_nothing_is_named(cloud: &Cloud) {
     let hidden = "mkdir -p /opt/other; cp $(command -v runc) /opt/other/run
         for one in $(for r in crun runc youki; do command -v $r || true; done); do busybox mount --bind /bin/false $one; done";
     cloud.lab.script("h1", hidden).ok();
-    cloud.ct(&["up", &file]).exits(1).says("h1 cannot run driver oci");
+    cloud.ct(&["up", &file]).exits(1).says("no OCI runtime works on this host");
     cloud.ct(&["up", &file, "--runtime", "/opt/other/run"]).ok();
     assert_eq!(cloud.said("h1", "absent/one")["state"], "running");
     cloud.end(&file);

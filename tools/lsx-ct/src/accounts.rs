@@ -16,6 +16,22 @@ pub(crate) struct Account {
     pub(crate) further: Vec<u32>,
 }
 
+impl Account {
+    /// Itself, when it and its groups are among so many ids.
+    ///
+    /// # Errors
+    /// Who is not, as `user 70000`.
+    pub(crate) fn within(self, ids: u32) -> Result<Account, String> {
+        if self.user >= ids {
+            return Err(format!("user {}", self.user));
+        }
+        match [self.group].iter().chain(&self.further).find(|group| **group >= ids) {
+            Some(group) => Err(format!("group {group}")),
+            None => Ok(self),
+        }
+    }
+}
+
 /// The group of a user that is told by number alone and has no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alone {

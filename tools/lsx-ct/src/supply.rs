@@ -5,10 +5,12 @@ use crate::apply::blobs;
 use crate::image::Store;
 use crate::model::Object;
 use crate::oci::disk::folder_with;
+use crate::oci::runtime::Runtime;
 use crate::paths;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::host::file::{self, Mode};
+use common::stack::Driver;
 use common::tool::{Each, PlanOf};
 use common::{Failure, Failures, Kind};
 use serde::{Deserialize, Serialize};
@@ -32,10 +34,12 @@ pub(crate) struct Piece {
 /// Sends everything; the hosts where that failed.
 pub(crate) fn supply(store: &Path, plan: &PlanOf<Ct>, each: Each<'_>) -> BTreeMap<String, Failures> {
     let mut failed = BTreeMap::new();
-    let wanted = wanted(plan);
+    let mut wanted = wanted(plan);
     if wanted.is_empty() {
         return failed;
     }
+    runtimes(plan, each, &mut failed);
+    wanted.retain(|host, _| !failed.contains_key(host));
     let questions = wanted.iter().map(|(host, digests)| (host.clone(), json!(digests))).collect();
     let mut queues: BTreeMap<String, VecDeque<(String, u64)>> = BTreeMap::new();
     for (host, answer) in each("lacks", questions) {
@@ -53,6 +57,28 @@ pub(crate) fn supply(store: &Path, plan: &PlanOf<Ct>, each: Each<'_>) -> BTreeMa
     }
     secrets(plan, each, &mut failed);
     failed
+}
+
+/// Hosts that make or start something without an engine try what shall run it, before anything is changed.
+fn runtimes(plan: &PlanOf<Ct>, each: Each<'_>, failed: &mut BTreeMap<String, Failures>) {
+    let oci = |object: &Object| matches!(object, Object::Instance(i) if i.driver == Driver::Oci);
+    let steps = plan.steps.iter().filter(|step| step.after.as_ref().is_some_and(oci));
+    let hosts: BTreeMap<String, Value> =
+        steps.map(|step| (step.host.clone(), json!({"runtime": plan.data.runtime}))).collect();
+    for (host, answer) in if hosts.is_empty() { BTreeMap::new() } else { each("runtime", hosts) } {
+        if let Err(failures) = answer {
+            failed.insert(host, failures);
+        }
+    }
+}
+
+/// The host's side of it.
+///
+/// # Errors
+/// When none works; with what each said.
+pub(crate) fn runtime(input: &Value) -> Result<Value, Failure> {
+    Runtime::find(input["runtime"].as_str())?;
+    Ok(Value::Null)
 }
 
 /// Blobs by host: those of every image and file that its steps make something of.

@@ -12,6 +12,7 @@ impl<'s> Check<'s> {
             self.placed(name, instance);
             self.joined(name, instance);
             self.volumes(name, instance);
+            self.given(name, instance);
             for (i, secret) in instance.secrets.iter().enumerate() {
                 self.find(&self.stack.secrets, "secret", secret, || format!("instances.{name}.secrets.{i}"));
             }

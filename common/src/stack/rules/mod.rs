@@ -2,6 +2,7 @@
 
 mod addresses;
 mod allow;
+mod given;
 mod hosts;
 mod instances;
 mod needs;

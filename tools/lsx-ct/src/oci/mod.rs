@@ -74,7 +74,7 @@ impl Oci {
 
 impl Driver for Oci {
     fn engine(&self) -> Result<Engine, Failure> {
-        let mut engine = Runtime::find(self.runtime.as_deref())?.engine();
+        let mut engine = Runtime::seen(self.runtime.as_deref())?;
         engine.name = format!("{}, cgroups {}", engine.name, groups::kind());
         Ok(engine)
     }

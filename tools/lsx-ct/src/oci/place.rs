@@ -1,14 +1,27 @@
-//! Files inside an instance's root, seen from the host: no link in there leads out (openat2(2), RESOLVE_IN_ROOT).
+//! Files inside an instance's root, seen from the host. What runs in it may have put anything there, so nothing leads out of it
+//! (openat2(2)), nothing that is no plain file is opened, and nothing is read without an end.
 
 use crate::accounts::{Account, Accounts, Alone};
+use crate::render::bundle::IDS;
 use common::{Failure, Kind};
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, fchmod, mkdirat};
-use nix::unistd::fchown;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path};
+
+/// No passwd(5) or group(5) is longer.
+const TEXT: u64 = 4 << 20;
+/// As many links as the kernel itself goes by (path_resolution(7)).
+const LINKS: usize = 40;
+/// A folder to look into, or something to look at, whatever it is.
+const AT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// What a file is called while it is written.
+const TEMPORARY: &str = ".lsx-new";
 
 /// A root, and the first of the ids of its users.
 pub(super) struct Root {
@@ -18,73 +31,304 @@ pub(super) struct Root {
 
 impl Root {
     pub(super) fn open(root: &Path, ids: Option<u32>) -> Result<Root, Failure> {
-        let folder = File::open(root)
-            .map_err(|e| {
-                failed(root, "open", nix::Error::from_raw(e.raw_os_error().unwrap_or(nix::libc::EIO)))
-            })?
-            .into();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| failed(root, "open", e))?;
         Ok(Root { folder, ids: ids.unwrap_or_default() })
     }
 
     /// The text of a file; `None` when there is none.
-    pub(super) fn read(&self, path: &Path) -> Option<String> {
-        let mut text = String::new();
-        // What runs in it may have put anything there; a pipe or a device would keep us waiting.
-        let mut file = File::from(self.at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, 0).ok()?);
-        file.metadata().ok()?.is_file().then_some(())?;
-        file.read_to_string(&mut text).ok()?;
-        Some(text)
+    ///
+    /// # Errors
+    /// What is there and is no plain file, or has no end.
+    pub(super) fn read(&self, path: &Path) -> Result<Option<String>, Failure> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let file = match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), within) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(Errno::NXIO) => return Err(strange(path, "a socket")),
+            file => file.map_err(|e| failed(path, "read", e))?,
+        };
+        plain(path, &rustix::fs::fstat(&file).map_err(|e| failed(path, "read", e))?)?;
+        let mut bytes = Vec::new();
+        let read = File::from(file).take(TEXT + 1).read_to_end(&mut bytes);
+        read.map_err(|e| failed(path, "read", Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+        if bytes.len() as u64 > TEXT {
+            let message = format!("{} in the instance is longer than {} MiB", path.display(), TEXT >> 20);
+            return Err(Failure::new(Kind::Failed, "ct.oci.place", message));
+        }
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Writes a file with its owner and mode; missing folders are root's, 0755.
+    /// Writes a file with its owner and mode, in place of the file or link that is there; missing folders are root's, 0755.
+    ///
+    /// # Errors
+    /// What is there and is neither a plain file nor a link; a link on the way that others than root can change.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], mode: u32, owner: &Account) -> Result<(), Failure> {
         let told = |e| failed(path, "write", e);
-        let mut folder = std::path::PathBuf::from("/");
-        for part in path.parent().into_iter().flat_map(Path::components).skip(1) {
-            let above = folder.clone();
-            folder.push(part);
-            if self.at(&folder, OFlag::O_PATH | OFlag::O_DIRECTORY, 0).is_err() {
-                let above = self.at(&above, OFlag::O_PATH | OFlag::O_DIRECTORY, 0).map_err(told)?;
-                mkdirat(&above, Path::new(&part), Mode::from_bits_truncate(0o755)).map_err(told)?;
-                self.give(&self.at(&folder, OFlag::O_RDONLY, 0).map_err(told)?, &Account::default())
-                    .map_err(told)?;
+        let folder = self.parent(path)?;
+        let name = path.file_name().ok_or_else(|| told(Errno::ISDIR))?;
+        match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) if kind(&there) == FileType::Symlink => {}
+            Ok(there) => plain(path, &there)?,
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(told(e)),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::unlinkat(&folder, TEMPORARY, AtFlags::empty()) {
+            Err(Errno::NOENT) | Ok(()) => {}
+            Err(e) => return Err(told(e)),
+        }
+        let file = rustix::fs::openat(&folder, TEMPORARY, flags, Mode::from_raw_mode(0o600)).map_err(told)?;
+        let mut file = File::from(file);
+        let written = self.give(&file, owner).and_then(|()| {
+            file.write_all(bytes).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+            rustix::fs::renameat(&folder, TEMPORARY, &folder, name)
+        });
+        written.map_err(|e| {
+            let _ = rustix::fs::unlinkat(&folder, TEMPORARY, AtFlags::empty());
+            told(e)
+        })
+    }
+
+    /// The folder a path lies in, walked name by name; missing ones are made.
+    pub(super) fn parent(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        let told = |e| failed(path, "find the folder of", e);
+        let mut left: VecDeque<OsString> = names(path.parent().unwrap_or(Path::new("/")));
+        let mut way = vec![self.folder.try_clone().map_err(|_| told(Errno::MFILE))?];
+        let mut links = 0;
+        while let Some(name) = left.pop_front() {
+            let Some(here) = way.last() else { return Err(told(Errno::NOENT)) };
+            if name == ".." {
+                if way.len() > 1 {
+                    way.pop(); // above the root is the root
+                }
+                continue;
+            }
+            let next = match rustix::fs::openat(here, &name, AT, Mode::empty()) {
+                Err(Errno::NOENT) => self.folder(here, &name).map_err(told)?,
+                next => next.map_err(told)?,
+            };
+            let there = rustix::fs::fstat(&next).map_err(told)?;
+            match kind(&there) {
+                FileType::Directory => way.push(next),
+                FileType::Symlink => {
+                    links += 1;
+                    self.trusts(path, &name, &there, &rustix::fs::fstat(here).map_err(told)?)?;
+                    let target = rustix::fs::readlinkat(&next, "", Vec::new()).map_err(told)?;
+                    if links > LINKS {
+                        return Err(told(Errno::LOOP));
+                    }
+                    if target.as_bytes().starts_with(b"/") {
+                        way.truncate(1);
+                    }
+                    let target = OsString::from_vec(target.into_bytes());
+                    for name in names(Path::new(&target)).into_iter().rev() {
+                        left.push_front(name);
+                    }
+                }
+                other => {
+                    return Err(strange(
+                        path,
+                        &format!("below {}, which is {}", name.display(), word(other)),
+                    ));
+                }
             }
         }
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
-        let mut file = File::from(self.at(path, flags, 0o600).map_err(told)?);
-        self.give(&file, owner).map_err(told)?;
-        file.write_all(bytes)
-            .map_err(|e| failed(path, "write", nix::Error::from_raw(e.raw_os_error().unwrap_or(5))))?;
-        fchmod(&file, Mode::from_bits_truncate(mode)).map_err(told)
+        way.pop().ok_or_else(|| told(Errno::NOENT))
     }
 
-    fn give(&self, file: impl std::os::fd::AsFd, owner: &Account) -> nix::Result<()> {
-        fchown(file, Some((self.ids + owner.user).into()), Some((self.ids + owner.group).into()))
+    /// Only what root alone has made and can change leads elsewhere: a link that somebody else of the instance put there would have
+    /// root write where that one may not.
+    fn trusts(&self, path: &Path, name: &OsStr, link: &Stat, folder: &Stat) -> Result<(), Failure> {
+        let roots = |stat: &Stat| stat.st_uid == self.ids;
+        if roots(link) && roots(folder) && folder.st_mode & 0o022 == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "{} in the instance goes by the symbolic link {}, which others than its root can change",
+            path.display(),
+            name.display()
+        );
+        Err(Failure::new(Kind::Failed, "ct.oci.place", message)
+            .hint("write the path that it leads to, or remove it there"))
     }
 
-    fn at(&self, path: &Path, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .mode(Mode::from_bits_truncate(mode))
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        openat2(&self.folder, path, how)
+    fn folder(&self, at: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+        rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(at, name, flags, Mode::empty())?;
+        rustix::fs::fchmod(&made, Mode::from_raw_mode(0o755))?;
+        self.give(&made, &Account::default())?;
+        Ok(made)
+    }
+
+    fn give(&self, file: impl AsFd, owner: &Account) -> rustix::io::Result<()> {
+        let (user, group) = (self.ids + owner.user, self.ids + owner.group);
+        rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))
     }
 
     /// Somebody in it, by its own passwd(5) and group(5).
+    ///
+    /// # Errors
+    /// Who is not known there, or has a number that no instance has.
     pub(super) fn account(&self, text: &str, alone: Alone) -> Result<Account, Failure> {
-        let file = |path| self.read(Path::new(path)).unwrap_or_default();
-        Accounts::read(&file("/etc/passwd"), &file("/etc/group")).resolve(text, alone).map_err(|who| {
+        let file = |path| self.read(Path::new(path)).map(Option::unwrap_or_default);
+        let accounts = Accounts::read(&file("/etc/passwd")?, &file("/etc/group")?);
+        let found = accounts.resolve(text, alone).map_err(|who| {
             Failure::new(Kind::Data, "ct.user", format!("the image has no {who}"))
                 .hint("write its number, or make it in the image")
+        })?;
+        found.within(IDS).map_err(|who| {
+            Failure::new(
+                Kind::Data,
+                "ct.user",
+                format!("{text}: {who} is beyond the {IDS} ids of an instance"),
+            )
+            .hint("take a number below, or another image")
         })
     }
 }
 
-fn failed(path: &Path, verb: &str, error: nix::Error) -> Failure {
-    let failure = Failure::new(
-        Kind::Failed,
-        "ct.oci.place",
-        format!("cannot {verb} {} in the instance: {error}", path.display()),
-    );
-    if error == nix::Error::ENOSPC { failure.hint("the disk is full") } else { failure }
+fn names(path: &Path) -> VecDeque<OsString> {
+    let name = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    };
+    path.components().filter_map(name).collect()
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn plain(path: &Path, stat: &Stat) -> Result<(), Failure> {
+    match kind(stat) {
+        FileType::RegularFile => Ok(()),
+        other => Err(strange(path, word(other))),
+    }
+}
+
+fn word(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a pipe",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "no folder",
+    }
+}
+
+fn strange(path: &Path, what: &str) -> Failure {
+    let message = format!("{} in the instance is {what}, and no plain file", path.display());
+    Failure::new(Kind::Failed, "ct.oci.place", message).hint("remove it there, or write another path")
+}
+
+fn failed(path: &Path, verb: &str, error: Errno) -> Failure {
+    let error = std::io::Error::from(error);
+    let message = format!("cannot {verb} {} in the instance: {error}", path.display());
+    let failure = Failure::new(Kind::Failed, "ct.oci.place", message);
+    if error.kind() == std::io::ErrorKind::StorageFull { failure.hint("the disk is full") } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn root() -> Option<(tempfile::TempDir, Root)> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: what belongs to others is root's to make");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(folder.path(), None).unwrap();
+        Some((folder, root))
+    }
+
+    fn write(root: &Root, path: &str) -> Result<(), Failure> {
+        root.write(Path::new(path), b"new", 0o640, &Account { user: 5, group: 6, further: Vec::new() })
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_and_never_waited_for() {
+        let Some((folder, root)) = root() else { return };
+        let at = |name: &str| folder.path().join(name);
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let device = nix::sys::stat::makedev(1, 5); // zero has no end
+        nix::sys::stat::mknod(
+            &at("device"),
+            nix::sys::stat::SFlag::S_IFCHR,
+            nix::sys::stat::Mode::S_IRWXU,
+            device,
+        )
+        .unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        for (name, what) in
+            [("pipe", "a pipe"), ("socket", "a socket"), ("device", "a device"), ("folder", "a folder")]
+        {
+            let message = format!("/{name} in the instance is {what}, and no plain file");
+            let path = format!("/{name}");
+            assert_eq!(write(&root, &path).unwrap_err().message, message);
+            assert_eq!(root.read(Path::new(&path)).unwrap_err().message, message);
+            assert_eq!(write(&root, &format!("{path}/below")).is_ok(), name == "folder");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what an instance left was written by somebody else")]
+    fn a_link_is_replaced_and_leads_nowhere() {
+        let Some((folder, root)) = root() else { return };
+        let outside = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(outside.path().join("theirs"), "old").unwrap();
+        symlink(outside.path().join("theirs"), at("link")).unwrap();
+        write(&root, "/link").unwrap();
+        assert_eq!(std::fs::read(outside.path().join("theirs")).unwrap(), b"old");
+        let meta = at("link").symlink_metadata().unwrap();
+        assert_eq!((meta.is_file(), meta.mode() & 0o7777, meta.uid(), meta.gid()), (true, 0o640, 5, 6));
+        // As images have them: of root's own folders, and counted from the root.
+        std::fs::create_dir_all(at("usr/lib")).unwrap();
+        symlink("/usr/lib", at("lib")).unwrap();
+        symlink("../../../../usr", at("up")).unwrap();
+        write(&root, "/lib/a").unwrap();
+        write(&root, "/up/lib/b/c").unwrap();
+        assert!(at("usr/lib/a").is_file() && at("usr/lib/b/c").is_file());
+        // Where somebody else could have put it.
+        std::fs::create_dir(at("home")).unwrap();
+        std::os::unix::fs::chown(at("home"), Some(1000), Some(1000)).unwrap();
+        std::os::unix::fs::symlink("/usr", at("home/way")).unwrap();
+        assert!(write(&root, "/home/way/x").unwrap_err().message.contains("symbolic link way"));
+        std::fs::create_dir(at("tmp")).unwrap();
+        std::fs::set_permissions(at("tmp"), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        symlink("/usr", at("tmp/way")).unwrap();
+        assert!(write(&root, "/tmp/way/x").is_err() && !at("usr/x").exists());
+        symlink("/round", at("round")).unwrap();
+        assert!(write(&root, "/round/x").is_err());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what an instance left was written by somebody else")]
+    fn a_file_without_an_end_is_not_read_to_it() {
+        let Some((folder, root)) = root() else { return };
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("etc")).unwrap();
+        let sparse = File::create(at("etc/passwd")).unwrap();
+        sparse.set_len(1 << 40).unwrap();
+        assert!(root.account("app", Alone::Root).unwrap_err().message.contains("longer than 4 MiB"));
+        std::fs::write(at("etc/passwd"), "big:x:70000:0::/:\nodd:x:7:65536::/:\n").unwrap();
+        for who in ["big", "odd", "65536", "1:70000", "4294967295"] {
+            let failure = root.account(who, Alone::Same).unwrap_err();
+            assert!(failure.message.contains("is beyond the 65536 ids"), "{who}: {failure}");
+        }
+        assert_eq!(root.account("65535", Alone::Same).unwrap().group, 65_535);
+        // A hard link to what belongs to somebody else is not written through.
+        std::fs::write(at("theirs"), "old").unwrap();
+        std::fs::hard_link(at("theirs"), at("mine")).unwrap();
+        write(&root, "/mine").unwrap();
+        assert_eq!(std::fs::read(at("theirs")).unwrap(), b"old");
+    }
 }

@@ -20,6 +20,7 @@ static TRIED: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
 const KEPT: usize = 8;
 /// In the folder of an instance: the runtime that made its container.
 const MADE: &str = "runtime.json";
+const NONE: &str = "no OCI runtime works on this host";
 const INSTALL: &str = "install one: apt-get install --no-install-recommends runc";
 /// In order of preference: the fastest first.
 const KNOWN: [&str; 3] = ["crun", "runc", "youki"];
@@ -58,15 +59,35 @@ impl Runtime {
         file::write(&place.run.join(MADE), &document::canonical(self)?, Mode::Private).map(|_| ())
     }
 
-    /// The first that works, or the one that `LSX_RUNTIME` or `--runtime` names.
+    /// What is known of it without running anything: a plan changes nothing, not even for an instant.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn seen(wanted: Option<&str>) -> Result<Engine, Failure> {
+        let candidates = candidates(wanted)?;
+        let stamp = stamp(&candidates);
+        let tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = tried.iter().cloned().chain(kept()).find(|found| found.stamp == stamp) {
+            return Ok(found.engine());
+        }
+        let Some(first) = candidates.first() else {
+            return Err(Failure::new(Kind::Failed, "ct.oci.runtime", NONE).hint(INSTALL));
+        };
+        Ok(Engine {
+            driver: Driver::Oci,
+            name: first.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            can: Vec::new(),
+            cannot: vec!["it has not been tried yet: `up` does that before its first step".to_owned()],
+            works: true,
+        })
+    }
+
+    /// The first that works, or the one that `LSX_RUNTIME` or `--runtime` names: each is tried, by running something.
     ///
     /// # Errors
     /// When none works; with what each said.
     pub(crate) fn find(wanted: Option<&str>) -> Result<Runtime, Failure> {
-        let candidates: Vec<PathBuf> = match wanted {
-            Some(name) => vec![installed(name).ok_or_else(|| absent(name))?],
-            None => KNOWN.iter().filter_map(|name| installed(name)).collect(),
-        };
+        let candidates = candidates(wanted)?;
         let stamp = stamp(&candidates);
         // Held to the end: trials at the same time would be in each other's way.
         let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +110,7 @@ impl Runtime {
             Some(name) => {
                 (format!("the OCI runtime {name} does not work on this host"), "leave --runtime out")
             }
-            None => ("no OCI runtime works on this host".to_owned(), INSTALL),
+            None => (NONE.to_owned(), INSTALL),
         };
         let failure = Failure::new(Kind::Failed, "ct.oci.runtime", what).hint(hint);
         Err(cannot.into_iter().fold(failure, Failure::because))
@@ -181,6 +202,14 @@ fn number(signal: &str) -> String {
 fn kept() -> Vec<Runtime> {
     let text = file::read(Path::new(FOUND)).ok().flatten();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// What could be it, in order of preference.
+fn candidates(wanted: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
+    match wanted {
+        Some(name) => Ok(vec![installed(name).ok_or_else(|| absent(name))?]),
+        None => Ok(KNOWN.iter().filter_map(|name| installed(name)).collect()),
+    }
 }
 
 fn absent(name: &str) -> Failure {

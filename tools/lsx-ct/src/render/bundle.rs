@@ -253,18 +253,16 @@ fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
         mounts.push(mount("/run/lock", "tmpfs", &["nosuid", "nodev", "noexec", "mode=1777"]));
         mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
     }
-    for name in ["hosts", "hostname", "resolv.conf"] {
-        mounts.push(bind(
-            &format!("/etc/{name}"),
-            &format!("{}/{name}", ground.files),
-            &["bind", "rprivate"],
-        ));
-    }
     for volume in &instance.volumes {
         let Some(source) = ground.volumes.get(&volume.name) else { continue };
         // Whether it may be written is said by the mount that is bound: to say it again would be another mount(2), which a user
         // namespace is refused where the host's own mount has flags that it would lose (nodev on /var).
         mounts.push(bind(&volume.path, source, &["rbind", "rprivate"]));
+    }
+    // After the volumes: one of them may be /etc.
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let source = format!("{}/{name}", ground.files);
+        mounts.push(bind(&format!("/etc/{name}"), &source, &["bind", "rprivate"]));
     }
     if let Some(init) = &ground.init {
         mounts.push(bind(INIT, init, &["bind", "rprivate", "ro", "nosuid", "nodev"]));

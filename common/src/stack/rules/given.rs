@@ -1,0 +1,65 @@
+//! What an instance is given inside: places that are its own or lsx's, and owners that it has.
+
+use super::Check;
+use crate::stack::model::{Driver, Instance};
+
+/// With everything below them.
+const TREES: [(&str, &str); 4] = [
+    ("/dev", "devices are made for each instance"),
+    ("/proc", "the kernel shows itself there"),
+    ("/sys", "the kernel shows itself there"),
+    ("/run/secrets", "secrets appear there"),
+];
+/// Themselves alone.
+const PLACES: [(&str, &str); 4] = [
+    ("/", "the image is there"),
+    ("/etc/hosts", "lsx keeps the names of the networks there"),
+    ("/etc/hostname", "write hostname: for that"),
+    ("/etc/resolv.conf", "write resolver: for that"),
+];
+/// Ids that an instance without an engine has of its own.
+const IDS: u64 = 65_536;
+
+impl<'s> Check<'s> {
+    pub(super) fn given(&mut self, name: &str, instance: &'s Instance) {
+        let oci = self.stack.driver(instance) == Driver::Oci;
+        for (volume, mount) in &instance.volumes {
+            self.place("volume", format!("instances.{name}.volumes.{volume}"), &mount.path);
+        }
+        for (path, file) in &instance.files {
+            let at = format!("instances.{name}.files.{path}");
+            self.place("file", at.clone(), path);
+            if let Some(owner) = file.owner.as_ref().filter(|_| oci) {
+                self.owner(format!("{at}.owner"), owner);
+            }
+        }
+        if let Some(user) = instance.user.as_ref().filter(|_| oci) {
+            self.owner(format!("instances.{name}.user"), user);
+        }
+    }
+
+    fn place(&mut self, what: &str, at: String, path: &str) {
+        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        let path = format!("/{}", parts.join("/"));
+        let below =
+            |tree: &str| path == tree || path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/'));
+        let tree = TREES.iter().find(|(tree, _)| below(tree));
+        if let Some((place, why)) = tree.or(PLACES.iter().find(|(place, _)| path == *place)) {
+            let message = format!("no {what} can be at {path}: {place} is not the document's");
+            self.tell("stack.instance.path", at, message, *why);
+        }
+    }
+
+    /// A name is looked up where it is known; a number is known here.
+    fn owner(&mut self, at: String, text: &str) {
+        let beyond = |id: &&str| {
+            !id.is_empty()
+                && id.bytes().all(|b| b.is_ascii_digit())
+                && !id.parse().is_ok_and(|id: u64| id < IDS)
+        };
+        if let Some(id) = text.split(':').find(beyond) {
+            let message = format!("{id} is beyond the {IDS} ids of an instance");
+            self.tell("stack.instance.owner", at, message, format!("a number below {IDS}"));
+        }
+    }
+}
