@@ -15,6 +15,7 @@
 mod attach;
 mod crash;
 mod docker;
+mod forged;
 mod interrupt;
 mod kernel;
 mod neighbours;
@@ -42,7 +43,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "traffic",
         share: || lab(3, &[]),
-        cases: &[traffic::CASES, wire::CASES, neighbours::CASES],
+        cases: &[traffic::CASES, wire::CASES, forged::CASES, neighbours::CASES],
     },
     Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },

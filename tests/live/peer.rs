@@ -89,9 +89,12 @@ fn udp(target: SocketAddr) -> Option<String> {
     Some(String::from_utf8_lossy(&buffer[..n]).into_owned())
 }
 
-/// `HOST:PORT VNI MAC ADDRESS`: one VXLAN packet (RFC 7348) by hand, with a UDP datagram to port 9999 of an instance in it.
+/// `HOST:PORT VNI MAC ADDRESS [SOURCE]`: one VXLAN packet (RFC 7348) by hand, with a UDP datagram to port 9999 of an instance in it.
 fn tunnel(args: &[String]) {
-    let [host, vni, mac, to] = args else { panic!("peer tunnel HOST:PORT VNI MAC ADDRESS") };
+    let [host, vni, mac, to, source @ ..] = args else {
+        panic!("peer tunnel HOST:PORT VNI MAC ADDRESS [SOURCE]")
+    };
+    let source = source.first().map_or("0.0.0.0:0", String::as_str);
     let to: Ipv4Addr = to.parse().unwrap();
     let mut packet = vec![8, 0, 0, 0];
     packet.extend(&(vni.parse::<u32>().unwrap() << 8).to_be_bytes());
@@ -106,7 +109,8 @@ fn tunnel(args: &[String]) {
     packet.extend(ip);
     packet.extend([0x27, 0x0f, 0x27, 0x0f, 0, 12, 0, 0]);
     packet.extend(b"evil");
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().send_to(&packet, host).unwrap();
+    // A packet that the own host's rules drop is refused here, which is as good.
+    let _ = UdpSocket::bind(source).unwrap().send_to(&packet, host);
 }
 
 /// Where this program lies on a host.
@@ -185,14 +189,17 @@ pub(crate) fn ask_here(lab: &Lab, targets: &[&str]) -> BTreeMap<String, String> 
     answers(lab.run(&argv))
 }
 
-/// Sends one VXLAN packet by hand from a host, or from the operator's machine.
-pub(crate) fn tunnel_from(lab: &Lab, host: Option<&str>, args: &[&str]) {
+/// Sends one VXLAN packet by hand from a host, behind words that lead to a namespace or another user there; or from the
+/// operator's machine, which `""` is.
+pub(crate) fn tunnel_from(lab: &Lab, (host, before): (&str, &str), args: &[&str]) {
     let exe = std::env::current_exe().unwrap();
-    let mut argv = vec![host.map_or(exe.to_str().unwrap(), |_| PLACE), "peer", "tunnel"];
+    let mut argv: Vec<&str> = before.split_whitespace().collect();
+    argv.extend([if host.is_empty() { exe.to_str().unwrap() } else { PLACE }, "peer", "tunnel"]);
     argv.extend(args);
-    match host {
-        Some(host) => lab.exec(host, &argv).ok(),
-        None => lab.run(&argv).ok(),
+    if host.is_empty() {
+        lab.run(&argv).ok()
+    } else {
+        lab.exec(host, &argv).ok()
     };
 }
 

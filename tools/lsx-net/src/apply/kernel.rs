@@ -1,7 +1,7 @@
 //! The router's namespace, routing on the host, and what this kernel can do.
 
 use super::link::ask;
-use crate::model::{GROUP, Place};
+use crate::model::{GROUP, Place, SOURCE_PORTS};
 use crate::netlink::link::{self, Bridge, Change, Vxlan};
 use crate::netlink::{Device, Socket, namespace, sysctl};
 use crate::observe::io_failure;
@@ -99,6 +99,7 @@ pub fn try_kernel(space: BorrowedFd<'_>) -> Result<Vec<String>, Failure> {
         mtu: 1450,
         vni: 1,
         port: 4789,
+        source_ports: SOURCE_PORTS,
         local: IpAddr::V4(Ipv4Addr::LOCALHOST),
         underlay: None,
         ttl: 1,

@@ -48,7 +48,8 @@ pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Resul
     let master = index(socket, &tunnel.bridge)?;
     let same = |l: &Link| {
         l.vxlan.as_ref().is_some_and(|v| {
-            (v.vni, v.port, v.local) == (tunnel.vni, tunnel.port, Some(IpAddr::V4(tunnel.local)))
+            (v.vni, v.port, v.source_ports, v.local)
+                == (tunnel.vni, tunnel.port, tunnel.source_ports, Some(IpAddr::V4(tunnel.local)))
         })
     };
     match existing(socket, &tunnel.link)? {
@@ -72,6 +73,7 @@ pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Resul
                 mtu: tunnel.mtu,
                 vni: tunnel.vni,
                 port: tunnel.port,
+                source_ports: tunnel.source_ports,
                 local: IpAddr::V4(tunnel.local),
                 underlay: None,
                 ttl: TTL,

@@ -26,6 +26,9 @@ pub struct Desired {
     pub prefixes: [String; 5],
     /// Underlay addresses of all hosts of the stack, this one among them.
     pub hosts: Vec<Ipv4Addr>,
+    /// Underlay addresses of the hosts whose tunnels this host takes packets from: those that share a network with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Ipv4Addr>,
     /// Ports of the host's own that stay open, when its input is filtered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Vec<PortSpec>>,

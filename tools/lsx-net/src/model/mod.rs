@@ -28,6 +28,10 @@ pub fn unmark(altname: &str) -> Option<(&str, &str, &str)> {
 /// power cut left half made: the kernel takes the group in the message that creates a link, but no alternative name.
 pub const GROUP: u32 = 0x006c_7378;
 
+/// UDP source ports that tunnels alone send from: above the ports that Linux gives to sockets (net.ipv4.ip_local_port_range,
+/// 32768 to 60999), and what a masquerade of ours never picks.
+pub const SOURCE_PORTS: (u16, u16) = (61_000, 65_535);
+
 /// The network namespace that holds a stack's L3 legs on a host.
 pub fn router(stack: &str) -> String {
     format!("lsx-{stack}")

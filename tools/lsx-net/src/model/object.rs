@@ -94,6 +94,9 @@ pub struct Tunnel {
     pub vni: u32,
     /// UDP port.
     pub port: u16,
+    /// UDP ports that it sends from; two zeros are the kernel's choice.
+    #[serde(default)]
+    pub source_ports: (u16, u16),
     /// This host's end.
     pub local: Ipv4Addr,
     /// Bytes of an IP packet.
@@ -239,7 +242,8 @@ impl plan::Object for Object {
     fn replaced_by(&self, next: &Self) -> bool {
         match (self, next) {
             (Object::Tunnel(a), Object::Tunnel(b)) => {
-                (a.vni, a.port, a.local, &a.link) != (b.vni, b.port, b.local, &b.link)
+                (a.vni, a.port, a.source_ports, a.local, &a.link)
+                    != (b.vni, b.port, b.source_ports, b.local, &b.link)
             }
             (Object::World(a), Object::World(b)) => a != b,
             (Object::Leg(a), Object::Leg(b)) => a != b,

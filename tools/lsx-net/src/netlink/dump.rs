@@ -70,6 +70,8 @@ pub struct VxlanState {
     pub vni: u32,
     /// UDP destination port.
     pub port: u16,
+    /// UDP source ports; zeros are the kernel's choice.
+    pub source_ports: (u16, u16),
     /// Source address of the tunnel.
     pub local: Option<IpAddr>,
     /// Index of the underlay device.
@@ -176,12 +178,19 @@ fn vxlan(data: &[u8]) -> VxlanState {
             4 => state.local = <[u8; 4]>::try_from(value).map(|v| Ipv4Addr::from(v).into()).ok(),
             5 => state.ttl = value.first().copied().unwrap_or_default(),
             7 => state.learning = flag(value),
+            10 => state.source_ports = range(value).unwrap_or_default(),
             15 => state.port = value.try_into().map(u16::from_be_bytes).unwrap_or_default(),
             17 => state.local = <[u8; 16]>::try_from(value).map(|v| Ipv6Addr::from(v).into()).ok(),
             _ => (),
         }
     }
     state
+}
+
+/// `struct ifla_vxlan_port_range`, both in network order.
+fn range(value: &[u8]) -> Option<(u16, u16)> {
+    let [a, b, c, d] = value.try_into().ok()?;
+    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// `IFLA_BRPORT_*`.

@@ -87,7 +87,20 @@ fn bridge(name: &str, index: u32) -> Bridge<'_> {
 fn vxlan(name: &str, index: u32, vni: u32) -> Vxlan<'_> {
     let local = std::net::IpAddr::from([192, 0, 2, 1]);
     let (mac, port, underlay, master) = (mac(2, index), 14_789, None, None);
-    Vxlan { name, index, mac, mtu: 1450, vni, port, local, underlay, ttl: 64, master, group: 7 }
+    Vxlan {
+        name,
+        index,
+        mac,
+        mtu: 1450,
+        vni,
+        port,
+        source_ports: (61_000, 65_535),
+        local,
+        underlay,
+        ttl: 64,
+        master,
+        group: 7,
+    }
 }
 
 fn veth<'a>(name: &'a str, number: u32, peer: &'a str, namespace: &'a OwnedFd) -> Veth<'a> {

@@ -88,6 +88,7 @@ fn tunnel(network: &str, link: &Link, links: &[Link]) -> Tunnel {
         bridge: name_of(links, link.master),
         vni: link.vxlan.as_ref().map_or(0, |v| v.vni),
         port: link.vxlan.as_ref().map_or(0, |v| v.port),
+        source_ports: link.vxlan.as_ref().map(|v| v.source_ports).unwrap_or_default(),
         local,
         mtu: link.mtu,
         up: link.up,

@@ -58,6 +58,7 @@ fn empty(resolved: &Resolved, host: &HostAt) -> Desired {
         world_link: host.world_link.clone(),
         prefixes: prefixes(&resolved.stack),
         hosts: resolved.hosts.iter().map(|h| h.address).collect(),
+        peers: Vec::new(),
         firewall: host.firewall.clone(),
         uplink: host.uplink.clone(),
         ssh_port: ssh_port(&host.ssh),

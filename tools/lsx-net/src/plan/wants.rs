@@ -175,6 +175,7 @@ fn tunnel_of(desired: &Desired, network: &Network) -> Tunnel {
         bridge: network.bridge.clone(),
         vni: network.vni,
         port: desired.tunnel_port,
+        source_ports: model::SOURCE_PORTS,
         local: desired.address,
         mtu: network.mtu,
         up: true,

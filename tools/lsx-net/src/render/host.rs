@@ -4,7 +4,7 @@
 //! its own. `inet` holds what is routed, `bridge` what is bridged.
 
 use super::{braces, chain, ports, protocol, set, table};
-use crate::model::{Desired, Nic};
+use crate::model::{Desired, Nic, SOURCE_PORTS};
 use common::stack::resolved::{PortAt, Selector};
 
 /// The text for `nft -f`.
@@ -16,17 +16,20 @@ pub fn host(desired: &Desired) -> String {
 fn routed(d: &Desired) -> String {
     let mut text = String::new();
     text +=
-        &set("set", "peers", "ipv4_addr", "", &d.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        &set("set", "peers", "ipv4_addr", "", &d.peers.iter().map(ToString::to_string).collect::<Vec<_>>());
     text += &chain("untracked", "type filter hook prerouting priority raw; policy accept;", &untracked(d));
+    text += &chain("sent", "type filter hook output priority raw; policy accept;", &sent(d));
+    text += &chain("tunnels", "", &tunnels(d));
     text += &chain("input", "type filter hook input priority filter; policy accept;", &input(d));
     text += &chain("from_router", "", &from_router(d));
     if d.firewall.is_some() {
         text += &chain("own", "", &own(d));
     }
+    text += &chain("forward", "type filter hook forward priority filter; policy accept;", &forward(d));
     if d.networks.iter().any(|n| n.leg.is_some()) {
-        text += &chain("forward", "type filter hook forward priority filter; policy accept;", &forward(d));
         let router = d.leg.network();
-        let masquerade = vec![format!("ip saddr {} oifname != \"{}\" masquerade", d.leg, d.world_link)];
+        text += &chain("leave", "", &leave());
+        let masquerade = vec![format!("ip saddr {} oifname != \"{}\" jump leave", d.leg, d.world_link)];
         text +=
             &chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", &masquerade);
         let published = published(d, router_address(d));
@@ -46,15 +49,46 @@ fn untracked(d: &Desired) -> Vec<String> {
     vec![format!("iifname \"{}*\" notrack", d.prefixes[0])]
 }
 
-/// Into the router goes what is published, what answers, and what the host itself sends. Anything else that the host would
-/// route there, of another stack or of a container, would leave with the host's address and pass for it.
-fn forward(d: &Desired) -> Vec<String> {
-    let world = &d.world_link;
+/// What this host sends to the tunnels of a peer: the kernel's own packets have no socket, and nobody's masquerade may give
+/// them another source port; whatever has a socket, of whichever user, is a forgery.
+fn sent(d: &Desired) -> Vec<String> {
+    let to = format!("ip daddr @peers udp dport {}", d.tunnel_port);
+    vec![format!("{to} meta skuid 0-4294967294 drop"), format!("{to} notrack")]
+}
+
+/// Tunnels are taken from peers alone, from the ports that only tunnels send from, and where the way back to the peer leaves:
+/// VXLAN carries no proof of its sender (RFC 7348, section 7), and a container of this host could write a peer's address.
+fn tunnels(d: &Desired) -> Vec<String> {
+    let (first, last) = SOURCE_PORTS;
+    let from = format!("ip saddr @peers ip daddr {} udp sport {first}-{last}", d.address);
+    vec![format!("{from} fib saddr . iif oif exists accept"), "drop".to_owned()]
+}
+
+/// What leaves this host in its name keeps clear of the ports that tunnels send from.
+fn leave() -> Vec<String> {
+    let below = SOURCE_PORTS.0 - 1;
     vec![
-        format!("oifname \"{world}\" ct state established,related accept"),
-        format!("oifname \"{world}\" ct status dnat accept"),
-        format!("oifname \"{world}\" drop"),
+        "udp sport < 1024 masquerade to :1-1023".to_owned(),
+        format!("meta l4proto udp masquerade to :1024-{below}"),
+        "masquerade".to_owned(),
     ]
+}
+
+/// Nothing that this host forwards, of an instance, another stack or a container, reaches the tunnels of a peer, which would
+/// take it for this host's. Into the router goes what is published, what answers, and what the host itself sends. Anything
+/// else that the host would route there, of another stack or of a container, would leave with the host's address and pass
+/// for it.
+fn forward(d: &Desired) -> Vec<String> {
+    let mut rules = vec![format!("ip daddr @peers udp dport {} drop", d.tunnel_port)];
+    if d.networks.iter().any(|n| n.leg.is_some()) {
+        let world = &d.world_link;
+        rules.extend([
+            format!("oifname \"{world}\" ct state established,related accept"),
+            format!("oifname \"{world}\" ct status dnat accept"),
+            format!("oifname \"{world}\" drop"),
+        ]);
+    }
+    rules
 }
 
 /// The router's end of the /31.
@@ -62,11 +96,9 @@ fn router_address(d: &Desired) -> std::net::Ipv4Addr {
     d.leg.broadcast()
 }
 
-/// Tunnels are taken from hosts of the stack alone: VXLAN carries no proof of its sender (RFC 7348, section 7).
 fn input(d: &Desired) -> Vec<String> {
     let mut rules = vec![
-        format!("udp dport {} ip saddr != @peers drop", d.tunnel_port),
-        format!("meta nfproto ipv6 udp dport {} drop", d.tunnel_port),
+        format!("udp dport {} jump tunnels", d.tunnel_port),
         format!("iifname \"{}\" jump from_router", d.world_link),
         format!("iifname \"{}*\" drop", d.prefixes[0]),
     ];

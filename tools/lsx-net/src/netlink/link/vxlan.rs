@@ -22,6 +22,9 @@ pub struct Vxlan<'a> {
     pub vni: u32,
     /// UDP destination port; explicit, because the kernel's default is 8472 and IANA's 4789.
     pub port: u16,
+    /// UDP source ports, the first and the one behind the last; zeros are the kernel's choice. Fixed at creation: the
+    /// kernel refuses to change it (`vxlan_nl2conf`).
+    pub source_ports: (u16, u16),
     /// Source address of the tunnel.
     pub local: IpAddr,
     /// Index of the underlay device; `None` leaves the path to the routes.
@@ -47,6 +50,9 @@ impl Vxlan<'_> {
                 IpAddr::V6(local) => InfoVxlan::Local6(local),
             },
         ];
+        if self.source_ports != (0, 0) {
+            data.push(InfoVxlan::PortRange(self.source_ports));
+        }
         data.extend(self.underlay.map(InfoVxlan::Link));
         let mut message = new_link(self.name, self.index, self.mac, self.mtu, self.group);
         message.attributes.push(LinkAttribute::LinkInfo(vec![
