@@ -3,12 +3,13 @@
 use crate::document::canonical;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
+use crate::host::limit;
 use crate::printable::{self, JsonWriter};
 use crate::signal;
 use nix::sys::stat::{SFlag, fstat};
 use serde::Serialize;
 use serde_json::Value;
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Reads a document from a file, or from standard input for `-` or nothing. Returns its text and its name for messages.
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// `Usage` when standard input is a terminal, `Empty` when nothing came, `Data` when it is not UTF-8, or the file's own.
 pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
     let (bytes, name) = match input.filter(|p| p.as_os_str() != "-") {
-        Some(path) => (std::fs::read(path).map_err(|e| missing(path, &e))?, path.display().to_string()),
+        Some(path) => (named(path)?, path.display().to_string()),
         None => (standard_input()?, "-".to_owned()),
     };
     let text = String::from_utf8(bytes).map_err(|e| {
@@ -40,14 +41,18 @@ pub(crate) fn brings_nothing() -> bool {
 }
 
 fn standard_input() -> Result<Vec<u8>, Failure> {
-    let mut stdin = io::stdin().lock();
+    let stdin = io::stdin().lock();
     if stdin.is_terminal() {
         return Err(Failure::new(Kind::Usage, "usage.stdin", "a document is expected on standard input")
             .hint("name a file, or use < FILE; --help tells more"));
     }
-    let mut bytes = Vec::new();
-    stdin.read_to_end(&mut bytes).map_err(|e| Failure::new(Kind::Failed, "stdio.read", e.to_string()))?;
-    Ok(bytes)
+    limit::read(stdin, limit::DOCUMENT, "the document on standard input")
+}
+
+/// A file, or whatever a shell gives the name of, as `/dev/fd/63`.
+fn named(path: &Path) -> Result<Vec<u8>, Failure> {
+    let file = std::fs::File::open(path).map_err(|e| missing(path, &e))?;
+    limit::read(file, limit::DOCUMENT, &path.display().to_string())
 }
 
 fn missing(path: &Path, error: &io::Error) -> Failure {

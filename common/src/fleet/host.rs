@@ -1,7 +1,8 @@
 //! One host of a fleet: how it is reached, its open session, and what became of it.
 
 use super::control::Way;
-use super::session::{End, Events, LOST, Said, Session, cancelled};
+use super::reply::{GARBAGE, LOST};
+use super::session::{End, Events, Said, Session, cancelled};
 use super::ship::{self, Set};
 use super::ssh::{Address, Ssh};
 use super::verdict::{self, Verdict};
@@ -105,8 +106,8 @@ impl Host {
             State::Lost(failure) => return Err(Failures(vec![*failure.clone()])),
             State::Idle => return Err(Failure::new(Kind::Bug, LOST, "no session").into()),
         };
-        let broken =
-            result.as_ref().err().and_then(|f| f.0.iter().find(|f| f.code == LOST && f.host.is_none()));
+        let ends = |f: &&Failure| [LOST, GARBAGE].contains(&f.code.as_str()) && f.host.is_none();
+        let broken = result.as_ref().err().and_then(|f| f.0.iter().find(ends));
         match broken.cloned() {
             None => result,
             Some(failure) => {
@@ -124,7 +125,9 @@ impl Host {
             && let Ok(ended) = tokio::time::timeout(Duration::from_secs(2), session.ended()).await
         {
             failure = failure.program(verdict::ran("serve", &ended));
-            failure = failure.hint("is the host up? the next run brings it to its state");
+            if failure.hint.is_none() {
+                failure = failure.hint("is the host up? the next run brings it to its state");
+            }
         }
         self.state = State::Lost(Box::new(failure.clone()));
         failure

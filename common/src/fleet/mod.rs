@@ -7,6 +7,7 @@ mod control;
 mod digests;
 mod host;
 mod prune;
+mod reply;
 mod serve;
 mod session;
 mod ship;
@@ -102,6 +103,14 @@ impl Default for Options {
 
 /// The in-process host: runs [`serve()`] on the stream until it ends. Called in a thread of its own.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
+
+/// The shape of what a host answered.
+///
+/// # Errors
+/// Kind `Unreachable` when it has another: the host is broken, or something else answers there.
+pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
+    serde_json::from_value(value).map_err(|e| reply::garbage(&e.to_string()))
+}
 
 /// What the hosts of a fleet have in common.
 struct Shared {
@@ -215,7 +224,7 @@ async fn all(
     asked: Vec<(Host, Value)>,
     on_event: &mut dyn FnMut(&str, Value),
 ) -> Vec<Answer> {
-    let (events, mut incoming) = mpsc::unbounded_channel();
+    let (events, mut incoming) = mpsc::channel(session::WAITING);
     let (interrupt, cancel) = watch::channel((shared.options.interrupted)());
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let mut tasks = JoinSet::new();

@@ -1,5 +1,6 @@
 //! Old copies of the tools on a host: which may go, and their removal.
 
+use crate::host::limit;
 use crate::{Failure, Failures, Kind};
 use std::fs;
 use std::io;
@@ -78,7 +79,9 @@ fn texts(boot: &Path) -> io::Result<Vec<String>> {
     for entry in entries {
         let path: PathBuf = entry?.path();
         if path.is_file() {
-            texts.push(String::from_utf8_lossy(&fs::read(path)?).into_owned());
+            // One that is damaged may name a copy all the same.
+            let text = limit::last(fs::File::open(path)?, limit::NOISE)?;
+            texts.push(String::from_utf8_lossy(&text).into_owned());
         }
     }
     Ok(texts)

@@ -2,6 +2,7 @@
 
 use super::wire::{Hello, PRUNE, Reply};
 use super::{BOOT, prune};
+use crate::host::limit;
 use crate::{Failure, Failures, Kind};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -68,7 +69,7 @@ fn read(
         loop {
             let mut line = Vec::new();
             // A line cut short by the end of the input is no request: the controller gave up while writing it.
-            match input.read_until(b'\n', &mut line) {
+            match (&mut input).take(limit::LINE).read_until(b'\n', &mut line) {
                 Ok(_) if line.ends_with(b"\n") => {
                     if sender.send(line).is_err() {
                         break;
@@ -125,10 +126,18 @@ impl<W: Write> Output<W> {
         if self.broken.is_some() {
             return;
         }
-        let written = serde_json::to_writer(&mut self.to, reply)
-            .map_err(std::io::Error::from)
-            .and_then(|()| self.to.write_all(b"\n"))
-            .and_then(|()| self.to.flush());
+        let line = match serde_json::to_vec(reply) {
+            Ok(line) if line.len() as u64 + 1 < limit::LINE => Ok(line),
+            // Longer than its reader takes. An event of that size is not worth the run.
+            Ok(_) if matches!(reply, Reply::Event(_)) => return,
+            Ok(_) => serde_json::to_vec(&Reply::Failures(vec![limit::exceeded("the answer", limit::LINE)])),
+            Err(error) => Err(error),
+        };
+        let written = line.map_err(std::io::Error::from).and_then(|line| {
+            self.to.write_all(&line)?;
+            self.to.write_all(b"\n")?;
+            self.to.flush()
+        });
         self.broken = written.err();
     }
 }

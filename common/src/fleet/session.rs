@@ -1,7 +1,9 @@
 //! One open session with a host's `serve`: the hello, one request at a time, and how it ended.
 
+use super::reply::{From, garbage, reply};
 use super::wire::{Hello, Reply};
-use crate::{Failure, Failures, Kind};
+use crate::Failures;
+use crate::host::limit::{self, NOISE};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,18 +13,18 @@ use tokio::sync::{mpsc, watch};
 
 /// How many last lines of a program are kept for its failure.
 const LINES: usize = 20;
-/// How much a login may say before the hello (a noisy profile), in bytes.
-const NOISE: u64 = 65_536;
-
 /// How long the rest of what a program that ended said is waited for.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Where the events of all hosts go.
-pub(super) type Events = mpsc::UnboundedSender<(String, Value)>;
+/// Where the events of all hosts go. It holds few: a host that sends more waits until they were told.
+pub(super) type Events = mpsc::Sender<(String, Value)>;
+
+/// How many events wait to be told.
+pub(super) const WAITING: usize = 256;
 
 /// A running `serve` and the streams to it.
 pub(super) struct Session {
-    reader: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
+    reader: From,
     writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     said: Said,
     end: End,
@@ -76,7 +78,7 @@ impl Said {
             let mut stream = BufReader::new(stream);
             let mut line = Vec::new();
             while matches!((&mut stream).take(NOISE).read_until(b'\n', &mut line).await, Ok(1..)) {
-                keep.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+                keep.push(limit::text(String::from_utf8_lossy(&line).trim_end()));
                 line.clear();
             }
         });
@@ -140,6 +142,14 @@ impl Session {
     ) -> Result<Value, Failures> {
         let mut line = request.to_string().into_bytes();
         line.push(b'\n');
+        if line.len() as u64 > limit::LINE {
+            let what = format!("what {name} is to be told");
+            return Err(limit::exceeded(&what, limit::LINE).into());
+        }
+        // One that is already here would be taken for the answer to this request.
+        if !self.reader.buffer().is_empty() {
+            return Err(garbage("it said something that nobody had asked for").into());
+        }
         let read = reply(&mut self.reader, name, events);
         tokio::pin!(read);
         tokio::select! {
@@ -192,30 +202,3 @@ pub(super) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
         std::future::pending::<()>().await;
     }
 }
-
-async fn reply(
-    reader: &mut BufReader<Box<dyn AsyncRead + Send + Unpin>>,
-    name: &str,
-    events: &Events,
-) -> Result<Value, Failures> {
-    loop {
-        let mut line = Vec::new();
-        let read = reader.read_until(b'\n', &mut line).await;
-        if !matches!(read, Ok(1..)) || !line.ends_with(b"\n") {
-            return Err(Failure::new(Kind::Failed, LOST, "the session ended before it replied").into());
-        }
-        match serde_json::from_slice(&line) {
-            Ok(Reply::Event(event)) => drop(events.send((name.to_owned(), event))),
-            Ok(Reply::Ok(value)) => return Ok(value),
-            Ok(Reply::Failures(failures)) => return Err(Failures(failures)),
-            Ok(Reply::Hello(_)) => {}
-            Err(error) => {
-                let failure = Failure::new(Kind::Bug, LOST, "a reply is not in the protocol");
-                return Err(failure.because(error).into());
-            }
-        }
-    }
-}
-
-/// The code of a session that broke.
-pub(super) const LOST: &str = "fleet.lost";

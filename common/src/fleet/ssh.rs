@@ -3,8 +3,10 @@
 use super::control::Control;
 use super::session::{Ended, Said};
 use super::{Shared, verdict};
+use crate::host::limit::{self, NOISE};
+use crate::host::program::tail;
 use crate::{Failure, Kind, failure::ProgramFailure};
-use std::io::{Read, Seek};
+use std::io::Seek;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -135,7 +137,7 @@ impl Ssh {
         let read = async {
             let mut text = Vec::new();
             if let Some(stdout) = stdout {
-                let _ = stdout.take(65_536).read_to_end(&mut text).await;
+                let _ = stdout.take(NOISE).read_to_end(&mut text).await;
             }
             String::from_utf8_lossy(&text).into_owned()
         };
@@ -186,10 +188,8 @@ impl Ssh {
         if status.success() {
             return Ok(());
         }
-        let mut text = String::new();
-        let _ = log.rewind().and_then(|()| log.read_to_string(&mut text));
-        let lines: Vec<String> = text.lines().map(|l| l.trim_end().to_owned()).collect();
-        let ended = Ended { code: status.code(), lines: lines[lines.len().saturating_sub(20)..].to_vec() };
+        let said = log.rewind().and_then(|()| limit::last(log, NOISE)).unwrap_or_default();
+        let ended = Ended { code: status.code(), lines: tail(&said) };
         let argv = std::iter::once("ssh".to_owned()).chain(args).collect();
         let program = ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() };
         Err(verdict::login(&self.address, &ended.text()).program(program))

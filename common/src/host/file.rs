@@ -1,9 +1,10 @@
 //! Files: written whole or not at all, with their mode from the first byte.
 
+use super::limit;
 use crate::failure::{Failure, Kind};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What a file is called while it is written; then comes the number of the process, so that a dead one's can be told.
@@ -41,7 +42,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
         let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut it| it.write_all(bytes));
         return written.map(|()| true).map_err(|e| failure(path, "write", &e));
     }
-    if fs::read(path).is_ok_and(|old| old == bytes) {
+    if holds(path, bytes) {
         return Ok(false);
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -60,10 +61,9 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
 pub fn write_in_place(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Failure> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
+    if holds(path, bytes) {
         return Ok(());
     }
-    use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(mode.bits()).open(path);
     file.and_then(|mut file| file.write_all(bytes)).map_err(|e| failure(path, "write", &e))
@@ -176,16 +176,41 @@ fn ours(path: &Path) -> Result<(), Failure> {
     Err(Failure::new(Kind::Bug, "host.file", message))
 }
 
-/// Reads a file; `None` when it is not there.
+/// Reads a text file of lsx's own, within [`limit::STATE`]; `None` when it is not there.
 ///
 /// # Errors
-/// Kind `Denied` or `Failed` with the path.
+/// Kind `Denied` or `Failed` with the path; code `host.file.damaged` when it is no text.
 pub fn read(path: &Path) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(failure(path, "read", &e)),
+    let Some(bytes) = read_at_most(path, limit::STATE)? else { return Ok(None) };
+    String::from_utf8(bytes).map(Some).map_err(|e| {
+        let message = format!("{} is damaged: not UTF-8: {}", path.display(), e.utf8_error());
+        Failure::new(Kind::Failed, "host.file.damaged", message)
+    })
+}
+
+/// Reads a file whole, but no more than `most` bytes of it (see [`limit`]); `None` when it is not there. Only a regular file is
+/// read, so that a pipe or a device in its place neither blocks nor goes on for ever.
+///
+/// # Errors
+/// Kind `Denied` or `Failed` with the path: it cannot be read, it is no regular file, or it is larger (code `host.limit`).
+pub fn read_at_most(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Failure> {
+    let file = match File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(|e| failure(path, "read", &e))?,
+    };
+    let found = file.metadata().map_err(|e| failure(path, "read", &e))?;
+    if !found.is_file() {
+        let what = if found.is_dir() { "a folder" } else { "no regular file" };
+        return Err(failure(path, "read", &io::Error::other(format!("it is {what}"))));
     }
+    let bytes = limit::take(file, most).map_err(|e| failure(path, "read", &e))?;
+    bytes.map(Some).ok_or_else(|| limit::exceeded(&path.display().to_string(), most))
+}
+
+/// Whether a file holds these bytes and no more; reads only one that is as long.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let as_long = fs::metadata(path).is_ok_and(|there| there.is_file() && there.len() == bytes.len() as u64);
+    as_long && read_at_most(path, bytes.len() as u64).is_ok_and(|old| old.as_deref() == Some(bytes))
 }
 
 /// What a failed file operation says.
@@ -212,6 +237,27 @@ mod tests {
         use std::os::unix::fs::FileTypeExt;
         assert!(write(Path::new("/dev/null"), b"x", Mode::Public).unwrap());
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+    fn a_read_keeps_to_its_limit_and_to_regular_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("it");
+        assert_eq!(read_at_most(&path, 10).unwrap(), None);
+        fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read_at_most(&path, 10).unwrap().unwrap(), b"0123456789");
+        assert_eq!(read_at_most(&path, 9).unwrap_err().code, "host.limit");
+        // Three terabytes that take no room: they are never read.
+        File::options().write(true).open(&path).unwrap().set_len(3 << 40).unwrap();
+        assert_eq!(read(&path).unwrap_err().code, "host.limit");
+        fs::write(&path, b"\xff").unwrap();
+        assert_eq!(read(&path).unwrap_err().code, "host.file.damaged");
+        let pipe = temp.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for other in [&pipe, Path::new("/dev/zero"), temp.path()] {
+            assert!(read_at_most(other, 10).unwrap_err().message.contains("it is "), "{}", other.display());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Read as _, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,7 @@ fn same(file: &File, path: &Path) -> bool {
 fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
     let mut holder = String::new();
     let _ = file.rewind();
-    let _ = file.read_to_string(&mut holder);
+    let _ = file.take(32).read_to_string(&mut holder);
     let who = match holder.trim() {
         "" => "another run".to_owned(),
         pid => format!("process {pid}"),

@@ -1,7 +1,8 @@
-//! The effects done one way: run a program, write a file, hold a lock, wait.
+//! The effects done one way: run a program, read and write a file within a limit, hold a lock, wait.
 
 pub mod boot;
 pub mod file;
+pub mod limit;
 pub mod lock;
 pub mod program;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Programs: started with an argument list and never through a shell; a failed one keeps what it said.
 
+use super::limit;
 use crate::failure::{Failure, Kind, ProgramFailure};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
@@ -15,6 +16,7 @@ const BUSY: Duration = Duration::from_secs(2);
 pub struct Program {
     command: Command,
     argv: Vec<String>,
+    most: u64,
 }
 
 impl Program {
@@ -23,14 +25,14 @@ impl Program {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let mut command = Command::new(name);
         command.env("LC_ALL", "C");
-        Program { command, argv: vec![name.to_owned()] }
+        Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT }
     }
 
     /// A program in an environment that is not ours, as it is.
     pub fn bare(name: &str) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let command = Command::new(name);
-        Program { command, argv: vec![name.to_owned()] }
+        Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT }
     }
 
     /// Adds arguments.
@@ -58,10 +60,18 @@ impl Program {
         if found { Ok(()) } else { Err(not_started(&self.argv[0], &ErrorKind::NotFound.into())) }
     }
 
+    /// How many bytes of standard output [`Program::run`] and [`Program::ended`] take before they kill it: [`limit::OUTPUT`] when
+    /// nothing is said.
+    #[must_use]
+    pub fn at_most(mut self, bytes: u64) -> Self {
+        self.most = bytes;
+        self
+    }
+
     /// Runs it with `input` on its standard input; returns its standard output.
     ///
     /// # Errors
-    /// Kind `Failed` with argv, status and the last 20 lines of its standard error.
+    /// Kind `Failed` with argv, status and the last 20 lines of its standard error; code `host.limit` when it wrote too much.
     pub fn run(self, input: &[u8]) -> Result<Vec<u8>, Failure> {
         tracing::debug!("runs {}", self.argv.join(" "));
         let (argv, output) = self.output(input)?;
@@ -107,7 +117,7 @@ impl Program {
     /// Runs it whatever its verdict: exit code (128 and the signal where one ended it), standard output, standard error.
     ///
     /// # Errors
-    /// Kind `Failed` when it cannot be started.
+    /// Kind `Failed` when it cannot be started, or wrote too much.
     pub fn ended(self, input: &[u8]) -> Result<(i32, Vec<u8>, Vec<u8>), Failure> {
         let (_, output) = self.output(input)?;
         let code = output.status.code().or_else(|| output.status.signal().map(|s| 128 + s)).unwrap_or(-1);
@@ -117,12 +127,23 @@ impl Program {
     fn output(mut self, input: &[u8]) -> Result<(Vec<String>, Output), Failure> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = spawn(&mut self.command).map_err(|e| not_started(&self.argv[0], &e))?;
-        let stdin = child.stdin.take();
-        let output = std::thread::scope(|scope| {
+        let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let failed = |e: std::io::Error| Failure::new(Kind::Failed, "host.program", e.to_string());
+        let (stdout, stderr) = std::thread::scope(|scope| {
             scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
-            child.wait_with_output()
+            let said =
+                scope.spawn(move || err.map_or(Ok(Vec::new()), |pipe| limit::last(pipe, limit::ERRORS)));
+            let stdout = out.map_or(Ok(Some(Vec::new())), |pipe| limit::take(pipe, self.most));
+            if !matches!(stdout, Ok(Some(_))) {
+                let _ = child.kill();
+            }
+            (stdout, said.join().unwrap_or_else(|_| Ok(Vec::new())))
         });
-        Ok((self.argv, output.map_err(|e| Failure::new(Kind::Failed, "host.program", e.to_string()))?))
+        let status = child.wait().map_err(failed)?;
+        let stdout = stdout.map_err(failed)?;
+        let stdout =
+            stdout.ok_or_else(|| limit::exceeded(&format!("what {} wrote", self.argv[0]), self.most))?;
+        Ok((self.argv, Output { status, stdout, stderr: stderr.map_err(failed)? }))
     }
 }
 
@@ -159,5 +180,24 @@ fn status(status: ExitStatus) -> String {
 pub fn tail(said: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(said);
     let lines: Vec<&str> = text.lines().collect();
-    lines.iter().skip(lines.len().saturating_sub(20)).map(|line| (*line).to_owned()).collect()
+    lines.iter().skip(lines.len().saturating_sub(20)).map(|line| limit::text(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_never_ends_its_output_is_killed() {
+        let failure = Program::new("yes").at_most(100_000).run(b"").unwrap_err();
+        assert_eq!(failure.code, "host.limit");
+        assert_eq!(failure.message, "what yes wrote is larger than 100000 bytes, the most that lsx reads");
+    }
+
+    #[test]
+    fn both_streams_are_read_while_the_input_is_written() {
+        let input = vec![b'x'; 1 << 20];
+        let (code, out, err) = Program::new("tee").args(["/dev/stderr"]).ended(&input).unwrap();
+        assert_eq!((code, out.len(), err.len()), (0, 1 << 20, 1 << 20));
+    }
 }

@@ -73,7 +73,7 @@ impl<T: Tool> Crew<T> {
         let request = json!({"op": "observe", "stack": stack, "lock": lock});
         let (mut seen, mut failed) = (BTreeMap::new(), BTreeMap::new());
         for (host, result) in self.ask(hosts.iter().map(|h| (h.clone(), request.clone())).collect()) {
-            match result.and_then(|value| shape::<ObservedOf<T>>(value).map_err(Failures::from)) {
+            match result.and_then(|value| fleet::shape::<ObservedOf<T>>(value).map_err(Failures::from)) {
                 Ok(observed) => {
                     seen.insert(host.clone(), ObservedOf::<T> { host, ..observed });
                 }
@@ -113,7 +113,9 @@ impl<T: Tool> Crew<T> {
         reports
             .extend(lacking.into_iter().map(|(host, failures)| HostReport::failed(&host, first(failures))));
         for (host, result) in self.ask(requests) {
-            let report = result.and_then(|value| shape::<HostReport>(value).map_err(Failures::from));
+            let report = result.and_then(|value| fleet::shape::<HostReport>(value).map_err(Failures::from));
+            // Whatever it calls itself.
+            let report = report.map(|report| HostReport { host: host.clone(), ..report });
             reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, first(failures))));
         }
         reports
@@ -175,10 +177,6 @@ fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, P
 fn contents<O: Object, D>(plan: &Plan<O, D>, steps: &[Step<O>]) -> BTreeMap<String, String> {
     let named = steps.iter().filter_map(|s| s.after.as_ref()?.content());
     named.filter_map(|d| Some((d.to_owned(), plan.contents.get(d)?.clone()))).collect()
-}
-
-fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
-    serde_json::from_value(value).map_err(|e| Failure::new(Kind::Bug, "serve.reply", e.to_string()))
 }
 
 /// A host's report holds one failure; the others are its causes.

@@ -34,6 +34,7 @@ pub(crate) const ALL: &[Case] = &[
     ("killed_controller_undoes", ends::killed_controller_undoes),
     ("crash_on_the_host", ends::crash_on_the_host),
     ("disk_full", ends::disk_full),
+    ("whatever_a_host_says_is_bounded", ends::whatever_a_host_says_is_bounded),
     ("another_architecture", another_architecture),
     ("old_copies_go", old_copies_go),
     ("second_run_is_quick", masters::second_run_is_quick),

@@ -116,3 +116,40 @@ pub(crate) fn disk_full() {
     assert_eq!(failures.0[0].host.as_deref(), Some("h1"));
     fleet.close();
 }
+
+/// A host that somebody else has taken over: 69 with its name, and no more memory than the limits say.
+pub(crate) fn whatever_a_host_says_is_bounded() {
+    let lab = Lab::new();
+    put("/proc/self/clear_refs", "5"); // the most that was in memory counts from here (proc(5))
+    let before = peak();
+    let ways = ["endless line", "endless events", "deep", "rubbish", "twice", "errors"];
+    for how in ways {
+        let mut fleet = fleet(&[lab.target("h1"), lab.target("h2")], lab.options());
+        let ask = |fleet: &mut common::fleet::Fleet| {
+            let requests = [("h1", json!({"op": "lie", "how": how})), ("h2", json!({"op": "who"}))];
+            fleet.each(requests.map(|(n, r)| (n.to_owned(), r)).into(), &mut |_, _| {})
+        };
+        let first = ask(&mut fleet);
+        let second = ask(&mut fleet);
+        assert!(first["h2"].is_ok() && second["h2"].is_ok(), "{how}: the others go on");
+        fleet.close();
+        if how == "errors" {
+            assert_eq!(first["h1"], Ok(json!("told")));
+            continue;
+        }
+        let bad = if how == "twice" { &second["h1"] } else { &first["h1"] };
+        let failures = bad.as_ref().unwrap_err();
+        assert_eq!((code(bad), failures.exit()), ("fleet.garbage", 69), "{how}: {failures}");
+        assert_eq!(failures.0[0].host.as_deref(), Some("h1"), "{how}");
+        assert!(failures.to_string().len() < 100_000, "{how}");
+        println!("  {how}: {} MiB at most", (peak() - before) / 1024);
+    }
+    assert!(peak() - before < 400 * 1024, "{} MiB", (peak() - before) / 1024);
+}
+
+/// The most memory that this process has had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -2,6 +2,7 @@
 
 use common::{Failure, Failures, Kind};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -65,8 +66,25 @@ fn handle(
             Ok(Value::Null)
         }
         "die" => std::process::abort(),
+        "lie" => lie(request["how"].as_str().unwrap_or_default()),
         other => Err(Failure::new(Kind::Usage, "x.op", other).into()),
     }
+}
+
+/// What a host says that somebody else has taken over.
+fn lie(how: &str) -> Result<Value, Failures> {
+    let mut to = std::io::stdout().lock();
+    let mut say = |bytes: &[u8]| to.write_all(bytes).and_then(|()| to.flush()).is_ok();
+    match how {
+        "endless line" => while say(&[b'x'; 65_536]) {},
+        "endless events" => while say(&b"{\"event\":1}\n".repeat(5000)) {},
+        "deep" => drop(say(&["{\"ok\":".as_bytes(), &[b'['; 1_000_000], b"\n"].concat())),
+        "rubbish" => drop(say(b"\x1b[2J\xff\xfe not JSON\n")),
+        "twice" => drop(say(b"{\"ok\":1}\n{\"ok\":\"of another request\"}\n")),
+        "errors" => (0..2000).for_each(|_| _ = std::io::stderr().write_all(&[b'e'; 65_536])),
+        _ => {}
+    }
+    Ok(json!("told"))
 }
 
 pub(crate) fn put(path: impl AsRef<std::path::Path>, text: impl AsRef<[u8]>) {

@@ -2,8 +2,8 @@
 
 use crate::act::{Acted, Order, Target};
 use crate::model::Gathered;
-use common::Failures;
 use common::tool::{Checked, Each, Finding, Goal, Wish};
+use common::{Failures, fleet};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ pub fn check(wish: &Wish<Gathered>, each: Each<'_>) -> Result<Checked, Failures>
     let inputs = orders.into_iter().map(|(host, targets)| (host, json!(order(targets)))).collect();
     let mut checked = Checked::default();
     for (host, answer) in each("wait", inputs) {
-        let acted: Vec<Acted> = match answer {
-            Ok(value) => serde_json::from_value(value).unwrap_or_default(),
+        let acted = match answer.and_then(|value| Ok(fleet::shape::<Vec<Acted>>(value)?)) {
+            Ok(acted) => acted,
             Err(failures) => {
                 checked
                     .findings

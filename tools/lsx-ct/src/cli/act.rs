@@ -7,6 +7,7 @@ use crate::driver::Exec;
 use crate::engines;
 use clap::Args;
 use common::cli::Global;
+use common::fleet;
 use common::stdio::{self, Output};
 use common::verb::{self, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
@@ -273,12 +274,11 @@ fn ask<A: DeserializeOwned>(
     };
     let (mut all, mut failures) = (Vec::new(), Vec::new());
     for (host, answer) in answers {
-        match answer.map(serde_json::from_value::<Vec<A>>) {
-            Ok(Ok(mut some)) => {
+        match answer.and_then(|value| fleet::shape::<Vec<A>>(value).map_err(|f| f.on(&host).into())) {
+            Ok(mut some) => {
                 some.iter_mut().for_each(|one| name(one, host.clone()));
                 all.extend(some);
             }
-            Ok(Err(e)) => failures.push(Failure::new(Kind::Bug, "ct.reply", e.to_string()).on(&host)),
             Err(why) => failures.extend(why.0),
         }
     }

@@ -84,10 +84,8 @@ fn ask(sources: &[Source], each: Each<'_>) -> (Vec<Answer>, Failures) {
     let mut failures = Vec::new();
     for (host, result) in each("try", inputs) {
         let list = jobs.get(&host).map(Vec::as_slice).unwrap_or_default();
-        match result.and_then(|v| {
-            serde_json::from_value::<Vec<Answer>>(v)
-                .map_err(|e| Failure::new(Kind::Bug, "net.call", e.to_string()).into())
-        }) {
+        let shaped = |value| common::fleet::shape::<Vec<Answer>>(value).map_err(|f| f.on(&host).into());
+        match result.and_then(shaped) {
             Ok(found) => list.iter().zip(found).for_each(|((i, _), answer)| answers[*i] = answer),
             Err(more) => failures.extend(more.0),
         }

@@ -1,0 +1,138 @@
+//! What a host says, which may be anything: read within limits, one line at a time, until the reply to a request.
+
+use super::session::Events;
+use super::wire::Reply;
+use crate::host::limit;
+use crate::{Failure, Failures, Kind};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+
+/// The stream of a session.
+pub(super) type From = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
+
+/// Reads to the reply, and hands events on.
+pub(super) async fn reply(reader: &mut From, name: &str, events: &Events) -> Result<Value, Failures> {
+    let mut left = limit::EVENTS;
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut *reader).take(limit::LINE).read_until(b'\n', &mut line).await;
+        if line.len() as u64 >= limit::LINE {
+            return Err(garbage("a line is longer than lsx reads").into());
+        }
+        if !matches!(read, Ok(1..)) || !line.ends_with(b"\n") {
+            return Err(Failure::new(Kind::Failed, LOST, "the session ended before it replied").into());
+        }
+        match understood(&line)? {
+            Reply::Event(event) if left > 0 => {
+                left -= 1;
+                let _ = events.send((name.to_owned(), event)).await;
+            }
+            Reply::Event(_) => return Err(garbage("it sends events without an end").into()),
+            Reply::Ok(value) => return Ok(value),
+            Reply::Failures(failures) => return Err(clipped(failures)),
+            Reply::Hello(_) => {}
+        }
+    }
+}
+
+/// One line of a host, which may be anything.
+fn understood(line: &[u8]) -> Result<Reply, Failure> {
+    if !limit::values(line) {
+        return Err(garbage("a line holds more values than lsx reads"));
+    }
+    // serde_json ends at 128 levels by itself.
+    match serde_json::from_slice(line) {
+        Ok(Reply::Failures(failures)) if failures.is_empty() => Err(garbage("it failed without a failure")),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(garbage(&error.to_string())),
+    }
+}
+
+/// Failures that a host tells, no more and no longer than a person can read.
+fn clipped(mut failures: Vec<Failure>) -> Failures {
+    let all = failures.len();
+    failures.truncate(limit::FAILURES);
+    failures.iter_mut().for_each(Failure::clip);
+    if let Some(last) = failures.last_mut().filter(|_| all > limit::FAILURES) {
+        last.causes.push(format!("{} more failures are not shown", all - limit::FAILURES));
+    }
+    Failures(failures)
+}
+
+/// What a host says is not what a tool of this version says: the host is broken, or another program answers there.
+pub(super) fn garbage(why: &str) -> Failure {
+    Failure::new(Kind::Unreachable, GARBAGE, "the host does not answer as lsx does")
+        .because(limit::text(why))
+        .hint("another program may answer there, or the host's memory or disk is bad; look at it by ssh")
+}
+
+/// The code of a session that broke.
+pub(super) const LOST: &str = "fleet.lost";
+/// The code of a session in which something else than this protocol was spoken.
+pub(super) const GARBAGE: &str = "fleet.garbage";
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::{End, Said, Session, WAITING};
+    use super::*;
+    use serde_json::json;
+    use tokio::sync::{mpsc, watch};
+
+    /// What becomes of one request when the host says these bytes.
+    fn asked(said: &[u8]) -> Result<Value, Failures> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (events, mut incoming) = mpsc::channel(WAITING);
+            let (_keep, cancel) = watch::channel(false);
+            let end = End::Thread(std::thread::spawn(|| {}));
+            let said = std::io::Cursor::new(said.to_vec());
+            let mut session = Session::new(said, tokio::io::sink(), Said::default(), end);
+            let request = json!({});
+            tokio::select! {
+                result = session.request(&request, "h1", &events, &cancel) => result,
+                () = async { while incoming.recv().await.is_some() {} } => unreachable!(),
+            }
+        })
+    }
+
+    #[test]
+    fn whatever_a_host_says_is_69_and_no_bug() {
+        let deep = format!("{{\"ok\":{}{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
+        let many = format!("{{\"ok\":[{}0]}}\n", "0,".repeat(limit::VALUES));
+        let bytes = [b"{\"ok\":\"".as_slice(), &[0xff, 0, 0x1b], b"\"}\n"].concat();
+        let rest: [&[u8]; 6] = [
+            b"\n",
+            b"null\n",
+            b"{}\n",
+            b"{\"ok\":1,\"failures\":[]}\n",
+            b"{\"failures\":[]}\n",
+            b"{\"failures\":[{\"code\":7}]}\n",
+        ];
+        for said in rest.into_iter().chain([deep.as_bytes(), many.as_bytes(), &bytes]) {
+            let failures = asked(said).unwrap_err();
+            assert_eq!((failures.0[0].code.as_str(), failures.exit()), (GARBAGE, 69), "{:.60?}", said);
+        }
+        assert_eq!(asked(b"{\"ok\":1}\n").unwrap(), json!(1));
+        assert_eq!(asked(b"{\"ok\":1}").unwrap_err().0[0].code, LOST);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_read_to_its_limit_only() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let failures = runtime.block_on(async {
+            let (events, _incoming) = mpsc::channel(WAITING);
+            let boxed: Box<dyn AsyncRead + Send + Unpin> = Box::new(tokio::io::repeat(b'x'));
+            reply(&mut BufReader::new(boxed), "h1", &events).await.unwrap_err()
+        });
+        assert_eq!(failures.0[0].code, GARBAGE);
+    }
+
+    #[test]
+    fn failures_are_as_many_and_as_long_as_a_person_can_read() {
+        let one = Failure::new(Kind::Failed, "x.y", "m".repeat(limit::TEXT * 2));
+        let failures = clipped(vec![one; limit::FAILURES + 5]);
+        assert_eq!(failures.0.len(), limit::FAILURES);
+        assert!(failures.0.iter().all(|f| f.message.len() <= limit::TEXT + 3));
+        assert!(failures.0.last().unwrap().causes[0].starts_with("5 more"));
+    }
+}
