@@ -83,9 +83,24 @@ pub struct Reach {
     /// Logins for registries, as docker login writes them
     #[arg(long, value_name = "FILE")]
     logins: Option<PathBuf>,
+    /// Certificate that registries are trusted by, beside those of this machine
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Ask MIRROR before the registry HOST; may be given several times
+    #[arg(long, value_name = "HOST=MIRROR", value_parser = mirror)]
+    mirror: Vec<(String, String)>,
     /// Ask registries by plain HTTP
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ca")]
     insecure: bool,
+}
+
+fn mirror(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((host, mirror)) if !host.is_empty() && !mirror.is_empty() => {
+            Ok((host.to_owned(), mirror.to_owned()))
+        }
+        _ => Err("write docker.io=mirror.example:5000".to_owned()),
+    }
 }
 
 /// An image of the store, in its envelope.
@@ -108,7 +123,10 @@ pub struct Swept {
 
 impl Reach {
     fn store(&self, root: &Path) -> Result<Store, Failure> {
-        let mut access = Access { insecure: self.insecure, ..Access::default() };
+        let mut access = Access { insecure: self.insecure, ca: self.ca.clone(), ..Access::default() };
+        for (host, mirror) in &self.mirror {
+            access.mirrors.entry(host.clone()).or_default().push(mirror.clone());
+        }
         if let Some(path) = &self.logins {
             access.config = Some(path.clone());
         }

@@ -1,13 +1,13 @@
 //! Images in one archive: what `docker save` and `skopeo copy ... oci-archive:` write.
 
-use super::entries::{BOUNDS, Entries};
+use super::entries::Entries;
+use super::limits::{self, BOUNDS};
 use super::store::{Blob, Store};
 use super::survey::{self, Survey};
 use super::{decode, digest, manifest, refused, unreadable};
 use common::Failure;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 /// An image as `docker save` lists it.
@@ -26,7 +26,7 @@ impl Store {
     pub(super) fn oci_archive(&self, path: &Path, survey: &Survey) -> Result<String, Failure> {
         let what = path.display().to_string();
         self.files(path, &|name| name.starts_with("blobs/sha256/"))?;
-        self.indexed(&what, survey.document("index.json")?, None, &|wanted| {
+        self.indexed(&what, survey.document("index.json")?, None, &|wanted, _| {
             if self.has(wanted) {
                 return Ok(());
             }
@@ -66,7 +66,7 @@ impl Store {
         });
         let layers = layers.collect::<Result<Vec<_>, Failure>>()?;
         let bytes = manifest::manifest((&config.digest, config.size_bytes), &layers)?;
-        self.complete(&what, bytes, &|_| Ok(()))
+        self.complete(&what, bytes, &|_, _| Ok(()))
     }
 
     fn media_type(&self, digest: &str) -> Result<String, Failure> {
@@ -82,7 +82,7 @@ impl Store {
     /// Brings the wanted files of an archive, each a blob. A file named by a digest must have it.
     fn files(&self, path: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, Blob>, Failure> {
         let broken = |e: std::io::Error| unreadable(path, &e);
-        let (_, plain) = decode::open(File::open(path).map_err(broken)?).map_err(broken)?;
+        let (_, plain) = decode::open(limits::open(path).map_err(broken)?).map_err(broken)?;
         let mut entries = Entries::new(plain, BOUNDS);
         let mut found = BTreeMap::new();
         while let Some(entry) = entries.next().map_err(broken)? {
@@ -99,6 +99,12 @@ impl Store {
                 }
             };
             found.insert(name, blob);
+            if found.len() > limits::BLOBS {
+                return Err(limits::over(
+                    &path.display().to_string(),
+                    format!("more than {} blobs", limits::BLOBS),
+                ));
+            }
         }
         if !entries.ended {
             return Err(refused(

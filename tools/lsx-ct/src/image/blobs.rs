@@ -1,8 +1,9 @@
 //! Blobs: bytes under their own digest. They come whole or not at all: written aside, summed, then renamed.
 
 use super::digest::{self, Sum};
-use super::store::{Blob, DOCUMENT, Store};
-use super::{manifest, refused};
+use super::limits::{self, Room};
+use super::manifest;
+use super::store::{Blob, Store};
 use common::host::file;
 use common::{Failure, Kind};
 use oci_spec::image::{ImageConfiguration, ImageManifest};
@@ -17,11 +18,13 @@ pub(super) struct Incoming {
     temp: NamedTempFile,
     sum: Sum,
     bytes: u64,
+    room: Room,
     folder: PathBuf,
 }
 
 impl Write for Incoming {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.room.take(self.temp.as_file(), bytes.len() as u64)?;
         self.temp.write_all(bytes)?;
         self.sum.add(bytes);
         self.bytes += bytes.len() as u64;
@@ -68,7 +71,7 @@ impl Store {
         let temp = tempfile::Builder::new().prefix("in-").tempfile_in(&parts);
         let temp = temp.map_err(|e| file::failure(&parts, "write into", &e))?;
         let folder = self.folder("blobs/sha256")?;
-        Ok(Incoming { temp, sum: Sum::default(), bytes: 0, folder })
+        Ok(Incoming { temp, sum: Sum::default(), bytes: 0, room: Room::default(), folder })
     }
 
     /// Keeps a few bytes; returns their digest.
@@ -129,12 +132,17 @@ impl Store {
 
     /// The manifest of an image.
     pub(super) fn manifest(&self, digest: &str) -> Result<ImageManifest, Failure> {
-        let path = self.blob(digest)?;
-        let size = std::fs::metadata(&path).map_err(|e| missing(digest, &path, &e))?.len();
-        if size > DOCUMENT {
-            return Err(refused("manifest", format!("{digest} is no manifest: it has {size} bytes")));
+        manifest::read(digest, &self.document(digest, digest)?)
+    }
+
+    /// A blob that must be a document.
+    pub(super) fn document(&self, what: &str, digest: &str) -> Result<Vec<u8>, Failure> {
+        let size = std::fs::metadata(self.blob(digest)?).map_or(0, |meta| meta.len());
+        if size > limits::DOCUMENT {
+            let limit = format!("{digest} is no document: it has {size} bytes; {} at most", limits::DOCUMENT);
+            return Err(limits::over(what, limit));
         }
-        manifest::read(digest, &self.get(digest)?)
+        self.get(digest)
     }
 
     /// The configuration of an image.
@@ -143,7 +151,7 @@ impl Store {
     /// When it is not here, or no configuration of an image.
     pub fn config(&self, manifest: &str) -> Result<ImageConfiguration, Failure> {
         let digest = self.manifest(manifest)?.config().digest().to_string();
-        manifest::config(&digest, &self.get(&digest)?)
+        manifest::config(&digest, &self.document(manifest, &digest)?)
     }
 
     /// What an image is made of: manifest, configuration, layers from the lowest.

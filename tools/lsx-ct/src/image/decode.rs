@@ -1,5 +1,6 @@
 //! Compressed streams, told by their first bytes: gzip, zstd, xz, or none.
 
+use super::limits;
 use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
@@ -34,7 +35,7 @@ pub(super) fn open<'a>(source: impl Read + 'a) -> io::Result<(Packing, Box<dyn R
         Packing::None => Box::new(source),
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
         Packing::Zstd => Box::new(Frames(Frame::Between(source))),
-        Packing::Xz => Box::new(lzma_rust2::XzReader::new(source, true)),
+        Packing::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(source, true, limits::XZ_KIB)),
     };
     Ok((packing, plain))
 }
@@ -48,19 +49,20 @@ enum Frame<R: Read> {
     Ended,
 }
 
-/// A stream whose first four bytes were looked at.
+/// A stream whose first bytes were looked at: what stands before the first block of a frame.
 struct Ahead<R> {
-    head: [u8; 4],
+    head: [u8; 18],
+    length: usize,
     given: usize,
     inner: R,
 }
 
 impl<R: Read> Read for Ahead<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.given == self.head.len() {
+        if self.given == self.length {
             return self.inner.read(buffer);
         }
-        let count = (&self.head[self.given..]).read(buffer)?;
+        let count = (&self.head[self.given..self.length]).read(buffer)?;
         self.given += count;
         Ok(count)
     }
@@ -102,9 +104,39 @@ fn begin<R: Read>(mut source: R) -> io::Result<Frame<R>> {
             Err(ErrorKind::UnexpectedEof.into())
         };
     }
-    StreamingDecoder::new(Ahead { head, given: 0, inner: source })
+    StreamingDecoder::new(begun(head, source)?)
         .map(|frame| Frame::Within(Box::new(frame)))
         .map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))
+}
+
+/// The header of a frame (RFC 8878 3.1.1.1). The decoder keeps as much in memory as the frame's window is big, whatever that is: so
+/// the window is looked at first.
+fn begun<R: Read>(magic: [u8; 4], mut inner: R) -> io::Result<Ahead<R>> {
+    let mut head = [0; 18];
+    head[..4].copy_from_slice(&magic);
+    inner.read_exact(&mut head[4..5])?;
+    let single = head[4] & 0x20 != 0;
+    let name = [0, 1, 2, 4][usize::from(head[4] & 3)];
+    let size = [usize::from(single), 2, 4, 8][usize::from(head[4] >> 6)];
+    let at = 5 + usize::from(!single) + name;
+    let length = at + size;
+    inner.read_exact(&mut head[5..length])?;
+    let window = if single {
+        let mut all = [0; 8];
+        all[..size].copy_from_slice(&head[at..length]);
+        u64::from_le_bytes(all)
+    } else {
+        let base = 1_u64 << (10 + (head[5] >> 3));
+        base + base / 8 * u64::from(head[5] & 7)
+    };
+    if window > limits::ZSTD {
+        let most = limits::ZSTD >> 20;
+        return Err(limits::broken(format!(
+            "it wants a window of {} MiB to be unpacked; {most} at most",
+            window >> 20
+        )));
+    }
+    Ok(Ahead { head, length, given: 0, inner })
 }
 
 /// The first bytes of a file, which is then at its beginning again.

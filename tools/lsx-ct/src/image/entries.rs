@@ -1,21 +1,10 @@
 //! The entries of a tar archive, one after another. A reader of our own, because what comes is not trusted: names and
 //! attributes are bounded, sizes are summed, and values of attributes may hold any byte (a newline in a capability is real).
 
-use std::io::{self, ErrorKind, Read};
+use super::limits::{Bounds, META, broken};
+use std::io::{self, Read};
 use tar::{EntryType, Header};
 
-/// What one archive may hold at most; more is a bomb or a mistake.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) entries: u64,
-    pub(super) bytes: u64,
-}
-
-/// 10 million entries, 64 GiB.
-pub(super) const BOUNDS: Bounds = Bounds { entries: 10_000_000, bytes: 64 << 30 };
-
-/// Names and attributes of one entry.
-const META: u64 = 1 << 20;
 const BLOCK: usize = 512;
 
 /// One entry, as its headers say.
@@ -51,10 +40,6 @@ struct Ahead {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     pax: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-pub(super) fn broken(why: impl Into<String>) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, why.into())
 }
 
 impl<R: Read> Entries<R> {

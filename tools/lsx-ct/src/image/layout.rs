@@ -1,11 +1,13 @@
 //! OCI image layouts: a folder with an index and blobs.
 
 use super::store::Store;
-use super::{digest, manifest, refused, unreadable};
+use super::{digest, limits, manifest, refused, unreadable};
 use common::Failure;
 use oci_spec::image::{Descriptor, ImageIndex};
-use std::fs::File;
 use std::path::Path;
+
+/// What brings a blob, by its digest and the size that its document says.
+pub(super) type Bring<'a> = &'a dyn Fn(&str, u64) -> Result<(), Failure>;
 
 /// The annotation that is a tag.
 const TAG: &str = "org.opencontainers.image.ref.name";
@@ -14,15 +16,16 @@ impl Store {
     /// Brings one image of a layout.
     pub(super) fn layout(&self, folder: &Path, tag: Option<&str>) -> Result<String, Failure> {
         let path = folder.join("index.json");
-        let index = std::fs::read(&path).map_err(|e| unreadable(&path, &e))?;
+        let index = limits::open(&path).and_then(|file| limits::document(&path, file));
+        let index = index.map_err(|e| unreadable(&path, &e))?;
         let what = folder.display().to_string();
         let blobs = folder.join("blobs/sha256");
-        self.indexed(&what, &index, tag, &|wanted| {
+        self.indexed(&what, &index, tag, &|wanted, _| {
             if self.has(wanted) {
                 return Ok(());
             }
             let path = blobs.join(digest::hex(wanted)?);
-            let file = File::open(&path).map_err(|e| unreadable(&path, &e))?;
+            let file = limits::open(&path).map_err(|e| unreadable(&path, &e))?;
             self.take(&path, file, Some(wanted)).map(drop)
         })
     }
@@ -33,14 +36,15 @@ impl Store {
         what: &str,
         index: &[u8],
         tag: Option<&str>,
-        bring: &dyn Fn(&str) -> Result<(), Failure>,
+        bring: Bring<'_>,
     ) -> Result<String, Failure> {
         let mut found = tagged(what, index, tag)?;
         // An index may lead to an index; three deep is more than anybody writes.
         for _ in 0..3 {
             let wanted = found.digest().to_string();
-            bring(&wanted)?;
-            let bytes = self.get(&wanted)?;
+            small(what, &found)?;
+            bring(&wanted, found.size())?;
+            let bytes = self.document(what, &wanted)?;
             if !manifest::is_index(&bytes) {
                 return self.complete(what, bytes, bring);
             }
@@ -50,25 +54,30 @@ impl Store {
     }
 
     /// Brings what a manifest names; returns the digest of the manifest, in OCI's words.
-    pub(super) fn complete(
-        &self,
-        what: &str,
-        bytes: Vec<u8>,
-        bring: &dyn Fn(&str) -> Result<(), Failure>,
-    ) -> Result<String, Failure> {
+    pub(super) fn complete(&self, what: &str, bytes: Vec<u8>, bring: Bring<'_>) -> Result<String, Failure> {
         let bytes = manifest::converted(what, bytes)?;
         let document = manifest::read(what, &bytes)?;
+        small(what, document.config())?;
         let config = document.config().digest().to_string();
-        bring(&config)?;
-        let config = manifest::config(what, &self.get(&config)?)?;
+        bring(&config, document.config().size())?;
+        let config = manifest::config(what, &self.document(what, &config)?)?;
         manifest::fits(what, &config)?;
         let (layers, plain) = (document.layers().len(), config.rootfs().diff_ids().len());
         if layers != plain {
             return Err(refused("config", format!("{what}: {layers} layers, and {plain} digests of them")));
         }
-        document.layers().iter().try_for_each(|layer| bring(layer.digest().as_ref()))?;
+        document.layers().iter().try_for_each(|layer| bring(layer.digest().as_ref(), layer.size()))?;
         self.put(&bytes)
     }
+}
+
+/// A document that says itself that it is more than one may be is not fetched.
+fn small(what: &str, document: &Descriptor) -> Result<(), Failure> {
+    if document.size() <= limits::DOCUMENT {
+        return Ok(());
+    }
+    let (digest, size, most) = (document.digest(), document.size(), limits::DOCUMENT);
+    Err(limits::over(what, format!("{digest} is to be a document, and has {size} bytes; {most} at most")))
 }
 
 /// The entry of an index with a tag; without one there must be a single image.

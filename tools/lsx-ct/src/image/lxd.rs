@@ -1,6 +1,7 @@
 //! Images of LXD and Incus: metadata.yaml and a root file system, in one archive or two files.
 
-use super::entries::{BOUNDS, Entries, Entry};
+use super::entries::{Entries, Entry};
+use super::limits::{self, BOUNDS};
 use super::store::Store;
 use super::survey::{self, Survey};
 use super::{decode, manifest, refused, unreadable};
@@ -23,7 +24,7 @@ impl Store {
     /// Two files.
     pub(super) fn lxd(&self, metadata: &Path, rootfs: &Path) -> Result<String, Failure> {
         let architecture = architecture(metadata, survey::of(metadata)?.document("metadata.yaml")?)?;
-        let mut file = File::open(rootfs).map_err(|e| unreadable(rootfs, &e))?;
+        let mut file = limits::open(rootfs).map_err(|e| unreadable(rootfs, &e))?;
         let head = decode::head(&mut file).map_err(|e| unreadable(rootfs, &e))?;
         if !head.starts_with(b"hsqs") {
             return self.rootfs(rootfs, Some(&architecture));
@@ -45,7 +46,7 @@ impl Store {
         let plain = aside.path().join("rootfs.tar");
         let written =
             File::create_new(&plain).map_err(|e| common::host::file::failure(&plain, "write", &e))?;
-        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let file = limits::open(path).map_err(|e| unreadable(path, &e))?;
         lifted(file, BufWriter::with_capacity(decode::BUFFER, written)).map_err(|e| unreadable(path, &e))?;
         self.rootfs(&plain, Some(&architecture))
     }

@@ -1,6 +1,6 @@
 //! The documents of an image: index, manifest and configuration, as OCI writes them and as Docker did.
 
-use super::{digest, refused};
+use super::{digest, limits, refused};
 use common::Failure;
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
 use serde_json::{Value, json};
@@ -59,8 +59,17 @@ pub(super) fn read(what: &str, bytes: &[u8]) -> Result<ImageManifest, Failure> {
     if manifest.schema_version() != 2 {
         return Err(wrong(&"its schemaVersion is not 2"));
     }
+    let count = manifest.layers().len();
+    if count > limits::LAYERS {
+        return Err(limits::over(what, format!("{count} layers; {} at most", limits::LAYERS)));
+    }
+    let mut bytes: u64 = 0;
     for part in std::iter::once(manifest.config()).chain(manifest.layers()) {
         digest::hex(part.digest().as_ref())?;
+        bytes = bytes.saturating_add(part.size());
+    }
+    if bytes > limits::BOUNDS.bytes {
+        return Err(limits::over(what, format!("{bytes} bytes of layers; {} at most", limits::BOUNDS.bytes)));
     }
     Ok(manifest)
 }

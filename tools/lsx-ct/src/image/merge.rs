@@ -1,7 +1,8 @@
 //! The files of an image as one archive: layers are read twice, first to learn which entry of which layer is seen in the
 //! end, then to write those. Nothing is unpacked, so it needs no root.
 
-use super::entries::{BOUNDS, Entries, Entry};
+use super::entries::{Entries, Entry};
+use super::limits::{self, BOUNDS};
 use super::place::clean;
 use super::store::Store;
 use super::{decode, lxd, unreadable};
@@ -18,6 +19,7 @@ type Layer = Entries<Box<dyn io::Read>>;
 
 #[derive(Default)]
 struct Seen {
+    kept: limits::Kept,
     /// What is seen at a name.
     names: BTreeMap<Vec<u8>, At>,
     /// Files whose own name is hidden while another name of theirs is seen.
@@ -86,6 +88,7 @@ impl Seen {
             if entry.kind.is_hard_link() {
                 let target = clean(&entry.link)?;
                 if let Some(file) = self.files.get(&target).copied() {
+                    self.kept.name(&[&name[..], &target].concat())?;
                     self.files.insert(name.clone(), file);
                     self.links.push((at, name.clone(), target, file));
                 }
@@ -95,6 +98,7 @@ impl Seen {
             if !entry.kind.is_dir() {
                 self.hide_below(&name, usize::MAX);
             }
+            self.kept.name(&name)?;
             self.names.insert(name, at);
         }
         Ok(())

@@ -10,6 +10,7 @@ mod export;
 mod gc;
 mod import;
 mod layout;
+mod limits;
 mod lxd;
 mod manifest;
 mod merge;
@@ -50,6 +51,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
                 .because(error.to_string().split(" when getting").next().unwrap_or_default())
                 .hint("fetch or make it again; an upload that stopped half way looks like this")
         }
+        ErrorKind::OutOfMemory => refused("limit", format!("{} cannot be unpacked", path.display()))
+            .because(format!("it wants more than {} MiB of memory for that", limits::XZ_KIB >> 10)),
         ErrorKind::NotFound => refused("source", format!("{}: no such file", path.display())),
         _ => file::failure(path, "read", error),
     }

@@ -1,6 +1,7 @@
 //! Places in a tree that is being unpacked. Names in an archive are not trusted: every one is walked from the tree's own
 //! folder by openat2(2), which neither leaves it nor goes through a symbolic link, whatever was unpacked before.
 
+use super::limits;
 use common::host::file;
 use common::{Failure, Kind};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
@@ -43,6 +44,17 @@ pub(super) fn clean(name: &[u8]) -> Result<Vec<u8>, Failure> {
     }
     if name.contains(&0) {
         return Err(escape(name, "there is a zero byte in it"));
+    }
+    if name.len() > limits::PATH || parts.len() > limits::DEPTH {
+        let begin = String::from_utf8_lossy(&name[..name.len().min(60)]);
+        let limit = format!(
+            "{} bytes in {} folders; {} and {} at most",
+            name.len(),
+            parts.len(),
+            limits::PATH,
+            limits::DEPTH
+        );
+        return Err(limits::over("the layer", format!("the name {begin:?}... has {limit}")));
     }
     Ok(parts.join(&b'/'))
 }

@@ -2,7 +2,8 @@
 
 use super::blobs::Incoming;
 use super::digest::Summing;
-use super::entries::{BOUNDS, Entries};
+use super::entries::Entries;
+use super::limits::{self, BOUNDS};
 use super::store::{Blob, Store};
 use super::{decode, manifest, refused, unreadable};
 use common::Failure;
@@ -32,7 +33,7 @@ impl Store {
     /// Copies an archive into the store while it is read to its end. One packed by xz is stored plain: images do not
     /// know xz, and what another packer makes of it differs from version to version.
     fn layer(&self, path: &Path) -> Result<Layer, Failure> {
-        let mut file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let mut file = limits::open(path).map_err(|e| unreadable(path, &e))?;
         let head = decode::head(&mut file).map_err(|e| unreadable(path, &e))?;
         let mut incoming = self.incoming()?;
         let packing = decode::packing(&head);

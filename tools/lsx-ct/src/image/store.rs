@@ -1,7 +1,7 @@
 //! The store: a folder of blobs by digest, of unpacked layers, and an index of names. Documents are found by looking at
 //! the blobs, so that what another host sent needs no entry anywhere.
 
-use super::{digest, manifest, refused};
+use super::{digest, limits, manifest, refused};
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
@@ -12,9 +12,6 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-/// A blob that may be a document is no bigger.
-pub(super) const DOCUMENT: u64 = 4 << 20;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -169,7 +166,7 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Stored>, Failure> {
         let mut all = Vec::new();
         for (digest, size) in self.all_blobs()? {
-            let small = size > 1 && size <= DOCUMENT;
+            let small = size > 1 && size <= limits::DOCUMENT;
             if small && self.get(&digest).is_ok_and(|bytes| manifest::is_manifest(&bytes)) {
                 // One whose configuration has not come yet is not an image here.
                 all.extend(self.stored(&digest).ok());

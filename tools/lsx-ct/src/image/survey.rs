@@ -1,7 +1,7 @@
 //! What an archive is, found by looking at what is in it: an image of OCI, Docker or LXD, or simply files.
 
-use super::entries::{BOUNDS, Entries};
-use super::store::DOCUMENT;
+use super::entries::Entries;
+use super::limits::{self, BOUNDS};
 use super::{decode, refused, unreadable};
 use common::Failure;
 use std::collections::BTreeMap;
@@ -37,12 +37,13 @@ pub(super) enum Kind {
 
 /// Looks through an archive.
 pub(super) fn of(path: &Path) -> Result<Survey, Failure> {
-    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+    let file = limits::open(path).map_err(|e| unreadable(path, &e))?;
     look(file).map(|s| Survey { path: path.display().to_string(), ..s }).map_err(|e| unreadable(path, &e))
 }
 
 fn look(file: File) -> io::Result<Survey> {
     let mut survey = Survey::default();
+    let mut links = 0;
     let (_, plain) = decode::open(file)?;
     let mut entries = Entries::new(plain, BOUNDS);
     while let Some(entry) = entries.next()? {
@@ -53,11 +54,15 @@ fn look(file: File) -> io::Result<Survey> {
             break;
         }
         survey.rootfs |= first == "rootfs";
-        if DOCUMENTS.contains(&name.as_str()) && entry.kind.is_file() && entry.size <= DOCUMENT {
+        if DOCUMENTS.contains(&name.as_str()) && entry.kind.is_file() && entry.size <= limits::DOCUMENT {
             let mut bytes = Vec::new();
             entries.read_to_end(&mut bytes)?;
             survey.documents.insert(name, bytes);
         } else if entry.kind.is_symlink() || entry.kind.is_hard_link() {
+            links += 1;
+            if links > limits::BLOBS || entry.name.len() + entry.link.len() > limits::PATH {
+                continue; // no layer's
+            }
             let folder =
                 if entry.kind.is_symlink() { name.rsplit_once('/').map_or("", |(f, _)| f) } else { "" };
             let target = beside(folder, &String::from_utf8_lossy(&entry.link));

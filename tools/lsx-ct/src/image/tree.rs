@@ -1,7 +1,7 @@
 //! Unpacked layers, one folder each by the digest of its plain archive: made once, for all images and stacks that have it.
 
 use super::digest::{self, Summing};
-use super::entries::{BOUNDS, Bounds};
+use super::limits::{BOUNDS, Bounds};
 use super::store::Store;
 use super::{blobs, decode, refused, unpack, unreadable};
 use common::host::file;

@@ -1,7 +1,8 @@
 //! A layer's archive becomes a folder that overlayfs can lay over another: owners, modes, times, attributes and links as
 //! the archive has them, its whiteouts in the kernel's words.
 
-use super::entries::{Bounds, Entries, Entry};
+use super::entries::{Entries, Entry};
+use super::limits::{self, Bounds};
 use super::place::{Place, Tree, clean, escape, failed};
 use super::{refused, unreadable};
 use common::Failure;
@@ -32,8 +33,14 @@ const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 /// Unpacks an archive into an empty folder. What was unpacked before a failure stays: the caller removes it.
 pub(super) fn unpack<R: Read>(source: R, folder: &Path, what: &Path, bounds: Bounds) -> Result<(), Failure> {
     let mut entries = Entries::new(source, bounds);
-    let mut layer =
-        Unpacking { tree: Tree::open(folder)?, folders: Vec::new(), what, buffer: vec![0; 1 << 17] };
+    let mut layer = Unpacking {
+        tree: Tree::open(folder)?,
+        folders: Vec::new(),
+        what,
+        kept: limits::Kept::default(),
+        room: limits::Room::default(),
+        buffer: vec![0; 1 << 17],
+    };
     while let Some(entry) = entries.next().map_err(|e| unreadable(what, &e))? {
         layer.entry(&entry, &mut entries)?;
     }
@@ -45,12 +52,15 @@ struct Unpacking<'a> {
     /// Folders and their times, set last: every file made in one changes it.
     folders: Vec<(Vec<u8>, (i64, u32))>,
     what: &'a Path,
+    kept: limits::Kept,
+    room: limits::Room,
     buffer: Vec<u8>,
 }
 
 impl Unpacking<'_> {
     fn entry<R: Read>(&mut self, entry: &Entry, data: &mut Entries<R>) -> Result<(), Failure> {
         let name = clean(&entry.name)?;
+        self.room.take(self.tree.root(), 0).map_err(|e| self.full(&e))?;
         if name.is_empty() {
             return if entry.kind.is_dir() {
                 self.folder(&name, entry)
@@ -87,6 +97,10 @@ impl Unpacking<'_> {
         }
     }
 
+    fn full(&self, error: &std::io::Error) -> Failure {
+        file::failure(self.what, "unpack", error)
+    }
+
     /// A place with nothing in it.
     fn fresh(&mut self, name: &[u8]) -> Result<Place, Failure> {
         let place = self.tree.place(name)?;
@@ -116,6 +130,7 @@ impl Unpacking<'_> {
         }
         let opened = self.tree.opened(name)?;
         self.attributes(name, opened.as_fd(), entry)?;
+        self.kept.name(name)?;
         self.folders.push((name.to_vec(), entry.mtime));
         Ok(())
     }
@@ -129,8 +144,10 @@ impl Unpacking<'_> {
         loop {
             match data.read(&mut self.buffer).map_err(|e| unreadable(self.what, &e))? {
                 0 => break,
-                count => file
-                    .write_all(&self.buffer[..count])
+                count => self
+                    .room
+                    .take(&file, count as u64)
+                    .and_then(|()| file.write_all(&self.buffer[..count]))
                     .map_err(|e| file::failure(Path::new(&*String::from_utf8_lossy(name)), "unpack", &e))?,
             }
         }

@@ -1,25 +1,23 @@
 //! Requests to one repository of one registry, with the token it asks for.
 
 use super::Access;
-use super::login::Login;
-use super::names::Names;
+use super::names::{Home, Names};
 use super::reference::Reference;
+use super::{patience, trust};
+use crate::image::limits::{self, Paced};
 use crate::image::refused;
 use common::{Failure, Kind};
-use serde::Deserialize;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::io;
 use std::time::Duration;
 use ureq::http::{Request, Response};
-use ureq::tls::{PemItem, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
 /// Silence for so long is the end of a connection.
 const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
-/// Where Linux distributions keep the certificates this host trusts; without it, Mozilla's are taken.
-const TRUSTED: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// What an answer must be.
 pub(super) enum Want<'a> {
@@ -30,29 +28,28 @@ pub(super) enum Want<'a> {
 }
 
 /// See the module.
-pub(super) struct Client {
+pub(super) struct Client<'a> {
+    /// Asks the registry itself.
     agent: Agent,
-    base: String,
-    host: String,
-    repository: String,
-    plain: bool,
-    login: Option<Login>,
+    /// Asks places that the registry names.
+    pub(super) away: Agent,
+    pub(super) home: Home,
+    pub(super) base: String,
+    pub(super) host: String,
+    pub(super) repository: String,
+    pub(super) plain: bool,
+    pub(super) access: &'a Access,
     /// The `Authorization` header that was good last.
     pass: RefCell<Option<String>>,
 }
 
-/// Some say both, and then the same.
-#[derive(Deserialize)]
-struct Token {
-    token: Option<String>,
-    access_token: Option<String>,
-}
-
-impl Client {
-    pub(super) fn new(reference: &Reference, access: &Access) -> Result<Client, Failure> {
-        let plain = access.insecure || reference.near();
+impl<'a> Client<'a> {
+    pub(super) fn new(reference: &Reference, access: &'a Access) -> Result<Client<'a>, Failure> {
+        let plain = !access.trusts(&reference.host) && (access.insecure || reference.near());
+        let home = Home::default();
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
+            .max_redirects(0)
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(SILENCE))
             .timeout_per_read(Some(SILENCE))
@@ -61,16 +58,24 @@ impl Client {
         if plain {
             config = config.proxy(None);
         } else {
-            config = config.tls_config(TlsConfig::builder().root_certs(trusted()).build());
+            let roots = trust::roots(&reference.host, access.ca.as_deref(), &access.certificates)?;
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
+        let config = config.build();
+        let agent = |away| {
+            let names = Names { home: Home::clone(&home), away };
+            Agent::with_parts(config.clone(), DefaultConnector::new(), names)
+        };
         let scheme = if plain { "http" } else { "https" };
         Ok(Client {
-            agent: Agent::with_parts(config.build(), DefaultConnector::new(), Names),
+            agent: agent(false),
+            away: agent(true),
+            home,
             base: format!("{scheme}://{}", reference.server()),
             host: reference.host.clone(),
             repository: reference.repository.clone(),
             plain,
-            login: Login::find(access.config.as_deref(), &reference.host)?,
+            access,
             pass: RefCell::new(None),
         })
     }
@@ -112,12 +117,16 @@ impl Client {
         body: &[u8],
         want: &Want<'_>,
     ) -> Result<Response<Body>, Failure> {
-        let mut answer = self.once(method, url, headers, body)?;
+        let ask = || patience::patient(|| self.once(&self.agent, method, url, headers, body));
+        let mut answer = ask()?;
         if answer.status() == 401 {
             let challenge = answer.headers().get("www-authenticate").and_then(|v| v.to_str().ok());
             let pass = self.passed(challenge.unwrap_or_default(), method)?;
             self.pass.replace(Some(pass));
-            answer = self.once(method, url, headers, body)?;
+            answer = ask()?;
+        }
+        if matches!(method, "GET" | "HEAD") {
+            answer = self.followed(method, url, headers, answer)?;
         }
         match (answer.status().as_u16(), want) {
             (200..=299, _) | (404, Want::Either) => Ok(answer),
@@ -129,8 +138,36 @@ impl Client {
         }
     }
 
+    /// Goes where an answer sends us: never nearer than the registry is, never without TLS where it has that, and without our token
+    /// to anybody else.
+    fn followed(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        mut answer: Response<Body>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut at = url.to_owned();
+        for _ in 0..limits::HOPS {
+            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(answer);
+            }
+            let to = answer.headers().get("location").and_then(|value| value.to_str().ok());
+            at = self.led(&at, to.unwrap_or_default(), "a request")?;
+            let own = at.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
+            let agent = if own { &self.agent } else { &self.away };
+            answer = patience::patient(|| self.once(agent, method, &at, headers, b""))?;
+        }
+        match answer.status().as_u16() {
+            300..=399 => Err(refused("redirect", format!("{} sends from place to place", self.host))
+                .because(format!("more than {} redirections", limits::HOPS))),
+            _ => Ok(answer),
+        }
+    }
+
     fn once(
         &self,
+        agent: &Agent,
         method: &str,
         url: &str,
         headers: &[(&str, &str)],
@@ -140,51 +177,39 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if let Some(pass) = &*self.pass.borrow() {
+        if let Some(pass) = self.pass.borrow().as_ref().filter(|_| std::ptr::eq(agent, &raw const self.agent))
+        {
             request = request.header("authorization", pass);
         }
         tracing::debug!("{method} {url}");
         let bad = |e: ureq::http::Error| refused("registry", format!("{url}: {e}"));
         let answer = match method {
-            "GET" | "HEAD" => self.agent.run(request.body(()).map_err(bad)?),
-            _ => self.agent.run(request.body(body).map_err(bad)?),
+            "GET" | "HEAD" => agent.run(request.body(()).map_err(bad)?),
+            _ => agent.run(request.body(body).map_err(bad)?),
         };
-        answer.map_err(|e| self.lost(&e.to_string()))
+        answer.map_err(|e| self.broke(e))
     }
 
-    /// What the registry accepts: a token from where it says, or the login itself.
-    fn passed(&self, challenge: &str, method: &str) -> Result<String, Failure> {
-        let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
-        if scheme.eq_ignore_ascii_case("basic") {
-            return self.login.as_ref().map(Login::header).ok_or_else(|| self.denied("it wants a login"));
+    /// A short answer, whole.
+    pub(super) fn text(&self, answer: Response<Body>, most: u64) -> Result<Vec<u8>, Failure> {
+        Paced::new(answer.into_body().into_reader(), most).whole().map_err(|e| self.cut(&e))
+    }
+
+    /// A body broke off: too much of it is the registry's own doing.
+    pub(super) fn cut(&self, error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::InvalidData => limits::over(&self.host, error),
+            _ => self.lost(&error.to_string()),
         }
-        let field = |name: &str| {
-            let (_, after) = rest.split_once(&format!("{name}=\""))?;
-            Some(after.split('"').next().unwrap_or_default())
-        };
-        let realm = field("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer")).unwrap_or_default();
-        if !(realm.starts_with("https://") || (self.plain && realm.starts_with("http://"))) {
-            return Err(self.denied(&format!("it wants {challenge:?}, which is not understood")));
+    }
+
+    pub(super) fn broke(&self, error: ureq::Error) -> Failure {
+        match error {
+            ureq::Error::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                refused("redirect", format!("{} sends to a place that is not asked", self.host)).because(e)
+            }
+            error => self.lost(&error.to_string()),
         }
-        let acts = if matches!(method, "GET" | "HEAD") { "pull" } else { "pull,push" };
-        let scope =
-            field("scope").map_or_else(|| format!("repository:{}:{acts}", self.repository), str::to_owned);
-        let mut request = self.agent.get(realm).query("scope", scope);
-        if let Some(service) = field("service") {
-            request = request.query("service", service);
-        }
-        if let Some(login) = &self.login {
-            request = request.header("authorization", login.header());
-        }
-        let mut answer = request.call().map_err(|e| self.lost(&e.to_string()))?;
-        if answer.status() != 200 {
-            return Err(self.denied("the login was not accepted"));
-        }
-        let text = answer.body_mut().read_to_string().map_err(|e| self.lost(&e.to_string()))?;
-        let token = serde_json::from_str::<Token>(&text).ok().and_then(|t| t.token.or(t.access_token));
-        let token = token.filter(|t| !t.is_empty() && t.bytes().all(|byte| byte.is_ascii_graphic()));
-        let unread = || refused("registry", format!("{}: its token cannot be read", self.host));
-        token.map(|token| format!("Bearer {token}")).ok_or_else(unread)
     }
 
     /// It cannot be reached, or was lost on the way.
@@ -192,21 +217,41 @@ impl Client {
         let failure =
             Failure::new(Kind::Unreachable, "ct.image.registry", format!("{} cannot be reached", self.host))
                 .because(why);
+        if why.contains("CaUsedAsEndEntity") {
+            return failure.hint(
+                "it shows the certificate of an authority as its own: make it anew with \
+                 `openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE`, or one that the authority signed",
+            );
+        }
         match why.to_ascii_lowercase().contains("certificate") {
-            true => failure.hint("this host does not trust its certificate: update-ca-certificates adds one"),
+            true => failure.hint(format!(
+                "this machine does not trust its certificate: lay the one it is signed by into {}/{}/ca.crt, \
+                 or name it with --ca",
+                trust::FOLDERS[0],
+                self.host
+            )),
             false => failure,
         }
     }
 
-    fn denied(&self, why: &str) -> Failure {
+    pub(super) fn denied(&self, why: &str) -> Failure {
         Failure::new(Kind::Denied, "ct.image.registry", format!("{} refuses {}", self.host, self.repository))
             .because(why)
             .hint(format!("docker login {} writes a login that is used here", self.host))
     }
 
-    fn refusal(&self, status: u16, mut answer: Response<Body>) -> Failure {
-        let said = answer.body_mut().with_config().limit(4096).read_to_string().unwrap_or_default();
-        let said = format!("HTTP {status} {}", said.trim());
+    fn refusal(&self, status: u16, answer: Response<Body>) -> Failure {
+        let wait = patience::wanted(&answer).filter(|_| matches!(status, 429 | 503));
+        let said = self.text(answer, 4096).unwrap_or_default();
+        let said = format!("HTTP {status} {}", String::from_utf8_lossy(&said).trim());
+        let said = match wait {
+            Some(wait) => format!(
+                "{said}; it wants {} s, and {} s are waited",
+                wait.as_secs(),
+                patience::LIMIT.as_secs()
+            ),
+            None => said,
+        };
         match status {
             401 | 403 => self.denied(&said),
             429 => Failure::new(Kind::Again, "ct.image.registry", format!("{} wants a pause", self.host))
@@ -215,14 +260,4 @@ impl Client {
             _ => refused("registry", format!("{} refused a request", self.host)).because(said),
         }
     }
-}
-
-fn trusted() -> RootCerts {
-    let bundle = TRUSTED.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
-    let found = ureq::tls::parse_pem(&bundle).filter_map(Result::ok).filter_map(|item| match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _ => None,
-    });
-    let found: Vec<_> = found.collect();
-    if found.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(found)) }
 }

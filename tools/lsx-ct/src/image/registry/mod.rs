@@ -2,18 +2,22 @@
 //! that are missing on the other side.
 
 mod client;
+mod led;
 mod login;
 mod names;
+mod near;
+mod patience;
 mod push;
 mod reference;
+mod trust;
 
-use super::entries::BOUNDS;
-use super::store::{DOCUMENT, Store};
+use super::limits::{self, BOUNDS, Paced};
+use super::store::Store;
 use super::{digest, manifest, refused};
 use client::{Client, Want};
-use common::Failure;
+use common::{Failure, Kind};
 use reference::Reference;
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How registries are reached.
@@ -21,16 +25,36 @@ use std::path::PathBuf;
 pub struct Access {
     /// Where logins are, as `docker login` writes them.
     pub config: Option<PathBuf>,
+    /// Where the programs are that this file names for logins; else they are found as all programs are.
+    pub helpers: Option<PathBuf>,
     /// Without TLS, whoever the registry is.
     pub insecure: bool,
+    /// A certificate that is trusted beside this machine's, for every registry that is asked.
+    pub ca: Option<PathBuf>,
+    /// Folders with certificates of single registries, as Docker and Podman have them: `HOST:PORT/NAME.crt`.
+    pub certificates: Vec<PathBuf>,
+    /// Registries that are asked first instead of one, by its host; each may have a path.
+    pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Access {
     /// The user's own logins; plain HTTP only for this machine and the lab.
     fn default() -> Access {
-        let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let folder = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")));
-        Access { config: folder.map(|folder| folder.join("config.json")), insecure: false }
+        Access {
+            config: login::usual(),
+            helpers: None,
+            insecure: false,
+            ca: None,
+            certificates: trust::FOLDERS.iter().map(PathBuf::from).collect(),
+            mirrors: BTreeMap::new(),
+        }
+    }
+}
+
+impl Access {
+    /// Whether somebody named certificates for a registry: then it is asked by TLS, however near it is.
+    fn trusts(&self, host: &str) -> bool {
+        self.ca.is_some() || self.certificates.iter().any(|folder| folder.join(host).is_dir())
     }
 }
 
@@ -39,15 +63,30 @@ const ACCEPT: [&str; 4] =
     [manifest::MANIFEST, manifest::INDEX, manifest::DOCKER_MANIFEST, manifest::DOCKER_INDEX];
 
 impl Store {
-    /// Pulls an image for this machine; blobs that are here are not asked for.
+    /// Pulls an image for this machine; blobs that are here are not asked for. Mirrors are asked first.
     pub(super) fn pull(&self, reference: &str) -> Result<String, Failure> {
         let reference = Reference::parse(reference)?;
-        let client = Client::new(&reference, &self.access)?;
+        for mirror in self.access.mirrors.get(&reference.host).into_iter().flatten() {
+            match reference.on(mirror).and_then(|mirrored| self.pull_from(&mirrored)) {
+                Ok(digest) => return Ok(digest),
+                // One that is away, busy or lacks it is passed by; one that lies is not.
+                Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::Again | Kind::Failed) => {
+                    tracing::warn!("passes by the mirror {mirror}: {}", failure.message);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.pull_from(&reference)
+    }
+
+    fn pull_from(&self, reference: &Reference) -> Result<String, Failure> {
+        let client = Client::new(reference, &self.access)?;
         let what = format!("docker://{reference}");
         let mut bytes = fetch(&client, &what, &reference.version())?;
         for _ in 0..3 {
             if !manifest::is_index(&bytes) {
-                return self.complete(&what, bytes, &|wanted| self.pull_blob(&client, wanted));
+                return self
+                    .complete(&what, bytes, &|wanted, size| self.pull_blob(&client, &what, wanted, size));
             }
             let chosen = manifest::choose(&what, &bytes)?;
             bytes = fetch(&client, &what, chosen.digest().as_ref())?;
@@ -55,27 +94,29 @@ impl Store {
         Err(refused("index", format!("{what}: indexes in indexes in indexes")))
     }
 
-    fn pull_blob(&self, client: &Client, wanted: &str) -> Result<(), Failure> {
+    /// A blob, no bigger than its manifest says: who sends more would fill the disk before its digest is known to be wrong.
+    fn pull_blob(&self, client: &Client<'_>, what: &str, wanted: &str, size: u64) -> Result<(), Failure> {
         if self.has(wanted) {
             return Ok(());
         }
         digest::hex(wanted)?;
         tracing::info!("pulls {wanted}");
+        let what = format!("{wanted} of {what}");
+        limits::room_in(&self.folder("parts")?, size)
+            .map_err(|e| e.because(format!("{what} has {size} bytes")))?;
         let answer = client.get(&format!("blobs/{wanted}"), &Want::Found(&format!("blob {wanted}")), &[])?;
-        let body = answer.into_body().into_reader().take(BOUNDS.bytes);
-        self.take_by(wanted, body, Some(wanted), &|e| client.lost(&e.to_string())).map(drop)
+        let body = Paced::new(answer.into_body().into_reader(), size.min(BOUNDS.bytes));
+        self.take_by(&what, body, Some(wanted), &|e| client.cut(e).because(format!("it sent {what}")))
+            .map(drop)
     }
 }
 
 /// A manifest by tag or digest; one by digest must have it.
-fn fetch(client: &Client, what: &str, version: &str) -> Result<Vec<u8>, Failure> {
+fn fetch(client: &Client<'_>, what: &str, version: &str) -> Result<Vec<u8>, Failure> {
     let answer = client.get(&format!("manifests/{version}"), &Want::Found(what), &ACCEPT)?;
-    let mut bytes = Vec::new();
-    let read = answer.into_body().into_reader().take(DOCUMENT + 1).read_to_end(&mut bytes);
-    read.map_err(|e| client.lost(&e.to_string()))?;
-    if bytes.len() as u64 > DOCUMENT {
-        return Err(refused("manifest", format!("{what}: a manifest of more than {DOCUMENT} bytes")));
-    }
+    let bytes = client
+        .text(answer, limits::DOCUMENT)
+        .map_err(|e| e.because(format!("it is the manifest of {what}")))?;
     match digest::of(&bytes) {
         came if version.starts_with("sha256:") && came != version => {
             Err(digest::differs(what, version, &came))

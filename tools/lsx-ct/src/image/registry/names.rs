@@ -1,27 +1,56 @@
 //! Addresses of registries. getent(1) is asked, as it knows whatever this host's own resolver knows; the resolver in the C
 //! library cannot be called by a static program.
 
+use super::near::Near;
 use common::host::Program;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+/// How near a registry is, once it is known. One that a proxy looks up for us is of the world.
+pub(super) type Home = Arc<OnceLock<Near>>;
+
+/// The registry's own addresses are taken as they are, and tell how near it is; those of a place that it sends us to must not be
+/// nearer. They are looked at here, where the connection is made: a name may lead elsewhere the second time it is asked.
 #[derive(Debug)]
-pub(super) struct Names;
+pub(super) struct Names {
+    pub(super) home: Home,
+    /// For places that the registry names.
+    pub(super) away: bool,
+}
 
 impl Resolver for Names {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    fn resolve(&self, uri: &Uri, config: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        let proxy = config.proxy().is_some_and(|proxy| proxy.host() == host && proxy.port() == port);
         let mut found = self.empty();
         for address in addresses(host)?.into_iter().take(16) {
+            match (proxy, self.away) {
+                (true, _) => {}
+                (false, true) => led(&self.home, host, address).map_err(Error::Io)?,
+                (false, false) => _ = self.home.get_or_init(|| Near::of(address)),
+            }
             found.push(SocketAddr::new(address, port));
         }
         if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
+    }
+}
+
+/// Refuses an address that is nearer than the registry; the sort of error tells it from others.
+pub(super) fn led(home: &Home, host: &str, address: IpAddr) -> io::Result<()> {
+    let (home, to) = (home.get().copied().unwrap_or(Near::World), Near::of(address));
+    match home.may_lead(to) {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            ErrorKind::PermissionDenied,
+            format!("{host} is {}, and the registry is {}", to.words(), home.words()),
+        )),
     }
 }
 

@@ -46,7 +46,7 @@ impl Store {
         }
     }
 
-    fn push_blob(&self, client: &Client, blob: &Blob) -> Result<(), Failure> {
+    fn push_blob(&self, client: &Client<'_>, blob: &Blob) -> Result<(), Failure> {
         let want = Want::Found("such repository");
         let begun = client.send("POST", &client.url("blobs/uploads/"), &[], b"", &want)?;
         let mut location = client.location(&begun)?;

@@ -52,6 +52,20 @@ impl Reference {
         Ok(Reference { host, repository, tag, digest })
     }
 
+    /// The same image on a mirror: `HOST[:PORT]`, and below it a path.
+    pub(super) fn on(&self, mirror: &str) -> Result<Reference, Failure> {
+        let (host, path) =
+            mirror.split_once('/').map_or((mirror, ""), |(host, path)| (host, path.trim_end_matches('/')));
+        let joint = if path.is_empty() { "" } else { "/" };
+        let mut other = Reference::parse(&format!("{host}/{path}{joint}{}", self.repository))?;
+        if other.host != host {
+            return Err(refused("mirror", format!("{mirror:?} names no registry"))
+                .hint("write its host, as mirror.example:5000 or cache.example/hub"));
+        }
+        (other.tag, other.digest) = (self.tag.clone(), self.digest.clone());
+        Ok(other)
+    }
+
     /// What is asked for: the digest where there is one.
     pub(super) fn version(&self) -> String {
         self.digest.clone().or_else(|| self.tag.clone()).unwrap_or_else(|| "latest".to_owned())

@@ -1,6 +1,5 @@
 //! Archives that mean harm, or are broken. Nothing outside the tree is touched, and no half of a tree stays.
 
-use super::entries::Bounds;
 use super::*;
 
 /// What unpacking a layer says. Beside the store lies a file that must stay as it is.
@@ -9,7 +8,7 @@ fn unpacked(layer: Tar) -> Result<PathBuf, Failure> {
     let outside = place.write("outside/file", b"mine");
     let bytes = layer.bytes();
     let digest = place.store.put(&bytes).unwrap();
-    let tree = place.store.tree(&digest, &digest, entries::BOUNDS);
+    let tree = place.store.tree(&digest, &digest, limits::BOUNDS);
     assert_eq!(std::fs::read(&outside).unwrap(), b"mine");
     let around: Vec<_> =
         std::fs::read_dir(place.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -100,7 +99,7 @@ fn overlayfs_is_told_nothing_by_an_archive() {
     let told = [("SCHILY.xattr.trusted.overlay.redirect", &b"/etc"[..]), ("SCHILY.xattr.user.mine", b"yes")];
     tar.0.append_pax_extensions(told).unwrap();
     let digest = place.store.put(&tar.folder("a/").bytes()).unwrap();
-    let tree = place.store.tree(&digest, &digest, entries::BOUNDS).unwrap();
+    let tree = place.store.tree(&digest, &digest, limits::BOUNDS).unwrap();
     let mut value = [0; 16];
     assert!(rustix::fs::getxattr(tree.join("a"), "trusted.overlay.redirect", &mut value).is_err());
     assert_eq!(rustix::fs::getxattr(tree.join("a"), "user.mine", &mut value), Ok(3));
@@ -124,7 +123,7 @@ fn bombs_are_refused_before_they_are_unpacked() {
     ] {
         let digest = place.store.put(&layer.bytes()).unwrap();
         let failure =
-            place.store.tree(&digest, &digest, Bounds { entries: 10, ..entries::BOUNDS }).unwrap_err();
+            place.store.tree(&digest, &digest, Bounds { entries: 10, ..limits::BOUNDS }).unwrap_err();
         assert!(failure.to_string().contains(words), "{what}: {failure}");
         place.tidy();
     }
@@ -175,7 +174,7 @@ fn a_layer_that_is_not_what_its_image_says_is_refused() {
     let layer = system().bytes();
     let wrong = digest::of(b"wrong");
     let digest = place.store.put(&layer).unwrap();
-    assert_eq!(place.store.tree(&digest, &wrong, entries::BOUNDS).unwrap_err().code, "ct.image.digest");
+    assert_eq!(place.store.tree(&digest, &wrong, limits::BOUNDS).unwrap_err().code, "ct.image.digest");
     place.layout("oci", &[&layer]);
     let stored = place.bring("oci:oci").unwrap();
     let blob = &place.store.blobs(&stored.digest).unwrap()[2].digest;

@@ -1,9 +1,14 @@
 //! Images from inside: archives made on the spot.
 
 mod archives;
+mod bombs;
 mod debians;
+mod endless;
 mod escapes;
+mod evil;
 mod exports;
+mod hostile;
+mod reach;
 mod registries;
 mod sources;
 mod stores;
@@ -13,6 +18,7 @@ mod words;
 use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use limits::Bounds;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;

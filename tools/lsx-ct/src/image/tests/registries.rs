@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A registry, and the folder it keeps everything in.
-struct Registry {
+pub(super) struct Registry {
     child: Child,
-    port: u16,
-    folder: tempfile::TempDir,
+    pub(super) port: u16,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Drop for Registry {
@@ -21,8 +21,13 @@ impl Drop for Registry {
 
 impl Registry {
     /// None where there is no such program.
+    pub(super) fn start(auth: &str) -> Option<Registry> {
+        Self::with(auth, "")
+    }
+
+    /// The same with more words about how it is reached.
     #[expect(clippy::disallowed_methods, reason = "it runs while the test does; Program waits for an end")]
-    fn start(auth: &str) -> Option<Registry> {
+    pub(super) fn with(auth: &str, http: &str) -> Option<Registry> {
         if common::host::Program::new("docker-registry").there().is_err() {
             eprintln!("SKIPPED: docker-registry is not installed");
             return None;
@@ -33,7 +38,7 @@ impl Registry {
         let auth = auth.replace("FOLDER", folder.path().to_str().unwrap());
         let config = format!(
             "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: '127.0.0.1:{port}', secret: any}}\n{auth}\n",
+             http: {{addr: '127.0.0.1:{port}', secret: any{http}}}\n{auth}\n",
             data.display()
         );
         let path = folder.path().join("config.yml");
@@ -57,7 +62,7 @@ impl Registry {
     }
 
     /// Requests so far whose log line holds the words.
-    fn asked(&self, words: &[&str]) -> usize {
+    pub(super) fn asked(&self, words: &[&str]) -> usize {
         // A request is logged when it is answered; the answer may be here first.
         common::host::wait::until(Duration::from_millis(200), Duration::from_millis(200), || false);
         let log = self.log();
@@ -65,11 +70,11 @@ impl Registry {
         lines.filter(|line| words.iter().all(|word| line.contains(word))).count()
     }
 
-    fn reference(&self, rest: &str) -> String {
+    pub(super) fn reference(&self, rest: &str) -> String {
         format!("127.0.0.1:{}/{rest}", self.port)
     }
 
-    fn source(&self, rest: &str) -> Source {
+    pub(super) fn source(&self, rest: &str) -> Source {
         Source::Registry(self.reference(rest))
     }
 }
@@ -144,7 +149,7 @@ fn logins_come_from_dockers_own_file() {
     let place = Place::new();
     let digest = place.layout("one", &[&system().bytes()]);
     place.bring("oci:one").unwrap();
-    let with = |config: Option<PathBuf>| place.store.clone().access(Access { config, insecure: false });
+    let with = |config: Option<PathBuf>| place.store.clone().access(Access { config, ..Access::default() });
     let push = |store: Store| store.push(&digest, &registry.reference("app:1"));
     let failure = push(with(None)).unwrap_err();
     assert_eq!(failure.kind, Kind::Denied);
@@ -210,7 +215,7 @@ fn a_token_is_fetched_where_the_registry_says_and_goes_nowhere_else() {
     });
     let place = Place::new();
     let login = json!({"auths": {format!("127.0.0.1:{port}"): {"auth": "YTpi"}}}).to_string();
-    let access = Access { config: Some(place.write("logins.json", login.as_bytes())), insecure: false };
+    let access = Access { config: Some(place.write("logins.json", login.as_bytes())), ..Access::default() };
     let store = place.store.clone().access(access);
     let failure = store.bring(&Source::Registry(format!("127.0.0.1:{port}/app:1"))).unwrap_err();
     assert!(failure.message.contains("has no docker://"), "{failure}");

@@ -1,0 +1,97 @@
+//! Where a registry sends us for something else: a place for tokens, or another for blobs.
+
+use super::client::Client;
+use super::login::{self, Login};
+use super::names::led;
+use crate::image::{limits, refused};
+use common::Failure;
+use serde::Deserialize;
+use ureq::http::Uri;
+
+/// Some say both, and then the same.
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Client<'_> {
+    /// A place that the registry names, as a URL that may be asked.
+    pub(super) fn led(&self, from: &str, to: &str, what: &str) -> Result<String, Failure> {
+        let told = |why: &str| {
+            refused("redirect", format!("{} sends {what} to {to:?}, which is not followed", self.host))
+                .because(why)
+        };
+        let whole = match to {
+            path if path.starts_with('/') && !path.starts_with("//") => {
+                let end = from.find("://").and_then(|at| from[at + 3..].find('/').map(|end| at + 3 + end));
+                format!("{}{path}", &from[..end.unwrap_or(from.len())])
+            }
+            whole => whole.to_owned(),
+        };
+        let uri: Uri = whole.parse().map_err(|_| told("it is no URL"))?;
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") if self.plain => {}
+            Some("http") => return Err(told("it is without TLS, and the registry is not")),
+            _ => return Err(told("only https: is followed")),
+        }
+        if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
+            return Err(told("it names a user, or no host"));
+        }
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        if let Ok(address) = host.parse() {
+            led(&self.home, host, address).map_err(|e| told(&e.to_string()))?;
+        }
+        Ok(whole)
+    }
+
+    /// What the registry accepts: a token from where it says, or the login itself.
+    pub(super) fn passed(&self, challenge: &str, method: &str) -> Result<String, Failure> {
+        let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
+        let login = Login::find(self.access, &self.host)?;
+        if scheme.eq_ignore_ascii_case("basic") {
+            return login.as_ref().map(Login::header).ok_or_else(|| self.denied("it wants a login"));
+        }
+        let field = |name: &str| {
+            let (_, after) = rest.split_once(&format!("{name}=\""))?;
+            Some(after.split('"').next().unwrap_or_default())
+        };
+        let realm = field("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer")).unwrap_or_default();
+        if realm.is_empty() {
+            return Err(self.denied(&format!("it wants {challenge:?}, which is not understood")));
+        }
+        let realm = self.led(&self.base, realm, "for a token")?;
+        let acts = if matches!(method, "GET" | "HEAD") { "pull" } else { "pull,push" };
+        let scope =
+            field("scope").map_or_else(|| format!("repository:{}:{acts}", self.repository), str::to_owned);
+        let mut request = self.away.get(&realm).query("scope", scope);
+        if let Some(service) = field("service") {
+            request = request.query("service", service);
+        }
+        if let Some(login) = &login {
+            let host =
+                realm.parse::<Uri>().ok().and_then(|uri| uri.authority().map(|a| a.as_str().to_owned()));
+            if !login::may_have(host.as_deref().unwrap_or_default(), &self.host) {
+                return Err(refused(
+                    "realm",
+                    format!("{} wants its login to be sent to {realm:?}", self.host),
+                )
+                .because("that is of another domain, and may be anybody's")
+                .hint(
+                    "nothing was sent; if it is right, pull without a login, or ask the registry's owner",
+                ));
+            }
+            request = request.header("authorization", login.header());
+        }
+        let answer = request.call().map_err(|e| self.broke(e))?;
+        if answer.status() != 200 {
+            return Err(self.denied("the login was not accepted"));
+        }
+        let text = self.text(answer, limits::ANSWER)?;
+        let token = serde_json::from_slice::<Token>(&text).ok().and_then(|t| t.token.or(t.access_token));
+        let token = token.filter(|t| !t.is_empty() && t.bytes().all(|byte| byte.is_ascii_graphic()));
+        let unread = || refused("registry", format!("{}: its token cannot be read", self.host));
+        token.map(|token| format!("Bearer {token}")).ok_or_else(unread)
+    }
+}

@@ -1,0 +1,49 @@
+//! Whose certificates are trusted: those of this machine, and what somebody laid down for one registry alone. Checks are never
+//! switched off: a registry that signs for itself is trusted by its own certificate.
+
+use crate::image::{limits, refused, unreadable};
+use common::Failure;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use ureq::tls::{Certificate, PemItem, RootCerts};
+
+/// Where Linux distributions keep the certificates this host trusts; without it, Mozilla's are taken.
+const TRUSTED: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+/// Where Docker and Podman look for certificates of one registry: `HOST:PORT/*.crt` below one of these.
+pub(super) const FOLDERS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
+
+/// The certificates for a registry: the file that somebody named, those in its folders, and this machine's.
+pub(super) fn roots(host: &str, named: Option<&Path>, folders: &[PathBuf]) -> Result<RootCerts, Failure> {
+    let mut own: Vec<PathBuf> = named.map(Path::to_owned).into_iter().collect();
+    for folder in folders {
+        let files =
+            std::fs::read_dir(folder.join(host)).into_iter().flatten().flatten().map(|entry| entry.path());
+        own.extend(files.filter(|path| path.extension().is_some_and(|end| end == "crt")));
+    }
+    own.sort();
+    let mut extra = Vec::new();
+    for path in &own {
+        extra.extend(certificates(path)?);
+    }
+    let bundle = TRUSTED.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let all: Vec<_> = extra.iter().cloned().chain(parse(&bundle)).collect();
+    Ok(if all.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(all)) })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
+    let bytes = limits::open(path).and_then(|file| limits::document(path, file));
+    let found = parse(&bytes.map_err(|e| unreadable(path, &e))?);
+    if found.is_empty() {
+        return Err(refused("ca", format!("{}: no certificate is in it", path.display()))
+            .hint("it begins with -----BEGIN CERTIFICATE-----"));
+    }
+    Ok(found)
+}
+
+fn parse(bundle: &[u8]) -> Vec<Certificate<'static>> {
+    let certificate = |item| match item {
+        PemItem::Certificate(certificate) => Some(certificate),
+        _ => None,
+    };
+    ureq::tls::parse_pem(bundle).filter_map(Result::ok).filter_map(certificate).collect()
+}
