@@ -15,6 +15,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_run_that_dies_is_repeated", a_run_that_dies_is_repeated),
     ("a_pools_folder_that_was_left_is_no_trouble", a_pools_folder_that_was_left_is_no_trouble),
     ("many_are_made_at_once", many_are_made_at_once),
+    ("an_image_stays_while_one_is_made_of_it", an_image_stays_while_one_is_made_of_it),
 ];
 
 fn an_image_that_somebody_imported_is_used_and_stays(host: &Host) {
@@ -198,5 +199,32 @@ fn many_are_made_at_once(host: &Host) {
     for i in 0..6 {
         host.ok(&json!({"verb": "remove", "name": format!("m{i}")}));
     }
+    host.empty();
+}
+
+/// Another run tidies all the while, as each that puts an instance aside does; and somebody takes images away without a lock.
+fn an_image_stays_while_one_is_made_of_it(host: &Host) {
+    let order = |verb: &str, name: &str| {
+        host.order(&json!({"verb": verb, "name": name, "instance": host.instance(name)}))
+    };
+    for (file, text) in [
+        ("tidies", order("remove", "nobody")),
+        ("makes", order("create", "made")),
+        ("ends", order("remove", "made")),
+    ] {
+        host.lab.exec_with("h1", &["sh", "-c", &format!("cat > /root/{file}")], text.as_bytes()).ok();
+    }
+    let beside = |what: &str, times: u32| {
+        host.script(&format!(
+            "touch /root/on; (while test -e /root/on; do {what}; done) >/dev/null 2>&1 & loop=$!; failed=0
+             for i in $(seq {times}); do /opt/lsx/act act </root/makes >/root/said 2>&1 || {{ failed=1; cat /root/said; }}
+             /opt/lsx/act act </root/ends >/root/said 2>&1 || {{ failed=1; cat /root/said; }}; done
+             rm /root/on; wait $loop || true; exit $failed"
+        ))
+    };
+    beside("/opt/lsx/act act </root/tidies & /opt/lsx/act act </root/tidies; wait", 8);
+    // Somebody's own removal is met in the middle now and then: what is not there is brought again.
+    beside("for f in $($CLI image list -c f -f csv); do $CLI image delete $f || true; done; sleep 0.5", 3);
+    host.ok(&json!({"verb": "remove", "name": "nobody"}));
     host.empty();
 }

@@ -100,6 +100,11 @@ impl Client {
         Client { agent, socket: socket.to_owned(), driver }
     }
 
+    /// The folder that its socket is in.
+    pub(super) fn folder(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("/"))
+    }
+
     /// What it is called, for people.
     pub(super) fn called(&self) -> &'static str {
         if self.driver == Driver::Incus { "Incus" } else { "LXD" }

@@ -10,6 +10,7 @@ use crate::oci::disk;
 use crate::paths;
 use common::stack::Driver;
 use common::{Failure, Kind};
+use nix::fcntl::FlockArg;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use ureq::http::Method;
@@ -46,8 +47,10 @@ impl Lxd {
         Ok(())
     }
 
-    /// The request itself; an image or a pool that another run took away in between is brought again.
+    /// The request itself; an image or a pool that somebody took away in between is brought again. A missing image is no 404: the
+    /// server begins all the same, and its operation fails.
     fn post(&self, stack: &str, wanted: &Instance, ground: &mut Ground) -> Result<(), Failure> {
+        let _shared = self.hold(FlockArg::LockShared)?;
         let mut last = None;
         for _ in 0..TRIES {
             ground.pool = self.pool(&wanted.profiles)?;
@@ -56,7 +59,9 @@ impl Lxd {
             let order = request::create(stack, wanted, ground, &fingerprint);
             match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
                 Ok(_) => return Ok(()),
-                Err(refused) if refused.missing() => last = Some(refused),
+                Err(refused) if refused.missing() || refused.says("Image not provided") => {
+                    last = Some(refused)
+                }
                 Err(refused) => return Err(refused.into()),
             }
         }

@@ -6,6 +6,7 @@ use crate::model::Image;
 use common::Failure;
 use common::document::hex;
 use common::host::file;
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -72,8 +73,18 @@ impl Lxd {
         }
     }
 
+    /// What instances share (images, our pool, our init) is taken away by one run while another is about to make an instance of it:
+    /// between the two requests nothing in the server tells. So who makes one holds this lock with others, and who tidies alone. It is
+    /// on the folder of the socket: no file of ours is left.
+    pub(super) fn hold(&self, how: FlockArg) -> Result<Flock<File>, Failure> {
+        let folder = self.client.folder();
+        let opened = File::open(folder).map_err(|e| file::failure(folder, "open", &e))?;
+        Flock::lock(opened, how).map_err(|(_, e)| file::failure(folder, "lock", &e.into()))
+    }
+
     /// Removes images of ours that no instance was made of, and our pool when nothing is in it.
     pub(super) fn tidy(&self) -> Result<(), Failure> {
+        let _alone = self.hold(FlockArg::LockExclusive)?;
         let all = self.everything()?;
         let used: Vec<&String> =
             all.iter().filter_map(|held| held.config.get("volatile.base_image")).collect();
