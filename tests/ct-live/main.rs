@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this program is the tests")]
 
+mod again;
 mod begin;
 mod change;
 mod cloud;
@@ -28,7 +29,11 @@ const GROUPS: &[Group<Cloud>] = &[
     Group { name: "crash", share: two, cases: &[crash::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
     Group { name: "files", share: || Cloud::up(1), cases: &[reach::CASES, hostile::CASES] },
-    Group { name: "stack", share: two, cases: &[begin::CASES, exec::CASES, change::CASES, ready::CASES] },
+    Group {
+        name: "stack",
+        share: two,
+        cases: &[begin::CASES, exec::CASES, change::CASES, ready::CASES, again::CASES],
+    },
 ];
 
 fn two() -> Cloud {

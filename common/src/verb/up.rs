@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Duration;
 
 pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     if let Some(host) = &args.myself {
@@ -90,7 +91,10 @@ fn boot<T: Tool>(
     let mut hosts = this_host().taking_part;
     hosts.iter_mut().for_each(|h| h.name = host.to_owned());
     let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
-    let report = carry_out(tool, &simple::<T>(&name, Goal::Boot(kept), hosts), Vec::new(), global, &end)?;
+    // Nobody is there who could run it again: it takes the time that it takes.
+    let mut global = global.clone();
+    global.deadline = Duration::MAX;
+    let report = carry_out(tool, &simple::<T>(&name, Goal::Boot(kept), hosts), Vec::new(), &global, &end)?;
     Ok(output.emit(&[report])?)
 }
 

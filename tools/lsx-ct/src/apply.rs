@@ -7,8 +7,10 @@ use crate::model::{Instance, Intent, Object};
 use crate::observe::entry;
 use crate::oci::closed;
 use crate::oci::disk::Place;
+use crate::oci::ended_well;
 use crate::paths;
 use crate::plan::Data;
+use crate::supervise::state;
 use common::host::file::{self, Mode};
 use common::plan::Plan;
 use common::stack::Driver;
@@ -104,7 +106,15 @@ impl<'a> Changer<'a> {
         if anew {
             old.stop(self.stack, &after.name, GRACE)?;
         }
-        if after.running { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
+        // A job that has ended well, and an instance that is ready, are not started by what only stands around them.
+        let starts = anew || !before.running || before.needs_restart(after) || self.asks(before, after);
+        if after.running && starts { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
+    }
+
+    /// Whether one that runs has still to show that it is ready.
+    fn asks(&self, before: &Instance, after: &Instance) -> bool {
+        let finished = || ended_well(&state::read(self.stack, &after.name));
+        !before.only_names_differ(after) && !finished()
     }
 
     fn remove(&self, object: &Object) -> Result<(), Failure> {

@@ -87,12 +87,25 @@ pub trait Driver {
     /// What the engine refused.
     fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure>;
 
-    /// Starts it, once what it needs is ready, and waits until it is ready itself, at most as long as it says; `patient`
-    /// waits for its needs without an end.
+    /// Starts it, once what it needs is ready, and waits until it is ready itself, at most as long as it says. When `patient` it
+    /// is left to itself: it waits for its needs without an end, and whoever starts it does not.
     ///
     /// # Errors
     /// What it waited for in vain, with the last try and the last lines of its log.
     fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure>;
+
+    /// For what waits beside an instance after a reboot: waits for its needs without an end and tells `waiting` why, then starts it.
+    ///
+    /// # Errors
+    /// As [`Driver::start`].
+    fn wait_and_start(
+        &self,
+        stack: &str,
+        instance: &Instance,
+        _waiting: &mut dyn FnMut(&str),
+    ) -> Result<(), Failure> {
+        self.start(stack, instance, false)
+    }
 
     /// Stops it: a signal, `grace`, then the end of all its processes.
     ///

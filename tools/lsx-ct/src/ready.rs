@@ -24,6 +24,9 @@ pub(crate) const STARTED: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// The code of a wait for what an instance needs that was in vain.
+pub(crate) const NEEDS: &str = "ct.needs";
+
 /// What was tried last and what came of it; `None` is ready.
 pub(crate) type Why = Option<String>;
 
@@ -72,26 +75,44 @@ pub(crate) fn need(stack: &str, need: &Need, pid: u32) -> Result<Why, Failure> {
     }
 }
 
+/// What an instance needs on this host that has ended and will not be started again by itself; nothing when there is none.
+pub(crate) fn lost(stack: &str, instance: &Instance) -> Why {
+    let here = instance.needs.iter().filter(|need| need.here);
+    here.map(|need| (need, state::read(stack, &need.instance))).find_map(|(need, condition)| {
+        let exit = condition.exit.as_ref().filter(|_| condition.state == State::Exited)?;
+        (exit.code != 0)
+            .then(|| format!("{} has ended with {} and is not started again", need.instance, exit.code))
+    })
+}
+
 fn of_state(name: &str, condition: &Condition) -> Why {
     let ready = condition.state == State::Running || crate::oci::ended_well(condition);
     (!ready).then(|| format!("{name} is {}", word(condition.state)))
 }
 
 /// Waits for all that an instance of an engine needs before it is started: from a network namespace of its own, with its own
-/// interfaces, which it gives back.
+/// interfaces, which it gives back. Who says how to wait hears what for; without an end when `patient`.
 ///
 /// # Errors
 /// What was waited for in vain; never when `patient`.
-pub(crate) fn needs(stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
+pub(crate) fn needs(
+    stack: &str,
+    instance: &Instance,
+    patient: Option<&mut dyn FnMut(&str)>,
+) -> Result<(), Failure> {
     if instance.needs.is_empty() {
         return Ok(());
     }
+    let forever = patient.is_some();
+    let mut silent = |_: &str| {};
+    let waiting = patient.unwrap_or(&mut silent);
     let mut holder = net::holder(&["--net"])?;
     let made = holder.stdout.as_mut().map(|pipe| pipe.read(&mut [0]));
     let pid = holder.id();
     let done = match made {
         Some(Ok(1)) => net::attach(stack, instance, pid, false).and_then(|()| {
-            let waited = instance.needs.iter().try_for_each(|need| wait_for(stack, need, pid, patient));
+            let mut needs = instance.needs.iter();
+            let waited = needs.try_for_each(|need| wait_for(stack, need, pid, forever, waiting));
             net::detach(stack, instance, pid).and(waited)
         }),
         _ => Err(Failure::new(Kind::Failed, "ct.needs", "cannot make a network namespace")),
@@ -101,12 +122,19 @@ pub(crate) fn needs(stack: &str, instance: &Instance, patient: bool) -> Result<(
     done
 }
 
-fn wait_for(stack: &str, wanted: &Need, pid: u32, patient: bool) -> Result<(), Failure> {
-    let limit = (!patient).then(|| Duration::from_millis(wanted.timeout_ms));
+fn wait_for(
+    stack: &str,
+    wanted: &Need,
+    pid: u32,
+    forever: bool,
+    waiting: &mut dyn FnMut(&str),
+) -> Result<(), Failure> {
+    let limit = (!forever).then(|| Duration::from_millis(wanted.timeout_ms));
     let mut patience = Patience::new(limit, PAUSE_MAX);
     while let Some(why) = need(stack, wanted, pid)? {
+        waiting(&why);
         let Some(pause) = patience.next() else {
-            let failure = Failure::new(Kind::Failed, "ct.needs", format!("{} is not ready", wanted.instance));
+            let failure = Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
             return Err(failure.because(why));
         };
         wait::until(pause, pause, || false);

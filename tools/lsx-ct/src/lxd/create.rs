@@ -158,6 +158,7 @@ impl Lxd {
 
     pub(super) fn unmake(&self, stack: &str, name: &str) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
+        crate::supervise::waiter::end(stack, name)?;
         match self.held(&engine)? {
             Some(held) if !held.is(stack, name) => return Err(self.stranger(&held)),
             Some(held) => {

@@ -17,7 +17,8 @@ mod secret;
 mod state;
 
 use crate::driver::{self, Exec, Found, Ran};
-use crate::model::{self, Engine, Instance, Usage};
+use crate::model::{self, Engine, Instance, State, Usage};
+use crate::supervise::waiter;
 use client::{Client, FIRST};
 use common::host::{Program, file};
 use common::stack::Driver;
@@ -126,7 +127,12 @@ impl driver::Driver for Lxd {
 
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
         let found = self.everything()?.into_iter().filter_map(|held| held.found());
-        Ok(found.filter(|f| stack.is_none_or(|stack| f.stack == stack)).collect())
+        let mut found: Vec<Found> = found.filter(|f| stack.is_none_or(|stack| f.stack == stack)).collect();
+        for one in found.iter_mut().filter(|one| one.condition.state == State::Stopped) {
+            let waits = waiter::said(&one.stack, &one.name);
+            one.condition = waits.unwrap_or_else(|| std::mem::take(&mut one.condition));
+        }
+        Ok(found)
     }
 
     fn strangers(&self, stack: Option<&str>) -> Result<Vec<String>, Failure> {
@@ -144,6 +150,15 @@ impl driver::Driver for Lxd {
 
     fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
         self.begin(stack, instance, patient)
+    }
+
+    fn wait_and_start(
+        &self,
+        stack: &str,
+        instance: &Instance,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<(), Failure> {
+        self.begin_now(stack, instance, Some(waiting))
     }
 
     fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {

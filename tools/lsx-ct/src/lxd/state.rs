@@ -3,6 +3,7 @@
 use super::client::{OPERATION, Refused};
 use super::{Held, Lxd, secret};
 use crate::model::{Instance, engine_name};
+use crate::supervise::{self, state, waiter};
 use crate::{net, paths, ready};
 use common::host::program::tail;
 use common::host::wait;
@@ -19,7 +20,28 @@ const HALF: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Lxd {
+    /// Starts it now; what waited for its needs after a reboot goes, and comes back when they were waited for in vain.
     pub(super) fn begin(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
+        if patient {
+            return match self.owned(stack, &instance.name)?.runs() || state::alive(stack, &instance.name) {
+                true => Ok(()),
+                false => supervise::begin(stack, &instance.name),
+            };
+        }
+        let waited = waiter::end(stack, &instance.name)?;
+        let done = self.begin_now(stack, instance, None);
+        if waited && done.as_ref().is_err_and(|failure| failure.code == ready::NEEDS) {
+            supervise::begin(stack, &instance.name)?;
+        }
+        done
+    }
+
+    pub(super) fn begin_now(
+        &self,
+        stack: &str,
+        instance: &Instance,
+        patient: Option<&mut dyn FnMut(&str)>,
+    ) -> Result<(), Failure> {
         let held = self.owned(stack, &instance.name)?;
         if !held.runs() {
             ready::needs(stack, instance, patient)?;
@@ -68,6 +90,7 @@ impl Lxd {
     /// Stops it: as it wishes within `grace`, then by force. One that does not run is as good.
     pub(super) fn halt(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
+        waiter::end(stack, name)?;
         let Some(held) = self.held(&engine)? else { return Ok(()) };
         if !held.is(stack, name) || !held.runs() {
             return Ok(());

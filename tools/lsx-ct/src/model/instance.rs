@@ -72,6 +72,7 @@ impl Instance {
     pub fn needs_restart(&self, next: &Instance) -> bool {
         let alone = |i: &Instance| i.driver == Driver::Oci;
         let fixed = |i: &Instance| Instance {
+            nics: i.nics.iter().map(plugged).collect(),
             volumes: if alone(i) { i.volumes.clone() } else { Vec::new() },
             recipes: if alone(i) { i.recipes.clone() } else { Vec::new() },
             limits: Limits::default(),
@@ -85,10 +86,26 @@ impl Instance {
         fixed(self) != fixed(next)
     }
 
+    /// Whether nothing differs but its hosts file and its resolver, which are written in place.
+    pub fn only_names_differ(&self, next: &Instance) -> bool {
+        let fixed = |i: &Instance| Instance {
+            nics: i.nics.iter().map(plugged).collect(),
+            hosts: String::new(),
+            running: true,
+            ..i.clone()
+        };
+        fixed(self) == fixed(next)
+    }
+
     /// Whether it must be made anew, which takes along what was written into it.
     pub fn needs_recreate(&self, next: &Instance) -> bool {
         self.image.digest != next.image.digest || self.driver != next.driver
     }
+}
+
+/// An interface without what is written into resolv.conf because of it.
+fn plugged(nic: &NicAt) -> NicAt {
+    NicAt { resolver: Vec::new(), search: Vec::new(), ..nic.clone() }
 }
 
 /// What an instance is made of.

@@ -17,11 +17,11 @@ use crate::apply::GRACE;
 use crate::driver::{Driver, Exec, Found, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
 use crate::ready;
-use crate::supervise::{log, state, unit};
+use crate::supervise::{self, log, state, unit};
 use common::host::file;
 use common::host::{Program, wait};
 use common::stack::resolved::NicAt;
-use common::{Failure, Kind, fleet};
+use common::{Failure, Kind};
 use disk::Place;
 use inside::Inside;
 use nix::sys::signal::{Signal, kill};
@@ -35,8 +35,10 @@ use std::time::{Duration, Instant};
 const UNPLUG: Duration = Duration::from_secs(2);
 /// How often a state is looked at while one waits for it.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long a new supervisor has to take its lock.
+/// How long a supervisor has to go after its instance.
 const BEGIN: Duration = Duration::from_secs(10);
+/// How long what is needed has to have ended for good before nobody waits for it any more.
+const LOST: Duration = Duration::from_secs(2);
 /// An instance that ended so often before it was ready will not become so.
 const ENDED: u32 = 3;
 
@@ -45,31 +47,6 @@ const ENDED: u32 = 3;
 pub(crate) struct Oci {
     /// The runtime that `--runtime` names, for what is made.
     pub(crate) runtime: Option<String>,
-}
-
-impl Oci {
-    /// Starts a supervisor that goes its own way: it outlives the session that starts it. `before` is whose word on the instance
-    /// was the last: that is no word of the new one. Of two that are started at once one takes the lock, and the other goes.
-    fn supervise(&self, stack: &str, name: &str, before: Option<i32>) -> Result<(), Failure> {
-        Runtime::of(&Place::new(stack, name))?.keep()?;
-        let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
-        let argv = [program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
-        let mut begun = unit::begin(stack, name, &argv);
-        let speaks = || state::said(stack, name).map(|said| said.supervisor) != before;
-        let mut over = || match &mut begun {
-            Ok(Some(child)) => !matches!(child.try_wait(), Ok(None)),
-            Ok(None) => false,
-            Err(_) => true,
-        };
-        wait::until(BEGIN, LOOK, || speaks() || (over() && !state::alive(stack, name)));
-        if speaks() {
-            return Ok(());
-        }
-        begun?;
-        let message = format!("the supervisor of {name} did not begin");
-        Err(Failure::new(Kind::Failed, "ct.supervise", message)
-            .hint(format!("lsx-ct logs {name}; by hand: lsx-ct supervise {stack} {name}")))
-    }
 }
 
 impl Driver for Oci {
@@ -118,39 +95,26 @@ impl Driver for Oci {
             return Ok(false);
         }
         prepare::names(&place, after)?;
-        Ok(before.needs_restart(after))
+        if before.needs_restart(after) {
+            return Ok(true);
+        }
+        state::nudge(stack, &after.name);
+        Ok(false)
     }
 
     fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
         let name = &instance.name;
-        let before = state::said(stack, name).map(|said| said.supervisor);
-        if !state::alive(stack, name) {
-            self.supervise(stack, name, before)?;
+        let mut ended = 0;
+        if state::alive(stack, name) {
+            // Restarts of before are not ours: what made it end may have been repaired since. It tries at once.
+            ended = state::read(stack, name).restarts;
+            state::nudge(stack, name);
+        } else {
+            Runtime::of(&Place::new(stack, name))?.keep()?;
+            supervise::begin(stack, name)?;
         }
-        let own = ready::limit(instance);
-        let needs = instance
-            .needs
-            .iter()
-            .map(|n| Duration::from_millis(n.timeout_ms))
-            .max()
-            .unwrap_or(ready::STARTED);
-        let (mut end, mut started) = (Instant::now() + needs, false);
-        loop {
-            let condition = state::read(stack, name);
-            if condition.pid.is_some() && !started && condition.state != State::Waiting {
-                (started, end) = (true, Instant::now() + own);
-            }
-            if condition.state == State::Running || ended_well(&condition) {
-                return Ok(());
-            }
-            let hopeless =
-                matches!(condition.state, State::Stopped | State::Exited) || condition.restarts >= ENDED;
-            let over = Instant::now() >= end && (started || !patient);
-            if hopeless || over {
-                return Err(unready(stack, name, &condition));
-            }
-            wait::until(LOOK, LOOK, || false);
-        }
+        // After a reboot it waits by itself, however long that takes, and keeps nobody else waiting.
+        if patient { Ok(()) } else { await_ready(stack, instance, ended) }
     }
 
     fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
@@ -250,6 +214,38 @@ impl Oci {
         let user = exec.user.as_ref().map(account).transpose()?;
         let place = Place::new(stack, name);
         Ok((Runtime::of(&place)?, place, user))
+    }
+}
+
+/// Waits until an instance is ready, as long as it and what it needs say. `before`: how often it had been started again before.
+fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Failure> {
+    let name = &instance.name;
+    let needs = instance.needs.iter().map(|n| Duration::from_millis(n.timeout_ms)).max();
+    let (mut end, mut started) = (Instant::now() + needs.unwrap_or(ready::STARTED), false);
+    let mut lost: Option<Instant> = None;
+    loop {
+        let condition = state::read(stack, name);
+        if condition.pid.is_some() && !started && condition.state != State::Waiting {
+            (started, end) = (true, Instant::now() + ready::limit(instance));
+        }
+        let heeds = state::said(stack, name).is_some_and(|said| said.heeds(instance));
+        if (condition.state == State::Running && heeds) || ended_well(&condition) {
+            return Ok(());
+        }
+        let ended = condition.restarts.saturating_sub(before) >= ENDED;
+        let hopeless = matches!(condition.state, State::Stopped | State::Exited) || ended;
+        if hopeless || Instant::now() >= end {
+            return Err(unready(stack, name, &condition));
+        }
+        match ready::lost(stack, instance).filter(|_| condition.state == State::Waiting) {
+            // Somebody may be about to start it.
+            Some(why) if lost.get_or_insert_with(Instant::now).elapsed() > LOST => {
+                return Err(unready(stack, name, &condition).because(why));
+            }
+            Some(_) => {}
+            None => lost = None,
+        }
+        wait::until(LOOK, LOOK, || false);
     }
 }
 

@@ -3,9 +3,10 @@
 use super::Goals;
 use crate::model::{File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume, recipe};
 use common::document;
-use common::stack::resolved::{InstanceAt, NicAt};
+use common::stack::resolved::{InstanceAt, NicAt, Selector};
 use common::stack::{Instance as Written, Resolved, Stack};
 use common::tool::Wish;
+use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What `up` waits for an instance that says nothing of its own, in milliseconds.
@@ -147,34 +148,69 @@ fn ready(written: &common::stack::Ready) -> Ready {
     }
 }
 
-/// Hosts files: the names of an instance's own networks, and of no others. Instances on the same networks share one text.
+/// Hosts files: the names of an instance's own networks, then those that an `allow` lets it reach, and no others. Instances that
+/// reach the same share one text.
 struct Hosts<'a> {
     resolved: &'a Resolved,
-    texts: BTreeMap<BTreeSet<&'a str>, String>,
+    texts: BTreeMap<Reach<'a>, String>,
 }
+
+/// The networks an instance is on, and the addresses that it may reach beside them.
+type Reach<'a> = (BTreeSet<&'a str>, BTreeSet<Ipv4Net>);
 
 impl<'a> Hosts<'a> {
     fn digest(&mut self, at: &'a InstanceAt, contents: &mut BTreeMap<String, String>) -> String {
-        let networks: BTreeSet<&str> = at.nics.iter().map(|n| n.network.as_str()).collect();
-        if let Some(digest) = self.texts.get(&networks) {
+        let reach = self.reach(at);
+        if let Some(digest) = self.texts.get(&reach) {
             return digest.clone();
         }
-        let text = self.text(&networks);
+        let text = self.text(&reach);
         let digest = document::digest(text.as_bytes());
         contents.insert(digest.clone(), text);
-        self.texts.insert(networks, digest.clone());
+        self.texts.insert(reach, digest.clone());
         digest
     }
 
-    fn text(&self, networks: &BTreeSet<&str>) -> String {
-        let own: Vec<&common::stack::resolved::NetworkAt> =
-            self.resolved.networks.iter().filter(|n| networks.contains(n.name.as_str())).collect();
+    fn reach(&self, at: &'a InstanceAt) -> Reach<'a> {
+        let own: BTreeSet<&str> = at.nics.iter().map(|n| n.network.as_str()).collect();
+        let begins = |from: &Selector| match from {
+            Selector::Network(name) => own.contains(name.as_str()),
+            Selector::Addresses(all) => {
+                all.iter().any(|net| at.nics.iter().any(|nic| net.contains(&nic.address.addr())))
+            }
+            _ => false,
+        };
+        let cidr = |name: &String| self.resolved.networks.iter().find(|n| n.name == *name).map(|n| n.cidr);
+        let mut beside = BTreeSet::new();
+        for allow in self.resolved.allow.iter().filter(|allow| begins(&allow.from)) {
+            match &allow.to {
+                Selector::Network(name) if !own.contains(name.as_str()) => beside.extend(cidr(name)),
+                Selector::Addresses(all) => beside.extend(all),
+                _ => {}
+            }
+        }
+        (own, beside)
+    }
+
+    fn text(&self, (own, beside): &Reach<'_>) -> String {
         let mut text = "# lsx-ct\n127.0.0.1\tlocalhost\n".to_owned();
-        for name in &self.resolved.names {
-            let network = own.iter().find(|n| n.cidr.contains(&name.address));
-            let short = network.and_then(|n| name.name.strip_suffix(&n.domain)?.strip_suffix('.'));
-            if let Some(short) = short {
-                text += &format!("{}\t{} {short}\n", name.address, name.name);
+        let mut taken = BTreeSet::new();
+        for ours in [true, false] {
+            for name in &self.resolved.names {
+                let network = self.resolved.networks.iter().find(|n| n.cidr.contains(&name.address));
+                let Some(network) = network.filter(|n| own.contains(n.name.as_str()) == ours) else {
+                    continue;
+                };
+                let reached = ours || beside.iter().any(|net| net.contains(&name.address));
+                let short = name.name.strip_suffix(&network.domain).and_then(|n| n.strip_suffix('.'));
+                let Some(short) = short.filter(|_| reached) else { continue };
+                // A short name means the nearest; two addresses of one network stand beside each other.
+                if ours || !taken.contains(short) {
+                    text += &format!("{}\t{} {short}\n", name.address, name.name);
+                } else {
+                    text += &format!("{}\t{}\n", name.address, name.name);
+                }
+                taken.extend(ours.then_some(short));
             }
         }
         text

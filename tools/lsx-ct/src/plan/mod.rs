@@ -9,7 +9,7 @@ pub use cut::cut;
 pub use order::depths;
 
 use crate::Ct;
-use crate::model::{CLOSED, Gathered, Instance, Intent, IntentFile, Object, Seen};
+use crate::model::{CLOSED, Gathered, Instance, Intent, IntentFile, Object, Seen, State};
 use common::document;
 use common::plan::{Have, Step, Want, diff};
 use common::stack::unbuilt;
@@ -253,7 +253,8 @@ fn spare(draft: &mut Draft<Ct>) {
     draft.data.secrets.retain(|name, _| secrets.contains(name.as_str()));
 }
 
-/// After a reboot: what the host kept, as it is.
+/// After a reboot: what the host kept, as it is. What waits, starts or pauses has somebody who looks after it, and that is all there
+/// is to do for it: how long it takes is not this run's business.
 fn booted(
     kept: &serde_json::Value,
     observed: &BTreeMap<String, ObservedOf<Ct>>,
@@ -264,7 +265,18 @@ fn booted(
             .hint("run `lsx-ct up` with the stack's document")
     })?;
     draft.data.patient = true;
-    Ok(observed.keys().map(|host| (host.clone(), intent.instances.clone())).collect())
+    let goal = |seen: &ObservedOf<Ct>| {
+        let looked_after = |name: &str| {
+            let status = seen.seen.instances.iter().find(|i| i.name == name && i.stack == intent.stack);
+            status.is_some_and(|i| {
+                matches!(i.condition.state, State::Waiting | State::Starting | State::Restarting)
+            })
+        };
+        let mut all = intent.instances.clone();
+        all.iter_mut().for_each(|i| i.running = !looked_after(&i.name));
+        all
+    };
+    Ok(observed.iter().map(|(host, seen)| (host.clone(), goal(seen))).collect())
 }
 
 /// What a plan rests on: our objects, and whatever could collide. What instances use comes and goes and stays out of it.

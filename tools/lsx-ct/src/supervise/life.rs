@@ -62,9 +62,7 @@ impl Life {
             groups::delegate(&me.stack, &me.name, first);
         }
         net::attach(&me.stack, instance, number(pid), false)?;
-        if !needs(me, instance, pid)? {
-            return Ok(End::Asked);
-        }
+        let Some(instance) = needs(me, instance, pid)? else { return Ok(End::Asked) };
         self.runtime.start(&me.id)?;
         self.began = Instant::now();
         me.said.condition.started_at = Some(common::log::now());
@@ -96,16 +94,26 @@ impl Life {
     }
 
     /// While it runs: asks whether it is ready, until it is; then waits for its end.
-    fn watch(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<End, Failure> {
-        let mut patience: Option<Patience> = Some(ready::patience(instance, None));
+    fn watch(&mut self, me: &mut Supervisor, mut instance: Instance, pid: Pid) -> Result<End, Failure> {
+        let mut patience: Option<Patience> = Some(ready::patience(&instance, None));
         // A probe is a child of ours, too: its end wakes the wait, and must not be taken for the time of the next one.
         let mut next = Instant::now();
         loop {
             if let Some(exit) = self.exit(me, pid) {
                 return Ok(End::Ended(exit));
             }
+            if me.signals.looks() {
+                let next_one = me.look_again()?;
+                if next_one.ready != instance.ready {
+                    patience = Some(ready::patience(&next_one, None));
+                    next = Instant::now();
+                }
+                instance = next_one;
+                let state = if patience.is_some() { State::Starting } else { State::Running };
+                me.tell(state, None);
+            }
             if let Some(waiting) = patience.as_mut().filter(|_| Instant::now() >= next) {
-                match self.tried(me, instance, pid)? {
+                match self.tried(me, &instance, pid)? {
                     Some(why) => {
                         me.tell(State::Starting, Some(why));
                         next = Instant::now() + waiting.next().unwrap_or(Duration::from_secs(1));
@@ -231,27 +239,39 @@ impl recipes::Kitchen for Kitchen<'_> {
     }
 }
 
-/// Waits for what it needs, however long that takes; false when somebody asked to stop.
+/// Waits for what it needs, however long that takes, and whatever that becomes meanwhile; returns what the instance is then, or
+/// nothing when somebody asked to stop.
 ///
 /// # Errors
 /// When its first process, which holds its place, is gone meanwhile.
-fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<bool, Failure> {
+fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<Instance>, Failure> {
     let gone = || !Path::new(&format!("/proc/{pid}/ns/net")).exists();
     let pid = number(pid);
-    for need in &instance.needs {
-        let mut patience = Patience::new(None, Duration::from_secs(1));
-        while let Some(why) = ready::need(&me.stack, need, pid)? {
-            if gone() {
-                let message = format!("{} was ended while it waited: {why}", me.name);
-                return Err(Failure::new(Kind::Failed, "ct.supervise", message));
+    let mut instance = instance.clone();
+    let mut ready = 0;
+    let mut patience = Patience::new(None, Duration::from_secs(1));
+    while let Some(need) = instance.needs.get(ready) {
+        let Some(why) = ready::need(&me.stack, need, pid)? else {
+            ready += 1;
+            patience = Patience::new(None, Duration::from_secs(1));
+            continue;
+        };
+        if gone() {
+            let message = format!("{} was ended while it waited: {why}", me.name);
+            return Err(Failure::new(Kind::Failed, "ct.supervise", message));
+        }
+        me.tell(State::Waiting, Some(why));
+        match me.pause(patience.next().unwrap_or(Duration::from_secs(1))) {
+            Asked::Stop => return Ok(None),
+            Asked::Look => {
+                instance = me.look_again()?;
+                ready = 0;
+                me.tell(State::Waiting, None);
             }
-            me.tell(State::Waiting, Some(why));
-            if me.pause(patience.next().unwrap_or(Duration::from_secs(1))) {
-                return Ok(false);
-            }
+            _ => {}
         }
     }
-    Ok(true)
+    Ok(Some(instance))
 }
 
 /// What a runtime says in its log, as JSON or as text.

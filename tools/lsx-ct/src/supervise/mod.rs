@@ -6,12 +6,14 @@ pub(crate) mod log;
 mod signals;
 pub(crate) mod state;
 pub(crate) mod unit;
+pub(crate) mod waiter;
 
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::oci::{groups, mounts, runtime::Runtime};
+use common::host::wait;
 use common::stack::Restart;
-use common::{Failure, Kind};
+use common::{Failure, Kind, fleet};
 use life::{End, Life};
 use signals::{Asked, Signals};
 use state::Said;
@@ -41,6 +43,37 @@ pub(crate) fn sibling(program: &str) -> PathBuf {
     copies.pop().unwrap_or(beside)
 }
 
+/// How long a new supervisor has to take its lock, and how often one looks.
+const BEGIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Starts a supervisor that goes its own way: it outlives the session that starts it, and has said something when this returns.
+/// Of two that are started at once one takes the lock, and the other goes.
+///
+/// # Errors
+/// When it did not begin.
+pub(crate) fn begin(stack: &str, name: &str) -> Result<(), Failure> {
+    // What an earlier one said last is no word of the new one.
+    let last = || state::said(stack, name).map(|said| said.supervisor);
+    let before = last();
+    let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
+    let argv = [program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
+    let mut begun = unit::begin(stack, name, &argv);
+    let mut over = || match &mut begun {
+        Ok(Some(child)) => !matches!(child.try_wait(), Ok(None)),
+        Ok(None) => false,
+        Err(_) => true,
+    };
+    wait::until(BEGIN, LOOK, || last() != before || (over() && !state::alive(stack, name)));
+    if last() != before {
+        return Ok(());
+    }
+    begun?;
+    let message = format!("the supervisor of {name} did not begin");
+    Err(Failure::new(Kind::Failed, "ct.supervise", message)
+        .hint(format!("lsx-ct logs {name}; by hand: lsx-ct supervise {stack} {name}")))
+}
+
 /// The verb `supervise`: until the instance has ended for good, or somebody asks by SIGTERM.
 ///
 /// # Errors
@@ -49,7 +82,11 @@ pub(crate) fn run(stack: &str, name: &str) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let _lock = state::lock(stack, name)?;
     let place = Place::new(stack, name);
+    if !place.disk.exists() {
+        return waiter::run(&place, stack, name);
+    }
     place.make()?;
+    state::unfinish(&place)?;
     let said = Said { supervisor: nix::unistd::getpid().as_raw(), ..Said::default() };
     let mut supervisor = Supervisor {
         stack: stack.to_owned(),
@@ -60,6 +97,9 @@ pub(crate) fn run(stack: &str, name: &str) -> Result<(), Failure> {
         said,
         place,
     };
+    if let Ok(instance) = supervisor.instance() {
+        supervisor.said.goes_by = state::goes_by(&instance);
+    }
     supervisor.tell(State::Waiting, None);
     let done = supervisor.set_up().and_then(|mut life| supervisor.keep(&mut life));
     if let Err(failure) = &done {
@@ -109,7 +149,7 @@ impl Supervisor {
     fn keep(&mut self, life: &mut Life) -> Result<(), Failure> {
         let mut backoff = BACKOFF;
         loop {
-            let instance = self.instance()?;
+            let instance = self.look_again()?;
             let began = Instant::now();
             let end = life.live(self, &instance);
             let cleared = life.clear(self);
@@ -138,11 +178,14 @@ impl Supervisor {
             self.said.condition.restarts += 1;
             let why = format!("{why}; started again in {} ms", backoff.as_millis());
             self.tell(State::Restarting, Some(why));
-            if self.pause(backoff) {
-                self.tell(State::Stopped, None);
-                return Ok(());
-            }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            backoff = match self.pause(backoff) {
+                Asked::Stop => {
+                    self.tell(State::Stopped, None);
+                    return Ok(());
+                }
+                Asked::Look => BACKOFF,
+                _ => (backoff * 2).min(BACKOFF_MAX),
+            };
         }
     }
 
@@ -158,6 +201,9 @@ impl Supervisor {
             Restart::No => false,
         };
         if !again {
+            if let Some(exit) = self.said.condition.exit.as_ref().filter(|exit| exit.code == 0) {
+                state::finish(&self.place, exit)?;
+            }
             self.tell(State::Exited, None);
             return Ok(None);
         }
@@ -165,16 +211,25 @@ impl Supervisor {
         Ok(Some(how))
     }
 
-    /// Waits; whether somebody asked to stop meanwhile.
-    fn pause(&mut self, time: Duration) -> bool {
+    /// Waits; what it ended with: the time, somebody who asked to stop, or somebody who asked to look again.
+    fn pause(&mut self, time: Duration) -> Asked {
         let end = Instant::now() + time;
         loop {
-            match self.signals.wait(end.saturating_duration_since(Instant::now())) {
-                Asked::Stop => return true,
-                Asked::Nothing => return false,
-                Asked::Child => {}
+            let asked = self.signals.wait(end.saturating_duration_since(Instant::now()));
+            if asked == Asked::Child && self.signals.looks() {
+                return Asked::Look;
+            }
+            if asked != Asked::Child {
+                return asked;
             }
         }
+    }
+
+    /// What the instance is now; from here on it goes by that.
+    fn look_again(&mut self) -> Result<Instance, Failure> {
+        let instance = self.instance()?;
+        self.said.goes_by = state::goes_by(&instance);
+        Ok(instance)
     }
 
     /// Says how the instance fares; who reads it finds the last word or the one before.

@@ -1,4 +1,5 @@
-//! The signals of a supervisor, as something to wait for: SIGTERM asks it to stop, SIGCHLD says that somebody ended. They are
+//! The signals of a supervisor, as something to wait for: SIGTERM asks it to stop, SIGHUP to look again at what its instance is,
+//! SIGCHLD says that somebody ended. They are
 //! handled, not blocked: what is blocked stays so in the programs that one starts (sigprocmask(2)).
 
 use common::{Failure, Kind};
@@ -15,7 +16,9 @@ use std::time::Duration;
 pub(super) enum Asked {
     /// Stop the instance.
     Stop,
-    /// A process ended.
+    /// Look again at what the instance is; told by who asks [`Signals::looks`].
+    Look,
+    /// A process ended, or something else woke it.
     Child,
     /// The time is over.
     Nothing,
@@ -26,6 +29,7 @@ pub(super) enum Asked {
 pub(super) struct Signals {
     wake: UnixStream,
     stop: Arc<AtomicBool>,
+    look: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -36,12 +40,19 @@ impl Signals {
             let stop = Arc::new(AtomicBool::new(false));
             flag::register(SIGTERM, Arc::clone(&stop))?;
             flag::register(SIGINT, Arc::clone(&stop))?;
+            let look = Arc::new(AtomicBool::new(false));
+            flag::register(SIGHUP, Arc::clone(&look))?;
             for signal in [SIGTERM, SIGINT, SIGCHLD, SIGHUP] {
                 pipe::register(signal, end.try_clone()?)?;
             }
-            Ok(Signals { wake, stop })
+            Ok(Signals { wake, stop, look })
         };
         held().map_err(|e| Failure::new(Kind::Failed, "ct.supervise", format!("cannot hold signals: {e}")))
+    }
+
+    /// Whether somebody asked to look again since this was asked last.
+    pub(super) fn looks(&self) -> bool {
+        self.look.swap(false, Ordering::Relaxed)
     }
 
     /// The next one, or that the time is over. Once asked to stop, it says so every time.

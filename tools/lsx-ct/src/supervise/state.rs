@@ -1,15 +1,17 @@
 //! What a supervisor says of its instance: /run/lsx/ct/STACK/INSTANCE/state.json, and the lock that shows it lives.
 
-use crate::model::{Condition, State};
+use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::paths::RUN;
 use common::host::file::{self, Mode};
 use common::host::{Lock, wait};
 use common::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The file.
@@ -23,6 +25,21 @@ pub(crate) struct Said {
     /// The last lines of its log, when it failed to become ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) last: Vec<String>,
+    /// Digest of what it goes by: what it needs and how it is asked whether it is ready.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) goes_by: String,
+}
+
+impl Said {
+    /// Whether it already goes by what the instance says now; one of an older version does not tell.
+    pub(crate) fn heeds(&self, instance: &Instance) -> bool {
+        self.goes_by.is_empty() || self.goes_by == goes_by(instance)
+    }
+}
+
+/// The digest of what an instance needs, and how it is asked whether it is ready.
+pub(crate) fn goes_by(instance: &Instance) -> String {
+    common::document::digest_of(&(&instance.needs, &instance.ready, instance.restart)).unwrap_or_default()
 }
 
 /// How long a supervisor tries to get its lock: who asks whether one lives holds it for an instant.
@@ -79,11 +96,41 @@ pub(crate) fn said(stack: &str, name: &str) -> Option<Said> {
 
 /// How an instance fares: without a living supervisor it does not run, unless it has ended as it may.
 pub(crate) fn read(stack: &str, name: &str) -> Condition {
-    let Some(said) = said(stack, name) else { return Condition::default() };
+    let Some(said) = said(stack, name) else { return finished(&Place::new(stack, name)) };
     if said.condition.state == State::Exited || alive(stack, name) {
         return said.condition;
     }
     Condition { state: State::Stopped, pid: None, ..said.condition }
+}
+
+/// Where it stands that an instance has ended well and is not started again; it stays over a reboot.
+fn note(place: &Place) -> PathBuf {
+    place.disk.join("finished.json")
+}
+
+/// Notes that an instance has ended well and is not started again.
+pub(super) fn finish(place: &Place, exit: &Exit) -> Result<(), Failure> {
+    file::write(&note(place), &common::document::canonical(exit)?, Mode::Private).map(|_| ())
+}
+
+/// Somebody starts it.
+pub(super) fn unfinish(place: &Place) -> Result<(), Failure> {
+    file::remove(&note(place)).map(|_| ())
+}
+
+/// After a reboot: whether it had ended well before, or does not run.
+fn finished(place: &Place) -> Condition {
+    let text = file::read(&note(place)).ok().flatten();
+    let exit: Option<Exit> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let state = if exit.is_some() { State::Exited } else { State::Stopped };
+    Condition { state, exit, ..Condition::default() }
+}
+
+/// Asks a supervisor to look again at what its instance is, and to try at once what it pauses from.
+pub(crate) fn nudge(stack: &str, name: &str) {
+    if let Some(said) = said(stack, name).filter(|_| alive(stack, name)) {
+        let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGHUP);
+    }
 }
 
 /// Writes it; a reader sees the old or the new one.

@@ -1,0 +1,195 @@
+//! What is started again and what is not: after a power cut, after a repair, after a job is done.
+
+use crate::cloud::Cloud;
+use lsx_tests::lab::until;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("a_long_power_cut_leaves_nobody_stopped", a_long_power_cut_leaves_nobody_stopped),
+    ("a_finished_job_stays_finished", a_finished_job_stays_finished),
+    (
+        "names_follow_what_may_be_reached_and_restart_nothing",
+        names_follow_what_may_be_reached_and_restart_nothing,
+    ),
+    ("one_in_its_pause_is_tried_at_once", one_in_its_pause_is_tried_at_once),
+    ("a_wrong_ready_is_corrected_without_a_restart", a_wrong_ready_is_corrected_without_a_restart),
+    ("what_needs_one_that_is_lost_does_not_wait", what_needs_one_that_is_lost_does_not_wait),
+];
+
+fn running(cloud: &Cloud, host: &str, of: &str) -> bool {
+    cloud.said(host, of)["state"] == "running"
+}
+
+/// More wait than are begun at a time, what they need is away, and the run that begins them has no time at all.
+fn a_long_power_cut_leaves_nobody_stopped(cloud: &Cloud) {
+    let text = "
+  db: { image: bb, host: h2, networks: [lan], ready: { tcp: 80 }, command: [httpd, -f, -p, \"80\"] }
+  w: { image: bb, host: h1, count: 11, networks: [lan], needs: [db], command: [sleep, \"1000\"] }
+  z: { image: bb, host: h1, networks: [lan], needs: [w], command: [sleep, \"1000\"] }
+  free: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("cut", text);
+    cloud.start(&file);
+    let entry = "/etc/lsx/boot.d/50-cut-ct";
+    cloud.lab.script("h1", &format!("sed -i 's/ up --quiet/ up --deadline 1s --quiet/' {entry}")).ok();
+    for host in ["h1", "h2"] {
+        cloud.lab.verb(&["kill", host]);
+    }
+    cloud.lab.verb(&["boot", "h1", "--wait"]);
+    let supervisors = "test $(pgrep -fc '[s]upervise cut ') = 13";
+    assert!(until(60, || cloud.lab.script("h1", supervisors).code == 0), "not everybody has a supervisor");
+    assert!(until(30, || running(cloud, "h1", "cut/free")), "what needs nobody runs");
+    for name in ["w-1", "w-11", "z"] {
+        assert_eq!(cloud.said("h1", &format!("cut/{name}"))["state"], "waiting", "{name}");
+    }
+    let log = cloud.lab.script("h1", "cat /var/log/lsx-boot.log").ok().stdout;
+    assert!(!log.contains("within") && !log.contains("undo") && !log.contains("still to be done"), "{log}");
+    cloud.lab.verb(&["boot", "h2", "--wait"]);
+    let all = (1..=11).map(|n| format!("cut/w-{n}")).chain(["cut/z".to_owned()]).collect::<Vec<_>>();
+    assert!(until(60, || all.iter().all(|of| running(cloud, "h1", of))), "{all:?}");
+    cloud.lab.script("h1", &format!("sed -i 's/ --deadline 1s//' {entry}")).ok();
+    assert_eq!(cloud.changed(&file), 0, "nobody had to do anything");
+    cloud.end(&file);
+}
+
+fn a_finished_job_stays_finished(cloud: &Cloud) {
+    let job = |line: &str| {
+        format!(
+            "
+  job: {{ image: bb, host: h1, networks: [lan], restart: no, volumes: {{ data: /data }}, command: [sh, -c, \"echo {line} >>/data/runs\"] }}
+  side: {{ image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }}"
+        )
+    };
+    let runs = || cloud.lab.script("h1", "cat /var/lib/lsx/volumes/job/data/runs").ok().stdout;
+    let file = cloud.stack("job", &job("one"));
+    cloud.start(&file);
+    assert!(until(30, || cloud.said("h1", "job/job")["state"] == "exited"));
+    let side = cloud.pid("h1", "job/side");
+    // Somebody joins its network, whose hosts file it has, too.
+    let more = "\n  late: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("job", &(job("one") + more));
+    cloud.start(&file);
+    assert_eq!(runs(), "one\n");
+    assert_eq!(cloud.pid("h1", "job/side"), side, "nobody is started anew by a hosts file");
+    let late = cloud.seen(&file, "late")["addresses"][0].as_str().unwrap().to_owned();
+    let hosts = cloud.inside("h1", "job/side", "cat /etc/hosts").ok().stdout;
+    assert!(hosts.contains(&format!("{late}\tlate.lan.internal late\n")), "{hosts}");
+    assert_eq!(cloud.changed(&file), 0);
+    // Nor by a power cut.
+    cloud.lab.verb(&["kill", "h1"]);
+    cloud.lab.verb(&["boot", "h1", "--wait"]);
+    assert!(until(30, || running(cloud, "h1", "job/side")));
+    assert_eq!(runs(), "one\n");
+    assert_eq!(cloud.changed(&file), 0);
+    assert_eq!(cloud.seen(&file, "job")["state"], "exited");
+    assert_eq!(runs(), "one\n");
+    // But by its own definition, and by whoever starts it.
+    let file = cloud.stack("job", &(job("two") + more));
+    assert!(cloud.changed(&file) > 0);
+    assert!(until(30, || runs() == "one\ntwo\n"), "{}", runs());
+    cloud.ct(&["start", "job", "--stack", &file]).ok();
+    assert!(until(30, || runs() == "one\ntwo\ntwo\n"), "{}", runs());
+    assert!(until(30, || cloud.said("h1", "job/job")["state"] == "exited"));
+    cloud.end(&file);
+}
+
+fn names_follow_what_may_be_reached_and_restart_nothing(cloud: &Cloud) {
+    let rest = |allow: &str| {
+        format!(
+            "  back: {{ cidr: 10.9.0.0/24, gateway: h1 }}\n  far: {{ cidr: 10.8.0.0/24, gateway: h1 }}\n{allow}instances:
+  web: {{ image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }}
+  db: {{ image: bb, host: h1, networks: [back], ready: {{ tcp: 80 }}, command: [httpd, -f, -p, \"80\"] }}
+  other: {{ image: bb, host: h1, networks: [far], command: [sleep, \"1000\"] }}"
+        )
+    };
+    let document = |allow: &str| {
+        // The head ends with the images; networks go before them.
+        let text = cloud.document("names", "");
+        let text = std::fs::read_to_string(&text).unwrap();
+        let (networks, instances) =
+            rest(allow).split_once("instances:").map(|(n, i)| (n.to_owned(), i.to_owned())).unwrap();
+        let (networks, allow) = networks
+            .split_once("allow:")
+            .map_or((networks.clone(), String::new()), |(n, a)| (n.to_owned(), format!("allow:{a}")));
+        let text = text.replace("images:\n", &format!("{networks}{allow}images:\n"));
+        cloud.lab.file("names.yaml", &format!("{text}instances:{instances}\n"))
+    };
+    let file = document("");
+    cloud.start(&file);
+    let pid = cloud.pid("h1", "names/web");
+    let hosts = || cloud.inside("h1", "names/web", "cat /etc/hosts").ok().stdout;
+    assert!(!hosts().contains("db"), "{}", hosts());
+    let file = document("allow:\n  - { from: lan, to: instance/db, ports: [80/tcp] }\n");
+    cloud.start(&file);
+    assert_eq!(cloud.pid("h1", "names/web"), pid, "written in place");
+    let text = hosts();
+    assert!(text.contains("\tdb.back.internal db\n") && !text.contains("other"), "{text}");
+    cloud.inside("h1", "names/web", "wget -q -O /dev/null http://db/ || wget -q -O - http://db/ 2>&1 | grep -q 404 || nc -w 2 db 80 </dev/null").ok();
+    cloud.end(&file);
+}
+
+fn one_in_its_pause_is_tried_at_once(cloud: &Cloud) {
+    let text = "
+  it: { image: bb, host: h1, networks: [lan], restart: always, volumes: { data: /data }, command: [sh, -c, \"test -e /data/ok || exit 3; exec sleep 1000\"] }";
+    let file = cloud.stack("pause", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    cloud.ct(&["up", &file]).exits(1).says("ended with 3");
+    let restarts = || cloud.said("h1", "pause/it")["restarts"].as_u64().unwrap_or(0);
+    assert!(until(60, || restarts() >= 7), "{}", restarts());
+    cloud.lab.script("h1", "touch /var/lib/lsx/volumes/pause/data/ok").ok();
+    cloud.ct(&["up", &file]).ok();
+    let before = restarts();
+    // A network that was away and has come back.
+    cloud.lab.script("h1", "ip -o link | grep -o 'lb[0-9a-f]*' | sort -u | xargs -n1 ip link del").ok();
+    let pid = cloud.pid("h1", "pause/it");
+    cloud.lab.script("h1", &format!("kill -9 {pid}")).ok();
+    assert!(until(60, || restarts() >= before + 6), "{}", cloud.said("h1", "pause/it"));
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(cloud.said("h1", "pause/it")["state"], "running");
+    cloud.end(&file);
+}
+
+fn a_wrong_ready_is_corrected_without_a_restart(cloud: &Cloud) {
+    let text = |port: u16| {
+        format!(
+            "
+  db: {{ image: bb, host: h1, networks: [lan], ready: {{ tcp: {port}, timeout: 2s }}, command: [httpd, -f, -p, \"80\"] }}
+  near: {{ image: bb, host: h1, networks: [lan], needs: [db], command: [sleep, \"1000\"] }}
+  away: {{ image: bb, host: h2, networks: [lan], needs: [db], command: [sleep, \"1000\"] }}"
+        )
+    };
+    let file = cloud.stack("wrong", &text(81));
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    cloud.ct(&["up", &file]).exits(1).says(":81");
+    let pids = || ["db"].map(|name| cloud.pid("h1", &format!("wrong/{name}")));
+    let before = pids();
+    let away = cloud.pid("h2", "wrong/away");
+    let file = cloud.stack("wrong", &text(80));
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(pids(), before, "nothing is started anew");
+    assert_eq!(cloud.pid("h2", "wrong/away"), away);
+    for (host, name) in [("h1", "db"), ("h1", "near"), ("h2", "away")] {
+        assert!(running(cloud, host, &format!("wrong/{name}")), "{name}");
+    }
+    // And one that runs is not said to be ready when it does not answer where it shall.
+    let file = cloud.stack("wrong", &text(82));
+    cloud.ct(&["up", &file]).exits(1).says("db is not ready").says(":82");
+    let file = cloud.stack("wrong", &text(80));
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(pids(), before);
+    cloud.end(&file);
+}
+
+fn what_needs_one_that_is_lost_does_not_wait(cloud: &Cloud) {
+    let text = "
+  db: { image: bb, host: h1, networks: [lan], restart: no, ready: { tcp: 80, timeout: 300s }, command: [sh, -c, \"sleep 1; exit 9\"] }
+  web: { image: bb, host: h1, networks: [lan], needs: [db], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("lost", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    cloud.ct(&["up", &file]).exits(1).says("db is not ready: it is exited").says("ended with 9");
+    let begin = std::time::Instant::now();
+    cloud.ct(&["start", "web", "--stack", &file]);
+    let ran = cloud.ct(&["up", &file, "--only", "instances.web"]).exits(1);
+    assert!(ran.stderr.contains("db has ended with 9"), "{}", ran.stderr);
+    assert!(begin.elapsed().as_secs() < 200, "{:?}", begin.elapsed());
+    cloud.end(&file);
+}

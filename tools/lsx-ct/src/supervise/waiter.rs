@@ -1,0 +1,101 @@
+//! After a reboot: what waits beside an instance of LXD or Incus until all that it needs is ready, and then starts it. The server
+//! knows no needs, and the run that brings a host back must not wait for another host.
+
+use super::state::{self, Said};
+use super::unit;
+use crate::engines;
+use crate::model::{Condition, State};
+use crate::oci::disk::{Place, folder_with};
+use common::host::{file, wait};
+use common::{Failure, Kind};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// How long one that is told to go has for it.
+const END: Duration = Duration::from_secs(5);
+/// The first pause after a start that failed; it doubles.
+const PAUSE: Duration = Duration::from_secs(1);
+/// What does not start so often will not by itself.
+const TRIES: u32 = 5;
+
+/// The verb `supervise`, for an instance that an engine runs. Its lock is held by the caller.
+///
+/// # Errors
+/// When the instance is not there, or could not be started.
+pub(super) fn run(place: &Place, stack: &str, name: &str) -> Result<(), Failure> {
+    folder_with(&place.run, 0o711)?;
+    let supervisor = nix::unistd::getpid().as_raw();
+    let tell = |state: State, why: Option<String>| {
+        let condition = Condition { state, why, ..Condition::default() };
+        state::write(place, &Said { supervisor, condition, ..Said::default() })
+    };
+    tell(State::Waiting, None)?;
+    let mut told = String::new();
+    let mut waiting = |why: &str| {
+        if why != told {
+            why.clone_into(&mut told);
+            let _ = tell(State::Waiting, Some(told.clone()));
+        }
+    };
+    let (mut tries, mut pause) = (0, PAUSE);
+    let done = loop {
+        match once(stack, name, &mut waiting) {
+            Err(failure) if tries < TRIES => {
+                tracing::info!("{failure}");
+                waiting(&failure.to_string());
+                wait::until(pause, pause, || false);
+                (tries, pause) = (tries + 1, pause * 2);
+            }
+            done => break done,
+        }
+    };
+    unit::ready();
+    match &done {
+        Ok(()) => forget(place),
+        Err(failure) => tell(State::Stopped, Some(failure.to_string())),
+    }?;
+    done
+}
+
+fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str)) -> Result<(), Failure> {
+    let found = engines::found(stack, name)?.and_then(|(driver, found)| Some((driver, found.instance?)));
+    let (driver, instance) = found.ok_or_else(|| {
+        Failure::new(Kind::Failed, "ct.instance", format!("{name} is not there"))
+            .hint("make it with `lsx-ct up`")
+    })?;
+    engines::of(driver, None)?.wait_and_start(stack, &instance, waiting)
+}
+
+/// What is said of an instance that an engine runs while nobody has started it yet.
+pub(crate) fn said(stack: &str, name: &str) -> Option<Condition> {
+    let said = state::said(stack, name)?;
+    Some(match state::alive(stack, name) {
+        true => said.condition,
+        false => Condition { state: State::Stopped, ..said.condition },
+    })
+}
+
+/// Ends one that waits for an instance; whether there was one.
+pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
+    let place = Place::new(stack, name);
+    if place.disk.exists() {
+        return Ok(false);
+    }
+    let waits = state::alive(stack, name);
+    if let Some(said) = state::said(stack, name).filter(|_| waits) {
+        // It holds nothing but a namespace, which goes with it.
+        let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
+        unit::end(stack, name);
+        wait::until(END, Duration::from_millis(5), || !state::alive(stack, name));
+        state::unlock(stack, name);
+    }
+    forget(&place)?;
+    Ok(waits)
+}
+
+fn forget(place: &Place) -> Result<(), Failure> {
+    file::remove(&place.run.join("state.json"))?;
+    place.run.ancestors().take(4).for_each(file::remove_empty);
+    Ok(())
+}
