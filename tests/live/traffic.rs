@@ -184,6 +184,9 @@ fn the_world_comes_in_by_published_ports_alone(lab: &Lab) {
         ("198.18.0.11:8080", format!("traffic/web-1 {OPERATOR}")),
         // h2 is not the gateway: replies must come back by it, so the server sees its leg.
         ("198.18.0.12:8080", by_leg("web-2")),
+        ("198.18.0.11:8100", format!("traffic/web-1 {OPERATOR}")),
+        ("198.18.0.12:8101", by_leg("web-2")),
+        ("198.18.0.11:8102", String::new()),
         ("198.18.0.12:5353/udp", by_leg("db")),
         ("198.18.0.12:9000", by_leg("db")),
         ("198.18.0.11:80", String::new()),

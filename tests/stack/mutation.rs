@@ -40,7 +40,7 @@ fn bombs_are_refused() {
     let nested = "[".repeat(100_000);
     let own = "a: &a [*a]\n".to_owned();
     for (text, code) in
-        [(laughs, "stack.size"), (deep, "stack.depth"), (nested, "stack.syntax"), (own, "stack.alias")]
+        [(laughs, "stack.size"), (deep, "stack.depth"), (nested, "stack.depth"), (own, "stack.alias")]
     {
         let failures = read(&text, "bomb", &ReadOptions::default()).unwrap_err();
         assert_eq!(

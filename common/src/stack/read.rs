@@ -72,7 +72,8 @@ fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warnin
     let mut stack = decode::stack(root, &log);
     if let Some(stack) = &mut stack {
         stack.resolved = lock(root, &stack.name, &log, source, &mut warnings);
-        log.extend(rules::check(stack));
+        let found = rules::check(stack, log.broken());
+        log.extend(found);
     }
     match stack {
         Some(stack) if log.is_empty() => {
@@ -102,7 +103,7 @@ fn from_lstacker(
         .collect();
     let Some((mut stack, origins)) = made else { return Err(hard.close(root, source)) };
     stack.resolved = lock(root, &stack.name, &hard, source, &mut warnings);
-    for failure in rules::check(&stack) {
+    for failure in rules::check(&stack, hard.broken()) {
         origins.place(failure, &hard);
     }
     if hard.is_empty() { Ok((stack, warnings)) } else { Err(hard.close(root, source)) }

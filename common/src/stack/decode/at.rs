@@ -1,5 +1,6 @@
 //! A node seen from the decoder: where it is, what it holds, and where its mistakes are written down.
 
+use super::foreign::{foreign, stands_for};
 use super::{Log, Spot, hint};
 use crate::stack::tree::{Node, Value};
 use crate::stack::value::{Parsed, Wrong, name};
@@ -92,7 +93,8 @@ impl<'c, 'a> At<'c, 'a> {
 
     fn shape(&self, expected: &str) {
         let at = if self.node.text().is_some() { self.node.at } else { self.key };
-        self.fail("stack.type", at, format!("expected {expected}, got {}", self.node.sort()), None);
+        let hint = self.node.text().filter(|_| expected == "a map").and_then(blank);
+        self.fail("stack.type", at, format!("expected {expected}, got {}", self.node.sort()), hint);
     }
 
     /// A scalar, as written.
@@ -141,19 +143,22 @@ impl<'c, 'a> At<'c, 'a> {
 
     /// A list.
     pub(crate) fn list<T>(self, read: impl Fn(At<'_, 'a>) -> Option<T>) -> Option<Vec<T>> {
+        self.several(|at| read(at).into_iter().collect())
+    }
+
+    /// A list of which an item can stand for several.
+    pub(crate) fn several<T>(self, read: impl Fn(At<'_, 'a>) -> Vec<T>) -> Option<Vec<T>> {
         let Value::List(items) = &self.node.value else {
             self.shape("a list");
             return None;
         };
-        Some(
-            items
-                .iter()
-                .enumerate()
-                .filter_map(|(index, node)| {
-                    read(At { node, path: Path::Item(&self.path, index), log: self.log, key: node.at })
-                })
-                .collect(),
-        )
+        let (mut all, mut written) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for (index, node) in items.iter().enumerate() {
+            all.extend(read(At { node, path: Path::Item(&self.path, index), log: self.log, key: node.at }));
+            written.resize(all.len(), index);
+        }
+        self.log.list(&self.path, written);
+        Some(all)
     }
 
     /// One value or a list of them.
@@ -171,9 +176,12 @@ impl<'c, 'a> At<'c, 'a> {
                 at.fail("stack.name.reserved", at.key, format!("`{key}` is a word of the language"), None);
             }
             Ok(()) => {}
-            Err(wrong) => at.fail("stack.name", at.key, wrong.message, wrong.hint),
+            Err(Wrong { message, hint }) => at.fail("stack.name", at.key, message, glued(at, key).or(hint)),
         };
-        self.entries(check, read)
+        self.entries(check, |at| match at.path {
+            Path::Key(_, key) if glued(at, key).is_some() => None,
+            _ => read(at),
+        })
     }
 
     /// A map with keys of any kind that `allow` lets pass.
@@ -214,6 +222,17 @@ impl<'c, 'a> At<'c, 'a> {
     }
 }
 
+/// A hint for `h1:192.0.2.11`, which YAML takes for one word.
+fn blank(text: &str) -> Option<String> {
+    let (key, value) = text.split_once(':').filter(|(key, value)| !key.is_empty() && !value.is_empty())?;
+    Some(format!("a blank belongs behind the colon: {key}: {}", value.trim_start()))
+}
+
+/// The same for a name without a value.
+fn glued(at: At<'_, '_>, key: &str) -> Option<String> {
+    if matches!(at.node.value, Value::Null) { blank(key) } else { None }
+}
+
 /// Words that selectors use; a network of that name could not be selected.
 const RESERVED: [&str; 3] = ["world", "host", "instance"];
 
@@ -228,6 +247,10 @@ impl<'c, 'a> Table<'c, 'a> {
     pub(crate) fn need<T>(&self, key: &'static str, read: impl FnOnce(At<'_, 'a>) -> Option<T>) -> Option<T> {
         if self.at.child(key).is_none_or(|at| matches!(at.node.value, Value::Null)) {
             self.asked.borrow_mut().push(key);
+            let entries = self.at.node.entries().unwrap_or_default();
+            if entries.iter().any(|entry| stands_for(&entry.key, key)) {
+                return None; // told once, as an unknown key
+            }
             self.at.fail("stack.key.missing", self.at.key, format!("`{key}` is missing"), None);
             return None;
         }
@@ -253,7 +276,7 @@ impl<'c, 'a> Table<'c, 'a> {
                 continue;
             }
             let at = At { path: Path::Key(&self.at.path, &entry.key), ..self.at };
-            let hint = hint(&entry.key, asked.iter().copied());
+            let hint = foreign(&entry.key, &known).unwrap_or_else(|| hint(&entry.key, asked.iter().copied()));
             at.fail("stack.key.unknown", entry.at, format!("unknown key `{}`", entry.key), Some(hint));
         }
     }

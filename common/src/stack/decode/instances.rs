@@ -1,14 +1,14 @@
 //! Instances and what belongs to one.
 
 use super::at::{At, Table, string, truth};
+use super::ports;
 use super::sections::{DRIVERS, RESTARTS, absolute, label, pairs, source};
-use crate::stack::model::{File, Instance, Limits, Mount, Nic, PortMap, Ready};
-use crate::stack::resolved::Protocol;
+use crate::stack::model::{File, Instance, Limits, Mount, Nic, Ready};
 use crate::stack::tree::Value;
 use crate::stack::value::{
-    Parsed, Wrong, address, banner, cidr_or_address, cpus, duration, http, label as hostname, port, protocol,
-    size,
+    Parsed, Wrong, address, banner, cpus, duration, http, label as hostname, port, size,
 };
+use std::collections::BTreeMap;
 
 /// Replicas of one instance.
 const MAX_COUNT: u32 = 10_000;
@@ -25,17 +25,17 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         networks: table.get("networks", |at| at.many(nic)).unwrap_or_default(),
         hostname: table.get("hostname", |at| at.parse(hostname)),
         resolver: table.get("resolver", |at| at.many(|at| at.parse(address))).unwrap_or_default(),
-        ports: table.get("ports", |at| at.many(port_map)).unwrap_or_default(),
+        ports: table.get("ports", ports::published).unwrap_or_default(),
         forward: table.get("forward", truth).unwrap_or_default(),
         needs: texts("needs"),
         ready: table.get("ready", ready),
-        command: texts("command"),
+        command: table.get("command", command).unwrap_or_default(),
         user: table.get("user", string),
         workdir: table.get("workdir", |at| at.parse(absolute)),
         env: table.get("env", pairs).unwrap_or_default(),
         limits: table.get("limits", limits).unwrap_or_default(),
         files: table.get("files", |at| at.entries(file_path, file)).unwrap_or_default(),
-        volumes: table.get("volumes", |at| at.entries(label, mount)).unwrap_or_default(),
+        volumes: table.get("volumes", volumes).unwrap_or_default(),
         secrets: texts("secrets"),
         restart: table.get("restart", |at| at.word(&RESTARTS)),
         profiles: texts("profiles"),
@@ -62,37 +62,34 @@ fn nic(at: At<'_, '_>) -> Option<Nic> {
     Some(nic).filter(|nic| !nic.name.is_empty())
 }
 
-/// A published port: `10022:22`, `53:53/udp`, or a map.
-fn port_map(at: At<'_, '_>) -> Option<PortMap> {
-    if at.node.text().is_some() {
-        return at.parse(short_port);
+/// A program and its arguments. One text is the program alone: nothing here splits words as a shell does.
+fn command(at: At<'_, '_>) -> Option<Vec<String>> {
+    if let Some(text) = at.node.text().filter(|text| text.trim().contains(char::is_whitespace)) {
+        let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
+        let hint = match text.contains(['"', '\'', '$', ';', '|', '&', '<', '>', '`', '\\', '*']) {
+            true => format!("a list, in which a shell is named when one is meant: [sh, -c, {text:?}]"),
+            false => format!("a list: [{}]", words.join(", ")),
+        };
+        at.mistake("stack.command", format!("`{text}` would be the name of one program"), hint);
+        return None;
     }
-    let table = at.table()?;
-    let listen = table.need("listen", |at| at.parse(port));
-    let to = table.get("to", |at| at.parse(port)).or(listen);
-    let map = PortMap {
-        listen: listen.unwrap_or_default(),
-        to: to.unwrap_or_default(),
-        protocol: table.get("protocol", |at| at.parse(protocol)).unwrap_or(Protocol::Tcp),
-        address: table.get("address", |at| at.parse(address)),
-        from: table.get("from", |at| at.many(|at| at.parse(cidr_or_address))).unwrap_or_default(),
-        network: table.get("network", string),
-    };
-    table.finish();
-    Some(map).filter(|map| map.listen > 0)
+    at.many(string)
 }
 
-fn short_port(text: &str) -> Parsed<PortMap> {
-    let (ports, name) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (listen, to) = ports.split_once(':').unwrap_or((ports, ports));
-    let both = port(listen).and_then(|listen| Ok((listen, port(to)?)));
-    let Ok((listen, to)) = both else {
-        return Err(Wrong::new(
-            format!("`{text}` is no published port"),
-            "host port and instance port, like \"10022:22\"",
-        ));
-    };
-    Ok(PortMap { listen, to, protocol: protocol(name)?, address: None, from: Vec::new(), network: None })
+/// Volumes by name.
+fn volumes(at: At<'_, '_>) -> Option<BTreeMap<String, Mount>> {
+    if let Value::List(items) = &at.node.value {
+        let pair = |text: &str| {
+            let mut parts = text.split(':');
+            Some(format!("{}: {}", parts.next()?, parts.next()?))
+        };
+        let pairs: Vec<String> = items.iter().filter_map(|item| pair(item.text()?)).collect();
+        let like = if pairs.is_empty() { "data: /data".to_owned() } else { pairs.join(", ") };
+        let hint = format!("volumes: {{ {like} }}; files of yours go under `files`");
+        at.mistake("stack.type", "expected a map, got a list".to_owned(), hint);
+        return None;
+    }
+    at.entries(label, mount)
 }
 
 fn ready(at: At<'_, '_>) -> Option<Ready> {
@@ -101,7 +98,7 @@ fn ready(at: At<'_, '_>) -> Option<Ready> {
         tcp: table.get("tcp", |at| at.parse(port)),
         http: table.get("http", |at| at.parse(http)),
         banner: table.get("banner", |at| at.parse(banner)),
-        command: table.get("command", |at| at.many(string)).unwrap_or_default(),
+        command: table.get("command", command).unwrap_or_default(),
         timeout: table.get("timeout", |at| at.parse(duration)),
         interval: table.get("interval", |at| at.parse(duration)),
     };
@@ -162,12 +159,13 @@ fn mode(text: &str) -> Parsed<u32> {
 /// Where a volume appears: the path alone, or a map.
 fn mount(at: At<'_, '_>) -> Option<Mount> {
     if !matches!(at.node.value, Value::Map(_)) {
-        return at.parse(absolute).map(|path| Mount { path, read_only: false });
+        return at.parse(absolute).map(|path| Mount { path, read_only: false, shared: false });
     }
     let table = at.table()?;
     let mount = Mount {
         path: table.need("path", |at| at.parse(absolute)).unwrap_or_default(),
         read_only: table.get("read_only", truth).unwrap_or_default(),
+        shared: table.get("shared", truth).unwrap_or_default(),
     };
     table.finish();
     Some(mount)

@@ -27,13 +27,25 @@ pub(super) fn label(at: At<'_, '_>, key: &str) {
 pub(super) fn image(at: At<'_, '_>) -> Option<Image> {
     let table = at.table()?;
     let image = Image {
-        oci: table.get("oci", string),
+        oci: table.get("oci", |at| at.parse(oci)),
         lxd: table.get("lxd", string),
         incus: table.get("incus", string),
         docker: table.get("docker", string),
     };
     table.finish();
     Some(image)
+}
+
+/// An image of the `oci` driver: any text but the name of an archive without its form.
+fn oci(text: &str) -> Parsed<String> {
+    let packed = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst"].iter().any(|end| text.ends_with(end));
+    if packed && !text.contains(':') {
+        return Err(Wrong::new(
+            format!("`{text}` is an archive without its form"),
+            format!("write tar:{text}"),
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 pub(super) fn defaults(at: At<'_, '_>) -> Option<Defaults> {
@@ -87,6 +99,13 @@ pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
 
 /// Texts by name, such as an environment: numbers and words stay as they are written.
 pub(super) fn pairs(at: At<'_, '_>) -> Option<BTreeMap<String, String>> {
+    if let Value::List(items) = &at.node.value {
+        let pair = |text: &str| text.split_once('=').map(|(name, value)| format!("{name}: {value:?}"));
+        let pairs: Vec<String> = items.iter().filter_map(|item| pair(item.text()?)).collect();
+        let like = if pairs.is_empty() { "NAME: value".to_owned() } else { pairs.join(", ") };
+        at.mistake("stack.type", "expected a map, got a list".to_owned(), format!("a map: {{ {like} }}"));
+        return None;
+    }
     let name = |at: At<'_, '_>, key: &str| {
         let good = !key.is_empty() && !key.contains(['=', '\0']);
         if !good {

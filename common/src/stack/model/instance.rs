@@ -4,7 +4,7 @@ use super::{Driver, Restart, write};
 use crate::stack::resolved::Protocol;
 use crate::stack::schema::{
     AbsolutePath, Address, BannerText, CidrOrAddress, CpusText, DurationText, FileMode, HttpText, Int, Label,
-    Labelled, Many, Pairs, Port, PortMapText, Short, SizeText, Source, Word, one_probe, table,
+    Labelled, Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
 };
 use crate::stack::value::{Banner, Cpus, Duration, Http, Size};
 use ipnet::Ipv4Net;
@@ -137,11 +137,11 @@ pub struct Nic {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct PortMap {
-    /// Port on the host.
-    #[schemars(with = "Port")]
+    /// Port on the host; a range stands for its ports one by one.
+    #[schemars(with = "PortOrRange")]
     pub listen: u16,
-    /// Port of the instance.
-    #[schemars(with = "Option<Port>")]
+    /// Port of the instance; of a range as many.
+    #[schemars(with = "Option<PortOrRange>")]
     pub to: u16,
     /// Protocol.
     #[schemars(with = "Option<Protocol>")]
@@ -242,6 +242,10 @@ pub struct Mount {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub read_only: bool,
+    /// Others on the same host may write to it, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
+    pub shared: bool,
 }
 
 impl Instance {

@@ -4,6 +4,7 @@ use super::Check;
 use super::networks::{room, usable};
 use crate::stack::model::Network;
 use crate::stack::resolve::gateway_address;
+use crate::stack::resolved::NetworkKind;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
@@ -14,7 +15,9 @@ impl Check<'_> {
             for (i, nic) in instance.networks.iter().enumerate().filter(|(_, nic)| !nic.address.is_empty()) {
                 let base = format!("instances.{name}.networks.{i}");
                 let wanted = instance.count.unwrap_or(1) as usize;
-                if nic.address.len() != wanted {
+                let counted = self.unread(&format!("{base}.address"))
+                    || self.unread(&format!("instances.{name}.count"));
+                if nic.address.len() != wanted && !counted {
                     let message = format!("{} addresses for {wanted} replicas", nic.address.len());
                     let hint = "one address a replica, or none and they are derived";
                     self.tell("stack.address.count", format!("{base}.address"), message, hint);
@@ -40,6 +43,9 @@ impl Check<'_> {
 
     fn written(&mut self, name: &str, network: &Network, address: Ipv4Addr, path: &str) {
         let Some(cidr) = network.cidr else {
+            if self.unread(&format!("networks.{name}.cidr")) || network.kind == NetworkKind::Overlay {
+                return; // told by the decoder
+            }
             let message = format!("networks.{name} has no cidr, so its addresses come from elsewhere");
             return self.tell("stack.address.range", path.to_owned(), message, "write the network's cidr");
         };

@@ -13,16 +13,17 @@ impl Check<'_> {
             self.stack.networks.iter().filter_map(|(name, net)| Some((name.as_str(), net.cidr?))).collect();
         for (name, host) in &self.stack.hosts {
             let path = || format!("hosts.{name}.address");
-            if host.address.is_unspecified() {
-                continue;
+            if host.address.is_unspecified()
+                && (self.unread(&path()) || self.unread(&format!("hosts.{name}")))
+            {
+                continue; // told by the decoder
             }
-            if host.address.is_multicast() || host.address.is_broadcast() {
-                self.tell(
-                    "stack.host.address",
-                    path(),
-                    format!("{} is no address of a host", host.address),
-                    "",
-                );
+            // "This network" (RFC 1122 3.2.1.3), multicast (RFC 5771), reserved (RFC 1112 section 4): no packet leads there.
+            if matches!(host.address.octets()[0], 0 | 224..) {
+                let message = format!("{} is no address of a host", host.address);
+                let hint = "the address by which the other hosts reach it, like 192.0.2.11";
+                self.tell("stack.host.address", path(), message, hint);
+                continue;
             }
             if host.address.is_loopback() && self.stack.hosts.len() > 1 {
                 let message = format!("{} is this machine, wherever it is asked", host.address);

@@ -1,7 +1,6 @@
 //! Instances: where they run, what they refer to, what they are called.
 
 use super::Check;
-use crate::stack::decode::hint;
 use crate::stack::model::Instance;
 use crate::stack::resolve::hosts;
 use std::collections::HashMap;
@@ -17,6 +16,7 @@ impl<'s> Check<'s> {
                 self.find(&self.stack.secrets, "secret", secret, || format!("instances.{name}.secrets.{i}"));
             }
         }
+        self.shared();
         self.called();
         self.answered();
     }
@@ -33,12 +33,13 @@ impl<'s> Check<'s> {
             let message = "`host` and `hosts` cannot both hold".to_owned();
             self.tell("stack.instance.place", path("hosts"), message, "leave one of them out");
         }
-        if instance.count.is_none() && instance.hosts.len() > 1 {
+        if instance.count.is_none() && instance.hosts.len() > 1 && !self.unread(&path("count")) {
             let message = format!("{} hosts and no `count`", instance.hosts.len());
             let hint = format!("write count: {}, or a single host", instance.hosts.len());
             self.tell("stack.instance.place", path("hosts"), message, hint);
         }
-        if hosts(self.stack, instance).is_empty() {
+        let unread = ["host", "hosts", "volumes"].iter().any(|key| self.unread(&path(key)));
+        if hosts(self.stack, instance).is_empty() && !unread && !self.unread("defaults.host") {
             let hint = if self.stack.hosts.is_empty() {
                 "the stack has no hosts yet".to_owned()
             } else {
@@ -81,28 +82,6 @@ impl<'s> Check<'s> {
                 );
             }
             default = Some(i);
-        }
-    }
-
-    fn volumes(&mut self, name: &str, instance: &'s Instance) {
-        let known = self.stack.carried.get("store").and_then(|store| store.get("volumes")?.as_object());
-        for volume in instance.volumes.keys() {
-            let path = || format!("instances.{name}.volumes.{volume}");
-            if let Some(known) = known.filter(|known| !known.contains_key(volume)) {
-                let hint = hint(volume, known.keys().map(String::as_str));
-                self.tell(
-                    "stack.volume.unknown",
-                    path(),
-                    format!("there is no volume `{volume}` in store.volumes"),
-                    hint,
-                );
-            }
-            let Some(home) = self.stack.volume_host(volume) else { continue };
-            if let Some(host) = hosts(self.stack, instance).into_iter().find(|host| *host != home) {
-                let message = format!("the volume is on {home}, the instance on {host}");
-                let hint = format!("write host: {home} for the instance, or move the volume");
-                self.tell("stack.volume.host", path(), message, hint);
-            }
         }
     }
 

@@ -8,23 +8,27 @@ mod instances;
 mod needs;
 mod networks;
 mod ports;
+mod volumes;
 
 use super::decode::hint;
 use super::model::Stack;
 use super::resolve::{Replica, replicas};
 use crate::{Failure, Kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rules look at, and what they found.
 pub(super) struct Check<'s> {
     stack: &'s Stack,
     replicas: Vec<Replica<'s>>,
     found: Vec<Failure>,
+    /// Where something was written that could not be read.
+    unread: BTreeSet<String>,
 }
 
-/// Every broken rule; paths alone, the reader of the document adds the places.
-pub(crate) fn check(stack: &Stack) -> Vec<Failure> {
-    let mut check = Check { stack, replicas: replicas(stack), found: Vec::new() };
+/// Every broken rule; paths alone, the reader of the document adds the places. What could not be read at `unread` is no second
+/// mistake for being absent.
+pub(crate) fn check(stack: &Stack, unread: BTreeSet<String>) -> Vec<Failure> {
+    let mut check = Check { stack, replicas: replicas(stack), found: Vec::new(), unread };
     check.hosts();
     check.networks();
     check.instances();
@@ -36,6 +40,12 @@ pub(crate) fn check(stack: &Stack) -> Vec<Failure> {
 }
 
 impl<'s> Check<'s> {
+    /// Whether something was written at a place, or below it, that could not be read.
+    fn unread(&self, path: &str) -> bool {
+        let below = self.unread.range(path.to_owned()..).take_while(|at| at.starts_with(path));
+        below.into_iter().any(|at| matches!(at.as_bytes().get(path.len()), None | Some(b'.')))
+    }
+
     /// Writes a broken rule down.
     fn tell(&mut self, code: &str, path: String, message: String, hint: impl Into<String>) {
         let mut failure = Failure::new(Kind::Data, code, message).at(path);

@@ -25,6 +25,9 @@ impl<'s> Check<'s> {
         if name == need || there.iter().all(|host| here.len() == 1 && here.contains(host)) {
             return;
         }
+        if self.unread(&format!("instances.{need}.ready")) {
+            return;
+        }
         let remote = other.ready.as_ref().is_some_and(|ready| ready.command.is_empty());
         if !remote {
             let message =

@@ -123,7 +123,8 @@ impl<'s> Check<'s> {
             ("range", network.range.is_some()),
         ];
         // An overlay without a cidr has been told by the decoder.
-        for (key, _) in keys.iter().filter(|(_, there)| *there && network.kind != NetworkKind::Overlay) {
+        let told = network.kind == NetworkKind::Overlay || self.unread(&format!("networks.{name}.cidr"));
+        for (key, _) in keys.iter().filter(|(_, there)| *there && !told) {
             let message = format!("`{key}` needs the network's `cidr`");
             self.tell("stack.network.cidr", format!("networks.{name}.{key}"), message, "");
         }

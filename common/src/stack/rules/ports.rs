@@ -40,6 +40,9 @@ impl<'s> Check<'s> {
         let Some(instance) = self.stack.instances.get(name) else { return };
         let nic = instance.networks.iter().find(|nic| wanted.is_none_or(|wanted| nic.name == wanted));
         let Some(nic) = nic else {
+            if self.unread(&format!("instances.{name}.networks")) {
+                return;
+            }
             let message = match wanted {
                 Some(wanted) => format!("instances.{name} is not on the network `{wanted}`"),
                 None => format!("instances.{name} is on no network"),

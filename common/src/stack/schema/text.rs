@@ -61,7 +61,8 @@ texts! {
     HttpText = pattern(r"(:[0-9]{1,5})?/\S*|:[0-9]{1,5}");
     BannerText = pattern(r"[0-9]{1,5}:.+");
     PortText = json!({ "anyOf": [pattern("[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp))?"), { "type": "integer", "minimum": 1, "maximum": 65535 }] });
-    PortMapText = json!({ "anyOf": [pattern("[0-9]{1,5}(:[0-9]{1,5})?(/(tcp|udp))?"), { "type": "integer", "minimum": 1, "maximum": 65535 }] });
+    PortOrRange = json!({ "anyOf": [pattern("[0-9]{1,5}(-[0-9]{1,5})?"), { "type": "integer", "minimum": 1, "maximum": 65535 }] });
+    PortMapText = json!({ "anyOf": [pattern("[0-9]{1,5}(-[0-9]{1,5})?(:[0-9]{1,5}(-[0-9]{1,5})?)?(/(tcp|udp))?"), { "type": "integer", "minimum": 1, "maximum": 65535 }] });
     SelectText = pattern(&format!(
         r"(\*|[a-z][a-z0-9-]{{0,30}}|(instance|host)/[a-z][a-z0-9-]{{0,30}}|{}(/([0-9]|[12][0-9]|3[0-2]))?)", address()
     ));

@@ -34,6 +34,10 @@ impl Fault {
     }
 }
 
+fn too_deep(at: u32) -> Fault {
+    fault(at, "stack.depth", format!("more than {MAX_DEPTH} levels of maps and lists"))
+}
+
 /// Code of a document without anything in it.
 const EMPTY: &str = "stack.empty";
 
@@ -61,8 +65,13 @@ pub(crate) fn parse(text: &str) -> Result<Node<'_>, Vec<Fault>> {
             Ok((event, span)) => build.event(event, &span),
             Err(error) => {
                 let at = offset(error.marker().byte_offset());
-                let (at, message) = super::json::mistake(text).unwrap_or((at, error.info().to_owned()));
-                Err(fault(at, "stack.syntax", message))
+                let info = error.info();
+                if info.contains("recursion") || info.contains("nesting") {
+                    Err(too_deep(at))
+                } else {
+                    let (at, message) = super::json::mistake(text).unwrap_or((at, info.to_owned()));
+                    Err(fault(at, "stack.syntax", message))
+                }
             }
         };
         if let Err(fault) = step {
@@ -199,7 +208,7 @@ impl<'a> Build<'a> {
             self.anchors.insert(anchor, Anchor { node: node.clone(), nodes, height });
         }
         if self.open.len() + height > MAX_DEPTH {
-            return Err(fault(at, "stack.depth", format!("more than {MAX_DEPTH} levels of maps and lists")));
+            return Err(too_deep(at));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);

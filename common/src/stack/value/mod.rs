@@ -94,7 +94,17 @@ fn units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// Bytes of `512M`.
 pub(crate) fn size(text: &str) -> Parsed<Size> {
-    let wrong = || Wrong::new(format!("`{text}` is no size"), "a number with K, M, G or T, like 512M");
+    let wrong = || {
+        let short = text.trim_end_matches(['i', 'I', 'b', 'B', ' ']).to_uppercase();
+        let digits = short.trim_end_matches(['K', 'M', 'G', 'T']).trim_end();
+        let unit = short.get(digits.len()..).unwrap_or_default().trim_start();
+        let near = format!("{digits}{unit}");
+        let hint = match near != text && !unit.is_empty() && units(&near, &SIZES).is_some_and(|n| n > 0) {
+            true => format!("write {near}; K, M, G and T are powers of 1024"),
+            false => "a number with K, M, G or T, like 512M".to_owned(),
+        };
+        Wrong::new(format!("`{text}` is no size"), hint)
+    };
     units(text, &SIZES).filter(|&n| n > 0).map(Size).ok_or_else(wrong)
 }
 
@@ -186,7 +196,6 @@ pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
     }
 }
 
-/// `:80/health`.
 /// `22:SSH-2.0`.
 pub(crate) fn banner(text: &str) -> Parsed<Banner> {
     match text.split_once(':') {
@@ -197,6 +206,7 @@ pub(crate) fn banner(text: &str) -> Parsed<Banner> {
     }
 }
 
+/// `:80/health`.
 pub(crate) fn http(text: &str) -> Parsed<Http> {
     let wrong =
         || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");

@@ -1,0 +1,58 @@
+//! Volumes: each on the host of whoever uses it, and one writer unless more are meant.
+
+use super::Check;
+use crate::stack::decode::hint;
+use crate::stack::model::Instance;
+use crate::stack::resolve::{Replica, hosts};
+use std::collections::BTreeMap;
+
+impl<'s> Check<'s> {
+    pub(super) fn volumes(&mut self, name: &str, instance: &'s Instance) {
+        let known = self.stack.carried.get("store").and_then(|store| store.get("volumes")?.as_object());
+        for volume in instance.volumes.keys() {
+            let path = || format!("instances.{name}.volumes.{volume}");
+            if let Some(known) = known.filter(|known| !known.contains_key(volume)) {
+                let hint = hint(volume, known.keys().map(String::as_str));
+                self.tell(
+                    "stack.volume.unknown",
+                    path(),
+                    format!("there is no volume `{volume}` in store.volumes"),
+                    hint,
+                );
+            }
+            let Some(home) = self.stack.volume_host(volume) else { continue };
+            if let Some(host) = hosts(self.stack, instance).into_iter().find(|host| *host != home) {
+                let message = format!("the volume is on {home}, the instance on {host}");
+                let hint = format!("write host: {home} for the instance, or move the volume");
+                self.tell("stack.volume.host", path(), message, hint);
+            }
+        }
+    }
+
+    /// Those that write to one volume of a host know of each other: each says `shared: true`.
+    pub(super) fn shared(&mut self) {
+        let mut writers: BTreeMap<(&str, &str), Vec<&Replica<'_>>> = BTreeMap::new();
+        for replica in &self.replicas {
+            for (volume, _) in replica.instance.volumes.iter().filter(|(_, mount)| !mount.read_only) {
+                writers.entry((replica.host, volume)).or_default().push(replica);
+            }
+        }
+        let mut clashes: BTreeMap<String, (String, String)> = BTreeMap::new();
+        for ((host, volume), all) in writers {
+            for replica in &all {
+                let mount = &replica.instance.volumes[volume];
+                let Some(other) = all.iter().find(|other| other.name != replica.name) else { continue };
+                if !mount.shared {
+                    let path = format!("instances.{}.volumes.{volume}", replica.of);
+                    let message =
+                        format!("instances.{} writes to volume {volume} of {host}, too", other.name);
+                    let hint = format!("{{ path: {}, shared: true }} where that is meant", mount.path);
+                    clashes.entry(path).or_insert((message, hint));
+                }
+            }
+        }
+        for (path, (message, hint)) in clashes {
+            self.tell("stack.volume.shared", path, message, hint);
+        }
+    }
+}
