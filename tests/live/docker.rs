@@ -19,6 +19,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("flushed_chains_are_seen_and_repaired", flushed_chains_are_seen_and_repaired),
     ("a_restarted_docker_is_seen_and_repaired", a_restarted_docker_is_seen_and_repaired),
     ("networks_work_beside_a_table_that_rejects", networks_work_beside_a_table_that_rejects),
+    ("networks_work_where_others_close_the_hosts_input", networks_work_where_others_close_the_hosts_input),
     ("down_takes_only_our_rules_from_docker", down_takes_only_our_rules_from_docker),
 ];
 
@@ -190,6 +191,52 @@ END";
     }
     lab.net(&["up", &stack.file]).ok();
     all_works(lab, stack);
+}
+
+/// ufw's default, and what firewalld does, at the hook for what reaches the host itself.
+fn networks_work_where_others_close_the_hosts_input(lab: &Lab) {
+    let stack = &world(lab).stack;
+    let ufw = "iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p tcp --dport 22 -j ACCEPT
+        iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT; iptables -P INPUT DROP";
+    let firewalld = "nft -f - <<'END'
+table inet firewalld {
+    chain filter_INPUT {
+        type filter hook input priority filter + 10; policy accept;
+        ct state established,related accept
+        iifname lo accept
+        tcp dport 22 accept
+        reject with icmpx admin-prohibited
+    }
+}
+END";
+    for (close, open, chain) in [
+        (ufw, "iptables -P INPUT ACCEPT; iptables -F INPUT", "ip filter INPUT"),
+        (firewalld, "nft delete table inet firewalld", "inet firewalld filter_INPUT"),
+    ] {
+        for host in ["h1", "h2"] {
+            lab.script(host, close).ok();
+        }
+        let (one, two) = (stack.address("one", "lan"), stack.space("two"));
+        let cut = ask_from(lab, "h2", &two, &[&format!("{one}:80")]);
+        assert!(cut.values().all(String::is_empty), "{chain} closes the tunnels: {cut:?}");
+        let plan = lab.net(&["plan", &stack.file]).ok().json()["steps"].to_string();
+        assert!(plan.contains(&format!("the chain {chain} may close UDP port")), "{plan}");
+        seen_and_repaired(lab, stack);
+        assert!(
+            comments(lab, chain).iter().any(|c| c.starts_with("lsx:small:udp ")),
+            "a marked rule in {chain}"
+        );
+        lab.script("h1", "iptables -S INPUT && iptables -S FORWARD").ok();
+        for host in ["h1", "h2"] {
+            lab.script(host, open).ok();
+        }
+        lab.net(&["up", &stack.file]).ok();
+        assert!(
+            !lab.script("h1", "nft list ruleset").ok().stdout.contains("lsx:small:udp"),
+            "and it goes with its reason"
+        );
+        all_works(lab, stack);
+    }
 }
 
 fn down_takes_only_our_rules_from_docker(lab: &Lab) {

@@ -15,6 +15,7 @@
 mod attach;
 mod crash;
 mod docker;
+mod ended;
 mod forged;
 mod interrupt;
 mod kernel;
@@ -22,6 +23,7 @@ mod neighbours;
 mod office;
 mod partial;
 mod peer;
+mod reach;
 mod reboot;
 mod stack;
 mod traffic;
@@ -45,6 +47,7 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(3, &[]),
         cases: &[traffic::CASES, wire::CASES, forged::CASES, neighbours::CASES],
     },
+    Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, ended::CASES] },
     Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES] },

@@ -3,9 +3,9 @@
 use lsx_tests::lab::{Lab, Ran};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// How long a client waits; a dropped packet is known by it.
@@ -16,16 +16,24 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         "serve" => serve(&args[1], &args[2..]),
         "ask" => ask(&args[1..]),
         "tunnel" => tunnel(&args[1..]),
+        "hold" => hold(&args[1]),
         other => panic!("peer {other}?"),
     }
     ExitCode::SUCCESS
 }
 
-/// `NAME PORT...`, a port as `80` or `53/udp`. Ends with its standard input.
+/// `NAME PORT...`, a port as `80`, `53/udp`, or `82/echo` for one that answers what it is told as long as it is told. Ends with its standard input.
 fn serve(name: &str, ports: &[String]) {
     for port in ports {
         let name = name.to_owned();
-        if let Some(port) = port.strip_suffix("/udp") {
+        if let Some(port) = port.strip_suffix("/echo") {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+                }
+            });
+        } else if let Some(port) = port.strip_suffix("/udp") {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
             std::thread::spawn(move || {
                 let mut buffer = [0; 2000];
@@ -47,7 +55,7 @@ fn serve(name: &str, ports: &[String]) {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// `ADDRESS:PORT`, `ADDRESS:PORT/udp` or `ADDRESS/icmp`, all at once; prints who answered each, or nothing.
+/// `ADDRESS:PORT`, `ADDRESS:PORT/udp`, the same with `@PORT` for a source port, or `ADDRESS/icmp`, all at once; prints who answered each, or nothing.
 fn ask(targets: &[String]) {
     let one = |target: &String| {
         if let Some(address) = target.strip_suffix("/icmp") {
@@ -57,8 +65,8 @@ fn ask(targets: &[String]) {
                 .stderr(Stdio::null())
                 .status();
             ping.unwrap().success().then(|| "echo".to_owned())
-        } else if let Some(address) = target.strip_suffix("/udp") {
-            udp(address.parse().unwrap())
+        } else if let Some((address, source)) = target.split_once("/udp") {
+            udp(address.parse().unwrap(), source.strip_prefix('@').map_or(0, |port| port.parse().unwrap()))
         } else {
             tcp(target.parse().unwrap())
         }
@@ -80,13 +88,25 @@ fn tcp(target: SocketAddr) -> Option<String> {
     Some(text)
 }
 
-fn udp(target: SocketAddr) -> Option<String> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+fn udp(target: SocketAddr, source: u16) -> Option<String> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, source)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(b"who", target).ok()?;
     let mut buffer = [0; 2000];
     let (n, _) = socket.recv_from(&mut buffer).ok()?;
     Some(String::from_utf8_lossy(&buffer[..n]).into_owned())
+}
+
+/// `ADDRESS:PORT`: a connection that stays. For each line it is given, it says something, and tells what came back.
+fn hold(target: &str) {
+    let mut stream = TcpStream::connect_timeout(&target.parse().unwrap(), PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE * 2)).unwrap();
+    println!("ready");
+    for _ in std::io::stdin().lines() {
+        let mut answer = [0; 4];
+        let came = stream.write_all(b"echo").and_then(|()| stream.read_exact(&mut answer));
+        println!("{}", if came.is_ok() { String::from_utf8_lossy(&answer) } else { "".into() });
+    }
 }
 
 /// `HOST:PORT VNI MAC ADDRESS [SOURCE]`: one VXLAN packet (RFC 7348) by hand, with a UDP datagram to port 9999 of an instance in it.
@@ -147,6 +167,27 @@ fn ready(mut child: Child) -> Server {
     let mut line = [0; 6];
     child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
     Server(child)
+}
+
+/// A connection that stays open, and ends when it is dropped.
+pub(crate) struct Held(Server, BufReader<ChildStdout>);
+
+impl Held {
+    pub(crate) fn open(lab: &Lab, host: &str, space: &str, target: &str) -> Held {
+        let mut argv = enter(space);
+        argv.extend([PLACE, "peer", "hold", target]);
+        let mut server = ready(lab.start(host, &argv));
+        let out = server.0.stdout.take().unwrap();
+        Held(server, BufReader::new(out))
+    }
+
+    /// What comes back of a word that is said now.
+    pub(crate) fn says(&mut self) -> String {
+        self.0.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
 }
 
 /// Serves in a namespace of a host; `""` is the host's own.

@@ -58,6 +58,8 @@ fn the_cases_cover_what_a_plan_can_say() {
         "does not make GRE",
         "networks of this type",
         "--only is for up",
+        "cannot be published on loopback",
+        "no router passes on",
         "hint:",
     ] {
         assert!(refused.contains(words), "no case is refused with: {words}");

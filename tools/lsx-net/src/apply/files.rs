@@ -22,6 +22,9 @@ impl Changer<'_> {
         let text = self.text(&wanted.digest).ok_or_else(missing)?;
         let desired: Desired = serde_json::from_str(&text)
             .map_err(|e| Failure::new(Kind::Data, "net.plan.contents", e.to_string()))?;
+        if let Some(old) = self.kept(&path)? {
+            self.end_flows(&old, Some(&desired))?;
+        }
         let rows = self.rows_of(&desired);
         let intent =
             Intent { schema: document::schema("net", "intent"), stack: self.stack.to_owned(), desired, rows };
@@ -36,10 +39,22 @@ impl Changer<'_> {
     pub(super) fn forget(&self) -> Result<(), Failure> {
         let path = Paths::new(self.stack).intent();
         self.remember_intent(&path)?;
+        if let Some(old) = self.kept(&path)? {
+            self.end_flows(&old, None)?;
+        }
         file::remove(&path)?;
         path.parent().into_iter().for_each(file::remove_empty);
         file::remove_empty(Path::new("/etc/lsx"));
         Ok(())
+    }
+
+    /// What the host kept until now; what cannot be read says nothing.
+    fn kept(&self, path: &Path) -> Result<Option<Desired>, Failure> {
+        let old = file::read(path)?;
+        let read = |text: String| {
+            document::read::<Intent>(&text, "net.json", &document::schema("net", "intent")).ok()
+        };
+        Ok(old.and_then(read).map(|kept| kept.desired))
     }
 
     /// The file that is about to go, so that undo can bring it back.

@@ -3,6 +3,7 @@
 
 mod carried;
 mod files;
+mod flows;
 mod forwarding;
 mod kernel;
 pub(crate) mod link;

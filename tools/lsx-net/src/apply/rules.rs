@@ -1,7 +1,7 @@
 //! Rules: tables of ours in one transaction, and marked rules in chains of others.
 
 use super::Changer;
-use crate::model::{ANSWERS, Accept, Chain, Firewall, Place, router};
+use crate::model::{ANSWERS, Accept, Chain, Firewall, Place, TUNNELS, router};
 use crate::netlink::namespace;
 use crate::observe::{io_failure, marked_rules, record};
 use crate::paths::Paths;
@@ -74,6 +74,11 @@ pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
     let Accept { family, table, chain, pass } = wanted;
     let mut script = removals(stack, wanted)?;
     for one in pass.iter().rev() {
+        let mark = format!("counter accept comment \"lsx:{stack}:{one}\"");
+        if let Some(port) = one.strip_prefix(TUNNELS).and_then(|rest| rest.strip_prefix(' ')) {
+            script += &format!("insert rule {family} {table} {chain} udp dport {port} {mark}\n");
+            continue;
+        }
         let mut words = one.split(' ');
         let mut link = |key: &str| match words.next() {
             None | Some("*") => String::new(),
@@ -81,9 +86,7 @@ pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
         };
         let (from, to) = (link("iifname"), link("oifname"));
         let state = if words.next() == Some(ANSWERS) { "ct state established,related " } else { "" };
-        script += &format!(
-            "insert rule {family} {table} {chain} {from}{to}{state}counter accept comment \"lsx:{stack}:{one}\"\n"
-        );
+        script += &format!("insert rule {family} {table} {chain} {from}{to}{state}{mark}\n");
     }
     nft(&script)
 }

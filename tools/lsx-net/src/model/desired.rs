@@ -1,9 +1,10 @@
 //! What one host should have of a stack: cut from the resolved stack, and kept on the host to come back after a reboot.
 
-use common::stack::resolved::{AllowAt, PortAt, PortSpec};
+use common::stack::resolved::{AllowAt, PortAt, PortSpec, Selector};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// One host's part of a stack, without the forwarding entries, which hosts share.
@@ -29,6 +30,18 @@ pub struct Desired {
     /// Underlay addresses of the hosts whose tunnels this host takes packets from: those that share a network with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Ipv4Addr>,
+    /// Further addresses of the hosts of the stack, as their kernels have them, by host: closed to instances like the first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub closed: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Ports that other hosts of the stack publish, which instances behind this router may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Elsewhere>,
+    /// Interfaces towards the world, where a permission lets it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outward: Vec<String>,
+    /// Addresses of instances that answer by another network than the one they are asked on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<Ipv4Addr>,
     /// Ports of the host's own that stay open, when its input is filtered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Vec<PortSpec>>,
@@ -48,6 +61,42 @@ pub struct Desired {
     pub ports: Vec<PortAt>,
     /// Permissions whose router is this host.
     pub allow: Vec<AllowAt>,
+}
+
+impl Desired {
+    /// Permissions for somebody who is not of the stack to come in by this host, with where to.
+    pub fn let_in(&self) -> Vec<(&AllowAt, Vec<Ipv4Net>)> {
+        let within = |net: &Ipv4Net| self.inside.iter().any(|n| n.contains(net));
+        let stranger = |a: &AllowAt| match &a.from {
+            Selector::World => true,
+            Selector::Addresses(nets) => !nets.iter().all(within),
+            Selector::Network(_) | Selector::Host(_) => false,
+        };
+        let all = self.allow.iter().filter(|a| stranger(a)).map(|a| (a, self.behind(&a.to)));
+        all.filter(|(_, nets)| !nets.is_empty()).collect()
+    }
+
+    /// Of what a selector names, what lies behind this host's router.
+    pub fn behind(&self, selector: &Selector) -> Vec<Ipv4Net> {
+        let gateways = || self.networks.iter().filter(|n| n.gateway);
+        match selector {
+            Selector::Network(name) => gateways().filter(|n| n.name == *name).map(|n| n.cidr).collect(),
+            Selector::Addresses(nets) => {
+                let here = |net: &&Ipv4Net| gateways().any(|n| n.cidr.contains(*net));
+                nets.iter().filter(here).copied().collect()
+            }
+            Selector::Host(_) | Selector::World => Vec::new(),
+        }
+    }
+}
+
+/// A port that another host publishes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Elsewhere {
+    /// What it publishes; its address is always there.
+    pub port: PortAt,
+    /// Whether the default route of its instance is by the network it is reached on.
+    pub default: bool,
 }
 
 /// A network on a host.

@@ -1,14 +1,16 @@
 //! What lsx-net wants and sees: the objects of its plans, what a host keeps, what else it reads.
 
 mod desired;
+mod flow;
 mod object;
 mod seen;
 mod weight;
 
-pub use desired::{Desired, Intent, Leg, Network, Nic, Row};
+pub use desired::{Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
+pub use flow::{Flow, Tuple};
 pub use object::{
-    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Object, Place, Port, Route, Tunnel,
-    World,
+    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Object, Place, Port, Route, TUNNELS,
+    Tunnel, World,
 };
 pub use seen::{Attached, Chain, Listener, Seen, Tunnels};
 pub use weight::Weight;

@@ -198,6 +198,9 @@ pub struct Firewall {
 /// The third word of an [`Accept::pass`].
 pub const ANSWERS: &str = "answers";
 
+/// The first word of an [`Accept::pass`] that is about a UDP port, which is the second.
+pub const TUNNELS: &str = "udp";
+
 /// See [`Object::Accept`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Accept {
@@ -207,7 +210,8 @@ pub struct Accept {
     pub table: String,
     /// Chain.
     pub chain: String,
-    /// Who passes: `IN OUT`, names of links as nftables wildcards, `*` for any; with `answers` behind them only what answers.
+    /// Who passes: `IN OUT`, names of links as nftables wildcards, `*` for any; with `answers` behind them only what answers. Or
+    /// `udp PORT`, for tunnels.
     pub pass: Vec<String>,
 }
 

@@ -32,6 +32,9 @@ pub struct Seen {
     /// Chains of others that decide about forwarded packets.
     #[serde(default)]
     pub chains: Vec<Chain>,
+    /// Chains of others that decide what reaches the host itself, and may drop it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Chain>,
     /// The interface that holds each address of the host.
     #[serde(default)]
     pub addresses: Vec<(Ipv4Addr, String)>,
@@ -92,7 +95,7 @@ pub struct Listener {
     pub stack: String,
 }
 
-/// A chain of somebody else at the forward hook.
+/// A chain of somebody else at the hook for what is forwarded, or for what reaches the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Chain {
     /// nftables family.

@@ -5,6 +5,7 @@
 
 pub mod addr;
 mod ask;
+pub mod conntrack;
 pub mod dump;
 mod error;
 pub mod link;

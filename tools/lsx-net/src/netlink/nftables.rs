@@ -27,6 +27,8 @@ pub struct Chain {
     pub name: String,
     /// The hook of a base chain, as the kernel numbers it.
     pub hook: Option<u32>,
+    /// Whether what matches no rule of it is dropped.
+    pub drops: bool,
     /// The type of a base chain: `filter`.
     pub kind: String,
 }
@@ -43,6 +45,7 @@ pub fn chains() -> io::Result<Vec<Chain>> {
             table: String::new(),
             name: String::new(),
             hook: None,
+            drops: false,
             kind: String::new(),
         };
         for (attribute, value) in attributes(rest) {
@@ -50,6 +53,7 @@ pub fn chains() -> io::Result<Vec<Chain>> {
                 1 => chain.table = text(value),
                 3 => chain.name = text(value),
                 4 => chain.hook = attributes(value).find(|(k, _)| *k == 1).and_then(|(_, v)| big(v)),
+                5 => chain.drops = big(value) == Some(0), // NF_DROP
                 7 => chain.kind = text(value),
                 _ => (),
             }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 
-/// `NF_INET_FORWARD` (linux/netfilter.h).
+/// `NF_INET_LOCAL_IN`, `NF_INET_FORWARD` (linux/netfilter.h).
+const INPUT: u32 = 1;
 const FORWARD: u32 = 2;
 
 /// Marked rules of ours in chains of others: stack, chain, and the handles of the rules.
@@ -37,11 +38,20 @@ pub(super) fn look(
         }
     };
     let mut listing = Listing::default();
-    for chain in &seen.chains {
-        for (owner, handle, links) in marked_rules(chain)? {
+    let mut list = |chain: &Chain, value: &Value| {
+        for (owner, handle, links) in marked_in(value) {
             if stack.is_none_or(|s| s == owner) {
                 listing.marked.entry((owner, chain.clone())).or_default().push((handle, links));
             }
+        }
+    };
+    for chain in &seen.chains {
+        list(chain, &list_chain(chain)?);
+    }
+    for (chain, drops, value) in foreign_inputs()? {
+        list(&chain, &value);
+        if drops {
+            seen.inputs.push(chain);
         }
     }
     Ok(listing)
@@ -73,6 +83,28 @@ pub fn foreign_chains() -> Result<Vec<Chain>, Failure> {
     Ok(found)
 }
 
+/// Chains of others at the input hook of `ip` and `inet` tables, whether they may drop, by their policy or by a
+/// rule of theirs, and how nft lists them.
+fn foreign_inputs() -> Result<Vec<(Chain, bool, Value)>, Failure> {
+    let chains = nftables::chains().map_err(|e| super::io_failure("list the chains of nftables", &e))?;
+    let theirs = chains.into_iter().filter(|c| {
+        c.hook == Some(INPUT)
+            && matches!(c.family, "ip" | "inet")
+            && c.kind == "filter"
+            && !c.table.starts_with("lsx")
+    });
+    let mut found = Vec::new();
+    for one in theirs {
+        let chain = Chain { family: one.family.to_owned(), table: one.table, chain: one.name };
+        let ours = |rule: &Value| rule["comment"].as_str().is_some_and(|c| c.starts_with("lsx:"));
+        let value = list_chain(&chain)?;
+        let drops = one.drops || items(&value, "rule").any(|rule| !ours(rule));
+        found.push((chain, drops, value));
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
 fn items<'a>(value: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     value["nftables"].as_array().into_iter().flatten().filter_map(move |v| v.get(kind))
 }
@@ -82,19 +114,26 @@ fn items<'a>(value: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value>
 /// # Errors
 /// When nft cannot be run.
 pub fn marked_rules(chain: &Chain) -> Result<Vec<(String, u64, String)>, Failure> {
-    let Chain { family, table, chain } = chain;
-    let bytes = match Program::new("nft").args(["-j", "list", "chain", family, table, chain]).run(b"") {
-        Ok(bytes) => bytes,
-        // Gone between two looks, as Docker's do when it restarts.
-        Err(failure) if failure.kind == Kind::Failed => return Ok(Vec::new()),
-        Err(failure) => return Err(failure),
-    };
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(marked_in(&list_chain(chain)?))
+}
+
+fn marked_in(listed: &Value) -> Vec<(String, u64, String)> {
     let mark = |rule: &Value| {
         let (stack, links) = rule["comment"].as_str()?.strip_prefix("lsx:")?.split_once(':')?;
         Some((stack.to_owned(), rule["handle"].as_u64()?, links.to_owned()))
     };
-    Ok(items(&value, "rule").filter_map(mark).collect())
+    items(listed, "rule").filter_map(mark).collect()
+}
+
+fn list_chain(chain: &Chain) -> Result<Value, Failure> {
+    let Chain { family, table, chain } = chain;
+    let bytes = match Program::new("nft").args(["-j", "list", "chain", family, table, chain]).run(b"") {
+        Ok(bytes) => bytes,
+        // Gone between two looks, as Docker's do when it restarts.
+        Err(failure) if failure.kind == Kind::Failed => return Ok(Value::Null),
+        Err(failure) => return Err(failure),
+    };
+    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
 /// The firewall objects and marked rules of a stack.

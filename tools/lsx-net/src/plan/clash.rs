@@ -2,8 +2,9 @@
 
 use crate::Net;
 use crate::model::{Desired, Intent, Network, Seen};
+use crate::render::NOWHERE;
 use common::plan::Warning;
-use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved};
+use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved, Selector};
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
@@ -18,6 +19,8 @@ pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure>
     failures.extend(numbers(desired, seen));
     failures.extend(routes(desired, seen));
     failures.extend(ports(desired, seen));
+    failures.extend(loopback(desired));
+    failures.extend(nowhere(desired));
     failures.extend(overlaps(desired));
     failures.into_iter().map(|f| f.on(&desired.host)).collect()
 }
@@ -123,6 +126,46 @@ fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
             .at(format!("instances.{}.ports", port.instance));
         Some(failure.hint("publish another port"))
     })
+}
+
+/// The host would have to route 127/8, which no kernel does unless told to.
+fn loopback(desired: &Desired) -> impl Iterator<Item = Failure> + '_ {
+    let inner = |p: &&PortAt| p.address.is_some_and(|a| a.is_loopback());
+    desired.ports.iter().filter(inner).map(|port| {
+        let message = format!("port {} cannot be published on loopback", port.listen);
+        let failure = Failure::new(Kind::Data, "net.plan.loopback", message)
+            .at(format!("instances.{}.ports", port.instance));
+        failure.hint("for the host alone: no port, but `allow: { from: host/HOST, to: instance/NAME, ports: [...] }` and the instance's own address")
+    })
+}
+
+/// Addresses that a router never passes on, whatever a permission says.
+fn nowhere(desired: &Desired) -> impl Iterator<Item = Failure> + '_ {
+    let inside = |net: &Ipv4Net| NOWHERE.iter().any(|n| n.parse().is_ok_and(|n: Ipv4Net| n.contains(net)));
+    let nets = |s: &Selector| match s {
+        Selector::Addresses(nets) => nets.clone(),
+        _ => Vec::new(),
+    };
+    let ends = desired.allow.iter().flat_map(move |a| [nets(&a.from), nets(&a.to)]).flatten();
+    ends.filter(move |net| inside(net)).map(|net| {
+        let message = format!("no router passes on {net}, so it cannot be allowed");
+        Failure::new(Kind::Data, "net.plan.nowhere", message)
+            .at("allow")
+            .hint("link-local (metadata of clouds), loopback, multicast and reserved addresses stay closed")
+    })
+}
+
+/// Addresses that ports are published on and the host has not.
+pub(super) fn missing(desired: &Desired, seen: &Seen) -> Vec<Warning> {
+    let has = |address: Ipv4Addr| seen.addresses.iter().any(|(a, _)| *a == address);
+    let one = |port: &PortAt| {
+        let address = port.address.filter(|a| !has(*a) && !a.is_loopback())?;
+        let (host, instance, listen) = (&desired.host, &port.instance, port.listen);
+        let message =
+            format!("{host} has no address {address}: port {listen} of {instance} is closed until it has");
+        Some(Warning { code: "net.ports.address".to_owned(), message })
+    };
+    desired.ports.iter().filter_map(one).collect()
 }
 
 /// Hosts whose tunnels cross the open internet: VXLAN neither hides nor proves anything (RFC 7348, section 7).

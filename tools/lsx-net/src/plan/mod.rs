@@ -5,11 +5,14 @@ mod clash;
 mod cut;
 mod overlay;
 mod ports;
+mod reach;
 mod rows;
+mod stale;
 mod wants;
 
 pub use cut::{cut, prefixes};
 pub use rows::{Data, by_network, lines, rows_digest};
+pub use stale::Stale;
 
 use crate::Net;
 use crate::model::{Desired, Object, Seen};
@@ -53,6 +56,7 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         let mut wants = match goals.get(host) {
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
+                draft.warnings.extend(clash::missing(desired, &seen.seen));
                 wants::wants(desired, &seen.seen, &weights, &mut draft)
             }
             None => Vec::new(),
@@ -187,7 +191,15 @@ fn booted(
 /// What a plan rests on: our objects, and whatever could collide. Listeners come and go and stay out of it.
 pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
     let intent = seen.intent.as_ref().map(|i| intent_digest(&i.desired));
-    let matters =
-        (objects, intent, &seen.routes, &seen.tunnels, &seen.strangers, &seen.chains, &seen.attached);
+    let matters = (
+        objects,
+        intent,
+        &seen.routes,
+        &seen.tunnels,
+        &seen.strangers,
+        &seen.chains,
+        &seen.inputs,
+        &seen.attached,
+    );
     document::digest_of(&matters).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! The document laid over what the hosts keep, entry by entry: what it does not name stays as it was.
 
 use super::rows;
-use super::{carry, clash, cut};
+use super::{carry, clash, cut, reach};
 use crate::Net;
 use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
@@ -10,7 +10,6 @@ use common::stack::unbuilt;
 use common::tool::{Draft, ObservedOf, Wish};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 
 /// What every observed host should have; fills the shared table and the list of what is kept.
 pub(super) fn overlay(
@@ -44,18 +43,9 @@ pub(super) fn overlay(
         goals.insert(host, desired);
     }
     table.values_mut().for_each(|rows| rows.sort());
-    goals.values_mut().for_each(|desired| desired.peers = peers(desired, &table));
+    reach::fill(resolved, observed, &table, &mut goals);
     draft.data.rows = table;
     goals
-}
-
-/// Where the other ends of a host's tunnels are. A host that shares no network with this one is no peer: nothing there keeps
-/// others from sending in its name.
-fn peers(desired: &Desired, table: &BTreeMap<String, Vec<Row>>) -> Vec<Ipv4Addr> {
-    let networks = desired.networks.iter().filter(|n| !n.tunnel.is_empty());
-    let remotes = networks.filter_map(|n| table.get(&n.name)).flatten().map(|row| row.remote);
-    let others: BTreeSet<Ipv4Addr> = remotes.filter(|remote| *remote != desired.address).collect();
-    others.into_iter().collect()
 }
 
 /// One order for what the document names and for what is kept beside it: else a thing that merely stays would differ.

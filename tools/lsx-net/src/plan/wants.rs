@@ -10,7 +10,7 @@ use crate::model::{
 use crate::{Net, render};
 use common::document::{self, digest};
 use common::plan::Want;
-use common::stack::resolved::Selector;
+use common::stack::resolved::{AllowAt, Selector};
 use common::tool::Draft;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,7 @@ pub(super) fn wants(
     let router = desired.networks.iter().any(|n| n.leg.is_some());
     wants.push(firewall(Place::Host, render::host(desired), draft));
     wants.extend(seen.chains.iter().map(|chain| accept(desired, seen, chain)));
+    wants.extend(seen.inputs.iter().filter_map(|chain| input(desired, chain)));
     if router {
         wants.extend(routing(desired));
         let mut rules = firewall(Place::Router, render::router(desired), draft);
@@ -87,9 +88,24 @@ fn accept(desired: &Desired, seen: &Seen, chain: &Chain) -> Want<Object> {
     want(chain.key(), Object::Accept(object), &["firewall:host"], why)
 }
 
+/// The same for a chain that decides what reaches this host itself: tunnels, and what instances may ask of it. Who may send that
+/// is for our own rules to say, behind which a drop still wins.
+fn input(desired: &Desired, chain: &Chain) -> Option<Want<Object>> {
+    let tunnels = desired.networks.iter().any(|n| !n.tunnel.is_empty());
+    let router = desired.networks.iter().any(|n| n.leg.is_some());
+    let tunnels = tunnels.then(|| format!("{} {}", model::TUNNELS, desired.tunnel_port));
+    let pass: Vec<String> =
+        router.then(|| format!("{} *", desired.world_link)).into_iter().chain(tunnels).collect();
+    let Chain { family, table, chain: name } = chain;
+    let why =
+        format!("the chain {family} {table} {name} may close UDP port {} or the router", desired.tunnel_port);
+    let object = Accept { family: family.clone(), table: table.clone(), chain: name.clone(), pass };
+    (!object.pass.is_empty()).then(|| want(chain.key(), Object::Accept(object), &["firewall:host"], why))
+}
+
 /// Where the world is: what the document calls the uplink, what holds the host's address, what default routes leave by. A name
 /// that nft would read as more than a name is none.
-fn outward<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
+pub(super) fn outward<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     let own = seen.addresses.iter().filter(|(address, _)| *address == desired.address).map(|(_, link)| link);
     let plain = |name: &&str| !name.contains(['"', '*', '\\']);
     desired.uplink.iter().chain(own).chain(&seen.outward).map(String::as_str).filter(plain)
@@ -194,23 +210,22 @@ fn forwarding(desired: &Desired, network: &Network, weights: &Shares) -> Forward
     }
 }
 
-/// Routes of the host into networks that an `allow` lets it reach.
+/// Routes of the host into networks that an `allow` lets it reach, or lets the world reach by it.
 fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
-    let opened = |name: &str| {
-        desired.allow.iter().any(|a| {
-            a.from == Selector::Host(desired.host.clone()) && a.to == Selector::Network(name.to_owned())
-        })
-    };
+    let own = |a: &&AllowAt| a.from == Selector::Host(desired.host.clone());
+    let own: Vec<Ipv4Net> = desired.allow.iter().filter(own).flat_map(|a| desired.behind(&a.to)).collect();
+    let strangers: Vec<Ipv4Net> = desired.let_in().into_iter().flat_map(|(_, nets)| nets).collect();
     let route = |n: &Network| {
+        let opened = |nets: &[Ipv4Net]| nets.iter().any(|net| n.cidr.contains(net));
+        let why = match (opened(&own), opened(&strangers)) {
+            (true, _) => format!("host/{} may reach {}", desired.host, n.name),
+            (false, true) => format!("an allow lets others reach {} by this host", n.name),
+            (false, false) => return None,
+        };
         let route = Route { to: n.cidr, via: desired.leg.broadcast(), link: desired.world_link.clone() };
-        want(
-            format!("route:{}", n.cidr),
-            Object::Route(route),
-            &["world:host"],
-            format!("host/{} may reach {}", desired.host, n.name),
-        )
+        Some(want(format!("route:{}", n.cidr), Object::Route(route), &["world:host"], why))
     };
-    desired.networks.iter().filter(|n| n.gateway && opened(&n.name)).map(route).collect()
+    desired.networks.iter().filter(|n| n.gateway).filter_map(route).collect()
 }
 
 /// Written last: a host that failed half way comes back as it was before.

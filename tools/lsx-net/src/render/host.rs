@@ -3,9 +3,11 @@
 //! Nothing here has a policy of drop, and every drop names links of ours or our own tunnel port: the host's firewall stays
 //! its own. `inet` holds what is routed, `bridge` what is bridged.
 
-use super::{braces, chain, ports, protocol, set, table};
+use super::{braces, chain, inner, ports, protocol, set, table};
 use crate::model::{Desired, Nic, SOURCE_PORTS};
-use common::stack::resolved::{PortAt, Selector};
+use common::stack::resolved::{AllowAt, PortAt, Selector};
+use ipnet::Ipv4Net;
+use std::collections::BTreeSet;
 
 /// The text for `nft -f`.
 pub fn host(desired: &Desired) -> String {
@@ -85,10 +87,27 @@ fn forward(d: &Desired) -> Vec<String> {
         rules.extend([
             format!("oifname \"{world}\" ct state established,related accept"),
             format!("oifname \"{world}\" ct status dnat accept"),
-            format!("oifname \"{world}\" drop"),
         ]);
+        rules.extend(let_in(d));
+        rules.extend([format!("oifname \"{world}\" drop")]);
     }
     rules
+}
+
+/// Who is not of the stack and may begin a conversation: towards the networks that an `allow` opens, with its own address. The
+/// router decides about the rest. The world comes by an interface towards it: a container of this host, whose address somebody
+/// translates to the host's, would pass for the host.
+fn let_in(d: &Desired) -> Vec<String> {
+    let world = &d.world_link;
+    let one = |(allow, to): (&AllowAt, Vec<Ipv4Net>)| {
+        let from = match &allow.from {
+            Selector::Addresses(nets) => format!("ip saddr {}", braces(nets)),
+            _ if d.outward.is_empty() => return None,
+            _ => format!("iifname {}", braces(d.outward.iter().map(|name| format!("\"{name}\"")))),
+        };
+        Some(format!("{from} fib saddr . iif oif exists oifname \"{world}\" ip daddr {} accept", braces(to)))
+    };
+    d.let_in().into_iter().filter_map(one).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The router's end of the /31.
@@ -143,7 +162,7 @@ fn own(d: &Desired) -> Vec<String> {
 fn published(d: &Desired, router: std::net::Ipv4Addr) -> Vec<String> {
     let rule = |p: &PortAt| {
         let address = p.address.map(|a| format!("ip daddr {a} ")).unwrap_or_default();
-        format!("{address}{} dport {} dnat ip to {router}", protocol(p.protocol), p.listen)
+        format!("{address}{} dport {} dnat ip to {router}:{}", protocol(p.protocol), p.listen, inner(d, p))
     };
     let (any, one): (Vec<&PortAt>, Vec<&PortAt>) = d.ports.iter().partition(|p| p.address.is_none());
     let mut rules: Vec<String> = one.into_iter().map(rule).collect();

@@ -4,8 +4,11 @@ mod host;
 mod router;
 
 pub use host::host;
-pub use router::router;
+pub use router::{NOWHERE, router};
 
+use crate::model::Desired;
+use common::stack::resolved::PortAt;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 /// Elements in braces, sorted by the caller so that equal wishes give equal text.
@@ -41,6 +44,19 @@ fn chain(name: &str, head: &str, rules: &[String]) -> String {
 /// A table, emptied and filled in one transaction; `add` first, so that `delete` of a missing one cannot fail.
 fn table(family: &str, name: &str, body: &str) -> String {
     format!("table {family} {name} {{}}\ndelete table {family} {name}\ntable {family} {name} {{\n{body}}}\n")
+}
+
+/// The port by which the host hands on to the router what it publishes. Two that are published on different addresses may have
+/// the same number, which the router could not tell apart any more; so those get numbers from above that nobody else has.
+fn inner(d: &Desired, port: &PortAt) -> u16 {
+    if port.address.is_none() {
+        return port.listen;
+    }
+    let of_kind = || d.ports.iter().filter(|p| p.protocol == port.protocol);
+    let taken: BTreeSet<u16> = of_kind().filter(|p| p.address.is_none()).map(|p| p.listen).collect();
+    let mut free = (1..=u16::MAX).rev().filter(|n| !taken.contains(n));
+    let before = of_kind().filter(|p| p.address.is_some()).take_while(|p| *p != port).count();
+    free.nth(before).unwrap_or(port.listen)
 }
 
 /// A protocol's name in nftables.

@@ -1,6 +1,6 @@
 //! Rules in the stack's router: what crosses between networks, what leaves, what is published. Closed unless opened.
 
-use super::{braces, chain, ports, protocol, set, table};
+use super::{braces, chain, inner, ports, protocol, set, table};
 use crate::model::{Desired, Network, WORLD};
 use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector};
 use ipnet::Ipv4Net;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The text for `nft -f`; the namespace is the stack's own, so a policy of drop harms nobody.
 pub fn router(desired: &Desired) -> String {
     let mut text = set("set", "inside", "ipv4_addr", "interval", &inside(desired));
-    text += &chain("input", "type filter hook input priority filter; policy drop;", &input());
+    text += &chain("input", "type filter hook input priority filter; policy drop;", &input(desired));
     text += &chain("forward", "type filter hook forward priority filter; policy drop;", &forward(desired));
     text += &chain(
         "prerouting",
@@ -24,29 +24,49 @@ pub fn router(desired: &Desired) -> String {
     table("inet", "lsx", &text)
 }
 
-/// Networks and hosts of the stack: not the world, even when a route would lead there.
+/// Networks and hosts of the stack, with every address that the hosts have: not the world, even when a route would lead there.
 fn inside(d: &Desired) -> Vec<String> {
-    let hosts = d.hosts.iter().map(|h| Ipv4Net::from(*h));
+    let hosts = d.hosts.iter().chain(d.closed.values().flatten()).map(|h| Ipv4Net::from(*h));
     let all: Vec<Ipv4Net> = d.inside.iter().copied().chain(hosts).chain([d.leg]).collect();
     Ipv4Net::aggregate(&all).iter().map(ToString::to_string).collect()
 }
 
-/// DNS and DHCP are answered here once a resolver runs; everything else is closed.
-fn input() -> Vec<String> {
-    vec![
+/// DNS and DHCP are answered here once a resolver runs; everything else is closed. A gateway answers the echoes of its own
+/// network, and of those that may reach it.
+fn input(d: &Desired) -> Vec<String> {
+    let mut rules = vec![
         "ct state established,related accept".to_owned(),
-        "icmp type echo-request accept".to_owned(),
-        format!("iifname != \"{WORLD}\" meta l4proto {{ tcp, udp }} th dport 53 accept"),
+        "fib daddr . iif type local icmp type echo-request accept".to_owned(),
+    ];
+    let mut echoes = BTreeSet::new();
+    for ((from, _), mut to) in pairs(d) {
+        to.remove("world");
+        echoes.extend(towards(to).iter().map(|to| echo(&from, to)));
+    }
+    rules.extend(echoes);
+    rules.extend([
+        format!(
+            "iifname != \"{WORLD}\" fib daddr . iif type local meta l4proto {{ tcp, udp }} th dport 53 accept"
+        ),
         format!("iifname != \"{WORLD}\" udp dport 67 accept"),
-    ]
+    ]);
+    rules
 }
 
+/// What no router passes on: this network (RFC 1122), loopback, link-local with the metadata of clouds (RFC 3927), multicast
+/// (RFC 5771), what is reserved (RFC 1112). Between host and router lies a /31 of link-local.
+pub const NOWHERE: [&str; 5] = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"];
+
 fn forward(d: &Desired) -> Vec<String> {
+    let nowhere = braces(NOWHERE);
     let mut rules = vec![
+        format!("ip daddr {nowhere} ip daddr != {} drop", d.leg.network()),
+        format!("ip saddr {nowhere} ip saddr != {} drop", d.leg.network()),
         "ct state vmap { established : accept, related : accept, invalid : drop }".to_owned(),
         "ct status dnat accept".to_owned(),
     ];
     rules.extend(permissions(d));
+    rules.extend(beyond(d));
     rules.push(format!("oifname \"{WORLD}\" ip daddr @inside drop"));
     let egress: Vec<String> =
         d.networks.iter().filter(|n| n.gateway && n.egress).filter_map(leg_name).collect();
@@ -56,36 +76,67 @@ fn forward(d: &Desired) -> Vec<String> {
     rules
 }
 
+/// Ports of other hosts whose instances are not behind this router: their host publishes them for this one, too.
+fn beyond(d: &Desired) -> Vec<String> {
+    let far = d.elsewhere.iter().map(|e| &e.port).filter(|p| !near(d, p) && p.from.is_empty());
+    let keys = far.filter_map(|p| Some(format!("{} . {} . {}", p.address?, protocol(p.protocol), p.listen)));
+    let keys: BTreeSet<String> = keys.collect();
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "iifname != \"{WORLD}\" oifname \"{WORLD}\" ip daddr . meta l4proto . th dport {} accept",
+        braces(keys)
+    )]
+}
+
+/// Whether this router has a foot where the instance of a port is.
+fn near(d: &Desired, port: &PortAt) -> bool {
+    d.networks.iter().any(|n| n.name == port.network && n.leg.is_some())
+}
+
 fn leg_name(network: &Network) -> Option<String> {
     network.leg.as_ref().map(|leg| format!("\"{}\"", leg.link))
 }
 
-/// One rule for all permissions with the same source and ports; the targets share a set. Named sets of concatenated
-/// intervals would be faster to look up, but refuse elements that overlap in part, which permissions do.
-fn permissions(d: &Desired) -> Vec<String> {
+/// Permissions with the same source and ports share a rule, and their targets a set. Named sets of concatenated intervals would
+/// be faster to look up, but refuse elements that overlap in part, which permissions do.
+fn pairs(d: &Desired) -> BTreeMap<(String, &[PortSpec]), BTreeSet<String>> {
     let mut groups: BTreeMap<(String, &[PortSpec]), BTreeSet<String>> = BTreeMap::new();
     for allow in &d.allow {
         let (Some(from), Some(to)) = (source(d, allow), target(d, &allow.to)) else { continue };
         groups.entry((from, &allow.ports)).or_default().extend(to);
     }
+    groups
+}
+
+/// The targets of a permission. The world is what is not inside, also for a permission.
+fn towards(mut to: BTreeSet<String>) -> Vec<String> {
+    let world = to.remove("world").then(|| format!("oifname \"{WORLD}\" ip daddr != @inside"));
+    let rest = (!to.is_empty()).then(|| format!("ip daddr {}", braces(to)));
+    rest.into_iter().chain(world).collect()
+}
+
+fn permissions(d: &Desired) -> Vec<String> {
     let mut rules = Vec::new();
-    for ((from, ports), to) in groups {
-        let to = if to.contains("world") {
-            format!("oifname \"{WORLD}\"")
-        } else {
-            format!("ip daddr {}", braces(to))
-        };
-        rules.extend(match ports {
-            [] => vec![format!("{from} {to} accept")],
-            some => with_ports(&from, &to, some),
-        });
+    for ((from, ports), to) in pairs(d) {
+        for to in towards(to) {
+            rules.extend(match ports {
+                [] => vec![format!("{from} {to} accept")],
+                some => with_ports(&from, &to, some),
+            });
+        }
     }
     rules
 }
 
+fn echo(from: &str, to: &str) -> String {
+    format!("{from} {to} icmp type echo-request accept")
+}
+
 /// A permission for ports includes ICMP echo, so that `ping` shows what is allowed.
 fn with_ports(from: &str, to: &str, specs: &[PortSpec]) -> Vec<String> {
-    let mut rules = vec![format!("{from} {to} icmp type echo-request accept")];
+    let mut rules = vec![echo(from, to)];
     for one in [Protocol::Tcp, Protocol::Udp] {
         let list: Vec<String> = specs.iter().filter(|p| p.protocol == one).map(ports).collect();
         if !list.is_empty() {
@@ -108,7 +159,10 @@ fn target(d: &Desired, selector: &Selector) -> Option<Vec<String>> {
     Some(match selector {
         Selector::Network(name) => vec![cidr(d, name)?.to_string()],
         Selector::Addresses(nets) => nets.iter().map(ToString::to_string).collect(),
-        Selector::Host(_) => vec![d.address.to_string(), d.leg.network().to_string()],
+        Selector::Host(name) => {
+            let further = d.closed.get(name).into_iter().flatten();
+            [d.address, d.leg.network()].iter().chain(further).map(ToString::to_string).collect()
+        }
         Selector::World => vec!["world".to_owned()],
     })
 }
@@ -117,47 +171,86 @@ fn cidr(d: &Desired, name: &str) -> Option<Ipv4Net> {
     d.networks.iter().find(|n| n.name == name).map(|n| n.cidr)
 }
 
-/// Published ports, for those who come from the world and for instances that use the host's own address (hairpin).
+/// Published ports, for those who come from the world by the host, and for instances that use the address of a host: of this one
+/// or of another of the stack. Whom an instance asks decides what it gets, and each host is asked by its own address.
 fn prerouting(d: &Desired) -> Vec<String> {
-    let to = |p: &PortAt| format!("{} . {}", p.to_address, p.to_port);
+    let to = |p: &PortAt| format!("{}:{}", p.to_address, p.to_port);
+    let from = |p: &PortAt| match p.from.as_slice() {
+        [] => String::new(),
+        some => format!("ip saddr {} ", braces(some)),
+    };
     let (open, narrow): (Vec<&PortAt>, Vec<&PortAt>) =
         d.ports.iter().partition(|p| p.from.is_empty() && p.address.is_none());
-    let here = braces([d.address, d.leg.broadcast()]);
+    let router = d.leg.broadcast();
     let mut rules: Vec<String> = narrow
         .iter()
-        .map(|p| {
-            let from =
-                if p.from.is_empty() { String::new() } else { format!("ip saddr {} ", braces(&p.from)) };
-            let (protocol, listen) = (protocol(p.protocol), p.listen);
-            format!(
-                "ip daddr {here} {from}{protocol} dport {listen} dnat ip to {}:{}",
-                p.to_address, p.to_port
-            )
+        .flat_map(|p| {
+            let (from, protocol) = (from(p), protocol(p.protocol));
+            let asked = p.address.unwrap_or(d.address);
+            [
+                format!(
+                    "iifname \"{WORLD}\" ip daddr {router} {from}{protocol} dport {} dnat ip to {}",
+                    inner(d, p),
+                    to(p)
+                ),
+                format!(
+                    "iifname != \"{WORLD}\" ip daddr {asked} {from}{protocol} dport {} dnat ip to {}",
+                    p.listen,
+                    to(p)
+                ),
+            ]
         })
         .collect();
+    let other = d.elsewhere.iter().map(|e| &e.port).filter(|p| near(d, p));
+    rules.extend(other.filter_map(|p| {
+        let (asked, from, protocol) = (p.address?, from(p), protocol(p.protocol));
+        Some(format!(
+            "iifname != \"{WORLD}\" ip daddr {asked} {from}{protocol} dport {} dnat ip to {}",
+            p.listen,
+            to(p)
+        ))
+    }));
     if !open.is_empty() {
-        let pairs = open.iter().map(|p| format!("{} . {} : {}", protocol(p.protocol), p.listen, to(p)));
-        let map = braces(pairs);
-        rules.push(format!("ip daddr {here} dnat ip addr . port to meta l4proto . th dport map {map}"));
+        let pair = |p: &&PortAt| {
+            format!("{} . {} : {} . {}", protocol(p.protocol), p.listen, p.to_address, p.to_port)
+        };
+        let map =
+            format!("dnat ip addr . port to meta l4proto . th dport map {}", braces(open.iter().map(pair)));
+        rules.push(format!("iifname \"{WORLD}\" ip daddr {router} {map}"));
+        rules.push(format!("iifname != \"{WORLD}\" ip daddr {} {map}", d.address));
     }
     rules
 }
 
 /// Sources are translated where the reply would not come back by here: out to the world; to an instance whose default
-/// route is not this router; and from an instance to another of its own network.
+/// route is not this router, which is published or open to others; and from an instance to another of its own network.
 fn postrouting(d: &Desired) -> Vec<String> {
     let mut rules = vec![format!("oifname \"{WORLD}\" masquerade")];
     let gateways: BTreeSet<&str> = d.networks.iter().filter(|n| n.gateway).map(|n| n.name.as_str()).collect();
-    let returns = |p: &&PortAt| {
-        let nic = d.nics.iter().find(|n| n.instance == p.instance && n.network == p.network);
-        !(nic.is_some_and(|n| n.default) && gateways.contains(p.network.as_str()))
+    let default = |p: &PortAt| {
+        d.nics.iter().find(|n| n.instance == p.instance && n.network == p.network).is_some_and(|n| n.default)
     };
+    let here = d.ports.iter().map(|p| (p, default(p)));
+    let there = d.elsewhere.iter().filter(|e| near(d, &e.port)).map(|e| (&e.port, e.default));
+    let all: Vec<(&PortAt, bool)> = here.chain(there).collect();
+    let elsewise = |(p, default): &&(&PortAt, bool)| !(*default && gateways.contains(p.network.as_str()));
     let targets: BTreeSet<String> =
-        d.ports.iter().filter(returns).map(|p| p.to_address.to_string()).collect();
+        all.iter().filter(elsewise).map(|(p, _)| p.to_address.to_string()).collect();
     if !targets.is_empty() {
         rules.push(format!("ct status dnat ip daddr {} masquerade", braces(targets)));
     }
-    let networks: BTreeSet<&str> = d.ports.iter().map(|p| p.network.as_str()).collect();
+    for (allow, to) in d.let_in() {
+        let aside: Vec<&std::net::Ipv4Addr> =
+            d.aside.iter().filter(|a| to.iter().any(|net| net.contains(*a))).collect();
+        let from = match &allow.from {
+            Selector::Addresses(nets) => format!("ip saddr {}", braces(nets)),
+            _ => "ip saddr != @inside".to_owned(),
+        };
+        if !aside.is_empty() {
+            rules.push(format!("{from} ip daddr {} masquerade", braces(aside)));
+        }
+    }
+    let networks: BTreeSet<&str> = all.iter().map(|(p, _)| p.network.as_str()).collect();
     for net in networks.iter().filter_map(|name| cidr(d, name)) {
         rules.push(format!("ct status dnat ip saddr {net} ip daddr {net} masquerade"));
     }

@@ -1,0 +1,69 @@
+//! What was begun while it was allowed, and is not any more: the kernel judges the first packet of a conversation alone.
+
+use crate::peer::{self, ask_from};
+use crate::reach::{FILE, ask, world};
+use lsx_tests::lab::Lab;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("a_closed_port_closes_for_who_asked_before", a_closed_port_closes_for_who_asked_before),
+    (
+        "a_permission_that_is_taken_away_ends_what_it_began",
+        a_permission_that_is_taken_away_ends_what_it_began,
+    ),
+];
+
+/// The stack with something else in a place of its file.
+fn changed(lab: &Lab, from: &str, to: &str) {
+    assert!(FILE.contains(from), "{from}");
+    lab.net(&["up", &lab.file("changed.yaml", &FILE.replace(from, to))]).ok();
+}
+
+fn back(lab: &Lab) {
+    lab.net(&["up", &world(lab).file]).ok();
+}
+
+fn a_closed_port_closes_for_who_asked_before(lab: &Lab) {
+    world(lab);
+    // One source port, as a client of DNS or of a game has it.
+    let target = "198.18.0.11:8095/udp@40100";
+    let h3 = || ask_from(lab, "h3", "", &[target])[target].clone();
+    let hairpin = "198.18.0.11:8095/udp@40101";
+    let web = || ask(lab, "web", &[hairpin])[hairpin].clone();
+    assert_eq!(h3(), "reach/db 198.18.0.13");
+    assert!(web().starts_with("reach/db"));
+    changed(lab, ", \"8095:53/udp\"", "");
+    let unpublished = (h3(), web());
+    // Moved to another instance; who asked in vain meanwhile reaches it, too.
+    let file = FILE.replace(", \"8095:53/udp\"", "").replace(
+        "    networks: [front, back]\n",
+        "    networks: [front, back]\n    ports: [{ listen: 8096, to: 53, protocol: udp, network: back }]\n",
+    );
+    lab.net(&["up", &lab.file("moved.yaml", &file)]).ok();
+    let elsewhere = "198.18.0.12:8096/udp@40102";
+    let moved = ask_from(lab, "h3", "", &[elsewhere])[elsewhere].clone();
+    back(lab);
+    let closed = ask_from(lab, "h3", "", &[elsewhere])[elsewhere].clone();
+    let again = (h3(), web());
+    assert_eq!(unpublished, (String::new(), String::new()));
+    assert!(moved.starts_with("reach/two "), "{moved}");
+    assert_eq!(closed, "");
+    assert_eq!(again.0, "reach/db 198.18.0.13", "published again, for who asked in vain meanwhile");
+    assert!(again.1.starts_with("reach/db"), "{again:?}");
+}
+
+fn a_permission_that_is_taken_away_ends_what_it_began(lab: &Lab) {
+    let stack = world(lab);
+    let db = stack.address("db", "back");
+    let target = format!("{db}:53/udp@40103");
+    let dns = || ask(lab, "web", &[&target])[&target].clone();
+    let mut held = peer::Held::open(lab, "h1", &stack.space("web"), &format!("{db}:82"));
+    assert_eq!(held.says(), "echo", "an established connection");
+    assert!(dns().starts_with("reach/db"));
+    // Something that stays allowed goes on all the while.
+    let mut other = peer::Held::open(lab, "h3", "", "198.18.0.11:8097");
+    changed(lab, "  - { from: front, to: back, ports: [82/tcp, 53/udp] }\n", "");
+    let (after, asked, kept) = (held.says(), dns(), other.says());
+    back(lab);
+    assert_eq!((after.as_str(), asked.as_str()), ("", ""));
+    assert_eq!(kept, "echo", "what is still open was left alone");
+}

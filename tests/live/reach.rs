@@ -1,0 +1,309 @@
+//! What reaches what: addresses of hosts, published ports from everywhere, special ranges, gateways, and the world that an
+//! `allow` lets in. lsx-stack(5) has the table; each cell is tried here.
+
+use crate::peer::{self, Server, ask_from, ask_here, expect};
+use crate::stack::Stack;
+use crate::wire::{ENTRY, counted};
+use lsx_tests::lab::Lab;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    (
+        "every_address_of_every_host_is_closed_to_instances",
+        every_address_of_every_host_is_closed_to_instances,
+    ),
+    ("published_ports_answer_alike_on_every_host", published_ports_answer_alike_on_every_host),
+    ("a_port_of_one_address_is_closed_on_the_others", a_port_of_one_address_is_closed_on_the_others),
+    ("special_ranges_never_leave_the_router", special_ranges_never_leave_the_router),
+    (
+        "a_gateway_answers_its_own_network_and_who_may_reach_it",
+        a_gateway_answers_its_own_network_and_who_may_reach_it,
+    ),
+    ("what_an_allow_lets_in_from_outside_comes_in", what_an_allow_lets_in_from_outside_comes_in),
+    ("a_container_of_the_gateways_host_is_not_the_world", a_container_of_the_gateways_host_is_not_the_world),
+];
+
+pub(crate) const FILE: &str = include_str!("reach.yaml");
+
+struct World {
+    stack: Stack,
+    _servers: Vec<Server>,
+}
+
+static WORLD: OnceLock<World> = OnceLock::new();
+
+/// The stack, on hosts with a second address each.
+pub(crate) fn world(lab: &Lab) -> &'static Stack {
+    let world = WORLD.get_or_init(|| {
+        peer::install(lab, &["h1", "h2", "h3"]);
+        for (host, address) in [("h1", "198.18.0.111"), ("h2", "198.18.0.112")] {
+            lab.script(host, &format!("ip addr add {address}/32 dev eth0")).ok();
+        }
+        let stack = Stack::up(lab, &lab.file("reach.yaml", FILE), &[]);
+        stack.attach(lab);
+        let serve = |instance: &str, ports: &[&str]| {
+            let name = format!("reach/{instance}");
+            peer::serve_in(lab, &stack.host_of(instance), &stack.space(instance), &name, ports)
+        };
+        let servers = vec![
+            serve("web", &["80", "81"]),
+            serve("app", &["80"]),
+            serve("db", &["80", "81", "82/echo", "53/udp"]),
+            serve("two", &["80", "53/udp"]),
+            serve("lone", &["80"]),
+            peer::serve_in(lab, "h1", "", "host/h1", &["7101"]),
+            peer::serve_in(lab, "h2", "", "host/h2", &["7101"]),
+            peer::serve_in(lab, "h3", "", "host/h3", &["7101"]),
+        ];
+        World { stack, _servers: servers }
+    });
+    &world.stack
+}
+
+pub(crate) fn ask(lab: &Lab, instance: &str, targets: &[&str]) -> BTreeMap<String, String> {
+    let stack = world(lab);
+    ask_from(lab, &stack.host_of(instance), &stack.space(instance), targets)
+}
+
+fn every_address_of_every_host_is_closed_to_instances(lab: &Lab) {
+    world(lab);
+    let all = ["198.18.0.11:7101", "198.18.0.111:7101", "198.18.0.12:7101", "198.18.0.112:7101"];
+    for (target, answer) in ask_from(lab, "h3", "", &all) {
+        assert!(answer.starts_with("host/"), "{target} answers the world: {answer}");
+    }
+    // `to: world` is not the hosts, but what is no host of the stack.
+    let wanted: Vec<(&str, &str)> =
+        all.iter().map(|t| (*t, "")).chain([("198.18.0.13:7101", "host/h3 198.18.0.11")]).collect();
+    let targets: Vec<&str> = wanted.iter().map(|(t, _)| *t).collect();
+    for instance in ["web", "app"] {
+        expect(&ask(lab, instance, &targets), &wanted);
+    }
+    let by_h2: Vec<(&str, &str)> =
+        all.iter().map(|t| (*t, "")).chain([("198.18.0.13:7101", "host/h3 198.18.0.12")]).collect();
+    expect(&ask(lab, "lone", &targets), &by_h2);
+    expect(&ask(lab, "db", &all), &all.map(|t| (t, "")));
+    // An address that comes later is a difference, and closed after the next `up`.
+    lab.script("h2", "ip addr add 198.18.0.122/32 dev eth0").ok();
+    lab.net(&["plan", "--exit-code", &world(lab).file]).exits(2);
+    lab.net(&["up", &world(lab).file]).ok();
+    expect(&ask(lab, "web", &["198.18.0.122:7101"]), &[("198.18.0.122:7101", "")]);
+    lab.script("h2", "ip addr del 198.18.0.122/32 dev eth0").ok();
+    lab.net(&["up", &world(lab).file]).ok();
+}
+
+/// The source addresses are part of the table: who asks from an instance is seen as itself where its router hands it on, and
+/// as its gateway's host where that asks another host for it.
+fn published_ports_answer_alike_on_every_host(lab: &Lab) {
+    let stack = world(lab);
+    let (db, two) = (stack.address("db", "back"), stack.address("two", "front"));
+    let leg = |host: &str| {
+        let legs = stack.network("front")["legs"].as_array().unwrap();
+        crate::stack::text(&legs.iter().find(|l| l["host"] == host).unwrap()["address"])
+    };
+    let targets = ["198.18.0.11:8090", "198.18.0.12:8091", "198.18.0.12:8093", "198.18.0.111:8094"];
+    let foot = leg("h2");
+    let table: [(&str, &str, [&str; 4]); 4] = [
+        // On the network of web and app: translated to the router, on the gateway's host or not.
+        ("h2", "two", ["10.140.0.1", "10.140.0.1", "198.18.0.11", &two]),
+        // On another network of the same router, without egress.
+        ("h1", "db", [&db, &db, "198.18.0.11", "10.141.0.1"]),
+        // Behind the router of another host, which has a foot on the network of web and app, and not on that of db.
+        ("h2", "lone", [&foot, &foot, "10.142.0.1", "198.18.0.12"]),
+        // The world. The host of app is not the gateway of its network: answers must come back by it.
+        ("h3", "", ["198.18.0.13", &foot, "198.18.0.13", "198.18.0.13"]),
+    ];
+    for (host, instance, sources) in &table {
+        let space = if instance.is_empty() { String::new() } else { stack.space(instance) };
+        let got = ask_from(lab, host, &space, &targets);
+        let names = ["web", "app", "lone", "db"];
+        let wanted: Vec<String> =
+            names.iter().zip(sources).map(|(name, source)| format!("reach/{name} {source}")).collect();
+        let wanted: Vec<(&str, &str)> = targets.into_iter().zip(wanted.iter().map(String::as_str)).collect();
+        expect(&got, &wanted);
+    }
+    for host in ["h1", "h2"] {
+        let got = ask_from(lab, host, "", &targets);
+        assert!(got.values().all(|answer| answer.starts_with("reach/")), "{host}: {got:?}");
+    }
+}
+
+fn a_port_of_one_address_is_closed_on_the_others(lab: &Lab) {
+    let stack = world(lab);
+    let db = stack.address("db", "back");
+    let wanted = [
+        ("198.18.0.11:8094", "reach/web"),
+        ("198.18.0.111:8094", "reach/db"),
+        ("198.18.0.112:8092", "reach/app"),
+        ("198.18.0.12:8092", ""),
+        ("198.18.0.12:8094", ""),
+    ];
+    let targets = wanted.map(|(t, _)| t);
+    let ports = |got: BTreeMap<String, String>, who: &str| {
+        for (target, name) in wanted {
+            let answer = &got[target];
+            let right = if name.is_empty() { answer.is_empty() } else { answer.starts_with(name) };
+            assert!(right, "{who} at {target}: {answer:?}, not {name}");
+        }
+        got
+    };
+    ports(ask_here(lab, &targets), "the operator");
+    ports(ask_from(lab, "h3", "", &targets), "h3");
+    ports(ask(lab, "web", &targets), "web");
+    ports(ask(lab, "two", &targets), "two");
+    let got = ports(ask(lab, "db", &targets), "db");
+    assert_eq!(got["198.18.0.11:8094"], format!("reach/web {db}"));
+    // What stands for the two inside is no way in.
+    let leg = stack.resolved["leg"]
+        .as_str()
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .parse::<std::net::Ipv4Addr>()
+        .unwrap();
+    let router = std::net::Ipv4Addr::from(u32::from(leg) | 1);
+    let inner = [format!("{router}:65535"), format!("{router}:65534"), format!("{router}:8090")];
+    let got = ask(lab, "web", &inner.each_ref().map(String::as_str));
+    assert!(got.values().all(String::is_empty), "{got:?}");
+    // An address that the host has not is told.
+    lab.script("h2", "ip addr del 198.18.0.112/32 dev eth0").ok();
+    let plan = lab.net(&["plan", &stack.file]).ok().json()["warnings"].to_string();
+    assert!(plan.contains("h2 has no address 198.18.0.112"), "{plan}");
+    lab.script("h2", "ip addr add 198.18.0.112/32 dev eth0").ok();
+}
+
+fn special_ranges_never_leave_the_router(lab: &Lab) {
+    let stack = world(lab);
+    // The metadata of a cloud, as a host sees it: an address of its own link.
+    lab.script("h1", "ip addr add 169.254.169.254/32 dev lo").ok();
+    let metadata = "169.254.169.254:7101";
+    assert!(ask_from(lab, "h1", "", &[metadata])[metadata].starts_with("host/h1"), "there is one");
+    let web = stack.space("web");
+    let left = |to: &str| {
+        let script = format!(
+            "ip netns exec {web} ping -n -c1 -W1 {to} || true; ip netns exec {web} ping -n -b -c1 -W1 {to} || true"
+        );
+        let rule = format!(
+            "iifname \"{}\" ip daddr {to}",
+            stack.resolved["hosts"][0]["world_link"].as_str().unwrap()
+        );
+        counted(lab, "h1", "", "inet", ENTRY, &rule, || _ = lab.script("h1", &script).ok())
+    };
+    assert!(left("198.18.0.13") > 0, "what is the world does");
+    let special = [
+        "169.254.169.254",
+        "169.254.0.1",
+        "224.0.0.5",
+        "239.1.1.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "0.1.2.3",
+    ];
+    let passed: Vec<&str> = special.into_iter().filter(|to| left(to) != 0).collect();
+    let asked: Vec<String> =
+        ["web", "app", "db"].iter().map(|i| ask(lab, i, &[metadata])[metadata].clone()).collect();
+    lab.script("h1", "ip addr del 169.254.169.254/32 dev lo").ok();
+    assert_eq!(passed, Vec::<&str>::new());
+    assert_eq!(asked, ["", "", ""]);
+    let file = lab.file("metadata.yaml", &FILE.replace("to: world }", "to: 169.254.169.254/32 }"));
+    lab.net(&["plan", &file]).exits(65).says("no router passes on 169.254.169.254/32");
+    let file = lab.file("loopback.yaml", &FILE.replace("address: 198.18.0.111", "address: 127.0.0.1"));
+    lab.net(&["plan", &file]).exits(65).says("cannot be published on loopback");
+}
+
+fn a_gateway_answers_its_own_network_and_who_may_reach_it(lab: &Lab) {
+    let gateways = ["10.140.0.1/icmp", "10.141.0.1/icmp", "10.142.0.1/icmp"];
+    let answered = |who: &str, wanted: [&str; 3]| {
+        let wanted: Vec<(&str, &str)> = gateways.into_iter().zip(wanted).collect();
+        expect(&ask(lab, who, &gateways), &wanted);
+    };
+    answered("web", ["echo", "echo", ""]); // front may reach back
+    answered("db", ["", "echo", ""]);
+    answered("lone", ["", "", "echo"]);
+}
+
+fn what_an_allow_lets_in_from_outside_comes_in(lab: &Lab) {
+    let stack = world(lab);
+    let (web, db, two) =
+        (stack.address("web", "front"), stack.address("db", "back"), stack.address("two", "back"));
+    let route = |verb: &str| {
+        let both = format!(
+            "ip route {verb} 10.140.0.0/24 via 198.18.0.11; ip route {verb} 10.141.0.0/24 via 198.18.0.11"
+        );
+        lab.run(&["sh", "-ec", &both]).ok();
+        for host in ["h2", "h3"] {
+            lab.script(host, &both).ok();
+        }
+    };
+    route("add");
+    let ports = [(&web, 80), (&web, 81), (&db, 80), (&db, 81), (&two, 80)];
+    let targets: Vec<String> = ports
+        .iter()
+        .map(|(a, p)| format!("{a}:{p}"))
+        .chain([format!("{db}/icmp"), format!("{web}/icmp")])
+        .collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let all = |wanted: [&str; 7]| {
+        targets
+            .iter()
+            .copied()
+            .zip(wanted)
+            .map(|(t, a)| (t.to_owned(), a.to_owned()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    // With its own address; translated only where the answer would leave by another network.
+    let here = ask_here(lab, &targets);
+    let h3 = ask_from(lab, "h3", "", &targets);
+    let h2 = ask_from(lab, "h2", "", &targets);
+    route("del");
+    let check = lab.net(&["check", &stack.file]);
+    assert_eq!(
+        here,
+        all(["", "", "reach/db 198.18.0.1", "", "reach/two 10.141.0.1", "echo", ""]),
+        "the operator"
+    );
+    assert_eq!(
+        h3,
+        all([
+            "",
+            "reach/web 198.18.0.13",
+            "reach/db 198.18.0.13",
+            "",
+            "reach/two 10.141.0.1",
+            "echo",
+            "echo"
+        ]),
+        "h3"
+    );
+    assert!(h2.values().all(String::is_empty), "a host of the stack is not the world: {h2:?}");
+    assert_eq!(check.code, 0, "{} {}", check.stdout, check.stderr);
+    // The other direction stays closed.
+    expect(&ask(lab, "db", &["198.18.0.13:7101"]), &[("198.18.0.13:7101", "")]);
+}
+
+/// A namespace behind a veth, as somebody's container is, whose packets leave with the host's address: neither the world nor
+/// the host.
+fn a_container_of_the_gateways_host_is_not_the_world(lab: &Lab) {
+    let stack = world(lab);
+    let (web, db) = (stack.address("web", "front"), stack.address("db", "back"));
+    let targets = [format!("{db}:80"), format!("{db}/icmp"), format!("{web}:81"), format!("{web}/icmp")];
+    let targets = targets.each_ref().map(String::as_str);
+    let make = "ip netns add theirs
+        ip link add their0 type veth peer name eth0 netns theirs
+        ip addr add 172.31.9.1/24 dev their0; ip link set their0 up
+        ip -n theirs addr add 172.31.9.2/24 dev eth0; ip -n theirs link set eth0 up
+        ip -n theirs addr add 198.18.0.13/32 dev eth0
+        ip -n theirs route add default via 172.31.9.1
+        nft 'add table ip theirs; add chain ip theirs post { type nat hook postrouting priority srcnat; }'
+        nft add rule ip theirs post ip saddr 172.31.9.0/24 masquerade";
+    lab.script("h1", make).ok();
+    let theirs = ask_from(lab, "h1", "theirs", &targets);
+    // With the address of somebody who may.
+    lab.script("h1", "ip -n theirs route replace default via 172.31.9.1 src 198.18.0.13").ok();
+    let spoofed = ask_from(lab, "h1", "theirs", &targets);
+    lab.script("h1", "nft delete table ip theirs; ip link del their0; ip netns del theirs").ok();
+    let none = targets.map(|target| (target, ""));
+    expect(&theirs, &none);
+    expect(&spoofed, &none);
+}

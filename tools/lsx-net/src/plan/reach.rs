@@ -1,0 +1,89 @@
+//! What a host has to know of the others: whose tunnels it takes packets from, which addresses they have, what they publish.
+
+use super::wants;
+use crate::Net;
+use crate::model::{Desired, Elsewhere, Nic, Row, Seen};
+use common::stack::resolved::{HostAt, PortAt, Resolved};
+use common::tool::ObservedOf;
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// Fills that in for every host, once it is known what each shall have.
+pub(super) fn fill(
+    resolved: &Resolved,
+    observed: &BTreeMap<String, ObservedOf<Net>>,
+    table: &BTreeMap<String, Vec<Row>>,
+    goals: &mut BTreeMap<String, Desired>,
+) {
+    let published: Vec<Elsewhere> =
+        resolved.hosts.iter().flat_map(|h| published(resolved, h, goals)).collect();
+    let nics = goals.values().flat_map(|d| &d.nics).filter(|n| !n.default);
+    let others: BTreeSet<(String, Ipv4Addr)> = nics.map(|n| (n.network.clone(), n.address)).collect();
+    for (host, desired) in goals {
+        desired.peers = peers(desired, table);
+        if !desired.networks.iter().any(|n| n.gateway) {
+            continue;
+        }
+        let before = observed.get(host).and_then(|o| o.seen.intent.as_ref()).map(|i| &i.desired.closed);
+        desired.closed = resolved
+            .hosts
+            .iter()
+            .filter_map(|other| {
+                let found = match observed.get(&other.name) {
+                    Some(seen) => further(&seen.seen, other.address),
+                    None => before?.get(&other.name)?.clone(),
+                };
+                (!found.is_empty()).then(|| (other.name.clone(), found))
+            })
+            .collect();
+        let open: BTreeSet<Ipv4Net> = desired.let_in().into_iter().flat_map(|(_, nets)| nets).collect();
+        if let Some(seen) = observed.get(host).filter(|_| !open.is_empty()) {
+            let names: BTreeSet<&str> = wants::outward(desired, &seen.seen).collect();
+            let outward = names.into_iter().map(str::to_owned).collect();
+            desired.outward = outward;
+            let aside = |(network, address): &&(String, Ipv4Addr)| {
+                desired.networks.iter().any(|n| n.gateway && n.name == *network)
+                    && open.iter().any(|net| net.contains(address))
+            };
+            desired.aside = others.iter().filter(aside).map(|(_, address)| *address).collect();
+        }
+        desired.elsewhere = published.iter().filter(|p| p.port.host != *host).cloned().collect();
+    }
+}
+
+/// Where the other ends of a host's tunnels are. A host that shares no network with this one is no peer: nothing there keeps
+/// others from sending in its name.
+fn peers(desired: &Desired, table: &BTreeMap<String, Vec<Row>>) -> Vec<Ipv4Addr> {
+    let networks = desired.networks.iter().filter(|n| !n.tunnel.is_empty());
+    let remotes = networks.filter_map(|n| table.get(&n.name)).flatten().map(|row| row.remote);
+    let others: BTreeSet<Ipv4Addr> = remotes.filter(|remote| *remote != desired.address).collect();
+    others.into_iter().collect()
+}
+
+/// Addresses beside the one that the document names; those of loopback and link-local mean something else on every host.
+pub(super) fn further(seen: &Seen, first: Ipv4Addr) -> Vec<Ipv4Addr> {
+    let all = seen.addresses.iter().map(|(address, _)| *address);
+    let meant = all.filter(|a| *a != first && !a.is_loopback() && !a.is_link_local());
+    meant.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// What a host publishes, with the address by which others ask for it. Of a host that was not looked at, what the document says.
+fn published(resolved: &Resolved, host: &HostAt, goals: &BTreeMap<String, Desired>) -> Vec<Elsewhere> {
+    let told = |port: &PortAt, default| {
+        let port = PortAt { address: port.address.or(Some(host.address)), ..port.clone() };
+        Elsewhere { port, default }
+    };
+    if let Some(desired) = goals.get(&host.name) {
+        let is = |nic: &&Nic, port: &PortAt| nic.instance == port.instance && nic.network == port.network;
+        let default =
+            |port: &PortAt| desired.nics.iter().find(|nic| is(nic, port)).is_some_and(|nic| nic.default);
+        return desired.ports.iter().map(|port| told(port, default(port))).collect();
+    }
+    let default = |port: &PortAt| {
+        let instance = resolved.instances.iter().find(|i| i.name == port.instance);
+        let nic = instance.and_then(|i| i.nics.iter().find(|nic| nic.network == port.network));
+        nic.is_some_and(|nic| nic.gateway.is_some())
+    };
+    resolved.ports.iter().filter(|p| p.host == host.name).map(|port| told(port, default(port))).collect()
+}

@@ -1,0 +1,141 @@
+//! Connections that the kernel still lets pass although the document does not any more. Rules judge the first packet of a
+//! connection alone; so what was opened and is closed, published and is not, or lies elsewhere now, is looked for and ended. Pure.
+
+use crate::model::{Desired, Flow, Tuple};
+use common::stack::resolved::{AllowAt, PortAt, Protocol, Selector};
+use ipnet::Ipv4Net;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+/// What is no longer as it was.
+#[derive(Debug)]
+pub struct Stale<'a> {
+    old: &'a Desired,
+    new: Option<&'a Desired>,
+    /// Published before and not now, or now and not before: who asked before goes on asking the host itself.
+    ports: Vec<PortAt>,
+    /// Addresses of instances that went.
+    addresses: BTreeSet<Ipv4Addr>,
+    allow: Vec<&'a AllowAt>,
+    /// Networks whose instances reached the world and shall not any more.
+    egress: Vec<Ipv4Net>,
+}
+
+impl<'a> Stale<'a> {
+    /// Between what a host kept and what it shall keep.
+    pub fn between(old: &'a Desired, new: Option<&'a Desired>) -> Stale<'a> {
+        let ports = |d: Option<&Desired>| -> Vec<PortAt> {
+            let own = d.into_iter().flat_map(|d| d.ports.iter());
+            own.chain(d.into_iter().flat_map(|d| d.elsewhere.iter().map(|e| &e.port))).cloned().collect()
+        };
+        let (was, is) = (ports(Some(old)), ports(new));
+        let gone = was.iter().filter(|p| !is.contains(p));
+        let came = is.iter().filter(|p| !was.contains(p));
+        let addresses = |d: Option<&Desired>| {
+            d.into_iter().flat_map(|d| &d.nics).map(|n| n.address).collect::<BTreeSet<_>>()
+        };
+        let opens = |d: &Desired, net: &Ipv4Net| d.networks.iter().any(|n| n.cidr == *net && n.egress);
+        let shut = |net: &Ipv4Net| !new.is_some_and(|new| opens(new, net));
+        Stale {
+            old,
+            new,
+            ports: gone.chain(came).cloned().collect(),
+            addresses: addresses(Some(old)).difference(&addresses(new)).copied().collect(),
+            allow: old.allow.iter().filter(|a| !new.is_some_and(|new| new.allow.contains(a))).collect(),
+            egress: old.networks.iter().filter(|n| n.egress).map(|n| n.cidr).filter(shut).collect(),
+        }
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn nothing(&self) -> bool {
+        self.ports.is_empty() && self.addresses.is_empty() && self.allow.is_empty() && self.egress.is_empty()
+    }
+
+    /// Whether a connection of the host has to go; `local` are the host's addresses. What has a zone is somebody else's.
+    pub fn on_host(&self, flow: &Flow, local: &BTreeSet<Ipv4Addr>) -> bool {
+        let begun = &flow.original;
+        let handed_on = flow.reply.source == self.old.leg.broadcast();
+        let own = local.contains(&begun.target) && flow.reply.source == begun.target;
+        flow.zone == 0
+            && (handed_on || own)
+            && self.ports.iter().any(|p| p.host == self.old.host && asks(p, p.listen, begun))
+    }
+
+    /// Whether a connection of the router has to go.
+    pub fn in_router(&self, flow: &Flow) -> bool {
+        let (begun, answers) = (&flow.original, flow.reply.source);
+        let ends = [begun.source, begun.target, answers];
+        if ends.iter().any(|end| self.addresses.contains(end)) {
+            return true;
+        }
+        if answers != begun.target {
+            // Translated to an instance: by a port that is published, and by no permission.
+            let to = |p: &PortAt| (p.to_address, p.to_port) == (answers, flow.reply.source_port);
+            return self
+                .ports
+                .iter()
+                .any(|p| kind(p) == begun.protocol && (to(p) || asks(p, p.listen, begun)));
+        }
+        let here = |p: &PortAt| begun.target == p.address.unwrap_or(self.old.address);
+        if self.ports.iter().any(|p| here(p) && asks(p, p.listen, begun)) {
+            return true;
+        }
+        let closed = self.allow.iter().any(|a| allows(self.old, a, begun));
+        let shut =
+            self.egress.iter().any(|net| net.contains(&begun.source)) && outside(self.old, begun.target);
+        (closed || shut) && !self.new.is_some_and(|new| still(new, begun))
+    }
+}
+
+/// Whether another permission, or the way out, covers a connection.
+fn still(new: &Desired, begun: &Tuple) -> bool {
+    let leaves =
+        |d: &Desired| d.networks.iter().any(|n| n.gateway && n.egress && n.cidr.contains(&begun.source));
+    new.allow.iter().any(|a| allows(new, a, begun)) || outside(new, begun.target) && leaves(new)
+}
+
+fn outside(d: &Desired, address: Ipv4Addr) -> bool {
+    let hosts = || d.hosts.iter().chain(d.closed.values().flatten());
+    !d.inside.iter().any(|net| net.contains(&address))
+        && !hosts().any(|host| *host == address)
+        && !d.leg.contains(&address)
+}
+
+fn kind(port: &PortAt) -> u8 {
+    number(port.protocol)
+}
+
+/// RFC 5237's registry.
+fn number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+    }
+}
+
+fn asks(port: &PortAt, listen: u16, begun: &Tuple) -> bool {
+    (kind(port), listen) == (begun.protocol, begun.target_port)
+        && port.address.is_none_or(|address| address == begun.target)
+}
+
+fn allows(d: &Desired, allow: &AllowAt, begun: &Tuple) -> bool {
+    let named = |p: &common::stack::PortSpec| {
+        number(p.protocol) == begun.protocol && (p.first..=p.last).contains(&begun.target_port)
+    };
+    let echo = begun.protocol == 1;
+    is(d, &allow.from, begun.source)
+        && is(d, &allow.to, begun.target)
+        && (allow.ports.is_empty() || echo || allow.ports.iter().any(named))
+}
+
+fn is(d: &Desired, selector: &Selector, address: Ipv4Addr) -> bool {
+    match selector {
+        Selector::Network(name) => d.networks.iter().any(|n| n.name == *name && n.cidr.contains(&address)),
+        Selector::Addresses(nets) => nets.iter().any(|net| net.contains(&address)),
+        Selector::Host(name) => {
+            let own = *name == d.host && (address == d.address || d.leg.contains(&address));
+            own || d.closed.get(name).is_some_and(|further| further.contains(&address))
+        }
+        Selector::World => outside(d, address),
+    }
+}
