@@ -10,7 +10,7 @@ use common::stack::{Driver, Only, ReadOptions, read, resolve};
 use common::tool::{Goal, ObservedOf, Wish};
 use common::{Failures, document};
 use lsx_ct::Ct;
-use lsx_ct::model::{Gathered, Image, recipe};
+use lsx_ct::model::{Gathered, Image, recipe_key};
 use lsx_tests::Tool;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
         }
         let files = instance.files.values().map(|f| f.source.clone());
         let keys = Some(stack.ssh_keys(instance).join("\n")).filter(|k| !k.is_empty());
-        let recipes = instance.recipes.iter().map(|r| recipe(r));
+        let recipes = instance.recipes.iter().map(|r| recipe_key(r, instance.image.as_deref()));
         for source in files.chain(keys).chain(recipes).chain(instance.cloud_init.clone()) {
             gathered.files.insert(source.clone(), (digest(&source), 0o644));
         }

@@ -15,6 +15,7 @@ const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-ct";
 pub(crate) fn bare(wish: &Wish<Gathered>) -> Hosts {
     let Goal::Up(_, resolved) = &wish.goal else { return Hosts::new() };
     let engine = |driver: Driver, name: &str| Engine {
+        profiles: None,
         driver,
         name: name.to_owned(),
         can: Vec::new(),

@@ -14,6 +14,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("recipes_are_run_once_in_order_and_as_the_instance", recipes_are_run_once_in_order_and_as_the_instance),
     ("a_run_that_dies_in_a_recipe_is_repeated", a_run_that_dies_in_a_recipe_is_repeated),
     ("a_recipe_that_takes_too_long_is_ended", a_recipe_that_takes_too_long_is_ended),
+    (
+        "an_image_adds_no_lines_to_the_servers_configuration",
+        an_image_adds_no_lines_to_the_servers_configuration,
+    ),
 ];
 
 fn a_command_takes_the_place_of_init(host: &Host) {
@@ -23,7 +27,10 @@ fn a_command_takes_the_place_of_init(host: &Host) {
     wanted["workdir"] = json!("/tmp");
     host.run(&wanted);
     let ps = host.script("$CLI exec s-app -- ps -o pid,user,args");
-    assert!(ps.contains("    1 app      /dev/.lsx-init init --encoded /bin/sleep%001000"), "{ps}");
+    assert!(
+        ps.contains("    1 app      /dev/.lsx-init init --as 1000:1001:4 --encoded /bin/sleep%001000"),
+        "{ps}"
+    );
     assert!(ps.lines().any(|l| l.contains(" app ") && l.ends_with(" /bin/sleep 1000")), "{ps}");
     assert!(host.exec("app", &["ls", "-l", "/proc/1/cwd"]).ends_with("/tmp"));
     let begin = Instant::now();
@@ -73,11 +80,42 @@ fn what_the_image_says_is_so_where_the_document_says_nothing(host: &Host) {
     assert!(ps.lines().any(|l| l.contains(" app ") && l.ends_with(" /bin/sleep 2000")), "{ps}");
     let env =
         host.script("$CLI exec s-plain -- sh -c 'tr \"\\0\" \"\\n\" </proc/1/environ; ls -l /proc/1/cwd'");
-    for line in ["A=image", "B=document", "HOSTNAME=plain", "/proc/1/cwd -> /tmp"] {
+    let home = "HOME=/srv/app";
+    for line in ["A=image", "B=document", "HOSTNAME=plain", "/proc/1/cwd -> /tmp", home] {
         assert!(env.lines().any(|l| l.ends_with(line)), "{line}: {env}");
     }
+    let groups = host.script("$CLI exec s-plain -- grep Groups: /proc/1/status");
+    assert_eq!(groups.split_whitespace().collect::<Vec<_>>(), ["Groups:", "4"], "those that name the user");
+    let said = host.ok(
+        &json!({"verb": "exec", "name": "plain", "argv": ["/bin/sh", "-c", "echo $HOME"], "user": "app"}),
+    );
+    assert_eq!(said["stdout"], "/srv/app\n");
     host.script(&format!("rm {}/{DIGEST}.json", crate::act::SUPPLY));
     host.clean("plain");
+}
+
+/// A line of liblxc's configuration may name a program that the host runs as root.
+fn an_image_adds_no_lines_to_the_servers_configuration(host: &Host) {
+    let mut wanted = host.instance("evil");
+    wanted["command"] = json!(["/bin/sleep", "1000"]);
+    let hook = "lxc.hook.pre-start = /bin/touch /root/owned";
+    for (key, word) in [
+        ("WorkingDir", format!("/tmp\n{hook}")),
+        ("StopSignal", format!("SIGTERM\n{hook}")),
+        ("User", format!("app\n{hook}")),
+    ] {
+        let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
+            "config": {"Cmd": ["/bin/sleep", "2000"], key: word}});
+        host.blob(&format!("{DIGEST}.json"), config.to_string().as_bytes());
+        let ran = host.act(&json!({"verb": "create", "instance": wanted}));
+        let started = host.act(&json!({"verb": "start", "instance": wanted}));
+        assert_eq!(host.script("ls /root/owned 2>/dev/null || true"), "", "{key} ran a program on the host");
+        assert_eq!(ran.json()["failure"]["code"], "ct.lxd.line", "{key}: {}", ran.stdout);
+        assert_ne!(started.code, 0);
+        assert_eq!(host.query("/1.0/instances"), json!([]), "refused before anything is made");
+    }
+    host.script(&format!("rm {}/{DIGEST}.json", crate::act::SUPPLY));
+    host.clean("evil");
 }
 
 /// As `tests/ct-live` asks of the driver without an engine.

@@ -19,8 +19,8 @@ mkdir -p rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/run rootfs/root roo
 cp /bin/busybox rootfs/bin/
 for a in sh sleep cat ls id ip mount ps echo env grep hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
 ln -sf ../bin/busybox rootfs/sbin/init
-printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1001:app:/:/bin/sh\\n' > rootfs/etc/passwd
-printf 'root:x:0:\\napp:x:1001:\\nadm:x:4:\\n' > rootfs/etc/group
+printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1001:app:/srv/app:/bin/sh\\n' > rootfs/etc/passwd
+printf 'root:x:0:\\napp:x:1001:\\nadm:x:4:app\\n' > rootfs/etc/group
 printf '::sysinit:/bin/echo the image has booted\\n::respawn:/bin/sleep 1000000\\n' > rootfs/etc/inittab
 ln -s /run/resolve/stub.conf rootfs/etc/resolv.conf
 printf 'architecture: %s\\ncreation_date: 1\\n' \"$(uname -m)\" > metadata.yaml

@@ -3,7 +3,8 @@
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
-    users: Vec<(String, u32, u32)>,
+    /// Name, user, group, home.
+    users: Vec<(String, u32, u32, String)>,
     groups: Vec<(String, u32, Vec<String>)>,
 }
 
@@ -14,6 +15,8 @@ pub(crate) struct Account {
     pub(crate) group: u32,
     /// Further groups that name the user.
     pub(crate) further: Vec<u32>,
+    /// Its folder; empty where the instance knows none.
+    pub(crate) home: String,
 }
 
 impl Account {
@@ -50,7 +53,10 @@ impl Accounts {
             let all = line.split(':').nth(3).unwrap_or_default();
             all.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect()
         };
-        let users = passwd.lines().filter_map(|l| Some((name(l), number(l, 2)?, number(l, 3)?)));
+        let home = |line: &str| {
+            line.split(':').nth(5).filter(|home| home.starts_with('/')).unwrap_or_default().to_owned()
+        };
+        let users = passwd.lines().filter_map(|l| Some((name(l), number(l, 2)?, number(l, 3)?, home(l))));
         let groups = group.lines().filter_map(|l| Some((name(l), number(l, 2)?, members(l))));
         Accounts { users: users.collect(), groups: groups.collect() }
     }
@@ -65,17 +71,18 @@ impl Accounts {
             return Ok(Account::default());
         }
         let number = name.parse::<u32>().ok();
-        let entry = self.users.iter().find(|(n, uid, _)| n == name || Some(*uid) == number);
-        let user = entry.map(|(_, uid, _)| *uid).or(number).ok_or_else(|| format!("user {name}"))?;
+        let entry = self.users.iter().find(|(n, uid, ..)| n == name || Some(*uid) == number);
+        let user = entry.map(|(_, uid, ..)| *uid).or(number).ok_or_else(|| format!("user {name}"))?;
         let own = match (entry, alone) {
-            (Some((_, _, gid)), _) => *gid,
+            (Some((_, _, gid, _)), _) => *gid,
             (None, Alone::Root) => 0,
             (None, Alone::Same) => user,
         };
         let group = group.map_or(Ok(own), |group| self.group(group))?;
         let member = |members: &[String]| entry.is_some_and(|(name, ..)| members.contains(name));
         let further = self.groups.iter().filter(|(_, _, members)| member(members));
-        Ok(Account { user, group, further: further.map(|(_, gid, _)| *gid).collect() })
+        let home = entry.map(|(.., home)| home.clone()).unwrap_or_default();
+        Ok(Account { user, group, further: further.map(|(_, gid, _)| *gid).collect(), home })
     }
 
     fn group(&self, name: &str) -> Result<u32, String> {
@@ -90,7 +97,7 @@ mod tests {
 
     fn accounts() -> Accounts {
         Accounts::read(
-            "root:x:0:0::/:\nweb:x:33:34::/:\nbroken\n",
+            "root:x:0:0::/root:\nweb:x:33:34::/srv/www:\nbroken\n",
             "root:x:0:\nadm:x:4:root,web\nlog:x:9:web\n",
         )
     }
@@ -106,7 +113,8 @@ mod tests {
                 assert_eq!((found.user, found.group), (user, group), "{text}");
             }
         }
-        assert_eq!(all.resolve("33", Alone::Root).unwrap().further, [4, 9]);
+        let web = all.resolve("33", Alone::Root).unwrap();
+        assert_eq!((web.further, web.home.as_str()), (vec![4, 9], "/srv/www"));
         assert_eq!(all.resolve("7", Alone::Root).unwrap(), Account { user: 7, ..Account::default() });
         assert_eq!(all.resolve("7", Alone::Same).unwrap().group, 7);
     }

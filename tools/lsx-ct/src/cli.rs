@@ -98,6 +98,9 @@ enum Verb {
         /// The application as one word, for who cannot pass on blanks
         #[arg(long)]
         encoded: Option<String>,
+        /// Who it runs as, by number: USER:GROUP[:GROUP,GROUP...]
+        #[arg(long = "as")]
+        account: Option<String>,
         /// The application
         #[arg(last = true)]
         argv: Vec<String>,
@@ -147,8 +150,8 @@ fn application() -> Option<ExitCode> {
         return None;
     }
     match Cli::try_parse().ok()?.verb {
-        Verb::Init { encoded, argv } => Some(ExitCode::from(
-            init::run(&init::argv(encoded.as_deref(), &argv)).unwrap_or_else(|failure| {
+        Verb::Init { encoded, account, argv } => Some(ExitCode::from(
+            init::run(account.as_deref(), &init::argv(encoded.as_deref(), &argv)).unwrap_or_else(|failure| {
                 common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
                 common::log::failures(&failure.into());
                 127
@@ -179,6 +182,8 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Supervise { stack, name } => Ok(supervise::run(stack, name)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),
-        Verb::Init { encoded, argv } => Ok(init::run(&init::argv(encoded.as_deref(), argv)).map(|_| ())?),
+        Verb::Init { encoded, account, argv } => {
+            Ok(init::run(account.as_deref(), &init::argv(encoded.as_deref(), argv)).map(|_| ())?)
+        }
     }
 }

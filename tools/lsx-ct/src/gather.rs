@@ -1,7 +1,7 @@
 //! What the document names beside itself, read on the operator's machine: images become digests, files blobs of the store.
 
 use crate::image::{Source, Store};
-use crate::model::{self, Gathered, recipe};
+use crate::model::{self, Gathered, recipe, recipe_key};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Driver, Resolved, Stack};
 use common::{Failure, Failures, Kind};
@@ -30,6 +30,7 @@ pub fn gather(
         let place = |field: &str| format!("instances.{key}.{field}");
         let driver = stack.driver(instance);
         match &instance.image {
+            _ if driver == Driver::Docker => failures.push(no_docker().at(place("driver"))),
             None => failures.push(missing_image(key)),
             Some(name) if !all.images.contains_key(&(name.clone(), driver)) => {
                 match image(&store, stack, name, driver, beside) {
@@ -41,15 +42,23 @@ pub fn gather(
         }
         let sources =
             instance.files.iter().map(|(path, file)| (file.source.clone(), format!("files.{path}")));
-        let recipes = instance.recipes.iter().map(|name| (recipe(name), "recipes".to_owned()));
         let seed = instance.cloud_init.iter().map(|file| (file.clone(), "cloud_init".to_owned()));
         let keys = stack.ssh_keys(instance).join("\n");
         let keys = Some((keys, "ssh_keys".to_owned())).filter(|(keys, _)| !keys.is_empty());
-        for (source, field) in sources.chain(keys).chain(recipes).chain(seed) {
+        for (source, field) in sources.chain(keys).chain(seed) {
             let Entry::Vacant(entry) = all.files.entry(source) else { continue };
             match read(&store, entry.key(), beside) {
                 Ok(found) => _ = entry.insert(found),
                 Err(failure) => failures.push(failure.at(place(&field))),
+            }
+        }
+        for name in &instance.recipes {
+            let Entry::Vacant(entry) = all.files.entry(recipe_key(name, instance.image.as_deref())) else {
+                continue;
+            };
+            match script(&store, name, instance.image.as_deref(), beside) {
+                Ok(found) => _ = entry.insert(found),
+                Err(failure) => failures.push(failure.at(place("recipes"))),
             }
         }
         for name in &instance.secrets {
@@ -85,7 +94,7 @@ fn image(
         (Some(forms), Driver::Incus) => {
             forms.incus.clone().or_else(|| forms.lxd.clone()).or_else(|| forms.oci.clone())
         }
-        (Some(forms), Driver::Docker) => forms.docker.clone(),
+        (Some(_), Driver::Docker) => return Err(no_docker()),
         (None, _) => Some(name.to_owned()),
     };
     let text = text.ok_or_else(|| {
@@ -94,6 +103,32 @@ fn image(
     })?;
     let stored = store.bring(&Source::parse(&text, beside)?)?;
     Ok(model::Image { name: name.to_owned(), digest: stored.digest })
+}
+
+fn no_docker() -> Failure {
+    Failure::new(Kind::Data, "ct.driver", "driver docker is not built yet").hint("use oci, lxd or incus")
+}
+
+/// A recipe, wherever it lies.
+fn script(
+    store: &Store,
+    name: &str,
+    image: Option<&str>,
+    beside: &dyn Fn(&str) -> PathBuf,
+) -> Result<(String, u32), Failure> {
+    let places = recipe(name, image);
+    if let Some(there) = places.iter().find(|place| beside(place).exists()) {
+        return read(store, there, beside);
+    }
+    let failure = Failure::new(
+        Kind::Data,
+        "ct.file",
+        format!("cannot read recipe {name}: it is in no place where it may be"),
+    );
+    let failure = places.iter().fold(failure, |failure, place| {
+        failure.because(format!("{}: no such file", beside(place).display()))
+    });
+    Err(failure.hint("places are relative to the document, or to --base when it comes by standard input"))
 }
 
 /// A file, or several in one: their names a line each.

@@ -5,7 +5,7 @@ use common::host::Program;
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setuid};
 use signal_hook::consts::{FORBIDDEN, SIGCHLD};
 use signal_hook::iterator::Signals;
 use std::process::Stdio;
@@ -14,7 +14,8 @@ use std::process::Stdio;
 ///
 /// # Errors
 /// When it cannot be started.
-pub(crate) fn run(argv: &[String]) -> Result<u8, Failure> {
+pub(crate) fn run(account: Option<&str>, argv: &[String]) -> Result<u8, Failure> {
+    account.map_or(Ok(()), turn_into)?;
     let all = (1..32).filter(|signal| !FORBIDDEN.contains(signal));
     let mut signals = Signals::new(all)
         .map_err(|e| Failure::new(Kind::Failed, "ct.init", format!("cannot handle signals: {e}")))?;
@@ -34,6 +35,20 @@ pub(crate) fn run(argv: &[String]) -> Result<u8, Failure> {
         }
     }
     Ok(0)
+}
+
+/// Becomes somebody, for an engine that cannot be told all of that: liblxc 5.0 takes further groups and does not set them.
+fn turn_into(account: &str) -> Result<(), Failure> {
+    let wrong =
+        |why: String| Failure::new(Kind::Failed, "ct.init", format!("cannot become {account}: {why}"));
+    let numbers = account.split([':', ',']).map(str::parse).collect::<Result<Vec<u32>, _>>();
+    let numbers = numbers.map_err(|e| wrong(e.to_string()))?;
+    let [user, group, further @ ..] = &numbers[..] else { return Err(wrong("no group".to_owned())) };
+    let further: Vec<Gid> = further.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&further)
+        .and_then(|()| setgid(Gid::from_raw(*group)))
+        .and_then(|()| setuid(Uid::from_raw(*user)))
+        .map_err(|e| wrong(e.to_string()))
 }
 
 /// An argument list as one word without blanks: percent-encoded (RFC 3986 2.1), and %00, which no argument can have, between two.

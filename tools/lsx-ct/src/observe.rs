@@ -60,7 +60,7 @@ fn broken(driver: Kind, failure: Failure) -> Engine {
     let mut cannot = vec![failure.message];
     cannot.extend(failure.causes);
     let name = crate::plan::driver_word(driver).to_owned();
-    Engine { driver, name, can: Vec::new(), cannot, works: false }
+    Engine { driver, name, can: Vec::new(), cannot, profiles: None, works: false }
 }
 
 /// An instance as an object: one that waits, starts or is down is not running.

@@ -4,7 +4,7 @@ use super::client::{OPERATION, Refused};
 use super::first::First;
 use super::request::{self, Ground, RECIPES, SPEC, seed};
 use super::{Held, Lxd, network};
-use crate::accounts::{Accounts, Alone};
+use crate::accounts::{Account, Accounts, Alone};
 use crate::model::{Instance, engine_name};
 use crate::oci::disk;
 use crate::paths;
@@ -59,9 +59,7 @@ impl Lxd {
             let order = request::create(stack, wanted, ground, &fingerprint);
             match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
                 Ok(_) => return Ok(()),
-                Err(refused) if refused.missing() || refused.says("Image not provided") => {
-                    last = Some(refused)
-                }
+                Err(refused) if went(&refused) => last = Some(refused),
                 Err(refused) => return Err(refused.into()),
             }
         }
@@ -93,15 +91,10 @@ impl Lxd {
         Ok(ground)
     }
 
-    /// The user and group of the first program, by number; none where it is root anyway.
-    fn ids(
-        &self,
-        accounts: &Accounts,
-        wanted: &Instance,
-        first: &First,
-    ) -> Result<Option<(u32, u32)>, Failure> {
+    /// Who the first program runs as, by number; none where it is root anyway.
+    fn ids(&self, accounts: &Accounts, wanted: &Instance, first: &First) -> Result<Option<Account>, Failure> {
         (!first.user.is_empty())
-            .then(|| self.owner(accounts, &wanted.name, (&first.user, Alone::Root)))
+            .then(|| self.account(accounts, &wanted.name, (&first.user, Alone::Root)))
             .transpose()
     }
 
@@ -223,6 +216,12 @@ impl Lxd {
         }
         self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION).map(|_| ())
     }
+}
+
+/// Whether what the request needs was there and is not any more. A missing image is no 404: the server begins all the same.
+fn went(refused: &Refused) -> bool {
+    let words = ["Image not provided", "Image not available", "Failed creating instance from image: open "];
+    refused.missing() || words.iter().any(|words| refused.says(words))
 }
 
 /// Whether it is the same but for what is not the engine's: whether it runs.

@@ -85,8 +85,11 @@ impl Lxd {
             "wait-for-websocket": false,
         });
         if let Some(user) = &exec.user {
-            let (user, group) = self.owner(&self.accounts(engine)?, name, (user, Alone::Root))?;
-            (order["user"], order["group"]) = (user.into(), group.into());
+            let account = self.account(&self.accounts(engine)?, name, (user, Alone::Root))?;
+            (order["user"], order["group"]) = (account.user.into(), account.group.into());
+            if !account.home.is_empty() && order["environment"]["HOME"].is_null() {
+                order["environment"]["HOME"] = account.home.into();
+            }
         }
         Ok(order)
     }

@@ -4,11 +4,13 @@ use super::Lxd;
 use super::client::Refused;
 use super::image::encode;
 use super::request::seed;
-use crate::accounts::{Accounts, Alone};
+use crate::accounts::{Account, Accounts, Alone};
 use crate::model::{File, Instance};
+use common::host::wait;
 use common::stack::Driver;
 use common::{Failure, Kind};
 use std::path::Path;
+use std::time::Duration;
 
 /// A file to put, with its owner by number.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl Lxd {
     /// Users and groups of an instance.
     pub(super) fn accounts(&self, engine: &str) -> Result<Accounts, Failure> {
         let text = |path| -> Result<String, Failure> {
-            let bytes = match self.client.bytes(&at(engine, path)) {
+            let bytes = match steady(HELPER, || self.client.bytes(&at(engine, path))) {
                 Err(refused) if absent(&refused) => None,
                 bytes => bytes?,
             };
@@ -46,11 +48,21 @@ impl Lxd {
         instance: &str,
         (owner, alone): (&str, Alone),
     ) -> Result<(u32, u32), Failure> {
-        let found = accounts.resolve(owner, alone).map_err(|who| {
+        let found = self.account(accounts, instance, (owner, alone))?;
+        Ok((found.user, found.group))
+    }
+
+    /// The same with everything that is known of it.
+    pub(super) fn account(
+        &self,
+        accounts: &Accounts,
+        instance: &str,
+        (owner, alone): (&str, Alone),
+    ) -> Result<Account, Failure> {
+        accounts.resolve(owner, alone).map_err(|who| {
             Failure::new(Kind::Data, "ct.lxd.owner", format!("there is no {who} in {instance}"))
                 .hint("write numbers, as 1000:1000, or take an image that has it")
-        })?;
-        Ok((found.user, found.group))
+        })
     }
 
     /// Puts all files of an instance, but those that stand already as `before` says.
@@ -102,7 +114,10 @@ impl Lxd {
         self.take(engine, put.path)?;
         match self.place(engine, put) {
             Err(refused) if absent(&refused) => {
-                for folder in Path::new(put.path).ancestors().skip(1).collect::<Vec<_>>().iter().rev() {
+                // The topmost is the instance's own, and always there.
+                let folders: Vec<_> =
+                    Path::new(put.path).ancestors().skip(1).filter(|f| f.parent().is_some()).collect();
+                for folder in folders.iter().rev() {
                     self.folder(engine, &folder.to_string_lossy())?;
                 }
                 Ok(self.place(engine, put)?)
@@ -119,11 +134,11 @@ impl Lxd {
             (self.client.header("gid"), put.owner.1.to_string()),
             (self.client.header("mode"), format!("{:04o}", put.mode)),
         ];
-        self.client.post(&at(engine, put.path), &headers, put.bytes).map(|_| ())
+        steady(HELPER, || self.client.post(&at(engine, put.path), &headers, put.bytes)).map(|_| ())
     }
 
     fn folder(&self, engine: &str, path: &str) -> Result<(), Failure> {
-        match self.client.bytes(&at(engine, path)) {
+        match steady(HELPER, || self.client.bytes(&at(engine, path))) {
             Ok(Some(_)) => return Ok(()),
             Err(refused) if !absent(&refused) => return Err(refused.into()),
             _ => {}
@@ -134,24 +149,77 @@ impl Lxd {
             (self.client.header("gid"), "0".to_owned()),
             (self.client.header("mode"), "0755".to_owned()),
         ];
-        Ok(self.client.post(&at(engine, path), &headers, &b""[..]).map(|_| ())?)
+        Ok(steady(HELPER, || self.client.post(&at(engine, path), &headers, &b""[..])).map(|_| ())?)
     }
 
     /// Takes a file away; one that is not there is as good.
     pub(super) fn take(&self, engine: &str, path: &str) -> Result<(), Failure> {
-        match self.gone(&at(engine, path)) {
+        match steady(HELPER, || self.gone(&at(engine, path))) {
             Err(refused) if !absent(&refused) => Err(refused.into()),
             _ => Ok(()),
         }
     }
 }
 
+/// How long the server's helper for files may take until it is there, and how often one asks.
+const HELPER: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Asks once more while the server's own helper (`lxd forkfile`) is not there: it is started for a request, and one that comes while it
+/// ends finds no socket any more. That is no word on the file.
+fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refused>) -> Result<T, Refused> {
+    let mut last = None;
+    wait::until(limit, AGAIN, || {
+        let answer = ask();
+        let again = answer.as_ref().is_err_and(|refused| refused.says("forkfile"));
+        last = Some(answer);
+        !again
+    });
+    last.unwrap_or_else(|| Err(Refused::Late("the server's helper for files".to_owned())))
+}
+
 /// LXD 5 says a missing file as 404, as 500 and as 400, by version; its words stay.
 fn absent(refused: &Refused) -> bool {
+    let helper = refused.says("forkfile");
     refused.missing()
-        || ["does not exist", "no such file", "not found", "Not Found"].iter().any(|w| refused.says(w))
+        || !helper
+            && ["does not exist", "no such file", "not found", "Not Found"].iter().any(|w| refused.says(w))
 }
 
 fn at(engine: &str, path: &str) -> String {
     format!("/1.0/instances/{engine}/files?path={}", encode(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(words: &str) -> Refused {
+        Refused::Said(500, "POST /1.0/instances/s-a/files?path=%2F".to_owned(), words.to_owned())
+    }
+
+    #[test]
+    fn a_helper_that_is_not_there_is_asked_again_and_not_for_ever() {
+        let words = "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory";
+        assert!(!absent(&said(words)), "it is no word on the file");
+        assert!(absent(&said("open /etc/x: no such file or directory")));
+        let mut left = 3;
+        let answer = steady(HELPER, || {
+            left -= 1;
+            if left > 0 { Err(said(words)) } else { Ok(7) }
+        });
+        assert_eq!((answer.unwrap(), left), (7, 0));
+        let mut asked = 0;
+        let never = steady::<()>(AGAIN * 3, || {
+            asked += 1;
+            Err(said(words))
+        });
+        assert!(never.unwrap_err().says("forkfile") && asked > 1);
+        let mut asked = 0;
+        let other = steady::<()>(HELPER, || {
+            asked += 1;
+            Err(said("no space left on device"))
+        });
+        assert!(other.is_err() && asked == 1);
+    }
 }

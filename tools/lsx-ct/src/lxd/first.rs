@@ -1,6 +1,7 @@
 //! The first program of an instance: what is started in it, as whom and where, and how liblxc is told that.
 
 use super::{Held, Lxd};
+use crate::accounts::Account;
 use crate::init;
 use crate::model::Instance;
 use crate::paths;
@@ -19,8 +20,8 @@ pub(super) struct First {
     pub(super) env: BTreeMap<String, String>,
     /// By name or number; empty is root.
     pub(super) user: String,
-    /// User and group by number, once the instance's own are known.
-    pub(super) ids: Option<(u32, u32)>,
+    /// Who that is by number, once the instance's own users are known.
+    pub(super) ids: Option<Account>,
     pub(super) workdir: String,
     signal: String,
 }
@@ -45,7 +46,21 @@ impl First {
     }
 
     /// What liblxc cannot be told: it parts a command at every blank. Only an init has to do with that, which is process 1 itself.
+    /// Its configuration has a line for each word: one with a line feed would be more than one line, and a line of liblxc's may run
+    /// anything on the host. Images come from anywhere.
     pub(super) fn check(&self, name: &str) -> Result<(), Failure> {
+        let words = [("folder", &self.workdir), ("stop signal", &self.signal), ("user", &self.user)];
+        let words = words
+            .into_iter()
+            .chain(self.argv.iter().filter(|_| !self.application()).map(|word| ("command", word)));
+        let values = self.env.iter().flat_map(|(key, value)| [("environment", key), ("environment", value)]);
+        if let Some((what, word)) = words.chain(values).find(|(_, word)| word.contains(['\n', '\r', '\0'])) {
+            let message =
+                format!("the {what} of {name} has a line feed, which {word:?} may not have in LXD and Incus");
+            return Err(Failure::new(Kind::Data, "ct.lxd.line", message).hint(
+                "it stands in the document or in the image: lsx-ct images export shows what that says",
+            ));
+        }
         let blank = |word: &String| word.is_empty() || word.contains(char::is_whitespace);
         if self.application() || !self.argv.iter().any(blank) {
             return Ok(());
@@ -60,15 +75,21 @@ impl First {
         if self.argv.is_empty() {
             return Vec::new();
         }
-        let command = match self.application() {
-            true => format!("{INIT} init --encoded {}", init::encode(&self.argv)),
-            false => self.argv.join(" "),
+        let command = match (self.application(), &self.ids) {
+            (false, _) => self.argv.join(" "),
+            (true, None) => format!("{INIT} init --encoded {}", init::encode(&self.argv)),
+            (true, Some(ids)) => {
+                let all = ids.further.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+                let further = if all.is_empty() { all } else { format!(":{all}") };
+                let who = format!("{}:{}{further}", ids.user, ids.group);
+                format!("{INIT} init --as {who} --encoded {}", init::encode(&self.argv))
+            }
         };
         let mut lines =
             vec![format!("lxc.init.cmd = {command}"), format!("lxc.signal.halt = {}", self.signal)];
         lines.extend((self.workdir != "/").then(|| format!("lxc.init.cwd = {}", self.workdir)));
-        if let Some((user, group)) = self.ids {
-            lines.extend([format!("lxc.init.uid = {user}"), format!("lxc.init.gid = {group}")]);
+        if let (false, Some(ids)) = (self.application(), &self.ids) {
+            lines.extend([format!("lxc.init.uid = {}", ids.user), format!("lxc.init.gid = {}", ids.group)]);
         }
         lines
     }
@@ -142,6 +163,27 @@ mod tests {
         );
         assert_eq!((sh.user.as_str(), &sh.env["A"]), ("7", &"b".to_owned()));
         assert!(sh.check("a").is_ok() && sh.device("/own").is_some());
+        let account = |further: &[u32]| Account {
+            user: 7,
+            group: 8,
+            further: further.to_vec(),
+            home: "/srv".to_owned(),
+        };
+        let command = |further| First { ids: Some(account(further)), ..sh.clone() }.lines()[0].clone();
+        assert!(command(&[]).contains(" init --as 7:8 --encoded "), "{}", command(&[]));
+        assert!(command(&[4, 9]).contains(" init --as 7:8:4,9 --encoded "));
+    }
+
+    #[test]
+    fn no_word_is_more_than_one_line() {
+        for (key, what) in [("WorkingDir", "folder"), ("StopSignal", "stop signal"), ("User", "user")] {
+            let failure =
+                first(&["sh"], json!({key: "x\nlxc.hook.pre-start = /bin/sh"})).check("a").unwrap_err();
+            assert!(failure.code == "ct.lxd.line" && failure.message.contains(what), "{failure}");
+        }
+        let value = first(&["sh"], json!({"Env": ["A=b\nc"]})).check("a").unwrap_err();
+        assert!(value.message.contains("environment"), "{value}");
+        assert!(first(&["sh", "-c", "two\nlines"], json!({})).check("a").is_ok(), "ours is one word");
     }
 
     #[test]

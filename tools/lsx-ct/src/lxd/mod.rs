@@ -121,6 +121,7 @@ impl driver::Driver for Lxd {
             name: format!("{} {version}", self.client.called()),
             can,
             cannot,
+            profiles: Some(self.profiles()?),
             works: true,
         })
     }

@@ -53,6 +53,13 @@ impl Lxd {
         }
     }
 
+    /// The names of all profiles.
+    pub(super) fn profiles(&self) -> Result<Vec<String>, Failure> {
+        let got = self.client.get("/1.0/profiles?recursion=1")?;
+        let all = got.and_then(|g| g.value.as_array().cloned()).unwrap_or_default();
+        Ok(all.iter().filter_map(|profile| profile["name"].as_str()).map(str::to_owned).collect())
+    }
+
     /// Removes our pool when nothing is in it.
     pub(super) fn tidy_pool(&self) -> Result<(), Failure> {
         let path = format!("/1.0/storage-pools/{POOL}");

@@ -72,6 +72,11 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
     if let Some(processes) = instance.limits.processes {
         set("limits.processes", processes.to_string());
     }
+    // liblxc gives an application none, and what a shell or a daemon keeps in ~ would land in /.
+    let home = ground.first.ids.as_ref().map(|account| account.home.clone()).filter(|home| !home.is_empty());
+    if let Some(home) = home.filter(|_| !ground.first.env.contains_key("HOME")) {
+        set("environment.HOME", home);
+    }
     for (key, value) in &ground.first.env {
         set(&format!("environment.{key}"), value.clone());
     }
@@ -102,7 +107,9 @@ pub(super) fn ours(key: &str) -> bool {
 fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
     let mut lines = vec![format!("lxc.uts.name = {}", instance.hostname)];
     for (i, nic) in instance.nics.iter().enumerate().filter(|(_, n)| !n.address.addr().is_unspecified()) {
-        lines.push(format!("lxc.net.{i}.ipv4.address = {}", nic.address));
+        // Without it liblxc takes the address itself for the network's broadcast address.
+        let broadcast = nic.address.broadcast();
+        lines.push(format!("lxc.net.{i}.ipv4.address = {} {broadcast}", nic.address));
         lines.extend(nic.gateway.map(|gateway| format!("lxc.net.{i}.ipv4.gateway = {gateway}")));
     }
     lines.extend(ground.first.lines());
@@ -204,7 +211,7 @@ mod tests {
         let ground = Ground { bridges, ..Ground::default() };
         let lines = [
             "lxc.uts.name = web",
-            "lxc.net.1.ipv4.address = 10.0.0.2/24",
+            "lxc.net.1.ipv4.address = 10.0.0.2/24 10.0.0.255",
             "lxc.net.1.ipv4.gateway = 10.0.0.1",
         ];
         assert_eq!(config("office", &wanted, &ground)["raw.lxc"], lines.join("\n"));

@@ -5,7 +5,7 @@ mod instance;
 mod object;
 mod seen;
 
-pub use gathered::{Gathered, recipe};
+pub use gathered::{Gathered, recipe, recipe_key};
 pub use instance::{File, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume};
 pub use object::{CLOSED, Intent, IntentFile, Object};
 pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};

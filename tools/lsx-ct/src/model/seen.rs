@@ -139,6 +139,9 @@ pub struct Engine {
     /// What it cannot do here and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cannot: Vec<String>,
+    /// Profiles that it has, where it has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<Vec<String>>,
     /// Whether it works at all: tried by running something.
     pub works: bool,
 }

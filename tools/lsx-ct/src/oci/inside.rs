@@ -252,7 +252,7 @@ mod tests {
         let mut wanted = config["process"].clone();
         (wanted["args"], wanted["terminal"]) = (json!(["id"]), json!(false));
         assert_eq!(plain, wanted);
-        let user = Account { user: 5, group: 6, further: vec![8] };
+        let user = Account { user: 5, group: 6, further: vec![8], ..Account::default() };
         let env = vec![("A".to_owned(), "3".to_owned())];
         let own = lent(&Exec { env, workdir: Some("/".to_owned()), ..Exec::default() }, Some(&user));
         assert_eq!((&own["env"], &own["cwd"]), (&json!(["AB=2", "A=3"]), &json!("/")));

@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn write(root: &Root, path: &str) -> Result<(), Failure> {
-        root.write(Path::new(path), b"new", 0o640, &Account { user: 5, group: 6, further: Vec::new() })
+        root.write(Path::new(path), b"new", 0o640, &Account { user: 5, group: 6, ..Account::default() })
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Runtime {
             name: first.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             can: Vec::new(),
             cannot: vec!["it has not been tried yet: `up` does that before its first step".to_owned()],
+            profiles: None,
             works: true,
         })
     }
@@ -176,6 +177,7 @@ impl Runtime {
                 Vec::new()
             },
             cannot: self.cannot.clone(),
+            profiles: None,
             works: true,
         }
     }

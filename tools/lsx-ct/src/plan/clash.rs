@@ -2,7 +2,7 @@
 
 use super::Goals;
 use crate::Ct;
-use crate::model::{Gathered, NAME_MAX, Object, engine_name};
+use crate::model::{Engine, Gathered, Instance, NAME_MAX, Object, engine_name};
 use common::stack::Driver;
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
@@ -23,7 +23,7 @@ pub(super) fn clashes(
             let word = driver_word(instance.driver);
             let chosen = instance.driver == Driver::Oci && wish.gathered.runtime.is_some();
             match engine {
-                Some(engine) if engine.works => {}
+                Some(engine) if engine.works => strange(instance, engine).into_iter().for_each(&mut tell),
                 _ if chosen => {} // whether that one works is found out there
                 Some(engine) => tell(unfit(host, word, &engine.cannot)),
                 None => tell(unfit(host, word, &[])),
@@ -52,6 +52,36 @@ pub(super) fn clashes(
     failures
 }
 
+/// What an engine of LXD's kind has not, or could not be told.
+fn strange(instance: &Instance, engine: &Engine) -> Vec<Failure> {
+    let mut all = Vec::new();
+    let lacks = |profile: &&String| engine.profiles.as_ref().is_some_and(|there| !there.contains(profile));
+    for profile in instance.profiles.iter().filter(lacks) {
+        let client = if instance.driver == Driver::Incus { "incus" } else { "lxc" };
+        all.push(
+            Failure::new(
+                Kind::Failed,
+                "ct.plan.profile",
+                format!("{} has no profile {profile}", engine.name),
+            )
+            .hint(format!("make it there: {client} profile create {profile}; or leave it out")),
+        );
+    }
+    if matches!(instance.driver, Driver::Lxd | Driver::Incus) {
+        for (key, _) in instance.env.iter().filter(|(_, value)| value.contains(['\n', '\r', '\0'])) {
+            let message = format!(
+                "the value of {key} has a line feed, which {} cannot be told",
+                driver_word(instance.driver)
+            );
+            all.push(
+                Failure::new(Kind::Data, "ct.plan.value", message)
+                    .hint("put it into a file: files, or a secret"),
+            );
+        }
+    }
+    all
+}
+
 /// The driver as the document writes it.
 pub(crate) fn driver_word(driver: Driver) -> &'static str {
     match driver {
@@ -67,7 +97,6 @@ fn unfit(host: &str, word: &str, cannot: &[String]) -> Failure {
     let failure = cannot.iter().fold(failure, |failure, why| failure.because(why));
     failure.hint(match word {
         "oci" => "install a runtime there: apt-get install --no-install-recommends runc",
-        "docker" => "driver docker is not there yet; use oci",
         _ => "install and start it there, or use driver oci",
     })
 }

@@ -1,7 +1,7 @@
 //! From the resolved stack and what was gathered, what each host should run.
 
 use super::Goals;
-use crate::model::{File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume, recipe};
+use crate::model::{File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume, recipe_key};
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
 use common::stack::{Instance as Written, Resolved, Stack};
@@ -71,7 +71,11 @@ fn instance(
         secrets: written.secrets.iter().filter_map(secret).collect(),
         restart: stack.restart(written),
         profiles: written.profiles.clone(),
-        recipes: written.recipes.iter().filter_map(|name| file(gathered, &recipe(name), name)).collect(),
+        recipes: written
+            .recipes
+            .iter()
+            .filter_map(|name| file(gathered, &recipe_key(name, written.image.as_deref()), name))
+            .collect(),
         needs: written.needs.iter().flat_map(|need| needs(stack, resolved, at, need)).collect(),
         ready: written.ready.as_ref().map(ready),
         hosts,
