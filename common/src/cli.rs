@@ -1,7 +1,8 @@
 //! The one entry of every tool: flags, help, exit codes, panics.
 
 use crate::failure::{Failure, Failures, Kind};
-use crate::stdio::{self, Columns, Output};
+use crate::stdio::{self, Output};
+use crate::table::Columns;
 use crate::{log, signal};
 use clap::error::ErrorKind;
 use clap::{Args, Command, Parser};
@@ -20,7 +21,7 @@ pub struct Global {
     /// Print a table for people instead of JSON
     #[arg(long, global = true)]
     table: bool,
-    /// How the story on stderr is told
+    /// Log format on standard error
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub log: log::Format,
     /// Say nothing but failures and warnings
@@ -55,7 +56,7 @@ impl Global {
 
     /// Where the documents of a verb go.
     pub fn output(&self, tables: &'static [Columns]) -> Output {
-        Output { path: self.output.clone(), table: self.table, tables }
+        Output { path: self.output.clone(), table: self.table, fresh: false, tables }
     }
 }
 
@@ -82,6 +83,7 @@ pub fn main<C: Parser>(
     let flags = global(&cli);
     log::begin(program, flags.log, flags.quiet, flags.verbose);
     let result = run(&cli);
+    crate::live::end();
     let code = result.as_ref().err().map_or(0, Failures::exit);
     if let Err(failures) = &result {
         log::failures(failures);
@@ -102,12 +104,23 @@ fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
             let failure = match kind {
                 ErrorKind::MissingSubcommand => Failure::new(Kind::Usage, "usage.verb", "a verb is missing")
                     .hint(format!("{program} --help lists them")),
+                ErrorKind::InvalidSubcommand if asks_what_is_there() => misused(&error.render().to_string())
+                    .hint(format!("{program} observe --table lists what is there")),
                 _ => misused(&error.render().to_string()),
             };
             log::failures(&failure.into());
             ExitCode::from(Kind::Usage.exit())
         }
     }
+}
+
+/// Whether somebody looks for the verb that other programs call so.
+fn asks_what_is_there() -> bool {
+    let words = ["ls", "ps", "list", "status", "show", "get"];
+    std::env::args()
+        .skip(1)
+        .find(|arg| !arg.starts_with('-'))
+        .is_some_and(|verb| words.contains(&verb.as_str()))
 }
 
 /// clap's text as one line and a hint: the first paragraph says what is wrong, the others what to do.

@@ -6,13 +6,16 @@ pub mod failure;
 pub mod fleet;
 pub mod host;
 pub mod http;
+pub mod live;
 pub mod log;
 pub mod manual;
+pub mod people;
 pub mod plan;
 pub mod printable;
 pub mod signal;
 pub mod stack;
 pub mod stdio;
+pub mod table;
 pub mod tool;
 pub mod verb;
 

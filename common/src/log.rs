@@ -1,7 +1,7 @@
 //! The story: everything a tool says beside its value, on stderr, for people or as NDJSON.
 
 use crate::failure::{Failure, Failures};
-use crate::printable;
+use crate::{live, printable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +34,9 @@ static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 /// Sets the story up, once, before anything is said. `verbose` 1 shows what tracing calls info, 2 and more debug.
 pub fn begin(tool: &'static str, format: Format, quiet: bool, verbose: u8) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    if format == Format::Text && !quiet {
+        live::begin();
+    }
     if SETTINGS.set(Settings { tool, format, quiet, colour }).is_ok() && verbose > 0 {
         let level = if verbose > 1 { tracing::Level::DEBUG } else { tracing::Level::INFO };
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Story(level)));
@@ -63,7 +66,7 @@ struct What {
     /// The step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<String>,
-    /// `do` and `undo` of a step, when it has ended; `note`; `warning`.
+    /// `do` and `undo` of a step, when it has ended; `note`; `warning`. A `wait` of a step is for a terminal alone.
     phase: String,
     /// Whether the step succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +89,10 @@ struct What {
 pub fn event(host: &str, event: Value) {
     let Some(settings) = SETTINGS.get() else { return };
     let what: What = serde_json::from_value(event).unwrap_or_default();
+    if what.phase == "wait" {
+        return waits(host, &what);
+    }
+    live::clear(&live_name(host, &what));
     if settings.format == Format::Json {
         let (seq, host) = (SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1, host.to_owned());
         let event = json!(Event { v: 1, at: now(), seq, host, tool: settings.tool, what });
@@ -100,6 +107,18 @@ pub fn event(host: &str, event: Value) {
     let (mark, paint) = if failed { ("failed", "31") } else { ("ok", "32") };
     let [host, step, why] = [host, &step, &why].map(printable::line);
     say(&format!("{host}  {}  {undo}{step}  {why}", colour(settings, mark, paint)));
+}
+
+fn live_name(host: &str, what: &What) -> String {
+    format!("{host} {}", what.step.as_deref().unwrap_or_default())
+}
+
+/// What a step waits for is a live line, and no part of the story.
+fn waits(host: &str, what: &What) {
+    let step = what.step.as_deref().unwrap_or_default();
+    let name = step.split_once(':').map_or(step, |(_, name)| name);
+    let text = format!("{name}: {} ({host})", what.message.as_deref().unwrap_or_default());
+    live::set(&live_name(host, what), &text);
 }
 
 /// A sentence for people; with JSON an event of phase `note`.
@@ -126,6 +145,7 @@ pub fn warning(message: &str) {
 
 /// Everything that went wrong, as the last thing said.
 pub fn failures(failures: &Failures) {
+    live::end();
     failures.0.iter().for_each(failure);
 }
 
@@ -143,6 +163,9 @@ fn colour(settings: &Settings, text: &str, code: &str) -> String {
 
 /// Whoever calls has made the text printable. Nobody to tell is no reason to stop.
 fn say(line: &str) {
+    if live::above(line) {
+        return;
+    }
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -151,6 +174,13 @@ pub fn now() -> String {
     #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
     let now = std::time::SystemTime::now();
     humantime::format_rfc3339_millis(now).to_string()
+}
+
+/// How long ago that was (RFC 3339); none when it is no time, or still to come.
+pub fn since(at: &str) -> Option<std::time::Duration> {
+    let at = humantime::parse_rfc3339_weak(at).ok()?;
+    #[expect(clippy::disallowed_methods, reason = "the one clock: tables say how long ago")]
+    std::time::SystemTime::now().duration_since(at).ok()
 }
 
 /// What tracing says, for `-v`.

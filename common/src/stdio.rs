@@ -6,6 +6,7 @@ use crate::host::file::{self, Mode};
 use crate::host::limit;
 use crate::printable::{self, JsonWriter};
 use crate::signal;
+use crate::table::{self, Columns};
 use nix::sys::stat::{SFlag, fstat};
 use serde::Serialize;
 use serde_json::Value;
@@ -65,10 +66,6 @@ fn missing(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// How documents become a table: the document's name, the key of the list in it (empty where each document is a row), and
-/// dotted paths of the columns.
-pub type Columns = (&'static str, &'static str, &'static [&'static str]);
-
 /// Where documents go.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
@@ -76,6 +73,8 @@ pub struct Output {
     pub path: Option<PathBuf>,
     /// A table for people instead of JSON.
     pub table: bool,
+    /// On a terminal: in the place of what was there.
+    pub fresh: bool,
     /// The tables of the tool.
     pub tables: &'static [Columns],
 }
@@ -87,11 +86,15 @@ impl Output {
     /// The file's own. A reader that has gone ends the program by SIGPIPE, as it does any filter.
     pub fn emit<T: Serialize>(&self, documents: &[T]) -> Result<(), Failure> {
         match &self.path {
-            None if self.table => write(&self.tables(documents)),
+            None if self.table && self.fresh => {
+                let text = [b"\x1b[H\x1b[J".as_slice(), &self.table(documents)].concat();
+                write(&text)
+            }
+            None if self.table => write(&self.table(documents)),
             None => stream(documents),
             Some(path) => {
                 let bytes = if self.table {
-                    self.tables(documents)
+                    self.table(documents)
                 } else {
                     documents.iter().map(canonical).collect::<Result<Vec<_>, _>>()?.concat()
                 };
@@ -100,39 +103,57 @@ impl Output {
         }
     }
 
-    /// One table for every document; or one for all, where each document is a row.
-    fn tables<T: Serialize>(&self, documents: &[T]) -> Vec<u8> {
-        let values: Vec<Value> =
-            documents.iter().map(|d| serde_json::to_value(d).unwrap_or_default()).collect();
-        let known = values.first().and_then(|v| self.columns(v));
-        if let Some((_, "", columns)) = known {
-            return rows(&values, columns).into_bytes();
+    /// Whether a text for people goes out instead of documents: they asked for a table, or look at it.
+    pub fn for_people(&self) -> bool {
+        self.table || self.on_terminal()
+    }
+
+    /// Whether a person looks at it.
+    pub fn on_terminal(&self) -> bool {
+        self.path.is_none() && io::stdout().is_terminal()
+    }
+
+    /// The same, with a table where a person looks.
+    #[must_use]
+    pub fn people(&self) -> Output {
+        Output { table: self.for_people(), ..self.clone() }
+    }
+
+    /// Whether that text has colours.
+    pub fn colour(&self) -> bool {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        self.on_terminal() && !plain
+    }
+
+    /// Writes a text for people. Whoever calls has made it printable.
+    ///
+    /// # Errors
+    /// As [`Output::emit`].
+    pub fn text(&self, text: &str) -> Result<(), Failure> {
+        match &self.path {
+            None => write(text.as_bytes()),
+            Some(path) => file::write(path, text.as_bytes(), Mode::Public).map(|_| ()),
         }
-        values.iter().flat_map(|v| self.table(v).into_bytes()).collect()
     }
 
-    fn columns(&self, document: &Value) -> Option<&'static Columns> {
-        let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
-        let (name, _) = schema.rsplit_once('/')?;
-        self.tables.iter().find(|(of, ..)| name.ends_with(of))
+    fn table<T: Serialize>(&self, documents: &[T]) -> Vec<u8> {
+        let values = table::values(documents);
+        let schema = |value: &Value| Some(value.get("schema")?.as_str()?.rsplit_once('/')?.0.to_owned());
+        let name = values.first().and_then(schema).unwrap_or_default();
+        let known = self.tables.iter().find(|(of, ..)| name.ends_with(of));
+        table::table(&values, known, self.width()).into_bytes()
     }
 
-    /// The table of a document: its list as the tool says, or else its first list of objects with their plain fields.
-    fn table(&self, document: &Value) -> String {
-        let (list, columns): (&Value, Vec<String>) = match self.columns(document) {
-            Some((_, list, columns)) => (&document[*list], columns.iter().map(|c| (*c).to_owned()).collect()),
-            None => first_list(document),
-        };
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        rows(list.as_array().map(Vec::as_slice).unwrap_or_default(), &columns)
+    /// How wide a table may be: as the terminal, else 80 columns.
+    fn width(&self) -> usize {
+        let terminal = if self.path.is_none() { terminal_width() } else { None };
+        terminal.unwrap_or(80).max(40)
     }
 }
 
-fn rows(rows: &[Value], columns: &[&str]) -> String {
-    let head =
-        columns.iter().map(|c| printable::line(c.rsplit('.').next().unwrap_or(c)).to_uppercase()).collect();
-    let body = rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect());
-    align(std::iter::once(head).chain(body).collect())
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// Writes bytes to standard output.
@@ -182,52 +203,5 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
         }
         Err(e) => Err(Failure::new(Kind::Failed, "stdio.write", format!("standard output: {e}"))),
         Ok(()) => Ok(()),
-    }
-}
-
-fn first_list(document: &Value) -> (&Value, Vec<String>) {
-    let list = document.as_object().into_iter().flat_map(|o| o.values()).find(|v| v[0].is_object());
-    let list = list.unwrap_or(&Value::Null);
-    let columns = list[0].as_object().into_iter().flatten().filter(|(_, v)| !v.is_array() && !v.is_object());
-    (list, columns.map(|(k, _)| k.clone()).collect())
-}
-
-fn cell(row: &Value, path: &str) -> String {
-    match if path.is_empty() { row } else { path.split('.').fold(row, |value, key| &value[key]) } {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => printable::line(text).into_owned(),
-        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
-        Value::Array(items) => items.iter().map(|i| cell(i, "")).collect::<Vec<_>>().join(","),
-        other => printable::json(&other.to_string()).into_owned(),
-    }
-}
-
-/// Columns as wide as their widest cell, two blanks between them.
-fn align(rows: Vec<Vec<String>>) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let line: String = row.iter().zip(&widths).map(|(c, w)| format!("{c:w$}  ")).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_cell_holds_no_control_character_and_no_second_line() {
-        let evil = "a\x1b[2J\nb\u{202e}";
-        let row = json!({"name": evil, "list": [evil, {"x": evil}], "map": {evil: evil}, "k\x1b": 1});
-        let shown = rows(&[row], &["name", "list", "map", "k\x1b"]);
-        assert_eq!(shown.lines().count(), 2, "{shown}");
-        assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
-        assert!(shown.contains(r"a\x1b[2J\nb\u{202e}"), "{shown}");
     }
 }

@@ -1,10 +1,11 @@
 //! What a tool is: the few functions in which one differs from another. The verbs are built on them, once for all.
 
 use crate::failure::{Failure, Failures};
+use crate::plan::show::Line;
 use crate::plan::{Act, Have, Object, Plan, PlanHost, Step, Warning};
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
-use crate::stdio::Columns;
+use crate::table::Columns;
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,8 @@ pub struct Draft<T: Tool> {
     pub kept: Vec<String>,
     /// Warnings.
     pub warnings: Vec<Warning>,
+    /// What steps of several objects come to, for people.
+    pub told: Vec<Line>,
     /// Texts by digest.
     pub contents: BTreeMap<String, String>,
     /// The shared table.
@@ -134,6 +137,7 @@ impl<T: Tool> Default for Draft<T> {
             steps: Vec::new(),
             kept: Vec::new(),
             warnings: Vec::new(),
+            told: Vec::new(),
             contents: BTreeMap::new(),
             data: T::Data::default(),
         }
@@ -151,7 +155,7 @@ pub struct Wish<G = ()> {
     pub only: Only,
     /// Remove what the document does not name.
     pub prune: bool,
-    /// Removing more than half of a kind is meant.
+    /// A `--prune` that removes more than half of the objects of one kind is confirmed.
     pub yes: bool,
     /// Changing the address of something that exists is meant.
     pub renumber: bool,

@@ -1,7 +1,7 @@
 //! The front door: `scripts/lsx` over the tools, and the stack that is meant when none is named.
 
 use crate::terminal::{End, on_terminal};
-use crate::{file, pair, scratch};
+use crate::{AWAY, file, pair, scratch};
 use lsx_tests::{Run, Tool, tools, top};
 use serde_json::{Value, json};
 use std::os::fd::OwnedFd;
@@ -39,8 +39,6 @@ fn calls(folder: &Path) -> Vec<String> {
     let words = |line: &str| line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
     text.lines().map(|line| words(line).join(" ").rsplit('/').next().unwrap_or_default().to_owned()).collect()
 }
-
-const AWAY: [&str; 4] = ["--offline", "h1", "--offline", "h2"];
 
 #[test]
 fn up_and_down_go_through_all_tools_and_say_so() {

@@ -30,6 +30,9 @@ const STACK_VERBS: [&str; 5] = ["resolve", "plan", "up", "down", "check"];
 /// The verbs that read a document of any kind.
 const READING: [&str; 6] = ["resolve", "plan", "apply", "up", "down", "check"];
 
+/// Neither of its hosts takes part.
+const AWAY: [&str; 4] = ["--offline", "h1", "--offline", "h2"];
+
 fn pair() -> String {
     static IMAGE: Once = Once::new();
     IMAGE.call_once(image);

@@ -1,7 +1,7 @@
 //! Streams: stdout is the value, stderr is the story.
 
 use crate::terminal::{End, on_terminal};
-use crate::{PAIR, READING, STACK_VERBS, file, pair, plan_of, scratch};
+use crate::{AWAY, PAIR, READING, STACK_VERBS, file, pair, plan_of, scratch};
 use lsx_tests::{tools, top};
 use serde_json::Value;
 use std::os::fd::OwnedFd;
@@ -74,13 +74,34 @@ fn a_terminal_gets_the_same_indented() {
 }
 
 #[test]
-fn a_table_is_for_people() {
+fn a_plan_is_for_people_as_a_table_and_on_a_terminal() {
     for tool in tools() {
-        let table = tool.run(plan_of(&tool)).args(["--table"]).end().with(0).stdout;
-        let mut lines = table.lines();
-        let head = lines.next().unwrap();
-        assert!(head.contains("HOST") && head.contains("WHY"), "{table}");
-        assert!(lines.all(|line| line.len() > 10) && serde_json::from_str::<Value>(&table).is_err());
+        let case = top(&format!("tests/fixtures/{}/up", tool.word()));
+        let path = |name: &str| case.join(name).display().to_string();
+        let args = ["plan".to_owned(), path("stack.yaml"), "--observed".to_owned(), path("observed.json")];
+        let plan = || tool.run(&args);
+        let table = plan().args(["--table"]).end().with(0).stdout;
+        let (lines, sum) = table.trim_end().rsplit_once('\n').unwrap();
+        assert!(sum.ends_with("to add") || sum.contains("to add, "), "{table}");
+        assert!(lines.lines().all(|line| line.starts_with(['+', '~', '-', '>', ' '])), "{table}");
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(!table.contains("intent") && !table.contains('\x1b'), "{table}");
+        let all = plan().args(["--table", "-v"]).end().with(0).stdout;
+        assert!(all.contains("intent.") && all.lines().count() > table.lines().count(), "{all}");
+        let (_, plain) = on_terminal(plan().env("NO_COLOR", "1"), End::Output);
+        assert_eq!(plain, table);
+        let (_, coloured) = on_terminal(plan(), End::Output);
+        assert!(coloured.contains("\x1b[32m+"), "{coloured}");
+    }
+}
+
+#[test]
+fn up_and_down_tell_what_they_did_when_a_table_is_asked_for() {
+    for tool in tools() {
+        for verb in ["up", "down"] {
+            let ended = tool.run([verb, &pair(), "--table"]).args(AWAY).end().with(0);
+            assert_eq!(ended.stdout, "nothing was to do\n");
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! In the order of needs, across hosts; and what is said when something does not become ready.
 
 use crate::cloud::Cloud;
+use lsx_tests::lab::{finish, until, wait};
+use std::process::Stdio;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("what_is_needed_is_ready_first_across_hosts", what_is_needed_is_ready_first_across_hosts),
@@ -9,6 +11,11 @@ pub(crate) const CASES: &[crate::Case] = &[
         one_that_is_never_ready_says_why_and_the_others_stand,
     ),
     ("one_that_ends_shows_how", one_that_ends_shows_how),
+    (
+        "an_interrupt_ends_a_wait_at_once_and_what_runs_stays",
+        an_interrupt_ends_a_wait_at_once_and_what_runs_stays,
+    ),
+    ("a_terminal_shows_what_is_waited_for", a_terminal_shows_what_is_waited_for),
     ("rollback_takes_back_what_was_begun", rollback_takes_back_what_was_begun),
     ("rollback_brings_back_what_was_written", rollback_brings_back_what_was_written),
 ];
@@ -81,6 +88,45 @@ fn one_that_ends_shows_how(cloud: &Cloud) {
     assert_eq!((&said["state"], &said["exit"]["code"]), (&"exited".into(), &9.into()), "{said}");
     let said = cloud.said("h2", "ends/again");
     assert!(said["restarts"].as_u64() >= Some(3) && said["exit"]["code"] == 8, "{said}");
+    cloud.end(&file);
+}
+
+fn an_interrupt_ends_a_wait_at_once_and_what_runs_stays(cloud: &Cloud) {
+    let text = "
+  slow: { image: bb, host: h1, networks: [lan], ready: { tcp: 81, timeout: 10m }, command: [sleep, \"1000\"] }";
+    let file = cloud.stack("slow", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let mut up = cloud.command(&["up", &file]);
+    let up = up.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(until(30, || cloud.said("h1", "slow/slow")["state"] == "starting"), "it never waited");
+    let pid = cloud.pid("h1", "slow/slow");
+    let _ = finish(std::process::Command::new("kill").args(["-s", "INT", &up.id().to_string()]), b"");
+    // Ten minutes would be longer than any program of a test may take.
+    let ran = wait(up, "up".to_owned()).exits(130).says("interrupted").says("slow");
+    assert!(ran.stdout.is_empty() && !ran.stderr.contains(['\x1b', '\r']), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(" s of "), "a live line without a terminal: {}", ran.stderr);
+    assert_eq!(cloud.said("h1", "slow/slow")["state"], "starting");
+    cloud.lab.exec("h1", &["test", "-d", &format!("/proc/{pid}")]).ok();
+    cloud.end(&file);
+}
+
+fn a_terminal_shows_what_is_waited_for(cloud: &Cloud) {
+    let text = "
+  never: { image: bb, host: h2, networks: [lan], ready: { tcp: 81, timeout: 3s }, command: [sleep, \"1000\"] }";
+    let file = cloud.stack("shown", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let words: Vec<String> = {
+        let command = cloud.command(&["up", &file]);
+        let all = std::iter::once(command.get_program()).chain(command.get_args());
+        all.map(|word| format!("'{}'", word.to_str().unwrap())).collect()
+    };
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &words.join(" "), "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    let ran = finish(&mut script, b"").exits(1);
+    assert!(ran.stdout.contains("never: starting, tcp:"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(" s of 3 (h2)"), "{}", ran.stdout);
+    let last = ran.stdout.rsplit("\x1b[J").next().unwrap();
+    assert!(last.contains("never is not ready") && !last.contains(" s of 3"), "it has not gone: {last:?}");
     cloud.end(&file);
 }
 

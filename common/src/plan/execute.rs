@@ -2,13 +2,15 @@
 
 use super::{HostReport, Step, StepReport};
 use crate::failure::{Failure, Kind};
+use crate::host::wait::{self, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,13 +65,38 @@ pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>)
     let state =
         Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failure: None });
     let wake = Condvar::new();
+    let (tell, told) = mpsc::channel();
+    let cancel = Arc::new(AtomicBool::new(false));
+    let task = move || Task { cancel: cancel.clone(), tell: tell.clone(), step: String::new(), told: None };
     std::thread::scope(|scope| {
+        let first = task();
+        let watched = first.cancel.clone();
+        scope.spawn(move || watch(&told, &watched, context));
+        let (followers, state, wake) = (&followers, &state, &wake);
         for _ in 1..context.parallel.clamp(1, steps.len().max(1)) {
-            scope.spawn(|| work(steps, &followers, context, &state, &wake));
+            let task = task();
+            scope.spawn(move || work(steps, followers, context, (state, wake), &task));
         }
-        work(steps, &followers, context, &state, &wake);
+        drop(task);
+        work(steps, followers, context, (state, wake), &first);
+        drop(first); // with the last of them the watch ends
     });
     finish(host, steps, context, state.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// How soon a step that waits hears that the run shall stop.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// Hands on what steps wait for, and tells them to stop, until none is left.
+fn watch<O>(told: &Receiver<(String, String)>, cancel: &AtomicBool, context: &Context<'_, O>) {
+    loop {
+        match told.recv_timeout(WATCH) {
+            Ok((step, text)) => (context.event)(json!({"step": step, "phase": "wait", "message": text})),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        cancel.store(context.cancel.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// For every step the number of steps it waits for, and the steps that wait for it.
@@ -94,8 +121,8 @@ fn work<O>(
     steps: &[Step<O>],
     followers: &[Vec<usize>],
     context: &Context<'_, O>,
-    state: &Mutex<State>,
-    wake: &Condvar,
+    (state, wake): (&Mutex<State>, &Condvar),
+    task: &Task,
 ) {
     let mut guard = held(state);
     loop {
@@ -117,8 +144,9 @@ fn work<O>(
         };
         guard.running += 1;
         drop(guard);
+        let task = Task { step: steps[i].id.clone(), ..task.clone() };
         let (result, ms) = timed(&steps[i], "do", context, || {
-            (context.change)(steps[i].before.as_ref(), steps[i].after.as_ref())
+            wait::within(task, || (context.change)(steps[i].before.as_ref(), steps[i].after.as_ref()))
         });
         guard = held(state);
         guard.running -= 1;

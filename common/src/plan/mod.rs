@@ -5,6 +5,8 @@
 
 mod diff;
 mod execute;
+mod fields;
+pub mod show;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +37,25 @@ pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync
     /// Whether the value of a field must not be told, as in `env.PASSWORD`.
     fn hides(&self, _path: &str) -> bool {
         false
+    }
+
+    /// What a person calls it: the thing of the document, as `network test`, and which part of that it is; the thing itself is
+    /// the part without a name. None is lsx's own book-keeping.
+    fn called(&self) -> Option<(String, &'static str)>;
+
+    /// Whether becoming `next` is lsx's own book-keeping, though the thing itself is not.
+    fn minor(&self, _next: &Self) -> bool {
+        false
+    }
+
+    /// A few words for one that is made.
+    fn brief(&self) -> String {
+        String::new()
+    }
+
+    /// What it means that it becomes `next`, where the fields do not say it: `starts anew`.
+    fn means(&self, _next: &Self) -> Option<&'static str> {
+        None
     }
 
     /// The digest of a text that the plan's contents hold for it.
@@ -116,6 +137,9 @@ pub struct Plan<O, D> {
     pub contents: BTreeMap<String, String>,
     /// The shared table.
     pub data: D,
+    /// What steps of several objects come to, for people: a published port, a permission.
+    #[serde(skip)]
+    pub told: Vec<show::Line>,
 }
 
 impl<O, D> Plan<O, D> {

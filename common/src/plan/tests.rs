@@ -2,6 +2,7 @@
 
 mod differences;
 mod execution;
+mod shown;
 
 use super::{Have, Object, Step, Want};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ struct Thing {
 impl Object for Thing {
     fn replaced_by(&self, next: &Self) -> bool {
         self.sort != next.sort
+    }
+
+    fn called(&self) -> Option<(String, &'static str)> {
+        Some((self.name.clone(), "")).filter(|_| self.sort != "own")
     }
 
     fn excludes(&self, other: &Self) -> bool {

@@ -167,6 +167,7 @@ fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, P
         skipped: Vec::new(),
         kept: Vec::new(),
         data: tool.share(plan, &steps),
+        told: Vec::new(),
         contents: contents(plan, &steps),
         steps,
     };

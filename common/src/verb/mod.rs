@@ -16,7 +16,7 @@ pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
-use crate::stdio;
+use crate::stdio::{self, Output};
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -121,7 +121,7 @@ pub struct ChangeArgs {
     /// Also remove what the document no longer names
     #[arg(long)]
     pub prune: bool,
-    /// With --prune: removing more than half of a kind is meant
+    /// Confirm a --prune that removes more than half of the objects of one kind
     #[arg(long)]
     pub yes: bool,
     /// Allow that an address in use changes
@@ -227,6 +227,19 @@ pub struct CheckArgs {
     pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+}
+
+/// The verb `observe`, for a tool that has a shorter word for it.
+///
+/// # Errors
+/// As `observe`.
+pub fn observe<T: Tool>(
+    tool: T,
+    args: &ObserveArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    observe::run(tool, args, global, output)
 }
 
 /// Runs a shared verb of a tool.

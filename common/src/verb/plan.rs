@@ -5,7 +5,8 @@ use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::log;
-use crate::plan::{Plan, PlanHost};
+use crate::plan::show::{View, show, sum};
+use crate::plan::{Object, Plan, PlanHost};
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
 use crate::stdio::{self, Output};
@@ -39,7 +40,15 @@ pub(super) fn run<T: Tool>(
     }
     let plan = make(tool, &wish, &seen, hosts.skipped)?;
     let empty = plan.is_empty();
-    output.emit(&[plan])?;
+    if output.for_people() {
+        let view =
+            View { verbose: global.verbose > 0, colour: output.colour(), done: false, down: args.down };
+        plan.warnings.iter().for_each(|warning| log::warning(&warning.message));
+        plan.skipped.iter().for_each(|host| log::note(&format!("{host} is offline and was left alone")));
+        output.text(&show(&plan, view))?;
+    } else {
+        output.emit(&[plan])?;
+    }
     if args.exit_code && !empty {
         return Err(Failure::new(Kind::Differs, "plan.differs", "there is something to do").into());
     }
@@ -147,21 +156,41 @@ pub(super) fn make<T: Tool>(
         steps: draft.steps,
         contents: draft.contents,
         data: draft.data,
+        told: draft.told,
     })
 }
 
 /// What a plan has to say beside its steps.
-pub(super) fn tell<O, D>(plan: &Plan<O, D>, down: bool) {
+pub(super) fn tell<O: Object, D>(plan: &Plan<O, D>, down: bool) {
     for warning in &plan.warnings {
         log::warning(&warning.message);
     }
     for host in &plan.skipped {
         log::note(&format!("{host} is offline and was left alone"));
     }
-    let why =
-        if down { "kept; --destroy-data removes it" } else { "kept, though the document does not name it" };
+    let why = if down {
+        "is data, and stays; --destroy-data removes it"
+    } else {
+        "is not in the document, and stays; --prune removes it"
+    };
     for kept in &plan.kept {
-        log::note(&format!("{why}: {kept}"));
+        log::warning(&format!("{kept} {why}"));
+    }
+}
+
+/// What a changing verb did, for people: the whole on standard output when they asked for a table, the sum in the story.
+pub(super) fn done<O: Object, D>(
+    plan: &Plan<O, D>,
+    down: bool,
+    global: &Global,
+    output: &Output,
+) -> Result<bool, Failure> {
+    let view = View { verbose: global.verbose > 0, colour: output.colour(), done: true, down };
+    if output.table {
+        output.text(&show(plan, view)).map(|()| true)
+    } else {
+        log::note(&sum(plan, view));
+        Ok(false)
     }
 }
 

@@ -25,8 +25,11 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
     let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
     let wish = plan::wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
     let end = Ending { undo: T::UNDO || args.rollback, report: args.report.as_deref() };
-    let report = carry_out(tool, &wish, hosts.skipped, global, &end)?;
+    let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
     resolve::keep_lock(args.stack.lock.as_deref(), &resolved)?;
+    if plan::done(&plan, false, global, output)? {
+        return Ok(());
+    }
     Ok(output.emit(&[with_status::<T>(json!(stack::resolved_document(&stack, &resolved)), &report)])?)
 }
 
@@ -49,7 +52,10 @@ pub(super) fn down<T: Tool>(
     wish.only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
     wish.destroy_data = destroy_data;
     let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
-    let report = carry_out(tool, &wish, hosts.skipped, global, &end)?;
+    let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
+    if plan::done(&plan, true, global, output)? {
+        return Ok(());
+    }
     Ok(output.emit(&[with_status::<T>(document, &report)])?)
 }
 
@@ -94,7 +100,8 @@ fn boot<T: Tool>(
     // Nobody is there who could run it again: it takes the time that it takes.
     let mut global = global.clone();
     global.deadline = Duration::MAX;
-    let report = carry_out(tool, &simple::<T>(&name, Goal::Boot(kept), hosts), Vec::new(), &global, &end)?;
+    let (_, report) =
+        carry_out(tool, &simple::<T>(&name, Goal::Boot(kept), hosts), Vec::new(), &global, &end)?;
     Ok(output.emit(&[report])?)
 }
 
@@ -140,7 +147,7 @@ fn carry_out<T: Tool>(
     skipped: Vec<String>,
     global: &Global,
     end: &Ending<'_>,
-) -> Result<Report, Failures> {
+) -> Result<(PlanOf<T>, Report), Failures> {
     signal::hold();
     let mut crew = Crew::new(tool, &wish.hosts, global)?;
     let (seen, failed) = crew.observe(&wish.stack, true);
@@ -164,7 +171,7 @@ fn carry_out<T: Tool>(
         file::write(path, &document::canonical(&report)?, Mode::Public)?;
     }
     apply::verdict(&report)?;
-    Ok(report)
+    Ok((plan, report))
 }
 
 /// Observed again and planned again, there must be nothing left to do on the hosts that changed.

@@ -62,7 +62,10 @@ enum Verb {
     Wait(ActArgs),
     /// Run a program in instances, or on hosts; one result each
     Exec(ExecArgs),
-    /// Show what instances use, over a second
+    /// List instances, and how they fare: `observe` as a table where a person looks
+    #[command(visible_alias = "ps", alias = "list")]
+    Ls(verb::ObserveArgs),
+    /// Show what instances use, measured for one second; again and again on a terminal
     Top(TopArgs),
     /// Show what instances wrote
     Logs(LogsArgs),
@@ -171,6 +174,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Shared(verb) => verb::run(tool, verb, &cli.global, Cli::command()),
         Verb::Create(args) => act::part(tool, false, args, &cli.global, &output),
         Verb::Destroy(args) => act::part(tool, true, args, &cli.global, &output),
+        Verb::Ls(args) => verb::observe(tool, args, &cli.global, &output.people()),
         Verb::Top(args) => act::top(tool, args, &cli.global, &output),
         Verb::Start(args) => act::act(tool, "start", args, &cli.global, &output),
         Verb::Stop(args) => act::act(tool, "stop", args, &cli.global, &output),

@@ -10,7 +10,7 @@
 use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Resolved, Stack};
-use common::stdio::Columns;
+use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
@@ -65,14 +65,24 @@ impl Tool for Ct {
         (
             "ct.observed",
             "instances",
-            &["stack", "name", "driver", "state", "addresses", "cpu_ms", "memory_bytes", "restarts", "image"],
+            &[
+                "host",
+                "stack",
+                "name",
+                "state",
+                "ready",
+                "started_at?pid=UPTIME",
+                "addresses",
+                "memory_bytes=MEM",
+                "restarts",
+                "image",
+            ],
         ),
-        ("ct.plan", "steps", &["host", "id", "why"]),
         ("ct.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("ct.check", "rows", &["host", "instance", "ready", "why"]),
         ("ct.ran", "", &["host", "instance", "ok", "code", "ms", "stdout", "stderr"]),
         ("ct.acted", "", &["host", "stack", "instance", "done", "ok", "why"]),
-        ("ct.line", "", &["instance", "line"]),
+        ("ct.line", "", &["host", "instance", "line"]),
         ("ct.image", "", &["digest", "names", "size_bytes", "layers", "architecture"]),
         (
             "ct.top",

@@ -93,6 +93,7 @@ fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
         driver,
         image: instance.image.name.clone(),
         addresses: instance.nics.iter().map(|n| n.address.addr()).collect(),
+        ready: found.condition.state == State::Running,
         snapshots: found.snapshots.clone(),
         condition: found.condition.clone(),
         usage,

@@ -46,7 +46,7 @@ impl Patience {
 
     /// How long to wait before the next try; `None` when it is over.
     pub(crate) fn next(&mut self) -> Option<Duration> {
-        if self.end.is_some_and(|end| Instant::now() >= end) {
+        if wait::cancelled() || self.end.is_some_and(|end| Instant::now() >= end) {
             return None;
         }
         let pause = self.pause;
@@ -221,6 +221,18 @@ pub(crate) fn words(probe: &Probe, address: Ipv4Addr) -> String {
         Probe::Http { port, path } => format!("http://{address}:{port}{path}"),
         Probe::Command(argv) => argv.join(" "),
     }
+}
+
+/// Somebody did not want to wait any longer.
+pub(crate) fn interrupted(name: &str, why: Why) -> Failure {
+    let message = format!("interrupted while {name} was not ready; it stays, and goes on by itself");
+    why.into_iter().fold(Failure::new(Kind::Failed, "ct.interrupted", message), Failure::because)
+}
+
+/// `starting, tcp:10.30.0.5:5432: refused, 12 s of 60`.
+pub(crate) fn waits(condition: &Condition, spent: Duration, most: Duration) -> String {
+    let why = condition.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+    format!("{}{why}, {} s of {}", word(condition.state), spent.as_secs(), most.as_secs())
 }
 
 /// A state as people say it.

@@ -7,7 +7,7 @@
 //! changed or removed.
 
 use common::plan::{Have, Step};
-use common::stdio::Columns;
+use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
@@ -39,8 +39,11 @@ impl Tool for Net {
     const PROGRAM: &'static str = PROGRAM;
     const SET: &'static [&'static str] = &[PROGRAM];
     const TABLES: &'static [Columns] = &[
-        ("net.observed", "objects", &["key", "object.link", "object.mtu", "object.vni", "object.address"]),
-        ("net.plan", "steps", &["host", "id", "why"]),
+        (
+            "net.observed",
+            "objects",
+            &["host", "key", "object.link", "object.mtu", "object.vni", "object.address"],
+        ),
         ("net.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("net.check", "rows", &["from", "host", "tried", "open", "closed", "wrong"]),
         (

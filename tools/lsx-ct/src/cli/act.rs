@@ -69,6 +69,9 @@ pub(super) struct TopArgs {
     names: Vec<String>,
     #[command(flatten)]
     on: OnArgs,
+    /// Measure once, also on a terminal
+    #[arg(long)]
+    once: bool,
 }
 
 /// Flags of `logs`.
@@ -167,7 +170,18 @@ pub(super) fn part(
     verb::part(tool, away, stack, scope, &args.names, global, output)
 }
 
+/// One measurement; on a terminal one after the other, each in the place of the one before, until somebody ends it.
 pub(super) fn top(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+    if args.once || !output.on_terminal() {
+        return measure(tool, args, global, output);
+    }
+    loop {
+        // Taken anew each time: instances come and go, and a session of a host has an end.
+        measure(tool, args, global, &Output { fresh: true, ..output.people() })?;
+    }
+}
+
+fn measure(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let all = vec!["*".to_owned()];
     let (mut place, targets) =
         targets(tool, &args.on, if args.names.is_empty() { &all } else { &args.names }, global)?;

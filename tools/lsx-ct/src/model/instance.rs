@@ -97,6 +97,16 @@ impl Instance {
         fixed(self) == fixed(next)
     }
 
+    /// What becoming `next` means for whoever uses it.
+    pub fn means(&self, next: &Instance) -> &'static str {
+        match (self.needs_recreate(next), self.needs_restart(next), self.running) {
+            (true, ..) => "made anew, and what was written into it goes",
+            (_, true, true) => "started anew",
+            (_, _, false) => "started",
+            _ => "changed while it runs",
+        }
+    }
+
     /// Whether it must be made anew, which takes along what was written into it.
     pub fn needs_recreate(&self, next: &Instance) -> bool {
         self.image.digest != next.image.digest || self.driver != next.driver

@@ -76,6 +76,36 @@ impl Object {
 }
 
 impl plan::Object for Object {
+    fn called(&self) -> Option<(String, &'static str)> {
+        match self {
+            Object::Instance(instance) => Some((instance.name.clone(), "")),
+            Object::Remnant { name, .. } => Some((format!("half-made {name}"), "")),
+            Object::Volume { name } => Some((format!("volume {name}"), "")),
+            Object::Intent(_) | Object::Boot { .. } | Object::Folders { .. } => None,
+        }
+    }
+
+    /// Who else is there, in its hosts file.
+    fn minor(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Object::Instance(a), Object::Instance(b)) => a.running == b.running && a.only_names_differ(b),
+            _ => false,
+        }
+    }
+
+    fn brief(&self) -> String {
+        let Object::Instance(instance) = self else { return String::new() };
+        let addresses = instance.nics.iter().map(|nic| nic.address.addr().to_string());
+        std::iter::once(instance.image.name.clone()).chain(addresses).collect::<Vec<_>>().join(" ")
+    }
+
+    fn means(&self, next: &Self) -> Option<&'static str> {
+        match (self, next) {
+            (Object::Instance(before), Object::Instance(after)) => Some(before.means(after)),
+            _ => None,
+        }
+    }
+
     fn replaced_by(&self, next: &Self) -> bool {
         match (self, next) {
             (Object::Instance(a), Object::Instance(b)) => a.needs_recreate(b),

@@ -42,6 +42,9 @@ pub struct Status {
     pub image: String,
     /// Its addresses.
     pub addresses: Vec<Ipv4Addr>,
+    /// Whether whoever needs it may go on: it runs, and its probe, where it has one, was answered.
+    #[serde(default)]
+    pub ready: bool,
     /// Its snapshots, where its engine makes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<String>,

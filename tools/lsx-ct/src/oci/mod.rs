@@ -221,12 +221,13 @@ impl Oci {
 fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Failure> {
     let name = &instance.name;
     let needs = instance.needs.iter().map(|n| Duration::from_millis(n.timeout_ms)).max();
-    let (mut end, mut started) = (Instant::now() + needs.unwrap_or(ready::STARTED), false);
+    let mut most = needs.unwrap_or(ready::STARTED);
+    let (mut begun, mut started) = (Instant::now(), false);
     let mut lost: Option<Instant> = None;
     loop {
         let condition = state::read(stack, name);
         if condition.pid.is_some() && !started && condition.state != State::Waiting {
-            (started, end) = (true, Instant::now() + ready::limit(instance));
+            (begun, started, most) = (Instant::now(), true, ready::limit(instance));
         }
         let heeds = state::said(stack, name).is_some_and(|said| said.heeds(instance));
         if (condition.state == State::Running && heeds) || ended_well(&condition) {
@@ -234,9 +235,13 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
         }
         let ended = condition.restarts.saturating_sub(before) >= ENDED;
         let hopeless = matches!(condition.state, State::Stopped | State::Exited) || ended;
-        if hopeless || Instant::now() >= end {
+        if hopeless || begun.elapsed() >= most {
             return Err(unready(stack, name, &condition));
         }
+        if wait::cancelled() {
+            return Err(ready::interrupted(name, condition.why));
+        }
+        wait::tell(|| ready::waits(&condition, begun.elapsed(), most));
         match ready::lost(stack, instance).filter(|_| condition.state == State::Waiting) {
             // Somebody may be about to start it.
             Some(why) if lost.get_or_insert_with(Instant::now).elapsed() > LOST => {

@@ -3,6 +3,7 @@
 mod clash;
 mod cut;
 mod order;
+mod renamed;
 
 pub(crate) use clash::driver_word;
 pub use cut::cut;
@@ -76,6 +77,7 @@ pub fn plan(
         }
     }
     Failures(failures).verdict()?;
+    renamed::tell(observed, &mut draft);
     spare(&mut draft);
     Ok(draft)
 }
@@ -215,13 +217,7 @@ fn tell(step: &mut Step<Object>, goals: &Goals) {
     let (Some(Object::Instance(before)), Some(Object::Instance(after))) = (&step.before, &step.after) else {
         return;
     };
-    let way = match (before.needs_recreate(after), before.needs_restart(after), before.running) {
-        (true, ..) => "made anew, and what was written into it goes",
-        (_, true, true) => "started anew",
-        (_, _, false) => "started",
-        _ => "changed while it runs",
-    };
-    step.why = format!("{}: {way}", step.why);
+    step.why = format!("{}: {}", step.why, before.means(after));
     let dependents: Vec<&str> = goals
         .values()
         .flatten()

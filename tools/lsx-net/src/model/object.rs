@@ -225,6 +225,30 @@ pub struct IntentFile {
 }
 
 impl plan::Object for Object {
+    fn called(&self) -> Option<(String, &'static str)> {
+        let network = |name: &str| format!("network {name}");
+        match self {
+            Object::Bridge(bridge) => Some((network(&bridge.network), "")),
+            Object::Tunnel(tunnel) => Some((network(&tunnel.network), "tunnel")),
+            Object::Leg(leg) => Some((network(&leg.network), "gateway")),
+            Object::Port(port) => Some((network(&port.network), "interface")),
+            Object::Remnant { link } => Some((format!("half-made link {link}"), "")),
+            _ => None,
+        }
+    }
+
+    fn brief(&self) -> String {
+        match self {
+            Object::Leg(leg) => leg.address.to_string(),
+            Object::Port(port) => port.link.clone(),
+            _ => String::new(),
+        }
+    }
+
+    fn means(&self, next: &Self) -> Option<&'static str> {
+        self.replaced_by(next).then_some("made anew")
+    }
+
     fn content(&self) -> Option<&str> {
         match self {
             Object::Firewall(firewall) => Some(&firewall.digest),

@@ -8,6 +8,7 @@ mod ports;
 mod reach;
 mod rows;
 mod stale;
+mod told;
 mod wants;
 
 pub use cut::{cut, prefixes};
@@ -70,7 +71,13 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         let down = matches!(wish.goal, Goal::Down);
         let goes = |bridge: &str| down || goes(&objects, &keys, bridge);
         failures.extend(clash::still_attached(host, &seen.seen, goes));
-        draft.steps.extend(diff(host, &wants, &standing(&objects, &keys)));
+        let steps = diff(host, &wants, &standing(&objects, &keys));
+        let rules = |step: &Step<Object>| matches!(step.after, Some(Object::Firewall(_)));
+        if let Some(desired) = goals.get(host).filter(|_| steps.iter().any(rules)) {
+            let kept = seen.seen.intent.as_ref().map(|intent| &intent.desired);
+            draft.told.extend(told::told(kept, desired));
+        }
+        draft.steps.extend(steps);
     }
     Failures(failures).verdict()?;
     spare(&mut draft);

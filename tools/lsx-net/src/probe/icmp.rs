@@ -97,8 +97,9 @@ fn job(ask: &Ask, way: Way) -> Job {
 
 fn outcome(ask: &Ask, tally: &Tally) -> Outcome {
     let mut outcome = Outcome::new(ask.target, State::Answered);
-    outcome.ms = Some(ms(tally.took));
-    outcome.ping = Some(Ping::of(tally.sent, &tally.round_trips, tally.duplicates));
+    let ping = Ping::of(tally.sent, &tally.round_trips, tally.duplicates);
+    outcome.ms = ping.avg_ms.or(Some(ms(tally.took)));
+    outcome.ping = Some(ping);
     outcome.mtu_bytes = tally.fault.as_ref().and_then(|fault| fault.mtu);
     outcome.state = tally_state(tally);
     outcome.ok = outcome.state == State::Answered;

@@ -21,7 +21,7 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<String>,
     /// Milliseconds: of the handshake (tcp), until the banner or the response's first bytes
-    /// (banner, http), of the whole series (icmp).
+    /// (banner, http), of a round trip on average, or of the wait when none came back (icmp).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<f64>,
     /// Loss and round trips of an ICMP probe.

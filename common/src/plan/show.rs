@@ -1,0 +1,250 @@
+//! A plan as people read it: a line for each thing of the document that changes, and how many there are.
+
+use super::fields::fields;
+use super::{Object, Plan, Step};
+use crate::{people, printable};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What happens to a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// It is made.
+    Add,
+    /// It stays and becomes different.
+    Change,
+    /// It goes from one host to another.
+    Move,
+    /// It goes.
+    Remove,
+    /// It stays, though the document does not name it.
+    Keep,
+}
+
+impl Mark {
+    /// The sign, its colour (SGR), and the words for what will be and what was done.
+    const fn say(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Mark::Add => ("+", "32", "to add", "added"),
+            Mark::Change => ("~", "33", "to change", "changed"),
+            Mark::Move => (">", "36", "to move", "moved"),
+            Mark::Remove => ("-", "31", "to remove", "removed"),
+            Mark::Keep => ("=", "2", "kept", "kept"),
+        }
+    }
+}
+
+/// A line of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Where; of a move empty.
+    pub host: String,
+    /// What happens.
+    pub mark: Mark,
+    /// To what, as a person calls it.
+    pub name: String,
+    /// How: the fields.
+    pub text: String,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// With the steps of lsx's own book-keeping.
+    pub verbose: bool,
+    /// With colours.
+    pub colour: bool,
+    /// It is carried out already.
+    pub done: bool,
+    /// `--prune` and `--destroy-data` have no say in it: it takes the stack down.
+    pub down: bool,
+}
+
+/// The whole text: lines, then the sum.
+pub fn show<O: Object, D>(plan: &Plan<O, D>, view: View) -> String {
+    let lines = merged(lines(plan, view));
+    let name = lines.iter().map(|(line, _)| line.name.chars().count()).max().unwrap_or(0).min(28);
+    let mut text: String = lines.iter().map(|(line, hosts)| one(line, hosts, name, view)).collect();
+    text.push_str(&sum(plan, view));
+    text.push('\n');
+    text
+}
+
+/// `2 to add, 1 to change, 1 kept (--prune removes it)`, or that there is nothing to do.
+pub fn sum<O: Object, D>(plan: &Plan<O, D>, view: View) -> String {
+    let mut count: BTreeMap<Mark, usize> = BTreeMap::new();
+    lines(plan, View { verbose: false, ..view })
+        .iter()
+        .for_each(|line| *count.entry(line.mark).or_default() += 1);
+    let words = |(mark, n): (&Mark, &usize)| {
+        let (_, _, before, after) = mark.say();
+        let way = match (mark, view.down) {
+            (Mark::Keep, true) => " (--destroy-data removes it)",
+            (Mark::Keep, false) => " (--prune removes it)",
+            _ => "",
+        };
+        let way = if *n > 1 { way.replace(" it)", " them)") } else { way.to_owned() };
+        format!("{n} {}{way}", if view.done { after } else { before })
+    };
+    let own = plan.steps.iter().filter(|step| called(step).is_none()).count();
+    let told = count.keys().any(|mark| *mark != Mark::Keep);
+    let mut parts: Vec<String> = count.iter().map(words).collect();
+    if !told && own > 0 {
+        let steps = if own == 1 { "step" } else { "steps" };
+        parts.insert(0, format!("{own} {steps} of lsx's own book-keeping (-v shows them)"));
+    } else if !told {
+        parts.insert(0, if view.done { "nothing was to do" } else { "nothing to do" }.to_owned());
+    }
+    parts.join(", ")
+}
+
+fn one(line: &Line, hosts: &str, name: usize, view: View) -> String {
+    let (sign, colour, ..) = line.mark.say();
+    let paint =
+        |text: &str| if view.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() };
+    let place = if hosts.is_empty() { String::new() } else { format!("({hosts})") };
+    let most = 76_usize.saturating_sub(name).max(20);
+    let mut text = people::wrap(&line.text, most);
+    match text.last_mut() {
+        Some(last) if last.chars().count() + 2 + place.chars().count() <= most => {
+            *last = format!("{last}  {place}").trim().to_owned();
+        }
+        _ => text.extend(people::wrap(&place, most)),
+    }
+    let first = text.remove(0);
+    let head = format!("{}{}", line.name, " ".repeat(name.saturating_sub(line.name.chars().count())));
+    let mut shown = format!("{} {}", paint(sign), format!("{head}  {first}").trim_end());
+    for more in text {
+        shown.push_str(&format!("\n{}{more}", " ".repeat(name + 4)));
+    }
+    shown + "\n"
+}
+
+/// The same thing on several hosts is one line.
+fn merged(lines: Vec<Line>) -> Vec<(Line, String)> {
+    let mut all: Vec<(Line, String)> = Vec::new();
+    for line in lines {
+        let same = |(other, _): &&mut (Line, String)| {
+            (other.mark, &other.name, &other.text) == (line.mark, &line.name, &line.text)
+        };
+        match all.iter_mut().find(same) {
+            Some((_, hosts)) => *hosts = format!("{hosts} {}", line.host),
+            None => all.push((line.clone(), line.host)),
+        }
+    }
+    all
+}
+
+/// What a person calls a step's object, and the part of it that the step is about.
+fn called<O: Object>(step: &Step<O>) -> Option<(String, &'static str)> {
+    if let (Some(before), Some(after)) = (&step.before, &step.after)
+        && before.minor(after)
+    {
+        return None;
+    }
+    step.after.as_ref().or(step.before.as_ref())?.called()
+}
+
+fn lines<O: Object, D>(plan: &Plan<O, D>, view: View) -> Vec<Line> {
+    let mut groups: Vec<(&str, String, Vec<&Step<O>>)> = Vec::new();
+    let mut own = Vec::new();
+    for step in &plan.steps {
+        match called(step) {
+            None => own.push(step),
+            Some((name, _)) => match groups.iter_mut().find(|(h, n, _)| *h == step.host && *n == name) {
+                Some((.., steps)) => steps.push(step),
+                None => groups.push((&step.host, name, vec![step])),
+            },
+        }
+    }
+    let mut all: Vec<Line> = groups.iter().map(|(host, name, steps)| group(host, name, steps)).collect();
+    moves(&mut all);
+    all.extend(plan.told.iter().cloned());
+    if view.verbose {
+        all.extend(own.into_iter().map(bookkeeping));
+    }
+    all.extend(plan.kept.iter().map(|kept| keep(kept, view.down)));
+    for line in &mut all {
+        line.name = printable::line(&line.name).into_owned();
+        line.text = printable::line(&line.text).into_owned();
+    }
+    all
+}
+
+/// The steps of one thing on one host.
+fn group<O: Object>(host: &str, name: &str, steps: &[&Step<O>]) -> Line {
+    let whole = |step: &&&Step<O>| called(step).is_some_and(|(_, part)| part.is_empty());
+    let mark = match steps.iter().find(whole).map(|step| (step.before.is_some(), step.after.is_some())) {
+        Some((false, _)) => Mark::Add,
+        Some((true, false)) => Mark::Remove,
+        _ => Mark::Change,
+    };
+    let mut texts: Vec<String> = Vec::new();
+    for step in steps {
+        let part = called(step).map_or("", |(_, part)| part);
+        let text = match (&step.before, &step.after) {
+            (Some(before), Some(after)) => changed(part, before, after),
+            (None, Some(after)) => [part, &after.brief()].join(" ").trim().to_owned(),
+            (Some(_), None) if mark == Mark::Change => format!("{part} goes"),
+            _ => String::new(),
+        };
+        if !text.is_empty() && !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    let missing = mark == Mark::Change && steps.iter().all(|step| step.before.is_none());
+    let text = texts.join(", ");
+    let text = if missing { format!("{text} is made again") } else { text };
+    Line { host: host.to_owned(), mark, name: name.to_owned(), text }
+}
+
+fn changed<O: Object>(part: &str, before: &O, after: &O) -> String {
+    let value = |object: &O| json!(object);
+    let mut texts = fields(&value(before), &value(after), &|path| before.hides(path));
+    if texts.len() > 4 {
+        let more = texts.split_off(4).len();
+        texts.push(format!("and {more} more"));
+    }
+    let text = format!("{part} {}", texts.join(", ")).trim().to_owned();
+    match before.means(after) {
+        Some(means) => format!("{text}: {means}"),
+        None => text,
+    }
+}
+
+/// What goes on one host and comes on another has moved.
+fn moves(lines: &mut Vec<Line>) {
+    let removed: BTreeSet<(String, String)> = lines
+        .iter()
+        .filter(|line| line.mark == Mark::Remove && !line.name.contains(' '))
+        .map(|line| (line.name.clone(), line.host.clone()))
+        .collect();
+    for (name, from) in removed {
+        let Some(add) = lines.iter_mut().find(|line| line.mark == Mark::Add && line.name == name) else {
+            continue;
+        };
+        let text = format!("{from} -> {}", add.host);
+        *add = Line { host: String::new(), mark: Mark::Move, name: name.clone(), text };
+        lines.retain(|line| !(line.mark == Mark::Remove && line.name == name && line.host == from));
+    }
+}
+
+fn bookkeeping<O: Object>(step: &Step<O>) -> Line {
+    let mark = match (&step.before, &step.after) {
+        (None, _) => Mark::Add,
+        (_, None) => Mark::Remove,
+        _ => Mark::Change,
+    };
+    let digest = |word: &str| word.len() > 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let text =
+        if step.why.split([' ', ',']).any(digest) { "differs from what it should be" } else { &step.why };
+    Line { host: step.host.clone(), mark, name: step.id.clone(), text: text.to_owned() }
+}
+
+/// `h1: instance web`.
+fn keep(kept: &str, down: bool) -> Line {
+    let (host, what) = kept.split_once(": ").unwrap_or(("", kept));
+    let name = what.strip_prefix("instance ").unwrap_or(what).to_owned();
+    let text = if down { "is data, and stays" } else { "is not in the document, and stays" }.to_owned();
+    Line { host: host.to_owned(), mark: Mark::Keep, name, text }
+}

@@ -1,0 +1,162 @@
+//! Documents as a table for people: columns that fit the width, sizes and times in words, one line a row where that is possible.
+
+use crate::{log, people, printable};
+use serde_json::{Value, json};
+
+/// How documents become a table: the document's name, the key of the list in it (empty where each document is a row), and
+/// dotted paths of the columns, with `=HEAD` where the last word of the path does not say it, and `?KEY` where a cell is empty
+/// unless the row has KEY.
+pub type Columns = (&'static str, &'static str, &'static [&'static str]);
+
+/// No column is cut below this.
+const NARROWEST: usize = 8;
+
+/// One table of all documents: each is a row, or has a list of rows, which then know the document's host.
+pub fn table(documents: &[Value], known: Option<&Columns>, width: usize) -> String {
+    match known {
+        Some((_, "", columns)) => lay(documents, columns, width),
+        Some((_, list, columns)) => {
+            let rows: Vec<Value> = documents.iter().flat_map(|document| rows(document, list)).collect();
+            lay(&rows, columns, width)
+        }
+        None => documents.iter().map(|document| first_list(document, width)).collect(),
+    }
+}
+
+fn rows(document: &Value, list: &str) -> Vec<Value> {
+    let mut rows = document[list].as_array().cloned().unwrap_or_default();
+    for row in &mut rows {
+        if let (Some(row), Some(host)) = (row.as_object_mut(), document.get("host")) {
+            row.entry("host").or_insert_with(|| host.clone());
+        }
+    }
+    rows
+}
+
+/// Of a document nobody made a table for: its first list of objects, with their plain fields.
+fn first_list(document: &Value, width: usize) -> String {
+    let list = document.as_object().into_iter().flat_map(|o| o.values()).find(|v| v[0].is_object());
+    let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let fields = list.first().and_then(Value::as_object).into_iter().flatten();
+    let columns: Vec<&str> =
+        fields.filter(|(_, v)| !v.is_array() && !v.is_object()).map(|(k, _)| k.as_str()).collect();
+    lay(list, &columns, width)
+}
+
+fn lay(rows: &[Value], columns: &[&str], width: usize) -> String {
+    let split = |column: &&str| {
+        let (path, head) = column.split_once('=').unwrap_or((column, ""));
+        (path.to_owned(), if head.is_empty() { self::head(path) } else { head.to_owned() })
+    };
+    let columns: Vec<(String, String)> = columns.iter().map(split).collect();
+    let head: Vec<String> = columns.iter().map(|(_, head)| head.clone()).collect();
+    let body = rows.iter().map(|row| columns.iter().map(|(path, _)| cell(row, path)).collect());
+    align(&std::iter::once(head).chain(body).collect::<Vec<_>>(), width)
+}
+
+/// The last word of a path, without the unit that cells show.
+fn head(path: &str) -> String {
+    let word = path.rsplit('.').next().unwrap_or(path);
+    let units = ["_bytes", "_percent", "_bps", "_at", "_ms"];
+    let word = units.iter().find_map(|unit| word.strip_suffix(unit)).unwrap_or(word);
+    printable::line(word).to_uppercase()
+}
+
+fn cell(row: &Value, path: &str) -> String {
+    let (path, when) = path.split_once('?').unwrap_or((path, ""));
+    if !when.is_empty() && row.get(when).is_none() {
+        return "-".to_owned();
+    }
+    let value = if path.is_empty() { row } else { path.split('.').fold(row, |value, key| &value[key]) };
+    let key = path.rsplit('.').next().unwrap_or(path);
+    match (value, value.as_f64()) {
+        (Value::Null, _) => "-".to_owned(),
+        (Value::String(text), _) if text.is_empty() => "-".to_owned(),
+        (Value::String(text), _) if key.ends_with("_at") => age(text),
+        (Value::String(text), _) => printable::line(text.trim_end()).into_owned(),
+        (Value::Bool(yes), _) => if *yes { "yes" } else { "no" }.to_owned(),
+        (Value::Array(items), _) => items.iter().map(|i| cell(i, "")).collect::<Vec<_>>().join(", "),
+        (_, Some(number)) => people::number(key, number).unwrap_or_else(|| plain(value, number)),
+        _ => printable::json(&value.to_string()).into_owned(),
+    }
+}
+
+fn plain(value: &Value, number: f64) -> String {
+    if value.is_f64() { format!("{number:.2}") } else { value.to_string() }
+}
+
+/// How long ago; what is no time stays as it is.
+fn age(at: &str) -> String {
+    match log::since(at) {
+        Some(time) => people::time(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1_000)),
+        None => printable::line(at).into_owned(),
+    }
+}
+
+/// Columns as wide as their widest cell, two blanks between them, and together no wider than `width` where that is possible:
+/// the widest gives way first. A cell with several words is then wrapped between them, another one is cut.
+fn align(rows: &[Vec<String>], width: usize) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widest = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    while widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1) > width {
+        match widths.iter_mut().filter(|w| **w > NARROWEST).max() {
+            Some(widest) => *widest -= 1, // of two the last: what stands first tells rows apart
+            None => break,
+        }
+    }
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+fn line(row: &[String], widths: &[usize]) -> String {
+    let wrapped: Vec<Vec<String>> =
+        row.iter().zip(widths).map(|(cell, width)| people::wrap(cell, (*width).max(1))).collect();
+    let mut text = String::new();
+    for n in 0..wrapped.iter().map(Vec::len).max().unwrap_or(0) {
+        let part = |(lines, width): (&Vec<String>, &usize)| {
+            let part = lines.get(n).map(String::as_str).unwrap_or_default();
+            format!("{part}{}  ", " ".repeat(width.saturating_sub(part.chars().count())))
+        };
+        let shown: String = wrapped.iter().zip(widths).map(part).collect();
+        text.push_str(shown.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Documents as values, for [`table`].
+pub(crate) fn values<T: serde::Serialize>(documents: &[T]) -> Vec<Value> {
+    documents.iter().map(|document| json!(document)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_holds_no_control_character_and_no_second_line() {
+        let evil = "a\x1b[2J\nb\u{202e}";
+        let row = json!({"name": evil, "list": [evil, {"x": evil}], "map": {evil: evil}, "k\x1b": 1});
+        let shown = lay(&[row], &["name", "list", "map", "k\x1b"], 300);
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
+        assert!(shown.contains(r"a\x1b[2J\nb\u{202e}"), "{shown}");
+    }
+
+    #[test]
+    fn a_table_fits_its_width_and_loses_no_word() {
+        let words = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda my ny xi";
+        let row = json!({"host": "h1", "digest": "d".repeat(90), "why": words, "memory_bytes": 1_153_434});
+        let shown = lay(&[row], &["host", "digest", "why", "memory_bytes"], 80);
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(words.split(' ').all(|word| shown.contains(word)) && shown.contains('…'), "{shown}");
+        assert!(shown.contains("MEMORY") && shown.contains("1.1M"), "{shown}");
+    }
+
+    #[test]
+    fn documents_of_several_hosts_make_one_table() {
+        let of = |host: &str| json!({"host": host, "objects": [{"key": host}]});
+        let shown = table(&[of("h1"), of("h2")], Some(&("x", "objects", &["host", "key=WHAT"])), 80);
+        assert_eq!(shown, "HOST  WHAT\nh1    h1\nh2    h2\n");
+    }
+}
