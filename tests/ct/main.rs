@@ -5,6 +5,7 @@
 mod golden;
 mod laws;
 mod simulate;
+mod soak;
 
 use common::stack::{Driver, Only, ReadOptions, read, resolve};
 use common::tool::{Goal, ObservedOf, Wish};

@@ -7,6 +7,7 @@ mod drift;
 mod golden;
 mod laws;
 mod simulate;
+mod soak;
 
 use common::Failures;
 use common::stack::{Only, ReadOptions, read, resolve};

@@ -1,8 +1,9 @@
 //! Broken documents by the thousand: whatever comes, it is an answer, never a panic.
 
 use crate::fixtures::cases;
-use common::stack::{Only, ReadOptions, read, resolve};
-use lsx_tests::Dice;
+use common::stack::{Only, ReadOptions, read, resolve, resolved_document};
+use lsx_tests::{Corpus, Dice, soak};
+use serde_json::Value;
 
 #[test]
 fn nothing_panics() {
@@ -26,6 +27,53 @@ fn nothing_panics() {
         }
     }
     assert!(good > 100 && bad > 1000, "{good} good, {bad} bad");
+}
+
+/// Valid stacks as they are written, with their short forms, and in the long form that `resolve` prints.
+fn valid() -> Corpus {
+    let mut documents = Vec::new();
+    for case in cases() {
+        let Ok((stack, _, resolved)) = crate::load(&case.text, &case.options) else { continue };
+        documents.extend(serde_yaml::from_str::<Value>(&case.text).ok());
+        documents.push(serde_json::to_value(resolved_document(&stack, &resolved)).unwrap());
+        documents.push(serde_json::to_value(&stack).unwrap());
+    }
+    Corpus::of(documents)
+}
+
+/// What is read is answered; what is valid resolves, and reads back as the same.
+fn answered(text: &str) -> bool {
+    match read(text, "soak", &ReadOptions::default()) {
+        Ok((stack, _)) => {
+            let Ok(resolved) = resolve(&stack) else { return false };
+            let printed = serde_json::to_string(&resolved_document(&stack, &resolved)).unwrap();
+            let (again, _) = read(&printed, "again", &ReadOptions::default())
+                .unwrap_or_else(|failures| panic!("what was printed is refused: {failures}"));
+            assert_eq!(resolve(&again).unwrap(), resolved, "resolves to something else");
+            true
+        }
+        Err(failures) => {
+            assert!(!failures.0.is_empty(), "no reason given");
+            let lines = text.lines().count().max(1);
+            for failure in &failures.0 {
+                let at = failure.at.as_ref();
+                assert!(at.is_none_or(|at| at.line as usize <= lines), "{failure} is beyond the text");
+            }
+            assert!(!failures.to_string().is_empty());
+            false
+        }
+    }
+}
+
+#[test]
+fn soak_stack() {
+    let corpus = valid();
+    let make = |dice: &mut Dice| {
+        let text = corpus.mutant(dice).to_string();
+        // One in eight is hurt as a text, too.
+        if dice.below(8) == 0 { dice.broken(&text).into_bytes() } else { text.into_bytes() }
+    };
+    soak("stack", 1500, 25, make, |input| answered(&String::from_utf8_lossy(input)));
 }
 
 #[test]

@@ -5,10 +5,14 @@
 pub mod golden;
 pub mod groups;
 pub mod lab;
+mod mutate;
 mod run;
+mod soak;
 mod tools;
 
+pub use mutate::Corpus;
 pub use run::{Ended, Run};
+pub use soak::soak;
 pub use tools::{Tool, tools};
 
 use serde_json::Value;

@@ -33,6 +33,7 @@ pub(super) enum Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lsx_tests::{Corpus, Dice, soak};
     use serde_json::json;
 
     #[test]
@@ -44,5 +45,36 @@ mod tests {
         assert_eq!(serde_json::to_value(Reply::Event(json!({"n": 1}))).unwrap(), json!({"event": {"n": 1}}));
         assert_eq!(serde_json::to_value(Reply::Ok(json!(null))).unwrap(), json!({"ok": null}));
         assert_eq!(serde_json::to_value(Reply::Failures(vec![])).unwrap(), json!({"failures": []}));
+    }
+
+    #[test]
+    fn soak_wire() {
+        let failure = Failure::new(crate::Kind::Data, "a.b", "m").at("x.y").hint("h").because("c").on("h1");
+        let hello = Hello { tool: "lsx-net".into(), version: "0.1.0".into(), size: 5, root: true };
+        let event = json!({"phase": "do", "step": "bridge.create:lan", "ok": true, "why": "w", "ms": 5});
+        let replies = [
+            Reply::Hello(hello),
+            Reply::Event(event),
+            Reply::Ok(json!({"objects": [{"key": "a", "n": 1}]})),
+            Reply::Failures(vec![failure]),
+        ];
+        let corpus = Corpus::of(replies.iter().map(|reply| serde_json::to_value(reply).unwrap()).collect());
+        let make = |dice: &mut Dice| {
+            let text = corpus.mutant(dice).to_string();
+            if dice.below(8) == 0 { dice.broken(&text).into_bytes() } else { text.into_bytes() }
+        };
+        soak("wire", 20_000, 20, make, |line| match serde_json::from_slice::<Reply>(line) {
+            Ok(Reply::Event(event)) => {
+                crate::log::event("h1", event);
+                true
+            }
+            Ok(Reply::Failures(failures)) => {
+                // A host's failure is shown, whatever it says.
+                let shown = crate::printable::message(&crate::Failures(failures).to_string());
+                assert!(!shown.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{shown:?}");
+                true
+            }
+            answer => answer.is_ok(),
+        });
     }
 }

@@ -10,6 +10,7 @@ mod exports;
 mod hostile;
 mod reach;
 mod registries;
+mod soak;
 mod sources;
 mod stores;
 mod trees;

@@ -1,0 +1,206 @@
+//! Mutants of valid documents that keep their structure, so that many of them are valid, too, and reach what lies behind a parser.
+//!
+//! What stands under a key in one document is put under the same key in another; names that refer to something are exchanged;
+//! values take the ends of their ranges, other types, or go. Deep rules are met by documents that pass the shallow ones.
+
+use crate::Dice;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Texts that mean something somewhere, or nearly do.
+const TEXTS: [&str; 34] = [
+    "",
+    "0",
+    "-1",
+    "1",
+    "65535",
+    "65536",
+    "4294967296",
+    "true",
+    "no",
+    "*",
+    "world",
+    "host/h1",
+    "instance/web",
+    "h1",
+    "10.0.0.0/8",
+    "0.0.0.0/0",
+    "10.0.0.1",
+    "255.255.255.255",
+    "169.254.169.254",
+    "::1",
+    "1.5",
+    "1e400",
+    "512M",
+    "30s",
+    "8000-8010:8000-8010",
+    "80:80/udp",
+    "../../etc/passwd",
+    "/",
+    "/dev/shm/..",
+    "a\u{202e}b",
+    "\u{1b}[2J",
+    "\n",
+    "sha256:0",
+    "x\u{0}y",
+];
+
+/// Valid documents, and everything that stands in them, by key.
+#[derive(Debug)]
+pub struct Corpus {
+    documents: Vec<Value>,
+    by_key: BTreeMap<String, Vec<Value>>,
+    names: Vec<String>,
+}
+
+impl Corpus {
+    /// Documents to begin with.
+    ///
+    /// # Panics
+    /// Without any.
+    pub fn of(documents: Vec<Value>) -> Corpus {
+        assert!(!documents.is_empty(), "no valid document to begin with");
+        let mut corpus = Corpus { documents: Vec::new(), by_key: BTreeMap::new(), names: Vec::new() };
+        documents.iter().for_each(|document| corpus.learn(document));
+        corpus.names.sort();
+        corpus.names.dedup();
+        Corpus { documents, ..corpus }
+    }
+
+    fn learn(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                let known = self.by_key.entry(key.clone()).or_default();
+                if known.len() < 200 && !known.contains(value) {
+                    known.push(value.clone());
+                }
+                if key.len() < 40 {
+                    self.names.push(key.clone());
+                }
+                self.learn(value);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| self.learn(item)),
+            Value::String(text) if text.len() < 40 => self.names.push(text.clone()),
+            _ => {}
+        }
+    }
+
+    /// One of the documents with one to three changes.
+    pub fn mutant(&self, dice: &mut Dice) -> Value {
+        let mut value = self.documents[dice.below(self.documents.len())].clone();
+        for _ in 0..=dice.below(3) {
+            self.change(&mut value, dice);
+        }
+        value
+    }
+
+    /// Goes down to a place by chance, and changes what is there.
+    fn change(&self, value: &mut Value, dice: &mut Dice) {
+        let deeper = |value: &Value| match value {
+            Value::Object(map) => !map.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            _ => false,
+        };
+        let mut at = value;
+        while dice.below(5) > 0 {
+            let inner = match &*at {
+                Value::Object(map) => map.values().any(deeper),
+                Value::Array(items) => items.iter().any(deeper),
+                _ => false,
+            };
+            if !inner {
+                break;
+            }
+            let (n, i) = match &*at {
+                Value::Object(map) => (map.len(), dice.below(map.len())),
+                Value::Array(items) => (items.len(), dice.below(items.len())),
+                _ => break,
+            };
+            let pick =
+                |get: &dyn Fn(usize) -> bool| (0..n).map(|k| (i + k) % n).find(|&k| get(k)).unwrap_or(i);
+            at = match at {
+                Value::Object(map) => {
+                    let i = pick(&|k| map.values().nth(k).is_some_and(deeper));
+                    map.values_mut().nth(i).unwrap()
+                }
+                Value::Array(items) => {
+                    let i = pick(&|k| items.get(k).is_some_and(deeper));
+                    &mut items[i]
+                }
+                _ => break,
+            };
+        }
+        match at {
+            Value::Object(map) if !map.is_empty() => {
+                let key = map.keys().nth(dice.below(map.len())).unwrap().clone();
+                self.change_entry(map, &key, dice);
+            }
+            Value::Array(items) => change_list(items, &mut |value, dice| self.other(value, dice), dice),
+            other => *other = self.other(other, dice),
+        }
+    }
+
+    fn change_entry(&self, map: &mut serde_json::Map<String, Value>, key: &str, dice: &mut Dice) {
+        match dice.below(10) {
+            // What stands elsewhere under this key: valid in its own document.
+            0..=4 => {
+                let known = self.by_key.get(key);
+                let other = known.map(|known| known[dice.below(known.len())].clone());
+                let other = other.unwrap_or_else(|| self.other(&map[key], dice));
+                map.insert(key.to_owned(), other);
+            }
+            5 => drop(map.remove(key)),
+            6 => {
+                // Another key of some document, with what stands under it there.
+                let (other, known) = self.by_key.iter().nth(dice.below(self.by_key.len())).unwrap();
+                map.insert(other.clone(), known[dice.below(known.len())].clone());
+            }
+            7 => {
+                let value = map.remove(key).unwrap();
+                map.insert(self.names[dice.below(self.names.len())].clone(), value);
+            }
+            _ => {
+                let other = self.other(&map[key], dice);
+                map.insert(key.to_owned(), other);
+            }
+        }
+    }
+
+    /// Something near a value: of its type, mostly.
+    fn other(&self, value: &Value, dice: &mut Dice) -> Value {
+        match (value, dice.below(8)) {
+            (Value::String(_), 0..=3) => json!(self.names[dice.below(self.names.len())]),
+            (Value::String(text), 4 | 5) => json!(dice.broken(text)),
+            (Value::Number(n), 0..=3) => {
+                let n = n.as_i64().unwrap_or(i64::MAX);
+                let near = [
+                    n + 1 - 2 * i64::from(n == i64::MAX),
+                    n.saturating_sub(1),
+                    -n.max(-i64::MAX),
+                    0,
+                    65_536,
+                    i64::MAX,
+                ];
+                json!(near[dice.below(near.len())])
+            }
+            (Value::Bool(yes), 0..=5) => json!(!yes),
+            (_, 6) => [json!(null), json!({}), json!([]), json!([[]]), json!(true), json!(-1), json!(1.5)]
+                [dice.below(7)]
+            .clone(),
+            _ => json!(TEXTS[dice.below(TEXTS.len())]),
+        }
+    }
+}
+
+fn change_list(items: &mut Vec<Value>, other: &mut dyn FnMut(&Value, &mut Dice) -> Value, dice: &mut Dice) {
+    if items.is_empty() {
+        return items.push(json!(TEXTS[dice.below(TEXTS.len())]));
+    }
+    let (i, k) = (dice.below(items.len()), dice.below(items.len()));
+    match dice.below(5) {
+        0 => drop(items.remove(i)),
+        1 => items.push(items[i].clone()),
+        2 => items.swap(i, k),
+        _ => items[i] = other(&items[i], dice),
+    }
+}
