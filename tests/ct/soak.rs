@@ -3,7 +3,7 @@
 use crate::{Hosts, wish};
 use common::tool::{Goal, ObservedOf, PlanOf, Wish};
 use lsx_ct::Ct;
-use lsx_ct::model::Gathered;
+use lsx_ct::model::{Gathered, Intent, Object};
 use lsx_tests::golden::{Case, cases};
 use lsx_tests::{Corpus, Dice, soak};
 use serde_json::Value;
@@ -78,8 +78,20 @@ fn soak_ct_plan() {
 #[test]
 fn soak_ct_intent() {
     let plans = plans();
-    let kept = |seen: &ObservedOf<Ct>| Some(serde_json::to_value(seen.seen.intent.as_ref()?).unwrap());
-    let corpus = Corpus::of(plans.iter().flat_map(|(_, hosts)| hosts.values().filter_map(kept)).collect());
+    let kept = |(wish, seen): (&Wish<Gathered>, &ObservedOf<Ct>)| {
+        let instances = seen.objects.iter().filter_map(|have| match &have.object {
+            Object::Instance(instance) => Some((**instance).clone()),
+            _ => None,
+        });
+        let intent = Intent {
+            schema: "lsx.ct.intent/1".to_owned(),
+            stack: wish.stack.clone(),
+            instances: instances.collect(),
+        };
+        serde_json::to_value(&intent).unwrap()
+    };
+    let all = plans.iter().flat_map(|(wish, hosts)| hosts.values().map(move |seen| (wish, seen)));
+    let corpus = Corpus::of(all.map(kept).collect());
     let turn = Cell::new(0);
     soak(
         "ct-intent",

@@ -46,16 +46,27 @@ fn ssh(text: &str) -> Parsed<String> {
     };
     let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
     let (host, digits) = rest.split_once(':').map_or((rest, None), |(host, digits)| (host, Some(digits)));
-    let word = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with('-')
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    };
-    if !word(host) || !user.is_none_or(word) {
+    if !is_word(host) || !user.is_none_or(is_word) {
         return Err(wrong());
     }
     digits.map(port).transpose()?;
     Ok(text.to_owned())
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+/// A user who logs in by ssh.
+pub(crate) fn login(text: &str) -> Parsed<String> {
+    match is_word(text) {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(Wrong::new(format!("`{text}` is no user"), "letters, digits, dots, hyphens and underscores"))
+        }
+    }
 }
 
 /// The name of a network interface (15 bytes, dev_valid_name of the kernel).

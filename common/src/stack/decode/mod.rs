@@ -10,6 +10,7 @@ mod sections;
 mod stack;
 
 pub(crate) use at::{At, Path, Table, string};
+pub(crate) use hosts::login;
 pub(crate) use stack::stack;
 
 use super::tree::{Aim, Node, Source};

@@ -1,7 +1,7 @@
 //! Settings for all containers: keys, proxy, what recipes may name, monitoring.
 
 use super::Import;
-use crate::stack::decode::{At, Table, hint, string};
+use crate::stack::decode::{At, Table, hint, login, string};
 
 /// How hosts are reached, and who may log in to containers.
 #[derive(Default)]
@@ -21,7 +21,7 @@ const VALUES: [(&str, &[&str]); 3] = [
 pub(super) fn access(at: At<'_, '_>) -> Option<Access> {
     let table = at.table()?;
     let access = Access {
-        user: table.get("username", string),
+        user: table.get("username", |at| at.parse(login)),
         key: table.get("private_key_file", string),
         keys: table.get("public_keys", |at| at.many(string)).unwrap_or_default(),
     };

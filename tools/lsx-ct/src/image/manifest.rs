@@ -99,8 +99,9 @@ pub(super) fn converted(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> 
         }
     };
     put(&mut document);
-    put(&mut document["config"]);
-    document["layers"].as_array_mut().into_iter().flatten().for_each(&mut put);
+    // By `get_mut`: an index that may write ends the program where the document is no object.
+    document.get_mut("config").into_iter().for_each(&mut put);
+    document.get_mut("layers").and_then(Value::as_array_mut).into_iter().flatten().for_each(&mut put);
     let bytes = if changed { bytes_of(&document)? } else { bytes };
     let manifest = read(what, &bytes)?;
     for layer in manifest.layers() {

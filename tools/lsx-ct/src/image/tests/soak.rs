@@ -1,7 +1,8 @@
 //! Archives and documents of images by the thousand: whatever comes is an answer.
 
 use super::*;
-use crate::image::entries::{BOUNDS, Entries};
+use crate::image::entries::Entries;
+use crate::image::limits::BOUNDS;
 use lsx_tests::{Corpus, Dice, soak};
 
 /// Archives of every kind of entry.
