@@ -123,7 +123,7 @@ fn soak_manifest() {
     ];
     let one: Value = serde_json::from_slice(&manifest::manifest((&digest, 9), &layers).unwrap()).unwrap();
     let configured: Value =
-        serde_json::from_slice(&config(manifest::architecture(), &[digest.clone()])).unwrap();
+        serde_json::from_slice(&config(manifest::architecture(), std::slice::from_ref(&digest))).unwrap();
     let platform = json!({"architecture": manifest::architecture(), "os": "linux"});
     let list = json!({"schemaVersion": 2, "manifests": [
         {"mediaType": manifest::MANIFEST, "digest": digest, "size": 9, "platform": platform},
