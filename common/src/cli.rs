@@ -82,7 +82,10 @@ pub fn main<C: Parser>(
     };
     let flags = global(&cli);
     log::begin(program, flags.log, flags.quiet, flags.verbose);
-    let result = run(&cli);
+    let result = run(&cli).map_err(|mut failures| {
+        crate::verb::remote(&mut failures);
+        failures
+    });
     crate::live::end();
     let code = result.as_ref().err().map_or(0, Failures::exit);
     if let Err(failures) = &result {

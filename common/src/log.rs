@@ -117,7 +117,7 @@ fn live_name(host: &str, what: &What) -> String {
 fn waits(host: &str, what: &What) {
     let step = what.step.as_deref().unwrap_or_default();
     let name = step.split_once(':').map_or(step, |(_, name)| name);
-    let text = format!("{name}: {} ({host})", what.message.as_deref().unwrap_or_default());
+    let text = format!("{name} ({host}): {}", what.message.as_deref().unwrap_or_default());
     live::set(&live_name(host, what), &text);
 }
 

@@ -1,6 +1,7 @@
 //! What another `up` does to what runs: nothing, or no more than it has to.
 
 use crate::cloud::Cloud;
+use lsx_tests::lab::finish;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_second_up_changes_nothing", a_second_up_changes_nothing),
@@ -11,6 +12,11 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("another_image_makes_it_anew", another_image_makes_it_anew),
     ("a_new_neighbour_is_told_without_a_restart", a_new_neighbour_is_told_without_a_restart),
     ("what_is_not_named_stays_until_it_is_pruned", what_is_not_named_stays_until_it_is_pruned),
+    ("a_move_is_planned_and_the_pipeline_carries_it_out", a_move_is_planned_and_the_pipeline_carries_it_out),
+    (
+        "a_program_is_run_by_name_and_plain_where_a_person_looks",
+        a_program_is_run_by_name_and_plain_where_a_person_looks,
+    ),
     ("names_that_hold_one_another_are_not_mixed_up", names_that_hold_one_another_are_not_mixed_up),
 ];
 
@@ -153,4 +159,59 @@ fn names_that_hold_one_another_are_not_mixed_up(cloud: &Cloud) {
     cloud.end(&second);
     assert_eq!(cloud.pid("h1", "turn/web-2"), before[1]);
     cloud.end(&file);
+}
+
+fn a_move_is_planned_and_the_pipeline_carries_it_out(cloud: &Cloud) {
+    let (file, before) = begun(cloud);
+    let moved = |args: &[&str]| {
+        let plan = cloud.ct(&[args, &["--stack", &file]].concat()).ok().says("--allow-move").json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        assert!(plan["warnings"].as_array().unwrap().iter().all(|w| w["code"] == "ct.plan.moved"), "{plan}");
+        let steps = plan["steps"].as_array().unwrap().iter();
+        steps.map(|step| (text(&step["host"]), text(&step["id"]))).collect::<Vec<_>>()
+    };
+    let has = |steps: &[(String, String)], host: &str, id: &str| steps.contains(&(host.into(), id.into()));
+    let steps = moved(&["move", "web", "h2"]);
+    assert!(
+        has(&steps, "h1", "instance.remove:web") && has(&steps, "h2", "instance.create:web"),
+        "{steps:?}"
+    );
+    assert!(!steps.iter().any(|(_, id)| id.ends_with(":web-2")), "{steps:?}");
+    let steps = moved(&["drain", "h1"]);
+    for name in ["web", "web-2"] {
+        let there = has(&steps, "h2", &format!("instance.create:{name}"));
+        assert!(there && has(&steps, "h1", &format!("instance.remove:{name}")), "{steps:?}");
+    }
+    cloud.ct(&["move", "web", "h9", "--stack", &file]).exits(64).says("no host h9");
+    cloud.ct(&["move", "nobody", "h2", "--stack", &file]).exits(64).says("nobody");
+    cloud.ct(&["drain", "h1", "--to", "h1", "--stack", &file]).exits(64).says("no other host");
+    assert_eq!(pids(cloud), before, "a plan has changed something");
+    // What the plan says, done with the networks by the pipeline.
+    let set = ["--set", "instances.web.host=h2"];
+    cloud.ct(&[&["plan", &file], &set[..]].concat()).exits(65).says("--allow-move");
+    let up = [&["up", "--quiet", &file, "--allow-move"], &set[..]].concat();
+    let document = cloud.lab.net(&up).ok().json();
+    cloud.ct(&up).ok();
+    assert_eq!(cloud.said("h2", "turn/web")["state"], "running");
+    assert!(cloud.said("h1", "turn/web").is_null() && cloud.pid("h1", "turn/web-2") == before[1]);
+    let gateway = document["resolved"]["networks"][0]["gateway_address"].as_str().unwrap();
+    cloud.inside("h2", "turn/web", &format!("ping -c 1 -W 5 {gateway}")).ok(); // over the tunnel: it is on h1
+    cloud.end(&file);
+}
+
+fn a_program_is_run_by_name_and_plain_where_a_person_looks(cloud: &Cloud) {
+    let (file, _) = begun(cloud);
+    let ran = cloud.ct(&["exec", "--stack", &file, "web", "--", "echo", "one two"]).ok().json();
+    assert_eq!((&ran["instance"], &ran["stdout"]), (&"web".into(), &"one two\n".into()), "{ran}");
+    cloud.ct(&["exec", "--stack", &file, "web"]).exits(64).says("a program");
+    let shown = |args: &[&str]| {
+        let command = cloud.command(&[&["exec", "--stack", &file], args].concat());
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let mut script = std::process::Command::new("script");
+        let ran = finish(script.args(["-qec", &line.join(" "), "/dev/null"]), b"").ok();
+        ran.stdout.replace("\r\n", "\n")
+    };
+    assert_eq!(shown(&["web", "hostname"]), "web\n");
+    assert_eq!(shown(&["--on", "web*", "hostname"]), "web    web\nweb-2  web-2\n");
 }

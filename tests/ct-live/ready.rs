@@ -123,8 +123,8 @@ fn a_terminal_shows_what_is_waited_for(cloud: &Cloud) {
     let mut script = std::process::Command::new("script");
     script.args(["-qec", &words.join(" "), "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
     let ran = finish(&mut script, b"").exits(1);
-    assert!(ran.stdout.contains("never: starting, tcp:"), "{}", ran.stdout);
-    assert!(ran.stdout.contains(" s of 3 (h2)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("never (h2): starting, "), "{}", ran.stdout);
+    assert!(ran.stdout.contains(" s of 3, tcp:"), "{}", ran.stdout);
     let last = ran.stdout.rsplit("\x1b[J").next().unwrap();
     assert!(last.contains("never is not ready") && !last.contains(" s of 3"), "it has not gone: {last:?}");
     cloud.end(&file);

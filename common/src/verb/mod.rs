@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod crew;
+mod hint;
 mod host;
 mod observe;
 mod plan;
@@ -10,6 +11,7 @@ mod resolve;
 mod up;
 
 pub use crew::Crew;
+pub(crate) use hint::remote;
 pub use plan::crew_of;
 pub use resolve::read_stack;
 pub use up::part;
@@ -227,6 +229,23 @@ pub struct CheckArgs {
     pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+}
+
+/// The plan of a document that says something else through `stack.set`, with what that moves.
+///
+/// # Errors
+/// As `plan`.
+pub fn plan_moved<T: Tool>(
+    tool: T,
+    stack: StackArgs,
+    scope: ScopeArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
+    let change = ChangeArgs { allow_move: true, ..ChangeArgs::default() };
+    let args =
+        PlanArgs { stack, scope, change, observed: None, exit_code: false, down: false, destroy_data: None };
+    plan::run(tool, &args, global, output)
 }
 
 /// The verb `observe`, for a tool that has a shorter word for it.

@@ -28,7 +28,9 @@ pub(super) fn run(args: &ResolveArgs, output: &Output) -> Result<(), Failures> {
 /// # Errors
 /// Every problem of the document at once, kind `Data`.
 pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
-    let (text, file) = stdio::read(args.file().as_deref()).map_err(whence)?;
+    let from = args.file();
+    super::hint::remember(args.input.as_deref().filter(|p| p.as_os_str() != "-"), from.is_some());
+    let (text, file) = stdio::read(from.as_deref()).map_err(whence)?;
     let lock = args.lock.as_deref().map(read_lock).transpose()?.flatten();
     let options = ReadOptions { set: args.set.clone(), keep_going: args.keep_going };
     let (mut stack, warnings) = stack::read(&text, &file, &options)?;

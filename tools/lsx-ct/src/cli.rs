@@ -1,6 +1,7 @@
 //! The flags of lsx-ct, and which function each verb is.
 
 mod act;
+mod elsewhere;
 pub mod images;
 mod targets;
 
@@ -58,6 +59,10 @@ enum Verb {
     Stop(ActArgs),
     /// Stop instances and start them again
     Restart(ActArgs),
+    /// Plan that an instance runs on another host; changes nothing
+    Move(elsewhere::MoveArgs),
+    /// Plan that a host runs nothing of the stack; changes nothing
+    Drain(elsewhere::DrainArgs),
     /// Wait until instances are ready
     Wait(ActArgs),
     /// Run a program in instances, or on hosts; one result each
@@ -130,7 +135,9 @@ Examples:
   lsx-net up office.yaml | lsx-ct up > office.json
   lsx-ct plan office.yaml --table
   lsx-ct observe --table
+  lsx-ct exec db date
   lsx-ct exec --stack office.yaml --on 'web*' -- nginx -t
+  lsx-ct move web h2 --stack office.yaml
   lsx-ct exec -it db
   lsx-ct logs db --plain -n 20
   lsx-ct down office.yaml
@@ -175,6 +182,8 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Create(args) => act::part(tool, false, args, &cli.global, &output),
         Verb::Destroy(args) => act::part(tool, true, args, &cli.global, &output),
         Verb::Ls(args) => verb::observe(tool, args, &cli.global, &output.people()),
+        Verb::Move(args) => elsewhere::one(tool, args, &cli.global, &output),
+        Verb::Drain(args) => elsewhere::all(tool, args, &cli.global, &output),
         Verb::Top(args) => act::top(tool, args, &cli.global, &output),
         Verb::Start(args) => act::act(tool, "start", args, &cli.global, &output),
         Verb::Stop(args) => act::act(tool, "stop", args, &cli.global, &output),

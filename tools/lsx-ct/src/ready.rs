@@ -229,10 +229,10 @@ pub(crate) fn interrupted(name: &str, why: Why) -> Failure {
     why.into_iter().fold(Failure::new(Kind::Failed, "ct.interrupted", message), Failure::because)
 }
 
-/// `starting, tcp:10.30.0.5:5432: refused, 12 s of 60`.
+/// `starting, 12 s of 60, tcp:10.30.0.5:5432: refused`: the end may be cut off.
 pub(crate) fn waits(condition: &Condition, spent: Duration, most: Duration) -> String {
     let why = condition.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
-    format!("{}{why}, {} s of {}", word(condition.state), spent.as_secs(), most.as_secs())
+    format!("{}, {} s of {}{why}", word(condition.state), spent.as_secs(), most.as_secs())
 }
 
 /// A state as people say it.

@@ -96,7 +96,7 @@ pub(super) struct LogsArgs {
 /// Flags of `exec`.
 #[derive(Debug, Args)]
 pub(super) struct ExecArgs {
-    /// With -t: the instance; then the program and its arguments, best behind --
+    /// Without --on and --hosts: the instance; then the program and its arguments, best behind --
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
     #[command(flatten)]
@@ -226,16 +226,26 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
         std::io::Read::read_to_end(&mut std::io::stdin(), &mut exec.input)
             .map_err(|e| Failure::new(Kind::Failed, "ct.exec.input", e.to_string()))?;
     }
-    let patterns = if args.on.is_empty() { vec!["*".to_owned()] } else { args.on.clone() };
+    let mut patterns = args.on.clone();
+    if patterns.is_empty() && !args.hosts {
+        if exec.argv.len() < 2 {
+            return Err(no_target());
+        }
+        patterns.push(exec.argv.remove(0));
+        exec.argv = exec.argv.into_iter().skip_while(|word| word == "--").collect();
+    }
     let (mut place, targets) = match args.hosts {
         true => hosts(tool, &args.of, global)?,
-        false if args.on.is_empty() => return Err(no_target()),
         false => targets(tool, &args.of, &patterns, global)?,
     };
     let order = |targets| Order { exec: exec.clone(), parallel: args.max_parallel, ..Order::to(targets) };
     let ran: Vec<Ran> = ask(&mut place, "exec", targets, order, |r: &mut Ran, host| r.host = host)?;
     let (all, well) = (ran.len(), ran.iter().filter(|r| r.ok).count());
-    output.emit(&ran)?;
+    if output.on_terminal() && !output.table {
+        plainly(&ran)?
+    } else {
+        output.emit(&ran)?
+    }
     let wanted = args.quorum.unwrap_or(all);
     if well >= wanted && all > 0 {
         return Ok(());
@@ -244,9 +254,25 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
     Err(Failure::new(Kind::Failed, "ct.exec.quorum", message).into())
 }
 
+/// What programs wrote, for a person who looks: of several with the name of each in front.
+fn plainly(ran: &[Ran]) -> Result<(), Failure> {
+    let name = |ran: &Ran| if ran.instance.is_empty() { ran.host.clone() } else { ran.instance.clone() };
+    let width = ran.iter().map(|ran| name(ran).chars().count()).max().unwrap_or(0);
+    for one in ran {
+        let text = [one.stdout.as_str(), one.stderr.as_str()].concat();
+        let text = match ran {
+            [_] => text,
+            _ => text.lines().map(|line| format!("{:width$}  {line}\n", name(one))).collect(),
+        };
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        stdio::program(format!("{text}{end}").as_bytes(), false)?;
+    }
+    Ok(())
+}
+
 fn no_target() -> Failures {
     Failure::new(Kind::Usage, "usage.on", "exec needs to know where")
-        .hint("--on NAME or --on 'web*' for instances, --hosts for hosts, -t NAME for a terminal")
+        .hint("an instance and a program, as: exec db date; --on 'web*' for several, --hosts for hosts, -t NAME for a terminal")
         .into()
 }
 

@@ -2,6 +2,7 @@
 
 mod clash;
 mod cut;
+mod moved;
 mod order;
 mod renamed;
 
@@ -78,6 +79,7 @@ pub fn plan(
     }
     Failures(failures).verdict()?;
     renamed::tell(observed, &mut draft);
+    moved::tell(&mut draft);
     spare(&mut draft);
     Ok(draft)
 }

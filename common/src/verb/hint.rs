@@ -1,0 +1,58 @@
+//! Hints of a host, on the machine that asked it: a command that they name needs the stack there.
+
+use crate::failure::Failures;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// The verbs on instances, which take `--stack`.
+const VERBS: [&str; 8] = ["logs", "start", "stop", "restart", "wait", "exec", "top", "cp"];
+
+/// The file that was named; another run finds the usual one by itself.
+static NAMED: OnceLock<String> = OnceLock::new();
+
+/// Remembers where the stack came from. What came by a pipe is for the reader to name.
+pub(super) fn remember(input: Option<&Path>, usual: bool) {
+    let name = match input {
+        Some(path) => path.display().to_string(),
+        None if usual => return,
+        None => "FILE".to_owned(),
+    };
+    let _ = NAMED.set(name);
+}
+
+/// Failures of other hosts, with hints that hold here.
+pub(crate) fn remote(failures: &mut Failures) {
+    let Some(file) = NAMED.get() else { return };
+    for failure in failures.0.iter_mut().filter(|failure| failure.host.is_some()) {
+        failure.hint = failure.hint.take().map(|hint| with_stack(&hint, file));
+    }
+}
+
+fn with_stack(hint: &str, file: &str) -> String {
+    let mut text = hint.to_owned();
+    for verb in VERBS {
+        let command = format!("lsx-ct {verb} ");
+        if !text.contains(&format!("{command}--stack")) {
+            text = text.replace(&command, &format!("{command}--stack {file} "));
+        }
+    }
+    text.replace("`lsx-ct observe --table`", &format!("`lsx-ct observe {file} --table`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_stack;
+
+    #[test]
+    fn commands_on_instances_get_the_stack_once() {
+        let hint = "lsx-ct logs web; to wait longer: ready.timeout";
+        let there = "lsx-ct logs --stack a.yaml web; to wait longer: ready.timeout";
+        assert_eq!(with_stack(hint, "a.yaml"), there);
+        assert_eq!(with_stack(there, "a.yaml"), there);
+        assert_eq!(
+            with_stack("`lsx-ct observe --table` shows it", "a"),
+            "`lsx-ct observe a --table` shows it"
+        );
+        assert_eq!(with_stack("`lsx-ct up` repairs it", "a"), "`lsx-ct up` repairs it");
+    }
+}
