@@ -9,9 +9,11 @@ mod change;
 mod cloud;
 mod crash;
 mod exec;
+mod given;
 mod hostile;
 mod image;
 mod life;
+mod lost;
 mod reach;
 mod ready;
 mod runtime;
@@ -28,7 +30,11 @@ type Case = groups::Case<Cloud>;
 const GROUPS: &[Group<Cloud>] = &[
     Group { name: "crash", share: two, cases: &[crash::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
-    Group { name: "files", share: || Cloud::up(1), cases: &[reach::CASES, hostile::CASES] },
+    Group {
+        name: "files",
+        share: || Cloud::up(1),
+        cases: &[reach::CASES, hostile::CASES, given::CASES, lost::CASES],
+    },
     Group {
         name: "stack",
         share: two,

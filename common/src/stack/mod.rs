@@ -14,12 +14,12 @@ pub mod unbuilt;
 mod value;
 
 pub use model::{
-    Allow, Balance, Defaults, Driver, File, Host, Image, Instance, Limits, Mode, Mount, Network, Nic,
-    PortMap, Ready, Restart, Stack, Sticky, Switch, Tunnel, resolved_document,
+    Allow, Balance, Defaults, Driver, File, Granted, Host, Image, Instance, Limits, Mode, Mount, Network,
+    Nic, PortMap, Ready, Restart, Stack, Sticky, Switch, Tmpfs, Tunnel, resolved_document,
 };
 pub use only::Only;
 pub use read::{ReadOptions, Warning, read};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{PortSpec, Protocol, Resolved, Selector};
 pub use schema::schema;
-pub use value::{Banner, Cpus, Duration, Http, Range, Select, Size};
+pub use value::{Banner, Cpus, Duration, Http, Range, Rlimit, Select, Size};

@@ -73,7 +73,7 @@ fn files_environment_secrets_and_names_are_there(host: &Host) {
     assert_eq!(host.exec("full", &["cat", "/run/secrets/key"]), "geheim");
     assert_eq!(
         host.exec("full", &["stat", "-c", "%a %u", "/run/secrets/key", "/run/secrets"]),
-        "400 0\n500 0"
+        "400 0\n555 0"
     );
     assert!(host.exec("full", &["mount"]).contains("tmpfs on /run "), "secrets never reach a disk");
     let mut after = wanted.clone();

@@ -178,7 +178,8 @@ impl<'a> Changer<'a> {
     }
 
     fn remember_intent(&self) -> Result<(), Failure> {
-        if let Some(old) = file::read(&paths::intent(self.stack))?
+        // One that is damaged is nothing to put back.
+        if let Ok(Some(old)) = file::read(&paths::intent(self.stack))
             && let Ok(intent) = serde_json::from_str::<Intent>(&old)
         {
             let digest = crate::plan::intent_digest(&intent.instances);

@@ -61,7 +61,7 @@ pub fn gather(
                 Err(failure) => failures.push(failure.at(place("recipes"))),
             }
         }
-        for name in &instance.secrets {
+        for name in instance.secrets.iter().map(|granted| &granted.name) {
             match secret(stack, name, beside) {
                 Ok(found) => _ = all.secrets.insert(name.clone(), found),
                 Err(failure) => failures.push(failure.at(place("secrets"))),

@@ -3,7 +3,7 @@
 use crate::driver::Found;
 use crate::engines;
 use crate::model::{Engine, Intent, Object, Seen, State, Status, Usage};
-use crate::oci::{closed, ended_well};
+use crate::oci::{closed, disk, ended_well};
 use crate::paths;
 use common::host::boot;
 use common::host::file;
@@ -43,6 +43,13 @@ pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
             "{path} is {mode}: users of this host can reach what instances write; `lsx-ct up` closes it"
         );
         warnings.push(Warning { code: "ct.open".to_owned(), message });
+    }
+    for path in disk::damaged() {
+        let message = format!(
+            "{} is damaged: what this host keeps of it stands in for it; `lsx-ct up` writes it anew",
+            path.display()
+        );
+        warnings.push(Warning { code: "ct.damaged".to_owned(), message });
     }
     if let Some(stack) = stack {
         if !open.is_empty() {
@@ -104,7 +111,12 @@ fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
 fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
-    if let Some(text) = file::read(&paths::intent(stack))? {
+    let path = paths::intent(stack);
+    let text = match file::read(&path) {
+        Err(failure) if failure.code == "host.file.damaged" => Some(String::new()),
+        text => text?,
+    };
+    if let Some(text) = text {
         match serde_json::from_str::<Intent>(&text) {
             Ok(intent) => {
                 let digest = crate::plan::intent_digest(&intent.instances);
@@ -113,10 +125,7 @@ fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec
             }
             Err(e) => warnings.push(Warning {
                 code: "ct.intent".to_owned(),
-                message: format!(
-                    "{} cannot be read and is written anew: {e}",
-                    paths::intent(stack).display()
-                ),
+                message: format!("{} cannot be read and is written anew: {e}", path.display()),
             }),
         }
     }

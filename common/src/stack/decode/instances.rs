@@ -1,13 +1,11 @@
 //! Instances and what belongs to one.
 
 use super::at::{At, Table, string, truth};
-use super::ports;
 use super::sections::{DRIVERS, RESTARTS, absolute, label, pairs, source};
-use crate::stack::model::{File, Instance, Limits, Mount, Nic, Ready};
+use super::{given, ports};
+use crate::stack::model::{File, Instance, Mount, Nic, Ready};
 use crate::stack::tree::Value;
-use crate::stack::value::{
-    Parsed, Wrong, address, banner, cpus, duration, http, label as hostname, port, size,
-};
+use crate::stack::value::{Parsed, Wrong, address, banner, duration, http, label as hostname, port, size};
 use std::collections::BTreeMap;
 
 /// Replicas of one instance.
@@ -33,10 +31,12 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         user: table.get("user", string),
         workdir: table.get("workdir", |at| at.parse(absolute)),
         env: table.get("env", pairs).unwrap_or_default(),
-        limits: table.get("limits", limits).unwrap_or_default(),
+        limits: table.get("limits", given::limits).unwrap_or_default(),
         files: table.get("files", |at| at.entries(file_path, file)).unwrap_or_default(),
         volumes: table.get("volumes", volumes).unwrap_or_default(),
-        secrets: texts("secrets"),
+        shm_size: table.get("shm_size", |at| at.parse(size)),
+        tmpfs: table.get("tmpfs", given::tmpfs).unwrap_or_default(),
+        secrets: table.get("secrets", |at| at.many(given::secret)).unwrap_or_default(),
         restart: table.get("restart", |at| at.word(&RESTARTS)),
         profiles: texts("profiles"),
         recipes: texts("recipes"),
@@ -89,7 +89,7 @@ fn volumes(at: At<'_, '_>) -> Option<BTreeMap<String, Mount>> {
         at.mistake("stack.type", "expected a map, got a list".to_owned(), hint);
         return None;
     }
-    at.entries(label, mount)
+    at.entries(label, given::mount)
 }
 
 fn ready(at: At<'_, '_>) -> Option<Ready> {
@@ -118,17 +118,6 @@ fn one_probe(table: &Table<'_, '_>) {
     }
 }
 
-fn limits(at: At<'_, '_>) -> Option<Limits> {
-    let table = at.table()?;
-    let limits = Limits {
-        memory: table.get("memory", |at| at.parse(size)),
-        cpus: table.get("cpus", |at| at.parse(cpus)),
-        processes: table.get("processes", |at| at.number(1, 4_194_304)),
-    };
-    table.finish();
-    Some(limits)
-}
-
 fn file_path(at: At<'_, '_>, key: &str) {
     if let Err(wrong) = absolute(key) {
         at.key_wrong(wrong);
@@ -150,23 +139,8 @@ fn file(at: At<'_, '_>) -> Option<File> {
     Some(file)
 }
 
-fn mode(text: &str) -> Parsed<u32> {
+pub(super) fn mode(text: &str) -> Parsed<u32> {
     let wrong = || Wrong::new(format!("`{text}` is no mode"), "three or four octal digits, like 0644");
     let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     u32::from_str_radix(text, 8).ok().filter(|_| digits).ok_or_else(wrong)
-}
-
-/// Where a volume appears: the path alone, or a map.
-fn mount(at: At<'_, '_>) -> Option<Mount> {
-    if !matches!(at.node.value, Value::Map(_)) {
-        return at.parse(absolute).map(|path| Mount { path, read_only: false, shared: false });
-    }
-    let table = at.table()?;
-    let mount = Mount {
-        path: table.need("path", |at| at.parse(absolute)).unwrap_or_default(),
-        read_only: table.get("read_only", truth).unwrap_or_default(),
-        shared: table.get("shared", truth).unwrap_or_default(),
-    };
-    table.finish();
-    Some(mount)
 }

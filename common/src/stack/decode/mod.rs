@@ -2,6 +2,7 @@
 
 mod at;
 mod foreign;
+mod given;
 mod hosts;
 mod instances;
 mod networks;

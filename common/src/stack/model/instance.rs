@@ -1,12 +1,12 @@
 //! An instance as written.
 
-use super::{Driver, Restart, write};
+use super::{Driver, Granted, Limits, Mount, Restart, Tmpfs, write};
 use crate::stack::resolved::Protocol;
 use crate::stack::schema::{
-    AbsolutePath, Address, BannerText, CidrOrAddress, CpusText, DurationText, FileMode, HttpText, Int, Label,
-    Labelled, Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
+    AbsolutePath, Address, BannerText, CidrOrAddress, DurationText, FileMode, HttpText, Int, Label, Labelled,
+    Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
 };
-use crate::stack::value::{Banner, Cpus, Duration, Http, Size};
+use crate::stack::value::{Banner, Duration, Http, Size};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -91,10 +91,18 @@ pub struct Instance {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Short<AbsolutePath, Mount>>>")]
     pub volumes: BTreeMap<String, Mount>,
-    /// Names of secrets, at /run/secrets/NAME.
+    /// Size of its /dev/shm; 64M when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SizeText>")]
+    pub shm_size: Option<Size>,
+    /// Folders in memory, by path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<Short<Many<AbsolutePath>, BTreeMap<String, Short<SizeText, Tmpfs>>>>")]
+    pub tmpfs: BTreeMap<String, Tmpfs>,
+    /// Secrets, at /run/secrets/NAME; they belong to its user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Option<Many<Word>>")]
-    pub secrets: Vec<String>,
+    #[schemars(with = "Option<Many<Short<Word, Granted>>>")]
+    pub secrets: Vec<Granted>,
     /// When it is started again after it stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
@@ -190,30 +198,6 @@ pub struct Ready {
     pub interval: Option<Duration>,
 }
 
-/// What an instance may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields, transform = table)]
-pub struct Limits {
-    /// Bytes of memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<SizeText>")]
-    pub memory: Option<Size>,
-    /// Processors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<CpusText>")]
-    pub cpus: Option<Cpus>,
-    /// Processes and threads.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Int<1, 4194304>>")]
-    pub processes: Option<u32>,
-}
-
-impl Limits {
-    fn none(&self) -> bool {
-        *self == Limits::default()
-    }
-}
-
 /// A file put into an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
@@ -229,23 +213,6 @@ pub struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,
-}
-
-/// Where a volume appears.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields, transform = table)]
-pub struct Mount {
-    /// Path in the instance.
-    #[schemars(with = "AbsolutePath")]
-    pub path: String,
-    /// Without the right to write.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(with = "Option<bool>")]
-    pub read_only: bool,
-    /// Others on the same host may write to it, too.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(with = "Option<bool>")]
-    pub shared: bool,
 }
 
 impl Instance {

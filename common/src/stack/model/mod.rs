@@ -1,12 +1,14 @@
 //! The stack as its author wrote it, every short form made long. Serialising it gives the canonical document.
 
+mod given;
 mod image;
 mod instance;
 mod network;
 mod write;
 
+pub use given::{Granted, Limits, Mount, Tmpfs};
 pub use image::{Driver, Image, Restart};
-pub use instance::{File, Instance, Limits, Mount, Nic, PortMap, Ready};
+pub use instance::{File, Instance, Nic, PortMap, Ready};
 pub use network::{Network, Switch, Tunnel};
 pub use write::resolved_document;
 
@@ -207,6 +209,18 @@ impl Stack {
     /// The host that `store.volumes` names for a volume.
     pub fn volume_host(&self, volume: &str) -> Option<&str> {
         self.carried.get("store")?.get("volumes")?.get(volume)?.get("host")?.as_str()
+    }
+
+    /// Owner and mode that `store.volumes` gives the folder of a volume.
+    pub fn volume_owner(&self, volume: &str) -> (Option<String>, Option<u32>) {
+        let found = self.carried.get("store").and_then(|store| store.get("volumes")?.get(volume));
+        let text = |key: &str| {
+            found
+                .and_then(|volume| volume.get(key))
+                .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+        };
+        let mode = text("mode").filter(|mode| (3..=4).contains(&mode.len()));
+        (text("owner"), mode.and_then(|mode| u32::from_str_radix(&mode, 8).ok()))
     }
 
     /// What runs an instance: its own driver, the default one, or oci.

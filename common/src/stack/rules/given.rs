@@ -17,6 +17,8 @@ const PLACES: [(&str, &str); 4] = [
     ("/etc/hostname", "write hostname: for that"),
     ("/etc/resolv.conf", "write resolver: for that"),
 ];
+/// Bytes that `limits.disk` may be at least.
+const LEAST: u64 = 16 << 20;
 /// Ids that an instance without an engine has of its own.
 const IDS: u64 = 65_536;
 
@@ -24,7 +26,30 @@ impl<'s> Check<'s> {
     pub(super) fn given(&mut self, name: &str, instance: &'s Instance) {
         let oci = self.stack.driver(instance) == Driver::Oci;
         for (volume, mount) in &instance.volumes {
-            self.place("volume", format!("instances.{name}.volumes.{volume}"), &mount.path);
+            let at = format!("instances.{name}.volumes.{volume}");
+            self.place("volume", at.clone(), &mount.path);
+            if let Some(owner) = mount.owner.as_ref().filter(|_| oci) {
+                self.owner(format!("{at}.owner"), owner);
+            }
+        }
+        if instance.limits.disk.is_some_and(|disk| disk.0 < LEAST) {
+            let message = "a file system of its own needs 16M at least".to_owned();
+            self.tell("stack.instance.disk", format!("instances.{name}.limits.disk"), message, "");
+        }
+        for volume in instance.volumes.keys() {
+            self.stored(volume);
+        }
+        for path in instance.tmpfs.keys() {
+            if path.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '\\')) {
+                let message = "a folder in memory has no blank, comma or backslash in its path".to_owned();
+                self.tell("stack.instance.path", format!("instances.{name}.tmpfs.{path}"), message, "");
+            }
+            self.place("folder in memory", format!("instances.{name}.tmpfs.{path}"), path);
+        }
+        for (i, secret) in instance.secrets.iter().enumerate() {
+            if let Some(owner) = secret.owner.as_ref().filter(|_| oci) {
+                self.owner(format!("instances.{name}.secrets.{i}.owner"), owner);
+            }
         }
         for (path, file) in &instance.files {
             let at = format!("instances.{name}.files.{path}");
@@ -47,6 +72,27 @@ impl<'s> Check<'s> {
         if let Some((place, why)) = tree.or(PLACES.iter().find(|(place, _)| path == *place)) {
             let message = format!("no {what} can be at {path}: {place} is not the document's");
             self.tell("stack.instance.path", at, message, *why);
+        }
+    }
+
+    /// Owner and mode that `store.volumes` gives a volume.
+    fn stored(&mut self, volume: &str) {
+        let found =
+            self.stack.carried.get("store").and_then(|store| store.get("volumes")?.get(volume)).cloned();
+        let Some(found) = found else { return };
+        let at = |key: &str| format!("store.volumes.{volume}.{key}");
+        let (owner, mode) = self.stack.volume_owner(volume);
+        if found.get("mode").is_some() && mode.is_none() {
+            let message = "it is no mode".to_owned();
+            self.tell(
+                "stack.volume.mode",
+                at("mode"),
+                message,
+                "three or four octal digits in quotes, like \"0750\"",
+            );
+        }
+        if let Some(owner) = owner {
+            self.owner(at("owner"), &owner);
         }
     }
 

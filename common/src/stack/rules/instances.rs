@@ -13,7 +13,9 @@ impl<'s> Check<'s> {
             self.volumes(name, instance);
             self.given(name, instance);
             for (i, secret) in instance.secrets.iter().enumerate() {
-                self.find(&self.stack.secrets, "secret", secret, || format!("instances.{name}.secrets.{i}"));
+                self.find(&self.stack.secrets, "secret", &secret.name, || {
+                    format!("instances.{name}.secrets.{i}")
+                });
             }
         }
         self.shared();

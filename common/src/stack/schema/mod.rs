@@ -8,6 +8,7 @@ pub(crate) use text::*;
 
 use super::model::{Allow, Balance, Defaults, Host, Image, Instance, Network};
 use super::resolved::Resolved;
+use super::value::RLIMITS;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
@@ -62,6 +63,21 @@ pub fn schema() -> Schema {
 /// Keys beginning with `x-` are the author's own, at any map with known keys.
 pub(crate) fn table(schema: &mut Schema) {
     schema.insert("patternProperties".to_owned(), json!({ "^x-": true }));
+}
+
+/// Limits of setrlimit(2), each under its own name.
+pub(crate) fn rlimits(schema: &mut Schema) {
+    table(schema);
+    let limit = json!({
+        "description": "A limit of setrlimit(2): `1024`, `64M`, `unlimited`, or `SOFT:HARD`.",
+        "anyOf": [
+            { "type": "string", "pattern": "^([0-9]+[KMGT]?|unlimited)(:([0-9]+[KMGT]?|unlimited))?$" },
+            { "type": "integer", "minimum": 0 }
+        ]
+    });
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.extend(RLIMITS.map(|name| (name.to_owned(), limit.clone())));
+    }
 }
 
 /// Exactly one probe.

@@ -1,6 +1,10 @@
 //! The small texts of a stack: sizes, durations, ranges, ports, selectors. Each parses from and writes to the same text.
 
+mod rlimit;
 mod write;
+
+pub use rlimit::Rlimit;
+pub(crate) use rlimit::{RLIMITS, rlimit};
 
 use super::resolved::{PortSpec, Protocol};
 use ipnet::Ipv4Net;

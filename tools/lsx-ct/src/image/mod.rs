@@ -14,6 +14,7 @@ mod limits;
 mod lxd;
 mod manifest;
 mod merge;
+mod parents;
 mod place;
 mod registry;
 mod rootfs;

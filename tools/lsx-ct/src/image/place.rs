@@ -131,7 +131,11 @@ impl Tree {
                 rustix::fs::mkdirat(&*parent, own, Mode::from_raw_mode(0o755))
                     .map_err(|e| failed(name, e))?;
                 let made = rustix::fs::openat2(&*parent, own, FOLDER, Mode::empty(), WITHIN);
-                made.and_then(|made| open_to_all(made.as_fd()).map(|()| made))
+                made.and_then(|made| {
+                    open_to_all(made.as_fd())?;
+                    super::parents::implied(&made)?;
+                    Ok(made)
+                })
             }
             opened => opened,
         };

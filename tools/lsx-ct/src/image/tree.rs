@@ -3,7 +3,7 @@
 use super::digest::{self, Summing};
 use super::limits::{BOUNDS, Bounds};
 use super::store::Store;
-use super::{blobs, decode, refused, unpack, unreadable};
+use super::{blobs, decode, parents, refused, unpack, unreadable};
 use common::host::file;
 use common::{Failure, Kind};
 use nix::fcntl::FlockArg;
@@ -38,6 +38,11 @@ impl Store {
             if !trees.contains(&tree) {
                 trees.push(tree);
             }
+        }
+        if let [top, _, ..] = &trees[..] {
+            let _mine = self.lock(&format!("trees/{}.lock", name_of(top)), FlockArg::LockExclusive)?;
+            let parents = parents::layer(&trees)?;
+            trees.splice(0..0, parents);
         }
         Ok(trees)
     }
@@ -84,6 +89,10 @@ impl Store {
             came => Err(digest::differs(&what.display().to_string(), layer, &came)),
         }
     }
+}
+
+fn name_of(tree: &Path) -> String {
+    tree.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Whether a tree is there; it counts as new then, so that nobody collects it before it is used.

@@ -131,6 +131,7 @@ impl Unpacking<'_> {
         let opened = self.tree.opened(name)?;
         self.attributes(name, opened.as_fd(), entry)?;
         self.kept.name(name)?;
+        super::parents::said(&*opened).map_err(|e| failed(name, e))?;
         self.folders.push((name.to_vec(), entry.mtime));
         Ok(())
     }

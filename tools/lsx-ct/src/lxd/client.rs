@@ -86,6 +86,14 @@ impl From<Refused> for Failure {
     }
 }
 
+/// See [`Client::seen`].
+pub(super) struct Seen {
+    /// `file`, `directory` or `symlink`.
+    pub(super) kind: String,
+    pub(super) owner: (u32, u32),
+    pub(super) mode: u32,
+}
+
 impl Client {
     /// The server behind a socket; nothing is asked yet.
     pub(super) fn new(socket: &Path, driver: Driver) -> Client {
@@ -133,6 +141,20 @@ impl Client {
             Ok(reply) => Ok(Some(Got { value: reply["metadata"].clone(), etag })),
             Err(refused) if refused.missing() => Ok(None),
             Err(refused) => Err(refused),
+        }
+    }
+
+    /// What lies at a path of an instance: its sort, owner and mode, and what is in it. `None` where nothing is.
+    pub(super) fn seen(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, Refused> {
+        let response = self.call(Method::GET, path, &[], (), ANSWER)?;
+        let said = |name: &str| header(&response, &self.header(name)).unwrap_or_default();
+        let number = |name: &str| said(name).parse().unwrap_or_default();
+        let mode = u32::from_str_radix(said("mode").trim_start_matches("0o"), 8).unwrap_or_default();
+        let seen = Seen { kind: said("type"), owner: (number("uid"), number("gid")), mode: mode & 0o7777 };
+        match response.status().as_u16() {
+            200 => Ok(Some((seen, self.body(response)?))),
+            404 => Ok(None),
+            _ => self.reply("GET", path, response).map(|_| None),
         }
     }
 

@@ -39,6 +39,7 @@ impl Lxd {
         let accounts = self.accounts(&engine)?;
         self.identity(&engine, wanted, hosts)?;
         self.put_all(&engine, wanted, &[], &accounts)?;
+        self.fill(stack, wanted, &self.owned(stack, &wanted.name)?, &accounts)?;
         ground.first.ids = self.ids(&accounts, wanted, &ground.first)?;
         let mut config = request::config(stack, wanted, &ground);
         config.insert(SPEC.to_owned(), spec(wanted)?);
@@ -119,6 +120,7 @@ impl Lxd {
             self.identity(&held.name, after, hosts)?;
         }
         self.put_all(&held.name, after, &before.files, &accounts)?;
+        self.fill(stack, after, &held, &accounts)?;
         ground.first.ids = self.ids(&accounts, after, &ground.first)?;
         ground.pool = self.pool(&after.profiles)?;
         let path = format!("/1.0/instances/{}", held.name);
@@ -128,8 +130,8 @@ impl Lxd {
         config.insert(SPEC.to_owned(), spec(after)?);
         config.extend(value["config"].get(RECIPES).map(|done| (RECIPES.to_owned(), done.clone())));
         let mut devices = request::devices(stack, after, &ground);
-        if let (Some(root), Some(_)) = (value["devices"].get("root"), devices.get("root")) {
-            devices.insert("root".to_owned(), root.clone()); // a disk stays in its pool
+        if let (Some(pool), Some(root)) = (value["devices"]["root"].get("pool"), devices.get_mut("root")) {
+            root["pool"] = pool.clone(); // a disk stays there
         }
         self.keep_shift(&value["devices"], &mut devices);
         value["config"] = merged(&value["config"], config);

@@ -179,14 +179,14 @@ fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refused>) -> Re
 }
 
 /// LXD 5 says a missing file as 404, as 500 and as 400, by version; its words stay.
-fn absent(refused: &Refused) -> bool {
+pub(super) fn absent(refused: &Refused) -> bool {
     let helper = refused.says("forkfile");
     refused.missing()
         || !helper
             && ["does not exist", "no such file", "not found", "Not Found"].iter().any(|w| refused.says(w))
 }
 
-fn at(engine: &str, path: &str) -> String {
+pub(super) fn at(engine: &str, path: &str) -> String {
     format!("/1.0/instances/{engine}/files?path={}", encode(path))
 }
 

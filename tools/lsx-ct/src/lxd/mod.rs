@@ -15,6 +15,7 @@ mod ready;
 mod request;
 mod secret;
 mod state;
+mod volume;
 
 use crate::driver::{self, Exec, Found, Ran};
 use crate::model::{self, Engine, Instance, State, Usage};

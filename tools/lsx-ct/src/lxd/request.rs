@@ -77,6 +77,10 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
     if let Some(home) = home.filter(|_| !ground.first.env.contains_key("HOME")) {
         set("environment.HOME", home);
     }
+    for limit in &instance.rlimits {
+        let one = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+        set(&format!("limits.kernel.{}", limit.name), format!("{}:{}", one(limit.soft), one(limit.hard)));
+    }
     for (key, value) in &ground.first.env {
         set(&format!("environment.{key}"), value.clone());
     }
@@ -97,7 +101,7 @@ pub(super) fn ours(key: &str) -> bool {
         "limits.processes",
         "raw.lxc",
     ];
-    ["user.lsx.", "environment.", "cloud-init."].iter().any(|start| key.starts_with(start))
+    ["user.lsx.", "environment.", "cloud-init.", "limits.kernel."].iter().any(|start| key.starts_with(start))
         || KEYS.contains(&key)
 }
 
@@ -113,6 +117,10 @@ fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
         lines.extend(nic.gateway.map(|gateway| format!("lxc.net.{i}.ipv4.gateway = {gateway}")));
     }
     lines.extend(ground.first.lines());
+    for folder in &instance.tmpfs {
+        lines.push(memory(&folder.path, folder.size_bytes, folder.mode.unwrap_or(0o1777)));
+    }
+    lines.extend(instance.shm_bytes.map(|bytes| memory("/dev/shm", Some(bytes), 0o1777)));
     if !instance.secrets.is_empty() {
         let folder = crate::paths::secrets(stack, &instance.name);
         lines.push("lxc.mount.entry = tmpfs run tmpfs nosuid,nodev,mode=755,create=dir 0 0".to_owned());
@@ -122,11 +130,22 @@ fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
     lines.join("\n")
 }
 
+/// A folder in memory, as a line of liblxc.
+fn memory(path: &str, bytes: Option<u64>, mode: u32) -> String {
+    let size = bytes.map(|bytes| format!(",size={}k", bytes.div_ceil(1024))).unwrap_or_default();
+    let path = path.trim_start_matches('/');
+    format!("lxc.mount.entry = tmpfs {path} tmpfs nosuid,nodev,mode={mode:o}{size},create=dir 0 0")
+}
+
 /// Disks and interfaces. Their keys sort as the interfaces do, because liblxc numbers them so.
 pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
     let mut devices = Map::new();
     if let Some(pool) = &ground.pool {
-        devices.insert("root".to_owned(), json!({"type": "disk", "path": "/", "pool": pool}));
+        let mut root = json!({"type": "disk", "path": "/", "pool": pool});
+        if let Some(bytes) = instance.disk_bytes {
+            root["size"] = bytes.to_string().into();
+        }
+        devices.insert("root".to_owned(), root);
     }
     for (i, nic) in instance.nics.iter().enumerate() {
         let device = json!({

@@ -1,6 +1,7 @@
-//! Secrets of an instance: files in memory that belong to its own first user, mounted at /run/secrets.
+//! Secrets of an instance: files in memory that belong to its user, or to whom the document says, mounted at /run/secrets.
 
-use super::Held;
+use super::{Held, Lxd};
+use crate::accounts::Alone;
 use crate::model::Instance;
 use crate::paths;
 use common::host::file;
@@ -9,32 +10,51 @@ use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
-/// Writes them, for the instance to find when it starts; what is there and not wanted goes.
-pub(super) fn write(stack: &str, wanted: &Instance, held: &Held) -> Result<(), Failure> {
-    let folder = paths::secrets(stack, &wanted.name);
-    clear(&folder, |name| wanted.secrets.iter().any(|s| s.name == name))?;
-    if wanted.secrets.is_empty() {
-        forget(stack, &wanted.name)?;
-        return Ok(());
-    }
-    super::folder(&folder)?;
-    let own = |path: &Path, mode: u32| {
-        chown(path, Some(held.root()), Some(held.root()))
-            .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)))
-            .map_err(|e| file::failure(path, "hand over", &e))
-    };
-    for secret in &wanted.secrets {
-        let from = paths::secret(stack, &secret.name);
-        let value = std::fs::read(&from).map_err(|e| {
-            Failure::new(Kind::Failed, "ct.lxd.secret", format!("secret {} is not on this host", secret.name))
+impl Lxd {
+    /// Writes them, for the instance to find when it starts; what is there and not wanted goes.
+    pub(super) fn give_secrets(&self, stack: &str, wanted: &Instance, held: &Held) -> Result<(), Failure> {
+        let folder = paths::secrets(stack, &wanted.name);
+        clear(&folder, |name| wanted.secrets.iter().any(|s| s.name == name))?;
+        if wanted.secrets.is_empty() {
+            return forget(stack, &wanted.name);
+        }
+        super::folder(&folder)?;
+        let (accounts, user) = (self.accounts(&held.name)?, self.first(wanted)?.user);
+        let root = held.root();
+        let own = |path: &Path, mode: u32, (user, group): (u32, u32)| {
+            chown(path, Some(user), Some(group))
+                .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)))
+                .map_err(|e| file::failure(path, "hand over", &e))
+        };
+        for secret in &wanted.secrets {
+            let from = paths::secret(stack, &secret.name);
+            let value = std::fs::read(&from).map_err(|e| {
+                Failure::new(
+                    Kind::Failed,
+                    "ct.lxd.secret",
+                    format!("secret {} is not on this host", secret.name),
+                )
                 .because(format!("{}: {e}", from.display()))
                 .hint("bring it here: lsx-ct up STACK")
-        })?;
-        let path = folder.join(&secret.name);
-        file::write(&path, &value, file::Mode::Private)?;
-        own(&path, 0o400)?;
+            })?;
+            let path = folder.join(&secret.name);
+            file::write(&path, &value, file::Mode::Private)?;
+            let owner = match &secret.owner {
+                Some(owner) => (owner.as_str(), Alone::Same),
+                None => (user.as_str(), Alone::Root),
+            };
+            let (user, group) = self.owner(&accounts, &wanted.name, owner)?;
+            let shifted = |id: u32| root.checked_add(id).ok_or_else(|| beyond(&secret.name, id));
+            own(&path, secret.mode.unwrap_or(0o400), (shifted(user)?, shifted(group)?))?;
+        }
+        own(&folder, 0o555, (root, root))?;
+        // Users of the host stay out; liblxc passes through as root of the instance.
+        folder.parent().map_or(Ok(()), |above| own(above, 0o710, (0, root)))
     }
-    own(&folder, 0o500)
+}
+
+fn beyond(secret: &str, id: u32) -> Failure {
+    Failure::new(Kind::Data, "ct.lxd.secret", format!("secret {secret}: no instance has the id {id}"))
 }
 
 /// Removes all of them and the folders that held them.

@@ -1,15 +1,16 @@
 //! Starting and stopping.
 
 use super::client::{OPERATION, Refused};
-use super::{Held, Lxd, secret};
+use super::{Held, Lxd};
 use crate::model::{Instance, engine_name};
+use crate::render::bundle::IDS;
 use crate::supervise::{self, state, waiter};
 use crate::{net, paths, ready};
 use common::host::program::tail;
 use common::host::wait;
 use common::{Failure, Kind};
 use serde_json::{Value, json};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use ureq::http::Method;
 
@@ -45,7 +46,7 @@ impl Lxd {
         let held = self.owned(stack, &instance.name)?;
         if !held.runs() {
             ready::needs(stack, instance, patient)?;
-            secret::write(stack, instance, &held)?;
+            self.give_secrets(stack, instance, &held)?;
             self.bring_init(&self.first(instance)?)?;
             self.switch_on(stack, instance, &held)?;
         }
@@ -73,15 +74,14 @@ impl Lxd {
         })
     }
 
-    /// Where the file system cannot map users, a new volume belongs to the instance's own root; one with another owner
-    /// is left as it is.
+    /// Where the file system cannot map users, a new volume and what is in it belong to the instance's own users; one that belongs to
+    /// other ids is left as it is.
     fn hand_over(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
         for volume in &instance.volumes {
             let path = paths::volume(stack, &volume.name);
-            let of_host = std::fs::metadata(&path).is_ok_and(|m| m.uid() == 0);
-            if of_host {
-                chown(&path, Some(held.root()), Some(held.root()))
-                    .map_err(|e| common::host::file::failure(&path, "hand over", &e))?;
+            let of_host = std::fs::metadata(&path).is_ok_and(|m| m.uid() < IDS);
+            if of_host && held.root() > 0 {
+                crate::oci::volume::shift(&path, held.root())?;
             }
         }
         Ok(())

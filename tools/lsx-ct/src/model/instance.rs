@@ -1,5 +1,6 @@
 //! An instance as its host should run it: every value said, nothing left to the engine. Two are compared field by field.
 
+use super::{File, Rlimit, Secret, Tmpfs, Volume};
 use common::stack::resolved::NicAt;
 use common::stack::{Driver, Restart};
 use schemars::JsonSchema;
@@ -43,6 +44,18 @@ pub struct Instance {
     /// Folders of the host that outlive it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// Bytes of its /dev/shm; absent: 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm_bytes: Option<u64>,
+    /// Folders in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Bytes of disk that its layer is limited to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// Limits of setrlimit(2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rlimits: Vec<Rlimit>,
     /// At /run/secrets/NAME.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Secret>,
@@ -109,7 +122,8 @@ impl Instance {
 
     /// Whether it must be made anew, which takes along what was written into it.
     pub fn needs_recreate(&self, next: &Instance) -> bool {
-        self.image.digest != next.image.digest || self.driver != next.driver
+        let own = |i: &Instance| i.driver == Driver::Oci && i.disk_bytes.is_some();
+        self.image.digest != next.image.digest || self.driver != next.driver || own(self) != own(next)
     }
 }
 
@@ -145,41 +159,6 @@ impl Limits {
     fn none(&self) -> bool {
         *self == Limits::default()
     }
-}
-
-/// A file put into an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct File {
-    /// Absolute path in the instance; of a recipe, its name.
-    pub path: String,
-    /// Permission bits.
-    pub mode: u32,
-    /// User, or user:group, by name or number; empty: root.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub owner: String,
-    /// SHA-256 of its contents, which are a blob of the image store.
-    pub digest: String,
-}
-
-/// A folder of the host in an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Volume {
-    /// Name in the stack.
-    pub name: String,
-    /// Path in the instance.
-    pub path: String,
-    /// Without the right to write.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub read_only: bool,
-}
-
-/// A secret: never its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Secret {
-    /// Name in the stack.
-    pub name: String,
-    /// SHA-256 of its value.
-    pub digest: String,
 }
 
 /// Another instance that must be ready first.

@@ -1,12 +1,14 @@
 //! What a host should run and what runs there, as plain data.
 
 mod gathered;
+mod given;
 mod instance;
 mod object;
 mod seen;
 
 pub use gathered::{Gathered, recipe, recipe_key};
-pub use instance::{File, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume};
+pub use given::{File, Rlimit, Secret, Tmpfs, Volume};
+pub use instance::{Image, Instance, Limits, Need, Probe, Ready};
 pub use object::{CLOSED, Intent, IntentFile, Object};
 pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};
 

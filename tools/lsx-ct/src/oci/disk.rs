@@ -1,13 +1,13 @@
 //! What an instance is on disk, and the range of ids that is its own.
 
-use crate::model::Instance;
+use crate::model::{Instance, Intent};
 use crate::paths::{DISK, RUN};
 use crate::render::bundle::IDS;
 use common::host::Lock;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Where ranges begin: above what `adduser` gives (subuid(5): 100,000 to 600,100,000).
@@ -37,7 +37,13 @@ impl Place {
     pub(crate) fn instance(&self) -> Result<Option<Instance>, Failure> {
         let path = self.disk.join("instance.json");
         let Some(text) = file::read(&path)? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|e| {
+        let whole = |instance: Instance| {
+            // One whose hosts file is not what it says is written anew by the next `up`.
+            let hosts = file::read(&self.disk.join("hosts")).ok().flatten();
+            let same = hosts.is_some_and(|text| common::document::digest(text.as_bytes()) == instance.hosts);
+            Some(if same { instance } else { Instance { hosts: String::new(), ..instance } })
+        };
+        serde_json::from_str(&text).map(whole).map_err(|e| {
             let message = format!("{}: not an instance that lsx-ct wrote: {e}", path.display());
             Failure::new(Kind::Failed, "ct.oci.instance", message)
         })
@@ -75,7 +81,12 @@ impl Place {
 
     /// The first of its ids, when it has been given some.
     pub(super) fn range(&self) -> Option<u32> {
-        read_ids(&self.disk.join("ids"))
+        // Where the file is damaged, what it has written tells: it would be nobody's with another range.
+        let of_layer = || {
+            let owner = std::fs::metadata(self.disk.join("upper")).ok()?.uid();
+            (owner >= FIRST && (owner - FIRST).is_multiple_of(IDS)).then_some(owner)
+        };
+        read_ids(&self.disk.join("ids")).or_else(of_layer)
     }
 
     /// The first of its ids on this host; the range stays its own until it is removed.
@@ -129,6 +140,23 @@ fn read_ids(path: &Path) -> Option<u32> {
 /// The ranges of all instances of this host.
 fn taken() -> BTreeSet<u32> {
     instances().into_iter().filter_map(|(stack, name)| Place::new(&stack, &name).range()).collect()
+}
+
+/// What this host keeps of an instance whose own file is damaged. Its hosts file is nobody's, so that the next `up` writes both anew.
+pub(super) fn kept(stack: &str, name: &str) -> Option<Instance> {
+    let text = file::read(&crate::paths::intent(stack)).ok()??;
+    let intent: Intent = serde_json::from_str(&text).ok()?;
+    let found = intent.instances.into_iter().find(|instance| instance.name == name)?;
+    Some(Instance { hosts: String::new(), ..found })
+}
+
+/// Files that should say what an instance is, and cannot be read.
+pub(crate) fn damaged() -> Vec<PathBuf> {
+    let whole = |(stack, name): &(String, String)| {
+        name.starts_with(ASIDE) || Place::new(stack, name).instance().is_ok()
+    };
+    let left = instances().into_iter().filter(|instance| !whole(instance));
+    left.map(|(stack, name)| Place::new(&stack, &name).disk.join("instance.json")).collect()
 }
 
 /// Every instance that is on disk, as stack and name.

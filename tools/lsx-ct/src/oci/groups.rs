@@ -95,6 +95,46 @@ pub(crate) fn remove(stack: &str, instance: &str) {
     hierarchies.iter().for_each(|root| common::host::file::remove_empty(&root.join("lsx")));
 }
 
+/// Every instance that has a group on some hierarchy, as stack and name.
+pub(super) fn all() -> Vec<(String, String)> {
+    let below = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect::<Vec<_>>()
+    };
+    let mut all = Vec::new();
+    for root in hierarchies().iter().map(|root| root.join("lsx")) {
+        for stack in below(&root).into_iter().filter(|stack| !stack.starts_with('.')) {
+            let names = below(&root.join(&stack)).into_iter();
+            all.extend(names.map(|name| (stack.clone(), name.trim_end_matches(".own").to_owned())));
+        }
+    }
+    all
+}
+
+/// The processes in an instance's groups, and in those below.
+pub(super) fn processes(stack: &str, instance: &str) -> std::collections::BTreeSet<i32> {
+    let mut left: Vec<PathBuf> = hierarchies()
+        .iter()
+        .flat_map(|root| {
+            [name(stack, instance), own(stack, instance)].map(|group| format!("{}{group}", root.display()))
+        })
+        .map(PathBuf::from)
+        .collect();
+    let mut all = std::collections::BTreeSet::new();
+    while let Some(group) = left.pop() {
+        let text = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        all.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|process| *process > 0));
+        let entries = std::fs::read_dir(&group).into_iter().flatten().flatten();
+        left.extend(
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
+    }
+    all
+}
+
 fn deepest_first(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|t| t.is_dir()) {

@@ -5,12 +5,15 @@ pub(crate) mod disk;
 pub(crate) mod groups;
 mod idmap;
 pub(crate) mod inside;
+mod layer;
 pub(crate) mod mounts;
 mod place;
 pub(crate) mod prepare;
 pub(crate) mod runtime;
+mod strays;
 pub(crate) mod trial;
 pub(crate) mod users;
+pub(crate) mod volume;
 
 use crate::accounts::{Account, Alone};
 use crate::apply::GRACE;
@@ -28,6 +31,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use place::Root;
 use runtime::Runtime;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -57,14 +61,23 @@ impl Driver for Oci {
     }
 
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
-        let all = disk::instances().into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
-        all.map(|(stack, name)| {
+        let mut all: BTreeSet<(String, String)> = disk::instances().into_iter().collect();
+        all.extend(strays::named()); // what runs is there, whatever the disk says
+        let all = all.into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
+        let found = |(stack, name): (String, String)| {
             let place = Place::new(&stack, &name);
-            let instance = if name.starts_with(disk::ASIDE) { None } else { place.instance()? };
-            let condition = state::read(&stack, &name);
-            Ok(Found { condition, instance, stack, name, snapshots: Vec::new() })
-        })
-        .collect()
+            // One whose file is damaged is what this host keeps of it.
+            let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
+            let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
+            let mut condition = state::read(&stack, &name);
+            if !state::alive(&stack, &name) && !strays::of(&stack, &name).is_empty() {
+                let why = "what runs of it has lost its supervisor or its notes; `lsx-ct up` starts it anew"
+                    .to_owned();
+                condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
+            }
+            Found { condition, instance, stack, name, snapshots: Vec::new() }
+        };
+        Ok(all.map(found).collect())
     }
 
     fn strangers(&self, _: Option<&str>) -> Result<Vec<String>, Failure> {
@@ -94,7 +107,9 @@ impl Driver for Oci {
         if !alive {
             return Ok(false);
         }
-        prepare::names(&place, after)?;
+        if let Some(said) = state::said(stack, &after.name) {
+            prepare::rename(said.supervisor, &place, after)?;
+        }
         if before.needs_restart(after) {
             return Ok(true);
         }
@@ -111,6 +126,7 @@ impl Driver for Oci {
             state::nudge(stack, name);
         } else {
             Runtime::of(&Place::new(stack, name))?.keep()?;
+            strays::end(stack, name)?;
             supervise::begin(stack, name)?;
         }
         // After a reboot it waits by itself, however long that takes, and keeps nobody else waiting.
@@ -133,7 +149,8 @@ impl Driver for Oci {
         if Path::new(runtime::ROOT).join(&id).exists() {
             Runtime::of(&place)?.delete(&id)?;
         }
-        unplugged(&place.instance()?.map(|i| i.nics).unwrap_or_default());
+        strays::end(stack, name)?;
+        unplugged(&place.instance().ok().flatten().map(|i| i.nics).unwrap_or_default());
         Ok(())
     }
 

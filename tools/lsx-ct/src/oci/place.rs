@@ -59,6 +59,21 @@ impl Root {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// The first of its ids.
+    pub(super) fn ids(&self) -> u32 {
+        self.ids
+    }
+
+    /// A folder; `None` where there is none, or something else.
+    pub(super) fn folder_at(&self, path: &Path) -> Result<Option<OwnedFd>, Failure> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), within) {
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            folder => folder.map(Some).map_err(|e| failed(path, "look into", e)),
+        }
+    }
+
     /// Writes a file with its owner and mode, in place of the file or link that is there; missing folders are root's, 0755.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! What must be there before a runtime makes a container: the root, the files in it, its own names, secrets, volumes, and the
 //! bundle that says it all.
 
-use super::disk::{self, Place, folder_with};
+use super::disk::{Place, folder_with};
 use super::mounts::{self, Layers};
 use super::place::Root;
-use super::{closed, groups};
+use super::{closed, groups, layer, volume};
 use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{File, Instance};
@@ -41,7 +41,11 @@ impl Ready {
         closed::pass(&place.run, ids)?;
         let image = store.config(&instance.image.digest)?;
         let lower = store.trees(&instance.image.digest)?;
-        let (root, users) = Layers { lower: &lower, own: &place.disk, run: &place.run, ids }.mount()?;
+        let own = match instance.disk_bytes {
+            Some(bytes) => layer::mount(place, bytes)?,
+            None => place.disk.clone(),
+        };
+        let (root, users) = Layers { lower: &lower, own: &own, run: &place.run, ids }.mount()?;
         let argv = bundle::command(instance, &image);
         if argv.is_empty() {
             let failure = Failure::new(
@@ -74,7 +78,7 @@ impl Ready {
         let root = Root::open(&self.root, self.ids)?;
         self.argv = bundle::command(instance, &self.image);
         self.files(&root, place, instance)?;
-        names(place, instance)?;
+        self.own_names(place, instance)?;
         let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
         let ground = Ground {
             init: (!bundle::is_system(&self.argv)).then(|| text(&place.run.join("init"))),
@@ -83,10 +87,10 @@ impl Ready {
             ids: self.ids,
             cgroup: groups::name(stack, &instance.name),
             swap: groups::swap(),
+            secrets: self.secrets(stack, place, instance, (&root, &user))?,
+            volumes: self.volumes(stack, place, instance, &root)?,
             user: (user.user, user.group, user.further),
             files: text(&place.run.join("files")),
-            secrets: self.secrets(stack, place, instance)?,
-            volumes: self.volumes(stack, place, instance)?,
         };
         let config = bundle::config(instance, &self.image, &ground)
             .map_err(|e| Failure::new(Kind::Bug, "ct.oci.config", format!("no OCI specification: {e}")))?;
@@ -99,7 +103,7 @@ impl Ready {
     fn files(&self, root: &Root, place: &Place, instance: &Instance) -> Result<(), Failure> {
         let note = place.disk.join("files.json");
         let before: Vec<File> =
-            file::read(&note)?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
+            file::read(&note).ok().flatten().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
         for wanted in instance.files.iter().filter(|f| !before.contains(f)) {
             let owner = root.account(&wanted.owner, Alone::Same)?;
             root.write(Path::new(&wanted.path), &self.store.get(&wanted.digest)?, wanted.mode, &owner)?;
@@ -107,11 +111,28 @@ impl Ready {
         file::write(&note, &common::document::canonical(&instance.files)?, Mode::Private).map(|_| ())
     }
 
+    /// Its hosts, hostname and resolv.conf, in memory that its root may write and that cannot grow.
+    fn own_names(&mut self, place: &Place, instance: &Instance) -> Result<(), Failure> {
+        let (folder, ids) = (place.run.join("files"), self.ids.unwrap_or_default());
+        if self.mounted.insert(folder.clone()) {
+            folder_with(&folder, 0o755)?;
+            mounts::memory(&folder, ids)?;
+        }
+        names(&folder, place, instance)?;
+        let give = |name: &str| {
+            let path = folder.join(name);
+            std::os::unix::fs::chown(&path, Some(ids), Some(ids))
+                .map_err(|e| file::failure(&path, "give", &e))
+        };
+        NAMES.iter().try_for_each(|name| give(name))
+    }
+
     fn secrets(
         &mut self,
         stack: &str,
         place: &Place,
         instance: &Instance,
+        (root, user): (&Root, &Account),
     ) -> Result<Option<String>, Failure> {
         if instance.secrets.is_empty() {
             return Ok(None);
@@ -125,7 +146,11 @@ impl Ready {
         for secret in &instance.secrets {
             let path = paths::secret(stack, &secret.name);
             let bytes = std::fs::read(&path).map_err(|e| file::failure(&path, "read", &e))?;
-            inside.write(&Path::new("/").join(&secret.name), &bytes, 0o400, &Account::default())?;
+            let owner = match &secret.owner {
+                Some(owner) => root.account(owner, Alone::Same)?,
+                None => user.clone(),
+            };
+            inside.write(&Path::new("/").join(&secret.name), &bytes, secret.mode.unwrap_or(0o400), &owner)?;
         }
         Ok(Some(text(&folder)))
     }
@@ -135,12 +160,13 @@ impl Ready {
         stack: &str,
         place: &Place,
         instance: &Instance,
+        root: &Root,
     ) -> Result<std::collections::BTreeMap<String, String>, Failure> {
         let mut all = std::collections::BTreeMap::new();
         for volume in &instance.volumes {
             let (source, target) =
                 (paths::volume(stack, &volume.name), place.run.join(format!("volume-{}", volume.name)));
-            disk::volume(&source)?;
+            volume::ready(&source, root, volume)?;
             if self.mounted.insert(target.clone()) {
                 folder_with(&target, 0o755)?;
                 mounts::shifted(&source, &target, self.users.as_ref(), volume.read_only)?;
@@ -151,10 +177,18 @@ impl Ready {
     }
 }
 
-/// Its hosts, hostname and resolv.conf; written in place, since they are mounted into it one by one.
-pub(crate) fn names(place: &Place, instance: &Instance) -> Result<(), Failure> {
-    let folder = place.run.join("files");
-    folder_with(&folder, 0o755)?;
+/// What is mounted into it one by one.
+const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
+/// The same of an instance that runs: only its supervisor's mounts show the folder.
+pub(crate) fn rename(supervisor: i32, place: &Place, instance: &Instance) -> Result<(), Failure> {
+    let below = place.run.strip_prefix("/").unwrap_or(&place.run);
+    let folder = Path::new("/proc").join(supervisor.to_string()).join("root").join(below).join("files");
+    if folder.join(NAMES[0]).exists() { names(&folder, place, instance) } else { Ok(()) } // else it has yet to be made
+}
+
+/// Written in place, since they are mounted into it.
+fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failure> {
     let mut resolver = "# lsx-ct\n".to_owned();
     for server in instance.nics.iter().flat_map(|n| &n.resolver) {
         let line = format!("nameserver {server}\n");
@@ -166,7 +200,7 @@ pub(crate) fn names(place: &Place, instance: &Instance) -> Result<(), Failure> {
     if !search.is_empty() {
         resolver += &format!("search {}\n", search.join(" "));
     }
-    let hosts = file::read(&place.disk.join("hosts"))?.unwrap_or_default();
+    let hosts = file::read(&place.disk.join("hosts")).ok().flatten().unwrap_or_default();
     for (name, text) in
         [("hosts", hosts), ("hostname", format!("{}\n", instance.hostname)), ("resolv.conf", resolver)]
     {
@@ -184,8 +218,18 @@ pub(crate) fn did(place: &Place, done: &[File]) -> Result<(), Failure> {
 
 /// The recipes that have been run: none of them is again, as long as the instance is not made anew.
 pub(crate) fn done(place: &Place) -> Result<Vec<File>, Failure> {
-    let text = file::read(&place.disk.join("recipes.json"))?;
-    Ok(text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default())
+    let path = place.disk.join("recipes.json");
+    let text = match file::read(&path) {
+        Err(failure) if failure.code == "host.file.damaged" => Some(String::new()),
+        text => text?,
+    };
+    let Some(text) = text else { return Ok(Vec::new()) };
+    serde_json::from_str(&text).map_err(|e| {
+        let message =
+            format!("{} is damaged, so nothing says which recipes have been run: {e}", path.display());
+        Failure::new(Kind::Data, "ct.recipes", message)
+            .hint(format!("to run all of them again: rm {}", path.display()))
+    })
 }
 
 fn text(path: &Path) -> String {

@@ -1,10 +1,12 @@
 //! From the resolved stack and what was gathered, what each host should run.
 
 use super::Goals;
-use crate::model::{File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Secret, Volume, recipe_key};
+use crate::model::{
+    File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Rlimit, Secret, Tmpfs, Volume, recipe_key,
+};
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
-use common::stack::{Instance as Written, Resolved, Stack};
+use common::stack::{Granted, Instance as Written, Mount, Resolved, Stack};
 use common::tool::Wish;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +46,14 @@ fn instance(
     let gathered = &wish.gathered;
     let driver = stack.driver(written);
     let unknown = || Image { name: name.clone(), digest: String::new() };
-    let secret =
-        |name: &String| Some(Secret { name: name.clone(), digest: gathered.secrets.get(name)?.0.clone() });
+    let secret = |granted: &Granted| {
+        Some(Secret {
+            name: granted.name.clone(),
+            owner: granted.owner.clone(),
+            mode: granted.mode,
+            digest: gathered.secrets.get(&granted.name)?.0.clone(),
+        })
+    };
     Instance {
         name: at.name.clone(),
         of: at.of.clone(),
@@ -63,10 +71,19 @@ fn instance(
             processes: written.limits.processes,
         },
         files: files(gathered, stack, written),
-        volumes: written
-            .volumes
+        volumes: written.volumes.iter().map(|(name, mount)| volume(stack, name, mount)).collect(),
+        disk_bytes: written.limits.disk.map(|s| s.0),
+        shm_bytes: written.shm_size.map(|s| s.0),
+        tmpfs: written
+            .tmpfs
             .iter()
-            .map(|(name, m)| Volume { name: name.clone(), path: m.path.clone(), read_only: m.read_only })
+            .map(|(path, t)| Tmpfs { path: path.clone(), size_bytes: t.size.map(|s| s.0), mode: t.mode })
+            .collect(),
+        rlimits: written
+            .limits
+            .rlimits
+            .iter()
+            .map(|(name, limit)| Rlimit { name: name.clone(), soft: limit.soft, hard: limit.hard })
             .collect(),
         secrets: written.secrets.iter().filter_map(secret).collect(),
         restart: stack.restart(written),
@@ -86,6 +103,18 @@ fn instance(
 fn file(gathered: &Gathered, source: &str, path: &str) -> Option<File> {
     let (digest, mode) = gathered.files.get(source)?;
     Some(File { path: path.to_owned(), mode: *mode, owner: String::new(), digest: digest.clone() })
+}
+
+/// What the instance says of it, else what `store.volumes` says.
+fn volume(stack: &Stack, name: &str, mount: &Mount) -> Volume {
+    let (owner, mode) = stack.volume_owner(name);
+    Volume {
+        name: name.to_owned(),
+        path: mount.path.clone(),
+        read_only: mount.read_only,
+        owner: mount.owner.clone().or(owner),
+        mode: mount.mode.or(mode),
+    }
 }
 
 /// The document's own, who may log in, and what cloud-init reads.

@@ -1,7 +1,7 @@
 //! An instance as an OCI bundle: the config.json that every OCI runtime understands (runtime-spec 1.1).
 
 use super::syscalls;
-use crate::model::{Instance, Limits};
+use crate::model::{Instance, Limits, Rlimit};
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
@@ -81,6 +81,9 @@ const MASKED: [&str; 10] = [
 
 /// Docker's read-only paths.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Bytes of /dev/shm, as Docker has it.
+const SHM: u64 = 64 << 20;
 
 /// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
 pub const INIT: &str = "/dev/.lsx-init";
@@ -164,9 +167,10 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
             "env": variables(instance, image, system),
             "cwd": workdir(instance, image),
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+            "rlimits": rlimits(instance),
         },
         "mounts": mounts(instance, ground, system),
-        "linux": linux(instance, ground, system),
+        "linux": linux(instance, ground, (system, &capabilities)),
     });
     serde_json::from_value(spec).map_err(|e| e.to_string())
 }
@@ -177,13 +181,13 @@ fn with_init(argv: &[String], ground: &Ground) -> Vec<String> {
     init.chain(argv.iter().cloned()).collect()
 }
 
-fn linux(instance: &Instance, ground: &Ground, system: bool) -> Value {
+fn linux(instance: &Instance, ground: &Ground, (system, capabilities): (bool, &[&str])) -> Value {
     let kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
     let mut namespaces: Vec<Value> = kinds.iter().map(|kind| json!({"type": kind})).collect();
     let mut linux = json!({
         "cgroupsPath": ground.cgroup,
         "resources": resources(&instance.limits, ground.swap),
-        "seccomp": syscalls::profile(system && ground.ids.is_some(), &ground.architecture),
+        "seccomp": syscalls::profile(system && ground.ids.is_some(), capabilities, &ground.architecture),
         "maskedPaths": MASKED,
         "readonlyPaths": if system && ground.ids.is_some() { &[] } else { READ_ONLY.as_slice() },
     });
@@ -221,6 +225,15 @@ pub fn resources(limits: &Limits, swap: bool) -> Value {
     resources
 }
 
+/// Limits of setrlimit(2) in the words of the specification.
+fn rlimits(instance: &Instance) -> Vec<Value> {
+    let limit = |limit: &Rlimit| {
+        let kind = format!("RLIMIT_{}", limit.name.to_uppercase());
+        json!({"type": kind, "soft": limit.soft.unwrap_or(u64::MAX), "hard": limit.hard.unwrap_or(u64::MAX)})
+    };
+    instance.rlimits.iter().map(limit).collect()
+}
+
 fn variables(instance: &Instance, image: &ImageConfiguration, system: bool) -> Vec<String> {
     let mut all = environment(instance, image);
     let path = || "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
@@ -235,6 +248,7 @@ fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
     let bind = |destination: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
     let groups = if system { "rw" } else { "ro" };
+    let shm = instance.shm_bytes.unwrap_or(SHM).div_ceil(1024);
     let mut mounts = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -243,7 +257,7 @@ fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
             "devpts",
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &format!("size={shm}k")]),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", groups]),
@@ -252,6 +266,14 @@ fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
         mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
         mounts.push(mount("/run/lock", "tmpfs", &["nosuid", "nodev", "noexec", "mode=1777"]));
         mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
+    }
+    for folder in &instance.tmpfs {
+        let mode = format!("mode={:o}", folder.mode.unwrap_or(0o1777));
+        let size = folder.size_bytes.map(|bytes| format!("size={}k", bytes.div_ceil(1024)));
+        let options: Vec<&str> = ["nosuid", "nodev", &mode].into_iter().chain(size.as_deref()).collect();
+        // One that an init would have by itself is as the document says.
+        mounts.retain(|mount| mount["destination"] != folder.path);
+        mounts.push(mount(&folder.path, "tmpfs", &options));
     }
     for volume in &instance.volumes {
         let Some(source) = ground.volumes.get(&volume.name) else { continue };

@@ -1,6 +1,7 @@
 //! Unpacked layers.
 
 use super::*;
+use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 #[test]
@@ -57,7 +58,8 @@ fn whiteouts_are_overlayfs_own() {
     place.layout("oci", &[&low, &high.bytes()]);
     let stored = place.bring("oci:oci").unwrap();
     let trees = place.store.trees(&stored.digest).unwrap();
-    assert_eq!(trees.len(), 2);
+    assert_eq!(trees.len(), 3, "above both are a and b as the lower has them");
+    let trees = &trees[1..];
     assert!(trees[1].join("a/gone").is_file(), "the topmost comes first");
     let gone = trees[0].join("a/gone").symlink_metadata().unwrap();
     assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
@@ -89,4 +91,53 @@ fn many_may_want_the_same_tree_at_once() {
     assert!(all.iter().all(|trees| *trees == all[0]));
     assert_eq!(std::fs::read_dir(&all[0][0]).unwrap().count(), 300);
     place.tidy();
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "overlayfs itself is asked")]
+fn a_layer_that_says_nothing_of_a_folder_keeps_it_as_it_is_below() {
+    if !root() {
+        return;
+    }
+    let place = Place::new();
+    let mut low = Tar::new();
+    let folder = |tar: &mut Tar, name: &str, mode: u32, id: u64| {
+        tar.raw(EntryType::Directory, name, "", b"", |h| {
+            h.set_mode(mode);
+            h.set_uid(id);
+            h.set_gid(id);
+        });
+    };
+    for (name, mode, id) in
+        [("tmp", 0o1777, 0), ("own", 0o700, 5), ("own/deep", 0o750, 7), ("gone", 0o700, 5), ("say", 0o700, 5)]
+    {
+        folder(&mut low, name, mode, id);
+    }
+    let middle =
+        Tar::new().file("tmp/a", "").file("own/deep/b", "").file(".wh.gone", "").file("say/x", "").bytes();
+    let mut high = Tar::new().file("own/deep/er/c", "").file("gone/d", "");
+    folder(&mut high, "say", 0o711, 9);
+    place.layout("oci", &[&low.bytes(), &middle, &high.bytes()]);
+    let stored = place.bring("oci:oci").unwrap();
+    let trees = place.store.trees(&stored.digest).unwrap();
+    assert_eq!(trees.len(), 4, "{trees:?}");
+    assert_eq!(place.store.trees(&stored.digest).unwrap(), trees);
+    let lower: Vec<String> = trees.iter().map(|tree| tree.display().to_string()).collect();
+    let script = "mkdir merged; mount -t overlay -o \"lowerdir=$0\" overlay merged; cd merged; stat -c '%n %a %u %g' tmp own own/deep own/deep/er gone say; ls own/deep";
+    let mut shown = std::process::Command::new("unshare");
+    let shown = shown
+        .args(["-m", "sh", "-ec", script, &lower.join(":")])
+        .current_dir(place.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&shown.stdout),
+        "tmp 1777 0 0\nown 700 5 5\nown/deep 750 7 7\nown/deep/er 755 0 0\ngone 755 0 0\nsay 711 9 9\nb\ner\n",
+        "{}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    // It goes with its topmost layer.
+    place.store.gc_older(&BTreeSet::new(), std::time::Duration::ZERO).unwrap();
+    let left = std::fs::read_dir(place.store.path("trees")).unwrap().count();
+    assert_eq!(left, 0);
 }

@@ -1,0 +1,112 @@
+//! What an instance is given beside its image: limits, volumes, memory, secrets.
+
+use super::write;
+use crate::stack::schema::{AbsolutePath, CpusText, FileMode, Int, SizeText, Word, rlimits, table};
+use crate::stack::value::{Cpus, Rlimit, Size};
+use schemars::JsonSchema;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// What an instance may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = rlimits)]
+pub struct Limits {
+    /// Bytes of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SizeText>")]
+    pub memory: Option<Size>,
+    /// Processors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<CpusText>")]
+    pub cpus: Option<Cpus>,
+    /// Processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Int<1, 4194304>>")]
+    pub processes: Option<u32>,
+    /// Bytes of disk, volumes aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SizeText>")]
+    pub disk: Option<Size>,
+    /// Those of setrlimit(2), by name.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub rlimits: BTreeMap<String, Rlimit>,
+}
+
+impl Limits {
+    pub(super) fn none(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
+/// Where a volume appears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
+pub struct Mount {
+    /// Path in the instance.
+    #[schemars(with = "AbsolutePath")]
+    pub path: String,
+    /// Without the right to write.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
+    pub read_only: bool,
+    /// Others on the same host may write to it, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
+    pub shared: bool,
+    /// User, or user:group, that owns its folder; when absent, a new volume has that of the image's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
+    pub owner: Option<String>,
+    /// Octal mode of its folder; when absent, a new volume has that of the image's folder.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::mode")]
+    #[schemars(with = "Option<FileMode>")]
+    pub mode: Option<u32>,
+}
+
+/// A folder in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
+pub struct Tmpfs {
+    /// How much it holds; half of the host's memory when absent, and no more than the instance's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SizeText>")]
+    pub size: Option<Size>,
+    /// Octal mode; 1777 when absent.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::mode")]
+    #[schemars(with = "Option<FileMode>")]
+    pub mode: Option<u32>,
+}
+
+/// A secret that an instance gets; written as its name alone where that says all.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
+pub struct Granted {
+    /// Name in `secrets`.
+    #[schemars(with = "Word")]
+    pub name: String,
+    /// User, or user:group, that owns it in the instance; the instance's user when absent.
+    #[schemars(with = "Option<Word>")]
+    pub owner: Option<String>,
+    /// Octal mode; 0400 when absent.
+    #[schemars(with = "Option<FileMode>")]
+    pub mode: Option<u32>,
+}
+
+impl Serialize for Granted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.owner.is_none() && self.mode.is_none() {
+            return serializer.serialize_str(&self.name);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        if let Some(owner) = &self.owner {
+            map.serialize_entry("owner", owner)?;
+        }
+        if let Some(mode) = self.mode {
+            map.serialize_entry("mode", &format!("{mode:04o}"))?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,74 @@
+//! Limits of a process as setrlimit(2) has them: a soft one that it may raise, and a hard one that it may not.
+
+use super::{Parsed, SIZES, Wrong, units};
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// Names of limits, as `ulimit`s of Docker have them: those of setrlimit(2) in small letters.
+pub(crate) const RLIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// A limit; written `1024`, `64M`, `unlimited`, or `SOFT:HARD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    /// What holds until the process raises it; `None` is unlimited.
+    pub soft: Option<u64>,
+    /// Up to where it may; `None` is unlimited.
+    pub hard: Option<u64>,
+}
+
+/// A limit of `1024:4096`.
+pub(crate) fn rlimit(text: &str) -> Parsed<Rlimit> {
+    let wrong = || {
+        Wrong::new(
+            format!("`{text}` is no limit"),
+            "like 1024, 64M, unlimited, or 1024:4096 for soft and hard",
+        )
+    };
+    let one = |text: &str| match text {
+        "unlimited" => Some(None),
+        text => units(text, &SIZES).map(Some),
+    };
+    let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+    let (soft, hard) = (one(soft).ok_or_else(wrong)?, one(hard).ok_or_else(wrong)?);
+    let within = hard.is_none_or(|hard| soft.is_some_and(|soft| soft <= hard));
+    if !within {
+        return Err(Wrong::new(
+            format!("`{text}`: the soft limit is above the hard one"),
+            "the soft one comes first",
+        ));
+    }
+    Ok(Rlimit { soft, hard })
+}
+
+impl fmt::Display for Rlimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+        match self.soft == self.hard {
+            true => f.write_str(&one(self.soft)),
+            false => write!(f, "{}:{}", one(self.soft), one(self.hard)),
+        }
+    }
+}
+
+impl Serialize for Rlimit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

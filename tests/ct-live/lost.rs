@@ -1,0 +1,96 @@
+//! Notes of lsx that are lost or damaged while everything runs: it looks, and says and does what is so.
+
+use crate::cloud::Cloud;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("what_runs_is_seen_without_its_notes", what_runs_is_seen_without_its_notes),
+    ("damaged_files_are_repaired_or_told", damaged_files_are_repaired_or_told),
+];
+
+const INSTANCES: &str = "
+  it: { image: bb, host: h1, networks: [lan], volumes: { data: /data }, command: [sh, -c, \"sleep 1001 & exec sleep 1002\"] }
+  side: { image: bb, host: h1, networks: [lan], command: [sleep, \"1003\"] }";
+
+/// Processes and groups of the instances, by the kernel alone.
+fn runs(cloud: &Cloud) -> String {
+    let script = "ps -eo args= | grep -E '^sleep 100[123]$|[l]sx-ct supervise lost' | sed 's/.*lsx-c[t]/lsx-ct/' | sort; find /sys/fs/cgroup -path '*/lsx/lost/*' -type d | grep -c . || true";
+    cloud.lab.script("h1", script).ok().stdout
+}
+
+fn what_runs_is_seen_without_its_notes(cloud: &Cloud) {
+    let lab = &cloud.lab;
+    let file = cloud.stack("lost", INSTANCES);
+    lab.net(&["up", "--quiet", &file]).ok();
+    let before = cloud.snapshot("h1");
+    cloud.ct(&["up", &file]).ok();
+    let whole = runs(cloud);
+    assert!(
+        whole.starts_with(
+            "lsx-ct supervise lost it\nlsx-ct supervise lost side\nsleep 1001\nsleep 1002\nsleep 1003\n"
+        ),
+        "{whole}"
+    );
+    lab.script("h1", "rm -rf /run/lsx/ct /run/lsx/runtime /run/lsx/runtime.json").ok();
+    let seen = cloud.seen(&file, "it");
+    assert_eq!(seen["state"], "stopped", "{seen}");
+    assert!(seen["why"].as_str().unwrap().contains("lost its supervisor or its notes"), "{seen}");
+    cloud.ct(&["check", &file]).exits(2);
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(runs(cloud), whole, "each once");
+    assert_eq!(cloud.changed(&file), 0);
+    // Down, without notes in /run; then without what is on disk, too.
+    lab.script("h1", "rm -rf /run/lsx/ct /run/lsx/runtime /run/lsx/runtime.json").ok();
+    cloud.ct(&["down", &file, "--destroy-data", "lost"]).ok();
+    cloud.same("h1", &before, "down without notes");
+    cloud.ct(&["up", &file]).ok();
+    lab.script("h1", "rm -rf /run/lsx/ct /run/lsx/runtime /run/lsx/runtime.json /var/lib/lsx/ct/lost/it")
+        .ok();
+    let plan = cloud.steps(&file, &[]);
+    assert!(plan.iter().any(|(id, _)| id == "remnant.remove:it"), "{plan:?}");
+    cloud.ct(&["down", &file, "--destroy-data", "lost"]).ok();
+    cloud.same("h1", &before, "down without notes and folders");
+    lab.net(&["down", "--quiet", &file]).ok();
+}
+
+fn damaged_files_are_repaired_or_told(cloud: &Cloud) {
+    let lab = &cloud.lab;
+    std::fs::create_dir_all(lab.folder.path().join("recipes")).unwrap();
+    lab.file("recipes/once.sh", "echo again >>/srv/once\n");
+    let text = "\n  it: { image: bb, host: h1, networks: [lan], recipes: [once.sh] }";
+    let file = cloud.stack("damage", text);
+    cloud.start(&file);
+    cloud.inside("h1", "damage/it", "echo mine >/srv/mine").ok();
+    let pid = cloud.pid("h1", "damage/it");
+    let ids = lab.script("h1", "cat /var/lib/lsx/ct/damage/it/ids").ok().stdout;
+    for damage in ["echo {} >", "head -c 100 /dev/urandom >", ": >"] {
+        lab.script("h1", &format!("{damage}/var/lib/lsx/ct/damage/it/instance.json")).ok();
+        let seen = cloud.ct(&["observe", &file]).ok().stdout;
+        assert!(seen.contains("instance.json is damaged"), "{seen}");
+        cloud.ct(&["check", &file]).exits(2);
+        assert_eq!(cloud.changed(&file), 1, "{damage}");
+        assert_eq!(
+            (cloud.changed(&file), cloud.pid("h1", "damage/it")),
+            (0, pid),
+            "{damage}: repaired while it runs"
+        );
+        lab.script("h1", &format!("{damage}/etc/lsx/damage/ct.json")).ok();
+        assert_eq!(cloud.changed(&file), 1, "{damage}");
+        assert_eq!(cloud.changed(&file), 0, "{damage}");
+    }
+    // Its range of ids is told by what it wrote; which recipes it had by nothing else.
+    lab.script("h1", "echo nonsense >/var/lib/lsx/ct/damage/it/ids").ok();
+    cloud.ct(&["restart", "it", "--stack", &file]).ok();
+    assert_eq!(
+        cloud.inside("h1", "damage/it", "cat /srv/mine /srv/once; stat -c %u /srv/mine").ok().stdout,
+        "mine\nagain\n0\n"
+    );
+    let map = lab.script("h1", &format!("cat /proc/{}/uid_map", cloud.pid("h1", "damage/it"))).ok().stdout;
+    assert_eq!(map.split_whitespace().nth(1), Some(ids.trim()));
+    lab.script("h1", "echo '{' >/var/lib/lsx/ct/damage/it/recipes.json").ok();
+    let refused = cloud.ct(&["restart", "it", "--stack", &file]);
+    assert!(refused.code != 0, "{refused:?}");
+    let said = [&*refused.stdout, &*refused.stderr].concat();
+    assert!(said.contains("rm /var/lib/lsx/ct/damage/it/recipes.json"), "{said}");
+    cloud.ct(&["down", &file, "--destroy-data", "damage"]).ok();
+    lab.net(&["down", "--quiet", &file]).ok();
+}

@@ -1,0 +1,108 @@
+//! A new volume is what the image has at its place: owner, mode and content, asked of the server while the instance is stopped.
+
+use super::files::{absent, at};
+use super::{Held, Lxd};
+use crate::accounts::{Accounts, Alone};
+use crate::model::Instance;
+use crate::oci::{disk, volume};
+use crate::paths;
+use common::host::file::{self, Mode};
+use common::{Failure, Kind};
+use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::path::Path;
+
+/// How many files and folders, and how deep in one another.
+const MOST: u32 = 100_000;
+const DEPTH: usize = 128;
+
+impl Lxd {
+    /// Fills volumes in which nothing is, and gives those their owner and mode that the document has some for.
+    pub(super) fn fill(
+        &self,
+        stack: &str,
+        wanted: &Instance,
+        held: &Held,
+        accounts: &Accounts,
+    ) -> Result<(), Failure> {
+        for volume in &wanted.volumes {
+            let path = paths::volume(stack, &volume.name);
+            let told = |e: std::io::Error| file::failure(&path, "fill", &e);
+            if std::fs::read_dir(&path).map_err(told)?.next().is_none() && !held.runs() {
+                self.copy_up(&held.name, &volume.path, &path)?;
+            }
+            if let Some(owner) = &volume.owner {
+                let (user, group) = self.owner(accounts, &wanted.name, (owner, Alone::Same))?;
+                chown(&path, Some(user), Some(group)).map_err(told)?;
+            }
+            if let Some(mode) = volume.mode {
+                std::fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(told)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Aside first: a volume with something in it is whole.
+    fn copy_up(&self, engine: &str, inside: &str, path: &Path) -> Result<(), Failure> {
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        volume::sweep(above)?;
+        let aside = above.join(format!(".{}.{}", name.display(), std::process::id()));
+        disk::folder_with(&aside, 0o755)?;
+        let mut left = MOST;
+        let filled = self.copy(engine, inside, &aside, (0, &mut left));
+        let done =
+            filled.and_then(|()| std::fs::rename(&aside, path).map_err(|e| file::failure(path, "fill", &e)));
+        if done.is_err() {
+            file::remove_tree(&aside)?;
+        }
+        done
+    }
+
+    fn copy(
+        &self,
+        engine: &str,
+        inside: &str,
+        to: &Path,
+        (depth, left): (usize, &mut u32),
+    ) -> Result<(), Failure> {
+        let seen = match self.client.seen(&at(engine, inside)) {
+            Err(refused) if absent(&refused) => None,
+            seen => seen?,
+        };
+        let Some((seen, bytes)) = seen else { return Ok(()) };
+        let told = |e: std::io::Error| file::failure(to, "fill", &e);
+        *left = left.checked_sub(1).filter(|_| depth <= DEPTH).ok_or_else(|| too_much(inside))?;
+        match seen.kind.as_str() {
+            "directory" => {
+                disk::folder_with(to, 0o700)?;
+                let listed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                for name in listed["metadata"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                    if name.is_empty() || name.contains('/') || matches!(name, "." | "..") {
+                        return Err(too_much(inside));
+                    }
+                    let below = format!("{}/{name}", inside.trim_end_matches('/'));
+                    self.copy(engine, &below, &to.join(name), (depth + 1, left))?;
+                }
+            }
+            "file" if depth > 0 => _ = file::write(to, &bytes, Mode::Private)?,
+            "symlink" if depth > 0 => {
+                let target = String::from_utf8_lossy(&bytes).into_owned();
+                // The server makes it absolute.
+                let beside = format!("{}/", inside.rsplit_once('/').map_or("", |(above, _)| above));
+                let target = target.trim_end_matches('\n');
+                symlink(target.strip_prefix(&beside).unwrap_or(target), to).map_err(told)?;
+                return lchown(to, Some(seen.owner.0), Some(seen.owner.1)).map_err(told);
+            }
+            _ => return Ok(()), // at the place of a volume there is no folder
+        }
+        chown(to, Some(seen.owner.0), Some(seen.owner.1)).map_err(told)?;
+        std::fs::set_permissions(to, Permissions::from_mode(seen.mode)).map_err(told)
+    }
+}
+
+fn too_much(inside: &str) -> Failure {
+    let message = format!("{inside} of the image is no folder that a volume can begin with");
+    Failure::new(Kind::Failed, "ct.lxd.volume", message)
+        .hint("more than 100,000 files, or names that lead elsewhere: mount the volume at another place")
+}

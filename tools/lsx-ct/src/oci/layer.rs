@@ -1,0 +1,94 @@
+//! The layer of an instance whose size is limited: a file system of its own in a file. The file is there in full from the first moment,
+//! so that the host keeps what it promised, and no instance takes what is left of it.
+
+use super::disk::{Place, folder_with};
+use common::host::{Program, file};
+use common::{Failure, Kind};
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// What of a host's file system no layer may take, in percent.
+const RESERVE: u64 = 5;
+
+/// Mounts it in this process's own mount namespace; a new one is made, one that is too small grows.
+///
+/// # Errors
+/// When there is no room for it, or less is wanted than it has.
+pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
+    let (image, folder) = (place.disk.join("layer.img"), place.run.join("layer"));
+    match std::fs::metadata(&image) {
+        Err(_) => make(place, &image, bytes)?,
+        Ok(there) if there.len() < bytes => grow(&image, there.len(), bytes)?,
+        Ok(there) if there.len() > bytes => {
+            let message =
+                format!("limits.disk becomes less than the {} MiB that its layer has", there.len() >> 20);
+            return Err(Failure::new(Kind::Data, "ct.oci.layer", message)
+                .hint("only more can be given while what it wrote is kept"));
+        }
+        Ok(_) => {}
+    }
+    folder_with(&folder, 0o700)?;
+    let mount = Program::new("mount").args(["-t", "ext4", "-o", "loop,nosuid,nodev"]).args([&image, &folder]);
+    mount.run(b"")?;
+    Ok(folder)
+}
+
+/// Aside first: one that has its name is whole.
+fn make(place: &Place, image: &Path, bytes: u64) -> Result<(), Failure> {
+    let aside = place.disk.join("layer.new");
+    file::remove(&aside)?;
+    let mut options = OpenOptions::new();
+    let new = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)
+        .map_err(|e| file::failure(&aside, "make", &e))?;
+    let made = room(&new, &aside, 0, bytes).and_then(|()| {
+        Program::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", "nodiscard"]).args([&aside]).run(b"")?;
+        new.sync_all()
+            .and_then(|()| std::fs::rename(&aside, image))
+            .map_err(|e| file::failure(image, "make", &e))
+    });
+    if made.is_err() {
+        file::remove(&aside)?;
+    }
+    made
+}
+
+fn grow(image: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
+    let open = OpenOptions::new().write(true).open(image).map_err(|e| file::failure(image, "open", &e))?;
+    room(&open, image, from, bytes)?;
+    // It says 1 where it has repaired something.
+    let (code, said, _) = Program::new("e2fsck").args(["-f", "-p"]).args([image]).ended(b"")?;
+    if code > 1 {
+        let failure = Failure::new(Kind::Failed, "ct.oci.layer", format!("{} is damaged", image.display()));
+        return Err(failure
+            .because(String::from_utf8_lossy(&said))
+            .hint(format!("e2fsck -f {}", image.display())));
+    }
+    Program::new("resize2fs").args([image]).run(b"").map(|_| ())
+}
+
+/// Takes what is missing from the host's file system, unless too little would be left of that.
+fn room(file: &File, path: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
+    let failed = |e: nix::Error| file::failure(path, "make room for", &e.into());
+    let host = statvfs(path.parent().unwrap_or(path)).map_err(failed)?;
+    let (block, more) = (host.fragment_size(), bytes - from);
+    let (free, all) = (host.blocks_available() * block, host.blocks() * block);
+    let left = free.checked_sub(more).filter(|left| *left >= all / 100 * RESERVE);
+    if left.is_none() {
+        let message = format!(
+            "the host has no room for {} MiB more: {} MiB are free, and {RESERVE} % stay so",
+            more >> 20,
+            free >> 20
+        );
+        return Err(Failure::new(Kind::Failed, "ct.oci.layer", message)
+            .hint("write less for limits.disk, or make room there"));
+    }
+    let length = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    fallocate(file, FallocateFlags::empty(), length(from), length(more)).map_err(failed)
+}

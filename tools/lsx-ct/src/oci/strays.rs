@@ -1,0 +1,95 @@
+//! What runs of an instance, told without any notes: by its control groups, by supervisors of its name, by what is mounted in its folders.
+//! Notes are in /run, and may be lost while everything goes on.
+
+use super::disk::Place;
+use super::groups;
+use crate::supervise::unit;
+use common::host::wait;
+use common::{Failure, Kind};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the kernel has to end what is killed.
+const KILLED: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A supervisor that lives.
+struct Supervisor {
+    process: i32,
+    stack: String,
+    name: String,
+}
+
+/// Every instance that something runs of, as stack and name.
+pub(super) fn named() -> BTreeSet<(String, String)> {
+    let groups = groups::all().into_iter();
+    groups.chain(supervisors().into_iter().map(|one| (one.stack, one.name))).collect()
+}
+
+/// Its processes, its supervisors included.
+pub(super) fn of(stack: &str, name: &str) -> BTreeSet<i32> {
+    let own = supervisors().into_iter().filter(|one| one.stack == stack && one.name == name);
+    groups::processes(stack, name).into_iter().chain(own.map(|one| one.process)).collect()
+}
+
+/// Ends all of it: the supervisor first, which would start it again.
+///
+/// # Errors
+/// What still runs.
+pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
+    if !of(stack, name).is_empty() {
+        unit::end(stack, name);
+        let own = |one: &Supervisor| one.stack == stack && one.name == name;
+        let killed = |process: i32| _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+        supervisors().iter().filter(|one| own(one)).for_each(|one| killed(one.process));
+        let gone = wait::until(KILLED, LOOK, || {
+            groups::processes(stack, name).into_iter().for_each(killed);
+            of(stack, name).is_empty()
+        });
+        if !gone {
+            let left: Vec<String> = of(stack, name).iter().map(ToString::to_string).collect();
+            let message = format!("processes of {name} cannot be ended: {}", left.join(" "));
+            return Err(Failure::new(Kind::Failed, "ct.oci.strays", message)
+                .hint("one that waits for a disk or a server ends when that answers; then run the same command again"));
+        }
+    }
+    unmount(&Place::new(stack, name));
+    Ok(())
+}
+
+/// Takes away what is mounted in its folders where the host sees it: whoever removes the folders would remove what is in there.
+fn unmount(place: &Place) {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
+    let mut own: Vec<&Path> =
+        points.map(Path::new).filter(|p| p.starts_with(&place.run) || p.starts_with(&place.disk)).collect();
+    own.sort();
+    own.iter().rev().for_each(|point| _ = umount2(*point, MntFlags::MNT_DETACH));
+}
+
+/// Processes of ours that are called so: root's, and in no instance.
+fn supervisors() -> Vec<Supervisor> {
+    let space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+    let own = space("self");
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let supervisor = |entry: std::fs::DirEntry| {
+        let process: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8(line).ok()?;
+        let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
+        let [program, "supervise", stack, name] = words[..] else { return None };
+        let ours = program.rsplit('/').next() == Some(crate::PROGRAM)
+            && entry.metadata().is_ok_and(|m| m.uid() == 0);
+        (ours && space(&process.to_string()) == own).then(|| Supervisor {
+            process,
+            stack: stack.to_owned(),
+            name: name.to_owned(),
+        })
+    };
+    processes.filter_map(supervisor).collect()
+}

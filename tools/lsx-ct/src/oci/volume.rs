@@ -1,0 +1,225 @@
+//! A new volume is what the image has at its place: owner, mode and content, as Docker's are. It is filled aside and renamed, so that one
+//! that is there is whole.
+
+use super::disk::{folder_with, volume};
+use super::place::Root;
+use crate::accounts::Account;
+use crate::model::Volume;
+use crate::render::bundle::IDS;
+use common::Failure;
+use common::host::file;
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timestamps, Uid, XattrFlags};
+use std::ffi::{CStr, OsStr};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// How deep folders may lie in one another.
+const DEPTH: usize = 128;
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Makes the folder of a volume where there is none, like the one in the root of the instance; gives it the owner and mode that
+/// somebody wrote.
+///
+/// # Errors
+/// What the file system refused, an owner that is not known.
+pub(super) fn ready(source: &Path, root: &Root, wanted: &Volume) -> Result<(), Failure> {
+    if !source.exists() {
+        fill(source, root, Path::new(&wanted.path))?;
+    }
+    let told = |e| file::failure(source, "give the instance", &std::io::Error::from(e));
+    if let Some(owner) = &wanted.owner {
+        let Account { user, group, .. } = root.account(owner, crate::accounts::Alone::Same)?;
+        rustix::fs::chown(source, Some(Uid::from_raw(user)), Some(Gid::from_raw(group))).map_err(told)?;
+    }
+    if let Some(mode) = wanted.mode {
+        rustix::fs::chmod(source, Mode::from_raw_mode(mode)).map_err(told)?;
+    }
+    Ok(())
+}
+
+fn fill(source: &Path, root: &Root, inside: &Path) -> Result<(), Failure> {
+    let (Some(above), Some(name)) = (source.parent(), source.file_name()) else { return volume(source) };
+    folder_with(above, 0o700)?;
+    sweep(above)?;
+    let aside = above.join(format!(".{}.{}", name.display(), std::process::id()));
+    folder_with(&aside, 0o755)?;
+    let told = |e: rustix::io::Errno| file::failure(source, "fill", &e.into());
+    let filled = match root.folder_at(inside)? {
+        Some(from) => {
+            let to = rustix::fs::open(&aside, FOLDER, Mode::empty()).map_err(told)?;
+            Copy { ids: root.ids() }.folder(&from, &to, 0).map_err(|e| file::failure(source, "fill", &e))
+        }
+        None => Ok(()),
+    };
+    let done = filled.and_then(|()| {
+        match rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            &aside,
+            rustix::fs::CWD,
+            source,
+            rustix::fs::RenameFlags::NOREPLACE,
+        ) {
+            Err(rustix::io::Errno::EXIST) => file::remove_tree(&aside), // another instance of the same volume was first
+            done => done.map_err(told),
+        }
+    });
+    if done.is_err() {
+        file::remove_tree(&aside)?;
+    }
+    done
+}
+
+/// Removes what processes that are dead have left half filled.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(crate) fn sweep(above: &Path) -> Result<(), Failure> {
+    let left = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let process = name.strip_prefix('.').and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()));
+        process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+    };
+    let entries = std::fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(left).try_for_each(|path| file::remove_tree(&path))
+}
+
+/// Gives a volume, and all that is in it, to ids that begin elsewhere; what has such ids already stays as it is.
+///
+/// # Errors
+/// What the file system refused.
+pub(crate) fn shift(path: &Path, first: u32) -> Result<(), Failure> {
+    let told = |e| file::failure(path, "hand over", &e);
+    let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
+    shift_below(&folder, first, 0).map_err(told)?;
+    let there = rustix::fs::fstat(&folder).map_err(|e| told(e.into()))?;
+    let (user, group) = shifted(&there, first);
+    rustix::fs::fchown(&folder, Some(user), Some(group)).map_err(|e| told(e.into()))
+}
+
+fn shift_below(folder: &OwnedFd, first: u32, depth: usize) -> std::io::Result<()> {
+    if depth > DEPTH {
+        return Err(too_deep());
+    }
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let there = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(there.st_mode) == FileType::Directory {
+            shift_below(&rustix::fs::openat(folder, name, FOLDER, Mode::empty())?, first, depth + 1)?;
+        }
+        let (user, group) = shifted(&there, first);
+        rustix::fs::chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(())
+}
+
+fn shifted(there: &Stat, first: u32) -> (Uid, Gid) {
+    let id = |id: u32| if id < IDS { first + id } else { id };
+    (Uid::from_raw(id(there.st_uid)), Gid::from_raw(id(there.st_gid)))
+}
+
+fn too_deep() -> std::io::Error {
+    std::io::Error::other(format!("folders lie more than {DEPTH} deep in one another"))
+}
+
+/// From the root of an instance, whose ids are shifted, to the disk, where they are not.
+struct Copy {
+    ids: u32,
+}
+
+impl Copy {
+    fn folder(&self, from: &OwnedFd, to: &OwnedFd, depth: usize) -> std::io::Result<()> {
+        if depth > DEPTH {
+            return Err(too_deep());
+        }
+        for entry in Dir::read_from(from)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            self.entry((from.as_fd(), to.as_fd()), name, depth)?;
+        }
+        self.attributes(from.as_fd(), to.as_fd(), &rustix::fs::fstat(from)?)
+    }
+
+    fn entry(
+        &self,
+        (from, to): (BorrowedFd<'_>, BorrowedFd<'_>),
+        name: &CStr,
+        depth: usize,
+    ) -> std::io::Result<()> {
+        let there = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(there.st_mode) {
+            FileType::Directory => {
+                let below = rustix::fs::openat(from, name, FOLDER, Mode::empty())?;
+                rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
+                self.folder(&below, &rustix::fs::openat(to, name, FOLDER, Mode::empty())?, depth + 1)
+            }
+            FileType::RegularFile => {
+                let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+                let mut old =
+                    File::from(rustix::fs::openat(from, name, OFlags::RDONLY | flags, Mode::empty())?);
+                let made = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | flags;
+                let mut new = File::from(rustix::fs::openat(to, name, made, Mode::from_raw_mode(0o600))?);
+                data(&mut old, &mut new, there.st_size.unsigned_abs())?;
+                self.attributes(old.as_fd(), new.as_fd(), &there)
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(from, name, Vec::new())?;
+                rustix::fs::symlinkat(&target, to, name)?;
+                let (user, group) = self.owner(&there);
+                Ok(rustix::fs::chownat(to, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?)
+            }
+            _ => Ok(()), // a socket or a pipe is whose program made it
+        }
+    }
+
+    /// Owner, mode, attributes of users, time.
+    fn attributes(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, there: &Stat) -> std::io::Result<()> {
+        let (user, group) = self.owner(there);
+        rustix::fs::fchown(to, Some(user), Some(group))?;
+        rustix::fs::fchmod(to, Mode::from_raw_mode(there.st_mode))?;
+        let mut names = vec![0; 1 << 16];
+        let length = rustix::fs::flistxattr(from, &mut names)?;
+        for name in names[..length].split(|byte| *byte == 0).filter(|name| name.starts_with(b"user.")) {
+            let mut value = vec![0; 1 << 16];
+            let length = rustix::fs::fgetxattr(from, OsStr::from_bytes(name), &mut value)?;
+            rustix::fs::fsetxattr(to, OsStr::from_bytes(name), &value[..length], XattrFlags::empty())?;
+        }
+        let time = |seconds, nanos| rustix::fs::Timespec { tv_sec: seconds, tv_nsec: nanos };
+        let modified = time(there.st_mtime, there.st_mtime_nsec.try_into().unwrap_or_default());
+        Ok(rustix::fs::futimens(to, &Timestamps { last_access: modified, last_modification: modified })?)
+    }
+
+    /// Who owns it in the instance; whoever is none of its ids is nobody there, too.
+    fn owner(&self, there: &Stat) -> (Uid, Gid) {
+        const NOBODY: u32 = 65_534;
+        let id = |id: u32| id.checked_sub(self.ids).filter(|id| *id < IDS).unwrap_or(NOBODY);
+        (Uid::from_raw(id(there.st_uid)), Gid::from_raw(id(there.st_gid)))
+    }
+}
+
+/// What is in a file, without its holes.
+fn data(from: &mut File, to: &mut File, size: u64) -> std::io::Result<()> {
+    let mut at = 0;
+    while at < size {
+        let begin = match rustix::fs::seek(&*from, rustix::fs::SeekFrom::Data(at)) {
+            Err(rustix::io::Errno::NXIO) => break, // a hole to the end
+            begin => begin?,
+        };
+        let end = rustix::fs::seek(&*from, rustix::fs::SeekFrom::Hole(begin))?;
+        from.seek(SeekFrom::Start(begin))?;
+        to.seek(SeekFrom::Start(begin))?;
+        std::io::copy(&mut Read::by_ref(from).take(end - begin), to)?;
+        at = end;
+    }
+    to.flush()?;
+    to.set_len(size)
+}
