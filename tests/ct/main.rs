@@ -42,7 +42,7 @@ fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
         for source in files.chain(keys).chain(recipes).chain(instance.cloud_init.clone()) {
             gathered.files.insert(source.clone(), (digest(&source), 0o644));
         }
-        for secret in &instance.secrets {
+        for secret in instance.secrets.iter().map(|granted| &granted.name) {
             gathered.secrets.insert(secret.clone(), (digest(secret), format!("/secrets/{secret}")));
         }
     }

@@ -12,7 +12,7 @@ use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
 /// How long an answer without an operation may take: an upload of an image is the longest.
-const ANSWER: Duration = Duration::from_secs(600);
+pub(super) const ANSWER: Duration = Duration::from_secs(600);
 /// How long it may take to say who it is; a socket that systemd holds for a server that does not start never says.
 pub(super) const FIRST: Duration = Duration::from_secs(5);
 /// How long an operation may take where nothing else is said.
@@ -86,14 +86,6 @@ impl From<Refused> for Failure {
     }
 }
 
-/// See [`Client::seen`].
-pub(super) struct Seen {
-    /// `file`, `directory` or `symlink`.
-    pub(super) kind: String,
-    pub(super) owner: (u32, u32),
-    pub(super) mode: u32,
-}
-
 impl Client {
     /// The server behind a socket; nothing is asked yet.
     pub(super) fn new(socket: &Path, driver: Driver) -> Client {
@@ -141,20 +133,6 @@ impl Client {
             Ok(reply) => Ok(Some(Got { value: reply["metadata"].clone(), etag })),
             Err(refused) if refused.missing() => Ok(None),
             Err(refused) => Err(refused),
-        }
-    }
-
-    /// What lies at a path of an instance: its sort, owner and mode, and what is in it. `None` where nothing is.
-    pub(super) fn seen(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, Refused> {
-        let response = self.call(Method::GET, path, &[], (), ANSWER)?;
-        let said = |name: &str| header(&response, &self.header(name)).unwrap_or_default();
-        let number = |name: &str| said(name).parse().unwrap_or_default();
-        let mode = u32::from_str_radix(said("mode").trim_start_matches("0o"), 8).unwrap_or_default();
-        let seen = Seen { kind: said("type"), owner: (number("uid"), number("gid")), mode: mode & 0o7777 };
-        match response.status().as_u16() {
-            200 => Ok(Some((seen, self.body(response)?))),
-            404 => Ok(None),
-            _ => self.reply("GET", path, response).map(|_| None),
         }
     }
 
@@ -270,7 +248,7 @@ impl Client {
         Ok(reply["operation"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn call(
+    pub(super) fn call(
         &self,
         method: Method,
         path: &str,
@@ -290,7 +268,7 @@ impl Client {
     }
 
     /// The JSON of a reply, or the error it tells.
-    fn reply(&self, method: &str, path: &str, response: Response<Body>) -> Result<Value, Refused> {
+    pub(super) fn reply(&self, method: &str, path: &str, response: Response<Body>) -> Result<Value, Refused> {
         let status = response.status().as_u16();
         let bytes = self.body(response)?;
         let reply: Value = serde_json::from_slice(&bytes).map_err(|e| {
@@ -305,7 +283,7 @@ impl Client {
         Ok(reply)
     }
 
-    fn body(&self, response: Response<Body>) -> Result<Vec<u8>, Refused> {
+    pub(super) fn body(&self, response: Response<Body>) -> Result<Vec<u8>, Refused> {
         response.into_body().into_with_config().limit(REPLY).read_to_vec().map_err(|e| self.lost(&e))
     }
 
@@ -316,6 +294,6 @@ impl Client {
     }
 }
 
-fn header(response: &Response<Body>, name: &str) -> Option<String> {
+pub(super) fn header(response: &Response<Body>, name: &str) -> Option<String> {
     response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
 }

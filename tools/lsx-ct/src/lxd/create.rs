@@ -39,7 +39,9 @@ impl Lxd {
         let accounts = self.accounts(&engine)?;
         self.identity(&engine, wanted, hosts)?;
         self.put_all(&engine, wanted, &[], &accounts)?;
-        self.fill(stack, wanted, &self.owned(stack, &wanted.name)?, &accounts)?;
+        if !wanted.volumes.is_empty() {
+            self.fill(stack, wanted, &self.owned(stack, &wanted.name)?, &accounts)?;
+        }
         ground.first.ids = self.ids(&accounts, wanted, &ground.first)?;
         let mut config = request::config(stack, wanted, &ground);
         config.insert(SPEC.to_owned(), spec(wanted)?);

@@ -1,5 +1,6 @@
 //! A new volume is what the image has at its place: owner, mode and content, asked of the server while the instance is stopped.
 
+use super::client::{ANSWER, Client, Refused, header};
 use super::files::{absent, at};
 use super::{Held, Lxd};
 use crate::accounts::{Accounts, Alone};
@@ -12,10 +13,35 @@ use serde_json::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
+use ureq::http::Method;
 
 /// How many files and folders, and how deep in one another.
 const MOST: u32 = 100_000;
 const DEPTH: usize = 128;
+
+/// See [`Client::seen`].
+pub(super) struct Seen {
+    /// `file`, `directory` or `symlink`.
+    pub(super) kind: String,
+    pub(super) owner: (u32, u32),
+    pub(super) mode: u32,
+}
+
+impl Client {
+    /// What lies at a path of an instance: its sort, owner and mode, and what is in it. `None` where nothing is.
+    pub(super) fn seen(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, Refused> {
+        let response = self.call(Method::GET, path, &[], (), ANSWER)?;
+        let said = |name: &str| header(&response, &self.header(name)).unwrap_or_default();
+        let number = |name: &str| said(name).parse().unwrap_or_default();
+        let mode = u32::from_str_radix(said("mode").trim_start_matches("0o"), 8).unwrap_or_default();
+        let seen = Seen { kind: said("type"), owner: (number("uid"), number("gid")), mode: mode & 0o7777 };
+        match response.status().as_u16() {
+            200 => Ok(Some((seen, self.body(response)?))),
+            404 => Ok(None),
+            _ => self.reply("GET", path, response).map(|_| None),
+        }
+    }
+}
 
 impl Lxd {
     /// Fills volumes in which nothing is, and gives those their owner and mode that the document has some for.

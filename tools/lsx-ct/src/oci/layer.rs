@@ -31,7 +31,8 @@ pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
         Ok(_) => {}
     }
     folder_with(&folder, 0o700)?;
-    let mount = Program::new("mount").args(["-t", "ext4", "-o", "loop,nosuid,nodev"]).args([&image, &folder]);
+    let mount =
+        Program::new("mount").args(["-n", "-t", "ext4", "-o", "loop,nosuid,nodev"]).args([&image, &folder]);
     mount.run(b"")?;
     Ok(folder)
 }
@@ -48,7 +49,11 @@ fn make(place: &Place, image: &Path, bytes: u64) -> Result<(), Failure> {
         .open(&aside)
         .map_err(|e| file::failure(&aside, "make", &e))?;
     let made = room(&new, &aside, 0, bytes).and_then(|()| {
-        Program::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", "nodiscard"]).args([&aside]).run(b"")?;
+        Program::new("mkfs.ext4")
+            .args(["-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"])
+            .args([&aside])
+            .run(b"")?;
+        take(&new, &aside, 0, bytes)?; // where it could not write zeros it has made holes
         new.sync_all()
             .and_then(|()| std::fs::rename(&aside, image))
             .map_err(|e| file::failure(image, "make", &e))
@@ -89,6 +94,11 @@ fn room(file: &File, path: &Path, from: u64, bytes: u64) -> Result<(), Failure> 
         return Err(Failure::new(Kind::Failed, "ct.oci.layer", message)
             .hint("write less for limits.disk, or make room there"));
     }
+    take(file, path, from, more)
+}
+
+fn take(file: &File, path: &Path, from: u64, more: u64) -> Result<(), Failure> {
     let length = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    fallocate(file, FallocateFlags::empty(), length(from), length(more)).map_err(failed)
+    fallocate(file, FallocateFlags::empty(), length(from), length(more))
+        .map_err(|e| file::failure(path, "make room for", &e.into()))
 }

@@ -62,22 +62,10 @@ impl Driver for Oci {
 
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
         let mut all: BTreeSet<(String, String)> = disk::instances().into_iter().collect();
-        all.extend(strays::named()); // what runs is there, whatever the disk says
+        let look = strays::Look::now();
+        all.extend(look.named()); // what runs is there, whatever the disk says
         let all = all.into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
-        let found = |(stack, name): (String, String)| {
-            let place = Place::new(&stack, &name);
-            // One whose file is damaged is what this host keeps of it.
-            let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
-            let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
-            let mut condition = state::read(&stack, &name);
-            if !state::alive(&stack, &name) && !strays::of(&stack, &name).is_empty() {
-                let why = "what runs of it has lost its supervisor or its notes; `lsx-ct up` starts it anew"
-                    .to_owned();
-                condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
-            }
-            Found { condition, instance, stack, name, snapshots: Vec::new() }
-        };
-        Ok(all.map(found).collect())
+        Ok(all.map(|(stack, name)| strays::found(&look, stack, name)).collect())
     }
 
     fn strangers(&self, _: Option<&str>) -> Result<Vec<String>, Failure> {

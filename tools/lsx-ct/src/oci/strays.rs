@@ -1,9 +1,11 @@
 //! What runs of an instance, told without any notes: by its control groups, by supervisors of its name, by what is mounted in its folders.
 //! Notes are in /run, and may be lost while everything goes on.
 
-use super::disk::Place;
+use super::disk::{self, Place};
 use super::groups;
-use crate::supervise::unit;
+use crate::driver::Found;
+use crate::model::{Condition, State};
+use crate::supervise::{state, unit};
 use common::host::wait;
 use common::{Failure, Kind};
 use nix::mount::{MntFlags, umount2};
@@ -19,22 +21,52 @@ const KILLED: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A supervisor that lives.
-struct Supervisor {
+pub(super) struct Supervisor {
     process: i32,
     stack: String,
     name: String,
 }
 
-/// Every instance that something runs of, as stack and name.
-pub(super) fn named() -> BTreeSet<(String, String)> {
-    let groups = groups::all().into_iter();
-    groups.chain(supervisors().into_iter().map(|one| (one.stack, one.name))).collect()
+/// One look at the processes of this host.
+pub(super) struct Look(Vec<Supervisor>);
+
+impl Look {
+    pub(super) fn now() -> Look {
+        Look(supervisors())
+    }
+
+    /// Every instance that something runs of, as stack and name.
+    pub(super) fn named(&self) -> BTreeSet<(String, String)> {
+        groups::all()
+            .into_iter()
+            .chain(self.0.iter().map(|one| (one.stack.clone(), one.name.clone())))
+            .collect()
+    }
+
+    /// Its processes, its supervisors included.
+    pub(super) fn of(&self, stack: &str, name: &str) -> BTreeSet<i32> {
+        let own = self.0.iter().filter(|one| one.stack == stack && one.name == name);
+        groups::processes(stack, name).into_iter().chain(own.map(|one| one.process)).collect()
+    }
 }
 
-/// Its processes, its supervisors included.
-pub(super) fn of(stack: &str, name: &str) -> BTreeSet<i32> {
-    let own = supervisors().into_iter().filter(|one| one.stack == stack && one.name == name);
-    groups::processes(stack, name).into_iter().chain(own.map(|one| one.process)).collect()
+/// An instance as disk, notes and the look say.
+pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
+    let place = Place::new(&stack, &name);
+    // One whose file is damaged is what this host keeps of it.
+    let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
+    let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
+    let mut condition = state::read(&stack, &name);
+    if !state::alive(&stack, &name) && !look.of(&stack, &name).is_empty() {
+        let why =
+            "what runs of it has lost its supervisor or its notes; `lsx-ct up` starts it anew".to_owned();
+        condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
+    }
+    Found { condition, instance, stack, name, snapshots: Vec::new() }
+}
+
+fn of(stack: &str, name: &str) -> BTreeSet<i32> {
+    Look::now().of(stack, name)
 }
 
 /// Ends all of it: the supervisor first, which would start it again.
