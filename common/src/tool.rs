@@ -220,9 +220,44 @@ pub struct Finding {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {
     /// How many checks were made; none is a failure.
-    pub tried: usize,
+    tried: usize,
     /// What was wrong.
-    pub findings: Vec<Finding>,
+    findings: Vec<Finding>,
     /// The tool's own results, one row a check or a group of checks.
-    pub rows: Vec<Value>,
+    rows: Vec<Value>,
+}
+
+/// The only ways to count: a finding is a check that was made, so that there are never more of them than checks.
+impl Checked {
+    /// One check that found nothing.
+    pub fn passed(&mut self) {
+        self.tried += 1;
+    }
+
+    /// One check and what it found.
+    pub fn found(&mut self, finding: Finding) {
+        self.tried += 1;
+        self.findings.push(finding);
+    }
+
+    /// The same of several; they stand before all others.
+    pub fn found_first(&mut self, findings: Vec<Finding>) {
+        self.tried += findings.len();
+        self.findings.splice(0..0, findings);
+    }
+
+    /// A row of the tool's own.
+    pub fn row(&mut self, row: Value) {
+        self.rows.push(row);
+    }
+
+    /// How many checks were made.
+    pub const fn tried(&self) -> usize {
+        self.tried
+    }
+
+    /// What was wrong.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
 }

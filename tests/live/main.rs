@@ -13,7 +13,9 @@
 )]
 
 mod attach;
+mod checks;
 mod crash;
+mod crowd;
 mod docker;
 mod ended;
 mod forged;
@@ -51,7 +53,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES] },
-    Group { name: "attach", share: || lab(2, &[]), cases: &[attach::CASES] },
+    Group { name: "attach", share: || lab(2, &[]), cases: &[attach::CASES, crowd::CASES, checks::CASES] },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];
 

@@ -9,7 +9,7 @@ use lsx_net::model::{Intent, Listener, Object, Seen};
 use lsx_net::{Net, plan};
 
 /// Kinds in the order in which `observe` tells them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "routing",
     "router",
     "firewall",
@@ -20,6 +20,7 @@ const KINDS: [&str; 13] = [
     "tunnel",
     "leg",
     "forwarding",
+    "neighbours",
     "route",
     "intent",
     "boot",

@@ -13,6 +13,7 @@ mod tree;
 pub mod unbuilt;
 mod value;
 
+pub use decode::HOST_MTU;
 pub use model::{
     Allow, Balance, Defaults, Driver, File, Granted, Host, Image, Instance, Limits, Mode, Mount, Network,
     Nic, PortMap, Ready, Restart, Stack, Sticky, Switch, Tmpfs, Tunnel, resolved_document,

@@ -30,22 +30,20 @@ pub fn check(wish: &Wish<Gathered>, each: Each<'_>) -> Result<Checked, Failures>
         let acted = match answer.and_then(|value| Ok(fleet::shape::<Vec<Acted>>(value)?)) {
             Ok(acted) => acted,
             Err(failures) => {
-                checked
-                    .findings
-                    .extend(failures.0.into_iter().map(|f| finding(&host, "ct.check", f.message)));
+                failures.0.into_iter().for_each(|f| checked.found(finding(&host, "ct.check", f.message)));
                 continue;
             }
         };
         for one in acted {
-            checked.tried += 1;
-            if let Some(why) = &one.why {
-                checked.findings.push(finding(&host, "ct.ready", why.clone()));
+            match &one.why {
+                Some(why) => checked.found(finding(&host, "ct.ready", why.clone())),
+                None => checked.passed(),
             }
             let mut row = json!({"host": host, "instance": one.instance, "ready": one.ok});
             if let Some(why) = one.why {
                 row["why"] = json!(why);
             }
-            checked.rows.push(row);
+            checked.row(row);
         }
     }
     Ok(checked)

@@ -2,12 +2,14 @@
 
 mod adopt;
 
+use crate::apply::introduce;
 use crate::apply::link::{ask, derived, existing, finish, parse_mac, silence};
-use crate::model::{GROUP, mark};
+use crate::model::{GROUP, Row, mark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, Veth};
 use crate::netlink::{Device, Socket, addr, namespace, route};
 use crate::observe::{failure, io_failure};
+use crate::plan;
 use common::host::file::{self, Mode};
 use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
@@ -78,6 +80,14 @@ struct Host {
     links: BTreeMap<String, Link>,
     /// The namespace of the interface before: those of one instance come together.
     inside: Option<Inside>,
+    /// What this host keeps of the stack of the interface before: who else is on its network.
+    kept: Option<(String, Option<Acquaintances>)>,
+}
+
+/// Who is on the networks of a stack.
+struct Acquaintances {
+    rows: BTreeMap<String, Vec<Row>>,
+    peers: bool,
 }
 
 /// A network namespace and a socket in it.
@@ -106,7 +116,7 @@ impl Host {
         let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
         let links = dump::links(&mut socket).map_err(failure)?;
         let marks = |link: Link| link.altnames.clone().into_iter().map(move |mark| (mark, link.clone()));
-        Ok(Host { socket, links: links.into_iter().flat_map(marks).collect(), inside: None })
+        Ok(Host { socket, links: links.into_iter().flat_map(marks).collect(), inside: None, kept: None })
     }
 
     fn attach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
@@ -121,6 +131,7 @@ impl Host {
                 true => adopt::adopt(&mut self.socket, wanted, &bridge, &mut inside.socket)?,
                 false => self.fresh(wanted, &bridge, &mut inside)?,
             }
+            self.acquaint(wanted, &mut inside.socket)?;
         }
         self.inside = Some(inside);
         let changed = resolver(wanted)? || changed;
@@ -131,6 +142,25 @@ impl Host {
         self.make(wanted, bridge, inside.space.as_fd())?;
         fill(wanted, bridge.mtu, &mut inside.socket)?;
         finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))
+    }
+
+    /// Tells the interface where the others of its network are, as this host keeps it: a full neighbour table keeps nobody from
+    /// them.
+    fn acquaint(&mut self, wanted: &Attach, inner: &mut Socket) -> Result<(), Failure> {
+        if self.kept.as_ref().is_none_or(|(stack, _)| *stack != wanted.stack) {
+            let intent = crate::observe::kept_intent(&wanted.stack);
+            let kept = intent.map(|intent| {
+                let rows = plan::by_network(&intent.rows);
+                Acquaintances { peers: plan::peers(&intent.desired, &rows), rows }
+            });
+            self.kept = Some((wanted.stack.clone(), kept));
+        }
+        let Some((_, Some(kept))) = &self.kept else { return Ok(()) };
+        let rows = kept.rows.get(&wanted.nic.network).map(Vec::as_slice).unwrap_or_default();
+        match dump::link(inner, Device::Name(&wanted.nic.name)).map_err(failure)? {
+            Some(inside) => introduce(inner, &inside, "", (&[], rows), kept.peers),
+            None => Ok(()),
+        }
     }
 
     /// The bridge of the network, by its mark: nothing that lsx did not make is ever joined.

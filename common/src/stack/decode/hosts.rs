@@ -6,7 +6,7 @@ use crate::stack::value::{Parsed, Wrong, address, port, port_spec};
 use std::net::Ipv4Addr;
 
 /// Smallest MTU that carries IPv4 in a tunnel (RFC 791: 576, and 50 for the tunnel), largest of any device.
-const MTU: (u32, u32) = (626, 65_535);
+pub const MTU: std::ops::RangeInclusive<u32> = 626..=65_535;
 
 pub(super) fn host(at: At<'_, '_>) -> Option<Host> {
     if at.node.text().is_some() {
@@ -18,7 +18,7 @@ pub(super) fn host(at: At<'_, '_>) -> Option<Host> {
     host.ssh = table.get("ssh", |at| at.parse(ssh));
     host.key = table.get("key", string);
     host.uplink = table.get("uplink", |at| at.parse(device));
-    host.mtu = table.get("mtu", |at| at.number(MTU.0, MTU.1));
+    host.mtu = table.get("mtu", |at| at.number(*MTU.start(), *MTU.end()));
     host.firewall = table.get("firewall", |at| at.many(|at| at.parse(port_spec)));
     host.offline = table.get("offline", truth).unwrap_or_default();
     host.local = table.get("local", truth).unwrap_or_default();

@@ -10,6 +10,8 @@ mod ports;
 mod sections;
 mod stack;
 
+pub use hosts::MTU as HOST_MTU;
+
 pub(crate) use at::{At, Path, Table, string};
 pub(crate) use hosts::login;
 pub(crate) use stack::stack;

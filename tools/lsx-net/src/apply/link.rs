@@ -246,7 +246,10 @@ pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Failure> {
 
 impl Hands {
     /// The socket of this host, the stack's router, and the socket inside it.
-    fn with_router(&mut self, stack: &str) -> Result<(&mut Socket, &OwnedFd, &mut Socket), Failure> {
+    pub(super) fn with_router(
+        &mut self,
+        stack: &str,
+    ) -> Result<(&mut Socket, &OwnedFd, &mut Socket), Failure> {
         let (space, inner) = match &mut self.router {
             Some(router) => router,
             none => {

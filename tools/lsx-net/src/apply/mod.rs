@@ -7,9 +7,11 @@ mod flows;
 mod forwarding;
 mod kernel;
 pub(crate) mod link;
+mod neighbours;
 mod rules;
 
 pub use kernel::try_kernel;
+pub(crate) use neighbours::introduce;
 
 use crate::model::{Object, Row};
 use crate::netlink::Socket;
@@ -95,7 +97,12 @@ impl<'a> Changer<'a> {
                 link::tunnel(&mut hands.here, self.stack, tunnel)?;
                 self.entries_again(&mut hands.here, tunnel)
             }
-            Object::Leg(leg) => link::leg(hands, self.stack, leg),
+            Object::Leg(leg) => {
+                link::leg(hands, self.stack, leg)?;
+                let (_, _, inner) = hands.with_router(self.stack)?;
+                self.introduce_leg(inner, &leg.link, &leg.network)
+            }
+            Object::Neighbours(neighbours) => self.acquaint(&mut hands.here, neighbours),
             Object::Port(port) => link::plug(&mut hands.here, port),
             Object::Forwarding(forwarding) => self.forward(&mut hands.here, forwarding),
             Object::Route(route) => link::route(&mut hands.here, route),
@@ -120,7 +127,7 @@ impl<'a> Changer<'a> {
             Object::Accept(accept) => rules::leave(self.stack, accept),
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => files::remove_boot(self.stack),
-            Object::Port(_) => Ok(()), // it goes with its instance
+            Object::Port(_) | Object::Neighbours(_) => Ok(()), // they go with their instances
         }
     }
 

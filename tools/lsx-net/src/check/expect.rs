@@ -1,5 +1,6 @@
 //! What should be reachable from where, read from the stack and not from the rules that were made of it. Pure.
 
+use super::published::{self, Addresses};
 use super::sizes;
 use super::tries::{Job, Probe};
 use common::stack::Only;
@@ -18,6 +19,8 @@ pub(super) struct Source {
     /// Hardware addresses of the instance; none for a host.
     macs: Vec<String>,
     pub(super) tries: Vec<Try>,
+    /// What is asked of the instance itself: ports that are published for it.
+    pub(super) serves: Vec<(Ipv4Addr, u16)>,
 }
 
 /// One thing to try.
@@ -30,12 +33,15 @@ pub(super) struct Try {
     pub(super) probe: Probe,
     pub(super) open: bool,
     pub(super) why: String,
+    /// The port of the instance behind a published one.
+    pub(super) serves: Option<u16>,
 }
 
 impl Source {
     pub(super) fn job(&self) -> Job {
-        let probes = self.tries.iter().map(|t| (t.address, t.probe)).collect();
-        Job { macs: self.macs.clone(), probes }
+        let serves = self.serves.iter().map(|(address, port)| (*address, Probe::Connect { port: *port }));
+        let probes = self.tries.iter().map(|t| (t.address, t.probe)).chain(serves).collect();
+        Job { macs: self.macs.clone(), probes, careful: false }
     }
 }
 
@@ -67,19 +73,26 @@ impl Try {
         }
     }
 
-    /// Whether a state says that packets went there and back; `None` when nothing could be sent.
-    pub(super) fn reached(&self, state: &str) -> Option<bool> {
+    /// Whether a state says that packets went there and back; `None` when nothing could be sent. What refuses a published port
+    /// may stand before the instance: it is the instance itself only when that refuses from inside, too.
+    pub(super) fn reached(&self, state: &str, idle: &BTreeSet<(String, u16)>) -> Option<bool> {
         match state {
             "failed" | "denied" | "" => None,
-            "answered" | "open" | "refused" => Some(true),
+            "refused" => Some(self.serves.is_none_or(|port| idle.contains(&(self.to.clone(), port)))),
+            "answered" | "open" => Some(true),
             _ => Some(false),
         }
     }
 }
 
 /// Every source on the hosts that take part, with everything it tries.
-pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) -> Vec<Source> {
-    let policy = Policy::new(resolved);
+pub(super) fn sources(
+    resolved: &Resolved,
+    only: &Only,
+    hosts: &BTreeSet<&str>,
+    addresses: &Addresses,
+) -> Vec<Source> {
+    let policy = Policy::new(resolved, addresses);
     let here = |i: &&InstanceAt| hosts.contains(i.host.as_str()) && only.instance(&i.of, &i.name);
     let instances: Vec<&InstanceAt> = resolved.instances.iter().filter(here).collect();
     let mut sources: Vec<Source> = instances
@@ -89,6 +102,7 @@ pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) 
             host: from.host.clone(),
             macs: from.nics.iter().map(|n| n.mac.clone()).collect(),
             tries: policy.instance_tries(from, &instances),
+            serves: published::serves(resolved, from),
         })
         .collect();
     sizes::full(resolved, &instances, &mut sources);
@@ -97,6 +111,7 @@ pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) 
         host: host.name.clone(),
         macs: Vec::new(),
         tries: policy.host_tries(&host.name, &instances),
+        serves: Vec::new(),
     }));
     sources
 }
@@ -104,11 +119,13 @@ pub(super) fn sources(resolved: &Resolved, only: &Only, hosts: &BTreeSet<&str>) 
 struct Policy<'a> {
     resolved: &'a Resolved,
     networks: BTreeMap<&'a str, &'a NetworkAt>,
+    addresses: &'a Addresses,
 }
 
 impl<'a> Policy<'a> {
-    fn new(resolved: &'a Resolved) -> Self {
-        Policy { resolved, networks: resolved.networks.iter().map(|n| (n.name.as_str(), n)).collect() }
+    fn new(resolved: &'a Resolved, addresses: &'a Addresses) -> Self {
+        let networks = resolved.networks.iter().map(|n| (n.name.as_str(), n)).collect();
+        Policy { resolved, networks, addresses }
     }
 
     fn instance_tries(&self, from: &InstanceAt, all: &[&InstanceAt]) -> Vec<Try> {
@@ -126,6 +143,7 @@ impl<'a> Policy<'a> {
             }
         }
         tries.extend(self.to_hosts(from));
+        tries.extend(published::by_instance(self.resolved, &self.networks, from));
         tries
     }
 
@@ -201,14 +219,12 @@ impl<'a> Policy<'a> {
             if !named {
                 let published = self.resolved.ports.iter().any(|p| p.host == host.name && p.listen == 22);
                 let port = if published { NOBODY } else { 22 };
-                tries.push(one(
-                    to.clone(),
-                    false,
-                    host.address,
-                    Probe::Connect { port },
-                    false,
-                    "hosts are closed to instances",
-                ));
+                let closed = |to: String, address| {
+                    one(to, false, address, Probe::Connect { port }, false, "hosts are closed to instances")
+                };
+                tries.push(closed(to.clone(), host.address));
+                let further = published::further(host, self.addresses).map(|net| net.addr());
+                tries.extend(further.map(|address| closed(format!("{to}/{address}"), address)));
             }
         }
         tries
@@ -216,22 +232,7 @@ impl<'a> Policy<'a> {
 
     /// From a host itself: instances are closed, published ports of every host are open.
     fn host_tries(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
-        let mut tries = Vec::new();
-        for port in self.resolved.ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
-            let Some(host) = self.resolved.hosts.iter().find(|h| h.name == port.host) else { continue };
-            let Some(me) = self.resolved.hosts.iter().find(|h| h.name == from) else { continue };
-            let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&me.address));
-            let address = port.address.unwrap_or(host.address);
-            let why = format!("{} publishes it for {}", host.name, port.instance);
-            tries.push(one(
-                port.instance.clone(),
-                true,
-                address,
-                Probe::Connect { port: port.listen },
-                welcome,
-                &why,
-            ));
-        }
+        let mut tries = published::by_host(self.resolved, from, self.addresses);
         tries.extend(sizes::underlay(self.resolved, from));
         for to in all {
             for nic in &to.nics {
@@ -248,7 +249,7 @@ impl<'a> Policy<'a> {
 }
 
 pub(super) fn one(to: String, instance: bool, address: Ipv4Addr, probe: Probe, open: bool, why: &str) -> Try {
-    Try { to, instance, address, probe, open, why: why.to_owned() }
+    Try { to, instance, address, probe, open, why: why.to_owned(), serves: None }
 }
 
 /// The address an instance speaks from: by a route of its own, or by its default route.

@@ -1,8 +1,8 @@
 //! The live checks: every path that is allowed and every path that is not, tried from inside the right namespaces.
 
 mod expect;
+mod published;
 mod sizes;
-mod spaces;
 mod tries;
 
 use common::stack::Resolved;
@@ -41,6 +41,7 @@ pub struct Row {
 pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
     let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
     match name {
+        "addresses" => Ok(json!(crate::observe::own_addresses()?)),
         "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
         "probe" => Ok(json!(crate::probe::run_all(
             &serde_json::from_value::<Vec<_>>(input).map_err(wrong)?,
@@ -57,17 +58,45 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Fail
 pub fn check(wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
     let Goal::Up(_, resolved) = &wish.goal else { return Ok(Checked::default()) };
     let hosts: BTreeSet<&str> = wish.hosts.iter().map(|h| h.name.as_str()).collect();
-    let sources = expect::sources(resolved, &wish.only, &hosts);
+    let all = hosts.iter().map(|host| ((*host).to_owned(), Value::Null)).collect();
+    let addresses = each("addresses", all).into_iter().map(|(host, nets)| {
+        let nets = nets.and_then(|nets| common::fleet::shape(nets).map_err(|f| f.on(&host).into()));
+        nets.map(|nets| (host, nets))
+    });
+    let addresses = addresses.collect::<Result<_, Failures>>()?;
+    let sources = expect::sources(resolved, &wish.only, &hosts, &addresses);
     let (answers, failures) = ask(&sources, each);
     failures.verdict()?;
     let mut checked = Checked::default();
+    crowded(&sources, &answers, &mut checked);
     absent(resolved, &sources, &answers, &mut checked);
+    let there = checked_out(&sources, &answers);
+    let idle = published::idle(&sources, &answers);
     for (source, answer) in sources.iter().zip(&answers) {
         if answer.found {
-            judge(source, answer, &checked_out(&sources, &answers), &mut checked);
+            judge(source, answer, (&there, &idle), &mut checked);
         }
     }
     Ok(checked)
+}
+
+/// Hosts whose kernel had no room for another neighbour: what is closed there may be so for that reason alone.
+fn crowded(sources: &[Source], answers: &[Answer], checked: &mut Checked) {
+    let full = sources.iter().zip(answers).filter(|(_, a)| a.crowded).map(|(s, _)| s.host.as_str());
+    for host in full.collect::<BTreeSet<_>>() {
+        checked.found(Finding {
+            code: "net.check.neighbours".to_owned(),
+            host: host.to_owned(),
+            message: "the kernel's neighbour table is full, so that paths look closed which are not: \
+                      net.ipv4.neigh.default.gc_thresh3 is the limit, for all namespaces of the machine together"
+                .to_owned(),
+            hint: Some(
+                "find who asks for many addresses that nobody has (`ip neigh` shows FAILED ones, also inside instances), \
+                 or raise it: sysctl -w net.ipv4.neigh.default.gc_thresh3=16384 net.ipv4.neigh.default.gc_thresh2=8192"
+                    .to_owned(),
+            ),
+        });
+    }
 }
 
 /// One request a host, with the jobs of all its sources; answers in the order of the sources.
@@ -75,6 +104,13 @@ fn ask(sources: &[Source], each: Each<'_>) -> (Vec<Answer>, Failures) {
     let mut jobs: BTreeMap<String, Vec<(usize, Job)>> = BTreeMap::new();
     for (i, source) in sources.iter().enumerate() {
         jobs.entry(source.host.clone()).or_default().push((i, source.job()));
+    }
+    // Beyond what interfaces know of each other, every try takes a place in the kernel's table for a while.
+    for list in jobs.values_mut() {
+        let echoes =
+            |(_, job): &(usize, Job)| job.probes.iter().filter(|(_, p)| *p == tries::Probe::Echo).count();
+        let careful = !crate::plan::roomy(list.iter().map(echoes).sum());
+        list.iter_mut().for_each(|(_, job)| job.careful = careful);
     }
     let inputs = jobs
         .iter()
@@ -102,9 +138,10 @@ fn checked_out<'a>(sources: &'a [Source], answers: &[Answer]) -> BTreeSet<&'a st
 fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: &mut Checked) {
     let known: BTreeSet<&str> = resolved.instances.iter().map(|i| i.name.as_str()).collect();
     for (source, answer) in sources.iter().zip(answers) {
-        checked.tried += 1;
-        if !answer.found && known.contains(source.name.as_str()) {
-            checked.findings.push(Finding {
+        if answer.found || !known.contains(source.name.as_str()) {
+            checked.passed();
+        } else {
+            checked.found(Finding {
                 code: "net.check.absent".to_owned(),
                 host: source.host.clone(),
                 message: format!("instance {} is not attached", source.name),
@@ -117,7 +154,12 @@ fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: 
 }
 
 /// What one source could reach, against what it should.
-fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut Checked) {
+fn judge(
+    source: &Source,
+    answer: &Answer,
+    (there, idle): (&BTreeSet<&str>, &BTreeSet<(String, u16)>),
+    checked: &mut Checked,
+) {
     let (mut open, mut closed, mut wrong) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut tried = 0;
     for (i, (one, state)) in source.tries.iter().zip(&answer.states).enumerate() {
@@ -125,7 +167,7 @@ fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut
             continue;
         }
         tried += 1;
-        let (reached, most) = (one.reached(state), answer.most.get(&i));
+        let (reached, most) = (one.reached(state, idle), answer.most.get(&i));
         if one.searches() && reached != Some(true) && most.is_none() {
             // Hosts that do not answer echoes at all say nothing about the size of packets.
             continue;
@@ -135,15 +177,16 @@ fn judge(source: &Source, answer: &Answer, there: &BTreeSet<&str>, checked: &mut
             Some(false) if !one.size() => _ = closed.insert(one.label()),
             _ => {}
         }
-        if reached != Some(one.open) {
+        if reached == Some(one.open) {
+            checked.passed();
+        } else {
             wrong.insert(one.label());
-            checked.findings.push(finding(source, one, state, most));
+            checked.found(finding(source, one, state, most));
         }
     }
-    checked.tried += tried;
     closed.retain(|label| !open.contains(label));
     let (from, host) = (source.name.clone(), source.host.clone());
-    checked.rows.push(json!(Row { from, host, tried, open, closed, wrong }));
+    checked.row(json!(Row { from, host, tried, open, closed, wrong }));
 }
 
 fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Finding {
@@ -152,7 +195,11 @@ fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Findi
         (true, _) => "should be open",
         (false, _) => "should be closed",
     };
-    let is = if state == "timeout" { "nothing came back".to_owned() } else { format!("it is {state}") };
+    let is = match state {
+        "timeout" => "nothing came back".to_owned(),
+        "refused" if one.serves.is_some() => format!("it is refused, and not by {}", one.to),
+        _ => format!("it is {state}"),
+    };
     Finding {
         code: if one.open { "net.check.closed" } else { "net.check.open" }.to_owned(),
         host: source.host.clone(),
@@ -164,6 +211,6 @@ fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Findi
             one.kind(),
             one.why
         ),
-        hint: most.map(|bytes| format!("{bytes} bytes pass: write mtu: {bytes} for {}", one.to)),
+        hint: most.map(|bytes| sizes::hint(*bytes, one)),
     }
 }

@@ -28,6 +28,16 @@ pub(super) fn full(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Sour
     }
 }
 
+/// What to do about a size that does not pass: a host's `mtu` that the document takes, and that leaves its tunnels one.
+pub(super) fn hint(bytes: u32, one: &Try) -> String {
+    let host = one.to.strip_prefix("host/").unwrap_or(&one.to);
+    let least = *common::stack::HOST_MTU.start();
+    if bytes >= least {
+        return format!("{bytes} bytes pass: write hosts.{host}.mtu: {bytes}");
+    }
+    format!("only {bytes} bytes pass, and tunnels need {least}: give the way between the hosts a larger MTU")
+}
+
 /// The underlay must carry what the document says, or tunnels break packets to pieces.
 pub(super) fn underlay(resolved: &Resolved, from: &str) -> Vec<Try> {
     let hosts = &resolved.hosts;

@@ -1,15 +1,14 @@
 //! The host's side of a check: every job in its namespace, all targets of a job at once.
 
-use super::spaces;
-use crate::netlink::namespace;
-use crate::observe::io_failure;
+use crate::netlink::{Device, Socket, dump, link, namespace, neigh};
+use crate::observe::{io_failure, spaces};
 use crate::probe::{self, Icmp, SweepTarget, Target};
 use common::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +17,10 @@ use std::time::Duration;
 pub(super) const WORKERS: usize = 16;
 /// How long an answer may take on a network of one's own.
 const PATIENCE: Duration = Duration::from_millis(700);
+/// Tries at once, and the time until the next, where they could fill the neighbour table: an entry can be pushed out when it is
+/// five seconds old, and by default 512 of them are left alone.
+const FEW: usize = 64;
+const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of the IPv4 and ICMP headers of an echo (RFC 791, RFC 792).
 const HEADERS: u32 = 28;
 
@@ -27,6 +30,9 @@ pub(super) struct Job {
     /// Hardware addresses that tell the namespace; none for the host's own.
     pub(super) macs: Vec<String>,
     pub(super) probes: Vec<(Ipv4Addr, Probe)>,
+    /// Alone, and a few at a time: there are more addresses than the kernel's neighbour table may hold.
+    #[serde(default)]
+    pub(super) careful: bool,
 }
 
 /// One try.
@@ -49,6 +55,9 @@ pub(super) struct Answer {
     /// Of probes that are too large: the most bytes that pass.
     #[serde(default)]
     pub(super) most: BTreeMap<usize, u32>,
+    /// The kernel had no room for another neighbour.
+    #[serde(default)]
+    pub(super) crowded: bool,
 }
 
 /// Runs jobs; a namespace that is nowhere is told, not failed.
@@ -57,6 +66,7 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
     let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(vec![Answer::default(); jobs.len()]);
+    let (turn, room) = (Mutex::new(()), Mutex::new(Room::new()));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS.min(jobs.len()) {
             scope.spawn(|| {
@@ -69,9 +79,13 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
                         job.macs.first().and_then(|mac| spaces.get(mac)).map(AsRef::as_ref)
                     };
                     let Some(space) = space else { continue };
-                    if let Ok((states, most)) = namespace::inside(space.as_fd(), || states(&job.probes)) {
+                    let turn = job.careful.then(|| turn.lock().unwrap_or_else(PoisonError::into_inner));
+                    let tried = namespace::inside(space.as_fd(), || states(&job.probes, job.careful));
+                    drop(turn);
+                    if let Ok((states, most)) = tried {
+                        let crowded = room.lock().unwrap_or_else(PoisonError::into_inner).full();
                         answers.lock().unwrap_or_else(PoisonError::into_inner)[i] =
-                            Answer { found: true, states, most };
+                            Answer { found: true, states, most, crowded };
                     }
                 }
             });
@@ -80,23 +94,48 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
     Ok(answers.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// All echoes from one socket, then all connections at once, then the full-size packets.
-fn states(probes: &[(Ipv4Addr, Probe)]) -> (Vec<String>, BTreeMap<usize, u32>) {
+/// Knows whether the kernel has room for another neighbour, by asking for one in a namespace that nobody sees. Where it could
+/// not be made, there is room as far as is known.
+struct Room(Option<(OwnedFd, Socket, u32)>);
+
+impl Room {
+    fn new() -> Room {
+        let made = || {
+            let space = namespace::nameless().ok()?;
+            let mut socket = Socket::open_in(space.as_fd()).ok()?;
+            let name = "room";
+            let (mac, group) = ([2, 0, 0, 0, 0, 1], 0);
+            let bridge = link::Bridge { name, index: 0, mac, mtu: 1500, ageing: 300, group };
+            socket.request(&bridge.create()).ok()?;
+            let index = dump::link(&mut socket, Device::Name(name)).ok()??.index;
+            Some((space, socket, index))
+        };
+        Room(made())
+    }
+
+    fn full(&mut self) -> bool {
+        let Some((_, socket, index)) = &mut self.0 else { return false };
+        let address = Ipv4Addr::new(192, 0, 2, 1);
+        let full = socket.request(&neigh::learned(*index, address)).is_err_and(|e| e.crowded());
+        let _ = socket.request(&neigh::delete(*index, address));
+        full
+    }
+}
+
+/// All echoes from one socket and all connections at once, then the full-size packets.
+fn states(probes: &[(Ipv4Addr, Probe)], careful: bool) -> (Vec<String>, BTreeMap<usize, u32>) {
     let mut states = vec![String::new(); probes.len()];
     let of = |want: fn(&Probe) -> bool| {
         probes.iter().enumerate().filter(move |(_, (_, p))| want(p)).map(|(i, _)| i).collect::<Vec<_>>()
     };
-    let echoes = of(|p| matches!(p, Probe::Echo));
-    let targets: Vec<SweepTarget> =
-        echoes.iter().map(|i| SweepTarget::from(IpAddr::V4(probes[*i].0))).collect();
-    match probe::sweep(&targets, PATIENCE) {
-        Ok(found) => echoes.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state)),
-        Err(_) => echoes.iter().for_each(|i| states[*i] = "failed".to_owned()),
+    let small = of(|p| !matches!(p, Probe::Full { .. }));
+    let (few, pause) = if careful { (FEW, PAUSE) } else { (small.len().max(1), Duration::ZERO) };
+    for (i, some) in small.chunks(few).enumerate() {
+        if i > 0 {
+            let _ = common::host::wait::until(pause, pause, || false);
+        }
+        sweep(probes, some, &mut states);
     }
-    let connects = of(|p| matches!(p, Probe::Connect { .. }));
-    let targets: Vec<SocketAddr> = connects.iter().filter_map(|i| address(&probes[*i])).collect();
-    let found = probe::connect_sweep(&targets, PATIENCE);
-    connects.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
     let full = of(|p| matches!(p, Probe::Full { .. }));
     let targets: Vec<Target> = full.iter().filter_map(|i| full_size(&probes[*i])).collect();
     let found = probe::run_all(&targets, WORKERS);
@@ -105,6 +144,21 @@ fn states(probes: &[(Ipv4Addr, Probe)]) -> (Vec<String>, BTreeMap<usize, u32>) {
         full.into_iter().filter(|i| states[*i] != "answered").filter_map(|i| Some((i, most(&probes[i])?)));
     let most = most.collect();
     (states, most)
+}
+
+/// Tries the echoes and connections among `some`.
+fn sweep(probes: &[(Ipv4Addr, Probe)], some: &[usize], states: &mut [String]) {
+    let (echoes, connects): (Vec<usize>, Vec<usize>) =
+        some.iter().partition(|i| probes[**i].1 == Probe::Echo);
+    let targets: Vec<SweepTarget> =
+        echoes.iter().map(|i| SweepTarget::from(IpAddr::V4(probes[*i].0))).collect();
+    match probe::sweep(&targets, PATIENCE) {
+        Ok(found) => echoes.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state)),
+        Err(_) => echoes.iter().for_each(|i| states[*i] = "failed".to_owned()),
+    }
+    let targets: Vec<SocketAddr> = connects.iter().filter_map(|i| address(&probes[*i])).collect();
+    let found = probe::connect_sweep(&targets, PATIENCE);
+    connects.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
 }
 
 /// The most bytes that reach an address in one piece; `None` when nothing does, which says nothing about sizes.

@@ -9,10 +9,10 @@ mod weight;
 pub use desired::{Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
 pub use flow::{Flow, Tuple};
 pub use object::{
-    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Object, Place, Port, Route, TUNNELS,
-    Tunnel, World,
+    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Neighbours, Object, Place, Port,
+    Route, TUNNELS, Tunnel, World,
 };
-pub use seen::{Attached, Chain, Listener, Seen, Tunnels};
+pub use seen::{Attached, Chain, Known, Listener, Seen, Tunnels};
 pub use weight::Weight;
 
 /// The mark on a link of ours: an alternative name `lsx:<stack>:<object>:<role>`, at most 127 bytes, unique in a namespace.

@@ -34,6 +34,8 @@ pub enum Object {
     Port(Port),
     /// A network's forwarding and neighbour entries.
     Forwarding(Forwarding),
+    /// What interfaces of a network on this host know of its addresses.
+    Neighbours(Neighbours),
     /// A route of the host into a network, by the router.
     Route(Route),
     /// Tables of rules.
@@ -151,6 +153,20 @@ pub struct Forwarding {
     /// How many entries.
     pub count: usize,
     /// Digest of the entries; their order does not matter.
+    pub digest: String,
+}
+
+/// See [`Object::Neighbours`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Neighbours {
+    /// The network.
+    pub network: String,
+    /// Whether instances know each other; else the gateways alone.
+    pub peers: bool,
+    /// How many entries, of all interfaces together.
+    pub count: usize,
+    /// Digest of what they are made of; absent for what was there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
 }
 

@@ -16,6 +16,9 @@ pub struct Seen {
     /// Interfaces of instances that are attached.
     #[serde(default)]
     pub attached: Vec<Attached>,
+    /// What attached interfaces and gateways know of their networks' addresses: entries that stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Known>,
     /// Routes of the host's own, the default route left out.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
@@ -65,6 +68,19 @@ pub struct Attached {
     pub bridge: String,
     /// Bytes of an IP packet.
     pub mtu: u32,
+}
+
+/// The permanent neighbour entries of one interface, of the addresses that this host keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Known {
+    /// Network.
+    pub network: String,
+    /// Instance and interface, as `web-1.eth0`, or `router`.
+    pub at: String,
+    /// How many entries.
+    pub count: usize,
+    /// Digest of the entries; their order does not matter.
+    pub digest: String,
 }
 
 /// A VXLAN device of somebody else.

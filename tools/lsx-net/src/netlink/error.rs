@@ -48,6 +48,11 @@ impl NetlinkError {
         self.is(&[Errno::EOPNOTSUPP, Errno::EAFNOSUPPORT, Errno::EPROTONOSUPPORT])
     }
 
+    /// The kernel had no room for it (`ENOBUFS`); of a neighbour: its table is full.
+    pub fn crowded(&self) -> bool {
+        self.is(&[Errno::ENOBUFS])
+    }
+
     fn is(&self, some: &[Errno]) -> bool {
         some.contains(&Errno::from_raw(self.errno))
     }

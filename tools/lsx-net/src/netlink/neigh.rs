@@ -8,7 +8,7 @@ use netlink_packet_route::neighbour::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::{Mac, NetlinkError, Request, Socket};
+use super::{Mac, NetlinkError, Request, Socket, wire};
 
 /// `NUD_NOARP | NUD_REACHABLE` (linux/neighbour.h). The bridge takes NOARP for "static, not its own address", the VXLAN
 /// device wants REACHABLE or PERMANENT, and neither ages it out; PERMANENT would make the address local to the bridge.
@@ -60,6 +60,16 @@ pub fn replace(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
     Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, new_neighbour(device, address, mac))
 }
 
+/// Adds a neighbour that may be pushed out again, as traffic does. `ENOBUFS` says that the table of all namespaces is full.
+pub fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
+    let mut message = header(AddressFamily::Inet, device);
+    message.header.state = NeighbourState::Stale;
+    message.attributes.push(NeighbourAttribute::Destination(address.into()));
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, 2]));
+    let op = format!("learn neighbour {address} on link {device}");
+    Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewNeighbour(message))
+}
+
 /// Removes a neighbour; not there is `ENOENT`.
 pub fn delete(device: u32, address: Ipv4Addr) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
@@ -80,6 +90,34 @@ pub fn list(socket: &mut Socket, device: Option<u32>) -> Result<Vec<Neighbour>, 
     question.attributes.extend(device.map(NeighbourAttribute::IfIndex));
     let found = socket.dump("list neighbours", &RouteNetlinkMessage::GetNeighbour(question))?;
     Ok(found.iter().filter_map(neighbour).collect())
+}
+
+/// The hardware address of one permanent neighbour; `None` when there is none, or one that was only learned.
+///
+/// # Errors
+/// The kernel's errno and sentence.
+pub fn permanent(socket: &mut Socket, device: u32, address: Ipv4Addr) -> Result<Option<Mac>, NetlinkError> {
+    let mut question = header(AddressFamily::Inet, device);
+    question.attributes.push(NeighbourAttribute::Destination(address.into()));
+    let request = Request::new(
+        format!("look at neighbour {address} of link {device}"),
+        0,
+        RouteNetlinkMessage::GetNeighbour(question),
+    );
+    let mut found = None;
+    let verdict = socket.get(&request, |_, body| found = fixed(body));
+    match verdict {
+        Err(error) if error.missing() => Ok(None),
+        outcome => outcome.map(|()| found),
+    }
+}
+
+/// `struct ndmsg` and `NDA_LLADDR` (linux/neighbour.h) of a permanent entry.
+fn fixed(body: &[u8]) -> Option<Mac> {
+    let (head, rest) = body.split_at_checked(12)?;
+    let state: [u8; 2] = head.get(8..10)?.try_into().ok()?;
+    let hardware = wire::attributes(rest).find(|(kind, _)| *kind == 2)?.1.try_into().ok();
+    hardware.filter(|_| u16::from_ne_bytes(state) & PERMANENT != 0)
 }
 
 /// Puts an address behind a tunnel end: in one message in the bridge's table and in the VXLAN device's. `device` is the

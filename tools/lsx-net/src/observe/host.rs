@@ -47,6 +47,20 @@ fn foreign_routes(all: &[route::Entry]) -> Vec<ipnet::Ipv4Net> {
     routes
 }
 
+/// The addresses of this host itself: not those of loopback, nor of links of ours.
+pub(crate) fn own_addresses() -> Result<Vec<ipnet::Ipv4Net>, Failure> {
+    let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
+    let links = crate::netlink::dump::links(&mut socket).map_err(failure)?;
+    let addresses = addr::list(&mut socket).map_err(failure)?;
+    let ours = |index: u32| {
+        let link = links.iter().find(|l| l.index == index);
+        link.is_some_and(|l| l.group == GROUP || l.altnames.iter().any(|a| unmark(a).is_some()))
+    };
+    let own =
+        addresses.into_iter().filter(|a| a.global && !a.address.addr().is_loopback() && !ours(a.device));
+    Ok(own.map(|a| a.address).collect())
+}
+
 /// All default routes, not the best alone: another takes over when it fails.
 fn outward(all: &[route::Entry], name: impl Fn(u32) -> String) -> Vec<String> {
     let default = all.iter().filter(|r| r.route.destination.prefix_len() == 0);
@@ -119,6 +133,11 @@ fn ssh_port() -> Option<u16> {
 pub(super) fn intent(paths: &Paths) -> Result<Option<Intent>, Failure> {
     let Some(text) = file::read(&paths.intent())? else { return Ok(None) };
     Ok(document::read(&text, "net.json", &document::schema("net", "intent")).ok())
+}
+
+/// The same of a stack, where that it cannot be read is no matter.
+pub(crate) fn kept_intent(stack: &str) -> Option<Intent> {
+    intent(&Paths::new(stack)).ok().flatten()
 }
 
 /// The files that a stack keeps, as objects.

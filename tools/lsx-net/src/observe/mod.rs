@@ -4,9 +4,12 @@ mod forwarding;
 mod host;
 mod links;
 mod listeners;
+mod neighbours;
 mod rules;
+pub(crate) mod spaces;
 
 pub(crate) use forwarding::of_network;
+pub(crate) use host::{kept_intent, own_addresses};
 pub(crate) use links::mac;
 pub(crate) use rules::record;
 pub use rules::{Listing, foreign_chains, marked_rules};
@@ -40,6 +43,9 @@ pub fn observe(stack: Option<&str>) -> Result<Look, Failure> {
         objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains)?);
     }
     seen.attached = links::attached(&links, stack);
+    if let (Some(stack), Some(intent)) = (stack, &seen.intent) {
+        seen.known = neighbours::known(stack, &links, intent)?;
+    }
     Ok((objects, seen, warnings))
 }
 

@@ -3,6 +3,7 @@
 mod carry;
 mod clash;
 mod cut;
+mod neighbours;
 mod overlay;
 mod ports;
 mod reach;
@@ -12,6 +13,7 @@ mod told;
 mod wants;
 
 pub use cut::{cut, prefixes};
+pub use neighbours::{ROUTER, digest as digest_of, entries, peers, roomy};
 pub use rows::{Data, by_network, lines, rows_digest};
 pub use stale::Stale;
 
@@ -52,7 +54,13 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     }
     let weights = weights(&goals, &draft.data);
     for (host, seen) in observed {
-        let loose = goals.get(host).map(|desired| ports::loose(desired, &seen.seen)).unwrap_or_default();
+        let loose = goals.get(host).map(|desired| {
+            draft.warnings.extend(neighbours::crowded(desired, &draft.data.rows));
+            let mut loose = ports::loose(desired, &seen.seen);
+            loose.extend(neighbours::strange(desired, &seen.seen, &draft.data.rows));
+            loose
+        });
+        let loose = loose.unwrap_or_default();
         let (loose, plugged): (Vec<_>, Vec<_>) = loose.into_iter().unzip();
         let mut wants = match goals.get(host) {
             Some(desired) => {
@@ -99,6 +107,7 @@ fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
         Object::Leg(leg) => wish.only.network(&leg.network),
         Object::Port(port) => wish.only.network(&port.network),
         Object::Forwarding(forwarding) => wish.only.network(&forwarding.network),
+        Object::Neighbours(neighbours) => wish.only.network(&neighbours.network),
         Object::Route(route) => !others.contains(&route.to),
         _ => true,
     }
@@ -127,6 +136,8 @@ pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, St
     for step in steps {
         match &step.after {
             Some(Object::Forwarding(f)) => _ = names.insert(f.network.clone()),
+            Some(Object::Neighbours(n)) => _ = names.insert(n.network.clone()),
+            Some(Object::Leg(l)) => _ = names.insert(l.network.clone()),
             Some(Object::Intent(file)) => {
                 let desired =
                     contents.get(&file.digest).and_then(|text| serde_json::from_str::<Desired>(text).ok());

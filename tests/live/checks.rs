@@ -1,0 +1,91 @@
+//! What `check` says, where something else stands in the way.
+
+use crate::peer::{self, ask_here};
+use crate::stack::Stack;
+use lsx_tests::lab::Lab;
+use serde_json::Value;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("a_port_that_something_else_refuses_is_closed", a_port_that_something_else_refuses_is_closed),
+    ("a_further_address_of_a_host_is_tried", a_further_address_of_a_host_is_tried),
+    ("there_are_never_more_findings_than_checks", there_are_never_more_findings_than_checks),
+];
+
+fn small(lab: &Lab) -> Stack {
+    let stack = Stack::up(lab, &lab.file("small.yaml", include_str!("small.yaml")), &[]);
+    stack.attach(lab);
+    stack
+}
+
+/// The paths that `check` calls wrong, as `from to`.
+fn wrong(lab: &Lab, stack: &Stack, exit: i32) -> Vec<String> {
+    let check = lab.net(&["check", &stack.file]).exits(exit).json();
+    assert!(check["tried"].as_u64().unwrap() >= check["findings"].as_array().unwrap().len() as u64);
+    let rows = check["rows"].as_array().unwrap().iter();
+    let pairs = rows.flat_map(|row| {
+        let wrong = row["wrong"].as_array().unwrap().iter();
+        wrong.map(|to| format!("{} {}", row["from"].as_str().unwrap(), to.as_str().unwrap()))
+    });
+    pairs.collect()
+}
+
+fn a_port_that_something_else_refuses_is_closed(lab: &Lab) {
+    let stack = small(lab);
+    assert_eq!(wrong(lab, &stack, 0), [""; 0], "nobody serves, and the instance itself refuses");
+    peer::install(lab, &["h1", "h2"]);
+    let _server = peer::serve_in(lab, "h1", &stack.space("one"), "small/one", &["80"]);
+    assert_eq!(wrong(lab, &stack, 0), [""; 0]);
+    lab.script(
+        "h1",
+        "nft add table ip other
+         nft 'add chain ip other pre { type filter hook prerouting priority -150; }'
+         nft add rule ip other pre tcp dport 8080 reject with tcp reset",
+    )
+    .ok();
+    assert_eq!(ask_here(lab, &["198.18.0.11:8080"])["198.18.0.11:8080"], "", "refused indeed");
+    let found = wrong(lab, &stack, 2);
+    assert!(found.contains(&"host/h2 one:8080".to_owned()), "{found:?}");
+    lab.script("h1", "nft delete table ip other").ok();
+    assert_eq!(wrong(lab, &stack, 0), [""; 0]);
+}
+
+fn a_further_address_of_a_host_is_tried(lab: &Lab) {
+    let stack = small(lab);
+    lab.script("h1", "ip addr add 198.18.0.111/24 dev eth0").ok();
+    let check = lab.net(&["check", &stack.file]).json();
+    let row = |from: &str| {
+        let rows = check["rows"].as_array().unwrap();
+        rows.iter().find(|r| r["from"] == from).unwrap_or_else(|| panic!("{check}")).clone()
+    };
+    let tried = |row: &Value, list: &str, what: &str| {
+        row[list].as_array().unwrap().iter().any(|w| w.as_str().unwrap() == what)
+    };
+    assert!(tried(&row("one"), "closed", "host/h1/198.18.0.111:22"), "{check}");
+    let plain = lab.net(&["check", &stack.file, "--only", "instances.one"]).json();
+    assert!(plain["tried"].as_u64() < check["tried"].as_u64());
+    // The published port is open there, too, and a rule for that address alone is found.
+    let rule = "nft add table ip other
+         nft 'add chain ip other pre { type filter hook prerouting priority -150; }'
+         nft add rule ip other pre ip daddr 198.18.0.111 tcp dport 8080 drop";
+    lab.script("h1", rule).ok();
+    let check = lab.net(&["check", &stack.file]).exits(2).json();
+    let found = check["findings"].to_string();
+    assert!(found.contains("host/h2 to one:8080 (198.18.0.111"), "{found}");
+    assert!(!found.contains("(198.18.0.11,"), "{found}");
+    lab.script("h1", "nft delete table ip other; ip addr del 198.18.0.111/24 dev eth0").ok();
+}
+
+fn there_are_never_more_findings_than_checks(lab: &Lab) {
+    let stack = small(lab);
+    stack.detach(lab);
+    // Much to do on both hosts, and nobody to try anything from.
+    for host in lab.hosts() {
+        lab.script(&host, "nft flush ruleset; rm -rf /etc/lsx; for l in $(ip -br link show type vxlan | cut -d' ' -f1); do ip link del $l; done").ok();
+    }
+    let check = lab.net(&["check", &stack.file]).exits(2).json();
+    let (tried, found) =
+        (check["tried"].as_u64().unwrap(), check["findings"].as_array().unwrap().len() as u64);
+    assert!(found > 6 && tried >= found, "{found} of {tried}");
+    lab.net(&["up", &stack.file]).ok();
+    stack.down(lab, &[]);
+}

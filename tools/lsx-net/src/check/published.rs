@@ -1,0 +1,83 @@
+//! Published ports: tried by every host at each address that it can reach, and by instances whose router publishes them. Pure.
+
+use super::expect::{Source, Try, one};
+use super::tries::Probe;
+use common::stack::resolved::{HostAt, InstanceAt, NetworkAt, PortAt, Protocol, Resolved};
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// The addresses that hosts have, by host, as their kernels name them.
+pub(super) type Addresses = BTreeMap<String, Vec<Ipv4Net>>;
+
+/// The addresses of a host beside the one of the document that no other host has, too.
+pub(super) fn further<'a>(host: &'a HostAt, all: &'a Addresses) -> impl Iterator<Item = &'a Ipv4Net> {
+    let shared = |net: &Ipv4Net| {
+        all.iter().any(|(name, nets)| *name != host.name && nets.iter().any(|n| n.addr() == net.addr()))
+    };
+    let own = all.get(&host.name).into_iter().flatten();
+    own.filter(move |net| net.addr() != host.address && !shared(net))
+}
+
+fn tcp(resolved: &Resolved) -> impl Iterator<Item = (&PortAt, &HostAt)> {
+    let ports = resolved.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+    ports.filter_map(|p| Some((p, resolved.hosts.iter().find(|h| h.name == p.host)?)))
+}
+
+fn to(port: &PortAt, host: &HostAt, address: Ipv4Addr, welcome: bool) -> Try {
+    let why = format!("{} publishes it for {}", host.name, port.instance);
+    let probe = Probe::Connect { port: port.listen };
+    Try { serves: Some(port.to_port), ..one(port.instance.clone(), true, address, probe, welcome, &why) }
+}
+
+/// From a host: at the address of the document, and at each that it reaches without a router.
+pub(super) fn by_host(resolved: &Resolved, from: &str, all: &Addresses) -> Vec<Try> {
+    let Some(me) = resolved.hosts.iter().find(|h| h.name == from) else { return Vec::new() };
+    let near = |net: &&Ipv4Net| {
+        let same = |mine: &Ipv4Net| mine.trunc() == net.trunc();
+        all.get(from).into_iter().flatten().any(same)
+    };
+    let mut tries = Vec::new();
+    for (port, host) in tcp(resolved) {
+        let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&me.address));
+        tries.push(to(port, host, port.address.unwrap_or(host.address), welcome));
+        // From another host the source may be any address of this one, so that only what is open to all is certain.
+        let plain = port.address.is_none() && port.from.is_empty();
+        let nets = further(host, all).filter(|_| plain).filter(|net| host.name == from || near(net));
+        tries.extend(nets.map(|net| to(port, host, net.addr(), true)));
+    }
+    tries
+}
+
+/// From an instance whose default route leads by the router of the host that publishes.
+pub(super) fn by_instance(
+    resolved: &Resolved,
+    networks: &BTreeMap<&str, &NetworkAt>,
+    from: &InstanceAt,
+) -> Vec<Try> {
+    let Some(nic) = from.nics.iter().find(|nic| nic.gateway.is_some()) else { return Vec::new() };
+    let Some(router) = networks.get(nic.network.as_str()).and_then(|n| n.gateway.as_deref()) else {
+        return Vec::new();
+    };
+    let welcome =
+        |p: &PortAt| p.from.is_empty() || p.from.iter().any(|net| net.contains(&nic.address.addr()));
+    let here = tcp(resolved).filter(|(p, h)| h.name == router && p.address.is_none_or(|a| a == h.address));
+    here.map(|(port, host)| to(port, host, host.address, welcome(port))).collect()
+}
+
+/// What an instance is asked about itself: whether it serves what is published for it.
+pub(super) fn serves(resolved: &Resolved, instance: &InstanceAt) -> Vec<(Ipv4Addr, u16)> {
+    let own = tcp(resolved).filter(|(port, _)| port.instance == instance.name);
+    own.map(|(port, _)| (port.to_address, port.to_port)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Published ports that nobody serves inside: there, refused is the instance's own answer.
+pub(super) fn idle(sources: &[Source], answers: &[super::Answer]) -> BTreeSet<(String, u16)> {
+    let mut idle = BTreeSet::new();
+    for (source, answer) in sources.iter().zip(answers) {
+        let states = answer.states.iter().skip(source.tries.len());
+        let refused = source.serves.iter().zip(states).filter(|(_, state)| *state == "refused");
+        idle.extend(refused.map(|((_, port), _)| (source.name.clone(), *port)));
+    }
+    idle
+}
