@@ -98,6 +98,16 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// What kept a check from being made; a check that found something is a finding.
     fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures>;
 
+    /// After a change: whether what was made works, tried through `each` among the hosts of the wish; those where it does not.
+    fn prove(
+        self,
+        _wish: &Wish<Self::Gathered>,
+        _plan: &PlanOf<Self>,
+        _each: Each<'_>,
+    ) -> BTreeMap<String, Failure> {
+        BTreeMap::new()
+    }
+
     /// The schemas of documents that only this tool has, by name.
     fn schemas(self) -> Vec<(&'static str, Schema)> {
         Vec::new()
@@ -161,6 +171,8 @@ pub struct Wish<G = ()> {
     pub renumber: bool,
     /// Moving something that exists to another host is meant.
     pub allow_move: bool,
+    /// A new network may have addresses that a host routes elsewhere.
+    pub allow_overlap: bool,
     /// With `down`: data goes, too.
     pub destroy_data: bool,
     /// What the tool learned on the operator's machine.

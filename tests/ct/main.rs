@@ -55,6 +55,7 @@ fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
         yes: true,
         renumber: true,
         allow_move: true,
+        allow_overlap: false,
         destroy_data: false,
         gathered,
         hosts: Vec::new(),

@@ -50,6 +50,7 @@ fn wish(text: &str) -> Result<Wish, Failures> {
         yes: true,
         renumber: true,
         allow_move: false,
+        allow_overlap: false,
         destroy_data: false,
         gathered: (),
         hosts: Vec::new(),

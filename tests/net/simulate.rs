@@ -126,7 +126,7 @@ fn act(draft: &Draft<Net>, step: &Step<Object>, host: &mut ObservedOf<Net>) {
 fn needs(object: &Object) -> Vec<String> {
     let text = |needs: &[&str]| needs.iter().map(|n| (*n).to_owned()).collect();
     match object {
-        Object::World(_) => text(&["router:host"]),
+        Object::World(_) => text(&["router:host", "routing:host"]),
         Object::Bridge(_) => text(&["firewall:host"]),
         Object::Tunnel(t) => vec![format!("bridge:{}", t.network)],
         Object::Leg(l) => vec![format!("bridge:{}", l.network), "router:host".to_owned()],

@@ -132,6 +132,9 @@ pub struct ChangeArgs {
     /// Allow that what runs on one host moves to another
     #[arg(long)]
     pub allow_move: bool,
+    /// Allow a new network whose addresses a host routes elsewhere
+    #[arg(long)]
+    pub allow_overlap: bool,
 }
 
 /// Flags of `resolve`.

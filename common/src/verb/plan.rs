@@ -131,6 +131,7 @@ pub(super) fn wish<T: Tool>(
         yes: change.yes,
         renumber: change.renumber,
         allow_move: change.allow_move,
+        allow_overlap: change.allow_overlap,
         destroy_data: false,
         gathered,
         hosts: hosts.taking_part.clone(),

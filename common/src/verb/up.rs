@@ -126,6 +126,7 @@ fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish<T::Gat
         yes: false,
         renumber: false,
         allow_move: false,
+        allow_overlap: false,
         destroy_data: false,
         gathered: T::Gathered::default(),
         hosts,
@@ -161,6 +162,9 @@ fn carry_out<T: Tool>(
     }
     let mut reports = crew.apply(&plan, true, end.undo, global.failpoint());
     verify(&mut crew, wish, seen, &plan, &mut reports);
+    if matches!(wish.goal, Goal::Up(..)) && !plan.is_empty() {
+        prove(&mut crew, wish, &plan, &mut reports);
+    }
     reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
     reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
     if matches!(wish.goal, Goal::Down) {
@@ -199,13 +203,37 @@ fn verify<T: Tool>(
             (None, Err(failures)) => failures.0.first().cloned(),
         };
         if let Some(failure) = failure {
-            *report = HostReport {
-                steps: std::mem::take(&mut report.steps),
-                changed: report.changed,
-                ..HostReport::failed(&report.host, failure)
-            };
+            spoil(report, failure);
         }
     }
+}
+
+/// What stands as planned must work, too, among the hosts that are as they should be.
+fn prove<T: Tool>(
+    crew: &mut Crew<T>,
+    wish: &Wish<T::Gathered>,
+    plan: &PlanOf<T>,
+    reports: &mut [HostReport],
+) {
+    let well: BTreeSet<&str> =
+        reports.iter().filter(|r| r.ok && !r.skipped).map(|r| r.host.as_str()).collect();
+    let mut wish = wish.clone();
+    wish.hosts.retain(|host| well.contains(host.name.as_str()));
+    let mut failed = crew.tool().prove(&wish, plan, &mut |name, inputs| crew.call(name, inputs));
+    for report in reports.iter_mut().filter(|r| r.ok) {
+        if let Some(failure) = failed.remove(&report.host) {
+            spoil(report, failure);
+        }
+    }
+}
+
+/// The host did what was planned, and is not well.
+fn spoil(report: &mut HostReport, failure: Failure) {
+    *report = HostReport {
+        steps: std::mem::take(&mut report.steps),
+        changed: report.changed,
+        ..HostReport::failed(&report.host, failure)
+    };
 }
 
 /// A change that did not stay.

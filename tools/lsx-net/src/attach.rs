@@ -3,7 +3,7 @@
 mod adopt;
 
 use crate::apply::introduce;
-use crate::apply::link::{ask, derived, existing, finish, parse_mac, silence};
+use crate::apply::link::{ask, derived, displaced, finish, parse_mac, silence};
 use crate::model::{GROUP, Row, mark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, Veth};
@@ -190,6 +190,7 @@ impl Host {
             && routes(&wanted.nic, inside.index).all(leads)
             && inside.up
             && port.up
+            && port.name == wanted.nic.link
             && port.group == GROUP
             && port.master == Some(bridge.index)
             && port.mtu == bridge.mtu
@@ -199,9 +200,7 @@ impl Host {
 
     fn make(&mut self, wanted: &Attach, bridge: &Link, space: BorrowedFd<'_>) -> Result<(), Failure> {
         let nic = &wanted.nic;
-        if let Some(old) = existing(&mut self.socket, &nic.link)? {
-            ask(&mut self.socket, &link::delete(Device::Index(old.index)))?;
-        }
+        displaced(&mut self.socket, &nic.link, &nic_mark(wanted))?;
         let veth = Veth {
             name: &nic.link,
             index: 0,

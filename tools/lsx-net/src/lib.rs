@@ -100,6 +100,10 @@ impl Tool for Net {
         check::check(wish, each)
     }
 
+    fn prove(self, wish: &Wish, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failure> {
+        check::prove(wish, plan, each)
+    }
+
     fn schemas(self) -> Vec<(&'static str, Schema)> {
         vec![
             ("attach", schema_for!(attach::Attach)),

@@ -1,7 +1,20 @@
 //! Where lsx-net keeps what it must find again. /run goes with a reboot, /etc stays.
 
 use common::host::boot::Entry;
-use std::path::PathBuf;
+use common::host::file;
+use common::{Failure, Kind};
+use std::path::{Path, PathBuf};
+
+/// Reads what was noted in a file; one that is damaged counts as empty, so that what it is about is made anew.
+///
+/// # Errors
+/// When this process may not read it.
+pub(crate) fn note(path: &Path) -> Result<Option<String>, Failure> {
+    match file::read(path) {
+        Err(failure) if failure.kind != Kind::Denied => Ok(Some(String::new())),
+        text => text,
+    }
+}
 
 /// The files of one stack on this host.
 #[derive(Clone, Debug)]

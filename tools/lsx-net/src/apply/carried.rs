@@ -6,9 +6,8 @@ use super::link::{self, index};
 use crate::model::{Object, Place, Route, Tunnel};
 use crate::netlink::{Socket, route};
 use crate::observe::{failure, of_network};
-use crate::paths::Paths;
+use crate::paths::{Paths, note};
 use common::Failure;
-use common::host::file;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
@@ -44,9 +43,10 @@ impl Changer<'_> {
                     Some(Route { to, via, link: world.link.clone() })
                 });
                 self.carried().routes = routes.collect();
+                super::routing::save(socket)?;
             }
             Object::Router { .. } => {
-                let record = file::read(&Paths::new(self.stack).rules(Place::Router))?;
+                let record = note(&Paths::new(self.stack).rules(Place::Router))?;
                 self.carried().rules = record.and_then(|r| Some(r.split_once('\n')?.1.to_owned()));
             }
             _ => {}

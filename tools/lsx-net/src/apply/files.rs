@@ -2,7 +2,7 @@
 
 use super::Changer;
 use crate::model::{Desired, Intent, IntentFile, Row};
-use crate::paths::Paths;
+use crate::paths::{Paths, note};
 use crate::plan;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
@@ -59,7 +59,7 @@ impl Changer<'_> {
 
     /// The file that is about to go, so that undo can bring it back.
     fn remember_intent(&self, path: &Path) -> Result<(), Failure> {
-        if let Some(old) = file::read(path)? {
+        if let Some(old) = note(path)? {
             let kept = document::read::<Intent>(&old, "net.json", &document::schema("net", "intent"));
             let key = |i: Intent| {
                 let rows = plan::rows_digest(&i.desired, &plan::by_network(&i.rows));

@@ -24,7 +24,10 @@ impl Changer<'_> {
 
     /// Removes a network's entries.
     pub(super) fn clear(&self, socket: &mut Socket, gone: &Forwarding) -> Result<(), Failure> {
-        let (bridge, tunnel) = (index(socket, &gone.bridge)?, index(socket, &gone.tunnel)?);
+        // Without its devices nothing is left of them.
+        let (Ok(bridge), Ok(tunnel)) = (index(socket, &gone.bridge), index(socket, &gone.tunnel)) else {
+            return Ok(());
+        };
         let there = of_network(socket, bridge, tunnel)?;
         self.change_entries(socket, (bridge, tunnel), there, &BTreeSet::new())
     }

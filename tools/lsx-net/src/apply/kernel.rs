@@ -1,18 +1,19 @@
-//! The router's namespace, routing on the host, and what this kernel can do.
+//! The router's namespace, and what this kernel can do.
 
 use super::link::ask;
 use crate::model::{GROUP, Place, SOURCE_PORTS};
 use crate::netlink::link::{self, Bridge, Change, Vxlan};
-use crate::netlink::{Device, Socket, namespace, sysctl};
-use crate::observe::io_failure;
+use crate::netlink::{Device, Socket, dump, namespace, sysctl};
+use crate::observe::ways::forwarding;
+use crate::observe::{failure, io_failure};
 use crate::paths::Paths;
 use common::Failure;
-use common::host::file::{self, Mode};
+use common::host::file;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-const FORWARD: &str = "ipv4/ip_forward";
+pub(super) const FORWARD: &str = "ipv4/ip_forward";
 
 /// Makes the router: no IPv6, the source of every packet checked against the route back, forwarding last.
 pub(super) fn make_router(name: &str) -> Result<(), Failure> {
@@ -37,7 +38,13 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
         _ => {}
     }
     let route = [("ipv4/conf/all/rp_filter", "1"), ("ipv4/conf/default/rp_filter", "1"), (FORWARD, "1")];
-    sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))
+    sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))?;
+    // Written once more, ip_forward changes nothing: a link for which somebody switched it off is told by itself.
+    let links = dump::links(&mut socket).map_err(failure)?;
+    let names = links.iter().map(|l| forwarding(&l.name)).chain([forwarding("default")]);
+    let settings: Vec<String> = names.collect();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|key| (key.as_str(), "1")).collect();
+    sysctl::write(space.as_fd(), &settings).map_err(|e| io_failure("let the router forward", &e))
 }
 
 /// Removes the router and whatever is in it; its rules go with it, and before it what was noted of them: a note alone would
@@ -52,36 +59,6 @@ pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-/// Lets the host forward, and remembers what it did before the first stack came.
-pub(super) fn use_routing(stack: &str) -> Result<(), Failure> {
-    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-    // First of all who needs it, so that a run that dies anywhere below is seen, and put back by `down`.
-    file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
-    let prior = Paths::routing().join("prior");
-    if file::read(&prior)?.is_none() {
-        let value = sysctl::read(own.as_fd(), FORWARD).map_err(|e| io_failure("read ip_forward", &e))?;
-        file::write(&prior, value.unwrap_or_default().as_bytes(), Mode::Public)?;
-    }
-    sysctl::write(own.as_fd(), &[(FORWARD, "1")]).map_err(|e| io_failure("let this host forward", &e))
-}
-
-/// The last stack that goes puts ip_forward back.
-pub(super) fn leave_routing(stack: &str) -> Result<(), Failure> {
-    let folder = Paths::routing();
-    let (own, prior) = (Paths::new(stack).routing_user(), folder.join("prior"));
-    let users = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path());
-    let last = users.filter(|p| p.extension().is_some_and(|x| x == "user") && *p != own).count() == 0;
-    if let (true, Some(value)) = (last, file::read(&prior)?) {
-        let space = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-        sysctl::write(space.as_fd(), &[(FORWARD, &value)])
-            .map_err(|e| io_failure("put ip_forward back", &e))?;
-        file::remove(&prior)?;
-    }
-    file::remove(&own)?;
-    file::remove_empty(&folder);
-    Ok(())
 }
 
 /// Tries a bridge and a VXLAN device in a namespace that nobody sees; returns what the kernel refused.

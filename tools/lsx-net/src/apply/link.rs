@@ -5,7 +5,7 @@ use super::Hands;
 use crate::model::{Bridge, GROUP, LegLink, Port, Route, Tunnel, WORLD, World, mark, router};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, PortFlags, Veth, Vxlan};
-use crate::netlink::{Device, Mac, Request, Socket, addr, namespace, route, sysctl};
+use crate::netlink::{Device, Mac, Request, Socket, addr, namespace, neigh, route, sysctl};
 use crate::observe::{failure, io_failure};
 use common::document::digest;
 use common::{Failure, Kind};
@@ -22,7 +22,8 @@ const WORLD_MTU: u32 = 1500;
 
 /// Makes or mends a bridge.
 pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Result<(), Failure> {
-    if existing(socket, &bridge.link)?.is_none() {
+    let mark = mark(stack, &bridge.network, "bridge");
+    if marked(socket, &bridge.link, &mark)?.is_none() {
         let request = link::Bridge {
             name: &bridge.link,
             index: 0,
@@ -35,9 +36,10 @@ pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Resul
         // Only a change that somebody asked for keeps the kernel from setting it anew when the last port goes, to 1500
         // (BROPT_MTU_SET_BY_USER); so the bridge is born with another one.
         let change = Change { mtu: Some(bridge.mtu), ..Change::default() };
-        ask(socket, &link::change(Device::Name(&bridge.link), &change))?;
-        silence(&bridge.link)?;
-        return finish(socket, &bridge.link, &mark(stack, &bridge.network, "bridge"));
+        let finished = ask(socket, &link::change(Device::Name(&bridge.link), &change))
+            .and_then(|()| silence(&bridge.link))
+            .and_then(|()| finish(socket, &bridge.link, &mark));
+        return whole(socket, &bridge.link, finished);
     }
     let change = Change { up: Some(bridge.up), mtu: Some(bridge.mtu), ..Change::default() };
     ask(socket, &link::change(Device::Name(&bridge.link), &change))
@@ -52,7 +54,8 @@ pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Resul
                 == (tunnel.vni, tunnel.port, tunnel.source_ports, Some(IpAddr::V4(tunnel.local)))
         })
     };
-    match existing(socket, &tunnel.link)? {
+    let mark = mark(stack, &tunnel.network, "tunnel");
+    match marked(socket, &tunnel.link, &mark)? {
         Some(old) if same(&old) => {
             let change = Change {
                 up: Some(tunnel.up),
@@ -81,8 +84,8 @@ pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Resul
                 group: GROUP,
             };
             ask(socket, &request.create())?;
-            silence(&tunnel.link)?;
-            finish(socket, &tunnel.link, &mark(stack, &tunnel.network, "tunnel"))?;
+            let finished = silence(&tunnel.link).and_then(|()| finish(socket, &tunnel.link, &mark));
+            whole(socket, &tunnel.link, finished)?;
         }
     }
     ask(socket, &flags(tunnel.flood).set(Device::Name(&tunnel.link)))
@@ -114,9 +117,11 @@ pub(super) fn leg(hands: &mut Hands, stack: &str, leg: &LegLink) -> Result<(), F
         group: GROUP,
         peer: Peer { name: &leg.link, mac: parse_mac(&leg.mac)?, namespace: space.as_fd() },
     };
-    anew(socket, &veth)?;
-    inside(inner, &leg.link, leg.address, None)?;
-    finish(socket, &leg.link, &mark(stack, &leg.network, "leg"))
+    let mark = mark(stack, &leg.network, "leg");
+    anew(socket, &veth, &mark)?;
+    let finished =
+        inside(inner, &leg.link, leg.address, None).and_then(|()| finish(socket, &leg.link, &mark));
+    whole(socket, &leg.link, finished)
 }
 
 /// Makes an instance's interface a port of its bridge; of none, when there was none.
@@ -142,12 +147,28 @@ pub(super) fn world(hands: &mut Hands, stack: &str, world: &World) -> Result<(),
             namespace: space.as_fd(),
         },
     };
-    anew(socket, &veth)?;
-    let here = host_end(world.net);
+    let mark = mark(stack, "host", "world");
+    anew(socket, &veth, &mark)?;
+    let finished = join(socket, inner, world, (veth.mac, veth.peer.mac))
+        .and_then(|()| finish(socket, &world.link, &mark))
+        .and_then(|()| super::routing::annotate(stack, socket, &world.link));
+    whole(socket, &world.link, finished)
+}
+
+/// Addresses of both ends, each known to the other for good, and the router's default route.
+fn join(
+    socket: &mut Socket,
+    inner: &mut Socket,
+    world: &World,
+    (here_mac, there_mac): (Mac, Mac),
+) -> Result<(), Failure> {
+    let (here, there) = (host_end(world.net), router_end(world.net));
     let device = index(socket, &world.link)?;
     ask(socket, &addr::replace(device, here))?;
-    inside(inner, WORLD, router_end(world.net), Some(here.addr()))?;
-    finish(socket, &world.link, &mark(stack, "host", "world"))
+    inside(inner, WORLD, there, Some(here.addr()))?;
+    ask(socket, &neigh::replace(device, there.addr(), there_mac))?;
+    let device = index(inner, WORLD)?;
+    ask(inner, &neigh::replace(device, here.addr(), here_mac))
 }
 
 fn host_end(net: Ipv4Net) -> Ipv4Net {
@@ -158,13 +179,65 @@ fn router_end(net: Ipv4Net) -> Ipv4Net {
     Ipv4Net::new(net.broadcast(), net.prefix_len()).unwrap_or(net)
 }
 
-/// Creates a veth in place of whatever carried its name; its far end is down and without an address.
-fn anew(socket: &mut Socket, veth: &Veth<'_>) -> Result<(), Failure> {
-    if let Some(old) = existing(socket, veth.name)? {
-        ask(socket, &link::delete(Device::Index(old.index)))?;
-    }
+/// Creates a veth in place of whatever carried its name or its mark; its far end is down and without an address.
+fn anew(socket: &mut Socket, veth: &Veth<'_>, mark: &str) -> Result<(), Failure> {
+    displaced(socket, veth.name, mark)?;
     ask(socket, &veth.create())?;
-    silence(veth.name)
+    let silenced = silence(veth.name);
+    whole(socket, veth.name, silenced)
+}
+
+/// Removes what carries a name or a mark of ours.
+pub(crate) fn displaced(socket: &mut Socket, name: &str, mark: &str) -> Result<(), Failure> {
+    let renamed = dump::link(socket, Device::Altname(mark)).map_err(failure)?;
+    for old in existing(socket, name)?.into_iter().chain(renamed.filter(|l| l.name != name)) {
+        gone(socket, &link::delete(Device::Index(old.index)))?;
+    }
+    Ok(())
+}
+
+/// A link whose making failed half way goes: nothing half made is left to the next run.
+fn whole(socket: &mut Socket, name: &str, made: Result<(), Failure>) -> Result<(), Failure> {
+    if made.is_err() {
+        let _ = socket.request(&link::delete(Device::Name(name)));
+    }
+    made
+}
+
+/// The link that carries a mark of ours, by its right name: one that somebody renamed gets it back. Without the mark it is one
+/// that is half made, or a stranger's.
+fn marked(socket: &mut Socket, name: &str, mark: &str) -> Result<Option<Link>, Failure> {
+    match dump::link(socket, Device::Altname(mark)).map_err(failure)? {
+        Some(found) if found.name == name => Ok(Some(found)),
+        Some(found) => {
+            rename(socket, &found.name, name)?;
+            dump::link(socket, Device::Altname(mark)).map_err(failure)
+        }
+        None => existing(socket, name),
+    }
+}
+
+/// Renames a link of ours. Before Linux 6.2 it must be down for that, and then a bridge forgets its neighbours.
+pub(super) fn rename(socket: &mut Socket, from: &str, to: &str) -> Result<(), Failure> {
+    if dump::link(socket, Device::Name(to)).map_err(failure)?.is_some_and(|there| there.name == to) {
+        existing(socket, to)?; // a stranger is refused by name, what is half made goes
+    }
+    let device = index(socket, from)?;
+    match socket.request(&link::rename(device, to)) {
+        Err(error) if error.busy() => {}
+        verdict => return verdict.map_err(failure),
+    }
+    let known = neigh::list(socket, Some(device)).map_err(failure)?;
+    let set = |up| link::change(Device::Index(device), &Change { up: Some(up), ..Change::default() });
+    ask(socket, &set(false))?;
+    let renamed = ask(socket, &link::rename(device, to));
+    ask(socket, &set(true))?;
+    let kept = known.iter().filter(|n| n.permanent);
+    let again: Vec<_> = kept.filter_map(|n| Some(neigh::replace(device, n.address, n.mac?))).collect();
+    for verdict in socket.batch(&again) {
+        verdict.map_err(failure)?;
+    }
+    renamed
 }
 
 /// Gives the end in the router its address, sets it up, and sends everything else by `gateway`.

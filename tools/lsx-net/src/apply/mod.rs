@@ -8,6 +8,7 @@ mod forwarding;
 mod kernel;
 pub(crate) mod link;
 mod neighbours;
+pub(crate) mod routing;
 mod rules;
 
 pub use kernel::try_kernel;
@@ -59,6 +60,11 @@ impl<'a> Changer<'a> {
     /// What the kernel, nft or the file system refused.
     pub fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
         match (before, after) {
+            (Some(Object::Port(there)), Some(Object::Port(port))) if there.link != port.link => {
+                let mut socket = socket()?;
+                link::rename(&mut socket, &there.link, &port.link)?;
+                link::plug(&mut socket, port)
+            }
             (_, Some(object)) => self.make(object),
             (Some(object), None) => self.remove(object),
             (None, None) => Ok(()),
@@ -83,7 +89,7 @@ impl<'a> Changer<'a> {
             none => none.insert(Hands { here: socket()?, router: None }),
         };
         match object {
-            Object::Routing { .. } => kernel::use_routing(self.stack),
+            Object::Routing { .. } => routing::enter(self.stack, &mut hands.here),
             Object::Router { name, .. } => {
                 hands.router = None;
                 kernel::make_router(name).and_then(|()| self.rules_again())
@@ -114,7 +120,7 @@ impl<'a> Changer<'a> {
         let mut socket = socket()?;
         self.carry(&mut socket, object)?;
         match object {
-            Object::Routing { .. } => kernel::leave_routing(self.stack),
+            Object::Routing { .. } => routing::leave(self.stack, &mut socket),
             Object::Router { name, .. } => kernel::remove_router(self.stack, name),
             Object::World(world) => link::remove(&mut socket, &world.link),
             Object::Bridge(bridge) => link::remove(&mut socket, &bridge.link),

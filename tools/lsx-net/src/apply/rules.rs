@@ -4,7 +4,7 @@ use super::Changer;
 use crate::model::{ANSWERS, Accept, Chain, Firewall, Place, TUNNELS, router};
 use crate::netlink::namespace;
 use crate::observe::{io_failure, marked_rules, record};
-use crate::paths::Paths;
+use crate::paths::{Paths, note};
 use common::document::digest;
 use common::host::Program;
 use common::host::file::{self, Mode};
@@ -40,11 +40,15 @@ impl Changer<'_> {
         let paths = Paths::new(self.stack);
         file::remove(&paths.rules(gone.place))?;
         file::remove_empty(&paths.run());
+        let there = namespace::open(namespace::Place::Name(&router(self.stack)));
+        if gone.place == Place::Router && there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(()); // they went with it
+        }
         nft_in(self.stack, gone.place, &script)
     }
 
     fn remember_rules(&self, place: Place) -> Result<(), Failure> {
-        if let Some(record) = file::read(&Paths::new(self.stack).rules(place))? {
+        if let Some(record) = note(&Paths::new(self.stack).rules(place))? {
             let text = record.split_once('\n').map(|(_, text)| text.to_owned()).unwrap_or_default();
             self.remember(digest(text.as_bytes()), text);
         }

@@ -1,9 +1,12 @@
 //! The live checks: every path that is allowed and every path that is not, tried from inside the right namespaces.
 
 mod expect;
+mod mesh;
 mod published;
 mod sizes;
 mod tries;
+
+pub use mesh::prove;
 
 use common::stack::Resolved;
 use common::tool::{Checked, Each, Finding, Goal, Wish};
@@ -41,6 +44,8 @@ pub struct Row {
 pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
     let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
     match name {
+        "say" => Ok(json!(mesh::say(&serde_json::from_value::<Vec<mesh::Say>>(input).map_err(wrong)?)?)),
+        "heard" => Ok(json!(mesh::heard(&serde_json::from_value::<Vec<String>>(input).map_err(wrong)?)?)),
         "addresses" => Ok(json!(crate::observe::own_addresses()?)),
         "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
         "probe" => Ok(json!(crate::probe::run_all(

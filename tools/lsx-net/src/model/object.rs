@@ -14,6 +14,9 @@ pub enum Object {
     Routing {
         /// Whether the host forwards; false when a run died on the way, or somebody switched it off.
         forwards: bool,
+        /// Interfaces for which somebody has switched it off.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        forwarding_off: Vec<String>,
     },
     /// The network namespace of the stack's L3 legs.
     Router {
@@ -286,12 +289,10 @@ impl plan::Object for Object {
     fn replaced_by(&self, next: &Self) -> bool {
         match (self, next) {
             (Object::Tunnel(a), Object::Tunnel(b)) => {
-                (a.vni, a.port, a.source_ports, a.local, &a.link)
-                    != (b.vni, b.port, b.source_ports, b.local, &b.link)
+                (a.vni, a.port, a.source_ports, a.local) != (b.vni, b.port, b.source_ports, b.local)
             }
             (Object::World(a), Object::World(b)) => a != b,
             (Object::Leg(a), Object::Leg(b)) => a != b,
-            (Object::Bridge(a), Object::Bridge(b)) => a.link != b.link,
             _ => false,
         }
     }

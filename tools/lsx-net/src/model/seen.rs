@@ -41,6 +41,16 @@ pub struct Seen {
     /// The interface that holds each address of the host.
     #[serde(default)]
     pub addresses: Vec<(Ipv4Addr, String)>,
+    /// Interfaces that take a packet only where the way back to its sender leaves (a strict `rp_filter`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strict: Vec<String>,
+    /// The interface that each route leaves by, where one is strict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<(String, String)>")]
+    pub paths: Vec<(Ipv4Net, String)>,
+    /// Processes in the stack's router, as `1234 (tcpdump)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inhabitants: Vec<String>,
     /// The interfaces that default routes leave by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outward: Vec<String>,

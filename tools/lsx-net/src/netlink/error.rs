@@ -48,6 +48,11 @@ impl NetlinkError {
         self.is(&[Errno::EOPNOTSUPP, Errno::EAFNOSUPPORT, Errno::EPROTONOSUPPORT])
     }
 
+    /// It is in use (`EBUSY`).
+    pub fn busy(&self) -> bool {
+        self.is(&[Errno::EBUSY])
+    }
+
     /// The kernel had no room for it (`ENOBUFS`); of a neighbour: its table is full.
     pub fn crowded(&self) -> bool {
         self.is(&[Errno::ENOBUFS])

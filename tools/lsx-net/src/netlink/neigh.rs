@@ -70,6 +70,17 @@ pub fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
     Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewNeighbour(message))
 }
 
+/// Asks a neighbour whether it is still there: the kernel itself sends one ARP request to this very hardware address, which needs
+/// no socket and no address on the device.
+pub fn knock(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
+    let mut message = header(AddressFamily::Inet, device);
+    message.header.state = NeighbourState::Probe;
+    message.attributes.push(NeighbourAttribute::Destination(address.into()));
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
+    let op = format!("knock at {} by link {device}", text(mac));
+    Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewNeighbour(message))
+}
+
 /// Removes a neighbour; not there is `ENOENT`.
 pub fn delete(device: u32, address: Ipv4Addr) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);

@@ -7,12 +7,17 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{NetlinkError, Request, Socket};
 
 /// The routing protocol number that marks routes of lsx (`rtm_protocol`): one that linux/rtnetlink.h gives to nobody.
 pub const LSX_PROTOCOL: u8 = 173;
+
+/// `RT_TABLE_DEFAULT` and `RT_TABLE_LOCAL` (linux/rtnetlink.h).
+const DEFAULT: u32 = 253;
+const LOCAL: u32 = 255;
 
 /// A route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub struct Entry {
     pub protocol: u8,
     /// Preference among routes to the same network, less wins; 0 when unset.
     pub metric: u32,
+    /// The table it stands in.
+    pub table: u32,
 }
 
 impl Route {
@@ -81,6 +88,31 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
     dump(socket, RouteProtocol::Unspec)
 }
 
+/// The unicast IPv4 routes of every table that packets of this namespace may be routed by: the main one, and those that rules
+/// lead to (ip-rule(8)); the kernel's own table of local addresses is left out.
+///
+/// # Errors
+/// As [`Socket::dump`].
+pub fn followed(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
+    let mut question = RuleMessage::default();
+    question.header.family = AddressFamily::Inet;
+    let main = u32::from(RouteHeader::RT_TABLE_MAIN);
+    let mut tables = std::collections::BTreeSet::from([main]);
+    for rule in socket.dump("list routing rules", &RouteNetlinkMessage::GetRule(question))? {
+        let RouteNetlinkMessage::NewRule(rule) = rule else { continue };
+        let named = rule.attributes.iter().find_map(|attribute| match attribute {
+            RuleAttribute::Table(table) => Some(*table),
+            _ => None,
+        });
+        tables.insert(named.unwrap_or(u32::from(rule.header.table)));
+    }
+    if tables.iter().all(|table| [main, DEFAULT, LOCAL, 0].contains(table)) {
+        return list(socket);
+    }
+    let all = dump_table(socket, RouteProtocol::Unspec, RouteHeader::RT_TABLE_UNSPEC)?;
+    Ok(all.into_iter().filter(|r| r.table != LOCAL && tables.contains(&r.table)).collect())
+}
+
 /// The routes that carry [`LSX_PROTOCOL`]; the kernel does the selecting.
 ///
 /// # Errors
@@ -90,9 +122,13 @@ pub fn ours(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
 }
 
 fn dump(socket: &mut Socket, protocol: RouteProtocol) -> Result<Vec<Entry>, NetlinkError> {
+    dump_table(socket, protocol, RouteHeader::RT_TABLE_MAIN)
+}
+
+fn dump_table(socket: &mut Socket, protocol: RouteProtocol, table: u8) -> Result<Vec<Entry>, NetlinkError> {
     let mut question = RouteMessage::default();
     question.header.address_family = AddressFamily::Inet;
-    question.header.table = RouteHeader::RT_TABLE_MAIN;
+    question.header.table = table;
     question.header.kind = RouteType::Unicast;
     question.header.protocol = protocol;
     match socket.dump("list routes", &RouteNetlinkMessage::GetRoute(question)) {
@@ -105,12 +141,14 @@ fn dump(socket: &mut Socket, protocol: RouteProtocol) -> Result<Vec<Entry>, Netl
 fn read(message: &RouteNetlinkMessage) -> Option<Entry> {
     let RouteNetlinkMessage::NewRoute(message) = message else { return None };
     let (mut network, mut gateway, mut device, mut metric) = (Ipv4Addr::UNSPECIFIED, None, None, 0);
+    let mut table = u32::from(message.header.table);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(RouteAddress::Inet(address)) => network = *address,
             RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
             RouteAttribute::Oif(index) => device = Some(*index),
             RouteAttribute::Priority(priority) => metric = *priority,
+            RouteAttribute::Table(number) => table = *number,
             _ => (),
         }
     }
@@ -119,5 +157,6 @@ fn read(message: &RouteNetlinkMessage) -> Option<Entry> {
         route: Route { destination, gateway, device },
         protocol: message.header.protocol.into(),
         metric,
+        table,
     })
 }

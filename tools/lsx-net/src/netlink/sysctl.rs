@@ -21,6 +21,17 @@ pub fn read(namespace: BorrowedFd<'_>, key: &str) -> io::Result<Option<String>> 
     }
 }
 
+/// The same in the calling thread's own namespace, without a thread for it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_here(key: &str) -> io::Result<Option<String>> {
+    match fs::read_to_string(path_of(key)?) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(|text| Some(text.trim_end().to_owned())),
+    }
+}
+
 /// Writes settings in order and stops at the first refusal.
 ///
 /// # Errors

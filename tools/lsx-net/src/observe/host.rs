@@ -1,15 +1,15 @@
 //! The host's own: routes, addresses, listeners, other tunnels, and what it keeps of a stack.
 
-use super::{failure, have, io_failure};
+use super::{failure, have, io_failure, ways};
 use crate::model::{GROUP, Intent, IntentFile, Listener, Object, Route, Seen, Tunnels, unmark};
 use crate::netlink::dump::Link;
 use crate::netlink::{Socket, addr, namespace, route};
-use crate::paths::Paths;
+use crate::paths::{Paths, note};
 use crate::plan::{by_network, intent_digest, prefixes, rows_digest};
-use common::Failure;
 use common::document;
-use common::host::{boot, file};
+use common::host::boot;
 use common::plan::Have;
+use common::{Failure, Kind};
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
@@ -18,11 +18,14 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
     let name =
         |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
     let addresses = addr::list(socket).map_err(failure)?;
-    let routes = route::list(socket).map_err(failure)?;
+    let routes = route::followed(socket).map_err(failure)?;
+    let strict = ways::strict(links)?;
     let intent = stack.map(|s| intent(&Paths::new(s))).transpose()?.flatten();
     Ok(Seen {
         intent,
         routes: foreign_routes(&routes),
+        paths: if strict.is_empty() { Vec::new() } else { paths(&routes, name) },
+        strict,
         outward: outward(&routes, name),
         tunnels: links.iter().filter_map(|l| tunnel(l, stack)).collect(),
         listeners: super::listeners::all().into_iter().chain(published(stack)).collect(),
@@ -38,7 +41,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
 fn foreign_routes(all: &[route::Entry]) -> Vec<ipnet::Ipv4Net> {
     let mut routes: Vec<_> = all
         .iter()
-        .filter(|r| r.protocol != route::LSX_PROTOCOL && r.route.destination.prefix_len() > 0)
+        .filter(|r| r.protocol != route::LSX_PROTOCOL && !default(r))
         .map(|r| r.route.destination)
         .filter(|r| !r.addr().is_link_local() && !r.addr().is_loopback())
         .collect();
@@ -61,9 +64,20 @@ pub(crate) fn own_addresses() -> Result<Vec<ipnet::Ipv4Net>, Failure> {
     Ok(own.map(|a| a.address).collect())
 }
 
+/// A default route, whole or in two halves, as VPNs push it over the host's own.
+pub(super) fn default(entry: &route::Entry) -> bool {
+    entry.route.destination.prefix_len() <= 1
+}
+
+/// Where each route leaves.
+fn paths(all: &[route::Entry], name: impl Fn(u32) -> String) -> Vec<(ipnet::Ipv4Net, String)> {
+    let main = all.iter().filter(|r| r.table == u32::from(nix::libc::RT_TABLE_MAIN));
+    main.filter_map(|r| Some((r.route.destination, name(r.route.device?)))).collect()
+}
+
 /// All default routes, not the best alone: another takes over when it fails.
 fn outward(all: &[route::Entry], name: impl Fn(u32) -> String) -> Vec<String> {
-    let default = all.iter().filter(|r| r.route.destination.prefix_len() == 0);
+    let default = all.iter().filter(|r| default(r));
     let names: BTreeSet<String> = default.filter_map(|r| r.route.device.map(&name)).collect();
     names.into_iter().filter(|n| !n.is_empty()).collect()
 }
@@ -131,7 +145,7 @@ fn ssh_port() -> Option<u16> {
 
 /// What this host keeps; a file that cannot be read any more counts as none, `up` writes it anew.
 pub(super) fn intent(paths: &Paths) -> Result<Option<Intent>, Failure> {
-    let Some(text) = file::read(&paths.intent())? else { return Ok(None) };
+    let Some(text) = note(&paths.intent())? else { return Ok(None) };
     Ok(document::read(&text, "net.json", &document::schema("net", "intent")).ok())
 }
 
@@ -152,7 +166,12 @@ pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
         });
         objects.push(have("intent:net", Object::Intent(file), &[]));
     }
-    if let Some((program, host)) = paths.boot().read()? {
+    // An entry that cannot be read any more is there, and not as it should be.
+    let entry = match paths.boot().read() {
+        Err(failure) if failure.kind != Kind::Denied => Some(Default::default()),
+        entry => entry?,
+    };
+    if let Some((program, host)) = entry {
         let program = if boot::runs() { program } else { String::new() };
         objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
     }

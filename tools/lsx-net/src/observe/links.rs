@@ -28,10 +28,9 @@ pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[Inside]>) ->
             .filter_map(move |l| role(stack, l).filter(|(_, r)| *r == wanted).map(|(object, _)| (object, l)))
     };
     let mut objects = remnants(stack, links);
-    objects
-        .extend(by("world").map(|(_, link)| {
-            have("world:host", Object::World(world(stack, link, router)), &["router:host"])
-        }));
+    objects.extend(by("world").map(|(_, link)| {
+        have("world:host", Object::World(world(stack, link, router)), &["router:host", "routing:host"])
+    }));
     objects.extend(by("bridge").map(|(network, link)| {
         let bridge =
             Bridge { network: network.to_owned(), link: link.name.clone(), mtu: link.mtu, up: link.up };

@@ -7,6 +7,7 @@ mod listeners;
 mod neighbours;
 mod rules;
 pub(crate) mod spaces;
+pub(crate) mod ways;
 
 pub(crate) use forwarding::of_network;
 pub(crate) use host::{kept_intent, own_addresses};
@@ -43,6 +44,9 @@ pub fn observe(stack: Option<&str>) -> Result<Look, Failure> {
         objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains)?);
     }
     seen.attached = links::attached(&links, stack);
+    if let Some(stack) = stack {
+        seen.inhabitants = inhabitants(stack, &links, &mut warnings)?;
+    }
     if let (Some(stack), Some(intent)) = (stack, &seen.intent) {
         seen.known = neighbours::known(stack, &links, intent)?;
     }
@@ -95,12 +99,15 @@ fn one(
 ) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let paths = Paths::new(stack);
-    if paths.uses_routing() {
-        objects.push(have("routing:host", Object::Routing { forwards: routing()? }, &[]));
+    // By looking, for notes may have gone: who has a router needs routing.
+    if paths.uses_routing() || router.is_some() || ways::worlds(links).any(|(s, _)| s == stack) {
+        let forwards = routing()? && paths.uses_routing() && crate::apply::routing::known();
+        let forwarding_off = ways::off(stack, links, socket)?;
+        objects.push(have("routing:host", Object::Routing { forwards, forwarding_off }, &[]));
     }
     if router.is_some() {
         let name = model::router(stack);
-        let forwards = forwards(&name)?;
+        let forwards = forwards(&name, router)?;
         objects.push(have("router:host", Object::Router { name, forwards }, &[]));
     }
     objects.extend(rules::objects(stack, rules)?);
@@ -111,14 +118,41 @@ fn one(
     Ok(objects)
 }
 
+/// Processes in a stack's router. One whose name was given to another namespace is told, too: what is in the old one hears
+/// nothing any more.
+fn inhabitants(stack: &str, links: &[Link], warnings: &mut Vec<Warning>) -> Result<Vec<String>, Failure> {
+    let name = model::router(stack);
+    let found = spaces::inhabitants(&std::path::Path::new("/run/netns").join(&name))?;
+    let ours = |l: &&Link| {
+        l.altnames
+            .iter()
+            .filter_map(|a| unmark(a))
+            .any(|(s, _, role)| s == stack && matches!(role, "world" | "leg"))
+    };
+    let ports: Vec<&Link> = links.iter().filter(ours).collect();
+    let left = spaces::left(&name, &ports)?;
+    if !left.is_empty() {
+        let message = format!(
+            "the network namespace {name} was replaced, and goes on without its links in: {}; end or restart these processes",
+            left.join(", ")
+        );
+        warnings.push(Warning { code: "net.router.replaced".to_owned(), message });
+    }
+    Ok(found)
+}
+
 fn routing() -> Result<bool, Failure> {
     let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
     ip_forward(own.as_fd())
 }
 
-fn forwards(router: &str) -> Result<bool, Failure> {
+/// Whether the router forwards, by each of its links.
+fn forwards(router: &str, links: Option<&[links::Inside]>) -> Result<bool, Failure> {
     match namespace::open(namespace::Place::Name(router)) {
-        Ok(router) => ip_forward(router.as_fd()),
+        Ok(router) => {
+            let names = links.into_iter().flatten().map(|(l, _)| l.name.clone()).filter(|n| n != "lo");
+            Ok(ip_forward(router.as_fd())? && ways::closed(router.as_fd(), names.collect()).is_empty())
+        }
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(false),
         Err(e) => Err(io_failure(&format!("open the network namespace {router}"), &e)),
     }

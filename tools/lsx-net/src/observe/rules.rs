@@ -3,9 +3,9 @@
 use super::have;
 use crate::model::{self, Accept, Chain, Firewall, Object, Place, Seen};
 use crate::netlink::{namespace, nftables};
-use crate::paths::Paths;
+use crate::paths::{Paths, note};
 use common::document::digest;
-use common::host::{Program, file};
+use common::host::Program;
 use common::plan::{Have, Warning};
 use common::{Failure, Kind};
 use serde_json::Value;
@@ -172,7 +172,7 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
 /// no digest that a plan wants, so `up` loads it anew. `None` when there is no table. As long as nobody has changed any rule
 /// of the namespace since, there is nothing to list.
 fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
-    let record = file::read(&Paths::new(stack).rules(place))?.unwrap_or_default();
+    let record = note(&Paths::new(stack).rules(place))?.unwrap_or_default();
     let (head, text) = record.split_once('\n').unwrap_or_default();
     let (known, then) = head.trim_start_matches("# ").split_once(' ').unwrap_or_default();
     if !then.is_empty() && state(stack, place)?.is_some_and(|now| now == then) {

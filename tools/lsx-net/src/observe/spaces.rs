@@ -83,3 +83,53 @@ fn processes() -> Result<Vec<u32>, Failure> {
     let entries = std::fs::read_dir("/proc").map_err(|e| io_failure("read /proc", &e))?;
     Ok(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
 }
+
+/// Processes in the network namespace that a file names, as `1234 (tcpdump)`.
+pub(super) fn inhabitants(file: &Path) -> Result<Vec<String>, Failure> {
+    let Ok(home) = file.metadata().map(|m| (m.dev(), m.ino())) else { return Ok(Vec::new()) };
+    living(|place| place == home)
+}
+
+/// Processes in other namespaces than the named one that hold the other ends of links of a router: it was replaced.
+pub(super) fn left(name: &str, ports: &[&Link]) -> Result<Vec<String>, Failure> {
+    let home = Path::new("/run/netns").join(name).metadata().map(|m| m.ino()).unwrap_or_default();
+    let mut strays = BTreeSet::new();
+    if !ports.is_empty() && !holds(home, ports)? {
+        each(|space| {
+            let inode = nix::sys::stat::fstat(&space.space).map(|s| s.st_ino).unwrap_or_default();
+            if inode != home && ports.iter().any(|port| other_end(port, &space.links)) {
+                strays.insert(inode);
+            }
+        })?;
+    }
+    if strays.is_empty() { Ok(Vec::new()) } else { living(|(_, inode)| strays.contains(&inode)) }
+}
+
+/// Whether a named namespace holds the other ends of all ports.
+fn holds(home: u64, ports: &[&Link]) -> Result<bool, Failure> {
+    let names = namespace::list().map_err(|e| io_failure("list network namespaces", &e))?;
+    let path = names.iter().map(|n| Path::new("/run/netns").join(n));
+    let path = { path }.find(|p| p.metadata().is_ok_and(|m| m.ino() == home));
+    let Some(Ok(space)) = path.map(|p| namespace::open(namespace::Place::Path(&p))) else { return Ok(false) };
+    let Ok(mut socket) = Socket::open_in(space.as_fd()) else { return Ok(false) };
+    let links = dump::links(&mut socket).unwrap_or_default();
+    Ok(ports.iter().all(|port| other_end(port, &links)))
+}
+
+fn other_end(port: &Link, links: &[Link]) -> bool {
+    let end = |l: &Link| port.lower == Some(l.index) && l.lower == Some(port.index) && l.kind == "veth";
+    links.iter().any(end)
+}
+
+/// Processes by their network namespace.
+fn living(wanted: impl Fn((u64, u64)) -> bool) -> Result<Vec<String>, Failure> {
+    let lives = |pid: &u32| {
+        let there = Path::new("/proc").join(pid.to_string()).join("ns/net").metadata();
+        there.is_ok_and(|m| wanted((m.dev(), m.ino())))
+    };
+    let name = |pid: u32| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{pid} ({})", comm.trim_end().escape_debug())
+    };
+    Ok(processes()?.into_iter().filter(lives).map(name).collect())
+}

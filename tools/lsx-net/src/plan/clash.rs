@@ -7,7 +7,6 @@ use common::plan::Warning;
 use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved, Selector};
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
-use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -17,7 +16,6 @@ pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure>
     let mut failures: Vec<Failure> = seen.lacks.iter().map(|lack| lacking(lack)).collect();
     failures.extend(names(desired, seen));
     failures.extend(numbers(desired, seen));
-    failures.extend(routes(desired, seen));
     failures.extend(ports(desired, seen));
     failures.extend(loopback(desired));
     failures.extend(nowhere(desired));
@@ -67,20 +65,6 @@ fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fai
         Some(failure.hint("give the network a vni of its own"))
     });
     port.into_iter().chain(vnis)
-}
-
-/// A network that the host itself routes elsewhere would hide that place from its instances, or be hidden by it.
-fn routes<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
-    let meets = |a: &Ipv4Net, b: &Ipv4Net| a.contains(b) || b.contains(a);
-    desired.networks.iter().filter_map(move |network| {
-        let route = seen.routes.iter().find(|r| meets(&network.cidr, r))?;
-        let message = format!("{} overlaps the route {route} of the host's own", network.cidr);
-        let failure =
-            Failure::new(Kind::Data, "net.plan.route", message).at(format!("networks.{}.cidr", network.name));
-        Some(
-            failure.hint("choose addresses that no host routes elsewhere; `ip route` on the host shows them"),
-        )
-    })
 }
 
 /// Two networks of one host that meet. The document's own cannot, so one of them is kept though the document does not name
@@ -206,6 +190,48 @@ pub(super) fn still_attached(host: &str, seen: &Seen, goes: impl Fn(&str) -> boo
     let message = format!("{first}{more} still attached to the stack's networks");
     let failure = Failure::new(Kind::Failed, "net.plan.attached", message).on(host);
     Some(failure.hint("stop the instances first (`lsx-ct down`), or take them off with `lsx-net detach`"))
+}
+
+/// Instances that run on one host, and that the document has on another: without its network on the old one such an instance
+/// would be cut off, long before it is moved.
+pub(super) fn moved(
+    wish: &Wish,
+    resolved: &Resolved,
+    observed: &BTreeMap<String, ObservedOf<Net>>,
+) -> Vec<Failure> {
+    if wish.allow_move {
+        return Vec::new();
+    }
+    let named = |name: &str| {
+        let instance = resolved.instances.iter().find(|i| i.name == name);
+        instance.filter(|i| wish.only.instance(&i.of, &i.name))
+    };
+    let mut failures = BTreeMap::new();
+    for (host, seen) in observed {
+        for there in seen.seen.attached.iter().filter(|a| a.stack == wish.stack) {
+            let Some((name, _)) = there.name.rsplit_once('.') else { continue };
+            let Some(instance) = named(name).filter(|i| i.host != *host) else { continue };
+            let message = format!("{name} runs on {host} and would move to {}", instance.host);
+            let failure = Failure::new(Kind::Data, "net.plan.move", message).on(host);
+            let failure = failure.at(format!("instances.{}", instance.of));
+            let hint = "nothing was changed; --allow-move says that it is meant, for lsx-net and for lsx-ct";
+            failures.insert(name, failure.hint(hint));
+        }
+    }
+    failures.into_values().collect()
+}
+
+/// Processes in a router that is about to go: they would keep it, without a name and without links.
+pub(super) fn inhabited(host: &str, seen: &ObservedOf<Net>, stays: bool) -> Option<Failure> {
+    let there = seen.objects.iter().any(|have| have.key == "router:host");
+    let inside = &seen.seen.inhabitants;
+    if stays || !there || inside.is_empty() {
+        return None;
+    }
+    let pids: Vec<&str> = inside.iter().filter_map(|one| one.split(' ').next()).collect();
+    let message = format!("processes are left in the stack's router: {}", inside.join(", "));
+    let failure = Failure::new(Kind::Failed, "net.plan.inhabited", message).on(host);
+    Some(failure.hint(format!("end them first: kill {}", pids.join(" "))))
 }
 
 /// Addresses of interfaces that exist and would change.

@@ -7,6 +7,7 @@ mod neighbours;
 mod overlay;
 mod ports;
 mod reach;
+mod routes;
 mod rows;
 mod stale;
 mod told;
@@ -20,7 +21,7 @@ pub use stale::Stale;
 use crate::Net;
 use crate::model::{Desired, Object, Seen};
 use common::document;
-use common::plan::{Have, Object as _, Step, diff};
+use common::plan::{Have, Object as _, Step, Warning, diff};
 use common::stack::Only;
 use common::tool::{Draft, Goal, ObservedOf, Wish};
 use common::{Failure, Failures, Kind};
@@ -47,7 +48,10 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         }
         Goal::Down => BTreeMap::new(),
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
-        Goal::Up(_, resolved) => overlay::overlay(wish, resolved, observed, &mut draft, &mut failures),
+        Goal::Up(_, resolved) => {
+            failures.extend(clash::moved(wish, resolved, observed));
+            overlay::overlay(wish, resolved, observed, &mut draft, &mut failures)
+        }
     };
     for (host, desired) in &mut goals {
         failures.extend(uplink(desired, observed.get(host)));
@@ -66,6 +70,9 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
                 draft.warnings.extend(clash::missing(desired, &seen.seen));
+                let (refused, warned) = routes::routes(wish, desired, &seen.seen);
+                failures.extend(refused);
+                draft.warnings.extend(warned);
                 wants::wants(desired, &seen.seen, &weights, &mut draft)
             }
             None => Vec::new(),
@@ -79,6 +86,8 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         let down = matches!(wish.goal, Goal::Down);
         let goes = |bridge: &str| down || goes(&objects, &keys, bridge);
         failures.extend(clash::still_attached(host, &seen.seen, goes));
+        failures.extend(clash::inhabited(host, seen, keys.contains("router:host")));
+        draft.warnings.extend(said(host, seen));
         let steps = diff(host, &wants, &standing(&objects, &keys));
         let rules = |step: &Step<Object>| matches!(step.after, Some(Object::Firewall(_)));
         if let Some(desired) = goals.get(host).filter(|_| steps.iter().any(rules)) {
@@ -87,9 +96,22 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         }
         draft.steps.extend(steps);
     }
+    once(&mut failures);
     Failures(failures).verdict()?;
     spare(&mut draft);
     Ok(draft)
+}
+
+/// An instance that must not move is told once, and not as one that is still attached, too.
+fn once(failures: &mut Vec<Failure>) {
+    let moves = failures.iter().any(|f| f.code == "net.plan.move");
+    failures.retain(|f| !moves || f.code != "net.plan.attached");
+}
+
+/// What a host said of itself.
+fn said(host: &str, seen: &ObservedOf<Net>) -> Vec<Warning> {
+    let ours = seen.warnings.iter().filter(|w| w.code == "net.router.replaced");
+    ours.map(|w| Warning { message: format!("{host}: {}", w.message), ..w.clone() }).collect()
 }
 
 /// With `--only`: the ranges of a host's networks that are not selected.

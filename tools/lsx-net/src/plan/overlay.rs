@@ -35,6 +35,7 @@ pub(super) fn overlay(
         if let Some(intent) = &seen.seen.intent {
             failures.extend(clash::renumbered(wish, intent, &desired));
             document.lay_over(&mut desired, intent, &mut table, &mut draft.kept);
+            leaving(wish, &mut desired, &seen.seen, &mut draft.kept);
             if wish.prune {
                 failures.extend(clash::too_much(wish, &host, intent, &desired));
             }
@@ -55,6 +56,22 @@ fn in_order(desired: &mut Desired) {
     desired.nics.sort_by(|a, b| (&a.instance, &a.name).cmp(&(&b.instance, &b.name)));
     desired.ports.sort_by(|a, b| (a.listen, &a.instance).cmp(&(b.listen, &b.instance)));
     desired.allow.sort_by_cached_key(|allow| serde_json::to_string(allow).unwrap_or_default());
+}
+
+/// A network stays on a host as long as an instance that is to move away is attached to it there.
+fn leaving(wish: &Wish, desired: &mut Desired, seen: &crate::model::Seen, kept: &mut Vec<String>) {
+    let old = seen.intent.iter().filter(|_| wish.allow_move).flat_map(|i| &i.desired.networks);
+    for network in old {
+        let there = desired.networks.iter().any(|n| n.name == network.name);
+        let attached = seen.attached.iter().find(|a| a.bridge == network.bridge);
+        if let (false, Some(attached)) = (there, attached) {
+            kept.push(format!(
+                "{}: network {}, until {} has moved",
+                desired.host, network.name, attached.name
+            ));
+            desired.networks.push(network.clone());
+        }
+    }
 }
 
 /// What the document speaks of.

@@ -1,4 +1,5 @@
-//! Interfaces of instances that are there, and not on their network's bridge: somebody took them off, or removed that bridge.
+//! Interfaces of instances that are there, and not on their network's bridge or not by their name: somebody took them off, removed
+//! that bridge, or renamed them.
 
 use crate::model::{Desired, Object, Port, Seen};
 use common::plan::{Have, Want};
@@ -8,17 +9,17 @@ pub(super) fn loose(desired: &Desired, seen: &Seen) -> Vec<(Have<Object>, Want<O
     let mut all = Vec::new();
     for nic in &desired.nics {
         let name = format!("{}.{}", nic.instance, nic.name);
-        let Some(there) = seen.attached.iter().find(|a| a.link == nic.link && a.name == name) else {
+        let Some(there) = seen.attached.iter().find(|a| a.name == name && a.stack == desired.stack) else {
             continue;
         };
         let Some(network) = desired.networks.iter().find(|n| n.name == nic.network) else { continue };
-        if there.bridge == network.bridge {
+        if there.bridge == network.bridge && there.link == nic.link {
             continue;
         }
-        let port = |bridge: &String| {
+        let port = |link: &String, bridge: &String| {
             Object::Port(Port {
                 network: nic.network.clone(),
-                link: nic.link.clone(),
+                link: link.clone(),
                 bridge: Some(bridge.clone()).filter(|bridge| !bridge.is_empty()),
             })
         };
@@ -26,8 +27,8 @@ pub(super) fn loose(desired: &Desired, seen: &Seen) -> Vec<(Have<Object>, Want<O
         let needs = vec![format!("bridge:{}", network.name)];
         let why = format!("instance {} is on network {}", nic.instance, nic.network);
         all.push((
-            Have { key: key.clone(), object: port(&there.bridge), needs: Vec::new() },
-            Want { key, object: port(&network.bridge), needs, why },
+            Have { key: key.clone(), object: port(&there.link, &there.bridge), needs: Vec::new() },
+            Want { key, object: port(&nic.link, &network.bridge), needs, why },
         ));
     }
     all

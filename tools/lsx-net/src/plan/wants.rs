@@ -117,7 +117,7 @@ fn routing(desired: &Desired) -> [Want<Object>; 3] {
     [
         want(
             "routing:host",
-            Object::Routing { forwards: true },
+            Object::Routing { forwards: true, forwarding_off: Vec::new() },
             &["firewall:host"],
             "the stack's router reaches the world through this host",
         ),

@@ -1,0 +1,136 @@
+//! Routing between the interfaces of the host: switched on while a stack needs it, and put back as it was by the last one that goes.
+//! What it was is noted twice, in /run and at the link to each stack's router, for either may be lost.
+
+use super::kernel::FORWARD;
+use super::link::ask;
+use crate::model::mark;
+use crate::netlink::dump::{self, Link};
+use crate::netlink::link::{self, Change};
+use crate::netlink::{Device, Socket, namespace, sysctl};
+use crate::observe::ways::{self, forwarding};
+use crate::observe::{failure, io_failure};
+use crate::paths::{Paths, note};
+use common::Failure;
+use common::host::file::{self, Mode};
+use std::os::fd::AsFd;
+
+/// What the host did before the first stack came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Prior {
+    /// ip_forward.
+    forward: String,
+    /// Interfaces for which it was off all the same.
+    off: Vec<String>,
+}
+
+impl Prior {
+    /// `0`, or `1 eth1`.
+    fn parse(text: &str) -> Option<Prior> {
+        let mut words = text.split_whitespace();
+        let forward = words.next().filter(|word| matches!(*word, "0" | "1"))?.to_owned();
+        Some(Prior { forward, off: words.map(str::to_owned).collect() })
+    }
+
+    fn text(&self) -> String {
+        std::iter::once(&self.forward).chain(&self.off).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    fn noted() -> Option<Prior> {
+        note(&file_of()).ok().flatten().and_then(|text| Prior::parse(&text))
+    }
+
+    fn keep(&self) -> Result<(), Failure> {
+        file::write(&file_of(), self.text().as_bytes(), Mode::Public).map(drop)
+    }
+}
+
+fn file_of() -> std::path::PathBuf {
+    Paths::routing().join("prior")
+}
+
+/// Whether it is known what the host did before.
+pub(crate) fn known() -> bool {
+    Prior::noted().is_some()
+}
+
+/// Behind this word stands what was, in the alias of a stack's link to its router.
+const WAS: &str = " before: ";
+
+fn aliased(links: &[Link]) -> Option<Prior> {
+    ways::worlds(links).find_map(|(_, link)| Prior::parse(link.alias.split_once(WAS)?.1))
+}
+
+/// Lets the host forward, and remembers what it did before the first stack came.
+pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
+    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    // First of all who needs it, so that a run that dies anywhere below is seen, and put back by `down`.
+    file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
+    let links = dump::links(socket).map_err(failure)?;
+    let off = ways::off(stack, &links, socket)?;
+    let read = || sysctl::read(own.as_fd(), FORWARD).map_err(|e| io_failure("read ip_forward", &e));
+    let mut prior = match Prior::noted().or_else(|| aliased(&links)) {
+        Some(prior) => prior,
+        None => Prior { forward: read()?.unwrap_or_default(), off: Vec::new() },
+    };
+    // Where the host did not forward at all, every interface was off, and is so again with ip_forward.
+    if read()?.as_deref() == Some("1") {
+        prior.off.extend(off.iter().filter(|link| !prior.off.contains(link)).cloned().collect::<Vec<_>>());
+    }
+    prior.keep()?;
+    let settings: Vec<String> = off.iter().map(|link| forwarding(link)).collect();
+    let settings = settings.iter().map(|key| (key.as_str(), "1"));
+    let all: Vec<(&str, &str)> = std::iter::once((FORWARD, "1")).chain(settings).collect();
+    sysctl::write(own.as_fd(), &all).map_err(|e| io_failure("let this host forward", &e))
+}
+
+/// Notes at a stack's link to its router what was.
+pub(super) fn annotate(stack: &str, socket: &mut Socket, name: &str) -> Result<(), Failure> {
+    let Some(prior) = Prior::noted() else { return Ok(()) };
+    let alias = format!("{}{WAS}{}", mark(stack, "host", "world"), prior.text());
+    let alias: String = alias.chars().take(255).collect();
+    ask(socket, &link::change(Device::Name(name), &Change { alias: Some(&alias), ..Change::default() }))
+}
+
+/// A link to a router is about to go: what stands at it alone is noted.
+pub(super) fn save(socket: &mut Socket) -> Result<(), Failure> {
+    let links = dump::links(socket).map_err(failure)?;
+    match aliased(&links).filter(|_| !known()) {
+        Some(prior) => prior.keep(),
+        None => Ok(()),
+    }
+}
+
+/// The last stack that goes puts back what was. Others are known by their note, or by their link to their router.
+pub(super) fn leave(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
+    let links = dump::links(socket).map_err(failure)?;
+    let (own, folder) = (Paths::new(stack).routing_user(), Paths::routing());
+    let users = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path());
+    let noted = users.filter(|p| p.extension().is_some_and(|x| x == "user") && *p != own).count() > 0;
+    if !noted && !ways::worlds(&links).any(|(other, _)| other != stack) {
+        if let Some(prior) = Prior::noted().or_else(|| aliased(&links)) {
+            let space = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+            let put = |key: &str, value: &str| sysctl::write(space.as_fd(), &[(key, value)]);
+            put(FORWARD, &prior.forward).map_err(|e| io_failure("put ip_forward back", &e))?;
+            // An interface that has gone meanwhile has nothing to be put back.
+            prior.off.iter().for_each(|link| drop(put(&forwarding(link), "0")));
+        }
+        file::remove(&file_of())?;
+    }
+    file::remove(&own)?;
+    file::remove_empty(&folder);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_reads_back_and_garbage_does_not() {
+        let prior = Prior { forward: "1".to_owned(), off: vec!["eth1".to_owned()] };
+        assert_eq!(Prior::parse(&prior.text()), Some(prior));
+        for garbage in ["", "2", "yes", "\u{fffd}", "-1"] {
+            assert_eq!(Prior::parse(garbage), None, "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the kernel lets through, interface by interface: forwarding and the check of the way back.
+
+use super::{failure, io_failure};
+use crate::model::unmark;
+use crate::netlink::dump::Link;
+use crate::netlink::{Socket, addr, namespace, route, sysctl};
+use common::Failure;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The setting of an interface that lets packets that come in by it go on.
+pub(crate) fn forwarding(link: &str) -> String {
+    format!("ipv4/conf/{link}/forwarding")
+}
+
+/// Interfaces of the host that carry what its router sends and gets: those of default routes, the one that holds the host's
+/// address, and the stack's own link to the router.
+fn carriers(stack: &str, links: &[Link], socket: &mut Socket) -> Result<BTreeSet<String>, Failure> {
+    let name = |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone());
+    let routes = route::followed(socket).map_err(failure)?;
+    let outward = routes.iter().filter(|r| super::host::default(r)).filter_map(|r| name(r.route.device?));
+    let mut all: BTreeSet<String> = outward.collect();
+    if let Some(intent) = super::kept_intent(stack) {
+        let addresses = addr::list(socket).map_err(failure)?;
+        let own = addresses.iter().filter(|a| a.address.addr() == intent.desired.address);
+        all.extend(own.filter_map(|a| name(a.device)));
+    }
+    all.extend(worlds(links).filter(|(s, _)| *s == stack).map(|(_, link)| link.name.clone()));
+    Ok(all)
+}
+
+/// Links between hosts and routers, with their stacks.
+pub(crate) fn worlds(links: &[Link]) -> impl Iterator<Item = (&str, &Link)> {
+    links.iter().filter_map(|link| {
+        let mut marks = link.altnames.iter().filter_map(|a| unmark(a));
+        marks.find(|(.., role)| *role == "world").map(|(stack, ..)| (stack, link))
+    })
+}
+
+/// Those of them for which somebody has switched forwarding off.
+pub(crate) fn off(stack: &str, links: &[Link], socket: &mut Socket) -> Result<Vec<String>, Failure> {
+    let all = carriers(stack, links, socket)?;
+    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
+    Ok(closed(own.as_fd(), all.into_iter().collect()))
+}
+
+/// Those of some links of a namespace for which forwarding is off.
+pub(super) fn closed(space: BorrowedFd<'_>, mut links: Vec<String>) -> Vec<String> {
+    let off =
+        |link: &String| sysctl::read_here(&forwarding(link)).is_ok_and(|value| value.as_deref() == Some("0"));
+    let work = || {
+        links.retain(off);
+        links
+    };
+    namespace::inside(space, work).unwrap_or_default()
+}
+
+/// Interfaces whose check of the way back is strict: the larger of their own setting and that of all (ip-sysctl).
+pub(super) fn strict(links: &[Link]) -> Result<Vec<String>, Failure> {
+    let setting = |name: &str| {
+        let value = sysctl::read_here(&format!("ipv4/conf/{name}/rp_filter"));
+        value.ok().flatten().and_then(|text| text.parse::<u8>().ok()).unwrap_or(0)
+    };
+    let all = setting("all");
+    let others = links.iter().filter(|l| !l.altnames.iter().any(|a| unmark(a).is_some()) && l.name != "lo");
+    Ok(others.map(|l| &l.name).filter(|name| setting(name).max(all) == 1).cloned().collect())
+}
