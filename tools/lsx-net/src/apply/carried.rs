@@ -4,11 +4,13 @@
 use super::Changer;
 use super::link::{self, index};
 use crate::model::{Object, Place, Route, Tunnel};
-use crate::netlink::{Socket, route};
-use crate::observe::{failure, of_network};
+use crate::netlink::{Mac, Socket, namespace, neigh, route};
+use crate::observe::{failure, io_failure, of_network};
 use crate::paths::{Paths, note};
 use common::Failure;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::sync::{MutexGuard, PoisonError};
 
 /// Noted by this run.
@@ -17,6 +19,8 @@ pub(super) struct Carried {
     entries: BTreeMap<String, BTreeSet<String>>,
     routes: Vec<Route>,
     rules: Option<String>,
+    /// What legs knew, by link.
+    known: BTreeMap<String, Vec<(Ipv4Addr, Mac)>>,
 }
 
 impl Changer<'_> {
@@ -45,6 +49,15 @@ impl Changer<'_> {
                 self.carried().routes = routes.collect();
                 super::routing::save(socket)?;
             }
+            Object::Leg(leg) => {
+                let Ok(space) = namespace::open(namespace::Place::Name(&leg.router)) else { return Ok(()) };
+                let mut inner =
+                    Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the router", &e))?;
+                let Ok(device) = index(&mut inner, &leg.link) else { return Ok(()) };
+                let known = neigh::list(&mut inner, Some(device)).map_err(failure)?;
+                let known = known.iter().filter(|n| n.permanent).filter_map(|n| Some((n.address, n.mac?)));
+                self.carried().known.insert(leg.link.clone(), known.collect());
+            }
             Object::Router { .. } => {
                 let record = note(&Paths::new(self.stack).rules(Place::Router))?;
                 self.carried().rules = record.and_then(|r| Some(r.split_once('\n')?.1.to_owned()));
@@ -61,6 +74,15 @@ impl Changer<'_> {
         let (bridge, link) = (index(socket, &tunnel.bridge)?, index(socket, &tunnel.link)?);
         let there = of_network(socket, bridge, link)?;
         self.change_entries(socket, (bridge, link), there, &entries)
+    }
+
+    /// What a leg knew that is back.
+    pub(super) fn known_again(&self, inner: &mut Socket, link: &str) -> Result<(), Failure> {
+        let noted = self.carried().known.remove(link);
+        let Some(known) = noted.filter(|known| !known.is_empty()) else { return Ok(()) };
+        let device = index(inner, link)?;
+        let again: Vec<_> = known.into_iter().map(|(a, mac)| neigh::replace(device, a, mac)).collect();
+        inner.batch(&again).into_iter().try_for_each(|verdict| verdict.map_err(failure))
     }
 
     /// Routes by a world link that is back.

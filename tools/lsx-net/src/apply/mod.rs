@@ -106,6 +106,7 @@ impl<'a> Changer<'a> {
             Object::Leg(leg) => {
                 link::leg(hands, self.stack, leg)?;
                 let (_, _, inner) = hands.with_router(self.stack)?;
+                self.known_again(inner, &leg.link)?;
                 self.introduce_leg(inner, &leg.link, &leg.network)
             }
             Object::Neighbours(neighbours) => self.acquaint(&mut hands.here, neighbours),

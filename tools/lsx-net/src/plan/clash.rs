@@ -7,6 +7,7 @@ use common::plan::Warning;
 use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved, Selector};
 use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
+use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
