@@ -52,6 +52,7 @@ fn a_port_that_something_else_refuses_is_closed(lab: &Lab) {
 fn a_further_address_of_a_host_is_tried(lab: &Lab) {
     let stack = small(lab);
     lab.script("h1", "ip addr add 198.18.0.111/24 dev eth0").ok();
+    lab.net(&["up", &stack.file]).ok();
     let check = lab.net(&["check", &stack.file]).json();
     let row = |from: &str| {
         let rows = check["rows"].as_array().unwrap();
@@ -70,9 +71,12 @@ fn a_further_address_of_a_host_is_tried(lab: &Lab) {
     lab.script("h1", rule).ok();
     let check = lab.net(&["check", &stack.file]).exits(2).json();
     let found = check["findings"].to_string();
-    assert!(found.contains("host/h2 to one:8080 (198.18.0.111"), "{found}");
+    for from in ["host/h2", "two"] {
+        assert!(found.contains(&format!("{from} to one:8080 (198.18.0.111")), "{from}: {found}");
+    }
     assert!(!found.contains("(198.18.0.11,"), "{found}");
     lab.script("h1", "nft delete table ip other; ip addr del 198.18.0.111/24 dev eth0").ok();
+    lab.net(&["up", &stack.file]).ok();
 }
 
 fn there_are_never_more_findings_than_checks(lab: &Lab) {

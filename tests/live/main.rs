@@ -23,6 +23,7 @@ mod held;
 mod interrupt;
 mod kernel;
 mod neighbours;
+mod notes;
 mod office;
 mod partial;
 mod peer;
@@ -53,7 +54,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, ended::CASES] },
     Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
-    Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES, held::CASES] },
+    Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES, held::CASES, notes::CASES] },
     Group { name: "attach", share: || lab(2, &[]), cases: &[attach::CASES, crowd::CASES, checks::CASES] },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];

@@ -1,15 +1,15 @@
 //! `attach` and `detach`: an interface with its address, MTU, routes and guard, in any network namespace, created in place.
 
+mod acquaint;
 mod adopt;
 
-use crate::apply::introduce;
-use crate::apply::link::{ask, derived, displaced, finish, parse_mac, silence};
-use crate::model::{GROUP, Row, mark};
+use crate::apply::link::{ask, derived, parse_mac, silence};
+use crate::apply::marked::{displaced, finish};
+use crate::model::{GROUP, mark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, Veth};
 use crate::netlink::{Device, Socket, addr, namespace, route};
 use crate::observe::{failure, io_failure};
-use crate::plan;
 use common::host::file::{self, Mode};
 use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
@@ -81,13 +81,7 @@ struct Host {
     /// The namespace of the interface before: those of one instance come together.
     inside: Option<Inside>,
     /// What this host keeps of the stack of the interface before: who else is on its network.
-    kept: Option<(String, Option<Acquaintances>)>,
-}
-
-/// Who is on the networks of a stack.
-struct Acquaintances {
-    rows: BTreeMap<String, Vec<Row>>,
-    peers: bool,
+    kept: Option<(String, Option<acquaint::Acquaintances>)>,
 }
 
 /// A network namespace and a socket in it.
@@ -142,25 +136,6 @@ impl Host {
         self.make(wanted, bridge, inside.space.as_fd())?;
         fill(wanted, bridge.mtu, &mut inside.socket)?;
         finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))
-    }
-
-    /// Tells the interface where the others of its network are, as this host keeps it: a full neighbour table keeps nobody from
-    /// them.
-    fn acquaint(&mut self, wanted: &Attach, inner: &mut Socket) -> Result<(), Failure> {
-        if self.kept.as_ref().is_none_or(|(stack, _)| *stack != wanted.stack) {
-            let intent = crate::observe::kept_intent(&wanted.stack);
-            let kept = intent.map(|intent| {
-                let rows = plan::by_network(&intent.rows);
-                Acquaintances { peers: plan::peers(&intent.desired, &rows), rows }
-            });
-            self.kept = Some((wanted.stack.clone(), kept));
-        }
-        let Some((_, Some(kept))) = &self.kept else { return Ok(()) };
-        let rows = kept.rows.get(&wanted.nic.network).map(Vec::as_slice).unwrap_or_default();
-        match dump::link(inner, Device::Name(&wanted.nic.name)).map_err(failure)? {
-            Some(inside) => introduce(inner, &inside, "", (&[], rows), kept.peers),
-            None => Ok(()),
-        }
     }
 
     /// The bridge of the network, by its mark: nothing that lsx did not make is ever joined.

@@ -2,6 +2,7 @@
 //! no mark is half made and goes first.
 
 use super::Hands;
+use super::marked::{displaced, finish, marked, whole};
 use crate::model::{Bridge, GROUP, LegLink, Port, Route, Tunnel, WORLD, World, mark, router};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change, Peer, PortFlags, Veth, Vxlan};
@@ -187,59 +188,6 @@ fn anew(socket: &mut Socket, veth: &Veth<'_>, mark: &str) -> Result<(), Failure>
     whole(socket, veth.name, silenced)
 }
 
-/// Removes what carries a name or a mark of ours.
-pub(crate) fn displaced(socket: &mut Socket, name: &str, mark: &str) -> Result<(), Failure> {
-    let renamed = dump::link(socket, Device::Altname(mark)).map_err(failure)?;
-    for old in existing(socket, name)?.into_iter().chain(renamed.filter(|l| l.name != name)) {
-        gone(socket, &link::delete(Device::Index(old.index)))?;
-    }
-    Ok(())
-}
-
-/// A link whose making failed half way goes: nothing half made is left to the next run.
-fn whole(socket: &mut Socket, name: &str, made: Result<(), Failure>) -> Result<(), Failure> {
-    if made.is_err() {
-        let _ = socket.request(&link::delete(Device::Name(name)));
-    }
-    made
-}
-
-/// The link that carries a mark of ours, by its right name: one that somebody renamed gets it back. Without the mark it is one
-/// that is half made, or a stranger's.
-fn marked(socket: &mut Socket, name: &str, mark: &str) -> Result<Option<Link>, Failure> {
-    match dump::link(socket, Device::Altname(mark)).map_err(failure)? {
-        Some(found) if found.name == name => Ok(Some(found)),
-        Some(found) => {
-            rename(socket, &found.name, name)?;
-            dump::link(socket, Device::Altname(mark)).map_err(failure)
-        }
-        None => existing(socket, name),
-    }
-}
-
-/// Renames a link of ours. Before Linux 6.2 it must be down for that, and then a bridge forgets its neighbours.
-pub(super) fn rename(socket: &mut Socket, from: &str, to: &str) -> Result<(), Failure> {
-    if dump::link(socket, Device::Name(to)).map_err(failure)?.is_some_and(|there| there.name == to) {
-        existing(socket, to)?; // a stranger is refused by name, what is half made goes
-    }
-    let device = index(socket, from)?;
-    match socket.request(&link::rename(device, to)) {
-        Err(error) if error.busy() => {}
-        verdict => return verdict.map_err(failure),
-    }
-    let known = neigh::list(socket, Some(device)).map_err(failure)?;
-    let set = |up| link::change(Device::Index(device), &Change { up: Some(up), ..Change::default() });
-    ask(socket, &set(false))?;
-    let renamed = ask(socket, &link::rename(device, to));
-    ask(socket, &set(true))?;
-    let kept = known.iter().filter(|n| n.permanent);
-    let again: Vec<_> = kept.filter_map(|n| Some(neigh::replace(device, n.address, n.mac?))).collect();
-    for verdict in socket.batch(&again) {
-        verdict.map_err(failure)?;
-    }
-    renamed
-}
-
 /// Gives the end in the router its address, sets it up, and sends everything else by `gateway`.
 fn inside(
     socket: &mut Socket,
@@ -274,30 +222,6 @@ pub(super) fn remove_route(socket: &mut Socket, wanted: &Route) -> Result<(), Fa
 /// Removes a link; one that is gone already is as good.
 pub(super) fn remove(socket: &mut Socket, name: &str) -> Result<(), Failure> {
     gone(socket, &link::delete(Device::Name(name)))
-}
-
-/// A link of that name that is ours; a half-made one is removed; a stranger is left alone and refused.
-pub(crate) fn existing(socket: &mut Socket, name: &str) -> Result<Option<Link>, Failure> {
-    let Some(found) = dump::link(socket, Device::Name(name)).map_err(failure)? else { return Ok(None) };
-    if found.altnames.iter().any(|a| a.starts_with("lsx:")) {
-        return Ok(Some(found));
-    }
-    if found.group == GROUP {
-        ask(socket, &link::delete(Device::Index(found.index)))?;
-        return Ok(None);
-    }
-    let message = format!("an interface {name} exists and lsx did not make it");
-    Err(Failure::new(Kind::Failed, "net.stranger", message).hint("rename or remove it"))
-}
-
-/// Marks a link as ours and says for people what it is.
-pub(crate) fn finish(socket: &mut Socket, name: &str, mark: &str) -> Result<(), Failure> {
-    let alias = Change { alias: Some(mark), ..Change::default() };
-    let requests = [link::change(Device::Name(name), &alias), link::add_altname(Device::Name(name), mark)];
-    for verdict in socket.batch(&requests) {
-        verdict.map_err(failure)?;
-    }
-    Ok(())
 }
 
 /// IPv6 is off on every link of ours, so that no address of the host's own appears on a stack's network.
@@ -356,7 +280,7 @@ pub(crate) fn ask(socket: &mut Socket, request: &Request<'_>) -> Result<(), Fail
     socket.request(request).map_err(failure)
 }
 
-fn gone(socket: &mut Socket, request: &Request<'_>) -> Result<(), Failure> {
+pub(super) fn gone(socket: &mut Socket, request: &Request<'_>) -> Result<(), Failure> {
     match socket.request(request) {
         Err(error) if !error.missing() => Err(failure(error)),
         _ => Ok(()),

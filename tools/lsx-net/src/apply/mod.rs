@@ -7,8 +7,9 @@ mod flows;
 mod forwarding;
 mod kernel;
 pub(crate) mod link;
+pub(crate) mod marked;
 mod neighbours;
-pub(crate) mod routing;
+mod routing;
 mod rules;
 
 pub use kernel::try_kernel;
@@ -62,7 +63,7 @@ impl<'a> Changer<'a> {
         match (before, after) {
             (Some(Object::Port(there)), Some(Object::Port(port))) if there.link != port.link => {
                 let mut socket = socket()?;
-                link::rename(&mut socket, &there.link, &port.link)?;
+                marked::rename(&mut socket, &there.link, &port.link)?;
                 link::plug(&mut socket, port)
             }
             (_, Some(object)) => self.make(object),

@@ -4,61 +4,16 @@
 use super::kernel::FORWARD;
 use super::link::ask;
 use crate::model::mark;
-use crate::netlink::dump::{self, Link};
+use crate::netlink::dump;
 use crate::netlink::link::{self, Change};
 use crate::netlink::{Device, Socket, namespace, sysctl};
+use crate::observe::prior::{Prior, WAS, aliased, file_of};
 use crate::observe::ways::{self, forwarding};
 use crate::observe::{failure, io_failure};
-use crate::paths::{Paths, note};
+use crate::paths::Paths;
 use common::Failure;
 use common::host::file::{self, Mode};
 use std::os::fd::AsFd;
-
-/// What the host did before the first stack came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Prior {
-    /// ip_forward.
-    forward: String,
-    /// Interfaces for which it was off all the same.
-    off: Vec<String>,
-}
-
-impl Prior {
-    /// `0`, or `1 eth1`.
-    fn parse(text: &str) -> Option<Prior> {
-        let mut words = text.split_whitespace();
-        let forward = words.next().filter(|word| matches!(*word, "0" | "1"))?.to_owned();
-        Some(Prior { forward, off: words.map(str::to_owned).collect() })
-    }
-
-    fn text(&self) -> String {
-        std::iter::once(&self.forward).chain(&self.off).map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-
-    fn noted() -> Option<Prior> {
-        note(&file_of()).ok().flatten().and_then(|text| Prior::parse(&text))
-    }
-
-    fn keep(&self) -> Result<(), Failure> {
-        file::write(&file_of(), self.text().as_bytes(), Mode::Public).map(drop)
-    }
-}
-
-fn file_of() -> std::path::PathBuf {
-    Paths::routing().join("prior")
-}
-
-/// Whether it is known what the host did before.
-pub(crate) fn known() -> bool {
-    Prior::noted().is_some()
-}
-
-/// Behind this word stands what was, in the alias of a stack's link to its router.
-const WAS: &str = " before: ";
-
-fn aliased(links: &[Link]) -> Option<Prior> {
-    ways::worlds(links).find_map(|(_, link)| Prior::parse(link.alias.split_once(WAS)?.1))
-}
 
 /// Lets the host forward, and remembers what it did before the first stack came.
 pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
@@ -76,11 +31,15 @@ pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     if read()?.as_deref() == Some("1") {
         prior.off.extend(off.iter().filter(|link| !prior.off.contains(link)).cloned().collect::<Vec<_>>());
     }
-    prior.keep()?;
+    keep(&prior)?;
     let settings: Vec<String> = off.iter().map(|link| forwarding(link)).collect();
     let settings = settings.iter().map(|key| (key.as_str(), "1"));
     let all: Vec<(&str, &str)> = std::iter::once((FORWARD, "1")).chain(settings).collect();
     sysctl::write(own.as_fd(), &all).map_err(|e| io_failure("let this host forward", &e))
+}
+
+fn keep(prior: &Prior) -> Result<(), Failure> {
+    file::write(&file_of(), prior.text().as_bytes(), Mode::Public).map(drop)
 }
 
 /// Notes at a stack's link to its router what was.
@@ -94,8 +53,8 @@ pub(super) fn annotate(stack: &str, socket: &mut Socket, name: &str) -> Result<(
 /// A link to a router is about to go: what stands at it alone is noted.
 pub(super) fn save(socket: &mut Socket) -> Result<(), Failure> {
     let links = dump::links(socket).map_err(failure)?;
-    match aliased(&links).filter(|_| !known()) {
-        Some(prior) => prior.keep(),
+    match aliased(&links).filter(|_| Prior::noted().is_none()) {
+        Some(prior) => keep(&prior),
         None => Ok(()),
     }
 }
@@ -119,18 +78,4 @@ pub(super) fn leave(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     file::remove(&own)?;
     file::remove_empty(&folder);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_reads_back_and_garbage_does_not() {
-        let prior = Prior { forward: "1".to_owned(), off: vec!["eth1".to_owned()] };
-        assert_eq!(Prior::parse(&prior.text()), Some(prior));
-        for garbage in ["", "2", "yes", "\u{fffd}", "-1"] {
-            assert_eq!(Prior::parse(garbage), None, "{garbage}");
-        }
-    }
 }

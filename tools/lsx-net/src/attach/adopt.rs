@@ -1,7 +1,8 @@
 //! Interfaces that an engine has made on a bridge of ours, and makes again whenever it starts an instance: taken over.
 
 use super::{Attach, fill, nic_mark};
-use crate::apply::link::{ask, finish, silence};
+use crate::apply::link::{ask, silence};
+use crate::apply::marked::finish;
 use crate::model::GROUP;
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change};

@@ -143,7 +143,7 @@ impl<'a> Policy<'a> {
             }
         }
         tries.extend(self.to_hosts(from));
-        tries.extend(published::by_instance(self.resolved, &self.networks, from));
+        tries.extend(published::by_instance(self.resolved, &self.networks, from, self.addresses));
         tries
     }
 

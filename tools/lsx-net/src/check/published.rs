@@ -33,10 +33,7 @@ fn to(port: &PortAt, host: &HostAt, address: Ipv4Addr, welcome: bool) -> Try {
 /// From a host: at the address of the document, and at each that it reaches without a router.
 pub(super) fn by_host(resolved: &Resolved, from: &str, all: &Addresses) -> Vec<Try> {
     let Some(me) = resolved.hosts.iter().find(|h| h.name == from) else { return Vec::new() };
-    let near = |net: &&Ipv4Net| {
-        let same = |mine: &Ipv4Net| mine.trunc() == net.trunc();
-        all.get(from).into_iter().flatten().any(same)
-    };
+    let near = |net: &&Ipv4Net| near(from, net, all);
     let mut tries = Vec::new();
     for (port, host) in tcp(resolved) {
         let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&me.address));
@@ -49,20 +46,35 @@ pub(super) fn by_host(resolved: &Resolved, from: &str, all: &Addresses) -> Vec<T
     tries
 }
 
-/// From an instance whose default route leads by the router of the host that publishes.
+/// Whether a host reaches an address without a router.
+fn near(from: &str, net: &Ipv4Net, all: &Addresses) -> bool {
+    all.get(from).into_iter().flatten().any(|mine| mine.contains(&net.addr()))
+}
+
+/// From an instance, by the router of its default route: at every address of every host that its router's host reaches.
 pub(super) fn by_instance(
     resolved: &Resolved,
     networks: &BTreeMap<&str, &NetworkAt>,
     from: &InstanceAt,
+    all: &Addresses,
 ) -> Vec<Try> {
     let Some(nic) = from.nics.iter().find(|nic| nic.gateway.is_some()) else { return Vec::new() };
     let Some(router) = networks.get(nic.network.as_str()).and_then(|n| n.gateway.as_deref()) else {
         return Vec::new();
     };
-    let welcome =
-        |p: &PortAt| p.from.is_empty() || p.from.iter().any(|net| net.contains(&nic.address.addr()));
-    let here = tcp(resolved).filter(|(p, h)| h.name == router && p.address.is_none_or(|a| a == h.address));
-    here.map(|(port, host)| to(port, host, host.address, welcome(port))).collect()
+    let Some(by) = resolved.hosts.iter().find(|h| h.name == router) else { return Vec::new() };
+    let mut tries = Vec::new();
+    for (port, host) in tcp(resolved) {
+        // Another host sees the address of the router's host.
+        let source = if host.name == router { nic.address.addr() } else { by.address };
+        let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&source));
+        tries.push(to(port, host, port.address.unwrap_or(host.address), welcome));
+        let plain = port.address.is_none() && port.from.is_empty();
+        let nets = further(host, all).filter(|_| plain);
+        let nets = nets.filter(|net| host.name == router || near(router, net, all));
+        tries.extend(nets.map(|net| to(port, host, net.addr(), true)));
+    }
+    tries
 }
 
 /// What an instance is asked about itself: whether it serves what is published for it.

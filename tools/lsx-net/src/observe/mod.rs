@@ -5,6 +5,7 @@ mod host;
 mod links;
 mod listeners;
 mod neighbours;
+pub(crate) mod prior;
 mod rules;
 pub(crate) mod spaces;
 pub(crate) mod ways;
@@ -101,7 +102,7 @@ fn one(
     let paths = Paths::new(stack);
     // By looking, for notes may have gone: who has a router needs routing.
     if paths.uses_routing() || router.is_some() || ways::worlds(links).any(|(s, _)| s == stack) {
-        let forwards = routing()? && paths.uses_routing() && crate::apply::routing::known();
+        let forwards = routing()? && paths.uses_routing() && prior::Prior::noted().is_some();
         let forwarding_off = ways::off(stack, links, socket)?;
         objects.push(have("routing:host", Object::Routing { forwards, forwarding_off }, &[]));
     }

@@ -89,17 +89,20 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         failures.extend(clash::inhabited(host, seen, keys.contains("router:host")));
         draft.warnings.extend(said(host, seen));
         let steps = diff(host, &wants, &standing(&objects, &keys));
-        let rules = |step: &Step<Object>| matches!(step.after, Some(Object::Firewall(_)));
-        if let Some(desired) = goals.get(host).filter(|_| steps.iter().any(rules)) {
-            let kept = seen.seen.intent.as_ref().map(|intent| &intent.desired);
-            draft.told.extend(told::told(kept, desired));
-        }
+        draft.told.extend(goals.get(host).into_iter().flat_map(|d| ruled(d, &seen.seen, &steps)));
         draft.steps.extend(steps);
     }
     once(&mut failures);
     Failures(failures).verdict()?;
     spare(&mut draft);
     Ok(draft)
+}
+
+/// What a person is told of a host whose rules change.
+fn ruled(desired: &Desired, seen: &Seen, steps: &[Step<Object>]) -> Vec<common::plan::show::Line> {
+    let rules = |step: &Step<Object>| matches!(step.after, Some(Object::Firewall(_)));
+    let kept = seen.intent.as_ref().map(|intent| &intent.desired);
+    if steps.iter().any(rules) { told::told(kept, desired) } else { Vec::new() }
 }
 
 /// An instance that must not move is told once, and not as one that is still attached, too.

@@ -1,0 +1,36 @@
+//! An interface learns where the others of its network are, as this host keeps it: a full neighbour table keeps nobody from them.
+
+use super::{Attach, Host};
+use crate::apply::introduce;
+use crate::model::Row;
+use crate::netlink::{Device, Socket, dump};
+use crate::observe::{failure, kept_intent};
+use crate::plan;
+use common::Failure;
+use std::collections::BTreeMap;
+
+/// Who is on the networks of a stack.
+pub(super) struct Acquaintances {
+    rows: BTreeMap<String, Vec<Row>>,
+    peers: bool,
+}
+
+impl Host {
+    /// Tells an interface what its host keeps.
+    pub(super) fn acquaint(&mut self, wanted: &Attach, inner: &mut Socket) -> Result<(), Failure> {
+        if self.kept.as_ref().is_none_or(|(stack, _)| *stack != wanted.stack) {
+            let intent = kept_intent(&wanted.stack);
+            let kept = intent.map(|intent| {
+                let rows = plan::by_network(&intent.rows);
+                Acquaintances { peers: plan::peers(&intent.desired, &rows), rows }
+            });
+            self.kept = Some((wanted.stack.clone(), kept));
+        }
+        let Some((_, Some(kept))) = &self.kept else { return Ok(()) };
+        let rows = kept.rows.get(&wanted.nic.network).map(Vec::as_slice).unwrap_or_default();
+        match dump::link(inner, Device::Name(&wanted.nic.name)).map_err(failure)? {
+            Some(inside) => introduce(inner, &inside, "", (&[], rows), kept.peers),
+            None => Ok(()),
+        }
+    }
+}
