@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use common::host::file::{self, Mode};
 use common::stack::Driver;
 use common::tool::{Each, PlanOf};
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures, Kind, live, people};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,11 +52,50 @@ pub(crate) fn supply(store: &Path, plan: &PlanOf<Ct>, each: Each<'_>) -> BTreeMa
         }
     }
     match Store::open(store) {
-        Ok(store) => pieces(&store, queues, each, &mut failed),
+        Ok(store) => pieces(&store, queues, Load::of(&store, plan), each, &mut failed),
         Err(failure) => failed.extend(queues.into_keys().map(|host| (host, failure.clone().into()))),
     }
     secrets(plan, each, &mut failed);
     failed
+}
+
+/// What is on its way, as a terminal shows it.
+struct Load {
+    /// By digest: the image it is of, and its size.
+    blobs: BTreeMap<String, (String, u64)>,
+    /// Bytes that a host has had.
+    sent: BTreeMap<String, u64>,
+}
+
+impl Load {
+    fn of(store: &Store, plan: &PlanOf<Ct>) -> Load {
+        let images = plan.steps.iter().filter_map(|step| match &step.after {
+            Some(Object::Instance(instance)) => Some(&instance.image),
+            _ => None,
+        });
+        let images: BTreeSet<(&str, &str)> = images.map(|i| (i.digest.as_str(), i.name.as_str())).collect();
+        let parts = |(digest, name): (&str, &str)| {
+            let blobs = store.blobs(digest).unwrap_or_default();
+            blobs.into_iter().map(|b| (b.digest, (name.to_owned(), b.size_bytes))).collect::<Vec<_>>()
+        };
+        Load { blobs: images.into_iter().flat_map(parts).collect(), sent: BTreeMap::new() }
+    }
+
+    /// `busybox: 34M of 120M to h2`, once a piece has gone and more are to come.
+    fn show(&mut self, host: &str, queue: &VecDeque<(String, u64)>) {
+        let sent = self.sent.entry(host.to_owned()).or_default();
+        *sent += PIECE as u64;
+        let size = |digest: &String| self.blobs.get(digest).map_or(0, |(_, size)| *size);
+        let left: u64 = queue.iter().map(|(digest, offset)| size(digest).saturating_sub(*offset)).sum();
+        let line = format!("{host} images");
+        match queue.front().and_then(|(digest, _)| self.blobs.get(digest)) {
+            Some((image, _)) if left > 0 => {
+                let (sent, all) = (people::size(*sent), people::size(*sent + left));
+                live::set(&line, &format!("{image}: {sent} of {all} to {host}"));
+            }
+            _ => live::clear(&line),
+        }
+    }
 }
 
 /// Hosts that make or start something without an engine try what shall run it, before anything is changed.
@@ -96,6 +135,7 @@ fn wanted(plan: &PlanOf<Ct>) -> BTreeMap<String, BTreeSet<String>> {
 fn pieces(
     store: &Store,
     mut queues: BTreeMap<String, VecDeque<(String, u64)>>,
+    mut load: Load,
     each: Each<'_>,
     failed: &mut BTreeMap<String, Failures>,
 ) {
@@ -125,6 +165,7 @@ fn pieces(
                     }
                     let lacks: Vec<String> = serde_json::from_value(lacks).unwrap_or_default();
                     queue.extend(lacks.into_iter().map(|digest| (digest, 0)));
+                    load.show(&host, queue);
                 }
                 Err(failures) => {
                     queues.remove(&host);
