@@ -2,16 +2,18 @@
 
 mod act;
 mod elsewhere;
+mod exec;
 pub mod images;
 mod targets;
 
 use crate::image::Store;
 use crate::{Ct, PROGRAM, init, oci, supervise};
-use act::{ActArgs, ExecArgs, LogsArgs, PartArgs, TopArgs};
+use act::{ActArgs, LogsArgs, PartArgs, TopArgs};
 use clap::{CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::tool::Tool;
 use common::{Failures, verb};
+use exec::ExecArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -189,7 +191,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Stop(args) => act::act(tool, "stop", args, &cli.global, &output),
         Verb::Restart(args) => act::act(tool, "restart", args, &cli.global, &output),
         Verb::Wait(args) => act::act(tool, "wait", args, &cli.global, &output),
-        Verb::Exec(args) => act::exec(tool, args, &cli.global, &output),
+        Verb::Exec(args) => exec::exec(tool, args, &cli.global, &output),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
         Verb::Supervise { stack, name } => Ok(supervise::run(stack, name)?),
