@@ -49,6 +49,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         "--prune would remove",
         "VNI",
         "carries the tunnels",
+        "of the tunnels is published by",
         "overlaps the route",
         "taken by a program",
         "taken by stack",

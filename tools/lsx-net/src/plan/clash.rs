@@ -58,6 +58,17 @@ fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fai
             .at("tunnel_port")
             .hint("set tunnel_port to another port")
     });
+    // A port that is published is translated before a tunnel sees it: somebody's instance would get the packets.
+    let tunnels = desired.networks.iter().any(|n| !n.tunnel.is_empty());
+    let taken = seen.listeners.iter().filter(move |l| {
+        tunnels && !l.stack.is_empty() && (l.protocol, l.port) == (Protocol::Udp, desired.tunnel_port)
+    });
+    let published = taken.map(|l| {
+        let message = format!("UDP port {} of the tunnels is published by stack {}", l.port, l.stack);
+        Failure::new(Kind::Data, "net.plan.tunnel_port", message)
+            .at("tunnel_port")
+            .hint("set tunnel_port to another port")
+    });
     let vnis = desired.networks.iter().filter(|n| !n.tunnel.is_empty()).filter_map(move |network| {
         let other = seen.tunnels.iter().find(|t| t.vni == network.vni && t.port == desired.tunnel_port)?;
         let message = format!("VNI {} is taken by {}", network.vni, whose(&other.stack, &other.link));
@@ -65,7 +76,7 @@ fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fai
             Failure::new(Kind::Data, "net.plan.vni", message).at(format!("networks.{}.vni", network.name));
         Some(failure.hint("give the network a vni of its own"))
     });
-    port.into_iter().chain(vnis)
+    port.into_iter().chain(published).chain(vnis)
 }
 
 /// Two networks of one host that meet. The document's own cannot, so one of them is kept though the document does not name

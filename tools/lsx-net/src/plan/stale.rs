@@ -139,3 +139,86 @@ fn is(d: &Desired, selector: &Selector, address: Ipv4Addr) -> bool {
         Selector::World => outside(d, address),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::cut;
+    use common::stack::{ReadOptions, read, resolve};
+
+    const STACK: &str = "
+stack: s
+hosts: { h1: { address: 198.18.0.11, ssh: root@198.18.0.11 } }
+networks: { a: { cidr: 10.1.0.0/24, gateway: h1 }, b: { cidr: 10.2.0.0/24, gateway: h1 } }
+allow:
+  - { from: a, to: b, ports: [53/udp] }
+  - { from: a, to: instance/db }
+instances:
+  web: { image: none, host: h1, networks: [{ name: a, address: 10.1.0.10 }], ports: [\"53:53/udp\"] }
+  db: { image: none, host: h1, networks: [{ name: b, address: 10.2.0.10 }] }
+";
+
+    fn desired(text: &str) -> Desired {
+        let (stack, _) = read(text, "stack.yaml", &ReadOptions::default()).unwrap();
+        cut(&resolve(&stack).unwrap()).remove("h1").unwrap()
+    }
+
+    /// `SOURCE TARGET:PORT`, answered by the target or, translated, by another.
+    fn udp(source: &str, target: &str, answers: &str) -> Flow {
+        let end = |text: &str| {
+            let (address, port) = text.split_once(':').unwrap();
+            (address.parse().unwrap(), port.parse().unwrap())
+        };
+        let ((source, source_port), (target, target_port), (by, by_port)) =
+            (end(source), end(target), end(answers));
+        let original = Tuple { source, target, protocol: 17, source_port, target_port };
+        let reply = Tuple {
+            source: by,
+            target: source,
+            protocol: 17,
+            source_port: by_port,
+            target_port: source_port,
+        };
+        Flow { original, reply, zone: 0, name: Vec::new() }
+    }
+
+    #[test]
+    fn what_another_permission_still_allows_goes_on() {
+        let old = desired(STACK);
+        let less = STACK.replace("  - { from: a, to: b, ports: [53/udp] }\n", "");
+        let none = less.replace("  - { from: a, to: instance/db }\n", "").replace("allow:\n", "");
+        let flow = |target: &str| udp("10.1.0.10:4000", target, target);
+        let (less, none) = (desired(&less), desired(&none));
+        assert!(!Stale::between(&old, Some(&less)).in_router(&flow("10.2.0.10:53")), "db is still open");
+        assert!(Stale::between(&old, Some(&less)).in_router(&flow("10.2.0.99:53")), "others are not");
+        assert!(Stale::between(&old, Some(&none)).in_router(&flow("10.2.0.10:53")));
+        assert!(!Stale::between(&old, Some(&none)).in_router(&flow("192.0.2.1:53")), "egress is");
+        assert!(Stale::between(&old, Some(&old)).nothing());
+    }
+
+    #[test]
+    fn a_port_of_the_host_is_not_one_of_another_machine() {
+        let old = desired(STACK);
+        let gone = desired(&STACK.replace(", ports: [\"53:53/udp\"]", ""));
+        let local = BTreeSet::from(["198.18.0.11".parse().unwrap()]);
+        let router = old.leg.broadcast();
+        for stale in [Stale::between(&old, Some(&gone)), Stale::between(&gone, Some(&old))] {
+            let client = "198.18.0.99:4000";
+            assert!(stale.on_host(&udp(client, "198.18.0.11:53", &format!("{router}:53")), &local));
+            assert!(
+                stale.on_host(&udp(client, "198.18.0.11:53", "198.18.0.11:53"), &local),
+                "who asked in vain"
+            );
+            assert!(
+                !stale.on_host(&udp("198.18.0.11:4000", "192.0.2.1:53", "192.0.2.1:53"), &local),
+                "its resolver"
+            );
+            assert!(
+                !stale.on_host(&udp(client, "198.18.0.11:53", "172.17.0.2:53"), &local),
+                "somebody else's"
+            );
+            let zoned = Flow { zone: 7, ..udp(client, "198.18.0.11:53", "198.18.0.11:53") };
+            assert!(!stale.on_host(&zoned, &local));
+        }
+    }
+}
