@@ -25,6 +25,7 @@ mod kernel;
 mod neighbours;
 mod notes;
 mod office;
+mod outside;
 mod partial;
 mod peer;
 mod reach;
@@ -51,7 +52,7 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(3, &[]),
         cases: &[traffic::CASES, wire::CASES, forged::CASES, neighbours::CASES],
     },
-    Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, ended::CASES] },
+    Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, outside::CASES, ended::CASES] },
     Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES, held::CASES, notes::CASES] },

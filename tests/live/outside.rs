@@ -1,0 +1,96 @@
+//! The world, where an `allow` lets it in: with its own address, to what is allowed, and nobody else in its place.
+
+use crate::peer::{ask_from, ask_here, expect};
+use crate::reach::{ask, world};
+use lsx_tests::lab::Lab;
+use std::collections::BTreeMap;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("what_an_allow_lets_in_from_outside_comes_in", what_an_allow_lets_in_from_outside_comes_in),
+    ("a_container_of_the_gateways_host_is_not_the_world", a_container_of_the_gateways_host_is_not_the_world),
+];
+
+fn what_an_allow_lets_in_from_outside_comes_in(lab: &Lab) {
+    let stack = world(lab);
+    let (web, db, two) =
+        (stack.address("web", "front"), stack.address("db", "back"), stack.address("two", "back"));
+    let route = |verb: &str| {
+        let both = format!(
+            "ip route {verb} 10.140.0.0/24 via 198.18.0.11; ip route {verb} 10.141.0.0/24 via 198.18.0.11"
+        );
+        lab.run(&["sh", "-ec", &both]).ok();
+        for host in ["h2", "h3"] {
+            lab.script(host, &both).ok();
+        }
+    };
+    route("add");
+    let ports = [(&web, 80), (&web, 81), (&db, 80), (&db, 81), (&two, 80)];
+    let targets: Vec<String> = ports
+        .iter()
+        .map(|(a, p)| format!("{a}:{p}"))
+        .chain([format!("{db}/icmp"), format!("{web}/icmp")])
+        .collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let all = |wanted: [&str; 7]| {
+        targets
+            .iter()
+            .copied()
+            .zip(wanted)
+            .map(|(t, a)| (t.to_owned(), a.to_owned()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    // With its own address; translated only where the answer would leave by another network.
+    let here = ask_here(lab, &targets);
+    let h3 = ask_from(lab, "h3", "", &targets);
+    let h2 = ask_from(lab, "h2", "", &targets);
+    route("del");
+    let check = lab.net(&["check", &stack.file]);
+    assert_eq!(
+        here,
+        all(["", "", "reach/db 198.18.0.1", "", "reach/two 10.141.0.1", "echo", ""]),
+        "the operator"
+    );
+    assert_eq!(
+        h3,
+        all([
+            "",
+            "reach/web 198.18.0.13",
+            "reach/db 198.18.0.13",
+            "",
+            "reach/two 10.141.0.1",
+            "echo",
+            "echo"
+        ]),
+        "h3"
+    );
+    assert!(h2.values().all(String::is_empty), "a host of the stack is not the world: {h2:?}");
+    assert_eq!(check.code, 0, "{} {}", check.stdout, check.stderr);
+    // The other direction stays closed.
+    expect(&ask(lab, "db", &["198.18.0.13:7101"]), &[("198.18.0.13:7101", "")]);
+}
+
+/// A namespace behind a veth, as somebody's container is, whose packets leave with the host's address: neither the world nor
+/// the host.
+fn a_container_of_the_gateways_host_is_not_the_world(lab: &Lab) {
+    let stack = world(lab);
+    let (web, db) = (stack.address("web", "front"), stack.address("db", "back"));
+    let targets = [format!("{db}:80"), format!("{db}/icmp"), format!("{web}:81"), format!("{web}/icmp")];
+    let targets = targets.each_ref().map(String::as_str);
+    let make = "ip netns add theirs
+        ip link add their0 type veth peer name eth0 netns theirs
+        ip addr add 172.31.9.1/24 dev their0; ip link set their0 up
+        ip -n theirs addr add 172.31.9.2/24 dev eth0; ip -n theirs link set eth0 up
+        ip -n theirs addr add 198.18.0.13/32 dev eth0
+        ip -n theirs route add default via 172.31.9.1
+        nft 'add table ip theirs; add chain ip theirs post { type nat hook postrouting priority srcnat; }'
+        nft add rule ip theirs post ip saddr 172.31.9.0/24 masquerade";
+    lab.script("h1", make).ok();
+    let theirs = ask_from(lab, "h1", "theirs", &targets);
+    // With the address of somebody who may.
+    lab.script("h1", "ip -n theirs route replace default via 172.31.9.1 src 198.18.0.13").ok();
+    let spoofed = ask_from(lab, "h1", "theirs", &targets);
+    lab.script("h1", "nft delete table ip theirs; ip link del their0; ip netns del theirs").ok();
+    let none = targets.map(|target| (target, ""));
+    expect(&theirs, &none);
+    expect(&spoofed, &none);
+}
