@@ -120,6 +120,11 @@ fn published_ports_answer_alike_on_every_host(lab: &Lab) {
         let wanted: Vec<(&str, &str)> = targets.into_iter().zip(wanted.iter().map(String::as_str)).collect();
         expect(&got, &wanted);
     }
+    // By every address that a host has.
+    let further = ["198.18.0.111:8090", "198.18.0.112:8091", "198.18.0.112:8093"];
+    let seen = [format!("reach/web {db}"), format!("reach/app {db}"), "reach/lone 198.18.0.11".to_owned()];
+    let wanted: Vec<(&str, &str)> = further.into_iter().zip(seen.iter().map(String::as_str)).collect();
+    expect(&ask(lab, "db", &further), &wanted);
     for host in ["h1", "h2"] {
         let got = ask_from(lab, host, "", &targets);
         assert!(got.values().all(|answer| answer.starts_with("reach/")), "{host}: {got:?}");

@@ -76,6 +76,12 @@ impl Desired {
         all.filter(|(_, nets)| !nets.is_empty()).collect()
     }
 
+    /// The addresses by which a port is asked for: the one it is published on, or all that its host has.
+    pub fn asked(&self, port: &PortAt, host: Ipv4Addr) -> Vec<Ipv4Addr> {
+        let further = || self.closed.get(&port.host).into_iter().flatten().copied();
+        port.address.map_or_else(|| std::iter::once(host).chain(further()).collect(), |one| vec![one])
+    }
+
     /// Of what a selector names, what lies behind this host's router.
     pub fn behind(&self, selector: &Selector) -> Vec<Ipv4Net> {
         let gateways = || self.networks.iter().filter(|n| n.gateway);
@@ -93,8 +99,10 @@ impl Desired {
 /// A port that another host publishes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Elsewhere {
-    /// What it publishes; its address is always there.
+    /// What it publishes.
     pub port: PortAt,
+    /// The address of that host.
+    pub at: Ipv4Addr,
     /// Whether the default route of its instance is by the network it is reached on.
     pub default: bool,
 }

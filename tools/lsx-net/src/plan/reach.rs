@@ -70,10 +70,7 @@ pub(super) fn further(seen: &Seen, first: Ipv4Addr) -> Vec<Ipv4Addr> {
 
 /// What a host publishes, with the address by which others ask for it. Of a host that was not looked at, what the document says.
 fn published(resolved: &Resolved, host: &HostAt, goals: &BTreeMap<String, Desired>) -> Vec<Elsewhere> {
-    let told = |port: &PortAt, default| {
-        let port = PortAt { address: port.address.or(Some(host.address)), ..port.clone() };
-        Elsewhere { port, default }
-    };
+    let told = |port: &PortAt, default| Elsewhere { port: port.clone(), at: host.address, default };
     if let Some(desired) = goals.get(&host.name) {
         let is = |nic: &&Nic, port: &PortAt| nic.instance == port.instance && nic.network == port.network;
         let default =

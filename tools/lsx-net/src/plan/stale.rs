@@ -76,8 +76,10 @@ impl<'a> Stale<'a> {
                 .iter()
                 .any(|p| kind(p) == begun.protocol && (to(p) || asks(p, p.listen, begun)));
         }
-        let here = |p: &PortAt| begun.target == p.address.unwrap_or(self.old.address);
-        if self.ports.iter().any(|p| here(p) && asks(p, p.listen, begun)) {
+        let hosts = |p: &&PortAt| {
+            p.address.is_some() || !outside(self.old, begun.target) && !within(self.old, begun.target)
+        };
+        if self.ports.iter().filter(hosts).any(|p| asks(p, p.listen, begun)) {
             return true;
         }
         let closed = self.allow.iter().any(|a| allows(self.old, a, begun));
@@ -94,11 +96,13 @@ fn still(new: &Desired, begun: &Tuple) -> bool {
     new.allow.iter().any(|a| allows(new, a, begun)) || outside(new, begun.target) && leaves(new)
 }
 
+fn within(d: &Desired, address: Ipv4Addr) -> bool {
+    d.inside.iter().any(|net| net.contains(&address))
+}
+
 fn outside(d: &Desired, address: Ipv4Addr) -> bool {
     let hosts = || d.hosts.iter().chain(d.closed.values().flatten());
-    !d.inside.iter().any(|net| net.contains(&address))
-        && !hosts().any(|host| *host == address)
-        && !d.leg.contains(&address)
+    !within(d, address) && !hosts().any(|host| *host == address) && !d.leg.contains(&address)
 }
 
 fn kind(port: &PortAt) -> u8 {

@@ -1,7 +1,7 @@
 //! Rules in the stack's router: what crosses between networks, what leaves, what is published. Closed unless opened.
 
 use super::{braces, chain, inner, ports, protocol, set, table};
-use crate::model::{Desired, Network, WORLD};
+use crate::model::{Desired, Elsewhere, Network, WORLD};
 use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,9 +78,13 @@ fn forward(d: &Desired) -> Vec<String> {
 
 /// Ports of other hosts whose instances are not behind this router: their host publishes them for this one, too.
 fn beyond(d: &Desired) -> Vec<String> {
-    let far = d.elsewhere.iter().map(|e| &e.port).filter(|p| !near(d, p) && p.from.is_empty());
-    let keys = far.filter_map(|p| Some(format!("{} . {} . {}", p.address?, protocol(p.protocol), p.listen)));
-    let keys: BTreeSet<String> = keys.collect();
+    let far = d.elsewhere.iter().filter(|e| !near(d, &e.port) && e.port.from.is_empty());
+    let keys: BTreeSet<String> = far
+        .flat_map(|Elsewhere { port: p, at, .. }| {
+            let key = |address| format!("{address} . {} . {}", protocol(p.protocol), p.listen);
+            d.asked(p, *at).into_iter().map(key)
+        })
+        .collect();
     if keys.is_empty() {
         return Vec::new();
     }
@@ -184,31 +188,24 @@ fn prerouting(d: &Desired) -> Vec<String> {
     let router = d.leg.broadcast();
     let mut rules: Vec<String> = narrow
         .iter()
-        .flat_map(|p| {
+        .map(|p| {
             let (from, protocol) = (from(p), protocol(p.protocol));
-            let asked = p.address.unwrap_or(d.address);
-            [
-                format!(
-                    "iifname \"{WORLD}\" ip daddr {router} {from}{protocol} dport {} dnat ip to {}",
-                    inner(d, p),
-                    to(p)
-                ),
-                format!(
-                    "iifname != \"{WORLD}\" ip daddr {asked} {from}{protocol} dport {} dnat ip to {}",
-                    p.listen,
-                    to(p)
-                ),
-            ]
+            let inner = inner(d, p);
+            format!(
+                "iifname \"{WORLD}\" ip daddr {router} {from}{protocol} dport {inner} dnat ip to {}",
+                to(p)
+            )
         })
         .collect();
-    let other = d.elsewhere.iter().map(|e| &e.port).filter(|p| near(d, p));
-    rules.extend(other.filter_map(|p| {
-        let (asked, from, protocol) = (p.address?, from(p), protocol(p.protocol));
-        Some(format!(
+    let own = narrow.iter().map(|p| (*p, d.address));
+    let other = d.elsewhere.iter().filter(|e| near(d, &e.port)).map(|e| (&e.port, e.at));
+    rules.extend(own.chain(other).map(|(p, at)| {
+        let (asked, from, protocol) = (braces(d.asked(p, at)), from(p), protocol(p.protocol));
+        format!(
             "iifname != \"{WORLD}\" ip daddr {asked} {from}{protocol} dport {} dnat ip to {}",
             p.listen,
             to(p)
-        ))
+        )
     }));
     if !open.is_empty() {
         let pair = |p: &&PortAt| {
@@ -217,7 +214,8 @@ fn prerouting(d: &Desired) -> Vec<String> {
         let map =
             format!("dnat ip addr . port to meta l4proto . th dport map {}", braces(open.iter().map(pair)));
         rules.push(format!("iifname \"{WORLD}\" ip daddr {router} {map}"));
-        rules.push(format!("iifname != \"{WORLD}\" ip daddr {} {map}", d.address));
+        let asked = open.first().map(|p| braces(d.asked(p, d.address))).unwrap_or_default();
+        rules.push(format!("iifname != \"{WORLD}\" ip daddr {asked} {map}"));
     }
     rules
 }
