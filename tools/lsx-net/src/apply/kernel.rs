@@ -37,7 +37,14 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
         }
         _ => {}
     }
-    let route = [("ipv4/conf/all/rp_filter", "1"), ("ipv4/conf/default/rp_filter", "1"), (FORWARD, "1")];
+    // It tells instances nothing about routes, and heeds nothing: a kernel that forwards takes no redirects (RFC 1812, 5.2.7.2).
+    let route = [
+        ("ipv4/conf/all/send_redirects", "0"),
+        ("ipv4/conf/default/send_redirects", "0"),
+        ("ipv4/conf/all/rp_filter", "1"),
+        ("ipv4/conf/default/rp_filter", "1"),
+        (FORWARD, "1"),
+    ];
     sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))?;
     // Written once more, ip_forward changes nothing: a link for which somebody switched it off is told by itself.
     let links = dump::links(&mut socket).map_err(failure)?;

@@ -38,6 +38,12 @@ pub(super) struct Try {
 }
 
 impl Source {
+    /// The machine that runs the check, as somebody outside.
+    pub(super) fn outside(tries: Vec<Try>) -> Source {
+        let (name, host) = ("world".to_owned(), String::new());
+        Source { name, host, macs: Vec::new(), tries, serves: Vec::new() }
+    }
+
     pub(super) fn job(&self) -> Job {
         let serves = self.serves.iter().map(|(address, port)| (*address, Probe::Connect { port: *port }));
         let probes = self.tries.iter().map(|t| (t.address, t.probe)).chain(serves).collect();
@@ -116,14 +122,14 @@ pub(super) fn sources(
     sources
 }
 
-struct Policy<'a> {
+pub(super) struct Policy<'a> {
     resolved: &'a Resolved,
     networks: BTreeMap<&'a str, &'a NetworkAt>,
     addresses: &'a Addresses,
 }
 
 impl<'a> Policy<'a> {
-    fn new(resolved: &'a Resolved, addresses: &'a Addresses) -> Self {
+    pub(super) fn new(resolved: &'a Resolved, addresses: &'a Addresses) -> Self {
         let networks = resolved.networks.iter().map(|n| (n.name.as_str(), n)).collect();
         Policy { resolved, networks, addresses }
     }
@@ -142,9 +148,22 @@ impl<'a> Policy<'a> {
                 tries.push(one(to, false, gateway, Probe::Echo, true, "the gateway of its own network"));
             }
         }
+        tries.extend(self.to_gateways(from));
         tries.extend(self.to_hosts(from));
         tries.extend(published::by_instance(self.resolved, &self.networks, from, self.addresses));
         tries
+    }
+
+    /// A gateway answers the echoes of another network only where an `allow` leads there.
+    fn to_gateways(&self, from: &InstanceAt) -> Vec<Try> {
+        let foreign = self.networks.values().filter(|n| !from.nics.iter().any(|nic| nic.network == n.name));
+        let one = |network: &&NetworkAt| {
+            let gateway = network.gateway_address?;
+            let routed = self.routed(source_address(from, gateway)?, gateway);
+            let (_, open, why) = routed.into_iter().find(|(probe, ..)| *probe == Probe::Echo)?;
+            Some(one(format!("gateway/{}", network.name), false, gateway, Probe::Echo, open, &why))
+        };
+        foreign.filter_map(|network| one(&network)).collect()
     }
 
     /// Towards an interface of another instance. Where both are on one network, that is the way between them; what the
@@ -170,7 +189,7 @@ impl<'a> Policy<'a> {
     }
 
     /// What an `allow` says about two addresses.
-    fn routed(&self, from: Ipv4Addr, to: Ipv4Addr) -> Vec<(Probe, bool, String)> {
+    pub(super) fn routed(&self, from: Ipv4Addr, to: Ipv4Addr) -> Vec<(Probe, bool, String)> {
         let matching: Vec<&AllowAt> =
             self.resolved.allow.iter().filter(|a| self.is(&a.from, from) && self.is(&a.to, to)).collect();
         if matching.is_empty() {
@@ -234,8 +253,14 @@ impl<'a> Policy<'a> {
     fn host_tries(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
         let mut tries = published::by_host(self.resolved, from, self.addresses);
         tries.extend(sizes::underlay(self.resolved, from));
+        let me = self.resolved.hosts.iter().find(|h| h.name == from).map(|h| h.address);
+        // Named by its address, a host is let in when it has a route, which is not the stack's to make.
+        let named = |to: Ipv4Addr| {
+            let by_address = |a: &&AllowAt| matches!(a.from, Selector::Addresses(_)) && self.is(&a.to, to);
+            self.resolved.allow.iter().filter(by_address).any(|a| me.is_some_and(|me| self.is(&a.from, me)))
+        };
         for to in all {
-            for nic in &to.nics {
+            for nic in to.nics.iter().filter(|nic| !named(nic.address.addr())) {
                 let opened =
                     self.resolved.allow.iter().any(|a| {
                         a.from == Selector::Host(from.to_owned()) && self.is(&a.to, nic.address.addr())

@@ -2,6 +2,7 @@
 
 mod expect;
 mod mesh;
+mod outside;
 mod published;
 mod sizes;
 mod tries;
@@ -81,6 +82,13 @@ pub fn check(wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
         if answer.found {
             judge(source, answer, (&there, &idle), &mut checked);
         }
+    }
+    let policy = expect::Policy::new(resolved, &addresses);
+    let all: Vec<_> = resolved.instances.iter().filter(|i| there.contains(i.name.as_str())).collect();
+    if let Some(world) = outside::source(resolved, &policy, &all) {
+        let (states, most) = tries::states(&world.job().probes, false);
+        let answer = Answer { found: true, states, most, ..Answer::default() };
+        judge(&world, &answer, (&there, &idle), &mut checked);
     }
     Ok(checked)
 }

@@ -123,7 +123,7 @@ impl Room {
 }
 
 /// All echoes from one socket and all connections at once, then the full-size packets.
-fn states(probes: &[(Ipv4Addr, Probe)], careful: bool) -> (Vec<String>, BTreeMap<usize, u32>) {
+pub(super) fn states(probes: &[(Ipv4Addr, Probe)], careful: bool) -> (Vec<String>, BTreeMap<usize, u32>) {
     let mut states = vec![String::new(); probes.len()];
     let of = |want: fn(&Probe) -> bool| {
         probes.iter().enumerate().filter(move |(_, (_, p))| want(p)).map(|(i, _)| i).collect::<Vec<_>>()
