@@ -183,6 +183,19 @@ pub fn since(at: &str) -> Option<std::time::Duration> {
     std::time::SystemTime::now().duration_since(at).ok()
 }
 
+/// The time that long ago, as [`now`] says it.
+pub fn ago(time: std::time::Duration) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
+    let now = std::time::SystemTime::now();
+    let then = now.checked_sub(time).unwrap_or(std::time::UNIX_EPOCH);
+    humantime::format_rfc3339_millis(then.max(std::time::UNIX_EPOCH)).to_string()
+}
+
+/// A time that somebody wrote by RFC 3339 in UTC, as [`now`] says it.
+pub fn time(text: &str) -> Option<String> {
+    humantime::parse_rfc3339_weak(text).ok().map(|time| humantime::format_rfc3339_millis(time).to_string())
+}
+
 /// What tracing says, for `-v`.
 struct Story(tracing::Level);
 

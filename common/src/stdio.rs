@@ -177,6 +177,19 @@ pub fn program(bytes: &[u8], raw: bool) -> Result<(), Failure> {
     write(printable::text(&String::from_utf8_lossy(bytes)).as_bytes())
 }
 
+/// The same for what it wrote to standard error.
+///
+/// # Errors
+/// Kind `Failed`.
+pub fn program_errors(bytes: &[u8], raw: bool) -> Result<(), Failure> {
+    let mut stderr = io::stderr().lock();
+    let written = match raw || !stderr.is_terminal() {
+        true => stderr.write_all(bytes),
+        false => stderr.write_all(printable::text(&String::from_utf8_lossy(bytes)).as_bytes()),
+    };
+    written.map_err(|e| Failure::new(Kind::Failed, "stdio.write", format!("standard error: {e}")))
+}
+
 /// Writes documents as they are made: the text of a big one is never whole in memory.
 fn stream<T: Serialize>(documents: &[T]) -> Result<(), Failure> {
     let person = io::stdout().is_terminal();

@@ -86,11 +86,12 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// The function that changes an object on this host.
     fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object>;
 
-    /// A verb of the tool's own, on this host.
+    /// A verb of the tool's own, on this host. What it has to say before it ends goes to `event`; when `cancel` is set, nobody waits
+    /// for its answer any more.
     ///
     /// # Errors
     /// The verb's own.
-    fn call(self, name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures>;
+    fn call(self, name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures>;
 
     /// The live checks beyond "the plan is empty". Sends calls to hosts through `each`.
     ///
@@ -113,6 +114,9 @@ pub trait Tool: Copy + Send + Sync + 'static {
         Vec::new()
     }
 }
+
+/// Hears what a call has to say before it ends.
+pub type Hear<'a> = &'a (dyn Fn(Value) + Sync);
 
 /// Sends a call of [`Tool::call`] to hosts, all at once.
 pub type Each<'a> =

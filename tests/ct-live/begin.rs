@@ -141,8 +141,8 @@ fn it_has_the_rights_that_docker_gives_and_no_more(cloud: &Cloud) {
 fn its_limits_are_in_the_control_groups(cloud: &Cloud) {
     whole(cloud);
     let script = "cd /sys/fs/cgroup; if test -e cgroup.controllers
-        then cd lsx/whole/web; cat memory.max pids.max; cut -d' ' -f1 cpu.max
-        else cat memory/lsx/whole/web/memory.limit_in_bytes pids/lsx/whole/web/pids.max cpu/lsx/whole/web/cpu.cfs_quota_us; fi";
+        then cd lsx/whole/web/in; cat memory.max pids.max; cut -d' ' -f1 cpu.max
+        else cat memory/lsx/whole/web/in/memory.limit_in_bytes pids/lsx/whole/web/in/pids.max cpu/lsx/whole/web/in/cpu.cfs_quota_us; fi";
     let said = cloud.lab.script("h1", script).ok().stdout;
     assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["67108864", "50", "50000"]);
 }

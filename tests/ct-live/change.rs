@@ -73,8 +73,8 @@ fn environment_starts_anew_and_limits_change_while_it_runs(cloud: &Cloud) {
     cloud.ct(&["up", &file]).ok();
     assert_eq!(pids(cloud), after);
     let script = "cd /sys/fs/cgroup; if test -e cgroup.controllers
-        then cd lsx/turn/web; cat memory.max pids.max; cut -d' ' -f1 cpu.max
-        else cat memory/lsx/turn/web/memory.limit_in_bytes pids/lsx/turn/web/pids.max cpu/lsx/turn/web/cpu.cfs_quota_us; fi";
+        then cd lsx/turn/web/in; cat memory.max pids.max; cut -d' ' -f1 cpu.max
+        else cat memory/lsx/turn/web/in/memory.limit_in_bytes pids/lsx/turn/web/in/pids.max cpu/lsx/turn/web/in/cpu.cfs_quota_us; fi";
     let said = cloud.lab.script("h1", script).ok().stdout;
     assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["41943040", "33", "25000"]);
     assert_eq!(cloud.changed(&file), 0);

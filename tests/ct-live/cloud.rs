@@ -143,7 +143,7 @@ impl Cloud {
             cut -d' ' -f4- /proc/self/mountinfo | sed 's/shared:[0-9]*//; s/^/mount: /'
             find /sys/fs/cgroup -type d | sed 's/^/group: /'
             find /run /etc /var/lib/lsx /var/spool -path /var/lib/lsx/bin -prune -o -not -type d -printf 'file: %p %y %m %s\\n'
-            find /run /var/lib/lsx -path /run/netns -prune -o -path '/var/lib/lsx/bin*' -prune -o -type d -printf 'folder: %p %m\\n'
+            find /run /var/lib/lsx -path /run/netns -prune -o -path '/var/lib/lsx/bin*' -prune -o -type d -printf 'folder: %p %m\\n' | sed 's,^\\(folder: /var/lib/lsx\\) .*,\\1,'
 ";
         self.lab.script(host, &[SCRIPT, PROGRAMS].concat()).ok().stdout.lines().map(str::to_owned).collect()
     }

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
     ("a_killed_controller_leaves_nothing_half_done", a_killed_controller_leaves_nothing_half_done),
     ("a_killed_supervisor_is_replaced", a_killed_supervisor_is_replaced),
+    ("a_supervisor_killed_in_any_phase_is_replaced", a_supervisor_killed_in_any_phase_is_replaced),
     ("a_runtime_killed_in_the_middle_is_no_end", a_runtime_killed_in_the_middle_is_no_end),
     ("two_runs_at_once_do_not_mix", two_runs_at_once_do_not_mix),
     ("a_remnant_is_swept", a_remnant_is_swept),
@@ -116,6 +117,53 @@ fn a_killed_supervisor_is_replaced(cloud: &Cloud) {
     // And when nobody repairs it first.
     cloud.lab.script("h1", "pkill -9 -f '[s]upervise crash'").ok();
     ground.ends(cloud, "after two killed supervisors");
+}
+
+/// One instance for each thing that a supervisor may be at when it is killed.
+fn a_supervisor_killed_in_any_phase_is_replaced(cloud: &Cloud) {
+    let text = |go: &str, time: &str| {
+        format!(
+            "
+  away: {{ image: bb, host: h2, networks: [lan], ready: {{ tcp: 80, timeout: {time} }}, command: [sh, -c, \"{go}; exec httpd -f -p 80\"] }}
+  waits: {{ image: bb, host: h1, networks: [lan], needs: [away], command: [sleep, \"1000\"] }}
+  starts: {{ image: bb, host: h1, networks: [lan], volumes: {{ d: /d }}, ready: {{ command: [test, -e, /d/ok], timeout: 2s }}, command: [sleep, \"1000\"] }}
+  pauses: {{ image: bb, host: h1, networks: [lan], volumes: {{ e: /e }}, command: [sh, -c, \"test -e /e/ok || exit 1; exec sleep 1000\"] }}
+  deaf: {{ image: bb, host: h1, networks: [lan], limits: {{ processes: 30 }}, command: [sh, -c, \"trap '' TERM HUP INT; sleep 9000 & while :; do sleep 1000 & sleep 0.2; done\"] }}
+  runs: {{ image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }}"
+        )
+    };
+    let file = cloud.stack("phases", &text("sleep 1000", "2s"));
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let before = cloud.snapshot("h1");
+    cloud.ct(&["up", &file]).exits(1);
+    let tool = cloud.tool_on("h1");
+    let state =
+        |name: &str| cloud.said("h1", &format!("phases/{name}"))["state"].as_str().unwrap_or("-").to_owned();
+    for (name, wanted) in
+        [("waits", "waiting"), ("starts", "starting"), ("runs", "running"), ("deaf", "running")]
+    {
+        assert!(until(60, || state(name) == wanted), "{name} is {}", state(name));
+    }
+    cloud.lab.script("h1", &format!("{tool} stop phases/deaf --grace 60s >/dev/null 2>&1 &")).ok();
+    assert!(until(30, || cloud.said("h1", "phases/deaf")["why"]
+        .as_str()
+        .is_some_and(|w| w.contains("stopping"))));
+    cloud.lab.script("h1", "pkill -9 -f '[s]upervise phases'").ok();
+    cloud.lab.script("h1", "touch /var/lib/lsx/volumes/phases/d/ok /var/lib/lsx/volumes/phases/e/ok").ok();
+    let file = cloud.stack("phases", &text("true", "60s"));
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(cloud.changed(&file), 0);
+    for name in ["waits", "starts", "pauses", "deaf", "runs"] {
+        assert_eq!(state(name), "running", "{name}");
+    }
+    assert_eq!(cloud.runtime("h1").len(), 5);
+    cloud.lab.script("h1", "test $(pgrep -fcx 'sleep 9000') = 1").ok();
+    // A fork bomb that ignores every signal ends with its grace, and nothing of it is left.
+    cloud.lab.exec("h1", &[&tool, "stop", "phases/deaf", "--grace", "1s"]).ok();
+    cloud.lab.script("h1", "! pgrep -fx 'sleep 9000'").ok();
+    cloud.ct(&["down", &file, "--destroy-data", "phases"]).ok();
+    cloud.same_but("h1", &before, "after supervisors killed in every phase", "/var/lib/lsx/images");
+    cloud.end(&file);
 }
 
 fn a_runtime_killed_in_the_middle_is_no_end(cloud: &Cloud) {

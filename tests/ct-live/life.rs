@@ -19,6 +19,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_log_has_an_end", a_log_has_an_end),
     ("a_full_disk_loses_lines_and_nothing_else", a_full_disk_loses_lines_and_nothing_else),
     ("what_outlives_its_parent_keeps_nothing", what_outlives_its_parent_keeps_nothing),
+    ("a_flood_of_lines_takes_from_its_own_processors", a_flood_of_lines_takes_from_its_own_processors),
+    ("what_it_shall_run_may_be_missing", what_it_shall_run_may_be_missing),
+    ("a_program_called_init_is_an_application", a_program_called_init_is_an_application),
+    ("recipes_are_in_the_log_and_end_with_their_time", recipes_are_in_the_log_and_end_with_their_time),
 ];
 
 /// One instance with a command, up; its process.
@@ -205,4 +209,107 @@ fn what_outlives_its_parent_keeps_nothing(cloud: &Cloud) {
     assert!(until(30, || cloud.lab.script("h1", alone).code == 0), "something is left running");
     cloud.end(&file);
     cloud.same("h1", &before, "after an orphan");
+}
+
+/// Ticks of a processor that a process has had, by /proc; a tick is 10 ms.
+fn ticks(cloud: &Cloud, pid: &str) -> u64 {
+    let stat = cloud.lab.script("h1", &format!("cut -d' ' -f14,15 /proc/{pid}/stat")).ok().stdout;
+    stat.split_whitespace().map(|n| n.parse::<u64>().unwrap()).sum()
+}
+
+fn a_flood_of_lines_takes_from_its_own_processors(cloud: &Cloud) {
+    let file =
+        one(cloud, "flood", "limits: { cpus: 0.2, memory: 64M },", "exec yes a line that nobody needs");
+    let supervisor = cloud.said("h1", "flood/it")["supervisor"].to_string();
+    let groups = cloud.lab.script("h1", &format!("cat /proc/{supervisor}/cgroup")).ok().stdout;
+    let own =
+        |controller: &str| groups.lines().any(|l| l.contains(controller) && l.ends_with("/lsx/flood/it/own"));
+    assert!(own("cpu") && own("memory"), "{groups}");
+    let (begin, before) = (Instant::now(), ticks(cloud, &supervisor));
+    std::thread::sleep(Duration::from_secs(5));
+    let used = ticks(cloud, &supervisor) - before;
+    let share = used as f64 / 100.0 / begin.elapsed().as_secs_f64();
+    assert!(share < 0.3, "the supervisor had {share} of a processor beside cpus: 0.2");
+    on(cloud, &["stop", "flood/it", "--timeout", "1s"]).ok();
+    on(cloud, &["start", "flood/it"]).ok();
+    cloud.end(&file);
+    cloud.lab.script("h1", "! find /sys/fs/cgroup -path '*lsx/flood*' | grep .").ok();
+}
+
+fn what_it_shall_run_may_be_missing(cloud: &Cloud) {
+    let text = "
+  none: { image: bb, host: h1, networks: [lan], restart: no, command: [/no/such, x] }
+  bare: { image: bb, host: h1, networks: [lan], restart: no, command: [nosuch] }
+  barred: { image: bb, host: h1, networks: [lan], restart: no, command: [/etc/passwd] }
+  there: { image: bb, host: h1, networks: [lan], command: [sleep], args: [\"1000\"] }";
+    let file = cloud.stack("missing", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let ran = cloud.ct(&["up", &file]).exits(1).says("ended with 12");
+    assert!(!ran.stderr.contains("on this host"), "{}", ran.stderr);
+    for (name, code, words) in [
+        ("none", 127, "/no/such is not in the image"),
+        ("bare", 127, "nosuch is not in the image"),
+        ("barred", 126, "/etc/passwd is in the image and cannot be run"),
+    ] {
+        let of = format!("missing/{name}");
+        assert!(until(30, || cloud.said("h1", &of)["exit"]["code"] == code), "{}", cloud.said("h1", &of));
+        let log = on(cloud, &["logs", &of, "--plain"]).ok().stdout;
+        assert!(log.contains(words) && !log.contains("install"), "{log}");
+    }
+    for (program, code) in [("/no/such", 127), ("nosuch", 127), ("/etc/passwd", 126)] {
+        let ran = on(cloud, &["exec", "--on", "missing/there", "--", program]).exits(1);
+        assert_eq!(ran.json()["code"], code, "{}", ran.stdout);
+    }
+    cloud.end(&file);
+}
+
+fn a_program_called_init_is_an_application(cloud: &Cloud) {
+    let file = one(
+        cloud,
+        "named",
+        "",
+        "cp /bin/busybox /srv/init; ln -s /srv/init /srv/sleep; touch /tmp/kept; exec /srv/init sleep 1000",
+    );
+    let read = |script: &str| cloud.inside("h1", "named/it", script).ok().stdout;
+    assert_eq!(read("grep -c ' /tmp tmpfs' /proc/mounts || true"), "0\n");
+    cloud.end(&file);
+    let text = "
+  app: { image: bb, host: h1, networks: [lan], files: { /app/init: { source: init.sh, mode: \"0755\" } }, command: [/app/init] }
+  box: { image: bb, host: h1, networks: [lan], system: true, command: [/bin/busybox, sh, -c, \"trap 'echo told; exit 0' USR2; while :; do sleep 0.1; done\"] }";
+    cloud.lab.file("init.sh", "#!/bin/sh\ntrap 'echo bye; exit 0' TERM\nwhile :; do sleep 0.1; done\n");
+    let file = cloud.stack("named", text);
+    cloud.start(&file);
+    let mounts = |of: &str| cloud.inside("h1", of, "grep -c ' /tmp tmpfs' /proc/mounts || true").ok().stdout;
+    assert_eq!((mounts("named/app"), mounts("named/box")), ("0\n".to_owned(), "1\n".to_owned()));
+    let begin = Instant::now();
+    on(cloud, &["stop", "named/app", "named/box"]).ok();
+    assert!(begin.elapsed() < GRACE, "{:?}", begin.elapsed());
+    let log = |of: &str| on(cloud, &["logs", of, "--plain"]).ok().stdout;
+    assert!(log("named/app").contains("bye") && log("named/box").contains("told"));
+    cloud.end(&file);
+}
+
+fn recipes_are_in_the_log_and_end_with_their_time(cloud: &Cloud) {
+    std::fs::create_dir_all(cloud.lab.folder.path().join("recipes")).unwrap();
+    cloud.lab.file("recipes/tells", "echo it was told; echo and this >&2\n");
+    cloud.lab.file("recipes/hangs", "echo begun; sleep 4321\n");
+    let text = |more: &str| {
+        format!(
+            "\n  it: {{ image: bb, host: h1, networks: [lan], recipes: [tells{more}], ready: {{ command: [\"true\"], timeout: 3s }}, command: [sleep, \"1000\"] }}"
+        )
+    };
+    let file = cloud.stack("told", &text(""));
+    cloud.start(&file);
+    let log = || on(cloud, &["logs", "told/it", "--plain"]).ok().stdout;
+    assert!(
+        log().contains("recipe tells: it was told\n") && log().contains("recipe tells: and this\n"),
+        "{}",
+        log()
+    );
+    let file = cloud.stack("told", &text(", hangs"));
+    cloud.ct(&["up", &file]).exits(1);
+    assert!(until(30, || log().contains("recipe hangs: begun")), "{}", log());
+    on(cloud, &["stop", "told/it"]).ok();
+    cloud.lab.script("h1", "! pgrep -fx 'sleep 4321'").ok();
+    cloud.end(&file);
 }

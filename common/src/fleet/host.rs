@@ -168,6 +168,24 @@ impl Host {
         }
     }
 
+    /// The argument list that gives a person the tool with a terminal there; nothing where this process itself is as good.
+    pub(super) fn terminal(&self, shared: &Shared, args: &[&str]) -> Result<Option<Vec<String>>, Failure> {
+        match &self.reach {
+            Reach::Here => Ok(None),
+            Reach::Sudo => {
+                let own = std::env::current_exe().unwrap_or_default().display().to_string();
+                let argv = ["sudo", "-n", &own].into_iter().chain(args.iter().copied());
+                Ok(Some(argv.map(str::to_owned).collect()))
+            }
+            Reach::Ssh(ssh) => {
+                let way = ssh.control.way();
+                let path = there(shared, &set(shared, &way)?);
+                let all = [way.front(), &[&path], args].concat();
+                ssh.terminal(shared, &all).map(Some)
+            }
+        }
+    }
+
     /// Ends the session. A change that runs in this process is waited for.
     pub(super) async fn close(self, shared: &Shared) {
         if let State::Open(session) = self.state {
@@ -240,6 +258,22 @@ async fn sudo(shared: &Shared) -> Result<Session, Failure> {
     Err(verdict::sudo(&session.ended().await, None))
 }
 
+/// What is shipped to a host.
+fn set(shared: &Shared, way: &Way) -> Result<Set, Failure> {
+    match &way.arch {
+        None => shared.own(),
+        Some(arch) => {
+            let (tools, private) = (shared.options.tools.as_deref(), shared.private());
+            Set::foreign(&shared.options.set, tools, arch, private.as_deref())
+        }
+    }
+}
+
+/// Where the tool lies there.
+fn there(shared: &Shared, set: &Set) -> String {
+    format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool())
+}
+
 /// Runs the tool there first; only what that shows to be missing is done. Says whether the tool was shipped.
 async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> {
     let known = ssh.control.way();
@@ -247,14 +281,8 @@ async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> 
     let mut remembered = way != Way::default();
     let mut shipped = false;
     loop {
-        let set = match &way.arch {
-            None => shared.own()?,
-            Some(arch) => {
-                let (tools, private) = (shared.options.tools.as_deref(), shared.private());
-                Set::foreign(&shared.options.set, tools, arch, private.as_deref())?
-            }
-        };
-        let path = format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool());
+        let set = set(shared, &way)?;
+        let path = there(shared, &set);
         let mut session = remote(ssh, shared, &[way.front(), &[&path, "serve"]].concat()).await?;
         let hello = session.hello(shared.tool()).await.filter(|hello| hello.size == set.size);
         if hello.as_ref().is_some_and(|hello| hello.root || way.sudo) {

@@ -198,6 +198,18 @@ impl Fleet {
         results
     }
 
+    /// The argument list that gives a person the tool with a terminal on a host that has been asked before; nothing where this
+    /// process itself is as good. Arguments are of letters, digits and `/._=-`.
+    ///
+    /// # Errors
+    /// When there is no such host, or an argument has other characters.
+    pub fn terminal(&self, host: &str, args: &[&str]) -> Result<Option<Vec<String>>, Failure> {
+        let found = self.hosts.get(host);
+        let found =
+            found.ok_or_else(|| Failure::new(Kind::Bug, "fleet.host", "no such host in the fleet"))?;
+        found.terminal(&self.shared, args).map_err(|failure| failure.on(host))
+    }
+
     /// Ends the sessions, as dropping the fleet does. Connections stay for the next run until their idle limit.
     pub fn close(self) {}
 }

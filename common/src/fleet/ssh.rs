@@ -152,6 +152,14 @@ impl Ssh {
         let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
     }
 
+    /// The argument list of `ssh` for a person's terminal there, by the master that runs already.
+    pub(super) fn terminal(&self, shared: &Shared, args: &[&str]) -> Result<Vec<String>, Failure> {
+        let mut argv = vec!["ssh".to_owned()];
+        argv.extend(self.arguments(shared, &["-tt"]));
+        argv.push(words(args)?);
+        Ok(argv)
+    }
+
     async fn attach(&self, command: &str) -> Option<Running> {
         tokio::time::timeout(PATIENCE, self.open(command)).await.ok()?.ok()
     }
@@ -172,7 +180,7 @@ impl Ssh {
         let failed = |e: std::io::Error| Failure::new(Kind::Failed, "fleet.ssh", "cannot run ssh").because(e);
         // A file, not a pipe: a proxy that ssh leaves in the background would hold the pipe open.
         let mut log = tempfile::tempfile().map_err(failed)?;
-        let args = self.arguments(shared);
+        let args = self.arguments(shared, &["-M", "-N", "-f"]);
         let mut command = tokio::process::Command::new("ssh");
         command.args(&args).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(log.try_clone().map_err(failed)?).process_group(0).kill_on_drop(true);
@@ -197,9 +205,10 @@ impl Ssh {
 
     /// Keys only, host keys verified: batch mode refuses what ssh would ask about, and `StrictHostKeyChecking` is
     /// left to the user's configuration, whose default then refuses an unknown or changed key.
-    fn arguments(&self, shared: &Shared) -> Vec<String> {
+    fn arguments(&self, shared: &Shared, first: &[&str]) -> Vec<String> {
         let options = &shared.options;
-        let mut args: Vec<String> = ["-M", "-N", "-f", "-x", "-a", "-S"].map(str::to_owned).to_vec();
+        let mut args: Vec<String> =
+            first.iter().chain(&["-x", "-a", "-S"]).map(|a| (*a).to_owned()).collect();
         args.push(self.control.socket.display().to_string());
         if let Some(config) = &options.ssh_config {
             args.extend(["-F".into(), config.display().to_string()]);

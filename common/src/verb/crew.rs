@@ -127,8 +127,26 @@ impl<T: Tool> Crew<T> {
         name: &str,
         inputs: BTreeMap<String, Value>,
     ) -> BTreeMap<String, Result<Value, Failures>> {
+        self.hear(name, inputs, &mut |host, event| log::event(host, event))
+    }
+
+    /// The same for one that has something to say before it ends.
+    pub fn hear(
+        &mut self,
+        name: &str,
+        inputs: BTreeMap<String, Value>,
+        on_event: &mut dyn FnMut(&str, Value),
+    ) -> BTreeMap<String, Result<Value, Failures>> {
         let request = |input| json!({"op": "call", "name": name, "input": input});
-        self.ask(inputs.into_iter().map(|(host, input)| (host, request(input))).collect())
+        self.ask_hearing(inputs.into_iter().map(|(host, input)| (host, request(input))).collect(), on_event)
+    }
+
+    /// As [`Fleet::terminal`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn terminal(&self, host: &str, args: &[&str]) -> Result<Option<Vec<String>>, Failure> {
+        self.fleet.terminal(host, args)
     }
 
     /// Lets hosts forget the tool, once nothing of any stack is left there.
@@ -138,7 +156,15 @@ impl<T: Tool> Crew<T> {
     }
 
     fn ask(&mut self, requests: BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>> {
-        let mut results = self.fleet.each(requests, &mut |host, event| log::event(host, event));
+        self.ask_hearing(requests, &mut |host, event| log::event(host, event))
+    }
+
+    fn ask_hearing(
+        &mut self,
+        requests: BTreeMap<String, Value>,
+        on_event: &mut dyn FnMut(&str, Value),
+    ) -> BTreeMap<String, Result<Value, Failures>> {
+        let mut results = self.fleet.each(requests, on_event);
         for (host, result) in &mut results {
             if let Err(failures) = result {
                 failures.0.iter_mut().for_each(|f| f.host = Some(host.clone()));

@@ -103,7 +103,11 @@ impl<T: Tool> Session<T> {
                 let how = How { undo, failpoint: failpoint.as_deref(), cancel };
                 Ok(json!(self.apply(&host, &plan, &how, event)))
             }
-            Request::Call { name, input } => self.tool.call(&name, input, cancel),
+            Request::Call { name, input } => {
+                let event = Mutex::new(event);
+                let hear = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
+                self.tool.call(&name, input, cancel, &hear)
+            }
             Request::Leave => {
                 fleet::leave();
                 Ok(Value::Null)

@@ -85,7 +85,9 @@ fn act(order: &Value) -> Result<Value, Failure> {
             json!(lxd.usage(&found)?)
         }
         "exec" => {
-            let ran = lxd.exec(stack, name, &exec(order))?;
+            let cancel = std::sync::atomic::AtomicBool::new(false);
+            let caller = lsx_ct::driver::Caller { cancel: &cancel, hears: None };
+            let ran = lxd.exec(stack, name, &exec(order), caller)?;
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             json!({"code": ran.code, "stdout": text(ran.stdout), "stderr": text(ran.stderr)})
         }

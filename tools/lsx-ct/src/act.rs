@@ -1,19 +1,22 @@
 //! The verbs beside the plan, on one host: run a program in instances, start, stop, look at their logs.
 
 mod answers;
+mod logs;
 mod top;
 
 pub use answers::{Acted, Line, Ran, Top};
 
 use crate::apply::GRACE;
-use crate::driver::{Exec, Found};
+use crate::driver::{Caller, Exec, Found};
 use crate::engines;
 use crate::model::{Condition, State};
 use crate::oci::ended_well;
-use crate::oci::inside::{self, Inside};
+use crate::oci::inside::Inside;
 use crate::{ready, supply};
+use base64::Engine as _;
 use common::host::{Program, wait};
 use common::stack::Driver;
+use common::tool::Hear;
 use common::{Failure, Failures, Kind, document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -41,9 +44,18 @@ pub struct Order {
     /// How many at once.
     #[serde(default)]
     pub parallel: usize,
+    /// `exec`: what is written is told while it is, and not kept.
+    #[serde(default)]
+    pub hear: bool,
     /// `logs`: how many lines of each.
     #[serde(default)]
     pub lines: usize,
+    /// `logs`: from then on (RFC 3339).
+    #[serde(default)]
+    pub since: Option<String>,
+    /// `logs`: what comes later is told while it does.
+    #[serde(default)]
+    pub follow: bool,
     /// `wait`: how long.
     #[serde(default)]
     pub timeout_ms: u64,
@@ -55,17 +67,39 @@ pub struct Order {
 impl Order {
     /// Nothing but to whom.
     pub fn to(targets: Vec<Target>) -> Order {
-        Order { targets, exec: Exec::default(), parallel: 8, lines: 0, timeout_ms: 0, grace_ms: None }
+        Order {
+            targets,
+            exec: Exec::default(),
+            parallel: 8,
+            hear: false,
+            lines: 0,
+            since: None,
+            follow: false,
+            timeout_ms: 0,
+            grace_ms: None,
+        }
     }
+}
+
+/// A piece of what a program writes, told while it runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Piece {
+    /// Where.
+    pub target: Target,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// Its bytes, in base64 (RFC 4648 4).
+    pub bytes: String,
 }
 
 /// Answers a call from a controller.
 ///
 /// # Errors
 /// When the whole call failed; what failed for one target stands with it.
-pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
+pub fn call(name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
     match name {
         "runtime" => return Ok(supply::runtime(&input)?),
+        "there" => return Ok(Value::Null),
         "lacks" => return Ok(supply::lacks(&input)?),
         "receive" => return Ok(supply::receive(input)?),
         "secrets" => return Ok(supply::keep_secrets(&input)?),
@@ -75,8 +109,8 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Fail
         .map_err(|e| Failure::new(Kind::Bug, "ct.call", format!("{name}: {e}")))?;
     Ok(match name {
         "top" => json!(top::top(&order)?),
-        "exec" => json!(many(&order, cancel, |target| exec(target, &order.exec))),
-        "logs" => json!(many(&order, cancel, |target| logs(target, order.lines)).concat()),
+        "exec" => json!(many(&order, cancel, |target| exec(target, &order, cancel, event))),
+        "logs" => json!(many(&order, cancel, |target| logs::logs(target, &order, cancel, event)).concat()),
         _ => json!(many(&order, cancel, |target| act(name, target, &order))),
     })
 }
@@ -128,12 +162,19 @@ fn find(target: &Target) -> Result<(Driver, Found), Failure> {
     })
 }
 
-fn exec(target: &Target, exec: &Exec) -> Ran {
+fn exec(target: &Target, order: &Order, cancel: &AtomicBool, event: Hear<'_>) -> Ran {
     let begin = Instant::now();
+    let hears = |stream: &'static str, bytes: &[u8]| {
+        let bytes = base64::engine::general_purpose::STANDARD.encode(bytes);
+        event(json!(Piece { target: target.clone(), stream: stream.to_owned(), bytes }));
+    };
+    let caller = Caller { cancel, hears: order.hear.then_some(&hears) };
+    let exec = &order.exec;
     let ran = match target.name.is_empty() {
-        true => on_host(exec),
-        false => find(target)
-            .and_then(|(driver, _)| engines::of(driver, None)?.exec(&target.stack, &target.name, exec)),
+        true => on_host(exec, caller),
+        false => find(target).and_then(|(driver, _)| {
+            engines::of(driver, None)?.exec(&target.stack, &target.name, exec, caller)
+        }),
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let answer = Ran {
@@ -150,41 +191,24 @@ fn exec(target: &Target, exec: &Exec) -> Ran {
             code: Some(ran.code),
             stdout: text(&ran.stdout),
             stderr: text(&ran.stderr),
+            cut_bytes: ran.cut,
             ..answer
         },
         Err(failure) => Ran { stderr: failure.to_string(), ..answer },
     }
 }
 
-fn on_host(exec: &Exec) -> Result<crate::driver::Ran, Failure> {
-    let (program, args) = exec.argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
-    let program = exec.env.iter().fold(Program::new(program).args(args), |p, (k, v)| p.env(k, v));
-    let inside =
-        Inside { program, input: &exec.input, deadline: exec.deadline, pid_file: None, process: None };
-    inside.run(&mut inside::patient)
+/// This process becomes another program; returns only why it cannot.
+pub fn becomes(argv: &[String]) -> Failure {
+    let (program, args) = argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
+    Program::new(program).args(args).become_it()
 }
 
-fn logs(target: &Target, lines: usize) -> Vec<Line> {
-    let found = find(target)
-        .and_then(|(driver, _)| engines::of(driver, None)?.logs(&target.stack, &target.name, lines));
-    let line = |text: String| {
-        let mut words = text.splitn(4, ' ');
-        let (at, stream, _, rest) = (words.next(), words.next(), words.next(), words.next());
-        let known = at.is_some_and(|at| at.ends_with('Z')) && rest.is_some();
-        Line {
-            schema: document::schema("ct", "line"),
-            host: common::host::name(),
-            stack: target.stack.clone(),
-            instance: target.name.clone(),
-            at: at.filter(|_| known).map(str::to_owned),
-            stream: stream.filter(|_| known).map(str::to_owned),
-            line: if known { rest.unwrap_or_default().to_owned() } else { text.clone() },
-        }
-    };
-    match found {
-        Ok(lines) => lines.into_iter().map(line).collect(),
-        Err(failure) => vec![line(failure.message)],
-    }
+fn on_host(exec: &Exec, caller: Caller<'_>) -> Result<crate::driver::Ran, Failure> {
+    let (program, args) = exec.argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
+    let program = exec.env.iter().fold(Program::new(program).args(args), |p, (k, v)| p.env(k, v));
+    let (input, deadline) = (&exec.input, exec.deadline);
+    Inside { program, input, deadline, pid_file: None, process: None, hears: None }.run_for(caller)
 }
 
 /// Starts, stops, restarts, or waits for one.

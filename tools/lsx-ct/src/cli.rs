@@ -1,18 +1,22 @@
 //! The flags of lsx-ct, and which function each verb is.
 
 mod act;
+mod copy;
 mod elsewhere;
 mod exec;
+mod hear;
 pub mod images;
 mod targets;
+mod terminal;
 
 use crate::image::Store;
-use crate::{Ct, PROGRAM, init, oci, supervise};
-use act::{ActArgs, LogsArgs, PartArgs, TopArgs};
+use crate::{Ct, PROGRAM, guard, init, oci, parcel, supervise};
+use act::{ActArgs, LogsArgs, PartArgs, StopArgs, TopArgs, WaitArgs};
 use clap::{CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::tool::Tool;
 use common::{Failures, verb};
+use copy::CopyArgs;
 use exec::ExecArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,17 +62,19 @@ enum Verb {
     /// Start instances that are there, and wait until they are ready
     Start(ActArgs),
     /// Stop instances; they stay, with all that was written into them
-    Stop(ActArgs),
+    Stop(StopArgs),
     /// Stop instances and start them again
-    Restart(ActArgs),
+    Restart(StopArgs),
     /// Plan that an instance runs on another host; changes nothing
     Move(elsewhere::MoveArgs),
     /// Plan that a host runs nothing of the stack; changes nothing
     Drain(elsewhere::DrainArgs),
     /// Wait until instances are ready
-    Wait(ActArgs),
+    Wait(WaitArgs),
     /// Run a program in instances, or on hosts; one result each
     Exec(ExecArgs),
+    /// Copy files and folders into an instance and out of it
+    Cp(CopyArgs),
     /// List instances, and how they fare: `observe` as a table where a person looks
     #[command(visible_alias = "ps", alias = "list")]
     Ls(verb::ObserveArgs),
@@ -102,6 +108,23 @@ enum Verb {
         #[arg(long)]
         net: bool,
     },
+    /// Give a person on another machine a terminal in an instance of this host
+    #[command(hide = true)]
+    Terminal {
+        /// What, in one word
+        word: String,
+    },
+    /// Pack or unpack what `cp` copies, in an instance
+    #[command(hide = true)]
+    Parcel {
+        /// `pack`, `unpack` or `place`
+        what: String,
+        /// Paths
+        words: Vec<String>,
+    },
+    /// End programs in instances when whoever runs them is killed
+    #[command(hide = true)]
+    Guard,
     /// Be the first process of an instance
     #[command(hide = true)]
     Init {
@@ -142,6 +165,7 @@ Examples:
   lsx-ct move web h2 --stack office.yaml
   lsx-ct exec -it db
   lsx-ct logs db --plain -n 20
+  lsx-ct cp db:/var/lib/dump .
   lsx-ct down office.yaml
 
 See also:
@@ -165,8 +189,9 @@ fn application() -> Option<ExitCode> {
         Verb::Init { encoded, account, argv } => Some(ExitCode::from(
             init::run(account.as_deref(), &init::argv(encoded.as_deref(), &argv)).unwrap_or_else(|failure| {
                 common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
+                let code = init::code(&failure);
                 common::log::failures(&failure.into());
-                127
+                code
             }),
         )),
         _ => None,
@@ -187,16 +212,20 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Move(args) => elsewhere::one(tool, args, &cli.global, &output),
         Verb::Drain(args) => elsewhere::all(tool, args, &cli.global, &output),
         Verb::Top(args) => act::top(tool, args, &cli.global, &output),
-        Verb::Start(args) => act::act(tool, "start", args, &cli.global, &output),
-        Verb::Stop(args) => act::act(tool, "stop", args, &cli.global, &output),
-        Verb::Restart(args) => act::act(tool, "restart", args, &cli.global, &output),
-        Verb::Wait(args) => act::act(tool, "wait", args, &cli.global, &output),
+        Verb::Start(args) => act::act(tool, "start", &args.into(), &cli.global, &output),
+        Verb::Stop(args) => act::act(tool, "stop", &args.into(), &cli.global, &output),
+        Verb::Restart(args) => act::act(tool, "restart", &args.into(), &cli.global, &output),
+        Verb::Wait(args) => act::act(tool, "wait", &args.into(), &cli.global, &output),
         Verb::Exec(args) => exec::exec(tool, args, &cli.global, &output),
+        Verb::Cp(args) => copy::copy(tool, args, &cli.global),
+        Verb::Parcel { what, words } => Ok(parcel::run(what, words)?),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
         Verb::Supervise { stack, name } => Ok(supervise::run(stack, name)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),
+        Verb::Terminal { word } => Ok(terminal::from_word(word)?),
+        Verb::Guard => Ok(guard::run()?),
         Verb::Init { encoded, account, argv } => {
             Ok(init::run(account.as_deref(), &init::argv(encoded.as_deref(), argv)).map(|_| ())?)
         }

@@ -5,6 +5,7 @@ use crate::model::{Condition, Engine, Instance, Usage};
 use common::Failure;
 use common::host::Program;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// An instance that lsx made and an engine holds.
@@ -36,12 +37,28 @@ pub struct Exec {
     /// Folder; absent: the instance's own, or /.
     #[serde(default)]
     pub workdir: Option<String>,
-    /// Its standard input.
-    #[serde(default)]
+    /// Its standard input; on its way in base64 (RFC 4648 4).
+    #[serde(default, with = "bytes")]
     pub input: Vec<u8>,
     /// After this it is killed.
     #[serde(default)]
     pub deadline: Option<Duration>,
+}
+
+mod bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map_err(D::Error::custom)
+    }
 }
 
 /// How a program ended.
@@ -53,7 +70,38 @@ pub struct Ran {
     pub stdout: Vec<u8>,
     /// What it complained about.
     pub stderr: Vec<u8>,
+    /// Bytes of both that were left out, for there is a limit to what is kept.
+    #[serde(default)]
+    pub cut: u64,
 }
+
+/// How much of each output of a program is kept; the rest is counted.
+pub const KEPT: usize = 1024 * 1024;
+
+/// Hears a piece of `stdout` or `stderr`.
+pub type Hears<'a> = &'a (dyn Fn(&'static str, &[u8]) + Sync);
+
+/// Who runs a program: it ends with them, and they may hear what it writes while it does.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// Set when the caller is gone, or has no interest any more.
+    pub cancel: &'a AtomicBool,
+    /// Hears every piece of output, with `stdout` or `stderr`; then nothing of it is kept.
+    pub hears: Option<Hears<'a>>,
+}
+
+impl Caller<'_> {
+    /// Whether the caller has gone.
+    pub fn gone(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells what has come since it was asked last.
+pub type More<'a> = Box<dyn FnMut() -> Result<Vec<String>, Failure> + 'a>;
+
+/// How many lines of an engine's log are looked at to find what is new.
+const SEEN: usize = 1000;
 
 /// An engine on this host.
 pub trait Driver {
@@ -136,11 +184,11 @@ pub trait Driver {
         Ok(())
     }
 
-    /// Runs a program in it.
+    /// Runs a program in it, as long as its caller is there.
     ///
     /// # Errors
     /// When it could not be started; how it ended is no failure.
-    fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure>;
+    fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure>;
 
     /// The program that gives a person a terminal in it.
     ///
@@ -153,6 +201,26 @@ pub trait Driver {
     /// # Errors
     /// When there is no such instance.
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure>;
+
+    /// The last `lines`, and then, each time it is asked, those that have come since. An engine that tells no more than all of it is
+    /// asked for all, and what is new is what does not stand there already.
+    ///
+    /// # Errors
+    /// As [`Driver::logs`].
+    fn follow<'a>(&'a self, stack: &str, name: &str, lines: usize) -> Result<More<'a>, Failure> {
+        let (stack, name) = (stack.to_owned(), name.to_owned());
+        let (mut before, mut lines): (Vec<String>, usize) = (Vec::new(), lines);
+        self.logs(&stack, &name, 1)?;
+        Ok(Box::new(move || {
+            let now = self.logs(&stack, &name, SEEN.max(lines))?;
+            let known =
+                (0..=before.len()).find(|n| now.starts_with(&before[*n..])).map_or(0, |n| before.len() - n);
+            before.clone_from(&now);
+            let new = now.into_iter().skip(known);
+            let skip = new.len().saturating_sub(std::mem::replace(&mut lines, usize::MAX));
+            Ok(new.skip(skip).collect())
+        }))
+    }
 
     /// What it uses now.
     ///

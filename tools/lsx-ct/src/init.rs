@@ -1,9 +1,9 @@
 //! The first process of an application's instance: starts the application, hands signals on, and reaps what others leave. An
 //! application as first process would ignore signals that it has no handler for (pid_namespaces(7)), and reap nobody.
 
+use crate::signals;
 use common::host::Program;
 use common::{Failure, Kind};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setuid};
 use signal_hook::consts::{FORBIDDEN, SIGCHLD};
@@ -16,22 +16,20 @@ use std::process::Stdio;
 /// When it cannot be started.
 pub(crate) fn run(account: Option<&str>, argv: &[String]) -> Result<u8, Failure> {
     account.map_or(Ok(()), turn_into)?;
-    let all = (1..32).filter(|signal| !FORBIDDEN.contains(signal));
+    // 32 and 33 are the C library's own (signal(7)).
+    let all = (1..32).chain(34..65).filter(|signal| !FORBIDDEN.contains(signal));
     let mut signals = Signals::new(all)
         .map_err(|e| Failure::new(Kind::Failed, "ct.init", format!("cannot handle signals: {e}")))?;
     let (program, args) = argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
+    let child = Program::bare(program).args(args);
     let child =
-        Program::bare(program).args(args).start(Stdio::inherit(), Stdio::inherit(), Stdio::inherit())?;
+        child.start(Stdio::inherit(), Stdio::inherit(), Stdio::inherit()).map_err(|e| unable(program, &e))?;
     let child = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
     for signal in signals.forever() {
-        match Signal::try_from(signal) {
-            Ok(_) if signal == SIGCHLD => {
-                if let Some(code) = reap(child) {
-                    return Ok(code);
-                }
-            }
-            Ok(signal) => _ = kill(child, signal),
-            Err(_) => {}
+        if signal != SIGCHLD {
+            signals::send(child, signal);
+        } else if let Some(code) = reap(child) {
+            return Ok(code);
         }
     }
     Ok(0)
@@ -49,6 +47,27 @@ fn turn_into(account: &str) -> Result<(), Failure> {
         .and_then(|()| setgid(Gid::from_raw(*group)))
         .and_then(|()| setuid(Uid::from_raw(*user)))
         .map_err(|e| wrong(e.to_string()))
+}
+
+/// The exit code of a program that is not in the image, and of one that is and cannot be run, as every shell says it.
+pub(crate) const MISSING: u8 = 127;
+const UNABLE: u8 = 126;
+
+/// Which of the two a failure of [`run`] is.
+pub(crate) fn code(failure: &Failure) -> u8 {
+    if failure.code == "ct.init.unable" { UNABLE } else { MISSING }
+}
+
+/// The instance's root is our own: what is missing is missing in the image.
+fn unable(program: &str, failure: &Failure) -> Failure {
+    let there = std::fs::metadata(program).is_ok_and(|m| m.is_file());
+    let missing = !(program.contains('/') && there) && failure.message.contains("os error 2");
+    let (code, message) = match missing {
+        true => ("ct.init.missing", format!("{program} is not in the image")),
+        false => ("ct.init.unable", format!("{program} is in the image and cannot be run")),
+    };
+    let because = failure.message.rsplit_once(": ").map_or(failure.message.as_str(), |(_, why)| why);
+    Failure::new(Kind::Failed, code, message).because(because)
 }
 
 /// An argument list as one word without blanks: percent-encoded (RFC 3986 2.1), and %00, which no argument can have, between two.

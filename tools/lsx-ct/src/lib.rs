@@ -11,7 +11,7 @@ use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Resolved, Stack};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
+use common::tool::{Change, Checked, Draft, Each, Hear, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod driver;
 mod engines;
 pub mod gather;
+mod guard;
 pub mod image;
 mod init;
 pub mod lxd;
@@ -34,11 +35,13 @@ pub mod model;
 mod net;
 pub mod observe;
 mod oci;
+mod parcel;
 mod paths;
 pub mod plan;
 mod ready;
 mod recipes;
 pub mod render;
+mod signals;
 mod supervise;
 mod supply;
 
@@ -146,8 +149,8 @@ impl Tool for Ct {
         Box::new(move |before, after| changer.change(before, after))
     }
 
-    fn call(self, name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
-        act::call(name, input, cancel)
+    fn call(self, name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
+        act::call(name, input, cancel, event)
     }
 
     fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {

@@ -8,7 +8,7 @@
 
 use common::plan::{Have, Step};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Look, ObservedOf, PlanOf, Tool, Wish};
+use common::tool::{Change, Checked, Draft, Each, Hear, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -92,7 +92,7 @@ impl Tool for Net {
         Box::new(move |before, after| changer.change(before, after))
     }
 
-    fn call(self, name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
+    fn call(self, name: &str, input: Value, cancel: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         check::call(name, input, cancel)
     }
 

@@ -28,6 +28,8 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         needs: texts("needs"),
         ready: table.get("ready", ready),
         command: table.get("command", command).unwrap_or_default(),
+        args: texts("args"),
+        system: table.get("system", truth),
         user: table.get("user", string),
         workdir: table.get("workdir", |at| at.parse(absolute)),
         env: table.get("env", pairs).unwrap_or_default(),

@@ -67,6 +67,13 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub command: Vec<String>,
+    /// Arguments of the image's entrypoint, or of `command`, instead of the image's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
+    pub args: Vec<String>,
+    /// Whether it is a whole system, whose first process is an init; absent: what the image says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<bool>,
     /// User, or user:group, that runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]

@@ -24,10 +24,18 @@ pub struct Ran {
     pub code: Option<i32>,
     /// How long it took.
     pub ms: u64,
-    /// What it wrote; bytes that are no UTF-8 are replaced by U+FFFD.
+    /// What it wrote, the first 1 MiB; bytes that are no UTF-8 are replaced by U+FFFD.
     pub stdout: String,
-    /// What it complained about.
+    /// What it complained about, the first 1 MiB.
     pub stderr: String,
+    /// How many bytes of both were left out; absent when there are all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What was done to an instance.

@@ -1,16 +1,20 @@
 //! The verb `exec`: a program in instances or on hosts, and what it wrote.
 
-use super::act::{OnArgs, ask};
-use super::targets::{here, hosts, targets};
+use super::act::{Hear, OnArgs, ask};
+use super::hear::Teller;
+use super::targets::{hosts, targets};
+use super::terminal;
 use crate::Ct;
 use crate::act::{Order, Ran};
 use crate::driver::Exec;
-use crate::engines;
 use clap::Args;
 use common::cli::Global;
 use common::stdio::{self, Output};
 use common::{Failure, Failures, Kind};
 use std::time::Duration;
+
+/// How much longer than a program a host may take.
+const MORE: Duration = Duration::from_secs(60);
 
 /// Flags of `exec`.
 #[derive(Debug, Args)]
@@ -26,9 +30,15 @@ pub(super) struct ExecArgs {
     /// On the hosts themselves
     #[arg(long, conflicts_with = "on")]
     hosts: bool,
-    /// A terminal in one instance: lsx-ct exec -it NAME, then a program or /bin/sh
+    /// A terminal in one instance, also from another machine with --stack: lsx-ct exec -it NAME, then a program or /bin/sh
     #[arg(short, long, conflicts_with_all = ["on", "hosts"])]
     tty: bool,
+    /// Only what is written, while it is, without JSON and without a limit; of several instances with their names in front
+    #[arg(long)]
+    plain: bool,
+    /// With --plain on a terminal: control characters as they were written, such as colours
+    #[arg(long, requires = "plain")]
+    raw: bool,
     /// Standard input goes to the program; to each of them, when there are several
     #[arg(short, long)]
     interactive: bool,
@@ -63,7 +73,7 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
         deadline: args.timeout,
     };
     if args.tty {
-        return terminal(args, exec);
+        return terminal::open(tool, &args.of, exec, global);
     }
     if args.interactive {
         // Any bytes, or none: this is no document.
@@ -78,17 +88,29 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
         patterns.push(exec.argv.remove(0));
         exec.argv = exec.argv.into_iter().skip_while(|word| word == "--").collect();
     }
+    // A program has the time that --timeout gives it; a host has some more.
+    let mut global = global.clone();
+    let own = args.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_add(MORE));
+    global.deadline = global.deadline.max(own);
     let (mut place, targets) = match args.hosts {
-        true => hosts(tool, &args.of, global)?,
-        false => targets(tool, &args.of, &patterns, global)?,
+        true => hosts(tool, &args.of, &global)?,
+        false => targets(tool, &args.of, &patterns, &global)?,
     };
-    let order = |targets| Order { exec: exec.clone(), parallel: args.max_parallel, ..Order::to(targets) };
-    let ran: Vec<Ran> = ask(&mut place, "exec", targets, order, |r: &mut Ran, host| r.host = host)?;
+    let order = |targets| Order {
+        exec: exec.clone(),
+        parallel: args.max_parallel,
+        hear: args.plain,
+        ..Order::to(targets)
+    };
+    let teller = Teller::new(&targets, args.raw);
+    let hear = |host: &str, event| teller.piece(host, event);
+    let hear: Option<Hear<'_>> = args.plain.then_some(&hear);
+    let ran: Vec<Ran> = ask(&mut place, "exec", targets, order, |r: &mut Ran, host| r.host = host, hear)?;
     let (all, well) = (ran.len(), ran.iter().filter(|r| r.ok).count());
-    if output.on_terminal() && !output.table {
-        plainly(&ran)?
-    } else {
-        output.emit(&ran)?
+    match (args.plain, output.on_terminal() && !output.table) {
+        (true, _) => teller.end(&ran)?,
+        (_, true) => plainly(&ran)?,
+        _ => output.emit(&ran)?,
     }
     let wanted = args.quorum.unwrap_or(all);
     if well >= wanted && all > 0 {
@@ -114,27 +136,8 @@ fn plainly(ran: &[Ran]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn no_target() -> Failures {
+pub(super) fn no_target() -> Failures {
     Failure::new(Kind::Usage, "usage.on", "exec needs to know where")
         .hint("an instance and a program, as: exec db date; --on 'web*' for several, --hosts for hosts, -t NAME for a terminal")
         .into()
-}
-
-/// A terminal in an instance of this host: this process becomes the engine's own client.
-fn terminal(args: &ExecArgs, mut exec: Exec) -> Result<(), Failures> {
-    if args.of.stack.is_some() {
-        let hint = "log in on its host (ssh -t) and run lsx-ct exec -it NAME there";
-        return Err(Failure::new(Kind::Usage, "usage.tty", "a terminal is for an instance of this host")
-            .hint(hint)
-            .into());
-    }
-    let name = exec.argv.remove(0);
-    if exec.argv.is_empty() {
-        exec.argv.push("/bin/sh".to_owned());
-    }
-    let targets = here(&[name])?;
-    let Some(target) = targets.values().flatten().next() else { return Err(no_target()) };
-    let driver = engines::found(&target.stack, &target.name)?.map(|(driver, _)| driver);
-    let engine = engines::of(driver.unwrap_or_default(), None)?;
-    Err(engine.shell(&target.stack, &target.name, &exec)?.become_it().into())
 }

@@ -14,13 +14,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Tells the runs of this process apart.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// A program may run as long as this where nothing is said.
 const LONG: Duration = Duration::from_secs(365 * 86_400);
+/// How often one looks whether whoever asked is still there.
+const GONE: Duration = Duration::from_millis(1500);
 /// What tells the processes of one run from all others, since they inherit it: a process of ours, a number, what for.
 const MARK: &str = "LSX_EXEC";
 /// Past the deadline, as timeout(1) says it.
@@ -33,16 +35,35 @@ impl Lxd {
 
     /// The same for a purpose, by which what another run left of it can be told.
     pub(super) fn run_for(&self, what: &str, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+        self.run_while(what, stack, name, exec, &|| false)
+    }
+
+    /// The same until whoever asked is gone.
+    pub(super) fn run_while(
+        &self,
+        what: &str,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+        gone: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Ran, Failure> {
         let held = self.running(stack, name)?;
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let run = format!("{}/{number}/{what}", std::process::id());
         if !exec.input.is_empty() {
-            return self.feed(stack, name, exec, &run);
+            return self.feed(stack, name, exec, &run, gone);
         }
         let path = format!("/1.0/instances/{}/exec", held.name);
         let operation = self.client.begin(&path, &self.order(&held.name, name, exec, &run)?)?;
-        let limit = exec.deadline.unwrap_or(LONG);
-        match self.client.wait("exec", &operation, limit) {
+        let end = Instant::now() + exec.deadline.unwrap_or(LONG);
+        let outcome = loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.client.wait("exec", &operation, left.min(GONE)) {
+                Err(Refused::Late(_)) if !gone() && left > GONE => {}
+                outcome => break outcome,
+            }
+        };
+        match outcome {
             Ok(ended) => self.collect(&held.name, &ended),
             Err(Refused::Late(_)) => {
                 self.end(stack, name, &|mark| mark == run)?;
@@ -145,7 +166,14 @@ impl Lxd {
 
     /// With something to read it is the server's own client that runs it: that takes four websockets, and the client has
     /// them.
-    fn feed(&self, stack: &str, name: &str, exec: &Exec, run: &str) -> Result<Ran, Failure> {
+    fn feed(
+        &self,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+        run: &str,
+        gone: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Ran, Failure> {
         let mut marked = exec.clone();
         marked.env.push((MARK.to_owned(), run.to_owned()));
         let argv = self.client_argv(stack, name, &marked, "-T")?;
@@ -154,11 +182,17 @@ impl Lxd {
         let late = &AtomicBool::new(false);
         let output = std::thread::scope(|scope| {
             scope.spawn(move || {
-                let timeout = waits.recv_timeout(exec.deadline.unwrap_or(LONG));
-                if timeout == Err(RecvTimeoutError::Timeout) {
-                    late.store(true, Ordering::Relaxed);
-                    let _ = self.end(stack, name, &|mark| mark == run);
+                let end = Instant::now() + exec.deadline.unwrap_or(LONG);
+                loop {
+                    let left = end.saturating_duration_since(Instant::now());
+                    match waits.recv_timeout(left.min(GONE)) {
+                        Err(RecvTimeoutError::Timeout) if !gone() && left > GONE => {}
+                        Err(RecvTimeoutError::Timeout) => break,
+                        _ => return,
+                    }
                 }
+                late.store(true, Ordering::Relaxed);
+                let _ = self.end(stack, name, &|mark| mark == run);
             });
             let output = program.ended(&exec.input);
             drop(done);
@@ -166,7 +200,7 @@ impl Lxd {
         });
         let (code, stdout, stderr) = output?;
         let code = if late.load(Ordering::Relaxed) { LATE } else { code };
-        Ok(Ran { code, stdout, stderr })
+        Ok(Ran { code, stdout, stderr, ..Ran::default() })
     }
 
     pub(super) fn terminal(&self, stack: &str, name: &str, exec: &Exec) -> Result<Vec<String>, Failure> {

@@ -24,25 +24,28 @@ pub(super) struct First {
     pub(super) ids: Option<Account>,
     pub(super) workdir: String,
     signal: String,
+    system: bool,
 }
 
 impl First {
     pub(super) fn new(instance: &Instance, image: &ImageConfiguration) -> First {
         let argv = bundle::command(instance, image);
-        let found = instance.command.is_empty() && bundle::is_system(&argv);
+        let system = bundle::is_system(instance, image);
+        let found = instance.command.is_empty() && instance.args.is_empty() && system;
         First {
             env: bundle::environment(instance, image),
             user: bundle::user(instance, image),
             ids: None,
             workdir: bundle::workdir(instance, image),
-            signal: bundle::stop_signal(image, &argv),
+            signal: bundle::stop_signal(instance, image).name(),
+            system,
             argv: if found { Vec::new() } else { argv },
         }
     }
 
     /// Whether an init of ours starts it, as without an engine.
     pub(super) fn application(&self) -> bool {
-        !self.argv.is_empty() && !bundle::is_system(&self.argv)
+        !self.argv.is_empty() && !self.system
     }
 
     /// What liblxc cannot be told: it parts a command at every blank. Only an init has to do with that, which is process 1 itself.

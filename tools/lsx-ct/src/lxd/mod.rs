@@ -17,7 +17,7 @@ mod secret;
 mod state;
 mod volume;
 
-use crate::driver::{self, Exec, Found, Ran};
+use crate::driver::{self, Caller, Exec, Found, Ran};
 use crate::model::{self, Engine, Instance, State, Usage};
 use crate::supervise::waiter;
 use client::{Client, FIRST};
@@ -179,8 +179,8 @@ impl driver::Driver for Lxd {
         self.set_back(stack, aside, name)
     }
 
-    fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
-        self.run(stack, name, exec)
+    fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure> {
+        self.run_while("", stack, name, exec, &|| caller.gone())
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {

@@ -26,6 +26,12 @@ pub struct Instance {
     /// What runs in it; empty: what the image says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// Arguments of what runs; empty: what the image says, where it says what runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Whether it is a whole system; absent: what the image says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<bool>,
     /// User, or user:group; absent: what the image says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

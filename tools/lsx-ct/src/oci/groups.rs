@@ -11,9 +11,14 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// The second hierarchy of a hybrid host: without controllers, and no runtime puts its containers there.
 const HYBRID: &str = "/sys/fs/cgroup/unified";
 
-/// The group of an instance, below the root of every hierarchy.
+/// The group of an instance, below the root of every hierarchy: its limits hold here, for its container and its supervisor together.
 pub(crate) fn name(stack: &str, instance: &str) -> String {
     format!("/lsx/{stack}/{instance}")
+}
+
+/// The group of its container. The runtime makes and removes it.
+pub(crate) fn inner(stack: &str, instance: &str) -> String {
+    format!("{}/in", name(stack, instance))
 }
 
 /// `v2`, `hybrid` or `v1`.
@@ -40,12 +45,8 @@ pub(crate) fn enter(stack: &str, instance: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let folder = PathBuf::from(format!("{HYBRID}{}", own(stack, instance)));
-    let enter = || {
-        std::fs::create_dir_all(&folder)?;
-        let mut procs = std::fs::File::options().write(true).open(folder.join("cgroup.procs"))?;
-        std::io::Write::write_all(&mut procs, b"0")
-    };
-    enter().map_err(|e| {
+    let entered = std::fs::create_dir_all(&folder).and_then(|()| put(&folder.join("cgroup.procs"), "0"));
+    entered.map_err(|e| {
         let message = format!("cannot enter {}: {e}", folder.display());
         Failure::new(Kind::Failed, "ct.oci.group", message)
     })
@@ -59,12 +60,91 @@ pub(crate) fn delegate(stack: &str, instance: &str, first: u32) {
         _ => vec![format!("{ROOT}/systemd"), HYBRID.to_owned()],
     };
     for root in roots {
-        let group = PathBuf::from(format!("{root}{}", name(stack, instance)));
+        let group = PathBuf::from(format!("{root}{}", inner(stack, instance)));
         for file in ["", "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"] {
             let path = if file.is_empty() { group.clone() } else { group.join(file) };
             let _ = std::os::unix::fs::chown(path, Some(first), Some(first));
         }
     }
+}
+
+/// Makes an instance's group with its limits on memory and processors, before there is a container in it.
+///
+/// # Errors
+/// What the kernel refused.
+pub(crate) fn hold(stack: &str, instance: &str, limits: &Limits) -> Result<(), Failure> {
+    let group = name(stack, instance);
+    for root in counted() {
+        let made = std::fs::create_dir_all(format!("{root}{group}"));
+        made.map_err(|e| {
+            let message = format!("cannot make the control group {root}{group}: {e}");
+            Failure::new(Kind::Failed, "ct.oci.group", message)
+        })?;
+        if kind() == "v2" {
+            // From the root down, for each hands its controllers to those below it; what the kernel lacks is not missed here.
+            for above in Path::new(&group).ancestors().collect::<Vec<_>>().iter().rev() {
+                let file = format!("{root}{}/cgroup.subtree_control", above.display());
+                ["+cpu", "+memory", "+pids"].iter().for_each(|word| _ = put(Path::new(&file), word));
+            }
+        }
+    }
+    bound(&group, limits)
+}
+
+/// The hierarchies in which a supervisor counts to its instance.
+fn counted() -> Vec<String> {
+    if kind() == "v2" {
+        return vec![ROOT.to_owned()];
+    }
+    let there = |name: &&&str| Path::new(ROOT).join(name).join("cgroup.procs").exists();
+    ["cpu", "cpuacct", "memory"].iter().filter(there).map(|name| format!("{ROOT}/{name}")).collect()
+}
+
+/// Where this process was before it counted to an instance.
+#[derive(Debug, Default)]
+pub(crate) struct Before(Vec<PathBuf>);
+
+/// From here on this process counts to an instance, with all that it starts: what the instance makes it do, as by a flood of
+/// lines, takes from the instance's own memory and processors. Where the kernel refuses, it goes on as it is.
+pub(crate) fn join(stack: &str, instance: &str) -> Before {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut before = Vec::new();
+    for root in counted() {
+        let controller = Path::new(&root).file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let line = |line: &str| -> Option<String> {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (names, path) = (parts.next()?, parts.next()?);
+            let meant =
+                if kind() == "v2" { names.is_empty() } else { names.split(',').any(|n| n == controller) };
+            meant.then(|| path.to_owned())
+        };
+        let was = own.lines().find_map(line).unwrap_or_default();
+        let folder = PathBuf::from(format!("{root}{}/own", name(stack, instance)));
+        let joined = std::fs::create_dir_all(&folder).and_then(|()| put(&folder.join("cgroup.procs"), "0"));
+        match joined {
+            Ok(()) => before.push(PathBuf::from(format!("{root}{was}"))),
+            Err(e) => tracing::warn!("cannot enter {}: {e}", folder.display()),
+        }
+    }
+    Before(before)
+}
+
+/// Counts to it no more: who ends an instance must not wait for the processors that the instance keeps busy.
+pub(crate) fn leave(before: &mut Before) {
+    for folder in before.0.drain(..) {
+        let back = put(&folder.join("cgroup.procs"), "0");
+        if back.is_err() {
+            // Its group went meanwhile, as that of a session that has ended; the hierarchy's root is always there.
+            let root = if kind() == "v2" { 4 } else { 5 };
+            let root: PathBuf = folder.components().take(root).collect();
+            let _ = put(&root.join("cgroup.procs"), "0");
+        }
+    }
+}
+
+fn put(path: &Path, word: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::options().write(true).open(path)?;
+    std::io::Write::write_all(&mut file, word.as_bytes())
 }
 
 /// Every hierarchy's root.
@@ -144,13 +224,12 @@ fn deepest_first(folder: &Path) {
     common::host::file::remove_empty(folder);
 }
 
-/// A number from a file of an instance's group: `(v1 controller, v1 file)` or the file of v2.
-fn number(stack: &str, instance: &str, v1: (&str, &str), v2: &str) -> Option<u64> {
-    read(stack, instance, v1, v2)?.trim().parse().ok()
+/// A number from a file of a group: `(v1 controller, v1 file)` or the file of v2.
+fn number(group: &str, v1: (&str, &str), v2: &str) -> Option<u64> {
+    read(group, v1, v2)?.trim().parse().ok()
 }
 
-fn read(stack: &str, instance: &str, v1: (&str, &str), v2: &str) -> Option<String> {
-    let group = name(stack, instance);
+fn read(group: &str, v1: (&str, &str), v2: &str) -> Option<String> {
     let path = match kind() {
         "v2" => format!("{ROOT}{group}/{v2}"),
         _ => format!("{ROOT}/{}{group}/{}", v1.0, v1.1),
@@ -165,20 +244,20 @@ fn word(text: &str, word: &str) -> Option<u64> {
 
 /// How often the kernel ended one of its processes for want of memory.
 pub(crate) fn oom_kills(stack: &str, instance: &str) -> u64 {
-    let text = read(stack, instance, ("memory", "memory.oom_control"), "memory.events").unwrap_or_default();
-    word(&text, "oom_kill ").unwrap_or_default()
+    // The kernel counts for the group whose process it ended.
+    let text = read(&inner(stack, instance), ("memory", "memory.oom_control"), "memory.events");
+    word(&text.unwrap_or_default(), "oom_kill ").unwrap_or_default()
 }
 
 /// Milliseconds on processors, bytes of memory, processes.
 pub(crate) fn usage(stack: &str, instance: &str) -> (u64, u64, u64) {
+    let group = name(stack, instance);
     let cpu = match kind() {
-        "v2" => read(stack, instance, ("", ""), "cpu.stat")
-            .and_then(|t| word(&t, "usage_usec "))
-            .map(|us| us / 1000),
-        _ => number(stack, instance, ("cpuacct", "cpuacct.usage"), "").map(|ns| ns / 1_000_000),
+        "v2" => read(&group, ("", ""), "cpu.stat").and_then(|t| word(&t, "usage_usec ")).map(|us| us / 1000),
+        _ => number(&group, ("cpuacct", "cpuacct.usage"), "").map(|ns| ns / 1_000_000),
     };
-    let memory = number(stack, instance, ("memory", "memory.usage_in_bytes"), "memory.current");
-    let processes = number(stack, instance, ("pids", "pids.current"), "pids.current");
+    let memory = number(&group, ("memory", "memory.usage_in_bytes"), "memory.current");
+    let processes = number(&inner(stack, instance), ("pids", "pids.current"), "pids.current");
     (cpu.unwrap_or_default(), memory.unwrap_or_default(), processes.unwrap_or_default())
 }
 
@@ -188,22 +267,44 @@ pub(crate) fn usage(stack: &str, instance: &str) -> (u64, u64, u64) {
 /// # Errors
 /// What the kernel refused: on v1 less memory than is used and cannot be freed.
 pub(crate) fn limit(stack: &str, instance: &str, limits: &Limits) -> Result<(), Failure> {
-    let group = name(stack, instance);
+    let (outer, inner) = (name(stack, instance), inner(stack, instance));
+    if kind() != "v2" {
+        // On v1 no group may have more than the one above it, in whatever order they change.
+        bound(&outer, &Limits::default())?;
+    }
+    write(&inner, words(&inner, limits))?;
+    bound(&outer, limits)
+}
+
+/// What a supervisor may have of memory beside what its instance may. Without it the two would take each other's last pages, and
+/// the kernel would move those about for minutes before it ended anybody.
+const OWN: u64 = 32 * 1024 * 1024;
+
+/// The limits that an instance shares with its supervisor. Processes are the container's alone: one that has used up its own must
+/// not keep us from ending it.
+fn bound(group: &str, limits: &Limits) -> Result<(), Failure> {
+    let memory_bytes = limits.memory_bytes.map(|bytes| bytes.saturating_add(OWN));
+    let limits = &Limits { memory_bytes, ..limits.clone() };
+    let words = words(group, limits).into_iter().filter(|(_, file, _)| *file != "pids.max").collect();
+    write(group, words)
+}
+
+fn words(group: &str, limits: &Limits) -> Words {
+    if kind() == "v2" {
+        return words_of_v2(limits);
+    }
+    let now = number(group, ("memory", "memory.limit_in_bytes"), "");
+    words_of_v1(limits, now.unwrap_or_default())
+}
+
+fn write(group: &str, words: Words) -> Result<(), Failure> {
     let v2 = kind() == "v2";
-    let words = if v2 {
-        words_of_v2(limits)
-    } else {
-        let now = number(stack, instance, ("memory", "memory.limit_in_bytes"), "");
-        words_of_v1(limits, now.unwrap_or_default())
-    };
     for (controller, file, word) in words {
         let path =
             if v2 { format!("{ROOT}{group}/{file}") } else { format!("{ROOT}/{controller}{group}/{file}") };
         // Without a limit nothing may be missing: a kernel need not have every controller, nor count swap.
         let needed = word != LIFT_V1 && !word.starts_with(LIFT) && !file.contains("sw");
-        let file = std::fs::File::options().write(true).open(&path);
-        let done = file.and_then(|mut file| std::io::Write::write_all(&mut file, word.as_bytes()));
-        match done {
+        match put(Path::new(&path), &word) {
             Err(e) if needed || e.kind() != ErrorKind::NotFound => {
                 let failure =
                     Failure::new(Kind::Failed, "ct.oci.limit", format!("cannot write {word} to {path}: {e}"));

@@ -1,10 +1,11 @@
 //! Programs in an instance that runs: started by the runtime, with an end to every wait. What a program leaves running behind it
-//! may hold its output for ever, so the output is what came until shortly after its own end.
+//! may hold its output for ever, so the output is what came until shortly after its own end, and no more of it than has a limit.
 
 use super::disk::Place;
 use super::runtime::Runtime;
 use crate::accounts::Account;
-use crate::driver::{Exec, Ran};
+use crate::driver::{Caller, Exec, Hears, KEPT, Ran};
+use crate::guard;
 use common::host::{Program, file, wait};
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
@@ -15,7 +16,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long output may come after the end of a program.
@@ -37,6 +38,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) pid_file: Option<&'a Path>,
     /// Where the runtime reads what it is.
     pub(crate) process: Option<PathBuf>,
+    /// Who hears what it writes, instead of its being kept.
+    pub(crate) hears: Option<Hears<'a>>,
 }
 
 impl<'a> Inside<'a> {
@@ -61,6 +64,25 @@ impl<'a> Inside<'a> {
             deadline: exec.deadline,
             pid_file: Some(pid_file),
             process: Some(process),
+            hears: None,
+        })
+    }
+
+    /// Runs it for somebody: it ends with them, also when they are killed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn run_for(mut self, caller: Caller<'a>) -> Result<Ran, Failure> {
+        self.hears = caller.hears;
+        let guard = self.pid_file.map(guard::Watch::over);
+        let mut told = false;
+        let pid_file = self.pid_file;
+        self.run(&mut |time| {
+            if let (Some(guard), Some(pid)) = (guard.as_ref().filter(|_| !told), pid_file.and_then(number)) {
+                guard.begun(pid);
+                told = true;
+            }
+            caller.gone() || patient(time)
         })
     }
 
@@ -76,15 +98,29 @@ impl<'a> Inside<'a> {
         let mut child = self.program.start(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let (input, stdin) = (self.input.to_vec(), child.stdin.take());
         std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)));
-        let stdout = Output::of(child.stdout.take());
-        let stderr = Output::of(child.stderr.take());
+        let (stdout, stderr) = (Output::of(child.stdout.take()), Output::of(child.stderr.take()));
+        stdout.keep_up(self.hears.is_some());
+        stderr.keep_up(self.hears.is_some());
+        let tell = || {
+            let Some(hears) = self.hears else { return };
+            for (stream, output) in [("stdout", &stdout), ("stderr", &stderr)] {
+                let piece = output.take();
+                if !piece.is_empty() {
+                    hears(stream, &piece);
+                }
+            }
+        };
         let end = self.deadline.map(|limit| Instant::now() + limit);
-        let mut over = |look| end.is_some_and(|end| Instant::now() >= end) || pause(look);
+        let mut over = |look| {
+            tell();
+            end.is_some_and(|end| Instant::now() >= end) || pause(look)
+        };
         let begun = until(&mut over, || ended(&mut child));
-        let number = || file::read(self.pid_file?).ok().flatten()?.trim().parse::<i32>().ok();
-        let inside = number().filter(|pid| *pid > 1).map(Pid::from_raw);
+        let inside = self.pid_file.and_then(number).map(Pid::from_raw);
         let code = match (begun, inside) {
             (Some(0), Some(pid)) => until(&mut over, || reaped(pid)).unwrap_or_else(|| finish(pid)),
+            // The runtime itself: it could not begin it.
+            (Some(_), None) if self.pid_file.is_some() => unable(&stderr.seen()),
             (Some(code), _) => code,
             (None, _) => {
                 inside.map(finish);
@@ -94,8 +130,32 @@ impl<'a> Inside<'a> {
             }
         };
         self.pid_file.into_iter().chain(self.process.as_deref()).for_each(|path| _ = file::remove(path));
-        Ok(Ran { code, stdout: stdout.rest(), stderr: stderr.rest() })
+        // What still holds the pipe may do so for ever.
+        wait::until(REST, LOOK.0, || {
+            tell();
+            stdout.ended() && stderr.ended()
+        });
+        tell();
+        let ((stdout, cut), (stderr, more)) = (stdout.rest(), stderr.rest());
+        Ok(Ran { code, stdout, stderr, cut: cut + more })
     }
+}
+
+/// Why a runtime could not begin a program, as every shell says it: 127 when it is not there, 126 when it cannot be run.
+fn unable(said: &str) -> i32 {
+    let said = said.to_lowercase();
+    let missing = ["no such file", "not found"].iter().any(|words| said.contains(words));
+    let barred = ["permission denied", "exec format", "is a directory", "not executable"];
+    match (missing, barred.iter().any(|words| said.contains(words))) {
+        (_, true) => 126,
+        (true, _) => 127,
+        _ => 1,
+    }
+}
+
+/// The process inside, once the runtime has written which.
+fn number(path: &Path) -> Option<i32> {
+    file::read(path).ok().flatten()?.trim().parse::<i32>().ok().filter(|pid| *pid > 1)
 }
 
 /// Writes what is run as a process of the specification. Told by flags, runc adds variables to the instance's own and crun has those
@@ -180,34 +240,80 @@ fn finish(pid: Pid) -> i32 {
 
 /// What comes out of a pipe, read beside everything else.
 struct Output {
-    bytes: Arc<Mutex<(Vec<u8>, bool)>>,
+    shared: Arc<(Mutex<Kept>, Condvar)>,
+}
+
+/// See [`Output`].
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// Bytes that were left out.
+    cut: u64,
+    /// Whether who writes waits for who hears; else what is too much is left out.
+    waits: bool,
+    /// Whether the pipe has ended, or nobody wants to know more.
+    ended: bool,
 }
 
 impl Output {
     fn of(pipe: Option<impl Read + Send + 'static>) -> Output {
-        let bytes = Arc::new(Mutex::new((Vec::new(), pipe.is_none())));
-        let Some(mut pipe) = pipe else { return Output { bytes } };
-        let shared = Arc::clone(&bytes);
+        let kept = Kept { ended: pipe.is_none(), ..Kept::default() };
+        let shared = Arc::new((Mutex::new(kept), Condvar::new()));
+        let Some(mut pipe) = pipe else { return Output { shared } };
+        let output = Output { shared: Arc::clone(&shared) };
         std::thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
-            while let Ok(n) = pipe.read(&mut buffer) {
-                let mut all = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                all.0.extend_from_slice(&buffer[..n]);
-                if n == 0 {
-                    all.1 = true;
+            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                if !output.put(&buffer[..n]) {
                     return;
                 }
             }
-            shared.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+            output.kept().ended = true;
         });
-        Output { bytes }
+        Output { shared }
     }
 
-    /// All of it, or what came until now when somebody still holds the pipe.
-    fn rest(self) -> Vec<u8> {
-        let end = || self.bytes.lock().unwrap_or_else(PoisonError::into_inner).1;
-        wait::until(REST, LOOK.0, end);
-        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner).0)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_up(&self, waits: bool) {
+        self.kept().waits = waits;
+    }
+
+    /// Whether somebody still wants more.
+    fn put(&self, piece: &[u8]) -> bool {
+        let full = |kept: &mut Kept| kept.waits && !kept.ended && kept.bytes.len() >= KEPT;
+        let kept = self.shared.1.wait_while(self.kept(), full);
+        let mut kept = kept.unwrap_or_else(PoisonError::into_inner);
+        let room = if kept.waits { piece.len() } else { KEPT.saturating_sub(kept.bytes.len()) };
+        let (fits, more) = piece.split_at(room.min(piece.len()));
+        kept.bytes.extend_from_slice(fits);
+        kept.cut += more.len() as u64;
+        !kept.ended
+    }
+
+    fn take(&self) -> Vec<u8> {
+        let taken = std::mem::take(&mut self.kept().bytes);
+        self.shared.1.notify_all();
+        taken
+    }
+
+    fn ended(&self) -> bool {
+        self.kept().ended
+    }
+
+    /// What there is of it now.
+    fn seen(&self) -> String {
+        wait::until(REST, LOOK.0, || self.ended());
+        String::from_utf8_lossy(&self.kept().bytes).into_owned()
+    }
+
+    /// All that was kept, and how much was not.
+    fn rest(self) -> (Vec<u8>, u64) {
+        self.kept().ended = true;
+        let rest = self.take();
+        (rest, self.kept().cut)
     }
 }
 
@@ -224,6 +330,7 @@ mod tests {
             deadline: limit.map(Duration::from_millis),
             pid_file: None,
             process: None,
+            hears: None,
         };
         (inside.run(&mut patient).unwrap(), begin.elapsed())
     }
@@ -264,6 +371,37 @@ mod tests {
         let (ran, took) = ran("echo out; sleep 3 &", None);
         assert_eq!((ran.code, ran.stdout), (0, b"out\n".to_vec()));
         assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+
+    #[test]
+    fn of_what_it_writes_only_so_much_is_kept() {
+        let (ran, _) = ran("head -c 5000000 /dev/zero; echo end >&2", None);
+        assert_eq!((ran.code, ran.stdout.len(), ran.cut), (0, KEPT, 5_000_000 - KEPT as u64));
+        assert_eq!(ran.stderr, b"end\n");
+    }
+
+    #[test]
+    fn who_hears_it_hears_all_and_nothing_is_kept() {
+        let heard = Mutex::new(0);
+        let hears = |stream: &'static str, piece: &[u8]| {
+            assert!(stream == "stdout" && piece.len() <= KEPT + 16 * 1024);
+            *heard.lock().unwrap() += piece.len();
+        };
+        let cancel = std::sync::atomic::AtomicBool::new(false);
+        let program = Program::new("/bin/sh").args(["-c", "head -c 5000000 /dev/zero"]);
+        let inside =
+            Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None };
+        let ran = inside.run_for(Caller { cancel: &cancel, hears: Some(&hears) }).unwrap();
+        assert_eq!((ran.code, ran.stdout.len(), ran.cut, *heard.lock().unwrap()), (0, 0, 0, 5_000_000));
+    }
+
+    #[test]
+    fn it_ends_with_its_caller() {
+        let cancel = std::sync::atomic::AtomicBool::new(true);
+        let program = Program::new("/bin/sleep").args(["30"]);
+        let inside =
+            Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None };
+        assert_eq!(inside.run_for(Caller { cancel: &cancel, hears: None }).unwrap().code, LATE);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) mod volume;
 
 use crate::accounts::{Account, Alone};
 use crate::apply::GRACE;
-use crate::driver::{Driver, Exec, Found, Ran};
+use crate::driver::{Caller, Driver, Exec, Found, More, Ran};
 use crate::model::{Condition, Engine, Instance, State, Usage};
 use crate::ready;
 use crate::supervise::{self, log, state, unit};
@@ -165,12 +165,11 @@ impl Driver for Oci {
         file::rename_tree(&Place::new(stack, aside).disk, &Place::new(stack, name).disk)
     }
 
-    fn exec(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
+    fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure> {
         let (runtime, place, user) = self.to_run(stack, name, exec)?;
         let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
         let pid_file = place.run.join(file);
-        Inside::new(&runtime, &place, &id(stack, name), (exec, user.as_ref()), &pid_file)?
-            .run(&mut inside::patient)
+        Inside::new(&runtime, &place, &id(stack, name), (exec, user.as_ref()), &pid_file)?.run_for(caller)
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
@@ -182,6 +181,11 @@ impl Driver for Oci {
 
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
         Ok(log::tail(&Place::new(stack, name).disk, lines))
+    }
+
+    fn follow<'a>(&'a self, stack: &str, name: &str, lines: usize) -> Result<More<'a>, Failure> {
+        let mut follow = log::Follow::new(&Place::new(stack, name).disk, lines);
+        Ok(Box::new(move || Ok(follow.more())))
     }
 
     fn usage(&self, found: &Found) -> Result<Usage, Failure> {

@@ -188,6 +188,9 @@ impl Root {
     /// # Errors
     /// Who is not known there, or has a number that no instance has.
     pub(super) fn account(&self, text: &str, alone: Alone) -> Result<Account, Failure> {
+        if text.is_empty() {
+            return Ok(Account::default());
+        }
         let file = |path| self.read(Path::new(path)).map(Option::unwrap_or_default);
         let accounts = Accounts::read(&file("/etc/passwd")?, &file("/etc/group")?);
         let found = accounts.resolve(text, alone).map_err(|who| {

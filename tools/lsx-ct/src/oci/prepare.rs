@@ -9,7 +9,7 @@ use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{File, Instance};
 use crate::paths;
-use crate::render::bundle::{self, Ground};
+use crate::render::bundle::{self, Ground, Stop};
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use oci_spec::image::ImageConfiguration;
@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Ready {
     store: Store,
     image: ImageConfiguration,
-    argv: Vec<String>,
+    system: bool,
+    stop: Stop,
     ids: Option<u32>,
     root: PathBuf,
     users: Option<OwnedFd>,
@@ -56,36 +57,35 @@ impl Ready {
             return Err(failure.hint(format!("write instances.{}.command", instance.of)));
         }
         let own = place.run.join("init");
-        if !bundle::is_system(&argv) {
-            file::write(&own, b"-", Mode::Program)?;
-            mounts::shifted(&crate::supervise::sibling(crate::PROGRAM), &own, users.as_ref(), true)?;
-        }
-        Ok(Ready { store: store.clone(), image, argv, ids, root, users, mounted: BTreeSet::new() })
+        let system = bundle::is_system(instance, &image);
+        file::write(&own, b"-", Mode::Program)?;
+        mounts::shifted(&crate::supervise::sibling(crate::PROGRAM), &own, users.as_ref(), true)?;
+        let stop = stop(instance, &image, &root, &argv);
+        Ok(Ready { store: store.clone(), image, system, stop, ids, root, users, mounted: BTreeSet::new() })
     }
 
     /// The first of its ids, when it is a whole system that has ids of its own.
     pub(crate) fn system(&self) -> Option<u32> {
-        self.ids.filter(|_| bundle::is_system(&self.argv))
+        self.ids.filter(|_| self.system)
     }
 
     /// The signal that ends it.
-    pub(crate) fn stop_signal(&self) -> String {
-        bundle::stop_signal(&self.image, &self.argv)
+    pub(crate) fn stop_signal(&self) -> Stop {
+        self.stop
     }
 
     /// Writes everything, and config.json last.
     pub(crate) fn write(&mut self, stack: &str, place: &Place, instance: &Instance) -> Result<(), Failure> {
         let root = Root::open(&self.root, self.ids)?;
-        self.argv = bundle::command(instance, &self.image);
         self.files(&root, place, instance)?;
         self.own_names(place, instance)?;
         let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
         let ground = Ground {
-            init: (!bundle::is_system(&self.argv)).then(|| text(&place.run.join("init"))),
+            init: Some(text(&place.run.join("init"))),
             architecture: std::env::consts::ARCH.to_owned(),
             rootfs: text(&self.root),
             ids: self.ids,
-            cgroup: groups::name(stack, &instance.name),
+            cgroup: groups::inner(stack, &instance.name),
             swap: groups::swap(),
             secrets: self.secrets(stack, place, instance, (&root, &user))?,
             volumes: self.volumes(stack, place, instance, &root)?,
@@ -174,6 +174,17 @@ impl Ready {
             all.insert(volume.name.clone(), text(&target));
         }
         Ok(all)
+    }
+}
+
+/// The signal that ends it; where the usual place of an init leads to systemd, what that understands.
+fn stop(instance: &Instance, image: &ImageConfiguration, root: &Path, argv: &[String]) -> Stop {
+    let own = bundle::stop_signal(instance, image);
+    let program = argv.first().map_or("", String::as_str);
+    let leads = std::fs::read_link(root.join(program.trim_start_matches('/')));
+    match leads.is_ok_and(|to| to.ends_with("systemd/systemd")) && own == bundle::HALT {
+        true => bundle::HALT_SYSTEMD,
+        false => own,
     }
 }
 

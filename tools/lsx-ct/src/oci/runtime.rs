@@ -2,6 +2,7 @@
 
 use super::disk::Place;
 use crate::model::Engine;
+use crate::render::bundle::Stop;
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::stack::Driver;
@@ -156,8 +157,10 @@ impl Runtime {
     }
 
     /// Sends a signal to its first process, or to all.
-    pub(crate) fn kill(&self, id: &str, signal: &str, all: bool) -> Result<(), Failure> {
-        let program = self.program().args(["kill"]).args(all.then_some("--all")).args([id, &number(signal)]);
+    pub(crate) fn kill(&self, id: &str, signal: Stop, all: bool) -> Result<(), Failure> {
+        // By number: runtimes know no names of real-time signals.
+        let number = signal.0.to_string();
+        let program = self.program().args(["kill"]).args(all.then_some("--all")).args([id, &number]);
         program.run(b"").map(|_| ())
     }
 
@@ -191,13 +194,6 @@ pub(super) fn forget() -> Result<(), Failure> {
     file::sweep(Path::new("/run/lsx"));
     [ROOT, crate::paths::RUN, "/run/lsx"].map(Path::new).into_iter().for_each(file::remove_empty);
     Ok(())
-}
-
-/// Runtimes know real-time signals by number alone; the C library has the first two for itself (signal(7)).
-fn number(signal: &str) -> String {
-    const RTMIN: u32 = 34;
-    let above = signal.strip_prefix("SIGRTMIN").map(|rest| rest.trim_start_matches('+').parse().unwrap_or(0));
-    above.map_or_else(|| signal.to_owned(), |n: u32| (RTMIN + n).to_string())
 }
 
 /// What was found out before.
@@ -252,13 +248,4 @@ fn told(failure: &Failure) -> String {
     let last = failure.program.as_ref().and_then(|p| p.output.last());
     let last = last.map(|line| line.trim_start_matches([' ', '|']).to_owned()); // as our own trial quotes the runtime
     last.unwrap_or_else(|| failure.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn real_time_signals_are_told_by_number() {
-        let told = ["SIGTERM", "SIGRTMIN+3", "SIGRTMIN", "37"].map(super::number);
-        assert_eq!(told, ["SIGTERM", "37", "34", "37"]);
-    }
 }

@@ -62,6 +62,8 @@ fn instance(
         hostname: written.hostname.clone().unwrap_or_else(|| at.name.clone()),
         nics: at.nics.clone(),
         command: written.command.clone(),
+        args: written.args.clone(),
+        system: written.system,
         user: written.user.clone(),
         workdir: written.workdir.clone(),
         env: stack.env(written),

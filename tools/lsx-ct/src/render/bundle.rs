@@ -13,7 +13,7 @@ pub const IDS: u32 = 65_536;
 /// What a host knows and the instance does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ground {
-    /// This program on the host, for the first process of an application; absent where the image has an init.
+    /// This program on the host: the first process of an application, and what copies files in any.
     pub init: Option<String>,
     /// What this machine is: x86_64, aarch64.
     pub architecture: String,
@@ -88,29 +88,33 @@ const SHM: u64 = 64 << 20;
 /// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
 pub const INIT: &str = "/dev/.lsx-init";
 
-/// Programs that are the init of a whole system.
-const INITS: [&str; 2] = ["init", "systemd"];
+/// The inits of whole systems, at their own places; a program somewhere else that is called so is an application.
+const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
+const SYSTEMS: [&str; 2] = ["/sbin/init", "/usr/sbin/init"];
 
-/// What is run: the instance's own command, else the image's entry point with its arguments.
+/// The label by which an image says that it is a whole system: `true` or `false`.
+pub const SYSTEM: &str = "lsx.system";
+
+/// What is run: the instance's own command, else the image's entry point, with the instance's arguments, else the image's.
 pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
-    if !instance.command.is_empty() {
-        return instance.command.clone();
-    }
-    of_image(image)
-}
-
-fn of_image(image: &ImageConfiguration) -> Vec<String> {
     let config = image.config().as_ref();
     let list = |l: Option<&Vec<String>>| l.cloned().unwrap_or_default();
-    let mut argv = list(config.and_then(|c| c.entrypoint().as_ref()));
-    argv.extend(list(config.and_then(|c| c.cmd().as_ref())));
+    let (mut argv, args) = match instance.command.is_empty() {
+        false => (instance.command.clone(), Vec::new()),
+        true => {
+            (list(config.and_then(|c| c.entrypoint().as_ref())), list(config.and_then(|c| c.cmd().as_ref())))
+        }
+    };
+    argv.extend(if instance.args.is_empty() { args } else { instance.args.clone() });
     argv
 }
 
-/// Whether it is a whole system, whose first process is an init.
-pub fn is_system(argv: &[String]) -> bool {
-    let program = argv.first().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
-    INITS.contains(&program)
+/// Whether it is a whole system, whose first process is an init: as the instance says, or the image by its label or by what it runs.
+pub fn is_system(instance: &Instance, image: &ImageConfiguration) -> bool {
+    let labels = image.config().as_ref().and_then(|c| c.labels().as_ref());
+    let label = || labels.and_then(|labels| labels.get(SYSTEM)).map(|said| said == "true");
+    let at = |program: &String| SYSTEMD.iter().chain(&SYSTEMS).any(|init| init == program);
+    instance.system.or_else(label).unwrap_or_else(|| command(instance, image).first().is_some_and(at))
 }
 
 /// The user as the instance or the image says it; empty is root.
@@ -135,14 +139,64 @@ pub fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<
 }
 
 /// The signal that ends it: the image's, else what its first process understands.
-pub fn stop_signal(image: &ImageConfiguration, argv: &[String]) -> String {
+pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
     let of_image = image.config().as_ref().and_then(|c| c.stop_signal().clone());
-    of_image.unwrap_or_else(|| match argv.first().and_then(|p| p.rsplit('/').next()) {
-        Some("systemd") => "SIGRTMIN+3".to_owned(), // systemd(1): halts
-        Some("init") => "SIGUSR2".to_owned(),       // busybox init: powers off
-        _ => "SIGTERM".to_owned(),
-    })
+    if let Some(stop) = of_image.and_then(|text| Stop::parse(&text)) {
+        return stop;
+    }
+    let argv = command(instance, image);
+    let program = argv.first().map_or("", String::as_str);
+    match (SYSTEMD.contains(&program), is_system(instance, image)) {
+        (true, _) => HALT_SYSTEMD,
+        (_, true) => HALT,
+        _ => Stop(15), // SIGTERM
+    }
 }
+
+/// A signal by its number, in whatever form an image says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop(pub i32);
+
+/// SIGUSR2; busybox init: powers off.
+pub const HALT: Stop = Stop(12);
+/// SIGRTMIN+3; systemd(1): halts.
+pub const HALT_SYSTEMD: Stop = Stop(RTMIN + 3);
+
+/// The C library has the first two real-time signals for itself (signal(7)).
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
+impl Stop {
+    /// `QUIT`, `SIGQUIT`, `3`, `SIGRTMIN+3`; nothing for what is no signal.
+    pub fn parse(text: &str) -> Option<Stop> {
+        let text = text.trim().to_ascii_uppercase();
+        let name = text.strip_prefix("SIG").unwrap_or(&text);
+        let above = |rest: &str| if rest.is_empty() { Some(0) } else { rest.parse::<i32>().ok() };
+        let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX"), name.parse::<i32>()) {
+            (Some(rest), ..) => RTMIN.checked_add(above(rest)?)?,
+            (_, Some(rest), _) => RTMAX.checked_add(above(rest)?)?,
+            (.., Ok(number)) => number,
+            _ => i32::try_from(NAMES.iter().position(|known| *known == name)?).ok()? + 1,
+        };
+        (1..=RTMAX).contains(&number).then_some(Stop(number))
+    }
+
+    /// As a person reads it, and liblxc, too.
+    pub fn name(self) -> String {
+        match usize::try_from(self.0 - 1).ok().and_then(|n| NAMES.get(n)) {
+            Some(name) => format!("SIG{name}"),
+            None if self.0 >= RTMIN => format!("SIGRTMIN+{}", self.0 - RTMIN),
+            None => self.0.to_string(),
+        }
+    }
+}
+
+/// From 1 on (signal(7)), as on every machine that lsx runs on.
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
 
 /// The bundle's config.json.
 ///
@@ -150,7 +204,7 @@ pub fn stop_signal(image: &ImageConfiguration, argv: &[String]) -> String {
 /// When the parts do not make a specification; the message is the parser's.
 pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) -> Result<Spec, String> {
     let argv = command(instance, image);
-    let system = is_system(&argv);
+    let system = is_system(instance, image);
     let capabilities: Vec<&str> = match system && ground.ids.is_some() {
         true => CAPABILITIES.into_iter().chain(INIT_CAPABILITIES).collect(),
         false => CAPABILITIES.to_vec(),
@@ -163,7 +217,7 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
         "process": {
             "terminal": false,
             "user": {"uid": ground.user.0, "gid": ground.user.1, "additionalGids": ground.user.2},
-            "args": with_init(&argv, ground),
+            "args": if system { argv } else { with_init(&argv, ground) },
             "env": variables(instance, image, system),
             "cwd": workdir(instance, image),
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
@@ -293,4 +347,71 @@ fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
         mounts.push(bind("/run/secrets", secrets, &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]));
     }
     mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(config: Value) -> ImageConfiguration {
+        let all = json!({"architecture": "amd64", "os": "linux", "config": config,
+                         "rootfs": {"type": "layers", "diff_ids": []}, "history": []});
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn instance(more: Value) -> Instance {
+        let mut all = json!({
+            "name": "a", "of": "a", "driver": "oci", "image": {"name": "i", "digest": "d"}, "hostname": "a",
+            "nics": [], "restart": "always", "hosts": "x", "running": true,
+        });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn arguments_go_to_the_images_entrypoint_or_to_the_command() {
+        let image = image(json!({"Entrypoint": ["/start", "-x"], "Cmd": ["serve"]}));
+        let run = |more| command(&instance(more), &image).join(" ");
+        assert_eq!(run(json!({})), "/start -x serve");
+        assert_eq!(run(json!({"args": ["check", "-v"]})), "/start -x check -v");
+        assert_eq!(run(json!({"command": ["sh"]})), "sh");
+        assert_eq!(run(json!({"command": ["sh"], "args": ["-c", "true"]})), "sh -c true");
+    }
+
+    #[test]
+    fn a_program_that_is_called_init_is_no_system() {
+        let of = |more, config| is_system(&instance(more), &image(config));
+        for program in ["/init", "/app/init", "init", "/usr/local/bin/systemd"] {
+            assert!(!of(json!({}), json!({"Entrypoint": [program]})), "{program}");
+            assert!(of(json!({"system": true}), json!({"Entrypoint": [program]})), "{program}");
+        }
+        assert!(of(json!({}), json!({"Cmd": ["/lib/systemd/systemd"]})));
+        assert!(!of(json!({"system": false}), json!({"Cmd": ["/lib/systemd/systemd"]})));
+        assert!(of(json!({}), json!({"Entrypoint": ["/s6"], "Labels": {"lsx.system": "true"}})));
+        assert!(!of(json!({}), json!({"Cmd": ["/sbin/init"], "Labels": {"lsx.system": "false"}})));
+    }
+
+    #[test]
+    fn a_signal_is_read_in_every_form() {
+        for (text, number, name) in [
+            ("QUIT", 3, "SIGQUIT"),
+            ("SIGQUIT", 3, "SIGQUIT"),
+            ("3", 3, "SIGQUIT"),
+            ("sigterm", 15, "SIGTERM"),
+            ("SIGRTMIN+3", 37, "SIGRTMIN+3"),
+            ("RTMIN", 34, "SIGRTMIN+0"),
+            ("37", 37, "SIGRTMIN+3"),
+            ("SIGRTMAX-1", 63, "SIGRTMIN+29"),
+        ] {
+            let stop = Stop::parse(text).unwrap();
+            assert_eq!((stop.0, stop.name().as_str()), (number, name), "{text}");
+        }
+        for bad in ["", "SIG", "NONE", "0", "-9", "65", "RTMIN+40", "RTMIN+x", "99999999999"] {
+            assert_eq!(Stop::parse(bad), None, "{bad}");
+        }
+        let of = |config| stop_signal(&instance(json!({})), &image(config)).name();
+        assert_eq!(of(json!({"Cmd": ["x"], "StopSignal": "QUIT"})), "SIGQUIT");
+        assert_eq!(of(json!({"Cmd": ["x"], "StopSignal": "nonsense"})), "SIGTERM");
+        assert_eq!(of(json!({"Cmd": ["/usr/lib/systemd/systemd"]})), "SIGRTMIN+3");
+    }
 }

@@ -12,6 +12,7 @@ use crate::oci::prepare::Ready;
 use crate::oci::{groups, prepare, runtime::Runtime};
 use crate::ready::{self, Patience};
 use crate::recipes;
+use crate::render::bundle::Stop;
 use common::host::file;
 use common::{Failure, Kind};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -24,6 +25,9 @@ use std::time::{Duration, Instant};
 
 /// How long the kernel has to end what is killed.
 const KILLED: Duration = Duration::from_secs(5);
+
+/// What nobody ignores.
+const KILL: Stop = Stop(9);
 
 /// How a life ended.
 pub(super) enum End {
@@ -40,6 +44,8 @@ pub(super) struct Life {
     pumps: Vec<JoinHandle<()>>,
     oom: u64,
     began: Instant,
+    /// Where this process was before it counted to the instance.
+    counted: groups::Before,
 }
 
 impl Life {
@@ -47,7 +53,14 @@ impl Life {
     pub(super) fn new(runtime: Runtime, place: &Place, instance: &Instance) -> Result<Life, Failure> {
         let store = Store::open(Path::new(crate::paths::STORE))?;
         let ready = Ready::new(place, instance, &store, runtime.ids)?;
-        Ok(Life { runtime, ready, pumps: Vec::new(), oom: 0, began: Instant::now() })
+        Ok(Life {
+            runtime,
+            ready,
+            pumps: Vec::new(),
+            oom: 0,
+            began: Instant::now(),
+            counted: groups::Before::default(),
+        })
     }
 
     /// From nothing to the end.
@@ -56,6 +69,7 @@ impl Life {
         self.clear(me)?;
         self.oom = groups::oom_kills(&me.stack, &me.name);
         self.ready.write(&me.stack, &me.place, instance)?;
+        groups::hold(&me.stack, &me.name, &instance.limits)?;
         let pid = self.create(me)?;
         me.said.condition.pid = Some(number(pid));
         if let Some(first) = self.ready.system() {
@@ -67,7 +81,10 @@ impl Life {
         self.began = Instant::now();
         me.said.condition.started_at = Some(common::log::now());
         me.tell(State::Starting, None);
-        self.watch(me, instance, pid)
+        self.counted = groups::join(&me.stack, &me.name);
+        let end = self.watch(me, instance, pid);
+        groups::leave(&mut self.counted);
+        end
     }
 
     fn create(&mut self, me: &Supervisor) -> Result<Pid, Failure> {
@@ -130,6 +147,7 @@ impl Life {
                 None => Duration::from_secs(60),
             };
             if me.signals.wait(time) == Asked::Stop {
+                groups::leave(&mut self.counted);
                 self.stop(me, pid);
                 return Ok(End::Asked);
             }
@@ -138,7 +156,9 @@ impl Life {
 
     /// Recipes first, then whether it is ready.
     fn tried(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<ready::Why, Failure> {
-        if let Some(why) = recipes::run(instance, &mut Kitchen { life: self, me })? {
+        if let Some(why) =
+            recipes::run(instance, &mut Kitchen { life: self, me, limit: ready::limit(instance) })?
+        {
             return Ok(Some(why));
         }
         ready::once(instance, number(pid), self.began.elapsed(), &mut |argv| {
@@ -178,9 +198,10 @@ impl Life {
 
     /// The signal it understands, some time, then the end of all its processes.
     fn stop(&self, me: &mut Supervisor, pid: Pid) {
-        let signal = self.ready.stop_signal();
+        let stop = self.ready.stop_signal();
+        let signal = stop.name();
         me.tell(State::Stopped, Some(format!("stopping by {signal}")));
-        let _ = self.runtime.kill(&me.id, &signal, false);
+        let _ = self.runtime.kill(&me.id, stop, false);
         let grace = state::grace(&me.place);
         if !self.ended_within(me, pid, grace) {
             me.log.say(&format!(
@@ -188,7 +209,7 @@ impl Life {
                 me.name,
                 grace.as_secs_f32()
             ));
-            let _ = self.runtime.kill(&me.id, "KILL", true);
+            let _ = self.runtime.kill(&me.id, KILL, true);
             self.ended_within(me, pid, KILLED);
         }
     }
@@ -219,6 +240,8 @@ impl Life {
 struct Kitchen<'a> {
     life: &'a Life,
     me: &'a mut Supervisor,
+    /// Then one that still runs is killed.
+    limit: Duration,
 }
 
 impl recipes::Kitchen for Kitchen<'_> {
@@ -234,8 +257,13 @@ impl recipes::Kitchen for Kitchen<'_> {
         Store::open(Path::new(crate::paths::STORE))?.get(digest)
     }
 
-    fn cook(&mut self, _: &File, text: &[u8]) -> Result<Ran, Failure> {
-        self.life.inside(self.me, &recipes::SHELL, text, None)
+    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
+        let ran = self.life.inside(self.me, &recipes::SHELL, text, Some(self.limit))?;
+        let said = [("stdout", &ran.stdout), ("stderr", &ran.stderr)];
+        for (stream, text) in said.iter().filter(|(_, text)| !text.is_empty()) {
+            self.me.log.lines(stream, &format!("recipe {}: ", recipe.path), text);
+        }
+        Ok(ran)
     }
 }
 

@@ -3,8 +3,9 @@
 
 use common::host::file;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
@@ -61,6 +62,14 @@ impl Log {
         text.lines().for_each(|line| self.line("lsx", "F", line.as_bytes()));
     }
 
+    /// What somebody else wrote, each line with words in front of it.
+    pub(crate) fn lines(&self, stream: &str, front: &str, text: &[u8]) {
+        for line in text.strip_suffix(b"\n").unwrap_or(text).split(|b| *b == b'\n') {
+            let most = usize::try_from(LINE).unwrap_or(usize::MAX);
+            self.line(stream, "F", &[front.as_bytes(), &line[..line.len().min(most)]].concat());
+        }
+    }
+
     fn line(&self, stream: &str, whole: &str, text: &[u8]) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = format!("{} {stream} {whole} ", common::log::now()).into_bytes();
@@ -101,17 +110,88 @@ impl Log {
     }
 }
 
+/// A log that is read while it is written.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    folder: PathBuf,
+    /// How many lines of what is there already are told.
+    lines: Option<usize>,
+    open: Option<File>,
+    /// The begin of a line whose end has not come yet.
+    rest: Vec<u8>,
+}
+
+/// How much is read at once.
+const PIECE: u64 = 1024 * 1024;
+
+impl Follow {
+    pub(crate) fn new(folder: &Path, lines: usize) -> Follow {
+        Follow { folder: folder.to_owned(), lines: Some(lines), open: None, rest: Vec::new() }
+    }
+
+    /// What has come since; at first the last lines of what is there.
+    pub(crate) fn more(&mut self) -> Vec<String> {
+        let Some(lines) = self.lines.take() else { return self.read() };
+        let mut all = VecDeque::new();
+        for name in (1..=OLD).rev().map(|n| format!("log.{n}")) {
+            all.extend(of(&self.folder.join(name), lines));
+        }
+        loop {
+            let more = self.read();
+            if more.is_empty() {
+                break;
+            }
+            all.extend(more);
+            all.drain(..all.len().saturating_sub(lines));
+        }
+        all.drain(..all.len().saturating_sub(lines));
+        all.into()
+    }
+
+    fn read(&mut self) -> Vec<String> {
+        let path = self.folder.join("log");
+        loop {
+            if self.open.is_none() {
+                self.open = File::open(&path).ok();
+            }
+            let Some(file) = &mut self.open else { return Vec::new() };
+            let before = self.rest.len();
+            let _ = file.take(PIECE).read_to_end(&mut self.rest);
+            if self.rest.len() == before {
+                // It has turned over when another one has its name; of this one all has been read.
+                let same = |now: &Metadata| file.metadata().is_ok_and(|open| open.ino() == now.ino());
+                if std::fs::metadata(&path).is_ok_and(|now| !same(&now)) {
+                    self.open = None;
+                    continue;
+                }
+                return Vec::new();
+            }
+            let Some(end) = self.rest.iter().rposition(|b| *b == b'\n') else { continue };
+            let whole: Vec<u8> = self.rest.drain(..=end).collect();
+            let lines = whole[..end].split(|b| *b == b'\n');
+            return lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        }
+    }
+}
+
+fn of(path: &Path, lines: usize) -> Vec<String> {
+    let mut last = VecDeque::with_capacity(lines.min(10_000));
+    let Ok(file) = File::open(path) else { return Vec::new() };
+    for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+        if last.len() == lines {
+            last.pop_front();
+        }
+        last.push_back(String::from_utf8_lossy(&line).into_owned());
+    }
+    last.into()
+}
+
 /// The last lines, oldest first.
 pub(crate) fn tail(folder: &Path, lines: usize) -> Vec<String> {
-    let mut last = VecDeque::with_capacity(lines.min(10_000));
+    let mut last = VecDeque::new();
     for name in (1..=OLD).rev().map(|n| format!("log.{n}")).chain(["log".to_owned()]) {
-        let Ok(file) = File::open(folder.join(name)) else { continue };
-        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
-            if last.len() == lines {
-                last.pop_front();
-            }
-            last.push_back(String::from_utf8_lossy(&line).into_owned());
-        }
+        last.extend(of(&folder.join(name), lines));
+        last.drain(..last.len().saturating_sub(lines));
     }
     last.into()
 }

@@ -1,0 +1,195 @@
+//! `cp`: files and folders into an instance and out of it.
+
+use super::act::{OnArgs, ask};
+use super::exec::no_target;
+use super::targets::{Targets, Where, targets};
+use crate::act::{Order, Piece, Ran};
+use crate::driver::Exec;
+use crate::render::bundle::INIT;
+use crate::{Ct, parcel};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use common::cli::Global;
+use common::{Failure, Failures, Kind, log};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Flags of `cp`.
+#[derive(Debug, Args)]
+pub(super) struct CopyArgs {
+    /// What, as NAME:PATH in an instance or PATH here; with a folder all that is in it
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// Where to: into it when it is a folder, else it is called so
+    #[arg(value_name = "TO")]
+    to: String,
+    #[command(flatten)]
+    on: OnArgs,
+}
+
+/// One instance, and the way to it.
+struct There {
+    place: Where,
+    targets: Targets,
+}
+
+pub(super) fn copy(tool: Ct, args: &CopyArgs, global: &Global) -> Result<(), Failures> {
+    let mut global = global.clone();
+    global.deadline = Duration::MAX; // as long as there is something to copy
+    let there = |name: &str| -> Result<There, Failures> {
+        let (place, targets) = targets(tool, &args.on, &[name.to_owned()], &global)?;
+        match targets.values().flatten().count() {
+            1 => Ok(There { place, targets }),
+            0 => Err(no_target()),
+            _ => Err(usage("cp is about one instance").into()),
+        }
+    };
+    match (inside(&args.from), inside(&args.to)) {
+        (Some((name, path)), None) => Ok(there(name)?.out(path, Path::new(&args.to))?),
+        (None, Some((name, path))) => Ok(there(name)?.into_it(Path::new(&args.from), path)?),
+        _ => Err(usage("one of FROM and TO is NAME:PATH, the other a path here").into()),
+    }
+}
+
+fn usage(message: &str) -> Failure {
+    Failure::new(Kind::Usage, "usage.cp", message)
+        .hint("lsx-ct cp db:/etc/hosts . ; a path here that has a colon is ./SO:WRITTEN")
+}
+
+/// `NAME:PATH` or `STACK/NAME:PATH`; a path here begins with a dot or a slash where it has a colon.
+fn inside(text: &str) -> Option<(&str, &str)> {
+    let (name, path) = text.split_once(':')?;
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-/".contains(c);
+    let known =
+        !path.is_empty() && name.chars().all(good) && name.starts_with(|c: char| c.is_ascii_lowercase());
+    known.then_some((name, path))
+}
+
+/// What it is called.
+fn base(path: &Path) -> String {
+    path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+impl There {
+    fn out(mut self, path: &str, to: &Path) -> Result<(), Failures> {
+        let target = parcel::place(to, &base(Path::new(path)));
+        let failed = |e: std::io::Error| Failure::new(Kind::Failed, "ct.cp", e.to_string());
+        let (reader, writer) = std::io::pipe().map_err(failed)?;
+        let (unpacked, ran) = std::thread::scope(|scope| {
+            let unpacks = scope.spawn(|| parcel::unpack(&target, reader));
+            let writer = Mutex::new(writer);
+            let said = Mutex::new(Vec::new());
+            let hear = |_: &str, event| {
+                let Ok(Piece { stream, bytes, .. }) = serde_json::from_value(event) else { return };
+                let bytes = STANDARD.decode(bytes).unwrap_or_default();
+                if stream == "stdout" {
+                    // One that takes no more has said why.
+                    let _ = writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes);
+                } else {
+                    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                    let room = 4096_usize.saturating_sub(said.len());
+                    said.extend(bytes.into_iter().take(room));
+                }
+            };
+            let argv = ["pack", path];
+            let ran = self.run(&argv, Vec::new(), Some(&hear));
+            drop(writer);
+            let said = String::from_utf8_lossy(&said.into_inner().unwrap_or_default()).into_owned();
+            (unpacks.join(), ran.map(|ran| Ran { stderr: said + &ran.stderr, ..ran }))
+        });
+        let ran = ran?;
+        let panicked = |_| Failure::new(Kind::Bug, "ct.cp", "the unpacking ended early");
+        let skipped = unpacked.map_err(panicked).flatten();
+        well(&ran)?;
+        told(skipped?);
+        for line in ran.stderr.lines() {
+            let line = line.trim_start_matches("lsx-ct: ").trim_start_matches("warning: ");
+            log::warning(&format!("{}: {line}", ran.instance));
+        }
+        Ok(())
+    }
+
+    fn into_it(mut self, from: &Path, path: &str) -> Result<(), Failures> {
+        let ran = self.run(&["place", path, &base(from)], Vec::new(), None)?;
+        well(&ran)?;
+        let target = ran.stdout;
+        let skipped = parcel::pack(from, &mut |part| {
+            let ran = self.run(&["unpack", &target], part, None);
+            ran.map_err(first).and_then(|ran| well(&ran))
+        })?;
+        told(skipped);
+        Ok(())
+    }
+
+    /// Our own program in the instance: so every link there means what it means there.
+    fn run(
+        &mut self,
+        argv: &[&str],
+        input: Vec<u8>,
+        hear: Option<super::act::Hear<'_>>,
+    ) -> Result<Ran, Failures> {
+        let argv = [INIT, "parcel"].iter().chain(argv).map(|word| (*word).to_owned()).collect();
+        let exec = Exec {
+            argv,
+            input,
+            user: Some("0:0".to_owned()),
+            workdir: Some("/".to_owned()),
+            ..Exec::default()
+        };
+        let order = |targets| Order { exec: exec.clone(), hear: hear.is_some(), ..Order::to(targets) };
+        let name = |ran: &mut Ran, host| ran.host = host;
+        let ran = ask(&mut self.place, "exec", self.targets.clone(), order, name, hear)?;
+        ran.into_iter().next().ok_or_else(no_target)
+    }
+}
+
+fn first(failures: Failures) -> Failure {
+    failures
+        .0
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| Failure::new(Kind::Bug, "ct.cp", "failed without a reason"))
+}
+
+fn told(skipped: parcel::Skipped) {
+    if skipped > 0 {
+        log::warning(&format!("{skipped} were not copied: neither file, folder nor link"));
+    }
+}
+
+fn well(ran: &Ran) -> Result<(), Failure> {
+    if ran.ok {
+        return Ok(());
+    }
+    let name = &ran.instance;
+    if ran.code == Some(127) {
+        let message = format!("{name} has no program of lsx in it, which copies");
+        return Err(Failure::new(Kind::Failed, "ct.cp", message).hint(format!(
+            "a whole system in LXD or Incus has none: lsx-ct exec --plain --on {name} -- tar -C FOLDER -cf - NAME | tar -xf -"
+        )));
+    }
+    let said = ran.stderr.trim().trim_start_matches("lsx-ct: ");
+    Err(Failure::new(
+        Kind::Failed,
+        "ct.cp",
+        format!("{name}: {}", said.lines().next().unwrap_or("it was not copied")),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_here_is_no_instance() {
+        assert_eq!(inside("db:/etc/hosts"), Some(("db", "/etc/hosts")));
+        assert_eq!(inside("office/db-1:x"), Some(("office/db-1", "x")));
+        for here in ["/etc/a:b", "./a:b", "a", "C:", "Db:/x", "a b:/x"] {
+            assert_eq!(inside(here), None, "{here}");
+        }
+        assert_eq!((base(Path::new("/etc/")), base(Path::new("/"))), ("etc".to_owned(), "root".to_owned()));
+    }
+}

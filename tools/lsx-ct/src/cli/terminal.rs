@@ -1,0 +1,70 @@
+//! A terminal in one instance, on this host or from another machine.
+
+use super::act::OnArgs;
+use super::exec::no_target;
+use super::targets::{Where, targets};
+use crate::act::{self, Target};
+use crate::driver::Exec;
+use crate::{Ct, engines};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::cli::Global;
+use common::{Failure, Failures, Kind};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What it opens when nothing is said.
+const SHELL: &str = "/bin/sh";
+
+/// The first word is the instance, the others are the program and its arguments.
+pub(super) fn open(tool: Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Result<(), Failures> {
+    let name = exec.argv.remove(0);
+    exec.argv.drain(..usize::from(exec.argv.first().is_some_and(|word| word == "--")));
+    if exec.argv.is_empty() {
+        exec.argv.push(SHELL.to_owned());
+    }
+    let (place, targets) = targets(tool, on, &[name], global)?;
+    let target = only(targets.values().flatten())?.clone();
+    let Some(host) = targets.into_keys().next() else { return Err(no_target()) };
+    let Where::Fleet(mut crew) = place else { return Err(enter(&target, &exec).into()) };
+    // So the tool is there, and the way to it is open.
+    let reached = crew.call("there", BTreeMap::from([(host.clone(), Value::Null)]));
+    reached.into_values().collect::<Result<Vec<_>, _>>()?;
+    let word = URL_SAFE_NO_PAD.encode(json!((&target, &exec)).to_string());
+    match crew.terminal(&host, &["terminal", &word])? {
+        None => Err(enter(&target, &exec).into()),
+        Some(argv) => Err(act::becomes(&argv).into()),
+    }
+}
+
+/// The verb `terminal`: what [`open`] said on another machine, as one word that no shell reads.
+pub(super) fn from_word(word: &str) -> Result<(), Failure> {
+    let wrong = || Failure::new(Kind::Usage, "usage.word", "this is no word of lsx-ct exec -t");
+    let bytes = URL_SAFE_NO_PAD.decode(word).map_err(|e| wrong().because(e))?;
+    let (target, exec): (Target, Exec) = serde_json::from_slice(&bytes).map_err(|e| wrong().because(e))?;
+    Err(enter(&target, &exec))
+}
+
+fn only<'a>(mut targets: impl Iterator<Item = &'a Target>) -> Result<&'a Target, Failures> {
+    match (targets.next(), targets.next()) {
+        (Some(target), None) => Ok(target),
+        (Some(one), Some(other)) => {
+            let message =
+                format!("a terminal is for one instance, and {} and {} are meant", one.name, other.name);
+            Err(Failure::new(Kind::Usage, "usage.name", message).into())
+        }
+        _ => Err(no_target()),
+    }
+}
+
+/// This process becomes the engine's own client; returns only why it cannot.
+fn enter(target: &Target, exec: &Exec) -> Failure {
+    let client = || {
+        let driver = engines::found(&target.stack, &target.name)?.map(|(driver, _)| driver);
+        engines::of(driver.unwrap_or_default(), None)?.shell(&target.stack, &target.name, exec)
+    };
+    match client() {
+        Ok(program) => program.become_it(),
+        Err(failure) => failure,
+    }
+}

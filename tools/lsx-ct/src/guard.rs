@@ -1,0 +1,101 @@
+//! What ends programs in instances when whoever runs them is killed: a process of its own, which hears of them by a pipe that
+//! ends with its other end.
+
+use common::host::{Program, file, wait};
+use common::{Failure, Kind};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The guard of this process, from the first program on.
+static GUARD: Mutex<Option<ChildStdin>> = Mutex::new(None);
+/// How long a runtime that was beginning a program may go on with it.
+const BEGIN: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A program that is watched until this goes.
+pub(crate) struct Watch(PathBuf);
+
+impl Watch {
+    /// A program whose number a runtime will write into a file.
+    pub(crate) fn over(pid_file: &Path) -> Watch {
+        tell(&format!("begin {}\n", pid_file.display()));
+        Watch(pid_file.to_owned())
+    }
+
+    /// It has begun.
+    pub(crate) fn begun(&self, pid: i32) {
+        tell(&format!("pid {pid} {}\n", self.0.display()));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        tell(&format!("end {}\n", self.0.display()));
+    }
+}
+
+/// Without a guard a program is as safe as its caller.
+fn tell(line: &str) {
+    let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
+    if guard.is_none() {
+        let begun = Program::new("/proc/self/exe").args(["guard"]).start(
+            Stdio::piped(),
+            Stdio::null(),
+            Stdio::null(),
+        );
+        *guard = begun.inspect_err(|e| tracing::warn!("{e}")).ok().and_then(|mut child| child.stdin.take());
+    }
+    let _ = guard.as_mut().map(|pipe| pipe.write_all(line.as_bytes()));
+}
+
+/// The verb `guard`: until standard input ends; what has not ended by then is killed.
+///
+/// # Errors
+/// When it cannot go its own way.
+pub(crate) fn run() -> Result<(), Failure> {
+    nix::unistd::setsid().map_err(|e| Failure::new(Kind::Failed, "ct.guard", e.to_string()))?;
+    let mut programs: BTreeMap<String, Option<(i32, u64)>> = BTreeMap::new();
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let mut words = line.splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("begin"), Some(path), None) => _ = programs.insert(path.to_owned(), None),
+            (Some("end"), Some(path), None) => _ = programs.remove(path),
+            (Some("pid"), Some(pid), Some(path)) => {
+                let pid = pid.parse().ok().filter(|pid| *pid > 1);
+                programs.insert(path.to_owned(), pid.and_then(|pid| Some((pid, began(pid)?))));
+            }
+            _ => {}
+        }
+    }
+    programs.into_iter().for_each(|(path, program)| end(Path::new(&path), program));
+    Ok(())
+}
+
+fn end(path: &Path, mut program: Option<(i32, u64)>) {
+    let number = || file::read(path).ok().flatten()?.trim().parse::<i32>().ok().filter(|pid| *pid > 1);
+    if program.is_none() {
+        wait::until(BEGIN, LOOK, || {
+            program = number().and_then(|pid| Some((pid, began(pid)?)));
+            program.is_some()
+        });
+    }
+    let Some((pid, since)) = program else { return };
+    // The number may be somebody else's by now.
+    if began(pid) == Some(since) {
+        let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    let _ = file::remove(path);
+}
+
+/// When a process began, in ticks since boot (proc_pid_stat(5)).
+fn began(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}

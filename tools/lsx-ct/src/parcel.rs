@@ -1,0 +1,353 @@
+//! Files on their way into an instance or out of it: parts, each a small tar, so that nobody holds more than one of them. A path in a
+//! part begins with where in its file the bytes belong, and nothing leads out of the place that it is unpacked to.
+
+use common::stdio;
+use common::{Failure, Kind};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+use tar::{Archive, Builder, EntryType, Header};
+
+/// Bytes of a part, about.
+const PART: usize = 4 * 1024 * 1024;
+/// What the packed file or folder is called in a part.
+const ROOT: &str = "r";
+/// How deep folders may lie in each other.
+const DEEP: usize = 200;
+/// How many bytes a path may have (PATH_MAX).
+const PATH: usize = 4096;
+
+/// Takes a part on its way.
+pub(crate) type Send<'a> = &'a mut dyn FnMut(Vec<u8>) -> Result<(), Failure>;
+
+/// What was not taken along, since it is no file, folder or link.
+pub(crate) type Skipped = u64;
+
+/// Packs a file, or a folder with all in it; no link is followed but the path itself.
+///
+/// # Errors
+/// What could not be read, or sent.
+pub(crate) fn pack(path: &Path, send: Send<'_>) -> Result<Skipped, Failure> {
+    let mut packer = Packer { part: Builder::new(Vec::new()), send, skipped: 0 };
+    let found = std::fs::metadata(path).map_err(|e| failed(path, "read", &e))?;
+    packer.add(path, Path::new(ROOT), &found, 0)?;
+    packer.flush()?;
+    Ok(packer.skipped)
+}
+
+struct Packer<'a> {
+    part: Builder<Vec<u8>>,
+    send: Send<'a>,
+    skipped: Skipped,
+}
+
+impl Packer<'_> {
+    fn add(&mut self, path: &Path, name: &Path, found: &Metadata, deep: usize) -> Result<(), Failure> {
+        let told = |e: io::Error| failed(path, "read", &e);
+        if found.is_dir() {
+            if deep > DEEP {
+                return Err(failed(path, "take", &io::Error::other("folders lie too deep in each other")));
+            }
+            self.put(EntryType::Directory, 0, name, found, &[]).map_err(told)?;
+            let mut all: Vec<_> =
+                std::fs::read_dir(path).map_err(told)?.flatten().map(|e| e.file_name()).collect();
+            all.sort();
+            for entry in all {
+                let (path, name) = (path.join(&entry), name.join(&entry));
+                // What has gone meanwhile is not there.
+                if let Ok(found) = std::fs::symlink_metadata(&path) {
+                    self.add(&path, &name, &found, deep + 1)?;
+                }
+            }
+            return Ok(());
+        }
+        if found.is_symlink() {
+            let to = std::fs::read_link(path).map_err(told)?;
+            let mut header = header(EntryType::Symlink, found);
+            self.part.append_link(&mut header, Path::new("0").join(name), to).map_err(told)?;
+            return self.full();
+        }
+        if !found.is_file() {
+            self.skipped += 1;
+            return Ok(());
+        }
+        let mut file =
+            OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).map_err(told)?;
+        let mut offset = 0;
+        loop {
+            let mut piece = Vec::new();
+            Read::by_ref(&mut file).take(PART as u64).read_to_end(&mut piece).map_err(told)?;
+            if !piece.is_empty() || offset == 0 {
+                self.put(EntryType::Regular, offset, name, found, &piece).map_err(told)?;
+                self.full()?;
+            }
+            if piece.len() < PART {
+                return Ok(());
+            }
+            offset += piece.len() as u64;
+        }
+    }
+
+    fn put(
+        &mut self,
+        kind: EntryType,
+        offset: u64,
+        name: &Path,
+        found: &Metadata,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let mut header = header(kind, found);
+        header.set_size(bytes.len() as u64);
+        self.part.append_data(&mut header, Path::new(&offset.to_string()).join(name), bytes)
+    }
+
+    fn full(&mut self) -> Result<(), Failure> {
+        if self.part.get_ref().len() < PART { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let part = std::mem::replace(&mut self.part, Builder::new(Vec::new()));
+        (self.send)(part.into_inner().map_err(|e| failed(Path::new("-"), "pack", &e))?)
+    }
+}
+
+fn header(kind: EntryType, found: &Metadata) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(found.permissions().mode() & 0o777);
+    header
+}
+
+/// Where something called `base` goes: into `to` when that is a folder, else it becomes `to`.
+pub(crate) fn place(to: &Path, base: &str) -> PathBuf {
+    if to.is_dir() { to.join(base) } else { to.to_owned() }
+}
+
+/// Unpacks parts, one behind the other. Bits that give rights (set-user-ID and the like) and owners stay behind.
+///
+/// # Errors
+/// A path or a link that leads elsewhere, something in the way, or what could not be written.
+pub(crate) fn unpack(target: &Path, from: impl Read) -> Result<Skipped, Failure> {
+    let mut archive = Archive::new(from);
+    archive.set_ignore_zeros(true);
+    let mut skipped = 0;
+    let broken =
+        |e: io::Error| Failure::new(Kind::Failed, "ct.parcel", format!("what came is no parcel: {e}"));
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let (kind, mode) = (entry.header().entry_type(), entry.header().mode().unwrap_or(0o644) & 0o777);
+        let path = entry.path().map_err(broken)?.into_owned();
+        let (offset, inside) = split(&path).ok_or_else(|| elsewhere(&path))?;
+        let at = if inside.as_os_str().is_empty() { target.to_owned() } else { target.join(&inside) };
+        real(target, &inside)?;
+        let told = |e: io::Error| failed(&at, "write", &e);
+        match kind {
+            EntryType::Directory => folder(&at, mode).map_err(told)?,
+            EntryType::Symlink => {
+                let to = entry.link_name().map_err(broken)?.ok_or_else(|| elsewhere(&path))?.into_owned();
+                clear(&at).and_then(|()| std::os::unix::fs::symlink(to, &at)).map_err(told)?;
+            }
+            EntryType::Regular | EntryType::Continuous => {
+                let mut file = file(&at, offset, mode).map_err(told)?;
+                io::copy(&mut entry, &mut file).map_err(told)?;
+            }
+            _ => skipped += 1,
+        }
+    }
+    Ok(skipped)
+}
+
+/// Where in its file it belongs, and its path below the root; nothing for one that is no path of a parcel.
+fn split(path: &Path) -> Option<(u64, PathBuf)> {
+    let plain =
+        |part: Component<'_>| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None };
+    let parts: Option<Vec<_>> = path.components().map(plain).collect();
+    let parts = parts.filter(|_| path.as_os_str().len() <= PATH && !path.as_os_str().is_empty())?;
+    let (offset, rest) = parts.split_first()?;
+    let (root, rest) = rest.split_first()?;
+    let offset = offset.to_str()?.parse().ok()?;
+    (root.to_str() == Some(ROOT)).then(|| (offset, rest.iter().collect()))
+}
+
+/// Whether all that leads to it below the target is a folder, and no link.
+fn real(target: &Path, inside: &Path) -> Result<(), Failure> {
+    let mut above: Vec<&Path> = inside.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).collect();
+    above.reverse();
+    let folder = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
+    match above.iter().find(|part| !folder(&target.join(part))) {
+        None => Ok(()),
+        Some(part) => Err(elsewhere(&target.join(part))),
+    }
+}
+
+fn folder(at: &Path, mode: u32) -> io::Result<()> {
+    match std::fs::symlink_metadata(at) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(io::Error::other("something that is no folder is in the way")),
+        Err(_) => DirBuilder::new().mode(mode | 0o700).create(at),
+    }
+}
+
+fn clear(at: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(at) {
+        Ok(found) if found.is_dir() => Err(io::Error::other("a folder is in the way")),
+        Ok(_) => common::host::file::remove(at).map(|_| ()).map_err(|e| io::Error::other(e.message)),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A new file; or one that has come as far as `offset`.
+fn file(at: &Path, offset: u64, mode: u32) -> io::Result<File> {
+    if offset == 0 {
+        clear(at)?;
+        return OpenOptions::new().write(true).create_new(true).mode(mode).open(at);
+    }
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = OpenOptions::new().append(true).custom_flags(flags).open(at)?;
+    match file.metadata()? {
+        found if found.is_file() && found.len() == offset => Ok(file),
+        _ => Err(io::Error::other("the file has changed meanwhile")),
+    }
+}
+
+fn elsewhere(path: &Path) -> Failure {
+    Failure::new(
+        Kind::Failed,
+        "ct.parcel.path",
+        format!("{} leads elsewhere; it was not written", path.display()),
+    )
+}
+
+fn failed(path: &Path, verb: &str, error: &io::Error) -> Failure {
+    Failure::new(Kind::Failed, "ct.parcel", format!("cannot {verb} {}: {error}", path.display()))
+}
+
+/// The verb `parcel`, run in an instance by our own program there.
+///
+/// # Errors
+/// As the three functions.
+pub(crate) fn run(what: &str, words: &[String]) -> Result<(), Failure> {
+    let word = |n: usize| words.get(n).map_or("", String::as_str);
+    let skipped = match what {
+        "pack" => pack(Path::new(word(0)), &mut |part| stdio::write(&part))?,
+        "unpack" => unpack(Path::new(word(0)), io::stdin().lock())?,
+        _ => {
+            let place = place(Path::new(word(0)), word(1)).display().to_string();
+            stdio::write(place.as_bytes())?;
+            0
+        }
+    };
+    if skipped > 0 {
+        common::log::warning(&format!("{skipped} were not copied: neither file, folder nor link"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn parts(path: &Path) -> (Vec<Vec<u8>>, Skipped) {
+        let mut parts = Vec::new();
+        let mut send = |part| {
+            parts.push(part);
+            Ok(())
+        };
+        let skipped = pack(path, &mut send).unwrap();
+        (parts, skipped)
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+    fn a_tree_comes_out_as_it_went_in() {
+        let temp = tempfile::tempdir().unwrap();
+        let (from, to) = (temp.path().join("from"), temp.path().join("to"));
+        std::fs::create_dir_all(from.join("deep/er")).unwrap();
+        let big: Vec<u8> = (0..PART * 2 + 7).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        std::fs::write(from.join("deep/big"), &big).unwrap();
+        std::fs::write(from.join("empty"), b"").unwrap();
+        std::fs::write(from.join("n".repeat(200)), b"long").unwrap();
+        std::fs::set_permissions(from.join("empty"), PermissionsExt::from_mode(0o4755)).unwrap();
+        symlink("/etc/passwd", from.join("link")).unwrap();
+        nix::unistd::mkfifo(&from.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (all, skipped) = parts(&from);
+        assert_eq!(skipped, 1);
+        assert!(all.len() >= 3 && all.iter().all(|part| part.len() < PART * 2 + 65_536), "{}", all.len());
+        assert_eq!(unpack(&to, all.concat().as_slice()).unwrap(), 0);
+        assert_eq!(std::fs::read(to.join("deep/big")).unwrap(), big);
+        assert_eq!(std::fs::read(to.join("n".repeat(200))).unwrap(), b"long");
+        assert_eq!(std::fs::read_link(to.join("link")).unwrap(), Path::new("/etc/passwd"));
+        assert!(to.join("deep/er").is_dir() && !to.join("pipe").exists());
+        let mode = std::fs::metadata(to.join("empty")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o755, "no right comes along");
+        // Once more over what is there.
+        unpack(&to, all.concat().as_slice()).unwrap();
+        assert_eq!(std::fs::read(to.join("deep/big")).unwrap(), big);
+    }
+
+    fn evil(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+        let mut builder = Builder::new(Vec::new());
+        for (name, kind, text) in entries {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(0o6777);
+            header.set_size(if *kind == EntryType::Regular { text.len() as u64 } else { 0 });
+            let field = &mut header.as_gnu_mut().unwrap().name;
+            field[..name.len()].copy_from_slice(name.as_bytes());
+            if *kind != EntryType::Regular {
+                header.as_gnu_mut().unwrap().linkname[..text.len()].copy_from_slice(text.as_bytes());
+            }
+            header.set_cksum();
+            let bytes = if *kind == EntryType::Regular { text.as_bytes() } else { b"" };
+            builder.append(&header, bytes).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+    fn nothing_leads_out() {
+        use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
+        let temp = tempfile::tempdir().unwrap();
+        let (target, beside) = (temp.path().join("target"), temp.path().join("beside"));
+        std::fs::create_dir(&beside).unwrap();
+        std::fs::write(beside.join("kept"), "mine").unwrap();
+        let out = beside.display().to_string();
+        let dir = ("0/r", Directory, "");
+        for entries in [
+            vec![dir, ("0/r/../../beside/kept", Regular, "theirs")],
+            vec![dir, ("/0/r/x", Regular, "theirs")],
+            vec![dir, ("0/other/x", Regular, "theirs")],
+            vec![dir, ("x/r/y", Regular, "theirs")],
+            vec![dir, ("0/r/a", Symlink, out.as_str()), ("0/r/a/kept", Regular, "theirs")],
+            vec![dir, ("0/r/b", Symlink, "../beside"), ("0/r/b/new", Directory, "")],
+            vec![dir, ("0/r/c", Symlink, "../beside/kept"), ("4/r/c", Regular, "theirs")],
+            vec![dir, ("0/r/d", Symlink, ".."), ("0/r/e", Symlink, "d/beside"), ("0/r/e/kept", Regular, "x")],
+            vec![dir, ("0/r/f", Directory, ""), ("0/r/f", Regular, "theirs")],
+        ] {
+            let _ = std::fs::remove_dir_all(&target);
+            assert!(unpack(&target, evil(&entries).as_slice()).is_err(), "{entries:?}");
+            assert_eq!(std::fs::read_to_string(beside.join("kept")).unwrap(), "mine", "{entries:?}");
+            assert_eq!(std::fs::read_dir(&beside).unwrap().count(), 1, "{entries:?}");
+        }
+        // A link in the place of a file is replaced and not followed; devices, pipes and hard links stay behind.
+        let _ = std::fs::remove_dir_all(&target);
+        let kept = beside.join("kept").display().to_string();
+        let entries = [
+            dir,
+            ("0/r/c", Symlink, kept.as_str()),
+            ("0/r/c", Regular, "theirs"),
+            ("0/r/char", Char, ""),
+            ("0/r/block", Block, ""),
+            ("0/r/fifo", Fifo, ""),
+            ("0/r/hard", Link, kept.as_str()),
+        ];
+        assert_eq!(unpack(&target, evil(&entries).as_slice()).unwrap(), 4);
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1);
+        assert!(unpack(&target, b"no tar at all".repeat(100).as_slice()).is_err());
+    }
+}
