@@ -50,7 +50,7 @@ impl Changer<'_> {
 
     /// What the host kept until now; what cannot be read says nothing.
     fn kept(&self, path: &Path) -> Result<Option<Desired>, Failure> {
-        let old = file::read(path)?;
+        let old = note(path)?;
         let read = |text: String| {
             document::read::<Intent>(&text, "net.json", &document::schema("net", "intent")).ok()
         };
