@@ -23,7 +23,6 @@ use crate::ready;
 use crate::supervise::{self, log, state, unit};
 use common::host::file;
 use common::host::{Program, wait};
-use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
 use disk::Place;
 use inside::Inside;
@@ -35,8 +34,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long the kernel has to take down a network namespace.
-const UNPLUG: Duration = Duration::from_secs(2);
 /// How often a state is looked at while one waits for it.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a supervisor has to go after its instance.
@@ -138,7 +135,7 @@ impl Driver for Oci {
             Runtime::of(&place)?.delete(&id)?;
         }
         strays::end(stack, name)?;
-        unplugged(&place.instance().ok().flatten().map(|i| i.nics).unwrap_or_default());
+        strays::unplugged(&place.instance().ok().flatten().map(|i| i.nics).unwrap_or_default());
         Ok(())
     }
 
@@ -286,13 +283,6 @@ fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
     }
     failure = last.into_iter().fold(failure, |failure, line| failure.because(format!("log: {line}")));
     failure.hint(format!("lsx-ct logs {name}"))
-}
-
-/// Waits until the host's ends of its interfaces are gone: the kernel takes a network namespace down after its last process has
-/// ended, and whoever removes the network next must not find them.
-fn unplugged(nics: &[NicAt]) {
-    let gone = |nic: &NicAt| !Path::new("/sys/class/net").join(&nic.link).exists();
-    wait::until(UNPLUG, LOOK, || nics.iter().all(gone));
 }
 
 /// Bytes in and out of all interfaces of a process's network namespace but its own loopback.

@@ -7,6 +7,7 @@ use crate::driver::Found;
 use crate::model::{Condition, State};
 use crate::supervise::{state, unit};
 use common::host::wait;
+use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// How long the kernel has to end what is killed.
 const KILLED: Duration = Duration::from_secs(10);
+/// How long the kernel has to take down a network namespace.
+const UNPLUG: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A supervisor that lives.
@@ -92,6 +95,13 @@ pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
     }
     unmount(&Place::new(stack, name));
     Ok(())
+}
+
+/// Waits until the host's ends of its interfaces are gone: the kernel takes a network namespace down after its last process has
+/// ended, and whoever removes the network next must not find them.
+pub(super) fn unplugged(nics: &[NicAt]) {
+    let gone = |nic: &NicAt| !Path::new("/sys/class/net").join(&nic.link).exists();
+    wait::until(UNPLUG, LOOK, || nics.iter().all(gone));
 }
 
 /// Takes away what is mounted in its folders where the host sees it: whoever removes the folders would remove what is in there.
