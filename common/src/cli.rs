@@ -1,6 +1,7 @@
 //! The one entry of every tool: flags, help, exit codes, panics.
 
 use crate::failure::{Failure, Failures, Kind};
+use crate::help::{self, Groups};
 use crate::stdio::{self, Output};
 use crate::table::Columns;
 use crate::{log, signal};
@@ -72,11 +73,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Runs a tool: parses its flags, tells its story, turns its failures into the exit code.
 pub fn main<C: Parser>(
     program: &'static str,
+    groups: Groups,
     global: impl Fn(&C) -> &Global,
     run: impl FnOnce(&C) -> Result<(), Failures>,
 ) -> ExitCode {
     panics(program);
-    let cli = match C::try_parse() {
+    let matches = help::dressed(C::command(), groups).try_get_matches();
+    let cli = match matches.and_then(|matches| C::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return usage(program, &error),
     };

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod document;
 pub mod failure;
 pub mod fleet;
+pub mod help;
 pub mod host;
 pub mod http;
 pub mod live;

@@ -17,7 +17,7 @@ pub fn description(source: &str) -> String {
 
 /// What stands after the flags in a tool's help: the exit status, which all tools share (lsx(7)), and what is its own.
 pub fn ending(own: &str) -> String {
-    format!("{EXIT}\n{own}")
+    format!("{EXIT}\n{CODES}{own}")
 }
 
 const EXIT: &str = "\
@@ -32,6 +32,24 @@ Exit status:
   70  a bug
   75  try again: another run holds the lock, or the plan is stale
   77  permission
+";
+
+/// Codes that a script may want to tell apart; the tool's own follow.
+const CODES: &str = "\
+Failure codes:
+  usage             flags are wrong; usage.* says which: 64
+  document.empty    no document came, the program before in the pipe failed: 66
+  document.missing  no such file: 66
+  document.schema   a document of another kind, or of a newer lsx: 65
+  fleet.unreachable  a host cannot be reached: 69
+  fleet.hostkey     its key is not known, or not the one that is known: 69
+  fleet.login       it refuses the login: 77
+  fleet.sudo        the login may not use sudo without a password: 77
+  fleet.deadline    it took longer than --deadline: 69, or 1 after it was reached
+  host.locked       another run holds the lock: 75
+  plan.stale        the host has changed since the plan was made: 75
+  plan.differs      plan --exit-code found something to do: 2
+  plan.unverified   after all steps something is still to be done: 1
 ";
 
 /// The page, in the language of man(7): NAME, SYNOPSIS, DESCRIPTION, VERBS, OPTIONS, and the sections that the tool gives as
@@ -50,11 +68,22 @@ pub(crate) fn page(mut command: Command) -> String {
     );
     page += ".SH DESCRIPTION\n";
     prose(&command.get_long_about().map_or(about, ToString::to_string), &mut page);
-    let verbs: Vec<&Command> =
-        command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help").collect();
-    let shared = shared(&verbs);
+    let shown = |c: &&Command| !c.is_hide_set() && c.get_name() != "help";
+    let verbs: Vec<&Command> = command.get_subcommands().filter(shown).collect();
+    let all: Vec<&Command> = verbs
+        .iter()
+        .flat_map(|verb| std::iter::once(*verb).chain(verb.get_subcommands().filter(shown)))
+        .collect();
+    let shared = shared(&all);
     page += ".SH VERBS\n";
-    verbs.iter().for_each(|verb| section(&name, verb, &shared, &mut page));
+    for verb in &verbs {
+        section(&name, verb.get_name(), verb, &shared, &mut page);
+        let inner = verb.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help");
+        for inner in inner {
+            let path = format!("{} {}", verb.get_name(), inner.get_name());
+            section(&name, &path, inner, &shared, &mut page);
+        }
+    }
     page += ".SH OPTIONS\nOf several verbs, as the synopsis of each tells:\n";
     shared.values().for_each(|arg| option(arg, &mut page));
     page += ".PP\nOf every verb:\n";
@@ -64,8 +93,8 @@ pub(crate) fn page(mut command: Command) -> String {
 }
 
 /// One verb: its synopsis, what it does, and the flags that only it or few have.
-fn section(tool: &str, verb: &Command, shared: &Shared<'_>, page: &mut String) {
-    let _ = write!(page, ".SS {0}\n\\fB{1} {0}\\fR", escape(verb.get_name()), escape(tool));
+fn section(tool: &str, path: &str, verb: &Command, shared: &Shared<'_>, page: &mut String) {
+    let _ = write!(page, ".SS {0}\n\\fB{1} {0}\\fR", escape(path), escape(tool));
     for arg in own(verb) {
         let dots = if many(arg) { "..." } else { "" };
         let (open, close) = if arg.is_required_set() { ("", "") } else { ("[", "]") };

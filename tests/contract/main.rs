@@ -74,8 +74,11 @@ fn plan_of(tool: &Tool) -> [String; 4] {
 /// All verbs that `--help` lists.
 fn listed(tool: &Tool) -> Vec<String> {
     let help = tool.run(["--help"]).end().with(0).stdout;
-    let commands = help.split_once("Commands:").map_or("", |(_, rest)| rest);
-    let lines = commands.lines().skip(1).take_while(|line| !line.is_empty());
+    let groups = help.split("\n\n").filter(|part| {
+        let heading = part.trim_start().lines().next().unwrap_or_default();
+        heading.ends_with(':') && heading.contains("ommands")
+    });
+    let lines = groups.flat_map(str::lines);
     let verbs = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     verbs.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }

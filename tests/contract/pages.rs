@@ -12,7 +12,16 @@ fn help_is_an_answer() {
             assert!(ended.stderr.is_empty() && ended.stdout.len() > 300, "{}", ended.line);
         }
         let help = tool.run(["--help"]).end().stdout;
-        for part in ["Usage:", "Commands:", "Exit status:", "Examples:", "--log", "--output", "--table"] {
+        for part in [
+            "Usage:",
+            "Commands for a stack:",
+            "Other commands:",
+            "Exit status:",
+            "Examples:",
+            "--log",
+            "--output",
+            "--table",
+        ] {
             assert!(help.contains(part), "{} --help lacks {part}", tool.name);
         }
         let examples = help.split_once("Examples:").unwrap().1;
@@ -28,6 +37,10 @@ fn every_verb_has_help() {
             assert!(ended.stdout.contains(&format!("Usage: {} {verb}", tool.name)), "{}", ended.stdout);
             assert!(ended.stdout.lines().next().is_some_and(|l| l.len() > 10), "{verb} says nothing");
             assert!(ended.stderr.is_empty());
+            // What every verb has is told once, by the tool's own help.
+            assert!(
+                !ended.stdout.contains("--ssh-config") && ended.stdout.contains("Options of every command")
+            );
             assert_eq!(tool.run(["help", verb]).end().with(0).stdout, ended.stdout);
         }
     }

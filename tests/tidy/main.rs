@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod code;
+mod codes;
 mod layout;
 mod sizes;
 mod text;

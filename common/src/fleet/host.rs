@@ -139,7 +139,7 @@ impl Host {
         let failure = match self.state {
             State::Open(_) => {
                 Failure::new(Kind::Failed, "fleet.deadline", format!("gave no reply within {limit} s"))
-                    .hint("see what runs there; it was told to undo what it began")
+                    .hint("look what runs there; lsx-net takes back what it began, lsx-ct leaves what is done")
             }
             _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("not reached within {limit} s")),
         };

@@ -217,7 +217,7 @@ pub struct DownArgs {
     /// Remove this stack from this host, without its document
     #[arg(long = "stack", value_name = "NAME", conflicts_with = "input")]
     pub(crate) name: Option<String>,
-    /// Remove the data, too; the stack's name once more says that it is meant
+    /// Remove the data, too; the stack's name once more confirms it
     #[arg(long, value_name = "STACK")]
     pub(crate) destroy_data: Option<String>,
     /// Write the report to FILE

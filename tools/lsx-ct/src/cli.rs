@@ -21,7 +21,7 @@ use exec::ExecArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Containers on every host of a stack, with no daemon or on LXD
+/// Containers on every host of a stack, with no daemon or on LXD or Incus
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
@@ -145,7 +145,13 @@ fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }
 
-const AFTER: &str = "\
+const AFTER: &str = "  ct.plan.engine    a host cannot run the driver: 1
+  ct.plan.move      an instance would move; --allow-move confirms it: 65
+  ct.plan.prune     --prune would remove more than half; --yes confirms it: 65
+  ct.plan.stranger  something of the same name is not of this stack: 1
+  ct.exec.quorum    fewer programs ended well than were wanted: 1
+  stack.*           the stack file breaks a rule, at the place that is named: 65
+
 Files:
   /etc/lsx/STACK/ct.json             on each host: what is wanted there, to come back after a reboot
   /etc/lsx/boot.d/50-STACK-ct        on each host: what brings it back
@@ -171,12 +177,23 @@ Examples:
 See also:
   lsx(7), lsx-stack(5), lsx-json(5), lsx-net(1)";
 
+/// Verbs as help shows them.
+const GROUPS: common::help::Groups = &[
+    (
+        "Commands for a stack",
+        &["resolve", "plan", "up", "check", "down", "apply", "observe", "create", "destroy"],
+    ),
+    ("Commands for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top"]),
+    ("Commands for images", &["images"]),
+    ("Other commands", &["schema", "completions", "help"]),
+];
+
 /// Runs the tool.
 pub fn main() -> ExitCode {
     if let Some(code) = application() {
         return code;
     }
-    common::cli::main::<Cli>(PROGRAM, |cli| &cli.global, run)
+    common::cli::main::<Cli>(PROGRAM, GROUPS, |cli| &cli.global, run)
 }
 
 /// `init` ends as the application does, whatever code that is.

@@ -98,7 +98,10 @@ fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }
 
-const AFTER: &str = "\
+const AFTER: &str = "  net.plan.port     a published port is taken on the host: 65
+  net.plan.unsupported  a network that is not built yet: 65
+  stack.*           the stack file breaks a rule, at the place that is named: 65
+
 Files:
   /etc/lsx/STACK/net.json            on each host: what is wanted there, to come back after a reboot
   /etc/lsx/boot.d/10-STACK-net       on each host: what brings it back
@@ -118,9 +121,16 @@ Examples:
 See also:
   lsx(7), lsx-stack(5), lsx-json(5)";
 
+/// Verbs as help shows them.
+const GROUPS: common::help::Groups = &[
+    ("Commands for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
+    ("Commands for interfaces and probes", &["attach", "detach", "probe"]),
+    ("Other commands", &["schema", "completions", "help"]),
+];
+
 /// Runs the tool.
 pub fn main() -> ExitCode {
-    common::cli::main::<Cli>(PROGRAM, |cli| &cli.global, run)
+    common::cli::main::<Cli>(PROGRAM, GROUPS, |cli| &cli.global, run)
 }
 
 fn run(cli: &Cli) -> Result<(), Failures> {

@@ -118,7 +118,7 @@ fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>
                 instance.name
             );
             let failure = Failure::new(Kind::Data, "ct.plan.move", message).on(host);
-            Some(failure.at(format!("instances.{}", instance.of)).hint("--allow-move says that it is meant"))
+            Some(failure.at(format!("instances.{}", instance.of)).hint("--allow-move allows it"))
         })
         .collect()
 }
@@ -143,6 +143,6 @@ fn too_much(
     let gone = there.iter().filter(named).count();
     (wish.prune && !wish.yes && gone * 2 > there.len()).then(|| {
         let message = format!("--prune would remove {gone} of {} instances", there.len());
-        Failure::new(Kind::Data, "ct.plan.prune", message).hint("--yes says that it is meant")
+        Failure::new(Kind::Data, "ct.plan.prune", message).hint("--yes confirms it")
     })
 }

@@ -259,7 +259,7 @@ pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec
         let failure =
             Failure::new(Kind::Data, "net.plan.renumber", message).at(format!("instances.{}", nic.instance));
         Some(
-            failure.on(&desired.host).hint("give --renumber if that is meant, or write the old address down"),
+            failure.on(&desired.host).hint("--renumber allows it; or write the old address in the document"),
         )
     });
     changed.collect()
@@ -280,7 +280,7 @@ pub(super) fn too_much(wish: &Wish, host: &str, intent: &Intent, desired: &Desir
         let gone = old.difference(&new).count();
         (gone * 2 > old.len()).then(|| {
             let message = format!("--prune would remove {gone} of {} {kind}", old.len());
-            Failure::new(Kind::Data, "net.plan.prune", message).on(host).hint("give --yes if that is meant")
+            Failure::new(Kind::Data, "net.plan.prune", message).on(host).hint("--yes confirms it")
         })
     });
     half.collect()
