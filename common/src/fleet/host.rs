@@ -138,8 +138,9 @@ impl Host {
         let limit = shared.options.deadline.as_secs_f32();
         let failure = match self.state {
             State::Open(_) => {
-                Failure::new(Kind::Failed, "fleet.deadline", format!("gave no reply within {limit} s"))
-                    .hint("look what runs there; lsx-net takes back what it began, lsx-ct leaves what is done")
+                Failure::new(Kind::Failed, "fleet.deadline", format!("gave no reply within {limit} s")).hint(
+                    "look what runs there; lsx-net takes back what it began, lsx-ct leaves what is done",
+                )
             }
             _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("not reached within {limit} s")),
         };

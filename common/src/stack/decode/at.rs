@@ -176,7 +176,10 @@ impl<'c, 'a> At<'c, 'a> {
                 at.fail("stack.name.reserved", at.key, format!("`{key}` is a word of the language"), None);
             }
             Ok(()) => {}
-            Err(Wrong { message, hint }) => at.fail("stack.name", at.key, message, glued(at, key).or(hint)),
+            Err(Wrong { message, hint }) => match glued(at, key) {
+                Some(blank) => at.fail("stack.blank", at.key, message, Some(blank)),
+                None => at.fail("stack.name", at.key, message, hint),
+            },
         };
         self.entries(check, |at| match at.path {
             Path::Key(_, key) if glued(at, key).is_some() => None,

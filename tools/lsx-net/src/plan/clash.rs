@@ -258,9 +258,7 @@ pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec
         let message = format!("{}.{} would change from {before} to {}", nic.instance, nic.name, nic.address);
         let failure =
             Failure::new(Kind::Data, "net.plan.renumber", message).at(format!("instances.{}", nic.instance));
-        Some(
-            failure.on(&desired.host).hint("--renumber allows it; or write the old address in the document"),
-        )
+        Some(failure.on(&desired.host).hint("--renumber allows it; or write the old address in the document"))
     });
     changed.collect()
 }
