@@ -165,7 +165,11 @@ fn missing(
     for mesh in meshes {
         let spoke = |host: &str| sent.get(host).is_some_and(|by| by.contains_key(&mesh.network.bridge));
         for host in mesh.reachable() {
-            let wanted = mesh.hosts.iter().filter(|(other, _)| *other != host && spoke(other)).count() as u64;
+            // A host that nobody knows anything behind is nobody's peer yet, as with --only: its packets are not taken.
+            let counts_for = |(other, address): &&(&str, Ipv4Addr)| {
+                *other != host && spoke(other) && mesh.behind(*address).is_some()
+            };
+            let wanted = mesh.hosts.iter().filter(counts_for).count() as u64;
             let count =
                 |counts: &Counts| counts.get(host).and_then(|by| by.get(&mesh.network.tunnel)).copied();
             let (Some(before), Some(now)) = (count(before), count(now)) else { continue };
