@@ -18,6 +18,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_terminal_shows_what_is_waited_for", a_terminal_shows_what_is_waited_for),
     ("rollback_takes_back_what_was_begun", rollback_takes_back_what_was_begun),
     ("rollback_brings_back_what_was_written", rollback_brings_back_what_was_written),
+    ("cloud_init_is_waited_for_and_told_who_it_is", cloud_init_is_waited_for_and_told_who_it_is),
 ];
 
 fn what_is_needed_is_ready_first_across_hosts(cloud: &Cloud) {
@@ -188,5 +189,33 @@ fn rollback_takes_back_what_was_begun(cloud: &Cloud) {
     let left: Vec<&String> =
         after.difference(&before).filter(|l| !l.contains("/var/lib/lsx/images")).collect();
     assert!(left.is_empty(), "{left:#?}");
+    cloud.end(&file);
+}
+
+/// With a program that says what cloud-init says, since no image here has the real one; what it is told is the same.
+fn cloud_init_is_waited_for_and_told_who_it_is(cloud: &Cloud) {
+    let said = "case $1 in status) if test -e /srv/done; then echo 'status: done'; else echo 'status: running'; fi;; esac\n";
+    cloud.lab.file("fake-cloud-init", &format!("#!/bin/sh\n{said}"));
+    cloud.lab.file("user-data", "#cloud-config\n{}\n");
+    let text = "
+  seeded: { image: bb, host: h1, networks: [lan], hostname: other, cloud_init: user-data, files: { /bin/cloud-init: { source: fake-cloud-init, mode: 0755 } },
+            command: [sh, -c, \"sleep 2; touch /srv/done; exec sleep 1000\"] }
+  after: { image: bb, host: h1, networks: [lan], needs: [seeded], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("seed", text);
+    cloud.start(&file);
+    cloud.inside("h1", "seed/seeded", "test -e /srv/done").ok();
+    let seed = "/var/lib/cloud/seed/nocloud";
+    let read = |name: &str| cloud.inside("h1", "seed/seeded", &format!("cat {seed}/{name}")).ok().stdout;
+    let id =
+        |text: String| text.lines().find_map(|l| l.strip_prefix("instance-id: ").map(str::to_owned)).unwrap();
+    let first = read("meta-data");
+    assert!(first.contains("local-hostname: other\n"), "{first}");
+    assert!(read("vendor-data").starts_with("#cloud-config\npreserve_hostname: true\n"));
+    assert!(read("network-config").contains("config: disabled"));
+    assert_eq!(read("user-data"), "#cloud-config\n{}\n");
+    assert_eq!(cloud.changed(&file), 0);
+    cloud.lab.file("user-data", "#cloud-config\nruncmd: [date]\n");
+    cloud.ct(&["up", &file]).ok();
+    assert_ne!(id(read("meta-data")), id(first), "other data are another machine's");
     cloud.end(&file);
 }

@@ -1,7 +1,7 @@
 //! What the document names beside itself, read on the operator's machine: images become digests, files blobs of the store.
 
 use crate::image::{Source, Store};
-use crate::model::{self, Gathered, recipe, recipe_key};
+use crate::model::{self, Gathered, cloud, recipe, recipe_key};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Driver, Resolved, Stack};
 use common::{Failure, Failures, Kind};
@@ -50,6 +50,17 @@ pub fn gather(
             match read(&store, entry.key(), beside) {
                 Ok(found) => _ = entry.insert(found),
                 Err(failure) => failures.push(failure.at(place(&field))),
+            }
+        }
+        if let Some((data, _)) = instance.cloud_init.as_ref().and_then(|file| all.files.get(file)).cloned() {
+            for at in resolved.instances.iter().filter(|at| at.of == *key) {
+                let hostname = instance.hostname.as_deref().unwrap_or(&at.name);
+                for (name, text) in cloud::texts(&stack.name, &at.name, hostname, driver, &data) {
+                    match store.put(text.as_bytes()) {
+                        Ok(digest) => _ = all.files.insert(cloud::key(&at.name, name), (digest, 0o600)),
+                        Err(failure) => failures.push(failure.at(place("cloud_init"))),
+                    }
+                }
             }
         }
         for name in &instance.recipes {

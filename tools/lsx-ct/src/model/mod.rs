@@ -1,5 +1,6 @@
 //! What a host should run and what runs there, as plain data.
 
+pub mod cloud;
 mod gathered;
 mod given;
 mod instance;

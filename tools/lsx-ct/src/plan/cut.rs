@@ -2,7 +2,8 @@
 
 use super::Goals;
 use crate::model::{
-    File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Rlimit, Secret, Tmpfs, Volume, recipe_key,
+    File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Rlimit, Secret, Tmpfs, Volume, cloud,
+    recipe_key,
 };
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
@@ -72,7 +73,7 @@ fn instance(
             cpus_milli: written.limits.cpus.map(|c| c.0),
             processes: written.limits.processes,
         },
-        files: files(gathered, stack, written),
+        files: files(gathered, stack, at, written),
         volumes: written.volumes.iter().map(|(name, mount)| volume(stack, name, mount)).collect(),
         disk_bytes: written.limits.disk.map(|s| s.0),
         shm_bytes: written.shm_size.map(|s| s.0),
@@ -96,7 +97,7 @@ fn instance(
             .filter_map(|name| file(gathered, &recipe_key(name, written.image.as_deref()), name))
             .collect(),
         needs: written.needs.iter().flat_map(|need| needs(stack, resolved, at, need)).collect(),
-        ready: written.ready.as_ref().map(ready),
+        ready: asked(written),
         hosts,
         running: true,
     }
@@ -120,7 +121,7 @@ fn volume(stack: &Stack, name: &str, mount: &Mount) -> Volume {
 }
 
 /// The document's own, who may log in, and what cloud-init reads.
-fn files(gathered: &Gathered, stack: &Stack, written: &Written) -> Vec<File> {
+fn files(gathered: &Gathered, stack: &Stack, at: &InstanceAt, written: &Written) -> Vec<File> {
     let mut all: Vec<File> = written
         .files
         .iter()
@@ -136,8 +137,16 @@ fn files(gathered: &Gathered, stack: &Stack, written: &Written) -> Vec<File> {
     let keys = file(gathered, &stack.ssh_keys(written).join("\n"), "/root/.ssh/authorized_keys");
     all.extend(keys.map(|f| File { mode: 0o600, ..f }));
     if let Some(seed) = &written.cloud_init {
+        let own = ["meta-data", "network-config", "vendor-data"];
+        let own =
+            own.iter().filter_map(|name| file(gathered, &cloud::key(&at.name, name), &cloud::seed(name)));
+        let user = file(gathered, seed, &cloud::seed("user-data"));
+        let given: Vec<String> = all.iter().map(|file| file.path.clone()).collect();
         all.extend(
-            file(gathered, seed, "/var/lib/cloud/seed/nocloud/user-data").map(|f| File { mode: 0o600, ..f }),
+            user.into_iter()
+                .chain(own)
+                .filter(|f| !given.contains(&f.path))
+                .map(|f| File { mode: 0o600, ..f }),
         );
     }
     all.sort_by(|a, b| a.path.cmp(&b.path));
@@ -147,7 +156,7 @@ fn files(gathered: &Gathered, stack: &Stack, written: &Written) -> Vec<File> {
 /// Every replica of what is needed; from another host it is probed at an address that both can use.
 fn needs(stack: &Stack, resolved: &Resolved, at: &InstanceAt, need: &str) -> Vec<Need> {
     let Some(written) = stack.instances.get(need) else { return Vec::new() };
-    let ready = written.ready.as_ref().map(ready);
+    let ready = asked(written);
     let timeout_ms = ready.as_ref().map_or(TIMEOUT_MS, |r| r.timeout_ms);
     let replicas = resolved.instances.iter().filter(|other| other.of == need && other.name != at.name);
     replicas
@@ -166,6 +175,12 @@ fn address(from: &InstanceAt, to: &InstanceAt) -> Option<std::net::Ipv4Addr> {
     let shared = |nic: &&NicAt| from.nics.iter().any(|own| own.network == nic.network);
     let nic = to.nics.iter().find(shared).or_else(|| to.nics.first());
     nic.map(|nic| nic.address.addr())
+}
+
+/// As the document says; else what cloud-init says of itself, where it has something to do.
+fn asked(written: &Written) -> Option<Ready> {
+    let cloud = written.cloud_init.is_some().then(cloud::verdict);
+    written.ready.as_ref().map(ready).or(cloud)
 }
 
 fn ready(written: &common::stack::Ready) -> Ready {
