@@ -155,7 +155,7 @@ pub(crate) fn once(instance: &Instance, pid: u32, age: Duration, run: Run<'_>) -
         (None, _) => Ok((age < SETTLE).then(|| "it has just begun".to_owned())),
         (Some(Probe::Command(argv)), _) => {
             let ran = run(argv)?;
-            Ok((ran.code != 0).then(|| ended(&argv.join(" "), &ran)))
+            Ok((ran.code != 0).then(|| ended(&shown(argv), &ran)))
         }
         (Some(probe), Some(nic)) => tried(probe, nic.address.addr(), pid),
         (Some(_), None) => Ok(None),
@@ -176,6 +176,17 @@ pub(crate) fn patience(instance: &Instance, limit: Option<Duration>) -> Patience
 pub(crate) fn unready(name: &str, state: State, why: Why) -> Failure {
     let message = format!("{name} is not ready: it is {}", word(state));
     why.into_iter().fold(Failure::new(Kind::Failed, "ct.ready", message), Failure::because)
+}
+
+/// A command as it is told: a script is told by its first words.
+fn shown(argv: &[String]) -> String {
+    const MOST: usize = 60;
+    let line = argv.join(" ").replace('\n', " ");
+    if line.chars().count() <= MOST {
+        line
+    } else {
+        line.chars().take(MOST - 3).chain("...".chars()).collect()
+    }
 }
 
 /// How a program in an instance ended, with the last line of what it complained.

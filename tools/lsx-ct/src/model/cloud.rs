@@ -5,11 +5,11 @@ use common::stack::Driver;
 
 /// Where cloud-init looks first (NoCloud).
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
-/// How long `up` waits for its verdict: it may install packages.
-const TIMEOUT_MS: u64 = 300_000;
+/// How long `up` waits for its verdict: it may install packages. Less than the 300 s that a host has for its answer.
+const TIMEOUT_MS: u64 = 240_000;
 /// Asks for the verdict. `status` alone ends with 0 while it still runs; `--wait` would hold the one who asks.
 const STATUS: &str = "command -v cloud-init >/dev/null || { echo 'the image has no cloud-init' >&2; exit 1; }\n\
-said=$(cloud-init status 2>&1) || :\n\
+said=$(cloud-init status --long 2>&1 | tr '\\n' ' ') || :\n\
 case $said in *'status: done'*) exit 0;; esac\n\
 echo \"cloud-init: $said\" >&2; exit 1";
 
