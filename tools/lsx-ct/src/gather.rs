@@ -3,7 +3,7 @@
 use crate::image::{Source, Store};
 use crate::model::{self, Gathered, cloud, recipe, recipe_key};
 use common::stack::resolved::InstanceAt;
-use common::stack::{Driver, Resolved, Stack};
+use common::stack::{Driver, Instance as Written, Resolved, Stack};
 use common::{Failure, Failures, Kind};
 use std::collections::btree_map::Entry;
 use std::os::unix::fs::PermissionsExt;
@@ -52,16 +52,9 @@ pub fn gather(
                 Err(failure) => failures.push(failure.at(place(&field))),
             }
         }
-        if let Some((data, _)) = instance.cloud_init.as_ref().and_then(|file| all.files.get(file)).cloned() {
-            for at in resolved.instances.iter().filter(|at| at.of == *key) {
-                let hostname = instance.hostname.as_deref().unwrap_or(&at.name);
-                for (name, text) in cloud::texts(&stack.name, &at.name, hostname, driver, &data) {
-                    match store.put(text.as_bytes()) {
-                        Ok(digest) => _ = all.files.insert(cloud::key(&at.name, name), (digest, 0o600)),
-                        Err(failure) => failures.push(failure.at(place("cloud_init"))),
-                    }
-                }
-            }
+        let mut own = resolved.instances.iter().filter(|at| at.of == *key);
+        if let Err(failure) = own.try_for_each(|at| seeded(&store, stack, at, instance, &mut all)) {
+            failures.push(failure.at(place("cloud_init")));
         }
         for name in &instance.recipes {
             let Entry::Vacant(entry) = all.files.entry(recipe_key(name, instance.image.as_deref())) else {
@@ -81,6 +74,26 @@ pub fn gather(
     }
     Failures(failures).verdict()?;
     Ok(all)
+}
+
+/// What cloud-init of one instance is told beside the document's data.
+fn seeded(
+    store: &Store,
+    stack: &Stack,
+    at: &InstanceAt,
+    written: &Written,
+    all: &mut Gathered,
+) -> Result<(), Failure> {
+    let data =
+        written.cloud_init.as_ref().and_then(|file| all.files.get(file)).map(|(digest, _)| digest.clone());
+    let hostname = written.hostname.as_deref().unwrap_or(&at.name);
+    for (name, text) in data
+        .iter()
+        .flat_map(|data| cloud::texts(&stack.name, &at.name, hostname, stack.driver(written), data))
+    {
+        all.files.insert(cloud::key(&at.name, name), (store.put(text.as_bytes())?, 0o600));
+    }
+    Ok(())
 }
 
 fn missing_image(key: &str) -> Failure {
