@@ -157,7 +157,7 @@ impl<'a> Policy<'a> {
     /// A gateway answers the echoes of another network only where an `allow` leads there.
     fn to_gateways(&self, from: &InstanceAt) -> Vec<Try> {
         let foreign = self.networks.values().filter(|n| !from.nics.iter().any(|nic| nic.network == n.name));
-        let one = |network: &&NetworkAt| {
+        let one = |network: &NetworkAt| {
             let gateway = network.gateway_address?;
             let routed = self.routed(source_address(from, gateway)?, gateway);
             let (_, open, why) = routed.into_iter().find(|(probe, ..)| *probe == Probe::Echo)?;
