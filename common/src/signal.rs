@@ -27,6 +27,11 @@ pub fn hold() {
     }
 }
 
+/// Asks to stop, as the first signal does: the controller of this process has gone.
+pub fn stop() {
+    seen().stop.store(true, Ordering::Relaxed);
+}
+
 /// Whether somebody asked to stop.
 pub fn stopping() -> bool {
     seen().stop.load(Ordering::Relaxed)

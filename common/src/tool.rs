@@ -75,9 +75,13 @@ pub trait Tool: Copy + Send + Sync + 'static {
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures>;
 
-    /// Sends what the steps of a plan need to the hosts that lack it, through `each`; the hosts where that failed.
-    fn supply(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> BTreeMap<String, Failures> {
-        BTreeMap::new()
+    /// Sends what the steps of a plan need to the hosts that lack it, through `each`; the hosts where that failed. What it needs
+    /// of this machine is compared with the plan before anything is sent.
+    ///
+    /// # Errors
+    /// Everything that is missing on this machine, or is not what the plan names, at once. No host was touched.
+    fn supply(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> Result<BTreeMap<String, Failures>, Failures> {
+        Ok(BTreeMap::new())
     }
 
     /// What of the shared table the steps of one host need.

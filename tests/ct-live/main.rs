@@ -18,6 +18,7 @@ mod reach;
 mod ready;
 mod runtime;
 mod system;
+mod together;
 
 use cloud::Cloud;
 use lsx_tests::groups::{self, Group};
@@ -28,7 +29,7 @@ type Case = groups::Case<Cloud>;
 
 /// The longest first.
 const GROUPS: &[Group<Cloud>] = &[
-    Group { name: "crash", share: two, cases: &[crash::CASES] },
+    Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
     Group {
         name: "files",

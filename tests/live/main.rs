@@ -31,6 +31,7 @@ mod peer;
 mod reach;
 mod reboot;
 mod stack;
+mod together;
 mod traffic;
 mod wire;
 
@@ -53,7 +54,11 @@ const GROUPS: &[Group<Lab>] = &[
         cases: &[traffic::CASES, wire::CASES, forged::CASES, neighbours::CASES],
     },
     Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, outside::CASES, ended::CASES] },
-    Group { name: "partial", share: || lab(3, &["--disk", "400M"]), cases: &[partial::CASES] },
+    Group {
+        name: "partial",
+        share: || lab(3, &["--disk", "400M"]),
+        cases: &[partial::CASES, together::CASES],
+    },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES, held::CASES, notes::CASES] },
     Group { name: "attach", share: || lab(2, &[]), cases: &[attach::CASES, crowd::CASES, checks::CASES] },

@@ -27,6 +27,8 @@ pub const OUTPUT: u64 = 64 * MIB;
 pub const ERRORS: u64 = MIB;
 /// A document that a person or a tool wrote: a stack, a plan, observed documents.
 pub const DOCUMENT: u64 = 256 * MIB;
+/// A secret.
+pub const SECRET: u64 = MIB;
 /// A file of lsx's own, as the intent that a host keeps.
 pub const STATE: u64 = 64 * MIB;
 

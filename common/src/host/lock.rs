@@ -6,6 +6,8 @@ use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Held until dropped; the kernel releases it when the process dies (flock(2)). Its file goes with it.
 #[derive(Debug)]
@@ -15,7 +17,28 @@ pub struct Lock {
     _file: Flock<File>,
 }
 
+/// The code of the failure that says that another run holds it.
+pub const LOCKED: &str = "host.locked";
+
+/// How often a lock is tried while one waits for it.
+const STEP: Duration = Duration::from_millis(20);
+
 impl Lock {
+    /// Takes the lock of `stack` for `tool`; waits for another run to end, but no longer than `limit`, nor once `cancel` is set.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn wait(stack: &str, tool: &str, limit: Duration, cancel: &AtomicBool) -> Result<Lock, Failure> {
+        let mut taken = Lock::take(stack, tool);
+        super::wait::until(limit, STEP, || {
+            if taken.as_ref().is_err_and(|failure| failure.code == LOCKED) && !limit.is_zero() {
+                taken = Lock::take(stack, tool);
+            }
+            !taken.as_ref().is_err_and(|failure| failure.code == LOCKED) || cancel.load(Ordering::Relaxed)
+        });
+        taken
+    }
+
     /// Takes the lock of `stack` for `tool`, or fails at once. What a dead run left half written goes first.
     ///
     /// # Errors
@@ -86,7 +109,7 @@ fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
         "" => "another run".to_owned(),
         pid => format!("process {pid}"),
     };
-    Failure::new(Kind::Again, "host.locked", format!("{who} is changing stack {stack} with lsx-{tool}"))
+    Failure::new(Kind::Again, LOCKED, format!("{who} is changing stack {stack} with lsx-{tool}"))
         .hint("wait for it to end and run the same command again")
 }
 

@@ -1,7 +1,7 @@
 //! The one executor: order, bounded parallelism, undo in reverse, stop on a signal.
 
 use super::{HostReport, Step, StepReport};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Failures, Kind};
 use crate::host::wait::{self, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ struct State {
     running: usize,
     finished: Vec<usize>,
     reports: Vec<StepReport>,
-    failure: Option<Failure>,
+    failures: Vec<Failure>,
 }
 
 /// Runs the steps of one host. It returns a report even when it fails.
@@ -63,7 +63,7 @@ pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>)
     let reports =
         steps.iter().map(|s| StepReport { id: s.id.clone(), outcome: Outcome::NotRun, ms: 0 }).collect();
     let state =
-        Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failure: None });
+        Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failures: Vec::new() });
     let wake = Condvar::new();
     let (tell, told) = mpsc::channel();
     let cancel = Arc::new(AtomicBool::new(false));
@@ -126,11 +126,11 @@ fn work<O>(
 ) {
     let mut guard = held(state);
     loop {
-        if guard.failure.is_none() && context.cancel.load(Ordering::Relaxed) {
-            guard.failure = Some(interrupted(context.undo));
+        if guard.failures.is_empty() && context.cancel.load(Ordering::Relaxed) {
+            guard.failures.push(interrupted(context.undo));
         }
         let over = match context.undo {
-            true => guard.failure.is_some(),
+            true => !guard.failures.is_empty(),
             false => context.cancel.load(Ordering::Relaxed),
         };
         let next = if over { None } else { guard.ready.pop_first() };
@@ -170,15 +170,17 @@ fn settle(state: &mut State, i: usize, result: Result<(), Failure>, ms: u64, fol
         }
         Err(failure) => {
             state.reports[i].outcome = Outcome::Failed;
-            state.failure.get_or_insert(failure);
+            state.failures.push(failure);
         }
     }
 }
 
 fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state: State) -> HostReport {
-    let failure = state.failure.or_else(|| cycle(&state.reports));
+    if state.failures.is_empty() {
+        state.failures.extend(cycle(&state.reports));
+    }
     let mut stuck = Vec::new();
-    if failure.is_some() && context.undo {
+    if !state.failures.is_empty() && context.undo {
         let failed = |i: &usize| context.halves && state.reports[*i].outcome == Outcome::Failed;
         for step in (0..steps.len()).filter(failed).map(|i| &steps[i]) {
             let _ =
@@ -192,16 +194,11 @@ fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state:
             stuck.extend(result.err());
         }
     }
-    HostReport {
-        host: host.to_owned(),
-        ok: failure.is_none(),
-        exit: failure.as_ref().map_or(0, |f| f.kind.exit()),
-        changed: state.reports.iter().filter(|r| matches!(r.outcome, Outcome::Done | Outcome::Stuck)).count(),
-        skipped: false,
-        steps: state.reports,
-        failure,
-        stuck,
-    }
+    let standing = state.reports.iter().filter(|r| matches!(r.outcome, Outcome::Done | Outcome::Stuck));
+    let changed = standing.count();
+    let mut report = HostReport { changed, steps: state.reports, stuck, ..HostReport::idle(host) };
+    report.fail(Failures(state.failures));
+    report
 }
 
 fn cycle(reports: &[StepReport]) -> Option<Failure> {

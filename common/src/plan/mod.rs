@@ -13,7 +13,7 @@ mod tests;
 pub use diff::{Have, Want, diff};
 pub use execute::{Act, Context, Outcome, execute};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Failures, Kind};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -182,9 +182,12 @@ pub struct HostReport {
     /// Its steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
-    /// Why it failed.
+    /// Why it failed: the first of its failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// The others, as where several instances failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<Failure>,
     /// What could not be undone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stuck: Vec<Failure>,
@@ -201,6 +204,7 @@ impl HostReport {
             skipped: false,
             steps: Vec::new(),
             failure: None,
+            more: Vec::new(),
             stuck: Vec::new(),
         }
     }
@@ -211,8 +215,28 @@ impl HostReport {
     }
 
     /// A host that failed before its first step.
-    pub fn failed(host: &str, failure: Failure) -> Self {
-        HostReport { ok: false, exit: failure.kind.exit(), failure: Some(failure), ..HostReport::idle(host) }
+    pub fn failed(host: &str, failures: Failures) -> Self {
+        let mut report = HostReport::idle(host);
+        let none = || Failure::new(Kind::Bug, "plan.report", "failed without a reason");
+        report.fail(if failures.0.is_empty() { none().into() } else { failures });
+        report
+    }
+
+    /// Adds failures; without any it stays as it is.
+    pub fn fail(&mut self, failures: Failures) {
+        for failure in failures.0 {
+            match &self.failure {
+                None => self.failure = Some(failure),
+                Some(_) => self.more.push(failure),
+            }
+        }
+        self.ok = self.failure.is_none();
+        self.exit = Failures(self.failures().cloned().collect()).verdict().map_or_else(|f| f.exit(), |()| 0);
+    }
+
+    /// All its failures.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failure.iter().chain(&self.more)
     }
 }
 

@@ -1,14 +1,15 @@
 //! `apply`: carries out a plan that was made, looked at and perhaps kept.
 
+use super::hold::{PATIENCE, Refused};
 use super::{ApplyArgs, Crew};
 use crate::cli::Global;
 use crate::document;
-use crate::failure::Failures;
-use crate::plan::{HostReport, Report};
+use crate::failure::{Failure, Failures};
+use crate::plan::{HostReport, PlanHost, Report};
 use crate::stdio::{self, Output};
-use crate::tool::{PlanOf, Tool};
+use crate::tool::{ObservedOf, PlanOf, Tool};
 use crate::{log, signal};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run<T: Tool>(
     tool: T,
@@ -20,39 +21,53 @@ pub(super) fn run<T: Tool>(
     let plan: PlanOf<T> = document::read(&text, &file, &document::schema(T::NAME, "plan"))?;
     signal::hold();
     let mut crew = Crew::new(tool, &plan.hosts, global)?;
-    let mut reports = crew.apply(&plan, false, T::UNDO || args.rollback, None);
+    let held = crew.hold(&plan.stack, PATIENCE).and_then(|(seen, failed)| fresh::<T>(&plan, &seen, failed));
+    let told = |mut reports: Vec<HostReport>| -> Result<Report, Failure> {
+        reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
+        let report = Report::new(T::NAME, &plan.stack, reports);
+        output.emit(&[&report])?;
+        Ok(report)
+    };
+    let failed = match held {
+        Ok(failed) => failed,
+        Err(refused) => {
+            told(refused.reports(crew.names().iter()))?;
+            return Err(refused.told());
+        }
+    };
+    let mut reports = crew.apply(&plan, false, T::UNDO || args.rollback, None)?;
     verify(&mut crew, &plan, &mut reports);
-    reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
-    let report = Report::new(T::NAME, &plan.stack, reports);
-    output.emit(&[&report])?;
-    verdict(&report)
+    reports.retain(|report| !failed.contains_key(&report.host));
+    reports.extend(failed.into_iter().map(|(host, failures)| HostReport::failed(&host, failures)));
+    verdict(&told(reports)?)
+}
+
+/// Whether every host is still as it was when the plan was made; else nothing is done on any. Those that could not be asked.
+fn fresh<T: Tool>(
+    plan: &PlanOf<T>,
+    seen: &BTreeMap<String, ObservedOf<T>>,
+    failed: BTreeMap<String, Failures>,
+) -> Result<BTreeMap<String, Failures>, Refused> {
+    let changed = |h: &&PlanHost| seen.get(&h.name).is_some_and(|now| now.base != h.base);
+    let stale = |h: &PlanHost| (h.name.clone(), super::host::stale().on(&h.name).into());
+    let by: BTreeMap<_, _> = plan.hosts.iter().filter(changed).map(stale).collect();
+    if by.is_empty() { Ok(failed) } else { Err(Refused { by, failed }) }
 }
 
 /// A step that said it was done must have left its mark: what it was to make is there now.
 fn verify<T: Tool>(crew: &mut Crew<T>, plan: &PlanOf<T>, reports: &mut [HostReport]) {
     let done: BTreeSet<String> =
         reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
-    let (seen, failed) = crew.observe_some(&done, &plan.stack, false);
+    let (seen, mut failed) = crew.observe_some(&done, &plan.stack, false);
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
-        let missing = match seen.get(&report.host) {
-            Some(seen) => plan.steps.iter().filter(|s| s.host == report.host).find(|step| {
-                step.after
-                    .as_ref()
-                    .is_some_and(|after| !seen.objects.iter().any(|have| have.object == *after))
-            }),
-            None => None,
-        };
-        let failure = match (missing, failed.get(&report.host)) {
-            (Some(step), _) => Some(super::up::unverified(&step.id)),
-            (None, Some(failures)) => failures.0.first().cloned(),
-            (None, None) => None,
-        };
-        if let Some(failure) = failure {
-            *report = HostReport {
-                steps: std::mem::take(&mut report.steps),
-                ..HostReport::failed(&report.host, failure)
-            };
+        let mut failures = failed.remove(&report.host).unwrap_or_default();
+        if let Some(seen) = seen.get(&report.host) {
+            let there = |after: &T::Object| seen.objects.iter().any(|have| have.object == *after);
+            let left = plan.steps.iter().filter(|s| s.host == report.host);
+            let left = left.filter(|step| step.after.as_ref().is_some_and(|after| !there(after)));
+            failures.0.extend(left.map(|step| super::up::unverified(&step.id)));
         }
+        report.fail(failures);
     }
 }
 
@@ -61,6 +76,6 @@ pub(super) fn verdict(report: &Report) -> Result<(), Failures> {
     for stuck in report.hosts.iter().flat_map(|h| &h.stuck) {
         log::warning(&format!("could not be taken back: {stuck}"));
     }
-    let failures = report.hosts.iter().filter_map(|h| h.failure.clone().map(|f| f.on(&h.host)));
+    let failures = report.hosts.iter().flat_map(|h| h.failures().map(|f| f.clone().on(&h.host)));
     Failures(failures.collect()).verdict()
 }

@@ -37,7 +37,7 @@ pub(super) fn run<T: Tool>(
     let mut wish =
         plan::wish(tool, &stack, &resolved, &args.scope, &ChangeArgs::default(), &args.stack, &hosts)?;
     let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
-    let (seen, failed) = crew.observe(&stack.name, false);
+    let (seen, failed) = crew.observe(&stack.name);
     // A host that did not answer fails by name; the others are checked all the same.
     wish.hosts.retain(|host| seen.contains_key(&host.name));
     let plan = plan::make(tool, &wish, &seen, hosts.skipped)?;

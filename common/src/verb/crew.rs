@@ -2,7 +2,7 @@
 
 use super::host;
 use crate::cli::Global;
-use crate::failure::{Failure, Failures, Kind};
+use crate::failure::{Failure, Failures};
 use crate::fleet::{self, Fleet, Target};
 use crate::plan::{HostReport, Object, Plan, PlanHost, Step};
 use crate::tool::{ObservedOf, PlanOf, Tool};
@@ -58,12 +58,17 @@ impl<T: Tool> Crew<T> {
         self.tool
     }
 
-    /// What every host has of a stack; with `lock` no other run can change it until this crew goes.
-    pub(super) fn observe(&mut self, stack: &str, lock: bool) -> Answers<ObservedOf<T>> {
-        self.observe_some(&self.names.iter().cloned().collect(), stack, lock)
+    /// The names of its hosts.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.names.iter().cloned().collect()
     }
 
-    /// The same for some hosts.
+    /// What every host has of a stack.
+    pub(super) fn observe(&mut self, stack: &str) -> Answers<ObservedOf<T>> {
+        self.observe_some(&self.names(), stack, false)
+    }
+
+    /// The same for some hosts; with `lock` no other run can change it until this crew goes.
     pub(super) fn observe_some(
         &mut self,
         hosts: &BTreeSet<String>,
@@ -86,39 +91,34 @@ impl<T: Tool> Crew<T> {
     }
 
     /// Carries out a plan: every host gets its slice. `fresh` says that the plan was made under this crew's lock.
+    ///
+    /// # Errors
+    /// What the plan needs of this machine and is not here, or not as it was: nothing is done on any host then.
     pub fn apply(
         &mut self,
         plan: &PlanOf<T>,
         fresh: bool,
         undo: bool,
         failpoint: Option<&str>,
-    ) -> Vec<HostReport> {
+    ) -> Result<Vec<HostReport>, Failures> {
         let busy = plan.busy();
-        let lacking = self.tool.supply(plan, &mut |name, inputs| self.call(name, inputs));
-        let mut reports: Vec<HostReport> = plan
-            .hosts
-            .iter()
-            .filter(|h| !busy.contains(h.name.as_str()))
-            .map(|h| HostReport::idle(&h.name))
-            .collect();
-        let requests = slices(self.tool, plan, fresh)
-            .into_iter()
-            .filter(|(host, _)| !lacking.contains_key(host))
-            .map(|(host, plan)| {
-                let request =
-                    json!({"op": "apply", "host": host, "plan": plan, "undo": undo, "failpoint": failpoint});
-                (host, request)
-            })
-            .collect();
-        reports
-            .extend(lacking.into_iter().map(|(host, failures)| HostReport::failed(&host, first(failures))));
-        for (host, result) in self.ask(requests) {
+        let lacking = self.tool.supply(plan, &mut |name, inputs| self.call(name, inputs))?;
+        let idle = plan.hosts.iter().filter(|h| !busy.contains(h.name.as_str()));
+        let mut reports: Vec<HostReport> = idle.map(|h| HostReport::idle(&h.name)).collect();
+        let slices = slices(self.tool, plan, fresh).into_iter().filter(|(h, _)| !lacking.contains_key(h));
+        let request = |(host, plan): (String, PlanOf<T>)| {
+            let ask =
+                json!({"op": "apply", "host": host, "plan": plan, "undo": undo, "failpoint": failpoint});
+            (host, ask)
+        };
+        for (host, result) in self.ask(slices.map(request).collect()) {
             let report = result.and_then(|value| fleet::shape::<HostReport>(value).map_err(Failures::from));
             // Whatever it calls itself.
             let report = report.map(|report| HostReport { host: host.clone(), ..report });
-            reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, first(failures))));
+            reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, failures)));
         }
-        reports
+        reports.extend(lacking.into_iter().map(|(host, failures)| HostReport::failed(&host, failures)));
+        Ok(reports)
     }
 
     /// A verb of the tool's own on some hosts.
@@ -155,7 +155,10 @@ impl<T: Tool> Crew<T> {
         self.ask(well.map(|h| (h.host.clone(), json!({"op": "leave"}))).collect());
     }
 
-    fn ask(&mut self, requests: BTreeMap<String, Value>) -> BTreeMap<String, Result<Value, Failures>> {
+    pub(super) fn ask(
+        &mut self,
+        requests: BTreeMap<String, Value>,
+    ) -> BTreeMap<String, Result<Value, Failures>> {
         self.ask_hearing(requests, &mut |host, event| log::event(host, event))
     }
 
@@ -204,12 +207,4 @@ fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, P
 fn contents<O: Object, D>(plan: &Plan<O, D>, steps: &[Step<O>]) -> BTreeMap<String, String> {
     let named = steps.iter().filter_map(|s| s.after.as_ref()?.content());
     named.filter_map(|d| Some((d.to_owned(), plan.contents.get(d)?.clone()))).collect()
-}
-
-/// A host's report holds one failure; the others are its causes.
-fn first(failures: Failures) -> Failure {
-    let mut failures = failures.0.into_iter();
-    let first =
-        failures.next().unwrap_or_else(|| Failure::new(Kind::Bug, "serve.reply", "failed without a reason"));
-    failures.fold(first, |first, next| first.because(next.message))
 }

@@ -3,14 +3,17 @@
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
-use crate::host::Lock;
+use crate::host::{Lock, wait};
 use crate::plan::{Context, HostReport, execute};
+use crate::signal;
 use crate::tool::{Observed, ObservedOf, PlanOf, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What the controller asks of a host.
 #[derive(Debug, Deserialize)]
@@ -32,6 +35,13 @@ enum Request<P> {
         name: String,
         input: Value,
     },
+    /// Takes the lock of a stack, and waits for it.
+    Lock {
+        stack: String,
+        wait_ms: u64,
+    },
+    /// Gives it back before the session ends.
+    Unlock,
     Leave,
 }
 
@@ -46,13 +56,51 @@ struct How<'a> {
 struct Session<T> {
     tool: T,
     lock: Mutex<Option<Lock>>,
+    /// Whether a change that is cut short is taken back.
+    undoes: Arc<AtomicBool>,
+}
+
+impl<T> Session<T> {
+    fn of(tool: T) -> Session<T> {
+        Session { tool, lock: Mutex::new(None), undoes: Arc::default() }
+    }
+}
+
+/// How long a change that cannot be taken back may go on after its controller has gone: it ends its step and gives the lock back.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Standard input, whose end says that the controller has gone or wants this host to stop: whoever waits for something ends that
+/// wait. What does not end by itself is ended, since the next run repairs it, unless it is taking back what it did.
+struct Input {
+    undoes: Arc<AtomicBool>,
+    over: bool,
+}
+
+impl Read for Input {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = io::stdin().read(to);
+        if !matches!(read, Ok(1..)) && !std::mem::replace(&mut self.over, true) {
+            signal::stop();
+            let undoes = Arc::clone(&self.undoes);
+            let _ = std::thread::Builder::new().name("last".to_owned()).spawn(move || last(&undoes));
+        }
+        read
+    }
+}
+
+fn last(undoes: &AtomicBool) {
+    wait::until(LAST, LAST, || false);
+    if !undoes.load(Ordering::SeqCst) {
+        #[expect(clippy::exit, reason = "nobody listens any more, and the kernel gives the lock back")]
+        std::process::exit(i32::from(Kind::Failed.exit()));
+    }
 }
 
 /// Serves requests on a stream: the host that is this very machine.
 pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
     Arc::new(move |stream: UnixStream| {
         let Ok(input) = stream.try_clone() else { return };
-        let session = Session { tool, lock: Mutex::new(None) };
+        let session = Session::of(tool);
         let _ = fleet::serve(T::PROGRAM, input, stream, &|request, event, cancel| {
             session.answer(request, event, cancel)
         });
@@ -61,8 +109,9 @@ pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
 
 /// Serves requests on standard input and output: the verb `serve`.
 pub(crate) fn serve_stdio<T: Tool>(tool: T) -> Result<(), Failure> {
-    let session = Session { tool, lock: Mutex::new(None) };
-    fleet::serve(T::PROGRAM, std::io::stdin(), std::io::stdout(), &|request, event, cancel| {
+    let session = Session::of(tool);
+    let input = Input { undoes: Arc::clone(&session.undoes), over: false };
+    fleet::serve(T::PROGRAM, input, io::stdout(), &|request, event, cancel| {
         session.answer(request, event, cancel)
     })
 }
@@ -94,12 +143,13 @@ impl<T: Tool> Session<T> {
         match request {
             Request::Observe { stack, lock } => {
                 if let (true, Some(stack)) = (lock, &stack) {
-                    self.take(stack)?;
+                    self.take(stack, Duration::ZERO, cancel)?;
                 }
                 Ok(json!(observe(self.tool, stack.as_deref())?))
             }
             Request::Apply { host, plan, undo, failpoint } => {
-                self.take(&plan.stack)?;
+                self.take(&plan.stack, Duration::ZERO, cancel)?;
+                self.undoes.store(undo, Ordering::SeqCst);
                 let how = How { undo, failpoint: failpoint.as_deref(), cancel };
                 Ok(json!(self.apply(&host, &plan, &how, event)))
             }
@@ -107,6 +157,14 @@ impl<T: Tool> Session<T> {
                 let event = Mutex::new(event);
                 let hear = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
                 self.tool.call(&name, input, cancel, &hear)
+            }
+            Request::Lock { stack, wait_ms } => {
+                self.take(&stack, Duration::from_millis(wait_ms), cancel)?;
+                Ok(Value::Null)
+            }
+            Request::Unlock => {
+                self.held().take();
+                Ok(Value::Null)
             }
             Request::Leave => {
                 fleet::leave();
@@ -116,12 +174,16 @@ impl<T: Tool> Session<T> {
     }
 
     /// Takes the stack's lock unless this session holds it already.
-    fn take(&self, stack: &str) -> Result<(), Failure> {
-        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&self, stack: &str, limit: Duration, cancel: &AtomicBool) -> Result<(), Failure> {
+        let mut held = self.held();
         if held.is_none() {
-            *held = Some(Lock::take(stack, T::NAME)?);
+            *held = Some(Lock::wait(stack, T::NAME, limit, cancel)?);
         }
         Ok(())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Lock>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn apply(
@@ -132,7 +194,7 @@ impl<T: Tool> Session<T> {
         event: &mut (dyn FnMut(Value) + Send),
     ) -> HostReport {
         if let Some(stale) = self.stale(host, plan) {
-            return HostReport::failed(host, stale);
+            return HostReport::failed(host, stale.into());
         }
         let change = self.tool.changer(plan);
         let event = Mutex::new(event);
@@ -159,20 +221,17 @@ impl<T: Tool> Session<T> {
         }
         match observe(self.tool, Some(&plan.stack)) {
             Ok(now) if now.base == *base => None,
-            Ok(_) => Some(
-                Failure::new(
-                    Kind::Again,
-                    "plan.stale",
-                    "the host has changed since the plan was made; nothing was done",
-                )
-                .hint("make the plan again and look at it again"),
-            ),
+            Ok(_) => Some(stale()),
             Err(failure) => Some(failure),
         }
     }
 }
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+/// A plan that rests on what is no more.
+pub(super) fn stale() -> Failure {
+    let message = "the host has changed since the plan was made; nothing was done";
+    Failure::new(Kind::Again, "plan.stale", message).hint("make the plan again and look at it again")
+}
 
 /// Removing devices waits for the kernel's grace periods, so several at once end sooner; making them does not gain.
 const PARALLEL: usize = 8;

@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod crew;
 mod hint;
+mod hold;
 mod host;
 mod observe;
 mod plan;
@@ -12,6 +13,7 @@ mod up;
 
 pub use crew::Crew;
 pub(crate) use hint::remote;
+pub use hold::PATIENCE;
 pub use plan::crew_of;
 pub use resolve::read_stack;
 pub use up::part;

@@ -19,7 +19,7 @@ pub(super) fn run<T: Tool>(
     let from = StackArgs { input: Some(input), ..args.stack.clone() };
     let (stack, resolved) = super::read_stack(&from)?;
     let hosts = plan::participants(&resolved, &args.scope, &from)?;
-    let (seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false);
+    let (seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name);
     output.emit(&seen.into_values().collect::<Vec<_>>())?;
     plan::gather(failed).verdict()
 }

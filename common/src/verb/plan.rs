@@ -31,7 +31,7 @@ pub(super) fn run<T: Tool>(
     let mut wish = wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
-        None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name, false),
+        None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name),
     };
     gather(failed).verdict()?;
     if args.down {

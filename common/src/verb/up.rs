@@ -1,6 +1,6 @@
 //! `up` and `down`: observe, plan, apply and verify, under one lock and in one session a host.
 
-use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, plan, resolve};
+use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, hold, plan, resolve};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -151,7 +151,18 @@ fn carry_out<T: Tool>(
 ) -> Result<(PlanOf<T>, Report), Failures> {
     signal::hold();
     let mut crew = Crew::new(tool, &wish.hosts, global)?;
-    let (seen, failed) = crew.observe(&wish.stack, true);
+    let patience = if matches!(wish.goal, Goal::Boot(_)) { hold::AT_BOOT } else { hold::PATIENCE };
+    let reported = |mut reports: Vec<HostReport>, skipped: &[String]| {
+        reports.extend(skipped.iter().map(|h| HostReport::skipped(h)));
+        report::<T>(&wish.stack, reports, end.report)
+    };
+    let (seen, failed) = match crew.hold(&wish.stack, patience) {
+        Ok(answers) => answers,
+        Err(refused) => {
+            reported(refused.reports(crew.names().iter()), &skipped)?;
+            return Err(refused.told());
+        }
+    };
     let plan =
         plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
     plan::tell(&plan, matches!(wish.goal, Goal::Down));
@@ -160,22 +171,27 @@ fn carry_out<T: Tool>(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
-    let mut reports = crew.apply(&plan, true, end.undo, global.failpoint());
+    let mut reports = crew.apply(&plan, true, end.undo, global.failpoint())?;
     verify(&mut crew, wish, seen, &plan, &mut reports);
     if matches!(wish.goal, Goal::Up(..)) && !plan.is_empty() {
         prove(&mut crew, wish, &plan, &mut reports);
     }
-    reports.extend(failed.iter().flat_map(|(h, f)| f.0.first().map(|f| HostReport::failed(h, f.clone()))));
-    reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
+    reports.extend(failed.iter().map(|(host, failures)| HostReport::failed(host, failures.clone())));
     if matches!(wish.goal, Goal::Down) {
         crew.leave(&reports);
     }
-    let report = Report::new(T::NAME, &wish.stack, reports);
-    if let Some(path) = end.report {
-        file::write(path, &document::canonical(&report)?, Mode::Public)?;
-    }
+    let report = reported(reports, &plan.skipped)?;
     apply::verdict(&report)?;
     Ok((plan, report))
+}
+
+/// Writes the report where it is wanted.
+fn report<T: Tool>(stack: &str, hosts: Vec<HostReport>, path: Option<&Path>) -> Result<Report, Failure> {
+    let report = Report::new(T::NAME, stack, hosts);
+    if let Some(path) = path {
+        file::write(path, &document::canonical(&report)?, Mode::Public)?;
+    }
+    Ok(report)
 }
 
 /// Observed again and planned again, there must be nothing left to do on the hosts that changed.
@@ -195,16 +211,15 @@ fn verify<T: Tool>(
     seen.extend(again);
     let left = plan::make(crew.tool(), wish, &seen, plan.skipped.clone());
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
-        let failure = match (failed.remove(&report.host), &left) {
-            (Some(failures), _) => failures.0.into_iter().next(),
+        let failures = match (failed.remove(&report.host), &left) {
+            (Some(failures), _) => failures,
             (None, Ok(left)) => {
-                left.steps.iter().find(|s| s.host == report.host).map(|s| unverified(&s.id).because(&s.why))
+                let left = left.steps.iter().filter(|s| s.host == report.host);
+                Failures(left.map(|s| unverified(&s.id).because(&s.why)).collect())
             }
-            (None, Err(failures)) => failures.0.first().cloned(),
+            (None, Err(failures)) => failures.clone(),
         };
-        if let Some(failure) = failure {
-            spoil(report, failure);
-        }
+        report.fail(failures);
     }
 }
 
@@ -221,19 +236,8 @@ fn prove<T: Tool>(
     wish.hosts.retain(|host| well.contains(host.name.as_str()));
     let mut failed = crew.tool().prove(&wish, plan, &mut |name, inputs| crew.call(name, inputs));
     for report in reports.iter_mut().filter(|r| r.ok) {
-        if let Some(failure) = failed.remove(&report.host) {
-            spoil(report, failure);
-        }
+        report.fail(Failures(failed.remove(&report.host).into_iter().collect()));
     }
-}
-
-/// The host did what was planned, and is not well.
-fn spoil(report: &mut HostReport, failure: Failure) {
-    *report = HostReport {
-        steps: std::mem::take(&mut report.steps),
-        changed: report.changed,
-        ..HostReport::failed(&report.host, failure)
-    };
 }
 
 /// A change that did not stay.

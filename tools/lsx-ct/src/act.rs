@@ -17,7 +17,7 @@ use base64::Engine as _;
 use common::host::{Program, wait};
 use common::stack::Driver;
 use common::tool::Hear;
-use common::{Failure, Failures, Kind, document};
+use common::{Failure, Failures, Kind, document, signal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -102,7 +102,7 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> R
         "there" => return Ok(Value::Null),
         "lacks" => return Ok(supply::lacks(&input)?),
         "receive" => return Ok(supply::receive(input)?),
-        "secrets" => return Ok(supply::keep_secrets(&input)?),
+        "secrets" => return Ok(supply::keep_secrets(input)?),
         _ => {}
     }
     let order: Order = serde_json::from_value(input)
@@ -247,11 +247,12 @@ fn act(what: &str, target: &Target, order: &Order) -> Acted {
 
 fn await_ready(target: &Target, timeout: Duration) -> Result<(), Failure> {
     let mut last = Condition::default();
-    let ready = wait::until(timeout, Duration::from_millis(20), || {
+    let ready = |last: &Condition| last.state == State::Running || ended_well(last);
+    wait::until(timeout, Duration::from_millis(20), || {
         last = find(target).map(|(_, found)| found.condition).unwrap_or_default();
-        last.state == State::Running || ended_well(&last)
+        ready(&last) || signal::stopping()
     });
-    if ready {
+    if ready(&last) {
         return Ok(());
     }
     let message = format!("{} is {} after {} s", target.name, ready::word(last.state), timeout.as_secs());

@@ -2,6 +2,8 @@
 
 use crate::image::{Source, Store};
 use crate::model::{self, Gathered, cloud, recipe, recipe_key};
+use crate::supply;
+use common::host::file;
 use common::stack::resolved::InstanceAt;
 use common::stack::{Driver, Instance as Written, Resolved, Stack};
 use common::{Failure, Failures, Kind};
@@ -175,10 +177,17 @@ fn read(store: &Store, names: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<
 
 /// A secret stays where it is; only its digest is told.
 fn secret(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<(String, String), Failure> {
-    let source = stack.secrets.get(name).and_then(|s| s.strip_prefix("file:")).unwrap_or_default();
-    let path = std::path::absolute(beside(source)).unwrap_or_default();
-    let bytes = std::fs::read(&path).map_err(|e| {
-        Failure::new(Kind::Data, "ct.secret", format!("secret {name}: cannot read {}: {e}", path.display()))
-    })?;
-    Ok((format!("sha256:{}", common::document::digest(&bytes)), path.display().to_string()))
+    let unknown = || {
+        Failure::new(
+            Kind::Data,
+            "ct.secret",
+            format!("secret {name} has no file: {name}: file:PATH is missing"),
+        )
+        .hint("write it below `secrets`")
+    };
+    let source = stack.secrets.get(name).and_then(|s| s.strip_prefix("file:")).ok_or_else(unknown)?;
+    let path =
+        std::path::absolute(beside(source)).map_err(|e| file::failure(Path::new(source), "find", &e))?;
+    let bytes = supply::secret_value(name, &path)?;
+    Ok((supply::secret_digest(&bytes), path.display().to_string()))
 }

@@ -136,7 +136,7 @@ impl Tool for Ct {
         plan::plan(wish, observed)
     }
 
-    fn supply(self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {
+    fn supply(self, plan: &PlanOf<Self>, each: Each<'_>) -> Result<BTreeMap<String, Failures>, Failures> {
         supply::supply(self.store, plan, each)
     }
 

@@ -137,7 +137,7 @@ fn wait_for(
             let failure = Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
             return Err(failure.because(why));
         };
-        wait::until(pause, pause, || false);
+        wait::until(pause, pause, wait::cancelled);
     }
     Ok(())
 }

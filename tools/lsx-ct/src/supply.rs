@@ -1,18 +1,20 @@
 //! What steps need and hosts lack is sent to them: blobs of images and files in pieces, and secrets.
 
+mod secrets;
+
+pub(crate) use secrets::{digest as secret_digest, keep as keep_secrets, value as secret_value};
+
 use crate::Ct;
 use crate::apply::blobs;
 use crate::image::Store;
 use crate::model::Object;
-use crate::oci::disk::folder_with;
 use crate::oci::runtime::Runtime;
 use crate::paths;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::host::file::{self, Mode};
 use common::stack::Driver;
 use common::tool::{Each, PlanOf};
-use common::{Failure, Failures, Kind, live, people};
+use common::{Failure, Failures, Kind, fleet, live, people};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,32 +33,71 @@ pub(crate) struct Piece {
     last: bool,
 }
 
-/// Sends everything; the hosts where that failed.
-pub(crate) fn supply(store: &Path, plan: &PlanOf<Ct>, each: Each<'_>) -> BTreeMap<String, Failures> {
+/// Sends everything; the hosts where that failed. First of all it is asked who lacks what, and this machine is looked at: what a
+/// host is to get must be here, as the plan names it.
+///
+/// # Errors
+/// What is missing here or has changed, all at once; nothing was sent to any host then.
+pub(crate) fn supply(
+    store: &Path,
+    plan: &PlanOf<Ct>,
+    each: Each<'_>,
+) -> Result<BTreeMap<String, Failures>, Failures> {
     let mut failed = BTreeMap::new();
-    let mut wanted = wanted(plan);
+    let wanted = wanted(plan);
     if wanted.is_empty() {
-        return failed;
+        return Ok(failed);
     }
-    runtimes(plan, each, &mut failed);
-    wanted.retain(|host, _| !failed.contains_key(host));
-    let questions = wanted.iter().map(|(host, digests)| (host.clone(), json!(digests))).collect();
     let mut queues: BTreeMap<String, VecDeque<(String, u64)>> = BTreeMap::new();
+    let questions = wanted.iter().map(|(host, digests)| (host.clone(), json!(digests))).collect();
     for (host, answer) in each("lacks", questions) {
-        match answer {
+        match answer.and_then(|lacks| Ok(fleet::shape::<Vec<String>>(lacks)?)) {
             Ok(lacks) => {
-                let lacks: Vec<String> = serde_json::from_value(lacks).unwrap_or_default();
                 queues.insert(host, lacks.into_iter().map(|digest| (digest, 0)).collect());
             }
             Err(failures) => _ = failed.insert(host, failures),
         }
     }
-    match Store::open(store) {
-        Ok(store) => pieces(&store, queues, Load::of(&store, plan), each, &mut failed),
-        Err(failure) => failed.extend(queues.into_keys().map(|host| (host, failure.clone().into()))),
+    let store = Store::open(store)?;
+    let (secrets, mut missing) = secrets::read(plan);
+    let named: BTreeSet<&String> = wanted.values().flatten().collect();
+    let mut here = BTreeMap::new();
+    for digest in queues.values().flatten().map(|(digest, _)| digest) {
+        if !here.contains_key(digest) {
+            here.insert(
+                digest.clone(),
+                whole(&store, digest, &named, plan).map_err(|f| missing.push(f)).is_ok(),
+            );
+        }
     }
-    secrets(plan, each, &mut failed);
-    failed
+    Failures(missing).verdict()?;
+    runtimes(plan, each, &mut failed);
+    queues.retain(|host, _| !failed.contains_key(host));
+    pieces(&store, queues, Load::of(&store, plan), each, &mut failed);
+    secrets.send(each, &mut failed);
+    Ok(failed)
+}
+
+/// Whether a blob that a host lacks is in the store of this machine, as its digest says, with all that an image's manifest names.
+fn whole(store: &Store, digest: &str, named: &BTreeSet<&String>, plan: &PlanOf<Ct>) -> Result<(), Failure> {
+    let parts = store.blobs(digest).unwrap_or_default().into_iter().map(|blob| blob.digest);
+    let all: Vec<String> = std::iter::once(digest.to_owned()).chain(parts).collect();
+    let Some(lacks) = store.missing(&all).into_iter().next() else { return Ok(()) };
+    let what = plan.steps.iter().find_map(|step| named_by(step.after.as_ref()?, digest));
+    let what = what.filter(|_| named.iter().any(|n| *n == digest)).unwrap_or_else(|| "a layer".to_owned());
+    let message = format!("{what} ({lacks}) is not in the image store of this machine, {}", store.place());
+    Err(Failure::new(Kind::Data, "ct.supply.missing", message)
+        .hint("run `lsx-ct up` with the document, which reads it again, or make the plan again here"))
+}
+
+/// What the document calls a blob that an object is made of.
+fn named_by(object: &Object, digest: &str) -> Option<String> {
+    let Object::Instance(instance) = object else { return None };
+    if instance.image.digest == digest {
+        return Some(format!("image {}", instance.image.name));
+    }
+    let mut files = instance.files.iter().chain(&instance.recipes).filter(|file| file.digest == digest);
+    files.next().map(|file| format!("{} of instance {}", file.path, instance.name))
 }
 
 /// What is on its way, as a terminal shows it.
@@ -158,13 +199,18 @@ fn pieces(
         }
         for (host, answer) in each("receive", round) {
             let Some(queue) = queues.get_mut(&host) else { continue };
-            match answer {
+            match answer.and_then(|lacks| Ok(fleet::shape::<BTreeSet<String>>(lacks)?)) {
                 Ok(lacks) => {
+                    // A host is sent what belongs to what it just got, once, and nothing else of this machine's store.
+                    let got = queue.front().map(|(digest, _)| digest.clone()).unwrap_or_default();
                     if ends.get(&host) == Some(&true) {
                         queue.pop_front();
+                        let parts = store.blobs(&got).unwrap_or_default().into_iter().map(|blob| blob.digest);
+                        let parts: BTreeSet<String> = parts.filter(|part| *part != got).collect();
+                        queue.extend(
+                            lacks.into_iter().filter(|d| parts.contains(d)).map(|digest| (digest, 0)),
+                        );
                     }
-                    let lacks: Vec<String> = serde_json::from_value(lacks).unwrap_or_default();
-                    queue.extend(lacks.into_iter().map(|digest| (digest, 0)));
                     load.show(&host, queue);
                 }
                 Err(failures) => {
@@ -185,33 +231,13 @@ fn piece(store: &Store, digest: &str, offset: u64) -> Result<Piece, Failure> {
     Ok(Piece { digest: digest.to_owned(), offset, last: bytes.len() < PIECE, data: STANDARD.encode(bytes) })
 }
 
-/// Secrets are read now, and go from this machine's disk to the host's without a word.
-fn secrets(plan: &PlanOf<Ct>, each: Each<'_>, failed: &mut BTreeMap<String, Failures>) {
-    let mut sent: BTreeMap<String, Value> = BTreeMap::new();
-    for step in plan.steps.iter().filter(|s| !failed.contains_key(&s.host)) {
-        let Some(Object::Instance(instance)) = &step.after else { continue };
-        for secret in &instance.secrets {
-            let Some(path) = plan.data.secrets.get(&secret.name) else { continue };
-            let entry =
-                sent.entry(step.host.clone()).or_insert_with(|| json!({"stack": plan.stack, "values": {}}));
-            if let Ok(bytes) = std::fs::read(path) {
-                entry["values"][&secret.name] = json!(STANDARD.encode(bytes));
-            }
-        }
-    }
-    for (host, answer) in if sent.is_empty() { BTreeMap::new() } else { each("secrets", sent) } {
-        if let Err(failures) = answer {
-            failed.insert(host, failures);
-        }
-    }
-}
-
 /// The host's side: which of these it lacks, layers of images whose manifest it has included.
 ///
 /// # Errors
 /// What the store said.
 pub(crate) fn lacks(digests: &Value) -> Result<Value, Failure> {
-    let digests: Vec<String> = serde_json::from_value(digests.clone()).unwrap_or_default();
+    let digests: Vec<String> = serde_json::from_value(digests.clone())
+        .map_err(|e| Failure::new(Kind::Bug, "ct.lacks", e.to_string()))?;
     let store = Store::open(Path::new(paths::STORE))?;
     let mut all = store.missing(&digests);
     for digest in digests.iter().filter(|d| !all.contains(d)).cloned().collect::<Vec<_>>() {
@@ -237,18 +263,4 @@ pub(crate) fn receive(piece: Value) -> Result<Value, Failure> {
 fn below(store: &Store, digest: &str) -> Vec<String> {
     let blobs = store.blobs(digest).unwrap_or_default();
     store.missing(&blobs.into_iter().map(|b| b.digest).collect::<Vec<_>>())
-}
-
-/// The host's side: keeps secrets, root's alone.
-///
-/// # Errors
-/// What the file system said.
-pub(crate) fn keep_secrets(input: &Value) -> Result<Value, Failure> {
-    let stack = input["stack"].as_str().unwrap_or_default();
-    folder_with(&Path::new(paths::SECRETS).join(stack), 0o700)?;
-    for (name, value) in input["values"].as_object().into_iter().flatten() {
-        let bytes = STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
-        file::write(&paths::secret(stack, name), &bytes, Mode::Private)?;
-    }
-    Ok(Value::Null)
 }

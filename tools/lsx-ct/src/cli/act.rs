@@ -145,6 +145,8 @@ pub(super) fn act(
     output: &Output,
 ) -> Result<(), Failures> {
     let (mut place, targets) = targets(tool, &args.act.on, &args.act.names, global)?;
+    // `up` and `down` must not find an instance stopped or started under their hands.
+    let _held = if what == "wait" { Vec::new() } else { place.lock(&targets)? };
     let timeout_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
     let grace_ms = args.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
     let order =

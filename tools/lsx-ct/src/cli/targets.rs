@@ -4,10 +4,12 @@ use super::act::OnArgs;
 use crate::act::{self, Target};
 use crate::{Ct, PROGRAM};
 use common::cli::Global;
-use common::host::name as host_name;
+use common::host::{Lock, name as host_name};
+use common::tool::Tool;
 use common::verb::{self, Crew, StackArgs};
 use common::{Failure, Failures, Kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 /// Where orders go.
 pub(super) enum Where {
@@ -15,6 +17,26 @@ pub(super) enum Where {
     Here,
     /// To the hosts of a stack.
     Fleet(Box<Crew<Ct>>),
+}
+
+impl Where {
+    /// Takes the locks of the stacks that the targets are of, on all their hosts or on none, and waits a little for another run. Those
+    /// of this host are held until they are dropped, those of other hosts until the crew is.
+    pub(super) fn lock(&mut self, targets: &Targets) -> Result<Vec<Lock>, Failures> {
+        let stacks: BTreeSet<&str> = targets.values().flatten().map(|target| target.stack.as_str()).collect();
+        let never = AtomicBool::new(false);
+        match self {
+            Where::Here => {
+                let take =
+                    |stack| Lock::wait(stack, Ct::NAME, verb::PATIENCE, &never).map_err(Failures::from);
+                stacks.into_iter().map(take).collect()
+            }
+            Where::Fleet(crew) => {
+                let hosts = targets.keys().cloned().collect();
+                stacks.into_iter().try_for_each(|stack| crew.lock(stack, &hosts)).map(|()| Vec::new())
+            }
+        }
+    }
 }
 
 /// Targets by host.

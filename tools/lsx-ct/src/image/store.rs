@@ -81,6 +81,11 @@ impl Store {
         caches.unwrap_or_else(std::env::temp_dir).join("lsx/images")
     }
 
+    /// Its folder, for a message.
+    pub fn place(&self) -> std::path::Display<'_> {
+        self.root.display()
+    }
+
     /// How registries are reached.
     #[must_use]
     pub fn access(mut self, access: super::Access) -> Store {

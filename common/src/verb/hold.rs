@@ -1,0 +1,135 @@
+//! The locks of a stack on all its hosts: all of them before the first step, or none.
+//!
+//! They are asked for at once and nobody waits. Where another run holds one, those that were had are given back, and then taken
+//! one after the other in the order of the hosts' names, each with a wait: whoever is ahead in that order never waits for somebody
+//! behind, so of two runs one goes on.
+
+use super::Crew;
+use super::crew::Answers;
+use crate::failure::{Failure, Failures, Kind};
+use crate::host::lock::LOCKED;
+use crate::log;
+use crate::plan::HostReport;
+use crate::tool::{ObservedOf, Tool};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// How long a run waits for another one before it gives up.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// At boot: nobody is there to run the same command again.
+pub(super) const AT_BOOT: Duration = Duration::from_secs(120);
+
+/// Why nothing may be changed on any host.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// The hosts that said no.
+    pub(super) by: BTreeMap<String, Failures>,
+    /// Hosts that could not be asked.
+    pub(super) failed: BTreeMap<String, Failures>,
+}
+
+impl Refused {
+    /// What is reported of each of `hosts`.
+    pub(super) fn reports<'a>(&self, hosts: impl Iterator<Item = &'a String>) -> Vec<HostReport> {
+        let by: Vec<&str> = self.by.keys().map(String::as_str).collect();
+        let idle = || {
+            let message = format!("nothing was changed here because of {}", by.join(", "));
+            Failure::new(Kind::Again, "plan.refused", message).into()
+        };
+        let why = |host| self.by.get(host).or(self.failed.get(host)).cloned().unwrap_or_else(idle);
+        hosts.map(|host| HostReport::failed(host, why(host))).collect()
+    }
+
+    /// What the run says and ends with: who refused; the others were not touched.
+    pub(super) fn told(self) -> Failures {
+        self.failed.values().for_each(log::failures);
+        Failures(self.by.into_values().flat_map(|failures| failures.0).collect())
+    }
+}
+
+impl<T: Tool> Crew<T> {
+    /// Takes the lock of a stack on every host and looks at it; the lock stays until this crew goes. A host that cannot be
+    /// reached is among those that failed, and keeps nobody from a lock.
+    pub(super) fn hold(
+        &mut self,
+        stack: &str,
+        patience: Duration,
+    ) -> Result<Answers<ObservedOf<T>>, Refused> {
+        let all = self.names();
+        let (seen, failed) = self.observe_some(&all, stack, true);
+        if !failed.values().any(locked) {
+            return Ok((seen, failed));
+        }
+        let (by, mut others) = split(failed);
+        let had = seen.into_keys().collect();
+        let held =
+            self.in_order(stack, had, by, patience).map_err(|by| Refused { by, failed: others.clone() })?;
+        others.extend(held.1);
+        let (seen, failed) = self.observe_some(&held.0, stack, true);
+        others.extend(failed);
+        Ok((seen, others))
+    }
+
+    /// Takes the lock of a stack on some hosts, for a verb that has no plan. All or none.
+    ///
+    /// # Errors
+    /// Kind `Again` when another run holds one; a host that cannot be reached.
+    pub fn lock(&mut self, stack: &str, hosts: &BTreeSet<String>) -> Result<(), Failures> {
+        let request = json!({"op": "lock", "stack": stack, "wait_ms": 0});
+        let answers = self.ask(hosts.iter().map(|host| (host.clone(), request.clone())).collect());
+        let (mut had, mut not) = (BTreeSet::new(), BTreeMap::new());
+        for (host, answer) in answers {
+            match answer {
+                Ok(_) => _ = had.insert(host),
+                Err(failures) => _ = not.insert(host, failures),
+            }
+        }
+        let (by, failed) = split(not);
+        if by.is_empty() {
+            return super::plan::gather(failed).verdict();
+        }
+        let refused = |by| super::plan::gather(by);
+        let (_, failed) = self.in_order(stack, had, by, PATIENCE).map_err(refused)?;
+        super::plan::gather(failed).verdict()
+    }
+
+    /// Gives back the locks that were `had`, then takes them and those of the hosts that refused in the order of their names. Those
+    /// that have it now, and those that failed meanwhile; or who still refused.
+    #[expect(clippy::type_complexity, reason = "both halves are named where they are used")]
+    fn in_order(
+        &mut self,
+        stack: &str,
+        had: BTreeSet<String>,
+        by: BTreeMap<String, Failures>,
+        patience: Duration,
+    ) -> Result<(BTreeSet<String>, BTreeMap<String, Failures>), BTreeMap<String, Failures>> {
+        for failure in by.values().flat_map(|failures| &failures.0) {
+            let host = failure.host.as_deref().unwrap_or_default();
+            log::note(&format!("{host}: {}; waiting up to {} s", failure.message, patience.as_secs()));
+        }
+        self.ask(had.iter().map(|host| (host.clone(), json!({"op": "unlock"}))).collect());
+        let end = Instant::now() + patience;
+        let (mut held, mut failed) = (BTreeSet::new(), BTreeMap::new());
+        for host in had.into_iter().chain(by.into_keys()).collect::<BTreeSet<_>>() {
+            let left = end.saturating_duration_since(Instant::now()).as_millis();
+            let request = json!({"op": "lock", "stack": stack, "wait_ms": u64::try_from(left).unwrap_or(0)});
+            match self.ask(BTreeMap::from([(host.clone(), request)])).remove(&host) {
+                Some(Err(failures)) if locked(&failures) => return Err(BTreeMap::from([(host, failures)])),
+                Some(Err(failures)) => _ = failed.insert(host, failures),
+                _ => _ = held.insert(host),
+            }
+        }
+        Ok((held, failed))
+    }
+}
+
+/// Whether a host said that another run holds the lock.
+fn locked(failures: &Failures) -> bool {
+    failures.0.iter().any(|failure| failure.code == LOCKED)
+}
+
+/// Those whose lock somebody else holds, and those that failed for another reason.
+fn split(failed: BTreeMap<String, Failures>) -> (BTreeMap<String, Failures>, BTreeMap<String, Failures>) {
+    failed.into_iter().partition(|(_, failures)| locked(failures))
+}

@@ -1,0 +1,145 @@
+//! Secrets on their way: from the operator's disk to root's alone on a host, and only as the plan knows them.
+
+use crate::Ct;
+use crate::model::Object;
+use crate::oci::disk::folder_with;
+use crate::paths;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::host::file::{self, Mode};
+use common::host::limit;
+use common::tool::{Each, PlanOf};
+use common::{Failure, Failures, Kind, document};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The secrets of a stack for one host.
+#[derive(Default, Serialize, Deserialize)]
+struct Parcel {
+    stack: String,
+    values: BTreeMap<String, Value64>,
+}
+
+/// A value and what it must digest to.
+#[derive(Clone, Serialize, Deserialize)]
+struct Value64 {
+    digest: String,
+    /// Base64 (RFC 4648). Absent where the document does not name the instance any more: the host has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+}
+
+/// What every host is to get.
+#[derive(Default)]
+pub(super) struct Secrets(BTreeMap<String, Parcel>);
+
+/// The digest of a secret's value, as documents hold it.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", document::digest(bytes))
+}
+
+/// Reads a secret on this machine.
+///
+/// # Errors
+/// The file that is missing, too large, or no regular file.
+pub(crate) fn value(name: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |why: String| {
+        let message = format!("secret {name}: cannot read {}: {why}", path.display());
+        Failure::new(Kind::Data, "ct.secret", message)
+    };
+    match file::read_at_most(path, limit::SECRET) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(failed("no such file".to_owned())),
+        Err(failure) => Err(failed(failure.message)),
+    }
+}
+
+/// Reads all secrets of a plan, each once; and what is missing or is not what the plan was made with.
+pub(super) fn read(plan: &PlanOf<Ct>) -> (Secrets, Vec<Failure>) {
+    let (mut parcels, mut failures) = (Secrets::default(), Vec::new());
+    // After a reboot nobody is there to be asked: an instance that lacks one says so by itself.
+    if plan.data.patient {
+        return (parcels, failures);
+    }
+    let mut known: BTreeMap<(&str, &str), Option<Value64>> = BTreeMap::new();
+    for step in &plan.steps {
+        let Some(Object::Instance(instance)) = &step.after else { continue };
+        for secret in &instance.secrets {
+            let which = (secret.name.as_str(), secret.digest.as_str());
+            let value = known
+                .entry(which)
+                .or_insert_with(|| as_planned(plan, which).map_err(|failure| failures.push(failure)).ok());
+            let Some(value) = value.clone() else { continue };
+            let parcel = parcels.0.entry(step.host.clone()).or_default();
+            parcel.stack.clone_from(&plan.stack);
+            parcel.values.insert(secret.name.clone(), value);
+        }
+    }
+    (parcels, failures)
+}
+
+/// The value of a secret whose digest the plan holds.
+fn as_planned(plan: &PlanOf<Ct>, (name, wanted): (&str, &str)) -> Result<Value64, Failure> {
+    let digest = wanted.to_owned();
+    let Some(path) = plan.data.secrets.get(name).map(PathBuf::from) else {
+        return Ok(Value64 { digest, data: None });
+    };
+    let bytes = value(name, &path)?;
+    if self::digest(&bytes) == wanted {
+        return Ok(Value64 { digest, data: Some(STANDARD.encode(bytes)) });
+    }
+    let message = format!("secret {name}: {} is not what it was when the plan was made", path.display());
+    let hint = "make the plan again and look at it again";
+    Err(Failure::new(Kind::Again, "ct.secret.changed", message).hint(hint))
+}
+
+impl Secrets {
+    /// Sends them to the hosts that have not failed yet.
+    pub(super) fn send(self, each: Each<'_>, failed: &mut BTreeMap<String, Failures>) {
+        let parcels = self.0.into_iter().filter(|(host, _)| !failed.contains_key(host));
+        let sent: BTreeMap<String, Value> = parcels.map(|(host, parcel)| (host, json!(parcel))).collect();
+        if sent.is_empty() {
+            return;
+        }
+        for (host, answer) in each("secrets", sent) {
+            if let Err(failures) = answer {
+                failed.insert(host, failures);
+            }
+        }
+    }
+}
+
+/// The host's side: keeps secrets, root's alone.
+///
+/// # Errors
+/// One that is not what its digest says; what the file system said.
+pub(crate) fn keep(input: Value) -> Result<Value, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::new(Kind::Bug, "ct.secrets", e.to_string());
+    let parcel: Parcel = serde_json::from_value(input).map_err(|e| wrong(&e))?;
+    folder_with(&Path::new(paths::SECRETS).join(&parcel.stack), 0o700)?;
+    for (name, value) in &parcel.values {
+        let path = paths::secret(&parcel.stack, name);
+        let Some(data) = &value.data else {
+            has(name, &path, &value.digest)?;
+            continue;
+        };
+        let bytes = STANDARD.decode(data).map_err(|e| wrong(&e))?;
+        if digest(&bytes) != value.digest {
+            return Err(wrong(&format!("secret {name} arrived damaged")));
+        }
+        file::write(&path, &bytes, Mode::Private)?;
+    }
+    Ok(Value::Null)
+}
+
+/// A secret that nobody sends must be here already.
+fn has(name: &str, path: &Path, wanted: &str) -> Result<(), Failure> {
+    if value(name, path).is_ok_and(|bytes| digest(&bytes) == wanted) {
+        return Ok(());
+    }
+    let message =
+        format!("secret {name} is not here any more, and the document does not say where it is read");
+    Err(Failure::new(Kind::Failed, "ct.secret", message).hint("name it and its instance in the document"))
+}
