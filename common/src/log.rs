@@ -66,7 +66,8 @@ struct What {
     /// The step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<String>,
-    /// `do` and `undo` of a step, when it has ended; `note`; `warning`. A `wait` of a step is for a terminal alone.
+    /// `do` and `undo` of a step, when it has ended; `note`; `warning`; `failure`, as the last that is said. A `wait` of a step is
+    /// for a terminal alone.
     phase: String,
     /// Whether the step succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,7 +153,10 @@ pub fn failures(failures: &Failures) {
 fn failure(failure: &Failure) {
     let tool = SETTINGS.get().map_or("lsx", |s| s.tool);
     match SETTINGS.get().map(|s| s.format) {
-        Some(Format::Json) => say(&printable::json(&json!({"failure": failure}).to_string())),
+        Some(Format::Json) => {
+            let host = failure.host.as_deref().unwrap_or_default();
+            event(host, json!({"phase": "failure", "ok": false, "failure": failure}));
+        }
         _ => say(&format!("{tool}: {}", printable::message(&failure.to_string()))),
     }
 }

@@ -3,7 +3,7 @@
 use crate::document::canonical;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
-use crate::host::limit;
+use crate::host::{limit, named};
 use crate::printable::{self, JsonWriter};
 use crate::signal;
 use crate::table::{self, Columns};
@@ -98,7 +98,7 @@ impl Output {
                 } else {
                     documents.iter().map(canonical).collect::<Result<Vec<_>, _>>()?.concat()
                 };
-                file::write(path, &bytes, Mode::Public).map(|_| ())
+                named::write(path, &bytes, Mode::Public).map(|_| ())
             }
         }
     }

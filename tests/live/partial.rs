@@ -79,6 +79,7 @@ fn only_makes_the_named_parts(lab: &Lab) {
     lab.net(&["up", &file, "--only", "networks.blue"]).ok();
     lab.net(&["plan", "--exit-code", &file]).ok();
     lab.net(&["up", &file, "--only", "networks.green"]).exits(64);
+    lab.net(&["down", &file, "--only", "networks.green"]).exits(64);
     lab.net(&["down", &file]).ok();
 }
 
@@ -123,8 +124,9 @@ fn a_host_that_is_offline_is_skipped(lab: &Lab) {
     let file = stack(lab);
     let all = resolved(lab, &file);
     let (ran, report) = up(lab, &[&file, "--offline", "h3"]);
-    ran.ok().says("h3");
+    let document = ran.ok().says("h3").json();
     assert_eq!(host(&report, "h3")["skipped"], true);
+    assert_eq!(document["hosts"]["h3"]["offline"], true, "the next tool in the pipe leaves it alone, too");
     assert!(carries(lab, &all, "h1", "red") && !carries(lab, &all, "h3", "red"));
     lab.net(&["down", &file]).ok();
     lab.verb(&["cut", "h3"]);

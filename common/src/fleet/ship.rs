@@ -82,14 +82,14 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// The path of this program's copy on a host, which a boot entry names: where it runs from when that is a copy, else
-/// where a fleet whose set is `tool` alone would put it. On a host that is local nobody ships anything: see
-/// [`install`].
-pub fn installed_path(tool: &str) -> String {
+/// where a fleet that ships its `set` would put it, as [`install`] does: on a host that is local nobody ships anything.
+pub fn installed_path(set: &[&str]) -> String {
+    let names: Vec<String> = set.iter().map(|name| (*name).to_owned()).collect();
+    let tool = set.first().copied().unwrap_or_default();
     let place = |set: Set| format!("{}/{}/{tool}", super::BIN, set.digest);
     match copy() {
         Some(path) => path.display().to_string(),
-        None => Set::own(&[tool.to_owned()], control::existing().as_deref())
-            .map_or_else(|_| SELF.to_owned(), place),
+        None => Set::own(&names, control::existing().as_deref()).map_or_else(|_| SELF.to_owned(), place),
     }
 }
 
@@ -226,11 +226,16 @@ mod tests {
     #[test]
     fn a_copy_is_made_once_and_repaired() {
         let temp = tempfile::tempdir().unwrap();
+        // A set of two has another digest than its first alone; the second lies beside this program.
+        let own = std::env::current_exe().unwrap();
+        let set = ["lsx-ct".to_owned(), own.file_name().unwrap().to_str().unwrap().to_owned()];
+        let both = install_in(temp.path(), &set).unwrap();
+        let named = installed_path(&[&set[0], &set[1]]);
+        assert!(named.ends_with(both.strip_prefix(temp.path().to_str().unwrap()).unwrap()), "{named} {both}");
         let set = ["lsx-net".to_owned()];
         let path = install_in(temp.path(), &set).unwrap();
-        assert!(
-            installed_path("lsx-net").ends_with(path.strip_prefix(temp.path().to_str().unwrap()).unwrap())
-        );
+        let named = installed_path(&["lsx-net"]);
+        assert!(named.ends_with(path.strip_prefix(temp.path().to_str().unwrap()).unwrap()), "{named} {path}");
         let file = || std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
         let before = inode();

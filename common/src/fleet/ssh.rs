@@ -198,9 +198,15 @@ impl Ssh {
         }
         let said = log.rewind().and_then(|()| limit::last(log, NOISE)).unwrap_or_default();
         let ended = Ended { code: status.code(), lines: tail(&said) };
-        let argv = std::iter::once("ssh".to_owned()).chain(args).collect();
+        let argv: Vec<String> = std::iter::once("ssh".to_owned()).chain(args).collect();
+        tracing::info!("`{}` ended with {}", argv.join(" "), ended.status());
+        let failure = verdict::login(&self.address, &ended.text());
+        // A host that is away is one short line; what ssh was told is for whoever asks with -v.
+        if failure.code == "fleet.unreachable" {
+            return Err(ended.lines.last().into_iter().fold(failure, Failure::because));
+        }
         let program = ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() };
-        Err(verdict::login(&self.address, &ended.text()).program(program))
+        Err(failure.program(program))
     }
 
     /// Keys only, host keys verified: batch mode refuses what ssh would ask about, and `StrictHostKeyChecking` is

@@ -72,7 +72,13 @@ pub(super) fn sudo(ended: &Ended, user: Option<&str>) -> Failure {
 pub(super) fn login(address: &Address, text: &str) -> Failure {
     let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
     let host = &address.host;
-    if has(&["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED", "no matching host key"]) {
+    let changed = has(&["HOST IDENTIFICATION HAS CHANGED", "no matching host key", "REVOKED HOST KEY"]);
+    if has(&["Host key verification failed", "host key is known for"]) && !changed {
+        let message = "the host's key is new: nobody has seen it on this machine yet";
+        let failure = Failure::new(Kind::Unreachable, "fleet.hostkey", message);
+        return failure.hint(format!("compare it with the host's own, then log in once: ssh {host} true"));
+    }
+    if changed {
         let failure = Failure::new(Kind::Unreachable, "fleet.hostkey", "the host's key is not the known one");
         return failure.hint(format!(
             "compare the key, then: `ssh-keygen -R {host}` removes an old one, `ssh-keyscan {host} >> \
@@ -156,6 +162,15 @@ mod tests {
         assert_eq!(judged(126, "cannot execute binary file: Exec format error", false, false), "Upload");
         assert_eq!(judged(0, "", false, false), "Upload");
         assert_eq!(judged(0, "", false, true), "fleet.serve");
+    }
+
+    #[test]
+    fn a_new_key_is_not_called_a_wrong_one() {
+        let address = Address::parse("root@h").unwrap();
+        let said = |text| login(&address, text).message;
+        assert!(said("Host key verification failed.").contains("new"));
+        let text = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.";
+        assert!(said(text).contains("not the known one"));
     }
 
     #[test]

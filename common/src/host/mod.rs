@@ -4,6 +4,7 @@ pub mod boot;
 pub mod file;
 pub mod limit;
 pub mod lock;
+pub mod named;
 pub mod program;
 pub mod wait;
 

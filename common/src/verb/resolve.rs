@@ -5,6 +5,7 @@ use super::{ResolveArgs, StackArgs};
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::file::{self, Mode};
+use crate::host::named;
 use crate::log;
 use crate::plan::{Plan, Report};
 use crate::stack::{self, ReadOptions, Resolved, Stack};
@@ -68,7 +69,7 @@ fn read_lock(path: &Path) -> Result<Option<Resolved>, Failures> {
 /// Writes the lock when the flags name one.
 pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), Failure> {
     match path {
-        Some(path) => file::write(path, &document::canonical(resolved)?, Mode::Public).map(|_| ()),
+        Some(path) => named::write(path, &document::canonical(resolved)?, Mode::Public).map(|_| ()),
         None => Ok(()),
     }
 }

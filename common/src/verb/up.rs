@@ -4,7 +4,8 @@ use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, hol
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
-use crate::host::file::{self, Mode};
+use crate::host::file::Mode;
+use crate::host::named;
 use crate::log;
 use crate::plan::{HostReport, PlanHost, Report};
 use crate::signal;
@@ -30,7 +31,8 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
     if plan::done(&plan, false, global, output)? {
         return Ok(());
     }
-    Ok(output.emit(&[with_status::<T>(json!(stack::resolved_document(&stack, &resolved)), &report)])?)
+    let document = with_status::<T>(json!(stack::resolved_document(&stack, &resolved)), &report);
+    Ok(output.emit(&[left_alone(document, &args.scope.offline)])?)
 }
 
 pub(super) fn down<T: Tool>(
@@ -39,24 +41,27 @@ pub(super) fn down<T: Tool>(
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
+    let only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
     let (document, name, hosts) = match &args.name {
         Some(name) => (json!({"stack": name}), name.clone(), this_host()),
         None => {
             let (stack, resolved) = super::read_stack(&args.stack)?;
+            only.check(&stack)?;
             let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
             (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts)
         }
     };
     let destroy_data = plan::destroys(args.destroy_data.as_deref(), &name)?;
     let mut wish = simple::<T>(&name, Goal::Down, hosts.taking_part);
-    wish.only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
+    wish.only = only;
     wish.destroy_data = destroy_data;
     let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
     let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
     if plan::done(&plan, true, global, output)? {
         return Ok(());
     }
-    Ok(output.emit(&[with_status::<T>(document, &report)])?)
+    let document = left_alone(with_status::<T>(document, &report), &args.scope.offline);
+    Ok(output.emit(&[document])?)
 }
 
 /// `up`, or `down`, of some instances of a stack, for a tool that has a shorter word for it.
@@ -189,7 +194,7 @@ fn carry_out<T: Tool>(
 fn report<T: Tool>(stack: &str, hosts: Vec<HostReport>, path: Option<&Path>) -> Result<Report, Failure> {
     let report = Report::new(T::NAME, stack, hosts);
     if let Some(path) = path {
-        file::write(path, &document::canonical(&report)?, Mode::Public)?;
+        named::write(path, &document::canonical(&report)?, Mode::Public)?;
     }
     Ok(report)
 }
@@ -244,6 +249,18 @@ fn prove<T: Tool>(
 pub(super) fn unverified(step: &str) -> Failure {
     Failure::new(Kind::Failed, "plan.unverified", format!("after all steps {step} is still to be done"))
         .hint("something else on the host changes the same object; `observe` shows what is there now")
+}
+
+/// What one tool was told to leave alone the next in the pipe leaves alone, too.
+fn left_alone(mut document: Value, hosts: &[String]) -> Value {
+    for host in hosts {
+        if let Some(written) = document["hosts"].get_mut(host).and_then(Value::as_object_mut) {
+            written.insert("offline".to_owned(), json!(true));
+        }
+        let resolved = document["resolved"]["hosts"].as_array_mut().into_iter().flatten();
+        resolved.filter(|at| at["name"] == **host).for_each(|at| at["offline"] = json!(true));
+    }
+    document
 }
 
 fn with_status<T: Tool>(mut document: Value, report: &Report) -> Value {

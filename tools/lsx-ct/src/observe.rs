@@ -21,7 +21,7 @@ pub(crate) const ORDER: u8 = 50;
 /// # Errors
 /// What could not be read.
 pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
-    let mut seen = Seen { program: fleet::installed_path(crate::PROGRAM), ..Seen::default() };
+    let mut seen = Seen { program: fleet::installed_path(&crate::SET_NAMES), ..Seen::default() };
     let (mut objects, mut warnings, open) = (Vec::new(), Vec::new(), closed::open());
     for (kind, engine) in engines::each() {
         match engine.as_ref().map_err(Clone::clone).and_then(|engine| engine.engine()) {

@@ -32,7 +32,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
         strangers: strangers(links),
         addresses: addresses.iter().map(|a| (a.address.addr(), name(a.device))).collect(),
         lacks: lacks(links)?,
-        program: common::fleet::installed_path(crate::PROGRAM),
+        program: common::fleet::installed_path(&[crate::PROGRAM]),
         ssh_port: ssh_port(),
         ..Seen::default()
     })
