@@ -163,7 +163,7 @@ impl<'a> Policy<'a> {
             let (_, open, why) = routed.into_iter().find(|(probe, ..)| *probe == Probe::Echo)?;
             Some(one(format!("gateway/{}", network.name), false, gateway, Probe::Echo, open, &why))
         };
-        foreign.filter_map(one).collect()
+        foreign.filter_map(|network| one(network)).collect()
     }
 
     /// Towards an interface of another instance. Where both are on one network, that is the way between them; what the
