@@ -6,6 +6,7 @@ pub(crate) mod groups;
 mod idmap;
 pub(crate) mod inside;
 mod layer;
+mod limits;
 pub(crate) mod mounts;
 mod place;
 pub(crate) mod prepare;
@@ -86,7 +87,7 @@ impl Driver for Oci {
         // Before it is kept: a limit that could not be changed must still differ the next time. What is just made or started again
         // has no group yet, and will have what is kept.
         if alive && before.limits != after.limits && state::read(stack, &after.name).pid.is_some() {
-            groups::limit(stack, &after.name, &after.limits)?;
+            limits::limit(stack, &after.name, &after.limits)?;
         }
         place.keep(after, hosts)?;
         if !alive {

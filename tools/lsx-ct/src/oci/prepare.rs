@@ -4,7 +4,7 @@
 use super::disk::{Place, folder_with};
 use super::mounts::{self, Layers};
 use super::place::Root;
-use super::{closed, groups, layer, volume};
+use super::{closed, groups, layer, limits, volume};
 use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{File, Instance};
@@ -86,7 +86,7 @@ impl Ready {
             rootfs: text(&self.root),
             ids: self.ids,
             cgroup: groups::inner(stack, &instance.name),
-            swap: groups::swap(),
+            swap: limits::swap(),
             secrets: self.secrets(stack, place, instance, (&root, &user))?,
             volumes: self.volumes(stack, place, instance, &root)?,
             user: (user.user, user.group, user.further),

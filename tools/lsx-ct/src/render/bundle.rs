@@ -1,5 +1,7 @@
 //! An instance as an OCI bundle: the config.json that every OCI runtime understands (runtime-spec 1.1).
 
+use super::mounts::mounts;
+pub use super::stop::{HALT, HALT_SYSTEMD, Stop};
 use super::syscalls;
 use crate::model::{Instance, Limits, Rlimit};
 use oci_spec::image::ImageConfiguration;
@@ -82,9 +84,6 @@ const MASKED: [&str; 10] = [
 /// Docker's read-only paths.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Bytes of /dev/shm, as Docker has it.
-const SHM: u64 = 64 << 20;
-
 /// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
 pub const INIT: &str = "/dev/.lsx-init";
 
@@ -152,51 +151,6 @@ pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
         _ => Stop(15), // SIGTERM
     }
 }
-
-/// A signal by its number, in whatever form an image says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop(pub i32);
-
-/// SIGUSR2; busybox init: powers off.
-pub const HALT: Stop = Stop(12);
-/// SIGRTMIN+3; systemd(1): halts.
-pub const HALT_SYSTEMD: Stop = Stop(RTMIN + 3);
-
-/// The C library has the first two real-time signals for itself (signal(7)).
-const RTMIN: i32 = 34;
-const RTMAX: i32 = 64;
-
-impl Stop {
-    /// `QUIT`, `SIGQUIT`, `3`, `SIGRTMIN+3`; nothing for what is no signal.
-    pub fn parse(text: &str) -> Option<Stop> {
-        let text = text.trim().to_ascii_uppercase();
-        let name = text.strip_prefix("SIG").unwrap_or(&text);
-        let above = |rest: &str| if rest.is_empty() { Some(0) } else { rest.parse::<i32>().ok() };
-        let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX"), name.parse::<i32>()) {
-            (Some(rest), ..) => RTMIN.checked_add(above(rest)?)?,
-            (_, Some(rest), _) => RTMAX.checked_add(above(rest)?)?,
-            (.., Ok(number)) => number,
-            _ => i32::try_from(NAMES.iter().position(|known| *known == name)?).ok()? + 1,
-        };
-        (1..=RTMAX).contains(&number).then_some(Stop(number))
-    }
-
-    /// As a person reads it, and liblxc, too.
-    pub fn name(self) -> String {
-        match usize::try_from(self.0 - 1).ok().and_then(|n| NAMES.get(n)) {
-            Some(name) => format!("SIG{name}"),
-            None if self.0 >= RTMIN => format!("SIGRTMIN+{}", self.0 - RTMIN),
-            None => self.0.to_string(),
-        }
-    }
-}
-
-/// From 1 on (signal(7)), as on every machine that lsx runs on.
-const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
 
 /// The bundle's config.json.
 ///
@@ -298,120 +252,5 @@ fn variables(instance: &Instance, image: &ImageConfiguration, system: bool) -> V
     all.into_iter().map(|(k, v)| format!("{k}={v}")).collect()
 }
 
-fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
-    let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
-    let bind = |destination: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
-    let groups = if system { "rw" } else { "ro" };
-    let shm = instance.shm_bytes.unwrap_or(SHM).div_ceil(1024);
-    let mut mounts = vec![
-        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount(
-            "/dev/pts",
-            "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        ),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &format!("size={shm}k")]),
-        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", groups]),
-    ];
-    if system {
-        mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
-        mounts.push(mount("/run/lock", "tmpfs", &["nosuid", "nodev", "noexec", "mode=1777"]));
-        mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
-    }
-    for folder in &instance.tmpfs {
-        let mode = format!("mode={:o}", folder.mode.unwrap_or(0o1777));
-        let size = folder.size_bytes.map(|bytes| format!("size={}k", bytes.div_ceil(1024)));
-        let options: Vec<&str> = ["nosuid", "nodev", &mode].into_iter().chain(size.as_deref()).collect();
-        // One that an init would have by itself is as the document says.
-        mounts.retain(|mount| mount["destination"] != folder.path);
-        mounts.push(mount(&folder.path, "tmpfs", &options));
-    }
-    for volume in &instance.volumes {
-        let Some(source) = ground.volumes.get(&volume.name) else { continue };
-        // Whether it may be written is said by the mount that is bound: to say it again would be another mount(2), which a user
-        // namespace is refused where the host's own mount has flags that it would lose (nodev on /var).
-        mounts.push(bind(&volume.path, source, &["rbind", "rprivate"]));
-    }
-    // After the volumes: one of them may be /etc.
-    for name in ["hosts", "hostname", "resolv.conf"] {
-        let source = format!("{}/{name}", ground.files);
-        mounts.push(bind(&format!("/etc/{name}"), &source, &["bind", "rprivate"]));
-    }
-    if let Some(init) = &ground.init {
-        mounts.push(bind(INIT, init, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
-    }
-    if let Some(secrets) = &ground.secrets {
-        mounts.push(bind("/run/secrets", secrets, &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]));
-    }
-    mounts
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn image(config: Value) -> ImageConfiguration {
-        let all = json!({"architecture": "amd64", "os": "linux", "config": config,
-                         "rootfs": {"type": "layers", "diff_ids": []}, "history": []});
-        serde_json::from_value(all).unwrap()
-    }
-
-    fn instance(more: Value) -> Instance {
-        let mut all = json!({
-            "name": "a", "of": "a", "driver": "oci", "image": {"name": "i", "digest": "d"}, "hostname": "a",
-            "nics": [], "restart": "always", "hosts": "x", "running": true,
-        });
-        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(all).unwrap()
-    }
-
-    #[test]
-    fn arguments_go_to_the_images_entrypoint_or_to_the_command() {
-        let image = image(json!({"Entrypoint": ["/start", "-x"], "Cmd": ["serve"]}));
-        let run = |more| command(&instance(more), &image).join(" ");
-        assert_eq!(run(json!({})), "/start -x serve");
-        assert_eq!(run(json!({"args": ["check", "-v"]})), "/start -x check -v");
-        assert_eq!(run(json!({"command": ["sh"]})), "sh");
-        assert_eq!(run(json!({"command": ["sh"], "args": ["-c", "true"]})), "sh -c true");
-    }
-
-    #[test]
-    fn a_program_that_is_called_init_is_no_system() {
-        let of = |more, config| is_system(&instance(more), &image(config));
-        for program in ["/init", "/app/init", "init", "/usr/local/bin/systemd"] {
-            assert!(!of(json!({}), json!({"Entrypoint": [program]})), "{program}");
-            assert!(of(json!({"system": true}), json!({"Entrypoint": [program]})), "{program}");
-        }
-        assert!(of(json!({}), json!({"Cmd": ["/lib/systemd/systemd"]})));
-        assert!(!of(json!({"system": false}), json!({"Cmd": ["/lib/systemd/systemd"]})));
-        assert!(of(json!({}), json!({"Entrypoint": ["/s6"], "Labels": {"lsx.system": "true"}})));
-        assert!(!of(json!({}), json!({"Cmd": ["/sbin/init"], "Labels": {"lsx.system": "false"}})));
-    }
-
-    #[test]
-    fn a_signal_is_read_in_every_form() {
-        for (text, number, name) in [
-            ("QUIT", 3, "SIGQUIT"),
-            ("SIGQUIT", 3, "SIGQUIT"),
-            ("3", 3, "SIGQUIT"),
-            ("sigterm", 15, "SIGTERM"),
-            ("SIGRTMIN+3", 37, "SIGRTMIN+3"),
-            ("RTMIN", 34, "SIGRTMIN+0"),
-            ("37", 37, "SIGRTMIN+3"),
-            ("SIGRTMAX-1", 63, "SIGRTMIN+29"),
-        ] {
-            let stop = Stop::parse(text).unwrap();
-            assert_eq!((stop.0, stop.name().as_str()), (number, name), "{text}");
-        }
-        for bad in ["", "SIG", "NONE", "0", "-9", "65", "RTMIN+40", "RTMIN+x", "99999999999"] {
-            assert_eq!(Stop::parse(bad), None, "{bad}");
-        }
-        let of = |config| stop_signal(&instance(json!({})), &image(config)).name();
-        assert_eq!(of(json!({"Cmd": ["x"], "StopSignal": "QUIT"})), "SIGQUIT");
-        assert_eq!(of(json!({"Cmd": ["x"], "StopSignal": "nonsense"})), "SIGTERM");
-        assert_eq!(of(json!({"Cmd": ["/usr/lib/systemd/systemd"]})), "SIGRTMIN+3");
-    }
-}
+mod tests;

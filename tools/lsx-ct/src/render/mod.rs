@@ -1,4 +1,6 @@
 //! What an engine is given for an instance; pure.
 
 pub mod bundle;
+mod mounts;
+mod stop;
 mod syscalls;

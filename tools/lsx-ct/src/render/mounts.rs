@@ -1,0 +1,60 @@
+//! What is mounted in an instance.
+
+use super::bundle::{Ground, INIT};
+use crate::model::Instance;
+use serde_json::{Value, json};
+
+/// Bytes of /dev/shm, as Docker has it.
+const SHM: u64 = 64 << 20;
+
+/// In the order in which the runtime makes them.
+pub(super) fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
+    let bind = |destination: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
+    let groups = if system { "rw" } else { "ro" };
+    let shm = instance.shm_bytes.unwrap_or(SHM).div_ceil(1024);
+    let mut mounts = vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &format!("size={shm}k")]),
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", groups]),
+    ];
+    if system {
+        mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
+        mounts.push(mount("/run/lock", "tmpfs", &["nosuid", "nodev", "noexec", "mode=1777"]));
+        mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
+    }
+    for folder in &instance.tmpfs {
+        let mode = format!("mode={:o}", folder.mode.unwrap_or(0o1777));
+        let size = folder.size_bytes.map(|bytes| format!("size={}k", bytes.div_ceil(1024)));
+        let options: Vec<&str> = ["nosuid", "nodev", &mode].into_iter().chain(size.as_deref()).collect();
+        // One that an init would have by itself is as the document says.
+        mounts.retain(|mount| mount["destination"] != folder.path);
+        mounts.push(mount(&folder.path, "tmpfs", &options));
+    }
+    for volume in &instance.volumes {
+        let Some(source) = ground.volumes.get(&volume.name) else { continue };
+        // Whether it may be written is said by the mount that is bound: to say it again would be another mount(2), which a user
+        // namespace is refused where the host's own mount has flags that it would lose (nodev on /var).
+        mounts.push(bind(&volume.path, source, &["rbind", "rprivate"]));
+    }
+    // After the volumes: one of them may be /etc.
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let source = format!("{}/{name}", ground.files);
+        mounts.push(bind(&format!("/etc/{name}"), &source, &["bind", "rprivate"]));
+    }
+    if let Some(init) = &ground.init {
+        mounts.push(bind(INIT, init, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
+    }
+    if let Some(secrets) = &ground.secrets {
+        mounts.push(bind("/run/secrets", secrets, &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]));
+    }
+    mounts
+}
