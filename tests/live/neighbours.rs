@@ -34,7 +34,10 @@ fn a_stack_does_not_reach_another_by_their_host(lab: &Lab) {
 
 /// The same document under another name: the same addresses, other ports to the world.
 fn second(lab: &Lab) -> String {
-    let text = include_str!("traffic.yaml").replace("10022:22", "20022:22").replace("8080:80", "18080:80");
+    let text = include_str!("traffic.yaml")
+        .replace("10022:22", "20022:22")
+        .replace("8080:80", "18080:80")
+        .replace("8100-8101", "18100-18101");
     lab.file("second.yaml", &text.replace("5353:53", "15353:53").replace("listen: 9000", "listen: 19000"))
 }
 
