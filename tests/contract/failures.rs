@@ -145,8 +145,10 @@ fn a_host_that_is_not_there_is_a_wrong_flag() {
 #[test]
 fn a_file_that_cannot_be_written_fails_by_name() {
     for tool in tools() {
-        let ended = tool.run(["resolve", &pair(), "-o", "/proc/lsx/out.json"]).end();
+        let ended = tool.run(["resolve", &pair(), "-o", "/proc/lsx/out.json"]).end().refused(64);
+        assert!(ended.stdout.is_empty() && ended.stderr.contains("no folder /proc/lsx"), "{}", ended.stderr);
+        let ended = tool.run(["resolve", &pair(), "-o", "/proc/lsx.json"]).end();
         assert!([1, 77].contains(&ended.code()), "{}: {}", ended.code(), ended.stderr);
-        assert!(ended.stdout.is_empty() && ended.stderr.contains("/proc/lsx"), "{}", ended.stderr);
+        assert!(ended.stdout.is_empty() && ended.stderr.contains("/proc/lsx.json"), "{}", ended.stderr);
     }
 }

@@ -110,6 +110,7 @@ fn an_output_file_is_written_whole_and_left_alone_when_equal() {
     for tool in tools() {
         let folder = scratch();
         let path = folder.path().join("deep/out.json");
+        std::fs::create_dir(folder.path().join("deep")).unwrap();
         let name = path.display().to_string();
         let seen =
             || path.metadata().map(|m| (m.ino(), m.mtime(), m.mtime_nsec(), m.mode() & 0o777)).unwrap();
