@@ -6,13 +6,11 @@ use super::session::{End, Events, Said, Session, cancelled};
 use super::ship::{self, Set};
 use super::ssh::{Address, Ssh};
 use super::verdict::{self, Verdict};
-use super::{Shared, Target};
+use super::{Shared, Target, near};
 use crate::{Failure, Failures, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -155,8 +153,8 @@ impl Host {
         cancel: &watch::Receiver<bool>,
     ) -> Result<Session, Failure> {
         match &self.reach {
-            Reach::Here => here(shared).await,
-            Reach::Sudo => sudo(shared).await,
+            Reach::Here => near::here(shared).await,
+            Reach::Sudo => near::sudo(shared).await,
             Reach::Ssh(ssh) => {
                 let (mut session, shipped) = by_ssh(ssh, shared).await?;
                 if shipped {
@@ -215,48 +213,6 @@ pub(super) fn addresses() -> BTreeSet<Ipv4Addr> {
         address.address.and_then(|a| a.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::ip))
     };
     nix::ifaddrs::getifaddrs().map(|all| all.filter_map(own).collect()).unwrap_or_default()
-}
-
-/// The in-process host: `serve` in a thread, over a pair of sockets.
-async fn here(shared: &Shared) -> Result<Session, Failure> {
-    let failed = |e| Failure::new(Kind::Failed, "fleet.thread", "cannot start the local host").because(e);
-    let (near, far) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
-    near.set_nonblocking(true).map_err(failed)?;
-    let (reader, writer) = tokio::net::UnixStream::from_std(near).map_err(failed)?.into_split();
-    let local = Arc::clone(&shared.local);
-    let body = move || local(far);
-    let thread = std::thread::Builder::new().name("fleet-local".into()).spawn(body).map_err(failed)?;
-    let mut session = Session::new(reader, writer, Said::default(), End::Thread(thread));
-    if session.hello(shared.tool()).await.is_some() {
-        return Ok(session);
-    }
-    Err(Failure::new(Kind::Bug, "fleet.serve", "the local host says no hello"))
-}
-
-/// This machine without root: the tool itself, by sudo.
-async fn sudo(shared: &Shared) -> Result<Session, Failure> {
-    let failed = |e| Failure::new(Kind::Failed, "fleet.sudo", "cannot run sudo").because(e);
-    let own = std::env::current_exe().map_err(failed)?;
-    // A file that was replaced meanwhile is still there for the kernel.
-    let own = if own.exists() { own } else { format!("/proc/{}/exe", std::process::id()).into() };
-    let mut command = tokio::process::Command::new("sudo");
-    command.arg("-n").arg(own).arg("serve").process_group(0);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|e| {
-        let hint = "run as root, or install sudo and let this user in: USER ALL=(root) NOPASSWD: ALL";
-        Failure::new(Kind::Denied, "fleet.sudo", "this host needs root, and sudo cannot be run")
-            .because(e)
-            .hint(hint)
-    })?;
-    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
-        return Err(Failure::new(Kind::Bug, "fleet.sudo", "no pipes"));
-    };
-    let mut session = Session::new(stdout, stdin, Said::of(stderr), End::Child(Box::new(child)));
-    if session.hello(shared.tool()).await.is_some() {
-        return Ok(session);
-    }
-    Err(verdict::sudo(&session.ended().await, None))
 }
 
 /// What is shipped to a host.

@@ -6,6 +6,7 @@
 mod control;
 mod digests;
 mod host;
+mod near;
 mod prune;
 mod reply;
 mod serve;
