@@ -92,6 +92,9 @@ enum Verb {
         stack: String,
         /// Its name
         name: String,
+        /// An engine runs it: wait for its needs, start it, and go
+        #[arg(long)]
+        beside: bool,
     },
     /// Run something with an OCI runtime
     #[command(hide = true)]
@@ -238,7 +241,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Parcel { what, words } => Ok(parcel::run(what, words)?),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
-        Verb::Supervise { stack, name } => Ok(supervise::run(stack, name)?),
+        Verb::Supervise { stack, name, beside } => Ok(supervise::run(stack, name, *beside)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),
         Verb::Terminal { word } => Ok(terminal::from_word(word)?),

@@ -26,13 +26,13 @@ impl Lxd {
         if patient {
             return match self.owned(stack, &instance.name)?.runs() || state::alive(stack, &instance.name) {
                 true => Ok(()),
-                false => supervise::begin(stack, &instance.name),
+                false => supervise::begin(stack, &instance.name, true),
             };
         }
         let waited = waiter::end(stack, &instance.name)?;
         let done = self.begin_now(stack, instance, None);
         if waited && done.as_ref().is_err_and(|failure| failure.code == ready::NEEDS) {
-            supervise::begin(stack, &instance.name)?;
+            supervise::begin(stack, &instance.name, true)?;
         }
         done
     }

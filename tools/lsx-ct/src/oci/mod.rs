@@ -113,7 +113,7 @@ impl Driver for Oci {
         } else {
             Runtime::of(&Place::new(stack, name))?.keep()?;
             strays::end(stack, name)?;
-            supervise::begin(stack, name)?;
+            supervise::begin(stack, name, false)?;
         }
         // After a reboot it waits by itself, however long that takes, and keeps nobody else waiting.
         if patient { Ok(()) } else { await_ready(stack, instance, ended) }

@@ -60,7 +60,9 @@ pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
     let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
     let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
     let mut condition = state::read(&stack, &name);
-    if !state::alive(&stack, &name) && !look.of(&stack, &name).is_empty() {
+    // One that has ended gives its lock back a moment before its supervisor is gone.
+    let ended = condition.state == State::Exited && groups::processes(&stack, &name).is_empty();
+    if !ended && !state::alive(&stack, &name) && !look.of(&stack, &name).is_empty() {
         let why =
             "what runs of it has lost its supervisor or its notes; `lsx-ct up` starts it anew".to_owned();
         condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };

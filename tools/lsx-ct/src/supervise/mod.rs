@@ -48,16 +48,17 @@ const BEGIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts a supervisor that goes its own way: it outlives the session that starts it, and has said something when this returns.
-/// Of two that are started at once one takes the lock, and the other goes.
+/// Of two that are started at once one takes the lock, and the other goes. `beside`: an engine runs the instance.
 ///
 /// # Errors
 /// When it did not begin.
-pub(crate) fn begin(stack: &str, name: &str) -> Result<(), Failure> {
+pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
     // What an earlier one said last is no word of the new one.
     let last = || state::said(stack, name).map(|said| said.supervisor);
     let before = last();
     let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
-    let argv = [program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
+    let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
+    argv.extend(beside.then(|| "--beside".to_owned()));
     let mut begun = unit::begin(stack, name, &argv);
     let mut over = || match &mut begun {
         Ok(Some(child)) => !matches!(child.try_wait(), Ok(None)),
@@ -78,11 +79,11 @@ pub(crate) fn begin(stack: &str, name: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What kept the instance from running.
-pub(crate) fn run(stack: &str, name: &str) -> Result<(), Failure> {
+pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let _lock = state::lock(stack, name)?;
     let place = Place::new(stack, name);
-    if !place.disk.exists() {
+    if beside {
         return waiter::run(&place, stack, name);
     }
     place.make()?;
