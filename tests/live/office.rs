@@ -225,7 +225,7 @@ fn a_second_up_changes_nothing(lab: &Lab) {
     let ran = lab.net(&["up", &file()]).ok();
     let status = &ran.json()["status"]["net"];
     assert_eq!((&status["ok"], &status["changed"]), (&true.into(), &0.into()));
-    assert_eq!(ran.stderr, "", "not one step");
+    assert_eq!(ran.stderr, "lsx-net: nothing was to do\n", "not one step");
 }
 
 fn plan_and_check_find_no_difference(lab: &Lab) {
