@@ -179,7 +179,9 @@ mod tests {
 
     #[test]
     fn no_word_is_more_than_one_line() {
-        for (key, what) in [("WorkingDir", "folder"), ("StopSignal", "stop signal"), ("User", "user")] {
+        let signal = first(&["sh"], json!({"StopSignal": "SIGTERM\nlxc.hook.pre-start = /bin/sh"}));
+        assert!(signal.lines().iter().all(|line| !line.contains("hook")), "{:?}", signal.lines());
+        for (key, what) in [("WorkingDir", "folder"), ("User", "user")] {
             let failure =
                 first(&["sh"], json!({key: "x\nlxc.hook.pre-start = /bin/sh"})).check("a").unwrap_err();
             assert!(failure.code == "ct.lxd.line" && failure.message.contains(what), "{failure}");
