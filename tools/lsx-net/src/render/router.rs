@@ -252,5 +252,16 @@ fn postrouting(d: &Desired) -> Vec<String> {
     for net in networks.iter().filter_map(|name| cidr(d, name)) {
         rules.push(format!("ct status dnat ip saddr {net} ip daddr {net} masquerade"));
     }
+    let beside: BTreeSet<String> = d.ports.iter().filter_map(|p| beside(d, p)).collect();
+    rules.extend(beside);
     rules
+}
+
+/// An instance that is on further networks answers who is there directly, past this router, with an address that was not asked.
+fn beside(d: &Desired, p: &PortAt) -> Option<String> {
+    let others = d.nics.iter().filter(|n| n.instance == p.instance && n.network != p.network);
+    let nets: BTreeSet<String> =
+        others.filter_map(|n| cidr(d, &n.network)).map(|net| net.to_string()).collect();
+    let to = p.to_address;
+    (!nets.is_empty()).then(|| format!("ct status dnat ip saddr {} ip daddr {to} masquerade", braces(nets)))
 }
