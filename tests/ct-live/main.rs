@@ -5,6 +5,7 @@
 
 mod again;
 mod begin;
+mod border;
 mod change;
 mod cloud;
 mod crash;
@@ -39,7 +40,7 @@ const GROUPS: &[Group<Cloud>] = &[
     Group {
         name: "stack",
         share: two,
-        cases: &[begin::CASES, exec::CASES, change::CASES, ready::CASES, again::CASES],
+        cases: &[begin::CASES, exec::CASES, border::CASES, change::CASES, ready::CASES, again::CASES],
     },
 ];
 
