@@ -21,7 +21,6 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("what_outlives_its_parent_keeps_nothing", what_outlives_its_parent_keeps_nothing),
     ("a_flood_of_lines_takes_from_its_own_processors", a_flood_of_lines_takes_from_its_own_processors),
     ("what_it_shall_run_may_be_missing", what_it_shall_run_may_be_missing),
-    ("a_program_called_init_is_an_application", a_program_called_init_is_an_application),
     ("recipes_are_in_the_log_and_end_with_their_time", recipes_are_in_the_log_and_end_with_their_time),
 ];
 
@@ -260,23 +259,6 @@ fn what_it_shall_run_may_be_missing(cloud: &Cloud) {
         let ran = on(cloud, &["exec", "--on", "missing/there", "--", program]).exits(1);
         assert_eq!(ran.json()["code"], code, "{}", ran.stdout);
     }
-    cloud.end(&file);
-}
-
-fn a_program_called_init_is_an_application(cloud: &Cloud) {
-    let text = "
-  app: { image: bb, host: h1, networks: [lan], files: { /app/init: { source: init.sh, mode: \"0755\" } }, command: [/app/init] }
-  box: { image: bb, host: h1, networks: [lan], system: true, command: [/bin/busybox, sh, -c, \"trap 'echo told; exit 0' USR2; while :; do sleep 0.1; done\"] }";
-    cloud.lab.file("init.sh", "#!/bin/sh\ntrap 'echo bye; exit 0' TERM\nwhile :; do sleep 0.1; done\n");
-    let file = cloud.stack("named", text);
-    cloud.start(&file);
-    let mounts = |of: &str| cloud.inside("h1", of, "grep -c ' /tmp tmpfs' /proc/mounts || true").ok().stdout;
-    assert_eq!((mounts("named/app"), mounts("named/box")), ("0\n".to_owned(), "1\n".to_owned()));
-    let begin = Instant::now();
-    on(cloud, &["stop", "named/app", "named/box"]).ok();
-    assert!(begin.elapsed() < GRACE, "{:?}", begin.elapsed());
-    let log = |of: &str| on(cloud, &["logs", of, "--plain"]).ok().stdout;
-    assert!(log("named/app").contains("bye") && log("named/box").contains("told"));
     cloud.end(&file);
 }
 

@@ -6,11 +6,30 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_whole_system_boots_and_halts", a_whole_system_boots_and_halts),
+    ("a_program_called_init_is_an_application", a_program_called_init_is_an_application),
     (
         "where_systemd_runs_the_machine_an_instance_is_a_unit",
         where_systemd_runs_the_machine_an_instance_is_a_unit,
     ),
 ];
+
+fn a_program_called_init_is_an_application(cloud: &Cloud) {
+    let text = "
+  app: { image: bb, host: h1, networks: [lan], files: { /app/init: { source: init.sh, mode: \"0755\" } }, command: [/app/init] }
+  box: { image: bb, host: h1, networks: [lan], system: true, command: [/bin/busybox, sh, -c, \"trap 'echo told; exit 0' USR2; while :; do sleep 0.1; done\"] }";
+    cloud.lab.file("init.sh", "#!/bin/sh\ntrap 'echo bye; exit 0' TERM\nwhile :; do sleep 0.1; done\n");
+    let file = cloud.stack("named", text);
+    cloud.start(&file);
+    let mounts = |of: &str| cloud.inside("h1", of, "grep -c ' /tmp tmpfs' /proc/mounts || true").ok().stdout;
+    assert_eq!((mounts("named/app"), mounts("named/box")), ("0\n".to_owned(), "1\n".to_owned()));
+    let on = |words: &[&str]| cloud.lab.exec("h1", &[&[cloud.tool_on("h1").as_str()], words].concat());
+    let begin = Instant::now();
+    on(&["stop", "named/app", "named/box"]).ok();
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let log = |of: &str| on(&["logs", of, "--plain"]).ok().stdout;
+    assert!(log("named/app").contains("bye") && log("named/box").contains("told"));
+    cloud.end(&file);
+}
 
 /// Makes a machine of the host: systemd as first process of new namespaces. Its own units stay out of it.
 const MACHINE: &str = "

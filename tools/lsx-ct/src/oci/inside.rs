@@ -1,22 +1,24 @@
 //! Programs in an instance that runs: started by the runtime, with an end to every wait. What a program leaves running behind it
 //! may hold its output for ever, so the output is what came until shortly after its own end, and no more of it than has a limit.
 
+mod output;
+
 use super::disk::Place;
 use super::runtime::Runtime;
 use crate::accounts::Account;
-use crate::driver::{Caller, Exec, Hears, KEPT, Ran};
+use crate::driver::{Caller, Exec, Hears, Ran};
 use crate::guard;
 use common::host::{Program, file, wait};
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use output::Output;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long output may come after the end of a program.
@@ -238,176 +240,5 @@ fn finish(pid: Pid) -> i32 {
     LATE
 }
 
-/// What comes out of a pipe, read beside everything else.
-struct Output {
-    shared: Arc<(Mutex<Kept>, Condvar)>,
-}
-
-/// See [`Output`].
-#[derive(Default)]
-struct Kept {
-    bytes: Vec<u8>,
-    /// Bytes that were left out.
-    cut: u64,
-    /// Whether who writes waits for who hears; else what is too much is left out.
-    waits: bool,
-    /// Whether the pipe has ended, or nobody wants to know more.
-    ended: bool,
-}
-
-impl Output {
-    fn of(pipe: Option<impl Read + Send + 'static>) -> Output {
-        let kept = Kept { ended: pipe.is_none(), ..Kept::default() };
-        let shared = Arc::new((Mutex::new(kept), Condvar::new()));
-        let Some(mut pipe) = pipe else { return Output { shared } };
-        let output = Output { shared: Arc::clone(&shared) };
-        std::thread::spawn(move || {
-            let mut buffer = [0; 16 * 1024];
-            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                if !output.put(&buffer[..n]) {
-                    return;
-                }
-            }
-            output.kept().ended = true;
-        });
-        Output { shared }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep_up(&self, waits: bool) {
-        self.kept().waits = waits;
-    }
-
-    /// Whether somebody still wants more.
-    fn put(&self, piece: &[u8]) -> bool {
-        let full = |kept: &mut Kept| kept.waits && !kept.ended && kept.bytes.len() >= KEPT;
-        let kept = self.shared.1.wait_while(self.kept(), full);
-        let mut kept = kept.unwrap_or_else(PoisonError::into_inner);
-        let room = if kept.waits { piece.len() } else { KEPT.saturating_sub(kept.bytes.len()) };
-        let (fits, more) = piece.split_at(room.min(piece.len()));
-        kept.bytes.extend_from_slice(fits);
-        kept.cut += more.len() as u64;
-        !kept.ended
-    }
-
-    fn take(&self) -> Vec<u8> {
-        let taken = std::mem::take(&mut self.kept().bytes);
-        self.shared.1.notify_all();
-        taken
-    }
-
-    fn ended(&self) -> bool {
-        self.kept().ended
-    }
-
-    /// What there is of it now.
-    fn seen(&self) -> String {
-        wait::until(REST, LOOK.0, || self.ended());
-        String::from_utf8_lossy(&self.kept().bytes).into_owned()
-    }
-
-    /// All that was kept, and how much was not.
-    fn rest(self) -> (Vec<u8>, u64) {
-        self.kept().ended = true;
-        let rest = self.take();
-        (rest, self.kept().cut)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
-        let begin = Instant::now();
-        let program = Program::new("/bin/sh").args(["-c", script]);
-        let inside = Inside {
-            program,
-            input: b"in",
-            deadline: limit.map(Duration::from_millis),
-            pid_file: None,
-            process: None,
-            hears: None,
-        };
-        (inside.run(&mut patient).unwrap(), begin.elapsed())
-    }
-
-    #[test]
-    fn a_program_ends_with_what_it_said() {
-        let (ran, _) = ran("cat; echo out; echo err >&2; exit 7", None);
-        assert_eq!((ran.code, ran.stdout, ran.stderr), (7, b"inout\n".to_vec(), b"err\n".to_vec()));
-    }
-
-    #[test]
-    fn what_is_run_is_a_process_of_the_instance_with_what_is_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = Place { disk: folder.path().to_owned(), run: folder.path().to_owned() };
-        let config = json!({"process": {"user": {"uid": 7, "gid": 7}, "cwd": "/srv", "env": ["A=1", "AB=2"], "args": ["x"],
-            "capabilities": {"bounding": []}}});
-        file::write(&place.run.join("config.json"), config.to_string().as_bytes(), file::Mode::Private)
-            .unwrap();
-        let lent = |exec: &Exec, user: Option<&Account>| -> Value {
-            serde_json::from_str(
-                &std::fs::read_to_string(process(&place, exec, user, false).unwrap()).unwrap(),
-            )
-            .unwrap()
-        };
-        let plain = lent(&Exec { argv: vec!["id".to_owned()], ..Exec::default() }, None);
-        let mut wanted = config["process"].clone();
-        (wanted["args"], wanted["terminal"]) = (json!(["id"]), json!(false));
-        assert_eq!(plain, wanted);
-        let user = Account { user: 5, group: 6, further: vec![8], ..Account::default() };
-        let env = vec![("A".to_owned(), "3".to_owned())];
-        let own = lent(&Exec { env, workdir: Some("/".to_owned()), ..Exec::default() }, Some(&user));
-        assert_eq!((&own["env"], &own["cwd"]), (&json!(["AB=2", "A=3"]), &json!("/")));
-        assert_eq!(own["user"], json!({"uid": 5, "gid": 6, "additionalGids": [8]}));
-    }
-
-    #[test]
-    fn what_it_leaves_behind_keeps_nobody_waiting() {
-        let (ran, took) = ran("echo out; sleep 3 &", None);
-        assert_eq!((ran.code, ran.stdout), (0, b"out\n".to_vec()));
-        assert!(took < Duration::from_secs(2), "{took:?}");
-    }
-
-    #[test]
-    fn of_what_it_writes_only_so_much_is_kept() {
-        let (ran, _) = ran("head -c 5000000 /dev/zero; echo end >&2", None);
-        assert_eq!((ran.code, ran.stdout.len(), ran.cut), (0, KEPT, 5_000_000 - KEPT as u64));
-        assert_eq!(ran.stderr, b"end\n");
-    }
-
-    #[test]
-    fn who_hears_it_hears_all_and_nothing_is_kept() {
-        let heard = Mutex::new(0);
-        let hears = |stream: &'static str, piece: &[u8]| {
-            assert!(stream == "stdout" && piece.len() <= KEPT + 16 * 1024);
-            *heard.lock().unwrap() += piece.len();
-        };
-        let cancel = std::sync::atomic::AtomicBool::new(false);
-        let program = Program::new("/bin/sh").args(["-c", "head -c 5000000 /dev/zero"]);
-        let inside =
-            Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None };
-        let ran = inside.run_for(Caller { cancel: &cancel, hears: Some(&hears) }).unwrap();
-        assert_eq!((ran.code, ran.stdout.len(), ran.cut, *heard.lock().unwrap()), (0, 0, 0, 5_000_000));
-    }
-
-    #[test]
-    fn it_ends_with_its_caller() {
-        let cancel = std::sync::atomic::AtomicBool::new(true);
-        let program = Program::new("/bin/sleep").args(["30"]);
-        let inside =
-            Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None };
-        assert_eq!(inside.run_for(Caller { cancel: &cancel, hears: None }).unwrap().code, LATE);
-    }
-
-    #[test]
-    fn past_the_deadline_it_is_killed() {
-        let (ran, took) = ran("echo out; exec sleep 3", Some(50));
-        assert_eq!((ran.code, ran.stdout), (124, b"out\n".to_vec()));
-        assert!(took < Duration::from_secs(2), "{took:?}");
-    }
-}
+mod tests;

@@ -1,20 +1,23 @@
 //! One life of an instance: made, plugged in, started, watched, ended.
 
+mod kitchen;
+
 use super::signals::Asked;
 use super::{Supervisor, ended, state};
 use crate::driver::{Exec, Ran};
 use crate::image::Store;
-use crate::model::{Exit, File, Instance, State};
+use crate::model::{Exit, Instance, State};
 use crate::net;
 use crate::oci::disk::Place;
 use crate::oci::inside::Inside;
 use crate::oci::prepare::Ready;
-use crate::oci::{groups, prepare, runtime::Runtime};
+use crate::oci::{groups, runtime::Runtime};
 use crate::ready::{self, Patience};
 use crate::recipes;
 use crate::render::bundle::Stop;
 use common::host::file;
 use common::{Failure, Kind};
+use kitchen::Kitchen;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -233,37 +236,6 @@ impl Life {
         }
         self.pumps.drain(..).for_each(|pump| _ = pump.join());
         Ok(())
-    }
-}
-
-/// Recipes of an instance without an engine: its supervisor runs them, and a file beside its disk says which.
-struct Kitchen<'a> {
-    life: &'a Life,
-    me: &'a mut Supervisor,
-    /// Then one that still runs is killed.
-    limit: Duration,
-}
-
-impl recipes::Kitchen for Kitchen<'_> {
-    fn done(&self) -> Result<Vec<File>, Failure> {
-        prepare::done(&self.me.place)
-    }
-
-    fn note(&mut self, done: &[File]) -> Result<(), Failure> {
-        prepare::did(&self.me.place, done)
-    }
-
-    fn text(&self, digest: &str) -> Result<Vec<u8>, Failure> {
-        Store::open(Path::new(crate::paths::STORE))?.get(digest)
-    }
-
-    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
-        let ran = self.life.inside(self.me, &recipes::SHELL, text, Some(self.limit))?;
-        let said = [("stdout", &ran.stdout), ("stderr", &ran.stderr)];
-        for (stream, text) in said.iter().filter(|(_, text)| !text.is_empty()) {
-            self.me.log.lines(stream, &format!("recipe {}: ", recipe.path), text);
-        }
-        Ok(ran)
     }
 }
 

@@ -1,0 +1,105 @@
+//! Parcels that come out as they went in, and those that were made to lead elsewhere.
+
+use super::*;
+use std::os::unix::fs::symlink;
+
+fn parts(path: &Path) -> (Vec<Vec<u8>>, Skipped) {
+    let mut parts = Vec::new();
+    let mut send = |part| {
+        parts.push(part);
+        Ok(())
+    };
+    let skipped = pack(path, &mut send).unwrap();
+    (parts, skipped)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+fn a_tree_comes_out_as_it_went_in() {
+    let temp = tempfile::tempdir().unwrap();
+    let (from, to) = (temp.path().join("from"), temp.path().join("to"));
+    std::fs::create_dir_all(from.join("deep/er")).unwrap();
+    let big: Vec<u8> = (0..PART * 2 + 7).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    std::fs::write(from.join("deep/big"), &big).unwrap();
+    std::fs::write(from.join("empty"), b"").unwrap();
+    std::fs::write(from.join("n".repeat(200)), b"long").unwrap();
+    std::fs::set_permissions(from.join("empty"), PermissionsExt::from_mode(0o4755)).unwrap();
+    symlink("/etc/passwd", from.join("link")).unwrap();
+    nix::unistd::mkfifo(&from.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (all, skipped) = parts(&from);
+    assert_eq!(skipped, 1);
+    assert!(all.len() >= 3 && all.iter().all(|part| part.len() < PART * 2 + 65_536), "{}", all.len());
+    assert_eq!(unpack(&to, all.concat().as_slice()).unwrap(), 0);
+    assert_eq!(std::fs::read(to.join("deep/big")).unwrap(), big);
+    assert_eq!(std::fs::read(to.join("n".repeat(200))).unwrap(), b"long");
+    assert_eq!(std::fs::read_link(to.join("link")).unwrap(), Path::new("/etc/passwd"));
+    assert!(to.join("deep/er").is_dir() && !to.join("pipe").exists());
+    let mode = std::fs::metadata(to.join("empty")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o755, "no right comes along");
+    // Once more over what is there.
+    unpack(&to, all.concat().as_slice()).unwrap();
+    assert_eq!(std::fs::read(to.join("deep/big")).unwrap(), big);
+}
+
+fn evil(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+    let mut builder = Builder::new(Vec::new());
+    for (name, kind, text) in entries {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o6777);
+        header.set_size(if *kind == EntryType::Regular { text.len() as u64 } else { 0 });
+        let field = &mut header.as_gnu_mut().unwrap().name;
+        field[..name.len()].copy_from_slice(name.as_bytes());
+        if *kind != EntryType::Regular {
+            header.as_gnu_mut().unwrap().linkname[..text.len()].copy_from_slice(text.as_bytes());
+        }
+        header.set_cksum();
+        let bytes = if *kind == EntryType::Regular { text.as_bytes() } else { b"" };
+        builder.append(&header, bytes).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+fn nothing_leads_out() {
+    use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
+    let temp = tempfile::tempdir().unwrap();
+    let (target, beside) = (temp.path().join("target"), temp.path().join("beside"));
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::write(beside.join("kept"), "mine").unwrap();
+    let out = beside.display().to_string();
+    let dir = ("0/r", Directory, "");
+    for entries in [
+        vec![dir, ("0/r/../../beside/kept", Regular, "theirs")],
+        vec![dir, ("/0/r/x", Regular, "theirs")],
+        vec![dir, ("0/other/x", Regular, "theirs")],
+        vec![dir, ("x/r/y", Regular, "theirs")],
+        vec![dir, ("0/r/a", Symlink, out.as_str()), ("0/r/a/kept", Regular, "theirs")],
+        vec![dir, ("0/r/b", Symlink, "../beside"), ("0/r/b/new", Directory, "")],
+        vec![dir, ("0/r/c", Symlink, "../beside/kept"), ("4/r/c", Regular, "theirs")],
+        vec![dir, ("0/r/d", Symlink, ".."), ("0/r/e", Symlink, "d/beside"), ("0/r/e/kept", Regular, "x")],
+        vec![dir, ("0/r/f", Directory, ""), ("0/r/f", Regular, "theirs")],
+    ] {
+        let _ = std::fs::remove_dir_all(&target);
+        assert!(unpack(&target, evil(&entries).as_slice()).is_err(), "{entries:?}");
+        assert_eq!(std::fs::read_to_string(beside.join("kept")).unwrap(), "mine", "{entries:?}");
+        assert_eq!(std::fs::read_dir(&beside).unwrap().count(), 1, "{entries:?}");
+    }
+    // A link in the place of a file is replaced and not followed; devices, pipes and hard links stay behind.
+    let _ = std::fs::remove_dir_all(&target);
+    let kept = beside.join("kept").display().to_string();
+    let entries = [
+        dir,
+        ("0/r/c", Symlink, kept.as_str()),
+        ("0/r/c", Regular, "theirs"),
+        ("0/r/char", Char, ""),
+        ("0/r/block", Block, ""),
+        ("0/r/fifo", Fifo, ""),
+        ("0/r/hard", Link, kept.as_str()),
+    ];
+    assert_eq!(unpack(&target, evil(&entries).as_slice()).unwrap(), 4);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1);
+    assert!(unpack(&target, b"no tar at all".repeat(100).as_slice()).is_err());
+}
