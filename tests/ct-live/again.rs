@@ -5,6 +5,11 @@ use lsx_tests::lab::until;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_long_power_cut_leaves_nobody_stopped", a_long_power_cut_leaves_nobody_stopped),
+    (
+        "a_stack_that_waits_after_a_power_cut_holds_up_no_other",
+        a_stack_that_waits_after_a_power_cut_holds_up_no_other,
+    ),
+    ("an_entry_that_would_bring_nothing_back_is_told", an_entry_that_would_bring_nothing_back_is_told),
     ("a_finished_job_stays_finished", a_finished_job_stays_finished),
     (
         "names_follow_what_may_be_reached_and_restart_nothing",
@@ -47,6 +52,58 @@ fn a_long_power_cut_leaves_nobody_stopped(cloud: &Cloud) {
     assert!(until(60, || all.iter().all(|of| running(cloud, "h1", of))), "{all:?}");
     cloud.lab.script("h1", &format!("sed -i 's/ --deadline 1s//' {entry}")).ok();
     assert_eq!(cloud.changed(&file), 0, "nobody had to do anything");
+    cloud.end(&file);
+}
+
+/// Its entry runs before those of the others.
+fn a_stack_that_waits_after_a_power_cut_holds_up_no_other(cloud: &Cloud) {
+    let waits = "
+  db: { image: bb, host: h2, networks: [lan], ready: { tcp: 80 }, command: [httpd, -f, -p, \"80\"] }
+  web: { image: bb, host: h1, networks: [lan], needs: [db], command: [sleep, \"1000\"] }";
+    let (first, second) = (
+        cloud.stack("aaa", waits),
+        cloud.stack("zzz", "\n  one: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }"),
+    );
+    [&first, &second].into_iter().for_each(|file| _ = cloud.start(file));
+    for host in ["h1", "h2"] {
+        cloud.lab.verb(&["kill", host]);
+    }
+    // All entries have run, while the other host is away.
+    cloud.lab.verb(&["boot", "h1", "--wait"]);
+    assert!(until(60, || running(cloud, "h1", "zzz/one")));
+    assert_eq!(cloud.said("h1", "aaa/web")["state"], "waiting");
+    cloud.lab.verb(&["boot", "h2", "--wait"]);
+    assert!(until(60, || running(cloud, "h1", "aaa/web")));
+    for file in [&first, &second] {
+        assert_eq!(cloud.changed(file), 0);
+        cloud.end(file);
+    }
+}
+
+fn an_entry_that_would_bring_nothing_back_is_told(cloud: &Cloud) {
+    let file =
+        cloud.stack("entry", "\n  one: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }");
+    cloud.start(&file);
+    let (pid, entry) = (cloud.pid("h1", "entry/one"), "/etc/lsx/boot.d/50-entry-ct");
+    for wrong in [
+        "sed -i 's,^exec [^ ]*,exec /var/lib/lsx/bin/gone/lsx-ct,'",
+        "sed -i 's,^exec [^ ]*,exec /etc/hostname,'",
+        "printf '\\377' >",
+    ] {
+        cloud.lab.script("h1", &format!("{wrong} {entry}")).ok();
+        cloud.ct(&["check", &file]).exits(2);
+        assert_eq!(
+            cloud.steps(&file, &[]).into_iter().map(|step| step.0).collect::<Vec<_>>(),
+            ["boot.change:host"],
+            "{wrong}"
+        );
+        assert_eq!(cloud.changed(&file), 1, "{wrong}");
+        let program =
+            cloud.lab.script("h1", &format!("sed -n 's/^exec \\([^ ]*\\).*/\\1/p' {entry}")).ok().stdout;
+        cloud.lab.exec("h1", &[program.trim(), "--version"]).ok();
+        cloud.ct(&["check", &file]).ok();
+    }
+    assert_eq!(cloud.pid("h1", "entry/one"), pid);
     cloud.end(&file);
 }
 

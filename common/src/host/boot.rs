@@ -2,8 +2,8 @@
 
 use super::Program;
 use super::file::{self, Mode};
-use crate::Failure;
 use crate::fleet::BOOT;
+use crate::{Failure, Kind};
 use std::path::{Path, PathBuf};
 
 const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
@@ -42,12 +42,20 @@ impl Entry<'_> {
         starter()
     }
 
-    /// The program and the host that it names; `None` when there is no entry.
+    /// The program and the host that it names; `None` when there is no entry. The program is empty where the entry brings nothing back:
+    /// nothing runs the entries at boot, what it names does not answer `--version`, or its text is damaged.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// Kind `Denied` when it may not be read.
     pub fn read(&self) -> Result<Option<(String, String)>, Failure> {
-        Ok(file::read(&self.path())?.map(|text| words(&text)))
+        let text = match file::read(&self.path()) {
+            Err(failure) if failure.kind != Kind::Denied => Some(String::new()),
+            text => text?,
+        };
+        Ok(text.map(|text| words(&text)).map(|(program, host)| {
+            let works = runs() && answers(&program);
+            (if works { program } else { String::new() }, host)
+        }))
     }
 
     /// Removes it; with the last one, what runs them. The entry goes last, for it is what a next run sees.
@@ -90,9 +98,14 @@ fn words(text: &str) -> (String, String) {
     (program, host)
 }
 
+/// Whether a program is there and runs.
+fn answers(program: &str) -> bool {
+    Path::new(program).is_file() && Program::new(program).args(["--version"]).run(b"").is_ok()
+}
+
 /// Whether something runs the entries at boot; an entry alone brings nothing back. A machine that has neither systemd nor
 /// cron is its owner's to boot.
-pub fn runs() -> bool {
+fn runs() -> bool {
     match (Path::new(SYSTEMD).exists(), Path::new("/etc/cron.d").exists()) {
         (true, _) => Path::new(UNIT).exists() && Path::new(ENABLED).symlink_metadata().is_ok(),
         (false, cron) => !cron || Path::new(CRON).exists(),

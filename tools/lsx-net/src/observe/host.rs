@@ -6,10 +6,9 @@ use crate::netlink::dump::Link;
 use crate::netlink::{Socket, addr, namespace, route};
 use crate::paths::{Paths, note};
 use crate::plan::{by_network, intent_digest, prefixes, rows_digest};
+use common::Failure;
 use common::document;
-use common::host::boot;
 use common::plan::Have;
-use common::{Failure, Kind};
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
@@ -166,13 +165,7 @@ pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
         });
         objects.push(have("intent:net", Object::Intent(file), &[]));
     }
-    // An entry that cannot be read any more is there, and not as it should be.
-    let entry = match paths.boot().read() {
-        Err(failure) if failure.kind != Kind::Denied => Some(Default::default()),
-        entry => entry?,
-    };
-    if let Some((program, host)) = entry {
-        let program = if boot::runs() { program } else { String::new() };
+    if let Some((program, host)) = paths.boot().read()? {
         objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
     }
     Ok(objects)
