@@ -9,26 +9,30 @@ use super::lab::{closed_port, http_service, in_namespace, run_behind, sh};
 use super::{decoded, target};
 use crate::probe::{State, SweepTarget, connect_sweep, run_all, sweep};
 
+/// Long enough for a busy machine to answer within it, and far from what as many waits one behind the other would take.
+const WAIT: Duration = Duration::from_secs(3);
+const ALL: Duration = Duration::from_secs(60);
+
 fn loopback(n: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x7f00_0001 + n)
 }
 
 #[test]
-fn thousands_of_addresses_are_swept_in_a_second() {
+fn thousands_of_addresses_are_swept_in_one_wait() {
     in_namespace(|| {
         sh("nft add table inet t");
         sh("nft add chain inet t in { type filter hook input priority 0 ; }");
         sh("nft add rule inet t in ip daddr 127.0.8.0/21 drop");
         let targets: Vec<SweepTarget> = (0..4_000).map(|n| IpAddr::from(loopback(n)).into()).collect();
         let began = Instant::now();
-        let replies = sweep(&targets, Duration::from_millis(300)).unwrap();
+        let replies = sweep(&targets, WAIT).unwrap();
         let took = began.elapsed();
         for (n, reply) in replies.iter().enumerate() {
             let dropped = (0x800..0x1000).contains(&(n + 1));
             assert_eq!(reply.round_trip.is_none(), dropped, "{}", loopback(n as u32));
         }
-        eprintln!("sweep of 4000, half denied at 300 ms: {took:?}");
-        assert!(took < Duration::from_secs(4), "{took:?}");
+        eprintln!("sweep of 4000, half denied at {WAIT:?}: {took:?}");
+        assert!(took < ALL, "{took:?}");
     });
 }
 
@@ -43,15 +47,15 @@ fn thousands_of_handshakes_at_once() {
         std::thread::spawn(move || listener.incoming().flatten().for_each(drop));
         let to: Vec<SocketAddr> = (0..2_047).map(|n| (loopback(n), port).into()).collect();
         let began = Instant::now();
-        let found = connect_sweep(&to, Duration::from_millis(300));
+        let found = connect_sweep(&to, WAIT);
         let took = began.elapsed();
         for (n, one) in found.iter().enumerate() {
             let dropped = (0x400..0x800).contains(&(n + 1));
             let state = if dropped { State::Timeout } else { State::Open };
             assert_eq!(one.state, state, "{}", to[n]);
         }
-        eprintln!("connect sweep of 2047, half denied at 300 ms: {took:?}");
-        assert!(took < Duration::from_secs(4), "{took:?}");
+        eprintln!("connect sweep of 2047, half denied at {WAIT:?}: {took:?}");
+        assert!(took < ALL, "{took:?}");
     });
 }
 
