@@ -1,6 +1,5 @@
 //! The one error type that crosses a process: what, where, why, and what to do next.
 
-use crate::host::limit;
 use crate::printable;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -154,26 +153,6 @@ impl Failure {
     pub fn on(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
-    }
-
-    /// Cuts every text of a failure that came from somewhere else to what a person can read.
-    pub fn clip(&mut self) {
-        let cut = |text: &mut String| *text = limit::text(text);
-        [&mut self.code, &mut self.message]
-            .into_iter()
-            .chain(&mut self.host)
-            .chain(&mut self.hint)
-            .for_each(cut);
-        self.causes.truncate(limit::LINES);
-        self.causes.iter_mut().for_each(cut);
-        if let Some(at) = &mut self.at {
-            [&mut at.file, &mut at.path, &mut at.text].into_iter().for_each(cut);
-        }
-        if let Some(program) = &mut self.program {
-            program.argv.truncate(limit::LINES);
-            program.output.truncate(limit::LINES);
-            program.argv.iter_mut().chain(&mut program.output).chain([&mut program.status]).for_each(cut);
-        }
     }
 
     /// Adds the program that failed.

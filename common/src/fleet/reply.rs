@@ -52,11 +52,31 @@ fn understood(line: &[u8]) -> Result<Reply, Failure> {
 fn clipped(mut failures: Vec<Failure>) -> Failures {
     let all = failures.len();
     failures.truncate(limit::FAILURES);
-    failures.iter_mut().for_each(Failure::clip);
+    failures.iter_mut().for_each(clip);
     if let Some(last) = failures.last_mut().filter(|_| all > limit::FAILURES) {
         last.causes.push(format!("{} more failures are not shown", all - limit::FAILURES));
     }
     Failures(failures)
+}
+
+/// Cuts every text of a failure that came from somewhere else to what a person can read.
+fn clip(failure: &mut Failure) {
+    let cut = |text: &mut String| *text = limit::text(text);
+    [&mut failure.code, &mut failure.message]
+        .into_iter()
+        .chain(&mut failure.host)
+        .chain(&mut failure.hint)
+        .for_each(cut);
+    failure.causes.truncate(limit::LINES);
+    failure.causes.iter_mut().for_each(cut);
+    if let Some(at) = &mut failure.at {
+        [&mut at.file, &mut at.path, &mut at.text].into_iter().for_each(cut);
+    }
+    if let Some(program) = &mut failure.program {
+        program.argv.truncate(limit::LINES);
+        program.output.truncate(limit::LINES);
+        program.argv.iter_mut().chain(&mut program.output).chain([&mut program.status]).for_each(cut);
+    }
 }
 
 /// What a host says is not what a tool of this version says: the host is broken, or another program answers there.

@@ -1,11 +1,11 @@
 //! Instances and what belongs to one.
 
 use super::at::{At, Table, string, truth};
-use super::sections::{DRIVERS, RESTARTS, absolute, label, pairs, source};
+use super::sections::{DRIVERS, RESTARTS, absolute, label, mode, pairs, source};
 use super::{given, ports};
 use crate::stack::model::{File, Instance, Mount, Nic, Ready};
 use crate::stack::tree::Value;
-use crate::stack::value::{Parsed, Wrong, address, banner, duration, http, label as hostname, port, size};
+use crate::stack::value::{Wrong, address, banner, duration, http, label as hostname, port, size};
 use std::collections::BTreeMap;
 
 /// Replicas of one instance.
@@ -139,10 +139,4 @@ fn file(at: At<'_, '_>) -> Option<File> {
     };
     table.finish();
     Some(file)
-}
-
-pub(super) fn mode(text: &str) -> Parsed<u32> {
-    let wrong = || Wrong::new(format!("`{text}` is no mode"), "three or four octal digits, like 0644");
-    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-    u32::from_str_radix(text, 8).ok().filter(|_| digits).ok_or_else(wrong)
 }

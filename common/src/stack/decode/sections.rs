@@ -133,3 +133,10 @@ pub(super) fn source(text: &str) -> Parsed<String> {
     }
     Ok(text.to_owned())
 }
+
+/// Permissions of a file, as chmod(1) takes them in digits.
+pub(super) fn mode(text: &str) -> Parsed<u32> {
+    let wrong = || Wrong::new(format!("`{text}` is no mode"), "three or four octal digits, like 0644");
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    u32::from_str_radix(text, 8).ok().filter(|_| digits).ok_or_else(wrong)
+}
