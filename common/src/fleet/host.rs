@@ -3,7 +3,8 @@
 use super::control::Way;
 use super::reply::{GARBAGE, LOST};
 use super::session::{End, Events, Said, Session, cancelled};
-use super::ship::{self, Set};
+use super::set::Set;
+use super::ship;
 use super::ssh::{Address, Ssh};
 use super::verdict::{self, Verdict};
 use super::{Shared, Target, near};

@@ -6,19 +6,21 @@
 mod control;
 mod digests;
 mod host;
+mod install;
 mod near;
 mod prune;
 mod reply;
 mod serve;
 mod session;
+mod set;
 mod ship;
 mod ssh;
 mod verdict;
 mod wire;
 
+pub use install::{install, installed_path};
 pub use prune::{leave, prune};
 pub use serve::{Handler, serve};
-pub use ship::{install, installed_path};
 
 use crate::{Failure, Failures, Kind};
 use host::Host;
@@ -117,15 +119,15 @@ pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure>
 struct Shared {
     options: Options,
     local: Local,
-    own: OnceLock<Result<ship::Set, Failure>>,
+    own: OnceLock<Result<set::Set, Failure>>,
     permits: Semaphore,
     deadline: tokio::time::Instant,
 }
 
 impl Shared {
     /// The tool's own set, read and digested once, and not before a host needs it.
-    fn own(&self) -> Result<ship::Set, Failure> {
-        self.own.get_or_init(|| ship::Set::own(&self.options.set, self.private().as_deref())).clone()
+    fn own(&self) -> Result<set::Set, Failure> {
+        self.own.get_or_init(|| set::Set::own(&self.options.set, self.private().as_deref())).clone()
     }
 
     /// The folder of the SSH masters.

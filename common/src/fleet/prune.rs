@@ -2,16 +2,18 @@
 
 use crate::host::limit;
 use crate::{Failure, Failures, Kind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// How many copies stay, the newest first.
+/// How many copies of a tool stay, the newest first.
 const KEPT: usize = 2;
 
-/// Removes this host's old tool copies: folders of [`super::BIN`] whose name is 16 hex digits, except the newest two,
-/// the one this program runs from, and every one that a file in [`super::BOOT`] names. Nothing else is touched.
+/// Removes this host's old tool copies: folders of [`super::BIN`] whose name is 16 hex digits, except the newest two of
+/// each tool, those that a process runs, and those that a file in [`super::BOOT`] names. Nothing else is touched.
 /// Returns the removed names; what cannot be read or removed stays. A fleet asks for it after it shipped a copy.
 pub fn prune() -> Vec<String> {
     under(Path::new(super::BIN), Path::new(super::BOOT)).unwrap_or_default()
@@ -24,8 +26,8 @@ pub fn leave() {
     if Path::new("/etc/lsx").exists() {
         return;
     }
-    for (_, name) in copies(bin).unwrap_or_default() {
-        let _ = remove(&bin.join(name));
+    for copy in copies(bin).unwrap_or_default() {
+        let _ = remove(&bin.join(copy.name));
     }
     for folder in bin.ancestors().take(2) {
         let _ = fs::remove_dir(folder);
@@ -35,18 +37,22 @@ pub fn leave() {
 /// [`prune`] for any folders.
 pub(super) fn under(dir: &Path, boot: &Path) -> Result<Vec<String>, Failures> {
     let named = texts(boot).map_err(|e| failure(boot, e))?;
-    let own = fs::read_link("/proc/self/exe").unwrap_or_default();
     let mut copies = copies(dir).map_err(|e| failure(dir, e))?;
-    copies.sort_by(|a, b| b.cmp(a));
+    copies.sort_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
+    let running = running();
+    let mut newer: BTreeMap<&[String], usize> = BTreeMap::new();
     let mut removed = Vec::new();
     let mut failures = Failures::default();
-    for (_, name) in copies.into_iter().skip(KEPT) {
-        let path = dir.join(&name);
-        if own.starts_with(&path) || named.iter().any(|text| text.contains(&name)) {
+    for copy in &copies {
+        let newer = newer.entry(&copy.programs).or_default();
+        *newer += 1;
+        let named = || named.iter().any(|text| text.contains(&copy.name));
+        if *newer <= KEPT || !copy.files.is_disjoint(&running) || named() {
             continue;
         }
+        let path = dir.join(&copy.name);
         match remove(&path) {
-            Ok(()) => removed.push(name),
+            Ok(()) => removed.push(copy.name.clone()),
             Err(error) => failures.0.push(failure(&path, error)),
         }
     }
@@ -58,16 +64,43 @@ pub(super) fn is_digest(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn copies(dir: &Path) -> io::Result<Vec<(SystemTime, String)>> {
+/// A folder with a tool, and what that needs beside it.
+struct Copy {
+    name: String,
+    modified: SystemTime,
+    /// By which the copies of one tool are told from those of another; what is being written is none.
+    programs: Vec<String>,
+    files: BTreeSet<File>,
+}
+
+/// Device and inode: one file may have several names.
+type File = (u64, u64);
+
+fn copies(dir: &Path) -> io::Result<Vec<Copy>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         if is_digest(&name) && entry.file_type()?.is_dir() {
-            found.push((entry.metadata()?.modified()?, name));
+            let modified = entry.metadata()?.modified()?;
+            let mut copy = Copy { name, modified, programs: Vec::new(), files: BTreeSet::new() };
+            for file in fs::read_dir(entry.path())?.flatten() {
+                let name = file.file_name().to_string_lossy().into_owned();
+                copy.files.extend(file.metadata().map(|m| (m.dev(), m.ino())));
+                copy.programs.extend(Some(name).filter(|name| !name.starts_with('.')));
+            }
+            copy.programs.sort();
+            found.push(copy);
         }
     }
     Ok(found)
+}
+
+/// The files that processes of this host run, those in instances, too.
+fn running() -> BTreeSet<File> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let file = |process: fs::DirEntry| fs::metadata(process.path().join("exe")).ok();
+    processes.filter_map(file).map(|m| (m.dev(), m.ino())).collect()
 }
 
 fn texts(boot: &Path) -> io::Result<Vec<String>> {
@@ -104,25 +137,56 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[test]
+    /// Copies of tools in a folder, the oldest first.
     #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
-    fn keeps_the_newest_two_and_what_boot_names() {
-        let temp = tempfile::tempdir().unwrap();
-        let bin = temp.path().join("bin");
-        let boot = temp.path().join("boot.d");
-        let names: Vec<String> = (0..5).map(|n| format!("{n:016x}")).collect();
-        for (age, name) in names.iter().map(String::as_str).chain(["other", "00000000000000AA"]).enumerate() {
+    fn made(bin: &Path, copies: &[(&str, &[&str])]) {
+        for (age, (name, programs)) in copies.iter().enumerate() {
             fs::create_dir_all(bin.join(name)).unwrap();
-            fs::write(bin.join(name).join("lsx-net"), "x").unwrap();
+            for program in *programs {
+                fs::copy("/bin/sleep", bin.join(name).join(program)).unwrap();
+            }
             let when = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + age as u64);
             fs::File::open(bin.join(name)).unwrap().set_modified(when).unwrap();
         }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+    fn keeps_the_newest_two_of_each_tool_and_what_boot_names() {
+        let temp = tempfile::tempdir().unwrap();
+        let bin = temp.path().join("bin");
+        let boot = temp.path().join("boot.d");
+        let names: Vec<String> = (0..9).map(|n| format!("{n:016x}")).collect();
+        let (net, ct): (&[&str], &[&str]) = (&["lsx-net"], &["lsx-ct", "lsx-net"]);
+        let tools = [ct, net, net, ct, net, ct, net, ct, net];
+        let mut copies: Vec<_> = names.iter().map(String::as_str).zip(tools).collect();
+        copies.extend([("other", net), ("00000000000000AA", net)]);
+        made(&bin, &copies);
         fs::create_dir_all(&boot).unwrap();
         fs::write(boot.join("office"), format!("/var/lib/lsx/bin/{}/lsx-net up\n", names[1])).unwrap();
-        let done = under(&bin, &boot).unwrap();
-        assert_eq!(done, [names[2].clone(), names[0].clone()]);
+        let mut done = under(&bin, &boot).unwrap();
+        done.sort();
+        assert_eq!(done, [0, 2, 3, 4].map(|n| names[n].clone()));
         assert!(bin.join("other").exists() && bin.join("00000000000000AA").exists());
-        assert!(bin.join(&names[1]).exists() && bin.join(&names[3]).exists());
+        assert!([1, 5, 6, 7, 8].iter().all(|&n| bin.join(&names[n]).exists()));
+    }
+
+    #[test]
+    fn what_a_process_runs_stays_whatever_its_name() {
+        let temp = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..4).map(|n| format!("{n:016x}")).collect();
+        let copies: Vec<(&str, &[&str])> = names.iter().map(|n| (n.as_str(), &["lsx-ct"][..])).collect();
+        made(temp.path(), &copies);
+        // It runs by another name of the file, as the first process of an instance does.
+        let other = temp.path().join("elsewhere");
+        fs::hard_link(temp.path().join(&names[0]).join("lsx-ct"), &other).unwrap();
+        let nothing = std::process::Stdio::null;
+        let program = crate::host::Program::new(other.to_str().unwrap()).args(["60"]);
+        let mut child = program.start(nothing(), nothing(), nothing()).unwrap();
+        assert_eq!(under(temp.path(), Path::new("/nonexistent")).unwrap(), [names[1].clone()]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(under(temp.path(), Path::new("/nonexistent")).unwrap(), [names[0].clone()]);
     }
 
     #[test]

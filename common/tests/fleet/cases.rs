@@ -5,7 +5,7 @@ use crate::tool::{pause, put};
 use crate::{access, ends, masters};
 use common::fleet::Options;
 use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
@@ -35,6 +35,7 @@ pub(crate) const ALL: &[Case] = &[
     ("crash_on_the_host", ends::crash_on_the_host),
     ("disk_full", ends::disk_full),
     ("whatever_a_host_says_is_bounded", ends::whatever_a_host_says_is_bounded),
+    ("one_address_a_file", one_address_a_file),
     ("another_architecture", another_architecture),
     ("old_copies_go", old_copies_go),
     ("second_run_is_quick", masters::second_run_is_quick),
@@ -115,6 +116,42 @@ fn damaged_copy_is_repaired() {
     assert_eq!(std::fs::read_dir(&lab.copies()[0]).unwrap().count(), 1, "no parts are left");
 }
 
+/// A file goes over the wire once and compressed, whichever set it belongs to, and never in a form that the host cannot read.
+fn one_address_a_file() {
+    let wrap = |folder: &Path, name: &str, text: &str| {
+        put(folder.join("local").join(name), text);
+        std::fs::set_permissions(folder.join("local").join(name), PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let count =
+        "#!/bin/sh\nfor last; do :; done\nstat -c %s \"$last\" >> \"$0.log\"\nexec /bin/gzip \"$@\"\n";
+    let beside = std::env::current_exe().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let two = vec![crate::tool::NAME.to_owned(), beside];
+    let who = |lab: &Lab, set: &[String]| {
+        let mut fleet = fleet(&[lab.target("h1")], Options { set: set.to_vec(), ..lab.options() });
+        ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();
+        fleet.close();
+    };
+    let lab = Lab::with(|folder| wrap(folder, "gzip", count));
+    who(&lab, &two[..1]);
+    let first = std::fs::metadata(lab.copy()).unwrap();
+    who(&lab, &two);
+    who(&lab, &two[..1]);
+    let sent = std::fs::read_to_string(lab.path("local/gzip.log")).unwrap();
+    let sent: Vec<u64> = sent.lines().map(|line| line.parse().unwrap()).collect();
+    println!("  {} bytes went as {sent:?}", first.len());
+    assert_eq!(sent.len(), 2, "the tool, and what the set of two has beside it");
+    assert!(sent.iter().all(|bytes| *bytes < first.len() / 2));
+    let copies = lab.copies();
+    assert_eq!(copies.len(), 3, "two files and a set of both: {copies:?}");
+    let which = |m: &std::fs::Metadata| (m.dev(), m.ino());
+    let named = copies.iter().filter_map(|copy| std::fs::metadata(copy.join(&two[0])).ok());
+    assert_eq!(named.filter(|m| which(m) == which(&first)).count(), 2, "one file with two names");
+    // Where gzip is missing or broken, the file goes as it is.
+    let lab = Lab::with(|folder| wrap(folder, "gzip", "#!/bin/sh\nexit 127\n"));
+    who(&lab, &two);
+    assert_eq!(std::fs::read_dir(&lab.copies()[0]).unwrap().count(), 1, "no parts are left");
+}
+
 fn another_architecture() {
     let lab = Lab::with(|folder| {
         put(folder.join("local/uname"), "#!/bin/sh\necho uname >> \"$0.log\"\necho riscv64\n");
@@ -140,7 +177,9 @@ fn another_architecture() {
 fn old_copies_go() {
     let lab = Lab::new();
     for n in 0..4 {
-        std::fs::create_dir_all(lab.path("bin").join(format!("{n:016x}"))).unwrap();
+        let copy = lab.path("bin").join(format!("{n:016x}"));
+        std::fs::create_dir_all(&copy).unwrap();
+        put(copy.join(crate::tool::NAME), "old");
         pause();
     }
     std::fs::create_dir_all(lab.path("bin/other")).unwrap();
