@@ -12,15 +12,20 @@ mod schema;
 mod tree;
 pub mod unbuilt;
 mod value;
+mod warning;
 
 pub use decode::HOST_MTU;
 pub use model::{
-    Allow, Balance, Defaults, Driver, File, Granted, Host, Image, Instance, Limits, Mode, Mount, Network,
-    Nic, PortMap, Ready, Restart, Stack, Sticky, Switch, Tmpfs, Tunnel, resolved_document,
+    Allow, Balance, Defaults, File, Granted, Host, Image, Instance, Limits, Mode, Mount, Network, Nic,
+    PortMap, Ready, Stack, Sticky, Tmpfs, resolved_document,
 };
 pub use only::Only;
-pub use read::{ReadOptions, Warning, read};
+pub use read::{ReadOptions, read};
 pub use resolve::{LinkKind, link_prefix, resolve};
-pub use resolved::{PortSpec, Protocol, Resolved, Selector};
+pub use resolved::{Resolved, Selector};
 pub use schema::schema;
-pub use value::{Banner, Cpus, Duration, Http, Range, Rlimit, Select, Size};
+pub use value::{
+    Banner, Cpus, Driver, Duration, Http, PortSpec, Protocol, Range, Restart, Rlimit, Select, Size, Switch,
+    Tunnel,
+};
+pub use warning::Warning;

@@ -7,10 +7,9 @@ use super::resolved::Resolved;
 use super::rules;
 use super::tree::{self, Aim, Node, Source};
 use super::unbuilt;
-use crate::{Failure, Failures, Kind, Place};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use super::warning::Warning;
+use crate::{Failure, Failures, Kind};
+use serde::Deserialize;
 
 /// How a document is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,37 +18,6 @@ pub struct ReadOptions {
     pub set: Vec<String>,
     /// Mistakes in an LStacker file become warnings, and what they are about is left out.
     pub keep_going: bool,
-}
-
-/// Something that is worth a line and stops nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Warning {
-    /// Stable dotted name.
-    pub code: String,
-    /// One sentence without a full stop.
-    pub message: String,
-    /// Where.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Place>,
-    /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-impl From<Failure> for Warning {
-    fn from(failure: Failure) -> Self {
-        Warning { code: failure.code, message: failure.message, at: failure.at, hint: failure.hint }
-    }
-}
-
-impl fmt::Display for Warning {
-    /// The shape of a failure: place, message, caret, hint.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut failure = Failure::new(Kind::Data, &self.code, self.message.as_str());
-        failure.at.clone_from(&self.at);
-        failure.hint.clone_from(&self.hint);
-        failure.fmt(f)
-    }
 }
 
 /// Reads a stack from YAML, JSON or an LStacker file; `file` is named in failures (`-` for standard input).

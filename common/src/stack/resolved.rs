@@ -1,6 +1,8 @@
 //! The derived half of a stack: every address, name and link, a function of the document alone.
 
-use super::model::{Switch, Tunnel};
+pub use super::value::{NetworkKind, PortSpec, Protocol};
+
+use super::value::{Switch, Tunnel};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,18 +119,6 @@ pub struct NetworkAt {
     pub legs: Vec<LegAt>,
 }
 
-/// How a network is carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NetworkKind {
-    /// Bridges joined by tunnels.
-    Overlay,
-    /// A sub-interface of a parent with an address of its own from the parent's network.
-    Macvlan,
-    /// An 802.1Q tag on a parent.
-    Vlan,
-}
-
 /// A host's own foot on a network, in its L3 namespace: the gateway, or the place ports are published from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LegAt {
@@ -196,27 +186,6 @@ pub struct RouteAt {
     pub to: Ipv4Net,
     /// Next hop.
     pub via: Ipv4Addr,
-}
-
-/// A transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// RFC 9293.
-    Tcp,
-    /// RFC 768.
-    Udp,
-}
-
-/// Ports of a protocol, both ends included: written `443/tcp` or `6000-6010/udp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct PortSpec {
-    /// Protocol.
-    pub protocol: Protocol,
-    /// First port.
-    pub first: u16,
-    /// Last port.
-    pub last: u16,
 }
 
 /// A port of a host that leads to an instance.

@@ -1,8 +1,9 @@
 //! What a document may say and no tool serves yet. Whoever writes it is told, for silence looks like success.
 
-use super::model::{Network, Stack, Switch, Tunnel};
-use super::read::Warning;
-use super::resolved::{NetworkAt, NetworkKind, Resolved};
+use super::model::{Network, Stack};
+use super::resolved::{NetworkAt, Resolved};
+use super::value::{NetworkKind, Switch, Tunnel};
+use super::warning::Warning;
 use crate::{Failure, Kind};
 use serde_json::Value;
 

@@ -2,8 +2,9 @@
 
 use super::at::{At, string, truth};
 use super::hosts::device;
-use crate::stack::model::{Allow, Network, Switch, Tunnel};
-use crate::stack::resolved::NetworkKind;
+use crate::stack::model::{Allow, Network};
+use crate::stack::value::NetworkKind;
+use crate::stack::value::{Switch, Tunnel};
 use crate::stack::value::{Wrong, address, cidr, domain, port_spec, range, select};
 
 const KINDS: [(&str, NetworkKind); 3] =

@@ -2,8 +2,8 @@
 
 use super::at::{At, string};
 use crate::stack::model::PortMap;
-use crate::stack::resolved::Protocol;
 use crate::stack::tree::Value;
+use crate::stack::value::Protocol;
 use crate::stack::value::{Parsed, Wrong, address, cidr_or_address, port, protocol};
 
 /// Ports of one range. Each is an entry of the rules and a try of `check`.

@@ -1,8 +1,9 @@
 //! The smaller sections: images, defaults, balance, secrets, and the words several sections share.
 
 use super::at::{At, string};
-use crate::stack::model::{Balance, Defaults, Driver, Image, Mode, Restart, Sticky};
+use crate::stack::model::{Balance, Defaults, Image, Mode, Sticky};
 use crate::stack::tree::Value;
+use crate::stack::value::{Driver, Restart};
 use crate::stack::value::{Parsed, Wrong, address, cidr_or_address, domain, port};
 use std::collections::BTreeMap;
 

@@ -5,8 +5,9 @@ mod servers;
 mod settings;
 
 use super::decode::{At, Log, Path, Spot, Table};
-use super::model::{Driver, Stack};
+use super::model::Stack;
 use super::tree::{Aim, Node};
+use super::value::Driver;
 use super::value::{name, port};
 use crate::Failure;
 use servers::{Net, Server};

@@ -3,9 +3,10 @@
 use super::settings::Access;
 use super::{Import, named, ours};
 use crate::stack::decode::{At, hint, string};
-use crate::stack::model::{Host, Network, Switch, Tunnel};
-use crate::stack::resolved::NetworkKind;
+use crate::stack::model::{Host, Network};
+use crate::stack::value::NetworkKind;
 use crate::stack::value::{Parsed, Wrong, address, domain};
+use crate::stack::value::{Switch, Tunnel};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 

@@ -1,8 +1,8 @@
-//! Images, and the words about what runs them.
+//! Images.
 
 use crate::stack::schema::{Word, table};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The same image in every driver's form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -24,34 +24,4 @@ pub struct Image {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub docker: Option<String>,
-}
-
-/// What runs an instance.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Driver {
-    /// An OCI runtime, without a daemon.
-    #[default]
-    Oci,
-    /// LXD.
-    Lxd,
-    /// Incus.
-    Incus,
-    /// Docker.
-    Docker,
-}
-
-/// When an instance is started again after it stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Restart {
-    /// Always, also after a reboot.
-    #[default]
-    Always,
-    /// When it ended with a failure.
-    OnFailure,
-    /// Never.
-    No,
 }

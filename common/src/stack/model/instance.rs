@@ -1,12 +1,11 @@
 //! An instance as written.
 
-use super::{Driver, Granted, Limits, Mount, Restart, Tmpfs, write};
-use crate::stack::resolved::Protocol;
+use super::{Granted, Limits, Mount, Tmpfs, write};
 use crate::stack::schema::{
     AbsolutePath, Address, BannerText, CidrOrAddress, DurationText, FileMode, HttpText, Int, Label, Labelled,
     Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
 };
-use crate::stack::value::{Banner, Duration, Http, Size};
+use crate::stack::value::{Banner, Driver, Duration, Http, Protocol, Restart, Size};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;

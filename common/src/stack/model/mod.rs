@@ -7,16 +7,16 @@ mod network;
 mod write;
 
 pub use given::{Granted, Limits, Mount, Tmpfs};
-pub use image::{Driver, Image, Restart};
+pub use image::Image;
 pub use instance::{File, Instance, Nic, PortMap, Ready};
-pub use network::{Network, Switch, Tunnel};
+pub use network::Network;
 pub use write::resolved_document;
 
-use super::resolved::{PortSpec, Resolved};
+use super::resolved::Resolved;
 use super::schema::{
     Address, CidrOrAddress, Device, Domain, Int, Many, Pairs, Port, PortText, SelectText, Ssh, Word, table,
 };
-use super::value::Select;
+use super::value::{Driver, PortSpec, Restart, Select};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;

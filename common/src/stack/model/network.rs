@@ -1,11 +1,10 @@
 //! A network as written.
 
-use crate::stack::resolved::NetworkKind;
 use crate::stack::schema::{Address, Cidr, Device, Domain, Int, RangeText, Word, by_type};
-use crate::stack::value::Range;
+use crate::stack::value::{NetworkKind, Range, Switch, Tunnel};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::net::Ipv4Addr;
 
 /// A network.
@@ -71,37 +70,4 @@ pub struct Network {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// What carries an overlay between hosts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Tunnel {
-    /// RFC 7348, over UDP.
-    #[default]
-    Vxlan,
-    /// Ethernet in GRE with a key (RFC 2890).
-    Gre,
-}
-
-/// What joins interfaces on a host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Switch {
-    /// A bridge of the kernel.
-    #[default]
-    Bridge,
-    /// Open vSwitch.
-    Ovs,
-}
-
-impl Tunnel {
-    /// Bytes of every packet that the tunnel takes. VXLAN over IPv4: IP 20, UDP 8, VXLAN 8, Ethernet 14 (RFC 7348 section 5);
-    /// GRE with a key: IP 20, GRE 8, Ethernet 14 (RFC 2890).
-    pub const fn overhead(self) -> u32 {
-        match self {
-            Tunnel::Vxlan => 50,
-            Tunnel::Gre => 42,
-        }
-    }
 }

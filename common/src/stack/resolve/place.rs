@@ -1,7 +1,7 @@
 //! Which instance runs where, and where hosts have legs.
 
 use crate::stack::model::{Instance, Nic, Stack};
-use crate::stack::resolved::NetworkKind;
+use crate::stack::value::NetworkKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One replica of an instance, or the instance itself when it has no `count`.

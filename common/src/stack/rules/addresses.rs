@@ -4,7 +4,7 @@ use super::Check;
 use super::networks::{room, usable};
 use crate::stack::model::Network;
 use crate::stack::resolve::gateway_address;
-use crate::stack::resolved::NetworkKind;
+use crate::stack::value::NetworkKind;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 

@@ -1,7 +1,8 @@
 //! What an instance is given inside: places that are its own or lsx's, and owners that it has.
 
 use super::Check;
-use crate::stack::model::{Driver, Instance};
+use crate::stack::model::Instance;
+use crate::stack::value::Driver;
 
 /// With everything below them.
 const TREES: [(&str, &str); 4] = [

@@ -1,10 +1,11 @@
 //! Networks: their ranges, what they may not overlap, what each type needs.
 
 use super::Check;
-use crate::stack::model::{Network, Switch, Tunnel};
+use crate::stack::model::Network;
 use crate::stack::resolve::{Pool, gateway_address, legs};
-use crate::stack::resolved::NetworkKind;
+use crate::stack::value::NetworkKind;
 use crate::stack::value::Range;
+use crate::stack::value::{Switch, Tunnel};
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;

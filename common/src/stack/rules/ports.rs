@@ -3,7 +3,7 @@
 use super::Check;
 use crate::stack::model::Balance;
 use crate::stack::resolve::tunnel_port;
-use crate::stack::resolved::{NetworkKind, Protocol};
+use crate::stack::value::{NetworkKind, Protocol};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 

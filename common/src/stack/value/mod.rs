@@ -1,12 +1,16 @@
 //! The small texts of a stack: sizes, durations, ranges, ports, selectors. Each parses from and writes to the same text.
 
+mod ports;
 mod rlimit;
+mod words;
 mod write;
 
+pub use ports::{PortSpec, Protocol};
+pub(crate) use ports::{port, port_spec, protocol};
 pub use rlimit::Rlimit;
 pub(crate) use rlimit::{RLIMITS, rlimit};
+pub use words::{Driver, NetworkKind, Restart, Switch, Tunnel};
 
-use super::resolved::{PortSpec, Protocol};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
@@ -168,36 +172,6 @@ pub(crate) fn range(text: &str) -> Parsed<Range> {
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let range = Range { first: address(first.trim())?, last: address(last.trim())? };
     if range.first <= range.last { Ok(range) } else { Err(wrong()) }
-}
-
-/// A port from 1 to 65,535.
-pub(crate) fn port(text: &str) -> Parsed<u16> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|&n: &u16| digits && n > 0)
-        .ok_or_else(|| Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535"))
-}
-
-/// `443/tcp`, `6000-6010/udp` or `443`, which is TCP.
-pub(crate) fn port_spec(text: &str) -> Parsed<PortSpec> {
-    let (ports, name) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = protocol(name)?;
-    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    let spec = PortSpec { protocol, first: port(first)?, last: port(last)? };
-    if spec.first <= spec.last {
-        return Ok(spec);
-    }
-    Err(Wrong::new(format!("`{text}` ends before it begins"), "like 6000-6010/udp"))
-}
-
-/// `tcp` or `udp`.
-pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
-    match text {
-        "tcp" => Ok(Protocol::Tcp),
-        "udp" => Ok(Protocol::Udp),
-        _ => Err(Wrong::new(format!("`{text}` is no protocol"), "tcp or udp")),
-    }
 }
 
 /// `22:SSH-2.0`.

@@ -1,7 +1,6 @@
 //! The small texts of a stack, written the way they are read.
 
 use super::{Banner, Cpus, Duration, Http, Range, SIZES, Select, Size, TIMES};
-use crate::stack::resolved::{PortSpec, Protocol};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -70,26 +69,6 @@ impl fmt::Display for Select {
             Select::Host(name) => write!(f, "host/{name}"),
             Select::Cidr(net) if net.prefix_len() == 32 => write!(f, "{}", net.addr()),
             Select::Cidr(net) => write!(f, "{net}"),
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        })
-    }
-}
-
-impl fmt::Display for PortSpec {
-    /// `443/tcp` or `6000-6010/udp`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}/{}", self.first, self.protocol)
-        } else {
-            write!(f, "{}-{}/{}", self.first, self.last, self.protocol)
         }
     }
 }
