@@ -1,7 +1,7 @@
 //! The manual and the schema say the same words, and the manual's example is a good stack.
 
 use crate::good;
-use lsx_tests::top;
+use lsx_tests::{blessing, top};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -55,4 +55,16 @@ fn the_example_is_a_good_stack() {
     let text = examples.split(".Bd -literal -offset indent\n").nth(1).unwrap().split(".Ed").next().unwrap();
     let (stack, resolved) = good(text);
     assert_eq!((stack.name.as_str(), resolved.instances.len()), ("office", 4));
+}
+
+/// The schema that editors are pointed at; `LSX_BLESS=1` writes it, as `scripts/docs` does.
+#[test]
+fn the_schema_beside_the_manual_is_that_of_the_code() {
+    let path = top("man/lsx-stack.schema.json");
+    let came = serde_json::to_string_pretty(&common::stack::schema()).unwrap() + "\n";
+    if blessing() {
+        std::fs::write(&path, &came).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap();
+    assert!(wanted == came, "man/lsx-stack.schema.json differs; LSX_BLESS=1 writes it");
 }

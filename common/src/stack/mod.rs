@@ -9,6 +9,7 @@ mod resolve;
 pub mod resolved;
 mod rules;
 mod schema;
+mod section;
 mod tree;
 pub mod unbuilt;
 mod value;
@@ -16,14 +17,15 @@ mod warning;
 
 pub use decode::HOST_MTU;
 pub use model::{
-    Allow, Balance, Defaults, File, Granted, Host, Image, Instance, Limits, Mode, Mount, Network, Nic,
-    PortMap, Ready, Stack, Sticky, Tmpfs, resolved_document,
+    Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mount, Network, Nic, PortMap, Ready,
+    Stack, Tmpfs, resolved_document,
 };
 pub use only::Only;
 pub use read::{ReadOptions, read};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{Resolved, Selector};
 pub use schema::schema;
+pub use section::{Algorithm, Balance, Mode, Sticky};
 pub use value::{
     Banner, Cpus, Driver, Duration, Http, PortSpec, Protocol, Range, Restart, Rlimit, Select, Size, Switch,
     Tunnel,

@@ -30,6 +30,9 @@ pub struct Resolved {
     pub allow: Vec<AllowAt>,
     /// Every name of an instance with its address, by name; hosts have theirs under `hosts`.
     pub names: Vec<NameAt>,
+    /// What tools serve on routers, by host, protocol and port: a router accepts these and nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceAt>,
 }
 
 /// A host as the fleet sees it.
@@ -247,4 +250,32 @@ pub struct NameAt {
     pub name: String,
     /// Address.
     pub address: Ipv4Addr,
+}
+
+/// Something that a tool serves on the router of a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceAt {
+    /// Host.
+    pub host: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Port.
+    pub port: u16,
+    /// What it is: `dns`, `balance/www`.
+    pub name: String,
+    /// The word of the tool that serves it: `net`, `dns`.
+    pub tool: String,
+    /// Only on this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Networks from which it is reached at the router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// Whether it is reached from outside the stack, too, at the addresses of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub world: bool,
+    /// Sources that may use it; empty means all that reach it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub from: Vec<Ipv4Net>,
 }

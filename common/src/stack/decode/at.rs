@@ -1,32 +1,14 @@
 //! A node seen from the decoder: where it is, what it holds, and where its mistakes are written down.
 
 use super::foreign::{foreign, stands_for};
-use super::{Log, Spot, hint};
+use super::log::{Log, Spot};
+use super::near::hint;
+pub(crate) use super::path::Path;
 use crate::stack::tree::{Node, Value};
-use crate::stack::value::{Parsed, Wrong, name};
+use crate::stack::value::{Duration, Parsed, Wrong, duration, name};
 use crate::{Failure, Kind};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
-
-/// A path that costs nothing until it is printed.
-#[derive(Clone, Copy)]
-pub(crate) enum Path<'c> {
-    Root,
-    Key(&'c Path<'c>, &'c str),
-    Item(&'c Path<'c>, usize),
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Path::Root => Ok(()),
-            Path::Key(Path::Root, key) => f.write_str(key),
-            Path::Key(parent, key) => write!(f, "{parent}.{key}"),
-            Path::Item(parent, index) => write!(f, "{parent}.{index}"),
-        }
-    }
-}
 
 /// A node at its place.
 #[derive(Clone, Copy)]
@@ -139,6 +121,17 @@ impl<'c, 'a> At<'c, 'a> {
                 )
             })
         })
+    }
+
+    /// A duration within bounds, in seconds.
+    pub(crate) fn span(self, least: u64, most: u64) -> Option<Duration> {
+        let found = self.parse(duration)?;
+        if (least..=most).contains(&found.0) {
+            return Some(found);
+        }
+        let hint = format!("from {} to {}", Duration(least), Duration(most));
+        self.mistake("stack.range", format!("{found} is out of range"), hint);
+        None
     }
 
     /// A list.

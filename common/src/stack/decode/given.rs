@@ -1,7 +1,7 @@
 //! What an instance is given beside its image: limits, volumes, memory, secrets.
 
 use super::at::{At, string, truth};
-use super::sections::{absolute, mode};
+use super::words::{absolute, mode};
 use crate::stack::model::{Granted, Limits, Mount, Tmpfs};
 use crate::stack::tree::Value;
 use crate::stack::value::{RLIMITS, Wrong, cpus, rlimit, size};

@@ -1,7 +1,8 @@
 //! Instances and what belongs to one.
 
 use super::at::{At, Table, string, truth};
-use super::sections::{DRIVERS, RESTARTS, absolute, label, mode, pairs, source};
+use super::sections::{DRIVERS, RESTARTS};
+use super::words::{absolute, label, mode, pairs, source};
 use super::{given, ports};
 use crate::stack::model::{File, Instance, Mount, Nic, Ready};
 use crate::stack::tree::Value;

@@ -1,8 +1,10 @@
 //! The top of the document: which sections there are.
 
 use super::at::{At, Path, Table};
-use super::{Log, hosts, instances, networks, sections};
+use super::log::Log;
+use super::{hosts, instances, networks, sections, words};
 use crate::stack::model::Stack;
+use crate::stack::section::balance;
 use crate::stack::tree::Node;
 use crate::stack::value::{Wrong, domain, name, port};
 use std::collections::BTreeMap;
@@ -24,11 +26,11 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
         hosts: table.get("hosts", |at| at.named(hosts::host)).unwrap_or_default(),
         networks: table.get("networks", |at| at.named(networks::network)).unwrap_or_default(),
         allow: table.get("allow", |at| at.list(networks::allow)).unwrap_or_default(),
-        images: table.get("images", |at| at.entries(sections::label, sections::image)).unwrap_or_default(),
+        images: table.get("images", |at| at.entries(words::label, sections::image)).unwrap_or_default(),
         defaults: table.get("defaults", sections::defaults).unwrap_or_default(),
         instances: table.get("instances", |at| at.named(instances::instance)).unwrap_or_default(),
-        balance: table.get("balance", |at| at.named(sections::balance)).unwrap_or_default(),
-        secrets: table.get("secrets", |at| at.entries(sections::label, sections::secret)).unwrap_or_default(),
+        balance: table.get("balance", |at| at.named(balance::decode::balance)).unwrap_or_default(),
+        secrets: table.get("secrets", |at| at.entries(words::label, sections::secret)).unwrap_or_default(),
         carried: carried(&table),
         resolved: None,
     };

@@ -1,4 +1,4 @@
-//! Images.
+//! Images, in the form of every driver.
 
 use crate::stack::schema::{Word, table};
 use schemars::JsonSchema;

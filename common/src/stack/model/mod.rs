@@ -13,11 +13,9 @@ pub use network::Network;
 pub use write::resolved_document;
 
 use super::resolved::Resolved;
-use super::schema::{
-    Address, CidrOrAddress, Device, Domain, Int, Many, Pairs, Port, PortText, SelectText, Ssh, Word, table,
-};
+use super::schema::{Address, Device, Int, Many, Pairs, PortText, SelectText, Ssh, Word, table};
+use super::section::Balance;
 use super::value::{Driver, PortSpec, Restart, Select};
-use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -137,72 +135,6 @@ pub struct Defaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub values: BTreeMap<String, String>,
-}
-
-/// A load balancer on a host's leg.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields, transform = table)]
-pub struct Balance {
-    /// Host it listens on.
-    #[schemars(with = "Word")]
-    pub host: String,
-    /// Ports it listens on.
-    #[schemars(with = "Many<Port>")]
-    pub listen: Vec<u16>,
-    /// Only on this address of the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Address>")]
-    pub address: Option<Ipv4Addr>,
-    /// HTTP host names or TLS server names it answers for; none means all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Option<Many<Domain>>")]
-    pub hostname: Vec<String>,
-    /// The instance behind it, all replicas.
-    #[schemars(with = "Word")]
-    pub to: String,
-    /// Port of the instance.
-    #[schemars(with = "Port")]
-    pub port: u16,
-    /// Network by which it reaches the instance; the instance's first when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Word>")]
-    pub network: Option<String>,
-    /// What is balanced: `tcp`, `http` or `tls` (by server name, not opened).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<Mode>,
-    /// Keeps a client on one replica.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sticky: Option<Sticky>,
-    /// Name of the certificate in `pki.certificates`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Word>")]
-    pub tls: Option<String>,
-    /// Sources that may use it; empty means all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Option<Many<CidrOrAddress>>")]
-    pub from: Vec<Ipv4Net>,
-}
-
-/// What a balancer understands of what passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Bytes.
-    Tcp,
-    /// Requests, by host name.
-    Http,
-    /// TLS by server name, unopened.
-    Tls,
-}
-
-/// How a client stays on one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Sticky {
-    /// A cookie of the balancer's.
-    Cookie,
-    /// The client's address.
-    Source,
 }
 
 impl Stack {

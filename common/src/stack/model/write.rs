@@ -1,7 +1,8 @@
 //! The canonical document: long forms, sorted maps, no nulls, `schema` first. It reads back as the same stack.
 
-use super::{Allow, Balance, Defaults, Host, Image, Instance, Network, Stack};
+use super::{Allow, Defaults, Host, Image, Instance, Network, Stack};
 use crate::stack::resolved::Resolved;
+use crate::stack::section::Balance;
 use crate::stack::value::PortSpec;
 use serde::{Serialize, Serializer};
 use serde_json::Value;

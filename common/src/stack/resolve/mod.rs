@@ -8,6 +8,7 @@ mod instances;
 mod links;
 mod networks;
 mod place;
+mod services;
 
 pub(crate) use addresses::{Pool, gateway_address};
 pub use links::{LinkKind, link_prefix};
@@ -57,6 +58,7 @@ pub fn resolve(stack: &Stack) -> Result<Resolved, Failures> {
         ports,
         allow: reach.allow,
         names,
+        services: services::services(stack, &legs),
     })
 }
 

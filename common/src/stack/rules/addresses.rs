@@ -1,6 +1,6 @@
 //! Addresses that are written: each in its network, free, and once.
 
-use super::Check;
+use super::check::Check;
 use super::networks::{room, usable};
 use crate::stack::model::Network;
 use crate::stack::resolve::gateway_address;

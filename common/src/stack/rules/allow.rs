@@ -1,6 +1,6 @@
 //! Permissions: both ends exist, and one gateway sees the whole conversation.
 
-use super::Check;
+use super::check::Check;
 use crate::stack::value::Select;
 use std::collections::BTreeSet;
 

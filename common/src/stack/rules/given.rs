@@ -1,6 +1,6 @@
 //! What an instance is given inside: places that are its own or lsx's, and owners that it has.
 
-use super::Check;
+use super::check::Check;
 use crate::stack::model::Instance;
 use crate::stack::value::Driver;
 

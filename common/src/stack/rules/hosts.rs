@@ -1,6 +1,6 @@
 //! Hosts: each its own address, outside the stack's networks.
 
-use super::Check;
+use super::check::Check;
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;

@@ -1,6 +1,6 @@
 //! Instances: where they run, what they refer to, what they are called.
 
-use super::Check;
+use super::check::Check;
 use crate::stack::model::Instance;
 use crate::stack::resolve::hosts;
 use std::collections::HashMap;

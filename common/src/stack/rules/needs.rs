@@ -1,6 +1,6 @@
 //! Waiting: no circles, and across hosts a probe that can be made from there.
 
-use super::Check;
+use super::check::Check;
 use crate::stack::model::Instance;
 use crate::stack::resolve::hosts;
 use crate::stack::value::Select;

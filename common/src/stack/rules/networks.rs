@@ -1,6 +1,6 @@
 //! Networks: their ranges, what they may not overlap, what each type needs.
 
-use super::Check;
+use super::check::Check;
 use crate::stack::model::Network;
 use crate::stack::resolve::{Pool, gateway_address, legs};
 use crate::stack::value::NetworkKind;

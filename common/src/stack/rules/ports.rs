@@ -1,14 +1,17 @@
 //! Published ports and balancers: one owner for every port of a host.
 
-use super::Check;
-use crate::stack::model::Balance;
+use super::check::Check;
 use crate::stack::resolve::tunnel_port;
+use crate::stack::section::Balance;
 use crate::stack::value::{NetworkKind, Protocol};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 /// A port of a host, and who has it on which of the host's addresses.
-type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<(Option<Ipv4Addr>, String)>>;
+type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<Owner<'s>>>;
+
+/// Who has a port: on which address, what it is called, and the balancer, which may share it.
+type Owner<'s> = (Option<Ipv4Addr>, String, Option<&'s Balance>);
 
 /// A port that somebody wants to listen on.
 struct Wish<'s> {
@@ -20,6 +23,8 @@ struct Wish<'s> {
     path: String,
     /// Who wants it, for the other's message.
     owner: String,
+    /// The balancer that wants it.
+    balance: Option<&'s Balance>,
 }
 
 impl<'s> Check<'s> {
@@ -29,14 +34,12 @@ impl<'s> Check<'s> {
                 self.reachable(name, port.network.as_deref(), &format!("instances.{name}.ports.{i}"));
             }
         }
-        for (name, balance) in &self.stack.balance {
-            self.balance(name, balance);
-        }
+        self.balancers();
         self.owners();
     }
 
     /// The network by which an instance is reached must be one of its own, and one that has legs.
-    fn reachable(&mut self, name: &str, wanted: Option<&str>, path: &str) {
+    pub(crate) fn reachable(&mut self, name: &str, wanted: Option<&str>, path: &str) {
         let Some(instance) = self.stack.instances.get(name) else { return };
         let nic = instance.networks.iter().find(|nic| wanted.is_none_or(|wanted| nic.name == wanted));
         let Some(nic) = nic else {
@@ -62,42 +65,28 @@ impl<'s> Check<'s> {
         self.tell("stack.port.network", path.to_owned(), message, "name another network of the instance");
     }
 
-    fn balance(&mut self, name: &str, balance: &'s Balance) {
-        let path = |key: &str| format!("balance.{name}.{key}");
-        // What is empty has been told by the decoder as missing.
-        if !balance.host.is_empty() {
-            self.host(&balance.host, || path("host"));
-        }
-        if !balance.to.is_empty() && self.instance(&balance.to, || path("to")).is_some() {
-            self.reachable(&balance.to, balance.network.as_deref(), &path("network"));
-        }
-        let known = self.stack.carried.get("pki").and_then(|pki| pki.get("certificates")?.as_object());
-        if let (Some(known), Some(tls)) = (known, &balance.tls)
-            && !known.contains_key(tls)
-        {
-            let hint = crate::stack::decode::hint(tls, known.keys().map(String::as_str));
-            self.tell(
-                "stack.certificate.unknown",
-                path("tls"),
-                format!("there is no certificate `{tls}`"),
-                hint,
-            );
-        }
-    }
-
     fn owners(&mut self) {
         let mut owners: Owners<'s> = HashMap::new();
         self.reserved(&mut owners);
         for wish in self.wishes() {
             let others = owners.entry((wish.host, wish.protocol, wish.port)).or_default();
             let meets = |at: &Option<Ipv4Addr>| at.is_none() || wish.address.is_none() || *at == wish.address;
-            let clash = others.iter().find(|(at, other)| meets(at) && !shared(other, &wish.owner));
-            let clash = clash.map(|(_, other)| other.clone());
-            others.push((wish.address, wish.owner));
-            if let Some(other) = clash {
+            let apart = |other: &Option<&Balance>| {
+                other.zip(wish.balance).is_some_and(|(a, b)| a.shares(b, wish.port))
+            };
+            let clash = others.iter().find(|(at, _, other)| meets(at) && !apart(other));
+            let clash =
+                clash.map(|(_, owner, other)| (owner.clone(), other.is_some() && wish.balance.is_some()));
+            others.push((wish.address, wish.owner, wish.balance));
+            if let Some((other, both)) = clash {
                 let message =
                     format!("port {}/{} of {} belongs to {other}", wish.port, wish.protocol, wish.host);
-                let hint = "another port, another host, or another address of the host";
+                let hint = match both {
+                    true => {
+                        "balancers share a port when both are http, or both tls, and differ in hostname or path"
+                    }
+                    false => "another port, another host, or another address of the host",
+                };
                 self.tell("stack.port.clash", wish.path, message, hint);
             }
         }
@@ -114,6 +103,7 @@ impl<'s> Check<'s> {
                     address: port.address,
                     path: format!("instances.{}.ports.{i}", replica.of),
                     owner: format!("instances.{}", replica.name),
+                    balance: None,
                 });
             }
         }
@@ -125,7 +115,8 @@ impl<'s> Check<'s> {
                     port,
                     address: balance.address,
                     path: format!("balance.{name}.listen.{i}"),
-                    owner: balancer(name, balance),
+                    owner: format!("balance.{name}"),
+                    balance: Some(balance),
                 });
             }
         }
@@ -138,33 +129,14 @@ impl<'s> Check<'s> {
         for (name, host) in &self.stack.hosts {
             let port = host.ssh.as_deref().and_then(|ssh| ssh.rsplit_once(':')?.1.parse().ok()).unwrap_or(22);
             if !host.local {
-                owners
-                    .entry((name, Protocol::Tcp, port))
-                    .or_default()
-                    .push((Some(host.address), "ssh".to_owned()));
+                owners.entry((name, Protocol::Tcp, port)).or_default().push((
+                    Some(host.address),
+                    "ssh".to_owned(),
+                    None,
+                ));
             }
             let owner = || "the tunnels (tunnel_port)".to_owned();
-            owners.entry((name, Protocol::Udp, tunnel)).or_default().push((None, owner()));
+            owners.entry((name, Protocol::Udp, tunnel)).or_default().push((None, owner(), None));
         }
     }
-}
-
-/// Balancers share a port when requests tell them apart by name.
-fn balancer(name: &str, balance: &Balance) -> String {
-    match balance.hostname.is_empty() {
-        true => format!("balance.{name}"),
-        false => format!("balance.{name} ({})", balance.hostname.join(", ")),
-    }
-}
-
-fn shared(a: &str, b: &str) -> bool {
-    let names = |owner: &str| -> Vec<String> {
-        let inner =
-            owner.strip_prefix("balance.").and_then(|rest| rest.split_once(" (")).map(|(_, names)| names);
-        inner
-            .map(|names| names.trim_end_matches(')').split(", ").map(str::to_owned).collect())
-            .unwrap_or_default()
-    };
-    let (a, b) = (names(a), names(b));
-    !a.is_empty() && !b.is_empty() && !a.iter().any(|name| b.contains(name))
 }

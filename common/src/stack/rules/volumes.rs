@@ -1,6 +1,6 @@
 //! Volumes: each on the host of whoever uses it, and one writer unless more are meant.
 
-use super::Check;
+use super::check::Check;
 use crate::stack::decode::hint;
 use crate::stack::model::Instance;
 use crate::stack::resolve::{Replica, hosts};

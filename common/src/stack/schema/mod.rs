@@ -6,8 +6,9 @@ mod text;
 
 pub(crate) use text::*;
 
-use super::model::{Allow, Balance, Defaults, Host, Image, Instance, Network};
+use super::model::{Allow, Defaults, Host, Image, Instance, Network};
 use super::resolved::Resolved;
+use super::section::Balance;
 use super::value::RLIMITS;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};

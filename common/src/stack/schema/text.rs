@@ -70,6 +70,20 @@ texts! {
     Source = json!({ "type": ["string", "number"], "minLength": 1 });
     FileMode = or_number("[0-7]{3,4}", 0);
     SecretText = pattern("file:.+");
+    HostName = pattern(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*");
+    UrlPath = pattern("/[!$-;=@-Z\\[\\]^_a-~]*");
+    UrlText = pattern("https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!$-;=@-Z\\[\\]^_a-~]*)?");
+    Ipv6Text = pattern("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*");
+    MacText = pattern("[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}");
+    RecordName = pattern(r"(@|\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,148}[a-z0-9_])?)");
+    Target = pattern(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?");
+    MxText = pattern(r"[0-9]{1,5} [a-z0-9_.-]+");
+    SrvText = pattern(r"[0-9]{1,5} [0-9]{1,5} [0-9]{1,5} [a-z0-9_.-]+");
+    CaaText = pattern(r"[0-9]{1,3} [a-z0-9]{1,15} [ -~]*");
+    PaceText = pattern("([0-9]*[1-9][0-9]*[smhd]|off)");
+    RateText = pattern("[0-9]*[1-9][0-9]*/[smhd]");
+    ClockText = pattern("([01][0-9]|2[0-3]):[0-5][0-9]");
+    PercentText = pattern("(100|[1-9][0-9]?)%");
     SchemaName = json!({ "const": "lsx.stack/1" });
     Anything = json!(true);
 }

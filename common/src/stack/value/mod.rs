@@ -1,14 +1,23 @@
 //! The small texts of a stack: sizes, durations, ranges, ports, selectors. Each parses from and writes to the same text.
 
+mod names;
+mod places;
 mod ports;
+mod records;
 mod rlimit;
+mod times;
 mod words;
 mod write;
 
+pub(crate) use names::{domain, hostname, is_below, label, name, record, target};
+pub(crate) use places::{address6, mac, path, url};
 pub use ports::{PortSpec, Protocol};
 pub(crate) use ports::{port, port_spec, protocol};
+pub(crate) use records::{caa, mx, srv};
 pub use rlimit::Rlimit;
 pub(crate) use rlimit::{RLIMITS, rlimit};
+pub use times::{Clock, Pace, Percent, Rate};
+pub(crate) use times::{clock, pace, percent, rate};
 pub use words::{Driver, NetworkKind, Restart, Switch, Tunnel};
 
 use ipnet::Ipv4Net;
@@ -220,50 +229,6 @@ pub(crate) fn select(text: &str) -> Parsed<Select> {
 
 fn name_of(text: &str) -> Parsed<String> {
     name(text).map(|()| text.to_owned())
-}
-
-/// Whether a text is a name: `[a-z][a-z0-9-]{0,30}`.
-pub(crate) fn name(text: &str) -> Parsed<()> {
-    let bytes = text.as_bytes();
-    let first = bytes.first().is_some_and(u8::is_ascii_lowercase);
-    let rest = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
-    if first && rest && bytes.len() <= 31 {
-        return Ok(());
-    }
-    Err(Wrong::new(
-        format!("`{text}` is no name"),
-        "a lower-case letter, then at most 30 lower-case letters, digits or hyphens",
-    ))
-}
-
-/// Longest domain: with a label and a network's name before it, a whole name still has its 253 bytes (RFC 1035 2.3.4).
-const MAX_DOMAIN: usize = 150;
-/// Longest name of an instance in DNS: a replica's number goes behind it, and a label has 63 bytes.
-const MAX_LABEL: usize = 57;
-
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-/// Whether a text is a DNS domain of letters, digits and hyphens (RFC 1123).
-pub(crate) fn domain(text: &str) -> Parsed<String> {
-    if text.len() <= MAX_DOMAIN && text.split('.').all(is_label) {
-        return Ok(text.to_owned());
-    }
-    let hint = "labels of lower-case letters, digits and hyphens, at most 150 bytes, like office.internal";
-    Err(Wrong::new(format!("`{text}` is no domain"), hint))
-}
-
-/// Whether a text is one label of a DNS name.
-pub(crate) fn label(text: &str) -> Parsed<String> {
-    if is_label(text) && text.len() <= MAX_LABEL {
-        return Ok(text.to_owned());
-    }
-    let hint = "at most 57 lower-case letters, digits and hyphens";
-    Err(Wrong::new(format!("`{text}` is no name in DNS"), hint))
 }
 
 impl Range {

@@ -1,18 +1,18 @@
 //! The small texts of a stack, written the way they are read.
 
 use super::{Banner, Cpus, Duration, Http, Range, SIZES, Select, Size, TIMES};
-use serde::{Serialize, Serializer};
 use std::fmt;
 
 macro_rules! as_text {
     ($($name:ty),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
     )*};
 }
+pub(super) use as_text;
 as_text!(Size, Duration, Cpus, Range, Http, Banner, Select);
 
 fn write_units(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {

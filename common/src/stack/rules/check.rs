@@ -1,0 +1,85 @@
+//! What every rule has at hand: the stack, and where broken rules are written down.
+
+use crate::stack::decode::hint;
+use crate::stack::model::{Host, Instance, Network, Stack};
+use crate::stack::resolve::{Replica, replicas};
+use crate::{Failure, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the rules look at, and what they found.
+pub(crate) struct Check<'s> {
+    pub(crate) stack: &'s Stack,
+    pub(crate) replicas: Vec<Replica<'s>>,
+    found: Vec<Failure>,
+    /// Where something was written that could not be read.
+    unread: BTreeSet<String>,
+}
+
+impl<'s> Check<'s> {
+    /// Nothing is looked at yet.
+    pub(crate) fn new(stack: &'s Stack, unread: BTreeSet<String>) -> Self {
+        Check { stack, replicas: replicas(stack), found: Vec::new(), unread }
+    }
+
+    /// What was found.
+    pub(crate) fn found(self) -> Vec<Failure> {
+        self.found
+    }
+
+    /// Whether something was written at a place, or below it, that could not be read.
+    pub(crate) fn unread(&self, path: &str) -> bool {
+        let below = self.unread.range(path.to_owned()..).take_while(|at| at.starts_with(path));
+        below.into_iter().any(|at| matches!(at.as_bytes().get(path.len()), None | Some(b'.')))
+    }
+
+    /// Writes a broken rule down.
+    pub(crate) fn tell(&mut self, code: &str, path: String, message: String, hint: impl Into<String>) {
+        let mut failure = Failure::new(Kind::Data, code, message).at(path);
+        failure.hint = Some(hint.into()).filter(|hint| !hint.is_empty());
+        self.found.push(failure);
+    }
+
+    /// Looks a name up in a section, telling when it is not there.
+    pub(crate) fn find<T>(
+        &mut self,
+        of: &'s BTreeMap<String, T>,
+        what: &str,
+        name: &str,
+        path: impl Fn() -> String,
+    ) -> Option<&'s T> {
+        let found = of.get(name);
+        if found.is_none() {
+            let hint = hint(name, of.keys().map(String::as_str));
+            self.tell(&format!("stack.{what}.unknown"), path(), format!("there is no {what} `{name}`"), hint);
+        }
+        found
+    }
+
+    /// Looks a host up.
+    pub(crate) fn host(&mut self, name: &str, path: impl Fn() -> String) -> Option<&'s Host> {
+        self.find(&self.stack.hosts, "host", name, path)
+    }
+
+    /// Looks a network up.
+    pub(crate) fn network(&mut self, name: &str, path: impl Fn() -> String) -> Option<&'s Network> {
+        self.find(&self.stack.networks, "network", name, path)
+    }
+
+    /// Looks an instance up.
+    pub(crate) fn instance(&mut self, name: &str, path: impl Fn() -> String) -> Option<&'s Instance> {
+        self.find(&self.stack.instances, "instance", name, path)
+    }
+
+    /// Looks a certificate up.
+    pub(crate) fn certificate(&mut self, name: &str, path: impl Fn() -> String) {
+        let all = self.stack.carried.get("pki").and_then(|pki| pki.get("certificates")?.as_object());
+        if all.is_some_and(|all| all.contains_key(name)) {
+            return;
+        }
+        let hint = match all {
+            Some(all) => hint(name, all.keys().map(String::as_str)),
+            None => "write it below pki.certificates".to_owned(),
+        };
+        self.tell("stack.certificate.unknown", path(), format!("there is no certificate `{name}`"), hint);
+    }
+}
