@@ -28,7 +28,9 @@ fn a_command_takes_the_place_of_init(host: &Host) {
     host.run(&wanted);
     let ps = host.script("$CLI exec s-app -- ps -o pid,user,args");
     assert!(
-        ps.contains("    1 app      /dev/.lsx-init init --as 1000:1001:4 --encoded /bin/sleep%001000"),
+        ps.contains(
+            "    1 app      /dev/.lsx-init init --stop SIGTERM --as 1000:1001:4 --encoded /bin/sleep%001000"
+        ),
         "{ps}"
     );
     assert!(ps.lines().any(|l| l.contains(" app ") && l.ends_with(" /bin/sleep 1000")), "{ps}");

@@ -34,7 +34,7 @@ pub(crate) struct Engine {
     /// What people call it.
     pub(crate) called: &'static str,
     /// Its own client, by which a test asks it a second time.
-    client: &'static str,
+    pub(crate) client: &'static str,
     /// How `scripts/lab` starts it.
     daemon: &'static str,
 }
@@ -187,6 +187,15 @@ impl Host {
         ));
         assert_eq!(left, "");
     }
+}
+
+/// Images and recipes for what runs from the operator's machine.
+pub(crate) fn furnish(host: &Host) {
+    host.lab.furnish(&[]);
+    std::fs::create_dir_all(host.lab.folder.path().join("recipes")).unwrap();
+    host.lab.file("recipes/first.sh", "echo first $0 $(pwd) \"$WORDS\" >>/srv/log\n");
+    host.lab.file("recipes/second.sh", "echo second >>/srv/log\n");
+    host.lab.file("page", "hello\n");
 }
 
 fn copy(lab: &Lab, from: &Path, to: &str) {

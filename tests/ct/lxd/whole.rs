@@ -1,6 +1,6 @@
 //! The tool itself from the operator's machine: a stack of the engine's instances comes up, changes, and goes without a trace.
 
-use crate::host::Host;
+use crate::host::{Host, furnish};
 use lsx_tests::lab::{Ran, finish};
 use serde_json::json;
 
@@ -27,14 +27,6 @@ instances:
 fn ct(host: &Host, args: &[&str]) -> Ran {
     let store = host.lab.folder.path().join("store");
     finish(&mut host.lab.tool(1, &[&["--store", store.to_str().unwrap()], args].concat()), b"")
-}
-
-fn furnish(host: &Host) {
-    host.lab.furnish(&[]);
-    std::fs::create_dir_all(host.lab.folder.path().join("recipes")).unwrap();
-    host.lab.file("recipes/first.sh", "echo first $0 $(pwd) \"$WORDS\" >>/srv/log\n");
-    host.lab.file("recipes/second.sh", "echo second >>/srv/log\n");
-    host.lab.file("page", "hello\n");
 }
 
 const INSTANCES: &str = r#"

@@ -10,7 +10,6 @@ use crate::oci::disk::Place;
 use crate::oci::ended_well;
 use crate::paths;
 use crate::plan::Data;
-use crate::supervise::state;
 use common::host::file::{self, Mode};
 use common::plan::Plan;
 use common::stack::Driver;
@@ -107,14 +106,15 @@ impl<'a> Changer<'a> {
             old.stop(self.stack, &after.name, GRACE)?;
         }
         // A job that has ended well, and an instance that is ready, are not started by what only stands around them.
-        let starts = anew || !before.running || before.needs_restart(after) || self.asks(before, after);
+        let asks = || !before.only_names_differ(after) && !self.finished(&*old, &after.name);
+        let starts = anew || !before.running || before.needs_restart(after) || asks();
         if after.running && starts { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
     }
 
-    /// Whether one that runs has still to show that it is ready.
-    fn asks(&self, before: &Instance, after: &Instance) -> bool {
-        let finished = || ended_well(&state::read(self.stack, &after.name));
-        !before.only_names_differ(after) && !finished()
+    /// Whether it is a job that is done.
+    fn finished(&self, engine: &dyn driver::Driver, name: &str) -> bool {
+        let all = engine.list(Some(self.stack)).unwrap_or_default();
+        all.iter().any(|found| found.name == name && ended_well(&found.condition))
     }
 
     fn remove(&self, object: &Object) -> Result<(), Failure> {

@@ -134,6 +134,9 @@ enum Verb {
         /// The application as one word, for who cannot pass on blanks
         #[arg(long)]
         encoded: Option<String>,
+        /// Note in /.lsx-exit how the application ended, unless this signal came, which stops it
+        #[arg(long)]
+        stop: Option<String>,
         /// Who it runs as, by number: USER:GROUP[:GROUP,GROUP...]
         #[arg(long = "as")]
         account: Option<String>,
@@ -206,13 +209,14 @@ fn application() -> Option<ExitCode> {
         return None;
     }
     match Cli::try_parse().ok()?.verb {
-        Verb::Init { encoded, account, argv } => Some(ExitCode::from(
-            init::run(account.as_deref(), &init::argv(encoded.as_deref(), &argv)).unwrap_or_else(|failure| {
-                common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
-                let code = init::code(&failure);
-                common::log::failures(&failure.into());
-                code
-            }),
+        Verb::Init { encoded, stop, account, argv } => Some(ExitCode::from(
+            init::run(stop.as_deref(), account.as_deref(), &init::argv(encoded.as_deref(), &argv))
+                .unwrap_or_else(|failure| {
+                    common::log::begin(PROGRAM, common::log::Format::Text, false, 0);
+                    let code = init::code(&failure);
+                    common::log::failures(&failure.into());
+                    code
+                }),
         )),
         _ => None,
     }
@@ -246,8 +250,9 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),
         Verb::Terminal { word } => Ok(terminal::from_word(word)?),
         Verb::Guard => Ok(guard::run()?),
-        Verb::Init { encoded, account, argv } => {
-            Ok(init::run(account.as_deref(), &init::argv(encoded.as_deref(), argv)).map(|_| ())?)
+        Verb::Init { encoded, stop, account, argv } => {
+            Ok(init::run(stop.as_deref(), account.as_deref(), &init::argv(encoded.as_deref(), argv))
+                .map(|_| ())?)
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The first process of an application's instance: starts the application, hands signals on, and reaps what others leave. An
 //! application as first process would ignore signals that it has no handler for (pid_namespaces(7)), and reap nobody.
 
+use crate::exit::Note;
+use crate::render::bundle::Stop;
 use crate::signals;
 use common::host::Program;
 use common::{Failure, Kind};
@@ -10,12 +12,31 @@ use signal_hook::consts::{FORBIDDEN, SIGCHLD};
 use signal_hook::iterator::Signals;
 use std::process::Stdio;
 
-/// Runs until the application has ended; returns its exit code, 128 and the signal where one ended it.
+/// Runs until the application has ended; returns its exit code, 128 and the signal where one ended it. With the signal that stops
+/// it, notes the code where nobody else would, unless that signal came: then it did not end by itself.
 ///
 /// # Errors
 /// When it cannot be started.
-pub(crate) fn run(account: Option<&str>, argv: &[String]) -> Result<u8, Failure> {
-    account.map_or(Ok(()), turn_into)?;
+pub(crate) fn run(stop: Option<&str>, account: Option<&str>, argv: &[String]) -> Result<u8, Failure> {
+    let stop = stop.and_then(Stop::parse);
+    let who = account.map(Who::read).transpose()?;
+    let owner = who.as_ref().map_or((0, 0), |who| (who.user, who.group));
+    let mut note = stop.and_then(|_| Note::begin(owner)); // while this is root
+    let code = lived(stop, &mut note, who.as_ref(), argv);
+    let failed = code.as_ref().err().map(self::code);
+    if let (Some(note), Some(code)) = (note, failed.or(code.as_ref().ok().copied())) {
+        note.end(code);
+    }
+    code
+}
+
+fn lived(
+    stop: Option<Stop>,
+    note: &mut Option<Note>,
+    who: Option<&Who>,
+    argv: &[String],
+) -> Result<u8, Failure> {
+    who.map_or(Ok(()), Who::become_it)?;
     // 32 and 33 are the C library's own (signal(7)).
     let all = (1..32).chain(34..65).filter(|signal| !FORBIDDEN.contains(signal));
     let mut signals = Signals::new(all)
@@ -27,6 +48,9 @@ pub(crate) fn run(account: Option<&str>, argv: &[String]) -> Result<u8, Failure>
     let child = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
     for signal in signals.forever() {
         if signal != SIGCHLD {
+            if stop == Some(Stop(signal)) {
+                *note = None;
+            }
             signals::send(child, signal);
         } else if let Some(code) = reap(child) {
             return Ok(code);
@@ -35,18 +59,34 @@ pub(crate) fn run(account: Option<&str>, argv: &[String]) -> Result<u8, Failure>
     Ok(0)
 }
 
-/// Becomes somebody, for an engine that cannot be told all of that: liblxc 5.0 takes further groups and does not set them.
-fn turn_into(account: &str) -> Result<(), Failure> {
-    let wrong =
-        |why: String| Failure::new(Kind::Failed, "ct.init", format!("cannot become {account}: {why}"));
-    let numbers = account.split([':', ',']).map(str::parse).collect::<Result<Vec<u32>, _>>();
-    let numbers = numbers.map_err(|e| wrong(e.to_string()))?;
-    let [user, group, further @ ..] = &numbers[..] else { return Err(wrong("no group".to_owned())) };
-    let further: Vec<Gid> = further.iter().copied().map(Gid::from_raw).collect();
-    setgroups(&further)
-        .and_then(|()| setgid(Gid::from_raw(*group)))
-        .and_then(|()| setuid(Uid::from_raw(*user)))
-        .map_err(|e| wrong(e.to_string()))
+/// Somebody to become, for an engine that cannot be told all of that: liblxc 5.0 takes further groups and does not set them.
+struct Who {
+    user: u32,
+    group: u32,
+    further: Vec<u32>,
+}
+
+impl Who {
+    /// From USER:GROUP[:GROUP,GROUP...].
+    fn read(text: &str) -> Result<Who, Failure> {
+        let numbers = text.split([':', ',']).map(str::parse).collect::<Result<Vec<u32>, _>>();
+        match numbers.map_err(|e| wrong(text, &e.to_string()))?[..] {
+            [user, group, ref further @ ..] => Ok(Who { user, group, further: further.to_vec() }),
+            _ => Err(wrong(text, "no group")),
+        }
+    }
+
+    fn become_it(&self) -> Result<(), Failure> {
+        let further: Vec<Gid> = self.further.iter().copied().map(Gid::from_raw).collect();
+        setgroups(&further)
+            .and_then(|()| setgid(Gid::from_raw(self.group)))
+            .and_then(|()| setuid(Uid::from_raw(self.user)))
+            .map_err(|e| wrong(&format!("{}:{}", self.user, self.group), &e.to_string()))
+    }
+}
+
+fn wrong(who: &str, why: &str) -> Failure {
+    Failure::new(Kind::Failed, "ct.init", format!("cannot become {who}: {why}"))
 }
 
 /// The exit code of a program that is not in the image, and of one that is and cannot be run, as every shell says it.

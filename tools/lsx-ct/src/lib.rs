@@ -26,6 +26,7 @@ pub mod check;
 pub mod cli;
 pub mod driver;
 mod engines;
+mod exit;
 pub mod gather;
 mod guard;
 pub mod image;

@@ -167,7 +167,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// Asks once more while the server's own helper (`lxd forkfile`) is not there: it is started for a request, and one that comes while it
 /// ends finds no socket any more. That is no word on the file.
-fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refused>) -> Result<T, Refused> {
+pub(super) fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refused>) -> Result<T, Refused> {
     let mut last = None;
     wait::until(limit, AGAIN, || {
         let answer = ask();
@@ -191,35 +191,4 @@ pub(super) fn at(engine: &str, path: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(words: &str) -> Refused {
-        Refused::Said(500, "POST /1.0/instances/s-a/files?path=%2F".to_owned(), words.to_owned())
-    }
-
-    #[test]
-    fn a_helper_that_is_not_there_is_asked_again_and_not_for_ever() {
-        let words = "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory";
-        assert!(!absent(&said(words)), "it is no word on the file");
-        assert!(absent(&said("open /etc/x: no such file or directory")));
-        let mut left = 3;
-        let answer = steady(HELPER, || {
-            left -= 1;
-            if left > 0 { Err(said(words)) } else { Ok(7) }
-        });
-        assert_eq!((answer.unwrap(), left), (7, 0));
-        let mut asked = 0;
-        let never = steady::<()>(AGAIN * 3, || {
-            asked += 1;
-            Err(said(words))
-        });
-        assert!(never.unwrap_err().says("forkfile") && asked > 1);
-        let mut asked = 0;
-        let other = steady::<()>(HELPER, || {
-            asked += 1;
-            Err(said("no space left on device"))
-        });
-        assert!(other.is_err() && asked == 1);
-    }
-}
+mod tests;

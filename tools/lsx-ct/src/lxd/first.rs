@@ -12,6 +12,9 @@ use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// What our init is told where it notes how the application ended, unless that was by the signal that follows.
+pub(super) const NOTES: &str = " --stop ";
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct First {
@@ -80,12 +83,14 @@ impl First {
         }
         let command = match (self.application(), &self.ids) {
             (false, _) => self.argv.join(" "),
-            (true, None) => format!("{INIT} init --encoded {}", init::encode(&self.argv)),
+            (true, None) => {
+                format!("{INIT} init{NOTES}{} --encoded {}", self.signal, init::encode(&self.argv))
+            }
             (true, Some(ids)) => {
                 let all = ids.further.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
                 let further = if all.is_empty() { all } else { format!(":{all}") };
                 let who = format!("{}:{}{further}", ids.user, ids.group);
-                format!("{INIT} init --as {who} --encoded {}", init::encode(&self.argv))
+                format!("{INIT} init{NOTES}{} --as {who} --encoded {}", self.signal, init::encode(&self.argv))
             }
         };
         let mut lines =
@@ -159,7 +164,7 @@ mod tests {
         assert_eq!(
             sh.lines(),
             [
-                "lxc.init.cmd = /dev/.lsx-init init --encoded sh%00-c%00sleep%201",
+                "lxc.init.cmd = /dev/.lsx-init init --stop SIGTERM --encoded sh%00-c%00sleep%201",
                 "lxc.signal.halt = SIGTERM",
                 "lxc.init.cwd = /srv",
             ]
@@ -173,8 +178,8 @@ mod tests {
             home: "/srv".to_owned(),
         };
         let command = |further| First { ids: Some(account(further)), ..sh.clone() }.lines()[0].clone();
-        assert!(command(&[]).contains(" init --as 7:8 --encoded "), "{}", command(&[]));
-        assert!(command(&[4, 9]).contains(" init --as 7:8:4,9 --encoded "));
+        assert!(command(&[]).contains(" --as 7:8 --encoded "), "{}", command(&[]));
+        assert!(command(&[4, 9]).contains(" --as 7:8:4,9 --encoded "));
     }
 
     #[test]

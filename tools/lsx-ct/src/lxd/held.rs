@@ -1,6 +1,7 @@
 //! Instances as the server tells of them, and what that means to us.
 
 use super::aside::ASIDE;
+use super::first::NOTES;
 use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
 use crate::model::{Condition, File, Instance, State, Usage, engine_name};
@@ -64,7 +65,9 @@ struct Counters {
     bytes_sent: i64,
 }
 
-/// `Running`, by the number that LXD and Incus share.
+/// `Stopped`, by the number that LXD and Incus share.
+const STOPPED: u32 = 102;
+/// `Running`.
 const RUNNING: u32 = 103;
 /// It runs and its processes are held.
 const FROZEN: u32 = 110;
@@ -93,6 +96,16 @@ impl Held {
     /// Whether it runs.
     pub(super) fn runs(&self) -> bool {
         [RUNNING, FROZEN].contains(&self.status_code)
+    }
+
+    /// Whether it has ended, and the server is done with that.
+    pub(super) fn stopped(&self) -> bool {
+        self.status_code == STOPPED
+    }
+
+    /// Whether its first process notes how it ended.
+    pub(super) fn notes(&self) -> bool {
+        self.config.get("raw.lxc").is_some_and(|lines| lines.contains(NOTES))
     }
 
     /// The host's number of its user 0.

@@ -3,6 +3,7 @@
 mod aside;
 mod client;
 mod create;
+pub(crate) mod ended;
 mod exec;
 mod files;
 mod first;
@@ -128,13 +129,17 @@ impl driver::Driver for Lxd {
     }
 
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
-        let found = self.everything()?.into_iter().filter_map(|held| held.found());
-        let mut found: Vec<Found> = found.filter(|f| stack.is_none_or(|stack| f.stack == stack)).collect();
-        for one in found.iter_mut().filter(|one| one.condition.state == State::Stopped) {
-            let waits = waiter::said(&one.stack, &one.name);
-            one.condition = waits.unwrap_or_else(|| std::mem::take(&mut one.condition));
-        }
-        Ok(found)
+        let all = self.everything()?.into_iter().filter_map(|held| Some((held.found()?, held)));
+        let of = all.filter(|(found, _)| stack.is_none_or(|stack| found.stack == stack));
+        let told = |(found, held): (Found, Held)| match found.condition.state {
+            State::Stopped => {
+                let waits = waiter::said(&found.stack, &found.name);
+                let ended = || self.exited(&held, found.instance.as_ref(), found.condition.clone());
+                Found { condition: waits.unwrap_or_else(ended), ..found }
+            }
+            _ => found,
+        };
+        Ok(of.map(told).collect())
     }
 
     fn strangers(&self, stack: Option<&str>) -> Result<Vec<String>, Failure> {

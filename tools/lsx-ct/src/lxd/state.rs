@@ -50,13 +50,18 @@ impl Lxd {
             self.bring_init(&self.first(instance)?)?;
             self.switch_on(stack, instance, &held)?;
         }
+        self.look_after(stack, instance, &held.name).or_else(|failure| self.outcome(stack, instance, failure))
+    }
+
+    /// Once it runs: its interfaces are taken over, and it becomes ready.
+    fn look_after(&self, stack: &str, instance: &Instance, engine: &str) -> Result<(), Failure> {
         if !instance.nics.is_empty() {
-            let pid = self.pid(&held.name)?.ok_or_else(|| self.ended(&held.name))?;
+            let pid = self.pid(engine)?.ok_or_else(|| self.ended(engine))?;
             net::attach(stack, instance, pid, true)?;
         } else if !self.owned(stack, &instance.name)?.runs() {
-            return Err(self.ended(&held.name));
+            return Err(self.ended(engine));
         }
-        self.await_ready(stack, instance, &held.name)
+        self.await_ready(stack, instance, engine)
     }
 
     fn switch_on(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
@@ -121,14 +126,6 @@ impl Lxd {
             Err(refused) if !refused.says("already") => Err(refused),
             _ => Ok(()),
         }
-    }
-
-    pub(super) fn ended(&self, engine: &str) -> Failure {
-        let message = format!("{engine} ended at once");
-        self.words(engine, Failure::new(Kind::Failed, "ct.lxd.ended", message)).hint(format!(
-            "what it is: {} config show {engine}; an image needs an init, or the instance a command",
-            self.client.program()
-        ))
     }
 
     /// What liblxc and the instance said last.

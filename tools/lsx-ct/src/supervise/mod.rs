@@ -8,6 +8,7 @@ pub(crate) mod state;
 pub(crate) mod unit;
 pub(crate) mod waiter;
 
+use crate::exit;
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::oci::{groups, mounts, runtime::Runtime};
@@ -196,12 +197,7 @@ impl Supervisor {
         let how = format!("ended with {code}{}", if exit.oom { ", out of memory" } else { "" });
         self.log.say(&format!("{} {how}", self.name));
         self.said.condition.exit = Some(exit);
-        let again = match self.instance()?.restart {
-            Restart::Always => true,
-            Restart::OnFailure => code != 0,
-            Restart::No => false,
-        };
-        if !again {
+        if !exit::again(self.instance()?.restart, code) {
             if let Some(exit) = self.said.condition.exit.as_ref().filter(|exit| exit.code == 0) {
                 state::finish(&self.place, exit)?;
             }

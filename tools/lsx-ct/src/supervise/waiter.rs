@@ -4,9 +4,11 @@
 use super::state::{self, Said};
 use super::unit;
 use crate::engines;
+use crate::lxd::ended::ENDED;
 use crate::model::{Condition, State};
 use crate::oci::disk::{Place, folder_with};
 use common::host::{file, wait};
+use common::stack::Restart;
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -41,6 +43,11 @@ pub(super) fn run(place: &Place, stack: &str, name: &str) -> Result<(), Failure>
     let (mut tries, mut pause) = (0, PAUSE);
     let done = loop {
         match once(stack, name, &mut waiting) {
+            // A job that has failed is not started again by itself.
+            Err(failure) if failure.code == ENDED && restart(stack, name) == Some(Restart::No) => {
+                tracing::info!("{failure}");
+                break Ok(());
+            }
             Err(failure) if tries < TRIES => {
                 tracing::info!("{failure}");
                 waiting(&failure.to_string());
@@ -56,6 +63,10 @@ pub(super) fn run(place: &Place, stack: &str, name: &str) -> Result<(), Failure>
         Err(failure) => tell(State::Stopped, Some(failure.to_string())),
     }?;
     done
+}
+
+fn restart(stack: &str, name: &str) -> Option<Restart> {
+    Some(engines::found(stack, name).ok()??.1.instance?.restart)
 }
 
 fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str)) -> Result<(), Failure> {

@@ -1,0 +1,222 @@
+//! What ends by itself: how it ended is known, a job that is done stays done, and after a power cut everybody comes back or stays so.
+
+use crate::host::{Host, furnish};
+use lsx_tests::lab::{Lab, Ran, finish, until};
+use serde_json::{Value, json};
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("what_has_ended_says_how", what_has_ended_says_how),
+    (
+        "what_an_instance_puts_in_place_of_its_note_is_no_note",
+        what_an_instance_puts_in_place_of_its_note_is_no_note,
+    ),
+    ("a_finished_job_stays_finished", a_finished_job_stays_finished),
+    ("a_long_power_cut_leaves_nobody_stopped", a_long_power_cut_leaves_nobody_stopped),
+];
+
+/// A job that does this, once it is made.
+fn job(host: &Host, name: &str, restart: &str, script: &str) -> Value {
+    let mut wanted = host.instance(name);
+    wanted["restart"] = json!(restart);
+    wanted["command"] = json!(["/bin/sh", "-c", script]);
+    host.ok(&json!({"verb": "create", "instance": wanted}));
+    wanted
+}
+
+fn condition(host: &Host, name: &str) -> Value {
+    let all = host.ok(&json!({"verb": "list"}));
+    all.as_array().unwrap().iter().find(|i| i["name"] == name).unwrap()["condition"].clone()
+}
+
+fn outcome(host: &Host, name: &str) -> (Value, Value) {
+    let condition = condition(host, name);
+    (condition["state"].clone(), condition["exit"]["code"].clone())
+}
+
+fn what_has_ended_says_how(host: &Host) {
+    let good = job(host, "good", "no", "echo one >>/runs");
+    host.ok(&json!({"verb": "start", "instance": good}));
+    assert_eq!(outcome(host, "good"), (json!("exited"), json!(0)));
+    assert_eq!(host.query("/1.0/instances/s-good")["status"], "Stopped");
+    let note = host.script("readlink /var/lib/*/storage-pools/*/containers/s-good/rootfs/.lsx-exit/note");
+    assert!(note.starts_with("/0/20"), "{note}");
+    assert_eq!(host.script("$CLI file pull s-good/runs -"), "one\n");
+    // Whoever starts it means it.
+    host.ok(&json!({"verb": "start", "instance": good}));
+    assert_eq!(host.script("$CLI file pull s-good/runs -"), "one\none\n");
+    for (name, restart, state) in [("bad", "no", "exited"), ("again", "on-failure", "stopped")] {
+        let mut bad = host.instance(name);
+        (bad["restart"], bad["user"]) = (json!(restart), json!("app"));
+        bad["command"] = json!(["/bin/sh", "-c", "exit 3"]);
+        host.ok(&json!({"verb": "create", "instance": bad}));
+        let failure = host.fails(&json!({"verb": "start", "instance": bad}), "ct.lxd.ended");
+        assert!(failure["causes"].to_string().contains("it ended with 3 at 20"), "{failure}");
+        assert_eq!(outcome(host, name), (json!(state), json!(3)));
+    }
+    // One that is stopped has not ended by itself, however well it takes that; nor has one that is cut off.
+    let asked = job(host, "asked", "no", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
+    for grace in [10_000, 0] {
+        host.ok(&json!({"verb": "start", "instance": asked}));
+        assert_eq!(outcome(host, "asked").0, json!("running"));
+        host.ok(&json!({"verb": "stop", "name": "asked", "grace_ms": grace}));
+        assert_eq!(outcome(host, "asked"), (json!("stopped"), Value::Null), "{grace}");
+    }
+    ["good", "bad", "again", "asked"]
+        .iter()
+        .for_each(|name| _ = host.ok(&json!({"verb": "remove", "name": name})));
+    host.empty();
+}
+
+/// It holds up nobody, and what it says of others is not believed.
+fn what_an_instance_puts_in_place_of_its_note_is_no_note(host: &Host) {
+    for (n, evil) in [
+        "mkdir /.lsx-exit/note",
+        "ln -s /etc/passwd /.lsx-exit/note",
+        "busybox truncate -s 3G /.lsx-exit/note",
+        "ln -s \"$(printf '/0/\\033[2Jgone')\" /.lsx-exit/note",
+        "busybox mkfifo /.lsx-exit/note",
+        "busybox rmdir /.lsx-exit; busybox mkfifo /.lsx-exit",
+        "busybox rmdir /.lsx-exit; ln -s /dev /.lsx-exit",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let name = format!("evil-{n}");
+        let wanted = job(host, &name, "no", &format!("{evil}; sleep 0.3; exit 0"));
+        host.act(&json!({"verb": "start", "instance": wanted}));
+        assert!(
+            until(30, || host.query(&format!("/1.0/instances/s-{name}"))["status"] == "Stopped"),
+            "{evil}"
+        );
+        assert_eq!(outcome(host, &name), (json!("stopped"), Value::Null), "{evil}");
+        host.ok(&json!({"verb": "remove", "name": name}));
+    }
+    host.empty();
+}
+
+/// lsx-ct on the operator's machine of a lab.
+fn ct(lab: &Lab, args: &[&str]) -> Ran {
+    let store = lab.folder.path().join("store");
+    finish(&mut lab.tool(1, &[&["--store", store.to_str().unwrap()], args].concat()), b"")
+}
+
+fn changed(lab: &Lab, file: &str) -> u64 {
+    ct(lab, &["up", file]).ok().json()["status"]["ct"]["changed"].as_u64().unwrap()
+}
+
+fn seen(lab: &Lab, file: &str, name: &str) -> Value {
+    let all = ct(lab, &["observe", file]).ok().lines();
+    let mut instances = all.iter().flat_map(|host| host["instances"].as_array().unwrap());
+    instances.find(|i| i["name"] == name).unwrap_or(&Value::Null).clone()
+}
+
+fn stack(lab: &Lab, driver: &str, name: &str, hosts: usize, instances: &str) -> String {
+    let hosts: String = (1..=hosts)
+        .map(|n| format!("  h{n}: {{ address: 198.18.0.{0}, ssh: root@198.18.0.{0} }}\n", 10 + n))
+        .collect();
+    let text = format!(
+        "stack: {name}\nhosts:\n{hosts}networks: {{ lan: {{ cidr: 10.131.0.0/24, gateway: h1 }} }}
+images: {{ bb: {{ oci: 'tar:images/busybox.tar' }} }}
+defaults: {{ host: h1, driver: {driver} }}
+instances:{instances}\n"
+    );
+    lab.file(&format!("{name}.yaml"), &text)
+}
+
+/// As `tests/ct-live` asks of the driver without an engine.
+fn a_finished_job_stays_finished(host: &Host) {
+    furnish(host);
+    let lab = &host.lab;
+    let document = |line: &str, more: &str| {
+        let text = format!(
+            "
+  job: {{ image: bb, networks: [lan], restart: no, volumes: {{ data: /data }}, command: [sh, -c, \"echo {line} >>/data/runs\"] }}
+  side: {{ image: bb, networks: [lan], needs: [job], command: [sleep, \"1000\"] }}{more}"
+        );
+        stack(lab, host.engine.driver, "job", 1, &text)
+    };
+    let runs = || host.script("cat /var/lib/lsx/volumes/job/data/runs");
+    let file = document("one", "");
+    lab.net(&["up", "--quiet", &file]).ok();
+    ct(lab, &["up", &file]).ok();
+    assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
+    assert_eq!(seen(lab, &file, "job")["state"], "exited");
+    ct(lab, &["check", &file]).ok();
+    // Somebody joins its network, and its limits change, which is no reason to do it again.
+    let file = document("one", "\n  late: { image: bb, networks: [lan], command: [sleep, \"1000\"] }");
+    lab.net(&["up", "--quiet", &file]).ok();
+    ct(lab, &["up", &file]).ok();
+    let late = seen(lab, &file, "late")["addresses"][0].as_str().unwrap().to_owned();
+    let hosts = host.script("$CLI file pull job-job/etc/hosts -");
+    assert!(hosts.contains(&format!("{late}\tlate.lan.internal late\n")), "{hosts}");
+    assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
+    // Nor is a power cut, and who needs it starts.
+    lab.verb(&["kill", "h1"]);
+    lab.verb(&["boot", "h1", "--wait"]);
+    assert!(until(60, || host.query("/1.0/instances/job-side")["status"] == "Running"));
+    assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
+    // Its own definition is, and one that fails then says how.
+    let file = document("two >>/data/runs; exit 4; echo", "");
+    ct(lab, &["up", &file]).exits(1).says("it ended with 4");
+    assert_eq!(runs(), "one\ntwo\n");
+    let failed = seen(lab, &file, "job");
+    assert_eq!((&failed["state"], &failed["exit"]["code"]), (&json!("exited"), &json!(4)));
+    ct(lab, &["check", &file]).exits(2);
+    ct(lab, &["down", &file, "--destroy-data", "job"]).ok();
+    lab.net(&["down", "--quiet", &file]).ok();
+    host.empty();
+}
+
+/// The run at boot has no time at all; whoever waits for the other host waits by itself, and longer than a run may take that somebody
+/// waits for.
+fn a_long_power_cut_leaves_nobody_stopped(host: &Host) {
+    let driver = host.engine.driver;
+    let tools = lsx_tests::tools();
+    let path = |name: &str| tools.iter().find(|t| t.name == name).unwrap().path.display().to_string();
+    let lab = &Lab::with(driver, 2, &["--with", driver], &[&path("lsx-net"), &path("lsx-ct")]);
+    lab.furnish(&[]);
+    let text = "
+  db: { image: bb, driver: oci, host: h2, networks: [lan], ready: { tcp: 80, timeout: 3s }, command: [httpd, -f, -p, \"80\"] }
+  web: { image: bb, networks: [lan], needs: [db], command: [sleep, \"1000\"] }
+  next: { image: bb, networks: [lan], needs: [web], command: [sleep, \"1000\"] }
+  free: { image: bb, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = stack(lab, driver, "cut", 2, text);
+    lab.net(&["up", "--quiet", &file]).ok();
+    ct(lab, &["up", &file]).ok();
+    let entry = "/etc/lsx/boot.d/50-cut-ct";
+    lab.script("h1", &format!("sed -i 's/ up --quiet/ up --deadline 1s --quiet/' {entry}")).ok();
+    ["h1", "h2"].iter().for_each(|name| _ = lab.verb(&["kill", name]));
+    lab.verb(&["boot", "h1", "--wait"]);
+    let client = host.engine.client;
+    let status = |name: &str| {
+        lab.exec("h1", &[client, "query", &format!("/1.0/instances/cut-{name}")]).ok().json()["status"]
+            .clone()
+    };
+    assert!(until(60, || status("free") == "Running"), "what needs nobody runs");
+    let waits = |name: &str| {
+        lab.script("h1", &format!("grep -o '\"state\":\"[a-z]*\"' /run/lsx/ct/cut/{name}/state.json; pgrep -fc '[s]upervise cut {name} --beside'")).stdout
+    };
+    // Four times as long as a deployment would wait, and twelve times as long as the run at boot may take.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    for name in ["web", "next"] {
+        assert_eq!(
+            (waits(name).as_str(), status(name)),
+            ("\"state\":\"waiting\"\n1\n", json!("Stopped")),
+            "{name}"
+        );
+    }
+    let log = lab.script("h1", "cat /var/log/lsx-boot.log").ok().stdout;
+    assert!(!log.contains("within") && !log.contains("undo") && !log.contains("still to be done"), "{log}");
+    lab.verb(&["boot", "h2", "--wait"]);
+    for name in ["web", "next"] {
+        assert!(until(60, || status(name) == "Running"), "{name}: {}", waits(name));
+    }
+    assert!(
+        until(30, || lab.script("h1", "! pgrep -f '[s]upervise cut'").code == 0),
+        "nobody waits any more"
+    );
+    lab.script("h1", &format!("sed -i 's/ --deadline 1s//' {entry}")).ok();
+    assert_eq!(changed(lab, &file), 0, "nobody had to do anything");
+    ct(lab, &["down", &file]).ok();
+    lab.net(&["down", "--quiet", &file]).ok();
+}

@@ -1,0 +1,86 @@
+//! An instance that has ended: how, and whether it has done all that is asked of it.
+
+use super::client::{Refused, header};
+use super::files::{at, steady};
+use super::{Held, Lxd};
+use crate::exit;
+use crate::model::{Condition, Exit, Instance, State, engine_name};
+use common::host::wait;
+use common::stack::Restart;
+use common::{Failure, Kind};
+use std::io::Read;
+use std::time::Duration;
+use ureq::http::Method;
+
+/// The code of an instance that ended at once.
+pub(crate) const ENDED: &str = "ct.lxd.ended";
+/// How long an answer to what an instance has noted may take.
+const READ: Duration = Duration::from_secs(5);
+/// How long the server may take to hear that the first process has ended, and to clear up after it.
+const HEARS: Duration = Duration::from_secs(1);
+const CLEARS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Lxd {
+    /// How it ended by itself; nothing where that is not known.
+    fn exit(&self, engine: &str) -> Option<Exit> {
+        let path = at(engine, exit::NOTE);
+        let note = steady(READ, || self.link(&path, exit::MOST as u64 + 1, READ));
+        exit::read(&note.ok().flatten()?)
+    }
+
+    /// The target of a symbolic link in an instance, at most so many bytes; `None` where there is none, or something else, which is
+    /// never opened.
+    fn link(&self, path: &str, most: u64, limit: Duration) -> Result<Option<Vec<u8>>, Refused> {
+        let client = &self.client;
+        let response = client.call(Method::HEAD, path, &[], (), limit)?;
+        let kind = header(&response, &client.header("type"));
+        if response.status() != 200 || kind.is_none_or(|kind| kind != "symlink") {
+            return Ok(None);
+        }
+        let response = client.call(Method::GET, path, &[], (), limit)?;
+        if response.status() != 200 {
+            return client.reply("GET", path, response).map(|_| None);
+        }
+        let mut bytes = Vec::new();
+        let read = response.into_body().into_reader().take(most).read_to_end(&mut bytes);
+        Ok(read.is_ok().then_some(bytes))
+    }
+
+    /// One that is stopped has exited when nothing starts it again.
+    pub(super) fn exited(&self, held: &Held, instance: Option<&Instance>, condition: Condition) -> Condition {
+        let Some(restart) = instance.map(|i| i.restart).filter(|restart| *restart != Restart::Always) else {
+            return condition;
+        };
+        if !held.stopped() || !held.notes() {
+            return condition;
+        }
+        let Some(exit) = self.exit(&held.name) else { return condition };
+        let state = if exit::again(restart, exit.code) { State::Stopped } else { State::Exited };
+        Condition { state, exit: Some(exit), ..condition }
+    }
+
+    /// What a start that failed means: a job that has ended well has done all that is asked of it.
+    pub(super) fn outcome(&self, stack: &str, instance: &Instance, failure: Failure) -> Result<(), Failure> {
+        let engine = engine_name(stack, &instance.name);
+        let gone = || self.held(&engine).ok().flatten().is_none_or(|held| !held.runs());
+        let cleared = || self.held(&engine).ok().flatten().is_some_and(|held| held.stopped());
+        if !wait::until(HEARS, LOOK, gone) || !wait::until(CLEARS, LOOK, cleared) {
+            return Err(failure);
+        }
+        let failure = if failure.code == ENDED { failure } else { self.ended(&engine) };
+        match self.exit(&engine) {
+            Some(exit) if exit.code == 0 && !exit::again(instance.restart, exit.code) => Ok(()),
+            Some(exit) => Err(failure.because(format!("it ended with {} at {}", exit.code, exit.at))),
+            None => Err(failure),
+        }
+    }
+
+    pub(super) fn ended(&self, engine: &str) -> Failure {
+        let message = format!("{engine} ended at once");
+        self.words(engine, Failure::new(Kind::Failed, ENDED, message)).hint(format!(
+            "what it is: {} config show {engine}; an image needs an init, or the instance a command",
+            self.client.program()
+        ))
+    }
+}

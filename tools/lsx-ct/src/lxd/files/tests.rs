@@ -1,0 +1,110 @@
+//! The server's helper for files, which comes and goes: by words alone, and by the real client against a server that stands in.
+
+use super::*;
+use crate::lxd::Supply;
+use crate::lxd::client::Client;
+use oci_spec::image::ImageConfiguration;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::thread::JoinHandle;
+
+fn said(words: &str) -> Refused {
+    Refused::Said(500, "POST /1.0/instances/s-a/files?path=%2F".to_owned(), words.to_owned())
+}
+
+#[test]
+fn a_helper_that_is_not_there_is_asked_again_and_not_for_ever() {
+    let words = "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory";
+    assert!(!absent(&said(words)), "it is no word on the file");
+    assert!(absent(&said("open /etc/x: no such file or directory")));
+    let mut left = 3;
+    let answer = steady(HELPER, || {
+        left -= 1;
+        if left > 0 { Err(said(words)) } else { Ok(7) }
+    });
+    assert_eq!((answer.unwrap(), left), (7, 0));
+    let mut asked = 0;
+    let never = steady::<()>(AGAIN * 3, || {
+        asked += 1;
+        Err(said(words))
+    });
+    assert!(never.unwrap_err().says("forkfile") && asked > 1);
+    let mut asked = 0;
+    let other = steady::<()>(HELPER, || {
+        asked += 1;
+        Err(said("no space left on device"))
+    });
+    assert!(other.is_err() && asked == 1);
+}
+
+/// Nothing is asked of it.
+struct Nothing;
+
+impl Supply for Nothing {
+    fn tarball(&self, _: &str, _: &Path) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn config(&self, _: &str) -> Result<ImageConfiguration, Failure> {
+        Ok(ImageConfiguration::default())
+    }
+
+    fn blob(&self, _: &str) -> Result<Vec<u8>, Failure> {
+        Ok(Vec::new())
+    }
+}
+
+/// Answers one request after the other; tells what was asked, with its body.
+fn server(socket: &Path, answers: Vec<(u16, String)>) -> JoinHandle<Vec<String>> {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            let (mut first, mut length) = (String::new(), 0);
+            lines.read_line(&mut first).unwrap();
+            loop {
+                let mut line = String::new();
+                lines.read_line(&mut line).unwrap();
+                let line = line.trim().to_ascii_lowercase();
+                length = line.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap());
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut sent = vec![0; length];
+            lines.read_exact(&mut sent).unwrap();
+            let request = first.trim_end().trim_end_matches(" HTTP/1.1");
+            asked.push(format!("{request} {}", String::from_utf8(sent).unwrap()).trim_end().to_owned());
+            let head =
+                format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+        asked
+    })
+}
+
+#[test]
+fn a_file_is_put_once_the_helper_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("unix.socket");
+    let error =
+        |code: u16, why: &str| (code, format!(r#"{{"type":"error","error_code":{code},"error":"{why}"}}"#));
+    let helper = || error(500, "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory");
+    let done = || (200, r#"{"type":"sync","metadata":{}}"#.to_owned());
+    let answers = vec![helper(), error(404, "Not Found"), helper(), helper(), done()];
+    let server = server(&socket, answers);
+    let lxd = Lxd {
+        client: Client::new(&socket, Driver::Lxd),
+        supply: Box::new(Nothing),
+        environment: Value::Null,
+    };
+    lxd.put("s-a", &Put::public("/etc/x", b"text")).unwrap();
+    let (take, put) = (
+        "DELETE /1.0/instances/s-a/files?path=%2Fetc%2Fx",
+        "POST /1.0/instances/s-a/files?path=%2Fetc%2Fx text",
+    );
+    assert_eq!(server.join().unwrap(), [take, take, put, put, put]);
+}
