@@ -4,6 +4,8 @@ use crate::cloud::Cloud;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("what_runs_is_seen_without_its_notes", what_runs_is_seen_without_its_notes),
+    ("all_that_is_kept_in_run_may_go", all_that_is_kept_in_run_may_go),
+    ("what_lies_at_the_place_of_a_lock_is_told", what_lies_at_the_place_of_a_lock_is_told),
     ("damaged_files_are_repaired_or_told", damaged_files_are_repaired_or_told),
 ];
 
@@ -50,6 +52,65 @@ fn what_runs_is_seen_without_its_notes(cloud: &Cloud) {
     cloud.ct(&["down", &file, "--destroy-data", "lost"]).ok();
     cloud.same("h1", &before, "down without notes and folders");
     lab.net(&["down", "--quiet", &file]).ok();
+}
+
+/// Networks and instances go on without a word of it; each tool says so, repairs it, and takes down what it is not told of.
+fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
+    let lab = &cloud.lab;
+    let routing = "cat /proc/sys/net/ipv4/ip_forward; ip -4 route";
+    let (bare, forward) = (cloud.snapshot("h1"), lab.script("h1", routing).ok().stdout);
+    let file = cloud.stack("lost", INSTANCES);
+    cloud.start(&file);
+    let whole = runs(cloud);
+    let reached = || cloud.inside("h1", "lost/side", "ping -c 1 -W 5 it.lan.internal").code == 0;
+    assert!(reached());
+    for again in [true, false] {
+        lab.script("h1", "test -d /run/lsx && rm -rf /run/lsx").ok();
+        assert_eq!(runs(cloud), whole, "all goes on");
+        for name in ["it", "side"] {
+            let seen = cloud.seen(&file, name);
+            assert!(seen["why"].as_str().unwrap().contains("lost its supervisor or its notes"), "{seen}");
+        }
+        if again {
+            lab.net(&["check", &file]).exits(2);
+            cloud.ct(&["check", &file]).exits(2);
+            cloud.start(&file);
+            lab.net(&["check", &file]).ok();
+            cloud.ct(&["check", &file]).ok();
+            assert_eq!((runs(cloud), cloud.changed(&file)), (whole.clone(), 0), "each once");
+            assert!(reached());
+        }
+    }
+    cloud.end(&file);
+    cloud.same_but("h1", &bare, "down without anything in /run", "/var/lib/lsx/images");
+    assert_eq!(lab.script("h1", routing).ok().stdout, forward);
+}
+
+/// Nothing of it is waited for, followed or taken away; once it is gone all is as before.
+fn what_lies_at_the_place_of_a_lock_is_told(cloud: &Cloud) {
+    let lab = &cloud.lab;
+    let file = cloud.stack("lost", INSTANCES);
+    cloud.start(&file);
+    lab.script("h1", "echo theirs >/root/theirs").ok();
+    for make in ["mkdir", "mkfifo", "ln -s /root/theirs"] {
+        let (own, one) = ("/run/lsx/lost.ct.lock", "/run/lsx/ct/lost/side.ct.lock");
+        lab.script("h1", &format!("{make} {own}")).ok();
+        for verb in ["up", "down"] {
+            cloud.ct(&[verb, &file]).exits(1).says(&format!("rm -r {own}"));
+        }
+        lab.script("h1", &format!("rm -r {own}; rm {one}; {make} {one}")).ok();
+        // One that is told by its lock has lost it: it is started anew, which needs the place.
+        cloud.ct(&["observe", &file]).ok();
+        cloud.ct(&["check", &file]).exits(2);
+        cloud.ct(&["up", &file]).exits(1).says(&format!("rm -r {one}"));
+        lab.script("h1", &format!("rm -r {one}")).ok();
+        cloud.ct(&["up", &file]).ok();
+        assert_eq!(cloud.changed(&file), 0, "{make}");
+        lab.script("h1", &format!("rm -f {own}; head -c 1000 /dev/urandom >{own}")).ok();
+        assert_eq!(cloud.changed(&file), 0, "a file is a lock, whatever is in it");
+    }
+    assert_eq!(lab.script("h1", "cat /root/theirs; rm /root/theirs").ok().stdout, "theirs\n");
+    cloud.end(&file);
 }
 
 fn damaged_files_are_repaired_or_told(cloud: &Cloud) {

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -19,6 +20,13 @@ pub struct Lock {
 
 /// The code of the failure that says that another run holds it.
 pub const LOCKED: &str = "host.locked";
+
+/// What is opened is neither followed nor waited for: a pipe has no end.
+pub const PLAIN: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+
+/// How a folder of locks is repaired.
+const REPAIR: &str =
+    "where something else than a folder is at that path, remove it: lsx makes its folder anew";
 
 /// How often a lock is tried while one waits for it.
 const STEP: Duration = Duration::from_millis(20);
@@ -57,23 +65,26 @@ impl Lock {
     pub fn take_at(root: &Path, stack: &str, tool: &str) -> Result<Lock, Failure> {
         let path = root.join(format!("{stack}.{tool}.lock"));
         loop {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(root)
-                .map_err(|e| super::file::failure(root, "make", &e))?;
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(root);
+            made.map_err(|e| super::file::failure(root, "make", &e).hint(REPAIR))?;
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                .custom_flags(PLAIN)
                 .open(&path);
             let file = match file {
                 // The folder went with the last lock in it, between the two calls.
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                file => file.map_err(|e| super::file::failure(&path, "open", &e))?,
+                Err(e) => {
+                    odd(&path)?;
+                    return Err(super::file::failure(&path, "open", &e));
+                }
+                Ok(file) => file,
             };
+            odd(&path)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(held) if !same(&held, &path) => {}
                 Ok(mut held) => {
@@ -95,6 +106,28 @@ impl Drop for Lock {
     }
 }
 
+/// Whether somebody holds the lock at a path; whatever else lies there is nobody's.
+pub fn held(path: &Path) -> bool {
+    let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path);
+    file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+}
+
+/// What is at the path of a lock and is no lock stays, and is told: to take it away is not safe while two look at it at once.
+///
+/// # Errors
+/// When something other than a plain file is there.
+pub fn odd(path: &Path) -> Result<(), Failure> {
+    let kind = match std::fs::symlink_metadata(path).map(|meta| meta.file_type()) {
+        Ok(kind) if kind.is_dir() => "a folder",
+        Ok(kind) if kind.is_symlink() => "a symbolic link",
+        Ok(kind) if !kind.is_file() => "a pipe, a socket or a device",
+        _ => return Ok(()),
+    };
+    let message = format!("{} is {kind}, where lsx has a lock file", path.display());
+    Err(Failure::new(Kind::Failed, "host.lock", message)
+        .hint(format!("nothing of lsx makes that; remove it: rm -r {}", path.display())))
+}
+
 /// Whether the path still leads to the file: its last holder may have removed it after it was opened.
 fn same(file: &File, path: &Path) -> bool {
     let number = |meta: std::io::Result<Metadata>| meta.ok().map(|m| (m.dev(), m.ino()));
@@ -105,10 +138,8 @@ fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
     let mut holder = String::new();
     let _ = file.rewind();
     let _ = file.take(32).read_to_string(&mut holder);
-    let who = match holder.trim() {
-        "" => "another run".to_owned(),
-        pid => format!("process {pid}"),
-    };
+    let number = holder.trim().parse::<u32>();
+    let who = number.map_or_else(|_| "another run".to_owned(), |pid| format!("process {pid}"));
     Failure::new(Kind::Again, LOCKED, format!("{who} is changing stack {stack} with lsx-{tool}"))
         .hint("wait for it to end and run the same command again")
 }
@@ -129,6 +160,40 @@ mod tests {
         assert!(root.exists());
         drop(other);
         assert!(!root.exists());
+    }
+
+    /// None of it is opened, followed, waited for or taken away.
+    #[test]
+    fn what_is_no_lock_is_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, path) = (temp.path(), temp.path().join("office.net.lock"));
+        std::fs::write(root.join("other"), "theirs").unwrap();
+        let told = |kind: &str| {
+            let failure = Lock::take_at(root, "office", "net").unwrap_err();
+            assert!(failure.code == "host.lock" && failure.message.contains(kind), "{failure}");
+            assert!(failure.hint.unwrap().contains("rm -r ") && !held(&path));
+        };
+        std::fs::create_dir(&path).unwrap();
+        told("a folder");
+        std::fs::remove_dir(&path).unwrap();
+        for target in ["other", "nowhere"] {
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            told("a symbolic link");
+            std::fs::remove_file(&path).unwrap();
+        }
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        told("a pipe");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(root.join("other")).unwrap(), "theirs");
+        assert!(!root.join("nowhere").exists());
+        std::fs::write(&path, [0xff; 100_000]).unwrap();
+        let lock = Lock::take_at(root, "office", "net").unwrap();
+        std::fs::write(&path, "\u{1b}[2J").unwrap();
+        let failure = Lock::take_at(root, "office", "net").unwrap_err();
+        assert!(failure.message.starts_with("another run"), "{failure}");
+        assert!(held(&path));
+        drop(lock);
+        assert!(!path.exists());
     }
 
     #[test]

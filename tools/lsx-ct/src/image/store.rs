@@ -3,6 +3,7 @@
 
 use super::{digest, limits, manifest, refused};
 use common::host::file::{self, Mode};
+use common::host::lock;
 use common::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
 use schemars::JsonSchema;
@@ -112,7 +113,9 @@ impl Store {
         let path = self.folder("")?.join(name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).map_err(|e| file::failure(&path, "open", &e))?;
+        lock::odd(&path)?;
+        let file =
+            options.custom_flags(lock::PLAIN).open(&path).map_err(|e| file::failure(&path, "open", &e))?;
         Flock::lock(file, how).map_err(|(_, e)| file::failure(&path, "lock", &e.into()))
     }
 

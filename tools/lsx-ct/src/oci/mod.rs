@@ -200,7 +200,7 @@ impl Oci {
         let place = Place::new(stack, name);
         file::remove_tree(&place.run)?;
         groups::remove(stack, name);
-        state::unlock(stack, name);
+        state::unlock(stack, name)?;
         Ok(place)
     }
 

@@ -12,7 +12,7 @@ use crate::exit;
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::oci::{groups, mounts, runtime::Runtime};
-use common::host::wait;
+use common::host::{lock, wait};
 use common::stack::Restart;
 use common::{Failure, Kind, fleet};
 use life::{End, Life};
@@ -57,6 +57,7 @@ pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure
     // What an earlier one said last is no word of the new one.
     let last = || state::said(stack, name).map(|said| said.supervisor);
     let before = last();
+    lock::odd(&state::lock_path(stack, name))?;
     let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
     let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
     argv.extend(beside.then(|| "--beside".to_owned()));
@@ -82,7 +83,7 @@ pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure
 /// What kept the instance from running.
 pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
-    let _lock = state::lock(stack, name)?;
+    let _lock = state::take_lock(stack, name)?;
     let place = Place::new(stack, name);
     if beside {
         return waiter::run(&place, stack, name);

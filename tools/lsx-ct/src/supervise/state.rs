@@ -4,13 +4,11 @@ use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::paths::RUN;
 use common::host::file::{self, Mode};
-use common::host::{Lock, wait};
+use common::host::{Lock, lock, wait};
 use common::{Failure, Kind};
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,7 +47,7 @@ const TAKE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Kind `Again` while another one lives.
-pub(crate) fn lock(stack: &str, name: &str) -> Result<Lock, Failure> {
+pub(crate) fn take_lock(stack: &str, name: &str) -> Result<Lock, Failure> {
     let take = || Lock::take_at(&Path::new(RUN).join(stack), name, "ct");
     let mut lock = take();
     wait::until(TAKE, Duration::from_millis(2), || {
@@ -61,19 +59,26 @@ pub(crate) fn lock(stack: &str, name: &str) -> Result<Lock, Failure> {
     lock
 }
 
+/// Where the lock of a supervisor is.
+pub(super) fn lock_path(stack: &str, name: &str) -> PathBuf {
+    Path::new(RUN).join(stack).join(format!("{name}.ct.lock"))
+}
+
 /// Whether a supervisor lives: then nobody else gets its lock, not even together with others.
 pub(crate) fn alive(stack: &str, name: &str) -> bool {
-    let path = Path::new(RUN).join(stack).join(format!("{name}.ct.lock"));
-    let Ok(file) = File::open(path) else { return false };
-    Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+    lock::held(&lock_path(stack, name))
 }
 
 /// What a supervisor that was killed leaves of its lock.
-pub(crate) fn unlock(stack: &str, name: &str) {
-    let path = Path::new(RUN).join(stack).join(format!("{name}.ct.lock"));
-    if path.exists() {
-        drop(lock(stack, name)); // a lock's file goes with its holder
+///
+/// # Errors
+/// When something else than a lock is there.
+pub(crate) fn unlock(stack: &str, name: &str) -> Result<(), Failure> {
+    lock::odd(&lock_path(stack, name))?;
+    if lock_path(stack, name).exists() {
+        drop(take_lock(stack, name)); // a lock's file goes with its holder
     }
+    Ok(())
 }
 
 /// How long an instance has to end by itself, as whoever stops it said.

@@ -99,7 +99,7 @@ pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
         let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
         unit::end(stack, name);
         wait::until(END, Duration::from_millis(5), || !state::alive(stack, name));
-        state::unlock(stack, name);
+        state::unlock(stack, name)?;
     }
     forget(&place)?;
     Ok(waits)
