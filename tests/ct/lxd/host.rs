@@ -128,6 +128,18 @@ impl Host {
         if ran.stdout.trim().is_empty() { json!([]) } else { ran.json() } // Incus has nothing for an empty list
     }
 
+    /// Everything of the host and its server that a stack changes.
+    #[track_caller]
+    pub(crate) fn picture(&self) -> String {
+        self.script(
+            "ip -br link | sed 's/ .*//'; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward; ip netns
+             find /etc/lsx -type f 2>/dev/null || true; find /run/lsx /var/lib/lsx -mindepth 1 2>/dev/null || true
+             find /sys/fs/cgroup -path '*/lsx*' -type d; grep -c /lsx/ /proc/self/mountinfo || true
+             pgrep -fa '[s]upervise' || true
+             $CLI list -c n -f csv; $CLI image list -c f -f csv; $CLI storage list -f csv",
+        )
+    }
+
     /// The smallest instance.
     pub(crate) fn instance(&self, name: &str) -> Value {
         json!({

@@ -11,6 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         what_an_instance_puts_in_place_of_its_note_is_no_note,
     ),
     ("a_finished_job_stays_finished", a_finished_job_stays_finished),
+    ("all_that_is_kept_in_run_may_go", all_that_is_kept_in_run_may_go),
     ("a_long_power_cut_leaves_nobody_stopped", a_long_power_cut_leaves_nobody_stopped),
 ];
 
@@ -165,6 +166,47 @@ fn a_finished_job_stays_finished(host: &Host) {
     ct(lab, &["down", &file, "--destroy-data", "job"]).ok();
     lab.net(&["down", "--quiet", &file]).ok();
     host.empty();
+}
+
+/// As `tests/ct-live` asks of instances without an engine; one of those is there, too.
+fn all_that_is_kept_in_run_may_go(host: &Host) {
+    furnish(host);
+    let lab = &host.lab;
+    host.script("rm -rf /var/lib/lsx/images");
+    let before = host.picture();
+    lab.file("word.txt", "geheim");
+    let text = "
+  it: { image: bb, networks: [lan], secrets: [word], command: [sleep, \"1001\"] }
+  plain: { image: bb, networks: [lan], command: [sleep, \"1002\"] }
+  alone: { image: bb, driver: oci, networks: [lan], command: [sleep, \"1003\"] }
+secrets: { word: \"file:word.txt\" }";
+    let file = stack(lab, host.engine.driver, "lost", 1, text);
+    let runs = || host.script("ps -eo args= | grep -E '^sleep 100[123]$' | sort");
+    lab.net(&["up", "--quiet", &file]).ok();
+    ct(lab, &["up", &file]).ok();
+    let pid = |name: &str| host.query(&format!("/1.0/instances/lost-{name}/state"))["pid"].clone();
+    let plain = pid("plain");
+    for again in [true, false] {
+        host.script("test -d /run/lsx && rm -rf /run/lsx");
+        assert_eq!(runs(), "sleep 1001\nsleep 1002\nsleep 1003\n", "all goes on");
+        let seen = seen(lab, &file, "it");
+        assert!(seen["why"].as_str().unwrap().contains("secret word is gone"), "{seen}");
+        if again {
+            lab.net(&["check", &file]).exits(2);
+            ct(lab, &["check", &file]).exits(2);
+            lab.net(&["up", "--quiet", &file]).ok();
+            ct(lab, &["up", &file]).ok();
+            assert_eq!(changed(lab, &file), 0);
+            ct(lab, &["check", &file]).ok();
+            assert_eq!(host.script("$CLI exec lost-it -- cat /run/secrets/word"), "geheim");
+            host.script("$CLI exec lost-it -- ping -c 1 -W 5 alone.lan.internal");
+            assert_eq!(pid("plain"), plain, "one that lacks nothing is left alone");
+        }
+    }
+    ct(lab, &["down", &file, "--destroy-data", "lost"]).ok();
+    lab.net(&["down", "--quiet", &file]).ok();
+    assert_eq!(host.picture(), before);
+    assert_eq!(host.script("pgrep -fc '^sleep 100[123]$' || true"), "0\n");
 }
 
 /// The run at boot has no time at all; whoever waits for the other host waits by itself, and longer than a run may take that somebody

@@ -49,14 +49,8 @@ const INSTANCES: &str = r#"
 
 fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     furnish(host);
-    let picture = || {
-        host.script(
-            "ip -br link | sed 's/ .*//'; nft list ruleset; find /etc/lsx -type f 2>/dev/null || true; find /run/lsx /var/lib/lsx -mindepth 1 2>/dev/null || true;
-             $CLI list -c n -f csv; $CLI image list -c f -f csv; $CLI storage list -f csv",
-        )
-    };
     host.script("rm -rf /var/lib/lsx/*"); // other cases have no `down`, which tidies that
-    let before = picture();
+    let before = host.picture();
     let file = stack(host, "whole", INSTANCES);
     host.lab.net(&["up", "--quiet", &file]).ok();
     let up = ct(host, &["up", &file]).ok().json();
@@ -86,7 +80,7 @@ fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     // Two, one after the other, would take ten seconds each.
     assert!(begin.elapsed().as_secs() < 19, "an application hears the signal: {:?}", begin.elapsed());
     host.lab.net(&["down", "--quiet", &file]).ok();
-    assert_eq!(picture(), before);
+    assert_eq!(host.picture(), before);
     host.empty();
 }
 

@@ -137,7 +137,10 @@ impl driver::Driver for Lxd {
                 let ended = || self.exited(&held, found.instance.as_ref(), found.condition.clone());
                 Found { condition: waits.unwrap_or_else(ended), ..found }
             }
-            _ => found,
+            _ => {
+                let lost = found.instance.as_ref().and_then(|i| secret::lost(&found.stack, i));
+                Found { condition: lost.unwrap_or_else(|| found.condition.clone()), ..found }
+            }
         };
         Ok(of.map(told).collect())
     }

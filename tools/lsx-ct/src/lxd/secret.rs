@@ -2,7 +2,7 @@
 
 use super::{Held, Lxd};
 use crate::accounts::Alone;
-use crate::model::Instance;
+use crate::model::{Condition, Instance, State};
 use crate::paths;
 use common::host::file;
 use common::{Failure, Kind};
@@ -55,6 +55,15 @@ impl Lxd {
 
 fn beyond(secret: &str, id: u32) -> Failure {
     Failure::new(Kind::Data, "ct.lxd.secret", format!("secret {secret}: no instance has the id {id}"))
+}
+
+/// What one that runs without its secrets is: they were in /run, and what is put there now it does not see. Nothing where all is well.
+pub(super) fn lost(stack: &str, instance: &Instance) -> Option<Condition> {
+    let folder = paths::secrets(stack, &instance.name);
+    let gone = instance.secrets.iter().find(|secret| !folder.join(&secret.name).exists())?;
+    let why =
+        format!("its secret {} is gone from {}; `lsx-ct up` starts it anew", gone.name, folder.display());
+    Some(Condition { state: State::Stopped, why: Some(why), ..Condition::default() })
 }
 
 /// Removes all of them and the folders that held them.

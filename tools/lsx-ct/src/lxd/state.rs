@@ -1,7 +1,8 @@
 //! Starting and stopping.
 
 use super::client::{OPERATION, Refused};
-use super::{Held, Lxd};
+use super::{Held, Lxd, secret};
+use crate::apply::GRACE;
 use crate::model::{Instance, engine_name};
 use crate::render::bundle::IDS;
 use crate::supervise::{self, state, waiter};
@@ -44,7 +45,11 @@ impl Lxd {
         patient: Option<&mut dyn FnMut(&str)>,
     ) -> Result<(), Failure> {
         let held = self.owned(stack, &instance.name)?;
-        if !held.runs() {
+        let lost = held.runs() && secret::lost(stack, instance).is_some();
+        if lost {
+            self.halt(stack, &instance.name, GRACE)?;
+        }
+        if lost || !held.runs() {
             ready::needs(stack, instance, patient)?;
             self.give_secrets(stack, instance, &held)?;
             self.bring_init(&self.first(instance)?)?;
