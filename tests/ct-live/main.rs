@@ -17,6 +17,7 @@ mod life;
 mod lost;
 mod reach;
 mod ready;
+mod recipes;
 mod runtime;
 mod system;
 mod together;
@@ -35,7 +36,7 @@ const GROUPS: &[Group<Cloud>] = &[
     Group {
         name: "files",
         share: || Cloud::up(1),
-        cases: &[reach::CASES, hostile::CASES, given::CASES, lost::CASES],
+        cases: &[reach::CASES, hostile::CASES, given::CASES, lost::CASES, recipes::CASES],
     },
     Group {
         name: "stack",

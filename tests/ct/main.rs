@@ -7,7 +7,7 @@ mod laws;
 mod simulate;
 mod soak;
 
-use common::stack::{Driver, Only, ReadOptions, read, resolve};
+use common::stack::{Driver, Only, ReadOptions, RecipeValue, read, resolve};
 use common::tool::{Goal, ObservedOf, Wish};
 use common::{Failures, document};
 use lsx_ct::Ct;
@@ -42,7 +42,15 @@ fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
         for source in files.chain(keys).chain(recipes).chain(instance.cloud_init.clone()) {
             gathered.files.insert(source.clone(), (digest(&source), 0o644));
         }
-        for secret in instance.secrets.iter().map(|granted| &granted.name) {
+        for recipe in &instance.recipes {
+            let names = stack.defaults.values.keys().cloned().collect();
+            gathered.named.insert(recipe_key(recipe, instance.image.as_deref()), names);
+        }
+        let told = stack.defaults.values.values().filter_map(|value| match value {
+            RecipeValue::Secret(secret) => Some(secret),
+            RecipeValue::Text(_) => None,
+        });
+        for secret in instance.secrets.iter().map(|granted| &granted.name).chain(told) {
             gathered.secrets.insert(secret.clone(), (digest(secret), format!("/secrets/{secret}")));
         }
     }

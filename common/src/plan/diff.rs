@@ -61,6 +61,7 @@ fn removals<O: Object>(host: &str, gone: &[&Have<O>]) -> Vec<Step<O>> {
             before: Some(have.object.clone()),
             after: None,
             needs: before.remove(have.key.as_str()).unwrap_or_default(),
+            runs: Vec::new(),
         })
         .collect()
 }
@@ -87,7 +88,8 @@ fn changes<O: Object>(host: &str, wants: &[Want<O>], there: &BTreeMap<&str, &Hav
         let id = id(verb, &want.key);
         made.insert(&want.key, id.clone());
         let needs = want.needs.iter().filter_map(|n| made.get(n.as_str()).cloned()).collect();
-        steps.push(Step { id, host: host.to_owned(), why, before, after: Some(want.object.clone()), needs });
+        let (host, after, runs) = (host.to_owned(), Some(want.object.clone()), Vec::new());
+        steps.push(Step { id, host, why, before, after, needs, runs });
     }
     steps
 }

@@ -82,6 +82,9 @@ pub struct Step<O> {
     /// Steps of the same host that come first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// What it runs beside, as `recipe setup`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
 }
 
 /// A host that a plan speaks of.

@@ -188,8 +188,11 @@ fn group<O: Object>(host: &str, name: &str, steps: &[&Step<O>]) -> Line {
             (Some(_), None) if mark == Mark::Change => format!("{part} goes"),
             _ => String::new(),
         };
-        if !text.is_empty() && !texts.contains(&text) {
-            texts.push(text);
+        let runs = (!step.runs.is_empty()).then(|| format!("runs {}", step.runs.join(", ")));
+        for text in Some(text).into_iter().chain(runs) {
+            if !text.is_empty() && !texts.contains(&text) {
+                texts.push(text);
+            }
         }
     }
     let missing = mark == Mark::Change && steps.iter().all(|step| step.before.is_none());

@@ -18,10 +18,10 @@ mod warning;
 pub use decode::HOST_MTU;
 pub use model::{
     Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mount, Network, Nic, PortMap, Ready,
-    Stack, Tmpfs, resolved_document,
+    RecipeValue, Stack, Tmpfs, resolved_document,
 };
 pub use only::Only;
-pub use read::{ReadOptions, read};
+pub use read::{ReadOptions, read, text_at};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{Resolved, Selector};
 pub use schema::schema;

@@ -25,14 +25,29 @@ pub struct ReadOptions {
 /// # Errors
 /// Every problem at once, with its place: of kind `Empty` for an empty document, `Usage` for a bad override, `Data` for the rest.
 pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
-    let source = Source::new(file, text);
+    let mut source = Source::new(file, text);
     let mut root = tree::parse(text).map_err(|faults| {
         Failures(faults.into_iter().map(|fault: tree::Fault| fault.failure(&source)).collect())
     })?;
     for assignment in &options.set {
         tree::set(&mut root, assignment)?;
     }
-    if lstacker::is(&root) { from_lstacker(&root, &source, options) } else { from_stack(&root, &source) }
+    if !lstacker::is(&root) {
+        return from_stack(&root, &source);
+    }
+    lstacker::unshown(&root).into_iter().for_each(|at| source.hide(at));
+    from_lstacker(&root, (&source, file), options)
+}
+
+/// The text under `path` (`lstack.ldap.password`) in a document of any kind; none when there is no text.
+///
+/// # Errors
+/// When the document is no YAML; no part of it is repeated.
+pub fn text_at(document: &str, path: &str) -> Result<Option<String>, Failure> {
+    let unread = || Failure::new(Kind::Data, "stack.yaml", "it is neither YAML nor JSON");
+    let root = tree::parse(document).map_err(|_| unread())?;
+    let node = path.split('.').try_fold(&root, |node, key| node.get(key));
+    Ok(node.and_then(Node::text).map(str::to_owned))
 }
 
 fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warning>), Failures> {
@@ -57,11 +72,11 @@ fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warnin
 
 fn from_lstacker(
     root: &Node<'_>,
-    source: &Source<'_>,
+    (source, file): (&Source<'_>, &str),
     options: &ReadOptions,
 ) -> Result<(Stack, Vec<Warning>), Failures> {
     let (log, soft) = (Log::default(), Log::default());
-    let made = lstacker::import(root, &log, &soft);
+    let made = lstacker::import(root, file, &log, &soft);
     let (hard, warned) = if options.keep_going { (Log::default(), Some(log)) } else { (log, None) };
     let mut warnings: Vec<Warning> = warned
         .into_iter()

@@ -87,7 +87,7 @@ impl StackArgs {
 
     /// A path of the document, as this machine finds it: relative to the document's folder, or to `--base` when it came by
     /// standard input. `~` is left to ssh.
-    pub(crate) fn beside(&self, path: &str) -> String {
+    pub fn beside(&self, path: &str) -> String {
         if path.starts_with(['/', '~']) {
             return path.to_owned();
         }

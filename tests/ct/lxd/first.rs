@@ -130,15 +130,19 @@ fn an_image_adds_no_lines_to_the_servers_configuration(host: &Host) {
 
 /// As `tests/ct-live` asks of the driver without an engine.
 fn recipes_are_run_once_in_order_and_as_the_instance(host: &Host) {
-    host.blob("r1", b"echo one $(id -un) $(pwd) $WHO $HOSTNAME >>/srv/log\nsleep 1000 &\n");
+    host.blob("r1", b"echo one $(id -un) $(pwd) $WHO $HOSTNAME >>/srv/log\nprintf '%s|%s' \"$what\" \"${password}\" >/srv/told\nsleep 1000 &\n");
     host.blob("r2", b"echo two >>/srv/log\ntest -e /srv/go || { echo first; echo 'no /srv/go' >&2; false; }\necho through >>/srv/log\n");
     host.blob("r3", b"echo three >>/srv/log");
     host.blob("made", b"");
     let recipe = |name: &str| json!({"path": format!("{name}.sh"), "mode": 0o644, "digest": name});
     let mut wanted = host.instance("cook");
-    wanted["files"] = json!([{"path": "/srv/log", "mode": 0o666, "owner": "app", "digest": "made"}]);
+    let file = |path: &str| json!({"path": path, "mode": 0o666, "owner": "app", "digest": "made"});
+    wanted["files"] = json!([file("/srv/log"), file("/srv/told")]);
     (wanted["env"], wanted["user"], wanted["workdir"]) = (json!({"WHO": "me"}), json!("app"), json!("/tmp"));
     wanted["recipes"] = json!([recipe("r1"), recipe("r2"), recipe("r3")]);
+    host.script("mkdir -p /var/lib/lsx/secrets/s; printf 'geheim\\n\\n' > /var/lib/lsx/secrets/s/password");
+    wanted["recipes"][0]["values"] =
+        json!({"password": {"secret": "password", "digest": "d"}, "what": "it's $(id)"});
     wanted["ready"] = json!({"command": ["/bin/true"], "timeout_ms": 6000, "interval_ms": 100});
     host.ok(&json!({"verb": "create", "instance": wanted}));
     let log = || host.script("$CLI exec s-cook -- cat /srv/log");
@@ -158,8 +162,13 @@ fn recipes_are_run_once_in_order_and_as_the_instance(host: &Host) {
     host.ok(&json!({"verb": "start", "instance": wanted}));
     assert_eq!(log(), format!("{said}two\nthrough\nthree\n"));
     assert_eq!(host.ok(&json!({"verb": "list"}))[0]["condition"]["state"], "running");
-    let done: Value =
+    assert_eq!(host.script("$CLI exec s-cook -- cat /srv/told"), "it's $(id)|geheim");
+    assert!(!host.query("/1.0/instances/s-cook").to_string().contains("geheim"));
+    let mut done: Value =
         host.query("/1.0/instances/s-cook")["config"]["user.lsx.recipes"].as_str().unwrap().parse().unwrap();
+    for one in done.as_array_mut().unwrap() {
+        assert!(one.as_object_mut().unwrap().remove("at").is_some_and(|at| at.is_string()), "{one}");
+    }
     assert_eq!(done, wanted["recipes"]);
     host.ok(&json!({"verb": "stop", "name": "cook", "grace_ms": 0}));
     host.ok(&json!({"verb": "start", "instance": wanted}));

@@ -4,7 +4,7 @@ mod answers;
 mod logs;
 mod top;
 
-pub use answers::{Acted, Line, Ran, Top};
+pub use answers::{Acted, Had, Line, Ran, RecipeAt, RecipeState, Top};
 
 use crate::apply::GRACE;
 use crate::driver::{Caller, Exec, Found};
@@ -109,6 +109,7 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> R
         .map_err(|e| Failure::new(Kind::Bug, "ct.call", format!("{name}: {e}")))?;
     Ok(match name {
         "top" => json!(top::top(&order)?),
+        "recipes" => json!(many(&order, cancel, had)),
         "exec" => json!(many(&order, cancel, |target| exec(target, &order, cancel, event))),
         "logs" => json!(many(&order, cancel, |target| logs::logs(target, &order, cancel, event)).concat()),
         _ => json!(many(&order, cancel, |target| act(name, target, &order))),
@@ -160,6 +161,19 @@ fn find(target: &Target) -> Result<(Driver, Found), Failure> {
         Failure::new(Kind::Failed, "ct.instance", format!("{} is not there", target.name))
             .hint("`lsx-ct observe --table` shows what is")
     })
+}
+
+/// One that is not there has had none.
+fn had(target: &Target) -> Had {
+    let found = find(target).ok().map(|(_, found)| found);
+    let (instance, done) = found.map(|found| (found.instance, found.recipes)).unwrap_or_default();
+    Had {
+        host: common::host::name(),
+        stack: target.stack.clone(),
+        instance: target.name.clone(),
+        wanted: instance.map(|instance| instance.recipes).unwrap_or_default(),
+        done,
+    }
 }
 
 fn exec(target: &Target, order: &Order, cancel: &AtomicBool, event: Hear<'_>) -> Ran {

@@ -260,6 +260,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What of the store an instance is made of.
 pub(crate) fn blobs(instance: &Instance) -> impl Iterator<Item = String> + '_ {
-    let files = instance.files.iter().chain(&instance.recipes).map(|f| f.digest.clone());
-    std::iter::once(instance.image.digest.clone()).chain(files)
+    let files = instance.files.iter().map(|file| file.digest.clone());
+    let recipes = instance.recipes.iter().map(|recipe| recipe.digest.clone());
+    std::iter::once(instance.image.digest.clone()).chain(files).chain(recipes)
 }

@@ -6,6 +6,7 @@ mod elsewhere;
 mod exec;
 mod hear;
 pub mod images;
+mod recipes;
 mod targets;
 mod terminal;
 
@@ -18,6 +19,7 @@ use common::tool::Tool;
 use common::{Failures, verb};
 use copy::CopyArgs;
 use exec::ExecArgs;
+use recipes::RecipesArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -82,6 +84,8 @@ enum Verb {
     Top(TopArgs),
     /// Show what instances wrote
     Logs(LogsArgs),
+    /// Show which recipes ran, when, and which are not run or changed since
+    Recipes(RecipesArgs),
     /// Images: pull and push, import and export, list and collect
     #[command(subcommand)]
     Images(images::ImagesVerb),
@@ -177,6 +181,7 @@ Examples:
   lsx-ct move web h2 --stack office.yaml
   lsx-ct exec -it db
   lsx-ct logs db --plain -n 20
+  lsx-ct recipes --stack office.yaml --check
   lsx-ct cp db:/var/lib/dump .
   lsx-ct down office.yaml
 
@@ -189,7 +194,7 @@ const GROUPS: common::help::Groups = &[
         "Commands for a stack",
         &["resolve", "plan", "up", "check", "down", "apply", "observe", "create", "destroy"],
     ),
-    ("Commands for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top"]),
+    ("Commands for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top", "recipes"]),
     ("Commands for images", &["images"]),
     ("Other commands", &["schema", "completions", "help"]),
 ];
@@ -244,6 +249,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Cp(args) => copy::copy(tool, args, &cli.global),
         Verb::Parcel { what, words } => Ok(parcel::run(what, words)?),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
+        Verb::Recipes(args) => recipes::recipes(tool, args, &cli.global, &output.people()),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
         Verb::Supervise { stack, name, beside } => Ok(supervise::run(stack, name, *beside)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),

@@ -1,7 +1,7 @@
 //! What an engine must do: the few acts in which one differs from another. Every act may be repeated; one that finds its work
 //! done does nothing.
 
-use crate::model::{Condition, Engine, Instance, Usage};
+use crate::model::{Condition, Done, Engine, Instance, Usage};
 use common::Failure;
 use common::host::Program;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub struct Found {
     pub condition: Condition,
     /// Its snapshots, where the engine makes them.
     pub snapshots: Vec<String>,
+    /// The recipes that have been run in it, in order.
+    pub recipes: Vec<Done>,
 }
 
 /// A program to run in an instance.

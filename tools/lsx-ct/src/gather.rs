@@ -1,15 +1,19 @@
 //! What the document names beside itself, read on the operator's machine: images become digests, files blobs of the store.
 
 use crate::image::{Source, Store};
-use crate::model::{self, Gathered, cloud, recipe, recipe_key};
-use crate::supply;
+use crate::model::{self, Gathered, Recipe, cloud, recipe, recipe_key};
+use crate::{plan, recipes, supply};
 use common::host::file;
 use common::stack::resolved::InstanceAt;
-use common::stack::{Driver, Instance as Written, Resolved, Stack};
+use common::stack::{Driver, Instance as Written, RecipeValue, Resolved, Stack};
 use common::{Failure, Failures, Kind};
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// How recipes of LStacker name what they are told.
+const ORIGINAL: &[u8] = b"${yml_lstack_";
 
 /// Reads all of it.
 ///
@@ -59,18 +63,13 @@ pub fn gather(
             failures.push(failure.at(place("cloud_init")));
         }
         for name in &instance.recipes {
-            let Entry::Vacant(entry) = all.files.entry(recipe_key(name, instance.image.as_deref())) else {
-                continue;
-            };
-            match script(&store, name, instance.image.as_deref(), beside) {
-                Ok(found) => _ = entry.insert(found),
-                Err(failure) => failures.push(failure.at(place("recipes"))),
+            if let Err(failure) = script(&store, stack, (name, instance.image.as_deref()), beside, &mut all) {
+                failures.push(failure.at(place("recipes")));
             }
         }
         for name in instance.secrets.iter().map(|granted| &granted.name) {
-            match secret(stack, name, beside) {
-                Ok(found) => _ = all.secrets.insert(name.clone(), found),
-                Err(failure) => failures.push(failure.at(place("secrets"))),
+            if let Err(failure) = secret(stack, name, beside, &mut all) {
+                failures.push(failure.at(place("secrets")));
             }
         }
     }
@@ -135,26 +134,68 @@ fn no_docker() -> Failure {
     Failure::new(Kind::Data, "ct.driver", "driver docker is not built yet").hint("use oci, lxd or incus")
 }
 
-/// A recipe, wherever it lies.
+/// A recipe, wherever it lies, and what it is to be told.
 fn script(
     store: &Store,
-    name: &str,
-    image: Option<&str>,
+    stack: &Stack,
+    (name, image): (&str, Option<&str>),
     beside: &dyn Fn(&str) -> PathBuf,
-) -> Result<(String, u32), Failure> {
-    let places = recipe(name, image);
-    if let Some(there) = places.iter().find(|place| beside(place).exists()) {
-        return read(store, there, beside);
+    all: &mut Gathered,
+) -> Result<(), Failure> {
+    let key = recipe_key(name, image);
+    if all.files.contains_key(&key) {
+        return Ok(());
     }
-    let failure = Failure::new(
-        Kind::Data,
-        "ct.file",
-        format!("cannot read recipe {name}: it is in no place where it may be"),
-    );
-    let failure = places.iter().fold(failure, |failure, place| {
-        failure.because(format!("{}: no such file", beside(place).display()))
-    });
-    Err(failure.hint("places are relative to the document, or to --base when it comes by standard input"))
+    let places = recipe(name, image);
+    let Some(there) = places.iter().find(|place| beside(place).exists()) else {
+        let message = format!("cannot read recipe {name}: it is in no place where it may be");
+        let failure = Failure::new(Kind::Data, "ct.file", message);
+        let failure = places.iter().fold(failure, |failure, place| {
+            failure.because(format!("{}: no such file", beside(place).display()))
+        });
+        return Err(
+            failure.hint("places are relative to the document, or to --base when it comes by standard input")
+        );
+    };
+    let found = read(store, there, beside)?;
+    let text = store.get(&found.0)?;
+    if text.windows(ORIGINAL.len()).any(|part| part == ORIGINAL) {
+        let message = format!("recipe {name} names values as LStacker did, in words that only bash knows");
+        return Err(Failure::new(Kind::Data, "ct.recipe.original", message)
+            .hint("write ${ldap_domain} for ${yml_lstack_ldap_domain[0]}, and leave out what kept LStacker from reading quotes"));
+    }
+    let named = recipes::named(&text, stack.defaults.values.keys());
+    for value in &named {
+        if let Some(RecipeValue::Secret(name)) = stack.defaults.values.get(*value) {
+            secret(stack, name, beside, all)?;
+        }
+    }
+    all.named.insert(key.clone(), named.into_iter().cloned().collect());
+    all.files.insert(key, found);
+    Ok(())
+}
+
+/// The recipes of a stack as they are now, by instance: what `up` would run in one that is made anew.
+///
+/// # Errors
+/// Everything that is missing, at once.
+pub(crate) fn current(
+    store: &Path,
+    stack: &Stack,
+    beside: &dyn Fn(&str) -> PathBuf,
+) -> Result<BTreeMap<String, Vec<Recipe>>, Failures> {
+    let (store, mut all, mut failures) = (Store::open(store)?, Gathered::default(), Vec::new());
+    for (key, instance) in &stack.instances {
+        for name in &instance.recipes {
+            if let Err(failure) = script(&store, stack, (name, instance.image.as_deref()), beside, &mut all) {
+                failures.push(failure.at(format!("instances.{key}.recipes")));
+            }
+        }
+    }
+    Failures(failures).verdict()?;
+    let recipes =
+        |(key, instance): (&String, &Written)| (key.clone(), plan::recipes_of(&all, stack, instance));
+    Ok(stack.instances.iter().map(recipes).collect())
 }
 
 /// A file, or several in one: their names a line each.
@@ -176,7 +217,12 @@ fn read(store: &Store, names: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<
 }
 
 /// A secret stays where it is; only its digest is told.
-fn secret(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<(String, String), Failure> {
+fn secret(
+    stack: &Stack,
+    name: &str,
+    beside: &dyn Fn(&str) -> PathBuf,
+    all: &mut Gathered,
+) -> Result<(), Failure> {
     let unknown = || {
         Failure::new(
             Kind::Data,
@@ -185,9 +231,28 @@ fn secret(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result
         )
         .hint("write it below `secrets`")
     };
-    let source = stack.secrets.get(name).and_then(|s| s.strip_prefix("file:")).ok_or_else(unknown)?;
-    let path =
-        std::path::absolute(beside(source)).map_err(|e| file::failure(Path::new(source), "find", &e))?;
-    let bytes = supply::secret_value(name, &path)?;
-    Ok((supply::secret_digest(&bytes), path.display().to_string()))
+    let source = stack.secrets.get(name).ok_or_else(unknown)?;
+    let absolute = |path: &str| {
+        std::path::absolute(beside(path))
+            .map(|path| path.display().to_string())
+            .map_err(|e| file::failure(Path::new(path), "find", &e))
+    };
+    let place = match (source.strip_prefix("file:"), source.strip_prefix(supply::YAML)) {
+        (Some(path), _) => absolute(path)?,
+        (_, Some(value)) => {
+            let (path, key) = value.rsplit_once('#').ok_or_else(unknown)?;
+            if path == "-" {
+                let message = format!(
+                    "secret {name} is in a document that came by standard input, and cannot be read again"
+                );
+                return Err(Failure::new(Kind::Data, "ct.secret", message)
+                    .hint("name the file, as in: lsx-ct up lstacker.yml"));
+            }
+            format!("{}{}#{key}", supply::YAML, absolute(path)?)
+        }
+        _ => return Err(unknown()),
+    };
+    let bytes = supply::secret_value(name, &place)?;
+    all.secrets.insert(name.to_owned(), (supply::secret_digest(&bytes), place));
+    Ok(())
 }

@@ -86,6 +86,7 @@ impl Tool for Ct {
         ("ct.check", "rows", &["host", "instance", "ready", "why"]),
         ("ct.ran", "", &["host", "instance", "ok", "code", "ms", "stdout", "stderr"]),
         ("ct.acted", "", &["host", "stack", "instance", "done", "ok", "why"]),
+        ("ct.recipe", "", &["host", "instance", "recipe", "state", "changed", "ran_at=RAN", "digest"]),
         ("ct.line", "", &["host", "instance", "line"]),
         ("ct.image", "", &["digest", "names", "size_bytes", "layers", "architecture"]),
         (
@@ -162,6 +163,7 @@ impl Tool for Ct {
         vec![
             ("ran", schema_for!(act::Ran)),
             ("acted", schema_for!(act::Acted)),
+            ("recipe", schema_for!(act::RecipeAt)),
             ("line", schema_for!(act::Line)),
             ("top", schema_for!(act::Top)),
             ("image", schema_for!(cli::images::Listed)),

@@ -102,6 +102,7 @@ fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
         addresses: instance.nics.iter().map(|n| n.address.addr()).collect(),
         ready: found.condition.state == State::Running,
         snapshots: found.snapshots.clone(),
+        recipes: found.recipes.clone(),
         condition: found.condition.clone(),
         usage,
     })

@@ -1,9 +1,11 @@
 //! Recipes: scripts that an instance's own shell runs in it, once and in order, after its first start; the same for every engine.
 
 use crate::driver::Ran;
-use crate::model::{File, Instance};
+use crate::model::{Done, Instance, Recipe, Value};
+use crate::paths;
 use crate::ready::{Why, ended};
-use common::Failure;
+use common::host::{file, limit};
+use common::{Failure, Kind};
 
 /// What runs a recipe: it is read from standard input, and ends at the first command that fails.
 pub(crate) const SHELL: [&str; 2] = ["/bin/sh", "-e"];
@@ -11,21 +13,109 @@ pub(crate) const SHELL: [&str; 2] = ["/bin/sh", "-e"];
 /// What an engine does for the recipes of one instance.
 pub(crate) trait Kitchen {
     /// Those that have been run.
-    fn done(&self) -> Result<Vec<File>, Failure>;
+    fn done(&self) -> Result<Vec<Done>, Failure>;
 
     /// Notes those that have been run, as long as the instance is not made anew.
-    fn note(&mut self, done: &[File]) -> Result<(), Failure>;
+    fn note(&mut self, done: &[Done]) -> Result<(), Failure>;
 
     /// The text of one.
     fn text(&self, digest: &str) -> Result<Vec<u8>, Failure>;
 
+    /// The value of a secret of the stack.
+    fn secret(&self, name: &str) -> Result<Vec<u8>, Failure>;
+
     /// Runs [`SHELL`] in the instance, as the user and in the folder of its own command.
-    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure>;
+    fn cook(&mut self, recipe: &Recipe, script: &Script) -> Result<Ran, Failure>;
 }
 
-/// Those that have not been run yet, in order.
-pub(crate) fn left<'a>(instance: &'a Instance, done: &[File]) -> Vec<&'a File> {
-    instance.recipes.iter().filter(|recipe| !done.contains(recipe)).collect()
+/// What the shell reads: the variables that a recipe is told, then its text.
+pub(crate) struct Script {
+    pub(crate) text: Vec<u8>,
+    /// Values that nobody may read in what it writes.
+    secrets: Vec<Vec<u8>>,
+}
+
+/// What stands in place of a secret that a recipe wrote.
+const MASK: &[u8] = b"***";
+
+impl Script {
+    /// The variables stand before its first line, in that line: so the shell counts lines as the file does. The shell itself puts
+    /// values in where the text names them; no value is ever read as a part of the script.
+    fn new(recipe: &Recipe, text: &[u8], kitchen: &dyn Kitchen) -> Result<Script, Failure> {
+        let mut script = Script { text: Vec::new(), secrets: Vec::new() };
+        for (name, value) in &recipe.values {
+            let value = match value {
+                Value::Text(text) => text.clone().into_bytes(),
+                Value::Secret { secret, .. } => {
+                    let value = bare(kitchen.secret(secret)?);
+                    script.secrets.push(value.clone());
+                    value
+                }
+            };
+            if value.contains(&0) {
+                let message = format!("recipe {}: the value of {name} has a zero byte", recipe.path);
+                return Err(Failure::new(Kind::Data, "ct.recipe.value", message)
+                    .hint("give it as a secret of the instance: it appears at /run/secrets"));
+            }
+            script.text.extend([b"export ", name.as_bytes(), b"='"].concat());
+            script.text.extend(quoted(&value));
+            script.text.extend(b"'; ");
+        }
+        script.text.extend(text);
+        Ok(script)
+    }
+
+    /// What it wrote, without the secrets.
+    pub(crate) fn masked(&self, ran: Ran) -> Ran {
+        let mask = |mut text: Vec<u8>| {
+            self.secrets.iter().for_each(|secret| text = replaced(&text, secret));
+            text
+        };
+        Ran { stdout: mask(ran.stdout), stderr: mask(ran.stderr), ..ran }
+    }
+}
+
+/// As `$(...)` of a shell gives it: without the newlines at its end.
+fn bare(mut value: Vec<u8>) -> Vec<u8> {
+    while value.last() == Some(&b'\n') {
+        value.pop();
+    }
+    value
+}
+
+/// What stands between single quotes in a shell.
+fn quoted(value: &[u8]) -> Vec<u8> {
+    value.iter().flat_map(|byte| if *byte == b'\'' { b"'\\''".to_vec() } else { vec![*byte] }).collect()
+}
+
+fn replaced(text: &[u8], secret: &[u8]) -> Vec<u8> {
+    let (mut all, mut rest) = (Vec::new(), text);
+    if secret.is_empty() {
+        return text.to_vec();
+    }
+    while let Some(at) = rest.windows(secret.len()).position(|part| part == secret) {
+        all.extend(&rest[..at]);
+        all.extend(MASK);
+        rest = &rest[at + secret.len()..];
+    }
+    all.extend(rest);
+    all
+}
+
+/// Which of some names a text names, as a variable or in any other way.
+pub(crate) fn named<'a>(text: &[u8], names: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
+    let text = String::from_utf8_lossy(text);
+    let words: std::collections::BTreeSet<&str> =
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    names.filter(|name| words.contains(name.as_str())).collect()
+}
+
+/// A secret of a stack, as this host keeps it.
+pub(crate) fn secret(stack: &str, name: &str) -> Result<Vec<u8>, Failure> {
+    file::read_at_most(&paths::secret(stack, name), limit::SECRET)?.ok_or_else(|| {
+        Failure::new(Kind::Failed, "ct.recipe.secret", format!("secret {name} is not on this host"))
+            .hint("bring it here: lsx-ct up STACK")
+    })
 }
 
 /// Runs what is left until one fails; what that one said, none when all have been run. One that failed is run again by the next
@@ -38,12 +128,13 @@ pub(crate) fn run(instance: &Instance, kitchen: &mut dyn Kitchen) -> Result<Why,
         return Ok(None);
     }
     let mut done = kitchen.done()?;
-    for recipe in left(instance, &done) {
-        let ran = kitchen.cook(recipe, &kitchen.text(&recipe.digest)?)?;
+    for recipe in instance.recipes_left(&done) {
+        let script = Script::new(recipe, &kitchen.text(&recipe.digest)?, kitchen)?;
+        let ran = script.masked(kitchen.cook(recipe, &script)?);
         if ran.code != 0 {
             return Ok(Some(ended(&format!("recipe {}", recipe.path), &ran)));
         }
-        done.push(recipe.clone());
+        done.push(Done { recipe: recipe.clone(), at: Some(common::log::now()) });
         kitchen.note(&done)?;
     }
     Ok(None)
@@ -56,17 +147,17 @@ mod tests {
 
     #[derive(Default)]
     struct Fake {
-        done: Vec<File>,
+        done: Vec<Done>,
         cooked: Vec<String>,
         fails: &'static str,
     }
 
     impl Kitchen for Fake {
-        fn done(&self) -> Result<Vec<File>, Failure> {
+        fn done(&self) -> Result<Vec<Done>, Failure> {
             Ok(self.done.clone())
         }
 
-        fn note(&mut self, done: &[File]) -> Result<(), Failure> {
+        fn note(&mut self, done: &[Done]) -> Result<(), Failure> {
             self.done = done.to_vec();
             Ok(())
         }
@@ -75,11 +166,16 @@ mod tests {
             Ok(digest.as_bytes().to_vec())
         }
 
-        fn cook(&mut self, _: &File, text: &[u8]) -> Result<Ran, Failure> {
-            let text = String::from_utf8_lossy(text).into_owned();
-            let code = if text == self.fails { 3 } else { 0 };
+        fn secret(&self, name: &str) -> Result<Vec<u8>, Failure> {
+            Ok(format!("it's {name}\n\n").into_bytes())
+        }
+
+        fn cook(&mut self, _: &Recipe, script: &Script) -> Result<Ran, Failure> {
+            let text = String::from_utf8_lossy(&script.text).into_owned();
+            let code = if text.ends_with(self.fails) && !self.fails.is_empty() { 3 } else { 0 };
             self.cooked.push(text);
-            Ok(Ran { code, stderr: b"first\nthe reason\n".to_vec(), ..Ran::default() })
+            let stderr = b"first\nthe reason: it's db!\n".to_vec();
+            Ok(Ran { code, stderr, ..Ran::default() })
         }
     }
 
@@ -105,9 +201,37 @@ mod tests {
     fn the_first_that_fails_says_why_and_is_tried_again() {
         let mut fake = Fake { fails: "of b", ..Fake::default() };
         let why = run(&instance(&["a", "b", "c"]), &mut fake).unwrap();
-        assert_eq!(why.as_deref(), Some("recipe b ended with 3: the reason"));
+        assert_eq!(why.as_deref(), Some("recipe b ended with 3: the reason: it's db!"));
         fake.fails = "";
         assert_eq!(run(&instance(&["a", "b", "c"]), &mut fake).unwrap(), None);
         assert_eq!(fake.cooked, ["of a", "of b", "of b", "of c"]);
+    }
+
+    #[test]
+    fn values_are_variables_and_secrets_are_never_told() {
+        let mut fake = Fake { fails: "of a", ..Fake::default() };
+        let mut wanted = instance(&["a"]);
+        let secret = Value::Secret { secret: "db".to_owned(), digest: "d".to_owned() };
+        wanted.recipes[0].values = [("pw", secret), ("text", Value::Text("$(rm -r /) `x`".to_owned()))]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+        let why = run(&wanted, &mut fake).unwrap();
+        assert_eq!(fake.cooked, ["export pw='it'\\''s db'; export text='$(rm -r /) `x`'; of a"]);
+        assert_eq!(why.as_deref(), Some("recipe a ended with 3: the reason: ***!"));
+        fake.fails = "";
+        run(&wanted, &mut fake).unwrap();
+        assert_eq!(wanted.recipes_left(&fake.done), Vec::<&Recipe>::new());
+        wanted.recipes[0].values.remove("text");
+        assert_eq!(wanted.recipes_left(&fake.done).len(), 1, "told something else, it is another one");
+    }
+
+    #[test]
+    fn a_name_is_a_whole_word() {
+        let names = ["pw", "master", "other"].map(str::to_owned);
+        let named = |text: &str| {
+            super::named(text.as_bytes(), names.iter()).into_iter().cloned().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(named("echo ${pw}\nx=$master"), "pw master");
+        assert_eq!(named("pws my_pw others"), "");
     }
 }

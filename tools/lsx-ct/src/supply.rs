@@ -2,7 +2,7 @@
 
 mod secrets;
 
-pub(crate) use secrets::{digest as secret_digest, keep as keep_secrets, value as secret_value};
+pub(crate) use secrets::{YAML, digest as secret_digest, keep as keep_secrets, value as secret_value};
 
 use crate::Ct;
 use crate::apply::blobs;
@@ -96,8 +96,10 @@ fn named_by(object: &Object, digest: &str) -> Option<String> {
     if instance.image.digest == digest {
         return Some(format!("image {}", instance.image.name));
     }
-    let mut files = instance.files.iter().chain(&instance.recipes).filter(|file| file.digest == digest);
-    files.next().map(|file| format!("{} of instance {}", file.path, instance.name))
+    let files = instance.files.iter().map(|file| (&file.digest, &file.path));
+    let recipes = instance.recipes.iter().map(|recipe| (&recipe.digest, &recipe.path));
+    let (_, path) = files.chain(recipes).find(|(of, _)| *of == digest)?;
+    Some(format!("{path} of instance {}", instance.name))
 }
 
 /// What is on its way, as a terminal shows it.

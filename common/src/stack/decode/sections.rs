@@ -2,9 +2,11 @@
 
 use super::at::{At, string};
 use super::words::pairs;
-use crate::stack::model::{Defaults, Image};
+use crate::stack::model::{Defaults, Image, RecipeValue};
+use crate::stack::tree::Value;
 use crate::stack::value::{Driver, Restart};
 use crate::stack::value::{Parsed, Wrong, address};
+use std::collections::BTreeMap;
 
 pub(super) const DRIVERS: [(&str, Driver); 4] =
     [("oci", Driver::Oci), ("lxd", Driver::Lxd), ("incus", Driver::Incus), ("docker", Driver::Docker)];
@@ -44,7 +46,7 @@ pub(super) fn defaults(at: At<'_, '_>) -> Option<Defaults> {
         resolver: table.get("resolver", |at| at.many(|at| at.parse(address))).unwrap_or_default(),
         ssh_keys: table.get("ssh_keys", |at| at.many(string)).unwrap_or_default(),
         env: table.get("env", pairs).unwrap_or_default(),
-        values: table.get("values", pairs).unwrap_or_default(),
+        values: table.get("values", values).unwrap_or_default(),
     };
     table.finish();
     Some(defaults)
@@ -53,14 +55,37 @@ pub(super) fn defaults(at: At<'_, '_>) -> Option<Defaults> {
 /// Where a secret is read. The secret itself has no business in the document.
 pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
     let text = at.text()?;
-    if text.strip_prefix("file:").is_none_or(str::is_empty) {
+    let file = text.strip_prefix("file:").is_some_and(|path| !path.is_empty());
+    let value = text.strip_prefix("yaml:").and_then(|rest| rest.rsplit_once('#'));
+    if !file && value.is_none_or(|(path, key)| path.is_empty() || key.is_empty()) {
         // The text may be the secret: it is neither repeated nor shown.
         at.secret(
             "stack.secret.written",
             "a secret is named, never written",
-            "the file that holds it, like file:secrets/db",
+            "the file that holds it, like file:secrets/db, or a value of one, like yaml:secrets.yml#db.password",
         );
         return None;
     }
     Some(text.to_owned())
+}
+
+/// What recipes are told: names that a shell takes for variables, and texts or names of secrets.
+fn values(at: At<'_, '_>) -> Option<BTreeMap<String, RecipeValue>> {
+    let name = |at: At<'_, '_>, key: &str| {
+        let letters = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !letters || !key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            let hint = "letters, digits and underscores, with no digit in front, like salt_master";
+            at.key_wrong(Wrong::new(format!("a shell knows no variable `{key}`"), hint));
+        }
+    };
+    at.entries(name, |at| match &at.node.value {
+        Value::Null => Some(RecipeValue::Text(String::new())),
+        Value::Map(_) => {
+            let table = at.table()?;
+            let secret = table.need("secret", string);
+            table.finish();
+            secret.map(RecipeValue::Secret)
+        }
+        _ => string(at).map(RecipeValue::Text),
+    })
 }

@@ -6,7 +6,7 @@ mod settings;
 
 use super::decode::{At, Log, Path, Spot, Table};
 use super::model::Stack;
-use super::tree::{Aim, Node};
+use super::tree::{Aim, Node, Value};
 use super::value::Driver;
 use super::value::{name, port};
 use crate::Failure;
@@ -52,8 +52,29 @@ impl Origins {
     }
 }
 
+/// The lines of which none is shown: a mistake may stand beside a password.
+pub(crate) fn unshown(root: &Node<'_>) -> Vec<u32> {
+    let mut places = Vec::new();
+    let sections = settings::SECRET.iter().filter_map(|section| root.get("lstack")?.get(section));
+    let mut nodes: Vec<&Node<'_>> = sections.collect();
+    while let Some(node) = nodes.pop() {
+        places.push(node.at);
+        match &node.value {
+            Value::Map(entries) => {
+                places.extend(entries.iter().map(|entry| entry.at));
+                nodes.extend(entries.iter().map(|entry| &entry.value));
+            }
+            Value::List(items) => nodes.extend(items),
+            _ => {}
+        }
+    }
+    places
+}
+
 /// What the parts of the import share.
 struct Import<'l> {
+    /// What the file is called, in its own folder; `-` when it came by standard input.
+    file: &'l str,
     /// Mistakes in sections that only recipes and monitoring use.
     soft: &'l Log,
     origins: Origins,
@@ -64,12 +85,13 @@ struct Import<'l> {
 
 /// Turns the file into a stack. Mistakes go to `log`, what they are about is left out; `soft` gets those that matter to
 /// later tools alone.
-pub(crate) fn import(root: &Node<'_>, log: &Log, soft: &Log) -> Option<(Stack, Origins)> {
+pub(crate) fn import(root: &Node<'_>, file: &str, log: &Log, soft: &Log) -> Option<(Stack, Origins)> {
     let at = At { node: root, path: Path::Root, log, key: root.at };
     let table = at.table()?;
     let own = table.get("stack", |at| at.parse(|text| name(text).map(|()| text.to_owned())));
     let tunnel_port = table.get("tunnel_port", |at| at.parse(port));
     let mut import = Import {
+        file: file.rsplit('/').next().unwrap_or(file),
         soft,
         origins: Origins::default(),
         networks: BTreeMap::new(),

@@ -2,6 +2,8 @@
 
 use super::Import;
 use crate::stack::decode::{At, Table, hint, login, string};
+use crate::stack::model::RecipeValue;
+use crate::stack::tree::NOWHERE;
 
 /// How hosts are reached, and who may log in to containers.
 #[derive(Default)]
@@ -10,6 +12,12 @@ pub(super) struct Access {
     pub(super) key: Option<String>,
     pub(super) keys: Vec<String>,
 }
+
+/// Sections that hold a secret: lines of them are not shown.
+pub(super) const SECRET: [&str; 4] = ["ldap", "centos", "lxd", "proxy"];
+
+/// Keys of [`VALUES`] that are secrets.
+const SECRETS: [&str; 2] = ["ldap_password", "centos_root_password_default"];
 
 /// Sections whose values only recipes name, and the keys they may have.
 const VALUES: [(&str, &[&str]); 3] = [
@@ -58,12 +66,27 @@ impl Import<'_> {
     fn values(&mut self, at: At<'_, '_>, section: &str, keys: &[&'static str]) -> Option<()> {
         let table = at.table()?;
         for key in keys {
-            if let Some(value) = table.get(key, string) {
-                self.stack.defaults.values.insert(format!("{section}_{key}"), value);
-            }
+            let name = format!("{section}_{key}");
+            let value = match SECRETS.contains(&name.as_str()) {
+                true => table.get(key, |at| self.secret(at, &name)),
+                false => table.get(key, string).map(RecipeValue::Text),
+            };
+            self.stack.defaults.values.extend(value.map(|value| (name, value)));
         }
         table.finish();
         Some(())
+    }
+
+    /// A password stays where it is: in the file, which is read again when a recipe wants it.
+    fn secret(&mut self, at: At<'_, '_>, name: &str) -> Option<RecipeValue> {
+        at.text()?;
+        if at.node.at == NOWHERE {
+            let message = "a secret is not given by a flag: others can see those of a program that runs";
+            at.secret("stack.secret.written", message, "write it into the file");
+            return None;
+        }
+        self.stack.secrets.insert(name.to_owned(), format!("yaml:{}#{}", self.file, at.path));
+        Some(RecipeValue::Secret(name.to_owned()))
     }
 
     /// Monitoring comes with a later tool; what is wrong in it is worth a word now.

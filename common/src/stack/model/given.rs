@@ -110,3 +110,30 @@ impl Serialize for Granted {
         map.end()
     }
 }
+
+/// What a recipe is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipeValue {
+    /// A text.
+    Text(String),
+    /// The secret of this name, without the newlines at its end.
+    Secret(String),
+}
+
+/// The long form of [`RecipeValue`].
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = table)]
+pub(crate) struct SecretValue<'a> {
+    /// Name in `secrets`.
+    #[schemars(with = "Word")]
+    secret: &'a str,
+}
+
+impl Serialize for RecipeValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            RecipeValue::Text(text) => serializer.serialize_str(text),
+            RecipeValue::Secret(secret) => SecretValue { secret }.serialize(serializer),
+        }
+    }
+}

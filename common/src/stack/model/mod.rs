@@ -6,14 +6,17 @@ mod instance;
 mod network;
 mod write;
 
-pub use given::{Granted, Limits, Mount, Tmpfs};
+pub(crate) use given::SecretValue;
+pub use given::{Granted, Limits, Mount, RecipeValue, Tmpfs};
 pub use image::Image;
 pub use instance::{File, Instance, Nic, PortMap, Ready};
 pub use network::Network;
 pub use write::resolved_document;
 
 use super::resolved::Resolved;
-use super::schema::{Address, Device, Int, Many, Pairs, PortText, SelectText, Ssh, Word, table};
+use super::schema::{
+    Address, Device, Int, Many, MaybeWord, Pairs, PortText, SelectText, Short, Ssh, Variables, Word, table,
+};
 use super::section::Balance;
 use super::value::{Driver, PortSpec, Restart, Select};
 use schemars::JsonSchema;
@@ -44,7 +47,7 @@ pub struct Stack {
     pub instances: BTreeMap<String, Instance>,
     /// Load balancers, by name.
     pub balance: BTreeMap<String, Balance>,
-    /// Where secrets are read, by name: `file:PATH`. Never the secret itself.
+    /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. Never the secret itself.
     pub secrets: BTreeMap<String, String>,
     /// Sections that belong to single tools (`dns`, `pki`, `store`, `snap`) and `status`, untouched.
     pub carried: BTreeMap<String, serde_json::Value>,
@@ -131,10 +134,10 @@ pub struct Defaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
-    /// Values that recipes may name.
+    /// What recipes are told, by the name of a variable: a text, or `{secret: NAME}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "Option<Pairs>")]
-    pub values: BTreeMap<String, String>,
+    #[schemars(with = "Option<Variables<Short<MaybeWord, SecretValue>>>")]
+    pub values: BTreeMap<String, RecipeValue>,
 }
 
 impl Stack {

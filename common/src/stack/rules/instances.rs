@@ -1,7 +1,7 @@
 //! Instances: where they run, what they refer to, what they are called.
 
 use super::check::Check;
-use crate::stack::model::Instance;
+use crate::stack::model::{Instance, RecipeValue};
 use crate::stack::resolve::hosts;
 use std::collections::HashMap;
 
@@ -16,6 +16,11 @@ impl<'s> Check<'s> {
                 self.find(&self.stack.secrets, "secret", &secret.name, || {
                     format!("instances.{name}.secrets.{i}")
                 });
+            }
+        }
+        for (name, value) in &self.stack.defaults.values {
+            if let RecipeValue::Secret(secret) = value {
+                self.find(&self.stack.secrets, "secret", secret, || format!("defaults.values.{name}.secret"));
             }
         }
         self.shared();

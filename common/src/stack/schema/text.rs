@@ -69,7 +69,8 @@ texts! {
     AbsolutePath = json!({ "type": "string", "pattern": "^/", "not": { "pattern": r"(^|/)\.\.(/|$)" } });
     Source = json!({ "type": ["string", "number"], "minLength": 1 });
     FileMode = or_number("[0-7]{3,4}", 0);
-    SecretText = pattern("file:.+");
+    SecretText = pattern(r"(file:.+|yaml:.+#[^#]+)");
+    MaybeWord = json!({ "type": ["string", "number", "boolean", "null"] });
     HostName = pattern(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*");
     UrlPath = pattern("/[!$-;=@-Z\\[\\]^_a-~]*");
     UrlText = pattern("https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!$-;=@-Z\\[\\]^_a-~]*)?");
@@ -155,6 +156,26 @@ impl<T: JsonSchema, const LABELS: bool> JsonSchema for Map<T, LABELS> {
 
 /// Texts by name, such as an environment.
 pub(crate) struct Pairs;
+
+/// A map by names that a shell takes for variables.
+pub(crate) struct Variables<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for Variables<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("VariablesOf{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let values = generator.subschema_for::<T>();
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+            "additionalProperties": values
+        })
+    }
+}
 
 impl JsonSchema for Pairs {
     fn inline_schema() -> bool {

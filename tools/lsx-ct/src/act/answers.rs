@@ -1,6 +1,6 @@
 //! What the verbs beside the plan answer.
 
-use crate::model::State;
+use crate::model::{Done, Recipe, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,4 +102,62 @@ pub struct Top {
     pub received_bps: u64,
     /// Sent, in bytes a second.
     pub sent_bps: u64,
+}
+
+/// The recipes of an instance, as its host knows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Had {
+    /// The host.
+    pub host: String,
+    /// The stack.
+    pub stack: String,
+    /// The instance.
+    pub instance: String,
+    /// Those it was told last.
+    pub wanted: Vec<Recipe>,
+    /// Those that have been run.
+    pub done: Vec<Done>,
+}
+
+/// A recipe of an instance, and whether it has been run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecipeAt {
+    /// `lsx.ct.recipe/1`.
+    pub schema: String,
+    /// The host.
+    pub host: String,
+    /// The stack.
+    pub stack: String,
+    /// The instance.
+    pub instance: String,
+    /// The recipe, as the document calls it.
+    pub recipe: String,
+    /// Whether it has been run.
+    pub state: RecipeState,
+    /// Of one that has changed: `text`, and the values that it is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// SHA-256 of its text as it is now; absent when the document does not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// SHA-256 of the text that was run last; absent when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_digest: Option<String>,
+    /// When that ended (RFC 3339); absent where an older lsx-ct ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_at: Option<String>,
+}
+
+/// Whether a recipe has been run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecipeState {
+    /// As it is now.
+    Ran,
+    /// It has never been run there.
+    Missing,
+    /// With another text or other values.
+    Changed,
+    /// It has been run, and the document does not name it any more.
+    Unnamed,
 }

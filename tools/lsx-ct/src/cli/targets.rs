@@ -5,6 +5,7 @@ use crate::act::{self, Target};
 use crate::{Ct, PROGRAM};
 use common::cli::Global;
 use common::host::{Lock, name as host_name};
+use common::stack::Stack;
 use common::tool::Tool;
 use common::verb::{self, Crew, StackArgs};
 use common::{Failure, Failures, Kind};
@@ -48,11 +49,24 @@ pub(super) fn targets(
     patterns: &[String],
     global: &Global,
 ) -> Result<(Where, Targets), Failures> {
+    with_document(tool, on, patterns, global).map(|(place, targets, _)| (place, targets))
+}
+
+/// The document that named the targets, and where it came from.
+pub(super) type Document = Option<(Stack, StackArgs)>;
+
+/// The same, with the document.
+pub(super) fn with_document(
+    tool: Ct,
+    on: &OnArgs,
+    patterns: &[String],
+    global: &Global,
+) -> Result<(Where, Targets, Document), Failures> {
     let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
-        return Ok((Where::Here, here(patterns)?));
+        return Ok((Where::Here, here(patterns)?, None));
     };
-    let stack = StackArgs { input: Some(input), ..StackArgs::default() };
-    let (_, resolved, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
+    let from = StackArgs { input: Some(input), ..StackArgs::default() };
+    let (stack, resolved, crew) = verb::crew_of(tool, &from, &on.scope, global)?;
     let mut targets = Targets::new();
     let mut used = vec![false; patterns.len()];
     for at in &resolved.instances {
@@ -69,7 +83,7 @@ pub(super) fn targets(
         }
     }
     unknown(patterns, &used, &format!("stack {}", resolved.stack))?;
-    Ok((Where::Fleet(Box::new(crew)), targets))
+    Ok((Where::Fleet(Box::new(crew)), targets, Some((stack, from))))
 }
 
 pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {

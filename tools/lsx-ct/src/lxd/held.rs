@@ -4,8 +4,7 @@ use super::aside::ASIDE;
 use super::first::NOTES;
 use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
-use crate::model::{Condition, File, Instance, State, Usage, engine_name};
-use crate::recipes;
+use crate::model::{Condition, Done, Instance, State, Usage, engine_name};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -126,18 +125,19 @@ impl Held {
             condition: self.condition(instance.as_ref()),
             instance,
             snapshots: self.snapshots.iter().flatten().map(|s| s.name.clone()).collect(),
+            recipes: self.recipes(),
         })
     }
 
     /// The recipes it has had.
-    pub(super) fn recipes(&self) -> Vec<File> {
+    pub(super) fn recipes(&self) -> Vec<Done> {
         self.config.get(RECIPES).and_then(|done| serde_json::from_str(done).ok()).unwrap_or_default()
     }
 
     /// What it does; one whose recipes were not all run is not done with its start.
     fn condition(&self, instance: Option<&Instance>) -> Condition {
         let done = self.recipes();
-        let left = instance.and_then(|i| recipes::left(i, &done).first().map(|r| r.path.clone()));
+        let left = instance.and_then(|i| i.recipes_left(&done).first().map(|r| r.path.clone()));
         let left = left.map(|name| format!("recipe {name} has not been run"));
         let frozen = || (self.status_code == FROZEN).then(|| "it is frozen".to_owned());
         let pid = self.state.as_ref().and_then(|now| u32::try_from(now.pid).ok()).filter(|pid| *pid > 0);

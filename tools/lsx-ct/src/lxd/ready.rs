@@ -7,9 +7,9 @@ use super::request::RECIPES;
 use super::{First, Lxd};
 use crate::accounts::Alone;
 use crate::driver::{Exec, Ran};
-use crate::model::{File, Instance, State, engine_name};
+use crate::model::{Done, Instance, Recipe, State, engine_name};
 use crate::ready::{self, Why};
-use crate::recipes;
+use crate::recipes::{self, Script};
 use common::Failure;
 use common::host::wait;
 use serde_json::json;
@@ -84,11 +84,11 @@ impl Kitchen<'_> {
 }
 
 impl recipes::Kitchen for Kitchen<'_> {
-    fn done(&self) -> Result<Vec<File>, Failure> {
+    fn done(&self) -> Result<Vec<Done>, Failure> {
         Ok(self.lxd.owned(self.stack, &self.instance.name)?.recipes())
     }
 
-    fn note(&mut self, done: &[File]) -> Result<(), Failure> {
+    fn note(&mut self, done: &[Done]) -> Result<(), Failure> {
         let engine = engine_name(self.stack, &self.instance.name);
         let done = String::from_utf8_lossy(&common::document::canonical(&done)?).into_owned();
         let order = json!({"config": {RECIPES: done}});
@@ -101,7 +101,11 @@ impl recipes::Kitchen for Kitchen<'_> {
         self.lxd.supply.blob(digest)
     }
 
-    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
+    fn secret(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        recipes::secret(self.stack, name)
+    }
+
+    fn cook(&mut self, recipe: &Recipe, script: &Script) -> Result<Ran, Failure> {
         let (engine, place) = (engine_name(self.stack, &self.instance.name), self.place()?);
         let owner = match &place.user {
             Some(user) => {
@@ -109,7 +113,7 @@ impl recipes::Kitchen for Kitchen<'_> {
             }
             None => (0, 0),
         };
-        self.lxd.put(&engine, &Put { path: RECIPE, mode: 0o400, owner, bytes: text })?;
+        self.lxd.put(&engine, &Put { path: RECIPE, mode: 0o400, owner, bytes: &script.text })?;
         let read = format!("exec {} <{RECIPE}", recipes::SHELL.join(" "));
         let exec = Exec {
             argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), read],
@@ -120,6 +124,6 @@ impl recipes::Kitchen for Kitchen<'_> {
         self.lxd.end_others(&what, self.stack, &self.instance.name)?;
         let ran = self.lxd.run_for(&what, self.stack, &self.instance.name, &exec);
         self.lxd.take(&engine, RECIPE)?;
-        ran
+        ran.map(|ran| script.masked(ran))
     }
 }

@@ -14,6 +14,8 @@ pub struct Gathered {
     pub images: BTreeMap<(String, Driver), Image>,
     /// Files by the document's name: digest, and mode on the operator's disk.
     pub files: BTreeMap<String, (String, u32)>,
+    /// Recipes by what they are called among `files`: those of `defaults.values` that they name.
+    pub named: BTreeMap<String, Vec<String>>,
     /// Secrets by name: digest of the value, and where it is read.
     pub secrets: BTreeMap<String, (String, String)>,
     /// The OCI runtime that somebody wants for what is made; else the first that works.

@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A file put into an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct File {
-    /// Absolute path in the instance; of a recipe, its name.
+    /// Absolute path in the instance.
     pub path: String,
     /// Permission bits.
     pub mode: u32,
@@ -74,4 +75,59 @@ pub struct Secret {
     pub mode: Option<u32>,
     /// SHA-256 of its value.
     pub digest: String,
+}
+
+/// A script that is run in an instance once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recipe {
+    /// As the document calls it.
+    pub path: String,
+    /// Permission bits of the file it was read from, which mean nothing here.
+    pub mode: u32,
+    /// SHA-256 of its text, which is a blob of the image store.
+    pub digest: String,
+    /// What it is told: those of `defaults.values` that its text names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+}
+
+/// What a recipe is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A secret: never its value.
+    Secret {
+        /// Name in the stack.
+        secret: String,
+        /// SHA-256 of its value.
+        digest: String,
+    },
+}
+
+/// A recipe that has been run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Done {
+    /// What was run.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// When it ended (RFC 3339); absent where an older lsx-ct ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+impl Recipe {
+    /// Whether two are the same: in name, text, and what they are told.
+    pub fn same(&self, other: &Recipe) -> bool {
+        (&self.path, &self.digest, &self.values) == (&other.path, &other.digest, &other.values)
+    }
+
+    /// The secrets it is told, with their digests.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.values().filter_map(|value| match value {
+            Value::Secret { secret, digest } => Some((secret.as_str(), digest.as_str())),
+            Value::Text(_) => None,
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! An instance as its host should run it: every value said, nothing left to the engine. Two are compared field by field.
 
-use super::{File, Rlimit, Secret, Tmpfs, Volume};
+use super::{Done, File, Recipe, Rlimit, Secret, Tmpfs, Volume};
 use common::stack::resolved::NicAt;
 use common::stack::{Driver, Restart};
 use schemars::JsonSchema;
@@ -72,7 +72,7 @@ pub struct Instance {
     pub profiles: Vec<String>,
     /// Programs run in it once, after its first start, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recipes: Vec<File>,
+    pub recipes: Vec<Recipe>,
     /// What must be ready before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
@@ -124,6 +124,18 @@ impl Instance {
             (_, _, false) => "started",
             _ => "changed while it runs",
         }
+    }
+
+    /// The recipes that have not been run yet, in order.
+    pub fn recipes_left(&self, done: &[Done]) -> Vec<&Recipe> {
+        let had = |recipe: &Recipe| done.iter().any(|done| done.recipe.same(recipe));
+        self.recipes.iter().filter(|recipe| !had(recipe)).collect()
+    }
+
+    /// The secrets that its host must have, with their digests: its own, and those of its recipes.
+    pub fn all_secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self.secrets.iter().map(|secret| (secret.name.as_str(), secret.digest.as_str()));
+        own.chain(self.recipes.iter().flat_map(Recipe::secrets))
     }
 
     /// Whether it must be made anew, which takes along what was written into it.

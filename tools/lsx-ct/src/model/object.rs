@@ -123,7 +123,8 @@ impl plan::Object for Object {
     }
 
     fn hides(&self, path: &str) -> bool {
-        path == "env" || path.starts_with("env.")
+        let value = |path: &str| path.starts_with("recipes.") && path.contains(".values");
+        path == "env" || path.starts_with("env.") || value(path)
     }
 
     fn content(&self) -> Option<&str> {

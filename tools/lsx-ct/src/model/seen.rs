@@ -48,6 +48,9 @@ pub struct Status {
     /// Its snapshots, where its engine makes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<String>,
+    /// The recipes that have been run in it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipes: Vec<super::Done>,
     /// What it does.
     #[serde(flatten)]
     pub condition: Condition,

@@ -7,7 +7,7 @@ use super::place::Root;
 use super::{closed, groups, layer, limits, volume};
 use crate::accounts::{Account, Alone};
 use crate::image::Store;
-use crate::model::{File, Instance};
+use crate::model::{Done, File, Instance};
 use crate::paths;
 use crate::render::bundle::{self, Ground, Stop};
 use common::host::file::{self, Mode};
@@ -222,13 +222,13 @@ fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failur
 }
 
 /// Notes the recipes that have been run.
-pub(crate) fn did(place: &Place, done: &[File]) -> Result<(), Failure> {
+pub(crate) fn did(place: &Place, done: &[Done]) -> Result<(), Failure> {
     let note = place.disk.join("recipes.json");
     file::write(&note, &common::document::canonical(&done)?, Mode::Private).map(|_| ())
 }
 
 /// The recipes that have been run: none of them is again, as long as the instance is not made anew.
-pub(crate) fn done(place: &Place) -> Result<Vec<File>, Failure> {
+pub(crate) fn done(place: &Place) -> Result<Vec<Done>, Failure> {
     let path = place.disk.join("recipes.json");
     let text = match file::read(&path) {
         Err(failure) if failure.code == "host.file.damaged" => Some(String::new()),

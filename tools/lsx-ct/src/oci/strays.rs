@@ -3,6 +3,7 @@
 
 use super::disk::{self, Place};
 use super::groups;
+use super::prepare;
 use crate::driver::Found;
 use crate::model::{Condition, State};
 use crate::supervise::{state, unit};
@@ -67,7 +68,9 @@ pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
             "what runs of it has lost its supervisor or its notes; `lsx-ct up` starts it anew".to_owned();
         condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
     }
-    Found { condition, instance, stack, name, snapshots: Vec::new() }
+    // A note that is damaged is told by the supervisor, which goes by it.
+    let recipes = prepare::done(&place).unwrap_or_default();
+    Found { condition, instance, stack, name, snapshots: Vec::new(), recipes }
 }
 
 fn of(stack: &str, name: &str) -> BTreeSet<i32> {

@@ -2,12 +2,12 @@
 
 use super::Goals;
 use crate::model::{
-    File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Rlimit, Secret, Tmpfs, Volume, cloud,
-    recipe_key,
+    File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Recipe, Rlimit, Secret, Tmpfs, Value,
+    Volume, cloud, recipe_key,
 };
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
-use common::stack::{Granted, Instance as Written, Mount, Resolved, Stack};
+use common::stack::{Granted, Instance as Written, Mount, RecipeValue, Resolved, Stack};
 use common::tool::Wish;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,16 +91,33 @@ fn instance(
         secrets: written.secrets.iter().filter_map(secret).collect(),
         restart: stack.restart(written),
         profiles: written.profiles.clone(),
-        recipes: written
-            .recipes
-            .iter()
-            .filter_map(|name| file(gathered, &recipe_key(name, written.image.as_deref()), name))
-            .collect(),
+        recipes: recipes(gathered, stack, written),
         needs: written.needs.iter().flat_map(|need| needs(stack, resolved, at, need)).collect(),
         ready: asked(written),
         hosts,
         running: true,
     }
+}
+
+/// The recipes of an instance, with what each is told.
+pub(crate) fn recipes(gathered: &Gathered, stack: &Stack, written: &Written) -> Vec<Recipe> {
+    let value = |name: &String| {
+        let value = match stack.defaults.values.get(name)? {
+            RecipeValue::Text(text) => Value::Text(text.clone()),
+            RecipeValue::Secret(secret) => {
+                let (digest, _) = gathered.secrets.get(secret)?;
+                Value::Secret { secret: secret.clone(), digest: digest.clone() }
+            }
+        };
+        Some((name.clone(), value))
+    };
+    let recipe = |path: &String| {
+        let key = recipe_key(path, written.image.as_deref());
+        let (digest, mode) = gathered.files.get(&key)?.clone();
+        let values = gathered.named.get(&key).into_iter().flatten().filter_map(value).collect();
+        Some(Recipe { path: path.clone(), mode, digest, values })
+    };
+    written.recipes.iter().filter_map(recipe).collect()
 }
 
 fn file(gathered: &Gathered, source: &str, path: &str) -> Option<File> {

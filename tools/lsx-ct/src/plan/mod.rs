@@ -1,6 +1,7 @@
 //! Decides, for all hosts at once: what each should run, what stays, what collides, which steps lead there. Pure.
 
 mod clash;
+mod cooks;
 mod cut;
 mod moved;
 mod order;
@@ -8,6 +9,7 @@ mod renamed;
 
 pub(crate) use clash::driver_word;
 pub use cut::cut;
+pub(crate) use cut::recipes as recipes_of;
 pub use order::depths;
 
 use crate::Ct;
@@ -71,7 +73,10 @@ pub fn plan(
         keep_intent(wish, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
         let haves = haves(wish, seen, &stay);
         let mut steps = diff(host, &wants, &haves);
-        steps.iter_mut().for_each(|step| tell(step, &goals));
+        steps.iter_mut().for_each(|step| {
+            tell(step, &goals);
+            cooks::tell(step, &wish.stack, &seen.seen);
+        });
         draft.steps.extend(steps);
         if matches!(wish.goal, Goal::Down) && !wish.destroy_data {
             draft.kept.extend(seen.seen.volumes.iter().map(|name| format!("{host}: volume {name}")));
@@ -243,7 +248,7 @@ fn spare(draft: &mut Draft<Ct>) {
         .steps
         .iter()
         .filter_map(|s| match &s.after {
-            Some(Object::Instance(instance)) => Some(instance.secrets.iter().map(|s| s.name.as_str())),
+            Some(Object::Instance(instance)) => Some(instance.all_secrets().map(|(name, _)| name)),
             _ => None,
         })
         .flatten()

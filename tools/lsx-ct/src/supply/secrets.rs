@@ -13,7 +13,7 @@ use common::{Failure, Failures, Kind, document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The secrets of a stack for one host.
 #[derive(Default, Serialize, Deserialize)]
@@ -40,16 +40,31 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", document::digest(bytes))
 }
 
-/// Reads a secret on this machine.
+/// Before a place that is a value in a document: `yaml:FILE#KEY.KEY`.
+pub(crate) const YAML: &str = "yaml:";
+
+/// Reads a secret on this machine: a file, or a value in one.
 ///
 /// # Errors
-/// The file that is missing, too large, or no regular file.
-pub(crate) fn value(name: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+/// The file that is missing, too large, or no regular file; a value that is not there.
+pub(crate) fn value(name: &str, place: &str) -> Result<Vec<u8>, Failure> {
+    let inner = place.strip_prefix(YAML).and_then(|place| place.rsplit_once('#'));
+    let Some((path, key)) = inner else { return whole(name, place) };
     let failed = |why: String| {
-        let message = format!("secret {name}: cannot read {}: {why}", path.display());
+        let message = format!("secret {name}: cannot read {key} in {path}: {why}");
         Failure::new(Kind::Data, "ct.secret", message)
     };
-    match file::read_at_most(path, limit::SECRET) {
+    let text = String::from_utf8(whole(name, path)?).map_err(|_| failed("it is not UTF-8".to_owned()))?;
+    let found = common::stack::text_at(&text, key).map_err(|failure| failed(failure.message))?;
+    found.map(String::into_bytes).ok_or_else(|| failed("there is no such text".to_owned()))
+}
+
+fn whole(name: &str, path: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |why: String| {
+        let message = format!("secret {name}: cannot read {path}: {why}");
+        Failure::new(Kind::Data, "ct.secret", message)
+    };
+    match file::read_at_most(Path::new(path), limit::SECRET) {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(failed("no such file".to_owned())),
         Err(failure) => Err(failed(failure.message)),
@@ -66,15 +81,14 @@ pub(super) fn read(plan: &PlanOf<Ct>) -> (Secrets, Vec<Failure>) {
     let mut known: BTreeMap<(&str, &str), Option<Value64>> = BTreeMap::new();
     for step in &plan.steps {
         let Some(Object::Instance(instance)) = &step.after else { continue };
-        for secret in &instance.secrets {
-            let which = (secret.name.as_str(), secret.digest.as_str());
+        for which in instance.all_secrets() {
             let value = known
                 .entry(which)
                 .or_insert_with(|| as_planned(plan, which).map_err(|failure| failures.push(failure)).ok());
             let Some(value) = value.clone() else { continue };
             let parcel = parcels.0.entry(step.host.clone()).or_default();
             parcel.stack.clone_from(&plan.stack);
-            parcel.values.insert(secret.name.clone(), value);
+            parcel.values.insert(which.0.to_owned(), value);
         }
     }
     (parcels, failures)
@@ -83,14 +97,14 @@ pub(super) fn read(plan: &PlanOf<Ct>) -> (Secrets, Vec<Failure>) {
 /// The value of a secret whose digest the plan holds.
 fn as_planned(plan: &PlanOf<Ct>, (name, wanted): (&str, &str)) -> Result<Value64, Failure> {
     let digest = wanted.to_owned();
-    let Some(path) = plan.data.secrets.get(name).map(PathBuf::from) else {
+    let Some(place) = plan.data.secrets.get(name) else {
         return Ok(Value64 { digest, data: None });
     };
-    let bytes = value(name, &path)?;
+    let bytes = value(name, place)?;
     if self::digest(&bytes) == wanted {
         return Ok(Value64 { digest, data: Some(STANDARD.encode(bytes)) });
     }
-    let message = format!("secret {name}: {} is not what it was when the plan was made", path.display());
+    let message = format!("secret {name}: {place} is not what it was when the plan was made");
     let hint = "make the plan again and look at it again";
     Err(Failure::new(Kind::Again, "ct.secret.changed", message).hint(hint))
 }
@@ -136,7 +150,7 @@ pub(crate) fn keep(input: Value) -> Result<Value, Failure> {
 
 /// A secret that nobody sends must be here already.
 fn has(name: &str, path: &Path, wanted: &str) -> Result<(), Failure> {
-    if value(name, path).is_ok_and(|bytes| digest(&bytes) == wanted) {
+    if whole(name, &path.display().to_string()).is_ok_and(|bytes| digest(&bytes) == wanted) {
         return Ok(());
     }
     let message =

@@ -3,9 +3,9 @@
 use super::{Life, Supervisor};
 use crate::driver::Ran;
 use crate::image::Store;
-use crate::model::File;
+use crate::model::{Done, Recipe};
 use crate::oci::prepare;
-use crate::recipes;
+use crate::recipes::{self, Script};
 use common::Failure;
 use std::path::Path;
 use std::time::Duration;
@@ -19,11 +19,11 @@ pub(super) struct Kitchen<'a> {
 }
 
 impl recipes::Kitchen for Kitchen<'_> {
-    fn done(&self) -> Result<Vec<File>, Failure> {
+    fn done(&self) -> Result<Vec<Done>, Failure> {
         prepare::done(&self.me.place)
     }
 
-    fn note(&mut self, done: &[File]) -> Result<(), Failure> {
+    fn note(&mut self, done: &[Done]) -> Result<(), Failure> {
         prepare::did(&self.me.place, done)
     }
 
@@ -31,8 +31,13 @@ impl recipes::Kitchen for Kitchen<'_> {
         Store::open(Path::new(crate::paths::STORE))?.get(digest)
     }
 
-    fn cook(&mut self, recipe: &File, text: &[u8]) -> Result<Ran, Failure> {
-        let ran = self.life.inside(self.me, &recipes::SHELL, text, Some(self.limit))?;
+    fn secret(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        recipes::secret(&self.me.stack, name)
+    }
+
+    fn cook(&mut self, recipe: &Recipe, script: &Script) -> Result<Ran, Failure> {
+        let ran =
+            script.masked(self.life.inside(self.me, &recipes::SHELL, &script.text, Some(self.limit))?);
         let said = [("stdout", &ran.stdout), ("stderr", &ran.stderr)];
         for (stream, text) in said.iter().filter(|(_, text)| !text.is_empty()) {
             self.me.log.lines(stream, &format!("recipe {}: ", recipe.path), text);
