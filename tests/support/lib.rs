@@ -8,11 +8,13 @@ pub mod lab;
 mod mutate;
 mod run;
 mod soak;
+mod stacks;
 mod tools;
 
 pub use mutate::Corpus;
 pub use run::{Ended, Run};
 pub use soak::soak;
+pub use stacks::{Stacks, saved_plans};
 pub use tools::{Tool, tools};
 
 use serde_json::Value;

@@ -1,13 +1,16 @@
 //! One HTTP GET without TLS (RFC 9112), by ureq over our own connections.
 
 mod link;
+#[cfg(test)]
+mod soak;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
-use ureq::http::Response;
+use ureq::http::{Response, Uri};
+use ureq::unversioned::transport::Connector;
 use ureq::{Agent, Body, Error};
 
 use link::{Connect, Lookup, Refusal};
@@ -25,8 +28,14 @@ const BODY_BYTES: usize = 16_384;
 
 /// Asks, reads the head and the first bytes of the body, compares.
 pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -> Outcome {
+    let timeout = Duration::from_millis(target.timeout_ms);
+    let connect = Connect { source: target.source, interface: target.interface.clone(), timeout };
+    ask(target, http, Lookup { host: target.address.clone(), place, names: names.clone() }, connect)
+}
+
+fn ask(target: &Target, http: &Http, lookup: Lookup, connect: impl Connector) -> Outcome {
     let began = Instant::now();
-    let mut outcome = match get(target, http, place, names) {
+    let mut outcome = match get(target, http, lookup, connect) {
         Ok(response) => judge(target, response),
         Err(error) => {
             let (state, problem) = explain(target, &error);
@@ -37,26 +46,63 @@ pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -
     outcome
 }
 
-fn get(target: &Target, http: &Http, place: Place, names: &Names) -> Result<Response<Body>, Error> {
-    let timeout = Duration::from_millis(target.timeout_ms);
+/// Follows redirects by itself: ureq's own following ends in a panic when a server breaks off the body of one (3.5.1).
+fn get(
+    target: &Target,
+    http: &Http,
+    lookup: Lookup,
+    connect: impl Connector,
+) -> Result<Response<Body>, Error> {
+    let began = Instant::now();
     let config = Config::builder()
-        .timeout_global(Some(timeout))
         .http_status_as_error(false)
-        .max_redirects(if http.follow { MAX_REDIRECTS } else { 0 })
-        .max_redirects_will_error(http.follow)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         // The environment's proxy would answer instead of the target.
         .proxy(None)
         .user_agent("lsx")
         .max_idle_connections(0)
         .build();
-    let lookup = Lookup { host: target.address.clone(), place, names: names.clone() };
-    let connect = Connect { source: target.source, interface: target.interface.clone(), timeout };
     let agent = Agent::with_parts(config, connect, lookup);
-    let request = agent.get(url(&target.address, http));
-    match &http.host {
-        Some(host) => request.header("host", host).call(),
-        None => request.call(),
+    let first = uri_of(&url(&target.address, http))?;
+    let mut uri = first.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        let left = Duration::from_millis(target.timeout_ms).saturating_sub(began.elapsed());
+        let named = http.host.as_ref().filter(|_| uri.authority() == first.authority());
+        let request = agent.get(uri.clone()).config().timeout_global(Some(left)).build();
+        let response = match named {
+            Some(host) => request.header("host", host).call(),
+            None => request.call(),
+        }?;
+        match next(&uri, &response).filter(|_| http.follow) {
+            Some(next) => uri = next?,
+            None => return Ok(response),
+        }
     }
+    Err(Error::TooManyRedirects)
+}
+
+/// Where a redirect leads (RFC 9110, 15.4 and 10.2.2).
+fn next(at: &Uri, response: &Response<Body>) -> Option<Result<Uri, Error>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = String::from_utf8_lossy(response.headers().get("location")?.as_bytes()).into_owned();
+    let location = location.split('#').next().unwrap_or_default();
+    let (scheme, authority) = (at.scheme_str().unwrap_or("http"), at.authority()?);
+    let folder = at.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let absolute = match location {
+        url if url.starts_with("http://") || url.starts_with("https://") => url.to_owned(),
+        url if url.starts_with("//") => format!("{scheme}:{url}"),
+        path if path.starts_with('/') => format!("{scheme}://{authority}{path}"),
+        query if query.starts_with('?') => format!("{scheme}://{authority}{}{query}", at.path()),
+        path => format!("{scheme}://{authority}{folder}/{path}"),
+    };
+    Some(uri_of(&absolute))
+}
+
+fn uri_of(text: &str) -> Result<Uri, Error> {
+    text.parse::<Uri>().map_err(|error| Error::Http(error.into()))
 }
 
 /// The URL of a target; a zone is no part of a host in a URL (RFC 9844), the lookup knows it.

@@ -56,6 +56,35 @@ pub(super) fn skip_ipv4_header(packet: &[u8]) -> &[u8] {
     packet.get(header..).unwrap_or_default()
 }
 
+/// What tells the echoes of one socket from everybody else's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ours {
+    pub(super) v6: bool,
+    /// Whether IPv4 packets arrive with their header: on raw sockets.
+    pub(super) raw: bool,
+    pub(super) id: u16,
+    /// Starts the payload of every request, so that replies to another process are not ours.
+    pub(super) nonce: [u8; NONCE_BYTES],
+}
+
+impl Ours {
+    /// The reply to one of our requests in a packet as the socket delivers it.
+    pub(super) fn reply<'a>(&self, packet: &'a [u8]) -> Option<Echo<'a>> {
+        let packet = if self.raw && !self.v6 { skip_ipv4_header(packet) } else { packet };
+        parse(reply_type(self.v6), packet).filter(|echo| self.sent(echo))
+    }
+
+    /// The sequence number in a request that came back inside an error, if the request was ours.
+    pub(super) fn returned(&self, packet: &[u8]) -> Option<u16> {
+        parse(request_type(self.v6), packet).filter(|echo| self.sent(echo)).map(|echo| echo.sequence)
+    }
+
+    fn sent(&self, echo: &Echo) -> bool {
+        let known = echo.payload.len().min(NONCE_BYTES);
+        echo.id == self.id && echo.payload.get(..known) == self.nonce.get(..known)
+    }
+}
+
 /// A payload of the given length: the nonce as far as it fits, then counting bytes as ping sends.
 pub(super) fn payload(nonce: [u8; NONCE_BYTES], size: usize) -> Vec<u8> {
     let counting = (NONCE_BYTES..).map(|i| i.to_le_bytes()[0]);
@@ -74,4 +103,60 @@ pub(super) fn checksum(bytes: &[u8]) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lsx_tests::{Dice, soak};
+
+    /// A reply, or a request inside an error, with wounds: half of them in the headers.
+    fn packet(ours: Ours, dice: &mut Dice) -> Vec<u8> {
+        let size = [0, 1, 7, 8, 9, 56, 1472][dice.below(7)];
+        let mut echo = request(ours.v6, ours.id, 7, &payload(ours.nonce, size));
+        if dice.below(2) == 0 {
+            echo[0] = reply_type(ours.v6);
+        }
+        let header = if ours.raw && !ours.v6 { [20, 24, 60][dice.below(3)] } else { 0 };
+        let mut bytes = vec![0_u8; header];
+        if let Some(first) = bytes.first_mut() {
+            *first = 0x40 | u8::try_from(header / 4).unwrap();
+        }
+        bytes.extend(echo);
+        for _ in 0..dice.below(3) {
+            let end = if dice.below(2) == 0 { bytes.len().min(header + 24) } else { bytes.len() };
+            match dice.below(3) {
+                0 => bytes.truncate(dice.below(bytes.len() + 1)),
+                1 => bytes.insert(dice.below(end + 1), [0, 0x4f, 0xff][dice.below(3)]),
+                _ if end > 0 => bytes[dice.below(end)] ^= 1 << dice.below(8),
+                _ => {}
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn soak_net_icmp() {
+        let ours = |v6, raw| Ours { v6, raw, id: 0x1234, nonce: *b"lsxnonce" };
+        let all = [ours(false, true), ours(false, false), ours(true, true)];
+        let make = |dice: &mut Dice| {
+            let kind = dice.below(all.len());
+            let mut input = packet(all[kind], dice);
+            input.insert(0, u8::try_from(kind).unwrap());
+            input
+        };
+        soak("net-icmp", 20_000, 25, make, |input| {
+            let (kind, bytes) = input.split_first().unwrap();
+            let ours = all[usize::from(*kind)];
+            let reply = ours.reply(bytes);
+            if let Some(echo) = reply {
+                // What is taken for a reply ends the packet, and stands behind our identifier.
+                let header = bytes.len() - echo.payload.len() - HEADER_BYTES;
+                assert!(bytes.ends_with(echo.payload) && header <= 60, "{bytes:?}");
+                assert_eq!(bytes[header + 4..header + 6], ours.id.to_be_bytes(), "{bytes:?}");
+                assert!(ours.nonce.starts_with(&echo.payload[..echo.payload.len().min(NONCE_BYTES)]));
+            }
+            reply.is_some() || ours.returned(bytes).is_some()
+        });
+    }
 }

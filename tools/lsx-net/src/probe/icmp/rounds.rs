@@ -119,7 +119,7 @@ impl Rounds<'_> {
     fn request(&mut self, job: usize) {
         let Job { way, size, .. } = self.jobs[job];
         let sequence = self.sequence;
-        let payload = packet::payload(self.socket.nonce, size);
+        let payload = packet::payload(self.socket.ours.nonce, size);
         let sent = Instant::now();
         let result = self.send(job, sequence, &payload);
         let busy = |r: &Report| matches!(r.errno, Errno::ENOBUFS | Errno::EAGAIN | Errno::ENOMEM);
@@ -187,12 +187,7 @@ impl Rounds<'_> {
             match self.socket.receive(buffer) {
                 Ok(Some((from, echo))) => {
                     let now = Instant::now();
-                    let key = (echo.sequence, from);
-                    let size = echo.payload.len();
-                    let nonce = &self.socket.nonce[..size.min(packet::NONCE_BYTES)];
-                    if echo.payload.starts_with(nonce) {
-                        self.answered(key, size, now);
-                    }
+                    self.answered((echo.sequence, from), echo.payload.len(), now);
                 }
                 Ok(None) | Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => break,
@@ -230,7 +225,7 @@ impl Rounds<'_> {
                 errors.local = Some(report);
                 continue;
             }
-            let sequence = self.socket.returned(&report.packet);
+            let sequence = self.socket.ours.returned(&report.packet);
             let key = sequence.zip(report.to);
             if let Some(flight) = key.and_then(|key| self.flights.get_mut(&key))
                 && !flight.settled

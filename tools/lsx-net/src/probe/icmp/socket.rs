@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-use super::packet;
+use super::packet::{self, Ours};
 use crate::probe::errqueue;
 use crate::probe::names::Place;
 
@@ -42,11 +42,7 @@ setsockopt_impl!(
 #[derive(Debug)]
 pub(super) struct EchoSocket {
     pub(super) socket: Socket,
-    pub(super) v6: bool,
-    raw: bool,
-    id: u16,
-    /// Starts the payload of every request, so that replies to another process are not ours.
-    pub(super) nonce: [u8; packet::NONCE_BYTES],
+    pub(super) ours: Ours,
 }
 
 /// Whom a request goes to and the way it takes.
@@ -86,18 +82,13 @@ impl EchoSocket {
         } else {
             id = bound_id(&socket, v6).map_err(errno)?;
         }
-        Ok(Self {
-            socket,
-            v6,
-            raw,
-            id: u16::from_le_bytes([id[0], id[1]]),
-            nonce: random.hash_one("nonce").to_le_bytes(),
-        })
+        let (id, nonce) = (u16::from_le_bytes([id[0], id[1]]), random.hash_one("nonce").to_le_bytes());
+        Ok(Self { socket, ours: Ours { v6, raw, id, nonce } })
     }
 
     /// Sends one echo request.
     pub(super) fn send(&self, way: &Way, sequence: u16, payload: &[u8]) -> Result<(), Errno> {
-        let bytes = packet::request(self.v6, self.id, sequence, payload);
+        let bytes = packet::request(self.ours.v6, self.ours.id, sequence, payload);
         let fd = self.socket.as_raw_fd();
         let bytes = [IoSlice::new(&bytes)];
         let none = MsgFlags::empty();
@@ -125,20 +116,8 @@ impl EchoSocket {
         buffer: &'a mut [u8],
     ) -> Result<Option<(IpAddr, packet::Echo<'a>)>, Errno> {
         let (bytes, from) = recvfrom::<SockaddrStorage>(self.socket.as_raw_fd(), buffer)?;
-        let mut packet = buffer.get(..bytes).unwrap_or_default();
-        if self.raw && !self.v6 {
-            packet = packet::skip_ipv4_header(packet);
-        }
-        let echo = packet::parse(packet::reply_type(self.v6), packet).filter(|e| e.id == self.id);
+        let echo = self.ours.reply(buffer.get(..bytes).unwrap_or_default());
         Ok(from.as_ref().and_then(errqueue::ip).zip(echo))
-    }
-
-    /// The sequence number in a request that came back inside an error, if the request was ours.
-    pub(super) fn returned(&self, packet: &[u8]) -> Option<u16> {
-        let echo = packet::parse(packet::request_type(self.v6), packet)?;
-        let known = echo.payload.len().min(packet::NONCE_BYTES);
-        let ours = echo.id == self.id && echo.payload[..known] == self.nonce[..known];
-        ours.then_some(echo.sequence)
     }
 }
 

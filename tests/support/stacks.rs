@@ -1,0 +1,104 @@
+//! What tools read that others wrote, by the thousand: documents of hosts, plans, what a host keeps. One copy for all tools.
+
+use crate::golden::{Case, cases};
+use crate::{Corpus, Dice, soak};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+/// Inputs of the short run.
+const SHORT: u64 = 1500;
+
+/// A tool's golden folders, and how it plans: `W` is a wish, `S` a host's document.
+#[derive(Debug)]
+pub struct Stacks<W, S> {
+    word: &'static str,
+    plans: Vec<(W, BTreeMap<String, S>)>,
+    plan: fn(&W, &BTreeMap<String, S>) -> Result<(), (u8, String)>,
+    turn: Cell<usize>,
+}
+
+fn bytes(corpus: &Corpus, dice: &mut Dice) -> Vec<u8> {
+    corpus.mutant(dice).to_string().into_bytes()
+}
+
+impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
+    /// Folders with a valid stack and hosts that were observed. `wish` reads a stack, `plan` says whether there is a plan, else the
+    /// exit code and the words.
+    pub fn of(
+        word: &'static str,
+        wish: impl Fn(&str) -> Option<W>,
+        plan: fn(&W, &BTreeMap<String, S>) -> Result<(), (u8, String)>,
+    ) -> Stacks<W, S> {
+        let case = |case: &Case| Some((wish(&case.text())?, observed(case)));
+        let plans: Vec<_> =
+            cases(word).iter().filter_map(case).filter(|(_, hosts)| !hosts.is_empty()).collect();
+        Stacks { word, plans, plan, turn: Cell::new(0) }
+    }
+
+    fn planned(&self, wish: &W, hosts: &BTreeMap<String, S>) -> bool {
+        match (self.plan)(wish, hosts) {
+            Ok(()) => true,
+            Err((exit, words)) => {
+                assert!(exit != 70 && !words.is_empty(), "{exit}: {words}");
+                false
+            }
+        }
+    }
+
+    fn next(&self) -> &(W, BTreeMap<String, S>) {
+        self.turn.set(self.turn.get() + 1);
+        &self.plans[self.turn.get() % self.plans.len()]
+    }
+
+    /// Documents of hosts, each planned with beside the others of some stack.
+    pub fn observed(&self, share: u64) {
+        let all = self.plans.iter().flat_map(|(_, hosts)| hosts.values());
+        let corpus = Corpus::of(all.map(|seen| serde_json::to_value(seen).unwrap()).collect());
+        let read = |input: &[u8]| {
+            let Ok(seen) = serde_json::from_slice::<S>(input) else { return false };
+            let value: Value = serde_json::from_slice(input).unwrap();
+            let name = value["host"].as_str().unwrap_or_default();
+            let (wish, hosts) = self.next();
+            let mut hosts = hosts.clone();
+            hosts.insert(name.to_owned(), seen);
+            let _ = self.planned(wish, &hosts);
+            true
+        };
+        soak(&format!("{}-observed", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
+    }
+
+    /// What hosts keep of a stack (`kept`), which `boot` turns into a wish.
+    pub fn kept(&self, share: u64, kept: impl Fn(&W, &S) -> Option<Value>, boot: impl Fn(&W, Value) -> W) {
+        let all = self.plans.iter().flat_map(|(wish, hosts)| hosts.values().map(move |seen| (wish, seen)));
+        let corpus = Corpus::of(all.filter_map(|(wish, seen)| kept(wish, seen)).collect());
+        let read = |input: &[u8]| {
+            let Ok(kept) = serde_json::from_slice::<Value>(input) else { return false };
+            let (wish, hosts) = self.next();
+            let Some((host, seen)) = hosts.iter().next() else { return false };
+            let hosts = BTreeMap::from([(host.clone(), seen.clone())]);
+            self.planned(&boot(wish, kept), &hosts)
+        };
+        soak(&format!("{}-intent", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
+    }
+}
+
+/// What was observed in a golden folder, by host.
+fn observed<S: DeserializeOwned>(case: &Case) -> BTreeMap<String, S> {
+    let text = case.read("observed.json").unwrap_or_default();
+    let one = |line| {
+        let host = serde_json::from_str::<Value>(line).ok()?["host"].as_str()?.to_owned();
+        Some((host, serde_json::from_str(line).ok()?))
+    };
+    text.lines().filter_map(one).collect()
+}
+
+/// Saved plans of a tool; `read` says whether one was valid.
+pub fn saved_plans(word: &str, share: u64, read: impl Fn(&str) -> bool) {
+    let texts = cases(word).into_iter().filter_map(|case| case.read("plan.json"));
+    let corpus = Corpus::of(texts.map(|text| serde_json::from_str(&text).unwrap()).collect());
+    let read = |input: &[u8]| read(&String::from_utf8_lossy(input));
+    soak(&format!("{word}-plan"), SHORT, share, |dice| bytes(&corpus, dice), read);
+}
