@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -212,6 +213,9 @@ pub struct Observed<O, S> {
     pub host: String,
     /// Digest of what a plan rests on.
     pub base: String,
+    /// Underlay addresses of all hosts that the stack has had, as this host was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack_hosts: Vec<Ipv4Addr>,
     /// What a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,

@@ -35,6 +35,7 @@ pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: 
         stack: Some(stack.to_owned()),
         host: host.to_owned(),
         base: lsx_ct::plan::base(&objects, &seen),
+        stack_hosts: Vec::new(),
         warnings: Vec::new(),
         objects,
         seen,

@@ -18,7 +18,9 @@ mod crash;
 mod crowd;
 mod docker;
 mod ended;
+mod firewalls;
 mod forged;
+mod gone;
 mod held;
 mod interrupt;
 mod kernel;
@@ -60,7 +62,12 @@ const GROUPS: &[Group<Lab>] = &[
         cases: &[partial::CASES, together::CASES],
     },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
-    Group { name: "reboot", share: || lab(2, &[]), cases: &[reboot::CASES, held::CASES, notes::CASES] },
+    Group { name: "firewalls", share: || lab(2, &[]), cases: &[firewalls::CASES] },
+    Group {
+        name: "reboot",
+        share: || lab(2, &[]),
+        cases: &[reboot::CASES, held::CASES, notes::CASES, gone::CASES],
+    },
     Group { name: "attach", share: || lab(2, &[]), cases: &[attach::CASES, crowd::CASES, checks::CASES] },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];

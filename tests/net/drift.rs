@@ -25,7 +25,9 @@ fn edited(mut hosts: Hosts, edits: &[Value]) -> Hosts {
         golden::edit(&mut document, edit);
         let seen: ObservedOf<Net> =
             serde_json::from_value(document).unwrap_or_else(|e| panic!("{edit}: {e}"));
+        let stack_hosts = seen.stack_hosts;
         *host = simulate::looked(seen.stack.as_deref().unwrap(), &seen.host, seen.objects, seen.seen);
+        host.stack_hosts = stack_hosts;
     }
     hosts
 }

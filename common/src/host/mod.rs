@@ -6,6 +6,7 @@ pub mod limit;
 pub mod lock;
 pub mod named;
 pub mod program;
+pub mod roll;
 pub mod wait;
 
 pub use file::{Mode, remove, write};

@@ -1,6 +1,8 @@
 //! `apply`: carries out a plan that was made, looked at and perhaps kept.
 
+use super::crew::Answers;
 use super::hold::{PATIENCE, Refused};
+use super::roll::Roll;
 use super::{ApplyArgs, Crew};
 use crate::cli::Global;
 use crate::document;
@@ -21,37 +23,46 @@ pub(super) fn run<T: Tool>(
     let plan: PlanOf<T> = document::read(&text, &file, &document::schema(T::NAME, "plan"))?;
     signal::hold();
     let mut crew = Crew::new(tool, &plan.hosts, global)?;
-    let held = crew.hold(&plan.stack, PATIENCE).and_then(|(seen, failed)| fresh::<T>(&plan, &seen, failed));
+    let held = crew.hold(&plan.stack, PATIENCE).and_then(|answers| fresh::<T>(&plan, answers));
     let told = |mut reports: Vec<HostReport>| -> Result<Report, Failure> {
         reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
         let report = Report::new(T::NAME, &plan.stack, reports);
         output.emit(&[&report])?;
         Ok(report)
     };
-    let failed = match held {
-        Ok(failed) => failed,
+    let (seen, failed) = match held {
+        Ok(answers) => answers,
         Err(refused) => {
             told(refused.reports(crew.names().iter()))?;
             return Err(refused.told());
         }
     };
+    let makes = plan.steps.iter().any(|step| step.after.is_some());
+    let named = plan.hosts.iter().map(|host| host.address).collect();
+    let mut unnoted = match makes {
+        true => Roll::planned(&plan.stack, named).note(&mut crew, &seen),
+        false => BTreeMap::new(),
+    };
     let mut reports = crew.apply(&plan, false, T::UNDO || args.rollback, None)?;
+    reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
     verify(&mut crew, &plan, &mut reports);
     reports.retain(|report| !failed.contains_key(&report.host));
     reports.extend(failed.into_iter().map(|(host, failures)| HostReport::failed(&host, failures)));
+    if !makes {
+        crew.leave(&plan.stack, &reports);
+    }
     verdict(&told(reports)?)
 }
 
-/// Whether every host is still as it was when the plan was made; else nothing is done on any. Those that could not be asked.
+/// Whether every host is still as it was when the plan was made; else nothing is done on any.
 fn fresh<T: Tool>(
     plan: &PlanOf<T>,
-    seen: &BTreeMap<String, ObservedOf<T>>,
-    failed: BTreeMap<String, Failures>,
-) -> Result<BTreeMap<String, Failures>, Refused> {
+    (seen, failed): Answers<ObservedOf<T>>,
+) -> Result<Answers<ObservedOf<T>>, Refused> {
     let changed = |h: &&PlanHost| seen.get(&h.name).is_some_and(|now| now.base != h.base);
     let stale = |h: &PlanHost| (h.name.clone(), super::host::stale().on(&h.name).into());
     let by: BTreeMap<_, _> = plan.hosts.iter().filter(changed).map(stale).collect();
-    if by.is_empty() { Ok(failed) } else { Err(Refused { by, failed }) }
+    if by.is_empty() { Ok((seen, failed)) } else { Err(Refused { by, failed }) }
 }
 
 /// A step that said it was done must have left its mark: what it was to make is there now.

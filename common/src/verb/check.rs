@@ -1,5 +1,6 @@
 //! `check`: the plan must be empty and the tool's own live checks must pass; no check at all is a failure.
 
+use super::roll::Roll;
 use super::{ChangeArgs, CheckArgs, Crew, plan};
 use crate::cli::Global;
 use crate::document;
@@ -40,7 +41,8 @@ pub(super) fn run<T: Tool>(
     let (seen, failed) = crew.observe(&stack.name);
     // A host that did not answer fails by name; the others are checked all the same.
     wish.hosts.retain(|host| seen.contains_key(&host.name));
-    let plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
+    let mut plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
+    plan.warnings.extend(Roll::of(&resolved, &[])?.told::<T>(&seen));
     plan::tell(&plan, false);
     let mut checked = tool.check(&wish, &mut |name, inputs| crew.call(name, inputs))?;
     // One check a host, whether it is as planned; one that is not counts what differs instead.

@@ -149,10 +149,10 @@ impl<T: Tool> Crew<T> {
         self.fleet.terminal(host, args)
     }
 
-    /// Lets hosts forget the tool, once nothing of any stack is left there.
-    pub fn leave(&mut self, hosts: &[HostReport]) {
+    /// Lets hosts forget a stack once nothing of it is left there, and the tool once nothing of any is.
+    pub fn leave(&mut self, stack: &str, hosts: &[HostReport]) {
         let well = hosts.iter().filter(|h| h.ok && !h.skipped);
-        self.ask(well.map(|h| (h.host.clone(), json!({"op": "leave"}))).collect());
+        self.ask(well.map(|h| (h.host.clone(), json!({"op": "leave", "stack": stack}))).collect());
     }
 
     pub(super) fn ask(

@@ -3,13 +3,15 @@
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
-use crate::host::{Lock, wait};
+use crate::host::{Lock, roll, wait};
 use crate::plan::{Context, HostReport, execute};
 use crate::signal;
 use crate::tool::{Observed, ObservedOf, PlanOf, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +44,14 @@ enum Request<P> {
     },
     /// Gives it back before the session ends.
     Unlock,
-    Leave,
+    /// Notes the hosts that a stack has had.
+    Roll {
+        stack: String,
+        hosts: BTreeSet<Ipv4Addr>,
+    },
+    Leave {
+        stack: String,
+    },
 }
 
 /// How a plan is carried out.
@@ -124,6 +133,7 @@ pub(crate) fn observe<T: Tool>(tool: T, stack: Option<&str>) -> Result<ObservedO
         stack: stack.map(str::to_owned),
         host: crate::host::name(),
         base: tool.base(&objects, &seen),
+        stack_hosts: stack.map(roll::read).unwrap_or_default().into_iter().collect(),
         warnings,
         objects,
         seen,
@@ -166,7 +176,12 @@ impl<T: Tool> Session<T> {
                 self.held().take();
                 Ok(Value::Null)
             }
-            Request::Leave => {
+            Request::Roll { stack, hosts } => {
+                roll::write(&stack, hosts)?;
+                Ok(Value::Null)
+            }
+            Request::Leave { stack } => {
+                roll::leave(&stack);
                 fleet::leave();
                 Ok(Value::Null)
             }

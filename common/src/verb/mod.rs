@@ -9,6 +9,7 @@ mod host;
 mod observe;
 mod plan;
 mod resolve;
+mod roll;
 mod up;
 
 pub use crew::Crew;
@@ -23,6 +24,7 @@ use crate::failure::Failures;
 use crate::stdio::{self, Output};
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// The shared verbs.
@@ -137,6 +139,9 @@ pub struct ChangeArgs {
     /// Allow a new network whose addresses a host routes elsewhere
     #[arg(long)]
     pub allow_overlap: bool,
+    /// Tell no more of this host, which the document no longer names: nothing of the stack is left there; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub forget: Vec<Ipv4Addr>,
 }
 
 /// Flags of `resolve`.

@@ -1,8 +1,10 @@
 //! `observe`: what is there, on this host or on all hosts of a stack.
 
+use super::roll::Roll;
 use super::{Crew, ObserveArgs, StackArgs, host, plan, usual_stack};
 use crate::cli::Global;
 use crate::failure::Failures;
+use crate::log;
 use crate::stdio::Output;
 use crate::tool::Tool;
 
@@ -20,6 +22,9 @@ pub(super) fn run<T: Tool>(
     let (stack, resolved) = super::read_stack(&from)?;
     let hosts = plan::participants(&resolved, &args.scope, &from)?;
     let (seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name);
+    for warning in Roll::of(&resolved, &[])?.told::<T>(&seen) {
+        log::warning(&warning.message);
+    }
     output.emit(&seen.into_values().collect::<Vec<_>>())?;
     plan::gather(failed).verdict()
 }

@@ -1,5 +1,6 @@
 //! `plan`: what would be done, decided on the controller for all hosts at once.
 
+use super::roll::Roll;
 use super::{ChangeArgs, Crew, PlanArgs, ScopeArgs, StackArgs};
 use crate::cli::Global;
 use crate::document;
@@ -38,7 +39,8 @@ pub(super) fn run<T: Tool>(
         wish.goal = Goal::Down;
         wish.destroy_data = destroys(args.destroy_data.as_deref(), &stack.name)?;
     }
-    let plan = make(tool, &wish, &seen, hosts.skipped)?;
+    let mut plan = make(tool, &wish, &seen, hosts.skipped)?;
+    plan.warnings.extend(Roll::of(&resolved, &args.change.forget)?.told::<T>(&seen));
     let empty = plan.is_empty();
     if output.for_people() {
         let view =

@@ -1,5 +1,6 @@
 //! `up` and `down`: observe, plan, apply and verify, under one lock and in one session a host.
 
+use super::roll::Roll;
 use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, hold, plan, resolve};
 use crate::cli::Global;
 use crate::document;
@@ -25,7 +26,8 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
     let wish = plan::wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
-    let end = Ending { undo: T::UNDO || args.rollback, report: args.report.as_deref() };
+    let roll = Some(Roll::of(&resolved, &args.change.forget)?);
+    let end = Ending { undo: T::UNDO || args.rollback, report: args.report.as_deref(), roll };
     let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
     resolve::keep_lock(args.stack.lock.as_deref(), &resolved)?;
     if plan::done(&plan, false, global, output)? {
@@ -42,20 +44,21 @@ pub(super) fn down<T: Tool>(
     output: &Output,
 ) -> Result<(), Failures> {
     let only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
-    let (document, name, hosts) = match &args.name {
-        Some(name) => (json!({"stack": name}), name.clone(), this_host()),
+    let (document, name, hosts, roll) = match &args.name {
+        Some(name) => (json!({"stack": name}), name.clone(), this_host(), None),
         None => {
             let (stack, resolved) = super::read_stack(&args.stack)?;
             only.check(&stack)?;
             let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
-            (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts)
+            let roll = Some(Roll::of(&resolved, &[])?);
+            (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts, roll)
         }
     };
     let destroy_data = plan::destroys(args.destroy_data.as_deref(), &name)?;
     let mut wish = simple::<T>(&name, Goal::Down, hosts.taking_part);
     wish.only = only;
     wish.destroy_data = destroy_data;
-    let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
+    let end = Ending { undo: T::UNDO, report: args.report.as_deref(), roll };
     let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
     if plan::done(&plan, true, global, output)? {
         return Ok(());
@@ -101,7 +104,7 @@ fn boot<T: Tool>(
     let name = kept["stack"].as_str().unwrap_or_default().to_owned();
     let mut hosts = this_host().taking_part;
     hosts.iter_mut().for_each(|h| h.name = host.to_owned());
-    let end = Ending { undo: T::UNDO, report: args.report.as_deref() };
+    let end = Ending { undo: T::UNDO, report: args.report.as_deref(), roll: None };
     // Nobody is there who could run it again: it takes the time that it takes.
     let mut global = global.clone();
     global.deadline = Duration::MAX;
@@ -144,6 +147,8 @@ struct Ending<'a> {
     undo: bool,
     /// Where the report goes.
     report: Option<&'a Path>,
+    /// The hosts of the document, where there is one.
+    roll: Option<Roll>,
 }
 
 /// The whole of a changing verb. The report is written even when it failed.
@@ -168,22 +173,27 @@ fn carry_out<T: Tool>(
             return Err(refused.told());
         }
     };
-    let plan =
+    let mut plan =
         plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
+    plan.warnings.extend(end.roll.iter().flat_map(|roll| roll.told::<T>(&seen)));
     plan::tell(&plan, matches!(wish.goal, Goal::Down));
     if signal::stopping() {
         return Err(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
+    // Before the first step: what a run that dies has made on a host is known to the others.
+    let noted = end.roll.iter().filter(|_| matches!(wish.goal, Goal::Up(..)));
+    let mut unnoted: BTreeMap<_, _> = noted.flat_map(|roll| roll.note(&mut crew, &seen)).collect();
     let mut reports = crew.apply(&plan, true, end.undo, global.failpoint())?;
+    reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
     verify(&mut crew, wish, seen, &plan, &mut reports);
     if matches!(wish.goal, Goal::Up(..)) && !plan.is_empty() {
         prove(&mut crew, wish, &plan, &mut reports);
     }
     reports.extend(failed.iter().map(|(host, failures)| HostReport::failed(host, failures.clone())));
     if matches!(wish.goal, Goal::Down) {
-        crew.leave(&reports);
+        crew.leave(&wish.stack, &reports);
     }
     let report = reported(reports, &plan.skipped)?;
     apply::verdict(&report)?;

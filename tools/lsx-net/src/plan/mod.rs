@@ -3,7 +3,6 @@
 mod carry;
 mod clash;
 mod cut;
-mod gone;
 mod neighbours;
 mod overlay;
 mod ports;
@@ -57,7 +56,6 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     for (host, desired) in &mut goals {
         failures.extend(uplink(desired, observed.get(host)));
     }
-    draft.warnings.extend(gone::gone(wish, observed));
     let weights = weights(&goals, &draft.data);
     for (host, seen) in observed {
         let loose = goals.get(host).map(|desired| {

@@ -1,0 +1,81 @@
+//! Hosts that a stack had and that its document does not name any more. No run goes there, so a person is told until somebody says
+//! that nothing is left.
+
+use super::Crew;
+use crate::failure::{Failure, Failures, Kind};
+use crate::host::roll::MOST;
+use crate::plan::Warning;
+use crate::stack::Resolved;
+use crate::tool::{ObservedOf, Tool};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// More are counted.
+const TOLD: usize = 20;
+
+/// The hosts of a stack's document.
+pub(super) struct Roll {
+    stack: String,
+    named: BTreeSet<Ipv4Addr>,
+    forgotten: BTreeSet<Ipv4Addr>,
+}
+
+impl Roll {
+    /// Those that the document names; of others the `forgotten` are told no more.
+    ///
+    /// # Errors
+    /// Kind `Usage`: one is forgotten that the document names.
+    pub(super) fn of(resolved: &Resolved, forgotten: &[Ipv4Addr]) -> Result<Roll, Failures> {
+        let named: BTreeSet<Ipv4Addr> = resolved.hosts.iter().map(|host| host.address).collect();
+        let wrong = forgotten.iter().filter(|address| named.contains(address)).map(|address| {
+            let message = format!("--forget {address}: the document names this host");
+            Failure::new(Kind::Usage, "usage.forget", message).hint("take it out of `hosts` first")
+        });
+        Failures(wrong.collect()).verdict()?;
+        Ok(Roll { stack: resolved.stack.clone(), named, forgotten: forgotten.iter().copied().collect() })
+    }
+
+    /// Those of a saved plan: others are still told.
+    pub(super) fn planned(stack: &str, named: BTreeSet<Ipv4Addr>) -> Roll {
+        Roll { stack: stack.to_owned(), named, forgotten: BTreeSet::new() }
+    }
+
+    fn gone<T: Tool>(&self, seen: &BTreeMap<String, ObservedOf<T>>) -> BTreeSet<Ipv4Addr> {
+        let had = seen.values().flat_map(|host| host.stack_hosts.iter().copied());
+        had.filter(|address| !self.named.contains(address) && !self.forgotten.contains(address)).collect()
+    }
+
+    /// One warning for each that is gone.
+    pub(super) fn told<T: Tool>(&self, seen: &BTreeMap<String, ObservedOf<T>>) -> Vec<Warning> {
+        let gone = self.gone::<T>(seen);
+        let warning = |message: String| Warning { code: "plan.gone".to_owned(), message };
+        let stack = &self.stack;
+        let one = |address: &Ipv4Addr| {
+            warning(format!(
+                "{address} was a host of stack {stack} and is not in the document any more. What lsx made there stays, instances \
+                 included, and comes back after a reboot. To remove it, run there: lsx-ct down --stack {stack}, then lsx-net down \
+                 --stack {stack}. When that is done, or the host is no more: {} up --forget {address}",
+                T::PROGRAM
+            ))
+        };
+        let more = gone.len().saturating_sub(TOLD);
+        let counted = (more > 0).then(|| warning(format!("{more} further hosts were of stack {stack}, too")));
+        gone.iter().take(TOLD).map(one).chain(counted).collect()
+    }
+
+    /// Notes all that are or were of the stack on the hosts that know others; those where that failed.
+    pub(super) fn note<T: Tool>(
+        &self,
+        crew: &mut Crew<T>,
+        seen: &BTreeMap<String, ObservedOf<T>>,
+    ) -> BTreeMap<String, Failures> {
+        let all: BTreeSet<Ipv4Addr> =
+            self.named.iter().copied().chain(self.gone::<T>(seen)).take(MOST).collect();
+        let other = |host: &&ObservedOf<T>| !host.stack_hosts.iter().eq(&all);
+        let request = json!({"op": "roll", "stack": self.stack, "hosts": all});
+        let asked = seen.values().filter(other).map(|host| (host.host.clone(), request.clone())).collect();
+        let failed = crew.ask(asked).into_iter();
+        failed.filter_map(|(host, result)| Some((host, result.err()?))).collect()
+    }
+}
