@@ -73,7 +73,7 @@ fn soak_stack() {
         // One in eight is hurt as a text, too.
         if dice.below(8) == 0 { dice.broken(&text).into_bytes() } else { text.into_bytes() }
     };
-    soak("stack", 1500, 25, make, |input| answered(&String::from_utf8_lossy(input)));
+    soak("stack", 1500, 15, make, |input| answered(&String::from_utf8_lossy(input)));
 }
 
 #[test]

@@ -19,7 +19,15 @@ const MADE: [(&str, &[&str]); 2] = [
     ("refused(\"", &["ct.image."]),
     (
         "\"stack.{what}.unknown\"",
-        &["stack.host.unknown", "stack.instance.unknown", "stack.network.unknown", "stack.secret.unknown"],
+        &[
+            "stack.balancer.unknown",
+            "stack.host.unknown",
+            "stack.instance.unknown",
+            "stack.network.unknown",
+            "stack.repository.unknown",
+            "stack.secret.unknown",
+            "stack.user.unknown",
+        ],
     ),
 ];
 

@@ -25,9 +25,9 @@ pub use read::{ReadOptions, read, text_at};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{Resolved, Selector};
 pub use schema::schema;
-pub use section::{Algorithm, Balance, Mode, Sticky};
+pub use section::*;
 pub use value::{
-    Banner, Cpus, Driver, Duration, Http, PortSpec, Protocol, Range, Restart, Rlimit, Select, Size, Switch,
-    Tunnel,
+    Banner, Clock, Cpus, Driver, Duration, Http, Pace, Percent, PortSpec, Protocol, Range, Rate, Restart,
+    Rlimit, Select, Size, Switch, Tunnel,
 };
 pub use warning::Warning;

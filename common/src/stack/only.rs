@@ -2,11 +2,13 @@
 
 use super::decode::hint;
 use super::model::Stack;
+use super::section::Store;
 use crate::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sections whose entries can be named.
-const SECTIONS: [&str; 4] = ["hosts", "networks", "instances", "balance"];
+const SECTIONS: [&str; 9] =
+    ["hosts", "networks", "instances", "balance", "dns", "meta", "pki", "store", "snap"];
 
 /// What a verb is narrowed to. Without any name everything is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,26 @@ impl Only {
         self.has("balance", &[name])
     }
 
+    /// Whether a section without parts of its own is selected: `dns` or `meta`.
+    pub fn section(&self, section: &str) -> bool {
+        self.all() || self.sections.contains_key(section)
+    }
+
+    /// Whether a certificate is selected.
+    pub fn certificate(&self, name: &str) -> bool {
+        self.has("pki", &[name])
+    }
+
+    /// Whether a volume, disk or bucket is selected.
+    pub fn stored(&self, name: &str) -> bool {
+        self.has("store", &[name])
+    }
+
+    /// Whether something that is kept is selected.
+    pub fn kept(&self, name: &str) -> bool {
+        self.has("snap", &[name])
+    }
+
     /// Whether an instance is selected: by its key `of`, or a replica by its own name.
     pub fn instance(&self, of: &str, name: &str) -> bool {
         self.has("instances", &[of, name])
@@ -96,6 +118,15 @@ fn known(stack: &Stack, section: &str) -> BTreeSet<String> {
         "hosts" => stack.hosts.keys().cloned().collect(),
         "networks" => stack.networks.keys().cloned().collect(),
         "balance" => stack.balance.keys().cloned().collect(),
+        "dns" | "meta" => BTreeSet::new(),
+        "pki" => stack.pki.iter().flat_map(|pki| pki.certificates.keys()).cloned().collect(),
+        "store" => {
+            let all = |store: &Store| -> Vec<String> {
+                store.volumes.keys().chain(store.disks.keys()).chain(store.buckets.keys()).cloned().collect()
+            };
+            stack.store.iter().flat_map(all).collect()
+        }
+        "snap" => stack.snap.iter().flat_map(|snap| snap.what.keys()).cloned().collect(),
         _ => {
             let replicas = stack.instances.iter().flat_map(|(key, instance)| instance.replicas(key));
             replicas.chain(stack.instances.keys().cloned()).collect()

@@ -1,42 +1,55 @@
 //! What a document may say and no tool serves yet. Whoever writes it is told, for silence looks like success.
 
-use super::model::{Network, Stack};
+use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
+use super::section::{Store, StoreDriver};
 use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
-use serde_json::Value;
 
-/// Sections of tools that are not there.
-const SECTIONS: [&str; 3] = ["dns", "pki", "snap"];
-/// What lsx-ct reads of a volume in `store.volumes`; the rest waits for lsx-store.
-const OF_VOLUMES: [&str; 4] = ["host", "mode", "owner", "shared"];
 /// Places that one warning names.
 const NAMED: usize = 8;
 
 /// Paths of what has no effect, in the order of the manual.
 fn paths(stack: &Stack) -> Vec<String> {
-    let carried = |key: &&str| stack.carried.contains_key(*key);
-    let mut paths: Vec<String> = SECTIONS.iter().filter(|key| carried(key)).map(|&key| key.into()).collect();
-    if let Some(store) = stack.carried.get("store") {
+    let sections = [
+        ("dns", stack.dns.is_some()),
+        ("meta", stack.meta.is_some()),
+        ("pki", stack.pki.is_some()),
+        ("snap", stack.snap.is_some()),
+    ];
+    let mut paths: Vec<String> =
+        sections.into_iter().filter(|(_, said)| *said).map(|(section, _)| section.to_owned()).collect();
+    if let Some(store) = &stack.store {
         store_paths(store, &mut paths);
     }
     if !stack.balance.is_empty() {
         paths.push("balance".to_owned());
     }
-    let given = |network: &Network| network.dhcp_range.is_some();
-    let networks = stack.networks.iter().filter(|(_, network)| given(network));
-    paths.extend(networks.map(|(name, _)| format!("networks.{name}.dhcp_range")));
+    let ranges = stack.networks.iter().filter(|(_, network)| network.dhcp_range.is_some());
+    paths.extend(ranges.map(|(name, _)| format!("networks.{name}.dhcp_range")));
+    let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());
+    paths.extend(certified.map(|(name, _)| format!("instances.{name}.certificate")));
     paths
 }
 
-fn store_paths(store: &Value, paths: &mut Vec<String>) {
-    let Some(store) = store.as_object() else { return paths.push("store".to_owned()) };
-    paths.extend(store.keys().filter(|key| *key != "volumes").map(|key| format!("store.{key}")));
-    for (name, volume) in store.get("volumes").and_then(Value::as_object).into_iter().flatten() {
-        let keys = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-        let unread = keys.filter(|key| !OF_VOLUMES.contains(key));
-        paths.extend(unread.map(|key| format!("store.volumes.{name}.{key}")));
+/// What of `store` has no effect: lsx-ct reads host, owner and mode of volumes, the rest waits for lsx-store.
+fn store_paths(store: &Store, paths: &mut Vec<String>) {
+    let keys = [
+        ("buckets", !store.buckets.is_empty()),
+        ("disks", !store.disks.is_empty()),
+        ("driver", store.driver != StoreDriver::Auto),
+        ("pools", !store.pools.is_empty()),
+        ("registry", store.registry.is_some()),
+        ("root", store.root.is_some()),
+        ("s3", store.s3.is_some()),
+        ("users", !store.users.is_empty()),
+    ];
+    paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("store.{key}")));
+    for (name, volume) in &store.volumes {
+        let keys = [("size", volume.size.is_some()), ("driver", volume.driver.is_some())];
+        let said = keys.into_iter().filter(|(_, said)| *said);
+        paths.extend(said.map(|(key, _)| format!("store.volumes.{name}.{key}")));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::at::{At, string, truth};
 use crate::stack::model::Host;
-use crate::stack::value::{Parsed, Wrong, address, port, port_spec};
+use crate::stack::value::{Parsed, Wrong, address, login, port, port_spec};
 use std::net::Ipv4Addr;
 
 /// Smallest MTU that carries IPv4 in a tunnel (RFC 791: 576, and 50 for the tunnel), largest of any device.
@@ -46,27 +46,11 @@ fn ssh(text: &str) -> Parsed<String> {
     };
     let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
     let (host, digits) = rest.split_once(':').map_or((rest, None), |(host, digits)| (host, Some(digits)));
-    if !is_word(host) || !user.is_none_or(is_word) {
+    if login(host).is_err() || user.is_some_and(|user| login(user).is_err()) {
         return Err(wrong());
     }
     digits.map(port).transpose()?;
     Ok(text.to_owned())
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with('-')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-}
-
-/// A user who logs in by ssh.
-pub(crate) fn login(text: &str) -> Parsed<String> {
-    match is_word(text) {
-        true => Ok(text.to_owned()),
-        false => {
-            Err(Wrong::new(format!("`{text}` is no user"), "letters, digits, dots, hyphens and underscores"))
-        }
-    }
 }
 
 /// The name of a network interface (15 bytes, dev_valid_name of the kernel).

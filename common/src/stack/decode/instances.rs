@@ -40,6 +40,7 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         shm_size: table.get("shm_size", |at| at.parse(size)),
         tmpfs: table.get("tmpfs", given::tmpfs).unwrap_or_default(),
         secrets: table.get("secrets", |at| at.many(given::secret)).unwrap_or_default(),
+        certificate: table.get("certificate", string),
         restart: table.get("restart", |at| at.word(&RESTARTS)),
         profiles: texts("profiles"),
         recipes: texts("recipes"),

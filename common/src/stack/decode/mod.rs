@@ -6,7 +6,7 @@ mod given;
 mod hosts;
 mod instances;
 mod log;
-mod near;
+pub(crate) mod near;
 mod networks;
 mod path;
 mod ports;
@@ -17,7 +17,6 @@ pub(crate) mod words;
 pub use hosts::MTU as HOST_MTU;
 
 pub(crate) use at::{At, Table, string};
-pub(crate) use hosts::login;
 pub(crate) use log::{Log, Spot};
 pub(crate) use near::hint;
 pub(crate) use path::Path;

@@ -1,7 +1,7 @@
 //! The nearest of some names, for hints.
 
 /// The nearest of some names, when one is near enough to have been meant.
-fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let limit = 1 + name.chars().count() / 4;
     names
         .into_iter()

@@ -4,13 +4,13 @@ use super::at::{At, Path, Table};
 use super::log::Log;
 use super::{hosts, instances, networks, sections, words};
 use crate::stack::model::Stack;
-use crate::stack::section::balance;
+use crate::stack::section::{balance, dns, meta, pki, snap, store};
 use crate::stack::tree::Node;
 use crate::stack::value::{Wrong, domain, name, port};
 use std::collections::BTreeMap;
 
-/// Sections that belong to single tools, and what tools report: carried through untouched.
-const CARRIED: [&str; 5] = ["dns", "pki", "snap", "status", "store"];
+/// What tools report: carried through untouched.
+const CARRIED: [&str; 1] = ["status"];
 
 /// Builds the model, writing every mistake into the log. What was wrong is left out of the model.
 pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
@@ -31,6 +31,11 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
         instances: table.get("instances", |at| at.named(instances::instance)).unwrap_or_default(),
         balance: table.get("balance", |at| at.named(balance::decode::balance)).unwrap_or_default(),
         secrets: table.get("secrets", |at| at.entries(words::label, sections::secret)).unwrap_or_default(),
+        dns: table.get("dns", dns::decode::dns),
+        meta: table.get("meta", meta::decode::meta),
+        pki: table.get("pki", pki::decode::pki),
+        snap: table.get("snap", snap::decode::snap),
+        store: table.get("store", store::decode::store),
         carried: carried(&table),
         resolved: None,
     };

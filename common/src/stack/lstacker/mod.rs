@@ -120,6 +120,11 @@ fn empty(name: String) -> Stack {
         instances: BTreeMap::new(),
         balance: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        dns: None,
+        meta: None,
+        pki: None,
+        snap: None,
+        store: None,
         carried: BTreeMap::new(),
         resolved: None,
     }

@@ -1,9 +1,10 @@
 //! Settings for all containers: keys, proxy, what recipes may name, monitoring.
 
 use super::Import;
-use crate::stack::decode::{At, Table, hint, login, string};
+use crate::stack::decode::{At, Table, hint, string};
 use crate::stack::model::RecipeValue;
 use crate::stack::tree::NOWHERE;
+use crate::stack::value::login;
 
 /// How hosts are reached, and who may log in to containers.
 #[derive(Default)]

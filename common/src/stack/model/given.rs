@@ -1,8 +1,7 @@
 //! What an instance is given beside its image: limits, volumes, memory, secrets.
 
-use super::write;
 use crate::stack::schema::{AbsolutePath, CpusText, FileMode, Int, SizeText, Word, rlimits, table};
-use crate::stack::value::{Cpus, Rlimit, Size};
+use crate::stack::value::{Cpus, Rlimit, Size, octal};
 use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -60,7 +59,7 @@ pub struct Mount {
     #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,
     /// Octal mode of its folder; when absent, a new volume has that of the image's folder.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::mode")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
 }
@@ -74,7 +73,7 @@ pub struct Tmpfs {
     #[schemars(with = "Option<SizeText>")]
     pub size: Option<Size>,
     /// Octal mode; 1777 when absent.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::mode")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
 }

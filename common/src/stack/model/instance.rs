@@ -1,11 +1,11 @@
 //! An instance as written.
 
-use super::{Granted, Limits, Mount, Tmpfs, write};
+use super::{Granted, Limits, Mount, Tmpfs};
 use crate::stack::schema::{
     AbsolutePath, Address, BannerText, CidrOrAddress, DurationText, FileMode, HttpText, Int, Label, Labelled,
     Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
 };
-use crate::stack::value::{Banner, Driver, Duration, Http, Protocol, Restart, Size};
+use crate::stack::value::{Banner, Driver, Duration, Http, Protocol, Restart, Size, octal};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -109,6 +109,10 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Short<Word, Granted>>>")]
     pub secrets: Vec<Granted>,
+    /// Certificate of `pki.certificates` that it is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
+    pub certificate: Option<String>,
     /// When it is started again after it stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
@@ -212,7 +216,7 @@ pub struct File {
     #[schemars(with = "Source")]
     pub source: String,
     /// Octal mode; that of the source when absent.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::mode")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
     /// User, or user:group, that owns it in the instance; root when absent.

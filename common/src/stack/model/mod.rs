@@ -17,7 +17,7 @@ use super::resolved::Resolved;
 use super::schema::{
     Address, Device, Int, Many, MaybeWord, Pairs, PortText, SelectText, Short, Ssh, Variables, Word, table,
 };
-use super::section::Balance;
+use super::section::{Balance, Dns, Meta, Pki, Snap, Store, Volume};
 use super::value::{Driver, PortSpec, Restart, Select};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -49,7 +49,17 @@ pub struct Stack {
     pub balance: BTreeMap<String, Balance>,
     /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. Never the secret itself.
     pub secrets: BTreeMap<String, String>,
-    /// Sections that belong to single tools (`dns`, `pki`, `store`, `snap`) and `status`, untouched.
+    /// Names and addresses: lsx-dns.
+    pub dns: Option<Dns>,
+    /// What instances may ask about themselves: lsx-dns.
+    pub meta: Option<Meta>,
+    /// The authority: lsx-pki.
+    pub pki: Option<Pki>,
+    /// What is kept: lsx-snap.
+    pub snap: Option<Snap>,
+    /// Volumes, disks and objects: lsx-store.
+    pub store: Option<Store>,
+    /// `status`, which tools write, untouched.
     pub carried: BTreeMap<String, serde_json::Value>,
     /// The lock: values derived before, for this very stack, to be kept where they are still valid.
     pub resolved: Option<Box<Resolved>>,
@@ -141,21 +151,27 @@ pub struct Defaults {
 }
 
 impl Stack {
+    /// What `store.volumes` says of a volume.
+    pub fn volume(&self, name: &str) -> Option<&Volume> {
+        self.store.as_ref()?.volumes.get(name)
+    }
+
     /// The host that `store.volumes` names for a volume.
     pub fn volume_host(&self, volume: &str) -> Option<&str> {
-        self.carried.get("store")?.get("volumes")?.get(volume)?.get("host")?.as_str()
+        self.volume(volume)?.host.as_deref()
     }
 
     /// Owner and mode that `store.volumes` gives the folder of a volume.
     pub fn volume_owner(&self, volume: &str) -> (Option<String>, Option<u32>) {
-        let found = self.carried.get("store").and_then(|store| store.get("volumes")?.get(volume));
-        let text = |key: &str| {
-            found
-                .and_then(|volume| volume.get(key))
-                .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-        };
-        let mode = text("mode").filter(|mode| (3..=4).contains(&mode.len()));
-        (text("owner"), mode.and_then(|mode| u32::from_str_radix(&mode, 8).ok()))
+        self.volume(volume).map_or((None, None), |volume| (volume.owner.clone(), volume.mode))
+    }
+
+    /// The host that signs for `pki`: the one it names, the first gateway, or the only host.
+    pub fn signer(&self) -> Option<&str> {
+        let named = self.pki.as_ref().and_then(|pki| pki.host.as_deref());
+        let first = || self.networks.values().filter_map(|network| network.gateway.as_deref()).min();
+        let only = || self.hosts.keys().next().filter(|_| self.hosts.len() == 1).map(String::as_str);
+        named.or_else(first).or_else(only)
     }
 
     /// What runs an instance: its own driver, the default one, or oci.

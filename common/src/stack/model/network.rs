@@ -1,7 +1,7 @@
 //! A network as written.
 
 use crate::stack::schema::{Address, Cidr, Device, Domain, Int, RangeText, Word, by_type};
-use crate::stack::value::{NetworkKind, Range, Switch, Tunnel};
+use crate::stack::value::{NetworkKind, Range, Switch, Tunnel, is_default};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -66,8 +66,4 @@ pub struct Network {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub flood: bool,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

@@ -2,7 +2,7 @@
 
 use super::{Allow, Defaults, Host, Image, Instance, Network, Stack};
 use crate::stack::resolved::Resolved;
-use crate::stack::section::Balance;
+use crate::stack::section::{Balance, Dns, Meta, Pki, Snap, Store};
 use crate::stack::value::PortSpec;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -35,8 +35,18 @@ struct Document<'a> {
     balance: &'a BTreeMap<String, Balance>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     secrets: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<&'a Dns>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a Meta>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pki: Option<&'a Pki>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snap: Option<&'a Snap>,
     #[serde(flatten)]
     carried: &'a BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'a Store>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<&'a Resolved>,
 }
@@ -59,7 +69,12 @@ fn document<'a>(stack: &'a Stack, resolved: Option<&'a Resolved>) -> Document<'a
         instances: &stack.instances,
         balance: &stack.balance,
         secrets: &stack.secrets,
+        dns: stack.dns.as_ref(),
+        meta: stack.meta.as_ref(),
+        pki: stack.pki.as_ref(),
+        snap: stack.snap.as_ref(),
         carried: &stack.carried,
+        store: stack.store.as_ref(),
         resolved,
     }
 }
@@ -84,8 +99,4 @@ pub(super) fn maybe_texts<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     texts(ports.as_deref().unwrap_or_default(), serializer)
-}
-
-pub(super) fn mode<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{:04o}", mode.unwrap_or_default()))
 }

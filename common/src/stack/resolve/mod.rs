@@ -5,6 +5,7 @@ mod allow;
 mod claim;
 mod hash;
 mod instances;
+mod kept;
 mod links;
 mod networks;
 mod place;
@@ -14,6 +15,7 @@ pub(crate) use addresses::{Pool, gateway_address};
 pub use links::{LinkKind, link_prefix};
 pub(crate) use networks::MTU;
 pub(crate) use place::{Replica, hosts, legs, replicas};
+pub(crate) use services::S3_PORT;
 
 use super::model::{Host, Stack};
 use super::resolved::{HostAt, Resolved};
@@ -59,6 +61,8 @@ pub fn resolve(stack: &Stack) -> Result<Resolved, Failures> {
         allow: reach.allow,
         names,
         services: services::services(stack, &legs),
+        volumes: kept::volumes(stack, &replicas),
+        certificates: kept::certificates(stack, &replicas),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What every rule has at hand: the stack, and where broken rules are written down.
 
-use crate::stack::decode::hint;
+use crate::stack::decode::near::hint;
 use crate::stack::model::{Host, Instance, Network, Stack};
 use crate::stack::resolve::{Replica, replicas};
 use crate::{Failure, Kind};
@@ -70,9 +70,14 @@ impl<'s> Check<'s> {
         self.find(&self.stack.instances, "instance", name, path)
     }
 
+    /// Looks a secret up.
+    pub(crate) fn secret(&mut self, name: &str, path: impl Fn() -> String) {
+        self.find(&self.stack.secrets, "secret", name, path);
+    }
+
     /// Looks a certificate up.
     pub(crate) fn certificate(&mut self, name: &str, path: impl Fn() -> String) {
-        let all = self.stack.carried.get("pki").and_then(|pki| pki.get("certificates")?.as_object());
+        let all = self.stack.pki.as_ref().map(|pki| &pki.certificates);
         if all.is_some_and(|all| all.contains_key(name)) {
             return;
         }
@@ -81,5 +86,33 @@ impl<'s> Check<'s> {
             None => "write it below pki.certificates".to_owned(),
         };
         self.tell("stack.certificate.unknown", path(), format!("there is no certificate `{name}`"), hint);
+    }
+
+    /// Looks a network up that must have a router, by which something of lsx is reached.
+    pub(crate) fn routed(&mut self, name: &str, path: &str) {
+        let Some(network) = self.network(name, || path.to_owned()) else { return };
+        if network.gateway.is_none() && !self.unread(&format!("networks.{name}")) {
+            let message = format!("`{name}` has no gateway, by which it would be reached");
+            self.tell(
+                "stack.service.network",
+                path.to_owned(),
+                message,
+                "write gateway: HOST at the network",
+            );
+        }
+    }
+
+    /// Whether there is any router on which a section can be served.
+    pub(crate) fn serves(&mut self, section: &str) {
+        let routed = self.stack.networks.values().any(|network| network.gateway.is_some());
+        if !routed && !self.unread("networks") {
+            let message = "no network has a gateway, so nobody can ask".to_owned();
+            self.tell(
+                "stack.service.nobody",
+                section.to_owned(),
+                message,
+                "write gateway: HOST at a network",
+            );
+        }
     }
 }

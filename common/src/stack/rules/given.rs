@@ -76,24 +76,10 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Owner and mode that `store.volumes` gives a volume.
+    /// The owner that `store.volumes` gives a volume.
     fn stored(&mut self, volume: &str) {
-        let found =
-            self.stack.carried.get("store").and_then(|store| store.get("volumes")?.get(volume)).cloned();
-        let Some(found) = found else { return };
-        let at = |key: &str| format!("store.volumes.{volume}.{key}");
-        let (owner, mode) = self.stack.volume_owner(volume);
-        if found.get("mode").is_some() && mode.is_none() {
-            let message = "it is no mode".to_owned();
-            self.tell(
-                "stack.volume.mode",
-                at("mode"),
-                message,
-                "three or four octal digits in quotes, like \"0750\"",
-            );
-        }
-        if let Some(owner) = owner {
-            self.owner(at("owner"), &owner);
+        if let (Some(owner), _) = self.stack.volume_owner(volume) {
+            self.owner(format!("store.volumes.{volume}.owner"), &owner);
         }
     }
 

@@ -12,6 +12,9 @@ impl<'s> Check<'s> {
             self.joined(name, instance);
             self.volumes(name, instance);
             self.given(name, instance);
+            if let Some(certificate) = &instance.certificate {
+                self.certificate(certificate, || format!("instances.{name}.certificate"));
+            }
             for (i, secret) in instance.secrets.iter().enumerate() {
                 self.find(&self.stack.secrets, "secret", &secret.name, || {
                     format!("instances.{name}.secrets.{i}")

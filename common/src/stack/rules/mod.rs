@@ -28,5 +28,10 @@ pub(crate) fn check(stack: &Stack, unread: BTreeSet<String>) -> Vec<Failure> {
     check.ports();
     check.allow();
     check.needs();
+    check.dns();
+    check.metadata();
+    check.pki();
+    check.snap();
+    check.store();
     check.found()
 }

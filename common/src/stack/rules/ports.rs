@@ -1,7 +1,7 @@
 //! Published ports and balancers: one owner for every port of a host.
 
 use super::check::Check;
-use crate::stack::resolve::tunnel_port;
+use crate::stack::resolve::{S3_PORT, tunnel_port};
 use crate::stack::section::Balance;
 use crate::stack::value::{NetworkKind, Protocol};
 use std::collections::HashMap;
@@ -119,6 +119,19 @@ impl<'s> Check<'s> {
                     balance: Some(balance),
                 });
             }
+        }
+        let s3 = self.stack.store.as_ref().and_then(|store| store.s3.as_ref());
+        if let Some((s3, host)) = s3.and_then(|s3| Some((s3, s3.host.as_deref()?))) {
+            let path = if s3.port.is_some() { "store.s3.port" } else { "store.s3" };
+            wishes.push(Wish {
+                host,
+                protocol: Protocol::Tcp,
+                port: s3.port.unwrap_or(S3_PORT),
+                address: None,
+                path: path.to_owned(),
+                owner: "store.s3".to_owned(),
+                balance: None,
+            });
         }
         wishes
     }

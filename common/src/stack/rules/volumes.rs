@@ -1,14 +1,14 @@
 //! Volumes: each on the host of whoever uses it, and one writer unless more are meant.
 
 use super::check::Check;
-use crate::stack::decode::hint;
+use crate::stack::decode::near::hint;
 use crate::stack::model::Instance;
 use crate::stack::resolve::{Replica, hosts};
 use std::collections::BTreeMap;
 
 impl<'s> Check<'s> {
     pub(super) fn volumes(&mut self, name: &str, instance: &'s Instance) {
-        let known = self.stack.carried.get("store").and_then(|store| store.get("volumes")?.as_object());
+        let known = self.stack.store.as_ref().map(|store| &store.volumes).filter(|all| !all.is_empty());
         for volume in instance.volumes.keys() {
             let path = || format!("instances.{name}.volumes.{volume}");
             if let Some(known) = known.filter(|known| !known.contains_key(volume)) {

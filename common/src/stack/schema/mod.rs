@@ -8,7 +8,7 @@ pub(crate) use text::*;
 
 use super::model::{Allow, Defaults, Host, Image, Instance, Network};
 use super::resolved::Resolved;
-use super::section::Balance;
+use super::section::{Balance, Dns, Meta, Pki, Snap, Store};
 use super::value::RLIMITS;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
@@ -42,14 +42,16 @@ struct Document {
     balance: Option<Named<Balance>>,
     /// Where secrets are read, by name: `file:PATH`.
     secrets: Option<Labelled<SecretText>>,
-    /// Of lsx-dns.
-    dns: Option<Anything>,
-    /// Of lsx-pki.
-    pki: Option<Anything>,
-    /// Of lsx-store.
-    store: Option<Anything>,
-    /// Of lsx-snap.
-    snap: Option<Anything>,
+    /// Names and addresses: lsx-dns.
+    dns: Option<Dns>,
+    /// What instances may ask about themselves: lsx-dns.
+    meta: Option<Meta>,
+    /// The authority: lsx-pki.
+    pki: Option<Pki>,
+    /// Volumes, disks and objects: lsx-store.
+    store: Option<Store>,
+    /// What is kept: lsx-snap.
+    snap: Option<Snap>,
     /// What tools report; ignored as input.
     status: Option<Anything>,
     /// Derived values; those of this very stack are kept.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the decoder refuses by form alone; the rest are rules of meaning, which no schema can tell.
-const STRUCTURAL: [&str; 9] = [
+const STRUCTURAL: [&str; 10] = [
     "stack.type",
     "stack.value",
     "stack.key.unknown",
@@ -18,6 +18,7 @@ const STRUCTURAL: [&str; 9] = [
     "stack.name.reserved",
     "stack.secret.written",
     "stack.resolved.malformed",
+    "stack.volume.mode",
 ];
 
 fn top(path: &str) -> PathBuf {
@@ -122,6 +123,32 @@ fn refuses_each_mistake_alone() {
         "instances: { A: {} }",
         "balance: { a: { host: h, listen: 80, to: w } }",
         "balance: { a: { host: h, listen: 80, to: w, port: 80, sticky: jam } }",
+        "balance: { a: { host: h, listen: 80, to: w, port: 80, path: api } }",
+        "balance: { a: { host: h, listen: 80, to: w, port: 80, weight: { w: 300 } } }",
+        "balance: { a: { host: h, listen: 80, to: w, port: 80, timeout: 30 } }",
+        "dns: { forward: nobody }",
+        "dns: { health: sometimes }",
+        "dns: { records: { Big: 192.0.2.1 } }",
+        "dns: { records: { a: { mx: mail } } }",
+        "dns: { records: { a: { srv: '1 2 web' } } }",
+        "dns: { update: { a: { key: k, names: a, types: SOA } } }",
+        "dns: { dhcp: { n: { reserve: { a: { mac: nothing, address: 10.0.0.1 } } } } }",
+        "dns: { boot: { files: { bios: a } } }",
+        "meta: { tokens: never }",
+        "pki: { certificates: { a: { names: '*' } } }",
+        "pki: { certificates: { a: { for: nobody } } }",
+        "pki: { acme: { rate: often } }",
+        "pki: { ssh: { users: { a: { key: k } } } }",
+        "store: { driver: ext4 }",
+        "store: { volumes: { a: { size: big } } }",
+        "store: { disks: { a: { size: 1G, host: h, network: n, to: world } } }",
+        "store: { s3: { endpoint: s3.example.org } }",
+        "store: { buckets: { Up: {} } }",
+        "store: { buckets: { photos: { allow: { a: write } } } }",
+        "snap: { to: { a: { repository: 'ftp:h', key: k } } }",
+        "snap: { what: { a: { at: '25:00' } } }",
+        "snap: { what: { a: { every: 1h, quiesce: pause } } }",
+        "snap: { check: { read: 0% } }",
         "secrets: { a: hunter2 }",
         "images: { a: { podman: b } }",
         "defaults: { hosts: a }",

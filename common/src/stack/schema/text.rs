@@ -56,7 +56,7 @@ texts! {
     Ssh = pattern(r"([A-Za-z0-9._][A-Za-z0-9._-]*@)?[A-Za-z0-9._][A-Za-z0-9._-]*(:[0-9]{1,5})?");
     Device = pattern(r"[A-Za-z0-9_@][A-Za-z0-9._@-]{0,14}");
     SizeText = or_number("[0-9]*[1-9][0-9]*[KMGT]?", 1);
-    DurationText = pattern("[0-9]+[smhd]");
+    DurationText = pattern("[0-9]+[smhdy]");
     CpusText = json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, pattern(r"[0-9]+(\.[0-9]{1,3})?")] });
     HttpText = pattern(r"(:[0-9]{1,5})?/\S*|:[0-9]{1,5}");
     BannerText = pattern(r"[0-9]{1,5}:.+");
@@ -81,9 +81,14 @@ texts! {
     MxText = pattern(r"[0-9]{1,5} [a-z0-9_.-]+");
     SrvText = pattern(r"[0-9]{1,5} [0-9]{1,5} [0-9]{1,5} [a-z0-9_.-]+");
     CaaText = pattern(r"[0-9]{1,3} [a-z0-9]{1,15} [ -~]*");
-    PaceText = pattern("([0-9]*[1-9][0-9]*[smhd]|off)");
+    PaceText = pattern("([0-9]*[1-9][0-9]*[smhdy]|off)");
     RateText = pattern("[0-9]*[1-9][0-9]*/[smhd]");
     ClockText = pattern("([01][0-9]|2[0-3]):[0-5][0-9]");
+    BeneficiaryText = pattern("((balance|instance|host)/[a-z][a-z0-9-]{0,30}|store)");
+    BorrowerText = pattern("(instance|host)/[a-z][a-z0-9-]{0,30}");
+    BucketName = pattern("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]");
+    RepositoryText = pattern("(sftp|rest|s3|local):.+");
+    QuiesceWord = json!({ "enum": ["none", "freeze", "stop"] });
     PercentText = pattern("(100|[1-9][0-9]?)%");
     SchemaName = json!({ "const": "lsx.stack/1" });
     Anything = json!(true);

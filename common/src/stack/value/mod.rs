@@ -10,7 +10,7 @@ mod words;
 mod write;
 
 pub(crate) use names::{domain, hostname, is_below, label, name, record, target};
-pub(crate) use places::{address6, mac, path, url};
+pub(crate) use places::{address6, login, mac, path, url};
 pub use ports::{PortSpec, Protocol};
 pub(crate) use ports::{port, port_spec, protocol};
 pub(crate) use records::{caa, mx, srv};
@@ -19,6 +19,7 @@ pub(crate) use rlimit::{RLIMITS, rlimit};
 pub use times::{Clock, Pace, Percent, Rate};
 pub(crate) use times::{clock, pace, percent, rate};
 pub use words::{Driver, NetworkKind, Restart, Switch, Tunnel};
+pub(crate) use write::{is_default, octal};
 
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
@@ -43,7 +44,7 @@ pub(crate) type Parsed<T> = Result<T, Wrong>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// Seconds; written `30s`, `5m`, `1h` or `7d`.
+/// Seconds; written `30s`, `5m`, `1h`, `7d` or `2y`, which is 730 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub u64);
 
@@ -96,7 +97,7 @@ pub enum Select {
 }
 
 const SIZES: [(&str, u64); 4] = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
-const TIMES: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+const TIMES: [(&str, u64); 5] = [("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 fn units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (digits, factor) = units

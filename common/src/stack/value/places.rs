@@ -48,3 +48,19 @@ pub(crate) fn url(text: &str) -> Parsed<String> {
     digits.map(port).transpose()?;
     Ok(text.to_owned())
 }
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+/// A user who logs in by ssh.
+pub(crate) fn login(text: &str) -> Parsed<String> {
+    match is_word(text) {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(Wrong::new(format!("`{text}` is no user"), "letters, digits, dots, hyphens and underscores"))
+        }
+    }
+}

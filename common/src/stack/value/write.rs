@@ -15,6 +15,16 @@ macro_rules! as_text {
 pub(super) use as_text;
 as_text!(Size, Duration, Cpus, Range, Http, Banner, Select);
 
+/// Whether a value is the usual one, which is not written.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A mode of a file in octal digits.
+pub(crate) fn octal<S: serde::Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{:04o}", mode.unwrap_or_default()))
+}
+
 fn write_units(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {
     match units.iter().find(|&&(_, factor)| n > 0 && n.is_multiple_of(factor)) {
         Some(&(unit, factor)) => write!(f, "{}{unit}", n / factor),

@@ -1,7 +1,7 @@
 //! Balancers: what they name exists, and what they promise can be kept.
 
 use super::{Balance, Mode, Sticky};
-use crate::stack::decode::hint;
+use crate::stack::decode::near::hint;
 use crate::stack::rules::Check;
 
 /// A combination of keys that cannot be kept: where it is told, what is wrong, what to do.

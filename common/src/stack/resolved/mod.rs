@@ -1,6 +1,9 @@
 //! The derived half of a stack: every address, name and link, a function of the document alone.
 
+mod served;
+
 pub use super::value::{NetworkKind, PortSpec, Protocol};
+pub use served::{CertificateAt, ServiceAt, VolumeAt};
 
 use super::value::{Switch, Tunnel};
 use ipnet::Ipv4Net;
@@ -33,6 +36,12 @@ pub struct Resolved {
     /// What tools serve on routers, by host, protocol and port: a router accepts these and nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceAt>,
+    /// Volumes of `store`, by name and host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeAt>,
+    /// Certificates of `pki`, by name and host; consumers watch their files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateAt>,
 }
 
 /// A host as the fleet sees it.
@@ -250,32 +259,4 @@ pub struct NameAt {
     pub name: String,
     /// Address.
     pub address: Ipv4Addr,
-}
-
-/// Something that a tool serves on the router of a host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct ServiceAt {
-    /// Host.
-    pub host: String,
-    /// Protocol.
-    pub protocol: Protocol,
-    /// Port.
-    pub port: u16,
-    /// What it is: `dns`, `balance/www`.
-    pub name: String,
-    /// The word of the tool that serves it: `net`, `dns`.
-    pub tool: String,
-    /// Only on this address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<Ipv4Addr>,
-    /// Networks from which it is reached at the router.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub networks: Vec<String>,
-    /// Whether it is reached from outside the stack, too, at the addresses of the host.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub world: bool,
-    /// Sources that may use it; empty means all that reach it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
-    pub from: Vec<Ipv4Net>,
 }

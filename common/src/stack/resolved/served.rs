@@ -1,0 +1,70 @@
+//! What tools serve and keep for each other.
+
+use crate::stack::value::Protocol;
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// Something that a tool serves on the router of a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceAt {
+    /// Host.
+    pub host: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Port.
+    pub port: u16,
+    /// What it is: `dns`, `balance/www`.
+    pub name: String,
+    /// The word of the tool that serves it: `net`, `dns`.
+    pub tool: String,
+    /// Only on this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Networks from which it is reached at the router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// Whether it is reached from outside the stack, too, at the addresses of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub world: bool,
+    /// Sources that may use it; empty means all that reach it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub from: Vec<Ipv4Net>,
+}
+
+/// A volume on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeAt {
+    /// Name in `store.volumes`.
+    pub name: String,
+    /// Host.
+    pub host: String,
+    /// Bytes that it holds at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// User, or user:group, that owns its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Octal mode of its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// A certificate on a host that uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateAt {
+    /// Name in `pki.certificates`.
+    pub name: String,
+    /// Host.
+    pub host: String,
+    /// Folder there, with cert.pem, chain.pem, fullchain.pem and key.pem.
+    pub folder: String,
+    /// Names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Ipv4Addr>,
+}

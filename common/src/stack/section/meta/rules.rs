@@ -1,0 +1,16 @@
+//! Metadata: who may ask stands behind a router.
+
+use crate::stack::rules::Check;
+
+impl Check<'_> {
+    /// The networks of `meta`.
+    pub(crate) fn metadata(&mut self) {
+        let Some(meta) = &self.stack.meta else { return };
+        for (i, name) in meta.networks.iter().enumerate() {
+            self.routed(name, &format!("meta.networks.{i}"));
+        }
+        if meta.networks.is_empty() && !self.unread("meta.networks") {
+            self.serves("meta");
+        }
+    }
+}
