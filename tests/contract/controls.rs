@@ -78,7 +78,7 @@ fn what_the_story_names_is_shown_and_not_obeyed() {
 fn a_document_on_a_terminal_says_the_same_without_them() {
     let text = std::fs::read_to_string(pair()).unwrap();
     let text =
-        format!("{text}\ndefaults: {{ env: {{ EVIL: {} }} }}\nsnap: {{ what: {} }}\n", quoted(), quoted());
+        format!("{text}\ndefaults: {{ env: {{ EVIL: {} }} }}\nstatus: {{ what: {} }}\n", quoted(), quoted());
     for tool in tools() {
         let resolve = || tool.run(["resolve"]).input(text.as_str());
         let (ended, shown) = on_terminal(resolve(), End::Output);
