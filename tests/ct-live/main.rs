@@ -18,6 +18,7 @@ mod lost;
 mod reach;
 mod ready;
 mod recipes;
+mod room;
 mod runtime;
 mod system;
 mod together;
@@ -36,7 +37,7 @@ const GROUPS: &[Group<Cloud>] = &[
     Group {
         name: "files",
         share: || Cloud::up(1),
-        cases: &[reach::CASES, hostile::CASES, given::CASES, lost::CASES, recipes::CASES],
+        cases: &[reach::CASES, hostile::CASES, given::CASES, lost::CASES, recipes::CASES, room::CASES],
     },
     Group {
         name: "stack",

@@ -3,7 +3,7 @@
 use crate::driver::Found;
 use crate::engines;
 use crate::model::{Engine, Intent, Object, Seen, State, Status, Usage};
-use crate::oci::{closed, disk, ended_well};
+use crate::oci::{closed, disk, ended_well, room};
 use crate::paths;
 use common::host::boot;
 use common::host::file;
@@ -51,6 +51,7 @@ pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
         );
         warnings.push(Warning { code: "ct.damaged".to_owned(), message });
     }
+    warnings.extend(room::warning());
     if let Some(stack) = stack {
         if !open.is_empty() {
             let object = Object::Folders { modes: open };

@@ -121,13 +121,18 @@ impl Room {
     }
 }
 
+/// What stays free of a disk of this size, in bytes.
+pub(crate) fn reserve(size: u64) -> u64 {
+    RESERVE.min(size / 20)
+}
+
 /// Refuses to fill a disk to its end: with so many bytes more, a part must stay free.
 pub(super) fn room(place: impl AsFd, bytes: u64) -> io::Result<()> {
     let disk = rustix::fs::fstatvfs(place)?;
     let (free, size) =
         (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     let files = disk.f_files > 0 && disk.f_favail < disk.f_files / 20;
-    if files || free < bytes.saturating_add(RESERVE.min(size / 20)) {
+    if files || free < bytes.saturating_add(reserve(size)) {
         let what = if files { "files" } else { "bytes" };
         return Err(io::Error::new(
             io::ErrorKind::StorageFull,

@@ -10,7 +10,7 @@ mod export;
 mod gc;
 mod import;
 mod layout;
-mod limits;
+pub(crate) mod limits;
 mod lxd;
 mod manifest;
 mod merge;

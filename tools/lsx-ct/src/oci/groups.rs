@@ -213,6 +213,29 @@ pub(super) fn processes(stack: &str, instance: &str) -> std::collections::BTreeS
     all
 }
 
+/// The processes of its container: the supervisor and what that runs are not among them.
+pub(crate) fn contained(stack: &str, instance: &str) -> std::collections::BTreeSet<i32> {
+    let group = inner(stack, instance);
+    let mut all = processes(stack, instance);
+    all.retain(|process| {
+        let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+        groups
+            .lines()
+            .any(|line| line.splitn(3, ':').nth(2).is_some_and(|path| Path::new(path).starts_with(&group)))
+    });
+    all
+}
+
+/// Holds all processes of a container, or lets them go on; whether the kernel can. None of them hears a signal meanwhile.
+pub(crate) fn freeze(stack: &str, instance: &str, held: bool) -> bool {
+    let group = inner(stack, instance);
+    let (path, word) = match (kind(), held) {
+        ("v2", _) => (format!("{ROOT}{group}/cgroup.freeze"), if held { "1" } else { "0" }),
+        _ => (format!("{ROOT}/freezer{group}/freezer.state"), if held { "FROZEN" } else { "THAWED" }),
+    };
+    put(Path::new(&path), word).is_ok()
+}
+
 fn deepest_first(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|t| t.is_dir()) {

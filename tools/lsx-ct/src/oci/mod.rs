@@ -10,6 +10,7 @@ mod limits;
 pub(crate) mod mounts;
 mod place;
 pub(crate) mod prepare;
+pub(crate) mod room;
 pub(crate) mod runtime;
 mod strays;
 pub(crate) mod trial;

@@ -166,6 +166,10 @@ impl Runtime {
 
     /// Ends it, and removes it; one that is not there is as good.
     pub(crate) fn delete(&self, id: &str) -> Result<(), Failure> {
+        // What is held cannot be ended.
+        id.split_once('.')
+            .into_iter()
+            .for_each(|(stack, name)| _ = super::groups::freeze(stack, name, false));
         self.program().args(["delete", "--force", id]).run(b"").map(|_| ())
     }
 

@@ -87,6 +87,7 @@ pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
         let own = |one: &Supervisor| one.stack == stack && one.name == name;
         let killed = |process: i32| _ = kill(Pid::from_raw(process), Signal::SIGKILL);
         supervisors().iter().filter(|one| own(one)).for_each(|one| killed(one.process));
+        groups::freeze(stack, name, false); // what is held hears nothing, not even this
         let gone = wait::until(KILLED, LOOK, || {
             groups::processes(stack, name).into_iter().for_each(killed);
             of(stack, name).is_empty()

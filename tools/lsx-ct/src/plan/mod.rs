@@ -15,7 +15,7 @@ pub use order::depths;
 use crate::Ct;
 use crate::model::{CLOSED, Gathered, Instance, Intent, IntentFile, Object, Seen, State};
 use common::document;
-use common::plan::{Have, Step, Want, diff};
+use common::plan::{Have, Step, Want, Warning, diff};
 use common::stack::unbuilt;
 use common::tool::{Draft, Goal, ObservedOf, Wish};
 use common::{Failure, Failures, Kind};
@@ -36,6 +36,9 @@ pub struct Data {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub patient: bool,
 }
+
+/// The code of an observed warning that a plan repeats: a host's disk is nearly full.
+pub(crate) const NO_ROOM: &str = "ct.room";
 
 /// What is wanted on a host.
 type Goals = BTreeMap<String, Vec<Instance>>;
@@ -65,6 +68,10 @@ pub fn plan(
     };
     let depth = depths(goals.values().flatten());
     for (host, seen) in observed {
+        let rooms = seen.warnings.iter().filter(|warning| warning.code == NO_ROOM);
+        draft
+            .warnings
+            .extend(rooms.map(|w| Warning { message: format!("{host}: {}", w.message), ..w.clone() }));
         let empty = Vec::new();
         let wanted = goals.get(host).unwrap_or(&empty);
         let stay = staying(wish, host, wanted, seen, &mut draft.kept);

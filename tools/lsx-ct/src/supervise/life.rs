@@ -1,6 +1,7 @@
 //! One life of an instance: made, plugged in, started, watched, ended.
 
 mod kitchen;
+mod room;
 
 use super::signals::Asked;
 use super::{Supervisor, ended, state};
@@ -20,6 +21,7 @@ use common::{Failure, Kind};
 use kitchen::Kitchen;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use room::Watch;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -118,6 +120,7 @@ impl Life {
         let mut patience: Option<Patience> = Some(ready::patience(&instance, None));
         // A probe is a child of ours, too: its end wakes the wait, and must not be taken for the time of the next one.
         let mut next = Instant::now();
+        let mut room = Watch::new(&me.stack, &me.place, &instance);
         loop {
             if let Some(exit) = self.exit(me, pid) {
                 return Ok(End::Ended(exit));
@@ -129,10 +132,13 @@ impl Life {
                     next = Instant::now();
                 }
                 instance = next_one;
-                let state = if patience.is_some() { State::Starting } else { State::Running };
-                me.tell(state, None);
+                room.tell(me, patience.is_some());
             }
-            if let Some(waiting) = patience.as_mut().filter(|_| Instant::now() >= next) {
+            if room.look() {
+                room.tell(me, patience.is_some());
+            }
+            let asks = |_: &&mut Patience| room.held().is_none() && Instant::now() >= next;
+            if let Some(waiting) = patience.as_mut().filter(asks) {
                 match self.tried(me, &instance, pid)? {
                     Some(why) => {
                         me.tell(State::Starting, Some(why));
@@ -146,10 +152,11 @@ impl Life {
                 }
             }
             let time = match &patience {
-                Some(_) => next.saturating_duration_since(Instant::now()),
-                None => Duration::from_secs(60),
+                Some(_) if room.held().is_none() => next.saturating_duration_since(Instant::now()),
+                _ => Duration::from_secs(60),
             };
-            if me.signals.wait(time) == Asked::Stop {
+            if me.signals.wait(time.min(room.time())) == Asked::Stop {
+                room.let_go();
                 groups::leave(&mut self.counted);
                 self.stop(me, pid);
                 return Ok(End::Asked);

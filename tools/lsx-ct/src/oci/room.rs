@@ -1,0 +1,81 @@
+//! What is free where instances write, and what of that stays free.
+
+use crate::image::limits::reserve;
+use crate::paths;
+use crate::plan::NO_ROOM;
+use common::plan::Warning;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// A file system, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// What others than root may still write.
+    pub(crate) free: u64,
+    /// What of it stays free.
+    pub(crate) reserve: u64,
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (free, reserve) = (self.free >> 20, self.reserve >> 20);
+        write!(f, "the host's disk has {free} MiB free, less than the {reserve} MiB that stay so")
+    }
+}
+
+/// That of a path.
+pub(crate) fn of(path: &Path) -> Option<Room> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Some(Room { free: bytes(disk.f_bavail), reserve: reserve(bytes(disk.f_blocks)) })
+}
+
+/// Entries of one look at most, and how deep: what is beyond that is not counted.
+const ENTRIES: u32 = 1_000_000;
+const DEEP: u32 = 200;
+
+/// Bytes on disk of all that is in a folder. An instance may change it meanwhile: no link in it is followed.
+pub(crate) fn used(folder: &Path) -> u64 {
+    let mut left = ENTRIES;
+    rustix::fs::open(folder, FOLDER, Mode::empty()).map_or(0, |folder| below(folder, DEEP, &mut left))
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+fn below(folder: OwnedFd, deep: u32, left: &mut u32) -> u64 {
+    let Ok(entries) = Dir::read_from(&folder) else { return 0 };
+    let mut sum = 0_u64;
+    for entry in entries.flatten().filter(|entry| ![c".", c".."].contains(&entry.file_name())) {
+        if *left == 0 {
+            break;
+        }
+        *left -= 1;
+        let Ok(stat) = rustix::fs::statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
+            continue;
+        };
+        sum = sum.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0) * 512);
+        if deep > 0 && FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let inner = rustix::fs::openat(&folder, entry.file_name(), FOLDER, Mode::empty());
+            sum = sum.saturating_add(inner.map_or(0, |inner| below(inner, deep - 1, left)));
+        }
+    }
+    sum
+}
+
+/// Where less is free than shall be: volumes may have disks of their own.
+pub(crate) fn warning() -> Option<Warning> {
+    let inside = |folder: &PathBuf| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let stacks = inside(&paths::VOLUMES.into());
+    let volumes = stacks.iter().flat_map(inside).collect::<Vec<_>>();
+    let all = [paths::HOME, paths::DISK].map(PathBuf::from).into_iter().chain(stacks).chain(volumes);
+    let room = all.filter_map(|path| of(&path)).find(|room| room.free < room.reserve)?;
+    let message = format!(
+        "{room}: instances without an engine that write on are held until there is room; remove what nobody needs, and give limits.disk"
+    );
+    Some(Warning { code: NO_ROOM.to_owned(), message })
+}

@@ -1,0 +1,139 @@
+//! The reserve of a host: where less of its disk is free, an instance that goes on writing is held until there is room again, so that
+//! no stack fills the host to its end. A look and not a quota: it works on every file system, and `limits.disk` bounds one exactly.
+
+use crate::model::{Instance, State};
+use crate::oci::disk::Place;
+use crate::oci::{groups, room};
+use crate::paths;
+use crate::supervise::Supervisor;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Nobody fills a disk faster, in bytes a second: so often one looks.
+const FASTEST: u64 = 2 << 30;
+const SOONEST: Duration = Duration::from_millis(250);
+/// A look may take a twentieth of the time.
+const SHARE: u32 = 20;
+const LATEST: Duration = Duration::from_secs(60);
+/// What an instance may write from one look to the next while there is less than the reserve; with less than half of it nothing.
+const LITTLE: u64 = 1 << 20;
+
+/// Looks after the room of one life.
+pub(super) struct Watch {
+    places: Vec<PathBuf>,
+    of: (String, String),
+    /// What lay in its places at the last look, and what each of its processes had written, in bytes. The one sees what those wrote that
+    /// have ended since, the other what has no name any more.
+    used: Option<u64>,
+    written: BTreeMap<i32, u64>,
+    next: Instant,
+    /// Why it is held.
+    held: Option<String>,
+}
+
+impl Watch {
+    pub(super) fn new(stack: &str, place: &Place, instance: &Instance) -> Watch {
+        let own = instance.disk_bytes.is_none().then(|| place.disk.join("upper"));
+        let volumes = instance.volumes.iter().filter(|volume| !volume.read_only);
+        Watch {
+            places: own.into_iter().chain(volumes.map(|v| paths::volume(stack, &v.name))).collect(),
+            of: (stack.to_owned(), instance.name.clone()),
+            used: None,
+            written: BTreeMap::new(),
+            next: Instant::now(),
+            held: None,
+        }
+    }
+
+    /// Why it is held now.
+    pub(super) fn held(&self) -> Option<&String> {
+        self.held.as_ref()
+    }
+
+    /// Says how the instance fares, which runs, and may still be asked whether it is ready.
+    pub(super) fn tell(&self, me: &mut Supervisor, asked: bool) {
+        match (&self.held, asked) {
+            (Some(why), _) => {
+                me.log.say(&format!("{} is {why}", me.name));
+                me.tell(State::Waiting, Some(why.clone()));
+            }
+            (None, true) => me.tell(State::Starting, None),
+            (None, false) => me.tell(State::Running, None),
+        }
+    }
+
+    /// How long nobody needs to look.
+    pub(super) fn time(&self) -> Duration {
+        if self.places.is_empty() { LATEST } else { self.next.saturating_duration_since(Instant::now()) }
+    }
+
+    /// Looks when it is time; whether it is held from now on, or no more.
+    pub(super) fn look(&mut self) -> bool {
+        if self.places.is_empty() || Instant::now() < self.next {
+            return false;
+        }
+        let rooms = self.places.iter().filter_map(|path| room::of(path));
+        let Some(room) = rooms.min_by_key(|room| room.free.saturating_sub(room.reserve)) else {
+            return false;
+        };
+        let more = room.free.saturating_sub(room.reserve);
+        let time = Duration::from_millis(more / (FASTEST / 1000));
+        self.next = Instant::now() + time.clamp(SOONEST, LATEST);
+        match (more > 0, &self.held) {
+            (true, None) => {
+                self.used = None;
+                false
+            }
+            (true, Some(_)) => {
+                self.let_go();
+                true
+            }
+            (false, Some(_)) => false,
+            (false, None) => self.writes(&room) && self.hold(&room),
+        }
+    }
+
+    /// Whether it has written more than it may since the last look.
+    fn writes(&mut self, room: &room::Room) -> bool {
+        let begin = Instant::now();
+        let used = self.places.iter().map(|path| room::used(path)).sum();
+        self.next = Instant::now() + (begin.elapsed() * SHARE).max(SOONEST);
+        let before = self.used.replace(used);
+        let now: BTreeMap<i32, u64> = groups::contained(&self.of.0, &self.of.1)
+            .into_iter()
+            .filter_map(|p| Some((p, written(p)?)))
+            .collect();
+        let since = |(process, bytes): (&i32, &u64)| {
+            bytes.saturating_sub(self.written.get(process).copied().unwrap_or(0))
+        };
+        let sum: u64 = now.iter().map(since).sum();
+        self.written = now;
+        let Some(before) = before else { return false };
+        let sum = sum.max(used.saturating_sub(before));
+        let most = if room.free < room.reserve / 2 { 0 } else { LITTLE };
+        sum > most
+    }
+
+    fn hold(&mut self, room: &room::Room) -> bool {
+        if !groups::freeze(&self.of.0, &self.of.1, true) {
+            return false; // an old kernel has no group for it; the host is told all the same
+        }
+        self.held = Some(format!("held, because it writes and {room}; it goes on when there is room"));
+        true
+    }
+
+    /// Lets it go on, as before it is ended.
+    pub(super) fn let_go(&mut self) {
+        if self.held.take().is_some() {
+            groups::freeze(&self.of.0, &self.of.1, false);
+            self.used = None;
+        }
+    }
+}
+
+/// Bytes that a process has had written to disks (proc(5)).
+fn written(process: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/io")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok())
+}
