@@ -24,6 +24,7 @@ mod gone;
 mod held;
 mod interrupt;
 mod kernel;
+mod narrow;
 mod neighbours;
 mod notes;
 mod office;
@@ -68,7 +69,11 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(2, &[]),
         cases: &[reboot::CASES, held::CASES, notes::CASES, gone::CASES],
     },
-    Group { name: "attach", share: || lab(2, &[]), cases: &[attach::CASES, crowd::CASES, checks::CASES] },
+    Group {
+        name: "attach",
+        share: || lab(2, &[]),
+        cases: &[attach::CASES, crowd::CASES, checks::CASES, narrow::CASES],
+    },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];
 

@@ -62,12 +62,14 @@ pub(super) fn by_instance(
     let Some(router) = networks.get(nic.network.as_str()).and_then(|n| n.gateway.as_deref()) else {
         return Vec::new();
     };
-    let Some(by) = resolved.hosts.iter().find(|h| h.name == router) else { return Vec::new() };
     let mut tries = Vec::new();
     for (port, host) in tcp(resolved) {
-        // Another host sees the address of the router's host.
-        let source = if host.name == router { nic.address.addr() } else { by.address };
-        let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&source));
+        // A router that has a foot where the port's instance is hands on who asks with its own address; further away all come with
+        // that of the router's host, by which nobody is told from another, so that only what is open to all is open.
+        let foot =
+            networks.get(port.network.as_str()).is_some_and(|n| n.legs.iter().any(|leg| leg.host == router));
+        let named = |net: &Ipv4Net| net.contains(&nic.address.addr());
+        let welcome = port.from.is_empty() || (foot || host.name == router) && port.from.iter().any(named);
         tries.push(to(port, host, port.address.unwrap_or(host.address), welcome));
         let plain = port.address.is_none() && port.from.is_empty();
         let nets = further(host, all).filter(|_| plain);
