@@ -29,6 +29,6 @@ tools_here() { # prints the tools that are on PATH, in the order of the pipeline
 }
 
 need_stack() { # STACK: an existing file, because several tools will read it
-    [[ -n ${1:-} ]] || fail 64 'which stack?' "${0##*/} office.yaml"
+    [[ -n ${1:-} ]] || fail 64 'no stack file given' "${0##*/} office.yaml"
     [[ -r $1 ]] || fail 66 "$1: no such file"
 }

@@ -1,4 +1,4 @@
-//! The one entry of every tool: flags, help, exit codes, panics.
+//! The common entry point of every tool: flags, help, exit codes, panics.
 
 use crate::failure::{Failure, Failures, Kind};
 use crate::help::{self, Groups};
@@ -12,32 +12,32 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Flags that every verb has.
+/// Flags of every verb.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Write the result to FILE; one that holds the same bytes is left untouched
+    /// Write the result to FILE; a file with the same content is left untouched
     #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Print a table for people instead of JSON
+    /// Print a table instead of JSON
     #[arg(long, global = true)]
     table: bool,
     /// Log format on standard error
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub log: log::Format,
-    /// Say nothing but failures and warnings
+    /// Print only warnings and failures on standard error
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more; twice: still more
+    /// Print more details; -vv prints even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Configuration file for ssh
+    /// ssh configuration file
     #[arg(long, global = true, value_name = "FILE", env = "LSX_SSH_CONFIG", hide_env_values = true)]
     pub ssh_config: Option<PathBuf>,
-    /// How long a host may take for the whole verb, as 90s or 5m
+    /// Time limit of each host for the whole verb, such as 90s or 5m
     #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub deadline: Duration,
-    /// Folder with tools for hosts of another architecture, as DIR/aarch64/lsx-net
+    /// Folder with tools for hosts of another architecture, such as DIR/aarch64/lsx-net
     #[arg(long, global = true, value_name = "DIR", env = "LSX_TOOLS", hide_env_values = true)]
     pub tools: Option<PathBuf>,
     /// Tests only: every host's process is killed before its nth change
@@ -47,7 +47,7 @@ pub struct Global {
 }
 
 impl Global {
-    /// Before which change a host's process dies; never in a release build.
+    /// The number of the change before which a host's process is killed; always absent in a release build.
     pub fn failpoint(&self) -> Option<&str> {
         #[cfg(debug_assertions)]
         return self.failpoint.as_deref();
@@ -55,22 +55,22 @@ impl Global {
         None
     }
 
-    /// Where the documents of a verb go.
+    /// Where a verb writes its documents.
     pub fn output(&self, tables: &'static [Columns]) -> Output {
         Output { path: self.output.clone(), table: self.table, fresh: false, tables }
     }
 }
 
-/// A time as people write it: `300ms`, `30s`, `5m`, `1h`.
+/// Parses a duration: `300ms`, `30s`, `5m`, `1h`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says what is wrong.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|e| format!("{e}; write 30s, 5m or 1h"))?;
-    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("the time must not be zero".to_owned()) } else { Ok(time) }
 }
 
-/// Runs a tool: parses its flags, tells its story, turns its failures into the exit code.
+/// Runs a tool: parses flags, starts logging, and turns failures into the exit code.
 pub fn main<C: Parser>(
     program: &'static str,
     groups: Groups,
@@ -98,7 +98,7 @@ pub fn main<C: Parser>(
     ExitCode::from(code)
 }
 
-/// clap's own exit code for usage is 2, which means "differs" here; so it becomes 64 (EX_USAGE of sysexits.h).
+/// clap exits with 2 on a usage error, which means "differs" here; so it is mapped to 64 (EX_USAGE of sysexits.h).
 fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -108,10 +108,10 @@ fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
         kind => {
             log::begin(program, wanted_format(std::env::args_os()), false, 0);
             let failure = match kind {
-                ErrorKind::MissingSubcommand => Failure::new(Kind::Usage, "usage.verb", "a verb is missing")
-                    .hint(format!("{program} --help lists them")),
+                ErrorKind::MissingSubcommand => Failure::new(Kind::Usage, "usage.verb", "no verb given")
+                    .hint(format!("{program} --help lists the verbs")),
                 ErrorKind::InvalidSubcommand if asks_what_is_there() => misused(&error.render().to_string())
-                    .hint(format!("{program} observe --table lists what is there")),
+                    .hint(format!("{program} observe --table lists what exists")),
                 _ => misused(&error.render().to_string()),
             };
             log::failures(&failure.into());
@@ -120,7 +120,7 @@ fn usage(program: &'static str, error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Whether somebody looks for the verb that other programs call so.
+/// Whether the user typed a verb that lists things in other programs.
 fn asks_what_is_there() -> bool {
     let words = ["ls", "ps", "list", "status", "show", "get"];
     std::env::args()
@@ -129,7 +129,7 @@ fn asks_what_is_there() -> bool {
         .is_some_and(|verb| words.contains(&verb.as_str()))
 }
 
-/// clap's text as one line and a hint: the first paragraph says what is wrong, the others what to do.
+/// clap's text as one line and a hint: its first paragraph is the message, the others are the hint.
 fn misused(text: &str) -> Failure {
     let joined = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut parts = text.split("\n\n").map(joined).filter(|part| !part.is_empty());
@@ -137,10 +137,10 @@ fn misused(text: &str) -> Failure {
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     let hint = parts.find_map(|p| p.strip_prefix("tip: ").or(p.strip_prefix("Usage: ")).map(str::to_owned));
     let failure = Failure::new(Kind::Usage, "usage", message);
-    failure.hint(hint.map_or("--help tells more".to_owned(), |hint| format!("{hint}; --help tells more")))
+    failure.hint(hint.map_or("see --help".to_owned(), |hint| format!("{hint}; see --help")))
 }
 
-/// The format of the story, looked up by hand because the flags could not be parsed.
+/// The log format, looked up by hand because the flags could not be parsed.
 fn wanted_format(args: impl Iterator<Item = OsString>) -> log::Format {
     let args: Vec<OsString> = args.take_while(|arg| arg != "--").collect();
     let json = |pair: &[OsString]| pair[0] == "--log" && pair[1] == "json";
@@ -151,7 +151,7 @@ fn wanted_format(args: impl Iterator<Item = OsString>) -> log::Format {
     }
 }
 
-/// A panic is a bug of ours: it says so in the shape of every failure, and ends with 70 instead of Rust's 101.
+/// A panic is a bug of lsx: it is reported like any failure, and exits with 70 instead of Rust's 101.
 fn panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
@@ -162,10 +162,7 @@ fn panics(program: &'static str) {
         let failure = Failure::new(Kind::Bug, "bug.panic", format!("a bug: {what}"))
             .because(format!("panic at {place}"));
         log::failures(&failure.hint("please report it with the command and the document").into());
-        #[expect(
-            clippy::exit,
-            reason = "a panic must not become exit 101; the kernel undoes nothing more either way"
-        )]
+        #[expect(clippy::exit, reason = "a panic must exit with 70, not 101")]
         std::process::exit(i32::from(Kind::Bug.exit()));
     }));
 }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 /// Canonical bytes: compact JSON, keys in the order of the type, one newline at the end.
 ///
 /// # Errors
-/// A bug: a type of ours that JSON cannot hold.
+/// A bug: a value of ours that cannot be written as JSON.
 pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let mut bytes = serde_json::to_vec(value).map_err(|e| bug("document.write", &e))?;
     bytes.push(b'\n');
@@ -24,7 +24,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// SHA-256 of a value's canonical bytes.
 ///
 /// # Errors
-/// A bug: a type of ours that JSON cannot hold.
+/// A bug: a value of ours that cannot be written as JSON.
 pub fn digest_of(value: &impl Serialize) -> Result<String, Failure> {
     Ok(digest(&canonical(value)?))
 }
@@ -44,7 +44,7 @@ pub fn schema(tool: &str, document: &str) -> String {
     format!("lsx.{tool}.{document}/1")
 }
 
-/// Reads a document that a tool wrote: unknown keys are tolerated, an unknown major is refused.
+/// Reads a document that a tool wrote: unknown keys are ignored, an unknown major version is refused.
 ///
 /// # Errors
 /// Kind `Data`: not JSON, another document, or another major version.
@@ -53,7 +53,7 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str, schema: &str) -> Result
     shape(value, file, schema)
 }
 
-/// The same for several documents in a row, one a line or indented by whatever stood in the pipe.
+/// Reads several documents in a row, one per line or indented.
 ///
 /// # Errors
 /// As [`read`].
@@ -67,9 +67,9 @@ fn shape<T: DeserializeOwned>(value: Value, file: &str, schema: &str) -> Result<
     if found != schema {
         let hint = match (found.rsplit_once('/'), schema.rsplit_once('/')) {
             (Some((a, _)), Some((b, _))) if a == b => {
-                "it was written by another version of lsx; write it again with this one"
+                "it was written by another version of lsx; create it again with this version"
             }
-            _ => "this verb reads what the verb before it in the pipe writes",
+            _ => "use the output of the verb before this one in the pipeline",
         };
         let message = format!("expected a document {schema}, got {found}");
         return Err(Failure {

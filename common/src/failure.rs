@@ -1,36 +1,36 @@
-//! The one error type that crosses a process: what, where, why, and what to do next.
+//! The error type of all tools: what, where, why, and what to do next.
 
 use crate::printable;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What sort of failure it is. One function, [`Kind::exit`], turns it into an exit code (sysexits.h).
+/// The kind of a failure. [`Kind::exit`] turns it into an exit code (sysexits.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The verb ran and did not reach its goal: exit 1.
+    /// The verb failed: exit 1.
     Failed,
     /// `check` or `plan --exit-code` found a difference: exit 2.
     Differs,
     /// Flags are wrong: exit 64.
     Usage,
-    /// A document is malformed or breaks a rule: exit 65.
+    /// A document is malformed or invalid: exit 65.
     Data,
-    /// A document was expected and none came, because the program before in the pipe failed: exit 66.
+    /// The input is empty, because the previous program in the pipe failed: exit 66.
     Empty,
     /// A host or a service cannot be reached: exit 69.
     Unreachable,
-    /// A mistake of ours: exit 70.
+    /// A bug of lsx: exit 70.
     Bug,
     /// The lock is held or the plan is stale; the same command may succeed later: exit 75.
     Again,
-    /// Permission: exit 77.
+    /// Permission denied: exit 77.
     Denied,
 }
 
 impl Kind {
-    /// The exit code, as man/lsx.7 lists them.
+    /// The exit code, as listed in man/lsx.7.
     pub const fn exit(self) -> u8 {
         match self {
             Kind::Failed => 1,
@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// Where in a document a failure stands. `path` is like `networks.test.cidr`; line and column count from 1.
+/// The place of a failure in a document. `path` is like `networks.test.cidr`; line and column count from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Place {
@@ -56,13 +56,13 @@ pub struct Place {
     /// Keys from the top of the document, joined by dots.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Line, from 1; 0 when the text has no place for it (a value that was derived).
+    /// Line, from 1; 0 for a derived value, which has no place in the text.
     #[serde(skip_serializing_if = "is_zero")]
     pub line: u32,
     /// Column in characters, from 1; 0 when unknown.
     #[serde(skip_serializing_if = "is_zero")]
     pub column: u32,
-    /// The text of that line, for the caret.
+    /// The text of that line, printed above the caret.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
@@ -71,7 +71,7 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-/// A program that failed: what was run, how it ended, and the last lines it said.
+/// A program that failed: its arguments, how it ended, and the last lines of its standard error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ProgramFailure {
     /// The argument list.
@@ -91,22 +91,22 @@ pub struct Failure {
     pub kind: Kind,
     /// One sentence without a full stop.
     pub message: String,
-    /// Where, when it is about a document.
+    /// The place, when the failure is about a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Place>,
-    /// On which host, when it is about one.
+    /// The host, when the failure is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Why, the nearest cause first.
+    /// Causes, the nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
-    /// The program that failed, if one did.
+    /// The program that failed, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramFailure>,
-    /// Whether the same command may succeed later without a change.
+    /// Whether the same command may succeed later without any change.
     #[serde(default)]
     pub retry: bool,
 }
@@ -141,7 +141,7 @@ impl Failure {
         self
     }
 
-    /// Adds the path in the document; the reader of the document fills line and column in.
+    /// Adds the path in the document; the reader of the document adds line and column.
     #[must_use]
     pub fn at(mut self, path: impl Into<String>) -> Self {
         self.at = Some(Place { path: path.into(), ..Place::default() });
@@ -164,7 +164,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// The old shape, without the tool's name: `office.yaml:14:11: networks.test.cidr: message`, then causes and hint.
+    /// As text, without the tool's name: `office.yaml:14:11: networks.test.cidr: message`, then causes and hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(host) = &self.host {
             write!(f, "{host}: ")?;
@@ -192,7 +192,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Further lines of a text, set in: what others wrote must not look like a cause or a hint of ours.
+/// Indents further lines of a text, so that texts from elsewhere cannot look like a cause or hint of lsx.
 fn set_in<'t>(text: &'t str, by: &str) -> Cow<'t, str> {
     if text.contains('\n') { text.replace('\n', &format!("\n{by}")).into() } else { text.into() }
 }
@@ -216,7 +216,7 @@ impl Place {
 
     fn caret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
-        // As it is printed, or the caret stands below another word.
+        // The printed form, so that the caret stands below the right word.
         let before: String = self.text.chars().take(self.column.saturating_sub(1) as usize).collect();
         let indent: String =
             printable::text(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
@@ -225,12 +225,12 @@ impl Place {
     }
 }
 
-/// Everything that went wrong, all at once. Never empty when it is an `Err`.
+/// All failures of a run. Not empty when it is an `Err`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(pub Vec<Failure>);
 
 impl Failures {
-    /// The exit code: that of all when they agree, else 1.
+    /// The common exit code of all failures, else 1.
     pub fn exit(&self) -> u8 {
         let mut codes = self.0.iter().map(|f| f.kind.exit());
         match codes.next() {
@@ -240,10 +240,10 @@ impl Failures {
         }
     }
 
-    /// `Ok` when nothing was gathered.
+    /// `Ok` when there are none.
     ///
     /// # Errors
-    /// Itself, when anything was.
+    /// Itself, when there are any.
     pub fn verdict(self) -> Result<(), Failures> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }

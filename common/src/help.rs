@@ -1,26 +1,26 @@
-//! Help for people: verbs in groups, and the flags that every verb has told once.
+//! The help text: verbs in groups, and global options only once.
 
 use clap::Command;
 use std::fmt::Write as _;
 
-/// Headings, and the verbs below each. What stands in none belongs to the second: it is the tool's own.
+/// Headings, and the verbs below each. A verb in no group belongs to the second, the tool's own verbs.
 pub type Groups = &'static [(&'static str, &'static [&'static str])];
 
-/// The command as its help shows it. Verbs are hidden from clap's own list, which knows no groups.
+/// The command as its help shows it. Verbs are hidden from clap's own list, which has no groups.
 pub(crate) fn dressed(mut command: Command, groups: Groups) -> Command {
     command.build();
     let name = command.get_name().to_owned();
-    let usage = format!("{name} [OPTION]... COMMAND [ARGUMENT]...");
+    let usage = format!("{name} [OPTION]... VERB [ARGUMENT]...");
     let list = list(&command, groups);
-    let hint = format!("Options of every command: {name} --help");
-    // As clap's own, with our list in the place of its list.
+    let hint = format!("Global options: {name} --help");
+    // clap's own template, with our list of verbs.
     let template =
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}");
     command = command.override_usage(usage).help_template(template);
     command.mut_subcommands(|verb| plain(verb, &hint).hide(true))
 }
 
-/// A verb without the flags of all.
+/// A verb without the global options.
 fn plain(verb: Command, hint: &str) -> Command {
     let verb = verb.mut_args(|arg| {
         let global = arg.is_global_set();

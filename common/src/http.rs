@@ -1,5 +1,5 @@
-//! ureq over connections of our own. The traits used here stand outside ureq's promise of compatibility: an update of ureq
-//! may need a change in this file, and where `Connector` and `Resolver` are implemented.
+//! ureq over our own connections. The traits used here are not covered by ureq's stability promise: an update of ureq may
+//! need a change in this file, and where `Connector` and `Resolver` are implemented.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-/// A stream that waits no longer than it is told.
+/// A stream with time limits.
 pub trait Timed: Read + Write {
-    /// How long a read may wait; absent: for ever.
+    /// Time limit for a read; default: none.
     fn read_within(&self, limit: Option<Duration>) -> io::Result<()>;
-    /// How long a write may wait; absent: for ever.
+    /// Time limit for a write; default: none.
     fn write_within(&self, limit: Option<Duration>) -> io::Result<()>;
 }
 
@@ -33,7 +33,7 @@ macro_rules! timed {
 timed!(TcpStream);
 timed!(UnixStream);
 
-/// A connection in ureq's shape, for one request: none is taken from a pool.
+/// A connection for ureq, for one request; connections are not pooled.
 #[derive(Debug)]
 pub struct Line<S> {
     stream: S,
@@ -41,7 +41,7 @@ pub struct Line<S> {
 }
 
 impl<S> Line<S> {
-    /// With buffers as the request's configuration has them.
+    /// With buffer sizes from the request's configuration.
     pub fn new(stream: S, config: &Config) -> Self {
         Self { stream, buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()) }
     }
@@ -76,7 +76,7 @@ impl<S: Timed + std::fmt::Debug + Send + Sync + 'static> Transport for Line<S> {
     }
 }
 
-/// The time left; none left is an error here, because a socket takes zero for "no limit".
+/// The remaining time; zero is an error here, because a socket takes zero for "no limit".
 fn left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     if timeout.after.is_not_happening() {
         return Ok(None);

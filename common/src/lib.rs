@@ -1,4 +1,4 @@
-//! What every lsx tool shares: the stack document, the contract, the plan engine, the hosts.
+//! Code that all lsx tools share: the stack document, verbs, the plan engine, hosts.
 
 pub mod cli;
 pub mod document;

@@ -1,5 +1,5 @@
-//! Live lines: what a run waits for, at the foot of a terminal, drawn anew as it changes and gone when it is over. Nothing of
-//! it is written where standard error is no terminal, with -q, or with JSON.
+//! Live lines: what a run waits for, at the bottom of a terminal, updated in place and removed at the end. They are not
+//! written when standard error is no terminal, with -q, or with JSON.
 
 use crate::{people, printable};
 use std::collections::BTreeMap;
@@ -8,15 +8,15 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 #[derive(Debug, Default)]
 struct Live {
-    /// By whom it is about.
+    /// The lines by name.
     lines: BTreeMap<String, String>,
-    /// How many are on the screen.
+    /// The number of lines on the screen.
     drawn: usize,
 }
 
 static LIVE: OnceLock<Mutex<Live>> = OnceLock::new();
 
-/// Begins, once, where a person looks.
+/// Starts, once, if standard error is a terminal.
 pub(crate) fn begin() {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if std::io::stderr().is_terminal() && !dumb {
@@ -28,14 +28,14 @@ fn live() -> Option<MutexGuard<'static, Live>> {
     LIVE.get().map(|live| live.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Shows a line under a name, in the place of the one before.
+/// Sets the line of a name.
 pub fn set(name: &str, text: &str) {
     let Some(mut live) = live() else { return };
     live.lines.insert(name.to_owned(), printable::line(text).into_owned());
     live.draw("");
 }
 
-/// Takes the line of a name away.
+/// Removes the line of a name.
 pub fn clear(name: &str) {
     let Some(mut live) = live() else { return };
     if live.lines.remove(name).is_some() {
@@ -43,7 +43,7 @@ pub fn clear(name: &str) {
     }
 }
 
-/// Takes all away: what comes now stays.
+/// Removes all lines; what is printed next stays.
 pub(crate) fn end() {
     let Some(mut live) = live() else { return };
     if live.drawn > 0 {
@@ -52,7 +52,7 @@ pub(crate) fn end() {
     }
 }
 
-/// Writes a line that stays, above the live ones; false where there are none, and nothing is written.
+/// Prints a permanent line above the live ones; returns false if there are none, without printing.
 pub(crate) fn above(line: &str) -> bool {
     let Some(mut live) = live().filter(|live| live.drawn > 0) else { return false };
     live.draw(&format!("{line}\n"));
@@ -60,11 +60,11 @@ pub(crate) fn above(line: &str) -> bool {
 }
 
 impl Live {
-    /// In one write, so that nothing flickers.
+    /// In one write, to avoid flicker.
     fn draw(&mut self, above: &str) {
         let size = rustix::termios::tcgetwinsize(std::io::stderr());
         let width = size.map_or(0, |size| usize::from(size.ws_col));
-        let width = if width == 0 { 80 } else { width }; // a terminal that does not know
+        let width = if width == 0 { 80 } else { width }; // a terminal that does not report its width
         let mut text = String::new();
         if self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.drawn));

@@ -1,4 +1,4 @@
-//! The story: everything a tool says beside its value, on stderr, for people or as NDJSON.
+//! Logging on standard error: lines for people, or NDJSON.
 
 use crate::failure::{Failure, Failures};
 use crate::{live, printable};
@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// How the story is told.
+/// The log format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Lines for people.
+    /// Text lines for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -31,7 +31,7 @@ struct Settings {
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
-/// Sets the story up, once, before anything is said. `verbose` 1 shows what tracing calls info, 2 and more debug.
+/// Sets up logging, once, before anything is printed. `verbose` 1 shows tracing's info level, 2 and more debug.
 pub fn begin(tool: &'static str, format: Format, quiet: bool, verbose: u8) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     if format == Format::Text && !quiet {
@@ -43,16 +43,16 @@ pub fn begin(tool: &'static str, format: Format, quiet: bool, verbose: u8) {
     }
 }
 
-/// A line of the story, as JSON tells it.
+/// A log line in JSON.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Event {
-    /// Version of this shape.
+    /// Version of this format.
     v: u8,
-    /// When, RFC 3339 in UTC.
+    /// Time, RFC 3339 in UTC.
     at: String,
-    /// Counts the lines of this run, from 1.
+    /// Number of the line in this run, from 1.
     seq: u64,
-    /// The host; empty where it is about none.
+    /// The host; empty if it is about none.
     host: String,
     /// The program.
     tool: &'static str,
@@ -66,27 +66,27 @@ struct What {
     /// The step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<String>,
-    /// `do` and `undo` of a step, when it has ended; `note`; `warning`; `failure`, as the last that is said. A `wait` of a step is
-    /// for a terminal alone.
+    /// `do` and `undo` of a step, when it has ended; `note`; `warning`; `failure`, always last. `wait` of a step is only
+    /// shown on a terminal.
     phase: String,
     /// Whether the step succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ok: Option<bool>,
-    /// Its cause.
+    /// The reason for the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
-    /// How long it took.
+    /// Its duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ms: Option<u64>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
-    /// Of a note or a warning.
+    /// Text of a note or a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
-/// A step of a host. Text shows what was done; JSON is the whole event.
+/// Logs a step of a host. Text shows what was done; JSON has the whole event.
 pub fn event(host: &str, event: Value) {
     let Some(settings) = SETTINGS.get() else { return };
     let what: What = serde_json::from_value(event).unwrap_or_default();
@@ -114,7 +114,7 @@ fn live_name(host: &str, what: &What) -> String {
     format!("{host} {}", what.step.as_deref().unwrap_or_default())
 }
 
-/// What a step waits for is a live line, and no part of the story.
+/// Shows what a step waits for as a live line; it is not logged.
 fn waits(host: &str, what: &What) {
     let step = what.step.as_deref().unwrap_or_default();
     let name = step.split_once(':').map_or(step, |(_, name)| name);
@@ -122,7 +122,7 @@ fn waits(host: &str, what: &What) {
     live::set(&live_name(host, what), &text);
 }
 
-/// A sentence for people; with JSON an event of phase `note`.
+/// Prints a sentence for people; with JSON an event of phase `note`.
 pub fn note(message: &str) {
     let Some(settings) = SETTINGS.get() else { return };
     match settings.format {
@@ -132,7 +132,7 @@ pub fn note(message: &str) {
     }
 }
 
-/// A warning: stops nothing, but somebody should know.
+/// Prints a warning.
 pub fn warning(message: &str) {
     let Some(settings) = SETTINGS.get() else { return };
     match settings.format {
@@ -144,7 +144,7 @@ pub fn warning(message: &str) {
     }
 }
 
-/// Everything that went wrong, as the last thing said.
+/// Prints all failures, at the end.
 pub fn failures(failures: &Failures) {
     live::end();
     failures.0.iter().for_each(failure);
@@ -165,7 +165,7 @@ fn colour(settings: &Settings, text: &str, code: &str) -> String {
     if settings.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Whoever calls has made the text printable. Nobody to tell is no reason to stop.
+/// The caller has made the text printable. A write error is ignored.
 fn say(line: &str) {
     if live::above(line) {
         return;
@@ -173,21 +173,21 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// This moment: RFC 3339, UTC, milliseconds.
+/// The current time: RFC 3339, UTC, milliseconds.
 pub fn now() -> String {
     #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
     let now = std::time::SystemTime::now();
     humantime::format_rfc3339_millis(now).to_string()
 }
 
-/// How long ago that was (RFC 3339); none when it is no time, or still to come.
+/// The time since `at` (RFC 3339); none when it is invalid or in the future.
 pub fn since(at: &str) -> Option<std::time::Duration> {
     let at = humantime::parse_rfc3339_weak(at).ok()?;
     #[expect(clippy::disallowed_methods, reason = "the one clock: tables say how long ago")]
     std::time::SystemTime::now().duration_since(at).ok()
 }
 
-/// The time that long ago, as [`now`] says it.
+/// The time that long ago, in the format of [`now`].
 pub fn ago(time: std::time::Duration) -> String {
     #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
     let now = std::time::SystemTime::now();
@@ -195,12 +195,12 @@ pub fn ago(time: std::time::Duration) -> String {
     humantime::format_rfc3339_millis(then.max(std::time::UNIX_EPOCH)).to_string()
 }
 
-/// A time that somebody wrote by RFC 3339 in UTC, as [`now`] says it.
+/// An RFC 3339 time in UTC, in the format of [`now`].
 pub fn time(text: &str) -> Option<String> {
     humantime::parse_rfc3339_weak(text).ok().map(|time| humantime::format_rfc3339_millis(time).to_string())
 }
 
-/// What tracing says, for `-v`.
+/// Forwards tracing's messages, for `-v`.
 struct Story(tracing::Level);
 
 impl<S: tracing::Subscriber> Layer<S> for Story {

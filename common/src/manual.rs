@@ -1,13 +1,13 @@
-//! The manual page of a tool, made from its flags: what help says and what man says cannot differ.
+//! Generates the manual page of a tool from its flags, so that help and manual agree.
 
 use clap::{Arg, ArgAction, Command};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A flag that so many verbs have is described once.
+/// A flag that at least this many verbs have is described once.
 const SHARED: usize = 2;
 
-/// The leading `//!` lines of a tool's `lib.rs`: its DESCRIPTION, in help and in the manual.
+/// The leading `//!` lines of a tool's `lib.rs`: the DESCRIPTION in help and manual.
 pub fn description(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     let paragraphs = lines.collect::<Vec<_>>().join("\n");
@@ -15,45 +15,45 @@ pub fn description(source: &str) -> String {
     joined.collect::<Vec<_>>().join("\n\n")
 }
 
-/// What stands after the flags in a tool's help: the exit status, which all tools share (lsx(7)), and what is its own.
+/// The text after the flags in a tool's help: the exit status, which all tools share (lsx(7)), and the tool's own text.
 pub fn ending(own: &str) -> String {
     format!("{EXIT}\n{CODES}{own}")
 }
 
 const EXIT: &str = "\
 Exit status:
-  0   done, or nothing to do
-  1   did not reach its goal; standard error says why
-  2   something differs: check, plan --exit-code
-  64  usage
-  65  the document is malformed or breaks a rule
-  66  no document came
-  69  a host cannot be reached
-  70  a bug
-  75  try again: another run holds the lock, or the plan is stale
-  77  permission
+  0   success, or nothing to do
+  1   failure; standard error says why
+  2   differences found by check or plan --exit-code
+  64  usage error: wrong flags or arguments
+  65  the document is malformed or invalid
+  66  no input document
+  69  a host or service cannot be reached
+  70  a bug of lsx
+  75  temporary failure, try again: another run holds the lock, or the plan is stale
+  77  permission denied
 ";
 
-/// Codes that a script may want to tell apart; the tool's own follow.
+/// Failure codes that a script may want to distinguish; those of the tool follow.
 const CODES: &str = "\
 Failure codes:
-  usage             flags are wrong; usage.* says which: 64
-  document.empty    no document came, the program before in the pipe failed: 66
+  usage             wrong flags; usage.* is more specific: 64
+  document.empty    the input is empty, as after a failed program in a pipe: 66
   document.missing  no such file: 66
-  document.schema   a document of another kind, or of a newer lsx: 65
+  document.schema   not the document that is expected here, or one of a newer lsx: 65
   fleet.unreachable  a host cannot be reached: 69
-  fleet.hostkey     its key is not known, or not the one that is known: 69
-  fleet.login       it refuses the login: 77
+  fleet.hostkey     the host key is unknown or has changed: 69
+  fleet.login       the host refuses the login: 77
   fleet.sudo        the login may not use sudo without a password: 77
-  fleet.deadline    it took longer than --deadline: 69, or 1 after it was reached
+  fleet.deadline    a host took longer than --deadline: 69 before it was reached, 1 after
   host.locked       another run holds the lock: 75
   plan.stale        the host has changed since the plan was made: 75
   plan.differs      plan --exit-code found something to do: 2
-  plan.unverified   after all steps something is still to be done: 1
+  plan.unverified   all steps are done, but the host still differs: 1
 ";
 
-/// The page, in the language of man(7): NAME, SYNOPSIS, DESCRIPTION, VERBS, OPTIONS, and the sections that the tool gives as
-/// `after_long_help`: a line that ends with a colon is a heading, what is indented below it is its text.
+/// The page in the format of man(7): NAME, SYNOPSIS, DESCRIPTION, VERBS, OPTIONS, and the sections of the tool's
+/// `after_long_help`: a line that ends with a colon is a heading, indented lines below it are its text.
 pub(crate) fn page(mut command: Command) -> String {
     command.build();
     let name = command.get_name().to_owned();
@@ -84,15 +84,15 @@ pub(crate) fn page(mut command: Command) -> String {
             section(&name, &path, inner, &shared, &mut page);
         }
     }
-    page += ".SH OPTIONS\nOf several verbs, as the synopsis of each tells:\n";
+    page += ".SH OPTIONS\nUsed by several verbs; the synopsis of each verb lists its own:\n";
     shared.values().for_each(|arg| option(arg, &mut page));
-    page += ".PP\nOf every verb:\n";
+    page += ".PP\nGlobal options:\n";
     command.get_arguments().filter(|arg| !arg.is_hide_set()).for_each(|arg| option(arg, &mut page));
     after(&command.get_after_long_help().map(ToString::to_string).unwrap_or_default(), &mut page);
     page
 }
 
-/// One verb: its synopsis, what it does, and the flags that only it or few have.
+/// One verb: its synopsis, what it does, and the flags that are not described under OPTIONS.
 fn section(tool: &str, path: &str, verb: &Command, shared: &Shared<'_>, page: &mut String) {
     let _ = write!(page, ".SS {0}\n\\fB{1} {0}\\fR", escape(path), escape(tool));
     for arg in own(verb) {
@@ -105,18 +105,19 @@ fn section(tool: &str, path: &str, verb: &Command, shared: &Shared<'_>, page: &m
     own(verb).filter(|arg| !shared.contains_key(&key(arg))).for_each(|arg| option(arg, page));
 }
 
-/// The flags of a verb without those of every verb; what has no dashes comes last.
+/// The flags of a verb without the global ones; positional arguments come last.
 fn own(verb: &Command) -> impl Iterator<Item = &Arg> {
     let mine = |arg: &&Arg| !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help";
     let flags = verb.get_arguments().filter(|arg| !arg.is_positional());
     flags.chain(verb.get_arguments().filter(|arg| arg.is_positional())).filter(mine)
 }
 
-/// Flags by name and meaning: two verbs may have one name for different things.
+/// Flags by name, help and default: two verbs may use one name for different things.
 type Shared<'a> = BTreeMap<(&'a str, String), &'a Arg>;
 
 fn key(arg: &Arg) -> (&str, String) {
-    (arg.get_id().as_str(), help(arg))
+    let defaults: Vec<_> = arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
+    (arg.get_id().as_str(), format!("{}{}", help(arg), defaults.join(" ")))
 }
 
 fn shared<'a>(verbs: &[&'a Command]) -> Shared<'a> {
@@ -153,10 +154,10 @@ fn option(arg: &Arg, page: &mut String) {
     }
     let defaults: Vec<_> = arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
     if !defaults.is_empty() && arg.get_action().takes_values() {
-        let _ = write!(page, "; {} unless said", escape(&defaults.join(" ")));
+        let _ = write!(page, "; default: {}", escape(&defaults.join(" ")));
     }
     if let Some(variable) = arg.get_env() {
-        let _ = write!(page, "; also by {}", escape(&variable.to_string_lossy()));
+        let _ = write!(page, "; environment: {}", escape(&variable.to_string_lossy()));
     }
     page.push('\n');
 }
@@ -168,7 +169,7 @@ fn prose(text: &str, page: &mut String) {
     page.push('\n');
 }
 
-/// The sections behind the flags. A row of two columns becomes a tagged paragraph, anything else stays as it is written.
+/// The sections after the flags. A row of two columns becomes a tagged paragraph, anything else is printed unchanged.
 fn after(text: &str, page: &mut String) {
     let mut literal = false;
     for row in text.lines().filter(|row| !row.trim().is_empty()) {
@@ -201,7 +202,7 @@ fn line(text: &str) -> String {
     escape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// So that roff prints what is written: backslashes, dashes, and a dot or a quote that begins a line.
+/// Escapes text for roff: backslashes, dashes, and a leading dot or quote.
 fn escape(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
     if text.starts_with('.') { format!("\\&{text}") } else { text }

@@ -1,4 +1,4 @@
-//! Sizes, times and long texts as people read them: `1.1M`, `2 h`, and an ellipsis where a cell is cut.
+//! Sizes, times and long texts in readable form: `1.1M`, `2 h`, and an ellipsis where a cell is cut.
 
 /// Bytes by powers of 1024: `812`, `1.1M`, `34M`, `2.0G`.
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
@@ -24,7 +24,7 @@ pub fn time(ms: u64) -> String {
     }
 }
 
-/// A number whose key says its unit, as `memory_bytes` does; none where the key says nothing.
+/// Formats a number by the unit in its key, such as `memory_bytes`; none if the key has no unit.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -43,7 +43,7 @@ pub fn number(key: &str, value: f64) -> Option<String> {
     }
 }
 
-/// At most so many characters; what is cut off shows as an ellipsis.
+/// At most `most` characters; a cut is shown by an ellipsis.
 pub fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -51,7 +51,7 @@ pub fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }
 
-/// Lines of at most so many characters, broken between words; a word that is longer is cut.
+/// Lines of at most so many characters, broken between words; a longer word is cut.
 pub fn wrap(text: &str, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -1,13 +1,14 @@
-//! Text of others made safe to print: no byte of an instance, a host, an image or a document reaches a terminal as a control.
+//! Makes text from elsewhere safe to print: no control character of an instance, a host, an image or a document reaches a
+//! terminal.
 //!
-//! Escaped once, where text is printed. What is kept, compared or sent stays as it came.
+//! Text is escaped only where it is printed. What is stored, compared or sent is unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-/// Whether a terminal does something with a character instead of showing it: C0, DEL, C1, and Unicode's format characters and line
-/// separators (general categories Cf, Zl, Zp), which turn text around, hide it or break a line.
+/// Whether a terminal interprets a character instead of showing it: C0, DEL, C1, and Unicode's format characters and line
+/// separators (general categories Cf, Zl, Zp), which reverse or hide text or break a line.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}')
@@ -22,7 +23,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, acts)
 }
 
-/// Text of several lines: line breaks and tabs stay, and a carriage return before a line break goes.
+/// Text of several lines: line breaks and tabs are kept, and a carriage return before a line break is dropped.
 pub fn text(text: &str) -> Cow<'_, str> {
     let kept = |c: char| acts(c) && !matches!(c, '\n' | '\t');
     match text.contains("\r\n") {
@@ -31,8 +32,8 @@ pub fn text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A message of several lines in which only ours begin at the left: each further line is set in by two blanks at least, so that no text
-/// of others looks like a line of the tool.
+/// A message of several lines. Further lines are indented by at least two blanks, so that no text from elsewhere looks like
+/// a line of the tool.
 pub fn message(message: &str) -> String {
     let mut shown = String::with_capacity(message.len());
     for (i, line) in text(message).split('\n').enumerate() {
@@ -47,7 +48,7 @@ pub fn message(message: &str) -> String {
     shown
 }
 
-/// JSON that was written already: within its strings, DEL, C1 and format characters become `\u` escapes, which mean the same.
+/// JSON text: within its strings, DEL, C1 and format characters become equivalent `\u` escapes.
 pub fn json(text: &str) -> Cow<'_, str> {
     if !text.chars().any(foreign) {
         return Cow::Borrowed(text);
@@ -66,7 +67,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// C0 stands in JSON only as white space between values; serde_json escapes it within strings.
+/// C0 occurs in JSON only as white space between values; serde_json escapes it within strings.
 fn foreign(c: char) -> bool {
     acts(c) && c >= '\x7f'
 }
@@ -89,7 +90,7 @@ fn escape(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A writer of JSON to a terminal. serde_json hands on whole pieces of text, so that no character is cut in two.
+/// A writer of JSON to a terminal. serde_json writes whole pieces of text, so that no character is split.
 pub struct JsonWriter<W>(pub W);
 
 impl<W: io::Write> io::Write for JsonWriter<W> {
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    /// One of each kind that a terminal acts on.
+    /// One of each kind that a terminal interprets.
     const ACTS: &str = "\x1b]0;title\x07\x08\x7f\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\u{2028}\u{e0041}";
 
     #[test]

@@ -16,28 +16,29 @@ fn seen() -> &'static Seen {
     SEEN.get_or_init(|| Seen { stop: Arc::default(), which: Arc::default() })
 }
 
-/// From here on the first SIGINT or SIGTERM only sets [`stopping`]; the second one exits. A verb that only reads never calls it.
+/// From now on the first SIGINT or SIGTERM only sets [`stopping`]; the second one exits. A verb that only reads does not
+/// call it.
 pub fn hold() {
     let seen = seen();
     for signal in [SIGINT, SIGTERM] {
-        // The order matters: the exit looks at the flag before this very signal sets it.
+        // The order matters: the exit handler checks the flag before this signal sets it.
         let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen.stop));
         let _ = flag::register(signal, Arc::clone(&seen.stop));
         let _ = flag::register_usize(signal, Arc::clone(&seen.which), usize::try_from(signal).unwrap_or(0));
     }
 }
 
-/// Asks to stop, as the first signal does: the controller of this process has gone.
+/// Asks to stop, as the first signal does, because the controller of this process has ended.
 pub fn stop() {
     seen().stop.store(true, Ordering::Relaxed);
 }
 
-/// Whether somebody asked to stop.
+/// Whether the run was asked to stop.
 pub fn stopping() -> bool {
     seen().stop.load(Ordering::Relaxed)
 }
 
-/// Ends by the signal that asked to stop, so that a shell sees the truth; returns when there was none.
+/// Ends by the signal that asked to stop, so that a shell sees it; returns when there was none.
 pub fn raise_again() {
     let which = seen().which.load(Ordering::Relaxed);
     if which != 0 {
@@ -45,7 +46,7 @@ pub fn raise_again() {
     }
 }
 
-/// Ends by SIGPIPE, as every filter does whose reader has gone.
+/// Ends by SIGPIPE, as filters do when their reader has closed.
 pub fn broken_pipe() {
     let _ = low_level::emulate_default_handler(SIGPIPE);
 }

@@ -1,4 +1,4 @@
-//! Standard input and output: the only room that touches them. stdout holds the value and nothing else.
+//! Standard input and output, used only through this module. stdout has only the result.
 
 use crate::document::canonical;
 use crate::failure::{Failure, Kind};
@@ -13,10 +13,12 @@ use serde_json::Value;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Reads a document from a file, or from standard input for `-` or nothing. Returns its text and its name for messages.
+/// Reads a document from a file, or from standard input for `-` or without a name. Returns its text and its name for
+/// messages.
 ///
 /// # Errors
-/// `Usage` when standard input is a terminal, `Empty` when nothing came, `Data` when it is not UTF-8, or the file's own.
+/// `Usage` when standard input is a terminal, `Empty` when the input is empty, `Data` when it is not UTF-8, or a file
+/// error.
 pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
     let (bytes, name) = match input.filter(|p| p.as_os_str() != "-") {
         Some(path) => (named(path)?, path.display().to_string()),
@@ -26,14 +28,18 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
         Failure::new(Kind::Data, "document.utf8", format!("{name}: not UTF-8: {}", e.utf8_error()))
     })?;
     if text.trim().is_empty() {
-        let failure = Failure::new(Kind::Empty, "document.empty", format!("{name}: no document came"));
+        let failure = Failure::new(
+            Kind::Empty,
+            "document.empty",
+            format!("{name}: the input is empty, a document is expected"),
+        );
         return Err(if name == "-" { failure } else { failure.hint("the file is empty") });
     }
     Ok((text, name))
 }
 
-/// Whether standard input can bring no document: a terminal, or /dev/null, as cron and service managers give it. A pipe, a
-/// socket or a file can, even when it turns out to be empty: then a program before in the pipe has failed.
+/// Whether standard input cannot bring a document: a terminal, or /dev/null, as under cron and service managers. A pipe, a
+/// socket or a file can; if it is empty, the previous program in the pipe has failed.
 pub(crate) fn brings_nothing() -> bool {
     let stdin = io::stdin().lock();
     stdin.is_terminal()
@@ -45,12 +51,12 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     let stdin = io::stdin().lock();
     if stdin.is_terminal() {
         return Err(Failure::new(Kind::Usage, "usage.stdin", "a document is expected on standard input")
-            .hint("name a file, or use < FILE; --help tells more"));
+            .hint("name a file, or use < FILE; see --help"));
     }
     limit::read(stdin, limit::DOCUMENT, "the document on standard input")
 }
 
-/// A file, or whatever a shell gives the name of, as `/dev/fd/63`.
+/// A file, or a path such as `/dev/fd/63` of a shell.
 fn named(path: &Path) -> Result<Vec<u8>, Failure> {
     let file = std::fs::File::open(path).map_err(|e| missing(path, &e))?;
     limit::read(file, limit::DOCUMENT, &path.display().to_string())
@@ -69,21 +75,21 @@ fn missing(path: &Path, error: &io::Error) -> Failure {
 /// Where documents go.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// A file, written atomically and left alone when its bytes are equal; standard output when absent.
+    /// A file, written atomically and left untouched when its content is the same; default: standard output.
     pub path: Option<PathBuf>,
-    /// A table for people instead of JSON.
+    /// A table instead of JSON.
     pub table: bool,
-    /// On a terminal: in the place of what was there.
+    /// On a terminal: clear the screen first.
     pub fresh: bool,
     /// The tables of the tool.
     pub tables: &'static [Columns],
 }
 
 impl Output {
-    /// Writes documents, one a line; indented when a person looks at them.
+    /// Writes documents, one per line; indented on a terminal.
     ///
     /// # Errors
-    /// The file's own. A reader that has gone ends the program by SIGPIPE, as it does any filter.
+    /// File errors. If the reader has closed, the program ends by SIGPIPE, as other filters do.
     pub fn emit<T: Serialize>(&self, documents: &[T]) -> Result<(), Failure> {
         match &self.path {
             None if self.table && self.fresh => {
@@ -103,17 +109,17 @@ impl Output {
         }
     }
 
-    /// Whether a text for people goes out instead of documents: they asked for a table, or look at it.
+    /// Whether to print a text for people instead of documents: on request, or on a terminal.
     pub fn for_people(&self) -> bool {
         self.table || self.on_terminal()
     }
 
-    /// Whether a person looks at it.
+    /// Whether the output is a terminal.
     pub fn on_terminal(&self) -> bool {
         self.path.is_none() && io::stdout().is_terminal()
     }
 
-    /// The same, with a table where a person looks.
+    /// The same, with a table on a terminal.
     #[must_use]
     pub fn people(&self) -> Output {
         Output { table: self.for_people(), ..self.clone() }
@@ -125,7 +131,7 @@ impl Output {
         self.on_terminal() && !plain
     }
 
-    /// Writes a text for people. Whoever calls has made it printable.
+    /// Writes a text for people. The caller has made it printable.
     ///
     /// # Errors
     /// As [`Output::emit`].
@@ -144,7 +150,7 @@ impl Output {
         table::table(&values, known, self.width()).into_bytes()
     }
 
-    /// How wide a table may be: as the terminal, else 80 columns.
+    /// The width of a table: that of the terminal, else 80 columns.
     fn width(&self) -> usize {
         let terminal = if self.path.is_none() { terminal_width() } else { None };
         terminal.unwrap_or(80).max(40)
@@ -159,14 +165,14 @@ fn terminal_width() -> Option<usize> {
 /// Writes bytes to standard output.
 ///
 /// # Errors
-/// Kind `Failed`, unless the reader has gone: that ends the program by SIGPIPE.
+/// Kind `Failed`, unless the reader has closed: then the program ends by SIGPIPE.
 pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// Writes what a program in an instance or on a host wrote. On a terminal its control characters are shown, not obeyed, unless a person
-/// asked for them (`raw`); into a pipe or a file goes every byte as it came.
+/// Writes output of a program in an instance or on a host. On a terminal its control characters are escaped unless `raw` is
+/// set; into a pipe or a file every byte is written unchanged.
 ///
 /// # Errors
 /// As [`write`].
@@ -177,7 +183,7 @@ pub fn program(bytes: &[u8], raw: bool) -> Result<(), Failure> {
     write(printable::text(&String::from_utf8_lossy(bytes)).as_bytes())
 }
 
-/// The same for what it wrote to standard error.
+/// The same for its standard error.
 ///
 /// # Errors
 /// Kind `Failed`.
@@ -190,7 +196,7 @@ pub fn program_errors(bytes: &[u8], raw: bool) -> Result<(), Failure> {
     written.map_err(|e| Failure::new(Kind::Failed, "stdio.write", format!("standard error: {e}")))
 }
 
-/// Writes documents as they are made: the text of a big one is never whole in memory.
+/// Serialises documents directly into the output, so that a big one is not in memory as text.
 fn stream<T: Serialize>(documents: &[T]) -> Result<(), Failure> {
     let person = io::stdout().is_terminal();
     let mut stdout = BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -1,17 +1,17 @@
-//! Documents as a table for people: columns that fit the width, sizes and times in words, one line a row where that is possible.
+//! Documents as a table: columns that fit the width, readable sizes and times, one line per row if possible.
 
 use crate::{log, people, printable};
 use serde_json::{Value, json};
 
-/// How documents become a table: the document's name, the key of the list in it (empty where each document is a row), and
-/// dotted paths of the columns, with `=HEAD` where the last word of the path does not say it, and `?KEY` where a cell is empty
-/// unless the row has KEY.
+/// How documents become a table: the document's name, the key of the list in it (empty if each document is a row), and
+/// dotted paths of the columns, with `=HEAD` for another heading than the last word of the path, and `?KEY` for a cell that
+/// is empty unless the row has KEY.
 pub type Columns = (&'static str, &'static str, &'static [&'static str]);
 
-/// No column is cut below this.
+/// Minimum width of a column.
 const NARROWEST: usize = 8;
 
-/// One table of all documents: each is a row, or has a list of rows, which then know the document's host.
+/// One table of all documents: each is a row, or has a list of rows, which get the document's host.
 pub fn table(documents: &[Value], known: Option<&Columns>, width: usize) -> String {
     match known {
         Some((_, "", columns)) => lay(documents, columns, width),
@@ -33,7 +33,7 @@ fn rows(document: &Value, list: &str) -> Vec<Value> {
     rows
 }
 
-/// Of a document nobody made a table for: its first list of objects, with their plain fields.
+/// For a document without a table definition: its first list of objects, with their scalar fields.
 fn first_list(document: &Value, width: usize) -> String {
     let list = document.as_object().into_iter().flat_map(|o| o.values()).find(|v| v[0].is_object());
     let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -54,7 +54,7 @@ fn lay(rows: &[Value], columns: &[&str], width: usize) -> String {
     align(&std::iter::once(head).chain(body).collect::<Vec<_>>(), width)
 }
 
-/// The last word of a path, without the unit that cells show.
+/// The last word of a path, without the unit, which the cells show.
 fn head(path: &str) -> String {
     let word = path.rsplit('.').next().unwrap_or(path);
     let units = ["_bytes", "_percent", "_bps", "_at", "_ms"];
@@ -85,7 +85,7 @@ fn plain(value: &Value, number: f64) -> String {
     if value.is_f64() { format!("{number:.2}") } else { value.to_string() }
 }
 
-/// How long ago; what is no time stays as it is.
+/// The time since then; an invalid time is left unchanged.
 fn age(at: &str) -> String {
     match log::since(at) {
         Some(time) => people::time(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1_000)),
@@ -93,15 +93,15 @@ fn age(at: &str) -> String {
     }
 }
 
-/// Columns as wide as their widest cell, two blanks between them, and together no wider than `width` where that is possible:
-/// the widest gives way first. A cell with several words is then wrapped between them, another one is cut.
+/// Columns as wide as their widest cell, separated by two blanks, and together no wider than `width` if possible: the
+/// widest is narrowed first. A cell with several words is wrapped, another one is cut.
 fn align(rows: &[Vec<String>], width: usize) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let widest = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
     let mut widths: Vec<usize> = (0..columns).map(widest).collect();
     while widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1) > width {
         match widths.iter_mut().filter(|w| **w > NARROWEST).max() {
-            Some(widest) => *widest -= 1, // of two the last: what stands first tells rows apart
+            Some(widest) => *widest -= 1, // of equal ones the last, since the first columns identify the row
             None => break,
         }
     }

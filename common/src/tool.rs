@@ -1,4 +1,4 @@
-//! What a tool is: the few functions in which one differs from another. The verbs are built on them, once for all.
+//! The interface of a tool: the functions in which tools differ. The verbs are built on them once for all tools.
 
 use crate::failure::{Failure, Failures};
 use crate::plan::show::Line;
@@ -15,47 +15,47 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-/// What an object of a plan becomes: from what is there to what shall be.
+/// Changes an object of a plan from its existing to its wanted state.
 pub type Change<'a, O> = Box<Act<'a, O>>;
 
-/// What a look at a host gives: the objects, what else matters, and what a person should know.
+/// The result of observing a host: objects, further facts, and warnings.
 pub type Look<O, S> = (Vec<Have<O>>, S, Vec<Warning>);
 
-/// One of the six tools.
+/// One of the tools.
 pub trait Tool: Copy + Send + Sync + 'static {
-    /// The word in schema names and in `status`: `net`.
+    /// Its name in schema names and in `status`: `net`.
     const NAME: &'static str;
     /// The program: `lsx-net`.
     const PROGRAM: &'static str;
-    /// The programs that go to a host: this one, and those it starts there.
+    /// The programs to copy to a host: this one, and those that it starts there.
     const SET: &'static [&'static str];
-    /// The tables for people.
+    /// The definitions of its tables.
     const TABLES: &'static [Columns];
-    /// Whether a failed step takes back what was done on its host, asked for or not.
+    /// Whether a failed step always undoes what was done on its host.
     const UNDO: bool = true;
-    /// What its steps change.
+    /// The objects that its steps change.
     type Object: Object + JsonSchema + 'static;
-    /// What else it sees on a host.
+    /// Further facts that it observes on a host.
     type Seen: Serialize + DeserializeOwned + Clone + Send + Sync + JsonSchema;
-    /// What it learns on the operator's machine before it plans: files and images that the document names.
+    /// What it reads on the operator's machine before it plans: files and images that the document names.
     type Gathered: Clone + Default + std::fmt::Debug + Send + Sync;
-    /// What the steps of a plan share.
+    /// Data that the steps of a plan share.
     type Data: Serialize + DeserializeOwned + Clone + Default + Send + Sync + JsonSchema;
 
-    /// Reads this host: the objects of one stack, or of all.
+    /// Observes this host: the objects of one stack, or of all.
     ///
     /// # Errors
     /// What could not be read.
     fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure>;
 
-    /// Digest of what a plan rests on; counters, indexes and neighbours stay out of it.
+    /// Digest of the facts that a plan depends on; counters, indexes and neighbours are left out.
     fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String;
 
-    /// Reads, on the operator's machine, what the document names beside itself for the instances that are `selected`:
-    /// `beside` finds its paths.
+    /// Reads, on the operator's machine, the files and images that the document names for `selected` instances; `beside`
+    /// finds their paths.
     ///
     /// # Errors
-    /// Everything that is missing or wrong, at once.
+    /// Everything that is missing or wrong.
     fn gather(
         self,
         _stack: &Stack,
@@ -66,45 +66,45 @@ pub trait Tool: Copy + Send + Sync + 'static {
         Ok(Self::Gathered::default())
     }
 
-    /// Decides everything. Pure.
+    /// Makes the plan. Pure.
     ///
     /// # Errors
-    /// Every reason why the wish cannot be met, at once.
+    /// All reasons why the plan cannot be made.
     fn plan(
         self,
         wish: &Wish<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures>;
 
-    /// Sends what the steps of a plan need to the hosts that lack it, through `each`; the hosts where that failed. What it needs
-    /// of this machine is compared with the plan before anything is sent.
+    /// Sends what the steps of a plan need to the hosts that lack it, through `each`; returns the hosts where that failed.
+    /// Files and images of this machine are compared with the plan before anything is sent.
     ///
     /// # Errors
-    /// Everything that is missing on this machine, or is not what the plan names, at once. No host was touched.
+    /// Everything that is missing on this machine or differs from the plan. No host was changed.
     fn supply(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> Result<BTreeMap<String, Failures>, Failures> {
         Ok(BTreeMap::new())
     }
 
-    /// What of the shared table the steps of one host need.
+    /// The part of the shared table that the steps of one host need.
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
 
     /// The function that changes an object on this host.
     fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object>;
 
-    /// A verb of the tool's own, on this host. What it has to say before it ends goes to `event`; when `cancel` is set, nobody waits
-    /// for its answer any more.
+    /// A verb of the tool itself, on this host. Intermediate output goes to `event`; when `cancel` is set, its answer is no
+    /// longer awaited.
     ///
     /// # Errors
-    /// The verb's own.
+    /// Failures of the verb.
     fn call(self, name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures>;
 
-    /// The live checks beyond "the plan is empty". Sends calls to hosts through `each`.
+    /// Live checks, in addition to "the plan is empty". Sends calls to hosts through `each`.
     ///
     /// # Errors
-    /// What kept a check from being made; a check that found something is a finding.
+    /// Why a check could not be made; a failed check is a finding.
     fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures>;
 
-    /// After a change: whether what was made works, tried through `each` among the hosts of the wish; those where it does not.
+    /// After a change: tests through `each` whether it works on the hosts of the wish; returns the hosts where it does not.
     fn prove(
         self,
         _wish: &Wish<Self::Gathered>,
@@ -120,7 +120,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     }
 }
 
-/// Hears what a call has to say before it ends.
+/// Receives the intermediate output of a call.
 pub type Hear<'a> = &'a (dyn Fn(Value) + Sync);
 
 /// Sends a call of [`Tool::call`] to hosts, all at once.
@@ -130,19 +130,19 @@ pub type Each<'a> =
 /// The plan of a tool.
 pub type PlanOf<T> = Plan<<T as Tool>::Object, <T as Tool>::Data>;
 
-/// What a tool saw on a host.
+/// What a tool observed on a host.
 pub type ObservedOf<T> = Observed<<T as Tool>::Object, <T as Tool>::Seen>;
 
-/// What a tool decides; the engine adds the envelope.
+/// The decisions of a tool; the engine adds the envelope.
 #[derive(Debug)]
 pub struct Draft<T: Tool> {
     /// The steps of all hosts.
     pub steps: Vec<Step<T::Object>>,
-    /// What stays though the document does not name it.
+    /// Objects that the document does not name and that are kept.
     pub kept: Vec<String>,
     /// Warnings.
     pub warnings: Vec<Warning>,
-    /// What steps of several objects come to, for people.
+    /// What the steps of several objects amount to, for people.
     pub told: Vec<Line>,
     /// Texts by digest.
     pub contents: BTreeMap<String, String>,
@@ -163,34 +163,34 @@ impl<T: Tool> Default for Draft<T> {
     }
 }
 
-/// What is wanted of a plan.
+/// The input of a plan.
 #[derive(Clone, Debug)]
 pub struct Wish<G = ()> {
     /// The stack's name.
     pub stack: String,
-    /// Up, down, or what a host keeps.
+    /// Up, down, or the kept state of a host.
     pub goal: Goal,
-    /// Narrowed to parts of the document.
+    /// Limited to parts of the document.
     pub only: Only,
-    /// Remove what the document does not name.
+    /// Remove objects that the document does not name.
     pub prune: bool,
     /// A `--prune` that removes more than half of the objects of one kind is confirmed.
     pub yes: bool,
-    /// Changing the address of something that exists is meant.
+    /// Allow a change of an address in use.
     pub renumber: bool,
-    /// Moving something that exists to another host is meant.
+    /// Allow a move of an existing object to another host.
     pub allow_move: bool,
-    /// A new network may have addresses that a host routes elsewhere.
+    /// Allow a new network whose addresses a host routes elsewhere.
     pub allow_overlap: bool,
-    /// With `down`: data goes, too.
+    /// With `down`: remove data, too.
     pub destroy_data: bool,
-    /// What the tool learned on the operator's machine.
+    /// What the tool read on the operator's machine.
     pub gathered: G,
     /// The hosts that take part, by name.
     pub hosts: Vec<PlanHost>,
 }
 
-/// The end of a verb.
+/// The goal of a verb.
 #[derive(Clone, Debug)]
 pub enum Goal {
     /// The hosts match the document.
@@ -201,32 +201,32 @@ pub enum Goal {
     Down,
 }
 
-/// What a tool saw on a host: the observed document.
+/// What a tool observed on a host: the observed document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed<O, S> {
     /// `lsx.<tool>.observed/1`.
     pub schema: String,
-    /// The stack that was asked for; absent when all were.
+    /// The requested stack; absent when all were requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
     /// The host.
     pub host: String,
-    /// Digest of what a plan rests on.
+    /// Digest of the facts that a plan depends on.
     pub base: String,
     /// Underlay addresses of all hosts that the stack has had, as this host was told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stack_hosts: Vec<Ipv4Addr>,
-    /// What a person should know.
+    /// Warnings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// What lsx made here.
+    /// Objects of lsx on this host.
     pub objects: Vec<Have<O>>,
-    /// What else matters.
+    /// Further facts.
     #[serde(flatten)]
     pub seen: S,
 }
 
-/// One thing `check` found wrong.
+/// One difference or failed check that `check` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Stable dotted name.
@@ -240,47 +240,47 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
-/// What `check` tried and found.
+/// The checks made and their findings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {
-    /// How many checks were made; none is a failure.
+    /// Number of checks made; zero is a failure.
     tried: usize,
-    /// What was wrong.
+    /// The findings.
     findings: Vec<Finding>,
-    /// The tool's own results, one row a check or a group of checks.
+    /// The tool's own results, one row per check or group of checks.
     rows: Vec<Value>,
 }
 
-/// The only ways to count: a finding is a check that was made, so that there are never more of them than checks.
+/// The only ways to count: every finding belongs to a check, so that there are never more findings than checks.
 impl Checked {
-    /// One check that found nothing.
+    /// One successful check.
     pub fn passed(&mut self) {
         self.tried += 1;
     }
 
-    /// One check and what it found.
+    /// One check and its finding.
     pub fn found(&mut self, finding: Finding) {
         self.tried += 1;
         self.findings.push(finding);
     }
 
-    /// The same of several; they stand before all others.
+    /// Several findings, put before all others.
     pub fn found_first(&mut self, findings: Vec<Finding>) {
         self.tried += findings.len();
         self.findings.splice(0..0, findings);
     }
 
-    /// A row of the tool's own.
+    /// A row of the tool itself.
     pub fn row(&mut self, row: Value) {
         self.rows.push(row);
     }
 
-    /// How many checks were made.
+    /// Number of checks made.
     pub const fn tried(&self) -> usize {
         self.tried
     }
 
-    /// What was wrong.
+    /// The findings.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }

@@ -1,13 +1,13 @@
-//! Control characters of others never reach a terminal: every place where a tool prints what somebody else wrote.
+//! Control characters from elsewhere never reach a terminal: all places where a tool prints such text.
 
 use crate::pair;
 use crate::terminal::{End, on_terminal};
 use lsx_tests::{Run, Tool, tools};
 
-/// Clears the screen, names the window, turns the line around, hides a space: C0, DEL, C1 and format characters.
+/// Clears the screen, sets the window's title, reverses the line, hides a space: C0, DEL, C1 and format characters.
 const EVIL: &str = "a\u{1b}[2J\u{1b}]0;pwned\u{7}b\u{7f}c\u{9b}31md\u{202e}e\u{2066}f\u{200b}g\u{feff}h";
 
-/// No character that a terminal acts on, but line breaks, and the words beside it are there.
+/// No character that a terminal interprets, except line breaks, and the text around it is present.
 fn harmless(what: &str, shown: &str) {
     let bad = |c: &char| {
         (c.is_control() && *c != '\n')
@@ -18,7 +18,7 @@ fn harmless(what: &str, shown: &str) {
     assert!(shown.contains("31md"), "{what}: {shown:?}");
 }
 
-/// As YAML writes it, so that the document itself holds no control character.
+/// As written in YAML, so that the document itself has no control character.
 fn quoted() -> String {
     format!("\"{}\"", EVIL.escape_default().to_string().replace("\\u{1b}", "\\e").replace("\\u{7}", "\\a"))
         .replace("\\u{7f}", "\\x7f")
@@ -29,11 +29,11 @@ fn quoted() -> String {
         .replace("\\u{feff}", "\\ufeff")
 }
 
-/// What goes wrong or is worth a warning, and names something evil.
+/// Failures and warnings that contain such characters.
 fn stories(tool: &Tool) -> Vec<(&'static str, Run)> {
     let text = std::fs::read_to_string(pair()).unwrap();
     let with = |more: &str| format!("{text}\n{more}\n");
-    // Format characters and DEL may stand in a document as they are, so its line is shown when something in it is wrong.
+    // Format characters and DEL can be in a document, so its line is shown when something in it is wrong.
     let line = "a[2J pwned\u{7f}c\u{9b}31md\u{202e}e\u{2066}f\u{200b}g";
     let mut twin: serde_json::Value = tool.run(["resolve", &pair()]).end().document();
     twin["resolved"]["stack"] = EVIL.into();
@@ -86,7 +86,7 @@ fn a_document_on_a_terminal_says_the_same_without_them() {
         harmless(&tool.name, &shown);
         let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read["defaults"]["env"]["EVIL"], EVIL);
-        // A program gets what was written, as RFC 8259 has it.
+        // A program gets the unchanged text, by RFC 8259.
         let piped = resolve().end().with(0);
         assert!(piped.stdout.contains('\u{202e}'), "{}", piped.stdout);
         assert_eq!(piped.document(), read);

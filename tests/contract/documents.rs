@@ -1,4 +1,4 @@
-//! Documents: the envelope, what is tolerated, what is refused, what never appears.
+//! Documents: the envelope, unknown keys, refusals, secrets.
 
 use crate::{STACK_VERBS, file, pair, plan_of, scratch};
 use lsx_tests::{Tool, tools};
@@ -150,7 +150,7 @@ fn tools_write_keys_that_older_ones_do_not_know() {
     }
 }
 
-/// Every object that stands in a list or at the top has one key more.
+/// All objects in a list or at the top get an additional key.
 fn with_news(value: &Value) -> Value {
     let mut news = value.clone();
     if let Some(map) = news.as_object_mut() {

@@ -1,4 +1,4 @@
-//! The front door: `scripts/lsx` over the tools, and the stack that is meant when none is named.
+//! `scripts/lsx` with the tools, and the default stack.
 
 use crate::terminal::{End, on_terminal};
 use crate::{AWAY, file, pair, scratch};
@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// `lsx` with these programs for tools, and nothing else called lsx.
+/// `lsx` with these programs as tools, and no other.
 fn lsx<S: AsRef<std::ffi::OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> Run {
     let path = format!("{}:/usr/bin:/bin", folder.display());
     Run::new(&top("scripts/lsx")).args(args).env("PATH", path).env("CARGO_TARGET_DIR", folder)
@@ -19,7 +19,7 @@ fn built() -> std::path::PathBuf {
     tools()[0].path.parent().unwrap().to_owned()
 }
 
-/// Tools that write down how they were called, and end as they are told.
+/// Tools that record their arguments, and exit as told.
 fn recorders(folder: &Path, ends: &[(&str, i32)]) {
     for (name, code) in ends {
         let path = folder.join(name);
@@ -33,7 +33,7 @@ fn recorders(folder: &Path, ends: &[(&str, i32)]) {
     std::fs::write(folder.join("stack.yaml"), "stack: pair\n").unwrap();
 }
 
-/// Who was called and with which verb, in order.
+/// The tools and verbs called, in order.
 fn calls(folder: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(folder.join("calls")).unwrap_or_default();
     let words = |line: &str| line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
@@ -121,7 +121,7 @@ fn without_tools_or_a_stack_it_says_so() {
     let _ = Run::new(Path::new("bash")).args(["-n", &file(&folder, "completions", &script)]).end().with(0);
 }
 
-/// The name of the stack that a verb took.
+/// The name of the stack that a verb used.
 fn taken(run: Run) -> Value {
     run.end().with(0).document()["stack"].clone()
 }
@@ -143,7 +143,7 @@ fn the_usual_stack_is_taken_when_none_is_named_and_none_can_come() {
         assert_eq!(ended.with(0).document()["stack"], "here");
         let _ = nothing().env("LSX_STACK", "").end().refused(66);
         let _ = nothing().env("LSX_STACK", "gone.yaml").end().refused(66);
-        // A pipe wins, also an empty one: then the tool before has failed, and no other stack is taken instead.
+        // A pipe takes precedence, even an empty one: then the tool before has failed, and no other stack is used instead.
         assert_eq!(taken(nothing().input(named("piped")).env("LSX_STACK", &other)), "piped");
         let _ = nothing().input("").env("LSX_STACK", &other).end().refused(66);
         let _ = run(&["up"]).input("").end().refused(66);
@@ -151,7 +151,7 @@ fn the_usual_stack_is_taken_when_none_is_named_and_none_can_come() {
     }
 }
 
-/// `observe` looks at the hosts of the usual stack, and reads no pipe.
+/// `observe` uses the hosts of the default stack, and does not read a pipe.
 fn observes(tool: &Tool, folder: &Path) {
     let (reader, _writer) = std::io::pipe().unwrap();
     let run = tool.run(["observe"]).args(AWAY).within(folder).stdin(OwnedFd::from(reader));

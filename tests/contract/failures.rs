@@ -1,10 +1,10 @@
-//! Failures: one line in the old shape, then causes and a hint; the exit code is the verdict.
+//! Failures: one line with the place, then causes and a hint; and the exit code.
 
 use crate::{READING, STACK_VERBS, VERBS, file, pair, plan_of, scratch};
 use lsx_tests::{Ended, Tool, tools};
 use serde_json::Value;
 
-/// One line that begins with the tool's name; whatever follows is indented.
+/// One line that begins with the tool's name; all following lines are indented.
 fn shaped(tool: &Tool, ended: &Ended) {
     let mut lines = ended.stderr.lines();
     let first = lines.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Hosts: one that cannot be reached fails by name while the others finish; one that is offline is left alone.
+//! Hosts: one that cannot be reached is reported while the others continue; an offline one is skipped.
 
 use crate::{file, pair, scratch};
 use lsx_tests::{Run, Tool, tools};
@@ -21,7 +21,7 @@ fn hosts_that_cannot_be_reached_fail_by_name() {
                 assert!(ended.stderr.contains(&format!("{}: {host}: ", tool.name)), "{}", ended.stderr);
             }
         }
-        // A host that is away is told shortly; what ssh was told, with -v.
+        // An unreachable host is one short line; ssh's own messages are shown with -v.
         let ended = unreachable(&tool, &folder, &["observe", &pair()]).end().refused(69);
         assert!(ended.stderr.contains("  because ") && !ended.stderr.contains("`ssh "), "{}", ended.stderr);
         let ended = unreachable(&tool, &folder, &["observe", "-v", &pair()]).end().refused(69);

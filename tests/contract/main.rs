@@ -1,4 +1,4 @@
-//! The contract that every tool keeps, asked of every program of the workspace. The modules follow its sections.
+//! The contract of lsx(7), for every tool of the workspace. The modules follow its sections.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
@@ -30,7 +30,7 @@ const STACK_VERBS: [&str; 5] = ["resolve", "plan", "up", "down", "check"];
 /// The verbs that read a document of any kind.
 const READING: [&str; 6] = ["resolve", "plan", "apply", "up", "down", "check"];
 
-/// Neither of its hosts takes part.
+/// Both hosts are offline.
 const AWAY: [&str; 4] = ["--offline", "h1", "--offline", "h2"];
 
 fn pair() -> String {
@@ -50,14 +50,14 @@ fn scratch() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A file in a folder that goes with the test.
+/// A file in a folder that is removed with the test.
 fn file(folder: &TempDir, name: &str, text: &str) -> String {
     let path = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
     path.display().to_string()
 }
 
-/// A case of the tool's golden fixtures that leads to a plan: its folder.
+/// The folder of a golden case of the tool that has a plan.
 fn planned(tool: &Tool) -> PathBuf {
     let folder = format!("tests/fixtures/{}", tool.word());
     let case = entries(&folder).into_iter().find(|case| case.join("plan.json").is_file());
@@ -76,7 +76,7 @@ fn listed(tool: &Tool) -> Vec<String> {
     let help = tool.run(["--help"]).end().with(0).stdout;
     let groups = help.split("\n\n").filter(|part| {
         let heading = part.trim_start().lines().next().unwrap_or_default();
-        heading.ends_with(':') && heading.contains("ommands")
+        heading.ends_with(':') && heading.contains("erbs")
     });
     let lines = groups.flat_map(str::lines);
     let verbs = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));

@@ -1,4 +1,4 @@
-//! What a tool says of itself: help, version, completions, manual.
+//! Help, version, completions and manual of a tool.
 
 use crate::{listed, scratch};
 use lsx_tests::{Run, tools};
@@ -14,8 +14,8 @@ fn help_is_an_answer() {
         let help = tool.run(["--help"]).end().stdout;
         for part in [
             "Usage:",
-            "Commands for a stack:",
-            "Other commands:",
+            "Verbs for a stack:",
+            "Other verbs:",
             "Exit status:",
             "Examples:",
             "--log",
@@ -37,10 +37,8 @@ fn every_verb_has_help() {
             assert!(ended.stdout.contains(&format!("Usage: {} {verb}", tool.name)), "{}", ended.stdout);
             assert!(ended.stdout.lines().next().is_some_and(|l| l.len() > 10), "{verb} says nothing");
             assert!(ended.stderr.is_empty());
-            // What every verb has is told once, by the tool's own help.
-            assert!(
-                !ended.stdout.contains("--ssh-config") && ended.stdout.contains("Options of every command")
-            );
+            // Global options are only in the tool's own help.
+            assert!(!ended.stdout.contains("--ssh-config") && ended.stdout.contains("Global options:"));
             assert_eq!(tool.run(["help", verb]).end().with(0).stdout, ended.stdout);
         }
     }

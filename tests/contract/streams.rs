@@ -1,4 +1,4 @@
-//! Streams: stdout is the value, stderr is the story.
+//! Streams: stdout has the result, stderr the log.
 
 use crate::terminal::{End, on_terminal};
 use crate::{AWAY, PAIR, READING, STACK_VERBS, file, pair, plan_of, scratch};
@@ -100,7 +100,7 @@ fn up_and_down_tell_what_they_did_when_a_table_is_asked_for() {
     for tool in tools() {
         for verb in ["up", "down"] {
             let ended = tool.run([verb, &pair(), "--table"]).args(AWAY).end().with(0);
-            assert_eq!(ended.stdout, "nothing was to do\n");
+            assert_eq!(ended.stdout, "nothing to do\n");
         }
     }
 }
@@ -159,7 +159,7 @@ fn a_changing_verb_finishes_before_it_misses_its_reader() {
     }
 }
 
-/// A document with a warning: what it carries under `resolved` was derived for a stack of another name.
+/// A document with a warning: its `resolved` was derived for a stack of another name.
 fn renamed(tool: &lsx_tests::Tool) -> String {
     let mut document = tool.run(["resolve", &pair()]).end().document();
     document["stack"] = "twin".into();

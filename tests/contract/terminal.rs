@@ -1,4 +1,4 @@
-//! A terminal for a program that wants one: the far end of a pseudo-terminal (pty(7)).
+//! A pseudo-terminal for a program that needs one (pty(7)).
 
 use lsx_tests::{Ended, Run};
 use nix::pty::openpty;
@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 
-/// Where a program's terminal goes.
+/// Which streams of a program are the terminal.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
     Input,
@@ -15,7 +15,7 @@ pub(crate) enum End {
     Story,
 }
 
-/// Runs a program with a terminal at one end; returns how it ended and what the terminal showed.
+/// Runs a program on a terminal; returns how it ended and the terminal's content.
 pub(crate) fn on_terminal(run: Run, end: End) -> (Ended, String) {
     let pair = openpty(None, None).unwrap();
     let shown = watch(pair.master);
@@ -28,7 +28,7 @@ pub(crate) fn on_terminal(run: Run, end: End) -> (Ended, String) {
     (ended, shown.join().unwrap().replace("\r\n", "\n"))
 }
 
-/// Reads until the last one who holds the terminal has gone, which is an error (EIO) and no end of file.
+/// Reads until the terminal is closed by all, which is an error (EIO) instead of an end of file.
 fn watch(master: OwnedFd) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let (mut master, mut bytes, mut part) = (File::from(master), Vec::new(), [0; 4096]);

@@ -1,4 +1,4 @@
-//! Verbs: the same words in every tool.
+//! Verbs: the same in every tool.
 
 use crate::{PAIR, STACK_VERBS, VERBS, file, listed, pair, plan_of, planned, scratch};
 use lsx_tests::{tools, top};

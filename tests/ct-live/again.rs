@@ -1,4 +1,4 @@
-//! What is started again and what is not: after a power cut, after a repair, after a job is done.
+//! What is restarted and what is not: after a power cut, a repair, and a finished job.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::until;
@@ -56,7 +56,8 @@ fn running(cloud: &Cloud, host: &str, of: &str) -> bool {
     cloud.said(host, of)["state"] == "running"
 }
 
-/// More wait than are begun at a time, what they need is away, and the run that begins them has no time at all.
+/// More instances wait than are started at a time, the host they need is down, and the run that starts them has a very
+/// short deadline.
 fn a_long_power_cut_leaves_nobody_stopped(cloud: &Cloud) {
     let text = "
   db: { image: bb, host: h2, networks: [lan], ready: { tcp: 80 }, command: [httpd, -f, -p, \"80\"] }
@@ -87,7 +88,7 @@ fn a_long_power_cut_leaves_nobody_stopped(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Its entry runs before those of the others.
+/// Its boot entry runs before those of the others.
 fn a_stack_that_waits_after_a_power_cut_holds_up_no_other(cloud: &Cloud) {
     let waits = "
   db: { image: bb, host: h2, networks: [lan], ready: { tcp: 80 }, command: [httpd, -f, -p, \"80\"] }
@@ -152,7 +153,7 @@ fn a_finished_job_stays_finished(cloud: &Cloud) {
     cloud.start(&file);
     assert!(until(30, || cloud.said("h1", "job/job")["state"] == "exited"));
     let side = cloud.pid("h1", "job/side");
-    // Somebody joins its network, whose hosts file it has, too.
+    // An instance joins its network, so its hosts file changes.
     let more = "\n  late: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }";
     let file = cloud.stack("job", &(job("one") + more));
     cloud.start(&file);
@@ -170,7 +171,7 @@ fn a_finished_job_stays_finished(cloud: &Cloud) {
     assert_eq!(cloud.changed(&file), 0);
     assert_eq!(cloud.seen(&file, "job")["state"], "exited");
     assert_eq!(runs(), "one\n");
-    // But by its own definition, and by whoever starts it.
+    // But by a change of its own definition, and by `start`.
     let file = cloud.stack("job", &(job("two") + more));
     assert!(cloud.changed(&file) > 0);
     assert!(until(30, || runs() == "one\ntwo\n"), "{}", runs());
@@ -226,7 +227,7 @@ fn one_in_its_pause_is_tried_at_once(cloud: &Cloud) {
     cloud.lab.script("h1", "touch /var/lib/lsx/volumes/pause/data/ok").ok();
     cloud.ct(&["up", &file]).ok();
     let before = restarts();
-    // A network that was away and has come back.
+    // A network that was removed and created again.
     cloud.lab.script("h1", "ip link del dev lsx:pause:lan:bridge").ok();
     let pid = cloud.pid("h1", "pause/it");
     cloud.lab.script("h1", &format!("kill -9 {pid}")).ok();
@@ -259,7 +260,7 @@ fn a_wrong_ready_is_corrected_without_a_restart(cloud: &Cloud) {
     for (host, name) in [("h1", "db"), ("h1", "near"), ("h2", "away")] {
         assert!(running(cloud, host, &format!("wrong/{name}")), "{name}");
     }
-    // And one that runs is not said to be ready when it does not answer where it shall.
+    // A running one that does not answer must not be reported as ready.
     let file = cloud.stack("wrong", &text(82));
     cloud.ct(&["up", &file]).exits(1).says("db is not ready").says(":82");
     let file = cloud.stack("wrong", &text(80));

@@ -1,4 +1,4 @@
-//! What an instance is when it has come up, asked of the tool, and of the kernel without it.
+//! A new instance, compared with the tool's output and with the kernel.
 
 use crate::cloud::Cloud;
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn an_instance_has_what_the_document_says(cloud: &Cloud) {
     // Traffic: the other host's instance reads the page.
     let page = cloud.inside("h2", "whole/other", &format!("wget -q -O - http://{own}/")).ok();
     assert_eq!(page.stdout, "hello\n");
-    // The tool says the same.
+    // The tool's output agrees.
     let seen = cloud.seen(&file, "web");
     assert_eq!((&seen["state"], &seen["addresses"][0]), (&"running".into(), &own.into()), "{seen}");
     assert!(seen["pid"].is_u64() && seen["memory_bytes"].as_u64() > Some(0), "{seen}");

@@ -1,4 +1,4 @@
-//! What crosses the border of an instance: its log, files both ways, a terminal.
+//! Data that crosses the border of an instance: its log, files both ways, a terminal.
 
 use crate::cloud::Cloud;
 use crate::exec::fan;
@@ -55,13 +55,13 @@ fn files_are_copied_both_ways_and_nowhere_else(cloud: &Cloud) {
         inside("cat /srv/tree/note; stat -c '%u %a' /srv/tree/note; wc -c </srv/named/deep/big"),
         "hello\n0 644\n9000000\n"
     );
-    // Back, with what an instance would have us believe.
+    // Copies from an instance, including forged data.
     inside(
         "cd /srv/tree; ln -s /etc/shadow secret; ln -s / all; mkfifo pipe; chmod 4755 note; mkdir -p 'odd name'; echo x >'odd name/\u{e4}'",
     );
     let back = folder.join("back").display().to_string();
     let ran = cp("db:/srv/tree", &back).ok();
-    assert!(ran.stderr.contains("were not copied"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not copied"), "{}", ran.stderr);
     assert_eq!(std::fs::read(folder.join("back/deep/big")).unwrap(), big);
     assert_eq!(std::fs::read(folder.join("back/odd name/\u{e4}")).unwrap(), b"x\n");
     assert!(std::fs::symlink_metadata(folder.join("back/all")).unwrap().is_symlink());
@@ -69,7 +69,7 @@ fn files_are_copied_both_ways_and_nowhere_else(cloud: &Cloud) {
     assert_eq!(std::fs::metadata(folder.join("back/note")).unwrap().permissions().mode() & 0o7777, 0o755);
     cp("db:/etc/passwd", &folder.join("one").display().to_string()).ok();
     assert!(std::fs::read_to_string(folder.join("one")).unwrap().contains("app:x:1000"));
-    // A link there means what it means there.
+    // A link is resolved in the instance.
     inside("ln -s /etc /srv/out");
     cp(&folder.join("tree/note").display().to_string(), "db:/srv/out").ok();
     assert_eq!(inside("cat /etc/note"), "hello\n");
@@ -87,7 +87,7 @@ fn a_terminal_is_one(cloud: &Cloud) {
     assert_eq!(ran.code, 5, "{} {}", ran.stdout, ran.stderr);
     assert!(ran.stdout.replace('\r', "").ends_with("/dev/pts/0\ndb\n"), "{}", ran.stdout);
     cloud.lab.exec("h2", &[&tool, "exec", "-it", "nobody"]).exits(64);
-    // From another machine, with words that a shell would read.
+    // From another machine, with words that a shell would change.
     let mut command = std::process::Command::new("script");
     let own = cloud.command(&[
         "exec",
@@ -118,7 +118,7 @@ fn a_terminal_is_one(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// On a terminal control characters are shown, unless a person asks for them; into a pipe every byte goes as it came.
+/// On a terminal control characters are escaped, unless --raw is given; into a pipe every byte is passed on unchanged.
 fn what_an_instance_wrote_moves_no_cursor(cloud: &Cloud) {
     let evil = r"printf 'a\033[2Jb\r\n\302\233c\342\200\256d\n'; sleep 1000";
     let file = cloud.stack(

@@ -1,4 +1,4 @@
-//! What another `up` does to what runs: nothing, or no more than it has to.
+//! What another `up` does to running instances: nothing, or only what is needed.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::finish;
@@ -58,7 +58,7 @@ fn environment_starts_anew_and_limits_change_while_it_runs(cloud: &Cloud) {
     cloud.inside("h1", "turn/web", "echo mine >/srv/note").ok();
     let file = turn(cloud, "web: { image: bb,", "web: { image: bb, env: { WORD: new },");
     let steps = cloud.steps(&file, &[]);
-    assert!(steps.iter().any(|(id, why)| id.ends_with(":web") && why.contains("started anew")), "{steps:?}");
+    assert!(steps.iter().any(|(id, why)| id.ends_with(":web") && why.contains("restarted")), "{steps:?}");
     assert!(steps.iter().all(|(_, why)| !why.contains("\"new\"")), "hidden: {steps:?}");
     cloud.ct(&["plan", "--exit-code", &file]).exits(2);
     cloud.ct(&["up", &file]).ok();
@@ -78,7 +78,7 @@ fn environment_starts_anew_and_limits_change_while_it_runs(cloud: &Cloud) {
     let said = cloud.lab.script("h1", script).ok().stdout;
     assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["41943040", "33", "25000"]);
     assert_eq!(cloud.changed(&file), 0);
-    // Taken away, a limit is no more.
+    // A removed limit is lifted.
     let file = turn(cloud, "web: { image: bb,", "web: { image: bb, env: { WORD: new },");
     cloud.ct(&["up", &file]).ok();
     assert_eq!(pids(cloud), after);
@@ -93,7 +93,7 @@ fn another_image_makes_it_anew(cloud: &Cloud) {
     cloud.inside("h1", "turn/web", "echo mine >/srv/note").ok();
     let file = turn(cloud, "web: { image: bb,", "web: { image: other,");
     let steps = cloud.steps(&file, &[]);
-    assert!(steps.iter().any(|(_, why)| why.contains("made anew")), "{steps:?}");
+    assert!(steps.iter().any(|(_, why)| why.contains("recreated")), "{steps:?}");
     cloud.ct(&["up", &file]).ok();
     assert_eq!(pids(cloud)[1], before[1]);
     assert_eq!(cloud.inside("h1", "turn/web", "cat /etc/mark; ls /srv").ok().stdout, "second");
@@ -139,7 +139,7 @@ fn names_that_hold_one_another_are_not_mixed_up(cloud: &Cloud) {
     cloud.ct(&["plan", "--exit-code", &file]).exits(2);
     cloud.ct(&["up", &file]).ok();
     assert_eq!(cloud.pid("h1", "turn/web-2"), before[1]);
-    // A name that two stacks have must say which.
+    // A name used by two stacks needs the stack.
     let tool = cloud.tool_on("h1");
     cloud.lab.exec("h1", &[&tool, "stop", "web"]).exits(64).says("several stacks");
     cloud.lab.exec("h1", &[&tool, "stop", "turn-web/web"]).ok();
@@ -186,7 +186,7 @@ fn a_move_is_planned_and_the_pipeline_carries_it_out(cloud: &Cloud) {
     cloud.ct(&["move", "nobody", "h2", "--stack", &file]).exits(64).says("nobody");
     cloud.ct(&["drain", "h1", "--to", "h1", "--stack", &file]).exits(64).says("no other host");
     assert_eq!(pids(cloud), before, "a plan has changed something");
-    // What the plan says, done with the networks by the pipeline.
+    // Applies the plan together with the networks.
     let set = ["--set", "instances.web.host=h2"];
     cloud.ct(&[&["plan", &file], &set[..]].concat()).exits(65).says("--allow-move");
     let up = [&["up", "--quiet", &file, "--allow-move"], &set[..]].concat();

@@ -1,4 +1,4 @@
-//! A lab, two images, and what the tests ask of both.
+//! A lab, two images, and helpers of the tests.
 
 use crate::image;
 use lsx_tests::lab::{Lab, PROGRAMS, Ran, finish};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// See the module.
+/// See the first line of this file.
 pub(crate) struct Cloud {
     pub(crate) lab: Lab,
     store: String,
@@ -87,7 +87,7 @@ impl Cloud {
         plan["steps"].as_array().unwrap().iter().map(|s| (text(s, "id"), text(s, "why"))).collect()
     }
 
-    /// Everything that `observe` says of an instance.
+    /// The `observe` entry of an instance.
     #[track_caller]
     pub(crate) fn seen(&self, file: &str, name: &str) -> Value {
         let all = self.ct(&["observe", file]).ok().lines();
@@ -100,14 +100,14 @@ impl Cloud {
             .unwrap_or_else(|| panic!("no {name} in {all:?}"))
     }
 
-    /// The first process of an instance as its host counts, told by the supervisor's own file.
+    /// The first process of an instance as numbered by the host, from the supervisor's file.
     #[track_caller]
     pub(crate) fn pid(&self, host: &str, of: &str) -> u64 {
         let said = self.said(host, of);
         said["pid"].as_u64().unwrap_or_else(|| panic!("{of} has no process: {said}"))
     }
 
-    /// What the supervisor of STACK/NAME says; null when it says nothing.
+    /// The supervisor's record of STACK/NAME; null if there is none.
     pub(crate) fn said(&self, host: &str, of: &str) -> Value {
         let ran = self.lab.exec(host, &["cat", &format!("/run/lsx/ct/{of}/state.json")]);
         if ran.code == 0 { ran.json() } else { Value::Null }
@@ -126,7 +126,7 @@ impl Cloud {
         found.trim().to_owned()
     }
 
-    /// What the runtime says it has, as `ID status`.
+    /// The runtime's list, as `ID status`.
     pub(crate) fn runtime(&self, host: &str) -> BTreeSet<String> {
         let list = "runc --root /run/lsx/runtime list -f json 2>/dev/null || echo null";
         let all = self.lab.script(host, list).ok().json();
@@ -134,7 +134,7 @@ impl Cloud {
         all.as_array().into_iter().flatten().map(one).collect()
     }
 
-    /// Everything of a host that `down` must leave as it was: links, rules, mounts, control groups, files and programs.
+    /// Everything on a host that `down` must restore: links, rules, mounts, control groups, files and programs.
     pub(crate) fn snapshot(&self, host: &str) -> BTreeSet<String> {
         const SCRIPT: &str = "exec 2>/dev/null
             ip -d link | sed 's/_timer  *[0-9.]*//g; s/^/link: /'
@@ -148,13 +148,13 @@ impl Cloud {
         self.lab.script(host, &[SCRIPT, PROGRAMS].concat()).ok().stdout.lines().map(str::to_owned).collect()
     }
 
-    /// Nothing has come since, and nothing has gone.
+    /// Nothing was added, and nothing removed.
     #[track_caller]
     pub(crate) fn same(&self, host: &str, before: &BTreeSet<String>, when: &str) {
         self.same_but(host, before, when, "\0");
     }
 
-    /// The same without lines that hold a word.
+    /// The same without lines that contain a word.
     #[track_caller]
     pub(crate) fn same_but(&self, host: &str, before: &BTreeSet<String>, when: &str, word: &str) {
         let without = |all: &BTreeSet<String>| all.iter().filter(|l| !l.contains(word)).cloned().collect();

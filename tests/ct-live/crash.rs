@@ -1,4 +1,4 @@
-//! Whatever is killed, whenever: the next `up` repairs it, and `down` leaves nothing.
+//! Whatever is killed at any time: the next `up` repairs it, and `down` leaves nothing.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::until;
@@ -54,7 +54,7 @@ impl Ground {
         }
     }
 
-    /// But for images: those that came for a run that died before its first change are nobody's, until they are collected.
+    /// Except images: those sent for a run that died before its first change are unused until `images gc`.
     #[track_caller]
     fn ends(&self, cloud: &Cloud, when: &str) {
         cloud.ct(&["down", &self.file, "--destroy-data", "crash"]).ok();
@@ -96,7 +96,7 @@ fn a_killed_controller_leaves_nothing_half_done(cloud: &Cloud) {
     child.wait().unwrap();
     let busy =
         |h: &str| !cloud.lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout.is_empty();
-    // What waits for an instance of the other host, where nobody makes it any more, waits out its time: a minute.
+    // An instance that waits for one of the other host, which nobody creates any more, waits for its limit of a minute.
     assert!(until(100, || !HOSTS.iter().any(|h| busy(h))), "a host still works on it");
     ground.converges(cloud, "after a killed controller");
     ground.ends(cloud, "after a killed controller");
@@ -114,12 +114,12 @@ fn a_killed_supervisor_is_replaced(cloud: &Cloud) {
     assert_ne!(cloud.pid("h1", "crash/app"), first);
     cloud.lab.script("h1", &format!("! test -e /proc/{first}")).ok();
     assert_eq!(cloud.inside("h1", "crash/app", "cat /data/note /srv/note").ok().stdout, "mine\nmine\n");
-    // And when nobody repairs it first.
+    // Also if nothing repairs it first.
     cloud.lab.script("h1", "pkill -9 -f '[s]upervise crash'").ok();
     ground.ends(cloud, "after two killed supervisors");
 }
 
-/// One instance for each thing that a supervisor may be at when it is killed.
+/// One instance for each operation during which a supervisor may be killed.
 fn a_supervisor_killed_in_any_phase_is_replaced(cloud: &Cloud) {
     let text = |go: &str, time: &str| {
         format!(
@@ -158,7 +158,7 @@ fn a_supervisor_killed_in_any_phase_is_replaced(cloud: &Cloud) {
     }
     assert_eq!(cloud.runtime("h1").len(), 5);
     cloud.lab.script("h1", "test $(pgrep -fcx 'sleep 9000') = 1").ok();
-    // A fork bomb that ignores every signal ends with its grace, and nothing of it is left.
+    // A fork bomb that ignores all signals is killed after its grace, completely.
     cloud.lab.exec("h1", &[&tool, "stop", "phases/deaf", "--grace", "1s"]).ok();
     cloud.lab.script("h1", "! pgrep -fx 'sleep 9000'").ok();
     cloud.ct(&["down", &file, "--destroy-data", "phases"]).ok();
@@ -214,7 +214,7 @@ fn after_a_power_cut_all_come_back_in_order(cloud: &Cloud) {
     ground.converges(cloud, "at first");
     cloud.inside("h1", "crash/app", "echo mine >/data/note; echo mine >/srv/note").ok();
     HOSTS.iter().for_each(|h| _ = cloud.lab.verb(&["kill", h]));
-    // The one that needs the other comes first, and waits.
+    // The dependent one is first, and waits.
     std::thread::scope(|scope| {
         scope.spawn(|| cloud.lab.verb(&["boot", "h1", "--wait"]));
         std::thread::sleep(std::time::Duration::from_secs(2));

@@ -1,4 +1,4 @@
-//! Programs run in instances: one answer each, and what became of them inside.
+//! Programs run in instances: one answer each, and their processes inside.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::{Ran, finish, until};
@@ -68,7 +68,7 @@ fn past_its_time_a_program_is_killed_inside(cloud: &Cloud) {
     assert_eq!((&answers[0]["code"], &answers[0]["stdout"]), (&124.into(), &"begun\n".into()), "{answers:?}");
     assert!(answers[0]["ms"].as_u64().unwrap() < 3000, "{answers:?}");
     cloud.lab.script("h2", "! pgrep -fx 'sleep 77[78]'").ok();
-    // What stays behind does not keep the answer.
+    // A process left in the background does not delay the answer.
     let (ran, answers) = run(cloud, &["--on", "db", "--", "sh", "-c", "echo done; sleep 555 &"]);
     ran.ok();
     assert!(answers[0]["ms"].as_u64().unwrap() < 3000 && answers[0]["stdout"] == "done\n", "{answers:?}");
@@ -114,7 +114,7 @@ fn input_user_environment_and_folder_are_as_asked(cloud: &Cloud) {
     let (ran, answers) = run(cloud, &["--on", "db", "-u", "bob", "--", "true"]);
     ran.exits(1);
     assert!(answers[0]["stderr"].as_str().unwrap().contains("no user bob"), "{answers:?}");
-    // Without -i nobody's input is read.
+    // Without -i standard input is not read.
     let (_, answers) = run(cloud, &["--on", "db", "--", "cat"]);
     assert_eq!(answers[0]["stdout"], "");
 }
@@ -167,7 +167,7 @@ fn what_is_written_is_told_while_it_is(cloud: &Cloud) {
     lines.sort_unstable();
     assert_eq!(lines, ["web-1 | web-1", "web-2 | web-2"]);
     assert!(ran.stderr.contains("web-1 | no\n") && ran.stderr.contains("web-2 | no\n"), "{}", ran.stderr);
-    // More than is ever kept, all of it, in its own bytes.
+    // More output than is ever kept, complete and unchanged.
     let mut command = cloud.command(&[
         "exec",
         "--plain",
@@ -223,11 +223,11 @@ fn an_instance_cannot_fill_the_memory_of_a_host(cloud: &Cloud) {
     let kept = answers[0]["stdout"].as_str().unwrap().len() as u64;
     assert_eq!((kept, &answers[0]["cut_bytes"]), (1 << 20, &(50_000_000 - (1_u64 << 20)).into()));
     assert_eq!(answers[0]["stderr"], "end\n");
-    // Three gigabytes that take no room, where users and groups are told.
+    // A sparse file of three gigabytes in place of /etc/passwd.
     cloud.inside("h2", "fan/db", "cp /etc/passwd /etc/passwd.was; truncate -s 3G /etc/passwd").ok();
     let (_, answers) = run(cloud, &["--on", "db", "-u", "app", "--", "id"]);
     assert!(
-        answers[0]["stderr"].as_str().unwrap().contains("/etc/passwd in the instance is longer than"),
+        answers[0]["stderr"].as_str().unwrap().contains("/etc/passwd in the instance is larger than"),
         "{answers:?}"
     );
     cloud.ct(&["restart", "db", "--stack", &file]);

@@ -1,4 +1,4 @@
-//! What an instance is given beside its image: volumes, secrets, memory, limits; each as the document, or the image, says.
+//! What an instance gets in addition to its image: volumes, secrets, memory, limits, by the document or the image.
 
 use crate::cloud::Cloud;
 use crate::image;
@@ -12,7 +12,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_disk_has_an_end_and_the_host_a_reserve", a_disk_has_an_end_and_the_host_a_reserve),
 ];
 
-/// An image with a folder of data that belongs to somebody else.
+/// An image with a folder of data owned by another user.
 fn with_data(cloud: &Cloud) {
     let folder = cloud.lab.folder.path();
     image::busybox(folder, "db", "third");
@@ -43,14 +43,14 @@ fn a_new_volume_is_what_the_image_has_at_its_place(cloud: &Cloud) {
         ),
         "/var/db 700 1000 2000\n/var/db/deep/file 640 1000 2000\n/var/kept 710 3 4\n/srv/none 755 0 0\n/mine 750 1000 1000\ndeep/file\nseed\n"
     );
-    // On disk, by its numbers in the instance: it can move to another range of ids.
+    // On disk, by its numbers in the instance: it can be used with another range of ids.
     let disk = cloud
         .lab
         .script("h1", "cd /var/lib/lsx/volumes/fill; stat -c '%a %u %g' data data/deep/file mine; ls -A")
         .ok()
         .stdout;
     assert_eq!(disk, "700 1000 2000\n640 1000 2000\n750 1000 1000\ndata\nkept\nmine\nplain\n");
-    // As its own user it writes there; what it wrote, and what it took away, stays so.
+    // It writes as its own user; created and removed files stay so.
     let tool = cloud.tool_on("h1");
     let run = |script: &str| {
         cloud.lab.exec("h1", &[&tool, "exec", "--on", "fill/it", "--", "sh", "-ec", script]).ok()
@@ -100,7 +100,7 @@ fn memory_and_limits_are_as_the_document_says(cloud: &Cloud) {
     assert_eq!(limit("Max core file size"), "0 0");
     assert_eq!(limit("Max locked memory"), "8192 16384");
     assert_eq!(limit("Max stack size"), "4194304 4194304");
-    // Its root writes its hosts file, as everywhere, and the host does not see it.
+    // Its root writes its hosts file, as everywhere, and the host's is not changed.
     read("echo 192.0.2.1 there >>/etc/hosts; grep -q there /etc/hosts; chmod 4755 /etc/hosts");
     cloud.lab.script("h1", "! test -e /run/lsx/ct/amounts/it/files/hosts").ok();
     read("! dd if=/dev/zero of=/etc/hosts bs=1M count=64 2>/dev/null");
@@ -110,7 +110,7 @@ fn memory_and_limits_are_as_the_document_says(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Calls by number, with arguments that can do nothing: what the filter refuses is EPERM, what the kernel refuses anything else.
+/// System calls by number, with harmless arguments: the filter answers EPERM, the kernel something else.
 const CALLS: &str = "#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -185,7 +185,7 @@ fn a_disk_has_an_end_and_the_host_a_reserve(cloud: &Cloud) {
         numbers[0] == 32 << 20 && numbers[1] * numbers[2] >= 31 << 20 && numbers[3] == 600,
         "{taken}: all of it is there"
     );
-    // A killed supervisor, a restart, more: what it wrote stays.
+    // After a killed supervisor, a restart and a larger limit the files are still there.
     cloud.lab.script("h1", "kill -9 $(jq .supervisor /run/lsx/ct/bounded/it/state.json)").ok();
     cloud.ct(&["up", &file]).ok();
     assert_eq!(read("cat /srv/mine"), "mine\n");
@@ -193,8 +193,8 @@ fn a_disk_has_an_end_and_the_host_a_reserve(cloud: &Cloud) {
     cloud.ct(&["up", &file]).ok();
     assert!(room() > 45_000 && read("cat /srv/mine") == "mine\n", "{}", room());
     assert_eq!(cloud.changed(&file), 0);
-    cloud.ct(&["up", &it("32M")]).exits(1).says("limits.disk becomes less than the 64 MiB");
-    cloud.ct(&["up", &it("900T")]).exits(1).says("the host has no room for");
+    cloud.ct(&["up", &it("32M")]).exits(1).says("limits.disk is less than the current 64 MiB");
+    cloud.ct(&["up", &it("900T")]).exits(1).says("the host lacks space for");
     cloud.ct(&["up", &it("64M")]).ok();
     assert_eq!(read("cat /srv/mine"), "mine\n");
     cloud.end(&file);

@@ -1,4 +1,4 @@
-//! What root in an instance leaves at the places that lsx writes and reads there: it meets nothing of the host, and nobody waits for it.
+//! What root in an instance puts at paths that lsx reads and writes: it cannot reach the host, and cannot block lsx.
 
 use crate::cloud::Cloud;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_plan_runs_nothing", a_plan_runs_nothing),
 ];
 
-/// Longer than anything here takes, and shorter than a wait without an end.
+/// Longer than everything here takes, and shorter than a wait without end.
 const SOON: Duration = Duration::from_secs(60);
 
 fn what_is_no_plain_file_is_refused_by_name(cloud: &Cloud) {
@@ -25,7 +25,7 @@ fn what_is_no_plain_file_is_refused_by_name(cloud: &Cloud) {
     cloud.inside("h1", "pipe/it", "rm /srv/page; mkfifo /srv/page").ok();
     lab.file("page", "two\n");
     let begin = Instant::now();
-    cloud.ct(&["up", &file]).exits(1).says("/srv/page in the instance is a pipe, and no plain file");
+    cloud.ct(&["up", &file]).exits(1).says("/srv/page in the instance is a pipe, not a regular file");
     assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     lab.script("h1", "rm /var/lib/lsx/ct/pipe/it/upper/srv/page").ok();
     cloud.ct(&["up", &file]).ok();
@@ -42,7 +42,7 @@ fn links_lead_to_nothing_of_the_host(cloud: &Cloud) {
     );
     cloud.start(&file);
     lab.script("h1", "mkdir /opt/ours; for name in passwd hosts hostname resolv.conf page secrets; do echo ours >/opt/ours/$name; done").ok();
-    // Wherever lsx or the runtime writes or reads in it, a link to the host's files, from the root and upwards.
+    // A link to the host's files at every path that lsx or the runtime reads or writes.
     let script = "mv /etc /old; mkdir /etc; cp /old/group /etc
         for name in passwd hosts hostname resolv.conf; do ln -s ../../../../../../../opt/ours/$name /etc/$name; done
         rm -rf /srv/page /srv/deep; ln -s /opt/ours/page /srv/page; ln -s /../../opt/ours /srv/deep; rm -rf /run; mkdir /run; ln -s /opt/ours /run/secrets";
@@ -75,12 +75,12 @@ fn accounts_without_an_end_are_not_read(cloud: &Cloud) {
     let begin = Instant::now();
     let asked = cloud.ct(&["exec", "-u", "app", "--stack", &file, "--on", "it", "--", "true"]);
     assert!(
-        asked.code != 0 && [&*asked.stdout, &*asked.stderr].concat().contains("longer than 4 MiB"),
+        asked.code != 0 && [&*asked.stdout, &*asked.stderr].concat().contains("larger than 4 MiB"),
         "{asked:?}"
     );
     let again = cloud.ct(&["restart", "it", "--stack", &file]);
     assert!(
-        again.code != 0 && [&*again.stdout, &*again.stderr].concat().contains("longer than 4 MiB"),
+        again.code != 0 && [&*again.stdout, &*again.stderr].concat().contains("larger than 4 MiB"),
         "{again:?}"
     );
     assert!(begin.elapsed() < SOON * 2, "{:?}", begin.elapsed());
@@ -90,7 +90,7 @@ fn accounts_without_an_end_are_not_read(cloud: &Cloud) {
 fn nothing_of_the_host_is_seen_from_inside(cloud: &Cloud) {
     let lab = &cloud.lab;
     lab.script("h1", "echo MARK-OF-THE-HOST >/etc/lsx-mark").ok();
-    // Root in the instance looks at every process that comes, while others are run in it.
+    // Root in the instance watches all processes, while programs are run in it.
     let look = "while :; do for p in /proc/[0-9]*; do cat $p/root/etc/lsx-mark $p/cwd/lsx-mark $p/cwd/etc/lsx-mark; ls -l $p/fd $p/cwd $p/root; \
         tr '\\\\0' '\\\\n' <$p/environ; done >>/srv/seen 2>/dev/null; done";
     let text = format!(
@@ -107,14 +107,14 @@ fn nothing_of_the_host_is_seen_from_inside(cloud: &Cloud) {
         let line = seen.lines().find(|line| line.contains(word));
         assert_eq!(line, None, "{word}");
     }
-    // Nor can it be traced: what it sees are processes of its own.
+    // Nor can it be traced: only processes of the instance are visible.
     let others = cloud.inside("h1", "looks/it", "ls /proc | grep -c '^[0-9]'").ok().stdout;
     assert!(others.trim().parse::<u32>().unwrap() < 20, "{others}");
     cloud.end(&file);
     lab.script("h1", "rm /etc/lsx-mark").ok();
 }
 
-/// Each runtime behind a program that writes down what it is asked.
+/// Each runtime wrapped by a program that records its arguments.
 const WATCHED: &str = "for one in crun runc youki; do real=$(command -v $one) || continue
     printf '#!/bin/sh\\necho \"$*\" >>/opt/calls\\nexec %s \"$@\"\\n' $real >/usr/local/sbin/$one; chmod +x /usr/local/sbin/$one; done
     : >/opt/calls";
@@ -131,13 +131,13 @@ fn a_plan_runs_nothing(cloud: &Cloud) {
     assert_eq!(lab.script("h1", "cat /opt/calls").ok().stdout, "");
     cloud.same("h1", &before, "after a plan");
     let engines = cloud.ct(&["observe", &file]).ok().stdout;
-    assert!(engines.contains("it has not been tried yet"), "{engines}");
+    assert!(engines.contains("not tested yet"), "{engines}");
     cloud.ct(&["up", &file]).ok();
     let calls = lab.script("h1", "cat /opt/calls").ok().stdout;
     assert!(calls.contains(" run --bundle /run/lsx/trial/"), "{calls}");
     lab.script("h1", ": >/opt/calls").ok();
     let engines = cloud.ct(&["observe", &file]).ok().stdout;
-    assert!(engines.contains("user namespaces") && !engines.contains("not been tried"), "{engines}");
+    assert!(engines.contains("user namespaces") && !engines.contains("not tested"), "{engines}");
     assert!(!lab.script("h1", "cat /opt/calls").ok().stdout.contains(" run "), "the answer is kept");
     cloud.end(&file);
     lab.script("h1", "rm -f /usr/local/sbin/crun /usr/local/sbin/runc /usr/local/sbin/youki /opt/calls").ok();

@@ -1,4 +1,4 @@
-//! What becomes of instances that behave badly, on a host that runs short of something.
+//! Instances that misbehave, and hosts that run out of resources.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::until;
@@ -52,7 +52,7 @@ fn one_that_ignores_the_signal_is_killed_after_its_grace(cloud: &Cloud) {
     cloud.lab.script("h1", "! pgrep -f '[t]rap.*TERM'").ok();
     cloud.end(&file);
     cloud.same("h1", &before, "after a deaf one");
-    // One that listens takes no time, whatever the grace.
+    // One that handles the signal stops at once, whatever the grace.
     let file = one(cloud, "good", "", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done");
     let begin = Instant::now();
     on(cloud, &["stop", "good/it"]).ok();
@@ -91,7 +91,7 @@ fn stop_start_restart_and_wait(cloud: &Cloud) {
     });
     cloud.ct(&["up", &file]).ok();
     assert_eq!(cloud.runtime("h1").len(), 1);
-    // One that lost the race, or that is just starting a program, is gone in a moment.
+    // A process that is just ending or starting may be gone in a moment.
     let alone = || cloud.lab.script("h1", "test $(pgrep -fc '[s]upervise verbs it') = 1").code == 0;
     assert!(until(30, alone), "more than one supervisor");
     cloud.end(&file);
@@ -248,7 +248,7 @@ fn what_it_shall_run_may_be_missing(cloud: &Cloud) {
     for (name, code, words) in [
         ("none", 127, "/no/such is not in the image"),
         ("bare", 127, "nosuch is not in the image"),
-        ("barred", 126, "/etc/passwd is in the image and cannot be run"),
+        ("barred", 126, "/etc/passwd is in the image but cannot be run"),
     ] {
         let of = format!("missing/{name}");
         assert!(until(30, || cloud.said("h1", &of)["exit"]["code"] == code), "{}", cloud.said("h1", &of));

@@ -1,4 +1,4 @@
-//! Notes of lsx that are lost or damaged while everything runs: it looks, and says and does what is so.
+//! Records of lsx that are lost or damaged while everything runs: it observes, and reports and repairs the actual state.
 
 use crate::cloud::Cloud;
 
@@ -35,7 +35,7 @@ fn what_runs_is_seen_without_its_notes(cloud: &Cloud) {
     lab.script("h1", "rm -rf /run/lsx/ct /run/lsx/runtime /run/lsx/runtime.json").ok();
     let seen = cloud.seen(&file, "it");
     assert_eq!(seen["state"], "stopped", "{seen}");
-    assert!(seen["why"].as_str().unwrap().contains("lost its supervisor or its notes"), "{seen}");
+    assert!(seen["why"].as_str().unwrap().contains("without its supervisor or its records"), "{seen}");
     cloud.ct(&["check", &file]).exits(2);
     cloud.ct(&["up", &file]).ok();
     assert_eq!(runs(cloud), whole, "each once");
@@ -138,7 +138,7 @@ fn damaged_files_are_repaired_or_told(cloud: &Cloud) {
         assert_eq!(cloud.changed(&file), 1, "{damage}");
         assert_eq!(cloud.changed(&file), 0, "{damage}");
     }
-    // Its range of ids is told by what it wrote; which recipes it had by nothing else.
+    // Its range of ids is found from its files; the recipes that were run cannot be.
     lab.script("h1", "echo nonsense >/var/lib/lsx/ct/damage/it/ids").ok();
     cloud.ct(&["restart", "it", "--stack", &file]).ok();
     assert_eq!(

@@ -1,5 +1,6 @@
-//! lsx-ct on throwaway hosts. Every promise is looked at twice: in what the tool says, and by another way: the runtime, /proc,
-//! control groups, traffic. Cases of a group share a lab and run in order; `cargo test --test ct-live -- WORD` runs some.
+//! lsx-ct on simulated hosts. Every property is checked twice: in the tool's output, and by another way: the runtime,
+//! /proc, control groups, traffic. Cases of a group share a lab and run in order; `cargo test --test ct-live -- WORD` runs
+//! some.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this program is the tests")]
 
@@ -27,7 +28,7 @@ use cloud::Cloud;
 use lsx_tests::groups::{self, Group};
 use std::process::ExitCode;
 
-/// One promise about containers.
+/// One property of containers.
 type Case = groups::Case<Cloud>;
 
 /// The longest first.

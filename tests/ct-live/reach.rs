@@ -1,4 +1,4 @@
-//! What instances write and images bring, and users of the host: they reach none of it.
+//! Files of instances and images cannot be reached by users of the host.
 
 use crate::cloud::Cloud;
 use std::process::Command;
@@ -9,9 +9,9 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("folders_that_are_open_are_told_and_closed", folders_that_are_open_are_told_and_closed),
 ];
 
-/// A user of the lab's hosts, without any right.
+/// A user of the lab's hosts, without any privileges.
 const USER: u32 = 40_001;
-/// Runtime without user namespaces, as on a host that cannot shift ids.
+/// A runtime without user namespaces, as on a host that cannot shift ids.
 const PLAIN: &str = "mkdir -p /opt/plain; cat >/opt/plain/run <<'END'
 #!/bin/sh
 for word; do [ \"$before\" = --bundle ] && bundle=$word; before=$word; done
@@ -20,7 +20,7 @@ exec runc \"$@\"
 END
 chmod +x /opt/plain/run";
 
-/// A program that prints whose rights it has.
+/// A program that prints its effective user.
 fn who(cloud: &Cloud) {
     let source = cloud.lab.file("who.c", "#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf(\"%d\\n\", geteuid()); return 0; }\n");
     let target = cloud.lab.folder.path().join("who");
@@ -45,11 +45,11 @@ fn begun(cloud: &Cloud, name: &str, more: &[&str]) -> String {
     file
 }
 
-/// What a user of the host gets who tries every path to it.
+/// The result for a user of the host who tries every path to it.
 #[track_caller]
 fn tried(cloud: &Cloud, stack: &str) {
     let lab = &cloud.lab;
-    // It would be seen: from an open folder the user does get root.
+    // The test itself is valid: with an open folder the user does get root.
     lab.script("h1", &format!("cp /var/lib/lsx/volumes/{stack}/data/who /opt/who; chmod 4755 /opt/who")).ok();
     let as_user = |script: &str| {
         let user = USER.to_string();
@@ -79,7 +79,7 @@ fn nobody_of_the_host_runs_what_an_instance_wrote(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// There the instance's own user is the host's, who may look into its processes.
+/// There the instance's user is the host's user, who may inspect its processes.
 fn nor_where_ids_cannot_be_shifted(cloud: &Cloud) {
     cloud.lab.script("h1", PLAIN).ok();
     let file = begun(cloud, "plain", &["--runtime", "/opt/plain/run"]);
@@ -118,7 +118,7 @@ fn folders_that_are_open_are_told_and_closed(cloud: &Cloud) {
     let closed = modes();
     assert!(closed.lines().take(5).all(|line| line.ends_with(" 700 root")), "{closed}");
     assert!(closed.lines().last().unwrap().ends_with(" 710 root"), "{closed}");
-    // As versions before left them.
+    // As left by earlier versions.
     cloud.lab.script("h1", "chmod 755 /var/lib/lsx /var/lib/lsx/volumes; chmod 711 /run/lsx/ct/shut/it").ok();
     let seen = cloud.ct(&["observe", &file]).ok();
     assert!(seen.stdout.contains("/var/lib/lsx/volumes is 0755 root"), "{}", seen.stdout);

@@ -1,4 +1,4 @@
-//! In the order of needs, across hosts; and what is said when something does not become ready.
+//! Dependencies across hosts, and messages when something does not become ready.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::{finish, until, wait};
@@ -34,7 +34,7 @@ fn what_is_needed_is_ready_first_across_hosts(cloud: &Cloud) {
     let (base, mid, app) = (at("h2", "base"), at("h1", "mid"), at("h1", "app"));
     assert!(base < mid && mid < app, "{base} {mid} {app}");
     cloud.ct(&["check", &file]).ok();
-    // One that is started anew keeps nobody from running; who is stopped is missed.
+    // A restarted instance does not stop its dependents; a stopped one is reported.
     let tool = cloud.tool_on("h2");
     cloud.lab.exec("h2", &[&tool, "stop", "base"]).ok();
     cloud.ct(&["check", &file]).exits(2);
@@ -144,7 +144,7 @@ fn rollback_brings_back_what_was_written(cloud: &Cloud) {
     let addresses = ["one", "gone"].map(address);
     let ids = || cloud.lab.script("h1", "cat /var/lib/lsx/ct/written/*/ids").ok().stdout;
     let before = (cloud.snapshot("h1"), ids());
-    // A new image for one, the other goes, and a third that does not become ready.
+    // A new image for one, another removed, and a third that does not become ready.
     let next = || {
         cloud.stack(
         "written",
@@ -165,11 +165,11 @@ fn rollback_brings_back_what_was_written(cloud: &Cloud) {
     let kind = |line: &&String| line.starts_with("folder: ") || line.starts_with("program: ");
     let left: Vec<String> = cloud.snapshot("h1").difference(&before.0).filter(kind).cloned().collect();
     assert!(left.iter().all(|l| l.contains("/var/lib/lsx/images")), "{left:#?}");
-    // Without it, what was there is gone for good, and leaves nothing aside.
+    // Without --rollback the previous state is lost, and nothing is left aside.
     cloud.ct(&["up", &next(), "--prune", "--yes"]).exits(1);
     cloud.lab.script("h1", "test -z \"$(ls -A /var/lib/lsx/ct/written | grep '^[.]')\"").ok();
     cloud.inside("h1", "written/one", "test ! -e /srv/work").ok();
-    // What a kill left aside goes with the next run.
+    // What a kill left aside is removed by the next run.
     cloud.lab.script("h1", "cp -a /var/lib/lsx/ct/written/one /var/lib/lsx/ct/written/.one").ok();
     cloud.ct(&["up", &cloud.stack("written", text)]).ok();
     cloud.lab.script("h1", "test ! -e /var/lib/lsx/ct/written/.one").ok();
@@ -192,7 +192,7 @@ fn rollback_takes_back_what_was_begun(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// With a program that says what cloud-init says, since no image here has the real one; what it is told is the same.
+/// With a fake cloud-init, since no image here has the real one; its data is the same.
 fn cloud_init_is_waited_for_and_told_who_it_is(cloud: &Cloud) {
     let said = "case $1 in status) if test -e /srv/done; then echo 'status: done'; else echo 'status: running'; fi;; esac\n";
     cloud.lab.file("fake-cloud-init", &format!("#!/bin/sh\n{said}"));

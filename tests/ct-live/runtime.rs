@@ -1,4 +1,4 @@
-//! `--runtime`: what somebody chose for an instance is what it has to its end.
+//! `--runtime`: an instance keeps the runtime that was requested for it.
 
 use crate::cloud::Cloud;
 
@@ -10,7 +10,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
 ];
 
-/// A runtime at a place of its own, which writes down what it is asked.
+/// A runtime at another path, which records its arguments.
 const OTHER: &str = "mkdir -p /opt/other; printf '#!/bin/sh\\necho \"$*\" >>/opt/other/calls\\nexec runc \"$@\"\\n' >/opt/other/run
     chmod +x /opt/other/run";
 
@@ -57,8 +57,8 @@ fn a_runtime_that_is_not_there_or_does_nothing_is_named(cloud: &Cloud) {
     let missing = cloud
         .ct(&["up", &file, "--runtime", "nothing"])
         .exits(1)
-        .says("the OCI runtime nothing is not on this host");
-    missing.says("leave --runtime out");
+        .says("the OCI runtime nothing is not installed on this host");
+    missing.says("leave out --runtime");
     cloud
         .ct(&["up", &file, "--runtime", "/bin/false"])
         .exits(1)

@@ -31,7 +31,7 @@ fn a_program_called_init_is_an_application(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Makes a machine of the host: systemd as first process of new namespaces. Its own units stay out of it.
+/// Turns the host into a machine with systemd as first process of new namespaces, without its default units.
 const MACHINE: &str = "
     mount --make-rprivate /
     mount -t proc proc /proc
@@ -93,7 +93,7 @@ fn a_whole_system_boots_and_halts(cloud: &Cloud) {
     assert!(read("ps").contains("sleep 1000"));
     assert_eq!(read("grep -c ' /tmp tmpfs' /proc/mounts"), "1\n");
     assert!(read("tr '\\0' '\\n' </proc/1/environ").contains("container=lsx\n"));
-    // It may make groups of its own, below its own, on every hierarchy that a host may mix.
+    // It may create groups below its own, in every hierarchy of a hybrid host.
     let group = cloud
         .lab
         .script("h1", &format!("cat /proc/{}/cgroup", cloud.pid("h1", "whole-system/box")))

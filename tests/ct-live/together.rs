@@ -1,4 +1,4 @@
-//! Runs that meet each other, or that what they need has left meanwhile.
+//! Simultaneous runs, and runs whose dependencies disappear.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::{finish, until, wait};
@@ -73,7 +73,7 @@ fn stop_during_up_does_not_end_it(cloud: &Cloud) {
     cloud.lab.exec("h1", &[&here, "restart", "meet/slow"]).exits(75);
     assert_eq!(cloud.said("h1", "meet/slow")["state"], "starting", "nothing was stopped");
     assert!(child.try_wait().unwrap().is_none(), "the run goes on");
-    // What only looks needs no lock.
+    // Read-only verbs need no lock.
     assert_eq!(cloud.inside("h1", "meet/slow", "echo there").ok().stdout, "there\n");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! The machine as the tests see it: our tools, one runtime, a stack that is up, and what the kernel says of it.
+//! The virtual machine as a test host: tools, one runtime, a stack that is up, and the kernel's values.
 
 use lsx_tests::lab::{Ran, finish, stripped};
 use lsx_tests::top;
@@ -11,12 +11,12 @@ use std::process::Command;
 /// Where Debian has its runtimes.
 const CRUN: &str = "/usr/bin/crun";
 
-/// See the module.
+/// See the first line of this file.
 pub(crate) struct Host {
     pub(crate) cgroups: &'static str,
     pub(crate) runtime: &'static str,
     folder: PathBuf,
-    /// What there was before the first `up`.
+    /// The state before the first `up`.
     before: BTreeSet<String>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn furnished() -> tempfile::TempDir {
 impl Host {
     /// In the machine: a host that has this runtime and not the one that would be preferred, with [`STACK`] up.
     pub(crate) fn up(cgroups: &str, runtime: &'static str, folder: &Path) -> Host {
-        // Beside the images: Debian's kernel can shift no ids on what the machine's own files are on.
+        // Beside the images: Debian's kernel cannot shift ids on the file system of this machine's files.
         let own = PathBuf::from("/mnt/vm");
         if !own.exists() {
             fs::create_dir(&own).unwrap();
@@ -84,7 +84,7 @@ impl Host {
         self.run(&self.folder.join("lsx-net").display().to_string(), args)
     }
 
-    /// What the supervisor of an instance of the stack says.
+    /// The supervisor's record of an instance.
     pub(crate) fn said(&self, name: &str) -> Value {
         Self::kept(name, "state")
     }
@@ -147,7 +147,7 @@ impl Host {
             .unwrap_or_else(|| panic!("{text}"))
     }
 
-    /// Everything that `down` must leave as it was.
+    /// Everything that `down` must restore.
     pub(crate) fn snapshot(&self) -> BTreeSet<String> {
         const SCRIPT: &str = "exec 2>/dev/null
             find /sys/fs/cgroup -type d
@@ -161,7 +161,7 @@ impl Host {
         all.lines().filter(|line| !line.contains(CRUN)).map(str::to_owned).collect()
     }
 
-    /// Nothing has come since the first `up`, and nothing has gone.
+    /// Nothing was added since the first `up`, and nothing removed.
     #[track_caller]
     pub(crate) fn same(&self) {
         let after = self.snapshot();

@@ -1,4 +1,4 @@
-//! Limits as the document says them, as the control groups hold them, and as they are felt.
+//! Limits of the document, in the control groups and in effect.
 
 use crate::Case;
 use crate::host::Host;
@@ -115,7 +115,7 @@ fn limits_change_while_it_runs(host: &Host) {
 fn a_runtime_that_comes_later_takes_over(host: &Host) {
     let file = host.stack("vm", INSTANCES);
     host.install_crun();
-    // What runs is still runc's.
+    // A running container keeps runc.
     let ran = host.ct(&["exec", "--on", "vm/web", "--", "echo", "here"]).ok().json();
     assert_eq!(ran["stdout"], "here\n", "{ran}");
     let (before, pid) = (host.said("web"), host.pid("web"));

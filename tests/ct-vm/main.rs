@@ -1,5 +1,5 @@
-//! lsx-ct where this machine is not: on Debian's own kernel with control groups v2 alone, and v1 alone, with each runtime that
-//! Debian has. `scripts/vm` makes the machines; both run at once.
+//! lsx-ct on Debian's own kernel with control groups v2 only and v1 only, with each runtime of Debian. `scripts/vm` creates
+//! the virtual machines; both run at the same time.
 //!
 //! This program is also what runs in them (`inside`). `cargo test -p lsx-ct --test ct-vm -- WORD` runs the cases whose name has
 //! the word.
@@ -24,11 +24,11 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-/// One promise, named as a sentence.
+/// One property, named as a sentence.
 pub(crate) type Case = (&'static str, fn(&Host));
 
-/// A machine: how its control groups are mounted, the modules its kernel lacks, and what is tried in it: cases in order, with one
-/// runtime after the other.
+/// A virtual machine: how its control groups are mounted, the modules its kernel lacks, and its cases, which run in order
+/// with one runtime after the other.
 struct Machine {
     cgroups: &'static str,
     without: &'static str,

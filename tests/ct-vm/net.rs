@@ -34,7 +34,7 @@ fn a_kernel_without_vxlan_is_told(host: &Host) {
     let file = host.stack("net", STACK);
     let ran = host.net(&["up", "-q", &file]).exits(1);
     assert!(ran.stdout.is_empty(), "{}", ran.stdout);
-    let ran = ran.says("lsx-net: h1: this host cannot do what the stack needs: VXLAN (module vxlan)");
+    let ran = ran.says("lsx-net: h1: this host lacks what the stack needs: VXLAN (module vxlan)");
     ran.says("hint: load the module or install the package on the host; nothing was changed");
     assert_eq!(host.snapshot(), before);
 }

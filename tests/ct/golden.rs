@@ -1,6 +1,6 @@
 //! Golden folders: what a plan says, byte for byte. Their images come from one small archive, `image.tar` beside them.
 //!
-//! `LSX_BLESS=1` writes what came; look at `git diff` before you believe it.
+//! `LSX_BLESS=1` writes the actual output; review `git diff` afterwards.
 
 use crate::{Hosts, simulate, tool};
 use common::plan::Step;
@@ -17,7 +17,7 @@ fn every_case_gives_what_it_gave() {
     golden::run(&tool(), remade);
 }
 
-/// What the program itself would have left on the hosts, changed as the case says.
+/// What lsx-ct would have left on the hosts, changed as in the case.
 fn remade(case: &Case) -> Option<String> {
     let (was, edits) = case.drift()?;
     let (stack, _) =
@@ -71,12 +71,12 @@ fn the_cases_cover_what_a_plan_can_say() {
         }
     }
     for words in
-        ["remnant.remove:", "volume.remove:", "made anew", "started anew", "changed while it runs", "need it"]
+        ["remnant.remove:", "volume.remove:", "recreated", "restarted", "changed while it runs", "needed by"]
     {
         assert!(plans.contains(words), "no case says: {words}");
     }
     for words in
-        ["would move to", "--prune would remove", "cannot run driver", "is not of stack", "longer than"]
+        ["would move to", "--prune would remove", "cannot run driver", "does not belong to stack", "exceeds"]
     {
         assert!(refused.contains(words), "no case is refused with: {words}");
     }

@@ -1,4 +1,4 @@
-//! What holds for every stack.
+//! Properties of all stacks.
 
 use crate::{Hosts, simulate, wish};
 use common::plan::Object as _;
@@ -139,5 +139,5 @@ fn secrets_and_environment_are_not_told_in_reasons() {
     let before = simulate::bare(&was);
     let draft = plan(&now, &simulate::after(&plan(&was, &before), &before));
     let why: String = draft.steps.iter().map(|s| s.why.clone()).collect();
-    assert!(why.contains("env.P changes: started anew") && !why.contains("word"), "{why}");
+    assert!(why.contains("env.P changes: restarted") && !why.contains("word"), "{why}");
 }

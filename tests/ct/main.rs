@@ -1,4 +1,4 @@
-//! lsx-ct without any host: golden folders through the program, laws through the library.
+//! lsx-ct without hosts: golden cases with the program, properties with the library.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
@@ -23,7 +23,7 @@ fn tool() -> Tool {
     Tool { name: lsx_ct::PROGRAM.to_owned(), path: PathBuf::from(env!("CARGO_BIN_EXE_lsx-ct")) }
 }
 
-/// The wish to be as a stack says. Images and files are told by their names alone, so that no store is needed.
+/// The input for `up` of a stack. Images and files are identified by name, so that no store is needed.
 fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
     let (stack, _) = read(text, "stack.yaml", &ReadOptions::default())?;
     let resolved = resolve(&stack)?;

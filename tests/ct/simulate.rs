@@ -1,4 +1,4 @@
-//! Hosts that do exactly what a plan says, in memory.
+//! Hosts in memory that do exactly what a plan says.
 
 use crate::Hosts;
 use common::document;
@@ -11,7 +11,7 @@ use lsx_ct::model::{Engine, Gathered, Object, Seen};
 /// Where a host has its copy of the tool.
 const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-ct";
 
-/// Hosts of a stack on which lsx never was.
+/// Hosts of a stack without anything of lsx.
 pub(crate) fn bare(wish: &Wish<Gathered>) -> Hosts {
     let Goal::Up(_, resolved) = &wish.goal else { return Hosts::new() };
     let engine = |driver: Driver, name: &str| Engine {
@@ -28,7 +28,7 @@ pub(crate) fn bare(wish: &Wish<Gathered>) -> Hosts {
     resolved.hosts.iter().map(|h| host(&h.name)).collect()
 }
 
-/// What a look at a host gives.
+/// The result of observing a host.
 pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: Seen) -> ObservedOf<Ct> {
     common::tool::Observed {
         schema: document::schema("ct", "observed"),

@@ -1,4 +1,4 @@
-//! What lsx-ct reads that others wrote: documents of hosts, plans, what a host keeps.
+//! Documents that lsx-ct reads: observed documents, plans, intents.
 
 use crate::wish;
 use common::tool::{Goal, ObservedOf, PlanOf, Wish};

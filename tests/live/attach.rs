@@ -1,4 +1,4 @@
-//! `attach` and `detach`: a batch, again and again, by path, name and process; and what is refused.
+//! `attach` and `detach`: several interfaces, repeatedly, by path, name and process; and refusals.
 
 use crate::kernel::{link, links};
 use crate::stack::{Stack, text, tool_on};
@@ -214,7 +214,7 @@ fn an_unmarked_bridge_is_refused(lab: &Lab) {
     wanted["network"] = json!("foreign");
     run(lab, "attach", &[], &wanted.to_string())
         .exits(1)
-        .says("network foreign of stack traffic is not on this host");
+        .says("network foreign of stack traffic does not exist on this host");
     wanted["network"] = json!("production");
     wanted["stack"] = json!("other");
     run(lab, "attach", &[], &wanted.to_string()).exits(1).says("stack other");
@@ -230,7 +230,7 @@ fn interfaces_of_others_are_left_alone(lab: &Lab) {
     let wanted = nic(stack, "web-1", "production", ("netns", json!(space)));
     let link = text(&stack.nic("web-1", "production")["link"]);
     lab.script("h1", &format!("ip link add {link} type bridge")).ok();
-    run(lab, "attach", &[], &wanted).exits(1).says("lsx did not make it");
+    run(lab, "attach", &[], &wanted).exits(1).says("was not created by lsx");
     assert_eq!(lab.json("h1", &format!("ip -d -j link show {link}"))[0]["linkinfo"]["info_kind"], "bridge");
     lab.script("h1", &format!("ip link del {link}; ip -n {space} link add eth0 type bridge")).ok();
     run(lab, "attach", &[], &wanted).exits(1).says("eth0");
@@ -252,7 +252,7 @@ fn what_an_engine_made_is_taken_over(lab: &Lab) {
         serde_json::from_str(&self::nic(stack, "web-1", "production", ("netns", json!(space)))).unwrap();
     wanted["adopt"] = json!(true);
     let adopt = || run(lab, "attach", &[], &wanted.to_string());
-    adopt().exits(1).says("there is no interface");
+    adopt().exits(1).says("to take over does not exist");
     let make = |mac: &str| {
         lab.script(
             "h1",
@@ -284,7 +284,7 @@ fn what_an_engine_made_is_taken_over(lab: &Lab) {
     let inside = lab.json("h1", &format!("ip -n {space} -j route show default"));
     assert_eq!(inside[0]["gateway"], nic["gateway"]);
     assert_eq!(changes(&run(lab, "detach", &[], &wanted.to_string()).ok()), [true]);
-    adopt().exits(1).says("there is no interface");
+    adopt().exits(1).says("to take over does not exist");
 }
 
 fn down_is_refused_while_something_is_attached(lab: &Lab) {

@@ -1,4 +1,4 @@
-//! What `check` says, where something else stands in the way.
+//! The results of `check` when something is in the way.
 
 use crate::peer::{self, ask_here};
 use crate::stack::Stack;
@@ -82,7 +82,7 @@ fn a_further_address_of_a_host_is_tried(lab: &Lab) {
 fn there_are_never_more_findings_than_checks(lab: &Lab) {
     let stack = small(lab);
     stack.detach(lab);
-    // Much to do on both hosts, and nobody to try anything from.
+    // Many tests on both hosts, but no source for them.
     for host in lab.hosts() {
         lab.script(&host, "nft flush ruleset; rm -rf /etc/lsx; for l in $(ip -br link show type vxlan | cut -d' ' -f1); do ip link del $l; done").ok();
     }

@@ -1,4 +1,4 @@
-//! A run that ends too early, anywhere: the next `up` converges and the next `down` leaves nothing.
+//! A run killed anywhere: the next `up` converges and the next `down` leaves nothing.
 
 use crate::kernel::{difference, snapshot};
 use crate::stack::{Stack, text};
@@ -50,7 +50,7 @@ pub(crate) fn converges(lab: &Lab, file: &str, when: &str) {
     assert_eq!(again.json()["status"]["net"]["changed"], 0, "{when}: {}", again.stderr);
 }
 
-/// Runs a verb with the nth change deadly, for every n until none is reached; returns how many there were.
+/// Runs a verb that is killed before its nth change, for every n until none is reached; returns their number.
 fn every_step(lab: &Lab, verb: &str, file: &str, after: impl Fn(&str)) -> usize {
     for n in 0..MANY {
         let ran = lab.net(&[verb, file, "--failpoint", &n.to_string()]);
@@ -157,14 +157,14 @@ fn what_a_power_cut_left_half_made_is_replaced_or_removed(lab: &Lab) {
     let resolved = Stack::of(&file, &lab.net(&["resolve", &file]).ok().json());
     let lan = resolved.network("lan");
     let (bridge, tunnel) = (text(&lan["bridge"]), text(&lan["tunnel"]));
-    // 0x6c7378 is the group that every link of lsx is created in; the mark comes a moment later.
+    // 0x6c7378 is the group in which every link of lsx is created; the mark is set a moment later.
     let (vni, port) = (&lan["vni"], &resolved.resolved["tunnel_port"]);
     let remnants = format!(
         "ip link add {bridge} mtu 1300 group 7107448 type bridge
          ip link add {tunnel} group 7107448 type vxlan id {vni} dstport {port} local 198.18.0.12"
     );
     lab.script("h2", &remnants).ok();
-    // A name of a namespace without its mount: a run died between the two.
+    // A name of a namespace without its mount: a run died in between.
     lab.script("h1", "mkdir -p /run/netns; touch /run/netns/lsx-small").ok();
     let ran = lab.net(&["up", &file]).ok();
     assert!(ran.stderr.contains("remnant"), "{}", ran.stderr);

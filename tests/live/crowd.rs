@@ -1,4 +1,4 @@
-//! Many instances on one host: the kernel's neighbour table, which all namespaces of this machine share, does not fill.
+//! Many instances on one host: the kernel's neighbour table, shared by all namespaces of this machine, does not fill.
 
 use crate::stack::{Stack, text, tool_on};
 use lsx_tests::lab::{Lab, finish};
@@ -20,7 +20,7 @@ fn up(lab: &Lab, count: usize) -> Stack {
     stack
 }
 
-/// Who is known for good in a namespace of a host, or in its router.
+/// The permanent neighbours in a namespace of a host, or in its router.
 fn known(lab: &Lab, host: &str, space: &str) -> BTreeSet<(String, String)> {
     let all = lab.json(host, &format!("ip -n {space} -4 -j neigh show nud permanent"));
     let pair = |n: &Value| (text(&n["dst"]), text(&n["lladdr"]));
@@ -60,7 +60,7 @@ fn forty_instances_pass_check_while_traffic_goes_on(lab: &Lab) {
     assert!(check["tried"].as_u64().unwrap() > 3_000, "{}", check["tried"]);
     let ping = lsx_tests::lab::wait(ping, "ping".to_owned()).ok();
     assert!(ping.stdout.contains("100 received"), "{}", ping.stdout);
-    // Asked for by traffic alone, and by nothing of what was tried.
+    // Only resolved for traffic, and not during the tests.
     let learned = lab.json("h1", &format!("ip -n {} -4 -j neigh show", stack.space("n-7")));
     let learned: Vec<&Value> = learned
         .as_array()
@@ -85,7 +85,7 @@ fn who_joins_is_known_to_those_that_run(lab: &Lab) {
     let less = lab.file("crowd.yaml", include_str!("crowd.yaml"));
     lab.net(&["up", &less, "--prune"]).ok();
     assert_eq!(known(lab, "h1", &one).len(), COUNT + 1, "who has gone is forgotten");
-    // Two runs that die on the way: each step, and then it converges.
+    // Two killed runs: after each step, it converges.
     for n in 0..6 {
         lab.net(&["up", &file, "--failpoint", &n.to_string()]);
         lab.net(&["up", &less, "--prune"]).ok();
@@ -108,7 +108,7 @@ fn what_an_instance_forgot_is_seen_and_told_again(lab: &Lab) {
     assert_eq!(known(lab, "h1", &space), but(&all, &stack.address("n-2", "lan")));
     let again = finish(&mut lab.net_command(&["up", &stack.file]), b"").ok().json();
     assert_eq!(again["status"]["net"]["changed"], 0);
-    // A new life of an instance.
+    // A restarted instance.
     lab.script("h1", &format!("ip netns del {space}; ip netns add {space}")).ok();
     lab.exec_with("h1", &[&tool_on(lab, "h1"), "attach"], stack.batch("h1").as_bytes()).ok();
     assert_eq!(known(lab, "h1", &space), but(&all, &stack.address("n-2", "lan")));

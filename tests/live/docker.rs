@@ -1,4 +1,4 @@
-//! Beside others who filter: a real dockerd, whose FORWARD policy is drop, and a table like firewalld's.
+//! With other firewalls: a real dockerd, whose FORWARD policy is drop, and a table like firewalld's.
 
 use crate::kernel::{difference, snapshot};
 use crate::peer::{self, ask_from, ask_here, expect};
@@ -34,7 +34,7 @@ static WORLD: OnceLock<World> = OnceLock::new();
 fn world(lab: &Lab) -> &'static World {
     WORLD.get_or_init(|| {
         peer::install(lab, &["h1", "h2"]);
-        // A container of docker's own, made of the peer alone.
+        // A container of Docker with only the peer program.
         let run = "mkdir -p /tmp/image/tmp; cp /usr/local/bin/live-peer /tmp/image/
             tar -C /tmp/image -c . | docker import - peer >/dev/null
             docker run -d --name server -p 7070:80 -i peer /live-peer peer serve container 80 >/dev/null
@@ -62,7 +62,7 @@ fn policy(lab: &Lab) -> String {
     lab.script("h1", "iptables -S FORWARD; iptables-legacy -S FORWARD 2>/dev/null || true").ok().stdout
 }
 
-/// What must work, whoever else is on the host.
+/// What must work with any other firewall on the host.
 #[track_caller]
 fn all_works(lab: &Lab, stack: &Stack) {
     let (one, two) = (stack.address("one", "lan"), stack.address("two", "lan"));
@@ -95,7 +95,7 @@ fn docker_has_only_marked_rules_of_ours(lab: &Lab) {
     let world = world(lab);
     let user = comments(lab, "ip filter DOCKER-USER");
     assert!(user.iter().any(|c| c.starts_with("lsx:small:")), "{user:?}");
-    // Everything that was added outside of tables of ours is a marked rule in that one chain.
+    // All rules added outside lsx's tables are marked rules in that chain.
     let now = snapshot(lab, "h1");
     let ours = |l: &&String| l.contains("lsx") || l.contains("counter packets");
     let nft = |set: &BTreeSet<String>| {
@@ -112,7 +112,7 @@ fn containers_work_and_their_ports_stay_closed_to_instances(lab: &Lab) {
     let out = lab.script("h1", "docker run --rm peer /live-peer peer ask 198.18.0.1:7000").ok().json();
     assert_eq!(out["198.18.0.1:7000"], "operator 198.18.0.11");
     for instance in ["one", "two"] {
-        // Docker's translation must not catch what an instance sends to its host's address, past the router.
+        // Docker's translation must not change what an instance sends to its host's address, bypassing the router.
         let got = ask_from(lab, &stack.host_of(instance), &stack.space(instance), &["198.18.0.11:7070"]);
         expect(&got, &[("198.18.0.11:7070", "")]);
     }
@@ -121,7 +121,7 @@ fn containers_work_and_their_ports_stay_closed_to_instances(lab: &Lab) {
     assert!(back.as_object().unwrap().values().all(|v| v == ""), "a container is the world: {back}");
 }
 
-/// What Docker keeps from other machines it keeps from instances, too, though their packets leave by its chains.
+/// What Docker blocks for other machines is blocked for instances, too, though their packets pass its chains.
 fn instances_do_not_reach_containers_inside(lab: &Lab) {
     let stack = &world(lab).stack;
     let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
@@ -193,7 +193,7 @@ END";
     all_works(lab, stack);
 }
 
-/// ufw's default, and what firewalld does, at the hook for what reaches the host itself.
+/// The default of ufw and firewalld, at the input hook of the host.
 fn networks_work_where_others_close_the_hosts_input(lab: &Lab) {
     let stack = &world(lab).stack;
     let ufw = "iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p tcp --dport 22 -j ACCEPT

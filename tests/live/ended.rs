@@ -1,4 +1,4 @@
-//! What was begun while it was allowed, and is not any more: the kernel judges the first packet of a conversation alone.
+//! Connections that were allowed and no longer are: the kernel's rules only check the first packet of a connection.
 
 use crate::peer::{self, ask_from};
 use crate::reach::{FILE, ask, world};
@@ -24,7 +24,7 @@ fn back(lab: &Lab) {
 
 fn a_closed_port_closes_for_who_asked_before(lab: &Lab) {
     world(lab);
-    // One source port, as a client of DNS or of a game has it.
+    // A fixed source port, as used by DNS or games.
     let target = "198.18.0.11:8095/udp@40100";
     let h3 = || ask_from(lab, "h3", "", &[target])[target].clone();
     let hairpin = "198.18.0.11:8095/udp@40101";
@@ -33,7 +33,7 @@ fn a_closed_port_closes_for_who_asked_before(lab: &Lab) {
     assert!(web().starts_with("reach/db"));
     changed(lab, ", \"8095:53/udp\"", "");
     let unpublished = (h3(), web());
-    // Moved to another instance; who asked in vain meanwhile reaches it, too.
+    // Moved to another instance; a client that failed meanwhile reaches it, too.
     let file = FILE.replace(", \"8095:53/udp\"", "").replace(
         "    networks: [front, back]\n",
         "    networks: [front, back]\n    ports: [{ listen: 8096, to: 53, protocol: udp, network: back }]\n",
@@ -59,7 +59,7 @@ fn a_permission_that_is_taken_away_ends_what_it_began(lab: &Lab) {
     let mut held = peer::Held::open(lab, "h1", &stack.space("web"), &format!("{db}:82"));
     assert_eq!(held.says(), "echo", "an established connection");
     assert!(dns().starts_with("reach/db"));
-    // Something that stays allowed goes on all the while.
+    // An allowed connection continues meanwhile.
     let mut other = peer::Held::open(lab, "h3", "", "198.18.0.11:8097");
     changed(lab, "  - { from: front, to: back, ports: [82/tcp, 53/udp] }\n", "");
     let (after, asked, kept) = (held.says(), dns(), other.says());

@@ -1,5 +1,5 @@
-//! Tunnel packets that somebody else wrote. VXLAN proves nothing about its sender (RFC 7348, section 7), so every place that
-//! could send with a peer's address is tried: instances, other stacks, other namespaces of a host, its users.
+//! Forged tunnel packets. VXLAN does not authenticate its sender (RFC 7348, section 7), so all places that could send with
+//! a peer's address are tested: instances, other stacks, other namespaces of a host, its users.
 
 use crate::peer::tunnel_from;
 use crate::stack::{Stack, text};
@@ -19,7 +19,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_tunnel_without_ports_of_its_own_is_made_anew", a_tunnel_without_ports_of_its_own_is_made_anew),
 ];
 
-/// A port that tunnels alone send from, and one that anybody may have.
+/// A source port reserved for tunnels, and one that anybody may use.
 const OWN: &str = "62001";
 const OTHER: &str = "40001";
 
@@ -42,7 +42,7 @@ fn any(port: &str) -> String {
 }
 
 fn tunnel_packets_from_strangers_are_dropped(lab: &Lab) {
-    // What holds a host's own users back is lifted there, so that the packet is known to be good.
+    // The rules against the host's own users are removed there, to show that the packet is valid.
     let stack = world(lab);
     let lift = "nft insert rule inet lsx-traffic sent udp sport { 62001, 40001 } accept";
     let back = "nft delete rule inet lsx-traffic sent handle $(nft -a list chain inet lsx-traffic sent | sed -n 's/.*62001.*handle //p')";
@@ -112,7 +112,7 @@ fn instances_cannot_forge_tunnel_packets(lab: &Lab) {
             }
         }
     }
-    // The ports that instances choose are translated away from those that tunnels have.
+    // The source ports chosen by instances are translated away from those of tunnels.
     let one = enter(&other, "one");
     let translated = |rule: &str| {
         let send = || {
@@ -135,7 +135,7 @@ fn instances_cannot_forge_tunnel_packets(lab: &Lab) {
 }
 
 fn other_namespaces_of_a_host_cannot_forge_tunnel_packets(lab: &Lab) {
-    // As somebody's container is: a namespace behind a veth, whose packets leave with the host's address, ports kept.
+    // As a container: a namespace behind a veth, whose packets leave with the host's address and the same ports.
     let make = "ip netns add theirs
         ip link add their0 type veth peer name eth0 netns theirs
         ip addr add 172.31.9.1/24 dev their0; ip link set their0 up

@@ -1,5 +1,5 @@
-//! What a host does between two runs: routes, names, settings and processes that others change; what is repaired, what is
-//! told, and what stays as it was.
+//! Changes on a host between two runs: routes, names, settings and processes changed by others; what is repaired, what is
+//! reported, and what is kept.
 
 use crate::kernel::{difference, links, snapshot};
 use crate::stack::{Stack, text, tool_on};
@@ -63,7 +63,7 @@ fn a_route_that_came_later_stops_nothing_that_runs(lab: &Lab) {
     lab.net(&["up", &file, "--allow-overlap"]).ok();
     lab.net(&["up", &file]).ok();
     stack.down(lab, &[]);
-    // Another table, where a rule leads to it; nobody asks it before.
+    // Another table, to which a rule refers; it is not used before.
     lab.script("h2", "ip route del 10.0.0.0/8 dev eth0; ip route add 10.120.0.0/25 dev eth0 table 77").ok();
     lab.net(&["plan", &file]).ok();
     lab.script("h2", "ip rule add from all lookup 77").ok();
@@ -105,11 +105,11 @@ fn renamed_links_get_their_names_back(lab: &Lab) {
         settled(lab, &stack, &name);
         reaches(lab, &stack, &name);
     }
-    // The name is taken meanwhile: told, and nothing half made.
+    // The name is in use meanwhile: this is reported, and nothing is left incomplete.
     let bridge = text(&network["bridge"]);
     lab.script("h2", &format!("ip link set {bridge} name renamed0; ip link add {bridge} type bridge")).ok();
-    let up = lab.net(&["up", &stack.file]).exits(1).says("lsx did not make it");
-    assert!(!up.stderr.contains("could not be taken back"), "{}", up.stderr);
+    let up = lab.net(&["up", &stack.file]).exits(1).says("was not created by lsx");
+    assert!(!up.stderr.contains("could not be undone"), "{}", up.stderr);
     lab.script("h2", &format!("ip link del {bridge}")).ok();
     lab.net(&["up", &stack.file]).ok();
     reaches(lab, &stack, "after a stranger");
@@ -148,20 +148,20 @@ fn processes_in_the_router_are_named(lab: &Lab) {
     };
     let mut inside = sleeper();
     let pid = number(&mut inside);
-    let down = lab.net(&["down", &stack.file]).exits(1).says("left in the stack's router");
+    let down = lab.net(&["down", &stack.file]).exits(1).says("running in the stack's router");
     assert!(
         down.stderr.contains(&format!("{pid} (sh)")) && down.stderr.contains(&format!("kill {pid}")),
         "{}",
         down.stderr
     );
     settled(lab, &stack, "refused, and nothing was changed");
-    // The namespace is replaced under it.
+    // The namespace is replaced.
     lab.script("h1", "ip netns del lsx-small; ip netns add lsx-small").ok();
     let plan = lab.net(&["plan", &stack.file]).ok();
     let warnings = plan.json()["warnings"].to_string();
     assert!(warnings.contains("was replaced") && warnings.contains(&pid), "{}", plan.stdout);
     lab.net(&["up", &stack.file]).ok();
-    settled(lab, &stack, "made anew");
+    settled(lab, &stack, "recreated");
     drop(inside.stdin.take());
     inside.wait().unwrap();
     stack.down(lab, &[]);

@@ -1,4 +1,4 @@
-//! A run that is told to stop, or whose last step fails: what it changed is taken back.
+//! An interrupted run, or a failing last step: its changes are undone.
 
 use crate::crash::{HOSTS, converges, nothing_left, small};
 use crate::stack::text;
@@ -32,7 +32,7 @@ fn signal(child: &Child, name: &str) {
     let _ = finish(std::process::Command::new("kill").args(["-s", name, &child.id().to_string()]), b"");
 }
 
-/// Interrupts a verb after its first step; a run that was quicker than that is repeated.
+/// Interrupts a verb after its first step; a run that was faster is repeated.
 fn interrupted(lab: &Lab, args: &[&str], again: impl Fn()) -> Ran {
     for _ in 0..10 {
         let (child, mut story) = begun(lab, args);
@@ -94,7 +94,7 @@ fn an_interrupted_up_takes_everything_back(lab: &Lab) {
         assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
         let plan = lab.net(&["plan", &file]).ok().json();
         let busy = |host: &str| plan["steps"].as_array().unwrap().iter().any(|s| s["host"] == host);
-        // A host that was done before the signal came stays done; then the next time will tell.
+        // A host that had finished before the signal keeps its changes; the next `up` has nothing to do there.
         if HOSTS.into_iter().all(busy) {
             assert!(ran.stderr.contains("undo"), "{}", ran.stderr);
             return nothing_left(lab, "after an interrupted up");
@@ -106,7 +106,7 @@ fn an_interrupted_up_takes_everything_back(lab: &Lab) {
 
 fn an_interrupted_down_puts_everything_back(lab: &Lab) {
     small(lab);
-    // With a route of the host's own into the network: it goes with its link, as entries and the router's rules do.
+    // With a route of the host into the network: it is removed with its link, like entries and the router's rules.
     let text = include_str!("small.yaml").to_owned() + "\nallow:\n  - { from: host/h1, to: lan }\n";
     let file = lab.file("open.yaml", &text);
     lab.net(&["up", &file]).ok();

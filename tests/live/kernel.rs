@@ -1,4 +1,4 @@
-//! What the kernel says, by iproute2 and nft, and never by the tool's own code.
+//! The kernel's state, by iproute2 and nft, never by the tool's own code.
 
 use lsx_tests::lab::{Lab, PROGRAMS};
 use serde_json::Value;
@@ -24,9 +24,9 @@ pub(crate) fn names(links: &[Value]) -> Vec<String> {
     links.iter().map(|l| l["ifname"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Everything of a host that `down` must leave as it was: links, addresses, routes, rules, sysctls, mounts, files and
-/// programs, one line each. What changes by itself is left out: counters, logs, ssh sessions. So is the tool's own copy
-/// below /var/lib/lsx/bin, which stays for the next run, and so is the empty folder /run/netns, which iproute2 shares.
+/// Everything on a host that `down` must restore: links, addresses, routes, rules, sysctls, mounts, files and programs, one
+/// line each. Left out: what changes by itself (counters, logs, ssh sessions), the tool's own copy below /var/lib/lsx/bin,
+/// which is kept for the next run, and the empty folder /run/netns, which iproute2 shares.
 pub(crate) fn snapshot(lab: &Lab, host: &str) -> BTreeSet<String> {
     const SCRIPT: &str = "exec 2>/dev/null
         ip -d link | sed 's/_timer  *[0-9.]*//g; s/^/link: /'

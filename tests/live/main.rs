@@ -1,4 +1,4 @@
-//! lsx-net on throwaway hosts. Every promise is looked at twice: in what the tool says, and in the kernel by another way.
+//! lsx-net on simulated hosts. Every property is checked twice: in the tool's output, and in the kernel by another way.
 //!
 //! Cases of a group share a lab and run in order; two groups run at once. `cargo test --test live -- WORD` runs the cases
 //! whose name has the word. This program is also the peer that stands in instances: it serves and asks (`peer`).
@@ -45,7 +45,7 @@ use std::process::ExitCode;
 /// The tool under test.
 const TOOL: &str = env!("CARGO_BIN_EXE_lsx-net");
 
-/// One promise about networks.
+/// One property of networks.
 type Case = groups::Case<Lab>;
 
 /// The longest first.

@@ -1,4 +1,4 @@
-//! Two stacks on the same hosts: neither sees the other.
+//! Two stacks on the same hosts: neither can reach the other.
 
 use crate::kernel::{difference, snapshot};
 use crate::peer::{self, ask_from, ask_here, expect};
@@ -13,7 +13,7 @@ pub(crate) const CASES: &[crate::Case] = &[
 
 fn a_stack_does_not_reach_another_by_their_host(lab: &Lab) {
     let first = world(lab);
-    // A stack whose network the host itself may enter has a route there, which is there for everyone on the host.
+    // A network that the host itself may reach has a route there, which everything on the host can use.
     let text = include_str!("small.yaml").replace("8080:80", "8888:80")
         + "\nallow:\n  - { from: host/h1, to: lan }\n";
     let other = Stack::up(lab, &lab.file("small.yaml", &text), &[]);

@@ -1,4 +1,4 @@
-//! What a host noted, damaged or gone: written anew by `up`, and no reason for `down` to leave anything.
+//! Damaged or missing records of a host: `up` writes them again, and `down` still removes everything.
 
 use crate::held::{settled, small};
 use crate::kernel::{difference, snapshot};
@@ -11,7 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("what_run_forgot_is_found_by_looking", what_run_forgot_is_found_by_looking),
 ];
 
-/// What differs on a host, but for the mount of /run/netns: iproute2, by which the tests make their namespaces, leaves it.
+/// The differences on a host, except the mount of /run/netns: iproute2, used by the tests, leaves it.
 fn left(before: &BTreeSet<String>, lab: &Lab, host: &str) -> String {
     let lines = difference(before, &snapshot(lab, host));
     lines.lines().filter(|line| !line.contains("/run/netns")).map(|line| format!("{line}\n")).collect()

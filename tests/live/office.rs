@@ -1,4 +1,4 @@
-//! The example that ships, on three hosts: what `up` makes, that a second one changes nothing, that `down` leaves nothing.
+//! The example stack on three hosts: what `up` creates, a second run without changes, and a complete `down`.
 
 use crate::kernel::{difference, link, links, snapshot};
 use crate::stack::{Stack, bare, text};
@@ -44,7 +44,7 @@ fn file() -> String {
 
 fn office(lab: &Lab) -> &'static Office {
     OFFICE.get_or_init(|| {
-        // h2 routed before lsx came, the others did not: both must be found again.
+        // h2 forwarded before, the others did not: both must be restored.
         lab.script("h2", "echo 1 > /proc/sys/net/ipv4/ip_forward").ok();
         let before = lab.hosts().into_iter().map(|h| (h.clone(), snapshot(lab, &h))).collect();
         Office { before, stack: Stack::up(lab, &file(), &[]) }
@@ -225,7 +225,7 @@ fn a_second_up_changes_nothing(lab: &Lab) {
     let ran = lab.net(&["up", &file()]).ok();
     let status = &ran.json()["status"]["net"];
     assert_eq!((&status["ok"], &status["changed"]), (&true.into(), &0.into()));
-    assert_eq!(ran.stderr, "lsx-net: nothing was to do\n", "not one step");
+    assert_eq!(ran.stderr, "lsx-net: nothing to do\n", "not one step");
 }
 
 fn plan_and_check_find_no_difference(lab: &Lab) {

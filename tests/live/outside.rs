@@ -1,4 +1,4 @@
-//! The world, where an `allow` lets it in: with its own address, to what is allowed, and nobody else in its place.
+//! The world, if an `allow` permits it: with its own address, only to what is allowed, and nobody else.
 
 use crate::peer::{ask_from, ask_here, expect};
 use crate::reach::{ask, world};
@@ -22,7 +22,7 @@ fn check_tries_from_outside_where_it_is_run_there(lab: &Lab) {
     let stack = world(lab);
     route(lab, "add", &["h3"]);
     let check = lab.net(&["check", &stack.file]);
-    // Two chains, of which each alone still holds.
+    // Two clients, each allowed by one of two rules.
     lab.script("h1", "ip netns exec lsx-reach nft insert rule inet lsx forward accept; nft insert rule inet lsx-reach forward accept").ok();
     let open = lab.net(&["check", &stack.file]);
     lab.net(&["up", &stack.file]).ok();
@@ -36,7 +36,7 @@ fn check_tries_from_outside_where_it_is_run_there(lab: &Lab) {
         "{world}"
     );
     open.exits(2).says("world to web");
-    silent.exits(0).says("was not tried");
+    silent.exits(0).says("was not tested");
 }
 
 fn what_an_allow_lets_in_from_outside_comes_in(lab: &Lab) {
@@ -83,12 +83,12 @@ fn what_an_allow_lets_in_from_outside_comes_in(lab: &Lab) {
         "h3"
     );
     assert!(h2.values().all(String::is_empty), "a host of the stack is not the world: {h2:?}");
-    // The other direction stays closed.
+    // The other direction stays blocked.
     expect(&ask(lab, "db", &["198.18.0.13:7101"]), &[("198.18.0.13:7101", "")]);
 }
 
-/// A namespace behind a veth, as somebody's container is, whose packets leave with the host's address: neither the world nor
-/// the host.
+/// A namespace behind a veth, like a container, whose packets leave with the host's address: neither the world nor the
+/// host.
 fn a_container_of_the_gateways_host_is_not_the_world(lab: &Lab) {
     let stack = world(lab);
     let (web, db) = (stack.address("web", "front"), stack.address("db", "back"));
@@ -104,7 +104,7 @@ fn a_container_of_the_gateways_host_is_not_the_world(lab: &Lab) {
         nft add rule ip theirs post ip saddr 172.31.9.0/24 masquerade";
     lab.script("h1", make).ok();
     let theirs = ask_from(lab, "h1", "theirs", &targets);
-    // With the address of somebody who may.
+    // With the address of an allowed client.
     lab.script("h1", "ip -n theirs route replace default via 172.31.9.1 src 198.18.0.13").ok();
     let spoofed = ask_from(lab, "h1", "theirs", &targets);
     lab.script("h1", "nft delete table ip theirs; ip link del their0; ip netns del theirs").ok();

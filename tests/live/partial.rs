@@ -1,4 +1,4 @@
-//! Parts of a stack, parts of the hosts: what is kept, what is skipped, and who is named when something is in the way.
+//! Parts of a stack, parts of the hosts: what is kept, what is skipped, and messages about conflicts.
 
 use crate::kernel::{links, names};
 use crate::peer;
@@ -40,7 +40,7 @@ fn stack(lab: &Lab) -> String {
     file
 }
 
-/// Runs `up` with a report, which must be there whatever happens.
+/// Runs `up` with a report, which must always be written.
 fn up(lab: &Lab, args: &[&str]) -> (Ran, Value) {
     let path = lab.folder.path().join("report.json");
     let _ = std::fs::remove_file(&path);
@@ -167,7 +167,7 @@ fn a_host_without_power_is_named_while_the_others_finish(lab: &Lab) {
     let file = stack(lab);
     lab.net(&["up", &file]).ok();
     lab.net(&["down", &file]).ok();
-    // The connection of the last run is still open; the host behind it is gone.
+    // The connection of the last run is still open, but the host behind it is gone.
     lab.verb(&["kill", "h3"]);
     let (ran, report) = up(lab, &[&file, "--deadline", "20s"]);
     lab.verb(&["boot", "h3", "--wait"]);
@@ -204,7 +204,7 @@ fn an_interface_that_is_not_ours_is_refused_and_left_alone(lab: &Lab) {
     lab.script("h2", &format!("ip link add {bridge} mtu 1400 type bridge")).ok();
     let ran = lab.net(&["up", &file]);
     assert!(
-        ran.code == 1 && ran.stderr.contains("lsx did not make it") && ran.stderr.contains("h2"),
+        ran.code == 1 && ran.stderr.contains("was not created by lsx") && ran.stderr.contains("h2"),
         "{}",
         ran.stderr
     );
@@ -222,7 +222,7 @@ fn ports_and_routes_of_the_host_are_not_taken(lab: &Lab) {
         let _server = peer::serve_in(lab, "h1", "", "program", &["7777"]);
         lab.net(&["up", &file, "--set", "instances.one.ports=[\"7777:80\"]"])
             .exits(65)
-            .says("7777/tcp is taken by a program");
+            .says("7777/tcp is used by a program");
     }
     lab.net(&["up", &file, "--set", "instances.one.ports=[\"22:22\"]"]).exits(65).says("ssh");
     lab.script("h2", "ip route add 10.130.0.0/25 dev eth0").ok();
@@ -267,7 +267,7 @@ fn a_full_disk_is_named_and_repaired_later(lab: &Lab) {
     drop(full);
     h3_fails_alone(lab, &ran, &report, 1);
     let nothing = |host: &str| lab.script(host, "ip -j link").ok().stdout.matches("lsx:").count() == 0;
-    assert!(nothing("h3"), "what was begun on h3 has been taken back");
+    assert!(nothing("h3"), "what was begun on h3 has been undone");
     lab.net(&["up", &file]).ok();
     lab.net(&["plan", "--exit-code", &file]).ok();
     lab.net(&["down", &file]).ok();

@@ -1,4 +1,5 @@
-//! Stands in an instance: a server that says who it is and who asked, and a client that tries many targets at once.
+//! Runs in place of an instance: a server that reports itself and its client, and a client that tries many targets in
+//! parallel.
 
 use lsx_tests::lab::{Lab, Ran};
 use serde_json::json;
@@ -8,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-/// How long a client waits; a dropped packet is known by it.
+/// Time limit of a client, after which a packet counts as dropped.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
 pub(crate) fn main(args: &[String]) -> ExitCode {
@@ -129,14 +130,14 @@ fn tunnel(args: &[String]) {
     packet.extend(ip);
     packet.extend([0x27, 0x0f, 0x27, 0x0f, 0, 12, 0, 0]);
     packet.extend(b"evil");
-    // A packet that the own host's rules drop is refused here, which is as good.
+    // A packet dropped by the own host's rules is refused here, which is equivalent.
     let _ = UdpSocket::bind(source).unwrap().send_to(&packet, host);
 }
 
 /// Where this program lies on a host.
 const PLACE: &str = "/usr/local/bin/live-peer";
 
-/// Puts this program on the hosts: they may not see the folder it was built in.
+/// Copies this program to the hosts, which may not see the folder it was built in.
 pub(crate) fn install(lab: &Lab, hosts: &[&str]) {
     let own = lab.folder.path().join("live-peer");
     if !own.exists() {
@@ -214,7 +215,7 @@ fn answers(ran: Ran) -> BTreeMap<String, String> {
     serde_json::from_value::<BTreeMap<String, String>>(ran.ok().json()).unwrap()
 }
 
-/// Tries targets from a namespace of a host: who answered, `""` when nobody did.
+/// Tries targets from a namespace of a host; returns who answered, `""` if nobody.
 pub(crate) fn ask_from(lab: &Lab, host: &str, space: &str, targets: &[&str]) -> BTreeMap<String, String> {
     let mut argv = enter(space);
     argv.extend([PLACE, "peer", "ask"]);
@@ -244,7 +245,7 @@ pub(crate) fn tunnel_from(lab: &Lab, (host, before): (&str, &str), args: &[&str]
     };
 }
 
-/// Every one of these must have answered as said; `""` means that nobody may.
+/// All of these must have answered as expected; `""` means that nobody may.
 #[track_caller]
 pub(crate) fn expect(got: &BTreeMap<String, String>, wanted: &[(&str, &str)]) {
     let wanted: BTreeMap<String, String> =

@@ -1,5 +1,5 @@
-//! What reaches what: addresses of hosts, published ports from everywhere, special ranges, gateways, and the world that an
-//! `allow` lets in. lsx-stack(5) has the table; each cell is tried here.
+//! Reachability: addresses of hosts, published ports from everywhere, special ranges, gateways, and the world if an `allow`
+//! permits it. The table is in lsx-stack(5); each cell is tested here.
 
 use crate::peer::{self, Server, ask_from, ask_here, expect};
 use crate::stack::Stack;
@@ -70,7 +70,7 @@ fn every_address_of_every_host_is_closed_to_instances(lab: &Lab) {
     for (target, answer) in ask_from(lab, "h3", "", &all) {
         assert!(answer.starts_with("host/"), "{target} answers the world: {answer}");
     }
-    // `to: world` is not the hosts, but what is no host of the stack.
+    // `to: world` does not include the hosts of the stack.
     let wanted: Vec<(&str, &str)> =
         all.iter().map(|t| (*t, "")).chain([("198.18.0.13:7101", "host/h3 198.18.0.11")]).collect();
     let targets: Vec<&str> = wanted.iter().map(|(t, _)| *t).collect();
@@ -81,7 +81,7 @@ fn every_address_of_every_host_is_closed_to_instances(lab: &Lab) {
         all.iter().map(|t| (*t, "")).chain([("198.18.0.13:7101", "host/h3 198.18.0.12")]).collect();
     expect(&ask(lab, "lone", &targets), &by_h2);
     expect(&ask(lab, "db", &all), &all.map(|t| (t, "")));
-    // An address that comes later is a difference, and closed after the next `up`.
+    // A new address is a difference, and blocked after the next `up`.
     lab.script("h2", "ip addr add 198.18.0.122/32 dev eth0").ok();
     lab.net(&["plan", "--exit-code", &world(lab).file]).exits(2);
     lab.net(&["up", &world(lab).file]).ok();
@@ -90,8 +90,8 @@ fn every_address_of_every_host_is_closed_to_instances(lab: &Lab) {
     lab.net(&["up", &world(lab).file]).ok();
 }
 
-/// The source addresses are part of the table: who asks from an instance is seen as itself where its router hands it on, and
-/// as its gateway's host where that asks another host for it.
+/// Source addresses as in the table: a client in an instance is seen with its own address if its router forwards it, and as
+/// its gateway's host if another host publishes the port.
 fn published_ports_answer_alike_on_every_host(lab: &Lab) {
     let stack = world(lab);
     let (db, two) = (stack.address("db", "back"), stack.address("two", "front"));
@@ -106,9 +106,9 @@ fn published_ports_answer_alike_on_every_host(lab: &Lab) {
         ("h2", "two", ["10.140.0.1", "10.140.0.1", "198.18.0.11", &two]),
         // On another network of the same router, without egress.
         ("h1", "db", [&db, &db, "198.18.0.11", "10.141.0.1"]),
-        // Behind the router of another host, which has a foot on the network of web and app, and not on that of db.
+        // Behind the router of another host, which has an address on the network of web and app, but not on that of db.
         ("h2", "lone", [&foot, &foot, "10.142.0.1", "198.18.0.12"]),
-        // The world. The host of app is not the gateway of its network: answers must come back by it.
+        // The world. The host of app is not the gateway of its network: replies must come back through it.
         ("h3", "", ["198.18.0.13", &foot, "198.18.0.13", "198.18.0.13"]),
     ];
     for (host, instance, sources) in &table {
@@ -156,7 +156,7 @@ fn a_port_of_one_address_is_closed_on_the_others(lab: &Lab) {
     ports(ask(lab, "two", &targets), "two");
     let got = ports(ask(lab, "db", &targets), "db");
     assert_eq!(got["198.18.0.11:8094"], format!("reach/web {db}"));
-    // What stands for the two inside is no way in.
+    // The addresses between host and router cannot be used to enter.
     let leg = stack.resolved["leg"]
         .as_str()
         .unwrap()
@@ -169,16 +169,16 @@ fn a_port_of_one_address_is_closed_on_the_others(lab: &Lab) {
     let inner = [format!("{router}:65535"), format!("{router}:65534"), format!("{router}:8090")];
     let got = ask(lab, "web", &inner.each_ref().map(String::as_str));
     assert!(got.values().all(String::is_empty), "{got:?}");
-    // An address that the host has not is told.
+    // An address that the host does not have is reported.
     lab.script("h2", "ip addr del 198.18.0.112/32 dev eth0").ok();
     let plan = lab.net(&["plan", &stack.file]).ok().json()["warnings"].to_string();
-    assert!(plan.contains("h2 has no address 198.18.0.112"), "{plan}");
+    assert!(plan.contains("h2 does not have the address 198.18.0.112"), "{plan}");
     lab.script("h2", "ip addr add 198.18.0.112/32 dev eth0").ok();
 }
 
 fn special_ranges_never_leave_the_router(lab: &Lab) {
     let stack = world(lab);
-    // The metadata of a cloud, as a host sees it: an address of its own link.
+    // A metadata service as seen from a host: an address of its own link.
     lab.script("h1", "ip addr add 169.254.169.254/32 dev lo").ok();
     let metadata = "169.254.169.254:7101";
     assert!(ask_from(lab, "h1", "", &[metadata])[metadata].starts_with("host/h1"), "there is one");
@@ -210,9 +210,9 @@ fn special_ranges_never_leave_the_router(lab: &Lab) {
     assert_eq!(passed, Vec::<&str>::new());
     assert_eq!(asked, ["", "", ""]);
     let file = lab.file("metadata.yaml", &FILE.replace("to: world }", "to: 169.254.169.254/32 }"));
-    lab.net(&["plan", &file]).exits(65).says("no router passes on 169.254.169.254/32");
+    lab.net(&["plan", &file]).exits(65).says("169.254.169.254/32 is never forwarded");
     let file = lab.file("loopback.yaml", &FILE.replace("address: 198.18.0.111", "address: 127.0.0.1"));
-    lab.net(&["plan", &file]).exits(65).says("cannot be published on loopback");
+    lab.net(&["plan", &file]).exits(65).says("cannot be published on a loopback address");
 }
 
 fn a_gateway_answers_its_own_network_and_who_may_reach_it(lab: &Lab) {

@@ -1,4 +1,4 @@
-//! After a power cut a host brings its networks back by itself, and nobody has to do anything.
+//! After a power cut a host restores its networks by itself.
 
 use crate::kernel::{links, names};
 use crate::peer::{self, ask_from, ask_here, expect};
@@ -93,7 +93,7 @@ fn two_stacks_come_back_together(lab: &Lab) {
     for stack in [&first, &second] {
         lab.net(&["plan", "--exit-code", &stack.file]).ok();
     }
-    // What routed before the first stack came is known to the second one even after a boot.
+    // The forwarding state before the first stack is known to the second one even after a reboot.
     second.down(lab, &[]);
     assert_eq!(lab.script("h1", "cat /proc/sys/net/ipv4/ip_forward").ok().stdout, "1\n");
     first.down(lab, &[]);

@@ -1,4 +1,4 @@
-//! A stack that is up in a lab: what was resolved, and namespaces that stand in for its instances.
+//! A stack that is up in a lab: its resolved values, and namespaces in place of its instances.
 
 use lsx_tests::lab::Lab;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Several runs at once on several hosts: all locks and all plans are looked at before the first step anywhere.
+//! Simultaneous runs on several hosts: all locks are taken and all plans compared before the first step.
 
 use crate::kernel::{links, names};
 use crate::stack::{Stack, text};
@@ -52,7 +52,7 @@ fn runs_at_once_leave_all_hosts_alike(lab: &Lab) {
     lab.net(&["down", &file]).ok();
 }
 
-/// Somebody holds the lock of the stack on a host for so many seconds.
+/// Holds the lock of the stack on a host for so many seconds.
 fn held(lab: &Lab, host: &str, seconds: u32) {
     let lock = "/run/lsx/three.net.lock";
     let script = format!(
@@ -83,7 +83,7 @@ fn a_lock_held_on_one_host_changes_nothing_anywhere(lab: &Lab) {
     let applied = lab.net_with(&["apply"], plan.stdout.as_bytes()).exits(75);
     assert_eq!(applied.json()["ok"], false, "a report, always");
     assert!(HOSTS.iter().all(|host| !carries(lab, &all, host)), "nor by apply");
-    // Those that were had have been given back.
+    // Those that were taken have been released.
     for host in ["h1", "h3"] {
         lab.script(host, "! test -e /run/lsx/three.net.lock || flock -n /run/lsx/three.net.lock true").ok();
     }

@@ -1,4 +1,4 @@
-//! What may pass and what may not, tried with real packets between namespaces that stand in for instances.
+//! What is allowed and what is not, tested with real packets between namespaces in place of instances.
 
 use crate::peer::{self, Server, ask_from, ask_here, expect};
 use crate::stack::{Stack, text};
@@ -134,7 +134,7 @@ fn a_jump_box_carries_no_packets_of_others(lab: &Lab) {
 fn egress_leaves_by_the_gateway_where_it_is_open(lab: &Lab) {
     let stack = world(lab);
     for instance in ["admin", "web-1", "web-2"] {
-        // Whoever answers sees the gateway's host, on whatever host the instance is.
+        // The server sees the gateway's host, on whatever host the instance is.
         ask(
             lab,
             stack,
@@ -182,7 +182,7 @@ fn the_world_comes_in_by_published_ports_alone(lab: &Lab) {
     let wanted = [
         ("198.18.0.11:10022", format!("traffic/jump {OPERATOR}")),
         ("198.18.0.11:8080", format!("traffic/web-1 {OPERATOR}")),
-        // h2 is not the gateway: replies must come back by it, so the server sees its leg.
+        // h2 is not the gateway: replies must come back through it, so the server sees its leg.
         ("198.18.0.12:8080", by_leg("web-2")),
         ("198.18.0.11:8100", format!("traffic/web-1 {OPERATOR}")),
         ("198.18.0.12:8101", by_leg("web-2")),
@@ -195,7 +195,7 @@ fn the_world_comes_in_by_published_ports_alone(lab: &Lab) {
     ];
     let wanted = wanted.each_ref().map(|(t, a)| (*t, a.as_str()));
     expect(&ask_here(lab, &wanted.map(|(t, _)| t)), &wanted);
-    // A neighbour of the hosts may send anything to them; they must not route it in.
+    // A neighbour of the hosts may send anything to them; they must not route it into the stack.
     lab.run(&["ip", "route", "add", "10.104.0.0/16", "via", "198.18.0.11"]).ok();
     let inside = ["10.104.0.80:80", "10.104.0.80/icmp", "10.104.0.50:80"];
     let got = ask_here(lab, &inside);

@@ -1,4 +1,4 @@
-//! What is on the wire: packets that lie about who sent them, that nobody asked for, and that are as large as may be.
+//! Packets on the wire: forged ones, unrequested ones, and those of maximum size.
 
 use crate::stack::text;
 use crate::traffic::{ask, world};
@@ -35,7 +35,7 @@ pub(crate) fn counted(
     rule["expr"].as_array().unwrap().iter().find_map(|e| e["counter"]["packets"].as_u64()).unwrap()
 }
 
-/// Counts until there are as many as wanted: what else is on the wire can only add to one of several tries.
+/// Counts until the wanted number is reached: other traffic can only add to one of several attempts.
 #[track_caller]
 pub(crate) fn settles(wanted: u64, what: &str, count: impl Fn() -> u64) {
     let mut seen = Vec::new();
@@ -59,7 +59,7 @@ fn spoofed_sources_go_nowhere(lab: &Lab) {
         counted(lab, "h2", &db, "inet", ENTRY, rule, || _ = lab.script("h1", script).ok())
     };
     settles(2, "the honest ping is seen", || arrived("ip saddr 10.104.0.80", &from("10.104.0.80")));
-    // An address nobody has, and one of an instance on another host.
+    // An unused address, and one of an instance on another host.
     for source in ["10.104.0.250", "10.104.0.81"] {
         let lie = format!(
             "ip -n {web} addr add {source}/32 dev eth0; {}; ip -n {web} addr del {source}/32 dev eth0",

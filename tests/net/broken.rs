@@ -1,4 +1,4 @@
-//! Broken documents by the thousand: whatever comes, it is an answer, never a panic and never exit 70.
+//! Thousands of malformed documents: each gives an answer, never a panic or exit 70.
 
 use crate::{Hosts, cases, tool, wish};
 use common::tool::{ObservedOf, PlanOf};

@@ -1,4 +1,4 @@
-//! How the observed documents of golden folders were made: what a stack left on the hosts, and what happened to it since.
+//! How the observed documents of golden cases were created: what a stack left on the hosts, and later changes.
 
 use crate::{Hosts, bare, plan, simulate, wish};
 use common::tool::ObservedOf;

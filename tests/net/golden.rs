@@ -1,6 +1,6 @@
 //! Golden folders: what a plan says, byte for byte.
 //!
-//! `LSX_BLESS=1` writes what came; look at `git diff` before you believe it.
+//! `LSX_BLESS=1` writes the actual output; review `git diff` afterwards.
 
 use crate::{drift, tool};
 use lsx_tests::{blessing, golden};
@@ -51,16 +51,16 @@ fn the_cases_cover_what_a_plan_can_say() {
         "carries the tunnels",
         "of the tunnels is published by",
         "overlaps the route",
-        "taken by a program",
-        "taken by stack",
-        "lsx did not make it",
-        "cannot do what the stack needs",
-        "on Open vSwitch are not built yet",
-        "GRE tunnels are not built yet",
-        "VLAN networks are not built yet",
-        "--only is for up",
-        "cannot be published on loopback",
-        "no router passes on",
+        "used by a program",
+        "is used by stack",
+        "was not created by lsx",
+        "lacks what the stack needs",
+        "on Open vSwitch are not supported yet",
+        "GRE tunnels are not supported yet",
+        "VLAN networks are not supported yet",
+        "--only is not supported",
+        "cannot be published on a loopback address",
+        "is never forwarded",
         "hint:",
     ] {
         assert!(refused.contains(words), "no case is refused with: {words}");

@@ -1,4 +1,4 @@
-//! What holds for every stack and every state of the hosts.
+//! Properties of all stacks and all states of hosts.
 
 use crate::{Hosts, bare, cases, down, plan, simulate, stacks, wish};
 use common::document;
@@ -15,7 +15,7 @@ fn bytes(draft: &Draft<Net>) -> String {
     serde_json::to_string(&all).unwrap()
 }
 
-/// The hosts after the plan, on which nothing may be left to do.
+/// The hosts after the plan, where nothing may be left to do.
 fn settled(name: &str, wish: &Wish, hosts: &Hosts) -> Hosts {
     let after = simulate::after(&plan(wish, hosts), hosts);
     let left = plan(wish, &after);
@@ -106,7 +106,7 @@ fn from_any_stack_to_any_other_of_its_name() {
         }
         let up = simulate::after(&plan(&from, &hosts), &hosts);
         let participants: Hosts = up.into_iter().filter(|(host, _)| bare(&to).contains_key(host)).collect();
-        // Without --prune what the document does not name is kept; where that is in the way, the plan says so.
+        // Without --prune, objects that the document does not name are kept; if that is a conflict, the plan reports it.
         let keep = Wish { prune: false, ..to.clone() };
         if lsx_net::plan::plan(&keep, &participants).is_ok() {
             kept += 1;
@@ -157,7 +157,7 @@ fn kinds(seen: &ObservedOf<Net>) -> Vec<(String, Object)> {
     all
 }
 
-/// Something happens to one host: an object goes, one is changed by somebody, a power cut leaves a link half made.
+/// A change on one host: an object is removed or changed, or a power cut leaves an incomplete link.
 fn drift(hosts: &mut Hosts, dice: &mut Dice) {
     let at = dice.below(hosts.len());
     let host = hosts.values_mut().nth(at).unwrap();
@@ -191,7 +191,7 @@ fn drift(hosts: &mut Hosts, dice: &mut Dice) {
     }
 }
 
-/// What of an object its key holds too, so that it cannot differ.
+/// The parts of an object that are in its key, and so cannot differ.
 fn names(object: &Object) -> Value {
     let value = serde_json::to_value(object).unwrap();
     ["network", "place", "to", "family", "table", "chain"]

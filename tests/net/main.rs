@@ -1,4 +1,4 @@
-//! lsx-net without any host: golden folders through the program, laws and broken documents through the library.
+//! lsx-net without hosts: golden cases with the program, properties and malformed documents with the library.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
@@ -37,7 +37,7 @@ fn tool() -> Tool {
     Tool { name: lsx_net::PROGRAM.to_owned(), path: PathBuf::from(env!("CARGO_BIN_EXE_lsx-net")) }
 }
 
-/// The wish to be as a stack says, whatever it takes.
+/// The input for `up` of a stack, with everything allowed.
 fn wish(text: &str) -> Result<Wish, Failures> {
     let (stack, _) = read(text, "stack.yaml", &ReadOptions::default())?;
     let resolved = resolve(&stack)?;
@@ -65,7 +65,7 @@ fn plan(wish: &Wish, hosts: &Hosts) -> Draft<Net> {
     lsx_net::plan::plan(wish, hosts).unwrap_or_else(|failures| panic!("{failures}"))
 }
 
-/// Hosts of a stack on which lsx never was.
+/// Hosts of a stack without anything of lsx.
 fn bare(wish: &Wish) -> Hosts {
     let Goal::Up(_, resolved) = &wish.goal else { return Hosts::new() };
     resolved.hosts.iter().map(|h| (h.name.clone(), simulate::bare(&wish.stack, h))).collect()
@@ -78,7 +78,7 @@ fn stacks() -> Vec<(String, String)> {
     let golden = cases().into_iter().map(|case| case.folder.join(&case.stack));
     let all = shipped.chain(own).chain(golden);
     let text = |path: PathBuf| Some((path.display().to_string(), std::fs::read_to_string(&path).ok()?));
-    // What this version cannot carry (macvlan, vlan, gre, ovs) is refused, which golden folders show.
+    // What this version does not support (macvlan, vlan, gre, ovs) is refused, as golden cases show.
     let planned = |wish: &Wish| lsx_net::plan::plan(wish, &bare(wish)).is_ok();
     let good: Vec<_> =
         all.filter_map(text).filter(|(_, text)| wish(text).is_ok_and(|w| planned(&w))).collect();

@@ -1,4 +1,4 @@
-//! A host that does what a plan says: objects come and go, and it sees itself as `observe` would.
+//! A simulated host that does what a plan says, and reports itself as `observe` would.
 
 use crate::Hosts;
 use common::document::schema;
@@ -26,7 +26,7 @@ const KINDS: [&str; 14] = [
     "boot",
 ];
 
-/// A host on which lsx never was.
+/// A host without anything of lsx.
 pub(crate) fn bare(stack: &str, host: &HostAt) -> ObservedOf<Net> {
     let seen = Seen {
         routes: vec!["198.18.0.0/24".parse().unwrap()],
@@ -53,7 +53,7 @@ pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: 
     }
 }
 
-/// What hosts have after a plan. A step that does not fit what is there is a mistake of the plan.
+/// The objects of hosts after a plan. A step that does not match the existing objects is a mistake of the plan.
 pub(crate) fn after(draft: &Draft<Net>, hosts: &Hosts) -> Hosts {
     let mut hosts = hosts.clone();
     for (name, host) in &mut hosts {
@@ -123,7 +123,7 @@ fn act(draft: &Draft<Net>, step: &Step<Object>, host: &mut ObservedOf<Net>) {
     }
 }
 
-/// What an object stands on, as `observe` tells it.
+/// The dependencies of an object, as reported by `observe`.
 fn needs(object: &Object) -> Vec<String> {
     let text = |needs: &[&str]| needs.iter().map(|n| (*n).to_owned()).collect();
     match object {
@@ -139,7 +139,7 @@ fn needs(object: &Object) -> Vec<String> {
     }
 }
 
-/// What the kernel takes along when a device or a namespace goes, and what goes with that.
+/// What the kernel removes with a device or a namespace, recursively.
 pub(crate) fn carry_off(objects: &mut Vec<Have<Object>>, gone: &str) {
     let keys: Vec<String> =
         objects.iter().filter(|h| stands_on(&h.object, gone)).map(|h| h.key.clone()).collect();

@@ -1,4 +1,4 @@
-//! What lsx-net reads that others wrote: documents of hosts, plans, what a host keeps, targets of probes.
+//! Documents that lsx-net reads: observed documents, plans, intents, targets of probes.
 
 use crate::wish;
 use common::tool::{Goal, ObservedOf, PlanOf, Wish};

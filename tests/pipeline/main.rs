@@ -1,6 +1,6 @@
-//! The whole pipeline: LStacker's own file becomes running instances on lab hosts, and goes without a trace.
+//! The whole pipeline: LStacker's own file becomes running instances on lab hosts, and is removed completely.
 //!
-//! `map.jq` stands between the two tools, as it may for everybody; the recipes that the file names are in `recipes`.
+//! `map.jq` runs between the two tools; the recipes of the file are in `recipes`.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 #![expect(clippy::print_stderr, reason = "what was not tried is said aloud")]
@@ -68,7 +68,8 @@ impl Cloud {
         names.map(|name| (text(&name["address"]), text(&name["name"]))).collect()
     }
 
-    /// The jump box is on every network: it knows every name, and everybody answers it; the ports of the file lead to it.
+    /// The jump host is on every network: it resolves every name, and all answer it; the published ports of the file reach
+    /// it.
     fn answers_everywhere(&self) {
         for (address, name) in self.names() {
             let said = run(
@@ -101,7 +102,7 @@ impl Cloud {
     }
 }
 
-/// What every host looks like.
+/// The state of every host.
 fn picture(lab: &Lab) -> Vec<String> {
     let script = std::fs::read(top("scripts/lab.d/picture")).unwrap();
     lab.hosts().iter().map(|host| lab.exec_with(host, &["bash", "-s"], &script).ok().stdout).collect()

@@ -1,6 +1,6 @@
-//! Golden folders: `stack.yaml` and what must come of it, byte for byte. `LSX_BLESS=1` writes what came.
+//! Golden cases: `stack.yaml` and the expected output, byte for byte. `LSX_BLESS=1` writes the actual output.
 //!
-//! The addresses in `resolved.json` are frozen: a version that changes one would renumber what runs.
+//! The addresses in `resolved.json` must never change: another version would renumber running stacks.
 
 use crate::{load, printed};
 use common::Failures;
@@ -62,7 +62,7 @@ fn warned(warnings: &[Warning]) -> String {
     warnings.iter().map(line).collect()
 }
 
-/// What must stand in a file of the case; an empty text means no file.
+/// The expected content of a file of the case; an empty text means no file.
 fn expect(case: &Case, file: &str, came: &str) -> bool {
     let path = top("tests/fixtures/stack").join(&case.name).join(file);
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();

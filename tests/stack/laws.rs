@@ -1,4 +1,4 @@
-//! What holds for every stack, whatever its values are.
+//! Properties of all stacks.
 
 use crate::fixtures::cases;
 use crate::{good, load, printed};
@@ -51,7 +51,7 @@ fn what_is_written_reads_back_the_same() {
         let (again, warnings) =
             read(&text, &name, &ReadOptions::default()).unwrap_or_else(|f| panic!("{name}: {f}\n{text}"));
         assert_eq!(again, stack, "{name}");
-        // What has no effect is told again, whoever reads.
+        // Warnings about unsupported parts are repeated by every reader.
         assert!(warnings.iter().all(|w| w.code == "stack.unbuilt"), "{name}: {warnings:?}");
         // The printed document carries its lock, and the lock gives the same values.
         let (locked, kept) = good(&printed(&stack, &resolved));
@@ -96,7 +96,7 @@ fn a_new_entry_moves_no_other_where_there_is_room() {
     }
 }
 
-/// In a crowded network the hashes of two collide: then at most a few move, and with a lock none.
+/// In a crowded network the hashes of two collide: then at most a few change, and with a lock none.
 #[test]
 fn a_new_entry_moves_few_where_it_is_crowded_and_none_under_lock() {
     let (_, with) = good(&many(24, 200, None));

@@ -1,4 +1,4 @@
-//! The stack document from the outside: golden fixtures, laws, and the examples that ship.
+//! The stack document from outside: golden cases, properties, and the example stacks.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The manual and the schema say the same words, and the manual's example is a good stack.
+//! The manual and the schema agree, and the manual's example is valid.
 
 use crate::good;
 use lsx_tests::{blessing, top};
@@ -9,7 +9,7 @@ fn page() -> String {
     std::fs::read_to_string(top("man/lsx-stack.5")).unwrap()
 }
 
-/// Every key that a person may write: properties of the schema, those of the derived values aside.
+/// All keys that a person may write: properties of the schema, except those of derived values.
 fn keys(value: &Value, into: &mut BTreeSet<String>) {
     let derived = |name: &str| name.ends_with("At") || ["Resolved", "Selector", "PortSpec"].contains(&name);
     match value {

@@ -1,4 +1,4 @@
-//! Broken documents by the thousand: whatever comes, it is an answer, never a panic.
+//! Thousands of malformed documents: each gives an answer, never a panic.
 
 use crate::fixtures::cases;
 use common::stack::{Only, ReadOptions, read, resolve, resolved_document};
@@ -41,7 +41,7 @@ fn valid() -> Corpus {
     Corpus::of(documents)
 }
 
-/// What is read is answered; what is valid resolves, and reads back as the same.
+/// Every input gets an answer; a valid one resolves, and reads back as the same.
 fn answered(text: &str) -> bool {
     match read(text, "soak", &ReadOptions::default()) {
         Ok((stack, _)) => {
@@ -70,7 +70,7 @@ fn soak_stack() {
     let corpus = valid();
     let make = |dice: &mut Dice| {
         let text = corpus.mutant(dice).to_string();
-        // One in eight is hurt as a text, too.
+        // One in eight is also damaged as text.
         if dice.below(8) == 0 { dice.broken(&text).into_bytes() } else { text.into_bytes() }
     };
     soak("stack", 1500, 15, make, |input| answered(&String::from_utf8_lossy(input)));

@@ -5,7 +5,7 @@ use common::stack::{ReadOptions, read};
 use std::fmt::Write as _;
 use std::time::Instant;
 
-/// A stack of a size, as YAML a person's generator would write.
+/// A stack of a given size, as YAML from a generator.
 fn stack(hosts: usize, networks: usize, instances: usize) -> String {
     let mut text = String::from("stack: large\nhosts:\n");
     for i in 0..hosts {
@@ -41,7 +41,7 @@ fn peak() -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// A document in which every line is wrong is answered too, and before anybody loses patience.
+/// A document with mistakes in every line is answered, too, in reasonable time.
 #[test]
 fn many_mistakes_are_told_in_time() {
     let count = if cfg!(debug_assertions) { 1000 } else { 20_000 };
@@ -52,7 +52,7 @@ fn many_mistakes_are_told_in_time() {
     assert!(failures.0.len() >= count && begin.elapsed().as_secs() < 30);
 }
 
-/// Limits hold for a release build; without optimisation the stack is a tenth and only has to pass.
+/// Limits are for a release build; without optimisation the stack is a tenth of the size and only has to pass.
 #[test]
 fn large_stacks_are_quick() {
     let release = !cfg!(debug_assertions);

@@ -1,17 +1,17 @@
-//! Golden folders of a tool: a stack, what was observed, and the plan or the refusal that must come of it, byte for byte.
+//! Golden cases of a tool: a stack, observed documents, and the expected plan or failure, byte for byte.
 //!
-//! `observed.json` is frozen: a version of lsx that finds a difference there would change running hosts for nothing. Where
-//! that is meant, `LSX_BLESS=observed` makes the documents anew from `drift.json`:
-//! `{"was": "stack.yaml", "edits": [{"host": "h1", "at": ["objects", "bridge:lan", "object", "mtu"], "to": 1400}]}`.
+//! `observed.json` must not change: a version of lsx that finds a difference there would change running hosts for nothing.
+//! If that is intended, `LSX_BLESS=observed` creates the documents again from `drift.json`: `{"was": "stack.yaml", "edits":
+//! [{"host": "h1", "at": ["objects", "bridge:lan", "object", "mtu"], "to": 1400}]}`.
 
 use crate::{Tool, blessing, entries};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// A golden folder.
+/// A golden case.
 #[derive(Debug)]
 pub struct Case {
-    /// What the folder is called; a refusal begins with `no-`.
+    /// Its name; that of an expected failure begins with `no-`.
     pub name: String,
     /// The folder.
     pub folder: PathBuf,
@@ -30,12 +30,12 @@ impl Case {
         self.read(&self.stack).unwrap()
     }
 
-    /// Flags beside the stack and what was observed.
+    /// Flags in addition to the stack and observed documents.
     pub fn args(&self) -> Vec<String> {
         self.read("args").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 
-    /// How the observed documents are made: the stack that was up before, if one was, and what happened to the hosts since.
+    /// How the observed documents are created: the stack that was up before, if any, and later changes on the hosts.
     pub fn drift(&self) -> Option<(Option<String>, Vec<Value>)> {
         let drift: Value = serde_json::from_str(&self.read("drift.json")?).unwrap();
         let file = drift["was"].as_str();
@@ -70,7 +70,7 @@ pub fn cases(word: &str) -> Vec<Case> {
 /// Runs every case; `remade` makes its observed documents, one a line.
 ///
 /// # Panics
-/// When one gives something else than it gave.
+/// If one differs from the expected output.
 pub fn run(tool: &Tool, remade: impl Fn(&Case) -> Option<String>) {
     let mut wrong = Vec::new();
     for case in cases(tool.word()) {
@@ -94,7 +94,7 @@ pub fn run(tool: &Tool, remade: impl Fn(&Case) -> Option<String>) {
     assert!(wrong.is_empty(), "LSX_BLESS=1 takes these over:\n{}", wrong.join("\n"));
 }
 
-/// The plan, indented, and what was said with the exit code.
+/// The plan, indented, and the messages with the exit code.
 fn come(tool: &Tool, case: &Case) -> (String, String) {
     let args = ["plan", &case.stack, "--observed", "observed.json"];
     let ended = tool.run(args).args(case.args()).within(&case.folder).end();
@@ -119,8 +119,8 @@ fn first_difference(wanted: &str, came: &str) -> String {
     String::new()
 }
 
-/// Changes a document as an edit says. Steps of `at` are keys; in lists of objects a `key` or a `name`, a number, or `+` for a
-/// new one at the end. Without `to` the thing goes.
+/// Changes a document as an edit says. Steps of `at` are keys; in lists of objects a `key` or a `name`, a number, or `+`
+/// for a new one at the end. Without `to` the entry is removed.
 pub fn edit(document: &mut Value, edit: &Value) {
     let path: Vec<&str> = edit["at"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
     set(document, &path, edit.get("to"));

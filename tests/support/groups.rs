@@ -1,4 +1,4 @@
-//! Live tests: cases in groups, each group with something it shares and whose cases run in order, two groups at once.
+//! Live tests: cases in groups; the cases of a group share something and run in order, two groups run at the same time.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports as `cargo test` does")]
 
@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// One promise, named as a sentence.
+/// One property, named as a sentence.
 pub type Case<S> = (&'static str, fn(&S));
 
 /// Cases that share something, such as a lab.
 pub struct Group<S: 'static> {
-    /// What cases are called by, before `::`.
+    /// Prefix of the cases' names, before `::`.
     pub name: &'static str,
     /// Makes what they share.
     pub share: fn() -> S,
@@ -31,7 +31,7 @@ impl<S> Group<S> {
     }
 }
 
-/// What has been tried.
+/// The results.
 #[derive(Default)]
 struct Tally {
     passed: usize,

@@ -1,4 +1,5 @@
-//! A lab of throwaway hosts for tests, made by `scripts/lab`. It goes when it is dropped, and also when the test dies.
+//! A lab of simulated hosts for tests, created by `scripts/lab`. It is removed when it is dropped, and also when the test
+//! dies.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -13,20 +14,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// No program of a test may take longer.
+/// Time limit of a program in a test.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Tells the labs of one process apart.
+/// Distinguishes the labs of one process.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Why no lab can be made here.
+/// Why no lab can be created here.
 pub fn missing() -> Option<String> {
     let root = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let root = root.lines().any(|l| l.starts_with("Uid:") && l.split_whitespace().nth(2) == Some("0"));
     (!root).then(|| "labs need root".to_owned())
 }
 
-/// The end of a script that tells what a host has: its programs, one a line. They are looked at before they are sorted out, else
-/// that would be among them; one without a command line is about to become something else, or to go.
+/// The end of a script that lists a host's programs, one per line. They are listed before they are filtered, or the filter
+/// would be among them; a process without a command line is about to start or end.
 pub const PROGRAMS: &str = "programs=$(ps -eo args=)
 echo \"$programs\" | grep -v -e sshd -e 'ps -eo' -e 'sh -ec' -e '^\\[[^ ]*\\]$' | sed 's/^/program: /'
 true";
@@ -90,9 +91,9 @@ impl Ran {
 pub struct Lab {
     name: String,
     tools: Vec<PathBuf>,
-    /// A folder of the test's own.
+    /// A folder of the test.
     pub folder: tempfile::TempDir,
-    /// Takes the lab down when its standard input ends, which a killed test cannot prevent.
+    /// Removes the lab when its standard input ends, also after the test was killed.
     reaper: Child,
     hosts: usize,
 }
@@ -103,8 +104,8 @@ impl Lab {
         Lab::with("live", hosts, options, &[tool])
     }
 
-    /// The same with several tools beside each other, and another begin of its name. They go without their debug symbols:
-    /// those are most of a tool's size, and every host gets a copy.
+    /// The same with several tools, and another prefix of its name. They are stripped of debug symbols, which are most of a
+    /// tool's size, since every host gets a copy.
     pub fn with(name: &str, hosts: usize, options: &[&str], tools: &[&str]) -> Lab {
         let name = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("lsx-live-").tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share: the top of the repository, the tools and a way to run them, dice that always fall the same.
+//! Shared by the tests: the repository's top folder, the tools and a way to run them, a deterministic random generator.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
@@ -20,8 +20,8 @@ pub use tools::{Tool, tools};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// A path from the top of the repository: the one that the test runs in, where that can be seen. The one it was compiled in may be
-/// another, when a target folder was copied, and a test there would read and bless the files of somebody else.
+/// A path from the repository's top folder: that of the test's working directory, if it can be found. The one at compile
+/// time may be another, if a target folder was copied, and a test would read and bless other files.
 pub fn top(path: &str) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let root = here.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
@@ -41,7 +41,7 @@ pub fn lstackers_hosts() -> Vec<(String, String)> {
     all
 }
 
-/// Whether what came replaces what was expected (`LSX_BLESS=1`). Look at `git diff` afterwards.
+/// Whether to replace the expected output by the actual one (`LSX_BLESS=1`). Review `git diff` afterwards.
 pub fn blessing() -> bool {
     std::env::var_os("LSX_BLESS").is_some_and(|v| !v.is_empty())
 }
@@ -82,7 +82,7 @@ impl Dice {
         }
     }
 
-    /// A text with one to four wounds: bytes cut, doubled, flipped, or a word that means something put in their place.
+    /// A text with one to four errors: bytes removed, doubled or flipped, or a significant word inserted.
     pub fn broken(&mut self, text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
         for _ in 0..=self.below(4) {
@@ -108,7 +108,7 @@ impl Dice {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// A document in which one value is another one: of another type, at the end of its range, or gone.
+    /// A document with one value changed: to another type or a limit of its range, or removed.
     pub fn changed(&mut self, value: &Value) -> Value {
         let mut changed = value.clone();
         let mut at = &mut changed;

@@ -1,13 +1,13 @@
-//! Mutants of valid documents that keep their structure, so that many of them are valid, too, and reach what lies behind a parser.
+//! Mutations of valid documents that keep their structure, so that many are valid, too, and reach code behind a parser.
 //!
-//! What stands under a key in one document is put under the same key in another; names that refer to something are exchanged;
-//! values take the ends of their ranges, other types, or go. Deep rules are met by documents that pass the shallow ones.
+//! A value of one document is copied to the same key in another; names used as references are exchanged; values are set to
+//! limits of their ranges or other types, or removed. Documents that pass simple rules test the deeper ones.
 
 use crate::Dice;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Texts that mean something somewhere, or nearly do.
+/// Texts with a special meaning somewhere, or similar ones.
 const TEXTS: [&str; 34] = [
     "",
     "0",
@@ -54,10 +54,10 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Documents to begin with.
+    /// The initial documents.
     ///
     /// # Panics
-    /// Without any.
+    /// If there are none.
     pub fn of(documents: Vec<Value>) -> Corpus {
         assert!(!documents.is_empty(), "no valid document to begin with");
         let mut corpus = Corpus { documents: Vec::new(), by_key: BTreeMap::new(), names: Vec::new() };
@@ -85,7 +85,7 @@ impl Corpus {
         }
     }
 
-    /// One of the documents with one to three changes, mostly one: each breaks something in half of the cases.
+    /// One of the documents with one to three changes, mostly one: each makes about half of the inputs invalid.
     pub fn mutant(&self, dice: &mut Dice) -> Value {
         let mut value = self.documents[dice.below(self.documents.len())].clone();
         for _ in 0..=dice.below(6).saturating_sub(3) {
@@ -94,7 +94,7 @@ impl Corpus {
         value
     }
 
-    /// Goes down to a place by chance, and changes what is there.
+    /// Goes down to a random place, and changes it.
     fn change(&self, value: &mut Value, dice: &mut Dice) {
         let deeper = |value: &Value| match value {
             Value::Object(map) => !map.is_empty(),
@@ -142,7 +142,7 @@ impl Corpus {
 
     fn change_entry(&self, map: &mut serde_json::Map<String, Value>, key: &str, dice: &mut Dice) {
         match dice.below(12) {
-            // What stands elsewhere under this key: valid in its own document.
+            // A value of this key from elsewhere, valid in its own document.
             0..=5 => {
                 let known = self.by_key.get(key);
                 let other = known.map(|known| known[dice.below(known.len())].clone());
@@ -151,7 +151,7 @@ impl Corpus {
             }
             6 | 7 => drop(map.remove(key)),
             8 => {
-                // Another key of some document, with what stands under it there.
+                // Another key of some document, with its value.
                 let (other, known) = self.by_key.iter().nth(dice.below(self.by_key.len())).unwrap();
                 map.insert(other.clone(), known[dice.below(known.len())].clone());
             }

@@ -1,4 +1,4 @@
-//! Runs a program to its end, with a deadline, and keeps all it said.
+//! Runs a program to its end, with a time limit, and keeps its output.
 
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -9,10 +9,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// No test waits longer for a program.
+/// Time limit of a program in a test.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// The image store of the tests: nobody else's, below the folder that cargo builds in.
+/// The image store of the tests, in the folder that cargo builds in.
 fn store() -> std::path::PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.ancestors().nth(2).unwrap_or(Path::new("/tmp")).join("test-images")
@@ -26,7 +26,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A program with nothing of this environment that could change what it says.
+    /// A program without environment variables that could change its output.
     pub fn new(program: &Path) -> Self {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -139,9 +139,9 @@ pub struct Ended {
     /// The command, for messages.
     pub line: String,
     status: ExitStatus,
-    /// Its value.
+    /// Its standard output.
     pub stdout: String,
-    /// Its story.
+    /// Its standard error.
     pub stderr: String,
 }
 
@@ -159,7 +159,7 @@ impl Ended {
     /// It ended with this code.
     ///
     /// # Panics
-    /// With all it said, when it did not.
+    /// With all its output, if it did not.
     #[must_use]
     #[track_caller]
     pub fn with(self, code: i32) -> Self {
@@ -174,10 +174,10 @@ impl Ended {
         self
     }
 
-    /// It ended with this code and said nothing on standard output.
+    /// It exited with this code and without standard output.
     ///
     /// # Panics
-    /// With all it said, when it did not.
+    /// With all its output, if it did not.
     #[must_use]
     #[track_caller]
     pub fn refused(self, code: i32) -> Self {
@@ -199,7 +199,7 @@ impl Ended {
     /// Its one document.
     ///
     /// # Panics
-    /// When there is another number of them.
+    /// If there is another number of them.
     #[track_caller]
     pub fn document(&self) -> Value {
         let mut documents = self.documents();

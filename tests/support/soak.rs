@@ -1,7 +1,7 @@
 //! Many inputs for one parser: a short run in every test, ten million by `scripts/soak`.
 //!
-//! Input n of a seed is always the same, so that a run goes on where it stopped, and one input can be looked at alone. `LSX_SOAK` holds
-//! `inputs=N,seconds=S,seed=X,at=N`; each may be left out. What ended a parser is written to target/soak.
+//! Input n of a seed is always the same, so that a run resumes where it stopped, and one input can be examined alone.
+//! `LSX_SOAK` has `inputs=N,seconds=S,seed=X,at=N`; each may be left out. Failures are written to target/soak.
 
 use crate::{Dice, top};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The seed of the short run.
 const SEED: u64 = 0x5eed;
 
-/// What is asked for.
+/// The settings.
 struct Wanted {
     inputs: u64,
     seconds: u64,
@@ -53,7 +53,7 @@ fn begun(parser: &str, seed: u64) -> (u64, u64) {
     }
 }
 
-/// Dice of one input: neighbours share nothing (the finaliser of SplitMix64).
+/// The random generator of one input: neighbouring inputs are independent (the finaliser of SplitMix64).
 fn dice(seed: u64, n: u64) -> Dice {
     let mut z = seed.wrapping_add((n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,11 +61,11 @@ fn dice(seed: u64, n: u64) -> Dice {
     Dice((z ^ (z >> 31)).max(1))
 }
 
-/// Gives a parser inputs; `read` says whether one was valid. `share` is the least share of valid ones, in percent: below it the inputs
-/// do not get past the parser's door.
+/// Runs a parser on inputs; `read` returns whether one was valid. `share` is the minimum percentage of valid ones: with
+/// fewer the inputs do not get past the first checks.
 ///
 /// # Panics
-/// When an input ends the parser, or too few are valid.
+/// If an input crashes the parser, or too few are valid.
 pub fn soak(
     parser: &str,
     short: u64,

@@ -1,4 +1,4 @@
-//! The tools of the workspace, as cargo names them and as cargo built them.
+//! The tools of the workspace, as named and built by cargo.
 
 use crate::{Run, top};
 use serde_json::Value;
@@ -20,7 +20,7 @@ impl Tool {
         Run::new(&self.path).args(args)
     }
 
-    /// The word in its schema names: `net`.
+    /// Its name in schema names: `net`.
     pub fn word(&self) -> &str {
         self.name.strip_prefix("lsx-").unwrap_or(&self.name)
     }
@@ -29,7 +29,7 @@ impl Tool {
 /// Every program of the workspace that begins with `lsx-`.
 ///
 /// # Panics
-/// When one is not built, or is older than its sources: a test of an old tool would tell nothing.
+/// If one is not built, or is older than its sources.
 pub fn tools() -> Vec<Tool> {
     let metadata = Run::new(Path::new(env!("CARGO")))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])

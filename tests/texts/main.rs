@@ -1,4 +1,4 @@
-//! What is written is true: README's commands and the manual's documents, tried.
+//! Tests README's commands and the manual's documents.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 

@@ -1,4 +1,4 @@
-//! README is true: its `console` blocks are run in a lab, line by line, and must end and answer as they show.
+//! README is correct: its `console` blocks are run in a lab, line by line, and must print what they show.
 //!
 //! The first `yaml` block is `first.yaml`. A line that begins with `$ ` is a command; it exits 0 unless it says `# exit N`. The
 //! lines below it are what it prints, `...` standing for any lines; blanks count once. 192.0.2.0/24 (RFC 5737) becomes the
@@ -34,7 +34,7 @@ fn every_command_does_what_it_shows() {
     for command in &commands {
         run(&lab, folder, command);
     }
-    // What `install --hosts` promises to whoever logs in there; README does not show it.
+    // What `install --hosts` installs there; README does not show it.
     for path in
         ["/usr/local/bin/lsx", "/usr/local/share/man/man1/lsx-ct.1", "/usr/local/share/man/man5/lsx-stack.5"]
     {
@@ -43,7 +43,7 @@ fn every_command_does_what_it_shows() {
     let _ = lab.exec("h1", &["/usr/local/bin/lsx", "--version"]).ok();
 }
 
-/// The folder of the newcomer: the stack, the scripts, and `ssh` and the tools on PATH.
+/// A folder with the stack, the scripts, and `ssh` and the tools on PATH.
 fn furnish(folder: &Path, stack: &str) {
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
@@ -81,7 +81,7 @@ fn plain(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether lines are as shown; `...` is any number of them.
+/// Whether lines match; `...` is any number of them.
 fn answers(shown: &[String], said: &[String]) -> bool {
     match shown.split_first() {
         None => said.is_empty(),

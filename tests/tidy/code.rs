@@ -1,8 +1,8 @@
-//! Which room may do what.
+//! Rules about which module may use what.
 
 use crate::{File, none, rust, tools};
 
-/// What a pure room never names: the world, and the rooms that touch it.
+/// Names that a pure module must not use.
 const WORLD: [&str; 22] = [
     "std::fs",
     "std::process",
@@ -28,19 +28,19 @@ const WORLD: [&str; 22] = [
     "Program::",
 ];
 
-/// Rooms of a tool that a pure room may use.
+/// Modules of a tool that a pure module may use.
 const PURE: [&str; 3] = ["model", "plan", "render"];
 
-/// Where standard output is written to, and why.
+/// Where standard output is written, and why.
 const STDOUT: [&str; 2] = [
     "common/src/stdio.rs",     // the value
     "common/src/verb/host.rs", // `serve`: the wire to the controller, which is its standard output
 ];
 
-/// Rooms that start programs or write files. Others go through them.
+/// Modules that start programs or write files. Others use them.
 const DOERS: [&str; 3] = ["common/src/host/", "common/src/fleet/", "common/src/stdio.rs"];
 
-/// The doers of a tool: what they are called below `src/`, as a file or a folder.
+/// Modules of a tool with side effects: their names below `src/`, as a file or a folder.
 const TOOL_DOERS: [&str; 13] = [
     "act",
     "apply",
@@ -57,7 +57,7 @@ const TOOL_DOERS: [&str; 13] = [
     "supervise",
 ];
 
-/// The room of a file of a tool: `plan` for `tools/lsx-net/src/plan/cut.rs`.
+/// The module of a file of a tool: `plan` for `tools/lsx-net/src/plan/cut.rs`.
 fn room(file: &File) -> Option<&str> {
     let (_, rest) = file.path.strip_prefix("tools/")?.split_once("/src/")?;
     Some(rest.split(['/', '.']).next().unwrap_or(rest))
@@ -172,7 +172,7 @@ fn few_rooms_start_programs_or_write_files() {
     none("only common::host, the fleet, and a tool's apply, attach, observe and drivers act", &found);
 }
 
-/// Files that may hold `unsafe`, and why; none may come without a line here.
+/// Files that may contain `unsafe`, and why.
 const UNSAFE: [&str; 2] = [
     "tools/lsx-ct/src/oci/idmap.rs", // open_tree, mount_setattr, move_mount: no crate wraps all three
     "tools/lsx-ct/src/signals.rs",   // kill with a real-time signal: no crate has a safe type for them

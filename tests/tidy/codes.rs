@@ -1,20 +1,21 @@
-//! The register of failure codes, which scripts rely on: tests/tidy/codes.txt. A code is never taken away or given another meaning.
+//! The register of failure codes, which scripts rely on: tests/tidy/codes.txt. A code is never removed or given another
+//! meaning.
 //!
-//! `LSX_BLESS=1 cargo test -p lsx-tests --test tidy codes` adds those that are new. It takes none away: whoever must take a code out
-//! does it by hand, and says so under "Breaking" in README.
+//! `LSX_BLESS=1 cargo test -p lsx-tests --test tidy codes` adds new ones. It removes none: to remove a code, edit the file
+//! by hand, and list it under "Breaking" in README.
 
 use crate::{files, none, rust};
 use lsx_tests::{blessing, top};
 use std::collections::BTreeSet;
 
-/// First words of codes. What else has dots, such as names of files and columns, begins otherwise.
+/// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
 const ROOMS: [&str; 16] = [
     "boot", "bug", "check", "ct", "document", "fleet", "host", "lstacker", "net", "plan", "serve", "stack",
     "stdio", "store", "usage", "link",
 ];
-/// Texts of that form that are no codes: documents, and files.
+/// Texts of this form that are not codes: documents, and files.
 const OTHERS: [&str; 4] = ["ct.json", "net.json", "boot.d", "boot.autostart"];
-/// Codes that are put together where they are told.
+/// Codes that are composed where they are used.
 const MADE: [(&str, &[&str]); 2] = [
     ("refused(\"", &["ct.image."]),
     (
@@ -40,7 +41,7 @@ fn is_code(text: &str) -> bool {
         && !OTHERS.contains(&text)
 }
 
-/// Every code that the sources tell, whatever the line it stands in.
+/// All codes in the sources.
 fn told() -> BTreeSet<String> {
     let mut codes = BTreeSet::from(["usage".to_owned()]);
     for file in rust().iter().filter(|f| (f.within("common") || f.within("tools")) && !f.tests()) {
@@ -82,7 +83,7 @@ fn no_code_disappears_and_every_one_is_registered() {
     }
 }
 
-/// What the manual names must exist.
+/// Codes in the manual must exist.
 #[test]
 fn codes_in_manuals_are_registered() {
     let known = std::fs::read_to_string(top("tests/tidy/codes.txt")).unwrap();

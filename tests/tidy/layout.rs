@@ -1,10 +1,10 @@
-//! Where everything lives: the top level, the packages, the doors of a tool, the fixtures.
+//! Where files belong: the top level, the packages, the modules of a tool, the fixtures.
 
 use crate::{files, none, rust, tools};
 use lsx_tests::{entries, top};
 use std::path::Path;
 
-/// The top level is fixed: the product's own, then what the ecosystem expects at a root.
+/// The top level is fixed: the product's own folders, and what cargo and others expect there.
 const TOP: [&str; 18] = [
     "Cargo.toml",
     "tools",
@@ -26,7 +26,7 @@ const TOP: [&str; 18] = [
     ".gitattributes",
 ];
 
-/// The doors of a tool, as a file or a folder.
+/// The modules of a tool, as a file or a folder.
 const DOORS: [&str; 7] = ["main", "lib", "cli", "model", "observe", "plan", "apply"];
 
 fn name(path: &Path) -> String {
@@ -106,7 +106,7 @@ fn every_package_is_used_by_somebody() {
     none("in the workspace's list and nowhere else", &unused);
 }
 
-/// What may lie in a golden folder, and what must: an input, and what comes of it.
+/// The files that may be in a golden case, and those that must: an input and its output.
 #[test]
 fn every_fixture_is_whole_and_used() {
     let mut found = Vec::new();

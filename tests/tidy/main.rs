@@ -1,4 +1,4 @@
-//! The invariants of the house, read from the tree itself. A rule that nobody checks is a wish.
+//! Rules for the source, checked on the tree itself.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
@@ -76,7 +76,7 @@ fn tools() -> Vec<String> {
     folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-/// Nothing may be in the list; what is there is said in one go.
+/// The list must be empty; otherwise its whole content is reported.
 #[track_caller]
 fn none(rule: &str, found: &[String]) {
     assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));

@@ -1,4 +1,4 @@
-//! What is written: openings, leftovers, names of machines, shell scripts.
+//! Rules for texts: first sentences, leftovers, paths of machines, shell scripts.
 
 use crate::{File, files, none, rust};
 use lsx_tests::{Run, top};
@@ -28,7 +28,7 @@ fn nothing_is_left_over() {
     none("no leftovers", &found);
 }
 
-/// A path of somebody's machine would work there alone.
+/// A path of one machine would only work there.
 #[test]
 fn no_machine_is_named() {
     let words = [concat!("/", "work/"), "/Users/", "C:\\", "/home/"];

@@ -1,4 +1,4 @@
-//! The private folder of the SSH masters: where their sockets, locks and what was learned of each host are kept.
+//! The private folder of the SSH masters: their sockets and locks, and what is remembered about each host.
 
 use super::Options;
 use crate::{Failure, Kind};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// The files of one host: the master's socket, the lock around its start, the way in.
+/// The files of one host: the master's socket, the lock for starting the master, and the remembered [`Way`].
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) socket: PathBuf,
@@ -19,27 +19,27 @@ pub(super) struct Control {
     way: PathBuf,
 }
 
-/// What was learned of a host, so that the next run takes the right way at once.
+/// What is remembered of a host, so that the next run starts the tool the right way at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Way {
-    /// The login is not root.
+    /// The login is not root, so `sudo` is needed.
     pub(super) sudo: bool,
-    /// Its architecture, when it is not ours.
+    /// Its architecture, when it is not this machine's.
     pub(super) arch: Option<String>,
 }
 
 impl Way {
-    /// What stands before every program on the host. Its messages are read, so they must not be translated.
+    /// Put before every program on the host. Its messages are parsed, so they must not be translated.
     pub(super) fn front(&self) -> &'static [&'static str] {
         if self.sudo { &["env", "LC_ALL=C", "sudo", "-n"] } else { &["env", "LC_ALL=C"] }
     }
 }
 
-/// Tells the fresh connections of one process apart.
+/// Distinguishes the fresh connections of one process.
 static FRESH: AtomicU32 = AtomicU32::new(0);
 
 impl Control {
-    /// The files for an SSH target. Two targets, or one with two configurations, never share a master.
+    /// The files for an SSH target. Different targets, or one target with different configurations, never share a master.
     pub(super) fn new(options: &Options, ssh: &str, key: Option<&Path>) -> Result<Control, Failure> {
         let folder = folder(options)?;
         let mut hash = Sha256::new();
@@ -68,15 +68,15 @@ impl Control {
             way: folder.join(format!("{name}.way")),
             socket: folder.join(name),
         };
-        // ssh binds a temporary name, 17 bytes longer, before it links the socket; the kernel takes 107.
+        // ssh binds a temporary name, 17 bytes longer, before it links the socket; the kernel allows 107 bytes.
         if control.socket.as_os_str().len() + 17 > 104 {
-            let message = format!("{} is too long a path for a socket", control.socket.display());
+            let message = format!("the path {} is too long for a socket", control.socket.display());
             return Err(Failure::new(Kind::Usage, "fleet.control", message));
         }
         Ok(control)
     }
 
-    /// Waits for the lock that two runs share, so that they do not start two masters at one socket.
+    /// Takes the lock that keeps two runs from starting two masters at one socket.
     pub(super) async fn lock(&self) -> Result<Flock<fs::File>, Failure> {
         let mut file = fs::OpenOptions::new()
             .create(true)
@@ -95,17 +95,17 @@ impl Control {
         }
     }
 
-    /// Which file is the socket now; another number after a restart of the master.
+    /// The inode of the socket, which changes when the master is restarted.
     pub(super) fn inode(&self) -> Option<u64> {
         fs::symlink_metadata(&self.socket).ok().map(|m| m.ino())
     }
 
-    /// Removes a socket that nobody serves.
+    /// Removes a socket that has no master.
     pub(super) fn clear(&self) {
         let _ = nix::unistd::unlink(&self.socket);
     }
 
-    /// What was learned; nothing when the host is new.
+    /// What is remembered of the host; nothing when it is new.
     pub(super) fn way(&self) -> Way {
         let text = fs::read_to_string(&self.way).unwrap_or_default();
         let mut way = Way::default();
@@ -118,7 +118,7 @@ impl Control {
         way
     }
 
-    /// Keeps what was learned. It only saves time, so a failure is of no consequence.
+    /// Stores it. It only saves time, so a failure is ignored.
     pub(super) fn learn(&self, way: &Way) {
         let sudo = if way.sudo { "sudo\n" } else { "" };
         let arch = way.arch.as_ref().map(|a| format!("arch={a}\n")).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Control {
         }
     }
 
-    /// Forgets everything about a host that will not be met again.
+    /// Forgets everything about a host that will not be used again.
     pub(super) fn forget(&self) {
         for path in [&self.socket, &self.lock, &self.way] {
             let _ = nix::unistd::unlink(path);
@@ -137,8 +137,8 @@ impl Control {
     }
 }
 
-/// The folder, made when it is missing, and refused unless it is ours alone: who can write there can be us on every
-/// host.
+/// The folder, created when it is missing. It must be writable by this user alone, because whoever can write there can act
+/// as this user on every host.
 pub(super) fn folder(options: &Options) -> Result<PathBuf, Failure> {
     let path = options.control.clone().unwrap_or_else(usual);
     match fs::DirBuilder::new().mode(0o700).create(&path) {
@@ -146,14 +146,14 @@ pub(super) fn folder(options: &Options) -> Result<PathBuf, Failure> {
         _ => {}
     }
     if !ours(&path).map_err(|e| failure(&path, e))? {
-        let message = format!("{} is not a folder of yours alone", path.display());
-        let hint = format!("look at what is there, then remove it: rm -r {}", path.display());
+        let message = format!("the folder {} must belong to you and be closed to others", path.display());
+        let hint = format!("check its contents, then remove it: rm -r {}", path.display());
         return Err(Failure::new(Kind::Denied, "fleet.control", message).hint(hint));
     }
     Ok(path)
 }
 
-/// The usual folder, where it is there already: a machine that is only a host gets none.
+/// The default folder if it exists; on a machine that is only a host it is not created.
 pub(super) fn existing() -> Option<PathBuf> {
     Some(usual()).filter(|path| ours(path).unwrap_or(false))
 }

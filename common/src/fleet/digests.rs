@@ -1,5 +1,5 @@
-//! The digests of binaries, kept from run to run beside the SSH masters: to read and digest our own takes as long as to ask a
-//! host that has nothing to do.
+//! The digests of binaries, cached beside the SSH masters: reading and hashing our own binary takes as long as a request to
+//! a host.
 
 use super::control::hex;
 use crate::host::file::{self, Mode};
@@ -10,32 +10,32 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// With an ending, as all in that folder but the sockets.
+/// It has an extension, as all files in that folder but the sockets have.
 const NAME: &str = "binaries.digest";
-/// How many files are remembered, the latest first.
+/// The number of files remembered, the latest first.
 const KEPT: usize = 16;
-/// More than [`KEPT`] lines take, in bytes.
+/// A limit above the size of [`KEPT`] lines, in bytes.
 const LONGEST: u64 = 8192;
-/// The times of a file are as coarse as the kernel's tick: what has changed just now may change once more and look the same.
+/// File times are as coarse as the kernel's tick: a file changed within this time may change again with the same time.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What is remembered. It only saves time: without a folder, or with a file in it that cannot be trusted, nothing is.
+/// The cache. It only saves time: without a folder, or with a damaged file, it is empty.
 #[derive(Debug)]
 pub(super) struct Digests {
     path: Option<PathBuf>,
-    /// Which file, and its digest.
+    /// The identity of a file (see [`which`]), and its digest.
     known: Vec<(String, String)>,
 }
 
 impl Digests {
-    /// What a folder, which must be ours alone, remembers.
+    /// The cache of a folder, which must belong to this user alone.
     pub(super) fn of(folder: Option<&Path>) -> Digests {
         let path = folder.map(|f| f.join(NAME));
         let text = path.as_deref().and_then(|p| trusted(p).ok()?).unwrap_or_default();
         Digests { path, known: text.lines().filter_map(line).collect() }
     }
 
-    /// The size in bytes and the digest of a file, read only when it is not known or not the same as it was.
+    /// Size in bytes and digest of a file, which is read only when it is unknown or has changed.
     pub(super) fn digest(&mut self, path: &Path) -> io::Result<(u64, String)> {
         let mut file = File::open(path)?;
         let before = file.metadata()?;
@@ -62,7 +62,7 @@ impl Digests {
     }
 }
 
-/// The text of a file that nobody else can have written.
+/// The text of a file that only this user can have written.
 fn trusted(path: &Path) -> io::Result<Option<String>> {
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
     let file = File::options().read(true).custom_flags(flags).open(path)?;
@@ -76,15 +76,15 @@ fn trusted(path: &Path) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// A whole line; one that is cut short counts as none.
+/// Parses a whole line; a truncated line is ignored.
 fn line(line: &str) -> Option<(String, String)> {
     let (which, digest) = line.split_once(' ')?;
     let whole = digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     whole.then(|| (which.to_owned(), digest.to_owned()))
 }
 
-/// Which file, and which state of it: whoever writes to it, or puts another in its place, changes one of these. The last, the
-/// time of the inode, cannot be set.
+/// Identifies a file and its state: writing to the file or replacing it changes one of these values. The last one, the
+/// inode's change time, cannot be set.
 fn which(file: &Metadata) -> String {
     format!(
         "{}:{}:{}:{}.{:09}:{}.{:09}",

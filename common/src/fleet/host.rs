@@ -1,4 +1,4 @@
-//! One host of a fleet: how it is reached, its open session, and what became of it.
+//! One host of a fleet: how it is reached, its open session, and its result.
 
 use super::control::Way;
 use super::reply::{GARBAGE, LOST};
@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A host and its session, which stays open from request to request.
+/// A host and its session, which stays open between requests.
 pub(super) struct Host {
     pub(super) name: String,
     reach: Reach,
@@ -54,7 +54,7 @@ impl Host {
         Ok(Host { name: target.name.clone(), reach, state: State::Idle })
     }
 
-    /// Sends one request and waits for its reply, within the fleet's deadline.
+    /// Sends one request and waits for its reply, up to the fleet's deadline.
     pub(super) async fn ask(
         &mut self,
         shared: &Shared,
@@ -94,7 +94,7 @@ impl Host {
                 opened = self.open(shared, events, cancel) => opened,
                 () = cancelled(&mut interrupted) => Err(interrupted_failure()),
             };
-            tracing::info!("{} is {}", self.name, if opened.is_ok() { "connected" } else { "out of reach" });
+            tracing::info!("{} is {}", self.name, if opened.is_ok() { "connected" } else { "unreachable" });
             self.state = match opened {
                 Ok(session) => State::Open(Box::new(session)),
                 Err(failure) => State::Lost(Box::new(failure)),
@@ -116,7 +116,7 @@ impl Host {
         }
     }
 
-    /// What a session that broke said last.
+    /// The failure of a session that broke, with the last lines of its program.
     async fn lost(&mut self, failure: Failure, interrupted: bool) -> Failure {
         let session = std::mem::replace(&mut self.state, State::Idle);
         let mut failure = if interrupted { interrupted_failure() } else { failure };
@@ -125,23 +125,23 @@ impl Host {
         {
             failure = failure.program(verdict::ran("serve", &ended));
             if failure.hint.is_none() {
-                failure = failure.hint("is the host up? the next run brings it to its state");
+                failure = failure.hint("check that the host is up; the next run completes the change");
             }
         }
         self.state = State::Lost(Box::new(failure.clone()));
         failure
     }
 
-    /// At the deadline. The session is dropped, which closes the host's input: it undoes by itself.
+    /// Called at the deadline. The session is dropped, which closes the host's input, so that the host undoes by itself.
     fn give_up(&mut self, shared: &Shared) -> Failure {
         let limit = shared.options.deadline.as_secs_f32();
         let failure = match self.state {
             State::Open(_) => {
-                Failure::new(Kind::Failed, "fleet.deadline", format!("gave no reply within {limit} s")).hint(
-                    "look what runs there; lsx-net takes back what it began, lsx-ct leaves what is done",
+                Failure::new(Kind::Failed, "fleet.deadline", format!("no reply within {limit} s")).hint(
+                    "check what runs there, or use a longer --deadline; lsx-net undoes its steps, lsx-ct keeps them",
                 )
             }
-            _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("not reached within {limit} s")),
+            _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("cannot be reached within {limit} s")),
         };
         self.state = State::Lost(Box::new(failure.clone()));
         failure
@@ -159,7 +159,7 @@ impl Host {
             Reach::Ssh(ssh) => {
                 let (mut session, shipped) = by_ssh(ssh, shared).await?;
                 if shipped {
-                    // Only saves room on the host; a failure there is not worth failing the verb.
+                    // This only saves disk space on the host, so a failure is ignored.
                     let request = json!({"op": super::wire::PRUNE, "dir": shared.options.bin_root});
                     let _ = session.request(&request, &self.name, events, cancel).await;
                 }
@@ -168,7 +168,7 @@ impl Host {
         }
     }
 
-    /// The argument list that gives a person the tool with a terminal there; nothing where this process itself is as good.
+    /// The argument list that runs the tool on that host in a terminal; absent if this process can do it itself.
     pub(super) fn terminal(&self, shared: &Shared, args: &[&str]) -> Result<Option<Vec<String>>, Failure> {
         match &self.reach {
             Reach::Here => Ok(None),
@@ -186,7 +186,7 @@ impl Host {
         }
     }
 
-    /// Ends the session. A change that runs in this process is waited for.
+    /// Ends the session. Waits for a change that runs in this process.
     pub(super) async fn close(self, shared: &Shared) {
         if let State::Open(session) = self.state {
             let patience = match self.reach {
@@ -227,12 +227,12 @@ fn set(shared: &Shared, way: &Way) -> Result<Set, Failure> {
     }
 }
 
-/// Where the tool lies there.
+/// The path of the tool on the host.
 fn there(shared: &Shared, set: &Set) -> String {
     format!("{}/{}/{}", shared.options.bin_root.display(), set.digest, shared.tool())
 }
 
-/// Runs the tool there first; only what that shows to be missing is done. Says whether the tool was shipped.
+/// Tries to run the tool there first, then fixes only what turned out to be missing. Returns whether the tool was copied.
 async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> {
     let known = ssh.control.way();
     let mut way = known.clone();

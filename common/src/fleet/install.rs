@@ -1,4 +1,4 @@
-//! A copy of the tool on this machine, as a host has that it was shipped to.
+//! Installs a copy of the tool on this machine, as on a remote host.
 
 use super::control;
 use super::set::{SELF, Set};
@@ -8,8 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The path of this program's copy on a host, which a boot entry names: where it runs from when that is a copy, else
-/// where a fleet that ships its `set` would put it, as [`install`] does: on a host that is local nobody ships anything.
+/// The path of this program's copy on a host, which a boot entry names: where it runs from when that is a copy, else where
+/// [`install`] would put its `set`, since nothing is copied to a host that is local.
 pub fn installed_path(set: &[&str]) -> String {
     let names: Vec<String> = set.iter().map(|name| (*name).to_owned()).collect();
     let tool = set.first().copied().unwrap_or_default();
@@ -20,9 +20,8 @@ pub fn installed_path(set: &[&str]) -> String {
     }
 }
 
-/// Makes sure that this machine has a copy of the set below [`super::BIN`], as a host has that it was shipped to, and
-/// returns the tool's path there.
-///
+/// Makes sure that this machine has a copy of the set below [`super::BIN`], as a remote host has, and returns the tool's
+/// path there.
 /// # Errors
 /// When a binary of the set cannot be read, or the copy cannot be written.
 pub fn install(set: &[String]) -> Result<String, Failure> {
@@ -35,12 +34,13 @@ pub fn install(set: &[String]) -> Result<String, Failure> {
 /// This program's file, when it is a copy already.
 fn copy() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
-    // Two controllers that ship at the same time replace each other's file by an equal one.
+    // Two controllers that copy at the same time replace each other's file by an equal one.
     let path = PathBuf::from(path.to_str()?.trim_end_matches(" (deleted)"));
     path.starts_with(super::BIN).then_some(path)
 }
 
-/// Whoever installs: two at a time would write the same files, and one's new file would be replaced while it is being started.
+/// Only one process installs at a time: two would write the same files, and one's new file could be replaced while it is
+/// being started.
 static INSTALLS: Mutex<()> = Mutex::new(());
 
 fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
@@ -67,12 +67,12 @@ fn private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Writes a file that is not there, or damaged.
+/// Writes a file that is missing or damaged.
 fn write(bytes: &[u8], file: &Path, folder: &Path) -> io::Result<()> {
     if std::fs::read(file).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    // The folder is closed; the file itself becomes the first process of instances, whoever runs them there.
+    // The folder is closed to others, but the file itself runs as the first process of instances under any user.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     let mut new = tempfile::Builder::new().prefix(".").permissions(mode).tempfile_in(folder)?;
     new.write_all(bytes)?;
@@ -80,7 +80,7 @@ fn write(bytes: &[u8], file: &Path, folder: &Path) -> io::Result<()> {
     new.persist(file).map(drop).map_err(|e| e.error)
 }
 
-/// Gives a file its second name, in the folder of its set. One that is the same file already stays: it may be running.
+/// Gives a file its second name, in the folder of its set. A name of the same file is kept, since it may be running.
 fn link(file: &Path, target: &Path, folder: &Path) -> io::Result<()> {
     let which = |path: &Path| path.metadata().map(|m| (m.dev(), m.ino())).ok();
     if which(file) == which(target) {
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_copy_is_made_once_and_repaired() {
         let temp = tempfile::tempdir().unwrap();
-        // A set of two has another digest than its first alone; the second lies beside this program.
+        // The digest of a set of two differs from that of its first file alone; the second is in the same folder.
         let own = std::env::current_exe().unwrap();
         let set = ["lsx-ct".to_owned(), own.file_name().unwrap().to_str().unwrap().to_owned()];
         let inode = |path: &str| std::fs::metadata(path).unwrap().ino();

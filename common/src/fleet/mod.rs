@@ -1,5 +1,5 @@
-//! Hosts over SSH: one `serve` session each for a whole verb, all at once, each with its deadline; the tool ships
-//! itself. The only async room: a tokio runtime inside, plain calls outside.
+//! Hosts over SSH: one `serve` session each for a whole verb, all in parallel, each with its deadline; the tool copies
+//! itself to the hosts. The only async code: a tokio runtime inside, synchronous calls outside.
 //!
 //! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
 
@@ -34,9 +34,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Where the tools' copies lie on a host.
+/// The folder of the tools' copies on a host.
 pub const BIN: &str = "/var/lib/lsx/bin";
-/// What is brought up again after a reboot; copies named there are kept.
+/// The boot entries; copies named there are kept.
 pub const BOOT: &str = "/etc/lsx/boot.d";
 
 /// A host to reach.
@@ -44,48 +44,48 @@ pub const BOOT: &str = "/etc/lsx/boot.d";
 pub struct Target {
     /// Its name in the stack.
     pub name: String,
-    /// `[user@]address[:port]`, as `ssh` is to reach it.
+    /// `[user@]address[:port]` for `ssh`.
     pub ssh: String,
-    /// Its address; one of this machine's makes it local.
+    /// Its address; an address of this machine makes it local.
     pub address: Ipv4Addr,
-    /// File of the private key; ssh's own configuration and agent choose when absent.
+    /// File of the private key; default: ssh's own configuration and agent.
     pub key: Option<PathBuf>,
-    /// This machine, whatever the address says.
+    /// Treat it as this machine, whatever the address is.
     pub local: bool,
 }
 
 /// How hosts are reached.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `ssh -F`: the configuration to use instead of the user's.
+    /// The configuration file for `ssh -F`, instead of the user's.
     pub ssh_config: Option<PathBuf>,
-    /// For each host, from [`Fleet::new`] on, for the whole verb.
+    /// Time limit of each host for the whole verb, counted from [`Fleet::new`].
     pub deadline: Duration,
-    /// For a new connection; whole seconds, at least one.
+    /// Time limit for a new connection; whole seconds, at least one.
     pub connect_timeout: Duration,
     /// How long an idle SSH connection waits for the next run; whole seconds, at least one.
     pub persist: Duration,
-    /// The binaries that the tool needs on a host. The first is the tool itself; the others lie beside it.
+    /// The binaries that the tool needs on a host: the tool itself first, then others in the same folder.
     pub set: Vec<String>,
-    /// How many new connections are made at the same time.
+    /// Number of new connections made at the same time.
     pub max_parallel: usize,
-    /// Looked at every 50 ms, and whenever a host says something. Once true the input of every session is closed, so that hosts undo; their replies are
-    /// still awaited.
+    /// Checked every 50 ms, and when a host sends something. Once true, the input of every session is closed, so that hosts
+    /// undo; their replies are still awaited.
     pub interrupted: fn() -> bool,
     /// A folder with `<arch>/<name>` for hosts of another architecture (`LSX_TOOLS`).
     pub tools: Option<PathBuf>,
-    /// Connections of this run only, never reused: proves that a host still lets new ones in.
+    /// Use only new connections: this shows that a host still accepts them.
     pub fresh: bool,
-    /// Whether an address of this machine makes a target local. False only in tests.
+    /// Whether an address of this machine makes a target local; false only in tests.
     pub detect_local: bool,
-    /// The folder of copies on hosts: [`BIN`] but in tests.
+    /// The folder of copies on hosts: [`BIN`], except in tests.
     pub bin_root: PathBuf,
-    /// The folder of the SSH masters; `None`: a private one below `/run`.
+    /// The folder of the SSH masters; `None`: a private folder below `/run`.
     pub control: Option<PathBuf>,
 }
 
 impl Default for Options {
-    /// 5 minutes, 10 s to connect, 60 s idle, 16 new connections at a time. The set is for the tool to fill in.
+    /// 5 minutes, 10 s to connect, 60 s idle, 16 new connections at a time. The tool fills in the set.
     fn default() -> Options {
         Options {
             ssh_config: None,
@@ -104,18 +104,18 @@ impl Default for Options {
     }
 }
 
-/// The in-process host: runs [`serve()`] on the stream until it ends. Called in a thread of its own.
+/// The in-process host: runs [`serve()`] on the stream until it ends, in its own thread.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
 
-/// The shape of what a host answered.
+/// Parses a host's answer.
 ///
 /// # Errors
-/// Kind `Unreachable` when it has another: the host is broken, or something else answers there.
+/// Kind `Unreachable` when it does not parse: the host is broken, or another program answers there.
 pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
     serde_json::from_value(value).map_err(|e| reply::garbage(&e.to_string()))
 }
 
-/// What the hosts of a fleet have in common.
+/// The data that the hosts of a fleet share.
 struct Shared {
     options: Options,
     local: Local,
@@ -125,7 +125,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// The tool's own set, read and digested once, and not before a host needs it.
+    /// The tool's own set, read and hashed once, when a host first needs it.
     fn own(&self) -> Result<set::Set, Failure> {
         self.own.get_or_init(|| set::Set::own(&self.options.set, self.private().as_deref())).clone()
     }
@@ -148,11 +148,10 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Prepares the hosts; connects to none yet.
+    /// Prepares the hosts without connecting.
     ///
     /// # Errors
-    /// When a target's SSH text or the SSH configuration cannot be used, or no private folder for sockets is to be
-    /// had.
+    /// When a target's SSH text or the SSH configuration is invalid, or no private folder for sockets can be used.
     pub fn new(targets: Vec<Target>, options: Options, local: Local) -> Result<Fleet, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -174,9 +173,9 @@ impl Fleet {
         Ok(Fleet { runtime, shared, hosts })
     }
 
-    /// Sends each named host its request, all at once, connecting on first use. Every host gets a result; one that
-    /// cannot be reached does not delay the others, and fails at once when it is asked again. Failures carry the
-    /// host's name.
+    /// Sends each named host its request, all in parallel, connecting on first use. Every host gets a result; one that
+    /// cannot be reached does not delay the others, and fails at once when it is asked again. Failures carry the host's
+    /// name.
     pub fn each(
         &mut self,
         requests: BTreeMap<String, Value>,
@@ -201,8 +200,8 @@ impl Fleet {
         results
     }
 
-    /// The argument list that gives a person the tool with a terminal on a host that has been asked before; nothing where this
-    /// process itself is as good. Arguments are of letters, digits and `/._=-`.
+    /// The argument list that runs the tool in a terminal on a host that has been asked before; absent if this process can
+    /// do it itself. Arguments may contain letters, digits and `/._=-`.
     ///
     /// # Errors
     /// When there is no such host, or an argument has other characters.
@@ -213,7 +212,7 @@ impl Fleet {
         found.terminal(&self.shared, args).map_err(|failure| failure.on(host))
     }
 
-    /// Ends the sessions, as dropping the fleet does. Connections stay for the next run until their idle limit.
+    /// Ends the sessions, as dropping the fleet does. Connections are kept for the next run until their idle limit.
     pub fn close(self) {}
 }
 
@@ -233,7 +232,7 @@ impl Drop for Fleet {
 
 type Answer = (String, Option<Host>, Result<Value, Failures>);
 
-/// Asks all hosts; hands events on while it waits and looks at the interrupt flag.
+/// Asks all hosts; passes events on and checks the interrupt flag while it waits.
 async fn all(
     shared: Arc<Shared>,
     asked: Vec<(Host, Value)>,
@@ -255,7 +254,7 @@ async fn all(
     }
     let mut answers = Vec::new();
     loop {
-        // Not at the tick alone: what hosts do goes on until they know, and a small plan ends within one.
+        // Not only at the tick: hosts continue until they are told, and a small plan ends within one tick.
         if (shared.options.interrupted)() {
             interrupt.send_if_modified(|set| !std::mem::replace(set, true));
         }
@@ -283,7 +282,7 @@ fn answer(done: Done, names: &mut HashMap<tokio::task::Id, String>) -> Answer {
         Err(error) => {
             let name = names.remove(&error.id()).unwrap_or_default();
             let failure =
-                Failure::new(Kind::Bug, "fleet.panic", "a task ended early").because(error).on(&name);
+                Failure::new(Kind::Bug, "fleet.panic", "a task ended unexpectedly").because(error).on(&name);
             (name, None, Err(failure.into()))
         }
     }

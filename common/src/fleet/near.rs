@@ -1,4 +1,4 @@
-//! The host that is this very machine: in this process, or by sudo.
+//! The host that is this machine: in this process, or by sudo.
 
 use super::session::{End, Said, Session};
 use super::{Shared, verdict};
@@ -19,20 +19,20 @@ pub(super) async fn here(shared: &Shared) -> Result<Session, Failure> {
     if session.hello(shared.tool()).await.is_some() {
         return Ok(session);
     }
-    Err(Failure::new(Kind::Bug, "fleet.serve", "the local host says no hello"))
+    Err(Failure::new(Kind::Bug, "fleet.serve", "the local host did not send its hello"))
 }
 
 /// This machine without root: the tool itself, by sudo.
 pub(super) async fn sudo(shared: &Shared) -> Result<Session, Failure> {
     let failed = |e| Failure::new(Kind::Failed, "fleet.sudo", "cannot run sudo").because(e);
     let own = std::env::current_exe().map_err(failed)?;
-    // A file that was replaced meanwhile is still there for the kernel.
+    // Even a replaced binary can still be run through this path.
     let own = if own.exists() { own } else { format!("/proc/{}/exe", std::process::id()).into() };
     let mut command = tokio::process::Command::new("sudo");
     command.arg("-n").arg(own).arg("serve").process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| {
-        let hint = "run as root, or install sudo and let this user in: USER ALL=(root) NOPASSWD: ALL";
+        let hint = "run as root, or install sudo with the rule: USER ALL=(root) NOPASSWD: ALL";
         Failure::new(Kind::Denied, "fleet.sudo", "this host needs root, and sudo cannot be run")
             .because(e)
             .hint(hint)

@@ -1,4 +1,4 @@
-//! Old copies of the tools on a host: which may go, and their removal.
+//! Old copies of the tools on a host: which are removed, and the removal.
 
 use crate::host::limit;
 use crate::{Failure, Failures, Kind};
@@ -19,8 +19,8 @@ pub fn prune() -> Vec<String> {
     under(Path::new(super::BIN), Path::new(super::BOOT)).unwrap_or_default()
 }
 
-/// Removes every tool copy of this host once no stack keeps anything here, so that `down` leaves nothing. The copy that
-/// runs goes, too: the kernel keeps it until it ends. What cannot be removed stays, and is as good as pruned later.
+/// Removes every tool copy of this host when no stack keeps anything here any more, so that `down` leaves nothing. The
+/// running copy is removed, too: the kernel keeps it until it ends. What cannot be removed is left for a later [`prune`].
 pub fn leave() {
     let bin = Path::new(super::BIN);
     if Path::new("/etc/lsx").exists() {
@@ -112,7 +112,7 @@ fn texts(boot: &Path) -> io::Result<Vec<String>> {
     for entry in entries {
         let path: PathBuf = entry?.path();
         if path.is_file() {
-            // One that is damaged may name a copy all the same.
+            // A damaged entry may still name a copy.
             let text = limit::last(fs::File::open(path)?, limit::NOISE)?;
             texts.push(String::from_utf8_lossy(&text).into_owned());
         }
@@ -120,7 +120,7 @@ fn texts(boot: &Path) -> io::Result<Vec<String>> {
     Ok(texts)
 }
 
-/// Removes a flat folder. A folder inside it is not ours and stops the removal.
+/// Removes a flat folder. A folder inside it was not made by lsx and stops the removal.
 fn remove(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         nix::unistd::unlink(&entry?.path())?;
@@ -129,7 +129,8 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 fn failure(path: &Path, error: io::Error) -> Failure {
-    Failure::new(Kind::Failed, "fleet.prune", format!("cannot prune {}", path.display())).because(error)
+    Failure::new(Kind::Failed, "fleet.prune", format!("cannot remove old tool copies in {}", path.display()))
+        .because(error)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a host says, which may be anything: read within limits, one line at a time, until the reply to a request.
+//! Reads the output of a host, which may be any bytes: within limits, line by line, until the reply to a request.
 
 use super::session::Events;
 use super::wire::Reply;
@@ -10,14 +10,14 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 /// The stream of a session.
 pub(super) type From = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
 
-/// Reads to the reply, and hands events on.
+/// Reads until the reply, and passes events on.
 pub(super) async fn reply(reader: &mut From, name: &str, events: &Events) -> Result<Value, Failures> {
     let mut left = limit::EVENTS;
     loop {
         let mut line = Vec::new();
         let read = (&mut *reader).take(limit::LINE).read_until(b'\n', &mut line).await;
         if line.len() as u64 >= limit::LINE {
-            return Err(garbage("a line is longer than lsx reads").into());
+            return Err(garbage("a line exceeds the size limit").into());
         }
         if !matches!(read, Ok(1..)) || !line.ends_with(b"\n") {
             return Err(Failure::new(Kind::Failed, LOST, "the session ended before it replied").into());
@@ -27,7 +27,7 @@ pub(super) async fn reply(reader: &mut From, name: &str, events: &Events) -> Res
                 left -= 1;
                 let _ = events.send((name.to_owned(), event)).await;
             }
-            Reply::Event(_) => return Err(garbage("it sends events without an end").into()),
+            Reply::Event(_) => return Err(garbage("it sends too many events").into()),
             Reply::Ok(value) => return Ok(value),
             Reply::Failures(failures) => return Err(clipped(failures)),
             Reply::Hello(_) => {}
@@ -35,20 +35,22 @@ pub(super) async fn reply(reader: &mut From, name: &str, events: &Events) -> Res
     }
 }
 
-/// One line of a host, which may be anything.
+/// Parses one line of a host, which may be any bytes.
 fn understood(line: &[u8]) -> Result<Reply, Failure> {
     if !limit::values(line) {
-        return Err(garbage("a line holds more values than lsx reads"));
+        return Err(garbage("a line has too many values"));
     }
-    // serde_json ends at 128 levels by itself.
+    // serde_json itself stops at 128 levels.
     match serde_json::from_slice(line) {
-        Ok(Reply::Failures(failures)) if failures.is_empty() => Err(garbage("it failed without a failure")),
+        Ok(Reply::Failures(failures)) if failures.is_empty() => {
+            Err(garbage("it reported a failure without a message"))
+        }
         Ok(reply) => Ok(reply),
         Err(error) => Err(garbage(&error.to_string())),
     }
 }
 
-/// Failures that a host tells, no more and no longer than a person can read.
+/// The failures reported by a host, cut to a number and length that a person can read.
 fn clipped(mut failures: Vec<Failure>) -> Failures {
     let all = failures.len();
     failures.truncate(limit::FAILURES);
@@ -59,7 +61,7 @@ fn clipped(mut failures: Vec<Failure>) -> Failures {
     Failures(failures)
 }
 
-/// Cuts every text of a failure that came from somewhere else to what a person can read.
+/// Cuts every text of a failure from elsewhere to a readable length.
 fn clip(failure: &mut Failure) {
     let cut = |text: &mut String| *text = limit::text(text);
     [&mut failure.code, &mut failure.message]
@@ -79,16 +81,16 @@ fn clip(failure: &mut Failure) {
     }
 }
 
-/// What a host says is not what a tool of this version says: the host is broken, or another program answers there.
+/// The host does not speak this protocol: it is broken, or another program answers there.
 pub(super) fn garbage(why: &str) -> Failure {
-    Failure::new(Kind::Unreachable, GARBAGE, "the host does not answer as lsx does")
-        .because(limit::text(why))
-        .hint("another program may answer there, or the host's memory or disk is bad; look at it by ssh")
+    Failure::new(Kind::Unreachable, GARBAGE, "the host's answer is malformed").because(limit::text(why)).hint(
+        "another program may answer there, or the host has bad memory or a bad disk; log in by ssh and check",
+    )
 }
 
 /// The code of a session that broke.
 pub(super) const LOST: &str = "fleet.lost";
-/// The code of a session in which something else than this protocol was spoken.
+/// The code of a session that did not follow the protocol.
 pub(super) const GARBAGE: &str = "fleet.garbage";
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
     use serde_json::json;
     use tokio::sync::{mpsc, watch};
 
-    /// What becomes of one request when the host says these bytes.
+    /// The result of one request when the host sends these bytes.
     fn asked(said: &[u8]) -> Result<Value, Failures> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

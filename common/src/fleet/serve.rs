@@ -1,4 +1,4 @@
-//! The host's side of the wire: reads requests, runs the tool's handler, writes events and replies; synchronous.
+//! The host's side of the protocol: reads requests, runs the tool's handler, writes events and replies; synchronous.
 
 use super::wire::{Hello, PRUNE, Reply};
 use super::{BOOT, prune};
@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-/// A tool's answer to one request. It gets the request, a place to send events to, and the cancel flag: once that
-/// is set it undoes what it began and returns; its reply is still written.
+/// A tool's answer to one request. It gets the request, a place to send events to, and the cancel flag: once that is set it
+/// undoes what it began and returns; its reply is still written.
 pub type Handler<'a> =
     &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
 
-/// Serves requests until the input ends. `tool` is the name said in the hello. A handler that panics answers with a
-/// `bug` failure. `{"op":"prune","dir":D}` is answered here: it removes old tool copies under D.
+/// Serves requests until the input ends. `tool` is the name sent in the hello. A handler that panics answers with a `bug`
+/// failure. `{"op":"prune","dir":D}` is handled here: it removes old tool copies under D.
 ///
-/// The end of the input while a request runs sets the cancel flag. When the output is gone the running request is
-/// finished first: a controller that died must not leave a change half done.
+/// When the input ends during a request, the cancel flag is set. When the output is closed, the running request is finished
+/// first, so that a change is not left half done when the controller dies.
 ///
 /// # Errors
 /// When the output cannot be written, or the reader thread cannot be started.
@@ -53,12 +53,13 @@ pub fn serve(
     match output.broken {
         None => Ok(()),
         Some(error) => {
-            Err(Failure::new(Kind::Failed, "fleet.wire", "the controller went away").because(error))
+            Err(Failure::new(Kind::Failed, "fleet.wire", "the connection to the controller was lost")
+                .because(error))
         }
     }
 }
 
-/// Reads lines in a thread of its own, so that the end of the input is noticed while a request runs.
+/// Reads lines in a separate thread, so that the end of the input is noticed while a request runs.
 fn read(
     input: impl Read + Send + 'static,
     cancel: Arc<AtomicBool>,
@@ -68,7 +69,7 @@ fn read(
         let mut input = BufReader::new(input);
         loop {
             let mut line = Vec::new();
-            // A line cut short by the end of the input is no request: the controller gave up while writing it.
+            // A line cut off by the end of the input is no request: the controller stopped while writing it.
             match (&mut input).take(limit::LINE).read_until(b'\n', &mut line) {
                 Ok(_) if line.ends_with(b"\n") => {
                     if sender.send(line).is_err() {
@@ -115,7 +116,7 @@ fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
     Failure::new(Kind::Bug, "fleet.panic", "the tool panicked").because(text.unwrap_or_default())
 }
 
-/// The reply stream. After the first error it swallows everything: the change goes on, nobody listens.
+/// The reply stream. After the first error all output is dropped: the change continues without a reader.
 struct Output<W: Write> {
     to: BufWriter<W>,
     broken: Option<std::io::Error>,
@@ -128,7 +129,7 @@ impl<W: Write> Output<W> {
         }
         let line = match serde_json::to_vec(reply) {
             Ok(line) if line.len() as u64 + 1 < limit::LINE => Ok(line),
-            // Longer than its reader takes. An event of that size is not worth the run.
+            // Longer than its reader accepts. An event of that size is not worth failing the run.
             Ok(_) if matches!(reply, Reply::Event(_)) => return,
             Ok(_) => serde_json::to_vec(&Reply::Failures(vec![limit::exceeded("the answer", limit::LINE)])),
             Err(error) => Err(error),

@@ -11,15 +11,15 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
 
-/// How many last lines of a program are kept for its failure.
+/// The number of last lines kept of a program that fails.
 const LINES: usize = 20;
-/// How long the rest of what a program that ended said is waited for.
+/// How long to wait for the remaining output of a program that has ended.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Where the events of all hosts go. It holds few: a host that sends more waits until they were told.
+/// The channel for the events of all hosts. It is small: a host that sends more waits until they are handled.
 pub(super) type Events = mpsc::Sender<(String, Value)>;
 
-/// How many events wait to be told.
+/// The number of events that can wait in it.
 pub(super) const WAITING: usize = 256;
 
 /// A running `serve` and the streams to it.
@@ -40,7 +40,7 @@ pub(super) enum End {
     Remote(Box<super::ssh::Running>),
 }
 
-/// How a program ended. No code: by a signal, or the connection was lost.
+/// How a program ended. Without a code: by a signal, or the connection was lost.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) code: Option<i32>,
@@ -94,7 +94,7 @@ impl Said {
         }
     }
 
-    /// What was said so far, after a short wait for the rest: a program that went to the background may hold the stream open.
+    /// The output so far, after a short wait for the rest: a program in the background may keep the stream open.
     pub(super) async fn lines(&self) -> Vec<String> {
         if let Some(mut gathering) = self.gathering.clone() {
             let _ = tokio::time::timeout(PATIENCE, gathering.changed()).await;
@@ -113,7 +113,7 @@ impl Session {
         Session { reader: BufReader::new(Box::new(reader)), writer: Some(Box::new(writer)), said, end }
     }
 
-    /// Waits for the hello of `tool`, past what a login's profile may print; `None` when something else runs there.
+    /// Waits for the hello of `tool`, ignoring what a login's profile may print; `None` when another program runs there.
     pub(super) async fn hello(&mut self, tool: &str) -> Option<Hello> {
         let mut left = NOISE;
         loop {
@@ -131,8 +131,8 @@ impl Session {
         }
     }
 
-    /// Sends one request and waits for its reply, reading while writing. Once `cancel` is set the host's input is
-    /// closed, which tells it to undo, and its reply is still awaited.
+    /// Sends one request and waits for its reply, reading while writing. Once `cancel` is set, the host's input is closed,
+    /// which tells it to undo, and its reply is still awaited.
     pub(super) async fn request(
         &mut self,
         request: &Value,
@@ -143,12 +143,12 @@ impl Session {
         let mut line = request.to_string().into_bytes();
         line.push(b'\n');
         if line.len() as u64 > limit::LINE {
-            let what = format!("what {name} is to be told");
+            let what = format!("the request to {name}");
             return Err(limit::exceeded(&what, limit::LINE).into());
         }
-        // One that is already here would be taken for the answer to this request.
+        // A reply that is already here would be taken for the answer to this request.
         if !self.reader.buffer().is_empty() {
-            return Err(garbage("it said something that nobody had asked for").into());
+            return Err(garbage("it sent a reply without a request").into());
         }
         let read = reply(&mut self.reader, name, events);
         tokio::pin!(read);
@@ -158,7 +158,7 @@ impl Session {
         }
     }
 
-    /// Closes the host's input and waits for the end of what runs there.
+    /// Closes the host's input and waits until the program there ends.
     pub(super) async fn ended(self) -> Ended {
         drop((self.writer, self.reader));
         let code = match self.end {
@@ -175,7 +175,7 @@ impl Session {
     }
 }
 
-/// Writes one line; returns only when there is nothing more to write for ever: cancelled, or the host went away.
+/// Writes one line; returns only when no more can be written: cancelled, or the connection was lost.
 async fn write(
     writer: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
     line: &[u8],

@@ -1,4 +1,4 @@
-//! The tool's own binaries: which they are, and the digests that are their addresses on a host.
+//! The tool's own binaries, and the digests that are their addresses on a host.
 
 use super::control::hex;
 use super::digests::Digests;
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// Where this program itself can be read, even when its file was replaced meanwhile.
+/// Where this program itself can be read, even if its file was replaced meanwhile.
 pub(super) const SELF: &str = "/proc/self/exe";
 
 /// A set of binaries for one architecture.
@@ -19,25 +19,25 @@ pub(super) struct Set {
     pub(super) parts: Vec<Part>,
     /// The address of their folder: 16 hex digits.
     pub(super) digest: String,
-    /// Of the tool itself, in bytes.
+    /// Size of the tool itself in bytes.
     pub(super) size: u64,
 }
 
-/// One binary of a set. Its own address does not depend on the set, so that sets share the file.
+/// One binary of a set. Its address does not depend on the set, so that sets share files.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) name: String,
     path: PathBuf,
-    /// Of its bytes: 64 hex digits.
+    /// Digest of its content: 64 hex digits.
     pub(super) digest: String,
-    /// As [`Set::digest`], of a set of this file alone.
+    /// As [`Set::digest`], for a set of this file alone.
     pub(super) address: String,
     packed: Arc<OnceLock<Option<Vec<u8>>>>,
 }
 
 impl Set {
-    /// The set of this program: the first is itself, the others lie beside it. `private`: a folder of ours alone, for what
-    /// is remembered of them.
+    /// The set of this program: itself first, the others from the same folder. `private`: a folder that belongs to this
+    /// user alone, for the cache of digests.
     pub(super) fn own(names: &[String], private: Option<&Path>) -> Result<Set, Failure> {
         let path = std::env::current_exe().map_err(|e| unreadable(Path::new(SELF), &e))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -81,19 +81,19 @@ impl Set {
 }
 
 impl Part {
-    /// Its bytes, which are those that its address says.
+    /// Its content, which must match its address.
     pub(super) fn read(&self) -> Result<Vec<u8>, Failure> {
         let bytes = std::fs::read(&self.path).map_err(|e| unreadable(&self.path, &e))?;
         if hex(&Sha256::digest(&bytes)) == self.digest {
             return Ok(bytes);
         }
-        let message = format!("{} was replaced while this ran", self.path.display());
-        Err(Failure::new(Kind::Again, "fleet.set", message).hint("run it again"))
+        let message = format!("{} was replaced during this run", self.path.display());
+        Err(Failure::new(Kind::Again, "fleet.set", message).hint("run the command again"))
     }
 
-    /// The same, compressed for the way by gzip of this machine; `None` where that is not to be had. Done once for all hosts.
+    /// The same, compressed by gzip on this machine; `None` if it is not installed. Done once for all hosts.
     pub(super) fn packed(&self, bytes: &[u8]) -> Option<&[u8]> {
-        // The first level: to compress better takes longer than a wire of 100 Mbit/s takes for the difference.
+        // The first level: better compression takes longer than the saved transfer at 100 Mbit/s.
         let pack = || Program::new("gzip").args(["-1", "-c"]).run(bytes).ok();
         self.packed.get_or_init(pack).as_deref()
     }

@@ -8,10 +8,10 @@ use crate::{Failure, Kind};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-/// The architecture of a host, in the words of `uname -m`, which are those of Rust for what lsx is built for.
+/// The architecture of a host, in the words of `uname -m`, which are the same as Rust's for the supported ones.
 pub(super) async fn arch(ssh: &Ssh, shared: &Shared) -> Result<Option<String>, Failure> {
     let (ended, text) = ssh.run(shared, &["uname", "-m"], b"").await?;
-    // The last line: a login's profile may print something first.
+    // The last line, since a login's profile may print something first.
     let arch = text.lines().last().unwrap_or_default().trim().to_owned();
     if ended.code != Some(0) || arch.is_empty() || super::ssh::words(&[&arch]).is_err() {
         return Err(verdict::upload("uname -m", &ended));
@@ -68,7 +68,7 @@ async fn send(steps: &Steps<'_>, part: &Part, new: &str, place: &str) -> Result<
     };
     let read = tokio::task::spawn_blocking(read).await;
     let (part, bytes) =
-        read.map_err(|e| Failure::new(Kind::Bug, "fleet.set", "a task ended early").because(e))??;
+        read.map_err(|e| Failure::new(Kind::Bug, "fleet.set", "a task ended unexpectedly").because(e))??;
     let unpacked = match part.packed(&bytes) {
         Some(small) => unpack(steps, small, new).await?,
         None => false,

@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// A program that runs on a host.
 pub(super) type Running = openssh::Child<Arc<openssh::Session>>;
 
-/// How long a master that another run left may take to open a session. It needs one round trip; when it takes
-/// longer its connection is dead (the host was restarted, the cable moved) and a new one is made.
+/// How long a master of an earlier run may take to open a session. It needs one round trip; if it takes longer, its
+/// connection is dead (the host was restarted or moved) and a new one is made.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where a host's SSH server is: `[user@]address[:port]`.
@@ -51,13 +51,13 @@ impl Address {
     }
 }
 
-/// A word that `ssh` cannot take for an option or a program.
+/// A word that `ssh` cannot mistake for an option or a program.
 fn word(text: &str) -> Option<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
     (!text.is_empty() && !text.starts_with('-') && text.chars().all(good)).then(|| text.to_owned())
 }
 
-/// Joins arguments for the host's login shell. Nothing is ever quoted: an argument that would need it is refused.
+/// Joins arguments for the host's login shell. Nothing is quoted: an argument that would need quoting is refused.
 pub(super) fn words(args: &[&str]) -> Result<String, Failure> {
     let good = |c: char| c.is_ascii_alphanumeric() || "/._=-".contains(c);
     match args.iter().find(|arg| arg.is_empty() || !arg.chars().all(good)) {
@@ -86,7 +86,7 @@ pub(super) struct Ssh {
 }
 
 impl Ssh {
-    /// Starts a program there, with pipes. A master that runs already is used as it is; else one is started.
+    /// Starts a program there, with pipes. Uses a running master, else starts one.
     pub(super) async fn spawn(&self, shared: &Shared, args: &[&str]) -> Result<Running, Failure> {
         let command = words(args)?;
         let before = self.control.inode();
@@ -114,11 +114,11 @@ impl Ssh {
         match tokio::time::timeout(shared.options.connect_timeout, self.open(&command)).await {
             Ok(Ok(child)) => Ok(child),
             Ok(Err(error)) => Err(verdict::unreachable(&self.address).because(chain(&error))),
-            Err(_) => Err(verdict::unreachable(&self.address).because("the host opens no session")),
+            Err(_) => Err(verdict::unreachable(&self.address).because("the host does not open a session")),
         }
     }
 
-    /// Runs a short program to its end with an input; reads while it writes.
+    /// Runs a short program to its end with an input, reading while it writes.
     pub(super) async fn run(
         &self,
         shared: &Shared,
@@ -130,7 +130,7 @@ impl Ssh {
         let said = stderr.map(Said::of).unwrap_or_default();
         let write = async {
             if let Some(mut stdin) = stdin {
-                // An early end of the program says why by its exit code.
+                // If the program ends early, its exit code says why.
                 let _ = stdin.write_all(input).await;
             }
         };
@@ -146,13 +146,13 @@ impl Ssh {
         Ok((Ended { code, lines: said.lines().await }, text))
     }
 
-    /// Asks a master to serve no new session; it ends with its last one.
+    /// Tells a master to accept no new session; it ends with its last one.
     pub(super) async fn stop(&self) {
         let session = openssh::Session::resume_mux(self.control.socket.clone().into_boxed_path(), None);
         let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
     }
 
-    /// The argument list of `ssh` for a person's terminal there, by the master that runs already.
+    /// The `ssh` argument list for a terminal there, through the running master.
     pub(super) fn terminal(&self, shared: &Shared, args: &[&str]) -> Result<Vec<String>, Failure> {
         let mut argv = vec!["ssh".to_owned()];
         argv.extend(self.arguments(shared, &["-tt"]));
@@ -174,8 +174,8 @@ impl Ssh {
         command.spawn().await
     }
 
-    /// Starts the master: `ssh` goes to the background by itself once the login is done and the socket listens, and
-    /// ends by itself when it was idle for the limit, whatever becomes of this process.
+    /// Starts the master: `ssh` goes to the background by itself once the login is done and the socket listens, and ends by
+    /// itself when it was idle for the limit, independent of this process.
     async fn start(&self, shared: &Shared) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::new(Kind::Failed, "fleet.ssh", "cannot run ssh").because(e);
         // A file, not a pipe: a proxy that ssh leaves in the background would hold the pipe open.
@@ -185,12 +185,12 @@ impl Ssh {
         command.args(&args).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(log.try_clone().map_err(failed)?).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| failed(e).hint("install the OpenSSH client"))?;
-        // ssh's own timeout covers the connection, not a server that says nothing more.
+        // ssh's own timeout covers the connection, not a server that stops answering later.
         let limit = shared.options.connect_timeout + Duration::from_secs(2);
         let status = match tokio::time::timeout(limit, child.wait()).await {
             Ok(status) => status.map_err(failed)?,
             Err(_) => {
-                return Err(verdict::unreachable(&self.address).because("ssh did not log in in time"));
+                return Err(verdict::unreachable(&self.address).because("the ssh login timed out"));
             }
         };
         if status.success() {
@@ -201,7 +201,7 @@ impl Ssh {
         let argv: Vec<String> = std::iter::once("ssh".to_owned()).chain(args).collect();
         tracing::info!("`{}` ended with {}", argv.join(" "), ended.status());
         let failure = verdict::login(&self.address, &ended.text());
-        // A host that is away is one short line; what ssh was told is for whoever asks with -v.
+        // An unreachable host is reported in one short line; ssh's own messages are shown with -v.
         if failure.code == "fleet.unreachable" {
             return Err(ended.lines.last().into_iter().fold(failure, Failure::because));
         }
@@ -209,7 +209,7 @@ impl Ssh {
         Err(failure.program(program))
     }
 
-    /// Keys only, host keys verified: batch mode refuses what ssh would ask about, and `StrictHostKeyChecking` is
+    /// Public keys only, host keys verified: batch mode refuses what ssh would ask about, and `StrictHostKeyChecking` is
     /// left to the user's configuration, whose default then refuses an unknown or changed key.
     fn arguments(&self, shared: &Shared, first: &[&str]) -> Vec<String> {
         let options = &shared.options;

@@ -1,25 +1,25 @@
-//! What the words and codes of `ssh`, `sudo` and a login shell mean: the failure, or the next thing to try.
+//! Interprets the messages and exit codes of `ssh`, `sudo` and a login shell: the failure, or what to try next.
 
 use super::control::Way;
 use super::session::Ended;
 use super::ssh::Address;
 use crate::{Failure, Kind, failure::ProgramFailure};
 
-/// What to do about a `serve` that did not say hello.
+/// What to do about a `serve` that did not send its hello.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The login is not root: put `sudo -n` in front.
+    /// The login is not root: use `sudo -n`.
     Sudo,
-    /// What an earlier run learned of this host is wrong now.
+    /// What was remembered of this host from an earlier run is wrong.
     Forget,
     /// The tool is missing there, or its file is damaged.
     Upload,
-    /// Nothing helps.
+    /// Give up.
     Fail(Box<Failure>),
 }
 
-/// Judges a `serve` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run
-/// has put the tool there.
+/// Judges a `serve` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run has
+/// copied the tool there.
 pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, address: &Address) -> Verdict {
     let text = ended.text();
     if way.sudo && refused(ended, &text) {
@@ -35,17 +35,20 @@ pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, a
     if !shipped {
         return Verdict::Upload;
     }
-    let failure = Failure::new(Kind::Unreachable, "fleet.serve", "the tool does not start on the host")
+    let failure = Failure::new(Kind::Unreachable, "fleet.serve", "the tool cannot be started on the host")
         .program(ran("serve", ended));
     if text.contains("Permission denied") {
-        return Verdict::Fail(Box::new(failure.hint("is the file system of /var/lib mounted noexec?")));
+        return Verdict::Fail(Box::new(
+            failure.hint("check whether the file system of /var/lib is mounted noexec"),
+        ));
     }
     Verdict::Fail(Box::new(
-        failure.hint("can the login run programs: ssh HOST /bin/true; is there room in memory?"),
+        failure
+            .hint("check whether the login can run programs (ssh HOST /bin/true) and whether memory is free"),
     ))
 }
 
-/// Whether sudo itself said no, and not the program below it.
+/// Whether sudo itself refused, and not the program that it runs.
 fn refused(ended: &Ended, text: &str) -> bool {
     const WORDS: [&str; 7] = [
         "a password is required",
@@ -60,26 +63,31 @@ fn refused(ended: &Ended, text: &str) -> bool {
     missing || WORDS.iter().any(|words| text.contains(words))
 }
 
-/// The login is not root and sudo does not let it.
+/// The login is not root and may not use sudo.
 pub(super) fn sudo(ended: &Ended, user: Option<&str>) -> Failure {
     let user = user.unwrap_or("USER");
-    Failure::new(Kind::Denied, "fleet.sudo", "the login is not root, and sudo without a password fails")
+    Failure::new(Kind::Denied, "fleet.sudo", "the login is not root and may not use sudo without a password")
         .program(ran("sudo -n", ended))
-        .hint(format!("on the host, with visudo: {user} ALL=(root) NOPASSWD: ALL"))
+        .hint(format!("on the host, add with visudo: {user} ALL=(root) NOPASSWD: ALL"))
 }
 
-/// Why the connection did not come up, by ssh's last lines.
+/// Why the connection failed, from ssh's last lines.
 pub(super) fn login(address: &Address, text: &str) -> Failure {
     let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
     let host = &address.host;
     let changed = has(&["HOST IDENTIFICATION HAS CHANGED", "no matching host key", "REVOKED HOST KEY"]);
     if has(&["Host key verification failed", "host key is known for"]) && !changed {
-        let message = "the host's key is new: nobody has seen it on this machine yet";
+        let message = "the host key is new: it is not known on this machine yet";
         let failure = Failure::new(Kind::Unreachable, "fleet.hostkey", message);
-        return failure.hint(format!("compare it with the host's own, then log in once: ssh {host} true"));
+        return failure
+            .hint(format!("log in once and compare the fingerprint with the host's: ssh {host} true"));
     }
     if changed {
-        let failure = Failure::new(Kind::Unreachable, "fleet.hostkey", "the host's key is not the known one");
+        let failure = Failure::new(
+            Kind::Unreachable,
+            "fleet.hostkey",
+            "the host key has changed, it is not the known one",
+        );
         return failure.hint(format!(
             "compare the key, then: `ssh-keygen -R {host}` removes an old one, `ssh-keyscan {host} >> \
              ~/.ssh/known_hosts` adds the new one"
@@ -87,8 +95,8 @@ pub(super) fn login(address: &Address, text: &str) -> Failure {
     }
     if has(&["Permission denied", "Too many authentication failures", "no mutual signature"]) {
         let user = address.user.as_deref().unwrap_or("the login");
-        let message = format!("{user} is not let in: no key of yours is accepted");
-        let hint = format!("try `ssh -o BatchMode=yes {host} true`; `ssh-copy-id` puts your key there");
+        let message = format!("{user} cannot log in: the host accepts none of your keys");
+        let hint = format!("test with `ssh -o BatchMode=yes {host} true`; `ssh-copy-id` installs your key");
         return Failure::new(Kind::Denied, "fleet.login", message).hint(hint);
     }
     if has(&[
@@ -101,34 +109,35 @@ pub(super) fn login(address: &Address, text: &str) -> Failure {
     }
     let failure = unreachable(address);
     if has(&["Could not resolve"]) {
-        return failure.hint(format!("{host} is no name that this machine knows: write the address"));
+        return failure.hint(format!("this machine cannot resolve {host}: write the address"));
     }
     if has(&["Connection refused"]) {
-        return failure.hint("is an SSH server running there, on that port?");
+        return failure.hint("check that an SSH server runs there, on that port");
     }
     if has(&["timed out", "No route", "unreachable"]) {
-        return failure.hint("is the host up, and is a firewall between? `offline: true` leaves it alone");
+        return failure
+            .hint("check that the host is up and no firewall is in between; `offline: true` skips it");
     }
     failure
 }
 
-/// The host cannot be reached; the cause is for the caller to add.
+/// The host cannot be reached; the caller adds the cause.
 pub(super) fn unreachable(address: &Address) -> Failure {
     Failure::new(Kind::Unreachable, "fleet.unreachable", format!("{} cannot be reached by ssh", address.host))
 }
 
-/// A step of putting the tool there that failed.
+/// A failed step of copying the tool to the host.
 pub(super) fn upload(what: &str, ended: &Ended) -> Failure {
     let text = ended.text();
     if ["No space left", "quota exceeded"].iter().any(|w| text.contains(w)) {
-        let failure = Failure::new(Kind::Failed, "fleet.disk", "no room for the tool on the host");
-        return failure.program(ran(what, ended)).hint("make room below /var/lib/lsx/bin");
+        let failure = Failure::new(Kind::Failed, "fleet.disk", "no disk space for the tool on the host");
+        return failure.program(ran(what, ended)).hint("free space below /var/lib/lsx/bin");
     }
-    let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool cannot be put on the host");
+    let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool cannot be copied to the host");
     failure.program(ran(what, ended))
 }
 
-/// A program on a host, for the failure it caused.
+/// A program on a host, for a failure.
 pub(super) fn ran(what: &str, ended: &Ended) -> ProgramFailure {
     let argv = what.split(' ').map(str::to_owned).collect();
     ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() }

@@ -1,26 +1,26 @@
-//! The lines that a host and its controller exchange: one JSON value each, requests down, replies up.
+//! The lines that a host and its controller exchange, one JSON value each: requests to the host, replies from it.
 
 use crate::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The request that [`super::serve::serve`] answers by itself: `{"op":"prune","dir":...}`.
+/// The request that [`super::serve::serve`] handles itself: `{"op":"prune","dir":...}`.
 pub(super) const PRUNE: &str = "prune";
 
-/// The first thing a host says.
+/// The first message of a host.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) tool: String,
     pub(super) version: String,
-    /// The size of its file in bytes: a copy that was cut short may still start.
+    /// The size of its file in bytes, because a truncated copy may still start.
     #[serde(default)]
     pub(super) size: u64,
-    /// Whether it runs as root, without which it can do nothing there.
+    /// Whether it runs as root, which it needs.
     #[serde(default)]
     pub(super) root: bool,
 }
 
-/// What a host says. After one request: any number of events, then `Ok` or `Failures` once.
+/// A message of a host. After one request: any number of events, then `Ok` or `Failures` once.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Reply {
@@ -69,7 +69,7 @@ mod tests {
                 true
             }
             Ok(Reply::Failures(failures)) => {
-                // A host's failure is shown, whatever it says.
+                // A host's failure is shown, whatever its text is.
                 let shown = crate::printable::message(&crate::Failures(failures).to_string());
                 assert!(!shown.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{shown:?}");
                 true

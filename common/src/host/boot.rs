@@ -1,4 +1,4 @@
-//! What brings a stack back after a reboot: one entry a tool and stack, and the one service or cron line that runs them all.
+//! Restores stacks after a reboot: one entry per tool and stack, and one service or cron line that runs them all.
 
 use super::Program;
 use super::file::{self, Mode};
@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
 const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/lsx-boot.service";
 const CRON: &str = "/etc/cron.d/lsx-boot";
-/// There while systemd runs the machine (sd_booted(3)).
+/// Exists while systemd runs the machine (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
-/// Every entry in the order of its name; one that fails does not keep the others from running.
+/// Runs every entry in the order of its name; a failed entry does not keep the others from running.
 const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
 
 /// The entry of one tool and stack.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// Two digits: entries run in the order of their names, and a tool that needs another's work takes a higher number.
+    /// Two digits: entries run in the order of their names, and a tool that depends on another has a higher number.
     pub order: u8,
-    /// The stack, whose name has been checked.
+    /// The stack, whose name has been validated.
     pub stack: &'a str,
-    /// The tool, as in `net`.
+    /// The tool, such as `net`.
     pub tool: &'a str,
 }
 
 impl Entry<'_> {
-    /// Where it is: `/etc/lsx/boot.d/10-STACK-net`.
+    /// Its path: `/etc/lsx/boot.d/10-STACK-net`.
     pub fn path(&self) -> PathBuf {
         Path::new(BOOT).join(self.name())
     }
@@ -35,15 +35,15 @@ impl Entry<'_> {
     /// host in the stack, `intent` the file that the tool keeps here.
     ///
     /// # Errors
-    /// What the file system or systemd refused.
+    /// Errors of the file system or systemd.
     pub fn write(&self, program: &str, host: &str, intent: &Path) -> Result<(), Failure> {
         sweep();
         file::write(&self.path(), self.text(program, host, intent).as_bytes(), Mode::Program)?;
         starter()
     }
 
-    /// The program and the host that it names; `None` when there is no entry. The program is empty where the entry brings nothing back:
-    /// nothing runs the entries at boot, what it names does not answer `--version`, or its text is damaged.
+    /// The program and the host that the entry names; `None` when there is no entry. The program is empty when the entry
+    /// would not work: nothing runs the entries at boot, its program does not answer `--version`, or its text is damaged.
     ///
     /// # Errors
     /// Kind `Denied` when it may not be read.
@@ -58,10 +58,11 @@ impl Entry<'_> {
         }))
     }
 
-    /// Removes it; with the last one, what runs them. The entry goes last, for it is what a next run sees.
+    /// Removes it, and with the last entry what runs them. The entry goes last, since it tells a next run that there is
+    /// something to do.
     ///
     /// # Errors
-    /// What the file system or systemd refused.
+    /// Errors of the file system or systemd.
     pub fn remove(&self) -> Result<(), Failure> {
         sweep();
         let own = self.path();
@@ -98,13 +99,12 @@ fn words(text: &str) -> (String, String) {
     (program, host)
 }
 
-/// Whether a program is there and runs.
+/// Whether a program exists and runs.
 fn answers(program: &str) -> bool {
     Path::new(program).is_file() && Program::new(program).args(["--version"]).run(b"").is_ok()
 }
 
-/// Whether something runs the entries at boot; an entry alone brings nothing back. A machine that has neither systemd nor
-/// cron is its owner's to boot.
+/// Whether something runs the entries at boot. On a machine with neither systemd nor cron that is up to its owner.
 fn runs() -> bool {
     match (Path::new(SYSTEMD).exists(), Path::new("/etc/cron.d").exists()) {
         (true, _) => Path::new(UNIT).exists() && Path::new(ENABLED).symlink_metadata().is_ok(),
@@ -112,7 +112,7 @@ fn runs() -> bool {
     }
 }
 
-/// systemd where it runs, cron's @reboot elsewhere; both do the same.
+/// systemd if it runs, else cron's @reboot; both do the same.
 fn starter() -> Result<(), Failure> {
     if Path::new(SYSTEMD).exists() {
         let unit = format!(
@@ -132,8 +132,8 @@ fn starter() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a run that died left half written. The entry itself shows a next run that there is something to do, and so it comes by
-/// here.
+/// Removes what a killed run left half written. The entry itself shows a next run that there is something to do, so that it
+/// comes here.
 fn sweep() {
     [UNIT, CRON].iter().filter_map(|path| Path::new(path).parent()).for_each(file::sweep);
 }

@@ -1,4 +1,4 @@
-//! Files: written whole or not at all, with their mode from the first byte.
+//! Files: written completely or not at all, and created with their final mode.
 
 use super::limit;
 use crate::failure::{Failure, Kind};
@@ -7,10 +7,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// What a file is called while it is written; then comes the number of the process, so that a dead one's can be told.
+/// Prefix of a temporary file, followed by the process number, so that files of dead processes can be recognised.
 const TEMPORARY: &str = ".lsx-";
 
-/// Who may read a file of ours.
+/// The mode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// 0600: secrets and state.
@@ -31,13 +31,13 @@ impl Mode {
     }
 }
 
-/// Writes a file by rename, so that a reader sees the old one or the new one and never half; a file with equal bytes is
-/// left untouched, so that make does not rebuild. Returns whether it was written. Missing folders are made, 0755.
+/// Writes a file by rename, so that a reader sees the old or the new content and never a part; a file with the same content
+/// is left untouched, so that make does not rebuild. Returns whether it was written. Missing folders are created, 0755.
 ///
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
-    // A device or a pipe is written to; a rename would put a file in its place.
+    // A device or a pipe is written to; a rename would replace it by a file.
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut it| it.write_all(bytes));
         return written.map(|()| true).map_err(|e| failure(path, "write", &e));
@@ -47,7 +47,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temp = temporary(folder, mode)
-        // Another run of lsx has removed the folder, which was empty, between the two calls.
+        // Another run of lsx has removed the empty folder between the two calls.
         .or_else(|e| if e.kind() == ErrorKind::NotFound { temporary(folder, mode) } else { Err(e) })
         .map_err(|e| failure(path, "write", &e))?;
     temp.write_all(bytes).and_then(|()| temp.as_file().sync_all()).map_err(|e| failure(path, "write", &e))?;
@@ -56,7 +56,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Writes a file where it is, for one that is mounted elsewhere by itself; a reader may see half of it. Small files only.
+/// Writes a file in place, for a file that is bind-mounted; a reader may see a part of it. Small files only.
 ///
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
@@ -76,8 +76,8 @@ fn temporary(folder: &Path, mode: Mode) -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)
 }
 
-/// Writes a file for a program that is about to read it, under a name of its own. It goes when another one is lent from its folder
-/// after the end of this process.
+/// Writes a temporary file for a program that is about to read it. It is removed by the next call for its folder after this
+/// process has ended.
 ///
 /// # Errors
 /// Kind `Denied` or `Failed` with the folder.
@@ -91,14 +91,14 @@ pub fn lend(folder: &Path, bytes: &[u8]) -> Result<PathBuf, Failure> {
     lent().map_err(|e: io::Error| failure(folder, "write to", &e))
 }
 
-/// A rename survives a power cut only when its folder was written too; a file system that cannot is no failure.
+/// A rename survives a power failure only when its folder is synced, too; a file system that cannot do that is no failure.
 fn sync(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
 }
 
-/// Removes a file; one that is not there is as good. Returns whether it was there.
+/// Removes a file; a missing one is no error. Returns whether it existed.
 ///
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
@@ -111,7 +111,7 @@ pub fn remove(path: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Removes files that processes of this machine were writing in a folder when they died.
+/// Removes temporary files that processes were writing in a folder when they died.
 pub fn sweep(folder: &Path) {
     let dead = |name: &str| {
         let process = name.strip_prefix(TEMPORARY)?.split_once('-')?.0.parse::<u32>().ok()?;
@@ -122,8 +122,8 @@ pub fn sweep(folder: &Path) {
     left.for_each(|e| drop(remove(&e.path())));
 }
 
-/// The same in each folder of a folder of ours; those in which nothing is left go, too, and with the last of them that folder
-/// itself: who makes one may have died before anything was in it.
+/// The same in each subfolder; empty subfolders are removed, too, and then the folder itself, since a process may have died
+/// before it wrote anything into a new one.
 pub fn sweep_all(root: &Path) {
     let folders = fs::read_dir(root).into_iter().flatten().flatten().map(|e| e.path());
     for folder in folders.filter(|f| f.is_dir()) {
@@ -133,15 +133,15 @@ pub fn sweep_all(root: &Path) {
     remove_empty(root);
 }
 
-/// Removes a folder when it is empty; anything else in it keeps it.
+/// Removes a folder if it is empty.
 pub fn remove_empty(path: &Path) {
     let _ = fs::remove_dir(path);
 }
 
-/// Where whole trees of ours are.
+/// Folders of lsx's own trees.
 const TREES: [&str; 2] = ["/run/lsx/", "/var/lib/lsx/"];
 
-/// Removes a tree of ours, whatever is in it; links are not followed, and one that is not there is as good.
+/// Removes a tree of lsx with all its contents; links are not followed, and a missing tree is no error.
 ///
 /// # Errors
 /// A path outside /run/lsx and /var/lib/lsx, kind `Bug`; else kind `Denied` or `Failed` with the path.
@@ -154,7 +154,7 @@ pub fn remove_tree(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Gives a tree of ours another name; one that is not there is as good, and one that has that name goes.
+/// Renames a tree of lsx; a missing one is no error, and an existing target is removed.
 ///
 /// # Errors
 /// As [`remove_tree`].
@@ -172,7 +172,7 @@ fn ours(path: &Path) -> Result<(), Failure> {
     if inside && path.components().all(|part| part != std::path::Component::ParentDir) {
         return Ok(());
     }
-    let message = format!("{} is no tree of ours, and stays", path.display());
+    let message = format!("{} is not a folder of lsx and is not removed", path.display());
     Err(Failure::new(Kind::Bug, "host.file", message))
 }
 
@@ -188,11 +188,11 @@ pub fn read(path: &Path) -> Result<Option<String>, Failure> {
     })
 }
 
-/// Reads a file whole, but no more than `most` bytes of it (see [`limit`]); `None` when it is not there. Only a regular file is
-/// read, so that a pipe or a device in its place neither blocks nor goes on for ever.
+/// Reads a whole file, but at most `most` bytes (see [`limit`]); `None` when it does not exist. Only a regular file is
+/// read, so that a pipe or device in its place neither blocks nor has no end.
 ///
 /// # Errors
-/// Kind `Denied` or `Failed` with the path: it cannot be read, it is no regular file, or it is larger (code `host.limit`).
+/// Kind `Denied` or `Failed` with the path: it cannot be read, it is not a regular file, or it is larger (code `host.limit`).
 pub fn read_at_most(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Failure> {
     let file = match File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -200,20 +200,20 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Failure> 
     };
     let found = file.metadata().map_err(|e| failure(path, "read", &e))?;
     if !found.is_file() {
-        let what = if found.is_dir() { "a folder" } else { "no regular file" };
+        let what = if found.is_dir() { "a folder" } else { "not a regular file" };
         return Err(failure(path, "read", &io::Error::other(format!("it is {what}"))));
     }
     let bytes = limit::take(file, most).map_err(|e| failure(path, "read", &e))?;
     bytes.map(Some).ok_or_else(|| limit::exceeded(&path.display().to_string(), most))
 }
 
-/// Whether a file holds these bytes and no more; reads only one that is as long.
+/// Whether a file has exactly this content; reads it only if it has that length.
 fn holds(path: &Path, bytes: &[u8]) -> bool {
     let as_long = fs::metadata(path).is_ok_and(|there| there.is_file() && there.len() == bytes.len() as u64);
     as_long && read_at_most(path, bytes.len() as u64).is_ok_and(|old| old.as_deref() == Some(bytes))
 }
 
-/// What a failed file operation says.
+/// The failure of a file operation.
 pub fn failure(path: &Path, verb: &str, error: &io::Error) -> Failure {
     let kind = match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Kind::Denied,
@@ -221,9 +221,7 @@ pub fn failure(path: &Path, verb: &str, error: &io::Error) -> Failure {
     };
     let failure = Failure::new(kind, "host.file", format!("cannot {verb} {}: {error}", path.display()));
     match error.kind() {
-        ErrorKind::StorageFull => {
-            failure.hint("the disk is full: make room there and run the same command again")
-        }
+        ErrorKind::StorageFull => failure.hint("the disk is full: free space and run the same command again"),
         _ => failure,
     }
 }
@@ -248,7 +246,7 @@ mod tests {
         fs::write(&path, "0123456789").unwrap();
         assert_eq!(read_at_most(&path, 10).unwrap().unwrap(), b"0123456789");
         assert_eq!(read_at_most(&path, 9).unwrap_err().code, "host.limit");
-        // Three terabytes that take no room: they are never read.
+        // A sparse file of three terabytes, which is never read.
         File::options().write(true).open(&path).unwrap().set_len(3 << 40).unwrap();
         assert_eq!(read(&path).unwrap_err().code, "host.limit");
         fs::write(&path, b"\xff").unwrap();

@@ -1,38 +1,38 @@
-//! How much is taken from whom: every byte that comes from a host, a program, a file or a document has its limit here, and the one
-//! read that keeps to it.
+//! Limits for everything that comes from a host, a program, a file or a document, and the function that reads within a
+//! limit.
 
 use crate::failure::{Failure, Kind};
 use std::io::{self, Read};
 
 const MIB: u64 = 1024 * 1024;
 
-/// A line between a host and its controller: one request, one event, or one reply. An observed document of 20,000 instances
-/// takes 20 MiB.
+/// A line between a host and its controller: one request, event or reply. An observed document of 20,000 instances takes 20
+/// MiB.
 pub const LINE: u64 = 64 * MIB;
-/// How many JSON values one such line may hold. Each takes up to 150 bytes of memory, so the line alone is no bound.
+/// The number of JSON values in such a line. Each takes up to 150 bytes of memory, so the line's length alone is no limit.
 pub const VALUES: usize = 4_000_000;
-/// How many events a host may send before the reply they belong to.
+/// The number of events that a host may send before the reply.
 pub const EVENTS: usize = 1_000_000;
-/// How many failures of one reply are told; the others are counted.
+/// The number of failures of one reply that are shown; the others are counted.
 pub const FAILURES: usize = 1000;
-/// How many causes, arguments and lines of output one such failure has.
+/// The number of causes, arguments and lines of output of such a failure.
 pub const LINES: usize = 100;
-/// The text of one failure, or of one line that a program wrote to standard error, in characters.
+/// The text of one failure, or of one line of a program's standard error, in characters.
 pub const TEXT: usize = 4096;
-/// What a login may print before the tool's hello, and what a small program on a host may answer.
+/// The output of a login before the tool's hello, and of a small program on a host.
 pub const NOISE: u64 = 64 * 1024;
 /// The standard output of a program that lsx runs. Of its standard error the last [`ERRORS`] bytes are kept.
 pub const OUTPUT: u64 = 64 * MIB;
-/// The end of a program's standard error.
+/// The last part of a program's standard error that is kept.
 pub const ERRORS: u64 = MIB;
-/// A document that a person or a tool wrote: a stack, a plan, observed documents.
+/// A document written by a person or a tool: a stack, a plan, observed documents.
 pub const DOCUMENT: u64 = 256 * MIB;
 /// A secret.
 pub const SECRET: u64 = MIB;
-/// A file of lsx's own, as the intent that a host keeps.
+/// A file of lsx itself, such as the intent that a host keeps.
 pub const STATE: u64 = 64 * MIB;
 
-/// Reads to the end, but no more than `most` bytes. `what` names it for the failure, as in `the reply of h1`.
+/// Reads to the end, but at most `most` bytes. `what` names the source in the failure, such as `the reply of h1`.
 ///
 /// # Errors
 /// Kind `Failed`: code `host.limit` when there is more; `host.read` when it cannot be read.
@@ -41,20 +41,20 @@ pub fn read(from: impl Read, most: u64, what: &str) -> Result<Vec<u8>, Failure> 
     take(from, most).map_err(failed)?.ok_or_else(|| exceeded(what, most))
 }
 
-/// The same without words for it: `None` when there is more.
+/// The same without a failure: `None` when there is more.
 ///
 /// # Errors
-/// What the reader said.
+/// Errors of the reader.
 pub fn take(from: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
 }
 
-/// The last `most` bytes of a stream, read to its end without keeping the rest.
+/// The last `most` bytes of a stream, which is read to its end.
 ///
 /// # Errors
-/// What the reader said.
+/// Errors of the reader.
 pub fn last(mut from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let (mut kept, mut piece) = (Vec::new(), [0; 8192]);
@@ -74,17 +74,13 @@ pub fn last(mut from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     Ok(kept)
 }
 
-/// What is said of something that is larger than its limit.
+/// The failure for something larger than its limit.
 pub fn exceeded(what: &str, most: u64) -> Failure {
     let limit = if most >= MIB { format!("{} MiB", most / MIB) } else { format!("{most} bytes") };
-    Failure::new(
-        Kind::Failed,
-        "host.limit",
-        format!("{what} is larger than {limit}, the most that lsx reads"),
-    )
+    Failure::new(Kind::Failed, "host.limit", format!("{what} exceeds the limit of {limit}"))
 }
 
-/// The first characters of a text that somebody else wrote, with an ellipsis when there are more than [`TEXT`].
+/// The first characters of a text from elsewhere, with an ellipsis when there are more than [`TEXT`].
 pub fn text(text: &str) -> String {
     match text.char_indices().nth(TEXT) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -92,10 +88,10 @@ pub fn text(text: &str) -> String {
     }
 }
 
-/// Whether a line of JSON holds at most [`VALUES`] values. It counts what separates them, outside of strings.
+/// Whether a line of JSON has at most [`VALUES`] values. It counts separators outside strings.
 pub fn values(line: &[u8]) -> bool {
     let (mut count, mut inside, mut escaped) = (0, false, false);
-    // Shorter lines cannot hold more.
+    // A shorter line cannot have more.
     for byte in line.iter().take(if line.len() <= VALUES { 0 } else { line.len() }) {
         match (inside, byte) {
             (true, _) if escaped => escaped = false,
@@ -117,7 +113,7 @@ mod tests {
         let endless = io::repeat(b'x');
         let failure = read(endless, 1000, "the log").unwrap_err();
         assert_eq!(failure.code, "host.limit");
-        assert_eq!(failure.message, "the log is larger than 1000 bytes, the most that lsx reads");
+        assert_eq!(failure.message, "the log exceeds the limit of 1000 bytes");
         assert_eq!(read([1; 1000].as_slice(), 1000, "it").unwrap().len(), 1000);
         assert_eq!(take([1; 1001].as_slice(), 1000).unwrap(), None);
         assert!(exceeded("it", LINE).message.contains("64 MiB"));

@@ -1,4 +1,4 @@
-//! The lock of one stack on one host: two runs exclude each other, a dead run excludes nobody.
+//! The lock of one stack on one host: two runs exclude each other, and the lock of a dead run is released.
 
 use crate::failure::{Failure, Kind};
 use nix::fcntl::{Flock, FlockArg};
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Held until dropped; the kernel releases it when the process dies (flock(2)). Its file goes with it.
+/// Held until dropped; the kernel releases it when the process dies (flock(2)). Its file is removed with it.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    /// Kept open for its lock.
+    /// The open file that has the lock.
     _file: Flock<File>,
 }
 
-/// The code of the failure that says that another run holds it.
+/// The code of the failure when another run holds the lock.
 pub const LOCKED: &str = "host.locked";
 
 /// What is opened is neither followed nor waited for: a pipe has no end.
@@ -28,11 +28,11 @@ pub const PLAIN: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 const REPAIR: &str =
     "where something else than a folder is at that path, remove it: lsx makes its folder anew";
 
-/// How often a lock is tried while one waits for it.
+/// The interval between attempts while waiting for a lock.
 const STEP: Duration = Duration::from_millis(20);
 
 impl Lock {
-    /// Takes the lock of `stack` for `tool`; waits for another run to end, but no longer than `limit`, nor once `cancel` is set.
+    /// Takes the lock of `stack` for `tool`; waits for another run to end, at most for `limit` or until `cancel` is set.
     ///
     /// # Errors
     /// As [`Lock::take`].
@@ -47,7 +47,7 @@ impl Lock {
         taken
     }
 
-    /// Takes the lock of `stack` for `tool`, or fails at once. What a dead run left half written goes first.
+    /// Takes the lock of `stack` for `tool`, or fails at once. Removes temporary files of dead runs first.
     ///
     /// # Errors
     /// Kind `Again` when another run holds it, naming its process; `Denied` or `Failed` when /run/lsx cannot be written.
@@ -58,7 +58,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// The same below another folder.
+    /// The same in another folder.
     ///
     /// # Errors
     /// As [`Lock::take`].
@@ -76,7 +76,7 @@ impl Lock {
                 .custom_flags(PLAIN)
                 .open(&path);
             let file = match file {
-                // The folder went with the last lock in it, between the two calls.
+                // The folder was removed with the last lock in it, between the two calls.
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 Err(e) => {
                     odd(&path)?;
@@ -99,7 +99,7 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// While the lock is still held, so that nobody else's file is taken away.
+    /// While the lock is still held, so that another run's file is not removed.
     fn drop(&mut self) {
         let _ = super::file::remove(&self.path);
         self.path.parent().into_iter().for_each(super::file::remove_empty);

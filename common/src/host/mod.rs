@@ -1,4 +1,4 @@
-//! The effects done one way: run a program, read and write a file within a limit, hold a lock, wait.
+//! System calls that all tools share: run a program, read and write a file within a limit, hold a lock, wait.
 
 pub mod boot;
 pub mod file;
@@ -15,7 +15,7 @@ pub use program::Program;
 
 use nix::sys::utsname::uname;
 
-/// The name of this machine (uname(2) nodename), for documents that no stack names a host for.
+/// The name of this machine (uname(2) nodename), for documents without a stack.
 pub fn name() -> String {
     uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default()
 }

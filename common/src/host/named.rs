@@ -1,17 +1,17 @@
-//! Files that a person named, as with `-o`: written where the name leads.
+//! Files that a person named, such as with `-o`.
 
 use super::file::{self, Mode};
 use crate::failure::{Failure, Kind};
 use std::fs;
 use std::path::Path;
 
-/// Writes a file that a person named, as with `-o`: a link is followed, what is no regular file is written to, and its folder must
-/// be there. Returns whether it was written.
+/// Writes a file that a person named, such as with `-o`: a link is followed, a device or pipe is written to, and the folder
+/// must exist. Returns whether it was written.
 ///
 /// # Errors
-/// Kind `Usage` when there is no such folder; else as [`file::write`].
+/// Kind `Usage` when there is no such folder; otherwise as [`file::write`].
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
-    // A link that leads nowhere yet is followed by hand, once.
+    // A dangling link is followed once, by hand.
     let to = fs::canonicalize(path).or_else(|_| {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::read_link(path).map(|to| folder.join(to))
@@ -19,8 +19,8 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
     let to = to.unwrap_or_else(|_| path.to_owned());
     let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        let message = format!("cannot write {}: there is no folder {}", path.display(), folder.display());
-        return Err(Failure::new(Kind::Usage, "usage.folder", message).hint("make it first"));
+        let message = format!("cannot write {}: no folder {}", path.display(), folder.display());
+        return Err(Failure::new(Kind::Usage, "usage.folder", message).hint("create it first"));
     }
     file::write(&to, bytes, mode)
 }

@@ -1,4 +1,4 @@
-//! Programs: started with an argument list and never through a shell; a failed one keeps what it said.
+//! Programs: started with an argument list and never through a shell; the failure has the program's output.
 
 use super::limit;
 use crate::failure::{Failure, Kind, ProgramFailure};
@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-/// How long a file that was just written may be busy.
+/// How long to wait while a file that was just written is busy.
 const BUSY: Duration = Duration::from_secs(2);
 
 /// A program to run.
@@ -20,7 +20,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program by name or path; locale is fixed so that what it says can be read.
+    /// A program by name or path, with a fixed locale so that its messages can be parsed.
     pub fn new(name: &str) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let mut command = Command::new(name);
@@ -28,7 +28,7 @@ impl Program {
         Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT }
     }
 
-    /// A program in an environment that is not ours, as it is.
+    /// A program with an unchanged environment.
     pub fn bare(name: &str) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let command = Command::new(name);
@@ -60,8 +60,8 @@ impl Program {
         if found { Ok(()) } else { Err(not_started(&self.argv[0], &ErrorKind::NotFound.into())) }
     }
 
-    /// How many bytes of standard output [`Program::run`] and [`Program::ended`] take before they kill it: [`limit::OUTPUT`] when
-    /// nothing is said.
+    /// The number of bytes of standard output after which [`Program::run`] and [`Program::ended`] kill it; default:
+    /// [`limit::OUTPUT`].
     #[must_use]
     pub fn at_most(mut self, bytes: u64) -> Self {
         self.most = bytes;
@@ -91,14 +91,14 @@ impl Program {
         self
     }
 
-    /// Takes out of its environment.
+    /// Removes a variable from its environment.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.command.env_remove(name);
         self
     }
 
-    /// Starts it and leaves the waiting to the caller.
+    /// Starts it; the caller waits for it.
     ///
     /// # Errors
     /// Kind `Failed` when it cannot be started.
@@ -108,13 +108,14 @@ impl Program {
         spawn(&mut self.command).map_err(|e| not_started(&self.argv[0], &e))
     }
 
-    /// Becomes it, with the standard streams of this process; returns only when that failed.
+    /// Replaces this process by it, with the same standard streams; returns only when that failed.
     pub fn become_it(mut self) -> Failure {
         use std::os::unix::process::CommandExt;
         not_started(&self.argv[0], &self.command.exec())
     }
 
-    /// Runs it whatever its verdict: exit code (128 and the signal where one ended it), standard output, standard error.
+    /// Runs it and returns exit code (128 plus the signal that ended it), standard output and standard error, whatever the
+    /// result.
     ///
     /// # Errors
     /// Kind `Failed` when it cannot be started, or wrote too much.
@@ -142,13 +143,13 @@ impl Program {
         let status = child.wait().map_err(failed)?;
         let stdout = stdout.map_err(failed)?;
         let stdout =
-            stdout.ok_or_else(|| limit::exceeded(&format!("what {} wrote", self.argv[0]), self.most))?;
+            stdout.ok_or_else(|| limit::exceeded(&format!("the output of {}", self.argv[0]), self.most))?;
         Ok((self.argv, Output { status, stdout, stderr: stderr.map_err(failed)? }))
     }
 }
 
-/// Starts it, again and again while its file is busy: who has just written it has closed it, but a program that another thread was
-/// starting meanwhile holds it open until it is itself (execve(2), ETXTBSY).
+/// Starts it, and retries while its file is busy: a program that another thread was starting at the same time holds the
+/// file open for writing until its own exec (execve(2), ETXTBSY).
 fn spawn(command: &mut Command) -> std::io::Result<Child> {
     let mut child = command.spawn();
     super::wait::until(BUSY, Duration::from_millis(5), || {
@@ -176,7 +177,7 @@ fn status(status: ExitStatus) -> String {
     }
 }
 
-/// The last 20 lines of what a program said.
+/// The last 20 lines of a program's output.
 pub fn tail(said: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(said);
     let lines: Vec<&str> = text.lines().collect();
@@ -191,7 +192,7 @@ mod tests {
     fn a_program_that_never_ends_its_output_is_killed() {
         let failure = Program::new("yes").at_most(100_000).run(b"").unwrap_err();
         assert_eq!(failure.code, "host.limit");
-        assert_eq!(failure.message, "what yes wrote is larger than 100000 bytes, the most that lsx reads");
+        assert_eq!(failure.message, "the output of yes exceeds the limit of 100000 bytes");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Waiting, always with a deadline, and for whom: a step that waits hears that the run shall stop, and says what it waits for.
+//! Waiting, always with a deadline. A waiting step notices that the run is to stop, and reports what it waits for.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-/// Asks `ready` every `step` until it says yes or `limit` has passed; returns whether it said yes.
+/// Calls `ready` every `step` until it returns true or `limit` has passed; returns whether it did.
 pub fn until(limit: Duration, step: Duration, mut ready: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
@@ -21,19 +21,19 @@ pub fn until(limit: Duration, step: Duration, mut ready: impl FnMut() -> bool) -
     }
 }
 
-/// How often a step says what it waits for.
+/// How often a step reports what it waits for.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// The step that this thread works on.
+/// The step that this thread executes.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Set when the run shall stop.
+    /// Set when the run is to stop.
     pub cancel: Arc<AtomicBool>,
-    /// Hears of a step, by its id, what it waits for.
+    /// Called with the step's id and what it waits for.
     pub tell: Sender<(String, String)>,
     /// The step's id.
     pub step: String,
-    /// When it said something last.
+    /// When it last reported.
     pub told: Option<Instant>,
 }
 
@@ -41,7 +41,7 @@ thread_local! {
     static TASK: RefCell<Option<Task>> = const { RefCell::new(None) };
 }
 
-/// Works on a step.
+/// Registers the step that this thread executes.
 pub fn within<R>(task: Task, work: impl FnOnce() -> R) -> R {
     TASK.set(Some(task));
     let result = work();
@@ -49,12 +49,12 @@ pub fn within<R>(task: Task, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether the step of this thread shall give up waiting.
+/// Whether the step of this thread should stop waiting.
 pub fn cancelled() -> bool {
     TASK.with_borrow(|task| task.as_ref().is_some_and(|task| task.cancel.load(Ordering::Relaxed)))
 }
 
-/// Says what the step of this thread waits for, once a second at most.
+/// Reports what the step of this thread waits for, at most once a second.
 pub fn tell(text: impl FnOnce() -> String) {
     TASK.with_borrow_mut(|task| {
         let Some(task) = task.as_mut().filter(|t| t.told.is_none_or(|at| at.elapsed() >= TELLING)) else {

@@ -1,35 +1,35 @@
-//! What is wanted against what is there: the steps between them, with the field that caused each.
+//! Compares the wanted objects with the existing ones: the steps between them, and the field that caused each.
 
 use super::{Object, Step};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An object that should be on a host. Wants come in order: what one needs stands before it.
+/// An object that should exist on a host. Wants come in order: an object follows those that it needs.
 #[derive(Clone, Debug)]
 pub struct Want<O> {
     /// `kind:name`, unique on the host.
     pub key: String,
     /// The object.
     pub object: O,
-    /// Keys of what must be there first.
+    /// Keys of the objects that must exist first.
     pub needs: Vec<String>,
-    /// Why it is wanted, for the step that makes it.
+    /// Why it is wanted, for the step that creates it.
     pub why: String,
 }
 
-/// An object of ours that is on a host. Haves come in order, too.
+/// An object of lsx that exists on a host. Haves come in order, too.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Have<O> {
     /// `kind:name`, unique on the host.
     pub key: String,
     /// The object.
     pub object: O,
-    /// Keys of what it stands on.
+    /// Keys of the objects that it depends on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
 }
 
-/// The steps that lead from `haves` to `wants` on `host`: removals first, last made first removed; then the rest in order.
+/// The steps from `haves` to `wants` on `host`: removals first, in reverse order; then the rest in order.
 pub fn diff<O: Object>(host: &str, wants: &[Want<O>], haves: &[Have<O>]) -> Vec<Step<O>> {
     let wanted: BTreeMap<&str, &Want<O>> = wants.iter().map(|w| (w.key.as_str(), w)).collect();
     let there: BTreeMap<&str, &Have<O>> = haves.iter().map(|h| (h.key.as_str(), h)).collect();
@@ -72,13 +72,13 @@ fn changes<O: Object>(host: &str, wants: &[Want<O>], there: &BTreeMap<&str, &Hav
     let mut steps = Vec::new();
     for want in wants {
         let have = there.get(want.key.as_str());
-        // What only comes later in order is not taken along: the thing that is there must stand on what is made anew.
+        // An object that only follows in order is not recreated: it must depend on the recreated object.
         let lost = have.filter(|have| have.object.goes_along());
         let lost = lost.and_then(|have| have.needs.iter().find(|n| anew.contains(n.as_str())));
         let have = have.map(|h| &h.object);
         let (verb, why, before) = match (have, lost) {
             (None, _) => ("create", want.why.clone(), None),
-            (Some(_), Some(need)) => ("create", format!("{need} is made anew"), None),
+            (Some(_), Some(need)) => ("create", format!("{need} is recreated"), None),
             (Some(have), None) if *have == want.object => continue,
             (Some(have), None) => ("change", cause(have, &want.object), Some(have.clone())),
         };
@@ -101,8 +101,8 @@ fn id(verb: &str, key: &str) -> String {
     }
 }
 
-/// The fields that differ, as `mtu 1450 becomes 1400`; comparing fields and never a digest of our own types, so that a new
-/// version of lsx makes nothing anew.
+/// The fields that differ, such as `mtu 1450 becomes 1400`. Fields are compared, never a digest of our own types, so that a
+/// new version of lsx recreates nothing.
 fn cause<O: Object>(before: &O, after: &O) -> String {
     let mut causes = Vec::new();
     let json = |object| serde_json::to_value(object).unwrap_or(Value::Null);
@@ -139,7 +139,7 @@ fn compare(
     } else if before != after {
         causes.push(match (before, after) {
             (Value::Null, b) => format!("{path} is set to {}", short(b)),
-            (a, Value::Null) => format!("{path} {} goes", short(a)),
+            (a, Value::Null) => format!("{path} {} is removed", short(a)),
             (a, b) => format!("{path} {} becomes {}", short(a), short(b)),
         });
     }

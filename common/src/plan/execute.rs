@@ -1,4 +1,4 @@
-//! The one executor: order, bounded parallelism, undo in reverse, stop on a signal.
+//! Executes the steps of a plan: in order, with limited parallelism, undo in reverse, stop on a signal.
 
 use super::{HostReport, Step, StepReport};
 use crate::failure::{Failure, Failures, Kind};
@@ -16,34 +16,35 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Done and standing.
+    /// Done.
     Done,
     /// It failed.
     Failed,
-    /// Done, and taken back because another failed.
+    /// Done, and undone because another step failed.
     Undone,
-    /// Taking it back failed.
+    /// Undoing it failed.
     Stuck,
-    /// Not begun.
+    /// Not started.
     NotRun,
 }
 
-/// Changes one object: from what is there to what shall be.
+/// Changes one object from its existing to its wanted state.
 pub type Act<'a, O> = dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a;
 
-/// What an execution needs beside its steps.
+/// What an execution needs in addition to its steps.
 pub struct Context<'a, O> {
-    /// Changes one object: from what is there to what shall be.
+    /// Changes one object from its existing to its wanted state.
     pub change: &'a Act<'a, O>,
-    /// Hears of every step: `{step, phase, ok, why, ms, failure}`.
+    /// Receives the events of every step: `{step, phase, ok, why, ms, failure}`.
     pub event: &'a (dyn Fn(serde_json::Value) + Sync),
-    /// Set when the run shall stop: the running step ends, then everything is taken back.
+    /// Set when the run is to stop: the running step ends, then everything is undone.
     pub cancel: &'a AtomicBool,
-    /// How many steps may run at once.
+    /// The number of steps that may run at the same time.
     pub parallel: usize,
-    /// Whether a failure takes back what was done. Else what was done stands, and only what needs the failed step is not begun.
+    /// Whether a failure undoes the steps done. Otherwise they are kept, and only the steps that need the failed one are
+    /// not started.
     pub undo: bool,
-    /// With `undo`: whether a step that failed is taken back, too, since it may have done half of its work.
+    /// With `undo`: whether a failed step is undone, too, since it may be half done.
     pub halves: bool,
 }
 
@@ -56,7 +57,7 @@ struct State {
     failures: Vec<Failure>,
 }
 
-/// Runs the steps of one host. It returns a report even when it fails.
+/// Executes the steps of one host. Returns a report even when it fails.
 pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>) -> HostReport {
     let (waiting, followers) = order(steps);
     let ready = waiting.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| i).collect();
@@ -79,15 +80,15 @@ pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>)
         }
         drop(task);
         work(steps, followers, context, (state, wake), &first);
-        drop(first); // with the last of them the watch ends
+        drop(first); // the watch ends with the last of them
     });
     finish(host, steps, context, state.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// How soon a step that waits hears that the run shall stop.
+/// The interval at which a waiting step checks whether to stop.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Hands on what steps wait for, and tells them to stop, until none is left.
+/// Passes on what steps wait for, and tells them to stop, until all have ended.
 fn watch<O>(told: &Receiver<(String, String)>, cancel: &AtomicBool, context: &Context<'_, O>) {
     loop {
         match told.recv_timeout(WATCH) {
@@ -206,12 +207,12 @@ fn cycle(reports: &[StepReport]) -> Option<Failure> {
     Some(Failure::new(
         Kind::Bug,
         "plan.cycle",
-        format!("step {} waits for a step that waits for it", left.id),
+        format!("step {} waits for a step that waits for it: a cycle", left.id),
     ))
 }
 
 fn interrupted(undo: bool) -> Failure {
-    let done = if undo { "has been taken back" } else { "stands" };
+    let done = if undo { "was undone" } else { "was kept" };
     Failure::new(Kind::Failed, "plan.interrupted", format!("interrupted; what was done {done}"))
 }
 

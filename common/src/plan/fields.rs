@@ -1,17 +1,17 @@
-//! The fields in which two objects differ, as people read them: `memory 64M -> 128M`, and never a digest.
+//! The fields in which two objects differ, in readable form: `memory 64M -> 128M`, never a digest.
 
 use crate::people;
 use crate::printable;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What tells the members of a list apart.
+/// The keys that identify a member of a list.
 const NAMES: [&str; 4] = ["name", "path", "network", "instance"];
 
-/// The longest value that is shown whole, in characters.
+/// The longest value that is shown in full, in characters.
 const LONGEST: usize = 40;
 
-/// The differences, one text each. What `hides` is only said to change.
+/// The differences, one text each. A field that `hides` matches is only said to change.
 pub(super) fn fields(before: &Value, after: &Value, hides: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut texts = Vec::new();
     compare("", before, after, hides, &mut texts);
@@ -36,7 +36,7 @@ fn compare(path: &str, before: &Value, after: &Value, hides: &dyn Fn(&str) -> bo
                 compare(&below(one), value(find(before)), value(find(after)), hides, texts);
             }
         }
-        (Value::Object(_), Value::Null) => texts.push(format!("{} goes", word(path))),
+        (Value::Object(_), Value::Null) => texts.push(format!("{} is removed", word(path))),
         (Value::Null, Value::Object(_)) => texts.push(format!("{} is new", word(path))),
         _ if digest(before) || digest(after) => texts.push(format!("{} has new content", word(path))),
         (Value::Null, after) => texts.push(format!("{} none -> {}", word(path), shown(path, after))),
@@ -70,7 +70,7 @@ fn digest(value: &Value) -> bool {
     hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// A path without the units, which the value shows, and without the word for what is not shown.
+/// A path without the unit, which the value shows, and without words that are not shown.
 fn word(path: &str) -> String {
     let path = path.strip_suffix(".digest").unwrap_or(path);
     let units = ["_bytes", "_milli", "_ms"];
@@ -110,7 +110,7 @@ mod tests {
                 "files./y is new",
                 "cpus none -> 1.5",
                 "memory 64M -> 128M",
-                "needs.db goes",
+                "needs.db is removed",
                 "user root -> none",
             ]
         );

@@ -1,7 +1,7 @@
-//! The plan: every change of a verb, decided before the first one is made.
+//! The plan: all changes of a verb, decided before the first one is made.
 //!
-//! A step takes one object from `before` to `after`; taken backwards it is its own undo. So a tool writes one function
-//! that changes an object, and creation, change, removal and undo cannot drift apart.
+//! A step changes one object from `before` to `after`; undo does the reverse. So a tool has a single function that changes
+//! an object, used for creation, change, removal and undo.
 
 mod diff;
 mod execute;
@@ -19,46 +19,46 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A thing on a host that a tool makes, compares and removes.
+/// An object on a host that a tool creates, compares and removes.
 pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync {
-    /// Whether `self` can become `next` only by removing it and making it anew, which takes what stands on it along.
+    /// Whether `self` can become `next` only by being recreated, together with what depends on it.
     fn replaced_by(&self, next: &Self) -> bool;
 
-    /// Whether the two cannot be on a host at once, so that one has to go before the other comes.
+    /// Whether the two cannot exist on a host at the same time, so that one must be removed first.
     fn excludes(&self, _other: &Self) -> bool {
         false
     }
 
-    /// Whether it goes along when what it needs is made anew, as what stands on a device does.
+    /// Whether it is recreated together with the object that it needs, as links on a device are.
     fn goes_along(&self) -> bool {
         true
     }
 
-    /// Whether the value of a field must not be told, as in `env.PASSWORD`.
+    /// Whether the value of a field must not be shown, such as `env.PASSWORD`.
     fn hides(&self, _path: &str) -> bool {
         false
     }
 
-    /// What a person calls it: the thing of the document, as `network test`, and which part of that it is; the thing itself is
-    /// the part without a name. None is lsx's own book-keeping.
+    /// Its name for people: the entry of the document, such as `network test`, and a part of that; the part is empty for
+    /// the entry itself. None for internal objects of lsx.
     fn called(&self) -> Option<(String, &'static str)>;
 
-    /// Whether becoming `next` is lsx's own book-keeping, though the thing itself is not.
+    /// Whether the change to `next` is internal to lsx, although the object itself is not.
     fn minor(&self, _next: &Self) -> bool {
         false
     }
 
-    /// A few words for one that is made.
+    /// A short description of an object that is created.
     fn brief(&self) -> String {
         String::new()
     }
 
-    /// What it means that it becomes `next`, where the fields do not say it: `starts anew`.
+    /// The effect of the change to `next`, if the fields do not show it: `starts anew`.
     fn means(&self, _next: &Self) -> Option<&'static str> {
         None
     }
 
-    /// The digest of a text that the plan's contents hold for it.
+    /// The digest of a text of the plan's contents that belongs to it.
     fn content(&self) -> Option<&str> {
         None
     }
@@ -71,15 +71,15 @@ pub struct Step<O> {
     pub id: String,
     /// Where.
     pub host: String,
-    /// The cause, down to the field: `mtu 1450 becomes 1400`.
+    /// The reason, down to the field: `mtu 1450 becomes 1400`.
     pub why: String,
-    /// What is there; absent when it is made.
+    /// The existing object; absent when it is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<O>,
-    /// What will be there; absent when it is removed.
+    /// The wanted object; absent when it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<O>,
-    /// Steps of the same host that come first.
+    /// Steps of the same host that must be done first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
     /// What it runs beside, as `recipe setup`.
@@ -87,26 +87,26 @@ pub struct Step<O> {
     pub runs: Vec<String>,
 }
 
-/// A host that a plan speaks of.
+/// A host in a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanHost {
     /// Name.
     pub name: String,
     /// Underlay address.
     pub address: std::net::Ipv4Addr,
-    /// Where ssh goes.
+    /// Destination for ssh.
     pub ssh: String,
     /// File of the private key for ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// This very machine.
+    /// This machine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
-    /// Digest of what was observed there; `apply` refuses when it has changed since.
+    /// Digest of what was observed there; `apply` refuses the plan when it has changed since.
     pub base: String,
 }
 
-/// Something a person should know that stops nothing.
+/// A warning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// Stable dotted name.
@@ -115,22 +115,22 @@ pub struct Warning {
     pub message: String,
 }
 
-/// The plan of one verb for all hosts. `D` is what a tool's steps share: one table instead of a copy a step.
+/// The plan of one verb for all hosts. `D` is data that a tool's steps share, as one table instead of a copy in each step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan<O, D> {
     /// `lsx.<tool>.plan/1`.
     pub schema: String,
     /// The stack.
     pub stack: String,
-    /// What a person should know.
+    /// Warnings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// The hosts that take part.
     pub hosts: Vec<PlanHost>,
-    /// Hosts left alone: `offline`.
+    /// Hosts that are skipped: `offline`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
-    /// What the document does not name and stays as it is, as `host: object`.
+    /// Objects that the document does not name and that are kept, as `host: object`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
     /// In order of execution, host by host.
@@ -138,9 +138,9 @@ pub struct Plan<O, D> {
     /// Texts that steps name by digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contents: BTreeMap<String, String>,
-    /// The shared table.
+    /// The table shared by steps.
     pub data: D,
-    /// What steps of several objects come to, for people: a published port, a permission.
+    /// What the steps of several objects amount to, for people: a published port, a permission.
     #[serde(skip)]
     pub told: Vec<show::Line>,
 }
@@ -157,7 +157,7 @@ impl<O, D> Plan<O, D> {
     }
 }
 
-/// What happened to one step.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepReport {
     /// The step.
@@ -168,27 +168,27 @@ pub struct StepReport {
     pub ms: u64,
 }
 
-/// What happened on one host.
+/// The result of one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostReport {
     /// The host.
     pub host: String,
-    /// Whether it is as the plan wanted it.
+    /// Whether it matches the plan.
     pub ok: bool,
     /// Its own exit code.
     pub exit: u8,
-    /// Steps done and standing.
+    /// Number of steps done and not undone.
     pub changed: usize,
-    /// Whether it was left alone.
+    /// Whether it was skipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
     /// Its steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
-    /// Why it failed: the first of its failures.
+    /// Its first failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The others, as where several instances failed.
+    /// Further failures, such as of other instances.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more: Vec<Failure>,
     /// What could not be undone.
@@ -212,7 +212,7 @@ impl HostReport {
         }
     }
 
-    /// A host that was left alone on purpose.
+    /// A host that was skipped on request.
     pub fn skipped(host: &str) -> Self {
         HostReport { skipped: true, ..HostReport::idle(host) }
     }
@@ -225,7 +225,7 @@ impl HostReport {
         report
     }
 
-    /// Adds failures; without any it stays as it is.
+    /// Adds failures; does nothing without any.
     pub fn fail(&mut self, failures: Failures) {
         for failure in failures.0 {
             match &self.failure {
@@ -243,14 +243,14 @@ impl HostReport {
     }
 }
 
-/// The report of a verb: what happened, on every host, always.
+/// The report of a verb: the result on every host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// `lsx.<tool>.report/1`.
     pub schema: String,
     /// The stack.
     pub stack: String,
-    /// Whether every host is as the plan wanted it.
+    /// Whether every host matches the plan.
     pub ok: bool,
     /// By name.
     pub hosts: Vec<HostReport>,

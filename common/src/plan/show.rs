@@ -1,4 +1,4 @@
-//! A plan as people read it: a line for each thing of the document that changes, and how many there are.
+//! A plan in readable form: a line for each entry of the document that changes, and totals.
 
 use super::fields::fields;
 use super::{Object, Plan, Step};
@@ -6,23 +6,23 @@ use crate::{people, printable};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What happens to a thing.
+/// What happens to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// It is made.
+    /// It is created.
     Add,
-    /// It stays and becomes different.
+    /// It is changed.
     Change,
-    /// It goes from one host to another.
+    /// It moves from one host to another.
     Move,
-    /// It goes.
+    /// It is removed.
     Remove,
-    /// It stays, though the document does not name it.
+    /// It is kept, although the document does not name it.
     Keep,
 }
 
 impl Mark {
-    /// The sign, its colour (SGR), and the words for what will be and what was done.
+    /// The sign, its colour (SGR), and the words for planned and completed changes.
     const fn say(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Mark::Add => ("+", "32", "to add", "added"),
@@ -37,30 +37,30 @@ impl Mark {
 /// A line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Where; of a move empty.
+    /// The host; empty for a move.
     pub host: String,
     /// What happens.
     pub mark: Mark,
-    /// To what, as a person calls it.
+    /// The entry, by its name for people.
     pub name: String,
-    /// How: the fields.
+    /// The fields that change.
     pub text: String,
 }
 
 /// How a plan is shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
-    /// With the steps of lsx's own book-keeping.
+    /// Show internal steps, too.
     pub verbose: bool,
-    /// With colours.
+    /// Use colours.
     pub colour: bool,
-    /// It is carried out already.
+    /// The plan has been applied.
     pub done: bool,
-    /// `--prune` and `--destroy-data` have no say in it: it takes the stack down.
+    /// It is a plan of `down`, to which `--prune` and `--destroy-data` do not apply.
     pub down: bool,
 }
 
-/// The whole text: lines, then the sum.
+/// The whole text: lines, then totals.
 pub fn show<O: Object, D>(plan: &Plan<O, D>, view: View) -> String {
     let lines = merged(lines(plan, view));
     let name = lines.iter().map(|(line, _)| line.name.chars().count()).max().unwrap_or(0).min(28);
@@ -91,9 +91,9 @@ pub fn sum<O: Object, D>(plan: &Plan<O, D>, view: View) -> String {
     let mut parts: Vec<String> = count.iter().map(words).collect();
     if !told && own > 0 {
         let steps = if own == 1 { "step" } else { "steps" };
-        parts.insert(0, format!("{own} {steps} of lsx's own book-keeping (-v shows them)"));
+        parts.insert(0, format!("{own} internal {steps} (-v shows them)"));
     } else if !told {
-        parts.insert(0, if view.done { "nothing was to do" } else { "nothing to do" }.to_owned());
+        parts.insert(0, "nothing to do".to_owned());
     }
     parts.join(", ")
 }
@@ -120,7 +120,7 @@ fn one(line: &Line, hosts: &str, name: usize, view: View) -> String {
     shown + "\n"
 }
 
-/// The same thing on several hosts is one line.
+/// Merges lines of the same entry on several hosts.
 fn merged(lines: Vec<Line>) -> Vec<(Line, String)> {
     let mut all: Vec<(Line, String)> = Vec::new();
     for line in lines {
@@ -135,7 +135,7 @@ fn merged(lines: Vec<Line>) -> Vec<(Line, String)> {
     all
 }
 
-/// What a person calls a step's object, and the part of it that the step is about.
+/// The name of a step's object for people, and the part of it that the step is about.
 fn called<O: Object>(step: &Step<O>) -> Option<(String, &'static str)> {
     if let (Some(before), Some(after)) = (&step.before, &step.after)
         && before.minor(after)
@@ -171,7 +171,7 @@ fn lines<O: Object, D>(plan: &Plan<O, D>, view: View) -> Vec<Line> {
     all
 }
 
-/// The steps of one thing on one host.
+/// The steps of one entry on one host.
 fn group<O: Object>(host: &str, name: &str, steps: &[&Step<O>]) -> Line {
     let whole = |step: &&&Step<O>| called(step).is_some_and(|(_, part)| part.is_empty());
     let mark = match steps.iter().find(whole).map(|step| (step.before.is_some(), step.after.is_some())) {
@@ -185,7 +185,7 @@ fn group<O: Object>(host: &str, name: &str, steps: &[&Step<O>]) -> Line {
         let text = match (&step.before, &step.after) {
             (Some(before), Some(after)) => changed(part, before, after),
             (None, Some(after)) => [part, &after.brief()].join(" ").trim().to_owned(),
-            (Some(_), None) if mark == Mark::Change => format!("{part} goes"),
+            (Some(_), None) if mark == Mark::Change => format!("{part} is removed"),
             _ => String::new(),
         };
         let runs = (!step.runs.is_empty()).then(|| format!("runs {}", step.runs.join(", ")));
@@ -197,7 +197,7 @@ fn group<O: Object>(host: &str, name: &str, steps: &[&Step<O>]) -> Line {
     }
     let missing = mark == Mark::Change && steps.iter().all(|step| step.before.is_none());
     let text = texts.join(", ");
-    let text = if missing { format!("{text} is made again") } else { text };
+    let text = if missing { format!("{text} is created again") } else { text };
     Line { host: host.to_owned(), mark, name: name.to_owned(), text }
 }
 
@@ -215,7 +215,7 @@ fn changed<O: Object>(part: &str, before: &O, after: &O) -> String {
     }
 }
 
-/// What goes on one host and comes on another has moved.
+/// Turns a removal on one host and a creation on another into a move.
 fn moves(lines: &mut Vec<Line>) {
     let removed: BTreeSet<(String, String)> = lines
         .iter()
@@ -239,8 +239,7 @@ fn bookkeeping<O: Object>(step: &Step<O>) -> Line {
         _ => Mark::Change,
     };
     let digest = |word: &str| word.len() > 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let text =
-        if step.why.split([' ', ',']).any(digest) { "differs from what it should be" } else { &step.why };
+    let text = if step.why.split([' ', ',']).any(digest) { "differs from the document" } else { &step.why };
     Line { host: step.host.clone(), mark, name: step.id.clone(), text: text.to_owned() }
 }
 
@@ -248,6 +247,6 @@ fn bookkeeping<O: Object>(step: &Step<O>) -> Line {
 fn keep(kept: &str, down: bool) -> Line {
     let (host, what) = kept.split_once(": ").unwrap_or(("", kept));
     let name = what.strip_prefix("instance ").unwrap_or(what).to_owned();
-    let text = if down { "is data, and stays" } else { "is not in the document, and stays" }.to_owned();
+    let text = if down { "is data and is kept" } else { "is not in the document and is kept" }.to_owned();
     Line { host: host.to_owned(), mark: Mark::Keep, name, text }
 }

@@ -1,4 +1,4 @@
-//! The engine on a make-believe host: which steps come of a difference, and what happens when one fails.
+//! The engine on a simulated host: steps for a difference, and what happens when one fails.
 
 mod differences;
 mod execution;
@@ -7,7 +7,7 @@ mod shown;
 use super::{Have, Object, Step, Want};
 use serde::{Deserialize, Serialize};
 
-/// A thing with a size that can change, and a sort that cannot; no two of one seat.
+/// An object with a size that can change, and a kind that cannot; no two with the same seat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Thing {
     name: String,

@@ -1,4 +1,4 @@
-//! The stack document: the one thing a person writes, and what every tool derives from it the same way.
+//! The stack document: written by a person; every tool derives the same values from it.
 
 mod decode;
 mod lstacker;

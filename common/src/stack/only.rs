@@ -1,4 +1,4 @@
-//! `--only networks.test,instances.web`: a verb narrowed to parts of a whole document.
+//! `--only networks.test,instances.web`: limits a verb to parts of a document.
 
 use super::decode::hint;
 use super::model::Stack;
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SECTIONS: [&str; 9] =
     ["hosts", "networks", "instances", "balance", "dns", "meta", "pki", "store", "snap"];
 
-/// What a verb is narrowed to. Without any name everything is selected.
+/// The parts of a document for a verb. Without any name everything is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
     /// Names by section; no name means the whole section.
@@ -18,7 +18,7 @@ pub struct Only {
 }
 
 impl Only {
-    /// Reads `networks.test,instances.web`; a section alone, such as `networks`, means all of it.
+    /// Parses `networks.test,instances.web`; a section alone, such as `networks`, means all of it.
     ///
     /// # Errors
     /// An unknown section or an empty name, of kind `Usage`.
@@ -32,7 +32,7 @@ impl Only {
                 let hint = format!("like networks.test; {}", hint(section, SECTIONS));
                 return Err(Failure::new(Kind::Usage, "stack.only", message).hint(hint).into());
             }
-            // A section alone outweighs its names, in whatever order they come.
+            // A section alone takes precedence over names in it, in any order.
             match (only.sections.get_mut(section), name) {
                 (Some(names), Some(name)) if !names.is_empty() => drop(names.insert(name.to_owned())),
                 (Some(names), None) => names.clear(),
@@ -45,7 +45,7 @@ impl Only {
         Ok(only)
     }
 
-    /// Whether every name is in the stack.
+    /// Checks that every name is in the stack.
     ///
     /// # Errors
     /// Every unknown name with the nearest known one, of kind `Usage`.
@@ -72,7 +72,7 @@ impl Only {
         self.has("networks", &[name])
     }
 
-    /// Whether a host is selected by name. Hosts that merely carry what is selected are the caller's to find.
+    /// Whether a host is selected by name. The caller adds hosts that carry what is selected.
     pub fn host(&self, name: &str) -> bool {
         self.has("hosts", &[name])
     }

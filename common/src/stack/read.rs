@@ -1,4 +1,4 @@
-//! The one door: text in, a stack or all its problems out.
+//! The entry point: text in, a stack or all its problems out.
 
 use super::decode::{self, Log};
 use super::lstacker;
@@ -11,19 +11,20 @@ use super::warning::Warning;
 use crate::{Failure, Failures, Kind};
 use serde::Deserialize;
 
-/// How a document is read.
+/// How to read a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// `key=value` overrides, applied in order before anything else.
     pub set: Vec<String>,
-    /// Mistakes in an LStacker file become warnings, and what they are about is left out.
+    /// Mistakes in an LStacker file become warnings, and what they concern is left out.
     pub keep_going: bool,
 }
 
 /// Reads a stack from YAML, JSON or an LStacker file; `file` is named in failures (`-` for standard input).
 ///
 /// # Errors
-/// Every problem at once, with its place: of kind `Empty` for an empty document, `Usage` for a bad override, `Data` for the rest.
+/// All problems with their places: of kind `Empty` for an empty document, `Usage` for an invalid override, `Data` for the
+/// rest.
 pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec<Warning>), Failures> {
     let mut source = Source::new(file, text);
     let mut root = tree::parse(text).map_err(|faults| {
@@ -92,7 +93,7 @@ fn from_lstacker(
     if hard.is_empty() { Ok((stack, warnings)) } else { Err(hard.close(root, source)) }
 }
 
-/// The lock of the document, when it is for this stack.
+/// The lock of the document, if it is for this stack.
 fn lock(
     root: &Node<'_>,
     name: &str,
@@ -106,7 +107,7 @@ fn lock(
         warnings.push(Warning {
             code: "stack.resolved.foreign".to_owned(),
             message: format!(
-                "the derived values are of stack `{of}`, so they are dropped and derived anew for `{name}`"
+                "the derived values are of stack `{of}`, so they are dropped and derived again for `{name}`"
             ),
             at: Some(source.locate(root, "resolved", Aim::Key)),
             hint: None,
@@ -120,7 +121,7 @@ fn lock(
                 Failure::new(Kind::Data, "stack.resolved.malformed", "the derived values cannot be read")
                     .at("resolved")
                     .because(error)
-                    .hint("remove `resolved`, then everything is derived anew");
+                    .hint("remove `resolved`; the values are then derived again");
             log.push(failure, decode::Spot::Path(Aim::Key));
             None
         }

@@ -1,4 +1,4 @@
-//! What a document may say and no tool serves yet. Whoever writes it is told, for silence looks like success.
+//! Parts of a document that no tool supports yet; they give a warning.
 
 use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
@@ -7,10 +7,10 @@ use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
 
-/// Places that one warning names.
+/// The number of places named in one warning.
 const NAMED: usize = 8;
 
-/// Paths of what has no effect, in the order of the manual.
+/// Paths that have no effect, in the order of the manual.
 fn paths(stack: &Stack) -> Vec<String> {
     let sections = [
         ("dns", stack.dns.is_some()),
@@ -53,7 +53,7 @@ fn store_paths(store: &Store, paths: &mut Vec<String>) {
     }
 }
 
-/// One warning for everything that is carried along without effect.
+/// One warning for everything that has no effect.
 pub(super) fn warning(stack: &Stack) -> Option<(Warning, String)> {
     let paths = paths(stack);
     let first = paths.first()?.clone();
@@ -64,14 +64,14 @@ pub(super) fn warning(stack: &Stack) -> Option<(Warning, String)> {
     }
     let warning = Warning {
         code: "stack.unbuilt".to_owned(),
-        message: format!("not built yet, so without effect: {named}"),
+        message: format!("not supported yet and without effect: {named}"),
         at: None,
-        hint: Some("the document keeps it for the tools that will read it".to_owned()),
+        hint: Some("it is kept in the document for later tools".to_owned()),
     };
     Some((warning, first))
 }
 
-/// Networks that no tool makes yet, each with its place; `code` is that of the plan which refuses them.
+/// Networks that no tool can create yet, each with its place; `code` is the code of the failure.
 pub fn networks(resolved: &Resolved, code: &str) -> Vec<Failure> {
     resolved.networks.iter().filter_map(|network| unmade(network, code)).collect()
 }
@@ -83,17 +83,16 @@ fn unmade(network: &NetworkAt, code: &str) -> Option<Failure> {
         n if n.switch == Switch::Ovs => (
             "switch",
             "networks on Open vSwitch",
-            "leave `switch` out: a bridge of the kernel does the same for instances",
+            "leave `switch` out: a kernel bridge is equivalent for instances",
         ),
         n if n.tunnel_type == Tunnel::Gre => {
-            ("tunnel", "GRE tunnels", "leave `tunnel` out: VXLAN does the same for instances")
+            ("tunnel", "GRE tunnels", "leave `tunnel` out: VXLAN is equivalent for instances")
         }
         _ => return None,
     };
-    let failure = Failure::new(Kind::Data, code, format!("{what} are not built yet"));
+    let failure = Failure::new(Kind::Data, code, format!("{what} are not supported yet"));
     Some(failure.at(format!("networks.{}.{key}", network.name)).hint(hint))
 }
 
-/// Neither is replaced by an overlay: the network that is meant is there already.
-const PARENT: &str =
-    "only `type: overlay` is; publish ports of the host to reach instances from its own network";
+/// An overlay cannot replace these, since the network exists already.
+const PARENT: &str = "use `type: overlay`, and publish ports of the host to reach instances from its network";

@@ -1,18 +1,18 @@
-//! What is worth a line and stops nothing.
+//! Warnings about a document.
 
 use crate::{Failure, Kind, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Something that is worth a line and stops nothing.
+/// A warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// Stable dotted name.
     pub code: String,
     /// One sentence without a full stop.
     pub message: String,
-    /// Where.
+    /// The place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Place>,
     /// What to do about it.
@@ -27,7 +27,7 @@ impl From<Failure> for Warning {
 }
 
 impl fmt::Display for Warning {
-    /// The shape of a failure: place, message, caret, hint.
+    /// In the form of a failure: place, message, caret, hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut failure = Failure::new(Kind::Data, &self.code, self.message.as_str());
         failure.at.clone_from(&self.at);

@@ -1,4 +1,4 @@
-//! `apply`: carries out a plan that was made, looked at and perhaps kept.
+//! `apply`: carries out a saved plan.
 
 use super::crew::Answers;
 use super::hold::{PATIENCE, Refused};
@@ -65,7 +65,7 @@ fn fresh<T: Tool>(
     if by.is_empty() { Ok((seen, failed)) } else { Err(Refused { by, failed }) }
 }
 
-/// A step that said it was done must have left its mark: what it was to make is there now.
+/// Checks that an object exists after a step that was to create it.
 fn verify<T: Tool>(crew: &mut Crew<T>, plan: &PlanOf<T>, reports: &mut [HostReport]) {
     let done: BTreeSet<String> =
         reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
@@ -85,7 +85,7 @@ fn verify<T: Tool>(crew: &mut Crew<T>, plan: &PlanOf<T>, reports: &mut [HostRepo
 /// The failures of a report, each with its host.
 pub(super) fn verdict(report: &Report) -> Result<(), Failures> {
     for stuck in report.hosts.iter().flat_map(|h| &h.stuck) {
-        log::warning(&format!("could not be taken back: {stuck}"));
+        log::warning(&format!("could not be undone: {stuck}"));
     }
     let failures = report.hosts.iter().flat_map(|h| h.failures().map(|f| f.clone().on(&h.host)));
     Failures(failures.collect()).verdict()

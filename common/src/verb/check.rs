@@ -1,4 +1,4 @@
-//! `check`: the plan must be empty and the tool's own live checks must pass; no check at all is a failure.
+//! `check`: the plan must be empty and the tool's live checks must pass; a run without a check is a failure.
 
 use super::roll::Roll;
 use super::{ChangeArgs, CheckArgs, Crew, plan};
@@ -11,16 +11,16 @@ use crate::tool::{Checked, Finding, Tool};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What `check` tried and found, in its envelope.
+/// The result of `check`, in its envelope.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Document<'a> {
     /// `lsx.<tool>.check/1`.
     schema: String,
     /// The stack.
     stack: &'a str,
-    /// Whether nothing was found and every host answered.
+    /// Whether there is no finding and every host answered.
     ok: bool,
-    /// What is there and the document does not name, as `host: object`.
+    /// Objects that the document does not name, as `host: object`.
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
     kept: &'a [String],
     #[serde(flatten)]
@@ -39,13 +39,13 @@ pub(super) fn run<T: Tool>(
         plan::wish(tool, &stack, &resolved, &args.scope, &ChangeArgs::default(), &args.stack, &hosts)?;
     let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
     let (seen, failed) = crew.observe(&stack.name);
-    // A host that did not answer fails by name; the others are checked all the same.
+    // A host that did not answer is a failure; the others are still checked.
     wish.hosts.retain(|host| seen.contains_key(&host.name));
     let mut plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
     plan.warnings.extend(Roll::of(&resolved, &[])?.told::<T>(&seen));
     plan::tell(&plan, false);
     let mut checked = tool.check(&wish, &mut |name, inputs| crew.call(name, inputs))?;
-    // One check a host, whether it is as planned; one that is not counts what differs instead.
+    // One check per host, whether it matches the plan; if not, each difference counts instead.
     let busy = plan.busy();
     seen.keys().filter(|host| !busy.contains(host.as_str())).for_each(|_| checked.passed());
     checked.found_first(plan.steps.iter().map(differs).collect());
@@ -66,15 +66,13 @@ fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
         code: "plan.differs".to_owned(),
         host: step.host.clone(),
         message: format!("{}: {}", step.id, step.why),
-        hint: Some("`up` puts it right".to_owned()),
+        hint: Some("`up` repairs it".to_owned()),
     }
 }
 
 fn verdict(checked: &Checked) -> Result<(), Failures> {
     if checked.tried() == 0 {
-        return Err(
-            Failure::new(Kind::Failed, "check.nothing", "no check was made, so nothing is known").into()
-        );
+        return Err(Failure::new(Kind::Failed, "check.nothing", "no check was made").into());
     }
     for finding in checked.findings() {
         let hint = finding.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();

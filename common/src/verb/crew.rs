@@ -1,4 +1,4 @@
-//! The hosts of a verb, all asked at once; who cannot be reached is named while the others finish.
+//! The hosts of a verb, all asked in parallel; one that cannot be reached is reported while the others continue.
 
 use super::host;
 use crate::cli::Global;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long ssh may take to connect.
+/// Time limit of an ssh connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long an idle ssh master stays for the next verb.
+/// How long an idle ssh master is kept for the next verb.
 const PERSIST: Duration = Duration::from_secs(60);
 
 /// The hosts of one verb.
@@ -23,14 +23,14 @@ pub struct Crew<T: Tool> {
     names: Vec<String>,
 }
 
-/// Results by host: those that answered, and those that did not.
+/// Results by host: answers, and failures.
 pub(super) type Answers<A> = (BTreeMap<String, A>, BTreeMap<String, Failures>);
 
 impl<T: Tool> Crew<T> {
     /// Prepares the hosts; connections are made on first use.
     ///
     /// # Errors
-    /// When this program cannot read itself, which it ships.
+    /// When this program cannot read its own binary, which it copies to hosts.
     pub fn new(tool: T, hosts: &[PlanHost], global: &Global) -> Result<Self, Failure> {
         let target = |h: &PlanHost| Target {
             name: h.name.clone(),
@@ -68,7 +68,7 @@ impl<T: Tool> Crew<T> {
         self.observe_some(&self.names(), stack, false)
     }
 
-    /// The same for some hosts; with `lock` no other run can change it until this crew goes.
+    /// The same for some hosts; with `lock` no other run can change the stack until this crew is dropped.
     pub(super) fn observe_some(
         &mut self,
         hosts: &BTreeSet<String>,
@@ -90,10 +90,10 @@ impl<T: Tool> Crew<T> {
         (seen, failed)
     }
 
-    /// Carries out a plan: every host gets its slice. `fresh` says that the plan was made under this crew's lock.
+    /// Carries out a plan: every host gets its part. `fresh`: the plan was made under this crew's lock.
     ///
     /// # Errors
-    /// What the plan needs of this machine and is not here, or not as it was: nothing is done on any host then.
+    /// Files or images of this machine that are missing or differ from the plan; then no host is changed.
     pub fn apply(
         &mut self,
         plan: &PlanOf<T>,
@@ -113,7 +113,7 @@ impl<T: Tool> Crew<T> {
         };
         for (host, result) in self.ask(slices.map(request).collect()) {
             let report = result.and_then(|value| fleet::shape::<HostReport>(value).map_err(Failures::from));
-            // Whatever it calls itself.
+            // Whatever name the host reports.
             let report = report.map(|report| HostReport { host: host.clone(), ..report });
             reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, failures)));
         }
@@ -121,7 +121,7 @@ impl<T: Tool> Crew<T> {
         Ok(reports)
     }
 
-    /// A verb of the tool's own on some hosts.
+    /// Runs a verb of the tool itself on some hosts.
     pub fn call(
         &mut self,
         name: &str,
@@ -130,7 +130,7 @@ impl<T: Tool> Crew<T> {
         self.hear(name, inputs, &mut |host, event| log::event(host, event))
     }
 
-    /// The same for one that has something to say before it ends.
+    /// The same for one with intermediate output.
     pub fn hear(
         &mut self,
         name: &str,
@@ -177,7 +177,7 @@ impl<T: Tool> Crew<T> {
     }
 }
 
-/// One plan a host: its own steps and what they share.
+/// One plan per host: its own steps and their shared data.
 fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, PlanOf<T>> {
     let mut steps: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     for step in &plan.steps {
@@ -203,7 +203,7 @@ fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, P
     steps.into_iter().map(|(host, steps)| (host.to_owned(), slice(host, steps))).collect()
 }
 
-/// The texts that some steps name.
+/// The texts that some steps refer to.
 fn contents<O: Object, D>(plan: &Plan<O, D>, steps: &[Step<O>]) -> BTreeMap<String, String> {
     let named = steps.iter().filter_map(|s| s.after.as_ref()?.content());
     named.filter_map(|d| Some((d.to_owned(), plan.contents.get(d)?.clone()))).collect()

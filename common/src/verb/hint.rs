@@ -1,16 +1,16 @@
-//! Hints of a host, on the machine that asked it: a command that they name needs the stack there.
+//! Adapts hints from a remote host to this machine: commands in them need `--stack`.
 
 use crate::failure::Failures;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// The verbs on instances, which take `--stack`.
+/// The verbs on instances that take `--stack`.
 const VERBS: [&str; 8] = ["logs", "start", "stop", "restart", "wait", "exec", "top", "cp"];
 
-/// The file that was named; another run finds the usual one by itself.
+/// The stack file that was named; a default file needs no flag.
 static NAMED: OnceLock<String> = OnceLock::new();
 
-/// Remembers where the stack came from. What came by a pipe is for the reader to name.
+/// Remembers the stack file. A stack from a pipe has none.
 pub(super) fn remember(input: Option<&Path>, usual: bool) {
     let name = match input {
         Some(path) => path.display().to_string(),
@@ -20,7 +20,7 @@ pub(super) fn remember(input: Option<&Path>, usual: bool) {
     let _ = NAMED.set(name);
 }
 
-/// Failures of other hosts, with hints that hold here.
+/// Failures of remote hosts, with hints that work here.
 pub(crate) fn remote(failures: &mut Failures) {
     let Some(file) = NAMED.get() else { return };
     for failure in failures.0.iter_mut().filter(|failure| failure.host.is_some()) {

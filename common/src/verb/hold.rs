@@ -1,8 +1,8 @@
 //! The locks of a stack on all its hosts: all of them before the first step, or none.
 //!
-//! They are asked for at once and nobody waits. Where another run holds one, those that were had are given back, and then taken
-//! one after the other in the order of the hosts' names, each with a wait: whoever is ahead in that order never waits for somebody
-//! behind, so of two runs one goes on.
+//! First all locks are tried at once without waiting. If another run holds one, those taken are released, and then taken
+//! one after the other in the order of the hosts' names, each with a wait: a run only ever waits for locks later in the
+//! order than those it holds, so there is no deadlock.
 
 use super::Crew;
 use super::crew::Answers;
@@ -15,33 +15,33 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long a run waits for another one before it gives up.
+/// How long a run waits for another one.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// At boot: nobody is there to run the same command again.
+/// The same at boot, where nobody repeats the command.
 pub(super) const AT_BOOT: Duration = Duration::from_secs(120);
 
-/// Why nothing may be changed on any host.
+/// Why no host may be changed.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// The hosts that said no.
+    /// The hosts where another run holds the lock.
     pub(super) by: BTreeMap<String, Failures>,
     /// Hosts that could not be asked.
     pub(super) failed: BTreeMap<String, Failures>,
 }
 
 impl Refused {
-    /// What is reported of each of `hosts`.
+    /// The report of each of `hosts`.
     pub(super) fn reports<'a>(&self, hosts: impl Iterator<Item = &'a String>) -> Vec<HostReport> {
         let by: Vec<&str> = self.by.keys().map(String::as_str).collect();
         let idle = || {
-            let message = format!("nothing was changed here because of {}", by.join(", "));
+            let message = format!("not changed because of {}", by.join(", "));
             Failure::new(Kind::Again, "plan.refused", message).into()
         };
         let why = |host| self.by.get(host).or(self.failed.get(host)).cloned().unwrap_or_else(idle);
         hosts.map(|host| HostReport::failed(host, why(host))).collect()
     }
 
-    /// What the run says and ends with: who refused; the others were not touched.
+    /// The failures of the run: the hosts that refused; the others were not changed.
     pub(super) fn told(self) -> Failures {
         self.failed.values().for_each(log::failures);
         Failures(self.by.into_values().flat_map(|failures| failures.0).collect())
@@ -49,8 +49,8 @@ impl Refused {
 }
 
 impl<T: Tool> Crew<T> {
-    /// Takes the lock of a stack on every host and looks at it; the lock stays until this crew goes. A host that cannot be
-    /// reached is among those that failed, and keeps nobody from a lock.
+    /// Takes the lock of a stack on every host and observes it; the locks are held until this crew is dropped. A host that
+    /// cannot be reached is reported as failed and does not keep the others from being locked.
     pub(super) fn hold(
         &mut self,
         stack: &str,
@@ -71,7 +71,7 @@ impl<T: Tool> Crew<T> {
         Ok((seen, others))
     }
 
-    /// Takes the lock of a stack on some hosts, for a verb that has no plan. All or none.
+    /// Takes the lock of a stack on some hosts, for a verb without a plan. All or none.
     ///
     /// # Errors
     /// Kind `Again` when another run holds one; a host that cannot be reached.
@@ -94,8 +94,8 @@ impl<T: Tool> Crew<T> {
         super::plan::gather(failed).verdict()
     }
 
-    /// Gives back the locks that were `had`, then takes them and those of the hosts that refused in the order of their names. Those
-    /// that have it now, and those that failed meanwhile; or who still refused.
+    /// Releases the locks `had`, then takes them and those of the refusing hosts in the order of their names. Returns the
+    /// hosts that are locked now, and those that failed meanwhile; or the host that still refuses.
     #[expect(clippy::type_complexity, reason = "both halves are named where they are used")]
     fn in_order(
         &mut self,
@@ -124,12 +124,12 @@ impl<T: Tool> Crew<T> {
     }
 }
 
-/// Whether a host said that another run holds the lock.
+/// Whether a host reported that another run holds the lock.
 fn locked(failures: &Failures) -> bool {
     failures.0.iter().any(|failure| failure.code == LOCKED)
 }
 
-/// Those whose lock somebody else holds, and those that failed for another reason.
+/// Separates hosts whose lock is held by another run from those that failed for another reason.
 fn split(failed: BTreeMap<String, Failures>) -> (BTreeMap<String, Failures>, BTreeMap<String, Failures>) {
     failed.into_iter().partition(|(_, failures)| locked(failures))
 }

@@ -1,4 +1,4 @@
-//! The host's side of every verb: requests in, replies out, the same in-process, by sudo and over ssh.
+//! The host's side of every verb: requests in, replies out; the same in-process, by sudo and over ssh.
 
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the controller asks of a host.
+/// A request of the controller to a host.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 enum Request<P> {
@@ -42,7 +42,7 @@ enum Request<P> {
         stack: String,
         wait_ms: u64,
     },
-    /// Gives it back before the session ends.
+    /// Releases it before the session ends.
     Unlock,
     /// Notes the hosts that a stack has had.
     Roll {
@@ -54,18 +54,18 @@ enum Request<P> {
     },
 }
 
-/// How a plan is carried out.
+/// How to carry out a plan.
 struct How<'a> {
     undo: bool,
     failpoint: Option<&'a str>,
     cancel: &'a AtomicBool,
 }
 
-/// One session of a host; the lock it takes is held until the session ends.
+/// One session on a host; its lock is held until the session ends.
 struct Session<T> {
     tool: T,
     lock: Mutex<Option<Lock>>,
-    /// Whether a change that is cut short is taken back.
+    /// Whether a change that is interrupted is undone.
     undoes: Arc<AtomicBool>,
 }
 
@@ -75,11 +75,12 @@ impl<T> Session<T> {
     }
 }
 
-/// How long a change that cannot be taken back may go on after its controller has gone: it ends its step and gives the lock back.
+/// How long a change that is not undone may continue after its controller has ended: to finish its step and release the
+/// lock.
 const LAST: Duration = Duration::from_secs(10);
 
-/// Standard input, whose end says that the controller has gone or wants this host to stop: whoever waits for something ends that
-/// wait. What does not end by itself is ended, since the next run repairs it, unless it is taking back what it did.
+/// Watches standard input, whose end means that the controller has ended or wants this host to stop: all waits are ended.
+/// After [`AFTER`] the process exits, since the next run repairs what is left, unless it is undoing its steps.
 struct Input {
     undoes: Arc<AtomicBool>,
     over: bool,
@@ -100,12 +101,12 @@ impl Read for Input {
 fn last(undoes: &AtomicBool) {
     wait::until(LAST, LAST, || false);
     if !undoes.load(Ordering::SeqCst) {
-        #[expect(clippy::exit, reason = "nobody listens any more, and the kernel gives the lock back")]
+        #[expect(clippy::exit, reason = "the controller has ended, and the kernel releases the lock")]
         std::process::exit(i32::from(Kind::Failed.exit()));
     }
 }
 
-/// Serves requests on a stream: the host that is this very machine.
+/// Serves requests on a stream, for the host that is this machine.
 pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
     Arc::new(move |stream: UnixStream| {
         let Ok(input) = stream.try_clone() else { return };
@@ -125,7 +126,7 @@ pub(crate) fn serve_stdio<T: Tool>(tool: T) -> Result<(), Failure> {
     })
 }
 
-/// What a tool sees on this host, as a document.
+/// What a tool observes on this host, as a document.
 pub(crate) fn observe<T: Tool>(tool: T, stack: Option<&str>) -> Result<ObservedOf<T>, Failure> {
     let (objects, seen, warnings) = tool.observe(stack)?;
     Ok(Observed {
@@ -188,7 +189,7 @@ impl<T: Tool> Session<T> {
         }
     }
 
-    /// Takes the stack's lock unless this session holds it already.
+    /// Takes the stack's lock unless this session has it already.
     fn take(&self, stack: &str, limit: Duration, cancel: &AtomicBool) -> Result<(), Failure> {
         let mut held = self.held();
         if held.is_none() {
@@ -223,7 +224,7 @@ impl<T: Tool> Session<T> {
             cancel: how.cancel,
             parallel: PARALLEL,
             undo: how.undo,
-            halves: !T::UNDO, // a tool that always undoes leaves no half of a step
+            halves: !T::UNDO, // a tool that always undoes leaves no half-done step
         };
         execute(host, &plan.steps, &context)
     }
@@ -242,16 +243,16 @@ impl<T: Tool> Session<T> {
     }
 }
 
-/// A plan that rests on what is no more.
+/// The failure of a stale plan.
 pub(super) fn stale() -> Failure {
     let message = "the host has changed since the plan was made; nothing was done";
-    Failure::new(Kind::Again, "plan.stale", message).hint("make the plan again and look at it again")
+    Failure::new(Kind::Again, "plan.stale", message).hint("make a new plan and review it")
 }
 
-/// Removing devices waits for the kernel's grace periods, so several at once end sooner; making them does not gain.
+/// Removing devices waits for the kernel's grace periods, so doing several at once is faster; creating them is not.
 const PARALLEL: usize = 8;
 
-/// Tests end a debug build before its nth change, as a power cut would.
+/// For tests: ends a debug build before its nth change, as a power failure would.
 fn failpoint_hit(failpoint: Option<&str>, count: &AtomicUsize) {
     let n = count.fetch_add(1, Ordering::SeqCst);
     if cfg!(debug_assertions) && failpoint.and_then(|f| f.parse().ok()) == Some(n) {

@@ -1,4 +1,4 @@
-//! The verbs that every tool has, written once: flags here, one file for each group.
+//! The verbs that every tool has: their flags here, one file for each group.
 
 mod apply;
 mod check;
@@ -30,17 +30,17 @@ use std::path::{Path, PathBuf};
 /// The shared verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Validate a stack and derive every address and name; touches nothing
+    /// Validate a stack and derive every address and name; contacts no host
     Resolve(ResolveArgs),
-    /// Read what is there, on this host or on the hosts of a stack; changes nothing
+    /// Show what exists on this host, or on the hosts of a stack; changes nothing
     Observe(ObserveArgs),
-    /// Say what `up` would do and why; changes nothing
+    /// Show what `up` would do and why; changes nothing
     Plan(PlanArgs),
-    /// Carry out a plan; a host that has changed since refuses it
+    /// Carry out a plan; refused when a host has changed since the plan was made
     Apply(ApplyArgs),
-    /// Make the hosts match the stack, then check that nothing is left to do
+    /// Make the hosts match the stack, then verify that nothing is left to do
     Up(UpArgs),
-    /// Remove what this tool made for the stack, and nothing else
+    /// Remove what this tool created for the stack, and nothing else
     Down(DownArgs),
     /// Find every difference between the stack and the hosts; exit 2 when there is one
     Check(CheckArgs),
@@ -51,10 +51,10 @@ pub enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, made from these very flags
+    /// Print the manual page, generated from the flags
     #[command(hide = true)]
     Manual,
-    /// The far end of a fleet: requests in, replies out
+    /// Serve a controller on this host: requests on standard input, replies on standard output
     #[command(hide = true)]
     Serve,
 }
@@ -62,33 +62,33 @@ pub enum Verb {
 /// Where a stack comes from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StackArgs {
-    /// The stack file, YAML or JSON; `-` is standard input; absent: what comes by a pipe, else $LSX_STACK, else stack.yaml here
+    /// The stack file, YAML or JSON; `-` is standard input; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
     #[arg(value_name = "STACK")]
     pub input: Option<PathBuf>,
-    /// Set a value of the document before it is checked, as networks.test.cidr=10.9.0.0/16
+    /// Set a value of the document before it is validated, such as networks.test.cidr=10.9.0.0/16; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Folder that paths in the document start from, when it comes by standard input
+    /// Folder that relative paths in the document start from; default: the document's own folder
     #[arg(long, value_name = "DIR")]
     pub base: Option<PathBuf>,
-    /// With an lstack file: mistakes become warnings, and what they concern is left out
+    /// With an LStacker file: turn mistakes into warnings and leave out what they concern
     #[arg(long)]
     pub keep_going: bool,
-    /// Write derived addresses and names to FILE, and keep those that stand there already
+    /// Write derived addresses and names to FILE, and keep those that FILE already has
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
 }
 
 impl StackArgs {
-    /// The file of the document: the one that was named, else the usual one. None is standard input, which wins over the
-    /// usual file when it can bring something.
+    /// The file of the document: the named one, else the default one. None is standard input, which takes precedence over
+    /// the default file if it can bring a document.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         let usual = || if stdio::brings_nothing() { usual_stack() } else { None };
         self.input.clone().or_else(usual).filter(|path| path.as_os_str() != "-")
     }
 
-    /// A path of the document, as this machine finds it: relative to the document's folder, or to `--base` when it came by
-    /// standard input. `~` is left to ssh.
+    /// A path of the document as seen from this machine: relative to `--base`, else to the document's folder. `~` is left
+    /// to ssh.
     pub fn beside(&self, path: &str) -> String {
         if path.starts_with(['/', '~']) {
             return path.to_owned();
@@ -99,7 +99,7 @@ impl StackArgs {
     }
 }
 
-/// The stack that is meant when none is named: what `LSX_STACK` says, else `stack.yaml` here. An empty `LSX_STACK` is none.
+/// The default stack file: `LSX_STACK`, else `stack.yaml` in the current folder; none if `LSX_STACK` is empty.
 pub fn usual_stack() -> Option<PathBuf> {
     let here = || Some(PathBuf::from("stack.yaml")).filter(|path| path.is_file());
     std::env::var_os("LSX_STACK")
@@ -107,16 +107,16 @@ pub fn usual_stack() -> Option<PathBuf> {
         .filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Which part of a stack, and which hosts.
+/// Limits on parts of the stack and on hosts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ScopeArgs {
-    /// Only these parts of the document, as networks.test,instances.web
+    /// Limit the verb to these parts of the document, such as networks.test,instances.web
     #[arg(long, value_name = "PARTS")]
     pub only: Option<String>,
-    /// Leave this host alone and report it as skipped; may be given several times
+    /// Do not contact this host, and report it as skipped; may be repeated
     #[arg(long, value_name = "HOST")]
     pub offline: Vec<String>,
-    /// Treat this host as this machine, without ssh
+    /// Treat this host as this machine, without ssh; may be repeated
     #[arg(long, value_name = "HOST")]
     pub local: Vec<String>,
 }
@@ -130,13 +130,13 @@ pub struct ChangeArgs {
     /// Confirm a --prune that removes more than half of the objects of one kind
     #[arg(long)]
     pub yes: bool,
-    /// Allow that an address in use changes
+    /// Allow a change of an address that is in use
     #[arg(long)]
     pub renumber: bool,
-    /// Allow that what runs on one host moves to another
+    /// Allow that running instances move to another host
     #[arg(long)]
     pub allow_move: bool,
-    /// Allow a new network whose addresses a host routes elsewhere
+    /// Allow a new network whose address range a host already routes elsewhere
     #[arg(long)]
     pub allow_overlap: bool,
     /// Tell no more of this host, which the document no longer names: nothing of the stack is left there; may be given several times
@@ -169,16 +169,16 @@ pub struct PlanArgs {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
-    /// Plan from observed documents, one a line, and ask no host
+    /// Plan from observed documents, one per line, without contacting a host
     #[arg(long, value_name = "FILE")]
     pub(crate) observed: Option<PathBuf>,
-    /// Exit 2 when there is something to do
+    /// Exit with status 2 when there is something to do
     #[arg(long)]
     pub(crate) exit_code: bool,
     /// Plan `down` instead of `up`
     #[arg(long)]
     pub(crate) down: bool,
-    /// With --down: plan that the data goes, too; the stack's name once more
+    /// With --down: plan to remove the data, too; repeat the stack's name to confirm
     #[arg(long, value_name = "STACK", requires = "down")]
     pub(crate) destroy_data: Option<String>,
 }
@@ -189,7 +189,7 @@ pub struct ApplyArgs {
     /// The plan; `-` or nothing is standard input
     #[arg(value_name = "PLAN")]
     pub(crate) input: Option<PathBuf>,
-    /// When a step fails, take back what was done on its host, with what instances had written; networks always do
+    /// When a step fails, undo the steps done on its host, and lose what new instances wrote; lsx-net always undoes
     #[arg(long)]
     pub(crate) rollback: bool,
 }
@@ -203,13 +203,13 @@ pub struct UpArgs {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
-    /// When a step fails, take back what was done on its host, with what instances had written; networks always do
+    /// When a step fails, undo the steps done on its host, and lose what new instances wrote; lsx-net always undoes
     #[arg(long)]
     pub(crate) rollback: bool,
     /// Write the report to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// For the boot entry: bring back what this machine, HOST in its stack, has kept in STACK
+    /// Used by the boot entry: restore this machine, HOST in its stack, from the file STACK that it kept
     #[arg(long = "self", value_name = "HOST", conflicts_with_all = ["only", "offline", "prune", "lock"])]
     pub(crate) myself: Option<String>,
 }
@@ -221,10 +221,10 @@ pub struct DownArgs {
     pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
-    /// Remove this stack from this host, without its document
+    /// Remove the stack NAME from this host, without its document
     #[arg(long = "stack", value_name = "NAME", conflicts_with = "input")]
     pub(crate) name: Option<String>,
-    /// Remove the data, too; the stack's name once more confirms it
+    /// Remove the data, too; repeat the stack's name to confirm
     #[arg(long, value_name = "STACK")]
     pub(crate) destroy_data: Option<String>,
     /// Write the report to FILE
@@ -241,7 +241,7 @@ pub struct CheckArgs {
     pub(crate) scope: ScopeArgs,
 }
 
-/// The plan of a document that says something else through `stack.set`, with what that moves.
+/// The plan of a document that is changed through `stack.set`, and allows the moves that follow from it.
 ///
 /// # Errors
 /// As `plan`.
@@ -258,7 +258,7 @@ pub fn plan_moved<T: Tool>(
     plan::run(tool, &args, global, output)
 }
 
-/// The verb `observe`, for a tool that has a shorter word for it.
+/// The verb `observe` under another name.
 ///
 /// # Errors
 /// As `observe`.
@@ -274,7 +274,7 @@ pub fn observe<T: Tool>(
 /// Runs a shared verb of a tool.
 ///
 /// # Errors
-/// Everything that went wrong; it decides the exit code.
+/// All failures; they decide the exit code.
 pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Command) -> Result<(), Failures> {
     let output = global.output(T::TABLES);
     match verb {

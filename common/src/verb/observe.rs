@@ -1,4 +1,4 @@
-//! `observe`: what is there, on this host or on all hosts of a stack.
+//! `observe`: what exists on this host or on all hosts of a stack.
 
 use super::roll::Roll;
 use super::{Crew, ObserveArgs, StackArgs, host, plan, usual_stack};
@@ -14,7 +14,7 @@ pub(super) fn run<T: Tool>(
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
-    // Without a stack it is this host, and nothing is read: a pipe here brings no document.
+    // Without a stack it observes this host and does not read standard input.
     let Some(input) = args.stack.input.clone().or_else(usual_stack) else {
         return Ok(output.emit(&[host::observe(tool, None)?])?);
     };

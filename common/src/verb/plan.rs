@@ -1,4 +1,4 @@
-//! `plan`: what would be done, decided on the controller for all hosts at once.
+//! `plan`: what would be done, decided on the controller for all hosts.
 
 use super::roll::Roll;
 use super::{ChangeArgs, Crew, PlanArgs, ScopeArgs, StackArgs};
@@ -15,7 +15,7 @@ use crate::tool::{Goal, ObservedOf, PlanOf, Tool, Wish};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The hosts of a stack, and those that are left alone.
+/// The hosts of a stack, and those that are skipped.
 pub(super) struct Participants {
     pub(super) taking_part: Vec<PlanHost>,
     pub(super) skipped: Vec<String>,
@@ -46,7 +46,7 @@ pub(super) fn run<T: Tool>(
         let view =
             View { verbose: global.verbose > 0, colour: output.colour(), done: false, down: args.down };
         plan.warnings.iter().for_each(|warning| log::warning(&warning.message));
-        plan.skipped.iter().for_each(|host| log::note(&format!("{host} is offline and was left alone")));
+        plan.skipped.iter().for_each(|host| log::note(&format!("{host} is offline and was skipped")));
         output.text(&show(&plan, view))?;
     } else {
         output.emit(&[plan])?;
@@ -57,10 +57,10 @@ pub(super) fn run<T: Tool>(
     Ok(())
 }
 
-/// The stack that flags name and its hosts, for a verb of a tool's own.
+/// The stack and hosts that the flags name, for a verb of the tool itself.
 ///
 /// # Errors
-/// Every problem of the document; a host that it does not have.
+/// All problems of the document; an unknown host.
 pub fn crew_of<T: Tool>(
     tool: T,
     stack: &StackArgs,
@@ -101,7 +101,7 @@ pub(super) fn participants(
     Ok(Participants { taking_part, skipped: skipped.into_iter().map(|h| h.name.clone()).collect() })
 }
 
-/// Whether data goes, too: only when the stack's name was repeated.
+/// Whether to remove data, too: only if the stack's name was repeated.
 pub(super) fn destroys(repeated: Option<&str>, name: &str) -> Result<bool, Failures> {
     if repeated.is_some_and(|data| data != name) {
         let message = format!("--destroy-data must repeat the stack's name, {name}");
@@ -110,7 +110,7 @@ pub(super) fn destroys(repeated: Option<&str>, name: &str) -> Result<bool, Failu
     Ok(repeated.is_some())
 }
 
-/// The wish to be up.
+/// The input of a plan for `up`.
 pub(super) fn wish<T: Tool>(
     tool: T,
     stack: &Stack,
@@ -163,25 +163,25 @@ pub(super) fn make<T: Tool>(
     })
 }
 
-/// What a plan has to say beside its steps.
+/// Prints the warnings and kept objects of a plan.
 pub(super) fn tell<O: Object, D>(plan: &Plan<O, D>, down: bool) {
     for warning in &plan.warnings {
         log::warning(&warning.message);
     }
     for host in &plan.skipped {
-        log::note(&format!("{host} is offline and was left alone"));
+        log::note(&format!("{host} is offline and was skipped"));
     }
     let why = if down {
-        "is data, and stays; --destroy-data removes it"
+        "is data and is kept; --destroy-data removes it"
     } else {
-        "is not in the document, and stays; --prune removes it"
+        "is not in the document and is kept; --prune removes it"
     };
     for kept in &plan.kept {
         log::warning(&format!("{kept} {why}"));
     }
 }
 
-/// What a changing verb did, for people: the whole on standard output when they asked for a table, the sum in the story.
+/// What a changing verb did: a table on standard output on request, else the totals on standard error.
 pub(super) fn done<O: Object, D>(
     plan: &Plan<O, D>,
     down: bool,
@@ -202,8 +202,8 @@ pub(super) fn gather(failed: BTreeMap<String, Failures>) -> Failures {
     Failures(failed.into_values().flat_map(|f| f.0).collect())
 }
 
-/// What hosts that take part had, when somebody looked: one document of each, about this stack. Those of other hosts are
-/// passed over.
+/// Observed documents from a file, one for each host that takes part, about this stack. Documents of other hosts are
+/// ignored.
 fn read_observed<T: Tool>(
     path: &Path,
     stack: &str,
@@ -220,15 +220,15 @@ fn read_observed<T: Tool>(
         let host = one.host.clone();
         if one.stack.as_deref() != Some(stack) {
             let of = one.stack.as_deref().map_or("every stack".to_owned(), |s| format!("stack {s}"));
-            let hint = format!("write it with: {} observe STACK", T::PROGRAM);
+            let hint = format!("create it with: {} observe STACK", T::PROGRAM);
             refuse(format!("{host} was observed for {of}, not for {stack}"), hint);
         } else if hosts.iter().any(|h| h.name == host) && seen.insert(host.clone(), one).is_some() {
-            refuse(format!("{host} is there twice"), "keep the newer one".to_owned());
+            refuse(format!("{host} occurs twice"), "keep the newer one".to_owned());
         }
     }
     for host in hosts.iter().filter(|h| !seen.contains_key(&h.name)) {
-        let hint = format!("observe it, or leave it alone: --offline {}", host.name);
-        refuse(format!("{} is not there", host.name), hint);
+        let hint = format!("observe it, or skip it: --offline {}", host.name);
+        refuse(format!("{} is missing", host.name), hint);
     }
     Failures(failures).verdict()?;
     Ok(seen)

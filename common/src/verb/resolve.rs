@@ -1,4 +1,4 @@
-//! `resolve` and `schema`: the stack and what follows from it; no host is asked.
+//! `resolve` and `schema`: the stack and its derived values; no host is contacted.
 
 use super::check::Document as CheckDocument;
 use super::{ResolveArgs, StackArgs};
@@ -18,7 +18,7 @@ use std::path::Path;
 pub(super) fn run(args: &ResolveArgs, output: &Output) -> Result<(), Failures> {
     let (stack, resolved) = read_stack(&args.stack)?;
     keep_lock(args.stack.lock.as_deref(), &resolved)?;
-    // A plan refuses them; here only addresses are asked for.
+    // A plan refuses them; here only addresses are derived.
     let unmade = stack::unbuilt::networks(&resolved, "stack.unbuilt");
     unmade.iter().for_each(|failure| log::warning(&failure.to_string()));
     Ok(output.emit(&[stack::resolved_document(&stack, &resolved)])?)
@@ -46,12 +46,11 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
     Ok((stack, resolved))
 }
 
-/// Where a stack that nobody named was looked for.
+/// Explains where a stack was looked for when none was named.
 fn whence(failure: Failure) -> Failure {
     match failure.code.as_str() {
-        "usage.stdin" => {
-            failure.hint("name a stack file, pipe one in, set LSX_STACK, or go where a stack.yaml is")
-        }
+        "usage.stdin" => failure
+            .hint("name a stack file, use a pipe, set LSX_STACK, or change to a folder with a stack.yaml"),
         _ => failure,
     }
 }
@@ -59,14 +58,14 @@ fn whence(failure: Failure) -> Failure {
 fn read_lock(path: &Path) -> Result<Option<Resolved>, Failures> {
     let Some(text) = file::read(path)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|e| {
-        let message = format!("{}: not a lock that lsx wrote: {e}", path.display());
+        let message = format!("{}: not a lock file written by lsx: {e}", path.display());
         Failure::new(Kind::Data, "stack.lock", message)
-            .hint("remove the file to derive every value anew")
+            .hint("remove the file to derive every value again")
             .into()
     })
 }
 
-/// Writes the lock when the flags name one.
+/// Writes the lock file if the flags name one.
 pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), Failure> {
     match path {
         Some(path) => named::write(path, &document::canonical(resolved)?, Mode::Public).map(|_| ()),

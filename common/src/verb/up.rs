@@ -1,4 +1,4 @@
-//! `up` and `down`: observe, plan, apply and verify, under one lock and in one session a host.
+//! `up` and `down`: observe, plan, apply and verify, under one lock and in one session per host.
 
 use super::roll::Roll;
 use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, hold, plan, resolve};
@@ -67,7 +67,7 @@ pub(super) fn down<T: Tool>(
     Ok(output.emit(&[document])?)
 }
 
-/// `up`, or `down`, of some instances of a stack, for a tool that has a shorter word for it.
+/// `up` or `down` for some instances of a stack, under another name.
 ///
 /// # Errors
 /// As `up` and `down`.
@@ -91,7 +91,7 @@ pub fn part<T: Tool>(
     up(tool, &args, global, output)
 }
 
-/// What a host kept comes back; other hosts are not asked.
+/// Restores what a host kept; other hosts are not contacted.
 fn boot<T: Tool>(
     tool: T,
     host: &str,
@@ -105,7 +105,7 @@ fn boot<T: Tool>(
     let mut hosts = this_host().taking_part;
     hosts.iter_mut().for_each(|h| h.name = host.to_owned());
     let end = Ending { undo: T::UNDO, report: args.report.as_deref(), roll: None };
-    // Nobody is there who could run it again: it takes the time that it takes.
+    // Nobody repeats the command at boot, so there is no deadline.
     let mut global = global.clone();
     global.deadline = Duration::MAX;
     let (_, report) =
@@ -143,15 +143,15 @@ fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish<T::Gat
 
 /// How a changing verb ends.
 struct Ending<'a> {
-    /// Whether a failure takes back what was done on its host.
+    /// Whether a failure undoes what was done on its host.
     undo: bool,
-    /// Where the report goes.
+    /// The file of the report.
     report: Option<&'a Path>,
     /// The hosts of the document, where there is one.
     roll: Option<Roll>,
 }
 
-/// The whole of a changing verb. The report is written even when it failed.
+/// All phases of a changing verb. The report is written even when it failed.
 fn carry_out<T: Tool>(
     tool: T,
     wish: &Wish<T::Gathered>,
@@ -200,7 +200,7 @@ fn carry_out<T: Tool>(
     Ok((plan, report))
 }
 
-/// Writes the report where it is wanted.
+/// Writes the report to the requested file.
 fn report<T: Tool>(stack: &str, hosts: Vec<HostReport>, path: Option<&Path>) -> Result<Report, Failure> {
     let report = Report::new(T::NAME, stack, hosts);
     if let Some(path) = path {
@@ -209,7 +209,7 @@ fn report<T: Tool>(stack: &str, hosts: Vec<HostReport>, path: Option<&Path>) -> 
     Ok(report)
 }
 
-/// Observed again and planned again, there must be nothing left to do on the hosts that changed.
+/// Observes and plans again: there must be nothing left to do on the hosts that changed.
 fn verify<T: Tool>(
     crew: &mut Crew<T>,
     wish: &Wish<T::Gathered>,
@@ -238,7 +238,7 @@ fn verify<T: Tool>(
     }
 }
 
-/// What stands as planned must work, too, among the hosts that are as they should be.
+/// Tests that what was applied works, on the hosts that match the plan.
 fn prove<T: Tool>(
     crew: &mut Crew<T>,
     wish: &Wish<T::Gathered>,
@@ -255,13 +255,13 @@ fn prove<T: Tool>(
     }
 }
 
-/// A change that did not stay.
+/// The failure of a change that did not last.
 pub(super) fn unverified(step: &str) -> Failure {
-    Failure::new(Kind::Failed, "plan.unverified", format!("after all steps {step} is still to be done"))
-        .hint("something else on the host changes the same object; `observe` shows what is there now")
+    Failure::new(Kind::Failed, "plan.unverified", format!("all steps are done, but {step} is needed again"))
+        .hint("another program on the host may change the same object; `observe` shows its current state")
 }
 
-/// What one tool was told to leave alone the next in the pipe leaves alone, too.
+/// Marks hosts that this tool skipped as offline, so that the next tool in the pipe skips them, too.
 fn left_alone(mut document: Value, hosts: &[String]) -> Value {
     for host in hosts {
         if let Some(written) = document["hosts"].get_mut(host).and_then(Value::as_object_mut) {

@@ -1,4 +1,4 @@
-//! Who gets in, and as whom: hosts that do not answer, keys, logins without root.
+//! Access to hosts: hosts that do not answer, keys, logins without root.
 
 use crate::lab::{Lab, ask, code, fleet, program, run, target};
 use crate::tool::put;

@@ -1,4 +1,4 @@
-//! What a fleet promises, one case each.
+//! The properties of a fleet, one case each.
 
 use crate::lab::{Lab, ask, code, fleet, target};
 use crate::tool::{pause, put};

@@ -1,4 +1,4 @@
-//! Runs that end before their time: deadlines, interrupts, crashes, a full disk.
+//! Runs that end early: deadlines, interrupts, crashes, a full disk.
 
 use crate::lab::{Lab, ask, code, fleet, program, run, target, until};
 use crate::tool::put;
@@ -117,7 +117,7 @@ pub(crate) fn disk_full() {
     fleet.close();
 }
 
-/// A host that somebody else has taken over: 69 with its name, and no more memory than the limits say.
+/// A host taken over by an attacker: exit code 69 with its name, and no more memory than the limits.
 pub(crate) fn whatever_a_host_says_is_bounded() {
     let lab = Lab::new();
     put("/proc/self/clear_refs", "5"); // the most that was in memory counts from here (proc(5))

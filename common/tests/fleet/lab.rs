@@ -1,5 +1,5 @@
-//! A throwaway SSH server in a mount namespace of its own, with keys, users and a stand-in for sudo; all below one
-//! temporary folder, all ended with it.
+//! A temporary SSH server in its own mount namespace, with keys, users and a replacement of sudo; all below one temporary
+//! folder, and removed with it.
 
 use crate::tool;
 use common::Failures;
@@ -20,7 +20,7 @@ pub(crate) struct Lab {
     pub(crate) port: u16,
 }
 
-/// Why nothing can be tried here.
+/// Why the tests cannot run here.
 pub(crate) fn missing() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("they need root".into());
@@ -39,7 +39,7 @@ pub(crate) fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How long something takes.
+/// Measures the time of something.
 pub(crate) fn timed(what: &dyn Fn()) -> Duration {
     let start = Instant::now();
     what();
@@ -122,7 +122,7 @@ impl Lab {
         std::fs::read_to_string(self.path("sshd.log")).unwrap_or_default()
     }
 
-    /// How many connections were let in so far.
+    /// The number of accepted connections so far.
     pub(crate) fn logins(&self) -> usize {
         self.log().matches("Accepted publickey").count()
     }
@@ -160,7 +160,7 @@ impl Lab {
         target(name, &format!("{user}@127.0.0.1:{}", self.port))
     }
 
-    /// Lets the user without root in, with a stand-in for sudo.
+    /// Lets the user without root log in, with a replacement of sudo.
     pub(crate) fn sudo(&self) {
         let file = self.path("local/sudo");
         std::fs::copy("/proc/self/exe", &file).unwrap();
@@ -174,7 +174,7 @@ impl Lab {
         copies
     }
 
-    /// The shipped tool, once it is there.
+    /// The copied tool, once it exists.
     pub(crate) fn copy(&self) -> PathBuf {
         self.copies()[0].join(tool::NAME)
     }
@@ -227,7 +227,7 @@ pub(crate) fn code(result: &Result<Value, Failures>) -> &str {
     &failures.0[0].code
 }
 
-/// Waits for what must come soon.
+/// Waits for something that should happen soon.
 pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {

@@ -1,5 +1,5 @@
-//! The fleet against real SSH servers on this machine. This program is the tests, the tool that is shipped
-//! (`serve`), and the stand-in for sudo (by its name), so that nothing but OpenSSH has to be installed.
+//! The fleet against real SSH servers on this machine. This program is the tests, the tool that is copied (`serve`), and
+//! the replacement of sudo (by its name), so that only OpenSSH must be installed.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The SSH masters: reused, replaced when they are dead, shared by runs at the same time, quick.
+//! The SSH masters: reused, replaced when dead, shared by simultaneous runs, fast.
 
 use crate::lab::{Lab, ask, fleet, program, run, timed, until};
 use common::fleet::Options;
@@ -75,7 +75,7 @@ pub(crate) fn two_fleets_at_once() {
     assert_eq!((lab.logins(), lab.copies().len()), (1, 1));
 }
 
-/// A whole second run, the program's start included, against `ssh true` over the same master.
+/// A whole second run, including the start of the program, compared with `ssh true` over the same master.
 pub(crate) fn second_run_is_quick() {
     let lab = Lab::new();
     let controller = || {
@@ -85,7 +85,7 @@ pub(crate) fn second_run_is_quick() {
     };
     controller();
     let ssh = || drop(run(program("ssh").arg("-S").arg(&lab.sockets()[0]).args(["x", "true"])));
-    // The best of many, in turns: the machine has other work.
+    // The best of many, alternately, since the machine has other load.
     let times: Vec<_> = (0..40).map(|_| (timed(&controller), timed(&ssh))).collect();
     let (ours, ssh) = (times.iter().map(|t| t.0).min().unwrap(), times.iter().map(|t| t.1).min().unwrap());
     println!("  run {ours:?}, ssh {ssh:?}: {:.2} times", ours.as_secs_f64() / ssh.as_secs_f64());

@@ -1,4 +1,4 @@
-//! The tool under test: what its `serve` answers, and a stand-in for sudo.
+//! The tool under test: the answers of its `serve`, and a replacement of sudo.
 
 use common::{Failure, Failures, Kind};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The name it ships under.
+/// The name of its copy.
 pub(crate) const NAME: &str = "lsx-test";
 
 /// `serve` on a host.
@@ -71,7 +71,7 @@ fn handle(
     }
 }
 
-/// What a host says that somebody else has taken over.
+/// The output of a host taken over by an attacker.
 fn lie(how: &str) -> Result<Value, Failures> {
     let mut to = std::io::stdout().lock();
     let mut say = |bytes: &[u8]| to.write_all(bytes).and_then(|()| to.flush()).is_ok();
@@ -95,7 +95,7 @@ pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
-/// `sudo -n PROGRAM ARGS...`, set-uid root. It wants a password while the file `password` lies beside it.
+/// `sudo -n PROGRAM ARGS...`, set-uid root. It asks for a password while the file `password` is beside it.
 pub(crate) fn sudo(args: &[String]) -> ExitCode {
     if std::path::Path::new("/usr/local/bin/password").exists() {
         eprintln!("sudo: a password is required");

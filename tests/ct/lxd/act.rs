@@ -1,4 +1,4 @@
-//! Inside a host: one act of the driver, as a JSON order on standard input says; the answer goes to standard output.
+//! Inside a host: one operation of the driver, given as JSON on standard input; the answer goes to standard output.
 
 use common::failure::Failure;
 use common::stack::Driver as Kind;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Where the host has what the image store will have: DIGEST.tar.gz and blobs by digest.
+/// The folder that stands for the image store: DIGEST.tar.gz and blobs by digest.
 pub(crate) const SUPPLY: &str = "/root/supply";
 
 struct Folder;

@@ -1,4 +1,4 @@
-//! What the driver promises of one instance.
+//! Properties of the driver with one instance.
 
 use crate::host::{DIGEST, Host};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What is started in an instance, with its arguments, and what is run in it once after its first start.
+//! The first program of an instance with its arguments, and recipes.
 
 use crate::host::{DIGEST, Host};
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ fn what_the_image_says_is_so_where_the_document_says_nothing(host: &Host) {
     host.clean("plain");
 }
 
-/// A line of liblxc's configuration may name a program that the host runs as root.
+/// A line in liblxc's configuration could name a program that the host runs as root.
 fn an_image_adds_no_lines_to_the_servers_configuration(host: &Host) {
     let mut wanted = host.instance("evil");
     wanted["command"] = json!(["/bin/sleep", "1000"]);
@@ -113,7 +113,7 @@ fn an_image_adds_no_lines_to_the_servers_configuration(host: &Host) {
         let started = host.act(&json!({"verb": "start", "instance": wanted}));
         assert_eq!(host.script("ls /root/owned 2>/dev/null || true"), "", "{key} ran a program on the host");
         if key == "StopSignal" {
-            // A word that is no signal is not handed on at all.
+            // An invalid signal is not passed on.
             assert!(
                 !host.query("/1.0/instances/s-evil")["config"]["raw.lxc"].as_str().unwrap().contains("hook")
             );
@@ -128,7 +128,7 @@ fn an_image_adds_no_lines_to_the_servers_configuration(host: &Host) {
     host.clean("evil");
 }
 
-/// As `tests/ct-live` asks of the driver without an engine.
+/// The same case as in `tests/ct-live` for the driver oci.
 fn recipes_are_run_once_in_order_and_as_the_instance(host: &Host) {
     host.blob("r1", b"echo one $(id -un) $(pwd) $WHO $HOSTNAME >>/srv/log\nprintf '%s|%s' \"$what\" \"${password}\" >/srv/told\nsleep 1000 &\n");
     host.blob("r2", b"echo two >>/srv/log\ntest -e /srv/go || { echo first; echo 'no /srv/go' >&2; false; }\necho through >>/srv/log\n");
@@ -192,7 +192,7 @@ fn wanted_with_go(mut wanted: Value) -> Value {
     wanted
 }
 
-/// The server goes on with a recipe when the run that began it has died; the next run ends that before it begins anew.
+/// The server continues a recipe when the run that started it has died; the next run kills it before it starts again.
 fn a_run_that_dies_in_a_recipe_is_repeated(host: &Host) {
     host.blob("quick", b"echo quick >>/log; sleep 4000 &");
     host.blob("slow", b"echo began >>/log; while ! test -e /go; do sleep 0.1; done; echo ended >>/log");

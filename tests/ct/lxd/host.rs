@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-/// Our own program in the host; the sibling it starts lies beside it.
+/// lsx's own program in the host; programs that it starts are in the same folder.
 const ACT: &str = "/opt/lsx/act";
 /// The digest of the only image.
 pub(crate) const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -28,12 +28,12 @@ tar -czf /root/supply/DIGEST.tar.gz metadata.yaml rootfs
 rm -rf /tmp/i
 ";
 
-/// One of the two servers, which have everything in common but their names.
+/// LXD or Incus, which only differ in their names.
 pub(crate) struct Engine {
     pub(crate) driver: &'static str,
     /// What people call it.
     pub(crate) called: &'static str,
-    /// Its own client, by which a test asks it a second time.
+    /// Its own client, for the second check.
     pub(crate) client: &'static str,
     /// How `scripts/lab` starts it.
     daemon: &'static str,
@@ -49,7 +49,7 @@ pub(crate) const ENGINES: [Engine; 2] = [
     },
 ];
 
-/// What cannot be tried here, and why.
+/// Why the test cannot run here.
 pub(crate) fn missing(engine: &Engine) -> Option<String> {
     let unpacked = lsx_tests::top("target/incus/usr/bin"); // as scripts/setup does where it cannot install it
     let folders = [Path::new("/usr/bin"), Path::new("/usr/sbin"), Path::new("/bin"), &unpacked];
@@ -91,7 +91,7 @@ impl Host {
         order.to_string()
     }
 
-    /// One act of the driver.
+    /// One operation of the driver.
     pub(crate) fn act(&self, order: &Value) -> Ran {
         let ran = self.lab.exec_with("h1", &[ACT, "act"], self.order(order).as_bytes());
         eprint!("{}", ran.stderr);
@@ -121,7 +121,7 @@ impl Host {
         self.lab.script("h1", &format!("CLI={client}; DAEMON='{daemon}'; {text}")).ok().stdout
     }
 
-    /// What the server itself says.
+    /// The server's own answer.
     #[track_caller]
     pub(crate) fn query(&self, path: &str) -> Value {
         let ran = self.lab.exec("h1", &[self.engine.client, "query", path]).ok();
@@ -176,7 +176,7 @@ impl Host {
         self.empty();
     }
 
-    /// After a case that failed, for those that come.
+    /// Cleans up after a failed case.
     pub(crate) fn sweep(&self) {
         let client = self.engine.client;
         let all = format!(
@@ -186,7 +186,7 @@ impl Host {
         let _ = self.act(&json!({"verb": "remove", "name": "swept"}));
     }
 
-    /// Nothing of ours is in the server or in the host.
+    /// Nothing of lsx is in the server or on the host.
     #[track_caller]
     pub(crate) fn empty(&self) {
         for path in ["instances", "images", "images/aliases", "storage-pools"] {

@@ -1,4 +1,5 @@
-//! What ends by itself: how it ended is known, a job that is done stays done, and after a power cut everybody comes back or stays so.
+//! Instances that end by themselves: the exit code is known, a finished job stays finished, and after a power cut all
+//! others are restored.
 
 use crate::host::{Host, furnish};
 use lsx_tests::lab::{Lab, Ran, finish, until};
@@ -15,7 +16,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_long_power_cut_leaves_nobody_stopped", a_long_power_cut_leaves_nobody_stopped),
 ];
 
-/// A job that does this, once it is made.
+/// A job with this command.
 fn job(host: &Host, name: &str, restart: &str, script: &str) -> Value {
     let mut wanted = host.instance(name);
     wanted["restart"] = json!(restart);
@@ -42,7 +43,7 @@ fn what_has_ended_says_how(host: &Host) {
     let note = host.script("readlink /var/lib/*/storage-pools/*/containers/s-good/rootfs/.lsx-exit/note");
     assert!(note.starts_with("/0/20"), "{note}");
     assert_eq!(host.script("$CLI file pull s-good/runs -"), "one\n");
-    // Whoever starts it means it.
+    // `start` runs it again.
     host.ok(&json!({"verb": "start", "instance": good}));
     assert_eq!(host.script("$CLI file pull s-good/runs -"), "one\none\n");
     for (name, restart, state) in [("bad", "no", "exited"), ("again", "on-failure", "stopped")] {
@@ -54,7 +55,7 @@ fn what_has_ended_says_how(host: &Host) {
         assert!(failure["causes"].to_string().contains("it ended with 3 at 20"), "{failure}");
         assert_eq!(outcome(host, name), (json!(state), json!(3)));
     }
-    // One that is stopped has not ended by itself, however well it takes that; nor has one that is cut off.
+    // A stopped one has not ended by itself, whatever its exit code; nor has a killed one.
     let asked = job(host, "asked", "no", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
     for grace in [10_000, 0] {
         host.ok(&json!({"verb": "start", "instance": asked}));
@@ -68,7 +69,7 @@ fn what_has_ended_says_how(host: &Host) {
     host.empty();
 }
 
-/// It holds up nobody, and what it says of others is not believed.
+/// A forged record blocks nobody, and is not believed.
 fn what_an_instance_puts_in_place_of_its_note_is_no_note(host: &Host) {
     for (n, evil) in [
         "mkdir /.lsx-exit/note",
@@ -124,7 +125,7 @@ instances:{instances}\n"
     lab.file(&format!("{name}.yaml"), &text)
 }
 
-/// As `tests/ct-live` asks of the driver without an engine.
+/// The same case as in `tests/ct-live` for the driver oci.
 fn a_finished_job_stays_finished(host: &Host) {
     furnish(host);
     let lab = &host.lab;
@@ -143,7 +144,7 @@ fn a_finished_job_stays_finished(host: &Host) {
     assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
     assert_eq!(seen(lab, &file, "job")["state"], "exited");
     ct(lab, &["check", &file]).ok();
-    // Somebody joins its network, and its limits change, which is no reason to do it again.
+    // An instance joins its network, and its limits change, which does not run it again.
     let file = document("one", "\n  late: { image: bb, networks: [lan], command: [sleep, \"1000\"] }");
     lab.net(&["up", "--quiet", &file]).ok();
     ct(lab, &["up", &file]).ok();
@@ -151,12 +152,12 @@ fn a_finished_job_stays_finished(host: &Host) {
     let hosts = host.script("$CLI file pull job-job/etc/hosts -");
     assert!(hosts.contains(&format!("{late}\tlate.lan.internal late\n")), "{hosts}");
     assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
-    // Nor is a power cut, and who needs it starts.
+    // Nor does a power cut, and its dependents start.
     lab.verb(&["kill", "h1"]);
     lab.verb(&["boot", "h1", "--wait"]);
     assert!(until(60, || host.query("/1.0/instances/job-side")["status"] == "Running"));
     assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
-    // Its own definition is, and one that fails then says how.
+    // A change of its own definition does, and a failed one reports its exit code.
     let file = document("two >>/data/runs; exit 4; echo", "");
     ct(lab, &["up", &file]).exits(1).says("it ended with 4");
     assert_eq!(runs(), "one\ntwo\n");
@@ -209,8 +210,8 @@ secrets: { word: \"file:word.txt\" }";
     assert_eq!(host.script("pgrep -fc '^sleep 100[123]$' || true"), "0\n");
 }
 
-/// The run at boot has no time at all; whoever waits for the other host waits by itself, and longer than a run may take that somebody
-/// waits for.
+/// The run at boot has a very short deadline; an instance that waits for the other host waits by itself, and longer than a
+/// run may take.
 fn a_long_power_cut_leaves_nobody_stopped(host: &Host) {
     let driver = host.engine.driver;
     let tools = lsx_tests::tools();
@@ -238,7 +239,7 @@ fn a_long_power_cut_leaves_nobody_stopped(host: &Host) {
     let waits = |name: &str| {
         lab.script("h1", &format!("grep -o '\"state\":\"[a-z]*\"' /run/lsx/ct/cut/{name}/state.json; pgrep -fc '[s]upervise cut {name} --beside'")).stdout
     };
-    // Four times as long as a deployment would wait, and twelve times as long as the run at boot may take.
+    // Four times the limit of a deployment, and twelve times that of the run at boot.
     std::thread::sleep(std::time::Duration::from_secs(12));
     for name in ["web", "next"] {
         assert_eq!(

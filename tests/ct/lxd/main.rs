@@ -1,5 +1,5 @@
-//! lsx-ct's driver for LXD and Incus against a real one of each, on a throwaway host. What the driver says is looked at a second
-//! time in what the server's own client and the kernel say.
+//! lsx-ct's driver for LXD and Incus with real servers on a simulated host. Its results are compared with the server's own
+//! client and the kernel.
 //!
 //! This program is also what runs in the host (`act`). `cargo test -p lsx-ct --test lxd -- WORD` runs the cases whose name
 //! has the word, as `incus::`.
@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// One promise, named as a sentence.
+/// One property, named as a sentence.
 pub(crate) type Case = (&'static str, fn(&Host));
 /// The same with the engine's name before it.
 type Named = (String, fn(&Host));
@@ -65,7 +65,7 @@ fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
     named.filter(|(name, _)| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()))).collect()
 }
 
-/// Runs cases on a host of their own, in order; which of them went well.
+/// Runs cases on their own host, in order; returns which passed.
 fn run(engine: &'static Engine, cases: Vec<Named>) -> Vec<(String, bool)> {
     if let Some(why) = lab::missing().or_else(|| host::missing(engine)) {
         cases.iter().for_each(|(name, _)| eprintln!("SKIPPED: {name}: {why}"));

@@ -1,4 +1,4 @@
-//! What the driver promises about others: strangers, the network, runs that die, runs at the same time.
+//! The driver with others: foreign instances, the network, runs that die, simultaneous runs.
 
 use crate::host::Host;
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
     assert_eq!(host.script("ip -br link | grep -c '^l[bi]' || true").trim(), "0");
 }
 
-/// The server is killed at many moments of a create; after each, the same create makes it whole.
+/// The server is killed at many moments of a create; afterwards the same create completes it.
 fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
     let wanted = host.instance("hurt");
     let order = host.order(&json!({"verb": "create", "instance": wanted}));
@@ -162,7 +162,7 @@ fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
     }
 }
 
-/// Our own run is killed instead; what it leaves is seen as a remnant or not at all.
+/// The run is killed instead; the rest is reported as a remnant or not at all.
 fn a_run_that_dies_is_repeated(host: &Host) {
     let wanted = host.instance("cut");
     let order = host.order(&json!({"verb": "create", "instance": wanted}));
@@ -181,7 +181,7 @@ fn a_run_that_dies_is_repeated(host: &Host) {
     }
 }
 
-/// What a server leaves that is killed while it makes our pool: a folder, and nobody knows of it.
+/// A server killed while it creates lsx's pool leaves a folder that it does not know.
 fn a_pools_folder_that_was_left_is_no_trouble(host: &Host) {
     host.script(&format!("mkdir -p /var/lib/{0}/storage-pools/lsx/containers", host.engine.driver));
     host.run(&host.instance("next"));
@@ -204,7 +204,7 @@ fn many_are_made_at_once(host: &Host) {
     host.empty();
 }
 
-/// Another run tidies all the while, as each that puts an instance aside does.
+/// Another run cleans up at the same time, as each run does that puts an instance aside.
 fn an_image_stays_while_one_is_made_of_it(host: &Host) {
     let order = |verb: &str, name: &str| {
         host.order(&json!({"verb": verb, "name": name, "instance": host.instance(name)}))

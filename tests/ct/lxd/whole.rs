@@ -1,4 +1,4 @@
-//! The tool itself from the operator's machine: a stack of the engine's instances comes up, changes, and goes without a trace.
+//! The tool from the operator's machine: a stack is created, changed, and removed completely.
 
 use crate::host::{Host, furnish};
 use lsx_tests::lab::{Ran, finish};
@@ -84,7 +84,7 @@ fn a_stack_comes_up_and_goes_without_a_trace(host: &Host) {
     host.empty();
 }
 
-/// As `tests/ct-live` asks of the driver without an engine.
+/// The same case as in `tests/ct-live` for the driver oci.
 fn rollback_brings_back_what_was_written(host: &Host) {
     furnish(host);
     let one = |image: &str| format!("  one: {{ image: {image}, command: [sleep, \"1000\"] }}\n");
@@ -103,7 +103,7 @@ fn rollback_brings_back_what_was_written(host: &Host) {
     }
     assert_eq!(ct(host, &["up", &was()]).ok().json()["status"]["ct"]["changed"], 0);
     assert_eq!(host.query("/1.0/instances").as_array().unwrap().len(), 2, "nothing stays aside");
-    // What a kill left aside goes with the next run; one killed before the rename is as it was.
+    // What a kill left aside is removed by the next run; one killed before the rename is unchanged.
     host.ok(&json!({"verb": "put_aside", "stack": "wrote", "name": "gone"}));
     host.script("$CLI stop -f wrote-one; $CLI config set wrote-one user.lsx.instance one-ASIDE");
     host.script("$CLI config set wrote-one user.lsx.was \"$($CLI config get wrote-one user.lsx.spec)\"; $CLI config unset wrote-one user.lsx.spec");
@@ -122,7 +122,9 @@ fn a_plan_refuses_a_name_that_another_stack_has(host: &Host) {
     let first = stack(host, "left", &instance("right-a"));
     let second = stack(host, "left-right", &instance("a"));
     ct(host, &["up", &first]).ok();
-    ct(host, &["up", &second]).exits(1).says("an instance left-right-a that is not of stack left-right");
+    ct(host, &["up", &second])
+        .exits(1)
+        .says("an instance left-right-a that does not belong to stack left-right");
     assert_eq!(host.query("/1.0/instances/left-right-a")["config"]["user.lsx.stack"], "left");
     ct(host, &["down", &second]).ok();
     assert_eq!(host.query("/1.0/instances/left-right-a")["status"], "Running");

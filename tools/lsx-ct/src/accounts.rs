@@ -1,4 +1,4 @@
-//! Users and groups as an instance knows them: its own passwd(5) and group(5), and numbers that nobody has a name for.
+//! Users and groups of an instance, from its own passwd(5) and group(5), and numbers without an entry.
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -8,22 +8,22 @@ pub(crate) struct Accounts {
     groups: Vec<(String, u32, Vec<String>)>,
 }
 
-/// Somebody, by number.
+/// A user, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// Further groups that name the user.
+    /// Supplementary groups of the user.
     pub(crate) further: Vec<u32>,
-    /// Its folder; empty where the instance knows none.
+    /// Home folder; empty if unknown.
     pub(crate) home: String,
 }
 
 impl Account {
-    /// Itself, when it and its groups are among so many ids.
+    /// Itself, if it and its groups are below `ids`.
     ///
     /// # Errors
-    /// Who is not, as `user 70000`.
+    /// The one that is not, such as `user 70000`.
     pub(crate) fn within(self, ids: u32) -> Result<Account, String> {
         if self.user >= ids {
             return Err(format!("user {}", self.user));
@@ -35,17 +35,17 @@ impl Account {
     }
 }
 
-/// The group of a user that is told by number alone and has no entry.
+/// The group of a user given by number only and without an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alone {
-    /// Root's, for what runs: as Docker's USER.
+    /// Root's, for running programs: as Docker's USER.
     Root,
-    /// That of the same number, for what is owned: as Docker's COPY --chown.
+    /// That of the same number, for file owners: as Docker's COPY --chown.
     Same,
 }
 
 impl Accounts {
-    /// From the texts of /etc/passwd and /etc/group.
+    /// From the text of /etc/passwd and /etc/group.
     pub(crate) fn read(passwd: &str, group: &str) -> Accounts {
         let number = |line: &str, n: usize| line.split(':').nth(n).and_then(|f| f.parse::<u32>().ok());
         let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
@@ -61,10 +61,10 @@ impl Accounts {
         Accounts { users: users.collect(), groups: groups.collect() }
     }
 
-    /// `user[:group]`, each by name or number; a user alone brings its own groups. Empty is root.
+    /// `user[:group]`, each by name or number; a user alone gets its own groups. Empty is root.
     ///
     /// # Errors
-    /// Who is not known, as `user bob`.
+    /// The unknown one, such as `user bob`.
     pub(crate) fn resolve(&self, text: &str, alone: Alone) -> Result<Account, String> {
         let (name, group) = text.split_once(':').map_or((text, None), |(u, g)| (u, Some(g)));
         if name.is_empty() {

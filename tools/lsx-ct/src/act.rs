@@ -1,4 +1,4 @@
-//! The verbs beside the plan, on one host: run a program in instances, start, stop, look at their logs.
+//! The verbs on instances of one host, without a plan: run a program, start, stop, read logs.
 
 mod answers;
 mod logs;
@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// An instance that a verb is about; without a name it is the host itself.
+/// An instance that a verb acts on; without a name it is the host itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Its stack.
@@ -33,39 +33,39 @@ pub struct Target {
     pub name: String,
 }
 
-/// What is to be done to some instances.
+/// What to do with some instances.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// To whom.
+    /// The instances.
     pub targets: Vec<Target>,
-    /// `exec`: what is run.
+    /// `exec`: the program.
     #[serde(default)]
     pub exec: Exec,
-    /// How many at once.
+    /// Number handled at the same time.
     #[serde(default)]
     pub parallel: usize,
-    /// `exec`: what is written is told while it is, and not kept.
+    /// `exec`: send output as it is written, and do not keep it.
     #[serde(default)]
     pub hear: bool,
-    /// `logs`: how many lines of each.
+    /// `logs`: number of lines of each.
     #[serde(default)]
     pub lines: usize,
-    /// `logs`: from then on (RFC 3339).
+    /// `logs`: only lines since then (RFC 3339).
     #[serde(default)]
     pub since: Option<String>,
-    /// `logs`: what comes later is told while it does.
+    /// `logs`: send later lines as they are written.
     #[serde(default)]
     pub follow: bool,
-    /// `wait`: how long.
+    /// `wait`: time limit.
     #[serde(default)]
     pub timeout_ms: u64,
-    /// `stop`, `restart`: how long an instance has to end by itself; absent: 10 s.
+    /// `stop`, `restart`: time to wait before an instance is killed; default: 10 s.
     #[serde(default)]
     pub grace_ms: Option<u64>,
 }
 
 impl Order {
-    /// Nothing but to whom.
+    /// An order with targets only.
     pub fn to(targets: Vec<Target>) -> Order {
         Order {
             targets,
@@ -81,10 +81,10 @@ impl Order {
     }
 }
 
-/// A piece of what a program writes, told while it runs.
+/// A piece of a program's output, sent while it runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Piece {
-    /// Where.
+    /// The instance or host.
     pub target: Target,
     /// `stdout` or `stderr`.
     pub stream: String,
@@ -92,10 +92,10 @@ pub struct Piece {
     pub bytes: String,
 }
 
-/// Answers a call from a controller.
+/// Handles a call from a controller.
 ///
 /// # Errors
-/// When the whole call failed; what failed for one target stands with it.
+/// If the whole call failed; the failure of one target is in its answer.
 pub fn call(name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
     match name {
         "runtime" => return Ok(supply::runtime(&input)?),
@@ -116,7 +116,7 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> R
     })
 }
 
-/// Every target, some at once, answers in their order.
+/// Handles every target, some in parallel; answers in their order.
 fn many<A: Send>(order: &Order, cancel: &AtomicBool, one: impl Fn(&Target) -> A + Sync) -> Vec<A> {
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::new());
@@ -147,7 +147,7 @@ fn many<A: Send>(order: &Order, cancel: &AtomicBool, one: impl Fn(&Target) -> A 
 /// The instances of this host, of all stacks, by engine.
 ///
 /// # Errors
-/// When an engine cannot be asked.
+/// If an engine cannot be queried.
 pub fn all(stack: Option<&str>) -> Result<Vec<(Driver, Found)>, Failure> {
     let mut all = Vec::new();
     for (kind, engine) in engines::working() {
@@ -158,8 +158,8 @@ pub fn all(stack: Option<&str>) -> Result<Vec<(Driver, Found)>, Failure> {
 
 fn find(target: &Target) -> Result<(Driver, Found), Failure> {
     engines::found(&target.stack, &target.name)?.ok_or_else(|| {
-        Failure::new(Kind::Failed, "ct.instance", format!("{} is not there", target.name))
-            .hint("`lsx-ct observe --table` shows what is")
+        Failure::new(Kind::Failed, "ct.instance", format!("{} does not exist on this host", target.name))
+            .hint("`lsx-ct observe --table` lists instances")
     })
 }
 
@@ -212,7 +212,7 @@ fn exec(target: &Target, order: &Order, cancel: &AtomicBool, event: Hear<'_>) ->
     }
 }
 
-/// This process becomes another program; returns only why it cannot.
+/// Replaces this process by another program; returns only if that fails.
 pub fn becomes(argv: &[String]) -> Failure {
     let (program, args) = argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
     Program::new(program).args(args).become_it()
@@ -225,7 +225,7 @@ fn on_host(exec: &Exec, caller: Caller<'_>) -> Result<crate::driver::Ran, Failur
     Inside { program, input, deadline, pid_file: None, process: None, hears: None }.run_for(caller)
 }
 
-/// Starts, stops, restarts, or waits for one.
+/// Starts, stops, restarts, or waits for one instance.
 fn act(what: &str, target: &Target, order: &Order) -> Acted {
     let grace = order.grace_ms.map_or(GRACE, Duration::from_millis);
     let done = || -> Result<(), Failure> {
@@ -233,8 +233,12 @@ fn act(what: &str, target: &Target, order: &Order) -> Acted {
         let engine = engines::of(driver, None)?;
         let whole = || {
             found.instance.clone().ok_or_else(|| {
-                Failure::new(Kind::Failed, "ct.instance", format!("{} was never made whole", target.name))
-                    .hint("`lsx-ct up` repairs it")
+                Failure::new(
+                    Kind::Failed,
+                    "ct.instance",
+                    format!("{} is incomplete, since its creation was interrupted", target.name),
+                )
+                .hint("`lsx-ct up` repairs it")
             })
         };
         match what {
@@ -245,7 +249,7 @@ fn act(what: &str, target: &Target, order: &Order) -> Acted {
                 engine.start(&target.stack, &whole()?, false)
             }
             "wait" => await_ready(target, Duration::from_millis(order.timeout_ms)),
-            _ => Err(Failure::new(Kind::Bug, "ct.call", format!("{what} is no verb"))),
+            _ => Err(Failure::new(Kind::Bug, "ct.call", format!("{what} is not a verb"))),
         }
     }();
     Acted {

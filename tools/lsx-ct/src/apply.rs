@@ -1,4 +1,5 @@
-//! The only writer: takes one object of this host from what is there to what shall be. Repeating a change is harmless.
+//! Changes one object of this host from its existing to its wanted state; nothing else writes. Repeating a change is
+//! harmless.
 
 use crate::driver;
 use crate::engines;
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long an instance has to end by itself.
+/// Default time to wait for an instance to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// Changes objects of one stack on this host.
@@ -27,16 +28,16 @@ pub struct Changer<'a> {
     stack: &'a str,
     contents: &'a BTreeMap<String, String>,
     data: &'a Data,
-    /// Texts by digest that this run has replaced, so that they can be put back.
+    /// Texts by digest that this run has replaced, for undo.
     texts: Mutex<BTreeMap<String, String>>,
-    /// What this run has put aside.
+    /// Instances that this run has put aside.
     aside: Mutex<Vec<Aside>>,
 }
 
-/// An instance that had to go, and may come back.
+/// An instance that was removed but can be restored.
 struct Aside {
     was: Instance,
-    /// What its engine calls it meanwhile.
+    /// Its name in the engine meanwhile.
     name: String,
 }
 
@@ -105,7 +106,7 @@ impl<'a> Changer<'a> {
         if anew {
             old.stop(self.stack, &after.name, GRACE)?;
         }
-        // A job that has ended well, and an instance that is ready, are not started by what only stands around them.
+        // A finished job, or an instance that is ready, is not restarted when only its surroundings change.
         let asks = || !before.only_names_differ(after) && !self.finished(&*old, &after.name);
         let starts = anew || !before.running || before.needs_restart(after) || asks();
         if after.running && starts { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
@@ -138,7 +139,8 @@ impl<'a> Changer<'a> {
         }
     }
 
-    /// Removes an instance so that it can come back until the run is over. What came in its place has nothing worth that.
+    /// Removes an instance so that it can be restored until the end of the run. An instance created in its place is removed
+    /// at once.
     fn part_with(&self, instance: &Instance) -> Result<(), Failure> {
         let engine = self.engine(instance.driver)?;
         if held(&self.aside).iter().any(|aside| aside.was.name == instance.name) {
@@ -151,12 +153,12 @@ impl<'a> Changer<'a> {
         Ok(())
     }
 
-    /// Writes what this host keeps.
+    /// Writes the intent of this host.
     fn keep(&self, digest: &str) -> Result<(), Failure> {
         let path = paths::intent(self.stack);
         self.remember_intent()?;
         let missing =
-            || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks what the host shall keep");
+            || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks the intent of the host");
         let text = self.text(digest).ok_or_else(missing)?;
         let instances = serde_json::from_str(&text)
             .map_err(|e| Failure::new(Kind::Data, "ct.plan.contents", e.to_string()))?;
@@ -170,7 +172,7 @@ impl<'a> Changer<'a> {
         let path = paths::intent(self.stack);
         file::remove(&path)?;
         path.ancestors().skip(1).take(2).for_each(file::remove_empty);
-        // A run that died while it made the folders of an instance has left those above it, which are no instance.
+        // A run killed while it created the folders of an instance has left parent folders without an instance.
         for root in [paths::DISK, paths::RUN] {
             Path::new(root).join(self.stack).ancestors().take(2).for_each(file::remove_empty);
         }
@@ -178,7 +180,7 @@ impl<'a> Changer<'a> {
     }
 
     fn remember_intent(&self) -> Result<(), Failure> {
-        // One that is damaged is nothing to put back.
+        // A damaged one is not restored.
         if let Ok(Some(old)) = file::read(&paths::intent(self.stack))
             && let Ok(intent) = serde_json::from_str::<Intent>(&old)
         {
@@ -189,7 +191,7 @@ impl<'a> Changer<'a> {
         Ok(())
     }
 
-    /// The last of a stack here: its secrets go, and every image that nobody else uses.
+    /// When the last instance of a stack is removed: removes its secrets, and every image that no other stack uses.
     fn tidy(&self) -> Result<(), Failure> {
         let secrets = Path::new(paths::SECRETS).join(self.stack);
         file::remove_tree(&secrets)?;
@@ -214,7 +216,7 @@ impl<'a> Changer<'a> {
         Ok(())
     }
 
-    /// Whether another run works on this host: what has just come may be for it.
+    /// Whether another run works on this host: new data may belong to it.
     fn busy(&self) -> bool {
         let own = format!("{}.ct.lock", self.stack);
         let locks = std::fs::read_dir("/run/lsx").into_iter().flatten().flatten();
@@ -222,13 +224,13 @@ impl<'a> Changer<'a> {
         names.any(|name| name.ends_with(".ct.lock") && name != own)
     }
 
-    /// The hosts file of an instance: the plan's, or the one it has.
+    /// The hosts file of an instance: from the plan, or its existing one.
     fn hosts(&self, instance: &Instance) -> Result<String, Failure> {
         let own = || file::read(&Place::new(self.stack, &instance.name).disk.join("hosts")).ok().flatten();
         Ok(self.text(&instance.hosts).or_else(own).unwrap_or_default())
     }
 
-    /// Its hosts file is about to go, or to be replaced.
+    /// Its hosts file is about to be removed or replaced.
     fn remember(&self, instance: &Instance) {
         let path = Place::new(self.stack, &instance.name).disk.join("hosts");
         if let Ok(Some(text)) = file::read(&path) {
@@ -242,13 +244,16 @@ impl<'a> Changer<'a> {
     }
 }
 
-/// Nobody asks any more for what was put aside. What stays is half made, and goes with the next run.
+/// Removes what was put aside, at the end of the run. What cannot be removed is incomplete, and removed by the next run.
 impl Drop for Changer<'_> {
     fn drop(&mut self) {
         for Aside { was, name } in held(&self.aside).drain(..) {
             if let Err(failure) = self.engine(was.driver).and_then(|engine| engine.remove(self.stack, &name))
             {
-                tracing::warn!("what {} was before stays aside until the next run: {failure}", was.name);
+                tracing::warn!(
+                    "the previous {} could not be removed; the next run does it: {failure}",
+                    was.name
+                );
             }
         }
     }
@@ -258,7 +263,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What of the store an instance is made of.
+/// The parts of the image store that an instance uses.
 pub(crate) fn blobs(instance: &Instance) -> impl Iterator<Item = String> + '_ {
     let files = instance.files.iter().map(|file| file.digest.clone());
     let recipes = instance.recipes.iter().map(|recipe| recipe.digest.clone());

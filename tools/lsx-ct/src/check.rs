@@ -1,4 +1,4 @@
-//! The live checks: every instance is asked whether it is ready, and every host whether it runs what nobody named.
+//! The live checks: whether every instance is ready, and whether a host runs instances that are not in the document.
 
 use crate::act::{Acted, Order, Target};
 use crate::model::Gathered;
@@ -7,13 +7,13 @@ use common::{Failures, fleet};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// How long an instance may take to show that it is ready, in milliseconds.
+/// Time limit for the readiness check of an instance, in milliseconds.
 const READY_MS: u64 = 5000;
 
-/// Asks every selected instance.
+/// Checks every selected instance.
 ///
 /// # Errors
-/// Never: what kept a check from being made is a finding.
+/// None: a check that could not be made is a finding.
 pub fn check(wish: &Wish<Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
     let Goal::Up(_, resolved) = &wish.goal else { return Ok(Checked::default()) };
     let mut orders: BTreeMap<String, Vec<Target>> = BTreeMap::new();
@@ -50,7 +50,8 @@ pub fn check(wish: &Wish<Gathered>, each: Each<'_>) -> Result<Checked, Failures>
 }
 
 fn finding(host: &str, code: &str, message: String) -> Finding {
-    let hint =
-        Some("`lsx-ct observe` and `lsx-ct logs` show more; `lsx-ct up` starts what is down".to_owned());
+    let hint = Some(
+        "`lsx-ct observe` and `lsx-ct logs` show details; `lsx-ct up` starts stopped instances".to_owned(),
+    );
     Finding { code: code.to_owned(), host: host.to_owned(), message, hint }
 }

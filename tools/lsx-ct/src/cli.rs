@@ -23,13 +23,13 @@ use recipes::RecipesArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Containers on every host of a stack, with no daemon or on LXD or Incus
+/// Containers on the hosts of a stack, by an OCI runtime, LXD or Incus
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     global: Global,
-    /// Folder of the image store on this machine; hosts have theirs in /var/lib/lsx/images
+    /// Folder of the image store on this machine; other hosts use /var/lib/lsx/images
     #[arg(
         long,
         global = true,
@@ -39,7 +39,7 @@ struct Cli {
         help_heading = "Everywhere"
     )]
     store: Option<PathBuf>,
-    /// The OCI runtime of new instances: crun, runc, youki, or a path; absent: the first that works on a host
+    /// OCI runtime for new instances: crun, runc, youki or a path; default: the first that works on the host
     #[arg(
         long,
         global = true,
@@ -57,53 +57,53 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Shared(verb::Verb),
-    /// Make and start some instances of a stack: `up --only`
+    /// Create and start instances of a stack, as `up --only` does
     Create(PartArgs),
-    /// Remove some instances of a stack, whose data stays: `down --only`
+    /// Remove instances of a stack but keep their data, as `down --only` does
     Destroy(PartArgs),
-    /// Start instances that are there, and wait until they are ready
+    /// Start existing instances and wait until they are ready
     Start(ActArgs),
-    /// Stop instances; they stay, with all that was written into them
+    /// Stop instances; their files are kept
     Stop(StopArgs),
     /// Stop instances and start them again
     Restart(StopArgs),
-    /// Plan that an instance runs on another host; changes nothing
+    /// Plan to move an instance to another host; changes nothing
     Move(elsewhere::MoveArgs),
-    /// Plan that a host runs nothing of the stack; changes nothing
+    /// Plan to move all instances of the stack off a host; changes nothing
     Drain(elsewhere::DrainArgs),
     /// Wait until instances are ready
     Wait(WaitArgs),
-    /// Run a program in instances, or on hosts; one result each
+    /// Run a program in instances or on hosts
     Exec(ExecArgs),
-    /// Copy files and folders into an instance and out of it
+    /// Copy files and folders into or out of an instance
     Cp(CopyArgs),
-    /// List instances, and how they fare: `observe` as a table where a person looks
+    /// List instances and their state: `observe`, as a table on a terminal
     #[command(visible_alias = "ps", alias = "list")]
     Ls(verb::ObserveArgs),
-    /// Show what instances use, measured for one second; again and again on a terminal
+    /// Show the resource usage of instances, measured for one second; repeats on a terminal
     Top(TopArgs),
-    /// Show what instances wrote
+    /// Show the logs of instances
     Logs(LogsArgs),
     /// Show which recipes ran, when, and which are not run or changed since
     Recipes(RecipesArgs),
-    /// Images: pull and push, import and export, list and collect
+    /// Manage images: pull, push, import, export, list and remove
     #[command(subcommand)]
     Images(images::ImagesVerb),
-    /// Look after one instance until it ends
+    /// Supervise one instance until it ends
     #[command(hide = true)]
     Supervise {
-        /// Its stack
+        /// Name of the stack
         stack: String,
-        /// Its name
+        /// Name of the instance
         name: String,
-        /// An engine runs it: wait for its needs, start it, and go
+        /// For LXD and Incus: wait for what the instance needs, start it and exit
         #[arg(long)]
         beside: bool,
     },
-    /// Run something with an OCI runtime
+    /// Test whether an OCI runtime works
     #[command(hide = true)]
     Trial {
-        /// Its program
+        /// The runtime's program
         program: PathBuf,
         /// `users` or `plain`
         kind: String,
@@ -111,17 +111,17 @@ enum Verb {
     /// Hold a namespace until standard input ends
     #[command(hide = true)]
     Hold {
-        /// Of networks, not of users
+        /// A network namespace instead of a user namespace
         #[arg(long)]
         net: bool,
     },
-    /// Give a person on another machine a terminal in an instance of this host
+    /// Open a terminal in an instance of this host, for `exec -t` on another machine
     #[command(hide = true)]
     Terminal {
-        /// What, in one word
+        /// The request, encoded as one word
         word: String,
     },
-    /// Pack or unpack what `cp` copies, in an instance
+    /// Pack or unpack files in an instance, for `cp`
     #[command(hide = true)]
     Parcel {
         /// `pack`, `unpack` or `place`
@@ -129,22 +129,22 @@ enum Verb {
         /// Paths
         words: Vec<String>,
     },
-    /// End programs in instances when whoever runs them is killed
+    /// Kill programs in instances when the process that started them is killed
     #[command(hide = true)]
     Guard,
-    /// Be the first process of an instance
+    /// Run as the first process of an instance
     #[command(hide = true)]
     Init {
-        /// The application as one word, for who cannot pass on blanks
+        /// The application's command line, encoded as one word
         #[arg(long)]
         encoded: Option<String>,
         /// Note in /.lsx-exit how the application ended, unless this signal came, which stops it
         #[arg(long)]
         stop: Option<String>,
-        /// Who it runs as, by number: USER:GROUP[:GROUP,GROUP...]
+        /// Numeric user and groups of the application: USER:GROUP[:GROUP,GROUP...]
         #[arg(long = "as")]
         account: Option<String>,
-        /// The application
+        /// The application's command line
         #[arg(last = true)]
         argv: Vec<String>,
     },
@@ -155,22 +155,22 @@ fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }
 
-const AFTER: &str = "  ct.plan.engine    a host cannot run the driver: 1
-  ct.plan.move      an instance would move; --allow-move confirms it: 65
-  ct.plan.prune     --prune would remove more than half; --yes confirms it: 65
-  ct.plan.stranger  something of the same name is not of this stack: 1
-  ct.exec.quorum    fewer programs ended well than were wanted: 1
-  stack.*           the stack file breaks a rule, at the place that is named: 65
+const AFTER: &str = "  ct.plan.engine    a host cannot run the instance's driver: 1
+  ct.plan.move      an instance would move to another host without --allow-move: 65
+  ct.plan.prune     --prune would remove more than half of the instances without --yes: 65
+  ct.plan.stranger  an object of the same name does not belong to this stack: 1
+  ct.exec.quorum    fewer programs succeeded than --quorum asks for: 1
+  stack.*           the stack file is invalid, at the place that is named: 65
 
 Files:
-  /etc/lsx/STACK/ct.json             on each host: what is wanted there, to come back after a reboot
-  /etc/lsx/boot.d/50-STACK-ct        on each host: what brings it back
+  /etc/lsx/STACK/ct.json             on each host: desired state, restored after a reboot
+  /etc/lsx/boot.d/50-STACK-ct        on each host: restores it after a reboot
   /var/lib/lsx/images/               images, shared by all stacks
-  /var/lib/lsx/ct/STACK/INSTANCE/    what an instance wrote, its log, its range of ids
+  /var/lib/lsx/ct/STACK/INSTANCE/    writable layer, log and user-id range of an instance
   /var/lib/lsx/lxd/init, /var/lib/lsx/incus/init
                                      first process of applications in LXD, in Incus
-  /var/lib/lsx/volumes/STACK/VOLUME  data that outlives instances
-  /run/lsx/ct/STACK/INSTANCE/        what only this boot knows: state.json, the bundle
+  /var/lib/lsx/volumes/STACK/VOLUME  data of a volume, kept when instances are removed
+  /run/lsx/ct/STACK/INSTANCE/        run-time state: state.json, the OCI bundle
 
 Examples:
   lsx-net up office.yaml | lsx-ct up > office.json
@@ -191,12 +191,12 @@ See also:
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
     (
-        "Commands for a stack",
+        "Verbs for a stack",
         &["resolve", "plan", "up", "check", "down", "apply", "observe", "create", "destroy"],
     ),
-    ("Commands for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top", "recipes"]),
-    ("Commands for images", &["images"]),
-    ("Other commands", &["schema", "completions", "help"]),
+    ("Verbs for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top", "recipes"]),
+    ("Verbs for images", &["images"]),
+    ("Other verbs", &["schema", "completions", "help"]),
 ];
 
 /// Runs the tool.

@@ -1,5 +1,5 @@
-//! What an engine must do: the few acts in which one differs from another. Every act may be repeated; one that finds its work
-//! done does nothing.
+//! The interface of an engine: the operations in which engines differ. Every operation can be repeated; it does nothing if
+//! its work is already done.
 
 use crate::model::{Condition, Done, Engine, Instance, Usage};
 use common::Failure;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// An instance that lsx made and an engine holds.
+/// An instance of lsx in an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// The stack it is marked with.
+    /// The stack in its mark.
     pub stack: String,
     /// Its name.
     pub name: String,
-    /// What it was made as; absent when a run died before it was whole.
+    /// The definition it was created from; absent if a run was killed before it was complete.
     pub instance: Option<Instance>,
-    /// What it does.
+    /// Its state.
     pub condition: Condition,
-    /// Its snapshots, where the engine makes them.
+    /// Its snapshots, if the engine supports them.
     pub snapshots: Vec<String>,
     /// The recipes that have been run in it, in order.
     pub recipes: Vec<Done>,
@@ -30,19 +30,19 @@ pub struct Found {
 pub struct Exec {
     /// Program and arguments.
     pub argv: Vec<String>,
-    /// Environment, over that of the instance.
+    /// Environment variables, in addition to those of the instance.
     #[serde(default)]
     pub env: Vec<(String, String)>,
-    /// User and group, by name or number; absent: the instance's own, or root where the engine does not keep it.
+    /// User and group, by name or number; default: the instance's own, or root if the engine does not store it.
     #[serde(default)]
     pub user: Option<String>,
-    /// Folder; absent: the instance's own, or /.
+    /// Working directory; default: the instance's own, or /.
     #[serde(default)]
     pub workdir: Option<String>,
-    /// Its standard input; on its way in base64 (RFC 4648 4).
+    /// Its standard input, in base64 in JSON (RFC 4648 4).
     #[serde(default, with = "bytes")]
     pub input: Vec<u8>,
-    /// After this it is killed.
+    /// Time limit, after which it is killed.
     #[serde(default)]
     pub deadline: Option<Duration>,
 }
@@ -63,88 +63,90 @@ mod bytes {
     }
 }
 
-/// How a program ended.
+/// The result of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ran {
-    /// Exit code; 128 and the signal where one ended it; 124 past the deadline.
+    /// Exit code; 128 plus the signal that ended it; 124 past the time limit.
     pub code: i32,
-    /// What it wrote.
+    /// Standard output.
     pub stdout: Vec<u8>,
-    /// What it complained about.
+    /// Standard error.
     pub stderr: Vec<u8>,
-    /// Bytes of both that were left out, for there is a limit to what is kept.
+    /// Bytes of both that were dropped because of the limit.
     #[serde(default)]
     pub cut: u64,
 }
 
-/// How much of each output of a program is kept; the rest is counted.
+/// How much of each output of a program is kept; the rest is only counted.
 pub const KEPT: usize = 1024 * 1024;
 
-/// Hears a piece of `stdout` or `stderr`.
+/// Receives a piece of `stdout` or `stderr`.
 pub type Hears<'a> = &'a (dyn Fn(&'static str, &[u8]) + Sync);
 
-/// Who runs a program: it ends with them, and they may hear what it writes while it does.
+/// The caller of a program: the program ends with it, and it may receive output while the program runs.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
-    /// Set when the caller is gone, or has no interest any more.
+    /// Set when the caller has ended or is no longer interested.
     pub cancel: &'a AtomicBool,
-    /// Hears every piece of output, with `stdout` or `stderr`; then nothing of it is kept.
+    /// Receives every piece of output, with `stdout` or `stderr`; then nothing is kept.
     pub hears: Option<Hears<'a>>,
 }
 
 impl Caller<'_> {
-    /// Whether the caller has gone.
+    /// Whether the caller has ended.
     pub fn gone(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
 }
 
-/// Tells what has come since it was asked last.
+/// Returns the lines since the last call.
 pub type More<'a> = Box<dyn FnMut() -> Result<Vec<String>, Failure> + 'a>;
 
-/// How many lines of an engine's log are looked at to find what is new.
+/// Number of lines of an engine's log that are searched for new ones.
 const SEEN: usize = 1000;
 
 /// An engine on this host.
 pub trait Driver {
-    /// What it is and what it can do here.
+    /// Its version and features on this host.
     ///
     /// # Errors
-    /// When it is there and cannot be asked.
+    /// If it exists but cannot be queried.
     fn engine(&self) -> Result<Engine, Failure>;
 
-    /// Everything it holds that is marked as ours, of one stack or of all.
+    /// All instances with lsx's mark, of one stack or of all.
     ///
     /// # Errors
-    /// When the engine cannot be asked.
+    /// If the engine cannot be queried.
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure>;
 
-    /// Names it holds for somebody else: who is not us, or another stack whose instance is called as one of `stack` could be.
+    /// Names used by others: instances that lsx did not create, or those of another stack with a name that `stack` could
+    /// use.
     ///
     /// # Errors
-    /// When the engine cannot be asked.
+    /// If the engine cannot be queried.
     fn strangers(&self, stack: Option<&str>) -> Result<Vec<String>, Failure>;
 
-    /// Makes an instance, its files and its limits; does not start it. `hosts` is its /etc/hosts.
+    /// Creates an instance, its files and its limits, without starting it. `hosts` is its /etc/hosts.
     ///
     /// # Errors
-    /// What the engine refused.
+    /// Errors of the engine.
     fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure>;
 
-    /// Changes what can be changed in place; says whether it has to be started anew for the rest to be true.
+    /// Changes what can be changed in place; returns whether a restart is needed for the rest.
     ///
     /// # Errors
-    /// What the engine refused.
+    /// Errors of the engine.
     fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure>;
 
-    /// Starts it, once what it needs is ready, and waits until it is ready itself, at most as long as it says. When `patient` it
-    /// is left to itself: it waits for its needs without an end, and whoever starts it does not.
+    /// Starts it when what it needs is ready, and waits until it is ready itself, up to its time limit. If `patient`, it
+    /// waits for its needs without limit, and the caller does not wait.
     ///
     /// # Errors
-    /// What it waited for in vain, with the last try and the last lines of its log.
+    /// What was not ready in time, with the last check and the last lines of its log.
     fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure>;
 
-    /// For what waits beside an instance after a reboot: waits for its needs without an end and tells `waiting` why, then starts it.
+    /// For the process that waits beside an instance after a reboot: waits for its needs without limit, reporting the
+    /// reason to `waiting`, then starts it.
     ///
     /// # Errors
     /// As [`Driver::start`].
@@ -157,55 +159,55 @@ pub trait Driver {
         self.start(stack, instance, false)
     }
 
-    /// Stops it: a signal, `grace`, then the end of all its processes.
+    /// Stops it: sends its signal, waits for `grace`, then kills all its processes.
     ///
     /// # Errors
-    /// When it still runs.
+    /// If it still runs.
     fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure>;
 
-    /// Removes it, stopped or not, and all that was made for it; volumes stay.
+    /// Removes it, stopped or not, and everything created for it; volumes are kept.
     ///
     /// # Errors
-    /// What is left.
+    /// What could not be removed.
     fn remove(&self, stack: &str, name: &str) -> Result<(), Failure>;
 
-    /// Stops it and puts it out of the way with all that was written into it, so that another of its name can be
-    /// made; returns the name under which it is then listed, as half made. Absent: the engine can only remove it.
+    /// Stops it and renames it with all its files, so that another of its name can be created; returns the name under which
+    /// it is then listed, as incomplete. `None`: the engine can only remove it.
     ///
     /// # Errors
-    /// When it still runs, or could not be put aside.
+    /// If it still runs, or could not be renamed.
     fn put_aside(&self, _stack: &str, _name: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }
 
-    /// Gives what was put aside its name again.
+    /// Gives an instance that was put aside its name back.
     ///
     /// # Errors
-    /// When it stays aside.
+    /// If it could not be renamed.
     fn bring_back(&self, _stack: &str, _aside: &str, _name: &str) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Runs a program in it, as long as its caller is there.
+    /// Runs a program in it, as long as its caller exists.
     ///
     /// # Errors
-    /// When it could not be started; how it ended is no failure.
+    /// If it could not be started; its exit code is no failure.
     fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure>;
 
-    /// The program that gives a person a terminal in it.
+    /// The program that opens a terminal in it.
     ///
     /// # Errors
-    /// When it does not run.
+    /// If it does not run.
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure>;
 
-    /// The last `lines` of what it wrote; each with its time where the engine knows it.
+    /// The last `lines` of its log, with times if the engine records them.
     ///
     /// # Errors
-    /// When there is no such instance.
+    /// If there is no such instance.
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure>;
 
-    /// The last `lines`, and then, each time it is asked, those that have come since. An engine that tells no more than all of it is
-    /// asked for all, and what is new is what does not stand there already.
+    /// The last `lines`, and on each further call those since then. An engine that can only return the whole log is queried
+    /// for all of it, and new lines are found by comparison.
     ///
     /// # Errors
     /// As [`Driver::logs`].
@@ -224,9 +226,9 @@ pub trait Driver {
         }))
     }
 
-    /// What it uses now.
+    /// Its current resource usage.
     ///
     /// # Errors
-    /// When the engine cannot be asked.
+    /// If the engine cannot be queried.
     fn usage(&self, found: &Found) -> Result<Usage, Failure>;
 }

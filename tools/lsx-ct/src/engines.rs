@@ -1,4 +1,4 @@
-//! The engines of this host. One is asked only when it is meant: a server whose socket systemd holds is started by the question.
+//! The engines of this host. An engine is only queried if needed: a query starts a server with a systemd socket.
 
 use crate::driver::{Driver, Found};
 use crate::image::{Form, Store};
@@ -10,10 +10,10 @@ use common::stack::Driver as Kind;
 use oci_spec::image::ImageConfiguration;
 use std::path::Path;
 
-/// In the order in which they are asked.
+/// In the order in which they are queried.
 const KINDS: [Kind; 3] = [Kind::Oci, Kind::Lxd, Kind::Incus];
 
-/// An engine, when it is on this host; `runtime` is the OCI runtime that somebody wants.
+/// An engine, if it is on this host; `runtime` is the requested OCI runtime.
 fn open(kind: Kind, runtime: Option<&str>) -> Result<Option<Box<dyn Driver>>, Failure> {
     match kind {
         Kind::Oci => Ok(Some(Box::new(Oci { runtime: runtime.map(str::to_owned) }))),
@@ -24,7 +24,7 @@ fn open(kind: Kind, runtime: Option<&str>) -> Result<Option<Box<dyn Driver>>, Fa
     }
 }
 
-/// All that are on this host, one after the other; one that does not answer says why.
+/// All engines on this host; one that does not answer returns its error.
 pub(crate) fn each() -> impl Iterator<Item = (Kind, Result<Box<dyn Driver>, Failure>)> {
     KINDS.into_iter().filter_map(|kind| Some((kind, open(kind, None).transpose()?)))
 }
@@ -37,7 +37,7 @@ pub(crate) fn working() -> impl Iterator<Item = (Kind, Box<dyn Driver>)> {
 /// The engine of a driver.
 ///
 /// # Errors
-/// When this host has none, or it does not answer.
+/// If this host does not have it, or it does not answer.
 pub(crate) fn of(driver: Kind, runtime: Option<&str>) -> Result<Box<dyn Driver>, Failure> {
     open(driver, runtime)?.ok_or_else(|| {
         let word = crate::plan::driver_word(driver);
@@ -45,10 +45,10 @@ pub(crate) fn of(driver: Kind, runtime: Option<&str>) -> Result<Box<dyn Driver>,
     })
 }
 
-/// An instance of this host, and what runs it.
+/// An instance of this host, and its engine.
 ///
 /// # Errors
-/// When an engine cannot be asked.
+/// If an engine cannot be queried.
 pub(crate) fn found(stack: &str, name: &str) -> Result<Option<(Kind, Found)>, Failure> {
     for (kind, engine) in working() {
         if let Some(found) = engine.list(Some(stack))?.into_iter().find(|found| found.name == name) {
@@ -58,7 +58,7 @@ pub(crate) fn found(stack: &str, name: &str) -> Result<Option<(Kind, Found)>, Fa
     Ok(None)
 }
 
-/// Images and files of LXD and Incus come from the store of this host.
+/// Images and files for LXD and Incus come from the image store of this host.
 struct FromStore;
 
 impl Supply for FromStore {

@@ -1,21 +1,21 @@
-//! How an instance of LXD or Incus ended, which these servers do not tell: our init notes it in the instance. Who is root there, or runs
-//! the application, can write what they like; that concerns nothing but whether their own job counts as done.
+//! The exit code of an instance of LXD or Incus, which these servers do not report: lsx's init records it in the instance.
+//! Root there, or the application, can change the record; this only affects whether their own job counts as finished.
 //!
-//! A note is the target of a symbolic link: the servers tell one from all else, and read it without opening anything. A pipe at the
-//! place of a file would hold their helper for ever.
+//! A record is the target of a symbolic link: the servers recognise one, and read it without opening anything. A pipe in
+//! place of a file would block their helper for ever.
 
 use crate::model::Exit;
 use common::stack::Restart;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use std::fs::File;
 
-/// Where, in the instance: a folder, whose only entry is the note.
+/// The path in the instance: a folder, whose only entry is the record.
 const FOLDER: &str = "/.lsx-exit";
 pub(crate) const NOTE: &str = "/.lsx-exit/note";
-/// A note is no longer than this, in bytes.
+/// Maximum size of a record, in bytes.
 pub(crate) const MOST: usize = 64;
 
-/// Whether an instance that ended by itself with this code is started again.
+/// Whether an instance that ended by itself with this code is restarted.
 pub(crate) fn again(restart: Restart, code: i32) -> bool {
     match restart {
         Restart::Always => true,
@@ -24,11 +24,11 @@ pub(crate) fn again(restart: Restart, code: i32) -> bool {
     }
 }
 
-/// The place for a note of an instance that runs: there is none until it has ended, so that one that was cut off says nothing.
+/// The record of a running instance: it does not exist until the instance has ended, so that a killed one has none.
 pub(crate) struct Note(File);
 
 impl Note {
-    /// A new folder of `owner`, by user and group, in place of whatever is there; nothing where none can be made.
+    /// Creates the folder for `owner` (user and group), in place of anything there; returns nothing if that fails.
     pub(crate) fn begin((user, group): (u32, u32)) -> Option<Note> {
         let _ = rustix::fs::unlinkat(CWD, NOTE, AtFlags::empty());
         let _ = rustix::fs::unlinkat(CWD, FOLDER, AtFlags::REMOVEDIR);
@@ -42,16 +42,16 @@ impl Note {
         Some(Note(folder))
     }
 
-    /// Notes the exit code, and when; it outlives a power cut of the next moment.
+    /// Records the exit code and the time, synced to disk.
     pub(crate) fn end(self, code: u8) {
-        // LXD tells a target that does not begin at the root as if it lay in the link's own folder.
+        // LXD reports a relative target as if it were in the link's own folder.
         let target = format!("/{code}/{}", common::log::now());
         let noted = rustix::fs::symlinkat(target, &self.0, "note");
         let _ = noted.map(|()| self.0.sync_all());
     }
 }
 
-/// What a note says; nothing where it is no note.
+/// Parses a record; nothing if it is invalid.
 pub(crate) fn read(bytes: &[u8]) -> Option<Exit> {
     let (code, at) = std::str::from_utf8(bytes).ok()?.strip_prefix('/')?.split_once('/')?;
     let time = |b: u8| b.is_ascii_digit() || b"TZ:.-".contains(&b);

@@ -1,4 +1,4 @@
-//! What the document names beside itself, read on the operator's machine: images become digests, files blobs of the store.
+//! Reads what the document refers to on the operator's machine: images become digests, files become blobs of the store.
 
 use crate::image::{Source, Store};
 use crate::model::{self, Gathered, Recipe, cloud, recipe, recipe_key};
@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 /// How recipes of LStacker name what they are told.
 const ORIGINAL: &[u8] = b"${yml_lstack_";
 
-/// Reads all of it.
+/// Reads everything.
 ///
 /// # Errors
-/// Everything that is missing, at once.
+/// Everything that is missing.
 pub fn gather(
     store: &Path,
     stack: &Stack,
@@ -77,7 +77,7 @@ pub fn gather(
     Ok(all)
 }
 
-/// What cloud-init of one instance is told beside the document's data.
+/// lsx's own cloud-init data of one instance.
 fn seeded(
     store: &Store,
     stack: &Stack,
@@ -98,12 +98,12 @@ fn seeded(
 }
 
 fn missing_image(key: &str) -> Failure {
-    Failure::new(Kind::Data, "ct.image.none", format!("instances.{key} names no image"))
+    Failure::new(Kind::Data, "ct.image.none", format!("instances.{key} has no image"))
         .at(format!("instances.{key}"))
         .hint("write image: with a name of `images`, or one that `lsx-ct images ls` shows")
 }
 
-/// The image of a name, in the form of a driver: brought into the store of this machine.
+/// The image of a name, in the form for a driver, added to the store of this machine.
 fn image(
     store: &Store,
     stack: &Stack,
@@ -114,7 +114,7 @@ fn image(
     let forms = stack.images.get(name);
     let text = match (forms, driver) {
         (Some(forms), Driver::Oci) => forms.oci.clone(),
-        // LXD and Incus run what the other drivers run, too: the store knows how to hand it to them.
+        // LXD and Incus also run images of the other drivers, which the store can convert.
         (Some(forms), Driver::Lxd) => forms.lxd.clone().or_else(|| forms.oci.clone()),
         (Some(forms), Driver::Incus) => {
             forms.incus.clone().or_else(|| forms.lxd.clone()).or_else(|| forms.oci.clone())
@@ -123,7 +123,7 @@ fn image(
         (None, _) => Some(name.to_owned()),
     };
     let text = text.ok_or_else(|| {
-        Failure::new(Kind::Data, "ct.image.form", format!("images.{name} has no form for this driver"))
+        Failure::new(Kind::Data, "ct.image.form", format!("images.{name} has no entry for this driver"))
             .hint("write images.NAME.oci, as oci:FOLDER, tar:FILE or docker://NAME")
     })?;
     let stored = store.bring(&Source::parse(&text, beside)?)?;
@@ -131,7 +131,7 @@ fn image(
 }
 
 fn no_docker() -> Failure {
-    Failure::new(Kind::Data, "ct.driver", "driver docker is not built yet").hint("use oci, lxd or incus")
+    Failure::new(Kind::Data, "ct.driver", "driver docker is not supported yet").hint("use oci, lxd or incus")
 }
 
 /// A recipe, wherever it lies, and what it is to be told.
@@ -148,14 +148,12 @@ fn script(
     }
     let places = recipe(name, image);
     let Some(there) = places.iter().find(|place| beside(place).exists()) else {
-        let message = format!("cannot read recipe {name}: it is in no place where it may be");
+        let message = format!("recipe {name} not found");
         let failure = Failure::new(Kind::Data, "ct.file", message);
         let failure = places.iter().fold(failure, |failure, place| {
             failure.because(format!("{}: no such file", beside(place).display()))
         });
-        return Err(
-            failure.hint("places are relative to the document, or to --base when it comes by standard input")
-        );
+        return Err(failure.hint("paths are relative to the document, or to --base"));
     };
     let found = read(store, there, beside)?;
     let text = store.get(&found.0)?;
@@ -178,7 +176,7 @@ fn script(
 /// The recipes of a stack as they are now, by instance: what `up` would run in one that is made anew.
 ///
 /// # Errors
-/// Everything that is missing, at once.
+/// Everything that is missing.
 pub(crate) fn current(
     store: &Path,
     stack: &Stack,
@@ -198,13 +196,13 @@ pub(crate) fn current(
     Ok(stack.instances.iter().map(recipes).collect())
 }
 
-/// A file, or several in one: their names a line each.
+/// A file, or several, with their names one per line.
 fn read(store: &Store, names: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<(String, u32), Failure> {
     let (mut all, mut mode) = (Vec::new(), 0);
     for path in names.lines().map(beside) {
         let failed = |e: std::io::Error| {
             Failure::new(Kind::Data, "ct.file", format!("cannot read {}: {e}", path.display()))
-                .hint("paths are relative to the document, or to --base when it comes by standard input")
+                .hint("paths are relative to the document, or to --base")
         };
         let bytes = std::fs::read(&path).map_err(failed)?;
         if !all.is_empty() && !all.ends_with(b"\n") {
@@ -216,7 +214,7 @@ fn read(store: &Store, names: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<
     Ok((store.put(&all)?, mode))
 }
 
-/// A secret stays where it is; only its digest is told.
+/// A secret stays in its file; only its digest is recorded.
 fn secret(
     stack: &Stack,
     name: &str,
@@ -224,12 +222,8 @@ fn secret(
     all: &mut Gathered,
 ) -> Result<(), Failure> {
     let unknown = || {
-        Failure::new(
-            Kind::Data,
-            "ct.secret",
-            format!("secret {name} has no file: {name}: file:PATH is missing"),
-        )
-        .hint("write it below `secrets`")
+        Failure::new(Kind::Data, "ct.secret", format!("secret {name} has no file"))
+            .hint("write it in `secrets`, as {name}: file:PATH")
     };
     let source = stack.secrets.get(name).ok_or_else(unknown)?;
     let absolute = |path: &str| {

@@ -1,5 +1,5 @@
-//! What ends programs in instances when whoever runs them is killed: a process of its own, which hears of them by a pipe that
-//! ends with its other end.
+//! Kills programs in instances when the process that runs them is killed: a separate process, which gets them through a
+//! pipe and notices when its other end closes.
 
 use common::host::{Program, file, wait};
 use common::{Failure, Kind};
@@ -12,23 +12,23 @@ use std::process::{ChildStdin, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The guard of this process, from the first program on.
+/// The guard of this process, started with the first program.
 static GUARD: Mutex<Option<ChildStdin>> = Mutex::new(None);
-/// How long a runtime that was beginning a program may go on with it.
+/// How long to wait for a runtime that was starting a program.
 const BEGIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A program that is watched until this goes.
+/// A program that is guarded until this is dropped.
 pub(crate) struct Watch(PathBuf);
 
 impl Watch {
-    /// A program whose number a runtime will write into a file.
+    /// Announces a program whose number a runtime will write to a file.
     pub(crate) fn over(pid_file: &Path) -> Watch {
         tell(&format!("begin {}\n", pid_file.display()));
         Watch(pid_file.to_owned())
     }
 
-    /// It has begun.
+    /// The program has started.
     pub(crate) fn begun(&self, pid: i32) {
         tell(&format!("pid {pid} {}\n", self.0.display()));
     }
@@ -40,7 +40,7 @@ impl Drop for Watch {
     }
 }
 
-/// Without a guard a program is as safe as its caller.
+/// Without a guard the program only ends with a caller that ends normally.
 fn tell(line: &str) {
     let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
     if guard.is_none() {
@@ -54,10 +54,10 @@ fn tell(line: &str) {
     let _ = guard.as_mut().map(|pipe| pipe.write_all(line.as_bytes()));
 }
 
-/// The verb `guard`: until standard input ends; what has not ended by then is killed.
+/// The verb `guard`: runs until standard input ends; then kills programs that are still running.
 ///
 /// # Errors
-/// When it cannot go its own way.
+/// If it cannot detach.
 pub(crate) fn run() -> Result<(), Failure> {
     nix::unistd::setsid().map_err(|e| Failure::new(Kind::Failed, "ct.guard", e.to_string()))?;
     let mut programs: BTreeMap<String, Option<(i32, u64)>> = BTreeMap::new();
@@ -86,7 +86,7 @@ fn end(path: &Path, mut program: Option<(i32, u64)>) {
         });
     }
     let Some((pid, since)) = program else { return };
-    // The number may be somebody else's by now.
+    // The number may belong to another process by now.
     if began(pid) == Some(since) {
         let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -94,7 +94,7 @@ fn end(path: &Path, mut program: Option<(i32, u64)>) {
     let _ = file::remove(path);
 }
 
-/// When a process began, in ticks since boot (proc_pid_stat(5)).
+/// When a process started, in ticks since boot (proc_pid_stat(5)).
 fn began(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()

@@ -1,5 +1,5 @@
-//! The first process of an application's instance: starts the application, hands signals on, and reaps what others leave. An
-//! application as first process would ignore signals that it has no handler for (pid_namespaces(7)), and reap nobody.
+//! The first process of an application's instance: starts the application, forwards signals, and reaps orphans. An
+//! application as first process would ignore signals without a handler (pid_namespaces(7)), and not reap orphans.
 
 use crate::exit::Note;
 use crate::render::bundle::Stop;
@@ -16,7 +16,7 @@ use std::process::Stdio;
 /// it, notes the code where nobody else would, unless that signal came: then it did not end by itself.
 ///
 /// # Errors
-/// When it cannot be started.
+/// If it cannot be started.
 pub(crate) fn run(stop: Option<&str>, account: Option<&str>, argv: &[String]) -> Result<u8, Failure> {
     let stop = stop.and_then(Stop::parse);
     let who = account.map(Who::read).transpose()?;
@@ -37,7 +37,7 @@ fn lived(
     argv: &[String],
 ) -> Result<u8, Failure> {
     who.map_or(Ok(()), Who::become_it)?;
-    // 32 and 33 are the C library's own (signal(7)).
+    // 32 and 33 are reserved by the C library (signal(7)).
     let all = (1..32).chain(34..65).filter(|signal| !FORBIDDEN.contains(signal));
     let mut signals = Signals::new(all)
         .map_err(|e| Failure::new(Kind::Failed, "ct.init", format!("cannot handle signals: {e}")))?;
@@ -89,36 +89,36 @@ fn wrong(who: &str, why: &str) -> Failure {
     Failure::new(Kind::Failed, "ct.init", format!("cannot become {who}: {why}"))
 }
 
-/// The exit code of a program that is not in the image, and of one that is and cannot be run, as every shell says it.
+/// The exit codes for a program that is missing in the image, and for one that cannot be run, as in a shell.
 pub(crate) const MISSING: u8 = 127;
 const UNABLE: u8 = 126;
 
-/// Which of the two a failure of [`run`] is.
+/// Which of the two applies to a failure of [`run`].
 pub(crate) fn code(failure: &Failure) -> u8 {
     if failure.code == "ct.init.unable" { UNABLE } else { MISSING }
 }
 
-/// The instance's root is our own: what is missing is missing in the image.
+/// This process runs in the instance's root, so a missing program is missing in the image.
 fn unable(program: &str, failure: &Failure) -> Failure {
     let there = std::fs::metadata(program).is_ok_and(|m| m.is_file());
     let missing = !(program.contains('/') && there) && failure.message.contains("os error 2");
     let (code, message) = match missing {
         true => ("ct.init.missing", format!("{program} is not in the image")),
-        false => ("ct.init.unable", format!("{program} is in the image and cannot be run")),
+        false => ("ct.init.unable", format!("{program} is in the image but cannot be run")),
     };
     let because = failure.message.rsplit_once(": ").map_or(failure.message.as_str(), |(_, why)| why);
     Failure::new(Kind::Failed, code, message).because(because)
 }
 
-/// An argument list as one word without blanks: percent-encoded (RFC 3986 2.1), and %00, which no argument can have, between two.
-/// liblxc parts a command at every blank and knows no quotes (lxccontainer.c, split_init_cmd).
+/// An argument list as one word without blanks: percent-encoded (RFC 3986 2.1), with %00, which no argument can contain, as
+/// separator. liblxc splits a command at blanks and does not support quotes (lxccontainer.c, split_init_cmd).
 pub(crate) fn encode(argv: &[String]) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/:=,@+".contains(&b);
     let byte = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
     argv.join("\0").bytes().map(byte).collect()
 }
 
-/// What [`encode`] was given; what is no such word is an argument as it stands.
+/// The input of [`encode`]; any other word is an argument itself.
 fn decode(word: &str) -> Vec<String> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word.as_bytes();
@@ -143,7 +143,7 @@ pub(crate) fn argv(encoded: Option<&str>, argv: &[String]) -> Vec<String> {
     encoded.map_or_else(|| argv.to_vec(), decode)
 }
 
-/// Everybody who has ended; the code when the application is among them.
+/// Reaps all processes that have ended; returns the exit code if the application is among them.
 fn reap(child: Pid) -> Option<u8> {
     let mut ended = None;
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {

@@ -1,11 +1,11 @@
-//! lsx-ct runs the containers of a stack on its hosts, with no daemon of its own or on LXD or Incus.
+//! lsx-ct runs the containers of a stack on its hosts, by an OCI runtime, LXD or Incus.
 //!
-//! An instance of the stack becomes an OCI bundle, or the request of its engine. The default driver, `oci`, needs nothing but an
-//! OCI runtime: the root of an instance is an overlay on a store of images, its ids are a range of its own, its interfaces come
-//! from lsx-net(1), and one small process looks after it, a unit where systemd runs the machine: it keeps its log, and starts it
-//! again. Instances start in the order of what they need, across hosts and engines, when they are deployed and after a power
-//! cut. What is asked for is compared field by field with what runs: it is kept, changed while it runs, started anew, or made
-//! anew, and the plan says which and why.
+//! Each instance becomes an OCI bundle, or a request to the LXD or Incus server. The default driver, `oci`, needs no daemon, only
+//! an OCI runtime such as crun or runc: the root file system is an overlay on a store of images, each instance has its own range
+//! of user ids, its interfaces come from lsx-net(1), and one small supervisor process keeps its log and restarts it (a systemd
+//! unit where systemd runs the machine). Instances start in the order of their dependencies, across hosts and drivers, on `up`
+//! and after a reboot. `up` compares the wanted fields of each instance with those of the existing one, and keeps it, changes it
+//! while it runs, restarts it or recreates it. The plan says which and why.
 
 use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
@@ -48,7 +48,7 @@ mod supply;
 
 /// The program's name.
 pub const PROGRAM: &str = "lsx-ct";
-/// What goes to a host: this, and what it starts there.
+/// The programs to copy to a host: this one, and those that it starts there.
 pub(crate) const SET_NAMES: [&str; 2] = [PROGRAM, "lsx-net"];
 
 /// The tool.
@@ -56,7 +56,7 @@ pub(crate) const SET_NAMES: [&str; 2] = [PROGRAM, "lsx-net"];
 pub struct Ct {
     /// The image store of this machine.
     pub store: &'static Path,
-    /// The OCI runtime that somebody wants; else the first that works.
+    /// The requested OCI runtime; default: the first that works.
     pub runtime: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! lsx-ct: hands over to the library.
+//! lsx-ct: calls the library.
 
 fn main() -> std::process::ExitCode {
     lsx_ct::cli::main()

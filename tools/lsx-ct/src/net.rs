@@ -1,4 +1,4 @@
-//! The programs of ours that instances need: lsx-net beside this one, with JSON, and this one itself as a holder of namespaces.
+//! Runs lsx's own programs for instances: lsx-net with JSON, and this one as a holder of namespaces.
 
 use crate::model::Instance;
 use crate::supervise::sibling;
@@ -7,23 +7,24 @@ use common::host::Program;
 use serde_json::json;
 use std::process::{Child, Stdio};
 
-/// The program, quiet.
+/// The program, with -q.
 pub(crate) fn program(verb: &str) -> Program {
     Program::new(&sibling("lsx-net").to_string_lossy()).args(["--quiet", verb])
 }
 
-/// Gives the network namespace of a process the interfaces of an instance; `adopt` takes over those that an engine made.
+/// Attaches the interfaces of an instance to the network namespace of a process; `adopt` takes over those created by an
+/// engine.
 ///
 /// # Errors
-/// What lsx-net said.
+/// Failures of lsx-net.
 pub(crate) fn attach(stack: &str, instance: &Instance, pid: u32, adopt: bool) -> Result<(), Failure> {
     run("attach", stack, instance, pid, adopt)
 }
 
-/// Takes them away again.
+/// Removes them.
 ///
 /// # Errors
-/// What lsx-net said.
+/// Failures of lsx-net.
 pub(crate) fn detach(stack: &str, instance: &Instance, pid: u32) -> Result<(), Failure> {
     run("detach", stack, instance, pid, false)
 }
@@ -46,10 +47,11 @@ fn run(verb: &str, stack: &str, instance: &Instance, pid: u32, adopt: bool) -> R
     program(verb).run(lines.as_bytes()).map(|_| ())
 }
 
-/// A process of ours that holds a namespace, of users or with `--net` of networks, until its input ends; it says when it is made.
+/// Starts a process that holds a user namespace, or with `--net` a network namespace, until its input ends; it reports when
+/// it is ready.
 ///
 /// # Errors
-/// When it cannot be started.
+/// If it cannot be started.
 pub(crate) fn holder(flags: &[&str]) -> Result<Child, Failure> {
     let holder = Program::new("/proc/self/exe").args(["hold"]).args(flags);
     holder.start(Stdio::piped(), Stdio::piped(), Stdio::null())

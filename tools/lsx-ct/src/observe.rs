@@ -1,4 +1,4 @@
-//! What is on this host: instances of every engine, and what could run more. Reads only.
+//! Observes this host: instances of all engines, and the engines. Reads only.
 
 use crate::driver::Found;
 use crate::engines;
@@ -13,10 +13,10 @@ use common::tool::Look;
 use common::{Failure, fleet};
 use std::path::Path;
 
-/// The order of our boot entries: after the networks.
+/// The number of lsx-ct's boot entries: after the networks.
 pub(crate) const ORDER: u8 = 50;
 
-/// Looks at this host.
+/// Observes this host.
 ///
 /// # Errors
 /// What could not be read.
@@ -40,13 +40,13 @@ pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
     }
     for (path, mode) in &open {
         let message = format!(
-            "{path} is {mode}: users of this host can reach what instances write; `lsx-ct up` closes it"
+            "{path} has mode {mode}: users of this host can access files of instances; `lsx-ct up` corrects it"
         );
         warnings.push(Warning { code: "ct.open".to_owned(), message });
     }
     for path in disk::damaged() {
         let message = format!(
-            "{} is damaged: what this host keeps of it stands in for it; `lsx-ct up` writes it anew",
+            "{} is damaged: the intent of this host is used instead; `lsx-ct up` writes it again",
             path.display()
         );
         warnings.push(Warning { code: "ct.damaged".to_owned(), message });
@@ -63,7 +63,7 @@ pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
     Ok((objects, seen, warnings))
 }
 
-/// An engine that is there and does not work; its instances cannot be seen.
+/// An engine that exists but does not work; its instances cannot be observed.
 fn broken(driver: Kind, failure: Failure) -> Engine {
     let mut cannot = vec![failure.message];
     cannot.extend(failure.causes);
@@ -71,7 +71,7 @@ fn broken(driver: Kind, failure: Failure) -> Engine {
     Engine { driver, name, can: Vec::new(), cannot, profiles: None, works: false }
 }
 
-/// An instance as an object: one that waits, starts or is down is not running.
+/// An instance as an object: one that waits, starts or is stopped counts as not running.
 fn have(found: &Found, driver: Kind) -> Have<Object> {
     let object = match &found.instance {
         Some(instance) => {
@@ -83,7 +83,7 @@ fn have(found: &Found, driver: Kind) -> Have<Object> {
     };
     let needs = match &object {
         Object::Instance(i) => {
-            // What brings it back goes after it: with that goes all that nobody uses any more.
+            // The boot entry is removed after it, and with that everything that is no longer used.
             let kept = ["intent:host", "boot:host"].map(str::to_owned);
             let here = i.needs.iter().filter(|n| n.here).map(|n| format!("instance:{}", n.instance));
             here.chain(kept).collect()
@@ -109,7 +109,7 @@ fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
     })
 }
 
-/// What this host keeps of a stack, and the entry that brings it back.
+/// The host's intent of a stack, and its boot entry.
 fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
@@ -127,7 +127,7 @@ fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec
             }
             Err(e) => warnings.push(Warning {
                 code: "ct.intent".to_owned(),
-                message: format!("{} cannot be read and is written anew: {e}", path.display()),
+                message: format!("{} cannot be read and is written again: {e}", path.display()),
             }),
         }
     }
@@ -137,7 +137,7 @@ fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec
     Ok(objects)
 }
 
-/// Our boot entry of a stack.
+/// The boot entry of a stack.
 pub(crate) fn entry(stack: &str) -> boot::Entry<'_> {
     boot::Entry { order: ORDER, stack, tool: "ct" }
 }

@@ -1,5 +1,5 @@
-//! Files on their way into an instance or out of it: parts, each a small tar, so that nobody holds more than one of them. A path in a
-//! part begins with where in its file the bytes belong, and nothing leads out of the place that it is unpacked to.
+//! Files copied into or out of an instance: a sequence of parts, each a small tar, so that only one part is in memory. A
+//! path in a part begins with the offset of its bytes in the file, and cannot lead outside the target folder.
 
 use common::stdio;
 use common::{Failure, Kind};
@@ -9,25 +9,25 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use tar::{Archive, Builder, EntryType, Header};
 
-/// Bytes of a part, about.
+/// Approximate size of a part in bytes.
 const PART: usize = 4 * 1024 * 1024;
-/// What the packed file or folder is called in a part.
+/// The name of the copied file or folder in a part.
 const ROOT: &str = "r";
-/// How deep folders may lie in each other.
+/// Maximum depth of folders.
 const DEEP: usize = 200;
-/// How many bytes a path may have (PATH_MAX).
+/// Maximum length of a path in bytes (PATH_MAX).
 const PATH: usize = 4096;
 
-/// Takes a part on its way.
+/// Receives a part.
 pub(crate) type Send<'a> = &'a mut dyn FnMut(Vec<u8>) -> Result<(), Failure>;
 
-/// What was not taken along, since it is no file, folder or link.
+/// The number of entries that were skipped because they are not a file, folder or link.
 pub(crate) type Skipped = u64;
 
-/// Packs a file, or a folder with all in it; no link is followed but the path itself.
+/// Packs a file, or a folder with its contents; links are not followed, except the path itself.
 ///
 /// # Errors
-/// What could not be read, or sent.
+/// What could not be read or sent.
 pub(crate) fn pack(path: &Path, send: Send<'_>) -> Result<Skipped, Failure> {
     let mut packer = Packer { part: Builder::new(Vec::new()), send, skipped: 0 };
     let found = std::fs::metadata(path).map_err(|e| failed(path, "read", &e))?;
@@ -47,7 +47,7 @@ impl Packer<'_> {
         let told = |e: io::Error| failed(path, "read", &e);
         if found.is_dir() {
             if deep > DEEP {
-                return Err(failed(path, "take", &io::Error::other("folders lie too deep in each other")));
+                return Err(failed(path, "take", &io::Error::other("too many nested folders")));
             }
             self.put(EntryType::Directory, 0, name, found, &[]).map_err(told)?;
             let mut all: Vec<_> =
@@ -55,7 +55,7 @@ impl Packer<'_> {
             all.sort();
             for entry in all {
                 let (path, name) = (path.join(&entry), name.join(&entry));
-                // What has gone meanwhile is not there.
+                // A file that was removed in the meantime is skipped.
                 if let Ok(found) = std::fs::symlink_metadata(&path) {
                     self.add(&path, &name, &found, deep + 1)?;
                 }
@@ -120,21 +120,22 @@ fn header(kind: EntryType, found: &Metadata) -> Header {
     header
 }
 
-/// Where something called `base` goes: into `to` when that is a folder, else it becomes `to`.
+/// The target of something called `base`: in `to` if that is a folder, else `to` itself.
 pub(crate) fn place(to: &Path, base: &str) -> PathBuf {
     if to.is_dir() { to.join(base) } else { to.to_owned() }
 }
 
-/// Unpacks parts, one behind the other. Bits that give rights (set-user-ID and the like) and owners stay behind.
+/// Unpacks a sequence of parts. Set-user-ID and similar bits and owners are not restored.
 ///
 /// # Errors
-/// A path or a link that leads elsewhere, something in the way, or what could not be written.
+/// A path or link that leads outside, an obstacle, or what could not be written.
 pub(crate) fn unpack(target: &Path, from: impl Read) -> Result<Skipped, Failure> {
     let mut archive = Archive::new(from);
     archive.set_ignore_zeros(true);
     let mut skipped = 0;
-    let broken =
-        |e: io::Error| Failure::new(Kind::Failed, "ct.parcel", format!("what came is no parcel: {e}"));
+    let broken = |e: io::Error| {
+        Failure::new(Kind::Failed, "ct.parcel", format!("the data received is malformed: {e}"))
+    };
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let (kind, mode) = (entry.header().entry_type(), entry.header().mode().unwrap_or(0o644) & 0o777);
@@ -159,7 +160,7 @@ pub(crate) fn unpack(target: &Path, from: impl Read) -> Result<Skipped, Failure>
     Ok(skipped)
 }
 
-/// Where in its file it belongs, and its path below the root; nothing for one that is no path of a parcel.
+/// The offset in its file, and its path below the root; `None` for an invalid path.
 fn split(path: &Path) -> Option<(u64, PathBuf)> {
     let plain =
         |part: Component<'_>| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None };
@@ -171,7 +172,7 @@ fn split(path: &Path) -> Option<(u64, PathBuf)> {
     (root.to_str() == Some(ROOT)).then(|| (offset, rest.iter().collect()))
 }
 
-/// Whether all that leads to it below the target is a folder, and no link.
+/// Whether all parents below the target are folders and not links.
 fn real(target: &Path, inside: &Path) -> Result<(), Failure> {
     let mut above: Vec<&Path> = inside.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).collect();
     above.reverse();
@@ -185,20 +186,20 @@ fn real(target: &Path, inside: &Path) -> Result<(), Failure> {
 fn folder(at: &Path, mode: u32) -> io::Result<()> {
     match std::fs::symlink_metadata(at) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(io::Error::other("something that is no folder is in the way")),
+        Ok(_) => Err(io::Error::other("a path on the way is not a folder")),
         Err(_) => DirBuilder::new().mode(mode | 0o700).create(at),
     }
 }
 
 fn clear(at: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(at) {
-        Ok(found) if found.is_dir() => Err(io::Error::other("a folder is in the way")),
+        Ok(found) if found.is_dir() => Err(io::Error::other("there is a folder of this name")),
         Ok(_) => common::host::file::remove(at).map(|_| ()).map_err(|e| io::Error::other(e.message)),
         Err(_) => Ok(()),
     }
 }
 
-/// A new file; or one that has come as far as `offset`.
+/// A new file; or an existing one of length `offset`.
 fn file(at: &Path, offset: u64, mode: u32) -> io::Result<File> {
     if offset == 0 {
         clear(at)?;
@@ -216,7 +217,7 @@ fn elsewhere(path: &Path) -> Failure {
     Failure::new(
         Kind::Failed,
         "ct.parcel.path",
-        format!("{} leads elsewhere; it was not written", path.display()),
+        format!("{} leads outside the target folder; it was not written", path.display()),
     )
 }
 
@@ -224,7 +225,7 @@ fn failed(path: &Path, verb: &str, error: &io::Error) -> Failure {
     Failure::new(Kind::Failed, "ct.parcel", format!("cannot {verb} {}: {error}", path.display()))
 }
 
-/// The verb `parcel`, run in an instance by our own program there.
+/// The verb `parcel`, run in an instance by lsx's own program there.
 ///
 /// # Errors
 /// As the three functions.
@@ -240,7 +241,7 @@ pub(crate) fn run(what: &str, words: &[String]) -> Result<(), Failure> {
         }
     };
     if skipped > 0 {
-        common::log::warning(&format!("{skipped} were not copied: neither file, folder nor link"));
+        common::log::warning(&format!("{skipped} not copied: neither file, folder nor link"));
     }
     Ok(())
 }

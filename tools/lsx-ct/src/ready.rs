@@ -1,4 +1,4 @@
-//! Whether something is ready: asked from where its dependents are, by `lsx-net probe`, so that no process of ours enters it.
+//! Readiness: probed from the network of the dependents by `lsx-net probe`, so that no process of lsx enters the instance.
 
 use crate::driver::Ran;
 use crate::model::{Condition, Instance, Need, Probe, State};
@@ -12,25 +12,25 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// How long one try by network may take.
+/// Time limit of one network probe.
 const TRY: Duration = Duration::from_secs(1);
-/// How long a program that tells whether its instance is ready may take.
+/// Time limit of a readiness program in the instance.
 pub(crate) const TRY_INSIDE: Duration = Duration::from_secs(10);
-/// How long an instance without a probe lives before it counts as running.
+/// How long an instance without a probe must have run to count as running.
 const SETTLE: Duration = Duration::from_millis(50);
-/// What `up` allows an instance that says nothing of its own.
+/// The default time that `up` waits for an instance.
 pub(crate) const STARTED: Duration = Duration::from_secs(60);
-/// The first pause between two tries; it doubles up to [`PAUSE_MAX`].
+/// The first pause between two probes; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The code of a wait for what an instance needs that was in vain.
+/// The code of a wait for a needed instance that timed out.
 pub(crate) const NEEDS: &str = "ct.needs";
 
-/// What was tried last and what came of it; `None` is ready.
+/// The last probe and its result; `None` means ready.
 pub(crate) type Why = Option<String>;
 
-/// A wait with growing pauses and, perhaps, an end.
+/// A wait with growing pauses and an optional limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
     pause: Duration,
@@ -39,12 +39,12 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Until `limit` has passed, or for ever.
+    /// Until `limit` has passed, or without limit.
     pub(crate) fn new(limit: Option<Duration>, most: Duration) -> Self {
         Patience { pause: PAUSE, most: most.min(PAUSE_MAX), end: limit.map(|l| Instant::now() + l) }
     }
 
-    /// How long to wait before the next try; `None` when it is over.
+    /// How long to wait before the next probe; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Duration> {
         if wait::cancelled() || self.end.is_some_and(|end| Instant::now() >= end) {
             return None;
@@ -55,10 +55,10 @@ impl Patience {
     }
 }
 
-/// Asks once whether what an instance needs is ready, from the network namespace of the process `pid`.
+/// Checks once whether what an instance needs is ready, from the network namespace of the process `pid`.
 ///
 /// # Errors
-/// When nothing could be asked.
+/// If no check was possible.
 pub(crate) fn need(stack: &str, need: &Need, pid: u32) -> Result<Why, Failure> {
     let supervised = Place::new(stack, &need.instance).disk.exists();
     match (&need.probe, need.address) {
@@ -75,7 +75,7 @@ pub(crate) fn need(stack: &str, need: &Need, pid: u32) -> Result<Why, Failure> {
     }
 }
 
-/// What an instance needs on this host that has ended and will not be started again by itself; nothing when there is none.
+/// A needed instance of this host that has ended and will not be restarted; `None` if there is none.
 pub(crate) fn lost(stack: &str, instance: &Instance) -> Why {
     let here = instance.needs.iter().filter(|need| need.here);
     here.map(|need| (need, state::read(stack, &need.instance))).find_map(|(need, condition)| {
@@ -90,11 +90,11 @@ fn of_state(name: &str, condition: &Condition) -> Why {
     (!ready).then(|| format!("{name} is {}", word(condition.state)))
 }
 
-/// Waits for all that an instance of an engine needs before it is started: from a network namespace of its own, with its own
-/// interfaces, which it gives back. Who says how to wait hears what for; without an end when `patient`.
+/// Waits for everything that an instance of LXD or Incus needs before it is started, from a temporary network namespace
+/// with its interfaces. The reason is reported while waiting; without limit if `patient`.
 ///
 /// # Errors
-/// What was waited for in vain; never when `patient`.
+/// What was not ready in time; never if `patient`.
 pub(crate) fn needs(
     stack: &str,
     instance: &Instance,
@@ -115,7 +115,7 @@ pub(crate) fn needs(
             let waited = needs.try_for_each(|need| wait_for(stack, need, pid, forever, waiting));
             net::detach(stack, instance, pid).and(waited)
         }),
-        _ => Err(Failure::new(Kind::Failed, "ct.needs", "cannot make a network namespace")),
+        _ => Err(Failure::new(Kind::Failed, "ct.needs", "cannot create a network namespace")),
     };
     drop(holder.stdin.take());
     let _ = holder.wait();
@@ -142,17 +142,17 @@ fn wait_for(
     Ok(())
 }
 
-/// Runs a program in an instance, with an end.
+/// Runs a program in an instance, with a time limit.
 pub(crate) type Run<'a> = &'a mut dyn FnMut(&[String]) -> Result<Ran, Failure>;
 
-/// Asks once whether an instance that has lived for `age` is ready; `pid` is its first process. Without a probe it has to live for
-/// a moment: one that cannot do its work mostly ends at once.
+/// Checks once whether an instance that has run for `age` is ready; `pid` is its first process. Without a probe it has to
+/// run for a moment, since a broken one usually ends at once.
 ///
 /// # Errors
-/// When nothing could be asked.
+/// If no check was possible.
 pub(crate) fn once(instance: &Instance, pid: u32, age: Duration, run: Run<'_>) -> Result<Why, Failure> {
     match (instance.ready.as_ref().map(|r| &r.probe), instance.nics.first()) {
-        (None, _) => Ok((age < SETTLE).then(|| "it has just begun".to_owned())),
+        (None, _) => Ok((age < SETTLE).then(|| "it has just started".to_owned())),
         (Some(Probe::Command(argv)), _) => {
             let ran = run(argv)?;
             Ok((ran.code != 0).then(|| ended(&shown(argv), &ran)))
@@ -167,18 +167,18 @@ pub(crate) fn limit(instance: &Instance) -> Duration {
     instance.ready.as_ref().map_or(STARTED, |r| Duration::from_millis(r.timeout_ms))
 }
 
-/// The pauses between two tries of an instance, until `limit` has passed or for ever.
+/// The pauses between probes of an instance, until `limit` has passed or without limit.
 pub(crate) fn patience(instance: &Instance, limit: Option<Duration>) -> Patience {
     Patience::new(limit, Duration::from_millis(instance.ready.as_ref().map_or(1000, |r| r.interval_ms)))
 }
 
-/// An instance that did not become ready.
+/// The failure of an instance that did not become ready.
 pub(crate) fn unready(name: &str, state: State, why: Why) -> Failure {
     let message = format!("{name} is not ready: it is {}", word(state));
     why.into_iter().fold(Failure::new(Kind::Failed, "ct.ready", message), Failure::because)
 }
 
-/// A command as it is told: a script is told by its first words.
+/// A command in short form: of a script only the first words.
 fn shown(argv: &[String]) -> String {
     const MOST: usize = 60;
     let line = argv.join(" ").replace('\n', " ");
@@ -189,16 +189,16 @@ fn shown(argv: &[String]) -> String {
     }
 }
 
-/// How a program in an instance ended, with the last line of what it complained.
+/// How a program in an instance ended, with the last line of its standard error.
 pub(crate) fn ended(what: &str, ran: &Ran) -> String {
     let said = common::host::program::tail(&ran.stderr).pop().map(|line| format!(": {line}"));
     format!("{what} ended with {}{}", ran.code, said.unwrap_or_default())
 }
 
-/// Asks once by network, from the network namespace of the process `pid`.
+/// Checks once by network, from the network namespace of the process `pid`.
 ///
 /// # Errors
-/// When nothing could be asked.
+/// If no check was possible.
 pub(crate) fn tried(probe: &Probe, address: Ipv4Addr, pid: u32) -> Result<Why, Failure> {
     let target = match probe {
         Probe::Tcp(port) => json!({"probe": "tcp", "port": port}),
@@ -224,7 +224,7 @@ pub(crate) fn tried(probe: &Probe, address: Ipv4Addr, pid: u32) -> Result<Why, F
     Ok(Some(format!("{}: {}", words(probe, address), why.trim())))
 }
 
-/// A probe in the words of `lsx-net probe`.
+/// A probe in the format of `lsx-net probe`.
 pub(crate) fn words(probe: &Probe, address: Ipv4Addr) -> String {
     match probe {
         Probe::Tcp(port) => format!("tcp:{address}:{port}"),
@@ -234,9 +234,9 @@ pub(crate) fn words(probe: &Probe, address: Ipv4Addr) -> String {
     }
 }
 
-/// Somebody did not want to wait any longer.
+/// The failure of an interrupted wait.
 pub(crate) fn interrupted(name: &str, why: Why) -> Failure {
-    let message = format!("interrupted while {name} was not ready; it stays, and goes on by itself");
+    let message = format!("interrupted while {name} was not ready; it is kept and continues to start");
     why.into_iter().fold(Failure::new(Kind::Failed, "ct.interrupted", message), Failure::because)
 }
 
@@ -246,7 +246,7 @@ pub(crate) fn waits(condition: &Condition, spent: Duration, most: Duration) -> S
     format!("{}, {} s of {}{why}", word(condition.state), spent.as_secs(), most.as_secs())
 }
 
-/// A state as people say it.
+/// A state in words.
 pub(crate) fn word(state: State) -> &'static str {
     match state {
         State::Stopped => "stopped",

@@ -1,4 +1,4 @@
-//! Recipes: scripts that an instance's own shell runs in it, once and in order, after its first start; the same for every engine.
+//! Recipes: scripts that the instance's shell runs once, in order, after the first start; the same for every engine.
 
 use crate::driver::Ran;
 use crate::model::{Done, Instance, Recipe, Value};
@@ -7,24 +7,24 @@ use crate::ready::{Why, ended};
 use common::host::{file, limit};
 use common::{Failure, Kind};
 
-/// What runs a recipe: it is read from standard input, and ends at the first command that fails.
+/// The shell for recipes: it reads from standard input, and stops at the first command that fails.
 pub(crate) const SHELL: [&str; 2] = ["/bin/sh", "-e"];
 
-/// What an engine does for the recipes of one instance.
+/// The operations of an engine for the recipes of one instance.
 pub(crate) trait Kitchen {
     /// Those that have been run.
     fn done(&self) -> Result<Vec<Done>, Failure>;
 
-    /// Notes those that have been run, as long as the instance is not made anew.
+    /// Records those that have been run; the record is lost when the instance is recreated.
     fn note(&mut self, done: &[Done]) -> Result<(), Failure>;
 
-    /// The text of one.
+    /// The text of a recipe.
     fn text(&self, digest: &str) -> Result<Vec<u8>, Failure>;
 
     /// The value of a secret of the stack.
     fn secret(&self, name: &str) -> Result<Vec<u8>, Failure>;
 
-    /// Runs [`SHELL`] in the instance, as the user and in the folder of its own command.
+    /// Runs [`SHELL`] in the instance, as its user and in its working directory.
     fn cook(&mut self, recipe: &Recipe, script: &Script) -> Result<Ran, Failure>;
 }
 
@@ -118,11 +118,11 @@ pub(crate) fn secret(stack: &str, name: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Runs what is left until one fails; what that one said, none when all have been run. One that failed is run again by the next
-/// try, from its begin.
+/// Runs the remaining ones until one fails; returns its error, or `None` when all have succeeded. A failed one is run again
+/// from the start by the next attempt.
 ///
 /// # Errors
-/// When one could not be run at all, or not be noted.
+/// If one could not be run at all, or not be recorded.
 pub(crate) fn run(instance: &Instance, kitchen: &mut dyn Kitchen) -> Result<Why, Failure> {
     if instance.recipes.is_empty() {
         return Ok(None);

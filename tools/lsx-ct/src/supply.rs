@@ -1,4 +1,4 @@
-//! What steps need and hosts lack is sent to them: blobs of images and files in pieces, and secrets.
+//! Sends hosts what steps need and hosts lack: blobs of images and files in pieces, and secrets.
 
 mod secrets;
 
@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
-/// Bytes of one piece.
+/// Size of a piece in bytes.
 const PIECE: usize = 2 * 1024 * 1024;
 
-/// A piece of a blob on its way.
+/// A piece of a blob.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Piece {
     digest: String,
@@ -33,11 +33,11 @@ pub(crate) struct Piece {
     last: bool,
 }
 
-/// Sends everything; the hosts where that failed. First of all it is asked who lacks what, and this machine is looked at: what a
-/// host is to get must be here, as the plan names it.
+/// Sends everything; returns the hosts where that failed. First the hosts are asked what they lack, and this machine is
+/// checked: everything to send must be here, as named in the plan.
 ///
 /// # Errors
-/// What is missing here or has changed, all at once; nothing was sent to any host then.
+/// Everything that is missing here or has changed; then nothing was sent to any host.
 pub(crate) fn supply(
     store: &Path,
     plan: &PlanOf<Ct>,
@@ -78,19 +78,20 @@ pub(crate) fn supply(
     Ok(failed)
 }
 
-/// Whether a blob that a host lacks is in the store of this machine, as its digest says, with all that an image's manifest names.
+/// Checks that a blob which a host lacks is in the store of this machine, with everything that an image's manifest names.
 fn whole(store: &Store, digest: &str, named: &BTreeSet<&String>, plan: &PlanOf<Ct>) -> Result<(), Failure> {
     let parts = store.blobs(digest).unwrap_or_default().into_iter().map(|blob| blob.digest);
     let all: Vec<String> = std::iter::once(digest.to_owned()).chain(parts).collect();
     let Some(lacks) = store.missing(&all).into_iter().next() else { return Ok(()) };
     let what = plan.steps.iter().find_map(|step| named_by(step.after.as_ref()?, digest));
     let what = what.filter(|_| named.iter().any(|n| *n == digest)).unwrap_or_else(|| "a layer".to_owned());
-    let message = format!("{what} ({lacks}) is not in the image store of this machine, {}", store.place());
+    let message =
+        format!("{what} ({lacks}) is missing in the image store of this machine, {}", store.place());
     Err(Failure::new(Kind::Data, "ct.supply.missing", message)
-        .hint("run `lsx-ct up` with the document, which reads it again, or make the plan again here"))
+        .hint("run `lsx-ct up` with the document, or make the plan again on this machine"))
 }
 
-/// What the document calls a blob that an object is made of.
+/// The name in the document of a blob that an object uses.
 fn named_by(object: &Object, digest: &str) -> Option<String> {
     let Object::Instance(instance) = object else { return None };
     if instance.image.digest == digest {
@@ -102,11 +103,11 @@ fn named_by(object: &Object, digest: &str) -> Option<String> {
     Some(format!("{path} of instance {}", instance.name))
 }
 
-/// What is on its way, as a terminal shows it.
+/// Transfers in progress, for a terminal.
 struct Load {
-    /// By digest: the image it is of, and its size.
+    /// By digest: its image and size.
     blobs: BTreeMap<String, (String, u64)>,
-    /// Bytes that a host has had.
+    /// Bytes sent to a host.
     sent: BTreeMap<String, u64>,
 }
 
@@ -124,7 +125,7 @@ impl Load {
         Load { blobs: images.into_iter().flat_map(parts).collect(), sent: BTreeMap::new() }
     }
 
-    /// `busybox: 34M of 120M to h2`, once a piece has gone and more are to come.
+    /// `busybox: 34M of 120M to h2`, after the first of several pieces.
     fn show(&mut self, host: &str, queue: &VecDeque<(String, u64)>) {
         let sent = self.sent.entry(host.to_owned()).or_default();
         *sent += PIECE as u64;
@@ -141,7 +142,7 @@ impl Load {
     }
 }
 
-/// Hosts that make or start something without an engine try what shall run it, before anything is changed.
+/// Hosts that create or start something with the driver oci test the OCI runtime before anything is changed.
 fn runtimes(plan: &PlanOf<Ct>, each: Each<'_>, failed: &mut BTreeMap<String, Failures>) {
     let oci = |object: &Object| matches!(object, Object::Instance(i) if i.driver == Driver::Oci);
     let steps = plan.steps.iter().filter(|step| step.after.as_ref().is_some_and(oci));
@@ -154,16 +155,16 @@ fn runtimes(plan: &PlanOf<Ct>, each: Each<'_>, failed: &mut BTreeMap<String, Fai
     }
 }
 
-/// The host's side of it.
+/// The host's side.
 ///
 /// # Errors
-/// When none works; with what each said.
+/// If none works, with the error of each.
 pub(crate) fn runtime(input: &Value) -> Result<Value, Failure> {
     Runtime::find(input["runtime"].as_str())?;
     Ok(Value::Null)
 }
 
-/// Blobs by host: those of every image and file that its steps make something of.
+/// Blobs by host: those of all images and files for its steps.
 fn wanted(plan: &PlanOf<Ct>) -> BTreeMap<String, BTreeSet<String>> {
     let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for step in &plan.steps {
@@ -174,7 +175,8 @@ fn wanted(plan: &PlanOf<Ct>) -> BTreeMap<String, BTreeSet<String>> {
     wanted
 }
 
-/// One piece to every host that waits for one, until nobody does. A host that has an image's manifest then asks for its layers.
+/// Sends pieces to every host that waits for one, until none does. A host that has an image's manifest then asks for its
+/// layers.
 fn pieces(
     store: &Store,
     mut queues: BTreeMap<String, VecDeque<(String, u64)>>,
@@ -203,7 +205,8 @@ fn pieces(
             let Some(queue) = queues.get_mut(&host) else { continue };
             match answer.and_then(|lacks| Ok(fleet::shape::<BTreeSet<String>>(lacks)?)) {
                 Ok(lacks) => {
-                    // A host is sent what belongs to what it just got, once, and nothing else of this machine's store.
+                    // A host is only sent blobs that belong to those it has just got, each once, and nothing else of this
+                    // machine's store.
                     let got = queue.front().map(|(digest, _)| digest.clone()).unwrap_or_default();
                     if ends.get(&host) == Some(&true) {
                         queue.pop_front();
@@ -227,16 +230,16 @@ fn pieces(
 fn piece(store: &Store, digest: &str, offset: u64) -> Result<Piece, Failure> {
     let bytes = store.chunk(digest, offset, PIECE).map_err(|failure| {
         failure.hint(
-            "the store of this machine lacks it: run `lsx-ct up` with the document instead of a saved plan",
+            "it is missing in the store of this machine: run `lsx-ct up` with the document instead of a saved plan",
         )
     })?;
     Ok(Piece { digest: digest.to_owned(), offset, last: bytes.len() < PIECE, data: STANDARD.encode(bytes) })
 }
 
-/// The host's side: which of these it lacks, layers of images whose manifest it has included.
+/// The host's side: which of these blobs it lacks, including layers of images whose manifest it has.
 ///
 /// # Errors
-/// What the store said.
+/// Errors of the store.
 pub(crate) fn lacks(digests: &Value) -> Result<Value, Failure> {
     let digests: Vec<String> = serde_json::from_value(digests.clone())
         .map_err(|e| Failure::new(Kind::Bug, "ct.lacks", e.to_string()))?;
@@ -248,10 +251,10 @@ pub(crate) fn lacks(digests: &Value) -> Result<Value, Failure> {
     Ok(json!(all))
 }
 
-/// The host's side: takes a piece; answers with what the blob makes it want.
+/// The host's side: stores a piece; answers with the further blobs needed.
 ///
 /// # Errors
-/// What the store said; a digest that is wrong.
+/// Errors of the store; a wrong digest.
 pub(crate) fn receive(piece: Value) -> Result<Value, Failure> {
     let wrong = |e: &dyn std::fmt::Display| Failure::new(Kind::Bug, "ct.receive", e.to_string());
     let piece: Piece = serde_json::from_value(piece).map_err(|e| wrong(&e))?;
@@ -261,7 +264,7 @@ pub(crate) fn receive(piece: Value) -> Result<Value, Failure> {
     Ok(json!(if piece.last { below(&store, &piece.digest) } else { Vec::new() }))
 }
 
-/// What an image's manifest names and the store lacks; nothing for any other blob.
+/// The blobs that an image's manifest names and the store lacks; none for any other blob.
 fn below(store: &Store, digest: &str) -> Vec<String> {
     let blobs = store.blobs(digest).unwrap_or_default();
     store.missing(&blobs.into_iter().map(|b| b.digest).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! `attach` and `detach`: an interface with its address, MTU, routes and guard, in any network namespace, created in place.
+//! `attach` and `detach`: creates an interface with its address, MTU and routes directly in a network namespace.
 
 mod acquaint;
 mod adopt;
@@ -19,24 +19,24 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// The first line of a resolver file of ours.
+/// The first line of a resolver file of lsx.
 const RESOLVER_HEAD: &str = "# lsx-net";
 
-/// One interface to attach: what `resolved` says of it, and where it goes.
+/// An interface to attach: its resolved values, and the namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attach {
     /// The stack.
     pub stack: String,
     /// The instance.
     pub instance: String,
-    /// The network namespace by path, or by name below /run/netns.
+    /// The network namespace by path, or by name in /run/netns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netns: Option<PathBuf>,
     /// The network namespace of a process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// Take over what an engine has made: a veth of exactly this name and hardware address, already on the network's
-    /// bridge and in that namespace.
+    /// Take over an interface created by an engine: a veth of exactly this name and hardware address, already on the
+    /// network's bridge and in that namespace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopt: bool,
     /// The interface.
@@ -44,28 +44,28 @@ pub struct Attach {
     pub nic: NicAt,
 }
 
-/// What was done.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attached {
     /// `lsx.net.attached/1`.
     pub schema: String,
-    /// The interface as asked for.
+    /// The interface as requested.
     #[serde(flatten)]
     pub attach: Attach,
-    /// Whether anything had to be done.
+    /// Whether anything was changed.
     pub changed: bool,
 }
 
-/// Attaches interfaces in order; the links of this host are read once for all.
+/// Attaches interfaces in order; the links of this host are read once.
 ///
 /// # Errors
-/// The first that failed; those before it stay, and repeating the call goes on from there.
+/// The first failure; interfaces attached before it stay, and repeating the call continues from there.
 pub fn attach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
     let mut host = Host::new()?;
     wanted.iter().map(|one| host.attach(one)).collect()
 }
 
-/// Removes interfaces; both ends go at once, and one that is not there is as good.
+/// Removes interfaces with both ends; a missing one is no error.
 ///
 /// # Errors
 /// What the kernel said.
@@ -74,13 +74,13 @@ pub fn detach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
     wanted.iter().map(|one| host.detach(one)).collect()
 }
 
-/// This host's links as they were at the start, found by their marks.
+/// This host's links at the start, found by their marks.
 struct Host {
     socket: Socket,
     links: BTreeMap<String, Link>,
-    /// The namespace of the interface before: those of one instance come together.
+    /// The namespace of the previous interface, since those of one instance come together.
     inside: Option<Inside>,
-    /// What this host keeps of the stack of the interface before: who else is on its network.
+    /// The intent of the previous interface's stack, which lists the members of its network.
     kept: Option<(String, Option<acquaint::Acquaintances>)>,
 }
 
@@ -138,18 +138,20 @@ impl Host {
         finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))
     }
 
-    /// The bridge of the network, by its mark: nothing that lsx did not make is ever joined.
+    /// The bridge of the network, found by its mark, so that no foreign bridge is used.
     fn bridge(&self, wanted: &Attach) -> Result<Link, Failure> {
         let mark = mark(&wanted.stack, &wanted.nic.network, "bridge");
         self.links.get(&mark).cloned().ok_or_else(|| {
-            let message =
-                format!("network {} of stack {} is not on this host", wanted.nic.network, wanted.stack);
+            let message = format!(
+                "network {} of stack {} does not exist on this host",
+                wanted.nic.network, wanted.stack
+            );
             Failure::new(Kind::Failed, "net.attach.network", message)
-                .hint("bring it up first: lsx-net up STACK")
+                .hint("create it first: lsx-net up STACK")
         })
     }
 
-    /// Whether the interface is there as wanted, in that very namespace.
+    /// Whether the interface exists as wanted in that namespace.
     fn stands(&mut self, wanted: &Attach, bridge: &Link, inner: &mut Socket) -> Result<bool, Failure> {
         let mark = nic_mark(wanted);
         let Some(port) = self.links.get(&mark) else { return Ok(false) };
@@ -189,7 +191,7 @@ impl Host {
             let taken = error.exists();
             let refused = failure(error);
             if taken {
-                refused.hint(format!("the namespace has an interface {} already", nic.name))
+                refused.hint(format!("the namespace already has an interface {}", nic.name))
             } else {
                 refused
             }
@@ -236,13 +238,13 @@ fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether DHCP gives the address.
+/// Whether DHCP assigns the address.
 fn dynamic(nic: &NicAt) -> bool {
     nic.address.addr().is_unspecified()
 }
 
-/// Name servers of a named namespace stand where ip-netns(8) lays them over /etc/resolv.conf. A process brings a file system
-/// of its own, whose resolver is for whoever made it.
+/// Name servers of a named namespace, in the file that ip-netns(8) mounts over /etc/resolv.conf. For a process this is up
+/// to whoever created its file system.
 fn resolver(wanted: &Attach) -> Result<bool, Failure> {
     let (Some(path), false) = (resolver_file(wanted), wanted.nic.resolver.is_empty()) else {
         return Ok(false);
@@ -257,7 +259,7 @@ fn resolver(wanted: &Attach) -> Result<bool, Failure> {
     file::write(&path, text.as_bytes(), Mode::Public)
 }
 
-/// Removes such a file, and its folder when nothing else is in it.
+/// Removes such a file, and its folder if empty.
 fn remove_resolver(wanted: &Attach) -> Result<(), Failure> {
     let Some(path) = resolver_file(wanted) else { return Ok(()) };
     if file::read(&path)?.is_some_and(|text| text.starts_with(RESOLVER_HEAD)) {
@@ -273,7 +275,7 @@ fn resolver_file(wanted: &Attach) -> Option<PathBuf> {
     Some(Path::new("/etc/netns").join(name).join("resolv.conf"))
 }
 
-/// The default route and those by other gateways.
+/// The default route and those through other gateways.
 fn routes(nic: &NicAt, device: u32) -> impl Iterator<Item = route::Route> {
     let default = nic.gateway.map(|via| (ipnet::Ipv4Net::default(), via));
     let all = default.into_iter().chain(nic.routes.iter().map(|r| (r.to, r.via)));
@@ -293,6 +295,6 @@ fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
         (Some(path), None) if path.is_absolute() => open(namespace::Place::Path(path)),
         (Some(name), None) => open(namespace::Place::Name(&name.to_string_lossy())),
         (None, Some(pid)) => open(namespace::Place::Process(pid)),
-        _ => Err(Failure::new(Kind::Usage, "usage.netns", "one of --netns and --pid is needed")),
+        _ => Err(Failure::new(Kind::Usage, "usage.netns", "one of --netns and --pid is required")),
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Isolated networks over several hosts, from one stack file
+/// Isolated networks across the hosts of a stack
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
@@ -29,49 +29,49 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Shared(verb::Verb),
-    /// Give instances their interfaces: into network namespaces, created in place; once more is fine
+    /// Create the interfaces of instances in their network namespaces; those that exist are kept
     Attach(AttachArgs),
-    /// Take the interfaces of instances away; those that are gone are fine
+    /// Remove the interfaces of instances; missing ones are no error
     Detach(AttachArgs),
-    /// Try targets from this host: ICMP, TCP port, banner, HTTP; exit 1 when one does not answer
+    /// Probe targets from this host by ICMP, TCP connect, banner or HTTP; exit 1 when one fails
     Probe(ProbeArgs),
 }
 
 /// Flags of `probe`.
 #[derive(Debug, Args)]
 struct ProbeArgs {
-    /// Targets, as icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22 or http://10.0.0.1:80/health; none: they come by
-    /// standard input, one JSON object or one such word a line
+    /// Targets, such as icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22 or http://10.0.0.1:80/health; default: standard
+    /// input, with one target or JSON object per line
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// Every interface of this stack's instances, by ICMP
+    /// Probe every interface of this stack's instances by ICMP
     #[arg(long, value_name = "STACK", conflicts_with = "targets")]
     stack: Option<PathBuf>,
-    /// How long a target may take to answer
+    /// Time limit of each target
     #[arg(long, value_name = "TIME", value_parser = common::cli::duration)]
     timeout: Option<std::time::Duration>,
-    /// Echoes a target, for ICMP
+    /// ICMP: number of echo requests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     count: Option<u32>,
-    /// Bytes of payload, for ICMP
+    /// ICMP: payload in bytes
     #[arg(long, value_name = "BYTES")]
     size: Option<u32>,
-    /// Do not fragment, for ICMP
+    /// ICMP: set the don't-fragment bit
     #[arg(long)]
     df: bool,
-    /// The status that is good, for HTTP: 200, or 2xx for all of them
+    /// HTTP: expected status, such as 200 or 2xx
     #[arg(long, value_name = "CODE")]
     status: Option<String>,
-    /// A header that must be there and begin so, for HTTP
+    /// HTTP: expected header, whose value starts with PREFIX; may be repeated
     #[arg(long, value_name = "NAME=PREFIX")]
     header: Vec<String>,
-    /// Words the banner must hold
+    /// Banner: expected text; may be repeated
     #[arg(long, value_name = "TEXT")]
     banner: Vec<String>,
-    /// Try from inside this network namespace, by path or by name below /run/netns
+    /// Probe from this network namespace, by path or by name in /run/netns
     #[arg(long, value_name = "PATH")]
     netns: Option<PathBuf>,
-    /// Targets at once
+    /// Number of targets probed at the same time
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_parallel: usize,
 }
@@ -79,13 +79,13 @@ struct ProbeArgs {
 /// Flags of `attach` and `detach`.
 #[derive(Debug, Args)]
 struct AttachArgs {
-    /// Interfaces, one JSON object a line, or a resolved stack; `-` or nothing is standard input
+    /// Interfaces, one JSON object per line, or a resolved stack; `-` or absent: standard input
     #[arg(value_name = "NICS")]
     input: Option<PathBuf>,
-    /// With a resolved stack: the instance whose interfaces are meant
+    /// With a resolved stack: the instance that owns the interfaces
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// The network namespace, by path or by name below /run/netns
+    /// The network namespace, by path or by name in /run/netns
     #[arg(long, value_name = "PATH", conflicts_with = "pid")]
     netns: Option<PathBuf>,
     /// The network namespace of this process
@@ -98,14 +98,14 @@ fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }
 
-const AFTER: &str = "  net.plan.port     a published port is taken on the host: 65
-  net.plan.unsupported  a network that is not built yet: 65
-  stack.*           the stack file breaks a rule, at the place that is named: 65
+const AFTER: &str = "  net.plan.port     a published port is already in use on the host: 65
+  net.plan.unsupported  a type of network that lsx does not support yet: 65
+  stack.*           the stack file is invalid, at the place that is named: 65
 
 Files:
-  /etc/lsx/STACK/net.json            on each host: what is wanted there, to come back after a reboot
-  /etc/lsx/boot.d/10-STACK-net       on each host: what brings it back
-  /run/lsx/STACK/                    on each host: the rules as they were loaded
+  /etc/lsx/STACK/net.json            on each host: desired state, restored after a reboot
+  /etc/lsx/boot.d/10-STACK-net       on each host: restores it after a reboot
+  /run/lsx/STACK/                    on each host: the nftables rules as they were loaded
   /run/netns/lsx-STACK               on gateways and hosts that publish ports: the stack's router
 
 Examples:
@@ -123,9 +123,9 @@ See also:
 
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
-    ("Commands for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
-    ("Commands for interfaces and probes", &["attach", "detach", "probe"]),
-    ("Other commands", &["schema", "completions", "help"]),
+    ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
+    ("Verbs for interfaces and probes", &["attach", "detach", "probe"]),
+    ("Other verbs", &["schema", "completions", "help"]),
 ];
 
 /// Runs the tool.
@@ -174,7 +174,7 @@ fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, F
                 Failure::new(
                     Kind::Usage,
                     "usage.instance",
-                    "a stack came: --instance NAME says whose interfaces",
+                    "the input is a stack: name the instance with --instance NAME",
                 )
             })?;
             wanted.extend(of_stack(&value["resolved"], name).map_err(|e| wrong(&e))?);

@@ -1,10 +1,10 @@
 //! lsx-net makes isolated networks that span hosts, from one stack file.
 //!
-//! On every host that a network needs it makes a bridge and a VXLAN device, and writes the forwarding entries of every
-//! address of the stack, so that nothing has to be flooded or learned. Networks are closed to each other; the stack's router,
-//! a network namespace on the gateway's host, lets pass what `allow` names, translates what leaves, and publishes ports. The
-//! host's own firewall, addresses and routes stay its own. Everything made carries a mark, and only marked things are ever
-//! changed or removed.
+//! On every host that a network needs it creates a bridge and a VXLAN device, and writes static forwarding and neighbour entries
+//! for every address of the stack, so that nothing is flooded or learned. Networks are isolated from each other. The stack's
+//! router, a network namespace on the gateway's host, forwards what `allow` permits, translates outgoing addresses and publishes
+//! ports. The host's own firewall, addresses and routes are not changed. Everything that lsx-net creates carries a mark, and only
+//! marked objects are ever changed or removed.
 
 use common::plan::{Have, Step};
 use common::table::Columns;

@@ -1,4 +1,4 @@
-//! lsx-net: hands over to the library.
+//! lsx-net: calls the library.
 
 fn main() -> std::process::ExitCode {
     lsx_net::cli::main()

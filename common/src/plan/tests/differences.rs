@@ -1,4 +1,4 @@
-//! What is wanted against what is there.
+//! Wanted against existing objects.
 
 use super::{Thing, have, ids, thing, want};
 use crate::plan::diff;
@@ -41,7 +41,7 @@ fn a_change_says_which_field_and_what_it_was() {
     let steps = diff("h", &[want(Thing { seat: Some(7), ..thing("a") }, &[])], &[have(thing("a"), &[])]);
     assert_eq!(steps[0].why, "seat is set to 7");
     let steps = diff("h", &[want(thing("a"), &[])], &[have(Thing { seat: Some(7), ..thing("a") }, &[])]);
-    assert_eq!(steps[0].why, "seat 7 goes");
+    assert_eq!(steps[0].why, "seat 7 is removed");
     let long = Thing { sort: "x".repeat(99), ..thing("a") };
     let steps = diff("h", &[want(long, &[])], &[have(thing("a"), &[])]);
     assert_eq!(steps[0].why, format!("sort plain becomes {}...", "x".repeat(37)));
@@ -59,7 +59,7 @@ fn what_is_made_anew_takes_along_what_stands_on_it_and_nothing_else() {
         [have(thing("a"), &[]), have(thing("b"), &["a"]), have(thing("c"), &["b"]), have(thing("last"), &[])];
     let steps = diff("h", &wants, &haves);
     assert_eq!(ids(&steps), ["thing.change:a", "thing.create:b", "thing.create:c"]);
-    assert_eq!(steps[1].why, "thing:a is made anew");
+    assert_eq!(steps[1].why, "thing:a is recreated");
     assert_eq!(
         (steps[1].before.as_ref(), steps[1].needs.as_slice()),
         (None, &["thing.change:a".to_owned()][..])

@@ -1,4 +1,4 @@
-//! Steps carried out: order, width, undo, stop.
+//! Execution of steps: order, parallelism, undo, stop.
 
 use super::{Thing, have, ids, thing, want};
 use crate::failure::{Failure, Kind};
@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A host whose things are a map, and which can be told to fail.
+/// A host whose objects are in a map, and which can be made to fail.
 #[derive(Default)]
 struct Host {
     there: Mutex<BTreeMap<String, Thing>>,
@@ -20,7 +20,7 @@ struct Host {
     running: AtomicUsize,
     most: AtomicUsize,
     cancel: AtomicBool,
-    /// Cancels when this has been done.
+    /// Cancels after this step.
     stop_after: Option<&'static str>,
     slow: bool,
 }
@@ -81,7 +81,7 @@ impl Host {
     }
 }
 
-/// Steps that make things, each after those it needs.
+/// Steps that create objects, each after those it needs.
 fn steps(wants: &[(&str, &[&str])]) -> Vec<Step<Thing>> {
     let wants: Vec<_> = wants.iter().map(|(name, needs)| want(thing(name), needs)).collect();
     diff("h", &wants, &[])

@@ -1,4 +1,4 @@
-//! How a plan reads: things and fields, not steps; what is kept; the sum.
+//! How a plan is shown: objects and fields, not steps; kept objects; totals.
 
 use super::{Thing, have, thing, want};
 use crate::plan::show::{Line, Mark, View, show, sum};
@@ -44,7 +44,7 @@ fn added_changed_moved_removed_and_kept_are_told_by_their_signs() {
     for line in ["+ new    (h1 h2)", "~ web    size 1 -> 2  (h1)", "- old    (h1)", "> db     h1 -> h2"] {
         assert!(text.lines().any(|l| l == line), "{line:?} is not in\n{text}");
     }
-    assert!(text.contains("= cache  is not in the document, and stays  (h2)"), "{text}");
+    assert!(text.contains("= cache  is not in the document and is kept  (h2)"), "{text}");
     assert!(
         text.ends_with("2 to add, 1 to change, 1 to move, 1 to remove, 1 kept (--prune removes it)\n"),
         "{text}"
@@ -57,7 +57,7 @@ fn added_changed_moved_removed_and_kept_are_told_by_their_signs() {
 fn book_keeping_is_for_those_who_ask_and_never_passes_for_nothing() {
     let own = Thing { sort: "own".to_owned(), ..thing("rules") };
     let plan = plan(steps("h1", &[own], &[]));
-    assert_eq!(show(&plan, View::default()), "1 step of lsx's own book-keeping (-v shows them)\n");
+    assert_eq!(show(&plan, View::default()), "1 internal step (-v shows them)\n");
     let verbose = show(&plan, View { verbose: true, ..View::default() });
     assert!(verbose.starts_with("+ thing.create:rules  it is in the document  (h1)\n"), "{verbose}");
 }
@@ -68,7 +68,7 @@ fn nothing_to_do_says_so_and_what_is_kept_all_the_same() {
     assert_eq!(show(&plan, View::default()), "nothing to do\n");
     plan.kept = vec!["h1: volume data".to_owned(), "h2: volume data".to_owned()];
     let text = show(&plan, View { down: true, ..View::default() });
-    assert!(text.contains("= volume data  is data, and stays  (h1 h2)"), "{text}");
+    assert!(text.contains("= volume data  is data and is kept  (h1 h2)"), "{text}");
     assert!(text.ends_with("nothing to do, 2 kept (--destroy-data removes them)\n"), "{text}");
 }
 

@@ -1,4 +1,4 @@
-//! A node seen from the decoder: where it is, what it holds, and where its mistakes are written down.
+//! A node as the decoder sees it: its place, its value, and the log for its mistakes.
 
 use super::foreign::{foreign, stands_for};
 use super::log::{Log, Spot};
@@ -10,64 +10,64 @@ use crate::{Failure, Kind};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 
-/// A node at its place.
+/// A node with its place.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'c, 'a> {
     pub(crate) node: &'c Node<'a>,
     pub(crate) path: Path<'c>,
     pub(crate) log: &'c Log,
-    /// Where the key stands, for what is missing below it.
+    /// The place of the key, for failures about something missing below it.
     pub(crate) key: u32,
 }
 
-/// A map whose keys are asked for one by one; `finish` refuses the others.
+/// A map whose keys are read one by one; `finish` refuses the others.
 pub(crate) struct Table<'c, 'a> {
     at: At<'c, 'a>,
     asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'c, 'a> At<'c, 'a> {
-    /// Writes a failure down at a byte of the text.
+    /// Logs a failure at a byte of the text.
     fn fail(&self, code: &str, at: u32, message: String, hint: Option<String>) {
         let mut failure = Failure::new(Kind::Data, code, message).at(self.path.to_string());
         failure.hint = hint;
         self.log.push(failure, Spot::Byte(at));
     }
 
-    /// Writes down that the value is not what it should be.
+    /// Logs that the value is invalid.
     pub(crate) fn wrong(&self, wrong: Wrong) {
         let at = if self.node.text().is_some() { self.node.at } else { self.key };
         self.fail("stack.value", at, wrong.message, wrong.hint);
     }
 
-    /// Writes down a mistake of its own kind, at the value.
+    /// Logs a mistake with its own code, at the value.
     pub(crate) fn mistake(&self, code: &str, message: String, hint: String) {
         let at = if self.node.text().is_some() { self.node.at } else { self.key };
         self.fail(code, at, message, Some(hint).filter(|hint| !hint.is_empty()));
     }
 
-    /// Writes down a mistake of its own kind, at the key.
+    /// Logs a mistake with its own code, at the key.
     pub(crate) fn key_mistake(&self, code: &str, message: String, hint: String) {
         self.fail(code, self.key, message, Some(hint).filter(|hint| !hint.is_empty()));
     }
 
-    /// The value under a key that is not known beforehand.
+    /// The value of a key with a variable name.
     pub(crate) fn child(&self, key: &str) -> Option<At<'_, 'a>> {
         let entry = self.node.entries()?.iter().find(|entry| entry.key == key)?;
         Some(At { node: &entry.value, path: Path::Key(&self.path, &entry.key), log: self.log, key: entry.at })
     }
 
-    /// The same node, with its mistakes written elsewhere.
+    /// The same node, with another log.
     pub(crate) fn telling(self, log: &'c Log) -> At<'c, 'a> {
         At { log, ..self }
     }
 
-    /// Writes down that the key is not what it should be.
+    /// Logs that the key is invalid.
     pub(crate) fn key_wrong(&self, wrong: Wrong) {
         self.fail("stack.key.value", self.key, wrong.message, wrong.hint);
     }
 
-    /// Writes down a mistake of its own kind, without showing what stands there.
+    /// Logs a mistake with its own code, without showing the line.
     pub(crate) fn secret(&self, code: &str, message: &str, hint: &str) {
         let failure = Failure::new(Kind::Data, code, message).at(self.path.to_string()).hint(hint);
         self.log.push(failure, Spot::Hidden(self.node.at));
@@ -88,7 +88,7 @@ impl<'c, 'a> At<'c, 'a> {
         text
     }
 
-    /// A scalar, understood.
+    /// A scalar, parsed.
     pub(crate) fn parse<T>(self, understand: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         match understand(self.text()?) {
             Ok(value) => Some(value),
@@ -105,7 +105,7 @@ impl<'c, 'a> At<'c, 'a> {
             let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
             found.ok_or_else(|| {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Wrong::new(format!("`{text}` is not known here"), format!("one of {}", known.join(", ")))
+                Wrong::new(format!("`{text}` is not a known value"), format!("one of {}", known.join(", ")))
             })
         })
     }
@@ -116,8 +116,8 @@ impl<'c, 'a> At<'c, 'a> {
             let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             text.parse().ok().filter(|n| digits && (least..=most).contains(n)).ok_or_else(|| {
                 Wrong::new(
-                    format!("`{text}` is no number from {least} to {most}"),
-                    "digits alone, without a unit",
+                    format!("`{text}` is not a number from {least} to {most}"),
+                    "write digits without a unit",
                 )
             })
         })
@@ -139,7 +139,7 @@ impl<'c, 'a> At<'c, 'a> {
         self.several(|at| read(at).into_iter().collect())
     }
 
-    /// A list of which an item can stand for several.
+    /// A list in which one item can stand for several values.
     pub(crate) fn several<T>(self, read: impl Fn(At<'_, 'a>) -> Vec<T>) -> Option<Vec<T>> {
         let Value::List(items) = &self.node.value else {
             self.shape("a list");
@@ -162,11 +162,11 @@ impl<'c, 'a> At<'c, 'a> {
         }
     }
 
-    /// A map of things with names; every name is checked.
+    /// A map with names as keys; every name is validated.
     pub(crate) fn named<T>(self, read: impl Fn(At<'_, 'a>) -> Option<T>) -> Option<BTreeMap<String, T>> {
         let check = |at: At<'_, 'a>, key: &str| match name(key) {
             Ok(()) if RESERVED.contains(&key) => {
-                at.fail("stack.name.reserved", at.key, format!("`{key}` is a word of the language"), None);
+                at.fail("stack.name.reserved", at.key, format!("`{key}` is a reserved word"), None);
             }
             Ok(()) => {}
             Err(Wrong { message, hint }) => match glued(at, key) {
@@ -180,7 +180,7 @@ impl<'c, 'a> At<'c, 'a> {
         })
     }
 
-    /// A map with keys of any kind that `allow` lets pass.
+    /// A map whose keys are validated by `allow`.
     pub(crate) fn entries<T>(
         self,
         allow: impl Fn(At<'_, 'a>, &str),
@@ -198,8 +198,8 @@ impl<'c, 'a> At<'c, 'a> {
                 log: self.log,
                 key: entry.at,
             };
-            // What has a wrong name is read all the same: the name must not hide what is wrong below it, nor make
-            // every reference to it look unknown.
+            // An entry with an invalid name is read all the same, so that mistakes below it are found, and references to it
+            // are not reported as unknown.
             allow(at, &entry.key);
             if let Some(value) = read(at) {
                 map.insert(entry.key.to_string(), value);
@@ -208,7 +208,7 @@ impl<'c, 'a> At<'c, 'a> {
         Some(map)
     }
 
-    /// A map with known keys. Nothing written counts as an empty map.
+    /// A map with known keys. An empty value counts as an empty map.
     pub(crate) fn table(self) -> Option<Table<'c, 'a>> {
         if matches!(self.node.value, Value::Map(_) | Value::Null) {
             return Some(Table { at: self, asked: RefCell::default() });
@@ -218,10 +218,10 @@ impl<'c, 'a> At<'c, 'a> {
     }
 }
 
-/// A hint for `h1:192.0.2.11`, which YAML takes for one word.
+/// A hint for `h1:192.0.2.11`, which YAML reads as one word.
 fn blank(text: &str) -> Option<String> {
     let (key, value) = text.split_once(':').filter(|(key, value)| !key.is_empty() && !value.is_empty())?;
-    Some(format!("a blank belongs behind the colon: {key}: {}", value.trim_start()))
+    Some(format!("write a blank after the colon: {key}: {}", value.trim_start()))
 }
 
 /// The same for a name without a value.
@@ -229,7 +229,7 @@ fn glued(at: At<'_, '_>, key: &str) -> Option<String> {
     if matches!(at.node.value, Value::Null) { blank(key) } else { None }
 }
 
-/// Words that selectors use; a network of that name could not be selected.
+/// Reserved words of selectors; a network with such a name could not be selected.
 const RESERVED: [&str; 3] = ["world", "host", "instance"];
 
 impl<'c, 'a> Table<'c, 'a> {
@@ -239,13 +239,13 @@ impl<'c, 'a> Table<'c, 'a> {
         self.at.child(key).filter(|at| !matches!(at.node.value, Value::Null)).and_then(read)
     }
 
-    /// The same, where absence is a mistake.
+    /// The same, but a missing key is a mistake.
     pub(crate) fn need<T>(&self, key: &'static str, read: impl FnOnce(At<'_, 'a>) -> Option<T>) -> Option<T> {
         if self.at.child(key).is_none_or(|at| matches!(at.node.value, Value::Null)) {
             self.asked.borrow_mut().push(key);
             let entries = self.at.node.entries().unwrap_or_default();
             if entries.iter().any(|entry| stands_for(&entry.key, key)) {
-                return None; // told once, as an unknown key
+                return None; // already reported as an unknown key
             }
             self.at.fail("stack.key.missing", self.at.key, format!("`{key}` is missing"), None);
             return None;
@@ -263,7 +263,7 @@ impl<'c, 'a> Table<'c, 'a> {
         self.at
     }
 
-    /// Refuses the keys nobody asked for, except `x-` ones.
+    /// Refuses the keys that were not read, except those that begin with `x-`.
     pub(crate) fn finish(self) {
         let asked = self.asked.into_inner();
         let known: HashSet<&str> = asked.iter().copied().collect();
@@ -278,16 +278,16 @@ impl<'c, 'a> Table<'c, 'a> {
     }
 }
 
-/// A scalar as owned text. A function, not a method, so that it can be handed on by name.
+/// A scalar as owned text. A function, not a method, so that it can be passed by name.
 pub(crate) fn string(at: At<'_, '_>) -> Option<String> {
     at.text().map(str::to_owned)
 }
 
-/// `true` or `false`; the other words of YAML 1.1 (`no`, `off`) stay text, so they are told apart here.
+/// `true` or `false`; other words of YAML 1.1 (`no`, `off`) are text, and are refused here.
 pub(crate) fn truth(at: At<'_, '_>) -> Option<bool> {
     at.parse(|text| match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Wrong::new(format!("`{text}` is neither true nor false"), "write true or false")),
+        _ => Err(Wrong::new(format!("`{text}` is not true or false"), "write true or false")),
     })
 }

@@ -1,13 +1,13 @@
-//! Keys that other programs have, and what they are called here: for people who come from Compose, Docker or Kubernetes.
+//! Keys of other programs and the keys of lsx for them, as hints for users of Compose, Docker or Kubernetes.
 
 use std::collections::HashSet;
 
-/// A foreign key, the key of ours that a map has when it is this map, and what to write.
+/// A foreign key, a key that shows which map this is, and what to write.
 const KEYS: [(&str, &str, &str); 34] = [
     ("kind", "type", "write `type`"),
     ("environment", "env", "write `env`, a map: env: { NAME: value }"),
     ("env_file", "env", "write `env`, a map; secrets go under `secrets`"),
-    ("depends_on", "needs", "write `needs`, a list of instances; `ready` of each says when it is"),
+    ("depends_on", "needs", "write `needs`, a list of instances; `ready` defines when each is ready"),
     ("links", "needs", "write `needs`; on a common network instances find each other by name"),
     ("healthcheck", "ready", "write `ready`, like ready: { tcp: 5432 } or ready: { command: [pg_isready] }"),
     ("entrypoint", "command", "write `command`, the program with its arguments"),
@@ -44,13 +44,13 @@ const KEYS: [(&str, &str, &str); 34] = [
     ("subnet", "cidr", "write `cidr`"),
 ];
 
-/// What to write for a key of another program, where the map has the key that it means.
+/// What to write for a key of another program, in the map that it belongs to.
 pub(super) fn foreign(key: &str, known: &HashSet<&str>) -> Option<String> {
     let (_, _, hint) = KEYS.iter().find(|(foreign, own, _)| *foreign == key && known.contains(own))?;
     Some((*hint).to_owned())
 }
 
-/// Whether a foreign key stands for one of ours, which then is not missing as well.
+/// Whether a foreign key stands for one of ours, which is then not reported as missing.
 pub(super) fn stands_for(key: &str, own: &str) -> bool {
     KEYS.iter().any(|(foreign, meant, _)| *foreign == key && *meant == own)
 }

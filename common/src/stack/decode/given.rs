@@ -1,4 +1,4 @@
-//! What an instance is given beside its image: limits, volumes, memory, secrets.
+//! What an instance gets in addition to its image: limits, volumes, memory, secrets.
 
 use super::at::{At, string, truth};
 use super::words::{absolute, mode};
@@ -21,7 +21,7 @@ pub(super) fn limits(at: At<'_, '_>) -> Option<Limits> {
     Some(limits)
 }
 
-/// Where a volume appears: the path alone, or a map.
+/// The path of a volume in an instance: the path alone, or a map.
 pub(super) fn mount(at: At<'_, '_>) -> Option<Mount> {
     if !matches!(at.node.value, Value::Map(_)) {
         return at.parse(absolute).map(|path| Mount {
@@ -44,7 +44,7 @@ pub(super) fn mount(at: At<'_, '_>) -> Option<Mount> {
     Some(mount)
 }
 
-/// Folders in memory: their paths alone, or a map from paths to sizes or maps.
+/// Folders in memory: a list of paths, or a map from paths to sizes or maps.
 pub(super) fn tmpfs(at: At<'_, '_>) -> Option<BTreeMap<String, Tmpfs>> {
     if !matches!(at.node.value, Value::Map(_)) {
         let paths = at.many(|at| at.parse(absolute))?;

@@ -5,7 +5,7 @@ use crate::stack::model::Host;
 use crate::stack::value::{Parsed, Wrong, address, login, port, port_spec};
 use std::net::Ipv4Addr;
 
-/// Smallest MTU that carries IPv4 in a tunnel (RFC 791: 576, and 50 for the tunnel), largest of any device.
+/// The smallest MTU that carries IPv4 in a tunnel (RFC 791: 576, plus 50 for the tunnel), and the largest of any device.
 pub const MTU: std::ops::RangeInclusive<u32> = 626..=65_535;
 
 pub(super) fn host(at: At<'_, '_>) -> Option<Host> {
@@ -42,7 +42,10 @@ fn plain(address: Ipv4Addr) -> Host {
 /// `[user@]host[:port]`. It becomes an argument of ssh, so it must not look like a flag.
 fn ssh(text: &str) -> Parsed<String> {
     let wrong = || {
-        Wrong::new(format!("`{text}` is no place for ssh"), "[user@]host[:port], like admin@192.0.2.12:22")
+        Wrong::new(
+            format!("`{text}` is not a destination for ssh"),
+            "[user@]host[:port], like admin@192.0.2.12:22",
+        )
     };
     let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
     let (host, digits) = rest.split_once(':').map_or((rest, None), |(host, digits)| (host, Some(digits)));
@@ -61,5 +64,8 @@ pub(super) fn device(text: &str) -> Parsed<String> {
     if good {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no network interface"), "at most 15 letters and digits, like eth0"))
+    Err(Wrong::new(
+        format!("`{text}` is not a name of a network interface"),
+        "at most 15 letters and digits, like eth0",
+    ))
 }

@@ -1,4 +1,4 @@
-//! Instances and what belongs to one.
+//! Instances and their parts.
 
 use super::at::{At, Table, string, truth};
 use super::sections::{DRIVERS, RESTARTS};
@@ -66,15 +66,15 @@ fn nic(at: At<'_, '_>) -> Option<Nic> {
     Some(nic).filter(|nic| !nic.name.is_empty())
 }
 
-/// A program and its arguments. One text is the program alone: nothing here splits words as a shell does.
+/// A program and its arguments. A single text is the program alone: words are not split as in a shell.
 fn command(at: At<'_, '_>) -> Option<Vec<String>> {
     if let Some(text) = at.node.text().filter(|text| text.trim().contains(char::is_whitespace)) {
         let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
         let hint = match text.contains(['"', '\'', '$', ';', '|', '&', '<', '>', '`', '\\', '*']) {
-            true => format!("a list, in which a shell is named when one is meant: [sh, -c, {text:?}]"),
+            true => format!("a list; to run a shell, name it: [sh, -c, {text:?}]"),
             false => format!("a list: [{}]", words.join(", ")),
         };
-        at.mistake("stack.command", format!("`{text}` would be the name of one program"), hint);
+        at.mistake("stack.command", format!("`{text}` is read as the name of one program"), hint);
         return None;
     }
     at.many(string)
@@ -89,7 +89,7 @@ fn volumes(at: At<'_, '_>) -> Option<BTreeMap<String, Mount>> {
         };
         let pairs: Vec<String> = items.iter().filter_map(|item| pair(item.text()?)).collect();
         let like = if pairs.is_empty() { "data: /data".to_owned() } else { pairs.join(", ") };
-        let hint = format!("volumes: {{ {like} }}; files of yours go under `files`");
+        let hint = format!("volumes: {{ {like} }}; single files go under `files`");
         at.mistake("stack.type", "expected a map, got a list".to_owned(), hint);
         return None;
     }
@@ -116,8 +116,8 @@ fn one_probe(table: &Table<'_, '_>) {
     let probes = ["tcp", "http", "banner", "command"].iter().filter(|key| at.node.get(key).is_some()).count();
     if probes != 1 {
         at.wrong(Wrong::new(
-            format!("`ready` has {probes} probes"),
-            "exactly one of tcp, http, banner and command",
+            format!("`ready` has {probes} probes instead of one"),
+            "write exactly one of tcp, http, banner and command",
         ));
     }
 }

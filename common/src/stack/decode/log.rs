@@ -1,4 +1,4 @@
-//! Where mistakes are written down while a document is read on.
+//! Collects mistakes while reading continues.
 
 use super::path::Path;
 use crate::stack::tree::{Aim, Node, Source};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(crate) struct Log {
     found: RefCell<Vec<(Failure, Spot)>>,
-    /// Lists of which the model has not just what the text has: where each item that was kept is written, by the list's path.
+    /// Lists that the model does not have exactly as the text: the index in the text of each item kept, by the list's path.
     written: RefCell<Vec<(String, Vec<usize>)>>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum Spot {
     Byte(u32),
     /// At this byte, without showing the line: it may hold a secret.
     Hidden(u32),
-    /// At the failure's path.
+    /// At the place of the failure's path.
     Path(Aim),
 }
 
@@ -30,7 +30,7 @@ impl Log {
         self.found.borrow_mut().push((failure, spot));
     }
 
-    /// Adds failures that carry a path of the model alone.
+    /// Adds failures that only have a path in the model.
     pub(crate) fn extend(&self, failures: Vec<Failure>) {
         for mut failure in failures {
             if let Some(place) = &mut failure.at {
@@ -40,17 +40,17 @@ impl Log {
         }
     }
 
-    /// Remembers where the items of a list are written, when that is not where the model has them.
+    /// Records the indexes of a list's items in the text, if they differ from those in the model.
     pub(crate) fn list(&self, path: &Path<'_>, written: Vec<usize>) {
         if written.iter().enumerate().any(|(kept, &written)| kept != written) {
             self.written.borrow_mut().push((path.to_string(), written));
         }
     }
 
-    /// A path of the model as a path of the text: an item that was left out does not shift the numbers of the next.
+    /// Converts a path in the model to a path in the text: items left out of the model count in the text.
     fn as_written(&self, path: &str) -> String {
         let mut path = path.to_owned();
-        // Inner lists are remembered first, by where they are written; so the outer ones come first here.
+        // Inner lists were recorded first, with their paths in the text; so the outer ones come first here.
         for (list, written) in self.written.borrow().iter().rev() {
             let Some(rest) = path.strip_prefix(list.as_str()).and_then(|rest| rest.strip_prefix('.')) else {
                 continue;
@@ -63,7 +63,7 @@ impl Log {
         path
     }
 
-    /// Where something could not be read. What is missing in the model for that reason is not missing in the text.
+    /// A place that could not be read. What is therefore missing in the model is not missing in the text.
     pub(crate) fn broken(&self) -> BTreeSet<String> {
         let found = self.found.borrow();
         found.iter().filter_map(|(failure, _)| Some(failure.at.as_ref()?.path.clone())).collect()
@@ -73,7 +73,7 @@ impl Log {
         self.found.borrow().is_empty()
     }
 
-    /// All failures with their places, in the order of the text, each once.
+    /// All failures with their places, in the order of the text, without duplicates.
     pub(crate) fn close(self, root: &Node<'_>, source: &Source<'_>) -> Failures {
         let mut failures: Vec<Failure> = self
             .found

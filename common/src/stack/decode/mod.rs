@@ -1,4 +1,4 @@
-//! A small decoder that goes on after a mistake, so that all of them are told at once.
+//! A small decoder that continues after a mistake, so that all mistakes are reported at once.
 
 pub(crate) mod at;
 mod foreign;

@@ -1,34 +1,34 @@
-//! The nearest of some names, for hints.
+//! Finds the most similar name, for hints.
 
-/// The nearest of some names, when one is near enough to have been meant.
+/// The name most similar to `name`, if one is similar enough.
 pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let limit = 1 + name.chars().count() / 4;
     names
         .into_iter()
         .map(|other| (distance(name, other, limit), other))
-        // One letter can become any other: a name of which nothing stays was not meant.
+        // A name of which no letter is kept was not meant.
         .filter(|&(far, other)| far <= limit && far < name.chars().count().max(other.chars().count()))
         .min()
         .map(|(_, other)| other)
 }
 
-/// Names looked through for a hint: a document where every reference is wrong must not take minutes.
+/// The number of names compared for hints: a document where every reference is wrong must not take minutes.
 const HINTED: usize = 1000;
 
-/// A hint for an unknown name: the nearest one, else the list.
+/// A hint for an unknown name: the most similar one, else a list.
 pub(crate) fn hint<'n>(name: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
     if let Some(near) = nearest(name, names.clone().into_iter().take(HINTED)) {
         return format!("did you mean `{near}`?");
     }
     let known: Vec<&str> = names.into_iter().take(13).collect();
     match known.len() {
-        0 => "there is none yet".to_owned(),
-        13 => format!("known are {} ...", known[..12].join(", ")),
-        _ => format!("known are {}", known.join(", ")),
+        0 => "there is none".to_owned(),
+        13 => format!("known: {} ...", known[..12].join(", ")),
+        _ => format!("known: {}", known.join(", ")),
     }
 }
 
-/// Edits between two words (Levenshtein, with neighbours exchanged counted once); `limit + 1` when they are further apart.
+/// Edits between two words (Levenshtein; exchanged neighbours count as one); `limit + 1` when there are more.
 fn distance(a: &str, b: &str, limit: usize) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     if a.len().abs_diff(b.len()) > limit {

@@ -1,4 +1,4 @@
-//! Networks and what may pass between them.
+//! Networks and permissions.
 
 use super::at::{At, string, truth};
 use super::hosts::device;
@@ -46,7 +46,7 @@ pub(super) fn network(at: At<'_, '_>) -> Option<Network> {
         flood: table.get("flood", truth).unwrap_or_default(),
     };
     table.get("cidr6", |at| {
-        at.wrong(Wrong::new("`cidr6` is reserved", "stacks are IPv4 in this version"));
+        at.wrong(Wrong::new("`cidr6` is reserved for a later version", "stacks are IPv4 in this version"));
         Some(())
     });
     table.finish();

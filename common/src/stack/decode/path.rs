@@ -1,8 +1,8 @@
-//! Where the decoder is in the document.
+//! The decoder's current path in the document.
 
 use std::fmt;
 
-/// A path that costs nothing until it is printed.
+/// A path that is only built when it is printed.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'c> {
     Root,

@@ -6,7 +6,7 @@ use crate::stack::tree::Value;
 use crate::stack::value::Protocol;
 use crate::stack::value::{Parsed, Wrong, address, cidr_or_address, port, protocol};
 
-/// Ports of one range. Each is an entry of the rules and a try of `check`.
+/// Maximum number of ports in a range. Each is a rule on the host and a check of `check`.
 const MAX_RANGE: u16 = 1000;
 
 /// The ports that an instance publishes.
@@ -46,7 +46,7 @@ fn one(at: At<'_, '_>) -> Option<Vec<PortMap>> {
 fn short(text: &str) -> Parsed<Vec<PortMap>> {
     let (ports, name) = text.split_once('/').unwrap_or((text, "tcp"));
     let parts: Vec<&str> = ports.split(':').collect();
-    let wrong = |hint: String| Wrong::new(format!("`{text}` is no published port"), hint);
+    let wrong = |hint: String| Wrong::new(format!("`{text}` is not a published port"), hint);
     let like = || {
         wrong(
             "host port and instance port, like \"10022:22\", or ranges, like \"8000-8010:8000-8010\""
@@ -78,18 +78,18 @@ fn range(text: &str) -> Parsed<(u16, u16)> {
     if first <= last {
         return Ok((first, last));
     }
-    Err(Wrong::new(format!("`{text}` ends before it begins"), "like 8000-8010"))
+    Err(Wrong::new(format!("`{text}` has a first port above its last"), "write it like 8000-8010"))
 }
 
 fn each((first, last): (u16, u16), (to, end): (u16, u16), like: &PortMap) -> Parsed<Vec<PortMap>> {
     let many = last - first;
     if many != end - to {
-        let message = format!("{first}-{last} and {to}-{end} are not equally many ports");
-        return Err(Wrong::new(message, "every port of the host leads to one of the instance"));
+        let message = format!("{first}-{last} and {to}-{end} have different lengths");
+        return Err(Wrong::new(message, "each port of the host needs one port of the instance"));
     }
     if many >= MAX_RANGE {
         let message = format!("{} ports in one range, at most {MAX_RANGE}", u32::from(many) + 1);
-        return Err(Wrong::new(message, "each is an entry of the host's rules; publish what is used"));
+        return Err(Wrong::new(message, "each is a rule on the host; publish only the ports in use"));
     }
     Ok((0..=many).map(|n| PortMap { listen: first + n, to: to + n, ..like.clone() }).collect())
 }

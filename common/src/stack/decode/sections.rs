@@ -25,12 +25,12 @@ pub(super) fn image(at: At<'_, '_>) -> Option<Image> {
     Some(image)
 }
 
-/// An image of the `oci` driver: any text but the name of an archive without its form.
+/// An image of the `oci` driver: any text except the name of an archive without its prefix.
 fn oci(text: &str) -> Parsed<String> {
     let packed = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst"].iter().any(|end| text.ends_with(end));
     if packed && !text.contains(':') {
         return Err(Wrong::new(
-            format!("`{text}` is an archive without its form"),
+            format!("`{text}` is an archive without the prefix tar:"),
             format!("write tar:{text}"),
         ));
     }
@@ -52,17 +52,17 @@ pub(super) fn defaults(at: At<'_, '_>) -> Option<Defaults> {
     Some(defaults)
 }
 
-/// Where a secret is read. The secret itself has no business in the document.
+/// The file of a secret. The secret itself must not be in the document.
 pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
     let text = at.text()?;
     let file = text.strip_prefix("file:").is_some_and(|path| !path.is_empty());
     let value = text.strip_prefix("yaml:").and_then(|rest| rest.rsplit_once('#'));
     if !file && value.is_none_or(|(path, key)| path.is_empty() || key.is_empty()) {
-        // The text may be the secret: it is neither repeated nor shown.
+        // The text may be the secret, so it is neither repeated nor shown.
         at.secret(
             "stack.secret.written",
-            "a secret is named, never written",
-            "the file that holds it, like file:secrets/db, or a value of one, like yaml:secrets.yml#db.password",
+            "a secret must not be in the document",
+            "write the file that has it, like file:secrets/db, or a value of one, like yaml:secrets.yml#db.password",
         );
         return None;
     }

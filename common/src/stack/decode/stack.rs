@@ -1,4 +1,4 @@
-//! The top of the document: which sections there are.
+//! The top level of the document: its sections.
 
 use super::at::{At, Path, Table};
 use super::log::Log;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// What tools report: carried through untouched.
 const CARRIED: [&str; 1] = ["status"];
 
-/// Builds the model, writing every mistake into the log. What was wrong is left out of the model.
+/// Builds the model, and logs every mistake. Invalid entries are left out of the model.
 pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
     let at = At { node: root, path: Path::Root, log, key: root.at };
     let table = at.table()?;
@@ -39,7 +39,7 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
         carried: carried(&table),
         resolved: None,
     };
-    // The lock is read when the name is known: that of another stack is not even looked at.
+    // The lock is read when the name is known: that of another stack is ignored.
     table.allow("resolved");
     table.finish();
     Some(stack)
@@ -48,10 +48,14 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
 fn schema(text: &str) -> Result<(), Wrong> {
     match text.strip_prefix("lsx.stack/") {
         Some("1") => Ok(()),
-        Some(_) => {
-            Err(Wrong::new(format!("`{text}` was written by a newer lsx"), "this one reads lsx.stack/1"))
-        }
-        None => Err(Wrong::new(format!("`{text}` is no stack"), "the schema of a stack is lsx.stack/1")),
+        Some(_) => Err(Wrong::new(
+            format!("`{text}` is the schema of a newer lsx"),
+            "this version reads lsx.stack/1",
+        )),
+        None => Err(Wrong::new(
+            format!("`{text}` is not the schema of a stack"),
+            "write lsx.stack/1, or leave it out",
+        )),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A server's section: containers become instances with the addresses of the formula, port maps become ports.
+//! A server's section: containers become instances with addresses by LStacker's formula, port maps become ports.
 
 use super::servers::{Server, octet};
 use super::{Import, named, ours};
@@ -10,7 +10,7 @@ use crate::stack::value::{label, port};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// The original's table: distribution, version, image of LXD.
+/// The original's table: distribution, version, LXD image.
 const IMAGES: [(&str, &str, &str); 4] = [
     ("ubuntu", "16.04", "ubuntu-daily:16.04"),
     ("ubuntu", "14.04", "ubuntu:14.04"),
@@ -24,7 +24,7 @@ impl Import<'_> {
             return;
         }
         let Some(table) = at.table() else { return };
-        // Every key of the section that something refers to.
+        // All keys of the section that something refers to.
         let mut used = BTreeSet::from(["hosts".to_owned(), "ports".to_owned()]);
         let mut keys: BTreeMap<String, String> = BTreeMap::new();
         table
@@ -39,7 +39,7 @@ impl Import<'_> {
                         );
                         item.mistake(
                             "lstacker.container",
-                            format!("`{name}` is listed and nowhere defined"),
+                            format!("`{name}` is listed but not defined"),
                             hint,
                         );
                         return None;
@@ -71,7 +71,7 @@ impl Import<'_> {
         if at.child(&key).is_none() {
             item.mistake(
                 "lstacker.port",
-                format!("the port map `{key}` is listed and nowhere defined"),
+                format!("the port map `{key}` is listed but not defined"),
                 String::new(),
             );
             return None;
@@ -82,7 +82,7 @@ impl Import<'_> {
     fn unused(&self, at: At<'_, '_>, used: &BTreeSet<String>) {
         for entry in at.node.entries().unwrap_or_default() {
             if let Some(own) = at.child(&entry.key).filter(|_| !used.contains(&*entry.key)) {
-                let message = format!("`{}` is defined and neither in `hosts` nor in `ports`", entry.key);
+                let message = format!("`{}` is defined but not listed in `hosts` or `ports`", entry.key);
                 own.telling(self.soft).key_mistake("lstacker.unused", message, "it is left out".to_owned());
             }
         }
@@ -109,8 +109,8 @@ impl Import<'_> {
         if self.stack.instances.contains_key(own) {
             at.key_mistake(
                 "lstacker.duplicate",
-                format!("a second container `{own}`"),
-                "containers of all servers have names of their own".to_owned(),
+                format!("the name `{own}` is used by another container"),
+                "names of containers must be unique on all servers".to_owned(),
             );
             return None;
         }
@@ -130,7 +130,7 @@ impl Import<'_> {
         Some(())
     }
 
-    /// An interface, with the address A.B.<ip_segment>.<ip_suffix>.
+    /// An interface with the address A.B.<ip_segment>.<ip_suffix>.
     fn foot(&self, item: At<'_, '_>, server: &Server, suffix: Option<u8>) -> Option<Nic> {
         let name = item.text()?;
         let Some(net) = self.networks.get(name) else {
@@ -162,7 +162,7 @@ impl Import<'_> {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The image of a distribution and version, also put among the stack's images.
+    /// The image of a distribution and version, also added to the stack's images.
     fn image(
         &mut self,
         distro: Option<String>,
@@ -174,7 +174,7 @@ impl Import<'_> {
             if found.is_none() {
                 let known: Vec<String> = IMAGES.iter().map(|(d, v, _)| format!("{d} {v}")).collect();
                 let message = format!("there is no image of {distro} {version}");
-                at.mistake("lstacker.image", message, format!("known are {}", known.join(", ")));
+                at.mistake("lstacker.image", message, format!("known: {}", known.join(", ")));
             }
             found
         });
@@ -198,7 +198,7 @@ impl Import<'_> {
         });
         let listen = table.need("source_port", |at| at.parse(port));
         let to = table.need("target_port", |at| at.parse(port));
-        // Ours opens the port on the host's addresses, whatever the interface.
+        // lsx opens the port on the host's addresses, on every interface.
         table.allow("source_dev");
         table.finish();
         let (container, listen, to) = (container?, listen?, to?);
@@ -216,7 +216,7 @@ impl Import<'_> {
         Some(())
     }
 
-    /// The instance that a port map names, by its name in the list or by its `host`.
+    /// The instance that a port map names, by its name in the list or its `host`.
     fn called(&self, name: &str, server: &Server, keys: &BTreeMap<String, String>) -> Option<String> {
         let here =
             |own: &str| self.stack.instances.get(own).is_some_and(|i| i.host.as_ref() == Some(&server.host));
@@ -231,7 +231,7 @@ impl Import<'_> {
 }
 
 /// The key that defines a listed container: the first hyphen as an underscore, as the original looked for it, else the name
-/// itself, else every hyphen as an underscore, which is what authors wrote.
+/// itself, else every hyphen as an underscore, which authors wrote, too.
 fn key_of(at: At<'_, '_>, name: &str) -> Option<String> {
     [name.replacen('-', "_", 1), name.to_owned(), name.replace('-', "_")]
         .into_iter()

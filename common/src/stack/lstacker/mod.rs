@@ -1,4 +1,4 @@
-//! The original LStacker's file, turned into a stack: its names and addresses, on networks of their own.
+//! Converts a file of the original LStacker to a stack: its names and addresses, on separate networks.
 
 mod containers;
 mod servers;
@@ -13,7 +13,7 @@ use crate::Failure;
 use servers::{Net, Server};
 use std::collections::BTreeMap;
 
-/// Name of a stack whose file gives none.
+/// Name of the stack if the file gives none.
 const NAME: &str = "lstack";
 
 /// Sections that are not servers.
@@ -25,7 +25,7 @@ pub(crate) fn is(root: &Node<'_>) -> bool {
     root.get("lstack").is_some()
 }
 
-/// Where the entries of the made stack were written, by their path in it.
+/// The places in the file of the stack's entries, by their path in the stack.
 #[derive(Default)]
 pub(crate) struct Origins(BTreeMap<String, (String, u32)>);
 
@@ -34,7 +34,7 @@ impl Origins {
         self.0.insert(path, (at.path.to_string(), at.key));
     }
 
-    /// Gives a rule's failure the place its author wrote.
+    /// Converts the place of a failure to that in the file.
     pub(crate) fn place(&self, mut failure: Failure, log: &Log) {
         let path = failure.at.take().unwrap_or_default().path;
         let mut prefix = path.as_str();
@@ -71,7 +71,7 @@ pub(crate) fn unshown(root: &Node<'_>) -> Vec<u32> {
     places
 }
 
-/// What the parts of the import share.
+/// State shared by the parts of the conversion.
 struct Import<'l> {
     /// What the file is called, in its own folder; `-` when it came by standard input.
     file: &'l str,
@@ -83,8 +83,8 @@ struct Import<'l> {
     stack: Stack,
 }
 
-/// Turns the file into a stack. Mistakes go to `log`, what they are about is left out; `soft` gets those that matter to
-/// later tools alone.
+/// Converts the file to a stack. Mistakes go to `log`, and what they concern is left out; `soft` gets mistakes that only
+/// matter to later tools.
 pub(crate) fn import(root: &Node<'_>, file: &str, log: &Log, soft: &Log) -> Option<(Stack, Origins)> {
     let at = At { node: root, path: Path::Root, log, key: root.at };
     let table = at.table()?;
@@ -146,27 +146,27 @@ impl Import<'_> {
         self.strangers(table.at());
     }
 
-    /// Sections that are neither settings nor of a server: most often a server that `names` forgot.
+    /// Sections that are neither settings nor of a listed server: most often a server that is missing in `names`.
     fn strangers(&self, at: At<'_, '_>) {
         for entry in at.node.entries().unwrap_or_default() {
             let known = SECTIONS.contains(&&*entry.key)
                 || entry.key.starts_with("x-")
                 || self.servers.iter().any(|server| server.key == entry.key);
             if let Some(at) = at.child(&entry.key).filter(|_| !known) {
-                let message = format!("`{}` is no section and no server", entry.key);
-                let hint = "a server is listed in lstack.servers.names".to_owned();
+                let message = format!("`{}` is neither a section nor a listed server", entry.key);
+                let hint = "list servers in lstack.servers.names".to_owned();
                 at.key_mistake("lstacker.section", message, hint);
             }
         }
     }
 }
 
-/// A name of ours for one of theirs, which may have capitals and underscores.
+/// Converts a name to one of lsx; the original's may have capitals and underscores.
 fn ours(text: &str) -> String {
     text.to_ascii_lowercase().replace('_', "-")
 }
 
-/// A name of ours, or a mistake at its place.
+/// Converts a name, or logs a mistake at its place.
 fn named(at: At<'_, '_>) -> Option<String> {
     at.parse(|text| name(&ours(text)).map(|()| ours(text)))
 }

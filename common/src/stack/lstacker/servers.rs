@@ -10,11 +10,11 @@ use crate::stack::value::{Switch, Tunnel};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
-/// A network as containers need it: the first two octets.
+/// A network for containers: its first two octets.
 #[derive(Clone, Copy)]
 pub(super) struct Net(pub(super) u8, pub(super) u8);
 
-/// A server as containers need it.
+/// A server for containers.
 pub(super) struct Server {
     /// Its name in the file, which is also the key of its section.
     pub(super) key: String,
@@ -102,7 +102,7 @@ impl Import<'_> {
                 dhcp_range: None,
                 range: None,
                 domain: Some(domain),
-                // GRE over Open vSwitch is what the original built; VXLAN over a bridge does the same for whoever is inside.
+                // The original used GRE over Open vSwitch; VXLAN over a bridge is equivalent for instances.
                 tunnel: Tunnel::Vxlan,
                 switch: Switch::Bridge,
                 vni: None,
@@ -115,14 +115,14 @@ impl Import<'_> {
     }
 }
 
-/// The names of a list that the section beside it defines; the others are mistakes.
+/// The names of a list that are defined in the section; the others are mistakes.
 fn defined(list: At<'_, '_>, section: At<'_, '_>, what: &str) -> Option<Vec<String>> {
     list.many(|item| {
         let name = string(item).filter(|_| named(item).is_some())?;
         if section.child(&name).is_none() {
             item.mistake(
                 &format!("lstacker.{what}"),
-                format!("the {what} `{name}` is listed and nowhere defined"),
+                format!("the {what} `{name}` is listed but not defined"),
                 String::new(),
             );
             return None;
@@ -131,7 +131,7 @@ fn defined(list: At<'_, '_>, section: At<'_, '_>, what: &str) -> Option<Vec<Stri
     })
 }
 
-/// The first two octets: `10.100` is a text, though it looks like a number.
+/// The first two octets: `10.100` is text, although it looks like a number.
 fn two_octets(text: &str) -> Parsed<Net> {
     let wrong =
         || Wrong::new(format!("`{text}` is not the first half of a network"), "two octets, like 10.100");
@@ -142,6 +142,7 @@ fn two_octets(text: &str) -> Parsed<Net> {
 /// A number from 0 to 255.
 pub(super) fn octet(at: At<'_, '_>) -> Option<u8> {
     at.parse(|text| {
-        text.parse().map_err(|_| Wrong::new(format!("`{text}` is no octet of an address"), "from 0 to 255"))
+        text.parse()
+            .map_err(|_| Wrong::new(format!("`{text}` is not an octet of an address"), "from 0 to 255"))
     })
 }

@@ -1,4 +1,4 @@
-//! Settings for all containers: keys, proxy, what recipes may name, monitoring.
+//! Settings for all containers: keys, proxy, values for recipes, monitoring.
 
 use super::Import;
 use crate::stack::decode::{At, Table, hint, string};
@@ -20,7 +20,7 @@ pub(super) const SECRET: [&str; 4] = ["ldap", "centos", "lxd", "proxy"];
 /// Keys of [`VALUES`] that are secrets.
 const SECRETS: [&str; 2] = ["ldap_password", "centos_root_password_default"];
 
-/// Sections whose values only recipes name, and the keys they may have.
+/// Sections whose values are only used by recipes, and their keys.
 const VALUES: [(&str, &[&str]); 3] = [
     ("ldap", &["password", "domain", "organisation"]),
     ("salt", &["master"]),
@@ -42,14 +42,14 @@ impl Import<'_> {
     pub(super) fn settings(&mut self, table: &Table<'_, '_>, access: Access) {
         self.stack.defaults.ssh_keys = access.keys;
         table.get("proxy", |at| self.proxy(at));
-        // The trust password of LXD: the drivers of lsx need none.
+        // The trust password of LXD, which lsx does not need.
         table.allow("lxd");
         for (section, keys) in VALUES {
             table.get(section, |at| self.values(at.telling(self.soft), section, keys));
         }
     }
 
-    /// The original wrote four variables into every container.
+    /// The original set four variables in every container.
     fn proxy(&mut self, at: At<'_, '_>) -> Option<()> {
         let table = at.table()?;
         let state = table
@@ -90,7 +90,7 @@ impl Import<'_> {
         Some(RecipeValue::Secret(name.to_owned()))
     }
 
-    /// Monitoring comes with a later tool; what is wrong in it is worth a word now.
+    /// Monitoring needs a later tool, but its mistakes are reported now.
     pub(super) fn monitoring(&self, at: At<'_, '_>) -> Option<()> {
         let table = at.telling(self.soft).table()?;
         table.get("type", |at| at.word(&[("omd", ())]));

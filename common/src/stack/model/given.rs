@@ -1,4 +1,4 @@
-//! What an instance is given beside its image: limits, volumes, memory, secrets.
+//! What an instance gets in addition to its image: limits, volumes, memory, secrets.
 
 use crate::stack::schema::{AbsolutePath, CpusText, FileMode, Int, SizeText, Word, rlimits, table};
 use crate::stack::value::{Cpus, Rlimit, Size, octal};
@@ -7,11 +7,11 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// What an instance may use.
+/// Resource limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = rlimits)]
 pub struct Limits {
-    /// Bytes of memory.
+    /// Memory in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub memory: Option<Size>,
@@ -19,15 +19,15 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<CpusText>")]
     pub cpus: Option<Cpus>,
-    /// Processes and threads.
+    /// Number of processes and threads.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<1, 4194304>>")]
     pub processes: Option<u32>,
-    /// Bytes of disk, volumes aside.
+    /// Disk space in bytes, without volumes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub disk: Option<Size>,
-    /// Those of setrlimit(2), by name.
+    /// Limits of setrlimit(2), by name.
     #[serde(flatten)]
     #[schemars(skip)]
     pub rlimits: BTreeMap<String, Rlimit>,
@@ -39,26 +39,26 @@ impl Limits {
     }
 }
 
-/// Where a volume appears.
+/// A volume in an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Mount {
     /// Path in the instance.
     #[schemars(with = "AbsolutePath")]
     pub path: String,
-    /// Without the right to write.
+    /// Mount it read-only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub read_only: bool,
-    /// Others on the same host may write to it, too.
+    /// Other instances on the same host may write to it, too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub shared: bool,
-    /// User, or user:group, that owns its folder; when absent, a new volume has that of the image's folder.
+    /// User, or user:group, that owns its folder; default for a new volume: as in the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,
-    /// Octal mode of its folder; when absent, a new volume has that of the image's folder.
+    /// Octal mode of its folder; default for a new volume: as in the image.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
@@ -68,27 +68,27 @@ pub struct Mount {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Tmpfs {
-    /// How much it holds; half of the host's memory when absent, and no more than the instance's limit.
+    /// Its size; default: half of the host's memory, at most the instance's limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub size: Option<Size>,
-    /// Octal mode; 1777 when absent.
+    /// Octal mode; default: 1777.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
 }
 
-/// A secret that an instance gets; written as its name alone where that says all.
+/// A secret of an instance; its name alone is the short form.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Granted {
     /// Name in `secrets`.
     #[schemars(with = "Word")]
     pub name: String,
-    /// User, or user:group, that owns it in the instance; the instance's user when absent.
+    /// User, or user:group, that owns it in the instance; default: the instance's user.
     #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,
-    /// Octal mode; 0400 when absent.
+    /// Octal mode; default: 0400.
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
 }

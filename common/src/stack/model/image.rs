@@ -4,7 +4,7 @@ use crate::stack::schema::{Word, table};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The same image in every driver's form.
+/// The same image for each driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Image {
@@ -16,7 +16,7 @@ pub struct Image {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub lxd: Option<String>,
-    /// For Incus, the same words.
+    /// For Incus, in the same form.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub incus: Option<String>,

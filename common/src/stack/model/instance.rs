@@ -12,15 +12,15 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// Something that runs: a container of one of the drivers, or several alike.
+/// A container, or several replicas of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Instance {
-    /// A name of `images`, or an image in the driver's own words.
+    /// A name of `images`, or an image in a form of the driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub image: Option<String>,
-    /// Where it runs; `hosts` for several.
+    /// Host it runs on; `hosts` for several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
@@ -28,18 +28,18 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub hosts: Vec<String>,
-    /// Replicas, named NAME-1, NAME-2 ...; absent: one, named NAME.
+    /// Number of replicas, named NAME-1, NAME-2 ...; default: one, named NAME.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<1, 10000>>")]
     pub count: Option<u32>,
-    /// What runs it; oci when neither it nor `defaults` say.
+    /// Driver that runs it; default: that of `defaults`, else oci.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
     /// Its interfaces in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Short<Word, Nic>>>")]
     pub networks: Vec<Nic>,
-    /// Its name in DNS, when that is not the key.
+    /// Its name in DNS; default: its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Label>")]
     pub hostname: Option<String>,
@@ -47,11 +47,11 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Address>>")]
     pub resolver: Vec<Ipv4Addr>,
-    /// Ports of the host that lead to it.
+    /// Ports that its host publishes for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Short<PortMapText, PortMap>>>")]
     pub ports: Vec<PortMap>,
-    /// Lets packets of others pass.
+    /// It may forward packets; its source addresses are then not checked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub forward: bool,
@@ -59,10 +59,10 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub needs: Vec<String>,
-    /// How one knows that it is ready.
+    /// Readiness check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
-    /// What runs in it, instead of the image's own command.
+    /// Program and arguments, instead of the image's entrypoint and command.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub command: Vec<String>,
@@ -70,26 +70,26 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub args: Vec<String>,
-    /// Whether it is a whole system, whose first process is an init; absent: what the image says.
+    /// Whether it is a whole system, whose first process is an init; default: as the image says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<bool>,
-    /// User, or user:group, that runs it.
+    /// User, or user:group, that its program runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub user: Option<String>,
-    /// Folder it starts in.
+    /// Working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<AbsolutePath>")]
     pub workdir: Option<String>,
-    /// Environment.
+    /// Environment variables.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
-    /// What it may use.
+    /// Resource limits.
     #[serde(skip_serializing_if = "Limits::none")]
     #[schemars(with = "Option<Limits>")]
     pub limits: Limits,
-    /// Files put into it, by their path there.
+    /// Files added to it, by their path there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<std::collections::BTreeMap<String, Short<Source, File>>>")]
     pub files: BTreeMap<String, File>,
@@ -97,7 +97,7 @@ pub struct Instance {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Short<AbsolutePath, Mount>>>")]
     pub volumes: BTreeMap<String, Mount>,
-    /// Size of its /dev/shm; 64M when absent.
+    /// Size of its /dev/shm; default: 64M.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub shm_size: Option<Size>,
@@ -105,7 +105,7 @@ pub struct Instance {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Short<Many<AbsolutePath>, BTreeMap<String, Short<SizeText, Tmpfs>>>>")]
     pub tmpfs: BTreeMap<String, Tmpfs>,
-    /// Secrets, at /run/secrets/NAME; they belong to its user.
+    /// Secrets, at /run/secrets/NAME; default owner: its user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Short<Word, Granted>>>")]
     pub secrets: Vec<Granted>,
@@ -113,22 +113,22 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub certificate: Option<String>,
-    /// When it is started again after it stopped.
+    /// When it is restarted after it stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
     /// Profiles of LXD or Incus, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub profiles: Vec<String>,
-    /// Recipes applied after the first start, in order.
+    /// Recipes run after the first start, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub recipes: Vec<String>,
-    /// Files with public keys of those who may log in.
+    /// Files with public keys for ssh logins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub ssh_keys: Vec<String>,
-    /// File with cloud-init's user data.
+    /// File with user data for cloud-init.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Source>")]
     pub cloud_init: Option<String>,
@@ -141,48 +141,48 @@ pub struct Nic {
     /// Network.
     #[schemars(with = "Word")]
     pub name: String,
-    /// One address a replica; derived when absent.
+    /// One address for each replica; default: derived.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Address>>")]
     pub address: Vec<Ipv4Addr>,
-    /// The default route goes here.
+    /// Use it for the default route.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub default: bool,
 }
 
-/// A port of the instance's host that leads to it.
+/// A port of the instance's host, forwarded to the instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct PortMap {
-    /// Port on the host; a range stands for its ports one by one.
+    /// Port on the host; a range stands for its single ports.
     #[schemars(with = "PortOrRange")]
     pub listen: u16,
-    /// Port of the instance; of a range as many.
+    /// Port of the instance, or a range of the same length.
     #[schemars(with = "Option<PortOrRange>")]
     pub to: u16,
     /// Protocol.
     #[schemars(with = "Option<Protocol>")]
     pub protocol: Protocol,
-    /// Only on this address of the host.
+    /// Publish only on this address of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Address>")]
     pub address: Option<Ipv4Addr>,
-    /// Sources that may use it; empty means all.
+    /// Sources that may use it; default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<CidrOrAddress>>")]
     pub from: Vec<Ipv4Net>,
-    /// Network by which it is reached; the first when absent.
+    /// Network of the instance to forward to; default: the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub network: Option<String>,
 }
 
-/// How one knows that an instance is ready. Exactly one of `tcp`, `http`, `banner` and `command`.
+/// Readiness check: exactly one of `tcp`, `http`, `banner` and `command`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = one_probe)]
 pub struct Ready {
-    /// A TCP port that accepts.
+    /// A TCP port that accepts connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Port>")]
     pub tcp: Option<u16>,
@@ -190,36 +190,36 @@ pub struct Ready {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<HttpText>")]
     pub http: Option<Http>,
-    /// A TCP port whose first bytes hold the words, as `22:SSH-2.0`.
+    /// A TCP port whose first bytes contain the text, such as `22:SSH-2.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BannerText>")]
     pub banner: Option<Banner>,
-    /// A program in the instance that ends with 0.
+    /// A program in the instance that exits with 0.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub command: Vec<String>,
-    /// How long to wait for it; 60 s when absent.
+    /// Time limit; default: 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub timeout: Option<Duration>,
-    /// How often to look; 1 s when absent.
+    /// Interval between checks; default: 1s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub interval: Option<Duration>,
 }
 
-/// A file put into an instance.
+/// A file added to an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct File {
-    /// Where its contents are, relative to the document.
+    /// Its source, relative to the document.
     #[schemars(with = "Source")]
     pub source: String,
-    /// Octal mode; that of the source when absent.
+    /// Octal mode; default: that of the source.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
-    /// User, or user:group, that owns it in the instance; root when absent.
+    /// User, or user:group, that owns it in the instance; default: root.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,

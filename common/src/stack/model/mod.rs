@@ -1,4 +1,4 @@
-//! The stack as its author wrote it, every short form made long. Serialising it gives the canonical document.
+//! The stack as its author wrote it, with all short forms expanded. Serialising it gives the canonical document.
 
 mod given;
 mod image;
@@ -24,26 +24,26 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// A whole stack. Maps are sorted by name: the order in which things were written means nothing.
+/// A whole stack. Maps are sorted by name, since their order has no meaning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stack {
-    /// Prefixes and marks everything lsx makes.
+    /// Prefix and mark of everything lsx creates.
     pub name: String,
     /// DNS suffix of networks and hosts.
     pub domain: String,
-    /// UDP port of the tunnels, when it is not to be derived.
+    /// UDP port of the tunnels; default: derived.
     pub tunnel_port: Option<u16>,
-    /// The machines, by name.
+    /// The hosts, by name.
     pub hosts: BTreeMap<String, Host>,
     /// The networks, by name.
     pub networks: BTreeMap<String, Network>,
-    /// What may reach what: a union of permissions, in the order written.
+    /// Permissions, in the order written; the order has no meaning.
     pub allow: Vec<Allow>,
-    /// One name for the same image in every driver's form.
+    /// Names for the same image in every driver's form.
     pub images: BTreeMap<String, Image>,
-    /// What holds for every instance that does not say otherwise.
+    /// Defaults for all instances.
     pub defaults: Defaults,
-    /// What runs, by name.
+    /// The instances, by name.
     pub instances: BTreeMap<String, Instance>,
     /// Load balancers, by name.
     pub balance: BTreeMap<String, Balance>,
@@ -61,22 +61,22 @@ pub struct Stack {
     pub store: Option<Store>,
     /// `status`, which tools write, untouched.
     pub carried: BTreeMap<String, serde_json::Value>,
-    /// The lock: values derived before, for this very stack, to be kept where they are still valid.
+    /// The lock: values derived earlier for this stack, kept where they are still valid.
     pub resolved: Option<Box<Resolved>>,
 }
 
-/// A machine.
+/// A host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Host {
     /// Underlay address.
     #[schemars(with = "Address")]
     pub address: Ipv4Addr,
-    /// Where ssh goes, `[user@]host[:port]`; `address` when absent.
+    /// Destination for ssh, `[user@]host[:port]`; default: `address`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Ssh>")]
     pub ssh: Option<String>,
-    /// File of the private key for ssh; ssh's own choice when absent.
+    /// File of the private key for ssh; default: chosen by ssh.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub key: Option<String>,
@@ -84,63 +84,63 @@ pub struct Host {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Device>")]
     pub uplink: Option<String>,
-    /// Bytes of an IP packet the underlay carries; 1500 when absent.
+    /// MTU of the underlay network in bytes; default: 1500.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<626, 65535>>")]
     pub mtu: Option<u32>,
-    /// Ports of the host's own that stay open; absent: its input is not filtered.
+    /// Ports of the host itself that stay open; default: its input is not filtered.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write::maybe_texts")]
     #[schemars(with = "Option<Many<PortText>>")]
     pub firewall: Option<Vec<PortSpec>>,
-    /// Values are kept, the host is left alone.
+    /// Keep its values, but do not contact it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub offline: bool,
-    /// This very machine, without ssh.
+    /// This machine, without ssh.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub local: bool,
 }
 
-/// A permission for whoever begins a conversation; replies and ICMP echo are included.
+/// A permission to open connections; replies and ICMP echo are included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Allow {
-    /// Who begins.
+    /// Who opens connections.
     #[schemars(with = "Many<SelectText>")]
     pub from: Vec<Select>,
-    /// Who answers.
+    /// The destination.
     #[schemars(with = "Many<SelectText>")]
     pub to: Vec<Select>,
-    /// Ports; empty means every protocol and port.
+    /// Ports; default: every protocol and port.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "write::texts")]
     #[schemars(with = "Option<Many<PortText>>")]
     pub ports: Vec<PortSpec>,
 }
 
-/// What holds for every instance that does not say otherwise.
+/// Defaults for all instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Defaults {
-    /// Host of instances that name none.
+    /// Host of instances without `host`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
-    /// Driver of instances that name none.
+    /// Driver of instances without `driver`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
-    /// When a stopped instance is started again.
+    /// When a stopped instance is restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
-    /// Name servers of instances that name none.
+    /// Name servers of instances without `resolver`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Address>>")]
     pub resolver: Vec<Ipv4Addr>,
-    /// Files with public keys of those who may log in.
+    /// Files with public keys for ssh logins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub ssh_keys: Vec<String>,
-    /// Environment of every instance; an instance's own wins.
+    /// Environment of every instance; an instance's own variables take precedence.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
@@ -174,24 +174,24 @@ impl Stack {
         named.or_else(first).or_else(only)
     }
 
-    /// What runs an instance: its own driver, the default one, or oci.
+    /// The driver of an instance: its own, the default one, or oci.
     pub fn driver(&self, instance: &Instance) -> Driver {
         instance.driver.or(self.defaults.driver).unwrap_or_default()
     }
 
-    /// When an instance is started again: its own word, the default one, or always.
+    /// When an instance is restarted: its own value, the default one, or always.
     pub fn restart(&self, instance: &Instance) -> Restart {
         instance.restart.or(self.defaults.restart).unwrap_or_default()
     }
 
-    /// The environment of an instance: the defaults, overlaid by its own.
+    /// The environment of an instance: the defaults, overridden by its own.
     pub fn env(&self, instance: &Instance) -> BTreeMap<String, String> {
         let mut env = self.defaults.env.clone();
         env.extend(instance.env.clone());
         env
     }
 
-    /// Files with public keys of those who may log in: the instance's own, else the defaults'.
+    /// Files with public keys for ssh logins: the instance's own, else the defaults'.
     pub fn ssh_keys<'s>(&'s self, instance: &'s Instance) -> &'s [String] {
         if instance.ssh_keys.is_empty() { &self.defaults.ssh_keys } else { &instance.ssh_keys }
     }

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-/// Whoever has an address on a network: a replica by its name, a leg as `host/NAME`.
+/// A member of a network: a replica by its name, a leg as `host/NAME`.
 pub(super) struct Member<'s> {
     pub(super) id: String,
     pub(super) network: &'s str,
@@ -30,7 +30,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// `None` for a network without a CIDR: its addresses come from elsewhere.
+    /// `None` for a network without a CIDR: its addresses are not assigned by lsx.
     pub(crate) fn of(network: &Network) -> Option<Pool> {
         let cidr = network.cidr?;
         let (mut first, mut last) = (u32::from(first(cidr)), u32::from(cidr.broadcast()).checked_sub(1)?);
@@ -46,7 +46,7 @@ impl Pool {
         (self.last + 1).saturating_sub(self.first)
     }
 
-    /// How many addresses can be derived.
+    /// The number of addresses that can be derived.
     pub(crate) fn room(&self) -> u32 {
         let Some((low, high)) = self.dhcp else { return self.size() - self.gateway_inside() };
         let overlap = (high.min(self.last) + 1).saturating_sub(low.max(self.first));
@@ -73,18 +73,18 @@ impl Pool {
     }
 }
 
-/// The address that routes: the one written, else the first. It stays free even without a gateway, so that adding one moves
-/// nobody.
+/// The address of the gateway: the one written, else the first. It is kept free even without a gateway, so that adding one
+/// changes no other address.
 pub(crate) fn gateway_address(network: &Network) -> Option<Ipv4Addr> {
     network.gateway_address.or_else(|| network.cidr.map(first))
 }
 
-/// The first address of a network after its own.
+/// The first address of a network after the network address.
 pub(crate) fn first(cidr: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(cidr.network()).saturating_add(1))
 }
 
-/// One address a member, in their order; `None` where the network is full.
+/// One address for each member, in their order; `None` if the network is full.
 pub(super) fn addresses(
     stack: &str,
     pool: &Pool,
@@ -102,7 +102,7 @@ pub(super) fn addresses(
     settle(&claims, |&address| pool.open(address), |i, n| pool.nth(slots[i], n))
 }
 
-/// One MAC a member: locally administered, unicast, 40 bits of hash, unlike any other on the network.
+/// One MAC for each member: locally administered, unicast, 40 bits of hash, unique on the network.
 pub(super) fn macs(stack: &str, members: &[Member<'_>], kept: &Kept) -> Vec<String> {
     let claims: Vec<Claim<String>> = members
         .iter()
@@ -117,7 +117,7 @@ pub(super) fn macs(stack: &str, members: &[Member<'_>], kept: &Kept) -> Vec<Stri
     settle(&claims, |mac| is_ours(mac), mac).into_iter().flatten().collect()
 }
 
-/// Whether a MAC has the form we derive.
+/// Whether a MAC has the form of derived ones.
 fn is_ours(mac: &str) -> bool {
     let hex = |part: &str| {
         part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

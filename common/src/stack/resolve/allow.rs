@@ -1,4 +1,4 @@
-//! Permissions, normalised, and the routes that follow from them.
+//! Permissions, normalised, and the routes that result from them.
 
 use super::networks::Members;
 use super::place::Replica;
@@ -9,23 +9,23 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-/// The permissions as pairs, and what has to be reached from where.
+/// The permissions as pairs, and the destinations that need routes.
 pub(super) struct Reach<'s> {
     pub(super) allow: Vec<AllowAt>,
-    /// Destinations that everybody on a network may have to reach by its gateway.
+    /// Destinations that all members of a network may reach through its gateway.
     pub(super) networks: HashMap<&'s str, BTreeSet<Ipv4Net>>,
     /// The same for one instance on one of its networks.
     pub(super) instances: HashMap<(&'s str, &'s str), BTreeSet<Ipv4Net>>,
 }
 
-/// One end of a permission: the selector, and the networks it stands on.
+/// One end of a permission: the selector, and its networks.
 #[derive(Clone)]
 struct End<'s> {
     selector: Selector,
     feet: Vec<Foot<'s>>,
 }
 
-/// Where an end stands: a network as a whole, or an instance on it, and the addresses that lead there.
+/// Where an end is: a whole network, or an instance on it, and its addresses.
 #[derive(Clone)]
 struct Foot<'s> {
     network: &'s str,
@@ -71,7 +71,7 @@ fn ends<'s>(
     };
     let bare = |selector| vec![End { selector, feet: Vec::new() }];
     match select {
-        // Networks without a router can be reached by nobody; `*` means those that can.
+        // Networks without a router cannot be reached; `*` means those with one.
         Select::Every => stack
             .networks
             .iter()

@@ -1,16 +1,16 @@
-//! How claims on a set of values are settled: written ones first, then kept ones, then derived ones.
+//! Resolves claims on a set of values: written ones first, then kept ones, then derived ones.
 //!
-//! Every claim gets the value of its own hash unless somebody else has it, so a new entry moves an old one only
-//! when their hashes collide. Plain probing in one pass would move all entries behind a new one.
+//! Every claim gets the value of its own hash unless it is taken, so a new entry changes an old one only when their hashes
+//! collide. Plain probing in one pass would change all entries after a new one.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// A claim on a value; the caller's order of claims decides between equals.
+/// A claim on a value; the caller's order decides between equal claims.
 pub(super) struct Claim<T> {
     /// Written in the document.
     pub(super) fixed: Option<T>,
-    /// Held before, by the lock.
+    /// Kept from the lock.
     pub(super) kept: Option<T>,
 }
 
@@ -20,8 +20,8 @@ impl<T> Claim<T> {
     }
 }
 
-/// Settles all claims. `candidate(i, n)` is the n-th value claim i would like, `None` when it has no more; `open` says whether
-/// a value may be derived or kept at all. A claim stays `None` when nothing is left for it.
+/// Resolves all claims. `candidate(i, n)` is the n-th value that claim i asks for, `None` when it has no more; `open` says
+/// whether a value may be derived or kept at all. A claim stays `None` when no value is left.
 pub(super) fn settle<T: Clone + Eq + Hash>(
     claims: &[Claim<T>],
     open: impl Fn(&T) -> bool,

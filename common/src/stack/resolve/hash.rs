@@ -1,12 +1,12 @@
-//! The one hash everything derived comes from. Frozen: another one would renumber every running stack.
+//! The hash that all derived values come from. It must never change: another one would renumber every running stack.
 
 use sha2::{Digest, Sha256};
 
-/// Bits of SHA-256 over the parts, each followed by a zero byte so that no two lists of parts are alike.
+/// Bits of SHA-256 over the parts, each followed by a zero byte so that different lists of parts differ.
 pub(super) struct Hash([u8; 32]);
 
 impl Hash {
-    /// The first part says what is derived, so that an address and a MAC do not depend on one another.
+    /// The first part names what is derived, so that an address and a MAC are independent.
     pub(super) fn of(parts: &[&str]) -> Self {
         let mut sha = Sha256::new();
         for part in parts {
@@ -16,7 +16,7 @@ impl Hash {
         Hash(sha.finalize().into())
     }
 
-    /// The same for a later attempt, when the value of an earlier one was taken.
+    /// The same for a later attempt, when an earlier value was taken.
     pub(super) fn again(parts: &[&str], attempt: u32) -> Self {
         if attempt == 0 {
             return Hash::of(parts);
@@ -31,7 +31,7 @@ impl Hash {
         self.0[..8].iter().fold(0, |n, &byte| n << 8 | u64::from(byte))
     }
 
-    /// A number below `size`, which is not 0. 64 bits against at most 2^24 make the bias of the remainder meaningless.
+    /// A number below `size`, which is not 0. With 64 bits against at most 2^24 the bias of the remainder is negligible.
     pub(super) fn below(&self, size: u32) -> u32 {
         u32::try_from(self.number() % u64::from(size.max(1))).unwrap_or_default()
     }

@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-/// What interfaces are made from.
+/// Data for the interfaces.
 pub(super) struct Parts<'p, 's> {
     pub(super) stack: &'s Stack,
     pub(super) networks: HashMap<&'p str, &'p NetworkAt>,
@@ -19,7 +19,7 @@ pub(super) struct Parts<'p, 's> {
     pub(super) reach: &'p Reach<'s>,
 }
 
-/// The interface with the default route: the one that says so, else the first whose network has a router.
+/// The interface with the default route: the one marked so, else the first whose network has a router.
 fn default_nic(stack: &Stack, nics: &[Nic]) -> Option<usize> {
     let routed = |nic: &Nic| {
         let network = stack.networks.get(&nic.name);
@@ -52,10 +52,10 @@ impl Parts<'_, '_> {
     fn nics(&self, replica: &Replica<'_>, links: &mut impl Iterator<Item = String>) -> Vec<NicAt> {
         let nics = &replica.instance.networks;
         let default = default_nic(self.stack, nics);
-        // One interface carries the name servers, for an instance has one resolver.
+        // Only one interface has the name servers, since an instance has one resolver.
         let resolving = default.unwrap_or(0);
-        // What is reached already: its own networks, and what the default route's network is joined with. A second route
-        // to the same place would win by chance, and might be the one with fewer permissions.
+        // What is reached without a route: its own networks, and networks that the default route's network may reach. A
+        // second route to the same place could take precedence and might have fewer permissions.
         let mut reached: Vec<Ipv4Net> =
             nics.iter().filter_map(|nic| self.stack.networks.get(&nic.name)?.cidr).collect();
         if let Some(i) = default.filter(|_| nics.len() > 1) {
@@ -97,13 +97,13 @@ impl Parts<'_, '_> {
         found.unwrap_or((Ipv4Addr::UNSPECIFIED, String::new()))
     }
 
-    /// What a replica may have to reach by the gateway of one of its networks.
+    /// Destinations that a replica may reach through the gateway of one of its networks.
     fn joined(&self, replica: &Replica<'_>, network: &str) -> BTreeSet<Ipv4Net> {
         let both = [self.reach.networks.get(network), self.reach.instances.get(&(replica.of, network))];
         both.into_iter().flatten().flatten().copied().collect()
     }
 
-    /// What is reached by this network's gateway because the default route is elsewhere.
+    /// Destinations that need this network's gateway because the default route is on another network.
     fn routes(&self, replica: &Replica<'_>, network: &NetworkAt, reached: &mut Vec<Ipv4Net>) -> Vec<RouteAt> {
         let Some(via) = network.gateway_address.filter(|_| network.gateway.is_some()) else {
             return Vec::new();

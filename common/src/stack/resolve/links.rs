@@ -1,18 +1,18 @@
-//! Names of network interfaces: at most 15 bytes (IFNAMSIZ), and one prefix for all of a kind of a stack.
+//! Names of network interfaces: at most 15 bytes (IFNAMSIZ), with one prefix for all of a kind in a stack.
 
 use super::claim::{Claim, settle};
 use super::hash::{Hash, plain};
 
-/// What an interface of ours is. Its letter is the second of the name.
+/// The kind of an interface. Its letter is the second one of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkKind {
     /// Bridge of a network: `b`.
     Bridge,
     /// Tunnel of a network: `t`.
     Tunnel,
-    /// Leg of the L3 namespace on a network, the bridge's end: `g`.
+    /// Leg of the stack's router on a network, the bridge's end: `g`.
     Leg,
-    /// The host's end of the veth into the L3 namespace: `w`.
+    /// The host's end of the veth to the stack's router: `w`.
     World,
     /// The host's end of an instance's interface: `i`.
     Instance,
@@ -30,13 +30,14 @@ impl LinkKind {
     }
 }
 
-/// The six bytes that every link of a kind of a stack begins with, such as `lb3f2a`; for the world, the whole name.
-/// Firewall rules match on them, so one stack's rules never meet another's links.
+/// The six bytes that all links of a kind in a stack begin with, such as `lb3f2a`; for the world, the whole name. Firewall
+/// rules match on them, so that the rules of one stack do not match links of another.
 pub fn link_prefix(stack: &str, kind: LinkKind) -> String {
     format!("l{}{}", kind.letter(), plain(stack, 4))
 }
 
-/// The tails of the names of networks' links, the same for bridge, tunnel and leg: letters for people, a hash for difference.
+/// The suffixes of the names of networks' links, the same for bridge, tunnel and leg: readable letters, and a hash to make
+/// them unique.
 pub(super) fn network_tails(stack: &str, networks: &[&str]) -> Vec<String> {
     let claims: Vec<_> = networks.iter().map(|_| Claim::free()).collect();
     let tail = |i: usize, n: u32| {

@@ -1,4 +1,4 @@
-//! From the stack to everything that follows from it. A pure function: the same stack gives the same values everywhere.
+//! Derives all values of a stack. A pure function: the same stack gives the same values everywhere.
 
 mod addresses;
 mod allow;
@@ -24,17 +24,17 @@ use hash::Hash;
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
-/// Where derived tunnel ports lie: above what services use, below the kernel's ephemeral ports (32768 on).
+/// The range of derived tunnel ports: above common services, below the kernel's ephemeral ports (from 32768).
 const TUNNEL_PORTS: (u16, u16) = (20_000, 32_000);
 
-/// Third octets of 169.254.0.0/16 that legs stay away from: RFC 3927 reserves the first and the last, and clouds serve their
+/// Third octets of 169.254.0.0/16 that are not used for legs: RFC 3927 reserves the first and the last, and clouds serve
 /// metadata at 169.254.169.254.
 const LEG_AVOIDS: [u8; 3] = [0, 169, 255];
 
 /// Derives every value of a stack that has passed `read`. Values of the stack's lock are kept where they are still valid.
 ///
 /// # Errors
-/// A network without room for its addresses; everything else was told by `read`.
+/// A network without room for its addresses; everything else was reported by `read`.
 pub fn resolve(stack: &Stack) -> Result<Resolved, Failures> {
     let lock = stack.resolved.as_deref().filter(|lock| lock.stack == stack.name);
     let replicas = replicas(stack);
@@ -76,7 +76,7 @@ pub(crate) fn tunnel_port(stack: &Stack, lock: Option<&Resolved>) -> u16 {
         .unwrap_or_else(|| first + u16::try_from(derived()).unwrap_or_default())
 }
 
-/// The /31 between host and L3 namespace. It is the same on every host, since the two ends never leave the host.
+/// The /31 between host and router. It is the same on every host, since both ends are on the host.
 fn leg(stack: &str, lock: Option<&Resolved>) -> Ipv4Net {
     let good = |net: &Ipv4Net| {
         let [a, b, c, _] = net.network().octets();

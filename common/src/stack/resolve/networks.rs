@@ -1,4 +1,4 @@
-//! Networks as they exist: identifiers, members, legs, MTU.
+//! Networks with their derived values: identifiers, members, legs, MTU.
 
 use super::addresses::{Kept, Member, Pool, addresses, gateway_address, macs};
 use super::claim::{Claim, settle};
@@ -13,7 +13,7 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-/// MTU of a host that does not say: Ethernet's.
+/// Default MTU of a host: that of Ethernet.
 pub(crate) const MTU: u32 = 1500;
 
 /// Addresses and MACs of replicas, by replica's name and network.
@@ -62,7 +62,7 @@ fn by_network<'s>(
     members
 }
 
-/// One identifier a network: written, kept, or 24 bits of hash; 0 is none (RFC 7348).
+/// One identifier for each network: written, kept, or 24 bits of hash; 0 is not used (RFC 7348).
 fn vnis(stack: &Stack, lock: Option<&Resolved>) -> Vec<u32> {
     let before: HashMap<&str, u32> =
         lock.into_iter().flat_map(|lock| &lock.networks).map(|net| (net.name.as_str(), net.vni)).collect();
@@ -93,12 +93,12 @@ fn kept(lock: Option<&Resolved>) -> Kept {
     kept
 }
 
-/// A leg among the members of a network; no instance can have that name.
+/// The name of a leg among the members of a network; no instance can have it.
 fn leg_id(host: &str) -> String {
     format!("host/{host}")
 }
 
-/// One network on its way.
+/// One network while it is derived.
 struct Site<'s> {
     stack: &'s Stack,
     name: &'s str,
@@ -180,8 +180,8 @@ impl<'s> Site<'s> {
         }
     }
 
-    /// The smallest of its hosts less the tunnel's overhead. The overhead is taken off even on a single host: a second host
-    /// would otherwise change the MTU of everything that runs.
+    /// The smallest MTU of its hosts minus the tunnel's overhead, which is subtracted even on a single host, so that a
+    /// second host does not change the MTU of running instances.
     fn mtu(&self, hosts: &BTreeSet<&str>) -> u32 {
         let mtu = |host: &&str| self.stack.hosts.get(*host).and_then(|host| host.mtu).unwrap_or(MTU);
         let least = hosts.iter().map(mtu).min().unwrap_or(MTU);
@@ -193,13 +193,13 @@ impl<'s> Site<'s> {
 }
 
 fn full(name: &str, members: usize) -> Failure {
-    let message = format!("the network has no room for its {members} addresses");
+    let message = format!("the network is too small for its {members} addresses");
     Failure::new(Kind::Data, "stack.network.full", message)
         .at(format!("networks.{name}"))
-        .hint("a shorter prefix")
+        .hint("write a shorter prefix")
 }
 
-/// The network of a NIC's address: the address with the prefix of its network; 0.0.0.0/0 where DHCP gives it.
+/// The network of an interface's address: the address with the prefix of its network; 0.0.0.0/0 if DHCP assigns it.
 pub(super) fn with_prefix(network: &Network, address: Ipv4Addr) -> Ipv4Net {
     network.cidr.and_then(|cidr| Ipv4Net::new(address, cidr.prefix_len()).ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Which instance runs where, and where hosts have legs.
+//! Which instance runs on which host, and where hosts have legs.
 
 use crate::stack::model::{Instance, Nic, Stack};
 use crate::stack::value::NetworkKind;
@@ -28,7 +28,7 @@ pub(crate) fn hosts<'s>(stack: &'s Stack, instance: &'s Instance) -> Vec<&'s str
     host.into_iter().collect()
 }
 
-/// All replicas, by name. Instances without a place are left out; the rules have told of them.
+/// All replicas, by name. Instances without a host are left out; the rules have reported them.
 pub(crate) fn replicas(stack: &Stack) -> Vec<Replica<'_>> {
     let mut all = Vec::with_capacity(stack.instances.len());
     for (of, instance) in &stack.instances {
@@ -43,7 +43,7 @@ pub(crate) fn replicas(stack: &Stack) -> Vec<Replica<'_>> {
 }
 
 impl<'s> Replica<'s> {
-    /// The interface by which ports and balancers reach it: the one they name, else the first.
+    /// The interface that ports and balancers use: the one they name, else the first.
     pub(crate) fn reached(&self, network: Option<&str>) -> Option<(usize, &'s Nic)> {
         let mut nics = self.instance.networks.iter().enumerate();
         nics.find(|(_, nic)| network.is_none_or(|name| nic.name == name))
@@ -55,7 +55,7 @@ impl<'s> Replica<'s> {
     }
 }
 
-/// The hosts that have a leg on each network: its gateway, and every host that publishes a port or balances onto it.
+/// The hosts that have a leg on each network: its gateway, and every host that publishes or balances a port onto it.
 pub(crate) fn legs<'s>(stack: &'s Stack, replicas: &[Replica<'s>]) -> BTreeMap<&'s str, BTreeSet<&'s str>> {
     let mut legs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, network) in &stack.networks {
@@ -75,7 +75,7 @@ pub(crate) fn legs<'s>(stack: &'s Stack, replicas: &[Replica<'s>]) -> BTreeMap<&
             legs.entry(network).or_default().insert(&balance.host);
         }
     }
-    // A macvlan's parent does not hear its own children (drivers/net/macvlan.c, bridge mode), so there is no leg to be had.
+    // A macvlan's parent cannot communicate with its children (drivers/net/macvlan.c, bridge mode), so there is no leg.
     legs.retain(|name, _| {
         stack.networks.get(*name).is_some_and(|network| network.kind != NetworkKind::Macvlan)
     });

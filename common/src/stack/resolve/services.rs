@@ -1,4 +1,4 @@
-//! What tools serve on the routers of hosts: lsx-net opens exactly these.
+//! Services of tools on the routers of hosts: lsx-net opens exactly these ports.
 
 use crate::stack::model::Stack;
 use crate::stack::resolved::ServiceAt;

@@ -1,4 +1,4 @@
-//! The derived half of a stack: every address, name and link, a function of the document alone.
+//! The derived values of a stack: every address, name and link, which depend only on the document.
 
 mod served;
 
@@ -11,27 +11,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
-/// What `resolve` adds under the key `resolved`. It is the lock of a stack: a document that carries it keeps these values.
+/// What `resolve` adds under the key `resolved`. It works as a lock file: a document that contains it keeps these values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolved {
-    /// The stack it was derived for; for another name it is dropped and derived anew.
+    /// The stack it was derived for; for another name it is dropped and derived again.
     pub stack: String,
     /// UDP port of the stack's VXLAN tunnels, the same on every host (RFC 7348 leaves it configurable).
     pub tunnel_port: u16,
-    /// The link between a host and its L3 namespace: a /31 of 169.254.0.0/16 (RFC 3021); the host has the first address.
+    /// The link between a host and the stack's router: a /31 of 169.254.0.0/16 (RFC 3021); the host has the first address.
     #[schemars(with = "String")]
     pub leg: Ipv4Net,
-    /// One entry a host, by name.
+    /// One entry per host, by name.
     pub hosts: Vec<HostAt>,
-    /// One entry a network, by name.
+    /// One entry per network, by name.
     pub networks: Vec<NetworkAt>,
-    /// One entry an instance (a replica is an instance), by name.
+    /// One entry per instance (a replica is an instance), by name.
     pub instances: Vec<InstanceAt>,
     /// Published ports, by host, protocol and port.
     pub ports: Vec<PortAt>,
-    /// What may reach what through a gateway, normalised from `allow`.
+    /// Permissions through a gateway, normalised from `allow`.
     pub allow: Vec<AllowAt>,
-    /// Every name of an instance with its address, by name; hosts have theirs under `hosts`.
+    /// Every name of an instance with its address, by name; those of hosts are in `hosts`.
     pub names: Vec<NameAt>,
     /// What tools serve on routers, by host, protocol and port: a router accepts these and nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,7 +44,7 @@ pub struct Resolved {
     pub certificates: Vec<CertificateAt>,
 }
 
-/// A host as the fleet sees it.
+/// A host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostAt {
     /// Name in the stack.
@@ -52,86 +52,86 @@ pub struct HostAt {
     /// Name in DNS.
     #[serde(default)]
     pub fqdn: String,
-    /// Underlay address: tunnels end here and, unless `ssh` says otherwise, ssh goes here.
+    /// Underlay address: the end of tunnels, and the default destination for ssh.
     pub address: Ipv4Addr,
-    /// Where ssh goes: `[user@]address[:port]`.
+    /// Destination for ssh: `[user@]address[:port]`.
     pub ssh: String,
     /// File of the private key for ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Left alone and reported as skipped.
+    /// Not contacted, and reported as skipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub offline: bool,
-    /// This very machine, without ssh.
+    /// This machine, without ssh.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
-    /// The interface towards the world; the one that holds `address` when absent.
+    /// The interface towards the world; default: the one that has `address`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
-    /// Bytes of an IP packet the underlay carries.
+    /// MTU of the underlay network in bytes.
     pub mtu: u32,
-    /// Ports of the host's own that stay open; absent: the host's input is not filtered.
+    /// Ports of the host itself that stay open; absent: the host's input is not filtered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Vec<PortSpec>>,
-    /// The host-side end of the veth into the L3 namespace.
+    /// The host's end of the veth to the stack's router.
     pub world_link: String,
 }
 
-/// A network as it exists on its hosts.
+/// A network with its derived values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkAt {
     /// Name in the stack.
     pub name: String,
-    /// How it is carried.
+    /// Type of the network.
     #[serde(rename = "type")]
     pub kind: NetworkKind,
-    /// Its addresses; 0.0.0.0/0 where they come from the parent's own network.
+    /// Its addresses; 0.0.0.0/0 if they come from the parent's own network.
     #[schemars(with = "String")]
     pub cidr: Ipv4Net,
     /// VXLAN network identifier, 1 to 16,777,215.
     pub vni: u32,
-    /// Bytes of an IP packet it carries end to end: the smallest underlay less the tunnel's overhead.
+    /// MTU in bytes: the smallest of the underlay minus the tunnel's overhead.
     pub mtu: u32,
     /// DNS suffix of its instances.
     pub domain: String,
-    /// The router for the network, when it has one: the host's name.
+    /// The host that routes for the network, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
-    /// The address that routes.
+    /// Address of the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_address: Option<Ipv4Addr>,
     /// Whether instances may reach the world through the gateway; false without one.
     pub egress: bool,
-    /// Addresses left to DHCP, first and last.
+    /// Addresses reserved for DHCP, first and last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dhcp_range: Option<(Ipv4Addr, Ipv4Addr)>,
-    /// Unknown destinations are flooded and learned; false where every MAC and address is in the document.
+    /// Unknown destinations are flooded and addresses learned; false if every MAC and address is in the document.
     pub flood: bool,
-    /// What carries an overlay between hosts.
+    /// Tunnel type of an overlay.
     #[serde(default)]
     pub tunnel_type: Tunnel,
-    /// What joins its interfaces on a host.
+    /// Switch that connects its interfaces on a host.
     #[serde(default)]
     pub switch: Switch,
-    /// The interface of the host that carries a macvlan or vlan.
+    /// The interface of the host that is the parent of a macvlan or vlan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// 802.1Q tag of a vlan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
-    /// The hosts that carry it, by name: where instances, the gateway or published ports are.
+    /// The hosts that have the network, by name: hosts of instances, the gateway, hosts that publish ports.
     pub hosts: Vec<String>,
-    /// Bridge on every one of them; empty for a macvlan.
+    /// Its bridge on every one of them; empty for a macvlan.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bridge: String,
-    /// Tunnel device on every one of them; empty when there is one host, or no tunnel.
+    /// Its tunnel device on every one of them; empty if there is one host, or no tunnel.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tunnel: String,
-    /// Legs of the hosts' L3 namespaces on this network, by host.
+    /// Addresses of the hosts' routers on this network, by host.
     pub legs: Vec<LegAt>,
 }
 
-/// A host's own foot on a network, in its L3 namespace: the gateway, or the place ports are published from.
+/// The address of a host's router on a network: the gateway, or where ports are published from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LegAt {
     /// The host.
@@ -157,40 +157,40 @@ pub struct InstanceAt {
     pub nics: Vec<NicAt>,
 }
 
-/// An instance's interface. Complete in itself: `lsx-net attach` needs nothing else.
+/// An instance's interface, with everything that `lsx-net attach` needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NicAt {
     /// Name inside the instance: eth0, eth1 ...
     pub name: String,
     /// Network it is on.
     pub network: String,
-    /// Its address and the network's prefix; 0.0.0.0/0 where DHCP gives it (the unspecified address, RFC 1122 3.2.1.3).
+    /// Its address and the network's prefix; 0.0.0.0/0 if DHCP assigns it (the unspecified address, RFC 1122 3.2.1.3).
     #[schemars(with = "String")]
     pub address: Ipv4Net,
     /// Hardware address.
     pub mac: String,
-    /// Bytes of an IP packet.
+    /// MTU in bytes.
     pub mtu: u32,
     /// The end on the host.
     pub link: String,
-    /// Default route, on at most one interface of an instance.
+    /// Whether it has the default route; at most one interface of an instance has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Ipv4Addr>,
-    /// Networks reached through this network's gateway because of an `allow`, when the default route is elsewhere.
+    /// Networks reached through this network's gateway because of an `allow`, if the default route is on another network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteAt>,
     /// Name servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resolver: Vec<Ipv4Addr>,
-    /// Domains to search.
+    /// Search domains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,
-    /// Whether packets of others may pass (`forward: true`): source and MAC are not checked then.
+    /// Whether it may forward packets (`forward: true`): source and MAC are then not checked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forward: bool,
 }
 
-/// A route by a gateway.
+/// A route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteAt {
     /// Destination.
@@ -200,7 +200,7 @@ pub struct RouteAt {
     pub via: Ipv4Addr,
 }
 
-/// A port of a host that leads to an instance.
+/// A port of a host, forwarded to an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortAt {
     /// Host it is published on.
@@ -209,12 +209,12 @@ pub struct PortAt {
     pub protocol: Protocol,
     /// Port on the host.
     pub listen: u16,
-    /// Only on this address of the host.
+    /// Published only on this address of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
     /// Instance.
     pub instance: String,
-    /// Network the instance is reached on.
+    /// Network of the instance to forward to.
     pub network: String,
     /// Address of the instance.
     pub to_address: Ipv4Addr,
@@ -240,12 +240,12 @@ pub enum Selector {
     World,
 }
 
-/// A permission: the initiator, the target, and the ports (none means every protocol).
+/// A permission: source, destination, and ports (none means every protocol).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct AllowAt {
-    /// Who begins.
+    /// Who opens connections.
     pub from: Selector,
-    /// Who answers.
+    /// The destination.
     pub to: Selector,
     /// Ports; empty means every protocol and port.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

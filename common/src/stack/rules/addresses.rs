@@ -1,4 +1,4 @@
-//! Addresses that are written: each in its network, free, and once.
+//! Addresses written in the document: each in its network, free, and used once.
 
 use super::check::Check;
 use super::networks::{room, usable};
@@ -19,7 +19,7 @@ impl Check<'_> {
                     || self.unread(&format!("instances.{name}.count"));
                 if nic.address.len() != wanted && !counted {
                     let message = format!("{} addresses for {wanted} replicas", nic.address.len());
-                    let hint = "one address a replica, or none and they are derived";
+                    let hint = "write one address for each replica, or none to derive them";
                     self.tell("stack.address.count", format!("{base}.address"), message, hint);
                 }
                 let Some(network) = self.stack.networks.get(&nic.name) else { continue };
@@ -32,7 +32,7 @@ impl Check<'_> {
                             "stack.address.duplicate",
                             path.clone(),
                             message,
-                            "leave it out and it is derived",
+                            "leave it out to have it derived",
                         );
                     }
                     owners.entry((&nic.name, address)).or_insert(path);
@@ -44,9 +44,9 @@ impl Check<'_> {
     fn written(&mut self, name: &str, network: &Network, address: Ipv4Addr, path: &str) {
         let Some(cidr) = network.cidr else {
             if self.unread(&format!("networks.{name}.cidr")) || network.kind == NetworkKind::Overlay {
-                return; // told by the decoder
+                return; // already reported by the decoder
             }
-            let message = format!("networks.{name} has no cidr, so its addresses come from elsewhere");
+            let message = format!("networks.{name} has no cidr, so lsx does not assign its addresses");
             return self.tell("stack.address.range", path.to_owned(), message, "write the network's cidr");
         };
         if !cidr.contains(&address) {
@@ -59,7 +59,7 @@ impl Check<'_> {
             _ if !usable(cidr, address) => "the broadcast address",
             _ if routed && gateway_address(network) == Some(address) => "the gateway's address",
             _ if network.dhcp_range.is_some_and(|range| range.contains(address)) => {
-                "in the range left to DHCP"
+                "in the range reserved for DHCP"
             }
             _ => return,
         };

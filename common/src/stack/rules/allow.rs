@@ -1,10 +1,10 @@
-//! Permissions: both ends exist, and one gateway sees the whole conversation.
+//! Permissions: both ends exist, and one gateway sees both directions of a connection.
 
 use super::check::Check;
 use crate::stack::value::Select;
 use std::collections::BTreeSet;
 
-/// The networks an end stands on; `None` for an end outside the stack's networks.
+/// The networks of an end; `None` for an end outside the stack's networks.
 type Feet<'s> = Option<BTreeSet<&'s str>>;
 
 impl<'s> Check<'s> {
@@ -59,12 +59,12 @@ impl<'s> Check<'s> {
     fn pair(&mut self, from: &'s Select, to: &'s Select, from_path: &str, to_path: &str) {
         match (self.feet(from), self.feet(to)) {
             (None, None) => {
-                let message = format!("neither {from} nor {to} is of this stack's networks");
+                let message = format!("neither {from} nor {to} is in a network of this stack");
                 self.tell(
                     "stack.allow.outside",
                     to_path.to_owned(),
                     message,
-                    "one side is a network or an instance",
+                    "write a network or an instance on one side",
                 );
             }
             (Some(feet), None) => self.outside(from, &feet, to, from_path, to_path),
@@ -73,7 +73,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Between a network and something outside: the network's router carries it.
+    /// Between a network and something outside: it passes through the network's router.
     fn outside(
         &mut self,
         inner: &Select,
@@ -101,12 +101,12 @@ impl<'s> Check<'s> {
                 "stack.allow.host",
                 outer_path.to_owned(),
                 message,
-                "a network reaches the host that is its gateway",
+                "only the gateway's host can be reached from a network",
             );
         }
     }
 
-    /// Between networks: one router sees both directions, or a stateful filter would drop the replies.
+    /// Between networks: one router must see both directions, or a stateful filter would drop the replies.
     fn inside(
         &mut self,
         from: &Select,
@@ -137,7 +137,7 @@ impl<'s> Check<'s> {
                 _ => bad = bad.or(Some((one, two))),
             }
         }
-        // An instance is reached by any of its networks; `*` promises all of them.
+        // An instance can be reached on any of its networks; `*` means all of them.
         let Some((one, two)) = bad.filter(|_| !good || every) else { return };
         let said = |name| {
             self.router(name).map_or_else(|| format!("{name} has none"), |host| format!("{name} has {host}"))

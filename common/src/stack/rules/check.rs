@@ -1,4 +1,4 @@
-//! What every rule has at hand: the stack, and where broken rules are written down.
+//! Common parts of all rules: the stack, and the list of broken rules.
 
 use crate::stack::decode::near::hint;
 use crate::stack::model::{Host, Instance, Network, Stack};
@@ -6,40 +6,40 @@ use crate::stack::resolve::{Replica, replicas};
 use crate::{Failure, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the rules look at, and what they found.
+/// The document for the rules, and their findings.
 pub(crate) struct Check<'s> {
     pub(crate) stack: &'s Stack,
     pub(crate) replicas: Vec<Replica<'s>>,
     found: Vec<Failure>,
-    /// Where something was written that could not be read.
+    /// Places that could not be read.
     unread: BTreeSet<String>,
 }
 
 impl<'s> Check<'s> {
-    /// Nothing is looked at yet.
+    /// Without any finding.
     pub(crate) fn new(stack: &'s Stack, unread: BTreeSet<String>) -> Self {
         Check { stack, replicas: replicas(stack), found: Vec::new(), unread }
     }
 
-    /// What was found.
+    /// The findings.
     pub(crate) fn found(self) -> Vec<Failure> {
         self.found
     }
 
-    /// Whether something was written at a place, or below it, that could not be read.
+    /// Whether something at a place, or below it, could not be read.
     pub(crate) fn unread(&self, path: &str) -> bool {
         let below = self.unread.range(path.to_owned()..).take_while(|at| at.starts_with(path));
         below.into_iter().any(|at| matches!(at.as_bytes().get(path.len()), None | Some(b'.')))
     }
 
-    /// Writes a broken rule down.
+    /// Reports a broken rule.
     pub(crate) fn tell(&mut self, code: &str, path: String, message: String, hint: impl Into<String>) {
         let mut failure = Failure::new(Kind::Data, code, message).at(path);
         failure.hint = Some(hint.into()).filter(|hint| !hint.is_empty());
         self.found.push(failure);
     }
 
-    /// Looks a name up in a section, telling when it is not there.
+    /// Looks a name up in a section, and reports it if it is missing.
     pub(crate) fn find<T>(
         &mut self,
         of: &'s BTreeMap<String, T>,
@@ -83,7 +83,7 @@ impl<'s> Check<'s> {
         }
         let hint = match all {
             Some(all) => hint(name, all.keys().map(String::as_str)),
-            None => "write it below pki.certificates".to_owned(),
+            None => "define it in pki.certificates".to_owned(),
         };
         self.tell("stack.certificate.unknown", path(), format!("there is no certificate `{name}`"), hint);
     }

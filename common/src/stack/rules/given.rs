@@ -1,26 +1,26 @@
-//! What an instance is given inside: places that are its own or lsx's, and owners that it has.
+//! What an instance gets: paths that are reserved, and owners that exist in it.
 
 use super::check::Check;
 use crate::stack::model::Instance;
 use crate::stack::value::Driver;
 
-/// With everything below them.
+/// Reserved with everything below.
 const TREES: [(&str, &str); 4] = [
     ("/dev", "devices are made for each instance"),
-    ("/proc", "the kernel shows itself there"),
-    ("/sys", "the kernel shows itself there"),
-    ("/run/secrets", "secrets appear there"),
+    ("/proc", "it is mounted by the kernel"),
+    ("/sys", "it is mounted by the kernel"),
+    ("/run/secrets", "secrets are there"),
 ];
-/// Themselves alone.
+/// Reserved paths themselves.
 const PLACES: [(&str, &str); 4] = [
-    ("/", "the image is there"),
-    ("/etc/hosts", "lsx keeps the names of the networks there"),
-    ("/etc/hostname", "write hostname: for that"),
-    ("/etc/resolv.conf", "write resolver: for that"),
+    ("/", "it is the image"),
+    ("/etc/hosts", "lsx writes the names of the networks there"),
+    ("/etc/hostname", "use hostname: for that"),
+    ("/etc/resolv.conf", "use resolver: for that"),
 ];
-/// Bytes that `limits.disk` may be at least.
+/// The smallest value of `limits.disk` in bytes.
 const LEAST: u64 = 16 << 20;
-/// Ids that an instance without an engine has of its own.
+/// The number of user and group ids of an instance with the driver oci.
 const IDS: u64 = 65_536;
 
 impl<'s> Check<'s> {
@@ -34,7 +34,7 @@ impl<'s> Check<'s> {
             }
         }
         if instance.limits.disk.is_some_and(|disk| disk.0 < LEAST) {
-            let message = "a file system of its own needs 16M at least".to_owned();
+            let message = "the limit must be at least 16M".to_owned();
             self.tell("stack.instance.disk", format!("instances.{name}.limits.disk"), message, "");
         }
         for volume in instance.volumes.keys() {
@@ -42,7 +42,7 @@ impl<'s> Check<'s> {
         }
         for path in instance.tmpfs.keys() {
             if path.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '\\')) {
-                let message = "a folder in memory has no blank, comma or backslash in its path".to_owned();
+                let message = "the path of a tmpfs must not contain a blank, comma or backslash".to_owned();
                 self.tell("stack.instance.path", format!("instances.{name}.tmpfs.{path}"), message, "");
             }
             self.place("folder in memory", format!("instances.{name}.tmpfs.{path}"), path);
@@ -71,7 +71,7 @@ impl<'s> Check<'s> {
             |tree: &str| path == tree || path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/'));
         let tree = TREES.iter().find(|(tree, _)| below(tree));
         if let Some((place, why)) = tree.or(PLACES.iter().find(|(place, _)| path == *place)) {
-            let message = format!("no {what} can be at {path}: {place} is not the document's");
+            let message = format!("no {what} can be at {path}: {place} is reserved");
             self.tell("stack.instance.path", at, message, *why);
         }
     }
@@ -83,7 +83,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// A name is looked up where it is known; a number is known here.
+    /// A name can only be looked up on the host; a number is checked here.
     fn owner(&mut self, at: String, text: &str) {
         let beyond = |id: &&str| {
             !id.is_empty()
@@ -91,7 +91,7 @@ impl<'s> Check<'s> {
                 && !id.parse().is_ok_and(|id: u64| id < IDS)
         };
         if let Some(id) = text.split(':').find(beyond) {
-            let message = format!("{id} is beyond the {IDS} ids of an instance");
+            let message = format!("{id} exceeds the {IDS} ids of an instance");
             self.tell("stack.instance.owner", at, message, format!("a number below {IDS}"));
         }
     }

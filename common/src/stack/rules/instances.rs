@@ -1,4 +1,4 @@
-//! Instances: where they run, what they refer to, what they are called.
+//! Instances: where they run, what they refer to, their names.
 
 use super::check::Check;
 use crate::stack::model::{Instance, RecipeValue};
@@ -40,7 +40,7 @@ impl<'s> Check<'s> {
             self.host(host, || path(&format!("hosts.{i}")));
         }
         if instance.host.is_some() && !instance.hosts.is_empty() {
-            let message = "`host` and `hosts` cannot both hold".to_owned();
+            let message = "`host` and `hosts` are both given".to_owned();
             self.tell("stack.instance.place", path("hosts"), message, "leave one of them out");
         }
         if instance.count.is_none() && instance.hosts.len() > 1 && !self.unread(&path("count")) {
@@ -51,11 +51,11 @@ impl<'s> Check<'s> {
         let unread = ["host", "hosts", "volumes"].iter().any(|key| self.unread(&path(key)));
         if hosts(self.stack, instance).is_empty() && !unread && !self.unread("defaults.host") {
             let hint = if self.stack.hosts.is_empty() {
-                "the stack has no hosts yet".to_owned()
+                "the stack has no hosts".to_owned()
             } else {
                 "write host: NAME here, or in defaults for all".to_owned()
             };
-            let message = "nothing says on which host it runs".to_owned();
+            let message = "it has no host".to_owned();
             self.tell("stack.instance.place", format!("instances.{name}"), message, hint);
         }
     }
@@ -68,7 +68,12 @@ impl<'s> Check<'s> {
             let network = self.network(&nic.name, path);
             if before.insert(&nic.name, i).is_some() {
                 let message = format!("a second interface on `{}`", nic.name);
-                self.tell("stack.instance.twice", path(), message, "an instance is on a network once");
+                self.tell(
+                    "stack.instance.twice",
+                    path(),
+                    message,
+                    "an instance can have one interface on a network",
+                );
             }
             if !nic.default {
                 continue;
@@ -79,11 +84,11 @@ impl<'s> Check<'s> {
                     "stack.instance.default",
                     format!("{}.default", path()),
                     message,
-                    "there is one default route",
+                    "only one interface can have the default route",
                 );
             }
             if network.is_some_and(|net| net.gateway.is_none() && net.gateway_address.is_none()) {
-                let message = format!("the default route cannot go by `{}`, which has no gateway", nic.name);
+                let message = format!("the default route cannot use `{}`, which has no gateway", nic.name);
                 self.tell(
                     "stack.instance.default",
                     format!("{}.default", path()),
@@ -95,7 +100,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Replicas and instances may not share a name.
+    /// Replicas and instances must have different names.
     fn called(&mut self) {
         for (name, instance) in self.stack.instances.iter().filter(|(_, instance)| instance.count.is_some()) {
             for replica in instance.replicas(name) {
@@ -112,7 +117,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Two instances may not answer to one name in DNS.
+    /// Two instances must not have the same name in DNS.
     fn answered(&mut self) {
         let mut owners: HashMap<(String, String), &str> = HashMap::new();
         for (key, instance) in &self.stack.instances {
@@ -123,11 +128,11 @@ impl<'s> Check<'s> {
                 let domain = self.stack.network_domain(&nic.name);
                 for label in labels {
                     let owner = *owners.entry((domain.clone(), label.clone())).or_insert(key);
-                    // A clash of keys has been told as such.
+                    // Equal keys have been reported already.
                     if owner != key
                         && (instance.hostname.is_some() || self.stack.instances[owner].hostname.is_some())
                     {
-                        let message = format!("instances.{owner} answers to {label}.{domain} too");
+                        let message = format!("instances.{owner} has the name {label}.{domain}, too");
                         self.tell(
                             "stack.instance.hostname",
                             format!("instances.{key}.hostname"),

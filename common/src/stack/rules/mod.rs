@@ -1,4 +1,4 @@
-//! The rules of meaning: what a well-formed document may not say. All of them are tried, every problem is told.
+//! Rules for a well-formed document. All of them are checked, and every problem is reported.
 
 mod addresses;
 mod allow;
@@ -17,8 +17,8 @@ use super::model::Stack;
 use crate::Failure;
 use std::collections::BTreeSet;
 
-/// Every broken rule; paths alone, the reader of the document adds the places. What could not be read at `unread` is no second
-/// mistake for being absent.
+/// All broken rules, with paths only; the reader of the document adds the places. A value that is missing because it could
+/// not be read (`unread`) is not a second mistake.
 pub(crate) fn check(stack: &Stack, unread: BTreeSet<String>) -> Vec<Failure> {
     let mut check = Check::new(stack, unread);
     check.hosts();

@@ -1,4 +1,4 @@
-//! Waiting: no circles, and across hosts a probe that can be made from there.
+//! Dependencies: no cycles, and across hosts a probe that can be made from the dependent's host.
 
 use super::check::Check;
 use crate::stack::model::Instance;
@@ -19,7 +19,7 @@ impl<'s> Check<'s> {
         self.circle();
     }
 
-    /// Across hosts the dependent's host makes the probe, from the dependent's own place.
+    /// Across hosts the dependent's host makes the probe, from the dependent's network.
     fn probed(&mut self, instance: &'s Instance, name: &str, need: &str, other: &'s Instance, path: &str) {
         let (here, there) = (self.places(instance), self.places(other));
         if name == need || there.iter().all(|host| here.len() == 1 && here.contains(host)) {
@@ -40,7 +40,12 @@ impl<'s> Check<'s> {
             );
         } else if !self.reaches(instance, name, other, need) {
             let message = format!("no network or permission leads from instances.{name} to instances.{need}");
-            self.tell("stack.needs.path", path.to_owned(), message, "put both on one network, or allow it");
+            self.tell(
+                "stack.needs.path",
+                path.to_owned(),
+                message,
+                "put both on one network, or add a permission to `allow`",
+            );
         }
     }
 
@@ -66,7 +71,7 @@ impl<'s> Check<'s> {
                 .any(|allow| selects(&allow.from, from, from_name) && selects(&allow.to, to, to_name))
     }
 
-    /// Takes away what waits for nothing, again and again; what stays waits in a circle or for one.
+    /// Removes what waits for nothing, repeatedly; what is left is in a cycle or waits for one.
     fn circle(&mut self) {
         let instances = &self.stack.instances;
         let mut waits: BTreeMap<&str, usize> = BTreeMap::new();
@@ -104,13 +109,13 @@ impl<'s> Check<'s> {
         self.tell(
             "stack.needs.circle",
             at,
-            format!("each waits for the next: {}", path.join(", ")),
-            "take one `needs` away",
+            format!("the instances wait for each other: {}", path.join(", ")),
+            "remove one `needs`",
         );
     }
 }
 
-/// Follows the needs until a name comes again; the circle, closed, beginning with its first name.
+/// Follows the needs until a name repeats; returns the closed cycle, beginning with its first name.
 fn circle_from<'s>(first: &'s str, next: impl Fn(&str) -> Option<&'s String>) -> Vec<&'s str> {
     let (mut path, mut seen) = (vec![first], BTreeMap::from([(first, 0)]));
     while let Some(name) = next(path[path.len() - 1]).map(String::as_str) {

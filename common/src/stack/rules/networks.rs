@@ -1,4 +1,4 @@
-//! Networks: their ranges, what they may not overlap, what each type needs.
+//! Networks: their ranges, overlaps, and the keys of each type.
 
 use super::check::Check;
 use crate::stack::model::Network;
@@ -10,11 +10,11 @@ use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-/// Ports of one kernel bridge (BR_MAX_PORTS is 1 << 10, one number is no port).
+/// Ports of a kernel bridge (BR_MAX_PORTS is 1 << 10, and number 0 is not used).
 const BRIDGE_PORTS: usize = 1023;
-/// Networks of one stack: `*` to `*` is a million pairs then.
+/// Maximum number of networks in a stack: `*` to `*` is then a million pairs.
 const MAX_NETWORKS: usize = 1000;
-/// Where no network may lie: this machine, its links, groups (RFC 6890).
+/// Ranges where no network can be: loopback, link-local, multicast (RFC 6890).
 const SPECIAL: [(&str, [u8; 4], u8); 4] = [
     ("loopback", [127, 0, 0, 0], 8),
     ("link-local", [169, 254, 0, 0], 16),
@@ -52,26 +52,22 @@ impl<'s> Check<'s> {
     fn kind(&mut self, name: &str, network: &Network) {
         let mut alien = |key: &str, there: bool, hint: &str| {
             if there {
-                let message = format!("`{key}` means nothing on this type of network");
+                let message = format!("`{key}` does not apply to this type of network");
                 self.tell("stack.network.type", format!("networks.{name}.{key}"), message, hint);
             }
         };
         match network.kind {
             NetworkKind::Overlay => {
-                alien("parent", network.parent.is_some(), "type: macvlan or type: vlan has a parent");
-                alien("id", network.id.is_some(), "type: vlan has an id");
+                alien("parent", network.parent.is_some(), "only type: macvlan and type: vlan have a parent");
+                alien("id", network.id.is_some(), "only type: vlan has an id");
             }
             NetworkKind::Macvlan | NetworkKind::Vlan => {
-                alien("tunnel", network.tunnel != Tunnel::default(), "type: overlay has a tunnel");
-                alien("vni", network.vni.is_some(), "type: overlay has a vni");
-                alien(
-                    "id",
-                    network.kind == NetworkKind::Macvlan && network.id.is_some(),
-                    "type: vlan has an id",
-                );
+                alien("tunnel", network.tunnel != Tunnel::default(), "only type: overlay has a tunnel");
+                alien("vni", network.vni.is_some(), "only type: overlay has a vni");
+                alien("id", network.kind == NetworkKind::Macvlan && network.id.is_some(), "write the id");
                 let macvlan = network.kind == NetworkKind::Macvlan;
                 alien("switch", macvlan && network.switch != Switch::default(), "a macvlan has no switch");
-                let hint = "its router is the parent's own: write gateway_address";
+                let hint = "its router is that of the parent's network: write gateway_address";
                 alien("gateway", macvlan && network.gateway.is_some(), hint);
             }
         }
@@ -80,7 +76,7 @@ impl<'s> Check<'s> {
     fn ranges(&mut self, name: &str, network: &Network, cidr: Ipv4Net) {
         let path = |key: &str| format!("networks.{name}.{key}");
         if !(8..=30).contains(&cidr.prefix_len()) {
-            let message = format!("/{} is no size for a network", cidr.prefix_len());
+            let message = format!("/{} is not a valid prefix of a network", cidr.prefix_len());
             self.tell("stack.network.prefix", path("cidr"), message, "from /8 to /30");
         }
         for (what, octets, prefix) in SPECIAL {
@@ -97,7 +93,7 @@ impl<'s> Check<'s> {
         }
         let inside = |address: Ipv4Addr| usable(cidr, address);
         if let Some(address) = network.gateway_address.filter(|&address| !inside(address)) {
-            let message = format!("{address} is no address for an interface in {cidr}");
+            let message = format!("{address} is not an address for an interface in {cidr}");
             self.tell("stack.address.range", path("gateway_address"), message, room(cidr));
         }
         for (key, range) in [("dhcp_range", network.dhcp_range), ("range", network.range)] {
@@ -111,8 +107,13 @@ impl<'s> Check<'s> {
         if let (Some(gateway), Some(Range { first, last })) = (gateway, network.dhcp_range)
             && (first..=last).contains(&gateway)
         {
-            let message = format!("the gateway's address {gateway} lies in it");
-            self.tell("stack.address.range", path("dhcp_range"), message, "DHCP would give it away");
+            let message = format!("the gateway's address {gateway} is in this range");
+            self.tell(
+                "stack.address.range",
+                path("dhcp_range"),
+                message,
+                "DHCP would assign it; choose another range",
+            );
         }
     }
 
@@ -123,7 +124,7 @@ impl<'s> Check<'s> {
             ("dhcp_range", network.dhcp_range.is_some()),
             ("range", network.range.is_some()),
         ];
-        // An overlay without a cidr has been told by the decoder.
+        // An overlay without a cidr has been reported by the decoder.
         let told = network.kind == NetworkKind::Overlay || self.unread(&format!("networks.{name}.cidr"));
         for (key, _) in keys.iter().filter(|(_, there)| *there && !told) {
             let message = format!("`{key}` needs the network's `cidr`");
@@ -131,7 +132,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Overlapping networks: sorted by their first address, whoever overlaps does so with the widest before it.
+    /// Overlapping networks: sorted by first address, a network that overlaps does so with the widest before it.
     fn overlaps(&mut self) {
         let mut nets: Vec<(Ipv4Net, &'s str)> =
             self.stack.networks.iter().filter_map(|(name, net)| Some((net.cidr?, name.as_str()))).collect();
@@ -163,7 +164,7 @@ impl<'s> Check<'s> {
                     "stack.network.vni",
                     format!("networks.{name}.vni"),
                     message,
-                    "leave it out and it is derived",
+                    "leave it out to have it derived",
                 );
             }
             let tag = network.parent.as_deref().zip(network.id).filter(|_| network.kind == NetworkKind::Vlan);
@@ -174,7 +175,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Room for all members, and ports for all of them on one bridge.
+    /// Enough addresses for all members, and enough ports on one bridge.
     fn sizes(&mut self) {
         let legs = legs(self.stack, &self.replicas);
         let mut ports: HashMap<(&str, &str), usize> = HashMap::new();
@@ -191,7 +192,7 @@ impl<'s> Check<'s> {
             let wanted = derived.get(name.as_str()).copied().unwrap_or_default() + others;
             let room = Pool::of(network).map_or(usize::MAX, |pool| pool.room() as usize);
             if wanted > room && room > 0 {
-                let message = format!("{wanted} addresses are wanted and {room} can be derived");
+                let message = format!("{wanted} addresses are needed, {room} can be derived");
                 self.tell(
                     "stack.network.full",
                     format!("networks.{name}.cidr"),
@@ -211,25 +212,25 @@ impl<'s> Check<'s> {
             let bridge = |net: &&Network| net.kind != NetworkKind::Macvlan && net.switch == Switch::Bridge;
             if self.stack.networks.get(*name).filter(bridge).is_some() {
                 let message = format!(
-                    "{count} interfaces on {host}, a bridge has {BRIDGE_PORTS} ports with tunnel and leg"
+                    "{count} interfaces on {host}; a bridge has {BRIDGE_PORTS} ports, including tunnel and gateway"
                 );
                 self.tell(
                     "stack.network.ports",
                     format!("networks.{name}"),
                     message,
-                    "spread the instances, or write switch: ovs",
+                    "spread the instances over hosts or networks",
                 );
             }
         }
     }
 }
 
-/// Whether an address may be an interface's: in the network, neither its own nor its broadcast address.
+/// Whether an address can be an interface's: in the network, but not its network or broadcast address.
 pub(super) fn usable(cidr: Ipv4Net, address: Ipv4Addr) -> bool {
     cidr.contains(&address) && address != cidr.network() && address != cidr.broadcast()
 }
 
-/// A hint with the addresses a network has.
+/// A hint with the addresses of a network.
 pub(super) fn room(cidr: Ipv4Net) -> String {
     let n = |net: Ipv4Addr, step: i64| {
         Ipv4Addr::from(u32::try_from(i64::from(u32::from(net)) + step).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Published ports and balancers: one owner for every port of a host.
+//! Published ports and balancers: each port of a host is used once.
 
 use super::check::Check;
 use crate::stack::resolve::{S3_PORT, tunnel_port};
@@ -7,21 +7,21 @@ use crate::stack::value::{NetworkKind, Protocol};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-/// A port of a host, and who has it on which of the host's addresses.
+/// A port of a host, and who uses it on which of the host's addresses.
 type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<Owner<'s>>>;
 
 /// Who has a port: on which address, what it is called, and the balancer, which may share it.
 type Owner<'s> = (Option<Ipv4Addr>, String, Option<&'s Balance>);
 
-/// A port that somebody wants to listen on.
+/// A port to listen on.
 struct Wish<'s> {
     host: &'s str,
     protocol: Protocol,
     port: u16,
     address: Option<Ipv4Addr>,
-    /// Where it is written.
+    /// Its place in the document.
     path: String,
-    /// Who wants it, for the other's message.
+    /// Its user, for messages.
     owner: String,
     /// The balancer that wants it.
     balance: Option<&'s Balance>,
@@ -38,7 +38,7 @@ impl<'s> Check<'s> {
         self.owners();
     }
 
-    /// The network by which an instance is reached must be one of its own, and one that has legs.
+    /// The network used to reach an instance must be one of its own, and one with legs.
     pub(crate) fn reachable(&mut self, name: &str, wanted: Option<&str>, path: &str) {
         let Some(instance) = self.stack.instances.get(name) else { return };
         let nic = instance.networks.iter().find(|nic| wanted.is_none_or(|wanted| nic.name == wanted));
@@ -55,10 +55,10 @@ impl<'s> Check<'s> {
         let Some(network) = self.stack.networks.get(&nic.name) else { return };
         let message = match (network.kind, network.cidr) {
             (NetworkKind::Macvlan, _) => {
-                format!("a host cannot reach `{}`, a macvlan, from itself", nic.name)
+                format!("a host cannot reach its own macvlan `{}`", nic.name)
             }
             (NetworkKind::Vlan, None) => {
-                format!("nobody knows the addresses of `{}`, which has no cidr", nic.name)
+                format!("the addresses of `{}` are not known, since it has no cidr", nic.name)
             }
             _ => return,
         };
@@ -79,13 +79,15 @@ impl<'s> Check<'s> {
                 clash.map(|(_, owner, other)| (owner.clone(), other.is_some() && wish.balance.is_some()));
             others.push((wish.address, wish.owner, wish.balance));
             if let Some((other, both)) = clash {
-                let message =
-                    format!("port {}/{} of {} belongs to {other}", wish.port, wish.protocol, wish.host);
+                let message = format!(
+                    "port {}/{} of {} is already used by {other}",
+                    wish.port, wish.protocol, wish.host
+                );
                 let hint = match both {
                     true => {
                         "balancers share a port when both are http, or both tls, and differ in hostname or path"
                     }
-                    false => "another port, another host, or another address of the host",
+                    false => "choose another port, host or address of the host",
                 };
                 self.tell("stack.port.clash", wish.path, message, hint);
             }
@@ -136,7 +138,7 @@ impl<'s> Check<'s> {
         wishes
     }
 
-    /// Ports that lsx itself needs on a host: ssh by which it comes, tunnels where networks cross hosts.
+    /// Ports that lsx itself needs on a host: ssh, and tunnels if networks cross hosts.
     fn reserved(&self, owners: &mut Owners<'s>) {
         let tunnel = tunnel_port(self.stack, self.stack.resolved.as_deref());
         for (name, host) in &self.stack.hosts {

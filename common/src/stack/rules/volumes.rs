@@ -1,4 +1,4 @@
-//! Volumes: each on the host of whoever uses it, and one writer unless more are meant.
+//! Volumes: on the host of their instances, with one writer unless they are shared.
 
 use super::check::Check;
 use crate::stack::decode::near::hint;
@@ -22,14 +22,14 @@ impl<'s> Check<'s> {
             }
             let Some(home) = self.stack.volume_host(volume) else { continue };
             if let Some(host) = hosts(self.stack, instance).into_iter().find(|host| *host != home) {
-                let message = format!("the volume is on {home}, the instance on {host}");
+                let message = format!("the volume is on {home}, but the instance is on {host}");
                 let hint = format!("write host: {home} for the instance, or move the volume");
                 self.tell("stack.volume.host", path(), message, hint);
             }
         }
     }
 
-    /// Those that write to one volume of a host know of each other: each says `shared: true`.
+    /// Instances that write to the same volume of a host must each have `shared: true`.
     pub(super) fn shared(&mut self) {
         let mut writers: BTreeMap<(&str, &str), Vec<&Replica<'_>>> = BTreeMap::new();
         for replica in &self.replicas {
@@ -46,7 +46,10 @@ impl<'s> Check<'s> {
                     let path = format!("instances.{}.volumes.{volume}", replica.of);
                     let message =
                         format!("instances.{} writes to volume {volume} of {host}, too", other.name);
-                    let hint = format!("{{ path: {}, shared: true }} where that is meant", mount.path);
+                    let hint = format!(
+                        "if this is intended, write {{ path: {}, shared: true }} for each",
+                        mount.path
+                    );
                     clashes.entry(path).or_insert((message, hint));
                 }
             }

@@ -1,4 +1,4 @@
-//! The JSON Schema of a stack, for editors. What it refuses, `read` refuses too, with better words.
+//! The JSON Schema of a stack, for editors. `read` also refuses everything that it refuses, with better messages.
 
 #[cfg(test)]
 mod tests;
@@ -13,34 +13,34 @@ use super::value::RLIMITS;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-/// A stack: the one thing a person writes.
+/// A stack: the only document that a person writes.
 #[derive(JsonSchema)]
 #[schemars(rename = "lsx.stack/1", deny_unknown_fields, transform = table)]
 #[expect(dead_code, reason = "its fields exist for the schema alone; the decoder builds the model")]
 struct Document {
     /// Name and version of this schema.
     schema: Option<SchemaName>,
-    /// Prefixes and marks everything lsx makes.
+    /// Prefix and mark of everything lsx creates.
     stack: Name,
-    /// DNS suffix of networks and hosts; `internal` when absent.
+    /// DNS suffix of networks and hosts; default: `internal`.
     domain: Option<Domain>,
-    /// UDP port of the tunnels, when it is not to be derived.
+    /// UDP port of the tunnels; default: derived.
     tunnel_port: Option<Port>,
-    /// The machines, by name; an address alone is enough.
+    /// The hosts, by name; an address alone is enough.
     hosts: Option<Named<Short<Address, Host>>>,
     /// The networks, by name; a CIDR alone is enough.
     networks: Option<Named<Short<Cidr, Network>>>,
-    /// What may reach what.
+    /// Permissions.
     allow: Option<Vec<Allow>>,
-    /// One name for the same image in every driver's form.
+    /// Names for the same image in every driver's form.
     images: Option<Labelled<Image>>,
-    /// What holds for every instance that does not say otherwise.
+    /// Defaults for all instances.
     defaults: Option<Defaults>,
-    /// What runs, by name.
+    /// The instances, by name.
     instances: Option<Named<Instance>>,
     /// Load balancers, by name.
     balance: Option<Named<Balance>>,
-    /// Where secrets are read, by name: `file:PATH`.
+    /// The files of secrets, by name: `file:PATH`.
     secrets: Option<Labelled<SecretText>>,
     /// Names and addresses: lsx-dns.
     dns: Option<Dns>,
@@ -52,9 +52,9 @@ struct Document {
     store: Option<Store>,
     /// What is kept: lsx-snap.
     snap: Option<Snap>,
-    /// What tools report; ignored as input.
+    /// Results of the tools; ignored as input.
     status: Option<Anything>,
-    /// Derived values; those of this very stack are kept.
+    /// Derived values; those of this stack are kept.
     resolved: Option<Resolved>,
 }
 
@@ -63,7 +63,7 @@ pub fn schema() -> Schema {
     schemars::schema_for!(Document)
 }
 
-/// Keys beginning with `x-` are the author's own, at any map with known keys.
+/// Keys beginning with `x-` are ignored in any map with known keys.
 pub(crate) fn table(schema: &mut Schema) {
     schema.insert("patternProperties".to_owned(), json!({ "^x-": true }));
 }
@@ -90,7 +90,7 @@ pub(crate) fn one_probe(schema: &mut Schema) {
     schema.insert("oneOf".to_owned(), Value::Array(["tcp", "http", "banner", "command"].map(one).to_vec()));
 }
 
-/// What each type of network needs.
+/// The required keys of each type of network.
 pub(crate) fn by_type(schema: &mut Schema) {
     table(schema);
     let when = |kind: &str, needs: &[&str]| {

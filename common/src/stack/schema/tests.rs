@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the decoder refuses by form alone; the rest are rules of meaning, which no schema can tell.
+/// Mistakes of form, which the schema refuses; the others are rules that no schema can express.
 const STRUCTURAL: [&str; 10] = [
     "stack.type",
     "stack.value",
@@ -48,7 +48,7 @@ fn cases() -> Vec<(String, String, Vec<String>)> {
         .collect()
 }
 
-/// The document as JSON, the way an editor sees it; `None` when an override is wrong.
+/// The document as JSON, as an editor sees it; `None` if an override is invalid.
 fn json(text: &str, overrides: &[String]) -> Option<Value> {
     let mut root = parse(text).ok()?;
     overrides.iter().try_for_each(|one| set(&mut root, one)).ok()?;
@@ -75,7 +75,7 @@ fn refuses_what_is_malformed_and_nothing_else() {
     assert!(good > 30 && bad > 10, "{good} good, {bad} bad");
 }
 
-/// Each structural mistake on its own: a case with many of them hides which the schema found.
+/// Each structural mistake by itself, since a case with several does not show which one the schema found.
 #[test]
 fn refuses_each_mistake_alone() {
     let schema = serde_json::to_value(schema()).unwrap();

@@ -1,4 +1,4 @@
-//! The texts of a stack as JSON Schema: what the decoder accepts, in patterns an editor can check while one types.
+//! The texts of a stack as JSON Schema: patterns for what the decoder accepts, which editors can check.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -38,13 +38,13 @@ fn address() -> String {
     format!(r"{OCTET}(\.{OCTET}){{3}}")
 }
 
-/// A text with a pattern, or a whole number where that is a short form of it.
+/// A text with a pattern, or a whole number if that is a short form of it.
 fn or_number(text: &str, least: u32) -> Value {
     json!({ "anyOf": [pattern(text), { "type": "integer", "minimum": least }] })
 }
 
 texts! {
-    /// Any scalar: numbers and words of YAML stay text.
+    /// Any scalar: numbers and words of YAML are texts.
     Word = json!({ "type": ["string", "number", "boolean"] });
     Address = pattern(&address());
     Cidr = pattern(&format!("{}/([0-9]|[12][0-9]|3[0-2])", address()));
@@ -114,7 +114,7 @@ impl<const LEAST: u32, const MOST: u32> JsonSchema for Int<LEAST, MOST> {
 /// A port.
 pub(crate) type Port = Int<1, 65535>;
 
-/// A short form or the long one.
+/// A short or the long form.
 pub(crate) struct Short<S, L>(PhantomData<(S, L)>);
 
 impl<S: JsonSchema, L: JsonSchema> JsonSchema for Short<S, L> {
@@ -133,12 +133,12 @@ impl<S: JsonSchema, L: JsonSchema> JsonSchema for Short<S, L> {
 /// One value or a list of them.
 pub(crate) type Many<T> = Short<T, Vec<T>>;
 
-/// A map by names that are checked; `LABELS` allows those that never become host names.
+/// A map with validated names; `LABELS` also allows names that never become host names.
 pub(crate) struct Map<T, const LABELS: bool>(PhantomData<T>);
 
-/// A map by names of the language.
+/// A map with names.
 pub(crate) type Named<T> = Map<T, false>;
-/// A map by names that may also have capitals, dots and underscores.
+/// A map with names that may also have capitals, dots and underscores.
 pub(crate) type Labelled<T> = Map<T, true>;
 
 impl<T: JsonSchema, const LABELS: bool> JsonSchema for Map<T, LABELS> {
@@ -159,7 +159,7 @@ impl<T: JsonSchema, const LABELS: bool> JsonSchema for Map<T, LABELS> {
     }
 }
 
-/// Texts by name, such as an environment.
+/// A map of texts, such as an environment.
 pub(crate) struct Pairs;
 
 /// A map by names that a shell takes for variables.

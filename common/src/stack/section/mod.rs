@@ -1,4 +1,4 @@
-//! Sections of single tools, each whole in its folder: what it is, how it is read, and its rules.
+//! Sections of single tools, each in its own folder: model, decoder and rules.
 
 pub(crate) mod balance;
 pub(crate) mod dns;

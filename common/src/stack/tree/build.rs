@@ -1,4 +1,4 @@
-//! From the parser's events to the tree: anchors, merge keys and limits.
+//! Builds the tree from the parser's events: anchors, merge keys and limits.
 
 use super::{Entry, NOWHERE, Node, Source, Value};
 use crate::{Failure, Kind};
@@ -6,13 +6,13 @@ use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, opti
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Nodes of a document, aliases counted where they are used: about 200,000 instances. The parser's own default would end
-/// a stack of 20,000; without any limit a page of nested aliases fills the memory.
+/// Nodes of a document, counting aliases each time they are used: about 200,000 instances. The parser's own default would
+/// refuse a stack of 20,000; without any limit nested aliases fill the memory.
 const MAX_NODES: usize = 4_000_000;
-/// Collections within one another; the decoder and `Drop` recurse, so this bounds the call stack.
+/// Depth of nested collections; the decoder and `Drop` recurse, so this limits the call stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// A mistake of the text itself and its byte.
+/// A syntax mistake and its byte.
 pub(crate) struct Fault {
     at: u32,
     code: &'static str,
@@ -20,14 +20,14 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// The failure at its place.
+    /// The failure with its place.
     pub(crate) fn failure(self, source: &Source<'_>) -> Failure {
         let empty = self.code == EMPTY;
         let kind = if empty { Kind::Empty } else { Kind::Data };
         let mut failure = Failure::new(kind, self.code, self.message);
         failure.at = Some(source.place(self.at, String::new()));
         if empty {
-            failure.hint("the program before in the pipe failed, or the file is empty")
+            failure.hint("the previous program in the pipe failed, or the file is empty")
         } else {
             failure
         }
@@ -38,7 +38,7 @@ fn too_deep(at: u32) -> Fault {
     fault(at, "stack.depth", format!("more than {MAX_DEPTH} levels of maps and lists"))
 }
 
-/// Code of a document without anything in it.
+/// Code of an empty document.
 const EMPTY: &str = "stack.empty";
 
 fn fault(at: u32, code: &'static str, message: impl Into<String>) -> Fault {
@@ -92,7 +92,7 @@ fn offset(byte: Option<usize>) -> u32 {
     byte.and_then(|n| u32::try_from(n).ok()).unwrap_or(NOWHERE)
 }
 
-/// A collection whose end has not come yet.
+/// A collection that is not complete yet.
 struct Open<'a> {
     at: u32,
     anchor: usize,
@@ -106,7 +106,7 @@ enum Body<'a> {
     Map { entries: Vec<Entry<'a>>, key: Option<(Cow<'a, str>, u32)>, merged: Vec<Node<'a>> },
 }
 
-/// What an alias repeats: the node, how many nodes it has and how deep it is.
+/// What an alias repeats: the node, its number of nodes and its depth.
 struct Anchor<'a> {
     node: Node<'a>,
     nodes: usize,
@@ -133,7 +133,7 @@ impl<'a> Build<'a> {
                     return Err(fault(
                         at,
                         "stack.documents",
-                        "a stack is one document, here begins a second",
+                        "a stack is one document, and a second one begins here",
                     ));
                 }
             }
@@ -142,7 +142,7 @@ impl<'a> Build<'a> {
                     return Err(fault(
                         at,
                         "stack.tag",
-                        format!("the tag {} means nothing here", tag.original()),
+                        format!("the tag {} is not supported", tag.original()),
                     ));
                 }
                 self.count(at, 1)?;
@@ -157,7 +157,7 @@ impl<'a> Build<'a> {
             Event::SequenceEnd | Event::MappingEnd => return self.end(),
             Event::Alias(id) => {
                 let Some(anchor) = self.anchors.get(&id) else {
-                    return Err(fault(at, "stack.alias", "an alias within what it repeats"));
+                    return Err(fault(at, "stack.alias", "an alias inside the node that it repeats"));
                 };
                 let (node, nodes, height) = (anchor.node.clone(), anchor.nodes, anchor.height);
                 self.count(at, nodes)?;
@@ -179,7 +179,7 @@ impl<'a> Build<'a> {
     fn begin(&mut self, at: u32, anchor: usize, body: Body<'a>) -> Result<(), Fault> {
         self.count(at, 1)?;
         if let Some(Open { body: Body::Map { key: None, .. }, .. }) = self.open.last() {
-            return Err(fault(at, "stack.key.type", "a key is a text"));
+            return Err(fault(at, "stack.key.type", "a key must be a text"));
         }
         self.open.push(Open { at, anchor, first: self.nodes, height: 0, body });
         Ok(())
@@ -199,11 +199,11 @@ impl<'a> Build<'a> {
         self.put(Node { at: open.at, value }, open.anchor, nodes, open.height + 1)
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to its parent.
     fn put(&mut self, node: Node<'a>, anchor: usize, nodes: usize, height: usize) -> Result<(), Fault> {
         let at = node.at;
         if anchor > 0 {
-            // A copy of what is repeated has to be counted, or a chain of anchors doubles the memory unseen.
+            // Copies must be counted, or a chain of anchors could double the memory unnoticed.
             self.count(at, nodes)?;
             self.anchors.insert(anchor, Anchor { node: node.clone(), nodes, height });
         }
@@ -230,7 +230,7 @@ impl<'a> Build<'a> {
         let mut seen: HashMap<&str, ()> = HashMap::with_capacity(entries.len());
         for entry in entries {
             if seen.insert(&entry.key, ()).is_some() {
-                let message = format!("`{}` stands here a second time", entry.key);
+                let message = format!("the key `{}` is given twice", entry.key);
                 self.faults.push(fault(entry.at, "stack.key.duplicate", message));
             }
         }
@@ -249,7 +249,7 @@ fn as_key(node: Node<'_>) -> Result<(Cow<'_, str>, u32), Fault> {
     match node.value {
         Value::Plain(text) | Value::Quoted(text) => Ok((text, node.at)),
         Value::Null => Ok((Cow::Borrowed("null"), node.at)),
-        _ => Err(fault(node.at, "stack.key.type", "a key is a text")),
+        _ => Err(fault(node.at, "stack.key.type", "a key must be a text")),
     }
 }
 
@@ -258,11 +258,11 @@ fn sources(node: Node<'_>) -> Result<Vec<Node<'_>>, Fault> {
     match node.value {
         Value::Map(_) => Ok(vec![node]),
         Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => Ok(items),
-        _ => Err(fault(node.at, "stack.merge", "`<<` merges a map or a list of maps")),
+        _ => Err(fault(node.at, "stack.merge", "`<<` needs a map or a list of maps")),
     }
 }
 
-/// What the map itself says wins, then the first source that has the key (YAML's merge key draft).
+/// Keys of the map itself take precedence, then those of the first source (YAML's merge key draft).
 fn merge<'a>(entries: &mut Vec<Entry<'a>>, merged: Vec<Node<'a>>) {
     for source in merged {
         let Value::Map(more) = source.value else { continue };

@@ -1,14 +1,14 @@
-//! JSON (RFC 8259) straight to the tree: what programs pipe to one another is large and never has YAML's other forms.
+//! JSON (RFC 8259) directly to the tree: documents piped between programs are large and do not use YAML's other forms.
 //!
-//! YAML contains JSON, so this is only the quick way: whatever is unusual (a mistake, a duplicate key, too deep) is left to
-//! the YAML parser, which says what is wrong and where.
+//! YAML contains JSON, so this is only a faster way: anything unusual (a mistake, a duplicate key, too deep) is left to the
+//! YAML parser, which reports it with its place.
 
 use super::build::MAX_DEPTH;
 use super::{Entry, Node, Value};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// The tree of a JSON document, `None` when it is not plainly one.
+/// The tree of a JSON document; `None` if it is not plain JSON.
 pub(super) fn quick(text: &str) -> Option<Node<'_>> {
     let mut reader = Reader { text, at: 0 };
     reader.blank();
@@ -20,7 +20,8 @@ pub(super) fn quick(text: &str) -> Option<Node<'_>> {
     (reader.at == text.len()).then_some(node)
 }
 
-/// Where and why a document that plainly means to be JSON is none; the YAML parser would name the outermost bracket.
+/// Place and message for a document that is clearly meant to be JSON but is not; the YAML parser would report the outermost
+/// bracket.
 pub(super) fn mistake(text: &str) -> Option<(u32, String)> {
     let inside = text.trim_start().strip_prefix('{')?;
     inside.trim_start().starts_with('"').then_some(())?;
@@ -65,7 +66,7 @@ impl<'a> Reader<'a> {
         Some(Node { at, value })
     }
 
-    /// After a value: whether another follows, `None` when neither a comma nor the end does.
+    /// After a value: whether another follows; `None` if there is neither a comma nor the end.
     fn more(&mut self, end: u8) -> Option<bool> {
         self.blank();
         let next = self.peek()?;
@@ -77,7 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over the opening bracket: whether the collection has anything in it.
+    /// Skips the opening bracket; returns whether the collection is not empty.
     fn open(&mut self, end: u8) -> Option<bool> {
         self.at += 1;
         self.blank();
@@ -155,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether no key comes twice, and none asks for YAML's merging.
+/// Whether no key is duplicate or a YAML merge key.
 fn distinct(entries: &[Entry<'_>]) -> bool {
     let merges = entries.iter().any(|entry| entry.key == "<<");
     if entries.len() <= 16 {

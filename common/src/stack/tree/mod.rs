@@ -1,4 +1,4 @@
-//! The document as a tree of nodes, each with its place; scalars keep the text a person wrote.
+//! The document as a tree of nodes with places; scalars keep their text as written.
 //!
 //! The tree is built from the parser's events, not through serde: serde would turn `10.100` into 10.1 and `no`
 //! into false before a type has asked for a number, and would stop at the first mistake.
@@ -15,7 +15,7 @@ pub(crate) use set::set;
 
 use std::borrow::Cow;
 
-/// The place of a node that the text does not hold, such as a value given by a flag.
+/// The place of a node that is not in the text, such as a value given by a flag.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// A value and the byte of the text where it begins.
@@ -25,10 +25,10 @@ pub(crate) struct Node<'a> {
     pub(crate) value: Value<'a>,
 }
 
-/// What a node holds. Text is never converted here.
+/// The value of a node. Text is not converted here.
 #[derive(Clone, Debug)]
 pub(crate) enum Value<'a> {
-    /// Nothing written, `~` or `null`.
+    /// Empty, `~` or `null`.
     Null,
     /// A scalar without quotes, exactly as written.
     Plain(Cow<'a, str>),
@@ -68,7 +68,7 @@ impl<'a> Node<'a> {
         self.entries()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// What it is, for people.
+    /// Its type, for messages.
     pub(crate) fn sort(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
@@ -78,8 +78,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The same as JSON, for sections that belong to other tools. A plain scalar becomes a number or a truth value only when that
-    /// writes back to the same text, so `10.100` and `007` stay text; entries without a value are left out.
+    /// Converts to JSON, for sections that belong to other tools. A plain scalar becomes a number or a boolean only if that
+    /// writes back as the same text, so `10.100` and `007` stay text; entries without a value are left out.
     pub(crate) fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -89,7 +89,7 @@ impl<'a> Node<'a> {
             Value::Map(entries) => {
                 let mut entries: Vec<&Entry<'_>> =
                     entries.iter().filter(|entry| !matches!(entry.value.value, Value::Null)).collect();
-                // The order of maps means nothing, so it must not show in what is printed either.
+                // The order of maps has no meaning, so they are printed sorted.
                 entries.sort_by(|a, b| a.key.cmp(&b.key));
                 entries.into_iter().map(|entry| (entry.key.to_string(), entry.value.json())).collect()
             }

@@ -1,13 +1,13 @@
-//! From a path back to the line and column a person looks at.
+//! From a path to line and column.
 
 use super::{NOWHERE, Node, Value};
 use crate::Place;
 use std::collections::BTreeSet;
 
-/// Longer lines were written by machines; a caret under one helps nobody.
+/// The line is not shown if it is longer than this.
 const MAX_LINE: usize = 240;
 
-/// A document's text with its name and the beginnings of its lines.
+/// A document's text with its name and the starts of its lines.
 pub(crate) struct Source<'a> {
     file: &'a str,
     text: &'a str,
@@ -51,7 +51,7 @@ impl<'a> Source<'a> {
         self.lines.partition_point(|&begin| begin <= at).saturating_sub(1)
     }
 
-    /// The place of a byte of the text.
+    /// The place of a byte in the text.
     pub(crate) fn place(&self, at: u32, path: String) -> Place {
         let mut place = Place { file: self.file.to_owned(), path, ..Place::default() };
         if at == NOWHERE {
@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
         let line = self.text.get(begin..end).unwrap_or_default();
         let before = self.text.get(begin..(at as usize).min(end)).unwrap_or_default();
         place.line = u32::try_from(row + 1).unwrap_or(u32::MAX);
-        // A byte order mark is no column.
+        // A byte order mark is not counted as a column.
         place.column =
             u32::try_from(before.trim_start_matches('\u{feff}').chars().count() + 1).unwrap_or(u32::MAX);
         let line = line.trim_start_matches('\u{feff}').trim_end();
@@ -73,8 +73,8 @@ impl<'a> Source<'a> {
         place
     }
 
-    /// The place of a path: of the value itself, or of the nearest thing above it that was written (`hosts.h1` for
-    /// `hosts.h1.address` when the host is one word).
+    /// The place of a path: of the value itself, or of the nearest parent in the text (`hosts.h1` for `hosts.h1.address` if
+    /// the host is a single address).
     pub(crate) fn locate(&self, root: &Node<'_>, path: &str, aim: Aim) -> Place {
         self.place(find(root, path, aim), path.to_owned())
     }
@@ -85,7 +85,7 @@ fn find(root: &Node<'_>, path: &str, aim: Aim) -> u32 {
     let mut key_at = root.at;
     while !rest.is_empty() {
         let Some((at, next, tail)) = step(node, rest) else {
-            // Something is missing here: the key of what should have held it is what the eye looks for.
+            // Something is missing here: the place is the key that should contain it.
             return if matches!(node.value, Value::Map(_) | Value::List(_)) { key_at } else { node.at };
         };
         (key_at, node, rest) = (at, next, tail);
@@ -96,8 +96,8 @@ fn find(root: &Node<'_>, path: &str, aim: Aim) -> u32 {
     }
 }
 
-/// One step down: the place of the key, the node, and what is left of the path. Keys may contain dots themselves
-/// (`files./etc/hosts.allow`), so the shortest key that exists wins.
+/// One step down: the place of the key, the node, and the rest of the path. Keys may contain dots themselves
+/// (`files./etc/hosts.allow`), so the shortest existing key is used.
 fn step<'n, 'a, 'p>(node: &'n Node<'a>, path: &'p str) -> Option<(u32, &'n Node<'a>, &'p str)> {
     match &node.value {
         Value::Map(entries) => {

@@ -4,11 +4,11 @@ use super::{Entry, NOWHERE, Node, Source, Value, parse};
 use crate::{Failure, Failures, Kind};
 use std::borrow::Cow;
 
-/// Puts a value at a path, making the maps on the way. The value is a text unless it begins with `[` or `{`; an empty one
-/// takes the key away.
+/// Sets the value at a path, creating missing maps. The value is a text unless it begins with `[` or `{`; an empty value
+/// removes the key.
 ///
 /// # Errors
-/// When there is no `=`, the path leads through a text, or the value is not YAML.
+/// If there is no `=`, the path leads through a text, or the value is not YAML.
 pub(crate) fn set<'a>(root: &mut Node<'a>, assignment: &'a str) -> Result<(), Failures> {
     let wrong = |message: String| {
         let failure = Failure::new(Kind::Usage, "stack.set", message);
@@ -28,7 +28,7 @@ pub(crate) fn set<'a>(root: &mut Node<'a>, assignment: &'a str) -> Result<(), Fa
                 Some(item) => item,
                 None => return Err(wrong(format!("--set {path}: the list has no item `{key}`"))),
             },
-            _ => return Err(wrong(format!("--set {path}: `{key}` would be within a text"))),
+            _ => return Err(wrong(format!("--set {path}: `{key}` is below a text"))),
         };
     }
     node.at = NOWHERE;
@@ -62,7 +62,7 @@ fn value(text: &str) -> Result<Value<'_>, String> {
     Ok(node.value)
 }
 
-/// Places within a flag are no places of the file.
+/// Places in a flag's value are not places in the file.
 fn forget(node: &mut Node<'_>) {
     node.at = NOWHERE;
     match &mut node.value {

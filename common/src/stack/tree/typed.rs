@@ -1,4 +1,4 @@
-//! The tree as input of serde, for documents that tools write: types say what a scalar is.
+//! The tree as input of serde, for documents that tools write: the type decides what a scalar is.
 
 use super::{Node, Value};
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};

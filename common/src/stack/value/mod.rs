@@ -24,7 +24,7 @@ pub(crate) use write::{is_default, octal};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
-/// Why a text is not what it should be, and what would be.
+/// Why a text is invalid, and what would be valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
     pub(crate) message: String,
@@ -37,7 +37,7 @@ impl Wrong {
     }
 }
 
-/// The result of reading a text.
+/// The result of parsing a text.
 pub(crate) type Parsed<T> = Result<T, Wrong>;
 
 /// Bytes; written `512M`, where K, M, G and T are powers of 1,024.
@@ -70,7 +70,7 @@ pub struct Http {
     pub path: String,
 }
 
-/// A TCP port and words that its first bytes hold; written `22:SSH-2.0`.
+/// A TCP port and text in its first bytes; written `22:SSH-2.0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Banner {
     /// TCP port of the instance.
@@ -82,7 +82,7 @@ pub struct Banner {
 /// One side of an `allow`, as written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Select {
-    /// `*`: every network of the stack, not the world, not hosts.
+    /// `*`: every network of the stack; not the world, not hosts.
     Every,
     /// `world`: everything that is neither a network of the stack nor a host.
     World,
@@ -121,21 +121,21 @@ pub(crate) fn size(text: &str) -> Parsed<Size> {
             true => format!("write {near}; K, M, G and T are powers of 1024"),
             false => "a number with K, M, G or T, like 512M".to_owned(),
         };
-        Wrong::new(format!("`{text}` is no size"), hint)
+        Wrong::new(format!("`{text}` is not a size"), hint)
     };
     units(text, &SIZES).filter(|&n| n > 0).map(Size).ok_or_else(wrong)
 }
 
-/// Seconds of `30s`; a bare number has no unit and is refused.
+/// Seconds of `30s`; a number without a unit is refused.
 pub(crate) fn duration(text: &str) -> Parsed<Duration> {
-    let wrong = || Wrong::new(format!("`{text}` is no duration"), "a number with s, m, h or d, like 30s");
+    let wrong = || Wrong::new(format!("`{text}` is not a duration"), "a number with s, m, h or d, like 30s");
     let unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
     units(text, &TIMES).filter(|_| unit).map(Duration).ok_or_else(wrong)
 }
 
 /// Thousandths of `1.5`.
 pub(crate) fn cpus(text: &str) -> Parsed<Cpus> {
-    let wrong = || Wrong::new(format!("`{text}` is no number of processors"), "like 2 or 0.5");
+    let wrong = || Wrong::new(format!("`{text}` is not a number of processors"), "like 2 or 0.5");
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(part) || part.len() > 3 {
@@ -146,13 +146,13 @@ pub(crate) fn cpus(text: &str) -> Parsed<Cpus> {
     Some(whole + part).filter(|&n| n > 0).map(Cpus).ok_or_else(wrong)
 }
 
-/// An IPv4 address; IPv6 is told apart, since version 1 has none.
+/// An IPv4 address; IPv6 has its own message, since this version does not support it.
 pub(crate) fn address(text: &str) -> Parsed<Ipv4Addr> {
     if text.contains(':') {
         return Err(Wrong::new(format!("`{text}` is an IPv6 address"), "stacks are IPv4 in this version"));
     }
     text.parse().map_err(|_| {
-        Wrong::new(format!("`{text}` is no IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11")
+        Wrong::new(format!("`{text}` is not an IPv4 address"), "four numbers from 0 to 255, like 192.0.2.11")
     })
 }
 
@@ -162,15 +162,15 @@ pub(crate) fn cidr(text: &str) -> Parsed<Ipv4Net> {
         return Err(Wrong::new(format!("`{text}` is an IPv6 network"), "stacks are IPv4 in this version"));
     }
     let wrong =
-        || Wrong::new(format!("`{text}` is no network"), "an address and a prefix, like 10.100.0.0/16");
+        || Wrong::new(format!("`{text}` is not a network"), "an address and a prefix, like 10.100.0.0/16");
     let net: Ipv4Net = text.parse().map_err(|_| wrong())?;
     if net.trunc() == net {
         return Ok(net);
     }
-    Err(Wrong::new(format!("{text} has bits beyond its prefix"), format!("the network is {}", net.trunc())))
+    Err(Wrong::new(format!("{text} has host bits set"), format!("the network is {}", net.trunc())))
 }
 
-/// A network, or an address as a network of one.
+/// A network, or an address as a /32 network.
 pub(crate) fn cidr_or_address(text: &str) -> Parsed<Ipv4Net> {
     if text.contains('/') { cidr(text) } else { address(text).map(Ipv4Net::from) }
 }
@@ -178,7 +178,7 @@ pub(crate) fn cidr_or_address(text: &str) -> Parsed<Ipv4Net> {
 /// `10.0.0.10-10.0.0.20`.
 pub(crate) fn range(text: &str) -> Parsed<Range> {
     let wrong =
-        || Wrong::new(format!("`{text}` is no range"), "first and last address, like 10.0.0.10-10.0.0.20");
+        || Wrong::new(format!("`{text}` is not a range"), "first and last address, like 10.0.0.10-10.0.0.20");
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let range = Range { first: address(first.trim())?, last: address(last.trim())? };
     if range.first <= range.last { Ok(range) } else { Err(wrong()) }
@@ -190,14 +190,13 @@ pub(crate) fn banner(text: &str) -> Parsed<Banner> {
         Some((digits, holds)) if !holds.is_empty() => {
             Ok(Banner { port: port(digits)?, holds: holds.to_owned() })
         }
-        _ => Err(Wrong::new(format!("`{text}` is no banner probe"), "port and words, like 22:SSH-2.0")),
+        _ => Err(Wrong::new(format!("`{text}` is not a banner probe"), "port and words, like 22:SSH-2.0")),
     }
 }
 
 /// `:80/health`.
 pub(crate) fn http(text: &str) -> Parsed<Http> {
-    let wrong =
-        || Wrong::new(format!("`{text}` is no HTTP probe"), "port and path on the instance, like :80/health");
+    let wrong = || Wrong::new(format!("`{text}` is not an HTTP probe"), "port and path, like :80/health");
     let (before, path) = text.split_once('/').unwrap_or((text, ""));
     let port = match before.strip_prefix(':') {
         Some(digits) => port(digits)?,
@@ -233,7 +232,7 @@ fn name_of(text: &str) -> Parsed<String> {
 }
 
 impl Range {
-    /// Whether an address lies within.
+    /// Whether an address is in the range.
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         (self.first..=self.last).contains(&address)
     }

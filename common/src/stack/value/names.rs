@@ -1,4 +1,4 @@
-//! Names: those of the language, and those of DNS.
+//! Names of the stack and of DNS.
 
 use super::{Parsed, Wrong};
 
@@ -11,14 +11,14 @@ pub(crate) fn name(text: &str) -> Parsed<()> {
         return Ok(());
     }
     Err(Wrong::new(
-        format!("`{text}` is no name"),
+        format!("`{text}` is not a name"),
         "a lower-case letter, then at most 30 lower-case letters, digits or hyphens",
     ))
 }
 
-/// Longest domain: with a label and a network's name before it, a whole name still has its 253 bytes (RFC 1035 2.3.4).
+/// Longest domain: with a label and a network's name before it, the name still fits in 253 bytes (RFC 1035 2.3.4).
 const MAX_DOMAIN: usize = 150;
-/// Longest name of an instance in DNS: a replica's number goes behind it, and a label has 63 bytes.
+/// Longest name of an instance in DNS: a replica's number is appended, and a label has at most 63 bytes.
 const MAX_LABEL: usize = 57;
 
 fn is_label(text: &str) -> bool {
@@ -34,7 +34,7 @@ pub(crate) fn domain(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     let hint = "labels of lower-case letters, digits and hyphens, at most 150 bytes, like office.internal";
-    Err(Wrong::new(format!("`{text}` is no domain"), hint))
+    Err(Wrong::new(format!("`{text}` is not a domain"), hint))
 }
 
 /// Whether a text is one label of a DNS name.
@@ -43,7 +43,7 @@ pub(crate) fn label(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     let hint = "at most 57 lower-case letters, digits and hyphens";
-    Err(Wrong::new(format!("`{text}` is no name in DNS"), hint))
+    Err(Wrong::new(format!("`{text}` is not a name in DNS"), hint))
 }
 
 /// The name of a host in certificates and requests; `*` may stand for its first label (RFC 9525 6.3).
@@ -54,7 +54,7 @@ pub(crate) fn hostname(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     let hint = "labels of lower-case letters, digits and hyphens, like www.internal or *.www.internal";
-    Err(Wrong::new(format!("`{text}` is no name of a host"), hint))
+    Err(Wrong::new(format!("`{text}` is not a host name"), hint))
 }
 
 /// The name of a record below a domain: `@` is the domain itself, `*` may be the first label (RFC 4592).
@@ -64,17 +64,17 @@ pub(crate) fn record(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     let hint = "labels below the stack's domain, like printer or web.office; @ is the domain itself";
-    Err(Wrong::new(format!("`{text}` is no name of a record"), hint))
+    Err(Wrong::new(format!("`{text}` is not a name of a DNS record"), hint))
 }
 
-/// A name that a record leads to; a dot at its end says that it is whole.
+/// The target name of a record; with a dot at its end it is fully qualified.
 pub(crate) fn target(text: &str) -> Parsed<String> {
     let rest = text.strip_suffix('.').unwrap_or(text);
     if text.len() <= 253 && rest.split('.').all(is_label) {
         return Ok(text.to_owned());
     }
-    let hint = "a name below the stack's domain, like web.production, or a whole one, like www.example.org.";
-    Err(Wrong::new(format!("`{text}` is no name in DNS"), hint))
+    let hint = "a name below the stack's domain, like web.production, or a fully qualified one, like www.example.org.";
+    Err(Wrong::new(format!("`{text}` is not a name in DNS"), hint))
 }
 
 /// Whether a name is a domain or below it.

@@ -32,7 +32,7 @@ pub(crate) fn port(text: &str) -> Parsed<u16> {
     text.parse()
         .ok()
         .filter(|&n: &u16| digits && n > 0)
-        .ok_or_else(|| Wrong::new(format!("`{text}` is no port"), "a number from 1 to 65535"))
+        .ok_or_else(|| Wrong::new(format!("`{text}` is not a port"), "a number from 1 to 65535"))
 }
 
 /// `443/tcp`, `6000-6010/udp` or `443`, which is TCP.
@@ -44,7 +44,7 @@ pub(crate) fn port_spec(text: &str) -> Parsed<PortSpec> {
     if spec.first <= spec.last {
         return Ok(spec);
     }
-    Err(Wrong::new(format!("`{text}` ends before it begins"), "like 6000-6010/udp"))
+    Err(Wrong::new(format!("`{text}` has a first port above its last"), "write it like 6000-6010/udp"))
 }
 
 /// `tcp` or `udp`.
@@ -52,7 +52,7 @@ pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
     match text {
         "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
-        _ => Err(Wrong::new(format!("`{text}` is no protocol"), "tcp or udp")),
+        _ => Err(Wrong::new(format!("`{text}` is not a protocol"), "tcp or udp")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What records of DNS hold beside addresses, as zone files write it (RFC 1035 5.1).
+//! Data of DNS records other than addresses, in the format of zone files (RFC 1035 5.1).
 
 use super::{Parsed, Wrong, target};
 
@@ -10,9 +10,10 @@ fn number(text: &str) -> Option<u16> {
 pub(crate) fn mx(text: &str) -> Parsed<String> {
     match text.split(' ').collect::<Vec<_>>()[..] {
         [preference, host] if number(preference).is_some() => target(host).map(|_| text.to_owned()),
-        _ => {
-            Err(Wrong::new(format!("`{text}` is no mail exchanger"), "preference and host, like \"10 mail\""))
-        }
+        _ => Err(Wrong::new(
+            format!("`{text}` is not a mail exchanger"),
+            "preference and host, like \"10 mail\"",
+        )),
     }
 }
 
@@ -23,7 +24,7 @@ pub(crate) fn srv(text: &str) -> Parsed<String> {
             target(host).map(|_| text.to_owned())
         }
         _ => Err(Wrong::new(
-            format!("`{text}` is no place of a service"),
+            format!("`{text}` is not a service location"),
             "priority, weight, port and host, like \"0 5 443 web.production\"",
         )),
     }
@@ -33,7 +34,7 @@ pub(crate) fn srv(text: &str) -> Parsed<String> {
 pub(crate) fn caa(text: &str) -> Parsed<String> {
     let wrong = || {
         let hint = "flags, tag and value, like \"0 issue ca.example.org\"";
-        Wrong::new(format!("`{text}` is no permission of an authority"), hint)
+        Wrong::new(format!("`{text}` is not a CAA record"), hint)
     };
     let mut parts = text.splitn(3, ' ');
     let (flags, tag, value) = (parts.next(), parts.next(), parts.next());

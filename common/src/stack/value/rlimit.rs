@@ -1,10 +1,10 @@
-//! Limits of a process as setrlimit(2) has them: a soft one that it may raise, and a hard one that it may not.
+//! Limits of setrlimit(2): a soft limit that the process may raise, and a hard one that it may not.
 
 use super::{Parsed, SIZES, Wrong, units};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// Names of limits, as `ulimit`s of Docker have them: those of setrlimit(2) in small letters.
+/// Names of limits, as in Docker's `ulimits`: those of setrlimit(2) in lower case.
 pub(crate) const RLIMITS: [&str; 16] = [
     "as",
     "core",
@@ -27,17 +27,17 @@ pub(crate) const RLIMITS: [&str; 16] = [
 /// A limit; written `1024`, `64M`, `unlimited`, or `SOFT:HARD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rlimit {
-    /// What holds until the process raises it; `None` is unlimited.
+    /// The limit until the process raises it; `None` is unlimited.
     pub soft: Option<u64>,
-    /// Up to where it may; `None` is unlimited.
+    /// The highest value that it may raise it to; `None` is unlimited.
     pub hard: Option<u64>,
 }
 
-/// A limit of `1024:4096`.
+/// Parses a limit such as `1024:4096`.
 pub(crate) fn rlimit(text: &str) -> Parsed<Rlimit> {
     let wrong = || {
         Wrong::new(
-            format!("`{text}` is no limit"),
+            format!("`{text}` is not a limit"),
             "like 1024, 64M, unlimited, or 1024:4096 for soft and hard",
         )
     };
@@ -51,7 +51,7 @@ pub(crate) fn rlimit(text: &str) -> Parsed<Rlimit> {
     if !within {
         return Err(Wrong::new(
             format!("`{text}`: the soft limit is above the hard one"),
-            "the soft one comes first",
+            "write the soft limit first",
         ));
     }
     Ok(Rlimit { soft, hard })

@@ -1,23 +1,23 @@
-//! How often, when, and how much of it.
+//! Intervals, rates, times of day and shares.
 
 use super::write::as_text;
 use super::{Duration, Parsed, Wrong, duration};
 use std::fmt;
 
-/// How often; written `5s`, or `off` for never.
+/// An interval; written `5s`, or `off` for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace(pub Option<Duration>);
 
-/// How many in a time; written `50/h`.
+/// A rate; written `50/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The number.
     pub count: u32,
-    /// In this time: one second, minute, hour or day.
+    /// The unit of time: one second, minute, hour or day.
     pub per: Duration,
 }
 
-/// A time of day, on the host's own clock; written `02:30`.
+/// A time of day, in the host's time zone; written `02:30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clock {
     /// 0 to 23.
@@ -39,15 +39,16 @@ pub(crate) fn pace(text: &str) -> Parsed<Pace> {
     }
     match duration(text) {
         Ok(time) if time.0 > 0 => Ok(Pace(Some(time))),
-        _ => {
-            Err(Wrong::new(format!("`{text}` is no interval"), "a number with s, m, h or d, like 5s, or off"))
-        }
+        _ => Err(Wrong::new(
+            format!("`{text}` is not an interval"),
+            "a number with s, m, h or d, like 5s, or off",
+        )),
     }
 }
 
 /// `50/h`.
 pub(crate) fn rate(text: &str) -> Parsed<Rate> {
-    let wrong = || Wrong::new(format!("`{text}` is no rate"), "a number and /s, /m, /h or /d, like 50/h");
+    let wrong = || Wrong::new(format!("`{text}` is not a rate"), "a number and /s, /m, /h or /d, like 50/h");
     let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
     let count = count.parse().ok().filter(|&n: &u32| n > 0 && count.bytes().all(|b| b.is_ascii_digit()));
     let per = UNITS.iter().find(|(word, _)| *word == unit).map(|&(_, seconds)| Duration(seconds));
@@ -59,7 +60,7 @@ pub(crate) fn clock(text: &str) -> Parsed<Clock> {
     let two = |digits: &str| digits.parse().ok().filter(|_| digits.len() == 2 && !digits.starts_with('+'));
     match text.split_once(':').map(|(hour, minute)| (two(hour), two(minute))) {
         Some((Some(hour @ 0..=23), Some(minute @ 0..=59))) => Ok(Clock { hour, minute }),
-        _ => Err(Wrong::new(format!("`{text}` is no time of day"), "from \"00:00\" to \"23:59\"")),
+        _ => Err(Wrong::new(format!("`{text}` is not a time of day"), "from \"00:00\" to \"23:59\"")),
     }
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn clock(text: &str) -> Parsed<Clock> {
 pub(crate) fn percent(text: &str) -> Parsed<Percent> {
     let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
     let share = digits.and_then(|digits| digits.parse().ok()).filter(|share| (1..=100).contains(share));
-    share.map(Percent).ok_or_else(|| Wrong::new(format!("`{text}` is no share"), "from 1% to 100%"))
+    share.map(Percent).ok_or_else(|| Wrong::new(format!("`{text}` is not a percentage"), "from 1% to 100%"))
 }
 
 impl fmt::Display for Pace {

@@ -1,21 +1,21 @@
-//! Words of which one is chosen: how a network is carried, what runs an instance, when it is started again.
+//! Values with fixed words: network types, drivers, restart policies.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a network is carried.
+/// Type of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkKind {
-    /// Bridges joined by tunnels.
+    /// Bridges connected by tunnels.
     Overlay,
-    /// A sub-interface of a parent with an address of its own from the parent's network.
+    /// A sub-interface of a parent, with an address of the parent's network.
     Macvlan,
     /// An 802.1Q tag on a parent.
     Vlan,
 }
 
-/// What carries an overlay between hosts.
+/// Tunnel type of an overlay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tunnel {
@@ -27,8 +27,8 @@ pub enum Tunnel {
 }
 
 impl Tunnel {
-    /// Bytes of every packet that the tunnel takes. VXLAN over IPv4: IP 20, UDP 8, VXLAN 8, Ethernet 14 (RFC 7348 section 5);
-    /// GRE with a key: IP 20, GRE 8, Ethernet 14 (RFC 2890).
+    /// Bytes that the tunnel adds to every packet. VXLAN over IPv4: IP 20, UDP 8, VXLAN 8, Ethernet 14 (RFC 7348 section
+    /// 5); GRE with a key: IP 20, GRE 8, Ethernet 14 (RFC 2890).
     pub const fn overhead(self) -> u32 {
         match self {
             Tunnel::Vxlan => 50,
@@ -37,7 +37,7 @@ impl Tunnel {
     }
 }
 
-/// What joins interfaces on a host.
+/// Switch that connects interfaces on a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
@@ -65,7 +65,7 @@ pub enum Driver {
     Docker,
 }
 
-/// When an instance is started again after it stopped.
+/// When a stopped instance is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {

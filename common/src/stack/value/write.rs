@@ -1,4 +1,4 @@
-//! The small texts of a stack, written the way they are read.
+//! The texts of a stack, written in the form in which they are read.
 
 use super::{Banner, Cpus, Duration, Http, Range, SIZES, Select, Size, TIMES};
 use std::fmt;

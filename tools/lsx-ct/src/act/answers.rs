@@ -1,10 +1,10 @@
-//! What the verbs beside the plan answer.
+//! The answers of the verbs on instances.
 
 use crate::model::{Done, Recipe, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a program ended in an instance.
+/// The result of a program in an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ran {
     /// `lsx.ct.ran/1`.
@@ -17,28 +17,28 @@ pub struct Ran {
     /// The instance; absent for a program on the host itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub instance: String,
-    /// Whether it ended with 0.
+    /// Whether its exit code is 0.
     pub ok: bool,
-    /// Exit code; 128 and the signal where one ended it; 124 past the deadline; absent when it could not be started.
+    /// Exit code; 128 plus the signal that ended it; 124 past the time limit; absent if it could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
-    /// How long it took.
+    /// Its duration.
     pub ms: u64,
-    /// What it wrote, the first 1 MiB; bytes that are no UTF-8 are replaced by U+FFFD.
+    /// Its standard output, the first 1 MiB; bytes that are not UTF-8 are replaced by U+FFFD.
     pub stdout: String,
-    /// What it complained about, the first 1 MiB.
+    /// Its standard error, the first 1 MiB.
     pub stderr: String,
-    /// How many bytes of both were left out; absent when there are all.
+    /// Number of bytes of both that were left out; absent if none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cut_bytes: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What was done to an instance.
+/// The result of a verb on an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acted {
     /// `lsx.ct.acted/1`.
@@ -51,9 +51,9 @@ pub struct Acted {
     pub instance: String,
     /// `start`, `stop`, `restart` or `wait`.
     pub done: String,
-    /// Whether it is as it was to be.
+    /// Whether it succeeded.
     pub ok: bool,
-    /// Why not.
+    /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -69,17 +69,17 @@ pub struct Line {
     pub stack: String,
     /// The instance.
     pub instance: String,
-    /// When it was written (RFC 3339), where the engine knows.
+    /// When it was written (RFC 3339), if the engine knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// `stdout`, `stderr`, or `lsx` for what lsx-ct has to say.
+    /// `stdout`, `stderr`, or `lsx` for messages of lsx-ct.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// The line.
     pub line: String,
 }
 
-/// What an instance uses, as a rate.
+/// Resource usage of an instance, as rates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Top {
     /// `lsx.ct.top/1`.
@@ -90,17 +90,17 @@ pub struct Top {
     pub stack: String,
     /// The instance.
     pub instance: String,
-    /// What it does.
+    /// Its state.
     pub state: State,
-    /// Of one processor; two that are busy make 200.
+    /// CPU usage, in percent of one processor; two busy processors are 200.
     pub cpu_percent: f64,
     /// Memory, in bytes.
     pub memory_bytes: u64,
-    /// Processes.
+    /// Number of processes.
     pub processes: u64,
-    /// Received, in bytes a second.
+    /// Received bytes per second.
     pub received_bps: u64,
-    /// Sent, in bytes a second.
+    /// Sent bytes per second.
     pub sent_bps: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What instances wrote, and what they write while somebody listens.
+//! The logs of instances, and following them.
 
 use super::{Line, Order, Target, find};
 use crate::engines;
@@ -9,10 +9,10 @@ use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How often one looks for more.
+/// Interval between checks for new lines.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The last lines; when it is followed they are told, with all that come later.
+/// The last lines; when following, they are sent as events, and later lines, too.
 pub(super) fn logs(target: &Target, order: &Order, cancel: &AtomicBool, event: Hear<'_>) -> Vec<Line> {
     let wanted = |line: &Line| {
         let since = order.since.as_deref();
@@ -32,7 +32,7 @@ fn last(target: &Target, lines: usize) -> Result<Vec<Line>, Failure> {
     Ok(lines.into_iter().map(|text| line(target, text)).collect())
 }
 
-/// Until the caller goes, or the instance does.
+/// Until the caller or the instance ends.
 fn follow(
     target: &Target,
     order: &Order,
@@ -48,7 +48,7 @@ fn follow(
         if lines.is_empty() {
             wait::until(LOOK, LOOK, || cancel.load(Ordering::Relaxed));
         }
-        // Many at once: a session tells no more than so many events.
+        // Several lines per event: a session accepts a limited number of events.
         let lines: Vec<Line> = lines.into_iter().map(|text| line(target, text)).filter(&wanted).collect();
         if !lines.is_empty() {
             event(json!(lines));
@@ -57,7 +57,7 @@ fn follow(
     Ok(Vec::new())
 }
 
-/// A line as an engine has it: with its time and its stream where it knows them.
+/// A line of an engine's log, with time and stream if known.
 fn line(target: &Target, text: String) -> Line {
     let mut words = text.splitn(4, ' ');
     let (at, stream, _, rest) = (words.next(), words.next(), words.next(), words.next());

@@ -1,4 +1,4 @@
-//! What instances use, as rates.
+//! Resource usage of instances, as rates.
 
 use super::{Order, Top};
 use crate::driver::Found;
@@ -8,10 +8,10 @@ use common::host::wait;
 use common::{Failure, document};
 use std::time::{Duration, Instant};
 
-/// How far apart the two looks of `top` are.
+/// The interval between the two measurements of `top`.
 const APART: Duration = Duration::from_secs(1);
 
-/// Two looks at what all targets use, a second apart.
+/// Measures all targets twice, a second apart.
 pub(super) fn top(order: &Order) -> Result<Vec<Top>, Failure> {
     let look = || -> Result<Vec<(Found, Usage)>, Failure> {
         let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! The verbs that act on instances: which ones, on which hosts, and one answer for each.
+//! The verbs that act on instances: selects instances and hosts, and collects one answer for each.
 
 use super::hear::Teller;
 use super::targets::{Targets, Where, targets};
@@ -17,25 +17,25 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Which instances.
+/// Selects instances.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct OnArgs {
-    /// The hosts of this stack; absent: of $LSX_STACK, else of stack.yaml here, else this host
+    /// Act on the hosts of this stack; default: $LSX_STACK, else ./stack.yaml, else this host only
     #[arg(long, value_name = "FILE")]
     pub(super) stack: Option<PathBuf>,
     #[command(flatten)]
     pub(super) scope: ScopeArgs,
 }
 
-/// Flags of `start`, and of its sisters.
+/// Flags of `start`, and part of those of similar verbs.
 #[derive(Debug, Args)]
 pub(super) struct ActArgs {
-    /// Instances by name, or by pattern, as 'web*'; with several stacks on a host as STACK/NAME
+    /// Instances by name or pattern, such as 'web*', or STACK/NAME when a host has several stacks
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
     #[command(flatten)]
     on: OnArgs,
-    /// How many at once on a host
+    /// Number of instances handled at the same time on each host
     #[arg(long, value_name = "N", default_value_t = 8)]
     max_parallel: usize,
 }
@@ -45,7 +45,7 @@ pub(super) struct ActArgs {
 pub(super) struct StopArgs {
     #[command(flatten)]
     act: ActArgs,
-    /// How long an instance has to end by itself before it is killed; 10s when absent
+    /// Time to wait for an instance to stop before it is killed; default: 10s
     #[arg(long, visible_alias = "timeout", value_name = "TIME", value_parser = common::cli::duration)]
     grace: Option<Duration>,
 }
@@ -55,12 +55,12 @@ pub(super) struct StopArgs {
 pub(super) struct WaitArgs {
     #[command(flatten)]
     act: ActArgs,
-    /// How long, as 90s or 5m
+    /// Time limit, such as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = common::cli::duration)]
     timeout: Duration,
 }
 
-/// What the four verbs are told.
+/// The arguments of the four verbs.
 pub(super) struct Acting<'a> {
     act: &'a ActArgs,
     timeout: Duration,
@@ -88,13 +88,13 @@ impl<'a> From<&'a WaitArgs> for Acting<'a> {
 /// Flags of `create` and `destroy`.
 #[derive(Debug, Args)]
 pub(super) struct PartArgs {
-    /// Instances by their keys in the stack
+    /// Instances, by their keys in the stack
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// The stack file, YAML or JSON; absent: what comes by a pipe, else $LSX_STACK, else stack.yaml here
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
-    /// Leave this host alone and report it as skipped; may be given several times
+    /// Do not contact this host, and report it as skipped; may be repeated
     #[arg(long, value_name = "HOST")]
     offline: Vec<String>,
 }
@@ -102,12 +102,12 @@ pub(super) struct PartArgs {
 /// Flags of `top`.
 #[derive(Debug, Args)]
 pub(super) struct TopArgs {
-    /// Instances by name, or by pattern; absent: all
+    /// Instances by name or pattern; default: all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
     on: OnArgs,
-    /// Measure once, also on a terminal
+    /// Measure once, even on a terminal
     #[arg(long)]
     once: bool,
 }
@@ -115,24 +115,24 @@ pub(super) struct TopArgs {
 /// Flags of `logs`.
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
-    /// Instances by name, or by pattern
+    /// Instances by name or pattern
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
     #[command(flatten)]
     on: OnArgs,
-    /// The last lines of each; absent: 100, with --since all
+    /// Number of last lines of each instance; default: 100, with --since all
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
-    /// Go on with what is written from now on, until interrupted
+    /// Follow the log until interrupted
     #[arg(short, long)]
     follow: bool,
-    /// Only lines from a time on, as 2026-11-26T03:00:00Z, or of the last 90s or 5m; LXD and Incus know no times
+    /// Only lines since a time, such as 2026-11-26T03:00:00Z, 90s or 5m ago; LXD and Incus record no times
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
-    /// Only what was written, without JSON; of several instances with their names in front
+    /// Print plain lines, without JSON; with several instances, lines start with the name
     #[arg(long)]
     plain: bool,
-    /// With --plain on a terminal: control characters as they were written, such as colours
+    /// With --plain on a terminal: do not escape control characters, such as colours
     #[arg(long, requires = "plain")]
     raw: bool,
 }
@@ -145,7 +145,7 @@ pub(super) fn act(
     output: &Output,
 ) -> Result<(), Failures> {
     let (mut place, targets) = targets(tool, &args.act.on, &args.act.names, global)?;
-    // `up` and `down` must not find an instance stopped or started under their hands.
+    // Keeps `up` and `down` from running at the same time.
     let _held = if what == "wait" { Vec::new() } else { place.lock(&targets)? };
     let timeout_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
     let grace_ms = args.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
@@ -177,13 +177,13 @@ pub(super) fn part(
     verb::part(tool, away, stack, scope, &args.names, global, output)
 }
 
-/// One measurement; on a terminal one after the other, each in the place of the one before, until somebody ends it.
+/// One measurement; on a terminal repeatedly, with the screen cleared each time, until interrupted.
 pub(super) fn top(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     if args.once || !output.on_terminal() {
         return measure(tool, args, global, output);
     }
     loop {
-        // Taken anew each time: instances come and go, and a session of a host has an end.
+        // A new session each time: instances come and go, and a host's session has a deadline.
         measure(tool, args, global, &Output { fresh: true, ..output.people() })?;
     }
 }
@@ -197,7 +197,7 @@ fn measure(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result
     Ok(output.emit(&rows)?)
 }
 
-/// A time, or how long ago, as RFC 3339 in milliseconds: so all times of logs are written, and order by their text.
+/// A time, or a time ago, as RFC 3339 in milliseconds, the format of times in logs, which sort as text.
 fn since(text: &str) -> Result<String, String> {
     let at = match common::cli::duration(text) {
         Ok(ago) => common::log::ago(ago),
@@ -238,10 +238,10 @@ pub(super) fn logs(tool: Ct, args: &LogsArgs, global: &Global, output: &Output) 
     Ok(output.emit(&lines)?)
 }
 
-/// Hears what a host says before it answers.
+/// Receives the events of a host before its answer.
 pub(super) type Hear<'a> = &'a (dyn Fn(&str, serde_json::Value) + Sync);
 
-/// Sends an order to every host that has targets; answers in the order of hosts.
+/// Sends an order to every host with targets; answers in the order of hosts.
 pub(super) fn ask<A: DeserializeOwned>(
     place: &mut Where,
     what: &str,

@@ -1,4 +1,4 @@
-//! `cp`: files and folders into an instance and out of it.
+//! `cp`: copies files and folders into or out of an instance.
 
 use super::act::{OnArgs, ask};
 use super::exec::no_target;
@@ -20,17 +20,17 @@ use std::time::Duration;
 /// Flags of `cp`.
 #[derive(Debug, Args)]
 pub(super) struct CopyArgs {
-    /// What, as NAME:PATH in an instance or PATH here; with a folder all that is in it
+    /// Source: NAME:PATH in an instance, or PATH on this machine; a folder is copied with its contents
     #[arg(value_name = "FROM")]
     from: String,
-    /// Where to: into it when it is a folder, else it is called so
+    /// Target: an existing folder to copy into, or the new name
     #[arg(value_name = "TO")]
     to: String,
     #[command(flatten)]
     on: OnArgs,
 }
 
-/// One instance, and the way to it.
+/// One instance, and its host.
 struct There {
     place: Where,
     targets: Targets,
@@ -38,28 +38,32 @@ struct There {
 
 pub(super) fn copy(tool: Ct, args: &CopyArgs, global: &Global) -> Result<(), Failures> {
     let mut global = global.clone();
-    global.deadline = Duration::MAX; // as long as there is something to copy
+    global.deadline = Duration::MAX; // no time limit while data is copied
     let there = |name: &str| -> Result<There, Failures> {
         let (place, targets) = targets(tool, &args.on, &[name.to_owned()], &global)?;
         match targets.values().flatten().count() {
             1 => Ok(There { place, targets }),
             0 => Err(no_target()),
-            _ => Err(usage("cp is about one instance").into()),
+            _ => Err(usage("cp copies from or to one instance, and this pattern matches several").into()),
         }
     };
     match (inside(&args.from), inside(&args.to)) {
         (Some((name, path)), None) => Ok(there(name)?.out(path, Path::new(&args.to))?),
         (None, Some((name, path))) => Ok(there(name)?.into_it(Path::new(&args.from), path)?),
-        _ => Err(usage("one of FROM and TO is NAME:PATH, the other a path here").into()),
+        _ => {
+            Err(usage("exactly one of FROM and TO must be NAME:PATH, the other a path on this machine")
+                .into())
+        }
     }
 }
 
 fn usage(message: &str) -> Failure {
-    Failure::new(Kind::Usage, "usage.cp", message)
-        .hint("lsx-ct cp db:/etc/hosts . ; a path here that has a colon is ./SO:WRITTEN")
+    Failure::new(Kind::Usage, "usage.cp", message).hint(
+        "example: lsx-ct cp db:/etc/hosts . ; write a path on this machine that has a colon as ./FILE:NAME",
+    )
 }
 
-/// `NAME:PATH` or `STACK/NAME:PATH`; a path here begins with a dot or a slash where it has a colon.
+/// `NAME:PATH` or `STACK/NAME:PATH`; a local path with a colon must begin with a dot or a slash.
 fn inside(text: &str) -> Option<(&str, &str)> {
     let (name, path) = text.split_once(':')?;
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-/".contains(c);
@@ -68,7 +72,7 @@ fn inside(text: &str) -> Option<(&str, &str)> {
     known.then_some((name, path))
 }
 
-/// What it is called.
+/// The last part of its path.
 fn base(path: &Path) -> String {
     path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned())
 }
@@ -86,7 +90,7 @@ impl There {
                 let Ok(Piece { stream, bytes, .. }) = serde_json::from_value(event) else { return };
                 let bytes = STANDARD.decode(bytes).unwrap_or_default();
                 if stream == "stdout" {
-                    // One that takes no more has said why.
+                    // The thread that unpacks reports its own error.
                     let _ = writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes);
                 } else {
                     let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +105,7 @@ impl There {
             (unpacks.join(), ran.map(|ran| Ran { stderr: said + &ran.stderr, ..ran }))
         });
         let ran = ran?;
-        let panicked = |_| Failure::new(Kind::Bug, "ct.cp", "the unpacking ended early");
+        let panicked = |_| Failure::new(Kind::Bug, "ct.cp", "unpacking ended unexpectedly");
         let skipped = unpacked.map_err(panicked).flatten();
         well(&ran)?;
         told(skipped?);
@@ -124,7 +128,7 @@ impl There {
         Ok(())
     }
 
-    /// Our own program in the instance: so every link there means what it means there.
+    /// Runs lsx's own program in the instance, so that links are resolved there.
     fn run(
         &mut self,
         argv: &[&str],
@@ -156,7 +160,7 @@ fn first(failures: Failures) -> Failure {
 
 fn told(skipped: parcel::Skipped) {
     if skipped > 0 {
-        log::warning(&format!("{skipped} were not copied: neither file, folder nor link"));
+        log::warning(&format!("{skipped} not copied: neither file, folder nor link"));
     }
 }
 
@@ -166,16 +170,16 @@ fn well(ran: &Ran) -> Result<(), Failure> {
     }
     let name = &ran.instance;
     if ran.code == Some(127) {
-        let message = format!("{name} has no program of lsx in it, which copies");
+        let message = format!("{name} does not contain lsx's program for copying");
         return Err(Failure::new(Kind::Failed, "ct.cp", message).hint(format!(
-            "a whole system in LXD or Incus has none: lsx-ct exec --plain --on {name} -- tar -C FOLDER -cf - NAME | tar -xf -"
+            "this is so for a whole system in LXD or Incus; use tar instead: lsx-ct exec --plain --on {name} -- tar -C FOLDER -cf - NAME | tar -xf -"
         )));
     }
     let said = ran.stderr.trim().trim_start_matches("lsx-ct: ");
     Err(Failure::new(
         Kind::Failed,
         "ct.cp",
-        format!("{name}: {}", said.lines().next().unwrap_or("it was not copied")),
+        format!("{name}: {}", said.lines().next().unwrap_or("copying failed")),
     ))
 }
 

@@ -1,4 +1,4 @@
-//! The verbs `move` and `drain`: a plan in which instances run on other hosts than the document says.
+//! The verbs `move` and `drain`: a plan in which instances run on other hosts than in the document.
 
 use crate::Ct;
 use clap::Args;
@@ -14,13 +14,13 @@ use std::path::PathBuf;
 /// Flags of `move`.
 #[derive(Debug, Args)]
 pub(super) struct MoveArgs {
-    /// The instance by its key in the stack
+    /// The instance, by its key in the stack
     #[arg(value_name = "NAME")]
     name: String,
-    /// Where it shall run
+    /// The host to move it to
     #[arg(value_name = "HOST")]
     host: String,
-    /// The stack file; absent: what comes by a pipe, else $LSX_STACK, else stack.yaml here
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
 }
@@ -28,18 +28,18 @@ pub(super) struct MoveArgs {
 /// Flags of `drain`.
 #[derive(Debug, Args)]
 pub(super) struct DrainArgs {
-    /// The host that shall run nothing of the stack
+    /// The host to empty
     #[arg(value_name = "HOST")]
     host: String,
-    /// Where its instances go; may be given several times; absent: to the others, those with the fewest first
+    /// Host to move instances to; may be repeated; default: the other hosts, those with the fewest instances first
     #[arg(long, value_name = "HOST")]
     to: Vec<String>,
-    /// The stack file; absent: what comes by a pipe, else $LSX_STACK, else stack.yaml here
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
 }
 
-/// A key of the stack, and what the document would have to say.
+/// A key of the stack, and its new value.
 type Setting = (String, String);
 
 pub(super) fn one(tool: Ct, args: &MoveArgs, global: &Global, output: &Output) -> Result<(), Failures> {
@@ -50,7 +50,7 @@ pub(super) fn one(tool: Ct, args: &MoveArgs, global: &Global, output: &Output) -
     if !instance.hosts.is_empty() || instance.count.is_some_and(|count| count > 1) {
         let message = format!("{} has several replicas", args.name);
         let hint =
-            format!("write its hosts anew in the document, or: lsx-ct drain {}", instance.hosts.join(" or "));
+            format!("change its hosts in the document, or use: lsx-ct drain {}", instance.hosts.join(" or "));
         return Err(Failure::new(Kind::Usage, "usage.name", message).hint(hint).into());
     }
     plan(tool, from, vec![(args.name.clone(), format!("host={}", args.host))], global, output)
@@ -67,7 +67,7 @@ pub(super) fn all(tool: Ct, args: &DrainArgs, global: &Global, output: &Output) 
     plan(tool, from, settings, global, output)
 }
 
-/// What the document would have to say for a host to run nothing: each instance goes to whoever has the fewest.
+/// The changes of the document that empty a host: each instance is moved to the host with the fewest.
 fn drained(stack: &Stack, resolved: &Resolved, host: &str, to: &[String]) -> Result<Vec<Setting>, Failure> {
     let count = |name: &str| resolved.instances.iter().filter(|at| at.host == name).count();
     let mut others: BTreeMap<&str, usize> = resolved
@@ -86,9 +86,9 @@ fn drained(stack: &Stack, resolved: &Resolved, host: &str, to: &[String]) -> Res
             return Err(Failure::new(
                 Kind::Usage,
                 "usage.host",
-                format!("{host} has no other host to drain to"),
+                format!("there is no other host for the instances of {host}"),
             )
-            .hint("name one that takes part: --to HOST"));
+            .hint("name one with --to HOST"));
         };
         *load += here;
         let list: Vec<&str> =
@@ -100,7 +100,7 @@ fn drained(stack: &Stack, resolved: &Resolved, host: &str, to: &[String]) -> Res
     Ok(settings)
 }
 
-/// The plan, and the one command that does it with the networks.
+/// Prints the plan, and the command that applies it together with the networks.
 fn plan(
     tool: Ct,
     from: StackArgs,
@@ -109,15 +109,15 @@ fn plan(
     output: &Output,
 ) -> Result<(), Failures> {
     if settings.is_empty() {
-        log::note("nothing runs there");
+        log::note("no instance runs there");
     }
     let set: Vec<String> = settings.iter().map(|(key, value)| format!("instances.{key}.{value}")).collect();
     let only = settings.iter().map(|(key, _)| format!("instances.{key}")).collect::<Vec<_>>().join(",");
     let file = from.input.as_ref().map(|file| format!(" {}", file.display())).unwrap_or_default();
     let flags: String = set.iter().map(|set| format!(" --set '{set}'")).collect();
     if !set.is_empty() {
-        log::note(&format!("networks and instances together: lsx up{file}{flags} --allow-move"));
-        log::note("write it into the document, too: what another `up` finds there is what counts");
+        log::note(&format!("to move networks and instances, run: lsx up{file}{flags} --allow-move"));
+        log::note("change the document, too, or the next `up` moves them back");
     }
     let scope = ScopeArgs { only: Some(only).filter(|only| !only.is_empty()), ..ScopeArgs::default() };
     verb::plan_moved(tool, StackArgs { set, ..from }, scope, global, output)

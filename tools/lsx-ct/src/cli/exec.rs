@@ -1,4 +1,4 @@
-//! The verb `exec`: a program in instances or on hosts, and what it wrote.
+//! The verb `exec`: runs a program in instances or on hosts, and prints its output.
 
 use super::act::{Hear, OnArgs, ask};
 use super::hear::Teller;
@@ -13,51 +13,51 @@ use common::stdio::{self, Output};
 use common::{Failure, Failures, Kind};
 use std::time::Duration;
 
-/// How much longer than a program a host may take.
+/// Added to a program's time limit for the host.
 const MORE: Duration = Duration::from_secs(60);
 
 /// Flags of `exec`.
 #[derive(Debug, Args)]
 pub(super) struct ExecArgs {
-    /// Without --on and --hosts: the instance; then the program and its arguments, best behind --
+    /// The instance (unless --on or --hosts is given), then the program and its arguments, preferably after --
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
     #[command(flatten)]
     of: OnArgs,
-    /// Instances by name or pattern, as 'web*'; may be given several times
+    /// Instances by name or pattern, such as 'web*'; may be repeated
     #[arg(long, value_name = "PATTERN")]
     on: Vec<String>,
-    /// On the hosts themselves
+    /// Run on the hosts themselves
     #[arg(long, conflicts_with = "on")]
     hosts: bool,
-    /// A terminal in one instance, also from another machine with --stack: lsx-ct exec -it NAME, then a program or /bin/sh
+    /// Open a terminal in one instance, also on a remote host: lsx-ct exec -it NAME [PROGRAM]; default: /bin/sh
     #[arg(short, long, conflicts_with_all = ["on", "hosts"])]
     tty: bool,
-    /// Only what is written, while it is, without JSON and without a limit; of several instances with their names in front
+    /// Print output as it is written, without JSON and size limit; with several instances, lines start with the name
     #[arg(long)]
     plain: bool,
-    /// With --plain on a terminal: control characters as they were written, such as colours
+    /// With --plain on a terminal: do not escape control characters, such as colours
     #[arg(long, requires = "plain")]
     raw: bool,
-    /// Standard input goes to the program; to each of them, when there are several
+    /// Pass standard input to the program; to each of them when there are several
     #[arg(short, long)]
     interactive: bool,
-    /// How many at once on a host
+    /// Number of programs run at the same time on each host
     #[arg(long, value_name = "N", default_value_t = 16)]
     max_parallel: usize,
-    /// After this a program is killed, as 30s or 5m
+    /// Kill the program after this time, such as 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = common::cli::duration)]
     timeout: Option<Duration>,
-    /// How many must succeed for exit 0; absent: all
+    /// Number of programs that must succeed for exit status 0; default: all
     #[arg(long, value_name = "N")]
     quorum: Option<usize>,
-    /// User or user:group, by name or number; absent: the instance's own, in LXD and Incus root
+    /// User or user:group, by name or number; default: the instance's user, with LXD and Incus root
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
-    /// Environment, as NAME=VALUE
+    /// Set an environment variable; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Folder it starts in
+    /// Working directory
     #[arg(short, long, value_name = "PATH")]
     workdir: Option<String>,
 }
@@ -76,7 +76,7 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
         return terminal::open(tool, &args.of, exec, global);
     }
     if args.interactive {
-        // Any bytes, or none: this is no document.
+        // Standard input is passed on unchanged; it is not a document.
         std::io::Read::read_to_end(&mut std::io::stdin(), &mut exec.input)
             .map_err(|e| Failure::new(Kind::Failed, "ct.exec.input", e.to_string()))?;
     }
@@ -88,7 +88,7 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
         patterns.push(exec.argv.remove(0));
         exec.argv = exec.argv.into_iter().skip_while(|word| word == "--").collect();
     }
-    // A program has the time that --timeout gives it; a host has some more.
+    // The program is limited by --timeout; the host gets some more time.
     let mut global = global.clone();
     let own = args.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_add(MORE));
     global.deadline = global.deadline.max(own);
@@ -116,11 +116,11 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
     if well >= wanted && all > 0 {
         return Ok(());
     }
-    let message = format!("{well} of {all} ended well, {wanted} were wanted");
+    let message = format!("{well} of {all} succeeded, {wanted} required");
     Err(Failure::new(Kind::Failed, "ct.exec.quorum", message).into())
 }
 
-/// What programs wrote, for a person who looks: of several with the name of each in front.
+/// The output of programs on a terminal; with several, each line starts with the name.
 fn plainly(ran: &[Ran]) -> Result<(), Failure> {
     let name = |ran: &Ran| if ran.instance.is_empty() { ran.host.clone() } else { ran.instance.clone() };
     let width = ran.iter().map(|ran| name(ran).chars().count()).max().unwrap_or(0);
@@ -137,7 +137,7 @@ fn plainly(ran: &[Ran]) -> Result<(), Failure> {
 }
 
 pub(super) fn no_target() -> Failures {
-    Failure::new(Kind::Usage, "usage.on", "exec needs to know where")
-        .hint("an instance and a program, as: exec db date; --on 'web*' for several, --hosts for hosts, -t NAME for a terminal")
+    Failure::new(Kind::Usage, "usage.on", "no instance or host given")
+        .hint("example: exec db date; several instances: --on 'web*'; hosts: --hosts; terminal: -t NAME")
         .into()
 }

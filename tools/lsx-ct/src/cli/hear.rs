@@ -1,4 +1,4 @@
-//! What instances and their programs write, told while they do; with their names in front where there are several.
+//! Prints output of instances and programs as it arrives; with several instances, lines start with the name.
 
 use super::targets::Targets;
 use crate::act::{Line, Piece, Ran};
@@ -9,14 +9,14 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// A line that has no end is told in pieces.
+/// A line longer than this is printed in pieces.
 const LINE: usize = 64 * 1024;
 
-/// See the module.
+/// See the first line of this file.
 pub(super) struct Teller {
     several: bool,
     raw: bool,
-    /// Begins of lines, by name and stream.
+    /// Incomplete lines, by name and stream.
     begun: Mutex<BTreeMap<(String, String), Vec<u8>>>,
 }
 
@@ -25,7 +25,7 @@ impl Teller {
         Teller { several: targets.values().flatten().count() > 1, raw, begun: Mutex::default() }
     }
 
-    /// Lines of a log, as a host told them.
+    /// Lines of a log, from an event of a host.
     pub(super) fn lines(host: &str, event: Value) -> Vec<Line> {
         let lines: Vec<Line> = serde_json::from_value(event).unwrap_or_default();
         lines.into_iter().map(|line| Line { host: host.to_owned(), ..line }).collect()
@@ -37,7 +37,7 @@ impl Teller {
         stdio::program(format!("{front}{}\n", line.line).as_bytes(), self.raw)
     }
 
-    /// A piece of what a program writes, as a host told it.
+    /// A piece of a program's output, from an event of a host.
     pub(super) fn piece(&self, host: &str, event: Value) {
         let Ok(piece) = serde_json::from_value::<Piece>(event) else { return };
         let Ok(bytes) = STANDARD.decode(&piece.bytes) else { return };
@@ -54,7 +54,7 @@ impl Teller {
         }
     }
 
-    /// All have ended: what is left of their last lines, and what could not be run at all.
+    /// At the end: prints incomplete lines, and the output of programs that sent no events.
     pub(super) fn end(&self, ran: &[Ran]) -> Result<(), Failure> {
         for ((name, stream), line) in
             std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner))
@@ -63,7 +63,7 @@ impl Teller {
                 self.with_name(&name, &stream, &line);
             }
         }
-        // An engine that cannot be listened to has kept it.
+        // An engine that cannot stream has returned the output at the end.
         for one in ran {
             let name = if one.instance.is_empty() { &one.host } else { &one.instance };
             for (stream, text) in [("stdout", &one.stdout), ("stderr", &one.stderr)] {

@@ -1,4 +1,4 @@
-//! The verb `images`: what is in the store, and the ways in and out of it.
+//! The verb `images`: manages the image store.
 
 use crate::image::{self, Access, Collected, Form, Source, Store, Stored};
 use clap::{Args, Subcommand};
@@ -10,24 +10,24 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is done with images.
+/// Verbs on images.
 #[derive(Debug, Subcommand)]
 pub enum ImagesVerb {
-    /// Pull an image from a registry and name it as it is called there
+    /// Pull an image from a registry; its name in the store is that of the registry
     Pull {
         /// [HOST/]REPOSITORY[:TAG][@DIGEST]
         #[arg(value_name = "REFERENCE")]
         reference: String,
-        /// Another name for it
+        /// Name of the image in the store, instead of the registry's
         #[arg(long)]
         name: Option<String>,
         /// How registries are reached.
         #[command(flatten)]
         reach: Reach,
     },
-    /// Push an image to a registry, only what it has not
+    /// Push an image to a registry; layers that the registry has are not sent
     Push {
-        /// Name or digest in the store
+        /// Name or digest of an image in the store
         #[arg(value_name = "IMAGE")]
         image: String,
         /// [HOST/]REPOSITORY[:TAG]
@@ -39,39 +39,39 @@ pub enum ImagesVerb {
     },
     /// Import an image: oci:FOLDER[:TAG], tar:FILE, lxd:METADATA,ROOTFS, docker://REFERENCE, mmdebstrap:SUITE
     Import {
-        /// Where it comes from
+        /// Source of the image
         #[arg(value_name = "SOURCE")]
         source: String,
-        /// What it is called from now on
+        /// Name of the image in the store
         #[arg(long)]
         name: String,
         /// How registries are reached.
         #[command(flatten)]
         reach: Reach,
     },
-    /// List the images of the store, one a line
+    /// List the images of the store
     Ls,
-    /// Take names away; the images go with the next collection when nothing uses them
+    /// Remove names; `images gc` then removes images that nothing uses
     Rm {
-        /// Names in the store
+        /// Names of images in the store
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
     },
-    /// Remove what no stack on this host uses, no name keeps and nobody brought just now
+    /// Remove image data without a name that no stack on this host uses
     Gc {
-        /// Leave what has been brought less long ago
+        /// Keep data added less than this time ago
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = common::cli::duration)]
         older: Duration,
     },
-    /// Write an image for others
+    /// Write an image to a file or folder
     Export {
-        /// Name or digest in the store
+        /// Name or digest of an image in the store
         #[arg(value_name = "IMAGE")]
         image: String,
-        /// The archive, or for oci the folder
+        /// The archive to write; with --form oci the folder
         #[arg(value_name = "PATH")]
         path: PathBuf,
-        /// What it is written as
+        /// Format of the exported image
         #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Docker)]
         form: Form,
     },
@@ -80,16 +80,16 @@ pub enum ImagesVerb {
 /// How registries are reached.
 #[derive(Debug, Args)]
 pub struct Reach {
-    /// Logins for registries, as docker login writes them
+    /// File with registry logins, in the format of `docker login`
     #[arg(long, value_name = "FILE")]
     logins: Option<PathBuf>,
-    /// Certificate that registries are trusted by, beside those of this machine
+    /// CA certificate for registries, in addition to those of this machine
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Ask MIRROR before the registry HOST; may be given several times
+    /// Try MIRROR before the registry HOST; may be repeated
     #[arg(long, value_name = "HOST=MIRROR", value_parser = mirror)]
     mirror: Vec<(String, String)>,
-    /// Ask registries by plain HTTP
+    /// Contact registries by plain HTTP, without TLS
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
 }
@@ -103,7 +103,7 @@ fn mirror(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// An image of the store, in its envelope.
+/// An image of the store, as a document.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Listed {
     /// `lsx.ct.image/1`.
@@ -112,7 +112,7 @@ pub struct Listed {
     image: Stored,
 }
 
-/// What a collection removed, in its envelope.
+/// The result of `gc`, as a document.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Swept {
     /// `lsx.ct.collected/1`.
@@ -134,10 +134,10 @@ impl Reach {
     }
 }
 
-/// Does it, in the store of a folder.
+/// Runs the verb on the store in a folder.
 ///
 /// # Errors
-/// What the store, the registry or the file says.
+/// Errors of the store, the registry or the file.
 pub fn run(verb: &ImagesVerb, root: &Path, output: &Output) -> Result<(), Failures> {
     let store = Store::open(root)?;
     match verb {
@@ -158,7 +158,8 @@ pub fn run(verb: &ImagesVerb, root: &Path, output: &Output) -> Result<(), Failur
         ImagesVerb::Ls => list(store.list()?, output),
         ImagesVerb::Rm { names } => remove(&store, names),
         ImagesVerb::Gc { older } => {
-            // Instances use the host's store; any other belongs to a person, whose plans name what they need anew.
+            // Instances use images of the host's store; another store belongs to a person, whose plans add images again if
+            // needed.
             let host = root == Path::new(crate::paths::STORE);
             let used = if host { image::used()? } else { BTreeSet::new() };
             let collected = store.gc_older(&used, *older)?;
@@ -183,7 +184,7 @@ fn found(store: &Store, image: &str) -> Result<Stored, Failure> {
     store.find(image)?.ok_or_else(|| unknown(image))
 }
 
-/// All that are there go, those that are not are told.
+/// Removes all names that exist, and reports the others.
 fn remove(store: &Store, names: &[String]) -> Result<(), Failures> {
     let mut failures = Vec::new();
     for name in names {
@@ -197,6 +198,6 @@ fn remove(store: &Store, names: &[String]) -> Result<(), Failures> {
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::new(Kind::Failed, "ct.image.unknown", format!("no image {name} is in the store"))
-        .hint("lsx-ct images ls shows what is")
+    Failure::new(Kind::Failed, "ct.image.unknown", format!("no image {name} in the store"))
+        .hint("`lsx-ct images ls` lists them")
 }

@@ -1,4 +1,4 @@
-//! Which instances, and on which hosts.
+//! Selects instances and their hosts.
 
 use super::act::OnArgs;
 use crate::act::{self, Target};
@@ -12,17 +12,17 @@ use common::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
-/// Where orders go.
+/// Where instances are.
 pub(super) enum Where {
-    /// To this host.
+    /// On this host.
     Here,
-    /// To the hosts of a stack.
+    /// On the hosts of a stack.
     Fleet(Box<Crew<Ct>>),
 }
 
 impl Where {
-    /// Takes the locks of the stacks that the targets are of, on all their hosts or on none, and waits a little for another run. Those
-    /// of this host are held until they are dropped, those of other hosts until the crew is.
+    /// Takes the locks of the targets' stacks on all their hosts or on none, waiting a little for other runs. Those of this
+    /// host are held until they are dropped, those of other hosts until the crew is dropped.
     pub(super) fn lock(&mut self, targets: &Targets) -> Result<Vec<Lock>, Failures> {
         let stacks: BTreeSet<&str> = targets.values().flatten().map(|target| target.stack.as_str()).collect();
         let never = AtomicBool::new(false);
@@ -98,7 +98,7 @@ pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Ta
     Ok((Where::Fleet(Box::new(crew)), targets))
 }
 
-/// Instances of this host, by NAME or STACK/NAME; a name that two stacks have must say which.
+/// Instances of this host, by NAME or STACK/NAME; a name used by two stacks needs the stack.
 pub(super) fn here(patterns: &[String]) -> Result<Targets, Failures> {
     let all = act::all(None)?;
     let mut targets: Vec<Target> = Vec::new();
@@ -131,7 +131,7 @@ fn unknown(patterns: &[String], used: &[bool], place: &str) -> Result<(), Failur
     Failures(failures.collect()).verdict()
 }
 
-/// A shell's pattern with `*` and `?`; it fits a whole name, never a part of one.
+/// A shell pattern with `*` and `?`, which must match the whole name.
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let mut fits = vec![false; name.len() + 1];

@@ -13,7 +13,7 @@ use common::{Failure, Failures, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What it opens when nothing is said.
+/// The default program.
 const SHELL: &str = "/bin/sh";
 
 /// The first word is the instance, the others are the program and its arguments.
@@ -27,7 +27,7 @@ pub(super) fn open(tool: Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Re
     let target = only(targets.values().flatten())?.clone();
     let Some(host) = targets.into_keys().next() else { return Err(no_target()) };
     let Where::Fleet(mut crew) = place else { return Err(enter(&target, &exec).into()) };
-    // So the tool is there, and the way to it is open.
+    // This ensures that the tool is on the host, and the connection is open.
     let reached = crew.call("there", BTreeMap::from([(host.clone(), Value::Null)]));
     reached.into_values().collect::<Result<Vec<_>, _>>()?;
     let word = URL_SAFE_NO_PAD.encode(json!((&target, &exec)).to_string());
@@ -37,9 +37,9 @@ pub(super) fn open(tool: Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Re
     }
 }
 
-/// The verb `terminal`: what [`open`] said on another machine, as one word that no shell reads.
+/// The verb `terminal`: the request of [`open`] on another machine, encoded as one word that a shell does not change.
 pub(super) fn from_word(word: &str) -> Result<(), Failure> {
-    let wrong = || Failure::new(Kind::Usage, "usage.word", "this is no word of lsx-ct exec -t");
+    let wrong = || Failure::new(Kind::Usage, "usage.word", "not a request of lsx-ct exec -t");
     let bytes = URL_SAFE_NO_PAD.decode(word).map_err(|e| wrong().because(e))?;
     let (target, exec): (Target, Exec) = serde_json::from_slice(&bytes).map_err(|e| wrong().because(e))?;
     Err(enter(&target, &exec))
@@ -50,14 +50,14 @@ fn only<'a>(mut targets: impl Iterator<Item = &'a Target>) -> Result<&'a Target,
         (Some(target), None) => Ok(target),
         (Some(one), Some(other)) => {
             let message =
-                format!("a terminal is for one instance, and {} and {} are meant", one.name, other.name);
+                format!("a terminal needs exactly one instance, but {} and {} match", one.name, other.name);
             Err(Failure::new(Kind::Usage, "usage.name", message).into())
         }
         _ => Err(no_target()),
     }
 }
 
-/// This process becomes the engine's own client; returns only why it cannot.
+/// Replaces this process by the engine's own client; returns only if that fails.
 fn enter(target: &Target, exec: &Exec) -> Failure {
     let client = || {
         let driver = engines::found(&target.stack, &target.name)?.map(|(driver, _)| driver);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// An image as `docker save` lists it.
+/// An image in an archive of `docker save`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Saved {
@@ -21,8 +21,8 @@ struct Saved {
 }
 
 impl Store {
-    /// An OCI image layout in an archive. All its blobs come, since it can be read only forward; what this machine does
-    /// not need of them goes with the next collection.
+    /// An OCI image layout in an archive. All its blobs are stored, since it can only be read forward; unneeded ones are
+    /// removed by the next `images gc`.
     pub(super) fn oci_archive(&self, path: &Path, survey: &Survey) -> Result<String, Failure> {
         let what = path.display().to_string();
         self.files(path, &|name| name.starts_with("blobs/sha256/"))?;
@@ -30,20 +30,21 @@ impl Store {
             if self.has(wanted) {
                 return Ok(());
             }
-            Err(refused("archive", format!("{what}: {wanted} is not in it")))
+            Err(refused("archive", format!("{what}: {wanted} is missing in it")))
         })
     }
 
-    /// What `docker save` wrote.
+    /// An archive of `docker save`.
     pub(super) fn saved(&self, path: &Path, survey: &Survey) -> Result<String, Failure> {
         let what = path.display().to_string();
         let images: Vec<Saved> = serde_json::from_slice(survey.document("manifest.json")?).map_err(|e| {
-            refused("archive", format!("{what}: manifest.json is not docker save's")).because(e)
+            refused("archive", format!("{what}: manifest.json does not have the format of docker save"))
+                .because(e)
         })?;
         let [image] = &images[..] else {
             let all = images.iter().flat_map(|i| i.repo_tags.iter().flatten().cloned());
-            return Err(refused("archive", format!("{what} does not hold one image"))
-                .because(format!("it holds {}", all.collect::<Vec<_>>().join(", ")))
+            return Err(refused("archive", format!("{what} does not contain exactly one image"))
+                .because(format!("it contains {}", all.collect::<Vec<_>>().join(", ")))
                 .hint("docker save one image at a time"));
         };
         let follow = |name: &str| {
@@ -57,7 +58,7 @@ impl Store {
             files
                 .get(name)
                 .cloned()
-                .ok_or_else(|| refused("archive", format!("{what}: there is no {name} in it")))
+                .ok_or_else(|| refused("archive", format!("{what}: {name} is missing in it")))
         };
         let config = find(&config)?;
         let layers = layers.iter().map(|name| {
@@ -79,7 +80,7 @@ impl Store {
         })
     }
 
-    /// Brings the wanted files of an archive, each a blob. A file named by a digest must have it.
+    /// Stores the wanted files of an archive, each as a blob. A file named by a digest must have that digest.
     fn files(&self, path: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, Blob>, Failure> {
         let broken = |e: std::io::Error| unreadable(path, &e);
         let (_, plain) = decode::open(limits::open(path).map_err(broken)?).map_err(broken)?;
@@ -107,10 +108,7 @@ impl Store {
             }
         }
         if !entries.ended {
-            return Err(refused(
-                "archive",
-                format!("{} ends without its end mark, so it was cut", path.display()),
-            ));
+            return Err(refused("archive", format!("{} is truncated: it has no end mark", path.display())));
         }
         Ok(found)
     }

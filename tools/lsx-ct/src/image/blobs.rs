@@ -1,4 +1,4 @@
-//! Blobs: bytes under their own digest. They come whole or not at all: written aside, summed, then renamed.
+//! Blobs: data stored under its digest, completely or not at all: it is written aside, verified, then renamed.
 
 use super::digest::{self, Sum};
 use super::limits::{self, Room};
@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A blob on its way in. Dropped before its end, it leaves nothing.
+/// A blob that is being written. If it is dropped before the end, nothing is left.
 pub(super) struct Incoming {
     temp: NamedTempFile,
     sum: Sum,
@@ -37,12 +37,12 @@ impl Write for Incoming {
 }
 
 impl Incoming {
-    /// What went wrong while it was written.
+    /// The error while it was written.
     pub(super) fn failed(&self, error: &io::Error) -> Failure {
         file::failure(self.temp.path(), "write", error)
     }
 
-    /// Puts it under its digest, which must be the expected one.
+    /// Stores it under its digest, which must be the expected one.
     pub(super) fn end(self, what: &str, expected: Option<&str>) -> Result<Blob, Failure> {
         let digest = self.sum.text();
         if let Some(wanted) = expected.filter(|wanted| *wanted != digest) {
@@ -60,12 +60,12 @@ impl Store {
         Ok(self.path("blobs/sha256").join(digest::hex(digest)?))
     }
 
-    /// Whether a blob is here; one that is counts as new, so that nobody collects it before it is used.
+    /// Whether a blob exists; an existing one is marked as new, so that `gc` does not remove it before it is used.
     pub(super) fn has(&self, digest: &str) -> bool {
         self.blob(digest).is_ok_and(|path| fresh(&path))
     }
 
-    /// A blob to be written.
+    /// Starts a blob.
     pub(super) fn incoming(&self) -> Result<Incoming, Failure> {
         let parts = self.folder("parts")?;
         let temp = tempfile::Builder::new().prefix("in-").tempfile_in(&parts);
@@ -74,10 +74,10 @@ impl Store {
         Ok(Incoming { temp, sum: Sum::default(), bytes: 0, room: Room::default(), folder })
     }
 
-    /// Keeps a few bytes; returns their digest.
+    /// Stores a few bytes; returns their digest.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// If they cannot be written.
     pub fn put(&self, bytes: &[u8]) -> Result<String, Failure> {
         let digest = digest::of(bytes);
         let _adding = self.adding()?;
@@ -89,12 +89,12 @@ impl Store {
         Ok(digest)
     }
 
-    /// Copies a file's stream into the store.
+    /// Copies a file into the store.
     pub(super) fn take(&self, what: &Path, from: impl Read, wanted: Option<&str>) -> Result<Blob, Failure> {
         self.take_by(&what.display().to_string(), from, wanted, &|e| super::unreadable(what, e))
     }
 
-    /// Copies a stream into the store; `failed` tells what it means when it breaks off.
+    /// Copies a stream into the store; `failed` converts an error of the stream.
     pub(super) fn take_by(
         &self,
         what: &str,
@@ -112,10 +112,10 @@ impl Store {
         }
     }
 
-    /// A small blob; its digest is verified.
+    /// Reads a small blob and verifies its digest.
     ///
     /// # Errors
-    /// When it is not here, or damaged.
+    /// If it is missing or damaged.
     pub fn get(&self, digest: &str) -> Result<Vec<u8>, Failure> {
         let path = self.blob(digest)?;
         let bytes = std::fs::read(&path).map_err(|e| missing(digest, &path, &e))?;
@@ -139,7 +139,10 @@ impl Store {
     pub(super) fn document(&self, what: &str, digest: &str) -> Result<Vec<u8>, Failure> {
         let size = std::fs::metadata(self.blob(digest)?).map_or(0, |meta| meta.len());
         if size > limits::DOCUMENT {
-            let limit = format!("{digest} is no document: it has {size} bytes; {} at most", limits::DOCUMENT);
+            let limit = format!(
+                "{digest} is not a document: it has {size} bytes; at most {} are allowed",
+                limits::DOCUMENT
+            );
             return Err(limits::over(what, limit));
         }
         self.get(digest)
@@ -148,16 +151,16 @@ impl Store {
     /// The configuration of an image.
     ///
     /// # Errors
-    /// When it is not here, or no configuration of an image.
+    /// If it is missing, or not the configuration of an image.
     pub fn config(&self, manifest: &str) -> Result<ImageConfiguration, Failure> {
         let digest = self.manifest(manifest)?.config().digest().to_string();
         manifest::config(&digest, &self.document(manifest, &digest)?)
     }
 
-    /// What an image is made of: manifest, configuration, layers from the lowest.
+    /// The parts of an image: manifest, configuration, layers from the lowest.
     ///
     /// # Errors
-    /// When its manifest is not here.
+    /// If its manifest is missing.
     pub fn blobs(&self, manifest: &str) -> Result<Vec<Blob>, Failure> {
         let document = self.manifest(manifest)?;
         let own = std::fs::metadata(self.blob(manifest)?).map_or(0, |m| m.len());
@@ -166,12 +169,12 @@ impl Store {
         Ok(std::iter::once(Blob { digest: manifest.to_owned(), size_bytes: own }).chain(parts).collect())
     }
 
-    /// Which of these are not here. Those that are count as new: they will be used now.
+    /// The missing ones of these blobs. Existing ones are marked as new, since they will be used now.
     pub fn missing(&self, digests: &[String]) -> Vec<String> {
         digests.iter().filter(|digest| !self.has(digest)).cloned().collect()
     }
 
-    /// Every blob and its size, by digest.
+    /// All blobs with their sizes, by digest.
     pub(super) fn all_blobs(&self) -> Result<Vec<(String, u64)>, Failure> {
         let folder = self.path("blobs/sha256");
         let entries = match std::fs::read_dir(&folder) {
@@ -188,10 +191,10 @@ impl Store {
         Ok(all)
     }
 
-    /// A part of a blob, to send to another host; empty past its end.
+    /// A part of a blob, to send to another host; empty at its end.
     ///
     /// # Errors
-    /// When it is not here.
+    /// If it is missing.
     pub fn chunk(&self, digest: &str, offset: u64, max: usize) -> Result<Vec<u8>, Failure> {
         let mut file = self.open_blob(digest)?;
         let mut bytes = Vec::new();
@@ -201,12 +204,12 @@ impl Store {
         Ok(bytes)
     }
 
-    /// A part of a blob from another host. At the last the whole is summed, and refused when it is not what it should be;
-    /// then, and when a part comes out of its turn, the sender begins again at 0. All parts come to one process: two that
-    /// receive the same blob do not disturb each other.
+    /// Stores a part of a blob from another host. After the last part the digest is verified, and a wrong one refused;
+    /// then, and if a part is out of order, the sender starts again at 0. All parts come to one process: two processes that
+    /// receive the same blob do not interfere.
     ///
     /// # Errors
-    /// `Data` for a wrong digest, `Again` for a part out of its turn.
+    /// `Data` for a wrong digest, `Again` for a part out of order.
     pub fn receive(&self, digest: &str, offset: u64, bytes: &[u8], last: bool) -> Result<(), Failure> {
         let _adding = self.adding()?;
         let part = self.folder("parts")?.join(format!("{}.{}", digest::hex(digest)?, std::process::id()));
@@ -219,9 +222,9 @@ impl Store {
             return Err(Failure::new(
                 Kind::Again,
                 "ct.image.receive",
-                format!("{digest}: {there} bytes are here, the next came from {offset}"),
+                format!("{digest}: {there} bytes are stored, but the next part starts at {offset}"),
             )
-            .hint("send it again from its beginning"));
+            .hint("send it again from the start"));
         }
         if let Err(e) = file.write_all(bytes) {
             file::remove(&part)?;
@@ -234,7 +237,7 @@ impl Store {
         let came = digest::Summing::new(&file).end().map_err(|e| failed(&e))?.0;
         if came != digest {
             file::remove(&part)?;
-            return Err(digest::differs("what another host sent", digest, &came));
+            return Err(digest::differs("the data from another host", digest, &came));
         }
         file.sync_all().map_err(|e| failed(&e))?;
         self.folder("blobs/sha256")?;
@@ -246,13 +249,13 @@ fn missing(digest: &str, path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound => {
             Failure::new(Kind::Failed, "ct.image.missing", format!("{digest} is not in the image store"))
-                .hint("lsx-ct images pull, or images import, brings it")
+                .hint("add it with `lsx-ct images pull` or `lsx-ct images import`")
         }
         _ => file::failure(path, "read", error),
     }
 }
 
-/// Sets a file's time to now; says whether there is one.
+/// Sets a file's time to now; returns whether it exists.
 pub(super) fn fresh(path: &Path) -> bool {
     let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     let times = rustix::fs::Timestamps { last_access: now, last_modification: now };

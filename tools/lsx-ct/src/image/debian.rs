@@ -1,4 +1,4 @@
-//! A Debian of its packages, made by mmdebstrap(1).
+//! A Debian system from its packages, created by mmdebstrap(1).
 
 use super::source::Debian;
 use super::store::Store;
@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Debian {
-    /// Its words and the day: it is made anew when the day is another, since packages are.
+    /// Its parameters and the day: it is created again on another day, since packages change.
     pub(super) fn key(&self) -> String {
         #[expect(
             clippy::disallowed_methods,
-            reason = "packages change with time, and this says how often they are asked for"
+            reason = "packages change over time; the date limits how often they are fetched"
         )]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         format!("mmdebstrap:{}:{}", self.args("").join(" "), now.as_secs() / DAY.as_secs())
@@ -32,15 +32,16 @@ impl Debian {
 }
 
 impl Store {
-    /// Makes it and brings it.
+    /// Creates it and adds it to the store.
     pub(super) fn debian(&self, debian: &Debian) -> Result<String, Failure> {
         let program = Program::new("mmdebstrap");
-        program.there().map_err(|e| e.hint("apt-get install mmdebstrap"))?;
+        program.there().map_err(|e| e.hint("install it: apt-get install mmdebstrap"))?;
         let aside = self.aside()?;
         let target = aside.path().join("rootfs.tar");
-        program.args(debian.args(&target.to_string_lossy())).run(b"").map_err(|e| {
-            e.hint("mmdebstrap needs a mirror of packages that it can reach; mirror=URL names another")
-        })?;
+        program
+            .args(debian.args(&target.to_string_lossy()))
+            .run(b"")
+            .map_err(|e| e.hint("mmdebstrap needs a package mirror; mirror=URL selects another one"))?;
         self.rootfs(&target, None)
     }
 }

@@ -1,13 +1,13 @@
-//! Compressed streams, told by their first bytes: gzip, zstd, xz, or none.
+//! Compressed streams, recognised by their first bytes: gzip, zstd, xz, or none.
 
 use super::limits;
 use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-/// Big enough that a system call is nothing beside the work.
+/// Large enough that the cost of system calls does not matter.
 pub(super) const BUFFER: usize = 1 << 17;
 
-/// How a stream is packed.
+/// The compression of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     None,
@@ -16,7 +16,7 @@ pub(super) enum Packing {
     Xz,
 }
 
-/// What the first bytes say.
+/// The compression according to the first bytes.
 pub(super) fn packing(head: &[u8]) -> Packing {
     match head {
         [0x1f, 0x8b, ..] => Packing::Gzip,
@@ -27,7 +27,7 @@ pub(super) fn packing(head: &[u8]) -> Packing {
     }
 }
 
-/// The plain bytes of a stream, and how it was packed.
+/// The uncompressed stream, and its compression.
 pub(super) fn open<'a>(source: impl Read + 'a) -> io::Result<(Packing, Box<dyn Read + 'a>)> {
     let mut source = BufReader::with_capacity(BUFFER, source);
     let packing = packing(source.fill_buf()?);
@@ -40,7 +40,7 @@ pub(super) fn open<'a>(source: impl Read + 'a) -> io::Result<(Packing, Box<dyn R
     Ok((packing, plain))
 }
 
-/// Zstandard frames, one after another, as `zstd:chunked` and `pzstd` write them.
+/// Consecutive Zstandard frames, as written by `zstd:chunked` and `pzstd`.
 struct Frames<R: Read>(Frame<R>);
 
 enum Frame<R: Read> {
@@ -49,7 +49,7 @@ enum Frame<R: Read> {
     Ended,
 }
 
-/// A stream whose first bytes were looked at: what stands before the first block of a frame.
+/// A stream whose first bytes have been read: the part before the first block of a frame.
 struct Ahead<R> {
     head: [u8; 18],
     length: usize,
@@ -86,7 +86,7 @@ impl<R: Read> Read for Frames<R> {
     }
 }
 
-/// The next frame; those that are to be skipped are.
+/// The next frame; skippable frames are skipped.
 fn begin<R: Read>(mut source: R) -> io::Result<Frame<R>> {
     let mut head = [0; 4];
     if source.read(&mut head[..1])? == 0 {
@@ -109,8 +109,8 @@ fn begin<R: Read>(mut source: R) -> io::Result<Frame<R>> {
         .map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))
 }
 
-/// The header of a frame (RFC 8878 3.1.1.1). The decoder keeps as much in memory as the frame's window is big, whatever that is: so
-/// the window is looked at first.
+/// The header of a frame (RFC 8878 3.1.1.1). The decoder allocates the frame's window, whatever its size, so the size is
+/// checked first.
 fn begun<R: Read>(magic: [u8; 4], mut inner: R) -> io::Result<Ahead<R>> {
     let mut head = [0; 18];
     head[..4].copy_from_slice(&magic);
@@ -132,14 +132,14 @@ fn begun<R: Read>(magic: [u8; 4], mut inner: R) -> io::Result<Ahead<R>> {
     if window > limits::ZSTD {
         let most = limits::ZSTD >> 20;
         return Err(limits::broken(format!(
-            "it wants a window of {} MiB to be unpacked; {most} at most",
+            "it needs a window of {} MiB for unpacking; at most {most} are allowed",
             window >> 20
         )));
     }
     Ok(Ahead { head, length, given: 0, inner })
 }
 
-/// The first bytes of a file, which is then at its beginning again.
+/// The first bytes of a file, which is then at its start again.
 pub(super) fn head(file: &mut (impl Read + io::Seek)) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.by_ref().take(8).read_to_end(&mut head)?;

@@ -1,4 +1,4 @@
-//! SHA-256 of what passes by.
+//! SHA-256 of streams.
 
 use super::refused;
 use common::Failure;
@@ -16,14 +16,14 @@ fn text(sum: &[u8]) -> String {
     PREFIX.to_owned() + &common::document::hex(sum)
 }
 
-/// The digits of a digest, which become a file's name: nothing else may get through here.
+/// The digits of a digest, which become a file name, so nothing else is accepted.
 pub(super) fn hex(digest: &str) -> Result<&str, Failure> {
     let digits = digest.strip_prefix(PREFIX).unwrap_or_default();
     if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
         return Ok(digits);
     }
     Err(refused("digest", format!("{digest}: not a SHA-256 digest"))
-        .hint("it is sha256: and 64 hexadecimal digits in lower case"))
+        .hint("write sha256: and 64 hexadecimal digits in lower case"))
 }
 
 /// A digest from the name of a file.
@@ -31,20 +31,20 @@ pub(super) fn from_hex(digits: &str) -> String {
     format!("{PREFIX}{digits}")
 }
 
-/// Two digests that should be one.
+/// The failure for two different digests.
 pub(super) fn differs(what: &str, wanted: &str, came: &str) -> Failure {
-    refused("digest", format!("{what} is not what it says it is"))
-        .because(format!("its digest is {came}, {wanted} was expected"))
-        .hint("it was changed or cut on its way: fetch or make it again")
+    refused("digest", format!("{what} does not match its digest"))
+        .because(format!("its digest is {came}, expected {wanted}"))
+        .hint("it was changed or truncated: fetch or create it again")
 }
 
-/// Passes bytes through, sums them up and, when asked, writes a copy.
+/// Passes a stream through, computes its digest and, on request, writes a copy.
 pub(super) struct Summing<'a, R> {
     inner: R,
     sum: Sha256,
     bytes: u64,
     copy: Option<&'a mut dyn Write>,
-    /// Why the copy could not be written; decoders in between forget what sort of error it was.
+    /// Why the copy could not be written, since decoders do not preserve the kind of an error.
     pub(super) not_written: Option<io::Error>,
 }
 
@@ -57,7 +57,7 @@ impl<'a, R: Read> Summing<'a, R> {
         Summing { copy: Some(copy), ..Summing::new(inner) }
     }
 
-    /// Reads what is left; returns digest and length of all.
+    /// Reads the rest; returns digest and length of the whole.
     pub(super) fn end(&mut self) -> io::Result<(String, u64)> {
         io::copy(self, &mut io::sink())?;
         Ok((text(&self.sum.clone().finalize()), self.bytes))
@@ -78,7 +78,7 @@ impl<R: Read> Read for Summing<'_, R> {
     }
 }
 
-/// A sum that is written to.
+/// A digest that data is written to.
 #[derive(Default)]
 pub(super) struct Sum(Sha256);
 

@@ -1,5 +1,5 @@
-//! The entries of a tar archive, one after another. A reader of our own, because what comes is not trusted: names and
-//! attributes are bounded, sizes are summed, and values of attributes may hold any byte (a newline in a capability is real).
+//! The entries of a tar archive. It has its own reader because archives are not trusted: names and attributes are limited,
+//! sizes are summed, and values of attributes may contain any byte (such as a newline in a capability).
 
 use super::limits::{Bounds, META, broken};
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use tar::{EntryType, Header};
 
 const BLOCK: usize = 512;
 
-/// One entry, as its headers say.
+/// One entry, from its headers.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: Vec<u8>,
@@ -22,19 +22,19 @@ pub(super) struct Entry {
     pub(super) xattrs: Vec<(String, Vec<u8>)>,
 }
 
-/// Reads entries. Data of an entry is read from the reader itself, until the next one is asked for.
+/// Reads entries. The data of an entry is read from the reader itself, until the next entry is requested.
 pub(super) struct Entries<R> {
     inner: R,
-    /// Bytes of this entry not read yet, and what fills its last block.
+    /// Unread bytes of this entry, and the padding of its last block.
     left: u64,
     filler: u64,
     bounds: Bounds,
     seen: Bounds,
-    /// Whether the mark at the end has been seen: an archive cut between two entries has none.
+    /// Whether the end mark has been seen: an archive truncated between two entries has none.
     pub(super) ended: bool,
 }
 
-/// What stands before an entry and is about it.
+/// Headers before an entry that belong to it.
 #[derive(Default)]
 struct Ahead {
     name: Option<Vec<u8>>,
@@ -47,13 +47,13 @@ impl<R: Read> Entries<R> {
         Entries { inner, left: 0, filler: 0, bounds, seen: Bounds { entries: 0, bytes: 0 }, ended: false }
     }
 
-    /// The next entry; none at the end.
+    /// The next entry; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
         let mut ahead = Ahead::default();
         loop {
             let rest = self.left + self.filler;
             if io::copy(&mut self.inner.by_ref().take(rest), &mut io::sink())? < rest {
-                return Err(broken("it ends in the middle of an entry"));
+                return Err(broken("it is truncated in the middle of an entry"));
             }
             (self.left, self.filler) = (0, 0);
             let Some(header) = self.header()? else { return Ok(None) };
@@ -75,7 +75,7 @@ impl<R: Read> Entries<R> {
         while filled < BLOCK {
             match self.inner.read(&mut block[filled..])? {
                 0 if filled == 0 => return Ok(None),
-                0 => return Err(broken("it ends in the middle of a header")),
+                0 => return Err(broken("it is truncated in the middle of a header")),
                 count => filled += count,
             }
         }
@@ -86,7 +86,7 @@ impl<R: Read> Entries<R> {
         let sum = |range: std::ops::Range<usize>| block[range].iter().map(|b| u32::from(*b)).sum::<u32>();
         let sum = sum(0..148) + sum(156..BLOCK) + 8 * 32;
         if header.cksum()? != sum {
-            return Err(broken("not a tar archive, or damaged: a header does not add up"));
+            return Err(broken("not a tar archive, or damaged: a header has a wrong checksum"));
         }
         Ok(Some(header))
     }
@@ -139,12 +139,12 @@ impl<R: Read> Entries<R> {
         };
         ahead.pax.into_iter().try_for_each(|(key, value)| adjust(&mut entry, &key, value))?;
         if entry.kind == EntryType::GNUSparse {
-            return Err(broken("it holds sparse files; pack it without --sparse"));
+            return Err(broken("it contains sparse files; pack it without --sparse"));
         }
-        // A folder or link of an old archive may claim a size; only files have data.
+        // A folder or link in an old archive may have a size; only files have data.
         let data = if has_data(entry.kind) { entry.size } else { 0 };
         if !has_data(entry.kind) && entry.size > 0 && !entry.kind.is_dir() && !entry.kind.is_hard_link() {
-            return Err(broken("an entry that is no file has data"));
+            return Err(broken("an entry that is not a file has data"));
         }
         self.count(data)?;
         entry.size = data;
@@ -158,7 +158,7 @@ fn has_data(kind: EntryType) -> bool {
 }
 
 fn narrow(number: u64) -> io::Result<u32> {
-    u32::try_from(number).map_err(|_| broken(format!("{number}: no user or group has such a number")))
+    u32::try_from(number).map_err(|_| broken(format!("{number} is not a valid user or group number")))
 }
 
 /// Up to the first zero byte.
@@ -169,7 +169,8 @@ fn text(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Records of a pax header: `LENGTH KEY=VALUE\n`, told apart by their length alone.
+/// Records of a pax header: `LENGTH KEY=VALUE
+/// `, separated by their length only.
 fn pax(mut bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -208,7 +209,7 @@ fn adjust(entry: &mut Entry, key: &[u8], value: Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Seconds with a fraction, before 1970, too.
+/// Seconds with a fraction, also before 1970.
 fn time(value: &[u8]) -> Option<(i64, u32)> {
     let text = std::str::from_utf8(value).ok()?;
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -223,7 +224,7 @@ fn time(value: &[u8]) -> Option<(i64, u32)> {
 }
 
 impl<R: Read> Read for Entries<R> {
-    /// Data of the entry that came last; what is cut short is an error, never an end.
+    /// Data of the current entry; a truncated one is an error, not an end.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {
@@ -231,7 +232,7 @@ impl<R: Read> Read for Entries<R> {
         }
         let count = self.inner.read(&mut buffer[..most])?;
         if count == 0 {
-            return Err(broken("it ends in the middle of an entry"));
+            return Err(broken("it is truncated in the middle of an entry"));
         }
         self.left -= count as u64;
         Ok(count)

@@ -1,4 +1,4 @@
-//! Images for others: the forms that Docker, LXD and everything that knows OCI read.
+//! Exports images in the formats of Docker, LXD and OCI.
 
 use super::store::Store;
 use super::{digest, manifest};
@@ -11,24 +11,24 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use tar::{Builder, EntryType, Header};
 
-/// What an image is written as.
+/// The format of an exported image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
-    /// A folder: an OCI image layout
+    /// OCI image layout in a folder
     Oci,
     /// An archive for `docker load`
     Docker,
-    /// An archive of its files, one system without layers
+    /// Archive of all files, without layers
     Rootfs,
     /// An archive for `lxc image import`
     Lxd,
 }
 
 impl Store {
-    /// Writes an image for others. An archive is written whole or not at all; into a layout that is there, it is added.
+    /// Exports an image. An archive is written completely or not at all; to an existing layout it is added.
     ///
     /// # Errors
-    /// When the image is not here, or it cannot be written.
+    /// If the image is missing, or cannot be written.
     pub fn export(&self, manifest: &str, form: Form, out: &Path) -> Result<(), Failure> {
         if form == Form::Oci {
             return self.export_layout(manifest, out);
@@ -44,7 +44,7 @@ impl Store {
         temp.persist(out).map(drop).map_err(|e| failed(&e.error))
     }
 
-    /// Writes one of the archives into a file that is there, and is never replaced.
+    /// Writes one of the archives into an existing file, which is not replaced.
     ///
     /// # Errors
     /// As [`Store::export`].
@@ -108,7 +108,7 @@ impl Store {
         for (i, blob) in blobs.iter().enumerate().skip(1) {
             let end = if i == 1 { "json" } else { "tar" };
             let name = format!("{}.{end}", digest::hex(&blob.digest)?);
-            // The same layer may lie in an image twice, and then is in the archive once.
+            // A layer that is used twice in an image is in the archive once.
             if !names.contains(&name) {
                 put(to, &name, blob.size_bytes, &mut self.open_blob(&blob.digest)?)?;
             }
@@ -132,7 +132,7 @@ impl Store {
             "arm64" => "aarch64".to_owned(),
             other => other.to_owned(),
         };
-        // LXD refuses an image without a date; one that is always the same keeps its fingerprint the same.
+        // LXD refuses an image without a date; a constant one keeps its fingerprint the same.
         let metadata = format!(
             "architecture: {architecture}\ncreation_date: 1\nproperties:\n  description: {manifest}\n"
         );

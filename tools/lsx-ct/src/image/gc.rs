@@ -1,4 +1,4 @@
-//! Collecting what nothing uses.
+//! Removes data that nothing uses.
 
 use super::store::Store;
 use super::{digest, tree};
@@ -11,30 +11,30 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// What came less long ago is on its way to be used: a plan has brought it, and nobody has applied the plan yet.
+/// Newer data may be about to be used: by a plan that has not been applied yet.
 const GRACE: Duration = Duration::from_secs(3600);
 
-/// What a collection removed.
+/// The result of `images gc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Collected {
-    /// Blobs.
+    /// Number of blobs removed.
     pub blobs: u64,
-    /// Unpacked layers.
+    /// Number of unpacked layers removed.
     pub trees: u64,
-    /// Bytes of the blobs; what unpacked layers took is not counted.
+    /// Size of the blobs in bytes, without unpacked layers.
     pub size_bytes: u64,
 }
 
 impl Store {
-    /// Removes what neither `used` (manifests, or plain blobs) nor a name needs, and that has been here for an hour.
+    /// Removes what neither `used` (manifests, or plain blobs) nor a name needs, if it is older than an hour.
     ///
     /// # Errors
-    /// When something cannot be read or removed.
+    /// If something cannot be read or removed.
     pub fn gc(&self, used: &BTreeSet<String>) -> Result<Collected, Failure> {
         self.gc_older(used, GRACE)
     }
 
-    /// The same for what has been here for `age`.
+    /// The same with another age.
     ///
     /// # Errors
     /// As [`Store::gc`].
@@ -48,7 +48,7 @@ impl Store {
         let mut blobs: BTreeSet<String> = used.iter().chain(index.names.values()).cloned().collect();
         let mut trees = BTreeSet::new();
         for (digest, _) in self.all_blobs()? {
-            // An image that has just come keeps its layers, however old they are.
+            // A new image keeps its layers, even old ones.
             if blobs.contains(&digest) || !old(&self.blob(&digest)?, age) {
                 self.reach(&digest, &mut blobs, &mut trees);
             }
@@ -71,7 +71,7 @@ impl Store {
         Ok(collected)
     }
 
-    /// What an image needs: its blobs, and its layers unpacked. Anything else needs nothing.
+    /// The parts of an image: its blobs, and its unpacked layers. Other blobs have none.
     fn reach(&self, digest: &str, blobs: &mut BTreeSet<String>, trees: &mut BTreeSet<String>) {
         if let Ok(parts) = self.blobs(digest) {
             blobs.extend(parts.into_iter().map(|blob| blob.digest));
@@ -92,7 +92,7 @@ impl Store {
             if used.contains(digits) || !old(&lock, age) || name.ends_with(".lock") {
                 continue;
             }
-            // Aside first: half a tree under its own name would be taken for a whole one.
+            // Renamed first: a partly removed tree must not be taken for a complete one.
             let aside = path.with_extension("new");
             if path != aside {
                 tree::remove_tree(&aside)?;
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-/// Whether something has not been touched for so long; what is not there has not.
+/// Whether something has not been changed for so long; a missing file counts as new.
 fn old(path: &Path, age: Duration) -> bool {
     let Ok(touched) = std::fs::symlink_metadata(path).and_then(|meta| meta.modified()) else { return true };
     #[expect(clippy::disallowed_methods, reason = "the age of a file is measured by the clock that dated it")]

@@ -1,5 +1,5 @@
-//! Bringing an image into the store, from wherever it is. What was brought before and has not changed is known again by
-//! what the file system says of it.
+//! Adds an image to the store from any source. A source that was added before and has not changed is recognised by its file
+//! system attributes.
 
 use super::store::{Store, Stored};
 use super::{Source, refused, survey, unreadable};
@@ -8,10 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 impl Store {
-    /// The image of a source, brought into the store where it is not there yet.
+    /// The image of a source, added to the store if it is missing.
     ///
     /// # Errors
-    /// What is wrong with the source, or with this host.
+    /// Errors of the source, or of this host.
     pub fn bring(&self, source: &Source) -> Result<Stored, Failure> {
         if let Source::Name(name) = source {
             return self.find(name)?.ok_or_else(|| unknown(name));
@@ -36,17 +36,17 @@ impl Store {
         Ok(stored)
     }
 
-    /// The same under a name, which keeps it.
+    /// The same under a name, which keeps it in the store.
     ///
     /// # Errors
-    /// As [`Store::bring`], and for a name that cannot be one.
+    /// As [`Store::bring`], and for an invalid name.
     pub fn import(&self, source: &Source, name: &str) -> Result<Stored, Failure> {
         super::source::check_name(name)?;
         let digest = self.bring(source)?.digest;
         self.name(name, &digest)
     }
 
-    /// What tells that a source is as it was; empty where only asking it tells.
+    /// Identifies the state of a source; empty if only reading the source can tell.
     fn key(&self, source: &Source) -> Result<String, Failure> {
         Ok(match source {
             Source::Layout { folder, tag } => {
@@ -55,25 +55,25 @@ impl Store {
             Source::Archive(path) => format!("tar:{}", facts(path)?),
             Source::Lxd { metadata, rootfs } => format!("lxd:{},{}", facts(metadata)?, facts(rootfs)?),
             Source::Debootstrap(debian) => debian.key(),
-            // A digest never means anything else; a tag may, any time.
+            // A digest is constant, but a tag may change any time.
             Source::Registry(reference) if reference.contains('@') => format!("docker://{reference}"),
             Source::Registry(_) | Source::Name(_) => String::new(),
         })
     }
 
-    /// An image brought before that is still whole.
+    /// An image added before that is still complete.
     fn known(&self, key: &str) -> Result<Option<String>, Failure> {
         let Some(digest) = self.index()?.sources.remove(key) else { return Ok(None) };
         if !self.has(&digest) {
             return Ok(None);
         }
-        // One that was damaged since is brought again.
+        // A damaged one is added again.
         let Ok(parts) = self.blobs(&digest) else { return Ok(None) };
         let parts: Vec<String> = parts.into_iter().map(|blob| blob.digest).collect();
         Ok(self.missing(&parts).is_empty().then_some(digest))
     }
 
-    /// An archive, whatever it turns out to be.
+    /// An archive of any kind.
     fn archive(&self, path: &Path) -> Result<String, Failure> {
         let survey = survey::of(path)?;
         match survey.kind()? {
@@ -86,17 +86,17 @@ impl Store {
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::new(Kind::Failed, "ct.image.unknown", format!("no image {name} is in the store"))
-        .hint(format!("lsx-ct images ls shows what is; lsx-ct images import SOURCE --name {name} brings it"))
+    Failure::new(Kind::Failed, "ct.image.unknown", format!("no image {name} in the store"))
+        .hint(format!("`lsx-ct images ls` lists them; `lsx-ct images import SOURCE --name {name}` adds it"))
 }
 
-/// What changes when a file does: path, file system, inode, size, time.
+/// Attributes that change when a file does: path, file system, inode, size, time.
 fn facts(path: &Path) -> Result<String, Failure> {
     let whole = path.canonicalize().map_err(|e| unreadable(path, &e))?;
     let meta = whole.metadata().map_err(|e| unreadable(path, &e))?;
     if meta.is_dir() {
         return Err(refused("source", format!("{} is a folder", path.display()))
-            .hint("an OCI image layout is written oci:FOLDER"));
+            .hint("write oci:FOLDER for an OCI image layout"));
     }
     Ok(format!(
         "{}|{}|{}|{}|{}.{}",

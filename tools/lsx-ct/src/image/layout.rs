@@ -6,14 +6,14 @@ use common::Failure;
 use oci_spec::image::{Descriptor, ImageIndex};
 use std::path::Path;
 
-/// What brings a blob, by its digest and the size that its document says.
+/// Fetches a blob, by its digest and the size that its document states.
 pub(super) type Bring<'a> = &'a dyn Fn(&str, u64) -> Result<(), Failure>;
 
-/// The annotation that is a tag.
+/// The annotation for a tag.
 const TAG: &str = "org.opencontainers.image.ref.name";
 
 impl Store {
-    /// Brings one image of a layout.
+    /// Imports one image of a layout.
     pub(super) fn layout(&self, folder: &Path, tag: Option<&str>) -> Result<String, Failure> {
         let path = folder.join("index.json");
         let index = limits::open(&path).and_then(|file| limits::document(&path, file));
@@ -30,7 +30,7 @@ impl Store {
         })
     }
 
-    /// Follows an index to the image for this machine, and brings its blobs by `bring`.
+    /// Follows an index to the image for this machine, and fetches its blobs by `bring`.
     pub(super) fn indexed(
         &self,
         what: &str,
@@ -39,7 +39,7 @@ impl Store {
         bring: Bring<'_>,
     ) -> Result<String, Failure> {
         let mut found = tagged(what, index, tag)?;
-        // An index may lead to an index; three deep is more than anybody writes.
+        // An index may refer to an index; more than three levels are refused.
         for _ in 0..3 {
             let wanted = found.digest().to_string();
             small(what, &found)?;
@@ -50,10 +50,10 @@ impl Store {
             }
             found = manifest::choose(what, &bytes)?;
         }
-        Err(refused("index", format!("{what}: indexes in indexes in indexes")))
+        Err(refused("index", format!("{what}: too many nested indexes")))
     }
 
-    /// Brings what a manifest names; returns the digest of the manifest, in OCI's words.
+    /// Fetches everything that a manifest names; returns the digest of the manifest in OCI format.
     pub(super) fn complete(&self, what: &str, bytes: Vec<u8>, bring: Bring<'_>) -> Result<String, Failure> {
         let bytes = manifest::converted(what, bytes)?;
         let document = manifest::read(what, &bytes)?;
@@ -64,23 +64,23 @@ impl Store {
         manifest::fits(what, &config)?;
         let (layers, plain) = (document.layers().len(), config.rootfs().diff_ids().len());
         if layers != plain {
-            return Err(refused("config", format!("{what}: {layers} layers, and {plain} digests of them")));
+            return Err(refused("config", format!("{what}: {layers} layers, but {plain} digests of layers")));
         }
         document.layers().iter().try_for_each(|layer| bring(layer.digest().as_ref(), layer.size()))?;
         self.put(&bytes)
     }
 }
 
-/// A document that says itself that it is more than one may be is not fetched.
+/// A document whose stated size is over the limit is not fetched.
 fn small(what: &str, document: &Descriptor) -> Result<(), Failure> {
     if document.size() <= limits::DOCUMENT {
         return Ok(());
     }
     let (digest, size, most) = (document.digest(), document.size(), limits::DOCUMENT);
-    Err(limits::over(what, format!("{digest} is to be a document, and has {size} bytes; {most} at most")))
+    Err(limits::over(what, format!("{digest} is a document of {size} bytes; at most {most} are allowed")))
 }
 
-/// The entry of an index with a tag; without one there must be a single image.
+/// The entry of an index with a tag; without a tag there must be a single image.
 fn tagged(what: &str, bytes: &[u8], tag: Option<&str>) -> Result<Descriptor, Failure> {
     let index: ImageIndex = serde_json::from_slice(bytes)
         .map_err(|e| refused("index", format!("{what}: not an index of images")).because(e))?;
@@ -94,13 +94,16 @@ fn tagged(what: &str, bytes: &[u8], tag: Option<&str>) -> Result<Descriptor, Fai
         let found = index.manifests().iter().find(|d| name(d).as_deref() == Some(tag));
         return found
             .cloned()
-            .ok_or_else(|| refused("tag", format!("{what}: no image is tagged {tag}")).hint(hint));
+            .ok_or_else(|| refused("tag", format!("{what}: no image with the tag {tag}")).hint(hint));
     }
     match &index.manifests()[..] {
         [one] => Ok(one.clone()),
-        [] => Err(refused("index", format!("{what}: no image is in it"))),
-        // Several without a tag may be one image for several machines.
+        [] => Err(refused("index", format!("{what}: it contains no image"))),
+        // Several without a tag may be one image for several architectures.
         many if many.iter().all(|d| d.platform().is_some()) => manifest::choose(what, bytes),
-        _ => Err(refused("tag", format!("{what}: several images are in it, and none was chosen")).hint(hint)),
+        _ => {
+            Err(refused("tag", format!("{what}: it contains several images; choose one by its tag"))
+                .hint(hint))
+        }
     }
 }

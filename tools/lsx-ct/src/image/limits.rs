@@ -1,5 +1,5 @@
-//! Every limit on what an image, an archive or a registry may bring, in one place. Who sent it is not trusted: what is more than
-//! this is a bomb or a mistake, and is refused with the name of the limit before it has filled memory or disk.
+//! All limits for images, archives and registries. Their senders are not trusted: what exceeds a limit is a bomb or a
+//! mistake, and is refused with the name of the limit before it fills memory or disk.
 
 use super::refused;
 use common::Failure;
@@ -11,67 +11,67 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What one archive may hold at most.
+/// Limits of one archive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) entries: u64,
     pub(super) bytes: u64,
 }
 
-/// 10 million entries, 64 GiB. All layers of an image together have no more bytes than that, packed.
+/// 10 million entries, 64 GiB. All packed layers of an image together have the same limit.
 pub(super) const BOUNDS: Bounds = Bounds { entries: 10_000_000, bytes: 64 << 30 };
 /// A manifest, an index, a configuration, metadata.yaml.
 pub(super) const DOCUMENT: u64 = 4 << 20;
-/// Layers of one image: overlayfs(5) stacks no more.
+/// Layers of one image: the maximum of overlayfs(5).
 pub(super) const LAYERS: usize = 500;
-/// Blobs that one archive brings: an image for a dozen machines has a few hundred.
+/// Blobs of one archive: an image for a dozen architectures has a few hundred.
 pub(super) const BLOBS: usize = if cfg!(test) { 100 } else { 10_000 };
 /// Names and attributes of one entry of an archive.
 pub(super) const META: u64 = 1 << 20;
-/// Bytes of a path, as in Linux (PATH_MAX, less its end).
+/// Bytes of a path, as in Linux (PATH_MAX without its terminator).
 pub(super) const PATH: usize = 4095;
-/// Folders in one another. What is deeper could not be removed with the files one process may open.
+/// Depth of folders. A deeper tree could not be removed with the files that one process may open.
 pub(super) const DEPTH: usize = 255;
-/// Names that have to be kept in memory while an archive is read, in bytes.
+/// Names kept in memory while an archive is read, in bytes.
 pub(super) const NAMES: usize = 512 << 20;
-/// Memory that unpacking zstd may take for its window: what `zstd --ultra -22` makes, and what `zstd -d` takes.
+/// Memory for the window when unpacking zstd: enough for `zstd --ultra -22`, and the limit of `zstd -d`.
 pub(super) const ZSTD: u64 = 128 << 20;
-/// Memory that unpacking xz may take, in KiB: `xz -9` needs 65 MiB.
+/// Memory for unpacking xz, in KiB: `xz -9` needs 65 MiB.
 pub(super) const XZ_KIB: u32 = 128 << 10;
 /// A token, or any other short answer of a registry.
 pub(super) const ANSWER: u64 = 1 << 20;
 /// Redirections, one after another.
 pub(super) const HOPS: usize = 5;
-/// A registry that sends less than this in such a time has stopped.
+/// A registry that sends less than this in this time counts as stopped.
 const PACE: (u64, Duration) =
     if cfg!(test) { (4 << 10, Duration::from_secs(4)) } else { (128 << 10, Duration::from_secs(60)) };
-/// How often the room left is looked at while something is written, in bytes.
+/// Free space is checked each time this many bytes have been written.
 const STEP: u64 = 16 << 20;
-/// What is left free on a disk: a twentieth of it, and no more than this.
+/// Part of a disk that stays free: 5 %, at most this.
 const RESERVE: u64 = 1 << 30;
 
-/// What is read is not what it should be.
+/// The failure for malformed data.
 pub(super) fn broken(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// Something is more than its limit.
+/// The failure for an exceeded limit.
 pub(super) fn over(what: &str, limit: impl std::fmt::Display) -> Failure {
     refused("limit", format!("{what}: {limit}"))
-        .hint("it is damaged or means harm: fetch or make it again, or take another image")
+        .hint("it is damaged or malicious: fetch or create it again, or use another image")
 }
 
-/// Opens a file to read. A pipe or a device would block, or never end.
+/// Opens a file for reading. A pipe or a device could block, or have no end.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
 }
 
-/// Reads a document whole.
+/// Reads a whole document.
 pub(super) fn document(path: &Path, from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(DOCUMENT + 1).read_to_end(&mut bytes)?;
@@ -87,29 +87,26 @@ pub(super) fn document(path: &Path, from: impl Read) -> io::Result<Vec<u8>> {
 pub(super) struct Kept(usize);
 
 impl Kept {
-    /// One more.
+    /// Adds a name.
     pub(super) fn name(&mut self, name: &[u8]) -> Result<(), Failure> {
-        self.0 = self.0.saturating_add(name.len() + 64); // what holds it
+        self.0 = self.0.saturating_add(name.len() + 64); // overhead of its container
         if self.0 > NAMES {
-            return Err(over(
-                "its names",
-                format!("more than {} MiB of them are needed at once", NAMES >> 20),
-            ));
+            return Err(over("its names", format!("they need more than {} MiB of memory", NAMES >> 20)));
         }
         Ok(())
     }
 }
 
-/// Looks after the room on a disk while something is written there.
+/// Checks free space on a disk while data is written.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// Bytes and files since the last look.
+    /// Bytes and files since the last check.
     bytes: u64,
     files: u64,
 }
 
 impl Room {
-    /// So many bytes more are written, or one file.
+    /// Adds bytes, or one file.
     pub(super) fn take(&mut self, place: impl AsFd, bytes: u64) -> io::Result<()> {
         self.bytes += bytes;
         self.files += u64::from(bytes == 0);
@@ -126,7 +123,7 @@ pub(crate) fn reserve(size: u64) -> u64 {
     RESERVE.min(size / 20)
 }
 
-/// Refuses to fill a disk to its end: with so many bytes more, a part must stay free.
+/// Refuses to fill a disk: after so many more bytes, a part must stay free.
 pub(super) fn room(place: impl AsFd, bytes: u64) -> io::Result<()> {
     let disk = rustix::fs::fstatvfs(place)?;
     let (free, size) =
@@ -136,13 +133,13 @@ pub(super) fn room(place: impl AsFd, bytes: u64) -> io::Result<()> {
         let what = if files { "files" } else { "bytes" };
         return Err(io::Error::new(
             io::ErrorKind::StorageFull,
-            format!("a twentieth of the disk's {what} stays free (at most 1 GiB)"),
+            format!("5 % of the disk's {what} must stay free (at most 1 GiB)"),
         ));
     }
     Ok(())
 }
 
-/// The same before something of a size that is known.
+/// The same before writing data of known size.
 pub(super) fn room_in(folder: &Path, bytes: u64) -> Result<(), Failure> {
     let opened =
         rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -150,7 +147,7 @@ pub(super) fn room_in(folder: &Path, bytes: u64) -> Result<(), Failure> {
     told.map_err(|e| file::failure(folder, "write into", &e))
 }
 
-/// What comes from a registry: no more than its size, and no slower than [`PACE`].
+/// Data from a registry: at most its size, and no slower than [`PACE`].
 pub(super) struct Paced<R> {
     inner: R,
     left: u64,
@@ -164,7 +161,7 @@ impl<R: Read> Paced<R> {
         Paced { inner, left: most, most, since: Duration::ZERO, came: 0 }
     }
 
-    /// All of it, as far as it may be.
+    /// All of it, up to the limit.
     pub(super) fn whole(mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes).map(|_| bytes)
@@ -173,7 +170,7 @@ impl<R: Read> Paced<R> {
 
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let begin = Instant::now(); // what the reader does with it in between is not the sender's fault
+        let begin = Instant::now(); // the reader's own time does not count
         let count = self.inner.read(buffer)?;
         (self.since, self.came) = (self.since + begin.elapsed(), self.came + count as u64);
         if count as u64 > self.left {

@@ -13,7 +13,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use tar::{Builder, EntryType, Header};
 
-/// What is read of metadata.yaml.
+/// The parts of metadata.yaml that are used.
 #[derive(Deserialize)]
 struct Metadata {
     #[serde(default)]
@@ -39,7 +39,7 @@ impl Store {
         self.rootfs(&plain, Some(&architecture))
     }
 
-    /// One archive. Its root file system is written anew without the folder it stands in.
+    /// One archive. Its root file system is packed again without its parent folder.
     pub(super) fn unified(&self, path: &Path, survey: &Survey) -> Result<String, Failure> {
         let architecture = architecture(path, survey.document("metadata.yaml")?)?;
         let aside = self.aside()?;
@@ -51,18 +51,18 @@ impl Store {
         self.rootfs(&plain, Some(&architecture))
     }
 
-    /// A folder for what is made on the way; it goes with its owner.
+    /// A folder for temporary data; removed when dropped.
     pub(super) fn aside(&self) -> Result<tempfile::TempDir, Failure> {
         let parts = self.folder("parts")?;
         tempfile::tempdir_in(&parts).map_err(|e| common::host::file::failure(&parts, "write into", &e))
     }
 }
 
-/// Packs a folder: owners by number, attributes, hard links; in an order that does not depend on the disk.
+/// Packs a folder: owners by number, attributes, hard links; in a fixed order.
 pub(super) fn pack(folder: &Path, archive: &Path) -> Result<(), Failure> {
     let how =
         ["--create", "--format=posix", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--sort=name"];
-    // Times of access and of the packing itself would make another digest each time.
+    // Access times and the time of packing would change the digest each time.
     let same = ["--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--file"];
     let program = Program::new("tar").args(how).args(same).args([archive]);
     program.args(["--directory"]).args([folder]).args(["."]).run(b"")?;
@@ -82,7 +82,7 @@ fn architecture(path: &Path, metadata: &[u8]) -> Result<String, Failure> {
     Err(manifest::other_machine(&path.display().to_string(), word))
 }
 
-/// The entries below rootfs/, and links among them, without it.
+/// The entries below rootfs/, and links among them, without that prefix.
 fn lifted(from: File, to: impl Write) -> io::Result<()> {
     let (_, plain) = decode::open(from)?;
     let mut entries = Entries::new(plain, BOUNDS);
@@ -112,7 +112,7 @@ fn below(name: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Writes one entry; what a plain header cannot hold goes before it.
+/// Writes one entry, preceded by extended headers if needed.
 pub(super) fn append<W: Write>(builder: &mut Builder<W>, entry: &Entry, data: impl Read) -> io::Result<()> {
     let mut records: Vec<(String, Vec<u8>)> =
         entry.xattrs.iter().map(|(key, value)| (format!("SCHILY.xattr.{key}"), value.clone())).collect();

@@ -1,4 +1,4 @@
-//! The documents of an image: index, manifest and configuration, as OCI writes them and as Docker did.
+//! The documents of an image: index, manifest and configuration, in OCI and Docker format.
 
 use super::{digest, limits, refused};
 use common::Failure;
@@ -12,7 +12,7 @@ pub(super) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(super) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(super) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// Docker's words for the same things.
+/// Docker's media types for them.
 const DOCKER: [(&str, &str); 4] = [
     (DOCKER_MANIFEST, MANIFEST),
     ("application/vnd.docker.container.image.v1+json", CONFIG),
@@ -20,7 +20,7 @@ const DOCKER: [(&str, &str); 4] = [
     ("application/vnd.docker.image.rootfs.diff.tar", LAYER),
 ];
 
-/// This machine, as images call it.
+/// This machine's architecture, as named in images.
 pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -31,7 +31,7 @@ pub(super) fn architecture() -> &'static str {
     }
 }
 
-/// Any machine's word for itself, as images call it.
+/// Converts an architecture to its name in images.
 pub(super) fn architecture_of(word: &str) -> &str {
     match word {
         "x86_64" => "amd64",
@@ -79,16 +79,16 @@ pub(super) fn config(what: &str, bytes: &[u8]) -> Result<ImageConfiguration, Fai
         .map_err(|e| refused("config", format!("{what}: not the configuration of an image")).because(e))
 }
 
-/// A manifest in OCI's words. One that has them stays as it is, byte for byte, and so keeps its digest.
+/// A manifest in OCI format. One in this format is unchanged, byte for byte, and keeps its digest.
 pub(super) fn converted(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     let mut document: Value = serde_json::from_slice(&bytes)
         .map_err(|e| refused("manifest", format!("{what}: not a manifest")).because(e))?;
     if document["schemaVersion"] == json!(1) {
         return Err(refused(
             "manifest",
-            format!("{what} is of Docker's first manifest schema, which is not read"),
+            format!("{what} uses Docker's first manifest schema, which is not supported"),
         )
-        .hint("push it again with any Docker of the last ten years"));
+        .hint("push it again with a newer version of Docker"));
     }
     let mut changed = false;
     let mut put = |value: &mut Value| {
@@ -99,7 +99,7 @@ pub(super) fn converted(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> 
         }
     };
     put(&mut document);
-    // By `get_mut`: an index that may write ends the program where the document is no object.
+    // By `get_mut`: indexing for writing would panic if the document is not an object.
     document.get_mut("config").into_iter().for_each(&mut put);
     document.get_mut("layers").and_then(Value::as_array_mut).into_iter().flatten().for_each(&mut put);
     let bytes = if changed { bytes_of(&document)? } else { bytes };
@@ -111,13 +111,13 @@ pub(super) fn converted(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> 
         );
         if !known {
             return Err(refused("manifest", format!("{what}: a layer is {}", layer.media_type()))
-                .hint("layers are tar archives, plain or packed by gzip or zstd; others are not images"));
+                .hint("layers must be tar archives, plain or packed by gzip or zstd"));
         }
     }
     Ok(bytes)
 }
 
-/// The manifest for this machine among those of an index.
+/// The manifest for this machine in an index.
 pub(super) fn choose(what: &str, bytes: &[u8]) -> Result<Descriptor, Failure> {
     let index: ImageIndex = serde_json::from_slice(bytes)
         .map_err(|e| refused("index", format!("{what}: not an index of images")).because(e))?;
@@ -129,7 +129,7 @@ pub(super) fn choose(what: &str, bytes: &[u8]) -> Result<Descriptor, Failure> {
     if let Some(found) = index.manifests().iter().find(fits) {
         return Ok(found.clone());
     }
-    // Without a word about machines there is nothing to choose by.
+    // Without platforms there is nothing to choose by.
     if let [one] = &index.manifests()[..]
         && one.platform().is_none()
     {
@@ -140,20 +140,20 @@ pub(super) fn choose(what: &str, bytes: &[u8]) -> Result<Descriptor, Failure> {
     Err(other_machine(what, &there.join(", ")))
 }
 
-/// An image of another machine.
+/// The failure for an image of another architecture.
 pub(super) fn other_machine(what: &str, there: &str) -> Failure {
     let there = if there.is_empty() { "nothing for linux" } else { there };
-    refused("architecture", format!("{what} is for {there}; this machine is {}", architecture()))
-        .hint("build or choose it for this machine's architecture")
+    refused("architecture", format!("{what} is for {there}, but this machine is {}", architecture()))
+        .hint("use an image for this machine's architecture")
 }
 
-/// Refuses an image of another machine.
+/// Refuses an image of another architecture.
 pub(super) fn fits(what: &str, config: &ImageConfiguration) -> Result<(), Failure> {
     let of = config.architecture().to_string();
     if of == architecture() { Ok(()) } else { Err(other_machine(what, &of)) }
 }
 
-/// An image of layers `(media type, digest, size)`: its configuration is the caller's, the manifest is made here.
+/// An image of layers `(media type, digest, size)`: the caller provides the configuration, the manifest is created here.
 pub(super) fn manifest(config: (&str, u64), layers: &[(String, String, u64)]) -> Result<Vec<u8>, Failure> {
     let layers: Vec<Value> = layers
         .iter()

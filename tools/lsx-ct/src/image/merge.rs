@@ -1,5 +1,5 @@
-//! The files of an image as one archive: layers are read twice, first to learn which entry of which layer is seen in the
-//! end, then to write those. Nothing is unpacked, so it needs no root.
+//! The files of an image as one archive: layers are read twice, first to find which entry of which layer is visible in the
+//! end, then to write those. Nothing is unpacked, so root is not needed.
 
 use super::entries::{Entries, Entry};
 use super::limits::{self, BOUNDS};
@@ -20,20 +20,20 @@ type Layer = Entries<Box<dyn io::Read>>;
 #[derive(Default)]
 struct Seen {
     kept: limits::Kept,
-    /// What is seen at a name.
+    /// The visible entry of a name.
     names: BTreeMap<Vec<u8>, At>,
-    /// Files whose own name is hidden while another name of theirs is seen.
+    /// Files whose own name is hidden while another name of theirs is visible.
     carried: HashMap<At, Vec<Vec<u8>>>,
-    /// Links that are written with the file they carry.
+    /// Links that are written with the data of their file.
     done: Vec<At>,
-    /// The files that names are, in the layer being read.
+    /// The file of each name, in the layer being read.
     files: HashMap<Vec<u8>, u64>,
-    /// Links of all layers: where, their names, and the names and places of their files.
+    /// Links of all layers: layer, names, and the names and places of their files.
     links: Vec<(At, Vec<u8>, Vec<u8>, u64)>,
 }
 
 impl Store {
-    /// Writes the files of an image into an archive, below a prefix.
+    /// Writes the files of an image into an archive, with a prefix.
     pub(super) fn merged(
         &self,
         layers: &[String],
@@ -104,7 +104,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Takes away what layers below `layer` have in a folder.
+    /// Removes the entries of a folder in the layers below `layer`.
     fn hide_below(&mut self, folder: &[u8], layer: usize) {
         let (from, to) = match folder {
             b"" => (Vec::new(), vec![0xff]),
@@ -115,7 +115,7 @@ impl Seen {
         hidden.iter().for_each(|name| _ = self.names.remove(name));
     }
 
-    /// Finds links whose file is hidden under its own name: they carry it on.
+    /// Finds links whose file is hidden under its own name: they get its data.
     fn settle(&mut self) {
         for (at, name, target, file) in std::mem::take(&mut self.links) {
             let owner = (at.0, file);

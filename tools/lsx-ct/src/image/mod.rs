@@ -1,4 +1,4 @@
-//! Images: a content-addressed store, and the ways in and out of it.
+//! Images: a content-addressed store, import and export.
 
 mod archive;
 mod blobs;
@@ -39,21 +39,21 @@ use common::{Failure, Kind};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// A document, an archive or a name that cannot be used.
+/// The refusal of a document, an archive or a name.
 fn refused(what: &str, message: impl Into<String>) -> Failure {
     Failure::new(Kind::Data, &format!("ct.image.{what}"), message)
 }
 
-/// Reading an archive failed: either it is not what it should be, or it cannot be read.
+/// The failure of reading an archive: it is malformed, or cannot be read.
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::Other => {
             refused("archive", format!("{} is broken", path.display()))
                 .because(error.to_string().split(" when getting").next().unwrap_or_default())
-                .hint("fetch or make it again; an upload that stopped half way looks like this")
+                .hint("fetch or create it again; an interrupted upload can be the cause")
         }
         ErrorKind::OutOfMemory => refused("limit", format!("{} cannot be unpacked", path.display()))
-            .because(format!("it wants more than {} MiB of memory for that", limits::XZ_KIB >> 10)),
+            .because(format!("it needs more than {} MiB of memory for unpacking", limits::XZ_KIB >> 10)),
         ErrorKind::NotFound => refused("source", format!("{}: no such file", path.display())),
         _ => file::failure(path, "read", error),
     }

@@ -1,5 +1,5 @@
-//! Folders that a layer has without saying what they are like: its archive names files in them, and not them. In the root of an
-//! instance they are as the layer below has them; overlayfs shows those of the topmost, whatever it knows of them.
+//! Folders without an entry in a layer's archive, which only has files in them. In the root of an instance they must be as
+//! in the layer below; overlayfs uses the attributes of the topmost layer.
 
 use super::tree::remove_tree;
 use common::Failure;
@@ -14,16 +14,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// On a folder that was made for what is in it; seen by root of the host alone.
+/// The attribute of a folder without an entry in the archive; only root of the host sees it.
 const IMPLIED: &str = "trusted.lsx.implied";
 const OPAQUE: &str = "trusted.overlay.opaque";
 
-/// Notes that an archive has not said what a folder is like.
+/// Marks a folder that has no entry yet.
 pub(super) fn implied(folder: impl AsFd) -> rustix::io::Result<()> {
     rustix::fs::fsetxattr(folder, IMPLIED, b"y", XattrFlags::empty())
 }
 
-/// It has said so now.
+/// Removes the mark when its entry follows.
 pub(super) fn said(folder: impl AsFd) -> rustix::io::Result<()> {
     match rustix::fs::fremovexattr(folder, IMPLIED) {
         Err(Errno::NODATA) => Ok(()),
@@ -31,11 +31,11 @@ pub(super) fn said(folder: impl AsFd) -> rustix::io::Result<()> {
     }
 }
 
-/// A layer of such folders alone, for on top; `None` when there are none. It is made once for the same layers, by whoever holds the
-/// lock of the topmost.
+/// An additional top layer of such folders only; `None` if there are none. It is created once for the same layers, under
+/// the lock of the topmost layer.
 ///
 /// # Errors
-/// What the file system refused.
+/// Errors of the file system.
 pub(super) fn layer(trees: &[PathBuf]) -> Result<Option<PathBuf>, Failure> {
     let Some((top, _)) = trees.split_first().filter(|(_, below)| !below.is_empty()) else { return Ok(None) };
     let all: Vec<String> = trees.iter().map(|tree| tree.display().to_string()).collect();
@@ -43,7 +43,7 @@ pub(super) fn layer(trees: &[PathBuf]) -> Result<Option<PathBuf>, Failure> {
     let path = top.with_extension(&name);
     if !path.is_dir() {
         let aside = top.with_extension(format!("{name}-new"));
-        remove_tree(&aside)?; // who began it is dead: the lock is ours
+        remove_tree(&aside)?; // its creator has died, since this process has the lock
         let made = make(trees, &aside)
             .and_then(|()| std::fs::rename(&aside, &path).map_err(|e| file::failure(&path, "make", &e)));
         if let Err(failure) = made {
@@ -66,7 +66,7 @@ fn make(trees: &[PathBuf], to: &Path) -> Result<(), Failure> {
             }
         })?;
     }
-    // Sorted, those above come first.
+    // Sorted, so that parents come first.
     for folder in wanted {
         let from = restored(trees, &folder).or_else(|| topmost(trees, &folder));
         let Some(from) = from else { continue };
@@ -76,7 +76,7 @@ fn make(trees: &[PathBuf], to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every folder of a tree that its archive has said nothing of.
+/// All folders of a tree without an entry in its archive.
 fn walk(tree: &Path, below: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), Failure> {
     let path = tree.join(below);
     for entry in std::fs::read_dir(&path).map_err(|e| file::failure(&path, "read", &e))? {
@@ -92,13 +92,13 @@ fn walk(tree: &Path, below: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), Fa
     Ok(())
 }
 
-/// What a layer knows of a path.
+/// A layer's entry for a path.
 enum Known {
-    /// Nothing, and whether it hides what those below know.
+    /// None, and whether lower layers are hidden.
     Nothing(bool),
-    /// It is something else, or gone.
+    /// Something else, or a whiteout.
     Other,
-    /// A folder, and whether it hides those below. One that hides what is in them alone is still what they say it is.
+    /// A folder, and whether it is opaque. An opaque folder still gets its attributes from below.
     Folder(bool),
 }
 
@@ -116,7 +116,7 @@ fn known(tree: &Path, folder: &Path) -> Known {
     Known::Folder(opaque)
 }
 
-/// Where a folder that the topmost layer says nothing of is told what it is like; `None` where nobody does, or the topmost does.
+/// The attributes of a folder without an entry in the topmost layer; `None` if no layer has any, or the topmost has.
 fn restored(trees: &[PathBuf], folder: &Path) -> Option<PathBuf> {
     let mut silent = false;
     for tree in trees {
@@ -138,13 +138,13 @@ fn restored(trees: &[PathBuf], folder: &Path) -> Option<PathBuf> {
     None
 }
 
-/// A folder as it is seen anyway.
+/// A folder of the new layer.
 fn topmost(trees: &[PathBuf], folder: &Path) -> Option<PathBuf> {
     let seen = |tree: &&PathBuf| matches!(known(tree, folder), Known::Folder(..));
     trees.iter().find(seen).map(|tree| tree.join(folder))
 }
 
-/// Makes a folder as another one is: owner, mode, attributes of users, time.
+/// Copies owner, mode, extended attributes and time of a folder.
 fn copy(from: &Path, to: &Path) -> rustix::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let from = rustix::fs::open(from, flags, Mode::empty())?;

@@ -1,5 +1,5 @@
-//! Places in a tree that is being unpacked. Names in an archive are not trusted: every one is walked from the tree's own
-//! folder by openat2(2), which neither leaves it nor goes through a symbolic link, whatever was unpacked before.
+//! Paths in a tree that is being unpacked. Names in an archive are not trusted: each is resolved from the tree's root by
+//! openat2(2), which neither leaves it nor follows a symbolic link.
 
 use super::limits;
 use common::host::file;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// The tree's folder.
 pub(super) struct Tree {
     root: Rc<OwnedFd>,
-    /// The folder that was used last: entries come folder by folder.
+    /// The folder used last, since entries are grouped by folder.
     last: Option<(Vec<u8>, Rc<OwnedFd>)>,
 }
 
@@ -35,20 +35,20 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 const WITHIN: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
-/// A name as it may stand in the tree; empty for the tree itself. An absolute name counts from the tree's top, as in tar.
+/// A name in normal form; empty for the tree itself. An absolute name starts at the tree's root, as in tar.
 pub(super) fn clean(name: &[u8]) -> Result<Vec<u8>, Failure> {
     let parts = name.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
     let parts: Vec<&[u8]> = parts.collect();
     if parts.contains(&b"..".as_slice()) {
-        return Err(escape(name, "it leads upwards, out of the image"));
+        return Err(escape(name, "it contains .. and leads out of the image"));
     }
     if name.contains(&0) {
-        return Err(escape(name, "there is a zero byte in it"));
+        return Err(escape(name, "it contains a zero byte"));
     }
     if name.len() > limits::PATH || parts.len() > limits::DEPTH {
         let begin = String::from_utf8_lossy(&name[..name.len().min(60)]);
         let limit = format!(
-            "{} bytes in {} folders; {} and {} at most",
+            "{} bytes in {} folders; at most {} and {} are allowed",
             name.len(),
             parts.len(),
             limits::PATH,
@@ -59,14 +59,14 @@ pub(super) fn clean(name: &[u8]) -> Result<Vec<u8>, Failure> {
     Ok(parts.join(&b'/'))
 }
 
-/// A name that may not be followed.
+/// The failure for an unsafe name.
 pub(super) fn escape(name: &[u8], why: &str) -> Failure {
     super::refused("escape", format!("the layer has the name {:?}", String::from_utf8_lossy(name)))
         .because(why)
-        .hint("nothing of it was kept; do not use this image")
+        .hint("nothing was kept; do not use this image")
 }
 
-/// What the kernel said about a name.
+/// The failure for an error of the kernel.
 pub(super) fn failed(name: &[u8], error: Errno) -> Failure {
     match error {
         Errno::LOOP | Errno::NOTDIR => escape(name, "it goes through a symbolic link or a file"),
@@ -92,25 +92,25 @@ impl Tree {
         self.root.as_fd()
     }
 
-    /// Where a clean name stands, its missing folders made.
+    /// The place of a clean name; missing folders are created.
     pub(super) fn place(&mut self, name: &[u8]) -> Result<Place, Failure> {
         let (parent, own) = split(name);
         Ok(Place { folder: self.folder(parent, true)?, name: own.to_vec() })
     }
 
-    /// Where a clean name stands that must be there already.
+    /// The place of a clean name that must exist.
     pub(super) fn existing(&mut self, name: &[u8]) -> Result<Place, Failure> {
         let (parent, own) = split(name);
         let folder = match self.folder(parent, false) {
             Err(failure) if failure.code != "ct.image.escape" => {
-                return Err(escape(name, "it is to be a file of this layer, and is not"));
+                return Err(escape(name, "it must be a file of this layer, but is not"));
             }
             folder => folder?,
         };
         Ok(Place { folder, name: own.to_vec() })
     }
 
-    /// A folder by its clean name, for its attributes.
+    /// A folder by its clean name, to set its attributes.
     pub(super) fn opened(&mut self, name: &[u8]) -> Result<Rc<OwnedFd>, Failure> {
         self.folder(name, false)
     }
@@ -144,12 +144,12 @@ impl Tree {
         Ok(folder)
     }
 
-    /// Forgets the last folder: something was taken away.
+    /// Forgets the last folder, after something was removed.
     pub(super) fn forget(&mut self) {
         self.last = None;
     }
 
-    /// Makes room for an entry that replaces another; a folder goes only when it is empty.
+    /// Removes an entry that is replaced by another; a folder only if it is empty.
     pub(super) fn clear(&mut self, name: &[u8], place: &Place) -> Result<(), Failure> {
         let (folder, own) = place.at();
         match rustix::fs::unlinkat(folder, own, AtFlags::empty()) {
@@ -157,7 +157,7 @@ impl Tree {
             Err(Errno::ISDIR | Errno::PERM) => {
                 self.forget();
                 rustix::fs::unlinkat(folder, own, AtFlags::REMOVEDIR).map_err(|e| match e {
-                    Errno::NOTEMPTY => escape(name, "a folder with files in it stands there already"),
+                    Errno::NOTEMPTY => escape(name, "a folder with files exists there already"),
                     e => failed(name, e),
                 })
             }
@@ -166,7 +166,7 @@ impl Tree {
     }
 }
 
-/// A folder that no entry of the archive is about: 0755, whatever the umask of whoever unpacks it.
+/// A folder without an entry in the archive: 0755, independent of the umask.
 fn open_to_all(folder: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::fs::fchmod(folder, Mode::from_raw_mode(0o755))
 }

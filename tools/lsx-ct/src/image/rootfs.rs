@@ -13,25 +13,25 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// A layer in the store, and what its plain bytes are.
+/// A layer in the store, and the properties of its uncompressed archive.
 pub(super) struct Layer {
     pub(super) blob: Blob,
     pub(super) packing: Packing,
-    /// Digest of the plain archive, which the configuration names.
+    /// Digest of the uncompressed archive, for the configuration.
     pub(super) plain: String,
-    /// Whether it has an init of its own: then that is what runs in it.
+    /// Whether it has an init, which is then its command.
     pub(super) init: bool,
 }
 
 impl Store {
-    /// An archive of files, with the architecture it was said to have, else this machine's.
+    /// An archive of files, for the given architecture, else this machine's.
     pub(super) fn rootfs(&self, path: &Path, architecture: Option<&str>) -> Result<String, Failure> {
         let layer = self.layer(path)?;
         self.one_layer(&layer, architecture.unwrap_or(manifest::architecture()))
     }
 
-    /// Copies an archive into the store while it is read to its end. One packed by xz is stored plain: images do not
-    /// know xz, and what another packer makes of it differs from version to version.
+    /// Copies an archive into the store while it is read. An archive packed by xz is stored unpacked, because images do not
+    /// support xz, and the output of another compressor differs between versions.
     fn layer(&self, path: &Path) -> Result<Layer, Failure> {
         let mut file = limits::open(path).map_err(|e| unreadable(path, &e))?;
         let head = decode::head(&mut file).map_err(|e| unreadable(path, &e))?;
@@ -48,7 +48,7 @@ impl Store {
         Ok(Layer { blob: incoming.end(&path.display().to_string(), None)?, packing, plain, init })
     }
 
-    /// The image that a layer alone makes. Nothing in it tells when or where, so the same files are the same image.
+    /// The image of a single layer. It has no time or place, so the same files give the same image.
     pub(super) fn one_layer(&self, layer: &Layer, architecture: &str) -> Result<String, Failure> {
         let mut run = json!({"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]});
         if layer.init {
@@ -72,7 +72,7 @@ impl Store {
     }
 }
 
-/// Copies the file as it is, and sums what is in it.
+/// Copies the file unchanged, and computes the digest of its content.
 fn copied(path: &Path, file: File, incoming: &mut Incoming) -> Result<(String, bool), Failure> {
     let mut stored = Summing::copying(file, incoming);
     let walked = {
@@ -87,7 +87,7 @@ fn copied(path: &Path, file: File, incoming: &mut Incoming) -> Result<(String, b
     Ok(found)
 }
 
-/// Reads an archive to its end; returns the digest of its plain bytes, and whether it has an init.
+/// Reads an archive to its end; returns the digest of the uncompressed data, and whether it has an init.
 fn walk<R: Read>(path: &Path, mut source: Summing<'_, R>) -> Result<(String, bool), Failure> {
     let mut init = false;
     let mut any = false;
@@ -109,10 +109,10 @@ fn walk<R: Read>(path: &Path, mut source: Summing<'_, R>) -> Result<(String, boo
     last.map_err(|e| unreadable(path, &e))?;
     let (digest, _) = source.end().map_err(|e| unreadable(path, &e))?;
     if !ended || !any {
-        let why = if any { "it ends without its end mark, so it was cut" } else { "there is nothing in it" };
+        let why = if any { "it is truncated: it has no end mark" } else { "it is empty" };
         return Err(refused("archive", format!("{} is broken", path.display()))
             .because(why)
-            .hint("fetch or make it again"));
+            .hint("fetch or create it again"));
     }
     Ok((digest, init))
 }

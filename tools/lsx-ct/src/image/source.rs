@@ -1,20 +1,20 @@
-//! Where an image comes from, as stacks and people write it.
+//! Sources of images, as written in stacks and arguments.
 
 use super::refused;
 use common::Failure;
 use std::path::PathBuf;
 
-/// Where an image comes from.
+/// The source of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `oci:FOLDER[:TAG]`: an OCI image layout.
     Layout {
         /// Its folder.
         folder: PathBuf,
-        /// Which of its images.
+        /// The tag of an image in it.
         tag: Option<String>,
     },
-    /// `tar:FILE`: what `docker save` writes, an OCI archive, an LXD image, or a root file system.
+    /// `tar:FILE`: an archive of `docker save`, an OCI archive, an LXD image, or a root file system.
     Archive(PathBuf),
     /// `lxd:META,ROOTFS`: an LXD image in two files.
     Lxd {
@@ -25,22 +25,22 @@ pub enum Source {
     },
     /// `docker://REF`: a registry.
     Registry(String),
-    /// `mmdebstrap:SUITE?...`: made here from Debian's packages.
+    /// `mmdebstrap:SUITE?...`: created here from Debian packages.
     Debootstrap(Debian),
-    /// What it is called in the store.
+    /// A name in the store.
     Name(String),
 }
 
-/// A Debian to be made.
+/// A Debian system to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Debian {
     /// Its suite: bookworm.
     pub suite: String,
-    /// Packages beside those of the variant.
+    /// Packages in addition to those of the variant.
     pub include: Vec<String>,
-    /// How much of it: minbase when absent.
+    /// The variant of mmdebstrap; default: minbase.
     pub variant: Option<String>,
-    /// Where packages come from.
+    /// The package mirror.
     pub mirror: Option<String>,
 }
 
@@ -48,10 +48,10 @@ const FORMS: &str = "oci:FOLDER[:TAG], tar:FILE, lxd:METADATA,ROOTFS, docker://R
                      mmdebstrap:SUITE?include=A,B&variant=minbase, or the name of an image in the store";
 
 impl Source {
-    /// Reads the words; `beside` makes a path of one that stands in a document.
+    /// Parses a source; `beside` resolves a path in a document.
     ///
     /// # Errors
-    /// `Data` with the forms there are.
+    /// `Data`, with the possible forms.
     pub fn parse(text: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<Source, Failure> {
         let wrong = |why: &str| refused("source", format!("{text:?}: {why}")).hint(format!("write {FORMS}"));
         let given = |rest: &str, what: &str| if rest.is_empty() { Err(wrong(what)) } else { Ok(()) };
@@ -74,7 +74,7 @@ impl Source {
                     Ok(Source::Lxd { metadata: beside(metadata), rootfs: beside(rootfs) })
                 }
                 None if !rest.is_empty() => Ok(Source::Archive(beside(rest))),
-                _ => Err(wrong("two files are needed")),
+                _ => Err(wrong("two files are required")),
             },
             "mmdebstrap" => debian(rest).map(Source::Debootstrap).map_err(|why| wrong(&why)),
             _ => check_name(text)
@@ -86,7 +86,7 @@ impl Source {
 
 fn debian(words: &str) -> Result<Debian, String> {
     let (suite, options) = words.split_once('?').unwrap_or((words, ""));
-    // They become arguments of a program: nothing that it could take for an option or a path.
+    // They become arguments of a program, so options and paths are refused.
     let plain = |word: &str, more: &str| {
         let good = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
         word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(good)
@@ -105,19 +105,19 @@ fn debian(words: &str) -> Result<Debian, String> {
             "mirror" if value.starts_with("http://") || value.starts_with("https://") => {
                 debian.mirror = Some(value.to_owned());
             }
-            "include" | "variant" | "mirror" => return Err(format!("{key}={value} cannot be right")),
-            _ => return Err(format!("{key}: include, variant or mirror")),
+            "include" | "variant" | "mirror" => return Err(format!("{key}={value} is not valid")),
+            _ => return Err(format!("{key}: write include, variant or mirror")),
         }
     }
     Ok(debian)
 }
 
-/// A name people give: letters, digits and `._/:@-`, so that it fits on a command line and in a table.
+/// A name given by a person: letters, digits and `._/:@-`, suitable for command lines and tables.
 pub(super) fn check_name(name: &str) -> Result<(), Failure> {
     let good = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if begins && name.len() <= 255 && name.chars().all(good) && !name.contains("..") {
         return Ok(());
     }
-    Err(refused("name", format!("{name:?} cannot name an image: letters, digits and ._/:@- can")))
+    Err(refused("name", format!("{name:?} is not an image name: use letters, digits and ._/:@-")))
 }

@@ -1,5 +1,5 @@
-//! The store: a folder of blobs by digest, of unpacked layers, and an index of names. Documents are found by looking at
-//! the blobs, so that what another host sent needs no entry anywhere.
+//! The store: a folder of blobs by digest, of unpacked layers, and an index of names. Images are found by reading the
+//! blobs, so that data from another host needs no entry in the index.
 
 use super::{digest, limits, manifest, refused};
 use common::host::file::{self, Mode};
@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
@@ -26,20 +26,20 @@ pub struct Store {
 pub struct Stored {
     /// Digest of its OCI manifest.
     pub digest: String,
-    /// What it is called here.
+    /// Its names in the store.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// Manifest, configuration and layers as they are stored, in bytes.
+    /// Total size of manifest, configuration and layers as stored, in bytes.
     pub size_bytes: u64,
-    /// Layers.
+    /// Number of layers.
     pub layers: usize,
-    /// What it runs on: amd64, arm64.
+    /// Architecture: amd64, arm64.
     pub architecture: String,
-    /// Whether it has a name, and so stays although nothing uses it.
+    /// Whether it has a name, and is therefore kept by `gc`.
     pub kept: bool,
 }
 
-/// A blob an image is made of.
+/// A blob of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blob {
     /// Its digest.
@@ -48,31 +48,33 @@ pub struct Blob {
     pub size_bytes: u64,
 }
 
-/// What has no place in a blob.
+/// The index: data that is not in blobs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Index {
-    /// Names people gave, and the manifests they mean.
+    /// Names and their manifests.
     #[serde(default)]
     pub(super) names: BTreeMap<String, String>,
-    /// Where something came from as it then was, and the manifest it became.
+    /// The state of sources, and the manifests they became.
     #[serde(default)]
     pub(super) sources: BTreeMap<String, String>,
 }
 
 impl Store {
-    /// The store in a folder. Nothing is made until something is written.
+    /// The store in a folder, which is created on the first write.
     ///
     /// # Errors
-    /// When something else than a folder is there.
+    /// If something other than a folder is there.
     pub fn open(root: &Path) -> Result<Store, Failure> {
         match std::fs::metadata(root) {
-            Ok(there) if !there.is_dir() => Err(refused("store", format!("{} is no folder", root.display()))),
+            Ok(there) if !there.is_dir() => {
+                Err(refused("store", format!("{} is not a folder", root.display())))
+            }
             Err(e) if !matches!(e.kind(), ErrorKind::NotFound) => Err(file::failure(root, "read", &e)),
             _ => Ok(Store { root: root.to_owned(), access: super::Access::default() }),
         }
     }
 
-    /// Where it is when nobody says: below /var/lib for root, else in the caches of the user.
+    /// The default folder: below /var/lib for root, else in the user's cache folder.
     pub fn default_root() -> PathBuf {
         if nix::unistd::geteuid().is_root() {
             return crate::paths::STORE.into();
@@ -87,7 +89,7 @@ impl Store {
         self.root.display()
     }
 
-    /// How registries are reached.
+    /// How to contact registries.
     #[must_use]
     pub fn access(mut self, access: super::Access) -> Store {
         self.access = access;
@@ -98,7 +100,7 @@ impl Store {
         self.root.join(below)
     }
 
-    /// A folder of the store, made where it is missing; nobody else may look into images.
+    /// A folder of the store, created if missing; closed to other users.
     pub(super) fn folder(&self, below: &str) -> Result<PathBuf, Failure> {
         let path = self.path(below);
         let parent = self.root.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -108,7 +110,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Waits for a lock of the store: many may add to it at once, one alone may take away.
+    /// Takes a lock of the store: many may add data at the same time, only one may remove.
     pub(super) fn lock(&self, name: &str, how: FlockArg) -> Result<Flock<File>, Failure> {
         let path = self.folder("")?.join(name);
         let mut options = OpenOptions::new();
@@ -128,11 +130,11 @@ impl Store {
         let text = file::read(&path)?.unwrap_or_else(|| "{}".to_owned());
         serde_json::from_str(&text).map_err(|e| {
             refused("store", format!("{} is damaged: {e}", path.display()))
-                .hint("remove it: images stay, their names go")
+                .hint("remove the file; images are kept, but their names are lost")
         })
     }
 
-    /// Changes the index while nobody else does.
+    /// Changes the index under an exclusive lock.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Index)) -> Result<(), Failure> {
         let _alone = self.lock("index.lock", FlockArg::LockExclusive)?;
         let before = self.index()?;
@@ -147,10 +149,10 @@ impl Store {
         Ok(())
     }
 
-    /// An image by its name, its digest, or the first digits of it, at least twelve.
+    /// An image by its name, its digest, or at least the first twelve digits of it.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub fn find(&self, name_or_digest: &str) -> Result<Option<Stored>, Failure> {
         if let Some(digest) = self.index()?.names.get(name_or_digest) {
             return self.stored(digest).map(Some);
@@ -167,23 +169,23 @@ impl Store {
         Ok(found.next().filter(|_| found.next().is_none()))
     }
 
-    /// Every image whose manifest is here, by digest.
+    /// All images whose manifest is in the store, by digest.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub fn list(&self) -> Result<Vec<Stored>, Failure> {
         let mut all = Vec::new();
         for (digest, size) in self.all_blobs()? {
             let small = size > 1 && size <= limits::DOCUMENT;
             if small && self.get(&digest).is_ok_and(|bytes| manifest::is_manifest(&bytes)) {
-                // One whose configuration has not come yet is not an image here.
+                // An image without its configuration is incomplete and is left out.
                 all.extend(self.stored(&digest).ok());
             }
         }
         Ok(all)
     }
 
-    /// What is known of an image by its manifest.
+    /// An image's properties, from its manifest.
     pub(super) fn stored(&self, digest: &str) -> Result<Stored, Failure> {
         let names = self.index()?.names.into_iter().filter(|(_, of)| of == digest).map(|(name, _)| name);
         let names: Vec<String> = names.collect();
@@ -198,10 +200,10 @@ impl Store {
         })
     }
 
-    /// Gives an image a name, which keeps it.
+    /// Gives an image a name, which keeps it in the store.
     ///
     /// # Errors
-    /// When the image is not here, or the store cannot be written.
+    /// If the image is missing, or the store cannot be written.
     pub fn name(&self, name: &str, digest: &str) -> Result<Stored, Failure> {
         super::source::check_name(name)?;
         self.stored(digest)?;
@@ -209,10 +211,10 @@ impl Store {
         self.stored(digest)
     }
 
-    /// Takes a name away; the image stays until nothing uses it. Returns whether there was such a name.
+    /// Removes a name; the image is kept until nothing uses it. Returns whether the name existed.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// If the store cannot be written.
     pub fn remove(&self, name: &str) -> Result<bool, Failure> {
         if !self.index()?.names.contains_key(name) {
             return Ok(false);

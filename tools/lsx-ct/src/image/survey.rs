@@ -1,4 +1,4 @@
-//! What an archive is, found by looking at what is in it: an image of OCI, Docker or LXD, or simply files.
+//! Finds the format of an archive by its content: an OCI, Docker or LXD image, or plain files.
 
 use super::entries::Entries;
 use super::limits::{self, BOUNDS};
@@ -9,24 +9,24 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The documents that tell, and are read on the way.
+/// The documents that identify the format.
 const DOCUMENTS: [&str; 4] = ["oci-layout", "index.json", "manifest.json", "metadata.yaml"];
-/// What stands at the top of a root file system and of no image: nothing else needs to be looked at then.
+/// Top-level names of a root file system that no image has: then nothing else is read.
 const ROOTS: [&str; 9] = ["bin", "boot", "dev", "etc", "lib", "proc", "sbin", "usr", "var"];
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     path: String,
     documents: BTreeMap<String, Vec<u8>>,
-    /// A name in it that begins with rootfs/.
+    /// A name that begins with rootfs/.
     rootfs: bool,
-    /// Names that lead to other names in it, as `docker save` wrote layers that two images share.
+    /// Names that are links to others, as `docker save` wrote layers shared by two images.
     pub(super) links: BTreeMap<String, String>,
     files: bool,
 }
 
-/// Sorts of archives.
+/// Formats of archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Layout,
@@ -35,7 +35,7 @@ pub(super) enum Kind {
     Rootfs,
 }
 
-/// Looks through an archive.
+/// Reads through an archive.
 pub(super) fn of(path: &Path) -> Result<Survey, Failure> {
     let file = limits::open(path).map_err(|e| unreadable(path, &e))?;
     look(file).map(|s| Survey { path: path.display().to_string(), ..s }).map_err(|e| unreadable(path, &e))
@@ -61,7 +61,7 @@ fn look(file: File) -> io::Result<Survey> {
         } else if entry.kind.is_symlink() || entry.kind.is_hard_link() {
             links += 1;
             if links > limits::BLOBS || entry.name.len() + entry.link.len() > limits::PATH {
-                continue; // no layer's
+                continue; // not a layer's
             }
             let folder =
                 if entry.kind.is_symlink() { name.rsplit_once('/').map_or("", |(f, _)| f) } else { "" };
@@ -75,12 +75,12 @@ fn look(file: File) -> io::Result<Survey> {
     Ok(survey)
 }
 
-/// A name without what does not matter in it.
+/// A name in normal form.
 pub(super) fn name(bytes: &[u8]) -> String {
     beside("", &String::from_utf8_lossy(bytes))
 }
 
-/// Where a relative name leads. It is only ever compared, never opened.
+/// The target of a relative name. It is only compared, never opened.
 fn beside(folder: &str, name: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').filter(|p| !p.is_empty()).collect();
     for part in name.split('/').filter(|p| !p.is_empty() && *p != ".") {
@@ -93,7 +93,7 @@ fn beside(folder: &str, name: &str) -> String {
 }
 
 impl Survey {
-    /// What it is.
+    /// The format.
     pub(super) fn kind(&self) -> Result<Kind, Failure> {
         let has = |name: &str| self.documents.contains_key(name);
         Ok(match () {
@@ -104,7 +104,7 @@ impl Survey {
             () if has("metadata.yaml") => {
                 return Err(refused(
                     "archive",
-                    format!("{} is half an LXD image: it has no rootfs", self.path),
+                    format!("{} is only the metadata of an LXD image, without rootfs", self.path),
                 )
                 .hint("name both files: lxd:METADATA,ROOTFS"));
             }
@@ -112,9 +112,9 @@ impl Survey {
         })
     }
 
-    /// A document that was seen.
+    /// A document in the archive.
     pub(super) fn document(&self, name: &str) -> Result<&[u8], Failure> {
         let found = self.documents.get(name).map(Vec::as_slice);
-        found.ok_or_else(|| refused("archive", format!("{}: there is no {name} in it", self.path)))
+        found.ok_or_else(|| refused("archive", format!("{}: {name} is missing in it", self.path)))
     }
 }

@@ -1,4 +1,4 @@
-//! Unpacked layers, one folder each by the digest of its plain archive: made once, for all images and stacks that have it.
+//! Unpacked layers, one folder each by the digest of the uncompressed archive: created once for all images and stacks.
 
 use super::digest::{self, Summing};
 use super::limits::{BOUNDS, Bounds};
@@ -12,29 +12,30 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 impl Store {
-    /// The layers of an image as folders, the topmost first, as overlayfs wants them. Missing ones are unpacked. Ids on
-    /// disk are those of the archive; whoever mounts them maps them.
+    /// The layers of an image as folders, the topmost first, for overlayfs. Missing ones are unpacked. Ids on disk are
+    /// those of the archive; they are mapped when mounted.
     ///
     /// # Errors
-    /// `Denied` for anybody but root; what is wrong with a layer.
+    /// `Denied` without root; errors of a layer.
     pub fn trees(&self, manifest: &str) -> Result<Vec<PathBuf>, Failure> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Failure::new(Kind::Denied, "ct.image.denied", "only root can unpack an image")
-                .because("its files belong to many users")
+                .because("its files belong to several users")
                 .hint("run it as root"));
         }
         let document = self.manifest(manifest)?;
         let config = self.config(manifest)?;
         let (layers, plain) = (document.layers(), config.rootfs().diff_ids());
         if layers.len() != plain.len() {
-            let message = format!("{manifest}: {} layers, and {} digests of them", layers.len(), plain.len());
+            let message =
+                format!("{manifest}: {} layers, but {} digests of layers", layers.len(), plain.len());
             return Err(refused("config", message));
         }
         let _adding = self.adding()?;
         let mut trees: Vec<PathBuf> = Vec::new();
         for (layer, plain) in layers.iter().zip(plain).rev() {
             let tree = self.tree(layer.digest().as_ref(), plain, BOUNDS)?;
-            // A layer that lies in it twice is whole where it lies higher; overlayfs refuses the same folder twice.
+            // A layer that is used twice counts at its higher position; overlayfs does not accept the same folder twice.
             if !trees.contains(&tree) {
                 trees.push(tree);
             }
@@ -47,7 +48,7 @@ impl Store {
         Ok(trees)
     }
 
-    /// One unpacked layer. It is made aside and renamed, so that one that is there is whole.
+    /// One unpacked layer. It is created aside and renamed, so that an existing one is complete.
     pub(super) fn tree(&self, layer: &str, plain: &str, bounds: Bounds) -> Result<PathBuf, Failure> {
         let digits = digest::hex(plain)?;
         let path = self.folder("trees")?.join(digits);
@@ -59,7 +60,7 @@ impl Store {
             return Ok(path);
         }
         let aside = self.path("trees").join(format!("{digits}.new"));
-        remove_tree(&aside)?; // who began it is dead: the lock is ours
+        remove_tree(&aside)?; // its creator has died, since this process has the lock
         DirBuilder::new().mode(0o755).create(&aside).map_err(|e| file::failure(&aside, "make", &e))?;
         let made = self.unpacked(layer, plain, &aside, bounds);
         let made =
@@ -71,7 +72,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Unpacks a layer and sums it, packed and plain, in one pass.
+    /// Unpacks a layer and computes its digests, packed and unpacked, in one pass.
     fn unpacked(&self, layer: &str, plain: &str, folder: &Path, bounds: Bounds) -> Result<(), Failure> {
         let what = self.blob(layer)?;
         let mut packed = Summing::new(self.open_blob(layer)?);
@@ -82,7 +83,7 @@ impl Store {
             source.end().map_err(|e| unreadable(&what, &e))?.0
         };
         if came != plain {
-            return Err(digest::differs(&format!("what is in layer {layer}"), plain, &came));
+            return Err(digest::differs(&format!("the content of layer {layer}"), plain, &came));
         }
         match packed.end().map_err(|e| unreadable(&what, &e))?.0 {
             came if came == layer => Ok(()),
@@ -95,14 +96,14 @@ fn name_of(tree: &Path) -> String {
     tree.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether a tree is there; it counts as new then, so that nobody collects it before it is used.
+/// Whether a tree exists; it is then marked as new, so that `gc` does not remove it before it is used.
 fn there(path: &Path) -> bool {
     path.is_dir() && blobs::fresh(&path.with_extension("lock"))
 }
 
-/// Removes a tree of ours; one that is not there is as good.
+/// Removes a tree of lsx; a missing one is no error.
 pub(super) fn remove_tree(path: &Path) -> Result<(), Failure> {
-    #[expect(clippy::disallowed_methods, reason = "an image is many files; none of them is anybody's data")]
+    #[expect(clippy::disallowed_methods, reason = "an image has many files, and none is user data")]
     match std::fs::remove_dir_all(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file::failure(path, "remove", &e)),
         _ => Ok(()),

@@ -1,5 +1,5 @@
-//! A layer's archive becomes a folder that overlayfs can lay over another: owners, modes, times, attributes and links as
-//! the archive has them, its whiteouts in the kernel's words.
+//! Unpacks a layer's archive into a folder for overlayfs: with owners, modes, times, attributes and links of the archive,
+//! and its whiteouts in the kernel's format.
 
 use super::entries::{Entries, Entry};
 use super::limits::{self, Bounds};
@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use tar::EntryType;
 
-/// Devices that archives of whole systems bring along. Whoever runs the image makes its own.
+/// Devices contained in archives of whole systems. They are created for each instance instead.
 const DEVICES: [&[u8]; 8] = [
     b"dev/null",
     b"dev/zero",
@@ -30,7 +30,7 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
-/// Unpacks an archive into an empty folder. What was unpacked before a failure stays: the caller removes it.
+/// Unpacks an archive into an empty folder. After a failure the caller removes what was unpacked.
 pub(super) fn unpack<R: Read>(source: R, folder: &Path, what: &Path, bounds: Bounds) -> Result<(), Failure> {
     let mut entries = Entries::new(source, bounds);
     let mut layer = Unpacking {
@@ -49,7 +49,7 @@ pub(super) fn unpack<R: Read>(source: R, folder: &Path, what: &Path, bounds: Bou
 
 struct Unpacking<'a> {
     tree: Tree,
-    /// Folders and their times, set last: every file made in one changes it.
+    /// Folders and their times, which are set last, because every new file changes them.
     folders: Vec<(Vec<u8>, (i64, u32))>,
     what: &'a Path,
     kept: limits::Kept,
@@ -65,7 +65,7 @@ impl Unpacking<'_> {
             return if entry.kind.is_dir() {
                 self.folder(&name, entry)
             } else {
-                Err(escape(&entry.name, "it is no name"))
+                Err(escape(&entry.name, "not a valid name"))
             };
         }
         let own = name.rsplit(|b| *b == b'/').next().unwrap_or(&name);
@@ -90,9 +90,9 @@ impl Unpacking<'_> {
                 "device",
                 format!("the layer has the device {} ({}:{})", shown(&name), entry.device.0, entry.device.1),
             )
-            .hint("devices are given by the stack; only those every system has may stand in an image")),
+            .hint("only the standard devices may be in an image")),
             other => {
-                Err(refused("archive", format!("{}: an entry of the unknown sort {other:?}", shown(&name))))
+                Err(refused("archive", format!("{}: an entry of the unknown type {other:?}", shown(&name))))
             }
         }
     }
@@ -101,7 +101,7 @@ impl Unpacking<'_> {
         file::failure(self.what, "unpack", error)
     }
 
-    /// A place with nothing in it.
+    /// A path with any existing entry removed.
     fn fresh(&mut self, name: &[u8]) -> Result<Place, Failure> {
         let place = self.tree.place(name)?;
         self.tree.clear(name, &place)?;
@@ -163,7 +163,7 @@ impl Unpacking<'_> {
         self.owned(name, &place, entry)
     }
 
-    /// A second name of a file that came before, in this very layer.
+    /// A hard link to an earlier file of this layer.
     fn link(&mut self, name: &[u8], entry: &Entry) -> Result<(), Failure> {
         let target = clean(&entry.link)?;
         if target == name {
@@ -173,15 +173,16 @@ impl Unpacking<'_> {
         let place = self.fresh(name)?;
         let ((from, old), (to, new)) = (found.at(), place.at());
         rustix::fs::linkat(from, old, to, new, AtFlags::empty()).map_err(|e| match e {
-            Errno::NOENT | Errno::PERM => {
-                escape(name, &format!("it is a link to {}, which is no file of this layer", shown(&target)))
-            }
+            Errno::NOENT | Errno::PERM => escape(
+                name,
+                &format!("it is a link to {}, which is not a file of this layer", shown(&target)),
+            ),
             e => failed(name, e),
         })
     }
 
-    /// `.wh.NAME` hides NAME of the layers below, `.wh..wh..opq` everything in its folder. What this layer itself has of
-    /// that name stays, whichever came first.
+    /// `.wh.NAME` hides NAME of the layers below, `.wh..wh..opq` everything in its folder. An entry of this layer with that
+    /// name is kept, whichever came first.
     fn whiteout(&mut self, name: &[u8]) -> Result<(), Failure> {
         let (parent, own) = name
             .iter()
@@ -192,11 +193,11 @@ impl Unpacking<'_> {
             return self.opaque(parent);
         }
         if own.starts_with(b".wh..wh.") {
-            return Ok(()); // what aufs kept for itself
+            return Ok(()); // internal files of aufs
         }
         let hidden = &own[WHITEOUT.len()..];
         if matches!(hidden, b"" | b"." | b"..") {
-            return Err(escape(name, "it hides no name"));
+            return Err(escape(name, "it does not name a file to hide"));
         }
         let path = [parent, hidden].join(&b'/');
         let path = clean(&path)?;
@@ -215,12 +216,12 @@ impl Unpacking<'_> {
         rustix::fs::fsetxattr(&*folder, OPAQUE_XATTR, b"y", XattrFlags::empty()).map_err(|e| failed(name, e))
     }
 
-    /// Owner, then mode, then attributes: the kernel takes setuid and capabilities away when the owner changes.
+    /// Owner, then mode, then attributes: the kernel removes setuid bits and capabilities when the owner changes.
     fn attributes(&self, name: &[u8], fd: BorrowedFd<'_>, entry: &Entry) -> Result<(), Failure> {
         let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
         rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|e| failed(name, e))?;
         rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode)).map_err(|e| failed(name, e))?;
-        // No others: trusted.overlay.* in an archive would tell overlayfs where to look.
+        // No others: trusted.overlay.* in an archive would control overlayfs.
         for (key, value) in &entry.xattrs {
             if key == "security.capability" || key.starts_with("user.") {
                 rustix::fs::fsetxattr(fd, key.as_str(), value, XattrFlags::empty())
@@ -230,7 +231,7 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    /// Owner and time of what cannot be opened.
+    /// Owner and time of entries that cannot be opened.
     fn owned(&self, name: &[u8], place: &Place, entry: &Entry) -> Result<(), Failure> {
         let (folder, own) = place.at();
         let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
@@ -241,7 +242,7 @@ impl Unpacking<'_> {
 
     fn times(&mut self) -> Result<(), Failure> {
         for (name, mtime) in std::mem::take(&mut self.folders).iter().rev() {
-            // One that a later entry replaced has no time to keep.
+            // A folder replaced by a later entry has no time to restore.
             if let Ok(folder) = self.tree.opened(name) {
                 rustix::fs::futimens(&*folder, &times(*mtime)).map_err(|e| failed(name, e))?;
             }

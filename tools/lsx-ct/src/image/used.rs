@@ -1,4 +1,4 @@
-//! What the stacks of this host use: every digest that what they keep here speaks of.
+//! What the stacks of this host use: all digests in their intents and instances.
 
 use crate::paths;
 use common::Failure;
@@ -6,11 +6,11 @@ use common::host::file;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Digests of images and files, from the intent of every stack and from every instance there is. One that cannot be read
-/// is a failure: what it uses must not be taken for unused.
+/// Digests of images and files, from the intent of every stack and from every instance. A file that cannot be read is a
+/// failure: what it uses must not be removed.
 ///
 /// # Errors
-/// The file's own.
+/// File errors.
 pub fn used() -> Result<BTreeSet<String>, Failure> {
     used_in(Path::new("/etc/lsx"), Path::new(paths::DISK))
 }
@@ -26,7 +26,7 @@ fn used_in(etc: &Path, disk: &Path) -> Result<BTreeSet<String>, Failure> {
     Ok(found)
 }
 
-/// The folders in a folder; none when it is not there.
+/// The folders in a folder; none if it does not exist.
 fn below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     match std::fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -35,7 +35,7 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
-/// Every digest in a text, whatever it stands for: a document of another version is read as well as one of ours.
+/// All digests in a text, whatever they mean, so that documents of other versions can be read, too.
 fn digests(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("sha256:").filter_map(|(at, prefix)| {
         let digest = text.get(at..at + prefix.len() + 64)?;

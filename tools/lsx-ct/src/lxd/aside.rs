@@ -1,4 +1,4 @@
-//! An instance that has to go and may come back: stopped, renamed, and marked as half made meanwhile.
+//! Puts an instance aside so that it can be restored: stopped, renamed, and marked as incomplete meanwhile.
 
 use super::Lxd;
 use super::client::OPERATION;
@@ -9,7 +9,7 @@ use common::Failure;
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
-/// What the name of one that is aside ends with: no instance of a stack has capitals.
+/// Suffix of the name of an instance that was put aside: instances of a stack have no capitals.
 pub(super) const ASIDE: &str = "-ASIDE";
 
 impl Lxd {
@@ -20,7 +20,7 @@ impl Lxd {
         }
         self.halt(stack, name, GRACE)?;
         let held = self.owned(stack, name)?;
-        self.unmake(stack, &aside)?; // what a run that died has left
+        self.unmake(stack, &aside)?; // left by a killed run
         self.mark_as(&held.name, &aside, (SPEC, WAS))?;
         self.rename(&held.name, &engine_name(stack, &aside))?;
         Ok(Some(aside))
@@ -38,7 +38,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// Marks it with another name, and moves what it was made as from one setting to the other.
+    /// Marks it with another name, and moves its definition from one setting to another.
     fn mark_as(&self, engine: &str, name: &str, (from, to): (&str, &str)) -> Result<(), Failure> {
         let path = format!("/1.0/instances/{engine}");
         let Some(got) = self.client.get(&path)? else { return Ok(()) };

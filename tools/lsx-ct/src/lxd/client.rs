@@ -1,5 +1,5 @@
-//! Requests to LXD or Incus over its unix socket. A reply is a value, an operation to wait for, or an error; which one is
-//! read from the reply itself, because the two servers and their versions differ in it.
+//! Requests to LXD or Incus over the unix socket. A reply is a value, an operation to wait for, or an error; this is
+//! decided by the reply itself, because the two servers and their versions differ.
 
 use super::line::{Connect, Nowhere};
 use common::host::wait;
@@ -11,27 +11,27 @@ use std::time::{Duration, Instant};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
-/// How long an answer without an operation may take: an upload of an image is the longest.
+/// Time limit of an answer without an operation; the longest is the upload of an image.
 pub(super) const ANSWER: Duration = Duration::from_secs(600);
-/// How long it may take to say who it is; a socket that systemd holds for a server that does not start never says.
+/// Time limit of the first answer; a socket of systemd for a server that does not start never answers.
 pub(super) const FIRST: Duration = Duration::from_secs(5);
-/// How long an operation may take where nothing else is said.
+/// The default time limit of an operation.
 pub(super) const OPERATION: Duration = Duration::from_secs(300);
-/// How often an operation is looked at in the last second before a deadline.
+/// Interval of checks of an operation in the last second before a deadline.
 const POLL: Duration = Duration::from_millis(20);
-/// Bytes of a reply at most.
+/// Maximum size of a reply in bytes.
 const REPLY: u64 = 1 << 30;
 
-/// A server behind its socket.
+/// A server at its socket.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
     socket: PathBuf,
-    /// Which of the two it is.
+    /// LXD or Incus.
     pub(super) driver: Driver,
 }
 
-/// A value that was read, and its version for `If-Match`.
+/// A value, and its version for `If-Match`.
 #[derive(Debug, Default)]
 pub(super) struct Got {
     pub(super) value: Value,
@@ -41,21 +41,21 @@ pub(super) struct Got {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// The server said no: its status, what was asked, and why not.
+    /// Refused by the server: status, request, and reason.
     Said(u16, String, String),
-    /// It takes longer than it may.
+    /// It exceeded its time limit.
     Late(String),
-    /// There was nobody to say anything.
+    /// The server cannot be reached.
     Lost(Box<Failure>),
 }
 
 impl Refused {
-    /// Whether what was asked about is not there.
+    /// Whether the requested object is missing.
     pub(super) fn missing(&self) -> bool {
         matches!(self, Refused::Said(404, ..))
     }
 
-    /// Whether the server said these words.
+    /// Whether the server's message contains this text.
     pub(super) fn says(&self, words: &str) -> bool {
         matches!(self, Refused::Said(_, _, said) if said.contains(words))
     }
@@ -67,11 +67,11 @@ impl From<Refused> for Failure {
             Refused::Lost(failure) => *failure,
             Refused::Late(what) => {
                 Failure::new(Kind::Failed, "ct.lxd.late", format!("{what} takes too long"))
-                    .hint("what the server does: lxc operation list, or incus operation list")
+                    .hint("see: lxc operation list, or incus operation list")
             }
             Refused::Said(status, what, why) => {
                 let (kind, hint) = match status {
-                    412 => (Kind::Again, Some("somebody else changed it at the same time; run this again")),
+                    412 => (Kind::Again, Some("changed by another program; run the command again")),
                     401 | 403 => (Kind::Denied, None),
                     _ => (Kind::Failed, None),
                 };
@@ -87,7 +87,7 @@ impl From<Refused> for Failure {
 }
 
 impl Client {
-    /// The server behind a socket; nothing is asked yet.
+    /// The server at a socket, without any request.
     pub(super) fn new(socket: &Path, driver: Driver) -> Client {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -100,32 +100,32 @@ impl Client {
         Client { agent, socket: socket.to_owned(), driver }
     }
 
-    /// The folder that its socket is in.
+    /// The folder of its socket.
     pub(super) fn folder(&self) -> &Path {
         self.socket.parent().unwrap_or(Path::new("/"))
     }
 
-    /// What it is called, for people.
+    /// Its name for people.
     pub(super) fn called(&self) -> &'static str {
         if self.driver == Driver::Incus { "Incus" } else { "LXD" }
     }
 
-    /// Its own client, which people have.
+    /// Its command-line client.
     pub(super) fn program(&self) -> &'static str {
         if self.driver == Driver::Incus { "incus" } else { "lxc" }
     }
 
-    /// The name of a header of its own: `X-LXD-uid`.
+    /// The name of a header: `X-LXD-uid`.
     pub(super) fn header(&self, name: &str) -> String {
         format!("X-{}-{name}", self.called())
     }
 
-    /// Reads a value; `None` when it is not there.
+    /// Reads a value; `None` if it is missing.
     pub(super) fn get(&self, path: &str) -> Result<Option<Got>, Refused> {
         self.get_within(path, ANSWER)
     }
 
-    /// The same with an end.
+    /// The same with a time limit.
     pub(super) fn get_within(&self, path: &str, limit: Duration) -> Result<Option<Got>, Refused> {
         let response = self.call(Method::GET, path, &[], (), limit)?;
         let etag = header(&response, "etag");
@@ -136,7 +136,7 @@ impl Client {
         }
     }
 
-    /// Reads bytes and the headers that come with them; `None` when there are none of that name.
+    /// Reads bytes and their headers; `None` if they are missing.
     pub(super) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, Refused> {
         let response = self.call(Method::GET, path, &[], (), ANSWER)?;
         match response.status().as_u16() {
@@ -146,8 +146,8 @@ impl Client {
         }
     }
 
-    /// Asks for a change and waits until it is made; the value is what the operation left. One that is busy with
-    /// something else is waited for.
+    /// Requests a change and waits until it is done; returns the metadata of the operation. Waits for an instance that is
+    /// busy with another operation.
     pub(super) fn send(
         &self,
         method: &Method,
@@ -198,7 +198,7 @@ impl Client {
         self.finish(&format!("POST {path}"), &reply, OPERATION)
     }
 
-    /// Waits for what a reply began, if it began something.
+    /// Waits for the operation of a reply, if there is one.
     fn finish(&self, what: &str, reply: &Value, limit: Duration) -> Result<Value, Refused> {
         match (reply["type"].as_str(), reply["operation"].as_str()) {
             (Some("async"), Some(operation)) => self.wait(what, operation, limit),
@@ -206,8 +206,8 @@ impl Client {
         }
     }
 
-    /// Waits for an operation. One that is not there any more has ended a while ago (the server keeps it five seconds):
-    /// whoever wants more than that reads the thing itself again.
+    /// Waits for an operation. A missing operation ended a while ago (the server keeps it for five seconds): the caller
+    /// then reads the object itself.
     pub(super) fn wait(&self, what: &str, operation: &str, limit: Duration) -> Result<Value, Refused> {
         let end = Instant::now() + limit;
         loop {
@@ -220,7 +220,7 @@ impl Client {
                 wait::until(POLL, POLL, || false);
             }
             let got = match self.get(&path) {
-                // Incus says so of its wait, where LXD tells how the operation stands.
+                // Incus reports the timeout of its wait as an error, LXD returns the state of the operation.
                 Err(refused) if refused.says("context deadline exceeded") => Got::default(),
                 got => match got? {
                     Some(got) => got,
@@ -240,7 +240,7 @@ impl Client {
         }
     }
 
-    /// Begins an operation and gives its path.
+    /// Starts an operation and returns its path.
     pub(super) fn begin(&self, path: &str, value: &Value) -> Result<String, Refused> {
         let json = value.to_string();
         let reply = self.call(Method::POST, path, &[], json.as_bytes(), ANSWER)?;
@@ -267,13 +267,13 @@ impl Client {
         self.agent.run(request).map_err(|e| self.lost(&format!("{what}: {e}")))
     }
 
-    /// The JSON of a reply, or the error it tells.
+    /// The JSON of a reply, or its error.
     pub(super) fn reply(&self, method: &str, path: &str, response: Response<Body>) -> Result<Value, Refused> {
         let status = response.status().as_u16();
         let bytes = self.body(response)?;
         let reply: Value = serde_json::from_slice(&bytes).map_err(|e| {
             let text = String::from_utf8_lossy(&bytes);
-            self.lost(&format!("its answer to {method} {path} is no JSON: {e}: {}", text.trim()))
+            self.lost(&format!("its answer to {method} {path} is not JSON: {e}: {}", text.trim()))
         })?;
         if reply["type"] == "error" {
             let code = reply["error_code"].as_u64().and_then(|c| u16::try_from(c).ok()).unwrap_or(status);
@@ -288,9 +288,9 @@ impl Client {
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> Refused {
-        let message = format!("{} behind {} does not answer", self.called(), self.socket.display());
+        let message = format!("{} at {} does not answer", self.called(), self.socket.display());
         let failure = Failure::new(Kind::Unreachable, "ct.lxd.unreachable", message).because(error);
-        Refused::Lost(Box::new(failure.hint("whether it runs: systemctl status lxd incus")))
+        Refused::Lost(Box::new(failure.hint("check whether it runs: systemctl status lxd incus")))
     }
 }
 

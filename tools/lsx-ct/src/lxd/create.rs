@@ -1,4 +1,4 @@
-//! Making an instance, changing it, and removing it.
+//! Creates, changes and removes an instance.
 
 use super::client::{OPERATION, Refused};
 use super::first::First;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use ureq::http::Method;
 
-/// How often an image or a pool may be taken away between our finding it and our using it.
+/// How often to retry if an image or a pool is removed before it is used.
 const TRIES: usize = 3;
 
 impl Lxd {
@@ -26,7 +26,7 @@ impl Lxd {
             Some(held) => match held.found().and_then(|found| found.instance) {
                 Some(made) if same(&made, wanted) => return Ok(()),
                 Some(_) => return Err(changed(&engine)),
-                None => self.unmake(stack, &wanted.name)?, // what a run that died left
+                None => self.unmake(stack, &wanted.name)?, // left by a killed run
             },
             None => {}
         }
@@ -50,8 +50,8 @@ impl Lxd {
         Ok(())
     }
 
-    /// The request itself; an image or a pool that somebody took away in between is brought again. A missing image is no 404: the
-    /// server begins all the same, and its operation fails.
+    /// The request; an image or pool that was removed meanwhile is added again. A missing image is not reported as 404: the
+    /// operation starts and fails.
     fn post(&self, stack: &str, wanted: &Instance, ground: &mut Ground) -> Result<(), Failure> {
         let _shared = self.hold(FlockArg::LockShared)?;
         let mut last = None;
@@ -69,7 +69,7 @@ impl Lxd {
         Err(last.map_or_else(|| changed(&wanted.name), Failure::from))
     }
 
-    /// What of this host an instance needs to know.
+    /// Values of this host for an instance.
     fn ground(&self, stack: &str, wanted: &Instance) -> Result<Ground, Failure> {
         let mut ground = Ground {
             bridges: network::bridges(stack, wanted)?,
@@ -85,7 +85,7 @@ impl Lxd {
                     Failure::new(
                         Kind::Data,
                         "ct.lxd.seed",
-                        format!("{} of {} is no text: {e}", file.path, wanted.name),
+                        format!("{} of {} is not text: {e}", file.path, wanted.name),
                     )
                 })?;
                 ground.seeds.insert(key, text);
@@ -94,14 +94,14 @@ impl Lxd {
         Ok(ground)
     }
 
-    /// Who the first program runs as, by number; none where it is root anyway.
+    /// User of the first program, by number; none if it is root.
     fn ids(&self, accounts: &Accounts, wanted: &Instance, first: &First) -> Result<Option<Account>, Failure> {
         (!first.user.is_empty())
             .then(|| self.account(accounts, &wanted.name, (&first.user, Alone::Root)))
             .transpose()
     }
 
-    /// Puts changed files first and the settings last: they say what it is now.
+    /// Changes files first and settings last, because the settings record the new state.
     pub(super) fn change(
         &self,
         stack: &str,
@@ -133,7 +133,7 @@ impl Lxd {
         config.extend(value["config"].get(RECIPES).map(|done| (RECIPES.to_owned(), done.clone())));
         let mut devices = request::devices(stack, after, &ground);
         if let (Some(pool), Some(root)) = (value["devices"]["root"].get("pool"), devices.get_mut("root")) {
-            root["pool"] = pool.clone(); // a disk stays there
+            root["pool"] = pool.clone(); // a disk stays in its pool
         }
         self.keep_shift(&value["devices"], &mut devices);
         value["config"] = merged(&value["config"], config);
@@ -143,7 +143,7 @@ impl Lxd {
         Ok(held.runs() && before.needs_restart(after))
     }
 
-    /// A volume that could not be mapped when the instance started is not tried again.
+    /// A volume that could not be mapped when the instance started is not mapped now either.
     fn keep_shift(&self, old: &Value, devices: &mut Map<String, Value>) {
         for (name, device) in devices.iter_mut().filter(|(name, _)| name.starts_with("volume-")) {
             let plain = old.get(name.as_str()).is_some_and(|old| old["shift"] != "true");
@@ -170,7 +170,7 @@ impl Lxd {
         self.tidy()
     }
 
-    /// An instance that has to be there and ours.
+    /// An existing instance of lsx.
     pub(super) fn owned(&self, stack: &str, name: &str) -> Result<Held, Failure> {
         let engine = engine_name(stack, name);
         match self.held(&engine)? {
@@ -180,7 +180,7 @@ impl Lxd {
         }
     }
 
-    /// One that has to run, too.
+    /// A running one.
     pub(super) fn running(&self, stack: &str, name: &str) -> Result<Held, Failure> {
         let held = self.owned(stack, name)?;
         if held.runs() {
@@ -192,23 +192,25 @@ impl Lxd {
 
     fn none(&self, stack: &str, name: &str) -> Failure {
         let message = format!("{} has no instance {name} of stack {stack}", self.client.called());
-        Failure::new(Kind::Failed, "ct.lxd.none", message).hint("make it: lsx-ct up STACK")
+        Failure::new(Kind::Failed, "ct.lxd.none", message).hint("create it: lsx-ct up STACK")
     }
 
     fn stranger(&self, held: &Held) -> Failure {
         let (called, engine, client) = (self.client.called(), &held.name, self.client.program());
         let failure = |message| Failure::new(Kind::Failed, "ct.lxd.stranger", message);
         match held.mark() {
-            Some((stack, name)) => {
-                failure(format!("{called} has an instance {engine}, which is {name} of stack {stack}"))
-                    .hint("give this one another name")
+            Some((stack, name)) => failure(format!(
+                "{called} already has an instance {engine}, which is {name} of stack {stack}"
+            ))
+            .hint("rename this instance"),
+            None => {
+                failure(format!("{called} already has an instance {engine}, which was not created by lsx"))
+                    .hint(format!("rename or remove it: {client} rename {engine} NAME"))
             }
-            None => failure(format!("{called} has an instance {engine} and lsx did not make it"))
-                .hint(format!("rename or remove it: {client} rename {engine} NAME")),
         }
     }
 
-    /// Sends the devices of an instance with no folder mapped.
+    /// Sends the devices of an instance without id-mapped folders.
     pub(super) fn unshift(&self, engine: &str) -> Result<(), Refused> {
         let path = format!("/1.0/instances/{engine}");
         let Some(got) = self.client.get(&path)? else { return Ok(()) };
@@ -222,20 +224,21 @@ impl Lxd {
     }
 }
 
-/// Whether what the request needs was there and is not any more. A missing image is no 404: the server begins all the same.
+/// Whether something that the request needs was removed meanwhile. A missing image is not reported as 404: the operation
+/// starts anyway.
 fn went(refused: &Refused) -> bool {
     let words = ["Image not provided", "Image not available", "Failed creating instance from image: open "];
     refused.missing() || words.iter().any(|words| refused.says(words))
 }
 
-/// Whether it is the same but for what is not the engine's: whether it runs.
+/// Whether it is the same except for whether it runs, which is not stored in the engine.
 fn same(made: &Instance, wanted: &Instance) -> bool {
     *made == Instance { running: made.running, ..wanted.clone() }
 }
 
 fn changed(engine: &str) -> Failure {
-    Failure::new(Kind::Again, "ct.lxd.changed", format!("{engine} is not what the plan saw"))
-        .hint("plan again and apply that")
+    Failure::new(Kind::Again, "ct.lxd.changed", format!("{engine} has changed since the plan was made"))
+        .hint("make a new plan and apply it")
 }
 
 fn spec(instance: &Instance) -> Result<Value, Failure> {
@@ -244,7 +247,7 @@ fn spec(instance: &Instance) -> Result<Value, Failure> {
     Ok(Value::String(text))
 }
 
-/// Settings of ours anew, all others as they were.
+/// Replaces lsx's settings and keeps all others.
 fn merged(old: &Value, ours: Map<String, Value>) -> Value {
     let old = old.as_object().into_iter().flatten();
     let kept = old.filter(|(key, _)| !request::ours(key)).map(|(k, v)| (k.clone(), v.clone()));

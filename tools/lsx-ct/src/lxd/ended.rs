@@ -1,4 +1,4 @@
-//! An instance that has ended: how, and whether it has done all that is asked of it.
+//! An instance that has ended: its exit code, and whether it is finished.
 
 use super::client::{Refused, header};
 use super::files::{at, steady};
@@ -12,24 +12,24 @@ use std::io::Read;
 use std::time::Duration;
 use ureq::http::Method;
 
-/// The code of an instance that ended at once.
+/// The code of an instance that ended immediately.
 pub(crate) const ENDED: &str = "ct.lxd.ended";
-/// How long an answer to what an instance has noted may take.
+/// Time limit for reading the record of an instance.
 const READ: Duration = Duration::from_secs(5);
-/// How long the server may take to hear that the first process has ended, and to clear up after it.
+/// How long the server may take to notice that the first process has ended, and to clean up.
 const HEARS: Duration = Duration::from_secs(1);
 const CLEARS: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Lxd {
-    /// How it ended by itself; nothing where that is not known.
+    /// How it ended by itself; nothing if unknown.
     fn exit(&self, engine: &str) -> Option<Exit> {
         let path = at(engine, exit::NOTE);
         let note = steady(READ, || self.link(&path, exit::MOST as u64 + 1, READ));
         exit::read(&note.ok().flatten()?)
     }
 
-    /// The target of a symbolic link in an instance, at most so many bytes; `None` where there is none, or something else, which is
+    /// The target of a symbolic link in an instance, up to a size; `None` if it is missing, or something else, which is
     /// never opened.
     fn link(&self, path: &str, most: u64, limit: Duration) -> Result<Option<Vec<u8>>, Refused> {
         let client = &self.client;
@@ -47,7 +47,7 @@ impl Lxd {
         Ok(read.is_ok().then_some(bytes))
     }
 
-    /// One that is stopped has exited when nothing starts it again.
+    /// A stopped instance has exited if it is not restarted.
     pub(super) fn exited(&self, held: &Held, instance: Option<&Instance>, condition: Condition) -> Condition {
         let Some(restart) = instance.map(|i| i.restart).filter(|restart| *restart != Restart::Always) else {
             return condition;
@@ -60,7 +60,7 @@ impl Lxd {
         Condition { state, exit: Some(exit), ..condition }
     }
 
-    /// What a start that failed means: a job that has ended well has done all that is asked of it.
+    /// Interprets a failed start: a job that has ended successfully is finished.
     pub(super) fn outcome(&self, stack: &str, instance: &Instance, failure: Failure) -> Result<(), Failure> {
         let engine = engine_name(stack, &instance.name);
         let gone = || self.held(&engine).ok().flatten().is_none_or(|held| !held.runs());
@@ -77,9 +77,9 @@ impl Lxd {
     }
 
     pub(super) fn ended(&self, engine: &str) -> Failure {
-        let message = format!("{engine} ended at once");
+        let message = format!("{engine} ended immediately");
         self.words(engine, Failure::new(Kind::Failed, ENDED, message)).hint(format!(
-            "what it is: {} config show {engine}; an image needs an init, or the instance a command",
+            "see: {} config show {engine}; the image needs an init, or the instance a command",
             self.client.program()
         ))
     }

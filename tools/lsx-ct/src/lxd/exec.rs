@@ -1,5 +1,5 @@
-//! A program in an instance. The server records what it says and we fetch that: no second protocol, nothing cut off; but
-//! one that reads is run by the server's own client.
+//! Runs a program in an instance. The server records its output, which is then fetched: no second protocol is needed and
+//! nothing is lost; a program with standard input is run by the server's own client.
 
 use super::Lxd;
 use super::client::{OPERATION, Refused};
@@ -16,16 +16,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// Tells the runs of this process apart.
+/// Distinguishes the runs of this process.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
-/// A program may run as long as this where nothing is said.
+/// The default time limit of a program.
 const LONG: Duration = Duration::from_secs(365 * 86_400);
-/// How often one looks whether whoever asked is still there.
+/// Interval of checks whether the caller still exists.
 const GONE: Duration = Duration::from_millis(1500);
-/// What tells the processes of one run from all others, since they inherit it: a process of ours, a number, what for.
+/// A variable that identifies the processes of one run, since they inherit it: process, number, purpose.
 const MARK: &str = "LSX_EXEC";
-/// Past the deadline, as timeout(1) says it.
+/// The exit code past the time limit, as of timeout(1).
 const LATE: i32 = 124;
 
 impl Lxd {
@@ -33,12 +33,12 @@ impl Lxd {
         self.run_for("", stack, name, exec)
     }
 
-    /// The same for a purpose, by which what another run left of it can be told.
+    /// The same for a purpose, to find leftovers of an earlier run.
     pub(super) fn run_for(&self, what: &str, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
         self.run_while(what, stack, name, exec, &|| false)
     }
 
-    /// The same until whoever asked is gone.
+    /// The same until the caller has ended.
     pub(super) fn run_while(
         &self,
         what: &str,
@@ -83,7 +83,7 @@ impl Lxd {
         }
     }
 
-    /// Removes what was recorded of a run that did not begin: Incus and newer LXD have a folder for that.
+    /// Removes the recordings of a run that did not start: Incus and newer LXD have a folder for them.
     fn forget(&self, engine: &str, log: &str) -> Result<(), Failure> {
         for folder in ["logs/exec-output", "logs"] {
             match self.gone(&format!("/1.0/instances/{engine}/{folder}/{log}")) {
@@ -115,14 +115,14 @@ impl Lxd {
         Ok(order)
     }
 
-    /// How it ended and what it said; the server's copy of that goes.
+    /// The exit code and output; the server's copy is removed.
     fn collect(&self, engine: &str, ended: &Value) -> Result<Ran, Failure> {
         let mut ran = Ran {
             code: ended["return"].as_i64().and_then(|c| i32::try_from(c).ok()).ok_or_else(|| {
                 Failure::new(
                     Kind::Failed,
                     "ct.lxd.exec",
-                    format!("how the program in {engine} ended is not known"),
+                    format!("the exit status of the program in {engine} is not known"),
                 )
             })?,
             ..Ran::default()
@@ -135,7 +135,7 @@ impl Lxd {
         Ok(ran)
     }
 
-    /// Ends what an earlier run of lsx-ct, which has died, left running for a purpose: the server goes on with it.
+    /// Kills processes of a purpose that an earlier, killed run of lsx-ct left: the server does not end them.
     pub(super) fn end_others(&self, what: &str, stack: &str, name: &str) -> Result<(), Failure> {
         let own = std::process::id().to_string();
         self.end(stack, name, &|mark| {
@@ -144,7 +144,7 @@ impl Lxd {
         })
     }
 
-    /// Ends all processes with such a mark. The server cannot cancel a run it records; but they are processes of this host.
+    /// Kills all processes with such a mark. The server cannot cancel a recorded run, but they are processes of this host.
     fn end(&self, stack: &str, name: &str, ends: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
         let Some(init) = self.pid(&engine_name(stack, name))? else { return Ok(()) };
         let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
@@ -164,8 +164,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// With something to read it is the server's own client that runs it: that takes four websockets, and the client has
-    /// them.
+    /// A program with standard input is run by the server's own client, since that needs four websockets.
     fn feed(
         &self,
         stack: &str,
@@ -211,7 +210,7 @@ impl Lxd {
         Ok(argv)
     }
 
-    /// The client's argument list. Always for this host: its user may have chosen another server as the usual one.
+    /// The client's argument list, always for this host: the user may have another default server.
     fn client_argv(
         &self,
         stack: &str,

@@ -1,4 +1,4 @@
-//! Files of an instance, put into it from outside, stopped or running.
+//! Writes files of an instance, stopped or running.
 
 use super::Lxd;
 use super::client::Refused;
@@ -12,7 +12,7 @@ use common::{Failure, Kind};
 use std::path::Path;
 use std::time::Duration;
 
-/// A file to put, with its owner by number.
+/// A file to write, with its owner by number.
 #[derive(Debug)]
 pub(super) struct Put<'a> {
     pub(super) path: &'a str,
@@ -22,7 +22,7 @@ pub(super) struct Put<'a> {
 }
 
 impl<'a> Put<'a> {
-    /// A file of root's that everybody reads.
+    /// A file of root that everybody can read.
     pub(super) fn public(path: &'a str, bytes: &'a [u8]) -> Put<'a> {
         Put { path, mode: 0o644, owner: (0, 0), bytes }
     }
@@ -41,7 +41,7 @@ impl Lxd {
         Ok(Accounts::read(&text("/etc/passwd")?, &text("/etc/group")?))
     }
 
-    /// Numbers of an owner in an instance.
+    /// The user and group numbers of an owner in an instance.
     pub(super) fn owner(
         &self,
         accounts: &Accounts,
@@ -52,7 +52,7 @@ impl Lxd {
         Ok((found.user, found.group))
     }
 
-    /// The same with everything that is known of it.
+    /// The same with all its properties.
     pub(super) fn account(
         &self,
         accounts: &Accounts,
@@ -60,12 +60,12 @@ impl Lxd {
         (owner, alone): (&str, Alone),
     ) -> Result<Account, Failure> {
         accounts.resolve(owner, alone).map_err(|who| {
-            Failure::new(Kind::Data, "ct.lxd.owner", format!("there is no {who} in {instance}"))
-                .hint("write numbers, as 1000:1000, or take an image that has it")
+            Failure::new(Kind::Data, "ct.lxd.owner", format!("no {who} in {instance}"))
+                .hint("write numbers, such as 1000:1000, or use an image that has it")
         })
     }
 
-    /// Puts all files of an instance, but those that stand already as `before` says.
+    /// Writes all files of an instance, except those unchanged since `before`.
     pub(super) fn put_all(
         &self,
         engine: &str,
@@ -74,7 +74,7 @@ impl Lxd {
         accounts: &Accounts,
     ) -> Result<(), Failure> {
         for file in wanted.files.iter().filter(|f| !before.contains(f)) {
-            // Only LXD takes it as a setting; Incus reads the seed itself.
+            // Only LXD accepts it as a setting; Incus reads the seed itself.
             if self.client.driver == Driver::Lxd && seed(&file.path).is_some() {
                 continue;
             }
@@ -88,7 +88,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// What every instance gets: its names for itself and others, and where it asks for more.
+    /// Files of every instance: its hostname, hosts and resolver.
     pub(super) fn identity(&self, engine: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
         self.put(engine, &Put::public("/etc/hostname", format!("{}\n", wanted.hostname).as_bytes()))?;
         self.put(engine, &Put::public("/etc/hosts", hosts.as_bytes()))?;
@@ -108,13 +108,13 @@ impl Lxd {
         self.put(engine, &Put::public("/etc/resolv.conf", text.as_bytes()))
     }
 
-    /// Puts a file in place of what is there, which goes first: the server would keep its owner and mode, and follow a
-    /// link. Folders that lack are made.
+    /// Writes a file in place of an existing one, which is removed first: the server would keep its owner and mode, and
+    /// follow a link. Missing folders are created.
     pub(super) fn put(&self, engine: &str, put: &Put<'_>) -> Result<(), Failure> {
         self.take(engine, put.path)?;
         match self.place(engine, put) {
             Err(refused) if absent(&refused) => {
-                // The topmost is the instance's own, and always there.
+                // The root always exists.
                 let folders: Vec<_> =
                     Path::new(put.path).ancestors().skip(1).filter(|f| f.parent().is_some()).collect();
                 for folder in folders.iter().rev() {
@@ -152,7 +152,7 @@ impl Lxd {
         Ok(steady(HELPER, || self.client.post(&at(engine, path), &headers, &b""[..])).map(|_| ())?)
     }
 
-    /// Takes a file away; one that is not there is as good.
+    /// Removes a file; a missing one is no error.
     pub(super) fn take(&self, engine: &str, path: &str) -> Result<(), Failure> {
         match steady(HELPER, || self.gone(&at(engine, path))) {
             Err(refused) if !absent(&refused) => Err(refused.into()),
@@ -161,12 +161,12 @@ impl Lxd {
     }
 }
 
-/// How long the server's helper for files may take until it is there, and how often one asks.
+/// Time limit for the server's file helper to start, and the interval of retries.
 const HELPER: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Asks once more while the server's own helper (`lxd forkfile`) is not there: it is started for a request, and one that comes while it
-/// ends finds no socket any more. That is no word on the file.
+/// Retries while the server's own helper (`lxd forkfile`) is not available: it is started by a request, and a request while
+/// it ends finds no socket. That error says nothing about the file.
 pub(super) fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refused>) -> Result<T, Refused> {
     let mut last = None;
     wait::until(limit, AGAIN, || {
@@ -175,10 +175,10 @@ pub(super) fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refu
         last = Some(answer);
         !again
     });
-    last.unwrap_or_else(|| Err(Refused::Late("the server's helper for files".to_owned())))
+    last.unwrap_or_else(|| Err(Refused::Late("the server's file helper".to_owned())))
 }
 
-/// LXD 5 says a missing file as 404, as 500 and as 400, by version; its words stay.
+/// LXD 5 reports a missing file as 404, 500 or 400, depending on the version; the message is the same.
 pub(super) fn absent(refused: &Refused) -> bool {
     let helper = refused.says("forkfile");
     refused.missing()

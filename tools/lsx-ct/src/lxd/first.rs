@@ -1,4 +1,4 @@
-//! The first program of an instance: what is started in it, as whom and where, and how liblxc is told that.
+//! The first program of an instance: command line, user and folder, and its configuration for liblxc.
 
 use super::{Held, Lxd};
 use crate::accounts::Account;
@@ -15,15 +15,15 @@ use std::collections::BTreeMap;
 /// What our init is told where it notes how the application ended, unless that was by the signal that follows.
 pub(super) const NOTES: &str = " --stop ";
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct First {
-    /// Empty where the server finds the image's init by itself.
+    /// Empty if the server finds the image's init itself.
     argv: Vec<String>,
     pub(super) env: BTreeMap<String, String>,
-    /// By name or number; empty is root.
+    /// User by name or number; empty is root.
     pub(super) user: String,
-    /// Who that is by number, once the instance's own users are known.
+    /// User by number, after lookup in the instance.
     pub(super) ids: Option<Account>,
     pub(super) workdir: String,
     signal: String,
@@ -46,14 +46,14 @@ impl First {
         }
     }
 
-    /// Whether an init of ours starts it, as without an engine.
+    /// Whether lsx's init starts it, as with the driver oci.
     pub(super) fn application(&self) -> bool {
         !self.argv.is_empty() && !self.system
     }
 
-    /// What liblxc cannot be told: it parts a command at every blank. Only an init has to do with that, which is process 1 itself.
-    /// Its configuration has a line for each word: one with a line feed would be more than one line, and a line of liblxc's may run
-    /// anything on the host. Images come from anywhere.
+    /// Refuses what liblxc cannot express: it splits a command at every blank. This only concerns a whole system, whose
+    /// init is process 1 itself. Its configuration has a line for each value: a line feed would start another line, which
+    /// could run anything on the host, and images are not trusted.
     pub(super) fn check(&self, name: &str) -> Result<(), Failure> {
         let words = [("folder", &self.workdir), ("stop signal", &self.signal), ("user", &self.user)];
         let words = words
@@ -61,19 +61,19 @@ impl First {
             .chain(self.argv.iter().filter(|_| !self.application()).map(|word| ("command", word)));
         let values = self.env.iter().flat_map(|(key, value)| [("environment", key), ("environment", value)]);
         if let Some((what, word)) = words.chain(values).find(|(_, word)| word.contains(['\n', '\r', '\0'])) {
-            let message =
-                format!("the {what} of {name} has a line feed, which {word:?} may not have in LXD and Incus");
-            return Err(Failure::new(Kind::Data, "ct.lxd.line", message).hint(
-                "it stands in the document or in the image: lsx-ct images export shows what that says",
-            ));
+            let message = format!(
+                "the {what} of {name} has a line feed in {word:?}, which LXD and Incus do not support"
+            );
+            return Err(Failure::new(Kind::Data, "ct.lxd.line", message)
+                .hint("change it in the document or in the image, see: lsx-ct images export"));
         }
         let blank = |word: &String| word.is_empty() || word.contains(char::is_whitespace);
         if self.application() || !self.argv.iter().any(blank) {
             return Ok(());
         }
-        let message = format!("an argument of {name}'s init has a blank, which liblxc cannot pass on");
+        let message = format!("an argument of {name}'s init has a blank, which liblxc does not support");
         Err(Failure::new(Kind::Data, "ct.lxd.command", message)
-            .hint("put what it says into a file of the instance that the init reads"))
+            .hint("use a file that the init reads instead"))
     }
 
     /// Lines of liblxc's configuration.
@@ -102,25 +102,25 @@ impl First {
         lines
     }
 
-    /// The device that brings our init into the instance.
+    /// The device that mounts lsx's init in the instance.
     pub(super) fn device(&self, own: &str) -> Option<Value> {
         self.application().then(|| json!({"type": "disk", "source": own, "path": INIT, "readonly": "true"}))
     }
 }
 
 impl Lxd {
-    /// What is started in an instance.
+    /// The command line of an instance.
     pub(super) fn first(&self, wanted: &Instance) -> Result<First, Failure> {
         Ok(First::new(wanted, &self.supply.config(&wanted.image.digest)?))
     }
 
-    /// Where this server's instances find our init: at a place that stays when the tool is replaced by a newer one, since the server
-    /// starts instances by itself, too.
+    /// The path of lsx's init for instances of this server: it stays when the tool is updated, since the server also starts
+    /// instances by itself.
     pub(super) fn own_init(&self) -> String {
         paths::init(self.client.driver).display().to_string()
     }
 
-    /// Puts it there, for what needs it.
+    /// Installs it, if needed.
     pub(super) fn bring_init(&self, first: &First) -> Result<(), Failure> {
         if !first.application() {
             return Ok(());
@@ -130,7 +130,7 @@ impl Lxd {
         file::write(&paths::init(self.client.driver), &bytes, Mode::Program).map(|_| ())
     }
 
-    /// Takes it away when nothing needs it any more.
+    /// Removes it when nothing needs it any more.
     pub(super) fn take_init(&self, all: &[Held]) -> Result<(), Failure> {
         let needs = |held: &Held| held.config.get("raw.lxc").is_some_and(|lines| lines.contains(INIT));
         if all.iter().any(needs) {

@@ -1,4 +1,4 @@
-//! Instances as the server tells of them, and what that means to us.
+//! Instances as reported by the server, and their meaning for lsx.
 
 use super::aside::ASIDE;
 use super::first::NOTES;
@@ -8,7 +8,7 @@ use crate::model::{Condition, Done, Instance, State, Usage, engine_name};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// An instance that the server holds, whoever made it.
+/// An instance in the server, of lsx or not.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Held {
@@ -27,7 +27,7 @@ struct Snapshot {
     name: String,
 }
 
-/// What it does now.
+/// Its state.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Now {
@@ -68,25 +68,26 @@ struct Counters {
 const STOPPED: u32 = 102;
 /// `Running`.
 const RUNNING: u32 = 103;
-/// It runs and its processes are held.
+/// It is frozen.
 const FROZEN: u32 = 110;
 
 impl Held {
-    /// The stack and the name it is marked with. One that is called otherwise is a copy, or was renamed by somebody, whose it is.
+    /// The stack and name in its mark. An instance with another name is a copy, or was renamed by somebody else, and is not
+    /// lsx's.
     pub(super) fn mark(&self) -> Option<(&str, &str)> {
         let (stack, name) = (self.config.get(STACK)?, self.config.get(NAME)?);
-        // A run that died between marking it and renaming it: it never was aside, or is not any more.
+        // A run killed between marking and renaming it: it was not put aside, or no longer is.
         let names = [Some(name.as_str()), name.strip_suffix(ASIDE)];
         let own = names.into_iter().flatten().find(|name| self.name == engine_name(stack, name))?;
         Some((stack, own))
     }
 
-    /// Whether it is ours: this very instance of this stack.
+    /// Whether it is this instance of this stack.
     pub(super) fn is(&self, stack: &str, name: &str) -> bool {
         self.mark() == Some((stack, name))
     }
 
-    /// Whether it is somebody else's. Names of stacks and instances have dashes: `a-b-c` may be of stack a, or of a-b.
+    /// Whether it is another one. Names of stacks and instances have dashes: `a-b-c` may be of stack a, or of a-b.
     pub(super) fn stranger(&self, stack: Option<&str>) -> bool {
         let ours = |stack| self.name.strip_prefix(stack).is_some_and(|rest: &str| rest.starts_with('-'));
         self.mark().is_none_or(|(of, _)| stack.is_some_and(|stack| of != stack && ours(stack)))
@@ -114,7 +115,7 @@ impl Held {
         map.iter().find(|r| r.isuid && r.nsid == 0).map_or(0, |r| r.hostid)
     }
 
-    /// What it is to the rest of lsx-ct, if it is ours.
+    /// The instance for the rest of lsx-ct, if it belongs to lsx.
     pub(super) fn found(&self) -> Option<Found> {
         let (stack, name) = self.mark()?;
         let spec = self.config.get(SPEC).or_else(|| self.config.get(WAS).filter(|_| !name.ends_with(ASIDE)));
@@ -129,12 +130,12 @@ impl Held {
         })
     }
 
-    /// The recipes it has had.
+    /// The recipes that have been run.
     pub(super) fn recipes(&self) -> Vec<Done> {
         self.config.get(RECIPES).and_then(|done| serde_json::from_str(done).ok()).unwrap_or_default()
     }
 
-    /// What it does; one whose recipes were not all run is not done with its start.
+    /// Its state; one with recipes left to run is still starting.
     fn condition(&self, instance: Option<&Instance>) -> Condition {
         let done = self.recipes();
         let left = instance.and_then(|i| i.recipes_left(&done).first().map(|r| r.path.clone()));
@@ -157,7 +158,7 @@ impl Held {
 }
 
 impl Now {
-    /// What it uses. A number that the server does not know is -1 there.
+    /// Its resource usage. The server reports unknown numbers as -1.
     pub(super) fn usage(&self) -> Usage {
         let known = |n: i64| u64::try_from(n).unwrap_or(0);
         let interfaces = || self.network.iter().flatten().filter(|(_, i)| i.r#type != "loopback");
@@ -171,7 +172,7 @@ impl Now {
     }
 }
 
-/// A range of users, in LXD's words.
+/// A range of users, in LXD's format.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Range {

@@ -1,4 +1,4 @@
-//! Images: brought in when an instance needs them, taken out when none does any more.
+//! Images: added when an instance needs them, removed when none does any more.
 
 use super::client::{OPERATION, Refused};
 use super::{Lxd, Supply};
@@ -15,23 +15,23 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use ureq::http::Method;
 
-/// The property of an image of ours, for people: the digest of the OCI manifest it was made of.
+/// The property of lsx's images, for people: the digest of the OCI manifest.
 const DIGEST: &str = "lsx.digest";
-/// The file name of an image of ours is this and the digits of that digest, and it is what tells them: unlike property and
-/// alias it is set in the request that makes the image, so a run that dies leaves no stranger. (A property can be, too, but
-/// LXD 5.0 ends in a panic when the image's metadata has none: "assignment to entry in nil map", getImgPostInfo.)
+/// The file name of lsx's images: this prefix and the digits of that digest. It identifies them: unlike a property or alias
+/// it is set in the request that creates the image, so that a killed run leaves no unidentified image. (A property could
+/// be, too, but LXD 5.0 panics if the image's metadata has none: "assignment to entry in nil map", getImgPostInfo.)
 const FILE: &str = "lsx-sha256-";
 
 impl Lxd {
-    /// The fingerprint of an image in the server, brought there first if it has to be.
+    /// The fingerprint of an image in the server, which is added if it is missing.
     pub(super) fn image(&self, image: &Image) -> Result<String, Failure> {
         if let Some(found) = self.imported(&image.digest)? {
             return Ok(found);
         }
         let outcome = self.import(image);
         match self.imported(&image.digest)? {
-            Some(found) => Ok(found), // also when another run was faster
-            None => outcome,          // also when somebody has imported the same file, whose it stays
+            Some(found) => Ok(found), // also if another run was faster
+            None => outcome,          // also if somebody else has imported the same file, which is not lsx's
         }
     }
 
@@ -50,7 +50,7 @@ impl Lxd {
         let folder = Path::new(crate::paths::STORE);
         super::folder(folder)?;
         let wrong = |e: std::io::Error| file::failure(folder, "write", &e);
-        // Without a name: it goes with this process, however that ends.
+        // An unnamed file, which is removed when this process ends.
         let tarball = tempfile::tempfile_in(folder).map_err(wrong)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", tarball.as_raw_fd()));
         self.supply.tarball(&image.digest, &path)?;
@@ -73,16 +73,16 @@ impl Lxd {
         }
     }
 
-    /// What instances share (images, our pool, our init) is taken away by one run while another is about to make an instance of it:
-    /// between the two requests nothing in the server tells. So who makes one holds this lock with others, and who tidies alone. It is
-    /// on the folder of the socket: no file of ours is left.
+    /// Images, lsx's pool and its init are shared by instances: one run could remove them while another is about to create
+    /// an instance. So a run that creates one holds a shared lock, and one that removes things an exclusive lock, on the
+    /// folder of the socket, so that no lock file is left.
     pub(super) fn hold(&self, how: FlockArg) -> Result<Flock<File>, Failure> {
         let folder = self.client.folder();
         let opened = File::open(folder).map_err(|e| file::failure(folder, "open", &e))?;
         Flock::lock(opened, how).map_err(|(_, e)| file::failure(folder, "lock", &e.into()))
     }
 
-    /// Removes images of ours that no instance was made of, and our pool when nothing is in it.
+    /// Removes lsx's images that no instance uses, and its pool if it is empty.
     pub(super) fn tidy(&self) -> Result<(), Failure> {
         let _alone = self.hold(FlockArg::LockExclusive)?;
         let all = self.everything()?;
@@ -99,7 +99,7 @@ impl Lxd {
         self.tidy_pool()
     }
 
-    /// Removes something; what is not there is as good.
+    /// Removes something; a missing object is no error.
     pub(super) fn gone(&self, path: &str) -> Result<(), Refused> {
         match self.client.send(&Method::DELETE, path, &Value::Null, None, OPERATION) {
             Err(refused) if !refused.missing() => Err(refused),
@@ -112,7 +112,7 @@ fn file_name(digest: &str) -> String {
     format!("{FILE}{}", digest.rsplit(':').next().unwrap_or(digest))
 }
 
-/// What the server calls an image: the SHA-256 of its file.
+/// The server's name of an image: the SHA-256 of its file.
 fn fingerprint(path: &Path) -> Result<String, Failure> {
     let wrong = |e: std::io::Error| file::failure(path, "read", &e);
     let mut file = File::open(path).map_err(wrong)?;
@@ -125,7 +125,7 @@ fn fingerprint(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// What people see: `lsx-` and the first 16 digits of the digest.
+/// The alias for people: `lsx-` and the first 16 digits of the digest.
 pub(super) fn alias(digest: &str) -> String {
     let digits = digest.rsplit(':').next().unwrap_or(digest);
     format!("lsx-{}", digits.get(..16).unwrap_or(digits))

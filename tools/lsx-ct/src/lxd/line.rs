@@ -1,4 +1,4 @@
-//! ureq over a unix socket. Every request has a connection of its own: the server may have been started anew since the last.
+//! ureq over a unix socket. Every request uses a new connection, since the server may have been restarted.
 
 use common::http::Line;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,14 +10,14 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
-/// Knows no names: there is one server, behind its socket.
+/// Resolves nothing: the only server is at the socket.
 #[derive(Debug)]
 pub(super) struct Nowhere;
 
 impl Resolver for Nowhere {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let mut none = self.empty();
-        none.push(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)); // ureq wants one
+        none.push(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)); // ureq needs an address
         Ok(none)
     }
 }

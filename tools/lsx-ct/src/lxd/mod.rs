@@ -1,4 +1,4 @@
-//! LXD and Incus, which are one engine by two names: asked over their unix socket, and marked with whose an instance is.
+//! LXD and Incus, handled as one engine: by their unix socket, with marks on instances.
 
 mod aside;
 mod client;
@@ -33,29 +33,29 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Where the servers listen, the usual place first.
+/// The sockets of the servers, the usual path first.
 const INCUS: [&str; 2] = ["/run/incus/unix.socket", "/var/lib/incus/unix.socket"];
 const LXD: [&str; 2] = ["/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket"];
 
-/// Where images and the contents of files come from.
+/// The source of images and of files' contents.
 pub trait Supply: Send + Sync {
-    /// Writes an image as LXD and Incus import it: one tarball with `metadata.yaml` and `rootfs/`.
-    /// `out` is there and empty; it is written to and never replaced, because it has no other name.
+    /// Writes an image in the import format of LXD and Incus: one tarball with `metadata.yaml` and `rootfs/`. `out` exists
+    /// and is empty; it is written in place, because it has no name.
     ///
     /// # Errors
-    /// When there is no such image, or no room.
+    /// If there is no such image, or no space.
     fn tarball(&self, manifest_digest: &str, out: &Path) -> Result<(), Failure>;
 
-    /// What an image says of what is started in it, and how.
+    /// The configuration of an image.
     ///
     /// # Errors
-    /// When there is no such image.
+    /// If there is no such image.
     fn config(&self, manifest_digest: &str) -> Result<ImageConfiguration, Failure>;
 
-    /// The contents of a file or a recipe of an instance.
+    /// The content of a file or recipe of an instance.
     ///
     /// # Errors
-    /// When they are not on this host.
+    /// If it is missing on this host.
     fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure>;
 }
 
@@ -64,15 +64,15 @@ pub trait Supply: Send + Sync {
 pub struct Lxd {
     client: Client,
     supply: Box<dyn Supply>,
-    /// What it says of itself and this host.
+    /// What it reports about itself and this host.
     environment: Value,
 }
 
 impl Lxd {
-    /// The server that a driver means, when it is on this host.
+    /// The server of a driver, if it is on this host.
     ///
     /// # Errors
-    /// When something is there and does not answer, or may not be asked.
+    /// If it exists but does not answer, or access is denied.
     pub fn open(driver: Driver, supply: Box<dyn Supply>) -> Result<Option<Lxd>, Failure> {
         let sockets = if driver == Driver::Incus { INCUS } else { LXD };
         match sockets.iter().map(Path::new).find(|socket| socket.exists()) {
@@ -81,7 +81,7 @@ impl Lxd {
         }
     }
 
-    /// The same behind a socket that somebody names; `None` when it is the other one.
+    /// The same at a given socket; `None` if it is the other server.
     ///
     /// # Errors
     /// As [`Lxd::open`].
@@ -100,7 +100,7 @@ impl Lxd {
         Ok(Some(Lxd { client, supply, environment }))
     }
 
-    /// Whether this kernel maps the users of a mount.
+    /// Whether this kernel supports id-mapped mounts.
     fn can_shift(&self) -> bool {
         let features = &self.environment["kernel_features"];
         ["idmapped_mounts", "shiftfs"].iter().any(|f| features[f] == "true")
@@ -112,7 +112,7 @@ impl driver::Driver for Lxd {
         let version = self.environment["server_version"].as_str().unwrap_or_default();
         let storage = self.environment["storage"].as_str().unwrap_or_default();
         let mut can: Vec<String> = self.can_shift().then(|| "idmap".to_owned()).into_iter().collect();
-        let mut cannot = vec!["restart: what ended stays so until the next up".to_owned()];
+        let mut cannot = vec!["restart: an instance that ended stays stopped until the next up".to_owned()];
         match storage.split_whitespace().next() {
             Some("dir") => cannot.push("clone: a dir pool unpacks the image for every instance".to_owned()),
             Some(_) => can.push("clone".to_owned()),
@@ -208,7 +208,7 @@ impl driver::Driver for Lxd {
     }
 }
 
-/// Makes a folder and those above it; others may pass through, as the first user of an instance has to.
+/// Creates a folder and its parents; others may enter it, as the first user of an instance must.
 fn folder(path: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -1,4 +1,4 @@
-//! Interfaces: the server makes them on the bridges of lsx-net, whose `attach` then takes them over.
+//! Interfaces: the server creates them on the bridges of lsx-net, and `lsx-net attach` takes them over.
 
 use crate::model::Instance;
 use common::{Failure, Kind};
@@ -7,21 +7,21 @@ use nix::sys::socket::{recv, sendto, socket};
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 
-/// The bridge of every network that an instance is on.
+/// The bridges of an instance's networks.
 pub(super) fn bridges(stack: &str, instance: &Instance) -> Result<BTreeMap<String, String>, Failure> {
     let mut found = BTreeMap::new();
     for nic in &instance.nics {
         let bridge = named(&format!("lsx:{stack}:{}:bridge", nic.network))?.ok_or_else(|| {
-            let message = format!("network {} of stack {stack} is not on this host", nic.network);
-            Failure::new(Kind::Failed, "ct.lxd.network", message).hint("bring it up first: lsx-net up STACK")
+            let message = format!("network {} of stack {stack} does not exist on this host", nic.network);
+            Failure::new(Kind::Failed, "ct.lxd.network", message).hint("create it first: lsx-net up STACK")
         })?;
         found.insert(nic.network.clone(), bridge);
     }
     Ok(found)
 }
 
-/// The name of the link that carries an alternative name. Asked from the kernel in one message (rtnetlink(7), RTM_GETLINK
-/// with IFLA_ALT_IFNAME): /sys does not know alternative names, and another program would take a hundred times as long.
+/// The name of the link with an alternative name, by one request to the kernel (rtnetlink(7), RTM_GETLINK with
+/// IFLA_ALT_IFNAME): /sys does not have alternative names, and running another program takes a hundred times as long.
 fn named(altname: &str) -> Result<Option<String>, Failure> {
     let wrong =
         |e: nix::Error| Failure::new(Kind::Failed, "ct.lxd.netlink", format!("cannot ask the kernel: {e}"));

@@ -1,4 +1,4 @@
-//! The storage pool for root disks: the first there is, else one of ours, which goes with the last instance.
+//! The storage pool for root disks: the first that exists, else one of lsx, which is removed with the last instance.
 
 use super::Lxd;
 use super::client::OPERATION;
@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 use std::path::Path;
 use ureq::http::Method;
 
-/// The mark of a storage pool of ours.
+/// The mark of lsx's storage pool.
 const MARK: &str = "user.lsx";
 /// Its name.
 const POOL: &str = "lsx";
-/// How the folder of one of that name ends.
+/// The end of the path of such a pool's folder.
 const FOLDER: &str = "storage-pools/lsx";
-/// What a server says of such a folder when it knows no pool of that name.
+/// The server's message about such a folder without a pool.
 const THERE: &str = "Storage pool directory";
 
 impl Lxd {
-    /// The pool for root disks. None where a profile brings a root disk.
+    /// The pool for root disks. None if a profile defines a root disk.
     pub(super) fn pool(&self, profiles: &[String]) -> Result<Option<String>, Failure> {
         for profile in profiles {
             let got = self.client.get(&format!("/1.0/profiles/{profile}"))?.ok_or_else(|| {
                 let message = format!("{} has no profile {profile}", self.client.called());
                 Failure::new(Kind::Failed, "ct.lxd.profile", message).hint(format!(
-                    "make it, or leave it out: {} profile create {profile}",
+                    "create it, or leave it out: {} profile create {profile}",
                     self.client.program()
                 ))
             })?;
@@ -38,7 +38,7 @@ impl Lxd {
             return Ok(Some(pool));
         }
         let pool = json!({"name": POOL, "driver": "dir", "config": {MARK: "true"},
-                          "description": "made by lsx-ct, goes with its last instance"});
+                          "description": "created by lsx-ct, removed with its last instance"});
         let make = || self.client.send(&Method::POST, "/1.0/storage-pools", &pool, None, OPERATION);
         let made = match make() {
             Err(refused) if refused.says(THERE) => {
@@ -60,7 +60,7 @@ impl Lxd {
         Ok(all.iter().filter_map(|profile| profile["name"].as_str()).map(str::to_owned).collect())
     }
 
-    /// Removes our pool when nothing is in it.
+    /// Removes lsx's pool if it is empty.
     pub(super) fn tidy_pool(&self) -> Result<(), Failure> {
         let path = format!("/1.0/storage-pools/{POOL}");
         let Some(pool) = self.client.get(&path)? else { return Ok(()) };
@@ -72,7 +72,7 @@ impl Lxd {
             Err(refused) if refused.says("in use") => Ok(()),
             Err(refused) => Err(refused.into()),
             Ok(()) => {
-                // A server that was killed while it made the pool forgets the folder.
+                // A server that was killed while it created the pool has forgotten its folder.
                 pool.value["config"]["source"].as_str().into_iter().for_each(|path| clear(Path::new(path)));
                 Ok(())
             }
@@ -92,12 +92,12 @@ impl Lxd {
     }
 }
 
-/// The folder that a server complains of: it stands between quotes.
+/// The folder in the server's message, in quotes.
 fn left(failure: &Failure) -> Option<String> {
     failure.causes.iter().find_map(|cause| Some(cause.split_once('"')?.1.split_once('"')?.0.to_owned()))
 }
 
-/// Removes what is left of the folder of a pool of ours, as far as it is empty.
+/// Removes the leftover folder of lsx's pool, as far as it is empty.
 fn clear(path: &Path) {
     if !path.is_absolute() || !path.ends_with(FOLDER) {
         return;

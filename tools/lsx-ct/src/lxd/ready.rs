@@ -1,5 +1,5 @@
-//! From a start to an instance that is ready: its recipes, then what it is asked. No supervisor looks after it, so the run that
-//! started it waits; one that dies meanwhile leaves an instance that still starts, and the next goes on.
+//! From a start to a ready instance: its recipes, then its readiness check. There is no supervisor, so the run that started
+//! it waits; if that is killed, the instance still starts, and the next run continues.
 
 use super::client::OPERATION;
 use super::files::Put;
@@ -34,14 +34,15 @@ impl Lxd {
             let left = limit.saturating_sub(began.elapsed());
             let Some(pause) = patience.next().filter(|pause| *pause < left) else {
                 let failure = ready::unready(&instance.name, State::Starting, Some(why));
-                let hint = format!("lsx-ct logs {}; to wait longer: ready.timeout", instance.name);
+                let hint =
+                    format!("see: lsx-ct logs {}; to wait longer, increase ready.timeout", instance.name);
                 return Err(self.words(engine, failure).hint(hint));
             };
             wait::until(pause, pause, || false);
         }
     }
 
-    /// Recipes first, then whether it is ready.
+    /// Recipes first, then the readiness check.
     fn tried(
         &self,
         stack: &str,
@@ -61,21 +62,21 @@ impl Lxd {
     }
 }
 
-/// Where a recipe lies while it is run. It is not fed by a stream: LXD's lasts as long as anybody holds the output, also a program
-/// that the recipe has left running.
+/// The path of a recipe while it is run. It is not passed on standard input: LXD waits as long as any process holds the
+/// output, such as a program that the recipe left running.
 const RECIPE: &str = "/.lsx-recipe";
 
-/// Recipes of an instance of a server, which keeps with the instance which have been run.
+/// Recipes of an instance in a server, which records with the instance which have been run.
 struct Kitchen<'a> {
     lxd: &'a Lxd,
     stack: &'a str,
     instance: &'a Instance,
-    /// Then what still runs is killed.
+    /// Time limit, after which running ones are killed.
     end: Instant,
 }
 
 impl Kitchen<'_> {
-    /// Where and as whom the instance's own command runs; its environment is the server's to know.
+    /// Folder and user of the instance's own command; the server sets its environment.
     fn place(&self) -> Result<Exec, Failure> {
         let First { user, workdir, .. } = self.lxd.first(self.instance)?;
         let user = Some(user).filter(|user| !user.is_empty());

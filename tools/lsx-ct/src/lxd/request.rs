@@ -1,47 +1,47 @@
-//! What LXD or Incus is told of an instance: pure.
+//! The request for an instance of LXD or Incus: pure.
 
 use super::first::First;
 use crate::model::{Instance, engine_name};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Marks in the configuration of an instance: its stack, its name, and what it was made as, once it is whole.
+/// Marks in the configuration of an instance: its stack, its name, and its definition once it is complete.
 pub(super) const STACK: &str = "user.lsx.stack";
 pub(super) const NAME: &str = "user.lsx.instance";
 pub(super) const SPEC: &str = "user.lsx.spec";
 /// The same while it is put aside.
 pub(super) const WAS: &str = "user.lsx.was";
-/// Which recipes it has had: this goes with the instance, is copied with it, and comes back with a snapshot of it.
+/// The recipes that have been run: stored with the instance, copied with it, and restored with a snapshot.
 pub(super) const RECIPES: &str = "user.lsx.recipes";
 
-/// Where the seed of cloud-init lies in an image, and the settings of LXD that take its place.
+/// The path of cloud-init's seed in an image, and LXD's settings that replace it.
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 const SEEDS: [&str; 3] = ["user-data", "vendor-data", "network-config"];
 
-/// What of the host has to be known.
+/// Values of the host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ground {
-    /// The storage pool of the root disk; none where a profile brings one.
+    /// The storage pool of the root disk; none if a profile defines one.
     pub(super) pool: Option<String>,
     /// The bridge of each network.
     pub(super) bridges: BTreeMap<String, String>,
     /// Texts for cloud-init, by setting.
     pub(super) seeds: BTreeMap<String, String>,
-    /// Whether folders of the host can be mapped to the users of an instance.
+    /// Whether folders of the host can be id-mapped.
     pub(super) shift: bool,
     /// The first program.
     pub(super) first: First,
-    /// This program on the host, for who has it as first process.
+    /// This program on the host, as the first process.
     pub(super) init: String,
 }
 
-/// The setting that a file of the stack stands for, where it is a seed of cloud-init.
+/// The setting that replaces a file of the stack, if it belongs to cloud-init's seed.
 pub(super) fn seed(path: &str) -> Option<String> {
     let name = path.strip_prefix(SEED)?.trim_start_matches("-net").strip_prefix('/')?;
     SEEDS.contains(&name).then(|| format!("cloud-init.{name}"))
 }
 
-/// The request that makes an instance. It carries our mark from the first moment, and no spec: it is not whole yet.
+/// The request that creates an instance. It has lsx's mark from the start, but no definition until it is complete.
 pub(super) fn create(stack: &str, instance: &Instance, ground: &Ground, fingerprint: &str) -> Value {
     json!({
         "name": engine_name(stack, &instance.name),
@@ -53,7 +53,7 @@ pub(super) fn create(stack: &str, instance: &Instance, ground: &Ground, fingerpr
     })
 }
 
-/// The settings that are ours, but for the spec.
+/// lsx's settings, without the definition.
 pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
     let mut config = Map::new();
     let mut set = |key: &str, value: String| config.insert(key.to_owned(), Value::String(value));
@@ -72,7 +72,7 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
     if let Some(processes) = instance.limits.processes {
         set("limits.processes", processes.to_string());
     }
-    // liblxc gives an application none, and what a shell or a daemon keeps in ~ would land in /.
+    // liblxc sets no HOME for an application, and files in ~ would be written to /.
     let home = ground.first.ids.as_ref().map(|account| account.home.clone()).filter(|home| !home.is_empty());
     if let Some(home) = home.filter(|_| !ground.first.env.contains_key("HOME")) {
         set("environment.HOME", home);
@@ -91,7 +91,7 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
     config
 }
 
-/// Whether a setting is ours to change: others that somebody added stay.
+/// Whether a setting belongs to lsx: settings added by others are kept.
 pub(super) fn ours(key: &str) -> bool {
     const KEYS: [&str; 6] = [
         "boot.autostart",
@@ -105,13 +105,13 @@ pub(super) fn ours(key: &str) -> bool {
         || KEYS.contains(&key)
 }
 
-/// What only liblxc can be told: addresses, which then are there again whenever the instance is, whoever starts it; the
-/// first program; and secrets, which live in memory. /run is made there for them: an init that mounts its own over it
-/// (systemd does, unless it is there) would hide them.
+/// Settings only liblxc supports: addresses, which are then set whenever the instance is started by anybody; the first
+/// program; and secrets in memory. /run is mounted for them here: an init that mounts its own /run (systemd does, unless it
+/// is mounted) would hide them.
 fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
     let mut lines = vec![format!("lxc.uts.name = {}", instance.hostname)];
     for (i, nic) in instance.nics.iter().enumerate().filter(|(_, n)| !n.address.addr().is_unspecified()) {
-        // Without it liblxc takes the address itself for the network's broadcast address.
+        // Otherwise liblxc uses the address itself as the network's broadcast address.
         let broadcast = nic.address.broadcast();
         lines.push(format!("lxc.net.{i}.ipv4.address = {} {broadcast}", nic.address));
         lines.extend(nic.gateway.map(|gateway| format!("lxc.net.{i}.ipv4.gateway = {gateway}")));
@@ -130,14 +130,14 @@ fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
     lines.join("\n")
 }
 
-/// A folder in memory, as a line of liblxc.
+/// A tmpfs, as a line of liblxc.
 fn memory(path: &str, bytes: Option<u64>, mode: u32) -> String {
     let size = bytes.map(|bytes| format!(",size={}k", bytes.div_ceil(1024))).unwrap_or_default();
     let path = path.trim_start_matches('/');
     format!("lxc.mount.entry = tmpfs {path} tmpfs nosuid,nodev,mode={mode:o}{size},create=dir 0 0")
 }
 
-/// Disks and interfaces. Their keys sort as the interfaces do, because liblxc numbers them so.
+/// Disks and interfaces. Their keys sort in the order of the interfaces, because liblxc numbers them so.
 pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
     let mut devices = Map::new();
     if let Some(pool) = &ground.pool {

@@ -1,4 +1,5 @@
-//! Secrets of an instance: files in memory that belong to its user, or to whom the document says, mounted at /run/secrets.
+//! Secrets of an instance: files in memory that belong to its user, or to the owner in the document, mounted at
+//! /run/secrets.
 
 use super::{Held, Lxd};
 use crate::accounts::Alone;
@@ -11,7 +12,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 impl Lxd {
-    /// Writes them, for the instance to find when it starts; what is there and not wanted goes.
+    /// Writes them before the instance starts; unwanted ones are removed.
     pub(super) fn give_secrets(&self, stack: &str, wanted: &Instance, held: &Held) -> Result<(), Failure> {
         let folder = paths::secrets(stack, &wanted.name);
         clear(&folder, |name| wanted.secrets.iter().any(|s| s.name == name))?;
@@ -32,10 +33,10 @@ impl Lxd {
                 Failure::new(
                     Kind::Failed,
                     "ct.lxd.secret",
-                    format!("secret {} is not on this host", secret.name),
+                    format!("secret {} is missing on this host", secret.name),
                 )
                 .because(format!("{}: {e}", from.display()))
-                .hint("bring it here: lsx-ct up STACK")
+                .hint("send it with: lsx-ct up STACK")
             })?;
             let path = folder.join(&secret.name);
             file::write(&path, &value, file::Mode::Private)?;
@@ -48,13 +49,13 @@ impl Lxd {
             own(&path, secret.mode.unwrap_or(0o400), (shifted(user)?, shifted(group)?))?;
         }
         own(&folder, 0o555, (root, root))?;
-        // Users of the host stay out; liblxc passes through as root of the instance.
+        // Closed to users of the host; liblxc enters as root of the instance.
         folder.parent().map_or(Ok(()), |above| own(above, 0o710, (0, root)))
     }
 }
 
 fn beyond(secret: &str, id: u32) -> Failure {
-    Failure::new(Kind::Data, "ct.lxd.secret", format!("secret {secret}: no instance has the id {id}"))
+    Failure::new(Kind::Data, "ct.lxd.secret", format!("secret {secret}: {id} is not an id of an instance"))
 }
 
 /// What one that runs without its secrets is: they were in /run, and what is put there now it does not see. Nothing where all is well.
@@ -66,7 +67,7 @@ pub(super) fn lost(stack: &str, instance: &Instance) -> Option<Condition> {
     Some(Condition { state: State::Stopped, why: Some(why), ..Condition::default() })
 }
 
-/// Removes all of them and the folders that held them.
+/// Removes all of them and their folders.
 pub(super) fn forget(stack: &str, name: &str) -> Result<(), Failure> {
     let folder = paths::secrets(stack, name);
     clear(&folder, |_| false)?;

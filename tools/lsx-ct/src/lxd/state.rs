@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! Starts and stops instances.
 
 use super::client::{OPERATION, Refused};
 use super::{Held, Lxd, secret};
@@ -15,14 +15,15 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use ureq::http::Method;
 
-/// How long after a forced stop an instance may still be there.
+/// How long an instance may still exist after a forced stop.
 const FORCED: Duration = Duration::from_secs(60);
-/// How long a listing may hold one that is half there, and how often one looks.
+/// How long a listing may have an incomplete instance, and the interval of retries.
 const HALF: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Lxd {
-    /// Starts it now; what waited for its needs after a reboot goes, and comes back when they were waited for in vain.
+    /// Starts it now; a process that waits for its needs after a reboot is ended, and started again if the needs are not
+    /// ready in time.
     pub(super) fn begin(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
         if patient {
             return match self.owned(stack, &instance.name)?.runs() || state::alive(stack, &instance.name) {
@@ -84,8 +85,8 @@ impl Lxd {
         })
     }
 
-    /// Where the file system cannot map users, a new volume and what is in it belong to the instance's own users; one that belongs to
-    /// other ids is left as it is.
+    /// If the file system cannot map users, a new volume and its content belong to the instance's own users; a volume that
+    /// belongs to other ids is not changed.
     fn hand_over(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
         for volume in &instance.volumes {
             let path = paths::volume(stack, &volume.name);
@@ -97,7 +98,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// Stops it: as it wishes within `grace`, then by force. One that does not run is as good.
+    /// Stops it: normally within `grace`, then by force. A stopped one is no error.
     pub(super) fn halt(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
         waiter::end(stack, name)?;
@@ -122,7 +123,7 @@ impl Lxd {
         }
     }
 
-    /// An instance that is already as it shall be is as good.
+    /// An instance that is already in the wanted state is no error.
     fn put_state(&self, engine: &str, action: &str, limit: Duration, force: bool) -> Result<(), Refused> {
         let path = format!("/1.0/instances/{engine}/state");
         let order = json!({"action": action, "timeout": limit.as_secs(), "force": force});
@@ -133,7 +134,7 @@ impl Lxd {
         }
     }
 
-    /// What liblxc and the instance said last.
+    /// The last messages of liblxc and the instance.
     pub(super) fn words(&self, engine: &str, mut failure: Failure) -> Failure {
         let log = self.client.bytes(&format!("/1.0/instances/{engine}/logs/lxc.log")).ok().flatten();
         let error = |line: &String| line.contains(" ERROR ");
@@ -141,7 +142,7 @@ impl Lxd {
             failure = failure.because(line);
         }
         for line in self.console(engine, 5).unwrap_or_default() {
-            failure = failure.because(format!("it wrote: {line}"));
+            failure = failure.because(format!("its output: {line}"));
         }
         failure
     }
@@ -150,7 +151,7 @@ impl Lxd {
     pub(super) fn console(&self, engine: &str, lines: usize) -> Result<Vec<String>, Failure> {
         let path = format!("/1.0/instances/{engine}/console");
         let text = match self.client.bytes(&path) {
-            // The log is a file that is not there before the first start.
+            // The log file does not exist before the first start.
             Err(refused) if refused.says("no such file") || refused.missing() => None,
             text => text?,
         };
@@ -159,7 +160,7 @@ impl Lxd {
         Ok(all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect())
     }
 
-    /// One instance by its name in the server, without its state: to read that takes the server 50 ms.
+    /// One instance by its name in the server, without its state, which takes the server 50 ms.
     pub(super) fn held(&self, engine: &str) -> Result<Option<Held>, Failure> {
         let got = self.client.get(&format!("/1.0/instances/{engine}"))?;
         got.map(|got| read(got.value)).transpose()
@@ -168,14 +169,14 @@ impl Lxd {
     /// The first process of one that runs.
     pub(super) fn pid(&self, engine: &str) -> Result<Option<u32>, Failure> {
         let got = match self.client.get(&format!("/1.0/instances/{engine}/state")) {
-            Err(refused) if refused.says("Invalid PID") => None, // it ended while Incus looked
+            Err(refused) if refused.says("Invalid PID") => None, // it ended while Incus was reading
             got => got?,
         };
         let pid = got.and_then(|got| got.value["pid"].as_u64()).and_then(|pid| u32::try_from(pid).ok());
         Ok(pid.filter(|pid| *pid > 0))
     }
 
-    /// All of them, in one request. Incus lists one that goes just now by its name alone: then it is asked again.
+    /// All of them, in one request. Incus lists one that is being removed only by name: then the request is repeated.
     pub(super) fn everything(&self) -> Result<Vec<Held>, Failure> {
         let mut all = Vec::new();
         let mut outcome = Ok(());

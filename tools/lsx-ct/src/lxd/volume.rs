@@ -1,4 +1,5 @@
-//! A new volume is what the image has at its place: owner, mode and content, asked of the server while the instance is stopped.
+//! Fills a new volume from the image: owner, mode and content at its path, requested from the server while the instance is
+//! stopped.
 
 use super::client::{ANSWER, Client, Refused, header};
 use super::files::{absent, at};
@@ -15,7 +16,7 @@ use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 use ureq::http::Method;
 
-/// How many files and folders, and how deep in one another.
+/// Maximum number of files and folders, and maximum depth.
 const MOST: u32 = 100_000;
 const DEPTH: usize = 128;
 
@@ -28,7 +29,7 @@ pub(super) struct Seen {
 }
 
 impl Client {
-    /// What lies at a path of an instance: its sort, owner and mode, and what is in it. `None` where nothing is.
+    /// The entry at a path of an instance: type, owner, mode and content. `None` if there is none.
     pub(super) fn seen(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, Refused> {
         let response = self.call(Method::GET, path, &[], (), ANSWER)?;
         let said = |name: &str| header(&response, &self.header(name)).unwrap_or_default();
@@ -44,7 +45,7 @@ impl Client {
 }
 
 impl Lxd {
-    /// Fills volumes in which nothing is, and gives those their owner and mode that the document has some for.
+    /// Fills empty volumes, and sets owner and mode from the document.
     pub(super) fn fill(
         &self,
         stack: &str,
@@ -69,7 +70,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// Aside first: a volume with something in it is whole.
+    /// Filled aside and renamed: a volume with content is complete.
     fn copy_up(&self, engine: &str, inside: &str, path: &Path) -> Result<(), Failure> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
         volume::sweep(above)?;
@@ -120,7 +121,7 @@ impl Lxd {
                 symlink(target.strip_prefix(&beside).unwrap_or(target), to).map_err(told)?;
                 return lchown(to, Some(seen.owner.0), Some(seen.owner.1)).map_err(told);
             }
-            _ => return Ok(()), // at the place of a volume there is no folder
+            _ => return Ok(()), // not a folder in the image
         }
         chown(to, Some(seen.owner.0), Some(seen.owner.1)).map_err(told)?;
         std::fs::set_permissions(to, Permissions::from_mode(seen.mode)).map_err(told)
@@ -128,7 +129,7 @@ impl Lxd {
 }
 
 fn too_much(inside: &str) -> Failure {
-    let message = format!("{inside} of the image is no folder that a volume can begin with");
+    let message = format!("the folder {inside} of the image cannot be copied into a volume");
     Failure::new(Kind::Failed, "ct.lxd.volume", message)
-        .hint("more than 100,000 files, or names that lead elsewhere: mount the volume at another place")
+        .hint("it has more than 100,000 files, or invalid names; mount the volume at another path")
 }

@@ -1,13 +1,13 @@
-//! What cloud-init is told beside the document's user data: who the instance is, and that lsx has given it network and name.
+//! lsx's own cloud-init data: the identity of the instance, and that its network and name are set by lsx.
 
 use super::{Probe, Ready};
 use common::stack::Driver;
 
 /// Where cloud-init looks first (NoCloud).
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
-/// How long `up` waits for its verdict: it may install packages. Less than the 300 s that a host has for its answer.
+/// How long `up` waits for cloud-init, which may install packages. Less than the 300 s that a host has for its answer.
 const TIMEOUT_MS: u64 = 240_000;
-/// Asks for the verdict. `status` alone ends with 0 while it still runs; `--wait` would hold the one who asks.
+/// Queries the status. `status` alone exits with 0 while cloud-init is running; `--wait` would block.
 const STATUS: &str = "command -v cloud-init >/dev/null || { echo 'the image has no cloud-init' >&2; exit 1; }\n\
 said=$(cloud-init status --long 2>&1 | tr '\\n' ' ') || :\n\
 case $said in *'status: done'*) exit 0;; esac\n\
@@ -18,8 +18,8 @@ pub fn seed(name: &str) -> String {
     format!("{SEED}/{name}")
 }
 
-/// What lsx writes itself: name in the seed, and text. LXD tells an instance by itself who it is. The identity holds a digest of the
-/// user data: other data are run as on a new machine.
+/// The files that lsx writes: name in the seed, and text. LXD provides the identity itself. The identity includes a digest
+/// of the user data, so that changed data run as on a new machine.
 pub fn texts(
     stack: &str,
     name: &str,
@@ -29,7 +29,7 @@ pub fn texts(
 ) -> Vec<(&'static str, String)> {
     let part: String = user_data.trim_start_matches("sha256:").chars().take(16).collect();
     let who = format!("instance-id: lsx-{stack}-{name}-{part}\nlocal-hostname: {hostname}\n");
-    // Some versions read the whole file, some what is below `network`.
+    // Some versions read the whole file, others the part below `network`.
     let network = "config: disabled\nnetwork: {config: disabled}\n".to_owned();
     let vendor = "#cloud-config\npreserve_hostname: true\nmanage_etc_hosts: false\n".to_owned();
     let mut all = vec![("network-config", network), ("vendor-data", vendor)];
@@ -37,12 +37,12 @@ pub fn texts(
     all
 }
 
-/// What such a text is called among the files that were gathered.
+/// The name of such a text among the gathered files.
 pub fn key(name: &str, text: &str) -> String {
     format!("cloud-init {text} of {name}")
 }
 
-/// How one knows that it is done, where the document says nothing else.
+/// The readiness check if the document has none.
 pub fn verdict() -> Ready {
     let words = ["/bin/sh", "-c", STATUS].map(str::to_owned);
     Ready { probe: Probe::Command(words.into()), timeout_ms: TIMEOUT_MS, interval_ms: 1000 }

@@ -1,30 +1,30 @@
-//! What the document names beside itself, as it was read on the operator's machine.
+//! What the document refers to on the operator's machine, as it was read.
 
 use super::Image;
 use common::stack::Driver;
 use std::collections::BTreeMap;
 
-/// Where a recipe without a path lies, beside the document.
+/// Folder of recipes without a path, relative to the document.
 const RECIPES: &str = "recipes";
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gathered {
-    /// Images by the document's name for them and the driver.
+    /// Images by name in the document and driver.
     pub images: BTreeMap<(String, Driver), Image>,
-    /// Files by the document's name: digest, and mode on the operator's disk.
+    /// Files by name in the document: digest, and mode on the operator's disk.
     pub files: BTreeMap<String, (String, u32)>,
     /// Recipes by what they are called among `files`: those of `defaults.values` that they name.
     pub named: BTreeMap<String, Vec<String>>,
-    /// Secrets by name: digest of the value, and where it is read.
+    /// Secrets by name: digest of the value, and file.
     pub secrets: BTreeMap<String, (String, String)>,
-    /// The OCI runtime that somebody wants for what is made; else the first that works.
+    /// The requested OCI runtime for new instances; default: the first that works.
     pub runtime: Option<String>,
 }
 
-/// Where a recipe may lie, beside the document, the first that is there counting: its path; or its name below `recipes`, beside the
-/// document, and, as LStacker had them, below `recipes` in the folder of the image's distribution, or of that and its version. An image
-/// called DISTRIBUTION-VERSION tells both.
+/// The possible paths of a recipe, relative to the document; the first that exists is used: its path; or its name below
+/// `recipes` or beside the document; or, as in LStacker, below `recipes` in the folder of the image's distribution, or of
+/// its version. These are derived from an image name of the form DISTRIBUTION-VERSION.
 pub fn recipe(name: &str, image: Option<&str>) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
@@ -38,7 +38,7 @@ pub fn recipe(name: &str, image: Option<&str>) -> Vec<String> {
     all
 }
 
-/// What such a recipe is called among the files that were gathered.
+/// The name of such a recipe among the gathered files.
 pub fn recipe_key(name: &str, image: Option<&str>) -> String {
     recipe(name, image).join("\n")
 }

@@ -1,10 +1,10 @@
-//! What an instance is given beside its image.
+//! What an instance gets in addition to its image.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A file put into an instance.
+/// A file added to an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct File {
     /// Absolute path in the instance.
@@ -14,7 +14,7 @@ pub struct File {
     /// User, or user:group, by name or number; empty: root.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
-    /// SHA-256 of its contents, which are a blob of the image store.
+    /// SHA-256 of its content, which is a blob of the image store.
     pub digest: String,
 }
 
@@ -25,13 +25,13 @@ pub struct Volume {
     pub name: String,
     /// Path in the instance.
     pub path: String,
-    /// Without the right to write.
+    /// Mounted read-only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// User, or user:group, that owns its folder; absent: as it is, and a new one as the image's folder.
+    /// User, or user:group, that owns its folder; absent: unchanged, and for a new volume as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Permission bits of its folder; absent: as it is, and a new one as the image's folder.
+    /// Permission bits of its folder; absent: unchanged, and for a new volume as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
 }
@@ -41,7 +41,7 @@ pub struct Volume {
 pub struct Tmpfs {
     /// Path in the instance.
     pub path: String,
-    /// Bytes it holds; absent: what the kernel gives.
+    /// Size in bytes; absent: the kernel's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// Permission bits; absent: 1777.
@@ -52,7 +52,7 @@ pub struct Tmpfs {
 /// A limit of setrlimit(2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rlimit {
-    /// Its name in small letters, as `nofile`.
+    /// Its name in lower case, such as `nofile`.
     pub name: String,
     /// The soft limit; absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]

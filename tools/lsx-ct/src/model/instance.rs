@@ -1,4 +1,5 @@
-//! An instance as its host should run it: every value said, nothing left to the engine. Two are compared field by field.
+//! The complete definition of an instance for its host, without defaults left to the engine. Two definitions are compared
+//! field by field.
 
 use super::{Done, File, Recipe, Rlimit, Secret, Tmpfs, Volume};
 use common::stack::resolved::NicAt;
@@ -8,64 +9,64 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Instance {
     /// Name: the key in the stack, or key-number with `count`.
     pub name: String,
     /// The key in the stack.
     pub of: String,
-    /// What runs it.
+    /// The driver that runs it.
     pub driver: Driver,
-    /// What it is made of.
+    /// Its image.
     pub image: Image,
-    /// Its own name for itself.
+    /// Its hostname.
     pub hostname: String,
-    /// Interfaces in order, complete in themselves.
+    /// Interfaces in order, with all their values.
     pub nics: Vec<NicAt>,
-    /// What runs in it; empty: what the image says.
+    /// Program and arguments; empty: as in the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// Arguments of what runs; empty: what the image says, where it says what runs.
+    /// Arguments; empty: those of the image, if it defines the program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// Whether it is a whole system; absent: what the image says.
+    /// Whether it is a whole system; absent: as the image says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<bool>,
-    /// User, or user:group; absent: what the image says.
+    /// User, or user:group; absent: as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Folder it starts in; absent: what the image says.
+    /// Working directory; absent: as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// Environment, over that of the image.
+    /// Environment, in addition to that of the image.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// What it may use.
+    /// Resource limits.
     #[serde(default, skip_serializing_if = "Limits::none")]
     pub limits: Limits,
-    /// Files put into it, by path.
+    /// Files added to it, by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<File>,
-    /// Folders of the host that outlive it.
+    /// Volumes of the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
-    /// Bytes of its /dev/shm; absent: 64 MiB.
+    /// Size of its /dev/shm in bytes; absent: 64 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shm_bytes: Option<u64>,
     /// Folders in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tmpfs: Vec<Tmpfs>,
-    /// Bytes of disk that its layer is limited to.
+    /// Disk limit of its writable layer in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
     /// Limits of setrlimit(2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rlimits: Vec<Rlimit>,
-    /// At /run/secrets/NAME.
+    /// Secrets, at /run/secrets/NAME.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Secret>,
-    /// When it is started again after it ended.
+    /// When it is restarted after it ended.
     pub restart: Restart,
     /// Profiles of LXD or Incus, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -73,21 +74,21 @@ pub struct Instance {
     /// Programs run in it once, after its first start, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipes: Vec<Recipe>,
-    /// What must be ready before it starts.
+    /// Instances that must be ready before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
-    /// How one knows that it is ready; absent: it runs.
+    /// Readiness check; absent: it is ready when it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
     /// Digest of its /etc/hosts, a text of the plan.
     pub hosts: String,
-    /// Whether it runs, or has ended as it may.
+    /// Whether it runs, or has ended as allowed.
     pub running: bool,
 }
 
 impl Instance {
-    /// Whether what runs must be started anew to become `next`. Names, limits, and when it is ready or started again change
-    /// while it runs; in LXD and Incus volumes do, too, and recipes are run in what runs.
+    /// Whether a running instance must be restarted to become `next`. Names, limits, readiness and restart policy change
+    /// while it runs; in LXD and Incus volumes do, too, and recipes are run in the running instance.
     pub fn needs_restart(&self, next: &Instance) -> bool {
         let alone = |i: &Instance| i.driver == Driver::Oci;
         let fixed = |i: &Instance| Instance {
@@ -105,7 +106,7 @@ impl Instance {
         fixed(self) != fixed(next)
     }
 
-    /// Whether nothing differs but its hosts file and its resolver, which are written in place.
+    /// Whether only its hosts file and resolver differ, which are written in place.
     pub fn only_names_differ(&self, next: &Instance) -> bool {
         let fixed = |i: &Instance| Instance {
             nics: i.nics.iter().map(plugged).collect(),
@@ -116,11 +117,11 @@ impl Instance {
         fixed(self) == fixed(next)
     }
 
-    /// What becoming `next` means for whoever uses it.
+    /// The effect of the change to `next` on its users.
     pub fn means(&self, next: &Instance) -> &'static str {
         match (self.needs_recreate(next), self.needs_restart(next), self.running) {
-            (true, ..) => "made anew, and what was written into it goes",
-            (_, true, true) => "started anew",
+            (true, ..) => "recreated, and its files are lost",
+            (_, true, true) => "restarted",
             (_, _, false) => "started",
             _ => "changed while it runs",
         }
@@ -138,28 +139,28 @@ impl Instance {
         own.chain(self.recipes.iter().flat_map(Recipe::secrets))
     }
 
-    /// Whether it must be made anew, which takes along what was written into it.
+    /// Whether it must be recreated, which loses its files.
     pub fn needs_recreate(&self, next: &Instance) -> bool {
         let own = |i: &Instance| i.driver == Driver::Oci && i.disk_bytes.is_some();
         self.image.digest != next.image.digest || self.driver != next.driver || own(self) != own(next)
     }
 }
 
-/// An interface without what is written into resolv.conf because of it.
+/// An interface without the values for resolv.conf.
 fn plugged(nic: &NicAt) -> NicAt {
     NicAt { resolver: Vec::new(), search: Vec::new(), ..nic.clone() }
 }
 
-/// What an instance is made of.
+/// An image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Image {
-    /// As the document calls it.
+    /// Its name in the document.
     pub name: String,
     /// Digest of its OCI manifest, `sha256:` and 64 hexadecimal digits.
     pub digest: String,
 }
 
-/// What an instance may use.
+/// Resource limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Bytes of memory.
@@ -168,7 +169,7 @@ pub struct Limits {
     /// Thousandths of a processor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus_milli: Option<u32>,
-    /// Processes and threads.
+    /// Number of processes and threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<u32>,
 }
@@ -184,51 +185,51 @@ impl Limits {
 pub struct Need {
     /// Its name.
     pub instance: String,
-    /// Whether it runs on the same host: then its own state is looked at.
+    /// Whether it runs on the same host: then its recorded state is used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub here: bool,
-    /// Its address as the dependent reaches it.
+    /// Its address as reached from the dependent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
-    /// What is tried from the dependent's own place.
+    /// The probe, made from the dependent's network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
-    /// How long `up` waits, in milliseconds; after a reboot there is no end.
+    /// How long `up` waits, in milliseconds; after a reboot there is no limit.
     pub timeout_ms: u64,
 }
 
-/// How one knows that an instance is ready.
+/// The readiness check of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
-    /// What is tried.
+    /// The probe.
     #[serde(flatten)]
     pub probe: Probe,
     /// How long `up` waits, in milliseconds.
     pub timeout_ms: u64,
-    /// How often it is tried at most, in milliseconds.
+    /// The minimum interval between probes, in milliseconds.
     pub interval_ms: u64,
 }
 
-/// One try.
+/// One probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
-    /// A TCP port that accepts.
+    /// A TCP port that accepts connections.
     Tcp(u16),
-    /// A TCP port whose first bytes hold the words.
+    /// A TCP port whose first bytes contain the text.
     Banner {
         /// Port.
         port: u16,
-        /// Words.
+        /// The text.
         holds: String,
     },
     /// A path that answers with a status from 200 to 399.
     Http {
         /// Port.
         port: u16,
-        /// Path, with its slash.
+        /// Path, with its leading slash.
         path: String,
     },
-    /// A program in the instance that ends with 0.
+    /// A program in the instance that exits with 0.
     Command(Vec<String>),
 }

@@ -1,4 +1,4 @@
-//! What a host should run and what runs there, as plain data.
+//! What a host should run and what runs there, as data.
 
 pub mod cloud;
 mod gathered;
@@ -13,11 +13,11 @@ pub use instance::{Image, Instance, Limits, Need, Probe, Ready};
 pub use object::{CLOSED, Intent, IntentFile, Object};
 pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};
 
-/// The longest name an engine takes for an instance: LXD's rule for host names (RFC 1123 label).
+/// The longest name of an instance in an engine: LXD's rule for host names (RFC 1123 label).
 pub const NAME_MAX: usize = 63;
 
-/// What an engine that knows no stacks calls an instance. Two stacks may come to the same name, as a-b with c and a with b-c: a
-/// plan refuses the second.
+/// The name of an instance in an engine without stacks. Two stacks may have the same one, such as a-b with c and a with
+/// b-c: a plan refuses the second.
 pub fn engine_name(stack: &str, instance: &str) -> String {
     format!("{stack}-{instance}")
 }

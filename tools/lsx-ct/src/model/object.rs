@@ -1,4 +1,4 @@
-//! What a step of lsx-ct makes, changes or removes.
+//! The objects that a step of lsx-ct creates, changes or removes.
 
 use super::Instance;
 use common::plan;
@@ -6,37 +6,37 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A folder of [`Object::Folders`] as it should be.
+/// The wanted state of a folder of [`Object::Folders`].
 pub const CLOSED: &str = "closed to all but root";
 
-/// One thing on a host.
+/// One object on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "object", rename_all = "snake_case")]
 pub enum Object {
-    /// Something that runs.
+    /// An instance.
     Instance(Box<Instance>),
-    /// What a run that died left of an instance.
+    /// What a killed run left of an instance.
     Remnant {
         /// The instance.
         name: String,
-        /// What runs it.
+        /// Its driver.
         driver: common::stack::Driver,
     },
-    /// Data of instances, which outlives them; only `down --destroy-data` removes it.
+    /// Data of instances, kept when they are removed; only `down --destroy-data` removes it.
     Volume {
         /// Its name in the stack.
         name: String,
     },
-    /// Folders above what instances write, images bring and nobody else may know.
+    /// Folders of instances, images and other data that only root may read.
     Folders {
-        /// Those that are open to others than root, with mode and owner.
+        /// Those that others can read, with mode and owner.
         modes: BTreeMap<String, String>,
     },
-    /// What this host keeps, to come back after a reboot.
+    /// The intent of this host, restored after a reboot.
     Intent(IntentFile),
-    /// The entry that brings it back.
+    /// The boot entry.
     Boot {
-        /// The program that does.
+        /// The program that it runs.
         program: String,
         /// The host's name in the stack.
         host: String,
@@ -50,19 +50,19 @@ pub struct IntentFile {
     pub digest: String,
 }
 
-/// What a host keeps: `/etc/lsx/<stack>/ct.json`.
+/// The intent of a host: `/etc/lsx/<stack>/ct.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Intent {
     /// `lsx.ct.intent/1`.
     pub schema: String,
     /// The stack.
     pub stack: String,
-    /// By name.
+    /// The instances, by name.
     pub instances: Vec<Instance>,
 }
 
 impl Object {
-    /// What the plan calls it.
+    /// Its key in the plan.
     pub fn key(&self) -> String {
         match self {
             Object::Instance(instance) => format!("instance:{}", instance.name),
@@ -79,13 +79,13 @@ impl plan::Object for Object {
     fn called(&self) -> Option<(String, &'static str)> {
         match self {
             Object::Instance(instance) => Some((instance.name.clone(), "")),
-            Object::Remnant { name, .. } => Some((format!("half-made {name}"), "")),
+            Object::Remnant { name, .. } => Some((format!("incomplete {name}"), "")),
             Object::Volume { name } => Some((format!("volume {name}"), "")),
             Object::Intent(_) | Object::Boot { .. } | Object::Folders { .. } => None,
         }
     }
 
-    /// Who else is there, in its hosts file.
+    /// The other instances in its hosts file.
     fn minor(&self, next: &Self) -> bool {
         match (self, next) {
             (Object::Instance(a), Object::Instance(b)) => a.running == b.running && a.only_names_differ(b),
@@ -113,13 +113,13 @@ impl plan::Object for Object {
         }
     }
 
-    /// A remnant may lie under the name of an instance, or where one is about to be put aside: all go first.
+    /// A remnant may have the name of an instance, or the one needed to put an instance aside: all are removed first.
     fn excludes(&self, other: &Self) -> bool {
         matches!((self, other), (Object::Remnant { .. }, Object::Instance(_)))
     }
 
     fn goes_along(&self) -> bool {
-        false // what needs a database waits for it, and does not stand on it
+        false // an instance that needs a database waits for it, but is not recreated with it
     }
 
     fn hides(&self, path: &str) -> bool {

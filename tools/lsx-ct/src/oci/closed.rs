@@ -1,5 +1,6 @@
-//! Folders that only root may look into. Root in an instance can give what it writes any mode, and in a volume it is the host's own
-//! root: whoever of the host reached a setuid program there would be root, too. The same holds for the layers of an image.
+//! Folders that only root may enter. Root in an instance can set any mode on its files, and in a volume it is the host's
+//! root: a user of the host who could reach a setuid program there would become root. The same holds for the layers of an
+//! image.
 
 use super::disk::{self, Place};
 use crate::paths;
@@ -10,13 +11,13 @@ use std::fs::{Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-/// Whatever lies below them, in this and every later version, is behind the first; the others are closed as well, since an
-/// administrator may have put them on another disk by a link or a mount.
+/// Everything is below the first one, in this and later versions; the others are closed as well, since an administrator may
+/// have put them on another disk by a link or a mount.
 const FOLDERS: [&str; 5] = [paths::HOME, paths::DISK, paths::STORE, paths::VOLUMES, paths::SECRETS];
-/// The folder of an instance in /run: its runtime passes through as root of the instance, which is somebody else on the host.
+/// The folder of an instance in /run: its runtime enters as root of the instance, which is another user on the host.
 const PASSED: u32 = 0o710;
 
-/// Every folder that others than root can look into, with its mode and owner.
+/// All folders that others than root can enter, with mode and owner.
 pub(crate) fn open() -> BTreeMap<String, String> {
     let shut = |there: &Metadata| there.mode() & 0o077 == 0 && there.uid() == 0;
     let passed = |there: &Metadata| there.mode() & 0o067 == 0 && there.uid() == 0;
@@ -34,7 +35,7 @@ fn wrong(path: PathBuf, good: &dyn Fn(&Metadata) -> bool) -> Option<(String, Str
 /// Closes all of them.
 ///
 /// # Errors
-/// What the file system refused.
+/// Errors of the file system.
 pub(crate) fn close() -> Result<(), Failure> {
     for path in open().into_keys().map(PathBuf::from) {
         let place = FOLDERS.iter().all(|folder| *folder != path.as_path());
@@ -44,10 +45,10 @@ pub(crate) fn close() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Closes the folder of an instance in /run to all but its runtime, which comes as the first of its ids.
+/// Closes the folder of an instance in /run to all but its runtime, which enters as the first of its ids.
 ///
 /// # Errors
-/// What the file system refused.
+/// Errors of the file system.
 pub(super) fn pass(run: &Path, ids: Option<u32>) -> Result<(), Failure> {
     give(run, PASSED, ids.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! What an instance is on disk, and the range of ids that is its own.
+//! The files of an instance on disk, and its range of ids.
 
 use crate::model::{Instance, Intent};
 use crate::paths::{DISK, RUN};
@@ -10,46 +10,46 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Where ranges begin: above what `adduser` gives (subuid(5): 100,000 to 600,100,000).
+/// The first range: above those assigned by `adduser` (subuid(5): 100,000 to 600,100,000).
 const FIRST: u32 = 0x4000_0000;
-/// How many ranges there are.
+/// The number of ranges.
 const RANGES: u32 = 16_000;
 
-/// What the folder of an instance that was put aside begins with; no instance is called so.
+/// Prefix of the folder of an instance that was put aside; no instance has such a name.
 pub(crate) const ASIDE: char = '.';
 
 /// The folders of one instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// Stays over a reboot.
+    /// Kept at reboot.
     pub(crate) disk: PathBuf,
-    /// Goes with a reboot.
+    /// Lost at reboot.
     pub(crate) run: PathBuf,
 }
 
 impl Place {
-    /// Of an instance whose names have been checked.
+    /// Those of an instance whose names have been validated.
     pub(crate) fn new(stack: &str, name: &str) -> Self {
         Place { disk: Path::new(DISK).join(stack).join(name), run: Path::new(RUN).join(stack).join(name) }
     }
 
-    /// What it was made as; absent when a run died before it was whole.
+    /// Its definition; absent if a run was killed before it was complete.
     pub(crate) fn instance(&self) -> Result<Option<Instance>, Failure> {
         let path = self.disk.join("instance.json");
         let Some(text) = file::read(&path)? else { return Ok(None) };
         let whole = |instance: Instance| {
-            // One whose hosts file is not what it says is written anew by the next `up`.
+            // If the hosts file differs from its digest, the next `up` writes it again.
             let hosts = file::read(&self.disk.join("hosts")).ok().flatten();
             let same = hosts.is_some_and(|text| common::document::digest(text.as_bytes()) == instance.hosts);
             Some(if same { instance } else { Instance { hosts: String::new(), ..instance } })
         };
         serde_json::from_str(&text).map(whole).map_err(|e| {
-            let message = format!("{}: not an instance that lsx-ct wrote: {e}", path.display());
+            let message = format!("{}: not a definition written by lsx-ct: {e}", path.display());
             Failure::new(Kind::Failed, "ct.oci.instance", message)
         })
     }
 
-    /// Writes what it is; from then on it is whole.
+    /// Writes its definition, which completes it.
     pub(crate) fn keep(&self, instance: &Instance, hosts: &str) -> Result<(), Failure> {
         file::write(&self.disk.join("hosts"), hosts.as_bytes(), Mode::Public)?;
         file::write(
@@ -60,28 +60,28 @@ impl Place {
         Ok(())
     }
 
-    /// Writes which runtime somebody chose for it.
+    /// Writes the requested runtime.
     pub(crate) fn choose(&self, runtime: &str) -> Result<(), Failure> {
         file::write(&self.disk.join("runtime"), runtime.as_bytes(), Mode::Private).map(|_| ())
     }
 
-    /// The runtime that was chosen for it.
+    /// The runtime requested for it.
     pub(crate) fn choice(&self) -> Result<Option<String>, Failure> {
         file::read(&self.disk.join("runtime"))
     }
 
-    /// Makes its folders; only root looks into them.
+    /// Creates its folders, which only root can enter.
     pub(crate) fn make(&self) -> Result<(), Failure> {
         folder_with(Path::new(crate::paths::HOME), 0o700)?;
         folder_with(&self.disk, 0o700)?;
-        // Its runtime passes through as somebody else; what is in the folder itself, `closed` keeps.
+        // Its runtime enters as another user; the folder itself is protected by `closed`.
         folder_with(self.run.parent().unwrap_or(Path::new("/")), 0o711)?;
         folder_with(&self.run, 0o710)
     }
 
-    /// The first of its ids, when it has been given some.
+    /// The first of its ids, if assigned.
     pub(super) fn range(&self) -> Option<u32> {
-        // Where the file is damaged, what it has written tells: it would be nobody's with another range.
+        // If the file is damaged, its files show the range: with another one they would have no owner.
         let of_layer = || {
             let owner = std::fs::metadata(self.disk.join("upper")).ok()?.uid();
             (owner >= FIRST && (owner - FIRST).is_multiple_of(IDS)).then_some(owner)
@@ -89,7 +89,7 @@ impl Place {
         read_ids(&self.disk.join("ids")).or_else(of_layer)
     }
 
-    /// The first of its ids on this host; the range stays its own until it is removed.
+    /// The first of its ids on this host; the range is kept until it is removed.
     pub(crate) fn ids(&self) -> Result<u32, Failure> {
         if let Some(first) = self.range() {
             return Ok(first);
@@ -102,7 +102,7 @@ impl Place {
                 Failure::new(
                     Kind::Failed,
                     "ct.oci.ids",
-                    format!("all {RANGES} ranges of ids are taken on this host"),
+                    format!("all {RANGES} ranges of ids are in use on this host"),
                 )
             })?;
         file::write(&path, first.to_string().as_bytes(), Mode::Private)?;
@@ -110,7 +110,7 @@ impl Place {
     }
 }
 
-/// Two instances must not find the same range free at the same time.
+/// Two instances must not take the same range at the same time.
 fn wait_for_lock() -> Result<Lock, Failure> {
     let mut result = Lock::take_at(Path::new(RUN), "all", "ids");
     common::host::wait::until(
@@ -126,10 +126,10 @@ fn wait_for_lock() -> Result<Lock, Failure> {
     result
 }
 
-/// What a run that was killed leaves of that lock.
+/// Removes the lock file of a killed run.
 pub(super) fn unlock() {
     if Path::new(RUN).join("all.ids.lock").exists() {
-        drop(wait_for_lock()); // a lock's file goes with its holder
+        drop(wait_for_lock()); // the lock's file is removed with the lock
     }
 }
 
@@ -142,7 +142,8 @@ fn taken() -> BTreeSet<u32> {
     instances().into_iter().filter_map(|(stack, name)| Place::new(&stack, &name).range()).collect()
 }
 
-/// What this host keeps of an instance whose own file is damaged. Its hosts file is nobody's, so that the next `up` writes both anew.
+/// The intent of an instance whose own file is damaged. It counts as without a hosts file, so that the next `up` writes
+/// both again.
 pub(super) fn kept(stack: &str, name: &str) -> Option<Instance> {
     let text = file::read(&crate::paths::intent(stack)).ok()??;
     let intent: Intent = serde_json::from_str(&text).ok()?;
@@ -150,7 +151,7 @@ pub(super) fn kept(stack: &str, name: &str) -> Option<Instance> {
     Some(Instance { hosts: String::new(), ..found })
 }
 
-/// Files that should say what an instance is, and cannot be read.
+/// Damaged definition files.
 pub(crate) fn damaged() -> Vec<PathBuf> {
     let whole = |(stack, name): &(String, String)| {
         name.starts_with(ASIDE) || Place::new(stack, name).instance().is_ok()
@@ -159,7 +160,7 @@ pub(crate) fn damaged() -> Vec<PathBuf> {
     left.map(|(stack, name)| Place::new(&stack, &name).disk.join("instance.json")).collect()
 }
 
-/// Every instance that is on disk, as stack and name.
+/// All instances on disk, as stack and name.
 pub(crate) fn instances() -> Vec<(String, String)> {
     let names = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -175,16 +176,16 @@ pub(crate) fn instances() -> Vec<(String, String)> {
     all
 }
 
-/// Makes the folder of a volume; nobody else looks into those above it.
+/// Creates the folder of a volume; its parents are closed to others.
 pub(crate) fn volume(path: &Path) -> Result<(), Failure> {
     folder_with(path.parent().unwrap_or(Path::new("/")), 0o700)?;
     folder_with(path, 0o755)
 }
 
-/// Makes a folder, and those above it, with a mode.
+/// Creates a folder and its parents, with a mode.
 pub(crate) fn folder_with(path: &Path, mode: u32) -> Result<(), Failure> {
     std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| {
-        let message = format!("cannot make {}: {e}", path.display());
+        let message = format!("cannot create {}: {e}", path.display());
         Failure::new(Kind::Failed, "ct.oci.folder", message)
     })
 }

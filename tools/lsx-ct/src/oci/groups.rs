@@ -1,4 +1,4 @@
-//! Control groups, on v1, hybrid and v2 hosts alike: where an instance's are, what they say, and their removal.
+//! Control groups, on v1, hybrid and v2 hosts: those of an instance, their values, and their removal.
 
 use crate::model::Limits;
 use common::{Failure, Kind};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
-/// The second hierarchy of a hybrid host: without controllers, and no runtime puts its containers there.
+/// The second hierarchy of a hybrid host: it has no controllers, and runtimes do not use it.
 const HYBRID: &str = "/sys/fs/cgroup/unified";
 
-/// The group of an instance, below the root of every hierarchy: its limits hold here, for its container and its supervisor together.
+/// The group of an instance, below the root of every hierarchy: it has the limits of container and supervisor together.
 pub(crate) fn name(stack: &str, instance: &str) -> String {
     format!("/lsx/{stack}/{instance}")
 }
 
-/// The group of its container. The runtime makes and removes it.
+/// The group of its container. The runtime creates and removes it.
 pub(crate) fn inner(stack: &str, instance: &str) -> String {
     format!("{}/in", name(stack, instance))
 }
@@ -31,13 +31,13 @@ pub(crate) fn kind() -> &'static str {
     }
 }
 
-/// The supervisor's own group, beside the instance's: in that one it would keep the runtime from removing it.
+/// The supervisor's own group, beside the instance's: inside, it would keep the runtime from removing that.
 fn own(stack: &str, instance: &str) -> String {
     format!("{}.own", name(stack, instance))
 }
 
-/// On a hybrid host, takes this process into a group of its own in the second hierarchy: what it starts is there, too. Else an
-/// init in the instance would make its groups at the root of the host.
+/// On a hybrid host, moves this process into its own group in the second hierarchy, where its children are then, too.
+/// Otherwise an init in the instance would create groups at the root of the host.
 pub(crate) fn enter(stack: &str, instance: &str) -> Result<(), Failure> {
     if kind() != "hybrid" {
         return Ok(());
@@ -50,8 +50,8 @@ pub(crate) fn enter(stack: &str, instance: &str) -> Result<(), Failure> {
     })
 }
 
-/// Gives an instance that is a whole system its own groups where an init keeps its processes: systemd makes one for each service.
-/// Hierarchies with controllers stay the host's on v1, where they cannot be delegated (systemd's CGROUP_DELEGATION).
+/// Delegates groups to an instance that is a whole system, since systemd creates one for each service. Hierarchies with
+/// controllers are not delegated on v1, where this is not safe (systemd's CGROUP_DELEGATION).
 pub(crate) fn delegate(stack: &str, instance: &str, first: u32) {
     let roots = match kind() {
         "v2" => vec![ROOT.to_owned()],
@@ -66,20 +66,21 @@ pub(crate) fn delegate(stack: &str, instance: &str, first: u32) {
     }
 }
 
-/// Makes an instance's group with its limits on memory and processors, before there is a container in it.
+/// Creates an instance's group with its limits on memory and CPU, before its container.
 ///
 /// # Errors
-/// What the kernel refused.
+/// Errors of the kernel.
 pub(crate) fn hold(stack: &str, instance: &str, limits: &Limits) -> Result<(), Failure> {
     let group = name(stack, instance);
     for root in counted() {
         let made = std::fs::create_dir_all(format!("{root}{group}"));
         made.map_err(|e| {
-            let message = format!("cannot make the control group {root}{group}: {e}");
+            let message = format!("cannot create the control group {root}{group}: {e}");
             Failure::new(Kind::Failed, "ct.oci.group", message)
         })?;
         if kind() == "v2" {
-            // From the root down, for each hands its controllers to those below it; what the kernel lacks is not missed here.
+            // From the root down, since each group enables controllers for those below it; missing controllers are ignored
+            // here.
             for above in Path::new(&group).ancestors().collect::<Vec<_>>().iter().rev() {
                 let file = format!("{root}{}/cgroup.subtree_control", above.display());
                 ["+cpu", "+memory", "+pids"].iter().for_each(|word| _ = put(Path::new(&file), word));
@@ -89,7 +90,7 @@ pub(crate) fn hold(stack: &str, instance: &str, limits: &Limits) -> Result<(), F
     super::limits::bound(&group, limits)
 }
 
-/// The hierarchies in which a supervisor counts to its instance.
+/// The hierarchies in which a supervisor is in its instance's group.
 fn counted() -> Vec<String> {
     if kind() == "v2" {
         return vec![ROOT.to_owned()];
@@ -98,12 +99,12 @@ fn counted() -> Vec<String> {
     ["cpu", "cpuacct", "memory"].iter().filter(there).map(|name| format!("{ROOT}/{name}")).collect()
 }
 
-/// Where this process was before it counted to an instance.
+/// The group of this process before it joined that of an instance.
 #[derive(Debug, Default)]
 pub(crate) struct Before(Vec<PathBuf>);
 
-/// From here on this process counts to an instance, with all that it starts: what the instance makes it do, as by a flood of
-/// lines, takes from the instance's own memory and processors. Where the kernel refuses, it goes on as it is.
+/// Joins an instance's group: the work of the supervisor for the instance, such as its log, then counts towards the
+/// instance's memory and CPU. If the kernel refuses, it continues without.
 pub(crate) fn join(stack: &str, instance: &str) -> Before {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut before = Vec::new();
@@ -127,12 +128,12 @@ pub(crate) fn join(stack: &str, instance: &str) -> Before {
     Before(before)
 }
 
-/// Counts to it no more: who ends an instance must not wait for the processors that the instance keeps busy.
+/// Leaves the group: stopping an instance must not wait for CPU time that the instance uses up.
 pub(crate) fn leave(before: &mut Before) {
     for folder in before.0.drain(..) {
         let back = put(&folder.join("cgroup.procs"), "0");
         if back.is_err() {
-            // Its group went meanwhile, as that of a session that has ended; the hierarchy's root is always there.
+            // Its previous group may be gone, as that of an ended session; the hierarchy's root always exists.
             let root = if kind() == "v2" { 4 } else { 5 };
             let root: PathBuf = folder.components().take(root).collect();
             let _ = put(&root.join("cgroup.procs"), "0");
@@ -145,7 +146,7 @@ pub(super) fn put(path: &Path, word: &str) -> std::io::Result<()> {
     std::io::Write::write_all(&mut file, word.as_bytes())
 }
 
-/// Every hierarchy's root.
+/// The roots of all hierarchies.
 fn hierarchies() -> Vec<PathBuf> {
     if kind() == "v2" {
         return vec![PathBuf::from(ROOT)];
@@ -154,15 +155,15 @@ fn hierarchies() -> Vec<PathBuf> {
     entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
 }
 
-/// How long the kernel has to forget processes that were killed; until then it keeps their group.
+/// How long to wait for the kernel to release killed processes, which keep their group.
 const FORGOTTEN: Duration = Duration::from_secs(2);
 
-/// Removes an instance's groups, deepest first, and those above it that are empty then. Whoever is in one keeps it.
+/// Removes an instance's groups, deepest first, and empty parents. A group with processes is kept.
 pub(crate) fn remove(stack: &str, instance: &str) {
     let groups = [name(stack, instance), own(stack, instance)];
     let hierarchies = hierarchies();
     let all = || hierarchies.iter().flat_map(|h| groups.iter().map(move |g| format!("{}{g}", h.display())));
-    // A process that ends gives back its locks before it leaves its group.
+    // A process that ends releases its locks before it leaves its group.
     common::host::wait::until(FORGOTTEN, Duration::from_millis(2), || {
         all().for_each(|folder| deepest_first(Path::new(&folder)));
         !all().any(|folder| Path::new(&folder).exists())
@@ -173,7 +174,7 @@ pub(crate) fn remove(stack: &str, instance: &str) {
     hierarchies.iter().for_each(|root| common::host::file::remove_empty(&root.join("lsx")));
 }
 
-/// Every instance that has a group on some hierarchy, as stack and name.
+/// All instances that have a group in any hierarchy, as stack and name.
 pub(super) fn all() -> Vec<(String, String)> {
     let below = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -190,7 +191,7 @@ pub(super) fn all() -> Vec<(String, String)> {
     all
 }
 
-/// The processes in an instance's groups, and in those below.
+/// The processes in an instance's groups and below.
 pub(super) fn processes(stack: &str, instance: &str) -> std::collections::BTreeSet<i32> {
     let mut left: Vec<PathBuf> = hierarchies()
         .iter()
@@ -263,14 +264,14 @@ fn word(text: &str, word: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
 }
 
-/// How often the kernel ended one of its processes for want of memory.
+/// How often the kernel killed one of its processes because it was out of memory.
 pub(crate) fn oom_kills(stack: &str, instance: &str) -> u64 {
-    // The kernel counts for the group whose process it ended.
+    // The kernel counts in the group of the killed process.
     let text = read(&inner(stack, instance), ("memory", "memory.oom_control"), "memory.events");
     word(&text.unwrap_or_default(), "oom_kill ").unwrap_or_default()
 }
 
-/// Milliseconds on processors, bytes of memory, processes.
+/// CPU time in milliseconds, memory in bytes, number of processes.
 pub(crate) fn usage(stack: &str, instance: &str) -> (u64, u64, u64) {
     let group = name(stack, instance);
     let cpu = match kind() {

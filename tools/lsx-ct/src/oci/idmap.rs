@@ -1,5 +1,5 @@
-//! Mounts that `mount` of the C library cannot make: a clone of a folder, with its ids shifted where the kernel can.
-#![expect(unsafe_code, reason = "these calls of the kernel have no safe wrapper; every one of them is here")]
+//! Mounts that the C library's `mount` cannot create: a clone of a folder, with shifted ids if the kernel supports it.
+#![expect(unsafe_code, reason = "these system calls have no safe wrapper")]
 
 use nix::libc::{self, c_int, c_uint};
 use std::ffi::CString;
@@ -23,7 +23,7 @@ struct MountAttr {
     userns_fd: u64,
 }
 
-/// A clone of the mount that `path` is on, rooted at `path`; it is nowhere until [`Tree::attach`].
+/// A clone of the mount of `path`, rooted at `path`; it is not visible until [`Tree::attach`].
 pub(super) struct Tree(OwnedFd);
 
 impl Tree {
@@ -39,7 +39,7 @@ impl Tree {
                 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC,
             )
         };
-        // SAFETY: the kernel has just given this descriptor to nobody else.
+        // SAFETY: the descriptor is new and not used elsewhere.
         number(fd).map(|fd| Tree(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -49,7 +49,7 @@ impl Tree {
         self.set(&MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: fd })
     }
 
-    /// Nobody may write to it.
+    /// Makes it read-only.
     pub(super) fn read_only(&self) -> io::Result<()> {
         self.set(&MountAttr { attr_set: MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 })
     }
@@ -69,7 +69,7 @@ impl Tree {
         number(done).map(|_| ())
     }
 
-    /// Puts it on a folder or file that is there (move_mount(2)).
+    /// Attaches it to an existing folder or file (move_mount(2)).
     pub(super) fn attach(&self, target: &Path) -> io::Result<()> {
         let target = text(target)?;
         let from = self.0.as_fd();

@@ -1,5 +1,5 @@
-//! Programs in an instance that runs: started by the runtime, with an end to every wait. What a program leaves running behind it
-//! may hold its output for ever, so the output is what came until shortly after its own end, and no more of it than has a limit.
+//! Runs programs in a running instance by the runtime, with a limit on every wait. A program's children may keep its output
+//! open, so output is read until shortly after its own end, and up to a size limit.
 
 mod output;
 
@@ -21,31 +21,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long output may come after the end of a program.
+/// How long output is read after the end of a program.
 const REST: Duration = Duration::from_millis(100);
-/// The exit code past the deadline, as of timeout(1).
+/// The exit code past the time limit, as of timeout(1).
 const LATE: i32 = 124;
-/// How often one looks whether a program has ended, at first and at most.
+/// Intervals of checks whether a program has ended, first and longest.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
-/// A program that shall run in a container, or that is the runtime's way to do so.
+/// A program to run in a container, or the runtime's command for it.
 pub(crate) struct Inside<'a> {
-    /// What is started on this host.
+    /// The command on this host.
     pub(crate) program: Program,
     /// Its standard input.
     pub(crate) input: &'a [u8],
-    /// After this it is killed.
+    /// Time limit, after which it is killed.
     pub(crate) deadline: Option<Duration>,
-    /// Where the runtime writes the number of the process inside; absent for any other program.
+    /// The file where the runtime writes the process id inside; absent for other programs.
     pub(crate) pid_file: Option<&'a Path>,
-    /// Where the runtime reads what it is.
+    /// The file with its specification.
     pub(crate) process: Option<PathBuf>,
-    /// Who hears what it writes, instead of its being kept.
+    /// Receives its output, which is then not kept.
     pub(crate) hears: Option<Hears<'a>>,
 }
 
 impl<'a> Inside<'a> {
-    /// Something in the container `id`, started by its supervisor or by anybody else.
+    /// A program in the container `id`, started by its supervisor or another process.
     ///
     /// # Errors
     /// Those of [`process`].
@@ -57,7 +57,7 @@ impl<'a> Inside<'a> {
         pid_file: &'a Path,
     ) -> Result<Self, Failure> {
         let process = process(place, exec, user, false)?;
-        // The runtime goes as soon as it has begun: it would wait for whoever holds the output.
+        // The runtime exits after the start: it would otherwise wait for the output to be closed.
         let program = runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file]);
         let program = program.args(["--process"]).args([&process]).args([id]);
         Ok(Inside {
@@ -70,10 +70,10 @@ impl<'a> Inside<'a> {
         })
     }
 
-    /// Runs it for somebody: it ends with them, also when they are killed.
+    /// Runs it for a caller: it ends with the caller, also if that is killed.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub(crate) fn run_for(mut self, caller: Caller<'a>) -> Result<Ran, Failure> {
         self.hears = caller.hears;
         let guard = self.pid_file.map(guard::Watch::over);
@@ -88,13 +88,13 @@ impl<'a> Inside<'a> {
         })
     }
 
-    /// Runs it. `pause` is called again and again, waits for at most a time, and says whether to break off.
+    /// Runs it. `pause` is called repeatedly, waits for at most a time, and returns whether to stop.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub(crate) fn run(self, pause: &mut dyn FnMut(Duration) -> bool) -> Result<Ran, Failure> {
         if self.pid_file.is_some() {
-            // The runtime goes when it has begun; who then is its parent learns how it ended.
+            // The runtime exits after the start; then its new parent gets its exit status.
             let _ = nix::sys::prctl::set_child_subreaper(true);
         }
         let mut child = self.program.start(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
@@ -121,7 +121,7 @@ impl<'a> Inside<'a> {
         let inside = self.pid_file.and_then(number).map(Pid::from_raw);
         let code = match (begun, inside) {
             (Some(0), Some(pid)) => until(&mut over, || reaped(pid)).unwrap_or_else(|| finish(pid)),
-            // The runtime itself: it could not begin it.
+            // The runtime's own failure to start it.
             (Some(_), None) if self.pid_file.is_some() => unable(&stderr.seen()),
             (Some(code), _) => code,
             (None, _) => {
@@ -132,7 +132,7 @@ impl<'a> Inside<'a> {
             }
         };
         self.pid_file.into_iter().chain(self.process.as_deref()).for_each(|path| _ = file::remove(path));
-        // What still holds the pipe may do so for ever.
+        // Another process may keep the pipe open for ever.
         wait::until(REST, LOOK.0, || {
             tell();
             stdout.ended() && stderr.ended()
@@ -143,7 +143,7 @@ impl<'a> Inside<'a> {
     }
 }
 
-/// Why a runtime could not begin a program, as every shell says it: 127 when it is not there, 126 when it cannot be run.
+/// The exit code if a runtime could not start a program, as in a shell: 127 if it is missing, 126 if it cannot be run.
 fn unable(said: &str) -> i32 {
     let said = said.to_lowercase();
     let missing = ["no such file", "not found"].iter().any(|words| said.contains(words));
@@ -155,16 +155,16 @@ fn unable(said: &str) -> i32 {
     }
 }
 
-/// The process inside, once the runtime has written which.
+/// The process inside, when the runtime has written its number.
 fn number(path: &Path) -> Option<i32> {
     file::read(path).ok().flatten()?.trim().parse::<i32>().ok().filter(|pid| *pid > 1)
 }
 
-/// Writes what is run as a process of the specification. Told by flags, runc adds variables to the instance's own and crun has those
-/// alone, runc takes the instance's user and crun root; and a command line is everybody's to read.
+/// Writes the program as a process of the specification. With flags, runc adds variables to the instance's own and crun
+/// uses only those, runc uses the instance's user and crun root; and a command line can be read by everybody.
 ///
 /// # Errors
-/// When nothing can be written.
+/// If nothing can be written.
 pub(super) fn process(
     place: &Place,
     exec: &Exec,
@@ -194,7 +194,7 @@ pub(super) fn process(
     file::lend(&place.run, process.to_string().as_bytes())
 }
 
-/// Asks until there is an answer, or it is over.
+/// Waits until there is an answer, or the time is over.
 fn until(over: &mut dyn FnMut(Duration) -> bool, mut ask: impl FnMut() -> Option<i32>) -> Option<i32> {
     let mut look = LOOK.0;
     loop {
@@ -208,12 +208,12 @@ fn until(over: &mut dyn FnMut(Duration) -> bool, mut ask: impl FnMut() -> Option
     }
 }
 
-/// Waits, and never breaks off.
+/// Waits without ever stopping.
 pub(crate) fn patient(time: Duration) -> bool {
     wait::until(time, time, || false)
 }
 
-/// Its exit code; 128 and the signal where one ended it.
+/// Its exit code; 128 plus the signal that ended it.
 fn ended(child: &mut Child) -> Option<i32> {
     match child.try_wait() {
         Ok(None) => None,
@@ -222,7 +222,7 @@ fn ended(child: &mut Child) -> Option<i32> {
     }
 }
 
-/// The same of a process that came to us when its parent went.
+/// The same for a process whose parent has exited.
 fn reaped(pid: Pid) -> Option<i32> {
     match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
         Ok(WaitStatus::Exited(_, code)) => Some(code),
@@ -232,7 +232,7 @@ fn reaped(pid: Pid) -> Option<i32> {
     }
 }
 
-/// Kills the process inside with all of its group: the runtime makes it the first of a session.
+/// Kills the process inside with its process group: the runtime makes it a session leader.
 fn finish(pid: Pid) -> i32 {
     let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
     let _ = kill(pid, Signal::SIGKILL);

@@ -1,5 +1,5 @@
-//! The layer of an instance whose size is limited: a file system of its own in a file. The file is there in full from the first moment,
-//! so that the host keeps what it promised, and no instance takes what is left of it.
+//! The writable layer of an instance with a size limit: a file system in a file. The file is fully allocated at once, so
+//! that its space is guaranteed.
 
 use super::disk::{Place, folder_with};
 use common::host::{Program, file};
@@ -10,13 +10,13 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What of a host's file system no layer may take, in percent.
+/// Part of a host's file system that layers must leave free, in percent.
 const RESERVE: u64 = 5;
 
-/// Mounts it in this process's own mount namespace; a new one is made, one that is too small grows.
+/// Mounts it in this process's own mount namespace; it is created if missing, and grown if too small.
 ///
 /// # Errors
-/// When there is no room for it, or less is wanted than it has.
+/// If there is not enough space, or the limit was reduced.
 pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
     let (image, folder) = (place.disk.join("layer.img"), place.run.join("layer"));
     match std::fs::metadata(&image) {
@@ -24,9 +24,9 @@ pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
         Ok(there) if there.len() < bytes => grow(&image, there.len(), bytes)?,
         Ok(there) if there.len() > bytes => {
             let message =
-                format!("limits.disk becomes less than the {} MiB that its layer has", there.len() >> 20);
+                format!("limits.disk is less than the current {} MiB of its layer", there.len() >> 20);
             return Err(Failure::new(Kind::Data, "ct.oci.layer", message)
-                .hint("only more can be given while what it wrote is kept"));
+                .hint("the limit can only be increased while its files are kept"));
         }
         Ok(_) => {}
     }
@@ -37,7 +37,7 @@ pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Aside first: one that has its name is whole.
+/// Created aside and renamed: an existing one is complete.
 fn make(place: &Place, image: &Path, bytes: u64) -> Result<(), Failure> {
     let aside = place.disk.join("layer.new");
     file::remove(&aside)?;
@@ -67,7 +67,7 @@ fn make(place: &Place, image: &Path, bytes: u64) -> Result<(), Failure> {
 fn grow(image: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
     let open = OpenOptions::new().write(true).open(image).map_err(|e| file::failure(image, "open", &e))?;
     room(&open, image, from, bytes)?;
-    // It says 1 where it has repaired something.
+    // Exit code 1 means that it has repaired something.
     let (code, said, _) = Program::new("e2fsck").args(["-f", "-p"]).args([image]).ended(b"")?;
     if code > 1 {
         let failure = Failure::new(Kind::Failed, "ct.oci.layer", format!("{} is damaged", image.display()));
@@ -78,7 +78,7 @@ fn grow(image: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
     Program::new("resize2fs").args([image]).run(b"").map(|_| ())
 }
 
-/// Takes what is missing from the host's file system, unless too little would be left of that.
+/// Allocates the missing space on the host, unless too little would be left.
 fn room(file: &File, path: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
     let failed = |e: nix::Error| file::failure(path, "make room for", &e.into());
     let host = statvfs(path.parent().unwrap_or(path)).map_err(failed)?;
@@ -87,12 +87,12 @@ fn room(file: &File, path: &Path, from: u64, bytes: u64) -> Result<(), Failure> 
     let left = free.checked_sub(more).filter(|left| *left >= all / 100 * RESERVE);
     if left.is_none() {
         let message = format!(
-            "the host has no room for {} MiB more: {} MiB are free, and {RESERVE} % stay so",
+            "the host lacks space for {} MiB more: {} MiB are free, and {RESERVE} % must stay free",
             more >> 20,
             free >> 20
         );
         return Err(Failure::new(Kind::Failed, "ct.oci.layer", message)
-            .hint("write less for limits.disk, or make room there"));
+            .hint("reduce limits.disk, or free space on the host"));
     }
     take(file, path, from, more)
 }

@@ -1,4 +1,4 @@
-//! Limits of an instance, in the words of its control groups: written while it runs, on v1 and v2.
+//! Limits of an instance as values of its control groups, written while it runs, on v1 and v2.
 
 use super::groups::{ROOT, inner, kind, name, number, put};
 use crate::model::Limits;
@@ -7,26 +7,27 @@ use common::{Failure, Kind};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Changes the limits of an instance that runs, and lifts those it has no more. Not by the runtime's `update`: crun 1.8 lifts no
-/// limit of processors, and on v1 none of processes.
+/// Changes the limits of a running instance, and removes those no longer set. The runtime's `update` is not used, since
+/// crun 1.8 does not remove a CPU limit, nor on v1 a limit on processes.
 ///
 /// # Errors
-/// What the kernel refused: on v1 less memory than is used and cannot be freed.
+/// Errors of the kernel: on v1 a memory limit below what is used and cannot be freed.
 pub(crate) fn limit(stack: &str, instance: &str, limits: &Limits) -> Result<(), Failure> {
     let (outer, inner) = (name(stack, instance), inner(stack, instance));
     if kind() != "v2" {
-        // On v1 no group may have more than the one above it, in whatever order they change.
+        // On v1 no group may have more than its parent, so the order matters.
         bound(&outer, &Limits::default())?;
     }
     write(&inner, words(&inner, limits))?;
     bound(&outer, limits)
 }
 
-/// What a supervisor may have of memory beside what its instance may. Without it the two would take each other's last pages, and
-/// the kernel would move those about for minutes before it ended anybody.
+/// Additional memory for a supervisor. Without it both would compete for the last pages, and the kernel would reclaim
+/// memory for minutes before it kills a process.
 const OWN: u64 = 32 * 1024 * 1024;
 
-/// The limits that an instance shares with its supervisor. Processes are the container's alone: one that has used up its own must
+/// The limits that an instance shares with its supervisor. The limit on processes is only the container's: it must not
+/// prevent the supervisor from stopping it.
 /// not keep us from ending it.
 pub(super) fn bound(group: &str, limits: &Limits) -> Result<(), Failure> {
     let memory_bytes = limits.memory_bytes.map(|bytes| bytes.saturating_add(OWN));
@@ -48,7 +49,7 @@ fn write(group: &str, words: Words) -> Result<(), Failure> {
     for (controller, file, word) in words {
         let path =
             if v2 { format!("{ROOT}{group}/{file}") } else { format!("{ROOT}/{controller}{group}/{file}") };
-        // Without a limit nothing may be missing: a kernel need not have every controller, nor count swap.
+        // Without a limit any file may be missing: a kernel need not have every controller or count swap.
         let needed = word != LIFT_V1 && !word.starts_with(LIFT) && !file.contains("sw");
         match put(Path::new(&path), &word) {
             Err(e) if needed || e.kind() != ErrorKind::NotFound => {
@@ -56,7 +57,7 @@ fn write(group: &str, words: Words) -> Result<(), Failure> {
                     Failure::new(Kind::Failed, "ct.oci.limit", format!("cannot write {word} to {path}: {e}"));
                 return Err(match e.kind() {
                     ErrorKind::ResourceBusy => {
-                        failure.hint("it uses more than that; stop it, and bring it up again")
+                        failure.hint("it uses more than that; stop it and start it again")
                     }
                     _ => failure,
                 });
@@ -70,14 +71,14 @@ fn write(group: &str, words: Words) -> Result<(), Failure> {
 const LIFT: &str = "max";
 const LIFT_V1: &str = "-1";
 
-/// Controller, file and word, in the order in which they are written.
+/// Controller, file and value, in the order of writing.
 type Words = Vec<(&'static str, &'static str, String)>;
 
 fn or(value: Option<u64>, lift: &str) -> String {
     value.map_or_else(|| lift.to_owned(), |n| n.to_string())
 }
 
-/// Memory and swap are counted apart: beside its memory an instance has none.
+/// Memory and swap are limited separately: an instance gets no swap in addition to its memory.
 fn words_of_v2(limits: &Limits) -> Words {
     vec![
         ("", "memory.max", or(limits.memory_bytes, LIFT)),
@@ -87,7 +88,7 @@ fn words_of_v2(limits: &Limits) -> Words {
     ]
 }
 
-/// Memory alone is never above memory with swap: to raise both, that comes first.
+/// On v1 the limit of memory must not exceed that of memory and swap: to raise both, the latter comes first.
 fn words_of_v1(limits: &Limits, now: u64) -> Words {
     let memory = or(limits.memory_bytes, LIFT_V1);
     let mut words = vec![

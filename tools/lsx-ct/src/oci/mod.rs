@@ -1,4 +1,4 @@
-//! The driver without an engine: an OCI runtime, an overlay on the image store, and a supervisor for each instance.
+//! The driver oci: an OCI runtime, an overlay on the image store, and a supervisor for each instance.
 
 pub(crate) mod closed;
 pub(crate) mod disk;
@@ -36,19 +36,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often a state is looked at while one waits for it.
+/// Interval of checks of a state while waiting.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long a supervisor has to go after its instance.
+/// How long a supervisor may take to end after its instance.
 const BEGIN: Duration = Duration::from_secs(10);
-/// How long what is needed has to have ended for good before nobody waits for it any more.
+/// How long a needed instance must have ended for good before waiting for it is given up.
 const LOST: Duration = Duration::from_secs(2);
-/// An instance that ended so often before it was ready will not become so.
+/// An instance that ended so often before it was ready counts as failed.
 const ENDED: u32 = 3;
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oci {
-    /// The runtime that `--runtime` names, for what is made.
+    /// The runtime given by `--runtime`, for new instances.
     pub(crate) runtime: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl Driver for Oci {
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
         let mut all: BTreeSet<(String, String)> = disk::instances().into_iter().collect();
         let look = strays::Look::now();
-        all.extend(look.named()); // what runs is there, whatever the disk says
+        all.extend(look.named()); // running instances are listed even without files on disk
         let all = all.into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
         Ok(all.map(|(stack, name)| strays::found(&look, stack, name)).collect())
     }
@@ -85,8 +85,8 @@ impl Driver for Oci {
         let place = Place::new(stack, &after.name);
         place.make()?;
         let alive = state::alive(stack, &after.name);
-        // Before it is kept: a limit that could not be changed must still differ the next time. What is just made or started again
-        // has no group yet, and will have what is kept.
+        // Before the definition is written: a limit that could not be changed must still differ the next time. An instance
+        // that is just being started has no group yet, and gets the new limits.
         if alive && before.limits != after.limits && state::read(stack, &after.name).pid.is_some() {
             limits::limit(stack, &after.name, &after.limits)?;
         }
@@ -108,7 +108,7 @@ impl Driver for Oci {
         let name = &instance.name;
         let mut ended = 0;
         if state::alive(stack, name) {
-            // Restarts of before are not ours: what made it end may have been repaired since. It tries at once.
+            // Earlier restarts do not count: their cause may have been repaired. It retries at once.
             ended = state::read(stack, name).restarts;
             state::nudge(stack, name);
         } else {
@@ -116,7 +116,7 @@ impl Driver for Oci {
             strays::end(stack, name)?;
             supervise::begin(stack, name, false)?;
         }
-        // After a reboot it waits by itself, however long that takes, and keeps nobody else waiting.
+        // After a reboot it waits by itself without limit, and does not block others.
         if patient { Ok(()) } else { await_ready(stack, instance, ended) }
     }
 
@@ -127,11 +127,11 @@ impl Driver for Oci {
             let ended = wait::until(grace + BEGIN, LOOK, || !state::alive(stack, name));
             if !ended {
                 let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
-                unit::end(stack, name); // else systemd would start it again
+                unit::end(stack, name); // otherwise systemd would restart it
                 wait::until(BEGIN, LOOK, || !state::alive(stack, name));
             }
         }
-        // A supervisor that was killed leaves its container behind.
+        // A killed supervisor leaves its container.
         let (id, place) = (id(stack, name), Place::new(stack, name));
         if Path::new(runtime::ROOT).join(&id).exists() {
             Runtime::of(&place)?.delete(&id)?;
@@ -143,7 +143,7 @@ impl Driver for Oci {
 
     fn remove(&self, stack: &str, name: &str) -> Result<(), Failure> {
         let place = self.end(stack, name)?;
-        // What says that it is whole goes first: a run that dies here leaves a remnant, not an instance.
+        // The definition is removed first: a run killed here leaves a remnant, not an instance.
         file::remove(&place.disk.join("instance.json"))?;
         file::remove_tree(&place.disk)?;
         for folder in [&place.run, &place.disk] {
@@ -152,7 +152,7 @@ impl Driver for Oci {
         if disk::instances().is_empty() { runtime::forget() } else { Ok(()) }
     }
 
-    /// Its folder gets a name that no instance has; whatever else there is of it can be made again.
+    /// Its folder gets a name that no instance has; everything else can be created again.
     fn put_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {
         let aside = format!("{}{name}", disk::ASIDE);
         let place = self.end(stack, name)?;
@@ -195,7 +195,7 @@ impl Driver for Oci {
 }
 
 impl Oci {
-    /// Stops an instance; nothing is left of it but what is on disk.
+    /// Stops an instance and removes everything except its files on disk.
     fn end(&self, stack: &str, name: &str) -> Result<Place, Failure> {
         self.stop(stack, name, GRACE)?;
         let place = Place::new(stack, name);
@@ -205,7 +205,7 @@ impl Oci {
         Ok(place)
     }
 
-    /// What runs an instance, where that is told what to run in it, and as whom.
+    /// The runtime of an instance, for running a program in it.
     fn to_run(
         &self,
         stack: &str,
@@ -225,7 +225,8 @@ impl Oci {
     }
 }
 
-/// Waits until an instance is ready, as long as it and what it needs say. `before`: how often it had been started again before.
+/// Waits until an instance is ready, within its time limit and those of its needs. `before`: how often it had been
+/// restarted before.
 fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Failure> {
     let name = &instance.name;
     let needs = instance.needs.iter().map(|n| Duration::from_millis(n.timeout_ms)).max();
@@ -251,7 +252,7 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
         }
         wait::tell(|| ready::waits(&condition, begun.elapsed(), most));
         match ready::lost(stack, instance).filter(|_| condition.state == State::Waiting) {
-            // Somebody may be about to start it.
+            // It may be about to be started.
             Some(why) if lost.get_or_insert_with(Instant::now).elapsed() > LOST => {
                 return Err(unready(stack, name, &condition).because(why));
             }
@@ -262,17 +263,17 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
     }
 }
 
-/// What the runtime calls an instance. Names have no dots, so that no two instances of two stacks are called alike.
+/// The runtime's name of an instance. Names have no dots, so that it is unique among all stacks.
 pub(crate) fn id(stack: &str, name: &str) -> String {
     format!("{stack}.{name}")
 }
 
-/// Ended as it may: by itself, well, and not to be started again.
+/// Ended as allowed: by itself, successfully, and not to be restarted.
 pub(crate) fn ended_well(condition: &Condition) -> bool {
     condition.state == State::Exited && condition.exit.as_ref().is_some_and(|e| e.code == 0)
 }
 
-/// Why an instance is not ready: the last try, how it ended, the last lines of its log.
+/// Why an instance is not ready: the last check, how it ended, the last lines of its log.
 fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
     let mut failure = ready::unready(name, condition.state, condition.why.clone());
     if let Some(exit) = &condition.exit {
@@ -287,7 +288,7 @@ fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
     failure.hint(format!("lsx-ct logs {name}"))
 }
 
-/// Bytes in and out of all interfaces of a process's network namespace but its own loopback.
+/// Bytes received and sent on all interfaces of a process's network namespace, except loopback.
 fn traffic(pid: u32) -> (u64, u64) {
     let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
     let lines = text.lines().filter_map(|l| l.split_once(':')).filter(|(name, _)| name.trim() != "lo");

@@ -1,5 +1,5 @@
 //! The root of an instance: its image's layers, and its own on top. All mounts are made in the supervisor's own mount
-//! namespace, so that they go with it, whatever ends it.
+//! namespace, so that they end with it.
 
 use super::idmap::Tree;
 use super::users;
@@ -11,19 +11,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// What a root is made of.
+/// The parts of a root.
 pub(super) struct Layers<'a> {
-    /// The image's, topmost first.
+    /// The image's layers, topmost first.
     pub(super) lower: &'a [PathBuf],
-    /// The instance's own, on disk: `upper` and `work` are below it.
+    /// The instance's own layer, on disk, with `upper` and `work`.
     pub(super) own: &'a Path,
-    /// Where mounts go: `root`, and what they need.
+    /// The mount points: `root`, and others that it needs.
     pub(super) run: &'a Path,
-    /// First of its ids; absent where there are no user namespaces.
+    /// First of its ids; absent without user namespaces.
     pub(super) ids: Option<u32>,
 }
 
-/// Leaves the host's mounts: what is mounted from here on, nobody else sees.
+/// Leaves the host's mount namespace: later mounts are not visible to others.
 pub(crate) fn apart() -> Result<(), Failure> {
     let none: Option<&Path> = None;
     unshare(CloneFlags::CLONE_NEWNS)
@@ -32,7 +32,7 @@ pub(crate) fn apart() -> Result<(), Failure> {
 }
 
 impl Layers<'_> {
-    /// Mounts the root and returns its path, and the namespace by which more folders can be shifted.
+    /// Mounts the root and returns its path, and the user namespace for shifting further folders.
     pub(super) fn mount(&self) -> Result<(PathBuf, Option<OwnedFd>), Failure> {
         let users = self.ids.map(users::namespace).transpose()?;
         let mut lower = Vec::new();
@@ -48,8 +48,8 @@ impl Layers<'_> {
         folder_with(&root, 0o755)?;
         let first = self.ids.unwrap_or_default();
         nix::unistd::chown(&upper, Some(first.into()), Some(first.into()))
-            .map_err(|e| failed("give the instance its layer", &e.into()))?;
-        // Escaped as the kernel's option parser wants it; our own paths have neither.
+            .map_err(|e| failed("mount the layer of the instance", &e.into()))?;
+        // Escaped for the kernel's option parser; lsx's own paths need no escapes.
         let options =
             format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), upper.display(), work.display());
         mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
@@ -58,7 +58,7 @@ impl Layers<'_> {
     }
 }
 
-/// A folder or file of the host at another place, with its ids shifted where there is a map.
+/// Mounts a folder or file of the host at another path, with shifted ids if there is a map.
 pub(super) fn shifted(
     source: &Path,
     target: &Path,
@@ -78,12 +78,12 @@ pub(super) fn shifted(
     all().map_err(|e| failed(&format!("mount {} for the instance", source.display()), &e))
 }
 
-/// A file system in memory, for what must not reach a disk.
+/// A tmpfs, for data that must not reach a disk.
 pub(super) fn memory(target: &Path, ids: u32) -> Result<(), Failure> {
     let options = format!("mode=0555,size=16m,uid={ids},gid={ids}");
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some(options.as_str()))
-        .map_err(|e| failed("mount memory for secrets", &e.into()))
+        .map_err(|e| failed("mount a tmpfs for secrets", &e.into()))
 }
 
 fn failed(what: &str, error: &io::Error) -> Failure {

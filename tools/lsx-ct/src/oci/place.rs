@@ -1,5 +1,5 @@
-//! Files inside an instance's root, seen from the host. What runs in it may have put anything there, so nothing leads out of it
-//! (openat2(2)), nothing that is no plain file is opened, and nothing is read without an end.
+//! Files in an instance's root, accessed from the host. The instance may have created anything there, so paths cannot lead
+//! out of it (openat2(2)), only regular files are opened, and reads are limited.
 
 use crate::accounts::{Account, Accounts, Alone};
 use crate::render::bundle::IDS;
@@ -14,16 +14,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path};
 
-/// No passwd(5) or group(5) is longer.
+/// Maximum size of passwd(5) or group(5).
 const TEXT: u64 = 4 << 20;
-/// As many links as the kernel itself goes by (path_resolution(7)).
+/// Maximum number of symbolic links followed, as in the kernel (path_resolution(7)).
 const LINKS: usize = 40;
-/// A folder to look into, or something to look at, whatever it is.
+/// Opens a folder to search, or any entry to examine.
 const AT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// What a file is called while it is written.
+/// The name of a file while it is written.
 const TEMPORARY: &str = ".lsx-new";
 
-/// A root, and the first of the ids of its users.
+/// A root, and the first of its users' ids.
 pub(super) struct Root {
     folder: OwnedFd,
     ids: u32,
@@ -36,10 +36,10 @@ impl Root {
         Ok(Root { folder, ids: ids.unwrap_or_default() })
     }
 
-    /// The text of a file; `None` when there is none.
+    /// The text of a file; `None` if it is missing.
     ///
     /// # Errors
-    /// What is there and is no plain file, or has no end.
+    /// If it is not a regular file, or too large.
     pub(super) fn read(&self, path: &Path) -> Result<Option<String>, Failure> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -53,7 +53,7 @@ impl Root {
         let read = File::from(file).take(TEXT + 1).read_to_end(&mut bytes);
         read.map_err(|e| failed(path, "read", Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
         if bytes.len() as u64 > TEXT {
-            let message = format!("{} in the instance is longer than {} MiB", path.display(), TEXT >> 20);
+            let message = format!("{} in the instance is larger than {} MiB", path.display(), TEXT >> 20);
             return Err(Failure::new(Kind::Failed, "ct.oci.place", message));
         }
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
@@ -64,7 +64,7 @@ impl Root {
         self.ids
     }
 
-    /// A folder; `None` where there is none, or something else.
+    /// A folder; `None` if it is missing or something else.
     pub(super) fn folder_at(&self, path: &Path) -> Result<Option<OwnedFd>, Failure> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -74,10 +74,10 @@ impl Root {
         }
     }
 
-    /// Writes a file with its owner and mode, in place of the file or link that is there; missing folders are root's, 0755.
+    /// Writes a file with its owner and mode, replacing a file or link; missing folders are created for root, 0755.
     ///
     /// # Errors
-    /// What is there and is neither a plain file nor a link; a link on the way that others than root can change.
+    /// If something other than a regular file or link is there; a link on the path that users other than root can change.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], mode: u32, owner: &Account) -> Result<(), Failure> {
         let told = |e| failed(path, "write", e);
         let folder = self.parent(path)?;
@@ -106,7 +106,7 @@ impl Root {
         })
     }
 
-    /// The folder a path lies in, walked name by name; missing ones are made.
+    /// The folder of a path, resolved name by name; missing ones are created.
     pub(super) fn parent(&self, path: &Path) -> Result<OwnedFd, Failure> {
         let told = |e| failed(path, "find the folder of", e);
         let mut left: VecDeque<OsString> = names(path.parent().unwrap_or(Path::new("/")));
@@ -116,7 +116,7 @@ impl Root {
             let Some(here) = way.last() else { return Err(told(Errno::NOENT)) };
             if name == ".." {
                 if way.len() > 1 {
-                    way.pop(); // above the root is the root
+                    way.pop(); // the parent of the root is the root
                 }
                 continue;
             }
@@ -153,20 +153,20 @@ impl Root {
         way.pop().ok_or_else(|| told(Errno::NOENT))
     }
 
-    /// Only what root alone has made and can change leads elsewhere: a link that somebody else of the instance put there would have
-    /// root write where that one may not.
+    /// Only a link that root alone can have created is followed: another user of the instance could otherwise make root
+    /// write anywhere.
     fn trusts(&self, path: &Path, name: &OsStr, link: &Stat, folder: &Stat) -> Result<(), Failure> {
         let roots = |stat: &Stat| stat.st_uid == self.ids;
         if roots(link) && roots(folder) && folder.st_mode & 0o022 == 0 {
             return Ok(());
         }
         let message = format!(
-            "{} in the instance goes by the symbolic link {}, which others than its root can change",
+            "{} in the instance leads through the symbolic link {}, which users other than its root can change",
             path.display(),
             name.display()
         );
         Err(Failure::new(Kind::Failed, "ct.oci.place", message)
-            .hint("write the path that it leads to, or remove it there"))
+            .hint("write the target path instead, or remove the link in the instance"))
     }
 
     fn folder(&self, at: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
@@ -183,10 +183,10 @@ impl Root {
         rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))
     }
 
-    /// Somebody in it, by its own passwd(5) and group(5).
+    /// A user of the instance, by its own passwd(5) and group(5).
     ///
     /// # Errors
-    /// Who is not known there, or has a number that no instance has.
+    /// If it is unknown there, or its number is outside the instance's ids.
     pub(super) fn account(&self, text: &str, alone: Alone) -> Result<Account, Failure> {
         if text.is_empty() {
             return Ok(Account::default());
@@ -194,16 +194,12 @@ impl Root {
         let file = |path| self.read(Path::new(path)).map(Option::unwrap_or_default);
         let accounts = Accounts::read(&file("/etc/passwd")?, &file("/etc/group")?);
         let found = accounts.resolve(text, alone).map_err(|who| {
-            Failure::new(Kind::Data, "ct.user", format!("the image has no {who}"))
-                .hint("write its number, or make it in the image")
+            Failure::new(Kind::Data, "ct.user", format!("no {who} in the image"))
+                .hint("write its number, or add it to the image")
         })?;
         found.within(IDS).map_err(|who| {
-            Failure::new(
-                Kind::Data,
-                "ct.user",
-                format!("{text}: {who} is beyond the {IDS} ids of an instance"),
-            )
-            .hint("take a number below, or another image")
+            Failure::new(Kind::Data, "ct.user", format!("{text}: {who} exceeds the {IDS} ids of an instance"))
+                .hint("use a lower number, or another image")
         })
     }
 }
@@ -235,13 +231,14 @@ fn word(kind: FileType) -> &'static str {
         FileType::Fifo => "a pipe",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "no folder",
+        _ => "not a folder",
     }
 }
 
 fn strange(path: &Path, what: &str) -> Failure {
-    let message = format!("{} in the instance is {what}, and no plain file", path.display());
-    Failure::new(Kind::Failed, "ct.oci.place", message).hint("remove it there, or write another path")
+    let message = format!("{} in the instance is {what}, not a regular file", path.display());
+    Failure::new(Kind::Failed, "ct.oci.place", message)
+        .hint("remove it in the instance, or write another path")
 }
 
 fn failed(path: &Path, verb: &str, error: Errno) -> Failure {

@@ -1,5 +1,5 @@
-//! What must be there before a runtime makes a container: the root, the files in it, its own names, secrets, volumes, and the
-//! bundle that says it all.
+//! Prepares everything that a runtime needs for a container: the root, files in it, hosts and resolver files, secrets,
+//! volumes, and the bundle.
 
 use super::disk::{Place, folder_with};
 use super::mounts::{self, Layers};
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// A mounted root and what is known of its image.
+/// A mounted root and the configuration of its image.
 pub(crate) struct Ready {
     store: Store,
     image: ImageConfiguration,
@@ -26,7 +26,7 @@ pub(crate) struct Ready {
     ids: Option<u32>,
     root: PathBuf,
     users: Option<OwnedFd>,
-    /// What this process has mounted: a folder may be left of an earlier one, whose mounts went with it.
+    /// The mounts of this process: a folder may be left of an earlier one, whose mounts are gone.
     mounted: BTreeSet<PathBuf>,
 }
 
@@ -64,12 +64,12 @@ impl Ready {
         Ok(Ready { store: store.clone(), image, system, stop, ids, root, users, mounted: BTreeSet::new() })
     }
 
-    /// The first of its ids, when it is a whole system that has ids of its own.
+    /// The first of its ids, if it is a whole system with its own ids.
     pub(crate) fn system(&self) -> Option<u32> {
         self.ids.filter(|_| self.system)
     }
 
-    /// The signal that ends it.
+    /// Its stop signal.
     pub(crate) fn stop_signal(&self) -> Stop {
         self.stop
     }
@@ -92,14 +92,15 @@ impl Ready {
             user: (user.user, user.group, user.further),
             files: text(&place.run.join("files")),
         };
-        let config = bundle::config(instance, &self.image, &ground)
-            .map_err(|e| Failure::new(Kind::Bug, "ct.oci.config", format!("no OCI specification: {e}")))?;
+        let config = bundle::config(instance, &self.image, &ground).map_err(|e| {
+            Failure::new(Kind::Bug, "ct.oci.config", format!("not a valid OCI specification: {e}"))
+        })?;
         let config = serde_json::to_vec(&config)
             .map_err(|e| Failure::new(Kind::Bug, "ct.oci.config", e.to_string()))?;
         file::write(&place.run.join("config.json"), &config, Mode::Private).map(|_| ())
     }
 
-    /// The document's files: those that are not there as it says. What the instance itself changed since stays.
+    /// The document's files, if missing or changed in the document. Files that the instance changed itself are kept.
     fn files(&self, root: &Root, place: &Place, instance: &Instance) -> Result<(), Failure> {
         let note = place.disk.join("files.json");
         let before: Vec<File> =
@@ -111,7 +112,7 @@ impl Ready {
         file::write(&note, &common::document::canonical(&instance.files)?, Mode::Private).map(|_| ())
     }
 
-    /// Its hosts, hostname and resolv.conf, in memory that its root may write and that cannot grow.
+    /// Its hosts, hostname and resolv.conf, in a tmpfs that its root may write and that cannot grow.
     fn own_names(&mut self, place: &Place, instance: &Instance) -> Result<(), Failure> {
         let (folder, ids) = (place.run.join("files"), self.ids.unwrap_or_default());
         if self.mounted.insert(folder.clone()) {
@@ -177,7 +178,7 @@ impl Ready {
     }
 }
 
-/// The signal that ends it; where the usual place of an init leads to systemd, what that understands.
+/// Its stop signal; if the path of the init is a link to systemd, that of systemd.
 fn stop(instance: &Instance, image: &ImageConfiguration, root: &Path, argv: &[String]) -> Stop {
     let own = bundle::stop_signal(instance, image);
     let program = argv.first().map_or("", String::as_str);
@@ -188,17 +189,17 @@ fn stop(instance: &Instance, image: &ImageConfiguration, root: &Path, argv: &[St
     }
 }
 
-/// What is mounted into it one by one.
+/// Files and folders that are mounted into it.
 const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
-/// The same of an instance that runs: only its supervisor's mounts show the folder.
+/// The same for a running instance: the folder is only visible in its supervisor's mounts.
 pub(crate) fn rename(supervisor: i32, place: &Place, instance: &Instance) -> Result<(), Failure> {
     let below = place.run.strip_prefix("/").unwrap_or(&place.run);
     let folder = Path::new("/proc").join(supervisor.to_string()).join("root").join(below).join("files");
-    if folder.join(NAMES[0]).exists() { names(&folder, place, instance) } else { Ok(()) } // else it has yet to be made
+    if folder.join(NAMES[0]).exists() { names(&folder, place, instance) } else { Ok(()) } // else it is not prepared yet
 }
 
-/// Written in place, since they are mounted into it.
+/// Written in place, since they are bind-mounted.
 fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failure> {
     let mut resolver = "# lsx-ct\n".to_owned();
     for server in instance.nics.iter().flat_map(|n| &n.resolver) {
@@ -221,13 +222,13 @@ fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failur
     Ok(())
 }
 
-/// Notes the recipes that have been run.
+/// Records the recipes that have been run.
 pub(crate) fn did(place: &Place, done: &[Done]) -> Result<(), Failure> {
     let note = place.disk.join("recipes.json");
     file::write(&note, &common::document::canonical(&done)?, Mode::Private).map(|_| ())
 }
 
-/// The recipes that have been run: none of them is again, as long as the instance is not made anew.
+/// The recipes that have been run: they are not run again until the instance is recreated.
 pub(crate) fn done(place: &Place) -> Result<Vec<Done>, Failure> {
     let path = place.disk.join("recipes.json");
     let text = match file::read(&path) {
@@ -237,7 +238,7 @@ pub(crate) fn done(place: &Place) -> Result<Vec<Done>, Failure> {
     let Some(text) = text else { return Ok(Vec::new()) };
     serde_json::from_str(&text).map_err(|e| {
         let message =
-            format!("{} is damaged, so nothing says which recipes have been run: {e}", path.display());
+            format!("{} is damaged, so it is unknown which recipes have been run: {e}", path.display());
         Failure::new(Kind::Data, "ct.recipes", message)
             .hint(format!("to run all of them again: rm {}", path.display()))
     })

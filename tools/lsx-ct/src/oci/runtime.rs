@@ -1,4 +1,4 @@
-//! The OCI runtime: a program that others keep (crun, runc, youki), found by letting it run something.
+//! The OCI runtime: a program of others (crun, runc, youki), selected by testing it.
 
 use super::disk::Place;
 use crate::model::Engine;
@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The runtime's own state, apart from that of anybody else who uses the same program.
+/// The runtime's state folder, separate from other users of the same program.
 pub(super) const ROOT: &str = "/run/lsx/runtime";
-/// What was found out about the runtimes of this host, until a reboot or until one is replaced.
+/// Cached results of tests of this host's runtimes, until a reboot or a change of a runtime.
 const FOUND: &str = "/run/lsx/runtime.json";
-/// What this process has found out.
+/// Results of this process.
 static TRIED: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
-/// How many answers are kept: of a choice that is made no more, or of a program that was replaced, one is left behind.
+/// Number of cached results: outdated ones are dropped.
 const KEPT: usize = 8;
-/// In the folder of an instance: the runtime that made its container.
+/// File in the folder of an instance: the runtime that created its container.
 const MADE: &str = "runtime.json";
 const NONE: &str = "no OCI runtime works on this host";
 const INSTALL: &str = "install one: apt-get install --no-install-recommends runc";
@@ -33,19 +33,19 @@ pub(crate) struct Runtime {
     pub(crate) path: PathBuf,
     /// `runc 1.1.5`.
     pub(crate) name: String,
-    /// Whether it ran something in a user namespace, on shifted folders.
+    /// Whether it works with a user namespace and id-mapped folders.
     pub(crate) ids: bool,
-    /// Why others were passed over, and what this one cannot do.
+    /// Why others were skipped, and what this one does not support.
     pub(crate) cannot: Vec<String>,
-    /// When the programs were installed: a new one is tried anew.
+    /// When the programs were installed: a new one is tested again.
     stamp: String,
 }
 
 impl Runtime {
-    /// The one that made an instance's container; before there is one, the one that was chosen for it, or any that works.
+    /// The runtime that created an instance's container; else the one requested for it, or any that works.
     ///
     /// # Errors
-    /// When none works; with what each said.
+    /// If none works, with the error of each.
     pub(crate) fn of(place: &Place) -> Result<Runtime, Failure> {
         let made: Option<Runtime> =
             file::read(&place.run.join(MADE))?.and_then(|text| serde_json::from_str(&text).ok());
@@ -55,15 +55,15 @@ impl Runtime {
         }
     }
 
-    /// Writes that it makes the container of an instance: no other runtime can read what it keeps of it.
+    /// Records that it creates the container of an instance: other runtimes cannot read its state.
     pub(crate) fn makes(&self, place: &Place) -> Result<(), Failure> {
         file::write(&place.run.join(MADE), &document::canonical(self)?, Mode::Private).map(|_| ())
     }
 
-    /// What is known of it without running anything: a plan changes nothing, not even for an instant.
+    /// What is known without running anything, for plans, which change nothing.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub(crate) fn seen(wanted: Option<&str>) -> Result<Engine, Failure> {
         let candidates = candidates(wanted)?;
         let stamp = stamp(&candidates);
@@ -78,20 +78,20 @@ impl Runtime {
             driver: Driver::Oci,
             name: first.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             can: Vec::new(),
-            cannot: vec!["it has not been tried yet: `up` does that before its first step".to_owned()],
+            cannot: vec!["not tested yet: `up` tests it before its first step".to_owned()],
             profiles: None,
             works: true,
         })
     }
 
-    /// The first that works, or the one that `LSX_RUNTIME` or `--runtime` names: each is tried, by running something.
+    /// The first that works, or the one given by `LSX_RUNTIME` or `--runtime`: each is tested by running something.
     ///
     /// # Errors
-    /// When none works; with what each said.
+    /// If none works, with the error of each.
     pub(crate) fn find(wanted: Option<&str>) -> Result<Runtime, Failure> {
         let candidates = candidates(wanted)?;
         let stamp = stamp(&candidates);
-        // Held to the end: trials at the same time would be in each other's way.
+        // Held to the end: tests at the same time would disturb each other.
         let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = tried.iter().cloned().chain(kept()).find(|found| found.stamp == stamp) {
             return Ok(found);
@@ -110,7 +110,7 @@ impl Runtime {
         }
         let (what, hint) = match wanted {
             Some(name) => {
-                (format!("the OCI runtime {name} does not work on this host"), "leave --runtime out")
+                (format!("the OCI runtime {name} does not work on this host"), "leave out --runtime")
             }
             None => (NONE.to_owned(), INSTALL),
         };
@@ -118,7 +118,7 @@ impl Runtime {
         Err(cannot.into_iter().fold(failure, Failure::because))
     }
 
-    /// Keeps what was found out, of others too, while there are instances here; a host without any has no file of ours.
+    /// Caches results while there are instances here; a host without any has no file of lsx.
     pub(crate) fn keep(&self) -> Result<(), Failure> {
         let tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut all = kept();
@@ -135,12 +135,12 @@ impl Runtime {
         file::write(Path::new(FOUND), &document::canonical(&all)?, Mode::Private).map(|_| ())
     }
 
-    /// A call of it.
+    /// A command of the runtime.
     pub(crate) fn program(&self) -> Program {
         program(&self.path)
     }
 
-    /// Makes a container of a bundle; its first process waits for [`Runtime::start`].
+    /// Creates a container from a bundle; its first process waits for [`Runtime::start`].
     pub(crate) fn create(&self, id: &str, bundle: &Path, pid_file: &Path, errors: &Path) -> Program {
         let program = self.program().args(["--log-format", "json", "--log"]).args([errors]);
         program.args(["create", "--bundle"]).args([bundle]).args(["--pid-file"]).args([pid_file]).args([id])
@@ -151,20 +151,20 @@ impl Runtime {
         Path::new(ROOT).join(id).exists()
     }
 
-    /// Lets it run.
+    /// Starts it.
     pub(crate) fn start(&self, id: &str) -> Result<(), Failure> {
         self.program().args(["start", id]).run(b"").map(|_| ())
     }
 
     /// Sends a signal to its first process, or to all.
     pub(crate) fn kill(&self, id: &str, signal: Stop, all: bool) -> Result<(), Failure> {
-        // By number: runtimes know no names of real-time signals.
+        // By number, since runtimes do not know names of real-time signals.
         let number = signal.0.to_string();
         let program = self.program().args(["kill"]).args(all.then_some("--all")).args([id, &number]);
         program.run(b"").map(|_| ())
     }
 
-    /// Ends it, and removes it; one that is not there is as good.
+    /// Kills and removes it; a missing one is no error.
     pub(crate) fn delete(&self, id: &str) -> Result<(), Failure> {
         // What is held cannot be ended.
         id.split_once('.')
@@ -173,7 +173,7 @@ impl Runtime {
         self.program().args(["delete", "--force", id]).run(b"").map(|_| ())
     }
 
-    /// What `observe` says of it.
+    /// Its entry in `observe`.
     pub(crate) fn engine(&self) -> Engine {
         Engine {
             driver: Driver::Oci,
@@ -190,7 +190,7 @@ impl Runtime {
     }
 }
 
-/// The last instance has gone: nothing of ours stays in /run, nor what trials left that were killed.
+/// After the last instance was removed: removes lsx's files in /run, and leftovers of killed tests.
 pub(super) fn forget() -> Result<(), Failure> {
     file::remove(Path::new(FOUND))?;
     super::trial::forget()?;
@@ -200,13 +200,13 @@ pub(super) fn forget() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was found out before.
+/// The cached results.
 fn kept() -> Vec<Runtime> {
     let text = file::read(Path::new(FOUND)).ok().flatten();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-/// What could be it, in order of preference.
+/// The possible runtimes, in order of preference.
 fn candidates(wanted: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
     match wanted {
         Some(name) => Ok(vec![installed(name).ok_or_else(|| absent(name))?]),
@@ -215,12 +215,16 @@ fn candidates(wanted: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn absent(name: &str) -> Failure {
-    Failure::new(Kind::Failed, "ct.oci.runtime", format!("the OCI runtime {name} is not on this host"))
-        .hint("install it, give its path, or leave --runtime out")
+    Failure::new(
+        Kind::Failed,
+        "ct.oci.runtime",
+        format!("the OCI runtime {name} is not installed on this host"),
+    )
+    .hint("install it, write its path, or leave out --runtime")
 }
 
 pub(super) fn program(path: &Path) -> Program {
-    // A runtime that finds the socket would tell systemd in the instance's name.
+    // A runtime with access to the socket would notify systemd in the instance's name.
     Program::new(&path.to_string_lossy()).without("NOTIFY_SOCKET").args(["--root", ROOT])
 }
 
@@ -241,7 +245,7 @@ fn stamp(paths: &[PathBuf]) -> String {
     paths.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// `crun version 1.8.1` becomes `crun 1.8.1`, and `youki version: 0.7.0` loses as much.
+/// `crun version 1.8.1` becomes `crun 1.8.1`, and `youki version: 0.7.0` likewise.
 fn version(path: &Path) -> String {
     let text = Program::new(&path.to_string_lossy()).args(["--version"]).run(b"").unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -250,6 +254,6 @@ fn version(path: &Path) -> String {
 
 fn told(failure: &Failure) -> String {
     let last = failure.program.as_ref().and_then(|p| p.output.last());
-    let last = last.map(|line| line.trim_start_matches([' ', '|']).to_owned()); // as our own trial quotes the runtime
+    let last = last.map(|line| line.trim_start_matches([' ', '|']).to_owned()); // as quoted by lsx's own test
     last.unwrap_or_else(|| failure.to_string())
 }

@@ -1,5 +1,5 @@
-//! What runs of an instance, told without any notes: by its control groups, by supervisors of its name, by what is mounted in its folders.
-//! Notes are in /run, and may be lost while everything goes on.
+//! Running parts of an instance, found without records: by control groups, supervisors, and mounts in its folders. Records
+//! are in /run, and may be lost while everything continues to run.
 
 use super::disk::{self, Place};
 use super::groups;
@@ -18,20 +18,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long the kernel has to end what is killed.
+/// How long to wait for killed processes to end.
 const KILLED: Duration = Duration::from_secs(10);
-/// How long the kernel has to take down a network namespace.
+/// How long to wait for the kernel to remove a network namespace.
 const UNPLUG: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A supervisor that lives.
+/// A running supervisor.
 pub(super) struct Supervisor {
     process: i32,
     stack: String,
     name: String,
 }
 
-/// One look at the processes of this host.
+/// A snapshot of the processes of this host.
 pub(super) struct Look(Vec<Supervisor>);
 
 impl Look {
@@ -39,7 +39,7 @@ impl Look {
         Look(supervisors())
     }
 
-    /// Every instance that something runs of, as stack and name.
+    /// All instances of which something runs, as stack and name.
     pub(super) fn named(&self) -> BTreeSet<(String, String)> {
         groups::all()
             .into_iter()
@@ -47,25 +47,24 @@ impl Look {
             .collect()
     }
 
-    /// Its processes, its supervisors included.
+    /// Its processes, including its supervisors.
     pub(super) fn of(&self, stack: &str, name: &str) -> BTreeSet<i32> {
         let own = self.0.iter().filter(|one| one.stack == stack && one.name == name);
         groups::processes(stack, name).into_iter().chain(own.map(|one| one.process)).collect()
     }
 }
 
-/// An instance as disk, notes and the look say.
+/// An instance, from disk, records and this snapshot.
 pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
     let place = Place::new(&stack, &name);
-    // One whose file is damaged is what this host keeps of it.
+    // One with a damaged file is taken from the intent.
     let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
     let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
     let mut condition = state::read(&stack, &name);
-    // One that has ended gives its lock back a moment before its supervisor is gone.
+    // One that has ended releases its lock a moment before its supervisor exits.
     let ended = condition.state == State::Exited && groups::processes(&stack, &name).is_empty();
     if !ended && !state::alive(&stack, &name) && !look.of(&stack, &name).is_empty() {
-        let why =
-            "what runs of it has lost its supervisor or its notes; `lsx-ct up` starts it anew".to_owned();
+        let why = "it runs without its supervisor or its records; `lsx-ct up` restarts it".to_owned();
         condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
     }
     // A note that is damaged is told by the supervisor, which goes by it.
@@ -77,7 +76,7 @@ fn of(stack: &str, name: &str) -> BTreeSet<i32> {
     Look::now().of(stack, name)
 }
 
-/// Ends all of it: the supervisor first, which would start it again.
+/// Ends everything: the supervisor first, which would otherwise restart it.
 ///
 /// # Errors
 /// What still runs.
@@ -94,23 +93,23 @@ pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
         });
         if !gone {
             let left: Vec<String> = of(stack, name).iter().map(ToString::to_string).collect();
-            let message = format!("processes of {name} cannot be ended: {}", left.join(" "));
+            let message = format!("processes of {name} cannot be killed: {}", left.join(" "));
             return Err(Failure::new(Kind::Failed, "ct.oci.strays", message)
-                .hint("one that waits for a disk or a server ends when that answers; then run the same command again"));
+                .hint("a process that waits for a disk or server ends when that answers; then run the same command again"));
         }
     }
     unmount(&Place::new(stack, name));
     Ok(())
 }
 
-/// Waits until the host's ends of its interfaces are gone: the kernel takes a network namespace down after its last process has
-/// ended, and whoever removes the network next must not find them.
+/// Waits until the host's ends of its interfaces are gone: the kernel removes a network namespace after its last process
+/// has ended, and a following removal of the network must not find them.
 pub(super) fn unplugged(nics: &[NicAt]) {
     let gone = |nic: &NicAt| !Path::new("/sys/class/net").join(&nic.link).exists();
     wait::until(UNPLUG, LOOK, || nics.iter().all(gone));
 }
 
-/// Takes away what is mounted in its folders where the host sees it: whoever removes the folders would remove what is in there.
+/// Unmounts what is mounted in its folders on the host: removing the folders would otherwise remove the mounted files.
 fn unmount(place: &Place) {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
@@ -120,7 +119,7 @@ fn unmount(place: &Place) {
     own.iter().rev().for_each(|point| _ = umount2(*point, MntFlags::MNT_DETACH));
 }
 
-/// Processes of ours that are called so: root's, and in no instance.
+/// lsx's processes of this name: those of root, and outside instances.
 fn supervisors() -> Vec<Supervisor> {
     let space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/pid")).ok();
     let own = space("self");

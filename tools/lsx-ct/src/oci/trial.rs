@@ -1,5 +1,5 @@
-//! Whether a runtime works here: told by running something with it, not by its version. A host may have control groups that
-//! one runtime refuses, or lack a right that another needs; both show only then.
+//! Tests whether a runtime works here by running something, not by its version. A host may have control groups that one
+//! runtime does not support, or lack a permission that another needs.
 
 use super::disk::Place;
 use super::mounts::{self, Layers};
@@ -12,31 +12,31 @@ use oci_spec::image::ImageConfiguration;
 use serde_json::json;
 use std::path::Path;
 
-/// Where a trial leaves its layers; one at a time does no harm to another. It is beside the layers of instances: whether
-/// ids can be shifted is a question of the file system, and many kernels cannot in memory, which /run is (tmpfs, before Linux 6.3).
+/// Folder of the layers of tests, beside those of instances, since id shifting depends on the file system, and many kernels
+/// do not support it on tmpfs such as /run (before Linux 6.3).
 const FOLDER: &str = "/var/lib/lsx/trial";
-/// Where it mounts them: the runtime comes as somebody who may not look into the other.
+/// Its mount points: the runtime enters as a user without access to the other folder.
 const RUN: &str = "/run/lsx/trial";
-/// Where its control groups are, instead of a stack's: none is called so.
+/// Its control group, in place of a stack's: no stack has this name.
 const GROUP: &str = ".trial";
-/// How often user namespaces are tried again where all else works.
+/// How often user namespaces are tested again if everything else works.
 const AGAIN: usize = 3;
-/// The first of the ids that no instance gets.
+/// The first id that no instance uses.
 const IDS: u32 = 0x3fff_0000;
 
-/// What a trial showed.
+/// The result of a test.
 pub(super) struct Trial {
     pub(super) ids: bool,
     pub(super) cannot: Vec<String>,
 }
 
-/// The folders of the trials that a process makes, one after the other.
+/// The folders of this process's tests.
 fn place(process: i32) -> Place {
     let below = |folder: &str| Path::new(folder).join(process.to_string());
     Place { disk: below(FOLDER), run: below(RUN) }
 }
 
-/// Those that nothing is left in go.
+/// Removes the empty ones.
 fn tidy() {
     [FOLDER, RUN, crate::paths::HOME, runtime::ROOT, "/run/lsx"]
         .map(Path::new)
@@ -44,10 +44,10 @@ fn tidy() {
         .for_each(file::remove_empty);
 }
 
-/// Removes what trials left that were killed.
+/// Removes leftovers of killed tests.
 ///
 /// # Errors
-/// When it cannot be removed.
+/// If they cannot be removed.
 pub(super) fn forget() -> Result<(), Failure> {
     let left = |process: &str| !Path::new("/proc").join(process).exists();
     for folder in [FOLDER, RUN].into_iter().flat_map(|f| std::fs::read_dir(f).into_iter().flatten().flatten())
@@ -60,16 +60,16 @@ pub(super) fn forget() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs something with user namespaces, and without where that fails.
+/// Runs something with user namespaces, and without if that fails.
 ///
 /// # Errors
-/// What the runtime said without them.
+/// The runtime's error without them.
 pub(super) fn works(path: &Path) -> Result<Trial, Failure> {
     forget()?;
     let try_it = |kind: &str| {
         let trial = Program::new("/proc/self/exe").args(["trial"]).args([path]).args([kind]);
         let done = trial.run(b"").map(|_| ());
-        // Its mounts have gone with it; a runtime that failed leaves groups.
+        // Its mounts have ended with it; a failed runtime may leave groups.
         let process = nix::unistd::getpid();
         let place = place(process.as_raw());
         file::remove_tree(&place.disk)?;
@@ -82,7 +82,8 @@ pub(super) fn works(path: &Path) -> Result<Trial, Failure> {
     if users.is_err() {
         try_it("plain")?;
     }
-    // It works without: what kept it from working with may have been the moment, and would cost every instance its isolation.
+    // It works without them: the failure may have been temporary, and would cost every instance its isolation, so it is
+    // retried.
     for _ in 0..AGAIN {
         if users.is_err() {
             users = try_it("users");
@@ -94,10 +95,10 @@ pub(super) fn works(path: &Path) -> Result<Trial, Failure> {
     Ok(Trial { ids: cannot.is_empty(), cannot })
 }
 
-/// The verb `trial`: one container of our own program, which prints its version.
+/// The verb `trial`: one container with lsx's own program, which prints its version.
 ///
 /// # Errors
-/// What did not work.
+/// Why it failed.
 pub(crate) fn run(runtime: &Path, users: bool) -> Result<(), Failure> {
     mounts::apart()?;
     container(runtime, &place(nix::unistd::getppid().as_raw()), users.then_some(IDS))
@@ -115,8 +116,8 @@ fn container(runtime: &Path, place: &Place, ids: Option<u32>) -> Result<(), Fail
         file::write(&files.join(name), b"", Mode::Public)?;
     }
     let (root, users) = Layers { lower: &[lower], own: &own, run, ids }.mount()?;
-    // Wherever this program was started from, instances get it from beside their layers; so that its ids cannot be shifted here
-    // says nothing.
+    // This program may be on any file system, but instances use the copy beside their layers; so whether its ids can be
+    // shifted here does not matter.
     let (program, init) = (crate::supervise::sibling(crate::PROGRAM), run.join("init"));
     file::write(&init, b"-", Mode::Program)?;
     mounts::shifted(&program, &init, users.as_ref(), true)
@@ -140,7 +141,8 @@ fn container(runtime: &Path, place: &Place, ids: Option<u32>) -> Result<(), Fail
     Err(Failure::new(Kind::Failed, "ct.oci.trial", format!("{} ran nothing: {said}", runtime.display())))
 }
 
-/// The bundle of an instance like any other, which has all that may not work here: its root is empty, and it runs its init once more.
+/// A bundle like that of an instance, with all features that may not work here: its root is empty, and its init runs itself
+/// again.
 fn config(ground: &Ground) -> Result<Vec<u8>, Failure> {
     let bug = |e: String| Failure::new(Kind::Bug, "ct.oci.trial", e);
     let instance = json!({"name": "trial", "of": "trial", "driver": "oci", "hostname": "trial", "nics": [],

@@ -1,4 +1,4 @@
-//! A user namespace with an instance's own ids: the map by which its folders are shifted.
+//! A user namespace with an instance's own ids, for shifting its folders.
 
 use crate::render::bundle::IDS;
 use common::{Failure, Kind};
@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
-/// The namespace that maps 0 to `first`, and so on for 65,536 ids. A process of ours makes it, and may go once it is open:
-/// only a process with a single thread can make one, and the map is written from outside.
+/// The namespace that maps 65,536 ids from 0 to `first`. A helper process creates it, and exits once it is open: only a
+/// process with a single thread can create one, and the map is written from outside.
 ///
 /// # Errors
-/// When the kernel has no user namespaces, or lets root make none.
+/// If the kernel has no user namespaces, or root may not create any.
 pub(super) fn namespace(first: u32) -> Result<OwnedFd, Failure> {
     let failed = |e: std::io::Error| {
-        Failure::new(Kind::Failed, "ct.oci.users", format!("cannot make a user namespace: {e}"))
+        Failure::new(Kind::Failed, "ct.oci.users", format!("cannot create a user namespace: {e}"))
     };
     let mut holder = crate::net::holder(&[])?;
     let made = ready(&mut holder.stdout).and_then(|()| {
@@ -25,7 +25,7 @@ pub(super) fn namespace(first: u32) -> Result<OwnedFd, Failure> {
         }
         Ok(OwnedFd::from(File::open(format!("{process}/ns/user"))?))
     });
-    drop(holder.stdin.take()); // it ends when nobody holds its input any more
+    drop(holder.stdin.take()); // it ends when its input is closed
     let _ = holder.wait();
     made.map_err(failed)
 }
@@ -39,14 +39,14 @@ fn ready(output: &mut Option<std::process::ChildStdout>) -> std::io::Result<()> 
     }
 }
 
-/// The verb `hold`: makes a namespace of users, or of networks, says so, and ends with its input.
+/// The verb `hold`: creates a user or network namespace, reports that, and ends with its input.
 ///
 /// # Errors
-/// When the kernel lets nobody make one.
+/// If the kernel refuses it.
 pub(crate) fn hold(net: bool) -> Result<(), Failure> {
     let kind = if net { CloneFlags::CLONE_NEWNET } else { CloneFlags::CLONE_NEWUSER };
     unshare(kind)
-        .map_err(|e| Failure::new(Kind::Failed, "ct.hold", format!("cannot make a namespace: {e}")))?;
+        .map_err(|e| Failure::new(Kind::Failed, "ct.hold", format!("cannot create a namespace: {e}")))?;
     common::stdio::write(b"\n")?;
     let _ = std::io::stdin().read(&mut [0]);
     Ok(())

@@ -1,5 +1,5 @@
-//! A new volume is what the image has at its place: owner, mode and content, as Docker's are. It is filled aside and renamed, so that one
-//! that is there is whole.
+//! Fills a new volume from the image: owner, mode and content at its path, as Docker does. It is filled aside and renamed,
+//! so that an existing one is complete.
 
 use super::disk::{folder_with, volume};
 use super::place::Root;
@@ -16,15 +16,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// How deep folders may lie in one another.
+/// Maximum depth of folders.
 const DEPTH: usize = 128;
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Makes the folder of a volume where there is none, like the one in the root of the instance; gives it the owner and mode that
-/// somebody wrote.
+/// Creates the folder of a missing volume from that in the instance's root; sets owner and mode from the document.
 ///
 /// # Errors
-/// What the file system refused, an owner that is not known.
+/// Errors of the file system; an unknown owner.
 pub(super) fn ready(source: &Path, root: &Root, wanted: &Volume) -> Result<(), Failure> {
     if !source.exists() {
         fill(source, root, Path::new(&wanted.path))?;
@@ -72,10 +71,10 @@ fn fill(source: &Path, root: &Root, inside: &Path) -> Result<(), Failure> {
     done
 }
 
-/// Removes what processes that are dead have left half filled.
+/// Removes what killed processes left half filled.
 ///
 /// # Errors
-/// When it cannot be removed.
+/// If it cannot be removed.
 pub(crate) fn sweep(above: &Path) -> Result<(), Failure> {
     let left = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -86,10 +85,10 @@ pub(crate) fn sweep(above: &Path) -> Result<(), Failure> {
     entries.filter(left).try_for_each(|path| file::remove_tree(&path))
 }
 
-/// Gives a volume, and all that is in it, to ids that begin elsewhere; what has such ids already stays as it is.
+/// Changes the owners of a volume and its content to another range of ids; entries already in it are unchanged.
 ///
 /// # Errors
-/// What the file system refused.
+/// Errors of the file system.
 pub(crate) fn shift(path: &Path, first: u32) -> Result<(), Failure> {
     let told = |e| file::failure(path, "hand over", &e);
     let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
@@ -125,10 +124,10 @@ fn shifted(there: &Stat, first: u32) -> (Uid, Gid) {
 }
 
 fn too_deep() -> std::io::Error {
-    std::io::Error::other(format!("folders lie more than {DEPTH} deep in one another"))
+    std::io::Error::other(format!("folders are nested more than {DEPTH} deep"))
 }
 
-/// From the root of an instance, whose ids are shifted, to the disk, where they are not.
+/// From the root of an instance, with shifted ids, to the disk, with unshifted ones.
 struct Copy {
     ids: u32,
 }
@@ -177,11 +176,11 @@ impl Copy {
                 let (user, group) = self.owner(&there);
                 Ok(rustix::fs::chownat(to, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?)
             }
-            _ => Ok(()), // a socket or a pipe is whose program made it
+            _ => Ok(()), // a socket or a pipe is created by its program
         }
     }
 
-    /// Owner, mode, attributes of users, time.
+    /// Copies owner, mode, user attributes and time.
     fn attributes(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, there: &Stat) -> std::io::Result<()> {
         let (user, group) = self.owner(there);
         rustix::fs::fchown(to, Some(user), Some(group))?;
@@ -198,7 +197,7 @@ impl Copy {
         Ok(rustix::fs::futimens(to, &Timestamps { last_access: modified, last_modification: modified })?)
     }
 
-    /// Who owns it in the instance; whoever is none of its ids is nobody there, too.
+    /// Its owner in the instance; an owner outside its ids becomes nobody.
     fn owner(&self, there: &Stat) -> (Uid, Gid) {
         const NOBODY: u32 = 65_534;
         let id = |id: u32| id.checked_sub(self.ids).filter(|id| *id < IDS).unwrap_or(NOBODY);
@@ -206,7 +205,7 @@ impl Copy {
     }
 }
 
-/// What is in a file, without its holes.
+/// Copies the content of a file, without its holes.
 fn data(from: &mut File, to: &mut File, size: u64) -> std::io::Result<()> {
     let mut at = 0;
     while at < size {

@@ -1,4 +1,4 @@
-//! Parcels that come out as they went in, and those that were made to lead elsewhere.
+//! Copied files are the same, and malicious paths are refused.
 
 use super::*;
 use std::os::unix::fs::symlink;
@@ -36,7 +36,7 @@ fn a_tree_comes_out_as_it_went_in() {
     assert!(to.join("deep/er").is_dir() && !to.join("pipe").exists());
     let mode = std::fs::metadata(to.join("empty")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o755, "no right comes along");
-    // Once more over what is there.
+    // Again over existing files.
     unpack(&to, all.concat().as_slice()).unwrap();
     assert_eq!(std::fs::read(to.join("deep/big")).unwrap(), big);
 }
@@ -86,7 +86,7 @@ fn nothing_leads_out() {
         assert_eq!(std::fs::read_to_string(beside.join("kept")).unwrap(), "mine", "{entries:?}");
         assert_eq!(std::fs::read_dir(&beside).unwrap().count(), 1, "{entries:?}");
     }
-    // A link in the place of a file is replaced and not followed; devices, pipes and hard links stay behind.
+    // A link in place of a file is replaced and not followed; devices, pipes and hard links are skipped.
     let _ = std::fs::remove_dir_all(&target);
     let kept = beside.join("kept").display().to_string();
     let entries = [

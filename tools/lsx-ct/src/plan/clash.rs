@@ -1,4 +1,4 @@
-//! What cannot be: engines that are not there, names that are taken, instances that would move.
+//! Conflicts: missing engines, names in use, instances that would move.
 
 use super::Goals;
 use crate::Ct;
@@ -8,7 +8,7 @@ use common::tool::{ObservedOf, Wish};
 use common::{Failure, Kind};
 use std::collections::BTreeMap;
 
-/// Everything at once.
+/// All conflicts.
 pub(super) fn clashes(
     wish: &Wish<Gathered>,
     goals: &Goals,
@@ -24,25 +24,26 @@ pub(super) fn clashes(
             let chosen = instance.driver == Driver::Oci && wish.gathered.runtime.is_some();
             match engine {
                 Some(engine) if engine.works => strange(instance, engine).into_iter().for_each(&mut tell),
-                _ if chosen => {} // whether that one works is found out there
+                _ if chosen => {} // whether the chosen one works is tested on the host
                 Some(engine) => tell(unfit(host, word, &engine.cannot)),
                 None => tell(unfit(host, word, &[])),
             }
             let engine_name = engine_name(&wish.stack, &instance.name);
             if engine_name.len() > NAME_MAX {
-                let message =
-                    format!("{engine_name} is longer than the {NAME_MAX} characters of a host name");
+                let message = format!("{engine_name} exceeds the {NAME_MAX} characters of a host name");
                 tell(
                     Failure::new(Kind::Data, "ct.plan.name", message)
                         .hint("shorten the stack's name or the instance's"),
                 );
             }
             if seen.seen.strangers.contains(&format!("{word}:{engine_name}")) {
-                let message =
-                    format!("{word} has an instance {engine_name} that is not of stack {}", wish.stack);
+                let message = format!(
+                    "{word} already has an instance {engine_name} that does not belong to stack {}",
+                    wish.stack
+                );
                 tell(
                     Failure::new(Kind::Failed, "ct.plan.stranger", message)
-                        .hint("give the instance another name, or remove or rename the other one there"),
+                        .hint("rename the instance, or remove or rename the other one there"),
                 );
             }
         }
@@ -52,7 +53,7 @@ pub(super) fn clashes(
     failures
 }
 
-/// What an engine of LXD's kind has not, or could not be told.
+/// What LXD or Incus lacks, or does not support.
 fn strange(instance: &Instance, engine: &Engine) -> Vec<Failure> {
     let mut all = Vec::new();
     let lacks = |profile: &&String| engine.profiles.as_ref().is_some_and(|there| !there.contains(profile));
@@ -64,25 +65,25 @@ fn strange(instance: &Instance, engine: &Engine) -> Vec<Failure> {
                 "ct.plan.profile",
                 format!("{} has no profile {profile}", engine.name),
             )
-            .hint(format!("make it there: {client} profile create {profile}; or leave it out")),
+            .hint(format!("create it there: {client} profile create {profile}; or leave it out")),
         );
     }
     if matches!(instance.driver, Driver::Lxd | Driver::Incus) {
         for (key, _) in instance.env.iter().filter(|(_, value)| value.contains(['\n', '\r', '\0'])) {
             let message = format!(
-                "the value of {key} has a line feed, which {} cannot be told",
+                "the value of {key} has a line feed, which {} does not support",
                 driver_word(instance.driver)
             );
             all.push(
                 Failure::new(Kind::Data, "ct.plan.value", message)
-                    .hint("put it into a file: files, or a secret"),
+                    .hint("use a file (`files`) or a secret instead"),
             );
         }
     }
     all
 }
 
-/// The driver as the document writes it.
+/// The driver as written in the document.
 pub(crate) fn driver_word(driver: Driver) -> &'static str {
     match driver {
         Driver::Oci => "oci",
@@ -96,12 +97,12 @@ fn unfit(host: &str, word: &str, cannot: &[String]) -> Failure {
     let failure = Failure::new(Kind::Failed, "ct.plan.engine", format!("{host} cannot run driver {word}"));
     let failure = cannot.iter().fold(failure, |failure, why| failure.because(why));
     failure.hint(match word {
-        "oci" => "install a runtime there: apt-get install --no-install-recommends runc",
-        _ => "install and start it there, or use driver oci",
+        "oci" => "install a runtime on the host: apt-get install --no-install-recommends runc",
+        _ => "install and start it on the host, or use driver oci",
     })
 }
 
-/// What runs here and belongs elsewhere would lose what was written into it.
+/// An instance that runs here and belongs on another host would lose its files.
 fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>) -> Vec<Failure> {
     let elsewhere =
         |name: &str| goals.iter().find(|(h, all)| *h != host && all.iter().any(|i| i.name == name));
@@ -114,7 +115,7 @@ fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>
         .filter_map(|instance| {
             let (to, _) = elsewhere(&instance.name)?;
             let message = format!(
-                "{} runs on {host} and would move to {to}, without what was written into it",
+                "{} runs on {host} and would move to {to}, and its files would be lost",
                 instance.name
             );
             let failure = Failure::new(Kind::Data, "ct.plan.move", message).on(host);
@@ -123,7 +124,7 @@ fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>
         .collect()
 }
 
-/// `--prune` of more than half of what is there needs `--yes`.
+/// `--prune` of more than half of the existing instances needs `--yes`.
 fn too_much(
     wish: &Wish<Gathered>,
     goals: &Goals,

@@ -1,4 +1,4 @@
-//! From the resolved stack and what was gathered, what each host should run.
+//! From the resolved stack and the gathered files, images and secrets to what each host should run.
 
 use super::Goals;
 use crate::model::{
@@ -12,12 +12,12 @@ use common::tool::Wish;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What `up` waits for an instance that says nothing of its own, in milliseconds.
+/// The default time that `up` waits for an instance, in milliseconds.
 const TIMEOUT_MS: u64 = 60_000;
-/// How often it looks at most, in milliseconds.
+/// The minimum interval between checks, in milliseconds.
 const INTERVAL_MS: u64 = 1000;
 
-/// Every host's part of what is selected; the texts of hosts files go to `contents`.
+/// Every host's part of the selected instances; the texts of hosts files are added to `contents`.
 pub fn cut(
     wish: &Wish<Gathered>,
     stack: &Stack,
@@ -125,7 +125,7 @@ fn file(gathered: &Gathered, source: &str, path: &str) -> Option<File> {
     Some(File { path: path.to_owned(), mode: *mode, owner: String::new(), digest: digest.clone() })
 }
 
-/// What the instance says of it, else what `store.volumes` says.
+/// The instance's own value, else that of `store.volumes`.
 fn volume(stack: &Stack, name: &str, mount: &Mount) -> Volume {
     let (owner, mode) = stack.volume_owner(name);
     Volume {
@@ -137,7 +137,7 @@ fn volume(stack: &Stack, name: &str, mount: &Mount) -> Volume {
     }
 }
 
-/// The document's own, who may log in, and what cloud-init reads.
+/// Files of the document, ssh keys, and cloud-init data.
 fn files(gathered: &Gathered, stack: &Stack, at: &InstanceAt, written: &Written) -> Vec<File> {
     let mut all: Vec<File> = written
         .files
@@ -170,7 +170,7 @@ fn files(gathered: &Gathered, stack: &Stack, at: &InstanceAt, written: &Written)
     all
 }
 
-/// Every replica of what is needed; from another host it is probed at an address that both can use.
+/// All replicas of what is needed; from another host each is probed at an address that both can use.
 fn needs(stack: &Stack, resolved: &Resolved, at: &InstanceAt, need: &str) -> Vec<Need> {
     let Some(written) = stack.instances.get(need) else { return Vec::new() };
     let ready = asked(written);
@@ -187,14 +187,14 @@ fn needs(stack: &Stack, resolved: &Resolved, at: &InstanceAt, need: &str) -> Vec
         .collect()
 }
 
-/// On a network of both, else its first one, which an `allow` leads to.
+/// On a common network, else its first network that an `allow` leads to.
 fn address(from: &InstanceAt, to: &InstanceAt) -> Option<std::net::Ipv4Addr> {
     let shared = |nic: &&NicAt| from.nics.iter().any(|own| own.network == nic.network);
     let nic = to.nics.iter().find(shared).or_else(|| to.nics.first());
     nic.map(|nic| nic.address.addr())
 }
 
-/// As the document says; else what cloud-init says of itself, where it has something to do.
+/// The document's readiness check; else that of cloud-init, if it has user data.
 fn asked(written: &Written) -> Option<Ready> {
     let cloud = written.cloud_init.is_some().then(cloud::verdict);
     written.ready.as_ref().map(ready).or(cloud)
@@ -215,14 +215,14 @@ fn ready(written: &common::stack::Ready) -> Ready {
     }
 }
 
-/// Hosts files: the names of an instance's own networks, then those that an `allow` lets it reach, and no others. Instances that
-/// reach the same share one text.
+/// Hosts files: the names of an instance's own networks, then those that an `allow` lets it reach. Instances with the same
+/// list share one text.
 struct Hosts<'a> {
     resolved: &'a Resolved,
     texts: BTreeMap<Reach<'a>, String>,
 }
 
-/// The networks an instance is on, and the addresses that it may reach beside them.
+/// The networks of an instance, and the further addresses that it may reach.
 type Reach<'a> = (BTreeSet<&'a str>, BTreeSet<Ipv4Net>);
 
 impl<'a> Hosts<'a> {
@@ -271,7 +271,7 @@ impl<'a> Hosts<'a> {
                 let reached = ours || beside.iter().any(|net| net.contains(&name.address));
                 let short = name.name.strip_suffix(&network.domain).and_then(|n| n.strip_suffix('.'));
                 let Some(short) = short.filter(|_| reached) else { continue };
-                // A short name means the nearest; two addresses of one network stand beside each other.
+                // A short name means the first match; two addresses of one network are listed together.
                 if ours || !taken.contains(short) {
                     text += &format!("{}\t{} {short}\n", name.address, name.name);
                 } else {

@@ -1,4 +1,4 @@
-//! Decides, for all hosts at once: what each should run, what stays, what collides, which steps lead there. Pure.
+//! Plans for all hosts: what each should run, what is kept, what conflicts, and the steps. Pure.
 
 mod clash;
 mod cooks;
@@ -23,16 +23,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the steps of a plan share.
+/// Data shared by the steps of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
-    /// Where secrets are read on the operator's machine, by name.
+    /// The files of secrets on the operator's machine, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
-    /// The OCI runtime that somebody wants.
+    /// The requested OCI runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
-    /// After a reboot: what is needed is waited for without an end.
+    /// After a reboot: wait for needed instances without limit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub patient: bool,
 }
@@ -40,13 +40,13 @@ pub struct Data {
 /// The code of an observed warning that a plan repeats: a host's disk is nearly full.
 pub(crate) const NO_ROOM: &str = "ct.room";
 
-/// What is wanted on a host.
+/// The wanted objects of a host.
 type Goals = BTreeMap<String, Vec<Instance>>;
 
 /// Makes the plan.
 ///
 /// # Errors
-/// Everything that stands in the way, at once.
+/// All conflicts and other reasons.
 pub fn plan(
     wish: &Wish<Gathered>,
     observed: &BTreeMap<String, ObservedOf<Ct>>,
@@ -96,7 +96,7 @@ pub fn plan(
     Ok(draft)
 }
 
-/// What is there and is left alone: not named by the document, or not selected by `--only`.
+/// Existing instances that are kept: not named by the document, or not selected by `--only`.
 fn staying<'a>(
     wish: &Wish<Gathered>,
     host: &str,
@@ -119,7 +119,7 @@ fn staying<'a>(
         let selected = wish.only.instance(&instance.of, &instance.name);
         let named = resolved.instances.iter().any(|i| i.name == instance.name);
         match (named, selected, wish.prune) {
-            (true, true, _) => continue, // it moves: `clash` has refused that, unless it is meant
+            (true, true, _) => continue, // it moves: `clash` has refused that unless it is allowed
             (_, true, true) => continue,
             (false, ..) => kept.push(format!("{host}: instance {}", instance.name)),
             _ => {}
@@ -129,7 +129,7 @@ fn staying<'a>(
     stay
 }
 
-/// With `down --only`, all the others.
+/// With `down --only`, all other instances.
 fn spared<'a>(wish: &Wish<Gathered>, seen: &'a ObservedOf<Ct>) -> Vec<&'a Instance> {
     let there = seen.objects.iter().filter_map(|have| match &have.object {
         Object::Instance(instance) => Some(&**instance),
@@ -138,7 +138,7 @@ fn spared<'a>(wish: &Wish<Gathered>, seen: &'a ObservedOf<Ct>) -> Vec<&'a Instan
     there.filter(|i| !wish.only.instance(&i.of, &i.name)).collect()
 }
 
-/// What others than root can look into is closed before anything is made in it.
+/// Folders that others can read are closed before anything is created in them.
 fn closed(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>) -> Vec<Want<Object>> {
     let open = seen.objects.iter().filter_map(|have| match &have.object {
         Object::Folders { modes } if !matches!(wish.goal, Goal::Down) => Some(modes),
@@ -151,7 +151,7 @@ fn closed(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>) -> Vec<Want<Object>> {
     open.map(shut).map(want).collect()
 }
 
-/// In the order in which they become ready, so that whoever waits never keeps from beginning what it waits for.
+/// In the order in which they become ready, so that a waiting step never blocks one that it waits for.
 fn instances(wanted: &[Instance], depth: &BTreeMap<String, usize>) -> Vec<Want<Object>> {
     let mut order: Vec<&Instance> = wanted.iter().collect();
     order.sort_by_key(|i| (depth.get(&i.name).copied().unwrap_or_default(), i.name.clone()));
@@ -164,7 +164,7 @@ fn instances(wanted: &[Instance], depth: &BTreeMap<String, usize>) -> Vec<Want<O
     order.into_iter().map(want).collect()
 }
 
-/// What the host keeps, and what brings it back; nothing when nothing is left to bring back.
+/// The intent and the boot entry; none if no instance is left.
 fn keep_intent(
     wish: &Wish<Gathered>,
     host: &str,
@@ -189,26 +189,23 @@ fn keep_intent(
         needs: Vec::new(),
         why: why.to_owned(),
     };
-    wants.push(want(
-        Object::Intent(IntentFile { digest }),
-        "what the host keeps, to come back after a reboot",
-    ));
+    wants.push(want(Object::Intent(IntentFile { digest }), "restores the host after a reboot"));
     let name = wish.hosts.iter().find(|h| h.name == *host).map_or(host, |h| h.name.as_str());
     let boot = Object::Boot { program: seen.seen.program.clone(), host: name.to_owned() };
-    wants.push(want(boot, "so that it comes back after a reboot"));
+    wants.push(want(boot, "restores the host after a reboot"));
 }
 
-/// The digest of what a host keeps.
+/// The digest of the intent.
 pub fn intent_digest(instances: &[Instance]) -> String {
     document::digest_of(&instances).unwrap_or_default()
 }
 
-/// What there is, but for what is left alone.
+/// The existing objects, except those that are kept unchanged.
 fn haves(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Vec<Have<Object>> {
     let down = matches!(wish.goal, Goal::Down);
     let stays = |have: &&Have<Object>| match &have.object {
         Object::Instance(instance) => !stay.iter().any(|i| i.name == instance.name),
-        Object::Folders { .. } => !down, // what goes is no reason to close what it leaves
+        Object::Folders { .. } => !down, // folders are not closed when their stack is removed
         _ => true,
     };
     let mut all: Vec<Have<Object>> = seen.objects.iter().filter(stays).cloned().collect();
@@ -220,13 +217,13 @@ fn haves(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Ve
                 have.needs.extend(instance.volumes.iter().map(|v| format!("volume:{}", v.name)));
             }
         }
-        // First in order, so last to go: what uses it goes before.
+        // First in order, so removed last: after the instances that use it.
         all.splice(0..0, seen.seen.volumes.iter().map(volume).map(have));
     }
     all
 }
 
-/// What a change means for the instance, and for those that need it.
+/// The effect of a change on the instance, and on those that need it.
 fn tell(step: &mut Step<Object>, goals: &Goals) {
     let (Some(Object::Instance(before)), Some(Object::Instance(after))) = (&step.before, &step.after) else {
         return;
@@ -242,11 +239,11 @@ fn tell(step: &mut Step<Object>, goals: &Goals) {
         && (before.needs_recreate(after) || before.needs_restart(after))
         && !dependents.is_empty()
     {
-        step.why = format!("{}; {} need it", step.why, dependents.join(", "));
+        step.why = format!("{}; needed by {}", step.why, dependents.join(", "));
     }
 }
 
-/// Texts that no step needs stay out of the plan.
+/// Texts that no step needs are left out of the plan.
 fn spare(draft: &mut Draft<Ct>) {
     use common::plan::Object as _;
     let used: BTreeSet<&str> = draft.steps.iter().filter_map(|s| s.after.as_ref()?.content()).collect();
@@ -263,15 +260,15 @@ fn spare(draft: &mut Draft<Ct>) {
     draft.data.secrets.retain(|name, _| secrets.contains(name.as_str()));
 }
 
-/// After a reboot: what the host kept, as it is. What waits, starts or pauses has somebody who looks after it, and that is all there
-/// is to do for it: how long it takes is not this run's business.
+/// After a reboot: the host's intent, unchanged. An instance that waits, starts or is about to restart has a supervisor, so
+/// nothing more is to be done here, however long it takes.
 fn booted(
     kept: &serde_json::Value,
     observed: &BTreeMap<String, ObservedOf<Ct>>,
     draft: &mut Draft<Ct>,
 ) -> Result<Goals, Failures> {
     let intent: Intent = serde_json::from_value(kept.clone()).map_err(|e| {
-        Failure::new(Kind::Data, "ct.intent", format!("what this host kept cannot be read: {e}"))
+        Failure::new(Kind::Data, "ct.intent", format!("the intent of this host cannot be read: {e}"))
             .hint("run `lsx-ct up` with the stack's document")
     })?;
     draft.data.patient = true;
@@ -289,7 +286,7 @@ fn booted(
     Ok(observed.iter().map(|(host, seen)| (host.clone(), goal(seen))).collect())
 }
 
-/// What a plan rests on: our objects, and whatever could collide. What instances use comes and goes and stays out of it.
+/// What a plan depends on: lsx's objects, and whatever could conflict. Resource usage is left out.
 pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
     let engines: Vec<_> = seen.engines.iter().map(|e| (e.driver, e.works)).collect();
     document::digest_of(&(objects, &seen.strangers, engines)).unwrap_or_default()

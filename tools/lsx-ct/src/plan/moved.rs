@@ -1,11 +1,11 @@
-//! What moves to another host leaves behind what it had here.
+//! Warns that instances which move to another host lose their files here.
 
 use crate::Ct;
 use crate::model::{Instance, Object};
 use common::plan::{Step, Warning};
 use common::tool::Draft;
 
-/// Warns of each instance that goes here and comes there.
+/// A warning for each instance that moves.
 pub(super) fn tell(draft: &mut Draft<Ct>) {
     let comes = |step: &&Step<Object>, name: &str| {
         step.before.is_none() && step.after.as_ref().and_then(instance).is_some_and(|i| i.name == name)
@@ -17,12 +17,10 @@ pub(super) fn tell(draft: &mut Draft<Ct>) {
         let volumes: Vec<&str> = old.volumes.iter().map(|volume| volume.name.as_str()).collect();
         let stays = match volumes.as_slice() {
             [] => String::new(),
-            names => format!(", and what is in volume {} stays on {}", names.join(", "), step.host),
+            names => format!(", and its volume {} stays on {}", names.join(", "), step.host),
         };
-        let message = format!(
-            "{} moves from {} to {} without what was written into it{stays}",
-            old.name, step.host, there.host
-        );
+        let message =
+            format!("{} moves from {} to {} and loses its files{stays}", old.name, step.host, there.host);
         warnings.push(Warning { code: "ct.plan.moved".to_owned(), message });
     }
     draft.warnings.extend(warnings);

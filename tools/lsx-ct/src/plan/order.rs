@@ -1,10 +1,10 @@
-//! Who waits for whom.
+//! The order of dependencies.
 
 use crate::model::Instance;
 use std::collections::BTreeMap;
 
-/// How many others have to be ready, one after the other, before an instance can be: 0 for one that needs nobody. On every host
-/// those with fewer come first, so that a waiting one never keeps from beginning what it waits for.
+/// The number of instances that must become ready one after the other before this one can: 0 if it needs none. On every
+/// host those with lower numbers come first, so that a waiting one never blocks one that it waits for.
 pub fn depths<'a>(instances: impl Iterator<Item = &'a Instance>) -> BTreeMap<String, usize> {
     let needs: BTreeMap<&str, Vec<&str>> =
         instances.map(|i| (i.name.as_str(), i.needs.iter().map(|n| n.instance.as_str()).collect())).collect();
@@ -15,7 +15,7 @@ pub fn depths<'a>(instances: impl Iterator<Item = &'a Instance>) -> BTreeMap<Str
     depths
 }
 
-/// The rules of the stack allow no circles; one in what a host kept ends here all the same, as the entry stands before its needs.
+/// The rules of the stack refuse cycles; a cycle in an intent ends here, too, because the entry is added before its needs.
 fn depth(name: &str, needs: &BTreeMap<&str, Vec<&str>>, depths: &mut BTreeMap<String, usize>) -> usize {
     if let Some(known) = depths.get(name) {
         return *known;

@@ -1,4 +1,4 @@
-//! An instance under a new name: the old one stays, which whoever renamed it may not expect.
+//! A renamed instance: the old one is kept, which its author may not expect.
 
 use crate::Ct;
 use crate::model::{Instance, Object};
@@ -6,7 +6,7 @@ use common::plan::Warning;
 use common::tool::{Draft, ObservedOf};
 use std::collections::BTreeMap;
 
-/// Warns of each instance that stays beside a new one that is just like it, or uses the same volume.
+/// Warns of each kept instance that equals a new one, or uses the same volume.
 pub(super) fn tell(observed: &BTreeMap<String, ObservedOf<Ct>>, draft: &mut Draft<Ct>) {
     let made: Vec<(&str, &Instance)> = draft
         .steps
@@ -42,7 +42,7 @@ fn alike(old: &Instance, new: &Instance) -> bool {
     what(old) == what(new)
 }
 
-/// A volume that both may write to, on one host.
+/// A volume that both can write to, on one host.
 fn shared<'a>(old: &'a Instance, new: &Instance) -> Option<&'a str> {
     let writes = |i: &Instance, name: &str| i.volumes.iter().any(|v| v.name == name && !v.read_only);
     old.volumes.iter().find(|v| !v.read_only && writes(new, &v.name)).map(|v| v.name.as_str())
@@ -54,8 +54,8 @@ fn warning(host: &str, old: &Instance, there: &str, new: &Instance) -> Warning {
         None => String::new(),
     };
     let message = format!(
-        "{there}: {} is made beside {} of {host}, which the document does not name and which stays{both}; \
-         if that is its old name, --prune removes it",
+        "{there}: {} is created in addition to {} of {host}, which the document does not name and which is kept{both}; \
+         if that is its old name, --prune removes the old instance",
         new.name, old.name
     );
     Warning { code: "ct.plan.renamed".to_owned(), message }

@@ -1,4 +1,4 @@
-//! An instance as an OCI bundle: the config.json that every OCI runtime understands (runtime-spec 1.1).
+//! An instance as an OCI bundle: the config.json for any OCI runtime (runtime-spec 1.1).
 
 use super::mounts::mounts;
 pub use super::stop::{HALT, HALT_SYSTEMD, Stop};
@@ -9,29 +9,29 @@ use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// How many ids an instance has of its own.
+/// The number of user and group ids of an instance.
 pub const IDS: u32 = 65_536;
 
-/// What a host knows and the instance does not.
+/// Values of the host for the bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ground {
-    /// This program on the host: the first process of an application, and what copies files in any.
+    /// This program on the host: the first process of an application, and the program of `cp`.
     pub init: Option<String>,
-    /// What this machine is: x86_64, aarch64.
+    /// The architecture: x86_64, aarch64.
     pub architecture: String,
     /// The mounted root file system.
     pub rootfs: String,
-    /// First of its 65,536 ids on the host; absent where there are no user namespaces.
+    /// First of its 65,536 ids on the host; absent without user namespaces.
     pub ids: Option<u32>,
     /// Its control group, below every hierarchy's root.
     pub cgroup: String,
     /// Whether swap can be limited here.
     pub swap: bool,
-    /// Who runs it: user, group, and further groups, as numbers.
+    /// User, group, and supplementary groups of its program, as numbers.
     pub user: (u32, u32, Vec<u32>),
     /// The folder with its hosts, hostname and resolv.conf.
     pub files: String,
-    /// The folder with its secrets, when it has some.
+    /// The folder with its secrets, if it has any.
     pub secrets: Option<String>,
     /// The folders of its volumes on the host, by name.
     pub volumes: BTreeMap<String, String>,
@@ -55,7 +55,7 @@ const CAPABILITIES: [&str; 14] = [
     "CAP_SYS_CHROOT",
 ];
 
-/// What an init needs beside them; only with a user namespace, where they are about the instance alone.
+/// What an init needs in addition; only with a user namespace, where it concerns only the instance.
 const INIT_CAPABILITIES: [&str; 8] = [
     "CAP_DAC_READ_SEARCH",
     "CAP_IPC_OWNER",
@@ -84,17 +84,18 @@ const MASKED: [&str; 10] = [
 /// Docker's read-only paths.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Where the init of ours is in an instance: /dev is in memory, so that the image's layers do not show it.
+/// Path of lsx's init in an instance: /dev is in memory, so the image's layers are not changed.
 pub const INIT: &str = "/dev/.lsx-init";
 
-/// The inits of whole systems, at their own places; a program somewhere else that is called so is an application.
+/// The inits of whole systems, at their usual paths; a program of that name elsewhere is an application.
 const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
 const SYSTEMS: [&str; 2] = ["/sbin/init", "/usr/sbin/init"];
 
-/// The label by which an image says that it is a whole system: `true` or `false`.
+/// The label that marks an image as a whole system: `true` or `false`.
 pub const SYSTEM: &str = "lsx.system";
 
-/// What is run: the instance's own command, else the image's entry point, with the instance's arguments, else the image's.
+/// The command line: the instance's own command, else the image's entrypoint, with the instance's arguments, else the
+/// image's.
 pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
     let config = image.config().as_ref();
     let list = |l: Option<&Vec<String>>| l.cloned().unwrap_or_default();
@@ -108,7 +109,7 @@ pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
     argv
 }
 
-/// Whether it is a whole system, whose first process is an init: as the instance says, or the image by its label or by what it runs.
+/// Whether it is a whole system, whose first process is an init: by the instance, the image's label, or its program.
 pub fn is_system(instance: &Instance, image: &ImageConfiguration) -> bool {
     let labels = image.config().as_ref().and_then(|c| c.labels().as_ref());
     let label = || labels.and_then(|labels| labels.get(SYSTEM)).map(|said| said == "true");
@@ -116,19 +117,19 @@ pub fn is_system(instance: &Instance, image: &ImageConfiguration) -> bool {
     instance.system.or_else(label).unwrap_or_else(|| command(instance, image).first().is_some_and(at))
 }
 
-/// The user as the instance or the image says it; empty is root.
+/// The user of the instance or the image; empty is root.
 pub fn user(instance: &Instance, image: &ImageConfiguration) -> String {
     let of_image = || image.config().as_ref().and_then(|c| c.user().clone());
     instance.user.clone().or_else(of_image).unwrap_or_default()
 }
 
-/// The folder it starts in, as the instance or the image says it.
+/// The working directory of the instance or the image.
 pub fn workdir(instance: &Instance, image: &ImageConfiguration) -> String {
     let of_image = || image.config().as_ref()?.working_dir().clone();
     instance.workdir.clone().or_else(of_image).filter(|w| !w.is_empty()).unwrap_or_else(|| "/".to_owned())
 }
 
-/// The environment as the instance says it, over that of the image.
+/// The environment of the instance, in addition to that of the image.
 pub fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<String, String> {
     let of_image = image.config().as_ref().and_then(|c| c.env().clone()).unwrap_or_default();
     let mut all = BTreeMap::from([("HOSTNAME".to_owned(), instance.hostname.clone())]);
@@ -137,7 +138,7 @@ pub fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<
     all
 }
 
-/// The signal that ends it: the image's, else what its first process understands.
+/// The stop signal: the image's, else the one that its first process understands.
 pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
     let of_image = image.config().as_ref().and_then(|c| c.stop_signal().clone());
     if let Some(stop) = of_image.and_then(|text| Stop::parse(&text)) {
@@ -155,7 +156,7 @@ pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
 /// The bundle's config.json.
 ///
 /// # Errors
-/// When the parts do not make a specification; the message is the parser's.
+/// If the parts do not form a valid specification; the message is the parser's.
 pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) -> Result<Spec, String> {
     let argv = command(instance, image);
     let system = is_system(instance, image);
@@ -163,7 +164,7 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
         true => CAPABILITIES.into_iter().chain(INIT_CAPABILITIES).collect(),
         false => CAPABILITIES.to_vec(),
     };
-    // noNewPrivileges is false by being absent: youki 0.7 takes any word on it for yes, and then may load no filter.
+    // noNewPrivileges is false when absent: youki 0.7 treats any value as true, and then may fail to load a filter.
     let spec = json!({
         "ociVersion": "1.0.2",
         "hostname": instance.hostname,
@@ -183,7 +184,7 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
     serde_json::from_value(spec).map_err(|e| e.to_string())
 }
 
-/// An application is the child of an init of ours.
+/// An application is started by lsx's init.
 fn with_init(argv: &[String], ground: &Ground) -> Vec<String> {
     let init = ground.init.iter().flat_map(|_| [INIT, "init", "--"]).map(str::to_owned);
     init.chain(argv.iter().cloned()).collect()
@@ -209,15 +210,15 @@ fn linux(instance: &Instance, ground: &Ground, (system, capabilities): (bool, &[
     linux
 }
 
-/// What quotas of processors are counted in.
+/// The period of CPU quotas.
 pub const PERIOD_US: u64 = 100_000;
 
-/// What thousandths of a processor are of that.
+/// Thousandths of a processor as a quota.
 pub fn quota_us(milli: u32) -> u64 {
     u64::from(milli) * PERIOD_US / 1000
 }
 
-/// Limits in the words of the specification.
+/// Limits in the format of the specification.
 pub fn resources(limits: &Limits, swap: bool) -> Value {
     let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
     if let Some(bytes) = limits.memory_bytes {
@@ -233,7 +234,7 @@ pub fn resources(limits: &Limits, swap: bool) -> Value {
     resources
 }
 
-/// Limits of setrlimit(2) in the words of the specification.
+/// Limits of setrlimit(2) in the format of the specification.
 fn rlimits(instance: &Instance) -> Vec<Value> {
     let limit = |limit: &Rlimit| {
         let kind = format!("RLIMIT_{}", limit.name.to_uppercase());
@@ -247,7 +248,7 @@ fn variables(instance: &Instance, image: &ImageConfiguration, system: bool) -> V
     let path = || "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
     all.entry("PATH".to_owned()).or_insert_with(path);
     if system && !instance.env.contains_key("container") {
-        all.insert("container".to_owned(), "lsx".to_owned()); // systemd's container interface asks for it
+        all.insert("container".to_owned(), "lsx".to_owned()); // required by systemd's container interface
     }
     all.into_iter().map(|(k, v)| format!("{k}={v}")).collect()
 }

@@ -1,4 +1,4 @@
-//! What an engine is given for an instance; pure.
+//! What an engine needs for an instance; pure.
 
 pub mod bundle;
 mod mounts;

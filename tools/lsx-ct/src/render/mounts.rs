@@ -1,13 +1,13 @@
-//! What is mounted in an instance.
+//! The mounts of an instance.
 
 use super::bundle::{Ground, INIT};
 use crate::model::Instance;
 use serde_json::{Value, json};
 
-/// Bytes of /dev/shm, as Docker has it.
+/// Default size of /dev/shm in bytes, as in Docker.
 const SHM: u64 = 64 << 20;
 
-/// In the order in which the runtime makes them.
+/// In the order in which the runtime mounts them.
 pub(super) fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
     let bind = |destination: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
@@ -35,17 +35,17 @@ pub(super) fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<
         let mode = format!("mode={:o}", folder.mode.unwrap_or(0o1777));
         let size = folder.size_bytes.map(|bytes| format!("size={}k", bytes.div_ceil(1024)));
         let options: Vec<&str> = ["nosuid", "nodev", &mode].into_iter().chain(size.as_deref()).collect();
-        // One that an init would have by itself is as the document says.
+        // A mount that an init would have by default is as the document says.
         mounts.retain(|mount| mount["destination"] != folder.path);
         mounts.push(mount(&folder.path, "tmpfs", &options));
     }
     for volume in &instance.volumes {
         let Some(source) = ground.volumes.get(&volume.name) else { continue };
-        // Whether it may be written is said by the mount that is bound: to say it again would be another mount(2), which a user
-        // namespace is refused where the host's own mount has flags that it would lose (nodev on /var).
+        // The bind-mounted source decides whether it can be written: repeating that would need another mount(2), which a
+        // user namespace is refused if the host's own mount has flags that it would lose (nodev on /var).
         mounts.push(bind(&volume.path, source, &["rbind", "rprivate"]));
     }
-    // After the volumes: one of them may be /etc.
+    // After the volumes, since one of them may be /etc.
     for name in ["hosts", "hostname", "resolv.conf"] {
         let source = format!("{}/{name}", ground.files);
         mounts.push(bind(&format!("/etc/{name}"), &source, &["bind", "rprivate"]));

@@ -1,6 +1,6 @@
-//! The signal that ends an instance, in whatever form it is said.
+//! The stop signal of an instance, in all its forms.
 
-/// A signal by its number, in whatever form an image says it.
+/// A signal by number, from any form in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop(pub i32);
 
@@ -9,12 +9,12 @@ pub const HALT: Stop = Stop(12);
 /// SIGRTMIN+3; systemd(1): halts.
 pub const HALT_SYSTEMD: Stop = Stop(RTMIN + 3);
 
-/// The C library has the first two real-time signals for itself (signal(7)).
+/// The C library reserves the first two real-time signals (signal(7)).
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
 impl Stop {
-    /// `QUIT`, `SIGQUIT`, `3`, `SIGRTMIN+3`; nothing for what is no signal.
+    /// `QUIT`, `SIGQUIT`, `3`, `SIGRTMIN+3`; `None` if it is not a signal.
     pub fn parse(text: &str) -> Option<Stop> {
         let text = text.trim().to_ascii_uppercase();
         let name = text.strip_prefix("SIG").unwrap_or(&text);
@@ -28,7 +28,7 @@ impl Stop {
         (1..=RTMAX).contains(&number).then_some(Stop(number))
     }
 
-    /// As a person reads it, and liblxc, too.
+    /// Its name for people and liblxc.
     pub fn name(self) -> String {
         match usize::try_from(self.0 - 1).ok().and_then(|n| NAMES.get(n)) {
             Some(name) => format!("SIG{name}"),
@@ -38,7 +38,7 @@ impl Stop {
     }
 }
 
-/// From 1 on (signal(7)), as on every machine that lsx runs on.
+/// Signal names from 1 on (signal(7)), the same on all supported architectures.
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
     "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",

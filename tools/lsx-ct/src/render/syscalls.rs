@@ -1,20 +1,20 @@
-//! The system calls an instance may make: what Docker's default profile lets pass, so that images meet what they are used to. The list
-//! is data, beside this file; calls that a kernel or a library does not know are passed over by runtimes.
+//! The allowed system calls: those of Docker's default profile, so that images work as usual. The list is data, in a
+//! separate file; runtimes skip calls that a kernel or library does not know.
 
 use serde_json::{Value, json};
 
 const LIST: &str = include_str!("syscalls.txt");
 /// CLONE_NEW*: the namespaces that `clone` must not make (sched.h).
 const NAMESPACES: u64 = 0x7e02_0000;
-/// Not implemented, so that libc falls back to `clone`, whose flags can be looked at.
+/// Reported as not implemented, so that libc falls back to `clone`, whose flags can be checked.
 const ENOSYS: u32 = 38;
-/// Families of sockets (socket.h): those that kernels still have, but for AF_ALG (38), which general programs do not need and
-/// attacks do, and AF_VSOCK (40), which leads out to the hypervisor.
+/// Address families of sockets (socket.h): those that kernels still have, except AF_ALG (38), which applications rarely
+/// need and attacks use, and AF_VSOCK (40), which reaches the hypervisor.
 const FAMILIES: [u64; 36] = [
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33,
     35, 36, 39, 41, 42, 43, 44, 45,
 ];
-/// The personalities Docker allows: Linux, its 32-bit and uname-2.6 variants, and asking.
+/// The personalities that Docker allows: Linux, its 32-bit and uname-2.6 variants, and queries.
 const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
 /// Names of a section of the list.
@@ -28,14 +28,14 @@ fn names(section: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// The profile for an architecture as `uname -m` calls it, in the words of the OCI runtime specification. `capabilities` are those
-/// that an instance has; `init` is whether it is a whole system with ids of its own.
+/// The profile for an architecture as named by `uname -m`, in the format of the OCI runtime specification. `capabilities`
+/// are those of the instance; `init` is whether it is a whole system with its own ids.
 pub(super) fn profile(init: bool, capabilities: &[&str], architecture: &str) -> Value {
     let mut allowed = [names("always"), names(architecture)].concat();
     allowed.extend(capabilities.iter().flat_map(|capability| names(capability)));
     allowed.extend(if init { names("system") } else { Vec::new() });
     let mut rules = vec![json!({"names": allowed, "action": "SCMP_ACT_ALLOW"})];
-    // The first families are a range from 1: runtimes take two comparisons of one argument for alternatives.
+    // The first families are a range from 1: runtimes treat two comparisons of one argument as alternatives.
     let run = FAMILIES.iter().zip(1..).take_while(|(family, n)| *family == n).count();
     let socket = |value: u64, op: &str| json!({"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": value, "op": op}]});
     rules.push(socket(FAMILIES[run - 1] + 1, "SCMP_CMP_LT"));
@@ -97,7 +97,7 @@ mod tests {
         let ours = allowed(false, &application);
         assert_eq!(ours.difference(&docker).collect::<Vec<_>>(), Vec::<&String>::new());
         assert_eq!(docker.difference(&ours).collect::<Vec<_>>(), Vec::<&String>::new());
-        // Kept out there, whatever changes here: what leads to the kernel, to others' memory, or out.
+        // Always blocked: calls that give access to the kernel, to other processes' memory, or to the host.
         for name in "bpf io_uring_setup io_uring_enter io_uring_register kexec_load keyctl add_key mount \
             unshare setns open_by_handle_at perf_event_open userfaultfd init_module pivot_root \
             swapon reboot iopl lookup_dcookie quotactl syslog move_pages nfsservctl vm86 clone \
@@ -106,7 +106,7 @@ mod tests {
         {
             assert!(!ours.contains(name), "{name}");
         }
-        // Decided since 2023: let pass, as there.
+        // Decided since 2023: allowed, as in Docker.
         for name in "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount \
             listmount mseal setxattrat getxattrat listxattrat removexattrat uretprobe"
             .split_whitespace()
@@ -135,7 +135,7 @@ mod tests {
         for family in [1, 2, 10, 16, 17, 29, 31, 44, 45] {
             assert!(passes(family), "{family}");
         }
-        // DECnet, ECONET, ATMSVC, IRDA, WANPIPE, ISDN, CAIF are gone; ALG and VSOCK stay out.
+        // DECnet, ECONET, ATMSVC, IRDA, WANPIPE, ISDN, CAIF no longer exist; ALG and VSOCK are blocked.
         for family in [12, 19, 20, 23, 25, 34, 37, 38, 40, 46, 200] {
             assert!(!passes(family), "{family}");
         }

@@ -1,4 +1,4 @@
-//! One life of an instance: made, plugged in, started, watched, ended.
+//! One run of an instance: created, connected, started, watched, ended.
 
 mod kitchen;
 mod room;
@@ -28,28 +28,28 @@ use std::process::Stdio;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the kernel has to end what is killed.
+/// How long to wait for killed processes to end.
 const KILLED: Duration = Duration::from_secs(5);
 
-/// What nobody ignores.
+/// The signal that cannot be ignored.
 const KILL: Stop = Stop(9);
 
-/// How a life ended.
+/// How a run ended.
 pub(super) enum End {
-    /// By request.
+    /// On request.
     Asked,
     /// By itself.
     Ended(Exit),
 }
 
-/// What one life after the other shares.
+/// State shared by successive runs.
 pub(super) struct Life {
     runtime: Runtime,
     ready: Ready,
     pumps: Vec<JoinHandle<()>>,
     oom: u64,
     began: Instant,
-    /// Where this process was before it counted to the instance.
+    /// The control groups of this process before it joined those of the instance.
     counted: groups::Before,
 }
 
@@ -68,7 +68,7 @@ impl Life {
         })
     }
 
-    /// From nothing to the end.
+    /// From creation to the end.
     pub(super) fn live(&mut self, me: &mut Supervisor, instance: &Instance) -> Result<End, Failure> {
         me.tell(State::Waiting, None);
         self.clear(me)?;
@@ -108,17 +108,17 @@ impl Life {
                 let failure = Failure::new(
                     Kind::Failed,
                     "ct.oci.create",
-                    format!("{} cannot make it", self.runtime.name),
+                    format!("{} cannot create the container", self.runtime.name),
                 );
                 Err(said.lines().filter_map(message).fold(failure, Failure::because))
             }
         }
     }
 
-    /// While it runs: asks whether it is ready, until it is; then waits for its end.
+    /// While it runs: checks whether it is ready, until it is; then waits for its end.
     fn watch(&mut self, me: &mut Supervisor, mut instance: Instance, pid: Pid) -> Result<End, Failure> {
         let mut patience: Option<Patience> = Some(ready::patience(&instance, None));
-        // A probe is a child of ours, too: its end wakes the wait, and must not be taken for the time of the next one.
+        // A probe is also a child of this process: its end wakes the wait, but does not mean that the next probe is due.
         let mut next = Instant::now();
         let mut room = Watch::new(&me.stack, &me.place, &instance);
         loop {
@@ -164,7 +164,7 @@ impl Life {
         }
     }
 
-    /// Recipes first, then whether it is ready.
+    /// Recipes first, then the readiness check.
     fn tried(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<ready::Why, Failure> {
         if let Some(why) =
             recipes::run(instance, &mut Kitchen { life: self, me, limit: ready::limit(instance) })?
@@ -177,7 +177,7 @@ impl Life {
         })
     }
 
-    /// Runs a program in it, and breaks off when somebody asks to stop.
+    /// Runs a program in it, and stops it when this process is asked to stop.
     fn inside(
         &self,
         me: &mut Supervisor,
@@ -192,7 +192,7 @@ impl Life {
         inside.run(&mut |time| me.signals.wait(time) == Asked::Stop)
     }
 
-    /// Whether its first process has ended; reaps whoever else has.
+    /// Whether its first process has ended; reaps all others that have.
     fn exit(&self, me: &Supervisor, pid: Pid) -> Option<Exit> {
         let mut code = None;
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -206,16 +206,16 @@ impl Life {
         code.map(|code| ended(code, groups::oom_kills(&me.stack, &me.name) > self.oom))
     }
 
-    /// The signal it understands, some time, then the end of all its processes.
+    /// Sends its stop signal, waits, then kills all its processes.
     fn stop(&self, me: &mut Supervisor, pid: Pid) {
         let stop = self.ready.stop_signal();
         let signal = stop.name();
-        me.tell(State::Stopped, Some(format!("stopping by {signal}")));
+        me.tell(State::Stopped, Some(format!("stopping with {signal}")));
         let _ = self.runtime.kill(&me.id, stop, false);
         let grace = state::grace(&me.place);
         if !self.ended_within(me, pid, grace) {
             me.log.say(&format!(
-                "{} did not end within {} s of {signal}, and is killed",
+                "{} did not end within {} s after {signal} and is killed",
                 me.name,
                 grace.as_secs_f32()
             ));
@@ -236,7 +236,7 @@ impl Life {
         true
     }
 
-    /// Nothing of a life is left: no process, no container. Its pipes end with it.
+    /// Removes everything of a run: processes and container. Its pipes end with it.
     pub(super) fn clear(&mut self, me: &Supervisor) -> Result<(), Failure> {
         if self.runtime.knows(&me.id) {
             self.runtime.delete(&me.id)?;
@@ -246,11 +246,11 @@ impl Life {
     }
 }
 
-/// Waits for what it needs, however long that takes, and whatever that becomes meanwhile; returns what the instance is then, or
-/// nothing when somebody asked to stop.
+/// Waits for what it needs, without limit, following changes of the instance; returns the current instance, or `None` when
+/// asked to stop.
 ///
 /// # Errors
-/// When its first process, which holds its place, is gone meanwhile.
+/// If its first process, which holds its namespaces, has ended meanwhile.
 fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<Instance>, Failure> {
     let gone = || !Path::new(&format!("/proc/{pid}/ns/net")).exists();
     let pid = number(pid);
@@ -264,7 +264,7 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<In
             continue;
         };
         if gone() {
-            let message = format!("{} was ended while it waited: {why}", me.name);
+            let message = format!("the first process of {} ended while it waited: {why}", me.name);
             return Err(Failure::new(Kind::Failed, "ct.supervise", message));
         }
         me.tell(State::Waiting, Some(why));
@@ -281,10 +281,10 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<In
     Ok(Some(instance))
 }
 
-/// What a runtime says in its log, as JSON or as text.
+/// The errors in a runtime's log, as JSON or text.
 fn message(line: &str) -> Option<String> {
     match serde_json::from_str::<Value>(line) {
-        // As runc and crun call it, and youki.
+        // The names used by runc and crun, and by youki.
         Ok(value) => value["msg"].as_str().or(value["message"].as_str()).map(str::to_owned),
         Err(_) => Some(line.to_owned()).filter(|l| !l.is_empty()),
     }

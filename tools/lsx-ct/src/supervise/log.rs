@@ -1,5 +1,6 @@
-//! What an instance writes, line by line with its time, as the container runtime interface has it: `TIME stdout F text`. The
-//! file turns over at a size, and a pipe never blocks the instance for long: a full disk loses lines, and says how many.
+//! The log of an instance, line by line with time, in the format of the container runtime interface: `TIME stdout F text`.
+//! The file is rotated by size, and a pipe never blocks the instance for long: a full disk loses lines, and their number is
+//! logged.
 
 use common::host::file;
 use std::collections::VecDeque;
@@ -11,11 +12,11 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// Bytes of one file.
+/// Maximum size of a file in bytes.
 const SIZE: u64 = 10 * 1024 * 1024;
-/// Files beside the one that is written: `log.1` is the newest.
+/// Number of rotated files: `log.1` is the newest.
 const OLD: usize = 2;
-/// A longer line is cut into pieces, marked `P` but the last.
+/// A longer line is split into pieces, all but the last marked `P`.
 const LINE: u64 = 16 * 1024;
 
 /// The log of one instance.
@@ -33,12 +34,12 @@ struct Open {
 }
 
 impl Log {
-    /// In a folder that is there.
+    /// In an existing folder.
     pub(crate) fn new(folder: &Path) -> Arc<Log> {
         Arc::new(Log { folder: folder.to_owned(), open: Mutex::default() })
     }
 
-    /// Reads a pipe to its end, beside everything else.
+    /// Reads a pipe to its end, in a separate thread.
     pub(crate) fn pump(
         self: &Arc<Self>,
         stream: &'static str,
@@ -57,12 +58,12 @@ impl Log {
         })
     }
 
-    /// What we have to say.
+    /// Logs a message of lsx.
     pub(crate) fn say(&self, text: &str) {
         text.lines().for_each(|line| self.line("lsx", "F", line.as_bytes()));
     }
 
-    /// What somebody else wrote, each line with words in front of it.
+    /// Logs output, each line with a prefix.
     pub(crate) fn lines(&self, stream: &str, front: &str, text: &[u8]) {
         for line in text.strip_suffix(b"\n").unwrap_or(text).split(|b| *b == b'\n') {
             let most = usize::try_from(LINE).unwrap_or(usize::MAX);
@@ -92,7 +93,7 @@ impl Log {
         match written {
             true => (open.size, open.lost) = (open.size + line.len() as u64, 0),
             false => {
-                // What fits of a line on a full disk is no line.
+                // A truncated line on a full disk is removed.
                 let whole = open.size;
                 open.file.as_ref().map(|file| file.set_len(whole));
                 open.lost += 1;
@@ -114,14 +115,14 @@ impl Log {
 #[derive(Debug)]
 pub(crate) struct Follow {
     folder: PathBuf,
-    /// How many lines of what is there already are told.
+    /// The number of existing lines to return first.
     lines: Option<usize>,
     open: Option<File>,
-    /// The begin of a line whose end has not come yet.
+    /// The start of an incomplete line.
     rest: Vec<u8>,
 }
 
-/// How much is read at once.
+/// Number of bytes read at once.
 const PIECE: u64 = 1024 * 1024;
 
 impl Follow {
@@ -129,7 +130,7 @@ impl Follow {
         Follow { folder: folder.to_owned(), lines: Some(lines), open: None, rest: Vec::new() }
     }
 
-    /// What has come since; at first the last lines of what is there.
+    /// The lines since the last call; at first the last existing lines.
     pub(crate) fn more(&mut self) -> Vec<String> {
         let Some(lines) = self.lines.take() else { return self.read() };
         let mut all = VecDeque::new();
@@ -158,7 +159,7 @@ impl Follow {
             let before = self.rest.len();
             let _ = file.take(PIECE).read_to_end(&mut self.rest);
             if self.rest.len() == before {
-                // It has turned over when another one has its name; of this one all has been read.
+                // The file was rotated if its name now belongs to another one; it has been read to its end.
                 let same = |now: &Metadata| file.metadata().is_ok_and(|open| open.ino() == now.ino());
                 if std::fs::metadata(&path).is_ok_and(|now| !same(&now)) {
                     self.open = None;

@@ -1,5 +1,6 @@
-//! One process for each instance without an engine, and no daemon: it mounts the root, lets the runtime make the container, plugs
-//! in its interfaces, waits for what it needs, keeps its log, starts it again when it ends, and says how it fares.
+//! One supervisor process for each instance with the driver oci, instead of a daemon: it mounts the root, lets the runtime
+//! create the container, attaches its interfaces, waits for what it needs, keeps its log, restarts it when it ends, and
+//! records its state.
 
 mod life;
 pub(crate) mod log;
@@ -22,15 +23,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// After this long an instance that ends is started again at once, as if it had never ended.
+/// An instance that ends after this time is restarted at once, with the pauses reset.
 const GOOD: Duration = Duration::from_secs(10);
-/// How long the pauses between its starts grow.
+/// The maximum pause between its starts.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const BACKOFF: Duration = Duration::from_millis(100);
-/// Lines of the log that a failure shows.
+/// Number of lines of the log in a failure.
 const LAST: usize = 20;
 
-/// A program of the same set, on this host: beside this one, or beside the newest copy when this one's has been pruned.
+/// A program of the same set on this host: beside this one, or in the newest copy if this one's has been pruned.
 pub(crate) fn sibling(program: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let own = PathBuf::from(own.to_string_lossy().trim_end_matches(" (deleted)"));
@@ -44,17 +45,17 @@ pub(crate) fn sibling(program: &str) -> PathBuf {
     copies.pop().unwrap_or(beside)
 }
 
-/// How long a new supervisor has to take its lock, and how often one looks.
+/// Time limit for a new supervisor to take its lock, and the interval of checks.
 const BEGIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Starts a supervisor that goes its own way: it outlives the session that starts it, and has said something when this returns.
-/// Of two that are started at once one takes the lock, and the other goes. `beside`: an engine runs the instance.
+/// Starts a detached supervisor, which outlives this session; returns after it has recorded a state. Of two started at
+/// once, one takes the lock and the other exits. `beside`: an engine runs the instance.
 ///
 /// # Errors
-/// When it did not begin.
+/// If it did not start.
 pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
-    // What an earlier one said last is no word of the new one.
+    // The last state of an earlier one must not be taken for the new one's.
     let last = || state::said(stack, name).map(|said| said.supervisor);
     let before = last();
     lock::odd(&state::lock_path(stack, name))?;
@@ -72,15 +73,15 @@ pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure
         return Ok(());
     }
     begun?;
-    let message = format!("the supervisor of {name} did not begin");
+    let message = format!("the supervisor of {name} did not start");
     Err(Failure::new(Kind::Failed, "ct.supervise", message)
-        .hint(format!("lsx-ct logs {name}; by hand: lsx-ct supervise {stack} {name}")))
+        .hint(format!("see: lsx-ct logs {name}; to run it by hand: lsx-ct supervise {stack} {name}")))
 }
 
-/// The verb `supervise`: until the instance has ended for good, or somebody asks by SIGTERM.
+/// The verb `supervise`: runs until the instance has ended for good, or until SIGTERM.
 ///
 /// # Errors
-/// What kept the instance from running.
+/// Why the instance could not run.
 pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let _lock = state::take_lock(stack, name)?;
@@ -129,7 +130,7 @@ impl Supervisor {
             Failure::new(Kind::Failed, "ct.supervise", format!("cannot adopt processes: {e}"))
         })?;
         groups::enter(&self.stack, &self.name)?;
-        // A supervisor that was killed leaves its container, which still uses the layer that is mounted next.
+        // A killed supervisor leaves its container, which still uses the layer that is mounted next.
         let before = Runtime::of(&self.place)?;
         if before.knows(&self.id) {
             before.delete(&self.id)?;
@@ -143,12 +144,16 @@ impl Supervisor {
 
     fn instance(&self) -> Result<Instance, Failure> {
         self.place.instance()?.ok_or_else(|| {
-            Failure::new(Kind::Failed, "ct.supervise", format!("{} is not there", self.place.disk.display()))
-                .hint("make it with `lsx-ct up`")
+            Failure::new(
+                Kind::Failed,
+                "ct.supervise",
+                format!("{} does not exist", self.place.disk.display()),
+            )
+            .hint("create it with `lsx-ct up`")
         })
     }
 
-    /// Life after life, until one is the last.
+    /// Runs the instance again and again, until it is not restarted.
     fn keep(&mut self, life: &mut Life) -> Result<(), Failure> {
         let mut backoff = BACKOFF;
         loop {
@@ -165,7 +170,7 @@ impl Supervisor {
                     None => return Ok(()),
                     Some(why) => why,
                 },
-                // What is wrong with the image or the document does not get better by itself.
+                // A mistake in the image or the document does not go away by itself.
                 Err(failure) if instance.restart == Restart::No || failure.kind == Kind::Data => {
                     return Err(failure);
                 }
@@ -179,7 +184,7 @@ impl Supervisor {
                 backoff = BACKOFF;
             }
             self.said.condition.restarts += 1;
-            let why = format!("{why}; started again in {} ms", backoff.as_millis());
+            let why = format!("{why}; restarting in {} ms", backoff.as_millis());
             self.tell(State::Restarting, Some(why));
             backoff = match self.pause(backoff) {
                 Asked::Stop => {
@@ -192,7 +197,7 @@ impl Supervisor {
         }
     }
 
-    /// It ended by itself: why it is started again, or nothing when it is not.
+    /// After it ended by itself: why it is restarted, or `None` if it is not.
     fn over(&mut self, exit: Exit) -> Result<Option<String>, Failure> {
         let code = exit.code;
         let how = format!("ended with {code}{}", if exit.oom { ", out of memory" } else { "" });
@@ -209,7 +214,7 @@ impl Supervisor {
         Ok(Some(how))
     }
 
-    /// Waits; what it ended with: the time, somebody who asked to stop, or somebody who asked to look again.
+    /// Waits; returns what ended the wait: time, a request to stop, or a request to reload.
     fn pause(&mut self, time: Duration) -> Asked {
         let end = Instant::now() + time;
         loop {
@@ -223,14 +228,14 @@ impl Supervisor {
         }
     }
 
-    /// What the instance is now; from here on it goes by that.
+    /// Reads the current definition of the instance, which is used from here on.
     fn look_again(&mut self) -> Result<Instance, Failure> {
         let instance = self.instance()?;
         self.said.goes_by = state::goes_by(&instance);
         Ok(instance)
     }
 
-    /// Says how the instance fares; who reads it finds the last word or the one before.
+    /// Records the state of the instance; a reader sees the old or the new one.
     fn tell(&mut self, state: State, why: Option<String>) {
         let stopped = matches!(state, State::Stopped | State::Exited | State::Restarting);
         let condition = &mut self.said.condition;
@@ -249,7 +254,7 @@ impl Supervisor {
     }
 }
 
-/// How a process ended, as of now.
+/// The exit of a process, at the current time.
 fn ended(code: i32, oom: bool) -> Exit {
     Exit { code, at: common::log::now(), oom }
 }

@@ -1,6 +1,5 @@
-//! The signals of a supervisor, as something to wait for: SIGTERM asks it to stop, SIGHUP to look again at what its instance is,
-//! SIGCHLD says that somebody ended. They are
-//! handled, not blocked: what is blocked stays so in the programs that one starts (sigprocmask(2)).
+//! The signals of a supervisor: SIGTERM asks it to stop, SIGHUP to read its instance again, SIGCHLD reports that a child
+//! ended. They are handled, not blocked, since a blocked signal stays blocked in started programs (sigprocmask(2)).
 
 use common::{Failure, Kind};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -11,20 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What a wait ended with.
+/// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// Stop the instance.
     Stop,
-    /// Look again at what the instance is; told by who asks [`Signals::looks`].
+    /// Read the instance again; reported by [`Signals::looks`].
     Look,
-    /// A process ended, or something else woke it.
+    /// A process ended, or another event.
     Child,
     /// The time is over.
     Nothing,
 }
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Debug)]
 pub(super) struct Signals {
     wake: UnixStream,
@@ -33,7 +32,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From here on they wake whoever waits.
+    /// Installs the handlers, which wake any wait.
     pub(super) fn hold() -> Result<Signals, Failure> {
         let held = || -> io::Result<Signals> {
             let (wake, end) = UnixStream::pair()?;
@@ -50,12 +49,12 @@ impl Signals {
         held().map_err(|e| Failure::new(Kind::Failed, "ct.supervise", format!("cannot hold signals: {e}")))
     }
 
-    /// Whether somebody asked to look again since this was asked last.
+    /// Whether a reload was requested since the last call.
     pub(super) fn looks(&self) -> bool {
         self.look.swap(false, Ordering::Relaxed)
     }
 
-    /// The next one, or that the time is over. Once asked to stop, it says so every time.
+    /// Waits for the next event or the time. After a request to stop it always returns that.
     pub(super) fn wait(&mut self, time: Duration) -> Asked {
         let asked = |s: &Signals| s.stop.load(Ordering::Relaxed);
         if !asked(self) {
@@ -68,7 +67,7 @@ impl Signals {
         Asked::Stop
     }
 
-    /// While stopping: until somebody ends, or the time is over.
+    /// While stopping: waits until a process ends or for the time.
     pub(super) fn wait_for_child(&mut self, time: Duration) {
         let _ = self.wake.set_read_timeout(Some(time.max(Duration::from_millis(1))));
         let _ = self.wake.read(&mut [0; 64]);

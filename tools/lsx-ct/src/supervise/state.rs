@@ -1,4 +1,4 @@
-//! What a supervisor says of its instance: /run/lsx/ct/STACK/INSTANCE/state.json, and the lock that shows it lives.
+//! The state recorded by a supervisor, /run/lsx/ct/STACK/INSTANCE/state.json, and the lock that shows that it runs.
 
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
@@ -20,33 +20,33 @@ pub(crate) struct Said {
     /// The instance.
     #[serde(flatten)]
     pub(crate) condition: Condition,
-    /// The last lines of its log, when it failed to become ready.
+    /// The last lines of its log, if it failed to become ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) last: Vec<String>,
-    /// Digest of what it goes by: what it needs and how it is asked whether it is ready.
+    /// Digest of the readiness check and needs that it uses.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) goes_by: String,
 }
 
 impl Said {
-    /// Whether it already goes by what the instance says now; one of an older version does not tell.
+    /// Whether it uses the current definition of the instance; a supervisor of an older version does not record this.
     pub(crate) fn heeds(&self, instance: &Instance) -> bool {
         self.goes_by.is_empty() || self.goes_by == goes_by(instance)
     }
 }
 
-/// The digest of what an instance needs, and how it is asked whether it is ready.
+/// The digest of an instance's needs and readiness check.
 pub(crate) fn goes_by(instance: &Instance) -> String {
     common::document::digest_of(&(&instance.needs, &instance.ready, instance.restart)).unwrap_or_default()
 }
 
-/// How long a supervisor tries to get its lock: who asks whether one lives holds it for an instant.
+/// How long a supervisor retries to take its lock, which a test for a running supervisor holds for an instant.
 const TAKE: Duration = Duration::from_secs(1);
 
 /// Takes the lock of a supervisor.
 ///
 /// # Errors
-/// Kind `Again` while another one lives.
+/// Kind `Again` while another one runs.
 pub(crate) fn take_lock(stack: &str, name: &str) -> Result<Lock, Failure> {
     let take = || Lock::take_at(&Path::new(RUN).join(stack), name, "ct");
     let mut lock = take();
@@ -64,13 +64,12 @@ pub(super) fn lock_path(stack: &str, name: &str) -> PathBuf {
     Path::new(RUN).join(stack).join(format!("{name}.ct.lock"))
 }
 
-/// Whether a supervisor lives: then nobody else gets its lock, not even together with others.
+/// Whether a supervisor runs: then nobody can take its lock, not even shared.
 pub(crate) fn alive(stack: &str, name: &str) -> bool {
     lock::held(&lock_path(stack, name))
 }
 
-/// What a supervisor that was killed leaves of its lock.
-///
+/// Removes the lock file of a killed supervisor.
 /// # Errors
 /// When something else than a lock is there.
 pub(crate) fn unlock(stack: &str, name: &str) -> Result<(), Failure> {
@@ -81,25 +80,25 @@ pub(crate) fn unlock(stack: &str, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long an instance has to end by itself, as whoever stops it said.
+/// The time to wait for an instance to stop, as recorded by the process that stops it.
 pub(crate) fn grace(place: &Place) -> Duration {
     let text = file::read(&place.run.join("grace")).ok().flatten();
     text.and_then(|t| t.trim().parse().ok()).map_or(crate::apply::GRACE, Duration::from_millis)
 }
 
-/// Says how long.
+/// Records this time.
 pub(crate) fn give(place: &Place, grace: Duration) -> Result<(), Failure> {
     let text = grace.as_millis().to_string();
     file::write(&place.run.join("grace"), text.as_bytes(), Mode::Private).map(|_| ())
 }
 
-/// What the supervisor wrote last, whether it lives or not.
+/// The last record of the supervisor, whether it runs or not.
 pub(crate) fn said(stack: &str, name: &str) -> Option<Said> {
     let text = file::read(&Place::new(stack, name).run.join("state.json")).ok()??;
     serde_json::from_str(&text).ok()
 }
 
-/// How an instance fares: without a living supervisor it does not run, unless it has ended as it may.
+/// The state of an instance: without a running supervisor it is stopped, unless it has ended as allowed.
 pub(crate) fn read(stack: &str, name: &str) -> Condition {
     let Some(said) = said(stack, name) else { return finished(&Place::new(stack, name)) };
     if said.condition.state == State::Exited || alive(stack, name) {
@@ -108,22 +107,22 @@ pub(crate) fn read(stack: &str, name: &str) -> Condition {
     Condition { state: State::Stopped, pid: None, ..said.condition }
 }
 
-/// Where it stands that an instance has ended well and is not started again; it stays over a reboot.
+/// The file that records that an instance has ended successfully and is not restarted; it is kept at reboot.
 fn note(place: &Place) -> PathBuf {
     place.disk.join("finished.json")
 }
 
-/// Notes that an instance has ended well and is not started again.
+/// Records that an instance has ended successfully and is not restarted.
 pub(super) fn finish(place: &Place, exit: &Exit) -> Result<(), Failure> {
     file::write(&note(place), &common::document::canonical(exit)?, Mode::Private).map(|_| ())
 }
 
-/// Somebody starts it.
+/// Removes this record when the instance is started.
 pub(super) fn unfinish(place: &Place) -> Result<(), Failure> {
     file::remove(&note(place)).map(|_| ())
 }
 
-/// After a reboot: whether it had ended well before, or does not run.
+/// After a reboot: finished, if it had ended successfully, else stopped.
 fn finished(place: &Place) -> Condition {
     let text = file::read(&note(place)).ok().flatten();
     let exit: Option<Exit> = text.and_then(|text| serde_json::from_str(&text).ok());
@@ -131,14 +130,14 @@ fn finished(place: &Place) -> Condition {
     Condition { state, exit, ..Condition::default() }
 }
 
-/// Asks a supervisor to look again at what its instance is, and to try at once what it pauses from.
+/// Asks a supervisor to read its instance again, and to end a pause before the next start.
 pub(crate) fn nudge(stack: &str, name: &str) {
     if let Some(said) = said(stack, name).filter(|_| alive(stack, name)) {
         let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGHUP);
     }
 }
 
-/// Writes it; a reader sees the old or the new one.
+/// Writes it; a reader sees the old or the new content.
 pub(crate) fn write(place: &Place, said: &Said) -> Result<(), Failure> {
     file::write(&place.run.join("state.json"), &common::document::canonical(said)?, Mode::Public).map(|_| ())
 }

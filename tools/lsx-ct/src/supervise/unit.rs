@@ -1,5 +1,5 @@
-//! How a supervisor is started so that it outlives whoever starts it: as a transient unit where systemd runs the machine, which
-//! also starts it again when it is killed; else as a child that goes its own way.
+//! Starts a supervisor so that it outlives its starter: as a transient unit where systemd runs the machine, which also
+//! restarts it when it is killed; else as a detached child.
 
 use common::Failure;
 use common::host::Program;
@@ -8,18 +8,18 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-/// There while systemd runs the machine (sd_booted(3)).
+/// Exists while systemd runs the machine (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// The unit of an instance. A dot stands in no name of a stack, so that two never meet.
+/// The unit of an instance. Names of stacks have no dot, so that units are unique.
 fn unit(stack: &str, name: &str) -> String {
     format!("lsx-{stack}.{name}.service")
 }
 
-/// Starts `argv`; the child where it is one of ours.
+/// Starts `argv`; returns the child if it is one of this process.
 ///
 /// # Errors
-/// What systemd or the kernel refused.
+/// Errors of systemd or the kernel.
 pub(crate) fn begin(stack: &str, name: &str, argv: &[String]) -> Result<Option<Child>, Failure> {
     if Path::new(SYSTEMD).exists() {
         let run = Program::new("systemd-run").args(settings(stack, name)).args(["--"]).args(argv);
@@ -29,7 +29,7 @@ pub(crate) fn begin(stack: &str, name: &str, argv: &[String]) -> Result<Option<C
     program.start(Stdio::null(), Stdio::null(), Stdio::null()).map(Some)
 }
 
-/// Ends a unit whose supervisor does not end by itself; where there is none, nothing.
+/// Stops a unit whose supervisor does not end by itself, if there is one.
 pub(crate) fn end(stack: &str, name: &str) {
     if Path::new(SYSTEMD).exists() {
         let _ = Program::new("systemctl").args(["kill", "--signal=KILL", &unit(stack, name)]).run(b"");
@@ -37,8 +37,8 @@ pub(crate) fn end(stack: &str, name: &str) {
     }
 }
 
-/// The settings of a unit (systemd-run(1)): ready when its instance is, started again when it was killed, and never when it ended
-/// by itself, for that is the instance's own business.
+/// The settings of a unit (systemd-run(1)): ready when its instance is, restarted when it was killed, but not when it ended
+/// by itself, which follows the instance's restart policy.
 fn settings(stack: &str, name: &str) -> Vec<String> {
     let properties = [
         "NotifyAccess=main",
@@ -56,7 +56,7 @@ fn settings(stack: &str, name: &str) -> Vec<String> {
     all
 }
 
-/// Tells systemd that the instance is ready (sd_notify(3)); nobody else is told.
+/// Tells systemd that the instance is ready (sd_notify(3)).
 pub(super) fn ready() {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let path = path.to_string_lossy().into_owned();

@@ -1,5 +1,5 @@
-//! After a reboot: what waits beside an instance of LXD or Incus until all that it needs is ready, and then starts it. The server
-//! knows no needs, and the run that brings a host back must not wait for another host.
+//! After a reboot: a process for each instance of LXD or Incus that waits until everything it needs is ready, and then
+//! starts it. The server has no dependencies, and the run that restores a host must not wait for another host.
 
 use super::state::{self, Said};
 use super::unit;
@@ -14,17 +14,17 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// How long one that is told to go has for it.
+/// Time limit for it to end on request.
 const END: Duration = Duration::from_secs(5);
-/// The first pause after a start that failed; it doubles.
+/// The first pause after a failed start; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What does not start so often will not by itself.
+/// The number of attempts to start.
 const TRIES: u32 = 5;
 
-/// The verb `supervise`, for an instance that an engine runs. Its lock is held by the caller.
+/// The verb `supervise` for an instance that an engine runs. The caller holds its lock.
 ///
 /// # Errors
-/// When the instance is not there, or could not be started.
+/// If the instance does not exist, or could not be started.
 pub(super) fn run(place: &Place, stack: &str, name: &str) -> Result<(), Failure> {
     folder_with(&place.run, 0o711)?;
     let supervisor = nix::unistd::getpid().as_raw();
@@ -72,13 +72,13 @@ fn restart(stack: &str, name: &str) -> Option<Restart> {
 fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str)) -> Result<(), Failure> {
     let found = engines::found(stack, name)?.and_then(|(driver, found)| Some((driver, found.instance?)));
     let (driver, instance) = found.ok_or_else(|| {
-        Failure::new(Kind::Failed, "ct.instance", format!("{name} is not there"))
-            .hint("make it with `lsx-ct up`")
+        Failure::new(Kind::Failed, "ct.instance", format!("{name} does not exist"))
+            .hint("create it with `lsx-ct up`")
     })?;
     engines::of(driver, None)?.wait_and_start(stack, &instance, waiting)
 }
 
-/// What is said of an instance that an engine runs while nobody has started it yet.
+/// The state of an instance of an engine that has not been started yet.
 pub(crate) fn said(stack: &str, name: &str) -> Option<Condition> {
     let said = state::said(stack, name)?;
     Some(match state::alive(stack, name) {
@@ -87,7 +87,7 @@ pub(crate) fn said(stack: &str, name: &str) -> Option<Condition> {
     })
 }
 
-/// Ends one that waits for an instance; whether there was one.
+/// Ends the process that waits for an instance; returns whether there was one.
 pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
     let place = Place::new(stack, name);
     if place.disk.exists() {
@@ -95,7 +95,7 @@ pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
     }
     let waits = state::alive(stack, name);
     if let Some(said) = state::said(stack, name).filter(|_| waits) {
-        // It holds nothing but a namespace, which goes with it.
+        // It only holds a namespace, which is removed with it.
         let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
         unit::end(stack, name);
         wait::until(END, Duration::from_millis(5), || !state::alive(stack, name));

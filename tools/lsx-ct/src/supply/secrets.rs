@@ -1,4 +1,4 @@
-//! Secrets on their way: from the operator's disk to root's alone on a host, and only as the plan knows them.
+//! Sends secrets from the operator's disk to hosts, readable by root only, and only with the digest in the plan.
 
 use crate::Ct;
 use crate::model::Object;
@@ -22,20 +22,20 @@ struct Parcel {
     values: BTreeMap<String, Value64>,
 }
 
-/// A value and what it must digest to.
+/// A value and its expected digest.
 #[derive(Clone, Serialize, Deserialize)]
 struct Value64 {
     digest: String,
-    /// Base64 (RFC 4648). Absent where the document does not name the instance any more: the host has it.
+    /// Base64 (RFC 4648). Absent if the document no longer names the instance: then the host has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<String>,
 }
 
-/// What every host is to get.
+/// The secrets for every host.
 #[derive(Default)]
 pub(super) struct Secrets(BTreeMap<String, Parcel>);
 
-/// The digest of a secret's value, as documents hold it.
+/// The digest of a secret's value, as in documents.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", document::digest(bytes))
 }
@@ -46,7 +46,7 @@ pub(crate) const YAML: &str = "yaml:";
 /// Reads a secret on this machine: a file, or a value in one.
 ///
 /// # Errors
-/// The file that is missing, too large, or no regular file; a value that is not there.
+/// The file that is missing, too large, or not a regular file; a value that is not there.
 pub(crate) fn value(name: &str, place: &str) -> Result<Vec<u8>, Failure> {
     let inner = place.strip_prefix(YAML).and_then(|place| place.rsplit_once('#'));
     let Some((path, key)) = inner else { return whole(name, place) };
@@ -71,10 +71,10 @@ fn whole(name: &str, path: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Reads all secrets of a plan, each once; and what is missing or is not what the plan was made with.
+/// Reads all secrets of a plan, each once; returns those that are missing or differ from the plan.
 pub(super) fn read(plan: &PlanOf<Ct>) -> (Secrets, Vec<Failure>) {
     let (mut parcels, mut failures) = (Secrets::default(), Vec::new());
-    // After a reboot nobody is there to be asked: an instance that lacks one says so by itself.
+    // After a reboot there is no operator's machine: an instance without its secret reports it itself.
     if plan.data.patient {
         return (parcels, failures);
     }
@@ -94,7 +94,7 @@ pub(super) fn read(plan: &PlanOf<Ct>) -> (Secrets, Vec<Failure>) {
     (parcels, failures)
 }
 
-/// The value of a secret whose digest the plan holds.
+/// The value of a secret with the digest in the plan.
 fn as_planned(plan: &PlanOf<Ct>, (name, wanted): (&str, &str)) -> Result<Value64, Failure> {
     let digest = wanted.to_owned();
     let Some(place) = plan.data.secrets.get(name) else {
@@ -105,7 +105,7 @@ fn as_planned(plan: &PlanOf<Ct>, (name, wanted): (&str, &str)) -> Result<Value64
         return Ok(Value64 { digest, data: Some(STANDARD.encode(bytes)) });
     }
     let message = format!("secret {name}: {place} is not what it was when the plan was made");
-    let hint = "make the plan again and look at it again";
+    let hint = "make a new plan and review it";
     Err(Failure::new(Kind::Again, "ct.secret.changed", message).hint(hint))
 }
 
@@ -125,10 +125,10 @@ impl Secrets {
     }
 }
 
-/// The host's side: keeps secrets, root's alone.
+/// The host's side: stores secrets, readable by root only.
 ///
 /// # Errors
-/// One that is not what its digest says; what the file system said.
+/// A value with another digest; file system errors.
 pub(crate) fn keep(input: Value) -> Result<Value, Failure> {
     let wrong = |e: &dyn std::fmt::Display| Failure::new(Kind::Bug, "ct.secrets", e.to_string());
     let parcel: Parcel = serde_json::from_value(input).map_err(|e| wrong(&e))?;
@@ -141,19 +141,19 @@ pub(crate) fn keep(input: Value) -> Result<Value, Failure> {
         };
         let bytes = STANDARD.decode(data).map_err(|e| wrong(&e))?;
         if digest(&bytes) != value.digest {
-            return Err(wrong(&format!("secret {name} arrived damaged")));
+            return Err(wrong(&format!("secret {name} was damaged in transfer")));
         }
         file::write(&path, &bytes, Mode::Private)?;
     }
     Ok(Value::Null)
 }
 
-/// A secret that nobody sends must be here already.
+/// A secret that is not sent must be on the host already.
 fn has(name: &str, path: &Path, wanted: &str) -> Result<(), Failure> {
     if whole(name, &path.display().to_string()).is_ok_and(|bytes| digest(&bytes) == wanted) {
         return Ok(());
     }
-    let message =
-        format!("secret {name} is not here any more, and the document does not say where it is read");
-    Err(Failure::new(Kind::Failed, "ct.secret", message).hint("name it and its instance in the document"))
+    let message = format!("secret {name} is missing on this host, and the document does not name its file");
+    Err(Failure::new(Kind::Failed, "ct.secret", message)
+        .hint("add the secret and its instance to the document"))
 }

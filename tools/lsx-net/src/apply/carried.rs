@@ -1,5 +1,5 @@
-//! What the kernel takes along with a link or a namespace, for which a plan has no step of its own: entries with their tunnel,
-//! routes with their link, rules with the router. Noted before it goes, so that undo can bring it back.
+//! State that the kernel removes with a link or a namespace, and that has no step in a plan: entries with their tunnel, routes with
+//! their link, rules with the router. It is recorded before removal, so that undo can restore it.
 
 use super::Changer;
 use super::link::{self, index};
@@ -13,13 +13,13 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::sync::{MutexGuard, PoisonError};
 
-/// Noted by this run.
+/// State recorded by this run.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     entries: BTreeMap<String, BTreeSet<String>>,
     routes: Vec<Route>,
     rules: Option<String>,
-    /// What legs knew, by link.
+    /// Neighbour entries of legs, by link.
     known: BTreeMap<String, Vec<(Ipv4Addr, Mac)>>,
 }
 
@@ -28,7 +28,7 @@ impl Changer<'_> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what goes with an object that is about to be removed.
+    /// Records the state that is lost with an object that is about to be removed.
     pub(super) fn carry(&self, socket: &mut Socket, object: &Object) -> Result<(), Failure> {
         match object {
             Object::Tunnel(tunnel) => {
@@ -67,7 +67,7 @@ impl Changer<'_> {
         Ok(())
     }
 
-    /// Entries of a tunnel that is back.
+    /// Restores the entries of a tunnel.
     pub(super) fn entries_again(&self, socket: &mut Socket, tunnel: &Tunnel) -> Result<(), Failure> {
         let noted = self.carried().entries.remove(&tunnel.link);
         let Some(entries) = noted else { return Ok(()) };
@@ -76,7 +76,7 @@ impl Changer<'_> {
         self.change_entries(socket, (bridge, link), there, &entries)
     }
 
-    /// What a leg knew that is back.
+    /// Restores the neighbour entries of a leg.
     pub(super) fn known_again(&self, inner: &mut Socket, link: &str) -> Result<(), Failure> {
         let noted = self.carried().known.remove(link);
         let Some(known) = noted.filter(|known| !known.is_empty()) else { return Ok(()) };
@@ -85,13 +85,13 @@ impl Changer<'_> {
         inner.batch(&again).into_iter().try_for_each(|verdict| verdict.map_err(failure))
     }
 
-    /// Routes by a world link that is back.
+    /// Restores the routes through a world link.
     pub(super) fn routes_again(&self, socket: &mut Socket) -> Result<(), Failure> {
         let noted = std::mem::take(&mut self.carried().routes);
         noted.iter().try_for_each(|one| link::route(socket, one))
     }
 
-    /// Rules of a router that is back; nothing leads into it yet.
+    /// Restores the rules of a router; no link to it exists yet.
     pub(super) fn rules_again(&self) -> Result<(), Failure> {
         let noted = self.carried().rules.take();
         noted.map_or(Ok(()), |text| self.load_text(Place::Router, &text))

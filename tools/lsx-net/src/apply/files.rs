@@ -1,4 +1,4 @@
-//! What a host keeps: the intent, and the entry that brings it back after a reboot.
+//! The files that a host keeps: the intent, and the boot entry.
 
 use super::Changer;
 use crate::model::{Desired, Intent, IntentFile, Row};
@@ -10,12 +10,12 @@ use common::{document, fleet};
 use std::path::Path;
 
 impl Changer<'_> {
-    /// Writes the intent; it names the digest, the rest comes from the plan.
+    /// Writes the intent; the step has its digest, the plan the rest.
     pub(super) fn keep(&self, wanted: &IntentFile) -> Result<(), Failure> {
         let path = Paths::new(self.stack).intent();
         self.remember_intent(&path)?;
         let missing =
-            || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks what the host shall keep");
+            || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the intent of the host");
         if let Some(old) = self.text(&noted(&wanted.digest, &wanted.rows)) {
             return file::write(&path, old.as_bytes(), Mode::Private).map(|_| ());
         }
@@ -48,7 +48,7 @@ impl Changer<'_> {
         Ok(())
     }
 
-    /// What the host kept until now; what cannot be read says nothing.
+    /// The intent kept until now; an unreadable file counts as none.
     fn kept(&self, path: &Path) -> Result<Option<Desired>, Failure> {
         let old = note(path)?;
         let read = |text: String| {
@@ -57,7 +57,7 @@ impl Changer<'_> {
         Ok(old.and_then(read).map(|kept| kept.desired))
     }
 
-    /// The file that is about to go, so that undo can bring it back.
+    /// The file that is about to be removed, so that undo can restore it.
     fn remember_intent(&self, path: &Path) -> Result<(), Failure> {
         if let Some(old) = note(path)? {
             let kept = document::read::<Intent>(&old, "net.json", &document::schema("net", "intent"));
@@ -71,12 +71,12 @@ impl Changer<'_> {
     }
 }
 
-/// What a replaced intent is remembered by. The rows belong to it: they change alone when another host's instances do.
+/// The key of a replaced intent. It includes the rows, which can change alone when instances of another host do.
 fn noted(digest: &str, rows: &str) -> String {
     format!("intent {digest} {rows}")
 }
 
-/// Writes the entry of a stack. A host that was changed in-process has no copy of this program yet.
+/// Writes the boot entry of a stack. A host that is changed in-process has no copy of this program yet.
 pub(super) fn boot(stack: &str, program: &str, host: &str) -> Result<(), Failure> {
     if !Path::new(program).exists() {
         fleet::install(&[crate::PROGRAM.to_owned()])?;
@@ -85,7 +85,7 @@ pub(super) fn boot(stack: &str, program: &str, host: &str) -> Result<(), Failure
     paths.boot().write(program, host, &paths.intent())
 }
 
-/// Removes the entry of a stack.
+/// Removes the boot entry of a stack.
 pub(super) fn remove_boot(stack: &str) -> Result<(), Failure> {
     Paths::new(stack).boot().remove()
 }

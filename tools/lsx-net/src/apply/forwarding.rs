@@ -1,4 +1,4 @@
-//! Forwarding and neighbour entries: only what differs is sent, many messages in flight.
+//! Forwarding and neighbour entries: only differences are sent, with many messages in flight.
 
 use super::Changer;
 use super::link::{index, parse_mac};
@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::PoisonError;
 
 impl Changer<'_> {
-    /// Makes a network's entries those that the digest names.
+    /// Sets a network's entries to those that the digest names.
     pub(super) fn forward(&self, socket: &mut Socket, wanted: &Forwarding) -> Result<(), Failure> {
         let (bridge, tunnel) = (index(socket, &wanted.bridge)?, index(socket, &wanted.tunnel)?);
         let there = of_network(socket, bridge, tunnel)?;
@@ -24,7 +24,7 @@ impl Changer<'_> {
 
     /// Removes a network's entries.
     pub(super) fn clear(&self, socket: &mut Socket, gone: &Forwarding) -> Result<(), Failure> {
-        // Without its devices nothing is left of them.
+        // Without its devices its entries are gone.
         let (Ok(bridge), Ok(tunnel)) = (index(socket, &gone.bridge), index(socket, &gone.tunnel)) else {
             return Ok(());
         };
@@ -32,7 +32,7 @@ impl Changer<'_> {
         self.change_entries(socket, (bridge, tunnel), there, &BTreeSet::new())
     }
 
-    /// The entries behind a digest: from the plan's rows, or what this run has replaced.
+    /// The entries of a digest: from the plan's rows, or those that this run has replaced.
     fn entries(&self, socket: &mut Socket, wanted: &Forwarding) -> Result<BTreeSet<String>, Failure> {
         let rows = self.rows.get(&wanted.network).map(Vec::as_slice).unwrap_or_default();
         let me = local(socket, &wanted.tunnel)?;
@@ -82,7 +82,7 @@ fn local(socket: &mut Socket, tunnel: &str) -> Result<Ipv4Addr, Failure> {
     let link = dump::link(socket, Device::Name(tunnel)).map_err(failure)?;
     match link.and_then(|l| l.vxlan).and_then(|v| v.local) {
         Some(IpAddr::V4(local)) => Ok(local),
-        _ => Err(Failure::new(Kind::Failed, "net.gone", format!("the tunnel {tunnel} has gone"))),
+        _ => Err(Failure::new(Kind::Failed, "net.gone", format!("the tunnel {tunnel} is missing"))),
     }
 }
 
@@ -113,5 +113,5 @@ fn address(text: &str) -> Result<Ipv4Addr, Failure> {
 }
 
 fn unknown(text: &str) -> Failure {
-    Failure::new(Kind::Bug, "net.entry", format!("{text} is no forwarding entry"))
+    Failure::new(Kind::Bug, "net.entry", format!("{text} is not a forwarding entry"))
 }

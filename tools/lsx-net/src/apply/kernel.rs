@@ -1,4 +1,4 @@
-//! The router's namespace, and what this kernel can do.
+//! The router's namespace, and tests of the kernel's features.
 
 use super::link::ask;
 use crate::model::{GROUP, Place, SOURCE_PORTS};
@@ -15,11 +15,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub(super) const FORWARD: &str = "ipv4/ip_forward";
 
-/// Makes the router: no IPv6, the source of every packet checked against the route back, forwarding last.
+/// Creates the router: no IPv6, reverse path filtering, and forwarding enabled last.
 pub(super) fn make_router(name: &str) -> Result<(), Failure> {
     match namespace::create(name) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => {
-            return Err(io_failure(&format!("make the namespace {name}"), &e));
+            return Err(io_failure(&format!("create the namespace {name}"), &e));
         }
         _ => {}
     }
@@ -33,11 +33,11 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
     );
     match quiet {
         Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(io_failure("switch IPv6 off in the router", &e));
+            return Err(io_failure("disable IPv6 in the router", &e));
         }
         _ => {}
     }
-    // It tells instances nothing about routes, and heeds nothing: a kernel that forwards takes no redirects (RFC 1812, 5.2.7.2).
+    // It sends instances no redirects; it accepts none itself, since a forwarding kernel does not (RFC 1812, 5.2.7.2).
     let route = [
         ("ipv4/conf/all/send_redirects", "0"),
         ("ipv4/conf/default/send_redirects", "0"),
@@ -45,17 +45,17 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
         ("ipv4/conf/default/rp_filter", "1"),
         (FORWARD, "1"),
     ];
-    sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("let the router forward", &e))?;
-    // Written once more, ip_forward changes nothing: a link for which somebody switched it off is told by itself.
+    sysctl::write(space.as_fd(), &route).map_err(|e| io_failure("enable forwarding in the router", &e))?;
+    // Writing ip_forward again has no effect; a link with forwarding disabled is therefore reported separately.
     let links = dump::links(&mut socket).map_err(failure)?;
     let names = links.iter().map(|l| forwarding(&l.name)).chain([forwarding("default")]);
     let settings: Vec<String> = names.collect();
     let settings: Vec<(&str, &str)> = settings.iter().map(|key| (key.as_str(), "1")).collect();
-    sysctl::write(space.as_fd(), &settings).map_err(|e| io_failure("let the router forward", &e))
+    sysctl::write(space.as_fd(), &settings).map_err(|e| io_failure("enable forwarding in the router", &e))
 }
 
-/// Removes the router and whatever is in it; its rules go with it, and before it what was noted of them: a note alone would
-/// not be seen by the next run.
+/// Removes the router with everything in it, including its rules. The record of the rules is removed before: the next run
+/// would not notice a leftover record.
 pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
     let paths = Paths::new(stack);
     file::remove(&paths.rules(Place::Router))?;
@@ -68,7 +68,7 @@ pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Tries a bridge and a VXLAN device in a namespace that nobody sees; returns what the kernel refused.
+/// Creates a bridge and a VXLAN device in a temporary namespace; returns what the kernel refused.
 ///
 /// # Errors
 /// When the namespace cannot be entered.

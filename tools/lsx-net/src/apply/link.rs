@@ -1,5 +1,5 @@
-//! Links: bridges, tunnels, legs, the world link. A link is made in our group, then marked; one that carries the group and
-//! no mark is half made and goes first.
+//! Links: bridges, tunnels, legs, the world link. A link is created in lsx's group, then marked; one that has the group but
+//! no mark is incomplete and is removed first.
 
 use super::Hands;
 use super::marked::{displaced, finish, marked, whole};
@@ -14,14 +14,14 @@ use ipnet::Ipv4Net;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Seconds a learned address stays on a bridge; the kernel's default.
+/// Seconds that a learned address is kept on a bridge; the kernel's default.
 const AGEING: u32 = 300;
-/// Outer time to live of tunnel packets.
+/// TTL of tunnel packets.
 const TTL: u8 = 64;
-/// Bytes on the world link: Ethernet's; a smaller uplink answers by ICMP.
+/// MTU of the world link: that of Ethernet; a smaller uplink answers by ICMP.
 const WORLD_MTU: u32 = 1500;
 
-/// Makes or mends a bridge.
+/// Creates or repairs a bridge.
 pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Result<(), Failure> {
     let mark = mark(stack, &bridge.network, "bridge");
     if marked(socket, &bridge.link, &mark)?.is_none() {
@@ -34,8 +34,8 @@ pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Resul
             group: GROUP,
         };
         ask(socket, &request.create())?;
-        // Only a change that somebody asked for keeps the kernel from setting it anew when the last port goes, to 1500
-        // (BROPT_MTU_SET_BY_USER); so the bridge is born with another one.
+        // Only an explicit change keeps the kernel from resetting the MTU to 1500 when the last port is removed
+        // (BROPT_MTU_SET_BY_USER); so the bridge is created with another MTU.
         let change = Change { mtu: Some(bridge.mtu), ..Change::default() };
         let finished = ask(socket, &link::change(Device::Name(&bridge.link), &change))
             .and_then(|()| silence(&bridge.link))
@@ -46,7 +46,7 @@ pub(super) fn bridge(socket: &mut Socket, stack: &str, bridge: &Bridge) -> Resul
     ask(socket, &link::change(Device::Name(&bridge.link), &change))
 }
 
-/// Makes or mends a tunnel; another VNI, port or end is another device.
+/// Creates or repairs a tunnel; another VNI, port or endpoint needs another device.
 pub(super) fn tunnel(socket: &mut Socket, stack: &str, tunnel: &Tunnel) -> Result<(), Failure> {
     let master = index(socket, &tunnel.bridge)?;
     let same = |l: &Link| {
@@ -106,7 +106,7 @@ fn flags(flood: bool) -> PortFlags {
     }
 }
 
-/// Makes a leg: one end on the bridge, the other, with its address, in the router.
+/// Creates a leg: one end on the bridge, the other, with its address, in the router.
 pub(super) fn leg(hands: &mut Hands, stack: &str, leg: &LegLink) -> Result<(), Failure> {
     let (socket, space, inner) = hands.with_router(stack)?;
     let veth = Veth {
@@ -125,14 +125,14 @@ pub(super) fn leg(hands: &mut Hands, stack: &str, leg: &LegLink) -> Result<(), F
     whole(socket, &leg.link, finished)
 }
 
-/// Makes an instance's interface a port of its bridge; of none, when there was none.
+/// Makes an instance's interface a port of its bridge, or of none when undoing.
 pub(super) fn plug(socket: &mut Socket, port: &Port) -> Result<(), Failure> {
     let master = port.bridge.as_ref().map_or(Ok(0), |bridge| index(socket, bridge))?;
     let change = Change { up: Some(true), master: Some(master), ..Change::default() };
     ask(socket, &link::change(Device::Name(&port.link), &change))
 }
 
-/// Makes the veth between host and router, with both addresses and the router's default route.
+/// Creates the veth between host and router, with both addresses and the router's default route.
 pub(super) fn world(hands: &mut Hands, stack: &str, world: &World) -> Result<(), Failure> {
     let (socket, space, inner) = hands.with_router(stack)?;
     let veth = Veth {
@@ -156,7 +156,7 @@ pub(super) fn world(hands: &mut Hands, stack: &str, world: &World) -> Result<(),
     whole(socket, &world.link, finished)
 }
 
-/// Addresses of both ends, each known to the other for good, and the router's default route.
+/// Addresses of both ends, permanent neighbour entries for each other, and the router's default route.
 fn join(
     socket: &mut Socket,
     inner: &mut Socket,
@@ -180,7 +180,7 @@ fn router_end(net: Ipv4Net) -> Ipv4Net {
     Ipv4Net::new(net.broadcast(), net.prefix_len()).unwrap_or(net)
 }
 
-/// Creates a veth in place of whatever carried its name or its mark; its far end is down and without an address.
+/// Creates a veth in place of any link with its name or mark; its other end is down and has no address.
 fn anew(socket: &mut Socket, veth: &Veth<'_>, mark: &str) -> Result<(), Failure> {
     displaced(socket, veth.name, mark)?;
     ask(socket, &veth.create())?;
@@ -188,7 +188,7 @@ fn anew(socket: &mut Socket, veth: &Veth<'_>, mark: &str) -> Result<(), Failure>
     whole(socket, veth.name, silenced)
 }
 
-/// Gives the end in the router its address, sets it up, and sends everything else by `gateway`.
+/// Sets the address of the end in the router, sets it up, and adds the default route through `gateway`.
 fn inside(
     socket: &mut Socket,
     name: &str,
@@ -206,29 +206,29 @@ fn inside(
     Ok(())
 }
 
-/// A route of the host by the router.
+/// A route of the host through the router.
 pub(super) fn route(socket: &mut Socket, wanted: &Route) -> Result<(), Failure> {
     let device = index(socket, &wanted.link)?;
     let route = route::Route { destination: wanted.to, gateway: Some(wanted.via), device: Some(device) };
     ask(socket, &route.replace())
 }
 
-/// Removes such a route; one that went with its device is as good.
+/// Removes such a route; if it was removed with its device, that is no error.
 pub(super) fn remove_route(socket: &mut Socket, wanted: &Route) -> Result<(), Failure> {
     let route = route::Route { destination: wanted.to, gateway: Some(wanted.via), device: None };
     gone(socket, &route.delete())
 }
 
-/// Removes a link; one that is gone already is as good.
+/// Removes a link; a missing one is no error.
 pub(super) fn remove(socket: &mut Socket, name: &str) -> Result<(), Failure> {
     gone(socket, &link::delete(Device::Name(name)))
 }
 
-/// IPv6 is off on every link of ours, so that no address of the host's own appears on a stack's network.
+/// IPv6 is disabled on every link of lsx, so that the host gets no address on a stack's network.
 pub(crate) fn silence(name: &str) -> Result<(), Failure> {
     let key = format!("ipv6/conf/{name}/disable_ipv6");
     match sysctl::write_here(&[(&key, "1")]) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_failure("switch IPv6 off", &e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_failure("disable IPv6", &e)),
         _ => Ok(()),
     }
 }
@@ -238,7 +238,7 @@ pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Failure> {
     let found = dump::link(socket, Device::Name(name)).map_err(failure)?;
     found
         .map(|l| l.index)
-        .ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} has gone")))
+        .ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} is missing")))
 }
 
 impl Hands {
@@ -261,14 +261,14 @@ impl Hands {
     }
 }
 
-/// A hardware address of our own making: locally administered, from the name, so that the same stack gives the same.
+/// A locally administered hardware address derived from the name, so that the same stack gives the same.
 pub(crate) fn derived(name: &str) -> Mac {
     let hash = digest(name.as_bytes());
     let byte = |i: usize| u8::from_str_radix(&hash[2 * i..2 * i + 2], 16).unwrap_or(0);
     [0x02, byte(0), byte(1), byte(2), byte(3), byte(4)]
 }
 
-/// A hardware address from text.
+/// Parses a hardware address.
 pub(crate) fn parse_mac(text: &str) -> Result<Mac, Failure> {
     let bytes: Result<Vec<u8>, _> = text.split(':').map(|part| u8::from_str_radix(part, 16)).collect();
     let mac = bytes.ok().and_then(|b| Mac::try_from(b).ok());

@@ -1,4 +1,4 @@
-//! Links by their marks: what is ours, what is half made, what somebody renamed, what is a stranger's.
+//! Links by their marks: those of lsx, incomplete ones, renamed ones, and foreign ones.
 
 use super::link::{ask, gone, index};
 use crate::model::GROUP;
@@ -8,7 +8,7 @@ use crate::netlink::{Device, Socket, neigh};
 use crate::observe::failure;
 use common::{Failure, Kind};
 
-/// Removes what carries a name or a mark of ours.
+/// Removes the link with a name or mark of lsx.
 pub(crate) fn displaced(socket: &mut Socket, name: &str, mark: &str) -> Result<(), Failure> {
     let renamed = dump::link(socket, Device::Altname(mark)).map_err(failure)?;
     for old in existing(socket, name)?.into_iter().chain(renamed.filter(|l| l.name != name)) {
@@ -17,7 +17,7 @@ pub(crate) fn displaced(socket: &mut Socket, name: &str, mark: &str) -> Result<(
     Ok(())
 }
 
-/// A link whose making failed half way goes: nothing half made is left to the next run.
+/// Removes a link that could not be completed, so that nothing incomplete is left.
 pub(super) fn whole(socket: &mut Socket, name: &str, made: Result<(), Failure>) -> Result<(), Failure> {
     if made.is_err() {
         let _ = socket.request(&link::delete(Device::Name(name)));
@@ -25,8 +25,8 @@ pub(super) fn whole(socket: &mut Socket, name: &str, made: Result<(), Failure>) 
     made
 }
 
-/// The link that carries a mark of ours, by its right name: one that somebody renamed gets it back. Without the mark it is one
-/// that is half made, or a stranger's.
+/// The link that has a mark of lsx. A renamed one gets its name back. A link with the name but without the mark is
+/// incomplete or foreign.
 pub(super) fn marked(socket: &mut Socket, name: &str, mark: &str) -> Result<Option<Link>, Failure> {
     match dump::link(socket, Device::Altname(mark)).map_err(failure)? {
         Some(found) if found.name == name => Ok(Some(found)),
@@ -38,10 +38,10 @@ pub(super) fn marked(socket: &mut Socket, name: &str, mark: &str) -> Result<Opti
     }
 }
 
-/// Renames a link of ours. Before Linux 6.2 it must be down for that, and then a bridge forgets its neighbours.
+/// Renames a link of lsx. Before Linux 6.2 it must be down for that, and then a bridge loses its neighbour entries.
 pub(super) fn rename(socket: &mut Socket, from: &str, to: &str) -> Result<(), Failure> {
     if dump::link(socket, Device::Name(to)).map_err(failure)?.is_some_and(|there| there.name == to) {
-        existing(socket, to)?; // a stranger is refused by name, what is half made goes
+        existing(socket, to)?; // refuses a foreign link of that name, and removes an incomplete one
     }
     let device = index(socket, from)?;
     match socket.request(&link::rename(device, to)) {
@@ -61,7 +61,7 @@ pub(super) fn rename(socket: &mut Socket, from: &str, to: &str) -> Result<(), Fa
     renamed
 }
 
-/// A link of that name that is ours; a half-made one is removed; a stranger is left alone and refused.
+/// A link of that name that belongs to lsx; an incomplete one is removed; a foreign one is refused and not changed.
 pub(crate) fn existing(socket: &mut Socket, name: &str) -> Result<Option<Link>, Failure> {
     let Some(found) = dump::link(socket, Device::Name(name)).map_err(failure)? else { return Ok(None) };
     if found.altnames.iter().any(|a| a.starts_with("lsx:")) {
@@ -71,11 +71,11 @@ pub(crate) fn existing(socket: &mut Socket, name: &str) -> Result<Option<Link>, 
         ask(socket, &link::delete(Device::Index(found.index)))?;
         return Ok(None);
     }
-    let message = format!("an interface {name} exists and lsx did not make it");
+    let message = format!("the interface {name} exists, but was not created by lsx");
     Err(Failure::new(Kind::Failed, "net.stranger", message).hint("rename or remove it"))
 }
 
-/// Marks a link as ours and says for people what it is.
+/// Marks a link as lsx's, with a description for people.
 pub(crate) fn finish(socket: &mut Socket, name: &str, mark: &str) -> Result<(), Failure> {
     let alias = Change { alias: Some(mark), ..Change::default() };
     let requests = [link::change(Device::Name(name), &alias), link::add_altname(Device::Name(name), mark)];

@@ -1,5 +1,5 @@
-//! The only writer: takes one object of this host from what is there to what shall be. Repeating a change is harmless, so a
-//! run that was killed anywhere is finished by the next one.
+//! Changes one object of this host from its existing to its wanted state; nothing else writes. Repeating a change is
+//! harmless, so a run that was killed is completed by the next one.
 
 mod carried;
 mod files;
@@ -25,19 +25,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
-/// Changes objects of one stack on this host, and remembers what it replaced so that it can be put back.
+/// Changes objects of one stack on this host, and records what it replaced, for undo.
 pub struct Changer<'a> {
     stack: &'a str,
     contents: &'a BTreeMap<String, String>,
     rows: &'a BTreeMap<String, Vec<Row>>,
-    /// Links are made one at a time: the kernel's own lock (rtnl) lets no two in, and a setting that is written while
-    /// another thread holds it is tried again at full speed (`addrconf_disable_ipv6` restarts the system call).
+    /// Links are created one at a time: the kernel's lock (rtnl) allows only one, and a setting written while another
+    /// thread holds it is retried in a busy loop (`addrconf_disable_ipv6` restarts the system call).
     hands: Mutex<Option<Hands>>,
     /// Texts by digest that this run has replaced.
     texts: Mutex<BTreeMap<String, String>>,
     /// Forwarding entries by digest that this run has replaced.
     entries: Mutex<BTreeMap<String, BTreeSet<String>>>,
-    /// What went along with links and routers that this run has removed.
+    /// State that was lost with links and routers removed by this run.
     carried: Mutex<carried::Carried>,
 }
 
@@ -135,26 +135,26 @@ impl<'a> Changer<'a> {
             Object::Accept(accept) => rules::leave(self.stack, accept),
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => files::remove_boot(self.stack),
-            Object::Port(_) | Object::Neighbours(_) => Ok(()), // they go with their instances
+            Object::Port(_) | Object::Neighbours(_) => Ok(()), // these are removed with their instances
         }
     }
 
-    /// A text that a step names: the plan's, or one that this run has replaced.
+    /// A text named by a step: from the plan, or one that this run has replaced.
     fn text(&self, digest: &str) -> Option<String> {
         let replaced = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         self.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
     }
 
-    /// Remembers a text that is about to be replaced.
+    /// Records a text that is about to be replaced.
     fn remember(&self, digest: String, text: String) {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, text);
     }
 }
 
-/// Sockets that are used again and again: opening one costs as much as what is asked by it.
+/// Sockets that are reused: opening one costs as much as a request.
 struct Hands {
     here: Socket,
-    /// Into the stack's router, with the namespace itself; opened on first use.
+    /// A socket in the stack's router, with the namespace; opened on first use.
     router: Option<(OwnedFd, Socket)>,
 }
 

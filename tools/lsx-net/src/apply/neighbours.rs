@@ -1,4 +1,4 @@
-//! Permanent neighbour entries inside instances and the router: what differs is sent.
+//! Permanent neighbour entries in instances and the router; only differences are sent.
 
 use super::Changer;
 use super::link::parse_mac;
@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
 impl Changer<'_> {
-    /// Makes the entries of a network's interfaces those of the plan; taken back, those of what this host keeps.
+    /// Sets the entries of a network's interfaces to those of the plan, or for undo to those of the host's intent.
     pub(super) fn acquaint(&self, socket: &mut Socket, wanted: &Neighbours) -> Result<(), Failure> {
         let links = dump::links(socket).map_err(failure)?;
         let kept = kept_intent(self.stack).map(|i| plan::by_network(&i.rows)).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Changer<'_> {
         }
     }
 
-    /// What a new leg knows from the start.
+    /// The initial entries of a new leg.
     pub(super) fn introduce_leg(&self, inner: &mut Socket, link: &str, network: &str) -> Result<(), Failure> {
         let rows = self.rows.get(network).map(Vec::as_slice).unwrap_or_default();
         match dump::link(inner, Device::Name(link)).map_err(failure)? {
@@ -49,7 +49,7 @@ impl Changer<'_> {
     }
 }
 
-/// Gives an interface its entries: `old` are those it may have, `rows` what it shall have.
+/// Sets the entries of an interface: `old` are those it may have, `rows` those it should have.
 pub(crate) fn introduce(
     socket: &mut Socket,
     inside: &Link,

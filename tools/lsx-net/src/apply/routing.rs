@@ -1,5 +1,5 @@
-//! Routing between the interfaces of the host: switched on while a stack needs it, and put back as it was by the last one that goes.
-//! What it was is noted twice, in /run and at the link to each stack's router, for either may be lost.
+//! IP forwarding of the host: enabled while a stack needs it, and restored when the last one is removed. The previous state
+//! is recorded twice, in /run and at the link to each stack's router, since either may be lost.
 
 use super::kernel::FORWARD;
 use super::link::ask;
@@ -15,10 +15,10 @@ use common::Failure;
 use common::host::file::{self, Mode};
 use std::os::fd::AsFd;
 
-/// Lets the host forward, and remembers what it did before the first stack came.
+/// Enables forwarding, and records the state before the first stack.
 pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-    // First of all who needs it, so that a run that dies anywhere below is seen, and put back by `down`.
+    // The record of this stack comes first, so that `down` restores the state even after a run that was killed.
     file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
     let links = dump::links(socket).map_err(failure)?;
     let off = ways::off(stack, &links, socket)?;
@@ -27,7 +27,7 @@ pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
         Some(prior) => prior,
         None => Prior { forward: read()?.unwrap_or_default(), off: Vec::new() },
     };
-    // Where the host did not forward at all, every interface was off, and is so again with ip_forward.
+    // If the host did not forward at all, forwarding was off on every interface, and is again with ip_forward.
     if read()?.as_deref() == Some("1") {
         prior.off.extend(off.iter().filter(|link| !prior.off.contains(link)).cloned().collect::<Vec<_>>());
     }
@@ -35,14 +35,14 @@ pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     let settings: Vec<String> = off.iter().map(|link| forwarding(link)).collect();
     let settings = settings.iter().map(|key| (key.as_str(), "1"));
     let all: Vec<(&str, &str)> = std::iter::once((FORWARD, "1")).chain(settings).collect();
-    sysctl::write(own.as_fd(), &all).map_err(|e| io_failure("let this host forward", &e))
+    sysctl::write(own.as_fd(), &all).map_err(|e| io_failure("enable forwarding on this host", &e))
 }
 
 fn keep(prior: &Prior) -> Result<(), Failure> {
     file::write(&file_of(), prior.text().as_bytes(), Mode::Public).map(drop)
 }
 
-/// Notes at a stack's link to its router what was.
+/// Records the previous state at a stack's link to its router.
 pub(super) fn annotate(stack: &str, socket: &mut Socket, name: &str) -> Result<(), Failure> {
     let Some(prior) = Prior::noted() else { return Ok(()) };
     let alias = format!("{}{WAS}{}", mark(stack, "host", "world"), prior.text());
@@ -50,7 +50,7 @@ pub(super) fn annotate(stack: &str, socket: &mut Socket, name: &str) -> Result<(
     ask(socket, &link::change(Device::Name(name), &Change { alias: Some(&alias), ..Change::default() }))
 }
 
-/// A link to a router is about to go: what stands at it alone is noted.
+/// A link to a router is about to be removed: what is recorded only there is saved.
 pub(super) fn save(socket: &mut Socket) -> Result<(), Failure> {
     let links = dump::links(socket).map_err(failure)?;
     match aliased(&links).filter(|_| Prior::noted().is_none()) {
@@ -59,7 +59,7 @@ pub(super) fn save(socket: &mut Socket) -> Result<(), Failure> {
     }
 }
 
-/// The last stack that goes puts back what was. Others are known by their note, or by their link to their router.
+/// The last stack restores the previous state. Other stacks are found by their record, or by the link to their router.
 pub(super) fn leave(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     let links = dump::links(socket).map_err(failure)?;
     let (own, folder) = (Paths::new(stack).routing_user(), Paths::routing());
@@ -69,8 +69,8 @@ pub(super) fn leave(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
         if let Some(prior) = Prior::noted().or_else(|| aliased(&links)) {
             let space = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
             let put = |key: &str, value: &str| sysctl::write(space.as_fd(), &[(key, value)]);
-            put(FORWARD, &prior.forward).map_err(|e| io_failure("put ip_forward back", &e))?;
-            // An interface that has gone meanwhile has nothing to be put back.
+            put(FORWARD, &prior.forward).map_err(|e| io_failure("restore ip_forward", &e))?;
+            // An interface that no longer exists needs nothing.
             prior.off.iter().for_each(|link| drop(put(&forwarding(link), "0")));
         }
         file::remove(&file_of())?;

@@ -1,4 +1,4 @@
-//! Rules: tables of ours in one transaction, and marked rules in chains of others.
+//! Rules: lsx's tables, replaced in one transaction, and marked rules in foreign chains.
 
 use super::Changer;
 use crate::model::{ANSWERS, Accept, Chain, Firewall, Place, TUNNELS, router};
@@ -12,7 +12,7 @@ use common::{Failure, Kind};
 use std::os::fd::AsFd;
 
 impl Changer<'_> {
-    /// Loads a place's rules, and records how nft lists them, which tells later whether somebody changed them.
+    /// Loads the rules of a place, and records how nft lists them, to detect later changes by others.
     pub(super) fn load(&self, wanted: &Firewall) -> Result<(), Failure> {
         let missing =
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the text of the rules");
@@ -21,14 +21,14 @@ impl Changer<'_> {
         self.load_text(wanted.place, &text)
     }
 
-    /// Loads rules as they stand in the text.
+    /// Loads rules from their text.
     pub(super) fn load_text(&self, place: Place, text: &str) -> Result<(), Failure> {
         nft_in(self.stack, place, text)?;
         let record = record(self.stack, place, text)?;
         file::write(&Paths::new(self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
     }
 
-    /// Removes a place's tables.
+    /// Removes the tables of a place.
     pub(super) fn unload(&self, gone: &Firewall) -> Result<(), Failure> {
         self.remember_rules(gone.place)?;
         let tables = match gone.place {
@@ -36,13 +36,13 @@ impl Changer<'_> {
             Place::Router => vec!["inet lsx".to_owned()],
         };
         let script: String = tables.iter().map(|t| format!("table {t} {{}}\ndelete table {t}\n")).collect();
-        // The note goes first: without its tables the next run would not see it.
+        // The record is removed first: the next run would not notice a leftover record.
         let paths = Paths::new(self.stack);
         file::remove(&paths.rules(gone.place))?;
         file::remove_empty(&paths.run());
         let there = namespace::open(namespace::Place::Name(&router(self.stack)));
         if gone.place == Place::Router && there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            return Ok(()); // they went with it
+            return Ok(()); // they were removed with the router
         }
         nft_in(self.stack, gone.place, &script)
     }
@@ -73,7 +73,7 @@ fn nft(script: &str) -> Result<(), Failure> {
     Program::new("nft").args(["-f", "-"]).run(script.as_bytes()).map(|_| ())
 }
 
-/// Puts our rules at the head of a chain of somebody else, in place of older ones of ours.
+/// Inserts lsx's rules at the head of a foreign chain, in place of older ones.
 pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
     let Accept { family, table, chain, pass } = wanted;
     let mut script = removals(stack, wanted)?;
@@ -95,7 +95,7 @@ pub(super) fn accept(stack: &str, wanted: &Accept) -> Result<(), Failure> {
     nft(&script)
 }
 
-/// Takes our rules out of a chain of somebody else.
+/// Removes lsx's rules from a foreign chain.
 pub(super) fn leave(stack: &str, gone: &Accept) -> Result<(), Failure> {
     let script = removals(stack, gone)?;
     if script.is_empty() { Ok(()) } else { nft(&script) }

@@ -1,4 +1,5 @@
-//! An interface learns where the others of its network are, as this host keeps it: a full neighbour table keeps nobody from them.
+//! Permanent neighbour entries for a new interface, from the host's intent: it then needs no place in the kernel's
+//! neighbour table.
 
 use super::{Attach, Host};
 use crate::apply::introduce;
@@ -9,14 +10,14 @@ use crate::plan;
 use common::Failure;
 use std::collections::BTreeMap;
 
-/// Who is on the networks of a stack.
+/// The members of the networks of a stack.
 pub(super) struct Acquaintances {
     rows: BTreeMap<String, Vec<Row>>,
     peers: bool,
 }
 
 impl Host {
-    /// Tells an interface what its host keeps.
+    /// Adds the entries to an interface.
     pub(super) fn acquaint(&mut self, wanted: &Attach, inner: &mut Socket) -> Result<(), Failure> {
         if self.kept.as_ref().is_none_or(|(stack, _)| *stack != wanted.stack) {
             let intent = kept_intent(&wanted.stack);

@@ -1,4 +1,4 @@
-//! Interfaces that an engine has made on a bridge of ours, and makes again whenever it starts an instance: taken over.
+//! Takes over interfaces that an engine has created on a bridge of lsx, and creates again at each start of an instance.
 
 use super::{Attach, fill, nic_mark};
 use crate::apply::link::{ask, silence};
@@ -10,8 +10,8 @@ use crate::netlink::{Device, Socket};
 use crate::observe::failure;
 use common::{Failure, Kind};
 
-/// Marks it and completes both ends. The mark comes before the group: a link in the group without a mark would be half
-/// made, and removed.
+/// Marks it and completes both ends. The mark comes before the group, since a link with the group and without a mark counts
+/// as incomplete and is removed.
 pub(super) fn adopt(
     socket: &mut Socket,
     wanted: &Attach,
@@ -24,7 +24,7 @@ pub(super) fn adopt(
     let port = port.filter(|port| port.name == wanted.nic.link);
     let (Some(port), Some(inside)) = (port, inside) else { return Err(missing(wanted)) };
     if let Some(why) = strange(wanted, &mark, bridge, &port, &inside) {
-        let message = format!("the interface {} is not the one to take over: {why}", wanted.nic.link);
+        let message = format!("the interface {} cannot be taken over: {why}", wanted.nic.link);
         return Err(Failure::new(Kind::Failed, "net.stranger", message).hint("rename or remove it"));
     }
     fill(wanted, bridge.mtu, inner)?;
@@ -39,12 +39,12 @@ pub(super) fn adopt(
 }
 
 fn missing(wanted: &Attach) -> Failure {
-    let message = format!("there is no interface {} to take over", wanted.nic.link);
+    let message = format!("the interface {} to take over does not exist", wanted.nic.link);
     Failure::new(Kind::Failed, "net.attach.adopt", message)
-        .hint("without `adopt` it is made; with it, its engine makes it when the instance starts")
+        .hint("with `adopt` the engine must have created it; leave `adopt` out to have it created")
 }
 
-/// Why these two ends are not what was asked for.
+/// Why these two ends are not the requested interface.
 fn strange(wanted: &Attach, mark: &str, bridge: &Link, port: &Link, inside: &Link) -> Option<String> {
     let mac = inside.mac.map(crate::observe::mac).unwrap_or_default();
     let marked = port.altnames.iter().find(|a| a.starts_with("lsx:") && *a != mark);
@@ -52,7 +52,7 @@ fn strange(wanted: &Attach, mark: &str, bridge: &Link, port: &Link, inside: &Lin
         return Some(format!("it is marked {other}"));
     }
     if port.kind != "veth" {
-        return Some("it is no veth".to_owned());
+        return Some("it is not a veth".to_owned());
     }
     if port.master != Some(bridge.index) {
         return Some(format!("it is not on {}", bridge.name));
@@ -96,7 +96,7 @@ mod tests {
                 inside.clone(),
                 "marked",
             ),
-            (Link { kind: "bridge".to_owned(), ..port.clone() }, inside.clone(), "no veth"),
+            (Link { kind: "bridge".to_owned(), ..port.clone() }, inside.clone(), "not a veth"),
             (Link { master: None, ..port.clone() }, inside.clone(), "not on lb1"),
             (Link { lower: Some(3), ..port.clone() }, inside.clone(), "other end"),
             (port.clone(), Link { lower: None, ..inside.clone() }, "other end"),

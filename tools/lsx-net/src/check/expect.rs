@@ -1,4 +1,4 @@
-//! What should be reachable from where, read from the stack and not from the rules that were made of it. Pure.
+//! Derives from the stack what should be reachable from where, independent of the generated rules. Pure.
 
 use super::published::{self, Addresses};
 use super::sizes;
@@ -8,10 +8,10 @@ use common::stack::resolved::{AllowAt, InstanceAt, NetworkAt, NicAt, Protocol, R
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// A port that nobody serves: where it is refused, packets pass (RFC 863 gave it to discard).
+/// A port that nobody serves: a refusal shows that packets pass (the discard port of RFC 863).
 const NOBODY: u16 = 9;
 
-/// Where tries begin: an instance, or a host itself.
+/// The source of tests: an instance, or a host.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) name: String,
@@ -19,11 +19,11 @@ pub(super) struct Source {
     /// Hardware addresses of the instance; none for a host.
     macs: Vec<String>,
     pub(super) tries: Vec<Try>,
-    /// What is asked of the instance itself: ports that are published for it.
+    /// Tests in the instance itself: whether it serves the ports that are published for it.
     pub(super) serves: Vec<(Ipv4Addr, u16)>,
 }
 
-/// One thing to try.
+/// One test.
 #[derive(Clone, Debug)]
 pub(super) struct Try {
     /// Instance, host or gateway.
@@ -33,12 +33,12 @@ pub(super) struct Try {
     pub(super) probe: Probe,
     pub(super) open: bool,
     pub(super) why: String,
-    /// The port of the instance behind a published one.
+    /// The port of the instance behind a published port.
     pub(super) serves: Option<u16>,
 }
 
 impl Source {
-    /// The machine that runs the check, as somebody outside.
+    /// The machine that runs the check, as a client outside the stack.
     pub(super) fn outside(tries: Vec<Try>) -> Source {
         let (name, host) = ("world".to_owned(), String::new());
         Source { name, host, macs: Vec::new(), tries, serves: Vec::new() }
@@ -61,12 +61,12 @@ impl Try {
         }
     }
 
-    /// Whether it is about the MTU rather than about who may reach whom.
+    /// Whether it tests the MTU instead of permissions.
     pub(super) fn size(&self) -> bool {
         matches!(self.probe, Probe::Full { .. })
     }
 
-    /// Whether what does pass is looked for.
+    /// Whether to search for the size that does pass.
     pub(super) fn searches(&self) -> bool {
         matches!(self.probe, Probe::Full { search: true, .. })
     }
@@ -79,8 +79,9 @@ impl Try {
         }
     }
 
-    /// Whether a state says that packets went there and back; `None` when nothing could be sent. What refuses a published port
-    /// may stand before the instance: it is the instance itself only when that refuses from inside, too.
+    /// Whether a state means that packets went there and back; `None` if nothing could be sent. A refused connection to a
+    /// published port counts only if the instance itself refuses it from inside, too; otherwise something else may have
+    /// refused it.
     pub(super) fn reached(&self, state: &str, idle: &BTreeSet<(String, u16)>) -> Option<bool> {
         match state {
             "failed" | "denied" | "" => None,
@@ -91,7 +92,7 @@ impl Try {
     }
 }
 
-/// Every source on the hosts that take part, with everything it tries.
+/// All sources on the hosts that take part, with their tests.
 pub(super) fn sources(
     resolved: &Resolved,
     only: &Only,
@@ -154,7 +155,7 @@ impl<'a> Policy<'a> {
         tries
     }
 
-    /// A gateway answers the echoes of another network only where an `allow` leads there.
+    /// A gateway answers echo requests of another network only if an `allow` permits that.
     fn to_gateways(&self, from: &InstanceAt) -> Vec<Try> {
         let foreign = self.networks.values().filter(|n| !from.nics.iter().any(|nic| nic.network == n.name));
         let one = |network: &NetworkAt| {
@@ -166,8 +167,8 @@ impl<'a> Policy<'a> {
         foreign.filter_map(|network| one(network)).collect()
     }
 
-    /// Towards an interface of another instance. Where both are on one network, that is the way between them; what the
-    /// other has elsewhere would be asked by one way and answered by another.
+    /// To an interface of another instance. If both are on one network, that network is tested; other interfaces of the
+    /// target would be reached and answered on different paths.
     fn to_nic(&self, from: &InstanceAt, to: &InstanceAt, nic: &NicAt) -> Vec<Try> {
         let address = nic.address.addr();
         let try_it = |probe, open, why: &str| one(to.name.clone(), true, address, probe, open, why);
@@ -227,7 +228,7 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// Hosts are closed to instances but for what an `allow` names.
+    /// Hosts cannot be reached from instances, except for what an `allow` permits.
     fn to_hosts(&self, from: &InstanceAt) -> Vec<Try> {
         let mut tries = Vec::new();
         for host in &self.resolved.hosts {
@@ -239,7 +240,7 @@ impl<'a> Policy<'a> {
                 let published = self.resolved.ports.iter().any(|p| p.host == host.name && p.listen == 22);
                 let port = if published { NOBODY } else { 22 };
                 let closed = |to: String, address| {
-                    one(to, false, address, Probe::Connect { port }, false, "hosts are closed to instances")
+                    one(to, false, address, Probe::Connect { port }, false, "instances cannot reach hosts")
                 };
                 tries.push(closed(to.clone(), host.address));
                 let further = published::further(host, self.addresses).map(|net| net.addr());
@@ -249,12 +250,12 @@ impl<'a> Policy<'a> {
         tries
     }
 
-    /// From a host itself: instances are closed, published ports of every host are open.
+    /// From a host: instances cannot be reached, published ports of every host can.
     fn host_tries(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
         let mut tries = published::by_host(self.resolved, from, self.addresses);
         tries.extend(sizes::underlay(self.resolved, from));
         let me = self.resolved.hosts.iter().find(|h| h.name == from).map(|h| h.address);
-        // Named by its address, a host is let in when it has a route, which is not the stack's to make.
+        // A host permitted by its address needs a route, which lsx does not create.
         let named = |to: Ipv4Addr| {
             let by_address = |a: &&AllowAt| matches!(a.from, Selector::Addresses(_)) && self.is(&a.to, to);
             self.resolved.allow.iter().filter(by_address).any(|a| me.is_some_and(|me| self.is(&a.from, me)))
@@ -277,7 +278,7 @@ pub(super) fn one(to: String, instance: bool, address: Ipv4Addr, probe: Probe, o
     Try { to, instance, address, probe, open, why: why.to_owned(), serves: None }
 }
 
-/// The address an instance speaks from: by a route of its own, or by its default route.
+/// The source address of an instance: by a specific route, or by its default route.
 fn source_address(from: &InstanceAt, to: Ipv4Addr) -> Option<Ipv4Addr> {
     let direct = from.nics.iter().find(|n| n.address.contains(&to));
     let routed = || from.nics.iter().find(|n| n.routes.iter().any(|r| r.to.contains(&to)));

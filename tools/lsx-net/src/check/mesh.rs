@@ -1,5 +1,6 @@
-//! One probe over each new tunnel: what stands as planned may still carry nothing, because a firewall, a route or a cloud's filter
-//! between the hosts drops it. The kernel of one host sends a frame to a hardware address behind another, whose tunnel counts it.
+//! One probe through each new tunnel: it may be created as planned and still drop packets, because of a firewall, a route
+//! or a cloud's filter between the hosts. The kernel of one host sends a frame to a hardware address behind another, whose
+//! tunnel counts it.
 
 use crate::Net;
 use crate::apply::link::{index, parse_mac};
@@ -16,23 +17,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// How often it is tried, and how often is looked each time: a busy machine is no broken one.
+/// The number of attempts, and of checks after each: a slow machine is no failure.
 const ROUNDS: usize = 3;
 const LOOKS: usize = 8;
 const STEP: Duration = Duration::from_millis(150);
-/// Frames under way at once on a host.
+/// Frames in flight at once on a host.
 const FEW: usize = 200;
-/// Addresses that nobody has (TEST-NET-1, RFC 5737), which the probes ask for: whoever gets one has nothing to answer.
+/// Unused addresses (TEST-NET-1, RFC 5737) that the probes ask for, so that nobody answers.
 const NOBODY: u32 = 0xc000_0200;
 
-/// A frame to send by a bridge.
+/// A frame to send through a bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Say {
     bridge: String,
     mac: String,
 }
 
-/// Sends frames; how many could be sent by each bridge.
+/// Sends frames; returns how many could be sent through each bridge.
 pub(super) fn say(all: &[Say]) -> Result<BTreeMap<String, usize>, Failure> {
     let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
     let mut sent: BTreeMap<String, usize> = BTreeMap::new();
@@ -56,7 +57,7 @@ pub(super) fn say(all: &[Say]) -> Result<BTreeMap<String, usize>, Failure> {
     Ok(sent)
 }
 
-/// Packets that links have taken in.
+/// Packets received by links.
 pub(super) fn heard(links: &[String]) -> Result<BTreeMap<String, u64>, Failure> {
     let text = std::fs::read_to_string("/proc/thread-self/net/dev")
         .map_err(|e| io_failure("read /proc/net/dev", &e))?;
@@ -68,7 +69,7 @@ pub(super) fn heard(links: &[String]) -> Result<BTreeMap<String, u64>, Failure> 
     Ok(text.lines().filter_map(count).filter(|(name, _)| links.contains(name)).collect())
 }
 
-/// A network whose tunnels are new somewhere, with the hosts among which it is tried.
+/// A network with new tunnels, and the hosts between which it is tested.
 struct Mesh<'a> {
     network: &'a NetworkAt,
     hosts: Vec<(&'a str, Ipv4Addr)>,
@@ -88,13 +89,13 @@ impl Mesh<'_> {
         rows.map(|row| Say { bridge: self.network.bridge.clone(), mac: row.mac.clone() }).collect()
     }
 
-    /// Hosts that something can be sent to.
+    /// Hosts with such a target.
     fn reachable(&self) -> impl Iterator<Item = &str> {
         self.hosts.iter().filter(|(_, address)| self.behind(*address).is_some()).map(|(host, _)| *host)
     }
 }
 
-/// Tries every tunnel of networks that have a new one; what a host should have heard and did not.
+/// Tests all tunnels of networks that have a new one; returns failures by host.
 pub fn prove(wish: &Wish, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String, Failure> {
     let Goal::Up(_, resolved) = &wish.goal else { return BTreeMap::new() };
     let mut meshes = meshes(wish, plan, resolved);
@@ -124,7 +125,7 @@ fn meshes<'a>(wish: &'a Wish, plan: &'a PlanOf<Net>, resolved: &'a Resolved) -> 
     resolved.networks.iter().filter(|n| made.contains(n.name.as_str())).filter_map(mesh).collect()
 }
 
-/// What is missing, by host: the network, and how many of how many frames came.
+/// Missing probes by host: the network, and how many of how many frames arrived.
 type Silent = BTreeMap<String, (String, u64, u64)>;
 
 fn round(meshes: &mut Vec<Mesh<'_>>, each: Each<'_>) -> Silent {
@@ -165,7 +166,7 @@ fn missing(
     for mesh in meshes {
         let spoke = |host: &str| sent.get(host).is_some_and(|by| by.contains_key(&mesh.network.bridge));
         for host in mesh.reachable() {
-            // A host that nobody knows anything behind is nobody's peer yet, as with --only: its packets are not taken.
+            // A host without anything behind its tunnel is not yet a peer, as with --only: its packets are dropped.
             let counts_for = |(other, address): &&(&str, Ipv4Addr)| {
                 *other != host && spoke(other) && mesh.behind(*address).is_some()
             };
@@ -196,10 +197,10 @@ fn answers<A: serde::de::DeserializeOwned>(
 
 fn broken(host: &str, (network, came, wanted): &(String, u64, u64), port: u16) -> Failure {
     let message =
-        format!("network {network}: {came} of {wanted} probes of other hosts came in by its tunnel");
+        format!("network {network}: {came} of {wanted} probes from other hosts arrived through its tunnel");
     let failure = Failure::new(Kind::Failed, "net.tunnel.silent", message).on(host);
     failure.hint(format!(
-        "something drops UDP port {port} on its way to {host}: a firewall there (`nft list ruleset`, chains with hook input), \
-         one between the hosts, or a route; `lsx-net check` tries every path"
+        "UDP port {port} is dropped on the way to {host}: check the firewall there (`nft list ruleset`, chains with hook input), \
+         firewalls between the hosts, and routes; `lsx-net check` tests every path"
     ))
 }

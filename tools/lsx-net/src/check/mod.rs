@@ -1,4 +1,4 @@
-//! The live checks: every path that is allowed and every path that is not, tried from inside the right namespaces.
+//! The live checks: every path that is allowed and every path that is not, tested from inside the namespaces.
 
 mod expect;
 mod mesh;
@@ -20,28 +20,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use tries::{Answer, Job};
 
-/// What `check` found from one source: an instance, or a host as `host/h1`. A target stands as
-/// `web` for an echo, `web:80` for TCP, `host/h2/1450` for a packet of that size.
+/// The results from one source: an instance, or a host as `host/h1`. A target is `web` for an echo, `web:80` for TCP,
+/// `host/h2/1450` for a packet of that size.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Row {
-    /// Who tried.
+    /// The source.
     pub from: String,
-    /// On which host.
+    /// Its host.
     pub host: String,
-    /// How many paths were tried.
+    /// Number of paths tested.
     pub tried: usize,
-    /// What was reached.
+    /// Targets that were reached.
     pub open: BTreeSet<String>,
-    /// What was not.
+    /// Targets that were not reached.
     pub closed: BTreeSet<String>,
-    /// What was reached and should not be, or the other way round.
+    /// Targets that were reached but should not be, or the reverse.
     pub wrong: BTreeSet<String>,
 }
 
-/// A verb of lsx-net's own, on this host.
+/// A verb of lsx-net itself, on this host.
 ///
 /// # Errors
-/// The verb's own.
+/// Failures of the verb.
 pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
     let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
     match name {
@@ -57,7 +57,7 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Fail
     }
 }
 
-/// Tries everything, from all hosts at once.
+/// Tests everything, from all hosts in parallel.
 ///
 /// # Errors
 /// Hosts that could not be asked.
@@ -93,18 +93,18 @@ pub fn check(wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
     Ok(checked)
 }
 
-/// Hosts whose kernel had no room for another neighbour: what is closed there may be so for that reason alone.
+/// Hosts whose kernel had no room for another neighbour: failed tests there may have this cause.
 fn crowded(sources: &[Source], answers: &[Answer], checked: &mut Checked) {
     let full = sources.iter().zip(answers).filter(|(_, a)| a.crowded).map(|(s, _)| s.host.as_str());
     for host in full.collect::<BTreeSet<_>>() {
         checked.found(Finding {
             code: "net.check.neighbours".to_owned(),
             host: host.to_owned(),
-            message: "the kernel's neighbour table is full, so that paths look closed which are not: \
-                      net.ipv4.neigh.default.gc_thresh3 is the limit, for all namespaces of the machine together"
+            message: "the kernel's neighbour table is full, so that open paths can appear closed: \
+                      net.ipv4.neigh.default.gc_thresh3 is the limit for all namespaces of the machine together"
                 .to_owned(),
             hint: Some(
-                "find who asks for many addresses that nobody has (`ip neigh` shows FAILED ones, also inside instances), \
+                "find what looks up many unused addresses (`ip neigh` shows FAILED ones, also inside instances), \
                  or raise it: sysctl -w net.ipv4.neigh.default.gc_thresh3=16384 net.ipv4.neigh.default.gc_thresh2=8192"
                     .to_owned(),
             ),
@@ -112,13 +112,13 @@ fn crowded(sources: &[Source], answers: &[Answer], checked: &mut Checked) {
     }
 }
 
-/// One request a host, with the jobs of all its sources; answers in the order of the sources.
+/// One request per host, with the jobs of all its sources; answers in the order of the sources.
 fn ask(sources: &[Source], each: Each<'_>) -> (Vec<Answer>, Failures) {
     let mut jobs: BTreeMap<String, Vec<(usize, Job)>> = BTreeMap::new();
     for (i, source) in sources.iter().enumerate() {
         jobs.entry(source.host.clone()).or_default().push((i, source.job()));
     }
-    // Beyond what interfaces know of each other, every try takes a place in the kernel's table for a while.
+    // Except for permanent entries, every test uses a place in the kernel's table for a while.
     for list in jobs.values_mut() {
         let echoes =
             |(_, job): &(usize, Job)| job.probes.iter().filter(|(_, p)| *p == tries::Probe::Echo).count();
@@ -147,7 +147,7 @@ fn checked_out<'a>(sources: &'a [Source], answers: &[Answer]) -> BTreeSet<&'a st
     sources.iter().zip(answers).filter(|(_, a)| a.found).map(|(s, _)| s.name.as_str()).collect()
 }
 
-/// Instances that are nowhere.
+/// Instances whose namespace was not found.
 fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: &mut Checked) {
     let known: BTreeSet<&str> = resolved.instances.iter().map(|i| i.name.as_str()).collect();
     for (source, answer) in sources.iter().zip(answers) {
@@ -158,15 +158,13 @@ fn absent(resolved: &Resolved, sources: &[Source], answers: &[Answer], checked: 
                 code: "net.check.absent".to_owned(),
                 host: source.host.clone(),
                 message: format!("instance {} is not attached", source.name),
-                hint: Some(
-                    "start it (`lsx-ct up`), or attach a namespace of yours with `lsx-net attach`".to_owned(),
-                ),
+                hint: Some("start it (`lsx-ct up`), or attach a namespace with `lsx-net attach`".to_owned()),
             });
         }
     }
 }
 
-/// What one source could reach, against what it should.
+/// Compares what one source reached with what it should reach.
 fn judge(
     source: &Source,
     answer: &Answer,
@@ -182,7 +180,7 @@ fn judge(
         tried += 1;
         let (reached, most) = (one.reached(state, idle), answer.most.get(&i));
         if one.searches() && reached != Some(true) && most.is_none() {
-            // Hosts that do not answer echoes at all say nothing about the size of packets.
+            // Hosts that do not answer echo requests at all say nothing about packet sizes.
             continue;
         }
         match reached {
@@ -204,13 +202,13 @@ fn judge(
 
 fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Finding {
     let what = match (one.open, state) {
-        (_, "failed") => "could not be tried",
+        (_, "failed") => "could not be tested",
         (true, _) => "should be open",
         (false, _) => "should be closed",
     };
     let is = match state {
-        "timeout" => "nothing came back".to_owned(),
-        "refused" if one.serves.is_some() => format!("it is refused, and not by {}", one.to),
+        "timeout" => "no answer".to_owned(),
+        "refused" if one.serves.is_some() => format!("it is refused, but not by {}", one.to),
         _ => format!("it is {state}"),
     };
     Finding {

@@ -1,4 +1,5 @@
-//! From outside: what an `allow` lets in from the world, tried by the machine that runs the check, where that is the world and
+//! From outside: what an `allow` permits from the world, tested by the machine that runs the check, if it is outside the
+//! stack and has a route. A host of the stack does not count as the world.
 //! has a way in. A host of the stack is never the world.
 
 use super::expect::{Policy, Source, one};
@@ -9,14 +10,14 @@ use common::stack::resolved::{InstanceAt, NetworkAt, Resolved, Selector};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
-/// The ways of this machine.
+/// The routes of this machine.
 struct Ways {
-    /// Networks and by which neighbour they are reached.
+    /// Networks and the neighbour that they are reached through.
     routes: Vec<(Ipv4Net, Ipv4Addr)>,
     own: Vec<Ipv4Net>,
 }
 
-/// What to try, when an `allow` speaks of somebody outside; says why not, when it cannot be tried from here.
+/// The tests, if an `allow` permits something from outside; or why they cannot be made from here.
 pub(super) fn source(resolved: &Resolved, policy: &Policy<'_>, all: &[&InstanceAt]) -> Option<Source> {
     let within = |net: &Ipv4Net| resolved.networks.iter().any(|n| n.cidr.contains(net));
     let stranger = |selector: &Selector| match selector {
@@ -31,8 +32,8 @@ pub(super) fn source(resolved: &Resolved, policy: &Policy<'_>, all: &[&InstanceA
     let source = ways().and_then(|ways| made(resolved, policy, all, &ways));
     if source.is_none() {
         log::note(
-            "what allow lets in from outside was not tried: this machine is a host of the stack, or has no route to its \
-             networks by their gateways' hosts",
+            "what allow permits from outside was not tested: this machine is a host of the stack, or has no route to its \
+             networks through their gateways' hosts",
         );
     }
     source
@@ -64,7 +65,7 @@ fn made(resolved: &Resolved, policy: &Policy<'_>, all: &[&InstanceAt], ways: &Wa
     (!tries.is_empty()).then(|| Source::outside(tries))
 }
 
-/// The address that this machine has where it leaves for a network, when that is by the host of its gateway.
+/// The source address of this machine for a network, if it is routed through the host of its gateway.
 fn way(resolved: &Resolved, network: &NetworkAt, ways: &Ways) -> Option<Ipv4Addr> {
     let host = resolved.hosts.iter().find(|h| Some(&h.name) == network.gateway.as_ref())?;
     let leads = |(to, by): &&(Ipv4Net, Ipv4Addr)| to.contains(&network.cidr) && *by == host.address;

@@ -1,4 +1,5 @@
-//! Published ports: tried by every host at each address that it can reach, and by instances whose router publishes them. Pure.
+//! Published ports: tested by every host at each address that it can reach, and by instances whose router publishes them.
+//! Pure.
 
 use super::expect::{Source, Try, one};
 use super::tries::Probe;
@@ -7,10 +8,10 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// The addresses that hosts have, by host, as their kernels name them.
+/// The addresses of hosts, by host, as observed.
 pub(super) type Addresses = BTreeMap<String, Vec<Ipv4Net>>;
 
-/// The addresses of a host beside the one of the document that no other host has, too.
+/// The further addresses of a host that no other host has.
 pub(super) fn further<'a>(host: &'a HostAt, all: &'a Addresses) -> impl Iterator<Item = &'a Ipv4Net> {
     let shared = |net: &Ipv4Net| {
         all.iter().any(|(name, nets)| *name != host.name && nets.iter().any(|n| n.addr() == net.addr()))
@@ -38,7 +39,7 @@ pub(super) fn by_host(resolved: &Resolved, from: &str, all: &Addresses) -> Vec<T
     for (port, host) in tcp(resolved) {
         let welcome = port.from.is_empty() || port.from.iter().any(|net| net.contains(&me.address));
         tries.push(to(port, host, port.address.unwrap_or(host.address), welcome));
-        // From another host the source may be any address of this one, so that only what is open to all is certain.
+        // From another host the source may be any of its addresses, so only ports open to all can be tested.
         let plain = port.address.is_none() && port.from.is_empty();
         let nets = further(host, all).filter(|_| plain).filter(|net| host.name == from || near(net));
         tries.extend(nets.map(|net| to(port, host, net.addr(), true)));
@@ -51,7 +52,8 @@ fn near(from: &str, net: &Ipv4Net, all: &Addresses) -> bool {
     all.get(from).into_iter().flatten().any(|mine| mine.contains(&net.addr()))
 }
 
-/// From an instance, by the router of its default route: at every address of every host that its router's host reaches.
+/// From an instance, through the router of its default route: at every address of every host that its router's host
+/// reaches.
 pub(super) fn by_instance(
     resolved: &Resolved,
     networks: &BTreeMap<&str, &NetworkAt>,
@@ -79,13 +81,13 @@ pub(super) fn by_instance(
     tries
 }
 
-/// What an instance is asked about itself: whether it serves what is published for it.
+/// Tests in an instance whether it serves what is published for it.
 pub(super) fn serves(resolved: &Resolved, instance: &InstanceAt) -> Vec<(Ipv4Addr, u16)> {
     let own = tcp(resolved).filter(|(port, _)| port.instance == instance.name);
     own.map(|(port, _)| (port.to_address, port.to_port)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Published ports that nobody serves inside: there, refused is the instance's own answer.
+/// Published ports that nobody serves inside: there, the instance itself refuses.
 pub(super) fn idle(sources: &[Source], answers: &[super::Answer]) -> BTreeSet<(String, u16)> {
     let mut idle = BTreeSet::new();
     for (source, answer) in sources.iter().zip(answers) {

@@ -1,4 +1,4 @@
-//! Packets as large as may be, and one byte larger: within networks, and on the underlay that carries them. Pure.
+//! Packets of the maximum size, and one byte larger: within networks, and on the underlay. Pure.
 
 use super::expect::{Source, Try, one};
 use super::tries::Probe;
@@ -6,7 +6,7 @@ use common::stack::resolved::{HostAt, InstanceAt, Resolved};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// Between each two hosts of a network one packet as large as its MTU, and one a byte larger, unfragmented.
+/// Between each two hosts of a network one packet of its MTU, and one a byte larger, unfragmented.
 pub(super) fn full(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Source]) {
     for network in &resolved.networks {
         let mut first: BTreeMap<&str, (&str, Ipv4Addr)> = BTreeMap::new();
@@ -28,17 +28,17 @@ pub(super) fn full(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Sour
     }
 }
 
-/// What to do about a size that does not pass: a host's `mtu` that the document takes, and that leaves its tunnels one.
+/// What to do about a size that does not pass: the `mtu` of a host to write, if it is large enough for tunnels.
 pub(super) fn hint(bytes: u32, one: &Try) -> String {
     let host = one.to.strip_prefix("host/").unwrap_or(&one.to);
     let least = *common::stack::HOST_MTU.start();
     if bytes >= least {
         return format!("{bytes} bytes pass: write hosts.{host}.mtu: {bytes}");
     }
-    format!("only {bytes} bytes pass, and tunnels need {least}: give the way between the hosts a larger MTU")
+    format!("only {bytes} bytes pass, but tunnels need {least}: increase the MTU between the hosts")
 }
 
-/// The underlay must carry what the document says, or tunnels break packets to pieces.
+/// The underlay must carry the documented size, or tunnel packets are fragmented.
 pub(super) fn underlay(resolved: &Resolved, from: &str) -> Vec<Try> {
     let hosts = &resolved.hosts;
     let Some(me) = hosts.iter().find(|h| h.name == from) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! The host's side of a check: every job in its namespace, all targets of a job at once.
+//! The host's side of a check: every job in its namespace, all targets of a job in parallel.
 
 use crate::netlink::{Device, Socket, dump, link, namespace, neigh};
 use crate::observe::{io_failure, spaces};
@@ -13,29 +13,29 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Namespaces that are tried at once.
+/// Number of namespaces tested at the same time.
 pub(super) const WORKERS: usize = 16;
-/// How long an answer may take on a network of one's own.
+/// Time limit for an answer on a local network.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// Tries at once, and the time until the next, where they could fill the neighbour table: an entry can be pushed out when it is
-/// five seconds old, and by default 512 of them are left alone.
+/// Number of tests at once, and the interval, if they could fill the neighbour table: an entry can be removed when it is
+/// five seconds old, and by default 512 of them are kept.
 const FEW: usize = 64;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of the IPv4 and ICMP headers of an echo (RFC 791, RFC 792).
 const HEADERS: u32 = 28;
 
-/// What one namespace tries.
+/// The tests of one namespace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Job {
-    /// Hardware addresses that tell the namespace; none for the host's own.
+    /// Hardware addresses that identify the namespace; none for the host's own.
     pub(super) macs: Vec<String>,
     pub(super) probes: Vec<(Ipv4Addr, Probe)>,
-    /// Alone, and a few at a time: there are more addresses than the kernel's neighbour table may hold.
+    /// Run alone, and a few tests at a time: there are more addresses than the kernel's neighbour table may hold.
     #[serde(default)]
     pub(super) careful: bool,
 }
 
-/// One try.
+/// One test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Probe {
@@ -43,16 +43,16 @@ pub(super) enum Probe {
     Echo,
     /// A TCP connection.
     Connect { port: u16 },
-    /// An ICMP echo of that many bytes of IP, not to be fragmented; with `search`, what does pass is looked for.
+    /// An ICMP echo of that many bytes of IP, not to be fragmented; with `search`, find the size that passes.
     Full { bytes: u32, search: bool },
 }
 
-/// The states of a job's probes, in order.
+/// The states of a job's tests, in order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) found: bool,
     pub(super) states: Vec<String>,
-    /// Of probes that are too large: the most bytes that pass.
+    /// For packets that are too large: the most bytes that pass.
     #[serde(default)]
     pub(super) most: BTreeMap<usize, u32>,
     /// The kernel had no room for another neighbour.
@@ -60,7 +60,7 @@ pub(super) struct Answer {
     pub(super) crowded: bool,
 }
 
-/// Runs jobs; a namespace that is nowhere is told, not failed.
+/// Runs jobs; a missing namespace is reported in the result, not as a failure.
 pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Failure> {
     let spaces = spaces::by_mac()?;
     let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
@@ -94,8 +94,8 @@ pub(super) fn run(jobs: &[Job], cancel: &AtomicBool) -> Result<Vec<Answer>, Fail
     Ok(answers.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Knows whether the kernel has room for another neighbour, by asking for one in a namespace that nobody sees. Where it could
-/// not be made, there is room as far as is known.
+/// Tests whether the kernel has room for another neighbour, by adding one in a temporary namespace. If that cannot be
+/// created, room is assumed.
 struct Room(Option<(OwnedFd, Socket, u32)>);
 
 impl Room {
@@ -122,7 +122,7 @@ impl Room {
     }
 }
 
-/// All echoes from one socket and all connections at once, then the full-size packets.
+/// All echoes from one socket and all connections in parallel, then the full-size packets.
 pub(super) fn states(probes: &[(Ipv4Addr, Probe)], careful: bool) -> (Vec<String>, BTreeMap<usize, u32>) {
     let mut states = vec![String::new(); probes.len()];
     let of = |want: fn(&Probe) -> bool| {
@@ -146,7 +146,7 @@ pub(super) fn states(probes: &[(Ipv4Addr, Probe)], careful: bool) -> (Vec<String
     (states, most)
 }
 
-/// Tries the echoes and connections among `some`.
+/// Runs the echoes and connections among `some`.
 fn sweep(probes: &[(Ipv4Addr, Probe)], some: &[usize], states: &mut [String]) {
     let (echoes, connects): (Vec<usize>, Vec<usize>) =
         some.iter().partition(|i| probes[**i].1 == Probe::Echo);
@@ -161,7 +161,7 @@ fn sweep(probes: &[(Ipv4Addr, Probe)], some: &[usize], states: &mut [String]) {
     connects.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
 }
 
-/// The most bytes that reach an address in one piece; `None` when nothing does, which says nothing about sizes.
+/// The most bytes that reach an address unfragmented; `None` if nothing does, which says nothing about sizes.
 fn most((address, probe): &(Ipv4Addr, Probe)) -> Option<u32> {
     let Probe::Full { bytes, search: true } = probe else { return None };
     let passes = |bytes: u32| {

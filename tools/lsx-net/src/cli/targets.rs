@@ -51,16 +51,13 @@ fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
     output.emit(&lines)?;
     match (tried, failed) {
         (0, _) => {
-            Err(Failure::new(Kind::Failed, "net.probe.nothing", "there was no target, so nothing is known")
+            Err(Failure::new(Kind::Failed, "net.probe.nothing", "no target given, so nothing was probed")
                 .into())
         }
         (_, 0) => Ok(()),
-        _ => Err(Failure::new(
-            Kind::Failed,
-            "net.probe",
-            format!("{failed} of {tried} targets did not answer as expected"),
-        )
-        .into()),
+        _ => {
+            Err(Failure::new(Kind::Failed, "net.probe", format!("{failed} of {tried} targets failed")).into())
+        }
     }
 }
 
@@ -78,7 +75,7 @@ fn words(words: &[String]) -> Result<Vec<Target>, Failures> {
     Ok(good.into_iter().flatten().collect())
 }
 
-/// One target a line: a JSON object, or a word.
+/// One target per line: a JSON object, or the short form.
 fn lines(text: &str) -> Result<Vec<Target>, Failures> {
     let mut targets = Vec::new();
     let mut failures = Vec::new();
@@ -111,7 +108,7 @@ fn of_stack(path: &std::path::Path) -> Result<Vec<Target>, Failures> {
         .collect())
 }
 
-/// Flags hold for every target that they can be about.
+/// Applies the flags to a target, as far as they concern its kind of probe.
 fn adjust(target: &mut Target, args: &ProbeArgs) -> Result<(), Problem> {
     if let Some(timeout) = args.timeout {
         target.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! What one host should have of a stack: cut from the resolved stack, and kept on the host to come back after a reboot.
+//! The desired state of one host: its part of the resolved stack, stored on the host and restored after a reboot.
 
 use common::stack::resolved::{AllowAt, PortAt, PortSpec, Selector};
 use ipnet::Ipv4Net;
@@ -27,44 +27,44 @@ pub struct Desired {
     pub prefixes: [String; 5],
     /// Underlay addresses of all hosts of the stack, this one among them.
     pub hosts: Vec<Ipv4Addr>,
-    /// Underlay addresses of the hosts whose tunnels this host takes packets from: those that share a network with it.
+    /// Underlay addresses of the hosts whose tunnel packets this host accepts: those that share a network with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Ipv4Addr>,
-    /// Further addresses of the hosts of the stack, as their kernels have them, by host: closed to instances like the first.
+    /// Further addresses of the stack's hosts, as observed, by host: blocked for instances like the first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub closed: BTreeMap<String, Vec<Ipv4Addr>>,
-    /// Ports that other hosts of the stack publish, which instances behind this router may use.
+    /// Ports published by other hosts of the stack, for instances behind this router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<Elsewhere>,
-    /// Interfaces towards the world, where a permission lets it in.
+    /// Interfaces towards the world, if a permission lets it in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outward: Vec<String>,
-    /// Addresses of instances that answer by another network than the one they are asked on.
+    /// Addresses of instances that reply through another network than the one they are reached on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aside: Vec<Ipv4Addr>,
-    /// Ports of the host's own that stay open, when its input is filtered.
+    /// Ports of the host itself that stay open, if its input is filtered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Vec<PortSpec>>,
     /// The interface towards the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
-    /// The port that ssh comes in by.
+    /// The port that ssh uses.
     pub ssh_port: u16,
     /// Networks on this host, by name.
     pub networks: Vec<Network>,
-    /// Every network of the stack: what is inside, so that it never leaves by the world.
+    /// Every network of the stack: addresses that are inside and never routed to the world.
     #[schemars(with = "Vec<String>")]
     pub inside: Vec<Ipv4Net>,
     /// Interfaces of instances on this host, by instance and name.
     pub nics: Vec<Nic>,
     /// Ports published on this host.
     pub ports: Vec<PortAt>,
-    /// Permissions whose router is this host.
+    /// Permissions that this host's router enforces.
     pub allow: Vec<AllowAt>,
 }
 
 impl Desired {
-    /// Permissions for somebody who is not of the stack to come in by this host, with where to.
+    /// Permissions for clients outside the stack to enter through this host, with their targets.
     pub fn let_in(&self) -> Vec<(&AllowAt, Vec<Ipv4Net>)> {
         let within = |net: &Ipv4Net| self.inside.iter().any(|n| n.contains(net));
         let stranger = |a: &AllowAt| match &a.from {
@@ -76,13 +76,13 @@ impl Desired {
         all.filter(|(_, nets)| !nets.is_empty()).collect()
     }
 
-    /// The addresses by which a port is asked for: the one it is published on, or all that its host has.
+    /// The addresses at which a port can be reached: the one it is published on, or all of its host.
     pub fn asked(&self, port: &PortAt, host: Ipv4Addr) -> Vec<Ipv4Addr> {
         let further = || self.closed.get(&port.host).into_iter().flatten().copied();
         port.address.map_or_else(|| std::iter::once(host).chain(further()).collect(), |one| vec![one])
     }
 
-    /// Of what a selector names, what lies behind this host's router.
+    /// The part of a selector that is behind this host's router.
     pub fn behind(&self, selector: &Selector) -> Vec<Ipv4Net> {
         let gateways = || self.networks.iter().filter(|n| n.gateway);
         match selector {
@@ -103,7 +103,7 @@ pub struct Elsewhere {
     pub port: PortAt,
     /// The address of that host.
     pub at: Ipv4Addr,
-    /// Whether the default route of its instance is by the network it is reached on.
+    /// Whether the default route of its instance is on the network it is reached on.
     pub default: bool,
 }
 
@@ -117,25 +117,25 @@ pub struct Network {
     pub cidr: Ipv4Net,
     /// VXLAN network identifier.
     pub vni: u32,
-    /// Bytes of an IP packet.
+    /// MTU in bytes.
     pub mtu: u32,
     /// Bridge.
     pub bridge: String,
-    /// VXLAN device; empty when no other host carries the network.
+    /// VXLAN device; empty if no other host has the network.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tunnel: String,
-    /// Unknown destinations are flooded and learned.
+    /// Unknown destinations are flooded and addresses learned.
     pub flood: bool,
     /// Whether this host is the gateway.
     pub gateway: bool,
-    /// Whether instances may reach the world by it.
+    /// Whether instances may reach the world through it.
     pub egress: bool,
-    /// The router's foot here.
+    /// The router's interface here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
 }
 
-/// The router's foot on a network.
+/// The router's interface on a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leg {
     /// Both ends.
@@ -146,7 +146,7 @@ pub struct Leg {
     pub mac: String,
 }
 
-/// An instance's interface on this host, as its port is guarded.
+/// An instance's interface on this host, for the rules of its port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nic {
     /// Instance.
@@ -161,14 +161,14 @@ pub struct Nic {
     pub address: Ipv4Addr,
     /// Hardware address.
     pub mac: String,
-    /// Whether its default route is by this interface.
+    /// Whether it has the default route.
     pub default: bool,
-    /// Whether it may carry packets of others.
+    /// Whether it may forward packets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forward: bool,
 }
 
-/// One forwarding entry, shared by all hosts: behind which tunnel end an address lies.
+/// One forwarding entry, shared by all hosts: the tunnel endpoint of an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// Network.
@@ -183,14 +183,14 @@ pub struct Row {
     pub owner: String,
 }
 
-/// What a host keeps in /etc/lsx/STACK/net.json: intent, never a claim about what exists.
+/// What a host keeps in /etc/lsx/STACK/net.json: desired state, not observed state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Intent {
     /// `lsx.net.intent/1`.
     pub schema: String,
     /// The stack.
     pub stack: String,
-    /// What is desired here.
+    /// The desired state of this host.
     pub desired: Desired,
     /// The forwarding entries of this host's networks.
     pub rows: Vec<Row>,

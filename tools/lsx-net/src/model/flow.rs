@@ -1,31 +1,31 @@
-//! Connections as the kernel keeps track of them.
+//! Connections tracked by the kernel.
 
 use std::net::Ipv4Addr;
 
 /// One direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuple {
-    /// Who sends.
+    /// Source address.
     pub source: Ipv4Addr,
-    /// To whom.
+    /// Destination address.
     pub target: Ipv4Addr,
     /// IP protocol (RFC 5237).
     pub protocol: u8,
-    /// Ports of TCP and UDP; 0 for others.
+    /// Source port of TCP and UDP; 0 for others.
     pub source_port: u16,
-    /// The same at the other end.
+    /// Destination port.
     pub target_port: u16,
 }
 
-/// A connection: how it began, and what answers look like, which differs where addresses are translated.
+/// A connection: its original direction, and its replies, which differ if addresses are translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// As it was begun.
+    /// The original direction.
     pub original: Tuple,
-    /// As it is answered.
+    /// The reply direction.
     pub reply: Tuple,
-    /// The zone, 0 unless somebody set one.
+    /// The conntrack zone, 0 by default.
     pub zone: u16,
-    /// What names it for the kernel: its first tuple and its number, as attributes.
+    /// The attributes that identify it for the kernel: its first tuple and its id.
     pub name: Vec<u8>,
 }

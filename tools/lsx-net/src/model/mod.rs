@@ -1,4 +1,4 @@
-//! What lsx-net wants and sees: the objects of its plans, what a host keeps, what else it reads.
+//! The data of lsx-net: objects of its plans, the intent of a host, and what else it observes.
 
 mod desired;
 mod flow;
@@ -15,7 +15,7 @@ pub use object::{
 pub use seen::{Attached, Chain, Known, Listener, Seen, Tunnels};
 pub use weight::Weight;
 
-/// The mark on a link of ours: an alternative name `lsx:<stack>:<object>:<role>`, at most 127 bytes, unique in a namespace.
+/// The mark on a link of lsx: an alternative name `lsx:<stack>:<object>:<role>`, at most 127 bytes, unique in a namespace.
 pub fn mark(stack: &str, object: &str, role: &str) -> String {
     format!("lsx:{stack}:{object}:{role}")
 }
@@ -26,18 +26,18 @@ pub fn unmark(altname: &str) -> Option<(&str, &str, &str)> {
     Some((parts.next()?, parts.next()?, parts.next()?))
 }
 
-/// The link group that every link of ours is created with, `lsx` in ASCII. A link in it without a mark is one that a
-/// power cut left half made: the kernel takes the group in the message that creates a link, but no alternative name.
+/// The group in which every link of lsx is created, `lsx` in ASCII. A link in it without a mark was left incomplete by a
+/// power failure: the kernel takes the group in the message that creates a link, but no alternative name.
 pub const GROUP: u32 = 0x006c_7378;
 
-/// UDP source ports that tunnels alone send from: above the ports that Linux gives to sockets (net.ipv4.ip_local_port_range,
-/// 32768 to 60999), and what a masquerade of ours never picks.
+/// UDP source ports used only by tunnels: above the ports that Linux assigns to sockets (net.ipv4.ip_local_port_range,
+/// 32768 to 60999), and never chosen by lsx's masquerading.
 pub const SOURCE_PORTS: (u16, u16) = (61_000, 65_535);
 
-/// The network namespace that holds a stack's L3 legs on a host.
+/// The network namespace of a stack's router on a host.
 pub fn router(stack: &str) -> String {
     format!("lsx-{stack}")
 }
 
-/// The end of the world link inside the router.
+/// The world link's end in the router.
 pub const WORLD: &str = "world";

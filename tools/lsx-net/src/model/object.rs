@@ -1,4 +1,4 @@
-//! The objects that lsx-net makes on a host. Each holds every field that is compared, and nothing that varies by itself.
+//! The objects that lsx-net creates on a host. Each has all fields that are compared, and none that changes by itself.
 
 use common::plan;
 use ipnet::Ipv4Net;
@@ -6,23 +6,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
-/// One thing that a step makes, changes or removes.
+/// One object that a step creates, changes or removes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "object", rename_all = "snake_case")]
 pub enum Object {
-    /// Routing between interfaces (ip_forward), held while a stack needs it.
+    /// IP forwarding of the host (ip_forward), enabled while a stack needs it.
     Routing {
-        /// Whether the host forwards; false when a run died on the way, or somebody switched it off.
+        /// Whether the host forwards; false if a run was killed, or forwarding was disabled later.
         forwards: bool,
-        /// Interfaces for which somebody has switched it off.
+        /// Interfaces on which forwarding was disabled.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         forwarding_off: Vec<String>,
     },
-    /// The network namespace of the stack's L3 legs.
+    /// The network namespace of the stack's router.
     Router {
-        /// Its name below /run/netns.
+        /// Its name in /run/netns.
         name: String,
-        /// Whether it forwards; set last, when its rules may stand.
+        /// Whether it forwards; enabled last, after its rules are loaded.
         forwards: bool,
     },
     /// The veth between host and router.
@@ -31,30 +31,30 @@ pub enum Object {
     Bridge(Bridge),
     /// A network's VXLAN device.
     Tunnel(Tunnel),
-    /// The router's foot on a network.
+    /// The router's interface on a network.
     Leg(LegLink),
     /// An instance's interface that is not on its bridge.
     Port(Port),
     /// A network's forwarding and neighbour entries.
     Forwarding(Forwarding),
-    /// What interfaces of a network on this host know of its addresses.
+    /// Permanent neighbour entries of a network's interfaces on this host.
     Neighbours(Neighbours),
-    /// A route of the host into a network, by the router.
+    /// A route of the host into a network, through the router.
     Route(Route),
-    /// Tables of rules.
+    /// nftables tables of lsx.
     Firewall(Firewall),
-    /// A marked rule in a chain that is not ours and would drop our frames.
+    /// A marked rule in a foreign chain that would drop packets of the stack.
     Accept(Accept),
-    /// What this host keeps, to come back after a reboot.
+    /// The intent of this host, restored after a reboot.
     Intent(IntentFile),
-    /// The entry that brings it back.
+    /// The boot entry.
     Boot {
-        /// The program that does.
+        /// The program that it runs.
         program: String,
         /// The host's name in the stack.
         host: String,
     },
-    /// A link that a power cut left half made.
+    /// A link left incomplete by a power failure.
     Remnant {
         /// Its name.
         link: String,
@@ -80,7 +80,7 @@ pub struct Bridge {
     pub network: String,
     /// The device.
     pub link: String,
-    /// Bytes of an IP packet.
+    /// MTU in bytes.
     pub mtu: u32,
     /// Administrative state.
     pub up: bool,
@@ -99,16 +99,16 @@ pub struct Tunnel {
     pub vni: u32,
     /// UDP port.
     pub port: u16,
-    /// UDP ports that it sends from; two zeros are the kernel's choice.
+    /// UDP source ports; two zeros: chosen by the kernel.
     #[serde(default)]
     pub source_ports: (u16, u16),
-    /// This host's end.
+    /// This host's address.
     pub local: Ipv4Addr,
-    /// Bytes of an IP packet.
+    /// MTU in bytes.
     pub mtu: u32,
     /// Administrative state.
     pub up: bool,
-    /// Learns, and floods what it does not know; else it carries only what forwarding entries name.
+    /// Learns addresses and floods unknown destinations; otherwise it only forwards to entries.
     pub flood: bool,
 }
 
@@ -128,7 +128,7 @@ pub struct LegLink {
     pub address: Ipv4Net,
     /// Hardware address.
     pub mac: String,
-    /// Bytes of an IP packet.
+    /// MTU in bytes.
     pub mtu: u32,
 }
 
@@ -139,7 +139,7 @@ pub struct Port {
     pub network: String,
     /// The host's end of the interface.
     pub link: String,
-    /// The bridge it is a port of; absent when it is on none.
+    /// The bridge it is a port of; absent if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,
 }
@@ -149,11 +149,11 @@ pub struct Port {
 pub struct Forwarding {
     /// The network.
     pub network: String,
-    /// Its bridge, which holds the neighbour entries.
+    /// Its bridge, which has the neighbour entries.
     pub bridge: String,
     /// Its tunnel.
     pub tunnel: String,
-    /// How many entries.
+    /// Number of entries.
     pub count: usize,
     /// Digest of the entries; their order does not matter.
     pub digest: String,
@@ -164,11 +164,11 @@ pub struct Forwarding {
 pub struct Neighbours {
     /// The network.
     pub network: String,
-    /// Whether instances know each other; else the gateways alone.
+    /// Whether instances have entries for each other; otherwise only gateways.
     pub peers: bool,
-    /// How many entries, of all interfaces together.
+    /// Number of entries of all interfaces together.
     pub count: usize,
-    /// Digest of what they are made of; absent for what was there.
+    /// Digest of the rows that they come from; absent for existing entries.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
 }
@@ -185,7 +185,7 @@ pub struct Route {
     pub link: String,
 }
 
-/// Where a set of rules works.
+/// Where rules are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
@@ -210,7 +210,7 @@ impl Place {
 pub struct Firewall {
     /// Where.
     pub place: Place,
-    /// Digest of the rules as text; the text stands in the plan's contents.
+    /// Digest of the rules' text, which is in the plan's contents.
     pub digest: String,
 }
 
@@ -229,7 +229,7 @@ pub struct Accept {
     pub table: String,
     /// Chain.
     pub chain: String,
-    /// Who passes: `IN OUT`, names of links as nftables wildcards, `*` for any; with `answers` behind them only what answers. Or
+    /// What passes: `IN OUT`, names of links as nftables wildcards, `*` for any; followed by `answers` only replies. Or
     /// `udp PORT`, for tunnels.
     pub pass: Vec<String>,
 }
@@ -237,7 +237,7 @@ pub struct Accept {
 /// See [`Object::Intent`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IntentFile {
-    /// Digest of what is kept, without the forwarding entries.
+    /// Digest of the intent, without the forwarding entries.
     pub digest: String,
     /// Digest of the digests of the forwarding entries.
     pub rows: String,
@@ -251,7 +251,7 @@ impl plan::Object for Object {
             Object::Tunnel(tunnel) => Some((network(&tunnel.network), "tunnel")),
             Object::Leg(leg) => Some((network(&leg.network), "gateway")),
             Object::Port(port) => Some((network(&port.network), "interface")),
-            Object::Remnant { link } => Some((format!("half-made link {link}"), "")),
+            Object::Remnant { link } => Some((format!("incomplete link {link}"), "")),
             _ => None,
         }
     }
@@ -265,7 +265,7 @@ impl plan::Object for Object {
     }
 
     fn means(&self, next: &Self) -> Option<&'static str> {
-        self.replaced_by(next).then_some("made anew")
+        self.replaced_by(next).then_some("recreated")
     }
 
     fn content(&self) -> Option<&str> {

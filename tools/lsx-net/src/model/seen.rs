@@ -1,4 +1,4 @@
-//! What else lsx-net reads on a host: what could collide, and what it kept.
+//! What else lsx-net observes on a host: what could collide, and its intent.
 
 use super::Intent;
 use common::stack::resolved::Protocol;
@@ -10,95 +10,95 @@ use std::net::Ipv4Addr;
 /// The rest of the observed document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Seen {
-    /// What this host keeps of the stack.
+    /// The intent of this host for the stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
     /// Interfaces of instances that are attached.
     #[serde(default)]
     pub attached: Vec<Attached>,
-    /// What attached interfaces and gateways know of their networks' addresses: entries that stay.
+    /// Permanent neighbour entries of attached interfaces and gateways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Known>,
-    /// Routes of the host's own, the default route left out.
+    /// Routes of the host itself, without the default route.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub routes: Vec<Ipv4Net>,
-    /// VXLAN devices that are not this stack's.
+    /// VXLAN devices of others.
     #[serde(default)]
     pub tunnels: Vec<Tunnels>,
-    /// Programs that listen.
+    /// Listening programs.
     #[serde(default)]
     pub listeners: Vec<Listener>,
-    /// Names of links that look like ours and are not marked.
+    /// Names of links that look like lsx's but have no mark.
     #[serde(default)]
     pub strangers: Vec<String>,
-    /// Chains of others that decide about forwarded packets.
+    /// Foreign chains at the forward hook.
     #[serde(default)]
     pub chains: Vec<Chain>,
-    /// Chains of others that decide what reaches the host itself, and may drop it.
+    /// Foreign chains at the input hook that may drop packets to the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Chain>,
-    /// The interface that holds each address of the host.
+    /// The interface of each address of the host.
     #[serde(default)]
     pub addresses: Vec<(Ipv4Addr, String)>,
-    /// Interfaces that take a packet only where the way back to its sender leaves (a strict `rp_filter`).
+    /// Interfaces with a strict `rp_filter`, which drop a packet whose sender is routed through another interface.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strict: Vec<String>,
-    /// The interface that each route leaves by, where one is strict.
+    /// The outgoing interface of each route, if an interface is strict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<(String, String)>")]
     pub paths: Vec<(Ipv4Net, String)>,
-    /// Processes in the stack's router, as `1234 (tcpdump)`.
+    /// Processes in the stack's router, such as `1234 (tcpdump)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inhabitants: Vec<String>,
-    /// The interfaces that default routes leave by.
+    /// The outgoing interfaces of default routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outward: Vec<String>,
-    /// What the kernel cannot do, in words.
+    /// Missing features of the kernel, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
-    /// The program on this host that a boot entry starts.
+    /// The program on this host that the boot entry runs.
     #[serde(default)]
     pub program: String,
-    /// The port that this session came in by, when it came by ssh.
+    /// The port of this ssh session, if it came by ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_port: Option<u16>,
 }
 
-/// An interface of an instance on a bridge of ours.
+/// An interface of an instance on a bridge of lsx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attached {
     /// Stack.
     pub stack: String,
-    /// Instance and interface, as `web-1.eth0`.
+    /// Instance and interface, such as `web-1.eth0`.
     pub name: String,
     /// Port of the bridge.
     pub link: String,
-    /// The bridge, empty when it is on none.
+    /// The bridge; empty if none.
     pub bridge: String,
-    /// Bytes of an IP packet.
+    /// MTU in bytes.
     pub mtu: u32,
 }
 
-/// The permanent neighbour entries of one interface, of the addresses that this host keeps.
+/// The permanent neighbour entries of one interface, for the addresses in the intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Known {
     /// Network.
     pub network: String,
-    /// Instance and interface, as `web-1.eth0`, or `router`.
+    /// Instance and interface, such as `web-1.eth0`, or `router`.
     pub at: String,
-    /// How many entries.
+    /// Number of entries.
     pub count: usize,
     /// Digest of the entries; their order does not matter.
     pub digest: String,
 }
 
-/// A VXLAN device of somebody else.
+/// A VXLAN device of another stack or program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tunnels {
     /// The device.
     pub link: String,
-    /// The stack it belongs to; empty when it is not ours.
+    /// Its stack; empty if it does not belong to lsx.
     pub stack: String,
     /// VXLAN network identifier.
     pub vni: u32,
@@ -106,14 +106,14 @@ pub struct Tunnels {
     pub port: u16,
 }
 
-/// A port of the host that is taken: a program listens on it, or another stack publishes it.
+/// A used port of the host: a program listens on it, or another stack publishes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Listener {
     /// Protocol.
     pub protocol: Protocol,
     /// Port.
     pub port: u16,
-    /// Address; absent for all.
+    /// Address; absent: all addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
     /// The stack that publishes it; empty for a program.
@@ -121,7 +121,7 @@ pub struct Listener {
     pub stack: String,
 }
 
-/// A chain of somebody else at the hook for what is forwarded, or for what reaches the host.
+/// A foreign chain at the forward or input hook.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Chain {
     /// nftables family.

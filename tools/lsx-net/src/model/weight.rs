@@ -1,5 +1,5 @@
-//! A digest of a set: its lines' SHA-256 summed up. The order is free, and the share of one host can be taken away, so that
-//! the digests of all hosts cost one pass over the table instead of one pass a host.
+//! A digest of a set: the sum of the SHA-256 values of its lines. The order does not matter, and the part of one host can
+//! be subtracted, so that the digests of all hosts cost one pass over the table instead of one pass per host.
 
 use sha2::{Digest, Sha256};
 
@@ -27,13 +27,13 @@ impl Weight {
         Weight { count: self.count + other.count, sum: self.sum.wrapping_add(other.sum) }
     }
 
-    /// Takes a part of the set away.
+    /// Subtracts a part of the set.
     #[must_use]
     pub fn less(self, part: Weight) -> Weight {
         Weight { count: self.count - part.count, sum: self.sum.wrapping_sub(part.sum) }
     }
 
-    /// Of lines.
+    /// The digest of lines.
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a String>) -> Weight {
         let mut weight = Weight::default();
         lines.into_iter().for_each(|line| weight.add(line));

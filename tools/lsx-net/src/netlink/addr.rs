@@ -16,23 +16,23 @@ pub struct Address {
     pub device: u32,
     /// Host address and prefix length.
     pub address: Ipv4Net,
-    /// True where the kernel keeps it for other hosts too (scope global), false for loopback and link scope.
+    /// True if other hosts may use it (scope global), false for loopback and link scope.
     pub global: bool,
 }
 
-/// Adds an address with its broadcast address and connected route; there already is `EEXIST`.
+/// Adds an address with its broadcast address and connected route; an existing one is `EEXIST`.
 pub fn add(device: u32, address: Ipv4Net) -> Request<'static> {
     let message = RouteNetlinkMessage::NewAddress(message(device, address));
     Request::new(format!("add {address} to link {device}"), NLM_F_CREATE | NLM_F_EXCL, message)
 }
 
-/// Adds an address, or keeps the same one. Another prefix length is another address to the kernel and stays.
+/// Adds an address, or keeps the same one. The kernel treats another prefix length as another address, which stays.
 pub fn replace(device: u32, address: Ipv4Net) -> Request<'static> {
     let message = RouteNetlinkMessage::NewAddress(message(device, address));
     Request::new(format!("put {address} on link {device}"), NLM_F_CREATE | NLM_F_REPLACE, message)
 }
 
-/// Removes an address; not there is `EADDRNOTAVAIL`. Secondary addresses of its network go along, unless
+/// Removes an address; a missing one is `EADDRNOTAVAIL`. Secondary addresses of its network are removed, too, unless
 /// `net/ipv4/conf/*/promote_secondaries` is set (`__inet_del_ifa`).
 pub fn delete(device: u32, address: Ipv4Net) -> Request<'static> {
     let message = RouteNetlinkMessage::DelAddress(message(device, address));

@@ -1,4 +1,4 @@
-//! One question to a part of the kernel that is not rtnetlink, and all of its answer, as bytes.
+//! A request to a part of the kernel other than rtnetlink, and its whole answer as bytes.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use super::wire::{self, Answer, HEADER};
 
 /// Bytes of one datagram; the kernel fills a dump's up to 32 KiB.
 const DATAGRAM: usize = 64 << 10;
-/// Dumps that may be found changed half-way before the caller is told.
+/// How often a dump is repeated because it changed half-way, before it fails.
 const TRIES: usize = 20;
 
-/// Asks `protocol` for everything of `kind` that `body` selects; `each` makes a value of an object's bytes.
+/// Asks `protocol` for everything of `kind` that `body` selects; `each` makes a value from the bytes of an object.
 ///
 /// # Errors
 /// What the socket or the kernel refused.
@@ -47,7 +47,7 @@ pub(super) fn get<T>(
     Ok(found)
 }
 
-/// `false` says that the answer was overtaken by a change.
+/// `false` means that the table changed during the answer.
 fn converse(
     protocol: isize,
     kind: u16,

@@ -1,4 +1,4 @@
-//! The kernel's connection table: listing what it keeps of IPv4, and deleting single entries.
+//! The kernel's connection table: listing IPv4 entries, and deleting single ones.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -26,12 +26,12 @@ const NESTED: u16 = 1 << 15;
 /// The connections of the calling thread's namespace.
 ///
 /// # Errors
-/// `PermissionDenied` without `CAP_NET_ADMIN`; what a kernel without nf_conntrack_netlink says.
+/// `PermissionDenied` without `CAP_NET_ADMIN`; errors of a kernel without nf_conntrack_netlink.
 pub fn flows() -> io::Result<Vec<Flow>> {
     ask::dump(PROTOCOL, GET, &IPV4, |object| flow(object.get(4..)?))
 }
 
-/// Ends one connection; the next packet of it is judged anew. One that is gone already is as good.
+/// Deletes one connection; its next packet is checked by the rules again. A missing one is no error.
 ///
 /// # Errors
 /// As [`flows`].

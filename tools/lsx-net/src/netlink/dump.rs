@@ -1,7 +1,7 @@
-//! Links as the kernel has them, read in one dump.
+//! Links of the kernel, read in one dump.
 //!
-//! Read attribute by attribute rather than through the crate's types: a foreign link with one attribute the crate cannot
-//! read would otherwise make the whole host unreadable.
+//! Attributes are read one by one instead of through the crate's types: otherwise one unknown attribute of a foreign link
+//! would make the whole host unreadable.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,14 +35,14 @@ pub struct Link {
     pub master: Option<u32>,
     /// Link group; 0 is the default.
     pub group: u32,
-    /// Index of a veth's other end, or of the link below a VLAN or macvlan; in [`Link::peer_namespace`] when that is
-    /// there.
+    /// Index of a veth's other end, or of the link below a VLAN or macvlan; it is in [`Link::peer_namespace`] if that is
+    /// set.
     pub lower: Option<u32>,
-    /// The namespace the other end lies in, as this namespace numbers it (`IFLA_LINK_NETNSID`).
+    /// The namespace of the other end, as numbered by this namespace (`IFLA_LINK_NETNSID`).
     pub peer_namespace: Option<i32>,
-    /// What only a bridge has.
+    /// Settings of a bridge only.
     pub bridge: Option<BridgeState>,
-    /// What only a VXLAN device has.
+    /// Settings of a VXLAN device only.
     pub vxlan: Option<VxlanState>,
     /// Flags as a bridge port.
     pub port: Option<PortFlags>,
@@ -51,7 +51,7 @@ pub struct Link {
 /// Settings of a bridge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BridgeState {
-    /// Seconds an unseen learned address stays.
+    /// Seconds that a learned address is kept.
     pub ageing: u32,
     /// Seconds before a new port forwards.
     pub forward_delay: u32,
@@ -76,13 +76,13 @@ pub struct VxlanState {
     pub local: Option<IpAddr>,
     /// Index of the underlay device.
     pub underlay: Option<u32>,
-    /// Learns tunnel ends from traffic.
+    /// Learns tunnel endpoints from traffic.
     pub learning: bool,
-    /// Outer time to live; 0 is the namespace's default.
+    /// Outer TTL; 0 is the namespace's default.
     pub ttl: u8,
 }
 
-/// All links of the namespace, without statistics: they are half of the bytes and none of the state.
+/// All links of the namespace, without statistics, which are half of the bytes and not needed.
 ///
 /// # Errors
 /// As [`Socket::dump`].

@@ -1,16 +1,16 @@
-//! What the kernel answered when it refused.
+//! The kernel's answer to a refused request.
 
 use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
 
-/// A request the kernel refused, or that never got an answer.
+/// A request that the kernel refused or did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetlinkError {
     /// The kernel's errno, positive (`EEXIST` is 17).
     pub errno: i32,
-    /// What was asked, in words: `create bridge lsx0`.
+    /// The request in words: `create bridge lsx0`.
     pub op: String,
     /// The kernel's own sentence (extended acknowledgement, `NLMSGERR_ATTR_MSG`); empty when it gave none.
     pub message: String,
@@ -21,19 +21,19 @@ impl NetlinkError {
         NetlinkError { errno: errno as i32, op: op.to_owned(), message: message.to_owned() }
     }
 
-    /// Of a failed system call on the socket itself; an error without a number counts as `EIO`.
+    /// For a failed system call on the socket itself; an error without a number counts as `EIO`.
     pub(super) fn from_io(op: &str, error: &io::Error) -> Self {
         let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
         let message = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
         NetlinkError { errno, op: op.to_owned(), message }
     }
 
-    /// The object is there already (`EEXIST`); of a link with an explicit index, its name or its index.
+    /// The object already exists (`EEXIST`); for a link with an explicit index, its name or its index.
     pub fn exists(&self) -> bool {
         self.is(&[Errno::EEXIST])
     }
 
-    /// The object, its device or its address is not there (`ENODEV ENOENT ESRCH EADDRNOTAVAIL`).
+    /// The object, its device or its address does not exist (`ENODEV ENOENT ESRCH EADDRNOTAVAIL`).
     pub fn missing(&self) -> bool {
         self.is(&[Errno::ENODEV, Errno::ENOENT, Errno::ESRCH, Errno::EADDRNOTAVAIL])
     }

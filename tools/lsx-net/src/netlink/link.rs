@@ -1,4 +1,4 @@
-//! Links: naming one, changing what it has, marking it, deleting one or many.
+//! Links: name, change, mark and delete them.
 
 mod bridge;
 mod port;
@@ -22,10 +22,10 @@ pub use vxlan::Vxlan;
 /// An Ethernet address, in transmission order.
 pub type Mac = [u8; 6];
 
-/// `IFLA_ALT_IFNAME` (linux/if_link.h), which the crate knows inside a property list only.
+/// `IFLA_ALT_IFNAME` (linux/if_link.h), which the crate supports in a property list only.
 const IFLA_ALT_IFNAME: u16 = 53;
 
-/// Which link is meant.
+/// Identifies a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device<'a> {
     /// By interface index.
@@ -46,7 +46,7 @@ impl fmt::Display for Device<'_> {
 }
 
 impl Device<'_> {
-    /// An empty message about this link.
+    /// An empty message for this link.
     pub(super) fn message(&self) -> LinkMessage {
         let mut message = LinkMessage::default();
         match self {
@@ -61,7 +61,7 @@ impl Device<'_> {
     }
 }
 
-/// What to change on a link; `None` leaves it as it is.
+/// Changes of a link; `None` leaves a value unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Change<'a> {
     /// Administrative state.
@@ -72,13 +72,13 @@ pub struct Change<'a> {
     pub master: Option<u32>,
     /// Ethernet address.
     pub mac: Option<Mac>,
-    /// The sentence `ip link` shows (`ifalias`), for people; empty removes it. At most 255 bytes.
+    /// The description shown by `ip link` (`ifalias`); empty removes it. At most 255 bytes.
     pub alias: Option<&'a str>,
     /// Link group, the handle of [`delete_group`].
     pub group: Option<u32>,
 }
 
-/// Changes a link. The kernel applies the parts one after another and stops at the first refusal (`do_setlink`).
+/// Changes a link. The kernel applies the parts one after another and stops at the first error (`do_setlink`).
 pub fn change(device: Device<'_>, change: &Change<'_>) -> Request<'static> {
     let mut message = device.message();
     if let Some(up) = change.up {
@@ -96,7 +96,7 @@ pub fn change(device: Device<'_>, change: &Change<'_>) -> Request<'static> {
     Request::new(format!("change {device}"), 0, RouteNetlinkMessage::SetLink(message))
 }
 
-/// Gives a link another name. By index alone: a name in the message would be the one to look for.
+/// Renames a link, identified by index, since a name in the message would be used to find it.
 pub fn rename(index: u32, name: &str) -> Request<'static> {
     let mut message = Device::Index(index).message();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
@@ -122,20 +122,20 @@ pub fn delete_altname(device: Device<'_>, altname: &str) -> Request<'static> {
     )
 }
 
-/// Deletes a link; a veth takes its other end along, a bridge leaves its ports behind.
+/// Deletes a link; a veth is deleted with its other end, the ports of a bridge stay.
 pub fn delete(device: Device<'_>) -> Request<'static> {
     Request::new(format!("delete {device}"), 0, RouteNetlinkMessage::DelLink(device.message()))
 }
 
-/// Deletes every link of a group in one kernel transaction. Group 0 is where every link starts, hence not allowed; one
-/// member that cannot be deleted refuses all (`rtnl_group_dellink`), an empty group is `ENODEV`.
+/// Deletes every link of a group in one kernel transaction. Group 0 is the default of all links and is not allowed; if one
+/// member cannot be deleted, none is (`rtnl_group_dellink`); an empty group is `ENODEV`.
 pub fn delete_group(group: NonZeroU32) -> Request<'static> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::Group(group.get()));
     Request::new(format!("delete the links of group {group}"), 0, RouteNetlinkMessage::DelLink(message))
 }
 
-/// The part every new link shares. `index` 0 lets the kernel choose, `group` 0 is the kernel's own default.
+/// The message part that all new links share. With `index` 0 the kernel chooses, `group` 0 is the kernel's default.
 fn new_link(name: &str, index: u32, mac: Mac, mtu: u32, group: u32) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = index;
@@ -148,7 +148,7 @@ fn new_link(name: &str, index: u32, mac: Mac, mtu: u32, group: u32) -> LinkMessa
     message
 }
 
-/// Up, as a member of `master`, and only if the name and the index are free.
+/// Creates it up, as a member of `master`, if the name and the index are free.
 fn create(op: String, mut message: LinkMessage, master: Option<u32>) -> Request<'static> {
     message.header.flags = LinkFlags::Up;
     message.header.change_mask = LinkFlags::Up;

@@ -1,5 +1,5 @@
-//! Ports of this namespace that are taken, asked by sock_diag(7): the kernel looks at its listeners alone, where
-//! /proc/net/tcp walks every connection that the machine could have, and does it anew for each read.
+//! Used ports of this namespace, by sock_diag(7): the kernel only walks its listeners, while reading /proc/net/tcp walks
+//! the table of all connections each time.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -19,7 +19,7 @@ const IPV6: u8 = 10;
 /// bound to; all addresses, and those of IPv6, are `None`.
 ///
 /// # Errors
-/// What a kernel without sock_diag says.
+/// Errors of a kernel without sock_diag.
 pub fn listeners(protocol: u8, state: u8) -> io::Result<Vec<(u16, Option<Ipv4Addr>)>> {
     let mut all = Vec::new();
     for family in [IPV4, IPV6] {

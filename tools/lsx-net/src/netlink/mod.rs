@@ -1,7 +1,8 @@
-//! The kernel's networks over rtnetlink: links, addresses, routes, neighbours, namespaces; synchronous, no `ip` processes.
+//! The kernel's network configuration over rtnetlink: links, addresses, routes, neighbours, namespaces; synchronous,
+//! without `ip`.
 //!
-//! Functions that change something build a [`Request`]; a [`Socket`] sends it, alone or many in flight. Building is pure,
-//! so a plan can be turned into its requests, and one namespace differs from another only by the socket.
+//! Functions that change something build a [`Request`]; a [`Socket`] sends it, alone or with many in flight. Building is
+//! pure, so a plan can be turned into requests, and the socket alone decides the namespace.
 
 pub mod addr;
 mod ask;

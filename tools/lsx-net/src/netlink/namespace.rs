@@ -1,4 +1,4 @@
-//! Network namespaces: named as iproute2 names them, opened with a check, worked in without leaving one's own.
+//! Network namespaces: named as by iproute2, checked when opened, and entered in a separate thread.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -11,12 +11,12 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs, statfs};
 
-/// Where names live (iproute2 `NETNS_RUN_DIR`).
+/// The folder of names (iproute2 `NETNS_RUN_DIR`).
 const NAMES: &str = "/run/netns";
 /// The calling thread's network namespace; `/proc/self` would be the main thread's.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// How a network namespace is named.
+/// Identifies a network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
     /// A name under `/run/netns`.
@@ -28,7 +28,7 @@ pub enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// The file that stands for it.
+    /// Its file.
     ///
     /// # Errors
     /// `InvalidInput` for a name that is empty, `.`, `..`, longer than 255 bytes or with a slash or NUL.
@@ -43,7 +43,7 @@ impl Place<'_> {
 
 /// Creates a named network namespace. Its loopback is down, as with `ip netns add`.
 ///
-/// Safe against a crash at any point: a file that a crash left without its mount is taken over.
+/// Safe against a crash at any point: a file left by a crash without its mount is reused.
 ///
 /// # Errors
 /// `AlreadyExists` when the name holds a namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
@@ -54,7 +54,7 @@ pub fn create(name: &str) -> io::Result<()> {
         let text = format!("the network namespace {name} exists");
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    // Mode 0 as iproute2: nobody reads the file, the mount covers it. A dangling link there is not followed.
+    // Mode 0 as iproute2: the file is not read, the mount covers it. A dangling link there is not followed.
     let mut leftover = OpenOptions::new();
     leftover
         .write(true)
@@ -69,8 +69,8 @@ pub fn create(name: &str) -> io::Result<()> {
     })
 }
 
-/// Deletes a name and its mount; with the last name the folder's own mount goes, too. The namespace itself ends with its
-/// last process and descriptor, in the background.
+/// Deletes a name and its mount; with the last name the folder's own mount is removed, too. The namespace itself ends with
+/// its last process and descriptor, in the background.
 ///
 /// # Errors
 /// `NotFound` when there is no such name.
@@ -78,17 +78,17 @@ pub fn delete(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
     file.symlink_metadata()?;
     let _lock = names_directory()?;
-    // Two programs that made the same name without a lock leave two mounts, one on the other.
+    // Two programs that created the same name without a lock leave two mounts, one on the other.
     while umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
     nix::unistd::unlink(&file)?;
     if fs::read_dir(NAMES)?.next().is_none() {
-        // Who waits for the lock meanwhile finds no mount and makes it again; the folder stays for them.
+        // A program that waits for the lock finds no mount and creates it again; the folder is kept for it.
         let _ = umount2(NAMES, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
     }
     Ok(())
 }
 
-/// The names that hold a namespace, sorted; leftovers of a crash are not among them.
+/// The names with a namespace, sorted; leftovers of a crash are left out.
 ///
 /// # Errors
 /// When `/run/netns` cannot be read; a missing one is an empty list.
@@ -100,7 +100,7 @@ pub fn list() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // A name may go away between the two looks.
+        // A name may be removed in the meantime.
         if is_namespace_file(&entry.path()).unwrap_or(false) {
             names.extend(entry.file_name().into_string());
         }
@@ -117,12 +117,13 @@ pub fn open(place: Place<'_>) -> io::Result<OwnedFd> {
     let path = place.path()?;
     let refused =
         |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", path.display()));
-    // Not blocking: the path may turn out to be a pipe without a writer.
+    // Non-blocking: the path may be a pipe without a writer.
     let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path)?;
     if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC {
         return Err(refused("not a namespace"));
     }
-    // The kind by trying, because its ioctl (NS_GET_NSTYPE) has no safe wrapper: setns answers EINVAL to another kind.
+    // The kind is found by trying, because its ioctl (NS_GET_NSTYPE) has no safe wrapper: setns answers EINVAL for another
+    // kind.
     apart(|| Ok(setns(&file, CloneFlags::CLONE_NEWNET)?)).map_err(|error| match error.raw_os_error() {
         Some(code) if code == Errno::EINVAL as i32 => refused("a namespace, but not of the network"),
         _ => error,
@@ -133,12 +134,12 @@ pub fn open(place: Place<'_>) -> io::Result<OwnedFd> {
 /// The network namespace of the calling thread.
 ///
 /// # Errors
-/// When `/proc` is not there.
+/// If `/proc` is not mounted.
 pub fn own() -> io::Result<OwnedFd> {
     File::open(OWN).map(OwnedFd::from)
 }
 
-/// A new network namespace without a name; it ends with the descriptor. For trying what the kernel can do.
+/// A new network namespace without a name; it ends with the descriptor. Used to test the kernel's features.
 ///
 /// # Errors
 /// `PermissionDenied` without `CAP_SYS_ADMIN`.
@@ -149,10 +150,10 @@ pub fn nameless() -> io::Result<OwnedFd> {
     })
 }
 
-/// Runs `work` on a new thread inside the namespace; the caller's own namespace never changes. A panic passes through.
+/// Runs `work` on a new thread inside the namespace; the caller's own namespace does not change. A panic is passed on.
 ///
 /// # Errors
-/// When the thread cannot be made or cannot enter; then `work` did not run.
+/// If the thread cannot be created or cannot enter; then `work` did not run.
 pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     apart(|| {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
@@ -160,7 +161,7 @@ pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Sen
     })
 }
 
-/// Whether two descriptors mean one namespace.
+/// Whether two descriptors are the same namespace.
 ///
 /// # Errors
 /// Those of `fstat(2)`.
@@ -170,7 +171,7 @@ pub fn same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(identity(one)? == identity(other)?)
 }
 
-/// On a thread of its own, whose namespace may then be changed without a way back.
+/// In a separate thread, whose namespace may be changed for good.
 fn apart<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, work)?;
@@ -192,8 +193,8 @@ fn is_namespace_file(path: &Path) -> io::Result<bool> {
     Ok(statfs(path)?.filesystem_type() == NSFS_MAGIC)
 }
 
-/// The directory of names, made and locked. It becomes a shared mount of its own, as iproute2 makes it, so that a name made
-/// in one mount namespace is seen, and can be unmounted, in the others.
+/// The folder of names, created and locked. It becomes a shared mount, as with iproute2, so that a name created in one
+/// mount namespace is visible, and can be unmounted, in the others.
 fn names_directory() -> io::Result<File> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(NAMES)?;
     let directory = File::open(NAMES)?;

@@ -10,15 +10,15 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{Mac, NetlinkError, Request, Socket, wire};
 
-/// `NUD_NOARP | NUD_REACHABLE` (linux/neighbour.h). The bridge takes NOARP for "static, not its own address", the VXLAN
-/// device wants REACHABLE or PERMANENT, and neither ages it out; PERMANENT would make the address local to the bridge.
+/// `NUD_NOARP | NUD_REACHABLE` (linux/neighbour.h). For the bridge NOARP means "static, not its own address", the VXLAN
+/// device requires REACHABLE or PERMANENT, and neither expires it; PERMANENT would make the address local to the bridge.
 const STATIC: NeighbourState = NeighbourState::Other(0x40 | 0x02);
-/// `NUD_PERMANENT` (linux/neighbour.h), a bit of the states a dump returns.
+/// `NUD_PERMANENT` (linux/neighbour.h), a bit of the states in a dump.
 const PERMANENT: u16 = 0x80;
-/// The all-zero address of a VXLAN device: where everything without an entry of its own goes.
+/// The all-zero address of a VXLAN device: the destination of everything without an entry.
 const FLOOD: Mac = [0; 6];
 
-/// Who has an IPv4 address, as far as a device knows.
+/// The owner of an IPv4 address, as known to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
     /// Index of the device; the bridge itself for neighbour suppression.
@@ -27,7 +27,7 @@ pub struct Neighbour {
     pub address: Ipv4Addr,
     /// Its Ethernet address; `None` while resolution fails.
     pub mac: Option<Mac>,
-    /// Set by hand, never aged.
+    /// Permanent, never expires.
     pub permanent: bool,
 }
 
@@ -38,29 +38,29 @@ pub struct Forward {
     pub device: u32,
     /// Destination address; all zero is the flood list of a VXLAN device.
     pub mac: Mac,
-    /// The tunnel end; `Some` marks a row of a VXLAN device's own table.
+    /// The tunnel endpoint; `Some` marks a row of a VXLAN device's own table.
     pub remote: Option<IpAddr>,
     /// The bridge whose table this is; `None` is the device's own table.
     pub bridge: Option<u32>,
-    /// Set by hand, never aged (`NUD_NOARP` or `NUD_PERMANENT`).
+    /// Permanent, never expires (`NUD_NOARP` or `NUD_PERMANENT`).
     pub fixed: bool,
     /// An address of the bridge or of the port itself, made by the kernel (`NUD_PERMANENT` in a bridge's table).
     pub own: bool,
 }
 
-/// Adds a permanent neighbour; there already is `EEXIST`.
+/// Adds a permanent neighbour; an existing one is `EEXIST`.
 pub fn add(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
     let op = format!("add neighbour {address} to link {device}");
     Request::new(op, NLM_F_CREATE | NLM_F_EXCL, new_neighbour(device, address, mac))
 }
 
-/// Adds a permanent neighbour, or makes the present entry permanent with this address.
+/// Adds a permanent neighbour, or makes the existing entry permanent with this address.
 pub fn replace(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
     let op = format!("put neighbour {address} on link {device}");
     Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, new_neighbour(device, address, mac))
 }
 
-/// Adds a neighbour that may be pushed out again, as traffic does. `ENOBUFS` says that the table of all namespaces is full.
+/// Adds a neighbour that can be evicted, like a learned one. `ENOBUFS` means that the table of all namespaces is full.
 pub fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
     message.header.state = NeighbourState::Stale;
@@ -70,18 +70,18 @@ pub fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
     Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewNeighbour(message))
 }
 
-/// Asks a neighbour whether it is still there: the kernel itself sends one ARP request to this very hardware address, which needs
-/// no socket and no address on the device.
+/// Probes a neighbour: the kernel itself sends one ARP request to this hardware address, which needs no socket and no
+/// address on the device.
 pub fn knock(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
     message.header.state = NeighbourState::Probe;
     message.attributes.push(NeighbourAttribute::Destination(address.into()));
     message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
-    let op = format!("knock at {} by link {device}", text(mac));
+    let op = format!("probe {} through link {device}", text(mac));
     Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewNeighbour(message))
 }
 
-/// Removes a neighbour; not there is `ENOENT`.
+/// Removes a neighbour; a missing one is `ENOENT`.
 pub fn delete(device: u32, address: Ipv4Addr) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
     message.attributes.push(NeighbourAttribute::Destination(address.into()));
@@ -131,7 +131,7 @@ fn fixed(body: &[u8]) -> Option<Mac> {
     hardware.filter(|_| u16::from_ne_bytes(state) & PERMANENT != 0)
 }
 
-/// Puts an address behind a tunnel end: in one message in the bridge's table and in the VXLAN device's. `device` is the
+/// Maps an address to a tunnel endpoint: in one message in the bridge's table and in the VXLAN device's. `device` is the
 /// VXLAN device, already a bridge port. Repeating it changes nothing; another `remote` replaces the old one.
 pub fn forward(device: u32, mac: Mac, remote: IpAddr) -> Request<'static> {
     let flags = NeighbourFlags::Controller | NeighbourFlags::Own;
@@ -139,21 +139,21 @@ pub fn forward(device: u32, mac: Mac, remote: IpAddr) -> Request<'static> {
     Request::new(format!("forward {} to {remote}", text(mac)), NLM_F_CREATE | NLM_F_REPLACE, message)
 }
 
-/// Puts an address behind a local bridge port, in the bridge's table alone.
+/// Maps an address to a local bridge port, in the bridge's table only.
 pub fn forward_local(port: u32, mac: Mac) -> Request<'static> {
     let message = RouteNetlinkMessage::NewNeighbour(row(port, mac, None, NeighbourFlags::Controller));
     Request::new(format!("forward {} to link {port}", text(mac)), NLM_F_CREATE | NLM_F_REPLACE, message)
 }
 
-/// Adds a tunnel end to the flood list (head-end replication); it may be there already. A lookup walks the list, so that
+/// Adds a tunnel endpoint to the flood list (head-end replication); it may exist already. A lookup walks the list, so
 /// adding n of them takes n² steps: 5 µs each at 1,000, 1 ms each at 100,000.
 pub fn flood_to(device: u32, remote: IpAddr) -> Request<'static> {
     let message = RouteNetlinkMessage::NewNeighbour(row(device, FLOOD, Some(remote), NeighbourFlags::Own));
     Request::new(format!("flood link {device} to {remote}"), NLM_F_CREATE | NLM_F_APPEND, message)
 }
 
-/// Removes what [`forward`] made, table by table: the kernel stops at the first that lacks the row (`rtnl_fdb_del`), and a
-/// crash may have left one. Not there is `ENOENT`, for each of them.
+/// Removes what [`forward`] added, table by table: the kernel stops at the first table without the row (`rtnl_fdb_del`),
+/// and a crash may have left only one. A missing row is `ENOENT`, in each table.
 pub fn delete_forward(device: u32, mac: Mac, remote: IpAddr) -> [Request<'static>; 2] {
     let op = format!("stop forwarding {} to {remote}", text(mac));
     let bridge = RouteNetlinkMessage::DelNeighbour(row(device, mac, None, NeighbourFlags::Controller));
@@ -161,13 +161,13 @@ pub fn delete_forward(device: u32, mac: Mac, remote: IpAddr) -> [Request<'static
     [Request::new(op.clone(), 0, bridge), Request::new(op, 0, own)]
 }
 
-/// Removes what [`forward_local`] made; not there is `ENOENT`.
+/// Removes what [`forward_local`] added; a missing row is `ENOENT`.
 pub fn delete_forward_local(port: u32, mac: Mac) -> Request<'static> {
     let message = RouteNetlinkMessage::DelNeighbour(row(port, mac, None, NeighbourFlags::Controller));
     Request::new(format!("stop forwarding {} to link {port}", text(mac)), 0, message)
 }
 
-/// Removes a tunnel end from the flood list; not there is `ENOENT`.
+/// Removes a tunnel endpoint from the flood list; a missing one is `ENOENT`.
 pub fn delete_flood_to(device: u32, remote: IpAddr) -> Request<'static> {
     let message = RouteNetlinkMessage::DelNeighbour(row(device, FLOOD, Some(remote), NeighbourFlags::Own));
     Request::new(format!("stop flooding link {device} to {remote}"), 0, message)
@@ -260,7 +260,7 @@ fn forwarding(message: &RouteNetlinkMessage) -> Option<Forward> {
     Some(Forward { device: message.header.ifindex, mac: lladdr(message)?, remote, bridge, fixed, own })
 }
 
-/// In a row of family `AF_BRIDGE` the crate leaves the tunnel end as bytes.
+/// In a row of family `AF_BRIDGE` the crate leaves the tunnel endpoint as bytes.
 fn tunnel_end(address: &NeighbourAddress) -> Option<IpAddr> {
     match address {
         NeighbourAddress::Inet(address) => Some(IpAddr::V4(*address)),

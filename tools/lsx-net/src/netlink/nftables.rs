@@ -1,4 +1,4 @@
-//! What can be known of nftables without starting nft: its chains, and whether anything has changed.
+//! State of nftables that can be read without starting nft: its chains, and whether anything has changed.
 
 use std::io;
 
@@ -27,7 +27,7 @@ pub struct Chain {
     pub name: String,
     /// The hook of a base chain, as the kernel numbers it.
     pub hook: Option<u32>,
-    /// Whether what matches no rule of it is dropped.
+    /// Whether packets that match no rule are dropped.
     pub drops: bool,
     /// The type of a base chain: `filter`.
     pub kind: String,
@@ -36,7 +36,7 @@ pub struct Chain {
 /// All chains of the calling thread's namespace.
 ///
 /// # Errors
-/// `PermissionDenied` without `CAP_NET_ADMIN`; what a kernel without nftables says.
+/// `PermissionDenied` without `CAP_NET_ADMIN`; errors of a kernel without nftables.
 pub fn chains() -> io::Result<Vec<Chain>> {
     ask::dump(PROTOCOL, CHAINS, &ALL, |object| {
         let (head, rest) = object.split_at_checked(4)?;
@@ -62,8 +62,8 @@ pub fn chains() -> io::Result<Vec<Chain>> {
     })
 }
 
-/// A text that stays the same as long as nobody commits any change of rules in the calling thread's namespace, and as
-/// the tables whose name is `table` are the same ones: the kernel's generation, and each table's handle and use.
+/// A text that stays the same as long as no rules in the calling thread's namespace are changed, and the tables named
+/// `table` are the same: the kernel's generation, and each table's handle and use count.
 ///
 /// # Errors
 /// As [`chains`].
@@ -104,7 +104,7 @@ fn family(number: u8) -> &'static str {
     }
 }
 
-/// nftables counts in network order.
+/// nftables uses network byte order.
 fn big(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_be_bytes)
 }

@@ -12,7 +12,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{NetlinkError, Request, Socket};
 
-/// The routing protocol number that marks routes of lsx (`rtm_protocol`): one that linux/rtnetlink.h gives to nobody.
+/// The routing protocol number that marks routes of lsx (`rtm_protocol`), which is unassigned in linux/rtnetlink.h.
 pub const LSX_PROTOCOL: u8 = 173;
 
 /// `RT_TABLE_DEFAULT` and `RT_TABLE_LOCAL` (linux/rtnetlink.h).
@@ -30,34 +30,34 @@ pub struct Route {
     pub device: Option<u32>,
 }
 
-/// A route as the kernel has it.
+/// A route of the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it leads. A multipath route has neither gateway nor device here.
+    /// Destination, gateway and device. A multipath route has neither gateway nor device here.
     pub route: Route,
-    /// Who made it (`rtm_protocol`): [`LSX_PROTOCOL`] is ours, 2 the kernel, 3 `ip route`, 4 an administrator, 16 DHCP.
+    /// Its creator (`rtm_protocol`): [`LSX_PROTOCOL`] is lsx, 2 the kernel, 3 `ip route`, 4 an administrator, 16 DHCP.
     pub protocol: u8,
-    /// Preference among routes to the same network, less wins; 0 when unset.
+    /// Metric: lower values are preferred; 0 if unset.
     pub metric: u32,
-    /// The table it stands in.
+    /// Its routing table.
     pub table: u32,
 }
 
 impl Route {
-    /// Adds it; another route to the same network with metric 0 is `EEXIST`, whoever made it.
+    /// Adds it; another route to the same network with metric 0 is `EEXIST`, whoever created it.
     pub fn add(&self) -> Request<'static> {
         let message = RouteNetlinkMessage::NewRoute(self.message());
         Request::new(format!("add route to {}", self.destination), NLM_F_CREATE | NLM_F_EXCL, message)
     }
 
-    /// Puts it in place of the route to the same network with metric 0, *whoever made that one*: the kernel compares
-    /// network, TOS and metric, never the protocol (`fib_table_insert`). The plan has to look first.
+    /// Replaces the route to the same network with metric 0, *whoever created it*: the kernel compares network, TOS and
+    /// metric, not the protocol (`fib_table_insert`). The plan has to check first.
     pub fn replace(&self) -> Request<'static> {
         let message = RouteNetlinkMessage::NewRoute(self.message());
         Request::new(format!("put route to {}", self.destination), NLM_F_CREATE | NLM_F_REPLACE, message)
     }
 
-    /// Removes it if it is ours: the kernel compares the protocol here. Not there is `ESRCH`.
+    /// Removes it if it belongs to lsx: the kernel compares the protocol here. A missing one is `ESRCH`.
     pub fn delete(&self) -> Request<'static> {
         let message = RouteNetlinkMessage::DelRoute(self.message());
         Request::new(format!("remove route to {}", self.destination), 0, message)
@@ -88,8 +88,8 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
     dump(socket, RouteProtocol::Unspec)
 }
 
-/// The unicast IPv4 routes of every table that packets of this namespace may be routed by: the main one, and those that rules
-/// lead to (ip-rule(8)); the kernel's own table of local addresses is left out.
+/// The unicast IPv4 routes of every table used in this namespace: the main one, and those that rules refer to (ip-rule(8));
+/// the kernel's table of local addresses is left out.
 ///
 /// # Errors
 /// As [`Socket::dump`].
@@ -113,7 +113,7 @@ pub fn followed(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
     Ok(all.into_iter().filter(|r| r.table != LOCAL && tables.contains(&r.table)).collect())
 }
 
-/// The routes that carry [`LSX_PROTOCOL`]; the kernel does the selecting.
+/// The routes with [`LSX_PROTOCOL`], selected by the kernel.
 ///
 /// # Errors
 /// As [`Socket::dump`].

@@ -19,7 +19,7 @@ use super::NetlinkError;
 use super::namespace;
 use super::wire::{self, Answer, HEADER};
 
-/// Bytes of the receive queue; without privilege the kernel's default stays, and `WINDOW` is sized for that.
+/// Bytes of the receive queue; without privileges the kernel's default stays, and `WINDOW` is sized for that.
 const RECEIVE_QUEUE: usize = 4 << 20;
 /// Bytes of one datagram. The kernel fills a dump's datagram up to 32 KiB (`netlink_recvmsg`).
 const DATAGRAM: usize = 128 << 10;
@@ -27,12 +27,12 @@ const DATAGRAM: usize = 128 << 10;
 const WINDOW: usize = 64;
 /// Bytes in flight; a datagram above the send buffer (208 KiB) is refused with `EMSGSIZE`.
 const WINDOW_BYTES: usize = 64 << 10;
-/// Dumps that may be found changed half-way before the caller is told.
+/// How often a dump is repeated because it changed half-way, before it fails.
 const DUMP_TRIES: usize = 20;
-/// Seconds without an answer. The kernel answers while it handles the send, so that a wait means a lost answer.
+/// Seconds to wait for an answer. The kernel answers during the send, so a longer wait means that the answer is lost.
 const PATIENCE: i64 = 30;
 
-/// One change or question, ready to be sent; the lifetime keeps a namespace open that the message names by number.
+/// A change or query, ready to be sent; the lifetime keeps a namespace open that the message names by number.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     op: String,
@@ -42,18 +42,18 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// `flags` are the `NLM_F_*` beyond `NLM_F_REQUEST | NLM_F_ACK`; `op` says in words what is asked.
+    /// `flags` are the `NLM_F_*` beyond `NLM_F_REQUEST | NLM_F_ACK`; `op` describes the request.
     pub fn new(op: String, flags: u16, message: RouteNetlinkMessage) -> Self {
         Request { op, flags, message, descriptors: PhantomData }
     }
 
-    /// What is asked, in words: `create bridge lsx0`.
+    /// The request in words: `create bridge lsx0`.
     pub fn op(&self) -> &str {
         &self.op
     }
 }
 
-/// An rtnetlink socket; it stays in the namespace it was opened in, whatever thread uses it later.
+/// An rtnetlink socket; it stays in the namespace it was opened in, whichever thread uses it.
 #[derive(Debug)]
 pub struct Socket {
     socket: netlink_sys::Socket,
@@ -81,7 +81,7 @@ impl Socket {
         Ok(Socket { socket, sequence: 0, datagram: vec![0; DATAGRAM] })
     }
 
-    /// Opens a socket inside another network namespace; the calling thread stays where it is.
+    /// Opens a socket inside another network namespace; the calling thread stays in its own.
     ///
     /// # Errors
     /// As [`Socket::open`] and [`namespace::inside`].
@@ -89,7 +89,7 @@ impl Socket {
         namespace::inside(namespace, Socket::open)?
     }
 
-    /// Sends one request and waits for the kernel's verdict.
+    /// Sends one request and waits for the kernel's answer.
     ///
     /// # Errors
     /// The kernel's errno and sentence.
@@ -97,7 +97,7 @@ impl Socket {
         self.get(request, |_, _| ())
     }
 
-    /// Sends one request and hands every object of the answer to `each` (message type, body).
+    /// Sends one request and passes every object of the answer to `each` (message type, body).
     pub(super) fn get(
         &mut self,
         request: &Request<'_>,
@@ -107,11 +107,11 @@ impl Socket {
         self.converse(&request.op, flags, &request.message, each).map(drop)
     }
 
-    /// All objects a dump question selects. A dump that changed under way (`NLM_F_DUMP_INTR`) is asked again.
+    /// All objects that a dump query selects. A dump that changed meanwhile (`NLM_F_DUMP_INTR`) is repeated.
     ///
     /// # Errors
-    /// The kernel's errno and sentence; `EINTR` when every try was overtaken by changes; `EBADMSG` when an object could
-    /// not be read.
+    /// The kernel's errno and message; `EINTR` if the table changed during every attempt; `EBADMSG` if an object could not
+    /// be read.
     pub fn dump(
         &mut self,
         op: &str,
@@ -125,7 +125,7 @@ impl Socket {
         objects.into_iter().collect::<Result<_, _>>().map_err(|e| NetlinkError::new(op, Errno::EBADMSG, &e))
     }
 
-    /// A dump whose objects `read` turns into values.
+    /// A dump whose objects are converted by `read`.
     pub(super) fn dump_with<T>(
         &mut self,
         op: &str,
@@ -144,8 +144,8 @@ impl Socket {
         Err(NetlinkError::new(op, Errno::EINTR, "the table changed during every reading"))
     }
 
-    /// Sends many requests and returns their verdicts in the same order. Every request is tried, also after a refusal;
-    /// nothing is undone. The number in flight is bounded, so that the answers always fit the receive queue.
+    /// Sends many requests and returns their results in the same order. Every request is sent, also after an error; nothing
+    /// is undone. The number in flight is limited, so that the answers fit the receive queue.
     pub fn batch(&mut self, requests: &[Request<'_>]) -> Vec<Result<(), NetlinkError>> {
         let mut verdicts = Vec::with_capacity(requests.len());
         while let Some(rest) = requests.get(verdicts.len()..).filter(|rest| !rest.is_empty()) {
@@ -154,7 +154,7 @@ impl Socket {
         verdicts
     }
 
-    /// Sends as many of `requests` as one window takes, at least one.
+    /// Sends as many of `requests` as fit one window, at least one.
     fn flight(&mut self, requests: &[Request<'_>]) -> Vec<Result<(), NetlinkError>> {
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
@@ -178,7 +178,7 @@ impl Socket {
             .collect()
     }
 
-    /// Sends a window and fills in its verdicts by sequence number, counted from `first`.
+    /// Sends a window and fills in the results by sequence number, counted from `first`.
     fn land(
         &mut self,
         bytes: &[u8],
@@ -203,7 +203,7 @@ impl Socket {
         Ok(())
     }
 
-    /// One question and all of its answer. `false` says that the answer was overtaken by a change.
+    /// One query and its whole answer. `false` means that the table changed during the answer.
     fn converse(
         &mut self,
         op: &str,
@@ -218,7 +218,7 @@ impl Socket {
         let (mut whole, mut end) = (true, None);
         while end.is_none() {
             let length = self.receive().map_err(|e| NetlinkError::from_io(op, &e))?;
-            // A conversation that failed half-way leaves its rest in the queue; its number tells it apart.
+            // Leftovers of a failed exchange stay in the queue; they are recognised by their number.
             for frame in wire::frames(&self.datagram[..length]).filter(|f| f.sequence == self.sequence) {
                 whole &= frame.flags & NLM_F_DUMP_INTR == 0;
                 match frame.answer() {

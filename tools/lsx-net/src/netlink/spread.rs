@@ -8,15 +8,16 @@ use nix::errno::Errno;
 
 use super::{NetlinkError, Request, Socket};
 
-/// Sends the requests over `threads` sockets at once, in the calling thread's namespace; verdicts in the requests' order.
+/// Sends the requests over `threads` sockets in parallel, in the calling thread's namespace; results in the requests'
+/// order.
 ///
-/// Worth it for deleting links that share no group: each waits for readers of the device (`synchronize_net`), and the waits
-/// overlap. With 16 sockets veths and VXLAN devices go some eight times as fast, bridges by a third only; one
-/// [`delete_group`](super::link::delete_group) beats both. Creations are serial in the kernel and gain nothing.
-/// The order of execution is open.
+/// Useful for deleting links without a common group: each waits for readers of the device (`synchronize_net`), and the
+/// waits overlap. With 16 sockets veths and VXLAN devices are deleted about eight times as fast, bridges by only a third;
+/// one [`delete_group`](super::link::delete_group) is faster than both. Creations are serial in the kernel and gain
+/// nothing. The order of execution is undefined.
 ///
 /// # Errors
-/// When a socket cannot be opened; then nothing was sent by it, and the others have finished.
+/// If a socket cannot be opened; then it has sent nothing, and the others have finished.
 pub fn spread(requests: &[Request<'_>], threads: usize) -> io::Result<Vec<Result<(), NetlinkError>>> {
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(vec![None; requests.len()]);

@@ -1,4 +1,4 @@
-//! The kernel's network settings under `/proc/sys/net`, of a given namespace.
+//! The kernel's network settings in `/proc/sys/net`, of a given namespace.
 
 use std::fs;
 use std::io;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::namespace;
 
-/// Reads a setting, without its line end; `None` when the kernel has none of that name (a module is not loaded, or the
-/// interface is gone). `key` is relative to `/proc/sys/net` and has slashes, because interface names have dots:
+/// Reads a setting, without its line end; `None` if the kernel does not have it (a module is not loaded, or the interface
+/// is gone). `key` is relative to `/proc/sys/net` and has slashes, because interface names have dots:
 /// `ipv4/conf/eth0.5/rp_filter`.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub fn read(namespace: BorrowedFd<'_>, key: &str) -> io::Result<Option<String>> 
     }
 }
 
-/// The same in the calling thread's own namespace, without a thread for it.
+/// The same in the calling thread's own namespace, without a new thread.
 ///
 /// # Errors
 /// As [`read`].
@@ -32,15 +32,15 @@ pub fn read_here(key: &str) -> io::Result<Option<String>> {
     }
 }
 
-/// Writes settings in order and stops at the first refusal.
+/// Writes settings in order and stops at the first error.
 ///
 /// # Errors
-/// `NotFound` when the kernel has no such setting, `InvalidInput` for a value it refuses; the message names the key.
+/// `NotFound` if the kernel has no such setting, `InvalidInput` for a value it refuses; the message names the key.
 pub fn write(namespace: BorrowedFd<'_>, settings: &[(&str, &str)]) -> io::Result<()> {
     namespace::inside(namespace, || write_here(settings))?
 }
 
-/// The same in the calling thread's own namespace, without a thread for it.
+/// The same in the calling thread's own namespace, without a new thread.
 ///
 /// # Errors
 /// As [`write`].
@@ -48,16 +48,13 @@ pub fn write_here(settings: &[(&str, &str)]) -> io::Result<()> {
     settings.iter().try_for_each(|(key, value)| set(key, value))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a file of /proc has no copy beside it that could be renamed over it"
-)]
+#[expect(clippy::disallowed_methods, reason = "a file of /proc cannot be replaced by rename")]
 fn set(key: &str, value: &str) -> io::Result<()> {
     let explain = |error: io::Error| io::Error::new(error.kind(), format!("net/{key} = {value}: {error}"));
     fs::write(path_of(key)?, value).map_err(explain)
 }
 
-/// `/proc/sys/net` shows the namespace of the thread that looks.
+/// `/proc/sys/net` shows the namespace of the reading thread.
 fn path_of(key: &str) -> io::Result<PathBuf> {
     let inside = !key.is_empty() && key.split('/').all(|part| !matches!(part, "" | "." | ".."));
     if !inside {

@@ -1,7 +1,6 @@
-//! The kernel as judge: what is made here by netlink is read back with `ip`, `bridge` and packet counters.
+//! Tests with the kernel: what is created by netlink is read back with `ip`, `bridge` and packet counters.
 //!
-//! Every test works in network namespaces without a name that end with it, and says loudly that it was skipped when the
-//! caller may not make one.
+//! Every test works in temporary network namespaces, and reports that it was skipped if it may not create one.
 
 mod entries;
 mod flood;

@@ -1,4 +1,4 @@
-//! The bytes of netlink: messages in a datagram, attributes in a message, the kernel's verdict in an answer.
+//! The netlink format: messages in a datagram, attributes in a message, the result in an answer.
 
 use netlink_packet_core::{
     NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer,
@@ -8,10 +8,10 @@ use nix::errno::Errno;
 
 /// `struct nlmsghdr` (linux/netlink.h).
 pub(super) const HEADER: usize = 16;
-/// `NLMSGERR_ATTR_MSG` (linux/netlink.h): the sentence of an extended acknowledgement.
+/// `NLMSGERR_ATTR_MSG` (linux/netlink.h): the message of an extended acknowledgement.
 const ATTR_MESSAGE: u16 = 1;
 
-/// One netlink message as it lies in the receive buffer.
+/// One netlink message in the receive buffer.
 pub(super) struct Frame<'a> {
     pub(super) kind: u16,
     pub(super) flags: u16,
@@ -19,17 +19,17 @@ pub(super) struct Frame<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// What a frame means for the one who asked.
+/// The meaning of a message.
 pub(super) enum Answer<'a> {
     /// An object of a dump or a get: message type and body.
     Object(u16, &'a [u8]),
-    /// The conversation is over; `Err` carries errno and the kernel's sentence.
+    /// The exchange is complete; `Err` has errno and the kernel's message.
     End(Result<(), (Errno, String)>),
     /// Padding of the protocol.
     Nothing,
 }
 
-/// The messages of one datagram, in order. A truncated one ends the walk.
+/// The messages of one datagram, in order. A truncated one ends the iteration.
 pub(super) fn frames(datagram: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
@@ -80,8 +80,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Where the extended acknowledgement starts: behind the code and the request the kernel quotes (its header alone
-    /// when capped; `netlink_ack`, net/netlink/af_netlink.c).
+    /// The start of the extended acknowledgement: after the code and the request that the kernel repeats (only its header
+    /// if capped; `netlink_ack`, net/netlink/af_netlink.c).
     fn original(&self) -> usize {
         if self.flags & NLM_F_CAPPED != 0 {
             return 4 + HEADER;

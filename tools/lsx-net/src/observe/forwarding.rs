@@ -1,4 +1,4 @@
-//! Forwarding and neighbour entries of our bridges and tunnels, as sorted lines with one digest a network.
+//! Forwarding and neighbour entries of lsx's bridges and tunnels, as sorted lines with one digest per network.
 
 use super::{failure, have, links::mac};
 use crate::model::{Forwarding, Object, Weight, unmark};
@@ -9,7 +9,7 @@ use common::Failure;
 use common::plan::Have;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The entries of one network in one order: `flood REMOTE`, `forward MAC REMOTE`, `neighbour ADDRESS MAC`.
+/// The entries of one network, sorted: `flood REMOTE`, `forward MAC REMOTE`, `neighbour ADDRESS MAC`.
 pub(crate) type Entries = BTreeSet<String>;
 
 /// The entries of every network of a stack.
@@ -46,7 +46,7 @@ fn entries(
 /// The entries of one network.
 ///
 /// # Errors
-/// What the kernel said.
+/// Errors of the kernel.
 pub(crate) fn of_network(socket: &mut Socket, bridge: u32, tunnel: u32) -> Result<Entries, Failure> {
     let rows = neigh::forwards(socket, Scope::Device(tunnel)).map_err(failure)?;
     let names = neigh::list(socket, Some(bridge)).map_err(failure)?;
@@ -61,8 +61,8 @@ fn group<T>(all: Vec<T>, key: impl Fn(&T) -> u32) -> BTreeMap<u32, Vec<T>> {
     groups
 }
 
-/// An address counts only when both tables have it: the bridge's, which chooses the tunnel, and the tunnel's own, which
-/// chooses the host. Learned entries come and go and do not count.
+/// An address counts only if both tables have it: the bridge's, which selects the tunnel, and the tunnel's own, which
+/// selects the host. Learned entries change by themselves and do not count.
 fn lines<'a>(
     rows: impl Iterator<Item = &'a Forward> + Clone,
     names: impl Iterator<Item = &'a Neighbour>,
@@ -86,7 +86,7 @@ fn lines<'a>(
     entries
 }
 
-/// One object a network.
+/// One object per network.
 pub(super) fn objects(
     stack: &str,
     links: &[Link],

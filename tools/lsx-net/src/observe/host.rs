@@ -1,4 +1,4 @@
-//! The host's own: routes, addresses, listeners, other tunnels, and what it keeps of a stack.
+//! State of the host itself: routes, addresses, listeners, other tunnels, and its intent.
 
 use super::{failure, have, io_failure, ways};
 use crate::model::{GROUP, Intent, IntentFile, Listener, Object, Route, Seen, Tunnels, unmark};
@@ -12,7 +12,7 @@ use common::plan::Have;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
-/// What is there beside our objects.
+/// What exists in addition to lsx's objects.
 pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> Result<Seen, Failure> {
     let name =
         |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
@@ -49,7 +49,7 @@ fn foreign_routes(all: &[route::Entry]) -> Vec<ipnet::Ipv4Net> {
     routes
 }
 
-/// The addresses of this host itself: not those of loopback, nor of links of ours.
+/// The addresses of this host itself: not those of loopback or of lsx's links.
 pub(crate) fn own_addresses() -> Result<Vec<ipnet::Ipv4Net>, Failure> {
     let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
     let links = crate::netlink::dump::links(&mut socket).map_err(failure)?;
@@ -63,25 +63,26 @@ pub(crate) fn own_addresses() -> Result<Vec<ipnet::Ipv4Net>, Failure> {
     Ok(own.map(|a| a.address).collect())
 }
 
-/// A default route, whole or in two halves, as VPNs push it over the host's own.
+/// A default route, whole or in two halves, as VPNs add it above the host's own.
 pub(super) fn default(entry: &route::Entry) -> bool {
     entry.route.destination.prefix_len() <= 1
 }
 
-/// Where each route leaves.
+/// The outgoing interface of each route.
 fn paths(all: &[route::Entry], name: impl Fn(u32) -> String) -> Vec<(ipnet::Ipv4Net, String)> {
     let main = all.iter().filter(|r| r.table == u32::from(nix::libc::RT_TABLE_MAIN));
     main.filter_map(|r| Some((r.route.destination, name(r.route.device?)))).collect()
 }
 
-/// All default routes, not the best alone: another takes over when it fails.
+/// All default routes, not only the best: another one is used when it fails.
 fn outward(all: &[route::Entry], name: impl Fn(u32) -> String) -> Vec<String> {
     let default = all.iter().filter(|r| default(r));
     let names: BTreeSet<String> = default.filter_map(|r| r.route.device.map(&name)).collect();
     names.into_iter().filter(|n| !n.is_empty()).collect()
 }
 
-/// A VXLAN device that is not this stack's, half made or whole; two with one VNI and one port cannot be in one namespace.
+/// A VXLAN device that does not belong to this stack, complete or not; two with the same VNI and port cannot be in one
+/// namespace.
 fn tunnel(link: &Link, stack: Option<&str>) -> Option<Tunnels> {
     let vxlan = link.vxlan.as_ref()?;
     let remnant = |s| link.group == GROUP && prefixes(s).iter().any(|p| link.name.starts_with(p.as_str()));
@@ -91,7 +92,7 @@ fn tunnel(link: &Link, stack: Option<&str>) -> Option<Tunnels> {
     (!own).then(|| Tunnels { link: link.name.clone(), stack: owner, vni: vxlan.vni, port: vxlan.port })
 }
 
-/// Unmarked links outside our group whose name has the shape of ours.
+/// Unmarked links outside lsx's group whose name has the form of lsx's names.
 fn strangers(links: &[Link]) -> Vec<String> {
     let shape = |l: &&Link| {
         let mut letters = l.name.chars();
@@ -121,34 +122,31 @@ fn published(stack: Option<&str>) -> Vec<Listener> {
     .collect()
 }
 
-/// Tried in a namespace that vanishes at once, and only where no device of the kind shows that it works.
+/// Tested in a temporary namespace, and only if no existing device shows that it works.
 fn lacks(links: &[Link]) -> Result<Vec<String>, Failure> {
     if links.iter().any(|l| l.vxlan.is_some()) && links.iter().any(|l| l.bridge.is_some()) {
         return Ok(Vec::new());
     }
     let space = match namespace::nameless() {
         Ok(space) => space,
-        Err(e) => return Err(io_failure("make a network namespace", &e)),
+        Err(e) => return Err(io_failure("create a network namespace", &e)),
     };
     crate::apply::try_kernel(space.as_fd())
 }
 
 fn ssh_port() -> Option<u16> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "sshd tells the port of this session by it alone (sshd(8))"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "sshd only gives the port of this session there (sshd(8))")]
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split(' ').nth(3)?.parse().ok()
 }
 
-/// What this host keeps; a file that cannot be read any more counts as none, `up` writes it anew.
+/// The intent of this host; an unreadable file counts as none, and `up` writes it again.
 pub(super) fn intent(paths: &Paths) -> Result<Option<Intent>, Failure> {
     let Some(text) = note(&paths.intent())? else { return Ok(None) };
     Ok(document::read(&text, "net.json", &document::schema("net", "intent")).ok())
 }
 
-/// The same of a stack, where that it cannot be read is no matter.
+/// The same for a stack; an unreadable file is ignored.
 pub(crate) fn kept_intent(stack: &str) -> Option<Intent> {
     intent(&Paths::new(stack)).ok().flatten()
 }
@@ -171,7 +169,7 @@ pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
     Ok(objects)
 }
 
-/// Routes into networks that lead by the stack's world link.
+/// Routes into networks through the stack's world link.
 pub(super) fn routes(stack: &str, links: &[Link], socket: &mut Socket) -> Result<Vec<Have<Object>>, Failure> {
     let world = links.iter().find(|l| {
         l.altnames.iter().filter_map(|a| unmark(a)).any(|(s, _, role)| s == stack && role == "world")

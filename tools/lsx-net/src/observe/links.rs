@@ -1,4 +1,4 @@
-//! Links and what they mean: bridges, tunnels, legs, the world link, what a power cut left half made.
+//! Links and their objects: bridges, tunnels, legs, the world link, incomplete links.
 
 use super::have;
 use crate::model::{self, Attached, Bridge, GROUP, LegLink, Object, Tunnel, WORLD, World, unmark};
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// A link in a router, and its addresses.
 pub(super) type Inside = (Link, Vec<Ipv4Net>);
 
-/// The mark of a link, when it is the stack's.
+/// The mark of a link, if it belongs to the stack.
 fn role<'a>(stack: &str, link: &'a Link) -> Option<(&'a str, &'a str)> {
     link.altnames
         .iter()
@@ -20,7 +20,7 @@ fn role<'a>(stack: &str, link: &'a Link) -> Option<(&'a str, &'a str)> {
         .map(|(_, object, role)| (object, role))
 }
 
-/// The objects that are links, in the order they are made.
+/// The objects that are links, in the order of creation.
 pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[Inside]>) -> Vec<Have<Object>> {
     let by = |wanted: &'static str| {
         links
@@ -47,7 +47,7 @@ pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[Inside]>) ->
     objects
 }
 
-/// Links of our group and with our prefix that carry no mark.
+/// Links of lsx's group and with its prefix that have no mark.
 fn remnants(stack: &str, links: &[Link]) -> Vec<Have<Object>> {
     let prefixes = prefixes(stack);
     let ours = |l: &&Link| l.group == GROUP && prefixes.iter().any(|p| l.name.starts_with(p.as_str()));
@@ -64,7 +64,7 @@ fn world(stack: &str, link: &Link, router: Option<&[Inside]>) -> World {
     World { link: link.name.clone(), router: model::router(stack), net }
 }
 
-/// Stands for an address that is missing; nobody wants it, so it always differs.
+/// Stands for a missing address; it never matches a wanted one.
 fn nowhere() -> Ipv4Net {
     Ipv4Net::from(Ipv4Addr::UNSPECIFIED)
 }

@@ -1,4 +1,4 @@
-//! Ports of the host that a program has taken.
+//! Ports of the host that a program uses.
 
 use crate::model::Listener;
 use crate::netlink::listeners::listeners;
@@ -6,7 +6,7 @@ use common::stack::resolved::Protocol;
 use std::io;
 use std::net::Ipv4Addr;
 
-/// `IPPROTO_*`, what a bound socket of it is for the kernel (net/tcp_states.h), and its files below /proc/net.
+/// `IPPROTO_*`, the state of a bound socket in the kernel (net/tcp_states.h), and its files below /proc/net.
 const KINDS: [(Protocol, u8, u8, [&str; 2]); 2] = [
     (Protocol::Tcp, 6, 10, ["tcp", "tcp6"]), // LISTEN
     (Protocol::Udp, 17, 7, ["udp", "udp6"]), // CLOSE: not connected
@@ -44,7 +44,7 @@ fn listener(line: &str, state: u8) -> Option<(u16, Option<Ipv4Addr>)> {
     let (address, port) = fields.get(1)?.split_once(':')?;
     let address = match u32::from_str_radix(address, 16) {
         Ok(0) => None,
-        // The kernel prints the address as one number of the machine's own byte order.
+        // The kernel prints the address as a number in the machine's byte order.
         Ok(raw) => Some(Ipv4Addr::from(raw.to_ne_bytes())),
         Err(_) => None,
     };

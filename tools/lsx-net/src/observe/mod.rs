@@ -1,4 +1,4 @@
-//! Reads this host: the objects lsx-net made, and what could collide with new ones. Changes nothing.
+//! Observes this host: the objects of lsx-net, and what could collide with new ones. Changes nothing.
 
 mod forwarding;
 mod host;
@@ -26,13 +26,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What a look at a host gives.
+/// The result of observing a host.
 pub type Look = (Vec<Have<Object>>, Seen, Vec<Warning>);
 
 /// Reads the objects of one stack, or of all.
 ///
 /// # Errors
-/// Kind `Denied` without root; else what the kernel said.
+/// Kind `Denied` without root; otherwise errors of the kernel.
 pub fn observe(stack: Option<&str>) -> Result<Look, Failure> {
     let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
     let links = dump::links(&mut socket).map_err(failure)?;
@@ -54,7 +54,7 @@ pub fn observe(stack: Option<&str>) -> Result<Look, Failure> {
     Ok((objects, seen, warnings))
 }
 
-/// The stacks that left a trace here.
+/// The stacks that have anything here.
 fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failure> {
     if let Some(stack) = only {
         return Ok(BTreeSet::from([stack.to_owned()]));
@@ -72,7 +72,7 @@ fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let router = match namespace::open(namespace::Place::Name(&name)) {
         Ok(router) => router,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // Half made or half removed by a run that died: a router without anything in it, to be finished or removed.
+        // Left half done by a killed run: a router without anything in it, to be completed or removed.
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => return Ok(Some(Vec::new())),
         Err(e) => return Err(io_failure(&format!("open the network namespace {name}"), &e)),
     };
@@ -83,7 +83,7 @@ fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
     let leads = |l: &Link| {
         routes.iter().any(|r| r.route.destination.prefix_len() == 0 && r.route.device == Some(l.index))
     };
-    // A world link that nothing leaves by counts as one without an address: both are made in the same step.
+    // A world link without a route through it counts as one without an address: both are set in the same step.
     let of = |l: &Link| match l.name == model::WORLD && !leads(l) {
         true => Vec::new(),
         false => addresses.iter().filter(|a| a.device == l.index).map(|a| a.address).collect(),
@@ -100,7 +100,7 @@ fn one(
 ) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let paths = Paths::new(stack);
-    // By looking, for notes may have gone: who has a router needs routing.
+    // By observation, since records may be lost: a stack with a router needs forwarding.
     if paths.uses_routing() || router.is_some() || ways::worlds(links).any(|(s, _)| s == stack) {
         let forwards = routing()? && paths.uses_routing() && prior::Prior::noted().is_some();
         let forwarding_off = ways::off(stack, links, socket)?;
@@ -119,8 +119,8 @@ fn one(
     Ok(objects)
 }
 
-/// Processes in a stack's router. One whose name was given to another namespace is told, too: what is in the old one hears
-/// nothing any more.
+/// Processes in a stack's router. A process in a namespace whose name now belongs to another one is reported, too: the old
+/// one gets no packets any more.
 fn inhabitants(stack: &str, links: &[Link], warnings: &mut Vec<Warning>) -> Result<Vec<String>, Failure> {
     let name = model::router(stack);
     let found = spaces::inhabitants(&std::path::Path::new("/run/netns").join(&name))?;
@@ -134,7 +134,7 @@ fn inhabitants(stack: &str, links: &[Link], warnings: &mut Vec<Warning>) -> Resu
     let left = spaces::left(&name, &ports)?;
     if !left.is_empty() {
         let message = format!(
-            "the network namespace {name} was replaced, and goes on without its links in: {}; end or restart these processes",
+            "the network namespace {name} was replaced, but the old one is still used, without its links, by: {}; end or restart these processes",
             left.join(", ")
         );
         warnings.push(Warning { code: "net.router.replaced".to_owned(), message });
@@ -147,7 +147,7 @@ fn routing() -> Result<bool, Failure> {
     ip_forward(own.as_fd())
 }
 
-/// Whether the router forwards, by each of its links.
+/// Whether the router forwards, on each of its links.
 fn forwards(router: &str, links: Option<&[links::Inside]>) -> Result<bool, Failure> {
     match namespace::open(namespace::Place::Name(router)) {
         Ok(router) => {
@@ -164,24 +164,24 @@ fn ip_forward(space: BorrowedFd<'_>) -> Result<bool, Failure> {
     Ok(value.as_deref() == Some("1"))
 }
 
-/// An object with its key and what it stands on.
+/// An object with its key and dependencies.
 pub(crate) fn have(key: &str, object: Object, needs: &[&str]) -> Have<Object> {
     Have { key: key.to_owned(), object, needs: needs.iter().map(|n| (*n).to_owned()).collect() }
 }
 
-/// What the kernel refused.
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+/// The failure of a netlink request.
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes it by value")]
 pub fn failure(error: NetlinkError) -> Failure {
     let kind = if error.denied() { Kind::Denied } else { Kind::Failed };
     let failure = Failure::new(kind, "net.kernel", error.to_string());
     if error.denied() {
-        failure.hint("lsx-net changes a host as root; locally run it with sudo")
+        failure.hint("lsx-net needs root on a host; on this machine run it with sudo")
     } else {
         failure
     }
 }
 
-/// What the system refused.
+/// The failure of a system call.
 pub fn io_failure(what: &str, error: &io::Error) -> Failure {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let failure = Failure::new(
@@ -189,5 +189,9 @@ pub fn io_failure(what: &str, error: &io::Error) -> Failure {
         "net.system",
         format!("cannot {what}: {error}"),
     );
-    if denied { failure.hint("lsx-net changes a host as root; locally run it with sudo") } else { failure }
+    if denied {
+        failure.hint("lsx-net needs root on a host; on this machine run it with sudo")
+    } else {
+        failure
+    }
 }

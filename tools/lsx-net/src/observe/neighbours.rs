@@ -1,5 +1,5 @@
-//! What attached interfaces and gateways know of the addresses that this host keeps. Each address is asked for by itself: a list
-//! walks the table of all namespaces, for each of them anew.
+//! Neighbour entries of attached interfaces and gateways for the addresses in the host's intent. Each address is queried
+//! separately: a dump would walk the table of all namespaces, once for each namespace.
 
 use super::{failure, mac, spaces};
 use crate::model::{Intent, Known, Row, Weight, router, unmark};
@@ -10,7 +10,7 @@ use common::Failure;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
-/// Every interface that could be entered.
+/// All interfaces whose namespace can be entered.
 pub(super) fn known(stack: &str, links: &[Link], intent: &Intent) -> Result<Vec<Known>, Failure> {
     let rows = plan::by_network(&intent.rows);
     let networks: BTreeMap<String, &str> = intent

@@ -1,15 +1,15 @@
-//! What the host did before the first stack came, as it is noted in /run and at the links to the routers.
+//! The forwarding state of the host before the first stack, as recorded in /run and at the links to the routers.
 
 use super::ways;
 use crate::netlink::dump::Link;
 use crate::paths::{Paths, note};
 
-/// What the host did before the first stack came.
+/// The forwarding state before the first stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prior {
     /// ip_forward.
     pub(crate) forward: String,
-    /// Interfaces for which it was off all the same.
+    /// Interfaces on which it was off nevertheless.
     pub(crate) off: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn file_of() -> std::path::PathBuf {
     Paths::routing().join("prior")
 }
 
-/// Behind this word stands what was, in the alias of a stack's link to its router.
+/// Precedes the recorded state in the alias of a stack's link to its router.
 pub(crate) const WAS: &str = " before: ";
 
 pub(crate) fn aliased(links: &[Link]) -> Option<Prior> {

@@ -1,4 +1,4 @@
-//! Rules: whether our tables are still as we loaded them, and which chains of others would drop our frames.
+//! Rules: whether lsx's tables are still as loaded, and which foreign chains would drop packets of a stack.
 
 use super::have;
 use crate::model::{self, Accept, Chain, Firewall, Object, Place, Seen};
@@ -16,14 +16,14 @@ use std::os::fd::AsFd;
 const INPUT: u32 = 1;
 const FORWARD: u32 = 2;
 
-/// Marked rules of ours in chains of others: stack, chain, and the handles of the rules.
+/// Marked rules of lsx in foreign chains: stack, chain, and the handles of the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// By stack and chain; the links a rule lets pass are told from its comment.
+    /// By stack and chain; the links that a rule accepts are in its comment.
     pub marked: BTreeMap<(String, Chain), Vec<(u64, String)>>,
 }
 
-/// Fills in the chains of others, and lists our rules in them.
+/// Fills in the foreign chains, and lists lsx's rules in them.
 pub(super) fn look(
     stack: Option<&str>,
     seen: &mut Seen,
@@ -57,8 +57,8 @@ pub(super) fn look(
     Ok(listing)
 }
 
-/// Chains of others that see routed or bridged frames and may drop them: base chains at the forward hook of `ip` and
-/// `inet` tables. Where Docker offers DOCKER-USER, that one stands for its whole table: Docker keeps rules in it.
+/// Foreign chains that see routed or bridged packets and may drop them: base chains at the forward hook of `ip` and `inet`
+/// tables. If Docker provides DOCKER-USER, that one is used for its whole table, since Docker keeps rules in it.
 ///
 /// # Errors
 /// When nft cannot be run.
@@ -83,8 +83,8 @@ pub fn foreign_chains() -> Result<Vec<Chain>, Failure> {
     Ok(found)
 }
 
-/// Chains of others at the input hook of `ip` and `inet` tables, whether they may drop, by their policy or by a
-/// rule of theirs, and how nft lists them.
+/// Foreign chains at the input hook of `ip` and `inet` tables, whether they may drop, by policy or by a rule, and how nft
+/// lists them.
 fn foreign_inputs() -> Result<Vec<(Chain, bool, Value)>, Failure> {
     let chains = nftables::chains().map_err(|e| super::io_failure("list the chains of nftables", &e))?;
     let theirs = chains.into_iter().filter(|c| {
@@ -109,7 +109,7 @@ fn items<'a>(value: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value>
     value["nftables"].as_array().into_iter().flatten().filter_map(move |v| v.get(kind))
 }
 
-/// Our rules in a chain of others: the stack, the handle, and the links it lets pass. The comment is the mark.
+/// lsx's rules in a foreign chain: the stack, the handle, and the links that it accepts. The comment is the mark.
 ///
 /// # Errors
 /// When nft cannot be run.
@@ -129,7 +129,7 @@ fn list_chain(chain: &Chain) -> Result<Value, Failure> {
     let Chain { family, table, chain } = chain;
     let bytes = match Program::new("nft").args(["-j", "list", "chain", family, table, chain]).run(b"") {
         Ok(bytes) => bytes,
-        // Gone between two looks, as Docker's do when it restarts.
+        // Removed in the meantime, as Docker does when it restarts.
         Err(failure) if failure.kind == Kind::Failed => return Ok(Value::Null),
         Err(failure) => return Err(failure),
     };
@@ -168,9 +168,9 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
     Ok(objects)
 }
 
-/// The digest of the text that was loaded, while the tables still list as they did then; a table that somebody changed has
-/// no digest that a plan wants, so `up` loads it anew. `None` when there is no table. As long as nobody has changed any rule
-/// of the namespace since, there is nothing to list.
+/// The digest of the loaded text, while the tables are still listed as they were then; a changed table has no digest that a
+/// plan wants, so `up` loads it again. `None` if there is no table. If no rule of the namespace has changed since, nothing
+/// is listed.
 fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     let record = note(&Paths::new(stack).rules(place))?.unwrap_or_default();
     let (head, text) = record.split_once('\n').unwrap_or_default();
@@ -180,10 +180,10 @@ fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     }
     let Some(listing) = list(stack, place)? else { return Ok(None) };
     let as_loaded = known == digest(listing.as_bytes());
-    Ok(Some(if as_loaded { digest(text.as_bytes()) } else { "changed by somebody else".to_owned() }))
+    Ok(Some(if as_loaded { digest(text.as_bytes()) } else { "changed by another program".to_owned() }))
 }
 
-/// What of nftables stays the same until somebody changes rules in a place; `None` when there is no such place.
+/// A value of nftables that stays the same until rules of a place change; `None` if there is no such place.
 fn state(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     let table = match place {
         Place::Host => format!("lsx-{stack}"),
@@ -201,16 +201,17 @@ fn state(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     }
 }
 
-/// What is kept of rules that were loaded just now: how they list and the state that stands for it, then their text. The
-/// state first: a change between the two makes the next look list them again.
+/// The record of rules that were just loaded: their listing and the state value, then their text. The state is read first:
+/// after a change in between, the next run lists them again.
 pub(crate) fn record(stack: &str, place: Place, text: &str) -> Result<String, Failure> {
     let state = state(stack, place)?.unwrap_or_default();
     let listing = list(stack, place)?.unwrap_or_default();
     Ok(format!("# {} {state}\n{text}", digest(listing.as_bytes())))
 }
 
-/// The tables of a place as nft lists them, without counters; `None` when one is missing. One nft a table: its cache holds
-/// the family of the last command alone, so a second `list` in one run does not find the first one's table (nft 1.0.6).
+/// The tables of a place as nft lists them, without counters; `None` if one is missing. One nft process per table: its
+/// cache has only the family of the last command, so a second `list` in one run does not find the first one's table (nft
+/// 1.0.6).
 fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     let run = |family: &str, table: &str| match Program::new("nft")
         .args(["-s", "list", "table", family, table])

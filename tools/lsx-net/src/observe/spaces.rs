@@ -1,4 +1,5 @@
-//! Finding the namespace of an instance without any state: the one that holds its hardware address, or the other end of its port.
+//! Finds the namespace of an instance without stored state: the one with its hardware address, or with the other end of its
+//! port.
 
 use super::{io_failure, mac};
 use crate::netlink::dump::Link;
@@ -17,7 +18,7 @@ pub(crate) struct Space {
     pub(crate) links: Vec<Link>,
 }
 
-/// Every network namespace that a name or a process holds, by the hardware addresses inside.
+/// All network namespaces with a name or a process, by the hardware addresses inside.
 pub(crate) fn by_mac() -> Result<BTreeMap<String, Arc<OwnedFd>>, Failure> {
     let mut found = BTreeMap::new();
     each(|space| {
@@ -29,8 +30,8 @@ pub(crate) fn by_mac() -> Result<BTreeMap<String, Arc<OwnedFd>>, Failure> {
     Ok(found)
 }
 
-/// Enters the namespace behind each of these ports of ours: `each` gets the port, the link that is its other end, and a socket
-/// in there. A port whose other end nobody holds is passed over.
+/// Enters the namespace behind each of these ports: `each` gets the port, the link that is its other end, and a socket
+/// there. A port whose other end is not found is skipped.
 pub(crate) fn behind(
     ports: &[&Link],
     mut visit: impl FnMut(&Link, &Link, &mut Socket) -> Result<(), Failure>,
@@ -54,7 +55,7 @@ pub(crate) fn behind(
     verdict
 }
 
-/// Every network namespace that a name or a process holds, but our own.
+/// All network namespaces with a name or a process, except our own.
 fn each(mut visit: impl FnMut(Space)) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     for path in candidates()? {
@@ -62,7 +63,7 @@ fn each(mut visit: impl FnMut(Space)) -> Result<(), Failure> {
         if !seen.insert(inode) {
             continue;
         }
-        // A process may end between two looks; then its namespace is no candidate any more.
+        // A process may end in the meantime; then its namespace is no candidate any more.
         let Ok(space) = namespace::open(namespace::Place::Path(&path)) else { continue };
         let Ok(mut socket) = Socket::open_in(space.as_fd()) else { continue };
         let Ok(links) = dump::links(&mut socket) else { continue };
@@ -84,13 +85,13 @@ fn processes() -> Result<Vec<u32>, Failure> {
     Ok(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Processes in the network namespace that a file names, as `1234 (tcpdump)`.
+/// Processes in a named network namespace, such as `1234 (tcpdump)`.
 pub(super) fn inhabitants(file: &Path) -> Result<Vec<String>, Failure> {
     let Ok(home) = file.metadata().map(|m| (m.dev(), m.ino())) else { return Ok(Vec::new()) };
     living(|place| place == home)
 }
 
-/// Processes in other namespaces than the named one that hold the other ends of links of a router: it was replaced.
+/// Processes in other namespaces than the named one that have the other ends of a router's links: it was replaced.
 pub(super) fn left(name: &str, ports: &[&Link]) -> Result<Vec<String>, Failure> {
     let home = Path::new("/run/netns").join(name).metadata().map(|m| m.ino()).unwrap_or_default();
     let mut strays = BTreeSet::new();
@@ -105,7 +106,7 @@ pub(super) fn left(name: &str, ports: &[&Link]) -> Result<Vec<String>, Failure> 
     if strays.is_empty() { Ok(Vec::new()) } else { living(|(_, inode)| strays.contains(&inode)) }
 }
 
-/// Whether a named namespace holds the other ends of all ports.
+/// Whether a named namespace has the other ends of all ports.
 fn holds(home: u64, ports: &[&Link]) -> Result<bool, Failure> {
     let names = namespace::list().map_err(|e| io_failure("list network namespaces", &e))?;
     let path = names.iter().map(|n| Path::new("/run/netns").join(n));

@@ -1,4 +1,4 @@
-//! What the kernel lets through, interface by interface: forwarding and the check of the way back.
+//! Settings of interfaces that decide what the kernel forwards: forwarding and rp_filter.
 
 use super::{failure, io_failure};
 use crate::model::unmark;
@@ -8,13 +8,13 @@ use common::Failure;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// The setting of an interface that lets packets that come in by it go on.
+/// The setting that lets packets received on an interface be forwarded.
 pub(crate) fn forwarding(link: &str) -> String {
     format!("ipv4/conf/{link}/forwarding")
 }
 
-/// Interfaces of the host that carry what its router sends and gets: those of default routes, the one that holds the host's
-/// address, and the stack's own link to the router.
+/// Interfaces of the host that carry packets of its router: those of default routes, the one with the host's address, and
+/// the stack's own link to the router.
 fn carriers(stack: &str, links: &[Link], socket: &mut Socket) -> Result<BTreeSet<String>, Failure> {
     let name = |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone());
     let routes = route::followed(socket).map_err(failure)?;
@@ -37,14 +37,14 @@ pub(crate) fn worlds(links: &[Link]) -> impl Iterator<Item = (&str, &Link)> {
     })
 }
 
-/// Those of them for which somebody has switched forwarding off.
+/// Those of them with forwarding disabled.
 pub(crate) fn off(stack: &str, links: &[Link], socket: &mut Socket) -> Result<Vec<String>, Failure> {
     let all = carriers(stack, links, socket)?;
     let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
     Ok(closed(own.as_fd(), all.into_iter().collect()))
 }
 
-/// Those of some links of a namespace for which forwarding is off.
+/// Links of a namespace with forwarding disabled.
 pub(super) fn closed(space: BorrowedFd<'_>, mut links: Vec<String>) -> Vec<String> {
     let off =
         |link: &String| sysctl::read_here(&forwarding(link)).is_ok_and(|value| value.as_deref() == Some("0"));
@@ -55,7 +55,7 @@ pub(super) fn closed(space: BorrowedFd<'_>, mut links: Vec<String>) -> Vec<Strin
     namespace::inside(space, work).unwrap_or_default()
 }
 
-/// Interfaces whose check of the way back is strict: the larger of their own setting and that of all (ip-sysctl).
+/// Interfaces with a strict rp_filter: the larger of their own setting and that of all (ip-sysctl).
 pub(super) fn strict(links: &[Link]) -> Result<Vec<String>, Failure> {
     let setting = |name: &str| {
         let value = sysctl::read_here(&format!("ipv4/conf/{name}/rp_filter"));

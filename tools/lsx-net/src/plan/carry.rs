@@ -1,4 +1,4 @@
-//! Networks go on reaching hosts that keep instances which the document no longer names: those stay connected as they were.
+//! Networks stay connected to hosts that keep instances which the document no longer names.
 
 use crate::model::Intent;
 use common::stack::resolved::{LegAt, NetworkAt, NetworkKind, Resolved};
@@ -6,7 +6,7 @@ use common::stack::{LinkKind, link_prefix};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// The resolved stack with its networks on every host that keeps something of them. `named` tells the document's instances.
+/// The resolved stack with its networks on all hosts that keep parts of them. `named` lists the document's instances.
 pub(super) fn carried<'a>(
     resolved: &Resolved,
     intents: impl Iterator<Item = (&'a str, &'a Intent)>,
@@ -27,7 +27,7 @@ pub(super) fn carried<'a>(
         }
     }
     for network in wider.networks.iter_mut().filter(|n| n.hosts.len() > 1 && n.tunnel.is_empty()) {
-        // Bridge and tunnel of a network are named alike behind the six letters of their kind.
+        // The names of a network's bridge and tunnel are equal after the six letters of their kind.
         let tail = network.bridge.get(6..).unwrap_or_default();
         network.tunnel = link_prefix(&resolved.stack, LinkKind::Tunnel) + tail;
     }
@@ -41,7 +41,7 @@ fn reach(network: &mut NetworkAt, host: &str) {
     }
 }
 
-/// The host's path may be the narrowest, and its leg may publish ports.
+/// The host may have the smallest MTU, and its leg may publish ports.
 fn stay(network: &mut NetworkAt, host: &str, intent: &Intent, named: &impl Fn(&str) -> bool) {
     let Some(old) = intent.desired.networks.iter().find(|n| n.name == network.name) else { return };
     network.mtu = network.mtu.min(old.mtu);

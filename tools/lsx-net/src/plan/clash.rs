@@ -1,4 +1,4 @@
-//! What stands in the way on a host: taken names, numbers, routes and ports; and what must not happen by accident.
+//! Conflicts on a host: names, numbers, routes and ports in use; and changes that must not happen by accident.
 
 use crate::Net;
 use crate::model::{Desired, Intent, Network, Seen};
@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// Everything on a host that the wish would run into.
+/// All conflicts on a host.
 pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure> {
     let seen = &seen.seen;
     let mut failures: Vec<Failure> = seen.lacks.iter().map(|lack| lacking(lack)).collect();
@@ -25,7 +25,7 @@ pub(super) fn clashes(desired: &Desired, seen: &ObservedOf<Net>) -> Vec<Failure>
 }
 
 fn lacking(lack: &str) -> Failure {
-    Failure::new(Kind::Failed, "net.plan.lacks", format!("this host cannot do what the stack needs: {lack}"))
+    Failure::new(Kind::Failed, "net.plan.lacks", format!("this host lacks what the stack needs: {lack}"))
         .hint("load the module or install the package on the host; nothing was changed")
 }
 
@@ -37,9 +37,9 @@ fn names<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
         Failure::new(
             Kind::Failed,
             "net.plan.stranger",
-            format!("an interface {link} exists and lsx did not make it"),
+            format!("the interface {link} exists, but was not created by lsx"),
         )
-        .hint(format!("`ip -d link show {link}` tells what it is; rename or remove it"))
+        .hint(format!("see `ip -d link show {link}`; rename or remove it"))
     })
 }
 
@@ -50,7 +50,8 @@ fn whose(stack: &str, link: &str) -> String {
     }
 }
 
-/// One VNI and one UDP port can be on a host once (the kernel's rule), and a peer filter must not meet another's tunnels.
+/// A VNI and UDP port can exist only once on a host (a rule of the kernel), and filters of one stack must not match
+/// another's tunnels.
 fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
     let port = seen.tunnels.iter().find(|t| t.port == desired.tunnel_port && !t.stack.is_empty()).map(|t| {
         let message = format!("UDP port {} carries the tunnels of {}", t.port, whose(&t.stack, &t.link));
@@ -58,7 +59,7 @@ fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fai
             .at("tunnel_port")
             .hint("set tunnel_port to another port")
     });
-    // A port that is published is translated before a tunnel sees it: somebody's instance would get the packets.
+    // A published port is translated before a tunnel receives it: an instance would get the packets.
     let tunnels = desired.networks.iter().any(|n| !n.tunnel.is_empty());
     let taken = seen.listeners.iter().filter(move |l| {
         tunnels && !l.stack.is_empty() && (l.protocol, l.port) == (Protocol::Udp, desired.tunnel_port)
@@ -71,20 +72,20 @@ fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Fai
     });
     let vnis = desired.networks.iter().filter(|n| !n.tunnel.is_empty()).filter_map(move |network| {
         let other = seen.tunnels.iter().find(|t| t.vni == network.vni && t.port == desired.tunnel_port)?;
-        let message = format!("VNI {} is taken by {}", network.vni, whose(&other.stack, &other.link));
+        let message = format!("VNI {} is used by {}", network.vni, whose(&other.stack, &other.link));
         let failure =
             Failure::new(Kind::Data, "net.plan.vni", message).at(format!("networks.{}.vni", network.name));
-        Some(failure.hint("give the network a vni of its own"))
+        Some(failure.hint("write another vni for the network"))
     });
     port.into_iter().chain(published).chain(vnis)
 }
 
-/// Two networks of one host that meet. The document's own cannot, so one of them is kept though the document does not name
-/// it: a network that was renamed, as a rule.
+/// Two networks of one host that conflict. Those of the document cannot, so one of them is kept although the document does
+/// not name it: usually a renamed network.
 fn overlaps(desired: &Desired) -> Vec<Failure> {
     let meet = |a: &Network, b: &Network, what: String| {
         let message = format!("networks {} and {} have the same {what}", a.name, b.name);
-        let hint = "one of them is kept though the document does not name it: --prune removes it";
+        let hint = "one of them is kept although the document does not name it; --prune removes it";
         Failure::new(Kind::Data, "net.plan.kept", message).hint(hint)
     };
     let mut failures = Vec::new();
@@ -99,8 +100,8 @@ fn overlaps(desired: &Desired) -> Vec<Failure> {
     failures
 }
 
-/// A port that somebody listens on would vanish behind the instance: sshd's, at worst. One that is published already has
-/// been vouched for.
+/// Publishing a port that a program listens on would hide the program, for example sshd. A port that is already published
+/// has been checked before.
 fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
     let published = |port: &&PortAt| seen.intent.as_ref().is_none_or(|i| !i.desired.ports.contains(port));
     desired.ports.iter().filter(published).filter_map(|port| {
@@ -117,25 +118,25 @@ fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failu
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
         };
-        let message = format!("port {}/{word} is taken by {who}", port.listen);
+        let message = format!("port {}/{word} is used by {who}", port.listen);
         let failure = Failure::new(Kind::Data, "net.plan.port", message)
             .at(format!("instances.{}.ports", port.instance));
         Some(failure.hint("publish another port"))
     })
 }
 
-/// The host would have to route 127/8, which no kernel does unless told to.
+/// The host would have to route 127/8, which no kernel does by default.
 fn loopback(desired: &Desired) -> impl Iterator<Item = Failure> + '_ {
     let inner = |p: &&PortAt| p.address.is_some_and(|a| a.is_loopback());
     desired.ports.iter().filter(inner).map(|port| {
-        let message = format!("port {} cannot be published on loopback", port.listen);
+        let message = format!("port {} cannot be published on a loopback address", port.listen);
         let failure = Failure::new(Kind::Data, "net.plan.loopback", message)
             .at(format!("instances.{}.ports", port.instance));
-        failure.hint("for the host alone: no port, but `allow: { from: host/HOST, to: instance/NAME, ports: [...] }` and the instance's own address")
+        failure.hint("to give access only to the host, write `allow: { from: host/HOST, to: instance/NAME, ports: [...] }` and use the instance's address")
     })
 }
 
-/// Addresses that a router never passes on, whatever a permission says.
+/// Addresses that a router never forwards, whatever a permission says.
 fn nowhere(desired: &Desired) -> impl Iterator<Item = Failure> + '_ {
     let inside = |net: &Ipv4Net| NOWHERE.iter().any(|n| n.parse().is_ok_and(|n: Ipv4Net| n.contains(net)));
     let nets = |s: &Selector| match s {
@@ -144,27 +145,28 @@ fn nowhere(desired: &Desired) -> impl Iterator<Item = Failure> + '_ {
     };
     let ends = desired.allow.iter().flat_map(move |a| [nets(&a.from), nets(&a.to)]).flatten();
     ends.filter(move |net| inside(net)).map(|net| {
-        let message = format!("no router passes on {net}, so it cannot be allowed");
-        Failure::new(Kind::Data, "net.plan.nowhere", message)
-            .at("allow")
-            .hint("link-local (metadata of clouds), loopback, multicast and reserved addresses stay closed")
+        let message = format!("{net} is never forwarded, so it cannot be allowed");
+        Failure::new(Kind::Data, "net.plan.nowhere", message).at("allow").hint(
+            "link-local (cloud metadata), loopback, multicast and reserved addresses are always blocked",
+        )
     })
 }
 
-/// Addresses that ports are published on and the host has not.
+/// Addresses for published ports that the host does not have.
 pub(super) fn missing(desired: &Desired, seen: &Seen) -> Vec<Warning> {
     let has = |address: Ipv4Addr| seen.addresses.iter().any(|(a, _)| *a == address);
     let one = |port: &PortAt| {
         let address = port.address.filter(|a| !has(*a) && !a.is_loopback())?;
         let (host, instance, listen) = (&desired.host, &port.instance, port.listen);
-        let message =
-            format!("{host} has no address {address}: port {listen} of {instance} is closed until it has");
+        let message = format!(
+            "{host} does not have the address {address}: port {listen} of {instance} cannot be reached until it has"
+        );
         Some(Warning { code: "net.ports.address".to_owned(), message })
     };
     desired.ports.iter().filter_map(one).collect()
 }
 
-/// Hosts whose tunnels cross the open internet: VXLAN neither hides nor proves anything (RFC 7348, section 7).
+/// Hosts whose tunnels cross the public internet: VXLAN neither encrypts nor authenticates (RFC 7348, section 7).
 pub(super) fn exposed(resolved: &Resolved) -> Option<Warning> {
     let far = |h: &&HostAt| {
         !private(h.address)
@@ -175,14 +177,14 @@ pub(super) fn exposed(resolved: &Resolved) -> Option<Warning> {
     (!hosts.is_empty()).then(|| Warning {
         code: "net.underlay.public".to_owned(),
         message: format!(
-            "the tunnels are not encrypted and their ends have public addresses: {}; join the hosts by a private network or WireGuard and give those addresses",
+            "the tunnels are not encrypted and use public addresses: {}; connect the hosts by a private network or WireGuard and write those addresses",
             hosts.join(", ")
         ),
     })
 }
 
-/// Addresses that are not routed on the internet: RFC 1918, 6598 (carriers), 3927 (link local), 2544 (benchmarks), 5737
-/// (documentation).
+/// Address ranges that are not routed on the internet: RFC 1918, 6598 (carriers), 3927 (link local), 2544 (benchmarks),
+/// 5737 (documentation).
 fn private(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
     address.is_private()
@@ -193,19 +195,19 @@ fn private(address: Ipv4Addr) -> bool {
         || (a == 198 && b & 0xfe == 18)
 }
 
-/// Interfaces of instances on bridges that are about to go.
+/// Interfaces of instances on bridges that are about to be removed.
 pub(super) fn still_attached(host: &str, seen: &Seen, goes: impl Fn(&str) -> bool) -> Option<Failure> {
     let names: Vec<&str> =
         seen.attached.iter().filter(|a| goes(&a.bridge)).map(|a| a.name.as_str()).collect();
     let first = names.first()?;
     let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
-    let message = format!("{first}{more} still attached to the stack's networks");
+    let message = format!("still attached to the stack's networks: {first}{more}");
     let failure = Failure::new(Kind::Failed, "net.plan.attached", message).on(host);
-    Some(failure.hint("stop the instances first (`lsx-ct down`), or take them off with `lsx-net detach`"))
+    Some(failure.hint("remove the instances first (`lsx-ct down`), or detach them with `lsx-net detach`"))
 }
 
-/// Instances that run on one host, and that the document has on another: without its network on the old one such an instance
-/// would be cut off, long before it is moved.
+/// Instances that run on one host and that the document has on another: without its network on the old host such an
+/// instance would be disconnected before it is moved.
 pub(super) fn moved(
     wish: &Wish,
     resolved: &Resolved,
@@ -226,14 +228,14 @@ pub(super) fn moved(
             let message = format!("{name} runs on {host} and would move to {}", instance.host);
             let failure = Failure::new(Kind::Data, "net.plan.move", message).on(host);
             let failure = failure.at(format!("instances.{}", instance.of));
-            let hint = "nothing was changed; --allow-move says that it is meant, for lsx-net and for lsx-ct";
+            let hint = "nothing was changed; --allow-move allows it, in lsx-net and in lsx-ct";
             failures.insert(name, failure.hint(hint));
         }
     }
     failures.into_values().collect()
 }
 
-/// Processes in a router that is about to go: they would keep it, without a name and without links.
+/// Processes in a router that is about to be removed: they would keep it, without a name and without links.
 pub(super) fn inhabited(host: &str, seen: &ObservedOf<Net>, stays: bool) -> Option<Failure> {
     let there = seen.objects.iter().any(|have| have.key == "router:host");
     let inside = &seen.seen.inhabitants;
@@ -241,12 +243,12 @@ pub(super) fn inhabited(host: &str, seen: &ObservedOf<Net>, stays: bool) -> Opti
         return None;
     }
     let pids: Vec<&str> = inside.iter().filter_map(|one| one.split(' ').next()).collect();
-    let message = format!("processes are left in the stack's router: {}", inside.join(", "));
+    let message = format!("processes are running in the stack's router: {}", inside.join(", "));
     let failure = Failure::new(Kind::Failed, "net.plan.inhabited", message).on(host);
     Some(failure.hint(format!("end them first: kill {}", pids.join(" "))))
 }
 
-/// Addresses of interfaces that exist and would change.
+/// Addresses of existing interfaces that would change.
 pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec<Failure> {
     if wish.renumber {
         return Vec::new();
@@ -263,7 +265,7 @@ pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec
     changed.collect()
 }
 
-/// A document that came out half empty must not clear the hosts.
+/// A document that is incomplete by mistake must not clear the hosts.
 pub(super) fn too_much(wish: &Wish, host: &str, intent: &Intent, desired: &Desired) -> Vec<Failure> {
     if wish.yes {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! From the resolved stack, what one host should have.
+//! From the resolved stack to the desired state of one host.
 
 use crate::model::{Desired, Leg, Network, Nic};
 use common::stack::resolved::{AllowAt, HostAt, NetworkAt, NetworkKind, Resolved, Selector};
@@ -42,7 +42,7 @@ pub fn cut(resolved: &Resolved) -> BTreeMap<String, Desired> {
     all
 }
 
-/// What the links of a stack begin with, by kind.
+/// The prefixes of a stack's links, by kind.
 pub fn prefixes(stack: &str) -> [String; 5] {
     let kinds = [LinkKind::Bridge, LinkKind::Tunnel, LinkKind::Leg, LinkKind::World, LinkKind::Instance];
     kinds.map(|kind| link_prefix(stack, kind))
@@ -74,7 +74,7 @@ fn empty(resolved: &Resolved, host: &HostAt) -> Desired {
     }
 }
 
-/// Of `[user@]address[:port]`.
+/// The port of `[user@]address[:port]`.
 fn ssh_port(ssh: &str) -> u16 {
     ssh.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(SSH)
 }
@@ -95,8 +95,8 @@ fn at(network: &NetworkAt, host: &str) -> Network {
     }
 }
 
-/// A permission belongs to the host that routes for one of its sides; the rules of the stack saw to it that both sides have
-/// the same one.
+/// A permission belongs to the host that routes for one of its sides; the rules of the stack ensure that both sides have
+/// the same host.
 fn permissions(resolved: &Resolved, all: &mut BTreeMap<String, Desired>) {
     let gateway: BTreeMap<&str, &str> =
         resolved.networks.iter().filter_map(|n| Some((n.name.as_str(), n.gateway.as_deref()?))).collect();

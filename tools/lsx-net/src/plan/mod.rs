@@ -1,4 +1,4 @@
-//! Decides, for all hosts at once: what each should have, what is kept, what collides, which steps lead there. Pure.
+//! Plans for all hosts: what each should have, what is kept, what conflicts, and the steps. Pure.
 
 mod carry;
 mod clash;
@@ -28,7 +28,7 @@ use common::{Failure, Failures, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The digest of what a host keeps.
+/// The digest of the intent.
 pub fn intent_digest(desired: &Desired) -> String {
     document::digest_of(desired).unwrap_or_default()
 }
@@ -36,14 +36,14 @@ pub fn intent_digest(desired: &Desired) -> String {
 /// Makes the plan.
 ///
 /// # Errors
-/// Everything that stands in the way, at once.
+/// All conflicts and other reasons.
 pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result<Draft<Net>, Failures> {
     let mut draft = Draft::default();
     let mut failures = Vec::new();
     let mut goals = match &wish.goal {
         Goal::Down if wish.only != Only::default() => {
-            let message = "down takes the networks of a stack away together; --only is for up";
-            let hint = "take the network out of the document and run `lsx-net up --prune`";
+            let message = "down removes all networks of a stack; --only is not supported";
+            let hint = "remove the network from the document and run `lsx-net up --prune`";
             return Err(Failure::new(Kind::Usage, "net.plan.only", message).hint(hint).into());
         }
         Goal::Down => BTreeMap::new(),
@@ -98,20 +98,20 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     Ok(draft)
 }
 
-/// What a person is told of a host whose rules change.
+/// The changed rules of a host, for people.
 fn ruled(desired: &Desired, seen: &Seen, steps: &[Step<Object>]) -> Vec<common::plan::show::Line> {
     let rules = |step: &Step<Object>| matches!(step.after, Some(Object::Firewall(_)));
     let kept = seen.intent.as_ref().map(|intent| &intent.desired);
     if steps.iter().any(rules) { told::told(kept, desired) } else { Vec::new() }
 }
 
-/// An instance that must not move is told once, and not as one that is still attached, too.
+/// An instance that must not move is reported once, and not also as still attached.
 fn once(failures: &mut Vec<Failure>) {
     let moves = failures.iter().any(|f| f.code == "net.plan.move");
     failures.retain(|f| !moves || f.code != "net.plan.attached");
 }
 
-/// What a host said of itself.
+/// Messages of a host.
 fn said(host: &str, seen: &ObservedOf<Net>) -> Vec<Warning> {
     let ours = seen.warnings.iter().filter(|w| w.code == "net.router.replaced");
     ours.map(|w| Warning { message: format!("{host}: {}", w.message), ..w.clone() }).collect()
@@ -123,8 +123,8 @@ fn others(wish: &Wish, desired: Option<&Desired>) -> BTreeSet<Ipv4Net> {
     networks.filter(|n| !wish.only.network(&n.name)).map(|n| n.cidr).collect()
 }
 
-/// Whether an object is looked at at all: with `--only`, what is one network's own is left as it is when that is not
-/// selected. What the networks of a host share is always looked at.
+/// Whether an object is considered at all: with `--only`, objects of a network that is not selected are left unchanged.
+/// Objects that networks of a host share are always considered.
 fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
     match object {
         Object::Bridge(bridge) => wish.only.network(&bridge.network),
@@ -138,7 +138,7 @@ fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
     }
 }
 
-/// The weights of every network that a host shall carry, once for all hosts.
+/// The weights of all networks that a host has, once for all hosts.
 fn weights(goals: &BTreeMap<String, Desired>, data: &Data) -> wants::Shares {
     let flood: BTreeMap<&str, bool> =
         goals.values().flat_map(|d| &d.networks).map(|n| (n.name.as_str(), n.flood)).collect();
@@ -146,7 +146,7 @@ fn weights(goals: &BTreeMap<String, Desired>, data: &Data) -> wants::Shares {
     flood.into_iter().map(|(name, flood)| (name.to_owned(), rows::Weights::of(rows(name), flood))).collect()
 }
 
-/// Texts and rows that no step needs stay out of the plan: one with nothing to do is a few lines.
+/// Texts and rows that no step needs are left out of the plan, so that an empty plan is small.
 fn spare(draft: &mut Draft<Net>) {
     let used: BTreeSet<&str> = draft.steps.iter().filter_map(|s| s.after.as_ref()?.content()).collect();
     draft.contents.retain(|digest, _| used.contains(digest.as_str()));
@@ -155,7 +155,7 @@ fn spare(draft: &mut Draft<Net>) {
     }
 }
 
-/// The rows that steps of one host need: of its forwarding entries, and of all it keeps.
+/// The rows for steps of one host: its forwarding entries, and its intent.
 pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, String>) -> Data {
     let mut names = BTreeSet::new();
     for step in steps {
@@ -181,7 +181,7 @@ pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, St
     }
 }
 
-/// A host whose input is filtered needs the name of the interface towards the world: the one that holds its address, when the
+/// A host whose input is filtered needs the name of the interface towards the world: the one with its address, if the
 /// document names none.
 fn uplink(desired: &mut Desired, seen: Option<&ObservedOf<Net>>) -> Option<Failure> {
     if desired.firewall.is_none() || desired.uplink.is_some() {
@@ -191,11 +191,12 @@ fn uplink(desired: &mut Desired, seen: Option<&ObservedOf<Net>>) -> Option<Failu
     desired.uplink =
         addresses.iter().find(|(address, _)| *address == desired.address).map(|(_, link)| link.clone());
     desired.uplink.is_none().then(|| {
-        let message = format!("no interface holds {}, so its input cannot be filtered", desired.address);
+        let message =
+            format!("no interface has the address {}, so its input cannot be filtered", desired.address);
         let failure = Failure::new(Kind::Data, "net.plan.uplink", message).on(&desired.host);
         failure
             .at(format!("hosts.{}.firewall", desired.host))
-            .hint("write uplink: with the interface towards the world")
+            .hint("write `uplink` with the interface towards the world")
     })
 }
 
@@ -205,7 +206,7 @@ fn goes(objects: &[&Have<Object>], wanted: &BTreeSet<&str>, bridge: &str) -> boo
     objects.iter().find(is).is_some_and(|have| !wanted.contains(have.key.as_str()))
 }
 
-/// Entries go with their tunnel and the router's rules with the router: no step of their own.
+/// Entries are removed with their tunnel and rules with the router, so they need no step.
 fn standing(objects: &[&Have<Object>], wanted: &BTreeSet<&str>) -> Vec<Have<Object>> {
     let carried = |have: &Have<Object>| match &have.object {
         Object::Forwarding(f) => !wanted.contains(format!("tunnel:{}", f.network).as_str()),
@@ -217,21 +218,21 @@ fn standing(objects: &[&Have<Object>], wanted: &BTreeSet<&str>) -> Vec<Have<Obje
     objects.iter().filter(stands).map(|have| (*have).clone()).collect()
 }
 
-/// After a reboot: what the host kept, as it is.
+/// After a reboot: the host's intent, unchanged.
 fn booted(
     kept: &serde_json::Value,
     observed: &BTreeMap<String, ObservedOf<Net>>,
     draft: &mut Draft<Net>,
 ) -> Result<BTreeMap<String, Desired>, Failures> {
     let intent: crate::model::Intent = serde_json::from_value(kept.clone()).map_err(|e| {
-        Failure::new(Kind::Data, "net.intent", format!("what this host kept cannot be read: {e}"))
+        Failure::new(Kind::Data, "net.intent", format!("the intent of this host cannot be read: {e}"))
             .hint("run `lsx-net up` with the stack's document")
     })?;
     draft.data.rows = by_network(&intent.rows);
     Ok(observed.keys().map(|host| (host.clone(), intent.desired.clone())).collect())
 }
 
-/// What a plan rests on: our objects, and whatever could collide. Listeners come and go and stay out of it.
+/// What a plan depends on: lsx's objects, and whatever could conflict. Listeners change by themselves and are left out.
 pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
     let intent = seen.intent.as_ref().map(|i| intent_digest(&i.desired));
     let matters = (

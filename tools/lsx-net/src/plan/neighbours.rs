@@ -1,27 +1,27 @@
-//! What interfaces know of each other without asking: permanent neighbour entries. The kernel has one table for all namespaces
-//! (net.ipv4.neigh.default.gc_thresh3, 1,024 entries by default), so a few dozen instances that talk to each other fill it, and
-//! then nobody is found any more. Permanent entries are not counted (Linux 5.0), and nobody can push them out.
+//! Permanent neighbour entries between interfaces. The kernel has one table for all namespaces
+//! (net.ipv4.neigh.default.gc_thresh3, 1,024 entries by default), so a few dozen instances that communicate fill it, and
+//! then no new neighbour can be resolved. Permanent entries are not counted (Linux 5.0) and are never evicted.
 
 use crate::model::{Desired, Known, Neighbours, Object, Row, Seen, Weight};
 use common::plan::{Have, Want, Warning};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// Entries a host and stack: 137 MB of the kernel's memory, measured at 548 bytes an entry. 500 instances on one network need
-/// 250,000.
+/// Maximum number of entries per host and stack: 137 MB of kernel memory, at a measured 548 bytes per entry. 500 instances
+/// on one network need 250,000.
 const MOST: usize = 1 << 18;
 
-/// Where the router stands among interfaces.
+/// The name of the router among interfaces.
 pub const ROUTER: &str = "router";
 
 type Rows = BTreeMap<String, Vec<Row>>;
 
-/// Whether instances know each other, or the gateways alone because there would be too many entries.
+/// Whether instances get entries for each other, or only gateways because there would be too many.
 pub fn peers(desired: &Desired, rows: &Rows) -> bool {
     roomy(pairs(desired, rows))
 }
 
-/// Whether so many pairs of interfaces of a host may know each other.
+/// Whether this number of pairs of interfaces on a host is allowed.
 pub fn roomy(pairs: usize) -> bool {
     pairs <= MOST
 }
@@ -30,7 +30,7 @@ fn pairs(desired: &Desired, rows: &Rows) -> usize {
     desired.nics.iter().map(|nic| rows.get(&nic.network).map_or(0, Vec::len)).sum()
 }
 
-/// What an interface shall know: every address of its network but its own.
+/// The entries of an interface: every address of its network but its own.
 pub fn entries<'a>(
     rows: &'a [Row],
     at: &'a str,
@@ -56,8 +56,8 @@ pub fn digest(rows: &[Row]) -> String {
     weigh(rows.iter().map(|row| (row.address, row.mac.as_str()))).digest()
 }
 
-/// The networks whose interfaces do not know what they shall: what is there of each, and what shall be. Interfaces that are
-/// made in the same run learn it as they are made.
+/// The networks whose interfaces lack entries: existing and wanted ones. Interfaces created in the same run get them on
+/// creation.
 pub(super) fn strange(desired: &Desired, seen: &Seen, rows: &Rows) -> Vec<(Have<Object>, Want<Object>)> {
     let peers = peers(desired, rows);
     let one = |network: &crate::model::Network| {
@@ -76,14 +76,14 @@ pub(super) fn strange(desired: &Desired, seen: &Seen, rows: &Rows) -> Vec<(Have<
         let there = object(places.iter().map(|(at, _)| at.count).sum(), String::new());
         let object = object(wanted.iter().map(|w| w.count).sum(), digest(rows));
         let needs = vec![format!("bridge:{}", network.name), format!("leg:{}", network.name)];
-        let why = format!("interfaces of {} find each other without asking", network.name);
+        let why = format!("interfaces of {} know each other without ARP", network.name);
         Some((Have { key: key.clone(), object: there, needs: Vec::new() }, Want { key, object, needs, why }))
     };
     desired.networks.iter().filter_map(one).collect()
 }
 
-/// The interfaces of a network that could be looked at, each with its own hardware address. When this host does not know any
-/// more what it keeps, it could not look; then all of them count as knowing nothing.
+/// The observed interfaces of a network, each with its own hardware address. If the host has lost its intent, it could not
+/// observe them; then all count as having no entries.
 fn places(desired: &Desired, seen: &Seen, network: &str) -> Vec<(Known, String)> {
     let nics = desired.nics.iter().filter(|n| n.network == network);
     let legs = desired.networks.iter().filter(|n| n.name == network).filter_map(|n| n.leg.as_ref());
@@ -99,14 +99,14 @@ fn places(desired: &Desired, seen: &Seen, network: &str) -> Vec<(Known, String)>
     own.filter_map(|(at, mac)| Some((known(&at).or_else(|| blank(&at))?, mac))).collect()
 }
 
-/// More instances on a host than may know each other.
+/// The warning for too many instances on a host.
 pub(super) fn crowded(desired: &Desired, rows: &Rows) -> Option<Warning> {
     let pairs = pairs(desired, rows);
     (!roomy(pairs)).then(|| Warning {
         code: "net.neighbours".to_owned(),
         message: format!(
-            "{}: the interfaces here would need {pairs} neighbour entries, and lsx writes at most {MOST}: they know their gateways alone. \
-             Who talks to many others needs room in the kernel's own table, which all namespaces of the host share: \
+            "{}: the interfaces here would need {pairs} neighbour entries, but lsx writes at most {MOST}: only entries for gateways are written. \
+             Other entries need room in the kernel's table, which all namespaces of the host share: \
              sysctl -w net.ipv4.neigh.default.gc_thresh3={pairs} net.ipv4.neigh.default.gc_thresh2={pairs}",
             desired.host
         ),

@@ -1,4 +1,4 @@
-//! The document laid over what the hosts keep, entry by entry: what it does not name stays as it was.
+//! Merges the document with the intents of the hosts, entry by entry: what it does not name is kept unchanged.
 
 use super::rows;
 use super::{carry, clash, cut, reach};
@@ -11,7 +11,7 @@ use common::tool::{Draft, ObservedOf, Wish};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What every observed host should have; fills the shared table and the list of what is kept.
+/// The desired state of every observed host; fills the shared table and the list of kept objects.
 pub(super) fn overlay(
     wish: &Wish,
     resolved: &Resolved,
@@ -49,7 +49,7 @@ pub(super) fn overlay(
     goals
 }
 
-/// One order for what the document names and for what is kept beside it: else a thing that merely stays would differ.
+/// The same order for entries of the document and kept ones, so that a kept entry alone is no difference.
 fn in_order(desired: &mut Desired) {
     desired.networks.sort_by(|a, b| a.name.cmp(&b.name));
     desired.inside.sort();
@@ -58,7 +58,7 @@ fn in_order(desired: &mut Desired) {
     desired.allow.sort_by_cached_key(|allow| serde_json::to_string(allow).unwrap_or_default());
 }
 
-/// A network stays on a host as long as an instance that is to move away is attached to it there.
+/// A network is kept on a host as long as an instance that is to move away is attached to it there.
 fn leaving(wish: &Wish, desired: &mut Desired, seen: &crate::model::Seen, kept: &mut Vec<String>) {
     let old = seen.intent.iter().filter(|_| wish.allow_move).flat_map(|i| &i.desired.networks);
     for network in old {
@@ -74,10 +74,10 @@ fn leaving(wish: &Wish, desired: &mut Desired, seen: &crate::model::Seen, kept: 
     }
 }
 
-/// What the document speaks of.
+/// The entries of the document.
 struct Document<'a> {
     wish: &'a Wish,
-    /// All of it; the two below are what is selected of it.
+    /// All of them; the two below are the selected ones.
     whole: &'a Resolved,
     networks: BTreeSet<&'a str>,
     instances: BTreeMap<&'a str, &'a str>,
@@ -99,12 +99,12 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Whether a row is the document's business.
+    /// Whether a row belongs to the document.
     fn names(&self, network: &str, owner: &str) -> bool {
         self.networks.contains(network) && (owner.starts_with("host/") || self.instances.contains_key(owner))
     }
 
-    /// With `--only`, the rest of the document is as if nobody had named it.
+    /// With `--only`, the rest of the document counts as not named.
     fn narrow(&self, table: &mut BTreeMap<String, Vec<Row>>) {
         for (network, rows) in table.iter_mut() {
             rows.retain(|row| self.names(network, &row.owner));
@@ -118,18 +118,18 @@ impl<'a> Document<'a> {
         desired.ports.retain(|p| self.names(&p.network, &p.instance));
     }
 
-    /// Whether an instance goes when it is not named.
+    /// Whether an unnamed instance is removed.
     fn prunes(&self, instance: &str) -> bool {
         self.wish.prune && self.wish.only.instance(instance, instance)
     }
 
-    /// Whether a network stays though it is not named: all do without `--prune`, and what is not selected does with it.
+    /// Whether an unnamed network is kept: all are without `--prune`, and with it those that are not selected.
     fn spares(&self, network: &str) -> bool {
         let pruned = self.wish.prune && self.wish.only.network(network);
         !pruned && !self.networks.contains(network)
     }
 
-    /// Adds what the host keeps and the document does not name, or does not name among what is selected.
+    /// Adds what the host keeps and the document (or its selected part) does not name.
     fn lay_over(
         &self,
         desired: &mut Desired,
@@ -167,21 +167,21 @@ impl<'a> Document<'a> {
         self.rows(intent, &carried, table);
     }
 
-    /// Ranges of networks that the document does not name, on this host or another.
+    /// Ranges of networks that the document does not name, on any host.
     fn inside(&self, old: &Desired, desired: &Desired) -> Vec<Ipv4Net> {
         let carried = |net: &Ipv4Net| desired.networks.iter().any(|n| n.cidr == *net);
         let stays = |net: &&Ipv4Net| !desired.inside.contains(net) && (!self.wish.prune || carried(net));
         old.inside.iter().filter(stays).copied().collect()
     }
 
-    /// Whether the document says, among what is selected, where an instance is in a network, or that it is nowhere any more.
+    /// Whether the selected document says where an instance is in a network, or that it is not in it any more.
     fn moved(&self, network: &str, instance: &str) -> bool {
         let said = self.instances.contains_key(instance) || self.prunes(instance);
         self.names(network, instance) || said && self.wish.only.network(network)
     }
 
-    /// A permission stays while it concerns a network that the document does not name: taking one out of the document
-    /// takes it away, even when what it opened stays.
+    /// A permission is kept while it concerns a network that the document does not name; removing a permission from the
+    /// document removes it, even if its network is kept.
     fn stays(&self, allow: &AllowAt) -> bool {
         let unnamed = |s: &Selector| matches!(s, Selector::Network(name) if self.spares(name));
         unnamed(&allow.from) || unnamed(&allow.to)

@@ -1,10 +1,10 @@
-//! Interfaces of instances that are there, and not on their network's bridge or not by their name: somebody took them off, removed
-//! that bridge, or renamed them.
+//! Interfaces of instances that are not on their network's bridge or do not have their name: they were detached or renamed,
+//! or the bridge was removed.
 
 use crate::model::{Desired, Object, Port, Seen};
 use common::plan::{Have, Want};
 
-/// What is there of each, and what shall be. One that is where it belongs is nobody's business but `attach`'s.
+/// Existing and wanted state of each. `attach` is responsible for the others.
 pub(super) fn loose(desired: &Desired, seen: &Seen) -> Vec<(Have<Object>, Want<Object>)> {
     let mut all = Vec::new();
     for nic in &desired.nics {

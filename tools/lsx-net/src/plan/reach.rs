@@ -1,4 +1,5 @@
-//! What a host has to know of the others: whose tunnels it takes packets from, which addresses they have, what they publish.
+//! What a host needs to know of the others: peers whose tunnel packets it accepts, their addresses, and their published
+//! ports.
 
 use super::wants;
 use crate::Net;
@@ -9,7 +10,7 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// Fills that in for every host, once it is known what each shall have.
+/// Adds it for every host, after the desired state of each is known.
 pub(super) fn fill(
     resolved: &Resolved,
     observed: &BTreeMap<String, ObservedOf<Net>>,
@@ -52,8 +53,8 @@ pub(super) fn fill(
     }
 }
 
-/// Where the other ends of a host's tunnels are. A host that shares no network with this one is no peer: nothing there keeps
-/// others from sending in its name.
+/// The other ends of a host's tunnels. A host that shares no network with this one is no peer: nothing there would prevent
+/// packets with its address.
 fn peers(desired: &Desired, table: &BTreeMap<String, Vec<Row>>) -> Vec<Ipv4Addr> {
     let networks = desired.networks.iter().filter(|n| !n.tunnel.is_empty());
     let remotes = networks.filter_map(|n| table.get(&n.name)).flatten().map(|row| row.remote);
@@ -61,14 +62,14 @@ fn peers(desired: &Desired, table: &BTreeMap<String, Vec<Row>>) -> Vec<Ipv4Addr>
     others.into_iter().collect()
 }
 
-/// Addresses beside the one that the document names; those of loopback and link-local mean something else on every host.
+/// Addresses in addition to the one in the document; loopback and link-local ones are different on every host.
 pub(super) fn further(seen: &Seen, first: Ipv4Addr) -> Vec<Ipv4Addr> {
     let all = seen.addresses.iter().map(|(address, _)| *address);
     let meant = all.filter(|a| *a != first && !a.is_loopback() && !a.is_link_local());
     meant.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// What a host publishes, with the address by which others ask for it. Of a host that was not looked at, what the document says.
+/// The published ports of a host, with the address used by others. For a host that was not observed, from the document.
 fn published(resolved: &Resolved, host: &HostAt, goals: &BTreeMap<String, Desired>) -> Vec<Elsewhere> {
     let told = |port: &PortAt, default| Elsewhere { port: port.clone(), at: host.address, default };
     if let Some(desired) = goals.get(&host.name) {

@@ -1,4 +1,4 @@
-//! Routes of a host's own: those that lead elsewhere with a network's addresses, and those by which a peer is answered.
+//! Routes of a host itself: those that overlap a network, and those used to answer a peer.
 
 use crate::model::{Desired, Network, Seen};
 use common::plan::Warning;
@@ -7,36 +7,36 @@ use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
-/// What is refused, and what a person should know.
+/// Failures and warnings.
 pub(super) fn routes(wish: &Wish, desired: &Desired, seen: &Seen) -> (Vec<Failure>, Vec<Warning>) {
     let (mut refused, mut warned) = (Vec::new(), strict(desired, seen));
     let meets = |a: &Ipv4Net, b: &Ipv4Net| a.contains(b) || b.contains(a);
     for network in &desired.networks {
         let Some(route) = seen.routes.iter().find(|r| meets(&network.cidr, r)) else { continue };
         let place = format!("networks.{}.cidr", network.name);
-        let message = format!("{} overlaps the route {route} of the host's own", network.cidr);
+        let message = format!("{} overlaps the route {route} of the host", network.cidr);
         if goes_on(wish, network, seen) {
-            let then = "the network goes on, and what that route leads to is not reached from it";
+            let then = "the network stays up, but cannot reach the destinations of that route";
             let message = format!("{}: {place}: {message}; {then}", desired.host);
             warned.push(Warning { code: "net.route".to_owned(), message });
             continue;
         }
         let failure = Failure::new(Kind::Data, "net.plan.route", message).at(place).on(&desired.host);
         refused.push(failure.hint(
-            "choose addresses that no host routes elsewhere (`ip route show table all` on the host shows them), or give --allow-overlap if it is meant",
+            "choose addresses that no host routes elsewhere (`ip route show table all` on the host shows them), or use --allow-overlap",
         ));
     }
     (refused, warned)
 }
 
-/// A network that runs is not taken away because somebody connected a VPN, least of all at boot.
+/// A running network is not removed because a VPN was connected, also not at boot.
 fn goes_on(wish: &Wish, network: &Network, seen: &Seen) -> bool {
     let kept = seen.intent.iter().flat_map(|i| &i.desired.networks);
     let runs = |n: &Network| n.name == network.name && n.cidr == network.cidr;
     wish.allow_overlap || matches!(wish.goal, Goal::Boot(_)) || kept.into_iter().any(runs)
 }
 
-/// Peers whose tunnel packets the kernel would drop, because it answers them by another interface.
+/// Peers whose tunnel packets the kernel would drop, because replies to them use another interface.
 fn strict(desired: &Desired, seen: &Seen) -> Vec<Warning> {
     let mesh = desired.networks.iter().any(|n| !n.tunnel.is_empty());
     let own = seen.addresses.iter().find(|(address, _)| *address == desired.address).map(|(_, link)| link);
@@ -50,8 +50,8 @@ fn strict(desired: &Desired, seen: &Seen) -> Vec<Warning> {
     let tell = |(peer, link): (&Ipv4Addr, &String)| Warning {
         code: "net.rp_filter".to_owned(),
         message: format!(
-            "{}: tunnel packets of {peer} that come in by {own} are dropped, since the way back leaves by {link} and rp_filter is strict: \
-             sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{own}.rp_filter=2, or a route to {peer} by {own}",
+            "{}: tunnel packets of {peer} received on {own} are dropped, since the route back uses {link} and rp_filter is strict: \
+             sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{own}.rp_filter=2, or add a route to {peer} through {own}",
             desired.host
         ),
     };

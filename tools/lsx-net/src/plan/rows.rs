@@ -1,4 +1,4 @@
-//! The forwarding table that all hosts share, and each host's share of it.
+//! The forwarding table that all hosts share, and each host's part of it.
 
 use crate::model::{Desired, Network, Row, Weight};
 use common::document;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// What the steps of a plan share: rows by network. A step names its network and digest; a row for every host would make
-/// millions at a hundred hosts.
+/// The shared data of a plan: rows by network. A step names its network and digest, since a row for every host would make
+/// millions for a hundred hosts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
     /// By network, in the order of addresses.
@@ -17,7 +17,7 @@ pub struct Data {
     pub rows: BTreeMap<String, Vec<Row>>,
 }
 
-/// The table of a stack: where every interface and every leg is.
+/// The table of a stack: the location of every interface and leg.
 pub(super) fn table(resolved: &Resolved) -> BTreeMap<String, Vec<Row>> {
     let address: BTreeMap<&str, Ipv4Addr> =
         resolved.hosts.iter().map(|h| (h.name.as_str(), h.address)).collect();
@@ -52,7 +52,7 @@ pub fn by_network(rows: &[Row]) -> BTreeMap<String, Vec<Row>> {
     all
 }
 
-/// The entries that a row is, on every host but its own.
+/// The entries for a row, on every host but its own.
 fn of(row: &Row, flood: bool) -> impl Iterator<Item = String> {
     let forward = format!("forward {} {}", row.mac, row.remote);
     let neighbour = (!flood).then(|| format!("neighbour {} {}", row.address, row.mac));
@@ -91,7 +91,7 @@ impl Weights {
         weights
     }
 
-    /// A host's share: everything but its own.
+    /// A host's part: everything but its own rows.
     pub(super) fn share(&self, me: Ipv4Addr, flood: bool) -> Weight {
         let own = self.own.get(&me).copied().unwrap_or_default();
         let mut share = self.all.less(own);
@@ -111,7 +111,7 @@ pub fn rows_digest(desired: &Desired, rows: &BTreeMap<String, Vec<Row>>) -> Stri
     digest(desired.networks.iter().filter(|n| !n.tunnel.is_empty()).map(one))
 }
 
-/// The digest of several networks' shares, in the order of their names.
+/// The digest of several networks' parts, in the order of their names.
 pub(super) fn digest(shares: impl Iterator<Item = Weight>) -> String {
     let digests: Vec<String> = shares.map(Weight::digest).collect();
     document::digest(digests.join("\n").as_bytes())

@@ -1,5 +1,6 @@
-//! Connections that the kernel still lets pass although the document does not any more. Rules judge the first packet of a
-//! connection alone; so what was opened and is closed, published and is not, or lies elsewhere now, is looked for and ended. Pure.
+//! Connections that the kernel still forwards although the document no longer allows them. Rules decide about the first
+//! packet of a connection only; so connections of removed permissions, removed ports and moved targets are found and ended.
+//! Pure.
 
 use crate::model::{Desired, Flow, Tuple};
 use common::stack::resolved::{AllowAt, PortAt, Protocol, Selector};
@@ -7,22 +8,22 @@ use ipnet::Ipv4Net;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-/// What is no longer as it was.
+/// What is no longer valid.
 #[derive(Debug)]
 pub struct Stale<'a> {
     old: &'a Desired,
     new: Option<&'a Desired>,
-    /// Published before and not now, or now and not before: who asked before goes on asking the host itself.
+    /// Ports that were published and are not, or the reverse: an existing client would continue to reach the host itself.
     ports: Vec<PortAt>,
-    /// Addresses of instances that went.
+    /// Addresses of removed instances.
     addresses: BTreeSet<Ipv4Addr>,
     allow: Vec<&'a AllowAt>,
-    /// Networks whose instances reached the world and shall not any more.
+    /// Networks whose instances could reach the world and no longer may.
     egress: Vec<Ipv4Net>,
 }
 
 impl<'a> Stale<'a> {
-    /// Between what a host kept and what it shall keep.
+    /// Compares the old with the new intent.
     pub fn between(old: &'a Desired, new: Option<&'a Desired>) -> Stale<'a> {
         let ports = |d: Option<&Desired>| -> Vec<PortAt> {
             let own = d.into_iter().flat_map(|d| d.ports.iter());
@@ -51,7 +52,7 @@ impl<'a> Stale<'a> {
         self.ports.is_empty() && self.addresses.is_empty() && self.allow.is_empty() && self.egress.is_empty()
     }
 
-    /// Whether a connection of the host has to go; `local` are the host's addresses. What has a zone is somebody else's.
+    /// Whether to end a connection of the host; `local` are the host's addresses. Connections with a zone are not lsx's.
     pub fn on_host(&self, flow: &Flow, local: &BTreeSet<Ipv4Addr>) -> bool {
         let begun = &flow.original;
         let handed_on = flow.reply.source == self.old.leg.broadcast();
@@ -61,7 +62,7 @@ impl<'a> Stale<'a> {
             && self.ports.iter().any(|p| p.host == self.old.host && asks(p, p.listen, begun))
     }
 
-    /// Whether a connection of the router has to go.
+    /// Whether to end a connection of the router.
     pub fn in_router(&self, flow: &Flow) -> bool {
         let (begun, answers) = (&flow.original, flow.reply.source);
         let ends = [begun.source, begun.target, answers];
@@ -69,7 +70,7 @@ impl<'a> Stale<'a> {
             return true;
         }
         if answers != begun.target {
-            // Translated to an instance: by a port that is published, and by no permission.
+            // Translated to an instance: by a published port, not by a permission.
             let to = |p: &PortAt| (p.to_address, p.to_port) == (answers, flow.reply.source_port);
             return self
                 .ports
@@ -89,7 +90,7 @@ impl<'a> Stale<'a> {
     }
 }
 
-/// Whether another permission, or the way out, covers a connection.
+/// Whether another permission, or egress, covers a connection.
 fn still(new: &Desired, begun: &Tuple) -> bool {
     let leaves =
         |d: &Desired| d.networks.iter().any(|n| n.gateway && n.egress && n.cidr.contains(&begun.source));
@@ -167,7 +168,7 @@ instances:
         cut(&resolve(&stack).unwrap()).remove("h1").unwrap()
     }
 
-    /// `SOURCE TARGET:PORT`, answered by the target or, translated, by another.
+    /// `SOURCE TARGET:PORT`, answered by the target or, if translated, by another address.
     fn udp(source: &str, target: &str, answers: &str) -> Flow {
         let end = |text: &str| {
             let (address, port) = text.split_once(':').unwrap();

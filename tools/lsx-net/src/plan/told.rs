@@ -1,10 +1,10 @@
-//! What changed rules come to, as people call it: published ports and permissions.
+//! Changed rules in readable form: published ports and permissions.
 
 use crate::model::{Desired, Nic};
 use common::plan::show::{Line, Mark};
 use common::stack::resolved::{AllowAt, PortAt, Selector};
 
-/// What is different on a host between what it kept and what it shall have.
+/// The differences on a host between the old and the new intent.
 pub(super) fn told(before: Option<&Desired>, after: &Desired) -> Vec<Line> {
     let old = before.map(|d| d.ports.as_slice()).unwrap_or_default();
     let mut lines: Vec<Line> = ports(old, &after.ports)
@@ -27,7 +27,7 @@ fn line(desired: &Desired, mark: Mark, name: String, text: String) -> Line {
     Line { host: desired.host.clone(), mark, name, text }
 }
 
-/// Published ports: one that leads where another led before has changed.
+/// Published ports: one with another target counts as changed.
 fn ports(old: &[PortAt], new: &[PortAt]) -> Vec<(Mark, String, String)> {
     let mut gone: Vec<&PortAt> = old.iter().filter(|port| !new.contains(port)).collect();
     let mut lines = Vec::new();

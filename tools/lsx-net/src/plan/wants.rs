@@ -1,5 +1,5 @@
-//! What one host should have, as the objects of its plan, in the order they are made: rules before links, so that there is
-//! no moment at which a link is open.
+//! The wanted objects of one host, in the order of creation: rules before links, so that a link is never up without its
+//! rules.
 
 use super::intent_digest;
 use super::rows::{self, Weights};
@@ -22,7 +22,7 @@ fn share(weights: &Shares, desired: &Desired, network: &Network) -> Weight {
     weights.get(&network.name).map(|w| w.share(desired.address, network.flood)).unwrap_or_default()
 }
 
-/// The objects; texts go to the plan's contents.
+/// The objects; texts are added to the plan's contents.
 pub(super) fn wants(
     desired: &Desired,
     seen: &Seen,
@@ -60,15 +60,16 @@ fn firewall(place: Place, text: String, draft: &mut Draft<Net>) -> Want<Object> 
     let digest = digest(text.as_bytes());
     draft.contents.insert(digest.clone(), text);
     let why = match place {
-        Place::Host => "guards bridge ports, tunnels and published ports",
-        Place::Router => "closes networks to each other but for what is allowed",
+        Place::Host => "filters bridge ports and tunnels, and publishes ports",
+        Place::Router => "isolates networks from each other, except for what is allowed",
     };
     want(format!("firewall:{}", place.word()), Object::Firewall(Firewall { place, digest }), &[], why)
 }
 
-/// A chain of somebody else that may drop what we carry: rules at its head let our links pass. A drop in any table wins in
-/// nftables, so an accept in a table of ours could not. What instances begin passes towards the world alone, and not to what
-/// else the host forwards to, such as the containers of that somebody; into the router our own chain `forward` decides.
+/// A foreign chain that may drop packets of the stack: rules at its head accept lsx's links. In nftables a drop in any
+/// table is final, so an accept in lsx's own table would not help. New connections of instances are accepted only towards
+/// the world, not to other targets that the host forwards to, such as the containers of another program; those into the
+/// router are decided by lsx's chain `forward`.
 fn accept(desired: &Desired, seen: &Seen, chain: &Chain) -> Want<Object> {
     let [bridge, _, _, world, _] = &desired.prefixes;
     let mut pass: BTreeSet<String> = outward(desired, seen).map(|out| format!("{world} {out}")).collect();
@@ -88,8 +89,8 @@ fn accept(desired: &Desired, seen: &Seen, chain: &Chain) -> Want<Object> {
     want(chain.key(), Object::Accept(object), &["firewall:host"], why)
 }
 
-/// The same for a chain that decides what reaches this host itself: tunnels, and what instances may ask of it. Who may send that
-/// is for our own rules to say, behind which a drop still wins.
+/// The same for a chain that filters input to this host: tunnel packets, and what instances may reach of it. lsx's own
+/// rules decide about the senders; a drop there is still final.
 fn input(desired: &Desired, chain: &Chain) -> Option<Want<Object>> {
     let tunnels = desired.networks.iter().any(|n| !n.tunnel.is_empty());
     let router = desired.networks.iter().any(|n| n.leg.is_some());
@@ -103,8 +104,8 @@ fn input(desired: &Desired, chain: &Chain) -> Option<Want<Object>> {
     (!object.pass.is_empty()).then(|| want(chain.key(), Object::Accept(object), &["firewall:host"], why))
 }
 
-/// Where the world is: what the document calls the uplink, what holds the host's address, what default routes leave by. A name
-/// that nft would read as more than a name is none.
+/// Interfaces towards the world: the document's uplink, the one with the host's address, those of default routes. A name
+/// with characters special to nft is ignored.
 pub(super) fn outward<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     let own = seen.addresses.iter().filter(|(address, _)| *address == desired.address).map(|(_, link)| link);
     let plain = |name: &&str| !name.contains(['"', '*', '\\']);
@@ -119,19 +120,19 @@ fn routing(desired: &Desired) -> [Want<Object>; 3] {
             "routing:host",
             Object::Routing { forwards: true, forwarding_off: Vec::new() },
             &["firewall:host"],
-            "the stack's router reaches the world through this host",
+            "the stack's router forwards packets through this host",
         ),
         want(
             "router:host",
             Object::Router { name: router, forwards: true },
             &[],
-            "holds gateways and published ports",
+            "has gateways and published ports",
         ),
         want(
             "world:host",
             Object::World(world),
             &["router:host", "routing:host"],
-            "joins the router to the host",
+            "connects the router to the host",
         ),
     ]
 }
@@ -158,7 +159,7 @@ fn one(desired: &Desired, network: &Network, weights: &Shares) -> Vec<Want<Objec
             format!("forwarding:{name}"),
             Object::Forwarding(forwarding(desired, network, weights)),
             &[&tunnel],
-            "says behind which host each address is",
+            "maps each address to its host",
         ));
     }
     if let Some(leg) = &network.leg {
@@ -210,7 +211,7 @@ fn forwarding(desired: &Desired, network: &Network, weights: &Shares) -> Forward
     }
 }
 
-/// Routes of the host into networks that an `allow` lets it reach, or lets the world reach by it.
+/// Routes of the host into networks that an `allow` lets it reach, or lets the world reach through it.
 fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
     let own = |a: &&AllowAt| a.from == Selector::Host(desired.host.clone());
     let own: Vec<Ipv4Net> = desired.allow.iter().filter(own).flat_map(|a| desired.behind(&a.to)).collect();
@@ -219,7 +220,7 @@ fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
         let opened = |nets: &[Ipv4Net]| nets.iter().any(|net| n.cidr.contains(net));
         let why = match (opened(&own), opened(&strangers)) {
             (true, _) => format!("host/{} may reach {}", desired.host, n.name),
-            (false, true) => format!("an allow lets others reach {} by this host", n.name),
+            (false, true) => format!("an allow lets others reach {} through this host", n.name),
             (false, false) => return None,
         };
         let route = Route { to: n.cidr, via: desired.leg.broadcast(), link: desired.world_link.clone() };
@@ -228,7 +229,7 @@ fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
     desired.networks.iter().filter(|n| n.gateway).filter_map(route).collect()
 }
 
-/// Written last: a host that failed half way comes back as it was before.
+/// Written last: a host that failed half way is restored to its previous state at boot.
 fn kept(
     desired: &Desired,
     seen: &Seen,
@@ -245,10 +246,7 @@ fn kept(
     let intent = Object::Intent(IntentFile { digest, rows });
     let boot = Object::Boot { program: seen.program.clone(), host: desired.host.clone() };
     [
-        Want {
-            needs: all,
-            ..want("intent:net", intent, &[], "this host comes back by itself after a reboot")
-        },
-        want("boot:net", boot, &["intent:net"], "this host comes back by itself after a reboot"),
+        Want { needs: all, ..want("intent:net", intent, &[], "restores this host after a reboot") },
+        want("boot:net", boot, &["intent:net"], "restores this host after a reboot"),
     ]
 }

@@ -1,4 +1,4 @@
-//! What a TCP service says first: its banner, up to a newline.
+//! The banner of a TCP service: what it sends first, up to a newline.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::outcome::{Outcome, Problem, State, ms};
 use super::target::{Banner, Target};
 use super::tcp;
 
-/// Connects, says what is to be said, reads the first line, compares.
+/// Connects, sends `send`, reads the first line, compares.
 pub(super) fn probe(target: &Target, banner: &Banner, place: Place) -> Outcome {
     let began = Instant::now();
     let deadline = began + Duration::from_millis(target.timeout_ms);
@@ -35,7 +35,7 @@ fn say(socket: &mut Socket, banner: &Banner, deadline: Instant) -> io::Result<()
     socket.write_all(text.as_bytes())
 }
 
-/// Reads until a newline, the end, `max_bytes` or the deadline; an end is no error.
+/// Reads until a newline, the end, `max_bytes` or the deadline; the end is no error.
 fn read_line(socket: &mut Socket, banner: &Banner, deadline: Instant, line: &mut Vec<u8>) -> io::Result<()> {
     let most = banner.max_bytes as usize;
     let mut buffer = [0; 4096];
@@ -69,10 +69,10 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 fn judge(target: &Target, line: &[u8], result: io::Result<()>) -> Outcome {
     if line.is_empty() {
         let problem = match result {
-            Ok(()) => Problem::new("connected, but the service closed without a word"),
+            Ok(()) => Problem::new("connected, but the service closed without sending anything"),
             Err(error) if late(&error) => {
-                Problem::new(format!("connected, but the service said nothing in {} ms", target.timeout_ms))
-                    .hint("a service that waits to be asked needs `send`, or a probe of kind tcp or http")
+                Problem::new(format!("connected, but the service sent nothing in {} ms", target.timeout_ms))
+                    .hint("a service that waits for a request needs `send`, or a probe of kind tcp or http")
             }
             Err(error) => Problem::new(format!("connected, then {error}")),
         };
@@ -80,7 +80,7 @@ fn judge(target: &Target, line: &[u8], result: io::Result<()>) -> Outcome {
         outcome.bytes_read = Some(0);
         return outcome;
     }
-    // A line cut short by the deadline is still a banner: some services never send a newline.
+    // A line cut off by the deadline is still a banner: some services never send a newline.
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches(['\r', '\n']);
     let mut outcome = match target.expect.banner_problem(text) {

@@ -1,4 +1,4 @@
-//! A `Target` out of a document: unknown keys, and keys of another kind of probe, are refused.
+//! Reads a `Target` from a document; unknown keys, and keys of another kind of probe, are refused.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,55 +13,55 @@ use super::form::no_tls;
 use super::outcome::Problem;
 use super::target::{Banner, Http, Icmp, Probe, Target, Tcp};
 
-/// Every key a target may have; which of them belong together depends on `probe`.
+/// Every key that a target may have; which of them belong together depends on `probe`.
 ///
-/// One flat struct instead of serde's tagged enum: that one names neither the key nor the kind
-/// when a key is misplaced, and cannot refuse unknown keys beside flattened ones.
+/// One flat struct instead of serde's tagged enum, which names neither the key nor the kind if a key is misplaced, and
+/// cannot refuse unknown keys beside flattened ones.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TargetObject")]
 struct Keys {
     /// A name, echoed in the result.
     name: Option<String>,
-    /// The way of asking.
+    /// The kind of probe.
     probe: Word,
-    /// IPv4, IPv6 (with `%interface` where link-local), or a name of /etc/hosts.
+    /// IPv4, IPv6 (with `%interface` if link-local), or a name in /etc/hosts.
     address: String,
-    /// tcp, banner: the port; http: the port, 80 unless said.
+    /// tcp, banner: the port; http: the port, default 80.
     #[schemars(range(min = 1))]
     port: Option<u16>,
-    /// Milliseconds until the probe gives up (icmp: after each echo); 1000 for icmp, else 5000.
+    /// Time limit in milliseconds (icmp: after each echo); default 1000 for icmp, else 5000.
     #[schemars(range(min = 1, max = 600_000))]
     timeout_ms: Option<u64>,
-    /// The address to ask from.
+    /// Source address.
     source: Option<IpAddr>,
-    /// The interface to ask through.
+    /// Outgoing interface.
     interface: Option<String>,
-    /// icmp: how many echoes, 3 unless said.
+    /// icmp: number of echo requests, default 3.
     #[schemars(range(min = 1, max = 65_535))]
     count: Option<u32>,
-    /// icmp: milliseconds between two echoes, 200 unless said.
+    /// icmp: milliseconds between echo requests, default 200.
     #[schemars(range(min = 1, max = 60_000))]
     interval_ms: Option<u64>,
-    /// icmp: payload in bytes, 56 unless said; the IPv4 packet is 28 larger.
+    /// icmp: payload in bytes, default 56; the IPv4 packet is 28 larger.
     #[schemars(range(max = 65_507))]
     size_bytes: Option<u32>,
     /// icmp: forbid fragmentation.
     df: Option<bool>,
-    /// banner: what to say first.
+    /// banner: text to send first.
     send: Option<String>,
-    /// banner: read at most this many bytes, 256 unless said.
+    /// banner: maximum number of bytes to read, default 256.
     #[schemars(range(min = 1, max = 65_536))]
     max_bytes: Option<u32>,
-    /// http: path and query, `/` unless said.
+    /// http: path and query, default `/`.
     path: Option<String>,
     /// http: the Host header.
     host: Option<String>,
     /// http: follow redirects.
     follow: Option<bool>,
-    /// http: not in version 1; only `false` is accepted.
+    /// http: not supported in this version; only `false` is accepted.
     tls: Option<bool>,
-    /// What counts as a good answer.
+    /// The expected answer.
     #[serde(default)]
     expect: Expect,
 }
@@ -119,7 +119,7 @@ impl Keys {
     }
 
     fn probe(&self) -> Result<Probe, Problem> {
-        let port = || self.port.ok_or_else(|| Problem::new("port: is missing").hint("say which port to ask"));
+        let port = || self.port.ok_or_else(|| Problem::new("port: is missing").hint("write the port"));
         Ok(match self.probe {
             Word::Icmp => Probe::Icmp(self.icmp()),
             Word::Tcp => Probe::Tcp(Tcp { port: port()? }),

@@ -1,4 +1,4 @@
-//! TCP handshakes, any number at once: non-blocking connects and one poll loop.
+//! TCP handshakes, any number in parallel: non-blocking connects and one poll loop.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,9 +16,9 @@ use super::names::foreign_source;
 use super::outcome::{Problem, State};
 use super::pace::{Pace, poll_ms};
 
-/// File descriptors left to the rest of the process.
+/// File descriptors reserved for the rest of the process.
 const SPARE_DESCRIPTORS: u64 = 64;
-/// The most handshakes under way at once; poll scans all of them at every event.
+/// Maximum number of handshakes in progress; poll scans all of them at every event.
 const MAX_FLIGHTS: usize = 2_048;
 
 /// One handshake to try.
@@ -35,10 +35,10 @@ pub(super) struct Dial<'a> {
 pub(super) struct Dialed {
     /// `open`, `refused`, `timeout`, `unreachable` or `failed`.
     pub(super) state: State,
-    /// From the first SYN to the verdict.
+    /// From the first SYN to the result.
     pub(super) elapsed: Duration,
     pub(super) problem: Option<Problem>,
-    /// The connection, when it is open and was to be kept; blocking.
+    /// The connection, if it is open and was to be kept; blocking.
     pub(super) socket: Option<Socket>,
 }
 
@@ -59,10 +59,10 @@ enum Launch {
 /// One handshake; the connection is kept.
 pub(super) fn dial(dial: &Dial) -> Dialed {
     let mut one = dial_all(std::slice::from_ref(dial), true);
-    one.pop().unwrap_or_else(|| ended(State::Failed, Duration::ZERO, Problem::new("not tried")))
+    one.pop().unwrap_or_else(|| ended(State::Failed, Duration::ZERO, Problem::new("not attempted")))
 }
 
-/// All handshakes, as many at once as descriptors allow; results in the order given.
+/// All handshakes, as many in parallel as descriptors allow; results in the order given.
 /// Connections are closed at once unless `keep`.
 pub(super) fn dial_all(dials: &[Dial], keep: bool) -> Vec<Dialed> {
     let mut results: Vec<Option<Dialed>> = dials.iter().map(|_| None).collect();
@@ -91,11 +91,11 @@ pub(super) fn dial_all(dials: &[Dial], keep: bool) -> Vec<Dialed> {
         let ready = wait(&flights, resume);
         land(&mut flights, &ready, dials, keep, &mut results);
     }
-    let lost = || ended(State::Failed, Duration::ZERO, Problem::new("not tried"));
+    let lost = || ended(State::Failed, Duration::ZERO, Problem::new("not attempted"));
     results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
 }
 
-/// How many descriptors this may use. The limit is not raised: children would inherit it.
+/// Number of descriptors to use. The limit is not raised: children would inherit it.
 fn window() -> usize {
     let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
     let free = soft.saturating_sub(SPARE_DESCRIPTORS) / 2;
@@ -111,12 +111,12 @@ fn launch(index: usize, dial: &Dial) -> Launch {
     match socket.connect(&dial.to.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
             return match errno(&error) {
-                // Without a fixed source these mean that the ephemeral ports are used up.
+                // Without a fixed source port these mean that the ephemeral ports are used up.
                 Errno::EADDRNOTAVAIL if dial.source.is_none() => Launch::Full(Errno::EADDRNOTAVAIL),
                 errno => Launch::Ended(verdict(dial, &socket, errno, began.elapsed())),
             };
         }
-        // A connection to this host may be open at once; poll says so at once, too.
+        // A connection to this host may be open at once; poll reports that, too.
         _ => {}
     }
     Launch::Flying(Flight { index, socket, began, deadline: began + dial.timeout })
@@ -143,8 +143,7 @@ fn prepare(dial: &Dial) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Waits until a handshake ends, the first deadline, or the next slot for new ones; which of the
-/// handshakes have news.
+/// Waits until a handshake ends, the first deadline, or the next slot for new ones; returns which handshakes have events.
 fn wait(flights: &[Flight], resume: Option<Instant>) -> Vec<bool> {
     let now = Instant::now();
     let first = flights.iter().map(|flight| flight.deadline).chain(resume).min();
@@ -153,12 +152,12 @@ fn wait(flights: &[Flight], resume: Option<Instant>) -> Vec<bool> {
         flights.iter().map(|flight| PollFd::new(flight.socket.as_fd(), PollFlags::POLLOUT)).collect();
     match poll(&mut fds, timeout) {
         Ok(_) => fds.iter().map(|fd| fd.any().unwrap_or(true)).collect(),
-        // EINTR or ENOMEM: what poll could not say, every socket is asked.
+        // EINTR or ENOMEM: without poll's answer, every socket is checked.
         Err(_) => vec![true; flights.len()],
     }
 }
 
-/// Takes the handshakes that have ended or are out of time.
+/// Collects the handshakes that have ended or timed out.
 fn land(
     flights: &mut Vec<Flight>,
     ready: &[bool],
@@ -197,11 +196,11 @@ fn opened(dial: &Dial, socket: Socket, elapsed: Duration, keep: bool) -> Dialed 
     Dialed { state: State::Open, elapsed, problem: None, socket: keep.then_some(socket) }
 }
 
-/// What an error of connect means (tcp(7), and the kernel's table from ICMP codes to errnos).
+/// The meaning of an error of connect (tcp(7), and the kernel's table from ICMP codes to errnos).
 fn verdict(dial: &Dial, socket: &Socket, errno: Errno, elapsed: Duration) -> Dialed {
     let to = dial.to;
-    // ICMP "port unreachable" and a RST both become ECONNREFUSED, yet the first is what a filter
-    // sends and the second what the host itself says: only the error queue tells them apart.
+    // ICMP "port unreachable" and a RST both become ECONNREFUSED, but the first is sent by filters and the second by the
+    // host itself: only the error queue distinguishes them.
     let icmp = std::iter::from_fn(|| errqueue::next(socket)).find(|report| report.icmp);
     if let Some(report) = icmp {
         return ended(State::Unreachable, elapsed, Problem::new(report.message()));
@@ -231,7 +230,7 @@ fn verdict(dial: &Dial, socket: &Socket, errno: Errno, elapsed: Duration) -> Dia
 fn failed(dial: &Dial, errno: Errno) -> Dialed {
     let problem = match (errno, dial.source) {
         (Errno::EADDRNOTAVAIL, Some(source)) => foreign_source(source),
-        (Errno::ENODEV, _) => Problem::new("interface: there is none of this name here")
+        (Errno::ENODEV, _) => Problem::new("interface: no interface of this name")
             .hint("`ip link` lists those of this network namespace"),
         _ => Problem::new(format!("cannot connect to {}: {}", dial.to, words(errno))),
     };

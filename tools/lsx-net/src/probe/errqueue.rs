@@ -1,4 +1,4 @@
-//! The kernel's error queue of a socket (ip(7), IP_RECVERR): which ICMP error said no, and who sent it.
+//! The kernel's error queue of a socket (ip(7), IP_RECVERR): the ICMP error and its sender.
 
 use std::io::IoSliceMut;
 use std::net::IpAddr;
@@ -9,9 +9,9 @@ use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use socket2::Socket;
 
-/// Room for the original packet's first bytes: ICMP header and the start of the payload.
+/// Space for the original packet's first bytes: ICMP header and the start of the payload.
 const PACKET_BYTES: usize = 64;
-/// Room for one sock_extended_err with an IPv6 offender, and for messages not asked for.
+/// Space for one sock_extended_err with an IPv6 offender, and for other messages.
 const CONTROL_BYTES: usize = 512;
 
 /// One entry of the queue.
@@ -75,7 +75,7 @@ pub(super) fn next(socket: &Socket) -> Option<Report> {
 }
 
 impl Report {
-    /// What this host's own stack said, where the queue kept nothing of it.
+    /// The error of this host's own stack, if the queue has no entry for it.
     pub(super) fn local(errno: Errno) -> Self {
         Self { errno, icmp: false, kind: (0, 0), mtu: None, from: None, to: None, packet: Vec::new() }
     }

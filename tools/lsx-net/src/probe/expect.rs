@@ -1,4 +1,4 @@
-//! What a probe's answer must look like to count as good.
+//! The expected answer of a probe.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,12 +14,11 @@ use super::outcome::Problem;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// HTTP status codes or classes, any of which will do: `200`, `"2xx"`, `[200, "3xx"]`.
-    /// Without it 2xx and 3xx are good.
+    /// HTTP status codes or classes, any of which is accepted: `200`, `"2xx"`, `[200, "3xx"]`. Default: 2xx and 3xx.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "status_schema")]
     pub status: Vec<StatusRule>,
-    /// HTTP header name (in any case) and what its value begins with: `{server: nginx/}`.
+    /// HTTP header name (in any case) and the prefix of its value: `{server: nginx/}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Texts that must all occur in the banner: `SSH-2.0`, or `[SSH, OpenSSH]`.

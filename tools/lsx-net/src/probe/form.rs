@@ -16,7 +16,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, Problem> {
         let (scheme, rest) = text
             .split_once(':')
-            .ok_or_else(|| Problem::new(format!("{text:?} names no kind of probe")).hint(FORMS))?;
+            .ok_or_else(|| Problem::new(format!("{text:?} does not name a kind of probe")).hint(FORMS))?;
         let (address, probe) = match scheme {
             "icmp" => (bare(text, rest)?, Probe::Icmp(Icmp::new())),
             "tcp" => {
@@ -40,7 +40,7 @@ impl FromStr for Target {
 }
 
 impl fmt::Display for Target {
-    /// The compact form of kind, address, port and path; the other keys have no place in it.
+    /// The short form of kind, address, port and path; it has no other keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.probe.word();
         let host = match self.address.contains(':') {
@@ -57,9 +57,9 @@ impl fmt::Display for Target {
     }
 }
 
-/// The refusal of HTTPS, the same wherever it is asked for.
+/// The refusal of HTTPS, for all forms of targets.
 pub(super) fn no_tls(what: &str) -> Problem {
-    Problem::new(format!("{what}: probes speak no TLS in this version"))
+    Problem::new(format!("{what}: probes support no TLS in this version"))
         .hint("probe the port with tcp:ADDRESS:443, or the service behind it with http://")
 }
 
@@ -71,12 +71,12 @@ fn bare(text: &str, rest: &str) -> Result<String, Problem> {
     let v6 = rest.split('%').next().unwrap_or_default();
     if rest.contains(':') && v6.parse::<Ipv6Addr>().is_err() {
         return Err(Problem::new(format!("{text:?}: {rest:?} is not an address; ICMP has no ports"))
-            .hint("write icmp:10.0.0.1, or tcp:10.0.0.1:22 to ask a port"));
+            .hint("write icmp:10.0.0.1, or tcp:10.0.0.1:22 to probe a port"));
     }
     Ok(rest.to_owned())
 }
 
-/// An address and a port that must be there.
+/// An address and a required port.
 fn with_port(text: &str, rest: &str) -> Result<(String, u16), Problem> {
     let (address, port) = authority(text, rest)?;
     let port = port.ok_or_else(|| {
@@ -94,7 +94,7 @@ fn url(text: &str, rest: &str) -> Result<(String, Probe), Problem> {
     let (host, path) = rest.split_at(end);
     if host.contains('@') {
         return Err(Problem::new(format!("{text:?}: probes send no user name or password"))
-            .hint("leave out what stands before @"));
+            .hint("remove the part before @"));
     }
     let path = match path.starts_with('/') {
         true => path.to_owned(),

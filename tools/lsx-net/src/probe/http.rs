@@ -19,14 +19,14 @@ use super::names::{Names, Place};
 use super::outcome::{Outcome, Problem, State, ms};
 use super::target::{Http, Target};
 
-/// Headers that are worth seeing although nobody expected them.
+/// Headers that are reported even if none is expected.
 const SHOWN: [&str; 3] = ["content-type", "location", "server"];
-/// Redirects followed at most.
+/// Maximum number of redirects followed.
 const MAX_REDIRECTS: u32 = 5;
-/// Bytes of the body read at most, in one read.
+/// Maximum number of bytes of the body, read at once.
 const BODY_BYTES: usize = 16_384;
 
-/// Asks, reads the head and the first bytes of the body, compares.
+/// Sends the request, reads the head and the first bytes of the body, compares.
 pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -> Outcome {
     let timeout = Duration::from_millis(target.timeout_ms);
     let connect = Connect { source: target.source, interface: target.interface.clone(), timeout };
@@ -58,7 +58,7 @@ fn get(
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        // The environment's proxy would answer instead of the target.
+        // A proxy of the environment would answer instead of the target.
         .proxy(None)
         .user_agent("lsx")
         .max_idle_connections(0)
@@ -105,7 +105,7 @@ fn uri_of(text: &str) -> Result<Uri, Error> {
     text.parse::<Uri>().map_err(|error| Error::Http(error.into()))
 }
 
-/// The URL of a target; a zone is no part of a host in a URL (RFC 9844), the lookup knows it.
+/// The URL of a target; a zone is not part of a host in a URL (RFC 9844), but the lookup knows it.
 fn url(address: &str, http: &Http) -> String {
     let host = match address.split('%').next().unwrap_or_default() {
         v6 if v6.contains(':') => format!("[{v6}]"),
@@ -127,7 +127,7 @@ fn judge(target: &Target, response: Response<Body>) -> Outcome {
         (None, Err(error)) => Outcome::failed(
             target,
             State::Unexpected,
-            Problem::new(format!("the head came, the body did not: {error}")),
+            Problem::new(format!("the header was received, but not the body: {error}")),
         ),
     };
     outcome.status = Some(status);
@@ -136,7 +136,7 @@ fn judge(target: &Target, response: Response<Body>) -> Outcome {
     outcome
 }
 
-/// The headers that are shown; several of one name are joined as RFC 9110 5.3 allows.
+/// The reported headers; several of one name are joined as RFC 9110 5.3 allows.
 fn headers(target: &Target, response: &Response<Body>) -> BTreeMap<String, String> {
     let expected = target.expect.headers.keys().map(|k| k.to_ascii_lowercase());
     let wanted = expected.chain(SHOWN.map(str::to_owned));

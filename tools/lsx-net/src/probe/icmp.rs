@@ -25,12 +25,12 @@ pub(super) struct Ask<'a> {
     pub(super) place: Place,
 }
 
-/// Targets that can share a socket: its fragmentation policy is the socket's, not the packet's.
+/// Targets that can share a socket: the fragmentation policy belongs to the socket, not to the packet.
 pub(super) fn share(ask: &Ask) -> (bool, bool) {
     (ask.place.ip.is_ipv6(), ask.icmp.df)
 }
 
-/// Probes all targets at once; they must `share` a socket. Outcomes in the order given.
+/// Probes all targets in parallel; they must `share` a socket. Outcomes in the order given.
 pub(super) fn probe(asks: &[Ask]) -> Vec<Outcome> {
     let Some((v6, df)) = asks.first().map(share) else {
         return Vec::new();
@@ -51,8 +51,8 @@ pub(super) fn probe(asks: &[Ask]) -> Vec<Outcome> {
     outcomes.collect()
 }
 
-/// One request to each place and, where nothing came back in `timeout`, one more: how it ended,
-/// and the round trip of the first reply.
+/// One request to each place and, if it is not answered in `timeout`, another one: the result, and the round trip of the
+/// first reply.
 pub(super) fn first_replies(
     v6: bool,
     places: &[(IpAddr, Option<IpAddr>)],
@@ -114,7 +114,7 @@ fn silence(ask: &Ask, sent: u32) -> Problem {
     Problem::new(format!("no reply from {} to {sent} echo requests", ask.place.ip))
 }
 
-/// How a series ended, in one word.
+/// The result of a series, in one word.
 fn tally_state(tally: &Tally) -> State {
     match &tally.fault {
         _ if !tally.round_trips.is_empty() => State::Answered,
@@ -130,7 +130,7 @@ fn tally_state(tally: &Tally) -> State {
     }
 }
 
-/// The words for an error of this host or of the path.
+/// The message for an error of this host or of the path.
 fn fault(ask: &Ask, report: &Report) -> Problem {
     let ip = ask.place.ip;
     match report.errno {
@@ -142,10 +142,10 @@ fn fault(ask: &Ask, report: &Report) -> Problem {
         }
         Errno::EPERM => Problem::new(format!("a filter of this host drops packets to {ip}"))
             .hint("`nft list ruleset`, the chains with hook output"),
-        Errno::ENOBUFS | Errno::EAGAIN => Problem::new(format!(
-            "no room for the neighbour {ip}, or for its packets"
-        ))
-        .hint("thousands of absent neighbours fill the table: sysctl net.ipv4.neigh.default.gc_thresh3"),
+        Errno::ENOBUFS | Errno::EAGAIN => {
+            Problem::new(format!("no room for the neighbour {ip}, or for its packets"))
+                .hint("unanswered neighbours fill the table: sysctl net.ipv4.neigh.default.gc_thresh3")
+        }
         _ => Problem::new(format!("cannot send to {ip}: {}", report.message())),
     }
 }
@@ -170,7 +170,7 @@ fn no_socket(errno: Errno, v6: bool) -> (State, Problem) {
     match errno {
         Errno::EPERM | Errno::EACCES => (
             State::Denied,
-            Problem::new("this process may not open an ICMP socket").hint(
+            Problem::new("no permission to open an ICMP socket").hint(
                 "run as root, or allow it to the group: \
                  sysctl -w net.ipv4.ping_group_range='0 2147483647'",
             ),

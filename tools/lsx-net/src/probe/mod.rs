@@ -1,7 +1,7 @@
-//! Probes: does a host answer, a port open, a service speak, a page come; one JSON result each.
+//! Probes: whether a host answers, a port is open, a service or a web server responds; one JSON result each.
 //!
-//! Synchronous, and silent on stdout. Everything runs in the network namespace of the calling
-//! thread, also what is done in threads of its own (a thread inherits the namespace of its maker).
+//! Synchronous, and silent on stdout. Everything runs in the network namespace of the calling thread, including its own
+//! threads (a thread inherits the namespace of its creator).
 
 mod banner;
 mod decode;

@@ -1,7 +1,7 @@
-//! What addresses, names and interfaces of a target mean here, without NSS: literals and /etc/hosts.
+//! Resolves addresses, names and interfaces of a target without NSS: literals and /etc/hosts.
 //!
-//! A static binary cannot load the NSS modules that `getaddrinfo` needs, and a probe that asks a
-//! name server would test two things at once.
+//! A static binary cannot load the NSS modules that `getaddrinfo` needs, and a probe that queries a name server would test
+//! two things at once.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -13,7 +13,7 @@ use super::outcome::Problem;
 
 const HOSTS: &str = "/etc/hosts";
 
-/// An address to ask, with the interface's index where the address is meaningless without (RFC 4007).
+/// An address to probe, with the interface's index if the address needs one (RFC 4007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) ip: IpAddr,
@@ -21,7 +21,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The same place with a port.
+    /// The same with a port.
     pub(super) fn port(self, port: u16) -> SocketAddr {
         match self.ip {
             IpAddr::V4(ip) => SocketAddr::from((ip, port)),
@@ -36,14 +36,14 @@ impl From<IpAddr> for Place {
     }
 }
 
-/// The hosts file, read at most once and only when a name needs it.
+/// The hosts file, read at most once and only if a name needs it.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Names {
     text: OnceLock<String>,
 }
 
 impl Names {
-    /// Names that are looked up in the given text instead of /etc/hosts.
+    /// Looks names up in the given text instead of /etc/hosts.
     #[cfg(test)]
     pub(super) fn from_text(text: &str) -> Self {
         Self { text: OnceLock::from(text.to_owned()) }
@@ -60,8 +60,9 @@ impl Names {
         let text = self.text.get_or_init(|| std::fs::read_to_string(HOSTS).unwrap_or_default());
         match lookup(text, host) {
             Some(ip) => Ok(ip.into()),
-            None => Err(Problem::new(format!("{host} is neither an address nor a name in {HOSTS}"))
-                .hint(format!("probes ask no name server; write the address, or add the name to {HOSTS}"))),
+            None => Err(Problem::new(format!("{host} is neither an address nor a name in {HOSTS}")).hint(
+                format!("probes do not use name servers; write the address, or add the name to {HOSTS}"),
+            )),
         }
     }
 }
@@ -77,13 +78,12 @@ fn zoned(address: &str, zone: &str) -> Result<Place, Problem> {
 /// The index of an interface of this network namespace.
 pub(super) fn interface_index(name: &str) -> Result<u32, Problem> {
     if_nametoindex(name).map_err(|_| {
-        Problem::new(format!("there is no interface {name} here"))
-            .hint("`ip link` lists those of this network namespace")
+        Problem::new(format!("no interface {name}")).hint("`ip link` lists those of this network namespace")
     })
 }
 
-/// Refuses a source that is not an address of this namespace: the kernel would call it "network
-/// unreachable", which reads like a denial by the network.
+/// Refuses a source that is not an address of this namespace: the kernel would report "network unreachable", which looks
+/// like a failure of the network.
 pub(super) fn check_source(source: IpAddr) -> Result<(), Problem> {
     match UdpSocket::bind((source, 0)) {
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Err(foreign_source(source)),
@@ -91,7 +91,7 @@ pub(super) fn check_source(source: IpAddr) -> Result<(), Problem> {
     }
 }
 
-/// The refusal of a source address, the same for every kind of probe.
+/// The refusal of a source address, for every kind of probe.
 pub(super) fn foreign_source(source: IpAddr) -> Problem {
     Problem::new(format!("source: {source} is not one of this host's addresses"))
         .hint("`ip addr` lists those of this network namespace")

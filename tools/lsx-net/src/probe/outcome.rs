@@ -1,4 +1,4 @@
-//! What a probe found out, in the shape that goes to stdout as JSON.
+//! The result of a probe, as printed in JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,35 +8,35 @@ use serde::{Deserialize, Serialize};
 
 use super::target::Target;
 
-/// The result of one probe; what the probe did not learn is absent, never null.
+/// The result of one probe; unknown values are absent, never null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
-    /// What was asked, with every default filled in.
+    /// The target, with all defaults filled in.
     pub target: Target,
-    /// Whether the target answered and every expectation was met.
+    /// Whether the target answered and met all expectations.
     pub ok: bool,
-    /// What the network did, in one word.
+    /// The result in one word.
     pub state: State,
-    /// The address that was asked, when the target was given by name.
+    /// The probed address, if the target was given by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<String>,
-    /// Milliseconds: of the handshake (tcp), until the banner or the response's first bytes
-    /// (banner, http), of a round trip on average, or of the wait when none came back (icmp).
+    /// Milliseconds: of the handshake (tcp), until the banner or the response's first bytes (banner, http), of the average
+    /// round trip, or of the wait without a reply (icmp).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<f64>,
     /// Loss and round trips of an ICMP probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping: Option<Ping>,
-    /// The packet size in bytes that still fits, where a `too_big` said so.
+    /// The largest packet size in bytes that fits, if `too_big` reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu_bytes: Option<u32>,
     /// The HTTP status code (RFC 9110).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The HTTP headers that were expected by name, and `content-type`, `location`, `server`.
+    /// The HTTP headers expected by name, and `content-type`, `location`, `server`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The first line a service said by itself; bytes that are no UTF-8 are replaced by U+FFFD.
+    /// The first line that a service sent; bytes that are not UTF-8 are replaced by U+FFFD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub banner: Option<String>,
     /// Bytes read of the banner, or of the start of the HTTP body (its first read, not its length).
@@ -47,25 +47,25 @@ pub struct Outcome {
     pub error: Option<Problem>,
 }
 
-/// What the network did with a probe.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The TCP handshake was completed.
     Open,
-    /// An echo reply, a banner or an HTTP response came.
+    /// An echo reply, a banner or an HTTP response was received.
     Answered,
     /// The target itself refused the connection (TCP RST).
     Refused,
-    /// Nothing came back in time: lost, or dropped by a filter.
+    /// No answer in time: lost, or dropped by a filter.
     Timeout,
-    /// A route or an ICMP error said no: no such host or network, or a filter that rejects.
+    /// A routing or ICMP error: no such host or network, or a filter that rejects.
     Unreachable,
     /// The packet does not fit the path and may not be fragmented.
     TooBig,
-    /// This process may not send such a probe.
+    /// This process has no permission to send such a probe.
     Denied,
-    /// Connected, but the service said nothing.
+    /// Connected, but the service sent nothing.
     Silent,
     /// Answered, but not what was expected.
     Unexpected,
@@ -75,16 +75,16 @@ pub enum State {
     Failed,
 }
 
-/// Loss and round-trip times of a series of echo requests, as `ping -q` sums them up.
+/// Loss and round-trip times of a series of echo requests, as summarised by `ping -q`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ping {
     /// Echo requests sent.
     pub sent: u32,
-    /// Echo requests that were answered; a second answer to one does not count.
+    /// Echo requests that were answered; duplicate answers do not count.
     pub received: u32,
     /// Share of requests without an answer, 0 to 100.
     pub loss_percent: f64,
-    /// Further answers to requests already answered (a loop, or an address used twice).
+    /// Duplicate answers (a loop, or an address used twice).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<u32>,
     /// Shortest round trip in milliseconds.
@@ -112,12 +112,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem nobody can give advice on.
+    /// A problem without a hint.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 
-    /// The same problem with advice.
+    /// The same problem with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -138,7 +138,7 @@ impl std::fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Outcome {
-    /// An outcome that says only how it ended; the probe adds what it measured.
+    /// An outcome with its state only; the probe adds measured values.
     pub(super) fn new(target: &Target, state: State) -> Self {
         Self {
             target: target.clone(),
@@ -156,7 +156,7 @@ impl Outcome {
         }
     }
 
-    /// An outcome that reached no answer.
+    /// An outcome without an answer.
     pub(super) fn failed(target: &Target, state: State, problem: Problem) -> Self {
         let mut outcome = Self::new(target, state);
         outcome.ok = false;
@@ -166,7 +166,7 @@ impl Outcome {
 }
 
 impl Ping {
-    /// Sums up a series: `sent` requests, the round trips of those answered, further answers.
+    /// Summarises a series: `sent` requests, the round trips of answered ones, duplicate answers.
     ///
     /// Computed in whole microseconds with truncation, as iputils does, so that both agree.
     pub fn of(sent: u32, round_trips: &[Duration], duplicates: u32) -> Self {

@@ -1,5 +1,5 @@
-//! How fast probes leave: a burst of thousands overflows queues and neighbour tables on the way,
-//! and the losses would look like denials.
+//! Limits the rate of probes: a burst of thousands overflows queues and neighbour tables on the path, and the losses would
+//! look like blocked paths.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ const SLOT: Duration = Duration::from_millis(10);
 /// Packets per slot; 100 per 10 ms are 1,000 per 100 ms.
 const PER_SLOT: u32 = 100;
 
-/// A counter of what left in the current slot.
+/// Counts the packets sent in the current slot.
 #[derive(Debug)]
 pub(super) struct Pace {
     slot: Instant,
@@ -20,7 +20,7 @@ impl Pace {
         Self { slot: now, left: 0 }
     }
 
-    /// Takes a place in the current slot, or says when the next slot begins.
+    /// Takes a place in the current slot, or returns when the next slot begins.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         if now >= self.slot + SLOT {
             self.slot = now;

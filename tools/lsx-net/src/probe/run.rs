@@ -1,4 +1,4 @@
-//! Many targets at once with few threads: ICMP and TCP in one loop each, the rest by workers.
+//! Many targets in parallel with few threads: ICMP and TCP in one loop each, the rest by workers.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -29,8 +29,8 @@ pub fn run(target: &Target) -> Outcome {
 
 /// Probes all targets; outcomes in the order of the targets.
 ///
-/// ICMP targets share a socket and TCP targets a poll loop, so that thousands of them cost one
-/// thread each; banner and http targets are worked off by at most `max_parallel` threads.
+/// ICMP targets share a socket and TCP targets a poll loop, so that thousands of them need one thread each; banner and http
+/// targets are probed by at most `max_parallel` threads.
 pub fn run_all(targets: &[Target], max_parallel: usize) -> Vec<Outcome> {
     let names = Names::default();
     let mut sorted = Sorted::default();
@@ -44,18 +44,18 @@ pub fn run_all(targets: &[Target], max_parallel: usize) -> Vec<Outcome> {
     targets.iter().zip(outcomes).map(|(target, outcome)| outcome.unwrap_or_else(|| not_run(target))).collect()
 }
 
-/// Targets by the way they are probed, each with its index.
+/// Targets by kind of probe, each with its index.
 #[derive(Default)]
 struct Sorted<'a> {
     done: Indexed,
-    /// By what may share a socket: IPv6, don't fragment.
+    /// By what can share a socket: IP version and don't-fragment bit.
     icmp: BTreeMap<(bool, bool), Vec<(usize, icmp::Ask<'a>)>>,
     tcp: Vec<(usize, tcp::Ask<'a>)>,
     rest: Vec<(usize, &'a Target, Place)>,
 }
 
 impl<'a> Sorted<'a> {
-    /// Sorts a target in; its address, where it was given by name.
+    /// Sorts a target in; returns its address, if it was given by name.
     fn add(&mut self, index: usize, target: &'a Target, names: &Names) -> Option<String> {
         let place = match place(target, names) {
             Ok(place) => place,
@@ -140,7 +140,7 @@ fn not_run(target: &Target) -> Outcome {
     Outcome::failed(target, State::Failed, Problem::new("the probe was not run"))
 }
 
-/// Where the target is; an outcome if that cannot be known. Boxed because outcomes are large.
+/// The place of the target, or an outcome if it is unknown. Boxed because outcomes are large.
 fn place(target: &Target, names: &Names) -> Result<Place, Box<Outcome>> {
     let unresolved = |problem| Box::new(Outcome::failed(target, State::Unresolved, problem));
     let failed = |problem| Box::new(Outcome::failed(target, State::Failed, problem));
@@ -155,7 +155,7 @@ fn place(target: &Target, names: &Names) -> Result<Place, Box<Outcome>> {
     }
 }
 
-/// The address, where the target was given by name.
+/// The address, if the target was given by name.
 fn resolved(target: &Target, place: Place) -> Option<String> {
     let text = place.ip.to_string();
     let literal = target.address.contains([':', '%']) || text == target.address;

@@ -1,4 +1,4 @@
-//! The fast paths of the reachability matrix: thousands of addresses, one wait.
+//! The fast paths of the reachability matrix: thousands of addresses in one wait.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use super::icmp;
 use super::names::check_source;
 use super::outcome::{Problem, State};
 
-/// One address to ask by ICMP echo.
+/// One address to probe by ICMP echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepTarget {
     /// The address.
     pub address: IpAddr,
-    /// The address to ask from, of the same IP version.
+    /// The source address, of the same IP version.
     pub source: Option<IpAddr>,
 }
 
@@ -23,34 +23,34 @@ impl From<IpAddr> for SweepTarget {
     }
 }
 
-/// How one handshake of a sweep ended.
+/// The result of one handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connected {
     /// `open`, `refused`, `timeout`, `unreachable` or `failed`.
     pub state: State,
-    /// From the first SYN to the verdict.
+    /// From the first SYN to the result.
     pub elapsed: Duration,
 }
 
-/// How one address of a sweep answered.
+/// The result of one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pinged {
-    /// `answered`, `timeout`, `unreachable` (an error of the path, a filter that rejects), or
-    /// `failed`: nothing could be sent, which proves nothing about the path.
+    /// `answered`, `timeout`, `unreachable` (an error of the path, a filter that rejects), or `failed`: nothing could be
+    /// sent, which says nothing about the path.
     pub state: State,
     /// The round trip of the first reply.
     pub round_trip: Option<Duration>,
 }
 
-/// Sends one echo request to each address from one socket per IP version, 1,000 per 100 ms, and
-/// once more to those that did not answer within `timeout`; in the order given.
+/// Sends one echo request to each address from one socket per IP version, 1,000 per 100 ms, and another one to those that
+/// did not answer within `timeout`; in the order given.
 ///
-/// All denied, it takes twice the timeout; all answered or rejected, as long as the slowest.
-/// Absent neighbours beyond net.ipv4.neigh.default.gc_thresh3 (1,024, shared by all namespaces of
-/// the machine) are `failed`, and then so may be others; permanent entries do not count.
+/// If all are blocked, it takes twice the timeout; if all answer or reject, as long as the slowest. Absent neighbours
+/// beyond net.ipv4.neigh.default.gc_thresh3 (1,024, shared by all namespaces of the machine) are `failed`, and then others
+/// may be, too; permanent entries do not count.
 ///
 /// # Errors
-/// No ICMP socket can be had (not root, and outside net.ipv4.ping_group_range; no IPv6).
+/// No ICMP socket can be opened (not root, and outside net.ipv4.ping_group_range; no IPv6).
 pub fn sweep(pings: &[SweepTarget], timeout: Duration) -> Result<Vec<Pinged>, Problem> {
     let nothing = Pinged { state: State::Failed, round_trip: None };
     let mut replies = vec![nothing; pings.len()];
@@ -79,9 +79,9 @@ impl SweepTarget {
     }
 }
 
-/// Tries a TCP handshake with each address, as many at once as descriptors allow (half of the soft
-/// limit, 2,048 at most), 1,000 new ones per 100 ms; in the order given. A SYN that is lost is sent again by
-/// the kernel only after a second: with a shorter timeout a caller repeats what must be certain.
+/// Tries a TCP handshake with each address, as many in parallel as descriptors allow (half of the soft limit, 2,048 at
+/// most), 1,000 new ones per 100 ms; in the order given. The kernel repeats a lost SYN only after a second: with a shorter
+/// timeout the caller must repeat the handshake.
 pub fn connect_sweep(to: &[SocketAddr], timeout: Duration) -> Vec<Connected> {
     let dials: Vec<Dial> =
         to.iter().map(|to| Dial { to: *to, source: None, interface: None, timeout }).collect();

@@ -1,4 +1,4 @@
-//! What to probe and how: a `Target` is one question to the network.
+//! The target of a probe, and its settings.
 
 use std::net::IpAddr;
 
@@ -7,40 +7,40 @@ use serde::Serialize;
 use super::expect::Expect;
 use super::outcome::Problem;
 
-/// The longest wait a probe may ask for, in milliseconds (10 minutes).
+/// The longest time limit of a probe, in milliseconds (10 minutes).
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
 /// The largest ICMP echo payload, in bytes: 65,535 less 20 (IPv4) and 8 (ICMP header).
 pub const MAX_SIZE_BYTES: u32 = 65_507;
 
-/// One question: who, how, and what counts as a good answer.
+/// One target: address, kind of probe, and the expected answer.
 ///
-/// Read from JSON as an object (`{"probe": "tcp", "address": "10.0.0.1", "port": 22}`) or as the
-/// compact text `tcp:10.0.0.1:22`; written as an object with every default filled in.
+/// Read from JSON as an object (`{"probe": "tcp", "address": "10.0.0.1", "port": 22}`) or from the short form
+/// `tcp:10.0.0.1:22`; written as an object with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// A name for people and programs, echoed.
+    /// A name, repeated in the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The way of asking, tagged `probe` in JSON.
+    /// The kind of probe, key `probe` in JSON.
     #[serde(flatten)]
     pub probe: Probe,
-    /// IPv4, IPv6 (with `%interface` where link-local), or a name of /etc/hosts.
+    /// IPv4, IPv6 (with `%interface` if link-local), or a name in /etc/hosts.
     pub address: String,
-    /// Milliseconds until the probe gives up; for icmp the wait after each echo, so that the whole
-    /// takes at most `(count - 1) * interval_ms + timeout_ms`.
+    /// Time limit in milliseconds; for icmp the wait after each echo, so the whole takes at most `(count - 1) * interval_ms
+    /// + timeout_ms`.
     pub timeout_ms: u64,
-    /// The address to ask from.
+    /// Source address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
-    /// The interface to ask through.
+    /// Outgoing interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
-    /// What counts as a good answer.
+    /// The expected answer.
     #[serde(skip_serializing_if = "Expect::is_empty")]
     pub expect: Expect,
 }
 
-/// The ways of asking.
+/// The kinds of probes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "probe", rename_all = "snake_case")]
 pub enum Probe {
@@ -48,7 +48,7 @@ pub enum Probe {
     Icmp(Icmp),
     /// A TCP handshake (RFC 9293).
     Tcp(Tcp),
-    /// The first line a TCP service says.
+    /// The first line that a TCP service sends.
     Banner(Banner),
     /// An HTTP GET without TLS (RFC 9112).
     Http(Http),
@@ -57,9 +57,9 @@ pub enum Probe {
 /// A series of echo requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Icmp {
-    /// How many, 1 to 65,535.
+    /// Number of requests, 1 to 65,535.
     pub count: u32,
-    /// Milliseconds between two of them.
+    /// Milliseconds between requests.
     pub interval_ms: u64,
     /// Payload in bytes; the IPv4 packet is 28 larger, the IPv6 packet 48.
     pub size_bytes: u32,
@@ -79,10 +79,10 @@ pub struct Tcp {
 pub struct Banner {
     /// The port.
     pub port: u16,
-    /// What to say first, for services that wait to be asked.
+    /// Text to send first, for services that wait for a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send: Option<String>,
-    /// Read at most this many bytes, 1 to 65,536; less when a newline or the end comes first.
+    /// Maximum number of bytes to read, 1 to 65,536; fewer if a newline or the end comes first.
     pub max_bytes: u32,
 }
 
@@ -93,10 +93,10 @@ pub struct Http {
     pub port: u16,
     /// Path and query, beginning with `/`.
     pub path: String,
-    /// The Host header, where it differs from the address: asks an address for a name.
+    /// The Host header, if it differs from the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Follow up to five redirects; without it a redirect is the answer.
+    /// Follow up to five redirects; otherwise a redirect is the answer.
     pub follow: bool,
 }
 
@@ -114,7 +114,7 @@ impl Default for Icmp {
 }
 
 impl Banner {
-    /// Up to 256 bytes, saying nothing first.
+    /// Up to 256 bytes, without sending anything first.
     pub fn new(port: u16) -> Self {
         Self { port, send: None, max_bytes: 256 }
     }
@@ -128,7 +128,7 @@ impl Http {
 }
 
 impl Probe {
-    /// The tag in JSON and the scheme of the compact form.
+    /// The tag in JSON and the scheme of the short form.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Icmp(_) => "icmp",
@@ -138,7 +138,7 @@ impl Probe {
         }
     }
 
-    /// How long to wait unless the target says otherwise, in milliseconds.
+    /// Default time limit, in milliseconds.
     pub fn default_timeout_ms(&self) -> u64 {
         match self {
             Self::Icmp(_) => 1_000,
@@ -156,7 +156,7 @@ impl Probe {
 }
 
 impl Target {
-    /// A target with default timeout, no name, no expectations.
+    /// A target with the default time limit, no name, no expectations.
     pub fn new(probe: Probe, address: impl Into<String>) -> Self {
         Self {
             name: None,
@@ -169,10 +169,10 @@ impl Target {
         }
     }
 
-    /// Refuses values no probe can work with; decoding and parsing call it.
+    /// Refuses invalid values; called by decoding and parsing.
     ///
     /// # Errors
-    /// The first rule broken: key, value, reason and hint.
+    /// The first problem: key, value, reason and hint.
     pub fn check(&self) -> Result<(), Problem> {
         self.check_address()?;
         if self.probe.port() == Some(0) {
@@ -203,7 +203,7 @@ impl Target {
             return Err(Problem::new(format!(
                 "address: {ip} does not name one host (multicast, broadcast or unspecified)"
             ))
-            .hint("a probe asks exactly one host"));
+            .hint("a probe has exactly one target host"));
         }
         match self.source {
             Some(source) if source.is_ipv4() != ip.is_ipv4() => {
@@ -224,7 +224,7 @@ impl Target {
         ];
         match misplaced.iter().find(|(_, wrong)| *wrong) {
             Some((key, _)) => {
-                Err(Problem::new(format!("expect.{key}: a probe of kind {word} never learns it"))
+                Err(Problem::new(format!("expect.{key}: not available in a probe of kind {word}"))
                     .hint(if *key == "banner" { "use probe: banner" } else { "use probe: http" }))
             }
             None => Ok(()),
@@ -245,7 +245,7 @@ impl Http {
         let odd = |c: char| !c.is_ascii_graphic() || c == '#';
         if !self.path.starts_with('/') || self.path.contains(odd) {
             return Err(Problem::new(format!("path: {:?} is not an absolute path", self.path))
-                .hint("begin with / and percent-encode what is not ASCII; a fragment is never sent"));
+                .hint("begin with /, percent-encode what is not ASCII, and leave out the fragment"));
         }
         let wrong =
             |host: &String| host.is_empty() || host.contains(|c: char| !c.is_ascii_graphic() || c == '/');
@@ -261,6 +261,5 @@ fn within(key: &str, value: u64, least: u64, most: u64) -> Result<(), Problem> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Problem::new(format!("{key}: {value} is out of range"))
-        .hint(format!("{least} to {most} are possible")))
+    Err(Problem::new(format!("{key}: {value} is out of range")).hint(format!("allowed: {least} to {most}")))
 }

@@ -1,4 +1,4 @@
-//! Is a TCP port open: one handshake per target, all targets at once.
+//! TCP ports: one handshake per target, all targets in parallel.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ pub(super) struct Ask<'a> {
     pub(super) place: Place,
 }
 
-/// Probes all targets at once; outcomes in the order given.
+/// Probes all targets in parallel; outcomes in the order given.
 pub(super) fn probe(asks: &[Ask]) -> Vec<Outcome> {
     let dials: Vec<Dial> = asks.iter().map(|ask| dial_of(ask.target, ask.place, ask.tcp.port)).collect();
     asks.iter().zip(dial_all(&dials, false)).map(|(ask, dialed)| outcome(ask.target, &dialed)).collect()
 }
 
-/// The handshake that a target of any TCP kind begins with.
+/// The handshake that every kind of TCP target begins with.
 pub(super) fn dial_of(target: &Target, place: Place, port: u16) -> Dial<'_> {
     Dial {
         to: place.port(port),

@@ -1,7 +1,7 @@
-//! Rules in the host's own namespace: who may speak on a bridge port, who may send tunnels, what is published.
+//! Rules in the host's own namespace: filters for bridge ports and tunnels, and published ports.
 //!
-//! Nothing here has a policy of drop, and every drop names links of ours or our own tunnel port: the host's firewall stays
-//! its own. `inet` holds what is routed, `bridge` what is bridged.
+//! No chain here has a policy of drop, and every drop matches lsx's links or tunnel port only, so the host's firewall is
+//! not affected. `inet` has rules for routed packets, `bridge` for bridged ones.
 
 use super::{braces, chain, inner, ports, protocol, set, table};
 use crate::model::{Desired, Nic, SOURCE_PORTS};
@@ -44,29 +44,30 @@ fn routed(d: &Desired) -> String {
     text
 }
 
-/// Where bridged frames meet the rules for routed packets (net.bridge.bridge-nf-call-iptables), ours pass them by: else the
-/// host would translate what an instance sends to the host's address, past its router, and equal flows of two stacks would be
-/// one. The router keeps track of them in a namespace of its own.
+/// If bridged frames are passed to the rules for routed packets (net.bridge.bridge-nf-call-iptables), lsx's frames are
+/// exempted: otherwise the host would translate what an instance sends to the host's address, bypassing its router, and
+/// equal flows of two stacks would be mixed up. The router tracks them in its own namespace.
 fn untracked(d: &Desired) -> Vec<String> {
     vec![format!("iifname \"{}*\" notrack", d.prefixes[0])]
 }
 
-/// What this host sends to the tunnels of a peer: the kernel's own packets have no socket, and nobody's masquerade may give
-/// them another source port; whatever has a socket, of whichever user, is a forgery.
+/// What this host sends to the tunnels of a peer: packets of the kernel itself have no socket, and masquerading must not
+/// change their source port; a packet from any socket is forged and dropped.
 fn sent(d: &Desired) -> Vec<String> {
     let to = format!("ip daddr @peers udp dport {}", d.tunnel_port);
     vec![format!("{to} meta skuid 0-4294967294 drop"), format!("{to} notrack")]
 }
 
-/// Tunnels are taken from peers alone, from the ports that only tunnels send from, and where the way back to the peer leaves:
-/// VXLAN carries no proof of its sender (RFC 7348, section 7), and a container of this host could write a peer's address.
+/// Tunnel packets are accepted from peers only, from the source ports reserved for tunnels, and on the interface of the
+/// route back to the peer: VXLAN does not authenticate its sender (RFC 7348, section 7), and a container of this host could
+/// use a peer's address.
 fn tunnels(d: &Desired) -> Vec<String> {
     let (first, last) = SOURCE_PORTS;
     let from = format!("ip saddr @peers ip daddr {} udp sport {first}-{last}", d.address);
     vec![format!("{from} fib saddr . iif oif exists accept"), "drop".to_owned()]
 }
 
-/// What leaves this host in its name keeps clear of the ports that tunnels send from.
+/// Packets masqueraded by this host do not use the source ports reserved for tunnels.
 fn leave() -> Vec<String> {
     let below = SOURCE_PORTS.0 - 1;
     vec![
@@ -76,10 +77,9 @@ fn leave() -> Vec<String> {
     ]
 }
 
-/// Nothing that this host forwards, of an instance, another stack or a container, reaches the tunnels of a peer, which would
-/// take it for this host's. Into the router goes what is published, what answers, and what the host itself sends. Anything
-/// else that the host would route there, of another stack or of a container, would leave with the host's address and pass
-/// for it.
+/// Packets that this host forwards, of an instance, another stack or a container, never reach the tunnels of a peer, which
+/// would take them for this host's. Into the router pass published ports, replies, and packets of the host itself. Anything
+/// else routed there, of another stack or a container, would have the host's address.
 fn forward(d: &Desired) -> Vec<String> {
     let mut rules = vec![format!("ip daddr @peers udp dport {} drop", d.tunnel_port)];
     if d.networks.iter().any(|n| n.leg.is_some()) {
@@ -94,9 +94,9 @@ fn forward(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// Who is not of the stack and may begin a conversation: towards the networks that an `allow` opens, with its own address. The
-/// router decides about the rest. The world comes by an interface towards it: a container of this host, whose address somebody
-/// translates to the host's, would pass for the host.
+/// Clients outside the stack that may open connections: to networks that an `allow` opens, with their own address. The
+/// router decides the rest. Packets from the world must arrive on an interface towards it: a container of this host,
+/// masqueraded to the host's address, would otherwise be taken for the host.
 fn let_in(d: &Desired) -> Vec<String> {
     let world = &d.world_link;
     let one = |(allow, to): (&AllowAt, Vec<Ipv4Net>)| {
@@ -127,7 +127,7 @@ fn input(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// What instances may reach of this host: ICMP, and what an `allow` names.
+/// What instances may reach on this host: ICMP, and what an `allow` permits.
 fn from_router(d: &Desired) -> Vec<String> {
     let mut rules =
         vec!["ct state established,related accept".to_owned(), "icmp type echo-request accept".to_owned()];
@@ -142,7 +142,7 @@ fn from_router(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// The host's own input, filtered only when the document says which ports stay open.
+/// The host's own input, filtered only if the document says which ports stay open.
 fn own(d: &Desired) -> Vec<String> {
     let mut rules = vec![
         "ct state established,related accept".to_owned(),
@@ -158,7 +158,7 @@ fn own(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// Published ports go to the router, which knows the instances.
+/// Published ports are forwarded to the router, which knows the instances.
 fn published(d: &Desired, router: std::net::Ipv4Addr) -> Vec<String> {
     let rule = |p: &PortAt| {
         let address = p.address.map(|a| format!("ip daddr {a} ")).unwrap_or_default();
@@ -173,9 +173,9 @@ fn published(d: &Desired, router: std::net::Ipv4Addr) -> Vec<String> {
     rules
 }
 
-/// A frame from an instance must be what the instance is; one from a port that is not ours goes nowhere but on open
-/// networks; none is for the host. IPv6 ends here, too: version 1 carries IPv4 alone. Ports are told by their names, because
-/// not every kernel can tell a frame's bridge (nft_meta_bridge).
+/// A frame from an instance must have the instance's addresses; a frame from a foreign port is only forwarded on open
+/// networks; none reaches the host. IPv6 is dropped, too, since this version is IPv4 only. Ports are matched by name,
+/// because not every kernel can match a frame's bridge (nft_meta_bridge).
 fn bridged(d: &Desired) -> String {
     let [_, tunnel, leg, _, instance] = &d.prefixes;
     let (free, bound): (Vec<_>, Vec<_>) = d.nics.iter().partition(|n| n.forward);
@@ -200,7 +200,7 @@ fn bridged(d: &Desired) -> String {
     text + &chain("host", "type filter hook input priority filter; policy accept;", &host)
 }
 
-/// What an instance may send: its own address from its own hardware address, in IPv4 and in ARP.
+/// What an instance may send: its own address from its own hardware address, in IPv4 and ARP.
 fn guard() -> Vec<String> {
     vec![
         "meta protocol != { ip, arp } drop".to_owned(),
@@ -212,7 +212,7 @@ fn guard() -> Vec<String> {
     ]
 }
 
-/// The ports of networks that take in what the document does not name.
+/// The ports of networks that accept interfaces not in the document.
 fn open_ports(d: &Desired) -> Vec<String> {
     let networks = || d.networks.iter().filter(|n| n.flood);
     let tunnels = networks().filter(|n| !n.tunnel.is_empty()).map(|n| &n.tunnel);

@@ -1,4 +1,4 @@
-//! The rules of a host as nftables text: one transaction a namespace, in tables of our own. Pure.
+//! The rules of a host as nftables text: one transaction per namespace, in lsx's own tables. Pure.
 
 mod host;
 mod router;
@@ -11,13 +11,13 @@ use common::stack::resolved::PortAt;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-/// Elements in braces, sorted by the caller so that equal wishes give equal text.
+/// Elements in braces, sorted by the caller so that equal input gives equal text.
 fn braces<T: Display>(elements: impl IntoIterator<Item = T>) -> String {
     let list: Vec<String> = elements.into_iter().map(|e| e.to_string()).collect();
     format!("{{ {} }}", list.join(", "))
 }
 
-/// A named set or map; nft takes no empty `elements`.
+/// A named set or map; nft does not accept empty `elements`.
 fn set(keyword: &str, name: &str, kind: &str, flags: &str, elements: &[String]) -> String {
     let mut text = format!("\t{keyword} {name} {{\n\t\ttype {kind}\n");
     if !flags.is_empty() {
@@ -41,13 +41,13 @@ fn chain(name: &str, head: &str, rules: &[String]) -> String {
     text + "\t}\n"
 }
 
-/// A table, emptied and filled in one transaction; `add` first, so that `delete` of a missing one cannot fail.
+/// A table, replaced in one transaction; it is added first, so that `delete` cannot fail.
 fn table(family: &str, name: &str, body: &str) -> String {
     format!("table {family} {name} {{}}\ndelete table {family} {name}\ntable {family} {name} {{\n{body}}}\n")
 }
 
-/// The port by which the host hands on to the router what it publishes. Two that are published on different addresses may have
-/// the same number, which the router could not tell apart any more; so those get numbers from above that nobody else has.
+/// The port by which the host forwards a published port to the router. Two ports published on different addresses may have
+/// the same number, which the router could not distinguish; those get unused numbers from the top.
 fn inner(d: &Desired, port: &PortAt) -> u16 {
     if port.address.is_none() {
         return port.listen;

@@ -1,4 +1,4 @@
-//! Rules in the stack's router: what crosses between networks, what leaves, what is published. Closed unless opened.
+//! Rules in the stack's router: traffic between networks, to the world, and of published ports. Blocked by default.
 
 use super::{braces, chain, inner, ports, protocol, set, table};
 use crate::model::{Desired, Elsewhere, Network, WORLD};
@@ -6,7 +6,7 @@ use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The text for `nft -f`; the namespace is the stack's own, so a policy of drop harms nobody.
+/// The text for `nft -f`; the namespace belongs to the stack, so a policy of drop affects nothing else.
 pub fn router(desired: &Desired) -> String {
     let mut text = set("set", "inside", "ipv4_addr", "interval", &inside(desired));
     text += &chain("input", "type filter hook input priority filter; policy drop;", &input(desired));
@@ -24,14 +24,14 @@ pub fn router(desired: &Desired) -> String {
     table("inet", "lsx", &text)
 }
 
-/// Networks and hosts of the stack, with every address that the hosts have: not the world, even when a route would lead there.
+/// Networks and hosts of the stack, with every address of the hosts: not the world, even if a route leads there.
 fn inside(d: &Desired) -> Vec<String> {
     let hosts = d.hosts.iter().chain(d.closed.values().flatten()).map(|h| Ipv4Net::from(*h));
     let all: Vec<Ipv4Net> = d.inside.iter().copied().chain(hosts).chain([d.leg]).collect();
     Ipv4Net::aggregate(&all).iter().map(ToString::to_string).collect()
 }
 
-/// DNS and DHCP are answered here once a resolver runs; everything else is closed. A gateway answers the echoes of its own
+/// DNS and DHCP are accepted for a later resolver; everything else is dropped. A gateway answers echo requests of its own
 /// network, and of those that may reach it.
 fn input(d: &Desired) -> Vec<String> {
     let mut rules = vec![
@@ -53,8 +53,8 @@ fn input(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// What no router passes on: this network (RFC 1122), loopback, link-local with the metadata of clouds (RFC 3927), multicast
-/// (RFC 5771), what is reserved (RFC 1112). Between host and router lies a /31 of link-local.
+/// Ranges that no router forwards: this network (RFC 1122), loopback, link-local with cloud metadata (RFC 3927), multicast
+/// (RFC 5771), reserved (RFC 1112). The link between host and router is a /31 of link-local.
 pub const NOWHERE: [&str; 5] = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"];
 
 fn forward(d: &Desired) -> Vec<String> {
@@ -76,7 +76,7 @@ fn forward(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// Ports of other hosts whose instances are not behind this router: their host publishes them for this one, too.
+/// Ports of other hosts whose instances are not behind this router: their own host publishes them for this one, too.
 fn beyond(d: &Desired) -> Vec<String> {
     let far = d.elsewhere.iter().filter(|e| !near(d, &e.port) && e.port.from.is_empty());
     let keys: BTreeSet<String> = far
@@ -94,7 +94,7 @@ fn beyond(d: &Desired) -> Vec<String> {
     )]
 }
 
-/// Whether this router has a foot where the instance of a port is.
+/// Whether this router has an address on the network of a port's instance.
 fn near(d: &Desired, port: &PortAt) -> bool {
     d.networks.iter().any(|n| n.name == port.network && n.leg.is_some())
 }
@@ -103,8 +103,8 @@ fn leg_name(network: &Network) -> Option<String> {
     network.leg.as_ref().map(|leg| format!("\"{}\"", leg.link))
 }
 
-/// Permissions with the same source and ports share a rule, and their targets a set. Named sets of concatenated intervals would
-/// be faster to look up, but refuse elements that overlap in part, which permissions do.
+/// Permissions with the same source and ports share a rule, and their targets a set. Named sets of concatenated intervals
+/// would be faster, but do not accept partly overlapping elements, which permissions can have.
 fn pairs(d: &Desired) -> BTreeMap<(String, &[PortSpec]), BTreeSet<String>> {
     let mut groups: BTreeMap<(String, &[PortSpec]), BTreeSet<String>> = BTreeMap::new();
     for allow in &d.allow {
@@ -114,7 +114,7 @@ fn pairs(d: &Desired) -> BTreeMap<(String, &[PortSpec]), BTreeSet<String>> {
     groups
 }
 
-/// The targets of a permission. The world is what is not inside, also for a permission.
+/// The targets of a permission. The world is everything that is not inside.
 fn towards(mut to: BTreeSet<String>) -> Vec<String> {
     let world = to.remove("world").then(|| format!("oifname \"{WORLD}\" ip daddr != @inside"));
     let rest = (!to.is_empty()).then(|| format!("ip daddr {}", braces(to)));
@@ -175,8 +175,8 @@ fn cidr(d: &Desired, name: &str) -> Option<Ipv4Net> {
     d.networks.iter().find(|n| n.name == name).map(|n| n.cidr)
 }
 
-/// Published ports, for those who come from the world by the host, and for instances that use the address of a host: of this one
-/// or of another of the stack. Whom an instance asks decides what it gets, and each host is asked by its own address.
+/// Published ports, for clients from the world through the host, and for instances that use the address of a host, this one
+/// or another of the stack. Each host publishes on its own addresses.
 fn prerouting(d: &Desired) -> Vec<String> {
     let to = |p: &PortAt| format!("{}:{}", p.to_address, p.to_port);
     let from = |p: &PortAt| match p.from.as_slice() {
@@ -220,8 +220,8 @@ fn prerouting(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// Sources are translated where the reply would not come back by here: out to the world; to an instance whose default
-/// route is not this router, which is published or open to others; and from an instance to another of its own network.
+/// Sources are translated if the reply would not come back this way: to the world; to an instance whose default route is
+/// not this router, which is published or open to others; and from an instance to another of its own network.
 fn postrouting(d: &Desired) -> Vec<String> {
     let mut rules = vec![format!("oifname \"{WORLD}\" masquerade")];
     let gateways: BTreeSet<&str> = d.networks.iter().filter(|n| n.gateway).map(|n| n.name.as_str()).collect();
@@ -257,7 +257,8 @@ fn postrouting(d: &Desired) -> Vec<String> {
     rules
 }
 
-/// An instance that is on further networks answers who is there directly, past this router, with an address that was not asked.
+/// An instance on further networks replies to their members directly, bypassing this router, with an unexpected source
+/// address.
 fn beside(d: &Desired, p: &PortAt) -> Option<String> {
     let others = d.nics.iter().filter(|n| n.instance == p.instance && n.network != p.network);
     let nets: BTreeSet<String> =

@@ -1,4 +1,4 @@
-//! Load balancers on the routers of hosts. Read from the document.
+//! Load balancers on the routers of hosts: reads them from the document.
 
 use super::{Algorithm, Balance, Mode, Sticky};
 use crate::stack::decode::at::{At, string, truth};
@@ -40,7 +40,7 @@ pub(crate) fn balance(at: At<'_, '_>) -> Option<Balance> {
     Some(balance)
 }
 
-/// Shares by replica. Which replicas there are is a rule of meaning.
+/// Weights by replica. Whether the replicas exist is checked by a rule.
 fn weights(at: At<'_, '_>) -> Option<BTreeMap<String, u32>> {
     at.entries(|_, _| {}, |at| at.number(0, 256))
 }

@@ -23,15 +23,15 @@ pub struct Balance {
     /// Ports it listens on.
     #[schemars(with = "Many<Port>")]
     pub listen: Vec<u16>,
-    /// Only on this address of the host.
+    /// Listen only on this address of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Address>")]
     pub address: Option<Ipv4Addr>,
-    /// HTTP host names or TLS server names it answers for, `*.` in front for all below; none means all.
+    /// HTTP host names or TLS server names it answers for, with `*.` in front for all names below; default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<HostName>>")]
     pub hostname: Vec<String>,
-    /// HTTP paths that begin so; all when absent.
+    /// Prefixes of HTTP paths; default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<UrlPath>")]
     pub path: Option<String>,
@@ -41,58 +41,59 @@ pub struct Balance {
     /// Port of the instance.
     #[schemars(with = "Port")]
     pub port: u16,
-    /// Network by which it reaches the instance; the instance's first when absent.
+    /// Network of the instance to use; default: the instance's first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub network: Option<String>,
-    /// What is balanced; when absent `http` where a key needs it, else `tcp`.
+    /// What is balanced; default: `http` if a key needs it, else `tcp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// How a replica is chosen; `roundrobin` when absent.
+    /// How a replica is chosen; default: `roundrobin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
-    /// Shares of replicas, by name, 0 to 256; 1 for those that are not named.
+    /// Weights of replicas, by name, 0 to 256; default: 1.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<String, Int<0, 256>>>")]
     pub weight: BTreeMap<String, u32>,
-    /// Replicas that get nobody new.
+    /// Replicas that get no new connections.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub drain: Vec<String>,
-    /// Keeps a client on one replica.
+    /// How a client is kept on one replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
-    /// Certificate of `pki.certificates`, or `secret/NAME` of `secrets`: chain and key in PEM. Every port but 80 speaks TLS then.
+    /// Certificate of `pki.certificates`, or `secret/NAME` of `secrets`: chain and key in PEM. All ports but 80 then use
+    /// TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub tls: Option<String>,
-    /// Sends who comes by port 80 to TLS.
+    /// Redirect requests on port 80 to TLS.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub redirect: bool,
-    /// Tells the instance who comes by the PROXY protocol, version 2.
+    /// Send the client's address to the instance by the PROXY protocol, version 2.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub proxy: bool,
-    /// How long a connection may be silent; 60 s when absent.
+    /// Idle time after which a connection is closed; default: 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub timeout: Option<Duration>,
-    /// Sources that may use it; empty means all.
+    /// Sources that may use it; default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<CidrOrAddress>>")]
     pub from: Vec<Ipv4Net>,
 }
 
-/// What a balancer understands of what passes.
+/// The protocol level of a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Bytes.
+    /// TCP connections.
     Tcp,
-    /// Requests, by host name and path.
+    /// HTTP requests, by host name and path.
     Http,
-    /// TLS by server name, unopened.
+    /// TLS connections by server name, without decryption.
     Tls,
 }
 
@@ -106,22 +107,22 @@ pub enum Algorithm {
     LeastConn,
     /// By the client's address.
     Source,
-    /// The less busy of two.
+    /// The less busy of two random ones.
     Random,
 }
 
-/// How a client stays on one replica.
+/// How a client is kept on one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sticky {
-    /// A cookie of the balancer's.
+    /// By a cookie of the balancer.
     Cookie,
-    /// The client's address.
+    /// By the client's address.
     Source,
 }
 
 impl Balance {
-    /// What is balanced: what the document says, else what its other keys need.
+    /// What is balanced: as in the document, else as its other keys need.
     pub fn mode(&self) -> Mode {
         let http = !self.hostname.is_empty()
             || self.path.is_some()
@@ -131,12 +132,12 @@ impl Balance {
         self.mode.unwrap_or(if http { Mode::Http } else { Mode::Tcp })
     }
 
-    /// Whether a port that it listens on speaks TLS, ended here.
+    /// Whether a port uses TLS that ends at the balancer.
     pub fn ends_tls(&self, port: u16) -> bool {
         self.tls.is_some() && port != 80
     }
 
-    /// Whether the two can be told apart on one port.
+    /// Whether two balancers can share a port.
     pub(crate) fn shares(&self, other: &Balance, port: u16) -> bool {
         let alike = self.mode() == other.mode() && self.ends_tls(port) == other.ends_tls(port);
         let names = self.hostname.iter().any(|name| other.hostname.contains(name))
@@ -145,7 +146,7 @@ impl Balance {
         alike && self.mode() != Mode::Tcp && !(names && paths(self) == paths(other))
     }
 
-    /// The secret with its certificate, where that is no certificate of `pki`.
+    /// The secret with its certificate, if it is not a certificate of `pki`.
     pub fn tls_secret(&self) -> Option<&str> {
         self.tls.as_deref()?.strip_prefix("secret/")
     }

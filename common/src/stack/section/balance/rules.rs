@@ -1,18 +1,18 @@
-//! Balancers: what they name exists, and what they promise can be kept.
+//! Rules for balancers: references exist, and keys do not contradict each other.
 
 use super::{Balance, Mode, Sticky};
 use crate::stack::decode::near::hint;
 use crate::stack::rules::Check;
 
-/// A combination of keys that cannot be kept: where it is told, what is wrong, what to do.
+/// A contradiction of keys: the key, what is wrong, what to do.
 type Wrong = (&'static str, String, &'static str);
 
 impl<'s> Check<'s> {
-    /// The balancers, ports aside: those have one owner each, whoever wants them.
+    /// The balancers, without their ports, which are checked for all users together.
     pub(crate) fn balancers(&mut self) {
         for (name, balance) in &self.stack.balance {
             let path = |key: &str| format!("balance.{name}.{key}");
-            // What is empty has been told by the decoder as missing.
+            // An empty list has been reported by the decoder as missing.
             if !balance.host.is_empty() {
                 self.host(&balance.host, || path("host"));
             }
@@ -29,7 +29,7 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Replicas that `weight` and `drain` name.
+    /// Replicas named in `weight` and `drain`.
     fn shares(&mut self, name: &str, balance: &'s Balance) {
         let replicas: Vec<String> =
             self.stack.instances.get(&balance.to).map(|to| to.replicas(&balance.to)).unwrap_or_default();
@@ -45,12 +45,17 @@ impl<'s> Check<'s> {
         };
         if !replicas.is_empty() && replicas.iter().all(out) {
             let key = if balance.drain.is_empty() { "weight" } else { "drain" };
-            let message = format!("no replica of instances.{} is left to take anybody", balance.to);
-            self.tell("stack.balance.empty", format!("balance.{name}.{key}"), message, "leave one in");
+            let message = format!("no replica of instances.{} is left for new connections", balance.to);
+            self.tell(
+                "stack.balance.empty",
+                format!("balance.{name}.{key}"),
+                message,
+                "leave at least one replica",
+            );
         }
     }
 
-    /// The certificate with which TLS is ended.
+    /// The certificate for TLS.
     fn ended(&mut self, name: &str, balance: &'s Balance) {
         let path = || format!("balance.{name}.tls");
         match (&balance.tls, balance.tls_secret()) {
@@ -69,37 +74,37 @@ fn combined(balance: &Balance) -> Vec<Wrong> {
         Mode::Http => "http",
         Mode::Tls => "tls",
     };
-    let unable = |what: &str| format!("mode {word} cannot tell {what}");
+    let unable = |what: &str| format!("mode {word} does not support {what}");
     let http = "write mode: http, or leave it out";
     let plain = balance.listen.contains(&80) && balance.listen.iter().any(|&port| port != 80);
     let all: [(bool, Wrong); 7] = [
         (
             mode == Mode::Tcp && !balance.hostname.is_empty(),
-            ("hostname", unable("names apart"), "write mode: http, or mode: tls for names of TLS"),
+            ("hostname", unable("host names"), "write mode: http, or mode: tls for names of TLS"),
         ),
-        (mode != Mode::Http && balance.path.is_some(), ("path", unable("paths apart"), http)),
+        (mode != Mode::Http && balance.path.is_some(), ("path", unable("paths"), http)),
         (
             mode != Mode::Http && balance.sticky == Some(Sticky::Cookie),
-            ("sticky", unable("a cookie from other bytes"), "write sticky: source, or mode: http"),
+            ("sticky", unable("cookies"), "write sticky: source, or mode: http"),
         ),
         (
             mode == Mode::Tls && balance.tls.is_some(),
             (
                 "tls",
-                "mode tls passes TLS on unopened, so no certificate is used".to_owned(),
+                "mode tls forwards TLS without decryption, so no certificate is used".to_owned(),
                 "leave tls out, or write mode: http or mode: tcp to end TLS here",
             ),
         ),
-        (mode != Mode::Http && balance.redirect, ("redirect", unable("a request to answer"), http)),
+        (mode != Mode::Http && balance.redirect, ("redirect", unable("redirects"), http)),
         (
             balance.redirect && balance.tls.is_none(),
-            ("redirect", "nothing of it speaks TLS".to_owned(), "write tls: CERTIFICATE"),
+            ("redirect", "none of its ports uses TLS".to_owned(), "write tls: CERTIFICATE"),
         ),
         (
             balance.redirect && balance.tls.is_some() && !plain,
             (
                 "redirect",
-                "who comes by port 80 is sent to another port".to_owned(),
+                "requests on port 80 would be redirected to another port".to_owned(),
                 "write listen: [80, 443]",
             ),
         ),

@@ -1,4 +1,4 @@
-//! Requests to one repository of one registry, with the token it asks for.
+//! Requests to one repository of a registry, with its token.
 
 use super::Access;
 use super::names::{Home, Names};
@@ -15,23 +15,23 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
-/// Silence for so long is the end of a connection.
+/// The connection is closed after this time without data.
 const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What an answer must be.
+/// The expected answer.
 pub(super) enum Want<'a> {
-    /// There; else this is missing.
+    /// Must exist; otherwise this is missing.
     Found(&'a str),
-    /// There or not.
+    /// May be missing.
     Either,
 }
 
-/// See the module.
+/// See the first line of this file.
 pub(super) struct Client<'a> {
-    /// Asks the registry itself.
+    /// Requests to the registry itself.
     agent: Agent,
-    /// Asks places that the registry names.
+    /// Requests to other servers that the registry refers to.
     pub(super) away: Agent,
     pub(super) home: Home,
     pub(super) base: String,
@@ -39,7 +39,7 @@ pub(super) struct Client<'a> {
     pub(super) repository: String,
     pub(super) plain: bool,
     pub(super) access: &'a Access,
-    /// The `Authorization` header that was good last.
+    /// The last accepted `Authorization` header.
     pass: RefCell<Option<String>>,
 }
 
@@ -80,12 +80,13 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// What is below the repository.
+    /// The URL of a path in the repository.
     pub(super) fn url(&self, below: &str) -> String {
         format!("{}/v2/{}/{below}", self.base, self.repository)
     }
 
-    /// Where an upload goes on: a path, or a whole URL of the same registry. Nobody else gets our bytes and our token.
+    /// The URL to continue an upload: a path, or a URL of the same registry. Data and token are not sent to any other
+    /// server.
     pub(super) fn location(&self, answer: &Response<Body>) -> Result<String, Failure> {
         let location =
             answer.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -94,7 +95,7 @@ impl<'a> Client<'a> {
             whole if whole.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/')) => {
                 Ok(whole.to_owned())
             }
-            other => Err(refused("registry", format!("{}: it sends an upload to {other:?}", self.host))),
+            other => Err(refused("registry", format!("{}: it redirects an upload to {other:?}", self.host))),
         }
     }
 
@@ -108,7 +109,7 @@ impl<'a> Client<'a> {
         self.send("GET", &self.url(below), &[("accept", &accept)], b"", want)
     }
 
-    /// Sends a request, once more when the registry first wants a token.
+    /// Sends a request, and repeats it if the registry first asks for a token.
     pub(super) fn send(
         &self,
         method: &str,
@@ -132,14 +133,14 @@ impl<'a> Client<'a> {
             (200..=299, _) | (404, Want::Either) => Ok(answer),
             (404, Want::Found(what)) => {
                 Err(Failure::new(Kind::Failed, "ct.image.registry", format!("{} has no {what}", self.host))
-                    .hint("is its name right, and has it been pushed?"))
+                    .hint("check its name, and whether it has been pushed"))
             }
             (status, _) => Err(self.refusal(status, answer)),
         }
     }
 
-    /// Goes where an answer sends us: never nearer than the registry is, never without TLS where it has that, and without our token
-    /// to anybody else.
+    /// Follows redirects: never to a network nearer than the registry's, never without TLS if it uses TLS, and never with
+    /// its token to another server.
     fn followed(
         &self,
         method: &str,
@@ -159,7 +160,7 @@ impl<'a> Client<'a> {
             answer = patience::patient(|| self.once(agent, method, &at, headers, b""))?;
         }
         match answer.status().as_u16() {
-            300..=399 => Err(refused("redirect", format!("{} sends from place to place", self.host))
+            300..=399 => Err(refused("redirect", format!("{} redirects too often", self.host))
                 .because(format!("more than {} redirections", limits::HOPS))),
             _ => Ok(answer),
         }
@@ -190,12 +191,12 @@ impl<'a> Client<'a> {
         answer.map_err(|e| self.broke(e))
     }
 
-    /// A short answer, whole.
+    /// A short answer.
     pub(super) fn text(&self, answer: Response<Body>, most: u64) -> Result<Vec<u8>, Failure> {
         Paced::new(answer.into_body().into_reader(), most).whole().map_err(|e| self.cut(&e))
     }
 
-    /// A body broke off: too much of it is the registry's own doing.
+    /// A transfer that was broken off; too much data is the registry's fault.
     pub(super) fn cut(&self, error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::InvalidData => limits::over(&self.host, error),
@@ -206,27 +207,28 @@ impl<'a> Client<'a> {
     pub(super) fn broke(&self, error: ureq::Error) -> Failure {
         match error {
             ureq::Error::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                refused("redirect", format!("{} sends to a place that is not asked", self.host)).because(e)
+                refused("redirect", format!("{} redirects to an address that is not allowed", self.host))
+                    .because(e)
             }
             error => self.lost(&error.to_string()),
         }
     }
 
-    /// It cannot be reached, or was lost on the way.
+    /// The registry cannot be reached, or the connection was lost.
     pub(super) fn lost(&self, why: &str) -> Failure {
         let failure =
             Failure::new(Kind::Unreachable, "ct.image.registry", format!("{} cannot be reached", self.host))
                 .because(why);
         if why.contains("CaUsedAsEndEntity") {
             return failure.hint(
-                "it shows the certificate of an authority as its own: make it anew with \
-                 `openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE`, or one that the authority signed",
+                "its server certificate is a CA certificate: create a new one with \
+                 `openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE`, or use one signed by that CA",
             );
         }
         match why.to_ascii_lowercase().contains("certificate") {
             true => failure.hint(format!(
-                "this machine does not trust its certificate: lay the one it is signed by into {}/{}/ca.crt, \
-                 or name it with --ca",
+                "this machine does not trust its certificate: put the CA certificate into {}/{}/ca.crt, \
+                 or pass it with --ca",
                 trust::FOLDERS[0],
                 self.host
             )),
@@ -237,7 +239,7 @@ impl<'a> Client<'a> {
     pub(super) fn denied(&self, why: &str) -> Failure {
         Failure::new(Kind::Denied, "ct.image.registry", format!("{} refuses {}", self.host, self.repository))
             .because(why)
-            .hint(format!("docker login {} writes a login that is used here", self.host))
+            .hint(format!("log in with: docker login {}", self.host))
     }
 
     fn refusal(&self, status: u16, answer: Response<Body>) -> Failure {
@@ -246,7 +248,7 @@ impl<'a> Client<'a> {
         let said = format!("HTTP {status} {}", String::from_utf8_lossy(&said).trim());
         let said = match wait {
             Some(wait) => format!(
-                "{said}; it wants {} s, and {} s are waited",
+                "{said}; it asks to wait {} s, but at most {} s are waited",
                 wait.as_secs(),
                 patience::LIMIT.as_secs()
             ),
@@ -254,7 +256,7 @@ impl<'a> Client<'a> {
         };
         match status {
             401 | 403 => self.denied(&said),
-            429 => Failure::new(Kind::Again, "ct.image.registry", format!("{} wants a pause", self.host))
+            429 => Failure::new(Kind::Again, "ct.image.registry", format!("{} limits requests", self.host))
                 .because(said),
             500..=599 => self.lost(&said),
             _ => refused("registry", format!("{} refused a request", self.host)).because(said),

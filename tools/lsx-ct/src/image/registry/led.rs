@@ -1,4 +1,4 @@
-//! Where a registry sends us for something else: a place for tokens, or another for blobs.
+//! URLs that a registry refers to: for tokens, or for blobs.
 
 use super::client::Client;
 use super::login::{self, Login};
@@ -8,7 +8,7 @@ use common::Failure;
 use serde::Deserialize;
 use ureq::http::Uri;
 
-/// Some say both, and then the same.
+/// Some registries send both with the same value.
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
@@ -16,10 +16,10 @@ struct Token {
 }
 
 impl Client<'_> {
-    /// A place that the registry names, as a URL that may be asked.
+    /// Checks a URL that the registry refers to.
     pub(super) fn led(&self, from: &str, to: &str, what: &str) -> Result<String, Failure> {
         let told = |why: &str| {
-            refused("redirect", format!("{} sends {what} to {to:?}, which is not followed", self.host))
+            refused("redirect", format!("{} redirects {what} to {to:?}, which is not allowed", self.host))
                 .because(why)
         };
         let whole = match to {
@@ -29,15 +29,15 @@ impl Client<'_> {
             }
             whole => whole.to_owned(),
         };
-        let uri: Uri = whole.parse().map_err(|_| told("it is no URL"))?;
+        let uri: Uri = whole.parse().map_err(|_| told("it is not a URL"))?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if self.plain => {}
-            Some("http") => return Err(told("it is without TLS, and the registry is not")),
-            _ => return Err(told("only https: is followed")),
+            Some("http") => return Err(told("it does not use TLS, but the registry does")),
+            _ => return Err(told("only https: is allowed")),
         }
         if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-            return Err(told("it names a user, or no host"));
+            return Err(told("it contains a user name, or no host"));
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         if let Ok(address) = host.parse() {
@@ -46,12 +46,12 @@ impl Client<'_> {
         Ok(whole)
     }
 
-    /// What the registry accepts: a token from where it says, or the login itself.
+    /// The authorization that the registry asks for: a token from the URL that it names, or the login itself.
     pub(super) fn passed(&self, challenge: &str, method: &str) -> Result<String, Failure> {
         let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
         let login = Login::find(self.access, &self.host)?;
         if scheme.eq_ignore_ascii_case("basic") {
-            return login.as_ref().map(Login::header).ok_or_else(|| self.denied("it wants a login"));
+            return login.as_ref().map(Login::header).ok_or_else(|| self.denied("it requires a login"));
         }
         let field = |name: &str| {
             let (_, after) = rest.split_once(&format!("{name}=\""))?;
@@ -59,9 +59,9 @@ impl Client<'_> {
         };
         let realm = field("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer")).unwrap_or_default();
         if realm.is_empty() {
-            return Err(self.denied(&format!("it wants {challenge:?}, which is not understood")));
+            return Err(self.denied(&format!("it asks for {challenge:?}, which is not supported")));
         }
-        let realm = self.led(&self.base, realm, "for a token")?;
+        let realm = self.led(&self.base, realm, "a request for a token")?;
         let acts = if matches!(method, "GET" | "HEAD") { "pull" } else { "pull,push" };
         let scope =
             field("scope").map_or_else(|| format!("repository:{}:{acts}", self.repository), str::to_owned);
@@ -73,14 +73,9 @@ impl Client<'_> {
             let host =
                 realm.parse::<Uri>().ok().and_then(|uri| uri.authority().map(|a| a.as_str().to_owned()));
             if !login::may_have(host.as_deref().unwrap_or_default(), &self.host) {
-                return Err(refused(
-                    "realm",
-                    format!("{} wants its login to be sent to {realm:?}", self.host),
-                )
-                .because("that is of another domain, and may be anybody's")
-                .hint(
-                    "nothing was sent; if it is right, pull without a login, or ask the registry's owner",
-                ));
+                return Err(refused("realm", format!("{} asks to send its login to {realm:?}", self.host))
+                    .because("that is in another domain")
+                    .hint("nothing was sent; pull without a login, or ask the registry's owner"));
             }
             request = request.header("authorization", login.header());
         }

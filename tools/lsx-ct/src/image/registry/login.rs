@@ -1,4 +1,4 @@
-//! Logins, from the file `docker login` writes and the helpers that it names. They are sent and never shown.
+//! Logins, from the file of `docker login` and its credential helpers. They are sent but never shown.
 
 use super::Access;
 use crate::image::{limits, refused};
@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-/// How long a helper may take: it may ask a person for a password.
+/// Time limit of a helper, which may ask a person for a password.
 const HELPER: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
-/// What Docker's own registry is called in such files.
+/// The key of Docker's own registry in such files.
 const HUB: [&str; 3] = ["https://index.docker.io/v1/", "index.docker.io", "docker.io"];
 
 /// A login: the value of an `Authorization: Basic` header.
@@ -42,7 +42,7 @@ struct Auth {
     auth: String,
 }
 
-/// What a helper says.
+/// The output of a helper.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Told {
@@ -51,14 +51,14 @@ struct Told {
 }
 
 impl Login {
-    /// The login for a host, where the file has one, or a helper that it names.
+    /// The login for a host, from the file or a helper named there.
     pub(super) fn find(access: &Access, host: &str) -> Result<Option<Login>, Failure> {
         let Some(path) = &access.config else { return Ok(None) };
         let Some(text) = common::host::file::read(path)? else { return Ok(None) };
         let config: Config = serde_json::from_str(&text).map_err(|e| {
-            // What serde says may quote the file, which holds passwords: line and column must do.
+            // serde's message may quote the file, which has passwords; so only line and column are shown.
             let place = format!("{}:{}:{}", path.display(), e.line(), e.column());
-            refused("login", format!("{place}: not a file of docker's logins"))
+            refused("login", format!("{place}: not a valid file of Docker logins"))
         })?;
         let mine = |key: &str| {
             let bare = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
@@ -68,7 +68,7 @@ impl Login {
         let helper = own.or(Some(config.creds_store.as_str())).filter(|name| !name.is_empty());
         let found = config.auths.iter().find(|(key, auth)| mine(key) && !auth.auth.is_empty());
         match (found, helper) {
-            // As Docker does: a helper of the host's own, then what stands in the file, then the helper for all.
+            // In Docker's order: the host's own helper, the login in the file, the helper for all.
             (found, Some(name)) if own.is_some() || found.is_none() => helped(access, path, name, host),
             (Some((key, Auth { auth })), _) => {
                 let good = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
@@ -85,47 +85,47 @@ impl Login {
     }
 }
 
-/// Asks a helper: `docker-credential-NAME get`, with the host on its standard input.
+/// Runs a helper: `docker-credential-NAME get`, with the host on its standard input.
 fn helped(access: &Access, file: &Path, name: &str, host: &str) -> Result<Option<Login>, Failure> {
     let program = format!("docker-credential-{name}");
     let failed = |why: String| {
         refused("helper", format!("{}: {program} gives no login for {host}", file.display()))
             .because(why)
-            .hint("install or repair it, or take it out of credsStore and credHelpers")
+            .hint("install or repair it, or remove it from credsStore and credHelpers")
     };
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(failed("its name holds more than letters, digits and ._-".to_owned()));
+        return Err(failed("its name may only contain letters, digits and ._-".to_owned()));
     }
     let server = if host == "docker.io" { HUB[0] } else { host };
     let path = access.helpers.as_ref().map(|folder| folder.join(&program).display().to_string());
     let (code, said) = ask(path.as_deref().unwrap_or(&program), server).map_err(|e| failed(e.message))?;
     let text = String::from_utf8_lossy(&said);
     match code {
-        // So all helpers say that they have none.
+        // All helpers report a missing login in this way.
         Some(1) if text.contains("credentials not found") => Ok(None),
         Some(0) => {
             let told: Told = serde_json::from_slice(&said).map_err(|e| {
-                failed(format!("what it says cannot be read (line {}, column {})", e.line(), e.column()))
+                failed(format!("its output is malformed (line {}, column {})", e.line(), e.column()))
             })?;
             match told.username.as_str() {
-                "<token>" => {
-                    Err(failed("it has an identity token, and only name and password are used".to_owned()))
-                }
+                "<token>" => Err(failed(
+                    "it returned an identity token, but only name and password are supported".to_owned(),
+                )),
                 user => Ok(Some(Login(STANDARD.encode(format!("{user}:{}", told.secret))))),
             }
         }
-        // On failure it writes a message, and no secret.
+        // On failure it prints a message without secrets.
         Some(code) => {
-            Err(failed(format!("it ended with {code}: {}", text.lines().next().unwrap_or_default())))
+            Err(failed(format!("it exited with {code}: {}", text.lines().next().unwrap_or_default())))
         }
         None => Err(failed(format!("it took longer than {} s", HELPER.as_secs()))),
     }
 }
 
-/// Runs it; what it said and how it ended, which is nothing when it took too long.
+/// Runs it; returns its output and exit code, or nothing when it took too long.
 fn ask(program: &str, server: &str) -> Result<(Option<i32>, Vec<u8>), Failure> {
     let failed = |e: std::io::Error| refused("helper", format!("{program}: {e}"));
-    // To a file, so that nobody waits for who holds the other end of a pipe.
+    // To a file, so that a process which keeps a pipe open does not block.
     let mut out = tempfile::tempfile().map_err(failed)?;
     let stdout = out.try_clone().map_err(failed)?;
     let mut child = Program::new(program).start(Stdio::piped(), stdout.into(), Stdio::null())?;
@@ -148,8 +148,8 @@ fn ask(program: &str, server: &str) -> Result<(Option<i32>, Vec<u8>), Failure> {
     Ok((ended.and_then(|status| status.code()).or(Some(-1)), said))
 }
 
-/// Whether a place that a registry names for tokens may have its login: the registry itself, or its neighbour in the same domain, as
-/// auth.docker.io is for docker.io and gitlab.example.com for registry.example.com.
+/// Whether a token URL may get the registry's login: the registry itself, or a host of the same domain, as auth.docker.io
+/// for docker.io and gitlab.example.com for registry.example.com.
 pub(super) fn may_have(realm: &str, registry: &str) -> bool {
     let name = |host: &str| -> String {
         let port = host.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()));
@@ -168,7 +168,7 @@ pub(super) fn may_have(realm: &str, registry: &str) -> bool {
         })
 }
 
-/// Where logins are when nobody says.
+/// The default file of logins.
 pub(super) fn usual() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let folder = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")));

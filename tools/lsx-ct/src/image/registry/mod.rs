@@ -1,5 +1,4 @@
-//! Registries, as the OCI distribution specification has them: images are pulled and pushed blob by blob, and only those
-//! that are missing on the other side.
+//! Registries, by the OCI distribution specification: images are pulled and pushed blob by blob, and only missing ones.
 
 mod client;
 mod led;
@@ -20,25 +19,25 @@ use reference::Reference;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// How registries are reached.
+/// How to contact registries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Where logins are, as `docker login` writes them.
+    /// The file of logins, as written by `docker login`.
     pub config: Option<PathBuf>,
-    /// Where the programs are that this file names for logins; else they are found as all programs are.
+    /// Folder of credential helpers; default: PATH.
     pub helpers: Option<PathBuf>,
-    /// Without TLS, whoever the registry is.
+    /// Use plain HTTP for every registry.
     pub insecure: bool,
-    /// A certificate that is trusted beside this machine's, for every registry that is asked.
+    /// A CA certificate in addition to this machine's, for every registry.
     pub ca: Option<PathBuf>,
-    /// Folders with certificates of single registries, as Docker and Podman have them: `HOST:PORT/NAME.crt`.
+    /// Folders with CA certificates of single registries, as in Docker and Podman: `HOST:PORT/NAME.crt`.
     pub certificates: Vec<PathBuf>,
-    /// Registries that are asked first instead of one, by its host; each may have a path.
+    /// Mirrors to try before a registry, by its host; each may have a path.
     pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Access {
-    /// The user's own logins; plain HTTP only for this machine and the lab.
+    /// The user's own logins; plain HTTP only for loopback addresses and 198.18.0.0/15.
     fn default() -> Access {
         Access {
             config: login::usual(),
@@ -52,26 +51,26 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Whether somebody named certificates for a registry: then it is asked by TLS, however near it is.
+    /// Whether certificates were given for a registry: then TLS is used, even on a loopback address.
     fn trusts(&self, host: &str) -> bool {
         self.ca.is_some() || self.certificates.iter().any(|folder| folder.join(host).is_dir())
     }
 }
 
-/// What may be a manifest.
+/// Media types of manifests.
 const ACCEPT: [&str; 4] =
     [manifest::MANIFEST, manifest::INDEX, manifest::DOCKER_MANIFEST, manifest::DOCKER_INDEX];
 
 impl Store {
-    /// Pulls an image for this machine; blobs that are here are not asked for. Mirrors are asked first.
+    /// Pulls an image for this machine; existing blobs are not requested. Mirrors are tried first.
     pub(super) fn pull(&self, reference: &str) -> Result<String, Failure> {
         let reference = Reference::parse(reference)?;
         for mirror in self.access.mirrors.get(&reference.host).into_iter().flatten() {
             match reference.on(mirror).and_then(|mirrored| self.pull_from(&mirrored)) {
                 Ok(digest) => return Ok(digest),
-                // One that is away, busy or lacks it is passed by; one that lies is not.
+                // A mirror that is unavailable or lacks the image is skipped; one that sends wrong data is a failure.
                 Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::Again | Kind::Failed) => {
-                    tracing::warn!("passes by the mirror {mirror}: {}", failure.message);
+                    tracing::warn!("the mirror {mirror} is skipped: {}", failure.message);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -91,10 +90,10 @@ impl Store {
             let chosen = manifest::choose(&what, &bytes)?;
             bytes = fetch(&client, &what, chosen.digest().as_ref())?;
         }
-        Err(refused("index", format!("{what}: indexes in indexes in indexes")))
+        Err(refused("index", format!("{what}: too many nested indexes")))
     }
 
-    /// A blob, no bigger than its manifest says: who sends more would fill the disk before its digest is known to be wrong.
+    /// A blob, limited to the size in its manifest: more data could fill the disk before its digest is found to be wrong.
     fn pull_blob(&self, client: &Client<'_>, what: &str, wanted: &str, size: u64) -> Result<(), Failure> {
         if self.has(wanted) {
             return Ok(());
@@ -106,12 +105,12 @@ impl Store {
             .map_err(|e| e.because(format!("{what} has {size} bytes")))?;
         let answer = client.get(&format!("blobs/{wanted}"), &Want::Found(&format!("blob {wanted}")), &[])?;
         let body = Paced::new(answer.into_body().into_reader(), size.min(BOUNDS.bytes));
-        self.take_by(&what, body, Some(wanted), &|e| client.cut(e).because(format!("it sent {what}")))
+        self.take_by(&what, body, Some(wanted), &|e| client.cut(e).because(format!("it was sending {what}")))
             .map(drop)
     }
 }
 
-/// A manifest by tag or digest; one by digest must have it.
+/// A manifest by tag or digest, which must match.
 fn fetch(client: &Client<'_>, what: &str, version: &str) -> Result<Vec<u8>, Failure> {
     let answer = client.get(&format!("manifests/{version}"), &Want::Found(what), &ACCEPT)?;
     let bytes = client

@@ -1,5 +1,5 @@
-//! Addresses of registries. getent(1) is asked, as it knows whatever this host's own resolver knows; the resolver in the C
-//! library cannot be called by a static program.
+//! Addresses of registries, by getent(1), which uses this host's resolver configuration; a static program cannot call the
+//! resolver of the C library.
 
 use super::near::Near;
 use common::host::Program;
@@ -12,15 +12,15 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// How near a registry is, once it is known. One that a proxy looks up for us is of the world.
+/// How near a registry is, once it is known. One behind a proxy counts as public.
 pub(super) type Home = Arc<OnceLock<Near>>;
 
-/// The registry's own addresses are taken as they are, and tell how near it is; those of a place that it sends us to must not be
-/// nearer. They are looked at here, where the connection is made: a name may lead elsewhere the second time it is asked.
+/// The registry's own addresses are accepted and show how near it is; those of a redirect must not be nearer. They are
+/// checked where the connection is made, because a name may resolve differently the second time.
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) home: Home,
-    /// For places that the registry names.
+    /// For redirects.
     pub(super) away: bool,
 }
 
@@ -42,14 +42,14 @@ impl Resolver for Names {
     }
 }
 
-/// Refuses an address that is nearer than the registry; the sort of error tells it from others.
+/// Refuses an address that is nearer than the registry; the kind of the error identifies it.
 pub(super) fn led(home: &Home, host: &str, address: IpAddr) -> io::Result<()> {
     let (home, to) = (home.get().copied().unwrap_or(Near::World), Near::of(address));
     match home.may_lead(to) {
         true => Ok(()),
         false => Err(io::Error::new(
             ErrorKind::PermissionDenied,
-            format!("{host} is {}, and the registry is {}", to.words(), home.words()),
+            format!("{host} is {}, but the registry is {}", to.words(), home.words()),
         )),
     }
 }

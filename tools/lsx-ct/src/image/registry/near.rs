@@ -1,16 +1,16 @@
-//! Where a registry may send us. It names places for redirections and tokens, and who answers for it may be anybody: a registry of
-//! the world never leads to this machine, to its own network or to the metadata service of the cloud it runs in.
+//! Where a registry may redirect to. Redirects and token URLs may come from anybody: a public registry must not redirect to
+//! this machine, its network or its cloud's metadata service.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 /// How near an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Near {
-    /// Anybody's.
+    /// Public.
     World,
-    /// Of a private network (RFC 1918, 6598, 4193), or a lab's (RFC 2544).
+    /// Of a private network (RFC 1918, 6598, 4193), or for benchmarks (RFC 2544).
     Private,
-    /// Of this machine's own wire alone, as metadata services are.
+    /// Link-local, such as metadata services.
     Link,
     /// This machine.
     Own,
@@ -20,7 +20,7 @@ impl Near {
     pub(super) fn of(address: IpAddr) -> Near {
         let v4 = match address {
             IpAddr::V4(v4) => Some(v4),
-            // Also what is only written as IPv6: mapped, and translated (RFC 6052).
+            // Including IPv4 addresses in IPv6: mapped, and translated (RFC 6052).
             IpAddr::V6(v6) => v6.to_ipv4_mapped().or_else(|| {
                 let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = v6.segments() else { return None };
                 Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
@@ -35,7 +35,7 @@ impl Near {
         }
     }
 
-    /// Whether one that is here may send us there.
+    /// Whether a registry at this distance may redirect there.
     pub(super) fn may_lead(self, to: Near) -> bool {
         to == Near::World || to == self || (self == Near::Own && to == Near::Private)
     }
@@ -43,9 +43,9 @@ impl Near {
     /// In words.
     pub(super) fn words(self) -> &'static str {
         match self {
-            Near::World => "an address of the world",
-            Near::Private => "an address of a private network",
-            Near::Link => "an address of this machine's own wire, as metadata services have",
+            Near::World => "a public address",
+            Near::Private => "a private address",
+            Near::Link => "a link-local address, as used by metadata services",
             Near::Own => "this machine",
         }
     }

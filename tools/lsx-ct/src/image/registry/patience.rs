@@ -1,4 +1,4 @@
-//! A registry that is busy (429, 503) is asked again when it says, as long as that is soon.
+//! A registry that is busy (429, 503) is tried again at the time it states, within a limit.
 
 use common::Failure;
 use common::host::wait;
@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use ureq::Body;
 use ureq::http::Response;
 
-/// How long one request waits in all.
+/// Time limit of all waits for one request.
 pub(super) const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 6 } else { 120 });
-/// The pauses in seconds when it does not say how long; after them it is not asked any more.
+/// The pauses in seconds if it states no time; then it is not tried again.
 const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
-/// Asks until the answer is another one.
+/// Repeats the request until the answer is a different one.
 pub(super) fn patient(
     mut ask: impl FnMut() -> Result<Response<Body>, Failure>,
 ) -> Result<Response<Body>, Failure> {
@@ -30,14 +30,14 @@ pub(super) fn patient(
     ask()
 }
 
-/// How long it wants us to wait: `Retry-After`, as seconds or as a date (RFC 9110 10.2.3).
+/// The time in `Retry-After`, as seconds or as a date (RFC 9110 10.2.3).
 pub(super) fn wanted(answer: &Response<Body>) -> Option<Duration> {
     let value = answer.headers().get("retry-after")?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let then = Duration::from_secs(date(value)?);
-    #[expect(clippy::disallowed_methods, reason = "a date is told, and only the clock says how far it is")]
+    #[expect(clippy::disallowed_methods, reason = "a date must be compared with the clock")]
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Some(then.saturating_sub(now))
 }
@@ -51,7 +51,7 @@ fn date(text: &str) -> Option<u64> {
     let number = |word: &str| word.parse::<u64>().ok();
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
     let (day, year) = (number(day)?, number(year).filter(|year| (1970..10_000).contains(year))?);
-    // Days from 1970, counted in years that begin in March.
+    // Days since 1970, with years that begin in March.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 719_469;
     Some(days * 86_400 + number(hour)? * 3600 + number(minute)? * 60 + number(second)?)

@@ -1,4 +1,4 @@
-//! Pushing: blobs the registry has not, in parts, and then the manifest.
+//! Pushes missing blobs in parts, and then the manifest.
 
 use super::client::{Client, Want};
 use super::reference::Reference;
@@ -6,14 +6,14 @@ use crate::image::store::{Blob, Store};
 use crate::image::{digest, manifest, refused};
 use common::Failure;
 
-/// What is in memory of a blob at a time.
+/// Number of bytes of a blob in memory at a time.
 const PART: usize = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 
 impl Store {
-    /// Pushes an image under a reference with a tag, or by its digest alone.
+    /// Pushes an image under a reference with a tag, or by its digest.
     ///
     /// # Errors
-    /// When the image is not here, or the registry cannot be reached or refuses it.
+    /// If the image is missing, or the registry cannot be reached or refuses it.
     pub fn push(&self, digest: &str, reference: &str) -> Result<(), Failure> {
         let reference = Reference::parse(reference)?;
         if reference.digest.as_ref().is_some_and(|wanted| wanted != digest) {
@@ -41,7 +41,9 @@ impl Store {
         let answer = client.send("PUT", &url, &kind, &bytes, &Want::Found("such repository"))?;
         let there = answer.headers().get("docker-content-digest").and_then(|v| v.to_str().ok());
         match there.filter(|there| *there != digest) {
-            Some(there) => Err(digest::differs(&format!("what docker://{reference} took"), digest, there)),
+            Some(there) => {
+                Err(digest::differs(&format!("the image stored as docker://{reference}"), digest, there))
+            }
             None => Ok(()),
         }
     }
@@ -61,7 +63,10 @@ impl Store {
                 return client.send("PUT", &url, &kind, &part, &want).map(drop);
             }
             if part.is_empty() {
-                return Err(refused("digest", format!("{} is shorter than its manifest says", blob.digest)));
+                return Err(refused(
+                    "digest",
+                    format!("{} is shorter than stated in its manifest", blob.digest),
+                ));
             }
             let range = format!("{offset}-{}", end - 1);
             let headers = [("content-type", "application/octet-stream"), ("content-range", range.as_str())];

@@ -5,7 +5,7 @@ use common::Failure;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// See the module.
+/// See the first line of this file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     /// Host and port.
@@ -40,43 +40,45 @@ impl Reference {
                 && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
         };
         if !repository.split('/').all(part) {
-            return Err(wrong("a repository is made of lower-case letters, digits and ._- between slashes"));
+            return Err(wrong(
+                "a repository may only contain lower-case letters, digits and ._- between slashes",
+            ));
         }
         let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if tag.as_ref().is_some_and(|t| t.is_empty() || t.len() > 128 || !t.chars().all(good)) {
-            return Err(wrong("a tag is made of at most 128 letters, digits and ._-"));
+            return Err(wrong("a tag may have at most 128 letters, digits and ._-"));
         }
         if !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c)) {
-            return Err(wrong("no such host can be"));
+            return Err(wrong("not a valid host"));
         }
         Ok(Reference { host, repository, tag, digest })
     }
 
-    /// The same image on a mirror: `HOST[:PORT]`, and below it a path.
+    /// The same image on a mirror: `HOST[:PORT]`, optionally with a path.
     pub(super) fn on(&self, mirror: &str) -> Result<Reference, Failure> {
         let (host, path) =
             mirror.split_once('/').map_or((mirror, ""), |(host, path)| (host, path.trim_end_matches('/')));
         let joint = if path.is_empty() { "" } else { "/" };
         let mut other = Reference::parse(&format!("{host}/{path}{joint}{}", self.repository))?;
         if other.host != host {
-            return Err(refused("mirror", format!("{mirror:?} names no registry"))
+            return Err(refused("mirror", format!("{mirror:?} is not a registry"))
                 .hint("write its host, as mirror.example:5000 or cache.example/hub"));
         }
         (other.tag, other.digest) = (self.tag.clone(), self.digest.clone());
         Ok(other)
     }
 
-    /// What is asked for: the digest where there is one.
+    /// The requested digest, else the tag.
     pub(super) fn version(&self) -> String {
         self.digest.clone().or_else(|| self.tag.clone()).unwrap_or_else(|| "latest".to_owned())
     }
 
-    /// Where the registry really is.
+    /// The host to connect to.
     pub(super) fn server(&self) -> &str {
         if self.host == "docker.io" { "registry-1.docker.io" } else { &self.host }
     }
 
-    /// Whether it is so near that nobody stands between: this machine, and the addresses labs use (RFC 2544).
+    /// Whether it is on a loopback address or one for benchmarks (RFC 2544), so that plain HTTP is acceptable.
     pub(super) fn near(&self) -> bool {
         let name = match self.host.rsplit_once(':') {
             Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
@@ -91,7 +93,7 @@ impl Reference {
     }
 }
 
-/// As Docker tells a host from the first part of a repository.
+/// Docker's rule to recognise a host in the first part of a repository.
 fn is_host(word: &str) -> bool {
     word == "localhost" || word.contains(['.', ':'])
 }

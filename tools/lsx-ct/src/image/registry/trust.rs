@@ -1,5 +1,5 @@
-//! Whose certificates are trusted: those of this machine, and what somebody laid down for one registry alone. Checks are never
-//! switched off: a registry that signs for itself is trusted by its own certificate.
+//! Trusted certificates: those of this machine, and those given for a single registry. Checks are never disabled: a
+//! registry with a self-signed certificate is trusted by that certificate.
 
 use crate::image::{limits, refused, unreadable};
 use common::Failure;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use ureq::tls::{Certificate, PemItem, RootCerts};
 
-/// Where Linux distributions keep the certificates this host trusts; without it, Mozilla's are taken.
+/// Files of trusted certificates of Linux distributions; if none exists, Mozilla's list is used.
 const TRUSTED: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
-/// Where Docker and Podman look for certificates of one registry: `HOST:PORT/*.crt` below one of these.
+/// Folders of Docker and Podman for CA certificates of one registry: `HOST:PORT/*.crt` below one of these.
 pub(super) const FOLDERS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 
-/// The certificates for a registry: the file that somebody named, those in its folders, and this machine's.
+/// The certificates for a registry: the given file, those in its folders, and this machine's.
 pub(super) fn roots(host: &str, named: Option<&Path>, folders: &[PathBuf]) -> Result<RootCerts, Failure> {
     let mut own: Vec<PathBuf> = named.map(Path::to_owned).into_iter().collect();
     for folder in folders {
@@ -34,8 +34,8 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
     let bytes = limits::open(path).and_then(|file| limits::document(path, file));
     let found = parse(&bytes.map_err(|e| unreadable(path, &e))?);
     if found.is_empty() {
-        return Err(refused("ca", format!("{}: no certificate is in it", path.display()))
-            .hint("it begins with -----BEGIN CERTIFICATE-----"));
+        return Err(refused("ca", format!("{}: it contains no certificate", path.display()))
+            .hint("it must begin with -----BEGIN CERTIFICATE-----"));
     }
     Ok(found)
 }

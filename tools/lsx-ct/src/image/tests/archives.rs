@@ -1,4 +1,4 @@
-//! Images in archives of Docker, OCI and LXD; images of other machines; documents that are wrong.
+//! Images in archives of Docker, OCI and LXD; images for other architectures; malformed documents.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn what_docker_saved_becomes_oci() {
     let config =
         String::from_utf8(config(manifest::architecture(), &[&low, &high].map(|l| digest::of(l)))).unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    // As old Dockers did: a folder a layer, one that is shared a link, the manifest last.
+    // As by old versions of Docker: a folder per layer, a link for a shared one, the manifest last.
     let tar = Tar::new()
         .folder("a/")
         .file("a/VERSION", "1.0")
@@ -45,7 +45,7 @@ fn what_docker_saved_becomes_oci() {
     assert_eq!(failure.causes, ["it holds app:1, app:2"]);
     let lost = json!([saved("c.json", "app:1", &["lost/layer.tar"])]).to_string();
     place.write("lost.tar", &Tar::new().file("c.json", &config).file("manifest.json", &lost).bytes());
-    assert!(place.bring("tar:lost.tar").unwrap_err().message.contains("there is no lost/layer.tar"));
+    assert!(place.bring("tar:lost.tar").unwrap_err().message.contains("lost/layer.tar is missing"));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn an_oci_layout_in_an_archive_is_the_same_image() {
     let bytes = tar.bytes();
     place.write("oci.tar", &bytes);
     assert_eq!(place.bring("tar:oci.tar").unwrap().digest, digest);
-    // A blob that is not what its name says.
+    // A blob that does not match its name.
     let other = Place::new();
     let at = bytes.windows(5).position(|w| w == b"sha25").unwrap() + 2000;
     let mut wrong = bytes;
@@ -109,7 +109,7 @@ fn lxd_images_come_in_one_file_or_in_two() {
         "the same files, the same image"
     );
     let half = place.bring("tar:meta.tar").unwrap_err();
-    assert!(half.message.contains("half an LXD image"), "{half}");
+    assert!(half.message.contains("only the metadata of an LXD image"), "{half}");
     place.tidy();
 }
 

@@ -1,8 +1,8 @@
-//! Archives that are small and become big, deep or endless; files that are none.
+//! Small archives that become big, deep or endless; invalid ones.
 
 use super::*;
 
-/// What bringing an archive and unpacking it says, with small bounds.
+/// The result of importing and unpacking an archive, with small limits.
 fn tree(bytes: &[u8], bounds: Bounds) -> Failure {
     let place = Place::new();
     let digest = place.store.put(bytes).unwrap();
@@ -54,7 +54,7 @@ fn packed_streams_that_want_much_memory_are_refused() {
     let mut sum = flate2::Crc::new();
     sum.update(&xz[at..at + length - 4]);
     xz[at + length - 4..at + length].copy_from_slice(&sum.sum().to_le_bytes());
-    // A frame with a window of 2 TiB, and one whose size is said to be 2^60.
+    // A frame with a window of 2 TiB, and one with a stated size of 2^60.
     let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf8][..], &[0; 64]].concat();
     let single = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1_u64 << 60).to_le_bytes(), &[0; 64]].concat();
     for (what, bytes, words) in
@@ -139,7 +139,7 @@ fn pipes_and_devices_are_no_images() {
     pipe("pipe");
     for words in ["tar:pipe", "lxd:pipe,pipe", "tar:/dev/zero"] {
         let failure = place.bring(words).expect_err(words);
-        assert!(failure.to_string().contains("no regular file"), "{words}: {failure}");
+        assert!(failure.to_string().contains("not a regular file"), "{words}: {failure}");
     }
     let blobs: Vec<_> =
         std::fs::read_dir(place.folder.path().join("oci/blobs/sha256")).unwrap().flatten().collect();
@@ -150,13 +150,13 @@ fn pipes_and_devices_are_no_images() {
         let other = Place::new();
         let folder = place.folder.path().join("oci");
         let failure = other.store.bring(&Source::Layout { folder, tag: None }).unwrap_err();
-        assert!(failure.to_string().contains("no regular file"), "{failure}");
+        assert!(failure.to_string().contains("not a regular file"), "{failure}");
         common::host::file::remove(&blob.path()).unwrap();
         place.write(&name, &bytes);
     }
     // A blob of a layout that is a link to a file of this machine is a file, whose digest must be right.
     pipe("oci/index.json");
-    assert!(place.bring("oci:oci").unwrap_err().to_string().contains("no regular file"));
+    assert!(place.bring("oci:oci").unwrap_err().to_string().contains("not a regular file"));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn documents_in_archives_and_folders_have_a_limit() {
     for archive in ["tar:index.tar", "tar:saved.tar"] {
         assert_eq!(place.bring(archive).unwrap_err().kind, Kind::Data, "{archive}");
     }
-    // Nine levels of nine each: a billion laughs.
+    // Nine levels of nine each: the "billion laughs" attack.
     let laughs = (1..9).fold("a0: &a0 [lol]\n".to_owned(), |text, i| {
         let before = vec![format!("*a{}", i - 1); 9].join(", ");
         text + &format!("a{i}: &a{i} [{before}]\n")

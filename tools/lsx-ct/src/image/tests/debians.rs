@@ -1,4 +1,4 @@
-//! A Debian of packages. mmdebstrap is asked for what it would run, since a test has no mirror.
+//! Debian systems from packages. Only the command line of mmdebstrap is tested, since a test has no mirror.
 
 use super::*;
 

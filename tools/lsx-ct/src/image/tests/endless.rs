@@ -1,4 +1,4 @@
-//! Registries that send too much, too slowly, or what is not what they say.
+//! Registries that send too much, too slowly, or wrong data.
 
 use super::evil::*;
 use super::*;
@@ -39,7 +39,7 @@ fn a_layer_is_no_bigger_than_its_manifest_says_and_right_to_its_last_byte() {
     refused_as(&evil, "ct.image.limit", "more than 5000 bytes");
     assert!(evil.sent.load(Ordering::SeqCst) < 32 << 20);
     let evil = with_layer(8 << 20, |_, to| said(to, "200 OK", "", &[7; 8 << 20]));
-    refused_as(&evil, "ct.image.digest", "is not what it says it is");
+    refused_as(&evil, "ct.image.digest", "does not match its digest");
     let evil = with_layer(8 << 20, |_, to| {
         let _ = to(b"HTTP/1.1 200 OK\r\ncontent-length: 8388608\r\n\r\n") && to(&[7; 4 << 20]); // and hangs up
     });
@@ -50,7 +50,7 @@ fn a_layer_is_no_bigger_than_its_manifest_says_and_right_to_its_last_byte() {
     let disk = with_layer(limits::BOUNDS.bytes - 4096, |_, to| said(to, "404 Not Found", "", b""));
     let free = nix::sys::statvfs::statvfs(&std::env::temp_dir()).unwrap();
     if free.blocks_available() * free.fragment_size() < limits::BOUNDS.bytes {
-        refused_as(&disk, "host.file", "stays free");
+        refused_as(&disk, "host.file", "must stay free");
         assert_eq!(disk.asked(&digest::of(b"layer")), 0, "what does not fit is not asked for");
     }
 }
@@ -98,12 +98,12 @@ fn documents_that_are_deep_or_too_many_are_refused() {
     refused_as(&evil, "ct.image.limit", "501 layers; 500 at most");
     let big = manifest::manifest((&digest::of(b"c"), limits::DOCUMENT + 1), &[]).unwrap();
     let evil = Evil::new(move |_, _, to| said(to, "200 OK", "", &big));
-    refused_as(&evil, "ct.image.limit", "is to be a document");
+    refused_as(&evil, "ct.image.limit", "is a document");
     assert_eq!(evil.asked("/blobs/"), 0);
     // An index that leads to itself.
     let index = json!({"schemaVersion": 2, "manifests": [{"mediaType": manifest::INDEX, "digest": digest::of(b"i"), "size": 1,
         "platform": {"os": "linux", "architecture": manifest::architecture()}}]});
     let index = index.to_string();
     let evil = Evil::new(move |_, _, to| said(to, "200 OK", "", index.as_bytes()));
-    refused_as(&evil, "ct.image.digest", "is not what it says it is");
+    refused_as(&evil, "ct.image.digest", "does not match its digest");
 }

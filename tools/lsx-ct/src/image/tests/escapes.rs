@@ -1,8 +1,8 @@
-//! Archives that mean harm, or are broken. Nothing outside the tree is touched, and no half of a tree stays.
+//! Malicious or broken archives. Nothing outside the tree is changed, and no partial tree is left.
 
 use super::*;
 
-/// What unpacking a layer says. Beside the store lies a file that must stay as it is.
+/// The result of unpacking a layer. A file beside the store must not change.
 fn unpacked(layer: Tar) -> Result<PathBuf, Failure> {
     let place = Place::new();
     let outside = place.write("outside/file", b"mine");
@@ -178,7 +178,7 @@ fn a_layer_that_is_not_what_its_image_says_is_refused() {
     place.layout("oci", &[&layer]);
     let stored = place.bring("oci:oci").unwrap();
     let blob = &place.store.blobs(&stored.digest).unwrap()[2].digest;
-    // Other bytes that unpack to the same files: only the digest of the blob tells.
+    // Other bytes that unpack to the same files: only the digest of the blob differs.
     place.write(&format!("store/blobs/sha256/{}", digest::hex(blob).unwrap()), &layer);
     assert_eq!(place.store.trees(&stored.digest).unwrap_err().code, "ct.image.digest");
     place.tidy();

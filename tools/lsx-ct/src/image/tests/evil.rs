@@ -1,4 +1,5 @@
-//! A registry that means harm: a server of this test's own, which counts what it was asked and what it could send. What a client says
+//! A malicious registry: a server in the test, which counts requests and sent data, since the client's own messages are not
+//! sufficient.
 //! of itself is not enough.
 
 use super::*;
@@ -15,11 +16,11 @@ pub(super) struct Evil {
     pub(super) sent: Arc<AtomicU64>,
 }
 
-/// One answer: what it writes goes to whoever asked, as long as it is taken.
+/// One answer: writes to the client as long as it reads.
 pub(super) type Answer<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
 impl Evil {
-    /// Answers each request by its path; without more than the body a whole answer is made of it.
+    /// Answers each request by its path; a body alone is completed to an answer.
     pub(super) fn new(answer: impl Fn(u16, &str, Answer<'_>) + Send + Sync + 'static) -> Evil {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,8 +1,8 @@
-//! What is exported can be read again, and is the same.
+//! Exported images can be imported again, and are the same.
 
 use super::*;
 
-/// Three layers with everything that makes merging them hard.
+/// Three layers with all difficult cases of merging.
 fn layers() -> [Vec<u8>; 3] {
     let low = system()
         .folder("a/")

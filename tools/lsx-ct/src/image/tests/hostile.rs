@@ -1,4 +1,4 @@
-//! Registries that send us elsewhere, and those that want a pause.
+//! Registries that redirect, and those that limit requests.
 
 use super::evil::*;
 use super::*;
@@ -48,7 +48,7 @@ fn a_place_for_tokens_gets_a_login_only_when_it_is_the_registrys_own() {
     let failure = store.bring(&Source::Registry(format!("127.0.0.1:{}/app:1", evil.port))).unwrap_err();
     assert_eq!(failure.code, "ct.image.realm", "{failure}");
     assert_eq!(thief.asked(""), 0, "it was not even asked");
-    // Who has no login has nothing to lose.
+    // A client without a login has nothing to lose.
     let store = place.store.clone().access(Access { config: None, ..Access::default() });
     let _ = store.bring(&Source::Registry(format!("127.0.0.1:{}/app:1", evil.port))).unwrap_err();
     assert_eq!((thief.asked("/token"), thief.asked("uthorization")), (1, 0));
@@ -105,6 +105,6 @@ fn a_busy_registry_is_asked_again_when_it_says_and_no_longer_than_that() {
         let closed = Evil::new(move |_, _, to| said(to, status, "retry-after: 3600\r\n", b"later"));
         let failure = closed.pull(&place).unwrap_err();
         assert_eq!((failure.kind, closed.asked("")), (kind, 1), "{failure}");
-        assert!(failure.to_string().contains("it wants 3600 s"), "{failure}");
+        assert!(failure.to_string().contains("it asks to wait 3600 s"), "{failure}");
     }
 }

@@ -1,4 +1,4 @@
-//! Images from inside: archives made on the spot.
+//! Images from inside: archives built in the tests.
 
 mod archives;
 mod bombs;
@@ -33,7 +33,7 @@ impl Tar {
         Tar(Builder::new(Vec::new()))
     }
 
-    /// An entry with its name taken as it is, however wrong.
+    /// An entry with its name unchanged, even an invalid one.
     fn entry(mut self, kind: EntryType, name: &str, link: &str, data: &[u8]) -> Tar {
         self.raw(kind, name, link, data, |_| {});
         self
@@ -104,7 +104,7 @@ impl Place {
         self.store.bring(&self.source(words))
     }
 
-    /// Writes an OCI layout of one image with these layers, plain ones.
+    /// Writes an OCI layout of one image with these uncompressed layers.
     fn layout(&self, folder: &str, layers: &[&[u8]]) -> String {
         let blob = |bytes: &[u8]| {
             let digest = digest::of(bytes);
@@ -131,7 +131,7 @@ impl Place {
         self.write(&format!("{folder}/index.json"), index.to_string().as_bytes());
     }
 
-    /// Nothing is left half made.
+    /// Nothing is left incomplete.
     #[track_caller]
     fn tidy(&self) {
         for folder in ["parts", "trees"] {
@@ -157,7 +157,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-/// Whether this is root; says what is not tried when it is not.
+/// Whether this is root; reports the skipped test if not.
 fn root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {

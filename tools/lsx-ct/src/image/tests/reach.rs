@@ -1,4 +1,4 @@
-//! How registries are reached: helpers for logins, certificates, mirrors, digests beside tags.
+//! Access to registries: credential helpers, certificates, mirrors, digests in addition to tags.
 
 use super::registries::Registry;
 use super::*;
@@ -15,7 +15,7 @@ fn furnished(auth: &str, access: impl Fn(&Registry, &Place) -> Access) -> Option
     Some((registry, place, digest))
 }
 
-/// A helper that says this, and is found because its name is a path of ours.
+/// A helper with this script, on a path of the test.
 fn helper(place: &Place, script: &str) -> PathBuf {
     let path = place.write("bin/docker-credential-lsx-test", format!("#!/bin/sh\n{script}\n").as_bytes());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -50,8 +50,8 @@ fn a_helper_is_asked_for_the_login_and_what_it_says_is_not_shown() {
     let none = pull("echo credentials not found in native keychain; exit 1").unwrap_err();
     assert_eq!(none.kind, Kind::Denied, "{none}");
     for (script, why) in [
-        ("echo no keyring; exit 2", "ended with 2: no keyring"),
-        ("echo '{\"Secret\": \"hidden\"'", "cannot be read"),
+        ("echo no keyring; exit 2", "exited with 2: no keyring"),
+        ("echo '{\"Secret\": \"hidden\"'", "malformed"),
         ("echo '{\"Username\": \"<token>\", \"Secret\": \"hidden\"}'", "identity token"),
         ("exec sleep 1000", "longer than"),
     ] {
@@ -102,7 +102,7 @@ fn a_registry_that_signs_for_itself_is_trusted_by_its_certificate_and_in_no_othe
     let with = |name: &str| Access { ca: Some(certs.path().join(name)), ..Access::default() };
     let other = push(with("other.crt")).unwrap_err();
     assert!(other.kind == Kind::Unreachable && other.hint.unwrap().contains("--ca"), "another's does not do");
-    assert!(push(with("own.key")).unwrap_err().message.contains("no certificate is in it"));
+    assert!(push(with("own.key")).unwrap_err().message.contains("it contains no certificate"));
     assert!(push(with("none.crt")).unwrap_err().message.contains("no such file"));
     push(with("own.crt")).unwrap();
     // As Docker has it: a folder named as the registry is.
@@ -133,7 +133,7 @@ fn mirrors_are_asked_first_and_passed_by_when_they_have_nothing() {
         "the registry itself comes last: {empty}"
     );
     assert!(pull(&["no such"], "registry.invalid/team/app:1").is_err());
-    // A digest beside a tag is what counts; a mirror that has another image under the tag is found out.
+    // A digest takes precedence over a tag; a mirror with another image under the tag is detected.
     let both = format!("registry.invalid/team/app:moved@{digest}");
     assert_eq!(pull(&[&hub], &both).unwrap().digest, digest);
     let wrong = format!("registry.invalid/team/app:1@{}", digest::of(b"another"));

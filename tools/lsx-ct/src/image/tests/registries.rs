@@ -1,4 +1,4 @@
-//! Against a registry of this test's own: Debian's docker-registry, on a free port of this machine.
+//! With a real registry: Debian's docker-registry, on a free port of this machine.
 
 use super::*;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ impl Registry {
         Self::with(auth, "")
     }
 
-    /// The same with more words about how it is reached.
+    /// The same with other settings of access.
     #[expect(clippy::disallowed_methods, reason = "it runs while the test does; Program waits for an end")]
     pub(super) fn with(auth: &str, http: &str) -> Option<Registry> {
         if common::host::Program::new("docker-registry").there().is_err() {
@@ -63,7 +63,7 @@ impl Registry {
 
     /// Requests so far whose log line holds the words.
     pub(super) fn asked(&self, words: &[&str]) -> usize {
-        // A request is logged when it is answered; the answer may be here first.
+        // A request is logged when it is answered, which may be after the answer arrived.
         common::host::wait::until(Duration::from_millis(200), Duration::from_millis(200), || false);
         let log = self.log();
         let lines = log.lines().filter(|line| line.contains("response completed"));

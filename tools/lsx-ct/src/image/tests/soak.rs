@@ -1,4 +1,4 @@
-//! Archives and documents of images by the thousand: whatever comes is an answer.
+//! Thousands of archives and documents of images: each gives an answer.
 
 use super::*;
 use crate::image::entries::Entries;
@@ -26,7 +26,7 @@ fn archives() -> Vec<Vec<u8>> {
     ]
 }
 
-/// An archive of whole entries, of which some headers have other fields and a right sum.
+/// An archive of whole entries, some headers of which have other fields and a correct checksum.
 fn archive(all: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut blocks: Vec<[u8; 512]> = Vec::new();
     for _ in 0..=dice.below(2) {
@@ -57,7 +57,7 @@ fn archive(all: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// Another value in a field of a header, and the sum that goes with it.
+/// Another value in a field of a header, and the matching checksum.
 fn field(block: &mut [u8; 512], dice: &mut Dice) {
     let (at, len, words): (usize, usize, &[&[u8]]) = match dice.below(6) {
         0 => (

@@ -1,4 +1,4 @@
-//! Every form an image comes in.
+//! All formats of images.
 
 use super::*;
 

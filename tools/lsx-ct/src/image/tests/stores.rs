@@ -1,4 +1,4 @@
-//! The store itself: names, parts from other hosts, collection.
+//! The store itself: names, parts from other hosts, `gc`.
 
 use super::*;
 use std::collections::BTreeSet;

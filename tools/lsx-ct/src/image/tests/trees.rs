@@ -136,7 +136,7 @@ fn a_layer_that_says_nothing_of_a_folder_keeps_it_as_it_is_below() {
         "{}",
         String::from_utf8_lossy(&shown.stderr)
     );
-    // It goes with its topmost layer.
+    // It is removed with its topmost layer.
     place.store.gc_older(&BTreeSet::new(), std::time::Duration::ZERO).unwrap();
     let left = std::fs::read_dir(place.store.path("trees")).unwrap().count();
     assert_eq!(left, 0);

@@ -1,4 +1,4 @@
-//! The words a source is written in.
+//! Parsing of image sources.
 
 use super::*;
 

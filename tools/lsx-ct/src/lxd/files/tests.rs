@@ -1,4 +1,4 @@
-//! The server's helper for files, which comes and goes: by words alone, and by the real client against a server that stands in.
+//! The server's file helper, which starts and ends: by its messages, and by the client with a fake server.
 
 use super::*;
 use crate::lxd::Supply;
@@ -38,7 +38,7 @@ fn a_helper_that_is_not_there_is_asked_again_and_not_for_ever() {
     assert!(other.is_err() && asked == 1);
 }
 
-/// Nothing is asked of it.
+/// A server without requests.
 struct Nothing;
 
 impl Supply for Nothing {
@@ -55,7 +55,7 @@ impl Supply for Nothing {
     }
 }
 
-/// Answers one request after the other; tells what was asked, with its body.
+/// Answers one request after the other; returns the requests with their bodies.
 fn server(socket: &Path, answers: Vec<(u16, String)>) -> JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {

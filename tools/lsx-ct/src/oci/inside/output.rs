@@ -1,4 +1,4 @@
-//! What a program writes, read beside everything else and kept within a limit.
+//! The output of a program, read in a separate thread and kept up to a limit.
 
 use super::{LOOK, REST};
 use crate::driver::KEPT;
@@ -6,7 +6,7 @@ use common::host::wait;
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What comes out of a pipe, read beside everything else.
+/// The output from a pipe, read in a separate thread.
 pub(super) struct Output {
     shared: Arc<(Mutex<Kept>, Condvar)>,
 }
@@ -15,11 +15,11 @@ pub(super) struct Output {
 #[derive(Default)]
 struct Kept {
     bytes: Vec<u8>,
-    /// Bytes that were left out.
+    /// Number of bytes that were dropped.
     cut: u64,
-    /// Whether who writes waits for who hears; else what is too much is left out.
+    /// Whether the writer waits for the reader; otherwise excess output is dropped.
     waits: bool,
-    /// Whether the pipe has ended, or nobody wants to know more.
+    /// Whether the pipe has ended, or is no longer needed.
     ended: bool,
 }
 
@@ -49,7 +49,7 @@ impl Output {
         self.kept().waits = waits;
     }
 
-    /// Whether somebody still wants more.
+    /// Whether more output is still wanted.
     fn put(&self, piece: &[u8]) -> bool {
         let full = |kept: &mut Kept| kept.waits && !kept.ended && kept.bytes.len() >= KEPT;
         let kept = self.shared.1.wait_while(self.kept(), full);
@@ -71,13 +71,13 @@ impl Output {
         self.kept().ended
     }
 
-    /// What there is of it now.
+    /// The output so far.
     pub(super) fn seen(&self) -> String {
         wait::until(REST, LOOK.0, || self.ended());
         String::from_utf8_lossy(&self.kept().bytes).into_owned()
     }
 
-    /// All that was kept, and how much was not.
+    /// The output that was kept, and how much was dropped.
     pub(super) fn rest(self) -> (Vec<u8>, u64) {
         self.kept().ended = true;
         let rest = self.take();

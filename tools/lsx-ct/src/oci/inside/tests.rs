@@ -1,4 +1,4 @@
-//! Programs that end, that go on, that write too much, and what a runtime is told about them.
+//! Programs that end, that continue, that write too much, and the process file for a runtime.
 
 use super::*;
 use crate::driver::KEPT;

@@ -1,4 +1,4 @@
-//! What an instance may have left at a path, and what becomes of it.
+//! What an instance may have left at a path, and the result.
 
 use super::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -55,14 +55,14 @@ fn a_link_is_replaced_and_leads_nowhere() {
     assert_eq!(std::fs::read(outside.path().join("theirs")).unwrap(), b"old");
     let meta = at("link").symlink_metadata().unwrap();
     assert_eq!((meta.is_file(), meta.mode() & 0o7777, meta.uid(), meta.gid()), (true, 0o640, 5, 6));
-    // As images have them: of root's own folders, and counted from the root.
+    // As in images: links in root's own folders, absolute ones resolved from the instance's root.
     std::fs::create_dir_all(at("usr/lib")).unwrap();
     symlink("/usr/lib", at("lib")).unwrap();
     symlink("../../../../usr", at("up")).unwrap();
     write(&root, "/lib/a").unwrap();
     write(&root, "/up/lib/b/c").unwrap();
     assert!(at("usr/lib/a").is_file() && at("usr/lib/b/c").is_file());
-    // Where somebody else could have put it.
+    // Where another user could have created it.
     std::fs::create_dir(at("own")).unwrap();
     std::os::unix::fs::chown(at("own"), Some(1000), Some(1000)).unwrap();
     std::os::unix::fs::symlink("/usr", at("own/way")).unwrap();
@@ -90,7 +90,7 @@ fn a_file_without_an_end_is_not_read_to_it() {
         assert!(failure.message.contains("is beyond the 65536 ids"), "{who}: {failure}");
     }
     assert_eq!(root.account("65535", Alone::Same).unwrap().group, 65_535);
-    // A hard link to what belongs to somebody else is not written through.
+    // A hard link to a file of another user is not written through.
     std::fs::write(at("theirs"), "old").unwrap();
     std::fs::hard_link(at("theirs"), at("mine")).unwrap();
     write(&root, "/mine").unwrap();

@@ -1,4 +1,4 @@
-//! What is started in an instance, whether that is a system, and what ends it.
+//! The command line of an instance, whether it is a whole system, and its stop signal.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Recipes of an instance without an engine: its supervisor runs them, and a file beside its disk says which.
+//! Recipes of an instance with the driver oci: its supervisor runs them, and a file beside its disk lists those that have
+//! been run.
 
 use super::{Life, Supervisor};
 use crate::driver::Ran;
@@ -10,11 +11,11 @@ use common::Failure;
 use std::path::Path;
 use std::time::Duration;
 
-/// See above.
+/// The recipes of one instance.
 pub(super) struct Kitchen<'a> {
     pub(super) life: &'a Life,
     pub(super) me: &'a mut Supervisor,
-    /// Then one that still runs is killed.
+    /// Time limit, after which a running one is killed.
     pub(super) limit: Duration,
 }
 

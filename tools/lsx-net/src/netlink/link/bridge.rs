@@ -14,20 +14,20 @@ const TICKS_PER_SECOND: u32 = 100;
 pub struct Bridge<'a> {
     /// At most 15 bytes.
     pub name: &'a str,
-    /// Interface index; 0 lets the kernel choose, a taken one is `EEXIST`.
+    /// Interface index; 0: chosen by the kernel, a used one is `EEXIST`.
     pub index: u32,
-    /// Explicit, because the kernel's own choice follows the ports.
+    /// Explicit, because the kernel's own choice depends on the ports.
     pub mac: Mac,
-    /// Bytes. The kernel sets it anew to the least of the ports' whenever one joins or leaves (`br_mtu_auto_adjust`).
+    /// Bytes. The kernel resets it to the smallest of the ports' whenever one joins or leaves (`br_mtu_auto_adjust`).
     pub mtu: u32,
-    /// Seconds an unseen learned address stays.
+    /// Seconds that a learned address is kept.
     pub ageing: u32,
     /// Link group; 0 is the kernel's default.
     pub group: u32,
 }
 
 impl Bridge<'_> {
-    /// Creates it, up. An alternative name and an alias are not accepted by the kernel in this message.
+    /// Creates it, up. The kernel does not accept an alternative name and an alias in this message.
     pub fn create(&self) -> Request<'static> {
         let mut message = new_link(self.name, self.index, self.mac, self.mtu, self.group);
         message.attributes.push(LinkAttribute::LinkInfo(vec![

@@ -1,4 +1,4 @@
-//! What a bridge does at one of its ports.
+//! Flags of a bridge port.
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoBridgePort, InfoPortData, InfoPortKind, LinkAttribute, LinkInfo};
@@ -6,7 +6,8 @@ use netlink_packet_route::link::{InfoBridgePort, InfoPortData, InfoPortKind, Lin
 use super::Device;
 use crate::netlink::Request;
 
-/// Flags of a bridge port. To set: `None` leaves a flag; as observed: `None` says that this kernel does not know it.
+/// Flags of a bridge port. To set: `None` leaves a flag unchanged; observed: `None` means that this kernel does not support
+/// it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PortFlags {
     /// Learn source addresses.
@@ -17,7 +18,7 @@ pub struct PortFlags {
     pub multicast_flood: Option<bool>,
     /// Send broadcast frames here.
     pub broadcast_flood: Option<bool>,
-    /// Answer ARP and neighbour solicitations for what lies behind this port from the bridge's neighbour entries.
+    /// Answer ARP and neighbour solicitations for hosts behind this port from the bridge's neighbour entries.
     pub neigh_suppress: Option<bool>,
     /// Do not forward to other isolated ports.
     pub isolated: Option<bool>,
@@ -28,7 +29,7 @@ pub struct PortFlags {
 }
 
 impl PortFlags {
-    /// A tunnel port that carries only what forwarding and neighbour entries name.
+    /// The flags of a tunnel port, which only carries what forwarding and neighbour entries name.
     pub const ZERO_FLOOD: PortFlags = PortFlags {
         learning: Some(false),
         unicast_flood: Some(false),
@@ -40,8 +41,8 @@ impl PortFlags {
         hairpin: None,
     };
 
-    /// Sets the flags; the device must be in a bridge already (`EOPNOTSUPP` otherwise), hence a message after the one that
-    /// makes it a port: the kernel reads these in a message about an existing link alone (`rtnl_changelink`).
+    /// Sets the flags; the device must be in a bridge already (`EOPNOTSUPP` otherwise), so a separate message is needed:
+    /// the kernel reads these flags only in a message about an existing link (`rtnl_changelink`).
     pub fn set(&self, device: Device<'_>) -> Request<'static> {
         let data = [
             self.learning.map(InfoBridgePort::Learning),

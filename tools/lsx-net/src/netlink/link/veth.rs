@@ -1,4 +1,4 @@
-//! A new veth pair, its far end made directly in another network namespace.
+//! A new veth pair, whose other end is created directly in another network namespace.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -7,12 +7,12 @@ use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, Li
 use super::{Mac, create, new_link};
 use crate::netlink::Request;
 
-/// A veth pair; the near end lies in the socket's namespace.
+/// A veth pair; the near end is in the socket's namespace.
 #[derive(Debug, Clone, Copy)]
 pub struct Veth<'a> {
     /// Near end; at most 15 bytes.
     pub name: &'a str,
-    /// Index of the near end; 0 lets the kernel choose, a taken one is `EEXIST`.
+    /// Index of the near end; 0: chosen by the kernel, a used one is `EEXIST`.
     pub index: u32,
     /// Ethernet address of the near end.
     pub mac: Mac,
@@ -29,11 +29,11 @@ pub struct Veth<'a> {
 /// The far end of a veth pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
-    /// At most 15 bytes; a taken one in its namespace is `EEXIST` and nothing is made.
+    /// At most 15 bytes; a used one in its namespace is `EEXIST` and nothing is created.
     pub name: &'a str,
     /// Ethernet address.
     pub mac: Mac,
-    /// Where it is made. Moving it there afterwards would wait for an RCU grace period, some 20 ms each.
+    /// Its namespace. Moving it there afterwards would wait for an RCU grace period, about 20 ms each.
     pub namespace: BorrowedFd<'a>,
 }
 

@@ -1,4 +1,4 @@
-//! A new VXLAN tunnel end (RFC 7348).
+//! A new VXLAN device (RFC 7348).
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::netlink::Request;
 pub struct Vxlan<'a> {
     /// At most 15 bytes.
     pub name: &'a str,
-    /// Interface index; 0 lets the kernel choose, a taken one is `EEXIST`.
+    /// Interface index; 0: chosen by the kernel, a used one is `EEXIST`.
     pub index: u32,
     /// Explicit, so that the same stack gives the same device.
     pub mac: Mac,
@@ -22,14 +22,14 @@ pub struct Vxlan<'a> {
     pub vni: u32,
     /// UDP destination port; explicit, because the kernel's default is 8472 and IANA's 4789.
     pub port: u16,
-    /// UDP source ports, the first and the one behind the last; zeros are the kernel's choice. Fixed at creation: the
-    /// kernel refuses to change it (`vxlan_nl2conf`).
+    /// UDP source ports, the first and the one after the last; zeros: chosen by the kernel. Fixed at creation: the kernel
+    /// does not change it (`vxlan_nl2conf`).
     pub source_ports: (u16, u16),
     /// Source address of the tunnel.
     pub local: IpAddr,
-    /// Index of the underlay device; `None` leaves the path to the routes.
+    /// Index of the underlay device; `None`: decided by routes.
     pub underlay: Option<u32>,
-    /// Outer time to live; 0 takes the namespace's default.
+    /// Outer TTL; 0 is the namespace's default.
     pub ttl: u8,
     /// Index of the bridge to join.
     pub master: Option<u32>,

@@ -127,7 +127,7 @@ fn one_message_puts_an_address_in_both_tables() {
     for scope in [Scope::All, Scope::Device(51), Scope::Bridge(50)] {
         assert_eq!(rows(&mut host, scope), [row.clone(), tunnel.clone()], "{scope:?}");
     }
-    // Half gone, as after a crash: the other half still goes.
+    // Half removed, as after a crash: the other half is still removed.
     host.run(&format!("bridge fdb del {} dev vx0 master", text(far)));
     let verdicts = host.socket.batch(&neigh::delete_forward(51, far, other));
     assert!(verdicts[0].as_ref().is_err_and(super::super::NetlinkError::missing));

@@ -1,4 +1,4 @@
-//! Two hosts and an instance on each: the entries alone carry the traffic, and nothing unknown reaches the underlay.
+//! Two hosts with an instance each: the entries alone carry the traffic, and nothing unknown reaches the underlay.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -35,7 +35,7 @@ impl Site {
         Ipv4Addr::new(10, 0, 0, self.number)
     }
 
-    /// Everything but the knowledge of the other site.
+    /// Everything except the entries for the other site.
     fn build(&mut self) {
         let tunnel = Vxlan { local: self.vtep(), master: Some(50), ..vxlan("vx0", 51, 77) };
         let instance = veth("v0", self.number.into(), "eth0", &self.instance.namespace);
@@ -58,7 +58,7 @@ impl Site {
             .send_all(&[neigh::forward(51, far, other.vtep()), neigh::replace(50, other.address(), far)]);
     }
 
-    /// Packets sent on the underlay since the last look.
+    /// Packets sent on the underlay since the last call.
     fn sent(&self) -> u64 {
         self.host.json("ip -s -j link show dev ul")[0]["stats64"]["tx"]["packets"].as_u64().expect("a count")
     }
@@ -68,7 +68,7 @@ impl Site {
     }
 }
 
-/// Two sites over one wire, whose ends know each other, so that the underlay is silent.
+/// Two sites on one wire, which know each other, so that the underlay is silent.
 fn sites() -> Option<(Site, Site)> {
     let (mut here, mut there) = (Site::new(1)?, Site::new(2)?);
     let wire = Veth { mtu: 1500, ..veth("ul", 9, "ul", &there.host.namespace) };
@@ -88,7 +88,7 @@ fn what_is_declared_passes_and_nothing_else_leaves() {
     let Some((mut here, mut there)) = sites() else { return };
     here.know(&there);
     there.know(&here);
-    // With a flood list the port's flags alone keep the silence.
+    // With a flood list only the port's flags suppress flooding.
     here.host.send(&neigh::flood_to(51, there.vtep()));
     there.host.send(&neigh::flood_to(51, here.vtep()));
     let before = (here.sent(), there.sent());
@@ -108,7 +108,7 @@ fn what_is_declared_passes_and_nothing_else_leaves() {
     assert_eq!((here.sent(), there.sent()), before, "the underlay heard something");
 }
 
-/// The same silence means nothing if the counter is deaf: with head-end flooding the same ping is heard.
+/// The counter works: with head-end flooding the same ping is counted.
 #[test]
 fn head_end_flooding_reaches_the_other_site() {
     let Some((mut here, mut there)) = sites() else { return };

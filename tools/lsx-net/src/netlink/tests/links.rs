@@ -1,4 +1,4 @@
-//! Links: what is made is what `ip` and `bridge` show, and what the dump says.
+//! Links: what is created is what `ip` and `bridge` show, and what the dump returns.
 
 use std::num::NonZeroU32;
 

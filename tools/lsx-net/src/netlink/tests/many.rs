@@ -1,4 +1,4 @@
-//! Many at once, with the time it took on stderr (`--nocapture`); no time is asserted, because machines are shared.
+//! Many at once, with the time on stderr (`--nocapture`); no time is asserted, since machines are shared.
 
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;

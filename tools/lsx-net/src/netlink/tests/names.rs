@@ -1,4 +1,4 @@
-//! Named namespaces as iproute2 sees them, and work inside one.
+//! Named namespaces as seen by iproute2, and work inside one.
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -8,7 +8,7 @@ use super::Host;
 use crate::netlink::namespace::{self, Place};
 use crate::netlink::sysctl;
 
-/// A name nobody else has; taken away when the test ends, however it ends.
+/// A unique name, removed when the test ends.
 struct Name(String);
 
 impl Drop for Name {

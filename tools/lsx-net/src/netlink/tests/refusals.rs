@@ -1,4 +1,4 @@
-//! Refusals carry errno, the question in words and the kernel's own sentence; a batch keeps its order through them.
+//! Errors have errno, the request in words and the kernel's message; a batch keeps its order.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,7 +70,7 @@ fn spreading_keeps_the_order_of_verdicts() {
     assert_eq!(namespace::inside(there, || spread(&[], 8)).expect("inside").expect("sockets"), []);
 }
 
-/// What is there throughout is in every dump, however often the list changes meanwhile.
+/// Objects that exist all the time are in every dump, however often the list changes meanwhile.
 #[test]
 fn a_dump_overtaken_by_changes_is_asked_again() {
     let Some(mut host) = Host::new() else { return };

@@ -1,7 +1,7 @@
-//! ureq over our own look-up and connections.
+//! ureq with our own lookup and connections.
 //!
-//! ureq's own resolver loads NSS and its own connector can bind neither source nor interface. The
-//! traits used here stand outside ureq's promise of compatibility.
+//! ureq's own resolver loads NSS and its own connector can bind neither source nor interface. The traits used here are not
+//! covered by ureq's stability promise.
 
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -20,7 +20,7 @@ use crate::probe::form::no_tls;
 use crate::probe::names::{Names, Place};
 use crate::probe::outcome::{Problem, State};
 
-/// How our own connector and lookup tell their verdict through ureq's error type.
+/// The result of our connector and lookup, passed through ureq's error type.
 #[derive(Debug)]
 pub(super) struct Refusal(pub(super) State, pub(super) Problem);
 
@@ -36,7 +36,7 @@ fn refuse(state: State, problem: Problem) -> Error {
     Error::Io(io::Error::other(Refusal(state, problem)))
 }
 
-/// Knows the place of the target, and those a redirect may lead to by our own rule.
+/// Knows the address of the target, and those that a redirect may lead to.
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) host: String,
@@ -59,7 +59,7 @@ impl Resolver for Lookup {
     }
 }
 
-/// Connects by our own dial, which can bind and knows why it failed.
+/// Connects with our own code, which can bind and knows the reason of a failure.
 #[derive(Debug)]
 pub(super) struct Connect {
     pub(super) source: Option<IpAddr>,

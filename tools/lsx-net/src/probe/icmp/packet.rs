@@ -2,7 +2,7 @@
 
 /// ICMP header of an echo: type, code, checksum, identifier, sequence number.
 pub(in crate::probe) const HEADER_BYTES: usize = 8;
-/// Bytes at the start of a payload that tell our echoes from everybody else's.
+/// Bytes at the start of a payload that identify our echo requests.
 pub(super) const NONCE_BYTES: usize = 8;
 
 /// The type of an echo request.
@@ -15,7 +15,7 @@ pub(super) fn reply_type(v6: bool) -> u8 {
     if v6 { 129 } else { 0 }
 }
 
-/// Identifier and sequence number of an echo, and what it carries.
+/// Identifier and sequence number of an echo, and its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Echo<'a> {
     pub(super) id: u16,
@@ -23,8 +23,8 @@ pub(super) struct Echo<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// An echo request. The IPv4 checksum is ours to compute; the kernel fills in that of IPv6,
-/// which covers addresses we do not know yet.
+/// An echo request. The IPv4 checksum is computed here; the kernel fills in that of IPv6, which covers addresses that are
+/// not known yet.
 pub(super) fn request(v6: bool, id: u16, sequence: u16, payload: &[u8]) -> Vec<u8> {
     let mut packet = Vec::with_capacity(HEADER_BYTES + payload.len());
     packet.extend([request_type(v6), 0, 0, 0]);
@@ -38,7 +38,7 @@ pub(super) fn request(v6: bool, id: u16, sequence: u16, payload: &[u8]) -> Vec<u
     packet
 }
 
-/// The echo in a packet of the given type that begins at its ICMP header.
+/// The echo in a packet of the given type, starting at its ICMP header.
 pub(super) fn parse(kind: u8, packet: &[u8]) -> Option<Echo<'_>> {
     match packet {
         [t, 0, _, _, i1, i2, s1, s2, payload @ ..] if *t == kind => Some(Echo {
@@ -50,7 +50,7 @@ pub(super) fn parse(kind: u8, packet: &[u8]) -> Option<Echo<'_>> {
     }
 }
 
-/// What follows the IPv4 header that raw sockets deliver (RFC 791: its length in 32-bit words).
+/// The data after the IPv4 header that raw sockets deliver (RFC 791: its length in 32-bit words).
 pub(super) fn skip_ipv4_header(packet: &[u8]) -> &[u8] {
     let header = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
     packet.get(header..).unwrap_or_default()

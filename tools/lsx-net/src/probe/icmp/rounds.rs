@@ -1,5 +1,4 @@
-//! Many series of echo requests at once over one socket: one loop sends what is due and takes
-//! what arrives.
+//! Many series of echo requests in parallel over one socket: one loop sends what is due and receives replies.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -16,7 +15,7 @@ use super::socket::EchoSocket;
 use crate::probe::errqueue::{self, Report};
 use crate::probe::pace::{Pace, poll_ms};
 
-/// How long to wait when the kernel has no room for a packet, be it a queue or the neighbour table.
+/// How long to wait if the kernel has no room for a packet, in a queue or the neighbour table.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// The largest reply: 65,535 bytes of IPv4 packet.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -27,7 +26,7 @@ struct Flight {
     settled: bool,
 }
 
-/// What the error queue held.
+/// The content of the error queue.
 #[derive(Default)]
 struct Errors {
     any: bool,
@@ -39,7 +38,7 @@ struct Rounds<'a> {
     socket: &'a EchoSocket,
     jobs: &'a [Job],
     progress: Vec<Progress>,
-    /// When each unfinished series has something to do: the next request, or the end.
+    /// The next event of each unfinished series: a request, or the end.
     agenda: BinaryHeap<Reverse<(Instant, usize)>>,
     flights: HashMap<(u16, IpAddr), Flight>,
     pace: Pace,
@@ -47,7 +46,7 @@ struct Rounds<'a> {
     open: usize,
 }
 
-/// Runs all series to their end; tallies in the order of the jobs.
+/// Runs all series to their end; results in the order of the jobs.
 ///
 /// # Errors
 /// The errno of poll, which means the socket cannot be used at all.
@@ -85,7 +84,7 @@ fn wait(socket: &EchoSocket, until: Instant) -> Result<(), Errno> {
 }
 
 impl Rounds<'_> {
-    /// Does what is due; returns when to look again.
+    /// Does what is due; returns the time of the next event.
     fn work_off(&mut self, buffer: &mut [u8]) -> Instant {
         let mut sends = 0_u32;
         while let Some(Reverse((due, job))) = self.agenda.peek().copied() {
@@ -108,7 +107,7 @@ impl Rounds<'_> {
                 self.request(job);
                 sends += 1;
             }
-            // Replies are taken between sends, else a burst overflows the receive buffer.
+            // Replies are received between sends, or a burst would overflow the receive buffer.
             if sends.is_multiple_of(16) {
                 self.take_replies(buffer);
             }
@@ -143,7 +142,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// Enters the next request, or the end of the series, in the agenda.
+    /// Schedules the next request, or the end of the series.
     fn schedule(&mut self, job: usize, sent: Instant) {
         let wait = match self.progress[job].tally.sent < self.jobs[job].count {
             true => self.jobs[job].interval,
@@ -152,7 +151,7 @@ impl Rounds<'_> {
         self.agenda.push(Reverse((sent + wait, job)));
     }
 
-    /// Tries again soon; false when that has been tried for as long as a reply may take.
+    /// Retries soon; false after retrying for as long as a reply may take.
     fn back_off(&mut self, job: usize) -> bool {
         let now = Instant::now();
         let first = *self.progress[job].crowded.get_or_insert(now);
@@ -163,8 +162,8 @@ impl Rounds<'_> {
         again
     }
 
-    /// Sends, and tells an error of this request from one that another series left on the socket:
-    /// a pending ICMP error fails the next call, whomever that concerns.
+    /// Sends, and distinguishes an error of this request from one that another series left on the socket: a pending ICMP
+    /// error fails the next call, whatever that is for.
     fn send(&mut self, job: usize, sequence: u16, payload: &[u8]) -> Result<(), Report> {
         let jobs = self.jobs;
         let way = &jobs[job].way;
@@ -216,7 +215,7 @@ impl Rounds<'_> {
         self.settle(job, now);
     }
 
-    /// Takes all queued errors and settles the requests they are about.
+    /// Takes all queued errors and assigns them to their requests.
     fn take_errors(&mut self) -> Errors {
         let mut errors = Errors::default();
         while let Some(report) = errqueue::next(&self.socket.socket) {
@@ -241,7 +240,7 @@ impl Rounds<'_> {
         errors
     }
 
-    /// Ends a series that has nothing left to wait for.
+    /// Ends a series that has nothing to wait for.
     fn settle(&mut self, job: usize, now: Instant) {
         let Progress { tally, errors, .. } = &self.progress[job];
         let heard = tally.round_trips.len() + *errors as usize;

@@ -1,4 +1,4 @@
-//! A series of echo requests to one host: what is wanted, how far it is, how it went.
+//! A series of echo requests to one host: settings, progress, result.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ pub(super) struct Job {
     /// Wait after the last request.
     pub(super) timeout: Duration,
     pub(super) size: usize,
-    /// Ends with the first reply or error, so that further requests are retries.
+    /// Ends with the first reply or error, so further requests are retries.
     pub(super) until_first: bool,
 }
 
-/// How a series went.
+/// The result of a series.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) sent: u32,
@@ -29,13 +29,13 @@ pub(super) struct Tally {
     pub(super) fault: Option<Report>,
 }
 
-/// How far a series is.
+/// The progress of a series.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) tally: Tally,
-    /// When the first request left.
+    /// When the first request was sent.
     pub(super) began: Option<Instant>,
-    /// Requests that an error of the path settled.
+    /// Requests answered by an error of the path.
     pub(super) errors: u32,
     /// Since when the kernel has no room for a request.
     pub(super) crowded: Option<Instant>,

@@ -19,12 +19,12 @@ use super::packet::{self, Ours};
 use crate::probe::errqueue;
 use crate::probe::names::Place;
 
-/// Asked of the kernel as buffers: every small packet is charged about 800 bytes, on the way in
-/// until it is read, on the way out as long as its neighbour is being looked for. The default has
-/// room for 270 of them, and absent hosts would then keep the socket from asking the others.
+/// Requested buffer size: every small packet takes about 800 bytes, when receiving until it is read, when sending while its
+/// neighbour is resolved. The default has room for 270 packets, and absent hosts would keep the socket from sending to
+/// others.
 const BUFFER_BYTES: usize = 8 << 20;
 
-/// nix knows neither option; both take one of the IP_PMTUDISC_* numbers (ip(7), ipv6(7)).
+/// nix supports neither option; both take one of the IP_PMTUDISC_* numbers (ip(7), ipv6(7)).
 #[derive(Clone)]
 struct MtuDiscover;
 setsockopt_impl!(MtuDiscover, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::c_int, SetStruct<libc::c_int>);
@@ -45,7 +45,7 @@ pub(super) struct EchoSocket {
     pub(super) ours: Ours,
 }
 
-/// Whom a request goes to and the way it takes.
+/// The destination of a request and its path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way {
     pub(super) to: Place,
@@ -57,7 +57,7 @@ impl EchoSocket {
     /// Opens the unprivileged kind (net.ipv4.ping_group_range, icmp(7)), else the raw kind.
     ///
     /// # Errors
-    /// EPERM or EACCES when this process may have neither.
+    /// EPERM or EACCES if neither is permitted.
     pub(super) fn open(v6: bool, df: bool) -> Result<Self, Errno> {
         let (domain, protocol) = match v6 {
             true => (Domain::IPV6, Protocol::ICMPV6),
@@ -107,10 +107,10 @@ impl EchoSocket {
         Ok(())
     }
 
-    /// Takes one reply; its sender, and the echo if it is one of ours.
+    /// Receives one reply; returns its sender, and the echo if it is one of ours.
     ///
     /// # Errors
-    /// EAGAIN when there is none; the errno of a queued ICMP error, which the error queue explains.
+    /// EAGAIN if there is none; the errno of a queued ICMP error, which the error queue explains.
     pub(super) fn receive<'a>(
         &self,
         buffer: &'a mut [u8],
@@ -121,7 +121,7 @@ impl EchoSocket {
     }
 }
 
-/// Beyond net.core.[rw]mem_max only with CAP_NET_ADMIN; what cannot be had costs speed, no more.
+/// Beyond net.core.[rw]mem_max only with CAP_NET_ADMIN; smaller buffers are only slower.
 fn enlarge(socket: &Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err() {
         let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
@@ -131,8 +131,8 @@ fn enlarge(socket: &Socket) {
     }
 }
 
-/// With `df` a packet fits this interface and is sent with the bit set, whatever an earlier
-/// discovery cached (PROBE); else it may be fragmented anywhere (DONT).
+/// With `df` a packet fits this interface and is sent with the bit set, ignoring earlier path MTU discovery (PROBE);
+/// otherwise it may be fragmented anywhere (DONT).
 fn fragmentation(socket: &Socket, v6: bool, df: bool) -> Result<(), Errno> {
     match (v6, df) {
         (false, true) => setsockopt(socket, MtuDiscover, &libc::IP_PMTUDISC_PROBE),
@@ -145,7 +145,7 @@ fn fragmentation(socket: &Socket, v6: bool, df: bool) -> Result<(), Errno> {
     }
 }
 
-/// The kernel owns the identifier of an unprivileged ICMP socket: it is the socket's "port".
+/// The kernel sets the identifier of an unprivileged ICMP socket: it is the socket's "port".
 fn bound_id(socket: &Socket, v6: bool) -> io::Result<[u8; 8]> {
     let any: SocketAddr = match v6 {
         true => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -156,8 +156,8 @@ fn bound_id(socket: &Socket, v6: bool) -> io::Result<[u8; 8]> {
     Ok(u64::from(port).to_le_bytes())
 }
 
-/// A raw socket gets a copy of every ICMP packet of the namespace; this classic BPF program lets
-/// only replies with our identifier through, so that sockets in parallel do not pay for each other.
+/// A raw socket gets a copy of every ICMP packet of the namespace; this classic BPF program only accepts replies with our
+/// identifier, so that parallel sockets do not slow down each other.
 fn filter(v6: bool, id: u16) -> Vec<SockFilter> {
     const LDX_IP_HEADER: u16 = 0xb1;
     const LD_BYTE_X: u16 = 0x50;

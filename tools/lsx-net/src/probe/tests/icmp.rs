@@ -213,7 +213,7 @@ fn sweep_asks_once_more_and_keeps_order() {
     });
 }
 
-/// Answers every echo request to loopback three times: once with a foreign payload, twice rightly.
+/// Answers every echo request to loopback three times: once with another payload, twice correctly.
 fn forge_replies() {
     sysctl("ipv4/icmp_echo_ignore_all", "1");
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).unwrap();

@@ -39,7 +39,7 @@ pub(super) fn sh(line: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs an ignored test of this binary as a program of its own, behind a program that takes
+/// Runs an ignored test of this binary as a program, by a program that removes some of its permissions.
 /// something away from it.
 pub(super) fn run_behind(program: &str, test: &str) {
     let me = std::env::current_exe().unwrap();

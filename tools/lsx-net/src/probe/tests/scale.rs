@@ -9,7 +9,7 @@ use super::lab::{closed_port, http_service, in_namespace, run_behind, sh};
 use super::{decoded, target};
 use crate::probe::{State, SweepTarget, connect_sweep, run_all, sweep};
 
-/// Long enough for a busy machine to answer within it, and far from what as many waits one behind the other would take.
+/// Long enough for a busy machine, and far less than as many waits one after the other.
 const WAIT: Duration = Duration::from_secs(3);
 const ALL: Duration = Duration::from_secs(60);
 

@@ -39,7 +39,7 @@ fn compact_form_survives_a_round_trip() {
 #[test]
 fn wrong_text_is_refused_precisely() {
     for (text, what, hint) in [
-        ("10.0.0.1", "names no kind", "icmp:10.0.0.1"),
+        ("10.0.0.1", "does not name a kind", "icmp:10.0.0.1"),
         ("udp:10.0.0.1:53", "\"udp\" is not a kind", "tcp:10.0.0.1:22"),
         ("https://10.0.0.1/", "no TLS", "tcp:ADDRESS:443"),
         ("icmp:10.0.0.1:22", "ICMP has no ports", "tcp:10.0.0.1:22"),
@@ -140,7 +140,9 @@ fn names_come_from_the_hosts_file_alone() {
     let zone = names.resolve("fe80::1%nosuch").unwrap_err();
     assert!(zone.message.contains("no interface nosuch"), "{zone}");
     let absent = names.resolve("db2").unwrap_err();
-    assert!(absent.message.contains("/etc/hosts") && absent.hint.unwrap().contains("no name server"));
+    assert!(
+        absent.message.contains("/etc/hosts") && absent.hint.unwrap().contains("do not use name servers")
+    );
 }
 
 #[test]

@@ -137,9 +137,9 @@ fn silence_is_neither_open_nor_timeout() {
     });
     let outcome = banner(mute.port(), &json!({"timeout_ms": 100}));
     assert_eq!((outcome.ok, outcome.state), (false, State::Silent));
-    assert!(message(&outcome).contains("said nothing in 100 ms"), "{}", message(&outcome));
+    assert!(message(&outcome).contains("sent nothing in 100 ms"), "{}", message(&outcome));
     let gone = service(drop);
-    assert!(message(&banner(gone.port(), &json!({}))).contains("closed without a word"));
+    assert!(message(&banner(gone.port(), &json!({}))).contains("closed without sending anything"));
     assert_eq!(banner(closed_port().port(), &json!({})).state, State::Refused);
 }
 
