@@ -30,7 +30,7 @@ fn passwords_stay_in_the_file() {
     let text = std::fs::read_to_string(top("tests/fixtures/stack/lstacker/stack.yaml")).unwrap();
     let said = |text: &str, set: &[&str]| {
         let set = set.iter().map(|one| (*one).to_owned()).collect();
-        match load(text, &ReadOptions { set, keep_going: false }) {
+        match load(text, &ReadOptions { set, ..ReadOptions::default() }) {
             Ok((stack, warnings, resolved)) => {
                 let document = serde_json::to_string(&resolved_document(&stack, &resolved)).unwrap();
                 let told: Vec<String> =

@@ -59,7 +59,8 @@ fn large_stacks_are_quick() {
     let text = if release { stack(100, 200, 20_000) } else { stack(10, 20, 2000) };
     let begin = Instant::now();
     // A flag without `=` ends the reading right after the text was parsed.
-    read(&text, "large", &ReadOptions { set: vec!["stop".to_owned()], keep_going: false }).unwrap_err();
+    read(&text, "large", &ReadOptions { set: vec!["stop".to_owned()], ..ReadOptions::default() })
+        .unwrap_err();
     eprintln!("parse {} ms, {} KiB", begin.elapsed().as_millis(), peak().unwrap_or_default());
     let begin = Instant::now();
     let (parsed, _) = read(&text, "large", &ReadOptions::default()).unwrap();

@@ -5,7 +5,7 @@ use super::lstacker;
 use super::model::Stack;
 use super::resolved::Resolved;
 use super::rules;
-use super::tree::{self, Aim, Node, Source};
+use super::tree::{self, Aim, Node, Source, environment};
 use super::unbuilt;
 use super::warning::Warning;
 use crate::{Failure, Failures, Kind};
@@ -14,7 +14,9 @@ use serde::Deserialize;
 /// How to read a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// `key=value` overrides, applied in order before anything else.
+    /// Which of the document's `environments` is meant.
+    pub environment: Option<String>,
+    /// `key=value` overrides, applied in order before anything else but the environment.
     pub set: Vec<String>,
     /// Mistakes in an LStacker file become warnings, and what they concern is left out.
     pub keep_going: bool,
@@ -30,6 +32,7 @@ pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec
     let mut root = tree::parse(text).map_err(|faults| {
         Failures(faults.into_iter().map(|fault: tree::Fault| fault.failure(&source)).collect())
     })?;
+    choose(&mut root, &source, options.environment.as_deref())?;
     for assignment in &options.set {
         tree::set(&mut root, assignment)?;
     }
@@ -49,6 +52,41 @@ pub fn text_at(document: &str, path: &str) -> Result<Option<String>, Failure> {
     let root = tree::parse(document).map_err(|_| unread())?;
     let node = path.split('.').try_fold(&root, |node, key| node.get(key));
     Ok(node.and_then(Node::text).map(str::to_owned))
+}
+
+/// Lays the environment that is meant over the document.
+fn choose(root: &mut Node<'_>, source: &Source<'_>, wanted: Option<&str>) -> Result<(), Failures> {
+    let usage = |message: String, hint: String| {
+        Err(Failures::from(Failure::new(Kind::Usage, "stack.environment", message).hint(hint)))
+    };
+    match (environment::names(root), wanted) {
+        (None, _) if environment::odd(root) => laid(root, source, ""),
+        (None, None) => Ok(()),
+        // What a tool has resolved is of one environment already.
+        (None, Some(_)) if root.get("resolved").is_some() => Ok(()),
+        (None, Some(wanted)) => usage(
+            format!("--env {wanted}: the document has no environments"),
+            "leave --env out, and LSX_ENVIRONMENT unset, or write environments:".to_owned(),
+        ),
+        (Some(names), None) => usage(
+            "the document has several environments, and none was named".to_owned(),
+            format!("--env NAME, or LSX_ENVIRONMENT: {}", names.join(", ")),
+        ),
+        (Some(names), Some(wanted)) if !names.iter().any(|name| name == wanted) => usage(
+            format!("--env {wanted}: the document has no such environment"),
+            decode::hint(wanted, names.iter().map(String::as_str)),
+        ),
+        (Some(_), Some(wanted)) => laid(root, source, wanted),
+    }
+}
+
+fn laid(root: &mut Node<'_>, source: &Source<'_>, wanted: &str) -> Result<(), Failures> {
+    let hint = "keys as in --set; what is written short is changed whole, like networks.lan: 10.9.0.0/16; null takes a key away";
+    let failure = |mistake: environment::Mistake| Failure {
+        at: Some(source.place(mistake.at, mistake.path)),
+        ..Failure::new(Kind::Data, "stack.environment.value", mistake.message).hint(hint)
+    };
+    Failures(environment::lay(root, wanted).into_iter().map(failure).collect()).verdict()
 }
 
 fn from_stack(root: &Node<'_>, source: &Source<'_>) -> Result<(Stack, Vec<Warning>), Failures> {

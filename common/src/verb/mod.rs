@@ -10,6 +10,7 @@ mod observe;
 mod plan;
 mod resolve;
 mod roll;
+mod source;
 mod up;
 
 pub use crew::Crew;
@@ -17,15 +18,16 @@ pub(crate) use hint::remote;
 pub use hold::PATIENCE;
 pub use plan::crew_of;
 pub use resolve::read_stack;
+pub use source::{StackArgs, usual_stack};
 pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
-use crate::stdio::{self, Output};
+use crate::stdio::Output;
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The shared verbs.
 #[derive(Debug, Subcommand)]
@@ -57,54 +59,6 @@ pub enum Verb {
     /// Serve a controller on this host: requests on standard input, replies on standard output
     #[command(hide = true)]
     Serve,
-}
-
-/// Where a stack comes from.
-#[derive(Clone, Debug, Default, Args)]
-pub struct StackArgs {
-    /// The stack file, YAML or JSON; `-` is standard input; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
-    #[arg(value_name = "STACK")]
-    pub input: Option<PathBuf>,
-    /// Set a value of the document before it is validated, such as networks.test.cidr=10.9.0.0/16; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Folder that relative paths in the document start from; default: the document's own folder
-    #[arg(long, value_name = "DIR")]
-    pub base: Option<PathBuf>,
-    /// With an LStacker file: turn mistakes into warnings and leave out what they concern
-    #[arg(long)]
-    pub keep_going: bool,
-    /// Write derived addresses and names to FILE, and keep those that FILE already has
-    #[arg(long, value_name = "FILE")]
-    pub lock: Option<PathBuf>,
-}
-
-impl StackArgs {
-    /// The file of the document: the named one, else the default one. None is standard input, which takes precedence over
-    /// the default file if it can bring a document.
-    pub(crate) fn file(&self) -> Option<PathBuf> {
-        let usual = || if stdio::brings_nothing() { usual_stack() } else { None };
-        self.input.clone().or_else(usual).filter(|path| path.as_os_str() != "-")
-    }
-
-    /// A path of the document as seen from this machine: relative to `--base`, else to the document's folder. `~` is left
-    /// to ssh.
-    pub fn beside(&self, path: &str) -> String {
-        if path.starts_with(['/', '~']) {
-            return path.to_owned();
-        }
-        let file = self.file();
-        let folder = self.base.as_deref().or(file.as_deref().and_then(Path::parent));
-        folder.unwrap_or(Path::new("")).join(path).display().to_string()
-    }
-}
-
-/// The default stack file: `LSX_STACK`, else `stack.yaml` in the current folder; none if `LSX_STACK` is empty.
-pub fn usual_stack() -> Option<PathBuf> {
-    let here = || Some(PathBuf::from("stack.yaml")).filter(|path| path.is_file());
-    std::env::var_os("LSX_STACK")
-        .map_or_else(here, |named| Some(PathBuf::from(named)))
-        .filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Limits on parts of the stack and on hosts.

@@ -33,7 +33,8 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
     super::hint::remember(args.input.as_deref().filter(|p| p.as_os_str() != "-"), from.is_some());
     let (text, file) = stdio::read(from.as_deref()).map_err(whence)?;
     let lock = args.lock.as_deref().map(read_lock).transpose()?.flatten();
-    let options = ReadOptions { set: args.set.clone(), keep_going: args.keep_going };
+    let environment = args.environment();
+    let options = ReadOptions { environment, set: args.set.clone(), keep_going: args.keep_going };
     let (mut stack, warnings) = stack::read(&text, &file, &options)?;
     if let Some(lock) = lock.filter(|lock| lock.stack == stack.name) {
         stack.resolved = Some(Box::new(lock));

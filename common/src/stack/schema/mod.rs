@@ -52,6 +52,8 @@ struct Document {
     store: Option<Store>,
     /// What is kept: lsx-snap.
     snap: Option<Snap>,
+    /// Several stacks in one document: the differences, by the key as in `--set`.
+    environments: Option<Named<Option<std::collections::BTreeMap<String, Anything>>>>,
     /// Results of the tools; ignored as input.
     status: Option<Anything>,
     /// Derived values; those of this stack are kept.

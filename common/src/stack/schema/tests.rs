@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Mistakes of form, which the schema refuses; the others are rules that no schema can express.
-const STRUCTURAL: [&str; 10] = [
+const STRUCTURAL: [&str; 11] = [
+    "stack.environment.value",
     "stack.type",
     "stack.value",
     "stack.key.unknown",
@@ -25,8 +26,8 @@ fn top(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// Name, text and overrides of the cases that are stacks and parse.
-fn cases() -> Vec<(String, String, Vec<String>)> {
+/// Name, text and options of the cases that are stacks and parse.
+fn cases() -> Vec<(String, String, ReadOptions)> {
     let folders = fs::read_dir(top("tests/fixtures/stack")).unwrap().map(|entry| entry.unwrap().path());
     let text = |folder: &Path| {
         let own = |name: &str| fs::read_to_string(folder.join(name));
@@ -35,14 +36,16 @@ fn cases() -> Vec<(String, String, Vec<String>)> {
             Err(_) => own("stack.yaml").or_else(|_| own("stack.json")).unwrap(),
         }
     };
-    let overrides = |folder: &Path| -> Vec<String> {
+    let options = |folder: &Path| -> ReadOptions {
         let options = fs::read_to_string(folder.join("options.json")).unwrap_or_else(|_| "{}".to_owned());
         let options: Value = serde_json::from_str(&options).unwrap();
-        serde_json::from_value(options["set"].clone()).unwrap_or_default()
+        let set = serde_json::from_value(options["set"].clone()).unwrap_or_default();
+        let environment = options["environment"].as_str().map(str::to_owned);
+        ReadOptions { set, environment, keep_going: false }
     };
     folders
         .map(|folder| {
-            (folder.file_name().unwrap().to_str().unwrap().to_owned(), text(&folder), overrides(&folder))
+            (folder.file_name().unwrap().to_str().unwrap().to_owned(), text(&folder), options(&folder))
         })
         .filter(|(name, text, _)| !name.contains("lstacker") && parse(text).is_ok())
         .collect()
@@ -60,9 +63,8 @@ fn refuses_what_is_malformed_and_nothing_else() {
     let schema = serde_json::to_value(schema()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let (mut good, mut bad) = (0, 0);
-    for (name, text, overrides) in cases() {
-        let Some(document) = json(&text, &overrides) else { continue };
-        let options = ReadOptions { set: overrides, keep_going: false };
+    for (name, text, options) in cases() {
+        let Some(document) = json(&text, &options.set) else { continue };
         let failures = read(&text, &name, &options).err().map(|failures| failures.0).unwrap_or_default();
         let malformed = failures.iter().any(|failure| STRUCTURAL.contains(&failure.code.as_str()));
         let told: Vec<String> = validator

@@ -4,6 +4,7 @@
 //! into false before a type has asked for a number, and would stop at the first mistake.
 
 mod build;
+pub(crate) mod environment;
 mod json;
 mod place;
 mod set;

@@ -17,29 +17,47 @@ pub(crate) fn set<'a>(root: &mut Node<'a>, assignment: &'a str) -> Result<(), Fa
     let Some((path, text)) = assignment.split_once('=').filter(|(path, _)| !path.is_empty()) else {
         return Err(wrong(format!("--set {assignment}: expected key=value")));
     };
+    let value = value(text).map_err(|why| wrong(format!("--set {path}: {why}")))?;
+    put(root, path, Node { at: NOWHERE, value }, NOWHERE).map_err(|why| wrong(format!("--set {path}: {why}")))
+}
+
+/// Puts a value at a path; the maps on the way are made, at a place of the text. Nothing takes the key away.
+pub(super) fn put<'a>(root: &mut Node<'a>, path: &str, value: Node<'a>, at: u32) -> Result<(), String> {
+    let (above, last) = path.rsplit_once('.').map_or((None, path), |(above, last)| (Some(above), last));
     let mut node = root;
-    for key in path.split('.') {
+    for key in above.into_iter().flat_map(|above| above.split('.')) {
         if matches!(node.value, Value::Null) {
             node.value = Value::Map(Vec::new());
         }
         node = match &mut node.value {
-            Value::Map(entries) => entry(entries, key),
-            Value::List(items) => match key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
-                Some(item) => item,
-                None => return Err(wrong(format!("--set {path}: the list has no item `{key}`"))),
-            },
-            _ => return Err(wrong(format!("--set {path}: `{key}` is below a text"))),
+            Value::Map(entries) => below(entries, key, at),
+            Value::List(items) => item(items, key)?,
+            _ => return Err(format!("`{key}` is below a text")),
         };
     }
-    node.at = NOWHERE;
-    node.value = value(text).map_err(|why| wrong(format!("--set {path}: {why}")))?;
+    if matches!(node.value, Value::Null) {
+        node.value = Value::Map(Vec::new());
+    }
+    match &mut node.value {
+        Value::Map(entries) if matches!(value.value, Value::Null) => {
+            entries.retain(|entry| entry.key != last)
+        }
+        Value::Map(entries) => *below(entries, last, at) = value,
+        Value::List(items) => *item(items, last)? = value,
+        _ => return Err(format!("`{last}` is below a text")),
+    }
     Ok(())
 }
 
-fn entry<'n, 'a>(entries: &'n mut Vec<Entry<'a>>, key: &'a str) -> &'n mut Node<'a> {
+fn item<'n, 'a>(items: &'n mut [Node<'a>], key: &str) -> Result<&'n mut Node<'a>, String> {
+    let found = key.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+    found.ok_or_else(|| format!("the list has no item `{key}`"))
+}
+
+fn below<'n, 'a>(entries: &'n mut Vec<Entry<'a>>, key: &str, at: u32) -> &'n mut Node<'a> {
     let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-        let value = Node { at: NOWHERE, value: Value::Null };
-        entries.push(Entry { key: Cow::Borrowed(key), at: NOWHERE, value });
+        let value = Node { at, value: Value::Null };
+        entries.push(Entry { key: Cow::Owned(key.to_owned()), at, value });
         entries.len() - 1
     });
     &mut entries[index].value
