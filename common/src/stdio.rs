@@ -138,7 +138,7 @@ impl Output {
     pub fn text(&self, text: &str) -> Result<(), Failure> {
         match &self.path {
             None => write(text.as_bytes()),
-            Some(path) => file::write(path, text.as_bytes(), Mode::Public).map(|_| ()),
+            Some(path) => named::write(path, text.as_bytes(), Mode::Public).map(|_| ()),
         }
     }
 

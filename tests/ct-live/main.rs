@@ -9,6 +9,7 @@ mod begin;
 mod border;
 mod change;
 mod cloud;
+mod compose;
 mod crash;
 mod exec;
 mod given;
@@ -35,6 +36,7 @@ type Case = groups::Case<Cloud>;
 const GROUPS: &[Group<Cloud>] = &[
     Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
+    Group { name: "compose", share: || Cloud::up(1), cases: &[compose::CASES] },
     Group {
         name: "files",
         share: || Cloud::up(1),

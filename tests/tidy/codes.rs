@@ -9,12 +9,12 @@ use lsx_tests::{blessing, top};
 use std::collections::BTreeSet;
 
 /// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
-const ROOMS: [&str; 16] = [
-    "boot", "bug", "check", "ct", "document", "fleet", "host", "lstacker", "net", "plan", "serve", "stack",
-    "stdio", "store", "usage", "link",
+const ROOMS: [&str; 17] = [
+    "boot", "bug", "check", "compose", "ct", "document", "fleet", "host", "lstacker", "net", "plan", "serve",
+    "stack", "stdio", "store", "usage", "link",
 ];
 /// Texts of this form that are not codes: documents, and files.
-const OTHERS: [&str; 4] = ["ct.json", "net.json", "boot.d", "boot.autostart"];
+const OTHERS: [&str; 6] = ["ct.json", "net.json", "boot.d", "boot.autostart", "compose.yaml", "compose.yml"];
 /// Codes that are composed where they are used.
 const MADE: [(&str, &[&str]); 2] = [
     ("refused(\"", &["ct.image."]),

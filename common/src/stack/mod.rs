@@ -1,5 +1,6 @@
 //! The stack document: written by a person; every tool derives the same values from it.
 
+pub mod compose;
 mod decode;
 mod lstacker;
 mod model;

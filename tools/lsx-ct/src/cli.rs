@@ -1,6 +1,7 @@
 //! The flags of lsx-ct, and which function each verb is.
 
 mod act;
+mod compose;
 mod copy;
 mod elsewhere;
 mod exec;
@@ -86,6 +87,8 @@ enum Verb {
     Logs(LogsArgs),
     /// Show which recipes ran, when, and which are not run or changed since
     Recipes(RecipesArgs),
+    /// Print a Compose file as a stack; what cannot be converted is listed with its line
+    Import(compose::ImportArgs),
     /// Manage images: pull, push, import, export, list and remove
     #[command(subcommand)]
     Images(images::ImagesVerb),
@@ -183,6 +186,7 @@ Examples:
   lsx-ct logs db --plain -n 20
   lsx-ct recipes --stack office.yaml --check
   lsx-ct cp db:/var/lib/dump .
+  lsx-ct import compose.yaml > stack.yaml
   lsx-ct down office.yaml
 
 See also:
@@ -196,7 +200,7 @@ const GROUPS: common::help::Groups = &[
     ),
     ("Verbs for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top", "recipes"]),
     ("Verbs for images", &["images"]),
-    ("Other verbs", &["schema", "completions", "help"]),
+    ("Other verbs", &["import", "schema", "completions", "help"]),
 ];
 
 /// Runs the tool.
@@ -250,6 +254,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Parcel { what, words } => Ok(parcel::run(what, words)?),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
         Verb::Recipes(args) => recipes::recipes(tool, args, &cli.global, &output.people()),
+        Verb::Import(args) => compose::import(args, &output),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
         Verb::Supervise { stack, name, beside } => Ok(supervise::run(stack, name, *beside)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),

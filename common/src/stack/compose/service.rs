@@ -1,0 +1,233 @@
+//! A service becomes an instance, key by key.
+
+use super::limits::Deploy;
+use super::volumes::Given;
+use super::{At, Import, WHOLE, each, image, text, texts};
+use crate::stack::value::label;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Keys that change nothing here, or are read where others need them.
+const SILENT: [&str; 20] = [
+    "annotations",
+    "attach",
+    "configs",
+    "container_name",
+    "deploy",
+    "develop",
+    "env_file",
+    "environment",
+    "expose",
+    "image",
+    "init",
+    "network_mode",
+    "networks",
+    "ports",
+    "profiles",
+    "pull_policy",
+    "scale",
+    "stdin_open",
+    "tty",
+    "volumes",
+];
+
+/// Keys that are not carried over, each with what to do instead.
+const LOST: [(&str, &str); 24] = [
+    ("cap_add", "instances have the capabilities that Docker gives by default"),
+    ("cap_drop", "instances have the capabilities that Docker gives by default"),
+    ("cgroup_parent", ""),
+    ("cpu_shares", "write cpus: NUMBER"),
+    ("cpuset", "write cpus: NUMBER"),
+    ("devices", "instances see no devices of their host"),
+    ("domainname", "`domain` of the stack and of networks"),
+    ("extra_hosts", "names of the stack are there already"),
+    ("gpus", "instances see no devices of their host"),
+    ("ipc", ""),
+    ("labels", "what read them has to be told otherwise"),
+    ("logging", "lsx-ct logs shows what an instance writes"),
+    ("memswap_limit", ""),
+    ("mem_reservation", ""),
+    ("pid", "no instance sees the processes of others"),
+    ("platform", ""),
+    ("privileged", "no instance is privileged; a system of its own says system: true"),
+    ("read_only", ""),
+    ("runtime", "lsx-ct --runtime chooses one"),
+    ("security_opt", ""),
+    ("stop_grace_period", "lsx-ct stop --grace TIME"),
+    ("stop_signal", "the image's own is used"),
+    ("sysctls", ""),
+    ("userns_mode", "every instance has users of its own"),
+];
+
+/// Services of which the file says when they are ready.
+pub(super) fn checked(services: At<'_, '_>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    each(services, |key, at| {
+        if at.child("healthcheck").is_some_and(|at| at.child("test").is_some()) {
+            all.insert(key.to_owned());
+        }
+    });
+    all
+}
+
+impl Import<'_> {
+    /// Its name here and what it becomes; `None` when it is left out.
+    pub(super) fn service(
+        &mut self,
+        key: &str,
+        at: At<'_, '_>,
+        used: &mut BTreeSet<String>,
+    ) -> Option<(String, Value)> {
+        let name = self.services.get(key)?.to_owned();
+        if at.node.entries().is_none() {
+            at.key_mistake("compose.service", format!("service `{key}` is no map"), String::new());
+            return None;
+        }
+        let profiles = at.child("profiles").map(texts).unwrap_or_default();
+        if !profiles.is_empty() && !profiles.iter().any(|profile| self.options.profiles.contains(profile)) {
+            let hint = format!("--profile {} takes it along", profiles[0]);
+            self.lose(at, format!("service `{key}` is of a profile that is not on"), &hint);
+            return None;
+        }
+        let (mut limits, mut given) = (Map::new(), Given::default());
+        let deploy = at.child("deploy").map(|at| self.deploy(at, &mut limits)).unwrap_or_default();
+        let replicas =
+            at.child("scale").and_then(text).and_then(|text| text.parse().ok()).or(deploy.replicas);
+        if replicas == Some(0) {
+            self.lose(at, format!("service `{key}` has no replicas, so it is left out"), "");
+            return None;
+        }
+        let mut instance = Map::new();
+        instance.insert("image".to_owned(), json!(self.image(at, &name)));
+        self.place(&mut instance, replicas);
+        instance.insert("networks".to_owned(), self.joined(at, used));
+        if let Some(ports) = at.child("ports").and_then(|at| self.ports(at, replicas.unwrap_or(1))) {
+            instance.insert("ports".to_owned(), ports);
+        }
+        if let Some(env) = self.env(at) {
+            instance.insert("env".to_owned(), env);
+        }
+        if let Some(at) = at.child("volumes") {
+            self.volumes(at, &name, &mut given);
+        }
+        if let Some(at) = at.child("configs") {
+            self.configs(at, &mut given);
+        }
+        each(at, |key, at| self.key(key, at, &name, &mut instance, &mut limits, &mut given));
+        instance.insert("restart".to_owned(), json!(restart(at, &deploy)));
+        for (key, map) in
+            [("limits", limits), ("volumes", given.volumes), ("files", given.files), ("tmpfs", given.tmpfs)]
+        {
+            if !map.is_empty() {
+                instance.insert(key.to_owned(), Value::Object(map));
+            }
+        }
+        if instance.get("restart") == Some(&json!("always")) {
+            instance.shift_remove("restart"); // that is so by itself
+        }
+        Some((name, Value::Object(instance)))
+    }
+
+    fn image(&self, service: At<'_, '_>, name: &str) -> String {
+        let written = service.child("image").and_then(text);
+        if let Some(at) = service.child("build") {
+            let hint = format!(
+                "docker compose build, then docker save -o images/{name}.tar IMAGE, and image: tar:images/{name}.tar"
+            );
+            self.lose(at, "lsx builds no images".to_owned(), &hint);
+        } else if service.child("image").is_none() && service.child("extends").is_none() {
+            service.key_mistake(
+                "compose.image",
+                "the service has neither `image` nor `build`".to_owned(),
+                String::new(),
+            );
+        }
+        // An image that is built here is in no registry.
+        match written.filter(|_| service.child("build").is_none()) {
+            Some(reference) => image::reference(&reference),
+            None => format!("tar:images/{name}.tar"),
+        }
+    }
+
+    /// How many, and where: replicas go round the hosts.
+    fn place(&self, instance: &mut Map<String, Value>, replicas: Option<usize>) {
+        let Some(replicas) = replicas.filter(|&n| n != 1) else { return };
+        if self.options.hosts.len() > 1 {
+            let hosts: Vec<&str> = self.options.hosts.iter().map(|(name, _)| name.as_str()).collect();
+            instance.insert("hosts".to_owned(), json!(hosts));
+        }
+        instance.insert("count".to_owned(), json!(replicas));
+    }
+
+    fn key(
+        &mut self,
+        key: &str,
+        at: At<'_, '_>,
+        name: &str,
+        instance: &mut Map<String, Value>,
+        limits: &mut Map<String, Value>,
+        given: &mut Given,
+    ) {
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                instance.insert(key.to_owned(), value);
+            }
+        };
+        match key {
+            "command" => put("args", self.words(at)),
+            "entrypoint" => put("command", self.words(at)),
+            "depends_on" => put("needs", self.needs(at)),
+            "healthcheck" => put("ready", self.ready(at)),
+            "secrets" => put("secrets", self.secrets(at)),
+            "user" => put("user", text(at).map(|text| json!(text))),
+            "working_dir" => put("workdir", text(at).map(|text| json!(text))),
+            "dns" => put("resolver", Some(json!(texts(at)))),
+            "shm_size" => {
+                put("shm_size", text(at).and_then(|text| super::limits::size(&text)).map(|size| json!(size)))
+            }
+            "hostname" => put("hostname", self.hostname(at, name)),
+            "cpus" | "mem_limit" | "pids_limit" => self.resource(key, at, limits),
+            "ulimits" => self.ulimits(at, limits),
+            "tmpfs" => self.memory(at, given),
+            "restart" => {}
+            "build" => {}
+            "links" => {
+                self.differs(at, "links are not needed: services of a network find each other".to_owned(), "")
+            }
+            "extends" => at.key_mistake(
+                "compose.extends",
+                "the service extends another one".to_owned(),
+                WHOLE.to_owned(),
+            ),
+            _ if key.starts_with("x-") || SILENT.contains(&key) => {}
+            _ => {
+                let hint = LOST.iter().find(|(lost, _)| *lost == key).map_or("", |(_, hint)| hint);
+                self.lose(at, format!("`{key}` is not carried over"), hint);
+            }
+        }
+    }
+
+    fn hostname(&self, at: At<'_, '_>, name: &str) -> Option<Value> {
+        let wanted = text(at)?.to_ascii_lowercase();
+        if label(&wanted).is_err() {
+            self.lose(
+                at,
+                "the hostname is no label of DNS".to_owned(),
+                "one without dots, of at most 57 bytes",
+            );
+            return None;
+        }
+        Some(json!(wanted)).filter(|_| wanted != name)
+    }
+}
+
+/// Compose starts nothing again unless it is told to; we do, so it is written.
+fn restart(at: At<'_, '_>, deploy: &Deploy) -> &'static str {
+    let own = at.child("restart").and_then(text);
+    match own.as_deref() {
+        Some("always" | "unless-stopped") => "always",
+        Some(text) if text.starts_with("on-failure") => "on-failure",
+        Some(_) => "no",
+        None => deploy.restart.unwrap_or("no"),
+    }
+}
