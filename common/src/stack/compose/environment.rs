@@ -48,7 +48,7 @@ fn value_of(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
         return rest
             .split_once('\'')
             .map(|(value, _)| value.to_owned())
-            .ok_or_else(|| "a quote has no end".to_owned());
+            .ok_or_else(|| "unclosed quote".to_owned());
     }
     if let Some(rest) = text.strip_prefix('"') {
         return interpolate::text(&quoted(rest)?, lookup);
@@ -75,7 +75,7 @@ fn quoted(rest: &str) -> Result<String, String> {
             letter => value.push(letter),
         }
     }
-    Err("a quote has no end".to_owned())
+    Err("unclosed quote".to_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ impl Import<'_> {
             "replicas" => deploy.replicas = text(at).and_then(|text| text.parse().ok()),
             "resources" => each(at, |key, at| match key {
                 "limits" => each(at, |key, at| self.resource(key, at, limits)),
-                _ => self.lose(at, format!("`{key}` of resources is not carried over"), "only `limits` is"),
+                _ => self.lose(at, format!("`{key}` of resources is not converted"), "only `limits` is"),
             }),
             "restart_policy" => {
                 deploy.restart = at.child("condition").map(|at| match at.node.text() {
@@ -24,22 +24,22 @@ impl Import<'_> {
             "mode" if at.node.text() == Some("replicated") => {}
             "mode" => self.lose(
                 at,
-                "an instance on every host is not carried over".to_owned(),
+                "an instance on every host is not converted".to_owned(),
                 "write `hosts` and `count`",
             ),
-            _ => self.lose(at, format!("`{key}` of deploy is not carried over"), ""),
+            _ => self.lose(at, format!("`{key}` of deploy is not converted"), ""),
         });
         deploy
     }
 
     /// One limit, of `deploy.resources.limits` or of the service itself.
     pub(super) fn resource(&self, key: &str, at: At<'_, '_>, limits: &mut Map<String, Value>) {
-        let Some(value) = text(at) else { return self.lose(at, format!("`{key}` is not carried over"), "") };
+        let Some(value) = text(at) else { return self.lose(at, format!("`{key}` is not converted"), "") };
         let (ours, value) = match key {
             "memory" | "mem_limit" => ("memory", size(&value)),
             "cpus" => ("cpus", Some(value).filter(|value| value != "0" && value != "0.0")),
             "pids" | "pids_limit" => ("processes", Some(value).filter(|value| value != "-1" && value != "0")),
-            _ => return self.lose(at, format!("`{key}` is not carried over"), ""),
+            _ => return self.lose(at, format!("`{key}` is not converted"), ""),
         };
         limits.extend(value.map(|value| (ours.to_owned(), json!(value))));
     }

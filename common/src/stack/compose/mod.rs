@@ -118,12 +118,9 @@ fn document(
 ) -> Option<Value> {
     let at = At { node: root, path: Path::Root, log: hard, key: root.at };
     let Some(services) = at.child("services").filter(|at| at.node.entries().is_some()) else {
-        let failure = Failure::new(
-            Kind::Data,
-            "compose.services",
-            "there is no map `services`: this is no Compose file",
-        );
-        let hint = "the format of version 1, without `services`, is not read; docker compose config prints the new one";
+        let failure =
+            Failure::new(Kind::Data, "compose.services", "no map `services`: this is not a Compose file");
+        let hint = "the old format without `services` is not supported; docker compose config converts it";
         hard.push(failure.hint(hint), Spot::Path(Aim::Key));
         return None;
     };
@@ -167,7 +164,7 @@ impl Import<'_> {
                 at.key_mistake("compose.include", "other files are included".to_owned(), WHOLE.to_owned())
             }
             _ if key.starts_with("x-") => {}
-            _ => self.lose(at, format!("`{key}` is not carried over"), ""),
+            _ => self.lose(at, format!("`{key}` is not converted"), ""),
         });
     }
 
@@ -209,7 +206,7 @@ impl Import<'_> {
         Value::Object(document)
     }
 
-    /// Tells that something is not carried over, at its key.
+    /// Tells that something is not converted, at its key.
     fn lose(&self, at: At<'_, '_>, message: String, hint: &str) {
         at.telling(self.lost).key_mistake("compose.lost", message, hint.to_owned());
     }
@@ -221,7 +218,7 @@ impl Import<'_> {
 }
 
 /// What to do where one file is not the whole.
-const WHOLE: &str = "docker compose config prints all in one file: import that";
+const WHOLE: &str = "docker compose config merges everything into one file: import that";
 
 /// `ADDRESS` or `USER@ADDRESS`.
 fn host(text: &str) -> Value {

@@ -19,7 +19,7 @@ impl Import<'_> {
                 Some(mode) => {
                     let hint =
                         "it joins the network of the others; ports that others shall reach go under `ports`";
-                    self.lose(at, format!("network_mode {mode} is not carried over"), hint);
+                    self.lose(at, format!("network_mode {mode} is not converted"), hint);
                 }
                 None => {}
             }
@@ -52,11 +52,11 @@ impl Import<'_> {
         each(at, |key, at| match key {
             "ipv4_address" => fixed = text(at),
             "aliases" => {
-                let message = "other names of a service are not carried over".to_owned();
+                let message = "other names of a service are not converted".to_owned();
                 self.lose(at, message, "an instance is found by its own name, and by NAME.NETWORK.internal");
             }
             "priority" => {}
-            _ => self.lose(at, format!("`{key}` of a network is not carried over"), ""),
+            _ => self.lose(at, format!("`{key}` of a network is not converted"), ""),
         });
         Some(fixed.map_or_else(|| json!(own), |address| json!({ "name": own, "address": [address] })))
     }
@@ -111,7 +111,7 @@ impl Import<'_> {
                     map.insert("gateway_address".to_owned(), json!(gateway));
                 }
             }
-            _ => self.lose(at, format!("`{key}` of network `{name}` is not carried over"), ""),
+            _ => self.lose(at, format!("`{key}` of network `{name}` is not converted"), ""),
         });
     }
 }

@@ -34,7 +34,7 @@ impl Import<'_> {
         } else if width(&listen) != width(&to) {
             self.lose(
                 at,
-                format!("one of the ports {listen} leads to {to}, whichever is free"),
+                format!("Docker would choose one of the ports {listen} for {to}"),
                 "write which, like \"8080:80\"",
             );
         } else if address.starts_with("127.") || address == "localhost" || address.contains(':') {

@@ -13,11 +13,7 @@ impl Import<'_> {
             Some(words) if !words.is_empty() => Some(json!(words)),
             Some(_) => None,
             None => {
-                at.mistake(
-                    "compose.words",
-                    "a quote has no end".to_owned(),
-                    "write a list of words".to_owned(),
-                );
+                at.mistake("compose.words", "unclosed quote".to_owned(), "write a list of words".to_owned());
                 None
             }
         }
@@ -121,7 +117,7 @@ impl Import<'_> {
         let Some(test) = at.child("test") else {
             self.lose(
                 at,
-                "a healthcheck without `test` is not carried over".to_owned(),
+                "a healthcheck without `test` is not converted".to_owned(),
                 "that of the image is not read",
             );
             return None;

@@ -31,7 +31,7 @@ const SILENT: [&str; 20] = [
     "volumes",
 ];
 
-/// Keys that are not carried over, each with what to do instead.
+/// Keys that are not converted, each with what to do instead.
 const LOST: [(&str, &str); 24] = [
     ("cap_add", "instances have the capabilities that Docker gives by default"),
     ("cap_drop", "instances have the capabilities that Docker gives by default"),
@@ -202,7 +202,7 @@ impl Import<'_> {
             _ if key.starts_with("x-") || SILENT.contains(&key) => {}
             _ => {
                 let hint = LOST.iter().find(|(lost, _)| *lost == key).map_or("", |(_, hint)| hint);
-                self.lose(at, format!("`{key}` is not carried over"), hint);
+                self.lose(at, format!("`{key}` is not converted"), hint);
             }
         }
     }

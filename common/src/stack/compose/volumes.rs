@@ -33,7 +33,7 @@ impl Import<'_> {
                 "external" => {}
                 _ => self.lose(
                     at,
-                    format!("`{key}` of volume `{name}` is not carried over"),
+                    format!("`{key}` of volume `{name}` is not converted"),
                     "its data are in a folder of the host",
                 ),
             });
@@ -60,7 +60,7 @@ impl Import<'_> {
                     given.tmpfs.insert(mounted.target, memory(size.as_deref(), None));
                 }
                 "volume" | "bind" | "" => self.mounted(at, mounted, instance, given),
-                other => self.lose(at, format!("a mount of type {other} is not carried over"), ""),
+                other => self.lose(at, format!("a mount of type {other} is not converted"), ""),
             }
         });
     }
@@ -89,7 +89,7 @@ impl Import<'_> {
         let Mounted { source, target, read_only } = mounted;
         if HOSTS.iter().any(|own| source == *own || source.starts_with(&format!("{own}/"))) || source == "/" {
             let hint = "no instance sees its host: what needs that runs on the host itself";
-            return self.lose(at, format!("{source} of the host is not carried over"), hint);
+            return self.lose(at, format!("{source} of the host is not converted"), hint);
         }
         match (self.beside.there)(&source) {
             There::File => {
@@ -143,7 +143,7 @@ impl Import<'_> {
                     Some(("size", value)) => size = Some(value),
                     Some(("mode", value)) => mode = Some(value),
                     _ if ["rw", "noexec", "nosuid", "nodev"].contains(&option) => {}
-                    _ => self.lose(at, format!("`{option}` of a folder in memory is not carried over"), ""),
+                    _ => self.lose(at, format!("`{option}` of a folder in memory is not converted"), ""),
                 }
             }
             given.tmpfs.insert(path.to_owned(), memory(size, mode));
