@@ -1,7 +1,7 @@
 //! A whole system: its first process is an init of its own.
 
 use crate::cloud::Cloud;
-use lsx_tests::lab::until;
+use lsx_tests::lab::{Ran, until};
 use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -11,6 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         "where_systemd_runs_the_machine_an_instance_is_a_unit",
         where_systemd_runs_the_machine_an_instance_is_a_unit,
     ),
+    ("the_machine_is_up_while_stacks_still_come_back", the_machine_is_up_while_stacks_still_come_back),
 ];
 
 fn a_program_called_init_is_an_application(cloud: &Cloud) {
@@ -31,56 +32,144 @@ fn a_program_called_init_is_an_application(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Turns the host into a machine with systemd as first process of new namespaces, without its default units.
+/// Turns the host into a machine with systemd as first process of new namespaces, where only the units of lsx are enabled.
 const MACHINE: &str = "
     mount --make-rprivate /
     mount -t proc proc /proc
     mount -t tmpfs tmpfs /run
     mkdir -p /run/lock /run/systemd/system
-    rm -rf /etc/systemd/system/sockets.target.wants /etc/systemd/system/multi-user.target.wants
-    for group in /sys/fs/cgroup/*/; do mkdir -p $group/machine; echo $$ >$group/machine/cgroup.procs 2>/dev/null || :; done
+    rm -rf /etc/systemd/system/sockets.target.wants
+    find /etc/systemd/system/multi-user.target.wants ! -type d ! -name 'lsx-*' -delete 2>/dev/null || :
+    for group in /sys/fs/cgroup/*/; do mkdir $group/machine 2>/dev/null || :; echo $$ 2>/dev/null >$group/machine/cgroup.procs || :; done
     exec env -i container=lsx PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --cgroup --mount sh -c '
         umount -l /sys/fs/cgroup/systemd
         mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-        exec /lib/systemd/systemd --unit=basic.target --log-target=null --show-status=no'";
+        exec /lib/systemd/systemd --unit=UNIT --log-target=null --show-status=no'";
+
+/// The machine, with a stack `unit` for it and the tools.
+struct Machine<'a> {
+    cloud: &'a Cloud,
+    carrier: String,
+    net: String,
+    ct: String,
+}
+
+impl<'a> Machine<'a> {
+    fn new(cloud: &'a Cloud) -> Machine<'a> {
+        // Another stack brings the tools and the image.
+        let carrier = cloud.stack("carrier", "  c: { image: bb, host: h1, networks: [lan] }");
+        cloud.start(&carrier);
+        let ct = cloud.tool_on("h1");
+        let image = "jq -r .image.digest /var/lib/lsx/ct/carrier/c/instance.json";
+        let image = cloud.lab.script("h1", image).ok().stdout;
+        let stack = format!(
+            "stack: unit\nhosts: {{ h1: {{ address: 198.18.0.11, local: true }} }}\nnetworks: {{ lan: 10.77.0.0/24 }}\n\
+             instances:\n  web: {{ image: \"{}\", networks: lan, command: [httpd, -f], ready: {{ tcp: 80 }} }}\n",
+            image.trim()
+        );
+        cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/unit.yaml"], stack.as_bytes()).ok();
+        Machine { cloud, carrier, net: ct.replace("lsx-ct", "lsx-net"), ct }
+    }
+
+    /// Until systemd says so of itself, or answers at all.
+    fn boot(&self, unit: &str, says: &str) {
+        let machine = MACHINE.replace("UNIT", unit);
+        self.cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/machine"], machine.as_bytes()).ok();
+        let start =
+            "setsid unshare --mount --pid --fork --uts --ipc sh -e /root/machine >/root/machine.log 2>&1 &";
+        self.cloud.lab.script("h1", start).ok();
+        let mut last = self.within("true");
+        let ready = || {
+            last = self.within("systemctl is-system-running || true");
+            last.stdout.starts_with(says) && last.stdout.trim() != "offline" && !last.stdout.is_empty()
+        };
+        assert!(
+            until(30, ready),
+            "{last:?} {}",
+            self.cloud.lab.script("h1", "cat /root/machine.log; pgrep -fa systemd").stdout
+        );
+    }
+
+    fn within(&self, text: &str) -> Ran {
+        let enter = format!("nsenter -t $(pgrep -ox systemd) -m -p sh -ec '{text}'");
+        self.cloud.lab.script("h1", &enter)
+    }
+
+    fn show(&self, unit: &str, what: &str) -> String {
+        self.within(&format!("systemctl show -p {what} --value {unit}")).ok().stdout.trim().to_owned()
+    }
+
+    fn up(&self) {
+        let Machine { net, ct, .. } = self;
+        self.within(&format!(
+            "{net} up -q /root/unit.yaml >/dev/null; {ct} up -q /root/unit.yaml >/dev/null"
+        ))
+        .ok();
+    }
+
+    fn down(&self) {
+        let Machine { net, ct, .. } = self;
+        self.within(&format!(
+            "{ct} down -q /root/unit.yaml >/dev/null; {net} down -q /root/unit.yaml >/dev/null"
+        ))
+        .ok();
+    }
+
+    /// As a power cut.
+    fn kill(&self) {
+        self.cloud.lab.script("h1", "kill -KILL $(pgrep -ox systemd); sleep 0.3").ok();
+    }
+
+    fn end(self) {
+        self.kill();
+        self.cloud.lab.script("h1", "rm /root/unit.yaml /root/machine*; for group in /sys/fs/cgroup/*/machine; do find $group -depth -type d -exec rmdir {} + || :; done").ok();
+        self.cloud.end(&self.carrier);
+    }
+}
+
+const WEB: &str = "lsx-unit.web.service";
 
 fn where_systemd_runs_the_machine_an_instance_is_a_unit(cloud: &Cloud) {
-    // Another stack brings the tools and the image.
-    let carrier = cloud.stack("carrier", "  c: { image: bb, host: h1, networks: [lan] }");
-    cloud.start(&carrier);
-    let (tool, script) = (cloud.tool_on("h1"), |text: &str| cloud.lab.script("h1", text));
-    let image = script("jq -r .image.digest /var/lib/lsx/ct/carrier/c/instance.json").ok().stdout;
-    let stack = format!(
-        "stack: unit\nhosts: {{ h1: {{ address: 198.18.0.11, local: true }} }}\nnetworks: {{ lan: 10.77.0.0/24 }}\n\
-         instances:\n  web: {{ image: \"{}\", networks: lan, command: [httpd, -f], ready: {{ tcp: 80 }} }}\n",
-        image.trim()
-    );
-    cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/unit.yaml"], stack.as_bytes()).ok();
-    cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/machine"], MACHINE.as_bytes()).ok();
-    script("setsid unshare --mount --pid --fork --uts --ipc sh -e /root/machine >/dev/null 2>&1 &").ok();
-    let within = |text: &str| {
-        let enter = format!("nsenter -t $(pgrep -ox systemd) -m -p sh -ec '{text}'");
-        cloud.lab.script("h1", &enter)
-    };
-    let ready = || within("systemctl is-system-running").stdout.starts_with("running");
-    assert!(until(20, ready), "systemd does not run");
-    let show =
-        |what: &str| within(&format!("systemctl show -p {what} --value lsx-unit.web.service")).ok().stdout;
-    let net = tool.replace("lsx-ct", "lsx-net");
-    within(&format!("{net} up -q /root/unit.yaml >/dev/null; {tool} up -q /root/unit.yaml >/dev/null")).ok();
-    assert_eq!((show("Type").trim(), show("ActiveState").trim()), ("notify", "active"));
+    let machine = Machine::new(cloud);
+    machine.boot("basic.target", "running");
+    machine.up();
+    let show = |what: &str| machine.show(WEB, what);
+    assert_eq!((show("Type").as_str(), show("ActiveState").as_str()), ("notify", "active"));
     let first = show("MainPID");
-    within(&format!("kill -KILL {}", first.trim())).ok();
-    let again = || show("MainPID") != first && show("ActiveState").trim() == "active";
+    machine.within(&format!("kill -KILL {first}")).ok();
+    let again = || show("MainPID") != first && show("ActiveState") == "active";
     assert!(until(20, again), "a killed supervisor is started again");
-    let idle = format!("{tool} plan --exit-code /root/unit.yaml >/dev/null");
-    assert!(until(30, || within(&idle).code == 0), "and its instance with it");
-    within(&format!("{tool} down -q /root/unit.yaml >/dev/null; {net} down -q /root/unit.yaml >/dev/null"))
-        .ok();
-    assert_eq!(within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
-    script("kill -KILL $(pgrep -ox systemd); rm /root/unit.yaml /root/machine").ok();
-    script("sleep 0.3; for group in /sys/fs/cgroup/*/machine; do find $group -depth -type d -exec rmdir {} + || :; done").ok();
-    cloud.end(&carrier);
+    let idle = format!("{} plan --exit-code /root/unit.yaml >/dev/null", machine.ct);
+    assert!(until(30, || machine.within(&idle).code == 0), "and its instance with it");
+    machine.down();
+    assert_eq!(machine.within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
+    machine.end();
+}
+
+/// Another entry never ends.
+fn the_machine_is_up_while_stacks_still_come_back(cloud: &Cloud) {
+    let machine = Machine::new(cloud);
+    machine.boot("basic.target", "running");
+    machine.up();
+    machine.kill();
+    let slow =
+        "printf '#!/bin/sh\\nexec sleep 3211\\n' >/etc/lsx/boot.d/99-slow; chmod 755 /etc/lsx/boot.d/99-slow";
+    cloud.lab.script("h1", slow).ok();
+    machine.boot("multi-user.target", "");
+    let state = |unit: &str| machine.show(unit, "ActiveState");
+    assert!(until(60, || state("multi-user.target") == "active"), "{}", state("multi-user.target"));
+    assert!(until(60, || machine.within("pgrep -fx \"sleep 3211\"").code == 0), "the entries run");
+    assert!(until(60, || state(WEB) == "active"), "those before it have done their work");
+    assert_eq!(
+        (state("lsx-boot.service"), state("multi-user.target")),
+        ("activating".to_owned(), "active".to_owned())
+    );
+    let waits = machine.show("multi-user.target", "After");
+    assert!(waits.contains("basic.target") && !waits.contains("lsx-boot"), "{waits}");
+    cloud.lab.script("h1", "rm /etc/lsx/boot.d/99-slow").ok();
+    machine.within("systemctl stop lsx-boot.service").ok();
+    machine.down();
+    machine.end();
 }
 
 fn a_whole_system_boots_and_halts(cloud: &Cloud) {

@@ -8,6 +8,8 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_killed_controller_gives_its_locks_back_at_once", a_killed_controller_gives_its_locks_back_at_once),
     ("an_interrupt_ends_a_wait_and_says_what_stands", an_interrupt_ends_a_wait_and_says_what_stands),
     ("stop_during_up_does_not_end_it", stop_during_up_does_not_end_it),
+    ("a_move_has_both_hosts_or_none", a_move_has_both_hosts_or_none),
+    ("a_move_that_is_killed_is_finished_by_the_next", a_move_that_is_killed_is_finished_by_the_next),
     ("a_saved_plan_takes_the_secret_it_was_made_with", a_saved_plan_takes_the_secret_it_was_made_with),
     (
         "an_image_that_left_the_store_fails_before_any_host",
@@ -81,6 +83,81 @@ fn stop_during_up_does_not_end_it(cloud: &Cloud) {
     cloud.ct(&["stop", "slow", "--stack", &file]).ok();
     cloud.ct(&["down", &file, "--destroy-data", "meet"]).ok();
     cloud.lab.net(&["down", &file]).ok();
+}
+
+const MOVED: &str = "
+  web: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  side: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }";
+
+/// What runs on each host, by the runtime.
+fn places(cloud: &Cloud) -> [Vec<String>; 2] {
+    let names = |host: &str| -> Vec<String> {
+        let all = cloud.runtime(host).into_iter();
+        all.filter_map(|c| Some(c.strip_prefix("meet.")?.strip_suffix(" running")?.to_owned())).collect()
+    };
+    ["h1", "h2"].map(names)
+}
+
+/// A plan is made without a lock, also beside an `up`; what carries it out takes those of all hosts.
+fn a_move_has_both_hosts_or_none(cloud: &Cloud) {
+    let file = cloud.stack("meet", MOVED);
+    cloud.start(&file);
+    let before = places(cloud);
+    let plan = |args: &[&str]| cloud.ct(&[args, &["--stack", &file]].concat()).ok().stdout;
+    let apply = |plan: &str| finish(&mut cloud.command(&["apply"]), plan.as_bytes());
+    let go = plan(&["move", "web", "h2"]);
+    // While another run has the lock of one host only, neither is touched.
+    let held = cloud.stack("meet", &format!("{MOVED}{}", SLOW.replace("quick", "fast")));
+    cloud.lab.net(&["up", "--quiet", &held]).ok();
+    let mut run = waiting(cloud, &held);
+    let beside = cloud.ct(&["move", "web", "h2", "--stack", &file]).ok();
+    assert!(beside.stdout.contains("instance.create:web"), "{}", beside.stdout);
+    assert!(apply(&go).exits(75).stderr.contains("is changing stack meet"));
+    assert_eq!(places(cloud)[0].iter().filter(|n| *n == "web").count(), 1);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(until(30, || free(cloud)));
+    cloud.ct(&["down", &held, "--only", "instances.slow,instances.fast"]).ok();
+    cloud.stack("meet", MOVED);
+    cloud.ct(&["up", &file]).ok();
+    assert_eq!(places(cloud), before);
+    // Of two plans at once one is carried out; the other finds the hosts changed, or busy.
+    let (go, back) = (plan(&["move", "web", "h2"]), plan(&["drain", "h2"]));
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| apply(&back));
+        (apply(&go), other.join().unwrap())
+    });
+    let mut codes = [one.code, other.code];
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 75], "{}\n{}", one.stderr, other.stderr);
+    let all = places(cloud).concat();
+    assert!(all.len() == 2 && all.contains(&"web".to_owned()) && all.contains(&"side".to_owned()), "{all:?}");
+    assert!(free(cloud) && cloud.lab.script("h2", "! test -e /run/lsx/meet.ct.lock").code == 0);
+    cloud.end(&file);
+}
+
+/// Killed before any of its changes, each instance is where the next run wants it, once, and no lock is left.
+fn a_move_that_is_killed_is_finished_by_the_next(cloud: &Cloud) {
+    let file = cloud.stack("meet", MOVED);
+    cloud.start(&file);
+    for n in 0..6 {
+        let to = if n % 2 == 0 { "h2" } else { "h1" };
+        let set = format!("instances.web.host={to}");
+        let moved = ["up", "--quiet", &file, "--allow-move", "--set", &set];
+        cloud.lab.net(&moved).ok();
+        let ran = cloud.ct(&[&moved[..], &["--failpoint", &n.to_string()]].concat());
+        eprintln!("killed before change {n}: {}", ran.code);
+        // What is killed leaves the file, which nobody holds.
+        let locks = "! test -e /run/lsx/meet.ct.lock || flock -n /run/lsx/meet.ct.lock true";
+        assert!(until(30, || ["h1", "h2"].iter().all(|host| cloud.lab.script(host, locks).code == 0)), "{n}");
+        cloud.ct(&moved).ok();
+        let places = places(cloud);
+        let own = usize::from(to == "h2");
+        assert!(places[own].contains(&"web".to_owned()) && places.concat().len() == 2, "{n}: {places:?}");
+        let left = ["h2", "h1"][own];
+        cloud.lab.script(left, "! test -e /var/lib/lsx/ct/meet/web && ! test -e /run/lsx/ct/meet/web").ok();
+    }
+    cloud.end(&file);
 }
 
 const SECRET: &str = "
