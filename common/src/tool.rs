@@ -213,7 +213,7 @@ pub struct Observed<O, S> {
     pub host: String,
     /// Digest of the facts that a plan depends on.
     pub base: String,
-    /// Underlay addresses of all hosts that the stack has had, as this host was told.
+    /// Underlay addresses of all hosts that the stack has had, as recorded on this host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stack_hosts: Vec<Ipv4Addr>,
     /// Warnings.

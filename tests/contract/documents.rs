@@ -24,7 +24,7 @@ fn written(tool: &Tool) -> Vec<(&'static str, Value)> {
     all
 }
 
-/// A section that no tool serves yet is checked, and not passed over in silence.
+/// A section that no tool uses yet is validated, with a warning.
 #[test]
 fn what_is_not_built_gives_one_warning_a_verb() {
     let text = std::fs::read_to_string(pair()).unwrap();

@@ -21,7 +21,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("what_needs_one_that_is_lost_does_not_wait", what_needs_one_that_is_lost_does_not_wait),
 ];
 
-/// lsx-ct alone, for a stack whose networks nobody has brought up since.
+/// lsx-ct alone, for a stack whose networks have not been created since.
 fn a_host_taken_out_is_told_by_lsx_ct_too(cloud: &Cloud) {
     let text = "
   one: { image: bb, host: h1, command: [sleep, \"1000\"] }
@@ -32,13 +32,13 @@ fn a_host_taken_out_is_told_by_lsx_ct_too(cloud: &Cloud) {
     let less: String =
         whole.lines().filter(|line| !line.contains("h2")).map(|line| format!("{line}\n")).collect();
     std::fs::write(&file, less).unwrap();
-    let told = "198.18.0.12 was a host of stack less and is not in the document any more";
+    let told = "198.18.0.12 was a host of stack less and but is no longer in the document";
     let plan = cloud.ct(&["plan", &file]).ok().json();
     assert!(plan["warnings"].to_string().contains(told), "{plan}");
     for verb in ["up", "up", "check", "ls"] {
         cloud.ct(&[verb, &file]).ok().says(told).says("lsx-ct up --forget 198.18.0.12");
     }
-    assert!(running(cloud, "h2", "less/two"), "what is there goes on");
+    assert!(running(cloud, "h2", "less/two"), "its instances keep running");
     let away = format!("{} down --stack less", cloud.tool_on("h2"));
     cloud.lab.script("h2", &away).ok();
     cloud.ct(&["check", &file]).ok().says(told);

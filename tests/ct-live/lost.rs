@@ -54,7 +54,7 @@ fn what_runs_is_seen_without_its_notes(cloud: &Cloud) {
     lab.net(&["down", "--quiet", &file]).ok();
 }
 
-/// Networks and instances go on without a word of it; each tool says so, repairs it, and takes down what it is not told of.
+/// Networks and instances work without it; each tool reports and repairs it; `down` also removes objects without records.
 fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
     let lab = &cloud.lab;
     let routing = "cat /proc/sys/net/ipv4/ip_forward; ip -4 route";
@@ -66,10 +66,13 @@ fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
     assert!(reached());
     for again in [true, false] {
         lab.script("h1", "test -d /run/lsx && rm -rf /run/lsx").ok();
-        assert_eq!(runs(cloud), whole, "all goes on");
+        assert_eq!(runs(cloud), whole, "everything keeps running");
         for name in ["it", "side"] {
             let seen = cloud.seen(&file, name);
-            assert!(seen["why"].as_str().unwrap().contains("lost its supervisor or its notes"), "{seen}");
+            assert!(
+                seen["why"].as_str().unwrap().contains("without its supervisor or its records"),
+                "{seen}"
+            );
         }
         if again {
             lab.net(&["check", &file]).exits(2);
@@ -86,7 +89,7 @@ fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
     assert_eq!(lab.script("h1", routing).ok().stdout, forward);
 }
 
-/// Nothing of it is waited for, followed or taken away; once it is gone all is as before.
+/// None of it is waited for, followed or removed; after its removal, everything works as before.
 fn what_lies_at_the_place_of_a_lock_is_told(cloud: &Cloud) {
     let lab = &cloud.lab;
     let file = cloud.stack("lost", INSTANCES);
@@ -99,7 +102,7 @@ fn what_lies_at_the_place_of_a_lock_is_told(cloud: &Cloud) {
             cloud.ct(&[verb, &file]).exits(1).says(&format!("rm -r {own}"));
         }
         lab.script("h1", &format!("rm -r {own}; rm {one}; {make} {one}")).ok();
-        // One that is told by its lock has lost it: it is started anew, which needs the place.
+        // The instance whose lock was replaced counts as lost and is restarted, which needs the path.
         cloud.ct(&["observe", &file]).ok();
         cloud.ct(&["check", &file]).exits(2);
         cloud.ct(&["up", &file]).exits(1).says(&format!("rm -r {one}"));

@@ -1,4 +1,4 @@
-//! Recipes: what they are told, what never comes out, and what `recipes` says of them.
+//! Recipes: their values, secrets, and the verb `recipes`.
 
 use crate::Case;
 use crate::cloud::Cloud;
@@ -41,10 +41,10 @@ fn recipes_are_told_values_and_secrets(cloud: &Cloud) {
     let read = |script: &str| cloud.inside("h1", "told/it", script).ok().stdout;
     let text = read("cat /srv/told");
     assert!(text.starts_with("master salt.internal; rm -rf /srv ${salt_master} "), "{text}");
-    assert_eq!(read("cat /srv/password"), SECRET, "as it is, and nothing of it is run");
-    assert_eq!(read("cat /srv/silent"), "0\n", "what the text does not name is not told");
+    assert_eq!(read("cat /srv/password"), SECRET, "unchanged, and no part of it is executed");
+    assert_eq!(read("cat /srv/silent"), "0\n", "values that the text does not name are not set");
     assert_eq!(read("ls /run/secrets 2>/dev/null | wc -l"), "0\n");
-    // Nowhere but in the file, and with root on the host.
+    // Only in the file, and with root on the host.
     let log = cloud.ct(&["logs", "it", "--plain", "--stack", &file]).ok().stdout;
     assert!(log.contains("recipe told: it is ***"), "{log}");
     let kept =
@@ -81,7 +81,7 @@ fn recipes_tells_what_ran_and_what_is_another_one(cloud: &Cloud) {
     assert!(all[1]["ran_digest"].as_str().unwrap().ends_with(&digest), "{}", all[1]);
     assert_eq!(all[1]["digest"], all[1]["ran_digest"]);
     assert!(all.iter().all(|row| common::log::time(row["ran_at"].as_str().unwrap()).is_some()));
-    // Another password, another text, one that nobody has run, and one that nobody names any more.
+    // Another password, another text, a new recipe, and one that was removed.
     cloud.lab.file("original.yml", "lstack: { ldap: { password: other-4711 } }\n");
     cloud.lab.file("recipes/third", "true\n");
     let text = TEXT.replace("recipes: [told, plain]", "recipes: [told, third]");

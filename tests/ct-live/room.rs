@@ -1,4 +1,4 @@
-//! The reserve of a host's disk: who goes on writing below it is held, and goes on when there is room.
+//! The reserve of a host's disk: an instance that continues to write below it is frozen, and continues when there is space.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::until;
@@ -6,7 +6,7 @@ use lsx_tests::lab::until;
 pub(crate) const CASES: &[crate::Case] =
     &[("who_fills_the_disk_is_held_and_nobody_else", who_fills_the_disk_is_held_and_nobody_else)];
 
-/// One writes by programs that end at once, the other nothing.
+/// One writes by short-lived programs, the other writes nothing.
 const INSTANCES: &str = "
   fills: { image: bb, host: h1, networks: [lan], volumes: { data: /data }, command: [sh, -c, \"while :; do test -e /data/go && dd if=/dev/zero bs=1M count=4 2>/dev/null >>/data/f; sleep 0.05; done\"] }
   quiet: { image: bb, host: h1, networks: [lan], volumes: { more: /more }, command: [sleep, \"1000\"] }";
@@ -22,7 +22,7 @@ fn who_fills_the_disk_is_held_and_nobody_else(cloud: &Cloud) {
     cloud.ct(&["up", &file]).ok();
     let free = || number("df --output=avail -B1M /var/lib/lsx | tail -n 1");
     let fill = || {
-        // So much is left that it takes a while.
+        // So much is left that filling it takes a while.
         sh(&format!(
             "dd if=/dev/zero of=/var/lib/lsx/filler bs=1M count={} 2>/dev/null; touch {DATA}/go",
             free() - 200
@@ -37,27 +37,34 @@ fn who_fills_the_disk_is_held_and_nobody_else(cloud: &Cloud) {
     assert_eq!((free(), sh(&format!("stat -c %s {DATA}/f"))), left, "it writes no more");
     assert_eq!(state("quiet"), "running");
     let seen = cloud.seen(&file, "fills");
-    assert!(seen["why"].as_str().unwrap().contains("held, because it writes"), "{seen}");
+    assert!(seen["why"].as_str().unwrap().contains("frozen, because it writes"), "{seen}");
     let said = cloud.ct(&["observe", &file]).ok().lines();
     assert!(said.iter().any(|host| host["warnings"].to_string().contains("ct.room")), "{said:?}");
-    assert!(cloud.ct(&["check", &file]).exits(2).says("MiB that stay so").stdout.contains("held, because"));
-    // Stopped all the same, and started: then it writes again, and is held again.
+    assert!(
+        cloud
+            .ct(&["check", &file])
+            .exits(2)
+            .says("less than the reserve of")
+            .stdout
+            .contains("frozen, because")
+    );
+    // It can still be stopped and started: then it writes again, and is frozen again.
     cloud.ct(&["stop", "fills", "--stack", &file]).ok();
     assert_eq!(state("fills"), "stopped");
     cloud.ct(&["start", "fills", "--stack", &file]);
     assert!(until(60, || state("fills") == "waiting"));
-    // With room it goes on by itself, as the same process.
+    // With space it continues by itself, as the same process.
     let pid = cloud.pid("h1", "room/fills");
     sh("rm /var/lib/lsx/filler");
     assert!(until(60, || state("fills") == "running"));
     sh(&format!("rm {DATA}/go {DATA}/f"));
     assert_eq!((cloud.changed(&file), cloud.pid("h1", "room/fills")), (0, pid));
-    // One whose supervisor is killed meanwhile hears nothing by itself.
+    // After its supervisor was killed it is not resumed by itself.
     fill();
     assert!(until(60, || state("fills") == "waiting"));
     sh("pkill -9 -f '[s]upervise room fills'");
     cloud.ct(&["down", &file, "--destroy-data", "room"]).ok();
     sh("rm /var/lib/lsx/filler");
-    cloud.same_but("h1", &before, "after one that was held", "/var/lib/lsx/images");
+    cloud.same_but("h1", &before, "after one was frozen", "/var/lib/lsx/images");
     cloud.lab.net(&["down", "--quiet", &file]).ok();
 }

@@ -1,4 +1,4 @@
-//! Beside the firewalls that hosts have, themselves and with their defaults: ufw on one host, firewalld on the other.
+//! With the firewalls of hosts and their defaults: ufw on one host, firewalld on the other.
 
 use crate::peer::{self, ask_from, ask_here, expect};
 use crate::stack::Stack;
@@ -11,7 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("down_leaves_them_as_they_were", down_leaves_them_as_they_were),
 ];
 
-/// As their packages set them up; ssh is let in, or nobody would have reached the host again. Both are ended with the lab.
+/// As set up by their packages, with ssh allowed. Both end with the lab.
 const UFW: &str =
     "ufw allow 22/tcp >/dev/null; ufw --force enable >/dev/null; ufw status | grep -q '^Status: active'";
 const FIREWALLD: &str = "mkdir -p /run/dbus; dbus-daemon --system --fork --nopidfile
@@ -26,7 +26,7 @@ const CHAINS: [(&str, &str); 4] = [
     ("h2", "inet firewalld filter_FORWARD"),
 ];
 
-/// The rules of a host without what counts.
+/// The rules of a host without their counters.
 fn rules(lab: &Lab, host: &str) -> String {
     lab.script(host, "nft -s list ruleset 2>/dev/null | sed 's/packets [0-9]* bytes [0-9]*//'").ok().stdout
 }
@@ -35,7 +35,7 @@ fn stack(lab: &Lab) -> Stack {
     Stack::up(lab, &lab.file("small.yaml", include_str!("small.yaml")), &[])
 }
 
-/// How many marked rules of ours a chain has, as nft says.
+/// The number of lsx's marked rules in a chain, as reported by nft.
 fn marked(lab: &Lab, host: &str, chain: &str) -> usize {
     let list = lab.json(host, &format!("nft -j list chain {chain}"));
     let rules = list["nftables"].as_array().unwrap().iter().filter_map(|v| v["rule"]["comment"].as_str());
@@ -59,7 +59,7 @@ fn works(lab: &Lab, stack: &Stack) {
     expect(&ask_here(lab, &published.map(|(t, _)| t)), &published);
 }
 
-/// What serves, for as long as it is held.
+/// The servers, as long as they are held.
 fn served(lab: &Lab, stack: &Stack) -> Vec<peer::Server> {
     let instance = |name| peer::serve_in(lab, &stack.host_of(name), &stack.space(name), name, &["80"]);
     vec![peer::serve_here(lab, "operator", &["7000"]), instance("one"), instance("two")]
@@ -69,7 +69,7 @@ fn ufw_and_firewalld_let_through_what_lsx_needs(lab: &Lab) {
     peer::install(lab, &["h1", "h2"]);
     lab.script("h1", UFW).ok();
     lab.script("h2", FIREWALLD).ok();
-    // They do what they are there for: nobody is let in whom they do not know.
+    // The firewalls work: unknown clients are blocked.
     let _server =
         [peer::serve_in(lab, "h1", "", "h1", &["9001"]), peer::serve_in(lab, "h2", "", "h2", &["9001"])];
     let closed = [("198.18.0.11:9001", ""), ("198.18.0.12:9001", "")];
@@ -104,7 +104,7 @@ fn what_they_load_anew_is_seen_and_repaired(lab: &Lab) {
         .filter(|(host, chain)| marked(lab, host, chain) == 0)
         .map(|(_, chain)| format!("the chain {chain} may"))
         .collect();
-    assert!(gone.iter().any(|words| words.contains("firewalld")), "firewalld loads all of its table anew");
+    assert!(gone.iter().any(|words| words.contains("firewalld")), "firewalld reloads its whole table");
     let check = lab.net(&["check", &stack.file]).exits(2);
     for words in &gone {
         assert!(check.stderr.contains(words), "{words}: {}", check.stderr);

@@ -1,4 +1,4 @@
-//! A host that its document does not name any more: told by every verb until somebody says that nothing is left there.
+//! A host that the document no longer names: every verb warns until a person confirms that nothing is left there.
 
 use crate::kernel::{difference, snapshot};
 use crate::stack::{Stack, tool_on};
@@ -7,7 +7,7 @@ use lsx_tests::lab::Lab;
 pub(crate) const CASES: &[crate::Case] =
     &[("a_host_taken_out_is_told_until_it_is_forgotten", a_host_taken_out_is_told_until_it_is_forgotten)];
 
-const TOLD: &str = "198.18.0.12 was a host of stack small and is not in the document any more";
+const TOLD: &str = "198.18.0.12 was a host of stack small but is no longer in the document";
 
 fn a_host_taken_out_is_told_until_it_is_forgotten(lab: &Lab) {
     let before = ["h1", "h2"].map(|host| snapshot(lab, host));
@@ -31,8 +31,8 @@ fn a_host_taken_out_is_told_until_it_is_forgotten(lab: &Lab) {
     for (verb, code) in [("up", 0), ("check", 2), ("observe", 0)] {
         told(&[verb], code);
     }
-    assert!(lab.script("h2", "ip -br link").ok().stdout.contains("lb81dblan"), "what is there stays");
-    lab.net(&["up", "--forget", "198.18.0.11", &less]).exits(64).says("the document names this host");
+    assert!(lab.script("h2", "ip -br link").ok().stdout.contains("lb81dblan"), "its objects are kept");
+    lab.net(&["up", "--forget", "198.18.0.11", &less]).exits(64).says("this host is in the document");
     lab.script("h2", &format!("{} down --stack small", tool_on(lab, "h2"))).ok();
     let left = difference(&before[1], &snapshot(lab, "h2"));
     told(&["check"], 2);

@@ -1,4 +1,4 @@
-//! Ways that are open to some: `ports: from` with the address of an instance or of a host, and `allow` from a host.
+//! Restricted access: `ports: from` with the address of an instance or a host, and `allow` from a host.
 
 use crate::peer::{self, ask_from, expect};
 use crate::stack::Stack;
@@ -44,12 +44,12 @@ fn from_host(lab: &Lab, host: &str, wanted: &[(&str, &str)]) {
 fn a_port_for_one_address_is_open_to_that_alone(lab: &Lab) {
     world(lab);
     let (two, by_one, by_host) = ("198.18.0.12:8081", "198.18.0.11:8084", "198.18.0.12:8082");
-    // Its router has a foot where both are; from one network to itself the router stands in between.
+    // Its router has an address on both networks; on the same network the router is in between.
     from_instance(lab, "one", &[(two, "two 10.121.0.1"), (by_one, "eve 10.121.0.1"), (by_host, "")]);
     for other in ["eve", "two"] {
         from_instance(lab, other, &[(two, ""), (by_one, ""), (by_host, "")]);
     }
-    // Whoever comes with the address of the router's host is not that host.
+    // A client with the address of the router's host is not that host.
     from_instance(lab, "one", &[("198.18.0.12:8083", "")]);
     from_instance(lab, "lone", &[(two, ""), (by_one, "")]);
     let answer = ask_from(lab, "h1", "", &[by_host, "198.18.0.12:8083", two]);
@@ -65,7 +65,7 @@ fn an_allow_from_a_host_lets_in_that_host_alone(lab: &Lab) {
     let host = leg.split('/').next().unwrap();
     let others = [format!("{two}:80"), format!("{eve}:80"), format!("{eve}/icmp"), format!("{lone}:80")];
     let closed: Vec<(&str, &str)> = others.iter().map(|t| (t.as_str(), "")).collect();
-    // The port and an echo; with the host's end of its link to the router, which no other host has a way to.
+    // The port and an echo, from the host's end of its link to the router, which only this host can use.
     let one = format!("one {host}");
     let open = [("10.121.0.10:80", one.as_str()), ("10.121.0.10:81", ""), ("10.121.0.10/icmp", "echo")];
     from_host(lab, "h1", &[&open[..], &closed].concat());
@@ -73,7 +73,7 @@ fn an_allow_from_a_host_lets_in_that_host_alone(lab: &Lab) {
     let all = [format!("{lone}:80"), format!("{lone}:81"), format!("{lone}/icmp")];
     let seen = format!("lone {host}");
     from_host(lab, "h2", &[(&all[0], &seen), (&all[1], &seen), (&all[2], "echo"), ("10.121.0.10:80", "")]);
-    // Nobody is let out by it, and nobody else of the host in.
+    // It lets no one out, and no other client of the host in.
     from_instance(lab, "one", &[("198.18.0.11:22", "")]);
     let make = "ip netns add theirs
         ip link add their0 type veth peer name eth0 netns theirs

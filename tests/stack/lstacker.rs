@@ -24,7 +24,7 @@ fn names_and_addresses_are_the_originals() {
     assert!(resolved.networks.iter().all(|n| n.gateway.as_deref() == Some("lxd1")));
 }
 
-/// A password is in no document that comes out, nor beside a mistake.
+/// A password is never in an output document, nor in a failure.
 #[test]
 fn passwords_stay_in_the_file() {
     let text = std::fs::read_to_string(top("tests/fixtures/stack/lstacker/stack.yaml")).unwrap();
@@ -64,7 +64,7 @@ fn passwords_stay_in_the_file() {
     }
     let flag = said(&text, &["lstack.ldap.password=geheim"]);
     hidden(&flag);
-    assert!(flag.contains("a secret is not given by a flag"), "{flag}");
+    assert!(flag.contains("a secret cannot be given by a flag"), "{flag}");
     assert_eq!(
         common::stack::text_at(&text, "lstack.ldap.password").unwrap().as_deref(),
         Some("secret-word")

@@ -57,7 +57,7 @@ fn the_example_is_a_good_stack() {
     assert_eq!((stack.name.as_str(), resolved.instances.len()), ("office", 4));
 }
 
-/// The schema that editors are pointed at; `LSX_BLESS=1` writes it, as `scripts/docs` does.
+/// The schema for editors; `LSX_BLESS=1` writes it, as `scripts/docs` does.
 #[test]
 fn the_schema_beside_the_manual_is_that_of_the_code() {
     let path = top("man/lsx-stack.schema.json");

@@ -1,4 +1,4 @@
-//! What tools read that others wrote, by the thousand: documents of hosts, plans, what a host keeps. One copy for all tools.
+//! Thousands of documents that tools read: observed documents, plans, intents. Shared by all tools.
 
 use crate::golden::{Case, cases};
 use crate::{Corpus, Dice, soak};
@@ -8,10 +8,10 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// Inputs of the short run.
+/// Number of inputs of the short run.
 const SHORT: u64 = 1500;
 
-/// A tool's golden folders, and how it plans: `W` is a wish, `S` a host's document.
+/// A tool's golden cases, and its planning: `W` is the input, `S` a host's document.
 #[derive(Debug)]
 pub struct Stacks<W, S> {
     word: &'static str,
@@ -25,8 +25,8 @@ fn bytes(corpus: &Corpus, dice: &mut Dice) -> Vec<u8> {
 }
 
 impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
-    /// Folders with a valid stack and hosts that were observed. `wish` reads a stack, `plan` says whether there is a plan, else the
-    /// exit code and the words.
+    /// Cases with a valid stack and observed hosts. `wish` reads a stack, `plan` returns whether there is a plan, else the
+    /// exit code and message.
     pub fn of(
         word: &'static str,
         wish: impl Fn(&str) -> Option<W>,
@@ -53,7 +53,7 @@ impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
         &self.plans[self.turn.get() % self.plans.len()]
     }
 
-    /// Documents of hosts, each planned with beside the others of some stack.
+    /// Observed documents, each planned together with the others of a stack.
     pub fn observed(&self, share: u64) {
         let all = self.plans.iter().flat_map(|(_, hosts)| hosts.values());
         let corpus = Corpus::of(all.map(|seen| serde_json::to_value(seen).unwrap()).collect());
@@ -70,7 +70,7 @@ impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
         soak(&format!("{}-observed", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
     }
 
-    /// What hosts keep of a stack (`kept`), which `boot` turns into a wish.
+    /// Intents of a stack (`kept`), which `boot` turns into an input.
     pub fn kept(&self, share: u64, kept: impl Fn(&W, &S) -> Option<Value>, boot: impl Fn(&W, Value) -> W) {
         let all = self.plans.iter().flat_map(|(wish, hosts)| hosts.values().map(move |seen| (wish, seen)));
         let corpus = Corpus::of(all.filter_map(|(wish, seen)| kept(wish, seen)).collect());
@@ -85,7 +85,7 @@ impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
     }
 }
 
-/// What was observed in a golden folder, by host.
+/// The observed documents of a golden case, by host.
 fn observed<S: DeserializeOwned>(case: &Case) -> BTreeMap<String, S> {
     let text = case.read("observed.json").unwrap_or_default();
     let one = |line| {
@@ -95,7 +95,7 @@ fn observed<S: DeserializeOwned>(case: &Case) -> BTreeMap<String, S> {
     text.lines().filter_map(one).collect()
 }
 
-/// Saved plans of a tool; `read` says whether one was valid.
+/// Saved plans of a tool; `read` returns whether one was valid.
 pub fn saved_plans(word: &str, share: u64, read: impl Fn(&str) -> bool) {
     let texts = cases(word).into_iter().filter_map(|case| case.read("plan.json"));
     let corpus = Corpus::of(texts.map(|text| serde_json::from_str(&text).unwrap()).collect());

@@ -31,7 +31,7 @@ pub fn install(set: &[String]) -> Result<String, Failure> {
     }
 }
 
-/// This program's file, when it is a copy already.
+/// This program's file, if it is already a copy.
 fn copy() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
     // Two controllers that copy at the same time replace each other's file by an equal one.
@@ -62,7 +62,7 @@ fn install_in(root: &Path, names: &[String]) -> Result<String, Failure> {
     Ok(folder.join(set.parts.first().map_or("", |part| &part.name)).display().to_string())
 }
 
-/// A folder that only root can enter.
+/// A folder for root only.
 fn private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -105,7 +105,7 @@ mod tests {
         let both = install_in(temp.path(), &set).unwrap();
         let named = installed_path(&[&set[0], &set[1]]);
         assert!(named.ends_with(both.strip_prefix(temp.path().to_str().unwrap()).unwrap()), "{named} {both}");
-        assert_eq!(std::fs::metadata(&both).unwrap().nlink(), 2, "its own address, and the set's");
+        assert_eq!(std::fs::metadata(&both).unwrap().nlink(), 2, "the file's folder and the set's");
         let set = ["lsx-ct".to_owned()];
         let path = install_in(temp.path(), &set).unwrap();
         let named = installed_path(&["lsx-ct"]);

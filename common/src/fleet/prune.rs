@@ -64,11 +64,11 @@ pub(super) fn is_digest(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A folder with a tool, and what that needs beside it.
+/// A folder with a tool and its other files.
 struct Copy {
     name: String,
     modified: SystemTime,
-    /// By which the copies of one tool are told from those of another; what is being written is none.
+    /// The name of the tool, which identifies its copies; none for files being written.
     programs: Vec<String>,
     files: BTreeSet<File>,
 }
@@ -96,7 +96,7 @@ fn copies(dir: &Path) -> io::Result<Vec<Copy>> {
     Ok(found)
 }
 
-/// The files that processes of this host run, those in instances, too.
+/// The files that processes of this host run, including those in instances.
 fn running() -> BTreeSet<File> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let file = |process: fs::DirEntry| fs::metadata(process.path().join("exe")).ok();
@@ -178,7 +178,7 @@ mod tests {
         let names: Vec<String> = (0..4).map(|n| format!("{n:016x}")).collect();
         let copies: Vec<(&str, &[&str])> = names.iter().map(|n| (n.as_str(), &["lsx-ct"][..])).collect();
         made(temp.path(), &copies);
-        // It runs by another name of the file, as the first process of an instance does.
+        // It runs under another name of the file, as the first process of an instance does.
         let other = temp.path().join("elsewhere");
         fs::hard_link(temp.path().join(&names[0]).join("lsx-ct"), &other).unwrap();
         let nothing = std::process::Stdio::null;

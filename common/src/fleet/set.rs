@@ -15,9 +15,9 @@ pub(super) const SELF: &str = "/proc/self/exe";
 /// A set of binaries for one architecture.
 #[derive(Clone, Debug)]
 pub(super) struct Set {
-    /// The tool itself first.
+    /// The tool first.
     pub(super) parts: Vec<Part>,
-    /// The address of their folder: 16 hex digits.
+    /// The name of their folder: 16 hex digits.
     pub(super) digest: String,
     /// Size of the tool itself in bytes.
     pub(super) size: u64,

@@ -1,4 +1,4 @@
-//! Putting the tool on a host that has it not yet: each file once, compressed for the way, at the address of its own.
+//! Copies the tool to a host that lacks it: each file once, compressed in transit, in a folder named after its digest.
 
 use super::control::Way;
 use super::set::{Part, Set};
@@ -19,13 +19,13 @@ pub(super) async fn arch(ssh: &Ssh, shared: &Shared) -> Result<Option<String>, F
     Ok((arch != std::env::consts::ARCH).then_some(arch))
 }
 
-/// Puts the set on the host. Each file is written under a temporary name, checked there, and renamed; one that is there
-/// already is not sent. In the folder of a set of several, each has a second name. The tool itself comes last, so that
-/// finding it means that its set is whole. `None`: the login has not the right, with sudo it may have.
+/// Copies the set to the host. Each file is written under a temporary name, checked there, and renamed; an existing one
+/// is not sent. In the folder of a set of several files, each has a second name. The tool comes last, so that
+/// finding it means that its set is complete. `None`: the login lacks permission, which sudo may give.
 pub(super) async fn upload(ssh: &Ssh, shared: &Shared, way: &Way, set: &Set) -> Result<Option<()>, Failure> {
     let steps = Steps { ssh, shared, way };
     let root = shared.options.bin_root.display().to_string();
-    // What tools keep beside it is nobody else's to see, either.
+    // Other files of tools there must not be readable by others, either.
     let home = shared.options.bin_root.parent().unwrap_or(&shared.options.bin_root).display().to_string();
     let folder = format!("{root}/{}", set.digest);
     let own: Vec<String> = set.parts.iter().map(|part| format!("{root}/{}", part.address)).collect();
@@ -37,7 +37,7 @@ pub(super) async fn upload(ssh: &Ssh, shared: &Shared, way: &Way, set: &Set) -> 
     for (part, own) in set.parts.iter().zip(&own).rev() {
         let place = format!("{own}/{}", part.name);
         if !steps.has(&place, &part.digest).await? {
-            // Two controllers may put it there at the same time.
+            // Two controllers may copy it at the same time.
             let new = format!("{own}/.{}.{:016x}", part.name, RandomState::new().build_hasher().finish());
             if let Err(failure) = send(&steps, part, &new, &place).await {
                 let _ = steps.run(&["rm", "-f", &new, &packed(&new)], b"").await;
@@ -52,12 +52,12 @@ pub(super) async fn upload(ssh: &Ssh, shared: &Shared, way: &Way, set: &Set) -> 
     Ok(Some(()))
 }
 
-/// What `gzip -d` unpacks to `new`.
+/// A command that unpacks to `new` by `gzip -d`.
 fn packed(new: &str) -> String {
     format!("{new}.gz")
 }
 
-/// One file, written to `new`, and renamed to `place` when it is whole and on the disk.
+/// One file, written to `new`, and renamed to `place` when it is complete and on the disk.
 async fn send(steps: &Steps<'_>, part: &Part, new: &str, place: &str) -> Result<(), Failure> {
     let part = part.clone();
     let read = move || {
@@ -75,21 +75,21 @@ async fn send(steps: &Steps<'_>, part: &Part, new: &str, place: &str) -> Result<
     };
     let target = format!("of={new}");
     if unpacked {
-        // It writes nothing, and waits until all is on the disk.
+        // It writes nothing, and waits until everything is on the disk.
         steps.must(&["dd", "if=/dev/null", &target, "conv=notrunc", "conv=fsync"], b"").await?;
     } else {
         steps.must(&["dd", &target, "bs=65536", "conv=fsync"], &bytes).await?;
     }
     if !steps.has(new, &part.digest).await? {
         let failure = Failure::new(Kind::Failed, "fleet.upload", "the tool arrived damaged on the host");
-        return Err(failure.because(format!("{new} has not the digest {}", part.digest)));
+        return Err(failure.because(format!("{new} does not have the digest {}", part.digest)));
     }
     steps.must(&["chmod", "0755", new], b"").await?;
     steps.must(&["mv", "-T", "-f", new, place], b"").await?;
     Ok(())
 }
 
-/// Sends a file compressed; false where that did not work: without gzip, or room for both, it is sent as it is.
+/// Sends a file compressed; false if that failed, for example without gzip or space: then it is sent uncompressed.
 async fn unpack(steps: &Steps<'_>, small: &[u8], new: &str) -> Result<bool, Failure> {
     let packed = packed(new);
     steps.must(&["dd", &format!("of={packed}"), "bs=65536"], small).await?;
@@ -108,25 +108,25 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Runs one whatever its verdict.
+    /// Runs one and ignores its exit code.
     async fn try_run(&self, args: &[&str]) -> Result<(super::session::Ended, String), Failure> {
         self.ssh.run(self.shared, &[self.way.front(), args].concat(), b"").await
     }
 
-    /// Whether a file is there, with these bytes.
+    /// Whether a file exists with this content.
     async fn has(&self, path: &str, digest: &str) -> Result<bool, Failure> {
         let (ended, said) = self.try_run(&["sha256sum", path]).await?;
         Ok(ended.code == Some(0) && said.lines().any(|line| line.starts_with(digest)))
     }
 
-    /// What the program printed; it has every right it needs.
+    /// The output of the program, which must have the permissions it needs.
     async fn must(&self, args: &[&str], input: &[u8]) -> Result<String, Failure> {
         let denied =
             || Failure::new(Kind::Denied, "fleet.upload", format!("`{}` is not allowed", args.join(" ")));
         self.run(args, input).await?.ok_or_else(denied)
     }
 
-    /// The same; `None` when it lacked a right that sudo may give.
+    /// The same; `None` if it lacked a permission that sudo may give.
     async fn run(&self, args: &[&str], input: &[u8]) -> Result<Option<String>, Failure> {
         let (ended, text) = self.ssh.run(self.shared, &[self.way.front(), args].concat(), input).await?;
         if ended.code == Some(0) {

@@ -21,12 +21,12 @@ pub struct Lock {
 /// The code of the failure when another run holds the lock.
 pub const LOCKED: &str = "host.locked";
 
-/// What is opened is neither followed nor waited for: a pipe has no end.
+/// Flags for opening: no symbolic link is followed, and no pipe is waited for.
 pub const PLAIN: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
-/// How a folder of locks is repaired.
+/// The hint for a folder of locks that cannot be created.
 const REPAIR: &str =
-    "where something else than a folder is at that path, remove it: lsx makes its folder anew";
+    "if there is something other than a folder at that path, remove it: lsx creates the folder";
 
 /// The interval between attempts while waiting for a lock.
 const STEP: Duration = Duration::from_millis(20);
@@ -106,13 +106,13 @@ impl Drop for Lock {
     }
 }
 
-/// Whether somebody holds the lock at a path; whatever else lies there is nobody's.
+/// Whether a process holds the lock at a path; false if there is something other than a file.
 pub fn held(path: &Path) -> bool {
     let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path);
     file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }
 
-/// What is at the path of a lock and is no lock stays, and is told: to take it away is not safe while two look at it at once.
+/// Fails if there is something other than a lock file at the path. It is kept: removing it is not safe if two runs do it.
 ///
 /// # Errors
 /// When something other than a plain file is there.
@@ -125,7 +125,7 @@ pub fn odd(path: &Path) -> Result<(), Failure> {
     };
     let message = format!("{} is {kind}, where lsx has a lock file", path.display());
     Err(Failure::new(Kind::Failed, "host.lock", message)
-        .hint(format!("nothing of lsx makes that; remove it: rm -r {}", path.display())))
+        .hint(format!("lsx did not create it; remove it: rm -r {}", path.display())))
 }
 
 /// Whether the path still leads to the file: its last holder may have removed it after it was opened.
@@ -162,7 +162,7 @@ mod tests {
         assert!(!root.exists());
     }
 
-    /// None of it is opened, followed, waited for or taken away.
+    /// Nothing there is opened, followed, waited for or removed.
     #[test]
     fn what_is_no_lock_is_told() {
         let temp = tempfile::tempdir().unwrap();

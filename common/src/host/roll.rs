@@ -1,5 +1,4 @@
-//! Which hosts a stack has had, noted on each host of it: a host that the document does not name any more is gone from everything else
-//! that the others know.
+//! The hosts of a stack, recorded on each of its hosts, to find hosts that the document no longer names.
 
 use super::file::{self, Mode};
 use crate::document;
@@ -9,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-/// How many hosts are remembered of a stack: what one host says is noted on others.
+/// Maximum number of hosts recorded for a stack, since records are copied between hosts.
 pub const MOST: usize = 1000;
 const ROOT: &str = "/etc/lsx";
 const NAME: &str = "hosts.json";
@@ -25,14 +24,14 @@ fn path(stack: &str) -> PathBuf {
     Path::new(ROOT).join(stack).join(NAME)
 }
 
-/// The underlay addresses of all hosts that a stack has had, as this host was told. One that is damaged is written anew.
+/// The underlay addresses of all hosts that a stack has had, as recorded on this host. A damaged record counts as empty.
 pub fn read(stack: &str) -> BTreeSet<Ipv4Addr> {
     let text = file::read(&path(stack)).ok().flatten().unwrap_or_default();
     let hosts = serde_json::from_str::<Roll>(&text).map(|roll| roll.hosts).unwrap_or_default();
     hosts.into_iter().take(MOST).collect()
 }
 
-/// Notes them here.
+/// Records them here.
 ///
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
@@ -41,7 +40,7 @@ pub fn write(stack: &str, hosts: BTreeSet<Ipv4Addr>) -> Result<(), Failure> {
     file::write(&path(stack), &document::canonical(&roll)?, Mode::Private).map(|_| ())
 }
 
-/// Forgets them once no tool keeps anything of the stack here.
+/// Removes the record when no tool keeps anything of the stack here.
 pub fn leave(stack: &str) {
     leave_in(&Path::new(ROOT).join(stack));
 }

@@ -82,7 +82,7 @@ pub struct Step<O> {
     /// Steps of the same host that must be done first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
-    /// What it runs beside, as `recipe setup`.
+    /// What else it runs, such as `recipe setup`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<String>,
 }

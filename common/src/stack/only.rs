@@ -97,7 +97,7 @@ impl Only {
         self.has("store", &[name])
     }
 
-    /// Whether something that is kept is selected.
+    /// Whether a snapshot job is selected.
     pub fn kept(&self, name: &str) -> bool {
         self.has("snap", &[name])
     }

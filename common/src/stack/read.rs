@@ -43,10 +43,10 @@ pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec
     from_lstacker(&root, (&source, file), options)
 }
 
-/// The text under `path` (`lstack.ldap.password`) in a document of any kind; none when there is no text.
+/// The text under `path` (`lstack.ldap.password`) in any YAML document; none if there is no text.
 ///
 /// # Errors
-/// When the document is no YAML; no part of it is repeated.
+/// If the document is not YAML; the failure repeats no part of it.
 pub fn text_at(document: &str, path: &str) -> Result<Option<String>, Failure> {
     let unread = || Failure::new(Kind::Data, "stack.yaml", "it is neither YAML nor JSON");
     let root = tree::parse(document).map_err(|_| unread())?;

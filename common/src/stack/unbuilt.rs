@@ -33,7 +33,7 @@ fn paths(stack: &Stack) -> Vec<String> {
     paths
 }
 
-/// What of `store` has no effect: lsx-ct reads host, owner and mode of volumes, the rest waits for lsx-store.
+/// Keys of `store` without effect: lsx-ct uses host, owner and mode of volumes; the rest needs lsx-store.
 fn store_paths(store: &Store, paths: &mut Vec<String>) {
     let keys = [
         ("buckets", !store.buckets.is_empty()),

@@ -54,7 +54,7 @@ pub(super) fn run<T: Tool>(
     verdict(&told(reports)?)
 }
 
-/// Whether every host is still as it was when the plan was made; else nothing is done on any.
+/// Whether no host has changed since the plan was made; otherwise no host is changed.
 fn fresh<T: Tool>(
     plan: &PlanOf<T>,
     (seen, failed): Answers<ObservedOf<T>>,

@@ -149,7 +149,7 @@ impl<T: Tool> Crew<T> {
         self.fleet.terminal(host, args)
     }
 
-    /// Lets hosts forget a stack once nothing of it is left there, and the tool once nothing of any is.
+    /// Removes the records of a stack from hosts that have none of its objects, and the tool if no stack is left.
     pub fn leave(&mut self, stack: &str, hosts: &[HostReport]) {
         let well = hosts.iter().filter(|h| h.ok && !h.skipped);
         self.ask(well.map(|h| (h.host.clone(), json!({"op": "leave", "stack": stack}))).collect());

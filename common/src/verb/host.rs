@@ -44,7 +44,7 @@ enum Request<P> {
     },
     /// Releases it before the session ends.
     Unlock,
-    /// Notes the hosts that a stack has had.
+    /// Records the hosts that a stack has had.
     Roll {
         stack: String,
         hosts: BTreeSet<Ipv4Addr>,

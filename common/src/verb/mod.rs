@@ -93,7 +93,7 @@ pub struct ChangeArgs {
     /// Allow a new network whose address range a host already routes elsewhere
     #[arg(long)]
     pub allow_overlap: bool,
-    /// Tell no more of this host, which the document no longer names: nothing of the stack is left there; may be given several times
+    /// Stop warning about this host, which was removed from the document and has nothing left of the stack; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub forget: Vec<Ipv4Addr>,
 }

@@ -1,5 +1,5 @@
-//! Hosts that a stack had and that its document does not name any more. No run goes there, so a person is told until somebody says
-//! that nothing is left.
+//! Hosts that the document no longer names. No run contacts them, so each run prints a warning until a person confirms that
+//! nothing is left there.
 
 use super::Crew;
 use crate::failure::{Failure, Failures, Kind};
@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// More are counted.
+/// Maximum number of warnings; further hosts are counted.
 const TOLD: usize = 20;
 
 /// The hosts of a stack's document.
@@ -22,21 +22,21 @@ pub(super) struct Roll {
 }
 
 impl Roll {
-    /// Those that the document names; of others the `forgotten` are told no more.
+    /// Records the hosts of the document; warnings about the `forgotten` ones end.
     ///
     /// # Errors
-    /// Kind `Usage`: one is forgotten that the document names.
+    /// Kind `Usage`: the document names a forgotten host.
     pub(super) fn of(resolved: &Resolved, forgotten: &[Ipv4Addr]) -> Result<Roll, Failures> {
         let named: BTreeSet<Ipv4Addr> = resolved.hosts.iter().map(|host| host.address).collect();
         let wrong = forgotten.iter().filter(|address| named.contains(address)).map(|address| {
-            let message = format!("--forget {address}: the document names this host");
-            Failure::new(Kind::Usage, "usage.forget", message).hint("take it out of `hosts` first")
+            let message = format!("--forget {address}: this host is in the document");
+            Failure::new(Kind::Usage, "usage.forget", message).hint("remove it from `hosts` first")
         });
         Failures(wrong.collect()).verdict()?;
         Ok(Roll { stack: resolved.stack.clone(), named, forgotten: forgotten.iter().copied().collect() })
     }
 
-    /// Those of a saved plan: others are still told.
+    /// For a saved plan: the warnings continue.
     pub(super) fn planned(stack: &str, named: BTreeSet<Ipv4Addr>) -> Roll {
         Roll { stack: stack.to_owned(), named, forgotten: BTreeSet::new() }
     }
@@ -46,25 +46,26 @@ impl Roll {
         had.filter(|address| !self.named.contains(address) && !self.forgotten.contains(address)).collect()
     }
 
-    /// One warning for each that is gone.
+    /// One warning for each such host.
     pub(super) fn told<T: Tool>(&self, seen: &BTreeMap<String, ObservedOf<T>>) -> Vec<Warning> {
         let gone = self.gone::<T>(seen);
         let warning = |message: String| Warning { code: "plan.gone".to_owned(), message };
         let stack = &self.stack;
         let one = |address: &Ipv4Addr| {
             warning(format!(
-                "{address} was a host of stack {stack} and is not in the document any more. What lsx made there stays, instances \
-                 included, and comes back after a reboot. To remove it, run there: lsx-ct down --stack {stack}, then lsx-net down \
-                 --stack {stack}. When that is done, or the host is no more: {} up --forget {address}",
+                "{address} was a host of stack {stack} but is no longer in the document. What lsx created there is kept, including \
+                 instances, and is restored after a reboot. To remove it, run there: lsx-ct down --stack {stack}, then lsx-net down \
+                 --stack {stack}. Afterwards, or if the host no longer exists, run: {} up --forget {address}",
                 T::PROGRAM
             ))
         };
         let more = gone.len().saturating_sub(TOLD);
-        let counted = (more > 0).then(|| warning(format!("{more} further hosts were of stack {stack}, too")));
+        let counted =
+            (more > 0).then(|| warning(format!("{more} further hosts were also hosts of stack {stack}")));
         gone.iter().take(TOLD).map(one).chain(counted).collect()
     }
 
-    /// Notes all that are or were of the stack on the hosts that know others; those where that failed.
+    /// Records all present and former hosts of the stack on the hosts that lack some; returns the hosts where that failed.
     pub(super) fn note<T: Tool>(
         &self,
         crew: &mut Crew<T>,

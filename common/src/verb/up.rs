@@ -147,7 +147,7 @@ struct Ending<'a> {
     undo: bool,
     /// The file of the report.
     report: Option<&'a Path>,
-    /// The hosts of the document, where there is one.
+    /// The hosts of the document, if any.
     roll: Option<Roll>,
 }
 
@@ -182,7 +182,7 @@ fn carry_out<T: Tool>(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
-    // Before the first step: what a run that dies has made on a host is known to the others.
+    // Before the first step, so that other hosts know about the objects of a run that was killed.
     let noted = end.roll.iter().filter(|_| matches!(wish.goal, Goal::Up(..)));
     let mut unnoted: BTreeMap<_, _> = noted.flat_map(|roll| roll.note(&mut crew, &seen)).collect();
     let mut reports = crew.apply(&plan, true, end.undo, global.failpoint())?;

@@ -116,7 +116,7 @@ fn damaged_copy_is_repaired() {
     assert_eq!(std::fs::read_dir(&lab.copies()[0]).unwrap().count(), 1, "no parts are left");
 }
 
-/// A file goes over the wire once and compressed, whichever set it belongs to, and never in a form that the host cannot read.
+/// A file is sent once and compressed, whichever set it belongs to, and always in a form that the host can read.
 fn one_address_a_file() {
     let wrap = |folder: &Path, name: &str, text: &str| {
         put(folder.join("local").join(name), text);
@@ -139,14 +139,14 @@ fn one_address_a_file() {
     let sent = std::fs::read_to_string(lab.path("local/gzip.log")).unwrap();
     let sent: Vec<u64> = sent.lines().map(|line| line.parse().unwrap()).collect();
     println!("  {} bytes went as {sent:?}", first.len());
-    assert_eq!(sent.len(), 2, "the tool, and what the set of two has beside it");
+    assert_eq!(sent.len(), 2, "the tool, and the other file of the set of two");
     assert!(sent.iter().all(|bytes| *bytes < first.len() / 2));
     let copies = lab.copies();
     assert_eq!(copies.len(), 3, "two files and a set of both: {copies:?}");
     let which = |m: &std::fs::Metadata| (m.dev(), m.ino());
     let named = copies.iter().filter_map(|copy| std::fs::metadata(copy.join(&two[0])).ok());
     assert_eq!(named.filter(|m| which(m) == which(&first)).count(), 2, "one file with two names");
-    // Where gzip is missing or broken, the file goes as it is.
+    // If gzip is missing or broken, the file is sent uncompressed.
     let lab = Lab::with(|folder| wrap(folder, "gzip", "#!/bin/sh\nexit 127\n"));
     who(&lab, &two);
     assert_eq!(std::fs::read_dir(&lab.copies()[0]).unwrap().count(), 1, "no parts are left");

@@ -52,7 +52,7 @@ fn what_has_ended_says_how(host: &Host) {
         bad["command"] = json!(["/bin/sh", "-c", "exit 3"]);
         host.ok(&json!({"verb": "create", "instance": bad}));
         let failure = host.fails(&json!({"verb": "start", "instance": bad}), "ct.lxd.ended");
-        assert!(failure["causes"].to_string().contains("it ended with 3 at 20"), "{failure}");
+        assert!(failure["causes"].to_string().contains("it ended with exit code 3 at 20"), "{failure}");
         assert_eq!(outcome(host, name), (json!(state), json!(3)));
     }
     // A stopped one has not ended by itself, whatever its exit code; nor has a killed one.
@@ -159,7 +159,7 @@ fn a_finished_job_stays_finished(host: &Host) {
     assert_eq!((runs().as_str(), changed(lab, &file)), ("one\n", 0));
     // A change of its own definition does, and a failed one reports its exit code.
     let file = document("two >>/data/runs; exit 4; echo", "");
-    ct(lab, &["up", &file]).exits(1).says("it ended with 4");
+    ct(lab, &["up", &file]).exits(1).says("it ended with exit code 4");
     assert_eq!(runs(), "one\ntwo\n");
     let failed = seen(lab, &file, "job");
     assert_eq!((&failed["state"], &failed["exit"]["code"]), (&json!("exited"), &json!(4)));
@@ -169,7 +169,7 @@ fn a_finished_job_stays_finished(host: &Host) {
     host.empty();
 }
 
-/// As `tests/ct-live` asks of instances without an engine; one of those is there, too.
+/// As in `tests/ct-live` for instances of driver oci; one of those exists, too.
 fn all_that_is_kept_in_run_may_go(host: &Host) {
     furnish(host);
     let lab = &host.lab;
@@ -189,7 +189,7 @@ secrets: { word: \"file:word.txt\" }";
     let plain = pid("plain");
     for again in [true, false] {
         host.script("test -d /run/lsx && rm -rf /run/lsx");
-        assert_eq!(runs(), "sleep 1001\nsleep 1002\nsleep 1003\n", "all goes on");
+        assert_eq!(runs(), "sleep 1001\nsleep 1002\nsleep 1003\n", "everything keeps running");
         let seen = seen(lab, &file, "it");
         assert!(seen["why"].as_str().unwrap().contains("secret word is gone"), "{seen}");
         if again {
@@ -201,7 +201,7 @@ secrets: { word: \"file:word.txt\" }";
             ct(lab, &["check", &file]).ok();
             assert_eq!(host.script("$CLI exec lost-it -- cat /run/secrets/word"), "geheim");
             host.script("$CLI exec lost-it -- ping -c 1 -W 5 alone.lan.internal");
-            assert_eq!(pid("plain"), plain, "one that lacks nothing is left alone");
+            assert_eq!(pid("plain"), plain, "one that lacks nothing is not changed");
         }
     }
     ct(lab, &["down", &file, "--destroy-data", "lost"]).ok();
@@ -235,7 +235,7 @@ fn a_long_power_cut_leaves_nobody_stopped(host: &Host) {
         lab.exec("h1", &[client, "query", &format!("/1.0/instances/cut-{name}")]).ok().json()["status"]
             .clone()
     };
-    assert!(until(60, || status("free") == "Running"), "what needs nobody runs");
+    assert!(until(60, || status("free") == "Running"), "an instance without needs runs");
     let waits = |name: &str| {
         lab.script("h1", &format!("grep -o '\"state\":\"[a-z]*\"' /run/lsx/ct/cut/{name}/state.json; pgrep -fc '[s]upervise cut {name} --beside'")).stdout
     };
@@ -256,10 +256,10 @@ fn a_long_power_cut_leaves_nobody_stopped(host: &Host) {
     }
     assert!(
         until(30, || lab.script("h1", "! pgrep -f '[s]upervise cut'").code == 0),
-        "nobody waits any more"
+        "no supervisor waits any more"
     );
     lab.script("h1", &format!("sed -i 's/ --deadline 1s//' {entry}")).ok();
-    assert_eq!(changed(lab, &file), 0, "nobody had to do anything");
+    assert_eq!(changed(lab, &file), 0, "no change was needed");
     ct(lab, &["down", &file]).ok();
     lab.net(&["down", "--quiet", &file]).ok();
 }

@@ -163,7 +163,7 @@ fn find(target: &Target) -> Result<(Driver, Found), Failure> {
     })
 }
 
-/// One that is not there has had none.
+/// A missing instance has had none.
 fn had(target: &Target) -> Had {
     let found = find(target).ok().map(|(_, found)| found);
     let (instance, done) = found.map(|found| (found.instance, found.recipes)).unwrap_or_default();

@@ -112,7 +112,7 @@ impl<'a> Changer<'a> {
         if after.running && starts { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
     }
 
-    /// Whether it is a job that is done.
+    /// Whether it is a job that has ended successfully.
     fn finished(&self, engine: &dyn driver::Driver, name: &str) -> bool {
         let all = engine.list(Some(self.stack)).unwrap_or_default();
         all.iter().any(|found| found.name == name && ended_well(&found.condition))

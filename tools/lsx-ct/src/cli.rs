@@ -85,7 +85,7 @@ enum Verb {
     Top(TopArgs),
     /// Show the logs of instances
     Logs(LogsArgs),
-    /// Show which recipes ran, when, and which are not run or changed since
+    /// Show which recipes were run and when, and which were never run or have changed since
     Recipes(RecipesArgs),
     /// Print a Compose file as a stack; what cannot be converted is listed with its line
     Import(compose::ImportArgs),
@@ -141,7 +141,7 @@ enum Verb {
         /// The application's command line, encoded as one word
         #[arg(long)]
         encoded: Option<String>,
-        /// Note in /.lsx-exit how the application ended, unless this signal came, which stops it
+        /// Record in /.lsx-exit how the application ended, unless it was stopped by this signal
         #[arg(long)]
         stop: Option<String>,
         /// Numeric user and groups of the application: USER:GROUP[:GROUP,GROUP...]

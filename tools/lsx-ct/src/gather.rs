@@ -12,7 +12,7 @@ use std::collections::btree_map::Entry;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// How recipes of LStacker name what they are told.
+/// The prefix of values in recipes of LStacker.
 const ORIGINAL: &[u8] = b"${yml_lstack_";
 
 /// Reads everything.
@@ -134,7 +134,7 @@ fn no_docker() -> Failure {
     Failure::new(Kind::Data, "ct.driver", "driver docker is not supported yet").hint("use oci, lxd or incus")
 }
 
-/// A recipe, wherever it lies, and what it is to be told.
+/// A recipe from any of its places, and its values.
 fn script(
     store: &Store,
     stack: &Stack,
@@ -158,9 +158,10 @@ fn script(
     let found = read(store, there, beside)?;
     let text = store.get(&found.0)?;
     if text.windows(ORIGINAL.len()).any(|part| part == ORIGINAL) {
-        let message = format!("recipe {name} names values as LStacker did, in words that only bash knows");
+        let message =
+            format!("recipe {name} uses values in the syntax of LStacker, which only bash supports");
         return Err(Failure::new(Kind::Data, "ct.recipe.original", message)
-            .hint("write ${ldap_domain} for ${yml_lstack_ldap_domain[0]}, and leave out what kept LStacker from reading quotes"));
+            .hint("write ${ldap_domain} for ${yml_lstack_ldap_domain[0]}, and remove escapes that hid quotes from LStacker"));
     }
     let named = recipes::named(&text, stack.defaults.values.keys());
     for value in &named {
@@ -173,7 +174,7 @@ fn script(
     Ok(())
 }
 
-/// The recipes of a stack as they are now, by instance: what `up` would run in one that is made anew.
+/// The current recipes of a stack, by instance: those that `up` would run in a new one.
 ///
 /// # Errors
 /// Everything that is missing.
@@ -236,9 +237,8 @@ fn secret(
         (_, Some(value)) => {
             let (path, key) = value.rsplit_once('#').ok_or_else(unknown)?;
             if path == "-" {
-                let message = format!(
-                    "secret {name} is in a document that came by standard input, and cannot be read again"
-                );
+                let message =
+                    format!("secret {name} is in a document from standard input, which cannot be read again");
                 return Err(Failure::new(Kind::Data, "ct.secret", message)
                     .hint("name the file, as in: lsx-ct up lstacker.yml"));
             }

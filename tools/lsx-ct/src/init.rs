@@ -12,8 +12,8 @@ use signal_hook::consts::{FORBIDDEN, SIGCHLD};
 use signal_hook::iterator::Signals;
 use std::process::Stdio;
 
-/// Runs until the application has ended; returns its exit code, 128 and the signal where one ended it. With the signal that stops
-/// it, notes the code where nobody else would, unless that signal came: then it did not end by itself.
+/// Runs until the application has ended; returns its exit code, or 128 plus the signal that ended it. If `stop` is given, it
+/// also records the code, since LXD and Incus do not, unless this signal came: then the application did not end by itself.
 ///
 /// # Errors
 /// If it cannot be started.
@@ -59,7 +59,7 @@ fn lived(
     Ok(0)
 }
 
-/// Somebody to become, for an engine that cannot be told all of that: liblxc 5.0 takes further groups and does not set them.
+/// User and groups of the application, for engines that cannot set them: liblxc 5.0 ignores supplementary groups.
 struct Who {
     user: u32,
     group: u32,

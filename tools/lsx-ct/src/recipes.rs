@@ -28,19 +28,19 @@ pub(crate) trait Kitchen {
     fn cook(&mut self, recipe: &Recipe, script: &Script) -> Result<Ran, Failure>;
 }
 
-/// What the shell reads: the variables that a recipe is told, then its text.
+/// The input of the shell: the values of a recipe as variables, then its text.
 pub(crate) struct Script {
     pub(crate) text: Vec<u8>,
-    /// Values that nobody may read in what it writes.
+    /// Values that are masked in its output.
     secrets: Vec<Vec<u8>>,
 }
 
-/// What stands in place of a secret that a recipe wrote.
+/// Replaces a secret in the output of a recipe.
 const MASK: &[u8] = b"***";
 
 impl Script {
-    /// The variables stand before its first line, in that line: so the shell counts lines as the file does. The shell itself puts
-    /// values in where the text names them; no value is ever read as a part of the script.
+    /// The variables are put before its first line, in that line, so that the shell's line numbers match the file. The shell
+    /// expands them; no value is ever executed as a part of the script.
     fn new(recipe: &Recipe, text: &[u8], kitchen: &dyn Kitchen) -> Result<Script, Failure> {
         let mut script = Script { text: Vec::new(), secrets: Vec::new() };
         for (name, value) in &recipe.values {
@@ -65,7 +65,7 @@ impl Script {
         Ok(script)
     }
 
-    /// What it wrote, without the secrets.
+    /// Its output, without the secrets.
     pub(crate) fn masked(&self, ran: Ran) -> Ran {
         let mask = |mut text: Vec<u8>| {
             self.secrets.iter().for_each(|secret| text = replaced(&text, secret));
@@ -75,7 +75,7 @@ impl Script {
     }
 }
 
-/// As `$(...)` of a shell gives it: without the newlines at its end.
+/// Without the newlines at its end, like `$(...)` of a shell.
 fn bare(mut value: Vec<u8>) -> Vec<u8> {
     while value.last() == Some(&b'\n') {
         value.pop();
@@ -83,7 +83,7 @@ fn bare(mut value: Vec<u8>) -> Vec<u8> {
     value
 }
 
-/// What stands between single quotes in a shell.
+/// A text for single quotes in a shell.
 fn quoted(value: &[u8]) -> Vec<u8> {
     value.iter().flat_map(|byte| if *byte == b'\'' { b"'\\''".to_vec() } else { vec![*byte] }).collect()
 }
@@ -102,7 +102,7 @@ fn replaced(text: &[u8], secret: &[u8]) -> Vec<u8> {
     all
 }
 
-/// Which of some names a text names, as a variable or in any other way.
+/// Those of the given names that are words of a text, as a variable or otherwise.
 pub(crate) fn named<'a>(text: &[u8], names: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
     let text = String::from_utf8_lossy(text);
     let words: std::collections::BTreeSet<&str> =
@@ -110,11 +110,11 @@ pub(crate) fn named<'a>(text: &[u8], names: impl Iterator<Item = &'a String>) ->
     names.filter(|name| words.contains(name.as_str())).collect()
 }
 
-/// A secret of a stack, as this host keeps it.
+/// A secret of a stack, as stored on this host.
 pub(crate) fn secret(stack: &str, name: &str) -> Result<Vec<u8>, Failure> {
     file::read_at_most(&paths::secret(stack, name), limit::SECRET)?.ok_or_else(|| {
         Failure::new(Kind::Failed, "ct.recipe.secret", format!("secret {name} is not on this host"))
-            .hint("bring it here: lsx-ct up STACK")
+            .hint("run `lsx-ct up` with the stack's document")
     })
 }
 
@@ -222,7 +222,7 @@ mod tests {
         run(&wanted, &mut fake).unwrap();
         assert_eq!(wanted.recipes_left(&fake.done), Vec::<&Recipe>::new());
         wanted.recipes[0].values.remove("text");
-        assert_eq!(wanted.recipes_left(&fake.done).len(), 1, "told something else, it is another one");
+        assert_eq!(wanted.recipes_left(&fake.done).len(), 1, "with other values it is another recipe");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) struct Log {
     written: RefCell<Vec<(String, Vec<usize>)>>,
 }
 
-/// Where in the text a failure stands.
+/// The position of a failure in the text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Spot {
     /// At this byte.

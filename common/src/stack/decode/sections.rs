@@ -69,13 +69,13 @@ pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// What recipes are told: names that a shell takes for variables, and texts or names of secrets.
+/// Values for recipes: names of shell variables, and texts or names of secrets.
 fn values(at: At<'_, '_>) -> Option<BTreeMap<String, RecipeValue>> {
     let name = |at: At<'_, '_>, key: &str| {
         let letters = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !letters || !key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             let hint = "letters, digits and underscores, with no digit in front, like salt_master";
-            at.key_wrong(Wrong::new(format!("a shell knows no variable `{key}`"), hint));
+            at.key_wrong(Wrong::new(format!("`{key}` is not a name of a shell variable"), hint));
         }
     };
     at.entries(name, |at| match &at.node.value {

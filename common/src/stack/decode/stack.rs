@@ -9,7 +9,7 @@ use crate::stack::tree::Node;
 use crate::stack::value::{Wrong, domain, name, port};
 use std::collections::BTreeMap;
 
-/// What tools report: carried through untouched.
+/// Output of tools, kept unchanged.
 const CARRIED: [&str; 1] = ["status"];
 
 /// Builds the model, and logs every mistake. Invalid entries are left out of the model.

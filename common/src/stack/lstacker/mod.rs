@@ -52,7 +52,7 @@ impl Origins {
     }
 }
 
-/// The lines of which none is shown: a mistake may stand beside a password.
+/// The lines that are not shown, since they may contain a password.
 pub(crate) fn unshown(root: &Node<'_>) -> Vec<u32> {
     let mut places = Vec::new();
     let sections = settings::SECRET.iter().filter_map(|section| root.get("lstack")?.get(section));
@@ -73,7 +73,7 @@ pub(crate) fn unshown(root: &Node<'_>) -> Vec<u32> {
 
 /// State shared by the parts of the conversion.
 struct Import<'l> {
-    /// What the file is called, in its own folder; `-` when it came by standard input.
+    /// The file's name without its folder; `-` for standard input.
     file: &'l str,
     /// Mistakes in sections that only recipes and monitoring use.
     soft: &'l Log,

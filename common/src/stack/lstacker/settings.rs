@@ -14,7 +14,7 @@ pub(super) struct Access {
     pub(super) keys: Vec<String>,
 }
 
-/// Sections that hold a secret: lines of them are not shown.
+/// Sections with secrets: their lines are not shown.
 pub(super) const SECRET: [&str; 4] = ["ldap", "centos", "lxd", "proxy"];
 
 /// Keys of [`VALUES`] that are secrets.
@@ -78,11 +78,11 @@ impl Import<'_> {
         Some(())
     }
 
-    /// A password stays where it is: in the file, which is read again when a recipe wants it.
+    /// A password stays in the file, which is read again for a recipe that uses it.
     fn secret(&mut self, at: At<'_, '_>, name: &str) -> Option<RecipeValue> {
         at.text()?;
         if at.node.at == NOWHERE {
-            let message = "a secret is not given by a flag: others can see those of a program that runs";
+            let message = "a secret cannot be given by a flag, since other users can see the flags of a running program";
             at.secret("stack.secret.written", message, "write it into the file");
             return None;
         }

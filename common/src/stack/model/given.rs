@@ -110,7 +110,7 @@ impl Serialize for Granted {
     }
 }
 
-/// What a recipe is told.
+/// A value for a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecipeValue {
     /// A text.

@@ -1,4 +1,4 @@
-//! Images, in the form of every driver.
+//! Images, in the form for each driver.
 
 use crate::stack::schema::{Word, table};
 use schemars::JsonSchema;

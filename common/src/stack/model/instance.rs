@@ -109,7 +109,7 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Short<Word, Granted>>>")]
     pub secrets: Vec<Granted>,
-    /// Certificate of `pki.certificates` that it is given.
+    /// Certificate of `pki.certificates` for this instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub certificate: Option<String>,

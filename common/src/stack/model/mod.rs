@@ -47,19 +47,19 @@ pub struct Stack {
     pub instances: BTreeMap<String, Instance>,
     /// Load balancers, by name.
     pub balance: BTreeMap<String, Balance>,
-    /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. Never the secret itself.
+    /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. The document does not contain their values.
     pub secrets: BTreeMap<String, String>,
-    /// Names and addresses: lsx-dns.
+    /// DNS and DHCP: lsx-dns.
     pub dns: Option<Dns>,
-    /// What instances may ask about themselves: lsx-dns.
+    /// The metadata service of instances: lsx-dns.
     pub meta: Option<Meta>,
-    /// The authority: lsx-pki.
+    /// The certificate authority: lsx-pki.
     pub pki: Option<Pki>,
-    /// What is kept: lsx-snap.
+    /// Snapshots: lsx-snap.
     pub snap: Option<Snap>,
     /// Volumes, disks and objects: lsx-store.
     pub store: Option<Store>,
-    /// `status`, which tools write, untouched.
+    /// `status`, the output of tools, kept unchanged.
     pub carried: BTreeMap<String, serde_json::Value>,
     /// The lock: values derived earlier for this stack, kept where they are still valid.
     pub resolved: Option<Box<Resolved>>,
@@ -144,14 +144,14 @@ pub struct Defaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
-    /// What recipes are told, by the name of a variable: a text, or `{secret: NAME}`.
+    /// Values for recipes, by the name of a variable: a text, or `{secret: NAME}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Variables<Short<MaybeWord, SecretValue>>>")]
     pub values: BTreeMap<String, RecipeValue>,
 }
 
 impl Stack {
-    /// What `store.volumes` says of a volume.
+    /// The settings of a volume in `store.volumes`.
     pub fn volume(&self, name: &str) -> Option<&Volume> {
         self.store.as_ref()?.volumes.get(name)
     }
@@ -166,7 +166,7 @@ impl Stack {
         self.volume(volume).map_or((None, None), |volume| (volume.owner.clone(), volume.mode))
     }
 
-    /// The host that signs for `pki`: the one it names, the first gateway, or the only host.
+    /// The host of the certificate authority: `pki.host`, the first gateway, or the only host.
     pub fn signer(&self) -> Option<&str> {
         let named = self.pki.as_ref().and_then(|pki| pki.host.as_deref());
         let first = || self.networks.values().filter_map(|network| network.gateway.as_deref()).min();

@@ -1,4 +1,4 @@
-//! What tools keep on hosts for others: volumes, and certificates.
+//! What tools keep on hosts for others: volumes and certificates.
 
 use crate::stack::model::Stack;
 use crate::stack::resolve::place::Replica;
@@ -26,7 +26,7 @@ pub(super) fn volumes(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<VolumeAt> 
     all
 }
 
-/// Certificates on the hosts of those who use them, by name and host.
+/// Certificates on the hosts of their users, by name and host.
 pub(super) fn certificates(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<CertificateAt> {
     let mut all = Vec::new();
     for (name, certificate) in stack.pki.iter().flat_map(|pki| &pki.certificates) {

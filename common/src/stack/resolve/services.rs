@@ -10,12 +10,12 @@ use std::net::Ipv4Addr;
 /// The hosts whose routers have a leg on each network.
 type Legs<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
 
-/// Where clouds answer for metadata, and those that are like them.
+/// The address of metadata services in clouds.
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-/// Port of objects, when the document does not say.
+/// Default port of S3.
 pub(crate) const S3_PORT: u16 = 9000;
 
-/// All of them, by host, protocol and port.
+/// All services, by host, protocol and port.
 pub(super) fn services(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
     let mut all = balancers(stack, legs);
     all.extend(names(stack));
@@ -39,7 +39,7 @@ fn service(host: &str, (name, tool): (&str, &str), protocol: Protocol, port: u16
     }
 }
 
-/// Networks by the host that is their gateway: those that are named, or all of them.
+/// Networks by the host of their gateway: the given ones, or all.
 fn routed(stack: &Stack, named: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, network) in &stack.networks {
@@ -68,7 +68,7 @@ fn balancers(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
     all
 }
 
-/// DNS at every gateway; DHCP and files to boot from where a network has them.
+/// DNS at every gateway; DHCP and boot files for networks that have them.
 fn names(stack: &Stack) -> Vec<ServiceAt> {
     let Some(dns) = &stack.dns else { return Vec::new() };
     let mut all = Vec::new();
@@ -103,7 +103,7 @@ fn metadata(stack: &Stack) -> Vec<ServiceAt> {
     routed(stack, &meta.networks).into_iter().map(served).collect()
 }
 
-/// Objects, where they are served here, to networks that have this host as gateway.
+/// S3, if the stack serves it, for networks that have its host as gateway.
 fn objects(stack: &Stack) -> Vec<ServiceAt> {
     let s3 = stack.store.as_ref().and_then(|store| store.s3.as_ref());
     let Some(s3) = s3.filter(|s3| s3.driver == S3Driver::Embedded) else { return Vec::new() };

@@ -33,13 +33,13 @@ pub struct Resolved {
     pub allow: Vec<AllowAt>,
     /// Every name of an instance with its address, by name; those of hosts are in `hosts`.
     pub names: Vec<NameAt>,
-    /// What tools serve on routers, by host, protocol and port: a router accepts these and nothing else.
+    /// Services of tools on routers, by host, protocol and port: a router accepts only these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceAt>,
     /// Volumes of `store`, by name and host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeAt>,
-    /// Certificates of `pki`, by name and host; consumers watch their files.
+    /// Certificates of `pki`, by name and host; their users watch the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateAt>,
 }

@@ -1,4 +1,4 @@
-//! What tools serve and keep for each other.
+//! Services and files that tools provide for each other.
 
 use crate::stack::value::Protocol;
 use ipnet::Ipv4Net;
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
-/// Something that a tool serves on the router of a host.
+/// A service of a tool on the router of a host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceAt {
     /// Host.
@@ -15,20 +15,20 @@ pub struct ServiceAt {
     pub protocol: Protocol,
     /// Port.
     pub port: u16,
-    /// What it is: `dns`, `balance/www`.
+    /// Its name: `dns`, `balance/www`.
     pub name: String,
-    /// The word of the tool that serves it: `net`, `dns`.
+    /// The name of the tool that serves it: `net`, `dns`.
     pub tool: String,
-    /// Only on this address.
+    /// Served only on this address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
-    /// Networks from which it is reached at the router.
+    /// Networks that reach it at the router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<String>,
-    /// Whether it is reached from outside the stack, too, at the addresses of the host.
+    /// Whether it can also be reached from outside the stack, at the addresses of the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub world: bool,
-    /// Sources that may use it; empty means all that reach it.
+    /// Sources that may use it; default: all that reach it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub from: Vec<Ipv4Net>,
@@ -41,7 +41,7 @@ pub struct VolumeAt {
     pub name: String,
     /// Host.
     pub host: String,
-    /// Bytes that it holds at most.
+    /// Maximum size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// User, or user:group, that owns its folder.

@@ -55,27 +55,27 @@ impl<'s> Check<'s> {
         found
     }
 
-    /// Looks a host up.
+    /// Looks up a host.
     pub(crate) fn host(&mut self, name: &str, path: impl Fn() -> String) -> Option<&'s Host> {
         self.find(&self.stack.hosts, "host", name, path)
     }
 
-    /// Looks a network up.
+    /// Looks up a network.
     pub(crate) fn network(&mut self, name: &str, path: impl Fn() -> String) -> Option<&'s Network> {
         self.find(&self.stack.networks, "network", name, path)
     }
 
-    /// Looks an instance up.
+    /// Looks up an instance.
     pub(crate) fn instance(&mut self, name: &str, path: impl Fn() -> String) -> Option<&'s Instance> {
         self.find(&self.stack.instances, "instance", name, path)
     }
 
-    /// Looks a secret up.
+    /// Looks up a secret.
     pub(crate) fn secret(&mut self, name: &str, path: impl Fn() -> String) {
         self.find(&self.stack.secrets, "secret", name, path);
     }
 
-    /// Looks a certificate up.
+    /// Looks up a certificate.
     pub(crate) fn certificate(&mut self, name: &str, path: impl Fn() -> String) {
         let all = self.stack.pki.as_ref().map(|pki| &pki.certificates);
         if all.is_some_and(|all| all.contains_key(name)) {
@@ -88,11 +88,11 @@ impl<'s> Check<'s> {
         self.tell("stack.certificate.unknown", path(), format!("there is no certificate `{name}`"), hint);
     }
 
-    /// Looks a network up that must have a router, by which something of lsx is reached.
+    /// Looks up a network that needs a router, through which a service of lsx is reached.
     pub(crate) fn routed(&mut self, name: &str, path: &str) {
         let Some(network) = self.network(name, || path.to_owned()) else { return };
         if network.gateway.is_none() && !self.unread(&format!("networks.{name}")) {
-            let message = format!("`{name}` has no gateway, by which it would be reached");
+            let message = format!("`{name}` has no gateway through which it could be reached");
             self.tell(
                 "stack.service.network",
                 path.to_owned(),
@@ -102,11 +102,11 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// Whether there is any router on which a section can be served.
+    /// Whether there is a router that can serve a section.
     pub(crate) fn serves(&mut self, section: &str) {
         let routed = self.stack.networks.values().any(|network| network.gateway.is_some());
         if !routed && !self.unread("networks") {
-            let message = "no network has a gateway, so nobody can ask".to_owned();
+            let message = "no network has a gateway, so no instance can use it".to_owned();
             self.tell(
                 "stack.service.nobody",
                 section.to_owned(),

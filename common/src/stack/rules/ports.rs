@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 /// A port of a host, and who uses it on which of the host's addresses.
 type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<Owner<'s>>>;
 
-/// Who has a port: on which address, what it is called, and the balancer, which may share it.
+/// The user of a port: its address, its name, and the balancer, which may share the port.
 type Owner<'s> = (Option<Ipv4Addr>, String, Option<&'s Balance>);
 
 /// A port to listen on.
@@ -23,7 +23,7 @@ struct Wish<'s> {
     path: String,
     /// Its user, for messages.
     owner: String,
-    /// The balancer that wants it.
+    /// The balancer that uses it.
     balance: Option<&'s Balance>,
 }
 

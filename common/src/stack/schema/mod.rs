@@ -42,15 +42,15 @@ struct Document {
     balance: Option<Named<Balance>>,
     /// The files of secrets, by name: `file:PATH`.
     secrets: Option<Labelled<SecretText>>,
-    /// Names and addresses: lsx-dns.
+    /// DNS and DHCP: lsx-dns.
     dns: Option<Dns>,
-    /// What instances may ask about themselves: lsx-dns.
+    /// The metadata service of instances: lsx-dns.
     meta: Option<Meta>,
-    /// The authority: lsx-pki.
+    /// The certificate authority: lsx-pki.
     pki: Option<Pki>,
     /// Volumes, disks and objects: lsx-store.
     store: Option<Store>,
-    /// What is kept: lsx-snap.
+    /// Snapshots: lsx-snap.
     snap: Option<Snap>,
     /// Several stacks in one document: the differences, by the key as in `--set`.
     environments: Option<Named<Option<std::collections::BTreeMap<String, Anything>>>>,

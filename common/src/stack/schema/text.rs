@@ -162,7 +162,7 @@ impl<T: JsonSchema, const LABELS: bool> JsonSchema for Map<T, LABELS> {
 /// A map of texts, such as an environment.
 pub(crate) struct Pairs;
 
-/// A map by names that a shell takes for variables.
+/// A map by names of shell variables.
 pub(crate) struct Variables<T>(PhantomData<T>);
 
 impl<T: JsonSchema> JsonSchema for Variables<T> {

@@ -12,7 +12,7 @@ pub(crate) struct Source<'a> {
     file: &'a str,
     text: &'a str,
     lines: Vec<u32>,
-    /// Lines that are not shown: they may hold a secret.
+    /// Lines that are not shown: they may contain a secret.
     unshown: BTreeSet<usize>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.filter_map(|(i, _)| u32::try_from(i + 1).ok())).collect();
         let mut source = Source { file, text, lines, unshown: BTreeSet::new() };
-        // Such a file holds passwords; one that cannot be parsed does, too.
+        // Such a file contains passwords, also if it cannot be parsed.
         if text.contains("lstack") {
             for (at, _) in text.match_indices("passw") {
                 source.hide(u32::try_from(at).unwrap_or(NOWHERE));

@@ -59,8 +59,9 @@ fn is_word(text: &str) -> bool {
 pub(crate) fn login(text: &str) -> Parsed<String> {
     match is_word(text) {
         true => Ok(text.to_owned()),
-        false => {
-            Err(Wrong::new(format!("`{text}` is no user"), "letters, digits, dots, hyphens and underscores"))
-        }
+        false => Err(Wrong::new(
+            format!("`{text}` is not a user name"),
+            "letters, digits, dots, hyphens and underscores",
+        )),
     }
 }

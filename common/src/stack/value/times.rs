@@ -26,7 +26,7 @@ pub struct Clock {
     pub minute: u8,
 }
 
-/// A share; written `5%`.
+/// A percentage; written `5%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(pub u8);
 

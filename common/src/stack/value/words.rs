@@ -48,7 +48,7 @@ pub enum Switch {
     Ovs,
 }
 
-/// What runs an instance.
+/// The engine of an instance.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -72,7 +72,7 @@ pub enum Restart {
     /// Always, also after a reboot.
     #[default]
     Always,
-    /// When it ended with a failure.
+    /// After a failure.
     OnFailure,
     /// Never.
     No,

@@ -15,12 +15,12 @@ macro_rules! as_text {
 pub(super) use as_text;
 as_text!(Size, Duration, Cpus, Range, Http, Banner, Select);
 
-/// Whether a value is the usual one, which is not written.
+/// Whether a value is the default, which is not written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A mode of a file in octal digits.
+/// A file mode in octal digits.
 pub(crate) fn octal<S: serde::Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{:04o}", mode.unwrap_or_default()))
 }

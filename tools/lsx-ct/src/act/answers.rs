@@ -104,7 +104,7 @@ pub struct Top {
     pub sent_bps: u64,
 }
 
-/// The recipes of an instance, as its host knows them.
+/// The recipes of an instance, as recorded on its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Had {
     /// The host.
@@ -113,7 +113,7 @@ pub struct Had {
     pub stack: String,
     /// The instance.
     pub instance: String,
-    /// Those it was told last.
+    /// Those of its last definition.
     pub wanted: Vec<Recipe>,
     /// Those that have been run.
     pub done: Vec<Done>,
@@ -130,20 +130,20 @@ pub struct RecipeAt {
     pub stack: String,
     /// The instance.
     pub instance: String,
-    /// The recipe, as the document calls it.
+    /// The recipe, as written in the document.
     pub recipe: String,
     /// Whether it has been run.
     pub state: RecipeState,
-    /// Of one that has changed: `text`, and the values that it is told.
+    /// For a changed one: `text`, and the names of its changed values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
-    /// SHA-256 of its text as it is now; absent when the document does not name it.
+    /// SHA-256 of its current text; absent if it is not in the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// SHA-256 of the text that was run last; absent when none was.
+    /// SHA-256 of the text of its last run; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_digest: Option<String>,
-    /// When that ended (RFC 3339); absent where an older lsx-ct ran it.
+    /// When that run ended (RFC 3339); absent if an older lsx-ct ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_at: Option<String>,
 }
@@ -152,12 +152,12 @@ pub struct RecipeAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipeState {
-    /// As it is now.
+    /// It has been run with its current text and values.
     Ran,
-    /// It has never been run there.
+    /// It has never been run in this instance.
     Missing,
-    /// With another text or other values.
+    /// It has been run with another text or other values.
     Changed,
-    /// It has been run, and the document does not name it any more.
+    /// It has been run, but is no longer in the document.
     Unnamed,
 }

@@ -1,4 +1,4 @@
-//! The verb `recipes`: what ran in which instance and when, against the recipes as they are now.
+//! The verb `recipes`: which recipes ran in which instance and when, compared with the present ones.
 
 use super::act::{OnArgs, ask};
 use super::targets::{self, Where};
@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Flags of `recipes`.
 #[derive(Debug, Args)]
 pub(super) struct RecipesArgs {
-    /// Instances by name, or by pattern; absent: all
+    /// Instances by name or pattern; default: all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
     on: OnArgs,
-    /// Exit 2 when one has not been run, or is another one since
+    /// Exit with status 2 when a recipe has not been run, or has changed since
     #[arg(long)]
     check: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn recipes(
     let all = vec!["*".to_owned()];
     let names = if args.names.is_empty() { &all } else { &args.names };
     let (mut place, targets, document) = targets::with_document(tool, &args.on, names, global)?;
-    // Without a document it is what the host was told last.
+    // Without a document, the intent of the host is used.
     let current = match &document {
         Some((stack, from)) => Some(gather::current(tool.store, stack, &|path| from.beside(path).into())?),
         None => None,
@@ -53,7 +53,7 @@ pub(super) fn recipes(
     if args.check { verdict(&rows, matches!(place, Where::Here)) } else { Ok(()) }
 }
 
-/// One row for each recipe that is wanted, in order; then those that were run and are not named any more.
+/// One row for each wanted recipe, in order; then those that were run and are no longer wanted.
 fn rows(had: &Had, wanted: &[Recipe]) -> Vec<RecipeAt> {
     let last = |path: &str| had.done.iter().rev().find(|done| done.recipe.path == path);
     let row = |path: &str, state, now: Option<&Recipe>, then: Option<&Done>| RecipeAt {
@@ -82,7 +82,7 @@ fn rows(had: &Had, wanted: &[Recipe]) -> Vec<RecipeAt> {
     wanted.iter().map(one).chain(gone).collect()
 }
 
-/// In what two of one name differ.
+/// How two recipes of the same name differ.
 fn changed(now: &Recipe, then: &Recipe) -> Vec<String> {
     let text = (now.digest != then.digest).then(|| "text".to_owned());
     let names: BTreeSet<&String> = now.values.keys().chain(then.values.keys()).collect();
@@ -93,7 +93,7 @@ fn changed(now: &Recipe, then: &Recipe) -> Vec<String> {
 fn verdict(rows: &[RecipeAt], here: bool) -> Result<(), Failures> {
     let wanted = rows.iter().filter(|row| row.state != RecipeState::Unnamed).count();
     if wanted == 0 {
-        let message = "no instance has a recipe, so nothing is known";
+        let message = "no instance has a recipe";
         return Err(Failure::new(Kind::Failed, "check.nothing", message).into());
     }
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();

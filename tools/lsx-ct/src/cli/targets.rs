@@ -52,7 +52,7 @@ pub(super) fn targets(
     with_document(tool, on, patterns, global).map(|(place, targets, _)| (place, targets))
 }
 
-/// The document that named the targets, and where it came from.
+/// The document of the targets, and its source.
 pub(super) type Document = Option<(Stack, StackArgs)>;
 
 /// The same, with the document.

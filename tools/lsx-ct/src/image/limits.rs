@@ -118,7 +118,7 @@ impl Room {
     }
 }
 
-/// What stays free of a disk of this size, in bytes.
+/// The reserve of a disk of this size, in bytes.
 pub(crate) fn reserve(size: u64) -> u64 {
     RESERVE.min(size / 20)
 }

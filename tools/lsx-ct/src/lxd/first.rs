@@ -12,7 +12,7 @@ use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What our init is told where it notes how the application ended, unless that was by the signal that follows.
+/// The option that makes our init record how the application ended, unless it was stopped by the signal that follows.
 pub(super) const NOTES: &str = " --stop ";
 
 /// See the first line of this file.

@@ -98,12 +98,12 @@ impl Held {
         [RUNNING, FROZEN].contains(&self.status_code)
     }
 
-    /// Whether it has ended, and the server is done with that.
+    /// Whether it has ended, and the server has processed that.
     pub(super) fn stopped(&self) -> bool {
         self.status_code == STOPPED
     }
 
-    /// Whether its first process notes how it ended.
+    /// Whether its first process records how it ended.
     pub(super) fn notes(&self) -> bool {
         self.config.get("raw.lxc").is_some_and(|lines| lines.contains(NOTES))
     }

@@ -58,12 +58,12 @@ fn beyond(secret: &str, id: u32) -> Failure {
     Failure::new(Kind::Data, "ct.lxd.secret", format!("secret {secret}: {id} is not an id of an instance"))
 }
 
-/// What one that runs without its secrets is: they were in /run, and what is put there now it does not see. Nothing where all is well.
+/// The condition of an instance that runs without its secrets, which were in /run: it cannot see new files there. `None` if
+/// all exist.
 pub(super) fn lost(stack: &str, instance: &Instance) -> Option<Condition> {
     let folder = paths::secrets(stack, &instance.name);
     let gone = instance.secrets.iter().find(|secret| !folder.join(&secret.name).exists())?;
-    let why =
-        format!("its secret {} is gone from {}; `lsx-ct up` starts it anew", gone.name, folder.display());
+    let why = format!("its secret {} is gone from {}; `lsx-ct up` restarts it", gone.name, folder.display());
     Some(Condition { state: State::Stopped, why: Some(why), ..Condition::default() })
 }
 

@@ -59,7 +59,7 @@ impl Lxd {
         self.look_after(stack, instance, &held.name).or_else(|failure| self.outcome(stack, instance, failure))
     }
 
-    /// Once it runs: its interfaces are taken over, and it becomes ready.
+    /// After its start: sets up its interfaces, and waits until it is ready.
     fn look_after(&self, stack: &str, instance: &Instance, engine: &str) -> Result<(), Failure> {
         if !instance.nics.is_empty() {
             let pid = self.pid(engine)?.ok_or_else(|| self.ended(engine))?;

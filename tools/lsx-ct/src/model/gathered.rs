@@ -14,7 +14,7 @@ pub struct Gathered {
     pub images: BTreeMap<(String, Driver), Image>,
     /// Files by name in the document: digest, and mode on the operator's disk.
     pub files: BTreeMap<String, (String, u32)>,
-    /// Recipes by what they are called among `files`: those of `defaults.values` that they name.
+    /// The values of `defaults.values` that recipes name, by the recipe's key in `files`.
     pub named: BTreeMap<String, Vec<String>>,
     /// Secrets by name: digest of the value, and file.
     pub secrets: BTreeMap<String, (String, String)>,

@@ -62,7 +62,7 @@ pub struct Rlimit {
     pub hard: Option<u64>,
 }
 
-/// A secret: never its value.
+/// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Secret {
     /// Name in the stack.
@@ -80,24 +80,24 @@ pub struct Secret {
 /// A script that is run in an instance once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recipe {
-    /// As the document calls it.
+    /// Its name in the document.
     pub path: String,
-    /// Permission bits of the file it was read from, which mean nothing here.
+    /// Permission bits of its file, which are not used.
     pub mode: u32,
     /// SHA-256 of its text, which is a blob of the image store.
     pub digest: String,
-    /// What it is told: those of `defaults.values` that its text names.
+    /// Its values: those of `defaults.values` that its text names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
 }
 
-/// What a recipe is told.
+/// A value for a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// A text.
     Text(String),
-    /// A secret: never its value.
+    /// A secret, without its value.
     Secret {
         /// Name in the stack.
         secret: String,
@@ -109,21 +109,21 @@ pub enum Value {
 /// A recipe that has been run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
-    /// What was run.
+    /// The recipe.
     #[serde(flatten)]
     pub recipe: Recipe,
-    /// When it ended (RFC 3339); absent where an older lsx-ct ran it.
+    /// When it ended (RFC 3339); absent if an older lsx-ct ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
 
 impl Recipe {
-    /// Whether two are the same: in name, text, and what they are told.
+    /// Whether two have the same name, text and values.
     pub fn same(&self, other: &Recipe) -> bool {
         (&self.path, &self.digest, &self.values) == (&other.path, &other.digest, &other.values)
     }
 
-    /// The secrets it is told, with their digests.
+    /// The secrets among its values, with their digests.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.values().filter_map(|value| match value {
             Value::Secret { secret, digest } => Some((secret.as_str(), digest.as_str())),

@@ -133,7 +133,7 @@ impl Instance {
         self.recipes.iter().filter(|recipe| !had(recipe)).collect()
     }
 
-    /// The secrets that its host must have, with their digests: its own, and those of its recipes.
+    /// The secrets that its host needs, with their digests: its own, and those of its recipes.
     pub fn all_secrets(&self) -> impl Iterator<Item = (&str, &str)> {
         let own = self.secrets.iter().map(|secret| (secret.name.as_str(), secret.digest.as_str()));
         own.chain(self.recipes.iter().flat_map(Recipe::secrets))

@@ -214,7 +214,7 @@ pub(super) fn processes(stack: &str, instance: &str) -> std::collections::BTreeS
     all
 }
 
-/// The processes of its container: the supervisor and what that runs are not among them.
+/// The processes of its container, without the supervisor and its programs.
 pub(crate) fn contained(stack: &str, instance: &str) -> std::collections::BTreeSet<i32> {
     let group = inner(stack, instance);
     let mut all = processes(stack, instance);
@@ -227,7 +227,7 @@ pub(crate) fn contained(stack: &str, instance: &str) -> std::collections::BTreeS
     all
 }
 
-/// Holds all processes of a container, or lets them go on; whether the kernel can. None of them hears a signal meanwhile.
+/// Freezes or thaws all processes of a container; returns whether that worked. Frozen processes do not react to signals.
 pub(crate) fn freeze(stack: &str, instance: &str, held: bool) -> bool {
     let group = inner(stack, instance);
     let (path, word) = match (kind(), held) {

@@ -1,4 +1,4 @@
-//! What is free where instances write, and what of that stays free.
+//! Free disk space for instances, and the reserve that must stay free.
 
 use crate::image::limits::reserve;
 use crate::paths;
@@ -12,31 +12,31 @@ use std::path::{Path, PathBuf};
 /// A file system, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// What others than root may still write.
+    /// Space available to users other than root.
     pub(crate) free: u64,
-    /// What of it stays free.
+    /// The reserve.
     pub(crate) reserve: u64,
 }
 
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (free, reserve) = (self.free >> 20, self.reserve >> 20);
-        write!(f, "the host's disk has {free} MiB free, less than the {reserve} MiB that stay so")
+        write!(f, "the host's disk has {free} MiB free, less than the reserve of {reserve} MiB")
     }
 }
 
-/// That of a path.
+/// The file system of a path.
 pub(crate) fn of(path: &Path) -> Option<Room> {
     let disk = rustix::fs::statvfs(path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
     Some(Room { free: bytes(disk.f_bavail), reserve: reserve(bytes(disk.f_blocks)) })
 }
 
-/// Entries of one look at most, and how deep: what is beyond that is not counted.
+/// Maximum number and depth of entries in one check; others are not counted.
 const ENTRIES: u32 = 1_000_000;
 const DEEP: u32 = 200;
 
-/// Bytes on disk of all that is in a folder. An instance may change it meanwhile: no link in it is followed.
+/// Size on disk of everything in a folder. An instance may change it meanwhile: links in it are not followed.
 pub(crate) fn used(folder: &Path) -> u64 {
     let mut left = ENTRIES;
     rustix::fs::open(folder, FOLDER, Mode::empty()).map_or(0, |folder| below(folder, DEEP, &mut left))
@@ -64,7 +64,7 @@ fn below(folder: OwnedFd, deep: u32, left: &mut u32) -> u64 {
     sum
 }
 
-/// Where less is free than shall be: volumes may have disks of their own.
+/// File systems with less free space than the reserve: volumes may be on other disks.
 pub(crate) fn warning() -> Option<Warning> {
     let inside = |folder: &PathBuf| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -75,7 +75,7 @@ pub(crate) fn warning() -> Option<Warning> {
     let all = [paths::HOME, paths::DISK].map(PathBuf::from).into_iter().chain(stacks).chain(volumes);
     let room = all.filter_map(|path| of(&path)).find(|room| room.free < room.reserve)?;
     let message = format!(
-        "{room}: instances without an engine that write on are held until there is room; remove what nobody needs, and give limits.disk"
+        "{room}: instances with the driver oci that continue to write are frozen until there is space; free space, and set limits.disk"
     );
     Some(Warning { code: NO_ROOM.to_owned(), message })
 }

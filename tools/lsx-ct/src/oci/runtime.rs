@@ -166,7 +166,7 @@ impl Runtime {
 
     /// Kills and removes it; a missing one is no error.
     pub(crate) fn delete(&self, id: &str) -> Result<(), Failure> {
-        // What is held cannot be ended.
+        // A frozen process cannot be killed.
         id.split_once('.')
             .into_iter()
             .for_each(|(stack, name)| _ = super::groups::freeze(stack, name, false));

@@ -67,7 +67,7 @@ pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
         let why = "it runs without its supervisor or its records; `lsx-ct up` restarts it".to_owned();
         condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
     }
-    // A note that is damaged is told by the supervisor, which goes by it.
+    // A damaged record is reported by the supervisor, which uses it.
     let recipes = prepare::done(&place).unwrap_or_default();
     Found { condition, instance, stack, name, snapshots: Vec::new(), recipes }
 }
@@ -86,7 +86,7 @@ pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
         let own = |one: &Supervisor| one.stack == stack && one.name == name;
         let killed = |process: i32| _ = kill(Pid::from_raw(process), Signal::SIGKILL);
         supervisors().iter().filter(|one| own(one)).for_each(|one| killed(one.process));
-        groups::freeze(stack, name, false); // what is held hears nothing, not even this
+        groups::freeze(stack, name, false); // a frozen process does not react to signals
         let gone = wait::until(KILLED, LOOK, || {
             groups::processes(stack, name).into_iter().for_each(killed);
             of(stack, name).is_empty()

@@ -1,4 +1,4 @@
-//! Which recipes a step runs: those that the instance has not had.
+//! The recipes that a step runs: those that have not been run in the instance.
 
 use crate::model::{Object, Seen};
 use common::plan::Step;

@@ -99,7 +99,7 @@ fn instance(
     }
 }
 
-/// The recipes of an instance, with what each is told.
+/// The recipes of an instance, with their values.
 pub(crate) fn recipes(gathered: &Gathered, stack: &Stack, written: &Written) -> Vec<Recipe> {
     let value = |name: &String| {
         let value = match stack.defaults.values.get(name)? {

@@ -71,11 +71,11 @@ pub(crate) fn alive(stack: &str, name: &str) -> bool {
 
 /// Removes the lock file of a killed supervisor.
 /// # Errors
-/// When something else than a lock is there.
+/// If there is something other than a lock file.
 pub(crate) fn unlock(stack: &str, name: &str) -> Result<(), Failure> {
     lock::odd(&lock_path(stack, name))?;
     if lock_path(stack, name).exists() {
-        drop(take_lock(stack, name)); // a lock's file goes with its holder
+        drop(take_lock(stack, name)); // the file is removed with the lock
     }
     Ok(())
 }

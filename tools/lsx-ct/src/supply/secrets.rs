@@ -40,7 +40,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", document::digest(bytes))
 }
 
-/// Before a place that is a value in a document: `yaml:FILE#KEY.KEY`.
+/// Prefix of a value in a document: `yaml:FILE#KEY.KEY`.
 pub(crate) const YAML: &str = "yaml:";
 
 /// Reads a secret on this machine: a file, or a value in one.
@@ -56,7 +56,7 @@ pub(crate) fn value(name: &str, place: &str) -> Result<Vec<u8>, Failure> {
     };
     let text = String::from_utf8(whole(name, path)?).map_err(|_| failed("it is not UTF-8".to_owned()))?;
     let found = common::stack::text_at(&text, key).map_err(|failure| failed(failure.message))?;
-    found.map(String::into_bytes).ok_or_else(|| failed("there is no such text".to_owned()))
+    found.map(String::into_bytes).ok_or_else(|| failed("there is no text at that key".to_owned()))
 }
 
 fn whole(name: &str, path: &str) -> Result<Vec<u8>, Failure> {
@@ -104,7 +104,7 @@ fn as_planned(plan: &PlanOf<Ct>, (name, wanted): (&str, &str)) -> Result<Value64
     if self::digest(&bytes) == wanted {
         return Ok(Value64 { digest, data: Some(STANDARD.encode(bytes)) });
     }
-    let message = format!("secret {name}: {place} is not what it was when the plan was made");
+    let message = format!("secret {name}: {place} has changed since the plan was made");
     let hint = "make a new plan and review it";
     Err(Failure::new(Kind::Again, "ct.secret.changed", message).hint(hint))
 }

@@ -66,8 +66,8 @@ pub(super) fn by_instance(
     };
     let mut tries = Vec::new();
     for (port, host) in tcp(resolved) {
-        // A router that has a foot where the port's instance is hands on who asks with its own address; further away all come with
-        // that of the router's host, by which nobody is told from another, so that only what is open to all is open.
+        // A router with an interface in the network of the port's instance keeps the client's address. Otherwise the packets have
+        // the address of the router's host, so that clients cannot be distinguished, and only a port without `from` is open.
         let foot =
             networks.get(port.network.as_str()).is_some_and(|n| n.legs.iter().any(|leg| leg.host == router));
         let named = |net: &Ipv4Net| net.contains(&nic.address.addr());

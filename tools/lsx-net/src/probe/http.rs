@@ -46,7 +46,7 @@ fn ask(target: &Target, http: &Http, lookup: Lookup, connect: impl Connector) ->
     outcome
 }
 
-/// Follows redirects by itself: ureq's own following ends in a panic when a server breaks off the body of one (3.5.1).
+/// Follows redirects without ureq, which panics if a server breaks off the body of one (3.5.1).
 fn get(
     target: &Target,
     http: &Http,
@@ -82,7 +82,7 @@ fn get(
     Err(Error::TooManyRedirects)
 }
 
-/// Where a redirect leads (RFC 9110, 15.4 and 10.2.2).
+/// The target of a redirect (RFC 9110, 15.4 and 10.2.2).
 fn next(at: &Uri, response: &Response<Body>) -> Option<Result<Uri, Error>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;

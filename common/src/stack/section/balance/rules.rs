@@ -75,7 +75,7 @@ fn combined(balance: &Balance) -> Vec<Wrong> {
         Mode::Tls => "tls",
     };
     let unable = |what: &str| format!("mode {word} does not support {what}");
-    let http = "write mode: http, or leave it out";
+    let http = "write mode: http, or remove it";
     let plain = balance.listen.contains(&80) && balance.listen.iter().any(|&port| port != 80);
     let all: [(bool, Wrong); 7] = [
         (
@@ -92,7 +92,7 @@ fn combined(balance: &Balance) -> Vec<Wrong> {
             (
                 "tls",
                 "mode tls forwards TLS without decryption, so no certificate is used".to_owned(),
-                "leave tls out, or write mode: http or mode: tcp to end TLS here",
+                "remove tls, or write mode: http or mode: tcp to end TLS here",
             ),
         ),
         (mode != Mode::Http && balance.redirect, ("redirect", unable("redirects"), http)),

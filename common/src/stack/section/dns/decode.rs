@@ -1,4 +1,4 @@
-//! Names, addresses and boot files for the stack: what lsx-dns serves. Read from the document.
+//! The section `dns`: reads it from the document.
 
 use super::dhcp;
 use super::{Dns, DnsDriver, DnsService, Record, RecordType, Transfer, Update};
@@ -116,7 +116,7 @@ fn services(at: At<'_, '_>) -> Option<BTreeMap<String, DnsService>> {
     at.entries(service_name, service)
 }
 
-/// RFC 6335 5.1: at most 15 letters, digits and hyphens, a letter among them.
+/// RFC 6335 5.1: at most 15 letters, digits and hyphens, including a letter.
 fn service_name(at: At<'_, '_>, key: &str) {
     let good = (1..=15).contains(&key.len())
         && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -126,7 +126,7 @@ fn service_name(at: At<'_, '_>, key: &str) {
         && !key.contains("--");
     if !good {
         let hint = "at most 15 lower-case letters, digits and hyphens, like http".to_owned();
-        at.key_mistake("stack.dns.service", format!("`{key}` is no name of a service"), hint);
+        at.key_mistake("stack.dns.service", format!("`{key}` is not a service name"), hint);
     }
 }
 
@@ -134,17 +134,17 @@ fn updates(at: At<'_, '_>) -> Option<BTreeMap<String, Update>> {
     at.entries(label, update)
 }
 
-/// Names with `*` for any text.
+/// Patterns of names, with `*` for any text.
 fn pattern(text: &str) -> Parsed<String> {
     let good =
         |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.' | b'*' | b'@');
     if (1..=253).contains(&text.len()) && text.bytes().all(good) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no pattern of names"), "like _acme-challenge.*"))
+    Err(Wrong::new(format!("`{text}` is not a pattern of names"), "like _acme-challenge.*"))
 }
 
-/// What a record says; the server cuts it into the strings of 255 bytes that the wire has (RFC 1035 3.3.14).
+/// The text of a record; the server splits it into strings of 255 bytes (RFC 1035 3.3.14).
 fn text(text: &str) -> Parsed<String> {
     if text.len() <= 4000 && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());

@@ -1,4 +1,4 @@
-//! DHCP and booting by the network.
+//! DHCP and network boot.
 
 use crate::stack::decode::at::{At, string, truth};
 use crate::stack::decode::near::hint;
@@ -10,25 +10,25 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// What DHCP tells on a network.
+/// DHCP settings of a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Dhcp {
-    /// How long an address is given; 12 h when absent.
+    /// Lease time; default: 12h.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub lease: Option<Duration>,
-    /// A map from an option, `ntp`, `search`, `log`, `smtp`, `wins`, `tz`, `wpad`, or its number, to what is told.
+    /// A map from an option, `ntp`, `search`, `log`, `smtp`, `wins`, `tz`, `wpad`, or its number, to its value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<String, Many<Word>>>")]
     pub options: BTreeMap<String, Vec<String>>,
-    /// A map from a name in DNS to who always gets one address.
+    /// A map from a name in DNS to a machine that always gets the same address.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Named<Reserved>>")]
     pub reserve: BTreeMap<String, Reserved>,
 }
 
-/// An address that is kept for somebody.
+/// A reserved address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Reserved {
@@ -40,18 +40,18 @@ pub struct Reserved {
     pub address: Ipv4Addr,
 }
 
-/// What machines without a disk get.
+/// Files for machines that boot by the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Boot {
     /// The volume with the files.
     #[schemars(with = "Word")]
     pub volume: String,
-    /// A map from who asks, `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`, to a path in the volume.
+    /// A map from the kind of client, `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`, to a path in the volume.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<String, Source>>")]
     pub files: BTreeMap<String, String>,
-    /// A machine that has booted so boots from its own disk from then on.
+    /// A machine that has booted once boots from its own disk afterwards.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub once: bool,
@@ -89,12 +89,12 @@ pub(crate) fn boot(at: At<'_, '_>) -> Option<Boot> {
     Some(boot)
 }
 
-/// Options by name, their numbers of RFC 2132, 2610, 3397 and 4833 aside.
+/// Options by name, with their numbers in RFC 2132, 2610, 3397 and 4833.
 pub(crate) const OPTIONS: [&str; 7] = ["log", "ntp", "search", "smtp", "tz", "wins", "wpad"];
-/// Who asks for a file.
+/// Kinds of clients.
 const MACHINES: [&str; 5] = ["arm64", "bios", "ipxe", "uefi", "uefi32"];
 
-/// A map from networks to what is told there.
+/// A map from networks to their DHCP settings.
 pub(super) fn networks(at: At<'_, '_>) -> Option<BTreeMap<String, Dhcp>> {
     at.named(dhcp)
 }
@@ -104,7 +104,7 @@ fn options(at: At<'_, '_>) -> Option<BTreeMap<String, Vec<String>>> {
         let number = key.parse().is_ok_and(|n: u8| (1..255).contains(&n));
         if !number && !OPTIONS.contains(&key) {
             let hint = hint(key, OPTIONS);
-            at.key_mistake("stack.dhcp.option", format!("`{key}` is no option of DHCP"), hint);
+            at.key_mistake("stack.dhcp.option", format!("`{key}` is not a DHCP option"), hint);
         }
     };
     at.entries(known, |at| at.many(string))
@@ -117,7 +117,7 @@ fn reserved(at: At<'_, '_>) -> Option<BTreeMap<String, Reserved>> {
 fn files(at: At<'_, '_>) -> Option<BTreeMap<String, String>> {
     let known = |at: At<'_, '_>, key: &str| {
         if !MACHINES.contains(&key) {
-            let message = format!("`{key}` is no kind of machine");
+            let message = format!("`{key}` is not a kind of client");
             at.key_mistake("stack.dhcp.machine", message, hint(key, MACHINES));
         }
     };
@@ -129,8 +129,8 @@ fn within(text: &str) -> Parsed<String> {
     let text = source(text)?;
     if text.starts_with('/') || text.split('/').any(|part| part == "..") {
         return Err(Wrong::new(
-            format!("`{text}` leads out of the volume"),
-            "a path in the volume, like ipxe/boot.ipxe",
+            format!("`{text}` is not a path in the volume"),
+            "write it like ipxe/boot.ipxe",
         ));
     }
     Ok(text)

@@ -1,4 +1,4 @@
-//! DHCP: networks that have addresses to give, addresses that are free, and files that are somewhere.
+//! DHCP: networks with a range, free addresses, and existing files.
 
 use super::Dns;
 use super::dhcp::Dhcp;
@@ -20,8 +20,13 @@ impl<'s> Check<'s> {
             for (who, reserved) in dhcp.reserve.iter().filter(|(_, reserved)| !reserved.mac.is_empty()) {
                 let path = format!("dns.dhcp.{name}.reserve.{who}");
                 if let Some(other) = cards.insert(&reserved.mac, path.clone()) {
-                    let message = format!("{} is also the card of {other}", reserved.mac);
-                    self.tell("stack.dhcp.mac", format!("{path}.mac"), message, "each card once");
+                    let message = format!("{} is also the hardware address of {other}", reserved.mac);
+                    self.tell(
+                        "stack.dhcp.mac",
+                        format!("{path}.mac"),
+                        message,
+                        "each hardware address can be used once",
+                    );
                 }
             }
         }
@@ -30,7 +35,7 @@ impl<'s> Check<'s> {
             self.volume(&boot.volume, || "dns.boot.volume".to_owned());
         }
         if dns.dhcp.is_empty() && !self.unread("dns.dhcp") {
-            let message = "no machine is told of it, for there is no dns.dhcp".to_owned();
+            let message = "it has no effect without dns.dhcp".to_owned();
             self.tell(
                 "stack.dhcp.boot",
                 "dns.boot".to_owned(),
@@ -39,26 +44,26 @@ impl<'s> Check<'s> {
             );
         }
         if boot.files.is_empty() && !self.unread("dns.boot.files") {
-            let message = "it names no file".to_owned();
+            let message = "no file is given".to_owned();
             self.tell("stack.dhcp.boot", "dns.boot".to_owned(), message, "write files: { uefi: ipxe.efi }");
         }
     }
 
-    /// Whether a network has addresses to give.
+    /// Whether DHCP can serve a network.
     fn given_out(&mut self, name: &str) {
         let path = || format!("dns.dhcp.{name}");
         let Some(network) = self.network(name, path) else { return };
         let below = |key: &str| format!("networks.{name}.{key}");
         let (message, hint) = match network {
             n if n.kind != NetworkKind::Overlay => (
-                format!("networks.{name} is no overlay, and its addresses come from elsewhere"),
-                "take it out",
+                format!("networks.{name} is not an overlay, and lsx does not assign its addresses"),
+                "remove it",
             ),
             n if n.dhcp_range.is_none() && !self.unread(&below("dhcp_range")) => {
                 (format!("networks.{name} has no dhcp_range"), "write dhcp_range: FIRST-LAST at the network")
             }
             n if n.gateway.is_none() && !self.unread(&below("gateway")) => (
-                format!("networks.{name} has no gateway, whose host would answer"),
+                format!("networks.{name} has no gateway, whose host would be the server"),
                 "write gateway: HOST at the network",
             ),
             _ => return,
@@ -76,7 +81,7 @@ impl<'s> Check<'s> {
                     self.tell(
                         "stack.dhcp.value",
                         path,
-                        format!("`{value}` is no IPv4 address"),
+                        format!("`{value}` is not an IPv4 address"),
                         "like 192.0.2.1",
                     );
                 }
@@ -100,15 +105,21 @@ impl<'s> Check<'s> {
             let path = format!("dns.dhcp.{name}.reserve.{who}.address");
             let at = reserved.address;
             if !cidr.contains(&at) || at == cidr.network() || at == cidr.broadcast() {
-                let message = format!("{at} is no address of networks.{name} ({cidr})");
-                self.tell("stack.dhcp.address", path, message, "an address of the network");
+                let message = format!("{at} is not an address of networks.{name} ({cidr})");
+                self.tell("stack.dhcp.address", path, message, "write an address of the network");
             } else if let Some(owner) = owners.get(&at) {
-                self.tell("stack.dhcp.address", path, format!("{at} belongs to {owner}"), "choose another");
+                self.tell(
+                    "stack.dhcp.address",
+                    path,
+                    format!("{at} is already used by {owner}"),
+                    "choose another",
+                );
             } else if !network.dhcp_range.is_some_and(|range| range.contains(at))
                 && !self.unread(&format!("networks.{name}.dhcp_range"))
             {
-                let message = format!("{at} is not in the dhcp_range, so an instance may derive it");
-                self.tell("stack.dhcp.address", path, message, "an address of the dhcp_range");
+                let message =
+                    format!("{at} is not in the dhcp_range, so it could be derived for an instance");
+                self.tell("stack.dhcp.address", path, message, "write an address of the dhcp_range");
             } else {
                 owners.insert(at, format!("dns.dhcp.{name}.reserve.{who}"));
             }

@@ -1,4 +1,4 @@
-//! Names, addresses and boot files for the stack: what lsx-dns serves.
+//! The section `dns`: names, addresses and boot files, served by lsx-dns.
 
 pub(crate) mod decode;
 pub(crate) mod dhcp;
@@ -18,39 +18,39 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// What lsx-dns serves.
+/// Settings of lsx-dns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Dns {
-    /// What answers.
+    /// The server program.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<DnsDriver>")]
     pub driver: DnsDriver,
-    /// Servers asked for all other names; those of the host when absent, none when empty.
+    /// Servers for all other names; default: those of the host; an empty list: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Many<Address>>")]
     pub forward: Option<Vec<Ipv4Addr>>,
-    /// A map from a domain to the servers asked for it.
+    /// A map from a domain to its servers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<Domain, Many<Address>>>")]
     pub zones: BTreeMap<String, Vec<Ipv4Addr>>,
-    /// How long answers may be kept; 60 s when absent.
+    /// TTL of answers; default: 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub ttl: Option<Duration>,
-    /// How long it may be kept that there is no such name; 10 s when absent.
+    /// TTL of negative answers; default: 10s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub negative_ttl: Option<Duration>,
-    /// Answers of others that are kept; 10000 when absent.
+    /// Number of cached answers of other servers; default: 10000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<0, 1000000>>")]
     pub cache: Option<u32>,
-    /// Questions that one source may ask in a second; 200 when absent.
+    /// Maximum number of queries per second from one source; default: 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<1, 1000000>>")]
     pub rate: Option<u32>,
-    /// Writes every question down.
+    /// Log every query.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub log: bool,
@@ -58,31 +58,31 @@ pub struct Dns {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<RecordName, Short<Many<Address>, Record>>>")]
     pub records: BTreeMap<String, Record>,
-    /// A map from the name of a service to what has it, told as `_NAME._tcp`.
+    /// A map from the name of a service to its instances, served as `_NAME._tcp`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<DnsService>>")]
     pub services: BTreeMap<String, DnsService>,
-    /// How often replicas are asked whether they are ready, so that only those are told; `off` tells all.
+    /// Interval of readiness checks of replicas, so that answers only have ready ones; `off`: answers have all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PaceText>")]
     pub health: Option<Pace>,
-    /// A map of those who may change names (RFC 2136), by any name.
+    /// A map of clients that may change names (RFC 2136), by any name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Update>>")]
     pub update: BTreeMap<String, Update>,
-    /// Other servers that get the whole zone.
+    /// Other servers that may transfer the zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
-    /// A map from a network to what is told to those who ask for an address there. The addresses are its `dhcp_range`.
+    /// A map from a network to its DHCP settings. Addresses are given from its `dhcp_range`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Named<Dhcp>>")]
     pub dhcp: BTreeMap<String, Dhcp>,
-    /// What machines without a disk get.
+    /// Files for machines that boot by the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<Boot>,
 }
 
-/// What answers questions.
+/// The server program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DnsDriver {
@@ -107,11 +107,11 @@ pub struct Record {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Ipv6Text>>")]
     pub aaaa: Vec<Ipv6Addr>,
-    /// The name that this one stands for; nothing else is beside it.
+    /// The canonical name (CNAME); the name has no other records then.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Target>")]
     pub cname: Option<String>,
-    /// Preference and host of mail, as `10 mail`.
+    /// Preference and mail exchanger, such as `10 mail`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<MxText>>")]
     pub mx: Vec<String>,
@@ -119,33 +119,33 @@ pub struct Record {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub txt: Vec<String>,
-    /// Priority, weight, port and host, as `0 5 443 web.production`.
+    /// Priority, weight, port and host, such as `0 5 443 web.production`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<SrvText>>")]
     pub srv: Vec<String>,
-    /// Names that this one points to.
+    /// Names that this one points to (PTR).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Target>>")]
     pub ptr: Vec<String>,
-    /// Authorities that may sign, as `0 issue ca.example.org`.
+    /// Authorities that may issue certificates, such as `0 issue ca.example.org`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<CaaText>>")]
     pub caa: Vec<String>,
-    /// Servers of a zone below.
+    /// Name servers of a delegated zone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Target>>")]
     pub ns: Vec<String>,
-    /// How long it may be kept; that of the section when absent.
+    /// TTL; default: that of the section.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub ttl: Option<Duration>,
-    /// Networks that see it; all when absent.
+    /// Networks that see it; default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub networks: Vec<String>,
 }
 
-/// A service that instances have.
+/// A service of instances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct DnsService {
@@ -155,19 +155,19 @@ pub struct DnsService {
     /// Its port.
     #[schemars(with = "Port")]
     pub port: u16,
-    /// `tcp` when absent.
+    /// Protocol; default: `tcp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
 }
 
-/// Who may change which names.
+/// A client that may change names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Update {
-    /// Secret with the key of TSIG.
+    /// Secret with the TSIG key.
     #[schemars(with = "Word")]
     pub key: String,
-    /// Names below the domain; `*` stands for any text.
+    /// Names below the domain; `*` matches any text.
     #[schemars(with = "Many<Word>")]
     pub names: Vec<String>,
     /// Types of records.
@@ -175,14 +175,14 @@ pub struct Update {
     pub types: Vec<RecordType>,
 }
 
-/// Other servers of the zone.
+/// Secondary servers of the zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Transfer {
     /// Their addresses.
     #[schemars(with = "Many<Address>")]
     pub to: Vec<Ipv4Addr>,
-    /// Secret with the key of TSIG.
+    /// Secret with the TSIG key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub key: Option<String>,
@@ -196,9 +196,9 @@ pub enum RecordType {
     A,
     /// An IPv6 address.
     Aaaa,
-    /// Another name.
+    /// A canonical name.
     Cname,
-    /// A host of mail.
+    /// A mail exchanger.
     Mx,
     /// A name for an address.
     Ptr,

@@ -1,4 +1,4 @@
-//! Names that a stack answers for, and whether a record leads to one of them.
+//! Names that a stack serves, and whether the target of a record is one of them.
 
 use super::Record;
 use crate::stack::decode::near::{hint, nearest};
@@ -6,10 +6,10 @@ use crate::stack::model::Stack;
 use crate::stack::value::is_below;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every name of a stack, whole.
+/// All names of a stack, fully qualified.
 pub(super) struct Names<'s> {
     stack: &'s Stack,
-    /// Names of instances and hosts, and what has them.
+    /// Names of instances and hosts, with their owners.
     pub(super) owned: BTreeMap<String, String>,
     /// Names of records.
     records: BTreeSet<String>,
@@ -44,13 +44,13 @@ impl<'s> Names<'s> {
         self.owned.contains_key(name) || self.records.contains(name)
     }
 
-    /// Whether a name is one that this stack answers for.
+    /// Whether this stack serves a name.
     fn ours(&self, name: &str) -> bool {
         is_below(name, &self.stack.domain)
             || self.stack.networks.keys().any(|network| is_below(name, &self.stack.network_domain(network)))
     }
 
-    /// The whole name that a target means, when it is one of ours.
+    /// The fully qualified name of a target, if this stack serves it.
     pub(super) fn meant(&self, target: &str) -> Option<String> {
         match target.strip_suffix('.') {
             Some(name) => Some(name.to_owned()).filter(|name| self.ours(name)),
@@ -65,7 +65,7 @@ impl<'s> Names<'s> {
         }
     }
 
-    /// A hint, when a target leads nowhere.
+    /// A hint for an unknown target.
     pub(super) fn astray(&self, target: &str) -> Option<String> {
         match self.meant(target) {
             Some(name) if self.has(&name) => return None,
@@ -88,7 +88,7 @@ impl<'s> Names<'s> {
     }
 }
 
-/// The whole name of a key of `records`.
+/// The fully qualified name of a key of `records`.
 pub(super) fn whole(stack: &Stack, key: &str) -> String {
     if key == "@" { stack.domain.clone() } else { format!("{key}.{}", stack.domain) }
 }

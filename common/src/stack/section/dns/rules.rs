@@ -1,4 +1,4 @@
-//! Names: each with one meaning, each leading somewhere, and told only by what can tell it.
+//! Names: used once, with existing targets, and supported by the driver.
 
 use super::names::{Names, whole};
 use super::{Dns, DnsDriver, Record};
@@ -29,7 +29,7 @@ impl<'s> Check<'s> {
         self.dhcp(dns);
     }
 
-    /// Servers that are asked for names of others.
+    /// Servers for names of others.
     fn asked(&mut self, dns: &'s Dns) {
         let mut servers: Vec<(String, std::net::Ipv4Addr)> = Vec::new();
         for (i, &server) in dns.forward.iter().flatten().enumerate() {
@@ -38,8 +38,9 @@ impl<'s> Check<'s> {
         for (zone, asked) in &dns.zones {
             let path = format!("dns.zones.{zone}");
             if is_below(zone, &self.stack.domain) {
-                let message = format!("`{zone}` is answered here, for the domain is {}", self.stack.domain);
-                self.tell("stack.dns.zone", path.clone(), message, "name a domain that is not the stack's");
+                let message =
+                    format!("`{zone}` is served by the stack itself, whose domain is {}", self.stack.domain);
+                self.tell("stack.dns.zone", path.clone(), message, "write another domain");
             }
             servers.extend(asked.iter().enumerate().map(|(i, &server)| (format!("{path}.{i}"), server)));
         }
@@ -50,21 +51,21 @@ impl<'s> Check<'s> {
                 });
             if let Some((network, _)) = own {
                 let message =
-                    format!("{server} is the gateway of networks.{network}, which would ask itself");
-                self.tell("stack.dns.loop", path, message, "the address of another server");
+                    format!("{server} is the gateway of networks.{network}, which would query itself");
+                self.tell("stack.dns.loop", path, message, "write the address of another server");
             }
         }
     }
 
-    /// What a driver cannot do.
+    /// What a driver does not support.
     fn able(&mut self, dns: &Dns) {
         if dns.driver != DnsDriver::Dnsmasq {
             return;
         }
         let cannot = [
-            (!dns.update.is_empty(), "update", "takes no changes by others"),
-            (dns.transfer.is_some(), "transfer", "gives no zone away with a key"),
-            (dns.rate.is_some(), "rate", "bounds no questions"),
+            (!dns.update.is_empty(), "update", "does not support updates"),
+            (dns.transfer.is_some(), "transfer", "does not support zone transfers with a key"),
+            (dns.rate.is_some(), "rate", "does not support rate limits"),
         ];
         for (_, key, what) in cannot.into_iter().filter(|(said, _, _)| *said) {
             let message = format!("dnsmasq {what}");
@@ -89,22 +90,20 @@ impl<'s> Check<'s> {
             || !record.srv.is_empty()
             || !record.caa.is_empty();
         if !others && record.cname.is_none() && !self.unread(&format!("dns.records.{key}")) {
-            let message = "nothing is said of this name".to_owned();
+            let message = "this name has no record".to_owned();
             self.tell(
                 "stack.dns.empty",
                 format!("dns.records.{key}"),
                 message,
-                "an address, or a map like { txt: [v=spf1] }",
+                "write an address, or a map like { txt: [v=spf1] }",
             );
         }
         if record.cname.is_some() && (others || key == "@") {
             let (message, hint) = match key {
-                "@" => {
-                    ("the domain itself has records, so it is no other name", "write a: with the addresses")
-                }
+                "@" => ("the domain itself cannot have a cname", "write a: with the addresses"),
                 _ => (
-                    "a name that stands for another has nothing else (RFC 1034 3.6.2)",
-                    "leave cname out, or the rest",
+                    "a name with a cname cannot have other records (RFC 1034 3.6.2)",
+                    "remove cname or the other records",
                 ),
             };
             self.tell("stack.dns.cname", path("cname"), message.to_owned(), hint);
@@ -112,7 +111,7 @@ impl<'s> Check<'s> {
         if let Some(owner) =
             names.owned.get(&whole(self.stack, key)).filter(|_| leads || record.cname.is_some())
         {
-            let message = format!("{owner} has this name");
+            let message = format!("this name is used by {owner}");
             self.tell("stack.dns.name", format!("dns.records.{key}"), message, "choose another name");
         }
         for (i, network) in record.networks.iter().enumerate() {
@@ -120,13 +119,13 @@ impl<'s> Check<'s> {
         }
         for (field, target) in targets(record) {
             if let Some(hint) = names.astray(target) {
-                let message = format!("`{target}` leads nowhere");
+                let message = format!("`{target}` does not exist");
                 self.tell("stack.dns.target", path(&field), message, hint);
             }
         }
     }
 
-    /// Names that stand for each other in a circle.
+    /// Cycles of CNAME records.
     fn aliases(&mut self, dns: &'s Dns, names: &Names<'_>) {
         let next: BTreeMap<String, (&str, String)> = dns
             .records
@@ -147,19 +146,19 @@ impl<'s> Check<'s> {
                 at = to;
             }
             if at == start && !chain.is_empty() && !chain.iter().any(|key| told.contains(key)) {
-                let message = format!("each stands for the next: {}, {}", chain.join(", "), chain[0]);
+                let message = format!("a cycle of cname records: {}, {}", chain.join(", "), chain[0]);
                 self.tell(
                     "stack.dns.circle",
                     format!("dns.records.{}.cname", chain[0]),
                     message,
-                    "let one have an address",
+                    "give one of them an address",
                 );
                 told.extend(chain);
             }
         }
     }
 
-    /// Who changes names, and who gets all of them.
+    /// Clients that may change names, and servers that may transfer the zone.
     fn changed(&mut self, dns: &'s Dns) {
         for (name, update) in dns.update.iter().filter(|(_, update)| !update.key.is_empty()) {
             self.secret(&update.key, || format!("dns.update.{name}.key"));
@@ -170,7 +169,7 @@ impl<'s> Check<'s> {
     }
 }
 
-/// Where a record leads, and under which key.
+/// The targets of a record, by key.
 fn targets(record: &Record) -> Vec<(String, &str)> {
     let last = |text: &'_ str| text.rfind(' ').map_or(0, |at| at + 1);
     let mut all: Vec<(String, &str)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What instances may ask about themselves, as in public clouds. Read from the document.
+//! The section `meta`: reads it from the document.
 
 use super::{Meta, Tokens};
 use crate::stack::decode::at::{At, string};

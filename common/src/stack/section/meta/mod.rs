@@ -1,4 +1,4 @@
-//! What instances may ask about themselves, as in public clouds.
+//! The section `meta`: a metadata service for instances, as in public clouds.
 
 pub(crate) mod decode;
 pub(crate) mod rules;
@@ -8,31 +8,31 @@ use crate::stack::value::is_default;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What instances may ask about themselves.
+/// Settings of the metadata service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Meta {
-    /// Networks whose instances may; all that have a gateway when absent.
+    /// Networks that may use it; default: all with a gateway.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub networks: Vec<String>,
-    /// Whether a request needs a token that was fetched before.
+    /// Whether a request needs a session token.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<Tokens>")]
     pub tokens: Tokens,
-    /// File with what cloud-init takes as vendor data.
+    /// File with vendor data for cloud-init.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Source>")]
     pub vendor_data: Option<String>,
 }
 
-/// Whether a request needs a token.
+/// Whether a request needs a session token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokens {
-    /// It may have one.
+    /// A token is optional.
     #[default]
     Optional,
-    /// It must have one.
+    /// A token is required.
     Required,
 }

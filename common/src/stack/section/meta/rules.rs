@@ -1,4 +1,4 @@
-//! Metadata: who may ask stands behind a router.
+//! The metadata service: its networks need a router.
 
 use crate::stack::rules::Check;
 

@@ -1,4 +1,4 @@
-//! The authority of a stack, and what it signs. Read from the document.
+//! The section `pki`: reads it from the document.
 
 use super::ssh;
 use super::{
@@ -123,7 +123,7 @@ fn certificates(at: At<'_, '_>) -> Option<BTreeMap<String, Certificate>> {
     at.entries(label, certificate)
 }
 
-/// Who uses a certificate.
+/// A user of a certificate.
 fn beneficiary(text: &str) -> Parsed<For> {
     let named = |rest: &str| name(rest).map(|()| rest.to_owned());
     match text.split_once('/') {
@@ -132,8 +132,8 @@ fn beneficiary(text: &str) -> Parsed<For> {
         Some(("host", rest)) => named(rest).map(For::Host),
         None if text == "store" => Ok(For::Store),
         _ => Err(Wrong::new(
-            format!("`{text}` uses no certificate"),
-            "balance/NAME, instance/NAME, host/NAME or store",
+            format!("`{text}` cannot use a certificate"),
+            "write balance/NAME, instance/NAME, host/NAME or store",
         )),
     }
 }
@@ -145,6 +145,6 @@ fn owner(text: &str) -> Parsed<String> {
     };
     match text.split(':').count() <= 2 && text.split(':').all(word) {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::new(format!("`{text}` is no owner"), "user or user:group, like \"0:0\"")),
+        false => Err(Wrong::new(format!("`{text}` is not an owner"), "user or user:group, like \"0:0\"")),
     }
 }

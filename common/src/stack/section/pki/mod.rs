@@ -1,4 +1,4 @@
-//! The authority of a stack, and what it signs.
+//! The section `pki`: the certificate authority of a stack, and its certificates.
 
 pub(crate) mod decode;
 pub(crate) mod rules;
@@ -18,18 +18,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// The authority of a stack.
+/// The certificate authority of a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Pki {
-    /// Host that signs; when absent the first gateway, or the only host.
+    /// Host of the authority; default: the first gateway, or the only host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
-    /// The authority; one is made when absent.
+    /// Settings of the authority; default: a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Authority>,
-    /// How long certificates are good; 90 d when absent. They are renewed when a third is left.
+    /// Lifetime of certificates; default: 90d. They are renewed when a third is left.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub life: Option<Duration>,
@@ -37,53 +37,53 @@ pub struct Pki {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Certificate>>")]
     pub certificates: BTreeMap<String, Certificate>,
-    /// Who gets the authority into its own list of those to be trusted.
+    /// Hosts and instances that trust the authority.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Trust>>")]
     pub trust: Vec<Trust>,
-    /// Signs for those who prove by ACME that a name is theirs (RFC 8555).
+    /// Issue certificates by ACME to clients that prove control of a name (RFC 8555).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acme: Option<Acme>,
-    /// How it is told what is good no more.
+    /// Revocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
-    /// Certificates of OpenSSH.
+    /// OpenSSH certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<SshAuthority>,
 }
 
-/// Who signs.
+/// The authority.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Authority {
-    /// Its name; that of the stack when absent.
+    /// Its name; default: that of the stack.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub name: Option<String>,
-    /// Keys that are made.
+    /// Type of new keys.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<KeyAlgorithm>")]
     pub algorithm: KeyAlgorithm,
-    /// How long it signs; 2 y when absent.
+    /// Its lifetime; default: 2y.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub life: Option<Duration>,
-    /// The root above it, whose key stays on the operator's machine.
+    /// The root above it, whose key is on the operator's machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<Root>,
-    /// Secret that its key is locked with on its host.
+    /// Secret that encrypts its key on its host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub passphrase: Option<String>,
-    /// What it may sign, written into it (RFC 5280 4.2.1.10).
+    /// Name constraints, written into it (RFC 5280 4.2.1.10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permit: Option<Permit>,
-    /// An authority that is there already, instead of one that is made.
+    /// An existing authority, instead of a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<Existing>,
 }
 
-/// Keys of certificates.
+/// Types of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyAlgorithm {
@@ -92,7 +92,7 @@ pub enum KeyAlgorithm {
     P256,
     /// ECDSA on NIST P-384.
     P384,
-    /// EdDSA, which not every program takes.
+    /// EdDSA, which not every program supports.
     Ed25519,
     /// RSA of 3072 bits.
     Rsa3072,
@@ -102,21 +102,21 @@ pub enum KeyAlgorithm {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Root {
-    /// How long it is good; 10 y when absent.
+    /// Its lifetime; default: 10y.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub life: Option<Duration>,
-    /// File with its key on the operator's machine, as `file:root.key`; made when it is not there.
+    /// File with its key on the operator's machine, as `file:root.key`; created if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Source>")]
     pub key: Option<String>,
 }
 
-/// What an authority may sign.
+/// Names for which an authority may issue certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Permit {
-    /// Domains, and what is below them.
+    /// Domains, including subdomains.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Domain>>")]
     pub names: Vec<String>,
@@ -126,11 +126,11 @@ pub struct Permit {
     pub networks: Vec<Ipv4Net>,
 }
 
-/// An authority that is there already.
+/// An existing authority.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Existing {
-    /// File with its certificate and those above it, in PEM.
+    /// File with its certificate and those of its issuers, in PEM.
     #[schemars(with = "Source")]
     pub certificate: String,
     /// Secret with its key, in PEM.
@@ -138,7 +138,7 @@ pub struct Existing {
     pub key: String,
 }
 
-/// A certificate that is kept good.
+/// A certificate that is renewed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Certificate {
@@ -150,42 +150,42 @@ pub struct Certificate {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Address>>")]
     pub addresses: Vec<Ipv4Addr>,
-    /// What it is for; `server` when absent.
+    /// Purpose; default: `server`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Usage>>")]
     pub usage: Vec<Usage>,
-    /// Its key; as the authority's when absent.
+    /// Type of its key; default: that of the authority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<KeyAlgorithm>,
-    /// How long it is good; that of the section when absent.
+    /// Lifetime; default: that of the section.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub life: Option<Duration>,
-    /// Who uses it: `balance/NAME`, `instance/NAME`, `host/NAME` or `store`. It lies on their hosts.
+    /// Users of the certificate: `balance/NAME`, `instance/NAME`, `host/NAME` or `store`. It is stored on their hosts.
     #[serde(rename = "for", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<BeneficiaryText>>")]
     pub users: Vec<For>,
-    /// Who owns its files on a host, user or user:group; root when absent.
+    /// Owner of its files on a host, user or user:group; default: root.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub owner: Option<String>,
-    /// Octal mode of its key; 0600 when absent.
+    /// Octal mode of its key; default: 0600.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
 }
 
-/// What a certificate is for.
+/// The purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Usage {
-    /// Servers of TLS.
+    /// TLS servers.
     Server,
-    /// Clients of TLS.
+    /// TLS clients.
     Client,
 }
 
-/// Who gets the authority into its list.
+/// Who trusts the authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
@@ -195,67 +195,67 @@ pub enum Trust {
     Instances,
 }
 
-/// Signing by ACME.
+/// ACME.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Acme {
-    /// Networks that reach it; all with a gateway when absent.
+    /// Networks that reach it; default: all with a gateway.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub networks: Vec<String>,
-    /// Proofs that it takes; all when absent.
+    /// Accepted challenges; default: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Challenge>>")]
     pub challenges: Vec<Challenge>,
-    /// Whether an account needs a key that was given beforehand.
+    /// Whether an account needs an external key.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<Eab>")]
     pub eab: Eab,
-    /// Certificates that one account may have; `50/h` when absent.
+    /// Maximum rate of certificates of one account; default: `50/h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<RateText>")]
     pub rate: Option<Rate>,
 }
 
-/// A proof that a name is somebody's.
+/// A challenge that proves control of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Challenge {
-    /// A file at the name, by HTTP.
+    /// A file at the name, by HTTP (HTTP-01).
     #[serde(rename = "http-01")]
     Http01,
-    /// A record of `dns`.
+    /// A record of `dns` (DNS-01).
     #[serde(rename = "dns-01")]
     Dns01,
-    /// A certificate at the name, by TLS.
+    /// A certificate at the name, by TLS (TLS-ALPN-01).
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
 }
 
-/// Whether an account needs a key that was given beforehand.
+/// Whether an account needs an external key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Eab {
-    /// It may have one.
+    /// It is optional.
     #[default]
     Optional,
-    /// It must have one.
+    /// It is required.
     Required,
 }
 
-/// How it is told what is good no more.
+/// Revocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Revocation {
-    /// How often the list is made anew; 24 h when absent, `off` makes none.
+    /// Interval of new revocation lists; default: 24h; `off`: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PaceText>")]
     pub crl: Option<Pace>,
-    /// Whether single certificates can be asked about; `true` when absent.
+    /// Whether the status of single certificates can be queried (OCSP); default: `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ocsp: Option<bool>,
 }
 
-/// Who uses a certificate; written `balance/www`.
+/// A user of a certificate; written `balance/www`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum For {
     /// A balancer.

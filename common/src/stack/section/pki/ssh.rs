@@ -1,4 +1,4 @@
-//! Certificates of OpenSSH.
+//! OpenSSH certificates.
 
 use crate::stack::decode::at::{At, truth};
 use crate::stack::decode::words::{label, source};
@@ -8,35 +8,35 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Certificates of OpenSSH.
+/// OpenSSH certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct SshAuthority {
-    /// Hosts get a certificate, so that nobody is asked whether a host is the right one.
+    /// Issue host certificates, so that clients need not confirm host keys.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub hosts: bool,
-    /// Hosts take certificates alone.
+    /// Hosts accept only certificates for logins.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub harden: bool,
-    /// A map from a name to who may log in.
+    /// A map from a name to a user who may log in.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<SshUser>>")]
     pub users: BTreeMap<String, SshUser>,
 }
 
-/// Somebody who may log in by ssh.
+/// A user who may log in by ssh.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct SshUser {
     /// File with the public key.
     #[schemars(with = "Source")]
     pub key: String,
-    /// Users of hosts as whom.
+    /// Login names on hosts.
     #[schemars(with = "Many<Word>")]
     pub principals: Vec<String>,
-    /// How long; 16 h when absent.
+    /// Lifetime; default: 16h.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub life: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What is kept of a stack, how long and where else. Read from the document.
+//! The section `snap`: reads it from the document.
 
 use super::{Job, Keep, Proof, Quiesce, QuiesceTable, Snap, SnapTarget};
 use crate::stack::decode::at::{At, string, truth};
@@ -90,7 +90,7 @@ fn jobs(at: At<'_, '_>) -> Option<BTreeMap<String, Job>> {
     at.entries(label, job)
 }
 
-/// One of some words, or commands.
+/// A keyword, or commands.
 fn quiesce(at: At<'_, '_>) -> Option<Quiesce> {
     match at.node.value {
         Value::Map(_) => commands(at).map(Quiesce::Commands),
@@ -99,18 +99,18 @@ fn quiesce(at: At<'_, '_>) -> Option<Quiesce> {
             "freeze" => Ok(Quiesce::Freeze),
             "stop" => Ok(Quiesce::Stop),
             _ => Err(Wrong::new(
-                format!("`{text}` is not known here"),
-                "none, freeze, stop, or a map like { in: db, before: [sync] }",
+                format!("`{text}` is not a known value"),
+                "write none, freeze, stop, or a map like { in: db, before: [sync] }",
             )),
         }),
     }
 }
 
-/// Where copies go, in the words of restic.
+/// The repository for copies, in restic's format.
 fn repository(text: &str) -> Parsed<String> {
     let wrong = || {
         let hint = "sftp:user@host:/path, rest:https://host/name, s3:https://host/bucket or local:/path";
-        Wrong::new(format!("`{text}` is no repository"), hint)
+        Wrong::new(format!("`{text}` is not a repository"), hint)
     };
     let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
     let clean = |path: &str| absolute(path).is_ok() && !path.chars().any(char::is_control);
@@ -129,7 +129,7 @@ fn repository(text: &str) -> Parsed<String> {
 /// A path in a volume, with `*`.
 fn pattern(text: &str) -> Parsed<String> {
     if text.is_empty() || text.chars().any(char::is_control) || text.split('/').any(|part| part == "..") {
-        return Err(Wrong::new(format!("`{text}` is no path in a volume"), "like cache/* or *.tmp"));
+        return Err(Wrong::new(format!("`{text}` is not a path in a volume"), "like cache/* or *.tmp"));
     }
     Ok(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What is kept of a stack, how long and where else.
+//! The section `snap`: snapshots of a stack, their retention, and copies elsewhere.
 
 pub(crate) mod decode;
 pub(crate) mod rules;
@@ -12,55 +12,55 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// What is kept of a stack.
+/// Snapshots of a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Snap {
-    /// A map of other places, by name.
+    /// A map of repositories for copies, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<SnapTarget>>")]
     pub to: BTreeMap<String, SnapTarget>,
-    /// A map of what is kept, by name.
+    /// A map of snapshot jobs, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Job>>")]
     pub what: BTreeMap<String, Job>,
-    /// Keeps the document, the locks and what tools wrote, too; `true` when absent.
+    /// Also save the document, locks and intents; default: `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<bool>,
-    /// How it is looked whether a copy can be read.
+    /// Verification of copies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Proof>,
 }
 
-/// Another place for copies.
+/// A repository for copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct SnapTarget {
     /// `sftp:user@host:/path`, `rest:https://...`, `s3:https://...` or `local:/path`.
     #[schemars(with = "RepositoryText")]
     pub repository: String,
-    /// Secret that copies are locked with.
+    /// Secret that encrypts the copies.
     #[schemars(with = "Word")]
     pub key: String,
-    /// Nothing is taken away there by this stack.
+    /// This stack never deletes anything there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub append_only: bool,
-    /// Bytes a second, at most.
+    /// Bandwidth limit in bytes per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub limit: Option<Size>,
 }
 
-/// What is kept together.
+/// A snapshot job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Job {
-    /// Volumes, at one point in time; the one of this name when absent.
+    /// Volumes, at one point in time; default: the one with this name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub volumes: Vec<String>,
-    /// How often.
+    /// Interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub every: Option<Duration>,
@@ -68,28 +68,28 @@ pub struct Job {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<ClockText>>")]
     pub at: Vec<Clock>,
-    /// How many stay; all when absent.
+    /// Retention; default: all snapshots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
-    /// What happens to those who write meanwhile: `none` (when absent), `freeze`, `stop`, or a map of commands.
+    /// What to do with writing instances meanwhile: `none` (default), `freeze`, `stop`, or a map of commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Short<QuiesceWord, QuiesceTable>>")]
     pub quiesce: Option<Quiesce>,
-    /// Other places, of `snap.to`.
+    /// Repositories for copies, of `snap.to`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub to: Vec<String>,
-    /// Paths in volumes that are left out; `*` stands for any text without a slash.
+    /// Excluded paths in volumes; `*` matches any text without a slash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub exclude: Vec<String>,
 }
 
-/// How many snapshots stay.
+/// Retention of snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Keep {
-    /// All of this age.
+    /// All up to this age.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub all: Option<Duration>,
@@ -119,46 +119,46 @@ pub struct Keep {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct QuiesceTable {
-    /// The instance they are run in.
+    /// The instance where they are run.
     #[serde(rename = "in")]
     #[schemars(with = "Word")]
     pub instance: String,
-    /// Program and arguments, before it.
+    /// Program and arguments, before the snapshot.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub before: Vec<String>,
-    /// Program and arguments, after it, whatever happened.
+    /// Program and arguments, after the snapshot, also if it failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub after: Vec<String>,
-    /// How long each may take; 10 s when absent.
+    /// Time limit of each command; default: 10s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub timeout: Option<Duration>,
 }
 
-/// How copies are proved.
+/// Verification of copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Proof {
-    /// How often; 7 d when absent.
+    /// Interval; default: 7d.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub every: Option<Duration>,
-    /// Share of the data that is read back; `5%` when absent.
+    /// Percentage of the data that is read back; default: `5%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PercentText>")]
     pub read: Option<Percent>,
 }
 
-/// What happens to those who write while a snapshot is made.
+/// What to do with writing instances during a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quiesce {
     /// Nothing.
     None,
-    /// Their file system waits.
+    /// Freeze their file system.
     Freeze,
-    /// They are stopped and started again.
+    /// Stop them and start them again.
     Stop,
     /// Commands in an instance.
     Commands(QuiesceTable),

@@ -1,4 +1,4 @@
-//! Snapshots: what is kept exists, is made at some time, and goes somewhere.
+//! Rules for snapshots: volumes and repositories exist, and each job has a time.
 
 use super::{Job, Keep, Quiesce};
 use crate::stack::decode::near::hint;
@@ -20,7 +20,7 @@ impl<'s> Check<'s> {
             self.around(name, job);
         }
         if snap.check.is_some() && snap.to.is_empty() && !self.unread("snap.to") {
-            let message = "there is no other place to be proved".to_owned();
+            let message = "there is no repository to verify".to_owned();
             self.tell("stack.snap.check", "snap.check".to_owned(), message, "write snap.to");
         }
     }
@@ -35,12 +35,12 @@ impl<'s> Check<'s> {
         }
         let nothing = job.keep.as_ref().is_some_and(|keep| *keep == Keep::default());
         if nothing && !self.unread(&format!("snap.what.{name}.keep")) {
-            let message = "nothing would stay".to_owned();
+            let message = "no snapshot would be kept".to_owned();
             self.tell(
                 "stack.snap.keep",
                 format!("snap.what.{name}.keep"),
                 message,
-                "like { hours: 24, days: 7 }",
+                "write it like { hours: 24, days: 7 }",
             );
         }
     }
@@ -51,18 +51,18 @@ impl<'s> Check<'s> {
         let unread = self.unread(&format!("{path}.every")) || self.unread(&format!("{path}.at"));
         match (job.every.is_some(), job.at.is_empty()) {
             (true, false) => {
-                let message = "`every` and `at` cannot both hold".to_owned();
-                self.tell("stack.snap.time", format!("{path}.at"), message, "leave one of them out");
+                let message = "`every` and `at` are both given".to_owned();
+                self.tell("stack.snap.time", format!("{path}.at"), message, "remove one of them");
             }
             (false, true) if !unread => {
-                let message = "nothing says when".to_owned();
+                let message = "it has no time".to_owned();
                 self.tell("stack.snap.time", path, message, "write every: 1h, or at: \"02:30\"");
             }
             _ => {}
         }
     }
 
-    /// What happens around a snapshot.
+    /// What to do around a snapshot.
     fn around(&mut self, name: &str, job: &'s Job) {
         let Some(Quiesce::Commands(commands)) = &job.quiesce else { return };
         let path = |key: &str| format!("snap.what.{name}.quiesce.{key}");
@@ -70,13 +70,13 @@ impl<'s> Check<'s> {
             self.instance(&commands.instance, || path("in"));
         }
         if commands.before.is_empty() && commands.after.is_empty() && !self.unread(&path("before")) {
-            let message = "no command is named".to_owned();
+            let message = "no command is given".to_owned();
             let at = format!("snap.what.{name}.quiesce");
             self.tell("stack.snap.quiesce", at, message, "write before: [PROGRAM, ARGUMENT]");
         }
     }
 
-    /// A volume that the stack has: of `store.volumes`, or of an instance.
+    /// A volume of the stack: in `store.volumes`, or of an instance.
     pub(crate) fn volume(&mut self, name: &str, path: impl Fn() -> String) {
         let stored = self.stack.store.iter().flat_map(|store| store.volumes.keys());
         let mounted = self.stack.instances.values().flat_map(|instance| instance.volumes.keys());

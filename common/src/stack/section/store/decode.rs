@@ -1,4 +1,4 @@
-//! Volumes, disks and objects. Read from the document.
+//! The section `store`: reads it from the document.
 
 use super::s3;
 use super::{Borrower, Disk, DiskDriver, Pool, Registry, Store, StoreDriver, Volume};
@@ -94,13 +94,13 @@ fn disks(at: At<'_, '_>) -> Option<BTreeMap<String, Disk>> {
     at.entries(label, disk)
 }
 
-/// Octal digits; lsx-ct has told it by this code since volumes have one.
+/// Octal digits; with the code that lsx-ct has always used for it.
 fn volume_mode(at: At<'_, '_>) -> Option<u32> {
     match mode(at.text()?) {
         Ok(mode) => Some(mode),
         Err(_) => {
             let hint = "three or four octal digits in quotes, like \"0750\"".to_owned();
-            at.mistake("stack.volume.mode", "it is no mode".to_owned(), hint);
+            at.mistake("stack.volume.mode", "not a file mode".to_owned(), hint);
             None
         }
     }
@@ -121,15 +121,15 @@ fn pool_from(text: &str) -> Parsed<String> {
     {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no place of volumes"), "like vg0/thin, tank/lsx or /data"))
+    Err(Wrong::new(format!("`{text}` is not a source of volumes"), "like vg0/thin, tank/lsx or /data"))
 }
 
-/// Who may use a disk.
+/// A user of a disk.
 fn borrower(text: &str) -> Parsed<Borrower> {
     let named = |rest: &str| name(rest).map(|()| rest.to_owned());
     match text.split_once('/') {
         Some(("instance", rest)) => named(rest).map(Borrower::Instance),
         Some(("host", rest)) => named(rest).map(Borrower::Host),
-        _ => Err(Wrong::new(format!("`{text}` can use no disk"), "instance/NAME or host/NAME")),
+        _ => Err(Wrong::new(format!("`{text}` cannot use a disk"), "write instance/NAME or host/NAME")),
     }
 }

@@ -1,4 +1,4 @@
-//! Volumes, disks and objects.
+//! The section `store`: volumes, disks and objects.
 
 pub(crate) mod decode;
 pub(crate) mod rules;
@@ -20,15 +20,15 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Store {
-    /// Folder of volumes on each host; `/var/lib/lsx/volumes/STACK` when absent.
+    /// Folder of volumes on each host; default: `/var/lib/lsx/volumes/STACK`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<AbsolutePath>")]
     pub root: Option<String>,
-    /// What volumes are made of.
+    /// Driver of volumes.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<StoreDriver>")]
     pub driver: StoreDriver,
-    /// A map from a host to what its volumes are made of.
+    /// A map from a host to the driver of its volumes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Named<Pool>>")]
     pub pools: BTreeMap<String, Pool>,
@@ -36,14 +36,14 @@ pub struct Store {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Volume>>")]
     pub volumes: BTreeMap<String, Volume>,
-    /// A map of disks that are lent by iSCSI, by name.
+    /// A map of iSCSI disks, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Disk>>")]
     pub disks: BTreeMap<String, Disk>,
-    /// The server of objects.
+    /// The S3 server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3>,
-    /// A map of those who use objects.
+    /// A map of S3 users.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<S3User>>")]
     pub users: BTreeMap<String, S3User>,
@@ -51,16 +51,16 @@ pub struct Store {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<BucketName, Bucket>>")]
     pub buckets: BTreeMap<String, Bucket>,
-    /// A registry of images whose old ones go.
+    /// Cleanup of an image registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<Registry>,
 }
 
-/// What a volume is made of.
+/// The driver of a volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreDriver {
-    /// What the host has of the following, the first.
+    /// The first of the following that the host supports.
     #[default]
     Auto,
     /// A subvolume.
@@ -75,11 +75,11 @@ pub enum StoreDriver {
     Directory,
 }
 
-/// Where the volumes of a host are.
+/// The source of a host's volumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Pool {
-    /// What they are made of; that of the section when absent.
+    /// Driver; default: that of the section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<StoreDriver>,
     /// A volume group and thin pool as `vg0/thin`, a data set, or a folder.
@@ -92,11 +92,11 @@ pub struct Pool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Volume {
-    /// Most that it holds.
+    /// Size limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub size: Option<Size>,
-    /// Host it is on; that of the instance that uses it when absent.
+    /// Its host; default: that of the instance that uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
@@ -108,38 +108,38 @@ pub struct Volume {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "octal")]
     #[schemars(with = "Option<FileMode>")]
     pub mode: Option<u32>,
-    /// What it is made of; that of its host when absent.
+    /// Driver; default: that of its host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<StoreDriver>,
 }
 
-/// A disk that is lent by iSCSI.
+/// An iSCSI disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Disk {
-    /// How much it holds.
+    /// Its size.
     #[schemars(with = "SizeText")]
     pub size: Size,
-    /// Host it is on.
+    /// Its host.
     #[schemars(with = "Word")]
     pub host: String,
-    /// What lends it.
+    /// The iSCSI target software.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<DiskDriver>")]
     pub driver: DiskDriver,
-    /// Network by which it is reached.
+    /// Network on which it is reached.
     #[schemars(with = "Word")]
     pub network: String,
-    /// Who may use it: `instance/NAME` or `host/NAME`.
+    /// Its user: `instance/NAME` or `host/NAME`.
     #[schemars(with = "BorrowerText")]
     pub to: Borrower,
 }
 
-/// What lends a disk.
+/// The iSCSI target software.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskDriver {
-    /// The kernel where it can.
+    /// The kernel if it supports it, else tgtd.
     #[default]
     Auto,
     /// The kernel.
@@ -148,23 +148,23 @@ pub enum DiskDriver {
     Tgt,
 }
 
-/// A registry of images.
+/// An image registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Registry {
-    /// The instance that is one.
+    /// The instance of the registry.
     #[schemars(with = "Word")]
     pub instance: String,
     /// Its volume.
     #[schemars(with = "Word")]
     pub volume: String,
-    /// Tags of each image that stay; all when absent.
+    /// Number of tags kept for each image; default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<1, 10000>>")]
     pub keep: Option<u32>,
 }
 
-/// Who may use a disk; written `instance/vm`.
+/// A user of a disk; written `instance/vm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Borrower {
     /// An instance.
@@ -174,7 +174,7 @@ pub enum Borrower {
 }
 
 impl Borrower {
-    /// Stands for what could not be read.
+    /// Used for values that could not be read.
     fn none() -> Self {
         Borrower::Host(String::new())
     }

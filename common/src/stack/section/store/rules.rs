@@ -1,4 +1,4 @@
-//! Volumes and disks: each on a host that is there, made of what it can be made of.
+//! Rules for volumes and disks: hosts exist, and sources match the driver.
 
 use super::{Borrower, Disk, Pool, Store, StoreDriver};
 use crate::stack::rules::Check;
@@ -23,7 +23,7 @@ impl<'s> Check<'s> {
         self.registry(store);
     }
 
-    /// Where volumes come from has the form that their driver takes.
+    /// The source of volumes matches its driver.
     fn pool(&mut self, host: &str, pool: &Pool, usual: StoreDriver) {
         let path = format!("store.pools.{host}");
         if self.unread(&format!("{path}.from")) || self.unread(&format!("{path}.driver")) {
@@ -32,16 +32,14 @@ impl<'s> Check<'s> {
         let folder = pool.from.as_deref().map(|from| from.starts_with('/'));
         let parts = pool.from.as_deref().unwrap_or_default().split('/').count();
         let (message, hint) = match (pool.driver.unwrap_or(usual), folder) {
-            (StoreDriver::Lvm, None) => {
-                ("lvm needs a volume group and its thin pool", "write from: vg0/thin")
-            }
+            (StoreDriver::Lvm, None) => ("lvm needs a volume group and a thin pool", "write from: vg0/thin"),
             (StoreDriver::Zfs, None) => ("zfs needs a data set", "write from: tank/lsx"),
             (StoreDriver::Lvm, Some(_)) if folder == Some(true) || parts != 2 => {
-                ("it is no volume group with a thin pool", "like vg0/thin")
+                ("not a volume group with a thin pool", "write it like vg0/thin")
             }
-            (StoreDriver::Zfs, Some(true)) => ("a data set does not begin with /", "like tank/lsx"),
+            (StoreDriver::Zfs, Some(true)) => ("a data set must not begin with /", "write it like tank/lsx"),
             (StoreDriver::Btrfs | StoreDriver::Xfs | StoreDriver::Directory, Some(false)) => {
-                ("it is no folder of the host", "an absolute path, like /data")
+                ("not a folder of the host", "write an absolute path, like /data")
             }
             _ => return,
         };
@@ -63,7 +61,7 @@ impl<'s> Check<'s> {
                 let on = instance.networks.iter().any(|nic| nic.name == disk.network);
                 if !on && !disk.network.is_empty() && !self.unread(&format!("instances.{to}.networks")) {
                     let message = format!("instances.{to} is not on the network `{}`", disk.network);
-                    self.tell("stack.store.disk", path("to"), message, "put it on that network");
+                    self.tell("stack.store.disk", path("to"), message, "attach it to that network");
                 }
             }
             Borrower::Host(to) if !to.is_empty() => drop(self.host(to, || path("to"))),
@@ -71,18 +69,18 @@ impl<'s> Check<'s> {
         }
     }
 
-    /// A registry uses the volume that is cleared for it.
+    /// A registry must use the volume that is cleaned up.
     fn registry(&mut self, store: &'s Store) {
         let Some(registry) = &store.registry else { return };
         let path = |key: &str| format!("store.registry.{key}");
         if registry.instance.is_empty() || registry.volume.is_empty() {
-            return; // told by the decoder
+            return; // already reported by the decoder
         }
         self.volume(&registry.volume, || path("volume"));
         let Some(instance) = self.instance(&registry.instance, || path("instance")) else { return };
         if !instance.volumes.contains_key(&registry.volume) {
             let message = format!("instances.{} does not use `{}`", registry.instance, registry.volume);
-            self.tell("stack.store.registry", path("volume"), message, "name a volume of that instance");
+            self.tell("stack.store.registry", path("volume"), message, "write a volume of that instance");
         }
     }
 }

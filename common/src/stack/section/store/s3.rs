@@ -1,4 +1,4 @@
-//! Objects: the server, who uses it, and buckets.
+//! Object storage (S3): the server, its users, and buckets.
 
 use crate::stack::decode::at::{At, string, truth};
 use crate::stack::decode::words::{label, source};
@@ -8,23 +8,23 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The server of objects.
+/// The S3 server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct S3 {
-    /// Host it is on; required unless it is `external`.
+    /// Its host; required unless it is `external`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub host: Option<String>,
-    /// What serves.
+    /// The server program.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<S3Driver>")]
     pub driver: S3Driver,
-    /// Networks that reach it; all with this host as gateway when absent.
+    /// Networks that reach it; default: all with this host as gateway.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub networks: Vec<String>,
-    /// Port; 9000 when absent.
+    /// Port; default: 9000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Port>")]
     pub port: Option<u16>,
@@ -32,32 +32,32 @@ pub struct S3 {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub tls: Option<String>,
-    /// Name of its region; `office` when absent.
+    /// Name of its region; default: `office`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub region: Option<String>,
-    /// Where an external one is.
+    /// URL of an external server.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<UrlText>")]
     pub endpoint: Option<String>,
 }
 
-/// What serves objects.
+/// The server program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum S3Driver {
     /// lsx-store itself.
     #[default]
     Embedded,
-    /// A server that is there already.
+    /// An existing server.
     External,
 }
 
-/// Somebody who uses objects.
+/// An S3 user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct S3User {
-    /// Secret that signs requests; the name is the access key.
+    /// Secret key for signatures; the name is the access key.
     #[schemars(with = "Word")]
     pub key: String,
 }
@@ -66,33 +66,33 @@ pub struct S3User {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Bucket {
-    /// Volume with its objects; the name of the bucket when absent.
+    /// Volume with its objects; default: the name of the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub volume: Option<String>,
-    /// Most that it holds.
+    /// Size limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub quota: Option<Size>,
-    /// Keeps what is written over.
+    /// Keep old versions of objects.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub versioning: bool,
-    /// Age at which objects go.
+    /// Age at which objects are deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub expire: Option<Duration>,
-    /// A map from a user to what it may.
+    /// A map from a user to its permissions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<String, Many<Action>>>")]
     pub allow: BTreeMap<String, Vec<Action>>,
-    /// File with a policy in the words of AWS.
+    /// File with an AWS bucket policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Source>")]
     pub policy: Option<String>,
 }
 
-/// What a user may do with objects.
+/// The permissions of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -100,9 +100,9 @@ pub enum Action {
     Get,
     /// Write.
     Put,
-    /// See which there are.
+    /// List objects.
     List,
-    /// Remove.
+    /// Delete objects.
     Delete,
 }
 
@@ -151,7 +151,7 @@ pub(super) fn users(at: At<'_, '_>) -> Option<BTreeMap<String, S3User>> {
     at.entries(label, user)
 }
 
-/// Names of buckets are names of hosts, and no addresses.
+/// Names of buckets are host names, not addresses.
 pub(super) fn buckets(at: At<'_, '_>) -> Option<BTreeMap<String, Bucket>> {
     let named = |at: At<'_, '_>, key: &str| {
         let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -163,7 +163,7 @@ pub(super) fn buckets(at: At<'_, '_>) -> Option<BTreeMap<String, Bucket>> {
             && key.parse::<std::net::Ipv4Addr>().is_err();
         if !good {
             let hint = "3 to 63 lower-case letters, digits, hyphens and dots";
-            at.key_wrong(Wrong::new(format!("`{key}` is no name of a bucket"), hint));
+            at.key_wrong(Wrong::new(format!("`{key}` is not a bucket name"), hint));
         }
     };
     at.entries(named, bucket)
@@ -177,6 +177,6 @@ fn word_of(text: &str) -> Parsed<String> {
     let good = (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     match good {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::new(format!("`{text}` is no region"), "letters, digits and hyphens")),
+        false => Err(Wrong::new(format!("`{text}` is not a region"), "letters, digits and hyphens")),
     }
 }

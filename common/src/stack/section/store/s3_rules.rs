@@ -1,4 +1,4 @@
-//! Objects: one server, buckets on its host, users with a secret.
+//! Rules for object storage: one server, buckets on its host, users with a secret.
 
 use super::Store;
 use super::s3::{S3, S3Driver};
@@ -15,7 +15,7 @@ impl<'s> Check<'s> {
         for (name, bucket) in &store.buckets {
             let path = |key: &str| format!("store.buckets.{name}.{key}");
             if store.s3.is_none() && !self.unread("store.s3") {
-                let message = "there is no store.s3 to serve it".to_owned();
+                let message = "there is no store.s3".to_owned();
                 self.tell(
                     "stack.store.bucket",
                     format!("store.buckets.{name}"),
@@ -32,8 +32,8 @@ impl<'s> Check<'s> {
             let at = if bucket.volume.is_some() { path("volume") } else { format!("store.buckets.{name}") };
             self.volume(volume, || at.clone());
             if let Some(home) = self.stack.volume_host(volume).filter(|home| *home != host) {
-                let message = format!("the volume is on {home}, the server on {host}");
-                self.tell("stack.store.bucket", at, message, "put both on one host");
+                let message = format!("the volume is on {home}, but the server is on {host}");
+                self.tell("stack.store.bucket", at, message, "both must be on the same host");
             }
         }
     }
@@ -51,7 +51,7 @@ impl<'s> Check<'s> {
         }
         let external = s3.driver == S3Driver::External;
         if external && s3.endpoint.is_none() && !self.unread(&path("endpoint")) {
-            let message = "nothing says where it is".to_owned();
+            let message = "it has no endpoint".to_owned();
             self.tell(
                 "stack.store.s3",
                 "store.s3".to_owned(),
@@ -60,17 +60,17 @@ impl<'s> Check<'s> {
             );
         }
         if !external && s3.host.is_none() && !self.unread(&path("host")) {
-            let message = "nothing says on which host it is".to_owned();
+            let message = "it has no host".to_owned();
             self.tell("stack.store.s3", "store.s3".to_owned(), message, "write host: NAME");
         }
         let odd = [
-            (external && s3.host.is_some(), "host", "a server elsewhere is on no host of the stack"),
-            (external && s3.tls.is_some(), "tls", "a server elsewhere has its own certificate"),
-            (external && s3.port.is_some(), "port", "the port of a server elsewhere is in its endpoint"),
-            (!external && s3.endpoint.is_some(), "endpoint", "it is served here"),
+            (external && s3.host.is_some(), "host", "an external server is not on a host of the stack"),
+            (external && s3.tls.is_some(), "tls", "an external server has its own certificate"),
+            (external && s3.port.is_some(), "port", "the port of an external server is in its endpoint"),
+            (!external && s3.endpoint.is_some(), "endpoint", "only an external server has an endpoint"),
         ];
         for (_, key, message) in odd.into_iter().filter(|(odd, _, _)| *odd) {
-            self.tell("stack.store.s3", path(key), message.to_owned(), "leave it out");
+            self.tell("stack.store.s3", path(key), message.to_owned(), "remove it");
         }
     }
 }

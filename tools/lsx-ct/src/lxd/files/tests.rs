@@ -16,7 +16,7 @@ fn said(words: &str) -> Refused {
 #[test]
 fn a_helper_that_is_not_there_is_asked_again_and_not_for_ever() {
     let words = "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory";
-    assert!(!absent(&said(words)), "it is no word on the file");
+    assert!(!absent(&said(words)), "it says nothing about the file");
     assert!(absent(&said("open /etc/x: no such file or directory")));
     let mut left = 3;
     let answer = steady(HELPER, || {

@@ -1,5 +1,6 @@
-//! The reserve of a host: where less of its disk is free, an instance that goes on writing is held until there is room again, so that
-//! no stack fills the host to its end. A look and not a quota: it works on every file system, and `limits.disk` bounds one exactly.
+//! The reserve of a host's disk: if less is free, an instance that continues to write is frozen until there is space again,
+//! so that no stack fills the disk. It is a check and not a quota: it works on every file system, and `limits.disk` is an
+//! exact limit.
 
 use crate::model::{Instance, State};
 use crate::oci::disk::Place;
@@ -10,25 +11,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Nobody fills a disk faster, in bytes a second: so often one looks.
+/// The assumed maximum rate of writing, in bytes per second, which gives the interval of checks.
 const FASTEST: u64 = 2 << 30;
 const SOONEST: Duration = Duration::from_millis(250);
-/// A look may take a twentieth of the time.
+/// A check may take 5 % of the time.
 const SHARE: u32 = 20;
 const LATEST: Duration = Duration::from_secs(60);
-/// What an instance may write from one look to the next while there is less than the reserve; with less than half of it nothing.
+/// How much an instance may write between two checks while less than the reserve is free; below half of the reserve
+/// nothing.
 const LITTLE: u64 = 1 << 20;
 
-/// Looks after the room of one life.
+/// The checks during one run of an instance.
 pub(super) struct Watch {
     places: Vec<PathBuf>,
     of: (String, String),
-    /// What lay in its places at the last look, and what each of its processes had written, in bytes. The one sees what those wrote that
-    /// have ended since, the other what has no name any more.
+    /// The size of its folders at the last check, and the bytes written by each of its processes. The former includes
+    /// processes that have ended since, the latter deleted files.
     used: Option<u64>,
     written: BTreeMap<i32, u64>,
     next: Instant,
-    /// Why it is held.
+    /// Why it is frozen.
     held: Option<String>,
 }
 
@@ -46,12 +48,12 @@ impl Watch {
         }
     }
 
-    /// Why it is held now.
+    /// Why it is frozen now.
     pub(super) fn held(&self) -> Option<&String> {
         self.held.as_ref()
     }
 
-    /// Says how the instance fares, which runs, and may still be asked whether it is ready.
+    /// Records the state of a running instance, which may still be checked for readiness.
     pub(super) fn tell(&self, me: &mut Supervisor, asked: bool) {
         match (&self.held, asked) {
             (Some(why), _) => {
@@ -63,12 +65,12 @@ impl Watch {
         }
     }
 
-    /// How long nobody needs to look.
+    /// The time until the next check.
     pub(super) fn time(&self) -> Duration {
         if self.places.is_empty() { LATEST } else { self.next.saturating_duration_since(Instant::now()) }
     }
 
-    /// Looks when it is time; whether it is held from now on, or no more.
+    /// Checks when it is time; returns whether the instance becomes frozen or resumed.
     pub(super) fn look(&mut self) -> bool {
         if self.places.is_empty() || Instant::now() < self.next {
             return false;
@@ -94,7 +96,7 @@ impl Watch {
         }
     }
 
-    /// Whether it has written more than it may since the last look.
+    /// Whether it has written more than allowed since the last check.
     fn writes(&mut self, room: &room::Room) -> bool {
         let begin = Instant::now();
         let used = self.places.iter().map(|path| room::used(path)).sum();
@@ -117,13 +119,13 @@ impl Watch {
 
     fn hold(&mut self, room: &room::Room) -> bool {
         if !groups::freeze(&self.of.0, &self.of.1, true) {
-            return false; // an old kernel has no group for it; the host is told all the same
+            return false; // an old kernel has no freezer for it; the host still reports it
         }
-        self.held = Some(format!("held, because it writes and {room}; it goes on when there is room"));
+        self.held = Some(format!("frozen, because it writes and {room}; it continues when there is space"));
         true
     }
 
-    /// Lets it go on, as before it is ended.
+    /// Resumes it, also before it is stopped.
     pub(super) fn let_go(&mut self) {
         if self.held.take().is_some() {
             groups::freeze(&self.of.0, &self.of.1, false);
@@ -132,7 +134,7 @@ impl Watch {
     }
 }
 
-/// Bytes that a process has had written to disks (proc(5)).
+/// Bytes written to disks by a process (proc(5)).
 fn written(process: i32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/io")).ok()?;
     text.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok())

@@ -1,4 +1,4 @@
-//! Answers of servers by the thousand, over a connection in memory: whatever comes is an outcome.
+//! Thousands of server answers over a connection in memory: each gives an outcome.
 
 use super::*;
 use common::http::{Line, Timed};
@@ -6,7 +6,7 @@ use lsx_tests::{Dice, soak};
 use std::io::{self, Cursor, Write};
 use ureq::unversioned::transport::{ConnectionDetails, Transport};
 
-/// A server that says the same to everybody, and hears nothing.
+/// A server that sends the same to every client, and reads nothing.
 #[derive(Debug, Clone)]
 struct Canned(Cursor<Vec<u8>>);
 
@@ -95,7 +95,7 @@ const BODIES: [&str; 8] = [
     "hello and more than was promised",
 ];
 
-/// A head and a body that mostly go together, at times hurt as bytes.
+/// A head and a body that mostly match, sometimes with damaged bytes.
 fn answer(dice: &mut Dice) -> Vec<u8> {
     let mut text = STATUS[dice.below(STATUS.len())].to_owned();
     for _ in 0..dice.below(5) {

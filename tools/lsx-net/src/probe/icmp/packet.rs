@@ -56,25 +56,25 @@ pub(super) fn skip_ipv4_header(packet: &[u8]) -> &[u8] {
     packet.get(header..).unwrap_or_default()
 }
 
-/// What tells the echoes of one socket from everybody else's.
+/// Identifies the echoes of one socket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ours {
     pub(super) v6: bool,
     /// Whether IPv4 packets arrive with their header: on raw sockets.
     pub(super) raw: bool,
     pub(super) id: u16,
-    /// Starts the payload of every request, so that replies to another process are not ours.
+    /// The start of every payload, so that replies to other processes are not accepted.
     pub(super) nonce: [u8; NONCE_BYTES],
 }
 
 impl Ours {
-    /// The reply to one of our requests in a packet as the socket delivers it.
+    /// The reply to one of our requests in a packet from the socket.
     pub(super) fn reply<'a>(&self, packet: &'a [u8]) -> Option<Echo<'a>> {
         let packet = if self.raw && !self.v6 { skip_ipv4_header(packet) } else { packet };
         parse(reply_type(self.v6), packet).filter(|echo| self.sent(echo))
     }
 
-    /// The sequence number in a request that came back inside an error, if the request was ours.
+    /// The sequence number of a request returned in an ICMP error, if it is ours.
     pub(super) fn returned(&self, packet: &[u8]) -> Option<u16> {
         parse(request_type(self.v6), packet).filter(|echo| self.sent(echo)).map(|echo| echo.sequence)
     }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use lsx_tests::{Dice, soak};
 
-    /// A reply, or a request inside an error, with wounds: half of them in the headers.
+    /// A reply, or a request in an error, with damaged bytes: half of them in the headers.
     fn packet(ours: Ours, dice: &mut Dice) -> Vec<u8> {
         let size = [0, 1, 7, 8, 9, 56, 1472][dice.below(7)];
         let mut echo = request(ours.v6, ours.id, 7, &payload(ours.nonce, size));
@@ -150,7 +150,7 @@ mod tests {
             let ours = all[usize::from(*kind)];
             let reply = ours.reply(bytes);
             if let Some(echo) = reply {
-                // What is taken for a reply ends the packet, and stands behind our identifier.
+                // An accepted reply is at the end of the packet, after our identifier.
                 let header = bytes.len() - echo.payload.len() - HEADER_BYTES;
                 assert!(bytes.ends_with(echo.payload) && header <= 60, "{bytes:?}");
                 assert_eq!(bytes[header + 4..header + 6], ours.id.to_be_bytes(), "{bytes:?}");
