@@ -14,9 +14,9 @@ use serde::Deserialize;
 /// How to read a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Which of the document's `environments` is meant.
+    /// The selected entry of `environments`.
     pub environment: Option<String>,
-    /// `key=value` overrides, applied in order before anything else but the environment.
+    /// `key=value` overrides, applied in order, after the environment and before anything else.
     pub set: Vec<String>,
     /// Mistakes in an LStacker file become warnings, and what they concern is left out.
     pub keep_going: bool,
@@ -54,7 +54,7 @@ pub fn text_at(document: &str, path: &str) -> Result<Option<String>, Failure> {
     Ok(node.and_then(Node::text).map(str::to_owned))
 }
 
-/// Lays the environment that is meant over the document.
+/// Applies the selected environment to the document.
 fn choose(root: &mut Node<'_>, source: &Source<'_>, wanted: Option<&str>) -> Result<(), Failures> {
     let usage = |message: String, hint: String| {
         Err(Failures::from(Failure::new(Kind::Usage, "stack.environment", message).hint(hint)))
@@ -62,15 +62,15 @@ fn choose(root: &mut Node<'_>, source: &Source<'_>, wanted: Option<&str>) -> Res
     match (environment::names(root), wanted) {
         (None, _) if environment::odd(root) => laid(root, source, ""),
         (None, None) => Ok(()),
-        // What a tool has resolved is of one environment already.
+        // A resolved document already has its environment applied.
         (None, Some(_)) if root.get("resolved").is_some() => Ok(()),
         (None, Some(wanted)) => usage(
             format!("--env {wanted}: the document has no environments"),
-            "leave --env out, and LSX_ENVIRONMENT unset, or write environments:".to_owned(),
+            "remove --env and unset LSX_ENVIRONMENT, or write environments:".to_owned(),
         ),
         (Some(names), None) => usage(
-            "the document has several environments, and none was named".to_owned(),
-            format!("--env NAME, or LSX_ENVIRONMENT: {}", names.join(", ")),
+            "the document has environments, and none is selected".to_owned(),
+            format!("use --env or LSX_ENVIRONMENT with one of: {}", names.join(", ")),
         ),
         (Some(names), Some(wanted)) if !names.iter().any(|name| name == wanted) => usage(
             format!("--env {wanted}: the document has no such environment"),
@@ -81,7 +81,7 @@ fn choose(root: &mut Node<'_>, source: &Source<'_>, wanted: Option<&str>) -> Res
 }
 
 fn laid(root: &mut Node<'_>, source: &Source<'_>, wanted: &str) -> Result<(), Failures> {
-    let hint = "keys as in --set; what is written short is changed whole, like networks.lan: 10.9.0.0/16; null takes a key away";
+    let hint = "write keys as in --set; a short form is replaced as a whole, like networks.lan: 10.9.0.0/16; null removes a key";
     let failure = |mistake: environment::Mistake| Failure {
         at: Some(source.place(mistake.at, mistake.path)),
         ..Failure::new(Kind::Data, "stack.environment.value", mistake.message).hint(hint)

@@ -52,7 +52,7 @@ struct Document {
     store: Option<Store>,
     /// Snapshots: lsx-snap.
     snap: Option<Snap>,
-    /// Several stacks in one document: the differences, by the key as in `--set`.
+    /// Several stacks in one document: the differences of each, by keys as in `--set`.
     environments: Option<Named<Option<std::collections::BTreeMap<String, Anything>>>>,
     /// Results of the tools; ignored as input.
     status: Option<Anything>,

@@ -1,29 +1,29 @@
-//! `environments`: one document for several stacks. The one that is meant is laid over the rest, before anything is decoded.
+//! `environments`: one document for several stacks. The selected one is applied to the rest before decoding.
 
 use super::set::put;
 use super::{Node, Value};
 use crate::stack::value::name;
 
-/// A mistake in the section: the byte it stands at, its path, what is wrong.
+/// A mistake in the section: its byte position, path and message.
 pub(crate) struct Mistake {
     pub(crate) at: u32,
     pub(crate) path: String,
     pub(crate) message: String,
 }
 
-/// The names of the environments, when there are any.
+/// The names of the environments, if any.
 pub(crate) fn names(root: &Node<'_>) -> Option<Vec<String>> {
     let entries = root.get("environments")?.entries()?;
     Some(entries.iter().map(|entry| entry.key.to_string()).collect())
 }
 
-/// Whether the section is there and no map.
+/// Whether the section exists and is not a map.
 pub(crate) fn odd(root: &Node<'_>) -> bool {
     root.get("environments").is_some_and(|section| section.entries().is_none())
 }
 
-/// Takes the section out of the document, and lays one environment over the rest. All of them are looked at, so that a mistake
-/// in one shows whichever is meant.
+/// Removes the section from the document, and applies one environment to the rest. All are validated, so that a mistake
+/// in one is reported whichever is selected.
 pub(crate) fn lay(root: &mut Node<'_>, wanted: &str) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let Some((at, section)) = take(root) else { return mistakes };
@@ -31,14 +31,14 @@ pub(crate) fn lay(root: &mut Node<'_>, wanted: &str) -> Vec<Mistake> {
         Value::Map(environments) => environments,
         Value::Null => return mistakes,
         _ => {
-            let message = "expected a map from names to what differs there".to_owned();
+            let message = "expected a map from names to differences".to_owned();
             return vec![Mistake { at, path: "environments".to_owned(), message }];
         }
     };
     for environment in environments {
         let path = format!("environments.{}", environment.key);
         if name(&environment.key).is_err() {
-            let message = format!("`{}` is no name", environment.key);
+            let message = format!("`{}` is not a name", environment.key);
             mistakes.push(Mistake { at: environment.at, path: path.clone(), message });
         }
         let Value::Map(changes) = environment.value.value else {
@@ -56,7 +56,7 @@ pub(crate) fn lay(root: &mut Node<'_>, wanted: &str) -> Vec<Mistake> {
             if !words
                 || ["environments", "resolved"].contains(&change.key.split('.').next().unwrap_or_default())
             {
-                mistake(format!("`{}` is no key of the document", change.key));
+                mistake(format!("`{}` is not a key of the document", change.key));
             } else if environment.key == wanted
                 && let Err(why) = put(root, &change.key, change.value, change.at)
             {

@@ -21,7 +21,7 @@ pub(crate) fn set<'a>(root: &mut Node<'a>, assignment: &'a str) -> Result<(), Fa
     put(root, path, Node { at: NOWHERE, value }, NOWHERE).map_err(|why| wrong(format!("--set {path}: {why}")))
 }
 
-/// Puts a value at a path; the maps on the way are made, at a place of the text. Nothing takes the key away.
+/// Sets a value at a path; missing maps are created, with the given position in the text. Null removes the key.
 pub(super) fn put<'a>(root: &mut Node<'a>, path: &str, value: Node<'a>, at: u32) -> Result<(), String> {
     let (above, last) = path.rsplit_once('.').map_or((None, path), |(above, last)| (Some(above), last));
     let mut node = root;

@@ -72,7 +72,7 @@ impl Lxd {
         match self.exit(&engine) {
             Some(exit) if exit.code == 0 && !exit::again(instance.restart, exit.code) => Ok(()),
             Some(exit) => {
-                Err(failure.because(format!("it ended with exit code {} at {}", exit.code, exit.at)))
+                Err(failure.because(format!("it ended with {} at {}", exit.code, exit.at)))
             }
             None => Err(failure),
         }
