@@ -1,4 +1,4 @@
-//! Compose files of ten kinds, imported and brought up: everything they name runs, and answers where it is published.
+//! Ten kinds of Compose files, converted and started: every service runs, and published ports answer.
 
 use crate::Case;
 use crate::cloud::Cloud;
@@ -29,7 +29,7 @@ fn ten_compose_files_come_up(cloud: &Cloud) {
     cloud.lab.script("h1", "! ls -d /sys/fs/cgroup/lsx*/*/ /etc/lsx/*/ 2>/dev/null | grep .").ok();
 }
 
-/// The stack of a Compose file, in a folder of its own with what lies beside it, with the image that the tests have.
+/// The stack of a Compose file, in its own folder with the files beside it, and with an image of the tests.
 fn imported(cloud: &Cloud, from: &Path) -> String {
     let folder = cloud.lab.folder.path().join(from.file_name().unwrap());
     assert!(std::process::Command::new("cp").arg("-a").arg(from).arg(&folder).status().unwrap().success());
@@ -45,7 +45,7 @@ fn resolved(cloud: &Cloud, file: &str) -> Value {
     cloud.ct(&["resolve", file]).ok().json()
 }
 
-/// Every instance has a process, or is a job that has ended well; every TCP port of the host leads to something.
+/// Every instance has a process or has ended successfully; every TCP port of the host is served.
 #[track_caller]
 fn runs(cloud: &Cloud, file: &str) {
     let document = resolved(cloud, file);
@@ -66,7 +66,7 @@ fn runs(cloud: &Cloud, file: &str) {
     {
         let listen = port["listen"].to_string();
         if port["to"] == 3002 {
-            continue; // of a range of which one is served
+            continue; // only one port of a range is served
         }
         cloud.lab.script("h1", &format!("nc -z -w 5 198.18.0.11 {listen}")).ok();
     }

@@ -1,4 +1,4 @@
-//! Compose files through the program: the stack that comes out and what is told, byte for byte.
+//! Converts Compose files with the program, and compares the stack and the warnings byte for byte.
 
 use super::tool;
 use lsx_tests::{blessing, entries};
@@ -17,7 +17,7 @@ fn every_compose_file_becomes_the_stack_beside_it() {
         let told = if code == 0 { "warnings.txt" } else { "error.txt" };
         expect(&folder.join(told), &ended.stderr);
         if code == 0 {
-            // What came out is a stack as it stands.
+            // The output is a valid stack.
             let _ = tool().run(["resolve", "stack.yaml"]).within(&folder).end().with(0);
         }
     }

@@ -53,7 +53,7 @@ pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync
         String::new()
     }
 
-    /// The effect of the change to `next`, if the fields do not show it: `starts anew`.
+    /// The effect of the change to `next`, if the fields do not show it, such as `restarted`.
     fn means(&self, _next: &Self) -> Option<&'static str> {
         None
     }

@@ -1,11 +1,11 @@
-//! Files of variables, `env_file` and `.env`: one `NAME=VALUE` a line.
+//! Files of variables, `env_file` and `.env`: one `NAME=VALUE` per line.
 
 use super::interpolate;
 
-/// The variables of such a file, in its order; a variable of it may stand in a later one.
+/// The variables of such a file, in its order; a value may use earlier variables.
 ///
 /// # Errors
-/// The first line that is none, with its number from 1.
+/// The first wrong line, with its number from 1.
 pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
     let mut all: Vec<(String, String)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -15,17 +15,17 @@ pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
             continue;
         }
         let wrong = |why: String| format!("line {}: {why}", index + 1);
-        // A name alone takes what the caller's environment has.
+        // A name without a value takes it from the caller's environment.
         let Some((name, value)) = line.split_once('=') else {
             if is_name(line) {
                 all.extend(lookup(line).map(|value| (line.to_owned(), value)));
                 continue;
             }
-            return Err(wrong("it is no NAME=VALUE".to_owned()));
+            return Err(wrong("not NAME=VALUE".to_owned()));
         };
         let name = name.trim_end();
         if !is_name(name) {
-            return Err(wrong("the name before `=` is none".to_owned()));
+            return Err(wrong("the text before `=` is not a name".to_owned()));
         }
         let own = |wanted: &str| {
             lookup(wanted)
@@ -57,7 +57,7 @@ fn value_of(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
     interpolate::text(text[..end].trim_end(), lookup)
 }
 
-/// What stands in double quotes, its escapes understood. A dollar sign that is escaped stays one.
+/// A text in double quotes, with its escapes. An escaped dollar sign is kept.
 fn quoted(rest: &str) -> Result<String, String> {
     let (mut value, mut letters) = (String::new(), rest.chars());
     while let Some(letter) = letters.next() {

@@ -1,4 +1,4 @@
-//! Secrets and configs: files that are sent.
+//! Secrets and configs: files of the operator's machine.
 
 use super::volumes::Given;
 use super::{At, Import, each, items, text, truth, under};
@@ -14,12 +14,12 @@ impl Import<'_> {
             if at.child("external").is_some_and(truth) {
                 self.lose(
                     at,
-                    format!("{what} `{name}` is kept by Docker: its value is not here"),
-                    "write it to a file, and file: FILE",
+                    format!("{what} `{name}` is stored in Docker, so its value is not known"),
+                    "write it to a file, and use file: FILE",
                 );
             } else if file.is_none() {
-                let hint = "write it to a file that only you can read, and file: FILE";
-                self.lose(at, format!("{what} `{name}` is no file"), hint);
+                let hint = "write it to a file that only you can read, and use file: FILE";
+                self.lose(at, format!("{what} `{name}` is not a file"), hint);
             }
             all.insert(name.to_owned(), file);
         });
@@ -60,20 +60,20 @@ impl Import<'_> {
         });
     }
 
-    /// The name of a secret or config that an entry is about, when there is a file for it.
+    /// The name of the secret or config of an entry, if it has a file.
     fn named(&self, at: At<'_, '_>, what: &str) -> Option<String> {
         let name = text(at).or_else(|| under(at, "source"))?;
         let known = if what == "secret" { &self.secrets } else { &self.configs };
         match known.get(&name) {
             Some(Some(_)) => return Some(name),
-            Some(None) => {} // told where it is defined
-            None => self.lose(at, format!("{what} `{name}` is nowhere defined"), ""),
+            Some(None) => {} // already reported at its definition
+            None => self.lose(at, format!("{what} `{name}` is not defined"), ""),
         }
         None
     }
 }
 
-/// `uid` and `gid` as our owner.
+/// `uid` and `gid` as an owner of lsx.
 fn owner(at: At<'_, '_>) -> Option<String> {
     match (under(at, "uid"), under(at, "gid")) {
         (None, None) => None,

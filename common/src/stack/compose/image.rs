@@ -1,4 +1,4 @@
-//! References of images, written out: what a registry's name leaves out is Docker's.
+//! Image references, written in full with Docker's default registry.
 
 /// `nginx:1.27` as `docker://docker.io/library/nginx:1.27`.
 pub(super) fn reference(text: &str) -> String {

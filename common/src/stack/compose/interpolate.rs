@@ -1,4 +1,4 @@
-//! Variables in values, as Compose has them: `$NAME`, `${NAME}`, with `:-` `-` `:?` `?` `:+` `+`; `$$` is a dollar sign.
+//! Variables in values, as in Compose: `$NAME`, `${NAME}`, with `:-` `-` `:?` `?` `:+` `+`; `$$` is a dollar sign.
 
 use super::{Log, Spot};
 use crate::stack::tree::{Node, Value};
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
 
-/// Replaces them in every value of a document. Keys are taken as they are.
+/// Replaces them in every value of a document. Keys are not changed.
 pub(super) fn tree(node: &mut Node<'_>, lookup: Lookup<'_>, log: &Log) {
     match &mut node.value {
         Value::Plain(words) | Value::Quoted(words) if words.contains('$') => match text(words, lookup) {
@@ -16,7 +16,7 @@ pub(super) fn tree(node: &mut Node<'_>, lookup: Lookup<'_>, log: &Log) {
                 let hint = "$$ is a dollar sign; variables come from the environment and from .env";
                 let failure = Failure::new(Kind::Data, "compose.variable", wrong).hint(hint);
                 log.push(failure, Spot::Byte(node.at));
-                node.value = Value::Null; // told once: nobody else shall trip over it
+                node.value = Value::Null; // reported once: no other code must report it again
             }
         },
         Value::List(items) => items.iter_mut().for_each(|item| tree(item, lookup, log)),
@@ -25,18 +25,18 @@ pub(super) fn tree(node: &mut Node<'_>, lookup: Lookup<'_>, log: &Log) {
     }
 }
 
-/// How deep a default may hold variables itself, and how long one value gets.
+/// Limits: nested variables in defaults, and the length of a value.
 const DEPTH: usize = 16;
 const LONGEST: usize = 1024 * 1024;
 
-/// Replaces the variables of one text. One that is not set is empty.
+/// Replaces the variables of one text. An unset one is empty.
 pub(super) fn text(words: &str, lookup: Lookup<'_>) -> Result<String, String> {
     expand(words, lookup, 0)
 }
 
 fn expand(words: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, String> {
     if depth > DEPTH {
-        return Err(format!("variables in defaults of variables, more than {DEPTH} deep"));
+        return Err(format!("variables in defaults are nested more than {DEPTH} deep"));
     }
     let (mut made, mut rest) = (String::new(), words);
     while let Some(dollar) = rest.find('$') {
@@ -46,14 +46,14 @@ fn expand(words: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, Strin
             made.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing(after).ok_or_else(|| format!("`${{{after}` has no end"))?;
+            let end = closing(after).ok_or_else(|| format!("`${{{after}` has no closing brace"))?;
             made.push_str(&braced(&after[..end], lookup, depth)?);
             rest = &after[end + 1..];
         } else {
             let end = name_end(rest);
             if end == 0 {
                 return Err(format!(
-                    "`${}` is no variable",
+                    "`${}` is not a variable",
                     rest.chars().next().map(String::from).unwrap_or_default()
                 ));
             }
@@ -61,13 +61,13 @@ fn expand(words: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, Strin
             rest = &rest[end..];
         }
         if made.len() > LONGEST {
-            return Err("the variables make more than 1 MiB of one value".to_owned());
+            return Err("with its variables, a value is larger than 1 MiB".to_owned());
         }
     }
     Ok(made + rest)
 }
 
-/// Bytes of the name at the beginning.
+/// The length of the name at the beginning, in bytes.
 fn name_end(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
@@ -75,7 +75,7 @@ fn name_end(text: &str) -> usize {
     text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
-/// Where the brace closes that was opened before the text.
+/// The position of the closing brace of an expression that was opened before the text.
 fn closing(text: &str) -> Option<usize> {
     let mut open = 1_usize;
     for (at, c) in text.char_indices() {
@@ -95,10 +95,10 @@ fn braced(inside: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, Stri
     let end = name_end(inside);
     let (name, rest) = inside.split_at(end);
     if name.is_empty() {
-        return Err(format!("`${{{inside}}}` is no variable"));
+        return Err(format!("`${{{inside}}}` is not a variable"));
     }
     let (colon, rest) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
-    // With a colon an empty value counts as none.
+    // With a colon, an empty value counts as unset.
     let value = lookup(name).filter(|value| !colon || !value.is_empty());
     let mut letters = rest.chars();
     let (how, word) = (letters.next(), letters.as_str());
@@ -110,7 +110,7 @@ fn braced(inside: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, Stri
         (Some('?'), Some(value)) => Ok(value),
         (Some('?'), None) if word.is_empty() => Err(format!("the variable {name} is not set")),
         (Some('?'), None) => Err(format!("the variable {name} is not set: {word}")),
-        _ => Err(format!("`${{{inside}}}` is no variable")),
+        _ => Err(format!("`${{{inside}}}` is not a variable")),
     }
 }
 

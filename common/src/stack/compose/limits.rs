@@ -1,11 +1,11 @@
-//! What a service may use, and how many of it there are.
+//! Limits and the number of instances of a service.
 
 use super::{At, Import, each, text, under};
 use crate::stack::value::{RLIMITS, Size};
 use serde_json::{Map, Value, json};
 
 impl Import<'_> {
-    /// `deploy`: the number of instances; what it limits goes into `limits`.
+    /// `deploy`: the number of instances; its limits go into `limits`.
     pub(super) fn deploy(&self, at: At<'_, '_>, limits: &mut Map<String, Value>) -> Deploy {
         let mut deploy = Deploy::default();
         each(at, |key, at| match key {
@@ -32,7 +32,7 @@ impl Import<'_> {
         deploy
     }
 
-    /// One limit, of `deploy.resources.limits` or of the service itself.
+    /// One limit, of `deploy.resources.limits` or of the service.
     pub(super) fn resource(&self, key: &str, at: At<'_, '_>, limits: &mut Map<String, Value>) {
         let Some(value) = text(at) else { return self.lose(at, format!("`{key}` is not converted"), "") };
         let (ours, value) = match key {
@@ -47,7 +47,7 @@ impl Import<'_> {
     pub(super) fn ulimits(&self, at: At<'_, '_>, limits: &mut Map<String, Value>) {
         each(at, |key, at| {
             if !RLIMITS.contains(&key) {
-                return self.lose(at, format!("`{key}` is no limit of setrlimit(2)"), "");
+                return self.lose(at, format!("`{key}` is not a limit of setrlimit(2)"), "");
             }
             let both = || Some(format!("{}:{}", endless(&under(at, "soft")?), endless(&under(at, "hard")?)));
             match text(at).map(|text| endless(&text)).or_else(both) {
@@ -58,7 +58,7 @@ impl Import<'_> {
     }
 }
 
-/// What `deploy` says.
+/// The settings of `deploy`.
 #[derive(Default)]
 pub(super) struct Deploy {
     pub(super) replicas: Option<usize>,
@@ -69,7 +69,7 @@ fn endless(text: &str) -> String {
     if text == "-1" { "unlimited".to_owned() } else { text.to_owned() }
 }
 
-/// Bytes as we write them; Compose takes `b k m g` with or without a `b`, in any case, and fractions.
+/// A size in the notation of lsx; Compose accepts `b k m g` with or without a `b`, in any case, and fractions.
 pub(super) fn size(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -84,12 +84,8 @@ pub(super) fn size(text: &str) -> Option<String> {
     };
     let number: f64 = digits.trim().parse().ok()?;
     let bytes = number * f64::from(2_u32).powi(shift);
-    // Sizes beyond 2^53 bytes have no fractions that matter.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded by the test before it"
-    )]
+    // Sizes beyond 2^53 bytes have no significant fractions.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the check above")]
     let bytes = (1.0..9e15).contains(&bytes).then_some(bytes as u64)?;
     Some(Size(bytes).to_string())
 }

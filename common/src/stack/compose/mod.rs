@@ -1,4 +1,4 @@
-//! A Compose file, turned into a stack: what lsx has a word for is carried over, everything else is told with its line.
+//! Converts a Compose file to a stack. Everything that cannot be converted is reported with its line.
 
 mod environment;
 mod given;
@@ -23,63 +23,63 @@ use names::Names;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the caller chooses.
+/// Options of the caller.
 #[derive(Clone, Debug, Default)]
 pub struct ComposeOptions {
-    /// Name of the stack, when the file gives none.
+    /// Name of the stack, if the file has none.
     pub name: String,
-    /// Hosts of the stack, each with its address; none means this machine.
+    /// Hosts of the stack, each with its address; none: this machine.
     pub hosts: Vec<(String, String)>,
-    /// Profiles that are on; services of others are left out.
+    /// Active profiles; services of other profiles are left out.
     pub profiles: BTreeSet<String>,
 }
 
-/// What lies beside a Compose file: this room touches no file and no environment.
+/// Access to files and variables: this module itself reads neither files nor the environment.
 pub struct Beside<'b> {
     /// A variable of the caller's environment or of `.env`.
     pub variable: &'b dyn Fn(&str) -> Option<String>,
     /// The text of a file.
     pub text: &'b dyn Fn(&str) -> Result<String, Failure>,
-    /// What is at a path.
+    /// The kind of a path.
     pub there: &'b dyn Fn(&str) -> There,
 }
 
-/// What is at a path of the operator's machine.
+/// The kind of a path on the operator's machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum There {
-    /// Nothing.
+    /// It does not exist.
     Nothing,
     /// A regular file.
     File,
-    /// A folder with the paths of the regular files below it, relative to it; `None` when there are too many.
+    /// A folder with the relative paths of the regular files below it; `None` if there are too many.
     Folder(Option<Vec<String>>),
-    /// A socket, a device or the like.
+    /// A socket, a device or similar.
     Special,
 }
 
-/// What the parts of the import share.
+/// The shared state of the import.
 struct Import<'i> {
     options: &'i ComposeOptions,
     beside: &'i Beside<'i>,
-    /// What cannot be carried over.
+    /// Everything that cannot be converted.
     lost: &'i Log,
     services: Names,
     networks: Names,
-    /// Secrets and configs by name: where they are read, `None` for those that cannot be.
+    /// The source of secrets and configs by name; `None` for those that cannot be read.
     secrets: BTreeMap<String, Option<String>>,
     configs: BTreeMap<String, Option<String>>,
-    /// Services that say how one knows that they are ready.
+    /// Services with a readiness check.
     checked: BTreeSet<String>,
-    /// How many instances write to a volume.
+    /// The number of instances that write to a volume.
     writers: BTreeMap<String, usize>,
-    /// Secrets that an instance is granted.
+    /// Secrets of an instance.
     granted: BTreeSet<String>,
 }
 
-/// Makes a stack of a Compose file; `file` is named in failures. What is lost comes as warnings.
+/// Converts a Compose file to a stack; `file` is its name in failures. Everything that is not converted becomes a warning.
 ///
 /// # Errors
-/// Every problem at once, with its place: of kind `Empty` for an empty document, `Data` for the rest.
+/// Every problem at once, with its place: kind `Empty` for an empty document, otherwise `Data`.
 pub fn import(
     text: &str,
     file: &str,
@@ -102,10 +102,10 @@ pub fn import(
     Ok((stack, warnings))
 }
 
-/// A rule of stacks that the services break: its place is a path of the stack, for that text is nobody's.
+/// A violated rule of stacks: its place is a path of the stack, since the text of the stack is not known to the user.
 fn unfit(mut failure: Failure) -> Failure {
     let path = failure.at.take().unwrap_or_default().path;
-    failure.message = format!("the stack that would come out breaks a rule: {}", failure.message);
+    failure.message = format!("the converted stack violates a rule: {}", failure.message);
     failure.at(path)
 }
 
@@ -153,7 +153,7 @@ fn document(
 }
 
 impl Import<'_> {
-    /// Sections beside the services.
+    /// Sections other than services.
     fn top(&mut self, root: At<'_, '_>) {
         each(root, |key, at| match key {
             "services" | "networks" | "name" | "version" => {}
@@ -161,21 +161,21 @@ impl Import<'_> {
             "secrets" => self.secrets = self.sources(at, "secret"),
             "configs" => self.configs = self.sources(at, "config"),
             "include" => {
-                at.key_mistake("compose.include", "other files are included".to_owned(), WHOLE.to_owned())
+                at.key_mistake("compose.include", "it includes other files".to_owned(), WHOLE.to_owned())
             }
             _ if key.starts_with("x-") => {}
             _ => self.lose(at, format!("`{key}` is not converted"), ""),
         });
     }
 
-    /// The stack's name: the file's own, else the caller's, else one that always fits.
+    /// The stack's name: that of the file, else that of the caller, else a fixed one.
     fn name(&self, root: At<'_, '_>) -> String {
         let own = root.child("name").and_then(|at| at.node.text().map(str::to_owned));
         let name = names::ours(own.as_deref().unwrap_or(&self.options.name));
         if name.is_empty() { "compose".to_owned() } else { name }
     }
 
-    /// The host that everything runs on unless it says otherwise.
+    /// The default host of instances.
     fn host(&self) -> &str {
         self.options.hosts.first().map_or("here", |(name, _)| name)
     }
@@ -211,7 +211,7 @@ impl Import<'_> {
         at.telling(self.lost).key_mistake("compose.lost", message, hint.to_owned());
     }
 
-    /// Tells that something is carried over and means something else here.
+    /// Reports that something is converted but has another meaning in a stack.
     fn differs(&self, at: At<'_, '_>, message: String, hint: &str) {
         at.telling(self.lost).key_mistake("compose.differs", message, hint.to_owned());
     }
@@ -228,7 +228,7 @@ fn host(text: &str) -> Value {
     }
 }
 
-/// The entries of a map in the order of the text. What is no map has none: it has been told, or means nothing.
+/// The entries of a map in the order of the text. Other values have none: they were reported, or have no meaning.
 fn each(at: At<'_, '_>, mut read: impl FnMut(&str, At<'_, '_>)) {
     let keys: Vec<&str> = at.node.entries().unwrap_or_default().iter().map(|entry| &*entry.key).collect();
     for key in keys {
@@ -238,7 +238,7 @@ fn each(at: At<'_, '_>, mut read: impl FnMut(&str, At<'_, '_>)) {
     }
 }
 
-/// The items of a list, or the one value that stands for it.
+/// The items of a list, or a single value as one item.
 fn items(at: At<'_, '_>, mut read: impl FnMut(At<'_, '_>)) {
     match &at.node.value {
         Tree::Null => {}
@@ -251,12 +251,12 @@ fn items(at: At<'_, '_>, mut read: impl FnMut(At<'_, '_>)) {
     }
 }
 
-/// The text of a scalar, `None` for what has none.
+/// The text of a scalar; `None` for other values.
 fn text(at: At<'_, '_>) -> Option<String> {
     at.node.text().map(str::to_owned)
 }
 
-/// Texts of a list, or the one text that stands for it.
+/// The texts of a list, or a single text as one item.
 fn texts(at: At<'_, '_>) -> Vec<String> {
     let mut all = Vec::new();
     items(at, |at| all.extend(at.text().map(str::to_owned)));
@@ -268,7 +268,7 @@ fn under(at: At<'_, '_>, key: &str) -> Option<String> {
     text(at.child(key)?)
 }
 
-/// A truth value of YAML 1.1 or 1.2, which Compose takes both.
+/// A boolean of YAML 1.1 or 1.2: Compose accepts both.
 fn truth(at: At<'_, '_>) -> bool {
     matches!(at.node.text(), Some("true" | "True" | "TRUE" | "yes" | "on"))
 }

@@ -1,28 +1,28 @@
-//! Names: Compose allows capitals, dots and underscores, and 63 bytes and more.
+//! Names: Compose allows upper case, dots, underscores, and more than 63 bytes.
 
 use super::{At, Log, each};
 use std::collections::BTreeMap;
 
-/// What each of them is called here.
+/// Names in the stack, by names in the file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names(BTreeMap<String, String>);
 
 impl Names {
-    /// Of services; one that is called otherwise is told, for others look for it by its name.
+    /// Names of services; a changed name is reported, since other services may use it.
     pub(super) fn of(services: At<'_, '_>, lost: &Log) -> Self {
         let mut names = Names::default();
         each(services, |key, at| {
             let own = names.add(key);
             if own != key {
-                let message = format!("service `{key}` is called `{own}` here");
-                let hint = format!("a program that looks for the name {key} has to look for {own}");
+                let message = format!("service `{key}` is renamed to `{own}`");
+                let hint = format!("programs that use the name {key} must use {own}");
                 at.telling(lost).key_mistake("compose.name", message, hint);
             }
         });
         names
     }
 
-    /// Of networks, with the one that is always there. Nobody looks for a network by its name.
+    /// Names of networks, with the default one. Their changes are not reported, since no program uses them.
     pub(super) fn of_networks(networks: Option<At<'_, '_>>, _lost: &Log) -> Self {
         let mut names = Names::default();
         names.add("default");
@@ -32,12 +32,12 @@ impl Names {
         names
     }
 
-    /// What it is called here; `None` for what is nowhere defined.
+    /// The name in the stack; `None` if it is not defined.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
-    /// All of them as written.
+    /// All names of the file.
     pub(super) fn written(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.keys().map(String::as_str)
     }
@@ -56,10 +56,10 @@ impl Names {
     }
 }
 
-/// Words of the stack's language, which are no names.
+/// Keywords of stacks, which cannot be names.
 const RESERVED: [&str; 3] = ["world", "host", "instance"];
 
-/// The nearest name of ours: `[a-z][a-z0-9-]{0,30}`. Empty when nothing of it is left.
+/// The nearest valid name: `[a-z][a-z0-9-]{0,30}`. Empty if no character is left.
 pub(super) fn ours(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = text.chars().map(plain).collect();

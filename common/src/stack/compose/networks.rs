@@ -1,4 +1,4 @@
-//! Networks: each service joins those it names, or the one that is always there.
+//! Networks: each service joins its networks, or the default one.
 
 use super::{At, Import, each, items, text, truth, under};
 use crate::stack::decode::hint;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 impl Import<'_> {
-    /// What a service joins; `used` gets the names as written.
+    /// The networks of a service; `used` gets the names of the file.
     pub(super) fn joined(&self, service: At<'_, '_>, used: &mut BTreeSet<String>) -> Value {
         if let Some(at) = service.child("network_mode") {
             match at.node.text() {
@@ -46,7 +46,7 @@ impl Import<'_> {
         };
         used.insert(key.to_owned());
         if key == "default" && at.child("image").is_some() {
-            return Some(json!(own)); // not named: what stands there is the service
+            return Some(json!(own)); // not a name: the value is the service
         }
         let mut fixed = None;
         each(at, |key, at| match key {
@@ -61,7 +61,7 @@ impl Import<'_> {
         Some(fixed.map_or_else(|| json!(own), |address| json!({ "name": own, "address": [address] })))
     }
 
-    /// The networks that somebody joins, with addresses of their own where the file gives none.
+    /// The networks in use, with derived addresses if the file has none.
     pub(super) fn network_section(
         &self,
         written: Option<At<'_, '_>>,
@@ -98,10 +98,10 @@ impl Import<'_> {
             "driver" if matches!(at.node.text(), Some("bridge" | "overlay" | "default")) => {}
             "external" if !truth(at) => {}
             "external" => {
-                let hint = "stacks do not meet: publish ports, or put both into one stack";
+                let hint = "stacks do not share networks: publish ports, or write both as one stack";
                 self.differs(
                     at,
-                    format!("network `{name}` is one of this stack, not one that is there already"),
+                    format!("network `{name}` becomes a network of this stack, not the existing one"),
                     hint,
                 );
             }
@@ -116,12 +116,12 @@ impl Import<'_> {
     }
 }
 
-/// The IPv4 network that a file gives.
+/// The IPv4 network of a file.
 fn subnet(at: At<'_, '_>) -> Option<Ipv4Net> {
     cidr(&first(at.child("ipam")?.child("config")?, "subnet")?).ok()
 }
 
-/// The first value under a key in a list of maps that is no IPv6.
+/// The first value under a key in a list of maps that is not IPv6.
 fn first(at: At<'_, '_>, key: &str) -> Option<String> {
     let mut found = None;
     items(at, |at| {
@@ -131,7 +131,7 @@ fn first(at: At<'_, '_>, key: &str) -> Option<String> {
     found
 }
 
-/// A /24 of 10.192.0.0/10 that is free, from a place that depends on the stack's name.
+/// A free /24 of 10.192.0.0/10, beginning at a place that depends on the stack's name.
 fn free(stack: &str, taken: &[Ipv4Net]) -> Ipv4Net {
     let hash = Sha256::digest(stack.as_bytes());
     let begin = u32::from_be_bytes([0, 0, hash[0], hash[1]]) & 0x3fff;

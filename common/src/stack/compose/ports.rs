@@ -3,7 +3,7 @@
 use super::{At, Import, items, text, under};
 use serde_json::{Map, Value, json};
 
-/// One entry, understood as far as it has words of ours.
+/// One entry, as far as lsx supports it.
 #[derive(Default)]
 struct Port {
     listen: String,
@@ -28,8 +28,8 @@ impl Import<'_> {
         if listen.is_empty() {
             self.lose(
                 at,
-                format!("port {to} is published on a port that Docker chooses"),
-                "write which, like \"8080:80\"",
+                format!("Docker chooses the published port of port {to}"),
+                "write it, like \"8080:80\"",
             );
         } else if width(&listen) != width(&to) {
             self.lose(
@@ -38,17 +38,21 @@ impl Import<'_> {
                 "write which, like \"8080:80\"",
             );
         } else if address.starts_with("127.") || address == "localhost" || address.contains(':') {
-            let hint = "for the host alone: allow: [{ from: host/NAME, to: instance/NAME, ports: [80] }]";
+            let hint = "for access from the host only, write allow: [{ from: host/NAME, to: instance/NAME, ports: [80] }]";
             self.lose(
                 at,
                 format!(
-                    "port {listen} on {address} is not published: ports are of the host's IPv4 addresses"
+                    "port {listen} on {address} is not published: only IPv4 addresses of a host, except loopback, are supported"
                 ),
                 hint,
             );
         } else if replicas > self.options.hosts.len().max(1) {
-            let hint = "publish one of them, or balance them: see `balance` in lsx-stack(5)";
-            self.lose(at, format!("port {listen} cannot lead to {replicas} instances of one host"), hint);
+            let hint = "publish only one of them, or use `balance`, see lsx-stack(5)";
+            self.lose(
+                at,
+                format!("port {listen} cannot be published for {replicas} instances of one host"),
+                hint,
+            );
         } else {
             return Some(entry(&listen, &to, &protocol, &address));
         }

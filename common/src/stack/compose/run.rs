@@ -1,4 +1,4 @@
-//! What runs in an instance: program, environment, what it waits for, how one knows that it is ready.
+//! The application of an instance: program, environment, dependencies and readiness check.
 
 use super::{At, Import, each, environment, items, text, texts, truth, under};
 use crate::stack::decode::hint;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 impl Import<'_> {
-    /// `command` or `entrypoint`: a list, or a text that is split as a shell splits it.
+    /// `command` or `entrypoint`: a list, or a text that is split like in a shell.
     pub(super) fn words(&self, at: At<'_, '_>) -> Option<Value> {
         let Some(line) = text(at) else { return Some(json!(texts(at))).filter(|words| words != &json!([])) };
         match shlex::split(&line) {
@@ -19,7 +19,7 @@ impl Import<'_> {
         }
     }
 
-    /// `env_file` first, then `environment`, which wins.
+    /// `env_file` first, then `environment`, which takes precedence.
     pub(super) fn env(&self, service: At<'_, '_>) -> Option<Value> {
         let mut env = BTreeMap::new();
         if let Some(at) = service.child("env_file") {
@@ -27,7 +27,7 @@ impl Import<'_> {
         }
         if let Some(at) = service.child("environment") {
             let mut set = |at: At<'_, '_>, name: &str, value: Option<String>| {
-                // One without a value has that of the caller.
+                // A name without a value takes it from the caller's environment.
                 if let Some(value) = value.or_else(|| (self.beside.variable)(name)) {
                     self.tell_secret(at, name, &value);
                     env.insert(name.to_owned(), value);
@@ -65,14 +65,14 @@ impl Import<'_> {
         }
     }
 
-    /// A password in the environment would stand in the stack, in every document and in `observe`.
+    /// A password in the environment would be visible in the stack, in every document and in `observe`.
     fn tell_secret(&self, at: At<'_, '_>, name: &str, value: &str) {
         let upper = name.to_ascii_uppercase();
         let secret = SECRETS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE");
         if secret && !value.is_empty() {
-            let message = format!("the value of {name} stands in the stack for everybody who reads it");
+            let message = format!("the value of {name} is visible to everybody who can read the stack");
             let hint = format!(
-                "put it into a file, under `secrets`, and {name}_FILE: /run/secrets/... where the image knows that"
+                "write it to a file, use `secrets`, and {name}_FILE: /run/secrets/... if the image supports that"
             );
             at.telling(self.lost).secret("compose.secret", &message, &hint);
         }
@@ -88,12 +88,12 @@ impl Import<'_> {
             };
             match condition {
                 "service_completed_successfully" => {
-                    let message = format!("`{own}` is waited for until it runs, not until it has ended");
+                    let message = format!("lsx waits until `{own}` runs, not until it has ended");
                     self.differs(at, message, "");
                 }
                 "service_healthy" if !self.checked.contains(key) => {
                     let message = format!(
-                        "`{own}` counts as ready as soon as it runs: the file gives it no healthcheck"
+                        "`{own}` counts as ready when it runs, since it has no healthcheck in the file"
                     );
                     self.differs(at, message, "write `ready` for it, like ready: { tcp: 5432 }");
                 }
@@ -109,7 +109,7 @@ impl Import<'_> {
         (!all.is_empty()).then(|| json!(all))
     }
 
-    /// `healthcheck`: its command, and as long as it would have taken to call the service unhealthy.
+    /// `healthcheck`: its command, and as timeout the time after which Compose would call the service unhealthy.
     pub(super) fn ready(&self, at: At<'_, '_>) -> Option<Value> {
         if at.child("disable").is_some_and(truth) {
             return None;
@@ -149,17 +149,17 @@ impl Import<'_> {
         Some(Value::Object(ready))
     }
 
-    /// A time as Go writes it: `1m30s`, `1.5s`, `500ms`.
+    /// A time in the notation of Go: `1m30s`, `1.5s`, `500ms`.
     fn seconds(&self, at: At<'_, '_>) -> Option<f64> {
         let found = at.node.text().and_then(go_duration);
         if found.is_none() {
-            at.mistake("compose.time", "this is no time".to_owned(), "like 30s or 1m30s".to_owned());
+            at.mistake("compose.time", "not a duration".to_owned(), "like 30s or 1m30s".to_owned());
         }
         found
     }
 }
 
-/// Words in a variable's name by which its value is taken for a secret.
+/// A variable with one of these words in its name counts as a secret.
 const SECRETS: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY"];
 
 fn go_duration(text: &str) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! A service becomes an instance, key by key.
+//! Converts a service to an instance, key by key.
 
 use super::limits::Deploy;
 use super::volumes::Given;
@@ -7,7 +7,7 @@ use crate::stack::value::label;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Keys that change nothing here, or are read where others need them.
+/// Keys that have no effect, or are converted elsewhere.
 const SILENT: [&str; 20] = [
     "annotations",
     "attach",
@@ -33,33 +33,33 @@ const SILENT: [&str; 20] = [
 
 /// Keys that are not converted, each with what to do instead.
 const LOST: [(&str, &str); 24] = [
-    ("cap_add", "instances have the capabilities that Docker gives by default"),
-    ("cap_drop", "instances have the capabilities that Docker gives by default"),
+    ("cap_add", "instances have Docker's default capabilities"),
+    ("cap_drop", "instances have Docker's default capabilities"),
     ("cgroup_parent", ""),
     ("cpu_shares", "write cpus: NUMBER"),
     ("cpuset", "write cpus: NUMBER"),
-    ("devices", "instances see no devices of their host"),
-    ("domainname", "`domain` of the stack and of networks"),
-    ("extra_hosts", "names of the stack are there already"),
-    ("gpus", "instances see no devices of their host"),
+    ("devices", "instances have no access to devices of their host"),
+    ("domainname", "use `domain` of the stack or of networks"),
+    ("extra_hosts", "instances of the stack have names"),
+    ("gpus", "instances have no access to devices of their host"),
     ("ipc", ""),
-    ("labels", "what read them has to be told otherwise"),
-    ("logging", "lsx-ct logs shows what an instance writes"),
+    ("labels", "configure the programs that use them in another way"),
+    ("logging", "use `lsx-ct logs`"),
     ("memswap_limit", ""),
     ("mem_reservation", ""),
-    ("pid", "no instance sees the processes of others"),
+    ("pid", "instances cannot see processes of others"),
     ("platform", ""),
-    ("privileged", "no instance is privileged; a system of its own says system: true"),
+    ("privileged", "instances are never privileged; an instance with its own init has system: true"),
     ("read_only", ""),
-    ("runtime", "lsx-ct --runtime chooses one"),
+    ("runtime", "use `lsx-ct --runtime`"),
     ("security_opt", ""),
-    ("stop_grace_period", "lsx-ct stop --grace TIME"),
-    ("stop_signal", "the image's own is used"),
+    ("stop_grace_period", "use `lsx-ct stop --grace TIME`"),
+    ("stop_signal", "the image's own signal is used"),
     ("sysctls", ""),
-    ("userns_mode", "every instance has users of its own"),
+    ("userns_mode", "every instance has its own user ids"),
 ];
 
-/// Services of which the file says when they are ready.
+/// Services with a readiness check in the file.
 pub(super) fn checked(services: At<'_, '_>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     each(services, |key, at| {
@@ -71,7 +71,7 @@ pub(super) fn checked(services: At<'_, '_>) -> BTreeSet<String> {
 }
 
 impl Import<'_> {
-    /// Its name here and what it becomes; `None` when it is left out.
+    /// Its name and the instance; `None` if it is left out.
     pub(super) fn service(
         &mut self,
         key: &str,
@@ -80,13 +80,13 @@ impl Import<'_> {
     ) -> Option<(String, Value)> {
         let name = self.services.get(key)?.to_owned();
         if at.node.entries().is_none() {
-            at.key_mistake("compose.service", format!("service `{key}` is no map"), String::new());
+            at.key_mistake("compose.service", format!("service `{key}` is not a map"), String::new());
             return None;
         }
         let profiles = at.child("profiles").map(texts).unwrap_or_default();
         if !profiles.is_empty() && !profiles.iter().any(|profile| self.options.profiles.contains(profile)) {
-            let hint = format!("--profile {} takes it along", profiles[0]);
-            self.lose(at, format!("service `{key}` is of a profile that is not on"), &hint);
+            let hint = format!("use --profile {} to include it", profiles[0]);
+            self.lose(at, format!("service `{key}` belongs to a profile that is not active"), &hint);
             return None;
         }
         let (mut limits, mut given) = (Map::new(), Given::default());
@@ -94,7 +94,7 @@ impl Import<'_> {
         let replicas =
             at.child("scale").and_then(text).and_then(|text| text.parse().ok()).or(deploy.replicas);
         if replicas == Some(0) {
-            self.lose(at, format!("service `{key}` has no replicas, so it is left out"), "");
+            self.lose(at, format!("service `{key}` is left out, since it has no replicas"), "");
             return None;
         }
         let mut instance = Map::new();
@@ -123,7 +123,7 @@ impl Import<'_> {
             }
         }
         if instance.get("restart") == Some(&json!("always")) {
-            instance.shift_remove("restart"); // that is so by itself
+            instance.shift_remove("restart"); // the default
         }
         Some((name, Value::Object(instance)))
     }
@@ -132,9 +132,9 @@ impl Import<'_> {
         let written = service.child("image").and_then(text);
         if let Some(at) = service.child("build") {
             let hint = format!(
-                "docker compose build, then docker save -o images/{name}.tar IMAGE, and image: tar:images/{name}.tar"
+                "run docker compose build, then docker save -o images/{name}.tar IMAGE, and write image: tar:images/{name}.tar"
             );
-            self.lose(at, "lsx builds no images".to_owned(), &hint);
+            self.lose(at, "lsx does not build images".to_owned(), &hint);
         } else if service.child("image").is_none() && service.child("extends").is_none() {
             service.key_mistake(
                 "compose.image",
@@ -142,14 +142,14 @@ impl Import<'_> {
                 String::new(),
             );
         }
-        // An image that is built here is in no registry.
+        // An image that is built locally is not in a registry.
         match written.filter(|_| service.child("build").is_none()) {
             Some(reference) => image::reference(&reference),
             None => format!("tar:images/{name}.tar"),
         }
     }
 
-    /// How many, and where: replicas go round the hosts.
+    /// Number and hosts: replicas are distributed over the hosts in turn.
     fn place(&self, instance: &mut Map<String, Value>, replicas: Option<usize>) {
         let Some(replicas) = replicas.filter(|&n| n != 1) else { return };
         if self.options.hosts.len() > 1 {
@@ -191,14 +191,14 @@ impl Import<'_> {
             "tmpfs" => self.memory(at, given),
             "restart" => {}
             "build" => {}
-            "links" => {
-                self.differs(at, "links are not needed: services of a network find each other".to_owned(), "")
-            }
-            "extends" => at.key_mistake(
-                "compose.extends",
-                "the service extends another one".to_owned(),
-                WHOLE.to_owned(),
+            "links" => self.differs(
+                at,
+                "links are not needed: services of a network can reach each other by name".to_owned(),
+                "",
             ),
+            "extends" => {
+                at.key_mistake("compose.extends", "it extends another service".to_owned(), WHOLE.to_owned())
+            }
             _ if key.starts_with("x-") || SILENT.contains(&key) => {}
             _ => {
                 let hint = LOST.iter().find(|(lost, _)| *lost == key).map_or("", |(_, hint)| hint);
@@ -212,8 +212,8 @@ impl Import<'_> {
         if label(&wanted).is_err() {
             self.lose(
                 at,
-                "the hostname is no label of DNS".to_owned(),
-                "one without dots, of at most 57 bytes",
+                "the hostname is not a DNS label".to_owned(),
+                "write one without dots, of at most 57 bytes",
             );
             return None;
         }
@@ -221,7 +221,7 @@ impl Import<'_> {
     }
 }
 
-/// Compose starts nothing again unless it is told to; we do, so it is written.
+/// Compose does not restart by default, lsx does: so it is always written.
 fn restart(at: At<'_, '_>, deploy: &Deploy) -> &'static str {
     let own = at.child("restart").and_then(text);
     match own.as_deref() {

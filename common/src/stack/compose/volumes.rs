@@ -1,4 +1,4 @@
-//! Volumes, files and folders of the operator's machine, and memory.
+//! Volumes, files and folders of the operator's machine, and tmpfs.
 
 use super::names::ours;
 use super::{At, Import, There, each, items, limits, text, truth, under};
@@ -11,7 +11,7 @@ struct Mounted {
     read_only: bool,
 }
 
-/// What a service's `volumes` and `configs` become.
+/// The result of a service's `volumes` and `configs`.
 #[derive(Default)]
 pub(super) struct Given {
     pub(super) volumes: Map<String, Value>,
@@ -20,15 +20,15 @@ pub(super) struct Given {
 }
 
 impl Import<'_> {
-    /// Volumes are made where they are used, so their section says little.
+    /// Volumes are defined by their use, so their section has little effect.
     pub(super) fn volume_section(&self, at: At<'_, '_>) {
         each(at, |name, at| {
             each(at, |key, at| match key {
                 "name" | "labels" => {}
                 "driver" if at.node.text() == Some("local") => {}
                 "external" if truth(at) => {
-                    let hint = "lsx-ct cp copies into an instance what it held";
-                    self.differs(at, format!("volume `{name}` begins empty"), hint);
+                    let hint = "copy its content into an instance with `lsx-ct cp`";
+                    self.differs(at, format!("volume `{name}` will be empty"), hint);
                 }
                 "external" => {}
                 _ => self.lose(
@@ -76,15 +76,15 @@ impl Import<'_> {
 
     fn volume(&mut self, at: At<'_, '_>, name: String, target: String, read_only: bool, given: &mut Given) {
         if given.volumes.contains_key(&name) {
-            let hint = "an instance has a volume at one path; a link in the image leads to the other";
-            return self.lose(at, format!("volume `{name}` a second time, at {target}"), hint);
+            let hint = "an instance can mount a volume at one path only; use a symbolic link in the image for the other";
+            return self.lose(at, format!("volume `{name}` is mounted a second time, at {target}"), hint);
         }
         *self.writers.entry(name.clone()).or_default() += usize::from(!read_only);
         let mount = if read_only { json!({ "path": target, "read_only": true }) } else { json!(target) };
         given.volumes.insert(name, mount);
     }
 
-    /// A file or a folder of the machine: a file is sent, a folder with few files is sent as those.
+    /// A file or folder of the operator's machine: a file is copied, and a folder with few files becomes its files.
     fn bound(&mut self, at: At<'_, '_>, mounted: Mounted, instance: &str, given: &mut Given) {
         let Mounted { source, target, read_only } = mounted;
         if HOSTS.iter().any(|own| source == *own || source.starts_with(&format!("{own}/"))) || source == "/" {
@@ -95,19 +95,17 @@ impl Import<'_> {
             There::File => {
                 if !read_only {
                     let message =
-                        format!("{source} is sent with `up`; what the instance writes to it stays there");
+                        format!("{source} is copied by `up`; changes by the instance are not copied back");
                     self.differs(at, message, "");
                 }
                 given.files.insert(target, json!(source));
             }
             There::Folder(Some(files)) if !files.is_empty() => {
-                let message =
-                    format!("the files in {source} ({}) are sent with `up`, each by its name", files.len());
-                self.differs(
-                    at,
-                    message,
-                    "one that comes later has to be written under `files`; data belong into a volume",
+                let message = format!(
+                    "the files in {source} ({}) are copied by `up`, each as a file of its own",
+                    files.len()
                 );
+                self.differs(at, message, "add later files under `files`; use a volume for data");
                 let (from, to) = (source.trim_end_matches('/'), target.trim_end_matches('/'));
                 given.files.extend(
                     files.iter().map(|file| (format!("{to}/{file}"), json!(format!("{from}/{file}")))),
@@ -120,7 +118,7 @@ impl Import<'_> {
             }
             There::Folder(None) => {
                 let name = own_volume(instance, &target);
-                let hint = format!("lsx-ct cp {source}/. {instance}:{target} copies them, once it runs");
+                let hint = format!("lsx-ct cp {source}/. {instance}:{target} copies them when it runs");
                 self.differs(
                     at,
                     format!("{source} has too many files: {target} becomes the volume `{name}`, empty"),
@@ -128,7 +126,7 @@ impl Import<'_> {
                 );
                 self.volume(at, name, target, read_only, given);
             }
-            There::Special => self.lose(at, format!("{source} is no file and no folder"), ""),
+            There::Special => self.lose(at, format!("{source} is neither a file nor a folder"), ""),
         }
     }
 
@@ -150,7 +148,7 @@ impl Import<'_> {
         });
     }
 
-    /// Whoever writes to a volume that another writes to says so.
+    /// Marks volumes as shared that more than one instance writes to.
     pub(super) fn share(&self, instances: &mut Map<String, Value>) {
         for instance in instances.values_mut() {
             let replicas = instance.get("count").and_then(Value::as_u64).unwrap_or(1);
@@ -165,7 +163,7 @@ impl Import<'_> {
     }
 }
 
-/// Places that are the host itself.
+/// Paths of the host itself.
 const HOSTS: [&str; 7] = ["/dev", "/proc", "/sys", "/run", "/var/run", "/var/lib/docker", "/boot"];
 
 /// `SOURCE:TARGET[:OPTIONS]`, or the target alone.
@@ -181,7 +179,7 @@ fn short(text: &str) -> Mounted {
     Mounted { source: source.to_owned(), target: target.to_owned(), read_only }
 }
 
-/// The name of a volume that has none: the instance's with the path.
+/// The name of an anonymous volume: that of the instance with the path.
 fn own_volume(instance: &str, target: &str) -> String {
     let name = format!("{instance}-{}", ours(target));
     name.trim_end_matches('-').get(..63).unwrap_or(&name).to_owned()

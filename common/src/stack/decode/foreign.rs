@@ -36,11 +36,7 @@ const KEYS: [(&str, &str, &str); 34] = [
     ("privileged", "command", "leave it out: no instance is privileged"),
     ("cap_add", "command", "leave it out: instances have the capabilities that Docker gives"),
     ("build", "image", "write `image`: lsx does not build images, podman and docker do"),
-    (
-        "services",
-        "instances",
-        "write `instances`, a map by name; `lsx-ct import` makes a stack of a Compose file",
-    ),
+    ("services", "instances", "write `instances`, a map by name; `lsx-ct import` converts a Compose file"),
     ("containers", "instances", "write `instances`, a map by name"),
     ("version", "stack", "leave it out; `stack` names the stack"),
     ("name", "stack", "write `stack`"),

@@ -1,4 +1,4 @@
-//! `import`: a Compose file becomes a stack. What lies beside it is read here; what it becomes is decided in the stack room.
+//! `import`: converts a Compose file to a stack. Files beside it are read here; the conversion is in common::stack.
 
 use clap::Args;
 use common::host::{file, limit};
@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 /// Flags of `import`.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// The Compose file; absent: compose.yaml here, or one of its other names
+    /// The Compose file; default: compose.yaml in the current folder, or another usual name
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A host of the stack; the first runs what has no place of its own; absent: this machine
+    /// A host of the stack; the first is the default host of instances; default: this machine
     #[arg(long, value_name = "NAME=[USER@]ADDRESS", value_parser = host)]
     host: Vec<(String, String)>,
-    /// Take along services of this profile; may be given several times
+    /// Include services of this profile; may be given several times
     #[arg(
         long,
         value_name = "NAME",
@@ -29,21 +29,21 @@ pub(super) struct ImportArgs {
         hide_env_values = true
     )]
     profile: Vec<String>,
-    /// Name of the stack, where the file gives none; absent: that of the file's folder
+    /// Name of the stack if the file has none; default: the name of the file's folder
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }
 
-/// Names under which a Compose file is looked for, as Compose looks for it.
+/// Usual names of Compose files, in the order of Compose.
 const USUAL: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
-/// Most files of a folder that are carried over one by one, and how deep they lie.
+/// Limits for folders that become single files: their number and depth.
 const FILES: usize = 100;
 const DEEP: usize = 8;
 
 pub(super) fn import(args: &ImportArgs, output: &Output) -> Result<(), Failures> {
     let path = args.file.clone().or_else(|| USUAL.iter().map(PathBuf::from).find(|path| path.is_file()));
     let Some(path) = path else {
-        let failure = Failure::new(Kind::Usage, "usage.compose", "there is no Compose file here");
+        let failure = Failure::new(Kind::Usage, "usage.compose", "there is no Compose file in this folder");
         return Err(failure.hint(format!("name one; looked for {}", USUAL.join(", "))).into());
     };
     let (text, name) = stdio::read(Some(&path))?;
@@ -70,7 +70,7 @@ pub(super) fn import(args: &ImportArgs, output: &Output) -> Result<(), Failures>
     Ok(output.text(&yaml)?)
 }
 
-/// A document with lists of words on one line, as a person writes them.
+/// A document with lists of words on one line, as people write them.
 struct Short<'v>(&'v Value);
 
 impl Serialize for Short<'_> {
@@ -96,10 +96,10 @@ fn host(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A variable of the caller's environment: Compose files take their values from there.
+/// A variable of the caller's environment, for values of Compose files.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the file names them, so no flag can; what it becomes is printed, not planned"
+    reason = "the names are in the file, so flags cannot replace them; the result is printed, not planned"
 )]
 fn caller(name: &str) -> Option<String> {
     std::env::var(name).ok()
@@ -145,7 +145,7 @@ fn there(path: &Path) -> There {
     if what.is_file() { There::File } else { There::Special }
 }
 
-/// Regular files below a folder; false when there are too many, or something that cannot be sent by its name.
+/// Regular files below a folder; false if there are too many, or if one cannot be sent by its name.
 fn walk(root: &Path, folder: &Path, deep: usize, files: &mut Vec<String>) -> bool {
     let Ok(entries) = folder.read_dir() else { return false };
     for entry in entries.flatten() {

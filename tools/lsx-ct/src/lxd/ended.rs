@@ -71,9 +71,7 @@ impl Lxd {
         let failure = if failure.code == ENDED { failure } else { self.ended(&engine) };
         match self.exit(&engine) {
             Some(exit) if exit.code == 0 && !exit::again(instance.restart, exit.code) => Ok(()),
-            Some(exit) => {
-                Err(failure.because(format!("it ended with {} at {}", exit.code, exit.at)))
-            }
+            Some(exit) => Err(failure.because(format!("it ended with {} at {}", exit.code, exit.at))),
             None => Err(failure),
         }
     }
