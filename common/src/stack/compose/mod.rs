@@ -206,7 +206,7 @@ impl Import<'_> {
         Value::Object(document)
     }
 
-    /// Tells that something is not converted, at its key.
+    /// Reports that something is not converted, at its key.
     fn lose(&self, at: At<'_, '_>, message: String, hint: &str) {
         at.telling(self.lost).key_mistake("compose.lost", message, hint.to_owned());
     }
