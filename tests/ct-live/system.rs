@@ -71,7 +71,7 @@ impl<'a> Machine<'a> {
         Machine { cloud, carrier, net: ct.replace("lsx-ct", "lsx-net"), ct }
     }
 
-    /// Until systemd says so of itself, or answers at all.
+    /// Boots, and waits until systemd reports a state that begins with `says`; empty: any state.
     fn boot(&self, unit: &str, says: &str) {
         let machine = MACHINE.replace("UNIT", unit);
         self.cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/machine"], machine.as_bytes()).ok();
@@ -115,7 +115,7 @@ impl<'a> Machine<'a> {
         .ok();
     }
 
-    /// As a power cut.
+    /// Like a power failure.
     fn kill(&self) {
         self.cloud.lab.script("h1", "kill -KILL $(pgrep -ox systemd); sleep 0.3").ok();
     }
@@ -146,7 +146,7 @@ fn where_systemd_runs_the_machine_an_instance_is_a_unit(cloud: &Cloud) {
     machine.end();
 }
 
-/// Another entry never ends.
+/// Another boot entry never ends.
 fn the_machine_is_up_while_stacks_still_come_back(cloud: &Cloud) {
     let machine = Machine::new(cloud);
     machine.boot("basic.target", "running");
@@ -159,7 +159,7 @@ fn the_machine_is_up_while_stacks_still_come_back(cloud: &Cloud) {
     let state = |unit: &str| machine.show(unit, "ActiveState");
     assert!(until(60, || state("multi-user.target") == "active"), "{}", state("multi-user.target"));
     assert!(until(60, || machine.within("pgrep -fx \"sleep 3211\"").code == 0), "the entries run");
-    assert!(until(60, || state(WEB) == "active"), "those before it have done their work");
+    assert!(until(60, || state(WEB) == "active"), "earlier entries are done");
     assert_eq!(
         (state("lsx-boot.service"), state("multi-user.target")),
         ("activating".to_owned(), "active".to_owned())

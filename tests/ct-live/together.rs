@@ -89,7 +89,7 @@ const MOVED: &str = "
   web: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
   side: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }";
 
-/// What runs on each host, by the runtime.
+/// The running instances of each host, according to the runtime.
 fn places(cloud: &Cloud) -> [Vec<String>; 2] {
     let names = |host: &str| -> Vec<String> {
         let all = cloud.runtime(host).into_iter();
@@ -98,7 +98,7 @@ fn places(cloud: &Cloud) -> [Vec<String>; 2] {
     ["h1", "h2"].map(names)
 }
 
-/// A plan is made without a lock, also beside an `up`; what carries it out takes those of all hosts.
+/// A plan needs no lock, also during an `up`; `apply` takes the locks of all hosts.
 fn a_move_has_both_hosts_or_none(cloud: &Cloud) {
     let file = cloud.stack("meet", MOVED);
     cloud.start(&file);
@@ -106,7 +106,7 @@ fn a_move_has_both_hosts_or_none(cloud: &Cloud) {
     let plan = |args: &[&str]| cloud.ct(&[args, &["--stack", &file]].concat()).ok().stdout;
     let apply = |plan: &str| finish(&mut cloud.command(&["apply"]), plan.as_bytes());
     let go = plan(&["move", "web", "h2"]);
-    // While another run has the lock of one host only, neither is touched.
+    // While another run holds the lock of one host only, neither host is changed.
     let held = cloud.stack("meet", &format!("{MOVED}{}", SLOW.replace("quick", "fast")));
     cloud.lab.net(&["up", "--quiet", &held]).ok();
     let mut run = waiting(cloud, &held);
@@ -121,7 +121,7 @@ fn a_move_has_both_hosts_or_none(cloud: &Cloud) {
     cloud.stack("meet", MOVED);
     cloud.ct(&["up", &file]).ok();
     assert_eq!(places(cloud), before);
-    // Of two plans at once one is carried out; the other finds the hosts changed, or busy.
+    // Of two concurrent plans one is applied; the other finds the hosts changed or locked.
     let (go, back) = (plan(&["move", "web", "h2"]), plan(&["drain", "h2"]));
     let (one, other) = std::thread::scope(|scope| {
         let other = scope.spawn(|| apply(&back));
@@ -136,7 +136,7 @@ fn a_move_has_both_hosts_or_none(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Killed before any of its changes, each instance is where the next run wants it, once, and no lock is left.
+/// After a kill before any of its changes, the next run moves each instance to its host, exactly once, and no lock is left.
 fn a_move_that_is_killed_is_finished_by_the_next(cloud: &Cloud) {
     let file = cloud.stack("meet", MOVED);
     cloud.start(&file);
@@ -147,7 +147,7 @@ fn a_move_that_is_killed_is_finished_by_the_next(cloud: &Cloud) {
         cloud.lab.net(&moved).ok();
         let ran = cloud.ct(&[&moved[..], &["--failpoint", &n.to_string()]].concat());
         eprintln!("killed before change {n}: {}", ran.code);
-        // What is killed leaves the file, which nobody holds.
+        // A killed run leaves its lock file, which no process holds.
         let locks = "! test -e /run/lsx/meet.ct.lock || flock -n /run/lsx/meet.ct.lock true";
         assert!(until(30, || ["h1", "h2"].iter().all(|host| cloud.lab.script(host, locks).code == 0)), "{n}");
         cloud.ct(&moved).ok();

@@ -117,7 +117,7 @@ fn starter() -> Result<(), Failure> {
     if Path::new(SYSTEMD).exists() {
         let unit = format!(
             "# lsx: brings the stacks of this host back after a reboot.\n[Unit]\nDescription=lsx stacks of this host\n\
-             # Else multi-user.target would wait for this unit, and for the network with it (systemd.target(5)).\n\
+             # Otherwise multi-user.target would wait for this unit and for the network (systemd.target(5)).\n\
              DefaultDependencies=no\nRequires=sysinit.target\nConflicts=shutdown.target\nBefore=shutdown.target\n\
              Wants=network-online.target\n\
              After=sysinit.target basic.target network-online.target nftables.service netfilter-persistent.service ufw.service \
