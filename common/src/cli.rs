@@ -4,7 +4,7 @@ use crate::failure::{Failure, Failures, Kind};
 use crate::help::{self, Groups};
 use crate::stdio::{self, Output};
 use crate::table::Columns;
-use crate::{log, signal};
+use crate::{complete, log, signal};
 use clap::error::ErrorKind;
 use clap::{Args, Command, Parser};
 use std::ffi::OsString;
@@ -171,11 +171,8 @@ fn panics(program: &'static str) {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn completions(shell: clap_complete::Shell, mut command: Command) -> Result<(), Failures> {
-    let name = command.get_name().to_owned();
-    let mut bytes = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut bytes);
-    Ok(stdio::write(&bytes)?)
+pub fn completions(shell: clap_complete::Shell, command: Command) -> Result<(), Failures> {
+    Ok(stdio::write(complete::script(shell, command).as_bytes())?)
 }
 
 /// Prints the manual page.

@@ -216,13 +216,31 @@ impl Place {
 
     fn caret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
+        let column = self.column.saturating_sub(1) as usize;
+        let (text, column) = around(&self.text, column);
         // The printed form, so that the caret stands below the right word.
-        let before: String = self.text.chars().take(self.column.saturating_sub(1) as usize).collect();
+        let before: String = text.chars().take(column).collect();
         let indent: String =
             printable::text(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let text = printable::text(&self.text);
+        let text = printable::text(&text);
         write!(f, "\n  {number} | {text}\n  {:width$} | {indent}^", "", width = number.len())
     }
+}
+
+/// The part of a line around a column, and the column in it: a terminal wraps long lines, and the caret would stand in the wrong place.
+fn around(line: &str, column: usize) -> (Cow<'_, str>, usize) {
+    const WIDE: usize = 100;
+    const BEFORE: usize = 30;
+    let length = line.chars().count();
+    if length <= WIDE {
+        return (line.into(), column);
+    }
+    let first = column.min(length).saturating_sub(BEFORE);
+    let dots = |there: bool| if there { "..." } else { "" };
+    let part: String = line.chars().skip(first).take(WIDE - BEFORE).collect();
+    let after = first + part.chars().count() < length;
+    let text = format!("{}{part}{}", dots(first > 0), dots(after));
+    (text.into(), column - first + dots(first > 0).len())
 }
 
 /// All failures of a run. Not empty when it is an `Err`.

@@ -1,6 +1,7 @@
 //! Code that all lsx tools share: the stack document, verbs, the plan engine, hosts.
 
 pub mod cli;
+mod complete;
 pub mod document;
 pub mod failure;
 pub mod fleet;
@@ -10,6 +11,7 @@ pub mod http;
 pub mod live;
 pub mod log;
 pub mod manual;
+pub mod offer;
 pub mod people;
 pub mod plan;
 pub mod printable;

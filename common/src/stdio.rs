@@ -33,10 +33,19 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
             "document.empty",
             format!("{name}: the input is empty, a document is expected"),
         );
-        return Err(if name == "-" { failure } else { failure.hint("the file is empty") });
+        return Err(match name.as_str() {
+            // In a pipe the previous tool has already reported its failure; under cron nobody has.
+            "-" if brings_nothing() => failure.hint(WAYS),
+            "-" => failure,
+            _ => failure.hint("the file is empty"),
+        });
     }
     Ok((text, name))
 }
+
+/// The ways to name a document.
+pub(crate) const WAYS: &str =
+    "name a FILE, use a pipe, or for a stack: set LSX_STACK, or change to a folder with a stack.yaml";
 
 /// Whether standard input cannot bring a document: a terminal, or /dev/null, as under cron and service managers. A pipe, a
 /// socket or a file can; if it is empty, the previous program in the pipe has failed.

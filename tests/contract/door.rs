@@ -15,7 +15,7 @@ fn lsx<S: AsRef<std::ffi::OsStr>>(folder: &Path, args: impl IntoIterator<Item = 
 }
 
 /// The tools as cargo built them.
-fn built() -> std::path::PathBuf {
+pub(crate) fn built() -> std::path::PathBuf {
     tools()[0].path.parent().unwrap().to_owned()
 }
 

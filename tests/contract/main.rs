@@ -7,6 +7,7 @@ mod documents;
 mod door;
 mod failures;
 mod hosts;
+mod names;
 mod pages;
 mod streams;
 mod terminal;

@@ -33,6 +33,7 @@ pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: 
     common::tool::Observed {
         schema: document::schema("ct", "observed"),
         stack: Some(stack.to_owned()),
+        only: None,
         host: host.to_owned(),
         base: lsx_ct::plan::base(&objects, &seen),
         stack_hosts: Vec::new(),

@@ -44,6 +44,7 @@ pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: 
     ObservedOf::<Net> {
         schema: schema("net", "observed"),
         stack: Some(stack.to_owned()),
+        only: None,
         host: host.to_owned(),
         base: plan::base(&objects, &seen),
         stack_hosts: Vec::new(),

@@ -17,7 +17,11 @@ pub(super) struct Control {
     pub(super) socket: PathBuf,
     lock: PathBuf,
     way: PathBuf,
+    away: PathBuf,
 }
+
+/// How long it is remembered that a host did not answer.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// What is remembered of a host, so that the next run starts the tool the right way at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +70,7 @@ impl Control {
         let control = Control {
             lock: folder.join(format!("{name}.lock")),
             way: folder.join(format!("{name}.way")),
+            away: folder.join(format!("{name}.away")),
             socket: folder.join(name),
         };
         // ssh binds a temporary name, 17 bytes longer, before it links the socket; the kernel allows 107 bytes.
@@ -129,9 +134,26 @@ impl Control {
         }
     }
 
+    /// Whether the host did not answer just now: the next tool of a pipeline need not wait for it as long.
+    pub(super) fn away(&self) -> bool {
+        let noted = fs::metadata(&self.away).and_then(|m| m.modified());
+        noted.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < AWAY))
+    }
+
+    /// Notes whether it answers. A failure is ignored, since this only saves time.
+    pub(super) fn answers(&self, answers: bool) {
+        if answers {
+            let _ = nix::unistd::unlink(&self.away);
+        } else if let Some(folder) = self.away.parent()
+            && let Ok(file) = tempfile::NamedTempFile::new_in(folder)
+        {
+            let _ = file.persist(&self.away);
+        }
+    }
+
     /// Forgets everything about a host that will not be used again.
     pub(super) fn forget(&self) {
-        for path in [&self.socket, &self.lock, &self.way] {
+        for path in [&self.socket, &self.lock, &self.way, &self.away] {
             let _ = nix::unistd::unlink(path);
         }
     }

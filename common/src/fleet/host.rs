@@ -1,11 +1,12 @@
 //! One host of a fleet: how it is reached, its open session, and its result.
 
+use super::address::Address;
 use super::control::Way;
 use super::reply::{GARBAGE, LOST};
 use super::session::{End, Events, Said, Session, cancelled};
 use super::set::Set;
 use super::ship;
-use super::ssh::{Address, Ssh};
+use super::ssh::Ssh;
 use super::verdict::{self, Verdict};
 use super::{Shared, Target, near};
 use crate::{Failure, Failures, Kind};

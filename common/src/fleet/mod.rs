@@ -3,10 +3,12 @@
 //!
 //! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
 
+mod address;
 mod control;
 mod digests;
 mod host;
 mod install;
+mod knock;
 mod near;
 mod prune;
 mod reply;

@@ -1,8 +1,9 @@
 //! Programs on a host by the system's `ssh`: one master per host, reused by the next run, and sessions through it.
 
+use super::address::Address;
 use super::control::Control;
 use super::session::{Ended, Said};
-use super::{Shared, verdict};
+use super::{Shared, knock, verdict};
 use crate::host::limit::{self, NOISE};
 use crate::host::program::tail;
 use crate::{Failure, Kind, failure::ProgramFailure};
@@ -13,49 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// How long a host may leave the first packets of a connection unanswered, which are three; where it did so just now, two. A
+/// login may take longer, and so may a way by a proxy.
+const ANSWER: Duration = Duration::from_secs(4);
+const ANSWER_AGAIN: Duration = Duration::from_millis(1500);
+
 /// A program that runs on a host.
 pub(super) type Running = openssh::Child<Arc<openssh::Session>>;
 
 /// How long a master of an earlier run may take to open a session. It needs one round trip; if it takes longer, its
 /// connection is dead (the host was restarted or moved) and a new one is made.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Where a host's SSH server is: `[user@]address[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) user: Option<String>,
-    pub(super) host: String,
-    port: Option<u16>,
-}
-
-impl Address {
-    /// Reads the text form; an IPv6 address stands in brackets.
-    pub(super) fn parse(text: &str) -> Result<Address, Failure> {
-        let parsed = || {
-            let (user, rest) = match text.rsplit_once('@') {
-                Some((user, rest)) => (Some(word(user)?), rest),
-                None => (None, text),
-            };
-            let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-                Some((host, "")) => (host, None),
-                Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
-                None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
-            };
-            let port = port.map(str::parse::<u16>).transpose().ok()?;
-            Some(Address { user, host: word(host)?, port })
-        };
-        parsed().ok_or_else(|| {
-            let message = format!("{text:?} is not [user@]address[:port]");
-            Failure::new(Kind::Data, "fleet.ssh", message)
-        })
-    }
-}
-
-/// A word that `ssh` cannot mistake for an option or a program.
-fn word(text: &str) -> Option<String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
-    (!text.is_empty() && !text.starts_with('-') && text.chars().all(good)).then(|| text.to_owned())
-}
 
 /// Joins arguments for the host's login shell. Nothing is quoted: an argument that would need quoting is refused.
 pub(super) fn words(args: &[&str]) -> Result<String, Failure> {
@@ -187,13 +156,20 @@ impl Ssh {
         let mut child = command.spawn().map_err(|e| failed(e).hint("install the OpenSSH client"))?;
         // ssh's own timeout covers the connection, not a server that stops answering later.
         let limit = shared.options.connect_timeout + Duration::from_secs(2);
-        let status = match tokio::time::timeout(limit, child.wait()).await {
-            Ok(status) => status.map_err(failed)?,
-            Err(_) => {
+        let patience = if self.control.away() { ANSWER_AGAIN } else { ANSWER };
+        let silent = knock::unanswered(child.id(), patience);
+        let status = tokio::select! {
+            status = child.wait() => status.map_err(failed)?,
+            () = silent => {
+                self.control.answers(false);
+                return Err(verdict::silent(&self.address));
+            }
+            () = tokio::time::sleep(limit) => {
                 return Err(verdict::unreachable(&self.address).because("the ssh login timed out"));
             }
         };
         if status.success() {
+            self.control.answers(true);
             return Ok(());
         }
         let said = log.rewind().and_then(|()| limit::last(log, NOISE)).unwrap_or_default();
@@ -203,7 +179,9 @@ impl Ssh {
         let failure = verdict::login(&self.address, &ended.text());
         // An unreachable host is reported in one short line; ssh's own messages are shown with -v.
         if failure.code == "fleet.unreachable" {
-            return Err(ended.lines.last().into_iter().fold(failure, Failure::because));
+            tracing::info!("{}", ended.text());
+            self.control.answers(failure != verdict::silent(&self.address));
+            return Err(failure);
         }
         let program = ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() };
         Err(failure.program(program))
@@ -263,18 +241,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_in_every_form() {
-        let read = |text| Address::parse(text).map(|a| (a.user, a.host, a.port)).ok();
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(read("192.0.2.1"), Some((None, "192.0.2.1".into(), None)));
-        assert_eq!(read("admin@h2:2222"), Some((some("admin"), "h2".into(), Some(2222))));
-        assert_eq!(read("root@[2001:db8::1]:22"), Some((some("root"), "2001:db8::1".into(), Some(22))));
-        for bad in ["", "-oProxyCommand=x", "a b", "root@-x", "h:70000", "h:22x", "@h", "$(x)@h"] {
-            assert_eq!(read(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn arguments_that_a_shell_would_read_are_refused() {

@@ -1,8 +1,8 @@
 //! Interprets the messages and exit codes of `ssh`, `sudo` and a login shell: the failure, or what to try next.
 
+use super::address::Address;
 use super::control::Way;
 use super::session::Ended;
-use super::ssh::Address;
 use crate::{Failure, Kind, failure::ProgramFailure};
 
 /// What to do about a `serve` that did not send its hello.
@@ -107,23 +107,29 @@ pub(super) fn login(address: &Address, text: &str) -> Failure {
     ]) {
         return Failure::new(Kind::Usage, "fleet.config", "ssh refuses its configuration");
     }
-    let failure = unreachable(address);
     if has(&["Could not resolve"]) {
-        return failure.hint(format!("this machine cannot resolve {host}: write the address"));
+        return unreachable(address).hint(format!("this machine cannot resolve {host}: write the address"));
     }
     if has(&["Connection refused"]) {
+        let message = format!("{host} refuses the ssh connection");
+        let failure = Failure::new(Kind::Unreachable, "fleet.unreachable", message);
         return failure.hint("check that an SSH server runs there, on that port");
     }
     if has(&["timed out", "No route", "unreachable"]) {
-        return failure
-            .hint("check that the host is up and no firewall is in between; `offline: true` skips it");
+        return silent(address);
     }
-    failure
+    text.lines().next_back().into_iter().fold(unreachable(address), Failure::because)
 }
 
 /// The host cannot be reached; the caller adds the cause.
 pub(super) fn unreachable(address: &Address) -> Failure {
     Failure::new(Kind::Unreachable, "fleet.unreachable", format!("{} cannot be reached by ssh", address.host))
+}
+
+/// The host is down, or a firewall is in between. One line, since there may be many such hosts.
+pub(super) fn silent(address: &Address) -> Failure {
+    let message = format!("{} does not answer; --offline skips the host", address.host);
+    Failure::new(Kind::Unreachable, "fleet.unreachable", message)
 }
 
 /// A failed step of copying the tool to the host.
@@ -183,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_host_is_one_line() {
+        let address = Address::parse("root@h").unwrap();
+        for text in ["ssh: connect to host h port 22: Connection timed out", "connect to h: No route to host"]
+        {
+            let failure = login(&address, text);
+            assert_eq!(failure.code, "fleet.unreachable");
+            assert_eq!(failure.to_string().lines().count(), 1, "{failure}");
+        }
+        assert_eq!(login(&address, "kex_exchange: reset").causes, ["kex_exchange: reset"]);
+    }
+
+    #[test]
     fn what_ssh_says() {
         let address = Address::parse("root@h").unwrap();
         for (text, code, exit) in [
@@ -195,6 +213,7 @@ mod tests {
             let failure = login(&address, text);
             assert_eq!((failure.code.as_str(), failure.kind.exit()), (code, exit), "{text}");
             assert!(failure.hint.is_some() || code == "fleet.config", "{text}");
+            assert!(failure.causes.is_empty(), "{text}");
         }
     }
 }

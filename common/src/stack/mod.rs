@@ -21,7 +21,7 @@ pub use model::{
     Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mount, Network, Nic, PortMap, Ready,
     RecipeValue, Stack, Tmpfs, resolved_document,
 };
-pub use only::Only;
+pub use only::{Only, known};
 pub use read::{ReadOptions, read, text_at};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{Resolved, Selector};

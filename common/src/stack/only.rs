@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SECTIONS: [&str; 9] =
     ["hosts", "networks", "instances", "balance", "dns", "meta", "pki", "store", "snap"];
 
-/// The parts of a document for a verb. Without any name everything is selected.
+/// The hosts and parts of a document for a verb. Without any name everything is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
     /// Names by section; no name means the whole section.
@@ -62,9 +62,9 @@ impl Only {
         Failures(failures).verdict()
     }
 
-    /// Whether everything is selected.
+    /// Whether everything is selected, on the hosts that are.
     pub fn all(&self) -> bool {
-        self.sections.is_empty()
+        self.sections.keys().all(|section| section == "hosts")
     }
 
     /// Whether a network is selected.
@@ -72,9 +72,9 @@ impl Only {
         self.has("networks", &[name])
     }
 
-    /// Whether a host is selected by name. The caller adds hosts that carry what is selected.
+    /// Whether a host takes part. Without any named host all do.
     pub fn host(&self, name: &str) -> bool {
-        self.has("hosts", &[name])
+        self.sections.get("hosts").is_none_or(|wanted| wanted.is_empty() || wanted.contains(name))
     }
 
     /// Whether a balancer is selected.
@@ -113,7 +113,8 @@ impl Only {
     }
 }
 
-fn known(stack: &Stack, section: &str) -> BTreeSet<String> {
+/// The names of a section; those of instances are their keys and their replicas.
+pub fn known(stack: &Stack, section: &str) -> BTreeSet<String> {
     match section {
         "hosts" => stack.hosts.keys().cloned().collect(),
         "networks" => stack.networks.keys().cloned().collect(),
@@ -131,5 +132,23 @@ fn known(stack: &Stack, section: &str) -> BTreeSet<String> {
             let replicas = stack.instances.iter().flat_map(|(key, instance)| instance.replicas(key));
             replicas.chain(stack.instances.keys().cloned()).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Only;
+
+    #[test]
+    fn hosts_narrow_where_and_the_others_what() {
+        let only = Only::parse("hosts.h2").unwrap();
+        assert!(only.all() && only.host("h2") && !only.host("h1"));
+        assert!(only.network("lan") && only.instance("web", "web-1") && only.balance("b"));
+        let only = Only::parse("hosts.h2,instances.web").unwrap();
+        assert!(!only.all() && only.host("h2") && !only.host("h1"));
+        assert!(only.instance("web", "web-1") && !only.instance("db", "db") && !only.network("lan"));
+        let only = Only::parse("networks.lan").unwrap();
+        assert!(only.host("h1") && only.network("lan") && !only.network("dmz") && !only.instance("db", "db"));
+        assert!(Only::parse("hosts").unwrap().host("h1") && Only::default().host("h1"));
     }
 }

@@ -34,9 +34,10 @@ pub(super) fn run<T: Tool>(
     output: &Output,
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
-    let mut wish =
-        plan::wish(tool, &stack, &resolved, &args.scope, &ChangeArgs::default(), &args.stack, &hosts)?;
+    let only = plan::narrowed(&args.scope, &stack)?;
+    let hosts = plan::participants(&resolved, &args.scope, &only, &args.stack)?;
+    let change = ChangeArgs::default();
+    let mut wish = plan::wish(tool, &stack, &resolved, only, &change, &args.stack, &hosts)?;
     let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
     let (seen, failed) = crew.observe(&stack.name);
     // A host that did not answer is a failure; the others are still checked.

@@ -63,6 +63,11 @@ impl<T: Tool> Crew<T> {
         self.names.iter().cloned().collect()
     }
 
+    /// Whether a host is one of them.
+    pub fn has(&self, host: &str) -> bool {
+        self.names.iter().any(|name| name == host)
+    }
+
     /// What every host has of a stack.
     pub(super) fn observe(&mut self, stack: &str) -> Answers<ObservedOf<T>> {
         self.observe_some(&self.names(), stack, false)

@@ -132,6 +132,7 @@ pub(crate) fn observe<T: Tool>(tool: T, stack: Option<&str>) -> Result<ObservedO
     Ok(Observed {
         schema: document::schema(T::NAME, "observed"),
         stack: stack.map(str::to_owned),
+        only: None,
         host: crate::host::name(),
         base: tool.base(&objects, &seen),
         stack_hosts: stack.map(roll::read).unwrap_or_default().into_iter().collect(),

@@ -10,20 +10,22 @@ mod observe;
 mod plan;
 mod resolve;
 mod roll;
+mod scope;
 mod source;
 mod up;
 
 pub use crew::Crew;
 pub(crate) use hint::remote;
 pub use hold::PATIENCE;
-pub use plan::crew_of;
+pub use plan::{Cast, crew_of};
 pub use resolve::read_stack;
+pub use scope::ScopeArgs;
 pub use source::{StackArgs, usual_stack};
 pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
-use crate::stdio::Output;
+use crate::stdio::{self, Output};
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
 use std::net::Ipv4Addr;
@@ -53,26 +55,19 @@ pub enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the names that a shell offers for the last word of a command line
+    #[command(hide = true)]
+    Names {
+        /// The words after the program's name
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
     /// Print the manual page, generated from the flags
     #[command(hide = true)]
     Manual,
     /// Serve a controller on this host: requests on standard input, replies on standard output
     #[command(hide = true)]
     Serve,
-}
-
-/// Limits on parts of the stack and on hosts.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ScopeArgs {
-    /// Limit the verb to these parts of the document, such as networks.test,instances.web
-    #[arg(long, value_name = "PARTS")]
-    pub only: Option<String>,
-    /// Do not contact this host, and report it as skipped; may be repeated
-    #[arg(long, value_name = "HOST")]
-    pub offline: Vec<String>,
-    /// Treat this host as this machine, without ssh; may be repeated
-    #[arg(long, value_name = "HOST")]
-    pub local: Vec<String>,
 }
 
 /// What a plan may do.
@@ -241,6 +236,11 @@ pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Comman
         Verb::Check(args) => check::run(tool, args, global, &output),
         Verb::Schema => resolve::schema(tool, &output),
         Verb::Completions { shell } => crate::cli::completions(*shell, command),
+        Verb::Names { words } => {
+            let names = crate::offer::names(&command, T::NAME, words, usual_stack());
+            let lines: String = names.into_iter().map(|name| name + "\n").collect();
+            Ok(stdio::write(lines.as_bytes())?)
+        }
         Verb::Manual => crate::cli::manual(command),
         Verb::Serve => host::serve_stdio(tool).map_err(Failures::from),
     }

@@ -16,14 +16,22 @@ pub(super) fn run<T: Tool>(
 ) -> Result<(), Failures> {
     // Without a stack it observes this host and does not read standard input.
     let Some(input) = args.stack.input.clone().or_else(usual_stack) else {
+        args.scope.of_this_host()?;
         return Ok(output.emit(&[host::observe(tool, None)?])?);
     };
     let from = StackArgs { input: Some(input), ..args.stack.clone() };
     let (stack, resolved) = super::read_stack(&from)?;
-    let hosts = plan::participants(&resolved, &args.scope, &from)?;
-    let (seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name);
+    let only = plan::narrowed(&args.scope, &stack)?;
+    let hosts = plan::participants(&resolved, &args.scope, &only, &from)?;
+    let (mut seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name);
     for warning in Roll::of(&resolved, &[])?.told::<T>(&seen) {
         log::warning(&warning.message);
+    }
+    if !only.all() {
+        for observed in seen.values_mut() {
+            tool.narrow(&only, &resolved, observed);
+            observed.only.clone_from(&args.scope.only);
+        }
     }
     output.emit(&seen.into_values().collect::<Vec<_>>())?;
     plan::gather(failed).verdict()

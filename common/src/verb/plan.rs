@@ -28,8 +28,9 @@ pub(super) fn run<T: Tool>(
     output: &Output,
 ) -> Result<(), Failures> {
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = participants(&resolved, &args.scope, &args.stack)?;
-    let mut wish = wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
+    let only = narrowed(&args.scope, &stack)?;
+    let hosts = participants(&resolved, &args.scope, &only, &args.stack)?;
+    let mut wish = wish(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
         None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name),
@@ -57,26 +58,37 @@ pub(super) fn run<T: Tool>(
     Ok(())
 }
 
+/// What a verb of the tool itself works on: the document, the resolved stack, the selected parts and the hosts.
+pub type Cast<T> = (Stack, Resolved, Only, Crew<T>);
+
 /// The stack and hosts that the flags name, for a verb of the tool itself.
 ///
 /// # Errors
-/// All problems of the document; an unknown host.
+/// All problems of the document; an unknown name.
 pub fn crew_of<T: Tool>(
     tool: T,
     stack: &StackArgs,
     scope: &ScopeArgs,
     global: &Global,
-) -> Result<(Stack, Resolved, Crew<T>), Failures> {
+) -> Result<Cast<T>, Failures> {
     let (document, resolved) = super::read_stack(stack)?;
-    let hosts = participants(&resolved, scope, stack)?;
+    let only = narrowed(scope, &document)?;
+    let hosts = participants(&resolved, scope, &only, stack)?;
     let crew = Crew::new(tool, &hosts.taking_part, global)?;
-    Ok((document, resolved, crew))
+    Ok((document, resolved, only, crew))
+}
+
+/// What `--only` says of a stack.
+pub(super) fn narrowed(scope: &ScopeArgs, stack: &Stack) -> Result<Only, Failures> {
+    let only = scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
+    only.check(stack).map(|()| only)
 }
 
 /// Which hosts take part.
 pub(super) fn participants(
     resolved: &Resolved,
     scope: &ScopeArgs,
+    only: &Only,
     stack: &StackArgs,
 ) -> Result<Participants, Failures> {
     let known = |name: &&String| !resolved.hosts.iter().any(|h| h.name == **name);
@@ -85,8 +97,9 @@ pub(super) fn participants(
         Failure::new(Kind::Usage, "usage.host", format!("no host {name}; the stack has {}", names.join(" ")))
     });
     Failures(unknown.collect()).verdict()?;
+    let meant = resolved.hosts.iter().filter(|h| only.host(&h.name));
     let (skipped, taking): (Vec<_>, Vec<_>) =
-        resolved.hosts.iter().partition(|h| h.offline || scope.offline.contains(&h.name));
+        meant.partition(|h| h.offline || scope.offline.contains(&h.name));
     let taking_part = taking
         .into_iter()
         .map(|h| PlanHost {
@@ -115,13 +128,11 @@ pub(super) fn wish<T: Tool>(
     tool: T,
     stack: &Stack,
     resolved: &Resolved,
-    scope: &ScopeArgs,
+    only: Only,
     change: &ChangeArgs,
     from: &StackArgs,
     hosts: &Participants,
 ) -> Result<Wish<T::Gathered>, Failures> {
-    let only = scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
-    only.check(stack)?;
     let takes_part = |host: &String| hosts.taking_part.iter().any(|h| h.name == *host);
     let selected = |at: &InstanceAt| takes_part(&at.host) && only.instance(&at.of, &at.name);
     let gathered = tool.gather(stack, resolved, &selected, &|path| from.beside(path).into())?;
@@ -222,6 +233,9 @@ fn read_observed<T: Tool>(
             let of = one.stack.as_deref().map_or("every stack".to_owned(), |s| format!("stack {s}"));
             let hint = format!("create it with: {} observe STACK", T::PROGRAM);
             refuse(format!("{host} was observed for {of}, not for {stack}"), hint);
+        } else if let Some(only) = &one.only {
+            let hint = "observe it without --only".to_owned();
+            refuse(format!("{host} was observed for {only} alone, which is no base for a plan"), hint);
         } else if hosts.iter().any(|h| h.name == host) && seen.insert(host.clone(), one).is_some() {
             refuse(format!("{host} occurs twice"), "keep the newer one".to_owned());
         }

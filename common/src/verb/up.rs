@@ -24,8 +24,9 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
         return boot(tool, host, args, global, output);
     }
     let (stack, resolved) = super::read_stack(&args.stack)?;
-    let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
-    let wish = plan::wish(tool, &stack, &resolved, &args.scope, &args.change, &args.stack, &hosts)?;
+    let only = plan::narrowed(&args.scope, &stack)?;
+    let hosts = plan::participants(&resolved, &args.scope, &only, &args.stack)?;
+    let wish = plan::wish(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
     let roll = Some(Roll::of(&resolved, &args.change.forget)?);
     let end = Ending { undo: T::UNDO || args.rollback, report: args.report.as_deref(), roll };
     let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
@@ -43,15 +44,17 @@ pub(super) fn down<T: Tool>(
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
-    let only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
-    let (document, name, hosts, roll) = match &args.name {
-        Some(name) => (json!({"stack": name}), name.clone(), this_host(), None),
+    let (document, name, only, hosts, roll) = match &args.name {
+        Some(name) => {
+            let only = args.scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
+            (json!({"stack": name}), name.clone(), only, this_host(), None)
+        }
         None => {
             let (stack, resolved) = super::read_stack(&args.stack)?;
-            only.check(&stack)?;
-            let hosts = plan::participants(&resolved, &args.scope, &args.stack)?;
+            let only = plan::narrowed(&args.scope, &stack)?;
+            let hosts = plan::participants(&resolved, &args.scope, &only, &args.stack)?;
             let roll = Some(Roll::of(&resolved, &[])?);
-            (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), hosts, roll)
+            (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), only, hosts, roll)
         }
     };
     let destroy_data = plan::destroys(args.destroy_data.as_deref(), &name)?;

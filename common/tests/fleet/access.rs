@@ -3,8 +3,10 @@
 use crate::lab::{Lab, ask, code, fleet, program, run, target};
 use crate::tool::put;
 use common::fleet::Options;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, socket};
 use serde_json::json;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,7 +38,7 @@ pub(crate) fn unreachable_is_named() {
         assert_eq!((failure.code.as_str(), failure.kind.exit()), ("fleet.unreachable", 69), "{failure}");
         assert_eq!(failure.host.as_deref(), Some(*name));
     }
-    assert!(results["closed"].as_ref().unwrap_err().to_string().contains("Connection refused"));
+    assert!(results["closed"].as_ref().unwrap_err().to_string().contains("refuses the ssh connection"));
     let start = Instant::now();
     assert_eq!(code(&ask(&mut fleet, &["silent"], json!({}))["silent"]), "fleet.unreachable");
     assert!(start.elapsed() < patience, "asked again it fails at once");
@@ -44,6 +46,38 @@ pub(crate) fn unreachable_is_named() {
     assert!(
         common::fleet::Fleet::new(vec![target("h", "-oProxyCommand=x")], lab.options(), local()).is_err()
     );
+}
+
+/// A host whose cable is cut: it is given up long before ssh would, is one line, and the next tool waits for it even less.
+pub(crate) fn a_dead_host_is_soon_given_up() {
+    let lab = Lab::new();
+    // Nobody takes connections off this queue: once it is full, the kernel drops the first packet of others.
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    listen(&socket, Backlog::new(0).unwrap()).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let fill = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300));
+    let queue: Vec<_> = std::iter::repeat_with(fill).map_while(Result::ok).collect();
+    let dead = target("dead", &format!("root@127.0.0.1:{}", address.port()));
+    // With ssh's own patience this test would not end.
+    let options = Options {
+        connect_timeout: Duration::from_secs(3600),
+        deadline: Duration::from_secs(1800),
+        ..lab.options()
+    };
+    for _ in 0..2 {
+        let mut fleet = fleet(&[lab.target("good"), dead.clone()], options.clone());
+        let results = ask(&mut fleet, &["good", "dead"], json!({"op": "who"}));
+        assert!(results["good"].is_ok());
+        assert_eq!(code(&results["dead"]), "fleet.unreachable");
+        let said = results["dead"].as_ref().unwrap_err().to_string();
+        assert!(said.lines().count() == 1 && said.contains("does not answer"), "{said}");
+        let noted = std::fs::read_dir(lab.path("control")).unwrap().flatten().map(|e| e.path());
+        assert_eq!(noted.filter(|path| path.extension().is_some_and(|e| e == "away")).count(), 1);
+        fleet.close();
+    }
+    drop((queue, listener));
 }
 
 fn local() -> common::fleet::Local {

@@ -22,6 +22,7 @@ pub(crate) const ALL: &[Case] = &[
     ("fresh_connections", masters::fresh_connections),
     ("two_fleets_at_once", masters::two_fleets_at_once),
     ("unreachable_is_named", access::unreachable_is_named),
+    ("a_dead_host_is_soon_given_up", access::a_dead_host_is_soon_given_up),
     ("host_keys_are_verified", access::host_keys_are_verified),
     ("keys_refused", access::keys_refused),
     ("without_root", access::without_root),

@@ -9,7 +9,7 @@
 
 use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
-use common::stack::{Resolved, Stack};
+use common::stack::{Only, Resolved, Stack};
 use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Hear, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
@@ -113,6 +113,16 @@ impl Tool for Ct {
 
     fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {
         observe::observe(stack)
+    }
+
+    fn narrow(self, only: &Only, resolved: &Resolved, observed: &mut ObservedOf<Self>) {
+        let of = |name: &str| resolved.instances.iter().find(|at| at.name == name).map(|at| at.of.as_str());
+        observed.objects.retain(|have| match &have.object {
+            model::Object::Instance(instance) => only.instance(&instance.of, &instance.name),
+            _ => false,
+        });
+        let instances = &mut observed.seen.instances;
+        instances.retain(|seen| only.instance(of(&seen.name).unwrap_or_default(), &seen.name));
     }
 
     fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String {

@@ -7,6 +7,7 @@
 //! marked objects are ever changed or removed.
 
 use common::plan::{Have, Step};
+use common::stack::{Only, Resolved};
 use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Hear, Look, ObservedOf, PlanOf, Tool, Wish};
 use common::{Failure, Failures};
@@ -69,6 +70,12 @@ impl Tool for Net {
 
     fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {
         observe::observe(stack)
+    }
+
+    fn narrow(self, only: &Only, _resolved: &Resolved, observed: &mut ObservedOf<Self>) {
+        let network =
+            |have: &Have<Self::Object>| have.object.network().is_some_and(|name| only.network(name));
+        observed.objects.retain(network);
     }
 
     fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String {

@@ -4,7 +4,7 @@ use super::foreign::{foreign, stands_for};
 use super::log::{Log, Spot};
 use super::near::hint;
 pub(crate) use super::path::Path;
-use crate::stack::tree::{Node, Value};
+use crate::stack::tree::{Node, Value, blank};
 use crate::stack::value::{Duration, Parsed, Wrong, duration, name};
 use crate::{Failure, Kind};
 use std::cell::RefCell;
@@ -216,12 +216,6 @@ impl<'c, 'a> At<'c, 'a> {
         self.shape("a map");
         None
     }
-}
-
-/// A hint for `h1:192.0.2.11`, which YAML reads as one word.
-fn blank(text: &str) -> Option<String> {
-    let (key, value) = text.split_once(':').filter(|(key, value)| !key.is_empty() && !value.is_empty())?;
-    Some(format!("write a blank after the colon: {key}: {}", value.trim_start()))
 }
 
 /// The same for a name without a value.

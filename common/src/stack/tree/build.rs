@@ -26,12 +26,19 @@ impl Fault {
         let kind = if empty { Kind::Empty } else { Kind::Data };
         let mut failure = Failure::new(kind, self.code, self.message);
         failure.at = Some(source.place(self.at, String::new()));
-        if empty {
-            failure.hint("the previous program in the pipe failed, or the file is empty")
-        } else {
-            failure
+        let line = failure.at.as_ref().map(|at| at.text.trim().to_owned()).unwrap_or_default();
+        match blank(&line) {
+            _ if empty => failure.hint("the previous program in the pipe failed, or the file is empty"),
+            Some(hint) if failure.message.starts_with("simple key") => failure.hint(hint),
+            _ => failure,
         }
     }
+}
+
+/// A hint for `h1:192.0.2.11`, which YAML reads as one word.
+pub(crate) fn blank(text: &str) -> Option<String> {
+    let (key, value) = text.split_once(':').filter(|(key, value)| !key.is_empty() && !value.is_empty())?;
+    Some(format!("write a blank after the colon: {key}: {}", value.trim_start()))
 }
 
 fn too_deep(at: u32) -> Fault {

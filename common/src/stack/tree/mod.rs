@@ -10,7 +10,7 @@ mod place;
 mod set;
 mod typed;
 
-pub(crate) use build::{Fault, parse};
+pub(crate) use build::{Fault, blank, parse};
 pub(crate) use place::{Aim, Source};
 pub(crate) use set::set;
 

@@ -129,11 +129,11 @@ pub(super) struct LogsArgs {
     /// Only lines since a time, such as 2026-11-26T03:00:00Z, 90s or 5m ago; LXD and Incus record no times
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
-    /// Print plain lines, without JSON; with several instances, lines start with the name
+    /// Print plain lines, without JSON, as on a terminal; with several instances, lines start with the name
     #[arg(long)]
     plain: bool,
-    /// With --plain on a terminal: do not escape control characters, such as colours
-    #[arg(long, requires = "plain")]
+    /// On a terminal: do not escape control characters, such as colours
+    #[arg(long)]
     raw: bool,
 }
 
@@ -222,14 +222,15 @@ pub(super) fn logs(tool: Ct, args: &LogsArgs, global: &Global, output: &Output) 
         ..Order::to(targets)
     };
     let teller = Teller::new(&targets, args.raw);
-    let hear = |host: &str, event| match args.plain {
+    let plain = args.plain || (output.on_terminal() && !output.table);
+    let hear = |host: &str, event| match plain {
         true => Teller::lines(host, event).iter().try_for_each(|line| teller.plain(line)),
         false => output.emit(&Teller::lines(host, event)),
     };
     let hear = |host: &str, event| hear(host, event).unwrap_or_else(|e| tracing::warn!("{e}"));
     let hear: Option<Hear<'_>> = args.follow.then_some(&hear);
     let lines = ask(&mut place, "logs", targets, order, |l: &mut act::Line, host| l.host = host, hear)?;
-    if args.plain {
+    if plain {
         return Ok(lines.iter().try_for_each(|line| teller.plain(line))?);
     }
     if args.follow && lines.is_empty() {

@@ -63,21 +63,18 @@ pub(super) fn with_document(
     global: &Global,
 ) -> Result<(Where, Targets, Document), Failures> {
     let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
+        on.scope.of_this_host()?;
         return Ok((Where::Here, here(patterns)?, None));
     };
     let from = StackArgs { input: Some(input), ..StackArgs::default() };
-    let (stack, resolved, crew) = verb::crew_of(tool, &from, &on.scope, global)?;
+    let (stack, resolved, only, crew) = verb::crew_of(tool, &from, &on.scope, global)?;
     let mut targets = Targets::new();
     let mut used = vec![false; patterns.len()];
     for at in &resolved.instances {
         let fits = |p: &String| matches(p, &at.name) || *p == at.of;
         let Some(n) = patterns.iter().position(fits) else { continue };
         used[n] = true;
-        let left_alone = resolved
-            .hosts
-            .iter()
-            .any(|h| h.name == at.host && (h.offline || on.scope.offline.contains(&h.name)));
-        if !left_alone {
+        if crew.has(&at.host) && only.instance(&at.of, &at.name) {
             let target = Target { stack: resolved.stack.clone(), name: at.name.clone() };
             targets.entry(at.host.clone()).or_default().push(target);
         }
@@ -89,11 +86,12 @@ pub(super) fn with_document(
 pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {
     let own = || vec![Target::default()];
     let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
+        on.scope.of_this_host()?;
         return Ok((Where::Here, Targets::from([(host_name(), own())])));
     };
     let stack = StackArgs { input: Some(input), ..StackArgs::default() };
-    let (_, resolved, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
-    let taking_part = resolved.hosts.iter().filter(|h| !h.offline && !on.scope.offline.contains(&h.name));
+    let (_, resolved, _, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
+    let taking_part = resolved.hosts.iter().filter(|h| crew.has(&h.name));
     let targets = taking_part.map(|h| (h.name.clone(), own())).collect();
     Ok((Where::Fleet(Box::new(crew)), targets))
 }

@@ -5,6 +5,7 @@ mod flow;
 mod object;
 mod seen;
 mod weight;
+mod whose;
 
 pub use desired::{Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
 pub use flow::{Flow, Tuple};

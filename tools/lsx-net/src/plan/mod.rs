@@ -22,7 +22,6 @@ use crate::Net;
 use crate::model::{Desired, Object, Seen};
 use common::document;
 use common::plan::{Have, Object as _, Step, Warning, diff};
-use common::stack::Only;
 use common::tool::{Draft, Goal, ObservedOf, Wish};
 use common::{Failure, Failures, Kind};
 use ipnet::Ipv4Net;
@@ -41,7 +40,7 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
     let mut draft = Draft::default();
     let mut failures = Vec::new();
     let mut goals = match &wish.goal {
-        Goal::Down if wish.only != Only::default() => {
+        Goal::Down if !wish.only.all() => {
             let message = "down removes all networks of a stack; --only is not supported";
             let hint = "remove the network from the document and run `lsx-net up --prune`";
             return Err(Failure::new(Kind::Usage, "net.plan.only", message).hint(hint).into());
@@ -127,14 +126,8 @@ fn others(wish: &Wish, desired: Option<&Desired>) -> BTreeSet<Ipv4Net> {
 /// Objects that networks of a host share are always considered.
 fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
     match object {
-        Object::Bridge(bridge) => wish.only.network(&bridge.network),
-        Object::Tunnel(tunnel) => wish.only.network(&tunnel.network),
-        Object::Leg(leg) => wish.only.network(&leg.network),
-        Object::Port(port) => wish.only.network(&port.network),
-        Object::Forwarding(forwarding) => wish.only.network(&forwarding.network),
-        Object::Neighbours(neighbours) => wish.only.network(&neighbours.network),
         Object::Route(route) => !others.contains(&route.to),
-        _ => true,
+        object => object.network().is_none_or(|name| wish.only.network(name)),
     }
 }
 

@@ -1,0 +1,140 @@
+//! What a shell may offer at a place of a command line: names of the stack. Without a stack, or with one that cannot be read, it is nothing.
+
+use crate::stack::{self, ReadOptions, Stack};
+use crate::stdio;
+use clap::{Arg, Command};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Verbs of the front door that tools call otherwise.
+const OTHERWISE: (&str, &str) = ("status", "observe");
+
+/// The words that fit the last of `words`, which come after the program's own name. `usual` is the stack when none is named, `tool` the word
+/// by which the front door calls this program.
+pub fn names(command: &Command, tool: &str, words: &[String], usual: Option<PathBuf>) -> Vec<String> {
+    let Some((current, before)) = words.split_last() else { return Vec::new() };
+    let Some(asked) = asked(command, tool, before) else { return Vec::new() };
+    let Some(stack) = asked.file.or(usual).and_then(|path| read(&path)) else { return Vec::new() };
+    let found = match asked.kind {
+        Kind::Hosts => known(&stack, "hosts"),
+        Kind::Instances => known(&stack, "instances"),
+        Kind::Places => known(&stack, "instances").into_iter().map(|name| format!("{name}:")).collect(),
+        Kind::Parts => parts(&stack, current),
+    };
+    found.into_iter().filter(|name| name.starts_with(current.as_str())).collect()
+}
+
+/// What is named there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Hosts,
+    Instances,
+    /// An instance, and a path in it.
+    Places,
+    /// As `--only` has them.
+    Parts,
+}
+
+#[derive(Debug)]
+struct Asked {
+    kind: Kind,
+    file: Option<PathBuf>,
+}
+
+/// Which kind of name comes next, and of which stack.
+fn asked(command: &Command, tool: &str, before: &[String]) -> Option<Asked> {
+    let mut words = before.iter().map(String::as_str).peekable();
+    let mut file = words.next_if_eq(&"-f").and_then(|_| words.next()).map(PathBuf::from);
+    let _ = words.next_if_eq(&tool);
+    let word = words.by_ref().find(|word| !word.starts_with('-'))?;
+    let word = if word == OTHERWISE.0 { OTHERWISE.1 } else { word };
+    let verb = command.find_subcommand(word)?;
+    let positionals: Vec<&Arg> = verb.get_positionals().collect();
+    let (mut waits, mut place, mut given) = (None, 0, BTreeSet::new());
+    for word in words {
+        if let Some(flag) = waits.take() {
+            if named(flag, "FILE") && flag.get_id() == "stack" {
+                file = Some(word.into());
+            }
+            continue;
+        }
+        let Some(rest) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
+            if positionals.get(place).is_some_and(|arg| named(arg, "STACK")) {
+                file = Some(word.into());
+            }
+            place += 1;
+            continue;
+        };
+        let flag = flag(command, verb, rest)?; // none for --, too: what comes then is not ours
+        given.insert(flag.get_id().as_str());
+        waits = Some(flag).filter(|flag| flag.get_action().takes_values() && !word.contains('='));
+    }
+    let kind = match waits {
+        Some(flag) => of_flag(flag),
+        None => of_place(verb, &positionals, place, &given),
+    };
+    Some(Asked { kind: kind?, file })
+}
+
+/// The flag that a word is, without its first dash.
+fn flag<'a>(command: &'a Command, verb: &'a Command, rest: &str) -> Option<&'a Arg> {
+    let name = rest.strip_prefix('-').map(|long| long.split('=').next().unwrap_or(long));
+    let is = |arg: &&Arg| match name {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg.get_short() == rest.chars().last(),
+    };
+    verb.get_arguments().chain(command.get_arguments()).find(is)
+}
+
+fn of_flag(flag: &Arg) -> Option<Kind> {
+    match flag.get_id().as_str() {
+        _ if named(flag, "HOST") => Some(Kind::Hosts),
+        _ if named(flag, "PARTS") => Some(Kind::Parts),
+        "on" | "instance" => Some(Kind::Instances),
+        _ => None,
+    }
+}
+
+fn of_place(verb: &Command, positionals: &[&Arg], place: usize, given: &BTreeSet<&str>) -> Option<Kind> {
+    // The last one may come again and again, but for the words of a program.
+    let program = verb.get_name() == "exec";
+    let arg = positionals.get(place).or(positionals.last().filter(|_| !program))?;
+    let again =
+        place < positionals.len() || arg.get_action().takes_values() && arg.get_num_args()?.max_values() > 1;
+    let named = |what| named(arg, what);
+    match () {
+        () if !again => None,
+        () if program => (!given.contains("on") && !given.contains("hosts")).then_some(Kind::Instances),
+        () if named("NAME") => Some(Kind::Instances),
+        () if named("HOST") => Some(Kind::Hosts),
+        () if named("FROM") || named("TO") => Some(Kind::Places),
+        () => None,
+    }
+}
+
+fn named(arg: &Arg, name: &str) -> bool {
+    arg.get_value_names().is_some_and(|names| names.iter().any(|one| one == name))
+}
+
+/// Nothing is said of a stack that cannot be read: somebody is typing.
+fn read(path: &Path) -> Option<Stack> {
+    let (text, name) = stdio::read(Some(path).filter(|path| path.is_file())).ok()?;
+    stack::read(&text, &name, &ReadOptions::default()).ok().map(|(stack, _)| stack)
+}
+
+fn known(stack: &Stack, section: &str) -> Vec<String> {
+    stack::known(stack, section).into_iter().collect()
+}
+
+/// `networks.test`, behind what stands before the last comma.
+fn parts(stack: &Stack, current: &str) -> Vec<String> {
+    let first = current.rsplit_once(',').map(|(first, _)| format!("{first},")).unwrap_or_default();
+    let section = |section: &'static str| {
+        let first = first.clone();
+        known(stack, section).into_iter().map(move |name| format!("{first}{section}.{name}"))
+    };
+    ["hosts", "instances", "networks"].into_iter().flat_map(section).collect()
+}
+
+#[cfg(test)]
+mod tests;
