@@ -10,7 +10,6 @@ pub(crate) const CASES: &[crate::Case] = &[
         a_stack_that_waits_after_a_power_cut_holds_up_no_other,
     ),
     ("an_entry_that_would_bring_nothing_back_is_told", an_entry_that_would_bring_nothing_back_is_told),
-    ("a_host_taken_out_is_told_by_lsx_ct_too", a_host_taken_out_is_told_by_lsx_ct_too),
     ("a_finished_job_stays_finished", a_finished_job_stays_finished),
     (
         "names_follow_what_may_be_reached_and_restart_nothing",
@@ -21,38 +20,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("what_needs_one_that_is_lost_does_not_wait", what_needs_one_that_is_lost_does_not_wait),
 ];
 
-/// lsx-ct alone, for a stack whose networks have not been created since.
-fn a_host_taken_out_is_told_by_lsx_ct_too(cloud: &Cloud) {
-    let text = "
-  one: { image: bb, host: h1, command: [sleep, \"1000\"] }
-  two: { image: bb, host: h2, command: [sleep, \"1000\"] }";
-    let file = cloud.stack("less", text);
-    cloud.ct(&["up", &file]).ok();
-    let whole = std::fs::read_to_string(&file).unwrap();
-    let less: String =
-        whole.lines().filter(|line| !line.contains("h2")).map(|line| format!("{line}\n")).collect();
-    std::fs::write(&file, less).unwrap();
-    let told = "198.18.0.12 was a host of stack less and but is no longer in the document";
-    let plan = cloud.ct(&["plan", &file]).ok().json();
-    assert!(plan["warnings"].to_string().contains(told), "{plan}");
-    for verb in ["up", "up", "check", "ls"] {
-        cloud.ct(&[verb, &file]).ok().says(told).says("lsx-ct up --forget 198.18.0.12");
-    }
-    assert!(running(cloud, "h2", "less/two"), "its instances keep running");
-    let away = format!("{} down --stack less", cloud.tool_on("h2"));
-    cloud.lab.script("h2", &away).ok();
-    cloud.ct(&["check", &file]).ok().says(told);
-    let forget = cloud.ct(&["up", "--forget", "198.18.0.12", &file]).ok();
-    let after = cloud.ct(&["check", &file]).ok();
-    assert!(!forget.stderr.contains(told) && !after.stderr.contains(told), "{}", after.stderr);
-    cloud.end(&file);
-    for host in ["h1", "h2"] {
-        let left = cloud.lab.script(host, "ls /etc/lsx/less 2>&1 || true").ok().stdout;
-        assert!(left.contains("No such file"), "{host}: {left}");
-    }
-}
-
-fn running(cloud: &Cloud, host: &str, of: &str) -> bool {
+pub(crate) fn running(cloud: &Cloud, host: &str, of: &str) -> bool {
     cloud.said(host, of)["state"] == "running"
 }
 

@@ -17,6 +17,7 @@ mod hostile;
 mod image;
 mod life;
 mod lost;
+mod plans;
 mod reach;
 mod ready;
 mod recipes;
@@ -45,7 +46,15 @@ const GROUPS: &[Group<Cloud>] = &[
     Group {
         name: "stack",
         share: two,
-        cases: &[begin::CASES, exec::CASES, border::CASES, change::CASES, ready::CASES, again::CASES],
+        cases: &[
+            begin::CASES,
+            exec::CASES,
+            border::CASES,
+            change::CASES,
+            ready::CASES,
+            again::CASES,
+            plans::CASES,
+        ],
     },
 ];
 

@@ -10,6 +10,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         "a_permission_that_is_taken_away_ends_what_it_began",
         a_permission_that_is_taken_away_ends_what_it_began,
     ),
+    ("who_asks_a_renumbered_instance_gets_its_answer", who_asks_a_renumbered_instance_gets_its_answer),
 ];
 
 /// The stack with something else in a place of its file.
@@ -66,4 +67,55 @@ fn a_permission_that_is_taken_away_ends_what_it_began(lab: &Lab) {
     back(lab);
     assert_eq!((after.as_str(), asked.as_str()), ("", ""));
     assert_eq!(kept, "echo", "what is still open was left alone");
+}
+
+/// The kernel's own list of connections, where it has one: those of a source port that still lead to an address.
+fn tracked(lab: &Lab, port: &str, address: &str) -> Vec<String> {
+    let list = "cat /proc/net/nf_conntrack 2>/dev/null || true; ip netns exec lsx-number cat /proc/net/nf_conntrack 2>/dev/null || true";
+    let all = lab.script("h1", list).ok().stdout;
+    let mut lines = all
+        .lines()
+        .filter(|l| l.contains(&format!("sport={port} ")) && l.contains(&format!("src={address} ")));
+    lines.by_ref().map(str::to_owned).collect()
+}
+
+/// Published as before, at another address inside: a client that keeps its source port is not sent to where nobody is any more.
+fn who_asks_a_renumbered_instance_gets_its_answer(lab: &Lab) {
+    let text = "stack: number
+hosts:
+  h1: { address: 198.18.0.11, ssh: root@198.18.0.11 }
+networks: { lan: { cidr: 10.143.0.0/24, gateway: h1 } }
+allow: [{ from: 198.18.0.13/32, to: lan, ports: [53/udp] }]
+instances:
+  one: { image: none, host: h1, networks: [{ name: lan, address: 10.143.0.10 }], ports: [\"8099:53/udp\"] }
+  two: { image: none, host: h1, networks: [lan] }
+";
+    let file = |text: &str| lab.file("number.yaml", text);
+    peer::install(lab, &["h1", "h3"]);
+    let old = crate::stack::Stack::up(lab, &file(text), &[]);
+    old.attach(lab);
+    let (h3, inside) = ("198.18.0.11:8099/udp@40110", "198.18.0.11:8099/udp@40111");
+    let world = || ask_from(lab, "h3", "", &[h3])[h3].clone();
+    let ask = |stack: &crate::stack::Stack| {
+        (world(), ask_from(lab, "h1", &stack.space("two"), &[inside])[inside].clone())
+    };
+    let server = peer::serve_in(lab, "h1", &old.space("one"), "old", &["53/udp"]);
+    let first = ask(&old);
+    assert!(first.0.starts_with("old 198.18.0.13") && first.1.starts_with("old "), "{first:?}");
+    let before = tracked(lab, "40110", "10.143.0.10");
+    drop(server);
+    let text = text.replace("10.143.0.10", "10.143.0.20");
+    lab.net(&["up", &file(&text)]).exits(65).says("--renumber");
+    old.detach(lab);
+    let new = crate::stack::Stack::up(lab, &file(&text), &["--renumber"]);
+    let after = tracked(lab, "40110", "10.143.0.10");
+    // At once, and again while nobody serves: neither may leave something that lasts.
+    assert_eq!(world(), "");
+    new.attach(lab);
+    let _server = peer::serve_in(lab, "h1", &new.space("one"), "new", &["53/udp"]);
+    let second = ask(&new);
+    new.detach(lab);
+    new.down(lab, &[]);
+    assert!(second.0.starts_with("new 198.18.0.13") && second.1.starts_with("new "), "{second:?}");
+    assert!(after.is_empty(), "before {before:?}, after {after:?}");
 }

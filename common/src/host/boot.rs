@@ -1,10 +1,12 @@
 //! Restores stacks after a reboot: one entry per tool and stack, and one service or cron line that runs them all.
 
-use super::Program;
 use super::file::{self, Mode};
+use super::{Program, wait};
 use crate::fleet::BOOT;
 use crate::{Failure, Kind};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
 const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/lsx-boot.service";
@@ -13,6 +15,10 @@ const CRON: &str = "/etc/cron.d/lsx-boot";
 const SYSTEMD: &str = "/run/systemd/system";
 /// Runs every entry in the order of its name; a failed entry does not keep the others from running.
 const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
+
+/// How long the program of an entry may take to report its version, and the time between two looks.
+const VERSION: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(2);
 
 /// The entry of one tool and stack.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +59,7 @@ impl Entry<'_> {
             text => text?,
         };
         Ok(text.map(|text| words(&text)).map(|(program, host)| {
-            let works = runs() && answers(&program);
+            let works = runs() && answers(&program, VERSION);
             (if works { program } else { String::new() }, host)
         }))
     }
@@ -99,9 +105,21 @@ fn words(text: &str) -> (String, String) {
     (program, host)
 }
 
-/// Whether a program exists and runs.
-fn answers(program: &str) -> bool {
-    Path::new(program).is_file() && Program::new(program).args(["--version"]).run(b"").is_ok()
+/// Whether a program exists and reports its version in time. Another program could run for ever.
+fn answers(program: &str, limit: Duration) -> bool {
+    let null = Stdio::null;
+    let start = || Program::new(program).args(["--version"]).start(null(), null(), null()).ok();
+    let Some(mut child) = Path::new(program).is_file().then(start).flatten() else { return false };
+    let mut status = None;
+    wait::until(limit, STEP, || {
+        status = child.try_wait().transpose();
+        status.is_some()
+    });
+    if status.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    status.is_some_and(|ended| ended.is_ok_and(|status| status.success()))
 }
 
 /// Whether something runs the entries at boot. On a machine with neither systemd nor cron that is up to its owner.
@@ -152,6 +170,24 @@ fn stop() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_says_no_version_in_time_does_not_answer() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text, limit, works) in [
+            ("good", "#!/bin/sh\nexit 0\n", VERSION, true),
+            ("bad", "#!/bin/sh\nexit 1\n", VERSION, false),
+            ("loud", "#!/bin/sh\nwhile :; do echo lsx-net; done\n", STEP * 50, false),
+            ("slow", "#!/bin/sh\nexec sleep 1000\n", STEP * 50, false),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(answers(path.to_str().unwrap(), limit), works, "{name}");
+        }
+        assert!(!answers("/nowhere/lsx-net", VERSION));
+    }
 
     #[test]
     fn an_entry_reads_back_as_it_was_written() {
