@@ -37,7 +37,7 @@ fn wrong_usage_is_64_and_one_clear_line() {
         for args in wrong {
             let ended = tool.run(&args).end().refused(64);
             shaped(&tool, &ended);
-            assert!(ended.stderr.contains("--help") && !ended.stderr.contains("serve"), "{}", ended.stderr);
+            assert!(ended.stderr.contains("--help") && !ended.stderr.contains("agent"), "{}", ended.stderr);
             let failure = told(&tool.run(["--log", "json"]).args(&args).end().refused(64));
             assert_eq!(failure["kind"], "usage", "{failure}");
         }

@@ -34,7 +34,7 @@ const PURE: [&str; 3] = ["model", "plan", "render"];
 /// Where standard output is written, and why.
 const STDOUT: [&str; 2] = [
     "common/src/stdio.rs",     // the value
-    "common/src/verb/host.rs", // `serve`: the wire to the controller, which is its standard output
+    "common/src/verb/host.rs", // `agent`: the wire to the controller, which is its standard output
 ];
 
 /// Modules that start programs or write files. Others use them.

@@ -124,7 +124,7 @@ impl Host {
         if let State::Open(session) = session
             && let Ok(ended) = tokio::time::timeout(Duration::from_secs(2), session.ended()).await
         {
-            failure = failure.program(verdict::ran("serve", &ended));
+            failure = failure.program(verdict::ran("agent", &ended));
             if failure.hint.is_none() {
                 failure = failure.hint("check that the host is up; the next run completes the change");
             }
@@ -242,7 +242,7 @@ async fn by_ssh(ssh: &Ssh, shared: &Shared) -> Result<(Session, bool), Failure> 
     loop {
         let set = set(shared, &way)?;
         let path = there(shared, &set);
-        let mut session = remote(ssh, shared, &[way.front(), &[&path, "serve"]].concat()).await?;
+        let mut session = remote(ssh, shared, &[way.front(), &[&path, "agent"]].concat()).await?;
         let hello = session.hello(shared.tool()).await.filter(|hello| hello.size == set.size);
         if hello.as_ref().is_some_and(|hello| hello.root || way.sudo) {
             if way != known {

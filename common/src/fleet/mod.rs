@@ -1,9 +1,10 @@
-//! Hosts over SSH: one `serve` session each for a whole verb, all in parallel, each with its deadline; the tool copies
+//! Hosts over SSH: one `agent` session each for a whole verb, all in parallel, each with its deadline; the tool copies
 //! itself to the hosts. The only async code: a tokio runtime inside, synchronous calls outside.
 //!
-//! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `serve` calls [`serve()`].
+//! The controller makes a [`Fleet`] and calls [`Fleet::each`]; the tool's hidden verb `agent` calls [`agent()`].
 
 mod address;
+mod agent;
 mod control;
 mod digests;
 mod host;
@@ -12,7 +13,6 @@ mod knock;
 mod near;
 mod prune;
 mod reply;
-mod serve;
 mod session;
 mod set;
 mod ship;
@@ -20,9 +20,9 @@ mod ssh;
 mod verdict;
 mod wire;
 
+pub use agent::{Handler, agent};
 pub use install::{install, installed_path};
 pub use prune::{leave, prune};
-pub use serve::{Handler, serve};
 
 use crate::{Failure, Failures, Kind};
 use host::Host;
@@ -106,7 +106,7 @@ impl Default for Options {
     }
 }
 
-/// The in-process host: runs [`serve()`] on the stream until it ends, in its own thread.
+/// The in-process host: runs [`agent()`] on the stream until it ends, in its own thread.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
 
 /// Parses a host's answer.

@@ -6,7 +6,7 @@ use crate::{Failure, Kind};
 use std::process::Stdio;
 use std::sync::Arc;
 
-/// The in-process host: `serve` in a thread, over a pair of sockets.
+/// The in-process host: `agent` in a thread, over a pair of sockets.
 pub(super) async fn here(shared: &Shared) -> Result<Session, Failure> {
     let failed = |e| Failure::new(Kind::Failed, "fleet.thread", "cannot start the local host").because(e);
     let (near, far) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
@@ -29,7 +29,7 @@ pub(super) async fn sudo(shared: &Shared) -> Result<Session, Failure> {
     // Even a replaced binary can still be run through this path.
     let own = if own.exists() { own } else { format!("/proc/{}/exe", std::process::id()).into() };
     let mut command = tokio::process::Command::new("sudo");
-    command.arg("-n").arg(own).arg("serve").process_group(0);
+    command.arg("-n").arg(own).arg("agent").process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| {
         let hint = "run as root, or install sudo with the rule: USER ALL=(root) NOPASSWD: ALL";

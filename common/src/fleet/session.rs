@@ -1,4 +1,4 @@
-//! One open session with a host's `serve`: the hello, one request at a time, and how it ended.
+//! One open session with a host's `agent`: the hello, one request at a time, and how it ended.
 
 use super::reply::{From, garbage, reply};
 use super::wire::{Hello, Reply};
@@ -22,7 +22,7 @@ pub(super) type Events = mpsc::Sender<(String, Value)>;
 /// The number of events that can wait in it.
 pub(super) const WAITING: usize = 256;
 
-/// A running `serve` and the streams to it.
+/// A running `agent` and the streams to it.
 pub(super) struct Session {
     reader: From,
     writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,

@@ -5,7 +5,7 @@ use super::control::Way;
 use super::session::Ended;
 use crate::{Failure, Kind, failure::ProgramFailure};
 
-/// What to do about a `serve` that did not send its hello.
+/// What to do about a `agent` that did not send its hello.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The login is not root: use `sudo -n`.
@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Fail(Box<Failure>),
 }
 
-/// Judges a `serve` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run has
+/// Judges a `agent` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run has
 /// copied the tool there.
 pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, address: &Address) -> Verdict {
     let text = ended.text();
@@ -36,7 +36,7 @@ pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, a
         return Verdict::Upload;
     }
     let failure = Failure::new(Kind::Unreachable, "fleet.serve", "the tool cannot be started on the host")
-        .program(ran("serve", ended));
+        .program(ran("agent", ended));
     if text.contains("Permission denied") {
         return Verdict::Fail(Box::new(
             failure.hint("check whether the file system of /var/lib is mounted noexec"),

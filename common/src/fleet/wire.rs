@@ -4,7 +4,7 @@ use crate::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The request that [`super::serve::serve`] handles itself: `{"op":"prune","dir":...}`.
+/// The request that [`super::agent::agent`] handles itself: `{"op":"prune","dir":...}`.
 pub(super) const PRUNE: &str = "prune";
 
 /// The first message of a host.

@@ -111,17 +111,17 @@ pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
     Arc::new(move |stream: UnixStream| {
         let Ok(input) = stream.try_clone() else { return };
         let session = Session::of(tool);
-        let _ = fleet::serve(T::PROGRAM, input, stream, &|request, event, cancel| {
+        let _ = fleet::agent(T::PROGRAM, input, stream, &|request, event, cancel| {
             session.answer(request, event, cancel)
         });
     })
 }
 
-/// Serves requests on standard input and output: the verb `serve`.
-pub(crate) fn serve_stdio<T: Tool>(tool: T) -> Result<(), Failure> {
+/// Serves requests on standard input and output: the verb `agent`.
+pub(crate) fn agent<T: Tool>(tool: T) -> Result<(), Failure> {
     let session = Session::of(tool);
     let input = Input { undoes: Arc::clone(&session.undoes), over: false };
-    fleet::serve(T::PROGRAM, input, io::stdout(), &|request, event, cancel| {
+    fleet::agent(T::PROGRAM, input, io::stdout(), &|request, event, cancel| {
         session.answer(request, event, cancel)
     })
 }

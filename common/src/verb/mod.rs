@@ -65,9 +65,9 @@ pub enum Verb {
     /// Print the manual page, generated from the flags
     #[command(hide = true)]
     Manual,
-    /// Serve a controller on this host: requests on standard input, replies on standard output
+    /// Work on this host for a controller: requests on standard input, replies on standard output
     #[command(hide = true)]
-    Serve,
+    Agent,
 }
 
 /// What a plan may do.
@@ -242,6 +242,6 @@ pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Comman
             Ok(stdio::write(lines.as_bytes())?)
         }
         Verb::Manual => crate::cli::manual(command),
-        Verb::Serve => host::serve_stdio(tool).map_err(Failures::from),
+        Verb::Agent => host::agent(tool).map_err(Failures::from),
     }
 }

@@ -1,4 +1,4 @@
-//! The fleet against real SSH servers on this machine. This program is the tests, the tool that is copied (`serve`), and
+//! The fleet against real SSH servers on this machine. This program is the tests, the tool that is copied (`agent`), and
 //! the replacement of sudo (by its name), so that only OpenSSH must be installed.
 
 #![allow(
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
     if args[0].ends_with("sudo") {
         return tool::sudo(&args[1..]);
     }
-    if args.get(1).is_some_and(|arg| arg == "serve") {
-        return tool::serve();
+    if args.get(1).is_some_and(|arg| arg == "agent") {
+        return tool::agent();
     }
     if args.get(1).is_some_and(|arg| arg == "control") {
         return ends::control(&args[2..]);

@@ -1,4 +1,4 @@
-//! The tool under test: the answers of its `serve`, and a replacement of sudo.
+//! The tool under test: the answers of its `agent`, and a replacement of sudo.
 
 use common::{Failure, Failures, Kind};
 use serde_json::{Value, json};
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 /// The name of its copy.
 pub(crate) const NAME: &str = "lsx-test";
 
-/// `serve` on a host.
-pub(crate) fn serve() -> ExitCode {
-    match common::fleet::serve(NAME, std::io::stdin(), std::io::stdout(), &handle) {
+/// `agent` on a host.
+pub(crate) fn agent() -> ExitCode {
+    match common::fleet::agent(NAME, std::io::stdin(), std::io::stdout(), &handle) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// `serve` in this process.
+/// `agent` in this process.
 pub(crate) fn local(stream: UnixStream) {
     let input = stream.try_clone().unwrap();
-    let _ = common::fleet::serve(NAME, input, stream, &handle);
+    let _ = common::fleet::agent(NAME, input, stream, &handle);
 }
 
 fn handle(

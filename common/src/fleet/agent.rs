@@ -25,7 +25,7 @@ pub type Handler<'a> =
 ///
 /// # Errors
 /// When the output cannot be written, or the reader thread cannot be started.
-pub fn serve(
+pub fn agent(
     tool: &str,
     input: impl Read + Send + 'static,
     output: impl Write + Send,
@@ -151,7 +151,7 @@ mod tests {
 
     fn said(input: &'static str, handler: Handler<'_>) -> Vec<Value> {
         let mut out = Vec::new();
-        serve("lsx-x", input.as_bytes(), &mut out, handler).unwrap();
+        agent("lsx-x", input.as_bytes(), &mut out, handler).unwrap();
         String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
 
@@ -214,7 +214,7 @@ mod tests {
             }
             Ok(json!(null))
         };
-        let failure = serve("x", b"{}\n".as_slice(), Broken, &handler).unwrap_err();
+        let failure = agent("x", b"{}\n".as_slice(), Broken, &handler).unwrap_err();
         assert_eq!((failure.code.as_str(), *steps.lock().unwrap()), ("fleet.wire", 3));
     }
 }
