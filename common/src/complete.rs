@@ -1,4 +1,4 @@
-//! Completions for shells: verbs and flags as clap writes them, and before those the names that the tool offers at that place.
+//! Completions for shells: the verbs and flags of clap, preceded by names of the stack.
 
 use clap::Command;
 use clap_complete::Shell;
@@ -55,7 +55,7 @@ pub(crate) fn script(shell: Shell, mut command: Command) -> String {
         Shell::Bash => script + &BASH.replace("TOOL", &tool),
         Shell::Fish => script + &FISH.replace("TOOL", &tool),
         Shell::Zsh => {
-            // Its own function gets another name, and what calls that at the end is ours.
+            // Renames clap's function, and replaces the call at the end by ours.
             let script = script.replacen(&format!("\n_{tool}() {{"), &format!("\n_{tool}_flags() {{"), 1);
             let end = script.find("\nif [ \"$funcstack[1]\"").unwrap_or(script.len());
             script[..end].to_owned() + &ZSH.replace("TOOL", &tool)

@@ -227,7 +227,7 @@ impl Place {
     }
 }
 
-/// The part of a line around a column, and the column in it: a terminal wraps long lines, and the caret would stand in the wrong place.
+/// The part of a line around a column, and the column in it: in a wrapped line, the caret would be in the wrong place.
 fn around(line: &str, column: usize) -> (Cow<'_, str>, usize) {
     const WIDE: usize = 100;
     const BEFORE: usize = 30;

@@ -1,4 +1,4 @@
-//! What a shell may offer at a place of a command line: names of the stack. Without a stack, or with one that cannot be read, it is nothing.
+//! Names of the stack for completions of a command line; none without a readable stack.
 
 use crate::stack::{self, ReadOptions, Stack};
 use crate::stdio;
@@ -6,11 +6,11 @@ use clap::{Arg, Command};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Verbs of the front door that tools call otherwise.
+/// Verbs of `lsx` that have another name in the tools.
 const OTHERWISE: (&str, &str) = ("status", "observe");
 
-/// The words that fit the last of `words`, which come after the program's own name. `usual` is the stack when none is named, `tool` the word
-/// by which the front door calls this program.
+/// Completions of the last of `words`, which follow the program's name. `usual` is the default stack, `tool` the word
+/// for this program in `lsx`.
 pub fn names(command: &Command, tool: &str, words: &[String], usual: Option<PathBuf>) -> Vec<String> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
     let Some(asked) = asked(command, tool, before) else { return Vec::new() };
@@ -24,14 +24,14 @@ pub fn names(command: &Command, tool: &str, words: &[String], usual: Option<Path
     found.into_iter().filter(|name| name.starts_with(current.as_str())).collect()
 }
 
-/// What is named there.
+/// The kind of names at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Hosts,
     Instances,
     /// An instance, and a path in it.
     Places,
-    /// As `--only` has them.
+    /// Parts for `--only`.
     Parts,
 }
 
@@ -41,7 +41,7 @@ struct Asked {
     file: Option<PathBuf>,
 }
 
-/// Which kind of name comes next, and of which stack.
+/// The kind of the next name, and its stack.
 fn asked(command: &Command, tool: &str, before: &[String]) -> Option<Asked> {
     let mut words = before.iter().map(String::as_str).peekable();
     let mut file = words.next_if_eq(&"-f").and_then(|_| words.next()).map(PathBuf::from);
@@ -65,7 +65,7 @@ fn asked(command: &Command, tool: &str, before: &[String]) -> Option<Asked> {
             place += 1;
             continue;
         };
-        let flag = flag(command, verb, rest)?; // none for --, too: what comes then is not ours
+        let flag = flag(command, verb, rest)?; // none for --, too: later words belong to a program
         given.insert(flag.get_id().as_str());
         waits = Some(flag).filter(|flag| flag.get_action().takes_values() && !word.contains('='));
     }
@@ -76,7 +76,7 @@ fn asked(command: &Command, tool: &str, before: &[String]) -> Option<Asked> {
     Some(Asked { kind: kind?, file })
 }
 
-/// The flag that a word is, without its first dash.
+/// The flag of a word without its first dash.
 fn flag<'a>(command: &'a Command, verb: &'a Command, rest: &str) -> Option<&'a Arg> {
     let name = rest.strip_prefix('-').map(|long| long.split('=').next().unwrap_or(long));
     let is = |arg: &&Arg| match name {
@@ -96,7 +96,7 @@ fn of_flag(flag: &Arg) -> Option<Kind> {
 }
 
 fn of_place(verb: &Command, positionals: &[&Arg], place: usize, given: &BTreeSet<&str>) -> Option<Kind> {
-    // The last one may come again and again, but for the words of a program.
+    // The last argument may be repeated, except words of a program.
     let program = verb.get_name() == "exec";
     let arg = positionals.get(place).or(positionals.last().filter(|_| !program))?;
     let again =
@@ -116,7 +116,7 @@ fn named(arg: &Arg, name: &str) -> bool {
     arg.get_value_names().is_some_and(|names| names.iter().any(|one| one == name))
 }
 
-/// Nothing is said of a stack that cannot be read: somebody is typing.
+/// No failure for an unreadable stack: the user is typing.
 fn read(path: &Path) -> Option<Stack> {
     let (text, name) = stdio::read(Some(path).filter(|path| path.is_file())).ok()?;
     stack::read(&text, &name, &ReadOptions::default()).ok().map(|(stack, _)| stack)
@@ -126,7 +126,7 @@ fn known(stack: &Stack, section: &str) -> Vec<String> {
     stack::known(stack, section).into_iter().collect()
 }
 
-/// `networks.test`, behind what stands before the last comma.
+/// `networks.test`, after the text before the last comma.
 fn parts(stack: &Stack, current: &str) -> Vec<String> {
     let first = current.rsplit_once(',').map(|(first, _)| format!("{first},")).unwrap_or_default();
     let section = |section: &'static str| {

@@ -34,7 +34,7 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
             format!("{name}: the input is empty, a document is expected"),
         );
         return Err(match name.as_str() {
-            // In a pipe the previous tool has already reported its failure; under cron nobody has.
+            // In a pipe the previous tool has already reported its failure; under cron no tool has.
             "-" if brings_nothing() => failure.hint(WAYS),
             "-" => failure,
             _ => failure.hint("the file is empty"),

@@ -48,7 +48,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// What could not be read.
     fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure>;
 
-    /// Removes from an observed document what a verb was not limited to.
+    /// Removes everything that is not selected from an observed document.
     fn narrow(self, _only: &Only, _resolved: &Resolved, _observed: &mut ObservedOf<Self>) {}
 
     /// Digest of the facts that a plan depends on; counters, indexes and neighbours are left out.
@@ -212,7 +212,7 @@ pub struct Observed<O, S> {
     /// The requested stack; absent when all were requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
-    /// What was asked for alone, as `--only` said it; absent: all.
+    /// The parts that `--only` selected; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
     /// The host.

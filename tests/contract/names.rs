@@ -1,4 +1,4 @@
-//! What shells complete: the names of a stack, asked of the shells themselves.
+//! Completions of names of a stack, tested with the shells themselves.
 
 use crate::door::built;
 use crate::pages::{installed, skipped};
@@ -66,7 +66,7 @@ fn shells_complete_names_of_the_stack() {
                 );
                 assert_eq!(asked("drain "), ["h1", "h2"], "{program} {shell}");
             }
-            // Somebody is typing: a stack that cannot be read is no names, and no noise.
+            // The user is typing: an unreadable stack gives no names and no messages.
             std::fs::write(path.join("broken.yaml"), "stack: [").unwrap();
             let none = asked("plan broken.yaml --offline ");
             assert!(!none.contains(&"h1".to_owned()), "{program} {shell}: {none:?}");

@@ -1,8 +1,8 @@
-//! Where a host's SSH server is, as people write it.
+//! Addresses of SSH servers in text form.
 
 use crate::{Failure, Kind};
 
-/// Where a host's SSH server is: `[user@]address[:port]`.
+/// The address of a host's SSH server: `[user@]address[:port]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) user: Option<String>,
@@ -11,7 +11,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads the text form; an IPv6 address stands in brackets.
+    /// Reads the text form; an IPv6 address is written in brackets.
     pub(super) fn parse(text: &str) -> Result<Address, Failure> {
         let parsed = || {
             let (user, rest) = match text.rsplit_once('@') {

@@ -20,7 +20,7 @@ pub(super) struct Control {
     away: PathBuf,
 }
 
-/// How long it is remembered that a host did not answer.
+/// How long a host counts as recently unreachable.
 const AWAY: Duration = Duration::from_secs(60);
 
 /// What is remembered of a host, so that the next run starts the tool the right way at once.
@@ -134,13 +134,13 @@ impl Control {
         }
     }
 
-    /// Whether the host did not answer just now: the next tool of a pipeline need not wait for it as long.
+    /// Whether the host did not answer recently: then the next tool of a pipeline waits for a shorter time.
     pub(super) fn away(&self) -> bool {
         let noted = fs::metadata(&self.away).and_then(|m| m.modified());
         noted.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < AWAY))
     }
 
-    /// Notes whether it answers. A failure is ignored, since this only saves time.
+    /// Records whether it answers. A failure is ignored, since this only saves time.
     pub(super) fn answers(&self, answers: bool) {
         if answers {
             let _ = nix::unistd::unlink(&self.away);

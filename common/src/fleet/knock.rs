@@ -1,14 +1,14 @@
-//! Whether a host answers at all: what the kernel knows of the connection that ssh opens, long before ssh gives up.
+//! Detects a host that does not answer, by the kernel's state of ssh's connection, long before ssh itself times out.
 
 use crate::host::limit;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// Of /proc/net/tcp (proc(5)): the first packet has gone, and nothing came.
+/// SYN_SENT in /proc/net/tcp (proc(5)): the first packet was sent, without an answer.
 const SYN_SENT: &str = "02";
 
-/// Ends when the first packets of a process's connection have been left unanswered for this long; never, when they were not.
+/// Returns when the first packets of a process's connection have been unanswered for this time; otherwise never.
 pub(super) async fn unanswered(process: Option<u32>, patience: Duration) {
     tokio::time::sleep(patience).await;
     if !process.is_some_and(|id| knocks(Path::new(&format!("/proc/{id}")))) {
@@ -16,7 +16,7 @@ pub(super) async fn unanswered(process: Option<u32>, patience: Duration) {
     }
 }
 
-/// Whether a process waits for the answer to a connection that it opens.
+/// Whether a process waits for the answer to a new connection.
 fn knocks(process: &Path) -> bool {
     let sockets: Vec<String> = fs::read_dir(process.join("fd"))
         .into_iter()
@@ -32,7 +32,7 @@ fn knocks(process: &Path) -> bool {
     })
 }
 
-/// The inode of a line's socket, when that is one that knocks.
+/// The inode of a line's socket, if it is in this state.
 fn knocking(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace();
     (words.nth(3)? == SYN_SENT).then_some(())?;

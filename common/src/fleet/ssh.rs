@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long a host may leave the first packets of a connection unanswered, which are three; where it did so just now, two. A
-/// login may take longer, and so may a way by a proxy.
+/// How long the first packets of a connection may be unanswered: three packets, or two if the host was recently unreachable. A
+/// login may take longer, and so may a connection through a proxy.
 const ANSWER: Duration = Duration::from_secs(4);
 const ANSWER_AGAIN: Duration = Duration::from_millis(1500);
 

@@ -1,5 +1,5 @@
-//! Places of command lines, and what is offered there.
-#![expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+//! Command lines and their completions.
+#![expect(clippy::disallowed_methods, reason = "a test creates its files directly")]
 
 use super::*;
 use clap::ArgAction;

@@ -62,7 +62,7 @@ impl Only {
         Failures(failures).verdict()
     }
 
-    /// Whether everything is selected, on the hosts that are.
+    /// Whether everything on the selected hosts is selected.
     pub fn all(&self) -> bool {
         self.sections.keys().all(|section| section == "hosts")
     }
@@ -72,7 +72,7 @@ impl Only {
         self.has("networks", &[name])
     }
 
-    /// Whether a host takes part. Without any named host all do.
+    /// Whether a host is included. Without named hosts, all are.
     pub fn host(&self, name: &str) -> bool {
         self.sections.get("hosts").is_none_or(|wanted| wanted.is_empty() || wanted.contains(name))
     }

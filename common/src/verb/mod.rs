@@ -55,7 +55,7 @@ pub enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the names that a shell offers for the last word of a command line
+    /// Print completions of the last word of a command line
     #[command(hide = true)]
     Names {
         /// The words after the program's name
@@ -88,7 +88,7 @@ pub struct ChangeArgs {
     /// Allow a new network whose address range a host already routes elsewhere
     #[arg(long)]
     pub allow_overlap: bool,
-    /// Stop warning about this host, which was removed from the document and has nothing left of the stack; may be given several times
+    /// Stop warning about this host, which was removed from the document and has nothing left of the stack; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub forget: Vec<Ipv4Addr>,
 }

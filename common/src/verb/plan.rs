@@ -78,7 +78,7 @@ pub fn crew_of<T: Tool>(
     Ok((document, resolved, only, crew))
 }
 
-/// What `--only` says of a stack.
+/// The selection of `--only` in a stack.
 pub(super) fn narrowed(scope: &ScopeArgs, stack: &Stack) -> Result<Only, Failures> {
     let only = scope.only.as_deref().map(Only::parse).transpose()?.unwrap_or_default();
     only.check(stack).map(|()| only)
@@ -235,7 +235,10 @@ fn read_observed<T: Tool>(
             refuse(format!("{host} was observed for {of}, not for {stack}"), hint);
         } else if let Some(only) = &one.only {
             let hint = "observe it without --only".to_owned();
-            refuse(format!("{host} was observed for {only} alone, which is no base for a plan"), hint);
+            refuse(
+                format!("{host} was observed with --only {only}, which is not sufficient for a plan"),
+                hint,
+            );
         } else if hosts.iter().any(|h| h.name == host) && seen.insert(host.clone(), one).is_some() {
             refuse(format!("{host} occurs twice"), "keep the newer one".to_owned());
         }

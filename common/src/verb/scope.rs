@@ -1,4 +1,4 @@
-//! Which part of a stack a verb is about, and which hosts.
+//! The parts and hosts that a verb is limited to.
 
 use crate::failure::{Failure, Failures, Kind};
 use clap::Args;
@@ -18,10 +18,10 @@ pub struct ScopeArgs {
 }
 
 impl ScopeArgs {
-    /// Whether nothing narrows a verb that is about this host, and no stack.
+    /// Whether no flag limits a verb that concerns this host without a stack.
     ///
     /// # Errors
-    /// The flag that was given, of kind `Usage`.
+    /// If such a flag is given, of kind `Usage`.
     pub fn of_this_host(&self) -> Result<(), Failures> {
         let given = [
             ("--only", self.only.is_some()),
@@ -29,7 +29,7 @@ impl ScopeArgs {
             ("--local", !self.local.is_empty()),
         ];
         given.into_iter().find(|(_, given)| *given).map_or(Ok(()), |(flag, _)| {
-            let message = format!("{flag} needs a stack, and none is named");
+            let message = format!("{flag} needs a stack, but none is given");
             let hint = "name its file, set LSX_STACK, or change to a folder with a stack.yaml";
             Err(Failure::new(Kind::Usage, "usage.stack", message).hint(hint).into())
         })

@@ -48,10 +48,10 @@ pub(crate) fn unreachable_is_named() {
     );
 }
 
-/// A host whose cable is cut: it is given up long before ssh would, is one line, and the next tool waits for it even less.
+/// A disconnected host is reported in one line, earlier than by ssh, and even earlier by the next tool.
 pub(crate) fn a_dead_host_is_soon_given_up() {
     let lab = Lab::new();
-    // Nobody takes connections off this queue: once it is full, the kernel drops the first packet of others.
+    // No process accepts connections from this queue: when it is full, the kernel drops the first packet of others.
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
     bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
     listen(&socket, Backlog::new(0).unwrap()).unwrap();
@@ -60,7 +60,7 @@ pub(crate) fn a_dead_host_is_soon_given_up() {
     let fill = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300));
     let queue: Vec<_> = std::iter::repeat_with(fill).map_while(Result::ok).collect();
     let dead = target("dead", &format!("root@127.0.0.1:{}", address.port()));
-    // With ssh's own patience this test would not end.
+    // With ssh's own timeout this test would not end.
     let options = Options {
         connect_timeout: Duration::from_secs(3600),
         deadline: Duration::from_secs(1800),

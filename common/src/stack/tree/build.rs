@@ -38,7 +38,7 @@ impl Fault {
 /// A hint for `h1:192.0.2.11`, which YAML reads as one word.
 pub(crate) fn blank(text: &str) -> Option<String> {
     let (key, value) = text.split_once(':').filter(|(key, value)| !key.is_empty() && !value.is_empty())?;
-    Some(format!("write a blank after the colon: {key}: {}", value.trim_start()))
+    Some(format!("write a space after the colon: {key}: {}", value.trim_start()))
 }
 
 fn too_deep(at: u32) -> Fault {

@@ -20,7 +20,7 @@ pub(super) struct ImportArgs {
     /// A host of the stack; the first is the default host of instances; default: this machine
     #[arg(long, value_name = "NAME=[USER@]ADDRESS", value_parser = host)]
     host: Vec<(String, String)>,
-    /// Include services of this profile; may be given several times
+    /// Include services of this profile; may be repeated
     #[arg(
         long,
         value_name = "NAME",

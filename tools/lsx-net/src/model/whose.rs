@@ -1,9 +1,9 @@
-//! Whose an object is: of one network, or of all that a host has.
+//! The owner of an object: one network, or all networks of a host.
 
 use super::Object;
 
 impl Object {
-    /// The network whose own it is; none for what the networks of a host share.
+    /// The network that it belongs to; none if the networks of a host share it.
     pub fn network(&self) -> Option<&str> {
         match self {
             Object::Bridge(bridge) => Some(&bridge.network),
