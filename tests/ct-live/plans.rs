@@ -1,4 +1,4 @@
-//! Plans of lsx-ct: what they are made of, and what they say beside their steps.
+//! Plans of lsx-ct: their inputs, and their warnings.
 
 use crate::again::running;
 use crate::cloud::Cloud;
@@ -8,7 +8,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_plan_from_observed_documents_asks_no_host", a_plan_from_observed_documents_asks_no_host),
 ];
 
-/// What was observed is enough, with images, files and secrets of the operator's machine; the plan applies like any other.
+/// Observed documents suffice, with images, files and secrets of the operator's machine; the plan applies like any other.
 fn a_plan_from_observed_documents_asks_no_host(cloud: &Cloud) {
     cloud.lab.file("page.html", "hello\n");
     cloud.lab.file("word.txt", "open-sesame-4711");
@@ -31,14 +31,14 @@ secrets: { word: \"file:word.txt\" }";
     let plan = cloud.lab.file("seen.plan", &asked);
     cloud.ct(&["apply", &plan]).ok();
     assert!(running(cloud, "h1", "seen/one") && running(cloud, "h2", "seen/two"));
-    // It rests on what there was.
+    // It is based on the old state.
     cloud.ct(&["apply", &plan]).exits(75);
     let again = cloud.ct(&["plan", &file, "--observed", &observed]).ok().json();
-    assert_eq!(again["steps"].as_array().unwrap().is_empty(), false, "it knows no more than the documents");
+    assert_eq!(again["steps"].as_array().unwrap().is_empty(), false, "it only uses the documents");
     cloud.end(&file);
 }
 
-/// lsx-ct alone, for a stack whose networks nobody has brought up since.
+/// lsx-ct alone, for a stack whose networks have not been created since.
 fn a_host_taken_out_is_told_by_lsx_ct_too(cloud: &Cloud) {
     let text = "
   one: { image: bb, host: h1, command: [sleep, \"1000\"] }
@@ -55,7 +55,7 @@ fn a_host_taken_out_is_told_by_lsx_ct_too(cloud: &Cloud) {
     for verb in ["up", "up", "check", "ls"] {
         cloud.ct(&[verb, &file]).ok().says(told).says("lsx-ct up --forget 198.18.0.12");
     }
-    assert!(running(cloud, "h2", "less/two"), "what is there goes on");
+    assert!(running(cloud, "h2", "less/two"), "its instances keep running");
     let away = format!("{} down --stack less", cloud.tool_on("h2"));
     cloud.lab.script("h2", &away).ok();
     cloud.ct(&["check", &file]).ok().says(told);

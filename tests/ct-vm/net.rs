@@ -32,8 +32,8 @@ fn instances_reach_each_other(host: &Host) {
     host.same();
 }
 
-/// Somebody on the host keeps the kernel's one table full. Here, because that is everybody's on a machine; it is made small, so that
-/// few entries fill it, and they are new all the while, since the kernel lets go of those that are five seconds old.
+/// A program on the host keeps the kernel's neighbour table full. In a machine, since all namespaces share the table; it is small, so that
+/// few entries fill it, and they are always new, since the kernel removes entries that are five seconds old.
 fn a_full_neighbour_table_is_named_with_its_setting(host: &Host) {
     host.run("ip", &["address", "add", "198.18.0.11/32", "dev", "lo"]).ok();
     let file = host.stack("full", STACK);

@@ -69,7 +69,7 @@ fn a_permission_that_is_taken_away_ends_what_it_began(lab: &Lab) {
     assert_eq!(kept, "echo", "what is still open was left alone");
 }
 
-/// The kernel's own list of connections, where it has one: those of a source port that still lead to an address.
+/// Connections of a source port to an address, in the kernel's list, if it has one.
 fn tracked(lab: &Lab, port: &str, address: &str) -> Vec<String> {
     let list = "cat /proc/net/nf_conntrack 2>/dev/null || true; ip netns exec lsx-number cat /proc/net/nf_conntrack 2>/dev/null || true";
     let all = lab.script("h1", list).ok().stdout;
@@ -79,7 +79,7 @@ fn tracked(lab: &Lab, port: &str, address: &str) -> Vec<String> {
     lines.by_ref().map(str::to_owned).collect()
 }
 
-/// Published as before, at another address inside: a client that keeps its source port is not sent to where nobody is any more.
+/// An instance gets another address: a client that keeps its source port reaches it there through the published port.
 fn who_asks_a_renumbered_instance_gets_its_answer(lab: &Lab) {
     let text = "stack: number
 hosts:
@@ -109,7 +109,7 @@ instances:
     old.detach(lab);
     let new = crate::stack::Stack::up(lab, &file(&text), &["--renumber"]);
     let after = tracked(lab, "40110", "10.143.0.10");
-    // At once, and again while nobody serves: neither may leave something that lasts.
+    // At once, and again while no server runs: neither may leave a permanent entry.
     assert_eq!(world(), "");
     new.attach(lab);
     let _server = peer::serve_in(lab, "h1", &new.space("one"), "new", &["53/udp"]);

@@ -16,7 +16,7 @@ const SYSTEMD: &str = "/run/systemd/system";
 /// Runs every entry in the order of its name; a failed entry does not keep the others from running.
 const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
 
-/// How long the program of an entry may take to report its version, and the time between two looks.
+/// How long the program of an entry may take to report its version, and the interval of checks.
 const VERSION: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(2);
 
@@ -105,7 +105,7 @@ fn words(text: &str) -> (String, String) {
     (program, host)
 }
 
-/// Whether a program exists and reports its version in time. Another program could run for ever.
+/// Whether a program exists and reports its version in time; any other program could run forever.
 fn answers(program: &str, limit: Duration) -> bool {
     let null = Stdio::null;
     let start = || Program::new(program).args(["--version"]).start(null(), null(), null()).ok();
