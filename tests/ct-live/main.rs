@@ -18,6 +18,7 @@ mod image;
 mod life;
 mod lost;
 mod plans;
+mod proxy;
 mod reach;
 mod ready;
 mod recipes;
@@ -41,7 +42,15 @@ const GROUPS: &[Group<Cloud>] = &[
     Group {
         name: "files",
         share: || Cloud::up(1),
-        cases: &[reach::CASES, hostile::CASES, given::CASES, lost::CASES, recipes::CASES, room::CASES],
+        cases: &[
+            reach::CASES,
+            hostile::CASES,
+            given::CASES,
+            lost::CASES,
+            recipes::CASES,
+            proxy::CASES,
+            room::CASES,
+        ],
     },
     Group {
         name: "stack",

@@ -4,6 +4,7 @@
 
 mod compose;
 mod golden;
+mod inventory;
 mod laws;
 mod simulate;
 mod soak;

@@ -123,11 +123,8 @@ fn failures_point_into_the_text() {
             }
             let at = failure.at.as_ref().unwrap();
             let line = case.text.lines().nth(at.line as usize - 1).unwrap_or_default();
-            assert!(
-                failure.code == "stack.secret.written" || line.trim_end() == at.text,
-                "{}: {at:?}",
-                case.name
-            );
+            let hidden = ["stack.secret.written", "stack.proxy.password"].contains(&failure.code.as_str());
+            assert!(hidden || line.trim_end() == at.text, "{}: {at:?}", case.name);
             assert!(at.column as usize <= line.chars().count() + 1, "{}: {at:?}", case.name);
         }
     }

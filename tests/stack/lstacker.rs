@@ -19,7 +19,9 @@ fn names_and_addresses_are_the_originals() {
     assert_eq!(jump.profiles, ["docker", "default"]);
     assert_eq!(jump.recipes, ["ubuntu-update", "haproxy"]);
     assert_eq!(stack.images[jump.image.as_ref().unwrap()].lxd.as_deref(), Some("ubuntu-daily:16.04"));
-    assert_eq!(stack.defaults.env["http_proxy"], "http://172.0.0.84:3128/");
+    assert_eq!(stack.defaults.proxy.as_ref().unwrap().http.as_deref(), Some("http://172.0.0.84:3128/"));
+    assert_eq!(stack.env(jump)["HTTP_PROXY"], "http://172.0.0.84:3128/");
+    assert_eq!(stack.monitoring.as_ref().unwrap().network.as_deref(), Some("management"));
     assert!(stack.hosts["lxd1"].local && stack.hosts["lxd4"].ssh.as_deref() == Some("ubuntu@172.0.0.84"));
     assert!(resolved.networks.iter().all(|n| n.gateway.as_deref() == Some("lxd1")));
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The section of every kind of document, by tool and by the name that `schema` gives it.
-const SECTIONS: [(&str, &str, &str); 24] = [
+const SECTIONS: [(&str, &str, &str); 25] = [
     ("net", "observed", "OBSERVED"),
     ("net", "plan", "PLAN"),
     ("net", "report", "REPORT"),
@@ -24,6 +24,7 @@ const SECTIONS: [(&str, &str, &str); 24] = [
     ("ct", "ran", "RAN"),
     ("ct", "acted", "ACTED"),
     ("ct", "recipe", "RECIPE"),
+    ("ct", "inventory", "INVENTORY"),
     ("ct", "line", "LINE"),
     ("ct", "top", "TOP"),
     ("ct", "image", "IMAGE"),

@@ -18,8 +18,8 @@ mod warning;
 
 pub use decode::HOST_MTU;
 pub use model::{
-    Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mount, Network, Nic, PortMap, Ready,
-    RecipeValue, Stack, Tmpfs, resolved_document,
+    Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mirrored, Monitoring, Mount, Network, Nic,
+    PortMap, Proxy, Ready, RecipeValue, Stack, Tmpfs, resolved_document,
 };
 pub use only::{Only, known};
 pub use read::{ReadOptions, read, text_at};

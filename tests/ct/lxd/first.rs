@@ -13,6 +13,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
     ("recipes_are_run_once_in_order_and_as_the_instance", recipes_are_run_once_in_order_and_as_the_instance),
     ("a_run_that_dies_in_a_recipe_is_repeated", a_run_that_dies_in_a_recipe_is_repeated),
+    ("the_proxy_is_in_files_and_goes", the_proxy_is_in_files_and_goes),
     ("a_recipe_that_takes_too_long_is_ended", a_recipe_that_takes_too_long_is_ended),
     (
         "an_image_adds_no_lines_to_the_servers_configuration",
@@ -240,4 +241,33 @@ fn a_recipe_that_takes_too_long_is_ended(host: &Host) {
     host.ok(&json!({"verb": "start", "instance": after}));
     assert_eq!(host.script("$CLI exec s-slow -- cat /log"), "began\nquick\n");
     host.clean("slow");
+}
+
+/// As `tests/ct-live` asks of the driver without an engine.
+fn the_proxy_is_in_files_and_goes(host: &Host) {
+    host.blob("kept", b"KEPT=1\n");
+    let mut wanted = host.instance("proxied");
+    let file = |path: &str| json!({"path": path, "mode": 0o644, "digest": "kept"});
+    wanted["files"] = json!([file("/etc/apt/apt.conf.d/50kept"), file("/etc/environment")]);
+    wanted["proxy"] =
+        json!({"http": "http://198.18.9.9:3128", "env": {"http_proxy": "http://198.18.9.9:3128"}});
+    host.run(&wanted);
+    let cat = |path: &str| host.script(&format!("$CLI exec s-proxied -- cat {path}"));
+    let environment = cat("/etc/environment");
+    assert!(environment.starts_with("KEPT=1\n"), "{environment}");
+    assert!(environment.contains("\nhttp_proxy=http://198.18.9.9:3128\n"), "{environment}");
+    assert!(
+        cat("/etc/apt/apt.conf.d/95lsx-proxy").contains("Acquire::http::Proxy \"http://198.18.9.9:3128\";")
+    );
+    let mut after = wanted.clone();
+    after["proxy"]["env"] = json!({"http_proxy": "http://198.18.9.8:3128"});
+    host.ok(&json!({"verb": "update", "before": wanted, "instance": after}));
+    let other = cat("/etc/environment");
+    assert!(other.contains("198.18.9.8") && !other.contains("198.18.9.9"), "{other}");
+    let mut bare = after.clone();
+    bare.as_object_mut().unwrap().remove("proxy");
+    host.ok(&json!({"verb": "update", "before": after, "instance": bare}));
+    assert_eq!(cat("/etc/environment"), "KEPT=1\n");
+    assert_eq!(host.script("$CLI exec s-proxied -- ls /etc/apt/apt.conf.d"), "50kept\n");
+    host.clean("proxied");
 }

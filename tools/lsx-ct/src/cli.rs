@@ -7,6 +7,7 @@ mod elsewhere;
 mod exec;
 mod hear;
 pub mod images;
+mod inventory;
 mod recipes;
 mod targets;
 mod terminal;
@@ -20,6 +21,7 @@ use common::tool::Tool;
 use common::{Failures, verb};
 use copy::CopyArgs;
 use exec::ExecArgs;
+use inventory::InventoryArgs;
 use recipes::RecipesArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,6 +89,8 @@ enum Verb {
     Logs(LogsArgs),
     /// Show which recipes were run and when, and which were never run or have changed since
     Recipes(RecipesArgs),
+    /// Print hosts and instances for Ansible, Prometheus or Checkmk; reads only the stack
+    Inventory(InventoryArgs),
     /// Print a Compose file as a stack; what cannot be converted is listed with its line
     Import(compose::ImportArgs),
     /// Manage images: pull, push, import, export, list and remove
@@ -185,6 +189,7 @@ Examples:
   lsx-ct exec -it db
   lsx-ct logs db --plain -n 20
   lsx-ct recipes --stack office.yaml --check
+  lsx-ct inventory office.yaml --format ansible -o office.inventory.json
   lsx-ct cp db:/var/lib/dump .
   lsx-ct import compose.yaml > stack.yaml
   lsx-ct down office.yaml
@@ -196,7 +201,7 @@ See also:
 const GROUPS: common::help::Groups = &[
     (
         "Verbs for a stack",
-        &["resolve", "plan", "up", "check", "down", "apply", "observe", "create", "destroy"],
+        &["resolve", "plan", "up", "check", "down", "apply", "observe", "create", "destroy", "inventory"],
     ),
     ("Verbs for instances", &["start", "stop", "restart", "wait", "exec", "logs", "top", "recipes"]),
     ("Verbs for images", &["images"]),
@@ -254,6 +259,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Parcel { what, words } => Ok(parcel::run(what, words)?),
         Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
         Verb::Recipes(args) => recipes::recipes(tool, args, &cli.global, &output.people()),
+        Verb::Inventory(args) => inventory::run(args, &output),
         Verb::Import(args) => compose::import(args, &output),
         Verb::Images(verb) => images::run(verb, tool.store, &output),
         Verb::Supervise { stack, name, beside } => Ok(supervise::run(stack, name, *beside)?),

@@ -1,6 +1,6 @@
 //! Reads what the document refers to on the operator's machine: images become digests, files become blobs of the store.
 
-use crate::image::{Source, Store};
+use crate::image::{Access, Source, Store};
 use crate::model::{self, Gathered, Recipe, cloud, recipe, recipe_key};
 use crate::{plan, recipes, supply};
 use common::host::file;
@@ -26,7 +26,9 @@ pub fn gather(
     selected: &dyn Fn(&InstanceAt) -> bool,
     beside: &dyn Fn(&str) -> PathBuf,
 ) -> Result<Gathered, Failures> {
-    let store = Store::open(store)?;
+    let mirrors = stack.registries.iter().map(|(host, registry)| (host.clone(), registry.mirrors.clone()));
+    let access = Access { mirrors: mirrors.collect(), ..Access::default() };
+    let store = Store::open(store)?.access(access);
     let mut all = Gathered::default();
     let mut failures = Vec::new();
     for (key, instance) in &stack.instances {

@@ -87,6 +87,7 @@ impl Tool for Ct {
         ("ct.ran", "", &["host", "instance", "ok", "code", "ms", "stdout", "stderr"]),
         ("ct.acted", "", &["host", "stack", "instance", "done", "ok", "why"]),
         ("ct.recipe", "", &["host", "instance", "recipe", "state", "changed", "ran_at=RAN", "digest"]),
+        ("ct.inventory", "", &["kind", "name", "fqdn", "address", "network", "host"]),
         ("ct.line", "", &["host", "instance", "line"]),
         ("ct.image", "", &["digest", "names", "size_bytes", "layers", "architecture"]),
         (
@@ -174,6 +175,7 @@ impl Tool for Ct {
             ("ran", schema_for!(act::Ran)),
             ("acted", schema_for!(act::Acted)),
             ("recipe", schema_for!(act::RecipeAt)),
+            ("inventory", schema_for!(render::inventory::Entry)),
             ("line", schema_for!(act::Line)),
             ("top", schema_for!(act::Top)),
             ("image", schema_for!(cli::images::Listed)),

@@ -34,6 +34,7 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         user: table.get("user", string),
         workdir: table.get("workdir", |at| at.parse(absolute)),
         env: table.get("env", pairs).unwrap_or_default(),
+        proxy: table.get("proxy", truth),
         limits: table.get("limits", given::limits).unwrap_or_default(),
         files: table.get("files", |at| at.entries(file_path, file)).unwrap_or_default(),
         volumes: table.get("volumes", volumes).unwrap_or_default(),

@@ -8,6 +8,7 @@ mod instances;
 mod log;
 pub(crate) mod near;
 mod networks;
+pub(crate) mod outside;
 mod path;
 mod ports;
 mod sections;

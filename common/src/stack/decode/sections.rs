@@ -1,6 +1,7 @@
 //! The smaller sections: images, defaults, secrets.
 
 use super::at::{At, string};
+use super::outside;
 use super::words::pairs;
 use crate::stack::model::{Defaults, Image, RecipeValue};
 use crate::stack::tree::Value;
@@ -46,6 +47,7 @@ pub(super) fn defaults(at: At<'_, '_>) -> Option<Defaults> {
         resolver: table.get("resolver", |at| at.many(|at| at.parse(address))).unwrap_or_default(),
         ssh_keys: table.get("ssh_keys", |at| at.many(string)).unwrap_or_default(),
         env: table.get("env", pairs).unwrap_or_default(),
+        proxy: table.get("proxy", outside::proxy),
         values: table.get("values", values).unwrap_or_default(),
     };
     table.finish();

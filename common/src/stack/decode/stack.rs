@@ -2,7 +2,7 @@
 
 use super::at::{At, Path, Table};
 use super::log::Log;
-use super::{hosts, instances, networks, sections, words};
+use super::{hosts, instances, networks, outside, sections, words};
 use crate::stack::model::Stack;
 use crate::stack::section::{balance, dns, meta, pki, snap, store};
 use crate::stack::tree::Node;
@@ -27,10 +27,14 @@ pub(crate) fn stack(root: &Node<'_>, log: &Log) -> Option<Stack> {
         networks: table.get("networks", |at| at.named(networks::network)).unwrap_or_default(),
         allow: table.get("allow", |at| at.list(networks::allow)).unwrap_or_default(),
         images: table.get("images", |at| at.entries(words::label, sections::image)).unwrap_or_default(),
+        registries: table
+            .get("registries", |at| at.entries(outside::registry_name, outside::registry))
+            .unwrap_or_default(),
         defaults: table.get("defaults", sections::defaults).unwrap_or_default(),
         instances: table.get("instances", |at| at.named(instances::instance)).unwrap_or_default(),
         balance: table.get("balance", |at| at.named(balance::decode::balance)).unwrap_or_default(),
         secrets: table.get("secrets", |at| at.entries(words::label, sections::secret)).unwrap_or_default(),
+        monitoring: table.get("monitoring", outside::monitoring),
         dns: table.get("dns", dns::decode::dns),
         meta: table.get("meta", meta::decode::meta),
         pki: table.get("pki", pki::decode::pki),

@@ -1,8 +1,9 @@
 //! Settings for all containers: keys, proxy, values for recipes, monitoring.
 
-use super::Import;
+use super::{Import, ours};
+use crate::stack::decode::outside::{proxy_url, site};
 use crate::stack::decode::{At, Table, hint, string};
-use crate::stack::model::RecipeValue;
+use crate::stack::model::{Monitoring, Proxy, RecipeValue};
 use crate::stack::tree::NOWHERE;
 use crate::stack::value::login;
 
@@ -49,18 +50,15 @@ impl Import<'_> {
         }
     }
 
-    /// The original set four variables in every container.
+    /// The original configured it for logins and package managers, when its state was yes.
     fn proxy(&mut self, at: At<'_, '_>) -> Option<()> {
         let table = at.table()?;
         let state = table
             .get("state", |at| at.word(&[("yes", true), ("true", true), ("no", false), ("false", false)]));
-        let urls = [("http", table.get("http_url", string)), ("https", table.get("https_url", string))];
+        let (http, https) = (table.get("http_url", proxy_url), table.get("https_url", proxy_url));
         table.finish();
-        for (scheme, url) in urls.into_iter().filter(|_| state == Some(true)) {
-            let Some(url) = url else { continue };
-            self.stack.defaults.env.insert(format!("{scheme}_proxy"), url.clone());
-            self.stack.defaults.env.insert(format!("{}_PROXY", scheme.to_ascii_uppercase()), url);
-        }
+        let proxy = Proxy { http, https, except: Vec::new() };
+        self.stack.defaults.proxy = Some(proxy).filter(|proxy| state == Some(true) && !proxy.is_empty());
         Some(())
     }
 
@@ -90,28 +88,31 @@ impl Import<'_> {
         Some(RecipeValue::Secret(name.to_owned()))
     }
 
-    /// Monitoring needs a later tool, but its mistakes are reported now.
-    pub(super) fn monitoring(&self, at: At<'_, '_>) -> Option<()> {
+    /// Mistakes are warnings, and the key is left out.
+    pub(super) fn monitoring(&mut self, at: At<'_, '_>) -> Option<()> {
         let table = at.telling(self.soft).table()?;
         table.get("type", |at| at.word(&[("omd", ())]));
-        table.get("name", string);
         let known = |key: &'static str, what: &str, names: &[&str]| {
             table.get(key, |at| {
                 let name = at.text()?;
-                if !names.contains(&name) {
+                let own = ours(name);
+                if !names.contains(&name) && !names.contains(&own.as_str()) {
                     let message = format!("there is no {what} `{name}`");
                     at.mistake("lstacker.monitoring", message, hint(name, names.iter().copied()));
+                    return None;
                 }
-                Some(())
-            });
+                Some(own)
+            })
         };
         let networks: Vec<&str> = self.networks.keys().map(String::as_str).collect();
         let servers: Vec<&str> = self.servers.iter().map(|server| server.key.as_str()).collect();
         let containers: Vec<&str> = self.stack.instances.keys().map(String::as_str).collect();
-        known("network", "network", &networks);
+        let network = known("network", "network", &networks);
         known("server", "server", &servers);
-        known("container", "container", &containers);
+        let instance = known("container", "container", &containers);
+        let site = table.get("name", |at| at.parse(site));
         table.finish();
+        self.stack.monitoring = Some(Monitoring { network, port: None, instance, site });
         Some(())
     }
 }

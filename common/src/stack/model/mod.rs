@@ -4,6 +4,7 @@ mod given;
 mod image;
 mod instance;
 mod network;
+mod outside;
 mod write;
 
 pub(crate) use given::SecretValue;
@@ -11,6 +12,7 @@ pub use given::{Granted, Limits, Mount, RecipeValue, Tmpfs};
 pub use image::Image;
 pub use instance::{File, Instance, Nic, PortMap, Ready};
 pub use network::Network;
+pub use outside::{Mirrored, Monitoring, Proxy};
 pub use write::resolved_document;
 
 use super::resolved::Resolved;
@@ -41,6 +43,8 @@ pub struct Stack {
     pub allow: Vec<Allow>,
     /// Names for the same image in every driver's form.
     pub images: BTreeMap<String, Image>,
+    /// How images of registries are reached, by the registry's host.
+    pub registries: BTreeMap<String, Mirrored>,
     /// Defaults for all instances.
     pub defaults: Defaults,
     /// The instances, by name.
@@ -49,6 +53,8 @@ pub struct Stack {
     pub balance: BTreeMap<String, Balance>,
     /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. The document does not contain their values.
     pub secrets: BTreeMap<String, String>,
+    /// What watches the stack.
+    pub monitoring: Option<Monitoring>,
     /// DNS and DHCP: lsx-dns.
     pub dns: Option<Dns>,
     /// The metadata service of instances: lsx-dns.
@@ -144,6 +150,9 @@ pub struct Defaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
+    /// The way of instances to the web: in their environment, for logins and for managers of packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// Values for recipes, by the name of a variable: a text, or `{secret: NAME}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Variables<Short<MaybeWord, SecretValue>>>")]
@@ -184,9 +193,16 @@ impl Stack {
         instance.restart.or(self.defaults.restart).unwrap_or_default()
     }
 
+    /// The proxy of an instance: that of the defaults, unless it says that it has none.
+    pub fn proxy(&self, instance: &Instance) -> Option<&Proxy> {
+        let proxy = self.defaults.proxy.as_ref().filter(|proxy| !proxy.is_empty());
+        proxy.filter(|_| instance.proxy != Some(false))
+    }
+
     /// The environment of an instance: the defaults, overridden by its own.
     pub fn env(&self, instance: &Instance) -> BTreeMap<String, String> {
-        let mut env = self.defaults.env.clone();
+        let mut env = self.proxy(instance).map(Proxy::env).unwrap_or_default();
+        env.extend(self.defaults.env.clone());
         env.extend(instance.env.clone());
         env
     }

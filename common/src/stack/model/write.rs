@@ -1,6 +1,6 @@
 //! The canonical document: long forms, sorted maps, no nulls, `schema` first. It reads back as the same stack.
 
-use super::{Allow, Defaults, Host, Image, Instance, Network, Stack};
+use super::{Allow, Defaults, Host, Image, Instance, Mirrored, Monitoring, Network, Stack};
 use crate::stack::resolved::Resolved;
 use crate::stack::section::{Balance, Dns, Meta, Pki, Snap, Store};
 use crate::stack::value::PortSpec;
@@ -27,6 +27,8 @@ struct Document<'a> {
     allow: &'a [Allow],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     images: &'a BTreeMap<String, Image>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    registries: &'a BTreeMap<String, Mirrored>,
     #[serde(skip_serializing_if = "no_defaults")]
     defaults: &'a Defaults,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,6 +37,8 @@ struct Document<'a> {
     balance: &'a BTreeMap<String, Balance>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     secrets: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<&'a Monitoring>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dns: Option<&'a Dns>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,10 +69,12 @@ fn document<'a>(stack: &'a Stack, resolved: Option<&'a Resolved>) -> Document<'a
         networks: &stack.networks,
         allow: &stack.allow,
         images: &stack.images,
+        registries: &stack.registries,
         defaults: &stack.defaults,
         instances: &stack.instances,
         balance: &stack.balance,
         secrets: &stack.secrets,
+        monitoring: stack.monitoring.as_ref(),
         dns: stack.dns.as_ref(),
         meta: stack.meta.as_ref(),
         pki: stack.pki.as_ref(),

@@ -8,6 +8,7 @@ mod hosts;
 mod instances;
 mod needs;
 mod networks;
+mod outside;
 mod ports;
 mod volumes;
 
@@ -28,6 +29,7 @@ pub(crate) fn check(stack: &Stack, unread: BTreeSet<String>) -> Vec<Failure> {
     check.ports();
     check.allow();
     check.needs();
+    check.monitoring();
     check.dns();
     check.metadata();
     check.pki();

@@ -6,7 +6,7 @@ mod text;
 
 pub(crate) use text::*;
 
-use super::model::{Allow, Defaults, Host, Image, Instance, Network};
+use super::model::{Allow, Defaults, Host, Image, Instance, Mirrored, Monitoring, Network};
 use super::resolved::Resolved;
 use super::section::{Balance, Dns, Meta, Pki, Snap, Store};
 use super::value::RLIMITS;
@@ -34,6 +34,8 @@ struct Document {
     allow: Option<Vec<Allow>>,
     /// Names for the same image in every driver's form.
     images: Option<Labelled<Image>>,
+    /// How images of registries are reached, by the registry's host.
+    registries: Option<std::collections::BTreeMap<String, Short<Many<Word>, Mirrored>>>,
     /// Defaults for all instances.
     defaults: Option<Defaults>,
     /// The instances, by name.
@@ -42,6 +44,8 @@ struct Document {
     balance: Option<Named<Balance>>,
     /// The files of secrets, by name: `file:PATH`.
     secrets: Option<Labelled<SecretText>>,
+    /// What watches the stack.
+    monitoring: Option<Monitoring>,
     /// DNS and DHCP: lsx-dns.
     dns: Option<Dns>,
     /// The metadata service of instances: lsx-dns.

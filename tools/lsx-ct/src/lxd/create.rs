@@ -39,6 +39,9 @@ impl Lxd {
         let accounts = self.accounts(&engine)?;
         self.identity(&engine, wanted, hosts)?;
         self.put_all(&engine, wanted, &[], &accounts)?;
+        if wanted.proxy.is_some() {
+            self.put_proxy(&engine, wanted.proxy.as_ref())?;
+        }
         if !wanted.volumes.is_empty() {
             self.fill(stack, wanted, &self.owned(stack, &wanted.name)?, &accounts)?;
         }
@@ -122,6 +125,9 @@ impl Lxd {
             self.identity(&held.name, after, hosts)?;
         }
         self.put_all(&held.name, after, &before.files, &accounts)?;
+        if before.proxy.is_some() || after.proxy.is_some() {
+            self.put_proxy(&held.name, after.proxy.as_ref())?;
+        }
         self.fill(stack, after, &held, &accounts)?;
         ground.first.ids = self.ids(&accounts, after, &ground.first)?;
         ground.pool = self.pool(&after.profiles)?;

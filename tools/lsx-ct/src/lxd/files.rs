@@ -5,7 +5,8 @@ use super::client::Refused;
 use super::image::encode;
 use super::request::seed;
 use crate::accounts::{Account, Accounts, Alone};
-use crate::model::{File, Instance};
+use crate::model::{File, Instance, Proxy};
+use crate::render::proxy::{self, Edit};
 use common::host::wait;
 use common::stack::Driver;
 use common::{Failure, Kind};
@@ -86,6 +87,37 @@ impl Lxd {
             self.take(engine, &file.path)?;
         }
         Ok(())
+    }
+
+    /// The proxy in its files. One that is no plain text is the instance's own and stays as it is.
+    pub(super) fn put_proxy(&self, engine: &str, proxy: Option<&Proxy>) -> Result<(), Failure> {
+        for place in &proxy::PLACES {
+            let there = match self.got(engine, place.path)? {
+                Some(bytes) => match String::from_utf8(bytes) {
+                    Ok(text) => Some(text),
+                    Err(_) => continue,
+                },
+                None => None,
+            };
+            let folder = match place.folder {
+                Some(folder) if there.is_none() => self.got(engine, folder)?.is_some(),
+                _ => false,
+            };
+            match place.edit(there.as_deref(), folder, proxy) {
+                Edit::Leave => {}
+                Edit::Write(text) => self.put(engine, &Put::public(place.path, text.as_bytes()))?,
+                Edit::Remove => self.take(engine, place.path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is at a path; of a folder, that it is there.
+    fn got(&self, engine: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match steady(HELPER, || self.client.bytes(&at(engine, path))) {
+            Err(refused) if absent(&refused) => Ok(None),
+            bytes => Ok(bytes?),
+        }
     }
 
     /// Files of every instance: its hostname, hosts and resolver.

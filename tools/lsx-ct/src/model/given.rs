@@ -131,3 +131,16 @@ impl Recipe {
         })
     }
 }
+
+/// The proxy as files of an instance have it; its variables are in the environment, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Proxy {
+    /// For HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// For HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// Variables for logins.
+    pub env: BTreeMap<String, String>,
+}

@@ -1,7 +1,7 @@
 //! The complete definition of an instance for its host, without defaults left to the engine. Two definitions are compared
 //! field by field.
 
-use super::{Done, File, Recipe, Rlimit, Secret, Tmpfs, Volume};
+use super::{Done, File, Proxy, Recipe, Rlimit, Secret, Tmpfs, Volume};
 use common::stack::resolved::NicAt;
 use common::stack::{Driver, Restart};
 use schemars::JsonSchema;
@@ -42,6 +42,9 @@ pub struct Instance {
     /// Environment, in addition to that of the image.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// The proxy in its files, for logins and managers of packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// Resource limits.
     #[serde(default, skip_serializing_if = "Limits::none")]
     pub limits: Limits,
@@ -95,6 +98,7 @@ impl Instance {
             nics: i.nics.iter().map(plugged).collect(),
             volumes: if alone(i) { i.volumes.clone() } else { Vec::new() },
             recipes: if alone(i) { i.recipes.clone() } else { Vec::new() },
+            proxy: i.proxy.clone().filter(|_| alone(i)),
             limits: Limits::default(),
             hosts: String::new(),
             restart: Restart::default(),

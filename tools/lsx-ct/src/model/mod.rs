@@ -8,7 +8,7 @@ mod object;
 mod seen;
 
 pub use gathered::{Gathered, recipe, recipe_key};
-pub use given::{Done, File, Recipe, Rlimit, Secret, Tmpfs, Value, Volume};
+pub use given::{Done, File, Proxy, Recipe, Rlimit, Secret, Tmpfs, Value, Volume};
 pub use instance::{Image, Instance, Limits, Need, Probe, Ready};
 pub use object::{CLOSED, Intent, IntentFile, Object};
 pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};

@@ -106,6 +106,18 @@ impl Root {
         })
     }
 
+    /// Removes a file, or a link to one; none is as good.
+    ///
+    /// # Errors
+    /// As [`Root::write`].
+    pub(super) fn remove(&self, path: &Path) -> Result<(), Failure> {
+        let (folder, name) = (self.parent(path)?, path.file_name().unwrap_or_default());
+        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+            Err(Errno::NOENT) | Ok(()) => Ok(()),
+            Err(e) => Err(failed(path, "remove", e)),
+        }
+    }
+
     /// The folder of a path, resolved name by name; missing ones are created.
     pub(super) fn parent(&self, path: &Path) -> Result<OwnedFd, Failure> {
         let told = |e| failed(path, "find the folder of", e);

@@ -10,6 +10,7 @@ use crate::image::Store;
 use crate::model::{Done, File, Instance};
 use crate::paths;
 use crate::render::bundle::{self, Ground, Stop};
+use crate::render::proxy::{self, Edit};
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use oci_spec::image::ImageConfiguration;
@@ -78,6 +79,7 @@ impl Ready {
     pub(crate) fn write(&mut self, stack: &str, place: &Place, instance: &Instance) -> Result<(), Failure> {
         let root = Root::open(&self.root, self.ids)?;
         self.files(&root, place, instance)?;
+        proxied(&root, instance)?;
         self.own_names(place, instance)?;
         let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
         let ground = Ground {
@@ -218,6 +220,22 @@ fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failur
     {
         let path = folder.join(name);
         file::write_in_place(&path, text.as_bytes(), Mode::Public)?;
+    }
+    Ok(())
+}
+
+/// The proxy in its files. One that is no plain file, or too long, is the instance's own and stays as it is.
+fn proxied(root: &Root, instance: &Instance) -> Result<(), Failure> {
+    for place in &proxy::PLACES {
+        let path = Path::new(place.path);
+        let Ok(there) = root.read(path) else { continue };
+        let folder = place.folder.map(|folder| root.folder_at(Path::new(folder)));
+        let folder = matches!(folder, Some(Ok(Some(_))));
+        match place.edit(there.as_deref(), folder, instance.proxy.as_ref()) {
+            Edit::Leave => {}
+            Edit::Write(text) => root.write(path, text.as_bytes(), 0o644, &Account::default())?,
+            Edit::Remove => root.remove(path)?,
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::Goals;
 use crate::model::{
-    File, Gathered, Image, Instance, Limits, Need, Probe, Ready, Recipe, Rlimit, Secret, Tmpfs, Value,
+    File, Gathered, Image, Instance, Limits, Need, Probe, Proxy, Ready, Recipe, Rlimit, Secret, Tmpfs, Value,
     Volume, cloud, recipe_key,
 };
 use common::document;
@@ -68,6 +68,11 @@ fn instance(
         user: written.user.clone(),
         workdir: written.workdir.clone(),
         env: stack.env(written),
+        proxy: stack.proxy(written).map(|proxy| Proxy {
+            http: proxy.http.clone(),
+            https: proxy.https.clone(),
+            env: proxy.env(),
+        }),
         limits: Limits {
             memory_bytes: written.limits.memory.map(|s| s.0),
             cpus_milli: written.limits.cpus.map(|c| c.0),

@@ -1,6 +1,8 @@
 //! What an engine needs for an instance; pure.
 
 pub mod bundle;
+pub mod inventory;
 mod mounts;
+pub mod proxy;
 mod stop;
 mod syscalls;

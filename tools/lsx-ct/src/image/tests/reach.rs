@@ -139,3 +139,72 @@ fn mirrors_are_asked_first_and_passed_by_when_they_have_nothing() {
     let wrong = format!("registry.invalid/team/app:1@{}", digest::of(b"another"));
     assert!(pull(&[&hub], &wrong).is_err());
 }
+
+/// The key `registries` of a stack, through all that `up` reads: an empty registry, one that is away, one that has it; then the original.
+#[test]
+fn a_stack_names_mirrors() {
+    let Some((registry, _place, digest)) = furnished("", |_, _| Access::default()) else { return };
+    let Some(empty) = Registry::start("") else { return };
+    let gathered = |mirrors: &str, image: &str| {
+        let place = Place::new();
+        let text = format!(
+            "stack: s\nhosts: {{ h1: 192.0.2.1 }}\nregistries: {{ {mirrors} }}\nimages: {{ app: {{ oci: \"docker://{image}\" }} }}\n\
+             instances: {{ a: {{ image: app }} }}\n"
+        );
+        let (stack, _) = common::stack::read(&text, "stack.yaml", &Default::default()).unwrap();
+        let resolved = common::stack::resolve(&stack).unwrap();
+        let store = place.folder.path().join("store");
+        let beside = |path: &str| place.folder.path().join(path);
+        let all = crate::gather::gather(&store, &stack, &resolved, &|_| true, &beside)?;
+        Ok::<_, common::Failures>(all.images.into_values().next().unwrap().digest)
+    };
+    let list = [empty.reference("hub"), "127.0.0.1:1".to_owned(), registry.reference("hub")]
+        .map(|m| format!("{m:?}"))
+        .join(", ");
+    assert_eq!(
+        gathered(&format!("registry.invalid: [{list}]"), "registry.invalid/team/app:1").unwrap(),
+        digest
+    );
+    assert_eq!(empty.asked(&["GET", "/v2/hub/team/app/manifests/1"]), 1, "in the order of the document");
+    // What no mirror has comes from the registry itself.
+    let own = registry.reference("hub/team/app:1");
+    let host = own.split('/').next().unwrap();
+    let mirror = empty.reference("hub");
+    assert_eq!(gathered(&format!("\"{host}\": \"{mirror}\""), &own).unwrap(), digest);
+    let nowhere =
+        gathered(&format!("registry.invalid: \"{mirror}\""), "registry.invalid/team/app:1").unwrap_err();
+    assert!(nowhere.to_string().contains("registry.invalid cannot be reached"), "{nowhere}");
+}
+
+/// A login is for the host that it names: a mirror that asks for one gets none of another's.
+#[test]
+fn a_mirror_is_not_told_the_login_of_its_registry() {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let mut all = String::new();
+        while let Ok((mut client, _)) = server.accept() {
+            let mut bytes = [0; 4096];
+            let read = client.read(&mut bytes).unwrap_or(0);
+            if read == 0 || bytes.starts_with(b"end") {
+                return all;
+            }
+            all += &String::from_utf8_lossy(&bytes[..read]);
+            let answer = "HTTP/1.1 401 no\r\nWww-Authenticate: Basic realm=\"m\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = client.write_all(answer.as_bytes());
+        }
+        all
+    });
+    let place = Place::new();
+    let config = json!({"auths": {"registry.invalid": {"auth": "YTpi"}}}).to_string();
+    let config = Some(place.write("config.json", config.as_bytes()));
+    let mirrors = [("registry.invalid".to_owned(), vec![format!("127.0.0.1:{port}")])].into();
+    let access = Access { config, mirrors, ..Access::default() };
+    let source = Source::Registry("registry.invalid/team/app:1".to_owned());
+    assert!(place.store.clone().access(access).bring(&source).is_err());
+    std::net::TcpStream::connect(("127.0.0.1", port)).unwrap().write_all(b"end").unwrap();
+    let heard = heard.join().unwrap();
+    assert!(heard.contains("/v2/team/app/manifests/1"), "{heard}");
+    assert!(!heard.to_lowercase().contains("authorization") && !heard.contains("YTpi"), "{heard}");
+}

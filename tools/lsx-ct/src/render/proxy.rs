@@ -1,0 +1,180 @@
+//! The proxy in files: where logins and managers of packages read it. What lsx writes stands between two marks, or in a file of its own, and
+//! goes with the proxy; the rest of a file stays byte for byte.
+
+use crate::model::Proxy;
+
+const BEGIN: &str = "# lsx-ct: proxy";
+const END: &str = "# lsx-ct: end of proxy";
+
+/// What a file is to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// It stays.
+    Leave,
+    /// It has this text.
+    Write(String),
+    /// It goes.
+    Remove,
+}
+
+/// A place, and how the proxy is written there.
+pub struct Place {
+    /// Path in the instance.
+    pub path: &'static str,
+    /// It is only made where this folder is; none: where the file itself is.
+    pub folder: Option<&'static str>,
+    lines: fn(&Proxy) -> Vec<String>,
+    /// The section that the lines belong to.
+    section: Option<&'static str>,
+}
+
+/// Every place. /etc/environment is read by PAM for each login, ssh included; /etc/profile.d by shells where there is no PAM. A link
+/// comes behind what it leads to: then there is nothing left to do.
+pub const PLACES: [Place; 5] = [
+    Place { path: "/etc/environment", folder: Some("/etc/pam.d"), lines: variables, section: None },
+    Place {
+        path: "/etc/profile.d/lsx-proxy.sh",
+        folder: Some("/etc/profile.d"),
+        lines: exports,
+        section: None,
+    },
+    Place {
+        path: "/etc/apt/apt.conf.d/95lsx-proxy",
+        folder: Some("/etc/apt/apt.conf.d"),
+        lines: apt,
+        section: None,
+    },
+    Place { path: "/etc/dnf/dnf.conf", folder: None, lines: yum, section: Some("[main]") },
+    Place { path: "/etc/yum.conf", folder: None, lines: yum, section: Some("[main]") },
+];
+
+fn variables(proxy: &Proxy) -> Vec<String> {
+    proxy.env.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn exports(proxy: &Proxy) -> Vec<String> {
+    proxy.env.iter().map(|(name, value)| format!("export {name}='{value}'")).collect()
+}
+
+fn apt(proxy: &Proxy) -> Vec<String> {
+    let one = |scheme: &str, url: &Option<String>| {
+        url.as_ref().map(|url| format!("Acquire::{scheme}::Proxy \"{url}\";"))
+    };
+    one("http", &proxy.http).into_iter().chain(one("https", &proxy.https)).collect()
+}
+
+/// One for both schemes.
+fn yum(proxy: &Proxy) -> Vec<String> {
+    proxy.http.iter().chain(&proxy.https).take(1).map(|url| format!("proxy={url}")).collect()
+}
+
+impl Place {
+    /// What it becomes, from what is there and whether its folder is.
+    pub fn edit(&self, there: Option<&str>, folder: bool, proxy: Option<&Proxy>) -> Edit {
+        let bare = there.map(without);
+        let lines = proxy.map(self.lines).unwrap_or_default();
+        let wanted = match (&bare, lines.is_empty()) {
+            (None, true) => return Edit::Leave,
+            (None, false) if !folder || self.folder.is_none() => return Edit::Leave,
+            // A file of ours alone is gone without its lines.
+            (Some(bare), true) if bare.is_empty() && there != Some("") => return Edit::Remove,
+            (bare, true) => bare.clone().unwrap_or_default(),
+            (bare, false) => {
+                let block = format!("{BEGIN}\n{}\n{END}\n", lines.join("\n"));
+                match self.with(bare.as_deref().unwrap_or_default(), &block) {
+                    Some(text) => text,
+                    None => return Edit::Leave,
+                }
+            }
+        };
+        if there == Some(wanted.as_str()) { Edit::Leave } else { Edit::Write(wanted) }
+    }
+
+    /// Behind the head of the section, or at the end; none where that section is not there.
+    fn with(&self, bare: &str, block: &str) -> Option<String> {
+        let Some(section) = self.section else {
+            let line = if bare.is_empty() || bare.ends_with('\n') { "" } else { "\n" };
+            return Some(format!("{bare}{line}{block}"));
+        };
+        let mut at = 0;
+        for line in bare.split_inclusive('\n') {
+            at += line.len();
+            if line.trim() == section {
+                let (head, tail) = bare.split_at(at);
+                let end = if head.ends_with('\n') { "" } else { "\n" };
+                return Some(format!("{head}{end}{block}{tail}"));
+            }
+        }
+        None
+    }
+}
+
+/// A text without what lsx wrote.
+fn without(text: &str) -> String {
+    let mut inside = false;
+    text.split_inclusive('\n')
+        .filter(|line| {
+            let line = line.trim_end();
+            inside |= line == BEGIN;
+            let ours = inside;
+            inside &= line != END;
+            !ours
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy(url: &str) -> Proxy {
+        let env = [("http_proxy", url), ("no_proxy", ".internal,10.0.0.0/8")];
+        Proxy {
+            http: Some(url.to_owned()),
+            https: None,
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        }
+    }
+
+    fn place(path: &str) -> &'static Place {
+        PLACES.iter().find(|place| place.path == path).unwrap()
+    }
+
+    #[test]
+    fn what_was_there_stays_and_comes_back() {
+        let (one, two) = (proxy("http://10.0.0.1:3128"), proxy("http://10.0.0.2:3128"));
+        for (path, text) in [
+            ("/etc/environment", "PATH=\"/usr/bin\"\nA=b"),
+            ("/etc/environment", ""),
+            ("/etc/dnf/dnf.conf", "[main]\ngpgcheck=1\n\n[other]\nproxy=none\n"),
+            ("/etc/yum.conf", "# all\n[main]"),
+        ] {
+            let place = place(path);
+            let Edit::Write(with) = place.edit(Some(text), true, Some(&one)) else { panic!("{path}") };
+            assert_eq!(place.edit(Some(&with), true, Some(&one)), Edit::Leave, "{with}");
+            let Edit::Write(other) = place.edit(Some(&with), true, Some(&two)) else { panic!("{path}") };
+            assert!(other.contains("10.0.0.2") && !other.contains("10.0.0.1"), "{other}");
+            match place.edit(Some(&other), true, None) {
+                Edit::Write(bare) => assert_eq!(bare.trim_end(), text.trim_end()),
+                edit => assert_eq!((edit, text), (Edit::Remove, "")),
+            }
+            assert_eq!(place.edit(Some(text), true, None), Edit::Leave);
+        }
+    }
+
+    #[test]
+    fn files_are_made_only_where_they_make_sense() {
+        let one = proxy("http://10.0.0.1:3128/");
+        let apt = place("/etc/apt/apt.conf.d/95lsx-proxy");
+        assert_eq!(apt.edit(None, false, Some(&one)), Edit::Leave);
+        let Edit::Write(text) = apt.edit(None, true, Some(&one)) else { panic!() };
+        assert_eq!(text, format!("{BEGIN}\nAcquire::http::Proxy \"http://10.0.0.1:3128/\";\n{END}\n"));
+        assert_eq!(apt.edit(Some(&text), true, None), Edit::Remove);
+        assert_eq!(place("/etc/yum.conf").edit(None, true, Some(&one)), Edit::Leave);
+        assert_eq!(place("/etc/yum.conf").edit(Some("gpgcheck=1\n"), true, Some(&one)), Edit::Leave);
+        let Edit::Write(text) = place("/etc/profile.d/lsx-proxy.sh").edit(None, true, Some(&one)) else {
+            panic!()
+        };
+        assert!(text.contains("export no_proxy='.internal,10.0.0.0/8'\n"), "{text}");
+    }
+}
