@@ -11,10 +11,10 @@ use common::{Failure, Failures, Kind, log};
 pub(super) struct InventoryArgs {
     #[command(flatten)]
     stack: StackArgs,
-    /// For whom: lsx's own documents; Ansible; Prometheus' file_sd_configs; Checkmk's REST interface (bulk-create); hosts.mk of OMD
+    /// Format: lsx's own documents, an Ansible inventory, Prometheus file_sd_configs, Checkmk REST bulk-create, or hosts.mk of OMD
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     format: Format,
-    /// The port that Prometheus asks; absent: `monitoring.port` of the stack
+    /// The port Prometheus scrapes; default: `monitoring.port` of the stack
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 }
