@@ -31,6 +31,12 @@ pub struct Global {
     /// Print more details; -vv prints even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// File with the identity that opens secrets of age, as age-keygen writes it
+    #[arg(long, global = true, value_name = "FILE", env = "LSX_AGE_IDENTITY", hide_env_values = true)]
+    age_identity: Option<PathBuf>,
+    /// File whose first line is the passphrase that opens secrets of age
+    #[arg(long, global = true, value_name = "FILE", env = "LSX_AGE_PASSPHRASE", hide_env_values = true)]
+    age_passphrase: Option<PathBuf>,
     /// ssh configuration file
     #[arg(long, global = true, value_name = "FILE", env = "LSX_SSH_CONFIG", hide_env_values = true)]
     pub ssh_config: Option<PathBuf>,
@@ -85,6 +91,7 @@ pub fn main<C: Parser>(
     };
     let flags = global(&cli);
     log::begin(program, flags.log, flags.quiet, flags.verbose);
+    crate::secret::unlock_with(flags.age_identity.clone(), flags.age_passphrase.clone());
     let result = run(&cli).map_err(|mut failures| {
         crate::verb::remote(&mut failures);
         failures

@@ -15,6 +15,7 @@ pub mod offer;
 pub mod people;
 pub mod plan;
 pub mod printable;
+pub mod secret;
 pub mod signal;
 pub mod stack;
 pub mod stdio;

@@ -9,8 +9,8 @@ use lsx_tests::{blessing, top};
 use std::collections::BTreeSet;
 
 /// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
-const ROOMS: [&str; 17] = [
-    "boot", "bug", "check", "compose", "ct", "document", "fleet", "host", "lstacker", "net", "plan", "serve",
+const ROOMS: [&str; 18] = [
+    "boot", "bug", "check", "compose", "ct", "document", "fleet", "host", "lstacker", "net", "plan", "secret", "serve",
     "stack", "stdio", "store", "usage", "link",
 ];
 /// Texts of this form that are not codes: documents, and files.

@@ -37,7 +37,7 @@ impl StackArgs {
 
     /// The environment to apply; an empty name is none.
     pub(crate) fn environment(&self) -> Option<String> {
-        let usual = || std::env::var("LSX_ENVIRONMENT").ok();
+        let usual = || std::env::var_os("LSX_ENVIRONMENT").map(|name| name.to_string_lossy().into_owned());
         self.environment.clone().or_else(usual).filter(|name| !name.is_empty())
     }
 

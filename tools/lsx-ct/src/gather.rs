@@ -3,7 +3,6 @@
 use crate::image::{Access, Source, Store};
 use crate::model::{self, Gathered, Recipe, cloud, recipe, recipe_key};
 use crate::{plan, recipes, supply};
-use common::host::file;
 use common::stack::resolved::InstanceAt;
 use common::stack::{Driver, Instance as Written, RecipeValue, Resolved, Stack};
 use common::{Failure, Failures, Kind};
@@ -217,38 +216,15 @@ fn read(store: &Store, names: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<
     Ok((store.put(&all)?, mode))
 }
 
-/// A secret stays in its file; only its digest is recorded.
+/// A secret stays where it is; only its digest is recorded.
 fn secret(
     stack: &Stack,
     name: &str,
     beside: &dyn Fn(&str) -> PathBuf,
     all: &mut Gathered,
 ) -> Result<(), Failure> {
-    let unknown = || {
-        Failure::new(Kind::Data, "ct.secret", format!("secret {name} has no file"))
-            .hint("write it in `secrets`, as {name}: file:PATH")
-    };
-    let source = stack.secrets.get(name).ok_or_else(unknown)?;
-    let absolute = |path: &str| {
-        std::path::absolute(beside(path))
-            .map(|path| path.display().to_string())
-            .map_err(|e| file::failure(Path::new(path), "find", &e))
-    };
-    let place = match (source.strip_prefix("file:"), source.strip_prefix(supply::YAML)) {
-        (Some(path), _) => absolute(path)?,
-        (_, Some(value)) => {
-            let (path, key) = value.rsplit_once('#').ok_or_else(unknown)?;
-            if path == "-" {
-                let message =
-                    format!("secret {name} is in a document from standard input, which cannot be read again");
-                return Err(Failure::new(Kind::Data, "ct.secret", message)
-                    .hint("name the file, as in: lsx-ct up lstacker.yml"));
-            }
-            format!("{}{}#{key}", supply::YAML, absolute(path)?)
-        }
-        _ => return Err(unknown()),
-    };
-    let bytes = supply::secret_value(name, &place)?;
+    let place = common::secret::place(&stack.secrets, name, beside)?;
+    let bytes = common::secret::value(&stack.name, name, &place)?;
     all.secrets.insert(name.to_owned(), (supply::secret_digest(&bytes), place));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod secrets;
 
-pub(crate) use secrets::{YAML, digest as secret_digest, keep as keep_secrets, value as secret_value};
+pub(crate) use secrets::{digest as secret_digest, keep as keep_secrets};
 
 use crate::Ct;
 use crate::apply::blobs;

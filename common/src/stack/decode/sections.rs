@@ -5,7 +5,7 @@ use super::outside;
 use super::words::pairs;
 use crate::stack::model::{Defaults, Image, RecipeValue};
 use crate::stack::tree::Value;
-use crate::stack::value::{Driver, Restart};
+use crate::stack::value::{Driver, Restart, generation};
 use crate::stack::value::{Parsed, Wrong, address};
 use std::collections::BTreeMap;
 
@@ -57,14 +57,15 @@ pub(super) fn defaults(at: At<'_, '_>) -> Option<Defaults> {
 /// The file of a secret. The secret itself must not be in the document.
 pub(super) fn secret(at: At<'_, '_>) -> Option<String> {
     let text = at.text()?;
-    let file = text.strip_prefix("file:").is_some_and(|path| !path.is_empty());
-    let value = text.strip_prefix("yaml:").and_then(|rest| rest.rsplit_once('#'));
-    if !file && value.is_none_or(|(path, key)| path.is_empty() || key.is_empty()) {
+    let path = |scheme: &str| text.strip_prefix(scheme).is_some_and(|path| !path.is_empty());
+    let inner = text.strip_prefix("yaml:").and_then(|rest| rest.rsplit_once('#'));
+    let value = inner.is_some_and(|(path, key)| !path.is_empty() && !key.is_empty());
+    if !path("file:") && !path("age:") && !value && generation(text).is_none() {
         // The text may be the secret, so it is neither repeated nor shown.
         at.secret(
             "stack.secret.written",
             "a secret must not be in the document",
-            "write the file that has it, like file:secrets/db, or a value of one, like yaml:secrets.yml#db.password",
+            "write the file that has it, like file:secrets/db or age:secrets/db.age, a value of one, like yaml:secrets.yml#db.password, or derive",
         );
         return None;
     }

@@ -3,6 +3,7 @@
 use super::check::Check;
 use crate::stack::model::{Instance, RecipeValue};
 use crate::stack::resolve::hosts;
+use crate::stack::value::generation;
 use std::collections::HashMap;
 
 impl<'s> Check<'s> {
@@ -26,9 +27,28 @@ impl<'s> Check<'s> {
                 self.find(&self.stack.secrets, "secret", secret, || format!("defaults.values.{name}.secret"));
             }
         }
+        self.derived();
         self.shared();
         self.called();
         self.answered();
+    }
+
+    /// What is derived follows from a seed, which is read.
+    fn derived(&mut self) {
+        let derived = self.stack.secrets.iter().filter(|(_, source)| generation(source).is_some());
+        let seeded = self.stack.secrets.contains_key("seed") || self.unread("secrets.seed");
+        for (name, _) in derived.filter(|(name, _)| !seeded || *name == "seed") {
+            let message = match name.as_str() {
+                "seed" => "the seed cannot be derived from itself",
+                _ => "there is no secret `seed` to derive it from",
+            };
+            self.tell(
+                "stack.secret.seed",
+                format!("secrets.{name}"),
+                message.to_owned(),
+                "write seed: file:secrets/seed",
+            );
+        }
     }
 
     fn placed(&mut self, name: &str, instance: &'s Instance) {

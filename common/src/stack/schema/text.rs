@@ -69,7 +69,7 @@ texts! {
     AbsolutePath = json!({ "type": "string", "pattern": "^/", "not": { "pattern": r"(^|/)\.\.(/|$)" } });
     Source = json!({ "type": ["string", "number"], "minLength": 1 });
     FileMode = or_number("[0-7]{3,4}", 0);
-    SecretText = pattern(r"(file:.+|yaml:.+#[^#]+)");
+    SecretText = pattern(r"((file|age):.+|yaml:.+#[^#]+|derive(:[1-9][0-9]{0,9})?)");
     MaybeWord = json!({ "type": ["string", "number", "boolean", "null"] });
     HostName = pattern(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*");
     UrlPath = pattern("/[!$-;=@-Z\\[\\]^_a-~]*");

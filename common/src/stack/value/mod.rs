@@ -231,6 +231,17 @@ fn name_of(text: &str) -> Parsed<String> {
     name(text).map(|()| text.to_owned())
 }
 
+/// The generation of `derive` or `derive:2`, the source of a secret that follows from the seed.
+pub fn generation(text: &str) -> Option<u32> {
+    match text.strip_prefix("derive")? {
+        "" => Some(1),
+        rest => {
+            let digits = rest.strip_prefix(':').filter(|digits| !digits.starts_with(['0', '+']))?;
+            digits.parse().ok()
+        }
+    }
+}
+
 impl Range {
     /// Whether an address is in the range.
     pub fn contains(&self, address: Ipv4Addr) -> bool {

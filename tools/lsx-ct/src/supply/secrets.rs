@@ -40,37 +40,6 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", document::digest(bytes))
 }
 
-/// Prefix of a value in a document: `yaml:FILE#KEY.KEY`.
-pub(crate) const YAML: &str = "yaml:";
-
-/// Reads a secret on this machine: a file, or a value in one.
-///
-/// # Errors
-/// The file that is missing, too large, or not a regular file; a value that is not there.
-pub(crate) fn value(name: &str, place: &str) -> Result<Vec<u8>, Failure> {
-    let inner = place.strip_prefix(YAML).and_then(|place| place.rsplit_once('#'));
-    let Some((path, key)) = inner else { return whole(name, place) };
-    let failed = |why: String| {
-        let message = format!("secret {name}: cannot read {key} in {path}: {why}");
-        Failure::new(Kind::Data, "ct.secret", message)
-    };
-    let text = String::from_utf8(whole(name, path)?).map_err(|_| failed("it is not UTF-8".to_owned()))?;
-    let found = common::stack::text_at(&text, key).map_err(|failure| failed(failure.message))?;
-    found.map(String::into_bytes).ok_or_else(|| failed("there is no text at that key".to_owned()))
-}
-
-fn whole(name: &str, path: &str) -> Result<Vec<u8>, Failure> {
-    let failed = |why: String| {
-        let message = format!("secret {name}: cannot read {path}: {why}");
-        Failure::new(Kind::Data, "ct.secret", message)
-    };
-    match file::read_at_most(Path::new(path), limit::SECRET) {
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(failed("no such file".to_owned())),
-        Err(failure) => Err(failed(failure.message)),
-    }
-}
-
 /// Reads all secrets of a plan, each once; returns those that are missing or differ from the plan.
 pub(super) fn read(plan: &PlanOf<Ct>) -> (Secrets, Vec<Failure>) {
     let (mut parcels, mut failures) = (Secrets::default(), Vec::new());
@@ -100,7 +69,7 @@ fn as_planned(plan: &PlanOf<Ct>, (name, wanted): (&str, &str)) -> Result<Value64
     let Some(place) = plan.data.secrets.get(name) else {
         return Ok(Value64 { digest, data: None });
     };
-    let bytes = value(name, place)?;
+    let bytes = common::secret::value(&plan.stack, name, place)?;
     if self::digest(&bytes) == wanted {
         return Ok(Value64 { digest, data: Some(STANDARD.encode(bytes)) });
     }
@@ -150,7 +119,8 @@ pub(crate) fn keep(input: Value) -> Result<Value, Failure> {
 
 /// A secret that is not sent must be on the host already.
 fn has(name: &str, path: &Path, wanted: &str) -> Result<(), Failure> {
-    if whole(name, &path.display().to_string()).is_ok_and(|bytes| digest(&bytes) == wanted) {
+    let kept = file::read_at_most(path, limit::SECRET)?;
+    if kept.is_some_and(|bytes| digest(&bytes) == wanted) {
         return Ok(());
     }
     let message = format!("secret {name} is missing on this host, and the document does not name its file");

@@ -1,0 +1,115 @@
+//! Secrets on the operator's machine: where one is read, and what is read there. Every tool gets the same value.
+//!
+//! A place is text that a plan may hold: a path, `yaml:PATH#KEY`, `age:PATH`, or `derive:GENERATION@PLACE` with the place of the seed.
+
+pub mod age;
+mod derive;
+
+use crate::failure::{Failure, Kind};
+use crate::host::{file, limit};
+use crate::stack;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The secret that others are derived from.
+pub const SEED: &str = "seed";
+
+const YAML: &str = "yaml:";
+const AGE: &str = "age:";
+const DERIVE: &str = "derive:";
+
+/// Files that open secrets, as the flags named them.
+static KEYS: OnceLock<age::Keys> = OnceLock::new();
+
+/// Remembers which files open secrets.
+pub(crate) fn unlock_with(identity: Option<PathBuf>, passphrase: Option<PathBuf>) {
+    let _ = KEYS.set(age::Keys { identity, passphrase });
+}
+
+fn failed(code: &str, message: String) -> Failure {
+    Failure::new(Kind::Data, code, message)
+}
+
+/// The place of a secret that a document names; `beside` finds paths of the document.
+///
+/// # Errors
+/// A secret that the document does not name, or that came by standard input.
+pub fn place(
+    secrets: &BTreeMap<String, String>,
+    name: &str,
+    beside: &dyn Fn(&str) -> PathBuf,
+) -> Result<String, Failure> {
+    let unknown = || {
+        failed("secret.place", format!("secret {name} has no source"))
+            .hint("write it in `secrets`, as {name}: file:PATH")
+    };
+    let source = secrets.get(name).ok_or_else(unknown)?;
+    let absolute = |path: &str| {
+        std::path::absolute(beside(path))
+            .map(|path| path.display().to_string())
+            .map_err(|e| file::failure(Path::new(path), "find", &e))
+    };
+    if let Some(path) = source.strip_prefix("file:") {
+        return absolute(path);
+    }
+    if let Some(path) = source.strip_prefix(AGE) {
+        return Ok(format!("{AGE}{}", absolute(path)?));
+    }
+    if let Some(value) = source.strip_prefix(YAML) {
+        let (path, key) = value.rsplit_once('#').ok_or_else(unknown)?;
+        if path == "-" {
+            let message = format!(
+                "secret {name} is in a document from standard input, which cannot be read again"
+            );
+            return Err(failed("secret.place", message).hint("name the file, as in: lsx-ct up lstacker.yml"));
+        }
+        return Ok(format!("{YAML}{}#{key}", absolute(path)?));
+    }
+    let generation = stack::generation(source).filter(|_| name != SEED).ok_or_else(unknown)?;
+    Ok(format!("{DERIVE}{generation}@{}", place(secrets, SEED, beside)?))
+}
+
+/// Reads a secret of a stack at its place.
+///
+/// # Errors
+/// The file that is missing, too large or no regular file; a value that is not there; what cannot be decrypted.
+pub fn value(stack: &str, name: &str, place: &str) -> Result<Vec<u8>, Failure> {
+    if let Some((path, key)) = place.strip_prefix(YAML).and_then(|place| place.rsplit_once('#')) {
+        return in_document(name, path, key);
+    }
+    if let Some(path) = place.strip_prefix(AGE) {
+        let bytes = whole(name, path, age::most(limit::SECRET))?;
+        let opened = KEYS.get().unwrap_or(&age::Keys::default()).open(&bytes, limit::SECRET);
+        return opened.map_err(|why| {
+            let message = format!("secret {name}: cannot decrypt {path}: {}", why.message);
+            Failure { hint: why.hint, ..failed("secret.age", message) }
+        });
+    }
+    let Some((generation, seed)) = place.strip_prefix(DERIVE).and_then(|rest| rest.split_once('@')) else {
+        return whole(name, place, limit::SECRET);
+    };
+    let seed = value(stack, SEED, seed)?;
+    derive::derive(&seed, stack, name, generation).map(String::into_bytes).ok_or_else(|| {
+        let message = format!("secret {name}: the seed has fewer than {} bytes", derive::LEAST);
+        failed("secret.seed", message).hint("make one: head -c 32 /dev/urandom | base64 >secrets/seed")
+    })
+}
+
+fn in_document(name: &str, path: &str, key: &str) -> Result<Vec<u8>, Failure> {
+    let unread =
+        |why: String| failed("secret.read", format!("secret {name}: cannot read {key} in {path}: {why}"));
+    let bytes = whole(name, path, limit::SECRET)?;
+    let text = String::from_utf8(bytes).map_err(|_| unread("it is not UTF-8".to_owned()))?;
+    let found = stack::text_at(&text, key).map_err(|failure| unread(failure.message))?;
+    found.map(String::into_bytes).ok_or_else(|| unread("there is no text at that key".to_owned()))
+}
+
+fn whole(name: &str, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
+    let unread = |why: String| failed("secret.read", format!("secret {name}: cannot read {path}: {why}"));
+    match file::read_at_most(Path::new(path), most) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(unread("no such file".to_owned())),
+        Err(failure) => Err(unread(failure.message)),
+    }
+}
