@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 /// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
 const ROOMS: [&str; 18] = [
-    "boot", "bug", "check", "compose", "ct", "document", "fleet", "host", "lstacker", "net", "plan", "secret", "serve",
-    "stack", "stdio", "store", "usage", "link",
+    "boot", "bug", "check", "compose", "ct", "document", "fleet", "host", "lstacker", "net", "plan",
+    "secret", "serve", "stack", "stdio", "store", "usage", "link",
 ];
 /// Texts of this form that are not codes: documents, and files.
 const OTHERS: [&str; 6] = ["ct.json", "net.json", "boot.d", "boot.autostart", "compose.yaml", "compose.yml"];

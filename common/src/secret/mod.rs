@@ -59,9 +59,8 @@ pub fn place(
     if let Some(value) = source.strip_prefix(YAML) {
         let (path, key) = value.rsplit_once('#').ok_or_else(unknown)?;
         if path == "-" {
-            let message = format!(
-                "secret {name} is in a document from standard input, which cannot be read again"
-            );
+            let message =
+                format!("secret {name} is in a document from standard input, which cannot be read again");
             return Err(failed("secret.place", message).hint("name the file, as in: lsx-ct up lstacker.yml"));
         }
         return Ok(format!("{YAML}{}#{key}", absolute(path)?));
