@@ -1,14 +1,14 @@
-//! Secrets that follow from one seed: HKDF with SHA-256 (RFC 5869), so that every tool derives the same without a channel.
+//! Secrets derived from one seed by HKDF with SHA-256 (RFC 5869), so that every tool derives the same value without communication.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 
-/// Bytes that a seed has at least.
+/// Minimum length of a seed in bytes.
 pub(super) const LEAST: usize = 16;
-/// Bytes that are derived; 256 bits.
+/// Length of derived values in bytes; 256 bits.
 const LENGTH: usize = 32;
-/// Keeps these values apart from what else anybody derives from the same seed.
+/// Separates these values from other values derived from the same seed.
 const SALT: &[u8] = b"lsx.secret/1";
 
 /// A length of output.
@@ -20,22 +20,22 @@ impl KeyType for Length {
     }
 }
 
-/// HKDF with SHA-256; `None` when more is asked than it gives.
+/// HKDF with SHA-256; `None` if the output would be too long.
 pub(super) fn hkdf(ikm: &[u8], salt: &[u8], info: &[&[u8]], length: usize) -> Option<Vec<u8>> {
     let mut out = vec![0; length];
     Salt::new(HKDF_SHA256, salt).extract(ikm).expand(info, Length(length)).ok()?.fill(&mut out).ok()?;
     Some(out)
 }
 
-/// 43 letters, digits, hyphens and underscores: base64url (RFC 4648 section 5) of 32 bytes. `None` when the seed is too short; its
-/// last line feed is an editor's and does not count.
+/// 43 letters, digits, hyphens and underscores: base64url (RFC 4648 section 5) of 32 bytes. `None` if the seed is too short; its
+/// final line feed does not count.
 pub(super) fn derive(seed: &[u8], stack: &str, name: &str, generation: &str) -> Option<String> {
     let seed = seed.strip_suffix(b"\n").unwrap_or(seed);
     let seed = seed.strip_suffix(b"\r").unwrap_or(seed);
     if seed.len() < LEAST {
         return None;
     }
-    // No name has a byte 0, so no two lists of names are the same text.
+    // No name contains a zero byte, so different names give different texts.
     let info = [stack.as_bytes(), b"\0", name.as_bytes(), b"\0", generation.as_bytes()];
     Some(URL_SAFE_NO_PAD.encode(hkdf(seed, SALT, &info, LENGTH)?))
 }
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(derive(&[7; 15], "office", "db", "1"), None);
     }
 
-    /// Frozen: another value would rotate every secret that is in use.
+    /// Must not change: another value would change every secret in use.
     #[test]
     fn is_the_same_for_ever() {
         let seed = b"0123456789abcdef0123456789abcdef";

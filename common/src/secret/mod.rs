@@ -1,6 +1,6 @@
-//! Secrets on the operator's machine: where one is read, and what is read there. Every tool gets the same value.
+//! Secrets on the operator's machine: their sources and values. Every tool gets the same value.
 //!
-//! A place is text that a plan may hold: a path, `yaml:PATH#KEY`, `age:PATH`, or `derive:GENERATION@PLACE` with the place of the seed.
+//! A place is a text that a plan may contain: a path, `yaml:PATH#KEY`, `age:PATH`, or `derive:GENERATION@PLACE` with the place of the seed.
 
 pub mod age;
 mod derive;
@@ -19,10 +19,10 @@ const YAML: &str = "yaml:";
 const AGE: &str = "age:";
 const DERIVE: &str = "derive:";
 
-/// Files that open secrets, as the flags named them.
+/// Key files for encrypted secrets, from the flags.
 static KEYS: OnceLock<age::Keys> = OnceLock::new();
 
-/// Remembers which files open secrets.
+/// Records these files.
 pub(crate) fn unlock_with(identity: Option<PathBuf>, passphrase: Option<PathBuf>) {
     let _ = KEYS.set(age::Keys { identity, passphrase });
 }
@@ -31,10 +31,10 @@ fn failed(code: &str, message: String) -> Failure {
     Failure::new(Kind::Data, code, message)
 }
 
-/// The place of a secret that a document names; `beside` finds paths of the document.
+/// The place of a secret of the document; `beside` resolves paths of the document.
 ///
 /// # Errors
-/// A secret that the document does not name, or that came by standard input.
+/// If the document does not define the secret, or came from standard input.
 pub fn place(
     secrets: &BTreeMap<String, String>,
     name: &str,
@@ -72,7 +72,7 @@ pub fn place(
 /// Reads a secret of a stack at its place.
 ///
 /// # Errors
-/// The file that is missing, too large or no regular file; a value that is not there; what cannot be decrypted.
+/// If the file is missing, too large or not a regular file, the value is missing, or decryption fails.
 pub fn value(stack: &str, name: &str, place: &str) -> Result<Vec<u8>, Failure> {
     if let Some((path, key)) = place.strip_prefix(YAML).and_then(|place| place.rsplit_once('#')) {
         return in_document(name, path, key);

@@ -1,4 +1,4 @@
-//! Bech32 (BIP 173), in which age writes keys: text with a sum that finds slips of the pen.
+//! Bech32 (BIP 173), in which age writes keys: text with a checksum that detects typing errors.
 
 const LETTERS: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
@@ -16,7 +16,7 @@ fn spread(prefix: &str) -> Vec<u8> {
     high.chain([0]).chain(prefix.bytes().map(|b| b & 31)).collect()
 }
 
-/// The bytes of a text with this prefix; all small or all capital letters.
+/// The bytes of a text with this prefix; all in lower case or all in upper case.
 pub(super) fn decode(prefix: &str, text: &str) -> Option<Vec<u8>> {
     let lower = text.to_ascii_lowercase();
     if text != lower && text != text.to_ascii_uppercase() {
@@ -37,6 +37,6 @@ pub(super) fn decode(prefix: &str, text: &str) -> Option<Vec<u8>> {
             bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
         }
     }
-    // What is left over is less than a letter, and nothing.
+    // The remaining bits must be fewer than a letter's, and zero.
     (bits < 5 && held & ((1 << bits) - 1) == 0).then_some(bytes)
 }

@@ -1,4 +1,4 @@
-//! The header of a file of age: who can open it, each in a stanza, and a seal over all of it.
+//! The header of an age file: a stanza for each recipient, and a MAC of the whole header.
 
 use super::unwrap::{FileKey, Identity};
 use super::{HEADER, wrong};
@@ -8,12 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::hmac;
 
-/// How a file begins.
+/// The beginning of a file.
 pub(super) const INTRO: &[u8] = b"age-encryption.org/v1\n";
-/// Stanzas at most.
+/// Maximum number of stanzas.
 const STANZAS: usize = 100;
 
-/// One who can open the file.
+/// A recipient of the file.
 pub(super) struct Stanza<'a> {
     pub(super) kind: &'a str,
     pub(super) args: Vec<&'a str>,
@@ -23,17 +23,17 @@ pub(super) struct Stanza<'a> {
 /// A header.
 pub(super) struct Header<'a> {
     stanzas: Vec<Stanza<'a>>,
-    /// What the seal is over.
+    /// The bytes covered by the MAC.
     sealed: &'a [u8],
     seal: Vec<u8>,
 }
 
-/// Base64 without padding, and with nothing in the bits that are left over.
+/// Base64 without padding, with zero in the unused bits.
 pub(super) fn unbase(text: &str) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(text).ok()
 }
 
-/// The header, and what follows it.
+/// The header, and the rest of the file.
 pub(super) fn read(bytes: &[u8]) -> Result<(Header<'_>, &[u8]), Failure> {
     let damaged = || wrong("its header is damaged");
     let rest = bytes.strip_prefix(INTRO).ok_or_else(|| {
@@ -80,12 +80,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Header<'_>, &[u8]), Failure> {
 }
 
 impl Header<'_> {
-    /// Whether it is opened with a passphrase.
+    /// Whether it needs a passphrase.
     pub(super) fn by_passphrase(&self) -> bool {
         self.stanzas.iter().any(|stanza| stanza.kind == "scrypt")
     }
 
-    /// The key of the file, by the first identity that opens a stanza; the seal must be made with it.
+    /// The file key, by the first identity that opens a stanza; it must match the MAC.
     pub(super) fn key(&self, identities: &[Identity]) -> Result<FileKey, Failure> {
         for identity in identities {
             for stanza in &self.stanzas {

@@ -1,4 +1,4 @@
-//! Files of age (age-encryption.org/v1), opened with an X25519 identity or a passphrase.
+//! Decrypts age files (age-encryption.org/v1) with an X25519 identity or a passphrase.
 
 mod bech32;
 mod header;
@@ -14,12 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 use std::path::{Path, PathBuf};
 use unwrap::Identity;
 
-/// Bytes of a header at most; each recipient has about a hundred.
+/// Maximum length of a header in bytes; each recipient takes about a hundred.
 const HEADER: u64 = 64 << 10;
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &str = "-----END AGE ENCRYPTED FILE-----";
 
-/// Files on this machine that open others.
+/// Files on this machine with keys for others.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     /// Identities, as age-keygen writes them; the file may itself be encrypted with the passphrase.
@@ -28,7 +28,7 @@ pub struct Keys {
     pub passphrase: Option<PathBuf>,
 }
 
-/// Bytes that a file of this much content has at most, armor included.
+/// Maximum length of a file with this much content, including armor.
 pub(crate) fn most(content: u64) -> u64 {
     2 * content + HEADER
 }
@@ -41,7 +41,7 @@ impl Keys {
     /// The content of an encrypted file.
     ///
     /// # Errors
-    /// What is wrong with the file, with the keys, or that none of them opens it.
+    /// If the file or a key is damaged, or no key decrypts it.
     pub fn open(&self, bytes: &[u8], most: u64) -> Result<Vec<u8>, Failure> {
         let plain = unarmored(bytes)?;
         let (header, payload) = header::read(&plain)?;
@@ -84,7 +84,7 @@ impl Keys {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let read = |line: &str| {
             Identity::read(line).ok_or_else(|| {
-                // The line may be a key: it is not repeated.
+                // The line may be a key, so it is not repeated.
                 wrong(format!("{} has a line that is no identity", path.display()))
                     .hint("lines of age-keygen: AGE-SECRET-KEY-1...")
             })
@@ -105,7 +105,7 @@ fn text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(whole(path)?).map_err(|_| wrong(format!("{} is not text", path.display())))
 }
 
-/// The file without its armor, when it has one: base64 in lines of 64 (RFC 7468, strict).
+/// The file without its armor, if any: base64 in lines of 64 (RFC 7468, strict).
 fn unarmored(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(BEGIN))
     else {

@@ -1,4 +1,4 @@
-//! The content of a file of age: pieces of 64 KiB, each sealed, the last one marked (STREAM of Hoang, Reyhanitabar, Rogaway and Vizar).
+//! The content of an age file: encrypted chunks of 64 KiB, the last one marked (STREAM of Hoang, Reyhanitabar, Rogaway and Vizar).
 
 use super::unwrap::FileKey;
 use super::wrong;
@@ -6,10 +6,10 @@ use crate::failure::Failure;
 use crate::secret::derive::hkdf;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-/// Bytes of a piece, and of its seal.
+/// Bytes of a chunk, and of its tag.
 pub(super) const PIECE: usize = 64 << 10;
 pub(super) const SEAL: usize = 16;
-/// Bytes of the nonce in front of all pieces.
+/// Bytes of the nonce before the chunks.
 pub(super) const NONCE: usize = 16;
 
 /// The key of the content.
@@ -18,7 +18,7 @@ pub(super) fn key(file: &FileKey, nonce: &[u8]) -> Option<LessSafeKey> {
     Some(LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).ok()?))
 }
 
-/// The nonce of a piece: its number, and whether it is the last.
+/// The nonce of a chunk: its number, and whether it is the last.
 pub(super) fn nonce(number: u64, last: bool) -> Nonce {
     let mut nonce = [0; 12];
     nonce[3..11].copy_from_slice(&number.to_be_bytes());
@@ -26,7 +26,7 @@ pub(super) fn nonce(number: u64, last: bool) -> Nonce {
     Nonce::assume_unique_for_key(nonce)
 }
 
-/// The content, at most so many bytes.
+/// The content, up to a maximum length.
 pub(super) fn open(file: &FileKey, payload: &[u8], most: u64) -> Result<Vec<u8>, Failure> {
     let damaged = || wrong("its content is damaged or cut off");
     let (first, rest) = payload.split_at_checked(NONCE).ok_or_else(damaged)?;
@@ -39,7 +39,7 @@ pub(super) fn open(file: &FileKey, payload: &[u8], most: u64) -> Result<Vec<u8>,
         let mut piece = piece.to_vec();
         let at = nonce(u64::try_from(number).unwrap_or(u64::MAX), last);
         let plain = key.open_in_place(at, Aad::empty(), &mut piece).map_err(|_| damaged())?;
-        // An empty piece is the only one there may be.
+        // An empty chunk is only valid alone.
         if plain.is_empty() && number > 0 {
             return Err(damaged());
         }

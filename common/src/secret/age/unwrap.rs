@@ -1,4 +1,4 @@
-//! Keys of files, taken out of their stanzas by whoever may.
+//! Decrypts file keys from stanzas.
 
 use super::header::{Stanza, unbase};
 use super::{bech32, wrong};
@@ -10,7 +10,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 /// The key of one file.
 pub(super) struct FileKey(pub(super) [u8; 16]);
 
-/// Somebody who can open files.
+/// An identity that can decrypt files.
 pub(super) enum Identity {
     /// A key of X25519 (RFC 7748).
     X25519(Box<StaticSecret>),
@@ -30,10 +30,10 @@ impl Identity {
         Some(Identity::X25519(Box::new(StaticSecret::from(bytes))))
     }
 
-    /// The key in a stanza; `None` when that is not for this identity.
+    /// The key in a stanza; `None` if the stanza is for another identity.
     ///
     /// # Errors
-    /// A stanza that nobody may write so.
+    /// If the stanza violates the format.
     pub(super) fn unwrap(&self, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Failure> {
         match (self, stanza.kind) {
             (Identity::X25519(secret), "X25519") => x25519(secret, stanza),
@@ -49,7 +49,7 @@ fn x25519(secret: &StaticSecret, stanza: &Stanza<'_>) -> Result<Option<FileKey>,
     let share: [u8; 32] = unbase(share).and_then(|share| share.try_into().ok()).ok_or_else(damaged)?;
     let shared = secret.diffie_hellman(&PublicKey::from(share));
     if !shared.was_contributory() {
-        return Err(damaged()); // a share of low order, by which everybody gets the same
+        return Err(damaged()); // a share of low order, which gives everyone the same key
     }
     let salt = [share, PublicKey::from(secret).to_bytes()].concat();
     let key = hkdf(shared.as_bytes(), &salt, &[X25519], 32).ok_or_else(damaged)?;
@@ -73,7 +73,7 @@ fn scrypt(passphrase: &str, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Fail
     opened(&key, &stanza.body)
 }
 
-/// What a wrapped key holds, when it was wrapped with this key.
+/// Decrypts a wrapped key.
 fn opened(key: &[u8], body: &[u8]) -> Result<Option<FileKey>, Failure> {
     if body.len() != 32 {
         return Err(wrong("a key in its header has another length"));
