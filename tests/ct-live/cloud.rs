@@ -9,15 +9,20 @@ use std::process::Command;
 /// See the first line of this file.
 pub(crate) struct Cloud {
     pub(crate) lab: Lab,
-    store: String,
+    pub(crate) store: String,
 }
 
 impl Cloud {
     /// Makes the lab and the images `bb` and `other`.
     pub(crate) fn up(hosts: usize) -> Cloud {
+        Cloud::with(hosts, &[])
+    }
+
+    /// The same with options of `scripts/lab up`.
+    pub(crate) fn with(hosts: usize, options: &[&str]) -> Cloud {
         let tools = lsx_tests::tools();
         let path = |name: &str| tools.iter().find(|t| t.name == name).unwrap().path.display().to_string();
-        let lab = Lab::with("faults", hosts, &[], &[&path("lsx-net"), &path("lsx-ct")]);
+        let lab = Lab::with("faults", hosts, options, &[&path("lsx-net"), &path("lsx-ct")]);
         let folder = lab.folder.path();
         image::busybox(folder, "bb", "first");
         image::busybox(folder, "other", "second");

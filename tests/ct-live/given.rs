@@ -7,6 +7,7 @@ use std::process::Command;
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_new_volume_is_what_the_image_has_at_its_place", a_new_volume_is_what_the_image_has_at_its_place),
     ("secrets_belong_to_the_user_of_their_instance", secrets_belong_to_the_user_of_their_instance),
+    ("a_program_may_open_its_own_output", a_program_may_open_its_own_output),
     ("memory_and_limits_are_as_the_document_says", memory_and_limits_are_as_the_document_says),
     ("system_calls_are_dockers", system_calls_are_dockers),
     ("a_disk_has_an_end_and_the_host_a_reserve", a_disk_has_an_end_and_the_host_a_reserve),
@@ -80,6 +81,25 @@ fn secrets_belong_to_the_user_of_their_instance(cloud: &Cloud) {
     cloud.end(&file);
 }
 
+/// As servers do whose log is /dev/stdout: it is opened anew, by whoever they are.
+fn a_program_may_open_its_own_output(cloud: &Cloud) {
+    let command = r#"command: [sh, -c, "echo told >/dev/stdout; echo warned >/dev/stderr; exec sleep 1000"]"#;
+    let file = cloud.stack(
+        "output",
+        &format!("\n  root: {{ image: bb, host: h1, networks: [lan], {command} }}\n  it: {{ image: bb, host: h1, networks: [lan], user: app, {command} }}"),
+    );
+    cloud.start(&file);
+    for name in ["root", "it"] {
+        let log = || cloud.ct(&["logs", name, "--plain", "--stack", &file]).ok().stdout;
+        assert!(lsx_tests::lab::until(30, || log().contains("warned")), "{}", log());
+        assert!(log().contains("told") && !log().contains("ermission"), "{}", log());
+        let script = "echo said >/dev/stdout; echo sighed >/dev/stderr";
+        let ran = cloud.ct(&["exec", "--stack", &file, "--on", name, "--", "sh", "-c", script]).ok().json();
+        assert_eq!((&ran["stdout"], &ran["stderr"]), (&"said\n".into(), &"sighed\n".into()), "{ran}");
+    }
+    cloud.end(&file);
+}
+
 fn memory_and_limits_are_as_the_document_says(cloud: &Cloud) {
     let text = "\n  it: { image: bb, host: h1, networks: [lan], shm_size: 16M, tmpfs: { /cache: 8M, /var/own: { size: 4M, mode: \"0750\" } }, limits: { nofile: \"1234:4321\", core: 0, memlock: \"8K:16K\", stack: 4M } }";
     let file = cloud.stack("amounts", text);
@@ -106,6 +126,8 @@ fn memory_and_limits_are_as_the_document_says(cloud: &Cloud) {
     read("! dd if=/dev/zero of=/etc/hosts bs=1M count=64 2>/dev/null");
     cloud.ct(&["restart", "it", "--stack", &file]).ok();
     assert!(read("cat /etc/hosts").contains("it.lan.internal"), "lsx's own words are there again");
+    // Its folders are there now, and runc would take their modes.
+    assert_eq!(read("stat -c %a /cache /var/own"), "1777\n750\n");
     assert_eq!(cloud.changed(&file), 0);
     cloud.end(&file);
 }

@@ -24,6 +24,7 @@ mod ready;
 mod recipes;
 mod room;
 mod runtime;
+mod shop;
 mod system;
 mod together;
 
@@ -36,6 +37,8 @@ type Case = groups::Case<Cloud>;
 
 /// The longest first.
 const GROUPS: &[Group<Cloud>] = &[
+    Group { name: "shop", share: shop::cloud, cases: &[shop::CASES] },
+    Group { name: "engines", share: shop::engines, cases: &[shop::ENGINES] },
     Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
     Group { name: "compose", share: || Cloud::up(1), cases: &[compose::CASES] },

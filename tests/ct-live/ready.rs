@@ -12,6 +12,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
     ("one_that_ends_shows_how", one_that_ends_shows_how),
     (
+        "every_failure_is_told_and_nobody_waits_for_what_is_lost",
+        every_failure_is_told_and_nobody_waits_for_what_is_lost,
+    ),
+    (
         "an_interrupt_ends_a_wait_at_once_and_what_runs_stays",
         an_interrupt_ends_a_wait_at_once_and_what_runs_stays,
     ),
@@ -68,6 +72,47 @@ fn one_that_is_never_ready_says_why_and_the_others_stand(cloud: &Cloud) {
     let file = cloud.stack("never", &text);
     cloud.ct(&["up", &file]).ok();
     assert_eq!(cloud.said("h1", "never/after")["state"], "running");
+    cloud.end(&file);
+}
+
+/// Two that fail on one host, one on another, and one that would wait for one of them for an hour: it hears across the hosts that
+/// nothing will come of it.
+fn every_failure_is_told_and_nobody_waits_for_what_is_lost(cloud: &Cloud) {
+    let text = "
+  web: { image: bb, host: h1, networks: [lan], needs: [db], command: [sleep, \"1000\"] }
+  front: { image: bb, host: h1, networks: [lan], needs: [web], command: [sleep, \"1000\"] }
+  lone: { image: bb, host: h1, networks: [lan], restart: no, ready: { tcp: 80, timeout: 1h }, command: [sh, -c, \"exit 7\"] }
+  db: { image: bb, host: h2, networks: [lan], restart: no, ready: { tcp: 80, timeout: 1h }, command: [sh, -c, \"sleep 3; exit 9\"] }
+  two: { image: bb, host: h2, networks: [lan], restart: no, ready: { tcp: 80, timeout: 1h }, command: [sh, -c, \"exit 8\"] }
+  good: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("every", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    let report = cloud.lab.folder.path().join("every.json").display().to_string();
+    let ran = cloud.ct(&["up", &file, "--deadline", "30m", "--report", &report]).exits(1);
+    let mut ran = ran.says("db has failed on h2: db is not ready");
+    for words in [
+        "lone is not ready",
+        "db is not ready",
+        "two is not ready",
+        "web is not ready",
+        "ended with 7",
+        "ended with 8",
+        "ended with 9",
+    ] {
+        ran = ran.says(words);
+    }
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let told = |host: &str| {
+        let host = report["hosts"].as_array().unwrap().iter().find(|h| h["host"] == host).unwrap();
+        let all = [&host["failure"]].into_iter().chain(host["more"].as_array().into_iter().flatten());
+        let mut all: Vec<String> =
+            all.map(|f| f["message"].as_str().unwrap().split(' ').next().unwrap().to_owned()).collect();
+        all.sort();
+        all.join(" ")
+    };
+    assert_eq!((told("h1"), told("h2")), ("lone web".to_owned(), "db two".to_owned()));
+    assert_eq!(cloud.said("h2", "every/good")["state"], "running");
+    assert_eq!(cloud.said("h1", "every/web")["state"], "waiting", "it goes on by itself once db is there");
     cloud.end(&file);
 }
 

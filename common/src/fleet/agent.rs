@@ -1,8 +1,9 @@
 //! The host's side of the protocol: reads requests, runs the tool's handler, writes events and replies; synchronous.
 
+use super::news::News;
 use super::wire::{Hello, PRUNE, Reply};
 use super::{BOOT, prune};
-use crate::host::limit;
+use crate::host::{limit, wait};
 use crate::{Failure, Failures, Kind};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -71,7 +72,13 @@ fn read(
             let mut line = Vec::new();
             // A line cut off by the end of the input is no request: the controller stopped while writing it.
             match (&mut input).take(limit::LINE).read_until(b'\n', &mut line) {
+                Ok(_) if line.starts_with(News::BEGINS.as_bytes()) => {
+                    if let Ok(News { news }) = serde_json::from_slice(&line) {
+                        wait::note_failed(news.step, format!("on {}: {}", news.host, news.why));
+                    }
+                }
                 Ok(_) if line.ends_with(b"\n") => {
+                    wait::forget_failed();
                     if sender.send(line).is_err() {
                         break;
                     }

@@ -102,7 +102,9 @@ impl Host {
             };
         }
         let result = match &mut self.state {
-            State::Open(session) => session.request(request, &self.name, events, cancel).await,
+            State::Open(session) => {
+                session.request(request, &self.name, events, cancel, shared.news.subscribe()).await
+            }
             State::Lost(failure) => return Err(Failures(vec![*failure.clone()])),
             State::Idle => return Err(Failure::new(Kind::Bug, LOST, "no session").into()),
         };
@@ -162,7 +164,8 @@ impl Host {
                 if shipped {
                     // This only saves disk space on the host, so a failure is ignored.
                     let request = json!({"op": super::wire::PRUNE, "dir": shared.options.bin_root});
-                    let _ = session.request(&request, &self.name, events, cancel).await;
+                    let _ =
+                        session.request(&request, &self.name, events, cancel, shared.news.subscribe()).await;
                 }
                 Ok(session)
             }

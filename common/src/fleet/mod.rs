@@ -11,6 +11,7 @@ mod host;
 mod install;
 mod knock;
 mod near;
+mod news;
 mod prune;
 mod reply;
 mod session;
@@ -23,6 +24,7 @@ mod wire;
 pub use agent::{Handler, agent};
 pub use install::{install, installed_path};
 pub use prune::{leave, prune};
+pub use reply::shape;
 
 use crate::{Failure, Failures, Kind};
 use host::Host;
@@ -109,14 +111,6 @@ impl Default for Options {
 /// The in-process host: runs [`agent()`] on the stream until it ends, in its own thread.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
 
-/// Parses a host's answer.
-///
-/// # Errors
-/// Kind `Unreachable` when it does not parse: the host is broken, or another program answers there.
-pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
-    serde_json::from_value(value).map_err(|e| reply::garbage(&e.to_string()))
-}
-
 /// The data that the hosts of a fleet share.
 struct Shared {
     options: Options,
@@ -124,6 +118,8 @@ struct Shared {
     own: OnceLock<Result<set::Set, Failure>>,
     permits: Semaphore,
     deadline: tokio::time::Instant,
+    /// What steps have failed in the requests that run now, for all hosts.
+    news: watch::Sender<Vec<String>>,
 }
 
 impl Shared {
@@ -166,7 +162,14 @@ impl Fleet {
         let far = now + Duration::from_secs(30 * 365 * 86_400);
         let deadline = now.checked_add(options.deadline).map_or(far, |at| at.min(far));
         let permits = Semaphore::new(options.max_parallel.max(1));
-        let shared = Arc::new(Shared { options, local, own: OnceLock::new(), permits, deadline });
+        let shared = Arc::new(Shared {
+            options,
+            local,
+            own: OnceLock::new(),
+            permits,
+            deadline,
+            news: watch::Sender::default(),
+        });
         let own = host::addresses();
         let mut hosts = HashMap::new();
         for target in &targets {
@@ -240,6 +243,7 @@ async fn all(
     asked: Vec<(Host, Value)>,
     on_event: &mut dyn FnMut(&str, Value),
 ) -> Vec<Answer> {
+    shared.news.send_replace(Vec::new());
     let (events, mut incoming) = mpsc::channel(session::WAITING);
     let (interrupt, cancel) = watch::channel((shared.options.interrupted)());
     let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -263,7 +267,10 @@ async fn all(
         tokio::select! {
             biased;
             _ = tick.tick() => {}
-            Some((name, event)) = incoming.recv() => on_event(&name, event),
+            Some((name, event)) = incoming.recv() => {
+                news::tell(&shared.news, &name, &event);
+                on_event(&name, event);
+            }
             done = tasks.join_next_with_id() => match done {
                 None => break,
                 Some(done) => answers.push(answer(done, &mut names)),

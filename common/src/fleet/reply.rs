@@ -93,6 +93,14 @@ pub(super) const LOST: &str = "fleet.lost";
 /// The code of a session that did not follow the protocol.
 pub(super) const GARBAGE: &str = "fleet.garbage";
 
+/// Parses a host's answer.
+///
+/// # Errors
+/// Kind `Unreachable` when it does not parse: the host is broken, or another program answers there.
+pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
+    serde_json::from_value(value).map_err(|e| garbage(&e.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::session::{End, Said, Session, WAITING};
@@ -106,12 +114,13 @@ mod tests {
         runtime.block_on(async {
             let (events, mut incoming) = mpsc::channel(WAITING);
             let (_keep, cancel) = watch::channel(false);
+            let (_news, news) = watch::channel(Vec::new());
             let end = End::Thread(std::thread::spawn(|| {}));
             let said = std::io::Cursor::new(said.to_vec());
             let mut session = Session::new(said, tokio::io::sink(), Said::default(), end);
             let request = json!({});
             tokio::select! {
-                result = session.request(&request, "h1", &events, &cancel) => result,
+                result = session.request(&request, "h1", &events, &cancel, news) => result,
                 () = async { while incoming.recv().await.is_some() {} } => unreachable!(),
             }
         })

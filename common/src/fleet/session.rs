@@ -139,6 +139,7 @@ impl Session {
         name: &str,
         events: &Events,
         cancel: &watch::Receiver<bool>,
+        news: watch::Receiver<Vec<String>>,
     ) -> Result<Value, Failures> {
         let mut line = request.to_string().into_bytes();
         line.push(b'\n');
@@ -154,7 +155,7 @@ impl Session {
         tokio::pin!(read);
         tokio::select! {
             reply = &mut read => reply,
-            () = write(&mut self.writer, &line, cancel.clone()) => read.await,
+            () = write(&mut self.writer, &line, cancel.clone(), news) => read.await,
         }
     }
 
@@ -175,18 +176,25 @@ impl Session {
     }
 }
 
-/// Writes one line; returns only when no more can be written: cancelled, or the connection was lost.
+/// Writes one line, and what is news afterwards; returns only when there is nothing more to write for ever: cancelled, or the host went away.
 async fn write(
     writer: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
     line: &[u8],
     mut cancel: watch::Receiver<bool>,
+    mut news: watch::Receiver<Vec<String>>,
 ) {
     let all = async {
-        if let Some(to) = writer.as_mut()
-            && to.write_all(line).await.is_ok()
-            && to.flush().await.is_ok()
-        {
-            std::future::pending::<()>().await;
+        let Some(to) = writer.as_mut() else { return };
+        let mut said = to.write_all(line).await.and(to.flush().await);
+        let mut told = 0;
+        while said.is_ok() {
+            let fresh: String =
+                news.borrow_and_update()[told..].iter().map(|line| format!("{line}\n")).collect();
+            told += fresh.lines().count();
+            said = to.write_all(fresh.as_bytes()).await.and(to.flush().await);
+            if said.is_ok() && news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     };
     tokio::select! {

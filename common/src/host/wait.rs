@@ -1,9 +1,10 @@
 //! Waiting, always with a deadline. A waiting step notices that the run is to stop, and reports what it waits for.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Calls `ready` every `step` until it returns true or `limit` has passed; returns whether it did.
@@ -19,6 +20,28 @@ pub fn until(limit: Duration, step: Duration, mut ready: impl FnMut() -> bool) -
         #[expect(clippy::disallowed_methods, reason = "the one wait, and it has a deadline")]
         std::thread::sleep(step);
     }
+}
+
+/// The steps of this run that have failed, on whichever host, and why. A controller tells every host.
+static FAILED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+fn failures() -> MutexGuard<'static, BTreeMap<String, String>> {
+    FAILED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a step that one means has failed on some host of this run: nobody need wait for what it was to bring.
+pub fn failed(meant: impl Fn(&str) -> bool) -> Option<String> {
+    failures().iter().find(|(step, _)| meant(step)).map(|(_, why)| why.clone())
+}
+
+/// A step has failed.
+pub(crate) fn note_failed(step: String, why: String) {
+    failures().insert(step, why);
+}
+
+/// Another run begins.
+pub(crate) fn forget_failed() {
+    failures().clear();
 }
 
 /// How often a step reports what it waits for.

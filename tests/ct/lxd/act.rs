@@ -91,10 +91,34 @@ fn act(order: &Value) -> Result<Value, Failure> {
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             json!({"code": ran.code, "stdout": text(ran.stdout), "stderr": text(ran.stderr)})
         }
+        "hear" => hear(&lxd, stack, name, order)?,
         verb => panic!("{verb}"),
     };
     eprintln!("{} took {:.1?}", order["verb"], begin.elapsed());
     Ok(answer)
+}
+
+/// Runs a program and hears it while it runs; once it has said `until`, another one is run.
+fn hear(lxd: &Lxd, stack: &str, name: &str, order: &Value) -> Result<Value, Failure> {
+    let cancel = std::sync::atomic::AtomicBool::new(false);
+    let heard = std::sync::Mutex::new([String::new(), String::new()]);
+    let words: Vec<String> = serde_json::from_value(order["then"].clone()).unwrap_or_default();
+    let then = Exec { argv: words, ..Exec::default() };
+    let hears = |stream: &'static str, bytes: &[u8]| {
+        let n = usize::from(stream == "stderr");
+        let mut all = heard.lock().unwrap();
+        let before = all[0].clone();
+        all[n].push_str(&String::from_utf8_lossy(bytes));
+        let meant = |text: &str| order["until"].as_str().is_some_and(|until| text.contains(until));
+        if meant(&all[0]) && !meant(&before) {
+            let caller = lsx_ct::driver::Caller { cancel: &cancel, hears: None };
+            lxd.exec(stack, name, &then, caller).unwrap();
+        }
+    };
+    let caller = lsx_ct::driver::Caller { cancel: &cancel, hears: Some(&hears) };
+    let code = lxd.exec(stack, name, &exec(order), caller)?.code;
+    let [stdout, stderr] = heard.into_inner().unwrap();
+    Ok(json!({"code": code, "stdout": stdout, "stderr": stderr}))
 }
 
 fn exec(order: &Value) -> Exec {

@@ -17,12 +17,15 @@ mkdir -p /root/supply /tmp/i/rootfs/bin /tmp/i/rootfs/sbin /tmp/i/rootfs/etc
 cd /tmp/i
 mkdir -p rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/run rootfs/root rootfs/var
 cp /bin/busybox rootfs/bin/
-for a in sh sleep cat ls id ip mount ps echo env grep hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
+for a in sh sleep cat ls id readlink rm ip mount ps echo env grep hostname stat ping kill true false poweroff test touch tr; do ln -sf busybox rootfs/bin/$a; done
 ln -sf ../bin/busybox rootfs/sbin/init
 printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1001:app:/srv/app:/bin/sh\\n' > rootfs/etc/passwd
 printf 'root:x:0:\\napp:x:1001:\\nadm:x:4:app\\n' > rootfs/etc/group
 printf '::sysinit:/bin/echo the image has booted\\n::respawn:/bin/sleep 1000000\\n' > rootfs/etc/inittab
 ln -s /run/resolve/stub.conf rootfs/etc/resolv.conf
+mkdir -p rootfs/srv/db/deep; echo seed > rootfs/srv/db/deep/file; chmod 640 rootfs/srv/db/deep/file
+ln -s deep/file rootfs/srv/db/link; ln -s /etc/passwd rootfs/srv/db/out; ln -s db rootfs/srv/by; mkdir rootfs/srv/pipes; mkfifo rootfs/srv/pipes/pipe; touch rootfs/srv/db/empty
+chown -Rh 1000:1001 rootfs/srv/db; chown 7:4 rootfs/srv/db/deep/file; chmod 750 rootfs/srv/db
 printf 'architecture: %s\\ncreation_date: 1\\n' \"$(uname -m)\" > metadata.yaml
 tar -czf /root/supply/DIGEST.tar.gz metadata.yaml rootfs
 rm -rf /tmp/i

@@ -18,6 +18,7 @@ mod first;
 mod host;
 mod jobs;
 mod others;
+mod volumes;
 mod whole;
 
 use host::{ENGINES, Engine, Host};
@@ -60,7 +61,9 @@ fn main() -> ExitCode {
 
 /// The cases of an engine that have one of the words, by their full names.
 fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
-    let all = [cases::CASES, first::CASES, jobs::CASES, others::CASES, whole::CASES].into_iter().flatten();
+    let all = [cases::CASES, first::CASES, jobs::CASES, others::CASES, volumes::CASES, whole::CASES]
+        .into_iter()
+        .flatten();
     let named = all.map(|(case, body)| (format!("{}::{case}", engine.driver), *body));
     named.filter(|(name, _)| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()))).collect()
 }

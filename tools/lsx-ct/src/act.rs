@@ -222,7 +222,8 @@ fn on_host(exec: &Exec, caller: Caller<'_>) -> Result<crate::driver::Ran, Failur
     let (program, args) = exec.argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
     let program = exec.env.iter().fold(Program::new(program).args(args), |p, (k, v)| p.env(k, v));
     let (input, deadline) = (&exec.input, exec.deadline);
-    Inside { program, input, deadline, pid_file: None, process: None, hears: None }.run_for(caller)
+    Inside { program, input, deadline, pid_file: None, process: None, hears: None, owner: None }
+        .run_for(caller)
 }
 
 /// Starts, stops, restarts, or waits for one instance.

@@ -10,6 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setuid};
 use signal_hook::consts::{FORBIDDEN, SIGCHLD};
 use signal_hook::iterator::Signals;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::process::Stdio;
 
 /// Runs until the application has ended; returns its exit code, or 128 plus the signal that ended it. If `stop` is given, it
@@ -78,6 +79,7 @@ impl Who {
 
     fn become_it(&self) -> Result<(), Failure> {
         let further: Vec<Gid> = self.further.iter().copied().map(Gid::from_raw).collect();
+        give_streams(self.user, self.group);
         setgroups(&further)
             .and_then(|()| setgid(Gid::from_raw(self.group)))
             .and_then(|()| setuid(Uid::from_raw(self.user)))
@@ -87,6 +89,22 @@ impl Who {
 
 fn wrong(who: &str, why: &str) -> Failure {
     Failure::new(Kind::Failed, "ct.init", format!("cannot become {who}: {why}"))
+}
+
+/// Gives its terminal or pipes to its user, so that programs can open /dev/stdout. What cannot be given, as a pipe that was made
+/// outside, stays as it is.
+fn give_streams(user: u32, group: u32) {
+    /// Pseudo-terminals (devices.txt of the kernel).
+    const TERMINALS: std::ops::Range<u64> = 136..144;
+    for number in 0..3 {
+        let path = format!("/proc/self/fd/{number}");
+        let own = |meta: &std::fs::Metadata| {
+            meta.file_type().is_fifo() || TERMINALS.contains(&nix::sys::stat::major(meta.rdev()))
+        };
+        if std::fs::metadata(&path).is_ok_and(|meta| own(&meta)) {
+            let _ = std::os::unix::fs::chown(&path, Some(user), Some(group));
+        }
+    }
 }
 
 /// The exit codes for a program that is missing in the image, and for one that cannot be run, as in a shell.

@@ -85,6 +85,17 @@ pub(crate) fn lost(stack: &str, instance: &Instance) -> Why {
     })
 }
 
+/// What an instance needs and this run has failed to bring up, on whichever host: then nobody waits for it in this run.
+pub(crate) fn given_up<'a>(mut needs: impl Iterator<Item = &'a Need>) -> Why {
+    needs.find_map(|need| {
+        let meant = |step: &str| {
+            step.split_once(':')
+                .is_some_and(|(what, name)| what.starts_with("instance.") && name == need.instance)
+        };
+        wait::failed(meant).map(|why| format!("{} has failed {why}", need.instance))
+    })
+}
+
 fn of_state(name: &str, condition: &Condition) -> Why {
     let ready = condition.state == State::Running || crate::oci::ended_well(condition);
     (!ready).then(|| format!("{name} is {}", word(condition.state)))
@@ -133,10 +144,11 @@ fn wait_for(
     let mut patience = Patience::new(limit, PAUSE_MAX);
     while let Some(why) = need(stack, wanted, pid)? {
         waiting(&why);
-        let Some(pause) = patience.next() else {
-            let failure = Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
-            return Err(failure.because(why));
-        };
+        let failed = || Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
+        if let Some(lost) = given_up(std::iter::once(wanted)).filter(|_| !forever) {
+            return Err(failed().because(lost));
+        }
+        let Some(pause) = patience.next() else { return Err(failed().because(why)) };
         wait::until(pause, pause, wait::cancelled);
     }
     Ok(())

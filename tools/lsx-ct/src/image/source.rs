@@ -42,6 +42,8 @@ pub struct Debian {
     pub variant: Option<String>,
     /// The package mirror.
     pub mirror: Option<String>,
+    /// Without manuals, documentation and translations, as Docker's images called slim.
+    pub slim: bool,
 }
 
 const FORMS: &str = "oci:FOLDER[:TAG], tar:FILE, lxd:METADATA,ROOTFS, docker://REFERENCE, \
@@ -105,8 +107,9 @@ fn debian(words: &str) -> Result<Debian, String> {
             "mirror" if value.starts_with("http://") || value.starts_with("https://") => {
                 debian.mirror = Some(value.to_owned());
             }
-            "include" | "variant" | "mirror" => return Err(format!("{key}={value} is not valid")),
-            _ => return Err(format!("{key}: write include, variant or mirror")),
+            "slim" if matches!(value, "yes" | "no") => debian.slim = value == "yes",
+            "include" | "variant" | "mirror" | "slim" => return Err(format!("{key}={value} is not valid")),
+            _ => return Err(format!("{key}: write include, variant, mirror or slim")),
         }
     }
     Ok(debian)

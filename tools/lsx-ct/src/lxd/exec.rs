@@ -4,8 +4,9 @@
 use super::Lxd;
 use super::client::{OPERATION, Refused};
 use crate::accounts::Alone;
-use crate::driver::{Exec, Ran};
+use crate::driver::{Caller, Exec, Ran};
 use crate::model::engine_name;
+use crate::oci::inside::Inside;
 use common::host::Program;
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
@@ -200,6 +201,29 @@ impl Lxd {
         let (code, stdout, stderr) = output?;
         let code = if late.load(Ordering::Relaxed) { LATE } else { code };
         Ok(Ran { code, stdout, stderr, ..Ran::default() })
+    }
+
+    /// What is written is told while it is: the server's own client hands it on.
+    pub(super) fn stream(
+        &self,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+        caller: Caller<'_>,
+    ) -> Result<Ran, Failure> {
+        let run = format!("{}/{}/", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let mut marked = exec.clone();
+        marked.env.push((MARK.to_owned(), run.clone()));
+        let argv = self.client_argv(stack, name, &marked, "-T")?;
+        let program = Program::new(&argv[0]).args(&argv[1..]);
+        let (input, deadline) = (&exec.input, exec.deadline);
+        let ran =
+            Inside { program, input, deadline, pid_file: None, process: None, hears: None, owner: None }
+                .run_for(caller)?;
+        if ran.code == LATE {
+            self.end(stack, name, &|mark| mark == run)?;
+        }
+        Ok(ran)
     }
 
     pub(super) fn terminal(&self, stack: &str, name: &str, exec: &Exec) -> Result<Vec<String>, Failure> {

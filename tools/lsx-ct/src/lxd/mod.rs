@@ -188,7 +188,12 @@ impl driver::Driver for Lxd {
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure> {
-        self.run_while("", stack, name, exec, &|| caller.gone())
+        match caller.hears {
+            Some(_) if Program::new(self.client.program()).there().is_ok() => {
+                self.stream(stack, name, exec, caller)
+            }
+            _ => self.run_while("", stack, name, exec, &|| caller.gone()),
+        }
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {

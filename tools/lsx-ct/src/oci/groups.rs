@@ -282,3 +282,14 @@ pub(crate) fn usage(stack: &str, instance: &str) -> (u64, u64, u64) {
     let processes = number(&inner(stack, instance), ("pids", "pids.current"), "pids.current");
     (cpu.unwrap_or_default(), memory.unwrap_or_default(), processes.unwrap_or_default())
 }
+
+/// Bytes received and sent on all interfaces of a process's network namespace, except loopback.
+pub(super) fn traffic(pid: u32) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
+    let lines = text.lines().filter_map(|l| l.split_once(':')).filter(|(name, _)| name.trim() != "lo");
+    lines.fold((0, 0), |sum, (_, numbers)| {
+        let numbers: Vec<u64> = numbers.split_whitespace().map(|n| n.parse().unwrap_or_default()).collect();
+        let at = |n: usize| numbers.get(n).copied().unwrap_or_default();
+        (sum.0 + at(0), sum.1 + at(8))
+    })
+}

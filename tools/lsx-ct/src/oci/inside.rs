@@ -2,6 +2,7 @@
 //! open, so output is read until shortly after its own end, and up to a size limit.
 
 mod output;
+mod owner;
 
 use super::disk::Place;
 use super::runtime::Runtime;
@@ -14,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use output::Output;
+pub(crate) use owner::Owner;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -42,6 +44,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) process: Option<PathBuf>,
     /// Receives its output, which is then not kept.
     pub(crate) hears: Option<Hears<'a>>,
+    /// Whose its streams are, so that it can open /dev/stdout and its like; absent: ours.
+    pub(crate) owner: Option<Owner>,
 }
 
 impl<'a> Inside<'a> {
@@ -56,7 +60,7 @@ impl<'a> Inside<'a> {
         (exec, user): (&'a Exec, Option<&Account>),
         pid_file: &'a Path,
     ) -> Result<Self, Failure> {
-        let process = process(place, exec, user, false)?;
+        let (process, owner) = process(place, exec, user, false)?;
         // The runtime exits after the start: it would otherwise wait for the output to be closed.
         let program = runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file]);
         let program = program.args(["--process"]).args([&process]).args([id]);
@@ -67,6 +71,7 @@ impl<'a> Inside<'a> {
             pid_file: Some(pid_file),
             process: Some(process),
             hears: None,
+            owner: Some(owner),
         })
     }
 
@@ -98,6 +103,9 @@ impl<'a> Inside<'a> {
             let _ = nix::sys::prctl::set_child_subreaper(true);
         }
         let mut child = self.program.start(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
+        if let Some(owner) = &self.owner {
+            owner.of(&mut child)?;
+        }
         let (input, stdin) = (self.input.to_vec(), child.stdin.take());
         std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)));
         let (stdout, stderr) = (Output::of(child.stdout.take()), Output::of(child.stderr.take()));
@@ -170,10 +178,8 @@ pub(super) fn process(
     exec: &Exec,
     user: Option<&Account>,
     terminal: bool,
-) -> Result<PathBuf, Failure> {
-    let failed = |what: &str| Failure::new(Kind::Failed, "ct.exec", format!("cannot run it: {what}"));
-    let config = file::read(&place.run.join("config.json"))?.unwrap_or_default();
-    let config: Value = serde_json::from_str(&config).map_err(|e| failed(&format!("config.json: {e}")))?;
+) -> Result<(PathBuf, Owner), Failure> {
+    let config = config(place)?;
     let mut process = config["process"].clone();
     process["args"] = json!(exec.argv);
     process["terminal"] = json!(terminal);
@@ -191,7 +197,14 @@ pub(super) fn process(
         own.into_iter().filter(|entry| !exec.env.iter().any(|(name, _)| named(entry, name))).collect();
     env.extend(exec.env.iter().map(|(name, value)| json!(format!("{name}={value}"))));
     process["env"] = json!(env);
-    file::lend(&place.run, process.to_string().as_bytes())
+    let owner = Owner::new(&config, &process);
+    file::lend(&place.run, process.to_string().as_bytes()).map(|path| (path, owner))
+}
+
+fn config(place: &Place) -> Result<Value, Failure> {
+    let failed = |what: &str| Failure::new(Kind::Failed, "ct.exec", format!("cannot run it: {what}"));
+    let config = file::read(&place.run.join("config.json"))?.unwrap_or_default();
+    serde_json::from_str(&config).map_err(|e| failed(&format!("config.json: {e}")))
 }
 
 /// Waits until there is an answer, or the time is over.

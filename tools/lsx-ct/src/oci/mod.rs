@@ -173,7 +173,7 @@ impl Driver for Oci {
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
         let (runtime, place, user) = self.to_run(stack, name, exec)?;
-        let process = inside::process(&place, exec, user.as_ref(), true)?;
+        let (process, _) = inside::process(&place, exec, user.as_ref(), true)?;
         let program = runtime.program().args(["exec", "--tty", "--process"]).args([process]);
         Ok(program.args([&id(stack, name)]))
     }
@@ -189,7 +189,7 @@ impl Driver for Oci {
 
     fn usage(&self, found: &Found) -> Result<Usage, Failure> {
         let (cpu_ms, memory_bytes, processes) = groups::usage(&found.stack, &found.name);
-        let (received_bytes, sent_bytes) = found.condition.pid.map(traffic).unwrap_or_default();
+        let (received_bytes, sent_bytes) = found.condition.pid.map(groups::traffic).unwrap_or_default();
         Ok(Usage { cpu_ms, memory_bytes, processes, received_bytes, sent_bytes })
     }
 }
@@ -250,8 +250,12 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
         if wait::cancelled() {
             return Err(ready::interrupted(name, condition.why));
         }
+        let waits = condition.state == State::Waiting;
+        if let Some(why) = ready::given_up(instance.needs.iter()).filter(|_| waits) {
+            return Err(unready(stack, name, &condition).because(why));
+        }
         wait::tell(|| ready::waits(&condition, begun.elapsed(), most));
-        match ready::lost(stack, instance).filter(|_| condition.state == State::Waiting) {
+        match ready::lost(stack, instance).filter(|_| waits) {
             // It may be about to be started.
             Some(why) if lost.get_or_insert_with(Instant::now).elapsed() > LOST => {
                 return Err(unready(stack, name, &condition).because(why));
@@ -286,15 +290,4 @@ fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
     }
     failure = last.into_iter().fold(failure, |failure, line| failure.because(format!("log: {line}")));
     failure.hint(format!("lsx-ct logs {name}"))
-}
-
-/// Bytes received and sent on all interfaces of a process's network namespace, except loopback.
-fn traffic(pid: u32) -> (u64, u64) {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
-    let lines = text.lines().filter_map(|l| l.split_once(':')).filter(|(name, _)| name.trim() != "lo");
-    lines.fold((0, 0), |sum, (_, numbers)| {
-        let numbers: Vec<u64> = numbers.split_whitespace().map(|n| n.parse().unwrap_or_default()).collect();
-        let at = |n: usize| numbers.get(n).copied().unwrap_or_default();
-        (sum.0 + at(0), sum.1 + at(8))
-    })
 }

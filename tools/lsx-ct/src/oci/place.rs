@@ -165,6 +165,26 @@ impl Root {
         way.pop().ok_or_else(|| told(Errno::NOENT))
     }
 
+    /// The folder that something is mounted over, made where it is missing, with the mode that what is mounted shall have: runc
+    /// (1.1) gives a file system in memory the mode of the folder below, whatever the mount says, once there is one.
+    pub(super) fn mounted_over(&self, path: &Path, mode: u32) -> Result<(), Failure> {
+        let told = |e| failed(path, "make", e);
+        let (folder, Some(name)) = (self.parent(path)?, path.file_name()) else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let there = match rustix::fs::openat(&folder, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => self
+                .folder(&folder, name)
+                .and_then(|_| rustix::fs::openat(&folder, name, flags, Mode::empty())),
+            there => there,
+        };
+        match there {
+            Err(Errno::NOTDIR | Errno::LOOP) => Ok(()), // the runtime says what it makes of that
+            there => {
+                there.and_then(|there| rustix::fs::fchmod(there, Mode::from_raw_mode(mode))).map_err(told)
+            }
+        }
+    }
+
     /// Only a link that root alone can have created is followed: another user of the instance could otherwise make root
     /// write anywhere.
     fn trusts(&self, path: &Path, name: &OsStr, link: &Stat, folder: &Stat) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use crate::image::Store;
 use crate::model::{Done, File, Instance};
 use crate::paths;
 use crate::render::bundle::{self, Ground, Stop};
+use crate::render::mounts::MEMORY;
 use crate::render::proxy::{self, Edit};
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
@@ -80,6 +81,9 @@ impl Ready {
         let root = Root::open(&self.root, self.ids)?;
         self.files(&root, place, instance)?;
         proxied(&root, instance)?;
+        for folder in &instance.tmpfs {
+            root.mounted_over(Path::new(&folder.path), folder.mode.unwrap_or(MEMORY))?;
+        }
         self.own_names(place, instance)?;
         let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
         let ground = Ground {

@@ -2,7 +2,7 @@
 
 pub mod bundle;
 pub mod inventory;
-mod mounts;
+pub mod mounts;
 pub mod proxy;
 mod stop;
 mod syscalls;

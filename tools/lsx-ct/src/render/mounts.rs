@@ -4,6 +4,9 @@ use super::bundle::{Ground, INIT};
 use crate::model::Instance;
 use serde_json::{Value, json};
 
+/// The mode of a folder in memory where nothing is said: as /tmp.
+pub const MEMORY: u32 = 0o1777;
+
 /// Default size of /dev/shm in bytes, as in Docker.
 const SHM: u64 = 64 << 20;
 
@@ -32,7 +35,7 @@ pub(super) fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<
         mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
     }
     for folder in &instance.tmpfs {
-        let mode = format!("mode={:o}", folder.mode.unwrap_or(0o1777));
+        let mode = format!("mode={:o}", folder.mode.unwrap_or(MEMORY));
         let size = folder.size_bytes.map(|bytes| format!("size={}k", bytes.div_ceil(1024)));
         let options: Vec<&str> = ["nosuid", "nodev", &mode].into_iter().chain(size.as_deref()).collect();
         // A mount that an init would have by default is as the document says.

@@ -10,7 +10,7 @@ use crate::image::Store;
 use crate::model::{Exit, Instance, State};
 use crate::net;
 use crate::oci::disk::Place;
-use crate::oci::inside::Inside;
+use crate::oci::inside::{Inside, Owner};
 use crate::oci::prepare::Ready;
 use crate::oci::{groups, runtime::Runtime};
 use crate::ready::{self, Patience};
@@ -97,6 +97,7 @@ impl Life {
         let _ = file::remove(&errors);
         let create = self.runtime.create(&me.id, me.folder(), &pid_file, &errors);
         let mut child = create.start(Stdio::null(), Stdio::piped(), Stdio::piped())?;
+        Owner::of_bundle(&me.place)?.of(&mut child)?;
         self.pumps.extend(child.stdout.take().map(|pipe| me.log.pump("stdout", pipe)));
         self.pumps.extend(child.stderr.take().map(|pipe| me.log.pump("stderr", pipe)));
         let status = child.wait().map_err(|e| Failure::new(Kind::Failed, "ct.oci.create", e.to_string()))?;

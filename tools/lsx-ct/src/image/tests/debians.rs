@@ -9,14 +9,20 @@ fn mmdebstrap_understands_the_words() {
     }
     let place = Place::new();
     // A mirror on a port where nobody listens: it fails fast, and says so.
-    let source = place
-        .source("mmdebstrap:bookworm?include=systemd&variant=essential&mirror=http://127.0.0.1:9/debian");
+    let source = place.source(
+        "mmdebstrap:bookworm?include=systemd&variant=essential&slim=yes&mirror=http://127.0.0.1:9/debian",
+    );
     let failure = place.store.bring(&source).unwrap_err();
     let program = failure.program.clone().unwrap();
     assert_eq!(program.argv[0], "mmdebstrap");
     assert_eq!(
         program.argv[3..6],
         ["--format=tar", "--variant=essential", "--include=systemd"].map(str::to_owned)
+    );
+    assert!(
+        program.argv.contains(&"--dpkgopt=path-exclude=/usr/share/man/*".to_owned()),
+        "{:?}",
+        program.argv
     );
     let said = program.output.join("\n");
     assert!(said.contains("127.0.0.1") || said.contains("apt-get"), "{failure}");

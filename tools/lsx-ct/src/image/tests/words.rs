@@ -10,6 +10,7 @@ fn parse(words: &str) -> Result<Source, Failure> {
 fn every_form_is_read() {
     let path = PathBuf::from;
     let debian = Debian {
+        slim: false,
         suite: "bookworm".into(),
         include: vec!["libstdc++6".into(), "systemd".into()],
         variant: Some("apt".into()),

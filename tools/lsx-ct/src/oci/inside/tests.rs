@@ -14,6 +14,7 @@ fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
         pid_file: None,
         process: None,
         hears: None,
+        owner: None,
     };
     (inside.run(&mut patient).unwrap(), begin.elapsed())
 }
@@ -32,7 +33,7 @@ fn what_is_run_is_a_process_of_the_instance_with_what_is_its_own() {
         "capabilities": {"bounding": []}}});
     file::write(&place.run.join("config.json"), config.to_string().as_bytes(), file::Mode::Private).unwrap();
     let lent = |exec: &Exec, user: Option<&Account>| -> Value {
-        serde_json::from_str(&std::fs::read_to_string(process(&place, exec, user, false).unwrap()).unwrap())
+        serde_json::from_str(&std::fs::read_to_string(process(&place, exec, user, false).unwrap().0).unwrap())
             .unwrap()
     };
     let plain = lent(&Exec { argv: vec!["id".to_owned()], ..Exec::default() }, None);
@@ -69,7 +70,15 @@ fn who_hears_it_hears_all_and_nothing_is_kept() {
     };
     let cancel = std::sync::atomic::AtomicBool::new(false);
     let program = Program::new("/bin/sh").args(["-c", "head -c 5000000 /dev/zero"]);
-    let inside = Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None };
+    let inside = Inside {
+        program,
+        input: b"",
+        deadline: None,
+        pid_file: None,
+        process: None,
+        hears: None,
+        owner: None,
+    };
     let ran = inside.run_for(Caller { cancel: &cancel, hears: Some(&hears) }).unwrap();
     assert_eq!((ran.code, ran.stdout.len(), ran.cut, *heard.lock().unwrap()), (0, 0, 0, 5_000_000));
 }
@@ -78,7 +87,15 @@ fn who_hears_it_hears_all_and_nothing_is_kept() {
 fn it_ends_with_its_caller() {
     let cancel = std::sync::atomic::AtomicBool::new(true);
     let program = Program::new("/bin/sleep").args(["30"]);
-    let inside = Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None };
+    let inside = Inside {
+        program,
+        input: b"",
+        deadline: None,
+        pid_file: None,
+        process: None,
+        hears: None,
+        owner: None,
+    };
     assert_eq!(inside.run_for(Caller { cancel: &cancel, hears: None }).unwrap().code, LATE);
 }
 
