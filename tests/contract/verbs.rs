@@ -104,7 +104,7 @@ fn plan_takes_only_what_was_observed_of_this_stack() {
 fn a_failed_tool_ends_the_pipe_quietly() {
     for tool in tools() {
         for verb in STACK_VERBS {
-            let ended = tool.run([verb]).end().refused(66);
+            let ended = tool.run([verb]).input("").end().refused(66);
             assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         }
     }
