@@ -11,12 +11,15 @@ use std::collections::BTreeMap;
 /// Number of inputs of the short run.
 const SHORT: u64 = 1500;
 
+/// Whether there is a plan, else the exit code and message.
+type Planner<W, S> = fn(&W, &BTreeMap<String, S>) -> Result<(), (u8, String)>;
+
 /// A tool's golden cases, and its planning: `W` is the input, `S` a host's document.
 #[derive(Debug)]
 pub struct Stacks<W, S> {
     word: &'static str,
     plans: Vec<(W, BTreeMap<String, S>)>,
-    plan: fn(&W, &BTreeMap<String, S>) -> Result<(), (u8, String)>,
+    plan: Planner<W, S>,
     turn: Cell<usize>,
 }
 
@@ -27,11 +30,7 @@ fn bytes(corpus: &Corpus, dice: &mut Dice) -> Vec<u8> {
 impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
     /// Cases with a valid stack and observed hosts. `wish` reads a stack, `plan` returns whether there is a plan, else the
     /// exit code and message.
-    pub fn of(
-        word: &'static str,
-        wish: impl Fn(&str) -> Option<W>,
-        plan: fn(&W, &BTreeMap<String, S>) -> Result<(), (u8, String)>,
-    ) -> Stacks<W, S> {
+    pub fn of(word: &'static str, wish: impl Fn(&str) -> Option<W>, plan: Planner<W, S>) -> Stacks<W, S> {
         let case = |case: &Case| Some((wish(&case.text())?, observed(case)));
         let plans: Vec<_> =
             cases(word).iter().filter_map(case).filter(|(_, hosts)| !hosts.is_empty()).collect();

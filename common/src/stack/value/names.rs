@@ -48,9 +48,9 @@ pub(crate) fn label(text: &str) -> Parsed<String> {
 
 /// The name of a host in certificates and requests; `*` may stand for its first label (RFC 9525 6.3).
 pub(crate) fn hostname(text: &str) -> Parsed<String> {
-    let rest = text.strip_prefix("*.").unwrap_or(text);
-    if text.len() <= 253 && rest.split('.').all(is_label) && !(rest.len() < text.len() && !rest.contains('.'))
-    {
+    let wild = text.strip_prefix("*.");
+    let rest = wild.unwrap_or(text);
+    if text.len() <= 253 && rest.split('.').all(is_label) && wild.is_none_or(|rest| rest.contains('.')) {
         return Ok(text.to_owned());
     }
     let hint = "labels of lower-case letters, digits and hyphens, like www.internal or *.www.internal";

@@ -35,21 +35,22 @@ pub(super) fn run(args: &InventoryArgs, output: &Output) -> Result<(), Failures>
     let all = inventory::entries(&stack, &resolved);
     let monitoring = stack.monitoring.as_ref();
     let watched = || watched(&all, monitoring.and_then(|m| m.network.as_deref()));
-    Ok(match args.format {
-        Format::Json => output.emit(&all)?,
-        Format::Ansible => output.emit(&[inventory::ansible(&all)])?,
+    match args.format {
+        Format::Json => output.emit(&all),
+        Format::Ansible => output.emit(&[inventory::ansible(&all)]),
         Format::Prometheus => {
             let port = args.port.or_else(|| monitoring.and_then(|m| m.port)).ok_or_else(|| {
                 Failure::new(Kind::Usage, "usage.port", "nothing says which port Prometheus asks")
                     .hint("write monitoring.port in the stack, or --port 9100")
             })?;
-            output.emit(&[inventory::prometheus(&watched(), port)])?;
+            output.emit(&[inventory::prometheus(&watched(), port)])
         }
         Format::Checkmk => {
-            output.emit(&[inventory::checkmk(&watched(), monitoring.and_then(|m| m.site.as_deref()))])?;
+            output.emit(&[inventory::checkmk(&watched(), monitoring.and_then(|m| m.site.as_deref()))])
         }
-        Format::HostsMk => output.text(&inventory::hosts_mk(&watched()))?,
-    })
+        Format::HostsMk => output.text(&inventory::hosts_mk(&watched())),
+    }
+    .map_err(Failures::from)
 }
 
 /// Who is asked: hosts, and instances on the network of monitoring. Those that are not on it are told.
