@@ -31,10 +31,10 @@ pub struct Global {
     /// Print more details; -vv prints even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// File with the identity that opens secrets of age, as age-keygen writes it
+    /// Identity file (from age-keygen) that decrypts secrets encrypted by age
     #[arg(long, global = true, value_name = "FILE", env = "LSX_AGE_IDENTITY", hide_env_values = true)]
     age_identity: Option<PathBuf>,
-    /// File whose first line is the passphrase that opens secrets of age
+    /// File whose first line is the passphrase that decrypts secrets encrypted by age
     #[arg(long, global = true, value_name = "FILE", env = "LSX_AGE_PASSPHRASE", hide_env_values = true)]
     age_passphrase: Option<PathBuf>,
     /// ssh configuration file

@@ -118,7 +118,7 @@ struct Shared {
     own: OnceLock<Result<set::Set, Failure>>,
     permits: Semaphore,
     deadline: tokio::time::Instant,
-    /// What steps have failed in the requests that run now, for all hosts.
+    /// The failed steps of the running requests, for all hosts.
     news: watch::Sender<Vec<String>>,
 }
 

@@ -1,14 +1,14 @@
-//! What a controller tells hosts while their requests run: the steps that have failed on any of them.
+//! Failed steps, which the controller sends to all hosts while their requests run.
 
 use crate::host::limit;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// The maximum number of failed steps of one request that hosts are told of.
+/// Maximum number of failed steps sent to each host for one request.
 const MOST: usize = 1000;
 
-/// What a controller says while a request runs: a step has failed on one of the hosts. There is no reply to it.
+/// A message of the controller while a request runs: a step has failed on one of the hosts. It gets no reply.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct News {
     pub(super) news: Failed,
@@ -23,10 +23,10 @@ pub(super) struct Failed {
 }
 
 impl News {
-    /// How such a line begins, and no request.
+    /// The beginning of such a line; no request begins like this.
     pub(super) const BEGINS: &str = "{\"news\":";
 
-    /// The line about an event of a host, where it is the end of a step that failed.
+    /// The message for an event of a host; `None` unless the event is the end of a failed step.
     pub(super) fn of(host: &str, event: &Value) -> Option<String> {
         let step = event["step"].as_str().filter(|_| event["phase"] == "do" && event["ok"] == false)?;
         let why = event["failure"]["message"].as_str().unwrap_or("it failed");
@@ -35,7 +35,7 @@ impl News {
     }
 }
 
-/// Tells all hosts about an event of one of them, if it is a failed step.
+/// Sends an event of one host to all hosts, if it is a failed step.
 pub(super) fn tell(news: &watch::Sender<Vec<String>>, host: &str, event: &Value) {
     if let Some(line) = News::of(host, event).filter(|_| news.borrow().len() < MOST) {
         news.send_modify(|all| all.push(line));

@@ -96,7 +96,7 @@ pub(super) const GARBAGE: &str = "fleet.garbage";
 /// Parses a host's answer.
 ///
 /// # Errors
-/// Kind `Unreachable` when it does not parse: the host is broken, or another program answers there.
+/// Kind `Unreachable` if it is malformed: the host is faulty, or another program answers.
 pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure> {
     serde_json::from_value(value).map_err(|e| garbage(&e.to_string()))
 }

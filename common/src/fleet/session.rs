@@ -176,7 +176,7 @@ impl Session {
     }
 }
 
-/// Writes one line, and what is news afterwards; returns only when there is nothing more to write for ever: cancelled, or the host went away.
+/// Writes one line, then messages about failed steps as they come; returns only if it is cancelled or the host is gone.
 async fn write(
     writer: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
     line: &[u8],

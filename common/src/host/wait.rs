@@ -22,24 +22,24 @@ pub fn until(limit: Duration, step: Duration, mut ready: impl FnMut() -> bool) -
     }
 }
 
-/// The steps of this run that have failed, on whichever host, and why. A controller tells every host.
+/// Failed steps of this run on all hosts, with their reasons, as sent by the controller.
 static FAILED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 fn failures() -> MutexGuard<'static, BTreeMap<String, String>> {
     FAILED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why a step that one means has failed on some host of this run: nobody need wait for what it was to bring.
+/// Why a matching step has failed on some host in this run, so that nothing waits for its result.
 pub fn failed(meant: impl Fn(&str) -> bool) -> Option<String> {
     failures().iter().find(|(step, _)| meant(step)).map(|(_, why)| why.clone())
 }
 
-/// A step has failed.
+/// Records a failed step.
 pub(crate) fn note_failed(step: String, why: String) {
     failures().insert(step, why);
 }
 
-/// Another run begins.
+/// Forgets the failed steps of the previous run.
 pub(crate) fn forget_failed() {
     failures().clear();
 }

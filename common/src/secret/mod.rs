@@ -101,7 +101,7 @@ fn in_document(name: &str, path: &str, key: &str) -> Result<Vec<u8>, Failure> {
     let bytes = whole(name, path, limit::SECRET)?;
     let text = String::from_utf8(bytes).map_err(|_| unread("it is not UTF-8".to_owned()))?;
     let found = stack::text_at(&text, key).map_err(|failure| unread(failure.message))?;
-    found.map(String::into_bytes).ok_or_else(|| unread("there is no text at that key".to_owned()))
+    found.map(String::into_bytes).ok_or_else(|| unread("no text at that key".to_owned()))
 }
 
 fn whole(name: &str, path: &str, most: u64) -> Result<Vec<u8>, Failure> {

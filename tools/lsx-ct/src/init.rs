@@ -91,8 +91,8 @@ fn wrong(who: &str, why: &str) -> Failure {
     Failure::new(Kind::Failed, "ct.init", format!("cannot become {who}: {why}"))
 }
 
-/// Gives its terminal or pipes to its user, so that programs can open /dev/stdout. What cannot be given, as a pipe that was made
-/// outside, stays as it is.
+/// Makes its user the owner of its terminal or pipes, so that programs can open /dev/stdout. If that is not permitted, as for a
+/// pipe created outside of the instance, the owner stays.
 fn give_streams(user: u32, group: u32) {
     /// Pseudo-terminals (devices.txt of the kernel).
     const TERMINALS: std::ops::Range<u64> = 136..144;

@@ -85,7 +85,7 @@ pub(crate) fn lost(stack: &str, instance: &Instance) -> Why {
     })
 }
 
-/// What an instance needs and this run has failed to bring up, on whichever host: then nobody waits for it in this run.
+/// Why an instance that is needed has failed in this run, on any host, so that nothing waits for it.
 pub(crate) fn given_up<'a>(mut needs: impl Iterator<Item = &'a Need>) -> Why {
     needs.find_map(|need| {
         let meant = |step: &str| {

@@ -19,7 +19,7 @@ const HEADER: u64 = 64 << 10;
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &str = "-----END AGE ENCRYPTED FILE-----";
 
-/// Files on this machine with keys for others.
+/// Files on this machine with the keys for encrypted files.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     /// Identities, as age-keygen writes them; the file may itself be encrypted with the passphrase.
@@ -85,8 +85,8 @@ impl Keys {
         let read = |line: &str| {
             Identity::read(line).ok_or_else(|| {
                 // The line may be a key, so it is not repeated.
-                wrong(format!("{} has a line that is no identity", path.display()))
-                    .hint("lines of age-keygen: AGE-SECRET-KEY-1...")
+                wrong(format!("{} has a line that is not an identity", path.display()))
+                    .hint("age-keygen writes such lines: AGE-SECRET-KEY-1...")
             })
         };
         let all: Vec<Identity> = lines.map(read).collect::<Result<_, _>>()?;

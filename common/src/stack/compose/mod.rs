@@ -217,8 +217,8 @@ impl Import<'_> {
     }
 }
 
-/// What to do where one file is not the whole.
-const WHOLE: &str = "docker compose config merges everything into one file: import that";
+/// Hint for files that need other files.
+const WHOLE: &str = "merge everything into one file with `docker compose config`, and import that";
 
 /// `ADDRESS` or `USER@ADDRESS`.
 fn host(text: &str) -> Value {

@@ -59,7 +59,7 @@ impl Names {
 /// Keywords of stacks, which cannot be names.
 const RESERVED: [&str; 3] = ["world", "host", "instance"];
 
-/// The nearest valid name: `[a-z][a-z0-9-]{0,30}`. Empty if no character is left.
+/// The valid name for a text: `[a-z][a-z0-9-]{0,30}`. Empty if no character is left.
 pub(super) fn ours(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = text.chars().map(plain).collect();

@@ -17,8 +17,7 @@ impl Import<'_> {
                 Some("none") => return json!([]),
                 Some("bridge") => {}
                 Some(mode) => {
-                    let hint =
-                        "it joins the network of the others; ports that others shall reach go under `ports`";
+                    let hint = "the service joins its networks instead; publish ports with `ports`";
                     self.lose(at, format!("network_mode {mode} is not converted"), hint);
                 }
                 None => {}
@@ -53,7 +52,7 @@ impl Import<'_> {
             "ipv4_address" => fixed = text(at),
             "aliases" => {
                 let message = "other names of a service are not converted".to_owned();
-                self.lose(at, message, "an instance is found by its own name, and by NAME.NETWORK.internal");
+                self.lose(at, message, "use the name of the instance, or NAME.NETWORK.internal");
             }
             "priority" => {}
             _ => self.lose(at, format!("`{key}` of a network is not converted"), ""),

@@ -28,14 +28,14 @@ impl Import<'_> {
         if listen.is_empty() {
             self.lose(
                 at,
-                format!("Docker chooses the published port of port {to}"),
+                format!("port {to} has no published port; Docker would choose one"),
                 "write it, like \"8080:80\"",
             );
         } else if width(&listen) != width(&to) {
             self.lose(
                 at,
                 format!("Docker would choose one of the ports {listen} for {to}"),
-                "write which, like \"8080:80\"",
+                "write one, like \"8080:80\"",
             );
         } else if address.starts_with("127.") || address == "localhost" || address.contains(':') {
             let hint = "for access from the host only, write allow: [{ from: host/NAME, to: instance/NAME, ports: [80] }]";

@@ -118,7 +118,7 @@ impl Import<'_> {
             self.lose(
                 at,
                 "a healthcheck without `test` is not converted".to_owned(),
-                "that of the image is not read",
+                "the image's own healthcheck is not used; write `test`, or `ready` in the stack",
             );
             return None;
         };

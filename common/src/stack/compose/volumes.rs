@@ -28,13 +28,17 @@ impl Import<'_> {
                 "driver" if at.node.text() == Some("local") => {}
                 "external" if truth(at) => {
                     let hint = "copy its content into an instance with `lsx-ct cp`";
-                    self.differs(at, format!("volume `{name}` will be empty"), hint);
+                    self.differs(
+                        at,
+                        format!("volume `{name}` will be a new, empty volume of this stack"),
+                        hint,
+                    );
                 }
                 "external" => {}
                 _ => self.lose(
                     at,
                     format!("`{key}` of volume `{name}` is not converted"),
-                    "its data are in a folder of the host",
+                    "the volume is a folder on the host",
                 ),
             });
         });
@@ -88,7 +92,7 @@ impl Import<'_> {
     fn bound(&mut self, at: At<'_, '_>, mounted: Mounted, instance: &str, given: &mut Given) {
         let Mounted { source, target, read_only } = mounted;
         if HOSTS.iter().any(|own| source == *own || source.starts_with(&format!("{own}/"))) || source == "/" {
-            let hint = "no instance sees its host: what needs that runs on the host itself";
+            let hint = "instances have no access to their host; run such programs on the host";
             return self.lose(at, format!("{source} of the host is not converted"), hint);
         }
         match (self.beside.there)(&source) {
@@ -121,7 +125,7 @@ impl Import<'_> {
                 let hint = format!("lsx-ct cp {source}/. {instance}:{target} copies them when it runs");
                 self.differs(
                     at,
-                    format!("{source} has too many files: {target} becomes the volume `{name}`, empty"),
+                    format!("{source} has too many files: {target} becomes the empty volume `{name}`"),
                     &hint,
                 );
                 self.volume(at, name, target, read_only, given);
@@ -141,7 +145,7 @@ impl Import<'_> {
                     Some(("size", value)) => size = Some(value),
                     Some(("mode", value)) => mode = Some(value),
                     _ if ["rw", "noexec", "nosuid", "nodev"].contains(&option) => {}
-                    _ => self.lose(at, format!("`{option}` of a folder in memory is not converted"), ""),
+                    _ => self.lose(at, format!("`{option}` of a tmpfs is not converted"), ""),
                 }
             }
             given.tmpfs.insert(path.to_owned(), memory(size, mode));

@@ -1,4 +1,4 @@
-//! What instances use beyond the stack: a proxy, registries, monitoring.
+//! Decodes services outside the stack: the proxy, registries, monitoring.
 
 use super::at::{At, string};
 use crate::stack::model::{Mirrored, Monitoring, Proxy};
@@ -16,29 +16,29 @@ pub(super) fn proxy(at: At<'_, '_>) -> Option<Proxy> {
     Some(proxy)
 }
 
-/// The address of a proxy. One with a password would stand in every document and in every instance, and is not shown.
+/// The URL of a proxy. A password in it would be in every document and in every instance; the message does not show it.
 pub(crate) fn proxy_url(at: At<'_, '_>) -> Option<String> {
     if at.text()?.contains('@') {
         at.secret(
             "stack.proxy.password",
-            "the address of a proxy has no user and no password",
-            "let the proxy know its clients by their addresses",
+            "the URL of a proxy must not contain a user or a password",
+            "let the proxy identify its clients by their addresses",
         );
         return None;
     }
     at.parse(url)
 }
 
-/// It becomes part of a list with commas, in files that a shell reads.
+/// A destination without the proxy. It becomes part of a comma-separated list, in files that a shell reads.
 fn excepted(text: &str) -> Parsed<String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'/' | b'*');
     if !text.is_empty() && text.bytes().all(good) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no name, domain or address"), "like .internal or 10.0.0.0/8"))
+    Err(Wrong::new(format!("`{text}` is not a name, domain or address"), "like .internal or 10.0.0.0/8"))
 }
 
-/// A registry: its mirrors alone, or a map.
+/// A registry: a list of mirrors, or a map.
 pub(super) fn registry(at: At<'_, '_>) -> Option<Mirrored> {
     let mirrors = |at: At<'_, '_>| at.many(|at| at.parse(place));
     if !matches!(at.node.value, Value::Map(_)) {
@@ -50,7 +50,7 @@ pub(super) fn registry(at: At<'_, '_>) -> Option<Mirrored> {
     Some(registry)
 }
 
-/// The name of a registry, as it stands in references.
+/// The name of a registry, as in image references.
 pub(super) fn registry_name(at: At<'_, '_>, key: &str) {
     if let Err(wrong) = place(key).and_then(|_| match key.contains('/') {
         true => Err(Wrong::new(format!("`{key}` has a path"), "a registry is a host, like docker.io")),
@@ -63,9 +63,9 @@ pub(super) fn registry_name(at: At<'_, '_>, key: &str) {
 /// `HOST[:PORT][/PATH]`.
 fn place(text: &str) -> Parsed<String> {
     let hint = "a host, like mirror.example:5000 or cache.example/hub";
-    let wrong = || Wrong::new(format!("`{text}` names no registry"), hint);
+    let wrong = || Wrong::new(format!("`{text}` is not a registry"), hint);
     if text.contains("://") {
-        return Err(Wrong::new(format!("`{text}` is an address of the web, and a registry has none"), hint));
+        return Err(Wrong::new(format!("`{text}` is a URL; write a registry without `https://`"), hint));
     }
     let (host, path) = text.split_once('/').unwrap_or((text, ""));
     let (name, digits) = host.split_once(':').map_or((host, None), |(name, digits)| (name, Some(digits)));
@@ -91,11 +91,14 @@ pub(super) fn monitoring(at: At<'_, '_>) -> Option<Monitoring> {
     Some(monitoring)
 }
 
-/// The name of a site of Checkmk, which is a user of its host.
+/// The name of a Checkmk site, which is also a user name there.
 pub(crate) fn site(text: &str) -> Parsed<String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if (1..=16).contains(&text.len()) && text.bytes().all(good) && text.as_bytes()[0].is_ascii_alphabetic() {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is no site"), "at most 16 letters, digits and underscores"))
+    Err(Wrong::new(
+        format!("`{text}` is not a site name"),
+        "at most 16 letters, digits and underscores, beginning with a letter",
+    ))
 }

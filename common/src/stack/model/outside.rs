@@ -1,35 +1,35 @@
-//! What instances use beyond the stack, and who looks at it from there: a proxy, registries, monitoring.
+//! Services outside the stack: the proxy, registries, monitoring.
 
 use crate::stack::schema::{Many, Port, ProxyUrl, Word, table};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The way of instances to the web.
+/// The web proxy of instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Proxy {
-    /// For what is asked by HTTP.
+    /// Proxy for HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ProxyUrl>")]
     pub http: Option<String>,
-    /// For what is asked by HTTPS.
+    /// Proxy for HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ProxyUrl>")]
     pub https: Option<String>,
-    /// Names, domains and addresses that are asked without it.
+    /// Names, domains and addresses that are contacted directly.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Word>>")]
     pub except: Vec<String>,
 }
 
 impl Proxy {
-    /// Whether nothing is asked by it.
+    /// Whether it has no proxy for HTTP or HTTPS.
     pub fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none()
     }
 
-    /// The variables that programs go by, in both spellings.
+    /// The environment variables that programs use, in lower and upper case.
     pub fn env(&self) -> BTreeMap<String, String> {
         let except = Some(self.except.join(",")).filter(|all| !all.is_empty() && !self.is_empty());
         let all =
@@ -41,32 +41,32 @@ impl Proxy {
     }
 }
 
-/// How images of a registry are reached.
+/// Mirrors of a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Mirrored {
-    /// Asked first, in order: `HOST[:PORT][/PATH]`.
+    /// Mirrors, tried in order before the registry: `HOST[:PORT][/PATH]`.
     #[schemars(with = "Many<Word>")]
     pub mirrors: Vec<String>,
 }
 
-/// What watches the stack.
+/// Monitoring of the stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Monitoring {
-    /// The network by which instances are asked; that of each instance's first interface when absent.
+    /// The network over which instances are monitored; default: that of each instance's first interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub network: Option<String>,
-    /// The port on which they answer, as 9100 of Prometheus' node exporter or 6556 of the Checkmk agent.
+    /// The port of the monitoring agent, such as 9100 for Prometheus' node exporter or 6556 for the Checkmk agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Port>")]
     pub port: Option<u16>,
-    /// The instance that watches.
+    /// The instance that runs the monitoring.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub instance: Option<String>,
-    /// The site of Checkmk in it.
+    /// Its Checkmk site.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub site: Option<String>,

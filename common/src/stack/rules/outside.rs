@@ -1,4 +1,4 @@
-//! What is said of the outside: monitoring names what is there.
+//! Rules for monitoring: its network and instance must exist.
 
 use super::check::Check;
 

@@ -1,4 +1,4 @@
-//! The verb `inventory`: hosts and instances for Ansible, Prometheus and Checkmk. Reads the stack alone.
+//! The verb `inventory`: hosts and instances for Ansible, Prometheus and Checkmk. Reads only the stack.
 
 use crate::render::inventory::{self, Entry, Kind as Of};
 use clap::{Args, ValueEnum};
@@ -19,7 +19,7 @@ pub(super) struct InventoryArgs {
     port: Option<u16>,
 }
 
-/// For whom.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Json,
@@ -40,8 +40,8 @@ pub(super) fn run(args: &InventoryArgs, output: &Output) -> Result<(), Failures>
         Format::Ansible => output.emit(&[inventory::ansible(&all)]),
         Format::Prometheus => {
             let port = args.port.or_else(|| monitoring.and_then(|m| m.port)).ok_or_else(|| {
-                Failure::new(Kind::Usage, "usage.port", "nothing says which port Prometheus asks")
-                    .hint("write monitoring.port in the stack, or --port 9100")
+                Failure::new(Kind::Usage, "usage.port", "the port that Prometheus scrapes is not set")
+                    .hint("write monitoring.port in the stack, or give --port, such as --port 9100")
             })?;
             output.emit(&[inventory::prometheus(&watched(), port)])
         }
@@ -53,12 +53,16 @@ pub(super) fn run(args: &InventoryArgs, output: &Output) -> Result<(), Failures>
     .map_err(Failures::from)
 }
 
-/// Who is asked: hosts, and instances on the network of monitoring. Those that are not on it are told.
+/// Monitored entries: hosts, and instances on the monitoring network. Instances that are not on it are reported.
 fn watched(all: &[Entry], network: Option<&str>) -> Vec<Entry> {
     let on =
         |entry: &Entry| entry.kind == Of::Host || network.is_none_or(|n| entry.network.as_deref() == Some(n));
     for entry in all.iter().filter(|entry| !on(entry)) {
-        log::note(&format!("{} is not on network {}, and left out", entry.name, network.unwrap_or_default()));
+        log::note(&format!(
+            "{} is left out: it is not on network {}",
+            entry.name,
+            network.unwrap_or_default()
+        ));
     }
     all.iter().filter(|entry| on(entry)).cloned().collect()
 }

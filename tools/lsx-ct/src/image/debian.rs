@@ -6,7 +6,7 @@ use common::Failure;
 use common::host::Program;
 use std::time::{Duration, SystemTime};
 
-/// What dpkg leaves out of a slim one: then, and when packages are installed in it later. Licences stay.
+/// Files that dpkg does not install in a slim image, also when packages are installed later. Licences are kept.
 const SLIM: [&str; 7] = [
     "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright",

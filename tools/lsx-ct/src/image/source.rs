@@ -42,7 +42,7 @@ pub struct Debian {
     pub variant: Option<String>,
     /// The package mirror.
     pub mirror: Option<String>,
-    /// Without manuals, documentation and translations, as Docker's images called slim.
+    /// Without manuals, documentation and translations, like Docker's slim images.
     pub slim: bool,
 }
 

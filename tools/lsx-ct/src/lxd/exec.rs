@@ -203,7 +203,7 @@ impl Lxd {
         Ok(Ran { code, stdout, stderr, ..Ran::default() })
     }
 
-    /// What is written is told while it is: the server's own client hands it on.
+    /// Runs a program with the server's own client, which passes output on as it is written.
     pub(super) fn stream(
         &self,
         stack: &str,

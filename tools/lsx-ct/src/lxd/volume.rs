@@ -20,7 +20,7 @@ use ureq::http::Method;
 /// Maximum number of files and folders, and maximum depth.
 const MOST: u32 = 100_000;
 const DEPTH: usize = 128;
-/// How long a file may take until it has been read.
+/// Time limit for reading a file.
 const OPENED: Duration = Duration::from_secs(60);
 
 /// See [`Client::seen`].
@@ -32,8 +32,9 @@ pub(super) struct Seen {
 }
 
 impl Client {
-    /// The entry at a path of an instance: type, owner, mode and content. `None` if there is none. The servers open what they are asked
-    /// for, and would wait for ever at a pipe, which they call a file: what is known to be empty is not opened. LXD 5.0 does not say.
+    /// The entry at a path of an instance: type, owner, mode and content. `None` if there is none. The servers
+    /// report a pipe as a file, and opening it would block for ever: so files reported as empty are not opened. LXD 5.0 reports
+    /// no size.
     pub(super) fn seen(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, Refused> {
         let Some((seen, size)) = self.looked_at(path)? else { return Ok(None) };
         if seen.kind == "file" && size == Some(0) {

@@ -42,7 +42,7 @@ pub struct Instance {
     /// Environment, in addition to that of the image.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// The proxy in its files, for logins and managers of packages.
+    /// The proxy for logins and package managers, written to its files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
     /// Resource limits.

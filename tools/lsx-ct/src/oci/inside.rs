@@ -44,7 +44,7 @@ pub(crate) struct Inside<'a> {
     pub(crate) process: Option<PathBuf>,
     /// Receives its output, which is then not kept.
     pub(crate) hears: Option<Hears<'a>>,
-    /// Whose its streams are, so that it can open /dev/stdout and its like; absent: ours.
+    /// Owner of its pipes, so that it can open /dev/stdout; absent: this process's user.
     pub(crate) owner: Option<Owner>,
 }
 

@@ -165,8 +165,8 @@ impl Root {
         way.pop().ok_or_else(|| told(Errno::NOENT))
     }
 
-    /// The folder that something is mounted over, made where it is missing, with the mode that what is mounted shall have: runc
-    /// (1.1) gives a file system in memory the mode of the folder below, whatever the mount says, once there is one.
+    /// Creates the folder below a tmpfs if it is missing, and sets its mode to that of the tmpfs: runc 1.1 gives a tmpfs the mode of
+    /// an existing folder below it, whatever the mount option says.
     pub(super) fn mounted_over(&self, path: &Path, mode: u32) -> Result<(), Failure> {
         let told = |e| failed(path, "make", e);
         let (folder, Some(name)) = (self.parent(path)?, path.file_name()) else { return Ok(()) };
@@ -178,7 +178,7 @@ impl Root {
             there => there,
         };
         match there {
-            Err(Errno::NOTDIR | Errno::LOOP) => Ok(()), // the runtime says what it makes of that
+            Err(Errno::NOTDIR | Errno::LOOP) => Ok(()), // the runtime reports that
             there => {
                 there.and_then(|there| rustix::fs::fchmod(there, Mode::from_raw_mode(mode))).map_err(told)
             }

@@ -98,6 +98,7 @@ fn unfit(host: &str, word: &str, cannot: &[String]) -> Failure {
     let failure = cannot.iter().fold(failure, |failure, why| failure.because(why));
     failure.hint(match word {
         "oci" => "install a runtime on the host: apt-get install --no-install-recommends runc",
+        "docker" => "use driver oci, lxd or incus",
         _ => "install and start it on the host, or use driver oci",
     })
 }

@@ -1,4 +1,4 @@
-//! Hosts and instances of a stack for programs that look at them: Ansible, Prometheus, Checkmk. Pure.
+//! Hosts and instances of a stack in the formats of Ansible, Prometheus and Checkmk. Pure.
 
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// A host or an instance, as it is reached.
+/// A host or an instance, and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// `lsx.ct.inventory/1`.
@@ -22,26 +22,26 @@ pub struct Entry {
     pub name: String,
     /// Its name in DNS.
     pub fqdn: String,
-    /// The address by which it is asked.
+    /// The address at which it is reached.
     pub address: Ipv4Addr,
     /// The network of that address; absent for a host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// The host; of a host, itself.
+    /// The host that runs the instance; for a host, its own name.
     pub host: String,
-    /// The host is left alone.
+    /// The host is marked offline.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub offline: bool,
     /// Of an instance: its key in the stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// Of an instance: its image, as the document calls it.
+    /// Of an instance: its image, by its name in the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Of an instance: its addresses by network.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, Ipv4Addr>,
-    /// Of a host: where ssh goes, `[user@]host[:port]`.
+    /// Of a host: its ssh destination, `[user@]host[:port]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh: Option<String>,
     /// Of a host: file of the private key for ssh.
@@ -55,11 +55,11 @@ pub struct Entry {
 pub enum Kind {
     /// A machine.
     Host,
-    /// Something that runs on one.
+    /// An instance on one.
     Instance,
 }
 
-/// All of a stack, hosts first; an instance by the network that monitoring names where it is on it, else by its first.
+/// All hosts and instances of a stack, hosts first; an instance with its address on the monitoring network, else with its first.
 pub fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
     let entry = |kind, name: &str, host: &str| Entry {
         schema: document::schema("ct", "inventory"),
@@ -104,7 +104,7 @@ pub fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
     resolved.hosts.iter().map(host).chain(instances).collect()
 }
 
-/// The inventory that Ansible takes of a script, `--list`, with all variables in `_meta`.
+/// An Ansible inventory, as a script prints it for `--list`, with all variables in `_meta`.
 pub fn ansible(entries: &[Entry]) -> Value {
     let (mut groups, mut vars): (BTreeMap<String, Vec<String>>, Map<String, Value>) = Default::default();
     let taken = |name: &str| entries.iter().any(|e| e.kind == Kind::Instance && e.name == name);
@@ -153,12 +153,12 @@ fn hostvars(entry: &Entry) -> Value {
     vars
 }
 
-/// A name that Ansible takes for a group: it has no hyphens.
+/// A valid name of an Ansible group, without hyphens.
 fn group(kind: &str, name: &str) -> String {
     format!("{kind}_{}", name.replace('-', "_"))
 }
 
-/// Targets as `file_sd_configs` of Prometheus reads them, one each with its labels.
+/// Targets for Prometheus' `file_sd_configs`, one per entry, with labels.
 pub fn prometheus(entries: &[Entry], port: u16) -> Value {
     let target = |entry: &Entry| {
         let mut labels = json!({"instance": entry.name, "lsx_stack": entry.stack, "lsx_kind": entry.kind,
@@ -171,7 +171,7 @@ pub fn prometheus(entries: &[Entry], port: u16) -> Value {
     entries.iter().map(target).collect()
 }
 
-/// What the REST interface of Checkmk takes to make hosts, many at once (`host_config/actions/bulk-create`).
+/// The body of a request to Checkmk's REST API that creates hosts (`host_config/actions/bulk-create`).
 pub fn checkmk(entries: &[Entry], site: Option<&str>) -> Value {
     let host = |entry: &Entry| {
         let mut attributes = json!({"ipaddress": entry.address, "alias": entry.name,
@@ -184,7 +184,7 @@ pub fn checkmk(entries: &[Entry], site: Option<&str>) -> Value {
     json!({"entries": entries.iter().map(host).collect::<Vec<_>>()})
 }
 
-/// The file `hosts.mk` of a folder of OMD, as LStacker wrote it, with addresses. Names and addresses hold nothing that needs an escape.
+/// The file `hosts.mk` of a folder of OMD, in LStacker's format, with addresses. Names and addresses need no escapes.
 pub fn hosts_mk(entries: &[Entry]) -> String {
     let lines = |line: &dyn Fn(&Entry) -> String| entries.iter().map(line).collect::<String>();
     let tags = "cmk-agent|prod|lan|tcp|wato|/";

@@ -4,7 +4,7 @@ use super::bundle::{Ground, INIT};
 use crate::model::Instance;
 use serde_json::{Value, json};
 
-/// The mode of a folder in memory where nothing is said: as /tmp.
+/// Default mode of a tmpfs, as of /tmp.
 pub const MEMORY: u32 = 0o1777;
 
 /// Default size of /dev/shm in bytes, as in Docker.

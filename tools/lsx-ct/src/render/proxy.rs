@@ -1,35 +1,35 @@
-//! The proxy in files: where logins and managers of packages read it. What lsx writes stands between two marks, or in a file of its own, and
-//! goes with the proxy; the rest of a file stays byte for byte.
+//! The proxy in configuration files of logins and package managers. lsx's lines are between two marker lines, or in a file of its own, and
+//! are removed with the proxy; the rest of a file is unchanged, byte for byte.
 
 use crate::model::Proxy;
 
 const BEGIN: &str = "# lsx-ct: proxy";
 const END: &str = "# lsx-ct: end of proxy";
 
-/// What a file is to become.
+/// A change of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// It stays.
+    /// None.
     Leave,
-    /// It has this text.
+    /// Write this text.
     Write(String),
-    /// It goes.
+    /// Remove the file.
     Remove,
 }
 
-/// A place, and how the proxy is written there.
+/// A file, and the format of the proxy in it.
 pub struct Place {
     /// Path in the instance.
     pub path: &'static str,
-    /// It is only made where this folder is; none: where the file itself is.
+    /// It is only created if this folder exists; `None`: only changed if it exists itself.
     pub folder: Option<&'static str>,
     lines: fn(&Proxy) -> Vec<String>,
-    /// The section that the lines belong to.
+    /// The section of the file that the lines belong to.
     section: Option<&'static str>,
 }
 
-/// Every place. /etc/environment is read by PAM for each login, ssh included; /etc/profile.d by shells where there is no PAM. A link
-/// comes behind what it leads to: then there is nothing left to do.
+/// All files. /etc/environment is read by PAM at each login, ssh included; /etc/profile.d by login shells, for systems without PAM.
+/// A file that may be a symbolic link comes after its target, and then needs no change.
 pub const PLACES: [Place; 5] = [
     Place { path: "/etc/environment", folder: Some("/etc/pam.d"), lines: variables, section: None },
     Place {
@@ -63,20 +63,20 @@ fn apt(proxy: &Proxy) -> Vec<String> {
     one("http", &proxy.http).into_iter().chain(one("https", &proxy.https)).collect()
 }
 
-/// One for both schemes.
+/// One proxy for HTTP and HTTPS: these programs have one setting.
 fn yum(proxy: &Proxy) -> Vec<String> {
     proxy.http.iter().chain(&proxy.https).take(1).map(|url| format!("proxy={url}")).collect()
 }
 
 impl Place {
-    /// What it becomes, from what is there and whether its folder is.
+    /// The change needed, given the file's text and whether its folder exists.
     pub fn edit(&self, there: Option<&str>, folder: bool, proxy: Option<&Proxy>) -> Edit {
         let bare = there.map(without);
         let lines = proxy.map(self.lines).unwrap_or_default();
         let wanted = match (&bare, lines.is_empty()) {
             (None, true) => return Edit::Leave,
             (None, false) if !folder || self.folder.is_none() => return Edit::Leave,
-            // A file of ours alone is gone without its lines.
+            // A file with only lsx's lines is removed with them.
             (Some(bare), true) if bare.is_empty() && there != Some("") => return Edit::Remove,
             (bare, true) => bare.clone().unwrap_or_default(),
             (bare, false) => {
@@ -90,7 +90,7 @@ impl Place {
         if there == Some(wanted.as_str()) { Edit::Leave } else { Edit::Write(wanted) }
     }
 
-    /// Behind the head of the section, or at the end; none where that section is not there.
+    /// The text with the lines after the section's header, or at the end; `None` if the section is missing.
     fn with(&self, bare: &str, block: &str) -> Option<String> {
         let Some(section) = self.section else {
             let line = if bare.is_empty() || bare.ends_with('\n') { "" } else { "\n" };
@@ -109,7 +109,7 @@ impl Place {
     }
 }
 
-/// A text without what lsx wrote.
+/// A text without lsx's lines.
 fn without(text: &str) -> String {
     let mut inside = false;
     text.split_inclusive('\n')

@@ -1,5 +1,5 @@
-//! Whose the streams of a program in an instance are. A pipe belongs to who made it, and opening /dev/stdout opens it anew: what logs
-//! there, as web servers do, could not begin.
+//! The owner of the pipes of a program in an instance. Opening /dev/stdout opens the pipe again, which only its owner may do; web
+//! servers that log there could not start otherwise.
 
 use super::config;
 use crate::oci::disk::Place;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::os::fd::AsFd;
 use std::process::Child;
 
-/// Who runs a program, as this host counts.
+/// User and group of a program, as ids of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     user: u32,
@@ -17,16 +17,16 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Who runs what the bundle says.
+    /// The owner of the process of a bundle.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If its configuration cannot be read.
     pub(crate) fn of_bundle(place: &Place) -> Result<Owner, Failure> {
         let config = config(place)?;
         Ok(Owner::new(&config, &config["process"]))
     }
 
-    /// Of a process of an OCI specification, by the ids that its configuration gives it.
+    /// The owner of a process of the OCI specification, by the id mappings of its configuration.
     pub(super) fn new(config: &Value, process: &Value) -> Owner {
         let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
         let first = |map: &str| number(&config["linux"][map][0]["hostID"]);
@@ -36,10 +36,10 @@ impl Owner {
         }
     }
 
-    /// Gives it the pipes of a child.
+    /// Makes it the owner of the pipes of a child process.
     ///
     /// # Errors
-    /// When the kernel refuses it.
+    /// If the kernel refuses that.
     pub(crate) fn of(self, child: &mut Child) -> Result<(), Failure> {
         let give = |pipe: &dyn AsFd| {
             fchown(pipe.as_fd(), Some(Uid::from_raw(self.user)), Some(Gid::from_raw(self.group)))
@@ -50,7 +50,7 @@ impl Owner {
             child.stderr.as_ref().map(|pipe| give(pipe)),
         ];
         given.into_iter().flatten().collect::<Result<(), _>>().map_err(|e| {
-            Failure::new(Kind::Failed, "ct.exec", format!("cannot give its streams to an instance: {e}"))
+            Failure::new(Kind::Failed, "ct.exec", format!("cannot change the owner of its pipes: {e}"))
         })
     }
 }
@@ -66,10 +66,6 @@ mod tests {
             "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 10}]}});
         let process = json!({"user": {"uid": 3, "gid": 4}});
         assert_eq!(Owner::new(&config, &process), Owner { user: 1003, group: 2004 });
-        assert_eq!(
-            Owner::new(&json!({}), &process),
-            Owner { user: 3, group: 4 },
-            "without a namespace of users"
-        );
+        assert_eq!(Owner::new(&json!({}), &process), Owner { user: 3, group: 4 }, "without a user namespace");
     }
 }
