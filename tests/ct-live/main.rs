@@ -14,6 +14,7 @@ mod crash;
 mod exec;
 mod given;
 mod hostile;
+mod ids;
 mod image;
 mod life;
 mod lost;
@@ -49,6 +50,7 @@ const GROUPS: &[Group<Cloud>] = &[
             reach::CASES,
             hostile::CASES,
             given::CASES,
+            ids::CASES,
             lost::CASES,
             recipes::CASES,
             proxy::CASES,

@@ -40,8 +40,13 @@ pub fn gather(
             _ if driver == Driver::Docker => failures.push(no_docker().at(place("driver"))),
             None => failures.push(missing_image(key)),
             Some(name) if !all.images.contains_key(&(name.clone(), driver)) => {
-                match image(&store, stack, name, driver, beside) {
-                    Ok(found) => _ = all.images.insert((name.clone(), driver), found),
+                let found = image(&store, stack, name, driver, beside)
+                    .and_then(|found| Ok((store.highest_id(&found.digest)?, found)));
+                match found {
+                    Ok((highest, found)) => {
+                        all.highest.insert(found.digest.clone(), highest);
+                        all.images.insert((name.clone(), driver), found);
+                    }
                     Err(failure) => failures.push(failure.at(place("image"))),
                 }
             }

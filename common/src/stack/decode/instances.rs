@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// Replicas of one instance.
 const MAX_COUNT: u32 = 10_000;
+/// User and group ids of one instance; fewer than the 65,536 that every image may use are not possible.
+const MAX_IDS: u32 = 1_000_000_000;
 
 pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
     let Some(table) = at.table() else { return Some(Instance::default()) };
@@ -32,6 +34,7 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         args: texts("args"),
         system: table.get("system", truth),
         user: table.get("user", string),
+        ids: table.get("ids", |at| at.number(65_536, MAX_IDS)),
         workdir: table.get("workdir", |at| at.parse(absolute)),
         env: table.get("env", pairs).unwrap_or_default(),
         proxy: table.get("proxy", truth),

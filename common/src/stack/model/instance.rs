@@ -77,6 +77,10 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub user: Option<String>,
+    /// Number of its user and group ids; default: 65536.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Int<65536, 1000000000>>")]
+    pub ids: Option<u32>,
     /// Working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<AbsolutePath>")]

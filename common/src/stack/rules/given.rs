@@ -20,17 +20,18 @@ const PLACES: [(&str, &str); 4] = [
 ];
 /// The smallest value of `limits.disk` in bytes.
 const LEAST: u64 = 16 << 20;
-/// The number of user and group ids of an instance with the driver oci.
-const IDS: u64 = 65_536;
+/// The default number of user and group ids of an instance with the driver oci.
+const IDS: u32 = 65_536;
 
 impl<'s> Check<'s> {
     pub(super) fn given(&mut self, name: &str, instance: &'s Instance) {
         let oci = self.stack.driver(instance) == Driver::Oci;
+        let ids = instance.ids.or(oci.then_some(IDS)); // else the server's settings decide
         for (volume, mount) in &instance.volumes {
             let at = format!("instances.{name}.volumes.{volume}");
             self.place("volume", at.clone(), &mount.path);
-            if let Some(owner) = mount.owner.as_ref().filter(|_| oci) {
-                self.owner(format!("{at}.owner"), owner);
+            if let Some(owner) = &mount.owner {
+                self.owner(format!("{at}.owner"), owner, ids);
             }
         }
         if instance.limits.disk.is_some_and(|disk| disk.0 < LEAST) {
@@ -38,7 +39,7 @@ impl<'s> Check<'s> {
             self.tell("stack.instance.disk", format!("instances.{name}.limits.disk"), message, "");
         }
         for volume in instance.volumes.keys() {
-            self.stored(volume);
+            self.stored(volume, ids);
         }
         for path in instance.tmpfs.keys() {
             if path.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '\\')) {
@@ -48,19 +49,19 @@ impl<'s> Check<'s> {
             self.place("folder in memory", format!("instances.{name}.tmpfs.{path}"), path);
         }
         for (i, secret) in instance.secrets.iter().enumerate() {
-            if let Some(owner) = secret.owner.as_ref().filter(|_| oci) {
-                self.owner(format!("instances.{name}.secrets.{i}.owner"), owner);
+            if let Some(owner) = &secret.owner {
+                self.owner(format!("instances.{name}.secrets.{i}.owner"), owner, ids);
             }
         }
         for (path, file) in &instance.files {
             let at = format!("instances.{name}.files.{path}");
             self.place("file", at.clone(), path);
-            if let Some(owner) = file.owner.as_ref().filter(|_| oci) {
-                self.owner(format!("{at}.owner"), owner);
+            if let Some(owner) = &file.owner {
+                self.owner(format!("{at}.owner"), owner, ids);
             }
         }
-        if let Some(user) = instance.user.as_ref().filter(|_| oci) {
-            self.owner(format!("instances.{name}.user"), user);
+        if let Some(user) = &instance.user {
+            self.owner(format!("instances.{name}.user"), user, ids);
         }
     }
 
@@ -77,22 +78,24 @@ impl<'s> Check<'s> {
     }
 
     /// The owner that `store.volumes` gives a volume.
-    fn stored(&mut self, volume: &str) {
+    fn stored(&mut self, volume: &str, ids: Option<u32>) {
         if let (Some(owner), _) = self.stack.volume_owner(volume) {
-            self.owner(format!("store.volumes.{volume}.owner"), &owner);
+            self.owner(format!("store.volumes.{volume}.owner"), &owner, ids);
         }
     }
 
     /// A name can only be looked up on the host; a number is checked here.
-    fn owner(&mut self, at: String, text: &str) {
+    fn owner(&mut self, at: String, text: &str, ids: Option<u32>) {
+        let Some(ids) = ids else { return };
         let beyond = |id: &&str| {
             !id.is_empty()
                 && id.bytes().all(|b| b.is_ascii_digit())
-                && !id.parse().is_ok_and(|id: u64| id < IDS)
+                && !id.parse().is_ok_and(|id: u32| id < ids)
         };
         if let Some(id) = text.split(':').find(beyond) {
-            let message = format!("{id} exceeds the {IDS} ids of an instance");
-            self.tell("stack.instance.owner", at, message, format!("a number below {IDS}"));
+            let message = format!("{id} exceeds the {ids} ids of an instance");
+            let hint = format!("write a number below {ids}, or a larger number as ids: of the instance");
+            self.tell("stack.instance.owner", at, message, hint);
         }
     }
 }

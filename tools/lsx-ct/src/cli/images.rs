@@ -1,9 +1,10 @@
 //! The verb `images`: manages the image store.
 
 use crate::image::{self, Access, Collected, Form, Source, Store, Stored};
+use crate::model::IDS;
 use clap::{Args, Subcommand};
 use common::stdio::Output;
-use common::{Failure, Failures, Kind, document};
+use common::{Failure, Failures, Kind, document, log};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -144,7 +145,7 @@ pub fn run(verb: &ImagesVerb, root: &Path, output: &Output) -> Result<(), Failur
         ImagesVerb::Pull { reference, name, reach } => {
             let source = Source::Registry(reference.clone());
             let name = name.as_deref().unwrap_or(reference);
-            list(vec![reach.store(root)?.import(&source, name)?], output)
+            add(&reach.store(root)?, &source, name, output)
         }
         ImagesVerb::Push { image, reference, reach } => {
             let stored = found(&store, image)?;
@@ -153,7 +154,7 @@ pub fn run(verb: &ImagesVerb, root: &Path, output: &Output) -> Result<(), Failur
         }
         ImagesVerb::Import { source, name, reach } => {
             let source = Source::parse(source, &|path| PathBuf::from(path))?;
-            list(vec![reach.store(root)?.import(&source, name)?], output)
+            add(&reach.store(root)?, &source, name, output)
         }
         ImagesVerb::Ls => list(store.list()?, output),
         ImagesVerb::Rm { names } => remove(&store, names),
@@ -171,6 +172,20 @@ pub fn run(verb: &ImagesVerb, root: &Path, output: &Output) -> Result<(), Failur
             list(vec![stored], output)
         }
     }
+}
+
+/// Adds an image, and warns if an instance needs more ids for it than the default.
+fn add(store: &Store, source: &Source, name: &str, output: &Output) -> Result<(), Failures> {
+    let stored = store.import(source, name)?;
+    let highest = store.highest_id(&stored.digest)?;
+    if highest >= IDS {
+        log::warning(&format!(
+            "files of image {name} belong to ids up to {highest}, but an instance has {IDS} ids by default: \
+             write ids: {} in instances that use it",
+            u64::from(highest) + 1
+        ));
+    }
+    list(vec![stored], output)
 }
 
 fn list(images: Vec<Stored>, output: &Output) -> Result<(), Failures> {

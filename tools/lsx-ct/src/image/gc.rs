@@ -65,8 +65,10 @@ impl Store {
         for path in self.entries("parts").into_iter().filter(|path| old(path, age)) {
             if path.is_dir() { tree::remove_tree(&path)? } else { _ = file::remove(&path)? }
         }
+        let there = |digest: &String| self.blob(digest).is_ok_and(|path| path.exists());
         self.amend(|index| {
-            index.sources.retain(|_, digest| self.blob(digest).is_ok_and(|path| path.exists()))
+            index.sources.retain(|_, digest| there(digest));
+            index.ids.retain(|digest, _| there(digest));
         })?;
         Ok(collected)
     }

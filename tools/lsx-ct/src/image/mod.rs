@@ -14,6 +14,7 @@ pub(crate) mod limits;
 mod lxd;
 mod manifest;
 mod merge;
+mod owners;
 mod parents;
 mod place;
 mod registry;

@@ -57,6 +57,9 @@ pub(super) struct Index {
     /// The state of sources, and the manifests they became.
     #[serde(default)]
     pub(super) sources: BTreeMap<String, String>,
+    /// The highest user or group id of layers that have been read for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) ids: BTreeMap<String, u32>,
 }
 
 impl Store {

@@ -36,6 +36,7 @@ impl Lxd {
         let mut ground = self.ground(stack, wanted)?;
         ground.first.check(&wanted.name)?;
         self.post(stack, wanted, &mut ground)?;
+        self.has_ids(&engine, wanted)?;
         let accounts = self.accounts(&engine)?;
         self.identity(&engine, wanted, hosts)?;
         self.put_all(&engine, wanted, &[], &accounts)?;
@@ -97,6 +98,19 @@ impl Lxd {
         Ok(ground)
     }
 
+    /// Whether the server has given it as many ids as the document wants.
+    fn has_ids(&self, engine: &str, wanted: &Instance) -> Result<(), Failure> {
+        let Some(size) = wanted.ids else { return Ok(()) };
+        let short = self.held(engine)?.and_then(|held| held.ids()).filter(|ids| ids.size < size);
+        short.map_or(Ok(()), |ids| {
+            let (called, has) = (self.client.called(), ids.size);
+            let message = format!("{} needs {size} user and group ids, but {called} gives it {has}", wanted.name);
+            Err(Failure::new(Kind::Failed, "ct.lxd.ids", message).hint(format!(
+                "increase the ranges of root in /etc/subuid and /etc/subgid and restart {called}, or write a smaller number as ids:"
+            )))
+        })
+    }
+
     /// User of the first program, by number; none if it is root.
     fn ids(&self, accounts: &Accounts, wanted: &Instance, first: &First) -> Result<Option<Account>, Failure> {
         (!first.user.is_empty())
@@ -146,6 +160,7 @@ impl Lxd {
         value["devices"] = Value::Object(devices);
         value["profiles"] = json!(after.profiles);
         self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION)?;
+        self.has_ids(&held.name, after)?;
         Ok(held.runs() && before.needs_restart(after))
     }
 

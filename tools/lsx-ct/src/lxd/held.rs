@@ -4,7 +4,7 @@ use super::aside::ASIDE;
 use super::first::NOTES;
 use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
-use crate::model::{Condition, Done, Instance, State, Usage, engine_name};
+use crate::model::{Condition, Done, Ids, Instance, State, Usage, engine_name};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -110,9 +110,24 @@ impl Held {
 
     /// The host's number of its user 0.
     pub(super) fn root(&self) -> u32 {
+        self.ids().map_or(0, |ids| ids.first)
+    }
+
+    /// Its ids on the host, as many as it has both users and groups of; none if it is privileged, with the ids of the host.
+    pub(super) fn ids(&self) -> Option<Ids> {
         let map = self.config.get("volatile.idmap.next").map(String::as_str).unwrap_or_default();
-        let map: Vec<Range> = serde_json::from_str(map).unwrap_or_default();
-        map.iter().find(|r| r.isuid && r.nsid == 0).map_or(0, |r| r.hostid)
+        let mut map: Vec<Range> = serde_json::from_str(map).unwrap_or_default();
+        map.sort_by_key(|range| range.nsid);
+        // A server may divide a range in the middle.
+        let size = |kind: &dyn Fn(&Range) -> bool| {
+            let next = |end: u32, range: &Range| match range.nsid == end {
+                true => end.saturating_add(range.maprange),
+                false => end,
+            };
+            map.iter().filter(|range| kind(range)).fold(0, next)
+        };
+        let first = map.iter().find(|range| range.isuid && range.nsid == 0)?.hostid;
+        Some(Ids { first, size: size(&|range| range.isuid).min(size(&|range| range.isgid)) })
     }
 
     /// The instance for the rest of lsx-ct, if it belongs to lsx.
@@ -177,6 +192,8 @@ impl Now {
 #[serde(rename_all = "PascalCase")]
 struct Range {
     isuid: bool,
+    isgid: bool,
+    maprange: u32,
     nsid: u32,
     hostid: u32,
 }
@@ -265,5 +282,11 @@ mod tests {
         assert_eq!(held(json!({})).root(), 0);
         let map = r#"[{"Isuid":true,"Isgid":false,"Hostid":100000,"Nsid":0,"Maprange":65536}]"#;
         assert_eq!(held(json!({"volatile.idmap.next": map})).root(), 100_000);
+        let map = r#"[{"Isuid":true,"Isgid":true,"Hostid":100000,"Nsid":0,"Maprange":1000},
+                      {"Isuid":true,"Isgid":false,"Hostid":1000,"Nsid":1000,"Maprange":1},
+                      {"Isuid":false,"Isgid":true,"Hostid":101000,"Nsid":1000,"Maprange":64536},
+                      {"Isuid":true,"Isgid":false,"Hostid":101001,"Nsid":1001,"Maprange":64535}]"#;
+        let ids = Ids { first: 100_000, size: 65_536 };
+        assert_eq!(held(json!({"volatile.idmap.next": map})).ids(), Some(ids));
     }
 }

@@ -72,6 +72,10 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
     if let Some(processes) = instance.limits.processes {
         set("limits.processes", processes.to_string());
     }
+    // Only used for a range of its own, which a profile may ask for; otherwise it has all ids that the server has.
+    if let Some(ids) = instance.ids {
+        set("security.idmap.size", ids.to_string());
+    }
     // liblxc sets no HOME for an application, and files in ~ would be written to /.
     let home = ground.first.ids.as_ref().map(|account| account.home.clone()).filter(|home| !home.is_empty());
     if let Some(home) = home.filter(|_| !ground.first.env.contains_key("HOME")) {
@@ -93,13 +97,14 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
 
 /// Whether a setting belongs to lsx: settings added by others are kept.
 pub(super) fn ours(key: &str) -> bool {
-    const KEYS: [&str; 6] = [
+    const KEYS: [&str; 7] = [
         "boot.autostart",
         "limits.memory",
         "limits.cpu",
         "limits.cpu.allowance",
         "limits.processes",
         "raw.lxc",
+        "security.idmap.size",
     ];
     ["user.lsx.", "environment.", "cloud-init.", "limits.kernel."].iter().any(|start| key.starts_with(start))
         || KEYS.contains(&key)
@@ -219,6 +224,12 @@ mod tests {
     }
 
     #[test]
+    fn a_larger_range_of_ids_is_told_to_the_server() {
+        assert_eq!(setting(json!({"ids": 1_000_000}), "security.idmap.size"), json!("1000000"));
+        assert_eq!(setting(json!({}), "security.idmap.size"), Value::Null);
+    }
+
+    #[test]
     fn addresses_are_numbered_as_liblxc_numbers_interfaces() {
         let nic = |i: u8, address: &str, gateway: Value| {
             json!({"name": format!("eth{i}"), "network": "lan", "address": address, "gateway": gateway,
@@ -265,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_others_set_is_not_ours() {
-        for key in [SPEC, "environment.A", "limits.cpu", "raw.lxc"] {
+        for key in [SPEC, "environment.A", "limits.cpu", "raw.lxc", "security.idmap.size"] {
             assert!(ours(key), "{key}");
         }
         for key in ["user.theirs", "limits.disk.priority", "volatile.uuid", "security.nesting"] {

@@ -3,8 +3,7 @@
 use super::client::{OPERATION, Refused};
 use super::{Held, Lxd, secret};
 use crate::apply::GRACE;
-use crate::model::{Instance, engine_name};
-use crate::render::bundle::IDS;
+use crate::model::{IDS, Instance, engine_name};
 use crate::supervise::{self, state, waiter};
 use crate::{net, paths, ready};
 use common::host::program::tail;
@@ -91,8 +90,8 @@ impl Lxd {
         for volume in &instance.volumes {
             let path = paths::volume(stack, &volume.name);
             let of_host = std::fs::metadata(&path).is_ok_and(|m| m.uid() < IDS);
-            if of_host && held.root() > 0 {
-                crate::oci::volume::shift(&path, held.root())?;
+            if let Some(ids) = held.ids().filter(|ids| of_host && ids.first > 0) {
+                crate::oci::volume::shift(&path, ids)?;
             }
         }
         Ok(())

@@ -12,6 +12,8 @@ const RECIPES: &str = "recipes";
 pub struct Gathered {
     /// Images by name in the document and driver.
     pub images: BTreeMap<(String, Driver), Image>,
+    /// The highest user or group id of the files of images, by digest.
+    pub highest: BTreeMap<String, u32>,
     /// Files by name in the document: digest, and mode on the operator's disk.
     pub files: BTreeMap<String, (String, u32)>,
     /// The values of `defaults.values` that recipes name, by the recipe's key in `files`.

@@ -1,7 +1,7 @@
 //! The complete definition of an instance for its host, without defaults left to the engine. Two definitions are compared
 //! field by field.
 
-use super::{Done, File, Proxy, Recipe, Rlimit, Secret, Tmpfs, Volume};
+use super::{Done, File, IDS, Proxy, Recipe, Rlimit, Secret, Tmpfs, Volume};
 use common::stack::resolved::NicAt;
 use common::stack::{Driver, Restart};
 use schemars::JsonSchema;
@@ -36,6 +36,9 @@ pub struct Instance {
     /// User, or user:group; absent: as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Number of its user and group ids; absent: 65,536.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<u32>,
     /// Working directory; absent: as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
@@ -143,9 +146,17 @@ impl Instance {
         own.chain(self.recipes.iter().flat_map(Recipe::secrets))
     }
 
-    /// Whether it must be recreated, which loses its files.
+    /// The number of its user and group ids.
+    pub fn ids(&self) -> u32 {
+        self.ids.unwrap_or(IDS)
+    }
+
+    /// Whether it must be recreated, which loses its files: on disk they belong to its range of ids.
     pub fn needs_recreate(&self, next: &Instance) -> bool {
-        let own = |i: &Instance| i.driver == Driver::Oci && i.disk_bytes.is_some();
+        let own = |i: &Instance| {
+            let oci = i.driver == Driver::Oci;
+            (oci && i.disk_bytes.is_some(), if oci { i.ids() } else { IDS })
+        };
         self.image.digest != next.image.digest || self.driver != next.driver || own(self) != own(next)
     }
 }

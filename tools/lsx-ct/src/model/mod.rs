@@ -3,12 +3,14 @@
 pub mod cloud;
 mod gathered;
 mod given;
+mod ids;
 mod instance;
 mod object;
 mod seen;
 
 pub use gathered::{Gathered, recipe, recipe_key};
 pub use given::{Done, File, Proxy, Recipe, Rlimit, Secret, Tmpfs, Value, Volume};
+pub use ids::{IDS, Ids};
 pub use instance::{Image, Instance, Limits, Need, Probe, Ready};
 pub use object::{CLOSED, Intent, IntentFile, Object};
 pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};

@@ -3,6 +3,7 @@
 //! image.
 
 use super::disk::{self, Place};
+use crate::model::Ids;
 use crate::paths;
 use common::Failure;
 use common::host::file;
@@ -40,7 +41,7 @@ pub(crate) fn close() -> Result<(), Failure> {
     for path in open().into_keys().map(PathBuf::from) {
         let place = FOLDERS.iter().all(|folder| *folder != path.as_path());
         let ids = place.then(|| Place { disk: on_disk(&path), run: path.clone() }.range()).flatten();
-        give(&path, if place { PASSED } else { 0o700 }, ids.unwrap_or_default())?;
+        give(&path, if place { PASSED } else { 0o700 }, ids.map_or(0, |ids| ids.first))?;
     }
     Ok(())
 }
@@ -49,8 +50,8 @@ pub(crate) fn close() -> Result<(), Failure> {
 ///
 /// # Errors
 /// Errors of the file system.
-pub(super) fn pass(run: &Path, ids: Option<u32>) -> Result<(), Failure> {
-    give(run, PASSED, ids.unwrap_or_default())
+pub(super) fn pass(run: &Path, ids: Option<Ids>) -> Result<(), Failure> {
+    give(run, PASSED, ids.map_or(0, |ids| ids.first))
 }
 
 fn give(path: &Path, mode: u32, group: u32) -> Result<(), Failure> {

@@ -1,19 +1,13 @@
 //! The files of an instance on disk, and its range of ids.
 
-use crate::model::{Instance, Intent};
+use super::ranges;
+use crate::model::{IDS, Ids, Instance, Intent};
 use crate::paths::{DISK, RUN};
-use crate::render::bundle::IDS;
 use common::host::Lock;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
-use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-
-/// The first range: above those assigned by `adduser` (subuid(5): 100,000 to 600,100,000).
-const FIRST: u32 = 0x4000_0000;
-/// The number of ranges.
-const RANGES: u32 = 16_000;
 
 /// Prefix of the folder of an instance that was put aside; no instance has such a name.
 pub(crate) const ASIDE: char = '.';
@@ -79,34 +73,27 @@ impl Place {
         folder_with(&self.run, 0o710)
     }
 
-    /// The first of its ids, if assigned.
-    pub(super) fn range(&self) -> Option<u32> {
+    /// Its ids, if assigned.
+    pub(super) fn range(&self) -> Option<Ids> {
         // If the file is damaged, its files show the range: with another one they would have no owner.
         let of_layer = || {
-            let owner = std::fs::metadata(self.disk.join("upper")).ok()?.uid();
-            (owner >= FIRST && (owner - FIRST).is_multiple_of(IDS)).then_some(owner)
+            let first = std::fs::metadata(self.disk.join("upper")).ok()?.uid();
+            let size = self.instance().ok().flatten().map_or(IDS, |instance| instance.ids());
+            ranges::possible(first).then_some(Ids { first, size })
         };
         read_ids(&self.disk.join("ids")).or_else(of_layer)
     }
 
-    /// The first of its ids on this host; the range is kept until it is removed.
-    pub(crate) fn ids(&self) -> Result<u32, Failure> {
-        if let Some(first) = self.range() {
-            return Ok(first);
+    /// Its ids on this host; the range is kept until it is removed.
+    pub(crate) fn ids(&self, size: u32) -> Result<Ids, Failure> {
+        if let Some(ids) = self.range() {
+            return Ok(ids);
         }
         let path = self.disk.join("ids");
         let _lock = wait_for_lock()?;
-        let taken = taken();
-        let first =
-            (0..RANGES).map(|n| FIRST + n * IDS).find(|first| !taken.contains(first)).ok_or_else(|| {
-                Failure::new(
-                    Kind::Failed,
-                    "ct.oci.ids",
-                    format!("all {RANGES} ranges of ids are in use on this host"),
-                )
-            })?;
-        file::write(&path, first.to_string().as_bytes(), Mode::Private)?;
-        Ok(first)
+        let ids = ranges::free(size, &taken(), &ranges::of_host())?;
+        file::write(&path, format!("{} {}", ids.first, ids.size).as_bytes(), Mode::Private)?;
+        Ok(ids)
     }
 }
 
@@ -133,12 +120,16 @@ pub(super) fn unlock() {
     }
 }
 
-fn read_ids(path: &Path) -> Option<u32> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+/// The first id and their number; a file of an older version has no number.
+fn read_ids(path: &Path) -> Option<Ids> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (first, size) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    let size = if size.is_empty() { IDS } else { size.parse().ok()? };
+    Some(Ids { first: first.parse().ok()?, size })
 }
 
 /// The ranges of all instances of this host.
-fn taken() -> BTreeSet<u32> {
+fn taken() -> Vec<Ids> {
     instances().into_iter().filter_map(|(stack, name)| Place::new(&stack, &name).range()).collect()
 }
 

@@ -10,6 +10,7 @@ mod limits;
 pub(crate) mod mounts;
 mod place;
 pub(crate) mod prepare;
+mod ranges;
 pub(crate) mod room;
 pub(crate) mod runtime;
 mod strays;
@@ -20,7 +21,7 @@ pub(crate) mod volume;
 use crate::accounts::{Account, Alone};
 use crate::apply::GRACE;
 use crate::driver::{Caller, Driver, Exec, Found, More, Ran};
-use crate::model::{Condition, Engine, Instance, State, Usage};
+use crate::model::{Condition, Engine, IDS, Ids, Instance, State, Usage};
 use crate::ready;
 use crate::supervise::{self, log, state, unit};
 use common::host::file;
@@ -218,9 +219,10 @@ impl Oci {
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         };
         let root = PathBuf::from(format!("/proc/{pid}/root"));
-        let account = |user: &String| Root::open(&root, None)?.account(user, Alone::Root);
-        let user = exec.user.as_ref().map(account).transpose()?;
         let place = Place::new(stack, name);
+        let size = place.instance().ok().flatten().map_or(IDS, |instance| instance.ids());
+        let account = |user: &String| Root::open(&root, Ids { first: 0, size })?.account(user, Alone::Root);
+        let user = exec.user.as_ref().map(account).transpose()?;
         Ok((Runtime::of(&place)?, place, user))
     }
 }

@@ -3,6 +3,7 @@
 
 use super::idmap::Tree;
 use super::users;
+use crate::model::Ids;
 use crate::oci::disk::folder_with;
 use common::{Failure, Kind};
 use nix::mount::{MsFlags, mount};
@@ -19,8 +20,8 @@ pub(super) struct Layers<'a> {
     pub(super) own: &'a Path,
     /// The mount points: `root`, and others that it needs.
     pub(super) run: &'a Path,
-    /// First of its ids; absent without user namespaces.
-    pub(super) ids: Option<u32>,
+    /// Its ids; absent without user namespaces.
+    pub(super) ids: Option<Ids>,
 }
 
 /// Leaves the host's mount namespace: later mounts are not visible to others.
@@ -46,7 +47,7 @@ impl Layers<'_> {
         folder_with(&upper, 0o755)?;
         folder_with(&work, 0o700)?;
         folder_with(&root, 0o755)?;
-        let first = self.ids.unwrap_or_default();
+        let first = self.ids.map_or(0, |ids| ids.first);
         nix::unistd::chown(&upper, Some(first.into()), Some(first.into()))
             .map_err(|e| failed("mount the layer of the instance", &e.into()))?;
         // Escaped for the kernel's option parser; lsx's own paths need no escapes.

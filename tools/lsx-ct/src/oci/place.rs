@@ -2,7 +2,7 @@
 //! out of it (openat2(2)), only regular files are opened, and reads are limited.
 
 use crate::accounts::{Account, Accounts, Alone};
-use crate::render::bundle::IDS;
+use crate::model::Ids;
 use common::{Failure, Kind};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
 use rustix::io::Errno;
@@ -23,17 +23,17 @@ const AT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// The name of a file while it is written.
 const TEMPORARY: &str = ".lsx-new";
 
-/// A root, and the first of its users' ids.
+/// A root, and the ids of its users.
 pub(super) struct Root {
     folder: OwnedFd,
-    ids: u32,
+    ids: Ids,
 }
 
 impl Root {
-    pub(super) fn open(root: &Path, ids: Option<u32>) -> Result<Root, Failure> {
+    pub(super) fn open(root: &Path, ids: Ids) -> Result<Root, Failure> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| failed(root, "open", e))?;
-        Ok(Root { folder, ids: ids.unwrap_or_default() })
+        Ok(Root { folder, ids })
     }
 
     /// The text of a file; `None` if it is missing.
@@ -60,7 +60,7 @@ impl Root {
     }
 
     /// The first of its ids.
-    pub(super) fn ids(&self) -> u32 {
+    pub(super) fn ids(&self) -> Ids {
         self.ids
     }
 
@@ -188,7 +188,7 @@ impl Root {
     /// Only a link that root alone can have created is followed: another user of the instance could otherwise make root
     /// write anywhere.
     fn trusts(&self, path: &Path, name: &OsStr, link: &Stat, folder: &Stat) -> Result<(), Failure> {
-        let roots = |stat: &Stat| stat.st_uid == self.ids;
+        let roots = |stat: &Stat| stat.st_uid == self.ids.first;
         if roots(link) && roots(folder) && folder.st_mode & 0o022 == 0 {
             return Ok(());
         }
@@ -211,7 +211,7 @@ impl Root {
     }
 
     fn give(&self, file: impl AsFd, owner: &Account) -> rustix::io::Result<()> {
-        let (user, group) = (self.ids + owner.user, self.ids + owner.group);
+        let (user, group) = (self.ids.first + owner.user, self.ids.first + owner.group);
         rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))
     }
 
@@ -229,9 +229,14 @@ impl Root {
             Failure::new(Kind::Data, "ct.user", format!("no {who} in the image"))
                 .hint("write its number, or add it to the image")
         })?;
-        found.within(IDS).map_err(|who| {
-            Failure::new(Kind::Data, "ct.user", format!("{text}: {who} exceeds the {IDS} ids of an instance"))
-                .hint("use a lower number, or another image")
+        let size = self.ids.size;
+        found.within(size).map_err(|who| {
+            Failure::new(
+                Kind::Data,
+                "ct.user",
+                format!("{text}: {who} exceeds the {size} ids of the instance"),
+            )
+            .hint("write a larger number as ids: of the instance, or use a lower user")
         })
     }
 }

@@ -7,7 +7,7 @@ use super::place::Root;
 use super::{closed, groups, layer, limits, volume};
 use crate::accounts::{Account, Alone};
 use crate::image::Store;
-use crate::model::{Done, File, Instance};
+use crate::model::{Done, File, Ids, Instance};
 use crate::paths;
 use crate::render::bundle::{self, Ground, Stop};
 use crate::render::mounts::MEMORY;
@@ -25,7 +25,7 @@ pub(crate) struct Ready {
     image: ImageConfiguration,
     system: bool,
     stop: Stop,
-    ids: Option<u32>,
+    ids: Option<Ids>,
     root: PathBuf,
     users: Option<OwnedFd>,
     /// The mounts of this process: a folder may be left of an earlier one, whose mounts are gone.
@@ -40,7 +40,7 @@ impl Ready {
         store: &Store,
         users: bool,
     ) -> Result<Ready, Failure> {
-        let ids = if users { Some(place.ids()?) } else { None };
+        let ids = if users { Some(place.ids(instance.ids())?) } else { None };
         closed::pass(&place.run, ids)?;
         let image = store.config(&instance.image.digest)?;
         let lower = store.trees(&instance.image.digest)?;
@@ -68,7 +68,12 @@ impl Ready {
 
     /// The first of its ids, if it is a whole system with its own ids.
     pub(crate) fn system(&self) -> Option<u32> {
-        self.ids.filter(|_| self.system)
+        self.ids.filter(|_| self.system).map(|ids| ids.first)
+    }
+
+    /// Its ids; without user namespaces those of the host.
+    fn ids(&self, instance: &Instance) -> Ids {
+        self.ids.unwrap_or(Ids { first: 0, size: instance.ids() })
     }
 
     /// Its stop signal.
@@ -78,7 +83,7 @@ impl Ready {
 
     /// Writes everything, and config.json last.
     pub(crate) fn write(&mut self, stack: &str, place: &Place, instance: &Instance) -> Result<(), Failure> {
-        let root = Root::open(&self.root, self.ids)?;
+        let root = Root::open(&self.root, self.ids(instance))?;
         self.files(&root, place, instance)?;
         proxied(&root, instance)?;
         for folder in &instance.tmpfs {
@@ -120,7 +125,7 @@ impl Ready {
 
     /// Its hosts, hostname and resolv.conf, in a tmpfs that its root may write and that cannot grow.
     fn own_names(&mut self, place: &Place, instance: &Instance) -> Result<(), Failure> {
-        let (folder, ids) = (place.run.join("files"), self.ids.unwrap_or_default());
+        let (folder, ids) = (place.run.join("files"), self.ids(instance).first);
         if self.mounted.insert(folder.clone()) {
             folder_with(&folder, 0o755)?;
             mounts::memory(&folder, ids)?;
@@ -144,12 +149,12 @@ impl Ready {
         if instance.secrets.is_empty() {
             return Ok(None);
         }
-        let (folder, ids) = (place.run.join("secrets"), self.ids.unwrap_or_default());
+        let (folder, ids) = (place.run.join("secrets"), self.ids(instance).first);
         if self.mounted.insert(folder.clone()) {
             folder_with(&folder, 0o755)?;
             mounts::memory(&folder, ids)?;
         }
-        let inside = Root::open(&folder, self.ids)?;
+        let inside = Root::open(&folder, self.ids(instance))?;
         for secret in &instance.secrets {
             let path = paths::secret(stack, &secret.name);
             let bytes = std::fs::read(&path).map_err(|e| file::failure(&path, "read", &e))?;

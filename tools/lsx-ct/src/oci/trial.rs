@@ -4,6 +4,7 @@
 use super::disk::Place;
 use super::mounts::{self, Layers};
 use super::{closed, groups, runtime};
+use crate::model::{IDS, Ids};
 use crate::render::bundle::{self, Ground};
 use common::host::Program;
 use common::host::file::{self, Mode};
@@ -21,8 +22,8 @@ const RUN: &str = "/run/lsx/trial";
 const GROUP: &str = ".trial";
 /// How often user namespaces are tested again if everything else works.
 const AGAIN: usize = 3;
-/// The first id that no instance uses.
-const IDS: u32 = 0x3fff_0000;
+/// Ids that no instance uses.
+const UNUSED: Ids = Ids { first: 0x3fff_0000, size: IDS };
 
 /// The result of a test.
 pub(super) struct Trial {
@@ -101,10 +102,10 @@ pub(super) fn works(path: &Path) -> Result<Trial, Failure> {
 /// Why it failed.
 pub(crate) fn run(runtime: &Path, users: bool) -> Result<(), Failure> {
     mounts::apart()?;
-    container(runtime, &place(nix::unistd::getppid().as_raw()), users.then_some(IDS))
+    container(runtime, &place(nix::unistd::getppid().as_raw()), users.then_some(UNUSED))
 }
 
-fn container(runtime: &Path, place: &Place, ids: Option<u32>) -> Result<(), Failure> {
+fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Failure> {
     let Place { disk, run } = place;
     let (lower, own, files) = (disk.join("lower"), disk.join("own"), run.join("files"));
     place.make()?;

@@ -1,25 +1,25 @@
 //! A user namespace with an instance's own ids, for shifting its folders.
 
-use crate::render::bundle::IDS;
+use crate::model::Ids;
 use common::{Failure, Kind};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
-/// The namespace that maps 65,536 ids from 0 to `first`. A helper process creates it, and exits once it is open: only a
+/// The namespace of these ids. A helper process creates it, and exits once it is open: only a
 /// process with a single thread can create one, and the map is written from outside.
 ///
 /// # Errors
 /// If the kernel has no user namespaces, or root may not create any.
-pub(super) fn namespace(first: u32) -> Result<OwnedFd, Failure> {
+pub(super) fn namespace(ids: Ids) -> Result<OwnedFd, Failure> {
     let failed = |e: std::io::Error| {
         Failure::new(Kind::Failed, "ct.oci.users", format!("cannot create a user namespace: {e}"))
     };
     let mut holder = crate::net::holder(&[])?;
     let made = ready(&mut holder.stdout).and_then(|()| {
         let process = format!("/proc/{}", holder.id());
-        let map = format!("0 {first} {IDS}\n");
+        let map = format!("0 {} {}\n", ids.first, ids.size);
         for kind in ["uid_map", "gid_map"] {
             File::options().write(true).open(format!("{process}/{kind}"))?.write_all(map.as_bytes())?;
         }

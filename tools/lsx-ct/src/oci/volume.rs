@@ -4,8 +4,7 @@
 use super::disk::{folder_with, volume};
 use super::place::Root;
 use crate::accounts::Account;
-use crate::model::Volume;
-use crate::render::bundle::IDS;
+use crate::model::{Ids, Volume};
 use common::Failure;
 use common::host::file;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timestamps, Uid, XattrFlags};
@@ -85,20 +84,20 @@ pub(crate) fn sweep(above: &Path) -> Result<(), Failure> {
     entries.filter(left).try_for_each(|path| file::remove_tree(&path))
 }
 
-/// Changes the owners of a volume and its content to another range of ids; entries already in it are unchanged.
+/// Changes the owners of a volume and its content to those of a range of ids; entries already in it are unchanged.
 ///
 /// # Errors
 /// Errors of the file system.
-pub(crate) fn shift(path: &Path, first: u32) -> Result<(), Failure> {
+pub(crate) fn shift(path: &Path, ids: Ids) -> Result<(), Failure> {
     let told = |e| file::failure(path, "hand over", &e);
     let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
-    shift_below(&folder, first, 0).map_err(told)?;
+    shift_below(&folder, ids, 0).map_err(told)?;
     let there = rustix::fs::fstat(&folder).map_err(|e| told(e.into()))?;
-    let (user, group) = shifted(&there, first);
+    let (user, group) = shifted(&there, ids);
     rustix::fs::fchown(&folder, Some(user), Some(group)).map_err(|e| told(e.into()))
 }
 
-fn shift_below(folder: &OwnedFd, first: u32, depth: usize) -> std::io::Result<()> {
+fn shift_below(folder: &OwnedFd, ids: Ids, depth: usize) -> std::io::Result<()> {
     if depth > DEPTH {
         return Err(too_deep());
     }
@@ -110,16 +109,17 @@ fn shift_below(folder: &OwnedFd, first: u32, depth: usize) -> std::io::Result<()
         }
         let there = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(there.st_mode) == FileType::Directory {
-            shift_below(&rustix::fs::openat(folder, name, FOLDER, Mode::empty())?, first, depth + 1)?;
+            shift_below(&rustix::fs::openat(folder, name, FOLDER, Mode::empty())?, ids, depth + 1)?;
         }
-        let (user, group) = shifted(&there, first);
+        let (user, group) = shifted(&there, ids);
         rustix::fs::chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     Ok(())
 }
 
-fn shifted(there: &Stat, first: u32) -> (Uid, Gid) {
-    let id = |id: u32| if id < IDS { first + id } else { id };
+/// An id from the beginning of the range on may be one that was changed before.
+fn shifted(there: &Stat, ids: Ids) -> (Uid, Gid) {
+    let id = |id: u32| if id < ids.first { ids.outside(id).unwrap_or(id) } else { id };
     (Uid::from_raw(id(there.st_uid)), Gid::from_raw(id(there.st_gid)))
 }
 
@@ -129,7 +129,7 @@ fn too_deep() -> std::io::Error {
 
 /// From the root of an instance, with shifted ids, to the disk, with unshifted ones.
 struct Copy {
-    ids: u32,
+    ids: Ids,
 }
 
 impl Copy {
@@ -200,7 +200,7 @@ impl Copy {
     /// Its owner in the instance; an owner outside its ids becomes nobody.
     fn owner(&self, there: &Stat) -> (Uid, Gid) {
         const NOBODY: u32 = 65_534;
-        let id = |id: u32| id.checked_sub(self.ids).filter(|id| *id < IDS).unwrap_or(NOBODY);
+        let id = |id: u32| self.ids.inside(id).unwrap_or(NOBODY);
         (Uid::from_raw(id(there.st_uid)), Gid::from_raw(id(there.st_gid)))
     }
 }

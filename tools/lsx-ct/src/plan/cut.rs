@@ -2,8 +2,8 @@
 
 use super::Goals;
 use crate::model::{
-    File, Gathered, Image, Instance, Limits, Need, Probe, Proxy, Ready, Recipe, Rlimit, Secret, Tmpfs, Value,
-    Volume, cloud, recipe_key,
+    File, Gathered, IDS, Image, Instance, Limits, Need, Probe, Proxy, Ready, Recipe, Rlimit, Secret, Tmpfs,
+    Value, Volume, cloud, recipe_key,
 };
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
@@ -66,6 +66,7 @@ fn instance(
         args: written.args.clone(),
         system: written.system,
         user: written.user.clone(),
+        ids: written.ids.filter(|ids| *ids != IDS),
         workdir: written.workdir.clone(),
         env: stack.env(written),
         proxy: stack.proxy(written).map(|proxy| Proxy {

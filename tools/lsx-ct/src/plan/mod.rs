@@ -1,5 +1,6 @@
 //! Plans for all hosts: what each should run, what is kept, what conflicts, and the steps. Pure.
 
+mod beyond;
 mod clash;
 mod cooks;
 mod cut;
@@ -63,6 +64,7 @@ pub fn plan(
             draft.data.runtime.clone_from(&wish.gathered.runtime);
             let goals = cut(wish, stack, resolved, &mut draft.contents);
             failures.extend(clash::clashes(wish, &goals, observed));
+            draft.warnings.extend(beyond::warnings(&goals, &wish.gathered));
             goals
         }
     };

@@ -3,14 +3,11 @@
 use super::mounts::mounts;
 pub use super::stop::{HALT, HALT_SYSTEMD, Stop};
 use super::syscalls;
-use crate::model::{Instance, Limits, Rlimit};
+use crate::model::{Ids, Instance, Limits, Rlimit};
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// The number of user and group ids of an instance.
-pub const IDS: u32 = 65_536;
 
 /// Values of the host for the bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +18,8 @@ pub struct Ground {
     pub architecture: String,
     /// The mounted root file system.
     pub rootfs: String,
-    /// First of its 65,536 ids on the host; absent without user namespaces.
-    pub ids: Option<u32>,
+    /// Its ids on the host; absent without user namespaces.
+    pub ids: Option<Ids>,
     /// Its control group, below every hierarchy's root.
     pub cgroup: String,
     /// Whether swap can be limited here.
@@ -200,9 +197,9 @@ fn linux(instance: &Instance, ground: &Ground, (system, capabilities): (bool, &[
         "maskedPaths": MASKED,
         "readonlyPaths": if system && ground.ids.is_some() { &[] } else { READ_ONLY.as_slice() },
     });
-    if let Some(first) = ground.ids {
+    if let Some(ids) = ground.ids {
         namespaces.push(json!({"type": "user"}));
-        let mapping = json!([{"containerID": 0, "hostID": first, "size": IDS}]);
+        let mapping = json!([{"containerID": 0, "hostID": ids.first, "size": ids.size}]);
         linux["uidMappings"] = mapping.clone();
         linux["gidMappings"] = mapping;
     }

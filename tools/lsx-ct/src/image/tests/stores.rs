@@ -97,3 +97,20 @@ fn collection_leaves_what_is_used_named_or_new() {
     place.store.gc_older(&BTreeSet::new(), Duration::ZERO).unwrap();
     assert_eq!(place.store.all_blobs().unwrap(), []);
 }
+
+#[test]
+fn the_highest_id_of_its_files_is_read_once() {
+    let place = Place::new();
+    let mut layer = Tar::new().file("low", "1");
+    layer.raw(EntryType::Regular, "high", "", b"", |header| header.set_gid(200_000));
+    let low = Tar::new().file("other", "1").bytes();
+    let manifest = place.layout("oci", &[&low, &layer.bytes()]);
+    place.bring("oci:oci").unwrap();
+    assert_eq!(place.store.highest_id(&manifest).unwrap(), 200_000);
+    let index = place.store.index().unwrap();
+    assert_eq!(index.ids.values().copied().collect::<BTreeSet<_>>(), BTreeSet::from([0, 200_000]));
+    assert_eq!(place.store.highest_id(&manifest).unwrap(), 200_000);
+    // What nothing uses any more is forgotten.
+    place.store.gc_older(&BTreeSet::new(), Duration::ZERO).unwrap();
+    assert!(place.store.index().unwrap().ids.is_empty());
+}

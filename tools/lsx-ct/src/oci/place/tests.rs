@@ -1,6 +1,7 @@
 //! What an instance may have left at a path, and the result.
 
 use super::*;
+use crate::model::IDS;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn root() -> Option<(tempfile::TempDir, Root)> {
@@ -9,7 +10,7 @@ fn root() -> Option<(tempfile::TempDir, Root)> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let root = Root::open(folder.path(), None).unwrap();
+    let root = Root::open(folder.path(), Ids { first: 0, size: IDS }).unwrap();
     Some((folder, root))
 }
 
@@ -35,7 +36,7 @@ fn what_is_no_plain_file_is_refused_and_never_waited_for() {
     for (name, what) in
         [("pipe", "a pipe"), ("socket", "a socket"), ("device", "a device"), ("folder", "a folder")]
     {
-        let message = format!("/{name} in the instance is {what}, and no plain file");
+        let message = format!("/{name} in the instance is {what}, not a regular file");
         let path = format!("/{name}");
         assert_eq!(write(&root, &path).unwrap_err().message, message);
         assert_eq!(root.read(Path::new(&path)).unwrap_err().message, message);
@@ -83,13 +84,16 @@ fn a_file_without_an_end_is_not_read_to_it() {
     std::fs::create_dir(at("etc")).unwrap();
     let sparse = File::create(at("etc/passwd")).unwrap();
     sparse.set_len(1 << 40).unwrap();
-    assert!(root.account("app", Alone::Root).unwrap_err().message.contains("longer than 4 MiB"));
+    assert!(root.account("app", Alone::Root).unwrap_err().message.contains("larger than 4 MiB"));
     std::fs::write(at("etc/passwd"), "big:x:70000:0::/:\nodd:x:7:65536::/:\n").unwrap();
     for who in ["big", "odd", "65536", "1:70000", "4294967295"] {
         let failure = root.account(who, Alone::Same).unwrap_err();
-        assert!(failure.message.contains("is beyond the 65536 ids"), "{who}: {failure}");
+        assert!(failure.message.contains("exceeds the 65536 ids"), "{who}: {failure}");
     }
     assert_eq!(root.account("65535", Alone::Same).unwrap().group, 65_535);
+    let root = Root::open(folder.path(), Ids { first: 0, size: 70_001 }).unwrap();
+    assert_eq!(root.account("big", Alone::Same).unwrap().user, 70_000);
+    assert!(root.account("70001", Alone::Same).is_err());
     // A hard link to a file of another user is not written through.
     std::fs::write(at("theirs"), "old").unwrap();
     std::fs::hard_link(at("theirs"), at("mine")).unwrap();
