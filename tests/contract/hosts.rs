@@ -64,3 +64,25 @@ fn an_offline_host_is_left_alone_and_said_so() {
         }
     }
 }
+
+/// In little memory, so that a request which is not bounded ends the tool.
+#[test]
+fn what_is_no_request_is_refused_in_little_memory() {
+    const LITTLE: &str = "ulimit -v 800000; exec \"$0\" agent";
+    let endless = || std::fs::File::open("/dev/zero").unwrap();
+    let many = format!("[{}0]\n{{\"op\":\"no\"}}\n", "0,".repeat(33_000_000));
+    let deep = format!("{}\n", "{\"a\":".repeat(1_000_000));
+    for tool in tools() {
+        let agent = || Run::new("sh".as_ref()).args(["-c", LITTLE]).args([&tool.path]);
+        let replies = |ended: &lsx_tests::Ended, words: &str| {
+            let replies = ended.documents();
+            assert!(replies[0]["hello"].is_object(), "{}", ended.stdout);
+            assert!(replies[1]["failures"][0]["message"].as_str().unwrap().contains(words), "{replies:?}");
+            assert!(ended.stderr.contains(words) && ended.stderr.contains("hint:"), "{}", ended.stderr);
+            replies.len()
+        };
+        assert_eq!(replies(&agent().stdin(endless()).end().with(65), "exceeds the limit of 64 MiB"), 2);
+        assert_eq!(replies(&agent().input(many.as_str()).end().with(65), "more than 4000000 values"), 3);
+        assert_eq!(replies(&agent().input(deep.as_str()).end().with(65), "not JSON"), 2);
+    }
+}

@@ -18,6 +18,9 @@ use std::sync::mpsc;
 pub type Handler<'a> =
     &'a dyn Fn(Value, &mut (dyn FnMut(Value) + Send), &AtomicBool) -> Result<Value, Failures>;
 
+/// The number of requests that wait while one runs. A controller sends the next one after the reply to the last.
+const WAITING: usize = 1;
+
 /// Serves requests until the input ends. `tool` is the name sent in the hello. A handler that panics answers with a `bug`
 /// failure. `{"op":"prune","dir":D}` is handled here: it removes old tool copies under D.
 ///
@@ -25,7 +28,7 @@ pub type Handler<'a> =
 /// first, so that a change is not left half done when the controller dies.
 ///
 /// # Errors
-/// When the output cannot be written, or the reader thread cannot be started.
+/// When the output cannot be written, or the reader thread cannot be started; kind `Data` when a request could not be read.
 pub fn agent(
     tool: &str,
     input: impl Read + Send + 'static,
@@ -39,12 +42,11 @@ pub fn agent(
     output.say(&Reply::Hello(Hello { tool: tool.to_owned(), version, size, root }));
     let cancel = Arc::new(AtomicBool::new(false));
     let lines = read(input, Arc::clone(&cancel))?;
+    let mut malformed = None;
     while let Ok(line) = lines.recv() {
-        let reply = match serde_json::from_slice(&line) {
+        let reply = match understood(&line) {
             Ok(request) => answer(request, handler, &mut output, &cancel),
-            Err(error) => Reply::Failures(vec![
-                Failure::new(Kind::Bug, "fleet.wire", "a request is not JSON").because(error),
-            ]),
+            Err(failure) => Reply::Failures(vec![malformed.insert(failure).clone()]),
         };
         output.say(&reply);
         if output.broken.is_some() {
@@ -52,7 +54,7 @@ pub fn agent(
         }
     }
     match output.broken {
-        None => Ok(()),
+        None => malformed.map_or(Ok(()), Err),
         Some(error) => {
             Err(Failure::new(Kind::Failed, "fleet.wire", "the connection to the controller was lost")
                 .because(error))
@@ -60,12 +62,30 @@ pub fn agent(
     }
 }
 
-/// Reads lines in a separate thread, so that the end of the input is noticed while a request runs.
+/// Parses a request. Its bytes are checked first, because any program may be connected to the input.
+fn understood(line: &[u8]) -> Result<Value, Failure> {
+    let malformed = |message: String| {
+        Failure::new(Kind::Data, "fleet.wire", message).hint(
+            "requests come from lsx itself; if no other program is connected here, report this as a bug",
+        )
+    };
+    if !line.ends_with(b"\n") {
+        return Err(malformed(limit::exceeded("a request", limit::LINE).message));
+    }
+    if !limit::values(line) {
+        return Err(malformed(format!("a request has more than {} values", limit::VALUES)));
+    }
+    // serde_json itself stops at 128 levels.
+    serde_json::from_slice(line).map_err(|e| malformed("a request is not JSON".to_owned()).because(e))
+}
+
+/// Reads lines in a separate thread, so that the end of the input is noticed while a request runs. A line that is too long is
+/// the last.
 fn read(
     input: impl Read + Send + 'static,
     cancel: Arc<AtomicBool>,
 ) -> Result<mpsc::Receiver<Vec<u8>>, Failure> {
-    let (sender, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::sync_channel(WAITING);
     let body = move || {
         let mut input = BufReader::new(input);
         loop {
@@ -74,7 +94,8 @@ fn read(
             match (&mut input).take(limit::LINE).read_until(b'\n', &mut line) {
                 Ok(_) if line.starts_with(News::BEGINS.as_bytes()) => {
                     if let Ok(News { news }) = serde_json::from_slice(&line) {
-                        wait::note_failed(news.step, format!("on {}: {}", news.host, news.why));
+                        let why = limit::text(&format!("on {}: {}", news.host, news.why));
+                        wait::note_failed(limit::text(&news.step), why);
                     }
                 }
                 Ok(_) if line.ends_with(b"\n") => {
@@ -83,7 +104,13 @@ fn read(
                         break;
                     }
                 }
-                _ => break,
+                Ok(_) => {
+                    if line.len() as u64 >= limit::LINE {
+                        let _ = sender.send(line);
+                    }
+                    break;
+                }
+                Err(_) => break,
             }
         }
         cancel.store(true, Ordering::SeqCst);
@@ -158,7 +185,7 @@ mod tests {
 
     fn said(input: &'static str, handler: Handler<'_>) -> Vec<Value> {
         let mut out = Vec::new();
-        agent("lsx-x", input.as_bytes(), &mut out, handler).unwrap();
+        let _ = agent("lsx-x", input.as_bytes(), &mut out, handler);
         String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
 
@@ -176,6 +203,30 @@ mod tests {
         assert_eq!(lines[4]["failures"][0]["code"], "x.y");
         assert_eq!(lines[5]["failures"][0]["code"], "fleet.wire");
         assert_eq!(lines.len(), 6);
+    }
+
+    #[test]
+    fn whatever_comes_in_is_refused_with_words() {
+        let deep = format!("{}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+        let many = format!("[{}0]\n", "0,".repeat(limit::VALUES));
+        let refused = |input: Box<dyn Read + Send>, words: &str| {
+            let mut out = Vec::new();
+            let failure = agent("lsx-x", input, &mut out, &|_, _, _| Ok(json!(1))).unwrap_err();
+            assert_eq!((failure.kind, failure.code.as_str()), (Kind::Data, "fleet.wire"), "{failure}");
+            assert!(failure.message.contains(words), "{failure}");
+            let out = String::from_utf8(out).unwrap();
+            assert!(
+                out.lines().any(|line| line.starts_with("{\"failures\"") && line.contains(words)),
+                "{out}"
+            );
+            out.lines().count()
+        };
+        for (line, words) in [(deep, "not JSON"), (many, "more than 4000000 values"), ("\0\n".into(), "JSON")]
+        {
+            let next = [line.as_bytes(), b"{}\n"].concat();
+            assert_eq!(refused(Box::new(std::io::Cursor::new(next)), words), 3, "the session goes on");
+        }
+        assert_eq!(refused(Box::new(std::io::repeat(b'x')), "64 MiB"), 2, "and ends here");
     }
 
     #[test]

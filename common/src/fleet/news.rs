@@ -1,12 +1,10 @@
 //! Failed steps, which the controller sends to all hosts while their requests run.
 
 use crate::host::limit;
+use crate::host::wait::FAILED_MOST;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
-
-/// Maximum number of failed steps sent to each host for one request.
-const MOST: usize = 1000;
 
 /// A message of the controller while a request runs: a step has failed on one of the hosts. It gets no reply.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +35,7 @@ impl News {
 
 /// Sends an event of one host to all hosts, if it is a failed step.
 pub(super) fn tell(news: &watch::Sender<Vec<String>>, host: &str, event: &Value) {
-    if let Some(line) = News::of(host, event).filter(|_| news.borrow().len() < MOST) {
+    if let Some(line) = News::of(host, event).filter(|_| news.borrow().len() < FAILED_MOST) {
         news.send_modify(|all| all.push(line));
     }
 }

@@ -34,9 +34,15 @@ pub fn failed(meant: impl Fn(&str) -> bool) -> Option<String> {
     failures().iter().find(|(step, _)| meant(step)).map(|(_, why)| why.clone())
 }
 
-/// Records a failed step.
+/// The maximum number of failed steps of one run that are recorded.
+pub(crate) const FAILED_MOST: usize = 1000;
+
+/// Records a failed step; more than [`FAILED_MOST`] are not recorded.
 pub(crate) fn note_failed(step: String, why: String) {
-    failures().insert(step, why);
+    let mut all = failures();
+    if all.len() < FAILED_MOST {
+        all.insert(step, why);
+    }
 }
 
 /// Forgets the failed steps of the previous run.
