@@ -24,6 +24,7 @@ mod gone;
 mod held;
 mod interrupt;
 mod kernel;
+mod many;
 mod narrow;
 mod neighbours;
 mod notes;
@@ -67,7 +68,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "reboot",
         share: || lab(2, &[]),
-        cases: &[reboot::CASES, held::CASES, notes::CASES, gone::CASES],
+        cases: &[reboot::CASES, held::CASES, many::CASES, notes::CASES, gone::CASES],
     },
     Group {
         name: "attach",

@@ -14,8 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Time limit of a program in a test.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Time limit of a program in a test; long, since processors are emulated in virtual machines.
+const LIMIT: Duration = Duration::from_secs(600);
 /// Distinguishes the labs of one process.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -89,7 +89,8 @@ impl Ran {
 /// The hosts h1, h2 ...
 #[derive(Debug)]
 pub struct Lab {
-    name: String,
+    /// Its name, which is in the arguments of its programs.
+    pub name: String,
     tools: Vec<PathBuf>,
     /// A folder of the test.
     pub folder: tempfile::TempDir,
