@@ -168,11 +168,23 @@ pub(super) fn folder(options: &Options) -> Result<PathBuf, Failure> {
         _ => {}
     }
     if !ours(&path).map_err(|e| failure(&path, e))? {
-        let message = format!("the folder {} must belong to you and be closed to others", path.display());
-        let hint = format!("check its contents, then remove it: rm -r {}", path.display());
-        return Err(Failure::new(Kind::Denied, "fleet.control", message).hint(hint));
+        return Err(taken(&path));
     }
     Ok(path)
+}
+
+/// The failure for something else at that path. In /tmp any user can put it there, and then only root can remove it.
+fn taken(path: &Path) -> Failure {
+    let owner = fs::symlink_metadata(path).map(|found| found.uid()).unwrap_or_default();
+    let message = format!("the folder {} must belong to you and be closed to others", path.display());
+    let hint = match owner == nix::unistd::geteuid().as_raw() {
+        true => format!("check its contents, then remove it: rm -r {}", path.display()),
+        false => format!(
+            "it is of another user (uid {owner}), and nothing there was used; an administrator can remove it: sudo rm -r {}",
+            path.display()
+        ),
+    };
+    Failure::new(Kind::Denied, "fleet.control", message).hint(hint)
 }
 
 /// The default folder if it exists; on a machine that is only a host it is not created.
@@ -205,4 +217,38 @@ fn failure(path: &Path, error: io::Error) -> Failure {
 /// Lower-case hex digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    #[test]
+    fn what_is_not_a_closed_folder_of_this_user_is_not_used() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("control");
+        let options = Options { control: Some(path.clone()), ..Options::default() };
+        let refused = |words: &str| {
+            let failure = folder(&options).unwrap_err();
+            assert_eq!(failure.kind, Kind::Denied, "{failure}");
+            assert!(failure.hint.unwrap().contains(words), "{words}");
+        };
+        assert_eq!(folder(&options).unwrap(), path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
+        refused("then remove it: rm -r");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        // Only root can give a folder to another user.
+        if lchown(&path, Some(65_534), None).is_ok() {
+            refused("of another user (uid 65534)");
+        }
+        fs::remove_dir(&path).unwrap();
+        for target in [temp.path().join("other"), temp.path().to_owned()] {
+            symlink(target, &path).unwrap();
+            refused("rm -r");
+            fs::remove_file(&path).unwrap();
+        }
+        assert!(!temp.path().join("other").exists());
+    }
 }
