@@ -6,7 +6,7 @@ use crate::{file, pair, scratch};
 use lsx_tests::{Run, tools, top};
 use std::path::Path;
 
-/// The candidates that a shell has for the last word of a line, by a program's own completions.
+/// The completions of a shell for the last word of a line, by a program's own completion script.
 fn completed(shell: &str, folder: &Path, program: &str, line: &str) -> Vec<String> {
     let words = line.replace('\'', "");
     let script = folder.join(format!("{program}.{shell}")).display().to_string();

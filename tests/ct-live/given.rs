@@ -81,7 +81,7 @@ fn secrets_belong_to_the_user_of_their_instance(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// As servers do whose log is /dev/stdout: it is opened anew, by whoever they are.
+/// As servers do that log to /dev/stdout: they open it again, as their own user.
 fn a_program_may_open_its_own_output(cloud: &Cloud) {
     let command = r#"command: [sh, -c, "echo told >/dev/stdout; echo warned >/dev/stderr; exec sleep 1000"]"#;
     let file = cloud.stack(
@@ -126,7 +126,7 @@ fn memory_and_limits_are_as_the_document_says(cloud: &Cloud) {
     read("! dd if=/dev/zero of=/etc/hosts bs=1M count=64 2>/dev/null");
     cloud.ct(&["restart", "it", "--stack", &file]).ok();
     assert!(read("cat /etc/hosts").contains("it.lan.internal"), "lsx's own words are there again");
-    // Its folders are there now, and runc would take their modes.
+    // Now the folders exist below the mounts, and runc would use their modes.
     assert_eq!(read("stat -c %a /cache /var/own"), "1777\n750\n");
     assert_eq!(cloud.changed(&file), 0);
     cloud.end(&file);

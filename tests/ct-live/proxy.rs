@@ -1,4 +1,4 @@
-//! The proxy of a stack in the files of an instance: where there is somebody to read them, and only as long as there is a proxy.
+//! The proxy of a stack in the files of instances: written if a program reads them, and removed with the proxy.
 
 use crate::Case;
 use crate::cloud::Cloud;
@@ -34,10 +34,10 @@ fn the_proxy_is_where_logins_and_packages_look(cloud: &Cloud) {
     ] {
         assert!(environment.lines().any(|l| l == line), "{line}: {environment}");
     }
-    // The shell of a login, with nothing of the instance's own environment.
+    // A login shell, without the instance's own environment.
     let login = read("full", "env -i /bin/sh -c '. /etc/profile.d/lsx-proxy.sh; echo $https_proxy'");
     assert_eq!(login, "http://198.18.9.9:3129\n");
-    // apt itself says what it makes of its file.
+    // As apt itself reads its file.
     let apt = lab.file("apt.conf", &read("full", "cat /etc/apt/apt.conf.d/95lsx-proxy"));
     let said =
         std::process::Command::new("apt-config").args(["-c", &apt, "dump", "Acquire"]).output().unwrap();
@@ -54,7 +54,7 @@ fn the_proxy_is_where_logins_and_packages_look(cloud: &Cloud) {
     cloud.ct(&["restart", "full", "--stack", &file]).ok();
     assert_eq!(read("full", "cat /etc/environment"), environment, "once, not at each start");
     assert_eq!(cloud.changed(&file), 0);
-    // It goes with the proxy, and nothing else does.
+    // Only lsx's lines are removed with the proxy.
     let file = cloud.stack("proxy", TEXT);
     cloud.ct(&["up", &file]).ok();
     assert_eq!(read("full", &format!("cat /etc/environment; {own}")), "KEPT=1\n");

@@ -75,8 +75,7 @@ fn one_that_is_never_ready_says_why_and_the_others_stand(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Two that fail on one host, one on another, and one that would wait for one of them for an hour: it hears across the hosts that
-/// nothing will come of it.
+/// Two instances fail on one host, one on another; one that would wait an hour for one of them stops waiting, on another host.
 fn every_failure_is_told_and_nobody_waits_for_what_is_lost(cloud: &Cloud) {
     let text = "
   web: { image: bb, host: h1, networks: [lan], needs: [db], command: [sleep, \"1000\"] }

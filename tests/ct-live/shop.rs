@@ -1,5 +1,5 @@
-//! Debian's PostgreSQL, Redis and nginx as `scripts/stacks/shop.yaml` has them: their own users, volumes, secrets, readiness and needs,
-//! and no start script of ours. Their own clients ask them, from where their dependents are.
+//! Debian's PostgreSQL, Redis and nginx, as in `scripts/stacks/shop.yaml`: with their own users, volumes, secrets, readiness checks
+//! and dependencies, without start scripts. Tested with their own clients, from the networks of their dependents.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::until;
@@ -12,26 +12,26 @@ pub(crate) const ENGINES: &[crate::Case] =
     &[("redis_of_debian_runs_in_lxd_and_incus", redis_of_debian_runs_in_lxd_and_incus)];
 
 const FILE: &str = "scripts/stacks/shop.yaml";
-/// Two hosts are brought half a gigabyte, and unpack it, on a machine that does other things.
+/// Two hosts get and unpack half a gigabyte, on a busy machine.
 const TIME: [&str; 2] = ["--deadline", "30m"];
 
-/// Two hosts whose disks hold the image, packed and unpacked.
+/// Two hosts with disks large enough for the image, packed and unpacked.
 pub(crate) fn cloud() -> Cloud {
     stored(Cloud::with(2, &["--disk", "3G"]))
 }
 
-/// One with both servers.
+/// One host with LXD and Incus.
 pub(crate) fn engines() -> Cloud {
     stored(Cloud::with(1, &["--disk", "6G", "--with", "lxd,incus"]))
 }
 
-/// The image is made once a day, outside the lab, which has no way to Debian's packages.
+/// The image is built once a day, outside the lab, which cannot reach Debian's packages.
 fn stored(mut cloud: Cloud) -> Cloud {
     cloud.store = top("target/images/store").display().to_string();
     cloud
 }
 
-/// Whether the image is there; what is said where it cannot be made.
+/// Whether the image exists or can be built; otherwise prints why not.
 fn made(cloud: &Cloud) -> bool {
     let stack = std::fs::read_to_string(top(FILE)).unwrap();
     let source = stack.lines().find_map(|l| l.split_once("oci: \"")).unwrap().1.split('"').next().unwrap();
@@ -45,7 +45,7 @@ fn made(cloud: &Cloud) -> bool {
     made.status.success()
 }
 
-/// A verb that may take long.
+/// Runs a verb with a long time limit.
 #[track_caller]
 fn ct(cloud: &Cloud, args: &[&str]) -> String {
     let ran = cloud.command(&[args, &TIME].concat()).output().unwrap();
@@ -89,7 +89,7 @@ fn debians_services_run_as_their_own_users(cloud: &Cloud) {
     ct(cloud, &["down", &file, "--destroy-data", "shop"]);
     cloud.lab.net(&["down", "--quiet", &file]).ok();
     for (host, before) in ["h1", "h2"].iter().zip(before) {
-        // A host that was started again has another plug, and its disk is mounted in other words.
+        // A restarted host has another link to the lab's switch, and its disk is mounted with other options.
         let of_lab = |line: &&String| line.contains("eth0@if") || line.starts_with("mount: / / ");
         let after = cloud.snapshot(host);
         let come: Vec<_> = after.difference(&before).filter(|line| !of_lab(line)).collect();
@@ -98,7 +98,7 @@ fn debians_services_run_as_their_own_users(cloud: &Cloud) {
     }
 }
 
-/// Every process of a service, and what is in its volume, by the numbers that the kernel has for them.
+/// The owners of every process of a service and of the files in its volume, as the kernel numbers them.
 fn they_are_whose_they_should_be(cloud: &Cloud) {
     for (host, name, program, user, volume) in [
         ("h2", "db", "postgres", "postgres", "db 755\ndb/15/main 700"),
@@ -144,7 +144,7 @@ fn page(cloud: &Cloud, path: &str) -> String {
     cloud.lab.run(&["curl", "-s", "-m", "5", &format!("http://198.18.0.11:8080{path}")]).stdout
 }
 
-/// Puts a file on the web server as somebody; the status it answers.
+/// Uploads a file to the web server as a user; returns the HTTP status.
 fn put(cloud: &Cloud, login: &str) -> String {
     let source = cloud.lab.file("price", "twelve");
     let url = "http://198.18.0.11:8080/files/price";
@@ -152,7 +152,7 @@ fn put(cloud: &Cloud, login: &str) -> String {
     cloud.lab.run(&words).ok().stdout
 }
 
-/// Each answers its own client, across the hosts, who knows the password and nobody else; what nginx logs to its output is in its log.
+/// Each service answers its own client on other hosts with the password, and refuses it without; nginx's output is in its log.
 fn they_serve(cloud: &Cloud) {
     assert_eq!(sql(cloud, "SELECT current_user"), "shop\n");
     let ask = "PGPASSWORD=wrong psql -h db.back.internal -U shop -c 'SELECT 1' shop 2>&1 || true";
@@ -175,7 +175,7 @@ fn kept(cloud: &Cloud) {
     assert_eq!(owner, "33\n");
 }
 
-/// The same for the engines that are servers: as its own user, in a volume that was filled from the image.
+/// The same with LXD and Incus: as its own user, with a volume filled from the image.
 fn redis_of_debian_runs_in_lxd_and_incus(cloud: &Cloud) {
     if !made(cloud) {
         return;

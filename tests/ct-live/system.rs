@@ -56,7 +56,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn new(cloud: &'a Cloud) -> Machine<'a> {
-        // Another stack brings the tools and the image.
+        // Another stack has already sent the tools and the image.
         let carrier = cloud.stack("carrier", "  c: { image: bb, host: h1, networks: [lan] }");
         cloud.start(&carrier);
         let ct = cloud.tool_on("h1");

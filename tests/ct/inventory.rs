@@ -1,4 +1,4 @@
-//! `inventory`: what programs that look at a stack are given; no host is asked.
+//! `inventory`: its formats for other programs; no host is contacted.
 
 use crate::tool;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn given(format: &[&str], code: i32) -> (String, String) {
     (ended.stdout.clone(), ended.stderr.clone())
 }
 
-/// As Ansible's "Developing dynamic inventory" has it: groups with `hosts` or `children`, variables in `_meta`.
+/// As described in Ansible's "Developing dynamic inventory": groups with `hosts` or `children`, variables in `_meta`.
 #[test]
 fn ansible_takes_it_for_a_whole_inventory() {
     let (said, _) = given(&["--format", "ansible"], 0);
@@ -58,7 +58,7 @@ fn ansible_takes_it_for_a_whole_inventory() {
         ),
         (&json!("192.0.2.11"), &json!("admin"), &json!(2222), &json!("keys/id"))
     );
-    // A host and an instance of one name: the host is called as in DNS.
+    // If a host and an instance have the same name, the host has its DNS name.
     assert_eq!(vars["web-x.host.internal"]["lsx_offline"], true);
     assert_eq!(vars["web-x"]["lsx_kind"], "instance");
     assert_eq!(vars["web-1"]["ansible_host"], vars["web-1"]["lsx_addresses"]["man"]);
@@ -66,7 +66,7 @@ fn ansible_takes_it_for_a_whole_inventory() {
     assert_eq!(all["on_web_x"]["hosts"], json!(["web-2"]));
 }
 
-/// As Prometheus' `file_sd_config` has it: a list of maps with `targets` (host:port) and `labels` (texts).
+/// As described for Prometheus' `file_sd_config`: a list of maps with `targets` (host:port) and `labels` (texts).
 #[test]
 fn prometheus_finds_its_targets_in_it() {
     let (said, told) = given(&["--format", "prometheus"], 0);
@@ -96,7 +96,7 @@ fn checkmk_is_given_hosts_by_its_own_names() {
     let one = &all["entries"][2];
     assert_eq!((&one["host_name"], &one["folder"]), (&json!("omd.man.internal"), &json!("/")));
     assert_eq!(one["attributes"]["site"], "office");
-    // hosts.mk is a program of Python, which the site runs with names of its own.
+    // hosts.mk is Python code, which the site runs with variables of its own.
     let (said, _) = given(&["--format", "hosts.mk"], 0);
     let program = format!(
         "all_hosts, ipaddresses, host_attributes, FOLDER_PATH = [], {{}}, {{}}, 'office'\n{said}\n\

@@ -115,7 +115,7 @@ pub fn held(path: &Path) -> bool {
 /// Fails if there is something other than a lock file at the path. It is kept: removing it is not safe if two runs do it.
 ///
 /// # Errors
-/// When something other than a plain file is there.
+/// If it is not a regular file.
 pub fn odd(path: &Path) -> Result<(), Failure> {
     let kind = match std::fs::symlink_metadata(path).map(|meta| meta.file_type()) {
         Ok(kind) if kind.is_dir() => "a folder",

@@ -98,7 +98,7 @@ fn act(order: &Value) -> Result<Value, Failure> {
     Ok(answer)
 }
 
-/// Runs a program and hears it while it runs; once it has said `until`, another one is run.
+/// Runs a program and reads its output while it runs; when that contains `until`, another one is run.
 fn hear(lxd: &Lxd, stack: &str, name: &str, order: &Value) -> Result<Value, Failure> {
     let cancel = std::sync::atomic::AtomicBool::new(false);
     let heard = std::sync::Mutex::new([String::new(), String::new()]);

@@ -243,7 +243,7 @@ fn a_recipe_that_takes_too_long_is_ended(host: &Host) {
     host.clean("slow");
 }
 
-/// As `tests/ct-live` asks of the driver without an engine.
+/// The same property as `tests/ct-live` tests with the driver oci.
 fn the_proxy_is_in_files_and_goes(host: &Host) {
     host.blob("kept", b"KEPT=1\n");
     let mut wanted = host.instance("proxied");

@@ -204,7 +204,7 @@ impl Host {
     }
 }
 
-/// Images and recipes for what runs from the operator's machine.
+/// Images and recipes for cases that run the tool on the operator's machine.
 pub(crate) fn furnish(host: &Host) {
     host.lab.furnish(&[]);
     std::fs::create_dir_all(host.lab.folder.path().join("recipes")).unwrap();

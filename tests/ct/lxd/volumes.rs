@@ -1,4 +1,4 @@
-//! What a new volume begins with: the image's folder, with its owners and modes; and programs whose output is told while they run.
+//! The initial content of a volume: the image's folder, with owners and modes; and output of programs, passed on while they run.
 
 use crate::host::Host;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn with(host: &Host, name: &str, volumes: Value) -> Value {
     wanted
 }
 
-/// As the instance sees it: on disk LXD 5.0 has other numbers, where the kernel cannot shift them.
+/// As seen in the instance: on disk LXD 5.0 uses other ids if the kernel cannot shift them.
 fn within(host: &Host, name: &str, what: &[&str]) -> String {
     host.exec(name, &[&["stat", "-c", "%n %a %u %g"], what].concat())
 }
@@ -35,11 +35,11 @@ fn a_new_volume_is_what_the_image_has_there(host: &Host) {
         within(host, "filled", &there),
         "/srv/db 750 1000 1001\n/srv/db/deep 755 1000 1001\n/srv/db/deep/file 640 7 4\n/srv/db/link 777 1000 1001\n/mine 750 1000 1001"
     );
-    // Links are links, and lead nowhere while they are copied.
+    // Links are copied as links, and never followed.
     let disk =
         "cd /var/lib/lsx/volumes/s/data; ls -A; readlink link; readlink out; cat link; test ! -s empty";
     assert_eq!(host.script(disk), "deep\nempty\nlink\nout\ndeep/file\n/etc/passwd\nseed\n");
-    // What it took away stays away, and what it changed stays changed: only a new volume is filled.
+    // Files that the instance removed or changed are not restored: only a new volume is filled.
     let change = "rm -r /srv/db/deep /srv/db/link /srv/db/out /srv/db/empty; echo own >/srv/db/own";
     host.exec("filled", &["sh", "-c", change]);
     host.ok(&json!({"verb": "remove", "name": "filled"}));
@@ -47,7 +47,7 @@ fn a_new_volume_is_what_the_image_has_there(host: &Host) {
     assert_eq!(host.exec("filled", &["ls", "-A", "/srv/db"]), "own");
     assert_eq!(within(host, "filled", &["/srv/db", "/mine"]), "/srv/db 750 1000 1001\n/mine 750 1000 1001");
     host.ok(&json!({"verb": "remove", "name": "filled"}));
-    // Another owner in the document is taken by a volume that is there, too.
+    // A new owner in the document also applies to an existing volume.
     let other = json!([{"name": "data", "path": "/srv/db", "owner": "3:4", "mode": 0o711}]);
     host.run(&with(host, "filled", other));
     assert_eq!(within(host, "filled", &["/srv/db", "/srv/db/own"]), "/srv/db 711 3 4\n/srv/db/own 644 0 0");
@@ -60,13 +60,13 @@ fn what_is_no_folder_of_the_image_fills_nothing(host: &Host) {
     assert_eq!(within(host, "plain", &["/not/there"]), "/not/there 755 0 0");
     assert_eq!(host.exec("plain", &["ls", "-A", "/not/there"]), "");
     host.clean("plain");
-    // A pipe blocks who opens it. Incus tells that there is nothing to be read; LXD 5.0 does not.
+    // Opening a pipe blocks. Incus reports a size of zero; LXD 5.0 reports no size.
     if host.engine.driver == "incus" {
         host.run(&with(host, "plain", json!([{"name": "pipes", "path": "/srv/pipes"}])));
         assert_eq!(host.script("cd /var/lib/lsx/volumes/s/pipes; ls -A; test ! -p pipe"), "pipe\n");
         host.clean("plain");
     }
-    // A volume at a link would be wherever the image says: nothing is copied, and the server does not mount it.
+    // A volume at a symbolic link could be anywhere: nothing is copied, and the server does not mount it.
     let wanted = with(host, "plain", json!([{"name": "by", "path": "/srv/by"}]));
     host.ok(&json!({"verb": "create", "instance": wanted}));
     assert_eq!(host.script("ls -A /var/lib/lsx/volumes/s/by"), "");
@@ -78,7 +78,7 @@ fn what_is_no_folder_of_the_image_fills_nothing(host: &Host) {
     host.script("rm -r /var/lib/lsx/volumes/s");
 }
 
-/// The program waits for a file that comes only when its first words have been heard.
+/// The program waits for a file that is created only after its first output has been read.
 fn what_a_program_writes_is_told_while_it_runs(host: &Host) {
     host.run(&host.instance("told"));
     let script = "echo first; echo aside >&2; while ! test -e /go; do sleep 0.1; done; echo last; exit 3";

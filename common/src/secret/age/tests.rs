@@ -1,4 +1,4 @@
-//! Proved by age itself, in both directions: it encrypts and we decrypt, we encrypt and it decrypts.
+//! Tested against age itself: it encrypts and lsx decrypts, and the reverse.
 
 #![allow(clippy::disallowed_methods, reason = "a test runs age itself")]
 
@@ -17,7 +17,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-/// Whether age is here; with CI=true it must be.
+/// Whether age is installed; with CI=true it must be.
 fn age() -> bool {
     let here = Command::new("age").arg("--version").output().is_ok();
     assert!(here || std::env::var_os("CI").is_none(), "age is not here: scripts/setup --tests");
@@ -48,7 +48,7 @@ fn with_identity(path: &Path) -> Keys {
     Keys { identity: Some(path.to_owned()), passphrase: None }
 }
 
-/// Encrypts as the format says; only the tests do.
+/// Encrypts according to the format; only for tests.
 fn encrypt(plain: &[u8], stanza: impl FnOnce(&[u8; 16]) -> String) -> Vec<u8> {
     let file: [u8; 16] = random();
     let mut bytes = INTRO.to_vec();
@@ -136,7 +136,7 @@ fn what_is_written_as_the_format_says_age_reads() {
     }
 }
 
-/// age asks for a passphrase on a terminal alone, so script(1) gives it one.
+/// age asks for a passphrase only on a terminal, so it runs in script(1).
 #[test]
 fn passphrases_go_both_ways() {
     if !age() {

@@ -50,7 +50,7 @@ impl Import<'_> {
         }
     }
 
-    /// The original configured it for logins and package managers, when its state was yes.
+    /// LStacker configured it for logins and package managers if its state was yes.
     fn proxy(&mut self, at: At<'_, '_>) -> Option<()> {
         let table = at.table()?;
         let state = table

@@ -89,7 +89,7 @@ pub struct Instance {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
-    /// Whether it goes by the proxy of `defaults`, where there is one; it does when absent.
+    /// Whether it uses the proxy of `defaults`; default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<bool>")]
     pub proxy: Option<bool>,

@@ -43,7 +43,7 @@ pub struct Stack {
     pub allow: Vec<Allow>,
     /// Names for the same image in every driver's form.
     pub images: BTreeMap<String, Image>,
-    /// How images of registries are reached, by the registry's host.
+    /// Mirrors, by the host of the registry.
     pub registries: BTreeMap<String, Mirrored>,
     /// Defaults for all instances.
     pub defaults: Defaults,
@@ -53,7 +53,7 @@ pub struct Stack {
     pub balance: BTreeMap<String, Balance>,
     /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. The document does not contain their values.
     pub secrets: BTreeMap<String, String>,
-    /// What watches the stack.
+    /// Monitoring of the stack.
     pub monitoring: Option<Monitoring>,
     /// DNS and DHCP: lsx-dns.
     pub dns: Option<Dns>,
@@ -150,7 +150,7 @@ pub struct Defaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Pairs>")]
     pub env: BTreeMap<String, String>,
-    /// The way of instances to the web: in their environment, for logins and for managers of packages.
+    /// The web proxy of instances: in their environment, for logins and for package managers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
     /// Values for recipes, by the name of a variable: a text, or `{secret: NAME}`.
@@ -193,7 +193,7 @@ impl Stack {
         instance.restart.or(self.defaults.restart).unwrap_or_default()
     }
 
-    /// The proxy of an instance: that of the defaults, unless it says that it has none.
+    /// The proxy of an instance: that of `defaults`, unless the instance has `proxy: false`.
     pub fn proxy(&self, instance: &Instance) -> Option<&Proxy> {
         let proxy = self.defaults.proxy.as_ref().filter(|proxy| !proxy.is_empty());
         proxy.filter(|_| instance.proxy != Some(false))

@@ -33,7 +33,7 @@ impl<'s> Check<'s> {
         self.answered();
     }
 
-    /// What is derived follows from a seed, which is read.
+    /// Derived secrets need a seed, which is read.
     fn derived(&mut self) {
         let derived = self.stack.secrets.iter().filter(|(_, source)| generation(source).is_some());
         let seeded = self.stack.secrets.contains_key("seed") || self.unread("secrets.seed");

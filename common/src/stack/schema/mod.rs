@@ -34,7 +34,7 @@ struct Document {
     allow: Option<Vec<Allow>>,
     /// Names for the same image in every driver's form.
     images: Option<Labelled<Image>>,
-    /// How images of registries are reached, by the registry's host.
+    /// Mirrors, by the host of the registry.
     registries: Option<std::collections::BTreeMap<String, Short<Many<Word>, Mirrored>>>,
     /// Defaults for all instances.
     defaults: Option<Defaults>,
@@ -44,7 +44,7 @@ struct Document {
     balance: Option<Named<Balance>>,
     /// The files of secrets, by name: `file:PATH`.
     secrets: Option<Labelled<SecretText>>,
-    /// What watches the stack.
+    /// Monitoring of the stack.
     monitoring: Option<Monitoring>,
     /// DNS and DHCP: lsx-dns.
     dns: Option<Dns>,

@@ -231,7 +231,7 @@ fn name_of(text: &str) -> Parsed<String> {
     name(text).map(|()| text.to_owned())
 }
 
-/// The generation of `derive` or `derive:2`, the source of a secret that follows from the seed.
+/// The generation of `derive` or `derive:2`, the source of a secret derived from the seed.
 pub fn generation(text: &str) -> Option<u32> {
     match text.strip_prefix("derive")? {
         "" => Some(1),

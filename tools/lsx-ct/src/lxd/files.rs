@@ -89,7 +89,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// The proxy in its files. One that is no plain text is the instance's own and stays as it is.
+    /// Writes the proxy to files in the instance. A file that is not text is left unchanged.
     pub(super) fn put_proxy(&self, engine: &str, proxy: Option<&Proxy>) -> Result<(), Failure> {
         for place in &proxy::PLACES {
             let there = match self.got(engine, place.path)? {
@@ -112,7 +112,7 @@ impl Lxd {
         Ok(())
     }
 
-    /// What is at a path; of a folder, that it is there.
+    /// The file at a path, or that there is a folder.
     fn got(&self, engine: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         match steady(HELPER, || self.client.bytes(&at(engine, path))) {
             Err(refused) if absent(&refused) => Ok(None),

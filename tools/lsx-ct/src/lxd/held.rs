@@ -64,7 +64,7 @@ struct Counters {
     bytes_sent: i64,
 }
 
-/// `Stopped`, by the number that LXD and Incus share.
+/// Status code of `Stopped`, the same in LXD and Incus.
 const STOPPED: u32 = 102;
 /// `Running`.
 const RUNNING: u32 = 103;

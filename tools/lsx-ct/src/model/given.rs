@@ -132,7 +132,7 @@ impl Recipe {
     }
 }
 
-/// The proxy as files of an instance have it; its variables are in the environment, too.
+/// The proxy for the files of an instance; its variables are also in the environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proxy {
     /// For HTTP.

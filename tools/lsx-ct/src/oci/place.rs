@@ -106,7 +106,7 @@ impl Root {
         })
     }
 
-    /// Removes a file, or a link to one; none is as good.
+    /// Removes a file or a symbolic link; a missing one is no error.
     ///
     /// # Errors
     /// As [`Root::write`].

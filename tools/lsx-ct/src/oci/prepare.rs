@@ -233,7 +233,7 @@ fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failur
     Ok(())
 }
 
-/// The proxy in its files. One that is no plain file, or too long, is the instance's own and stays as it is.
+/// Writes the proxy to files in the instance. Anything but a regular file of limited size is left unchanged.
 fn proxied(root: &Root, instance: &Instance) -> Result<(), Failure> {
     for place in &proxy::PLACES {
         let path = Path::new(place.path);

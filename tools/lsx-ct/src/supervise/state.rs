@@ -59,7 +59,7 @@ pub(crate) fn take_lock(stack: &str, name: &str) -> Result<Lock, Failure> {
     lock
 }
 
-/// Where the lock of a supervisor is.
+/// The path of a supervisor's lock.
 pub(super) fn lock_path(stack: &str, name: &str) -> PathBuf {
     Path::new(RUN).join(stack).join(format!("{name}.ct.lock"))
 }

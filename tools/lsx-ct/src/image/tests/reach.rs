@@ -140,7 +140,7 @@ fn mirrors_are_asked_first_and_passed_by_when_they_have_nothing() {
     assert!(pull(&[&hub], &wrong).is_err());
 }
 
-/// The key `registries` of a stack, through all that `up` reads: an empty registry, one that is away, one that has it; then the original.
+/// The key `registries` of a stack as `up` uses it: a mirror without the image, one that is down, one with it; then the registry.
 #[test]
 fn a_stack_names_mirrors() {
     let Some((registry, _place, digest)) = furnished("", |_, _| Access::default()) else { return };
@@ -166,7 +166,7 @@ fn a_stack_names_mirrors() {
         digest
     );
     assert_eq!(empty.asked(&["GET", "/v2/hub/team/app/manifests/1"]), 1, "in the order of the document");
-    // What no mirror has comes from the registry itself.
+    // Images that no mirror has come from the registry itself.
     let own = registry.reference("hub/team/app:1");
     let host = own.split('/').next().unwrap();
     let mirror = empty.reference("hub");
@@ -176,7 +176,7 @@ fn a_stack_names_mirrors() {
     assert!(nowhere.to_string().contains("registry.invalid cannot be reached"), "{nowhere}");
 }
 
-/// A login is for the host that it names: a mirror that asks for one gets none of another's.
+/// A login is only sent to the host that it names, never to a mirror of that host.
 #[test]
 fn a_mirror_is_not_told_the_login_of_its_registry() {
     use std::io::{Read, Write};
