@@ -1,4 +1,4 @@
-# What the scripts beside it share: where the tree and its tools are, and how a failure is said.
+# Shared by the scripts in this folder: paths of the tree and its tools, and failure messages.
 # shellcheck shell=bash
 
 tree=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

@@ -4,7 +4,7 @@
 
 readonly instances=50 on_lxd=10
 
-ct_stack() { # INSTANCES DRIVER: alike, on one host and one network
+ct_stack() { # INSTANCES DRIVER: equal instances on one host and one network
     cat <<TEXT
 stack: bench
 hosts: { h1: { address: 198.18.0.11, ssh: root@198.18.0.11 } }
@@ -69,7 +69,7 @@ ct_rows() {
     row ct 'up with nothing to do, against ssh true' "$(least "$T/times" again)" "$(least "$T/times" ssh)" ms x2
 }
 
-bare_bundle() { # the same bundle as an instance's, but its root a plain folder and nothing of lsx in it
+bare_bundle() { # the bundle of an instance, but with a folder as root, and without anything of lsx
     on_host mkdir -p /bench/b/rootfs
     on_host tar -C /bench/b/rootfs -x <"$images/busybox.tar"
     on_host jq '.root.path = "/bench/b/rootfs" | .process.args = ["sleep", "infinity"] | del(.linux.cgroupsPath)
@@ -80,7 +80,7 @@ bare_bundle() { # the same bundle as an instance's, but its root a plain folder 
 
 docker_image() { on_host docker import - busybox <"$images/busybox.tar" >/dev/null; }
 
-ssh_masters_of() { # HOST: a program that runs `true` there over a connection that is there
+ssh_masters_of() { # HOST: a program that runs `true` there over an existing connection
     local settings="-S $T/ct.%n -o ControlPersist=60" # another lab may have had a host of that name
     # shellcheck disable=SC2016 # expands there
     printf '#!/bin/sh\nexec ssh -F "$LSX_SSH_CONFIG" %s %s true\n' "$settings" "$1" >"$T/ssh-true"

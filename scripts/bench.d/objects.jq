@@ -43,7 +43,7 @@ def nic($i; $bridges): .instance as $instance |
 | ([$r.networks[] | {(.name): .bridge}] | add) as $bridges
 | ($plan.steps | map(select(.after.network)) | group_by(.after.network[1:] | tonumber) | to_entries[]
     | network(.key; .value; $plan.data.rows[.value[0].after.network])),
-  ($plan.steps[] | select(.after.object == "world") | world), # after the networks, and so not in the first tenth
+  ($plan.steps[] | select(.after.object == "world") | world), # after the networks, and therefore not in the first tenth
   ([$r.instances | map(select(.host == "h1")) | sort_by(.name[1:] | tonumber)[] | .name as $name | .nics[] | . + {instance: $name}] | to_entries[] | .key as $i | .value
     | nic($i; $bridges), "wanted\({stack: "bench", netns: .instance} + . | "\t\(tojson)")"),
   ($plan.steps[].after | select(.object == "firewall") | .place as $place | $plan.contents[.digest] | split("\n")[] | "nft.\($place)\t\(.)")

@@ -19,7 +19,7 @@ stack() { # HOSTS NETWORKS INSTANCES NICS SINGLE
         -f "$parts/stack.jq"
 }
 
-observed() { # HOSTS: documents of hosts on which there is nothing
+observed() { # HOSTS: observed documents of hosts without stacks
     jq -nc --argjson hosts "$1" 'range($hosts) | {schema: "lsx.net.observed/1", stack: "bench", host: "h\(. + 1)", base: "",
         objects: [], program: "/var/lib/lsx/bin/0/lsx-net"}'
 }
@@ -106,7 +106,7 @@ section_again() {
 
 operator() { scripts/lab run --name "$lab" -- "$@"; }
 
-ssh_masters() { # writes a program that runs `true` on the three hosts at once, over connections that are there
+ssh_masters() { # writes a program that runs `true` on the three hosts at the same time, over existing connections
     local host settings="-S $T/%n -o ControlPersist=60"
     {
         printf '#!/bin/sh\n'

@@ -20,14 +20,14 @@ cgroups_mounts() { cgroups_list | while read -r _ mountpoint _; do printf '%s\n'
 
 cgroups_make() ( # LAB MEMBER: MEMBER is a host, or "holder"
     local type mountpoint controllers
-    umask 022 # a host's daemons may drop their rights and still look
+    umask 022 # daemons of a host read it after they drop their privileges
     while read -r type mountpoint controllers; do
         [[ -w $mountpoint ]] || continue
         mkdir -p "$mountpoint/lsx-lab-$1"
         if [[ $type == cgroup2 ]]; then
             cgroups_delegate "$mountpoint" "$mountpoint/lsx-lab-$1"
             mkdir -p "$mountpoint/lsx-lab-$1/$2/init"
-        elif [[ $controllers == *cpuset* ]]; then # else a new group has no processor and takes no process
+        elif [[ $controllers == *cpuset* ]]; then # otherwise a new group has no processor and accepts no process
             cgroups_inherit "$mountpoint" "lsx-lab-$1"
         fi
         mkdir -p "$mountpoint/lsx-lab-$1/$2"
@@ -79,7 +79,7 @@ cgroups_processes() { # LAB or LAB/HOST: prints the ids of all processes below i
     find "${folders[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
 }
 
-cgroups_kill() { # LAB or LAB/HOST: until nobody is left, as some may just be starting others
+cgroups_kill() { # LAB or LAB/HOST: repeats until no process is left, since some may just be starting others
     local ids tries
     for ((tries = 0; tries < 50; tries++)); do
         mapfile -t ids < <(cgroups_processes "$1")
@@ -88,7 +88,7 @@ cgroups_kill() { # LAB or LAB/HOST: until nobody is left, as some may just be st
     done
 }
 
-cgroups_remove() { # LAB or LAB/HOST; the caller has ended the processes, which may still be on their way out
+cgroups_remove() { # LAB or LAB/HOST; the caller has killed the processes, which may not have ended yet
     local folders tries
     for ((tries = 0; tries < 100; tries++)); do
         mapfile -t folders < <(cgroups_folders "$1")

@@ -28,11 +28,11 @@ make_lab() { # COUNT SERVICES
     local count=$1 services=$2 keys
     umask 077
     command -v /usr/sbin/sshd >/dev/null || fail 69 'sshd is not installed' 'scripts/setup'
-    until mkdir -p "$STATE" && mkdir "$dir" 2>/dev/null; do # again when the last lab's `down` took the folder away just now
+    until mkdir -p "$STATE" && mkdir "$dir" 2>/dev/null; do # again, if the last lab's `down` has just removed the folder
         [[ ! -d $dir ]] || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
     done
     take_lock
-    trap give_up EXIT # until all went well and has been told
+    trap give_up EXIT # until everything succeeded and was reported
     printf '%s\n' "$services" >"$dir/services"
     [[ $services != *incus* || -x $INCUSD ]] || ln -s "$UNPACKED" "$dir/unpacked"
     # shellcheck disable=SC2046
@@ -64,7 +64,7 @@ make_keys() { # COUNT
     [[ -s $dir/key.pub && -s $dir/h$1/hostkey.pub ]]
 }
 
-start_holder() { # COUNT: one process keeps the underlay's network and the hosts' disks while hosts come and go
+start_holder() { # COUNT: one process keeps the underlay's network and the hosts' disks while hosts start and stop
     local ready
     ln -s "/proc/self/ns/net" "$dir/netns"
     read -r ready < <(
@@ -104,7 +104,7 @@ start_all() { # all hosts at once
     [[ -z $failed ]] || exit 1
 }
 
-boot_host() { # HOST: returns when sshd and the services answer; leaves the way to hear more in fd $news
+boot_host() { # HOST: returns when sshd and the services answer; further messages come from fd $news
     local said=''
     cgroups_make "$name" "$1"
     exec {news}< <(start_host "$1")
@@ -127,7 +127,7 @@ await_boot() {
     [[ $said == booted ]]
 }
 
-stop_host() { # HOST: nothing inside is asked, as in a power cut
+stop_host() { # HOST: kills it without a shutdown, like a power cut
     ! pid_of "$dir/$1/pid" || kill_hard "$pid"
     cgroups_kill "$name/$1"
     free_loops "$dir/$1/devices"
@@ -152,7 +152,7 @@ remove_lab() {
         ! pid_of "$dir/holder" || kill_hard $(visitors "/proc/$pid/ns/net" | grep -vx "$pid" || true)
     fi
     for each in "$dir"/h*/pid; do ! pid_of "$each" || kill_hard "$pid"; done
-    ! pid_of "$dir/holder" || kill_hard "$pid" # after its visitors: while it lives the namespace's number is surely the lab's
+    ! pid_of "$dir/holder" || kill_hard "$pid" # after other processes in it: while it exists, the namespace's number cannot be reused
     cgroups_kill "$name"
     free_loops "$dir"/h*/devices
     cgroups_remove "$name"

@@ -1,4 +1,4 @@
-# Processes of a lab: a recorded id counts only while its start time is the recorded one, since ids are used again.
+# Processes of a lab: a recorded id is only valid with the recorded start time, since ids are reused.
 # shellcheck shell=bash
 
 start_time() { # PID: prints when it started, in ticks since boot; fails when it is gone or a zombie
@@ -15,7 +15,7 @@ record_self() { # FILE: writes the id this process has on the machine, and its s
     printf '%s %s\n' "$self" "$(start_time "$self")" >"$1"
 }
 
-pid_of() { # FILE: sets pid when the recorded process still lives
+pid_of() { # FILE: sets pid if the recorded process still exists
     local started
     pid=''
     read -r pid started 2>/dev/null <"$1" || return 1

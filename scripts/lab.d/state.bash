@@ -1,4 +1,4 @@
-# What is known of labs: the files under the state folder, the checks that name what is missing, and the JSON.
+# The state of labs: files in the state folder, checks for missing programs and features, and the JSON.
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # name, dir, host, STATE are set by scripts/lab; holder is for make.bash
 
@@ -56,7 +56,7 @@ state_of() { # HOST: running, cut or off
     fi
 }
 
-describe() { # every value is of our own making and needs no escapes
+describe() { # all values are written by this script and need no escapes
     local each address separator=''
     printf '{"name":"%s","hosts":[' "$name"
     for each in $(known_hosts); do

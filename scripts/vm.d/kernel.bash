@@ -1,4 +1,4 @@
-# A kernel of Debian's for scripts/vm: from the package, unpacked and never installed, without what no virtual machine has.
+# Debian's kernel for scripts/vm: unpacked from the package, never installed, without drivers that no virtual machine needs.
 # shellcheck shell=bash
 
 kernel_here() { compgen -G "$1/lib/modules/*/modules.dep" >/dev/null; } # FOLDER; that file comes last
