@@ -26,6 +26,7 @@ ln -s /run/resolve/stub.conf rootfs/etc/resolv.conf
 mkdir -p rootfs/srv/db/deep; echo seed > rootfs/srv/db/deep/file; chmod 640 rootfs/srv/db/deep/file
 ln -s deep/file rootfs/srv/db/link; ln -s /etc/passwd rootfs/srv/db/out; ln -s db rootfs/srv/by; mkdir rootfs/srv/pipes; mkfifo rootfs/srv/pipes/pipe; touch rootfs/srv/db/empty
 chown -Rh 1000:1001 rootfs/srv/db; chown 7:4 rootfs/srv/db/deep/file; chmod 750 rootfs/srv/db
+echo far > rootfs/srv/far; chown 200000:70000 rootfs/srv/far
 printf 'architecture: %s\\ncreation_date: 1\\n' \"$(uname -m)\" > metadata.yaml
 tar -czf /root/supply/DIGEST.tar.gz metadata.yaml rootfs
 rm -rf /tmp/i

@@ -89,7 +89,9 @@ impl Lxd {
     fn hand_over(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
         for volume in &instance.volumes {
             let path = paths::volume(stack, &volume.name);
-            let of_host = std::fs::metadata(&path).is_ok_and(|m| m.uid() < IDS);
+            // As the document says: it is set before each start that changes it, by its number in the instance.
+            let number = volume.owner.as_deref().and_then(|owner| owner.split(':').next()?.parse().ok());
+            let of_host = std::fs::metadata(&path).is_ok_and(|m| m.uid() < IDS || number == Some(m.uid()));
             if let Some(ids) = held.ids().filter(|ids| of_host && ids.first > 0) {
                 crate::oci::volume::shift(&path, ids)?;
             }

@@ -92,7 +92,8 @@ impl Place {
         let path = self.disk.join("ids");
         let _lock = wait_for_lock()?;
         let ids = ranges::free(size, &taken(), &ranges::of_host())?;
-        file::write(&path, format!("{} {}", ids.first, ids.size).as_bytes(), Mode::Private)?;
+        let text = if size == IDS { ids.first.to_string() } else { format!("{} {size}", ids.first) };
+        file::write(&path, text.as_bytes(), Mode::Private)?;
         Ok(ids)
     }
 }
@@ -120,7 +121,7 @@ pub(super) fn unlock() {
     }
 }
 
-/// The first id and their number; a file of an older version has no number.
+/// The first id and their number; without it, the default.
 fn read_ids(path: &Path) -> Option<Ids> {
     let text = std::fs::read_to_string(path).ok()?;
     let (first, size) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));

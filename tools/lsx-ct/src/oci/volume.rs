@@ -84,7 +84,7 @@ pub(crate) fn sweep(above: &Path) -> Result<(), Failure> {
     entries.filter(left).try_for_each(|path| file::remove_tree(&path))
 }
 
-/// Changes the owners of a volume and its content to those of a range of ids; entries already in it are unchanged.
+/// Changes the owner of a volume to that of a range of ids, and those of its content; entries already in it are unchanged.
 ///
 /// # Errors
 /// Errors of the file system.
@@ -93,7 +93,8 @@ pub(crate) fn shift(path: &Path, ids: Ids) -> Result<(), Failure> {
     let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
     shift_below(&folder, ids, 0).map_err(told)?;
     let there = rustix::fs::fstat(&folder).map_err(|e| told(e.into()))?;
-    let (user, group) = shifted(&there, ids);
+    let id = |id: u32| ids.outside(id).unwrap_or(id);
+    let (user, group) = (Uid::from_raw(id(there.st_uid)), Gid::from_raw(id(there.st_gid)));
     rustix::fs::fchown(&folder, Some(user), Some(group)).map_err(|e| told(e.into()))
 }
 
