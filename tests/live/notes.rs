@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("damaged_notes_are_written_anew", damaged_notes_are_written_anew),
+    ("what_lies_at_the_place_of_a_note_is_told", what_lies_at_the_place_of_a_note_is_told),
     ("what_run_forgot_is_found_by_looking", what_run_forgot_is_found_by_looking),
 ];
 
@@ -41,6 +42,60 @@ fn damaged_notes_are_written_anew(lab: &Lab) {
     }
     stack.detach(lab);
     lab.script("h1", "printf '\\377' >/etc/lsx/small/net.json; printf '\\377' >/run/lsx/small/host.nft").ok();
+    stack.down(lab, &[]);
+    for (host, before) in ["h1", "h2"].iter().zip(&before) {
+        assert_eq!(left(before, lab, host), "", "{host}");
+    }
+}
+
+/// None of it is waited for, followed, or read without a limit; after its removal, everything works as before.
+fn what_lies_at_the_place_of_a_note_is_told(lab: &Lab) {
+    let before = ["h1", "h2"].map(|h| snapshot(lab, h));
+    let stack = small(lab);
+    let (lock, intent) = ("/run/lsx/small.net.lock", "/etc/lsx/small/net.json");
+    lab.script("h1", "echo theirs >/opt/theirs").ok();
+    for make in ["mkdir", "mkfifo", "ln -s /opt/theirs", "ln -s /opt/nowhere"] {
+        lab.script("h1", &format!("{make} {lock}")).ok();
+        for verb in ["up", "down"] {
+            lab.net(&[verb, &stack.file]).exits(1).says(&format!("rm -r {lock}"));
+        }
+        lab.script("h1", &format!("rm -r {lock}")).ok();
+        settled(lab, &stack, make);
+    }
+    lab.script("h1", &format!("head -c 1000 /dev/urandom >{lock}")).ok();
+    lab.net(&["up", &stack.file]).ok();
+    settled(lab, &stack, "a file is a lock, whatever is in it");
+    for make in [
+        "mkdir NOTE",
+        "mkfifo NOTE",
+        "ln -s /dev/zero NOTE",
+        "truncate -s 1G NOTE",
+        "printf '%0200000d' 0 | tr 0 '[' >NOTE",
+        "(echo '{\"schema\":'; yes '[1,[2],{\"a\":[3]}],' | head -c 60000000) >NOTE",
+    ] {
+        lab.script("h1", &format!("rm {intent}; {}", make.replace("NOTE", intent))).ok();
+        lab.net(&["plan", "--exit-code", &stack.file]).exits(2);
+        lab.net(&["check", &stack.file]).exits(2);
+        let up = lab.net(&["up", &stack.file]);
+        // A folder is kept, since it may have something in it.
+        if make.starts_with("mkdir") {
+            up.exits(1).says(intent).says("a folder is there instead of a file");
+            lab.script("h1", &format!("rmdir {intent}")).ok();
+            lab.net(&["up", &stack.file]).ok();
+        } else {
+            assert_eq!(up.code, 0, "{make}: {}", up.stderr);
+        }
+        settled(lab, &stack, make);
+    }
+    assert_eq!(
+        lab.script("h1", "cat /opt/theirs; rm /opt/theirs; ls /opt/nowhere 2>&1 || true")
+            .ok()
+            .stdout
+            .lines()
+            .next(),
+        Some("theirs")
+    );
+    stack.detach(lab);
     stack.down(lab, &[]);
     for (host, before) in ["h1", "h2"].iter().zip(&before) {
         assert_eq!(left(before, lab, host), "", "{host}");

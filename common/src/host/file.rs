@@ -32,16 +32,11 @@ impl Mode {
 }
 
 /// Writes a file by rename, so that a reader sees the old or the new content and never a part; a file with the same content
-/// is left untouched, so that make does not rebuild. Returns whether it was written. Missing folders are created, 0755.
+/// is left untouched, so that make does not rebuild. A link, pipe or device in its place is replaced. Returns whether it was written. Missing folders are created, 0755.
 ///
 /// # Errors
 /// Kind `Denied` or `Failed` with the path.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
-    // A device or a pipe is written to; a rename would replace it by a file.
-    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut it| it.write_all(bytes));
-        return written.map(|()| true).map_err(|e| failure(path, "write", &e));
-    }
     if holds(path, bytes) {
         return Ok(false);
     }
@@ -222,6 +217,7 @@ pub fn failure(path: &Path, verb: &str, error: &io::Error) -> Failure {
     let failure = Failure::new(kind, "host.file", format!("cannot {verb} {}: {error}", path.display()));
     match error.kind() {
         ErrorKind::StorageFull => failure.hint("the disk is full: free space and run the same command again"),
+        ErrorKind::IsADirectory => failure.hint("a folder is there instead of a file; remove it"),
         _ => failure,
     }
 }
@@ -231,10 +227,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_stays_one() {
-        use std::os::unix::fs::FileTypeExt;
-        assert!(write(Path::new("/dev/null"), b"x", Mode::Public).unwrap());
-        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    fn what_is_in_its_place_is_replaced() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("state");
+        for target in ["/dev/null", "/dev/zero", "nowhere"] {
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            assert!(write(&path, b"x", Mode::Private).unwrap(), "{target}");
+            assert!(fs::symlink_metadata(&path).unwrap().is_file() && remove(&path).unwrap());
+        }
+        assert!(write(temp.path(), b"x", Mode::Private).unwrap_err().hint.unwrap().contains("remove it"));
     }
 
     #[test]

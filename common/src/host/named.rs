@@ -3,6 +3,7 @@
 use super::file::{self, Mode};
 use crate::failure::{Failure, Kind};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -23,6 +24,11 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<bool, Failure> {
     if !folder.is_dir() {
         let message = format!("cannot write {}: no folder {}", path.display(), folder.display());
         return Err(Failure::new(Kind::Usage, "usage.folder", message).hint("create it first"));
+    }
+    // A rename would replace a device by a file.
+    if fs::metadata(&to).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let written = fs::OpenOptions::new().write(true).open(&to).and_then(|mut it| it.write_all(bytes));
+        return written.map(|()| true).map_err(|e| file::failure(&to, "write", &e));
     }
     file::write(&to, bytes, mode)
 }
@@ -74,6 +80,7 @@ mod tests {
 
     /// Only root can give a file to another user.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
     fn what_another_user_put_into_an_open_folder_is_not_used() {
         use std::os::unix::fs::{PermissionsExt, lchown};
         let temp = tempfile::tempdir().unwrap();
