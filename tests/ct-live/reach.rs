@@ -5,6 +5,7 @@ use std::process::Command;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("nobody_of_the_host_runs_what_an_instance_wrote", nobody_of_the_host_runs_what_an_instance_wrote),
+    ("nobody_of_the_host_prepares_or_changes_a_place", nobody_of_the_host_prepares_or_changes_a_place),
     ("nor_where_ids_cannot_be_shifted", nor_where_ids_cannot_be_shifted),
     ("folders_that_are_open_are_told_and_closed", folders_that_are_open_are_told_and_closed),
 ];
@@ -76,6 +77,35 @@ fn nobody_of_the_host_runs_what_an_instance_wrote(cloud: &Cloud) {
     let owner = cloud.lab.script("h1", "stat -c '%u %a' /var/lib/lsx/volumes/reach/data/who").ok().stdout;
     assert_eq!(owner, "0 4755\n", "it is root's on the host, too");
     tried(cloud, "reach");
+    cloud.end(&file);
+}
+
+/// Before the first `up` and after it: no folder or file of lsx can be created, written, locked or, if it is secret, read.
+fn nobody_of_the_host_prepares_or_changes_a_place(cloud: &Cloud) {
+    let lab = &cloud.lab;
+    let user = USER.to_string();
+    let as_user = |script: &str| {
+        let sh = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "sh", "-c", script];
+        lab.exec("h1", &sh).stdout
+    };
+    const FIRST: &str = "for folder in /run /etc /var/lib /var/lib/lsx /run/lsx /etc/lsx; do
+        for name in lsx lsx-ssh-0 ct runtime boot.d own.ct.lock; do
+            mkdir $folder/$name && echo $folder/$name; ln -s /tmp $folder/$name && echo $folder/$name; done; done 2>/dev/null";
+    assert_eq!(as_user(FIRST), "");
+    cloud.lab.file("word.txt", "very secret\n");
+    let text = "
+  own: { image: bb, host: h1, networks: [lan], volumes: { data: /data }, secrets: [word], command: [sleep, \"1000\"] }
+secrets: { word: \"file:word.txt\" }";
+    let file = cloud.stack("own", text);
+    cloud.start(&file);
+    assert_eq!(as_user(FIRST), "");
+    // Whoever may open the file of a lock may hold it. Boot entries and what routing was before are no secrets.
+    const LATER: &str = "find /run/lsx* /etc/lsx* /var/lib/lsx* ! -type l -writable 2>/dev/null
+        find /run/lsx* /etc/lsx* /var/lib/lsx* -type f -readable ! -path '/etc/lsx/boot.d/*' ! -path '/run/lsx/routing/*' \
+            ! -path '/var/lib/lsx/bin/*' 2>/dev/null";
+    assert_eq!(as_user(LATER), "");
+    let seen = cloud.inside("h1", "own/own", "cat /run/secrets/word").ok().stdout;
+    assert_eq!(seen, "very secret\n");
     cloud.end(&file);
 }
 
