@@ -32,8 +32,9 @@ pub(crate) fn furnished() -> tempfile::TempDir {
 }
 
 impl Host {
-    /// In the machine: a host that has this runtime and not the one that would be preferred, with [`STACK`] up.
-    pub(crate) fn up(cgroups: &str, runtime: &'static str, folder: &Path) -> Host {
+    /// In the machine: a host that has this runtime and not the one that would be preferred; with the stack of
+    /// [`crate::limits::INSTANCES`] up if it is needed.
+    pub(crate) fn up(cgroups: &str, runtime: &'static str, folder: &Path, needed: bool) -> Host {
         // Beside the images: Debian's kernel cannot shift ids on the file system of this machine's files.
         let own = PathBuf::from("/mnt/vm");
         if !own.exists() {
@@ -50,8 +51,10 @@ impl Host {
             host.run("umount", &["-q", CRUN]);
         }
         let before = host.snapshot();
-        let file = host.stack("vm", crate::limits::INSTANCES);
-        host.ct(&["up", "-q", &file]).ok();
+        if needed {
+            let file = host.stack("vm", crate::limits::INSTANCES);
+            host.ct(&["up", "-q", &file]).ok();
+        }
         Host { before, ..host }
     }
 

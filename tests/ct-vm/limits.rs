@@ -31,6 +31,11 @@ pub(crate) const LATER: &[Case] =
 
 pub(crate) const END: &[Case] = &[("down_leaves_nothing", down_leaves_nothing)];
 
+/// Whether a case is about the stack of [`INSTANCES`], which takes minutes to come up on a busy machine.
+pub(crate) fn uses_the_stack(case: &str) -> bool {
+    [CASES, LATER, END].iter().copied().flatten().any(|(name, _)| *name == case)
+}
+
 fn limits_are_in_the_control_groups(host: &Host) {
     let maker = host.maker("web");
     assert!(maker["path"].as_str().unwrap().ends_with(host.runtime), "{maker}");

@@ -15,6 +15,7 @@
 mod host;
 mod limits;
 mod net;
+mod room;
 
 use host::Host;
 use lsx_tests::lab;
@@ -40,7 +41,7 @@ const MACHINES: [Machine; 2] = [
         cgroups: "v2",
         without: "vxlan",
         groups: &[
-            ("runc", &[limits::CASES, limits::LATER, limits::END]),
+            ("runc", &[limits::CASES, room::CASES, limits::LATER, limits::END]),
             ("crun", &[limits::CASES, limits::END, net::WITHOUT]),
         ],
     },
@@ -48,7 +49,7 @@ const MACHINES: [Machine; 2] = [
         cgroups: "v1",
         without: "",
         groups: &[
-            ("runc", &[limits::CASES, limits::END]),
+            ("runc", &[limits::CASES, room::CASES, limits::END]),
             ("crun", &[limits::CASES, limits::END, net::WITH]),
         ],
     },
@@ -114,7 +115,7 @@ fn boot(machine: &Machine, folder: &Path, words: &[String]) -> Vec<String> {
         return Vec::new();
     }
     let mut vm = Command::new(lsx_tests::top("scripts/vm"));
-    vm.args(["--limit", "1500", "--cgroups", machine.cgroups, "--without", machine.without, "--"]);
+    vm.args(["--limit", "3600", "--cgroups", machine.cgroups, "--without", machine.without, "--"]);
     vm.arg(std::env::current_exe().unwrap()).args(["inside", machine.cgroups]).arg(folder).args(words);
     let mut vm = vm.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut passed = Vec::new();
@@ -139,7 +140,8 @@ fn inside(cgroups: &str, folder: &Path, words: &[String]) -> ExitCode {
         if cases().count() == 0 {
             continue;
         }
-        let Ok(host) = catch_unwind(|| Host::up(cgroups, runtime, folder)) else {
+        let needed = cases().any(|(.., (name, _))| limits::uses_the_stack(name));
+        let Ok(host) = catch_unwind(|| Host::up(cgroups, runtime, folder, needed)) else {
             failed += cases().count();
             continue;
         };

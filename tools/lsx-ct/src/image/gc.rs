@@ -117,7 +117,7 @@ impl Store {
     }
 }
 
-/// Whether something has not been changed for so long; a missing file counts as new.
+/// Whether something has not been changed for so long. What is dated in the future is new; a missing file counts as old.
 fn old(path: &Path, age: Duration) -> bool {
     let Ok(touched) = std::fs::symlink_metadata(path).and_then(|meta| meta.modified()) else { return true };
     #[expect(clippy::disallowed_methods, reason = "the age of a file is measured by the clock that dated it")]

@@ -45,8 +45,9 @@ pub(crate) fn sibling(program: &str) -> PathBuf {
     copies.pop().unwrap_or(beside)
 }
 
-/// Time limit for a new supervisor to take its lock, and the interval of checks.
-const BEGIN: Duration = Duration::from_secs(10);
+/// Time limit for a new supervisor to take its lock, and the interval of checks. It is long, since a host may be busy; one that
+/// ends is noticed at once.
+const BEGIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts a detached supervisor, which outlives this session; returns after it has recorded a state. Of two started at
