@@ -34,7 +34,7 @@ secrets: { word: \"file:word.txt\" }";
     // It is based on the old state.
     cloud.ct(&["apply", &plan]).exits(75);
     let again = cloud.ct(&["plan", &file, "--observed", &observed]).ok().json();
-    assert_eq!(again["steps"].as_array().unwrap().is_empty(), false, "it only uses the documents");
+    assert!(!again["steps"].as_array().unwrap().is_empty(), "it only uses the documents");
     cloud.end(&file);
 }
 

@@ -32,6 +32,7 @@ fn stored(mut cloud: Cloud) -> Cloud {
 }
 
 /// Whether the image exists or can be built; otherwise prints why not.
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
 fn made(cloud: &Cloud) -> bool {
     let stack = std::fs::read_to_string(top(FILE)).unwrap();
     let source = stack.lines().find_map(|l| l.split_once("oci: \"")).unwrap().1.split('"').next().unwrap();

@@ -139,7 +139,6 @@ mod tests {
     use std::time::Duration;
 
     /// Copies of tools in a folder, the oldest first.
-    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
     fn made(bin: &Path, copies: &[(&str, &[&str])]) {
         for (age, (name, programs)) in copies.iter().enumerate() {
             fs::create_dir_all(bin.join(name)).unwrap();

@@ -168,6 +168,7 @@ fn stop() -> Result<(), Failure> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
 mod tests {
     use super::*;
 

@@ -145,6 +145,7 @@ fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
 mod tests {
     use super::*;
 

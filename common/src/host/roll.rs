@@ -54,6 +54,7 @@ fn leave_in(folder: &Path) {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
 mod tests {
     use super::*;
 
