@@ -117,7 +117,13 @@ fn ready(at: At<'_, '_>) -> Option<Ready> {
 
 fn one_probe(table: &Table<'_, '_>) {
     let at = table.at();
-    let probes = ["tcp", "http", "banner", "command"].iter().filter(|key| at.node.get(key).is_some()).count();
+    // A key without a value counts as absent, and a command without a program is no probe.
+    let written = |key: &&str| match at.node.get(key).map(|node| &node.value) {
+        None | Some(Value::Null) => false,
+        Some(Value::List(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    let probes = ["tcp", "http", "banner", "command"].into_iter().filter(|key| written(key)).count();
     if probes != 1 {
         at.wrong(Wrong::new(
             format!("`ready` has {probes} probes instead of one"),
