@@ -15,6 +15,10 @@ pub trait Timed: Read + Write {
     fn read_within(&self, limit: Option<Duration>) -> io::Result<()>;
     /// Time limit for a write; default: none.
     fn write_within(&self, limit: Option<Duration>) -> io::Result<()>;
+    /// Whether what is sent is encrypted; ureq sends nothing for `https:` otherwise.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! timed {
@@ -73,6 +77,10 @@ impl<S: Timed + std::fmt::Debug + Send + Sync + 'static> Transport for Line<S> {
 
     fn is_open(&mut self) -> bool {
         false
+    }
+
+    fn is_tls(&self) -> bool {
+        self.stream.is_encrypted()
     }
 }
 

@@ -60,6 +60,7 @@ fn soak_net_probe() {
         target("tcp", json!({"port": 22})),
         target("banner", json!({"port": 22, "expect": "SSH-2.0"})),
         target("http", json!({"port": 80, "path": "/", "expect": "200-399"})),
+        target("http", json!({"port": 443, "tls": true, "ca": "/ca.pem", "server_name": "www.internal"})),
     ]);
     let read = |input: &[u8]| {
         let text = String::from_utf8_lossy(input);

@@ -33,15 +33,15 @@ enum Verb {
     Attach(AttachArgs),
     /// Remove the interfaces of instances; missing ones are no error
     Detach(AttachArgs),
-    /// Probe targets from this host by ICMP, TCP connect, banner or HTTP; exit 1 when one fails
+    /// Probe targets from this host by ICMP, TCP connect, banner, HTTP or HTTPS; exit 1 when one fails
     Probe(ProbeArgs),
 }
 
 /// Flags of `probe`.
 #[derive(Debug, Args)]
 struct ProbeArgs {
-    /// Targets, such as icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22 or http://10.0.0.1:80/health; default: standard
-    /// input, with one target or JSON object per line
+    /// Targets, such as icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22, http://10.0.0.1:80/health or https://10.0.0.1/;
+    /// default: standard input, with one target or JSON object per line
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Probe every interface of this stack's instances by ICMP
@@ -65,6 +65,12 @@ struct ProbeArgs {
     /// HTTP: expected header, whose value starts with PREFIX; may be repeated
     #[arg(long, value_name = "NAME=PREFIX")]
     header: Vec<String>,
+    /// HTTPS: PEM file of the authorities that are trusted; default: those of this host
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// HTTPS: the name that the certificate of the server must have, and the Host header; default: the address
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
     /// Banner: expected text; may be repeated
     #[arg(long, value_name = "TEXT")]
     banner: Vec<String>,

@@ -59,6 +59,7 @@ impl Tool for Net {
                 "ok",
                 "state",
                 "ms",
+                "days_left",
                 "error.message",
             ],
         ),

@@ -6,7 +6,7 @@ use crate::observe::io_failure;
 use crate::probe::{self, Outcome, Probe, Problem, StatusRule, Target};
 use common::stdio::{self, Output};
 use common::verb::StackArgs;
-use common::{Failure, Failures, Kind, document, verb};
+use common::{Failure, Failures, Kind, document, log, verb};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -45,6 +45,7 @@ pub(super) fn probe(args: &ProbeArgs, output: &Output) -> Result<(), Failures> {
 
 fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
     let (tried, failed) = (outcomes.len(), outcomes.iter().filter(|o| !o.ok).count());
+    outcomes.iter().filter_map(ending).for_each(|message| log::warning(&message));
     let schema = document::schema("net", "probe");
     let lines: Vec<Probed> =
         outcomes.into_iter().map(|outcome| Probed { schema: schema.clone(), outcome }).collect();
@@ -59,6 +60,13 @@ fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
             Err(Failure::new(Kind::Failed, "net.probe", format!("{failed} of {tried} targets failed")).into())
         }
     }
+}
+
+/// The warning for a good certificate that ends soon.
+fn ending(outcome: &Outcome) -> Option<String> {
+    let days = outcome.days_left.filter(|days| outcome.ok && *days < probe::DAYS_LEFT)?;
+    let until = outcome.not_after.as_deref().unwrap_or_default();
+    Some(format!("{}: the certificate of the server ends in {days} days, at {until}", outcome.target))
 }
 
 fn wrong(problem: Problem) -> Failure {
@@ -120,7 +128,12 @@ fn adjust(target: &mut Target, args: &ProbeArgs) -> Result<(), Problem> {
             icmp.df |= args.df;
         }
         Probe::Banner(_) => target.expect.banner.extend(args.banner.iter().cloned()),
-        Probe::Http(_) => {
+        Probe::Http(http) => {
+            if http.tls {
+                let ca = args.ca.as_ref().map(|path| path.to_string_lossy().into_owned());
+                http.ca = ca.or_else(|| http.ca.take());
+                http.server_name = args.server_name.clone().or_else(|| http.server_name.take());
+            }
             if let Some(status) = &args.status {
                 let rule: StatusRule =
                     serde_json::from_value(Value::String(status.clone())).map_err(|e| {

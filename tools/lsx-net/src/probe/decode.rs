@@ -9,7 +9,6 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::expect::Expect;
-use super::form::no_tls;
 use super::outcome::Problem;
 use super::target::{Banner, Http, Icmp, Probe, Target, Tcp};
 
@@ -27,7 +26,7 @@ struct Keys {
     probe: Word,
     /// IPv4, IPv6 (with `%interface` if link-local), or a name in /etc/hosts.
     address: String,
-    /// tcp, banner: the port; http: the port, default 80.
+    /// tcp, banner: the port; http: the port, default 80, with TLS 443.
     #[schemars(range(min = 1))]
     port: Option<u16>,
     /// Time limit in milliseconds (icmp: after each echo); default 1000 for icmp, else 5000.
@@ -59,8 +58,12 @@ struct Keys {
     host: Option<String>,
     /// http: follow redirects.
     follow: Option<bool>,
-    /// http: not supported in this version; only `false` is accepted.
+    /// http: connect by TLS and check the certificate of the server.
     tls: Option<bool>,
+    /// http with TLS: PEM file of the authorities that are trusted, or its text; default: those of this host.
+    ca: Option<String>,
+    /// http with TLS: the name that the certificate must have, and the Host header; default: the address.
+    server_name: Option<String>,
     /// The expected answer.
     #[serde(default)]
     expect: Expect,
@@ -79,7 +82,7 @@ impl Keys {
     /// The keys that are present although they belong to other kinds of probe.
     fn misplaced(&self) -> Option<(&'static str, &'static str)> {
         use Word::{Banner, Http, Icmp, Tcp};
-        let rules: [(&str, bool, &[Word], &str); 10] = [
+        let rules: [(&str, bool, &[Word], &str); 13] = [
             ("port", self.port.is_some(), &[Tcp, Banner, Http], "tcp, banner and http"),
             ("count", self.count.is_some(), &[Icmp], "icmp"),
             ("interval_ms", self.interval_ms.is_some(), &[Icmp], "icmp"),
@@ -90,6 +93,9 @@ impl Keys {
             ("path", self.path.is_some(), &[Http], "http"),
             ("host", self.host.is_some(), &[Http], "http"),
             ("follow", self.follow.is_some(), &[Http], "http"),
+            ("tls", self.tls.is_some(), &[Http], "http"),
+            ("ca", self.ca.is_some(), &[Http], "http"),
+            ("server_name", self.server_name.is_some(), &[Http], "http"),
         ];
         rules
             .into_iter()
@@ -98,9 +104,6 @@ impl Keys {
     }
 
     fn into_target(self) -> Result<Target, Problem> {
-        if self.tls == Some(true) {
-            return Err(no_tls("tls: true"));
-        }
         if let Some((key, owner)) = self.misplaced() {
             return Err(Problem::new(format!("{key}: belongs to {owner} only")));
         }
@@ -132,7 +135,10 @@ impl Keys {
                 })
             }
             Word::Http => Probe::Http(Http {
-                port: self.port.unwrap_or(80),
+                port: self.port.unwrap_or(if self.tls == Some(true) { 443 } else { 80 }),
+                tls: self.tls.unwrap_or(false),
+                ca: self.ca.clone(),
+                server_name: self.server_name.clone(),
                 path: self.path.clone().unwrap_or_else(|| "/".to_owned()),
                 host: self.host.clone(),
                 follow: self.follow.unwrap_or(false),
@@ -179,7 +185,7 @@ impl JsonSchema for Target {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let object = generator.subschema_for::<Keys>();
         json_schema!({"anyOf": [
-            {"type": "string", "pattern": "^(icmp:|tcp:|banner:|http://)."},
+            {"type": "string", "pattern": "^(icmp:|tcp:|banner:|https?://)."},
             object,
         ]})
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::outcome::Problem;
 use super::target::{Banner, Http, Icmp, Probe, Target, Tcp};
 
-const FORMS: &str = "write icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22 or http://10.0.0.1:80/health";
+const FORMS: &str = "write icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22, http://10.0.0.1:80/health or https://10.0.0.1/";
 
 impl FromStr for Target {
     type Err = Problem;
@@ -27,8 +27,8 @@ impl FromStr for Target {
                 let (address, port) = with_port(text, rest)?;
                 (address, Probe::Banner(Banner::new(port)))
             }
-            "http" => url(text, rest)?,
-            "https" => return Err(no_tls(text)),
+            "http" => url(text, rest, false)?,
+            "https" => url(text, rest, true)?,
             _ => {
                 return Err(Problem::new(format!("{text:?}: {scheme:?} is not a kind of probe")).hint(FORMS));
             }
@@ -52,15 +52,9 @@ impl fmt::Display for Target {
             Probe::Tcp(Tcp { port }) | Probe::Banner(Banner { port, .. }) => {
                 write!(f, "{word}:{host}:{port}")
             }
-            Probe::Http(http) => write!(f, "{word}://{host}:{}{}", http.port, http.path),
+            Probe::Http(http) => write!(f, "{}://{host}:{}{}", http.scheme(), http.port, http.path),
         }
     }
-}
-
-/// The refusal of HTTPS, for all forms of targets.
-pub(super) fn no_tls(what: &str) -> Problem {
-    Problem::new(format!("{what}: probes support no TLS in this version"))
-        .hint("probe the port with tcp:ADDRESS:443, or the service behind it with http://")
 }
 
 /// An address alone: brackets around IPv6 are optional, a port is an error.
@@ -86,7 +80,7 @@ fn with_port(text: &str, rest: &str) -> Result<(String, u16), Problem> {
     Ok((address, port))
 }
 
-fn url(text: &str, rest: &str) -> Result<(String, Probe), Problem> {
+fn url(text: &str, rest: &str, tls: bool) -> Result<(String, Probe), Problem> {
     let rest = rest.strip_prefix("//").ok_or_else(|| {
         Problem::new(format!("{text:?}: two slashes are missing")).hint("write http://10.0.0.1:80/health")
     })?;
@@ -101,7 +95,8 @@ fn url(text: &str, rest: &str) -> Result<(String, Probe), Problem> {
         false => format!("/{path}"),
     };
     let (address, port) = authority(text, host)?;
-    Ok((address, Probe::Http(Http::new(port.unwrap_or(80), path))))
+    let port = port.unwrap_or(if tls { 443 } else { 80 });
+    Ok((address, Probe::Http(Http { tls, ..Http::new(port, path) })))
 }
 
 /// Splits `address[:port]`, where an IPv6 address with a port stands in brackets (RFC 3986).

@@ -1,4 +1,4 @@
-//! One HTTP GET without TLS (RFC 9112), by ureq over our own connections.
+//! One HTTP GET (RFC 9112), with or without TLS, by ureq over our own connections.
 
 mod link;
 #[cfg(test)]
@@ -18,6 +18,7 @@ use link::{Connect, Lookup, Refusal};
 use super::names::{Names, Place};
 use super::outcome::{Outcome, Problem, State, ms};
 use super::target::{Http, Target};
+use super::tls::{self, Seen};
 
 /// Headers that are reported even if none is expected.
 const SHOWN: [&str; 3] = ["content-type", "location", "server"];
@@ -29,8 +30,20 @@ const BODY_BYTES: usize = 16_384;
 /// Sends the request, reads the head and the first bytes of the body, compares.
 pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -> Outcome {
     let timeout = Duration::from_millis(target.timeout_ms);
-    let connect = Connect { source: target.source, interface: target.interface.clone(), timeout };
-    ask(target, http, Lookup { host: target.address.clone(), place, names: names.clone() }, connect)
+    let seen = Seen::default();
+    let connect = Connect {
+        source: target.source,
+        interface: target.interface.clone(),
+        timeout,
+        first: (target.address.clone(), http.port),
+        ca: http.ca.clone(),
+        server_name: http.server_name.clone(),
+        seen: seen.clone(),
+    };
+    let lookup = Lookup { host: target.address.clone(), place, names: names.clone() };
+    let mut outcome = ask(target, http, lookup, connect);
+    tls::date(&mut outcome, &seen);
+    outcome
 }
 
 fn ask(target: &Target, http: &Http, lookup: Lookup, connect: impl Connector) -> Outcome {
@@ -68,7 +81,7 @@ fn get(
     let mut uri = first.clone();
     for _ in 0..=MAX_REDIRECTS {
         let left = Duration::from_millis(target.timeout_ms).saturating_sub(began.elapsed());
-        let named = http.host.as_ref().filter(|_| uri.authority() == first.authority());
+        let named = http.host().filter(|_| uri.authority() == first.authority());
         let request = agent.get(uri.clone()).config().timeout_global(Some(left)).build();
         let response = match named {
             Some(host) => request.header("host", host).call(),
@@ -111,7 +124,7 @@ fn url(address: &str, http: &Http) -> String {
         v6 if v6.contains(':') => format!("[{v6}]"),
         host => host.to_owned(),
     };
-    format!("http://{host}:{}{}", http.port, http.path)
+    format!("{}://{host}:{}{}", http.scheme(), http.port, http.path)
 }
 
 fn judge(target: &Target, response: Response<Body>) -> Outcome {

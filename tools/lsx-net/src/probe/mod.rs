@@ -20,9 +20,11 @@ mod target;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use expect::{Expect, StatusRule};
 pub use outcome::{Outcome, Ping, Problem, State};
 pub use run::{run, run_all};
 pub use sweep::{Connected, Pinged, SweepTarget, connect_sweep, sweep};
 pub use target::{Banner, Http, Icmp, MAX_SIZE_BYTES, MAX_TIMEOUT_MS, Probe, Target, Tcp};
+pub use tls::DAYS_LEFT;

@@ -42,6 +42,12 @@ pub struct Outcome {
     /// Bytes read of the banner, or of the start of the HTTP body (its first read, not its length).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_read: Option<u64>,
+    /// When the certificate of a server with TLS ends, as in RFC 3339; also of one that is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<String>,
+    /// Whole days until then; negative afterwards. Fewer than 14 give a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<i64>,
     /// Why `ok` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
@@ -69,6 +75,20 @@ pub enum State {
     Silent,
     /// Answered, but not what was expected.
     Unexpected,
+    /// Answered, but not by TLS.
+    NotTls,
+    /// The TLS handshake failed: no common version, an alert, or the connection was closed.
+    HandshakeFailed,
+    /// The certificate of the server is of no trusted authority.
+    UnknownCa,
+    /// The certificate of the server, or of an authority in between, has expired.
+    Expired,
+    /// The certificate of the server, or of an authority in between, is not valid yet.
+    NotYetValid,
+    /// The certificate of the server is for other names.
+    WrongName,
+    /// The certificate of the server is invalid for another reason.
+    BadCertificate,
     /// The name is neither an address nor in /etc/hosts.
     Unresolved,
     /// Anything else; the error says what.
@@ -152,6 +172,8 @@ impl Outcome {
             headers: BTreeMap::new(),
             banner: None,
             bytes_read: None,
+            not_after: None,
+            days_left: None,
             error: None,
         }
     }

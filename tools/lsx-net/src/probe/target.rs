@@ -1,11 +1,14 @@
 //! The target of a probe, and its settings.
 
+mod http;
+
 use std::net::IpAddr;
 
 use serde::Serialize;
 
 use super::expect::Expect;
 use super::outcome::Problem;
+pub use http::Http;
 
 /// The longest time limit of a probe, in milliseconds (10 minutes).
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
@@ -50,7 +53,7 @@ pub enum Probe {
     Tcp(Tcp),
     /// The first line that a TCP service sends.
     Banner(Banner),
-    /// An HTTP GET without TLS (RFC 9112).
+    /// An HTTP GET (RFC 9112), by TLS if the target says so.
     Http(Http),
 }
 
@@ -86,20 +89,6 @@ pub struct Banner {
     pub max_bytes: u32,
 }
 
-/// An HTTP GET.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Http {
-    /// The port.
-    pub port: u16,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    /// The Host header, if it differs from the address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// Follow up to five redirects; otherwise a redirect is the answer.
-    pub follow: bool,
-}
-
 impl Icmp {
     /// Three echoes of 56 bytes, 200 ms apart, fragmentation allowed.
     pub fn new() -> Self {
@@ -117,13 +106,6 @@ impl Banner {
     /// Up to 256 bytes, without sending anything first.
     pub fn new(port: u16) -> Self {
         Self { port, send: None, max_bytes: 256 }
-    }
-}
-
-impl Http {
-    /// GET of a path, redirects not followed.
-    pub fn new(port: u16, path: impl Into<String>) -> Self {
-        Self { port, path: path.into(), host: None, follow: false }
     }
 }
 
@@ -237,23 +219,6 @@ impl Icmp {
         within("count", self.count.into(), 1, 65_535)?;
         within("interval_ms", self.interval_ms, 1, 60_000)?;
         within("size_bytes", self.size_bytes.into(), 0, MAX_SIZE_BYTES.into())
-    }
-}
-
-impl Http {
-    fn check(&self) -> Result<(), Problem> {
-        let odd = |c: char| !c.is_ascii_graphic() || c == '#';
-        if !self.path.starts_with('/') || self.path.contains(odd) {
-            return Err(Problem::new(format!("path: {:?} is not an absolute path", self.path))
-                .hint("begin with /, percent-encode what is not ASCII, and leave out the fragment"));
-        }
-        let wrong =
-            |host: &String| host.is_empty() || host.contains(|c: char| !c.is_ascii_graphic() || c == '/');
-        match self.host.as_ref().filter(|host| wrong(host)) {
-            Some(host) => Err(Problem::new(format!("host: {host:?} is not a host name"))
-                .hint("it is sent as the Host header: www.internal or www.internal:8080")),
-            None => Ok(()),
-        }
     }
 }
 

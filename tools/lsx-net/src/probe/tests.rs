@@ -7,6 +7,7 @@ mod scale;
 mod sums;
 mod targets;
 mod tcp;
+mod tls;
 
 use super::{Outcome, Target};
 

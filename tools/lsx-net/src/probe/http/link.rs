@@ -4,8 +4,8 @@
 //! covered by ureq's stability promise.
 
 use std::io;
-use std::net::{IpAddr, TcpStream};
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use ureq::Error;
 use ureq::config::Config;
@@ -16,9 +16,9 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use common::http::Line;
 
 use crate::probe::dial::{Dial, dial};
-use crate::probe::form::no_tls;
 use crate::probe::names::{Names, Place};
 use crate::probe::outcome::{Problem, State};
+use crate::probe::tls::{Seen, Tls, Wire};
 
 /// The result of our connector and lookup, passed through ureq's error type.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Resolver for Lookup {
             false => self.names.resolve(host).map_err(|problem| refuse(State::Unresolved, problem))?,
         };
         let mut found = self.empty();
-        found.push(place.port(uri.port_u16().unwrap_or(80)));
+        let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        found.push(place.port(uri.port_u16().unwrap_or(usual)));
         Ok(found)
     }
 }
@@ -65,23 +66,45 @@ pub(super) struct Connect {
     pub(super) source: Option<IpAddr>,
     pub(super) interface: Option<String>,
     pub(super) timeout: Duration,
+    /// Address and port of the target, which `server_name` is for; a redirect names its own server.
+    pub(super) first: (String, u16),
+    /// The authorities of servers with TLS: a file, or its text.
+    pub(super) ca: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) seen: Seen,
+}
+
+impl Connect {
+    /// The name that the certificate of a server must have.
+    fn name(&self, uri: &Uri) -> String {
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let first = self.first.0.split('%').next() == Some(host) && uri.port_u16() == Some(self.first.1);
+        self.server_name.as_ref().filter(|_| first).map_or(host, String::as_str).to_owned()
+    }
 }
 
 impl Connector<()> for Connect {
-    type Out = Line<TcpStream>;
+    type Out = Line<Wire>;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Self::Out>, Error> {
-        if details.needs_tls() {
-            return Err(refuse(State::Failed, no_tls(&details.uri.to_string())));
-        }
+        let began = Instant::now();
+        let tls = details.needs_tls().then(|| Tls::new(self.ca.as_deref(), &self.seen)).transpose();
+        let tls = tls.map_err(|problem| refuse(State::Failed, problem))?;
         let to = details.addrs.first();
         let to = *to.ok_or(Error::HostNotFound)?;
         let timeout = details.timeout.not_zero().map_or(self.timeout, |t| *t);
         let dialed = dial(&Dial { to, source: self.source, interface: self.interface.as_deref(), timeout });
-        match (dialed.socket, dialed.problem) {
-            (Some(socket), _) => Ok(Some(Line::new(socket.into(), details.config))),
-            (None, Some(problem)) => Err(refuse(dialed.state, problem)),
-            (None, None) => Err(Error::ConnectionFailed),
-        }
+        let socket = match (dialed.socket, dialed.problem) {
+            (Some(socket), _) => socket.into(),
+            (None, Some(problem)) => return Err(refuse(dialed.state, problem)),
+            (None, None) => return Err(Error::ConnectionFailed),
+        };
+        let wire = match tls {
+            Some(tls) => tls
+                .secure(socket, to, &self.name(details.uri), (began, timeout))
+                .map_err(|(state, problem)| refuse(state, problem))?,
+            None => Wire::Plain(socket),
+        };
+        Ok(Some(Line::new(wire, details.config)))
     }
 }

@@ -41,7 +41,7 @@ fn wrong_text_is_refused_precisely() {
     for (text, what, hint) in [
         ("10.0.0.1", "does not name a kind", "icmp:10.0.0.1"),
         ("udp:10.0.0.1:53", "\"udp\" is not a kind", "tcp:10.0.0.1:22"),
-        ("https://10.0.0.1/", "no TLS", "tcp:ADDRESS:443"),
+        ("https:10.0.0.1/", "two slashes", "http://"),
         ("icmp:10.0.0.1:22", "ICMP has no ports", "tcp:10.0.0.1:22"),
         ("tcp:10.0.0.1", "port is missing", "tcp:10.0.0.1:22"),
         ("tcp:10.0.0.1:0", "\"0\" is not a port", "1 to 65535"),
@@ -109,7 +109,12 @@ fn wrong_objects_are_refused_precisely() {
         (tcp("prot", json!(1)), "unknown field `prot`"),
         (tcp("count", json!(1)), "count: belongs to icmp only"),
         (tcp("path", json!("/")), "path: belongs to http only"),
-        (tcp("tls", json!(true)), "no TLS"),
+        (tcp("tls", json!(true)), "tls: belongs to http only"),
+        (refused(json!({"probe": "http", "address": "a", "ca": "x"})), "by TLS only"),
+        (
+            refused(json!({"probe": "http", "address": "a", "tls": true, "server_name": "a:1"})),
+            "name of a server",
+        ),
         (tcp("timeout_ms", json!(0)), "timeout_ms: 0 is out of range"),
         (tcp("port", json!(0)), "0 is not a port"),
         (tcp("source", json!("fd00::1")), "different IP versions"),
