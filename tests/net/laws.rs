@@ -134,6 +134,9 @@ fn whatever_happened_to_the_hosts_one_plan_puts_it_right() {
     for (name, text) in stacks() {
         let wish = wish(&text).unwrap();
         let before = bare(&wish);
+        if before.is_empty() {
+            continue; // a stack without hosts
+        }
         let up = simulate::after(&plan(&wish, &before), &before);
         for round in 0..40 {
             let mut drifted = up.clone();

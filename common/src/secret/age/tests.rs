@@ -194,7 +194,7 @@ fn what_is_wrong_is_told_and_nothing_of_a_key() {
     assert!(told(&heavy).contains("2^21"));
     let no_identity = encrypt(b"", |_| format!("-> X25519 {}\n{}\n", "A".repeat(43), "A".repeat(43)));
     let failure = told(&no_identity);
-    assert!(failure.contains("no identity") && !failure.contains("QQQQ"), "{failure}");
+    assert!(failure.contains("not an identity") && !failure.contains("QQQQ"), "{failure}");
     // Any byte that is changed, and any that is missing, is found.
     for at in 0..good.len() {
         let mut bytes = good.clone();
