@@ -12,6 +12,7 @@
     reason = "this program is the tests and what they run in the machine"
 )]
 
+mod clock;
 mod host;
 mod limits;
 mod net;
@@ -41,7 +42,7 @@ const MACHINES: [Machine; 2] = [
         cgroups: "v2",
         without: "vxlan",
         groups: &[
-            ("runc", &[limits::CASES, room::CASES, limits::LATER, limits::END]),
+            ("runc", &[limits::CASES, room::CASES, clock::CASES, limits::LATER, limits::END]),
             ("crun", &[limits::CASES, limits::END, net::WITHOUT]),
         ],
     },
