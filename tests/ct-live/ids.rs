@@ -25,15 +25,16 @@ fn map(cloud: &Cloud, of: &str) -> Vec<u64> {
     read("uid").split_whitespace().map(|n| n.parse().unwrap()).collect()
 }
 
+#[track_caller]
+fn told_at_import(cloud: &Cloud, tar: &str) {
+    let told = cloud.ct(&["images", "import", &format!("tar:{tar}"), "--name", "wide"]).ok().stderr;
+    assert!(told.contains("ids up to 200000") && told.contains("ids: 200001"), "{told}");
+}
+
 fn an_instance_has_as_many_ids_as_its_image_needs(cloud: &Cloud) {
     let tar = wide(cloud);
     let before = cloud.snapshot("h1");
-    let said = cloud.ct(&["images", "import", &format!("tar:{tar}"), "--name", "wide"]).ok();
-    assert!(
-        said.stderr.contains("ids up to 200000") && said.stderr.contains("ids: 200001"),
-        "{}",
-        said.stderr
-    );
+    told_at_import(cloud, &tar);
     let with_two = |more: &str, second: &str| {
         let volume =
             "volumes: { data: { path: /data, owner: \"200000:70000\" } }, command: [sleep, \"1000\"]";

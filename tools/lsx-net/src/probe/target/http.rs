@@ -57,12 +57,9 @@ impl Http {
         }
         let wrong =
             |host: &String| host.is_empty() || host.contains(|c: char| !c.is_ascii_graphic() || c == '/');
-        match self.host.as_ref().filter(|host| wrong(host)) {
-            Some(host) => {
-                return Err(Problem::new(format!("host: {host:?} is not a host name"))
-                    .hint("it is sent as the Host header: www.internal or www.internal:8080"));
-            }
-            None => {}
+        if let Some(host) = self.host.as_ref().filter(|host| wrong(host)) {
+            return Err(Problem::new(format!("host: {host:?} is not a host name"))
+                .hint("it is sent as the Host header: www.internal or www.internal:8080"));
         }
         self.check_tls()
     }

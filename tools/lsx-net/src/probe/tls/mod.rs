@@ -171,6 +171,7 @@ pub(super) fn is_name(text: &str) -> bool {
 /// Adds the dates of the server's certificate, if it has shown one.
 pub(super) fn date(outcome: &mut Outcome, seen: &Seen) {
     let Some(last) = seen.last() else { return };
+    #[expect(clippy::disallowed_methods, reason = "how many days are left is counted from today")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     outcome.not_after = Some(last.to_string());
     outcome.days_left = Some(last.days_from(i64::try_from(now).unwrap_or(i64::MAX)));
