@@ -27,6 +27,7 @@ mod room;
 mod runtime;
 mod shop;
 mod system;
+mod tls;
 mod together;
 
 use cloud::Cloud;
@@ -68,6 +69,7 @@ const GROUPS: &[Group<Cloud>] = &[
             ready::CASES,
             again::CASES,
             plans::CASES,
+            tls::CASES,
         ],
     },
 ];

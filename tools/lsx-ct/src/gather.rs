@@ -6,8 +6,8 @@ use crate::{plan, recipes, supply};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Driver, Instance as Written, RecipeValue, Resolved, Stack};
 use common::{Failure, Failures, Kind};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -79,8 +79,50 @@ pub fn gather(
             }
         }
     }
+    failures.extend(authorities(stack, resolved, selected, beside, &mut all));
     Failures(failures).verdict()?;
     Ok(all)
+}
+
+/// The authorities of selected instances and of those that they need, which their hosts probe, too.
+fn authorities(
+    stack: &Stack,
+    resolved: &Resolved,
+    selected: &dyn Fn(&InstanceAt) -> bool,
+    beside: &dyn Fn(&str) -> PathBuf,
+    all: &mut Gathered,
+) -> Vec<Failure> {
+    let chosen = resolved.instances.iter().filter(|at| selected(at)).map(|at| &at.of);
+    let needs =
+        |key: &String| stack.instances.get(key).map(|written| written.needs.clone()).unwrap_or_default();
+    let keys: BTreeSet<String> = chosen.flat_map(|key| needs(key).into_iter().chain([key.clone()])).collect();
+    let mut failures = Vec::new();
+    for key in keys {
+        let file = stack.instances.get(&key).and_then(|written| written.ready.as_ref()?.ca.clone());
+        let Some(file) = file.filter(|file| !all.authorities.contains_key(file)) else { continue };
+        match authority(&beside(&file)) {
+            Ok(text) => _ = all.authorities.insert(file, text),
+            Err(failure) => failures.push(failure.at(format!("instances.{key}.ready.ca"))),
+        }
+    }
+    failures
+}
+
+/// The certificates of a PEM file and nothing else of it: a private key beside them must not reach the hosts.
+fn authority(path: &Path) -> Result<String, Failure> {
+    const MOST: u64 = 64 * 1024;
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let wrong = |why: &str| Failure::new(Kind::Data, "ct.ready.ca", format!("{}: {why}", path.display()));
+    let bytes = common::host::file::read_at_most(path, MOST)?
+        .ok_or_else(|| wrong("no such file").hint("paths are relative to the document, or to --base"))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not text in PEM format"))?;
+    let parts = text.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END));
+    let all: String = parts.map(|(inside, _)| format!("{BEGIN}{inside}{END}\n")).collect();
+    match all.is_empty() {
+        false => Ok(all),
+        true => Err(wrong("it contains no certificate").hint(format!("it must contain {BEGIN}"))),
+    }
 }
 
 /// lsx's own cloud-init data of one instance.

@@ -220,6 +220,10 @@ pub(crate) fn tried(probe: &Probe, address: Ipv4Addr, pid: u32) -> Result<Why, F
         Probe::Http { port, path } => {
             json!({"probe": "http", "port": port, "path": path, "expect": {"status": ["2xx", "3xx"]}})
         }
+        Probe::Https { port, path, server_name, ca } => json!({
+            "probe": "http", "tls": true, "port": port, "path": path, "server_name": server_name, "ca": ca,
+            "expect": {"status": ["2xx", "3xx"]},
+        }),
         Probe::Command(_) => return Ok(None),
     };
     let mut target = target;
@@ -242,6 +246,7 @@ pub(crate) fn words(probe: &Probe, address: Ipv4Addr) -> String {
         Probe::Tcp(port) => format!("tcp:{address}:{port}"),
         Probe::Banner { port, .. } => format!("banner:{address}:{port}"),
         Probe::Http { port, path } => format!("http://{address}:{port}{path}"),
+        Probe::Https { port, path, .. } => format!("https://{address}:{port}{path}"),
         Probe::Command(argv) => argv.join(" "),
     }
 }

@@ -6,7 +6,9 @@ use super::words::{absolute, label, mode, pairs, source};
 use super::{given, ports};
 use crate::stack::model::{File, Instance, Mount, Nic, Ready};
 use crate::stack::tree::Value;
-use crate::stack::value::{Wrong, address, banner, duration, http, label as hostname, port, size};
+use crate::stack::value::{
+    Wrong, address, banner, domain, duration, http, https, label as hostname, port, size,
+};
 use std::collections::BTreeMap;
 
 /// Replicas of one instance.
@@ -105,6 +107,9 @@ fn ready(at: At<'_, '_>) -> Option<Ready> {
     let ready = Ready {
         tcp: table.get("tcp", |at| at.parse(port)),
         http: table.get("http", |at| at.parse(http)),
+        https: table.get("https", |at| at.parse(https)),
+        ca: table.get("ca", |at| at.parse(source)),
+        server_name: table.get("server_name", |at| at.parse(domain)),
         banner: table.get("banner", |at| at.parse(banner)),
         command: table.get("command", command).unwrap_or_default(),
         timeout: table.get("timeout", |at| at.parse(duration)),
@@ -123,12 +128,16 @@ fn one_probe(table: &Table<'_, '_>) {
         Some(Value::List(items)) => !items.is_empty(),
         Some(_) => true,
     };
-    let probes = ["tcp", "http", "banner", "command"].into_iter().filter(|key| written(key)).count();
+    let probes = ["tcp", "http", "https", "banner", "command"].into_iter().filter(|key| written(key)).count();
     if probes != 1 {
         at.wrong(Wrong::new(
             format!("`ready` has {probes} probes instead of one"),
-            "write exactly one of tcp, http, banner and command",
+            "write exactly one of tcp, http, https, banner and command",
         ));
+    } else if !written(&"https")
+        && let Some(key) = ["ca", "server_name"].into_iter().find(written)
+    {
+        at.wrong(Wrong::new(format!("`{key}` is only for `https`"), "write https, or leave it out"));
     }
 }
 

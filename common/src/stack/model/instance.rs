@@ -2,8 +2,8 @@
 
 use super::{Granted, Limits, Mount, Tmpfs};
 use crate::stack::schema::{
-    AbsolutePath, Address, BannerText, CidrOrAddress, DurationText, FileMode, HttpText, Int, Label, Labelled,
-    Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
+    AbsolutePath, Address, BannerText, CidrOrAddress, Domain, DurationText, FileMode, HttpText, Int, Label,
+    Labelled, Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
 };
 use crate::stack::value::{Banner, Driver, Duration, Http, Protocol, Restart, Size, octal};
 use ipnet::Ipv4Net;
@@ -186,7 +186,7 @@ pub struct PortMap {
     pub network: Option<String>,
 }
 
-/// Readiness check: exactly one of `tcp`, `http`, `banner` and `command`.
+/// Readiness check: exactly one of `tcp`, `http`, `https`, `banner` and `command`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = one_probe)]
 pub struct Ready {
@@ -198,6 +198,18 @@ pub struct Ready {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<HttpText>")]
     pub http: Option<Http>,
+    /// The same by TLS, with a certificate that is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<HttpText>")]
+    pub https: Option<Http>,
+    /// With `https`: PEM file of the trusted authorities, relative to the document; default: those of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Source>")]
+    pub ca: Option<String>,
+    /// With `https`: the name that the certificate must have; default: the name of the instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Domain>")]
+    pub server_name: Option<String>,
     /// A TCP port whose first bytes contain the text, such as `22:SSH-2.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BannerText>")]

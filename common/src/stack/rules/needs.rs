@@ -31,7 +31,7 @@ impl<'s> Check<'s> {
         let remote = other.ready.as_ref().is_some_and(|ready| ready.command.is_empty());
         if !remote {
             let message =
-                format!("instances.{need} runs on another host and has no ready: tcp, http or banner");
+                format!("instances.{need} runs on another host and has no ready: tcp, http, https or banner");
             self.tell(
                 "stack.needs.ready",
                 path.to_owned(),

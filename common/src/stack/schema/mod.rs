@@ -93,7 +93,12 @@ pub(crate) fn rlimits(schema: &mut Schema) {
 pub(crate) fn one_probe(schema: &mut Schema) {
     table(schema);
     let one = |key: &str| json!({ "required": [key] });
-    schema.insert("oneOf".to_owned(), Value::Array(["tcp", "http", "banner", "command"].map(one).to_vec()));
+    schema.insert(
+        "oneOf".to_owned(),
+        Value::Array(["tcp", "http", "https", "banner", "command"].map(one).to_vec()),
+    );
+    let only = json!({ "ca": ["https"], "server_name": ["https"] });
+    schema.insert("dependentRequired".to_owned(), only);
 }
 
 /// The required keys of each type of network.

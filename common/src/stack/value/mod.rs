@@ -61,7 +61,7 @@ pub struct Range {
     pub last: Ipv4Addr,
 }
 
-/// A readiness probe by HTTP: port and path on the instance itself; written `:80/health`.
+/// A readiness probe by HTTP, with or without TLS: port and path on the instance itself; written `:80/health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     /// TCP port of the instance.
@@ -196,11 +196,22 @@ pub(crate) fn banner(text: &str) -> Parsed<Banner> {
 
 /// `:80/health`.
 pub(crate) fn http(text: &str) -> Parsed<Http> {
-    let wrong = || Wrong::new(format!("`{text}` is not an HTTP probe"), "port and path, like :80/health");
+    page(text, 80)
+}
+
+/// `:443/health`.
+pub(crate) fn https(text: &str) -> Parsed<Http> {
+    page(text, 443)
+}
+
+fn page(text: &str, usual: u16) -> Parsed<Http> {
+    let wrong = || {
+        Wrong::new(format!("`{text}` is not an HTTP probe"), format!("port and path, like :{usual}/health"))
+    };
     let (before, path) = text.split_once('/').unwrap_or((text, ""));
     let port = match before.strip_prefix(':') {
         Some(digits) => port(digits)?,
-        None if before.is_empty() => 80,
+        None if before.is_empty() => usual,
         None => return Err(wrong()),
     };
     if text.is_empty() || path.contains(char::is_whitespace) {

@@ -18,6 +18,8 @@ pub struct Gathered {
     pub files: BTreeMap<String, (String, u32)>,
     /// The values of `defaults.values` that recipes name, by the recipe's key in `files`.
     pub named: BTreeMap<String, Vec<String>>,
+    /// Certificates of authorities as PEM, by file in the document.
+    pub authorities: BTreeMap<String, String>,
     /// Secrets by name: digest of the value, and file.
     pub secrets: BTreeMap<String, (String, String)>,
     /// The requested OCI runtime for new instances; default: the first that works.

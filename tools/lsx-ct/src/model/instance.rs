@@ -245,6 +245,18 @@ pub enum Probe {
         /// Path, with its leading slash.
         path: String,
     },
+    /// The same by TLS, with a certificate that is trusted.
+    Https {
+        /// Port.
+        port: u16,
+        /// Path, with its leading slash.
+        path: String,
+        /// The name that the certificate must have.
+        server_name: String,
+        /// The certificates of the trusted authorities as PEM; absent: those of the host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<String>,
+    },
     /// A program in the instance that exits with 0.
     Command(Vec<String>),
 }

@@ -1,9 +1,10 @@
 //! From the resolved stack and the gathered files, images and secrets to what each host should run.
 
 use super::Goals;
+use super::ready::{TIMEOUT_MS, asked};
 use crate::model::{
-    File, Gathered, IDS, Image, Instance, Limits, Need, Probe, Proxy, Ready, Recipe, Rlimit, Secret, Tmpfs,
-    Value, Volume, cloud, recipe_key,
+    File, Gathered, IDS, Image, Instance, Limits, Need, Probe, Proxy, Recipe, Rlimit, Secret, Tmpfs, Value,
+    Volume, cloud, recipe_key,
 };
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
@@ -11,11 +12,6 @@ use common::stack::{Granted, Instance as Written, Mount, RecipeValue, Resolved, 
 use common::tool::Wish;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The default time that `up` waits for an instance, in milliseconds.
-const TIMEOUT_MS: u64 = 60_000;
-/// The minimum interval between checks, in milliseconds.
-const INTERVAL_MS: u64 = 1000;
 
 /// Every host's part of the selected instances; the texts of hosts files are added to `contents`.
 pub fn cut(
@@ -98,8 +94,8 @@ fn instance(
         restart: stack.restart(written),
         profiles: written.profiles.clone(),
         recipes: recipes(gathered, stack, written),
-        needs: written.needs.iter().flat_map(|need| needs(stack, resolved, at, need)).collect(),
-        ready: asked(written),
+        needs: written.needs.iter().flat_map(|need| needs(gathered, (stack, resolved), at, need)).collect(),
+        ready: asked(gathered, written, &at.name),
         hosts,
         running: true,
     }
@@ -177,18 +173,24 @@ fn files(gathered: &Gathered, stack: &Stack, at: &InstanceAt, written: &Written)
 }
 
 /// All replicas of what is needed; from another host each is probed at an address that both can use.
-fn needs(stack: &Stack, resolved: &Resolved, at: &InstanceAt, need: &str) -> Vec<Need> {
+fn needs(
+    gathered: &Gathered,
+    (stack, resolved): (&Stack, &Resolved),
+    at: &InstanceAt,
+    need: &str,
+) -> Vec<Need> {
     let Some(written) = stack.instances.get(need) else { return Vec::new() };
-    let ready = asked(written);
-    let timeout_ms = ready.as_ref().map_or(TIMEOUT_MS, |r| r.timeout_ms);
     let replicas = resolved.instances.iter().filter(|other| other.of == need && other.name != at.name);
     replicas
-        .map(|other| Need {
-            instance: other.name.clone(),
-            here: other.host == at.host,
-            address: address(at, other),
-            probe: ready.as_ref().map(|r| r.probe.clone()).filter(|p| !matches!(p, Probe::Command(_))),
-            timeout_ms,
+        .map(|other| {
+            let ready = asked(gathered, written, &other.name);
+            Need {
+                instance: other.name.clone(),
+                here: other.host == at.host,
+                address: address(at, other),
+                timeout_ms: ready.as_ref().map_or(TIMEOUT_MS, |r| r.timeout_ms),
+                probe: ready.map(|r| r.probe).filter(|p| !matches!(p, Probe::Command(_))),
+            }
         })
         .collect()
 }
@@ -198,27 +200,6 @@ fn address(from: &InstanceAt, to: &InstanceAt) -> Option<std::net::Ipv4Addr> {
     let shared = |nic: &&NicAt| from.nics.iter().any(|own| own.network == nic.network);
     let nic = to.nics.iter().find(shared).or_else(|| to.nics.first());
     nic.map(|nic| nic.address.addr())
-}
-
-/// The document's readiness check; else that of cloud-init, if it has user data.
-fn asked(written: &Written) -> Option<Ready> {
-    let cloud = written.cloud_init.is_some().then(cloud::verdict);
-    written.ready.as_ref().map(ready).or(cloud)
-}
-
-fn ready(written: &common::stack::Ready) -> Ready {
-    let ms = |d: Option<common::stack::Duration>, default: u64| d.map_or(default, |d| d.0 * 1000);
-    let probe = match (written.tcp, &written.http, &written.banner) {
-        (Some(port), ..) => Probe::Tcp(port),
-        (_, Some(http), _) => Probe::Http { port: http.port, path: http.path.clone() },
-        (.., Some(banner)) => Probe::Banner { port: banner.port, holds: banner.holds.clone() },
-        _ => Probe::Command(written.command.clone()),
-    };
-    Ready {
-        probe,
-        timeout_ms: ms(written.timeout, TIMEOUT_MS),
-        interval_ms: ms(written.interval, INTERVAL_MS),
-    }
 }
 
 /// Hosts files: the names of an instance's own networks, then those that an `allow` lets it reach. Instances with the same

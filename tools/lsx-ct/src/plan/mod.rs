@@ -6,6 +6,7 @@ mod cooks;
 mod cut;
 mod moved;
 mod order;
+mod ready;
 mod renamed;
 
 pub(crate) use clash::driver_word;
