@@ -42,7 +42,7 @@ fn what_docker_saved_becomes_oci() {
     let two = json!([saved("c.json", "app:1", &[]), saved("c.json", "app:2", &[])]).to_string();
     place.write("two.tar", &Tar::new().file("c.json", &config).file("manifest.json", &two).bytes());
     let failure = place.bring("tar:two.tar").unwrap_err();
-    assert_eq!(failure.causes, ["it holds app:1, app:2"]);
+    assert_eq!(failure.causes, ["it contains app:1, app:2"]);
     let lost = json!([saved("c.json", "app:1", &["lost/layer.tar"])]).to_string();
     place.write("lost.tar", &Tar::new().file("c.json", &config).file("manifest.json", &lost).bytes());
     assert!(place.bring("tar:lost.tar").unwrap_err().message.contains("lost/layer.tar is missing"));
@@ -140,7 +140,7 @@ fn an_image_of_another_machine_is_refused_with_both_names() {
     place.write("meta.tar", &Tar::new().file("metadata.yaml", &metadata("s390x")).bytes());
     place.write("rootfs.tar", &system().bytes());
     let failure = place.bring("lxd:meta.tar,rootfs.tar").unwrap_err();
-    let words = format!("is for s390x; this machine is {}", manifest::architecture());
+    let words = format!("is for s390x, but this machine is {}", manifest::architecture());
     assert!(failure.code == "ct.image.architecture" && failure.message.ends_with(&words), "{failure}");
 
     let digest = place.layout("oci", &[&system().bytes()]);

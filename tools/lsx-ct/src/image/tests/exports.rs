@@ -127,7 +127,7 @@ fn a_full_disk_leaves_nothing_half_made() {
     let there = out.exists();
     common::host::Program::new("umount").args([&small]).run(b"").unwrap();
     for failure in [full, unpacked, exported] {
-        assert!(failure.to_string().contains("make room"), "{failure}");
+        assert!(failure.to_string().contains("free space"), "{failure}");
     }
     assert!(
         left.iter().all(|path| path.extension().is_some_and(|e| e == "lock")) && parts == 0 && !there,
