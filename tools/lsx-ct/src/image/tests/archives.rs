@@ -151,7 +151,7 @@ fn an_image_of_another_machine_is_refused_with_both_names() {
     };
     place.index("oci", &[entry("s390x"), entry("ppc64le")]);
     let failure = place.bring("oci:oci").unwrap_err();
-    let words = format!("is for s390x, ppc64le; this machine is {}", manifest::architecture());
+    let words = format!("is for s390x, ppc64le, but this machine is {}", manifest::architecture());
     assert!(failure.message.ends_with(&words), "{failure}");
     place.index("oci", &[entry("s390x"), entry(manifest::architecture())]);
     assert_eq!(place.bring("oci:oci").unwrap().digest, digest);
