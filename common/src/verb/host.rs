@@ -227,7 +227,11 @@ impl<T: Tool> Session<T> {
             undo: how.undo,
             halves: !T::UNDO, // a tool that always undoes leaves no half-done step
         };
-        execute(host, &plan.steps, &context)
+        let report = execute(host, &plan.steps, &context);
+        if !report.ok {
+            roll::leave(&plan.stack); // the note was written before the steps: undone, they leave none
+        }
+        report
     }
 
     /// Why this plan must not be carried out here any more, if so.
