@@ -50,7 +50,7 @@ fn every_instance_of_a_pattern_gives_one_answer(cloud: &Cloud) {
         ]
     );
     assert!(answers.iter().all(|a| a["ms"].is_u64() && a["schema"] == "lsx.ct.ran/1"));
-    ran.exits(1).says("0 of 2 ended well");
+    ran.exits(1).says("0 of 2 succeeded");
     let file = fan(cloud);
     cloud.ct(&["exec", "--stack", &file, "--on", "we", "--", "true"]).exits(64).says("no instance we");
     cloud.ct(&["exec", "--stack", &file, "--", "true"]).exits(64);

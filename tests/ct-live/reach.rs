@@ -151,7 +151,7 @@ fn folders_that_are_open_are_told_and_closed(cloud: &Cloud) {
     // As left by earlier versions.
     cloud.lab.script("h1", "chmod 755 /var/lib/lsx /var/lib/lsx/volumes; chmod 711 /run/lsx/ct/shut/it").ok();
     let seen = cloud.ct(&["observe", &file]).ok();
-    assert!(seen.stdout.contains("/var/lib/lsx/volumes is 0755 root"), "{}", seen.stdout);
+    assert!(seen.stdout.contains("/var/lib/lsx/volumes has mode 0755 root"), "{}", seen.stdout);
     cloud.ct(&["check", &file]).exits(2);
     let steps = cloud.steps(&file, &[]);
     assert_eq!(steps.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["folders.change:host"]);
