@@ -203,7 +203,7 @@ fn a_program_is_run_by_name_and_plain_where_a_person_looks(cloud: &Cloud) {
     let (file, _) = begun(cloud);
     let ran = cloud.ct(&["exec", "--stack", &file, "web", "--", "echo", "one two"]).ok().json();
     assert_eq!((&ran["instance"], &ran["stdout"]), (&"web".into(), &"one two\n".into()), "{ran}");
-    cloud.ct(&["exec", "--stack", &file, "web"]).exits(64).says("a program");
+    cloud.ct(&["exec", "--stack", &file, "web"]).exits(64).says("a program, is missing");
     let shown = |args: &[&str]| {
         let command = cloud.command(&[&["exec", "--stack", &file], args].concat());
         let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -137,7 +137,7 @@ fn plainly(ran: &[Ran]) -> Result<(), Failure> {
 }
 
 pub(super) fn no_target() -> Failures {
-    Failure::new(Kind::Usage, "usage.on", "no instance or host given")
+    Failure::new(Kind::Usage, "usage.on", "an instance or host, or a program, is missing")
         .hint("example: exec db date; several instances: --on 'web*'; hosts: --hosts; terminal: -t NAME")
         .into()
 }
