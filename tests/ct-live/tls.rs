@@ -28,8 +28,8 @@ fn server(folder: &Path) -> String {
     files
 }
 
-fn https_is_ready_only_by_the_right_certificate(cloud: &Cloud) {
-    let folder = cloud.lab.folder.path();
+/// Two authorities, and a certificate for `web` by the first.
+fn certificates(folder: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     for name in ["ca", "strange"] {
         openssl(
@@ -45,6 +45,11 @@ fn https_is_ready_only_by_the_right_certificate(cloud: &Cloud) {
         folder,
         "x509 -req -in web.csr -CA ca.pem -CAkey ca.key -days 10 -copy_extensions copy -out web.pem",
     );
+}
+
+fn https_is_ready_only_by_the_right_certificate(cloud: &Cloud) {
+    let folder = cloud.lab.folder.path();
+    certificates(folder);
     // A private key beside the authority's certificate stays here.
     let parts = ["ca.key", "ca.pem"].map(|name| std::fs::read_to_string(folder.join(name)).unwrap());
     cloud.lab.file("both.pem", &parts.concat());

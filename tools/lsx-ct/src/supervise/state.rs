@@ -104,6 +104,11 @@ pub(crate) fn read(stack: &str, name: &str) -> Condition {
     if said.condition.state == State::Exited || alive(stack, name) {
         return said.condition;
     }
+    // One that ended just now has written its last record since.
+    let said = self::said(stack, name).unwrap_or(said);
+    if said.condition.state == State::Exited {
+        return said.condition;
+    }
     Condition { state: State::Stopped, pid: None, ..said.condition }
 }
 
