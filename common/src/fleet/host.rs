@@ -2,8 +2,10 @@
 
 use super::address::Address;
 use super::control::Way;
+use super::ended::Said;
+use super::reply::Events;
 use super::reply::{GARBAGE, LOST};
-use super::session::{End, Events, Said, Session, cancelled};
+use super::session::{End, Session, cancelled};
 use super::set::Set;
 use super::ship;
 use super::ssh::Ssh;

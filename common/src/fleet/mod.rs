@@ -7,6 +7,7 @@ mod address;
 mod agent;
 mod control;
 mod digests;
+mod ended;
 mod host;
 mod install;
 mod knock;
@@ -244,7 +245,7 @@ async fn all(
     on_event: &mut dyn FnMut(&str, Value),
 ) -> Vec<Answer> {
     shared.news.send_replace(Vec::new());
-    let (events, mut incoming) = mpsc::channel(session::WAITING);
+    let (events, mut incoming) = mpsc::channel(reply::WAITING);
     let (interrupt, cancel) = watch::channel((shared.options.interrupted)());
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let mut tasks = JoinSet::new();

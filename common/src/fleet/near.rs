@@ -1,6 +1,7 @@
 //! The host that is this machine: in this process, or by sudo.
 
-use super::session::{End, Said, Session};
+use super::ended::Said;
+use super::session::{End, Session};
 use super::{Shared, verdict};
 use crate::{Failure, Kind};
 use std::process::Stdio;

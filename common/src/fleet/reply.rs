@@ -1,11 +1,17 @@
 //! Reads the output of a host, which may be any bytes: within limits, line by line, until the reply to a request.
 
-use super::session::Events;
 use super::wire::Reply;
 use crate::host::limit;
 use crate::{Failure, Failures, Kind};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::mpsc;
+
+/// The channel for the events of all hosts. It is small: a host that sends more waits until they are handled.
+pub(super) type Events = mpsc::Sender<(String, Value)>;
+
+/// The number of events that can wait in it.
+pub(super) const WAITING: usize = 256;
 
 /// The stream of a session.
 pub(super) type From = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
@@ -103,7 +109,9 @@ pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure>
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::{End, Said, Session, WAITING};
+    use super::super::ended::Said;
+    use super::super::session::{End, Session};
+    use super::WAITING;
     use super::*;
     use serde_json::json;
     use tokio::sync::{mpsc, watch};

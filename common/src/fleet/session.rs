@@ -1,26 +1,14 @@
 //! One open session with a host's `agent`: the hello, one request at a time, and how it ended.
 
-use super::reply::{From, garbage, reply};
+use super::ended::{Ended, Said};
+use super::reply::{Events, From, garbage, reply};
 use super::wire::{Hello, Reply};
 use crate::Failures;
 use crate::host::limit::{self, NOISE};
 use serde_json::Value;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{mpsc, watch};
-
-/// The number of last lines kept of a program that fails.
-const LINES: usize = 20;
-/// How long to wait for the remaining output of a program that has ended.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// The channel for the events of all hosts. It is small: a host that sends more waits until they are handled.
-pub(super) type Events = mpsc::Sender<(String, Value)>;
-
-/// The number of events that can wait in it.
-pub(super) const WAITING: usize = 256;
+use tokio::sync::watch;
 
 /// A running `agent` and the streams to it.
 pub(super) struct Session {
@@ -38,69 +26,6 @@ pub(super) enum End {
     Child(Box<tokio::process::Child>),
     /// On a host, by SSH.
     Remote(Box<super::ssh::Running>),
-}
-
-/// How a program ended. Without a code: by a signal, or the connection was lost.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: Option<i32>,
-    pub(super) lines: Vec<String>,
-}
-
-impl Ended {
-    /// `exit 1`, or what is known without a code.
-    pub(super) fn status(&self) -> String {
-        self.code.map_or("a signal, or the connection was lost".into(), |code| format!("exit {code}"))
-    }
-
-    /// All its last lines.
-    pub(super) fn text(&self) -> String {
-        self.lines.join("\n")
-    }
-}
-
-/// The last lines of a program's standard error, gathered while it runs.
-#[derive(Clone, Default)]
-pub(super) struct Said {
-    lines: Arc<Mutex<VecDeque<String>>>,
-    /// Closed when the stream has ended.
-    gathering: Option<watch::Receiver<()>>,
-}
-
-impl Said {
-    /// Gathers in the background until the stream ends.
-    pub(super) fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Said {
-        let (open, gathering) = watch::channel(());
-        let keep = Said::default();
-        let said = Said { gathering: Some(gathering), ..keep.clone() };
-        tokio::spawn(async move {
-            let _open = open;
-            let mut stream = BufReader::new(stream);
-            let mut line = Vec::new();
-            while matches!((&mut stream).take(NOISE).read_until(b'\n', &mut line).await, Ok(1..)) {
-                keep.push(limit::text(String::from_utf8_lossy(&line).trim_end()));
-                line.clear();
-            }
-        });
-        said
-    }
-
-    fn push(&self, line: String) {
-        if let Ok(mut lines) = self.lines.lock() {
-            if lines.len() == LINES {
-                lines.pop_front();
-            }
-            lines.push_back(line);
-        }
-    }
-
-    /// The output so far, after a short wait for the rest: a program in the background may keep the stream open.
-    pub(super) async fn lines(&self) -> Vec<String> {
-        if let Some(mut gathering) = self.gathering.clone() {
-            let _ = tokio::time::timeout(PATIENCE, gathering.changed()).await;
-        }
-        self.lines.lock().map(|lines| lines.iter().cloned().collect()).unwrap_or_default()
-    }
 }
 
 impl Session {

@@ -109,7 +109,7 @@ struct Steps<'a> {
 
 impl Steps<'_> {
     /// Runs one and ignores its exit code.
-    async fn try_run(&self, args: &[&str]) -> Result<(super::session::Ended, String), Failure> {
+    async fn try_run(&self, args: &[&str]) -> Result<(super::ended::Ended, String), Failure> {
         self.ssh.run(self.shared, &[self.way.front(), args].concat(), b"").await
     }
 

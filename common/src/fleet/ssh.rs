@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::control::Control;
-use super::session::{Ended, Said};
+use super::ended::{Ended, Said};
 use super::{Shared, knock, verdict};
 use crate::host::limit::{self, NOISE};
 use crate::host::program::tail;

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::control::Way;
-use super::session::Ended;
+use super::ended::Ended;
 use crate::{Failure, Kind, failure::ProgramFailure};
 
 /// What to do about a `agent` that did not send its hello.
