@@ -42,7 +42,7 @@ pub fn place(
 ) -> Result<String, Failure> {
     let unknown = || {
         failed("secret.place", format!("secret {name} has no source"))
-            .hint("write it in `secrets`, as {name}: file:PATH")
+            .hint(format!("write it in `secrets`, as {name}: file:PATH"))
     };
     let source = secrets.get(name).ok_or_else(unknown)?;
     let absolute = |path: &str| {

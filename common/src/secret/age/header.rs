@@ -1,11 +1,10 @@
 //! The header of an age file: a stanza for each recipient, and a MAC of the whole header.
 
+use super::stanza::{Stanza, unbase};
 use super::unwrap::{FileKey, Identity};
 use super::{HEADER, wrong};
 use crate::failure::Failure;
 use crate::secret::derive::hkdf;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::hmac;
 
 /// The beginning of a file.
@@ -13,24 +12,12 @@ pub(super) const INTRO: &[u8] = b"age-encryption.org/v1\n";
 /// Maximum number of stanzas.
 const STANZAS: usize = 100;
 
-/// A recipient of the file.
-pub(super) struct Stanza<'a> {
-    pub(super) kind: &'a str,
-    pub(super) args: Vec<&'a str>,
-    pub(super) body: Vec<u8>,
-}
-
 /// A header.
 pub(super) struct Header<'a> {
     stanzas: Vec<Stanza<'a>>,
     /// The bytes covered by the MAC.
     sealed: &'a [u8],
     seal: Vec<u8>,
-}
-
-/// Base64 without padding, with zero in the unused bits.
-pub(super) fn unbase(text: &str) -> Option<Vec<u8>> {
-    STANDARD_NO_PAD.decode(text).ok()
 }
 
 /// The header, and the rest of the file.
@@ -97,8 +84,8 @@ impl Header<'_> {
             }
         }
         Err(match self.by_passphrase() {
-            true => wrong("the passphrase is another one"),
-            false => wrong("it is for other identities"),
+            true => wrong("the passphrase is wrong"),
+            false => wrong("no identity of the file decrypts it"),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod bech32;
 mod header;
+mod stanza;
 mod stream;
 #[cfg(test)]
 mod tests;

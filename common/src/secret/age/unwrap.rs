@@ -1,6 +1,6 @@
 //! Decrypts file keys from stanzas.
 
-use super::header::{Stanza, unbase};
+use super::stanza::{Stanza, unbase};
 use super::{bech32, wrong};
 use crate::failure::Failure;
 use crate::secret::derive::hkdf;
