@@ -1,6 +1,6 @@
 //! Services outside the stack: the proxy, registries, monitoring.
 
-use crate::stack::schema::{Many, Port, ProxyUrl, Word, table};
+use crate::stack::schema::{Many, Port, UrlText, Word, table};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 pub struct Proxy {
     /// Proxy for HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<ProxyUrl>")]
+    #[schemars(with = "Option<UrlText>")]
     pub http: Option<String>,
     /// Proxy for HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<ProxyUrl>")]
+    #[schemars(with = "Option<UrlText>")]
     pub https: Option<String>,
     /// Names, domains and addresses that are contacted directly.
     #[serde(skip_serializing_if = "Vec::is_empty")]

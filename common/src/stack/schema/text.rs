@@ -73,7 +73,6 @@ texts! {
     MaybeWord = json!({ "type": ["string", "number", "boolean", "null"] });
     HostName = pattern(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*");
     UrlPath = pattern("/[!$-;=@-Z\\[\\]^_a-~]*");
-    ProxyUrl = pattern("https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!$-;=@-Z\\[\\]^_a-~]*)?");
     UrlText = pattern("https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!$-;=@-Z\\[\\]^_a-~]*)?");
     Ipv6Text = pattern("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*");
     MacText = pattern("[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}");

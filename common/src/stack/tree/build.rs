@@ -1,6 +1,6 @@
 //! Builds the tree from the parser's events: anchors, merge keys and limits.
 
-use super::{Entry, NOWHERE, Node, Source, Value};
+use super::{Entry, MAX_DEPTH, NOWHERE, Node, Source, Value};
 use crate::{Failure, Kind};
 use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, options};
 use std::borrow::Cow;
@@ -9,8 +9,6 @@ use std::collections::HashMap;
 /// Nodes of a document, counting aliases each time they are used: about 200,000 instances. The parser's own default would
 /// refuse a stack of 20,000; without any limit nested aliases fill the memory.
 const MAX_NODES: usize = 4_000_000;
-/// Depth of nested collections; the decoder and `Drop` recurse, so this limits the call stack.
-pub(super) const MAX_DEPTH: usize = 64;
 
 /// A syntax mistake and its byte.
 pub(crate) struct Fault {

@@ -3,8 +3,7 @@
 //! YAML contains JSON, so this is only a faster way: anything unusual (a mistake, a duplicate key, too deep) is left to the
 //! YAML parser, which reports it with its place.
 
-use super::build::MAX_DEPTH;
-use super::{Entry, Node, Value};
+use super::{Entry, MAX_DEPTH, Node, Value};
 use std::borrow::Cow;
 use std::collections::HashSet;
 

@@ -16,6 +16,9 @@ pub(crate) use set::set;
 
 use std::borrow::Cow;
 
+/// Depth of nested collections; the decoder and `Drop` recurse, so this limits the call stack.
+const MAX_DEPTH: usize = 64;
+
 /// The place of a node that is not in the text, such as a value given by a flag.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
