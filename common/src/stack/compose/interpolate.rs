@@ -15,7 +15,8 @@ pub(super) fn tree(node: &mut Node<'_>, lookup: Lookup<'_>, log: &Log) {
             Err(wrong) => {
                 let hint = "$$ is a dollar sign; variables come from the environment and from .env";
                 let failure = Failure::new(Kind::Data, "compose.variable", wrong).hint(hint);
-                log.push(failure, Spot::Byte(node.at));
+                // The value may be a password, so the line is not shown.
+                log.push(failure, Spot::Hidden(node.at));
                 node.value = Value::Null; // reported once: no other code must report it again
             }
         },
@@ -46,7 +47,7 @@ fn expand(words: &str, lookup: Lookup<'_>, depth: usize) -> Result<String, Strin
             made.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing(after).ok_or_else(|| format!("`${{{after}` has no closing brace"))?;
+            let end = closing(after).ok_or("`${` has no closing brace")?;
             made.push_str(&braced(&after[..end], lookup, depth)?);
             rest = &after[end + 1..];
         } else {

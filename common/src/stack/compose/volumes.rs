@@ -122,10 +122,12 @@ impl Import<'_> {
             }
             There::Folder(None) => {
                 let name = own_volume(instance, &target);
-                let hint = format!("lsx-ct cp {source}/. {instance}:{target} copies them when it runs");
+                let hint = format!(
+                    "when it runs: tar -C {source} -cf - . | lsx-ct exec -i {instance} -- tar -C {target} -xf -"
+                );
                 self.differs(
                     at,
-                    format!("{source} has too many files: {target} becomes the empty volume `{name}`"),
+                    format!("{source} has more than 100 files, or links: {target} becomes the empty volume `{name}`"),
                     &hint,
                 );
                 self.volume(at, name, target, read_only, given);
