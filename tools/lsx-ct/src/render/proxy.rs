@@ -109,18 +109,19 @@ impl Place {
     }
 }
 
-/// A text without lsx's lines.
+/// A text without lsx's lines: complete blocks alone, since the instance may have removed the end of one.
 fn without(text: &str) -> String {
-    let mut inside = false;
-    text.split_inclusive('\n')
-        .filter(|line| {
-            let line = line.trim_end();
-            inside |= line == BEGIN;
-            let ours = inside;
-            inside &= line != END;
-            !ours
-        })
-        .collect()
+    let (mut bare, mut block) = (String::new(), None::<String>);
+    for line in text.split_inclusive('\n') {
+        match (line.trim_end(), &mut block) {
+            (BEGIN, _) => bare.extend(block.replace(line.to_owned())),
+            (END, Some(_)) => block = None,
+            (_, Some(lines)) => lines.push_str(line),
+            (_, None) => bare.push_str(line),
+        }
+    }
+    bare.extend(block);
+    bare
 }
 
 #[cfg(test)]
@@ -160,6 +161,14 @@ mod tests {
             }
             assert_eq!(place.edit(Some(text), true, None), Edit::Leave);
         }
+    }
+
+    #[test]
+    fn a_block_without_an_end_takes_nothing_with_it() {
+        let (whole, cut) = (format!("a\n{BEGIN}\nb\n{END}\nc\n"), format!("a\n{BEGIN}\nb\nc\n"));
+        assert_eq!(without(&whole), "a\nc\n");
+        assert_eq!(without(&cut), cut);
+        assert_eq!(without(&(cut.clone() + &whole)), cut + "a\nc\n");
     }
 
     #[test]
