@@ -1,7 +1,7 @@
 //! The verbs that act on instances: selects instances and hosts, and collects one answer for each.
 
 use super::hear::Teller;
-use super::targets::{Targets, Where, targets};
+use super::targets::{OnArgs, Targets, Where, targets};
 use crate::Ct;
 use crate::act::{self, Acted, Order, Target, Top};
 use clap::Args;
@@ -16,16 +16,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-/// Selects instances.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct OnArgs {
-    /// Act on the hosts of this stack; default: $LSX_STACK, else ./stack.yaml, else this host only
-    #[arg(long, value_name = "FILE")]
-    pub(super) stack: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) scope: ScopeArgs,
-}
 
 /// Flags of `start`, and part of those of similar verbs.
 #[derive(Debug, Args)]

@@ -1,8 +1,7 @@
 //! `cp`: copies files and folders into or out of an instance.
 
-use super::act::{OnArgs, ask};
-use super::exec::no_target;
-use super::targets::{Targets, Where, targets};
+use super::act::ask;
+use super::targets::{OnArgs, Targets, Where, targets};
 use crate::act::{Order, Piece, Ran};
 use crate::driver::Exec;
 use crate::render::bundle::INIT;
@@ -43,7 +42,6 @@ pub(super) fn copy(tool: Ct, args: &CopyArgs, global: &Global) -> Result<(), Fai
         let (place, targets) = targets(tool, &args.on, &[name.to_owned()], &global)?;
         match targets.values().flatten().count() {
             1 => Ok(There { place, targets }),
-            0 => Err(no_target()),
             _ => Err(usage("cp copies from or to one instance, and this pattern matches several").into()),
         }
     };
@@ -146,7 +144,9 @@ impl There {
         let order = |targets| Order { exec: exec.clone(), hear: hear.is_some(), ..Order::to(targets) };
         let name = |ran: &mut Ran, host| ran.host = host;
         let ran = ask(&mut self.place, "exec", self.targets.clone(), order, name, hear)?;
-        ran.into_iter().next().ok_or_else(no_target)
+        ran.into_iter().next().ok_or_else(|| {
+            Failure::new(Kind::Failed, "ct.cp", "the host sent no result for the instance").into()
+        })
     }
 }
 

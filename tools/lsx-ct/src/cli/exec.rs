@@ -1,8 +1,8 @@
 //! The verb `exec`: runs a program in instances or on hosts, and prints its output.
 
-use super::act::{Hear, OnArgs, ask};
+use super::act::{Hear, ask};
 use super::hear::Teller;
-use super::targets::{hosts, targets};
+use super::targets::{OnArgs, hosts, no_target, targets};
 use super::terminal;
 use crate::Ct;
 use crate::act::{Order, Ran};
@@ -134,10 +134,4 @@ fn plainly(ran: &[Ran]) -> Result<(), Failure> {
         stdio::program(format!("{text}{end}").as_bytes(), false)?;
     }
     Ok(())
-}
-
-pub(super) fn no_target() -> Failures {
-    Failure::new(Kind::Usage, "usage.on", "an instance or host, or a program, is missing")
-        .hint("example: exec db date; several instances: --on 'web*'; hosts: --hosts; terminal: -t NAME")
-        .into()
 }

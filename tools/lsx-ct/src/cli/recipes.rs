@@ -1,7 +1,7 @@
 //! The verb `recipes`: which recipes ran in which instance and when, compared with the present ones.
 
-use super::act::{OnArgs, ask};
-use super::targets::{self, Where};
+use super::act::ask;
+use super::targets::{self, OnArgs, Where};
 use crate::act::{Had, Order, RecipeAt, RecipeState};
 use crate::model::{Done, Recipe};
 use crate::{Ct, gather};

@@ -1,16 +1,27 @@
 //! Selects instances and their hosts.
 
-use super::act::OnArgs;
 use crate::act::{self, Target};
 use crate::{Ct, PROGRAM};
+use clap::Args;
 use common::cli::Global;
 use common::host::{Lock, name as host_name};
 use common::stack::Stack;
 use common::tool::Tool;
-use common::verb::{self, Crew, StackArgs};
+use common::verb::{self, Crew, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+
+/// Selects instances.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct OnArgs {
+    /// Act on the hosts of this stack; default: $LSX_STACK, else ./stack.yaml, else this host only
+    #[arg(long, value_name = "FILE")]
+    pub(super) stack: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) scope: ScopeArgs,
+}
 
 /// Where instances are.
 pub(super) enum Where {
@@ -142,6 +153,12 @@ fn matches(pattern: &str, name: &str) -> bool {
         }
     }
     fits[name.len()]
+}
+
+pub(super) fn no_target() -> Failures {
+    Failure::new(Kind::Usage, "usage.on", "an instance or host, or a program, is missing")
+        .hint("example: exec db date; several instances: --on 'web*'; hosts: --hosts; terminal: -t NAME")
+        .into()
 }
 
 #[cfg(test)]

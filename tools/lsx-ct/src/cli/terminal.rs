@@ -1,8 +1,6 @@
 //! A terminal in one instance, on this host or from another machine.
 
-use super::act::OnArgs;
-use super::exec::no_target;
-use super::targets::{Where, targets};
+use super::targets::{OnArgs, Where, no_target, targets};
 use crate::act::{self, Target};
 use crate::driver::Exec;
 use crate::{Ct, engines};

@@ -19,6 +19,11 @@ fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
     (inside.run(&mut patient).unwrap(), begin.elapsed())
 }
 
+/// A program without input, deadline or listener.
+fn plain(program: Program) -> Inside<'static> {
+    Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None, owner: None }
+}
+
 #[test]
 fn a_program_ends_with_what_it_said() {
     let (ran, _) = ran("cat; echo out; echo err >&2; exit 7", None);
@@ -70,15 +75,7 @@ fn who_hears_it_hears_all_and_nothing_is_kept() {
     };
     let cancel = std::sync::atomic::AtomicBool::new(false);
     let program = Program::new("/bin/sh").args(["-c", "head -c 5000000 /dev/zero"]);
-    let inside = Inside {
-        program,
-        input: b"",
-        deadline: None,
-        pid_file: None,
-        process: None,
-        hears: None,
-        owner: None,
-    };
+    let inside = plain(program);
     let ran = inside.run_for(Caller { cancel: &cancel, hears: Some(&hears) }).unwrap();
     assert_eq!((ran.code, ran.stdout.len(), ran.cut, *heard.lock().unwrap()), (0, 0, 0, 5_000_000));
 }
@@ -87,15 +84,7 @@ fn who_hears_it_hears_all_and_nothing_is_kept() {
 fn it_ends_with_its_caller() {
     let cancel = std::sync::atomic::AtomicBool::new(true);
     let program = Program::new("/bin/sleep").args(["30"]);
-    let inside = Inside {
-        program,
-        input: b"",
-        deadline: None,
-        pid_file: None,
-        process: None,
-        hears: None,
-        owner: None,
-    };
+    let inside = plain(program);
     assert_eq!(inside.run_for(Caller { cancel: &cancel, hears: None }).unwrap().code, LATE);
 }
 
