@@ -8,6 +8,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_new_volume_is_what_the_image_has_at_its_place", a_new_volume_is_what_the_image_has_at_its_place),
     ("secrets_belong_to_the_user_of_their_instance", secrets_belong_to_the_user_of_their_instance),
     ("a_program_may_open_its_own_output", a_program_may_open_its_own_output),
+    (
+        "encrypted_and_derived_secrets_reach_their_instance",
+        encrypted_and_derived_secrets_reach_their_instance,
+    ),
     ("memory_and_limits_are_as_the_document_says", memory_and_limits_are_as_the_document_says),
     ("system_calls_are_dockers", system_calls_are_dockers),
     ("a_disk_has_an_end_and_the_host_a_reserve", a_disk_has_an_end_and_the_host_a_reserve),
@@ -78,6 +82,34 @@ fn secrets_belong_to_the_user_of_their_instance(cloud: &Cloud) {
         ["exec", "--on", "owners/it", "--", "sh", "-c", "cat /run/secrets/word; ! touch /run/secrets/x"];
     let ran = cloud.lab.exec("h1", &[&[tool.as_str()], &run[..]].concat()).ok().json();
     assert_eq!((&ran["stdout"], &ran["code"]), (&"sesame".into(), &0.into()), "{ran}");
+    cloud.end(&file);
+}
+
+/// The operator's age and openssl give the same values; no document contains one.
+fn encrypted_and_derived_secrets_reach_their_instance(cloud: &Cloud) {
+    let folder = cloud.lab.folder.path();
+    let script = r#"printf 'a seed of more than sixteen bytes' >seed; age-keygen -o identity 2>/dev/null
+        printf sesame | age -r "$(age-keygen -y identity)" -o word.age
+        hex() { od -An -v -tx1 | tr -d ' \n'; }
+        openssl kdf -binary -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:"$(hex <seed)" \
+            -kdfopt hexsalt:"$(printf lsx.secret/1 | hex)" -kdfopt hexinfo:"$(printf 'sealed\0own\0001' | hex)" HKDF |
+            base64 | tr '+/' '-_' | tr -d '='"#;
+    let ran =
+        Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(folder).output().unwrap();
+    let derived = String::from_utf8(ran.stdout).unwrap().trim().to_owned();
+    assert_eq!((ran.status.success(), derived.len()), (true, 43), "{}", String::from_utf8_lossy(&ran.stderr));
+    let text = "\n  it: { image: bb, host: h1, networks: [lan], secrets: [word, own] }\n\
+                secrets: { seed: \"file:seed\", word: \"age:word.age\", own: derive }";
+    let file = cloud.stack("sealed", text);
+    cloud.lab.net(&["up", "--quiet", &file]).ok();
+    cloud.ct(&["up", &file]).exits(65).says("--age-identity");
+    let identity = folder.join("identity").display().to_string();
+    let told = cloud.ct(&["up", &file, "--age-identity", &identity]).ok();
+    assert!(!told.stdout.contains("sesame") && !told.stdout.contains(&derived), "{}", told.stdout);
+    let inside =
+        cloud.inside("h1", "sealed/it", "cat /run/secrets/word; echo; cat /run/secrets/own").ok().stdout;
+    assert_eq!(inside, format!("sesame\n{derived}"));
+    cloud.lab.script("h1", &format!("! grep -rlE 'sesame|{derived}' /etc/lsx /run/lsx")).ok();
     cloud.end(&file);
 }
 
