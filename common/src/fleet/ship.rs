@@ -60,6 +60,7 @@ fn packed(new: &str) -> String {
 /// One file, written to `new`, and renamed to `place` when it is complete and on the disk.
 async fn send(steps: &Steps<'_>, part: &Part, new: &str, place: &str) -> Result<(), Failure> {
     let part = part.clone();
+    // Reading and compressing block, so they get a thread of their own; the part keeps the compressed bytes.
     let read = move || {
         part.read().map(|bytes| {
             part.packed(&bytes);
