@@ -127,8 +127,13 @@ impl Cloud {
     /// lsx-ct's own copy on a host, there since the first verb.
     #[track_caller]
     pub(crate) fn tool_on(&self, host: &str) -> String {
-        let found = self.lab.script(host, "ls -t /var/lib/lsx/bin/*/lsx-ct | head -1").ok().stdout;
-        found.trim().to_owned()
+        self.copy_on(host, "lsx-ct")
+    }
+
+    /// The newest copy of a tool on a host.
+    pub(crate) fn copy_on(&self, host: &str, tool: &str) -> String {
+        let found = self.lab.script(host, &format!("ls -t /var/lib/lsx/bin/*/{tool} | head -1"));
+        found.ok().stdout.trim().to_owned()
     }
 
     /// The runtime's list, as `ID status`.

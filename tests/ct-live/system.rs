@@ -68,7 +68,7 @@ impl<'a> Machine<'a> {
             image.trim()
         );
         cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/unit.yaml"], stack.as_bytes()).ok();
-        Machine { cloud, carrier, net: ct.replace("lsx-ct", "lsx-net"), ct }
+        Machine { cloud, carrier, net: cloud.copy_on("h1", "lsx-net"), ct }
     }
 
     /// Boots, and waits until systemd reports a state that begins with `says`; empty: any state.
