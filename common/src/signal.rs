@@ -5,21 +5,21 @@ use signal_hook::{flag, low_level};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-struct Seen {
+struct Received {
     stop: Arc<AtomicBool>,
     which: Arc<AtomicUsize>,
 }
 
-static SEEN: OnceLock<Seen> = OnceLock::new();
+static RECEIVED: OnceLock<Received> = OnceLock::new();
 
-fn seen() -> &'static Seen {
-    SEEN.get_or_init(|| Seen { stop: Arc::default(), which: Arc::default() })
+fn received() -> &'static Received {
+    RECEIVED.get_or_init(|| Received { stop: Arc::default(), which: Arc::default() })
 }
 
 /// From now on the first SIGINT or SIGTERM only sets [`stopping`]; the second one exits. A verb that only reads does not
 /// call it.
 pub fn hold() {
-    let seen = seen();
+    let seen = received();
     for signal in [SIGINT, SIGTERM] {
         // The order matters: the exit handler checks the flag before this signal sets it.
         let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen.stop));
@@ -30,17 +30,17 @@ pub fn hold() {
 
 /// Asks to stop, as the first signal does, because the controller of this process has ended.
 pub fn stop() {
-    seen().stop.store(true, Ordering::Relaxed);
+    received().stop.store(true, Ordering::Relaxed);
 }
 
 /// Whether the run was asked to stop.
 pub fn stopping() -> bool {
-    seen().stop.load(Ordering::Relaxed)
+    received().stop.load(Ordering::Relaxed)
 }
 
 /// Ends by the signal that asked to stop, so that a shell sees it; returns when there was none.
 pub fn raise_again() {
-    let which = seen().which.load(Ordering::Relaxed);
+    let which = received().which.load(Ordering::Relaxed);
     if which != 0 {
         let _ = low_level::emulate_default_handler(i32::try_from(which).unwrap_or(SIGTERM));
     }

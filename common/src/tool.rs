@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 pub type Change<'a, O> = Box<Act<'a, O>>;
 
 /// The result of observing a host: objects, further facts, and warnings.
-pub type Look<O, S> = (Vec<Have<O>>, S, Vec<Warning>);
+pub type Observation<O, S> = (Vec<Have<O>>, S, Vec<Warning>);
 
 /// One of the tools.
 pub trait Tool: Copy + Send + Sync + 'static {
@@ -36,7 +36,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// The objects that its steps change.
     type Object: Object + JsonSchema + 'static;
     /// Further facts that it observes on a host.
-    type Seen: Serialize + DeserializeOwned + Clone + Send + Sync + JsonSchema;
+    type Facts: Serialize + DeserializeOwned + Clone + Send + Sync + JsonSchema;
     /// What it reads on the operator's machine before it plans: files and images that the document names.
     type Gathered: Clone + Default + std::fmt::Debug + Send + Sync;
     /// Data that the steps of a plan share.
@@ -46,13 +46,13 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// What could not be read.
-    fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure>;
+    fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure>;
 
     /// Removes everything that is not selected from an observed document.
     fn narrow(self, _only: &Only, _resolved: &Resolved, _observed: &mut ObservedOf<Self>) {}
 
     /// Digest of the facts that a plan depends on; counters, indexes and neighbours are left out.
-    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String;
+    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String;
 
     /// Reads, on the operator's machine, the files and images that the document names for `selected` instances; `beside`
     /// finds their paths.
@@ -75,7 +75,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// All reasons why the plan cannot be made.
     fn plan(
         self,
-        wish: &Wish<Self::Gathered>,
+        input: &PlanInput<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures>;
 
@@ -105,12 +105,12 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// Why a check could not be made; a failed check is a finding.
-    fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures>;
+    fn check(self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures>;
 
-    /// After a change: tests through `each` whether it works on the hosts of the wish; returns the hosts where it does not.
+    /// After a change: tests through `each` whether it works on the hosts that take part; returns the hosts where it does not.
     fn prove(
         self,
-        _wish: &Wish<Self::Gathered>,
+        _wish: &PlanInput<Self::Gathered>,
         _plan: &PlanOf<Self>,
         _each: Each<'_>,
     ) -> BTreeMap<String, Failure> {
@@ -134,7 +134,7 @@ pub type Each<'a> =
 pub type PlanOf<T> = Plan<<T as Tool>::Object, <T as Tool>::Data>;
 
 /// What a tool observed on a host.
-pub type ObservedOf<T> = Observed<<T as Tool>::Object, <T as Tool>::Seen>;
+pub type ObservedOf<T> = Observed<<T as Tool>::Object, <T as Tool>::Facts>;
 
 /// The decisions of a tool; the engine adds the envelope.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl<T: Tool> Default for Draft<T> {
 
 /// The input of a plan.
 #[derive(Clone, Debug)]
-pub struct Wish<G = ()> {
+pub struct PlanInput<G = ()> {
     /// The stack's name.
     pub stack: String,
     /// Up, down, or the kept state of a host.

@@ -26,21 +26,21 @@ const STACK: &str = "
   base: { image: bb, host: h2, networks: [lan], restart: always, ready: { tcp: 80 }, command: [httpd, -f, -p, \"80\"] }
   side: { image: bb, host: h1, networks: [lan], restart: always, command: [sleep, \"1000\"] }";
 
-struct Ground {
+struct Start {
     file: String,
     /// Of the hosts with the networks, and no instance.
     before: [BTreeSet<String>; 2],
 }
 
 /// Networks are up, instances are not.
-fn ground(cloud: &Cloud) -> Ground {
+fn start(cloud: &Cloud) -> Start {
     let file = cloud.stack("crash", STACK);
     cloud.lab.net(&["up", "--quiet", &file]).ok();
     cloud.ct(&["down", &file, "--destroy-data", "crash"]).ok();
-    Ground { before: HOSTS.map(|h| cloud.snapshot(h)), file }
+    Start { before: HOSTS.map(|h| cloud.snapshot(h)), file }
 }
 
-impl Ground {
+impl Start {
     #[track_caller]
     fn converges(&self, cloud: &Cloud, when: &str) {
         let up = cloud.ct(&["up", &self.file]);
@@ -65,26 +65,26 @@ impl Ground {
 }
 
 fn a_run_killed_before_any_step_is_finished_by_the_next(cloud: &Cloud) {
-    let ground = ground(cloud);
+    let start = start(cloud);
     for n in 0..10 {
         let when = format!("killed before change {n}");
-        let ran = cloud.ct(&["up", &ground.file, "--failpoint", &n.to_string()]);
+        let ran = cloud.ct(&["up", &start.file, "--failpoint", &n.to_string()]);
         if ran.code == 0 {
             assert!(n > 2, "{n}");
             break;
         }
         if n % 2 == 0 {
-            ground.converges(cloud, &when);
-            cloud.ct(&["down", &ground.file, "--destroy-data", "crash", "--failpoint", &n.to_string()]);
+            start.converges(cloud, &when);
+            cloud.ct(&["down", &start.file, "--destroy-data", "crash", "--failpoint", &n.to_string()]);
         }
-        ground.ends(cloud, &when);
+        start.ends(cloud, &when);
     }
-    ground.ends(cloud, "at the end");
+    start.ends(cloud, "at the end");
 }
 
 fn a_killed_controller_leaves_nothing_half_done(cloud: &Cloud) {
-    let ground = ground(cloud);
-    let mut command = cloud.command(&["up", &ground.file]);
+    let start = start(cloud);
+    let mut command = cloud.command(&["up", &start.file]);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut story = BufReader::new(child.stderr.take().unwrap());
@@ -98,25 +98,25 @@ fn a_killed_controller_leaves_nothing_half_done(cloud: &Cloud) {
         |h: &str| !cloud.lab.script(h, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout.is_empty();
     // An instance that waits for one of the other host, which nobody creates any more, waits for its limit of a minute.
     assert!(until(100, || !HOSTS.iter().any(|h| busy(h))), "a host still works on it");
-    ground.converges(cloud, "after a killed controller");
-    ground.ends(cloud, "after a killed controller");
+    start.converges(cloud, "after a killed controller");
+    start.ends(cloud, "after a killed controller");
 }
 
 fn a_killed_supervisor_is_replaced(cloud: &Cloud) {
-    let ground = ground(cloud);
-    ground.converges(cloud, "at first");
+    let start = start(cloud);
+    start.converges(cloud, "at first");
     let first = cloud.pid("h1", "crash/app");
     cloud.inside("h1", "crash/app", "echo mine >/data/note; echo mine >/srv/note").ok();
     cloud.lab.script("h1", "pkill -9 -f '[s]upervise crash app'").ok();
-    assert_eq!(cloud.seen(&ground.file, "app")["state"], "stopped");
-    cloud.ct(&["plan", "--exit-code", &ground.file]).exits(2);
-    ground.converges(cloud, "after a killed supervisor");
+    assert_eq!(cloud.seen(&start.file, "app")["state"], "stopped");
+    cloud.ct(&["plan", "--exit-code", &start.file]).exits(2);
+    start.converges(cloud, "after a killed supervisor");
     assert_ne!(cloud.pid("h1", "crash/app"), first);
     cloud.lab.script("h1", &format!("! test -e /proc/{first}")).ok();
     assert_eq!(cloud.inside("h1", "crash/app", "cat /data/note /srv/note").ok().stdout, "mine\nmine\n");
     // Also if nothing repairs it first.
     cloud.lab.script("h1", "pkill -9 -f '[s]upervise crash'").ok();
-    ground.ends(cloud, "after two killed supervisors");
+    start.ends(cloud, "after two killed supervisors");
 }
 
 /// One instance for each operation during which a supervisor may be killed.
@@ -167,8 +167,8 @@ fn a_supervisor_killed_in_any_phase_is_replaced(cloud: &Cloud) {
 }
 
 fn a_runtime_killed_in_the_middle_is_no_end(cloud: &Cloud) {
-    let ground = ground(cloud);
-    ground.converges(cloud, "at first");
+    let start = start(cloud);
+    start.converges(cloud, "at first");
     let tool = cloud.tool_on("h1");
     for victim in ["[r]unc .*create", "[r]unc init", "[r]unc .*start", "[l]sx-net --quiet attach"] {
         cloud.lab.exec("h1", &[&tool, "stop", "crash/side"]).ok();
@@ -179,14 +179,14 @@ fn a_runtime_killed_in_the_middle_is_no_end(cloud: &Cloud) {
         cloud.lab.script("h1", &script).ok();
         let back = || cloud.said("h1", "crash/side")["state"] == "running";
         assert!(until(30, back), "after {victim}: {}", cloud.said("h1", "crash/side"));
-        ground.converges(cloud, victim);
+        start.converges(cloud, victim);
     }
-    ground.ends(cloud, "after killed runtimes");
+    start.ends(cloud, "after killed runtimes");
 }
 
 fn two_runs_at_once_do_not_mix(cloud: &Cloud) {
-    let ground = ground(cloud);
-    let both = || cloud.ct(&["up", &ground.file]);
+    let start = start(cloud);
+    let both = || cloud.ct(&["up", &start.file]);
     let (one, other) = std::thread::scope(|scope| {
         let other = scope.spawn(both);
         (both(), other.join().unwrap())
@@ -194,24 +194,24 @@ fn two_runs_at_once_do_not_mix(cloud: &Cloud) {
     for ran in [&one, &other] {
         assert!([0, 75].contains(&ran.code), "{}: {}", ran.code, ran.stderr);
     }
-    ground.converges(cloud, "after two at once");
-    ground.ends(cloud, "after two at once");
+    start.converges(cloud, "after two at once");
+    start.ends(cloud, "after two at once");
 }
 
 fn a_remnant_is_swept(cloud: &Cloud) {
-    let ground = ground(cloud);
+    let start = start(cloud);
     let half = "mkdir -p /var/lib/lsx/ct/crash/side/upper/etc /run/lsx/ct/crash/side/root; touch /run/lsx/ct/crash/side.ct.lock /run/lsx/ct/all.ids.lock
         mkdir -p /var/lib/lsx/trial/9999999/root; for h in /sys/fs/cgroup/*/; do mkdir -p $h/lsx/crash/side/deeper 2>/dev/null || true; done";
     cloud.lab.script("h1", half).ok();
-    ground.converges(cloud, "over a remnant");
-    ground.ends(cloud, "over a remnant");
+    start.converges(cloud, "over a remnant");
+    start.ends(cloud, "over a remnant");
     cloud.lab.script("h1", half).ok();
-    ground.ends(cloud, "a remnant alone");
+    start.ends(cloud, "a remnant alone");
 }
 
 fn after_a_power_cut_all_come_back_in_order(cloud: &Cloud) {
-    let ground = ground(cloud);
-    ground.converges(cloud, "at first");
+    let start = start(cloud);
+    start.converges(cloud, "at first");
     cloud.inside("h1", "crash/app", "echo mine >/data/note; echo mine >/srv/note").ok();
     HOSTS.iter().for_each(|h| _ = cloud.lab.verb(&["kill", h]));
     // The dependent one is first, and waits.
@@ -234,9 +234,9 @@ fn after_a_power_cut_all_come_back_in_order(cloud: &Cloud) {
         at("h2", "crash/base") < at("h1", "crash/app") && at("h1", "crash/side") < at("h2", "crash/base")
     );
     assert_eq!(cloud.inside("h1", "crash/app", "cat /data/note /srv/note").ok().stdout, "mine\nmine\n");
-    assert_eq!(cloud.changed(&ground.file), 0, "nobody had to do anything");
-    ground.converges(cloud, "after a power cut");
-    cloud.end(&ground.file);
+    assert_eq!(cloud.changed(&start.file), 0, "nobody had to do anything");
+    start.converges(cloud, "after a power cut");
+    cloud.end(&start.file);
     for host in HOSTS {
         cloud
             .lab

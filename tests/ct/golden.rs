@@ -5,7 +5,7 @@
 use crate::{Hosts, simulate, tool};
 use common::plan::Step;
 use common::stack::{ReadOptions, read, resolve};
-use common::tool::{Draft, Goal, ObservedOf, PlanOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput, PlanOf};
 use lsx_ct::Ct;
 use lsx_ct::model::Object;
 use lsx_tests::blessing;
@@ -25,7 +25,8 @@ fn remade(case: &Case) -> Option<String> {
     let resolved = resolve(&stack).unwrap();
     let name = stack.name.clone();
     let goal = Goal::Up(Box::new(stack), Box::new(resolved));
-    let mut hosts = simulate::bare(&Wish { goal, stack: name, ..crate::wish("stack: x\n").unwrap() });
+    let mut hosts =
+        simulate::bare(&PlanInput { goal, stack: name, ..crate::plan_input("stack: x\n").unwrap() });
     if let Some(was) = was {
         let plan: PlanOf<Ct> = planned(case, &was, &hosts);
         let steps: Vec<Step<Object>> = plan.steps;

@@ -1,16 +1,16 @@
 //! Properties of all stacks.
 
-use crate::{Hosts, simulate, wish};
+use crate::{Hosts, plan_input, simulate};
 use common::plan::Object as _;
-use common::tool::{Draft, Goal, Wish};
+use common::tool::{Draft, Goal, PlanInput};
 use lsx_ct::Ct;
 use lsx_ct::model::{Gathered, Instance, Intent, Object};
 use lsx_tests::entries;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-fn plan(wish: &Wish<Gathered>, hosts: &Hosts) -> Draft<Ct> {
-    lsx_ct::plan::plan(wish, hosts).unwrap_or_else(|failures| panic!("{failures}"))
+fn plan(input: &PlanInput<Gathered>, hosts: &Hosts) -> Draft<Ct> {
+    lsx_ct::plan::plan(input, hosts).unwrap_or_else(|failures| panic!("{failures}"))
 }
 
 /// Stacks of every shape: those that ship, those of the golden folders, those of the stack's own.
@@ -19,7 +19,8 @@ fn stacks() -> Vec<(String, String)> {
     let folders = entries("tests/fixtures/stack").into_iter().chain(entries("tests/fixtures/ct"));
     let text = |path: PathBuf| Some((path.display().to_string(), std::fs::read_to_string(&path).ok()?));
     let all = shipped.chain(folders.map(|folder| folder.join("stack.yaml"))).filter_map(text);
-    let fits = |text: &str| wish(text).is_ok_and(|w| lsx_ct::plan::plan(&w, &simulate::bare(&w)).is_ok());
+    let fits =
+        |text: &str| plan_input(text).is_ok_and(|w| lsx_ct::plan::plan(&w, &simulate::bare(&w)).is_ok());
     let good: Vec<_> = all.filter(|(_, text)| fits(text)).collect();
     assert!(good.len() > 20, "{} stacks", good.len());
     good
@@ -28,10 +29,10 @@ fn stacks() -> Vec<(String, String)> {
 #[test]
 fn after_a_plan_there_is_nothing_to_do() {
     for (name, text) in stacks() {
-        let wish = wish(&text).unwrap();
-        let before = simulate::bare(&wish);
-        let up = simulate::after(&plan(&wish, &before), &before);
-        let again = plan(&wish, &up);
+        let input = plan_input(&text).unwrap();
+        let before = simulate::bare(&input);
+        let up = simulate::after(&plan(&input, &before), &before);
+        let again = plan(&input, &up);
         assert_eq!(again.steps, [], "{name}");
         assert_eq!(
             (again.contents.len(), again.kept.len()),
@@ -44,10 +45,10 @@ fn after_a_plan_there_is_nothing_to_do() {
 #[test]
 fn down_after_up_leads_back_to_nothing() {
     for (name, text) in stacks() {
-        let up = wish(&text).unwrap();
+        let up = plan_input(&text).unwrap();
         let before = simulate::bare(&up);
         let there = simulate::after(&plan(&up, &before), &before);
-        let down = Wish { goal: Goal::Down, ..up };
+        let down = PlanInput { goal: Goal::Down, ..up };
         assert_eq!(simulate::after(&plan(&down, &there), &there), before, "{name}");
     }
 }
@@ -55,7 +56,7 @@ fn down_after_up_leads_back_to_nothing() {
 #[test]
 fn a_host_comes_back_from_what_it_kept() {
     for (name, text) in stacks() {
-        let up = wish(&text).unwrap();
+        let up = plan_input(&text).unwrap();
         let before = simulate::bare(&up);
         let first = plan(&up, &before);
         let there = simulate::after(&first, &before);
@@ -67,7 +68,7 @@ fn a_host_comes_back_from_what_it_kept() {
             let Some(kept) = kept else { continue };
             let instances: Vec<Instance> = serde_json::from_str(kept).unwrap();
             let intent = Intent { schema: "lsx.ct.intent/1".to_owned(), stack: up.stack.clone(), instances };
-            let boot = Wish { goal: Goal::Boot(serde_json::to_value(intent).unwrap()), ..up.clone() };
+            let boot = PlanInput { goal: Goal::Boot(serde_json::to_value(intent).unwrap()), ..up.clone() };
             let mut off = seen.clone();
             for have in &mut off.objects {
                 if let Object::Instance(instance) = &mut have.object {
@@ -85,7 +86,7 @@ fn a_host_comes_back_from_what_it_kept() {
 fn whoever_is_needed_comes_first_on_every_host() {
     let mut waited = 0;
     for (name, text) in stacks() {
-        let up = wish(&text).unwrap();
+        let up = plan_input(&text).unwrap();
         let draft = plan(&up, &simulate::bare(&up));
         let made: Vec<(&str, &Instance)> = draft
             .steps
@@ -122,7 +123,10 @@ fn the_order_of_a_document_means_nothing() {
         }) else {
             continue;
         };
-        let (a, b) = (wish(&value.to_string()).unwrap(), wish(&dice.reordered(&value).to_string()).unwrap());
+        let (a, b) = (
+            plan_input(&value.to_string()).unwrap(),
+            plan_input(&dice.reordered(&value).to_string()).unwrap(),
+        );
         let (a, b) = (plan(&a, &simulate::bare(&a)), plan(&b, &simulate::bare(&b)));
         assert_eq!((a.steps, a.contents), (b.steps, b.contents), "{name}");
     }
@@ -135,7 +139,7 @@ fn secrets_and_environment_are_not_told_in_reasons() {
             "stack: s\nhosts: {{ h1: 192.0.2.1 }}\ninstances: {{ a: {{ image: x, env: {{ P: {value} }} }} }}\n"
         )
     };
-    let (was, now) = (wish(&stack("old-word")).unwrap(), wish(&stack("new-word")).unwrap());
+    let (was, now) = (plan_input(&stack("old-word")).unwrap(), plan_input(&stack("new-word")).unwrap());
     let before = simulate::bare(&was);
     let draft = plan(&now, &simulate::after(&plan(&was, &before), &before));
     let why: String = draft.steps.iter().map(|s| s.why.clone()).collect();

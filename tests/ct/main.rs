@@ -10,7 +10,7 @@ mod simulate;
 mod soak;
 
 use common::stack::{Driver, Only, ReadOptions, RecipeValue, read, resolve};
-use common::tool::{Goal, ObservedOf, Wish};
+use common::tool::{Goal, ObservedOf, PlanInput};
 use common::{Failures, document};
 use lsx_ct::Ct;
 use lsx_ct::model::{Gathered, Image, recipe_key};
@@ -26,7 +26,7 @@ fn tool() -> Tool {
 }
 
 /// The input for `up` of a stack. Images and files are identified by name, so that no store is needed.
-fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
+fn plan_input(text: &str) -> Result<PlanInput<Gathered>, Failures> {
     let (stack, _) = read(text, "stack.yaml", &ReadOptions::default())?;
     let resolved = resolve(&stack)?;
     let mut gathered = Gathered::default();
@@ -57,7 +57,7 @@ fn wish(text: &str) -> Result<Wish<Gathered>, Failures> {
         }
     }
     let (name, goal) = (stack.name.clone(), Goal::Up(Box::new(stack), Box::new(resolved)));
-    Ok(Wish {
+    Ok(PlanInput {
         stack: name,
         goal,
         only: Only::default(),

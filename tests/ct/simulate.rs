@@ -4,16 +4,16 @@ use crate::Hosts;
 use common::document;
 use common::plan::Have;
 use common::stack::Driver;
-use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use lsx_ct::Ct;
-use lsx_ct::model::{Engine, Gathered, Object, Seen};
+use lsx_ct::model::{Engine, Facts, Gathered, Object};
 
 /// Where a host has its copy of the tool.
 const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-ct";
 
 /// Hosts of a stack without anything of lsx.
-pub(crate) fn bare(wish: &Wish<Gathered>) -> Hosts {
-    let Goal::Up(_, resolved) = &wish.goal else { return Hosts::new() };
+pub(crate) fn bare(input: &PlanInput<Gathered>) -> Hosts {
+    let Goal::Up(_, resolved) = &input.goal else { return Hosts::new() };
     let engine = |driver: Driver, name: &str| Engine {
         profiles: None,
         driver,
@@ -23,13 +23,13 @@ pub(crate) fn bare(wish: &Wish<Gathered>) -> Hosts {
         works: true,
     };
     let engines = vec![engine(Driver::Oci, "runc 1.1.5"), engine(Driver::Lxd, "lxd 5.0.2")];
-    let seen = Seen { engines, program: PROGRAM.to_owned(), ..Seen::default() };
-    let host = |name: &String| (name.clone(), looked(&wish.stack, name, Vec::new(), seen.clone()));
+    let seen = Facts { engines, program: PROGRAM.to_owned(), ..Facts::default() };
+    let host = |name: &String| (name.clone(), looked(&input.stack, name, Vec::new(), seen.clone()));
     resolved.hosts.iter().map(|h| host(&h.name)).collect()
 }
 
 /// The result of observing a host.
-pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: Seen) -> ObservedOf<Ct> {
+pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: Facts) -> ObservedOf<Ct> {
     common::tool::Observed {
         schema: document::schema("ct", "observed"),
         stack: Some(stack.to_owned()),

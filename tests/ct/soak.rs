@@ -1,17 +1,17 @@
 //! Documents that lsx-ct reads: observed documents, plans, intents.
 
-use crate::wish;
-use common::tool::{Goal, ObservedOf, PlanOf, Wish};
+use crate::plan_input;
+use common::tool::{Goal, ObservedOf, PlanInput, PlanOf};
 use lsx_ct::Ct;
 use lsx_ct::model::{Gathered, Intent, Object};
 use lsx_tests::{Stacks, saved_plans};
 use serde_json::Value;
 
-fn stacks() -> Stacks<Wish<Gathered>, ObservedOf<Ct>> {
+fn stacks() -> Stacks<PlanInput<Gathered>, ObservedOf<Ct>> {
     Stacks::of(
         "ct",
-        |text| wish(text).ok(),
-        |wish, hosts| match lsx_ct::plan::plan(wish, hosts) {
+        |text| plan_input(text).ok(),
+        |input, hosts| match lsx_ct::plan::plan(input, hosts) {
             Ok(_) => Ok(()),
             Err(failures) => Err((failures.exit(), failures.to_string())),
         },
@@ -33,18 +33,19 @@ fn soak_ct_plan() {
 
 #[test]
 fn soak_ct_intent() {
-    let kept = |wish: &Wish<Gathered>, seen: &ObservedOf<Ct>| {
+    let kept = |input: &PlanInput<Gathered>, seen: &ObservedOf<Ct>| {
         let instances = seen.objects.iter().filter_map(|have| match &have.object {
             Object::Instance(instance) => Some((**instance).clone()),
             _ => None,
         });
         let intent = Intent {
             schema: "lsx.ct.intent/1".to_owned(),
-            stack: wish.stack.clone(),
+            stack: input.stack.clone(),
             instances: instances.collect(),
         };
         Some(serde_json::to_value(&intent).unwrap())
     };
-    let boot = |wish: &Wish<Gathered>, kept: Value| Wish { goal: Goal::Boot(kept), ..wish.clone() };
+    let boot =
+        |input: &PlanInput<Gathered>, kept: Value| PlanInput { goal: Goal::Boot(kept), ..input.clone() };
     stacks().kept(20, kept, boot);
 }

@@ -57,11 +57,11 @@ fn a_permission_that_is_taken_away_ends_what_it_began(lab: &Lab) {
     let db = stack.address("db", "back");
     let target = format!("{db}:53/udp@40103");
     let dns = || ask(lab, "web", &[&target])[&target].clone();
-    let mut held = peer::Held::open(lab, "h1", &stack.space("web"), &format!("{db}:82"));
+    let mut held = peer::OpenConnection::open(lab, "h1", &stack.space("web"), &format!("{db}:82"));
     assert_eq!(held.says(), "echo", "an established connection");
     assert!(dns().starts_with("reach/db"));
     // An allowed connection continues meanwhile.
-    let mut other = peer::Held::open(lab, "h3", "", "198.18.0.11:8097");
+    let mut other = peer::OpenConnection::open(lab, "h3", "", "198.18.0.11:8097");
     changed(lab, "  - { from: front, to: back, ports: [82/tcp, 53/udp] }\n", "");
     let (after, asked, kept) = (held.says(), dns(), other.says());
     back(lab);

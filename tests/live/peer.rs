@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// Time limit of a client, after which a packet counts as dropped.
-const PATIENCE: Duration = Duration::from_millis(1200);
+const TIMEOUT: Duration = Duration::from_millis(1200);
 
 pub(crate) fn main(args: &[String]) -> ExitCode {
     match args[0].as_str() {
@@ -82,8 +82,8 @@ fn ask(targets: &[String]) {
 }
 
 fn tcp(target: SocketAddr) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&target, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&target, TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     Some(text)
@@ -91,7 +91,7 @@ fn tcp(target: SocketAddr) -> Option<String> {
 
 fn udp(target: SocketAddr, source: u16) -> Option<String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, source)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket.send_to(b"who", target).ok()?;
     let mut buffer = [0; 2000];
     let (n, _) = socket.recv_from(&mut buffer).ok()?;
@@ -100,8 +100,8 @@ fn udp(target: SocketAddr, source: u16) -> Option<String> {
 
 /// `ADDRESS:PORT`: a connection that stays. For each line it is given, it says something, and tells what came back.
 fn hold(target: &str) {
-    let mut stream = TcpStream::connect_timeout(&target.parse().unwrap(), PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE * 2)).unwrap();
+    let mut stream = TcpStream::connect_timeout(&target.parse().unwrap(), TIMEOUT).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT * 2)).unwrap();
     println!("ready");
     for _ in std::io::stdin().lines() {
         let mut answer = [0; 4];
@@ -171,15 +171,15 @@ fn ready(mut child: Child) -> Server {
 }
 
 /// A connection that stays open, and ends when it is dropped.
-pub(crate) struct Held(Server, BufReader<ChildStdout>);
+pub(crate) struct OpenConnection(Server, BufReader<ChildStdout>);
 
-impl Held {
-    pub(crate) fn open(lab: &Lab, host: &str, space: &str, target: &str) -> Held {
+impl OpenConnection {
+    pub(crate) fn open(lab: &Lab, host: &str, space: &str, target: &str) -> OpenConnection {
         let mut argv = enter(space);
         argv.extend([PLACE, "peer", "hold", target]);
         let mut server = ready(lab.start(host, &argv));
         let out = server.0.stdout.take().unwrap();
-        Held(server, BufReader::new(out))
+        OpenConnection(server, BufReader::new(out))
     }
 
     /// What comes back of a word that is said now.

@@ -1,6 +1,6 @@
 //! Thousands of malformed documents: each gives an answer, never a panic or exit 70.
 
-use crate::{Hosts, cases, tool, wish};
+use crate::{Hosts, cases, plan_input, tool};
 use common::tool::{ObservedOf, PlanOf};
 use lsx_net::Net;
 use lsx_tests::Dice;
@@ -11,7 +11,7 @@ fn no_observed_document_makes_the_plan_panic() {
     let mut dice = Dice(0xbad);
     let (mut good, mut bad) = (0, 0);
     for case in cases() {
-        let Ok(wish) = wish(&case.text()) else { continue };
+        let Ok(input) = plan_input(&case.text()) else { continue };
         let lines = case.read("observed.json").unwrap();
         for _ in 0..150 {
             let mut hosts = crate::observed(&case);
@@ -27,7 +27,7 @@ fn no_observed_document_makes_the_plan_panic() {
                 continue;
             };
             good += 1;
-            if let Err(failures) = lsx_net::plan::plan(&wish, &hosts) {
+            if let Err(failures) = lsx_net::plan::plan(&input, &hosts) {
                 assert_ne!(failures.exit(), 70, "{failures}");
                 assert!(!failures.to_string().is_empty());
             }
@@ -43,10 +43,10 @@ fn no_stack_makes_the_plan_panic() {
     for case in cases() {
         let (text, hosts) = (case.text(), crate::observed(&case));
         for _ in 0..100 {
-            match wish(&dice.broken(&text)) {
-                Ok(wish) => {
+            match plan_input(&dice.broken(&text)) {
+                Ok(input) => {
                     good += 1;
-                    if let Err(failures) = lsx_net::plan::plan(&wish, &hosts) {
+                    if let Err(failures) = lsx_net::plan::plan(&input, &hosts) {
                         assert_ne!(failures.exit(), 70, "{failures}");
                     }
                 }

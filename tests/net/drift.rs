@@ -1,6 +1,6 @@
 //! How the observed documents of golden cases were created: what a stack left on the hosts, and later changes.
 
-use crate::{Hosts, bare, plan, simulate, wish};
+use crate::{Hosts, bare, plan, plan_input, simulate};
 use common::tool::ObservedOf;
 use lsx_net::Net;
 use lsx_tests::golden::{self, Case};
@@ -10,10 +10,11 @@ use serde_json::Value;
 pub(crate) fn remade(case: &Case) -> Option<String> {
     let (was, edits) = case.drift()?;
     let up = was.is_some();
-    let wish = wish(&was.unwrap_or_else(|| case.text())).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-    let mut hosts = bare(&wish);
+    let input =
+        plan_input(&was.unwrap_or_else(|| case.text())).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let mut hosts = bare(&input);
     if up {
-        hosts = simulate::after(&plan(&wish, &hosts), &hosts);
+        hosts = simulate::after(&plan(&input, &hosts), &hosts);
     }
     Some(told(&edited(hosts, &edits)))
 }

@@ -1,9 +1,9 @@
 //! Properties of all stacks and all states of hosts.
 
-use crate::{Hosts, bare, cases, down, plan, simulate, stacks, wish};
+use crate::{Hosts, bare, cases, down, plan, plan_input, simulate, stacks};
 use common::document;
 use common::plan::Step;
-use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use lsx_net::Net;
 use lsx_net::model::Object;
 use lsx_tests::Dice;
@@ -16,9 +16,9 @@ fn bytes(draft: &Draft<Net>) -> String {
 }
 
 /// The hosts after the plan, where nothing may be left to do.
-fn settled(name: &str, wish: &Wish, hosts: &Hosts) -> Hosts {
-    let after = simulate::after(&plan(wish, hosts), hosts);
-    let left = plan(wish, &after);
+fn settled(name: &str, input: &PlanInput, hosts: &Hosts) -> Hosts {
+    let after = simulate::after(&plan(input, hosts), hosts);
+    let left = plan(input, &after);
     let ids: Vec<_> = left.steps.iter().map(|s| format!("{} {}: {}", s.host, s.id, s.why)).collect();
     assert!(ids.is_empty(), "{name}: still to do: {ids:#?}");
     assert_eq!((left.contents.len(), left.data.rows.len()), (0, 0), "{name}: an idle plan carries something");
@@ -28,9 +28,9 @@ fn settled(name: &str, wish: &Wish, hosts: &Hosts) -> Hosts {
 #[test]
 fn after_a_plan_there_is_nothing_to_do() {
     for (name, text) in stacks() {
-        let wish = wish(&text).unwrap();
-        let up = settled(&name, &wish, &bare(&wish));
-        let keep = Wish { prune: false, yes: false, renumber: false, ..wish };
+        let input = plan_input(&text).unwrap();
+        let up = settled(&name, &input, &bare(&input));
+        let keep = PlanInput { prune: false, yes: false, renumber: false, ..input };
         assert_eq!(plan(&keep, &up).kept, Vec::<String>::new(), "{name}");
         assert_eq!(plan(&keep, &up).steps, [], "{name}");
     }
@@ -39,12 +39,12 @@ fn after_a_plan_there_is_nothing_to_do() {
 #[test]
 fn down_after_up_leads_back_to_nothing() {
     for (name, text) in stacks() {
-        let wish = wish(&text).unwrap();
-        let before = bare(&wish);
-        let up = simulate::after(&plan(&wish, &before), &before);
-        let gone = simulate::after(&plan(&down(&wish), &up), &up);
+        let input = plan_input(&text).unwrap();
+        let before = bare(&input);
+        let up = simulate::after(&plan(&input, &before), &before);
+        let gone = simulate::after(&plan(&down(&input), &up), &up);
         assert_eq!(gone, before, "{name}");
-        assert_eq!(plan(&down(&wish), &gone).steps, [], "{name}");
+        assert_eq!(plan(&down(&input), &gone).steps, [], "{name}");
     }
 }
 
@@ -52,7 +52,7 @@ fn down_after_up_leads_back_to_nothing() {
 fn what_the_document_no_longer_names_stays_and_does_not_differ() {
     let (mut dice, mut tried) = (Dice(17), 0);
     for (name, text) in stacks() {
-        let all = wish(&text).unwrap();
+        let all = plan_input(&text).unwrap();
         let before = bare(&all);
         let up = simulate::after(&plan(&all, &before), &before);
         let Goal::Up(stack, resolved) = &all.goal else { continue };
@@ -62,8 +62,8 @@ fn what_the_document_no_longer_names_stays_and_does_not_differ() {
             let Some(map) = less[part].as_object_mut().filter(|map| map.len() > 1) else { continue };
             let gone = map.keys().nth(dice.below(map.len())).unwrap().clone();
             map.shift_remove(&gone);
-            let Ok(less) = wish(&less.to_string()) else { continue };
-            let keep = Wish { prune: false, yes: false, renumber: false, ..less };
+            let Ok(less) = plan_input(&less.to_string()) else { continue };
+            let keep = PlanInput { prune: false, yes: false, renumber: false, ..less };
             let left = plan(&keep, &up);
             let ids: Vec<_> = left.steps.iter().map(|s| format!("{} {}: {}", s.host, s.id, s.why)).collect();
             assert!(ids.is_empty(), "{name} without {part}.{gone}: {ids:#?}");
@@ -76,14 +76,14 @@ fn what_the_document_no_longer_names_stays_and_does_not_differ() {
 #[test]
 fn after_a_power_cut_a_host_comes_back_as_it_was() {
     for (name, text) in stacks() {
-        let wish = wish(&text).unwrap();
-        let before = bare(&wish);
-        let up = simulate::after(&plan(&wish, &before), &before);
+        let input = plan_input(&text).unwrap();
+        let before = bare(&input);
+        let up = simulate::after(&plan(&input, &before), &before);
         for (host, seen) in &up {
             let Some(intent) = &seen.seen.intent else { continue };
             let mut cut = seen.clone();
             cut.objects.retain(|have| ["intent:net", "boot:net"].contains(&have.key.as_str()));
-            let boot = Wish { goal: Goal::Boot(serde_json::to_value(intent).unwrap()), ..wish.clone() };
+            let boot = PlanInput { goal: Goal::Boot(serde_json::to_value(intent).unwrap()), ..input.clone() };
             let back = settled(&name, &boot, &Hosts::from([(host.clone(), cut)]));
             assert_eq!(back[host], *seen, "{name}: {host}");
         }
@@ -97,7 +97,7 @@ fn from_any_stack_to_any_other_of_its_name() {
     for round in 0..200 {
         let [(a, from), (b, to)] = [&all[dice.below(all.len())], &all[dice.below(all.len())]];
         let name = format!("{round}: {a} -> {b}");
-        let (Ok(from), Ok(to)) = (wish(&renamed(from)), wish(&renamed(to))) else { continue };
+        let (Ok(from), Ok(to)) = (plan_input(&renamed(from)), plan_input(&renamed(to))) else { continue };
         tried += 1;
         let mut hosts = bare(&from);
         for (host, seen) in bare(&to) {
@@ -107,7 +107,7 @@ fn from_any_stack_to_any_other_of_its_name() {
         let up = simulate::after(&plan(&from, &hosts), &hosts);
         let participants: Hosts = up.into_iter().filter(|(host, _)| bare(&to).contains_key(host)).collect();
         // Without --prune, objects that the document does not name are kept; if that is a conflict, the plan reports it.
-        let keep = Wish { prune: false, ..to.clone() };
+        let keep = PlanInput { prune: false, ..to.clone() };
         if lsx_net::plan::plan(&keep, &participants).is_ok() {
             kept += 1;
             settled(&name, &keep, &participants);
@@ -132,23 +132,23 @@ fn renamed(text: &str) -> String {
 fn whatever_happened_to_the_hosts_one_plan_puts_it_right() {
     let mut dice = Dice(0xd1ce);
     for (name, text) in stacks() {
-        let wish = wish(&text).unwrap();
-        let before = bare(&wish);
+        let input = plan_input(&text).unwrap();
+        let before = bare(&input);
         if before.is_empty() {
             continue; // a stack without hosts
         }
-        let up = simulate::after(&plan(&wish, &before), &before);
+        let up = simulate::after(&plan(&input, &before), &before);
         for round in 0..40 {
             let mut drifted = up.clone();
             (0..=dice.below(3)).for_each(|_| drift(&mut drifted, &mut dice));
             let name = format!("{name}, round {round}");
-            let there = settled(&name, &wish, &drifted);
+            let there = settled(&name, &input, &drifted);
             assert_eq!(
                 there.values().map(kinds).collect::<Vec<_>>(),
                 up.values().map(kinds).collect::<Vec<_>>(),
                 "{name}"
             );
-            let gone = simulate::after(&plan(&down(&wish), &drifted), &drifted);
+            let gone = simulate::after(&plan(&down(&input), &drifted), &drifted);
             assert!(gone.values().all(|seen| seen.objects.is_empty()), "{name}: {gone:?}");
         }
     }
@@ -207,7 +207,7 @@ fn names(object: &Object) -> Value {
 fn the_same_documents_give_the_same_plan() {
     let mut dice = Dice(5);
     for (name, text) in stacks() {
-        let one = wish(&text).unwrap();
+        let one = plan_input(&text).unwrap();
         let hosts = bare(&one);
         let first = bytes(&plan(&one, &hosts));
         assert_eq!(bytes(&plan(&one, &hosts)), first, "{name}");
@@ -215,7 +215,7 @@ fn the_same_documents_give_the_same_plan() {
             common::stack::read(&text, "stack.yaml", &common::stack::ReadOptions::default()).unwrap();
         let value = serde_json::to_value(stack).unwrap();
         for _ in 0..4 {
-            let other = wish(&dice.reordered(&value).to_string()).unwrap();
+            let other = plan_input(&dice.reordered(&value).to_string()).unwrap();
             assert_eq!(bytes(&plan(&other, &hosts)), first, "{name}: the order of maps means something");
         }
     }
@@ -225,8 +225,8 @@ fn the_same_documents_give_the_same_plan() {
 fn the_order_of_what_was_observed_means_nothing_to_what_is_done() {
     let mut dice = Dice(3);
     for case in cases().into_iter().filter(|case| case.read("plan.json").is_some()) {
-        let (Ok(wish), hosts) = (wish(&case.text()), crate::observed(&case)) else { continue };
-        let Ok(draft) = lsx_net::plan::plan(&wish, &hosts) else { continue };
+        let (Ok(input), hosts) = (plan_input(&case.text()), crate::observed(&case)) else { continue };
+        let Ok(draft) = lsx_net::plan::plan(&input, &hosts) else { continue };
         let ids = |draft: &Draft<Net>| {
             let mut ids: Vec<_> = draft
                 .steps
@@ -243,7 +243,7 @@ fn the_order_of_what_was_observed_means_nothing_to_what_is_done() {
                     seen.objects.swap(i, dice.below(i + 1));
                 }
             }
-            assert_eq!(ids(&plan(&wish, &other)), ids(&draft), "{}", case.name);
+            assert_eq!(ids(&plan(&input, &other)), ids(&draft), "{}", case.name);
         }
     }
 }
@@ -251,9 +251,9 @@ fn the_order_of_what_was_observed_means_nothing_to_what_is_done() {
 #[test]
 fn what_is_written_reads_back_the_same() {
     for (name, text) in stacks() {
-        let wish = wish(&text).unwrap();
-        let before = bare(&wish);
-        let draft = plan(&wish, &before);
+        let input = plan_input(&text).unwrap();
+        let before = bare(&input);
+        let draft = plan(&input, &before);
         for seen in simulate::after(&draft, &before).values() {
             let text = String::from_utf8(document::canonical(seen).unwrap()).unwrap();
             let again: ObservedOf<Net> = document::read(&text, "x", "lsx.net.observed/1").unwrap();

@@ -11,7 +11,7 @@ mod soak;
 
 use common::Failures;
 use common::stack::{Only, ReadOptions, read, resolve};
-use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use lsx_net::Net;
 use lsx_tests::golden::Case;
 use lsx_tests::{Tool, entries, golden as support, top};
@@ -38,11 +38,11 @@ fn tool() -> Tool {
 }
 
 /// The input for `up` of a stack, with everything allowed.
-fn wish(text: &str) -> Result<Wish, Failures> {
+fn plan_input(text: &str) -> Result<PlanInput, Failures> {
     let (stack, _) = read(text, "stack.yaml", &ReadOptions::default())?;
     let resolved = resolve(&stack)?;
     let (name, goal) = (stack.name.clone(), Goal::Up(Box::new(stack), Box::new(resolved)));
-    Ok(Wish {
+    Ok(PlanInput {
         stack: name,
         goal,
         only: Only::default(),
@@ -57,18 +57,18 @@ fn wish(text: &str) -> Result<Wish, Failures> {
     })
 }
 
-fn down(wish: &Wish) -> Wish {
-    Wish { goal: Goal::Down, ..wish.clone() }
+fn down(input: &PlanInput) -> PlanInput {
+    PlanInput { goal: Goal::Down, ..input.clone() }
 }
 
-fn plan(wish: &Wish, hosts: &Hosts) -> Draft<Net> {
-    lsx_net::plan::plan(wish, hosts).unwrap_or_else(|failures| panic!("{failures}"))
+fn plan(input: &PlanInput, hosts: &Hosts) -> Draft<Net> {
+    lsx_net::plan::plan(input, hosts).unwrap_or_else(|failures| panic!("{failures}"))
 }
 
 /// Hosts of a stack without anything of lsx.
-fn bare(wish: &Wish) -> Hosts {
-    let Goal::Up(_, resolved) = &wish.goal else { return Hosts::new() };
-    resolved.hosts.iter().map(|h| (h.name.clone(), simulate::bare(&wish.stack, h))).collect()
+fn bare(input: &PlanInput) -> Hosts {
+    let Goal::Up(_, resolved) = &input.goal else { return Hosts::new() };
+    resolved.hosts.iter().map(|h| (h.name.clone(), simulate::bare(&input.stack, h))).collect()
 }
 
 /// Stacks of every shape: those that ship, those of the golden folders, those of the stack's own.
@@ -79,9 +79,9 @@ fn stacks() -> Vec<(String, String)> {
     let all = shipped.chain(own).chain(golden);
     let text = |path: PathBuf| Some((path.display().to_string(), std::fs::read_to_string(&path).ok()?));
     // What this version does not support (macvlan, vlan, gre, ovs) is refused, as golden cases show.
-    let planned = |wish: &Wish| lsx_net::plan::plan(wish, &bare(wish)).is_ok();
+    let planned = |input: &PlanInput| lsx_net::plan::plan(input, &bare(input)).is_ok();
     let good: Vec<_> =
-        all.filter_map(text).filter(|(_, text)| wish(text).is_ok_and(|w| planned(&w))).collect();
+        all.filter_map(text).filter(|(_, text)| plan_input(text).is_ok_and(|w| planned(&w))).collect();
     assert!(good.len() > 20, "{} stacks in {}", good.len(), top("tests").display());
     good
 }

@@ -5,7 +5,7 @@ use common::document::schema;
 use common::plan::{Have, Object as _, Step};
 use common::stack::resolved::{HostAt, Protocol};
 use common::tool::{Draft, ObservedOf};
-use lsx_net::model::{Intent, Listener, Object, Seen};
+use lsx_net::model::{Facts, Intent, Listener, Object};
 use lsx_net::{Net, plan};
 
 /// Kinds in the order in which `observe` tells them.
@@ -28,19 +28,19 @@ const KINDS: [&str; 14] = [
 
 /// A host without anything of lsx.
 pub(crate) fn bare(stack: &str, host: &HostAt) -> ObservedOf<Net> {
-    let seen = Seen {
+    let seen = Facts {
         routes: vec!["198.18.0.0/24".parse().unwrap()],
         listeners: vec![Listener { protocol: Protocol::Udp, port: 68, address: None, stack: String::new() }],
         addresses: vec![(host.address, "eth0".to_owned())],
         program: "/var/lib/lsx/bin/0123456789abcdef/lsx-net".to_owned(),
         ssh_port: Some(22),
-        ..Seen::default()
+        ..Facts::default()
     };
     looked(stack, &host.name, Vec::new(), seen)
 }
 
 /// The observed document.
-pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: Seen) -> ObservedOf<Net> {
+pub(crate) fn looked(stack: &str, host: &str, objects: Vec<Have<Object>>, seen: Facts) -> ObservedOf<Net> {
     ObservedOf::<Net> {
         schema: schema("net", "observed"),
         stack: Some(stack.to_owned()),

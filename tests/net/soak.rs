@@ -1,17 +1,17 @@
 //! Documents that lsx-net reads: observed documents, plans, intents, targets of probes.
 
-use crate::wish;
-use common::tool::{Goal, ObservedOf, PlanOf, Wish};
+use crate::plan_input;
+use common::tool::{Goal, ObservedOf, PlanInput, PlanOf};
 use lsx_net::Net;
 use lsx_net::probe::Target;
 use lsx_tests::{Corpus, Stacks, saved_plans, soak};
 use serde_json::{Value, json};
 
-fn stacks() -> Stacks<Wish, ObservedOf<Net>> {
+fn stacks() -> Stacks<PlanInput, ObservedOf<Net>> {
     Stacks::of(
         "net",
-        |text| wish(text).ok(),
-        |wish, hosts| match lsx_net::plan::plan(wish, hosts) {
+        |text| plan_input(text).ok(),
+        |input, hosts| match lsx_net::plan::plan(input, hosts) {
             Ok(_) => Ok(()),
             Err(failures) => Err((failures.exit(), failures.to_string())),
         },
@@ -41,9 +41,10 @@ fn soak_net_plan() {
 
 #[test]
 fn soak_net_intent() {
-    let kept =
-        |_: &Wish, seen: &ObservedOf<Net>| Some(serde_json::to_value(seen.seen.intent.as_ref()?).unwrap());
-    let boot = |wish: &Wish, kept: Value| Wish { goal: Goal::Boot(kept), ..wish.clone() };
+    let kept = |_: &PlanInput, seen: &ObservedOf<Net>| {
+        Some(serde_json::to_value(seen.seen.intent.as_ref()?).unwrap())
+    };
+    let boot = |input: &PlanInput, kept: Value| PlanInput { goal: Goal::Boot(kept), ..input.clone() };
     stacks().kept(25, kept, boot);
 }
 

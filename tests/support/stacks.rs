@@ -28,17 +28,17 @@ fn bytes(corpus: &Corpus, dice: &mut Dice) -> Vec<u8> {
 }
 
 impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
-    /// Cases with a valid stack and observed hosts. `wish` reads a stack, `plan` returns whether there is a plan, else the
+    /// Cases with a valid stack and observed hosts. `wanted` reads a stack, `plan` returns whether there is a plan, else the
     /// exit code and message.
-    pub fn of(word: &'static str, wish: impl Fn(&str) -> Option<W>, plan: Planner<W, S>) -> Stacks<W, S> {
-        let case = |case: &Case| Some((wish(&case.text())?, observed(case)));
+    pub fn of(word: &'static str, wanted: impl Fn(&str) -> Option<W>, plan: Planner<W, S>) -> Stacks<W, S> {
+        let case = |case: &Case| Some((wanted(&case.text())?, observed(case)));
         let plans: Vec<_> =
             cases(word).iter().filter_map(case).filter(|(_, hosts)| !hosts.is_empty()).collect();
         Stacks { word, plans, plan, turn: Cell::new(0) }
     }
 
-    fn planned(&self, wish: &W, hosts: &BTreeMap<String, S>) -> bool {
-        match (self.plan)(wish, hosts) {
+    fn planned(&self, wanted: &W, hosts: &BTreeMap<String, S>) -> bool {
+        match (self.plan)(wanted, hosts) {
             Ok(()) => true,
             Err((exit, words)) => {
                 assert!(exit != 70 && !words.is_empty(), "{exit}: {words}");
@@ -60,10 +60,10 @@ impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
             let Ok(seen) = serde_json::from_slice::<S>(input) else { return false };
             let value: Value = serde_json::from_slice(input).unwrap();
             let name = value["host"].as_str().unwrap_or_default();
-            let (wish, hosts) = self.next();
+            let (wanted, hosts) = self.next();
             let mut hosts = hosts.clone();
             hosts.insert(name.to_owned(), seen);
-            let _ = self.planned(wish, &hosts);
+            let _ = self.planned(wanted, &hosts);
             true
         };
         soak(&format!("{}-observed", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
@@ -71,14 +71,15 @@ impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
 
     /// Intents of a stack (`kept`), which `boot` turns into an input.
     pub fn kept(&self, share: u64, kept: impl Fn(&W, &S) -> Option<Value>, boot: impl Fn(&W, Value) -> W) {
-        let all = self.plans.iter().flat_map(|(wish, hosts)| hosts.values().map(move |seen| (wish, seen)));
-        let corpus = Corpus::of(all.filter_map(|(wish, seen)| kept(wish, seen)).collect());
+        let all =
+            self.plans.iter().flat_map(|(wanted, hosts)| hosts.values().map(move |seen| (wanted, seen)));
+        let corpus = Corpus::of(all.filter_map(|(wanted, seen)| kept(wanted, seen)).collect());
         let read = |input: &[u8]| {
             let Ok(kept) = serde_json::from_slice::<Value>(input) else { return false };
-            let (wish, hosts) = self.next();
+            let (wanted, hosts) = self.next();
             let Some((host, seen)) = hosts.iter().next() else { return false };
             let hosts = BTreeMap::from([(host.clone(), seen.clone())]);
-            self.planned(&boot(wish, kept), &hosts)
+            self.planned(&boot(wanted, kept), &hosts)
         };
         soak(&format!("{}-intent", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 /// The number of last lines kept of a program that fails.
 const LINES: usize = 20;
 /// How long to wait for the remaining output of a program that has ended.
-const PATIENCE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How a program ended. Without a code: by a signal, or the connection was lost.
 #[derive(Debug)]
@@ -33,18 +33,18 @@ impl Ended {
 
 /// The last lines of a program's standard error, gathered while it runs.
 #[derive(Clone, Default)]
-pub(super) struct Said {
+pub(super) struct Stderr {
     lines: Arc<Mutex<VecDeque<String>>>,
     /// Closed when the stream has ended.
     gathering: Option<watch::Receiver<()>>,
 }
 
-impl Said {
+impl Stderr {
     /// Gathers in the background until the stream ends.
-    pub(super) fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Said {
+    pub(super) fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Stderr {
         let (open, gathering) = watch::channel(());
-        let keep = Said::default();
-        let said = Said { gathering: Some(gathering), ..keep.clone() };
+        let keep = Stderr::default();
+        let said = Stderr { gathering: Some(gathering), ..keep.clone() };
         tokio::spawn(async move {
             let _open = open;
             let mut stream = BufReader::new(stream);
@@ -69,7 +69,7 @@ impl Said {
     /// The output so far, after a short wait for the rest: a program in the background may keep the stream open.
     pub(super) async fn lines(&self) -> Vec<String> {
         if let Some(mut gathering) = self.gathering.clone() {
-            let _ = tokio::time::timeout(PATIENCE, gathering.changed()).await;
+            let _ = tokio::time::timeout(TIMEOUT, gathering.changed()).await;
         }
         self.lines.lock().map(|lines| lines.iter().cloned().collect()).unwrap_or_default()
     }

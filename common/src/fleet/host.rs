@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::control::Way;
-use super::ended::Said;
+use super::ended::Stderr;
 use super::reply::Events;
 use super::reply::{GARBAGE, LOST};
 use super::session::{End, Session, cancelled};
@@ -195,11 +195,11 @@ impl Host {
     /// Ends the session. Waits for a change that runs in this process.
     pub(super) async fn close(self, shared: &Shared) {
         if let State::Open(session) = self.state {
-            let patience = match self.reach {
+            let timeout = match self.reach {
                 Reach::Ssh(_) => tokio::time::Instant::now() + Duration::from_secs(2),
                 _ => shared.deadline,
             };
-            let _ = tokio::time::timeout_at(patience, session.ended()).await;
+            let _ = tokio::time::timeout_at(timeout, session.ended()).await;
         }
         if let Reach::Ssh(ssh) = self.reach
             && shared.options.fresh
@@ -284,5 +284,5 @@ async fn remote(ssh: &Ssh, shared: &Shared, args: &[&str]) -> Result<Session, Fa
     let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
         return Err(Failure::new(Kind::Bug, "fleet.ssh", "no pipes"));
     };
-    Ok(Session::new(stdout, stdin, Said::of(stderr), End::Remote(Box::new(child))))
+    Ok(Session::new(stdout, stdin, Stderr::of(stderr), End::Remote(Box::new(child))))
 }

@@ -1,6 +1,6 @@
 //! The host that is this machine: in this process, or by sudo.
 
-use super::ended::Said;
+use super::ended::Stderr;
 use super::session::{End, Session};
 use super::{Shared, verdict};
 use crate::{Failure, Kind};
@@ -16,7 +16,7 @@ pub(super) async fn here(shared: &Shared) -> Result<Session, Failure> {
     let local = Arc::clone(&shared.local);
     let body = move || local(far);
     let thread = std::thread::Builder::new().name("fleet-local".into()).spawn(body).map_err(failed)?;
-    let mut session = Session::new(reader, writer, Said::default(), End::Thread(thread));
+    let mut session = Session::new(reader, writer, Stderr::default(), End::Thread(thread));
     if session.hello(shared.tool()).await.is_some() {
         return Ok(session);
     }
@@ -42,7 +42,7 @@ pub(super) async fn sudo(shared: &Shared) -> Result<Session, Failure> {
     let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
         return Err(Failure::new(Kind::Bug, "fleet.sudo", "no pipes"));
     };
-    let mut session = Session::new(stdout, stdin, Said::of(stderr), End::Child(Box::new(child)));
+    let mut session = Session::new(stdout, stdin, Stderr::of(stderr), End::Child(Box::new(child)));
     if session.hello(shared.tool()).await.is_some() {
         return Ok(session);
     }

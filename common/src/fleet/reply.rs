@@ -109,7 +109,7 @@ pub fn shape<A: serde::de::DeserializeOwned>(value: Value) -> Result<A, Failure>
 
 #[cfg(test)]
 mod tests {
-    use super::super::ended::Said;
+    use super::super::ended::Stderr;
     use super::super::session::{End, Session};
     use super::WAITING;
     use super::*;
@@ -125,7 +125,7 @@ mod tests {
             let (_news, news) = watch::channel(Vec::new());
             let end = End::Thread(std::thread::spawn(|| {}));
             let said = std::io::Cursor::new(said.to_vec());
-            let mut session = Session::new(said, tokio::io::sink(), Said::default(), end);
+            let mut session = Session::new(said, tokio::io::sink(), Stderr::default(), end);
             let request = json!({});
             tokio::select! {
                 result = session.request(&request, "h1", &events, &cancel, news) => result,

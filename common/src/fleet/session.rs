@@ -1,6 +1,6 @@
 //! One open session with a host's `agent`: the hello, one request at a time, and how it ended.
 
-use super::ended::{Ended, Said};
+use super::ended::{Ended, Stderr};
 use super::reply::{Events, From, garbage, reply};
 use super::wire::{Hello, Reply};
 use crate::Failures;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 pub(super) struct Session {
     reader: From,
     writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
-    said: Said,
+    said: Stderr,
     end: End,
 }
 
@@ -32,7 +32,7 @@ impl Session {
     pub(super) fn new(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
-        said: Said,
+        said: Stderr,
         end: End,
     ) -> Session {
         Session { reader: BufReader::new(Box::new(reader)), writer: Some(Box::new(writer)), said, end }

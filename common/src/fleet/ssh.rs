@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::control::Control;
-use super::ended::{Ended, Said};
+use super::ended::{Ended, Stderr};
 use super::{Shared, knock, verdict};
 use crate::host::limit::{self, NOISE};
 use crate::host::program::tail;
@@ -24,7 +24,7 @@ pub(super) type Running = openssh::Child<Arc<openssh::Session>>;
 
 /// How long a master of an earlier run may take to open a session. It needs one round trip; if it takes longer, its
 /// connection is dead (the host was restarted or moved) and a new one is made.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Joins arguments for the host's login shell. Nothing is quoted: an argument that would need quoting is refused.
 pub(super) fn words(args: &[&str]) -> Result<String, Failure> {
@@ -96,7 +96,7 @@ impl Ssh {
     ) -> Result<(Ended, String), Failure> {
         let mut child = self.spawn(shared, args).await?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
-        let said = stderr.map(Said::of).unwrap_or_default();
+        let said = stderr.map(Stderr::of).unwrap_or_default();
         let write = async {
             if let Some(mut stdin) = stdin {
                 // If the program ends early, its exit code says why.
@@ -130,7 +130,7 @@ impl Ssh {
     }
 
     async fn attach(&self, command: &str) -> Option<Running> {
-        tokio::time::timeout(PATIENCE, self.open(command)).await.ok()?.ok()
+        tokio::time::timeout(TIMEOUT, self.open(command)).await.ok()?.ok()
     }
 
     async fn open(&self, command: &str) -> Result<Running, openssh::Error> {
@@ -156,8 +156,8 @@ impl Ssh {
         let mut child = command.spawn().map_err(|e| failed(e).hint("install the OpenSSH client"))?;
         // ssh's own timeout covers the connection, not a server that stops answering later.
         let limit = shared.options.connect_timeout + Duration::from_secs(2);
-        let patience = if self.control.away() { ANSWER_AGAIN } else { ANSWER };
-        let silent = knock::unanswered(child.id(), patience);
+        let timeout = if self.control.away() { ANSWER_AGAIN } else { ANSWER };
+        let silent = knock::unanswered(child.id(), timeout);
         let status = tokio::select! {
             status = child.wait() => status.map_err(failed)?,
             () = silent => {

@@ -1,9 +1,9 @@
 //! `apply`: carries out a saved plan.
 
-use super::crew::Answers;
-use super::hold::{PATIENCE, Refused};
+use super::hold::{LOCK_WAIT, Refused};
+use super::host_set::Answers;
 use super::roll::Roll;
-use super::{ApplyArgs, Crew};
+use super::{ApplyArgs, HostSet};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures};
@@ -22,8 +22,8 @@ pub(super) fn run<T: Tool>(
     let (text, file) = stdio::read(args.input.as_deref())?;
     let plan: PlanOf<T> = document::read(&text, &file, &document::schema(T::NAME, "plan"))?;
     signal::hold();
-    let mut crew = Crew::new(tool, &plan.hosts, global)?;
-    let held = crew.hold(&plan.stack, PATIENCE).and_then(|answers| fresh::<T>(&plan, answers));
+    let mut host_set = HostSet::new(tool, &plan.hosts, global)?;
+    let held = host_set.hold(&plan.stack, LOCK_WAIT).and_then(|answers| fresh::<T>(&plan, answers));
     let told = |mut reports: Vec<HostReport>| -> Result<Report, Failure> {
         reports.extend(plan.skipped.iter().map(|h| HostReport::skipped(h)));
         let report = Report::new(T::NAME, &plan.stack, reports);
@@ -33,23 +33,23 @@ pub(super) fn run<T: Tool>(
     let (seen, failed) = match held {
         Ok(answers) => answers,
         Err(refused) => {
-            told(refused.reports(crew.names().iter()))?;
+            told(refused.reports(host_set.names().iter()))?;
             return Err(refused.told());
         }
     };
     let makes = plan.steps.iter().any(|step| step.after.is_some());
     let named = plan.hosts.iter().map(|host| host.address).collect();
     let mut unnoted = match makes {
-        true => Roll::planned(&plan.stack, named).note(&mut crew, &seen),
+        true => Roll::planned(&plan.stack, named).note(&mut host_set, &seen),
         false => BTreeMap::new(),
     };
-    let mut reports = crew.apply(&plan, false, T::UNDO || args.rollback, None)?;
+    let mut reports = host_set.apply(&plan, false, T::UNDO || args.rollback, None)?;
     reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
-    verify(&mut crew, &plan, &mut reports);
+    verify(&mut host_set, &plan, &mut reports);
     reports.retain(|report| !failed.contains_key(&report.host));
     reports.extend(failed.into_iter().map(|(host, failures)| HostReport::failed(&host, failures)));
     if !makes {
-        crew.leave(&plan.stack, &reports);
+        host_set.leave(&plan.stack, &reports);
     }
     verdict(&told(reports)?)
 }
@@ -66,10 +66,10 @@ fn fresh<T: Tool>(
 }
 
 /// Checks that an object exists after a step that was to create it.
-fn verify<T: Tool>(crew: &mut Crew<T>, plan: &PlanOf<T>, reports: &mut [HostReport]) {
+fn verify<T: Tool>(host_set: &mut HostSet<T>, plan: &PlanOf<T>, reports: &mut [HostReport]) {
     let done: BTreeSet<String> =
         reports.iter().filter(|r| r.ok && r.changed > 0).map(|r| r.host.clone()).collect();
-    let (seen, mut failed) = crew.observe_some(&done, &plan.stack, false);
+    let (seen, mut failed) = host_set.observe_some(&done, &plan.stack, false);
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
         let mut failures = failed.remove(&report.host).unwrap_or_default();
         if let Some(seen) = seen.get(&report.host) {

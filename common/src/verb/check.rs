@@ -1,7 +1,7 @@
 //! `check`: the plan must be empty and the tool's live checks must pass; a run without a check is a failure.
 
 use super::roll::Roll;
-use super::{ChangeArgs, CheckArgs, Crew, plan};
+use super::{ChangeArgs, CheckArgs, HostSet, plan};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -37,15 +37,15 @@ pub(super) fn run<T: Tool>(
     let only = plan::narrowed(&args.scope, &stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &only, &args.stack)?;
     let change = ChangeArgs::default();
-    let mut wish = plan::wish(tool, &stack, &resolved, only, &change, &args.stack, &hosts)?;
-    let mut crew = Crew::new(tool, &hosts.taking_part, global)?;
-    let (seen, failed) = crew.observe(&stack.name);
+    let mut input = plan::plan_input(tool, &stack, &resolved, only, &change, &args.stack, &hosts)?;
+    let mut host_set = HostSet::new(tool, &hosts.taking_part, global)?;
+    let (seen, failed) = host_set.observe(&stack.name);
     // A host that did not answer is a failure; the others are still checked.
-    wish.hosts.retain(|host| seen.contains_key(&host.name));
-    let mut plan = plan::make(tool, &wish, &seen, hosts.skipped)?;
+    input.hosts.retain(|host| seen.contains_key(&host.name));
+    let mut plan = plan::make(tool, &input, &seen, hosts.skipped)?;
     plan.warnings.extend(Roll::of(&resolved, &[])?.told::<T>(&seen));
     plan::tell(&plan, false);
-    let mut checked = tool.check(&wish, &mut |name, inputs| crew.call(name, inputs))?;
+    let mut checked = tool.check(&input, &mut |name, inputs| host_set.call(name, inputs))?;
     // One check per host, whether it matches the plan; if not, each difference counts instead.
     let busy = plan.busy();
     seen.keys().filter(|host| !busy.contains(host.as_str())).for_each(|_| checked.passed());

@@ -4,8 +4,8 @@
 //! one after the other in the order of the hosts' names, each with a wait: a run only ever waits for locks later in the
 //! order than those it holds, so there is no deadlock.
 
-use super::Crew;
-use super::crew::Answers;
+use super::HostSet;
+use super::host_set::Answers;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::lock::LOCKED;
 use crate::log;
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long a run waits for another one.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// The same at boot, where nobody repeats the command.
 pub(super) const AT_BOOT: Duration = Duration::from_secs(120);
 
@@ -48,14 +48,10 @@ impl Refused {
     }
 }
 
-impl<T: Tool> Crew<T> {
-    /// Takes the lock of a stack on every host and observes it; the locks are held until this crew is dropped. A host that
+impl<T: Tool> HostSet<T> {
+    /// Takes the lock of a stack on every host and observes it; the locks are held until the set is dropped. A host that
     /// cannot be reached is reported as failed and does not keep the others from being locked.
-    pub(super) fn hold(
-        &mut self,
-        stack: &str,
-        patience: Duration,
-    ) -> Result<Answers<ObservedOf<T>>, Refused> {
+    pub(super) fn hold(&mut self, stack: &str, wait: Duration) -> Result<Answers<ObservedOf<T>>, Refused> {
         let all = self.names();
         let (seen, failed) = self.observe_some(&all, stack, true);
         if !failed.values().any(locked) {
@@ -64,7 +60,7 @@ impl<T: Tool> Crew<T> {
         let (by, mut others) = split(failed);
         let had = seen.into_keys().collect();
         let held =
-            self.in_order(stack, had, by, patience).map_err(|by| Refused { by, failed: others.clone() })?;
+            self.in_order(stack, had, by, wait).map_err(|by| Refused { by, failed: others.clone() })?;
         others.extend(held.1);
         let (seen, failed) = self.observe_some(&held.0, stack, true);
         others.extend(failed);
@@ -90,7 +86,7 @@ impl<T: Tool> Crew<T> {
             return super::plan::gather(failed).verdict();
         }
         let refused = |by| super::plan::gather(by);
-        let (_, failed) = self.in_order(stack, had, by, PATIENCE).map_err(refused)?;
+        let (_, failed) = self.in_order(stack, had, by, LOCK_WAIT).map_err(refused)?;
         super::plan::gather(failed).verdict()
     }
 
@@ -102,14 +98,14 @@ impl<T: Tool> Crew<T> {
         stack: &str,
         had: BTreeSet<String>,
         by: BTreeMap<String, Failures>,
-        patience: Duration,
+        wait: Duration,
     ) -> Result<(BTreeSet<String>, BTreeMap<String, Failures>), BTreeMap<String, Failures>> {
         for failure in by.values().flat_map(|failures| &failures.0) {
             let host = failure.host.as_deref().unwrap_or_default();
-            log::note(&format!("{host}: {}; waiting up to {} s", failure.message, patience.as_secs()));
+            log::note(&format!("{host}: {}; waiting up to {} s", failure.message, wait.as_secs()));
         }
         self.ask(had.iter().map(|host| (host.clone(), json!({"op": "unlock"}))).collect());
-        let end = Instant::now() + patience;
+        let end = Instant::now() + wait;
         let (mut held, mut failed) = (BTreeSet::new(), BTreeMap::new());
         for host in had.into_iter().chain(by.into_keys()).collect::<BTreeSet<_>>() {
             let left = end.saturating_duration_since(Instant::now()).as_millis();

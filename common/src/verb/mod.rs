@@ -2,10 +2,10 @@
 
 mod apply;
 mod check;
-mod crew;
 mod hint;
 mod hold;
 mod host;
+mod host_set;
 mod observe;
 mod plan;
 mod resolve;
@@ -14,10 +14,10 @@ mod scope;
 mod source;
 mod up;
 
-pub use crew::Crew;
 pub(crate) use hint::remote;
-pub use hold::PATIENCE;
-pub use plan::{Cast, crew_of};
+pub use hold::LOCK_WAIT;
+pub use host_set::HostSet;
+pub use plan::{Cast, host_set_of};
 pub use resolve::read_stack;
 pub use scope::ScopeArgs;
 pub use source::{StackArgs, usual_stack};

@@ -1,7 +1,7 @@
 //! `observe`: what exists on this host or on all hosts of a stack.
 
 use super::roll::Roll;
-use super::{Crew, ObserveArgs, StackArgs, host, plan, usual_stack};
+use super::{HostSet, ObserveArgs, StackArgs, host, plan, usual_stack};
 use crate::cli::Global;
 use crate::failure::Failures;
 use crate::log;
@@ -23,7 +23,7 @@ pub(super) fn run<T: Tool>(
     let (stack, resolved) = super::read_stack(&from)?;
     let only = plan::narrowed(&args.scope, &stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &only, &from)?;
-    let (mut seen, failed) = Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name);
+    let (mut seen, failed) = HostSet::new(tool, &hosts.taking_part, global)?.observe(&stack.name);
     for warning in Roll::of(&resolved, &[])?.told::<T>(&seen) {
         log::warning(&warning.message);
     }

@@ -1,7 +1,7 @@
 //! `plan`: what would be done, decided on the controller for all hosts.
 
 use super::roll::Roll;
-use super::{ChangeArgs, Crew, PlanArgs, ScopeArgs, StackArgs};
+use super::{ChangeArgs, HostSet, PlanArgs, ScopeArgs, StackArgs};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -11,7 +11,7 @@ use crate::plan::{Object, Plan, PlanHost};
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
 use crate::stdio::{self, Output};
-use crate::tool::{Goal, ObservedOf, PlanOf, Tool, Wish};
+use crate::tool::{Goal, ObservedOf, PlanInput, PlanOf, Tool};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -30,17 +30,17 @@ pub(super) fn run<T: Tool>(
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let only = narrowed(&args.scope, &stack)?;
     let hosts = participants(&resolved, &args.scope, &only, &args.stack)?;
-    let mut wish = wish(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
+    let mut input = plan_input(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
-        None => Crew::new(tool, &hosts.taking_part, global)?.observe(&stack.name),
+        None => HostSet::new(tool, &hosts.taking_part, global)?.observe(&stack.name),
     };
     gather(failed).verdict()?;
     if args.down {
-        wish.goal = Goal::Down;
-        wish.destroy_data = destroys(args.destroy_data.as_deref(), &stack.name)?;
+        input.goal = Goal::Down;
+        input.destroy_data = destroys(args.destroy_data.as_deref(), &stack.name)?;
     }
-    let mut plan = make(tool, &wish, &seen, hosts.skipped)?;
+    let mut plan = make(tool, &input, &seen, hosts.skipped)?;
     plan.warnings.extend(Roll::of(&resolved, &args.change.forget)?.told::<T>(&seen));
     let empty = plan.is_empty();
     if output.for_people() {
@@ -59,13 +59,13 @@ pub(super) fn run<T: Tool>(
 }
 
 /// What a verb of the tool itself works on: the document, the resolved stack, the selected parts and the hosts.
-pub type Cast<T> = (Stack, Resolved, Only, Crew<T>);
+pub type Cast<T> = (Stack, Resolved, Only, HostSet<T>);
 
 /// The stack and hosts that the flags name, for a verb of the tool itself.
 ///
 /// # Errors
 /// All problems of the document; an unknown name.
-pub fn crew_of<T: Tool>(
+pub fn host_set_of<T: Tool>(
     tool: T,
     stack: &StackArgs,
     scope: &ScopeArgs,
@@ -74,8 +74,8 @@ pub fn crew_of<T: Tool>(
     let (document, resolved) = super::read_stack(stack)?;
     let only = narrowed(scope, &document)?;
     let hosts = participants(&resolved, scope, &only, stack)?;
-    let crew = Crew::new(tool, &hosts.taking_part, global)?;
-    Ok((document, resolved, only, crew))
+    let host_set = HostSet::new(tool, &hosts.taking_part, global)?;
+    Ok((document, resolved, only, host_set))
 }
 
 /// The selection of `--only` in a stack.
@@ -124,7 +124,7 @@ pub(super) fn destroys(repeated: Option<&str>, name: &str) -> Result<bool, Failu
 }
 
 /// The input of a plan for `up`.
-pub(super) fn wish<T: Tool>(
+pub(super) fn plan_input<T: Tool>(
     tool: T,
     stack: &Stack,
     resolved: &Resolved,
@@ -132,11 +132,11 @@ pub(super) fn wish<T: Tool>(
     change: &ChangeArgs,
     from: &StackArgs,
     hosts: &Participants,
-) -> Result<Wish<T::Gathered>, Failures> {
+) -> Result<PlanInput<T::Gathered>, Failures> {
     let takes_part = |host: &String| hosts.taking_part.iter().any(|h| h.name == *host);
     let selected = |at: &InstanceAt| takes_part(&at.host) && only.instance(&at.of, &at.name);
     let gathered = tool.gather(stack, resolved, &selected, &|path| from.beside(path).into())?;
-    Ok(Wish {
+    Ok(PlanInput {
         stack: stack.name.clone(),
         goal: Goal::Up(Box::new(stack.clone()), Box::new(resolved.clone())),
         only,
@@ -154,17 +154,17 @@ pub(super) fn wish<T: Tool>(
 /// Makes the plan and puts it in its envelope.
 pub(super) fn make<T: Tool>(
     tool: T,
-    wish: &Wish<T::Gathered>,
+    input: &PlanInput<T::Gathered>,
     seen: &BTreeMap<String, ObservedOf<T>>,
     skipped: Vec<String>,
 ) -> Result<PlanOf<T>, Failures> {
-    let draft = tool.plan(wish, seen)?;
+    let draft = tool.plan(input, seen)?;
     let base = |h: &PlanHost| seen.get(&h.name).map(|o| PlanHost { base: o.base.clone(), ..h.clone() });
     Ok(Plan {
         schema: document::schema(T::NAME, "plan"),
-        stack: wish.stack.clone(),
+        stack: input.stack.clone(),
         warnings: draft.warnings,
-        hosts: wish.hosts.iter().filter_map(base).collect(),
+        hosts: input.hosts.iter().filter_map(base).collect(),
         skipped,
         kept: draft.kept,
         steps: draft.steps,

@@ -1,7 +1,7 @@
 //! Hosts that the document no longer names. No run contacts them, so each run prints a warning until a person confirms that
 //! nothing is left there.
 
-use super::Crew;
+use super::HostSet;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::roll::MOST;
 use crate::plan::Warning;
@@ -68,7 +68,7 @@ impl Roll {
     /// Records all present and former hosts of the stack on the hosts that lack some; returns the hosts where that failed.
     pub(super) fn note<T: Tool>(
         &self,
-        crew: &mut Crew<T>,
+        host_set: &mut HostSet<T>,
         seen: &BTreeMap<String, ObservedOf<T>>,
     ) -> BTreeMap<String, Failures> {
         let all: BTreeSet<Ipv4Addr> =
@@ -76,7 +76,7 @@ impl Roll {
         let other = |host: &&ObservedOf<T>| !host.stack_hosts.iter().eq(&all);
         let request = json!({"op": "roll", "stack": self.stack, "hosts": all});
         let asked = seen.values().filter(other).map(|host| (host.host.clone(), request.clone())).collect();
-        let failed = crew.ask(asked).into_iter();
+        let failed = host_set.ask(asked).into_iter();
         failed.filter_map(|(host, result)| Some((host, result.err()?))).collect()
     }
 }

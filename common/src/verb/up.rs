@@ -1,7 +1,7 @@
 //! `up` and `down`: observe, plan, apply and verify, under one lock and in one session per host.
 
 use super::roll::Roll;
-use super::{ChangeArgs, Crew, DownArgs, ScopeArgs, StackArgs, UpArgs, apply, hold, plan, resolve};
+use super::{ChangeArgs, DownArgs, HostSet, ScopeArgs, StackArgs, UpArgs, apply, hold, plan, resolve};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -12,7 +12,7 @@ use crate::plan::{HostReport, PlanHost, Report};
 use crate::signal;
 use crate::stack::{self, Only};
 use crate::stdio::{self, Output};
-use crate::tool::{Goal, ObservedOf, PlanOf, Tool, Wish};
+use crate::tool::{Goal, ObservedOf, PlanInput, PlanOf, Tool};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -26,10 +26,10 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let only = plan::narrowed(&args.scope, &stack)?;
     let hosts = plan::participants(&resolved, &args.scope, &only, &args.stack)?;
-    let wish = plan::wish(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
+    let input = plan::plan_input(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
     let roll = Some(Roll::of(&resolved, &args.change.forget)?);
     let end = Ending { undo: T::UNDO || args.rollback, report: args.report.as_deref(), roll };
-    let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
+    let (plan, report) = carry_out(tool, &input, hosts.skipped, global, &end)?;
     resolve::keep_lock(args.stack.lock.as_deref(), &resolved)?;
     if plan::done(&plan, false, global, output)? {
         return Ok(());
@@ -58,11 +58,11 @@ pub(super) fn down<T: Tool>(
         }
     };
     let destroy_data = plan::destroys(args.destroy_data.as_deref(), &name)?;
-    let mut wish = simple::<T>(&name, Goal::Down, hosts.taking_part);
-    wish.only = only;
-    wish.destroy_data = destroy_data;
+    let mut input = simple::<T>(&name, Goal::Down, hosts.taking_part);
+    input.only = only;
+    input.destroy_data = destroy_data;
     let end = Ending { undo: T::UNDO, report: args.report.as_deref(), roll };
-    let (plan, report) = carry_out(tool, &wish, hosts.skipped, global, &end)?;
+    let (plan, report) = carry_out(tool, &input, hosts.skipped, global, &end)?;
     if plan::done(&plan, true, global, output)? {
         return Ok(());
     }
@@ -128,8 +128,8 @@ fn this_host() -> plan::Participants {
     plan::Participants { taking_part: vec![host], skipped: Vec::new() }
 }
 
-fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> Wish<T::Gathered> {
-    Wish {
+fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> PlanInput<T::Gathered> {
+    PlanInput {
         stack: stack.to_owned(),
         goal,
         only: Only::default(),
@@ -157,46 +157,46 @@ struct Ending<'a> {
 /// All phases of a changing verb. The report is written even when it failed.
 fn carry_out<T: Tool>(
     tool: T,
-    wish: &Wish<T::Gathered>,
+    input: &PlanInput<T::Gathered>,
     skipped: Vec<String>,
     global: &Global,
     end: &Ending<'_>,
 ) -> Result<(PlanOf<T>, Report), Failures> {
     signal::hold();
-    let mut crew = Crew::new(tool, &wish.hosts, global)?;
-    let patience = if matches!(wish.goal, Goal::Boot(_)) { hold::AT_BOOT } else { hold::PATIENCE };
+    let mut host_set = HostSet::new(tool, &input.hosts, global)?;
+    let wait = if matches!(input.goal, Goal::Boot(_)) { hold::AT_BOOT } else { hold::LOCK_WAIT };
     let reported = |mut reports: Vec<HostReport>, skipped: &[String]| {
         reports.extend(skipped.iter().map(|h| HostReport::skipped(h)));
-        report::<T>(&wish.stack, reports, end.report)
+        report::<T>(&input.stack, reports, end.report)
     };
-    let (seen, failed) = match crew.hold(&wish.stack, patience) {
+    let (seen, failed) = match host_set.hold(&input.stack, wait) {
         Ok(answers) => answers,
         Err(refused) => {
-            reported(refused.reports(crew.names().iter()), &skipped)?;
+            reported(refused.reports(host_set.names().iter()), &skipped)?;
             return Err(refused.told());
         }
     };
     let mut plan =
-        plan::make(tool, wish, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
+        plan::make(tool, input, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
     plan.warnings.extend(end.roll.iter().flat_map(|roll| roll.told::<T>(&seen)));
-    plan::tell(&plan, matches!(wish.goal, Goal::Down));
+    plan::tell(&plan, matches!(input.goal, Goal::Down));
     if signal::stopping() {
         return Err(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
     // Before the first step, so that other hosts know about the objects of a run that was killed.
-    let noted = end.roll.iter().filter(|_| matches!(wish.goal, Goal::Up(..)));
-    let mut unnoted: BTreeMap<_, _> = noted.flat_map(|roll| roll.note(&mut crew, &seen)).collect();
-    let mut reports = crew.apply(&plan, true, end.undo, global.failpoint())?;
+    let noted = end.roll.iter().filter(|_| matches!(input.goal, Goal::Up(..)));
+    let mut unnoted: BTreeMap<_, _> = noted.flat_map(|roll| roll.note(&mut host_set, &seen)).collect();
+    let mut reports = host_set.apply(&plan, true, end.undo, global.failpoint())?;
     reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
-    verify(&mut crew, wish, seen, &plan, &mut reports);
-    if matches!(wish.goal, Goal::Up(..)) && !plan.is_empty() {
-        prove(&mut crew, wish, &plan, &mut reports);
+    verify(&mut host_set, input, seen, &plan, &mut reports);
+    if matches!(input.goal, Goal::Up(..)) && !plan.is_empty() {
+        prove(&mut host_set, input, &plan, &mut reports);
     }
     reports.extend(failed.iter().map(|(host, failures)| HostReport::failed(host, failures.clone())));
-    if matches!(wish.goal, Goal::Down) {
-        crew.leave(&wish.stack, &reports);
+    if matches!(input.goal, Goal::Down) {
+        host_set.leave(&input.stack, &reports);
     }
     let report = reported(reports, &plan.skipped)?;
     apply::verdict(&report)?;
@@ -214,8 +214,8 @@ fn report<T: Tool>(stack: &str, hosts: Vec<HostReport>, path: Option<&Path>) -> 
 
 /// Observes and plans again: there must be nothing left to do on the hosts that changed.
 fn verify<T: Tool>(
-    crew: &mut Crew<T>,
-    wish: &Wish<T::Gathered>,
+    host_set: &mut HostSet<T>,
+    input: &PlanInput<T::Gathered>,
     mut seen: BTreeMap<String, ObservedOf<T>>,
     plan: &PlanOf<T>,
     reports: &mut [HostReport],
@@ -225,9 +225,9 @@ fn verify<T: Tool>(
     if done.is_empty() {
         return;
     }
-    let (again, mut failed) = crew.observe_some(&done, &wish.stack, false);
+    let (again, mut failed) = host_set.observe_some(&done, &input.stack, false);
     seen.extend(again);
-    let left = plan::make(crew.tool(), wish, &seen, plan.skipped.clone());
+    let left = plan::make(host_set.tool(), input, &seen, plan.skipped.clone());
     for report in reports.iter_mut().filter(|r| done.contains(&r.host)) {
         let failures = match (failed.remove(&report.host), &left) {
             (Some(failures), _) => failures,
@@ -243,16 +243,16 @@ fn verify<T: Tool>(
 
 /// Tests that what was applied works, on the hosts that match the plan.
 fn prove<T: Tool>(
-    crew: &mut Crew<T>,
-    wish: &Wish<T::Gathered>,
+    host_set: &mut HostSet<T>,
+    input: &PlanInput<T::Gathered>,
     plan: &PlanOf<T>,
     reports: &mut [HostReport],
 ) {
     let well: BTreeSet<&str> =
         reports.iter().filter(|r| r.ok && !r.skipped).map(|r| r.host.as_str()).collect();
-    let mut wish = wish.clone();
-    wish.hosts.retain(|host| well.contains(host.name.as_str()));
-    let mut failed = crew.tool().prove(&wish, plan, &mut |name, inputs| crew.call(name, inputs));
+    let mut input = input.clone();
+    input.hosts.retain(|host| well.contains(host.name.as_str()));
+    let mut failed = host_set.tool().prove(&input, plan, &mut |name, inputs| host_set.call(name, inputs));
     for report in reports.iter_mut().filter(|r| r.ok) {
         report.fail(Failures(failed.remove(&report.host).into_iter().collect()));
     }

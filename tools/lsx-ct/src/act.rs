@@ -11,7 +11,7 @@ use crate::driver::{Caller, Exec, Found};
 use crate::engines;
 use crate::model::{Condition, State};
 use crate::oci::ended_well;
-use crate::oci::inside::Inside;
+use crate::oci::session::ExecSession;
 use crate::{ready, supply};
 use base64::Engine as _;
 use common::host::{Program, wait};
@@ -222,7 +222,7 @@ fn on_host(exec: &Exec, caller: Caller<'_>) -> Result<crate::driver::Ran, Failur
     let (program, args) = exec.argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
     let program = exec.env.iter().fold(Program::new(program).args(args), |p, (k, v)| p.env(k, v));
     let (input, deadline) = (&exec.input, exec.deadline);
-    Inside { program, input, deadline, pid_file: None, process: None, hears: None, owner: None }
+    ExecSession { program, input, deadline, pid_file: None, process: None, hears: None, owner: None }
         .run_for(caller)
 }
 

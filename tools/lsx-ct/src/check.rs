@@ -2,7 +2,7 @@
 
 use crate::act::{Acted, Order, Target};
 use crate::model::Gathered;
-use common::tool::{Checked, Each, Finding, Goal, Wish};
+use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failures, fleet};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -14,12 +14,12 @@ const READY_MS: u64 = 5000;
 ///
 /// # Errors
 /// None: a check that could not be made is a finding.
-pub fn check(wish: &Wish<Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
-    let Goal::Up(_, resolved) = &wish.goal else { return Ok(Checked::default()) };
+pub fn check(input: &PlanInput<Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
+    let Goal::Up(_, resolved) = &input.goal else { return Ok(Checked::default()) };
     let mut orders: BTreeMap<String, Vec<Target>> = BTreeMap::new();
-    for at in resolved.instances.iter().filter(|at| wish.only.instance(&at.of, &at.name)) {
-        if wish.hosts.iter().any(|h| h.name == at.host) {
-            let target = Target { stack: wish.stack.clone(), name: at.name.clone() };
+    for at in resolved.instances.iter().filter(|at| input.only.instance(&at.of, &at.name)) {
+        if input.hosts.iter().any(|h| h.name == at.host) {
+            let target = Target { stack: input.stack.clone(), name: at.name.clone() };
             orders.entry(at.host.clone()).or_default().push(target);
         }
     }

@@ -11,7 +11,7 @@ use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Only, Resolved, Stack};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Look, ObservedOf, PlanOf, Tool, Wish};
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -108,11 +108,11 @@ impl Tool for Ct {
         ("ct.collected", "", &["blobs", "trees", "size_bytes"]),
     ];
     type Object = model::Object;
-    type Seen = model::Seen;
+    type Facts = model::Facts;
     type Gathered = model::Gathered;
     type Data = plan::Data;
 
-    fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {
+    fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
         observe::observe(stack)
     }
 
@@ -126,7 +126,7 @@ impl Tool for Ct {
         instances.retain(|seen| only.instance(of(&seen.name).unwrap_or_default(), &seen.name));
     }
 
-    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String {
+    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
         plan::base(objects, seen)
     }
 
@@ -143,10 +143,10 @@ impl Tool for Ct {
 
     fn plan(
         self,
-        wish: &Wish<Self::Gathered>,
+        input: &PlanInput<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
-        plan::plan(wish, observed)
+        plan::plan(input, observed)
     }
 
     fn supply(self, plan: &PlanOf<Self>, each: Each<'_>) -> Result<BTreeMap<String, Failures>, Failures> {
@@ -166,8 +166,8 @@ impl Tool for Ct {
         act::call(name, input, cancel, event)
     }
 
-    fn check(self, wish: &Wish<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
-        check::check(wish, each)
+    fn check(self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
+        check::check(input, each)
     }
 
     fn schemas(self) -> Vec<(&'static str, Schema)> {

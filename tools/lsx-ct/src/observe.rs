@@ -2,14 +2,14 @@
 
 use crate::driver::Found;
 use crate::engines;
-use crate::model::{Engine, Intent, Object, Seen, State, Status, Usage};
+use crate::model::{Engine, Facts, Intent, Object, State, Status, Usage};
 use crate::oci::{closed, disk, ended_well, room};
 use crate::paths;
 use common::host::boot;
 use common::host::file;
 use common::plan::{Have, Warning};
 use common::stack::Driver as Kind;
-use common::tool::Look;
+use common::tool::Observation;
 use common::{Failure, fleet};
 use std::path::Path;
 
@@ -20,8 +20,8 @@ pub(crate) const ORDER: u8 = 50;
 ///
 /// # Errors
 /// What could not be read.
-pub fn observe(stack: Option<&str>) -> Result<Look<Object, Seen>, Failure> {
-    let mut seen = Seen { program: fleet::installed_path(&crate::SET_NAMES), ..Seen::default() };
+pub fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+    let mut seen = Facts { program: fleet::installed_path(&crate::SET_NAMES), ..Facts::default() };
     let (mut objects, mut warnings, open) = (Vec::new(), Vec::new(), closed::open());
     for (kind, engine) in engines::each() {
         match engine.as_ref().map_err(Clone::clone).and_then(|engine| engine.engine()) {
@@ -110,7 +110,7 @@ fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
 }
 
 /// The host's intent of a stack, and its boot entry.
-fn kept(stack: &str, seen: &mut Seen, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
+fn kept(stack: &str, seen: &mut Facts, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
     let path = paths::intent(stack);

@@ -32,16 +32,16 @@ pub(crate) type Why = Option<String>;
 
 /// A wait with growing pauses and an optional limit.
 #[derive(Clone, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Backoff {
     pause: Duration,
     most: Duration,
     end: Option<Instant>,
 }
 
-impl Patience {
+impl Backoff {
     /// Until `limit` has passed, or without limit.
     pub(crate) fn new(limit: Option<Duration>, most: Duration) -> Self {
-        Patience { pause: PAUSE, most: most.min(PAUSE_MAX), end: limit.map(|l| Instant::now() + l) }
+        Backoff { pause: PAUSE, most: most.min(PAUSE_MAX), end: limit.map(|l| Instant::now() + l) }
     }
 
     /// How long to wait before the next probe; `None` at the end.
@@ -141,14 +141,14 @@ fn wait_for(
     waiting: &mut dyn FnMut(&str),
 ) -> Result<(), Failure> {
     let limit = (!forever).then(|| Duration::from_millis(wanted.timeout_ms));
-    let mut patience = Patience::new(limit, PAUSE_MAX);
+    let mut backoff = Backoff::new(limit, PAUSE_MAX);
     while let Some(why) = need(stack, wanted, pid)? {
         waiting(&why);
         let failed = || Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
         if let Some(lost) = given_up(std::iter::once(wanted)).filter(|_| !forever) {
             return Err(failed().because(lost));
         }
-        let Some(pause) = patience.next() else { return Err(failed().because(why)) };
+        let Some(pause) = backoff.next() else { return Err(failed().because(why)) };
         wait::until(pause, pause, wait::cancelled);
     }
     Ok(())
@@ -180,8 +180,8 @@ pub(crate) fn limit(instance: &Instance) -> Duration {
 }
 
 /// The pauses between probes of an instance, until `limit` has passed or without limit.
-pub(crate) fn patience(instance: &Instance, limit: Option<Duration>) -> Patience {
-    Patience::new(limit, Duration::from_millis(instance.ready.as_ref().map_or(1000, |r| r.interval_ms)))
+pub(crate) fn backoff(instance: &Instance, limit: Option<Duration>) -> Backoff {
+    Backoff::new(limit, Duration::from_millis(instance.ready.as_ref().map_or(1000, |r| r.interval_ms)))
 }
 
 /// The failure of an instance that did not become ready.

@@ -11,7 +11,7 @@ use common::{Failure, Kind};
 pub(crate) const SHELL: [&str; 2] = ["/bin/sh", "-e"];
 
 /// The operations of an engine for the recipes of one instance.
-pub(crate) trait Kitchen {
+pub(crate) trait RecipeRunner {
     /// Those that have been run.
     fn done(&self) -> Result<Vec<Done>, Failure>;
 
@@ -41,13 +41,13 @@ const MASK: &[u8] = b"***";
 impl Script {
     /// The variables are put before its first line, in that line, so that the shell's line numbers match the file. The shell
     /// expands them; no value is ever executed as a part of the script.
-    fn new(recipe: &Recipe, text: &[u8], kitchen: &dyn Kitchen) -> Result<Script, Failure> {
+    fn new(recipe: &Recipe, text: &[u8], runner: &dyn RecipeRunner) -> Result<Script, Failure> {
         let mut script = Script { text: Vec::new(), secrets: Vec::new() };
         for (name, value) in &recipe.values {
             let value = match value {
                 Value::Text(text) => text.clone().into_bytes(),
                 Value::Secret { secret, .. } => {
-                    let value = bare(kitchen.secret(secret)?);
+                    let value = bare(runner.secret(secret)?);
                     script.secrets.push(value.clone());
                     value
                 }
@@ -123,19 +123,19 @@ pub(crate) fn secret(stack: &str, name: &str) -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// If one could not be run at all, or not be recorded.
-pub(crate) fn run(instance: &Instance, kitchen: &mut dyn Kitchen) -> Result<Why, Failure> {
+pub(crate) fn run(instance: &Instance, runner: &mut dyn RecipeRunner) -> Result<Why, Failure> {
     if instance.recipes.is_empty() {
         return Ok(None);
     }
-    let mut done = kitchen.done()?;
+    let mut done = runner.done()?;
     for recipe in instance.recipes_left(&done) {
-        let script = Script::new(recipe, &kitchen.text(&recipe.digest)?, kitchen)?;
-        let ran = script.masked(kitchen.cook(recipe, &script)?);
+        let script = Script::new(recipe, &runner.text(&recipe.digest)?, runner)?;
+        let ran = script.masked(runner.cook(recipe, &script)?);
         if ran.code != 0 {
             return Ok(Some(ended(&format!("recipe {}", recipe.path), &ran)));
         }
         done.push(Done { recipe: recipe.clone(), at: Some(common::log::now()) });
-        kitchen.note(&done)?;
+        runner.note(&done)?;
     }
     Ok(None)
 }
@@ -152,7 +152,7 @@ mod tests {
         fails: &'static str,
     }
 
-    impl Kitchen for Fake {
+    impl RecipeRunner for Fake {
         fn done(&self) -> Result<Vec<Done>, Failure> {
             Ok(self.done.clone())
         }

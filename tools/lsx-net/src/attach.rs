@@ -79,25 +79,25 @@ struct Host {
     socket: Socket,
     links: BTreeMap<String, Link>,
     /// The namespace of the previous interface, since those of one instance come together.
-    inside: Option<Inside>,
+    inside: Option<TargetNamespace>,
     /// The intent of the previous interface's stack, which lists the members of its network.
     kept: Option<(String, Option<acquaint::Acquaintances>)>,
 }
 
 /// A network namespace and a socket in it.
-struct Inside {
+struct TargetNamespace {
     netns: Option<PathBuf>,
     pid: Option<u32>,
     space: OwnedFd,
     socket: Socket,
 }
 
-impl Inside {
+impl TargetNamespace {
     fn open(wanted: &Attach) -> Result<Self, Failure> {
         let space = space(wanted)?;
         let socket =
             Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the network namespace", &e))?;
-        Ok(Inside { netns: wanted.netns.clone(), pid: wanted.pid, space, socket })
+        Ok(TargetNamespace { netns: wanted.netns.clone(), pid: wanted.pid, space, socket })
     }
 
     fn is_of(&self, wanted: &Attach) -> bool {
@@ -116,7 +116,7 @@ impl Host {
     fn attach(&mut self, wanted: &Attach) -> Result<Attached, Failure> {
         let mut inside = match self.inside.take().filter(|inside| inside.is_of(wanted)) {
             Some(inside) => inside,
-            None => Inside::open(wanted)?,
+            None => TargetNamespace::open(wanted)?,
         };
         let bridge = self.bridge(wanted)?;
         let changed = !self.stands(wanted, &bridge, &mut inside.socket)?;
@@ -132,7 +132,7 @@ impl Host {
         Ok(report(wanted, changed))
     }
 
-    fn fresh(&mut self, wanted: &Attach, bridge: &Link, inside: &mut Inside) -> Result<(), Failure> {
+    fn fresh(&mut self, wanted: &Attach, bridge: &Link, inside: &mut TargetNamespace) -> Result<(), Failure> {
         self.make(wanted, bridge, inside.space.as_fd())?;
         fill(wanted, bridge.mtu, &mut inside.socket)?;
         finish(&mut self.socket, &wanted.nic.link, &nic_mark(wanted))

@@ -10,7 +10,7 @@
 use common::plan::{Have, Step};
 use common::stack::{Only, Resolved};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Look, ObservedOf, PlanOf, Tool, Wish};
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -66,11 +66,11 @@ impl Tool for Net {
         ("net.attached", "", &["instance", "name", "network", "address", "link", "changed"]),
     ];
     type Object = model::Object;
-    type Seen = model::Seen;
+    type Facts = model::Facts;
     type Gathered = ();
     type Data = plan::Data;
 
-    fn observe(self, stack: Option<&str>) -> Result<Look<Self::Object, Self::Seen>, Failure> {
+    fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
         observe::observe(stack)
     }
 
@@ -80,16 +80,16 @@ impl Tool for Net {
         observed.objects.retain(network);
     }
 
-    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Seen) -> String {
+    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
         plan::base(objects, seen)
     }
 
     fn plan(
         self,
-        wish: &Wish,
+        input: &PlanInput,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
-        plan::plan(wish, observed)
+        plan::plan(input, observed)
     }
 
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data {
@@ -105,12 +105,12 @@ impl Tool for Net {
         check::call(name, input, cancel)
     }
 
-    fn check(self, wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
-        check::check(wish, each)
+    fn check(self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+        check::check(input, each)
     }
 
-    fn prove(self, wish: &Wish, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failure> {
-        check::prove(wish, plan, each)
+    fn prove(self, input: &PlanInput, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failure> {
+        check::prove(input, plan, each)
     }
 
     fn schemas(self) -> Vec<(&'static str, Schema)> {

@@ -14,7 +14,7 @@ type Owners<'s> = HashMap<(&'s str, Protocol, u16), Vec<Owner<'s>>>;
 type Owner<'s> = (Option<Ipv4Addr>, String, Option<&'s Balance>);
 
 /// A port to listen on.
-struct Wish<'s> {
+struct PortUse<'s> {
     host: &'s str,
     protocol: Protocol,
     port: u16,
@@ -68,20 +68,21 @@ impl<'s> Check<'s> {
     fn owners(&mut self) {
         let mut owners: Owners<'s> = HashMap::new();
         self.reserved(&mut owners);
-        for wish in self.wishes() {
-            let others = owners.entry((wish.host, wish.protocol, wish.port)).or_default();
-            let meets = |at: &Option<Ipv4Addr>| at.is_none() || wish.address.is_none() || *at == wish.address;
+        for usage in self.uses() {
+            let others = owners.entry((usage.host, usage.protocol, usage.port)).or_default();
+            let meets =
+                |at: &Option<Ipv4Addr>| at.is_none() || usage.address.is_none() || *at == usage.address;
             let apart = |other: &Option<&Balance>| {
-                other.zip(wish.balance).is_some_and(|(a, b)| a.shares(b, wish.port))
+                other.zip(usage.balance).is_some_and(|(a, b)| a.shares(b, usage.port))
             };
             let clash = others.iter().find(|(at, _, other)| meets(at) && !apart(other));
             let clash =
-                clash.map(|(_, owner, other)| (owner.clone(), other.is_some() && wish.balance.is_some()));
-            others.push((wish.address, wish.owner, wish.balance));
+                clash.map(|(_, owner, other)| (owner.clone(), other.is_some() && usage.balance.is_some()));
+            others.push((usage.address, usage.owner, usage.balance));
             if let Some((other, both)) = clash {
                 let message = format!(
                     "port {}/{} of {} is already used by {other}",
-                    wish.port, wish.protocol, wish.host
+                    usage.port, usage.protocol, usage.host
                 );
                 let hint = match both {
                     true => {
@@ -89,16 +90,16 @@ impl<'s> Check<'s> {
                     }
                     false => "choose another port, host or address of the host",
                 };
-                self.tell("stack.port.clash", wish.path, message, hint);
+                self.tell("stack.port.clash", usage.path, message, hint);
             }
         }
     }
 
-    fn wishes(&self) -> Vec<Wish<'s>> {
-        let mut wishes = Vec::new();
+    fn uses(&self) -> Vec<PortUse<'s>> {
+        let mut uses = Vec::new();
         for replica in &self.replicas {
             for (i, port) in replica.instance.ports.iter().enumerate() {
-                wishes.push(Wish {
+                uses.push(PortUse {
                     host: replica.host,
                     protocol: port.protocol,
                     port: port.listen,
@@ -111,7 +112,7 @@ impl<'s> Check<'s> {
         }
         for (name, balance) in &self.stack.balance {
             for (i, &port) in balance.listen.iter().enumerate() {
-                wishes.push(Wish {
+                uses.push(PortUse {
                     host: &balance.host,
                     protocol: Protocol::Tcp,
                     port,
@@ -125,7 +126,7 @@ impl<'s> Check<'s> {
         let s3 = self.stack.store.as_ref().and_then(|store| store.s3.as_ref());
         if let Some((s3, host)) = s3.and_then(|s3| Some((s3, s3.host.as_deref()?))) {
             let path = if s3.port.is_some() { "store.s3.port" } else { "store.s3" };
-            wishes.push(Wish {
+            uses.push(PortUse {
                 host,
                 protocol: Protocol::Tcp,
                 port: s3.port.unwrap_or(S3_PORT),
@@ -135,7 +136,7 @@ impl<'s> Check<'s> {
                 balance: None,
             });
         }
-        wishes
+        uses
     }
 
     /// Ports that lsx itself needs on a host: ssh, and tunnels if networks cross hosts.

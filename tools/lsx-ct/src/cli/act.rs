@@ -256,9 +256,9 @@ pub(super) fn ask<A: DeserializeOwned>(
             };
             inputs.into_iter().map(|(host, input)| (host.clone(), call(&host, input))).collect()
         }
-        Where::Fleet(crew) => match hear {
-            Some(hear) => crew.hear(what, inputs, &mut |host, event| hear(host, event)),
-            None => crew.call(what, inputs),
+        Where::Fleet(host_set) => match hear {
+            Some(hear) => host_set.hear(what, inputs, &mut |host, event| hear(host, event)),
+            None => host_set.call(what, inputs),
         },
     };
     let (mut all, mut failures) = (Vec::new(), Vec::new());

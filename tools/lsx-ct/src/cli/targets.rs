@@ -7,7 +7,7 @@ use common::cli::Global;
 use common::host::{Lock, name as host_name};
 use common::stack::Stack;
 use common::tool::Tool;
-use common::verb::{self, Crew, ScopeArgs, StackArgs};
+use common::verb::{self, HostSet, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,24 +28,24 @@ pub(super) enum Where {
     /// On this host.
     Here,
     /// On the hosts of a stack.
-    Fleet(Box<Crew<Ct>>),
+    Fleet(Box<HostSet<Ct>>),
 }
 
 impl Where {
     /// Takes the locks of the targets' stacks on all their hosts or on none, waiting a little for other runs. Those of this
-    /// host are held until they are dropped, those of other hosts until the crew is dropped.
+    /// host are held until they are dropped, those of other hosts until the host_set is dropped.
     pub(super) fn lock(&mut self, targets: &Targets) -> Result<Vec<Lock>, Failures> {
         let stacks: BTreeSet<&str> = targets.values().flatten().map(|target| target.stack.as_str()).collect();
         let never = AtomicBool::new(false);
         match self {
             Where::Here => {
                 let take =
-                    |stack| Lock::wait(stack, Ct::NAME, verb::PATIENCE, &never).map_err(Failures::from);
+                    |stack| Lock::wait(stack, Ct::NAME, verb::LOCK_WAIT, &never).map_err(Failures::from);
                 stacks.into_iter().map(take).collect()
             }
-            Where::Fleet(crew) => {
+            Where::Fleet(host_set) => {
                 let hosts = targets.keys().cloned().collect();
-                stacks.into_iter().try_for_each(|stack| crew.lock(stack, &hosts)).map(|()| Vec::new())
+                stacks.into_iter().try_for_each(|stack| host_set.lock(stack, &hosts)).map(|()| Vec::new())
             }
         }
     }
@@ -78,20 +78,20 @@ pub(super) fn with_document(
         return Ok((Where::Here, here(patterns)?, None));
     };
     let from = StackArgs { input: Some(input), ..StackArgs::default() };
-    let (stack, resolved, only, crew) = verb::crew_of(tool, &from, &on.scope, global)?;
+    let (stack, resolved, only, host_set) = verb::host_set_of(tool, &from, &on.scope, global)?;
     let mut targets = Targets::new();
     let mut used = vec![false; patterns.len()];
     for at in &resolved.instances {
         let fits = |p: &String| matches(p, &at.name) || *p == at.of;
         let Some(n) = patterns.iter().position(fits) else { continue };
         used[n] = true;
-        if crew.has(&at.host) && only.instance(&at.of, &at.name) {
+        if host_set.has(&at.host) && only.instance(&at.of, &at.name) {
             let target = Target { stack: resolved.stack.clone(), name: at.name.clone() };
             targets.entry(at.host.clone()).or_default().push(target);
         }
     }
     unknown(patterns, &used, &format!("stack {}", resolved.stack))?;
-    Ok((Where::Fleet(Box::new(crew)), targets, Some((stack, from))))
+    Ok((Where::Fleet(Box::new(host_set)), targets, Some((stack, from))))
 }
 
 pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {
@@ -101,10 +101,10 @@ pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Ta
         return Ok((Where::Here, Targets::from([(host_name(), own())])));
     };
     let stack = StackArgs { input: Some(input), ..StackArgs::default() };
-    let (_, resolved, _, crew) = verb::crew_of(tool, &stack, &on.scope, global)?;
-    let taking_part = resolved.hosts.iter().filter(|h| crew.has(&h.name));
+    let (_, resolved, _, host_set) = verb::host_set_of(tool, &stack, &on.scope, global)?;
+    let taking_part = resolved.hosts.iter().filter(|h| host_set.has(&h.name));
     let targets = taking_part.map(|h| (h.name.clone(), own())).collect();
-    Ok((Where::Fleet(Box::new(crew)), targets))
+    Ok((Where::Fleet(Box::new(host_set)), targets))
 }
 
 /// Instances of this host, by NAME or STACK/NAME; a name used by two stacks needs the stack.

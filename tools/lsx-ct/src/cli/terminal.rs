@@ -24,12 +24,12 @@ pub(super) fn open(tool: Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Re
     let (place, targets) = targets(tool, on, &[name], global)?;
     let target = only(targets.values().flatten())?.clone();
     let Some(host) = targets.into_keys().next() else { return Err(no_target()) };
-    let Where::Fleet(mut crew) = place else { return Err(enter(&target, &exec).into()) };
+    let Where::Fleet(mut host_set) = place else { return Err(enter(&target, &exec).into()) };
     // This ensures that the tool is on the host, and the connection is open.
-    let reached = crew.call("there", BTreeMap::from([(host.clone(), Value::Null)]));
+    let reached = host_set.call("there", BTreeMap::from([(host.clone(), Value::Null)]));
     reached.into_values().collect::<Result<Vec<_>, _>>()?;
     let word = URL_SAFE_NO_PAD.encode(json!((&target, &exec)).to_string());
-    match crew.terminal(&host, &["terminal", &word])? {
+    match host_set.terminal(&host, &["terminal", &word])? {
         None => Err(enter(&target, &exec).into()),
         Some(argv) => Err(act::becomes(&argv).into()),
     }

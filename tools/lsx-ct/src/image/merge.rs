@@ -18,7 +18,7 @@ type At = (usize, u64);
 type Layer = Entries<Box<dyn io::Read>>;
 
 #[derive(Default)]
-struct Seen {
+struct Paths {
     kept: limits::Kept,
     /// The visible entry of a name.
     names: BTreeMap<Vec<u8>, At>,
@@ -40,7 +40,7 @@ impl Store {
         prefix: &str,
         to: &mut Builder<impl Write>,
     ) -> Result<(), Failure> {
-        let mut seen = Seen::default();
+        let mut seen = Paths::default();
         for (number, layer) in layers.iter().enumerate() {
             seen.files.clear();
             self.each(layer, |at, entry, _| seen.add((number, at), entry))?;
@@ -71,7 +71,7 @@ impl Store {
     }
 }
 
-impl Seen {
+impl Paths {
     fn add(&mut self, at: At, entry: Entry) -> Result<(), Failure> {
         let name = clean(&entry.name)?;
         let (parent, own) = split(&name);

@@ -42,7 +42,7 @@ pub(super) struct Got {
 #[derive(Debug)]
 pub(super) enum Refused {
     /// Refused by the server: status, request, and reason.
-    Said(u16, String, String),
+    Status(u16, String, String),
     /// It exceeded its time limit.
     Late(String),
     /// The server cannot be reached.
@@ -52,12 +52,12 @@ pub(super) enum Refused {
 impl Refused {
     /// Whether the requested object is missing.
     pub(super) fn missing(&self) -> bool {
-        matches!(self, Refused::Said(404, ..))
+        matches!(self, Refused::Status(404, ..))
     }
 
     /// Whether the server's message contains this text.
     pub(super) fn says(&self, words: &str) -> bool {
-        matches!(self, Refused::Said(_, _, said) if said.contains(words))
+        matches!(self, Refused::Status(_, _, said) if said.contains(words))
     }
 }
 
@@ -69,7 +69,7 @@ impl From<Refused> for Failure {
                 Failure::new(Kind::Failed, "ct.lxd.late", format!("{what} takes too long"))
                     .hint("see: lxc operation list, or incus operation list")
             }
-            Refused::Said(status, what, why) => {
+            Refused::Status(status, what, why) => {
                 let (kind, hint) = match status {
                     412 => (Kind::Again, Some("changed by another program; run the command again")),
                     401 | 403 => (Kind::Denied, None),
@@ -232,7 +232,7 @@ impl Client {
                 Some(code) if code > 200 => {
                     let why = got.value["err"].as_str().unwrap_or_default();
                     let status = if why.contains("not found") { 404 } else { 400 };
-                    return Err(Refused::Said(status, what.to_owned(), why.to_owned()));
+                    return Err(Refused::Status(status, what.to_owned(), why.to_owned()));
                 }
                 _ if Instant::now() >= end => return Err(Refused::Late(what.to_owned())),
                 _ => {}
@@ -278,7 +278,7 @@ impl Client {
         if reply["type"] == "error" {
             let code = reply["error_code"].as_u64().and_then(|c| u16::try_from(c).ok()).unwrap_or(status);
             let why = reply["error"].as_str().unwrap_or_default();
-            return Err(Refused::Said(code, format!("{method} {path}"), why.to_owned()));
+            return Err(Refused::Status(code, format!("{method} {path}"), why.to_owned()));
         }
         Ok(reply)
     }

@@ -1,9 +1,9 @@
 //! Creates, changes and removes an instance.
 
 use super::client::{OPERATION, Refused};
-use super::first::First;
-use super::request::{self, Ground, RECIPES, SPEC, seed};
-use super::{Held, Lxd, network};
+use super::entrypoint::Entrypoint;
+use super::request::{self, HostValues, RECIPES, SPEC, seed};
+use super::{Lxd, ServerInstance, network};
 use crate::accounts::{Account, Accounts, Alone};
 use crate::model::{Instance, engine_name};
 use crate::oci::disk;
@@ -33,9 +33,9 @@ impl Lxd {
         for volume in &wanted.volumes {
             disk::volume(&paths::volume(stack, &volume.name))?;
         }
-        let mut ground = self.ground(stack, wanted)?;
-        ground.first.check(&wanted.name)?;
-        self.post(stack, wanted, &mut ground)?;
+        let mut values = self.values(stack, wanted)?;
+        values.first.check(&wanted.name)?;
+        self.post(stack, wanted, &mut values)?;
         self.has_ids(&engine, wanted)?;
         let accounts = self.accounts(&engine)?;
         self.identity(&engine, wanted, hosts)?;
@@ -46,8 +46,8 @@ impl Lxd {
         if !wanted.volumes.is_empty() {
             self.fill(stack, wanted, &self.owned(stack, &wanted.name)?, &accounts)?;
         }
-        ground.first.ids = self.ids(&accounts, wanted, &ground.first)?;
-        let mut config = request::config(stack, wanted, &ground);
+        values.first.ids = self.ids(&accounts, wanted, &values.first)?;
+        let mut config = request::config(stack, wanted, &values);
         config.insert(SPEC.to_owned(), spec(wanted)?);
         let path = format!("/1.0/instances/{engine}");
         self.client.send(&Method::PATCH, &path, &json!({"config": config}), None, OPERATION)?;
@@ -56,14 +56,14 @@ impl Lxd {
 
     /// The request; an image or pool that was removed meanwhile is added again. A missing image is not reported as 404: the
     /// operation starts and fails.
-    fn post(&self, stack: &str, wanted: &Instance, ground: &mut Ground) -> Result<(), Failure> {
+    fn post(&self, stack: &str, wanted: &Instance, values: &mut HostValues) -> Result<(), Failure> {
         let _shared = self.hold(FlockArg::LockShared)?;
         let mut last = None;
         for _ in 0..TRIES {
-            ground.pool = self.pool(&wanted.profiles)?;
+            values.pool = self.pool(&wanted.profiles)?;
             let fingerprint = self.image(&wanted.image)?;
-            self.bring_init(&ground.first)?;
-            let order = request::create(stack, wanted, ground, &fingerprint);
+            self.bring_init(&values.first)?;
+            let order = request::create(stack, wanted, values, &fingerprint);
             match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
                 Ok(_) => return Ok(()),
                 Err(refused) if went(&refused) => last = Some(refused),
@@ -74,13 +74,13 @@ impl Lxd {
     }
 
     /// Values of this host for an instance.
-    fn ground(&self, stack: &str, wanted: &Instance) -> Result<Ground, Failure> {
-        let mut ground = Ground {
+    fn values(&self, stack: &str, wanted: &Instance) -> Result<HostValues, Failure> {
+        let mut values = HostValues {
             bridges: network::bridges(stack, wanted)?,
             shift: self.can_shift(),
             first: self.first(wanted)?,
             init: self.own_init(),
-            ..Ground::default()
+            ..HostValues::default()
         };
         if self.client.driver == Driver::Lxd {
             for file in &wanted.files {
@@ -92,10 +92,10 @@ impl Lxd {
                         format!("{} of {} is not text: {e}", file.path, wanted.name),
                     )
                 })?;
-                ground.seeds.insert(key, text);
+                values.seeds.insert(key, text);
             }
         }
-        Ok(ground)
+        Ok(values)
     }
 
     /// Whether the server has given it as many ids as the document wants.
@@ -112,7 +112,12 @@ impl Lxd {
     }
 
     /// User of the first program, by number; none if it is root.
-    fn ids(&self, accounts: &Accounts, wanted: &Instance, first: &First) -> Result<Option<Account>, Failure> {
+    fn ids(
+        &self,
+        accounts: &Accounts,
+        wanted: &Instance,
+        first: &Entrypoint,
+    ) -> Result<Option<Account>, Failure> {
         (!first.user.is_empty())
             .then(|| self.account(accounts, &wanted.name, (&first.user, Alone::Root)))
             .transpose()
@@ -126,9 +131,9 @@ impl Lxd {
         after: &Instance,
         hosts: &str,
     ) -> Result<bool, Failure> {
-        let mut ground = self.ground(stack, after)?;
-        ground.first.check(&after.name)?;
-        self.bring_init(&ground.first)?;
+        let mut values = self.values(stack, after)?;
+        values.first.check(&after.name)?;
+        self.bring_init(&values.first)?;
         let held = self.owned(stack, &after.name)?;
         for volume in &after.volumes {
             disk::volume(&paths::volume(stack, &volume.name))?;
@@ -143,15 +148,15 @@ impl Lxd {
             self.put_proxy(&held.name, after.proxy.as_ref())?;
         }
         self.fill(stack, after, &held, &accounts)?;
-        ground.first.ids = self.ids(&accounts, after, &ground.first)?;
-        ground.pool = self.pool(&after.profiles)?;
+        values.first.ids = self.ids(&accounts, after, &values.first)?;
+        values.pool = self.pool(&after.profiles)?;
         let path = format!("/1.0/instances/{}", held.name);
         let Some(got) = self.client.get(&path)? else { return Err(self.none(stack, &after.name)) };
         let mut value = got.value;
-        let mut config = request::config(stack, after, &ground);
+        let mut config = request::config(stack, after, &values);
         config.insert(SPEC.to_owned(), spec(after)?);
         config.extend(value["config"].get(RECIPES).map(|done| (RECIPES.to_owned(), done.clone())));
-        let mut devices = request::devices(stack, after, &ground);
+        let mut devices = request::devices(stack, after, &values);
         if let (Some(pool), Some(root)) = (value["devices"]["root"].get("pool"), devices.get_mut("root")) {
             root["pool"] = pool.clone(); // a disk stays in its pool
         }
@@ -192,7 +197,7 @@ impl Lxd {
     }
 
     /// An existing instance of lsx.
-    pub(super) fn owned(&self, stack: &str, name: &str) -> Result<Held, Failure> {
+    pub(super) fn owned(&self, stack: &str, name: &str) -> Result<ServerInstance, Failure> {
         let engine = engine_name(stack, name);
         match self.held(&engine)? {
             None => Err(self.none(stack, name)),
@@ -202,7 +207,7 @@ impl Lxd {
     }
 
     /// A running one.
-    pub(super) fn running(&self, stack: &str, name: &str) -> Result<Held, Failure> {
+    pub(super) fn running(&self, stack: &str, name: &str) -> Result<ServerInstance, Failure> {
         let held = self.owned(stack, name)?;
         if held.runs() {
             return Ok(held);
@@ -216,7 +221,7 @@ impl Lxd {
         Failure::new(Kind::Failed, "ct.lxd.none", message).hint("create it: lsx-ct up STACK")
     }
 
-    fn stranger(&self, held: &Held) -> Failure {
+    fn stranger(&self, held: &ServerInstance) -> Failure {
         let (called, engine, client) = (self.client.called(), &held.name, self.client.program());
         let failure = |message| Failure::new(Kind::Failed, "ct.lxd.stranger", message);
         match held.mark() {

@@ -2,7 +2,7 @@
 
 use super::client::{Refused, header};
 use super::files::{at, steady};
-use super::{Held, Lxd};
+use super::{Lxd, ServerInstance};
 use crate::exit;
 use crate::model::{Condition, Exit, Instance, State, engine_name};
 use common::host::wait;
@@ -48,7 +48,12 @@ impl Lxd {
     }
 
     /// A stopped instance has exited if it is not restarted.
-    pub(super) fn exited(&self, held: &Held, instance: Option<&Instance>, condition: Condition) -> Condition {
+    pub(super) fn exited(
+        &self,
+        held: &ServerInstance,
+        instance: Option<&Instance>,
+        condition: Condition,
+    ) -> Condition {
         let Some(restart) = instance.map(|i| i.restart).filter(|restart| *restart != Restart::Always) else {
             return condition;
         };

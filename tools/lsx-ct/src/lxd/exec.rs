@@ -6,7 +6,7 @@ use super::client::{OPERATION, Refused};
 use crate::accounts::Alone;
 use crate::driver::{Caller, Exec, Ran};
 use crate::model::engine_name;
-use crate::oci::inside::Inside;
+use crate::oci::session::ExecSession;
 use common::host::Program;
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
@@ -71,7 +71,7 @@ impl Lxd {
                 let ended = self.client.wait("exec", &operation, OPERATION)?;
                 Ok(Ran { code: LATE, ..self.collect(&held.name, &ended)? })
             }
-            Err(Refused::Said(_, _, why)) => {
+            Err(Refused::Status(_, _, why)) => {
                 let id = operation.rsplit('/').next().unwrap_or_default();
                 for stream in ["stdout", "stderr"] {
                     self.forget(&held.name, &format!("exec_{id}.{stream}"))?;
@@ -218,7 +218,7 @@ impl Lxd {
         let program = Program::new(&argv[0]).args(&argv[1..]);
         let (input, deadline) = (&exec.input, exec.deadline);
         let ran =
-            Inside { program, input, deadline, pid_file: None, process: None, hears: None, owner: None }
+            ExecSession { program, input, deadline, pid_file: None, process: None, hears: None, owner: None }
                 .run_for(caller)?;
         if ran.code == LATE {
             self.end(stack, name, &|mark| mark == run)?;

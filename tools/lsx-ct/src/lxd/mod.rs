@@ -4,10 +4,9 @@ mod aside;
 mod client;
 mod create;
 pub(crate) mod ended;
+mod entrypoint;
 mod exec;
 mod files;
-mod first;
-mod held;
 mod image;
 mod line;
 mod network;
@@ -15,6 +14,7 @@ mod pool;
 mod ready;
 mod request;
 mod secret;
+mod server_instance;
 mod state;
 mod volume;
 
@@ -25,10 +25,10 @@ use client::{Client, FIRST};
 use common::host::{Program, file};
 use common::stack::Driver;
 use common::{Failure, Kind};
-use first::First;
-use held::{Held, Now};
+use entrypoint::Entrypoint;
 use oci_spec::image::ImageConfiguration;
 use serde_json::Value;
+use server_instance::{Now, ServerInstance};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
@@ -131,7 +131,7 @@ impl driver::Driver for Lxd {
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
         let all = self.everything()?.into_iter().filter_map(|held| Some((held.found()?, held)));
         let of = all.filter(|(found, _)| stack.is_none_or(|stack| found.stack == stack));
-        let told = |(found, held): (Found, Held)| match found.condition.state {
+        let told = |(found, held): (Found, ServerInstance)| match found.condition.state {
             State::Stopped => {
                 let waits = waiter::said(&found.stack, &found.name);
                 let ended = || self.exited(&held, found.instance.as_ref(), found.condition.clone());

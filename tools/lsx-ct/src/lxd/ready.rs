@@ -4,7 +4,7 @@
 use super::client::OPERATION;
 use super::files::Put;
 use super::request::RECIPES;
-use super::{First, Lxd};
+use super::{Entrypoint, Lxd};
 use crate::accounts::Alone;
 use crate::driver::{Exec, Ran};
 use crate::model::{Done, Instance, Recipe, State, engine_name};
@@ -20,7 +20,7 @@ impl Lxd {
     pub(super) fn await_ready(&self, stack: &str, instance: &Instance, engine: &str) -> Result<(), Failure> {
         let (began, limit) = (Instant::now(), ready::limit(instance));
         let pid = self.pid(engine)?.ok_or_else(|| self.ended(engine))?;
-        let mut patience = ready::patience(instance, Some(limit));
+        let mut backoff = ready::backoff(instance, Some(limit));
         loop {
             let why = match self.tried(stack, instance, pid, (began, limit)) {
                 Ok(None) => None,
@@ -32,7 +32,7 @@ impl Lxd {
             }
             let Some(why) = why else { return Ok(()) };
             let left = limit.saturating_sub(began.elapsed());
-            let Some(pause) = patience.next().filter(|pause| *pause < left) else {
+            let Some(pause) = backoff.next().filter(|pause| *pause < left) else {
                 let failure = ready::unready(&instance.name, State::Starting, Some(why));
                 let hint =
                     format!("see: lsx-ct logs {}; to wait longer, increase ready.timeout", instance.name);
@@ -50,13 +50,13 @@ impl Lxd {
         pid: u32,
         (began, limit): (Instant, Duration),
     ) -> Result<Why, Failure> {
-        let mut kitchen = Kitchen { lxd: self, stack, instance, end: began + limit };
-        if let Some(why) = recipes::run(instance, &mut kitchen)? {
+        let mut runner = RecipeRunner { lxd: self, stack, instance, end: began + limit };
+        if let Some(why) = recipes::run(instance, &mut runner)? {
             return Ok(Some(why));
         }
         ready::once(instance, pid, began.elapsed(), &mut |argv| {
             let deadline = Some(ready::TRY_INSIDE);
-            let exec = Exec { argv: argv.to_vec(), deadline, ..kitchen.place()? };
+            let exec = Exec { argv: argv.to_vec(), deadline, ..runner.place()? };
             self.run(stack, &instance.name, &exec)
         })
     }
@@ -67,7 +67,7 @@ impl Lxd {
 const RECIPE: &str = "/.lsx-recipe";
 
 /// Recipes of an instance in a server, which records with the instance which have been run.
-struct Kitchen<'a> {
+struct RecipeRunner<'a> {
     lxd: &'a Lxd,
     stack: &'a str,
     instance: &'a Instance,
@@ -75,16 +75,16 @@ struct Kitchen<'a> {
     end: Instant,
 }
 
-impl Kitchen<'_> {
+impl RecipeRunner<'_> {
     /// Folder and user of the instance's own command; the server sets its environment.
     fn place(&self) -> Result<Exec, Failure> {
-        let First { user, workdir, .. } = self.lxd.first(self.instance)?;
+        let Entrypoint { user, workdir, .. } = self.lxd.first(self.instance)?;
         let user = Some(user).filter(|user| !user.is_empty());
         Ok(Exec { user, workdir: Some(workdir), ..Exec::default() })
     }
 }
 
-impl recipes::Kitchen for Kitchen<'_> {
+impl recipes::RecipeRunner for RecipeRunner<'_> {
     fn done(&self) -> Result<Vec<Done>, Failure> {
         Ok(self.lxd.owned(self.stack, &self.instance.name)?.recipes())
     }

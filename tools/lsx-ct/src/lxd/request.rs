@@ -1,6 +1,6 @@
 //! The request for an instance of LXD or Incus: pure.
 
-use super::first::First;
+use super::entrypoint::Entrypoint;
 use crate::model::{Instance, engine_name};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const SEEDS: [&str; 3] = ["user-data", "vendor-data", "network-config"];
 
 /// Values of the host.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ground {
+pub(super) struct HostValues {
     /// The storage pool of the root disk; none if a profile defines one.
     pub(super) pool: Option<String>,
     /// The bridge of each network.
@@ -30,7 +30,7 @@ pub(super) struct Ground {
     /// Whether folders of the host can be id-mapped.
     pub(super) shift: bool,
     /// The first program.
-    pub(super) first: First,
+    pub(super) first: Entrypoint,
     /// This program on the host, as the first process.
     pub(super) init: String,
 }
@@ -42,19 +42,19 @@ pub(super) fn seed(path: &str) -> Option<String> {
 }
 
 /// The request that creates an instance. It has lsx's mark from the start, but no definition until it is complete.
-pub(super) fn create(stack: &str, instance: &Instance, ground: &Ground, fingerprint: &str) -> Value {
+pub(super) fn create(stack: &str, instance: &Instance, values: &HostValues, fingerprint: &str) -> Value {
     json!({
         "name": engine_name(stack, &instance.name),
         "type": "container",
         "source": {"type": "image", "fingerprint": fingerprint},
         "profiles": instance.profiles,
-        "config": config(stack, instance, ground),
-        "devices": devices(stack, instance, ground),
+        "config": config(stack, instance, values),
+        "devices": devices(stack, instance, values),
     })
 }
 
 /// lsx's settings, without the definition.
-pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
+pub(super) fn config(stack: &str, instance: &Instance, values: &HostValues) -> Map<String, Value> {
     let mut config = Map::new();
     let mut set = |key: &str, value: String| config.insert(key.to_owned(), Value::String(value));
     set(STACK, stack.to_owned());
@@ -77,21 +77,21 @@ pub(super) fn config(stack: &str, instance: &Instance, ground: &Ground) -> Map<S
         set("security.idmap.size", ids.to_string());
     }
     // liblxc sets no HOME for an application, and files in ~ would be written to /.
-    let home = ground.first.ids.as_ref().map(|account| account.home.clone()).filter(|home| !home.is_empty());
-    if let Some(home) = home.filter(|_| !ground.first.env.contains_key("HOME")) {
+    let home = values.first.ids.as_ref().map(|account| account.home.clone()).filter(|home| !home.is_empty());
+    if let Some(home) = home.filter(|_| !values.first.env.contains_key("HOME")) {
         set("environment.HOME", home);
     }
     for limit in &instance.rlimits {
         let one = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
         set(&format!("limits.kernel.{}", limit.name), format!("{}:{}", one(limit.soft), one(limit.hard)));
     }
-    for (key, value) in &ground.first.env {
+    for (key, value) in &values.first.env {
         set(&format!("environment.{key}"), value.clone());
     }
-    for (key, text) in &ground.seeds {
+    for (key, text) in &values.seeds {
         set(key, text.clone());
     }
-    set("raw.lxc", raw(stack, instance, ground));
+    set("raw.lxc", raw(stack, instance, values));
     config
 }
 
@@ -113,7 +113,7 @@ pub(super) fn ours(key: &str) -> bool {
 /// Settings only liblxc supports: addresses, which are then set whenever the instance is started by anybody; the first
 /// program; and secrets in memory. /run is mounted for them here: an init that mounts its own /run (systemd does, unless it
 /// is mounted) would hide them.
-fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
+fn raw(stack: &str, instance: &Instance, values: &HostValues) -> String {
     let mut lines = vec![format!("lxc.uts.name = {}", instance.hostname)];
     for (i, nic) in instance.nics.iter().enumerate().filter(|(_, n)| !n.address.addr().is_unspecified()) {
         // Otherwise liblxc uses the address itself as the network's broadcast address.
@@ -121,7 +121,7 @@ fn raw(stack: &str, instance: &Instance, ground: &Ground) -> String {
         lines.push(format!("lxc.net.{i}.ipv4.address = {} {broadcast}", nic.address));
         lines.extend(nic.gateway.map(|gateway| format!("lxc.net.{i}.ipv4.gateway = {gateway}")));
     }
-    lines.extend(ground.first.lines());
+    lines.extend(values.first.lines());
     for folder in &instance.tmpfs {
         lines.push(memory(&folder.path, folder.size_bytes, folder.mode.unwrap_or(0o1777)));
     }
@@ -143,9 +143,9 @@ fn memory(path: &str, bytes: Option<u64>, mode: u32) -> String {
 }
 
 /// Disks and interfaces. Their keys sort in the order of the interfaces, because liblxc numbers them so.
-pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<String, Value> {
+pub(super) fn devices(stack: &str, instance: &Instance, values: &HostValues) -> Map<String, Value> {
     let mut devices = Map::new();
-    if let Some(pool) = &ground.pool {
+    if let Some(pool) = &values.pool {
         let mut root = json!({"type": "disk", "path": "/", "pool": pool});
         if let Some(bytes) = instance.disk_bytes {
             root["size"] = bytes.to_string().into();
@@ -156,7 +156,7 @@ pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<
         let device = json!({
             "type": "nic",
             "nictype": "bridged",
-            "parent": ground.bridges.get(&nic.network).map_or("", String::as_str),
+            "parent": values.bridges.get(&nic.network).map_or("", String::as_str),
             "name": nic.name,
             "hwaddr": nic.mac,
             "host_name": nic.link,
@@ -164,14 +164,14 @@ pub(super) fn devices(stack: &str, instance: &Instance, ground: &Ground) -> Map<
         });
         devices.insert(format!("nic{i:02}"), device);
     }
-    devices.extend(ground.first.device(&ground.init).map(|device| ("init".to_owned(), device)));
+    devices.extend(values.first.device(&values.init).map(|device| ("init".to_owned(), device)));
     for volume in &instance.volumes {
         let source = crate::paths::volume(stack, &volume.name);
         let mut device = json!({"type": "disk", "source": source, "path": volume.path});
         if volume.read_only {
             device["readonly"] = "true".into();
         }
-        if ground.shift {
+        if values.shift {
             device["shift"] = "true".into();
         }
         devices.insert(format!("volume-{}", volume.name), device);
@@ -195,15 +195,15 @@ mod tests {
 
     fn setting(more: Value, key: &str) -> Value {
         let instance = instance(more);
-        let first = First::new(&instance, &ImageConfiguration::default());
-        let ground = Ground { first, ..Ground::default() };
-        config("office", &instance, &ground).get(key).cloned().unwrap_or_default()
+        let first = Entrypoint::new(&instance, &ImageConfiguration::default());
+        let values = HostValues { first, ..HostValues::default() };
+        config("office", &instance, &values).get(key).cloned().unwrap_or_default()
     }
 
     #[test]
     fn a_request_carries_the_mark_and_no_spec() {
-        let ground = Ground { pool: Some("lsx".to_owned()), ..Ground::default() };
-        let made = create("office", &instance(json!({"profiles": ["p", "q"]})), &ground, "f00");
+        let values = HostValues { pool: Some("lsx".to_owned()), ..HostValues::default() };
+        let made = create("office", &instance(json!({"profiles": ["p", "q"]})), &values, "f00");
         assert_eq!(made["name"], "office-web-1");
         assert_eq!(made["source"], json!({"type": "image", "fingerprint": "f00"}));
         assert_eq!(made["profiles"], json!(["p", "q"]));
@@ -238,14 +238,14 @@ mod tests {
         let nics = json!([nic(0, "0.0.0.0/0", Value::Null), nic(1, "10.0.0.2/24", json!("10.0.0.1"))]);
         let wanted = instance(json!({ "nics": nics }));
         let bridges = [("lan".to_owned(), "lb1".to_owned())].into();
-        let ground = Ground { bridges, ..Ground::default() };
+        let values = HostValues { bridges, ..HostValues::default() };
         let lines = [
             "lxc.uts.name = web",
             "lxc.net.1.ipv4.address = 10.0.0.2/24 10.0.0.255",
             "lxc.net.1.ipv4.gateway = 10.0.0.1",
         ];
-        assert_eq!(config("office", &wanted, &ground)["raw.lxc"], lines.join("\n"));
-        let devices = devices("office", &wanted, &ground);
+        assert_eq!(config("office", &wanted, &values)["raw.lxc"], lines.join("\n"));
+        let devices = devices("office", &wanted, &values);
         assert_eq!(devices.keys().collect::<Vec<_>>(), ["nic00", "nic01"]);
         let nic = &devices["nic01"];
         assert_eq!(

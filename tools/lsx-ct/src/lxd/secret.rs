@@ -1,7 +1,7 @@
 //! Secrets of an instance: files in memory that belong to its user, or to the owner in the document, mounted at
 //! /run/secrets.
 
-use super::{Held, Lxd};
+use super::{Lxd, ServerInstance};
 use crate::accounts::Alone;
 use crate::model::{Condition, Instance, State};
 use crate::paths;
@@ -13,7 +13,12 @@ use std::path::Path;
 
 impl Lxd {
     /// Writes them before the instance starts; unwanted ones are removed.
-    pub(super) fn give_secrets(&self, stack: &str, wanted: &Instance, held: &Held) -> Result<(), Failure> {
+    pub(super) fn give_secrets(
+        &self,
+        stack: &str,
+        wanted: &Instance,
+        held: &ServerInstance,
+    ) -> Result<(), Failure> {
         let folder = paths::secrets(stack, &wanted.name);
         clear(&folder, |name| wanted.secrets.iter().any(|s| s.name == name))?;
         if wanted.secrets.is_empty() {

@@ -1,7 +1,7 @@
 //! Starts and stops instances.
 
 use super::client::{OPERATION, Refused};
-use super::{Held, Lxd, secret};
+use super::{Lxd, ServerInstance, secret};
 use crate::apply::GRACE;
 use crate::model::{IDS, Instance, engine_name};
 use crate::supervise::{self, state, waiter};
@@ -69,7 +69,7 @@ impl Lxd {
         self.await_ready(stack, instance, engine)
     }
 
-    fn switch_on(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
+    fn switch_on(&self, stack: &str, instance: &Instance, held: &ServerInstance) -> Result<(), Failure> {
         let outcome = match self.put_state(&held.name, "start", OPERATION, false) {
             Err(refused) if refused.says("idmapping abilities") => {
                 self.unshift(&held.name)?;
@@ -79,14 +79,14 @@ impl Lxd {
             outcome => outcome,
         };
         outcome.map_err(|refused| match refused {
-            Refused::Said(..) => self.words(&held.name, Failure::from(refused)),
+            Refused::Status(..) => self.words(&held.name, Failure::from(refused)),
             refused => refused.into(),
         })
     }
 
     /// If the file system cannot map users, a new volume and its content belong to the instance's own users; a volume that
     /// belongs to other ids is not changed.
-    fn hand_over(&self, stack: &str, instance: &Instance, held: &Held) -> Result<(), Failure> {
+    fn hand_over(&self, stack: &str, instance: &Instance, held: &ServerInstance) -> Result<(), Failure> {
         for volume in &instance.volumes {
             let path = paths::volume(stack, &volume.name);
             // As the document says: it is set before each start that changes it, by its number in the instance.
@@ -162,7 +162,7 @@ impl Lxd {
     }
 
     /// One instance by its name in the server, without its state, which takes the server 50 ms.
-    pub(super) fn held(&self, engine: &str) -> Result<Option<Held>, Failure> {
+    pub(super) fn held(&self, engine: &str) -> Result<Option<ServerInstance>, Failure> {
         let got = self.client.get(&format!("/1.0/instances/{engine}"))?;
         got.map(|got| read(got.value)).transpose()
     }
@@ -178,7 +178,7 @@ impl Lxd {
     }
 
     /// All of them, in one request. Incus lists one that is being removed only by name: then the request is repeated.
-    pub(super) fn everything(&self) -> Result<Vec<Held>, Failure> {
+    pub(super) fn everything(&self) -> Result<Vec<ServerInstance>, Failure> {
         let mut all = Vec::new();
         let mut outcome = Ok(());
         wait::until(HALF, LOOK, || {
@@ -193,7 +193,7 @@ impl Lxd {
     }
 }
 
-fn read(value: Value) -> Result<Held, Failure> {
+fn read(value: Value) -> Result<ServerInstance, Failure> {
     serde_json::from_value(value)
         .map_err(|e| Failure::new(Kind::Failed, "ct.lxd.answer", format!("an instance cannot be read: {e}")))
 }

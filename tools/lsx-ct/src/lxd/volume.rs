@@ -3,7 +3,7 @@
 
 use super::client::{ANSWER, Client, Refused, header};
 use super::files::{absent, at};
-use super::{Held, Lxd};
+use super::{Lxd, ServerInstance};
 use crate::accounts::{Accounts, Alone};
 use crate::model::Instance;
 use crate::oci::{disk, volume};
@@ -24,7 +24,7 @@ const DEPTH: usize = 128;
 const OPENED: Duration = Duration::from_secs(60);
 
 /// See [`Client::seen`].
-pub(super) struct Seen {
+pub(super) struct FileInfo {
     /// `file`, `directory` or `symlink`.
     pub(super) kind: String,
     pub(super) owner: (u32, u32),
@@ -35,7 +35,7 @@ impl Client {
     /// The entry at a path of an instance: type, owner, mode and content. `None` if there is none. The servers
     /// report a pipe as a file, and opening it would block for ever: so files reported as empty are not opened. LXD 5.0 reports
     /// no size.
-    pub(super) fn seen(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, Refused> {
+    pub(super) fn seen(&self, path: &str) -> Result<Option<(FileInfo, Vec<u8>)>, Refused> {
         let Some((seen, size)) = self.looked_at(path)? else { return Ok(None) };
         if seen.kind == "file" && size == Some(0) {
             return Ok(Some((seen, Vec::new())));
@@ -48,17 +48,20 @@ impl Client {
         }
     }
 
-    fn looked_at(&self, path: &str) -> Result<Option<(Seen, Option<u64>)>, Refused> {
+    fn looked_at(&self, path: &str) -> Result<Option<(FileInfo, Option<u64>)>, Refused> {
         let response = self.call(Method::HEAD, path, &[], (), ANSWER)?;
         let said = |name: &str| header(&response, &self.header(name)).unwrap_or_default();
         let number = |name: &str| said(name).parse().unwrap_or_default();
         let mode = u32::from_str_radix(said("mode").trim_start_matches("0o"), 8).unwrap_or_default();
-        let seen = Seen { kind: said("type"), owner: (number("uid"), number("gid")), mode: mode & 0o7777 };
+        let seen =
+            FileInfo { kind: said("type"), owner: (number("uid"), number("gid")), mode: mode & 0o7777 };
         let size = header(&response, "content-length").and_then(|size| size.parse().ok());
         match response.status().as_u16() {
             200 => Ok(Some((seen, size))),
             404 => Ok(None),
-            status => Err(Refused::Said(status, format!("HEAD {path}"), "no answer about a file".to_owned())),
+            status => {
+                Err(Refused::Status(status, format!("HEAD {path}"), "no answer about a file".to_owned()))
+            }
         }
     }
 }
@@ -69,7 +72,7 @@ impl Lxd {
         &self,
         stack: &str,
         wanted: &Instance,
-        held: &Held,
+        held: &ServerInstance,
         accounts: &Accounts,
     ) -> Result<(), Failure> {
         for volume in &wanted.volumes {

@@ -1,19 +1,19 @@
 //! What a host should run and what runs there, as data.
 
 pub mod cloud;
+mod facts;
 mod gathered;
 mod given;
 mod ids;
 mod instance;
 mod object;
-mod seen;
 
+pub use facts::{Condition, Engine, Exit, Facts, State, Status, Usage};
 pub use gathered::{Gathered, recipe, recipe_key};
 pub use given::{Done, File, Proxy, Recipe, Rlimit, Secret, Tmpfs, Value, Volume};
 pub use ids::{IDS, Ids};
 pub use instance::{Image, Instance, Limits, Need, Probe, Ready};
 pub use object::{CLOSED, Intent, IntentFile, Object};
-pub use seen::{Condition, Engine, Exit, Seen, State, Status, Usage};
 
 /// The longest name of an instance in an engine: LXD's rule for host names (RFC 1123 label).
 pub const NAME_MAX: usize = 63;

@@ -4,7 +4,6 @@ pub(crate) mod closed;
 pub(crate) mod disk;
 pub(crate) mod groups;
 mod idmap;
-pub(crate) mod inside;
 mod layer;
 mod limits;
 pub(crate) mod mounts;
@@ -13,6 +12,7 @@ pub(crate) mod prepare;
 mod ranges;
 pub(crate) mod room;
 pub(crate) mod runtime;
+pub(crate) mod session;
 mod strays;
 pub(crate) mod trial;
 pub(crate) mod users;
@@ -28,11 +28,11 @@ use common::host::file;
 use common::host::{Program, wait};
 use common::{Failure, Kind};
 use disk::Place;
-use inside::Inside;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use place::Root;
 use runtime::Runtime;
+use session::ExecSession;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Driver for Oci {
 
     fn list(&self, stack: Option<&str>) -> Result<Vec<Found>, Failure> {
         let mut all: BTreeSet<(String, String)> = disk::instances().into_iter().collect();
-        let look = strays::Look::now();
+        let look = strays::Supervisors::now();
         all.extend(look.named()); // running instances are listed even without files on disk
         let all = all.into_iter().filter(|(of, _)| stack.is_none_or(|s| s == of));
         Ok(all.map(|(stack, name)| strays::found(&look, stack, name)).collect())
@@ -169,12 +169,13 @@ impl Driver for Oci {
         let (runtime, place, user) = self.to_run(stack, name, exec)?;
         let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
         let pid_file = place.run.join(file);
-        Inside::new(&runtime, &place, &id(stack, name), (exec, user.as_ref()), &pid_file)?.run_for(caller)
+        ExecSession::new(&runtime, &place, &id(stack, name), (exec, user.as_ref()), &pid_file)?
+            .run_for(caller)
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
         let (runtime, place, user) = self.to_run(stack, name, exec)?;
-        let (process, _) = inside::process(&place, exec, user.as_ref(), true)?;
+        let (process, _) = session::process(&place, exec, user.as_ref(), true)?;
         let program = runtime.program().args(["exec", "--tty", "--process"]).args([process]);
         Ok(program.args([&id(stack, name)]))
     }

@@ -9,7 +9,7 @@ use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{Done, File, Ids, Instance};
 use crate::paths;
-use crate::render::bundle::{self, Ground, Stop};
+use crate::render::bundle::{self, HostValues, Stop};
 use crate::render::mounts::MEMORY;
 use crate::render::proxy::{self, Edit};
 use common::host::file::{self, Mode};
@@ -91,7 +91,7 @@ impl Ready {
         }
         self.own_names(place, instance)?;
         let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
-        let ground = Ground {
+        let values = HostValues {
             init: Some(text(&place.run.join("init"))),
             architecture: std::env::consts::ARCH.to_owned(),
             rootfs: text(&self.root),
@@ -103,7 +103,7 @@ impl Ready {
             user: (user.user, user.group, user.further),
             files: text(&place.run.join("files")),
         };
-        let config = bundle::config(instance, &self.image, &ground).map_err(|e| {
+        let config = bundle::config(instance, &self.image, &values).map_err(|e| {
             Failure::new(Kind::Bug, "ct.oci.config", format!("not a valid OCI specification: {e}"))
         })?;
         let config = serde_json::to_vec(&config)

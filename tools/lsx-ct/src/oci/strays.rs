@@ -32,11 +32,11 @@ pub(super) struct Supervisor {
 }
 
 /// A snapshot of the processes of this host.
-pub(super) struct Look(Vec<Supervisor>);
+pub(super) struct Supervisors(Vec<Supervisor>);
 
-impl Look {
-    pub(super) fn now() -> Look {
-        Look(supervisors())
+impl Supervisors {
+    pub(super) fn now() -> Supervisors {
+        Supervisors(supervisors())
     }
 
     /// All instances of which something runs, as stack and name.
@@ -55,7 +55,7 @@ impl Look {
 }
 
 /// An instance, from disk, records and this snapshot.
-pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
+pub(super) fn found(look: &Supervisors, stack: String, name: String) -> Found {
     let place = Place::new(&stack, &name);
     // One with a damaged file is taken from the intent.
     let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
@@ -73,7 +73,7 @@ pub(super) fn found(look: &Look, stack: String, name: String) -> Found {
 }
 
 fn of(stack: &str, name: &str) -> BTreeSet<i32> {
-    Look::now().of(stack, name)
+    Supervisors::now().of(stack, name)
 }
 
 /// Ends everything: the supervisor first, which would otherwise restart it.

@@ -5,7 +5,7 @@ use super::disk::Place;
 use super::mounts::{self, Layers};
 use super::{closed, groups, runtime};
 use crate::model::{IDS, Ids};
-use crate::render::bundle::{self, Ground};
+use crate::render::bundle::{self, HostValues};
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
@@ -123,16 +123,16 @@ fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Fail
     file::write(&init, b"-", Mode::Program)?;
     mounts::shifted(&program, &init, users.as_ref(), true)
         .or_else(|_| mounts::shifted(&program, &init, None, true))?;
-    let ground = Ground {
+    let values = HostValues {
         init: Some(init.display().to_string()),
         architecture: std::env::consts::ARCH.to_owned(),
         rootfs: root.display().to_string(),
         ids,
         cgroup: groups::name(GROUP, &nix::unistd::getppid().to_string()),
         files: files.display().to_string(),
-        ..Ground::default()
+        ..HostValues::default()
     };
-    file::write(&run.join("config.json"), &config(&ground)?, Mode::Private)?;
+    file::write(&run.join("config.json"), &config(&values)?, Mode::Private)?;
     let id = format!("lsx-trial-{}", std::process::id());
     let said = runtime::program(runtime).args(["run", "--bundle"]).args([run]).args([&id]).run(b"")?;
     if said.starts_with(crate::PROGRAM.as_bytes()) {
@@ -144,12 +144,12 @@ fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Fail
 
 /// A bundle like that of an instance, with all features that may not work here: its root is empty, and its init runs itself
 /// again.
-fn config(ground: &Ground) -> Result<Vec<u8>, Failure> {
+fn config(values: &HostValues) -> Result<Vec<u8>, Failure> {
     let bug = |e: String| Failure::new(Kind::Bug, "ct.oci.trial", e);
     let instance = json!({"name": "trial", "of": "trial", "driver": "oci", "hostname": "trial", "nics": [],
         "image": {"name": "trial", "digest": ""}, "command": [bundle::INIT, "--version"], "restart": "no", "hosts": "",
         "running": true});
     let instance = serde_json::from_value(instance).map_err(|e| bug(e.to_string()))?;
-    let spec = bundle::config(&instance, &ImageConfiguration::default(), ground).map_err(bug)?;
+    let spec = bundle::config(&instance, &ImageConfiguration::default(), values).map_err(bug)?;
     serde_json::to_vec(&spec).map_err(|e| bug(e.to_string()))
 }

@@ -4,13 +4,13 @@ use super::Goals;
 use crate::Ct;
 use crate::model::{Engine, Gathered, Instance, NAME_MAX, Object, engine_name};
 use common::stack::Driver;
-use common::tool::{ObservedOf, Wish};
+use common::tool::{ObservedOf, PlanInput};
 use common::{Failure, Kind};
 use std::collections::BTreeMap;
 
 /// All conflicts.
 pub(super) fn clashes(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     goals: &Goals,
     observed: &BTreeMap<String, ObservedOf<Ct>>,
 ) -> Vec<Failure> {
@@ -21,14 +21,14 @@ pub(super) fn clashes(
             let mut tell = |failure: Failure| failures.push(failure.on(host).at(at.clone()));
             let engine = seen.seen.engines.iter().find(|e| e.driver == instance.driver);
             let word = driver_word(instance.driver);
-            let chosen = instance.driver == Driver::Oci && wish.gathered.runtime.is_some();
+            let chosen = instance.driver == Driver::Oci && input.gathered.runtime.is_some();
             match engine {
                 Some(engine) if engine.works => strange(instance, engine).into_iter().for_each(&mut tell),
                 _ if chosen => {} // whether the chosen one works is tested on the host
                 Some(engine) => tell(unfit(host, word, &engine.cannot)),
                 None => tell(unfit(host, word, &[])),
             }
-            let engine_name = engine_name(&wish.stack, &instance.name);
+            let engine_name = engine_name(&input.stack, &instance.name);
             if engine_name.len() > NAME_MAX {
                 let message = format!("{engine_name} exceeds the {NAME_MAX} characters of a host name");
                 tell(
@@ -39,7 +39,7 @@ pub(super) fn clashes(
             if seen.seen.strangers.contains(&format!("{word}:{engine_name}")) {
                 let message = format!(
                     "{word} already has an instance {engine_name} that does not belong to stack {}",
-                    wish.stack
+                    input.stack
                 );
                 tell(
                     Failure::new(Kind::Failed, "ct.plan.stranger", message)
@@ -47,9 +47,9 @@ pub(super) fn clashes(
                 );
             }
         }
-        failures.extend(moves(wish, goals, host, seen));
+        failures.extend(moves(input, goals, host, seen));
     }
-    failures.extend(too_much(wish, goals, observed));
+    failures.extend(too_much(input, goals, observed));
     failures
 }
 
@@ -104,7 +104,7 @@ fn unfit(host: &str, word: &str, cannot: &[String]) -> Failure {
 }
 
 /// An instance that runs here and belongs on another host would lose its files.
-fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>) -> Vec<Failure> {
+fn moves(input: &PlanInput<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>) -> Vec<Failure> {
     let elsewhere =
         |name: &str| goals.iter().find(|(h, all)| *h != host && all.iter().any(|i| i.name == name));
     let there = seen.objects.iter().filter_map(|have| match &have.object {
@@ -112,7 +112,7 @@ fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>
         _ => None,
     });
     there
-        .filter(|_| !wish.allow_move)
+        .filter(|_| !input.allow_move)
         .filter_map(|instance| {
             let (to, _) = elsewhere(&instance.name)?;
             let message = format!(
@@ -127,7 +127,7 @@ fn moves(wish: &Wish<Gathered>, goals: &Goals, host: &str, seen: &ObservedOf<Ct>
 
 /// `--prune` of more than half of the existing instances needs `--yes`.
 fn too_much(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     goals: &Goals,
     observed: &BTreeMap<String, ObservedOf<Ct>>,
 ) -> Option<Failure> {
@@ -135,7 +135,7 @@ fn too_much(
         .values()
         .flat_map(|seen| &seen.objects)
         .filter_map(|have| match &have.object {
-            Object::Instance(instance) if wish.only.instance(&instance.of, &instance.name) => {
+            Object::Instance(instance) if input.only.instance(&instance.of, &instance.name) => {
                 Some(instance.name.as_str())
             }
             _ => None,
@@ -143,7 +143,7 @@ fn too_much(
         .collect();
     let named = |name: &&&str| !goals.values().flatten().any(|i| i.name == **name);
     let gone = there.iter().filter(named).count();
-    (wish.prune && !wish.yes && gone * 2 > there.len()).then(|| {
+    (input.prune && !input.yes && gone * 2 > there.len()).then(|| {
         let message = format!("--prune would remove {gone} of {} instances", there.len());
         Failure::new(Kind::Data, "ct.plan.prune", message).hint("--yes confirms it")
     })

@@ -1,10 +1,10 @@
 //! The recipes that a step runs: those that have not been run in the instance.
 
-use crate::model::{Object, Seen};
+use crate::model::{Facts, Object};
 use common::plan::Step;
 
 /// The recipes that a step runs, by name.
-pub(super) fn tell(step: &mut Step<Object>, stack: &str, seen: &Seen) {
+pub(super) fn tell(step: &mut Step<Object>, stack: &str, seen: &Facts) {
     let Some(Object::Instance(after)) = &step.after else { return };
     let anew = match &step.before {
         Some(Object::Instance(before)) => before.needs_recreate(after),

@@ -9,30 +9,30 @@ use crate::model::{
 use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Selector};
 use common::stack::{Granted, Instance as Written, Mount, RecipeValue, Resolved, Stack};
-use common::tool::Wish;
+use common::tool::PlanInput;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every host's part of the selected instances; the texts of hosts files are added to `contents`.
 pub fn cut(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     stack: &Stack,
     resolved: &Resolved,
     contents: &mut BTreeMap<String, String>,
 ) -> Goals {
     let mut hosts = Hosts { resolved, texts: BTreeMap::new() };
     let mut goals = Goals::new();
-    for at in resolved.instances.iter().filter(|at| wish.only.instance(&at.of, &at.name)) {
+    for at in resolved.instances.iter().filter(|at| input.only.instance(&at.of, &at.name)) {
         let Some(written) = stack.instances.get(&at.of) else { continue };
         let hosts_file = hosts.digest(at, contents);
-        let instance = instance(wish, stack, resolved, at, written, hosts_file);
+        let instance = instance(input, stack, resolved, at, written, hosts_file);
         goals.entry(at.host.clone()).or_default().push(instance);
     }
     goals
 }
 
 fn instance(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     stack: &Stack,
     resolved: &Resolved,
     at: &InstanceAt,
@@ -40,7 +40,7 @@ fn instance(
     hosts: String,
 ) -> Instance {
     let name = written.image.clone().unwrap_or_default();
-    let gathered = &wish.gathered;
+    let gathered = &input.gathered;
     let driver = stack.driver(written);
     let unknown = || Image { name: name.clone(), digest: String::new() };
     let secret = |granted: &Granted| {

@@ -15,11 +15,11 @@ pub(crate) use cut::recipes as recipes_of;
 pub use order::depths;
 
 use crate::Ct;
-use crate::model::{CLOSED, Gathered, Instance, Intent, IntentFile, Object, Seen, State};
+use crate::model::{CLOSED, Facts, Gathered, Instance, Intent, IntentFile, Object, State};
 use common::document;
 use common::plan::{Have, Step, Want, Warning, diff};
 use common::stack::unbuilt;
-use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,22 +50,22 @@ type Goals = BTreeMap<String, Vec<Instance>>;
 /// # Errors
 /// All conflicts and other reasons.
 pub fn plan(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     observed: &BTreeMap<String, ObservedOf<Ct>>,
 ) -> Result<Draft<Ct>, Failures> {
     let mut draft = Draft::default();
     let mut failures = Vec::new();
-    let goals: Goals = match &wish.goal {
+    let goals: Goals = match &input.goal {
         Goal::Down => Goals::new(),
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
         Goal::Up(stack, resolved) => {
-            let secrets = wish.gathered.secrets.iter();
+            let secrets = input.gathered.secrets.iter();
             draft.data.secrets = secrets.map(|(name, (_, path))| (name.clone(), path.clone())).collect();
             failures.extend(unbuilt::networks(resolved, "ct.plan.unsupported"));
-            draft.data.runtime.clone_from(&wish.gathered.runtime);
-            let goals = cut(wish, stack, resolved, &mut draft.contents);
-            failures.extend(clash::clashes(wish, &goals, observed));
-            draft.warnings.extend(beyond::warnings(&goals, &wish.gathered));
+            draft.data.runtime.clone_from(&input.gathered.runtime);
+            let goals = cut(input, stack, resolved, &mut draft.contents);
+            failures.extend(clash::clashes(input, &goals, observed));
+            draft.warnings.extend(beyond::warnings(&goals, &input.gathered));
             goals
         }
     };
@@ -77,18 +77,18 @@ pub fn plan(
             .extend(rooms.map(|w| Warning { message: format!("{host}: {}", w.message), ..w.clone() }));
         let empty = Vec::new();
         let wanted = goals.get(host).unwrap_or(&empty);
-        let stay = staying(wish, host, wanted, seen, &mut draft.kept);
-        let mut wants = closed(wish, seen);
+        let stay = staying(input, host, wanted, seen, &mut draft.kept);
+        let mut wants = closed(input, seen);
         wants.extend(instances(wanted, &depth));
-        keep_intent(wish, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
-        let haves = haves(wish, seen, &stay);
+        keep_intent(input, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
+        let haves = haves(input, seen, &stay);
         let mut steps = diff(host, &wants, &haves);
         steps.iter_mut().for_each(|step| {
             tell(step, &goals);
-            cooks::tell(step, &wish.stack, &seen.seen);
+            cooks::tell(step, &input.stack, &seen.seen);
         });
         draft.steps.extend(steps);
-        if matches!(wish.goal, Goal::Down) && !wish.destroy_data {
+        if matches!(input.goal, Goal::Down) && !input.destroy_data {
             draft.kept.extend(seen.seen.volumes.iter().map(|name| format!("{host}: volume {name}")));
         }
     }
@@ -101,15 +101,15 @@ pub fn plan(
 
 /// Existing instances that are kept: not named by the document, or not selected by `--only`.
 fn staying<'a>(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     host: &str,
     wanted: &[Instance],
     seen: &'a ObservedOf<Ct>,
     kept: &mut Vec<String>,
 ) -> Vec<&'a Instance> {
-    let resolved = match &wish.goal {
+    let resolved = match &input.goal {
         Goal::Up(_, resolved) => resolved,
-        Goal::Down => return spared(wish, seen),
+        Goal::Down => return spared(input, seen),
         Goal::Boot(_) => return Vec::new(),
     };
     let names: BTreeSet<&str> = wanted.iter().map(|i| i.name.as_str()).collect();
@@ -119,9 +119,9 @@ fn staying<'a>(
     });
     let mut stay = Vec::new();
     for instance in there.filter(|i| !names.contains(i.name.as_str())) {
-        let selected = wish.only.instance(&instance.of, &instance.name);
+        let selected = input.only.instance(&instance.of, &instance.name);
         let named = resolved.instances.iter().any(|i| i.name == instance.name);
-        match (named, selected, wish.prune) {
+        match (named, selected, input.prune) {
             (true, true, _) => continue, // it moves: `clash` has refused that unless it is allowed
             (_, true, true) => continue,
             (false, ..) => kept.push(format!("{host}: instance {}", instance.name)),
@@ -133,18 +133,18 @@ fn staying<'a>(
 }
 
 /// With `down --only`, all other instances.
-fn spared<'a>(wish: &Wish<Gathered>, seen: &'a ObservedOf<Ct>) -> Vec<&'a Instance> {
+fn spared<'a>(input: &PlanInput<Gathered>, seen: &'a ObservedOf<Ct>) -> Vec<&'a Instance> {
     let there = seen.objects.iter().filter_map(|have| match &have.object {
         Object::Instance(instance) => Some(&**instance),
         _ => None,
     });
-    there.filter(|i| !wish.only.instance(&i.of, &i.name)).collect()
+    there.filter(|i| !input.only.instance(&i.of, &i.name)).collect()
 }
 
 /// Folders that others can read are closed before anything is created in them.
-fn closed(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>) -> Vec<Want<Object>> {
+fn closed(input: &PlanInput<Gathered>, seen: &ObservedOf<Ct>) -> Vec<Want<Object>> {
     let open = seen.objects.iter().filter_map(|have| match &have.object {
-        Object::Folders { modes } if !matches!(wish.goal, Goal::Down) => Some(modes),
+        Object::Folders { modes } if !matches!(input.goal, Goal::Down) => Some(modes),
         _ => None,
     });
     let shut = |modes: &BTreeMap<String, String>| Object::Folders {
@@ -169,7 +169,7 @@ fn instances(wanted: &[Instance], depth: &BTreeMap<String, usize>) -> Vec<Want<O
 
 /// The intent and the boot entry; none if no instance is left.
 fn keep_intent(
-    wish: &Wish<Gathered>,
+    input: &PlanInput<Gathered>,
     host: &str,
     wanted: &[Instance],
     stay: &[&Instance],
@@ -193,7 +193,7 @@ fn keep_intent(
         why: why.to_owned(),
     };
     wants.push(want(Object::Intent(IntentFile { digest }), "restores the host after a reboot"));
-    let name = wish.hosts.iter().find(|h| h.name == *host).map_or(host, |h| h.name.as_str());
+    let name = input.hosts.iter().find(|h| h.name == *host).map_or(host, |h| h.name.as_str());
     let boot = Object::Boot { program: seen.seen.program.clone(), host: name.to_owned() };
     wants.push(want(boot, "restores the host after a reboot"));
 }
@@ -204,15 +204,15 @@ pub fn intent_digest(instances: &[Instance]) -> String {
 }
 
 /// The existing objects, except those that are kept unchanged.
-fn haves(wish: &Wish<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Vec<Have<Object>> {
-    let down = matches!(wish.goal, Goal::Down);
+fn haves(input: &PlanInput<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Vec<Have<Object>> {
+    let down = matches!(input.goal, Goal::Down);
     let stays = |have: &&Have<Object>| match &have.object {
         Object::Instance(instance) => !stay.iter().any(|i| i.name == instance.name),
         Object::Folders { .. } => !down, // folders are not closed when their stack is removed
         _ => true,
     };
     let mut all: Vec<Have<Object>> = seen.objects.iter().filter(stays).cloned().collect();
-    if down && wish.destroy_data {
+    if down && input.destroy_data {
         let volume = |name: &String| Object::Volume { name: name.clone() };
         let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
         for have in &mut all {
@@ -290,7 +290,7 @@ fn booted(
 }
 
 /// What a plan depends on: lsx's objects, and whatever could conflict. Resource usage is left out.
-pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
+pub fn base(objects: &[Have<Object>], seen: &Facts) -> String {
     let engines: Vec<_> = seen.engines.iter().map(|e| (e.driver, e.works)).collect();
     document::digest_of(&(objects, &seen.strangers, engines)).unwrap_or_default()
 }

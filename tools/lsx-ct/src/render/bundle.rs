@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Values of the host for the bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ground {
+pub struct HostValues {
     /// This program on the host: the first process of an application, and the program of `cp`.
     pub init: Option<String>,
     /// The architecture: x86_64, aarch64.
@@ -154,10 +154,10 @@ pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
 ///
 /// # Errors
 /// If the parts do not form a valid specification; the message is the parser's.
-pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) -> Result<Spec, String> {
+pub fn config(instance: &Instance, image: &ImageConfiguration, values: &HostValues) -> Result<Spec, String> {
     let argv = command(instance, image);
     let system = is_system(instance, image);
-    let capabilities: Vec<&str> = match system && ground.ids.is_some() {
+    let capabilities: Vec<&str> = match system && values.ids.is_some() {
         true => CAPABILITIES.into_iter().chain(INIT_CAPABILITIES).collect(),
         false => CAPABILITIES.to_vec(),
     };
@@ -165,39 +165,39 @@ pub fn config(instance: &Instance, image: &ImageConfiguration, ground: &Ground) 
     let spec = json!({
         "ociVersion": "1.0.2",
         "hostname": instance.hostname,
-        "root": {"path": ground.rootfs, "readonly": false},
+        "root": {"path": values.rootfs, "readonly": false},
         "process": {
             "terminal": false,
-            "user": {"uid": ground.user.0, "gid": ground.user.1, "additionalGids": ground.user.2},
-            "args": if system { argv } else { with_init(&argv, ground) },
+            "user": {"uid": values.user.0, "gid": values.user.1, "additionalGids": values.user.2},
+            "args": if system { argv } else { with_init(&argv, values) },
             "env": variables(instance, image, system),
             "cwd": workdir(instance, image),
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
             "rlimits": rlimits(instance),
         },
-        "mounts": mounts(instance, ground, system),
-        "linux": linux(instance, ground, (system, &capabilities)),
+        "mounts": mounts(instance, values, system),
+        "linux": linux(instance, values, (system, &capabilities)),
     });
     serde_json::from_value(spec).map_err(|e| e.to_string())
 }
 
 /// An application is started by lsx's init.
-fn with_init(argv: &[String], ground: &Ground) -> Vec<String> {
-    let init = ground.init.iter().flat_map(|_| [INIT, "init", "--"]).map(str::to_owned);
+fn with_init(argv: &[String], values: &HostValues) -> Vec<String> {
+    let init = values.init.iter().flat_map(|_| [INIT, "init", "--"]).map(str::to_owned);
     init.chain(argv.iter().cloned()).collect()
 }
 
-fn linux(instance: &Instance, ground: &Ground, (system, capabilities): (bool, &[&str])) -> Value {
+fn linux(instance: &Instance, values: &HostValues, (system, capabilities): (bool, &[&str])) -> Value {
     let kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
     let mut namespaces: Vec<Value> = kinds.iter().map(|kind| json!({"type": kind})).collect();
     let mut linux = json!({
-        "cgroupsPath": ground.cgroup,
-        "resources": resources(&instance.limits, ground.swap),
-        "seccomp": syscalls::profile(system && ground.ids.is_some(), capabilities, &ground.architecture),
+        "cgroupsPath": values.cgroup,
+        "resources": resources(&instance.limits, values.swap),
+        "seccomp": syscalls::profile(system && values.ids.is_some(), capabilities, &values.architecture),
         "maskedPaths": MASKED,
-        "readonlyPaths": if system && ground.ids.is_some() { &[] } else { READ_ONLY.as_slice() },
+        "readonlyPaths": if system && values.ids.is_some() { &[] } else { READ_ONLY.as_slice() },
     });
-    if let Some(ids) = ground.ids {
+    if let Some(ids) = values.ids {
         namespaces.push(json!({"type": "user"}));
         let mapping = json!([{"containerID": 0, "hostID": ids.first, "size": ids.size}]);
         linux["uidMappings"] = mapping.clone();

@@ -1,6 +1,6 @@
 //! The mounts of an instance.
 
-use super::bundle::{Ground, INIT};
+use super::bundle::{HostValues, INIT};
 use crate::model::Instance;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub const MEMORY: u32 = 0o1777;
 const SHM: u64 = 64 << 20;
 
 /// In the order in which the runtime mounts them.
-pub(super) fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<Value> {
+pub(super) fn mounts(instance: &Instance, values: &HostValues, system: bool) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
     let bind = |destination: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
     let groups = if system { "rw" } else { "ro" };
@@ -43,20 +43,20 @@ pub(super) fn mounts(instance: &Instance, ground: &Ground, system: bool) -> Vec<
         mounts.push(mount(&folder.path, "tmpfs", &options));
     }
     for volume in &instance.volumes {
-        let Some(source) = ground.volumes.get(&volume.name) else { continue };
+        let Some(source) = values.volumes.get(&volume.name) else { continue };
         // The bind-mounted source decides whether it can be written: repeating that would need another mount(2), which a
         // user namespace is refused if the host's own mount has flags that it would lose (nodev on /var).
         mounts.push(bind(&volume.path, source, &["rbind", "rprivate"]));
     }
     // After the volumes, since one of them may be /etc.
     for name in ["hosts", "hostname", "resolv.conf"] {
-        let source = format!("{}/{name}", ground.files);
+        let source = format!("{}/{name}", values.files);
         mounts.push(bind(&format!("/etc/{name}"), &source, &["bind", "rprivate"]));
     }
-    if let Some(init) = &ground.init {
+    if let Some(init) = &values.init {
         mounts.push(bind(INIT, init, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
     }
-    if let Some(secrets) = &ground.secrets {
+    if let Some(secrets) = &values.secrets {
         mounts.push(bind("/run/secrets", secrets, &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]));
     }
     mounts

@@ -2,8 +2,8 @@
 //! create the container, attaches its interfaces, waits for what it needs, keeps its log, restarts it when it ends, and
 //! records its state.
 
-mod life;
 pub(crate) mod log;
+mod run;
 mod signals;
 pub(crate) mod state;
 pub(crate) mod unit;
@@ -16,9 +16,9 @@ use crate::oci::{groups, mounts, runtime::Runtime};
 use common::host::{lock, wait};
 use common::stack::Restart;
 use common::{Failure, Kind, fleet};
-use life::{End, Life};
+use run::{End, Run};
 use signals::{Asked, Signals};
-use state::Said;
+use state::SupervisorState;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> 
     }
     place.make()?;
     state::unfinish(&place)?;
-    let said = Said { supervisor: nix::unistd::getpid().as_raw(), ..Said::default() };
+    let said = SupervisorState { supervisor: nix::unistd::getpid().as_raw(), ..SupervisorState::default() };
     let mut supervisor = Supervisor {
         stack: stack.to_owned(),
         name: name.to_owned(),
@@ -121,12 +121,12 @@ pub(crate) struct Supervisor {
     id: String,
     log: Arc<log::Log>,
     signals: Signals,
-    said: Said,
+    said: SupervisorState,
     place: Place,
 }
 
 impl Supervisor {
-    fn set_up(&mut self) -> Result<Life, Failure> {
+    fn set_up(&mut self) -> Result<Run, Failure> {
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| {
             Failure::new(Kind::Failed, "ct.supervise", format!("cannot adopt processes: {e}"))
         })?;
@@ -140,7 +140,7 @@ impl Supervisor {
         runtime.makes(&self.place)?;
         mounts::apart()?;
         let instance = self.instance()?;
-        Life::new(runtime, &self.place, &instance)
+        Run::new(runtime, &self.place, &instance)
     }
 
     fn instance(&self) -> Result<Instance, Failure> {
@@ -155,7 +155,7 @@ impl Supervisor {
     }
 
     /// Runs the instance again and again, until it is not restarted.
-    fn keep(&mut self, life: &mut Life) -> Result<(), Failure> {
+    fn keep(&mut self, life: &mut Run) -> Result<(), Failure> {
         let mut backoff = BACKOFF;
         loop {
             let instance = self.look_again()?;

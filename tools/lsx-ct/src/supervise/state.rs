@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// The file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct SupervisorState {
     /// The supervisor's process.
     pub(crate) supervisor: i32,
     /// The instance.
@@ -28,7 +28,7 @@ pub(crate) struct Said {
     pub(crate) goes_by: String,
 }
 
-impl Said {
+impl SupervisorState {
     /// Whether it uses the current definition of the instance; a supervisor of an older version does not record this.
     pub(crate) fn heeds(&self, instance: &Instance) -> bool {
         self.goes_by.is_empty() || self.goes_by == goes_by(instance)
@@ -93,7 +93,7 @@ pub(crate) fn give(place: &Place, grace: Duration) -> Result<(), Failure> {
 }
 
 /// The last record of the supervisor, whether it runs or not.
-pub(crate) fn said(stack: &str, name: &str) -> Option<Said> {
+pub(crate) fn said(stack: &str, name: &str) -> Option<SupervisorState> {
     let text = file::read(&Place::new(stack, name).run.join("state.json")).ok()??;
     serde_json::from_str(&text).ok()
 }
@@ -143,6 +143,6 @@ pub(crate) fn nudge(stack: &str, name: &str) {
 }
 
 /// Writes it; a reader sees the old or the new content.
-pub(crate) fn write(place: &Place, said: &Said) -> Result<(), Failure> {
+pub(crate) fn write(place: &Place, said: &SupervisorState) -> Result<(), Failure> {
     file::write(&place.run.join("state.json"), &common::document::canonical(said)?, Mode::Public).map(|_| ())
 }

@@ -1,7 +1,7 @@
 //! After a reboot: a process for each instance of LXD or Incus that waits until everything it needs is ready, and then
 //! starts it. The server has no dependencies, and the run that restores a host must not wait for another host.
 
-use super::state::{self, Said};
+use super::state::{self, SupervisorState};
 use super::unit;
 use crate::engines;
 use crate::lxd::ended::ENDED;
@@ -30,7 +30,7 @@ pub(super) fn run(place: &Place, stack: &str, name: &str) -> Result<(), Failure>
     let supervisor = nix::unistd::getpid().as_raw();
     let tell = |state: State, why: Option<String>| {
         let condition = Condition { state, why, ..Condition::default() };
-        state::write(place, &Said { supervisor, condition, ..Said::default() })
+        state::write(place, &SupervisorState { supervisor, condition, ..SupervisorState::default() })
     };
     tell(State::Waiting, None)?;
     let mut told = String::new();

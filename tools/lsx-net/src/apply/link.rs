@@ -1,7 +1,7 @@
 //! Links: bridges, tunnels, legs, the world link. A link is created in lsx's group, then marked; one that has the group but
 //! no mark is incomplete and is removed first.
 
-use super::Hands;
+use super::Sockets;
 use super::marked::{displaced, finish, marked, whole};
 use crate::model::{Bridge, GROUP, LegLink, Port, Route, Tunnel, WORLD, World, mark, router};
 use crate::netlink::dump::{self, Link};
@@ -107,8 +107,8 @@ fn flags(flood: bool) -> PortFlags {
 }
 
 /// Creates a leg: one end on the bridge, the other, with its address, in the router.
-pub(super) fn leg(hands: &mut Hands, stack: &str, leg: &LegLink) -> Result<(), Failure> {
-    let (socket, space, inner) = hands.with_router(stack)?;
+pub(super) fn leg(sockets: &mut Sockets, stack: &str, leg: &LegLink) -> Result<(), Failure> {
+    let (socket, space, inner) = sockets.with_router(stack)?;
     let veth = Veth {
         name: &leg.link,
         index: 0,
@@ -133,8 +133,8 @@ pub(super) fn plug(socket: &mut Socket, port: &Port) -> Result<(), Failure> {
 }
 
 /// Creates the veth between host and router, with both addresses and the router's default route.
-pub(super) fn world(hands: &mut Hands, stack: &str, world: &World) -> Result<(), Failure> {
-    let (socket, space, inner) = hands.with_router(stack)?;
+pub(super) fn world(sockets: &mut Sockets, stack: &str, world: &World) -> Result<(), Failure> {
+    let (socket, space, inner) = sockets.with_router(stack)?;
     let veth = Veth {
         name: &world.link,
         index: 0,
@@ -241,7 +241,7 @@ pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Failure> {
         .ok_or_else(|| Failure::new(Kind::Failed, "net.gone", format!("the interface {name} is missing")))
 }
 
-impl Hands {
+impl Sockets {
     /// The socket of this host, the stack's router, and the socket inside it.
     pub(super) fn with_router(
         &mut self,

@@ -32,7 +32,7 @@ pub struct Changer<'a> {
     rows: &'a BTreeMap<String, Vec<Row>>,
     /// Links are created one at a time: the kernel's lock (rtnl) allows only one, and a setting written while another
     /// thread holds it is retried in a busy loop (`addrconf_disable_ipv6` restarts the system call).
-    hands: Mutex<Option<Hands>>,
+    sockets: Mutex<Option<Sockets>>,
     /// Texts by digest that this run has replaced.
     texts: Mutex<BTreeMap<String, String>>,
     /// Forwarding entries by digest that this run has replaced.
@@ -48,7 +48,7 @@ impl<'a> Changer<'a> {
             stack: &plan.stack,
             contents: &plan.contents,
             rows: &plan.data.rows,
-            hands: Mutex::default(),
+            sockets: Mutex::default(),
             texts: Mutex::default(),
             entries: Mutex::default(),
             carried: Mutex::default(),
@@ -84,36 +84,36 @@ impl<'a> Changer<'a> {
     }
 
     fn make_kernel(&self, object: &Object) -> Result<(), Failure> {
-        let mut hands = self.hands.lock().unwrap_or_else(PoisonError::into_inner);
-        let hands = match &mut *hands {
-            Some(hands) => hands,
-            none => none.insert(Hands { here: socket()?, router: None }),
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let sockets = match &mut *sockets {
+            Some(sockets) => sockets,
+            none => none.insert(Sockets { here: socket()?, router: None }),
         };
         match object {
-            Object::Routing { .. } => routing::enter(self.stack, &mut hands.here),
+            Object::Routing { .. } => routing::enter(self.stack, &mut sockets.here),
             Object::Router { name, .. } => {
-                hands.router = None;
+                sockets.router = None;
                 kernel::make_router(name).and_then(|()| self.rules_again())
             }
             Object::World(world) => {
-                link::world(hands, self.stack, world)?;
-                self.routes_again(&mut hands.here)
+                link::world(sockets, self.stack, world)?;
+                self.routes_again(&mut sockets.here)
             }
-            Object::Bridge(bridge) => link::bridge(&mut hands.here, self.stack, bridge),
+            Object::Bridge(bridge) => link::bridge(&mut sockets.here, self.stack, bridge),
             Object::Tunnel(tunnel) => {
-                link::tunnel(&mut hands.here, self.stack, tunnel)?;
-                self.entries_again(&mut hands.here, tunnel)
+                link::tunnel(&mut sockets.here, self.stack, tunnel)?;
+                self.entries_again(&mut sockets.here, tunnel)
             }
             Object::Leg(leg) => {
-                link::leg(hands, self.stack, leg)?;
-                let (_, _, inner) = hands.with_router(self.stack)?;
+                link::leg(sockets, self.stack, leg)?;
+                let (_, _, inner) = sockets.with_router(self.stack)?;
                 self.known_again(inner, &leg.link)?;
                 self.introduce_leg(inner, &leg.link, &leg.network)
             }
-            Object::Neighbours(neighbours) => self.acquaint(&mut hands.here, neighbours),
-            Object::Port(port) => link::plug(&mut hands.here, port),
-            Object::Forwarding(forwarding) => self.forward(&mut hands.here, forwarding),
-            Object::Route(route) => link::route(&mut hands.here, route),
+            Object::Neighbours(neighbours) => self.acquaint(&mut sockets.here, neighbours),
+            Object::Port(port) => link::plug(&mut sockets.here, port),
+            Object::Forwarding(forwarding) => self.forward(&mut sockets.here, forwarding),
+            Object::Route(route) => link::route(&mut sockets.here, route),
             _ => Ok(()),
         }
     }
@@ -152,7 +152,7 @@ impl<'a> Changer<'a> {
 }
 
 /// Sockets that are reused: opening one costs as much as a request.
-struct Hands {
+struct Sockets {
     here: Socket,
     /// A socket in the stack's router, with the namespace; opened on first use.
     router: Option<(OwnedFd, Socket)>,

@@ -9,7 +9,7 @@ use crate::netlink::{Socket, neigh};
 use crate::observe::{failure, io_failure};
 use common::host::wait;
 use common::stack::resolved::{NetworkAt, Resolved};
-use common::tool::{Each, Goal, PlanOf, Wish};
+use common::tool::{Each, Goal, PlanInput, PlanOf};
 use common::{Failure, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -96,9 +96,9 @@ impl Mesh<'_> {
 }
 
 /// Tests all tunnels of networks that have a new one; returns failures by host.
-pub fn prove(wish: &Wish, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String, Failure> {
-    let Goal::Up(_, resolved) = &wish.goal else { return BTreeMap::new() };
-    let mut meshes = meshes(wish, plan, resolved);
+pub fn prove(input: &PlanInput, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String, Failure> {
+    let Goal::Up(_, resolved) = &input.goal else { return BTreeMap::new() };
+    let mut meshes = meshes(input, plan, resolved);
     let mut silent = BTreeMap::new();
     for _ in 0..ROUNDS {
         silent = round(&mut meshes, each);
@@ -110,14 +110,14 @@ pub fn prove(wish: &Wish, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String
     silent.into_iter().map(|(host, what)| (host.clone(), broken(&host, &what, port))).collect()
 }
 
-fn meshes<'a>(wish: &'a Wish, plan: &'a PlanOf<Net>, resolved: &'a Resolved) -> Vec<Mesh<'a>> {
+fn meshes<'a>(input: &'a PlanInput, plan: &'a PlanOf<Net>, resolved: &'a Resolved) -> Vec<Mesh<'a>> {
     let made = plan.steps.iter().filter_map(|step| match &step.after {
         Some(Object::Tunnel(tunnel)) => Some(tunnel.network.as_str()),
         _ => None,
     });
     let made: BTreeSet<&str> = made.collect();
     let mesh = |network: &'a NetworkAt| {
-        let here = wish.hosts.iter().filter(|h| network.hosts.contains(&h.name));
+        let here = input.hosts.iter().filter(|h| network.hosts.contains(&h.name));
         let hosts: Vec<(&str, Ipv4Addr)> = here.map(|h| (h.name.as_str(), h.address)).collect();
         let rows = plan.data.rows.get(&network.name)?;
         (hosts.len() > 1).then_some(Mesh { network, hosts, rows })

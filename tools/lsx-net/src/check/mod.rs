@@ -10,7 +10,7 @@ mod tries;
 pub use mesh::prove;
 
 use common::stack::Resolved;
-use common::tool::{Checked, Each, Finding, Goal, Wish};
+use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind};
 use expect::{Source, Try};
 use schemars::JsonSchema;
@@ -61,16 +61,16 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Fail
 ///
 /// # Errors
 /// Hosts that could not be asked.
-pub fn check(wish: &Wish, each: Each<'_>) -> Result<Checked, Failures> {
-    let Goal::Up(_, resolved) = &wish.goal else { return Ok(Checked::default()) };
-    let hosts: BTreeSet<&str> = wish.hosts.iter().map(|h| h.name.as_str()).collect();
+pub fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+    let Goal::Up(_, resolved) = &input.goal else { return Ok(Checked::default()) };
+    let hosts: BTreeSet<&str> = input.hosts.iter().map(|h| h.name.as_str()).collect();
     let all = hosts.iter().map(|host| ((*host).to_owned(), Value::Null)).collect();
     let addresses = each("addresses", all).into_iter().map(|(host, nets)| {
         let nets = nets.and_then(|nets| common::fleet::shape(nets).map_err(|f| f.on(&host).into()));
         nets.map(|nets| (host, nets))
     });
     let addresses = addresses.collect::<Result<_, Failures>>()?;
-    let sources = expect::sources(resolved, &wish.only, &hosts, &addresses);
+    let sources = expect::sources(resolved, &input.only, &hosts, &addresses);
     let (answers, failures) = ask(&sources, each);
     failures.verdict()?;
     let mut checked = Checked::default();

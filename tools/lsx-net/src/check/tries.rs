@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Number of namespaces tested at the same time.
 pub(super) const WORKERS: usize = 16;
 /// Time limit for an answer on a local network.
-const PATIENCE: Duration = Duration::from_millis(700);
+const TIMEOUT: Duration = Duration::from_millis(700);
 /// Number of tests at once, and the interval, if they could fill the neighbour table: an entry can be removed when it is
 /// five seconds old, and by default 512 of them are kept.
 const FEW: usize = 64;
@@ -152,12 +152,12 @@ fn sweep(probes: &[(Ipv4Addr, Probe)], some: &[usize], states: &mut [String]) {
         some.iter().partition(|i| probes[**i].1 == Probe::Echo);
     let targets: Vec<SweepTarget> =
         echoes.iter().map(|i| SweepTarget::from(IpAddr::V4(probes[*i].0))).collect();
-    match probe::sweep(&targets, PATIENCE) {
+    match probe::sweep(&targets, TIMEOUT) {
         Ok(found) => echoes.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state)),
         Err(_) => echoes.iter().for_each(|i| states[*i] = "failed".to_owned()),
     }
     let targets: Vec<SocketAddr> = connects.iter().filter_map(|i| address(&probes[*i])).collect();
-    let found = probe::connect_sweep(&targets, PATIENCE);
+    let found = probe::connect_sweep(&targets, TIMEOUT);
     connects.iter().zip(found).for_each(|(i, one)| states[*i] = word(&one.state));
 }
 
@@ -190,7 +190,7 @@ fn full_size((address, probe): &(Ipv4Addr, Probe)) -> Option<Target> {
     let Probe::Full { bytes, .. } = probe else { return None };
     let size_bytes = bytes.saturating_sub(HEADERS);
     let icmp = Icmp { count: 1, df: true, size_bytes, ..Icmp::default() };
-    let timeout_ms = u64::try_from(PATIENCE.as_millis()).unwrap_or(1000);
+    let timeout_ms = u64::try_from(TIMEOUT.as_millis()).unwrap_or(1000);
     Some(Target { timeout_ms, ..Target::new(probe::Probe::Icmp(icmp), address.to_string()) })
 }
 

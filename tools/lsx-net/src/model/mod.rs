@@ -1,19 +1,19 @@
 //! The data of lsx-net: objects of its plans, the intent of a host, and what else it observes.
 
 mod desired;
+mod facts;
 mod flow;
 mod object;
-mod seen;
 mod weight;
 mod whose;
 
 pub use desired::{Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
+pub use facts::{Attached, Chain, Facts, Known, Listener, Tunnels};
 pub use flow::{Flow, Tuple};
 pub use object::{
     ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Neighbours, Object, Place, Port,
     Route, TUNNELS, Tunnel, World,
 };
-pub use seen::{Attached, Chain, Known, Listener, Seen, Tunnels};
 pub use weight::Weight;
 
 /// The mark on a link of lsx: an alternative name `lsx:<stack>:<object>:<role>`, at most 127 bytes, unique in a namespace.

@@ -30,7 +30,7 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// How often a dump is repeated because it changed half-way, before it fails.
 const DUMP_TRIES: usize = 20;
 /// Seconds to wait for an answer. The kernel answers during the send, so a longer wait means that the answer is lost.
-const PATIENCE: i64 = 30;
+const TIMEOUT: i64 = 30;
 
 /// A change or query, ready to be sent; the lifetime keeps a namespace open that the message names by number.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Socket {
         if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_QUEUE).is_err() {
             tracing::debug!("the default receive queue stays: no CAP_NET_ADMIN");
         }
-        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(PATIENCE))?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(TIMEOUT))?;
         Ok(Socket { socket, sequence: 0, datagram: vec![0; DATAGRAM] })
     }
 

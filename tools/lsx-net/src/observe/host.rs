@@ -1,7 +1,7 @@
 //! State of the host itself: routes, addresses, listeners, other tunnels, and its intent.
 
 use super::{failure, have, io_failure, ways};
-use crate::model::{GROUP, Intent, IntentFile, Listener, Object, Route, Seen, Tunnels, unmark};
+use crate::model::{Facts, GROUP, Intent, IntentFile, Listener, Object, Route, Tunnels, unmark};
 use crate::netlink::dump::Link;
 use crate::netlink::{Socket, addr, namespace, route};
 use crate::paths::{Paths, note};
@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
 /// What exists in addition to lsx's objects.
-pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> Result<Seen, Failure> {
+pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> Result<Facts, Failure> {
     let name =
         |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone()).unwrap_or_default();
     let addresses = addr::list(socket).map_err(failure)?;
     let routes = route::followed(socket).map_err(failure)?;
     let strict = ways::strict(links)?;
     let intent = stack.map(|s| intent(&Paths::new(s))).transpose()?.flatten();
-    Ok(Seen {
+    Ok(Facts {
         intent,
         routes: foreign_routes(&routes),
         paths: if strict.is_empty() { Vec::new() } else { paths(&routes, name) },
@@ -33,7 +33,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
         lacks: lacks(links)?,
         program: common::fleet::installed_path(&[crate::PROGRAM]),
         ssh_port: ssh_port(),
-        ..Seen::default()
+        ..Facts::default()
     })
 }
 

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A link in a router, and its addresses.
-pub(super) type Inside = (Link, Vec<Ipv4Net>);
+pub(super) type RouterLink = (Link, Vec<Ipv4Net>);
 
 /// The mark of a link, if it belongs to the stack.
 fn role<'a>(stack: &str, link: &'a Link) -> Option<(&'a str, &'a str)> {
@@ -21,7 +21,7 @@ fn role<'a>(stack: &str, link: &'a Link) -> Option<(&'a str, &'a str)> {
 }
 
 /// The objects that are links, in the order of creation.
-pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[Inside]>) -> Vec<Have<Object>> {
+pub(super) fn objects(stack: &str, links: &[Link], router: Option<&[RouterLink]>) -> Vec<Have<Object>> {
     let by = |wanted: &'static str| {
         links
             .iter()
@@ -57,7 +57,7 @@ fn remnants(stack: &str, links: &[Link]) -> Vec<Have<Object>> {
     links.iter().filter(ours).filter(unmarked).map(remnant).collect()
 }
 
-fn world(stack: &str, link: &Link, router: Option<&[Inside]>) -> World {
+fn world(stack: &str, link: &Link, router: Option<&[RouterLink]>) -> World {
     let inside = router.into_iter().flatten().find(|(l, _)| l.name == WORLD);
     let net = inside.filter(|(l, _)| l.up && link.up).and_then(|(_, addresses)| addresses.first());
     let net = net.map_or(nowhere(), Ipv4Net::trunc);
@@ -95,7 +95,12 @@ fn tunnel(network: &str, link: &Link, links: &[Link]) -> Tunnel {
     }
 }
 
-fn leg((stack, network): (&str, &str), link: &Link, links: &[Link], router: Option<&[Inside]>) -> LegLink {
+fn leg(
+    (stack, network): (&str, &str),
+    link: &Link,
+    links: &[Link],
+    router: Option<&[RouterLink]>,
+) -> LegLink {
     let inside = router.into_iter().flatten().find(|(l, _)| l.name == link.name && l.up && link.up);
     LegLink {
         network: network.to_owned(),

@@ -16,7 +16,7 @@ pub(crate) use links::mac;
 pub(crate) use rules::record;
 pub use rules::{Listing, foreign_chains, marked_rules};
 
-use crate::model::{self, Object, Seen, unmark};
+use crate::model::{self, Facts, Object, unmark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::{NetlinkError, Socket, namespace, sysctl};
 use crate::paths::Paths;
@@ -27,13 +27,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The result of observing a host.
-pub type Look = (Vec<Have<Object>>, Seen, Vec<Warning>);
+pub type Observation = (Vec<Have<Object>>, Facts, Vec<Warning>);
 
 /// Reads the objects of one stack, or of all.
 ///
 /// # Errors
 /// Kind `Denied` without root; otherwise errors of the kernel.
-pub fn observe(stack: Option<&str>) -> Result<Look, Failure> {
+pub fn observe(stack: Option<&str>) -> Result<Observation, Failure> {
     let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
     let links = dump::links(&mut socket).map_err(failure)?;
     let mut seen = host::seen(&mut socket, &links, stack)?;
@@ -67,7 +67,7 @@ fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failur
 }
 
 /// The links inside a stack's router; `None` when there is no router.
-fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
+fn router_links(stack: &str) -> Result<Option<Vec<links::RouterLink>>, Failure> {
     let name = model::router(stack);
     let router = match namespace::open(namespace::Place::Name(&name)) {
         Ok(router) => router,
@@ -94,7 +94,7 @@ fn router_links(stack: &str) -> Result<Option<Vec<links::Inside>>, Failure> {
 fn one(
     stack: &str,
     links: &[Link],
-    router: Option<&[links::Inside]>,
+    router: Option<&[links::RouterLink]>,
     socket: &mut Socket,
     rules: &Listing,
 ) -> Result<Vec<Have<Object>>, Failure> {
@@ -148,7 +148,7 @@ fn routing() -> Result<bool, Failure> {
 }
 
 /// Whether the router forwards, on each of its links.
-fn forwards(router: &str, links: Option<&[links::Inside]>) -> Result<bool, Failure> {
+fn forwards(router: &str, links: Option<&[links::RouterLink]>) -> Result<bool, Failure> {
     match namespace::open(namespace::Place::Name(router)) {
         Ok(router) => {
             let names = links.into_iter().flatten().map(|(l, _)| l.name.clone()).filter(|n| n != "lo");

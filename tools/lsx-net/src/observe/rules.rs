@@ -1,7 +1,7 @@
 //! Rules: whether lsx's tables are still as loaded, and which foreign chains would drop packets of a stack.
 
 use super::have;
-use crate::model::{self, Accept, Chain, Firewall, Object, Place, Seen};
+use crate::model::{self, Accept, Chain, Facts, Firewall, Object, Place};
 use crate::netlink::{namespace, nftables};
 use crate::paths::{Paths, note};
 use common::document::digest;
@@ -26,7 +26,7 @@ pub struct Listing {
 /// Fills in the foreign chains, and lists lsx's rules in them.
 pub(super) fn look(
     stack: Option<&str>,
-    seen: &mut Seen,
+    seen: &mut Facts,
     warnings: &mut Vec<Warning>,
 ) -> Result<Listing, Failure> {
     seen.chains = match foreign_chains() {

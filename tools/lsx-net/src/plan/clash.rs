@@ -1,11 +1,11 @@
 //! Conflicts on a host: names, numbers, routes and ports in use; and changes that must not happen by accident.
 
 use crate::Net;
-use crate::model::{Desired, Intent, Network, Seen};
+use crate::model::{Desired, Facts, Intent, Network};
 use crate::render::NOWHERE;
 use common::plan::Warning;
 use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved, Selector};
-use common::tool::{ObservedOf, Wish};
+use common::tool::{ObservedOf, PlanInput};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ fn lacking(lack: &str) -> Failure {
         .hint("load the module or install the package on the host; nothing was changed")
 }
 
-fn names<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+fn names<'a>(desired: &'a Desired, seen: &'a Facts) -> impl Iterator<Item = Failure> + 'a {
     let legs = desired.networks.iter().filter_map(|n| n.leg.as_ref()).map(|l| &l.link);
     let links =
         desired.networks.iter().flat_map(|n| [&n.bridge, &n.tunnel]).chain(legs).chain([&desired.world_link]);
@@ -52,7 +52,7 @@ fn whose(stack: &str, link: &str) -> String {
 
 /// A VNI and UDP port can exist only once on a host (a rule of the kernel), and filters of one stack must not match
 /// another's tunnels.
-fn numbers<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+fn numbers<'a>(desired: &'a Desired, seen: &'a Facts) -> impl Iterator<Item = Failure> + 'a {
     let port = seen.tunnels.iter().find(|t| t.port == desired.tunnel_port && !t.stack.is_empty()).map(|t| {
         let message = format!("UDP port {} carries the tunnels of {}", t.port, whose(&t.stack, &t.link));
         Failure::new(Kind::Data, "net.plan.tunnel_port", message)
@@ -102,7 +102,7 @@ fn overlaps(desired: &Desired) -> Vec<Failure> {
 
 /// Publishing a port that a program listens on would hide the program, for example sshd. A port that is already published
 /// has been checked before.
-fn ports<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = Failure> + 'a {
+fn ports<'a>(desired: &'a Desired, seen: &'a Facts) -> impl Iterator<Item = Failure> + 'a {
     let published = |port: &&PortAt| seen.intent.as_ref().is_none_or(|i| !i.desired.ports.contains(port));
     desired.ports.iter().filter(published).filter_map(|port| {
         let taken = seen.listeners.iter().find(|l| {
@@ -153,7 +153,7 @@ fn nowhere(desired: &Desired) -> impl Iterator<Item = Failure> + '_ {
 }
 
 /// Addresses for published ports that the host does not have.
-pub(super) fn missing(desired: &Desired, seen: &Seen) -> Vec<Warning> {
+pub(super) fn missing(desired: &Desired, seen: &Facts) -> Vec<Warning> {
     let has = |address: Ipv4Addr| seen.addresses.iter().any(|(a, _)| *a == address);
     let one = |port: &PortAt| {
         let address = port.address.filter(|a| !has(*a) && !a.is_loopback())?;
@@ -196,7 +196,7 @@ fn private(address: Ipv4Addr) -> bool {
 }
 
 /// Interfaces of instances on bridges that are about to be removed.
-pub(super) fn still_attached(host: &str, seen: &Seen, goes: impl Fn(&str) -> bool) -> Option<Failure> {
+pub(super) fn still_attached(host: &str, seen: &Facts, goes: impl Fn(&str) -> bool) -> Option<Failure> {
     let names: Vec<&str> =
         seen.attached.iter().filter(|a| goes(&a.bridge)).map(|a| a.name.as_str()).collect();
     let first = names.first()?;
@@ -209,20 +209,20 @@ pub(super) fn still_attached(host: &str, seen: &Seen, goes: impl Fn(&str) -> boo
 /// Instances that run on one host and that the document has on another: without its network on the old host such an
 /// instance would be disconnected before it is moved.
 pub(super) fn moved(
-    wish: &Wish,
+    input: &PlanInput,
     resolved: &Resolved,
     observed: &BTreeMap<String, ObservedOf<Net>>,
 ) -> Vec<Failure> {
-    if wish.allow_move {
+    if input.allow_move {
         return Vec::new();
     }
     let named = |name: &str| {
         let instance = resolved.instances.iter().find(|i| i.name == name);
-        instance.filter(|i| wish.only.instance(&i.of, &i.name))
+        instance.filter(|i| input.only.instance(&i.of, &i.name))
     };
     let mut failures = BTreeMap::new();
     for (host, seen) in observed {
-        for there in seen.seen.attached.iter().filter(|a| a.stack == wish.stack) {
+        for there in seen.seen.attached.iter().filter(|a| a.stack == input.stack) {
             let Some((name, _)) = there.name.rsplit_once('.') else { continue };
             let Some(instance) = named(name).filter(|i| i.host != *host) else { continue };
             let message = format!("{name} runs on {host} and would move to {}", instance.host);
@@ -249,8 +249,8 @@ pub(super) fn inhabited(host: &str, seen: &ObservedOf<Net>, stays: bool) -> Opti
 }
 
 /// Addresses of existing interfaces that would change.
-pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec<Failure> {
-    if wish.renumber {
+pub(super) fn renumbered(input: &PlanInput, intent: &Intent, desired: &Desired) -> Vec<Failure> {
+    if input.renumber {
         return Vec::new();
     }
     let old: BTreeMap<_, _> =
@@ -266,8 +266,8 @@ pub(super) fn renumbered(wish: &Wish, intent: &Intent, desired: &Desired) -> Vec
 }
 
 /// A document that is incomplete by mistake must not clear the hosts.
-pub(super) fn too_much(wish: &Wish, host: &str, intent: &Intent, desired: &Desired) -> Vec<Failure> {
-    if wish.yes {
+pub(super) fn too_much(input: &PlanInput, host: &str, intent: &Intent, desired: &Desired) -> Vec<Failure> {
+    if input.yes {
         return Vec::new();
     }
     let networks = |d: &Desired| d.networks.iter().map(|n| n.name.clone()).collect::<BTreeSet<_>>();

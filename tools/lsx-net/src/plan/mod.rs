@@ -19,10 +19,10 @@ pub use rows::{Data, by_network, lines, rows_digest};
 pub use stale::Stale;
 
 use crate::Net;
-use crate::model::{Desired, Object, Seen};
+use crate::model::{Desired, Facts, Object};
 use common::document;
 use common::plan::{Have, Object as _, Step, Warning, diff};
-use common::tool::{Draft, Goal, ObservedOf, Wish};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,11 +36,11 @@ pub fn intent_digest(desired: &Desired) -> String {
 ///
 /// # Errors
 /// All conflicts and other reasons.
-pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result<Draft<Net>, Failures> {
+pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result<Draft<Net>, Failures> {
     let mut draft = Draft::default();
     let mut failures = Vec::new();
-    let mut goals = match &wish.goal {
-        Goal::Down if !wish.only.all() => {
+    let mut goals = match &input.goal {
+        Goal::Down if !input.only.all() => {
             let message = "down removes all networks of a stack; --only is not supported";
             let hint = "remove the network from the document and run `lsx-net up --prune`";
             return Err(Failure::new(Kind::Usage, "net.plan.only", message).hint(hint).into());
@@ -48,8 +48,8 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
         Goal::Down => BTreeMap::new(),
         Goal::Boot(kept) => booted(kept, observed, &mut draft)?,
         Goal::Up(_, resolved) => {
-            failures.extend(clash::moved(wish, resolved, observed));
-            overlay::overlay(wish, resolved, observed, &mut draft, &mut failures)
+            failures.extend(clash::moved(input, resolved, observed));
+            overlay::overlay(input, resolved, observed, &mut draft, &mut failures)
         }
     };
     for (host, desired) in &mut goals {
@@ -69,7 +69,7 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
                 draft.warnings.extend(clash::missing(desired, &seen.seen));
-                let (refused, warned) = routes::routes(wish, desired, &seen.seen);
+                let (refused, warned) = routes::routes(input, desired, &seen.seen);
                 failures.extend(refused);
                 draft.warnings.extend(warned);
                 wants::wants(desired, &seen.seen, &weights, &mut draft)
@@ -77,12 +77,12 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
             None => Vec::new(),
         };
         wants.extend(plugged);
-        let others = others(wish, goals.get(host));
-        wants.retain(|want| selected(wish, &others, &want.object));
+        let others = others(input, goals.get(host));
+        wants.retain(|want| selected(input, &others, &want.object));
         let objects: Vec<_> =
-            seen.objects.iter().chain(&loose).filter(|have| selected(wish, &others, &have.object)).collect();
+            seen.objects.iter().chain(&loose).filter(|have| selected(input, &others, &have.object)).collect();
         let keys: BTreeSet<&str> = wants.iter().map(|w| w.key.as_str()).collect();
-        let down = matches!(wish.goal, Goal::Down);
+        let down = matches!(input.goal, Goal::Down);
         let goes = |bridge: &str| down || goes(&objects, &keys, bridge);
         failures.extend(clash::still_attached(host, &seen.seen, goes));
         failures.extend(clash::inhabited(host, seen, keys.contains("router:host")));
@@ -98,7 +98,7 @@ pub fn plan(wish: &Wish, observed: &BTreeMap<String, ObservedOf<Net>>) -> Result
 }
 
 /// The changed rules of a host, for people.
-fn ruled(desired: &Desired, seen: &Seen, steps: &[Step<Object>]) -> Vec<common::plan::show::Line> {
+fn ruled(desired: &Desired, seen: &Facts, steps: &[Step<Object>]) -> Vec<common::plan::show::Line> {
     let rules = |step: &Step<Object>| matches!(step.after, Some(Object::Firewall(_)));
     let kept = seen.intent.as_ref().map(|intent| &intent.desired);
     if steps.iter().any(rules) { told::told(kept, desired) } else { Vec::new() }
@@ -117,17 +117,17 @@ fn said(host: &str, seen: &ObservedOf<Net>) -> Vec<Warning> {
 }
 
 /// With `--only`: the ranges of a host's networks that are not selected.
-fn others(wish: &Wish, desired: Option<&Desired>) -> BTreeSet<Ipv4Net> {
+fn others(input: &PlanInput, desired: Option<&Desired>) -> BTreeSet<Ipv4Net> {
     let networks = desired.into_iter().flat_map(|d| &d.networks);
-    networks.filter(|n| !wish.only.network(&n.name)).map(|n| n.cidr).collect()
+    networks.filter(|n| !input.only.network(&n.name)).map(|n| n.cidr).collect()
 }
 
 /// Whether an object is considered at all: with `--only`, objects of a network that is not selected are left unchanged.
 /// Objects that networks of a host share are always considered.
-fn selected(wish: &Wish, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
+fn selected(input: &PlanInput, others: &BTreeSet<Ipv4Net>, object: &Object) -> bool {
     match object {
         Object::Route(route) => !others.contains(&route.to),
-        object => object.network().is_none_or(|name| wish.only.network(name)),
+        object => object.network().is_none_or(|name| input.only.network(name)),
     }
 }
 
@@ -226,7 +226,7 @@ fn booted(
 }
 
 /// What a plan depends on: lsx's objects, and whatever could conflict. Listeners change by themselves and are left out.
-pub fn base(objects: &[Have<Object>], seen: &Seen) -> String {
+pub fn base(objects: &[Have<Object>], seen: &Facts) -> String {
     let intent = seen.intent.as_ref().map(|i| intent_digest(&i.desired));
     let matters = (
         objects,

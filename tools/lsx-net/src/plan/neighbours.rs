@@ -2,7 +2,7 @@
 //! (net.ipv4.neigh.default.gc_thresh3, 1,024 entries by default), so a few dozen instances that communicate fill it, and
 //! then no new neighbour can be resolved. Permanent entries are not counted (Linux 5.0) and are never evicted.
 
-use crate::model::{Desired, Known, Neighbours, Object, Row, Seen, Weight};
+use crate::model::{Desired, Facts, Known, Neighbours, Object, Row, Weight};
 use common::plan::{Have, Want, Warning};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -58,7 +58,7 @@ pub fn digest(rows: &[Row]) -> String {
 
 /// The networks whose interfaces lack entries: existing and wanted ones. Interfaces created in the same run get them on
 /// creation.
-pub(super) fn strange(desired: &Desired, seen: &Seen, rows: &Rows) -> Vec<(Have<Object>, Want<Object>)> {
+pub(super) fn strange(desired: &Desired, seen: &Facts, rows: &Rows) -> Vec<(Have<Object>, Want<Object>)> {
     let peers = peers(desired, rows);
     let one = |network: &crate::model::Network| {
         let rows = rows.get(&network.name).map(Vec::as_slice).unwrap_or_default();
@@ -84,7 +84,7 @@ pub(super) fn strange(desired: &Desired, seen: &Seen, rows: &Rows) -> Vec<(Have<
 
 /// The observed interfaces of a network, each with its own hardware address. If the host has lost its intent, it could not
 /// observe them; then all count as having no entries.
-fn places(desired: &Desired, seen: &Seen, network: &str) -> Vec<(Known, String)> {
+fn places(desired: &Desired, seen: &Facts, network: &str) -> Vec<(Known, String)> {
     let nics = desired.nics.iter().filter(|n| n.network == network);
     let legs = desired.networks.iter().filter(|n| n.name == network).filter_map(|n| n.leg.as_ref());
     let own = nics

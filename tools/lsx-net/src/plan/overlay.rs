@@ -7,13 +7,13 @@ use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::stack::unbuilt;
-use common::tool::{Draft, ObservedOf, Wish};
+use common::tool::{Draft, ObservedOf, PlanInput};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The desired state of every observed host; fills the shared table and the list of kept objects.
 pub(super) fn overlay(
-    wish: &Wish,
+    input: &PlanInput,
     resolved: &Resolved,
     observed: &BTreeMap<String, ObservedOf<Net>>,
     draft: &mut Draft<Net>,
@@ -21,7 +21,7 @@ pub(super) fn overlay(
 ) -> BTreeMap<String, Desired> {
     failures.extend(unbuilt::networks(resolved, "net.plan.unsupported"));
     draft.warnings.extend(clash::exposed(resolved));
-    let document = Document::new(wish, resolved);
+    let document = Document::new(input, resolved);
     let intents =
         observed.iter().filter_map(|(host, seen)| Some((host.as_str(), seen.seen.intent.as_ref()?)));
     let named = |instance: &str| document.prunes(instance) || document.instances.contains_key(instance);
@@ -33,11 +33,11 @@ pub(super) fn overlay(
         let Some(seen) = observed.get(&host) else { continue };
         document.keep_selected(&mut desired);
         if let Some(intent) = &seen.seen.intent {
-            failures.extend(clash::renumbered(wish, intent, &desired));
+            failures.extend(clash::renumbered(input, intent, &desired));
             document.lay_over(&mut desired, intent, &mut table, &mut draft.kept);
-            leaving(wish, &mut desired, &seen.seen, &mut draft.kept);
-            if wish.prune {
-                failures.extend(clash::too_much(wish, &host, intent, &desired));
+            leaving(input, &mut desired, &seen.seen, &mut draft.kept);
+            if input.prune {
+                failures.extend(clash::too_much(input, &host, intent, &desired));
             }
         }
         in_order(&mut desired);
@@ -59,8 +59,8 @@ fn in_order(desired: &mut Desired) {
 }
 
 /// A network is kept on a host as long as an instance that is to move away is attached to it there.
-fn leaving(wish: &Wish, desired: &mut Desired, seen: &crate::model::Seen, kept: &mut Vec<String>) {
-    let old = seen.intent.iter().filter(|_| wish.allow_move).flat_map(|i| &i.desired.networks);
+fn leaving(input: &PlanInput, desired: &mut Desired, seen: &crate::model::Facts, kept: &mut Vec<String>) {
+    let old = seen.intent.iter().filter(|_| input.allow_move).flat_map(|i| &i.desired.networks);
     for network in old {
         let there = desired.networks.iter().any(|n| n.name == network.name);
         let attached = seen.attached.iter().find(|a| a.bridge == network.bridge);
@@ -76,7 +76,7 @@ fn leaving(wish: &Wish, desired: &mut Desired, seen: &crate::model::Seen, kept: 
 
 /// The entries of the document.
 struct Document<'a> {
-    wish: &'a Wish,
+    input: &'a PlanInput,
     /// All of them; the two below are the selected ones.
     whole: &'a Resolved,
     networks: BTreeSet<&'a str>,
@@ -84,16 +84,16 @@ struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(wish: &'a Wish, resolved: &'a Resolved) -> Self {
-        let network = |name: &&str| wish.only.network(name);
+    fn new(input: &'a PlanInput, resolved: &'a Resolved) -> Self {
+        let network = |name: &&str| input.only.network(name);
         Document {
-            wish,
+            input,
             whole: resolved,
             networks: resolved.networks.iter().map(|n| n.name.as_str()).filter(network).collect(),
             instances: resolved
                 .instances
                 .iter()
-                .filter(|i| wish.only.instance(&i.of, &i.name))
+                .filter(|i| input.only.instance(&i.of, &i.name))
                 .map(|i| (i.name.as_str(), i.host.as_str()))
                 .collect(),
         }
@@ -120,12 +120,12 @@ impl<'a> Document<'a> {
 
     /// Whether an unnamed instance is removed.
     fn prunes(&self, instance: &str) -> bool {
-        self.wish.prune && self.wish.only.instance(instance, instance)
+        self.input.prune && self.input.only.instance(instance, instance)
     }
 
     /// Whether an unnamed network is kept: all are without `--prune`, and with it those that are not selected.
     fn spares(&self, network: &str) -> bool {
-        let pruned = self.wish.prune && self.wish.only.network(network);
+        let pruned = self.input.prune && self.input.only.network(network);
         !pruned && !self.networks.contains(network)
     }
 
@@ -170,14 +170,14 @@ impl<'a> Document<'a> {
     /// Ranges of networks that the document does not name, on any host.
     fn inside(&self, old: &Desired, desired: &Desired) -> Vec<Ipv4Net> {
         let carried = |net: &Ipv4Net| desired.networks.iter().any(|n| n.cidr == *net);
-        let stays = |net: &&Ipv4Net| !desired.inside.contains(net) && (!self.wish.prune || carried(net));
+        let stays = |net: &&Ipv4Net| !desired.inside.contains(net) && (!self.input.prune || carried(net));
         old.inside.iter().filter(stays).copied().collect()
     }
 
     /// Whether the selected document says where an instance is in a network, or that it is not in it any more.
     fn moved(&self, network: &str, instance: &str) -> bool {
         let said = self.instances.contains_key(instance) || self.prunes(instance);
-        self.names(network, instance) || said && self.wish.only.network(network)
+        self.names(network, instance) || said && self.input.only.network(network)
     }
 
     /// A permission is kept while it concerns a network that the document does not name; removing a permission from the

@@ -1,11 +1,11 @@
 //! Interfaces of instances that are not on their network's bridge or do not have their name: they were detached or renamed,
 //! or the bridge was removed.
 
-use crate::model::{Desired, Object, Port, Seen};
+use crate::model::{Desired, Facts, Object, Port};
 use common::plan::{Have, Want};
 
 /// Existing and wanted state of each. `attach` is responsible for the others.
-pub(super) fn loose(desired: &Desired, seen: &Seen) -> Vec<(Have<Object>, Want<Object>)> {
+pub(super) fn loose(desired: &Desired, seen: &Facts) -> Vec<(Have<Object>, Want<Object>)> {
     let mut all = Vec::new();
     for nic in &desired.nics {
         let name = format!("{}.{}", nic.instance, nic.name);

@@ -3,7 +3,7 @@
 
 use super::wants;
 use crate::Net;
-use crate::model::{Desired, Elsewhere, Nic, Row, Seen};
+use crate::model::{Desired, Elsewhere, Facts, Nic, Row};
 use common::stack::resolved::{HostAt, PortAt, Resolved};
 use common::tool::ObservedOf;
 use ipnet::Ipv4Net;
@@ -63,7 +63,7 @@ fn peers(desired: &Desired, table: &BTreeMap<String, Vec<Row>>) -> Vec<Ipv4Addr>
 }
 
 /// Addresses in addition to the one in the document; loopback and link-local ones are different on every host.
-pub(super) fn further(seen: &Seen, first: Ipv4Addr) -> Vec<Ipv4Addr> {
+pub(super) fn further(seen: &Facts, first: Ipv4Addr) -> Vec<Ipv4Addr> {
     let all = seen.addresses.iter().map(|(address, _)| *address);
     let meant = all.filter(|a| *a != first && !a.is_loopback() && !a.is_link_local());
     meant.collect::<BTreeSet<_>>().into_iter().collect()

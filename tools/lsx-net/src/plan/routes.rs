@@ -1,21 +1,21 @@
 //! Routes of a host itself: those that overlap a network, and those used to answer a peer.
 
-use crate::model::{Desired, Network, Seen};
+use crate::model::{Desired, Facts, Network};
 use common::plan::Warning;
-use common::tool::{Goal, Wish};
+use common::tool::{Goal, PlanInput};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
 /// Failures and warnings.
-pub(super) fn routes(wish: &Wish, desired: &Desired, seen: &Seen) -> (Vec<Failure>, Vec<Warning>) {
+pub(super) fn routes(input: &PlanInput, desired: &Desired, seen: &Facts) -> (Vec<Failure>, Vec<Warning>) {
     let (mut refused, mut warned) = (Vec::new(), strict(desired, seen));
     let meets = |a: &Ipv4Net, b: &Ipv4Net| a.contains(b) || b.contains(a);
     for network in &desired.networks {
         let Some(route) = seen.routes.iter().find(|r| meets(&network.cidr, r)) else { continue };
         let place = format!("networks.{}.cidr", network.name);
         let message = format!("{} overlaps the route {route} of the host", network.cidr);
-        if goes_on(wish, network, seen) {
+        if goes_on(input, network, seen) {
             let then = "the network stays up, but cannot reach the destinations of that route";
             let message = format!("{}: {place}: {message}; {then}", desired.host);
             warned.push(Warning { code: "net.route".to_owned(), message });
@@ -30,14 +30,14 @@ pub(super) fn routes(wish: &Wish, desired: &Desired, seen: &Seen) -> (Vec<Failur
 }
 
 /// A running network is not removed because a VPN was connected, also not at boot.
-fn goes_on(wish: &Wish, network: &Network, seen: &Seen) -> bool {
+fn goes_on(input: &PlanInput, network: &Network, seen: &Facts) -> bool {
     let kept = seen.intent.iter().flat_map(|i| &i.desired.networks);
     let runs = |n: &Network| n.name == network.name && n.cidr == network.cidr;
-    wish.allow_overlap || matches!(wish.goal, Goal::Boot(_)) || kept.into_iter().any(runs)
+    input.allow_overlap || matches!(input.goal, Goal::Boot(_)) || kept.into_iter().any(runs)
 }
 
 /// Peers whose tunnel packets the kernel would drop, because replies to them use another interface.
-fn strict(desired: &Desired, seen: &Seen) -> Vec<Warning> {
+fn strict(desired: &Desired, seen: &Facts) -> Vec<Warning> {
     let mesh = desired.networks.iter().any(|n| !n.tunnel.is_empty());
     let own = seen.addresses.iter().find(|(address, _)| *address == desired.address).map(|(_, link)| link);
     let Some(own) = own.filter(|own| mesh && seen.strict.contains(own)) else { return Vec::new() };

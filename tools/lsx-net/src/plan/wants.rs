@@ -4,8 +4,8 @@
 use super::intent_digest;
 use super::rows::{self, Weights};
 use crate::model::{
-    self, Accept, Bridge, Chain, Desired, Firewall, Forwarding, IntentFile, LegLink, Network, Object, Place,
-    Route, Seen, Tunnel, Weight, World,
+    self, Accept, Bridge, Chain, Desired, Facts, Firewall, Forwarding, IntentFile, LegLink, Network, Object,
+    Place, Route, Tunnel, Weight, World,
 };
 use crate::{Net, render};
 use common::document::{self, digest};
@@ -25,7 +25,7 @@ fn share(weights: &Shares, desired: &Desired, network: &Network) -> Weight {
 /// The objects; texts are added to the plan's contents.
 pub(super) fn wants(
     desired: &Desired,
-    seen: &Seen,
+    seen: &Facts,
     weights: &Shares,
     draft: &mut Draft<Net>,
 ) -> Vec<Want<Object>> {
@@ -70,7 +70,7 @@ fn firewall(place: Place, text: String, draft: &mut Draft<Net>) -> Want<Object> 
 /// table is final, so an accept in lsx's own table would not help. New connections of instances are accepted only towards
 /// the world, not to other targets that the host forwards to, such as the containers of another program; those into the
 /// router are decided by lsx's chain `forward`.
-fn accept(desired: &Desired, seen: &Seen, chain: &Chain) -> Want<Object> {
+fn accept(desired: &Desired, seen: &Facts, chain: &Chain) -> Want<Object> {
     let [bridge, _, _, world, _] = &desired.prefixes;
     let mut pass: BTreeSet<String> = outward(desired, seen).map(|out| format!("{world} {out}")).collect();
     pass.extend([
@@ -106,7 +106,7 @@ fn input(desired: &Desired, chain: &Chain) -> Option<Want<Object>> {
 
 /// Interfaces towards the world: the document's uplink, the one with the host's address, those of default routes. A name
 /// with characters special to nft is ignored.
-pub(super) fn outward<'a>(desired: &'a Desired, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
+pub(super) fn outward<'a>(desired: &'a Desired, seen: &'a Facts) -> impl Iterator<Item = &'a str> {
     let own = seen.addresses.iter().filter(|(address, _)| *address == desired.address).map(|(_, link)| link);
     let plain = |name: &&str| !name.contains(['"', '*', '\\']);
     desired.uplink.iter().chain(own).chain(&seen.outward).map(String::as_str).filter(plain)
@@ -232,7 +232,7 @@ fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
 /// Written last: a host that failed half way is restored to its previous state at boot.
 fn kept(
     desired: &Desired,
-    seen: &Seen,
+    seen: &Facts,
     all: Vec<String>,
     weights: &Shares,
     draft: &mut Draft<Net>,

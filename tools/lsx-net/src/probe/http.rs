@@ -18,7 +18,7 @@ use link::{Connect, Lookup, Refusal};
 use super::names::{Names, Place};
 use super::outcome::{Outcome, Problem, State, ms};
 use super::target::{Http, Target};
-use super::tls::{self, Seen};
+use super::tls::{self, SeenDates};
 
 /// Headers that are reported even if none is expected.
 const SHOWN: [&str; 3] = ["content-type", "location", "server"];
@@ -30,7 +30,7 @@ const BODY_BYTES: usize = 16_384;
 /// Sends the request, reads the head and the first bytes of the body, compares.
 pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -> Outcome {
     let timeout = Duration::from_millis(target.timeout_ms);
-    let seen = Seen::default();
+    let seen = SeenDates::default();
     let connect = Connect {
         source: target.source,
         interface: target.interface.clone(),

@@ -3,7 +3,7 @@
 use super::Access;
 use super::names::{Home, Names};
 use super::reference::Reference;
-use super::{patience, trust};
+use super::{backoff, trust};
 use crate::image::limits::{self, Paced};
 use crate::image::refused;
 use common::{Failure, Kind};
@@ -118,7 +118,7 @@ impl<'a> Client<'a> {
         body: &[u8],
         want: &Want<'_>,
     ) -> Result<Response<Body>, Failure> {
-        let ask = || patience::patient(|| self.once(&self.agent, method, url, headers, body));
+        let ask = || backoff::patient(|| self.once(&self.agent, method, url, headers, body));
         let mut answer = ask()?;
         if answer.status() == 401 {
             let challenge = answer.headers().get("www-authenticate").and_then(|v| v.to_str().ok());
@@ -157,7 +157,7 @@ impl<'a> Client<'a> {
             at = self.led(&at, to.unwrap_or_default(), "a request")?;
             let own = at.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
             let agent = if own { &self.agent } else { &self.away };
-            answer = patience::patient(|| self.once(agent, method, &at, headers, b""))?;
+            answer = backoff::patient(|| self.once(agent, method, &at, headers, b""))?;
         }
         match answer.status().as_u16() {
             300..=399 => Err(refused("redirect", format!("{} redirects too often", self.host))
@@ -243,14 +243,14 @@ impl<'a> Client<'a> {
     }
 
     fn refusal(&self, status: u16, answer: Response<Body>) -> Failure {
-        let wait = patience::wanted(&answer).filter(|_| matches!(status, 429 | 503));
+        let wait = backoff::wanted(&answer).filter(|_| matches!(status, 429 | 503));
         let said = self.text(answer, 4096).unwrap_or_default();
         let said = format!("HTTP {status} {}", String::from_utf8_lossy(&said).trim());
         let said = match wait {
             Some(wait) => format!(
                 "{said}; it asks to wait {} s, but at most {} s are waited",
                 wait.as_secs(),
-                patience::LIMIT.as_secs()
+                backoff::LIMIT.as_secs()
             ),
             None => said,
         };

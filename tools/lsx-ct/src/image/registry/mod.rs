@@ -1,11 +1,11 @@
 //! Registries, by the OCI distribution specification: images are pulled and pushed blob by blob, and only missing ones.
 
+mod backoff;
 mod client;
 mod led;
 mod login;
 mod names;
 mod near;
-mod patience;
 mod push;
 mod reference;
 mod trust;

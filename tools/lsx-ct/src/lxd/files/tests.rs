@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
 fn said(words: &str) -> Refused {
-    Refused::Said(500, "POST /1.0/instances/s-a/files?path=%2F".to_owned(), words.to_owned())
+    Refused::Status(500, "POST /1.0/instances/s-a/files?path=%2F".to_owned(), words.to_owned())
 }
 
 #[test]

@@ -18,7 +18,7 @@ use common::http::Line;
 use crate::probe::dial::{Dial, dial};
 use crate::probe::names::{Names, Place};
 use crate::probe::outcome::{Problem, State};
-use crate::probe::tls::{Seen, Tls, Wire};
+use crate::probe::tls::{SeenDates, Tls, Wire};
 
 /// The result of our connector and lookup, passed through ureq's error type.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(super) struct Connect {
     /// The authorities of servers with TLS: a file, or its text.
     pub(super) ca: Option<String>,
     pub(super) server_name: Option<String>,
-    pub(super) seen: Seen,
+    pub(super) seen: SeenDates,
 }
 
 impl Connect {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwned};
 
-pub(super) use trust::Seen;
+pub(super) use trust::SeenDates;
 use trust::Trust;
 pub(super) use wire::{Bounded, Wire};
 
@@ -33,7 +33,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Trusts the authorities of `ca`, a file or its text, else those of this host.
-    pub(super) fn new(ca: Option<&str>, seen: &Seen) -> Result<Self, Problem> {
+    pub(super) fn new(ca: Option<&str>, seen: &SeenDates) -> Result<Self, Problem> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trust = Trust::of(ca)?;
         let from = trust.from.clone();
@@ -169,7 +169,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// Adds the dates of the server's certificate, if it has shown one.
-pub(super) fn date(outcome: &mut Outcome, seen: &Seen) {
+pub(super) fn date(outcome: &mut Outcome, seen: &SeenDates) {
     let Some(last) = seen.last() else { return };
     #[expect(clippy::disallowed_methods, reason = "how many days are left is counted from today")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -60,7 +60,7 @@ impl Trust {
     }
 
     /// Checks certificates by these authorities, and keeps the dates of the server's own in `seen`.
-    pub(super) fn checker(self, provider: Arc<CryptoProvider>, seen: Seen) -> Result<Checker, Problem> {
+    pub(super) fn checker(self, provider: Arc<CryptoProvider>, seen: SeenDates) -> Result<Checker, Problem> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(self.roots.iter().cloned());
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
@@ -77,9 +77,9 @@ fn read(path: &str) -> std::io::Result<Vec<u8>> {
 
 /// The dates of the certificate that a server has shown.
 #[derive(Debug, Clone, Default)]
-pub(in crate::probe) struct Seen(Arc<Mutex<Option<Dates>>>);
+pub(in crate::probe) struct SeenDates(Arc<Mutex<Option<Dates>>>);
 
-impl Seen {
+impl SeenDates {
     pub(super) fn last(&self) -> Option<Moment> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|dates| dates.not_after)
     }
@@ -90,7 +90,7 @@ impl Seen {
 pub(super) struct Checker {
     inner: Arc<WebPkiServerVerifier>,
     roots: Vec<CertificateDer<'static>>,
-    seen: Seen,
+    seen: SeenDates,
 }
 
 impl ServerCertVerifier for Checker {

@@ -17,7 +17,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const PERSIST: Duration = Duration::from_secs(60);
 
 /// The hosts of one verb.
-pub struct Crew<T: Tool> {
+pub struct HostSet<T: Tool> {
     tool: T,
     fleet: Fleet,
     names: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Crew<T: Tool> {
 /// Results by host: answers, and failures.
 pub(super) type Answers<A> = (BTreeMap<String, A>, BTreeMap<String, Failures>);
 
-impl<T: Tool> Crew<T> {
+impl<T: Tool> HostSet<T> {
     /// Prepares the hosts; connections are made on first use.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl<T: Tool> Crew<T> {
             ..fleet::Options::default()
         };
         let fleet = Fleet::new(hosts.iter().map(target).collect(), options, host::local(tool))?;
-        Ok(Crew { tool, fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
+        Ok(HostSet { tool, fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
     }
 
     /// The tool.
@@ -73,7 +73,7 @@ impl<T: Tool> Crew<T> {
         self.observe_some(&self.names(), stack, false)
     }
 
-    /// The same for some hosts; with `lock` no other run can change the stack until this crew is dropped.
+    /// The same for some hosts; with `lock` no other run can change the stack until the set is dropped.
     pub(super) fn observe_some(
         &mut self,
         hosts: &BTreeSet<String>,
@@ -95,7 +95,7 @@ impl<T: Tool> Crew<T> {
         (seen, failed)
     }
 
-    /// Carries out a plan: every host gets its part. `fresh`: the plan was made under this crew's lock.
+    /// Carries out a plan: every host gets its part. `fresh`: the plan was made under the lock of this set.
     ///
     /// # Errors
     /// Files or images of this machine that are missing or differ from the plan; then no host is changed.

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 /// What `observe` reports in addition to objects.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Seen {
+pub struct Facts {
     /// All instances of lsx in all engines here.
     pub instances: Vec<Status>,
     /// The engines here, and what they lack.

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 /// The rest of the observed document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Seen {
+pub struct Facts {
     /// The intent of this host for the stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
     let begin = Instant::now();
     let program = Program::new("/bin/sh").args(["-c", script]);
-    let inside = Inside {
+    let inside = ExecSession {
         program,
         input: b"in",
         deadline: limit.map(Duration::from_millis),
@@ -20,8 +20,16 @@ fn ran(script: &str, limit: Option<u64>) -> (Ran, Duration) {
 }
 
 /// A program without input, deadline or listener.
-fn plain(program: Program) -> Inside<'static> {
-    Inside { program, input: b"", deadline: None, pid_file: None, process: None, hears: None, owner: None }
+fn plain(program: Program) -> ExecSession<'static> {
+    ExecSession {
+        program,
+        input: b"",
+        deadline: None,
+        pid_file: None,
+        process: None,
+        hears: None,
+        owner: None,
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Recipes of an instance with the driver oci: its supervisor runs them, and a file beside its disk lists those that have
 //! been run.
 
-use super::{Life, Supervisor};
+use super::{Run, Supervisor};
 use crate::driver::Ran;
 use crate::image::Store;
 use crate::model::{Done, Recipe};
@@ -12,14 +12,14 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The recipes of one instance.
-pub(super) struct Kitchen<'a> {
-    pub(super) life: &'a Life,
+pub(super) struct RecipeRunner<'a> {
+    pub(super) life: &'a Run,
     pub(super) me: &'a mut Supervisor,
     /// Time limit, after which a running one is killed.
     pub(super) limit: Duration,
 }
 
-impl recipes::Kitchen for Kitchen<'_> {
+impl recipes::RecipeRunner for RecipeRunner<'_> {
     fn done(&self) -> Result<Vec<Done>, Failure> {
         prepare::done(&self.me.place)
     }

@@ -1,7 +1,7 @@
 //! Instances as reported by the server, and their meaning for lsx.
 
 use super::aside::ASIDE;
-use super::first::NOTES;
+use super::entrypoint::NOTES;
 use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
 use crate::model::{Condition, Done, Ids, Instance, State, Usage, engine_name};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// An instance in the server, of lsx or not.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Held {
+pub(super) struct ServerInstance {
     pub(super) name: String,
     pub(super) config: BTreeMap<String, String>,
     pub(super) status_code: u32,
@@ -71,7 +71,7 @@ const RUNNING: u32 = 103;
 /// It is frozen.
 const FROZEN: u32 = 110;
 
-impl Held {
+impl ServerInstance {
     /// The stack and name in its mark. An instance with another name is a copy, or was renamed by somebody else, and is not
     /// lsx's.
     pub(super) fn mark(&self) -> Option<(&str, &str)> {
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn held(config: serde_json::Value) -> Held {
+    fn held(config: serde_json::Value) -> ServerInstance {
         serde_json::from_value(json!({
             "name": "s-a", "config": config, "status_code": 103,
             "last_used_at": "2026-11-21T10:00:00Z",
@@ -232,7 +232,7 @@ mod tests {
         });
         let mut aside = held(json!({"user.lsx.stack": "s", "user.lsx.instance": "a-ASIDE",
                                     "user.lsx.was": spec.to_string()}));
-        let of = |held: &Held| held.found().map(|found| (found.name, found.instance.is_some()));
+        let of = |held: &ServerInstance| held.found().map(|found| (found.name, found.instance.is_some()));
         assert_eq!(of(&aside), Some(("a".to_owned(), true)), "not renamed yet, or again");
         aside.name = "s-a-ASIDE".to_owned();
         assert_eq!(of(&aside), Some(("a-ASIDE".to_owned(), false)));

@@ -1,7 +1,7 @@
 //! One run of an instance: created, connected, started, watched, ended.
 
-mod kitchen;
 mod room;
+mod runner;
 
 use super::signals::Asked;
 use super::{Supervisor, ended, state};
@@ -10,18 +10,18 @@ use crate::image::Store;
 use crate::model::{Exit, Instance, State};
 use crate::net;
 use crate::oci::disk::Place;
-use crate::oci::inside::{Inside, Owner};
 use crate::oci::prepare::Ready;
+use crate::oci::session::{ExecSession, Owner};
 use crate::oci::{groups, runtime::Runtime};
-use crate::ready::{self, Patience};
+use crate::ready::{self, Backoff};
 use crate::recipes;
 use crate::render::bundle::Stop;
 use common::host::file;
 use common::{Failure, Kind};
-use kitchen::Kitchen;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use room::Watch;
+use runner::RecipeRunner;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -43,7 +43,7 @@ pub(super) enum End {
 }
 
 /// State shared by successive runs.
-pub(super) struct Life {
+pub(super) struct Run {
     runtime: Runtime,
     ready: Ready,
     pumps: Vec<JoinHandle<()>>,
@@ -53,12 +53,12 @@ pub(super) struct Life {
     counted: groups::Before,
 }
 
-impl Life {
+impl Run {
     /// Mounts the root.
-    pub(super) fn new(runtime: Runtime, place: &Place, instance: &Instance) -> Result<Life, Failure> {
+    pub(super) fn new(runtime: Runtime, place: &Place, instance: &Instance) -> Result<Run, Failure> {
         let store = Store::open(Path::new(crate::paths::STORE))?;
         let ready = Ready::new(place, instance, &store, runtime.ids)?;
-        Ok(Life {
+        Ok(Run {
             runtime,
             ready,
             pumps: Vec::new(),
@@ -118,7 +118,7 @@ impl Life {
 
     /// While it runs: checks whether it is ready, until it is; then waits for its end.
     fn watch(&mut self, me: &mut Supervisor, mut instance: Instance, pid: Pid) -> Result<End, Failure> {
-        let mut patience: Option<Patience> = Some(ready::patience(&instance, None));
+        let mut backoff: Option<Backoff> = Some(ready::backoff(&instance, None));
         // A probe is also a child of this process: its end wakes the wait, but does not mean that the next probe is due.
         let mut next = Instant::now();
         let mut room = Watch::new(&me.stack, &me.place, &instance);
@@ -129,30 +129,30 @@ impl Life {
             if me.signals.looks() {
                 let next_one = me.look_again()?;
                 if next_one.ready != instance.ready {
-                    patience = Some(ready::patience(&next_one, None));
+                    backoff = Some(ready::backoff(&next_one, None));
                     next = Instant::now();
                 }
                 instance = next_one;
-                room.tell(me, patience.is_some());
+                room.tell(me, backoff.is_some());
             }
             if room.look() {
-                room.tell(me, patience.is_some());
+                room.tell(me, backoff.is_some());
             }
-            let asks = |_: &&mut Patience| room.held().is_none() && Instant::now() >= next;
-            if let Some(waiting) = patience.as_mut().filter(asks) {
+            let asks = |_: &&mut Backoff| room.held().is_none() && Instant::now() >= next;
+            if let Some(waiting) = backoff.as_mut().filter(asks) {
                 match self.tried(me, &instance, pid)? {
                     Some(why) => {
                         me.tell(State::Starting, Some(why));
                         next = Instant::now() + waiting.next().unwrap_or(Duration::from_secs(1));
                     }
                     None => {
-                        patience = None;
+                        backoff = None;
                         me.tell(State::Running, None);
                         continue;
                     }
                 }
             }
-            let time = match &patience {
+            let time = match &backoff {
                 Some(_) if room.held().is_none() => next.saturating_duration_since(Instant::now()),
                 _ => Duration::from_secs(60),
             };
@@ -168,7 +168,7 @@ impl Life {
     /// Recipes first, then the readiness check.
     fn tried(&mut self, me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<ready::Why, Failure> {
         if let Some(why) =
-            recipes::run(instance, &mut Kitchen { life: self, me, limit: ready::limit(instance) })?
+            recipes::run(instance, &mut RecipeRunner { life: self, me, limit: ready::limit(instance) })?
         {
             return Ok(Some(why));
         }
@@ -189,7 +189,7 @@ impl Life {
         let pid_file = me.folder().join("try.pid");
         let argv = argv.iter().map(|word| (*word).to_owned()).collect();
         let exec = Exec { argv, input: input.to_vec(), deadline: limit, ..Exec::default() };
-        let inside = Inside::new(&self.runtime, &me.place, &me.id, (&exec, None), &pid_file)?;
+        let inside = ExecSession::new(&self.runtime, &me.place, &me.id, (&exec, None), &pid_file)?;
         inside.run(&mut |time| me.signals.wait(time) == Asked::Stop)
     }
 
@@ -257,11 +257,11 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<In
     let pid = number(pid);
     let mut instance = instance.clone();
     let mut ready = 0;
-    let mut patience = Patience::new(None, Duration::from_secs(1));
+    let mut backoff = Backoff::new(None, Duration::from_secs(1));
     while let Some(need) = instance.needs.get(ready) {
         let Some(why) = ready::need(&me.stack, need, pid)? else {
             ready += 1;
-            patience = Patience::new(None, Duration::from_secs(1));
+            backoff = Backoff::new(None, Duration::from_secs(1));
             continue;
         };
         if gone() {
@@ -269,7 +269,7 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<In
             return Err(Failure::new(Kind::Failed, "ct.supervise", message));
         }
         me.tell(State::Waiting, Some(why));
-        match me.pause(patience.next().unwrap_or(Duration::from_secs(1))) {
+        match me.pause(backoff.next().unwrap_or(Duration::from_secs(1))) {
             Asked::Stop => return Ok(None),
             Asked::Look => {
                 instance = me.look_again()?;

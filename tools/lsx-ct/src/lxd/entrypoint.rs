@@ -1,6 +1,6 @@
 //! The first program of an instance: command line, user and folder, and its configuration for liblxc.
 
-use super::{Held, Lxd};
+use super::{Lxd, ServerInstance};
 use crate::accounts::Account;
 use crate::init;
 use crate::model::Instance;
@@ -17,7 +17,7 @@ pub(super) const NOTES: &str = " --stop ";
 
 /// See the first line of this file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct First {
+pub(super) struct Entrypoint {
     /// Empty if the server finds the image's init itself.
     argv: Vec<String>,
     pub(super) env: BTreeMap<String, String>,
@@ -30,12 +30,12 @@ pub(super) struct First {
     system: bool,
 }
 
-impl First {
-    pub(super) fn new(instance: &Instance, image: &ImageConfiguration) -> First {
+impl Entrypoint {
+    pub(super) fn new(instance: &Instance, image: &ImageConfiguration) -> Entrypoint {
         let argv = bundle::command(instance, image);
         let system = bundle::is_system(instance, image);
         let found = instance.command.is_empty() && instance.args.is_empty() && system;
-        First {
+        Entrypoint {
             env: bundle::environment(instance, image),
             user: bundle::user(instance, image),
             ids: None,
@@ -110,8 +110,8 @@ impl First {
 
 impl Lxd {
     /// The command line of an instance.
-    pub(super) fn first(&self, wanted: &Instance) -> Result<First, Failure> {
-        Ok(First::new(wanted, &self.supply.config(&wanted.image.digest)?))
+    pub(super) fn first(&self, wanted: &Instance) -> Result<Entrypoint, Failure> {
+        Ok(Entrypoint::new(wanted, &self.supply.config(&wanted.image.digest)?))
     }
 
     /// The path of lsx's init for instances of this server: it stays when the tool is updated, since the server also starts
@@ -121,7 +121,7 @@ impl Lxd {
     }
 
     /// Installs it, if needed.
-    pub(super) fn bring_init(&self, first: &First) -> Result<(), Failure> {
+    pub(super) fn bring_init(&self, first: &Entrypoint) -> Result<(), Failure> {
         if !first.application() {
             return Ok(());
         }
@@ -131,8 +131,9 @@ impl Lxd {
     }
 
     /// Removes it when nothing needs it any more.
-    pub(super) fn take_init(&self, all: &[Held]) -> Result<(), Failure> {
-        let needs = |held: &Held| held.config.get("raw.lxc").is_some_and(|lines| lines.contains(INIT));
+    pub(super) fn take_init(&self, all: &[ServerInstance]) -> Result<(), Failure> {
+        let needs =
+            |held: &ServerInstance| held.config.get("raw.lxc").is_some_and(|lines| lines.contains(INIT));
         if all.iter().any(needs) {
             return Ok(());
         }
@@ -147,7 +148,7 @@ impl Lxd {
 mod tests {
     use super::*;
 
-    fn first(command: &[&str], image: Value) -> First {
+    fn first(command: &[&str], image: Value) -> Entrypoint {
         let instance = serde_json::from_value(json!({
             "name": "a", "of": "a", "driver": "lxd", "image": {"name": "i", "digest": "d"}, "hostname": "a",
             "nics": [], "restart": "always", "hosts": "x", "running": true, "command": command,
@@ -155,7 +156,7 @@ mod tests {
         .unwrap();
         let image = json!({"architecture": "amd64", "os": "linux", "config": image,
                            "rootfs": {"type": "layers", "diff_ids": []}, "history": []});
-        First::new(&instance, &serde_json::from_value(image).unwrap())
+        Entrypoint::new(&instance, &serde_json::from_value(image).unwrap())
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
             further: further.to_vec(),
             home: "/srv".to_owned(),
         };
-        let command = |further| First { ids: Some(account(further)), ..sh.clone() }.lines()[0].clone();
+        let command = |further| Entrypoint { ids: Some(account(further)), ..sh.clone() }.lines()[0].clone();
         assert!(command(&[]).contains(" --as 7:8 --encoded "), "{}", command(&[]));
         assert!(command(&[4, 9]).contains(" --as 7:8:4,9 --encoded "));
     }

@@ -31,7 +31,7 @@ const LATE: i32 = 124;
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
 /// A program to run in a container, or the runtime's command for it.
-pub(crate) struct Inside<'a> {
+pub(crate) struct ExecSession<'a> {
     /// The command on this host.
     pub(crate) program: Program,
     /// Its standard input.
@@ -48,7 +48,7 @@ pub(crate) struct Inside<'a> {
     pub(crate) owner: Option<Owner>,
 }
 
-impl<'a> Inside<'a> {
+impl<'a> ExecSession<'a> {
     /// A program in the container `id`, started by its supervisor or another process.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl<'a> Inside<'a> {
         // The runtime exits after the start: it would otherwise wait for the output to be closed.
         let program = runtime.program().args(["exec", "--detach", "--pid-file"]).args([pid_file]);
         let program = program.args(["--process"]).args([&process]).args([id]);
-        Ok(Inside {
+        Ok(ExecSession {
             program,
             input: &exec.input,
             deadline: exec.deadline,
