@@ -1,9 +1,8 @@
-//! Code that all lsx tools share: the stack document, verbs, the plan engine, hosts.
+//! Code that all lsx tools share: verbs, the plan engine, hosts, and the stack document (a crate of its own).
 
 pub mod cli;
 mod complete;
 pub mod document;
-pub mod failure;
 pub mod fleet;
 pub mod help;
 pub mod host;
@@ -14,13 +13,11 @@ pub mod manual;
 pub mod offer;
 pub mod people;
 pub mod plan;
-pub mod printable;
 pub mod secret;
 pub mod signal;
-pub mod stack;
 pub mod stdio;
 pub mod table;
 pub mod tool;
 pub mod verb;
 
-pub use failure::{Failure, Failures, Kind, Place};
+pub use lsx_stack::{self as stack, Failure, Failures, Kind, Place, failure, printable};

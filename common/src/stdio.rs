@@ -4,7 +4,7 @@ use crate::document::canonical;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::host::{limit, named};
-use crate::printable::{self, JsonWriter};
+use crate::printable;
 use crate::signal;
 use crate::table::{self, Columns};
 use nix::sys::stat::{SFlag, fstat};
@@ -231,5 +231,22 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
         }
         Err(e) => Err(Failure::new(Kind::Failed, "stdio.write", format!("standard output: {e}"))),
         Ok(()) => Ok(()),
+    }
+}
+
+/// A writer of JSON to a terminal. serde_json writes whole pieces of text, so that no character is split.
+struct JsonWriter<W>(W);
+
+impl<W: Write> Write for JsonWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.write_all(printable::json(text).as_bytes())?,
+            Err(_) => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

@@ -1,0 +1,61 @@
+//! What tools keep on hosts for others: volumes and certificates.
+
+use crate::model::Stack;
+use crate::resolve::place::Replica;
+use crate::resolved::{CertificateAt, VolumeAt};
+use crate::section::For;
+use std::collections::BTreeSet;
+
+/// Volumes of `store` on the hosts that have them, by name and host.
+pub(super) fn volumes(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<VolumeAt> {
+    let mut all = Vec::new();
+    for (name, volume) in stack.store.iter().flat_map(|store| &store.volumes) {
+        let users = replicas.iter().filter(|replica| replica.instance.volumes.contains_key(name));
+        let hosts: BTreeSet<&str> = match &volume.host {
+            Some(host) => BTreeSet::from([host.as_str()]),
+            None => users.map(|replica| replica.host).collect(),
+        };
+        all.extend(hosts.into_iter().map(|host| VolumeAt {
+            name: name.clone(),
+            host: host.to_owned(),
+            size: volume.size.map(|size| size.0),
+            owner: volume.owner.clone(),
+            mode: volume.mode.map(|mode| format!("{mode:04o}")),
+        }));
+    }
+    all
+}
+
+/// Certificates on the hosts of their users, by name and host.
+pub(super) fn certificates(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<CertificateAt> {
+    let mut all = Vec::new();
+    for (name, certificate) in stack.pki.iter().flat_map(|pki| &pki.certificates) {
+        let mut hosts: BTreeSet<&str> = BTreeSet::new();
+        for user in &certificate.users {
+            match user {
+                For::Balance(to) => hosts.extend(stack.balance.get(to).map(|balance| balance.host.as_str())),
+                For::Instance(to) => hosts.extend(replicas.iter().filter(|r| r.of == to).map(|r| r.host)),
+                For::Host(host) => hosts.extend([host.as_str()]),
+                For::Store => hosts.extend(s3_host(stack)),
+            }
+        }
+        let ended = stack.balance.values().filter(|balance| balance.tls.as_ref() == Some(name));
+        hosts.extend(ended.map(|balance| balance.host.as_str()));
+        let given = replicas.iter().filter(|r| r.instance.certificate.as_ref() == Some(name));
+        hosts.extend(given.map(|replica| replica.host));
+        let s3 = stack.store.as_ref().and_then(|store| store.s3.as_ref());
+        hosts.extend(s3_host(stack).filter(|_| s3.and_then(|s3| s3.tls.as_ref()) == Some(name)));
+        all.extend(hosts.into_iter().map(|host| CertificateAt {
+            name: name.clone(),
+            host: host.to_owned(),
+            folder: format!("/var/lib/lsx/pki/{}/certs/{name}", stack.name),
+            names: certificate.names.clone(),
+            addresses: certificate.addresses.clone(),
+        }));
+    }
+    all
+}
+
+fn s3_host(stack: &Stack) -> Option<&str> {
+    stack.store.as_ref()?.s3.as_ref()?.host.as_deref()
+}

@@ -1,0 +1,114 @@
+//! Services of tools on the routers of hosts: lsx-net opens exactly these ports.
+
+use crate::model::Stack;
+use crate::resolved::ServiceAt;
+use crate::section::S3Driver;
+use crate::value::Protocol;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// The hosts whose routers have a leg on each network.
+type Legs<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
+
+/// The address of metadata services in clouds.
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Default port of S3.
+pub(crate) const S3_PORT: u16 = 9000;
+
+/// All services, by host, protocol and port.
+pub(super) fn services(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
+    let mut all = balancers(stack, legs);
+    all.extend(names(stack));
+    all.extend(metadata(stack));
+    all.extend(objects(stack));
+    all.sort();
+    all
+}
+
+fn service(host: &str, (name, tool): (&str, &str), protocol: Protocol, port: u16) -> ServiceAt {
+    ServiceAt {
+        host: host.to_owned(),
+        protocol,
+        port,
+        name: name.to_owned(),
+        tool: tool.to_owned(),
+        address: None,
+        networks: Vec::new(),
+        world: false,
+        from: Vec::new(),
+    }
+}
+
+/// Networks by the host of their gateway: the given ones, or all.
+fn routed(stack: &Stack, named: &[String]) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, network) in &stack.networks {
+        let Some(gateway) = &network.gateway else { continue };
+        if named.is_empty() || named.contains(name) {
+            all.entry(gateway.clone()).or_default().push(name.clone());
+        }
+    }
+    all
+}
+
+fn balancers(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
+    let mut all = Vec::new();
+    for (name, balance) in &stack.balance {
+        let name = format!("balance/{name}");
+        let here = legs.iter().filter(|(_, hosts)| hosts.contains(balance.host.as_str()));
+        let networks: Vec<String> = here.map(|(network, _)| (*network).to_owned()).collect();
+        all.extend(balance.listen.iter().map(|&port| ServiceAt {
+            address: balance.address,
+            networks: networks.clone(),
+            world: true,
+            from: balance.from.clone(),
+            ..service(&balance.host, (&name, "net"), Protocol::Tcp, port)
+        }));
+    }
+    all
+}
+
+/// DNS at every gateway; DHCP and boot files for networks that have them.
+fn names(stack: &Stack) -> Vec<ServiceAt> {
+    let Some(dns) = &stack.dns else { return Vec::new() };
+    let mut all = Vec::new();
+    for (host, networks) in routed(stack, &[]) {
+        let leased: Vec<String> =
+            networks.iter().filter(|network| dns.dhcp.contains_key(*network)).cloned().collect();
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            all.push(ServiceAt {
+                networks: networks.clone(),
+                ..service(&host, ("dns", "dns"), protocol, 53)
+            });
+        }
+        if leased.is_empty() {
+            continue;
+        }
+        if dns.boot.is_some() {
+            let tftp = service(&host, ("boot", "dns"), Protocol::Udp, 69);
+            all.push(ServiceAt { networks: leased.clone(), ..tftp });
+        }
+        all.push(ServiceAt { networks: leased, ..service(&host, ("dhcp", "dns"), Protocol::Udp, 67) });
+    }
+    all
+}
+
+fn metadata(stack: &Stack) -> Vec<ServiceAt> {
+    let Some(meta) = &stack.meta else { return Vec::new() };
+    let served = |(host, networks): (String, Vec<String>)| ServiceAt {
+        address: Some(METADATA),
+        networks,
+        ..service(&host, ("meta", "dns"), Protocol::Tcp, 80)
+    };
+    routed(stack, &meta.networks).into_iter().map(served).collect()
+}
+
+/// S3, if the stack serves it, for networks that have its host as gateway.
+fn objects(stack: &Stack) -> Vec<ServiceAt> {
+    let s3 = stack.store.as_ref().and_then(|store| store.s3.as_ref());
+    let Some(s3) = s3.filter(|s3| s3.driver == S3Driver::Embedded) else { return Vec::new() };
+    let Some(host) = &s3.host else { return Vec::new() };
+    let networks = routed(stack, &s3.networks).remove(host).unwrap_or_default();
+    let port = s3.port.unwrap_or(S3_PORT);
+    vec![ServiceAt { networks, ..service(host, ("s3", "store"), Protocol::Tcp, port) }]
+}
