@@ -7,6 +7,7 @@ pub mod lock;
 pub mod named;
 pub mod program;
 pub mod roll;
+pub mod service;
 pub mod wait;
 
 pub use file::{Mode, remove, write};

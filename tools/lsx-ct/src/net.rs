@@ -1,9 +1,9 @@
 //! Runs lsx's own programs for instances: lsx-net with JSON, and this one as a holder of namespaces.
 
 use crate::model::Instance;
-use crate::supervise::sibling;
 use common::Failure;
 use common::host::Program;
+use common::host::service::sibling;
 use serde_json::json;
 use std::process::{Child, Stdio};
 

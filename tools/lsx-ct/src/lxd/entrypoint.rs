@@ -125,7 +125,7 @@ impl Lxd {
         if !first.application() {
             return Ok(());
         }
-        let own = crate::supervise::sibling(crate::PROGRAM);
+        let own = common::host::service::sibling(crate::PROGRAM);
         let bytes = std::fs::read(&own).map_err(|e| file::failure(&own, "read", &e))?;
         file::write(&paths::init(self.client.driver), &bytes, Mode::Program).map(|_| ())
     }

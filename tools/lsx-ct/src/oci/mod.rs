@@ -23,8 +23,9 @@ use crate::apply::GRACE;
 use crate::driver::{Caller, Driver, Exec, Found, More, Ran};
 use crate::model::{Condition, Engine, IDS, Ids, Instance, State, Usage};
 use crate::ready;
-use crate::supervise::{self, log, state, unit};
+use crate::supervise::{self, state};
 use common::host::file;
+use common::host::service::{log, unit};
 use common::host::{Program, wait};
 use common::{Failure, Kind};
 use disk::Place;
@@ -128,7 +129,7 @@ impl Driver for Oci {
             let ended = wait::until(grace + BEGIN, LOOK, || !state::alive(stack, name));
             if !ended {
                 let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
-                unit::end(stack, name); // otherwise systemd would restart it
+                unit::end(&state::service(stack, name).unit); // otherwise systemd would restart it
                 wait::until(BEGIN, LOOK, || !state::alive(stack, name));
             }
         }
@@ -203,7 +204,7 @@ impl Oci {
         let place = Place::new(stack, name);
         file::remove_tree(&place.run)?;
         groups::remove(stack, name);
-        state::unlock(stack, name)?;
+        state::service(stack, name).unlock()?;
         Ok(place)
     }
 

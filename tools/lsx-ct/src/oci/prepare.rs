@@ -61,7 +61,7 @@ impl Ready {
         let own = place.run.join("init");
         let system = bundle::is_system(instance, &image);
         file::write(&own, b"-", Mode::Program)?;
-        mounts::shifted(&crate::supervise::sibling(crate::PROGRAM), &own, users.as_ref(), true)?;
+        mounts::shifted(&common::host::service::sibling(crate::PROGRAM), &own, users.as_ref(), true)?;
         let stop = stop(instance, &image, &root, &argv);
         Ok(Ready { store: store.clone(), image, system, stop, ids, root, users, mounted: BTreeSet::new() })
     }

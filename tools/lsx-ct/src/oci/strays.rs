@@ -6,7 +6,8 @@ use super::groups;
 use super::prepare;
 use crate::driver::Found;
 use crate::model::{Condition, State};
-use crate::supervise::{state, unit};
+use crate::supervise::state;
+use common::host::service::unit;
 use common::host::wait;
 use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
@@ -82,7 +83,7 @@ fn of(stack: &str, name: &str) -> BTreeSet<i32> {
 /// What still runs.
 pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
     if !of(stack, name).is_empty() {
-        unit::end(stack, name);
+        unit::end(&state::service(stack, name).unit);
         let own = |one: &Supervisor| one.stack == stack && one.name == name;
         let killed = |process: i32| _ = kill(Pid::from_raw(process), Signal::SIGKILL);
         supervisors().iter().filter(|one| own(one)).for_each(|one| killed(one.process));

@@ -119,7 +119,7 @@ fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Fail
     let (root, users) = Layers { lower: &[lower], own: &own, run, ids }.mount()?;
     // This program may be on any file system, but instances use the copy beside their layers; so whether its ids can be
     // shifted here does not matter.
-    let (program, init) = (crate::supervise::sibling(crate::PROGRAM), run.join("init"));
+    let (program, init) = (common::host::service::sibling(crate::PROGRAM), run.join("init"));
     file::write(&init, b"-", Mode::Program)?;
     mounts::shifted(&program, &init, users.as_ref(), true)
         .or_else(|_| mounts::shifted(&program, &init, None, true))?;

@@ -2,53 +2,23 @@
 //! create the container, attaches its interfaces, waits for what it needs, keeps its log, restarts it when it ends, and
 //! records its state.
 
-pub(crate) mod log;
 mod run;
-mod signals;
 pub(crate) mod state;
-pub(crate) mod unit;
 pub(crate) mod waiter;
 
 use crate::exit;
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::oci::{groups, mounts, runtime::Runtime};
-use common::host::{lock, wait};
+use common::host::service::signals::{Asked, Signals};
+use common::host::service::{LAST, Pauses, log, unit};
 use common::stack::Restart;
 use common::{Failure, Kind, fleet};
 use run::{End, Run};
-use signals::{Asked, Signals};
 use state::SupervisorState;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// An instance that ends after this time is restarted at once, with the pauses reset.
-const GOOD: Duration = Duration::from_secs(10);
-/// The maximum pause between its starts.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-const BACKOFF: Duration = Duration::from_millis(100);
-/// Number of lines of the log in a failure.
-const LAST: usize = 20;
-
-/// A program of the same set on this host: beside this one, or in the newest copy if this one's has been pruned.
-pub(crate) fn sibling(program: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    let own = PathBuf::from(own.to_string_lossy().trim_end_matches(" (deleted)"));
-    let beside = own.with_file_name(program);
-    if beside.exists() {
-        return beside;
-    }
-    let copies = std::fs::read_dir(common::fleet::BIN).into_iter().flatten().flatten();
-    let mut copies: Vec<_> = copies.map(|e| e.path().join(program)).filter(|p| p.exists()).collect();
-    copies.sort_by_key(|p| p.metadata().and_then(|m| m.modified()).ok());
-    copies.pop().unwrap_or(beside)
-}
-
-/// Time limit for a new supervisor to take its lock, and the interval of checks. It is long, since a host may be busy; one that
-/// ends is noticed at once.
-const BEGIN: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts a detached supervisor, which outlives this session; returns after it has recorded a state. Of two started at
 /// once, one takes the lock and the other exits. `beside`: an engine runs the instance.
@@ -56,27 +26,11 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// If it did not start.
 pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
-    // The last state of an earlier one must not be taken for the new one's.
-    let last = || state::said(stack, name).map(|said| said.supervisor);
-    let before = last();
-    lock::odd(&state::lock_path(stack, name))?;
     let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
     let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
     argv.extend(beside.then(|| "--beside".to_owned()));
-    let mut begun = unit::begin(stack, name, &argv);
-    let mut over = || match &mut begun {
-        Ok(Some(child)) => !matches!(child.try_wait(), Ok(None)),
-        Ok(None) => false,
-        Err(_) => true,
-    };
-    wait::until(BEGIN, LOOK, || last() != before || (over() && !state::alive(stack, name)));
-    if last() != before {
-        return Ok(());
-    }
-    begun?;
-    let message = format!("the supervisor of {name} did not start");
-    Err(Failure::new(Kind::Failed, "ct.supervise", message)
-        .hint(format!("see: lsx-ct logs {name}; to run it by hand: lsx-ct supervise {stack} {name}")))
+    let hint = format!("see: lsx-ct logs {name}; to run it by hand: lsx-ct supervise {stack} {name}");
+    state::service(stack, name).begin(&argv, &hint)
 }
 
 /// The verb `supervise`: runs until the instance has ended for good, or until SIGTERM.
@@ -85,7 +39,7 @@ pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure
 /// Why the instance could not run.
 pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
-    let _lock = state::take_lock(stack, name)?;
+    let _lock = state::service(stack, name).take_lock()?;
     let place = Place::new(stack, name);
     if beside {
         return waiter::run(&place, stack, name);
@@ -156,10 +110,10 @@ impl Supervisor {
 
     /// Runs the instance again and again, until it is not restarted.
     fn keep(&mut self, life: &mut Run) -> Result<(), Failure> {
-        let mut backoff = BACKOFF;
+        let mut pauses = Pauses::default();
         loop {
             let instance = self.look_again()?;
-            let began = Instant::now();
+            pauses.begin();
             let end = life.live(self, &instance);
             let cleared = life.clear(self);
             let why = match end.and_then(|end| cleared.map(|()| end)) {
@@ -181,20 +135,18 @@ impl Supervisor {
                     failure.to_string()
                 }
             };
-            if began.elapsed() > GOOD {
-                backoff = BACKOFF;
-            }
             self.said.condition.restarts += 1;
-            let why = format!("{why}; restarting in {} ms", backoff.as_millis());
+            let pause = pauses.after();
+            let why = format!("{why}; restarting in {} ms", pause.as_millis());
             self.tell(State::Restarting, Some(why));
-            backoff = match self.pause(backoff) {
+            match self.pause(pause) {
                 Asked::Stop => {
                     self.tell(State::Stopped, None);
                     return Ok(());
                 }
-                Asked::Look => BACKOFF,
-                _ => (backoff * 2).min(BACKOFF_MAX),
-            };
+                Asked::Look => pauses.reset(),
+                _ => {}
+            }
         }
     }
 

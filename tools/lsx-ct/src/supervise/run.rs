@@ -3,7 +3,6 @@
 mod room;
 mod runner;
 
-use super::signals::Asked;
 use super::{Supervisor, ended, state};
 use crate::driver::{Exec, Ran};
 use crate::image::Store;
@@ -17,6 +16,7 @@ use crate::ready::{self, Backoff};
 use crate::recipes;
 use crate::render::bundle::Stop;
 use common::host::file;
+use common::host::service::signals::Asked;
 use common::{Failure, Kind};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;

@@ -3,11 +3,10 @@
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::paths::RUN;
+use common::Failure;
 use common::host::file::{self, Mode};
-use common::host::{Lock, lock, wait};
-use common::{Failure, Kind};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use common::host::service::Service;
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,44 +39,21 @@ pub(crate) fn goes_by(instance: &Instance) -> String {
     common::document::digest_of(&(&instance.needs, &instance.ready, instance.restart)).unwrap_or_default()
 }
 
-/// How long a supervisor retries to take its lock, which a test for a running supervisor holds for an instant.
-const TAKE: Duration = Duration::from_secs(1);
-
-/// Takes the lock of a supervisor.
-///
-/// # Errors
-/// Kind `Again` while another one runs.
-pub(crate) fn take_lock(stack: &str, name: &str) -> Result<Lock, Failure> {
-    let take = || Lock::take_at(&Path::new(RUN).join(stack), name, "ct");
-    let mut lock = take();
-    wait::until(TAKE, Duration::from_millis(2), || {
-        if lock.as_ref().is_err_and(|e| e.kind == Kind::Again) {
-            lock = take();
-        }
-        !lock.as_ref().is_err_and(|e| e.kind == Kind::Again)
-    });
-    lock
-}
-
-/// The path of a supervisor's lock.
-pub(super) fn lock_path(stack: &str, name: &str) -> PathBuf {
-    Path::new(RUN).join(stack).join(format!("{name}.ct.lock"))
-}
-
-/// Whether a supervisor runs: then nobody can take its lock, not even shared.
-pub(crate) fn alive(stack: &str, name: &str) -> bool {
-    lock::held(&lock_path(stack, name))
-}
-
-/// Removes the lock file of a killed supervisor.
-/// # Errors
-/// If there is something other than a lock file.
-pub(crate) fn unlock(stack: &str, name: &str) -> Result<(), Failure> {
-    lock::odd(&lock_path(stack, name))?;
-    if lock_path(stack, name).exists() {
-        drop(take_lock(stack, name)); // the file is removed with the lock
+/// The supervisor of an instance.
+pub(crate) fn service(stack: &str, name: &str) -> Service {
+    Service {
+        name: name.to_owned(),
+        tool: "ct",
+        root: Path::new(RUN).join(stack),
+        state: Place::new(stack, name).run.join("state.json"),
+        unit: format!("lsx-{stack}.{name}"),
+        about: format!("instance {name} of stack {stack}"),
     }
-    Ok(())
+}
+
+/// Whether a supervisor runs.
+pub(crate) fn alive(stack: &str, name: &str) -> bool {
+    service(stack, name).alive()
 }
 
 /// The time to wait for an instance to stop, as recorded by the process that stops it.
@@ -137,9 +113,7 @@ fn finished(place: &Place) -> Condition {
 
 /// Asks a supervisor to read its instance again, and to end a pause before the next start.
 pub(crate) fn nudge(stack: &str, name: &str) {
-    if let Some(said) = said(stack, name).filter(|_| alive(stack, name)) {
-        let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGHUP);
-    }
+    service(stack, name).signal(Signal::SIGHUP);
 }
 
 /// Writes it; a reader sees the old or the new content.

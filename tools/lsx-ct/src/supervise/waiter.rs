@@ -2,11 +2,11 @@
 //! starts it. The server has no dependencies, and the run that restores a host must not wait for another host.
 
 use super::state::{self, SupervisorState};
-use super::unit;
 use crate::engines;
 use crate::lxd::ended::ENDED;
 use crate::model::{Condition, State};
 use crate::oci::disk::{Place, folder_with};
+use common::host::service::unit;
 use common::host::{file, wait};
 use common::stack::Restart;
 use common::{Failure, Kind};
@@ -97,9 +97,9 @@ pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
     if let Some(said) = state::said(stack, name).filter(|_| waits) {
         // It only holds a namespace, which is removed with it.
         let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
-        unit::end(stack, name);
+        unit::end(&state::service(stack, name).unit);
         wait::until(END, Duration::from_millis(5), || !state::alive(stack, name));
-        state::unlock(stack, name)?;
+        state::service(stack, name).unlock()?;
     }
     forget(&place)?;
     Ok(waits)

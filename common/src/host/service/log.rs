@@ -1,8 +1,8 @@
-//! The log of an instance, line by line with time, in the format of the container runtime interface: `TIME stdout F text`.
-//! The file is rotated by size, and a pipe never blocks the instance for long: a full disk loses lines, and their number is
+//! The log of a supervised program, line by line with time, in the format of the container runtime interface: `TIME stdout F text`.
+//! The file is rotated by size, and a pipe never blocks the program for long: a full disk loses lines, and their number is
 //! logged.
 
-use common::host::file;
+use crate::host::file;
 use std::collections::VecDeque;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,9 +19,9 @@ const OLD: usize = 2;
 /// A longer line is split into pieces, all but the last marked `P`.
 const LINE: u64 = 16 * 1024;
 
-/// The log of one instance.
+/// The log of one program.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub struct Log {
     folder: PathBuf,
     open: Mutex<Open>,
 }
@@ -35,16 +35,12 @@ struct Open {
 
 impl Log {
     /// In an existing folder.
-    pub(crate) fn new(folder: &Path) -> Arc<Log> {
+    pub fn new(folder: &Path) -> Arc<Log> {
         Arc::new(Log { folder: folder.to_owned(), open: Mutex::default() })
     }
 
     /// Reads a pipe to its end, in a separate thread.
-    pub(crate) fn pump(
-        self: &Arc<Self>,
-        stream: &'static str,
-        pipe: impl Read + Send + 'static,
-    ) -> JoinHandle<()> {
+    pub fn pump(self: &Arc<Self>, stream: &'static str, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = Arc::clone(self);
         std::thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
@@ -59,12 +55,12 @@ impl Log {
     }
 
     /// Logs a message of lsx.
-    pub(crate) fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         text.lines().for_each(|line| self.line("lsx", "F", line.as_bytes()));
     }
 
     /// Logs output, each line with a prefix.
-    pub(crate) fn lines(&self, stream: &str, front: &str, text: &[u8]) {
+    pub fn lines(&self, stream: &str, front: &str, text: &[u8]) {
         for line in text.strip_suffix(b"\n").unwrap_or(text).split(|b| *b == b'\n') {
             let most = usize::try_from(LINE).unwrap_or(usize::MAX);
             self.line(stream, "F", &[front.as_bytes(), &line[..line.len().min(most)]].concat());
@@ -73,7 +69,7 @@ impl Log {
 
     fn line(&self, stream: &str, whole: &str, text: &[u8]) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut line = format!("{} {stream} {whole} ", common::log::now()).into_bytes();
+        let mut line = format!("{} {stream} {whole} ", crate::log::now()).into_bytes();
         line.extend_from_slice(text);
         line.push(b'\n');
         if open.size > SIZE {
@@ -87,7 +83,7 @@ impl Log {
         let lost = open.lost;
         let written = open.file.as_mut().is_some_and(|file| {
             let told =
-                lost == 0 || writeln!(file, "{} lsx F {lost} lines were lost", common::log::now()).is_ok();
+                lost == 0 || writeln!(file, "{} lsx F {lost} lines were lost", crate::log::now()).is_ok();
             told && file.write_all(&line).is_ok()
         });
         match written {
@@ -113,7 +109,7 @@ impl Log {
 
 /// A log that is read while it is written.
 #[derive(Debug)]
-pub(crate) struct Follow {
+pub struct Follow {
     folder: PathBuf,
     /// The number of existing lines to return first.
     lines: Option<usize>,
@@ -126,12 +122,13 @@ pub(crate) struct Follow {
 const PIECE: u64 = 1024 * 1024;
 
 impl Follow {
-    pub(crate) fn new(folder: &Path, lines: usize) -> Follow {
+    /// Of the log in a folder; the last existing lines come first.
+    pub fn new(folder: &Path, lines: usize) -> Follow {
         Follow { folder: folder.to_owned(), lines: Some(lines), open: None, rest: Vec::new() }
     }
 
     /// The lines since the last call; at first the last existing lines.
-    pub(crate) fn more(&mut self) -> Vec<String> {
+    pub fn more(&mut self) -> Vec<String> {
         let Some(lines) = self.lines.take() else { return self.read() };
         let mut all = VecDeque::new();
         for name in (1..=OLD).rev().map(|n| format!("log.{n}")) {
@@ -188,7 +185,7 @@ fn of(path: &Path, lines: usize) -> Vec<String> {
 }
 
 /// The last lines, oldest first.
-pub(crate) fn tail(folder: &Path, lines: usize) -> Vec<String> {
+pub fn tail(folder: &Path, lines: usize) -> Vec<String> {
     let mut last = VecDeque::new();
     for name in (1..=OLD).rev().map(|n| format!("log.{n}")).chain(["log".to_owned()]) {
         last.extend(of(&folder.join(name), lines));

@@ -1,7 +1,7 @@
-//! The signals of a supervisor: SIGTERM asks it to stop, SIGHUP to read its instance again, SIGCHLD reports that a child
+//! The signals of a supervisor: SIGTERM asks it to stop, SIGHUP to read its definition again, SIGCHLD reports that a child
 //! ended. They are handled, not blocked, since a blocked signal stays blocked in started programs (sigprocmask(2)).
 
-use common::{Failure, Kind};
+use crate::{Failure, Kind};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 use std::io::{self, Read};
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// Stop the instance.
+pub enum Asked {
+    /// Stop the program.
     Stop,
-    /// Read the instance again; reported by [`Signals::looks`].
+    /// Read the definition again; reported by [`Signals::looks`].
     Look,
     /// A process ended, or another event.
     Child,
@@ -25,7 +25,7 @@ pub(super) enum Asked {
 
 /// See the first line of this file.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub struct Signals {
     wake: UnixStream,
     stop: Arc<AtomicBool>,
     look: Arc<AtomicBool>,
@@ -33,7 +33,10 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Installs the handlers, which wake any wait.
-    pub(super) fn hold() -> Result<Signals, Failure> {
+    ///
+    /// # Errors
+    /// Errors of the kernel.
+    pub fn hold() -> Result<Signals, Failure> {
         let held = || -> io::Result<Signals> {
             let (wake, end) = UnixStream::pair()?;
             let stop = Arc::new(AtomicBool::new(false));
@@ -46,16 +49,16 @@ impl Signals {
             }
             Ok(Signals { wake, stop, look })
         };
-        held().map_err(|e| Failure::new(Kind::Failed, "ct.supervise", format!("cannot hold signals: {e}")))
+        held().map_err(|e| Failure::new(Kind::Failed, "host.service", format!("cannot hold signals: {e}")))
     }
 
     /// Whether a reload was requested since the last call.
-    pub(super) fn looks(&self) -> bool {
+    pub fn looks(&self) -> bool {
         self.look.swap(false, Ordering::Relaxed)
     }
 
     /// Waits for the next event or the time. After a request to stop it always returns that.
-    pub(super) fn wait(&mut self, time: Duration) -> Asked {
+    pub fn wait(&mut self, time: Duration) -> Asked {
         let asked = |s: &Signals| s.stop.load(Ordering::Relaxed);
         if !asked(self) {
             let _ = self.wake.set_read_timeout(Some(time.max(Duration::from_millis(1))));
@@ -68,7 +71,7 @@ impl Signals {
     }
 
     /// While stopping: waits until a process ends or for the time.
-    pub(super) fn wait_for_child(&mut self, time: Duration) {
+    pub fn wait_for_child(&mut self, time: Duration) {
         let _ = self.wake.set_read_timeout(Some(time.max(Duration::from_millis(1))));
         let _ = self.wake.read(&mut [0; 64]);
     }
