@@ -65,6 +65,24 @@ fn down_goes_backwards_and_a_failure_ends_it_with_its_own_code() {
     assert_eq!(calls(folder.path()), ["lsx-net up"], "the second was asked after the first had failed");
 }
 
+/// At 3 a.m. on a host: what is here, and how to remove a stack from it.
+#[test]
+fn on_a_host_without_the_file_this_host_is_meant() {
+    let (folder, empty) = (scratch(), scratch());
+    recorders(folder.path(), &[("lsx-net", 0), ("lsx-ct", 0)]);
+    // A pipe that stays open, as ssh gives one.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let status = lsx(folder.path(), ["status"]).within(empty.path()).stdin(OwnedFd::from(reader));
+    let _ = status.end().with(0);
+    let down = |args: &[&str]| lsx(folder.path(), ["down"]).args(args).within(empty.path()).end();
+    assert_eq!(down(&["--stack=office"]).with(0).documents().len(), 2);
+    assert_eq!(calls(folder.path()), ["lsx-net observe", "lsx-ct observe", "lsx-ct down", "lsx-net down"]);
+    let told = std::fs::read_to_string(folder.path().join("calls")).unwrap();
+    assert!(told.ends_with("lsx-net down --stack=office\n") && !told.contains("--base"), "{told}");
+    let ended = down(&["--stack=office", "stack.yaml"]).refused(64);
+    assert!(ended.stderr.contains("this host"), "{}", ended.stderr);
+}
+
 #[test]
 fn plan_and_check_ask_every_tool_and_a_failure_counts_for_more() {
     let documents = lsx(&built(), ["plan"]).args(AWAY).args([pair()]).end().with(0).documents();
