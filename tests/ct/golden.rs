@@ -8,8 +8,8 @@ use common::stack::{ReadOptions, read, resolve};
 use common::tool::{Draft, Goal, ObservedOf, PlanInput, PlanOf};
 use lsx_ct::Ct;
 use lsx_ct::model::Object;
-use lsx_tests::blessing;
 use lsx_tests::golden::{self, Case};
+use lsx_tests::{blessing, top};
 use serde_json::Value;
 
 #[test]
@@ -58,6 +58,23 @@ fn told(hosts: &Hosts) -> String {
     hosts.values().map(|seen| serde_json::to_string(seen).unwrap() + "\n").collect()
 }
 
+/// As `plan` on a terminal: signs, the old and the new host, and the totals.
+#[test]
+fn a_move_and_a_kept_instance_have_their_signs() {
+    let shown = |case: &str, args: &[&str]| {
+        let folder = top("tests/fixtures/ct").join(case);
+        let plan = ["plan", "stack.yaml", "--observed", "observed.json", "--table"];
+        tool().run(plan).args(args).within(&folder).end().with(0)
+    };
+    let moved = shown("moved", &["--allow-move"]);
+    assert_eq!(moved.stdout, "> tail  h2 -> h1\n1 to move\n");
+    assert!(moved.stderr.contains("tail moves from h2 to h1 and loses its files"), "{}", moved.stderr);
+    let renamed = shown("renamed-kept", &["-q"]);
+    assert!(renamed.stdout.starts_with("+ end ") && renamed.stdout.contains("= tail "), "{}", renamed.stdout);
+    assert!(renamed.stdout.ends_with("1 to add, 1 kept (--prune removes it)\n"), "{}", renamed.stdout);
+    assert!(renamed.stderr.contains("end is created in addition to tail"), "{}", renamed.stderr);
+}
+
 #[test]
 fn the_cases_cover_what_a_plan_can_say() {
     if blessing() {
@@ -71,14 +88,25 @@ fn the_cases_cover_what_a_plan_can_say() {
             assert!(plans.contains(&format!("\"{kind}.{verb}:")), "no case has a step {kind}.{verb}");
         }
     }
-    for words in
-        ["remnant.remove:", "volume.remove:", "recreated", "restarted", "changed while it runs", "needed by"]
-    {
+    for words in [
+        "created in addition to",
+        "remnant.remove:",
+        "volume.remove:",
+        "recreated",
+        "restarted",
+        "changed while it runs",
+        "needed by",
+    ] {
         assert!(plans.contains(words), "no case says: {words}");
     }
-    for words in
-        ["would move to", "--prune would remove", "cannot run driver", "does not belong to stack", "exceeds"]
-    {
+    for words in [
+        "would write to volume",
+        "would move to",
+        "--prune would remove",
+        "cannot run driver",
+        "does not belong to stack",
+        "exceeds",
+    ] {
         assert!(refused.contains(words), "no case is refused with: {words}");
     }
 }

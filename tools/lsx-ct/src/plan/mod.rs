@@ -92,8 +92,12 @@ pub fn plan(
             draft.kept.extend(seen.seen.volumes.iter().map(|name| format!("{host}: volume {name}")));
         }
     }
+    let stack = match &input.goal {
+        Goal::Up(stack, _) => Some(&**stack),
+        _ => None,
+    };
+    failures.extend(renamed::tell(stack, observed, &mut draft));
     Failures(failures).verdict()?;
-    renamed::tell(observed, &mut draft);
     moved::tell(&mut draft);
     spare(&mut draft);
     Ok(draft)
