@@ -1,4 +1,6 @@
-//! Names of the stack for completions of a command line; none without a readable stack.
+//! Names for completions of a command line: of the stack, or without one of what is on this host.
+
+mod here;
 
 use crate::stack::{self, ReadOptions, Stack};
 use crate::stdio;
@@ -9,17 +11,35 @@ use std::path::{Path, PathBuf};
 /// Verbs of `lsx` that have another name in the tools.
 const OTHERWISE: (&str, &str) = ("status", "observe");
 
-/// Completions of the last of `words`, which follow the program's name. `usual` is the default stack, `tool` the word
-/// for this program in `lsx`.
-pub fn names(command: &Command, tool: &str, words: &[String], usual: Option<PathBuf>) -> Vec<String> {
+/// Where names come from when the command line does not say it.
+#[derive(Clone, Debug)]
+pub struct Usual {
+    /// The default stack.
+    pub stack: Option<PathBuf>,
+    /// The folder of what tools keep on this host.
+    pub kept: PathBuf,
+}
+
+/// Completions of the last of `words`, which follow the program's name. `tool` is the word for this program in `lsx`.
+pub fn names(command: &Command, tool: &str, words: &[String], usual: &Usual) -> Vec<String> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
     let Some(asked) = asked(command, tool, before) else { return Vec::new() };
-    let Some(stack) = asked.file.or(usual).and_then(|path| read(&path)) else { return Vec::new() };
-    let found = match asked.kind {
-        Kind::Hosts => known(&stack, "hosts"),
-        Kind::Instances => known(&stack, "instances"),
-        Kind::Places => known(&stack, "instances").into_iter().map(|name| format!("{name}:")).collect(),
-        Kind::Parts => parts(&stack, current),
+    let colon = |names: Vec<String>| names.into_iter().map(|name| format!("{name}:")).collect();
+    let found = match (asked.kind, asked.file.as_ref().or(usual.stack.as_ref())) {
+        (Kind::Stacks, _) => here::stacks(&usual.kept),
+        (kind, Some(file)) => {
+            let Some(stack) = read(file) else { return Vec::new() };
+            match kind {
+                Kind::Hosts => known(&stack, "hosts"),
+                Kind::Instances => known(&stack, "instances"),
+                Kind::Places => colon(known(&stack, "instances")),
+                Kind::Parts => parts(&stack, current),
+                Kind::Stacks => Vec::new(),
+            }
+        }
+        (Kind::Instances, None) if asked.here => here::instances(&usual.kept),
+        (Kind::Places, None) if asked.here => colon(here::instances(&usual.kept)),
+        (_, None) => Vec::new(),
     };
     found.into_iter().filter(|name| name.starts_with(current.as_str())).collect()
 }
@@ -33,12 +53,16 @@ enum Kind {
     Places,
     /// Parts for `--only`.
     Parts,
+    /// Stacks of this host.
+    Stacks,
 }
 
 #[derive(Debug)]
 struct Asked {
     kind: Kind,
     file: Option<PathBuf>,
+    /// Whether the verb works on this host without a stack.
+    here: bool,
 }
 
 /// The kind of the next name, and its stack.
@@ -73,7 +97,8 @@ fn asked(command: &Command, tool: &str, before: &[String]) -> Option<Asked> {
         Some(flag) => of_flag(flag),
         None => of_place(verb, &positionals, place, &given),
     };
-    Some(Asked { kind: kind?, file })
+    let has = |id: &str| verb.get_arguments().any(|arg| arg.get_id() == id);
+    Some(Asked { kind: kind?, file, here: has("stack") && has("only") })
 }
 
 /// The flag of a word without its first dash.
@@ -90,6 +115,7 @@ fn of_flag(flag: &Arg) -> Option<Kind> {
     match flag.get_id().as_str() {
         _ if named(flag, "HOST") => Some(Kind::Hosts),
         _ if named(flag, "PARTS") => Some(Kind::Parts),
+        _ if named(flag, "NAME") && flag.get_long() == Some("stack") => Some(Kind::Stacks),
         "on" | "instance" => Some(Kind::Instances),
         _ => None,
     }

@@ -30,7 +30,8 @@ fn names_of_what_comes_next() {
     let path = file.display().to_string();
     let offered = |line: &str, usual: Option<&Path>| {
         let words: Vec<String> = line.split(' ').map(|word| word.replace("FILE", &path)).collect();
-        names(&command(), "ct", &words, usual.map(Path::to_owned)).join(" ")
+        let usual = Usual { stack: usual.map(Path::to_owned), kept: temp.path().join("none") };
+        names(&command(), "ct", &words, &usual).join(" ")
     };
     for (line, wanted) in [
         ("stop ", "db web web-1 web-2"),
@@ -61,4 +62,39 @@ fn names_of_what_comes_next() {
     assert_eq!(offered("stop d", None), "");
     std::fs::write(&file, "stack: [").unwrap();
     assert_eq!(offered("stop d", Some(&file)), "");
+}
+
+#[test]
+fn on_a_host_without_a_stack_they_are_those_of_the_host() {
+    let temp = tempfile::tempdir().unwrap();
+    let put = |stack: &str, file: &str, text: &str| {
+        std::fs::create_dir_all(temp.path().join(stack)).unwrap();
+        std::fs::write(temp.path().join(stack).join(file), text).unwrap();
+    };
+    put("office", "ct.json", r#"{"instances": [{"name": "web"}, {"name": "db"}, {"name": "x\u001b y"}, 7]}"#);
+    put("test", "ct.json", r#"{"instances": [{"name": "db"}]}"#);
+    put("broken", "ct.json", "[");
+    put("boot.d", "10-office-net", "");
+    put("nets", "net.json", "{}");
+    std::fs::create_dir_all(temp.path().join("odd/ct.json")).unwrap();
+    let command =
+        command().subcommand(Command::new("down").arg(Arg::new("n").long("stack").value_name("NAME")));
+    let offered = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        names(&command, "ct", &words, &Usual { stack: None, kept: temp.path().to_owned() }).join(" ")
+    };
+    for (line, wanted) in [
+        ("stop ", "office/db test/db web"),
+        ("stop w", "web"),
+        ("exec ", "office/db test/db web"),
+        ("down --stack ", "broken nets odd office test"),
+        ("down --stack of", "office"),
+        // These verbs need a stack.
+        ("move w", ""),
+        ("stop --offline ", ""),
+        ("stop --only ", ""),
+        ("stop --stack gone.yaml w", ""),
+    ] {
+        assert_eq!(offered(line), wanted, "{line}");
+    }
 }

@@ -25,11 +25,15 @@ pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
+use crate::offer::Usual;
 use crate::stdio::{self, Output};
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+
+/// The folder of what tools keep on a host.
+const KEPT: &str = "/etc/lsx";
 
 /// The shared verbs.
 #[derive(Debug, Subcommand)]
@@ -237,7 +241,12 @@ pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Comman
         Verb::Schema => resolve::schema(tool, &output),
         Verb::Completions { shell } => crate::cli::completions(*shell, command),
         Verb::Names { words } => {
-            let names = crate::offer::names(&command, T::NAME, words, usual_stack());
+            let names = crate::offer::names(
+                &command,
+                T::NAME,
+                words,
+                &Usual { stack: usual_stack(), kept: KEPT.into() },
+            );
             let lines: String = names.into_iter().map(|name| name + "\n").collect();
             Ok(stdio::write(lines.as_bytes())?)
         }
