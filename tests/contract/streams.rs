@@ -2,7 +2,7 @@
 
 use crate::terminal::{End, on_terminal};
 use crate::{AWAY, PAIR, READING, STACK_VERBS, file, pair, plan_of, scratch};
-use lsx_tests::{tools, top};
+use lsx_tests::{Run, tools, top};
 use serde_json::Value;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -102,6 +102,25 @@ fn up_and_down_tell_what_they_did_when_a_table_is_asked_for() {
             let ended = tool.run([verb, &pair(), "--table"]).args(AWAY).end().with(0);
             assert_eq!(ended.stdout, "nothing to do\n");
         }
+    }
+}
+
+/// Each picture replaces the one before, at most one a second, until it is interrupted.
+#[test]
+fn top_is_repeated_on_a_terminal() {
+    for tool in tools().iter().filter(|tool| tool.word() == "ct") {
+        let top = || {
+            let run = Run::new("timeout".as_ref()).args(["-s", "INT", "4"]).args([&tool.path]);
+            run.args(["top", "--stack", &pair()]).args(AWAY)
+        };
+        let (ended, shown) = on_terminal(top(), End::Output);
+        let _ = ended.with(124);
+        let pictures = shown.matches("\x1b[H\x1b[J").count();
+        assert!((2..=5).contains(&pictures), "{pictures} pictures: {shown:?}");
+        let (ended, shown) = on_terminal(top().args(["--once"]), End::Output);
+        let _ = ended.with(0);
+        assert!(!shown.contains("\x1b[H"), "{shown:?}");
+        assert!(!top().args(["--once"]).end().with(0).stdout.contains('\x1b'));
     }
 }
 

@@ -121,6 +121,13 @@ fn up_and_down_hand_the_stack_on() {
             let again = tool.run(["resolve"]).input(document.to_string()).end().with(0).document();
             assert_eq!(again["resolved"], document["resolved"]);
             assert_eq!(again["stack"], "pair");
+            // The next tools leave these hosts alone, too: they are not asked again, and nothing is tried by ssh.
+            for next in tools() {
+                let ended = next.run([verb]).input(document.to_string()).end().with(0);
+                for host in ["h1", "h2"] {
+                    assert!(ended.stderr.contains(&format!("{host} is offline")), "{}", ended.stderr);
+                }
+            }
         }
     }
 }

@@ -189,12 +189,22 @@ fn a_move_is_planned_and_the_pipeline_carries_it_out(cloud: &Cloud) {
     // Applies the plan together with the networks.
     let set = ["--set", "instances.web.host=h2"];
     cloud.ct(&[&["plan", &file], &set[..]].concat()).exits(65).says("--allow-move");
+    // Without --allow-move the pipeline stops before the networks are changed, so that the instance stays connected.
+    let refused =
+        cloud.lab.net(&[&["up", "--quiet", &file], &set[..]].concat()).exits(65).says("--allow-move");
+    let mut next = cloud.lab.tool(1, &["--store", &cloud.store, "up"]);
+    finish(&mut next, refused.stdout.as_bytes()).exits(66);
+    let resolved = cloud.lab.net(&["resolve", &file]).ok().json();
+    let gateway = resolved["resolved"]["networks"][0]["gateway_address"].as_str().unwrap().to_owned();
+    cloud.inside("h1", "turn/web", &format!("ping -c 1 -W 5 {gateway}")).ok();
+    assert_eq!(pids(cloud), before, "a refused move has changed something");
+    let shown = cloud.ct(&[&["plan", &file, "--table", "--allow-move"], &set[..]].concat()).ok().stdout;
+    assert!(shown.contains("> web  h1 -> h2\n") && shown.ends_with("1 to move\n"), "{shown}");
     let up = [&["up", "--quiet", &file, "--allow-move"], &set[..]].concat();
-    let document = cloud.lab.net(&up).ok().json();
+    cloud.lab.net(&up).ok();
     cloud.ct(&up).ok();
     assert_eq!(cloud.said("h2", "turn/web")["state"], "running");
     assert!(cloud.said("h1", "turn/web").is_null() && cloud.pid("h1", "turn/web-2") == before[1]);
-    let gateway = document["resolved"]["networks"][0]["gateway_address"].as_str().unwrap();
     cloud.inside("h2", "turn/web", &format!("ping -c 1 -W 5 {gateway}")).ok(); // over the tunnel: it is on h1
     cloud.end(&file);
 }

@@ -26,6 +26,7 @@ mod recipes;
 mod room;
 mod runtime;
 mod shop;
+mod shown;
 mod system;
 mod tls;
 mod together;
@@ -67,6 +68,7 @@ const GROUPS: &[Group<Cloud>] = &[
             border::CASES,
             change::CASES,
             ready::CASES,
+            shown::CASES,
             again::CASES,
             plans::CASES,
             tls::CASES,

@@ -19,7 +19,6 @@ pub(crate) const CASES: &[crate::Case] = &[
         "an_interrupt_ends_a_wait_at_once_and_what_runs_stays",
         an_interrupt_ends_a_wait_at_once_and_what_runs_stays,
     ),
-    ("a_terminal_shows_what_is_waited_for", a_terminal_shows_what_is_waited_for),
     ("rollback_takes_back_what_was_begun", rollback_takes_back_what_was_begun),
     ("rollback_brings_back_what_was_written", rollback_brings_back_what_was_written),
     ("cloud_init_is_waited_for_and_told_who_it_is", cloud_init_is_waited_for_and_told_who_it_is),
@@ -152,26 +151,6 @@ fn an_interrupt_ends_a_wait_at_once_and_what_runs_stays(cloud: &Cloud) {
     assert!(!ran.stderr.contains(" s of "), "a live line without a terminal: {}", ran.stderr);
     assert_eq!(cloud.said("h1", "slow/slow")["state"], "starting");
     cloud.lab.exec("h1", &["test", "-d", &format!("/proc/{pid}")]).ok();
-    cloud.end(&file);
-}
-
-fn a_terminal_shows_what_is_waited_for(cloud: &Cloud) {
-    let text = "
-  never: { image: bb, host: h2, networks: [lan], ready: { tcp: 81, timeout: 3s }, command: [sleep, \"1000\"] }";
-    let file = cloud.stack("shown", text);
-    cloud.lab.net(&["up", "--quiet", &file]).ok();
-    let words: Vec<String> = {
-        let command = cloud.command(&["up", &file]);
-        let all = std::iter::once(command.get_program()).chain(command.get_args());
-        all.map(|word| format!("'{}'", word.to_str().unwrap())).collect()
-    };
-    let mut script = std::process::Command::new("script");
-    script.args(["-qec", &words.join(" "), "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
-    let ran = finish(&mut script, b"").exits(1);
-    assert!(ran.stdout.contains("never (h2): starting, "), "{}", ran.stdout);
-    assert!(ran.stdout.contains(" s of 3, tcp:"), "{}", ran.stdout);
-    let last = ran.stdout.rsplit("\x1b[J").next().unwrap();
-    assert!(last.contains("never is not ready") && !last.contains(" s of 3"), "it has not gone: {last:?}");
     cloud.end(&file);
 }
 

@@ -66,8 +66,7 @@ fn debians_services_run_as_their_own_users(cloud: &Cloud) {
     assert!(Command::new(top("scripts/stacks/shop/secrets")).arg(folder).status().unwrap().success());
     let file = top(FILE).display().to_string();
     let before = ["h1", "h2"].map(|host| cloud.snapshot(host));
-    cloud.lab.net(&["up", "--quiet", &file]).ok();
-    ct(cloud, &["up", &file]);
+    the_commands_at_its_beginning_run(cloud);
     they_are_whose_they_should_be(cloud);
     they_serve(cloud);
     sql(cloud, "CREATE TABLE stock (thing text); INSERT INTO stock VALUES ('chair')");
@@ -96,6 +95,29 @@ fn debians_services_run_as_their_own_users(cloud: &Cloud) {
         let come: Vec<_> = after.difference(&before).filter(|line| !of_lab(line)).collect();
         let gone: Vec<_> = before.difference(&after).filter(|line| !of_lab(line)).collect();
         assert!(come.is_empty() && gone.is_empty(), "{host}: {come:?} {gone:?}");
+    }
+}
+
+/// Those that the file shows to a person, on the operator's machine, with `lsx` on PATH; the first brings everything up.
+fn the_commands_at_its_beginning_run(cloud: &Cloud) {
+    let text = std::fs::read_to_string(top(FILE)).unwrap();
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    assert!(commands.len() == 4 && commands[1].starts_with("lsx up "), "{commands:?}");
+    let (own, scripts) = (cloud.lab.folder.path().display(), top("scripts").display().to_string());
+    for command in commands {
+        let command = command.replace("lsx up ", "lsx up --deadline 30m ");
+        let script = format!(
+            "cd {}; export PATH={own}:{scripts}:$PATH LSX_STORE={} CARGO_TARGET_DIR={own}/none; {command}",
+            top("").display(),
+            cloud.store
+        );
+        let said = cloud.lab.run(&["bash", "-c", &script]).ok().stdout;
+        let wanted = match command.split(' ').next() {
+            Some("curl") => "Welcome to nginx",
+            Some("lsx") if command.contains("psql") => "PostgreSQL 15",
+            _ => "",
+        };
+        assert!(said.contains(wanted), "{command}: {said}");
     }
 }
 

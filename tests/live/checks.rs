@@ -8,6 +8,7 @@ use serde_json::Value;
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_port_that_something_else_refuses_is_closed", a_port_that_something_else_refuses_is_closed),
     ("a_further_address_of_a_host_is_tried", a_further_address_of_a_host_is_tried),
+    ("the_mtu_that_a_finding_says_to_write_works", the_mtu_that_a_finding_says_to_write_works),
     ("there_are_never_more_findings_than_checks", there_are_never_more_findings_than_checks),
 ];
 
@@ -77,6 +78,31 @@ fn a_further_address_of_a_host_is_tried(lab: &Lab) {
     assert!(!found.contains("(198.18.0.11,"), "{found}");
     lab.script("h1", "nft delete table ip other; ip addr del 198.18.0.111/24 dev eth0").ok();
     lab.net(&["up", &stack.file]).ok();
+}
+
+fn the_mtu_that_a_finding_says_to_write_works(lab: &Lab) {
+    let stack = small(lab);
+    lab.script("h2", "ip link set eth0 mtu 1407").ok();
+    let check = lab.net(&["check", &stack.file]).exits(2).json();
+    let hints = check["findings"].as_array().unwrap().iter().filter_map(|f| f["hint"].as_str());
+    let written: Vec<&str> = hints.filter_map(|hint| hint.split_once(" pass: write ")?.1.into()).collect();
+    assert!(written.contains(&"hosts.h2.mtu: 1407"), "{check}");
+    for setting in written {
+        let set = setting.replace(": ", "=");
+        let changed = ["--set", &set];
+        lab.net(&[&["up", &stack.file], &changed[..]].concat()).ok();
+        lab.net(&[&["check", &stack.file], &changed[..]].concat()).ok();
+        // The largest packet of the network is carried, by the kernel's own count of its size.
+        let bridge = stack.network("lan")["bridge"].as_str().unwrap().to_owned();
+        let mtu = lab.json("h1", &format!("ip -j link show {bridge}"))[0]["mtu"].as_u64().unwrap();
+        assert_eq!(mtu, 1407 - 50, "VXLAN needs 50 bytes (RFC 7348)");
+        let (space, to) = (stack.space("one"), stack.address("two", "lan"));
+        let ping = ["ip", "netns", "exec", &space, "ping", "-n", "-c1", "-W5", "-M", "do", "-s"];
+        lab.exec("h1", &[&ping[..], &[&(mtu - 28).to_string(), &to]].concat()).ok();
+    }
+    lab.script("h2", "ip link set eth0 mtu 1500").ok();
+    lab.net(&["up", &stack.file]).ok();
+    lab.net(&["check", &stack.file]).ok();
 }
 
 fn there_are_never_more_findings_than_checks(lab: &Lab) {
