@@ -5,8 +5,8 @@ use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::host::{limit, named};
 use crate::printable;
-use crate::signal;
 use crate::table::{self, Columns};
+use crate::{log, signal};
 use nix::sys::stat::{SFlag, fstat};
 use serde::Serialize;
 use serde_json::Value;
@@ -31,13 +31,15 @@ pub fn read(input: Option<&Path>) -> Result<(String, String), Failure> {
         let failure = Failure::new(
             Kind::Empty,
             "document.empty",
-            format!("{name}: the input is empty, a document is expected"),
+            match name.as_str() {
+                "-" => "standard input is empty; a document is expected".to_owned(),
+                _ => format!("{name} is empty; a document is expected"),
+            },
         );
         return Err(match name.as_str() {
             // In a pipe the previous tool has already reported its failure; under cron no tool has.
             "-" if brings_nothing() => failure.hint(WAYS),
-            "-" => failure,
-            _ => failure.hint("the file is empty"),
+            _ => failure,
         });
     }
     Ok((text, name))
@@ -102,10 +104,17 @@ impl Output {
     pub fn emit<T: Serialize>(&self, documents: &[T]) -> Result<(), Failure> {
         match &self.path {
             None if self.table && self.fresh => {
-                let text = [b"\x1b[H\x1b[J".as_slice(), &self.table(documents)].concat();
+                let table = self.table(documents);
+                let rows = if table.is_empty() { b"nothing to show\n".as_slice() } else { &table };
+                write(&[b"\x1b[H\x1b[J".as_slice(), rows].concat())
+            }
+            None if self.table => {
+                let text = self.table(documents);
+                if text.is_empty() {
+                    log::note("nothing to show");
+                }
                 write(&text)
             }
-            None if self.table => write(&self.table(documents)),
             None => stream(documents),
             Some(path) => {
                 let bytes = if self.table {

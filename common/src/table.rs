@@ -11,7 +11,7 @@ pub type Columns = (&'static str, &'static str, &'static [&'static str]);
 /// Minimum width of a column.
 const NARROWEST: usize = 8;
 
-/// One table of all documents: each is a row, or has a list of rows, which get the document's host.
+/// One table of all documents, empty if there is no row: each is a row, or has a list of rows, which get the document's host.
 pub fn table(documents: &[Value], known: Option<&Columns>, width: usize) -> String {
     match known {
         Some((_, "", columns)) => lay(documents, columns, width),
@@ -44,6 +44,9 @@ fn first_list(document: &Value, width: usize) -> String {
 }
 
 fn lay(rows: &[Value], columns: &[&str], width: usize) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let split = |column: &&str| {
         let (path, head) = column.split_once('=').unwrap_or((column, ""));
         (path.to_owned(), if head.is_empty() { self::head(path) } else { head.to_owned() })

@@ -11,6 +11,7 @@ mod names;
 mod pages;
 mod streams;
 mod terminal;
+mod unknown;
 mod verbs;
 
 use lsx_tests::{Tool, entries, tools, top};

@@ -128,7 +128,7 @@ pub(super) fn unreachable(address: &Address) -> Failure {
 
 /// The host is down, or a firewall is in between. One line, since there may be many such hosts.
 pub(super) fn silent(address: &Address) -> Failure {
-    let message = format!("{} does not answer; --offline skips the host", address.host);
+    let message = format!("{} does not answer; --offline HOST skips it", address.host);
     Failure::new(Kind::Unreachable, "fleet.unreachable", message)
 }
 

@@ -14,7 +14,20 @@ pub use file::{Mode, remove, write};
 pub use lock::Lock;
 pub use program::Program;
 
+use crate::failure::{Failure, Kind};
 use nix::sys::utsname::uname;
+
+/// Whether this process may read everything that lsx has on this host. Without root, running instances would seem stopped.
+///
+/// # Errors
+/// Kind `Denied`, unless it is root's.
+pub fn root() -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Denied, "host.root", "only root can see what lsx has on this host")
+        .hint("use sudo, or name a stack file: then its hosts are asked by ssh"))
+}
 
 /// The name of this machine (uname(2) nodename), for documents without a stack.
 pub fn name() -> String {

@@ -66,9 +66,16 @@ fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
     Finding {
         code: "plan.differs".to_owned(),
         host: step.host.clone(),
-        message: format!("{}: {}", step.id, step.why),
-        hint: Some("`up` repairs it".to_owned()),
+        message: format!("`up` would {}: {}", words(&step.id), step.why),
+        hint: None,
     }
+}
+
+/// `instance.change:db` as words: change instance db.
+fn words(id: &str) -> String {
+    let (step, name) = id.split_once(':').unwrap_or((id, ""));
+    let (kind, verb) = step.split_once('.').unwrap_or((step, "change"));
+    format!("{verb} {kind} {name}").trim_end().to_owned()
 }
 
 fn verdict(checked: &Checked) -> Result<(), Failures> {

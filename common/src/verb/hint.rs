@@ -22,6 +22,11 @@ pub(super) fn remember(input: Option<&Path>, usual: bool) {
 
 /// Failures of remote hosts, with hints that work here.
 pub(crate) fn remote(failures: &mut Failures) {
+    for failure in &mut failures.0 {
+        if let Some(host) = &failure.host {
+            failure.message = failure.message.replace("--offline HOST", &format!("--offline {host}"));
+        }
+    }
     let Some(file) = NAMED.get() else { return };
     for failure in failures.0.iter_mut().filter(|failure| failure.host.is_some()) {
         failure.hint = failure.hint.take().map(|hint| with_stack(&hint, file));

@@ -17,6 +17,7 @@ pub(super) fn run<T: Tool>(
     // Without a stack it observes this host and does not read standard input.
     let Some(input) = args.stack.input.clone().or_else(usual_stack) else {
         args.scope.of_this_host()?;
+        crate::host::root()?;
         return Ok(output.emit(&[host::observe(tool, None)?])?);
     };
     let from = StackArgs { input: Some(input), ..args.stack.clone() };

@@ -9,7 +9,7 @@ use crate::log;
 use crate::plan::show::{View, show, sum};
 use crate::plan::{Object, Plan, PlanHost};
 use crate::stack::resolved::InstanceAt;
-use crate::stack::{Only, Resolved, Stack};
+use crate::stack::{self, Only, Resolved, Stack};
 use crate::stdio::{self, Output};
 use crate::tool::{Goal, ObservedOf, PlanInput, PlanOf, Tool};
 use std::collections::BTreeMap;
@@ -89,12 +89,13 @@ pub(super) fn participants(
     resolved: &Resolved,
     scope: &ScopeArgs,
     only: &Only,
-    stack: &StackArgs,
+    from: &StackArgs,
 ) -> Result<Participants, Failures> {
     let known = |name: &&String| !resolved.hosts.iter().any(|h| h.name == **name);
     let unknown = scope.offline.iter().chain(&scope.local).filter(known).map(|name| {
-        let names: Vec<_> = resolved.hosts.iter().map(|h| h.name.as_str()).collect();
-        Failure::new(Kind::Usage, "usage.host", format!("no host {name}; the stack has {}", names.join(" ")))
+        let message = format!("stack {} has no host {name}", resolved.stack);
+        let hint = stack::hint(name, resolved.hosts.iter().map(|h| h.name.as_str()));
+        Failure::new(Kind::Usage, "usage.host", message).hint(hint)
     });
     Failures(unknown.collect()).verdict()?;
     let meant = resolved.hosts.iter().filter(|h| only.host(&h.name));
@@ -106,7 +107,7 @@ pub(super) fn participants(
             name: h.name.clone(),
             address: h.address,
             ssh: h.ssh.clone(),
-            key: h.key.as_deref().map(|key| stack.beside(key)),
+            key: h.key.as_deref().map(|key| from.beside(key)),
             local: h.local || scope.local.contains(&h.name),
             base: String::new(),
         })

@@ -18,7 +18,7 @@ pub mod unbuilt;
 mod value;
 mod warning;
 
-pub use decode::HOST_MTU;
+pub use decode::{HOST_MTU, hint};
 pub use failure::{Failure, Failures, Kind, Place};
 pub use model::{
     Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mirrored, Monitoring, Mount, Network, Nic,

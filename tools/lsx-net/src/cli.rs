@@ -8,6 +8,7 @@ use crate::attach::{self, Attach};
 use crate::{Net, PROGRAM};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
+use common::stack::{ReadOptions, hint};
 use common::stdio::{self, Output};
 use common::tool::Tool;
 use common::{Failure, Failures, Kind, verb};
@@ -172,6 +173,13 @@ fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, F
                 .hint("lines hold stack, instance, and the fields of resolved.instances[].nics[]"),
         )
     };
+    let json = text.trim_start().starts_with(['{', '[']);
+    if !json && common::stack::read(text, file, &ReadOptions::default()).is_ok() {
+        let message = format!("{file}: a stack as people write it, but one with addresses is expected");
+        return Err(Failure::new(Kind::Data, "net.attach.input", message)
+            .hint(format!("{PROGRAM} resolve {file} | {PROGRAM} attach --instance NAME"))
+            .into());
+    }
     let mut wanted = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|e| wrong(&e))?;
@@ -183,7 +191,7 @@ fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, F
                     "the input is a stack: name the instance with --instance NAME",
                 )
             })?;
-            wanted.extend(of_stack(&value["resolved"], name).map_err(|e| wrong(&e))?);
+            wanted.extend(of_stack(&value["resolved"], name)?.map_err(|e| wrong(&e))?);
         } else {
             wanted.push(serde_json::from_value(value).map_err(|e| wrong(&e))?);
         }
@@ -191,17 +199,23 @@ fn read(text: &str, file: &str, instance: Option<&str>) -> Result<Vec<Attach>, F
     Ok(wanted)
 }
 
-fn of_stack(resolved: &Value, instance: &str) -> Result<Vec<Attach>, String> {
-    let all = resolved["instances"].as_array().into_iter().flatten();
-    let found = all
-        .into_iter()
-        .find(|i| i["name"] == instance)
-        .ok_or_else(|| format!("the stack has no instance {instance}"))?;
+/// The interfaces of an instance.
+///
+/// # Errors
+/// An unknown instance; inside, an interface that is not valid.
+fn of_stack(resolved: &Value, instance: &str) -> Result<serde_json::Result<Vec<Attach>>, Failure> {
+    let all = resolved["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(found) = all.iter().find(|i| i["name"] == instance) else {
+        let message = format!("the stack has no instance {instance}");
+        let names = all.iter().filter_map(|i| i["name"].as_str());
+        return Err(Failure::new(Kind::Usage, "usage.name", message).hint(hint(instance, names)));
+    };
     let nics = found["nics"].as_array().into_iter().flatten();
-    nics.map(|nic| {
-        let nic = serde_json::from_value(nic.clone()).map_err(|e| e.to_string())?;
-        let stack = resolved["stack"].as_str().unwrap_or_default().to_owned();
-        Ok(Attach { stack, instance: instance.to_owned(), netns: None, pid: None, adopt: false, nic })
-    })
-    .collect()
+    Ok(nics
+        .map(|nic| {
+            let nic = serde_json::from_value(nic.clone())?;
+            let stack = resolved["stack"].as_str().unwrap_or_default().to_owned();
+            Ok(Attach { stack, instance: instance.to_owned(), netns: None, pid: None, adopt: false, nic })
+        })
+        .collect())
 }

@@ -19,6 +19,6 @@ pub use hosts::MTU as HOST_MTU;
 
 pub(crate) use at::{At, Table, string};
 pub(crate) use log::{Log, Spot};
-pub(crate) use near::hint;
+pub use near::hint;
 pub(crate) use path::Path;
 pub(crate) use stack::stack;

@@ -16,7 +16,7 @@ pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
 const HINTED: usize = 1000;
 
 /// A hint for an unknown name: the most similar one, else a list.
-pub(crate) fn hint<'n>(name: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
+pub fn hint<'n>(name: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
     if let Some(near) = nearest(name, names.clone().into_iter().take(HINTED)) {
         return format!("did you mean `{near}`?");
     }

@@ -7,6 +7,7 @@ use crate::act::{self, Acted, Order, Target, Top};
 use clap::Args;
 use common::cli::Global;
 use common::fleet;
+use common::host::wait;
 use common::stdio::Output;
 use common::verb::{self, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
@@ -15,7 +16,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Flags of `start`, and part of those of similar verbs.
 #[derive(Debug, Args)]
@@ -141,18 +142,14 @@ pub(super) fn act(
     let grace_ms = args.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
     let order =
         |targets| Order { parallel: args.act.max_parallel, timeout_ms, grace_ms, ..Order::to(targets) };
-    let acted: Vec<Acted> = ask(&mut place, what, targets, order, |a: &mut Acted, host| a.host = host, None)?;
+    let (acted, mut failed) =
+        ask(&mut place, what, targets, order, |a: &mut Acted, host| a.host = host, None);
     output.emit(&acted)?;
-    let failed: Vec<Failure> = acted
-        .iter()
-        .filter_map(|a| {
-            Some(
-                Failure::new(Kind::Failed, "ct.act", format!("{}: {}", a.instance, a.why.as_ref()?))
-                    .on(&a.host),
-            )
-        })
-        .collect();
-    Failures(failed).verdict()
+    let ended = acted.iter().filter_map(|a| {
+        Some(Failure::new(Kind::Failed, "ct.act", format!("{}: {}", a.instance, a.why.as_ref()?)).on(&a.host))
+    });
+    failed.0.extend(ended);
+    failed.verdict()
 }
 
 pub(super) fn part(
@@ -167,24 +164,30 @@ pub(super) fn part(
     verb::part(tool, away, stack, scope, &args.names, global, output)
 }
 
+/// The shortest time between two pictures of `top`.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// One measurement; on a terminal repeatedly, with the screen cleared each time, until interrupted.
 pub(super) fn top(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     if args.once || !output.on_terminal() {
         return measure(tool, args, global, output);
     }
     loop {
+        let begin = Instant::now();
         // A new session each time: instances come and go, and a host's session has a deadline.
         measure(tool, args, global, &Output { fresh: true, ..output.people() })?;
+        // Without instances nothing is measured, and that takes no time.
+        let rest = SECOND.saturating_sub(begin.elapsed());
+        wait::until(rest, rest, || false);
     }
 }
 
 fn measure(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
-    let all = vec!["*".to_owned()];
-    let (mut place, targets) =
-        targets(tool, &args.on, if args.names.is_empty() { &all } else { &args.names }, global)?;
+    let (mut place, targets) = targets(tool, &args.on, &args.names, global)?;
     let order = |targets| Order { parallel: 1, ..Order::to(targets) };
-    let rows: Vec<Top> = ask(&mut place, "top", targets, order, |t: &mut Top, host| t.host = host, None)?;
-    Ok(output.emit(&rows)?)
+    let (rows, failed) = ask(&mut place, "top", targets, order, |t: &mut Top, host| t.host = host, None);
+    output.emit(&rows)?;
+    failed.verdict()
 }
 
 /// A time, or a time ago, as RFC 3339 in milliseconds, the format of times in logs, which sort as text.
@@ -219,20 +222,20 @@ pub(super) fn logs(tool: Ct, args: &LogsArgs, global: &Global, output: &Output) 
     };
     let hear = |host: &str, event| hear(host, event).unwrap_or_else(|e| tracing::warn!("{e}"));
     let hear: Option<Hear<'_>> = args.follow.then_some(&hear);
-    let lines = ask(&mut place, "logs", targets, order, |l: &mut act::Line, host| l.host = host, hear)?;
+    let name = |line: &mut act::Line, host| line.host = host;
+    let (lines, failed) = ask(&mut place, "logs", targets, order, name, hear);
     if plain {
-        return Ok(lines.iter().try_for_each(|line| teller.plain(line))?);
+        lines.iter().try_for_each(|line| teller.plain(line))?;
+    } else if !args.follow || !lines.is_empty() {
+        output.emit(&lines)?;
     }
-    if args.follow && lines.is_empty() {
-        return Ok(());
-    }
-    Ok(output.emit(&lines)?)
+    failed.verdict()
 }
 
 /// Receives the events of a host before its answer.
 pub(super) type Hear<'a> = &'a (dyn Fn(&str, serde_json::Value) + Sync);
 
-/// Sends an order to every host with targets; answers in the order of hosts.
+/// Sends an order to every host with targets; answers in the order of hosts, and the failures of hosts that gave none.
 pub(super) fn ask<A: DeserializeOwned>(
     place: &mut Where,
     what: &str,
@@ -240,7 +243,7 @@ pub(super) fn ask<A: DeserializeOwned>(
     order: impl Fn(Vec<Target>) -> Order,
     name: impl Fn(&mut A, String),
     hear: Option<Hear<'_>>,
-) -> Result<Vec<A>, Failures> {
+) -> (Vec<A>, Failures) {
     let inputs: BTreeMap<String, serde_json::Value> =
         targets.into_iter().map(|(host, targets)| (host, json!(order(targets)))).collect();
     let answers = match place {
@@ -271,6 +274,5 @@ pub(super) fn ask<A: DeserializeOwned>(
             Err(why) => failures.extend(why.0),
         }
     }
-    Failures(failures).verdict()?;
-    Ok(all)
+    (all, Failures(failures))
 }

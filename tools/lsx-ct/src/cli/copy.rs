@@ -45,6 +45,12 @@ pub(super) fn copy(tool: Ct, args: &CopyArgs, global: &Global) -> Result<(), Fai
             _ => Err(usage("cp copies from or to one instance, and this pattern matches several").into()),
         }
     };
+    if args.from == "-" || args.to == "-" {
+        let message = "cp copies files and folders, not standard input or output";
+        return Err(Failure::new(Kind::Usage, "usage.cp", message)
+            .hint("lsx-ct exec --plain db -- cat PATH prints a file; a file named - is ./-")
+            .into());
+    }
     match (inside(&args.from), inside(&args.to)) {
         (Some((name, path)), None) => Ok(there(name)?.out(path, Path::new(&args.to))?),
         (None, Some((name, path))) => Ok(there(name)?.into_it(Path::new(&args.from), path)?),
@@ -143,7 +149,8 @@ impl There {
         };
         let order = |targets| Order { exec: exec.clone(), hear: hear.is_some(), ..Order::to(targets) };
         let name = |ran: &mut Ran, host| ran.host = host;
-        let ran = ask(&mut self.place, "exec", self.targets.clone(), order, name, hear)?;
+        let (ran, failed) = ask(&mut self.place, "exec", self.targets.clone(), order, name, hear);
+        failed.verdict()?;
         ran.into_iter().next().ok_or_else(|| {
             Failure::new(Kind::Failed, "ct.cp", "the host sent no result for the instance").into()
         })

@@ -4,7 +4,7 @@ use crate::Ct;
 use clap::Args;
 use common::cli::Global;
 use common::log;
-use common::stack::{Resolved, Stack};
+use common::stack::{Resolved, Stack, hint};
 use common::stdio::Output;
 use common::verb::{self, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
@@ -53,7 +53,12 @@ pub(super) fn one(tool: Ct, args: &MoveArgs, global: &Global, output: &Output) -
             format!("change its hosts in the document, or use: lsx-ct drain {}", instance.hosts.join(" or "));
         return Err(Failure::new(Kind::Usage, "usage.name", message).hint(hint).into());
     }
-    plan(tool, from, vec![(args.name.clone(), format!("host={}", args.host))], global, output)
+    let setting = (args.name.clone(), format!("host={}", args.host));
+    if resolved.instances.iter().any(|at| at.of == args.name && at.host == args.host) {
+        log::note(&format!("{} is already on {} in the document", args.name, args.host));
+        return plan(tool, from, &[setting], false, global, output);
+    }
+    plan(tool, from, &[setting], true, global, output)
 }
 
 pub(super) fn all(tool: Ct, args: &DrainArgs, global: &Global, output: &Output) -> Result<(), Failures> {
@@ -64,7 +69,10 @@ pub(super) fn all(tool: Ct, args: &DrainArgs, global: &Global, output: &Output) 
     for network in resolved.networks.iter().filter(|n| n.gateway.as_deref() == Some(args.host.as_str())) {
         log::warning(&format!("{} stays the gateway of network {}", args.host, network.name));
     }
-    plan(tool, from, settings, global, output)
+    if settings.is_empty() {
+        log::note(&format!("the document has no instance on {}", args.host));
+    }
+    plan(tool, from, &settings, !settings.is_empty(), global, output)
 }
 
 /// The changes of the document that empty a host: each instance is moved to the host with the fewest.
@@ -100,39 +108,39 @@ fn drained(stack: &Stack, resolved: &Resolved, host: &str, to: &[String]) -> Res
     Ok(settings)
 }
 
-/// Prints the plan, and the command that applies it together with the networks.
+/// Prints the plan, and if something moves the command that applies it together with the networks.
 fn plan(
     tool: Ct,
     from: StackArgs,
-    settings: Vec<Setting>,
+    settings: &[Setting],
+    moves: bool,
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
-    if settings.is_empty() {
-        log::note("no instance runs there");
-    }
     let set: Vec<String> = settings.iter().map(|(key, value)| format!("instances.{key}.{value}")).collect();
     let only = settings.iter().map(|(key, _)| format!("instances.{key}")).collect::<Vec<_>>().join(",");
     let file = from.input.as_ref().map(|file| format!(" {}", file.display())).unwrap_or_default();
     let flags: String = set.iter().map(|set| format!(" --set '{set}'")).collect();
-    if !set.is_empty() {
+    let scope = ScopeArgs { only: Some(only).filter(|only| !only.is_empty()), ..ScopeArgs::default() };
+    verb::plan_moved(tool, StackArgs { set, ..from }, scope, global, output)?;
+    if moves {
         log::note(&format!("to move networks and instances, run: lsx up{file}{flags} --allow-move"));
         log::note("change the document, too, or the next `up` moves them back");
     }
-    let scope = ScopeArgs { only: Some(only).filter(|only| !only.is_empty()), ..ScopeArgs::default() };
-    verb::plan_moved(tool, StackArgs { set, ..from }, scope, global, output)
+    Ok(())
 }
 
 fn known(resolved: &Resolved, host: &str) -> Result<(), Failure> {
     if resolved.hosts.iter().any(|h| h.name == host) {
         return Ok(());
     }
-    let names: Vec<&str> = resolved.hosts.iter().map(|h| h.name.as_str()).collect();
-    Err(Failure::new(Kind::Usage, "usage.host", format!("no host {host}; the stack has {}", names.join(" "))))
+    let names = resolved.hosts.iter().map(|h| h.name.as_str());
+    let message = format!("stack {} has no host {host}", resolved.stack);
+    Err(Failure::new(Kind::Usage, "usage.host", message).hint(hint(host, names)))
 }
 
 fn unknown(stack: &Stack, name: &str) -> Failure {
-    let names: Vec<&str> = stack.instances.keys().map(String::as_str).collect();
+    let names = stack.instances.keys().map(String::as_str);
     Failure::new(Kind::Usage, "usage.name", format!("stack {} has no instance {name}", stack.name))
-        .hint(format!("it has {}", names.join(" ")))
+        .hint(hint(name, names))
 }

@@ -10,7 +10,7 @@ use crate::driver::Exec;
 use clap::Args;
 use common::cli::Global;
 use common::stdio::{self, Output};
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures, Kind, log};
 use std::time::Duration;
 
 /// Added to a program's time limit for the host.
@@ -55,18 +55,24 @@ pub(super) struct ExecArgs {
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
     /// Set an environment variable; may be repeated
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
     /// Working directory
     #[arg(short, long, value_name = "PATH")]
     workdir: Option<String>,
 }
 
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
 pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {
-    let env = args.env.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
     let mut exec = Exec {
         argv: args.words.clone(),
-        env: env.collect(),
+        env: args.env.iter().cloned().collect(),
         user: args.user.clone(),
         workdir: args.workdir.clone(),
         input: Vec::new(),
@@ -105,7 +111,7 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
     let teller = Teller::new(&targets, args.raw);
     let hear = |host: &str, event| teller.piece(host, event);
     let hear: Option<Hear<'_>> = args.plain.then_some(&hear);
-    let ran: Vec<Ran> = ask(&mut place, "exec", targets, order, |r: &mut Ran, host| r.host = host, hear)?;
+    let (ran, failed) = ask(&mut place, "exec", targets, order, |r: &mut Ran, host| r.host = host, hear);
     let (all, well) = (ran.len(), ran.iter().filter(|r| r.ok).count());
     match (args.plain, output.on_terminal() && !output.table) {
         (true, _) => teller.end(&ran)?,
@@ -113,11 +119,30 @@ pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) 
         _ => output.emit(&ran)?,
     }
     let wanted = args.quorum.unwrap_or(all);
-    if well >= wanted && all > 0 {
+    verdict(well, all, wanted, args.quorum.is_some(), failed)
+}
+
+/// With --quorum, a host that does not answer counts as one whose programs failed.
+fn verdict(
+    well: usize,
+    all: usize,
+    wanted: usize,
+    quorum: bool,
+    mut failed: Failures,
+) -> Result<(), Failures> {
+    let enough = well >= wanted && all > 0;
+    if enough && quorum {
+        failed.0.iter().for_each(|failure| log::warning(&failure.to_string()));
         return Ok(());
     }
-    let message = format!("{well} of {all} succeeded, {wanted} required");
-    Err(Failure::new(Kind::Failed, "ct.exec.quorum", message).into())
+    if !enough && (all > 0 || failed.0.is_empty()) {
+        let message = match all {
+            0 => "nothing was run: no selected instance is on a host that takes part".to_owned(),
+            _ => format!("{well} of {all} succeeded, {wanted} required"),
+        };
+        failed.0.push(Failure::new(Kind::Failed, "ct.exec.quorum", message));
+    }
+    failed.verdict()
 }
 
 /// The output of programs on a terminal; with several, each line starts with the name.

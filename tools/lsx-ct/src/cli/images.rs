@@ -3,6 +3,7 @@
 use crate::image::{self, Access, Collected, Form, Source, Store, Stored};
 use crate::model::IDS;
 use clap::{Args, Subcommand};
+use common::stack::hint;
 use common::stdio::Output;
 use common::{Failure, Failures, Kind, document, log};
 use schemars::JsonSchema;
@@ -196,7 +197,7 @@ fn list(images: Vec<Stored>, output: &Output) -> Result<(), Failures> {
 }
 
 fn found(store: &Store, image: &str) -> Result<Stored, Failure> {
-    store.find(image)?.ok_or_else(|| unknown(image))
+    store.find(image)?.ok_or_else(|| unknown(store, image))
 }
 
 /// Removes all names that exist, and reports the others.
@@ -205,14 +206,16 @@ fn remove(store: &Store, names: &[String]) -> Result<(), Failures> {
     for name in names {
         match store.remove(name) {
             Ok(true) => {}
-            Ok(false) => failures.push(unknown(name)),
+            Ok(false) => failures.push(unknown(store, name)),
             Err(failure) => failures.push(failure),
         }
     }
     Failures(failures).verdict()
 }
 
-fn unknown(name: &str) -> Failure {
-    Failure::new(Kind::Failed, "ct.image.unknown", format!("no image {name} in the store"))
-        .hint("`lsx-ct images ls` lists them")
+fn unknown(store: &Store, name: &str) -> Failure {
+    let names: Vec<String> =
+        store.list().unwrap_or_default().into_iter().flat_map(|stored| stored.names).collect();
+    Failure::new(Kind::Usage, "ct.image.unknown", format!("no image {name} in the store"))
+        .hint(hint(name, names.iter().map(String::as_str)))
 }

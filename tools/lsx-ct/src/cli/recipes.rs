@@ -30,17 +30,15 @@ pub(super) fn recipes(
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
-    let all = vec!["*".to_owned()];
-    let names = if args.names.is_empty() { &all } else { &args.names };
-    let (mut place, targets, document) = targets::with_document(tool, &args.on, names, global)?;
+    let (mut place, targets, document) = targets::with_document(tool, &args.on, &args.names, global)?;
     // Without a document, the intent of the host is used.
     let current = match &document {
         Some((stack, from)) => Some(gather::current(tool.store, stack, &|path| from.beside(path).into())?),
         None => None,
     };
     let order = |targets| Order { parallel: 1, ..Order::to(targets) };
-    let had: Vec<Had> =
-        ask(&mut place, "recipes", targets, order, |had: &mut Had, host| had.host = host, None)?;
+    let (had, failed) =
+        ask(&mut place, "recipes", targets, order, |had: &mut Had, host| had.host = host, None);
     let of = |had: &Had| match (&document, &current) {
         (Some((stack, _)), Some(current)) => {
             let key = stack.instances.iter().find(|(key, i)| i.replicas(key).contains(&had.instance));
@@ -50,6 +48,7 @@ pub(super) fn recipes(
     };
     let rows: Vec<RecipeAt> = had.iter().flat_map(|had| rows(had, &of(had))).collect();
     output.emit(&rows)?;
+    failed.verdict()?;
     if args.check { verdict(&rows, matches!(place, Where::Here)) } else { Ok(()) }
 }
 

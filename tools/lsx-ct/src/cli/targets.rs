@@ -1,11 +1,11 @@
 //! Selects instances and their hosts.
 
+use crate::Ct;
 use crate::act::{self, Target};
-use crate::{Ct, PROGRAM};
 use clap::Args;
 use common::cli::Global;
-use common::host::{Lock, name as host_name};
-use common::stack::Stack;
+use common::host::{Lock, name as host_name, root};
+use common::stack::{Stack, hint};
 use common::tool::Tool;
 use common::verb::{self, HostSet, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
@@ -54,6 +54,7 @@ impl Where {
 /// Targets by host.
 pub(super) type Targets = BTreeMap<String, Vec<Target>>;
 
+/// The instances that fit the patterns; all if there is none.
 pub(super) fn targets(
     tool: Ct,
     on: &OnArgs,
@@ -83,14 +84,18 @@ pub(super) fn with_document(
     let mut used = vec![false; patterns.len()];
     for at in &resolved.instances {
         let fits = |p: &String| matches(p, &at.name) || *p == at.of;
-        let Some(n) = patterns.iter().position(fits) else { continue };
-        used[n] = true;
+        match patterns.iter().position(fits) {
+            Some(n) => used[n] = true,
+            None if patterns.is_empty() => {}
+            None => continue,
+        }
         if host_set.has(&at.host) && only.instance(&at.of, &at.name) {
             let target = Target { stack: resolved.stack.clone(), name: at.name.clone() };
             targets.entry(at.host.clone()).or_default().push(target);
         }
     }
-    unknown(patterns, &used, &format!("stack {}", resolved.stack))?;
+    let names: Vec<&str> = resolved.instances.iter().map(|at| at.name.as_str()).collect();
+    unknown(patterns, &used, &format!("stack {}", resolved.stack), &names)?;
     Ok((Where::Fleet(Box::new(host_set)), targets, Some((stack, from))))
 }
 
@@ -98,6 +103,7 @@ pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Ta
     let own = || vec![Target::default()];
     let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
         on.scope.of_this_host()?;
+        root()?;
         return Ok((Where::Here, Targets::from([(host_name(), own())])));
     };
     let stack = StackArgs { input: Some(input), ..StackArgs::default() };
@@ -108,16 +114,21 @@ pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Ta
 }
 
 /// Instances of this host, by NAME or STACK/NAME; a name used by two stacks needs the stack.
-pub(super) fn here(patterns: &[String]) -> Result<Targets, Failures> {
+fn here(patterns: &[String]) -> Result<Targets, Failures> {
+    root()?;
     let all = act::all(None)?;
     let mut targets: Vec<Target> = Vec::new();
     let mut used = vec![false; patterns.len()];
     for (_, found) in &all {
         let whole = format!("{}/{}", found.stack, found.name);
         let fits = |p: &String| if p.contains('/') { matches(p, &whole) } else { matches(p, &found.name) };
-        let Some(n) = patterns.iter().position(fits) else { continue };
-        used[n] = true;
-        let plain = !patterns[n].contains(['*', '?', '/']);
+        let n = patterns.iter().position(fits);
+        match n {
+            Some(n) => used[n] = true,
+            None if patterns.is_empty() => {}
+            None => continue,
+        }
+        let plain = n.is_some_and(|n| !patterns[n].contains(['*', '?', '/']));
         if plain && targets.iter().any(|t| t.name == found.name) {
             let message = format!("several stacks have an instance {}", found.name);
             return Err(Failure::new(Kind::Usage, "usage.name", message)
@@ -126,16 +137,16 @@ pub(super) fn here(patterns: &[String]) -> Result<Targets, Failures> {
         }
         targets.push(Target { stack: found.stack.clone(), name: found.name.clone() });
     }
-    unknown(patterns, &used, "this host")?;
+    let names: Vec<&str> = all.iter().map(|(_, found)| found.name.as_str()).collect();
+    unknown(patterns, &used, "this host", &names)?;
     Ok(Targets::from([(host_name(), targets)]))
 }
 
-fn unknown(patterns: &[String], used: &[bool], place: &str) -> Result<(), Failures> {
+fn unknown(patterns: &[String], used: &[bool], place: &str, names: &[&str]) -> Result<(), Failures> {
     let unused = patterns.iter().zip(used).filter(|(_, used)| !**used);
     let failures = unused.map(|(pattern, _)| {
         let message = format!("{place} has no instance {pattern}");
-        Failure::new(Kind::Usage, "usage.name", message)
-            .hint(format!("`{PROGRAM} observe --table` lists them"))
+        Failure::new(Kind::Usage, "usage.name", message).hint(hint(pattern, names.iter().copied()))
     });
     Failures(failures.collect()).verdict()
 }
