@@ -2,15 +2,16 @@
 
 use super::hold::{LOCK_WAIT, Refused};
 use super::host_set::Answers;
+use super::report::{unverified, verdict};
 use super::roll::Roll;
 use super::{ApplyArgs, HostSet};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures};
 use crate::plan::{HostReport, PlanHost, Report};
+use crate::signal;
 use crate::stdio::{self, Output};
 use crate::tool::{ObservedOf, PlanOf, Tool};
-use crate::{log, signal};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run<T: Tool>(
@@ -76,17 +77,8 @@ fn verify<T: Tool>(host_set: &mut HostSet<T>, plan: &PlanOf<T>, reports: &mut [H
             let there = |after: &T::Object| seen.objects.iter().any(|have| have.object == *after);
             let left = plan.steps.iter().filter(|s| s.host == report.host);
             let left = left.filter(|step| step.after.as_ref().is_some_and(|after| !there(after)));
-            failures.0.extend(left.map(|step| super::up::unverified(&step.id)));
+            failures.0.extend(left.map(|step| unverified(&step.id)));
         }
         report.fail(failures);
     }
-}
-
-/// The failures of a report, each with its host.
-pub(super) fn verdict(report: &Report) -> Result<(), Failures> {
-    for stuck in report.hosts.iter().flat_map(|h| &h.stuck) {
-        log::warning(&format!("could not be undone: {stuck}"));
-    }
-    let failures = report.hosts.iter().flat_map(|h| h.failures().map(|f| f.clone().on(&h.host)));
-    Failures(failures.collect()).verdict()
 }

@@ -1,5 +1,6 @@
 //! `check`: the plan must be empty and the tool's live checks must pass; a run without a check is a failure.
 
+use super::report::Document;
 use super::roll::Roll;
 use super::{ChangeArgs, CheckArgs, HostSet, plan};
 use crate::cli::Global;
@@ -8,24 +9,6 @@ use crate::failure::{Failure, Failures, Kind};
 use crate::log;
 use crate::stdio::Output;
 use crate::tool::{Checked, Finding, Tool};
-use schemars::JsonSchema;
-use serde::Serialize;
-
-/// The result of `check`, in its envelope.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct Document<'a> {
-    /// `lsx.<tool>.check/1`.
-    schema: String,
-    /// The stack.
-    stack: &'a str,
-    /// Whether there is no finding and every host answered.
-    ok: bool,
-    /// Objects that the document does not name, as `host: object`.
-    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
-    kept: &'a [String],
-    #[serde(flatten)]
-    checked: &'a Checked,
-}
 
 pub(super) fn run<T: Tool>(
     tool: T,

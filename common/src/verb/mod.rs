@@ -8,6 +8,7 @@ mod host;
 mod host_set;
 mod observe;
 mod plan;
+mod report;
 mod resolve;
 mod roll;
 mod scope;

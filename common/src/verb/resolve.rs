@@ -1,6 +1,6 @@
 //! `resolve` and `schema`: the stack and its derived values; no host is contacted.
 
-use super::check::Document as CheckDocument;
+use super::report::Document as CheckDocument;
 use super::{ResolveArgs, StackArgs};
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};

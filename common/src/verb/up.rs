@@ -1,7 +1,8 @@
 //! `up` and `down`: observe, plan, apply and verify, under one lock and in one session per host.
 
+use super::report::{unverified, verdict};
 use super::roll::Roll;
-use super::{ChangeArgs, DownArgs, HostSet, ScopeArgs, StackArgs, UpArgs, apply, hold, plan, resolve};
+use super::{ChangeArgs, DownArgs, HostSet, ScopeArgs, StackArgs, UpArgs, hold, plan, resolve};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -199,7 +200,7 @@ fn carry_out<T: Tool>(
         host_set.leave(&input.stack, &reports);
     }
     let report = reported(reports, &plan.skipped)?;
-    apply::verdict(&report)?;
+    verdict(&report)?;
     Ok((plan, report))
 }
 
@@ -256,12 +257,6 @@ fn prove<T: Tool>(
     for report in reports.iter_mut().filter(|r| r.ok) {
         report.fail(Failures(failed.remove(&report.host).into_iter().collect()));
     }
-}
-
-/// The failure of a change that did not last.
-pub(super) fn unverified(step: &str) -> Failure {
-    Failure::new(Kind::Failed, "plan.unverified", format!("all steps are done, but {step} is needed again"))
-        .hint("another program on the host may change the same object; `observe` shows its current state")
 }
 
 /// Marks hosts that this tool skipped as offline, so that the next tool in the pipe skips them, too.
