@@ -4,7 +4,7 @@ use super::act::ask;
 use super::targets::{OnArgs, Targets, Where, targets};
 use crate::act::{Order, Piece, Ran};
 use crate::driver::Exec;
-use crate::render::bundle::INIT;
+use crate::render::values::INIT;
 use crate::{Ct, parcel};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,7 +1,7 @@
 //! Removes data that nothing uses.
 
 use super::store::Store;
-use super::{digest, tree};
+use super::{digest, remove_tree};
 use common::Failure;
 use common::host::file;
 use nix::fcntl::FlockArg;
@@ -63,7 +63,7 @@ impl Store {
         }
         collected.trees = self.gc_trees(&trees, age)?;
         for path in self.entries("parts").into_iter().filter(|path| old(path, age)) {
-            if path.is_dir() { tree::remove_tree(&path)? } else { _ = file::remove(&path)? }
+            if path.is_dir() { remove_tree(&path)? } else { _ = file::remove(&path)? }
         }
         let there = |digest: &String| self.blob(digest).is_ok_and(|path| path.exists());
         self.amend(|index| {
@@ -97,11 +97,11 @@ impl Store {
             // Renamed first: a partly removed tree must not be taken for a complete one.
             let aside = path.with_extension("new");
             if path != aside {
-                tree::remove_tree(&aside)?;
+                remove_tree(&aside)?;
                 std::fs::rename(&path, &aside).map_err(|e| file::failure(&path, "remove", &e))?;
                 removed += 1;
             }
-            tree::remove_tree(&aside)?;
+            remove_tree(&aside)?;
             file::remove(&lock)?;
         }
         Ok(removed)

@@ -59,3 +59,12 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         _ => file::failure(path, "read", error),
     }
 }
+
+/// Removes a tree of lsx; a missing one is no error.
+fn remove_tree(path: &Path) -> Result<(), Failure> {
+    #[expect(clippy::disallowed_methods, reason = "an image has many files, and none is user data")]
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file::failure(path, "remove", &e)),
+        _ => Ok(()),
+    }
+}

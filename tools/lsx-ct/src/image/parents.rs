@@ -1,7 +1,7 @@
 //! Folders without an entry in a layer's archive, which only has files in them. In the root of an instance they must be as
 //! in the layer below; overlayfs uses the attributes of the topmost layer.
 
-use super::tree::remove_tree;
+use super::remove_tree;
 use common::Failure;
 use common::document;
 use common::host::file;

@@ -3,7 +3,7 @@
 use super::digest::{self, Summing};
 use super::limits::{BOUNDS, Bounds};
 use super::store::Store;
-use super::{blobs, decode, parents, refused, unpack, unreadable};
+use super::{blobs, decode, parents, refused, remove_tree, unpack, unreadable};
 use common::host::file;
 use common::{Failure, Kind};
 use nix::fcntl::FlockArg;
@@ -99,13 +99,4 @@ fn name_of(tree: &Path) -> String {
 /// Whether a tree exists; it is then marked as new, so that `gc` does not remove it before it is used.
 fn there(path: &Path) -> bool {
     path.is_dir() && blobs::fresh(&path.with_extension("lock"))
-}
-
-/// Removes a tree of lsx; a missing one is no error.
-pub(super) fn remove_tree(path: &Path) -> Result<(), Failure> {
-    #[expect(clippy::disallowed_methods, reason = "an image has many files, and none is user data")]
-    match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file::failure(path, "remove", &e)),
-        _ => Ok(()),
-    }
 }

@@ -1,6 +1,5 @@
 //! Control groups, on v1, hybrid and v2 hosts: those of an instance, their values, and their removal.
 
-use crate::model::Limits;
 use common::{Failure, Kind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,32 +65,8 @@ pub(crate) fn delegate(stack: &str, instance: &str, first: u32) {
     }
 }
 
-/// Creates an instance's group with its limits on memory and CPU, before its container.
-///
-/// # Errors
-/// Errors of the kernel.
-pub(crate) fn hold(stack: &str, instance: &str, limits: &Limits) -> Result<(), Failure> {
-    let group = name(stack, instance);
-    for root in counted() {
-        let made = std::fs::create_dir_all(format!("{root}{group}"));
-        made.map_err(|e| {
-            let message = format!("cannot create the control group {root}{group}: {e}");
-            Failure::new(Kind::Failed, "ct.oci.group", message)
-        })?;
-        if kind() == "v2" {
-            // From the root down, since each group enables controllers for those below it; missing controllers are ignored
-            // here.
-            for above in Path::new(&group).ancestors().collect::<Vec<_>>().iter().rev() {
-                let file = format!("{root}{}/cgroup.subtree_control", above.display());
-                ["+cpu", "+memory", "+pids"].iter().for_each(|word| _ = put(Path::new(&file), word));
-            }
-        }
-    }
-    super::limits::bound(&group, limits)
-}
-
 /// The hierarchies in which a supervisor is in its instance's group.
-fn counted() -> Vec<String> {
+pub(super) fn counted() -> Vec<String> {
     if kind() == "v2" {
         return vec![ROOT.to_owned()];
     }

@@ -5,7 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod groups;
 mod idmap;
 mod layer;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod mounts;
 mod place;
 pub(crate) mod prepare;

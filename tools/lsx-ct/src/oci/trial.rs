@@ -5,7 +5,8 @@ use super::disk::Place;
 use super::mounts::{self, Layers};
 use super::{closed, groups, runtime};
 use crate::model::{IDS, Ids};
-use crate::render::bundle::{self, HostValues};
+use crate::render::bundle;
+use crate::render::values::{HostValues, INIT};
 use common::host::Program;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
@@ -147,7 +148,7 @@ fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Fail
 fn config(values: &HostValues) -> Result<Vec<u8>, Failure> {
     let bug = |e: String| Failure::new(Kind::Bug, "ct.oci.trial", e);
     let instance = json!({"name": "trial", "of": "trial", "driver": "oci", "hostname": "trial", "nics": [],
-        "image": {"name": "trial", "digest": ""}, "command": [bundle::INIT, "--version"], "restart": "no", "hosts": "",
+        "image": {"name": "trial", "digest": ""}, "command": [INIT, "--version"], "restart": "no", "hosts": "",
         "running": true});
     let instance = serde_json::from_value(instance).map_err(|e| bug(e.to_string()))?;
     let spec = bundle::config(&instance, &ImageConfiguration::default(), values).map_err(bug)?;

@@ -1,38 +1,15 @@
 //! An instance as an OCI bundle: the config.json for any OCI runtime (runtime-spec 1.1).
 
+use super::limits::{PERIOD_US, quota_us};
 use super::mounts::mounts;
 pub use super::stop::{HALT, HALT_SYSTEMD, Stop};
 use super::syscalls;
-use crate::model::{Ids, Instance, Limits, Rlimit};
+use super::values::{HostValues, INIT};
+use crate::model::{Instance, Limits, Rlimit};
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// Values of the host for the bundle.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostValues {
-    /// This program on the host: the first process of an application, and the program of `cp`.
-    pub init: Option<String>,
-    /// The architecture: x86_64, aarch64.
-    pub architecture: String,
-    /// The mounted root file system.
-    pub rootfs: String,
-    /// Its ids on the host; absent without user namespaces.
-    pub ids: Option<Ids>,
-    /// Its control group, below every hierarchy's root.
-    pub cgroup: String,
-    /// Whether swap can be limited here.
-    pub swap: bool,
-    /// User, group, and supplementary groups of its program, as numbers.
-    pub user: (u32, u32, Vec<u32>),
-    /// The folder with its hosts, hostname and resolv.conf.
-    pub files: String,
-    /// The folder with its secrets, if it has any.
-    pub secrets: Option<String>,
-    /// The folders of its volumes on the host, by name.
-    pub volumes: BTreeMap<String, String>,
-}
 
 /// Docker's default capabilities.
 const CAPABILITIES: [&str; 14] = [
@@ -80,9 +57,6 @@ const MASKED: [&str; 10] = [
 
 /// Docker's read-only paths.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
-/// Path of lsx's init in an instance: /dev is in memory, so the image's layers are not changed.
-pub const INIT: &str = "/dev/.lsx-init";
 
 /// The inits of whole systems, at their usual paths; a program of that name elsewhere is an application.
 const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
@@ -205,14 +179,6 @@ fn linux(instance: &Instance, values: &HostValues, (system, capabilities): (bool
     }
     linux["namespaces"] = json!(namespaces);
     linux
-}
-
-/// The period of CPU quotas.
-pub const PERIOD_US: u64 = 100_000;
-
-/// Thousandths of a processor as a quota.
-pub fn quota_us(milli: u32) -> u64 {
-    u64::from(milli) * PERIOD_US / 1000
 }
 
 /// Limits in the format of the specification.

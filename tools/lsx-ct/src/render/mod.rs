@@ -2,7 +2,9 @@
 
 pub mod bundle;
 pub mod inventory;
+pub mod limits;
 pub mod mounts;
 pub mod proxy;
 mod stop;
 mod syscalls;
+pub mod values;

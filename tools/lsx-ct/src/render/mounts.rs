@@ -1,6 +1,6 @@
 //! The mounts of an instance.
 
-use super::bundle::{HostValues, INIT};
+use super::values::{HostValues, INIT};
 use crate::model::Instance;
 use serde_json::{Value, json};
 

@@ -10,8 +10,9 @@ use crate::model::{Exit, Instance, State};
 use crate::net;
 use crate::oci::disk::Place;
 use crate::oci::prepare::Ready;
+use crate::oci::runtime::Runtime;
 use crate::oci::session::{ExecSession, Owner};
-use crate::oci::{groups, runtime::Runtime};
+use crate::oci::{groups, limits};
 use crate::ready::{self, Backoff};
 use crate::recipes;
 use crate::render::bundle::Stop;
@@ -74,7 +75,7 @@ impl Run {
         self.clear(me)?;
         self.oom = groups::oom_kills(&me.stack, &me.name);
         self.ready.write(&me.stack, &me.place, instance)?;
-        groups::hold(&me.stack, &me.name, &instance.limits)?;
+        limits::hold(&me.stack, &me.name, &instance.limits)?;
         let pid = self.create(me)?;
         me.said.condition.pid = Some(number(pid));
         if let Some(first) = self.ready.system() {

@@ -3,7 +3,7 @@
 use super::Access;
 use super::names::{Home, Names};
 use super::reference::Reference;
-use super::{backoff, trust};
+use super::{access, backoff, trust};
 use crate::image::limits::{self, Paced};
 use crate::image::refused;
 use common::{Failure, Kind};
@@ -229,7 +229,7 @@ impl<'a> Client<'a> {
             true => failure.hint(format!(
                 "this machine does not trust its certificate: put the CA certificate into {}/{}/ca.crt, \
                  or pass it with --ca",
-                trust::FOLDERS[0],
+                access::FOLDERS[0],
                 self.host
             )),
             false => failure,

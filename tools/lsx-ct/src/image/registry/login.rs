@@ -9,7 +9,7 @@ use common::host::{Program, wait};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -166,13 +166,6 @@ pub(super) fn may_have(realm: &str, registry: &str) -> bool {
         || domain(&registry).is_some_and(|own| {
             domain(&realm).as_deref() == Some(own.as_str()) || realm == own || registry == realm
         })
-}
-
-/// The default file of logins.
-pub(super) fn usual() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let folder = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")));
-    folder.map(|folder| folder.join("config.json"))
 }
 
 #[cfg(test)]

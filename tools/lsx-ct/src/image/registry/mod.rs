@@ -1,5 +1,6 @@
 //! Registries, by the OCI distribution specification: images are pulled and pushed blob by blob, and only missing ones.
 
+mod access;
 mod backoff;
 mod client;
 mod led;
@@ -10,52 +11,14 @@ mod push;
 mod reference;
 mod trust;
 
+pub use access::Access;
+
 use super::limits::{self, BOUNDS, Paced};
 use super::store::Store;
 use super::{digest, manifest, refused};
 use client::{Client, Want};
 use common::{Failure, Kind};
 use reference::Reference;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// How to contact registries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// The file of logins, as written by `docker login`.
-    pub config: Option<PathBuf>,
-    /// Folder of credential helpers; default: PATH.
-    pub helpers: Option<PathBuf>,
-    /// Use plain HTTP for every registry.
-    pub insecure: bool,
-    /// A CA certificate in addition to this machine's, for every registry.
-    pub ca: Option<PathBuf>,
-    /// Folders with CA certificates of single registries, as in Docker and Podman: `HOST:PORT/NAME.crt`.
-    pub certificates: Vec<PathBuf>,
-    /// Mirrors to try before a registry, by its host; each may have a path.
-    pub mirrors: BTreeMap<String, Vec<String>>,
-}
-
-impl Default for Access {
-    /// The user's own logins; plain HTTP only for loopback addresses and 198.18.0.0/15.
-    fn default() -> Access {
-        Access {
-            config: login::usual(),
-            helpers: None,
-            insecure: false,
-            ca: None,
-            certificates: trust::FOLDERS.iter().map(PathBuf::from).collect(),
-            mirrors: BTreeMap::new(),
-        }
-    }
-}
-
-impl Access {
-    /// Whether certificates were given for a registry: then TLS is used, even on a loopback address.
-    fn trusts(&self, host: &str) -> bool {
-        self.ca.is_some() || self.certificates.iter().any(|folder| folder.join(host).is_dir())
-    }
-}
 
 /// Media types of manifests.
 const ACCEPT: [&str; 4] =

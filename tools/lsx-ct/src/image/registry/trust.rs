@@ -9,8 +9,6 @@ use ureq::tls::{Certificate, PemItem, RootCerts};
 
 /// Files of trusted certificates of Linux distributions; if none exists, Mozilla's list is used.
 const TRUSTED: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
-/// Folders of Docker and Podman for CA certificates of one registry: `HOST:PORT/*.crt` below one of these.
-pub(super) const FOLDERS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 
 /// The certificates for a registry: the given file, those in its folders, and this machine's.
 pub(super) fn roots(host: &str, named: Option<&Path>, folders: &[PathBuf]) -> Result<RootCerts, Failure> {

@@ -95,7 +95,7 @@ fn names_that_are_deep_or_long_are_refused_and_nothing_of_them_stays() {
     let deep = long(&format!("{}x", "d/".repeat(limits::DEPTH - 1)));
     let digest = place.store.put(&deep).unwrap();
     let made = place.store.tree(&digest, &digest, limits::BOUNDS).unwrap();
-    super::tree::remove_tree(&made).unwrap();
+    crate::image::remove_tree(&made).unwrap();
     assert!(!made.exists(), "the deepest that may be can be removed");
 }
 
