@@ -6,13 +6,11 @@ mod top;
 
 pub use answers::{Acted, Had, Line, Ran, RecipeAt, RecipeState, Top};
 
-use crate::apply::GRACE;
-use crate::driver::{Caller, Exec, Found};
+use crate::driver::{Caller, Exec, Found, GRACE};
 use crate::engines;
 use crate::model::{Condition, State};
-use crate::oci::ended_well;
 use crate::oci::session::ExecSession;
-use crate::{ready, supply};
+use crate::supply;
 use base64::Engine as _;
 use common::host::{Program, wait};
 use common::stack::Driver;
@@ -266,7 +264,7 @@ fn act(what: &str, target: &Target, order: &Order) -> Acted {
 
 fn await_ready(target: &Target, timeout: Duration) -> Result<(), Failure> {
     let mut last = Condition::default();
-    let ready = |last: &Condition| last.state == State::Running || ended_well(last);
+    let ready = |last: &Condition| last.state == State::Running || last.ended_well();
     wait::until(timeout, Duration::from_millis(20), || {
         last = find(target).map(|(_, found)| found.condition).unwrap_or_default();
         ready(&last) || signal::stopping()
@@ -274,7 +272,7 @@ fn await_ready(target: &Target, timeout: Duration) -> Result<(), Failure> {
     if ready(&last) {
         return Ok(());
     }
-    let message = format!("{} is {} after {} s", target.name, ready::word(last.state), timeout.as_secs());
+    let message = format!("{} is {} after {} s", target.name, last.state.word(), timeout.as_secs());
     let failure = Failure::new(Kind::Failed, "ct.wait", message);
     Err(last.why.into_iter().fold(failure, Failure::because))
 }

@@ -1,14 +1,12 @@
 //! Changes one object of this host from its existing to its wanted state; nothing else writes. Repeating a change is
 //! harmless.
 
-use crate::driver;
+use crate::driver::{self, GRACE};
 use crate::engines;
 use crate::image::Store;
 use crate::model::{Instance, Intent, Object};
-use crate::observe::entry;
 use crate::oci::closed;
 use crate::oci::disk::Place;
-use crate::oci::ended_well;
 use crate::paths;
 use crate::plan::Data;
 use common::host::file::{self, Mode};
@@ -19,9 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// Default time to wait for an instance to stop.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// Changes objects of one stack on this host.
 pub struct Changer<'a> {
@@ -69,7 +64,7 @@ impl<'a> Changer<'a> {
                 if !Path::new(program).exists() {
                     fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
                 }
-                entry(self.stack).write(program, host, &paths::intent(self.stack))
+                paths::boot(self.stack).write(program, host, &paths::intent(self.stack))
             }
             (Some(object), None) => self.remove(object),
             _ => Ok(()),
@@ -115,7 +110,7 @@ impl<'a> Changer<'a> {
     /// Whether it is a job that has ended successfully.
     fn finished(&self, engine: &dyn driver::Driver, name: &str) -> bool {
         let all = engine.list(Some(self.stack)).unwrap_or_default();
-        all.iter().any(|found| found.name == name && ended_well(&found.condition))
+        all.iter().any(|found| found.name == name && found.condition.ended_well())
     }
 
     fn remove(&self, object: &Object) -> Result<(), Failure> {
@@ -134,7 +129,7 @@ impl<'a> Changer<'a> {
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => {
                 self.tidy()?;
-                entry(self.stack).remove()
+                paths::boot(self.stack).remove()
             }
         }
     }
@@ -199,7 +194,7 @@ impl<'a> Changer<'a> {
         let mut used = BTreeSet::new();
         for (_, engine) in engines::working() {
             for instance in engine.list(None)?.into_iter().filter_map(|found| found.instance) {
-                used.extend(blobs(&instance));
+                used.extend(instance.blobs());
             }
         }
         let store = Store::open(Path::new(paths::STORE))?;
@@ -261,11 +256,4 @@ impl Drop for Changer<'_> {
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The parts of the image store that an instance uses.
-pub(crate) fn blobs(instance: &Instance) -> impl Iterator<Item = String> + '_ {
-    let files = instance.files.iter().map(|file| file.digest.clone());
-    let recipes = instance.recipes.iter().map(|recipe| recipe.digest.clone());
-    std::iter::once(instance.image.digest.clone()).chain(files).chain(recipes)
 }

@@ -3,6 +3,7 @@
 use crate::driver::{Driver, Found};
 use crate::image::{Form, Store};
 use crate::lxd::{Lxd, Supply};
+use crate::model::Condition;
 use crate::oci::Oci;
 use crate::paths;
 use common::Failure;
@@ -58,6 +59,14 @@ pub(crate) fn found(stack: &str, name: &str) -> Result<Option<(Kind, Found)>, Fa
     Ok(None)
 }
 
+/// The state of an instance of this host; that of a stopped one if there is none.
+///
+/// # Errors
+/// As [`found`].
+pub(crate) fn condition(stack: &str, name: &str) -> Result<Condition, Failure> {
+    Ok(found(stack, name)?.map(|(_, found)| found.condition).unwrap_or_default())
+}
+
 /// Images and files for LXD and Incus come from the image store of this host.
 struct FromStore;
 
@@ -72,5 +81,9 @@ impl Supply for FromStore {
 
     fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure> {
         Store::open(Path::new(paths::STORE))?.get(digest)
+    }
+
+    fn condition(&self, stack: &str, name: &str) -> Result<Condition, Failure> {
+        condition(stack, name)
     }
 }

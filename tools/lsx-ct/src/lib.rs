@@ -33,6 +33,7 @@ pub mod image;
 mod init;
 pub mod lxd;
 pub mod model;
+mod needs;
 mod net;
 pub mod observe;
 mod oci;

@@ -3,18 +3,14 @@
 use crate::driver::Found;
 use crate::engines;
 use crate::model::{Engine, Facts, Intent, Object, State, Status, Usage};
-use crate::oci::{closed, disk, ended_well, room};
+use crate::oci::{closed, disk, room};
 use crate::paths;
-use common::host::boot;
 use common::host::file;
 use common::plan::{Have, Warning};
 use common::stack::Driver as Kind;
 use common::tool::Observation;
 use common::{Failure, fleet};
 use std::path::Path;
-
-/// The number of lsx-ct's boot entries: after the networks.
-pub(crate) const ORDER: u8 = 50;
 
 /// Observes this host.
 ///
@@ -76,7 +72,7 @@ fn have(found: &Found, driver: Kind) -> Have<Object> {
     let object = match &found.instance {
         Some(instance) => {
             let mut instance = instance.clone();
-            instance.running = found.condition.state == State::Running || ended_well(&found.condition);
+            instance.running = found.condition.state == State::Running || found.condition.ended_well();
             Object::Instance(Box::new(instance))
         }
         None => Object::Remnant { name: found.name.clone(), driver },
@@ -131,15 +127,10 @@ fn kept(stack: &str, seen: &mut Facts, warnings: &mut Vec<Warning>) -> Result<Ve
             }),
         }
     }
-    if let Some((program, host)) = entry(stack).read()? {
+    if let Some((program, host)) = paths::boot(stack).read()? {
         objects.push(have(Object::Boot { program, host }));
     }
     Ok(objects)
-}
-
-/// The boot entry of a stack.
-pub(crate) fn entry(stack: &str) -> boot::Entry<'_> {
-    boot::Entry { order: ORDER, stack, tool: "ct" }
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -2,13 +2,11 @@
 
 use crate::driver::Ran;
 use crate::model::{Condition, Instance, Need, Probe, State};
-use crate::oci::disk::Place;
+use crate::net;
 use crate::supervise::state;
-use crate::{engines, net};
 use common::host::wait;
 use common::{Failure, Kind};
 use serde_json::{Value, json};
-use std::io::Read;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -22,10 +20,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub(crate) const STARTED: Duration = Duration::from_secs(60);
 /// The first pause between two probes; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// The code of a wait for a needed instance that timed out.
-pub(crate) const NEEDS: &str = "ct.needs";
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The last probe and its result; `None` means ready.
 pub(crate) type Why = Option<String>;
@@ -55,26 +50,6 @@ impl Backoff {
     }
 }
 
-/// Checks once whether what an instance needs is ready, from the network namespace of the process `pid`.
-///
-/// # Errors
-/// If no check was possible.
-pub(crate) fn need(stack: &str, need: &Need, pid: u32) -> Result<Why, Failure> {
-    let supervised = Place::new(stack, &need.instance).disk.exists();
-    match (&need.probe, need.address) {
-        _ if need.here && supervised => Ok(of_state(&need.instance, &state::read(stack, &need.instance))),
-        (None, _) if need.here => {
-            let found = engines::found(stack, &need.instance)?;
-            Ok(of_state(&need.instance, &found.map(|(_, f)| f.condition).unwrap_or_default()))
-        }
-        (Some(probe), Some(address)) => {
-            let why = tried(probe, address, pid)?;
-            Ok(why.map(|why| format!("{}: {why}", need.instance)))
-        }
-        _ => Ok(None),
-    }
-}
-
 /// A needed instance of this host that has ended and will not be restarted; `None` if there is none.
 pub(crate) fn lost(stack: &str, instance: &Instance) -> Why {
     let here = instance.needs.iter().filter(|need| need.here);
@@ -94,64 +69,6 @@ pub(crate) fn given_up<'a>(mut needs: impl Iterator<Item = &'a Need>) -> Why {
         };
         wait::failed(meant).map(|why| format!("{} has failed {why}", need.instance))
     })
-}
-
-fn of_state(name: &str, condition: &Condition) -> Why {
-    let ready = condition.state == State::Running || crate::oci::ended_well(condition);
-    (!ready).then(|| format!("{name} is {}", word(condition.state)))
-}
-
-/// Waits for everything that an instance of LXD or Incus needs before it is started, from a temporary network namespace
-/// with its interfaces. The reason is reported while waiting; without limit if `patient`.
-///
-/// # Errors
-/// What was not ready in time; never if `patient`.
-pub(crate) fn needs(
-    stack: &str,
-    instance: &Instance,
-    patient: Option<&mut dyn FnMut(&str)>,
-) -> Result<(), Failure> {
-    if instance.needs.is_empty() {
-        return Ok(());
-    }
-    let forever = patient.is_some();
-    let mut silent = |_: &str| {};
-    let waiting = patient.unwrap_or(&mut silent);
-    let mut holder = net::holder(&["--net"])?;
-    let made = holder.stdout.as_mut().map(|pipe| pipe.read(&mut [0]));
-    let pid = holder.id();
-    let done = match made {
-        Some(Ok(1)) => net::attach(stack, instance, pid, false).and_then(|()| {
-            let mut needs = instance.needs.iter();
-            let waited = needs.try_for_each(|need| wait_for(stack, need, pid, forever, waiting));
-            net::detach(stack, instance, pid).and(waited)
-        }),
-        _ => Err(Failure::new(Kind::Failed, "ct.needs", "cannot create a network namespace")),
-    };
-    drop(holder.stdin.take());
-    let _ = holder.wait();
-    done
-}
-
-fn wait_for(
-    stack: &str,
-    wanted: &Need,
-    pid: u32,
-    forever: bool,
-    waiting: &mut dyn FnMut(&str),
-) -> Result<(), Failure> {
-    let limit = (!forever).then(|| Duration::from_millis(wanted.timeout_ms));
-    let mut backoff = Backoff::new(limit, PAUSE_MAX);
-    while let Some(why) = need(stack, wanted, pid)? {
-        waiting(&why);
-        let failed = || Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
-        if let Some(lost) = given_up(std::iter::once(wanted)).filter(|_| !forever) {
-            return Err(failed().because(lost));
-        }
-        let Some(pause) = backoff.next() else { return Err(failed().because(why)) };
-        wait::until(pause, pause, wait::cancelled);
-    }
-    Ok(())
 }
 
 /// Runs a program in an instance, with a time limit.
@@ -186,7 +103,7 @@ pub(crate) fn backoff(instance: &Instance, limit: Option<Duration>) -> Backoff {
 
 /// The failure of an instance that did not become ready.
 pub(crate) fn unready(name: &str, state: State, why: Why) -> Failure {
-    let message = format!("{name} is not ready: it is {}", word(state));
+    let message = format!("{name} is not ready: it is {}", state.word());
     why.into_iter().fold(Failure::new(Kind::Failed, "ct.ready", message), Failure::because)
 }
 
@@ -260,17 +177,5 @@ pub(crate) fn interrupted(name: &str, why: Why) -> Failure {
 /// `starting, 12 s of 60, tcp:10.30.0.5:5432: refused`: the end may be cut off.
 pub(crate) fn waits(condition: &Condition, spent: Duration, most: Duration) -> String {
     let why = condition.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
-    format!("{}, {} s of {}{why}", word(condition.state), spent.as_secs(), most.as_secs())
-}
-
-/// A state in words.
-pub(crate) fn word(state: State) -> &'static str {
-    match state {
-        State::Stopped => "stopped",
-        State::Waiting => "waiting",
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Restarting => "restarting",
-        State::Exited => "exited",
-    }
+    format!("{}, {} s of {}{why}", condition.state.word(), spent.as_secs(), most.as_secs())
 }

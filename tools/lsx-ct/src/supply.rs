@@ -5,7 +5,6 @@ mod secrets;
 pub(crate) use secrets::{digest as secret_digest, keep as keep_secrets};
 
 use crate::Ct;
-use crate::apply::blobs;
 use crate::image::Store;
 use crate::model::Object;
 use crate::oci::runtime::Runtime;
@@ -169,7 +168,7 @@ fn wanted(plan: &PlanOf<Ct>) -> BTreeMap<String, BTreeSet<String>> {
     let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for step in &plan.steps {
         if let Some(Object::Instance(instance)) = &step.after {
-            wanted.entry(step.host.clone()).or_default().extend(blobs(instance));
+            wanted.entry(step.host.clone()).or_default().extend(instance.blobs());
         }
     }
     wanted

@@ -2,15 +2,12 @@
 
 use super::Lxd;
 use super::client::OPERATION;
-use super::request::{NAME, SPEC, WAS};
-use crate::apply::GRACE;
+use super::marks::{ASIDE, NAME, SPEC, WAS};
+use crate::driver::GRACE;
 use crate::model::{NAME_MAX, engine_name};
 use common::Failure;
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
-
-/// Suffix of the name of an instance that was put aside: instances of a stack have no capitals.
-pub(super) const ASIDE: &str = "-ASIDE";
 
 impl Lxd {
     pub(super) fn set_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {

@@ -2,7 +2,8 @@
 
 use super::client::{OPERATION, Refused};
 use super::entrypoint::Entrypoint;
-use super::request::{self, HostValues, RECIPES, SPEC, seed};
+use super::marks::{RECIPES, SPEC};
+use super::request::{self, HostValues, seed};
 use super::{Lxd, ServerInstance, network};
 use crate::accounts::{Account, Accounts, Alone};
 use crate::model::{Instance, engine_name};
@@ -181,7 +182,7 @@ impl Lxd {
 
     pub(super) fn unmake(&self, stack: &str, name: &str) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
-        crate::supervise::waiter::end(stack, name)?;
+        crate::supervise::waiting::end(stack, name)?;
         match self.held(&engine)? {
             Some(held) if !held.is(stack, name) => return Err(self.stranger(&held)),
             Some(held) => {

@@ -1,5 +1,6 @@
 //! The first program of an instance: command line, user and folder, and its configuration for liblxc.
 
+use super::marks::NOTES;
 use super::{Lxd, ServerInstance};
 use crate::accounts::Account;
 use crate::init;
@@ -12,9 +13,6 @@ use common::{Failure, Kind};
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// The option that makes our init record how the application ended, unless it was stopped by the signal that follows.
-pub(super) const NOTES: &str = " --stop ";
 
 /// See the first line of this file.
 #[derive(Clone, Debug, Default)]

@@ -9,6 +9,7 @@ mod exec;
 mod files;
 mod image;
 mod line;
+mod marks;
 mod network;
 mod pool;
 mod ready;
@@ -19,8 +20,8 @@ mod state;
 mod volume;
 
 use crate::driver::{self, Caller, Exec, Found, Ran};
-use crate::model::{self, Engine, Instance, State, Usage};
-use crate::supervise::waiter;
+use crate::model::{self, Condition, Engine, Instance, State, Usage};
+use crate::supervise::waiting;
 use client::{Client, FIRST};
 use common::host::{Program, file};
 use common::stack::Driver;
@@ -37,7 +38,7 @@ use std::time::Duration;
 const INCUS: [&str; 2] = ["/run/incus/unix.socket", "/var/lib/incus/unix.socket"];
 const LXD: [&str; 2] = ["/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket"];
 
-/// The source of images and of files' contents.
+/// What a server needs of this host: images, the contents of files, and the state of other instances.
 pub trait Supply: Send + Sync {
     /// Writes an image in the import format of LXD and Incus: one tarball with `metadata.yaml` and `rootfs/`. `out` exists
     /// and is empty; it is written in place, because it has no name.
@@ -57,6 +58,12 @@ pub trait Supply: Send + Sync {
     /// # Errors
     /// If it is missing on this host.
     fn blob(&self, digest: &str) -> Result<Vec<u8>, Failure>;
+
+    /// The state of an instance of this host, which may be another engine's.
+    ///
+    /// # Errors
+    /// If its engine cannot be queried.
+    fn condition(&self, stack: &str, name: &str) -> Result<Condition, Failure>;
 }
 
 /// A server of this host.
@@ -133,7 +140,7 @@ impl driver::Driver for Lxd {
         let of = all.filter(|(found, _)| stack.is_none_or(|stack| found.stack == stack));
         let told = |(found, held): (Found, ServerInstance)| match found.condition.state {
             State::Stopped => {
-                let waits = waiter::said(&found.stack, &found.name);
+                let waits = waiting::said(&found.stack, &found.name);
                 let ended = || self.exited(&held, found.instance.as_ref(), found.condition.clone());
                 Found { condition: waits.unwrap_or_else(ended), ..found }
             }

@@ -3,7 +3,7 @@
 
 use super::client::OPERATION;
 use super::files::Put;
-use super::request::RECIPES;
+use super::marks::RECIPES;
 use super::{Entrypoint, Lxd};
 use crate::accounts::Alone;
 use crate::driver::{Exec, Ran};

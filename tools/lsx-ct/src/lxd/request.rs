@@ -1,18 +1,10 @@
 //! The request for an instance of LXD or Incus: pure.
 
 use super::entrypoint::Entrypoint;
+use super::marks::{NAME, STACK};
 use crate::model::{Instance, engine_name};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-/// Marks in the configuration of an instance: its stack, its name, and its definition once it is complete.
-pub(super) const STACK: &str = "user.lsx.stack";
-pub(super) const NAME: &str = "user.lsx.instance";
-pub(super) const SPEC: &str = "user.lsx.spec";
-/// The same while it is put aside.
-pub(super) const WAS: &str = "user.lsx.was";
-/// The recipes that have been run: stored with the instance, copied with it, and restored with a snapshot.
-pub(super) const RECIPES: &str = "user.lsx.recipes";
 
 /// The path of cloud-init's seed in an image, and LXD's settings that replace it.
 const SEED: &str = "/var/lib/cloud/seed/nocloud";

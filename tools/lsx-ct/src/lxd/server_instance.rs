@@ -1,8 +1,6 @@
 //! Instances as reported by the server, and their meaning for lsx.
 
-use super::aside::ASIDE;
-use super::entrypoint::NOTES;
-use super::request::{NAME, RECIPES, SPEC, STACK, WAS};
+use super::marks::{ASIDE, NAME, NOTES, RECIPES, SPEC, STACK, WAS};
 use crate::driver::Found;
 use crate::model::{Condition, Done, Ids, Instance, State, Usage, engine_name};
 use serde::Deserialize;

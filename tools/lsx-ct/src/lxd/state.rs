@@ -2,10 +2,10 @@
 
 use super::client::{OPERATION, Refused};
 use super::{Lxd, ServerInstance, secret};
-use crate::apply::GRACE;
+use crate::driver::GRACE;
 use crate::model::{IDS, Instance, engine_name};
-use crate::supervise::{self, state, waiter};
-use crate::{net, paths, ready};
+use crate::supervise::{state, waiting};
+use crate::{needs, net, paths};
 use common::host::program::tail;
 use common::host::wait;
 use common::{Failure, Kind};
@@ -27,13 +27,13 @@ impl Lxd {
         if patient {
             return match self.owned(stack, &instance.name)?.runs() || state::alive(stack, &instance.name) {
                 true => Ok(()),
-                false => supervise::begin(stack, &instance.name, true),
+                false => state::begin(stack, &instance.name, true),
             };
         }
-        let waited = waiter::end(stack, &instance.name)?;
+        let waited = waiting::end(stack, &instance.name)?;
         let done = self.begin_now(stack, instance, None);
-        if waited && done.as_ref().is_err_and(|failure| failure.code == ready::NEEDS) {
-            supervise::begin(stack, &instance.name, true)?;
+        if waited && done.as_ref().is_err_and(|failure| failure.code == needs::NEEDS) {
+            state::begin(stack, &instance.name, true)?;
         }
         done
     }
@@ -50,7 +50,8 @@ impl Lxd {
             self.halt(stack, &instance.name, GRACE)?;
         }
         if lost || !held.runs() {
-            ready::needs(stack, instance, patient)?;
+            let ask = |stack: &str, name: &str| self.supply.condition(stack, name);
+            needs::needs(stack, instance, patient, &ask)?;
             self.give_secrets(stack, instance, &held)?;
             self.bring_init(&self.first(instance)?)?;
             self.switch_on(stack, instance, &held)?;
@@ -102,7 +103,7 @@ impl Lxd {
     /// Stops it: normally within `grace`, then by force. A stopped one is no error.
     pub(super) fn halt(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
         let engine = engine_name(stack, name);
-        waiter::end(stack, name)?;
+        waiting::end(stack, name)?;
         let Some(held) = self.held(&engine)? else { return Ok(()) };
         if !held.is(stack, name) || !held.runs() {
             return Ok(());

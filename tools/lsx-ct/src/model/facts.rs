@@ -81,6 +81,13 @@ pub struct Condition {
     pub why: Option<String>,
 }
 
+impl Condition {
+    /// Whether it ended as allowed: by itself, successfully, and not to be restarted.
+    pub fn ended_well(&self) -> bool {
+        self.state == State::Exited && self.exit.as_ref().is_some_and(|exit| exit.code == 0)
+    }
+}
+
 /// The state of an instance in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +105,20 @@ pub enum State {
     Restarting,
     /// It ended by itself and is not restarted.
     Exited,
+}
+
+impl State {
+    /// It in words.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Stopped => "stopped",
+            State::Waiting => "waiting",
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Restarting => "restarting",
+            State::Exited => "exited",
+        }
+    }
 }
 
 /// How an instance ended.

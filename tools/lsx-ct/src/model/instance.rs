@@ -93,6 +93,13 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// The parts of the image store that it uses.
+    pub fn blobs(&self) -> impl Iterator<Item = String> + '_ {
+        let files = self.files.iter().map(|file| file.digest.clone());
+        let recipes = self.recipes.iter().map(|recipe| recipe.digest.clone());
+        std::iter::once(self.image.digest.clone()).chain(files).chain(recipes)
+    }
+
     /// Whether a running instance must be restarted to become `next`. Names, limits, readiness and restart policy change
     /// while it runs; in LXD and Incus volumes do, too, and recipes are run in the running instance.
     pub fn needs_restart(&self, next: &Instance) -> bool {

@@ -1,6 +1,7 @@
 //! The driver oci: an OCI runtime, an overlay on the image store, and a supervisor for each instance.
 
 pub(crate) mod closed;
+mod command;
 pub(crate) mod disk;
 pub(crate) mod groups;
 mod idmap;
@@ -19,11 +20,11 @@ pub(crate) mod users;
 pub(crate) mod volume;
 
 use crate::accounts::{Account, Alone};
-use crate::apply::GRACE;
+use crate::driver::GRACE;
 use crate::driver::{Caller, Driver, Exec, Found, More, Ran};
-use crate::model::{Condition, Engine, IDS, Ids, Instance, State, Usage};
+use crate::model::{Condition, Engine, IDS, Ids, Instance, State, Usage, runtime_id};
 use crate::ready;
-use crate::supervise::{self, state};
+use crate::supervise::state;
 use common::host::file;
 use common::host::service::{log, unit};
 use common::host::{Program, wait};
@@ -116,7 +117,7 @@ impl Driver for Oci {
         } else {
             Runtime::of(&Place::new(stack, name))?.keep()?;
             strays::end(stack, name)?;
-            supervise::begin(stack, name, false)?;
+            state::begin(stack, name, false)?;
         }
         // After a reboot it waits by itself without limit, and does not block others.
         if patient { Ok(()) } else { await_ready(stack, instance, ended) }
@@ -134,8 +135,8 @@ impl Driver for Oci {
             }
         }
         // A killed supervisor leaves its container.
-        let (id, place) = (id(stack, name), Place::new(stack, name));
-        if Path::new(runtime::ROOT).join(&id).exists() {
+        let (id, place) = (runtime_id(stack, name), Place::new(stack, name));
+        if Path::new(command::ROOT).join(&id).exists() {
             Runtime::of(&place)?.delete(&id)?;
         }
         strays::end(stack, name)?;
@@ -170,7 +171,7 @@ impl Driver for Oci {
         let (runtime, place, user) = self.to_run(stack, name, exec)?;
         let file = format!("exec-{}-{:?}", std::process::id(), std::thread::current().id());
         let pid_file = place.run.join(file);
-        ExecSession::new(&runtime, &place, &id(stack, name), (exec, user.as_ref()), &pid_file)?
+        ExecSession::new(&runtime, &place, &runtime_id(stack, name), (exec, user.as_ref()), &pid_file)?
             .run_for(caller)
     }
 
@@ -178,7 +179,7 @@ impl Driver for Oci {
         let (runtime, place, user) = self.to_run(stack, name, exec)?;
         let (process, _) = session::process(&place, exec, user.as_ref(), true)?;
         let program = runtime.program().args(["exec", "--tty", "--process"]).args([process]);
-        Ok(program.args([&id(stack, name)]))
+        Ok(program.args([&runtime_id(stack, name)]))
     }
 
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
@@ -217,7 +218,7 @@ impl Oci {
     ) -> Result<(Runtime, Place, Option<Account>), Failure> {
         let condition = state::read(stack, name);
         let Some(pid) = condition.pid else {
-            let state = ready::word(condition.state);
+            let state = condition.state.word();
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         };
         let root = PathBuf::from(format!("/proc/{pid}/root"));
@@ -243,7 +244,7 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
             (begun, started, most) = (Instant::now(), true, ready::limit(instance));
         }
         let heeds = state::said(stack, name).is_some_and(|said| said.heeds(instance));
-        if (condition.state == State::Running && heeds) || ended_well(&condition) {
+        if (condition.state == State::Running && heeds) || condition.ended_well() {
             return Ok(());
         }
         let ended = condition.restarts.saturating_sub(before) >= ENDED;
@@ -269,16 +270,6 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
         }
         wait::until(LOOK, LOOK, || false);
     }
-}
-
-/// The runtime's name of an instance. Names have no dots, so that it is unique among all stacks.
-pub(crate) fn id(stack: &str, name: &str) -> String {
-    format!("{stack}.{name}")
-}
-
-/// Ended as allowed: by itself, successfully, and not to be restarted.
-pub(crate) fn ended_well(condition: &Condition) -> bool {
-    condition.state == State::Exited && condition.exit.as_ref().is_some_and(|e| e.code == 0)
 }
 
 /// Why an instance is not ready: the last check, how it ended, the last lines of its log.

@@ -1,5 +1,6 @@
 //! The OCI runtime: a program of others (crun, runc, youki), selected by testing it.
 
+use super::command::{ROOT, program};
 use super::disk::Place;
 use crate::model::Engine;
 use crate::render::bundle::Stop;
@@ -11,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The runtime's state folder, separate from other users of the same program.
-pub(super) const ROOT: &str = "/run/lsx/runtime";
 /// Cached results of tests of this host's runtimes, until a reboot or a change of a runtime.
 const FOUND: &str = "/run/lsx/runtime.json";
 /// Results of this process.
@@ -221,11 +220,6 @@ fn absent(name: &str) -> Failure {
         format!("the OCI runtime {name} is not installed on this host"),
     )
     .hint("install it, write its path, or leave out --runtime")
-}
-
-pub(super) fn program(path: &Path) -> Program {
-    // A runtime with access to the socket would notify systemd in the instance's name.
-    Program::new(&path.to_string_lossy()).without("NOTIFY_SOCKET").args(["--root", ROOT])
 }
 
 fn installed(name: &str) -> Option<PathBuf> {

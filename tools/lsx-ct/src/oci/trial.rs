@@ -3,7 +3,7 @@
 
 use super::disk::Place;
 use super::mounts::{self, Layers};
-use super::{closed, groups, runtime};
+use super::{closed, command, groups};
 use crate::model::{IDS, Ids};
 use crate::render::bundle;
 use crate::render::values::{HostValues, INIT};
@@ -40,7 +40,7 @@ fn place(process: i32) -> Place {
 
 /// Removes the empty ones.
 fn tidy() {
-    [FOLDER, RUN, crate::paths::HOME, runtime::ROOT, "/run/lsx"]
+    [FOLDER, RUN, crate::paths::HOME, command::ROOT, "/run/lsx"]
         .map(Path::new)
         .into_iter()
         .for_each(file::remove_empty);
@@ -135,7 +135,7 @@ fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Fail
     };
     file::write(&run.join("config.json"), &config(&values)?, Mode::Private)?;
     let id = format!("lsx-trial-{}", std::process::id());
-    let said = runtime::program(runtime).args(["run", "--bundle"]).args([run]).args([&id]).run(b"")?;
+    let said = command::program(runtime).args(["run", "--bundle"]).args([run]).args([&id]).run(b"")?;
     if said.starts_with(crate::PROGRAM.as_bytes()) {
         return Ok(());
     }

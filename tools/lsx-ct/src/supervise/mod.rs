@@ -4,34 +4,22 @@
 
 mod run;
 pub(crate) mod state;
-pub(crate) mod waiter;
+mod waiter;
+pub(crate) mod waiting;
 
 use crate::exit;
-use crate::model::{Condition, Exit, Instance, State};
+use crate::model::{Condition, Exit, Instance, State, runtime_id};
 use crate::oci::disk::Place;
 use crate::oci::{groups, mounts, runtime::Runtime};
 use common::host::service::signals::{Asked, Signals};
 use common::host::service::{LAST, Pauses, log, unit};
 use common::stack::Restart;
-use common::{Failure, Kind, fleet};
+use common::{Failure, Kind};
 use run::{End, Run};
 use state::SupervisorState;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Starts a detached supervisor, which outlives this session; returns after it has recorded a state. Of two started at
-/// once, one takes the lock and the other exits. `beside`: an engine runs the instance.
-///
-/// # Errors
-/// If it did not start.
-pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
-    let program = fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
-    let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
-    argv.extend(beside.then(|| "--beside".to_owned()));
-    let hint = format!("see: lsx-ct logs {name}; to run it by hand: lsx-ct supervise {stack} {name}");
-    state::service(stack, name).begin(&argv, &hint)
-}
 
 /// The verb `supervise`: runs until the instance has ended for good, or until SIGTERM.
 ///
@@ -50,7 +38,7 @@ pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> 
     let mut supervisor = Supervisor {
         stack: stack.to_owned(),
         name: name.to_owned(),
-        id: crate::oci::id(stack, name),
+        id: runtime_id(stack, name),
         log: log::Log::new(&place.disk),
         signals: Signals::hold()?,
         said,

@@ -16,6 +16,7 @@ use crate::oci::{groups, limits};
 use crate::ready::{self, Backoff};
 use crate::recipes;
 use crate::render::bundle::Stop;
+use crate::{engines, needs};
 use common::host::file;
 use common::host::service::signals::Asked;
 use common::{Failure, Kind};
@@ -260,7 +261,7 @@ fn needs(me: &mut Supervisor, instance: &Instance, pid: Pid) -> Result<Option<In
     let mut ready = 0;
     let mut backoff = Backoff::new(None, Duration::from_secs(1));
     while let Some(need) = instance.needs.get(ready) {
-        let Some(why) = ready::need(&me.stack, need, pid)? else {
+        let Some(why) = needs::need(&me.stack, need, pid, &engines::condition)? else {
             ready += 1;
             backoff = Backoff::new(None, Duration::from_secs(1));
             continue;

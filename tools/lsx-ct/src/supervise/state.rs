@@ -1,5 +1,6 @@
 //! The state recorded by a supervisor, /run/lsx/ct/STACK/INSTANCE/state.json, and the lock that shows that it runs.
 
+use crate::driver::GRACE;
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::Place;
 use crate::paths::RUN;
@@ -59,7 +60,7 @@ pub(crate) fn alive(stack: &str, name: &str) -> bool {
 /// The time to wait for an instance to stop, as recorded by the process that stops it.
 pub(crate) fn grace(place: &Place) -> Duration {
     let text = file::read(&place.run.join("grace")).ok().flatten();
-    text.and_then(|t| t.trim().parse().ok()).map_or(crate::apply::GRACE, Duration::from_millis)
+    text.and_then(|t| t.trim().parse().ok()).map_or(GRACE, Duration::from_millis)
 }
 
 /// Records this time.
@@ -119,4 +120,17 @@ pub(crate) fn nudge(stack: &str, name: &str) {
 /// Writes it; a reader sees the old or the new content.
 pub(crate) fn write(place: &Place, said: &SupervisorState) -> Result<(), Failure> {
     file::write(&place.run.join("state.json"), &common::document::canonical(said)?, Mode::Public).map(|_| ())
+}
+
+/// Starts a detached supervisor, which outlives this session; returns after it has recorded a state. Of two started at
+/// once, one takes the lock and the other exits. `beside`: an engine runs the instance.
+///
+/// # Errors
+/// If it did not start.
+pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
+    let program = common::fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
+    let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
+    argv.extend(beside.then(|| "--beside".to_owned()));
+    let hint = format!("see: lsx-ct logs {name}; to run it by hand: lsx-ct supervise {stack} {name}");
+    service(stack, name).begin(&argv, &hint)
 }

@@ -2,20 +2,17 @@
 //! starts it. The server has no dependencies, and the run that restores a host must not wait for another host.
 
 use super::state::{self, SupervisorState};
+use super::waiting::forget;
 use crate::engines;
 use crate::lxd::ended::ENDED;
 use crate::model::{Condition, State};
 use crate::oci::disk::{Place, folder_with};
 use common::host::service::unit;
-use common::host::{file, wait};
+use common::host::wait;
 use common::stack::Restart;
 use common::{Failure, Kind};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::time::Duration;
 
-/// Time limit for it to end on request.
-const END: Duration = Duration::from_secs(5);
 /// The first pause after a failed start; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The number of attempts to start.
@@ -76,37 +73,4 @@ fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str)) -> Result<(), Fa
             .hint("create it with `lsx-ct up`")
     })?;
     engines::of(driver, None)?.wait_and_start(stack, &instance, waiting)
-}
-
-/// The state of an instance of an engine that has not been started yet.
-pub(crate) fn said(stack: &str, name: &str) -> Option<Condition> {
-    let said = state::said(stack, name)?;
-    Some(match state::alive(stack, name) {
-        true => said.condition,
-        false => Condition { state: State::Stopped, ..said.condition },
-    })
-}
-
-/// Ends the process that waits for an instance; returns whether there was one.
-pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
-    let place = Place::new(stack, name);
-    if place.disk.exists() {
-        return Ok(false);
-    }
-    let waits = state::alive(stack, name);
-    if let Some(said) = state::said(stack, name).filter(|_| waits) {
-        // It only holds a namespace, which is removed with it.
-        let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGKILL);
-        unit::end(&state::service(stack, name).unit);
-        wait::until(END, Duration::from_millis(5), || !state::alive(stack, name));
-        state::service(stack, name).unlock()?;
-    }
-    forget(&place)?;
-    Ok(waits)
-}
-
-fn forget(place: &Place) -> Result<(), Failure> {
-    file::remove(&place.run.join("state.json"))?;
-    place.run.ancestors().take(4).for_each(file::remove_empty);
-    Ok(())
 }

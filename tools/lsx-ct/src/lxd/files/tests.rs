@@ -3,6 +3,7 @@
 use super::*;
 use crate::lxd::Supply;
 use crate::lxd::client::Client;
+use crate::model::Condition;
 use oci_spec::image::ImageConfiguration;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -52,6 +53,10 @@ impl Supply for Nothing {
 
     fn blob(&self, _: &str) -> Result<Vec<u8>, Failure> {
         Ok(Vec::new())
+    }
+
+    fn condition(&self, _: &str, _: &str) -> Result<Condition, Failure> {
+        Ok(Condition::default())
     }
 }
 
