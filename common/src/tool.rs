@@ -33,6 +33,8 @@ pub trait Tool: Copy + Send + Sync + 'static {
     const TABLES: &'static [Columns];
     /// Whether a failed step always undoes what was done on its host.
     const UNDO: bool = true;
+    /// The number of steps of a host that may run at the same time.
+    const PARALLEL: usize = 8;
     /// The objects that its steps change.
     type Object: Object + JsonSchema + 'static;
     /// Further facts that it observes on a host.

@@ -223,7 +223,7 @@ impl<T: Tool> Session<T> {
             },
             event: &|value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value),
             cancel: how.cancel,
-            parallel: PARALLEL,
+            parallel: T::PARALLEL,
             undo: how.undo,
             halves: !T::UNDO, // a tool that always undoes leaves no half-done step
         };
@@ -253,9 +253,6 @@ pub(super) fn stale() -> Failure {
     let message = "the host has changed since the plan was made; nothing was done";
     Failure::new(Kind::Again, "plan.stale", message).hint("make a new plan and review it")
 }
-
-/// Removing devices waits for the kernel's grace periods, so doing several at once is faster; creating them is not.
-const PARALLEL: usize = 8;
 
 /// For tests: ends a debug build before its nth change, as a power failure would.
 fn failpoint_hit(failpoint: Option<&str>, count: &AtomicUsize) {

@@ -65,6 +65,8 @@ impl Tool for Net {
         ),
         ("net.attached", "", &["instance", "name", "network", "address", "link", "changed"]),
     ];
+    /// Links whose removals wait at the same time are removed as one; see `apply/removal.rs`.
+    const PARALLEL: usize = 64;
     type Object = model::Object;
     type Facts = model::Facts;
     type Gathered = ();

@@ -9,6 +9,7 @@ mod kernel;
 pub(crate) mod link;
 pub(crate) mod marked;
 mod neighbours;
+mod removal;
 mod routing;
 mod rules;
 
@@ -39,6 +40,7 @@ pub struct Changer<'a> {
     entries: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// State that was lost with links and routers removed by this run.
     carried: Mutex<carried::Carried>,
+    removals: removal::Removals,
 }
 
 impl<'a> Changer<'a> {
@@ -52,6 +54,7 @@ impl<'a> Changer<'a> {
             texts: Mutex::default(),
             entries: Mutex::default(),
             carried: Mutex::default(),
+            removals: removal::Removals::default(),
         }
     }
 
@@ -124,11 +127,11 @@ impl<'a> Changer<'a> {
         match object {
             Object::Routing { .. } => routing::leave(self.stack, &mut socket),
             Object::Router { name, .. } => kernel::remove_router(self.stack, name),
-            Object::World(world) => link::remove(&mut socket, &world.link),
-            Object::Bridge(bridge) => link::remove(&mut socket, &bridge.link),
-            Object::Tunnel(tunnel) => link::remove(&mut socket, &tunnel.link),
-            Object::Leg(leg) => link::remove(&mut socket, &leg.link),
-            Object::Remnant { link } => link::remove(&mut socket, link),
+            Object::World(world) => self.removals.remove(&world.link),
+            Object::Bridge(bridge) => self.removals.remove(&bridge.link),
+            Object::Tunnel(tunnel) => self.removals.remove(&tunnel.link),
+            Object::Leg(leg) => self.removals.remove(&leg.link),
+            Object::Remnant { link } => self.removals.remove(link),
             Object::Forwarding(forwarding) => self.clear(&mut socket, forwarding),
             Object::Route(route) => link::remove_route(&mut socket, route),
             Object::Firewall(firewall) => self.unload(firewall),
