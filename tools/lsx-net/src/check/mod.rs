@@ -71,8 +71,9 @@ pub fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
     });
     let addresses = addresses.collect::<Result<_, Failures>>()?;
     let sources = expect::sources(resolved, &input.only, &hosts, &addresses);
-    let (answers, failures) = ask(&sources, each);
+    let (mut answers, failures) = ask(&sources, each);
     failures.verdict()?;
+    sizes::both_ways(&sources, &mut answers);
     let mut checked = Checked::default();
     crowded(&sources, &answers, &mut checked);
     absent(resolved, &sources, &answers, &mut checked);

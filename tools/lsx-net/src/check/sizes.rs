@@ -1,7 +1,7 @@
 //! Packets of the maximum size, and one byte larger: within networks, and on the underlay. Pure.
 
 use super::expect::{Source, Try, one};
-use super::tries::Probe;
+use super::tries::{Answer, Probe};
 use common::stack::resolved::{HostAt, InstanceAt, Resolved};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -24,6 +24,27 @@ pub(super) fn full(resolved: &Resolved, all: &[&InstanceAt], sources: &mut [Sour
                 };
                 source.tries.extend([size(network.mtu, true), size(network.mtu + 1, false)]);
             }
+        }
+    }
+}
+
+/// Between two hosts, the size that passes in both directions: some links receive more than they send.
+pub(super) fn both_ways(sources: &[Source], answers: &mut [Answer]) {
+    let pair = |from: &str, to: &str| {
+        if from < to { (from.to_owned(), to.to_owned()) } else { (to.to_owned(), from.to_owned()) }
+    };
+    let mut least: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for (source, answer) in sources.iter().zip(answers.iter()) {
+        for (i, bytes) in &answer.most {
+            let Some(one) = source.tries.get(*i) else { continue };
+            let least = least.entry(pair(&source.name, &one.to)).or_insert(*bytes);
+            *least = (*least).min(*bytes);
+        }
+    }
+    for (source, answer) in sources.iter().zip(answers) {
+        for (i, bytes) in &mut answer.most {
+            let known = source.tries.get(*i).and_then(|one| least.get(&pair(&source.name, &one.to)));
+            *bytes = known.copied().unwrap_or(*bytes);
         }
     }
 }
