@@ -13,6 +13,7 @@
 )]
 
 mod attach;
+mod balance;
 mod checks;
 mod crash;
 mod crowd;
@@ -75,6 +76,7 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(2, &[]),
         cases: &[attach::CASES, crowd::CASES, checks::CASES, narrow::CASES],
     },
+    Group { name: "balance", share: || lab(2, &[]), cases: &[balance::CASES] },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];
 

@@ -31,6 +31,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         "route",
         "firewall",
         "accept",
+        "service",
         "intent",
         "boot",
     ] {
@@ -52,6 +53,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         "of the tunnels is published by",
         "overlaps the route",
         "used by a program",
+        "needs HAProxy",
         "is used by stack",
         "was not created by lsx",
         "lacks what the stack needs",

@@ -104,6 +104,7 @@ fn from_any_stack_to_any_other_of_its_name() {
             let addresses = seen.seen.addresses.clone();
             hosts.entry(host).or_insert(seen).seen.addresses.extend(addresses);
         }
+        hosts.values_mut().for_each(|host| host.seen.haproxy = true);
         let up = simulate::after(&plan(&from, &hosts), &hosts);
         let participants: Hosts = up.into_iter().filter(|(host, _)| bare(&to).contains_key(host)).collect();
         // Without --prune, objects that the document does not name are kept; if that is a conflict, the plan reports it.

@@ -10,6 +10,7 @@ mod simulate;
 mod soak;
 
 use common::Failures;
+use common::stack::resolved::HostAt;
 use common::stack::{Only, ReadOptions, read, resolve};
 use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use lsx_net::Net;
@@ -67,8 +68,13 @@ fn plan(input: &PlanInput, hosts: &Hosts) -> Draft<Net> {
 
 /// Hosts of a stack without anything of lsx.
 fn bare(input: &PlanInput) -> Hosts {
-    let Goal::Up(_, resolved) = &input.goal else { return Hosts::new() };
-    resolved.hosts.iter().map(|h| (h.name.clone(), simulate::bare(&input.stack, h))).collect()
+    let Goal::Up(stack, resolved) = &input.goal else { return Hosts::new() };
+    let one = |host: &HostAt| {
+        let mut seen = simulate::bare(&input.stack, host);
+        seen.seen.haproxy = !stack.balance.is_empty();
+        (host.name.clone(), seen)
+    };
+    resolved.hosts.iter().map(one).collect()
 }
 
 /// Stacks of every shape: those that ship, those of the golden folders, those of the stack's own.

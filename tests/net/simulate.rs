@@ -9,7 +9,7 @@ use lsx_net::model::{Facts, Intent, Listener, Object};
 use lsx_net::{Net, plan};
 
 /// Kinds in the order in which `observe` tells them.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "routing",
     "router",
     "firewall",
@@ -22,6 +22,7 @@ const KINDS: [&str; 14] = [
     "forwarding",
     "neighbours",
     "route",
+    "service",
     "intent",
     "boot",
 ];
@@ -117,6 +118,9 @@ fn act(draft: &Draft<Net>, step: &Step<Object>, host: &mut ObservedOf<Net>) {
             host.seen.intent = Some(Intent { schema, stack, rows: rows.collect(), desired });
         }
         (Some(Object::Intent(_)), None) => host.seen.intent = None,
+        (_, Some(Object::Service(server))) => {
+            assert!(draft.contents.contains_key(&server.config), "no text of {}", server.config);
+        }
         (_, Some(Object::Firewall(f))) => {
             assert!(draft.contents.contains_key(&f.digest), "no text of {}", f.digest);
         }
@@ -135,6 +139,7 @@ fn needs(object: &Object) -> Vec<String> {
         Object::Forwarding(f) => vec![format!("tunnel:{}", f.network)],
         Object::Route(_) => text(&["world:host"]),
         Object::Firewall(f) if f.place == lsx_net::model::Place::Router => text(&["router:host"]),
+        Object::Service(_) => text(&["router:host"]),
         Object::Boot { .. } => text(&["intent:net"]),
         _ => Vec::new(),
     }

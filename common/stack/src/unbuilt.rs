@@ -23,9 +23,6 @@ fn paths(stack: &Stack) -> Vec<String> {
     if let Some(store) = &stack.store {
         store_paths(store, &mut paths);
     }
-    if !stack.balance.is_empty() {
-        paths.push("balance".to_owned());
-    }
     let ranges = stack.networks.iter().filter(|(_, network)| network.dhcp_range.is_some());
     paths.extend(ranges.map(|(name, _)| format!("networks.{name}.dhcp_range")));
     let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());

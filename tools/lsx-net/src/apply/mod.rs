@@ -12,6 +12,7 @@ mod neighbours;
 mod removal;
 mod routing;
 mod rules;
+mod service;
 
 pub use kernel::try_kernel;
 pub(crate) use neighbours::introduce;
@@ -79,6 +80,7 @@ impl<'a> Changer<'a> {
         match object {
             Object::Firewall(firewall) => self.load(firewall),
             Object::Accept(accept) => rules::accept(self.stack, accept),
+            Object::Service(server) => self.serve(server),
             Object::Intent(file) => self.keep(file),
             Object::Boot { program, host } => files::boot(self.stack, program, host),
             Object::Remnant { .. } => Ok(()),
@@ -136,6 +138,7 @@ impl<'a> Changer<'a> {
             Object::Route(route) => link::remove_route(&mut socket, route),
             Object::Firewall(firewall) => self.unload(firewall),
             Object::Accept(accept) => rules::leave(self.stack, accept),
+            Object::Service(_) => self.end_service(),
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => files::remove_boot(self.stack),
             Object::Port(_) | Object::Neighbours(_) => Ok(()), // these are removed with their instances

@@ -1,6 +1,7 @@
 //! The desired state of one host: its part of the resolved stack, stored on the host and restored after a reboot.
 
-use common::stack::resolved::{AllowAt, PortAt, PortSpec, Selector};
+use super::Balancer;
+use common::stack::resolved::{AllowAt, PortAt, PortSpec, Selector, ServiceAt};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,12 @@ pub struct Desired {
     pub ports: Vec<PortAt>,
     /// Permissions that this host's router enforces.
     pub allow: Vec<AllowAt>,
+    /// Load balancers on this host, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balance: Vec<Balancer>,
+    /// Services of other tools in this host's router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceAt>,
 }
 
 impl Desired {
@@ -78,8 +85,13 @@ impl Desired {
 
     /// The addresses at which a port can be reached: the one it is published on, or all of its host.
     pub fn asked(&self, port: &PortAt, host: Ipv4Addr) -> Vec<Ipv4Addr> {
-        let further = || self.closed.get(&port.host).into_iter().flatten().copied();
-        port.address.map_or_else(|| std::iter::once(host).chain(further()).collect(), |one| vec![one])
+        self.addresses(&port.host, host, port.address)
+    }
+
+    /// The one address of a host that is meant, or all: that of the document, and its further ones.
+    pub fn addresses(&self, host: &str, first: Ipv4Addr, only: Option<Ipv4Addr>) -> Vec<Ipv4Addr> {
+        let further = || self.closed.get(host).into_iter().flatten().copied();
+        only.map_or_else(|| std::iter::once(first).chain(further()).collect(), |one| vec![one])
     }
 
     /// The part of a selector that is behind this host's router.

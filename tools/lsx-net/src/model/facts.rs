@@ -57,6 +57,9 @@ pub struct Facts {
     /// Missing features of the kernel, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
+    /// Whether HAProxy is installed, for load balancers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub haproxy: bool,
     /// The program on this host that the boot entry runs.
     #[serde(default)]
     pub program: String,

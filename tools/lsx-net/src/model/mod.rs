@@ -1,12 +1,15 @@
 //! The data of lsx-net: objects of its plans, the intent of a host, and what else it observes.
 
+mod balance;
 mod desired;
 mod facts;
 mod flow;
 mod object;
+mod planned;
 mod weight;
 mod whose;
 
+pub use balance::{BALANCE, Backend, Balancer, Health, Server};
 pub use desired::{Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
 pub use facts::{Attached, Chain, Facts, Known, Listener, Tunnels};
 pub use flow::{Flow, Tuple};

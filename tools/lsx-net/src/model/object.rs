@@ -1,6 +1,6 @@
 //! The objects that lsx-net creates on a host. Each has all fields that are compared, and none that changes by itself.
 
-use common::plan;
+use super::Server;
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ pub enum Object {
     Firewall(Firewall),
     /// A marked rule in a foreign chain that would drop packets of the stack.
     Accept(Accept),
+    /// A server in the router, such as the one of the load balancers.
+    Service(Server),
     /// The intent of this host, restored after a reboot.
     Intent(IntentFile),
     /// The boot entry.
@@ -241,59 +243,4 @@ pub struct IntentFile {
     pub digest: String,
     /// Digest of the digests of the forwarding entries.
     pub rows: String,
-}
-
-impl plan::Object for Object {
-    fn called(&self) -> Option<(String, &'static str)> {
-        let network = |name: &str| format!("network {name}");
-        match self {
-            Object::Bridge(bridge) => Some((network(&bridge.network), "")),
-            Object::Tunnel(tunnel) => Some((network(&tunnel.network), "tunnel")),
-            Object::Leg(leg) => Some((network(&leg.network), "gateway")),
-            Object::Port(port) => Some((network(&port.network), "interface")),
-            Object::Remnant { link } => Some((format!("incomplete link {link}"), "")),
-            _ => None,
-        }
-    }
-
-    fn brief(&self) -> String {
-        match self {
-            Object::Leg(leg) => leg.address.to_string(),
-            Object::Port(port) => port.link.clone(),
-            _ => String::new(),
-        }
-    }
-
-    fn means(&self, next: &Self) -> Option<&'static str> {
-        self.replaced_by(next).then_some("recreated")
-    }
-
-    fn content(&self) -> Option<&str> {
-        match self {
-            Object::Firewall(firewall) => Some(&firewall.digest),
-            Object::Intent(file) => Some(&file.digest),
-            _ => None,
-        }
-    }
-
-    fn excludes(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Object::Tunnel(a), Object::Tunnel(b)) => (a.vni, a.port) == (b.vni, b.port),
-            (Object::Leg(a), Object::Leg(b)) => {
-                a.address.contains(&b.address) || b.address.contains(&a.address)
-            }
-            _ => false,
-        }
-    }
-
-    fn replaced_by(&self, next: &Self) -> bool {
-        match (self, next) {
-            (Object::Tunnel(a), Object::Tunnel(b)) => {
-                (a.vni, a.port, a.source_ports, a.local) != (b.vni, b.port, b.source_ports, b.local)
-            }
-            (Object::World(a), Object::World(b)) => a != b,
-            (Object::Leg(a), Object::Leg(b)) => a != b,
-            _ => false,
-        }
-    }
 }

@@ -8,7 +8,9 @@ use crate::paths::{Paths, note};
 use crate::plan::{by_network, intent_digest, prefixes, rows_digest};
 use common::Failure;
 use common::document;
+use common::host::Program;
 use common::plan::Have;
+use common::stack::resolved::Protocol;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
@@ -31,6 +33,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
         strangers: strangers(links),
         addresses: addresses.iter().map(|a| (a.address.addr(), name(a.device))).collect(),
         lacks: lacks(links)?,
+        haproxy: Program::new("haproxy").there().is_ok(),
         program: common::fleet::installed_path(&[crate::PROGRAM]),
         ssh_port: ssh_port(),
         ..Facts::default()
@@ -110,16 +113,17 @@ fn strangers(links: &[Link]) -> Vec<String> {
 fn published(stack: Option<&str>) -> Vec<Listener> {
     let others = Paths::stacks().into_iter().filter(|s| stack != Some(s.as_str()));
     let kept = others.filter_map(|s| intent(&Paths::new(&s)).ok().flatten());
-    kept.flat_map(|i| {
-        let stack = i.stack;
-        i.desired.ports.into_iter().map(move |p| Listener {
-            protocol: p.protocol,
-            port: p.listen,
-            address: p.address,
-            stack: stack.clone(),
-        })
-    })
-    .collect()
+    let mut all = Vec::new();
+    for Intent { stack, desired, .. } in kept {
+        let ports = desired.ports.into_iter().map(|p| (p.protocol, p.listen, p.address));
+        let balanced = desired
+            .balance
+            .into_iter()
+            .flat_map(|b| b.listen.into_iter().map(move |port| (Protocol::Tcp, port, b.address)));
+        let listener = |(protocol, port, address)| Listener { protocol, port, address, stack: stack.clone() };
+        all.extend(ports.chain(balanced).map(listener));
+    }
+    all
 }
 
 /// Tested in a temporary namespace, and only if no existing device shows that it works.

@@ -20,6 +20,7 @@ use crate::model::{self, Facts, Object, unmark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::{NetlinkError, Socket, namespace, sysctl};
 use crate::paths::Paths;
+use crate::supervise::Home;
 use common::plan::{Have, Warning};
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
@@ -115,6 +116,10 @@ fn one(
     objects.extend(links::objects(stack, links, router));
     objects.extend(forwarding::objects(stack, links, socket)?);
     objects.extend(host::routes(stack, links, socket)?);
+    if let Some(server) = Home::new(stack).observed() {
+        let key = format!("service:{}", server.name);
+        objects.push(have(&key, Object::Service(server), &["router:host"]));
+    }
     objects.extend(host::kept(&paths)?);
     Ok(objects)
 }
@@ -123,7 +128,12 @@ fn one(
 /// one gets no packets any more.
 fn inhabitants(stack: &str, links: &[Link], warnings: &mut Vec<Warning>) -> Result<Vec<String>, Failure> {
     let name = model::router(stack);
-    let found = spaces::inhabitants(&std::path::Path::new("/run/netns").join(&name))?;
+    let mut found = spaces::inhabitants(&std::path::Path::new("/run/netns").join(&name))?;
+    if !found.is_empty() {
+        // The server of lsx itself ends before its router.
+        let own: Vec<String> = Home::new(stack).processes().iter().map(|pid| format!("{pid} ")).collect();
+        found.retain(|one| !own.iter().any(|pid| one.starts_with(pid.as_str())));
+    }
     let ours = |l: &&Link| {
         l.altnames
             .iter()

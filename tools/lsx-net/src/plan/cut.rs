@@ -71,6 +71,8 @@ fn empty(resolved: &Resolved, host: &HostAt) -> Desired {
         nics: Vec::new(),
         ports: Vec::new(),
         allow: Vec::new(),
+        balance: Vec::new(),
+        services: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plans for all hosts: what each should have, what is kept, what conflicts, and the steps. Pure.
 
+mod balance;
 mod carry;
 mod clash;
 mod cut;
@@ -68,6 +69,7 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Net>>) -> 
         let mut wants = match goals.get(host) {
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
+                failures.extend(balance::failures(desired, &seen.seen).into_iter().map(|f| f.on(host)));
                 draft.warnings.extend(clash::missing(desired, &seen.seen));
                 let (refused, warned) = routes::routes(input, desired, &seen.seen);
                 failures.extend(refused);

@@ -1,13 +1,13 @@
 //! Merges the document with the intents of the hosts, entry by entry: what it does not name is kept unchanged.
 
 use super::rows;
-use super::{carry, clash, cut, reach};
+use super::{balance, carry, clash, cut, reach};
 use crate::Net;
 use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::stack::unbuilt;
-use common::tool::{Draft, ObservedOf, PlanInput};
+use common::tool::{Draft, ObservedOf, PlanInput, Tool};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,10 @@ pub(super) fn overlay(
     for (host, mut desired) in cut(resolved) {
         let Some(seen) = observed.get(&host) else { continue };
         document.keep_selected(&mut desired);
+        let kept = seen.seen.intent.as_ref().map(|intent| &intent.desired);
+        desired.balance = balance::of_host(input, resolved, &host, kept);
+        let others = resolved.services.iter().filter(|s| s.host == host && s.tool != crate::Net::NAME);
+        desired.services = others.cloned().collect();
         if let Some(intent) = &seen.seen.intent {
             failures.extend(clash::renumbered(input, intent, &desired));
             document.lay_over(&mut desired, intent, &mut table, &mut draft.kept);

@@ -5,7 +5,7 @@ use super::intent_digest;
 use super::rows::{self, Weights};
 use crate::model::{
     self, Accept, Bridge, Chain, Desired, Facts, Firewall, Forwarding, IntentFile, LegLink, Network, Object,
-    Place, Route, Tunnel, Weight, World,
+    Place, Route, Server, Tunnel, Weight, World,
 };
 use crate::{Net, render};
 use common::document::{self, digest};
@@ -47,6 +47,7 @@ pub(super) fn wants(
         wants.extend(one(desired, network, weights));
     }
     wants.extend(host_routes(desired));
+    wants.extend(balance(desired, draft));
     let all: Vec<String> = wants.iter().map(|w| w.key.clone()).collect();
     wants.extend(kept(desired, seen, all, weights, draft));
     wants
@@ -227,6 +228,22 @@ fn host_routes(desired: &Desired) -> Vec<Want<Object>> {
         Some(want(format!("route:{}", n.cidr), Object::Route(route), &["world:host"], why))
     };
     desired.networks.iter().filter(|n| n.gateway).filter_map(route).collect()
+}
+
+/// The server of the load balancers, after the interfaces of the router.
+fn balance(desired: &Desired, draft: &mut Draft<Net>) -> Option<Want<Object>> {
+    if desired.balance.is_empty() {
+        return None;
+    }
+    let text = render::balance::balance(desired);
+    let config = digest(text.as_bytes());
+    draft.contents.insert(config.clone(), text);
+    let legs = desired.networks.iter().filter(|n| n.leg.is_some()).map(|n| format!("leg:{}", n.name));
+    let needs = ["router:host", "world:host", "firewall:router"].map(str::to_owned).into_iter().chain(legs);
+    let names: Vec<&str> = desired.balance.iter().map(|one| one.name.as_str()).collect();
+    let server = Server { name: model::BALANCE.to_owned(), config, running: true };
+    let why = format!("serves the load balancers {}", names.join(", "));
+    Some(Want { needs: needs.collect(), ..want("service:balance", Object::Service(server), &[], why) })
 }
 
 /// Written last: a host that failed half way is restored to its previous state at boot.

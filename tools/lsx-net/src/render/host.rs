@@ -3,7 +3,7 @@
 //! No chain here has a policy of drop, and every drop matches lsx's links or tunnel port only, so the host's firewall is
 //! not affected. `inet` has rules for routed packets, `bridge` for bridged ones.
 
-use super::{braces, chain, inner, ports, protocol, set, table};
+use super::{balanced, braces, chain, inner, ports, protocol, set, table};
 use crate::model::{Desired, Nic, SOURCE_PORTS};
 use common::stack::resolved::{AllowAt, PortAt, Selector};
 use ipnet::Ipv4Net;
@@ -166,8 +166,17 @@ fn published(d: &Desired, router: std::net::Ipv4Addr) -> Vec<String> {
     };
     let (any, one): (Vec<&PortAt>, Vec<&PortAt>) = d.ports.iter().partition(|p| p.address.is_none());
     let mut rules: Vec<String> = one.into_iter().map(rule).collect();
-    if !any.is_empty() {
-        let keys = any.iter().map(|p| format!("{} . {}", protocol(p.protocol), p.listen));
+    let balanced = balanced(d);
+    for (address, listen, inner) in
+        balanced.iter().filter_map(|(at, listen, inner)| Some(((*at)?, listen, inner)))
+    {
+        rules.push(format!("ip daddr {address} tcp dport {listen} dnat ip to {router}:{inner}"));
+    }
+    let keys = any.iter().map(|p| format!("{} . {}", protocol(p.protocol), p.listen));
+    let open =
+        balanced.iter().filter(|(at, ..)| at.is_none()).map(|(_, listen, _)| format!("tcp . {listen}"));
+    let keys: Vec<String> = keys.chain(open).collect();
+    if !keys.is_empty() {
         rules.push(format!("meta l4proto . th dport {} dnat ip to {router}", braces(keys)));
     }
     rules

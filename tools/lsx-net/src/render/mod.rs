@@ -1,5 +1,7 @@
-//! The rules of a host as nftables text: one transaction per namespace, in lsx's own tables. Pure.
+//! The rules of a host as nftables text, one transaction per namespace, in lsx's own tables; and the configuration of its
+//! load balancers. Pure.
 
+pub mod balance;
 mod host;
 mod router;
 
@@ -7,9 +9,10 @@ pub use host::host;
 pub use router::{NOWHERE, router};
 
 use crate::model::Desired;
-use common::stack::resolved::PortAt;
+use common::stack::resolved::{PortAt, Protocol};
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::Ipv4Addr;
 
 /// Elements in braces, sorted by the caller so that equal input gives equal text.
 fn braces<T: Display>(elements: impl IntoIterator<Item = T>) -> String {
@@ -49,14 +52,36 @@ fn table(family: &str, name: &str, body: &str) -> String {
 /// The port by which the host forwards a published port to the router. Two ports published on different addresses may have
 /// the same number, which the router could not distinguish; those get unused numbers from the top.
 fn inner(d: &Desired, port: &PortAt) -> u16 {
-    if port.address.is_none() {
-        return port.listen;
+    inner_of(d, port.protocol, port.address, port.listen)
+}
+
+/// The same for a port of a load balancer.
+fn inner_balance(d: &Desired, address: Option<Ipv4Addr>, listen: u16) -> u16 {
+    inner_of(d, Protocol::Tcp, address, listen)
+}
+
+fn inner_of(d: &Desired, protocol: Protocol, address: Option<Ipv4Addr>, listen: u16) -> u16 {
+    if address.is_none() {
+        return listen;
     }
-    let of_kind = || d.ports.iter().filter(|p| p.protocol == port.protocol);
-    let taken: BTreeSet<u16> = of_kind().filter(|p| p.address.is_none()).map(|p| p.listen).collect();
+    let ports = d.ports.iter().filter(|p| p.protocol == protocol).map(|p| (p.address, p.listen));
+    let balanced = d.balance.iter().filter(|_| protocol == Protocol::Tcp);
+    let mut balanced: Vec<_> =
+        balanced.flat_map(|b| b.listen.iter().map(|port| (b.address, *port))).collect();
+    balanced.sort_unstable();
+    balanced.dedup();
+    let all: Vec<(Option<Ipv4Addr>, u16)> = ports.chain(balanced).collect();
+    let taken: BTreeSet<u16> = all.iter().filter(|(at, _)| at.is_none()).map(|(_, listen)| *listen).collect();
     let mut free = (1..=u16::MAX).rev().filter(|n| !taken.contains(n));
-    let before = of_kind().filter(|p| p.address.is_some()).take_while(|p| *p != port).count();
-    free.nth(before).unwrap_or(port.listen)
+    let before =
+        all.iter().filter(|(at, _)| at.is_some()).take_while(|one| **one != (address, listen)).count();
+    free.nth(before).unwrap_or(listen)
+}
+
+/// The ports of load balancers: the address of the host, the port there, and the port in the router.
+fn balanced(d: &Desired) -> BTreeSet<(Option<Ipv4Addr>, u16, u16)> {
+    let ports = d.balance.iter().flat_map(|b| b.listen.iter().map(|port| (b.address, *port)));
+    ports.map(|(address, port)| (address, port, inner_balance(d, address, port))).collect()
 }
 
 /// A protocol's name in nftables.

@@ -1,8 +1,8 @@
 //! Rules in the stack's router: traffic between networks, to the world, and of published ports. Blocked by default.
 
-use super::{braces, chain, inner, ports, protocol, set, table};
+use super::{balanced, braces, chain, inner, inner_balance, ports, protocol, set, table};
 use crate::model::{Desired, Elsewhere, Network, WORLD};
-use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector};
+use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector, ServiceAt};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +31,8 @@ fn inside(d: &Desired) -> Vec<String> {
     Ipv4Net::aggregate(&all).iter().map(ToString::to_string).collect()
 }
 
-/// DNS and DHCP are accepted for a later resolver; everything else is dropped. A gateway answers echo requests of its own
-/// network, and of those that may reach it.
+/// Services of tools and load balancers; everything else is dropped. A gateway answers echo requests of its own network, and
+/// of those that may reach it.
 fn input(d: &Desired) -> Vec<String> {
     let mut rules = vec![
         "ct state established,related accept".to_owned(),
@@ -44,13 +44,37 @@ fn input(d: &Desired) -> Vec<String> {
         echoes.extend(towards(to).iter().map(|to| echo(&from, to)));
     }
     rules.extend(echoes);
-    rules.extend([
-        format!(
-            "iifname != \"{WORLD}\" fib daddr . iif type local meta l4proto {{ tcp, udp }} th dport 53 accept"
-        ),
-        format!("iifname != \"{WORLD}\" udp dport 67 accept"),
-    ]);
+    rules.extend(d.services.iter().filter_map(|service| served(d, service)));
+    let router = d.leg.broadcast();
+    for one in &d.balance {
+        let from = sources(&one.from);
+        for port in &one.listen {
+            let inner = inner_balance(d, one.address, *port);
+            rules.push(format!("iifname \"{WORLD}\" ip daddr {router} {from}tcp dport {inner} accept"));
+            rules.push(format!(
+                "iifname != \"{WORLD}\" fib daddr . iif type local {from}tcp dport {inner} accept"
+            ));
+        }
+    }
     rules
+}
+
+/// A service of another tool, for the networks that it is for.
+fn served(d: &Desired, service: &ServiceAt) -> Option<String> {
+    let legs = d.networks.iter().filter(|n| service.networks.contains(&n.name)).filter_map(leg_name);
+    let legs: Vec<String> = legs.collect();
+    // DHCP asks before it has an address, by broadcast (RFC 2131 4.1).
+    let to = match service.address {
+        Some(address) => format!("ip daddr {address} "),
+        None if (service.protocol, service.port) == (Protocol::Udp, 67) => String::new(),
+        None => "fib daddr . iif type local ".to_owned(),
+    };
+    let (from, protocol, port) = (sources(&service.from), protocol(service.protocol), service.port);
+    (!legs.is_empty()).then(|| format!("iifname {} {to}{from}{protocol} dport {port} accept", braces(legs)))
+}
+
+fn sources(from: &[Ipv4Net]) -> String {
+    if from.is_empty() { String::new() } else { format!("ip saddr {} ", braces(from)) }
 }
 
 /// Ranges that no router forwards: this network (RFC 1122), loopback, link-local with cloud metadata (RFC 3927), multicast
@@ -179,10 +203,7 @@ fn cidr(d: &Desired, name: &str) -> Option<Ipv4Net> {
 /// or another of the stack. Each host publishes on its own addresses.
 fn prerouting(d: &Desired) -> Vec<String> {
     let to = |p: &PortAt| format!("{}:{}", p.to_address, p.to_port);
-    let from = |p: &PortAt| match p.from.as_slice() {
-        [] => String::new(),
-        some => format!("ip saddr {} ", braces(some)),
-    };
+    let from = |p: &PortAt| sources(&p.from);
     let (open, narrow): (Vec<&PortAt>, Vec<&PortAt>) =
         d.ports.iter().partition(|p| p.from.is_empty() && p.address.is_none());
     let router = d.leg.broadcast();
@@ -217,6 +238,11 @@ fn prerouting(d: &Desired) -> Vec<String> {
         let asked = open.first().map(|p| braces(d.asked(p, d.address))).unwrap_or_default();
         rules.push(format!("iifname != \"{WORLD}\" ip daddr {asked} {map}"));
     }
+    // A load balancer, asked at the address of the host.
+    rules.extend(balanced(d).into_iter().map(|(address, listen, inner)| {
+        let asked = braces(d.addresses(&d.host, d.address, address));
+        format!("iifname != \"{WORLD}\" ip daddr {asked} tcp dport {listen} redirect to :{inner}")
+    }));
     rules
 }
 

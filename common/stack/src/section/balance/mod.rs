@@ -7,7 +7,7 @@ use crate::schema::{Address, CidrOrAddress, DurationText, HostName, Int, Many, P
 use crate::value::Duration;
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -29,7 +29,7 @@ pub struct Balance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<HostName>>")]
     pub hostname: Vec<String>,
-    /// Prefixes of HTTP paths; default: all.
+    /// The HTTP path and all below it; default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<UrlPath>")]
     pub path: Option<String>,
@@ -84,7 +84,7 @@ pub struct Balance {
 }
 
 /// The protocol level of a balancer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// TCP connections.
@@ -96,7 +96,7 @@ pub enum Mode {
 }
 
 /// How a balancer chooses a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     /// One after the other.
@@ -110,7 +110,7 @@ pub enum Algorithm {
 }
 
 /// How a client is kept on one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sticky {
     /// By a cookie of the balancer.

@@ -1,0 +1,82 @@
+//! The server of the load balancers: its configuration, checked before it is used, and its start, reload and end.
+
+use super::Changer;
+use crate::model::Server;
+use crate::render::balance::whole;
+use crate::supervise::Home;
+use common::document::digest;
+use common::host::file::{self, Mode};
+use common::host::{Program, wait};
+use common::{Failure, Kind, fleet};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// Time limit for a server to load its configuration, and the interval of checks.
+const LOAD: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_millis(10);
+
+impl Changer<'_> {
+    /// Starts the server, or lets it load another configuration. One that HAProxy refuses changes nothing.
+    pub(super) fn serve(&self, wanted: &Server) -> Result<(), Failure> {
+        let missing = || {
+            Failure::new(
+                Kind::Data,
+                "net.plan.contents",
+                "the plan lacks the configuration of the load balancers",
+            )
+        };
+        let text = self.text(&wanted.config).ok_or_else(missing)?;
+        let home = Home::new(self.stack);
+        self.remember_config(&home)?;
+        home.make()?;
+        let whole = whole(&text, &wanted.config);
+        valid(&home, &whole)?;
+        file::write(&home.config(), whole.as_bytes(), Mode::Private)?;
+        let service = home.service();
+        if !service.signal(Signal::SIGHUP) {
+            let program = fleet::install(&[crate::PROGRAM.to_owned()])?;
+            let hint = format!("to run it by hand: lsx-net supervise {}", self.stack);
+            service.begin(&[program, "supervise".to_owned(), self.stack.to_owned()], &hint)?;
+        }
+        let loaded = || home.loaded().is_some_and(|loaded| loaded == wanted.config);
+        if wait::until(LOAD, STEP, || loaded() || wait::cancelled()) && loaded() {
+            return Ok(());
+        }
+        let failure = Failure::new(Kind::Failed, "net.balance", "HAProxy did not load its configuration");
+        Err(home.last().into_iter().fold(failure, Failure::because))
+    }
+
+    /// Ends the server.
+    pub(super) fn end_service(&self) -> Result<(), Failure> {
+        let home = Home::new(self.stack);
+        self.remember_config(&home)?;
+        home.remove()
+    }
+
+    /// The configuration that is about to be replaced, so that undo can restore it.
+    fn remember_config(&self, home: &Home) -> Result<(), Failure> {
+        let text = file::read(&home.config())?.unwrap_or_default();
+        if let Some(at) = text.rfind("global\n") {
+            let text = text[..at].to_owned();
+            self.remember(digest(text.as_bytes()), text);
+        }
+        Ok(())
+    }
+}
+
+/// Lets HAProxy check a configuration.
+fn valid(home: &Home, text: &str) -> Result<(), Failure> {
+    let candidate = home.candidate();
+    file::write(&candidate, text.as_bytes(), Mode::Private)?;
+    let checked = Program::new("haproxy").args(["-c", "-q", "-f"]).args([&candidate]).run(b"");
+    file::remove(&candidate)?;
+    checked.map(|_| ()).map_err(|failure| {
+        let why = failure.program.map(|program| program.output).unwrap_or_default();
+        let refused = Failure::new(
+            Kind::Failed,
+            "net.balance",
+            "HAProxy refuses the configuration of the load balancers",
+        );
+        why.into_iter().fold(refused, Failure::because)
+    })
+}

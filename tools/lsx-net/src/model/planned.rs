@@ -1,0 +1,64 @@
+//! How a plan treats objects: their names for people, what cannot exist together, and what a change means.
+
+use super::Object;
+use common::plan;
+
+impl plan::Object for Object {
+    fn called(&self) -> Option<(String, &'static str)> {
+        let network = |name: &str| format!("network {name}");
+        match self {
+            Object::Bridge(bridge) => Some((network(&bridge.network), "")),
+            Object::Tunnel(tunnel) => Some((network(&tunnel.network), "tunnel")),
+            Object::Leg(leg) => Some((network(&leg.network), "gateway")),
+            Object::Port(port) => Some((network(&port.network), "interface")),
+            Object::Service(server) => Some((format!("service {}", server.name), "")),
+            Object::Remnant { link } => Some((format!("incomplete link {link}"), "")),
+            _ => None,
+        }
+    }
+
+    fn brief(&self) -> String {
+        match self {
+            Object::Leg(leg) => leg.address.to_string(),
+            Object::Port(port) => port.link.clone(),
+            _ => String::new(),
+        }
+    }
+
+    fn means(&self, next: &Self) -> Option<&'static str> {
+        match (self, next) {
+            (Object::Service(a), Object::Service(_)) => Some(if a.running { "reloaded" } else { "started" }),
+            _ => self.replaced_by(next).then_some("recreated"),
+        }
+    }
+
+    fn content(&self) -> Option<&str> {
+        match self {
+            Object::Firewall(firewall) => Some(&firewall.digest),
+            Object::Intent(file) => Some(&file.digest),
+            Object::Service(server) => Some(&server.config),
+            _ => None,
+        }
+    }
+
+    fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Object::Tunnel(a), Object::Tunnel(b)) => (a.vni, a.port) == (b.vni, b.port),
+            (Object::Leg(a), Object::Leg(b)) => {
+                a.address.contains(&b.address) || b.address.contains(&a.address)
+            }
+            _ => false,
+        }
+    }
+
+    fn replaced_by(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Object::Tunnel(a), Object::Tunnel(b)) => {
+                (a.vni, a.port, a.source_ports, a.local) != (b.vni, b.port, b.source_ports, b.local)
+            }
+            (Object::World(a), Object::World(b)) => a != b,
+            (Object::Leg(a), Object::Leg(b)) => a != b,
+            _ => false,
+        }
+    }
+}
