@@ -3,7 +3,7 @@
 mod acquaint;
 mod adopt;
 
-use crate::apply::link::{ask, derived, parse_mac, silence};
+use crate::apply::ask::{ask, derived, parse_mac, silence};
 use crate::apply::marked::{displaced, finish};
 use crate::model::{GROUP, mark};
 use crate::netlink::dump::{self, Link};
@@ -226,7 +226,7 @@ fn fill(wanted: &Attach, mtu: u32, inner: &mut Socket) -> Result<(), Failure> {
     let nic = &wanted.nic;
     let lo = Change { up: Some(true), ..Change::default() };
     ask(inner, &link::change(Device::Name("lo"), &lo))?;
-    let device = crate::apply::link::index(inner, &nic.name)?;
+    let device = crate::apply::ask::index(inner, &nic.name)?;
     if !dynamic(nic) {
         ask(inner, &addr::replace(device, nic.address))?;
     }

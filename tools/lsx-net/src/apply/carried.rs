@@ -2,7 +2,8 @@
 //! their link, rules with the router. It is recorded before removal, so that undo can restore it.
 
 use super::Changer;
-use super::link::{self, index};
+use super::ask::index;
+use super::link;
 use crate::model::{Object, Place, Route, Tunnel};
 use crate::netlink::{Mac, Socket, namespace, neigh, route};
 use crate::observe::{failure, io_failure, of_network};

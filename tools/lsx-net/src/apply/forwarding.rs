@@ -1,7 +1,7 @@
 //! Forwarding and neighbour entries: only differences are sent, with many messages in flight.
 
 use super::Changer;
-use super::link::{index, parse_mac};
+use super::ask::{index, parse_mac};
 use crate::model::{Forwarding, Weight};
 use crate::netlink::dump;
 use crate::netlink::neigh;

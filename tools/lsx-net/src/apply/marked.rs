@@ -1,6 +1,6 @@
 //! Links by their marks: those of lsx, incomplete ones, renamed ones, and foreign ones.
 
-use super::link::{ask, gone, index};
+use super::ask::{ask, gone, index};
 use crate::model::GROUP;
 use crate::netlink::dump::{self, Link};
 use crate::netlink::link::{self, Change};

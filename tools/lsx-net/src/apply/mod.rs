@@ -1,20 +1,20 @@
 //! Changes one object of this host from its existing to its wanted state; nothing else writes. Repeating a change is
 //! harmless, so a run that was killed is completed by the next one.
 
+pub(crate) mod ask;
 mod carried;
 mod files;
 mod flows;
 mod forwarding;
-mod kernel;
 pub(crate) mod link;
 pub(crate) mod marked;
 mod neighbours;
 mod removal;
+mod router;
 mod routing;
 mod rules;
 mod service;
 
-pub use kernel::try_kernel;
 pub(crate) use neighbours::introduce;
 
 use crate::model::{Object, Row};
@@ -98,7 +98,7 @@ impl<'a> Changer<'a> {
             Object::Routing { .. } => routing::enter(self.stack, &mut sockets.here),
             Object::Router { name, .. } => {
                 sockets.router = None;
-                kernel::make_router(name).and_then(|()| self.rules_again())
+                router::make_router(name).and_then(|()| self.rules_again())
             }
             Object::World(world) => {
                 link::world(sockets, self.stack, world)?;
@@ -128,7 +128,7 @@ impl<'a> Changer<'a> {
         self.carry(&mut socket, object)?;
         match object {
             Object::Routing { .. } => routing::leave(self.stack, &mut socket),
-            Object::Router { name, .. } => kernel::remove_router(self.stack, name),
+            Object::Router { name, .. } => router::remove_router(self.stack, name),
             Object::World(world) => self.removals.remove(&world.link),
             Object::Bridge(bridge) => self.removals.remove(&bridge.link),
             Object::Tunnel(tunnel) => self.removals.remove(&tunnel.link),

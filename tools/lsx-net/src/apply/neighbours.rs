@@ -1,7 +1,7 @@
 //! Permanent neighbour entries in instances and the router; only differences are sent.
 
 use super::Changer;
-use super::link::parse_mac;
+use super::ask::parse_mac;
 use crate::model::{Neighbours, Row, mark, router, unmark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::{Device, Socket, namespace, neigh};

@@ -1,14 +1,13 @@
 //! IP forwarding of the host: enabled while a stack needs it, and restored when the last one is removed. The previous state
 //! is recorded twice, in /run and at the link to each stack's router, since either may be lost.
 
-use super::kernel::FORWARD;
-use super::link::ask;
+use super::ask::ask;
 use crate::model::mark;
 use crate::netlink::dump;
 use crate::netlink::link::{self, Change};
 use crate::netlink::{Device, Socket, namespace, sysctl};
 use crate::observe::prior::{Prior, WAS, aliased, file_of};
-use crate::observe::ways::{self, forwarding};
+use crate::observe::ways::{self, FORWARD, forwarding};
 use crate::observe::{failure, io_failure};
 use crate::paths::Paths;
 use common::Failure;

@@ -1,7 +1,7 @@
 //! Takes over interfaces that an engine has created on a bridge of lsx, and creates again at each start of an instance.
 
 use super::{Attach, fill, nic_mark};
-use crate::apply::link::{ask, silence};
+use crate::apply::ask::{ask, silence};
 use crate::apply::marked::finish;
 use crate::model::GROUP;
 use crate::netlink::dump::{self, Link};

@@ -3,7 +3,7 @@
 //! tunnel counts it.
 
 use crate::Net;
-use crate::apply::link::{index, parse_mac};
+use crate::apply::ask::{index, parse_mac};
 use crate::model::{Object, Row};
 use crate::netlink::{Socket, neigh};
 use crate::observe::{failure, io_failure};

@@ -2,7 +2,8 @@
 //! stack and has a route. A host of the stack does not count as the world.
 //! has a way in. A host of the stack is never the world.
 
-use super::expect::{Policy, Source, one};
+use super::expect::Policy;
+use super::source::{Source, one};
 use super::tries::Probe;
 use crate::netlink::{Socket, addr, route};
 use common::log;

@@ -1,7 +1,7 @@
 //! Published ports: tested by every host at each address that it can reach, and by instances whose router publishes them.
 //! Pure.
 
-use super::expect::{Source, Try, one};
+use super::source::{Source, Try, one};
 use super::tries::Probe;
 use common::stack::resolved::{HostAt, InstanceAt, NetworkAt, PortAt, Protocol, Resolved};
 use ipnet::Ipv4Net;

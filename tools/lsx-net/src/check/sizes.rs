@@ -1,6 +1,6 @@
 //! Packets of the maximum size, and one byte larger: within networks, and on the underlay. Pure.
 
-use super::expect::{Source, Try, one};
+use super::source::{Source, Try, one};
 use super::tries::{Answer, Probe};
 use common::stack::resolved::{HostAt, InstanceAt, Resolved};
 use std::collections::BTreeMap;

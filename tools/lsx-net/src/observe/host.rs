@@ -1,13 +1,14 @@
-//! State of the host itself: routes, addresses, listeners, other tunnels, and its intent.
+//! State of the host itself: routes, addresses, listeners, other tunnels.
 
-use super::{failure, have, io_failure, ways};
-use crate::model::{Facts, GROUP, Intent, IntentFile, Listener, Object, Route, Tunnels, unmark};
+use super::intent::intent;
+use super::ways::{self, default};
+use super::{failure, have, io_failure, kernel};
+use crate::model::{Facts, GROUP, Intent, Listener, Object, Route, Tunnels, unmark};
 use crate::netlink::dump::Link;
 use crate::netlink::{Socket, addr, namespace, route};
-use crate::paths::{Paths, note};
-use crate::plan::{by_network, intent_digest, prefixes, rows_digest};
+use crate::paths::Paths;
+use crate::plan::prefixes;
 use common::Failure;
-use common::document;
 use common::host::Program;
 use common::plan::Have;
 use common::stack::resolved::Protocol;
@@ -64,11 +65,6 @@ pub(crate) fn own_addresses() -> Result<Vec<ipnet::Ipv4Net>, Failure> {
     let own =
         addresses.into_iter().filter(|a| a.global && !a.address.addr().is_loopback() && !ours(a.device));
     Ok(own.map(|a| a.address).collect())
-}
-
-/// A default route, whole or in two halves, as VPNs add it above the host's own.
-pub(super) fn default(entry: &route::Entry) -> bool {
-    entry.route.destination.prefix_len() <= 1
 }
 
 /// The outgoing interface of each route.
@@ -135,42 +131,13 @@ fn lacks(links: &[Link]) -> Result<Vec<String>, Failure> {
         Ok(space) => space,
         Err(e) => return Err(io_failure("create a network namespace", &e)),
     };
-    crate::apply::try_kernel(space.as_fd())
+    kernel::refused(space.as_fd())
 }
 
 fn ssh_port() -> Option<u16> {
     #[expect(clippy::disallowed_methods, reason = "sshd only gives the port of this session there (sshd(8))")]
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split(' ').nth(3)?.parse().ok()
-}
-
-/// The intent of this host; an unreadable file counts as none, and `up` writes it again.
-pub(super) fn intent(paths: &Paths) -> Result<Option<Intent>, Failure> {
-    let Some(text) = note(&paths.intent())? else { return Ok(None) };
-    Ok(document::read(&text, "net.json", &document::schema("net", "intent")).ok())
-}
-
-/// The same for a stack; an unreadable file is ignored.
-pub(crate) fn kept_intent(stack: &str) -> Option<Intent> {
-    intent(&Paths::new(stack)).ok().flatten()
-}
-
-/// The files that a stack keeps, as objects.
-pub(super) fn kept(paths: &Paths) -> Result<Vec<Have<Object>>, Failure> {
-    let mut objects = Vec::new();
-    if paths.intent().exists() {
-        let file = intent(paths)?.map_or(IntentFile { digest: String::new(), rows: String::new() }, |kept| {
-            IntentFile {
-                digest: intent_digest(&kept.desired),
-                rows: rows_digest(&kept.desired, &by_network(&kept.rows)),
-            }
-        });
-        objects.push(have("intent:net", Object::Intent(file), &[]));
-    }
-    if let Some((program, host)) = paths.boot().read()? {
-        objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
-    }
-    Ok(objects)
 }
 
 /// Routes into networks through the stack's world link.

@@ -2,6 +2,8 @@
 
 mod forwarding;
 mod host;
+mod intent;
+mod kernel;
 mod links;
 mod listeners;
 mod neighbours;
@@ -11,7 +13,8 @@ pub(crate) mod spaces;
 pub(crate) mod ways;
 
 pub(crate) use forwarding::of_network;
-pub(crate) use host::{kept_intent, own_addresses};
+pub(crate) use host::own_addresses;
+pub(crate) use intent::kept_intent;
 pub(crate) use links::mac;
 pub(crate) use rules::record;
 pub use rules::{Listing, foreign_chains, marked_rules};
@@ -120,7 +123,7 @@ fn one(
         let key = format!("service:{}", server.name);
         objects.push(have(&key, Object::Service(server), &["router:host"]));
     }
-    objects.extend(host::kept(&paths)?);
+    objects.extend(intent::kept(&paths)?);
     Ok(objects)
 }
 

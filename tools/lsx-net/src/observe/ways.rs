@@ -8,9 +8,17 @@ use common::Failure;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// The setting that lets a host forward packets at all.
+pub(crate) const FORWARD: &str = "ipv4/ip_forward";
+
 /// The setting that lets packets received on an interface be forwarded.
 pub(crate) fn forwarding(link: &str) -> String {
     format!("ipv4/conf/{link}/forwarding")
+}
+
+/// A default route, whole or in two halves, as VPNs add it above the host's own.
+pub(super) fn default(entry: &route::Entry) -> bool {
+    entry.route.destination.prefix_len() <= 1
 }
 
 /// Interfaces of the host that carry packets of its router: those of default routes, the one with the host's address, and
@@ -18,9 +26,9 @@ pub(crate) fn forwarding(link: &str) -> String {
 fn carriers(stack: &str, links: &[Link], socket: &mut Socket) -> Result<BTreeSet<String>, Failure> {
     let name = |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone());
     let routes = route::followed(socket).map_err(failure)?;
-    let outward = routes.iter().filter(|r| super::host::default(r)).filter_map(|r| name(r.route.device?));
+    let outward = routes.iter().filter(|r| default(r)).filter_map(|r| name(r.route.device?));
     let mut all: BTreeSet<String> = outward.collect();
-    if let Some(intent) = super::kept_intent(stack) {
+    if let Some(intent) = super::intent::kept_intent(stack) {
         let addresses = addr::list(socket).map_err(failure)?;
         let own = addresses.iter().filter(|a| a.address.addr() == intent.desired.address);
         all.extend(own.filter_map(|a| name(a.device)));

@@ -7,7 +7,8 @@ use socket2::Socket;
 
 use super::dial::dial;
 use super::names::Place;
-use super::outcome::{Outcome, Problem, State, ms};
+use super::outcome::{Outcome, State, ms};
+use super::problem::Problem;
 use super::target::{Banner, Target};
 use super::tcp;
 

@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::expect::Expect;
-use super::outcome::Problem;
+use super::problem::Problem;
 use super::target::{Banner, Http, Icmp, Probe, Target, Tcp};
 
 /// Every key that a target may have; which of them belong together depends on `probe`.

@@ -13,8 +13,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::errqueue;
 use super::names::foreign_source;
-use super::outcome::{Problem, State};
+use super::outcome::State;
 use super::pace::{Pace, poll_ms};
+use super::problem::Problem;
 
 /// File descriptors reserved for the rest of the process.
 const SPARE_DESCRIPTORS: u64 = 64;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use super::outcome::Problem;
+use super::problem::Problem;
 use super::target::{Banner, Http, Icmp, Probe, Target, Tcp};
 
 const FORMS: &str = "write icmp:10.0.0.1, tcp:10.0.0.1:22, banner:10.0.0.1:22, http://10.0.0.1:80/health or https://10.0.0.1/";

@@ -16,7 +16,8 @@ use ureq::{Agent, Body, Error};
 use link::{Connect, Lookup, Refusal};
 
 use super::names::{Names, Place};
-use super::outcome::{Outcome, Problem, State, ms};
+use super::outcome::{Outcome, State, ms};
+use super::problem::Problem;
 use super::target::{Http, Target};
 use super::tls::{self, SeenDates};
 

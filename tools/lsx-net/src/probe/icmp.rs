@@ -12,7 +12,8 @@ use nix::errno::Errno;
 
 use super::errqueue::Report;
 use super::names::{Place, check_source, interface_index};
-use super::outcome::{Outcome, Ping, Problem, State, ms};
+use super::outcome::{Outcome, Ping, State, ms};
+use super::problem::Problem;
 use super::target::{Icmp, Target};
 use series::{Job, Tally};
 use socket::{EchoSocket, Way};

@@ -14,6 +14,7 @@ mod icmp;
 mod names;
 mod outcome;
 mod pace;
+mod problem;
 mod run;
 mod sweep;
 mod target;
@@ -23,7 +24,8 @@ mod tests;
 mod tls;
 
 pub use expect::{Expect, StatusRule};
-pub use outcome::{Outcome, Ping, Problem, State};
+pub use outcome::{Outcome, Ping, State};
+pub use problem::Problem;
 pub use run::{run, run_all};
 pub use sweep::{Connected, Pinged, SweepTarget, connect_sweep, sweep};
 pub use target::{Banner, Http, Icmp, MAX_SIZE_BYTES, MAX_TIMEOUT_MS, Probe, Target, Tcp};

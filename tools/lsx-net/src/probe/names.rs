@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nix::net::if_::if_nametoindex;
 
-use super::outcome::Problem;
+use super::problem::Problem;
 
 const HOSTS: &str = "/etc/hosts";
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::names::{Names, Place};
-use super::outcome::{Outcome, Problem, State};
+use super::outcome::{Outcome, State};
+use super::problem::Problem;
 use super::target::{Probe, Target};
 use super::{banner, http, icmp, tcp};
 

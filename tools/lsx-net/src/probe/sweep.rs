@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::dial::{Dial, dial_all};
 use super::icmp;
 use super::names::check_source;
-use super::outcome::{Problem, State};
+use super::outcome::State;
+use super::problem::Problem;
 
 /// One address to probe by ICMP echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::expect::Expect;
-use super::outcome::Problem;
+use super::problem::Problem;
 pub use http::Http;
 
 /// The longest time limit of a probe, in milliseconds (10 minutes).

@@ -17,7 +17,8 @@ use common::http::Line;
 
 use crate::probe::dial::{Dial, dial};
 use crate::probe::names::{Names, Place};
-use crate::probe::outcome::{Problem, State};
+use crate::probe::outcome::State;
+use crate::probe::problem::Problem;
 use crate::probe::tls::{SeenDates, Tls, Wire};
 
 /// The result of our connector and lookup, passed through ureq's error type.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::probe::outcome::Problem;
+use crate::probe::problem::Problem;
 use crate::probe::tls;
 
 /// An HTTP GET.

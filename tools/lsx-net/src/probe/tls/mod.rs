@@ -16,7 +16,8 @@ pub(super) use trust::SeenDates;
 use trust::Trust;
 pub(super) use wire::{Bounded, Wire};
 
-use super::outcome::{Outcome, Problem, State};
+use super::outcome::{Outcome, State};
+use super::problem::Problem;
 
 /// A certificate with fewer days left gives a warning.
 pub const DAYS_LEFT: i64 = 14;

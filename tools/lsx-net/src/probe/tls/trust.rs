@@ -13,7 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::dates::{Dates, Moment};
-use crate::probe::outcome::Problem;
+use crate::probe::problem::Problem;
 
 /// Files with the authorities that Linux distributions trust.
 const STORES: [&str; 4] = [

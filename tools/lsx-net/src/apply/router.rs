@@ -1,19 +1,16 @@
-//! The router's namespace, and tests of the kernel's features.
+//! The router's namespace.
 
-use super::link::ask;
-use crate::model::{GROUP, Place, SOURCE_PORTS};
-use crate::netlink::link::{self, Bridge, Change, Vxlan};
+use super::ask::ask;
+use crate::model::Place;
+use crate::netlink::link::{self, Change};
 use crate::netlink::{Device, Socket, dump, namespace, sysctl};
-use crate::observe::ways::forwarding;
+use crate::observe::ways::{FORWARD, forwarding};
 use crate::observe::{failure, io_failure};
 use crate::paths::Paths;
 use common::Failure;
 use common::host::file;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd, BorrowedFd};
-
-pub(super) const FORWARD: &str = "ipv4/ip_forward";
+use std::os::fd::AsFd;
 
 /// Creates the router: no IPv6, reverse path filtering, and forwarding enabled last.
 pub(super) fn make_router(name: &str) -> Result<(), Failure> {
@@ -66,35 +63,4 @@ pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-/// Creates a bridge and a VXLAN device in a temporary namespace; returns what the kernel refused.
-///
-/// # Errors
-/// When the namespace cannot be entered.
-pub fn try_kernel(space: BorrowedFd<'_>) -> Result<Vec<String>, Failure> {
-    let mut socket = Socket::open_in(space).map_err(|e| io_failure("enter a network namespace", &e))?;
-    let mac = [2, 0, 0, 0, 0, 1];
-    let bridge = Bridge { name: "b", index: 0, mac, mtu: 1500, ageing: 300, group: GROUP };
-    let vxlan = Vxlan {
-        name: "v",
-        index: 0,
-        mac,
-        mtu: 1450,
-        vni: 1,
-        port: 4789,
-        source_ports: SOURCE_PORTS,
-        local: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        underlay: None,
-        ttl: 1,
-        master: None,
-        group: GROUP,
-    };
-    let verdicts = socket.batch(&[bridge.create(), vxlan.create()]);
-    let words = ["bridges (module bridge)", "VXLAN (module vxlan)"];
-    Ok(verdicts
-        .into_iter()
-        .zip(words)
-        .filter_map(|(v, word)| v.err().map(|e| format!("{word}: {}", e.message)))
-        .collect())
 }
