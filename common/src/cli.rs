@@ -93,7 +93,7 @@ pub fn main<C: Parser>(
     log::begin(program, flags.log, flags.quiet, flags.verbose);
     crate::secret::unlock_with(flags.age_identity.clone(), flags.age_passphrase.clone());
     let result = run(&cli).map_err(|mut failures| {
-        crate::verb::remote(&mut failures);
+        crate::verb::hint::remote(&mut failures);
         failures
     });
     crate::live::end();

@@ -2,7 +2,7 @@
 
 mod apply;
 mod check;
-mod hint;
+pub(crate) mod hint;
 mod hold;
 mod host;
 mod host_set;
@@ -15,7 +15,6 @@ mod scope;
 mod source;
 mod up;
 
-pub(crate) use hint::remote;
 pub use hold::LOCK_WAIT;
 pub use host_set::HostSet;
 pub use plan::{Cast, host_set_of};
