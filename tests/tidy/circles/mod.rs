@@ -93,7 +93,7 @@ fn a_circle_is_named_file_by_file() {
 #[test]
 fn a_name_is_needed_from_where_it_is_defined() {
     let top = "pub mod door;\npub mod user;";
-    let door = "mod inside;\npub use inside::{Thing as Handed, *};\npub fn open() {}";
+    let door = "mod inside;\npub use inside::{Thing as Handed, inside};\npub fn open() {}";
     let user = "use crate::door::Handed;\npub struct Used(Handed);\npub fn used() { let _ = \"crate::door::open\"; }";
     let inside = |body: &str| {
         found(&[("lib.rs", top), ("door/mod.rs", door), ("door/inside.rs", body), ("user.rs", user)])

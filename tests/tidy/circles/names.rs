@@ -47,7 +47,12 @@ pub(super) fn names(text: &str) -> Names {
                 continue;
             }
             "macro_rules" if text(at + 1) == "!" => drop(names.defines.insert(text(at + 2).to_owned())),
-            "mod" if text(at + 2) == ";" => drop(names.modules.insert(text(at + 1).to_owned())),
+            "mod" if text(at + 2) == ";" => {
+                names.modules.insert(text(at + 1).to_owned());
+                public = false;
+                at += 3;
+                continue;
+            }
             word if depth == 0 && ITEMS.contains(&word) => {
                 public = false;
                 let name = if text(at + 1) == "mut" { at + 2 } else { at + 1 };

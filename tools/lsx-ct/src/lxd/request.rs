@@ -173,6 +173,7 @@ pub(super) fn devices(stack: &str, instance: &Instance, values: &HostValues) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::marks::SPEC;
     use super::*;
     use oci_spec::image::ImageConfiguration;
 
