@@ -13,12 +13,17 @@ fail() { # STATUS MESSAGE [HINT]
 
 note() { printf '%s: %s\n' "${0##*/}" "$1" >&2; }
 
-use_built_tools() { # puts this tree's release build before everything else on PATH, when there is one
-    local folder
+use_built_tools() { # [PROFILE...]: puts this tree's newest build of these profiles (release, ci) before everything else on PATH
+    local folder profile newest=
     [[ -e $tree/Cargo.toml ]] || return 0 # installed
-    for folder in "${CARGO_TARGET_DIR:-$tree/target}/$(uname -m)-"*/release; do
-        [[ ! -x $folder/lsx-net ]] || PATH=$folder:$PATH
+    (($#)) || set -- release ci
+    for profile in "$@"; do
+        for folder in "${CARGO_TARGET_DIR:-$tree/target}/$(uname -m)-"*"/$profile"; do
+            [[ -x $folder/lsx-net ]] || continue
+            [[ -n $newest && ! $folder/lsx-net -nt $newest/lsx-net ]] || newest=$folder
+        done
     done
+    [[ -z $newest ]] || PATH=$newest:$PATH
 }
 
 tools_here() { # prints the tools that are on PATH, in the order of the pipeline
