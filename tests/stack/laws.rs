@@ -164,10 +164,10 @@ fn everything_fits_where_it_goes() {
             let all: Vec<_> = here.map(|nic| (nic.address.addr(), nic.mac.clone())).chain(legs).collect();
             let macs: BTreeSet<_> = all.iter().map(|(_, mac)| mac).collect();
             assert_eq!(macs.len(), all.len(), "{name}");
-            if network.cidr.prefix_len() > 0 {
+            if let Some(cidr) = network.cidr {
                 let addresses: BTreeSet<_> = all.iter().map(|(address, _)| address).collect();
                 assert_eq!(addresses.len(), all.len(), "{name}");
-                assert!(addresses.iter().all(|address| network.cidr.contains(*address)), "{name}");
+                assert!(addresses.iter().all(|address| cidr.contains(*address)), "{name}");
             }
         }
         assert!(

@@ -160,7 +160,7 @@ impl<'s> Site<'s> {
         NetworkAt {
             name: self.name.to_owned(),
             kind: network.kind,
-            cidr: network.cidr.unwrap_or_default(),
+            cidr: network.cidr,
             vni: self.vni,
             mtu: self.mtu(hosts),
             domain: self.stack.network_domain(self.name),

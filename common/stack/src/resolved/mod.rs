@@ -85,9 +85,10 @@ pub struct NetworkAt {
     /// Type of the network.
     #[serde(rename = "type")]
     pub kind: NetworkKind,
-    /// Its addresses; 0.0.0.0/0 if they come from the parent's own network.
-    #[schemars(with = "String")]
-    pub cidr: Ipv4Net,
+    /// Its addresses; absent if the parent's own network gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub cidr: Option<Ipv4Net>,
     /// VXLAN network identifier, 1 to 16,777,215.
     pub vni: u32,
     /// MTU in bytes: the smallest of the underlay minus the tunnel's overhead.
@@ -129,6 +130,13 @@ pub struct NetworkAt {
     pub tunnel: String,
     /// Addresses of the hosts' routers on this network, by host.
     pub legs: Vec<LegAt>,
+}
+
+impl NetworkAt {
+    /// Whether an address is one of its own.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        self.cidr.is_some_and(|cidr| cidr.contains(&address))
+    }
 }
 
 /// The address of a host's router on a network: the gateway, or where ports are published from.

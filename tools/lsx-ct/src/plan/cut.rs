@@ -234,7 +234,8 @@ impl<'a> Hosts<'a> {
             }
             _ => false,
         };
-        let cidr = |name: &String| self.resolved.networks.iter().find(|n| n.name == *name).map(|n| n.cidr);
+        let cidr =
+            |name: &String| self.resolved.networks.iter().find(|n| n.name == *name).and_then(|n| n.cidr);
         let mut beside = BTreeSet::new();
         for allow in self.resolved.allow.iter().filter(|allow| begins(&allow.from)) {
             match &allow.to {
@@ -251,7 +252,7 @@ impl<'a> Hosts<'a> {
         let mut taken = BTreeSet::new();
         for ours in [true, false] {
             for name in &self.resolved.names {
-                let network = self.resolved.networks.iter().find(|n| n.cidr.contains(&name.address));
+                let network = self.resolved.networks.iter().find(|n| n.contains(name.address));
                 let Some(network) = network.filter(|n| own.contains(n.name.as_str()) == ours) else {
                     continue;
                 };

@@ -131,15 +131,13 @@ impl<'a> Policy<'a> {
 
     fn is(&self, selector: &Selector, address: Ipv4Addr) -> bool {
         match selector {
-            Selector::Network(name) => {
-                self.networks.get(name.as_str()).is_some_and(|n| n.cidr.contains(&address))
-            }
+            Selector::Network(name) => self.networks.get(name.as_str()).is_some_and(|n| n.contains(address)),
             Selector::Addresses(nets) => nets.iter().any(|net| net.contains(&address)),
             Selector::Host(name) => {
                 self.resolved.hosts.iter().any(|h| h.name == *name && h.address == address)
             }
             Selector::World => {
-                !self.networks.values().any(|n| n.cidr.contains(&address))
+                !self.networks.values().any(|n| n.contains(address))
                     && !self.resolved.hosts.iter().any(|h| h.address == address)
             }
         }

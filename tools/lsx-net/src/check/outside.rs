@@ -20,7 +20,8 @@ struct Ways {
 
 /// The tests, if an `allow` permits something from outside; or why they cannot be made from here.
 pub(super) fn source(resolved: &Resolved, policy: &Policy<'_>, all: &[&InstanceAt]) -> Option<Source> {
-    let within = |net: &Ipv4Net| resolved.networks.iter().any(|n| n.cidr.contains(net));
+    let within =
+        |net: &Ipv4Net| resolved.networks.iter().filter_map(|n| n.cidr).any(|cidr| cidr.contains(net));
     let stranger = |selector: &Selector| match selector {
         Selector::World => true,
         Selector::Addresses(nets) => !nets.iter().all(within),
@@ -69,7 +70,8 @@ fn made(resolved: &Resolved, policy: &Policy<'_>, all: &[&InstanceAt], ways: &Wa
 /// The source address of this machine for a network, if it is routed through the host of its gateway.
 fn way(resolved: &Resolved, network: &NetworkAt, ways: &Ways) -> Option<Ipv4Addr> {
     let host = resolved.hosts.iter().find(|h| Some(&h.name) == network.gateway.as_ref())?;
-    let leads = |(to, by): &&(Ipv4Net, Ipv4Addr)| to.contains(&network.cidr) && *by == host.address;
+    let cidr = network.cidr?;
+    let leads = |(to, by): &&(Ipv4Net, Ipv4Addr)| to.contains(&cidr) && *by == host.address;
     let (_, by) = ways.routes.iter().find(leads)?;
     ways.own.iter().find(|own| own.contains(by)).map(Ipv4Net::addr)
 }

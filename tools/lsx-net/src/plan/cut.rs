@@ -15,7 +15,7 @@ pub fn cut(resolved: &Resolved) -> BTreeMap<String, Desired> {
     for network in resolved.networks.iter().filter(|n| n.kind == NetworkKind::Overlay) {
         for host in &network.hosts {
             if let Some(desired) = all.get_mut(host) {
-                desired.networks.push(at(network, host));
+                desired.networks.extend(at(network, host));
             }
         }
     }
@@ -67,7 +67,7 @@ fn empty(resolved: &Resolved, host: &HostAt) -> Desired {
         uplink: host.uplink.clone(),
         ssh_port: ssh_port(&host.ssh),
         networks: Vec::new(),
-        inside: resolved.networks.iter().map(|n| n.cidr).collect(),
+        inside: resolved.networks.iter().filter_map(|n| n.cidr).collect(),
         nics: Vec::new(),
         ports: Vec::new(),
         allow: Vec::new(),
@@ -81,11 +81,12 @@ fn ssh_port(ssh: &str) -> u16 {
     ssh.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(SSH)
 }
 
-fn at(network: &NetworkAt, host: &str) -> Network {
+/// A host's part of a network; none of one without addresses, which no tool makes yet.
+fn at(network: &NetworkAt, host: &str) -> Option<Network> {
     let leg = network.legs.iter().find(|leg| leg.host == host);
-    Network {
+    Some(Network {
         name: network.name.clone(),
-        cidr: network.cidr,
+        cidr: network.cidr?,
         vni: network.vni,
         mtu: network.mtu,
         bridge: network.bridge.clone(),
@@ -94,7 +95,7 @@ fn at(network: &NetworkAt, host: &str) -> Network {
         gateway: network.gateway.as_deref() == Some(host),
         egress: network.egress,
         leg: leg.map(|l| Leg { link: l.link.clone(), address: l.address, mac: l.mac.clone() }),
-    }
+    })
 }
 
 /// A permission belongs to the host that routes for one of its sides; the rules of the stack ensure that both sides have
@@ -114,10 +115,10 @@ fn permissions(resolved: &Resolved, all: &mut BTreeMap<String, Desired>) {
 fn routes_for(resolved: &Resolved, gateway: &BTreeMap<&str, &str>, allow: &AllowAt, host: &str) -> bool {
     let routes = |selector: &Selector| match selector {
         Selector::Network(name) => gateway.get(name.as_str()) == Some(&host),
-        Selector::Addresses(nets) => resolved
-            .networks
-            .iter()
-            .any(|n| n.gateway.as_deref() == Some(host) && nets.iter().any(|net| n.cidr.contains(net))),
+        Selector::Addresses(nets) => resolved.networks.iter().any(|n| {
+            n.gateway.as_deref() == Some(host)
+                && nets.iter().any(|net| n.cidr.is_some_and(|cidr| cidr.contains(net)))
+        }),
         Selector::Host(_) | Selector::World => false,
     };
     routes(&allow.from) || routes(&allow.to)
