@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -20,23 +20,10 @@ pub struct Address {
     pub global: bool,
 }
 
-/// Adds an address with its broadcast address and connected route; an existing one is `EEXIST`.
-pub fn add(device: u32, address: Ipv4Net) -> Request<'static> {
-    let message = RouteNetlinkMessage::NewAddress(message(device, address));
-    Request::new(format!("add {address} to link {device}"), NLM_F_CREATE | NLM_F_EXCL, message)
-}
-
 /// Adds an address, or keeps the same one. The kernel treats another prefix length as another address, which stays.
 pub fn replace(device: u32, address: Ipv4Net) -> Request<'static> {
     let message = RouteNetlinkMessage::NewAddress(message(device, address));
     Request::new(format!("put {address} on link {device}"), NLM_F_CREATE | NLM_F_REPLACE, message)
-}
-
-/// Removes an address; a missing one is `EADDRNOTAVAIL`. Secondary addresses of its network are removed, too, unless
-/// `net/ipv4/conf/*/promote_secondaries` is set (`__inet_del_ifa`).
-pub fn delete(device: u32, address: Ipv4Net) -> Request<'static> {
-    let message = RouteNetlinkMessage::DelAddress(message(device, address));
-    Request::new(format!("remove {address} from link {device}"), 0, message)
 }
 
 /// All IPv4 addresses of the namespace.

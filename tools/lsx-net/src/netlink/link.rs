@@ -111,17 +111,6 @@ pub fn add_altname(device: Device<'_>, altname: &str) -> Request<'static> {
     Request::new(format!("name {device} also {altname}"), flags, RouteNetlinkMessage::NewLinkProp(message))
 }
 
-/// Removes an alternative name.
-pub fn delete_altname(device: Device<'_>, altname: &str) -> Request<'static> {
-    let mut message = device.message();
-    message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(altname.to_owned())]));
-    Request::new(
-        format!("remove the name {altname} of {device}"),
-        0,
-        RouteNetlinkMessage::DelLinkProp(message),
-    )
-}
-
 /// Deletes a link; a veth is deleted with its other end, the ports of a bridge stay.
 pub fn delete(device: Device<'_>) -> Request<'static> {
     Request::new(format!("delete {device}"), 0, RouteNetlinkMessage::DelLink(device.message()))

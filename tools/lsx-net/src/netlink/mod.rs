@@ -16,14 +16,12 @@ pub mod neigh;
 pub mod nftables;
 pub mod route;
 mod socket;
-mod spread;
 pub mod sysctl;
 mod wire;
 
 pub use error::NetlinkError;
 pub use link::{Device, Mac};
 pub use socket::{Request, Socket};
-pub use spread::spread;
 
 #[cfg(test)]
 mod tests;

@@ -161,16 +161,6 @@ pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Sen
     })
 }
 
-/// Whether two descriptors are the same namespace.
-///
-/// # Errors
-/// Those of `fstat(2)`.
-pub fn same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
-    let identity =
-        |descriptor: BorrowedFd<'_>| nix::sys::stat::fstat(descriptor).map(|s| (s.st_dev, s.st_ino));
-    Ok(identity(one)? == identity(other)?)
-}
-
 /// In a separate thread, whose namespace may be changed for good.
 fn apart<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {

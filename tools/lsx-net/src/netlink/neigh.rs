@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -46,12 +46,6 @@ pub struct Forward {
     pub fixed: bool,
     /// An address of the bridge or of the port itself, made by the kernel (`NUD_PERMANENT` in a bridge's table).
     pub own: bool,
-}
-
-/// Adds a permanent neighbour; an existing one is `EEXIST`.
-pub fn add(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
-    let op = format!("add neighbour {address} to link {device}");
-    Request::new(op, NLM_F_CREATE | NLM_F_EXCL, new_neighbour(device, address, mac))
 }
 
 /// Adds a permanent neighbour, or makes the existing entry permanent with this address.
@@ -139,12 +133,6 @@ pub fn forward(device: u32, mac: Mac, remote: IpAddr) -> Request<'static> {
     Request::new(format!("forward {} to {remote}", text(mac)), NLM_F_CREATE | NLM_F_REPLACE, message)
 }
 
-/// Maps an address to a local bridge port, in the bridge's table only.
-pub fn forward_local(port: u32, mac: Mac) -> Request<'static> {
-    let message = RouteNetlinkMessage::NewNeighbour(row(port, mac, None, NeighbourFlags::Controller));
-    Request::new(format!("forward {} to link {port}", text(mac)), NLM_F_CREATE | NLM_F_REPLACE, message)
-}
-
 /// Adds a tunnel endpoint to the flood list (head-end replication); it may exist already. A lookup walks the list, so
 /// adding n of them takes n² steps: 5 µs each at 1,000, 1 ms each at 100,000.
 pub fn flood_to(device: u32, remote: IpAddr) -> Request<'static> {
@@ -161,12 +149,6 @@ pub fn delete_forward(device: u32, mac: Mac, remote: IpAddr) -> [Request<'static
     [Request::new(op.clone(), 0, bridge), Request::new(op, 0, own)]
 }
 
-/// Removes what [`forward_local`] added; a missing row is `ENOENT`.
-pub fn delete_forward_local(port: u32, mac: Mac) -> Request<'static> {
-    let message = RouteNetlinkMessage::DelNeighbour(row(port, mac, None, NeighbourFlags::Controller));
-    Request::new(format!("stop forwarding {} to link {port}", text(mac)), 0, message)
-}
-
 /// Removes a tunnel endpoint from the flood list; a missing one is `ENOENT`.
 pub fn delete_flood_to(device: u32, remote: IpAddr) -> Request<'static> {
     let message = RouteNetlinkMessage::DelNeighbour(row(device, FLOOD, Some(remote), NeighbourFlags::Own));
@@ -180,8 +162,6 @@ pub enum Scope {
     All,
     /// One port or VXLAN device, by index: its rows in its bridge's table and in its own.
     Device(u32),
-    /// One bridge, by index: the rows of its table and its ports' own.
-    Bridge(u32),
 }
 
 /// Forwarding rows, of bridges and VXLAN devices.
@@ -193,7 +173,6 @@ pub fn forwards(socket: &mut Socket, scope: Scope) -> Result<Vec<Forward>, Netli
     match scope {
         Scope::All => (),
         Scope::Device(index) => question.header.ifindex = index,
-        Scope::Bridge(index) => question.attributes.push(NeighbourAttribute::Controller(index)),
     }
     let found = socket.dump("list forwarding entries", &RouteNetlinkMessage::GetNeighbour(question))?;
     Ok(found.iter().filter_map(forwarding).collect())

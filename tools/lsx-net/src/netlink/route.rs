@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -44,12 +44,6 @@ pub struct Entry {
 }
 
 impl Route {
-    /// Adds it; another route to the same network with metric 0 is `EEXIST`, whoever created it.
-    pub fn add(&self) -> Request<'static> {
-        let message = RouteNetlinkMessage::NewRoute(self.message());
-        Request::new(format!("add route to {}", self.destination), NLM_F_CREATE | NLM_F_EXCL, message)
-    }
-
     /// Replaces the route to the same network with metric 0, *whoever created it*: the kernel compares network, TOS and
     /// metric, not the protocol (`fib_table_insert`). The plan has to check first.
     pub fn replace(&self) -> Request<'static> {

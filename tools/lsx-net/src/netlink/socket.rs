@@ -46,11 +46,6 @@ impl Request<'_> {
     pub fn new(op: String, flags: u16, message: RouteNetlinkMessage) -> Self {
         Request { op, flags, message, descriptors: PhantomData }
     }
-
-    /// The request in words: `create bridge lsx0`.
-    pub fn op(&self) -> &str {
-        &self.op
-    }
 }
 
 /// An rtnetlink socket; it stays in the namespace it was opened in, whichever thread uses it.

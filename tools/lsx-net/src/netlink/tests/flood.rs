@@ -49,7 +49,7 @@ impl Site {
         self.instance.up("eth0");
         let eth0 = self.instance.index("eth0");
         let address = format!("{}/24", self.address()).parse().expect("an address");
-        self.instance.send(&addr::add(eth0, address));
+        self.instance.send(&addr::replace(eth0, address));
     }
 
     fn know(&mut self, other: &Site) {
@@ -77,7 +77,8 @@ fn sites() -> Option<(Site, Site)> {
         site.host.up("ul");
         let ul = site.host.index("ul");
         let own = format!("192.0.2.{}/24", site.number).parse().expect("an address");
-        site.host.send_all(&[addr::add(ul, own), neigh::add(ul, Ipv4Addr::new(192, 0, 2, other), far)]);
+        site.host
+            .send_all(&[addr::replace(ul, own), neigh::replace(ul, Ipv4Addr::new(192, 0, 2, other), far)]);
         site.build();
     }
     Some((here, there))
@@ -101,7 +102,7 @@ fn what_is_declared_passes_and_nothing_else_leaves() {
     let before = (here.sent(), there.sent());
     assert!(!here.ping("-c 2 -i 0.2 10.0.0.99"), "nobody");
     let eth0 = here.instance.index("eth0");
-    here.instance.send(&neigh::add(eth0, Ipv4Addr::new(10, 0, 0, 98), mac(4, 98)));
+    here.instance.send(&neigh::replace(eth0, Ipv4Addr::new(10, 0, 0, 98), mac(4, 98)));
     assert!(!here.ping("-c 2 -i 0.2 10.0.0.98"), "an address no table knows");
     assert!(!here.ping("-c 2 -i 0.2 -b 10.0.0.255"), "everybody");
     assert!(!here.ping("-c 2 -i 0.2 -I eth0 224.0.0.1"), "a group");

@@ -1,13 +1,12 @@
 //! Many at once, with the time on stderr (`--nocapture`); no time is asserted, since machines are shared.
 
 use std::num::NonZeroU32;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::{Host, bridge, veth, vxlan};
 use crate::netlink::link::{self, Veth, Vxlan};
 use crate::netlink::neigh::{self, Scope};
-use crate::netlink::{Device, Request, dump, namespace, spread};
+use crate::netlink::{Device, Request, dump};
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -55,7 +54,7 @@ fn ten_thousand_forwarding_rows() {
     let rows: Vec<_> = (0..10_000).map(row).collect();
     timed("10,000 rows in two tables", || host.send_all(&rows));
     timed("the same again", || host.send_all(&rows));
-    let found = timed("read them", || neigh::forwards(&mut host.socket, Scope::Bridge(50)).expect("rows"));
+    let found = timed("read them", || neigh::forwards(&mut host.socket, Scope::All).expect("rows"));
     assert_eq!(found.iter().filter(|row| row.mac[3] == 4).count(), 20_000);
 }
 
@@ -76,9 +75,7 @@ fn measure_veths() {
         let ports = veths(&names, &guest, Some(50));
         timed("  1,000 veths in place, in a bridge, batch", || host.send_all(&ports));
         timed("  group delete with the bridge", || host.send(&link::delete_group(group())));
-        timed("  1,000 veths in place, 4 sockets", || apart(&host, &requests, 4));
         let delete: Vec<_> = names.iter().map(|name| link::delete(Device::Name(name))).collect();
-        timed("  1,000 veths deleted, 16 sockets", || apart(&host, &delete, 16));
         host.send_all(&requests);
         timed("  1,000 veths deleted, batch", || host.send_all(&delete));
     }
@@ -98,30 +95,16 @@ fn measure_bridges() {
         .collect();
     let delete_bridges: Vec<_> = (0..200).map(|n| link::delete(Device::Index(1_000 + n))).collect();
     let delete_tunnels: Vec<_> = (0..200).map(|n| link::delete(Device::Index(2_000 + n))).collect();
-    for threads in [1, 8, 16] {
-        timed("200 bridges", || host.send_all(&bridges));
-        timed("200 vxlan in them", || host.send_all(&tunnels));
-        timed("200 port flags, 200 altnames", || {
-            host.send_all(&flags);
-            host.send_all(&marks);
-        });
-        timed("read 401 links", || dump::links(&mut host.socket).expect("links"));
-        timed(&format!("  200 vxlan deleted, {threads} sockets"), || apart(&host, &delete_tunnels, threads));
-        timed(&format!("  200 bridges deleted, {threads} sockets"), || {
-            apart(&host, &delete_bridges, threads)
-        });
-    }
+    timed("200 bridges", || host.send_all(&bridges));
+    timed("200 vxlan in them", || host.send_all(&tunnels));
+    timed("200 port flags, 200 altnames", || {
+        host.send_all(&flags);
+        host.send_all(&marks);
+    });
+    timed("read 401 links", || dump::links(&mut host.socket).expect("links"));
+    timed("200 vxlan deleted one by one", || host.send_all(&delete_tunnels));
+    timed("200 bridges deleted one by one", || host.send_all(&delete_bridges));
     host.send_all(&bridges);
     host.send_all(&tunnels);
     timed("200 bridges and 200 vxlan deleted by group", || host.send(&link::delete_group(group())));
-    host.send_all(&bridges);
-    host.send_all(&tunnels);
-    timed("200 bridges deleted with their ports in place, 16 sockets", || apart(&host, &delete_bridges, 16));
-}
-
-fn apart(host: &Host, requests: &[Request<'_>], threads: usize) {
-    let verdicts = namespace::inside(host.namespace.as_fd(), || spread(requests, threads)).expect("inside");
-    for verdict in verdicts.expect("sockets") {
-        verdict.unwrap_or_else(|error| panic!("{error}"));
-    }
 }

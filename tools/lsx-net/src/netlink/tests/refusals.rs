@@ -8,7 +8,7 @@ use netlink_packet_route::link::LinkMessage;
 
 use super::{Host, bridge, vxlan};
 use crate::netlink::link::{self, Change, Vxlan};
-use crate::netlink::{Device, NetlinkError, Socket, dump, namespace, spread};
+use crate::netlink::{Device, Socket, dump};
 
 #[test]
 fn the_kernels_sentence_comes_along() {
@@ -56,18 +56,6 @@ fn a_batch_keeps_its_order_and_goes_on_after_a_refusal() {
     let links = dump::links(&mut host.socket).expect("links");
     assert_eq!(links.iter().filter(|link| link.mtu == 1300).count(), 166);
     assert!(host.socket.batch(&[]).is_empty());
-}
-
-#[test]
-fn spreading_keeps_the_order_of_verdicts() {
-    let Some(mut host) = Host::new() else { return };
-    host.send_all(&(0..40).map(|n| vxlan(&format!("x{n}"), 100 + n, n).create()).collect::<Vec<_>>());
-    let requests: Vec<_> = (0..80).map(|number| link::delete(Device::Index(100 + number))).collect();
-    let there = host.namespace.as_fd();
-    let verdicts = namespace::inside(there, || spread(&requests, 8)).expect("inside").expect("sockets");
-    assert!(verdicts[..40].iter().all(Result::is_ok));
-    assert!(verdicts[40..].iter().all(|verdict| verdict.as_ref().is_err_and(NetlinkError::missing)));
-    assert_eq!(namespace::inside(there, || spread(&[], 8)).expect("inside").expect("sockets"), []);
 }
 
 /// Objects that exist all the time are in every dump, however often the list changes meanwhile.
