@@ -35,9 +35,12 @@ fn every_command_does_what_it_shows() {
         run(&lab, folder, command);
     }
     // What `install --hosts` installs there; README does not show it.
-    for path in
-        ["/usr/local/bin/lsx", "/usr/local/share/man/man1/lsx-ct.1", "/usr/local/share/man/man5/lsx-stack.5"]
-    {
+    for path in [
+        "/usr/local/bin/lsx",
+        "/usr/local/share/man/man1/lsx-ct.1",
+        "/usr/local/share/man/man5/lsx-stack.5",
+        "/usr/local/share/bash-completion/completions/lsx",
+    ] {
         let _ = lab.exec("h1", &["test", "-s", path]).ok();
     }
     let _ = lab.exec("h1", &["/usr/local/bin/lsx", "--version"]).ok();

@@ -238,9 +238,16 @@ fn bookkeeping<O: Object>(step: &Step<O>) -> Line {
         (_, None) => Mark::Remove,
         _ => Mark::Change,
     };
-    let digest = |word: &str| word.len() > 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let text = if step.why.split([' ', ',']).any(digest) { "differs from the document" } else { &step.why };
-    Line { host: step.host.clone(), mark, name: step.id.clone(), text: text.to_owned() }
+    Line { host: step.host.clone(), mark, name: step.id.clone(), text: reason(&step.why).to_owned() }
+}
+
+/// Why a step is needed, without digests, which say nothing to people.
+pub(crate) fn reason(why: &str) -> &str {
+    let digest = |word: &str| {
+        let word = word.trim_end_matches("...");
+        word.len() > 32 && word.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    if why.split([' ', ',']).any(digest) { "differs from the document" } else { why }
 }
 
 /// `h1: instance web`.

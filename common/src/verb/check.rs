@@ -7,6 +7,7 @@ use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::log;
+use crate::plan::show::reason;
 use crate::stdio::Output;
 use crate::tool::{Checked, Finding, Tool};
 
@@ -49,7 +50,7 @@ fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
     Finding {
         code: "plan.differs".to_owned(),
         host: step.host.clone(),
-        message: format!("`up` would {}: {}", words(&step.id), step.why),
+        message: format!("`up` would {}: {}", words(&step.id), reason(&step.why)),
         hint: None,
     }
 }

@@ -182,6 +182,13 @@ fn well(ran: &Ran) -> Result<(), Failure> {
             "this is so for a whole system in LXD or Incus; use tar instead: lsx-ct exec --plain --on {name} -- tar -C FOLDER -cf - NAME | tar -xf -"
         )));
     }
+    if ran.code == Some(137) {
+        let message = format!("{name}: the program that copies was killed");
+        let hint = format!(
+            "its memory counts towards the instance's limit: lsx-ct top {name} shows how much is in use"
+        );
+        return Err(Failure::new(Kind::Failed, "ct.cp", message).hint(hint));
+    }
     let said = ran.stderr.trim().trim_start_matches("lsx-ct: ");
     Err(Failure::new(
         Kind::Failed,

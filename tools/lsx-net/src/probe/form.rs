@@ -82,7 +82,8 @@ fn with_port(text: &str, rest: &str) -> Result<(String, u16), Problem> {
 
 fn url(text: &str, rest: &str, tls: bool) -> Result<(String, Probe), Problem> {
     let rest = rest.strip_prefix("//").ok_or_else(|| {
-        Problem::new(format!("{text:?}: two slashes are missing")).hint("write http://10.0.0.1:80/health")
+        let example = if tls { "https://10.0.0.1/health" } else { "http://10.0.0.1:80/health" };
+        Problem::new(format!("{text:?}: two slashes are missing")).hint(format!("write {example}"))
     })?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);

@@ -41,7 +41,7 @@ fn wrong_text_is_refused_precisely() {
     for (text, what, hint) in [
         ("10.0.0.1", "does not name a kind", "icmp:10.0.0.1"),
         ("udp:10.0.0.1:53", "\"udp\" is not a kind", "tcp:10.0.0.1:22"),
-        ("https:10.0.0.1/", "two slashes", "http://"),
+        ("https:10.0.0.1/", "two slashes", "https://"),
         ("icmp:10.0.0.1:22", "ICMP has no ports", "tcp:10.0.0.1:22"),
         ("tcp:10.0.0.1", "port is missing", "tcp:10.0.0.1:22"),
         ("tcp:10.0.0.1:0", "\"0\" is not a port", "1 to 65535"),
