@@ -13,10 +13,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Changes an object of a plan from its existing to its wanted state.
-pub type Change<'a, O> = Box<Act<'a, O>>;
+pub type Change<O> = Box<Act<'static, O>>;
 
 /// The result of observing a host: objects, further facts, and warnings.
 pub type Observation<O, S> = (Vec<Have<O>>, S, Vec<Warning>);
@@ -93,8 +94,9 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// The part of the shared table that the steps of one host need.
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
 
-    /// The function that changes an object on this host.
-    fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object>;
+    /// The function that changes an object on this host. It is kept until the run is over on all hosts, since it may record
+    /// what it replaces.
+    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object>;
 
     /// A verb of the tool itself, on this host. Intermediate output goes to `event`; when `cancel` is set, its answer is no
     /// longer awaited.

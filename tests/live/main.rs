@@ -38,6 +38,7 @@ mod reboot;
 mod stack;
 mod together;
 mod traffic;
+mod waves;
 mod wire;
 
 use lsx_tests::groups::{self, Group};
@@ -52,7 +53,7 @@ type Case = groups::Case<Lab>;
 
 /// The longest first.
 const GROUPS: &[Group<Lab>] = &[
-    Group { name: "crash", share: || lab(2, &[]), cases: &[crash::CASES, interrupt::CASES] },
+    Group { name: "crash", share: || lab(2, &[]), cases: &[crash::CASES, interrupt::CASES, waves::CASES] },
     Group {
         name: "traffic",
         share: || lab(3, &[]),
@@ -62,7 +63,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "partial",
         share: || lab(3, &["--disk", "400M"]),
-        cases: &[partial::CASES, together::CASES],
+        cases: &[partial::CASES, together::CASES, waves::CASES_OF_THREE],
     },
     Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "firewalls", share: || lab(2, &[]), cases: &[firewalls::CASES] },

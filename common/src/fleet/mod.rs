@@ -13,6 +13,7 @@ mod install;
 mod knock;
 mod near;
 mod news;
+mod options;
 mod prune;
 mod reply;
 mod session;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use agent::{Handler, agent};
 pub use install::{install, installed_path};
+pub use options::{Options, Target};
 pub use prune::{leave, prune};
 pub use reply::shape;
 
@@ -31,7 +33,6 @@ use crate::{Failure, Failures, Kind};
 use host::Host;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -43,71 +44,6 @@ use tokio::task::JoinSet;
 pub const BIN: &str = "/var/lib/lsx/bin";
 /// The boot entries; copies named there are kept.
 pub const BOOT: &str = "/etc/lsx/boot.d";
-
-/// A host to reach.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Its name in the stack.
-    pub name: String,
-    /// `[user@]address[:port]` for `ssh`.
-    pub ssh: String,
-    /// Its address; an address of this machine makes it local.
-    pub address: Ipv4Addr,
-    /// File of the private key; default: ssh's own configuration and agent.
-    pub key: Option<PathBuf>,
-    /// Treat it as this machine, whatever the address is.
-    pub local: bool,
-}
-
-/// How hosts are reached.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The configuration file for `ssh -F`, instead of the user's.
-    pub ssh_config: Option<PathBuf>,
-    /// Time limit of each host for the whole verb, counted from [`Fleet::new`].
-    pub deadline: Duration,
-    /// Time limit for a new connection; whole seconds, at least one.
-    pub connect_timeout: Duration,
-    /// How long an idle SSH connection waits for the next run; whole seconds, at least one.
-    pub persist: Duration,
-    /// The binaries that the tool needs on a host: the tool itself first, then others in the same folder.
-    pub set: Vec<String>,
-    /// Number of new connections made at the same time.
-    pub max_parallel: usize,
-    /// Checked every 50 ms, and when a host sends something. Once true, the input of every session is closed, so that hosts
-    /// undo; their replies are still awaited.
-    pub interrupted: fn() -> bool,
-    /// A folder with `<arch>/<name>` for hosts of another architecture (`LSX_TOOLS`).
-    pub tools: Option<PathBuf>,
-    /// Use only new connections: this shows that a host still accepts them.
-    pub fresh: bool,
-    /// Whether an address of this machine makes a target local; false only in tests.
-    pub detect_local: bool,
-    /// The folder of copies on hosts: [`BIN`], except in tests.
-    pub bin_root: PathBuf,
-    /// The folder of the SSH masters; `None`: a private folder below `/run`.
-    pub control: Option<PathBuf>,
-}
-
-impl Default for Options {
-    /// 5 minutes, 10 s to connect, 60 s idle, 16 new connections at a time. The tool fills in the set.
-    fn default() -> Options {
-        Options {
-            ssh_config: None,
-            deadline: Duration::from_secs(300),
-            connect_timeout: Duration::from_secs(10),
-            persist: Duration::from_secs(60),
-            set: Vec::new(),
-            max_parallel: 16,
-            interrupted: || false,
-            tools: None,
-            fresh: false,
-            detect_local: true,
-            bin_root: BIN.into(),
-            control: None,
-        }
-    }
-}
 
 /// The in-process host: runs [`agent()`] on the stream until it ends, in its own thread.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
@@ -187,6 +123,24 @@ impl Fleet {
         requests: BTreeMap<String, Value>,
         on_event: &mut dyn FnMut(&str, Value),
     ) -> BTreeMap<String, Result<Value, Failures>> {
+        self.each_until(self.shared.options.interrupted, requests, on_event)
+    }
+
+    /// The same for what must be done even after the run was interrupted.
+    pub fn each_to_the_end(
+        &mut self,
+        requests: BTreeMap<String, Value>,
+        on_event: &mut dyn FnMut(&str, Value),
+    ) -> BTreeMap<String, Result<Value, Failures>> {
+        self.each_until(|| false, requests, on_event)
+    }
+
+    fn each_until(
+        &mut self,
+        interrupted: fn() -> bool,
+        requests: BTreeMap<String, Value>,
+        on_event: &mut dyn FnMut(&str, Value),
+    ) -> BTreeMap<String, Result<Value, Failures>> {
         let mut results = BTreeMap::new();
         let mut asked = Vec::new();
         for (name, request) in requests {
@@ -199,7 +153,7 @@ impl Fleet {
             }
         }
         let shared = Arc::clone(&self.shared);
-        for (name, host, result) in self.runtime.block_on(all(shared, asked, on_event)) {
+        for (name, host, result) in self.runtime.block_on(all(shared, asked, interrupted, on_event)) {
             self.hosts.extend(host.map(|host| (name.clone(), host)));
             results.insert(name, result);
         }
@@ -242,11 +196,12 @@ type Answer = (String, Option<Host>, Result<Value, Failures>);
 async fn all(
     shared: Arc<Shared>,
     asked: Vec<(Host, Value)>,
+    interrupted: fn() -> bool,
     on_event: &mut dyn FnMut(&str, Value),
 ) -> Vec<Answer> {
     shared.news.send_replace(Vec::new());
     let (events, mut incoming) = mpsc::channel(reply::WAITING);
-    let (interrupt, cancel) = watch::channel((shared.options.interrupted)());
+    let (interrupt, cancel) = watch::channel(interrupted());
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let mut tasks = JoinSet::new();
     let mut names = HashMap::new();
@@ -262,7 +217,7 @@ async fn all(
     let mut answers = Vec::new();
     loop {
         // Not only at the tick: hosts continue until they are told, and a small plan ends within one tick.
-        if (shared.options.interrupted)() {
+        if interrupted() {
             interrupt.send_if_modified(|set| !std::mem::replace(set, true));
         }
         tokio::select! {

@@ -62,6 +62,7 @@ fn removals<O: Object>(host: &str, gone: &[&Have<O>]) -> Vec<Step<O>> {
             after: None,
             needs: before.remove(have.key.as_str()).unwrap_or_default(),
             runs: Vec::new(),
+            wave: 0,
         })
         .collect()
 }
@@ -89,7 +90,7 @@ fn changes<O: Object>(host: &str, wants: &[Want<O>], there: &BTreeMap<&str, &Hav
         made.insert(&want.key, id.clone());
         let needs = want.needs.iter().filter_map(|n| made.get(n.as_str()).cloned()).collect();
         let (host, after, runs) = (host.to_owned(), Some(want.object.clone()), Vec::new());
-        steps.push(Step { id, host, why, before, after, needs, runs });
+        steps.push(Step { id, host, why, before, after, needs, runs, wave: 0 });
     }
     steps
 }

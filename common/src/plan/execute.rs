@@ -31,12 +31,15 @@ pub enum Outcome {
 /// Changes one object from its existing to its wanted state.
 pub type Act<'a, O> = dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a;
 
+/// Receives the events of every step: `{step, phase, ok, why, ms, failure}`.
+pub type Tell<'a> = &'a (dyn Fn(serde_json::Value) + Sync);
+
 /// What an execution needs in addition to its steps.
 pub struct Context<'a, O> {
     /// Changes one object from its existing to its wanted state.
     pub change: &'a Act<'a, O>,
-    /// Receives the events of every step: `{step, phase, ok, why, ms, failure}`.
-    pub event: &'a (dyn Fn(serde_json::Value) + Sync),
+    /// Receives the events of every step.
+    pub event: Tell<'a>,
     /// Set when the run is to stop: the running step ends, then everything is undone.
     pub cancel: &'a AtomicBool,
     /// The number of steps that may run at the same time.
@@ -59,6 +62,15 @@ struct State {
 
 /// Executes the steps of one host. Returns a report even when it fails.
 pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>) -> HostReport {
+    execute_in_order(host, steps, context).0
+}
+
+/// The same; also returns the indexes of the steps that are done and not undone, in the order in which they ended.
+pub fn execute_in_order<O: Sync>(
+    host: &str,
+    steps: &[Step<O>],
+    context: &Context<'_, O>,
+) -> (HostReport, Vec<usize>) {
     let (waiting, followers) = order(steps);
     let ready = waiting.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| i).collect();
     let reports =
@@ -146,7 +158,7 @@ fn work<O>(
         guard.running += 1;
         drop(guard);
         let task = Task { step: steps[i].id.clone(), ..task.clone() };
-        let (result, ms) = timed(&steps[i], "do", context, || {
+        let (result, ms) = timed(&steps[i], "do", context.event, || {
             wait::within(task, || (context.change)(steps[i].before.as_ref(), steps[i].after.as_ref()))
         });
         guard = held(state);
@@ -176,7 +188,12 @@ fn settle(state: &mut State, i: usize, result: Result<(), Failure>, ms: u64, fol
     }
 }
 
-fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state: State) -> HostReport {
+fn finish<O>(
+    host: &str,
+    steps: &[Step<O>],
+    context: &Context<'_, O>,
+    mut state: State,
+) -> (HostReport, Vec<usize>) {
     if state.failures.is_empty() {
         state.failures.extend(cycle(&state.reports));
     }
@@ -184,22 +201,25 @@ fn finish<O>(host: &str, steps: &[Step<O>], context: &Context<'_, O>, mut state:
     if !state.failures.is_empty() && context.undo {
         let failed = |i: &usize| context.halves && state.reports[*i].outcome == Outcome::Failed;
         for step in (0..steps.len()).filter(failed).map(|i| &steps[i]) {
-            let _ =
-                timed(step, "undo", context, || (context.change)(step.after.as_ref(), step.before.as_ref()));
+            let _ = undo(step, context.change, context.event);
         }
-        for i in state.finished.iter().rev() {
-            let step = &steps[*i];
-            let (result, _) =
-                timed(step, "undo", context, || (context.change)(step.after.as_ref(), step.before.as_ref()));
-            state.reports[*i].outcome = if result.is_ok() { Outcome::Undone } else { Outcome::Stuck };
-            stuck.extend(result.err());
+        for i in std::mem::take(&mut state.finished).into_iter().rev() {
+            let (outcome, failure) = undo(&steps[i], context.change, context.event);
+            state.reports[i].outcome = outcome;
+            stuck.extend(failure);
         }
     }
     let standing = state.reports.iter().filter(|r| matches!(r.outcome, Outcome::Done | Outcome::Stuck));
     let changed = standing.count();
     let mut report = HostReport { changed, steps: state.reports, stuck, ..HostReport::idle(host) };
     report.fail(Failures(state.failures));
-    report
+    (report, state.finished)
+}
+
+/// Undoes one step that was done: its object gets back its former state.
+pub fn undo<O>(step: &Step<O>, change: &Act<'_, O>, event: Tell<'_>) -> (Outcome, Option<Failure>) {
+    let (result, _) = timed(step, "undo", event, || change(step.after.as_ref(), step.before.as_ref()));
+    (if result.is_ok() { Outcome::Undone } else { Outcome::Stuck }, result.err())
 }
 
 fn cycle(reports: &[StepReport]) -> Option<Failure> {
@@ -219,7 +239,7 @@ fn interrupted(undo: bool) -> Failure {
 fn timed<O>(
     step: &Step<O>,
     phase: &str,
-    context: &Context<'_, O>,
+    tell: Tell<'_>,
     act: impl FnOnce() -> Result<(), Failure>,
 ) -> (Result<(), Failure>, u64) {
     let begin = Instant::now();
@@ -230,6 +250,6 @@ fn timed<O>(
     if let (Err(failure), Some(event)) = (&result, event.as_object_mut()) {
         event.insert("failure".to_owned(), json!(failure));
     }
-    (context.event)(event);
+    tell(event);
     (result, ms)
 }

@@ -11,7 +11,7 @@ pub mod show;
 mod tests;
 
 pub use diff::{Have, Want, diff};
-pub use execute::{Act, Context, Outcome, execute};
+pub use execute::{Act, Context, Outcome, Tell, execute, execute_in_order, undo};
 
 use crate::failure::{Failure, Failures, Kind};
 use schemars::JsonSchema;
@@ -85,6 +85,14 @@ pub struct Step<O> {
     /// What else it runs, such as `recipe setup`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<String>,
+    /// Its wave, absent for 0: a wave begins when the one before it is done on all hosts.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_first(wave: &u8) -> bool {
+    *wave == 0
 }
 
 /// A host in a plan.

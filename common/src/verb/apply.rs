@@ -22,6 +22,7 @@ pub(super) fn run<T: Tool>(
 ) -> Result<(), Failures> {
     let (text, file) = stdio::read(args.input.as_deref())?;
     let plan: PlanOf<T> = document::read(&text, &file, &document::schema(T::NAME, "plan"))?;
+    super::waves::ordered(&plan)?;
     signal::hold();
     let mut host_set = HostSet::new(tool, &plan.hosts, global)?;
     let held = host_set.hold(&plan.stack, LOCK_WAIT).and_then(|answers| fresh::<T>(&plan, answers));
@@ -44,7 +45,7 @@ pub(super) fn run<T: Tool>(
         true => Roll::planned(&plan.stack, named).note(&mut host_set, &seen),
         false => BTreeMap::new(),
     };
-    let mut reports = host_set.apply(&plan, false, T::UNDO || args.rollback, None)?;
+    let mut reports = host_set.apply(&plan, false, T::UNDO || args.rollback, global.failpoint())?;
     reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
     verify(&mut host_set, &plan, &mut reports);
     reports.retain(|report| !failed.contains_key(&report.host));

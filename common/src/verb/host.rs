@@ -1,16 +1,17 @@
 //! The host's side of every verb: requests in, replies out; the same in-process, by sudo and over ssh.
 
+use super::input::Input;
+use super::revert::Uncommitted;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
-use crate::host::{Lock, roll, wait};
-use crate::plan::{Context, HostReport, execute};
-use crate::signal;
+use crate::host::{Lock, roll};
+use crate::plan::{Context, HostReport, execute_in_order};
 use crate::tool::{Observed, ObservedOf, PlanOf, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,9 +31,16 @@ enum Request<P> {
         host: String,
         plan: P,
         undo: bool,
+        /// Other waves come before or after this one.
+        #[serde(default)]
+        several: bool,
         #[serde(default)]
         failpoint: Option<String>,
     },
+    /// Undoes the waves that were done in this session.
+    Revert,
+    /// The run is over on all hosts: nothing is undone any more.
+    Commit,
     Call {
         name: String,
         input: Value,
@@ -57,52 +65,27 @@ enum Request<P> {
 /// How to carry out a plan.
 struct How<'a> {
     undo: bool,
+    several: bool,
     failpoint: Option<&'a str>,
     cancel: &'a AtomicBool,
 }
 
 /// One session on a host; its lock is held until the session ends.
-struct Session<T> {
+struct Session<T: Tool> {
     tool: T,
+    /// Before the lock, because what it holds is undone while the lock is held.
+    uncommitted: Uncommitted<T::Object>,
     lock: Mutex<Option<Lock>>,
     /// Whether a change that is interrupted is undone.
     undoes: Arc<AtomicBool>,
+    /// The number of changes made so far.
+    changes: AtomicUsize,
 }
 
-impl<T> Session<T> {
+impl<T: Tool> Session<T> {
     fn of(tool: T) -> Session<T> {
-        Session { tool, lock: Mutex::new(None), undoes: Arc::default() }
-    }
-}
-
-/// How long a change that is not undone may continue after its controller has ended: to finish its step and release the
-/// lock.
-const LAST: Duration = Duration::from_secs(10);
-
-/// Watches standard input, whose end means that the controller has ended or wants this host to stop: all waits are ended.
-/// After [`AFTER`] the process exits, since the next run repairs what is left, unless it is undoing its steps.
-struct Input {
-    undoes: Arc<AtomicBool>,
-    over: bool,
-}
-
-impl Read for Input {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let read = io::stdin().read(to);
-        if !matches!(read, Ok(1..)) && !std::mem::replace(&mut self.over, true) {
-            signal::stop();
-            let undoes = Arc::clone(&self.undoes);
-            let _ = std::thread::Builder::new().name("last".to_owned()).spawn(move || last(&undoes));
-        }
-        read
-    }
-}
-
-fn last(undoes: &AtomicBool) {
-    wait::until(LAST, LAST, || false);
-    if !undoes.load(Ordering::SeqCst) {
-        #[expect(clippy::exit, reason = "the controller has ended, and the kernel releases the lock")]
-        std::process::exit(i32::from(Kind::Failed.exit()));
+        let (uncommitted, changes) = (Uncommitted::new(), AtomicUsize::new(0));
+        Session { tool, uncommitted, lock: Mutex::new(None), undoes: Arc::default(), changes }
     }
 }
 
@@ -159,11 +142,20 @@ impl<T: Tool> Session<T> {
                 }
                 Ok(json!(observe(self.tool, stack.as_deref())?))
             }
-            Request::Apply { host, plan, undo, failpoint } => {
+            Request::Apply { host, plan, undo, several, failpoint } => {
                 self.take(&plan.stack, Duration::ZERO, cancel)?;
                 self.undoes.store(undo, Ordering::SeqCst);
-                let how = How { undo, failpoint: failpoint.as_deref(), cancel };
-                Ok(json!(self.apply(&host, &plan, &how, event)))
+                let how = How { undo, several, failpoint: failpoint.as_deref(), cancel };
+                Ok(json!(self.apply(&host, plan, &how, event)))
+            }
+            Request::Revert => {
+                let event = Mutex::new(event);
+                let tell = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
+                Ok(json!(self.uncommitted.revert("", &tell)))
+            }
+            Request::Commit => {
+                self.uncommitted.commit();
+                Ok(Value::Null)
             }
             Request::Call { name, input } => {
                 let event = Mutex::new(event);
@@ -206,28 +198,42 @@ impl<T: Tool> Session<T> {
     fn apply(
         &self,
         host: &str,
-        plan: &PlanOf<T>,
+        plan: PlanOf<T>,
         how: &How<'_>,
         event: &mut (dyn FnMut(Value) + Send),
     ) -> HostReport {
-        if let Some(stale) = self.stale(host, plan) {
+        if let Some(stale) = self.stale(host, &plan) {
             return HostReport::failed(host, stale.into());
         }
-        let change = self.tool.changer(plan);
+        let plan = Arc::new(plan);
+        let change = self.tool.changer(Arc::clone(&plan));
         let event = Mutex::new(event);
-        let count = AtomicUsize::new(0);
+        let tell = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
+        let changes = &self.changes;
         let context = Context {
             change: &|before, after| {
-                failpoint_hit(how.failpoint, &count);
+                failpoint_hit(how.failpoint, changes);
                 change(before, after)
             },
-            event: &|value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value),
+            event: &tell,
             cancel: how.cancel,
             parallel: T::PARALLEL,
             undo: how.undo,
             halves: !T::UNDO, // a tool that always undoes leaves no half-done step
         };
-        let report = execute(host, &plan.steps, &context);
+        let (mut report, done) = execute_in_order(host, &plan.steps, &context);
+        if how.several && how.undo {
+            self.uncommitted.add(
+                &plan.stack,
+                done.into_iter().map(|i| plan.steps[i].clone()).collect(),
+                change,
+            );
+            if !report.ok {
+                let undone = self.uncommitted.revert(host, &tell);
+                report.steps.extend(undone.steps);
+                report.stuck.extend(undone.stuck);
+            }
+        }
         if !report.ok {
             roll::leave(&plan.stack); // the note was written before the steps: undone, they leave none
         }

@@ -23,6 +23,19 @@ pub struct HostSet<T: Tool> {
     names: Vec<String>,
 }
 
+/// How to carry out a plan.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    /// The plan was made under the locks of these hosts, or the waves before have changed them.
+    pub(super) fresh: bool,
+    /// Whether a failure undoes what was done.
+    pub(super) undo: bool,
+    /// The plan has several waves, so a host keeps what it needs to undo this one.
+    pub(super) several: bool,
+    /// As in [`Global::failpoint`].
+    pub(super) failpoint: Option<&'a str>,
+}
+
 /// Results by host: answers, and failures.
 pub(super) type Answers<A> = (BTreeMap<String, A>, BTreeMap<String, Failures>);
 
@@ -95,25 +108,23 @@ impl<T: Tool> HostSet<T> {
         (seen, failed)
     }
 
-    /// Carries out a plan: every host gets its part. `fresh`: the plan was made under the lock of this set.
+    /// Carries out a plan, or one wave of it: every host gets its part.
     ///
     /// # Errors
-    /// Files or images of this machine that are missing or differ from the plan; then no host is changed.
-    pub fn apply(
+    /// As [`HostSet::apply`].
+    pub(super) fn apply_part(
         &mut self,
         plan: &PlanOf<T>,
-        fresh: bool,
-        undo: bool,
-        failpoint: Option<&str>,
+        how: &How<'_>,
     ) -> Result<Vec<HostReport>, Failures> {
         let busy = plan.busy();
         let lacking = self.tool.supply(plan, &mut |name, inputs| self.call(name, inputs))?;
         let idle = plan.hosts.iter().filter(|h| !busy.contains(h.name.as_str()));
         let mut reports: Vec<HostReport> = idle.map(|h| HostReport::idle(&h.name)).collect();
-        let slices = slices(self.tool, plan, fresh).into_iter().filter(|(h, _)| !lacking.contains_key(h));
+        let slices = slices(self.tool, plan, how.fresh).into_iter().filter(|(h, _)| !lacking.contains_key(h));
         let request = |(host, plan): (String, PlanOf<T>)| {
-            let ask =
-                json!({"op": "apply", "host": host, "plan": plan, "undo": undo, "failpoint": failpoint});
+            let ask = json!({"op": "apply", "host": host, "plan": plan, "undo": how.undo,
+                "several": how.several, "failpoint": how.failpoint});
             (host, ask)
         };
         for (host, result) in self.ask(slices.map(request).collect()) {
@@ -165,6 +176,14 @@ impl<T: Tool> HostSet<T> {
         requests: BTreeMap<String, Value>,
     ) -> BTreeMap<String, Result<Value, Failures>> {
         self.ask_hearing(requests, &mut |host, event| log::event(host, event))
+    }
+
+    /// The same also after the run was interrupted.
+    pub(super) fn ask_to_the_end(
+        &mut self,
+        requests: BTreeMap<String, Value>,
+    ) -> BTreeMap<String, Result<Value, Failures>> {
+        self.fleet.each_to_the_end(requests, &mut |host, event| log::event(host, event))
     }
 
     fn ask_hearing(

@@ -6,14 +6,17 @@ pub(crate) mod hint;
 mod hold;
 mod host;
 mod host_set;
+mod input;
 mod observe;
 mod plan;
 mod report;
 mod resolve;
+mod revert;
 mod roll;
 mod scope;
 mod source;
 mod up;
+mod waves;
 
 pub use hold::LOCK_WAIT;
 pub use host_set::HostSet;

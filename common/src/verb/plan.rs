@@ -161,7 +161,7 @@ pub(super) fn make<T: Tool>(
 ) -> Result<PlanOf<T>, Failures> {
     let draft = tool.plan(input, seen)?;
     let base = |h: &PlanHost| seen.get(&h.name).map(|o| PlanHost { base: o.base.clone(), ..h.clone() });
-    Ok(Plan {
+    let plan = Plan {
         schema: document::schema(T::NAME, "plan"),
         stack: input.stack.clone(),
         warnings: draft.warnings,
@@ -172,7 +172,9 @@ pub(super) fn make<T: Tool>(
         contents: draft.contents,
         data: draft.data,
         told: draft.told,
-    })
+    };
+    super::waves::ordered(&plan)?;
+    Ok(plan)
 }
 
 /// Prints the warnings and kept objects of a plan.

@@ -19,7 +19,7 @@ pub(super) fn verdict(report: &Report) -> Result<(), Failures> {
         log::warning(&format!("could not be undone: {stuck}"));
     }
     let failures = report.hosts.iter().flat_map(|h| h.failures().map(|f| f.clone().on(&h.host)));
-    Failures(failures.collect()).verdict()
+    Failures(super::waves::causes(failures.collect())).verdict()
 }
 
 /// The result of `check`, in its envelope.

@@ -15,14 +15,13 @@ use common::stack::Driver;
 use common::{Failure, Kind, document, fleet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Changes objects of one stack on this host.
-pub struct Changer<'a> {
-    stack: &'a str,
-    contents: &'a BTreeMap<String, String>,
-    data: &'a Data,
+pub struct Changer {
+    stack: String,
+    plan: Arc<Plan<Object, Data>>,
     /// Texts by digest that this run has replaced, for undo.
     texts: Mutex<BTreeMap<String, String>>,
     /// Instances that this run has put aside.
@@ -36,16 +35,10 @@ struct Aside {
     name: String,
 }
 
-impl<'a> Changer<'a> {
+impl Changer {
     /// For the steps of a plan.
-    pub fn new(plan: &'a Plan<Object, Data>) -> Self {
-        Changer {
-            stack: &plan.stack,
-            contents: &plan.contents,
-            data: &plan.data,
-            texts: Mutex::default(),
-            aside: Mutex::default(),
-        }
+    pub fn new(plan: Arc<Plan<Object, Data>>) -> Self {
+        Changer { stack: plan.stack.clone(), plan, texts: Mutex::default(), aside: Mutex::default() }
     }
 
     /// Changes one object.
@@ -64,7 +57,7 @@ impl<'a> Changer<'a> {
                 if !Path::new(program).exists() {
                     fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
                 }
-                paths::boot(self.stack).write(program, host, &paths::intent(self.stack))
+                paths::boot(&self.stack).write(program, host, &paths::intent(&self.stack))
             }
             (Some(object), None) => self.remove(object),
             _ => Ok(()),
@@ -72,7 +65,7 @@ impl<'a> Changer<'a> {
     }
 
     fn engine(&self, driver: Driver) -> Result<Box<dyn driver::Driver>, Failure> {
-        engines::of(driver, self.data.runtime.as_deref())
+        engines::of(driver, self.plan.data.runtime.as_deref())
     }
 
     fn create(&self, instance: &Instance) -> Result<(), Failure> {
@@ -82,11 +75,11 @@ impl<'a> Changer<'a> {
             .iter()
             .position(|aside| !aside.was.needs_recreate(instance) && aside.was.name == instance.name)
         {
-            engine.bring_back(self.stack, &all.remove(n).name, &instance.name)?;
+            engine.bring_back(&self.stack, &all.remove(n).name, &instance.name)?;
         }
         drop(all);
-        engine.create(self.stack, instance, &self.hosts(instance)?)?;
-        engine.start(self.stack, instance, self.data.patient)
+        engine.create(&self.stack, instance, &self.hosts(instance)?)?;
+        engine.start(&self.stack, instance, self.plan.data.patient)
     }
 
     fn change_instance(&self, before: &Instance, after: &Instance) -> Result<(), Failure> {
@@ -97,19 +90,19 @@ impl<'a> Changer<'a> {
             self.part_with(before)?;
             return self.create(after);
         }
-        let anew = old.update(self.stack, before, after, &hosts)?;
+        let anew = old.update(&self.stack, before, after, &hosts)?;
         if anew {
-            old.stop(self.stack, &after.name, GRACE)?;
+            old.stop(&self.stack, &after.name, GRACE)?;
         }
         // A finished job, or an instance that is ready, is not restarted when only its surroundings change.
         let asks = || !before.only_names_differ(after) && !self.finished(&*old, &after.name);
         let starts = anew || !before.running || before.needs_restart(after) || asks();
-        if after.running && starts { old.start(self.stack, after, self.data.patient) } else { Ok(()) }
+        if after.running && starts { old.start(&self.stack, after, self.plan.data.patient) } else { Ok(()) }
     }
 
     /// Whether it is a job that has ended successfully.
     fn finished(&self, engine: &dyn driver::Driver, name: &str) -> bool {
-        let all = engine.list(Some(self.stack)).unwrap_or_default();
+        let all = engine.list(Some(&self.stack)).unwrap_or_default();
         all.iter().any(|found| found.name == name && found.condition.ended_well())
     }
 
@@ -119,17 +112,17 @@ impl<'a> Changer<'a> {
                 self.remember(instance);
                 self.part_with(instance)
             }
-            Object::Remnant { name, driver } => self.engine(*driver)?.remove(self.stack, name),
+            Object::Remnant { name, driver } => self.engine(*driver)?.remove(&self.stack, name),
             Object::Volume { name } => {
-                file::remove_tree(&paths::volume(self.stack, name))?;
-                paths::volume(self.stack, name).ancestors().skip(1).take(2).for_each(file::remove_empty);
+                file::remove_tree(&paths::volume(&self.stack, name))?;
+                paths::volume(&self.stack, name).ancestors().skip(1).take(2).for_each(file::remove_empty);
                 Ok(())
             }
             Object::Folders { .. } => Ok(()),
             Object::Intent(_) => self.forget(),
             Object::Boot { .. } => {
                 self.tidy()?;
-                paths::boot(self.stack).remove()
+                paths::boot(&self.stack).remove()
             }
         }
     }
@@ -139,18 +132,18 @@ impl<'a> Changer<'a> {
     fn part_with(&self, instance: &Instance) -> Result<(), Failure> {
         let engine = self.engine(instance.driver)?;
         if held(&self.aside).iter().any(|aside| aside.was.name == instance.name) {
-            return engine.remove(self.stack, &instance.name);
+            return engine.remove(&self.stack, &instance.name);
         }
-        match engine.put_aside(self.stack, &instance.name)? {
+        match engine.put_aside(&self.stack, &instance.name)? {
             Some(name) => held(&self.aside).push(Aside { was: instance.clone(), name }),
-            None => engine.remove(self.stack, &instance.name)?,
+            None => engine.remove(&self.stack, &instance.name)?,
         }
         Ok(())
     }
 
     /// Writes the intent of this host.
     fn keep(&self, digest: &str) -> Result<(), Failure> {
-        let path = paths::intent(self.stack);
+        let path = paths::intent(&self.stack);
         self.remember_intent()?;
         let missing =
             || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks the intent of the host");
@@ -158,25 +151,25 @@ impl<'a> Changer<'a> {
         let instances = serde_json::from_str(&text)
             .map_err(|e| Failure::new(Kind::Data, "ct.plan.contents", e.to_string()))?;
         let intent =
-            Intent { schema: document::schema("ct", "intent"), stack: self.stack.to_owned(), instances };
+            Intent { schema: document::schema("ct", "intent"), stack: self.stack.clone(), instances };
         file::write(&path, &document::canonical(&intent)?, Mode::Private).map(|_| ())
     }
 
     fn forget(&self) -> Result<(), Failure> {
         self.remember_intent()?;
-        let path = paths::intent(self.stack);
+        let path = paths::intent(&self.stack);
         file::remove(&path)?;
         path.ancestors().skip(1).take(2).for_each(file::remove_empty);
         // A run killed while it created the folders of an instance has left parent folders without an instance.
         for root in [paths::DISK, paths::RUN] {
-            Path::new(root).join(self.stack).ancestors().take(2).for_each(file::remove_empty);
+            Path::new(root).join(&self.stack).ancestors().take(2).for_each(file::remove_empty);
         }
         Ok(())
     }
 
     fn remember_intent(&self) -> Result<(), Failure> {
         // A damaged one is not restored.
-        if let Ok(Some(old)) = file::read(&paths::intent(self.stack))
+        if let Ok(Some(old)) = file::read(&paths::intent(&self.stack))
             && let Ok(intent) = serde_json::from_str::<Intent>(&old)
         {
             let digest = crate::plan::intent_digest(&intent.instances);
@@ -188,7 +181,7 @@ impl<'a> Changer<'a> {
 
     /// When the last instance of a stack is removed: removes its secrets, and every image that no other stack uses.
     fn tidy(&self) -> Result<(), Failure> {
-        let secrets = Path::new(paths::SECRETS).join(self.stack);
+        let secrets = Path::new(paths::SECRETS).join(&self.stack);
         file::remove_tree(&secrets)?;
         secrets.parent().into_iter().for_each(file::remove_empty);
         let mut used = BTreeSet::new();
@@ -221,13 +214,13 @@ impl<'a> Changer<'a> {
 
     /// The hosts file of an instance: from the plan, or its existing one.
     fn hosts(&self, instance: &Instance) -> Result<String, Failure> {
-        let own = || file::read(&Place::new(self.stack, &instance.name).disk.join("hosts")).ok().flatten();
+        let own = || file::read(&Place::new(&self.stack, &instance.name).disk.join("hosts")).ok().flatten();
         Ok(self.text(&instance.hosts).or_else(own).unwrap_or_default())
     }
 
     /// Its hosts file is about to be removed or replaced.
     fn remember(&self, instance: &Instance) {
-        let path = Place::new(self.stack, &instance.name).disk.join("hosts");
+        let path = Place::new(&self.stack, &instance.name).disk.join("hosts");
         if let Ok(Some(text)) = file::read(&path) {
             held(&self.texts).insert(instance.hosts.clone(), text);
         }
@@ -235,15 +228,15 @@ impl<'a> Changer<'a> {
 
     fn text(&self, digest: &str) -> Option<String> {
         let replaced = held(&self.texts);
-        self.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
+        self.plan.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
     }
 }
 
 /// Removes what was put aside, at the end of the run. What cannot be removed is incomplete, and removed by the next run.
-impl Drop for Changer<'_> {
+impl Drop for Changer {
     fn drop(&mut self) {
         for Aside { was, name } in held(&self.aside).drain(..) {
-            if let Err(failure) = self.engine(was.driver).and_then(|engine| engine.remove(self.stack, &name))
+            if let Err(failure) = self.engine(was.driver).and_then(|engine| engine.remove(&self.stack, &name))
             {
                 tracing::warn!(
                     "the previous {} could not be removed; the next run does it: {failure}",

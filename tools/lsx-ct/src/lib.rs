@@ -17,6 +17,7 @@ use schemars::{Schema, schema_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 mod accounts;
@@ -158,7 +159,7 @@ impl Tool for Ct {
         plan::Data { secrets: BTreeMap::new(), ..plan.data.clone() }
     }
 
-    fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object> {
+    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
         let changer = apply::Changer::new(plan);
         Box::new(move |before, after| changer.change(before, after))
     }

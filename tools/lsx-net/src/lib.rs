@@ -15,6 +15,7 @@ use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub mod apply;
@@ -99,7 +100,7 @@ impl Tool for Net {
         plan::share(&plan.data, steps, &plan.contents)
     }
 
-    fn changer<'a>(self, plan: &'a PlanOf<Self>) -> Change<'a, Self::Object> {
+    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
         let changer = apply::Changer::new(plan);
         Box::new(move |before, after| changer.change(before, after))
     }

@@ -24,7 +24,7 @@ pub(super) struct Carried {
     known: BTreeMap<String, Vec<(Ipv4Addr, Mac)>>,
 }
 
-impl Changer<'_> {
+impl Changer {
     fn carried(&self) -> MutexGuard<'_, Carried> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,7 +60,7 @@ impl Changer<'_> {
                 self.carried().known.insert(leg.link.clone(), known.collect());
             }
             Object::Router { .. } => {
-                let record = note(&Paths::new(self.stack).rules(Place::Router))?;
+                let record = note(&Paths::new(&self.stack).rules(Place::Router))?;
                 self.carried().rules = record.and_then(|r| Some(r.split_once('\n')?.1.to_owned()));
             }
             _ => {}

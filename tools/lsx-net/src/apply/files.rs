@@ -9,10 +9,10 @@ use common::{Failure, Kind};
 use common::{document, fleet};
 use std::path::Path;
 
-impl Changer<'_> {
+impl Changer {
     /// Writes the intent; the step has its digest, the plan the rest.
     pub(super) fn keep(&self, wanted: &IntentFile) -> Result<(), Failure> {
-        let path = Paths::new(self.stack).intent();
+        let path = Paths::new(&self.stack).intent();
         self.remember_intent(&path)?;
         let missing =
             || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the intent of the host");
@@ -27,17 +27,17 @@ impl Changer<'_> {
         }
         let rows = self.rows_of(&desired);
         let intent =
-            Intent { schema: document::schema("net", "intent"), stack: self.stack.to_owned(), desired, rows };
+            Intent { schema: document::schema("net", "intent"), stack: self.stack.clone(), desired, rows };
         file::write(&path, &document::canonical(&intent)?, Mode::Private).map(|_| ())
     }
 
     fn rows_of(&self, desired: &Desired) -> Vec<Row> {
-        desired.networks.iter().filter_map(|n| self.rows.get(&n.name)).flatten().cloned().collect()
+        desired.networks.iter().filter_map(|n| self.plan.data.rows.get(&n.name)).flatten().cloned().collect()
     }
 
     /// Removes the intent.
     pub(super) fn forget(&self) -> Result<(), Failure> {
-        let path = Paths::new(self.stack).intent();
+        let path = Paths::new(&self.stack).intent();
         self.remember_intent(&path)?;
         if let Some(old) = self.kept(&path)? {
             self.end_flows(&old, None)?;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
-impl Changer<'_> {
+impl Changer {
     /// Compares the old with the new intent; the new rules are already loaded, so no new connections of this kind can
     /// begin.
     pub(super) fn end_flows(&self, old: &Desired, new: Option<&Desired>) -> Result<(), Failure> {
@@ -26,7 +26,7 @@ impl Changer<'_> {
         };
         end(|flow| stale.on_host(flow, &local)).map_err(refused)?;
         // A missing router has no connections.
-        let Ok(space) = namespace::open(namespace::Place::Name(&router(self.stack))) else { return Ok(()) };
+        let Ok(space) = namespace::open(namespace::Place::Name(&router(&self.stack))) else { return Ok(()) };
         let ended = namespace::inside(space.as_fd(), || end(|flow| stale.in_router(flow)));
         ended.map_err(|e| io_failure("enter the router", &e))?.map_err(refused)
     }

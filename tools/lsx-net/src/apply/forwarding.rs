@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::PoisonError;
 
-impl Changer<'_> {
+impl Changer {
     /// Sets a network's entries to those that the digest names.
     pub(super) fn forward(&self, socket: &mut Socket, wanted: &Forwarding) -> Result<(), Failure> {
         let (bridge, tunnel) = (index(socket, &wanted.bridge)?, index(socket, &wanted.tunnel)?);
@@ -34,7 +34,7 @@ impl Changer<'_> {
 
     /// The entries of a digest: from the plan's rows, or those that this run has replaced.
     fn entries(&self, socket: &mut Socket, wanted: &Forwarding) -> Result<BTreeSet<String>, Failure> {
-        let rows = self.rows.get(&wanted.network).map(Vec::as_slice).unwrap_or_default();
+        let rows = self.plan.data.rows.get(&wanted.network).map(Vec::as_slice).unwrap_or_default();
         let me = local(socket, &wanted.tunnel)?;
         for flood in [false, true] {
             let lines = plan::lines(rows, me, flood);

@@ -17,7 +17,7 @@ mod service;
 
 pub(crate) use neighbours::introduce;
 
-use crate::model::{Object, Row};
+use crate::model::Object;
 use crate::netlink::Socket;
 use crate::observe::io_failure;
 use crate::plan::Data;
@@ -25,13 +25,12 @@ use common::Failure;
 use common::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Changes objects of one stack on this host, and records what it replaced, for undo.
-pub struct Changer<'a> {
-    stack: &'a str,
-    contents: &'a BTreeMap<String, String>,
-    rows: &'a BTreeMap<String, Vec<Row>>,
+pub struct Changer {
+    stack: String,
+    plan: Arc<Plan<Object, Data>>,
     /// Links are created one at a time: the kernel's lock (rtnl) allows only one, and a setting written while another
     /// thread holds it is retried in a busy loop (`addrconf_disable_ipv6` restarts the system call).
     sockets: Mutex<Option<Sockets>>,
@@ -44,13 +43,12 @@ pub struct Changer<'a> {
     removals: removal::Removals,
 }
 
-impl<'a> Changer<'a> {
+impl Changer {
     /// For the steps of a plan.
-    pub fn new(plan: &'a Plan<Object, Data>) -> Self {
+    pub fn new(plan: Arc<Plan<Object, Data>>) -> Self {
         Changer {
-            stack: &plan.stack,
-            contents: &plan.contents,
-            rows: &plan.data.rows,
+            stack: plan.stack.clone(),
+            plan,
             sockets: Mutex::default(),
             texts: Mutex::default(),
             entries: Mutex::default(),
@@ -79,10 +77,10 @@ impl<'a> Changer<'a> {
     fn make(&self, object: &Object) -> Result<(), Failure> {
         match object {
             Object::Firewall(firewall) => self.load(firewall),
-            Object::Accept(accept) => rules::accept(self.stack, accept),
+            Object::Accept(accept) => rules::accept(&self.stack, accept),
             Object::Service(server) => self.serve(server),
             Object::Intent(file) => self.keep(file),
-            Object::Boot { program, host } => files::boot(self.stack, program, host),
+            Object::Boot { program, host } => files::boot(&self.stack, program, host),
             Object::Remnant { .. } => Ok(()),
             _ => self.make_kernel(object),
         }
@@ -95,23 +93,23 @@ impl<'a> Changer<'a> {
             none => none.insert(Sockets { here: socket()?, router: None }),
         };
         match object {
-            Object::Routing { .. } => routing::enter(self.stack, &mut sockets.here),
+            Object::Routing { .. } => routing::enter(&self.stack, &mut sockets.here),
             Object::Router { name, .. } => {
                 sockets.router = None;
                 router::make_router(name).and_then(|()| self.rules_again())
             }
             Object::World(world) => {
-                link::world(sockets, self.stack, world)?;
+                link::world(sockets, &self.stack, world)?;
                 self.routes_again(&mut sockets.here)
             }
-            Object::Bridge(bridge) => link::bridge(&mut sockets.here, self.stack, bridge),
+            Object::Bridge(bridge) => link::bridge(&mut sockets.here, &self.stack, bridge),
             Object::Tunnel(tunnel) => {
-                link::tunnel(&mut sockets.here, self.stack, tunnel)?;
+                link::tunnel(&mut sockets.here, &self.stack, tunnel)?;
                 self.entries_again(&mut sockets.here, tunnel)
             }
             Object::Leg(leg) => {
-                link::leg(sockets, self.stack, leg)?;
-                let (_, _, inner) = sockets.with_router(self.stack)?;
+                link::leg(sockets, &self.stack, leg)?;
+                let (_, _, inner) = sockets.with_router(&self.stack)?;
                 self.known_again(inner, &leg.link)?;
                 self.introduce_leg(inner, &leg.link, &leg.network)
             }
@@ -127,8 +125,8 @@ impl<'a> Changer<'a> {
         let mut socket = socket()?;
         self.carry(&mut socket, object)?;
         match object {
-            Object::Routing { .. } => routing::leave(self.stack, &mut socket),
-            Object::Router { name, .. } => router::remove_router(self.stack, name),
+            Object::Routing { .. } => routing::leave(&self.stack, &mut socket),
+            Object::Router { name, .. } => router::remove_router(&self.stack, name),
             Object::World(world) => self.removals.remove(&world.link),
             Object::Bridge(bridge) => self.removals.remove(&bridge.link),
             Object::Tunnel(tunnel) => self.removals.remove(&tunnel.link),
@@ -137,10 +135,10 @@ impl<'a> Changer<'a> {
             Object::Forwarding(forwarding) => self.clear(&mut socket, forwarding),
             Object::Route(route) => link::remove_route(&mut socket, route),
             Object::Firewall(firewall) => self.unload(firewall),
-            Object::Accept(accept) => rules::leave(self.stack, accept),
+            Object::Accept(accept) => rules::leave(&self.stack, accept),
             Object::Service(_) => self.end_service(),
             Object::Intent(_) => self.forget(),
-            Object::Boot { .. } => files::remove_boot(self.stack),
+            Object::Boot { .. } => files::remove_boot(&self.stack),
             Object::Port(_) | Object::Neighbours(_) => Ok(()), // these are removed with their instances
         }
     }
@@ -148,7 +146,7 @@ impl<'a> Changer<'a> {
     /// A text named by a step: from the plan, or one that this run has replaced.
     fn text(&self, digest: &str) -> Option<String> {
         let replaced = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
+        self.plan.contents.get(digest).or_else(|| replaced.get(digest)).cloned()
     }
 
     /// Records a text that is about to be replaced.

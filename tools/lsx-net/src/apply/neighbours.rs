@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
-impl Changer<'_> {
+impl Changer {
     /// Sets the entries of a network's interfaces to those of the plan, or for undo to those of the host's intent.
     pub(super) fn acquaint(&self, socket: &mut Socket, wanted: &Neighbours) -> Result<(), Failure> {
         let links = dump::links(socket).map_err(failure)?;
-        let kept = kept_intent(self.stack).map(|i| plan::by_network(&i.rows)).unwrap_or_default();
+        let kept = kept_intent(&self.stack).map(|i| plan::by_network(&i.rows)).unwrap_or_default();
         let old = kept.get(&wanted.network).map(Vec::as_slice).unwrap_or_default();
-        let planned = self.rows.get(&wanted.network).map(Vec::as_slice).unwrap_or_default();
+        let planned = self.plan.data.rows.get(&wanted.network).map(Vec::as_slice).unwrap_or_default();
         let rows = if plan::digest_of(planned) == wanted.digest { planned } else { old };
-        let bridge = mark(self.stack, &wanted.network, "bridge");
+        let bridge = mark(&self.stack, &wanted.network, "bridge");
         let Some(bridge) = links.iter().find(|l| l.altnames.contains(&bridge)) else { return Ok(()) };
         let nic = |l: &&Link| {
             l.master == Some(bridge.index)
@@ -28,9 +28,9 @@ impl Changer<'_> {
         };
         let ports: Vec<&Link> = links.iter().filter(nic).collect();
         spaces::behind(&ports, |_, inside, socket| introduce(socket, inside, "", (old, rows), wanted.peers))?;
-        let leg = mark(self.stack, &wanted.network, "leg");
+        let leg = mark(&self.stack, &wanted.network, "leg");
         let Some(leg) = links.iter().find(|l| l.altnames.contains(&leg)) else { return Ok(()) };
-        let Ok(space) = namespace::open(namespace::Place::Name(&router(self.stack))) else { return Ok(()) };
+        let Ok(space) = namespace::open(namespace::Place::Name(&router(&self.stack))) else { return Ok(()) };
         let Ok(mut inner) = Socket::open_in(space.as_fd()) else { return Ok(()) };
         let inside = dump::links(&mut inner).map_err(failure)?;
         match inside.iter().find(|l| Some(l.index) == leg.lower) {
@@ -41,7 +41,7 @@ impl Changer<'_> {
 
     /// The initial entries of a new leg.
     pub(super) fn introduce_leg(&self, inner: &mut Socket, link: &str, network: &str) -> Result<(), Failure> {
-        let rows = self.rows.get(network).map(Vec::as_slice).unwrap_or_default();
+        let rows = self.plan.data.rows.get(network).map(Vec::as_slice).unwrap_or_default();
         match dump::link(inner, Device::Name(link)).map_err(failure)? {
             Some(inside) => introduce(inner, &inside, ROUTER, (&[], rows), true),
             None => Ok(()),

@@ -11,7 +11,7 @@ use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use std::os::fd::AsFd;
 
-impl Changer<'_> {
+impl Changer {
     /// Loads the rules of a place, and records how nft lists them, to detect later changes by others.
     pub(super) fn load(&self, wanted: &Firewall) -> Result<(), Failure> {
         let missing =
@@ -23,9 +23,9 @@ impl Changer<'_> {
 
     /// Loads rules from their text.
     pub(super) fn load_text(&self, place: Place, text: &str) -> Result<(), Failure> {
-        nft_in(self.stack, place, text)?;
-        let record = record(self.stack, place, text)?;
-        file::write(&Paths::new(self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
+        nft_in(&self.stack, place, text)?;
+        let record = record(&self.stack, place, text)?;
+        file::write(&Paths::new(&self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
     }
 
     /// Removes the tables of a place.
@@ -37,18 +37,18 @@ impl Changer<'_> {
         };
         let script: String = tables.iter().map(|t| format!("table {t} {{}}\ndelete table {t}\n")).collect();
         // The record is removed first: the next run would not notice a leftover record.
-        let paths = Paths::new(self.stack);
+        let paths = Paths::new(&self.stack);
         file::remove(&paths.rules(gone.place))?;
         file::remove_empty(&paths.run());
-        let there = namespace::open(namespace::Place::Name(&router(self.stack)));
+        let there = namespace::open(namespace::Place::Name(&router(&self.stack)));
         if gone.place == Place::Router && there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             return Ok(()); // they were removed with the router
         }
-        nft_in(self.stack, gone.place, &script)
+        nft_in(&self.stack, gone.place, &script)
     }
 
     fn remember_rules(&self, place: Place) -> Result<(), Failure> {
-        if let Some(record) = note(&Paths::new(self.stack).rules(place))? {
+        if let Some(record) = note(&Paths::new(&self.stack).rules(place))? {
             let text = record.split_once('\n').map(|(_, text)| text.to_owned()).unwrap_or_default();
             self.remember(digest(text.as_bytes()), text);
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 const LOAD: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(10);
 
-impl Changer<'_> {
+impl Changer {
     /// Starts the server, or lets it load another configuration. One that HAProxy refuses changes nothing.
     pub(super) fn serve(&self, wanted: &Server) -> Result<(), Failure> {
         let missing = || {
@@ -26,7 +26,7 @@ impl Changer<'_> {
             )
         };
         let text = self.text(&wanted.config).ok_or_else(missing)?;
-        let home = Home::new(self.stack);
+        let home = Home::new(&self.stack);
         self.remember_config(&home)?;
         home.make()?;
         let whole = whole(&text, &wanted.config);
@@ -48,7 +48,7 @@ impl Changer<'_> {
 
     /// Ends the server.
     pub(super) fn end_service(&self) -> Result<(), Failure> {
-        let home = Home::new(self.stack);
+        let home = Home::new(&self.stack);
         self.remember_config(&home)?;
         home.remove()
     }

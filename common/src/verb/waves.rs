@@ -1,0 +1,160 @@
+//! Plans in waves: a wave begins when the one before it is done on all hosts. With undo, a failure undoes all waves on all
+//! hosts.
+
+use super::HostSet;
+use super::host_set::How;
+use crate::failure::{Failure, Failures, Kind};
+use crate::fleet;
+use crate::log;
+use crate::plan::{HostReport, Outcome, StepReport};
+use crate::tool::{PlanOf, Tool};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The code of the failure of a host whose changes were undone because of another host.
+pub(super) const REVERTED: &str = "plan.reverted";
+
+/// Reports by host.
+type Reports = BTreeMap<String, HostReport>;
+
+impl<T: Tool> HostSet<T> {
+    /// Carries out a plan, wave by wave. `fresh`: the plan was made under the locks of these hosts. A plan with a single wave has no
+    /// order across hosts: each host then stands for itself, and what others have done stays when one fails.
+    ///
+    /// # Errors
+    /// Files or images of this machine that are missing or differ from the plan; then no host is changed.
+    pub fn apply(
+        &mut self,
+        plan: &PlanOf<T>,
+        fresh: bool,
+        undo: bool,
+        failpoint: Option<&str>,
+    ) -> Result<Vec<HostReport>, Failures> {
+        let waves: BTreeSet<u8> = plan.steps.iter().map(|step| step.wave).collect();
+        let how = How { fresh, undo, several: waves.len() > 1, failpoint };
+        if !how.several {
+            return self.apply_part(plan, &how);
+        }
+        let mut reports: Reports =
+            plan.hosts.iter().map(|host| (host.name.clone(), HostReport::idle(&host.name))).collect();
+        for (n, wave) in waves.into_iter().enumerate() {
+            let part = PlanOf::<T> {
+                steps: plan.steps.iter().filter(|step| step.wave == wave).cloned().collect(),
+                ..plan.clone()
+            };
+            // The host has changed since the plan was made: by the waves before.
+            let how = How { fresh: fresh || n > 0, ..how };
+            let done = match self.apply_part(&part, &how) {
+                Err(failures) if n == 0 => return Err(failures),
+                Err(failures) => {
+                    part.busy().into_iter().map(|h| HostReport::failed(h, failures.clone())).collect()
+                }
+                Ok(done) => done,
+            };
+            done.into_iter().for_each(|report| merge(&mut reports, report));
+            if let Some(why) = reports.values().find(|report| !report.ok).map(|report| reason(report, wave)) {
+                if undo {
+                    self.revert(&mut reports, &why);
+                }
+                not_run(plan, &mut reports);
+                return Ok(reports.into_values().collect());
+            }
+        }
+        self.commit(&mut reports);
+        Ok(reports.into_values().collect())
+    }
+
+    /// Undoes on all hosts what they have done in this run, also after the run was interrupted. A host that cannot be asked
+    /// does it when it notices the end of the connection.
+    fn revert(&mut self, reports: &mut Reports, why: &str) {
+        let stands = |report: &&HostReport| report.steps.iter().any(|step| step.outcome == Outcome::Done);
+        let hosts: Vec<String> = reports.values().filter(stands).map(|report| report.host.clone()).collect();
+        let request = json!({"op": "revert"});
+        for (host, answer) in self.ask_to_the_end(hosts.into_iter().map(|h| (h, request.clone())).collect()) {
+            let answer = answer.and_then(|value| fleet::shape::<HostReport>(value).map_err(Failures::from));
+            match answer {
+                Ok(report) => merge(reports, HostReport { host: host.clone(), ..report }),
+                Err(failures) => fail(reports, &host, failures),
+            }
+            let message = format!("everything done in this run was undone because of {why}");
+            fail(reports, &host, Failure::new(Kind::Again, REVERTED, message).into());
+        }
+    }
+
+    /// Ends the run on all hosts: they no longer undo anything.
+    fn commit(&mut self, reports: &mut Reports) {
+        let busy = reports.values().filter(|report| !report.steps.is_empty());
+        let requests = busy.map(|report| (report.host.clone(), json!({"op": "commit"}))).collect();
+        for (host, answer) in self.ask_to_the_end(requests) {
+            if let Err(failures) = answer {
+                fail(reports, &host, failures);
+            }
+        }
+    }
+}
+
+/// Checks that no step needs one of a later wave.
+pub(super) fn ordered<O, D>(plan: &crate::plan::Plan<O, D>) -> Result<(), Failure> {
+    if plan.steps.iter().all(|step| step.wave == 0) {
+        return Ok(());
+    }
+    let waves: BTreeMap<(&str, &str), u8> =
+        plan.steps.iter().map(|step| ((step.host.as_str(), step.id.as_str()), step.wave)).collect();
+    for step in &plan.steps {
+        let later =
+            |need: &&String| waves.get(&(step.host.as_str(), need.as_str())).is_some_and(|w| *w > step.wave);
+        if let Some(need) = step.needs.iter().find(later) {
+            let message = format!("step {} of wave {} needs {need} of a later wave", step.id, step.wave);
+            return Err(Failure::new(Kind::Data, "plan.wave", message).on(&step.host));
+        }
+    }
+    Ok(())
+}
+
+fn reason(report: &HostReport, wave: u8) -> String {
+    format!("a failure on {} in wave {wave}", report.host)
+}
+
+fn fail(reports: &mut Reports, host: &str, failures: Failures) {
+    if let Some(report) = reports.get_mut(host) {
+        report.fail(failures);
+    }
+}
+
+/// Adds the report of one wave, or of what was undone, to the report of its host.
+fn merge(reports: &mut Reports, new: HostReport) {
+    let Some(report) = reports.get_mut(&new.host) else { return };
+    let places: BTreeMap<String, usize> =
+        report.steps.iter().enumerate().map(|(n, step)| (step.id.clone(), n)).collect();
+    for step in &new.steps {
+        match places.get(&step.id).and_then(|n| report.steps.get_mut(*n)) {
+            Some(known) => known.outcome = step.outcome,
+            None => report.steps.push(step.clone()),
+        }
+    }
+    let stands = |step: &&StepReport| matches!(step.outcome, Outcome::Done | Outcome::Stuck);
+    report.changed = report.steps.iter().filter(stands).count();
+    report.fail(Failures(new.failures().cloned().collect()));
+    report.stuck.extend(new.stuck);
+}
+
+/// The steps of the waves that did not begin.
+fn not_run<O, D>(plan: &crate::plan::Plan<O, D>, reports: &mut Reports) {
+    for step in &plan.steps {
+        let Some(report) = reports.get_mut(&step.host) else { continue };
+        if !report.steps.iter().any(|known| known.id == step.id) {
+            report.steps.push(StepReport { id: step.id.clone(), outcome: Outcome::NotRun, ms: 0 });
+        }
+    }
+}
+
+/// The failures of a run without those of hosts that only followed another one; these are told.
+pub(super) fn causes(failures: Vec<Failure>) -> Vec<Failure> {
+    let (followed, causes): (Vec<_>, Vec<_>) =
+        failures.into_iter().partition(|failure| failure.code == REVERTED);
+    if causes.is_empty() {
+        return followed;
+    }
+    followed.iter().for_each(|failure| log::note(&failure.to_string()));
+    causes
+}
