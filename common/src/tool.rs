@@ -1,5 +1,9 @@
 //! The interface of a tool: the functions in which tools differ. The verbs are built on them once for all tools.
 
+mod checked;
+
+pub use checked::{Checked, Finding};
+
 use crate::failure::{Failure, Failures};
 use crate::plan::show::Line;
 use crate::plan::{Act, Have, Object, Plan, PlanHost, Step, Warning};
@@ -36,6 +40,8 @@ pub trait Tool: Copy + Send + Sync + 'static {
     const UNDO: bool = true;
     /// The number of steps of a host that may run at the same time.
     const PARALLEL: usize = 8;
+    /// The number of its boot entry, two digits: a tool that depends on another has a higher one.
+    const ORDER: u8;
     /// The objects that its steps change.
     type Object: Object + JsonSchema + 'static;
     /// Further facts that it observes on a host.
@@ -44,6 +50,9 @@ pub trait Tool: Copy + Send + Sync + 'static {
     type Gathered: Clone + Default + std::fmt::Debug + Send + Sync;
     /// Data that the steps of a plan share.
     type Data: Serialize + DeserializeOwned + Clone + Default + Send + Sync + JsonSchema;
+
+    /// What it keeps on a host to restore it after a reboot: `lsx.<tool>.intent/1`.
+    type Intent: Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Observes this host: the objects of one stack, or of all.
     ///
@@ -94,7 +103,17 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// The part of the shared table that the steps of one host need.
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
 
-    /// The function that changes an object on this host. It is kept until the run is over on all hosts, since it may record
+    /// The key of an intent, as in [`crate::plan::Kept::Intent`].
+    fn intent_key(intent: &Self::Intent) -> String;
+
+    /// The intent that an object of a plan stands for.
+    ///
+    /// # Errors
+    /// When the plan lacks it.
+    fn intent(self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<Self::Intent, Failure>;
+
+    /// The function that changes an object on this host. For what the engine keeps, it is called first, and does what the tool
+    /// itself does then. It is kept until the run is over on all hosts, since it may record
     /// what it replaces.
     fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object>;
 
@@ -234,64 +253,4 @@ pub struct Observed<O, S> {
     /// Further facts.
     #[serde(flatten)]
     pub seen: S,
-}
-
-/// One difference or failed check that `check` found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Finding {
-    /// Stable dotted name.
-    pub code: String,
-    /// The host.
-    pub host: String,
-    /// One sentence.
-    pub message: String,
-    /// What to do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-/// The checks made and their findings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Checked {
-    /// Number of checks made; zero is a failure.
-    tried: usize,
-    /// The findings.
-    findings: Vec<Finding>,
-    /// The tool's own results, one row per check or group of checks.
-    rows: Vec<Value>,
-}
-
-/// The only ways to count: every finding belongs to a check, so that there are never more findings than checks.
-impl Checked {
-    /// One successful check.
-    pub fn passed(&mut self) {
-        self.tried += 1;
-    }
-
-    /// One check and its finding.
-    pub fn found(&mut self, finding: Finding) {
-        self.tried += 1;
-        self.findings.push(finding);
-    }
-
-    /// Several findings, put before all others.
-    pub fn found_first(&mut self, findings: Vec<Finding>) {
-        self.tried += findings.len();
-        self.findings.splice(0..0, findings);
-    }
-
-    /// A row of the tool itself.
-    pub fn row(&mut self, row: Value) {
-        self.rows.push(row);
-    }
-
-    /// Number of checks made.
-    pub const fn tried(&self) -> usize {
-        self.tried
-    }
-
-    /// The findings.
-    pub fn findings(&self) -> &[Finding] {
-        &self.findings
-    }
 }

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod file;
+pub mod kept;
 pub mod limit;
 pub mod lock;
 pub mod named;

@@ -6,12 +6,14 @@
 mod diff;
 mod execute;
 mod fields;
+mod kept;
 pub mod show;
 #[cfg(test)]
 mod tests;
 
 pub use diff::{Have, Want, diff};
 pub use execute::{Act, Context, Outcome, Tell, execute, execute_in_order, undo};
+pub use kept::Kept;
 
 use crate::failure::{Failure, Failures, Kind};
 use schemars::JsonSchema;
@@ -55,6 +57,11 @@ pub trait Object: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync
 
     /// The effect of the change to `next`, if the fields do not show it, such as `restarted`.
     fn means(&self, _next: &Self) -> Option<&'static str> {
+        None
+    }
+
+    /// What it is, if the engine keeps it.
+    fn kept(&self) -> Option<Kept> {
         None
     }
 

@@ -5,9 +5,10 @@ use super::revert::Uncommitted;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
+use crate::host::kept::Keeper;
 use crate::host::{Lock, roll};
-use crate::plan::{Context, HostReport, execute_in_order};
-use crate::tool::{Observed, ObservedOf, PlanOf, Tool};
+use crate::plan::{Context, HostReport, Object, execute_in_order};
+use crate::tool::{Change, Observed, ObservedOf, PlanOf, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -206,7 +207,7 @@ impl<T: Tool> Session<T> {
             return HostReport::failed(host, stale.into());
         }
         let plan = Arc::new(plan);
-        let change = self.tool.changer(Arc::clone(&plan));
+        let change = changer(self.tool, &plan);
         let event = Mutex::new(event);
         let tell = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
         let changes = &self.changes;
@@ -266,4 +267,18 @@ fn failpoint_hit(failpoint: Option<&str>, count: &AtomicUsize) {
     if cfg!(debug_assertions) && failpoint.and_then(|f| f.parse().ok()) == Some(n) {
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
     }
+}
+
+/// The function that changes an object: the tool's own, then the engine's for what that keeps.
+fn changer<T: Tool>(tool: T, plan: &Arc<PlanOf<T>>) -> Change<T::Object> {
+    let (own, keeper, plan) =
+        (tool.changer(Arc::clone(plan)), Keeper::of::<T>(&plan.stack), Arc::clone(plan));
+    Box::new(move |before, after| {
+        own(before, after)?;
+        let make = || match after {
+            Some(object) => tool.intent(&plan, object),
+            None => Err(Failure::new(Kind::Bug, "plan.kept", "an intent without a step")),
+        };
+        keeper.change(before.and_then(Object::kept), after.and_then(Object::kept), &make)
+    })
 }

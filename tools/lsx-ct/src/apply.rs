@@ -4,15 +4,15 @@
 use crate::driver::{self, GRACE};
 use crate::engines;
 use crate::image::Store;
-use crate::model::{Instance, Intent, Object};
+use crate::model::{Instance, Object};
 use crate::oci::closed;
 use crate::oci::disk::Place;
 use crate::paths;
 use crate::plan::Data;
-use common::host::file::{self, Mode};
+use common::Failure;
+use common::host::file;
 use common::plan::Plan;
 use common::stack::Driver;
-use common::{Failure, Kind, document, fleet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,13 +52,6 @@ impl Changer {
             }
             (_, Some(Object::Instance(instance))) => self.create(instance),
             (_, Some(Object::Folders { .. })) => closed::close(),
-            (_, Some(Object::Intent(intent))) => self.keep(&intent.digest),
-            (_, Some(Object::Boot { program, host })) => {
-                if !Path::new(program).exists() {
-                    fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
-                }
-                paths::boot(&self.stack).write(program, host, &paths::intent(&self.stack))
-            }
             (Some(object), None) => self.remove(object),
             _ => Ok(()),
         }
@@ -119,11 +112,11 @@ impl Changer {
                 Ok(())
             }
             Object::Folders { .. } => Ok(()),
-            Object::Intent(_) => self.forget(),
-            Object::Boot { .. } => {
-                self.tidy()?;
-                paths::boot(&self.stack).remove()
+            Object::Intent(_) => {
+                self.sweep();
+                Ok(())
             }
+            Object::Boot { .. } => self.tidy(),
         }
     }
 
@@ -141,42 +134,11 @@ impl Changer {
         Ok(())
     }
 
-    /// Writes the intent of this host.
-    fn keep(&self, digest: &str) -> Result<(), Failure> {
-        let path = paths::intent(&self.stack);
-        self.remember_intent()?;
-        let missing =
-            || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks the intent of the host");
-        let text = self.text(digest).ok_or_else(missing)?;
-        let instances = serde_json::from_str(&text)
-            .map_err(|e| Failure::new(Kind::Data, "ct.plan.contents", e.to_string()))?;
-        let intent =
-            Intent { schema: document::schema("ct", "intent"), stack: self.stack.clone(), instances };
-        file::write(&path, &document::canonical(&intent)?, Mode::Private).map(|_| ())
-    }
-
-    fn forget(&self) -> Result<(), Failure> {
-        self.remember_intent()?;
-        let path = paths::intent(&self.stack);
-        file::remove(&path)?;
-        path.ancestors().skip(1).take(2).for_each(file::remove_empty);
-        // A run killed while it created the folders of an instance has left parent folders without an instance.
+    /// Removes parent folders without an instance, which a run has left that was killed while it created an instance's.
+    fn sweep(&self) {
         for root in [paths::DISK, paths::RUN] {
             Path::new(root).join(&self.stack).ancestors().take(2).for_each(file::remove_empty);
         }
-        Ok(())
-    }
-
-    fn remember_intent(&self) -> Result<(), Failure> {
-        // A damaged one is not restored.
-        if let Ok(Some(old)) = file::read(&paths::intent(&self.stack))
-            && let Ok(intent) = serde_json::from_str::<Intent>(&old)
-        {
-            let digest = crate::plan::intent_digest(&intent.instances);
-            let text = serde_json::to_string(&intent.instances).unwrap_or_default();
-            held(&self.texts).insert(digest, text);
-        }
-        Ok(())
     }
 
     /// When the last instance of a stack is removed: removes its secrets, and every image that no other stack uses.

@@ -109,10 +109,13 @@ impl Tool for Ct {
         ),
         ("ct.collected", "", &["blobs", "trees", "size_bytes"]),
     ];
+    /// After the networks.
+    const ORDER: u8 = 50;
     type Object = model::Object;
     type Facts = model::Facts;
     type Gathered = model::Gathered;
     type Data = plan::Data;
+    type Intent = model::Intent;
 
     fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
         observe::observe(stack)
@@ -157,6 +160,14 @@ impl Tool for Ct {
 
     fn share(self, plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {
         plan::Data { secrets: BTreeMap::new(), ..plan.data.clone() }
+    }
+
+    fn intent_key(intent: &model::Intent) -> String {
+        plan::intent_digest(&intent.instances)
+    }
+
+    fn intent(self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<model::Intent, Failure> {
+        plan::intent(plan, object)
     }
 
     fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {

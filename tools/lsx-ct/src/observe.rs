@@ -1,14 +1,15 @@
 //! Observes this host: instances of all engines, and the engines. Reads only.
 
+use crate::Ct;
 use crate::driver::Found;
 use crate::engines;
-use crate::model::{Engine, Facts, Intent, Object, State, Status, Usage};
+use crate::model::{Engine, Facts, IntentFile, Object, State, Status, Usage};
 use crate::oci::{closed, disk, room};
 use crate::paths;
-use common::host::file;
+use common::host::kept::Keeper;
 use common::plan::{Have, Warning};
 use common::stack::Driver as Kind;
-use common::tool::Observation;
+use common::tool::{Observation, Tool as _};
 use common::{Failure, fleet};
 use std::path::Path;
 
@@ -105,29 +106,18 @@ fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
     })
 }
 
-/// The host's intent of a stack, and its boot entry.
+/// What the engine keeps of a stack, as objects.
 fn kept(stack: &str, seen: &mut Facts, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
-    let path = paths::intent(stack);
-    let text = match file::read(&path) {
-        Err(failure) if failure.code == "host.file.damaged" => Some(String::new()),
-        text => text?,
-    };
-    if let Some(text) = text {
-        match serde_json::from_str::<Intent>(&text) {
-            Ok(intent) => {
-                let digest = crate::plan::intent_digest(&intent.instances);
-                objects.push(have(Object::Intent(crate::model::IntentFile { digest })));
-                seen.intent = Some(intent);
-            }
-            Err(e) => warnings.push(Warning {
-                code: "ct.intent".to_owned(),
-                message: format!("{} cannot be read and is written again: {e}", path.display()),
-            }),
-        }
+    let found = Keeper::of::<Ct>(stack).observe()?;
+    warnings.extend(found.warning);
+    if found.there {
+        let digest = found.intent.as_ref().map(Ct::intent_key).unwrap_or_default();
+        objects.push(have(Object::Intent(IntentFile { digest })));
     }
-    if let Some((program, host)) = paths::boot(stack).read()? {
+    seen.intent = found.intent;
+    if let Some((program, host)) = found.boot {
         objects.push(have(Object::Boot { program, host }));
     }
     Ok(objects)

@@ -1,6 +1,5 @@
 //! The files of lsx-ct. /run is lost at reboot, /etc and /var are kept.
 
-use common::host::boot::Entry;
 use common::stack::Driver;
 use std::path::PathBuf;
 
@@ -16,16 +15,6 @@ pub(crate) const RUN: &str = "/run/lsx/ct";
 pub(crate) const VOLUMES: &str = "/var/lib/lsx/volumes";
 /// Secrets: /var/lib/lsx/secrets/STACK/NAME.
 pub(crate) const SECRETS: &str = "/var/lib/lsx/secrets";
-
-/// The host's intent of a stack.
-pub(crate) fn intent(stack: &str) -> PathBuf {
-    PathBuf::from(format!("/etc/lsx/{stack}/ct.json"))
-}
-
-/// The boot entry of a stack: after the networks.
-pub(crate) fn boot(stack: &str) -> Entry<'_> {
-    Entry { order: 50, stack, tool: "ct" }
-}
 
 /// A volume of a stack.
 pub(crate) fn volume(stack: &str, name: &str) -> PathBuf {

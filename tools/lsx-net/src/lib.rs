@@ -69,10 +69,12 @@ impl Tool for Net {
     ];
     /// Links whose removals wait at the same time are removed as one; see `apply/removal.rs`.
     const PARALLEL: usize = 64;
+    const ORDER: u8 = 10;
     type Object = model::Object;
     type Facts = model::Facts;
     type Gathered = ();
     type Data = plan::Data;
+    type Intent = model::Intent;
 
     fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
         observe::observe(stack)
@@ -98,6 +100,14 @@ impl Tool for Net {
 
     fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data {
         plan::share(&plan.data, steps, &plan.contents)
+    }
+
+    fn intent_key(intent: &model::Intent) -> String {
+        plan::intent_file(intent).key()
+    }
+
+    fn intent(self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<model::Intent, Failure> {
+        plan::intent(plan, object)
     }
 
     fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {

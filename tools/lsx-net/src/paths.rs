@@ -1,6 +1,5 @@
 //! The files of lsx-net. /run is lost at reboot, /etc is kept.
 
-use common::host::boot::Entry;
 use common::host::file;
 use common::{Failure, Kind};
 use std::path::{Path, PathBuf};
@@ -33,16 +32,6 @@ impl Paths {
         let entries = std::fs::read_dir("/etc/lsx").into_iter().flatten().flatten();
         let kept = entries.filter(|e| e.path().join("net.json").is_file());
         kept.filter_map(|e| e.file_name().into_string().ok()).collect()
-    }
-
-    /// The intent of the host.
-    pub(crate) fn intent(&self) -> PathBuf {
-        PathBuf::from(format!("/etc/lsx/{}/net.json", self.stack))
-    }
-
-    /// The boot entry.
-    pub(crate) fn boot(&self) -> Entry<'_> {
-        Entry { order: 10, stack: &self.stack, tool: "net" }
     }
 
     /// Run-time state: rules as they were loaded.

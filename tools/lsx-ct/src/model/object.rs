@@ -44,7 +44,7 @@ pub enum Object {
 }
 
 /// See [`Object::Intent`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IntentFile {
     /// Digest of its instances.
     pub digest: String,
@@ -76,6 +76,16 @@ impl Object {
 }
 
 impl plan::Object for Object {
+    fn kept(&self) -> Option<plan::Kept> {
+        match self {
+            Object::Intent(file) => Some(plan::Kept::Intent(file.digest.clone())),
+            Object::Boot { program, host } => {
+                Some(plan::Kept::Boot { program: program.clone(), host: host.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn called(&self) -> Option<(String, &'static str)> {
         match self {
             Object::Instance(instance) => Some((instance.name.clone(), "")),

@@ -1,10 +1,11 @@
 //! The files of an instance on disk, and its range of ids.
 
 use super::ranges;
-use crate::model::{IDS, Ids, Instance, Intent};
+use crate::model::{IDS, Ids, Instance};
 use crate::paths::{DISK, RUN};
 use common::host::Lock;
 use common::host::file::{self, Mode};
+use common::host::kept::Keeper;
 use common::{Failure, Kind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -137,8 +138,7 @@ fn taken() -> Vec<Ids> {
 /// The intent of an instance whose own file is damaged. It counts as without a hosts file, so that the next `up` writes
 /// both again.
 pub(super) fn kept(stack: &str, name: &str) -> Option<Instance> {
-    let text = file::read(&crate::paths::intent(stack)).ok()??;
-    let intent: Intent = serde_json::from_str(&text).ok()?;
+    let intent = Keeper::of::<crate::Ct>(stack).intent().ok()??;
     let found = intent.instances.into_iter().find(|instance| instance.name == name)?;
     Some(Instance { hosts: String::new(), ..found })
 }

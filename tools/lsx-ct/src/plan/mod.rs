@@ -17,7 +17,7 @@ pub use order::depths;
 use crate::Ct;
 use crate::model::{CLOSED, Facts, Gathered, Instance, Intent, IntentFile, Object, State};
 use common::document;
-use common::plan::{Have, Step, Want, Warning, diff};
+use common::plan::{Have, Object as _, Plan, Step, Want, Warning, diff};
 use common::stack::unbuilt;
 use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind};
@@ -207,6 +207,18 @@ pub fn intent_digest(instances: &[Instance]) -> String {
     document::digest_of(&instances).unwrap_or_default()
 }
 
+/// The intent that an object of a plan stands for.
+///
+/// # Errors
+/// When the plan lacks it.
+pub fn intent(plan: &Plan<Object, Data>, object: &Object) -> Result<Intent, Failure> {
+    let missing = || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks the intent of the host");
+    let text = object.content().and_then(|digest| plan.contents.get(digest)).ok_or_else(missing)?;
+    let instances = serde_json::from_str(text)
+        .map_err(|e| Failure::new(Kind::Data, "ct.plan.contents", e.to_string()))?;
+    Ok(Intent { schema: document::schema("ct", "intent"), stack: plan.stack.clone(), instances })
+}
+
 /// The existing objects, except those that are kept unchanged.
 fn haves(input: &PlanInput<Gathered>, seen: &ObservedOf<Ct>, stay: &[&Instance]) -> Vec<Have<Object>> {
     let down = matches!(input.goal, Goal::Down);
@@ -252,7 +264,6 @@ fn tell(step: &mut Step<Object>, goals: &Goals) {
 
 /// Texts that no step needs are left out of the plan.
 fn spare(draft: &mut Draft<Ct>) {
-    use common::plan::Object as _;
     let used: BTreeSet<&str> = draft.steps.iter().filter_map(|s| s.after.as_ref()?.content()).collect();
     draft.contents.retain(|digest, _| used.contains(digest.as_str()));
     let secrets: BTreeSet<&str> = draft

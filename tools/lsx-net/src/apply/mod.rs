@@ -79,9 +79,8 @@ impl Changer {
             Object::Firewall(firewall) => self.load(firewall),
             Object::Accept(accept) => rules::accept(&self.stack, accept),
             Object::Service(server) => self.serve(server),
-            Object::Intent(file) => self.keep(file),
-            Object::Boot { program, host } => files::boot(&self.stack, program, host),
-            Object::Remnant { .. } => Ok(()),
+            Object::Intent(_) => self.replaces(object),
+            Object::Boot { .. } | Object::Remnant { .. } => Ok(()),
             _ => self.make_kernel(object),
         }
     }
@@ -137,8 +136,8 @@ impl Changer {
             Object::Firewall(firewall) => self.unload(firewall),
             Object::Accept(accept) => rules::leave(&self.stack, accept),
             Object::Service(_) => self.end_service(),
-            Object::Intent(_) => self.forget(),
-            Object::Boot { .. } => files::remove_boot(&self.stack),
+            Object::Intent(_) => self.forgets(),
+            Object::Boot { .. } => Ok(()),
             Object::Port(_) | Object::Neighbours(_) => Ok(()), // these are removed with their instances
         }
     }

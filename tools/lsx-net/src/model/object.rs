@@ -237,10 +237,17 @@ pub struct Accept {
 }
 
 /// See [`Object::Intent`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IntentFile {
     /// Digest of the intent, without the forwarding entries.
     pub digest: String,
     /// Digest of the digests of the forwarding entries.
     pub rows: String,
+}
+
+impl IntentFile {
+    /// What identifies its content.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.digest, self.rows)
+    }
 }

@@ -4,6 +4,16 @@ use super::Object;
 use common::plan;
 
 impl plan::Object for Object {
+    fn kept(&self) -> Option<plan::Kept> {
+        match self {
+            Object::Intent(file) => Some(plan::Kept::Intent(file.key())),
+            Object::Boot { program, host } => {
+                Some(plan::Kept::Boot { program: program.clone(), host: host.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn called(&self) -> Option<(String, &'static str)> {
         let network = |name: &str| format!("network {name}");
         match self {

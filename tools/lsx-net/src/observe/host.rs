@@ -1,6 +1,6 @@
 //! State of the host itself: routes, addresses, listeners, other tunnels.
 
-use super::intent::intent;
+use super::intent::{keeper, kept_intent};
 use super::ways::{self, default};
 use super::{failure, have, io_failure, kernel};
 use crate::model::{Facts, GROUP, Intent, Listener, Object, Route, Tunnels, unmark};
@@ -22,7 +22,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
     let addresses = addr::list(socket).map_err(failure)?;
     let routes = route::followed(socket).map_err(failure)?;
     let strict = ways::strict(links)?;
-    let intent = stack.map(|s| intent(&Paths::new(s))).transpose()?.flatten();
+    let intent = stack.map(|s| keeper(s).intent()).transpose()?.flatten();
     Ok(Facts {
         intent,
         routes: foreign_routes(&routes),
@@ -108,7 +108,7 @@ fn strangers(links: &[Link]) -> Vec<String> {
 /// Ports that other stacks publish here.
 fn published(stack: Option<&str>) -> Vec<Listener> {
     let others = Paths::stacks().into_iter().filter(|s| stack != Some(s.as_str()));
-    let kept = others.filter_map(|s| intent(&Paths::new(&s)).ok().flatten());
+    let kept = others.filter_map(|s| kept_intent(&s));
     let mut all = Vec::new();
     for Intent { stack, desired, .. } in kept {
         let ports = desired.ports.into_iter().map(|p| (p.protocol, p.listen, p.address));

@@ -14,7 +14,7 @@ pub(crate) mod ways;
 
 pub(crate) use forwarding::of_network;
 pub(crate) use host::own_addresses;
-pub(crate) use intent::kept_intent;
+pub(crate) use intent::{keeper, kept_intent};
 pub(crate) use links::mac;
 pub(crate) use rules::record;
 pub use rules::{Listing, foreign_chains, marked_rules};
@@ -46,7 +46,7 @@ pub fn observe(stack: Option<&str>) -> Result<Observation, Failure> {
     let chains = rules::look(stack, &mut seen, &mut warnings)?;
     for name in stacks(&links, stack)? {
         let router = router_links(&name)?;
-        objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains)?);
+        objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains, &mut warnings)?);
     }
     seen.attached = links::attached(&links, stack);
     if let Some(stack) = stack {
@@ -101,6 +101,7 @@ fn one(
     router: Option<&[links::RouterLink]>,
     socket: &mut Socket,
     rules: &Listing,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let paths = Paths::new(stack);
@@ -123,7 +124,7 @@ fn one(
         let key = format!("service:{}", server.name);
         objects.push(have(&key, Object::Service(server), &["router:host"]));
     }
-    objects.extend(intent::kept(&paths)?);
+    objects.extend(intent::kept(stack, warnings)?);
     Ok(objects)
 }
 

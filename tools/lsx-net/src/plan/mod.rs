@@ -20,9 +20,9 @@ pub use rows::{Data, by_network, lines, rows_digest};
 pub use stale::Stale;
 
 use crate::Net;
-use crate::model::{Desired, Facts, Object};
+use crate::model::{Desired, Facts, Intent, IntentFile, Object};
 use common::document;
-use common::plan::{Have, Object as _, Step, Warning, diff};
+use common::plan::{Have, Object as _, Plan, Step, Warning, diff};
 use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind};
 use ipnet::Ipv4Net;
@@ -176,6 +176,30 @@ pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, St
     }
 }
 
+/// The object of an intent.
+pub fn intent_file(intent: &Intent) -> IntentFile {
+    let rows = rows_digest(&intent.desired, &by_network(&intent.rows));
+    IntentFile { digest: intent_digest(&intent.desired), rows }
+}
+
+/// The desired state that an object of a plan stands for, if the plan has it.
+pub fn desired_of(plan: &Plan<Object, Data>, object: &Object) -> Option<Desired> {
+    let Object::Intent(file) = object else { return None };
+    serde_json::from_str(plan.contents.get(&file.digest)?).ok()
+}
+
+/// The intent of a host: the step has its digest, the plan the rest.
+///
+/// # Errors
+/// When the plan lacks it.
+pub fn intent(plan: &Plan<Object, Data>, object: &Object) -> Result<Intent, Failure> {
+    let missing = || Failure::new(Kind::Data, "net.plan.contents", "the plan lacks the intent of the host");
+    let desired = desired_of(plan, object).ok_or_else(missing)?;
+    let rows = desired.networks.iter().filter_map(|network| plan.data.rows.get(&network.name));
+    let rows = rows.flatten().cloned().collect();
+    Ok(Intent { schema: document::schema("net", "intent"), stack: plan.stack.clone(), desired, rows })
+}
+
 /// A host whose input is filtered needs the name of the interface towards the world: the one with its address, if the
 /// document names none.
 fn uplink(desired: &mut Desired, seen: Option<&ObservedOf<Net>>) -> Option<Failure> {
@@ -219,7 +243,7 @@ fn booted(
     observed: &BTreeMap<String, ObservedOf<Net>>,
     draft: &mut Draft<Net>,
 ) -> Result<BTreeMap<String, Desired>, Failures> {
-    let intent: crate::model::Intent = serde_json::from_value(kept.clone()).map_err(|e| {
+    let intent: Intent = serde_json::from_value(kept.clone()).map_err(|e| {
         Failure::new(Kind::Data, "net.intent", format!("the intent of this host cannot be read: {e}"))
             .hint("run `lsx-net up` with the stack's document")
     })?;
