@@ -4,6 +4,7 @@ mod beyond;
 mod clash;
 mod cooks;
 mod cut;
+mod intent;
 mod moved;
 mod order;
 mod ready;
@@ -12,12 +13,13 @@ mod renamed;
 pub(crate) use clash::driver_word;
 pub use cut::cut;
 pub(crate) use cut::recipes as recipes_of;
+pub use intent::{intent, intent_digest};
 pub use order::depths;
 
 use crate::Ct;
-use crate::model::{CLOSED, Facts, Gathered, Instance, Intent, IntentFile, Object, State};
+use crate::model::{CLOSED, Facts, Gathered, Instance, Intent, Object, State};
 use common::document;
-use common::plan::{Have, Object as _, Plan, Step, Want, Warning, diff};
+use common::plan::{Have, Object as _, Step, Want, Warning, diff};
 use common::stack::unbuilt;
 use common::tool::{Draft, Goal, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind};
@@ -80,7 +82,7 @@ pub fn plan(
         let stay = staying(input, host, wanted, seen, &mut draft.kept);
         let mut wants = closed(input, seen);
         wants.extend(instances(wanted, &depth));
-        keep_intent(input, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
+        intent::keep(input, host, wanted, &stay, seen, &mut wants, &mut draft.contents);
         let haves = haves(input, seen, &stay);
         let mut steps = diff(host, &wants, &haves);
         steps.iter_mut().for_each(|step| {
@@ -169,54 +171,6 @@ fn instances(wanted: &[Instance], depth: &BTreeMap<String, usize>) -> Vec<Want<O
         why: "the document names it".to_owned(),
     };
     order.into_iter().map(want).collect()
-}
-
-/// The intent and the boot entry; none if no instance is left.
-fn keep_intent(
-    input: &PlanInput<Gathered>,
-    host: &str,
-    wanted: &[Instance],
-    stay: &[&Instance],
-    seen: &ObservedOf<Ct>,
-    wants: &mut Vec<Want<Object>>,
-    contents: &mut BTreeMap<String, String>,
-) {
-    let mut all: Vec<Instance> = wanted.iter().chain(stay.iter().copied()).cloned().collect();
-    if all.is_empty() {
-        return;
-    }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    all.iter_mut().for_each(|i| i.running = true);
-    let text = serde_json::to_string(&all).unwrap_or_default();
-    let digest = intent_digest(&all);
-    contents.insert(digest.clone(), text);
-    let want = |object: Object, why: &str| Want {
-        key: object.key(),
-        object,
-        needs: Vec::new(),
-        why: why.to_owned(),
-    };
-    wants.push(want(Object::Intent(IntentFile { digest }), "restores the host after a reboot"));
-    let name = input.hosts.iter().find(|h| h.name == *host).map_or(host, |h| h.name.as_str());
-    let boot = Object::Boot { program: seen.seen.program.clone(), host: name.to_owned() };
-    wants.push(want(boot, "restores the host after a reboot"));
-}
-
-/// The digest of the intent.
-pub fn intent_digest(instances: &[Instance]) -> String {
-    document::digest_of(&instances).unwrap_or_default()
-}
-
-/// The intent that an object of a plan stands for.
-///
-/// # Errors
-/// When the plan lacks it.
-pub fn intent(plan: &Plan<Object, Data>, object: &Object) -> Result<Intent, Failure> {
-    let missing = || Failure::new(Kind::Data, "ct.plan.contents", "the plan lacks the intent of the host");
-    let text = object.content().and_then(|digest| plan.contents.get(digest)).ok_or_else(missing)?;
-    let instances = serde_json::from_str(text)
-        .map_err(|e| Failure::new(Kind::Data, "ct.plan.contents", e.to_string()))?;
-    Ok(Intent { schema: document::schema("ct", "intent"), stack: plan.stack.clone(), instances })
 }
 
 /// The existing objects, except those that are kept unchanged.
