@@ -4,7 +4,7 @@ mod answers;
 mod logs;
 mod top;
 
-pub use answers::{Acted, Had, Line, Ran, RecipeAt, RecipeState, Top};
+pub(crate) use answers::{Acted, Had, Line, Ran, RecipeAt, RecipeState, Top};
 
 use crate::driver::{Caller, Exec, Found, GRACE};
 use crate::engines;
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// An instance that a verb acts on; without a name it is the host itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
+pub(crate) struct Target {
     /// Its stack.
     pub stack: String,
     /// Its name.
@@ -33,7 +33,7 @@ pub struct Target {
 
 /// What to do with some instances.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Order {
+pub(crate) struct Order {
     /// The instances.
     pub targets: Vec<Target>,
     /// `exec`: the program.
@@ -64,7 +64,7 @@ pub struct Order {
 
 impl Order {
     /// An order with targets only.
-    pub fn to(targets: Vec<Target>) -> Order {
+    pub(crate) fn to(targets: Vec<Target>) -> Order {
         Order {
             targets,
             exec: Exec::default(),
@@ -81,7 +81,7 @@ impl Order {
 
 /// A piece of a program's output, sent while it runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// The instance or host.
     pub target: Target,
     /// `stdout` or `stderr`.
@@ -94,7 +94,12 @@ pub struct Piece {
 ///
 /// # Errors
 /// If the whole call failed; the failure of one target is in its answer.
-pub fn call(name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
+pub(crate) fn call(
+    name: &str,
+    input: Value,
+    cancel: &AtomicBool,
+    event: Hear<'_>,
+) -> Result<Value, Failures> {
     match name {
         "runtime" => return Ok(supply::runtime(&input)?),
         "there" => return Ok(Value::Null),
@@ -146,7 +151,7 @@ fn many<A: Send>(order: &Order, cancel: &AtomicBool, one: impl Fn(&Target) -> A 
 ///
 /// # Errors
 /// If an engine cannot be queried.
-pub fn all(stack: Option<&str>) -> Result<Vec<(Driver, Found)>, Failure> {
+pub(crate) fn all(stack: Option<&str>) -> Result<Vec<(Driver, Found)>, Failure> {
     let mut all = Vec::new();
     for (kind, engine) in engines::working() {
         all.extend(engine.list(stack)?.into_iter().map(|found| (kind, found)));
@@ -211,7 +216,7 @@ fn exec(target: &Target, order: &Order, cancel: &AtomicBool, event: Hear<'_>) ->
 }
 
 /// Replaces this process by another program; returns only if that fails.
-pub fn becomes(argv: &[String]) -> Failure {
+pub(crate) fn becomes(argv: &[String]) -> Failure {
     let (program, args) = argv.split_first().map_or(("", [].as_slice()), |(p, a)| (p.as_str(), a));
     Program::new(program).args(args).become_it()
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Changes objects of one stack on this host.
-pub struct Changer {
+pub(crate) struct Changer {
     stack: String,
     plan: Arc<Plan<Object, Data>>,
     /// Texts by digest that this run has replaced, for undo.
@@ -37,7 +37,7 @@ struct Aside {
 
 impl Changer {
     /// For the steps of a plan.
-    pub fn new(plan: Arc<Plan<Object, Data>>) -> Self {
+    pub(crate) fn new(plan: Arc<Plan<Object, Data>>) -> Self {
         Changer { stack: plan.stack.clone(), plan, texts: Mutex::default(), aside: Mutex::default() }
     }
 
@@ -45,7 +45,7 @@ impl Changer {
     ///
     /// # Errors
     /// What an engine or the file system refused.
-    pub fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
+    pub(crate) fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
         match (before, after) {
             (Some(Object::Instance(before)), Some(Object::Instance(after))) => {
                 self.change_instance(before, after)

@@ -14,7 +14,7 @@ const READY_MS: u64 = 5000;
 ///
 /// # Errors
 /// None: a check that could not be made is a finding.
-pub fn check(input: &PlanInput<Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
+pub(crate) fn check(input: &PlanInput<Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
     let Goal::Up(_, resolved) = &input.goal else { return Ok(Checked::default()) };
     let mut orders: BTreeMap<String, Vec<Target>> = BTreeMap::new();
     for at in resolved.instances.iter().filter(|at| input.only.instance(&at.of, &at.name)) {

@@ -18,7 +18,7 @@ const ORIGINAL: &[u8] = b"${yml_lstack_";
 ///
 /// # Errors
 /// Everything that is missing.
-pub fn gather(
+pub(crate) fn gather(
     store: &Path,
     stack: &Stack,
     resolved: &Resolved,

@@ -17,7 +17,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// What could not be read.
-pub fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
     let mut seen = Facts { program: fleet::installed_path(&crate::SET_NAMES), ..Facts::default() };
     let (mut objects, mut warnings, open) = (Vec::new(), Vec::new(), closed::open());
     for (kind, engine) in engines::each() {

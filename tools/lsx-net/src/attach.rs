@@ -24,7 +24,7 @@ const RESOLVER_HEAD: &str = "# lsx-net";
 
 /// An interface to attach: its resolved values, and the namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Attach {
+pub(crate) struct Attach {
     /// The stack.
     pub stack: String,
     /// The instance.
@@ -46,7 +46,7 @@ pub struct Attach {
 
 /// The result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Attached {
+pub(crate) struct Attached {
     /// `lsx.net.attached/1`.
     pub schema: String,
     /// The interface as requested.
@@ -60,7 +60,7 @@ pub struct Attached {
 ///
 /// # Errors
 /// The first failure; interfaces attached before it stay, and repeating the call continues from there.
-pub fn attach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
+pub(crate) fn attach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
     let mut host = Host::new()?;
     wanted.iter().map(|one| host.attach(one)).collect()
 }
@@ -69,7 +69,7 @@ pub fn attach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
 ///
 /// # Errors
 /// What the kernel said.
-pub fn detach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
+pub(crate) fn detach(wanted: &[Attach]) -> Result<Vec<Attached>, Failure> {
     let mut host = Host::new()?;
     wanted.iter().map(|one| host.detach(one)).collect()
 }

@@ -18,17 +18,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-pub mod apply;
-pub mod attach;
-pub mod check;
+mod apply;
+mod attach;
+mod check;
 pub mod cli;
 pub mod model;
-pub mod netlink;
-pub mod observe;
+mod netlink;
+mod observe;
 mod paths;
 pub mod plan;
 pub mod probe;
-pub mod render;
+mod render;
 mod supervise;
 
 /// The program's name.

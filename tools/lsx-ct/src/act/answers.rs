@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The result of a program in an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// `lsx.ct.ran/1`.
     pub schema: String,
     /// The host.
@@ -40,7 +40,7 @@ fn is_zero(number: &u64) -> bool {
 
 /// The result of a verb on an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Acted {
+pub(crate) struct Acted {
     /// `lsx.ct.acted/1`.
     pub schema: String,
     /// The host.
@@ -60,7 +60,7 @@ pub struct Acted {
 
 /// A line of an instance's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Line {
+pub(crate) struct Line {
     /// `lsx.ct.line/1`.
     pub schema: String,
     /// The host.
@@ -81,7 +81,7 @@ pub struct Line {
 
 /// Resource usage of an instance, as rates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Top {
+pub(crate) struct Top {
     /// `lsx.ct.top/1`.
     pub schema: String,
     /// The host.
@@ -106,7 +106,7 @@ pub struct Top {
 
 /// The recipes of an instance, as recorded on its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Had {
+pub(crate) struct Had {
     /// The host.
     pub host: String,
     /// The stack.
@@ -121,7 +121,7 @@ pub struct Had {
 
 /// A recipe of an instance, and whether it has been run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RecipeAt {
+pub(crate) struct RecipeAt {
     /// `lsx.ct.recipe/1`.
     pub schema: String,
     /// The host.
@@ -151,7 +151,7 @@ pub struct RecipeAt {
 /// Whether a recipe has been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum RecipeState {
+pub(crate) enum RecipeState {
     /// It has been run with its current text and values.
     Ran,
     /// It has never been run in this instance.

@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn put(&self, bytes: &[u8]) -> Result<String, Failure> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<String, Failure> {
         let digest = digest::of(bytes);
         let _adding = self.adding()?;
         if !self.has(&digest) {
@@ -116,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// If it is missing or damaged.
-    pub fn get(&self, digest: &str) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn get(&self, digest: &str) -> Result<Vec<u8>, Failure> {
         let path = self.blob(digest)?;
         let bytes = std::fs::read(&path).map_err(|e| missing(digest, &path, &e))?;
         match digest::of(&bytes) {
@@ -152,7 +152,7 @@ impl Store {
     ///
     /// # Errors
     /// If it is missing, or not the configuration of an image.
-    pub fn config(&self, manifest: &str) -> Result<ImageConfiguration, Failure> {
+    pub(crate) fn config(&self, manifest: &str) -> Result<ImageConfiguration, Failure> {
         let digest = self.manifest(manifest)?.config().digest().to_string();
         manifest::config(&digest, &self.document(manifest, &digest)?)
     }
@@ -161,7 +161,7 @@ impl Store {
     ///
     /// # Errors
     /// If its manifest is missing.
-    pub fn blobs(&self, manifest: &str) -> Result<Vec<Blob>, Failure> {
+    pub(crate) fn blobs(&self, manifest: &str) -> Result<Vec<Blob>, Failure> {
         let document = self.manifest(manifest)?;
         let own = std::fs::metadata(self.blob(manifest)?).map_or(0, |m| m.len());
         let parts = std::iter::once(document.config()).chain(document.layers());
@@ -170,7 +170,7 @@ impl Store {
     }
 
     /// The missing ones of these blobs. Existing ones are marked as new, since they will be used now.
-    pub fn missing(&self, digests: &[String]) -> Vec<String> {
+    pub(crate) fn missing(&self, digests: &[String]) -> Vec<String> {
         digests.iter().filter(|digest| !self.has(digest)).cloned().collect()
     }
 
@@ -195,7 +195,7 @@ impl Store {
     ///
     /// # Errors
     /// If it is missing.
-    pub fn chunk(&self, digest: &str, offset: u64, max: usize) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn chunk(&self, digest: &str, offset: u64, max: usize) -> Result<Vec<u8>, Failure> {
         let mut file = self.open_blob(digest)?;
         let mut bytes = Vec::new();
         let read =
@@ -210,7 +210,7 @@ impl Store {
     ///
     /// # Errors
     /// `Data` for a wrong digest, `Again` for a part out of order.
-    pub fn receive(&self, digest: &str, offset: u64, bytes: &[u8], last: bool) -> Result<(), Failure> {
+    pub(crate) fn receive(&self, digest: &str, offset: u64, bytes: &[u8], last: bool) -> Result<(), Failure> {
         let _adding = self.adding()?;
         let part = self.folder("parts")?.join(format!("{}.{}", digest::hex(digest)?, std::process::id()));
         let failed = |e: &io::Error| file::failure(&part, "write", e);

@@ -29,7 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// If the image is missing, or cannot be written.
-    pub fn export(&self, manifest: &str, form: Form, out: &Path) -> Result<(), Failure> {
+    pub(crate) fn export(&self, manifest: &str, form: Form, out: &Path) -> Result<(), Failure> {
         if form == Form::Oci {
             return self.export_layout(manifest, out);
         }
@@ -48,7 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::export`].
-    pub fn export_into(&self, manifest: &str, form: Form, out: &Path) -> Result<(), Failure> {
+    pub(crate) fn export_into(&self, manifest: &str, form: Form, out: &Path) -> Result<(), Failure> {
         let file = OpenOptions::new().write(true).truncate(true).open(out);
         self.export_to(manifest, form, &mut file.map_err(|e| file::failure(out, "open", &e))?, out)
     }

@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(3600);
 
 /// The result of `images gc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Collected {
+pub(crate) struct Collected {
     /// Number of blobs removed.
     pub blobs: u64,
     /// Number of unpacked layers removed.
@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// If something cannot be read or removed.
-    pub fn gc(&self, used: &BTreeSet<String>) -> Result<Collected, Failure> {
+    pub(crate) fn gc(&self, used: &BTreeSet<String>) -> Result<Collected, Failure> {
         self.gc_older(used, GRACE)
     }
 
@@ -38,7 +38,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::gc`].
-    pub fn gc_older(&self, used: &BTreeSet<String>, age: Duration) -> Result<Collected, Failure> {
+    pub(crate) fn gc_older(&self, used: &BTreeSet<String>, age: Duration) -> Result<Collected, Failure> {
         let mut collected = Collected::default();
         if !self.path("").is_dir() {
             return Ok(collected);

@@ -12,7 +12,7 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the source, or of this host.
-    pub fn bring(&self, source: &Source) -> Result<Stored, Failure> {
+    pub(crate) fn bring(&self, source: &Source) -> Result<Stored, Failure> {
         if let Source::Name(name) = source {
             return self.find(name)?.ok_or_else(|| unknown(name));
         }
@@ -40,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::bring`], and for an invalid name.
-    pub fn import(&self, source: &Source, name: &str) -> Result<Stored, Failure> {
+    pub(crate) fn import(&self, source: &Source, name: &str) -> Result<Stored, Failure> {
         super::source::check_name(name)?;
         let digest = self.bring(source)?.digest;
         self.name(name, &digest)

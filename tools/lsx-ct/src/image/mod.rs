@@ -28,12 +28,12 @@ mod tree;
 mod unpack;
 mod used;
 
-pub use export::Form;
-pub use gc::Collected;
-pub use registry::Access;
-pub use source::{Debian, Source};
-pub use store::{Blob, Store, Stored};
-pub use used::used;
+pub(crate) use export::Form;
+pub(crate) use gc::Collected;
+pub(crate) use registry::Access;
+pub(crate) use source::Source;
+pub(crate) use store::{Store, Stored};
+pub(crate) use used::used;
 
 use common::host::file;
 use common::{Failure, Kind};

@@ -13,7 +13,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub fn highest_id(&self, manifest: &str) -> Result<u32, Failure> {
+    pub(crate) fn highest_id(&self, manifest: &str) -> Result<u32, Failure> {
         let known = self.index()?.ids;
         let (mut highest, mut new) = (0, BTreeMap::new());
         for layer in self.blobs(manifest)?.into_iter().skip(2).map(|blob| blob.digest) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// The source of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// `oci:FOLDER[:TAG]`: an OCI image layout.
     Layout {
         /// Its folder.
@@ -33,7 +33,7 @@ pub enum Source {
 
 /// A Debian system to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Debian {
+pub(crate) struct Debian {
     /// Its suite: bookworm.
     pub suite: String,
     /// Packages in addition to those of the variant.
@@ -54,7 +54,7 @@ impl Source {
     ///
     /// # Errors
     /// `Data`, with the possible forms.
-    pub fn parse(text: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<Source, Failure> {
+    pub(crate) fn parse(text: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<Source, Failure> {
         let wrong = |why: &str| refused("source", format!("{text:?}: {why}")).hint(format!("write {FORMS}"));
         let given = |rest: &str, what: &str| if rest.is_empty() { Err(wrong(what)) } else { Ok(()) };
         if let Some(reference) = text.strip_prefix("docker://") {

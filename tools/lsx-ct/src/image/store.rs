@@ -16,14 +16,14 @@ use std::path::{Path, PathBuf};
 
 /// See the first line of this file.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     root: PathBuf,
     pub(super) access: super::Access,
 }
 
 /// An image in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Digest of its OCI manifest.
     pub digest: String,
     /// Its names in the store.
@@ -41,7 +41,7 @@ pub struct Stored {
 
 /// A blob of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Blob {
+pub(crate) struct Blob {
     /// Its digest.
     pub digest: String,
     /// Its size, in bytes.
@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// If something other than a folder is there.
-    pub fn open(root: &Path) -> Result<Store, Failure> {
+    pub(crate) fn open(root: &Path) -> Result<Store, Failure> {
         match std::fs::metadata(root) {
             Ok(there) if !there.is_dir() => {
                 Err(refused("store", format!("{} is not a folder", root.display())))
@@ -78,7 +78,7 @@ impl Store {
     }
 
     /// The default folder: below /var/lib for root, else in the user's cache folder.
-    pub fn default_root() -> PathBuf {
+    pub(crate) fn default_root() -> PathBuf {
         if nix::unistd::geteuid().is_root() {
             return crate::paths::STORE.into();
         }
@@ -88,13 +88,13 @@ impl Store {
     }
 
     /// Its folder, for a message.
-    pub fn place(&self) -> std::path::Display<'_> {
+    pub(crate) fn place(&self) -> std::path::Display<'_> {
         self.root.display()
     }
 
     /// How to contact registries.
     #[must_use]
-    pub fn access(mut self, access: super::Access) -> Store {
+    pub(crate) fn access(mut self, access: super::Access) -> Store {
         self.access = access;
         self
     }
@@ -156,7 +156,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn find(&self, name_or_digest: &str) -> Result<Option<Stored>, Failure> {
+    pub(crate) fn find(&self, name_or_digest: &str) -> Result<Option<Stored>, Failure> {
         if let Some(digest) = self.index()?.names.get(name_or_digest) {
             return self.stored(digest).map(Some);
         }
@@ -176,7 +176,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn list(&self) -> Result<Vec<Stored>, Failure> {
+    pub(crate) fn list(&self) -> Result<Vec<Stored>, Failure> {
         let mut all = Vec::new();
         for (digest, size) in self.all_blobs()? {
             let small = size > 1 && size <= limits::DOCUMENT;
@@ -207,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// If the image is missing, or the store cannot be written.
-    pub fn name(&self, name: &str, digest: &str) -> Result<Stored, Failure> {
+    pub(crate) fn name(&self, name: &str, digest: &str) -> Result<Stored, Failure> {
         super::source::check_name(name)?;
         self.stored(digest)?;
         self.amend(|index| _ = index.names.insert(name.to_owned(), digest.to_owned()))?;
@@ -218,7 +218,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn remove(&self, name: &str) -> Result<bool, Failure> {
+    pub(crate) fn remove(&self, name: &str) -> Result<bool, Failure> {
         if !self.index()?.names.contains_key(name) {
             return Ok(false);
         }

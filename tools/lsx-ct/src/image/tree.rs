@@ -17,7 +17,7 @@ impl Store {
     ///
     /// # Errors
     /// `Denied` without root; errors of a layer.
-    pub fn trees(&self, manifest: &str) -> Result<Vec<PathBuf>, Failure> {
+    pub(crate) fn trees(&self, manifest: &str) -> Result<Vec<PathBuf>, Failure> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Failure::new(Kind::Denied, "ct.image.denied", "only root can unpack an image")
                 .because("its files belong to several users")

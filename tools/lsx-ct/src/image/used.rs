@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// File errors.
-pub fn used() -> Result<BTreeSet<String>, Failure> {
+pub(crate) fn used() -> Result<BTreeSet<String>, Failure> {
     used_in(Path::new("/etc/lsx"), Path::new(paths::DISK))
 }
 

@@ -2,7 +2,7 @@
 
 use super::limits::{PERIOD_US, quota_us};
 use super::mounts::mounts;
-pub use super::stop::{HALT, HALT_SYSTEMD, Stop};
+pub(crate) use super::stop::{HALT, HALT_SYSTEMD, Stop};
 use super::syscalls;
 use super::values::{HostValues, INIT};
 use crate::model::{Instance, Limits, Rlimit};
@@ -63,11 +63,11 @@ const SYSTEMD: [&str; 2] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"];
 const SYSTEMS: [&str; 2] = ["/sbin/init", "/usr/sbin/init"];
 
 /// The label that marks an image as a whole system: `true` or `false`.
-pub const SYSTEM: &str = "lsx.system";
+pub(crate) const SYSTEM: &str = "lsx.system";
 
 /// The command line: the instance's own command, else the image's entrypoint, with the instance's arguments, else the
 /// image's.
-pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
+pub(crate) fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
     let config = image.config().as_ref();
     let list = |l: Option<&Vec<String>>| l.cloned().unwrap_or_default();
     let (mut argv, args) = match instance.command.is_empty() {
@@ -81,7 +81,7 @@ pub fn command(instance: &Instance, image: &ImageConfiguration) -> Vec<String> {
 }
 
 /// Whether it is a whole system, whose first process is an init: by the instance, the image's label, or its program.
-pub fn is_system(instance: &Instance, image: &ImageConfiguration) -> bool {
+pub(crate) fn is_system(instance: &Instance, image: &ImageConfiguration) -> bool {
     let labels = image.config().as_ref().and_then(|c| c.labels().as_ref());
     let label = || labels.and_then(|labels| labels.get(SYSTEM)).map(|said| said == "true");
     let at = |program: &String| SYSTEMD.iter().chain(&SYSTEMS).any(|init| init == program);
@@ -89,19 +89,19 @@ pub fn is_system(instance: &Instance, image: &ImageConfiguration) -> bool {
 }
 
 /// The user of the instance or the image; empty is root.
-pub fn user(instance: &Instance, image: &ImageConfiguration) -> String {
+pub(crate) fn user(instance: &Instance, image: &ImageConfiguration) -> String {
     let of_image = || image.config().as_ref().and_then(|c| c.user().clone());
     instance.user.clone().or_else(of_image).unwrap_or_default()
 }
 
 /// The working directory of the instance or the image.
-pub fn workdir(instance: &Instance, image: &ImageConfiguration) -> String {
+pub(crate) fn workdir(instance: &Instance, image: &ImageConfiguration) -> String {
     let of_image = || image.config().as_ref()?.working_dir().clone();
     instance.workdir.clone().or_else(of_image).filter(|w| !w.is_empty()).unwrap_or_else(|| "/".to_owned())
 }
 
 /// The environment of the instance, in addition to that of the image.
-pub fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<String, String> {
+pub(crate) fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<String, String> {
     let of_image = image.config().as_ref().and_then(|c| c.env().clone()).unwrap_or_default();
     let mut all = BTreeMap::from([("HOSTNAME".to_owned(), instance.hostname.clone())]);
     all.extend(of_image.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
@@ -110,7 +110,7 @@ pub fn environment(instance: &Instance, image: &ImageConfiguration) -> BTreeMap<
 }
 
 /// The stop signal: the image's, else the one that its first process understands.
-pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
+pub(crate) fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
     let of_image = image.config().as_ref().and_then(|c| c.stop_signal().clone());
     if let Some(stop) = of_image.and_then(|text| Stop::parse(&text)) {
         return stop;
@@ -128,7 +128,11 @@ pub fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
 ///
 /// # Errors
 /// If the parts do not form a valid specification; the message is the parser's.
-pub fn config(instance: &Instance, image: &ImageConfiguration, values: &HostValues) -> Result<Spec, String> {
+pub(crate) fn config(
+    instance: &Instance,
+    image: &ImageConfiguration,
+    values: &HostValues,
+) -> Result<Spec, String> {
     let argv = command(instance, image);
     let system = is_system(instance, image);
     let capabilities: Vec<&str> = match system && values.ids.is_some() {
@@ -182,7 +186,7 @@ fn linux(instance: &Instance, values: &HostValues, (system, capabilities): (bool
 }
 
 /// Limits in the format of the specification.
-pub fn resources(limits: &Limits, swap: bool) -> Value {
+pub(crate) fn resources(limits: &Limits, swap: bool) -> Value {
     let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
     if let Some(bytes) = limits.memory_bytes {
         resources["memory"] =

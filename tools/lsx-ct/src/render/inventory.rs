@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 
 /// A host or an instance, and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// `lsx.ct.inventory/1`.
     pub schema: String,
     /// The stack.
@@ -52,7 +52,7 @@ pub struct Entry {
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A machine.
     Host,
     /// An instance on one.
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 /// All hosts and instances of a stack, hosts first; an instance with its address on the monitoring network, else with its first.
-pub fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
+pub(crate) fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
     let entry = |kind, name: &str, host: &str| Entry {
         schema: document::schema("ct", "inventory"),
         stack: resolved.stack.clone(),
@@ -105,7 +105,7 @@ pub fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
 }
 
 /// An Ansible inventory, as a script prints it for `--list`, with all variables in `_meta`.
-pub fn ansible(entries: &[Entry]) -> Value {
+pub(crate) fn ansible(entries: &[Entry]) -> Value {
     let (mut groups, mut vars): (BTreeMap<String, Vec<String>>, Map<String, Value>) = Default::default();
     let taken = |name: &str| entries.iter().any(|e| e.kind == Kind::Instance && e.name == name);
     for entry in entries {
@@ -159,7 +159,7 @@ fn group(kind: &str, name: &str) -> String {
 }
 
 /// Targets for Prometheus' `file_sd_configs`, one per entry, with labels.
-pub fn prometheus(entries: &[Entry], port: u16) -> Value {
+pub(crate) fn prometheus(entries: &[Entry], port: u16) -> Value {
     let target = |entry: &Entry| {
         let mut labels = json!({"instance": entry.name, "lsx_stack": entry.stack, "lsx_kind": entry.kind,
             "lsx_host": entry.host, "lsx_fqdn": entry.fqdn});
@@ -172,7 +172,7 @@ pub fn prometheus(entries: &[Entry], port: u16) -> Value {
 }
 
 /// The body of a request to Checkmk's REST API that creates hosts (`host_config/actions/bulk-create`).
-pub fn checkmk(entries: &[Entry], site: Option<&str>) -> Value {
+pub(crate) fn checkmk(entries: &[Entry], site: Option<&str>) -> Value {
     let host = |entry: &Entry| {
         let mut attributes = json!({"ipaddress": entry.address, "alias": entry.name,
             "labels": {"lsx_stack": entry.stack, "lsx_kind": entry.kind, "lsx_host": entry.host}});
@@ -185,7 +185,7 @@ pub fn checkmk(entries: &[Entry], site: Option<&str>) -> Value {
 }
 
 /// The file `hosts.mk` of a folder of OMD, in LStacker's format, with addresses. Names and addresses need no escapes.
-pub fn hosts_mk(entries: &[Entry]) -> String {
+pub(crate) fn hosts_mk(entries: &[Entry]) -> String {
     let lines = |line: &dyn Fn(&Entry) -> String| entries.iter().map(line).collect::<String>();
     let tags = "cmk-agent|prod|lan|tcp|wato|/";
     format!(

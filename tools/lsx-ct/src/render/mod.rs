@@ -1,10 +1,10 @@
 //! What an engine needs for an instance; pure.
 
-pub mod bundle;
-pub mod inventory;
-pub mod limits;
-pub mod mounts;
-pub mod proxy;
+pub(crate) mod bundle;
+pub(crate) mod inventory;
+pub(crate) mod limits;
+pub(crate) mod mounts;
+pub(crate) mod proxy;
 mod stop;
 mod syscalls;
-pub mod values;
+pub(crate) mod values;

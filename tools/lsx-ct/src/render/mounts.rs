@@ -5,7 +5,7 @@ use crate::model::Instance;
 use serde_json::{Value, json};
 
 /// Default mode of a tmpfs, as of /tmp.
-pub const MEMORY: u32 = 0o1777;
+pub(crate) const MEMORY: u32 = 0o1777;
 
 /// Default size of /dev/shm in bytes, as in Docker.
 const SHM: u64 = 64 << 20;

@@ -8,7 +8,7 @@ const END: &str = "# lsx-ct: end of proxy";
 
 /// A change of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
+pub(crate) enum Edit {
     /// None.
     Leave,
     /// Write this text.
@@ -18,7 +18,7 @@ pub enum Edit {
 }
 
 /// A file, and the format of the proxy in it.
-pub struct Place {
+pub(crate) struct Place {
     /// Path in the instance.
     pub path: &'static str,
     /// It is only created if this folder exists; `None`: only changed if it exists itself.
@@ -30,7 +30,7 @@ pub struct Place {
 
 /// All files. /etc/environment is read by PAM at each login, ssh included; /etc/profile.d by login shells, for systems without PAM.
 /// A file that may be a symbolic link comes after its target, and then needs no change.
-pub const PLACES: [Place; 5] = [
+pub(crate) const PLACES: [Place; 5] = [
     Place { path: "/etc/environment", folder: Some("/etc/pam.d"), lines: variables, section: None },
     Place {
         path: "/etc/profile.d/lsx-proxy.sh",
@@ -70,7 +70,7 @@ fn yum(proxy: &Proxy) -> Vec<String> {
 
 impl Place {
     /// The change needed, given the file's text and whether its folder exists.
-    pub fn edit(&self, there: Option<&str>, folder: bool, proxy: Option<&Proxy>) -> Edit {
+    pub(crate) fn edit(&self, there: Option<&str>, folder: bool, proxy: Option<&Proxy>) -> Edit {
         let bare = there.map(without);
         let lines = proxy.map(self.lines).unwrap_or_default();
         let wanted = match (&bare, lines.is_empty()) {

@@ -2,12 +2,12 @@
 
 /// A signal by number, from any form in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop(pub i32);
+pub(crate) struct Stop(pub i32);
 
 /// SIGUSR2; busybox init: powers off.
-pub const HALT: Stop = Stop(12);
+pub(crate) const HALT: Stop = Stop(12);
 /// SIGRTMIN+3; systemd(1): halts.
-pub const HALT_SYSTEMD: Stop = Stop(RTMIN + 3);
+pub(crate) const HALT_SYSTEMD: Stop = Stop(RTMIN + 3);
 
 /// The C library reserves the first two real-time signals (signal(7)).
 const RTMIN: i32 = 34;
@@ -15,7 +15,7 @@ const RTMAX: i32 = 64;
 
 impl Stop {
     /// `QUIT`, `SIGQUIT`, `3`, `SIGRTMIN+3`; `None` if it is not a signal.
-    pub fn parse(text: &str) -> Option<Stop> {
+    pub(crate) fn parse(text: &str) -> Option<Stop> {
         let text = text.trim().to_ascii_uppercase();
         let name = text.strip_prefix("SIG").unwrap_or(&text);
         let above = |rest: &str| if rest.is_empty() { Some(0) } else { rest.parse::<i32>().ok() };
@@ -29,7 +29,7 @@ impl Stop {
     }
 
     /// Its name for people and liblxc.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match usize::try_from(self.0 - 1).ok().and_then(|n| NAMES.get(n)) {
             Some(name) => format!("SIG{name}"),
             None if self.0 >= RTMIN => format!("SIGRTMIN+{}", self.0 - RTMIN),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// Values of the host for the bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostValues {
+pub(crate) struct HostValues {
     /// This program on the host: the first process of an application, and the program of `cp`.
     pub init: Option<String>,
     /// The architecture: x86_64, aarch64.
@@ -29,4 +29,4 @@ pub struct HostValues {
 }
 
 /// Path of lsx's init in an instance: /dev is in memory, so the image's layers are not changed.
-pub const INIT: &str = "/dev/.lsx-init";
+pub(crate) const INIT: &str = "/dev/.lsx-init";

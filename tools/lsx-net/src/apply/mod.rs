@@ -28,7 +28,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Changes objects of one stack on this host, and records what it replaced, for undo.
-pub struct Changer {
+pub(crate) struct Changer {
     stack: String,
     plan: Arc<Plan<Object, Data>>,
     /// Links are created one at a time: the kernel's lock (rtnl) allows only one, and a setting written while another
@@ -45,7 +45,7 @@ pub struct Changer {
 
 impl Changer {
     /// For the steps of a plan.
-    pub fn new(plan: Arc<Plan<Object, Data>>) -> Self {
+    pub(crate) fn new(plan: Arc<Plan<Object, Data>>) -> Self {
         Changer {
             stack: plan.stack.clone(),
             plan,
@@ -61,7 +61,7 @@ impl Changer {
     ///
     /// # Errors
     /// What the kernel, nft or the file system refused.
-    pub fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
+    pub(crate) fn change(&self, before: Option<&Object>, after: Option<&Object>) -> Result<(), Failure> {
         match (before, after) {
             (Some(Object::Port(there)), Some(Object::Port(port))) if there.link != port.link => {
                 let mut socket = socket()?;

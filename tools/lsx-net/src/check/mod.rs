@@ -8,7 +8,7 @@ mod sizes;
 mod source;
 mod tries;
 
-pub use mesh::prove;
+pub(crate) use mesh::prove;
 
 use common::stack::Resolved;
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
@@ -24,7 +24,7 @@ use tries::{Answer, Job};
 /// The results from one source: an instance, or a host as `host/h1`. A target is `web` for an echo, `web:80` for TCP,
 /// `host/h2/1450` for a packet of that size.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Row {
+pub(crate) struct Row {
     /// The source.
     pub from: String,
     /// Its host.
@@ -43,7 +43,7 @@ pub struct Row {
 ///
 /// # Errors
 /// Failures of the verb.
-pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
+pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
     let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
     match name {
         "say" => Ok(json!(mesh::say(&serde_json::from_value::<Vec<mesh::Say>>(input).map_err(wrong)?)?)),
@@ -62,7 +62,7 @@ pub fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Fail
 ///
 /// # Errors
 /// Hosts that could not be asked.
-pub fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
     let Goal::Up(_, resolved) = &input.goal else { return Ok(Checked::default()) };
     let hosts: BTreeSet<&str> = input.hosts.iter().map(|h| h.name.as_str()).collect();
     let all = hosts.iter().map(|host| ((*host).to_owned(), Value::Null)).collect();

@@ -11,7 +11,7 @@ use super::{NetlinkError, Request, Socket};
 
 /// An address on a link, as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// Index of the link.
     pub device: u32,
     /// Host address and prefix length.
@@ -21,7 +21,7 @@ pub struct Address {
 }
 
 /// Adds an address, or keeps the same one. The kernel treats another prefix length as another address, which stays.
-pub fn replace(device: u32, address: Ipv4Net) -> Request<'static> {
+pub(crate) fn replace(device: u32, address: Ipv4Net) -> Request<'static> {
     let message = RouteNetlinkMessage::NewAddress(message(device, address));
     Request::new(format!("put {address} on link {device}"), NLM_F_CREATE | NLM_F_REPLACE, message)
 }
@@ -30,7 +30,7 @@ pub fn replace(device: u32, address: Ipv4Net) -> Request<'static> {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn list(socket: &mut Socket) -> Result<Vec<Address>, NetlinkError> {
+pub(crate) fn list(socket: &mut Socket) -> Result<Vec<Address>, NetlinkError> {
     let mut question = AddressMessage::default();
     question.header.family = AddressFamily::Inet;
     let found = socket.dump("list addresses", &RouteNetlinkMessage::GetAddress(question))?;

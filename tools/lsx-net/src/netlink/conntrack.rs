@@ -27,7 +27,7 @@ const NESTED: u16 = 1 << 15;
 ///
 /// # Errors
 /// `PermissionDenied` without `CAP_NET_ADMIN`; errors of a kernel without nf_conntrack_netlink.
-pub fn flows() -> io::Result<Vec<Flow>> {
+pub(crate) fn flows() -> io::Result<Vec<Flow>> {
     ask::dump(PROTOCOL, GET, &IPV4, |object| flow(object.get(4..)?))
 }
 
@@ -35,7 +35,7 @@ pub fn flows() -> io::Result<Vec<Flow>> {
 ///
 /// # Errors
 /// As [`flows`].
-pub fn delete(flow: &Flow) -> io::Result<()> {
+pub(crate) fn delete(flow: &Flow) -> io::Result<()> {
     let body = [&IPV4[..], &flow.name].concat();
     match ask::get(PROTOCOL, DELETE, &body, |_| None::<()>) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

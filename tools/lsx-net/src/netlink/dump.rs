@@ -14,7 +14,7 @@ use super::{NetlinkError, Request, Socket};
 
 /// A network interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     /// Interface index.
     pub index: u32,
     /// Name.
@@ -50,7 +50,7 @@ pub struct Link {
 
 /// Settings of a bridge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BridgeState {
+pub(crate) struct BridgeState {
     /// Seconds that a learned address is kept.
     pub ageing: u32,
     /// Seconds before a new port forwards.
@@ -65,7 +65,7 @@ pub struct BridgeState {
 
 /// Settings of a VXLAN device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct VxlanState {
+pub(crate) struct VxlanState {
     /// VXLAN network identifier.
     pub vni: u32,
     /// UDP destination port.
@@ -86,7 +86,7 @@ pub struct VxlanState {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn links(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
+pub(crate) fn links(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
     let question = RouteNetlinkMessage::GetLink(without_statistics(LinkMessage::default()));
     let found = socket.dump_with("list links", &question, |_, body| read(body))?;
     Ok(found.into_iter().flatten().collect())
@@ -96,7 +96,7 @@ pub fn links(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
 ///
 /// # Errors
 /// The kernel's errno and sentence.
-pub fn link(socket: &mut Socket, device: Device<'_>) -> Result<Option<Link>, NetlinkError> {
+pub(crate) fn link(socket: &mut Socket, device: Device<'_>) -> Result<Option<Link>, NetlinkError> {
     let question = RouteNetlinkMessage::GetLink(without_statistics(device.message()));
     let mut found = None;
     match socket.get(&Request::new(format!("look at {device}"), 0, question), |_, body| found = read(body)) {

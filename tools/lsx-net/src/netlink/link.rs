@@ -14,20 +14,20 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, Prop};
 
 use super::socket::Request;
 
-pub use bridge::Bridge;
-pub use port::PortFlags;
-pub use veth::{Peer, Veth};
-pub use vxlan::Vxlan;
+pub(crate) use bridge::Bridge;
+pub(crate) use port::PortFlags;
+pub(crate) use veth::{Peer, Veth};
+pub(crate) use vxlan::Vxlan;
 
 /// An Ethernet address, in transmission order.
-pub type Mac = [u8; 6];
+pub(crate) type Mac = [u8; 6];
 
 /// `IFLA_ALT_IFNAME` (linux/if_link.h), which the crate supports in a property list only.
 const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Identifies a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device<'a> {
+pub(crate) enum Device<'a> {
     /// By interface index.
     Index(u32),
     /// By name; at most 15 bytes. The kernel looks among alternative names too (`__dev_get_by_name`).
@@ -63,7 +63,7 @@ impl Device<'_> {
 
 /// Changes of a link; `None` leaves a value unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// Administrative state.
     pub up: Option<bool>,
     /// Bytes of a frame's payload.
@@ -79,7 +79,7 @@ pub struct Change<'a> {
 }
 
 /// Changes a link. The kernel applies the parts one after another and stops at the first error (`do_setlink`).
-pub fn change(device: Device<'_>, change: &Change<'_>) -> Request<'static> {
+pub(crate) fn change(device: Device<'_>, change: &Change<'_>) -> Request<'static> {
     let mut message = device.message();
     if let Some(up) = change.up {
         message.header.change_mask = LinkFlags::Up;
@@ -97,14 +97,14 @@ pub fn change(device: Device<'_>, change: &Change<'_>) -> Request<'static> {
 }
 
 /// Renames a link, identified by index, since a name in the message would be used to find it.
-pub fn rename(index: u32, name: &str) -> Request<'static> {
+pub(crate) fn rename(index: u32, name: &str) -> Request<'static> {
     let mut message = Device::Index(index).message();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
     Request::new(format!("rename link {index} to {name}"), 0, RouteNetlinkMessage::SetLink(message))
 }
 
 /// Adds an alternative name: at most 127 bytes, unique among all names of the namespace (`EEXIST`).
-pub fn add_altname(device: Device<'_>, altname: &str) -> Request<'static> {
+pub(crate) fn add_altname(device: Device<'_>, altname: &str) -> Request<'static> {
     let mut message = device.message();
     message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(altname.to_owned())]));
     let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND;
@@ -112,13 +112,13 @@ pub fn add_altname(device: Device<'_>, altname: &str) -> Request<'static> {
 }
 
 /// Deletes a link; a veth is deleted with its other end, the ports of a bridge stay.
-pub fn delete(device: Device<'_>) -> Request<'static> {
+pub(crate) fn delete(device: Device<'_>) -> Request<'static> {
     Request::new(format!("delete {device}"), 0, RouteNetlinkMessage::DelLink(device.message()))
 }
 
 /// Deletes every link of a group in one kernel transaction. Group 0 is the default of all links and is not allowed; if one
 /// member cannot be deleted, none is (`rtnl_group_dellink`); an empty group is `ENODEV`.
-pub fn delete_group(group: NonZeroU32) -> Request<'static> {
+pub(crate) fn delete_group(group: NonZeroU32) -> Request<'static> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::Group(group.get()));
     Request::new(format!("delete the links of group {group}"), 0, RouteNetlinkMessage::DelLink(message))

@@ -20,7 +20,7 @@ const IPV6: u8 = 10;
 ///
 /// # Errors
 /// Errors of a kernel without sock_diag.
-pub fn listeners(protocol: u8, state: u8) -> io::Result<Vec<(u16, Option<Ipv4Addr>)>> {
+pub(crate) fn listeners(protocol: u8, state: u8) -> io::Result<Vec<(u16, Option<Ipv4Addr>)>> {
     let mut all = Vec::new();
     for family in [IPV4, IPV6] {
         let mut question = [0; QUESTION];

@@ -4,24 +4,24 @@
 //! Functions that change something build a [`Request`]; a [`Socket`] sends it, alone or with many in flight. Building is
 //! pure, so a plan can be turned into requests, and the socket alone decides the namespace.
 
-pub mod addr;
+pub(crate) mod addr;
 mod ask;
-pub mod conntrack;
-pub mod dump;
+pub(crate) mod conntrack;
+pub(crate) mod dump;
 mod error;
-pub mod link;
-pub mod listeners;
-pub mod namespace;
-pub mod neigh;
-pub mod nftables;
-pub mod route;
+pub(crate) mod link;
+pub(crate) mod listeners;
+pub(crate) mod namespace;
+pub(crate) mod neigh;
+pub(crate) mod nftables;
+pub(crate) mod route;
 mod socket;
-pub mod sysctl;
+pub(crate) mod sysctl;
 mod wire;
 
-pub use error::NetlinkError;
-pub use link::{Device, Mac};
-pub use socket::{Request, Socket};
+pub(crate) use error::NetlinkError;
+pub(crate) use link::{Device, Mac};
+pub(crate) use socket::{Request, Socket};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Identifies a network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// A name under `/run/netns`.
     Name(&'a str),
     /// Any path to one.
@@ -32,7 +32,7 @@ impl Place<'_> {
     ///
     /// # Errors
     /// `InvalidInput` for a name that is empty, `.`, `..`, longer than 255 bytes or with a slash or NUL.
-    pub fn path(&self) -> io::Result<PathBuf> {
+    pub(crate) fn path(&self) -> io::Result<PathBuf> {
         match self {
             Place::Name(name) => file_of(name),
             Place::Path(path) => Ok(path.to_path_buf()),
@@ -47,7 +47,7 @@ impl Place<'_> {
 ///
 /// # Errors
 /// `AlreadyExists` when the name holds a namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub fn create(name: &str) -> io::Result<()> {
+pub(crate) fn create(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
     let _lock = names_directory()?;
     if is_namespace_file(&file).unwrap_or(false) {
@@ -74,7 +74,7 @@ pub fn create(name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// `NotFound` when there is no such name.
-pub fn delete(name: &str) -> io::Result<()> {
+pub(crate) fn delete(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
     file.symlink_metadata()?;
     let _lock = names_directory()?;
@@ -92,7 +92,7 @@ pub fn delete(name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// When `/run/netns` cannot be read; a missing one is an empty list.
-pub fn list() -> io::Result<Vec<String>> {
+pub(crate) fn list() -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(NAMES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -113,7 +113,7 @@ pub fn list() -> io::Result<Vec<String>> {
 ///
 /// # Errors
 /// `NotFound`; `InvalidInput` for anything that is not a network namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub fn open(place: Place<'_>) -> io::Result<OwnedFd> {
+pub(crate) fn open(place: Place<'_>) -> io::Result<OwnedFd> {
     let path = place.path()?;
     let refused =
         |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", path.display()));
@@ -135,7 +135,7 @@ pub fn open(place: Place<'_>) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// If `/proc` is not mounted.
-pub fn own() -> io::Result<OwnedFd> {
+pub(crate) fn own() -> io::Result<OwnedFd> {
     File::open(OWN).map(OwnedFd::from)
 }
 
@@ -143,7 +143,7 @@ pub fn own() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub fn nameless() -> io::Result<OwnedFd> {
+pub(crate) fn nameless() -> io::Result<OwnedFd> {
     apart(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         own()
@@ -154,7 +154,7 @@ pub fn nameless() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// If the thread cannot be created or cannot enter; then `work` did not run.
-pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub(crate) fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     apart(|| {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
         Ok(work())

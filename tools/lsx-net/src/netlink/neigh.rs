@@ -20,7 +20,7 @@ const FLOOD: Mac = [0; 6];
 
 /// The owner of an IPv4 address, as known to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Neighbour {
+pub(crate) struct Neighbour {
     /// Index of the device; the bridge itself for neighbour suppression.
     pub device: u32,
     /// The neighbour's address.
@@ -33,7 +33,7 @@ pub struct Neighbour {
 
 /// One row of a forwarding table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
+pub(crate) struct Forward {
     /// Index of the bridge port or VXLAN device.
     pub device: u32,
     /// Destination address; all zero is the flood list of a VXLAN device.
@@ -49,13 +49,13 @@ pub struct Forward {
 }
 
 /// Adds a permanent neighbour, or makes the existing entry permanent with this address.
-pub fn replace(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
+pub(crate) fn replace(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
     let op = format!("put neighbour {address} on link {device}");
     Request::new(op, NLM_F_CREATE | NLM_F_REPLACE, new_neighbour(device, address, mac))
 }
 
 /// Adds a neighbour that can be evicted, like a learned one. `ENOBUFS` means that the table of all namespaces is full.
-pub fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
+pub(crate) fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
     message.header.state = NeighbourState::Stale;
     message.attributes.push(NeighbourAttribute::Destination(address.into()));
@@ -66,7 +66,7 @@ pub fn learned(device: u32, address: Ipv4Addr) -> Request<'static> {
 
 /// Probes a neighbour: the kernel itself sends one ARP request to this hardware address, which needs no socket and no
 /// address on the device.
-pub fn knock(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
+pub(crate) fn knock(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
     message.header.state = NeighbourState::Probe;
     message.attributes.push(NeighbourAttribute::Destination(address.into()));
@@ -76,7 +76,7 @@ pub fn knock(device: u32, address: Ipv4Addr, mac: Mac) -> Request<'static> {
 }
 
 /// Removes a neighbour; a missing one is `ENOENT`.
-pub fn delete(device: u32, address: Ipv4Addr) -> Request<'static> {
+pub(crate) fn delete(device: u32, address: Ipv4Addr) -> Request<'static> {
     let mut message = header(AddressFamily::Inet, device);
     message.attributes.push(NeighbourAttribute::Destination(address.into()));
     Request::new(
@@ -90,7 +90,7 @@ pub fn delete(device: u32, address: Ipv4Addr) -> Request<'static> {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn list(socket: &mut Socket, device: Option<u32>) -> Result<Vec<Neighbour>, NetlinkError> {
+pub(crate) fn list(socket: &mut Socket, device: Option<u32>) -> Result<Vec<Neighbour>, NetlinkError> {
     let mut question = header(AddressFamily::Inet, 0);
     question.attributes.extend(device.map(NeighbourAttribute::IfIndex));
     let found = socket.dump("list neighbours", &RouteNetlinkMessage::GetNeighbour(question))?;
@@ -101,7 +101,11 @@ pub fn list(socket: &mut Socket, device: Option<u32>) -> Result<Vec<Neighbour>, 
 ///
 /// # Errors
 /// The kernel's errno and sentence.
-pub fn permanent(socket: &mut Socket, device: u32, address: Ipv4Addr) -> Result<Option<Mac>, NetlinkError> {
+pub(crate) fn permanent(
+    socket: &mut Socket,
+    device: u32,
+    address: Ipv4Addr,
+) -> Result<Option<Mac>, NetlinkError> {
     let mut question = header(AddressFamily::Inet, device);
     question.attributes.push(NeighbourAttribute::Destination(address.into()));
     let request = Request::new(
@@ -127,7 +131,7 @@ fn fixed(body: &[u8]) -> Option<Mac> {
 
 /// Maps an address to a tunnel endpoint: in one message in the bridge's table and in the VXLAN device's. `device` is the
 /// VXLAN device, already a bridge port. Repeating it changes nothing; another `remote` replaces the old one.
-pub fn forward(device: u32, mac: Mac, remote: IpAddr) -> Request<'static> {
+pub(crate) fn forward(device: u32, mac: Mac, remote: IpAddr) -> Request<'static> {
     let flags = NeighbourFlags::Controller | NeighbourFlags::Own;
     let message = RouteNetlinkMessage::NewNeighbour(row(device, mac, Some(remote), flags));
     Request::new(format!("forward {} to {remote}", text(mac)), NLM_F_CREATE | NLM_F_REPLACE, message)
@@ -135,14 +139,14 @@ pub fn forward(device: u32, mac: Mac, remote: IpAddr) -> Request<'static> {
 
 /// Adds a tunnel endpoint to the flood list (head-end replication); it may exist already. A lookup walks the list, so
 /// adding n of them takes n² steps: 5 µs each at 1,000, 1 ms each at 100,000.
-pub fn flood_to(device: u32, remote: IpAddr) -> Request<'static> {
+pub(crate) fn flood_to(device: u32, remote: IpAddr) -> Request<'static> {
     let message = RouteNetlinkMessage::NewNeighbour(row(device, FLOOD, Some(remote), NeighbourFlags::Own));
     Request::new(format!("flood link {device} to {remote}"), NLM_F_CREATE | NLM_F_APPEND, message)
 }
 
 /// Removes what [`forward`] added, table by table: the kernel stops at the first table without the row (`rtnl_fdb_del`),
 /// and a crash may have left only one. A missing row is `ENOENT`, in each table.
-pub fn delete_forward(device: u32, mac: Mac, remote: IpAddr) -> [Request<'static>; 2] {
+pub(crate) fn delete_forward(device: u32, mac: Mac, remote: IpAddr) -> [Request<'static>; 2] {
     let op = format!("stop forwarding {} to {remote}", text(mac));
     let bridge = RouteNetlinkMessage::DelNeighbour(row(device, mac, None, NeighbourFlags::Controller));
     let own = RouteNetlinkMessage::DelNeighbour(row(device, mac, Some(remote), NeighbourFlags::Own));
@@ -150,14 +154,14 @@ pub fn delete_forward(device: u32, mac: Mac, remote: IpAddr) -> [Request<'static
 }
 
 /// Removes a tunnel endpoint from the flood list; a missing one is `ENOENT`.
-pub fn delete_flood_to(device: u32, remote: IpAddr) -> Request<'static> {
+pub(crate) fn delete_flood_to(device: u32, remote: IpAddr) -> Request<'static> {
     let message = RouteNetlinkMessage::DelNeighbour(row(device, FLOOD, Some(remote), NeighbourFlags::Own));
     Request::new(format!("stop flooding link {device} to {remote}"), 0, message)
 }
 
 /// Which forwarding rows to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Every device of the namespace.
     All,
     /// One port or VXLAN device, by index: its rows in its bridge's table and in its own.
@@ -168,7 +172,7 @@ pub enum Scope {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn forwards(socket: &mut Socket, scope: Scope) -> Result<Vec<Forward>, NetlinkError> {
+pub(crate) fn forwards(socket: &mut Socket, scope: Scope) -> Result<Vec<Forward>, NetlinkError> {
     let mut question = header(AddressFamily::Bridge, 0);
     match scope {
         Scope::All => (),

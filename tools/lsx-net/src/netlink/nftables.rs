@@ -18,7 +18,7 @@ const ALL: [u8; 4] = [0; 4];
 
 /// A chain of any table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
+pub(crate) struct Chain {
     /// In nft's words: `inet`.
     pub family: &'static str,
     /// Table.
@@ -37,7 +37,7 @@ pub struct Chain {
 ///
 /// # Errors
 /// `PermissionDenied` without `CAP_NET_ADMIN`; errors of a kernel without nftables.
-pub fn chains() -> io::Result<Vec<Chain>> {
+pub(crate) fn chains() -> io::Result<Vec<Chain>> {
     ask::dump(PROTOCOL, CHAINS, &ALL, |object| {
         let (head, rest) = object.split_at_checked(4)?;
         let mut chain = Chain {
@@ -67,7 +67,7 @@ pub fn chains() -> io::Result<Vec<Chain>> {
 ///
 /// # Errors
 /// As [`chains`].
-pub fn state(table: &str) -> io::Result<String> {
+pub(crate) fn state(table: &str) -> io::Result<String> {
     let generation = ask::get(PROTOCOL, GENERATION, &ALL, |object| {
         attributes(object.get(4..)?).find(|(k, _)| *k == 1).and_then(|(_, v)| big(v))
     })?;

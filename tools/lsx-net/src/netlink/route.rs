@@ -13,7 +13,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::{NetlinkError, Request, Socket};
 
 /// The routing protocol number that marks routes of lsx (`rtm_protocol`), which is unassigned in linux/rtnetlink.h.
-pub const LSX_PROTOCOL: u8 = 173;
+pub(crate) const LSX_PROTOCOL: u8 = 173;
 
 /// `RT_TABLE_DEFAULT` and `RT_TABLE_LOCAL` (linux/rtnetlink.h).
 const DEFAULT: u32 = 253;
@@ -21,7 +21,7 @@ const LOCAL: u32 = 255;
 
 /// A route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// Network, without host bits; `0.0.0.0/0` is the default route.
     pub destination: Ipv4Net,
     /// Next hop; without one the destination is on the link itself (scope link).
@@ -32,7 +32,7 @@ pub struct Route {
 
 /// A route of the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Destination, gateway and device. A multipath route has neither gateway nor device here.
     pub route: Route,
     /// Its creator (`rtm_protocol`): [`LSX_PROTOCOL`] is lsx, 2 the kernel, 3 `ip route`, 4 an administrator, 16 DHCP.
@@ -46,13 +46,13 @@ pub struct Entry {
 impl Route {
     /// Replaces the route to the same network with metric 0, *whoever created it*: the kernel compares network, TOS and
     /// metric, not the protocol (`fib_table_insert`). The plan has to check first.
-    pub fn replace(&self) -> Request<'static> {
+    pub(crate) fn replace(&self) -> Request<'static> {
         let message = RouteNetlinkMessage::NewRoute(self.message());
         Request::new(format!("put route to {}", self.destination), NLM_F_CREATE | NLM_F_REPLACE, message)
     }
 
     /// Removes it if it belongs to lsx: the kernel compares the protocol here. A missing one is `ESRCH`.
-    pub fn delete(&self) -> Request<'static> {
+    pub(crate) fn delete(&self) -> Request<'static> {
         let message = RouteNetlinkMessage::DelRoute(self.message());
         Request::new(format!("remove route to {}", self.destination), 0, message)
     }
@@ -78,7 +78,7 @@ impl Route {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn list(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
+pub(crate) fn list(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
     dump(socket, RouteProtocol::Unspec)
 }
 
@@ -87,7 +87,7 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn followed(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
+pub(crate) fn followed(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
     let mut question = RuleMessage::default();
     question.header.family = AddressFamily::Inet;
     let main = u32::from(RouteHeader::RT_TABLE_MAIN);
@@ -111,7 +111,7 @@ pub fn followed(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
 ///
 /// # Errors
 /// As [`Socket::dump`].
-pub fn ours(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
+pub(crate) fn ours(socket: &mut Socket) -> Result<Vec<Entry>, NetlinkError> {
     dump(socket, RouteProtocol::from(LSX_PROTOCOL))
 }
 

@@ -34,7 +34,7 @@ const TIMEOUT: i64 = 30;
 
 /// A change or query, ready to be sent; the lifetime keeps a namespace open that the message names by number.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     op: String,
     flags: u16,
     message: RouteNetlinkMessage,
@@ -43,14 +43,14 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// `flags` are the `NLM_F_*` beyond `NLM_F_REQUEST | NLM_F_ACK`; `op` describes the request.
-    pub fn new(op: String, flags: u16, message: RouteNetlinkMessage) -> Self {
+    pub(crate) fn new(op: String, flags: u16, message: RouteNetlinkMessage) -> Self {
         Request { op, flags, message, descriptors: PhantomData }
     }
 }
 
 /// An rtnetlink socket; it stays in the namespace it was opened in, whichever thread uses it.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     socket: netlink_sys::Socket,
     sequence: u32,
     datagram: Vec<u8>,
@@ -61,7 +61,7 @@ impl Socket {
     ///
     /// # Errors
     /// Whatever `socket(2)`, `bind(2)` and `setsockopt(2)` refuse.
-    pub fn open() -> io::Result<Socket> {
+    pub(crate) fn open() -> io::Result<Socket> {
         let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         // Connected to the kernel: another process cannot put an answer into the queue.
@@ -80,7 +80,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::open`] and [`namespace::inside`].
-    pub fn open_in(namespace: BorrowedFd<'_>) -> io::Result<Socket> {
+    pub(crate) fn open_in(namespace: BorrowedFd<'_>) -> io::Result<Socket> {
         namespace::inside(namespace, Socket::open)?
     }
 
@@ -88,7 +88,7 @@ impl Socket {
     ///
     /// # Errors
     /// The kernel's errno and sentence.
-    pub fn request(&mut self, request: &Request<'_>) -> Result<(), NetlinkError> {
+    pub(crate) fn request(&mut self, request: &Request<'_>) -> Result<(), NetlinkError> {
         self.get(request, |_, _| ())
     }
 
@@ -107,7 +107,7 @@ impl Socket {
     /// # Errors
     /// The kernel's errno and message; `EINTR` if the table changed during every attempt; `EBADMSG` if an object could not
     /// be read.
-    pub fn dump(
+    pub(crate) fn dump(
         &mut self,
         op: &str,
         question: &RouteNetlinkMessage,
@@ -141,7 +141,7 @@ impl Socket {
 
     /// Sends many requests and returns their results in the same order. Every request is sent, also after an error; nothing
     /// is undone. The number in flight is limited, so that the answers fit the receive queue.
-    pub fn batch(&mut self, requests: &[Request<'_>]) -> Vec<Result<(), NetlinkError>> {
+    pub(crate) fn batch(&mut self, requests: &[Request<'_>]) -> Vec<Result<(), NetlinkError>> {
         let mut verdicts = Vec::with_capacity(requests.len());
         while let Some(rest) = requests.get(verdicts.len()..).filter(|rest| !rest.is_empty()) {
             verdicts.extend(self.flight(rest));

@@ -13,7 +13,7 @@ use super::namespace;
 ///
 /// # Errors
 /// `InvalidInput` for a key that leaves the directory; those of [`namespace::inside`] and of the file.
-pub fn read(namespace: BorrowedFd<'_>, key: &str) -> io::Result<Option<String>> {
+pub(crate) fn read(namespace: BorrowedFd<'_>, key: &str) -> io::Result<Option<String>> {
     let path = path_of(key)?;
     match namespace::inside(namespace, || fs::read_to_string(&path))? {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -25,7 +25,7 @@ pub fn read(namespace: BorrowedFd<'_>, key: &str) -> io::Result<Option<String>> 
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_here(key: &str) -> io::Result<Option<String>> {
+pub(crate) fn read_here(key: &str) -> io::Result<Option<String>> {
     match fs::read_to_string(path_of(key)?) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         text => text.map(|text| Some(text.trim_end().to_owned())),
@@ -36,7 +36,7 @@ pub fn read_here(key: &str) -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// `NotFound` if the kernel has no such setting, `InvalidInput` for a value it refuses; the message names the key.
-pub fn write(namespace: BorrowedFd<'_>, settings: &[(&str, &str)]) -> io::Result<()> {
+pub(crate) fn write(namespace: BorrowedFd<'_>, settings: &[(&str, &str)]) -> io::Result<()> {
     namespace::inside(namespace, || write_here(settings))?
 }
 
@@ -44,7 +44,7 @@ pub fn write(namespace: BorrowedFd<'_>, settings: &[(&str, &str)]) -> io::Result
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_here(settings: &[(&str, &str)]) -> io::Result<()> {
+pub(crate) fn write_here(settings: &[(&str, &str)]) -> io::Result<()> {
     settings.iter().try_for_each(|(key, value)| set(key, value))
 }
 

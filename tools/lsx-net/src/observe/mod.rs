@@ -17,7 +17,7 @@ pub(crate) use host::own_addresses;
 pub(crate) use intent::{keeper, kept_intent};
 pub(crate) use links::mac;
 pub(crate) use rules::record;
-pub use rules::{Listing, foreign_chains, marked_rules};
+pub(crate) use rules::{Listing, marked_rules};
 
 use crate::model::{self, Facts, Object, unmark};
 use crate::netlink::dump::{self, Link};
@@ -31,13 +31,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The result of observing a host.
-pub type Observation = (Vec<Have<Object>>, Facts, Vec<Warning>);
+pub(crate) type Observation = (Vec<Have<Object>>, Facts, Vec<Warning>);
 
 /// Reads the objects of one stack, or of all.
 ///
 /// # Errors
 /// Kind `Denied` without root; otherwise errors of the kernel.
-pub fn observe(stack: Option<&str>) -> Result<Observation, Failure> {
+pub(crate) fn observe(stack: Option<&str>) -> Result<Observation, Failure> {
     let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
     let links = dump::links(&mut socket).map_err(failure)?;
     let mut seen = host::seen(&mut socket, &links, stack)?;
@@ -185,7 +185,7 @@ pub(crate) fn have(key: &str, object: Object, needs: &[&str]) -> Have<Object> {
 
 /// The failure of a netlink request.
 #[expect(clippy::needless_pass_by_value, reason = "map_err passes it by value")]
-pub fn failure(error: NetlinkError) -> Failure {
+pub(crate) fn failure(error: NetlinkError) -> Failure {
     let kind = if error.denied() { Kind::Denied } else { Kind::Failed };
     let failure = Failure::new(kind, "net.kernel", error.to_string());
     if error.denied() {
@@ -196,7 +196,7 @@ pub fn failure(error: NetlinkError) -> Failure {
 }
 
 /// The failure of a system call.
-pub fn io_failure(what: &str, error: &io::Error) -> Failure {
+pub(crate) fn io_failure(what: &str, error: &io::Error) -> Failure {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let failure = Failure::new(
         if denied { Kind::Denied } else { Kind::Failed },

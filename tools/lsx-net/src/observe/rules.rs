@@ -18,7 +18,7 @@ const FORWARD: u32 = 2;
 
 /// Marked rules of lsx in foreign chains: stack, chain, and the handles of the rules.
 #[derive(Clone, Debug, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// By stack and chain; the links that a rule accepts are in its comment.
     pub marked: BTreeMap<(String, Chain), Vec<(u64, String)>>,
 }
@@ -62,7 +62,7 @@ pub(super) fn look(
 ///
 /// # Errors
 /// When nft cannot be run.
-pub fn foreign_chains() -> Result<Vec<Chain>, Failure> {
+pub(crate) fn foreign_chains() -> Result<Vec<Chain>, Failure> {
     Program::new("nft").there()?;
     let chains = nftables::chains().map_err(|e| super::io_failure("list the chains of nftables", &e))?;
     let user = |c: &nftables::Chain| {
@@ -113,7 +113,7 @@ fn items<'a>(value: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value>
 ///
 /// # Errors
 /// When nft cannot be run.
-pub fn marked_rules(chain: &Chain) -> Result<Vec<(String, u64, String)>, Failure> {
+pub(crate) fn marked_rules(chain: &Chain) -> Result<Vec<(String, u64, String)>, Failure> {
     Ok(marked_in(&list_chain(chain)?))
 }
 

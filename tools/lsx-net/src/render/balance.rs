@@ -10,12 +10,12 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 /// The folder of the server's run-time files on its host.
-pub fn folder(stack: &str) -> String {
+pub(crate) fn folder(stack: &str) -> String {
     format!("/run/lsx/{stack}/{}", crate::model::BALANCE)
 }
 
 /// The text of the configuration, without the line that says which it is; see [`whole`].
-pub fn balance(desired: &Desired) -> String {
+pub(crate) fn balance(desired: &Desired) -> String {
     let mut text = global(&folder(&desired.stack));
     let mut doors: BTreeMap<(u16, Option<Ipv4Addr>), Vec<&Balancer>> = BTreeMap::new();
     for one in &desired.balance {
@@ -33,7 +33,7 @@ pub fn balance(desired: &Desired) -> String {
 }
 
 /// The whole file: the server itself reports the digest that it has loaded (`show info`).
-pub fn whole(text: &str, digest: &str) -> String {
+pub(crate) fn whole(text: &str, digest: &str) -> String {
     format!("{text}global\n\tdescription lsx:{digest}\n")
 }
 
@@ -113,7 +113,7 @@ fn frontend(desired: &Desired, port: u16, address: Option<Ipv4Addr>, sharing: &[
 }
 
 /// A certificate's name as that of a file: `secret/x` is not a folder.
-pub fn file(certificate: &str) -> String {
+pub(crate) fn file(certificate: &str) -> String {
     certificate.replace('/', ".")
 }
 

@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 use std::collections::BTreeSet;
 
 /// The text for `nft -f`.
-pub fn host(desired: &Desired) -> String {
+pub(crate) fn host(desired: &Desired) -> String {
     let name = format!("lsx-{}", desired.stack);
     table("inet", &name, &routed(desired)) + &table("bridge", &name, &bridged(desired))
 }

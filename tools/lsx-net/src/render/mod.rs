@@ -1,12 +1,12 @@
 //! The rules of a host as nftables text, one transaction per namespace, in lsx's own tables; and the configuration of its
 //! load balancers. Pure.
 
-pub mod balance;
+pub(crate) mod balance;
 mod host;
 mod router;
 
-pub use host::host;
-pub use router::{NOWHERE, router};
+pub(crate) use host::host;
+pub(crate) use router::{NOWHERE, router};
 
 use crate::model::Desired;
 use common::stack::resolved::{PortAt, Protocol};

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The text for `nft -f`; the namespace belongs to the stack, so a policy of drop affects nothing else.
-pub fn router(desired: &Desired) -> String {
+pub(crate) fn router(desired: &Desired) -> String {
     let mut text = set("set", "inside", "ipv4_addr", "interval", &inside(desired));
     text += &chain("input", "type filter hook input priority filter; policy drop;", &input(desired));
     text += &chain("forward", "type filter hook forward priority filter; policy drop;", &forward(desired));
@@ -79,7 +79,8 @@ fn sources(from: &[Ipv4Net]) -> String {
 
 /// Ranges that no router forwards: this network (RFC 1122), loopback, link-local with cloud metadata (RFC 3927), multicast
 /// (RFC 5771), reserved (RFC 1112). The link between host and router is a /31 of link-local.
-pub const NOWHERE: [&str; 5] = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"];
+pub(crate) const NOWHERE: [&str; 5] =
+    ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"];
 
 fn forward(d: &Desired) -> Vec<String> {
     let nowhere = braces(NOWHERE);

@@ -8,7 +8,7 @@ pub(super) const FOLDERS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/c
 
 /// How to contact registries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     /// The file of logins, as written by `docker login`.
     pub config: Option<PathBuf>,
     /// Folder of credential helpers; default: PATH.

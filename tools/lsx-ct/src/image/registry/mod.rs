@@ -11,7 +11,7 @@ mod push;
 mod reference;
 mod trust;
 
-pub use access::Access;
+pub(crate) use access::Access;
 
 use super::limits::{self, BOUNDS, Paced};
 use super::store::Store;

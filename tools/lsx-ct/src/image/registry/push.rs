@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// If the image is missing, or the registry cannot be reached or refuses it.
-    pub fn push(&self, digest: &str, reference: &str) -> Result<(), Failure> {
+    pub(crate) fn push(&self, digest: &str, reference: &str) -> Result<(), Failure> {
         let reference = Reference::parse(reference)?;
         if reference.digest.as_ref().is_some_and(|wanted| wanted != digest) {
             return Err(

@@ -1,6 +1,7 @@
 //! Debian systems from packages. Only the command line of mmdebstrap is tested, since a test has no mirror.
 
 use super::*;
+use crate::image::source::Debian;
 
 #[test]
 fn mmdebstrap_understands_the_words() {

@@ -1,6 +1,7 @@
 //! Parsing of image sources.
 
 use super::*;
+use crate::image::source::Debian;
 
 fn parse(words: &str) -> Result<Source, Failure> {
     Source::parse(words, &|path| PathBuf::from("/stack").join(path))

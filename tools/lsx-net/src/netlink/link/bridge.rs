@@ -11,7 +11,7 @@ const TICKS_PER_SECOND: u32 = 100;
 /// A bridge without spanning tree, forward delay and multicast snooping: with no querier, snooping would drop
 /// neighbour discovery, and a forward delay would hold every new port for 15 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bridge<'a> {
+pub(crate) struct Bridge<'a> {
     /// At most 15 bytes.
     pub name: &'a str,
     /// Interface index; 0: chosen by the kernel, a used one is `EEXIST`.
@@ -28,7 +28,7 @@ pub struct Bridge<'a> {
 
 impl Bridge<'_> {
     /// Creates it, up. The kernel does not accept an alternative name and an alias in this message.
-    pub fn create(&self) -> Request<'static> {
+    pub(crate) fn create(&self) -> Request<'static> {
         let mut message = new_link(self.name, self.index, self.mac, self.mtu, self.group);
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Bridge),

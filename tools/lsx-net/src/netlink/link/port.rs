@@ -9,7 +9,7 @@ use crate::netlink::Request;
 /// Flags of a bridge port. To set: `None` leaves a flag unchanged; observed: `None` means that this kernel does not support
 /// it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PortFlags {
+pub(crate) struct PortFlags {
     /// Learn source addresses.
     pub learning: Option<bool>,
     /// Send frames for unknown unicast addresses here.
@@ -30,7 +30,7 @@ pub struct PortFlags {
 
 impl PortFlags {
     /// The flags of a tunnel port, which only carries what forwarding and neighbour entries name.
-    pub const ZERO_FLOOD: PortFlags = PortFlags {
+    pub(crate) const ZERO_FLOOD: PortFlags = PortFlags {
         learning: Some(false),
         unicast_flood: Some(false),
         multicast_flood: Some(false),
@@ -43,7 +43,7 @@ impl PortFlags {
 
     /// Sets the flags; the device must be in a bridge already (`EOPNOTSUPP` otherwise), so a separate message is needed:
     /// the kernel reads these flags only in a message about an existing link (`rtnl_changelink`).
-    pub fn set(&self, device: Device<'_>) -> Request<'static> {
+    pub(crate) fn set(&self, device: Device<'_>) -> Request<'static> {
         let data = [
             self.learning.map(InfoBridgePort::Learning),
             self.unicast_flood.map(InfoBridgePort::UnicastFlood),

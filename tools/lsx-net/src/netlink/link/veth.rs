@@ -9,7 +9,7 @@ use crate::netlink::Request;
 
 /// A veth pair; the near end is in the socket's namespace.
 #[derive(Debug, Clone, Copy)]
-pub struct Veth<'a> {
+pub(crate) struct Veth<'a> {
     /// Near end; at most 15 bytes.
     pub name: &'a str,
     /// Index of the near end; 0: chosen by the kernel, a used one is `EEXIST`.
@@ -28,7 +28,7 @@ pub struct Veth<'a> {
 
 /// The far end of a veth pair.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer<'a> {
+pub(crate) struct Peer<'a> {
     /// At most 15 bytes; a used one in its namespace is `EEXIST` and nothing is created.
     pub name: &'a str,
     /// Ethernet address.
@@ -40,7 +40,7 @@ pub struct Peer<'a> {
 impl<'a> Veth<'a> {
     /// Creates both ends, the near one up. The far one stays down: up inside this message is `ENOTCONN`, because its
     /// peer is not bound yet (`veth_open`); a socket in its namespace sets it up.
-    pub fn create(&self) -> Request<'a> {
+    pub(crate) fn create(&self) -> Request<'a> {
         let mut peer = new_link(self.peer.name, 0, self.peer.mac, self.mtu, 0);
         peer.attributes.push(LinkAttribute::NetNsFd(self.peer.namespace.as_raw_fd()));
         let mut message = new_link(self.name, self.index, self.mac, self.mtu, self.group);

@@ -9,7 +9,7 @@ use crate::netlink::Request;
 
 /// A VXLAN device with learning off and no default remote: without forwarding entries it sends nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vxlan<'a> {
+pub(crate) struct Vxlan<'a> {
     /// At most 15 bytes.
     pub name: &'a str,
     /// Interface index; 0: chosen by the kernel, a used one is `EEXIST`.
@@ -39,7 +39,7 @@ pub struct Vxlan<'a> {
 
 impl Vxlan<'_> {
     /// Creates it, up, in its bridge. Two devices of one namespace with the same VNI and port are `EEXIST`.
-    pub fn create(&self) -> Request<'static> {
+    pub(crate) fn create(&self) -> Request<'static> {
         let mut data = vec![
             InfoVxlan::Id(self.vni),
             InfoVxlan::Port(self.port),
