@@ -66,7 +66,7 @@ ct_rows() {
             "up $(least "$T/times" up.lsx) against $(least "$T/times" "up.$side"), down $(least "$T/times" down.lsx) against $(least "$T/times" "down.$side")"
     done
     row ct "exec in $instances, against a loop of docker exec" "$(least "$T/times" exec.lsx)" "$(least "$T/times" exec.docker)" ms -
-    row ct 'up with nothing to do, against ssh true' "$(least "$T/times" again)" "$(least "$T/times" ssh)" ms x2
+    row ct 'up with nothing to do, against ssh true' "$(least "$T/times" again)" "$(least "$T/times" ssh)" ms x1.3
 }
 
 bare_bundle() { # the bundle of an instance, but with a folder as root, and without anything of lsx

@@ -17,14 +17,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// The number of attempts, and of checks after each: a slow machine is no failure.
-const ROUNDS: usize = 3;
+/// The number of attempts, and of checks after each. Each attempt waits twice as long: a slow machine is no failure.
+const ROUNDS: u32 = 4;
 const LOOKS: usize = 8;
 const STEP: Duration = Duration::from_millis(150);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Frames in flight at once on a host.
 const FEW: usize = 200;
 /// Unused addresses (TEST-NET-1, RFC 5737) that the probes ask for, so that nobody answers.
 const NOBODY: u32 = 0xc000_0200;
+
+/// Frames to send.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Says {
+    frames: Vec<Say>,
+    /// How long the kernel may take to send some, in milliseconds.
+    wait_ms: u64,
+}
 
 /// A frame to send through a bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +43,11 @@ pub(super) struct Say {
 }
 
 /// Sends frames; returns how many could be sent through each bridge.
-pub(super) fn say(all: &[Say]) -> Result<BTreeMap<String, usize>, Failure> {
+pub(super) fn say(all: &Says) -> Result<BTreeMap<String, usize>, Failure> {
     let mut socket = Socket::open().map_err(|e| io_failure("open a netlink socket", &e))?;
     let mut sent: BTreeMap<String, usize> = BTreeMap::new();
-    for some in all.chunks(FEW) {
+    let pause = Duration::from_millis(all.wait_ms).min(LONGEST);
+    for some in all.frames.chunks(FEW) {
         let mut knocks = Vec::new();
         let mut gone = Vec::new();
         for (one, number) in some.iter().zip(1..) {
@@ -51,7 +61,7 @@ pub(super) fn say(all: &[Say]) -> Result<BTreeMap<String, usize>, Failure> {
             *sent.entry(one.bridge.clone()).or_default() += 1;
         }
         // The kernel sends at its next tick.
-        let _ = wait::until(STEP, STEP, || false);
+        let _ = wait::until(pause, pause, || false);
         socket.batch(&gone);
     }
     Ok(sent)
@@ -100,8 +110,8 @@ pub(crate) fn prove(input: &PlanInput, plan: &PlanOf<Net>, each: Each<'_>) -> BT
     let Goal::Up(_, resolved) = &input.goal else { return BTreeMap::new() };
     let mut meshes = meshes(input, plan, resolved);
     let mut silent = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        silent = round(&mut meshes, each);
+    for number in 0..ROUNDS {
+        silent = round(&mut meshes, STEP * 2_u32.pow(number), each);
         if silent.is_empty() {
             break;
         }
@@ -128,13 +138,15 @@ fn meshes<'a>(input: &'a PlanInput, plan: &'a PlanOf<Net>, resolved: &'a Resolve
 /// Missing probes by host: the network, and how many of how many frames arrived.
 type Silent = BTreeMap<String, (String, u64, u64)>;
 
-fn round(meshes: &mut Vec<Mesh<'_>>, each: Each<'_>) -> Silent {
+fn round(meshes: &mut Vec<Mesh<'_>>, pause: Duration, each: Each<'_>) -> Silent {
     let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut says: BTreeMap<String, Vec<Say>> = BTreeMap::new();
+    let wait_ms = pause.as_millis().try_into().unwrap_or(u64::MAX);
+    let mut says: BTreeMap<String, Says> = BTreeMap::new();
     for mesh in &*meshes {
         for (host, _) in &mesh.hosts {
             links.entry((*host).to_owned()).or_default().push(mesh.network.tunnel.clone());
-            says.entry((*host).to_owned()).or_default().extend(mesh.says(host));
+            let all = says.entry((*host).to_owned()).or_insert_with(|| Says { wait_ms, ..Says::default() });
+            all.frames.extend(mesh.says(host));
         }
     }
     let before = counts(&links, each);
@@ -148,7 +160,7 @@ fn round(meshes: &mut Vec<Mesh<'_>>, each: Each<'_>) -> Silent {
             break;
         }
         if look + 1 < LOOKS {
-            let _ = wait::until(STEP, STEP, || false);
+            let _ = wait::until(pause, pause, || false);
         }
     }
     meshes.retain(|mesh| silent.values().any(|(network, ..)| *network == mesh.network.name));

@@ -46,7 +46,7 @@ pub(crate) struct Row {
 pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Value, Failures> {
     let wrong = |e: serde_json::Error| Failure::new(Kind::Bug, "net.call", e.to_string());
     match name {
-        "say" => Ok(json!(mesh::say(&serde_json::from_value::<Vec<mesh::Say>>(input).map_err(wrong)?)?)),
+        "say" => Ok(json!(mesh::say(&serde_json::from_value::<mesh::Says>(input).map_err(wrong)?)?)),
         "heard" => Ok(json!(mesh::heard(&serde_json::from_value::<Vec<String>>(input).map_err(wrong)?)?)),
         "addresses" => Ok(json!(crate::observe::own_addresses()?)),
         "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
