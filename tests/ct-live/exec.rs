@@ -10,6 +10,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("every_instance_of_a_pattern_gives_one_answer", every_instance_of_a_pattern_gives_one_answer),
     ("past_its_time_a_program_is_killed_inside", past_its_time_a_program_is_killed_inside),
     ("a_quorum_is_enough", a_quorum_is_enough),
+    ("hosts_that_answer_are_heard_when_one_does_not", hosts_that_answer_are_heard_when_one_does_not),
     ("input_user_environment_and_folder_are_as_asked", input_user_environment_and_folder_are_as_asked),
     ("hosts_answer_as_well", hosts_answer_as_well),
     ("it_ends_with_its_caller_however_that_ends", it_ends_with_its_caller_however_that_ends),
@@ -57,6 +58,24 @@ fn every_instance_of_a_pattern_gives_one_answer(cloud: &Cloud) {
     let (ran, answers) = run(cloud, &["--on", "db", "--", "/no/such/program"]);
     assert!(ran.code == 1 && answers[0]["ok"] == false, "{answers:?}");
     assert!(answers[0]["stderr"].as_str().unwrap().contains("no such file"), "{answers:?}");
+}
+
+fn hosts_that_answer_are_heard_when_one_does_not(cloud: &Cloud) {
+    let file = fan(cloud);
+    cloud.ct(&["exec", "--stack", &file, "--on", "web*", "--", "sh", "-c", "echo here >/proc/1/fd/1"]).ok();
+    cloud.lab.verb(&["cut", "h2"]);
+    for verb in
+        [&["exec", "web", "hostname"][..], &["logs", "web"], &["logs", "--plain", "web"], &["top", "--once"]]
+    {
+        let args = [&verb[..1], &["--stack", &file], &verb[1..]].concat();
+        let ran = cloud.ct(&args).exits(69).says("h2: ").says("does not answer").says("--offline h2");
+        let wanted = if verb.contains(&"--plain") { "here" } else { "web-1" };
+        assert!(ran.stdout.contains(wanted) && !ran.stdout.contains("web-2"), "{verb:?}: {}", ran.stdout);
+    }
+    let quorum = ["exec", "--stack", &file, "--quorum", "1", "--on", "web*", "--", "true"];
+    cloud.ct(&quorum).ok().says("does not answer");
+    cloud.lab.verb(&["heal", "h2"]);
+    cloud.ct(&["exec", "--stack", &file, "web", "true"]).ok();
 }
 
 fn past_its_time_a_program_is_killed_inside(cloud: &Cloud) {
