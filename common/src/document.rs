@@ -57,7 +57,11 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str, schema: &str) -> Result
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_all<T: DeserializeOwned>(text: &str, file: &str, schema: &str) -> Result<Vec<T>, Failures> {
+pub(crate) fn read_all<T: DeserializeOwned>(
+    text: &str,
+    file: &str,
+    schema: &str,
+) -> Result<Vec<T>, Failures> {
     let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     values.map(|value| shape(value.map_err(|e| not_json(&e, text, file))?, file, schema)).collect()
 }

@@ -39,7 +39,7 @@ pub fn stopping() -> bool {
 }
 
 /// Ends by the signal that asked to stop, so that a shell sees it; returns when there was none.
-pub fn raise_again() {
+pub(crate) fn raise_again() {
     let which = received().which.load(Ordering::Relaxed);
     if which != 0 {
         let _ = low_level::emulate_default_handler(i32::try_from(which).unwrap_or(SIGTERM));
@@ -47,6 +47,6 @@ pub fn raise_again() {
 }
 
 /// Ends by SIGPIPE, as filters do when their reader has closed.
-pub fn broken_pipe() {
+pub(crate) fn broken_pipe() {
     let _ = low_level::emulate_default_handler(SIGPIPE);
 }

@@ -128,7 +128,7 @@ impl Output {
     }
 
     /// Whether to print a text for people instead of documents: on request, or on a terminal.
-    pub fn for_people(&self) -> bool {
+    pub(crate) fn for_people(&self) -> bool {
         self.table || self.on_terminal()
     }
 
@@ -144,7 +144,7 @@ impl Output {
     }
 
     /// Whether that text has colours.
-    pub fn colour(&self) -> bool {
+    pub(crate) fn colour(&self) -> bool {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         self.on_terminal() && !plain
     }

@@ -41,9 +41,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// The folder of the tools' copies on a host.
-pub const BIN: &str = "/var/lib/lsx/bin";
+pub(crate) const BIN: &str = "/var/lib/lsx/bin";
 /// The boot entries; copies named there are kept.
-pub const BOOT: &str = "/etc/lsx/boot.d";
+pub(crate) const BOOT: &str = "/etc/lsx/boot.d";
 
 /// The in-process host: runs [`agent()`] on the stream until it ends, in its own thread.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;
@@ -127,7 +127,7 @@ impl Fleet {
     }
 
     /// The same for what must be done even after the run was interrupted.
-    pub fn each_to_the_end(
+    pub(crate) fn each_to_the_end(
         &mut self,
         requests: BTreeMap<String, Value>,
         on_event: &mut dyn FnMut(&str, Value),

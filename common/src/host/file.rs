@@ -119,7 +119,7 @@ pub fn sweep(folder: &Path) {
 
 /// The same in each subfolder; empty subfolders are removed, too, and then the folder itself, since a process may have died
 /// before it wrote anything into a new one.
-pub fn sweep_all(root: &Path) {
+pub(crate) fn sweep_all(root: &Path) {
     let folders = fs::read_dir(root).into_iter().flatten().flatten().map(|e| e.path());
     for folder in folders.filter(|f| f.is_dir()) {
         sweep(&folder);

@@ -14,23 +14,23 @@ pub const VALUES: usize = 4_000_000;
 /// The number of events that a host may send before the reply.
 pub const EVENTS: usize = 1_000_000;
 /// The number of failures of one reply that are shown; the others are counted.
-pub const FAILURES: usize = 1000;
+pub(crate) const FAILURES: usize = 1000;
 /// The number of causes, arguments and lines of output of such a failure.
 pub const LINES: usize = 100;
 /// The text of one failure, or of one line of a program's standard error, in characters.
 pub const TEXT: usize = 4096;
 /// The output of a login before the tool's hello, and of a small program on a host.
-pub const NOISE: u64 = 64 * 1024;
+pub(crate) const NOISE: u64 = 64 * 1024;
 /// The standard output of a program that lsx runs. Of its standard error the last [`ERRORS`] bytes are kept.
-pub const OUTPUT: u64 = 64 * MIB;
+pub(crate) const OUTPUT: u64 = 64 * MIB;
 /// The last part of a program's standard error that is kept.
-pub const ERRORS: u64 = MIB;
+pub(crate) const ERRORS: u64 = MIB;
 /// A document written by a person or a tool: a stack, a plan, observed documents.
 pub const DOCUMENT: u64 = 256 * MIB;
 /// A secret.
 pub const SECRET: u64 = MIB;
 /// A file of lsx itself, such as the intent that a host keeps.
-pub const STATE: u64 = 64 * MIB;
+pub(crate) const STATE: u64 = 64 * MIB;
 
 /// Reads to the end, but at most `most` bytes. `what` names the source in the failure, such as `the reply of h1`.
 ///

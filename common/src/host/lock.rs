@@ -19,7 +19,7 @@ pub struct Lock {
 }
 
 /// The code of the failure when another run holds the lock.
-pub const LOCKED: &str = "host.locked";
+pub(crate) const LOCKED: &str = "host.locked";
 
 /// Flags for opening: no symbolic link is followed, and no pipe is waited for.
 pub const PLAIN: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;

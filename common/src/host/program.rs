@@ -60,14 +60,6 @@ impl Program {
         if found { Ok(()) } else { Err(not_started(&self.argv[0], &ErrorKind::NotFound.into())) }
     }
 
-    /// The number of bytes of standard output after which [`Program::run`] and [`Program::ended`] kill it; default:
-    /// [`limit::OUTPUT`].
-    #[must_use]
-    pub fn at_most(mut self, bytes: u64) -> Self {
-        self.most = bytes;
-        self
-    }
-
     /// Runs it with `input` on its standard input; returns its standard output.
     ///
     /// # Errors
@@ -190,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_program_that_never_ends_its_output_is_killed() {
-        let failure = Program::new("yes").at_most(100_000).run(b"").unwrap_err();
+        let failure = Program { most: 100_000, ..Program::new("yes") }.run(b"").unwrap_err();
         assert_eq!(failure.code, "host.limit");
         assert_eq!(failure.message, "the output of yes exceeds the limit of 100000 bytes");
     }

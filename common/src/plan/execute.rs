@@ -60,13 +60,9 @@ struct State {
     failures: Vec<Failure>,
 }
 
-/// Executes the steps of one host. Returns a report even when it fails.
-pub fn execute<O: Sync>(host: &str, steps: &[Step<O>], context: &Context<'_, O>) -> HostReport {
-    execute_in_order(host, steps, context).0
-}
-
-/// The same; also returns the indexes of the steps that are done and not undone, in the order in which they ended.
-pub fn execute_in_order<O: Sync>(
+/// Executes the steps of one host. Returns a report even when it fails, and the indexes of the steps that are done and not
+/// undone, in the order in which they ended.
+pub(crate) fn execute_in_order<O: Sync>(
     host: &str,
     steps: &[Step<O>],
     context: &Context<'_, O>,

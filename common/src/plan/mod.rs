@@ -12,7 +12,8 @@ pub mod show;
 mod tests;
 
 pub use diff::{Have, Want, diff};
-pub use execute::{Act, Context, Outcome, Tell, execute, execute_in_order, undo};
+pub(crate) use execute::execute_in_order;
+pub use execute::{Act, Context, Outcome, Tell, undo};
 pub use kept::Kept;
 
 use crate::failure::{Failure, Failures, Kind};
@@ -277,15 +278,5 @@ impl Report {
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
         let ok = hosts.iter().all(|h| h.ok);
         Report { schema: crate::document::schema(tool, "report"), stack: stack.to_owned(), ok, hosts }
-    }
-
-    /// The exit code: that of the failed hosts when they agree, else 1.
-    pub fn exit(&self) -> u8 {
-        let codes: BTreeSet<u8> = self.hosts.iter().filter(|h| !h.ok).map(|h| h.exit).collect();
-        match codes.len() {
-            0 => 0,
-            1 => codes.first().copied().unwrap_or(1),
-            _ => Kind::Failed.exit(),
-        }
     }
 }

@@ -43,7 +43,7 @@ impl Checked {
     }
 
     /// Several findings, put before all others.
-    pub fn found_first(&mut self, findings: Vec<Finding>) {
+    pub(crate) fn found_first(&mut self, findings: Vec<Finding>) {
         self.tried += findings.len();
         self.findings.splice(0..0, findings);
     }

@@ -84,7 +84,7 @@ impl Service {
     }
 
     /// The process of the supervisor, as last recorded.
-    pub fn recorded(&self) -> Option<i32> {
+    pub(crate) fn recorded(&self) -> Option<i32> {
         let text = file::read(&self.state).ok()??;
         Some(serde_json::from_str::<Recorded>(&text).ok()?.supervisor)
     }

@@ -2,7 +2,7 @@
 
 use super::{Thing, have, ids, thing, want};
 use crate::failure::{Failure, Kind};
-use crate::plan::{Context, HostReport, Outcome, Step, diff, execute};
+use crate::plan::{Context, HostReport, Outcome, Step, diff, execute_in_order};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -69,7 +69,7 @@ impl Host {
             undo: true,
             halves: false,
         };
-        execute("h", steps, &context)
+        execute_in_order("h", steps, &context).0
     }
 
     fn did(&self) -> Vec<String> {
