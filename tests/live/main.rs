@@ -25,6 +25,7 @@ mod gone;
 mod held;
 mod interrupt;
 mod kernel;
+mod load;
 mod many;
 mod narrow;
 mod neighbours;

@@ -18,6 +18,8 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         "ask" => ask(&args[1..]),
         "tunnel" => tunnel(&args[1..]),
         "hold" => hold(&args[1]),
+        "http" => crate::load::http(&args[1], &args[2]),
+        "load" => crate::load::load(&args[1], &args[2]),
         other => panic!("peer {other}?"),
     }
     ExitCode::SUCCESS
@@ -196,6 +198,13 @@ pub(crate) fn serve_in(lab: &Lab, host: &str, space: &str, name: &str, ports: &[
     let mut argv = enter(space);
     argv.extend([PLACE, "peer", "serve", name]);
     argv.extend(ports);
+    ready(lab.start(host, &argv))
+}
+
+/// Serves HTTP in a namespace of a host.
+pub(crate) fn http_in(lab: &Lab, host: &str, space: &str, name: &str, port: &str) -> Server {
+    let mut argv = enter(space);
+    argv.extend([PLACE, "peer", "http", name, port]);
     ready(lab.start(host, &argv))
 }
 

@@ -3,13 +3,28 @@
 use crate::model::Instance;
 use common::Failure;
 use common::host::Program;
-use common::host::service::sibling;
+use common::host::service::{Held, sibling};
 use serde_json::json;
 use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+
+/// The program of networks.
+const NET: &str = "lsx-net";
+
+/// lsx-net, if this process holds it.
+static HELD: OnceLock<Held> = OnceLock::new();
+
+/// Holds lsx-net for the life of this process: a supervisor starts its instance again although the files of lsx are gone.
+pub(crate) fn hold() {
+    if let Ok(held) = Held::open(NET) {
+        let _ = HELD.set(held);
+    }
+}
 
 /// The program, with -q.
 pub(crate) fn program(verb: &str) -> Program {
-    Program::new(&sibling("lsx-net").to_string_lossy()).args(["--quiet", verb])
+    let path = HELD.get().map_or_else(|| sibling(NET).to_string_lossy().into_owned(), Held::path);
+    Program::new(&path).args(["--quiet", verb])
 }
 
 /// Attaches the interfaces of an instance to the network namespace of a process; `adopt` takes over those created by an

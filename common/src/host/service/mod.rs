@@ -10,6 +10,8 @@ use crate::failure::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -173,6 +175,26 @@ pub fn sibling(program: &str) -> PathBuf {
     let mut copies: Vec<_> = copies.map(|e| e.path().join(program)).filter(|p| p.exists()).collect();
     copies.sort_by_key(|p| p.metadata().and_then(|m| m.modified()).ok());
     copies.pop().unwrap_or(beside)
+}
+
+/// A program of the same set that is held open, so that it can be started after its file was removed.
+#[derive(Debug)]
+pub struct Held(File);
+
+impl Held {
+    /// Opens it; see [`sibling`].
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn open(program: &str) -> Result<Held, Failure> {
+        let path = sibling(program);
+        File::open(&path).map(Held).map_err(|e| file::failure(&path, "open", &e))
+    }
+
+    /// A path by which this process can start it.
+    pub fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd())
+    }
 }
 
 #[cfg(test)]

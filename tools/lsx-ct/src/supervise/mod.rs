@@ -29,6 +29,7 @@ pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> 
     let _ = nix::unistd::setsid();
     let _lock = state::service(stack, name).take_lock()?;
     let place = Place::new(stack, name);
+    crate::net::hold();
     if beside {
         return waiter::run(&place, stack, name);
     }

@@ -31,6 +31,8 @@ impl Changer {
         home.make()?;
         let whole = whole(&text, &wanted.config);
         valid(&home, &whole)?;
+        let old = file::read(&home.config())?;
+        let failed = home.failed();
         file::write(&home.config(), whole.as_bytes(), Mode::Private)?;
         let service = home.service();
         if !service.signal(Signal::SIGHUP) {
@@ -38,9 +40,14 @@ impl Changer {
             let hint = format!("to run it by hand: lsx-net supervise {}", self.stack);
             service.begin(&[program, "supervise".to_owned(), self.stack.to_owned()], &hint)?;
         }
-        let loaded = || home.loaded().is_some_and(|loaded| loaded == wanted.config);
-        if wait::until(LOAD, STEP, || loaded() || wait::cancelled()) && loaded() {
+        let loaded = || home.serves(&wanted.config);
+        let refused = || failed.is_some() && home.failed() > failed;
+        if wait::until(LOAD, STEP, || loaded() || refused() || wait::cancelled()) && loaded() {
             return Ok(());
+        }
+        // What runs has still the old one, and would begin again with this one.
+        if let Some(old) = old {
+            file::write(&home.config(), old.as_bytes(), Mode::Private)?;
         }
         let failure = Failure::new(Kind::Failed, "net.balance", "HAProxy did not load its configuration");
         Err(home.last().into_iter().fold(failure, Failure::because))

@@ -89,7 +89,8 @@ fn frontend(desired: &Desired, port: u16, address: Option<Ipv4Addr>, sharing: &[
     let _ = writeln!(text, "\tbind 0.0.0.0:{inner}{ssl}");
     text += match first.mode {
         Mode::Tcp => "",
-        Mode::Http => "\thttp-request set-header X-Forwarded-For %[src]\n",
+        // A reload closes an idle connection only with an answer, so that no request is lost.
+        Mode::Http => "\toption idle-close-on-response\n\thttp-request set-header X-Forwarded-For %[src]\n",
         Mode::Tls => {
             "\ttcp-request inspect-delay 5s\n\ttcp-request content accept if { req.ssl_hello_type 1 }\n"
         }

@@ -38,6 +38,12 @@ pub(super) fn loaded(socket: &Path) -> Option<String> {
     info(socket, "description: lsx:")
 }
 
+/// How many loads of a configuration have failed since the last good one, as the master process says (9.4).
+pub(super) fn failed(master: &Path) -> Option<u64> {
+    let text = ask(master, "show proc")?;
+    text.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()
+}
+
 /// The process that answers.
 pub(super) fn pid(socket: &Path) -> Option<u32> {
     info(socket, "Pid: ")?.parse().ok()

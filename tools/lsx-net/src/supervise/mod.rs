@@ -25,6 +25,9 @@ use std::time::Duration;
 const END: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 
+/// The state of a server that answers.
+const RUNNING: &str = "running";
+
 /// What a supervisor records.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
@@ -105,6 +108,18 @@ impl Home {
     /// The digest of the configuration that the server has loaded, as it says itself; `None` when it does not answer.
     pub(crate) fn loaded(&self) -> Option<String> {
         haproxy::loaded(&self.stats())
+    }
+
+    /// Whether a supervisor keeps a server that has loaded this configuration.
+    pub(crate) fn serves(&self, config: &str) -> bool {
+        let text = file::read(&self.service().state).ok().flatten().unwrap_or_default();
+        let running = serde_json::from_str::<State>(&text).is_ok_and(|said| said.state == RUNNING);
+        running && self.service().alive() && self.loaded().is_some_and(|loaded| loaded == config)
+    }
+
+    /// How many loads of a configuration have failed since the last good one.
+    pub(crate) fn failed(&self) -> Option<u64> {
+        haproxy::failed(&self.folder.join("master"))
     }
 
     /// Whether a process of the server is in the stack's router, and not in one that was replaced.

@@ -1,6 +1,6 @@
 //! The supervisor's loop.
 
-use super::{Home, State, haproxy};
+use super::{Home, RUNNING, State, haproxy};
 use crate::model::router;
 use crate::netlink::namespace;
 use crate::observe::io_failure;
@@ -118,8 +118,9 @@ impl Supervisor {
             return Ok(End::Ended("HAProxy did not answer after its start".to_owned()));
         }
         // An earlier server ends by itself when its last connection does.
-        left.iter().for_each(|pid| signal(*pid, Signal::SIGUSR1));
-        self.tell("running", None)?;
+        let masters = left.iter().filter(|pid| parent(**pid).is_none_or(|parent| !left.contains(&parent)));
+        masters.for_each(|pid| signal(*pid, Signal::SIGUSR1));
+        self.tell(RUNNING, None)?;
         unit::ready();
         Ok(self.watch(&mut child))
     }
@@ -191,4 +192,10 @@ fn signal(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
         let _ = kill(Pid::from_raw(pid), signal);
     }
+}
+
+/// The parent of a process (proc(5)).
+fn parent(pid: u32) -> Option<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }

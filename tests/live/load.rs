@@ -1,0 +1,169 @@
+//! A server and clients of HTTP and TCP that count what fails, in place of instances and their users.
+
+use lsx_tests::lab::Lab;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Time limit of an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Clients of each kind.
+const CLIENTS: usize = 4;
+
+/// `NAME PORT`: HTTP/1.1 that keeps connections and says its name, the path and the headers it was asked with.
+pub(crate) fn http(name: &str, port: &str) {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+    let name = name.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let name = name.clone();
+            std::thread::spawn(move || answer(&name, &stream));
+        }
+    });
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn answer(name: &str, stream: &TcpStream) -> Option<()> {
+    let mut lines = BufReader::new(stream);
+    loop {
+        let asked = head(&mut lines)?;
+        let body = format!("{name} {}", asked.join("\n"));
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        { stream }.write_all((head + &body).as_bytes()).ok()?;
+    }
+}
+
+/// The lines of a head, without the empty one that ends it.
+fn head(from: &mut impl BufRead) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    loop {
+        let mut line = String::new();
+        if from.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim_end() {
+            "" => return Some(all),
+            line => all.push(line.to_owned()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    done: AtomicU64,
+    failed: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// `HTTP TCP`: asks both addresses without a pause. For each line it is given it tells how many exchanges there were, and how
+/// many failed.
+pub(crate) fn load(http: &str, tcp: &str) {
+    let (http, tcp): (SocketAddr, SocketAddr) = (http.parse().unwrap(), tcp.parse().unwrap());
+    let count = Arc::new(Count::default());
+    let start = |work: fn(SocketAddr, &Count), to: SocketAddr| {
+        let count = Arc::clone(&count);
+        std::thread::spawn(move || {
+            while !count.stop.load(Ordering::Relaxed) {
+                work(to, &count);
+            }
+        })
+    };
+    for _ in 0..CLIENTS {
+        start(requests, http);
+        start(exchange, tcp);
+    }
+    println!("ready");
+    for _ in std::io::stdin().lines() {
+        let told = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        println!("{}", json!({"done": told(&count.done), "failed": told(&count.failed)}));
+    }
+    count.stop.store(true, Ordering::Relaxed);
+}
+
+fn counted(count: &Count, good: bool, what: &str) {
+    let number = if good { &count.done } else { &count.failed };
+    if number.fetch_add(1, Ordering::Relaxed) < 5 && !good {
+        eprintln!("{what}");
+    }
+}
+
+/// Requests on one connection, until it is closed as HTTP says.
+fn requests(to: SocketAddr, count: &Count) {
+    let Ok(stream) = TcpStream::connect_timeout(&to, PATIENCE) else {
+        return counted(count, false, "http connect");
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut from = BufReader::new(&stream);
+    while !count.stop.load(Ordering::Relaxed) {
+        let asked = { &stream }.write_all(b"GET /load HTTP/1.1\r\nHost: www.internal\r\n\r\n").ok();
+        let answer = asked.and_then(|()| head(&mut from));
+        let Some(head) = answer.filter(|head| head.first().is_some_and(|line| line.contains(" 200 "))) else {
+            return counted(count, false, "http answer");
+        };
+        let value =
+            |key: &str| head.iter().find_map(|line| line.to_lowercase().strip_prefix(key).map(str::to_owned));
+        let mut body = vec![0; value("content-length: ").unwrap().parse().unwrap()];
+        if from.read_exact(&mut body).is_err() {
+            return counted(count, false, "http body");
+        }
+        counted(count, true, "");
+        if value("connection: ").is_some_and(|how| how == "close") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A connection that says something a few times.
+fn exchange(to: SocketAddr, count: &Count) {
+    let Ok(mut stream) = TcpStream::connect_timeout(&to, PATIENCE) else {
+        return counted(count, false, "tcp connect");
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in 0..20 {
+        let mut answer = [0; 4];
+        let came = stream.write_all(b"echo").and_then(|()| stream.read_exact(&mut answer));
+        counted(count, came.is_ok() && &answer == b"echo", &format!("tcp answer {came:?}"));
+        if came.is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A load that runs until it is dropped.
+pub(crate) struct Load(Child, BufReader<std::process::ChildStdout>);
+
+impl Load {
+    /// From the operator's machine.
+    pub(crate) fn start(lab: &Lab, http: &str, tcp: &str) -> Load {
+        let exe = std::env::current_exe().unwrap();
+        let mut child = lab.start_here(&[exe.to_str().unwrap(), "peer", "load", http, tcp]);
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        Load(child, out)
+    }
+
+    /// How many exchanges there were, and how many failed.
+    pub(crate) fn count(&mut self) -> (u64, u64) {
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        (told["done"].as_u64().unwrap(), told["failed"].as_u64().unwrap())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
