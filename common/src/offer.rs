@@ -26,19 +26,19 @@ pub fn names(command: &Command, tool: &str, words: &[String], usual: &Usual) -> 
     let Some(asked) = asked(command, tool, before) else { return Vec::new() };
     let colon = |names: Vec<String>| names.into_iter().map(|name| format!("{name}:")).collect();
     let found = match (asked.kind, asked.file.as_ref().or(usual.stack.as_ref())) {
-        (Kind::Stacks, _) => here::stacks(&usual.kept),
+        (NameKind::Stacks, _) => here::stacks(&usual.kept),
         (kind, Some(file)) => {
             let Some(stack) = read(file) else { return Vec::new() };
             match kind {
-                Kind::Hosts => known(&stack, "hosts"),
-                Kind::Instances => known(&stack, "instances"),
-                Kind::Places => colon(known(&stack, "instances")),
-                Kind::Parts => parts(&stack, current),
-                Kind::Stacks => Vec::new(),
+                NameKind::Hosts => known(&stack, "hosts"),
+                NameKind::Instances => known(&stack, "instances"),
+                NameKind::Places => colon(known(&stack, "instances")),
+                NameKind::Parts => parts(&stack, current),
+                NameKind::Stacks => Vec::new(),
             }
         }
-        (Kind::Instances, None) if asked.here => here::instances(&usual.kept),
-        (Kind::Places, None) if asked.here => colon(here::instances(&usual.kept)),
+        (NameKind::Instances, None) if asked.here => here::instances(&usual.kept),
+        (NameKind::Places, None) if asked.here => colon(here::instances(&usual.kept)),
         (_, None) => Vec::new(),
     };
     found.into_iter().filter(|name| name.starts_with(current.as_str())).collect()
@@ -46,7 +46,7 @@ pub fn names(command: &Command, tool: &str, words: &[String], usual: &Usual) -> 
 
 /// The kind of names at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum NameKind {
     Hosts,
     Instances,
     /// An instance, and a path in it.
@@ -59,7 +59,7 @@ enum Kind {
 
 #[derive(Debug)]
 struct Asked {
-    kind: Kind,
+    kind: NameKind,
     file: Option<PathBuf>,
     /// Whether the verb works on this host without a stack.
     here: bool,
@@ -111,17 +111,17 @@ fn flag<'a>(command: &'a Command, verb: &'a Command, rest: &str) -> Option<&'a A
     verb.get_arguments().chain(command.get_arguments()).find(is)
 }
 
-fn of_flag(flag: &Arg) -> Option<Kind> {
+fn of_flag(flag: &Arg) -> Option<NameKind> {
     match flag.get_id().as_str() {
-        _ if named(flag, "HOST") => Some(Kind::Hosts),
-        _ if named(flag, "PARTS") => Some(Kind::Parts),
-        _ if named(flag, "NAME") && flag.get_long() == Some("stack") => Some(Kind::Stacks),
-        "on" | "instance" => Some(Kind::Instances),
+        _ if named(flag, "HOST") => Some(NameKind::Hosts),
+        _ if named(flag, "PARTS") => Some(NameKind::Parts),
+        _ if named(flag, "NAME") && flag.get_long() == Some("stack") => Some(NameKind::Stacks),
+        "on" | "instance" => Some(NameKind::Instances),
         _ => None,
     }
 }
 
-fn of_place(verb: &Command, positionals: &[&Arg], place: usize, given: &BTreeSet<&str>) -> Option<Kind> {
+fn of_place(verb: &Command, positionals: &[&Arg], place: usize, given: &BTreeSet<&str>) -> Option<NameKind> {
     // The last argument may be repeated, except words of a program.
     let program = verb.get_name() == "exec";
     let arg = positionals.get(place).or(positionals.last().filter(|_| !program))?;
@@ -130,10 +130,10 @@ fn of_place(verb: &Command, positionals: &[&Arg], place: usize, given: &BTreeSet
     let named = |what| named(arg, what);
     match () {
         () if !again => None,
-        () if program => (!given.contains("on") && !given.contains("hosts")).then_some(Kind::Instances),
-        () if named("NAME") => Some(Kind::Instances),
-        () if named("HOST") => Some(Kind::Hosts),
-        () if named("FROM") || named("TO") => Some(Kind::Places),
+        () if program => (!given.contains("on") && !given.contains("hosts")).then_some(NameKind::Instances),
+        () if named("NAME") => Some(NameKind::Instances),
+        () if named("HOST") => Some(NameKind::Hosts),
+        () if named("FROM") || named("TO") => Some(NameKind::Places),
         () => None,
     }
 }

@@ -6,7 +6,7 @@ pub use checked::{Checked, Finding};
 
 use crate::failure::{Failure, Failures};
 use crate::plan::show::Line;
-use crate::plan::{Act, Have, Object, Plan, PlanHost, Step, Warning};
+use crate::plan::{ChangeFn, Have, Object, Plan, PlanHost, Step, Warning};
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
 use crate::table::Columns;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Changes an object of a plan from its existing to its wanted state.
-pub type Change<O> = Box<Act<'static, O>>;
+pub type Change<O> = Box<ChangeFn<'static, O>>;
 
 /// The result of observing a host: objects, further facts, and warnings.
 pub type Observation<O, S> = (Vec<Have<O>>, S, Vec<Warning>);

@@ -138,7 +138,7 @@ fn needs(object: &Object) -> Vec<String> {
         Object::Leg(l) => vec![format!("bridge:{}", l.network), "router:host".to_owned()],
         Object::Forwarding(f) => vec![format!("tunnel:{}", f.network)],
         Object::Route(_) => text(&["world:host"]),
-        Object::Firewall(f) if f.place == lsx_net::model::Place::Router => text(&["router:host"]),
+        Object::Firewall(f) if f.place == lsx_net::model::RulesAt::Router => text(&["router:host"]),
         Object::Service(_) => text(&["router:host"]),
         Object::Boot { .. } => text(&["intent:net"]),
         _ => Vec::new(),
@@ -158,7 +158,7 @@ fn stands_on(object: &Object, gone: &str) -> bool {
         Object::Forwarding(f) => gone == format!("tunnel:{}", f.network),
         Object::Route(_) => gone == "world:host",
         Object::World(_) | Object::Leg(_) => gone == "router:host",
-        Object::Firewall(f) => f.place == lsx_net::model::Place::Router && gone == "router:host",
+        Object::Firewall(f) => f.place == lsx_net::model::RulesAt::Router && gone == "router:host",
         _ => false,
     }
 }

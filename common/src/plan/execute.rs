@@ -29,7 +29,7 @@ pub enum Outcome {
 }
 
 /// Changes one object from its existing to its wanted state.
-pub type Act<'a, O> = dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a;
+pub type ChangeFn<'a, O> = dyn Fn(Option<&O>, Option<&O>) -> Result<(), Failure> + Sync + 'a;
 
 /// Receives the events of every step: `{step, phase, ok, why, ms, failure}`.
 pub type Tell<'a> = &'a (dyn Fn(serde_json::Value) + Sync);
@@ -37,7 +37,7 @@ pub type Tell<'a> = &'a (dyn Fn(serde_json::Value) + Sync);
 /// What an execution needs in addition to its steps.
 pub struct Context<'a, O> {
     /// Changes one object from its existing to its wanted state.
-    pub change: &'a Act<'a, O>,
+    pub change: &'a ChangeFn<'a, O>,
     /// Receives the events of every step.
     pub event: Tell<'a>,
     /// Set when the run is to stop: the running step ends, then everything is undone.
@@ -213,7 +213,7 @@ fn finish<O>(
 }
 
 /// Undoes one step that was done: its object gets back its former state.
-pub fn undo<O>(step: &Step<O>, change: &Act<'_, O>, event: Tell<'_>) -> (Outcome, Option<Failure>) {
+pub fn undo<O>(step: &Step<O>, change: &ChangeFn<'_, O>, event: Tell<'_>) -> (Outcome, Option<Failure>) {
     let (result, _) = timed(step, "undo", event, || change(step.after.as_ref(), step.before.as_ref()));
     (if result.is_ok() { Outcome::Undone } else { Outcome::Stuck }, result.err())
 }

@@ -13,7 +13,7 @@ mod tests;
 
 pub use diff::{Have, Want, diff};
 pub(crate) use execute::execute_in_order;
-pub use execute::{Act, Context, Outcome, Tell, undo};
+pub use execute::{ChangeFn, Context, Outcome, Tell, undo};
 pub use kept::Kept;
 
 use crate::failure::{Failure, Failures, Kind};

@@ -1,7 +1,7 @@
 //! Inside a host: one operation of the driver, given as JSON on standard input; the answer goes to standard output.
 
 use common::failure::Failure;
-use common::stack::Driver as Kind;
+use common::stack::Driver as DriverKind;
 use lsx_ct::driver::{Driver, Exec};
 use lsx_ct::lxd::{Lxd, Supply};
 use lsx_ct::model::{Condition, Instance};
@@ -57,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn act(order: &Value) -> Result<Value, Failure> {
-    let kind = if order["driver"] == "incus" { Kind::Incus } else { Kind::Lxd };
+    let kind = if order["driver"] == "incus" { DriverKind::Incus } else { DriverKind::Lxd };
     let Some(lxd) = Lxd::open(kind, Box::new(Folder))? else { return Ok(json!("no server")) };
     let (stack, name) = (order["stack"].as_str().unwrap_or("s"), order["name"].as_str().unwrap_or_default());
     let instance = |key: &str| serde_json::from_value::<Instance>(order[key].clone()).unwrap();

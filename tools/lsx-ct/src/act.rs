@@ -115,7 +115,7 @@ pub(crate) fn call(
         "recipes" => json!(many(&order, cancel, had)),
         "exec" => json!(many(&order, cancel, |target| exec(target, &order, cancel, event))),
         "logs" => json!(many(&order, cancel, |target| logs::logs(target, &order, cancel, event)).concat()),
-        _ => json!(many(&order, cancel, |target| act(name, target, &order))),
+        _ => json!(many(&order, cancel, |target| carry_out(name, target, &order))),
     })
 }
 
@@ -230,7 +230,7 @@ fn on_host(exec: &Exec, caller: Caller<'_>) -> Result<crate::driver::Ran, Failur
 }
 
 /// Starts, stops, restarts, or waits for one instance.
-fn act(what: &str, target: &Target, order: &Order) -> Acted {
+fn carry_out(what: &str, target: &Target, order: &Order) -> Acted {
     let grace = order.grace_ms.map_or(GRACE, Duration::from_millis);
     let done = || -> Result<(), Failure> {
         let (driver, found) = find(target)?;

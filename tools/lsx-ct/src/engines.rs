@@ -7,31 +7,31 @@ use crate::model::Condition;
 use crate::oci::Oci;
 use crate::paths;
 use common::Failure;
-use common::stack::Driver as Kind;
+use common::stack::Driver as DriverKind;
 use oci_spec::image::ImageConfiguration;
 use std::path::Path;
 
 /// In the order in which they are queried.
-const KINDS: [Kind; 3] = [Kind::Oci, Kind::Lxd, Kind::Incus];
+const KINDS: [DriverKind; 3] = [DriverKind::Oci, DriverKind::Lxd, DriverKind::Incus];
 
 /// An engine, if it is on this host; `runtime` is the requested OCI runtime.
-fn open(kind: Kind, runtime: Option<&str>) -> Result<Option<Box<dyn Driver>>, Failure> {
+fn open(kind: DriverKind, runtime: Option<&str>) -> Result<Option<Box<dyn Driver>>, Failure> {
     match kind {
-        Kind::Oci => Ok(Some(Box::new(Oci { runtime: runtime.map(str::to_owned) }))),
-        Kind::Docker => Ok(None),
-        Kind::Lxd | Kind::Incus => {
+        DriverKind::Oci => Ok(Some(Box::new(Oci { runtime: runtime.map(str::to_owned) }))),
+        DriverKind::Docker => Ok(None),
+        DriverKind::Lxd | DriverKind::Incus => {
             Ok(Lxd::open(kind, Box::new(FromStore))?.map(|server| Box::new(server) as Box<dyn Driver>))
         }
     }
 }
 
 /// All engines on this host; one that does not answer returns its error.
-pub(crate) fn each() -> impl Iterator<Item = (Kind, Result<Box<dyn Driver>, Failure>)> {
+pub(crate) fn each() -> impl Iterator<Item = (DriverKind, Result<Box<dyn Driver>, Failure>)> {
     KINDS.into_iter().filter_map(|kind| Some((kind, open(kind, None).transpose()?)))
 }
 
 /// Those that answer.
-pub(crate) fn working() -> impl Iterator<Item = (Kind, Box<dyn Driver>)> {
+pub(crate) fn working() -> impl Iterator<Item = (DriverKind, Box<dyn Driver>)> {
     each().filter_map(|(kind, engine)| Some((kind, engine.ok()?)))
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn working() -> impl Iterator<Item = (Kind, Box<dyn Driver>)> {
 ///
 /// # Errors
 /// If this host does not have it, or it does not answer.
-pub(crate) fn of(driver: Kind, runtime: Option<&str>) -> Result<Box<dyn Driver>, Failure> {
+pub(crate) fn of(driver: DriverKind, runtime: Option<&str>) -> Result<Box<dyn Driver>, Failure> {
     open(driver, runtime)?.ok_or_else(|| {
         let word = crate::plan::driver_word(driver);
         Failure::new(common::Kind::Failed, "ct.engine", format!("this host has no engine for driver {word}"))
@@ -50,7 +50,7 @@ pub(crate) fn of(driver: Kind, runtime: Option<&str>) -> Result<Box<dyn Driver>,
 ///
 /// # Errors
 /// If an engine cannot be queried.
-pub(crate) fn found(stack: &str, name: &str) -> Result<Option<(Kind, Found)>, Failure> {
+pub(crate) fn found(stack: &str, name: &str) -> Result<Option<(DriverKind, Found)>, Failure> {
     for (kind, engine) in working() {
         if let Some(found) = engine.list(Some(stack))?.into_iter().find(|found| found.name == name) {
             return Ok(Some((kind, found)));

@@ -8,7 +8,7 @@ use crate::oci::{closed, disk, room};
 use crate::paths;
 use common::host::kept::Keeper;
 use common::plan::{Have, Warning};
-use common::stack::Driver as Kind;
+use common::stack::Driver as DriverKind;
 use common::tool::{Observation, Tool as _};
 use common::{Failure, fleet};
 use std::path::Path;
@@ -61,7 +61,7 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
 }
 
 /// An engine that exists but does not work; its instances cannot be observed.
-fn broken(driver: Kind, failure: Failure) -> Engine {
+fn broken(driver: DriverKind, failure: Failure) -> Engine {
     let mut cannot = vec![failure.message];
     cannot.extend(failure.causes);
     let name = crate::plan::driver_word(driver).to_owned();
@@ -69,7 +69,7 @@ fn broken(driver: Kind, failure: Failure) -> Engine {
 }
 
 /// An instance as an object: one that waits, starts or is stopped counts as not running.
-fn have(found: &Found, driver: Kind) -> Have<Object> {
+fn have(found: &Found, driver: DriverKind) -> Have<Object> {
     let object = match &found.instance {
         Some(instance) => {
             let mut instance = instance.clone();
@@ -90,7 +90,7 @@ fn have(found: &Found, driver: Kind) -> Have<Object> {
     Have { key: object.key(), object, needs }
 }
 
-fn status(found: &Found, driver: Kind, usage: Usage) -> Option<Status> {
+fn status(found: &Found, driver: DriverKind, usage: Usage) -> Option<Status> {
     let instance = found.instance.as_ref()?;
     Some(Status {
         stack: found.stack.clone(),

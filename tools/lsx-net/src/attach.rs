@@ -287,14 +287,14 @@ fn routes(nic: &NicAt, device: u32) -> impl Iterator<Item = route::Route> {
 }
 
 fn space(wanted: &Attach) -> Result<OwnedFd, Failure> {
-    let open = |place: namespace::Place<'_>| {
+    let open = |place: namespace::NamespaceRef<'_>| {
         let path = place.path().map(|p| p.display().to_string()).unwrap_or_default();
         namespace::open(place).map_err(|e| io_failure(&format!("open the network namespace {path}"), &e))
     };
     match (&wanted.netns, wanted.pid) {
-        (Some(path), None) if path.is_absolute() => open(namespace::Place::Path(path)),
-        (Some(name), None) => open(namespace::Place::Name(&name.to_string_lossy())),
-        (None, Some(pid)) => open(namespace::Place::Process(pid)),
+        (Some(path), None) if path.is_absolute() => open(namespace::NamespaceRef::Path(path)),
+        (Some(name), None) => open(namespace::NamespaceRef::Name(&name.to_string_lossy())),
+        (None, Some(pid)) => open(namespace::NamespaceRef::Process(pid)),
         _ => Err(Failure::new(Kind::Usage, "usage.netns", "one of --netns and --pid is required")),
     }
 }

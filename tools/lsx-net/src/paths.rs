@@ -40,7 +40,7 @@ impl Paths {
     }
 
     /// The rules of a place as text, and the digest of their listing.
-    pub(crate) fn rules(&self, place: crate::model::Place) -> PathBuf {
+    pub(crate) fn rules(&self, place: crate::model::RulesAt) -> PathBuf {
         self.run().join(format!("{}.nft", place.word()))
     }
 

@@ -128,7 +128,7 @@ pub(super) struct LogsArgs {
     raw: bool,
 }
 
-pub(super) fn act(
+pub(super) fn run(
     tool: Ct,
     what: &str,
     args: &Acting<'_>,

@@ -1,6 +1,6 @@
 //! The verb `inventory`: hosts and instances for Ansible, Prometheus and Checkmk. Reads only the stack.
 
-use crate::render::inventory::{self, Entry, Kind as Of};
+use crate::render::inventory::{self, Entry, EntryKind};
 use clap::{Args, ValueEnum};
 use common::stdio::Output;
 use common::verb::{self, StackArgs};
@@ -55,8 +55,9 @@ pub(super) fn run(args: &InventoryArgs, output: &Output) -> Result<(), Failures>
 
 /// Monitored entries: hosts, and instances on the monitoring network. Instances that are not on it are reported.
 fn watched(all: &[Entry], network: Option<&str>) -> Vec<Entry> {
-    let on =
-        |entry: &Entry| entry.kind == Of::Host || network.is_none_or(|n| entry.network.as_deref() == Some(n));
+    let on = |entry: &Entry| {
+        entry.kind == EntryKind::Host || network.is_none_or(|n| entry.network.as_deref() == Some(n))
+    };
     for entry in all.iter().filter(|entry| !on(entry)) {
         log::note(&format!(
             "{} is left out: it is not on network {}",

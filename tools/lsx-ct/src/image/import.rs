@@ -77,10 +77,10 @@ impl Store {
     fn archive(&self, path: &Path) -> Result<String, Failure> {
         let survey = survey::of(path)?;
         match survey.kind()? {
-            survey::Kind::Layout => self.oci_archive(path, &survey),
-            survey::Kind::Saved => self.saved(path, &survey),
-            survey::Kind::Lxd => self.unified(path, &survey),
-            survey::Kind::Rootfs => self.rootfs(path, None),
+            survey::ArchiveForm::Layout => self.oci_archive(path, &survey),
+            survey::ArchiveForm::Saved => self.saved(path, &survey),
+            survey::ArchiveForm::Lxd => self.unified(path, &survey),
+            survey::ArchiveForm::Rootfs => self.rootfs(path, None),
         }
     }
 }

@@ -20,12 +20,12 @@ pub(super) struct Tree {
 }
 
 /// A folder in the tree, and a name in it.
-pub(super) struct Place {
+pub(super) struct TreeEntry {
     folder: Rc<OwnedFd>,
     pub(super) name: Vec<u8>,
 }
 
-impl Place {
+impl TreeEntry {
     pub(super) fn at(&self) -> (BorrowedFd<'_>, &OsStr) {
         (self.folder.as_fd(), OsStr::from_bytes(&self.name))
     }
@@ -93,13 +93,13 @@ impl Tree {
     }
 
     /// The place of a clean name; missing folders are created.
-    pub(super) fn place(&mut self, name: &[u8]) -> Result<Place, Failure> {
+    pub(super) fn place(&mut self, name: &[u8]) -> Result<TreeEntry, Failure> {
         let (parent, own) = split(name);
-        Ok(Place { folder: self.folder(parent, true)?, name: own.to_vec() })
+        Ok(TreeEntry { folder: self.folder(parent, true)?, name: own.to_vec() })
     }
 
     /// The place of a clean name that must exist.
-    pub(super) fn existing(&mut self, name: &[u8]) -> Result<Place, Failure> {
+    pub(super) fn existing(&mut self, name: &[u8]) -> Result<TreeEntry, Failure> {
         let (parent, own) = split(name);
         let folder = match self.folder(parent, false) {
             Err(failure) if failure.code != "ct.image.escape" => {
@@ -107,7 +107,7 @@ impl Tree {
             }
             folder => folder?,
         };
-        Ok(Place { folder, name: own.to_vec() })
+        Ok(TreeEntry { folder, name: own.to_vec() })
     }
 
     /// A folder by its clean name, to set its attributes.
@@ -150,7 +150,7 @@ impl Tree {
     }
 
     /// Removes an entry that is replaced by another; a folder only if it is empty.
-    pub(super) fn clear(&mut self, name: &[u8], place: &Place) -> Result<(), Failure> {
+    pub(super) fn clear(&mut self, name: &[u8], place: &TreeEntry) -> Result<(), Failure> {
         let (folder, own) = place.at();
         match rustix::fs::unlinkat(folder, own, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),

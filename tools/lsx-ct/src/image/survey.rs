@@ -28,7 +28,7 @@ pub(super) struct Survey {
 
 /// Formats of archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ArchiveForm {
     Layout,
     Saved,
     Lxd,
@@ -94,13 +94,13 @@ fn beside(folder: &str, name: &str) -> String {
 
 impl Survey {
     /// The format.
-    pub(super) fn kind(&self) -> Result<Kind, Failure> {
+    pub(super) fn kind(&self) -> Result<ArchiveForm, Failure> {
         let has = |name: &str| self.documents.contains_key(name);
         Ok(match () {
-            () if self.files => Kind::Rootfs,
-            () if has("oci-layout") && has("index.json") => Kind::Layout,
-            () if has("manifest.json") => Kind::Saved,
-            () if has("metadata.yaml") && self.rootfs => Kind::Lxd,
+            () if self.files => ArchiveForm::Rootfs,
+            () if has("oci-layout") && has("index.json") => ArchiveForm::Layout,
+            () if has("manifest.json") => ArchiveForm::Saved,
+            () if has("metadata.yaml") && self.rootfs => ArchiveForm::Lxd,
             () if has("metadata.yaml") => {
                 return Err(refused(
                     "archive",
@@ -108,7 +108,7 @@ impl Survey {
                 )
                 .hint("name both files: lxd:METADATA,ROOTFS"));
             }
-            () => Kind::Rootfs,
+            () => ArchiveForm::Rootfs,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use super::entries::{Entries, Entry};
 use super::limits::{self, Bounds};
-use super::place::{Place, Tree, clean, escape, failed};
+use super::place::{Tree, TreeEntry, clean, escape, failed};
 use super::{refused, unreadable};
 use common::Failure;
 use common::host::file;
@@ -102,13 +102,13 @@ impl Unpacking<'_> {
     }
 
     /// A path with any existing entry removed.
-    fn fresh(&mut self, name: &[u8]) -> Result<Place, Failure> {
+    fn fresh(&mut self, name: &[u8]) -> Result<TreeEntry, Failure> {
         let place = self.tree.place(name)?;
         self.tree.clear(name, &place)?;
         Ok(place)
     }
 
-    fn node(&self, name: &[u8], place: &Place, kind: FileType) -> Result<(), Failure> {
+    fn node(&self, name: &[u8], place: &TreeEntry, kind: FileType) -> Result<(), Failure> {
         let (folder, own) = place.at();
         rustix::fs::mknodat(folder, own, kind, Mode::empty(), 0).map_err(|e| failed(name, e))
     }
@@ -232,7 +232,7 @@ impl Unpacking<'_> {
     }
 
     /// Owner and time of entries that cannot be opened.
-    fn owned(&self, name: &[u8], place: &Place, entry: &Entry) -> Result<(), Failure> {
+    fn owned(&self, name: &[u8], place: &TreeEntry, entry: &Entry) -> Result<(), Failure> {
         let (folder, own) = place.at();
         let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
         rustix::fs::chownat(folder, own, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)

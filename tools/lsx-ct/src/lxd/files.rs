@@ -91,7 +91,7 @@ impl Lxd {
 
     /// Writes the proxy to files in the instance. A file that is not text is left unchanged.
     pub(super) fn put_proxy(&self, engine: &str, proxy: Option<&Proxy>) -> Result<(), Failure> {
-        for place in &proxy::PLACES {
+        for place in &proxy::FILES {
             let there = match self.got(engine, place.path)? {
                 Some(bytes) => match String::from_utf8(bytes) {
                     Ok(text) => Some(text),

@@ -236,7 +236,7 @@ fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failur
 
 /// Writes the proxy to files in the instance. Anything but a regular file of limited size is left unchanged.
 fn proxied(root: &Root, instance: &Instance) -> Result<(), Failure> {
-    for place in &proxy::PLACES {
+    for place in &proxy::FILES {
         let path = Path::new(place.path);
         let Ok(there) = root.read(path) else { continue };
         let folder = place.folder.map(|folder| root.folder_at(Path::new(folder)));

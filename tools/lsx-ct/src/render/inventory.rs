@@ -17,7 +17,7 @@ pub(crate) struct Entry {
     /// The stack.
     pub stack: String,
     /// Whether it is a host or an instance.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Its name.
     pub name: String,
     /// Its name in DNS.
@@ -52,7 +52,7 @@ pub(crate) struct Entry {
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     /// A machine.
     Host,
     /// An instance on one.
@@ -82,7 +82,7 @@ pub(crate) fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
         address: h.address,
         ssh: Some(h.ssh.clone()),
         key: h.key.clone(),
-        ..entry(Kind::Host, &h.name, &h.name)
+        ..entry(EntryKind::Host, &h.name, &h.name)
     };
     let wanted = stack.monitoring.as_ref().and_then(|m| m.network.as_deref());
     let instance = |at: &InstanceAt| {
@@ -97,7 +97,7 @@ pub(crate) fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
             of: Some(at.of.clone()),
             image: stack.instances.get(&at.of).and_then(|i| i.image.clone()),
             addresses: at.nics.iter().map(|nic| (nic.network.clone(), nic.address.addr())).collect(),
-            ..entry(Kind::Instance, &at.name, &at.host)
+            ..entry(EntryKind::Instance, &at.name, &at.host)
         })
     };
     let instances = resolved.instances.iter().filter_map(instance);
@@ -107,14 +107,14 @@ pub(crate) fn entries(stack: &Stack, resolved: &Resolved) -> Vec<Entry> {
 /// An Ansible inventory, as a script prints it for `--list`, with all variables in `_meta`.
 pub(crate) fn ansible(entries: &[Entry]) -> Value {
     let (mut groups, mut vars): (BTreeMap<String, Vec<String>>, Map<String, Value>) = Default::default();
-    let taken = |name: &str| entries.iter().any(|e| e.kind == Kind::Instance && e.name == name);
+    let taken = |name: &str| entries.iter().any(|e| e.kind == EntryKind::Instance && e.name == name);
     for entry in entries {
-        let host = entry.kind == Kind::Host;
+        let host = entry.kind == EntryKind::Host;
         let name = if host && taken(&entry.name) { &entry.fqdn } else { &entry.name };
         let mut join = |group: String| groups.entry(group).or_default().push(name.clone());
         match entry.kind {
-            Kind::Host => join("lsx_hosts".to_owned()),
-            Kind::Instance => {
+            EntryKind::Host => join("lsx_hosts".to_owned()),
+            EntryKind::Instance => {
                 join("lsx_instances".to_owned());
                 join(group("on", &entry.host));
                 entry.of.iter().for_each(|of| join(group("instance", of)));

@@ -18,7 +18,7 @@ pub(crate) enum Edit {
 }
 
 /// A file, and the format of the proxy in it.
-pub(crate) struct Place {
+pub(crate) struct ProxyFile {
     /// Path in the instance.
     pub path: &'static str,
     /// It is only created if this folder exists; `None`: only changed if it exists itself.
@@ -30,22 +30,22 @@ pub(crate) struct Place {
 
 /// All files. /etc/environment is read by PAM at each login, ssh included; /etc/profile.d by login shells, for systems without PAM.
 /// A file that may be a symbolic link comes after its target, and then needs no change.
-pub(crate) const PLACES: [Place; 5] = [
-    Place { path: "/etc/environment", folder: Some("/etc/pam.d"), lines: variables, section: None },
-    Place {
+pub(crate) const FILES: [ProxyFile; 5] = [
+    ProxyFile { path: "/etc/environment", folder: Some("/etc/pam.d"), lines: variables, section: None },
+    ProxyFile {
         path: "/etc/profile.d/lsx-proxy.sh",
         folder: Some("/etc/profile.d"),
         lines: exports,
         section: None,
     },
-    Place {
+    ProxyFile {
         path: "/etc/apt/apt.conf.d/95lsx-proxy",
         folder: Some("/etc/apt/apt.conf.d"),
         lines: apt,
         section: None,
     },
-    Place { path: "/etc/dnf/dnf.conf", folder: None, lines: yum, section: Some("[main]") },
-    Place { path: "/etc/yum.conf", folder: None, lines: yum, section: Some("[main]") },
+    ProxyFile { path: "/etc/dnf/dnf.conf", folder: None, lines: yum, section: Some("[main]") },
+    ProxyFile { path: "/etc/yum.conf", folder: None, lines: yum, section: Some("[main]") },
 ];
 
 fn variables(proxy: &Proxy) -> Vec<String> {
@@ -68,7 +68,7 @@ fn yum(proxy: &Proxy) -> Vec<String> {
     proxy.http.iter().chain(&proxy.https).take(1).map(|url| format!("proxy={url}")).collect()
 }
 
-impl Place {
+impl ProxyFile {
     /// The change needed, given the file's text and whether its folder exists.
     pub(crate) fn edit(&self, there: Option<&str>, folder: bool, proxy: Option<&Proxy>) -> Edit {
         let bare = there.map(without);
@@ -137,8 +137,8 @@ mod tests {
         }
     }
 
-    fn place(path: &str) -> &'static Place {
-        PLACES.iter().find(|place| place.path == path).unwrap()
+    fn place(path: &str) -> &'static ProxyFile {
+        FILES.iter().find(|place| place.path == path).unwrap()
     }
 
     #[test]

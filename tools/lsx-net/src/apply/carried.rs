@@ -4,7 +4,7 @@
 use super::Changer;
 use super::ask::index;
 use super::link;
-use crate::model::{Object, Place, Route, Tunnel};
+use crate::model::{Object, Route, RulesAt, Tunnel};
 use crate::netlink::{Mac, Socket, namespace, neigh, route};
 use crate::observe::{failure, io_failure, of_network};
 use crate::paths::{Paths, note};
@@ -51,7 +51,9 @@ impl Changer {
                 super::routing::save(socket)?;
             }
             Object::Leg(leg) => {
-                let Ok(space) = namespace::open(namespace::Place::Name(&leg.router)) else { return Ok(()) };
+                let Ok(space) = namespace::open(namespace::NamespaceRef::Name(&leg.router)) else {
+                    return Ok(());
+                };
                 let mut inner =
                     Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the router", &e))?;
                 let Ok(device) = index(&mut inner, &leg.link) else { return Ok(()) };
@@ -60,7 +62,7 @@ impl Changer {
                 self.carried().known.insert(leg.link.clone(), known.collect());
             }
             Object::Router { .. } => {
-                let record = note(&Paths::new(&self.stack).rules(Place::Router))?;
+                let record = note(&Paths::new(&self.stack).rules(RulesAt::Router))?;
                 self.carried().rules = record.and_then(|r| Some(r.split_once('\n')?.1.to_owned()));
             }
             _ => {}
@@ -95,6 +97,6 @@ impl Changer {
     /// Restores the rules of a router; no link to it exists yet.
     pub(super) fn rules_again(&self) -> Result<(), Failure> {
         let noted = self.carried().rules.take();
-        noted.map_or(Ok(()), |text| self.load_text(Place::Router, &text))
+        noted.map_or(Ok(()), |text| self.load_text(RulesAt::Router, &text))
     }
 }

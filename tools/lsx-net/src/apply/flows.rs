@@ -26,7 +26,9 @@ impl Changer {
         };
         end(|flow| stale.on_host(flow, &local)).map_err(refused)?;
         // A missing router has no connections.
-        let Ok(space) = namespace::open(namespace::Place::Name(&router(&self.stack))) else { return Ok(()) };
+        let Ok(space) = namespace::open(namespace::NamespaceRef::Name(&router(&self.stack))) else {
+            return Ok(());
+        };
         let ended = namespace::inside(space.as_fd(), || end(|flow| stale.in_router(flow)));
         ended.map_err(|e| io_failure("enter the router", &e))?.map_err(refused)
     }

@@ -234,7 +234,7 @@ impl Sockets {
             Some(router) => router,
             none => {
                 let name = router(stack);
-                let space = namespace::open(namespace::Place::Name(&name))
+                let space = namespace::open(namespace::NamespaceRef::Name(&name))
                     .map_err(|e| io_failure(&format!("open the router {name}"), &e))?;
                 let inner = Socket::open_in(space.as_fd()).map_err(|e| io_failure("enter the router", &e))?;
                 none.insert((space, inner))

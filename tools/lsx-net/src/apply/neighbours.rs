@@ -30,7 +30,9 @@ impl Changer {
         spaces::behind(&ports, |_, inside, socket| introduce(socket, inside, "", (old, rows), wanted.peers))?;
         let leg = mark(&self.stack, &wanted.network, "leg");
         let Some(leg) = links.iter().find(|l| l.altnames.contains(&leg)) else { return Ok(()) };
-        let Ok(space) = namespace::open(namespace::Place::Name(&router(&self.stack))) else { return Ok(()) };
+        let Ok(space) = namespace::open(namespace::NamespaceRef::Name(&router(&self.stack))) else {
+            return Ok(());
+        };
         let Ok(mut inner) = Socket::open_in(space.as_fd()) else { return Ok(()) };
         let inside = dump::links(&mut inner).map_err(failure)?;
         match inside.iter().find(|l| Some(l.index) == leg.lower) {

@@ -1,7 +1,7 @@
 //! The router's namespace.
 
 use super::ask::ask;
-use crate::model::Place;
+use crate::model::RulesAt;
 use crate::netlink::link::{self, Change};
 use crate::netlink::{Device, Socket, dump, namespace, sysctl};
 use crate::observe::ways::{FORWARD, forwarding};
@@ -21,7 +21,7 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
         _ => {}
     }
     let enter = |e: &std::io::Error| io_failure(&format!("enter the namespace {name}"), e);
-    let space = namespace::open(namespace::Place::Name(name)).map_err(|e| enter(&e))?;
+    let space = namespace::open(namespace::NamespaceRef::Name(name)).map_err(|e| enter(&e))?;
     let mut socket = Socket::open_in(space.as_fd()).map_err(|e| enter(&e))?;
     ask(&mut socket, &link::change(Device::Name("lo"), &Change { up: Some(true), ..Change::default() }))?;
     let quiet = sysctl::write(
@@ -55,7 +55,7 @@ pub(super) fn make_router(name: &str) -> Result<(), Failure> {
 /// would not notice a leftover record.
 pub(super) fn remove_router(stack: &str, name: &str) -> Result<(), Failure> {
     let paths = Paths::new(stack);
-    file::remove(&paths.rules(Place::Router))?;
+    file::remove(&paths.rules(RulesAt::Router))?;
     file::remove_empty(&paths.run());
     match namespace::delete(name) {
         Err(e) if e.kind() != ErrorKind::NotFound => {

@@ -1,7 +1,7 @@
 //! Rules: lsx's tables, replaced in one transaction, and marked rules in foreign chains.
 
 use super::Changer;
-use crate::model::{ANSWERS, Accept, Chain, Firewall, Place, TUNNELS, router};
+use crate::model::{ANSWERS, Accept, Chain, Firewall, RulesAt, TUNNELS, router};
 use crate::netlink::namespace;
 use crate::observe::{io_failure, marked_rules, record};
 use crate::paths::{Paths, note};
@@ -22,7 +22,7 @@ impl Changer {
     }
 
     /// Loads rules from their text.
-    pub(super) fn load_text(&self, place: Place, text: &str) -> Result<(), Failure> {
+    pub(super) fn load_text(&self, place: RulesAt, text: &str) -> Result<(), Failure> {
         nft_in(&self.stack, place, text)?;
         let record = record(&self.stack, place, text)?;
         file::write(&Paths::new(&self.stack).rules(place), record.as_bytes(), Mode::Private).map(|_| ())
@@ -32,22 +32,22 @@ impl Changer {
     pub(super) fn unload(&self, gone: &Firewall) -> Result<(), Failure> {
         self.remember_rules(gone.place)?;
         let tables = match gone.place {
-            Place::Host => vec![format!("inet lsx-{}", self.stack), format!("bridge lsx-{}", self.stack)],
-            Place::Router => vec!["inet lsx".to_owned()],
+            RulesAt::Host => vec![format!("inet lsx-{}", self.stack), format!("bridge lsx-{}", self.stack)],
+            RulesAt::Router => vec!["inet lsx".to_owned()],
         };
         let script: String = tables.iter().map(|t| format!("table {t} {{}}\ndelete table {t}\n")).collect();
         // The record is removed first: the next run would not notice a leftover record.
         let paths = Paths::new(&self.stack);
         file::remove(&paths.rules(gone.place))?;
         file::remove_empty(&paths.run());
-        let there = namespace::open(namespace::Place::Name(&router(&self.stack)));
-        if gone.place == Place::Router && there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        let there = namespace::open(namespace::NamespaceRef::Name(&router(&self.stack)));
+        if gone.place == RulesAt::Router && there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             return Ok(()); // they were removed with the router
         }
         nft_in(&self.stack, gone.place, &script)
     }
 
-    fn remember_rules(&self, place: Place) -> Result<(), Failure> {
+    fn remember_rules(&self, place: RulesAt) -> Result<(), Failure> {
         if let Some(record) = note(&Paths::new(&self.stack).rules(place))? {
             let text = record.split_once('\n').map(|(_, text)| text.to_owned()).unwrap_or_default();
             self.remember(digest(text.as_bytes()), text);
@@ -56,12 +56,12 @@ impl Changer {
     }
 }
 
-fn nft_in(stack: &str, place: Place, script: &str) -> Result<(), Failure> {
+fn nft_in(stack: &str, place: RulesAt, script: &str) -> Result<(), Failure> {
     match place {
-        Place::Host => nft(script),
-        Place::Router => {
+        RulesAt::Host => nft(script),
+        RulesAt::Router => {
             let name = router(stack);
-            let space = namespace::open(namespace::Place::Name(&name));
+            let space = namespace::open(namespace::NamespaceRef::Name(&name));
             let space = space.map_err(|e| io_failure(&format!("open the router {name}"), &e))?;
             namespace::inside(space.as_fd(), || nft(script))
                 .map_err(|e| io_failure("enter the router", &e))?

@@ -154,6 +154,10 @@ fn adjust(target: &mut Target, args: &ProbeArgs) -> Result<(), Problem> {
 
 fn space(path: &std::path::Path) -> Result<OwnedFd, Failure> {
     let name = path.to_string_lossy();
-    let place = if path.is_absolute() { namespace::Place::Path(path) } else { namespace::Place::Name(&name) };
+    let place = if path.is_absolute() {
+        namespace::NamespaceRef::Path(path)
+    } else {
+        namespace::NamespaceRef::Name(&name)
+    };
     namespace::open(place).map_err(|e| io_failure(&format!("open the network namespace {name}"), &e))
 }

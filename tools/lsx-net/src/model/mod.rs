@@ -14,8 +14,8 @@ pub use desired::{Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
 pub use facts::{Attached, Chain, Facts, Known, Listener, Tunnels};
 pub use flow::{Flow, Tuple};
 pub use object::{
-    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Neighbours, Object, Place, Port,
-    Route, TUNNELS, Tunnel, World,
+    ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Neighbours, Object, Port, Route,
+    RulesAt, TUNNELS, Tunnel, World,
 };
 pub use weight::Weight;
 

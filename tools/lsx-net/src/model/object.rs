@@ -190,19 +190,19 @@ pub struct Route {
 /// Where rules are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub enum RulesAt {
     /// The host's own namespace.
     Host,
     /// The stack's router.
     Router,
 }
 
-impl Place {
+impl RulesAt {
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
-            Place::Host => "host",
-            Place::Router => "router",
+            RulesAt::Host => "host",
+            RulesAt::Router => "router",
         }
     }
 }
@@ -211,7 +211,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Firewall {
     /// Where.
-    pub place: Place,
+    pub place: RulesAt,
     /// Digest of the rules' text, which is in the plan's contents.
     pub digest: String,
 }

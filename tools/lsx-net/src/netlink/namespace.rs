@@ -18,7 +18,7 @@ const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Identifies a network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum NamespaceRef<'a> {
     /// A name under `/run/netns`.
     Name(&'a str),
     /// Any path to one.
@@ -27,16 +27,16 @@ pub(crate) enum Place<'a> {
     Process(u32),
 }
 
-impl Place<'_> {
+impl NamespaceRef<'_> {
     /// Its file.
     ///
     /// # Errors
     /// `InvalidInput` for a name that is empty, `.`, `..`, longer than 255 bytes or with a slash or NUL.
     pub(crate) fn path(&self) -> io::Result<PathBuf> {
         match self {
-            Place::Name(name) => file_of(name),
-            Place::Path(path) => Ok(path.to_path_buf()),
-            Place::Process(number) => Ok(PathBuf::from(format!("/proc/{number}/ns/net"))),
+            NamespaceRef::Name(name) => file_of(name),
+            NamespaceRef::Path(path) => Ok(path.to_path_buf()),
+            NamespaceRef::Process(number) => Ok(PathBuf::from(format!("/proc/{number}/ns/net"))),
         }
     }
 }
@@ -113,7 +113,7 @@ pub(crate) fn list() -> io::Result<Vec<String>> {
 ///
 /// # Errors
 /// `NotFound`; `InvalidInput` for anything that is not a network namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub(crate) fn open(place: Place<'_>) -> io::Result<OwnedFd> {
+pub(crate) fn open(place: NamespaceRef<'_>) -> io::Result<OwnedFd> {
     let path = place.path()?;
     let refused =
         |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", path.display()));

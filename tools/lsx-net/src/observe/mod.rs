@@ -73,7 +73,7 @@ fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failur
 /// The links inside a stack's router; `None` when there is no router.
 fn router_links(stack: &str) -> Result<Option<Vec<links::RouterLink>>, Failure> {
     let name = model::router(stack);
-    let router = match namespace::open(namespace::Place::Name(&name)) {
+    let router = match namespace::open(namespace::NamespaceRef::Name(&name)) {
         Ok(router) => router,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         // Left half done by a killed run: a router without anything in it, to be completed or removed.
@@ -163,7 +163,7 @@ fn routing() -> Result<bool, Failure> {
 
 /// Whether the router forwards, on each of its links.
 fn forwards(router: &str, links: Option<&[links::RouterLink]>) -> Result<bool, Failure> {
-    match namespace::open(namespace::Place::Name(router)) {
+    match namespace::open(namespace::NamespaceRef::Name(router)) {
         Ok(router) => {
             let names = links.into_iter().flatten().map(|(l, _)| l.name.clone()).filter(|n| n != "lo");
             Ok(ip_forward(router.as_fd())? && ways::closed(router.as_fd(), names.collect()).is_empty())

@@ -40,7 +40,9 @@ fn nic<'a>(stack: &str, link: &'a Link) -> Option<&'a str> {
 }
 
 fn legs(stack: &str, intent: &Intent, rows: &BTreeMap<String, Vec<Row>>) -> Result<Vec<Known>, Failure> {
-    let Ok(space) = namespace::open(namespace::Place::Name(&router(stack))) else { return Ok(Vec::new()) };
+    let Ok(space) = namespace::open(namespace::NamespaceRef::Name(&router(stack))) else {
+        return Ok(Vec::new());
+    };
     let Ok(mut socket) = Socket::open_in(space.as_fd()) else { return Ok(Vec::new()) };
     let inside = crate::netlink::dump::links(&mut socket).map_err(failure)?;
     let mut found = Vec::new();

@@ -1,7 +1,7 @@
 //! Rules: whether lsx's tables are still as loaded, and which foreign chains would drop packets of a stack.
 
 use super::have;
-use crate::model::{self, Accept, Chain, Facts, Firewall, Object, Place};
+use crate::model::{self, Accept, Chain, Facts, Firewall, Object, RulesAt};
 use crate::netlink::{namespace, nftables};
 use crate::paths::{Paths, note};
 use common::document::digest;
@@ -139,9 +139,9 @@ fn list_chain(chain: &Chain) -> Result<Value, Failure> {
 /// The firewall objects and marked rules of a stack.
 pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
-    for place in [Place::Host, Place::Router] {
+    for place in [RulesAt::Host, RulesAt::Router] {
         if let Some(digest) = loaded(stack, place)? {
-            let needs: &[&str] = if place == Place::Router { &["router:host"] } else { &[] };
+            let needs: &[&str] = if place == RulesAt::Router { &["router:host"] } else { &[] };
             objects.push(have(
                 &format!("firewall:{}", place.word()),
                 Object::Firewall(Firewall { place, digest }),
@@ -171,7 +171,7 @@ pub(super) fn objects(stack: &str, listing: &Listing) -> Result<Vec<Have<Object>
 /// The digest of the loaded text, while the tables are still listed as they were then; a changed table has no digest that a
 /// plan wants, so `up` loads it again. `None` if there is no table. If no rule of the namespace has changed since, nothing
 /// is listed.
-fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
+fn loaded(stack: &str, place: RulesAt) -> Result<Option<String>, Failure> {
     let record = note(&Paths::new(stack).rules(place))?.unwrap_or_default();
     let (head, text) = record.split_once('\n').unwrap_or_default();
     let (known, then) = head.trim_start_matches("# ").split_once(' ').unwrap_or_default();
@@ -184,15 +184,15 @@ fn loaded(stack: &str, place: Place) -> Result<Option<String>, Failure> {
 }
 
 /// A value of nftables that stays the same until rules of a place change; `None` if there is no such place.
-fn state(stack: &str, place: Place) -> Result<Option<String>, Failure> {
+fn state(stack: &str, place: RulesAt) -> Result<Option<String>, Failure> {
     let table = match place {
-        Place::Host => format!("lsx-{stack}"),
-        Place::Router => "lsx".to_owned(),
+        RulesAt::Host => format!("lsx-{stack}"),
+        RulesAt::Router => "lsx".to_owned(),
     };
     let read = || nftables::state(&table).map_err(|e| super::io_failure("read the state of nftables", &e));
     match place {
-        Place::Host => read().map(Some),
-        Place::Router => match namespace::open(namespace::Place::Name(&model::router(stack))) {
+        RulesAt::Host => read().map(Some),
+        RulesAt::Router => match namespace::open(namespace::NamespaceRef::Name(&model::router(stack))) {
             Ok(router) => namespace::inside(router.as_fd(), read)
                 .map_err(|e| super::io_failure("enter the router", &e))?
                 .map(Some),
@@ -203,7 +203,7 @@ fn state(stack: &str, place: Place) -> Result<Option<String>, Failure> {
 
 /// The record of rules that were just loaded: their listing and the state value, then their text. The state is read first:
 /// after a change in between, the next run lists them again.
-pub(crate) fn record(stack: &str, place: Place, text: &str) -> Result<String, Failure> {
+pub(crate) fn record(stack: &str, place: RulesAt, text: &str) -> Result<String, Failure> {
     let state = state(stack, place)?.unwrap_or_default();
     let listing = list(stack, place)?.unwrap_or_default();
     Ok(format!("# {} {state}\n{text}", digest(listing.as_bytes())))
@@ -212,7 +212,7 @@ pub(crate) fn record(stack: &str, place: Place, text: &str) -> Result<String, Fa
 /// The tables of a place as nft lists them, without counters; `None` if one is missing. One nft process per table: its
 /// cache has only the family of the last command, so a second `list` in one run does not find the first one's table (nft
 /// 1.0.6).
-fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
+fn list(stack: &str, place: RulesAt) -> Result<Option<String>, Failure> {
     let run = |family: &str, table: &str| match Program::new("nft")
         .args(["-s", "list", "table", family, table])
         .run(b"")
@@ -223,11 +223,11 @@ fn list(stack: &str, place: Place) -> Result<Option<String>, Failure> {
     };
     let name = format!("lsx-{stack}");
     match place {
-        Place::Host => Ok(match (run("inet", &name)?, run("bridge", &name)?) {
+        RulesAt::Host => Ok(match (run("inet", &name)?, run("bridge", &name)?) {
             (None, None) => None,
             (routed, bridged) => Some(routed.unwrap_or_default() + &bridged.unwrap_or_default()),
         }),
-        Place::Router => match namespace::open(namespace::Place::Name(&model::router(stack))) {
+        RulesAt::Router => match namespace::open(namespace::NamespaceRef::Name(&model::router(stack))) {
             Ok(router) => namespace::inside(router.as_fd(), || run("inet", "lsx"))
                 .map_err(|e| super::io_failure("enter the router", &e))?,
             Err(_) => Ok(None),

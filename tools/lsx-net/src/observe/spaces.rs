@@ -64,7 +64,7 @@ fn each(mut visit: impl FnMut(Space)) -> Result<(), Failure> {
             continue;
         }
         // A process may end in the meantime; then its namespace is no candidate any more.
-        let Ok(space) = namespace::open(namespace::Place::Path(&path)) else { continue };
+        let Ok(space) = namespace::open(namespace::NamespaceRef::Path(&path)) else { continue };
         let Ok(mut socket) = Socket::open_in(space.as_fd()) else { continue };
         let Ok(links) = dump::links(&mut socket) else { continue };
         visit(Space { space, socket, links });
@@ -111,7 +111,9 @@ fn holds(home: u64, ports: &[&Link]) -> Result<bool, Failure> {
     let names = namespace::list().map_err(|e| io_failure("list network namespaces", &e))?;
     let path = names.iter().map(|n| Path::new("/run/netns").join(n));
     let path = { path }.find(|p| p.metadata().is_ok_and(|m| m.ino() == home));
-    let Some(Ok(space)) = path.map(|p| namespace::open(namespace::Place::Path(&p))) else { return Ok(false) };
+    let Some(Ok(space)) = path.map(|p| namespace::open(namespace::NamespaceRef::Path(&p))) else {
+        return Ok(false);
+    };
     let Ok(mut socket) = Socket::open_in(space.as_fd()) else { return Ok(false) };
     let links = dump::links(&mut socket).unwrap_or_default();
     Ok(ports.iter().all(|port| other_end(port, &links)))

@@ -229,7 +229,7 @@ fn goes(objects: &[&Have<Object>], wanted: &BTreeSet<&str>, bridge: &str) -> boo
 fn standing(objects: &[&Have<Object>], wanted: &BTreeSet<&str>) -> Vec<Have<Object>> {
     let carried = |have: &Have<Object>| match &have.object {
         Object::Forwarding(f) => !wanted.contains(format!("tunnel:{}", f.network).as_str()),
-        Object::Firewall(f) => f.place == crate::model::Place::Router && !wanted.contains("router:host"),
+        Object::Firewall(f) => f.place == crate::model::RulesAt::Router && !wanted.contains("router:host"),
         Object::Route(_) => !wanted.contains("world:host"),
         _ => false,
     };

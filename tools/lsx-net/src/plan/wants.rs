@@ -5,7 +5,7 @@ use super::intent_digest;
 use super::rows::{self, Weights};
 use crate::model::{
     self, Accept, Bridge, Chain, Desired, Facts, Firewall, Forwarding, IntentFile, LegLink, Network, Object,
-    Place, Route, Server, Tunnel, Weight, World,
+    Route, RulesAt, Server, Tunnel, Weight, World,
 };
 use crate::{Net, render};
 use common::document::{self, digest};
@@ -34,12 +34,12 @@ pub(super) fn wants(
     }
     let mut wants = Vec::new();
     let router = desired.networks.iter().any(|n| n.leg.is_some());
-    wants.push(firewall(Place::Host, render::host(desired), draft));
+    wants.push(firewall(RulesAt::Host, render::host(desired), draft));
     wants.extend(seen.chains.iter().map(|chain| accept(desired, seen, chain)));
     wants.extend(seen.inputs.iter().filter_map(|chain| input(desired, chain)));
     if router {
         wants.extend(routing(desired));
-        let mut rules = firewall(Place::Router, render::router(desired), draft);
+        let mut rules = firewall(RulesAt::Router, render::router(desired), draft);
         rules.needs = vec!["router:host".to_owned()];
         wants.push(rules);
     }
@@ -57,12 +57,12 @@ fn want(key: impl Into<String>, object: Object, needs: &[&str], why: impl Into<S
     Want { key: key.into(), object, needs: needs.iter().map(|n| (*n).to_owned()).collect(), why: why.into() }
 }
 
-fn firewall(place: Place, text: String, draft: &mut Draft<Net>) -> Want<Object> {
+fn firewall(place: RulesAt, text: String, draft: &mut Draft<Net>) -> Want<Object> {
     let digest = digest(text.as_bytes());
     draft.contents.insert(digest.clone(), text);
     let why = match place {
-        Place::Host => "filters bridge ports and tunnels, and publishes ports",
-        Place::Router => "isolates networks from each other, except for what is allowed",
+        RulesAt::Host => "filters bridge ports and tunnels, and publishes ports",
+        RulesAt::Router => "isolates networks from each other, except for what is allowed",
     };
     want(format!("firewall:{}", place.word()), Object::Firewall(Firewall { place, digest }), &[], why)
 }

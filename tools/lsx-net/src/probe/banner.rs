@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::dial::dial;
-use super::names::Place;
+use super::names::ScopedIp;
 use super::outcome::{Outcome, State, ms};
 use super::problem::Problem;
 use super::target::{Banner, Target};
 use super::tcp;
 
 /// Connects, sends `send`, reads the first line, compares.
-pub(super) fn probe(target: &Target, banner: &Banner, place: Place) -> Outcome {
+pub(super) fn probe(target: &Target, banner: &Banner, place: ScopedIp) -> Outcome {
     let began = Instant::now();
     let deadline = began + Duration::from_millis(target.timeout_ms);
     let mut dialed = dial(&tcp::dial_of(target, place, banner.port));

@@ -15,7 +15,7 @@ use ureq::{Agent, Body, Error};
 
 use link::{Connect, Lookup, Refusal};
 
-use super::names::{Names, Place};
+use super::names::{Names, ScopedIp};
 use super::outcome::{Outcome, State, ms};
 use super::problem::Problem;
 use super::target::{Http, Target};
@@ -29,7 +29,7 @@ const MAX_REDIRECTS: u32 = 5;
 const BODY_BYTES: usize = 16_384;
 
 /// Sends the request, reads the head and the first bytes of the body, compares.
-pub(super) fn probe(target: &Target, http: &Http, place: Place, names: &Names) -> Outcome {
+pub(super) fn probe(target: &Target, http: &Http, place: ScopedIp, names: &Names) -> Outcome {
     let timeout = Duration::from_millis(target.timeout_ms);
     let seen = SeenDates::default();
     let connect = Connect {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::errqueue::Report;
-use super::names::{Place, check_source, interface_index};
+use super::names::{ScopedIp, check_source, interface_index};
 use super::outcome::{Outcome, Ping, State, ms};
 use super::problem::Problem;
 use super::target::{Icmp, Target};
@@ -23,7 +23,7 @@ use socket::{EchoSocket, Way};
 pub(super) struct Ask<'a> {
     pub(super) target: &'a Target,
     pub(super) icmp: Icmp,
-    pub(super) place: Place,
+    pub(super) place: ScopedIp,
 }
 
 /// Targets that can share a socket: the fragmentation policy belongs to the socket, not to the packet.

@@ -15,12 +15,12 @@ const HOSTS: &str = "/etc/hosts";
 
 /// An address to probe, with the interface's index if the address needs one (RFC 4007).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ScopedIp {
     pub(super) ip: IpAddr,
     pub(super) scope: u32,
 }
 
-impl Place {
+impl ScopedIp {
     /// The same with a port.
     pub(super) fn port(self, port: u16) -> SocketAddr {
         match self.ip {
@@ -30,7 +30,7 @@ impl Place {
     }
 }
 
-impl From<IpAddr> for Place {
+impl From<IpAddr> for ScopedIp {
     fn from(ip: IpAddr) -> Self {
         Self { ip, scope: 0 }
     }
@@ -50,7 +50,7 @@ impl Names {
     }
 
     /// The place of a literal address (`10.0.0.1`, `fd00::1`, `fe80::1%eth0`) or of a name in the file.
-    pub(super) fn resolve(&self, host: &str) -> Result<Place, Problem> {
+    pub(super) fn resolve(&self, host: &str) -> Result<ScopedIp, Problem> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(ip.into());
         }
@@ -67,12 +67,12 @@ impl Names {
     }
 }
 
-fn zoned(address: &str, zone: &str) -> Result<Place, Problem> {
+fn zoned(address: &str, zone: &str) -> Result<ScopedIp, Problem> {
     let ip = address
         .parse()
         .map_err(|_| Problem::new(format!("{address} before %{zone} is not an IPv6 address")))?;
     let scope = interface_index(zone)?;
-    Ok(Place { ip: IpAddr::V6(ip), scope })
+    Ok(ScopedIp { ip: IpAddr::V6(ip), scope })
 }
 
 /// The index of an interface of this network namespace.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::names::{Names, Place};
+use super::names::{Names, ScopedIp};
 use super::outcome::{Outcome, State};
 use super::problem::Problem;
 use super::target::{Probe, Target};
@@ -52,7 +52,7 @@ struct Sorted<'a> {
     /// By what can share a socket: IP version and don't-fragment bit.
     icmp: BTreeMap<(bool, bool), Vec<(usize, icmp::Ask<'a>)>>,
     tcp: Vec<(usize, tcp::Ask<'a>)>,
-    rest: Vec<(usize, &'a Target, Place)>,
+    rest: Vec<(usize, &'a Target, ScopedIp)>,
 }
 
 impl<'a> Sorted<'a> {
@@ -121,7 +121,7 @@ fn batch<A>(group: Vec<(usize, A)>, probe: impl Fn(&[A]) -> Vec<Outcome>) -> Ind
 }
 
 /// Probes one target whose address is known.
-fn alone(target: &Target, place: Place, names: &Names) -> Outcome {
+fn alone(target: &Target, place: ScopedIp, names: &Names) -> Outcome {
     let batch = match &target.probe {
         Probe::Icmp(icmp) => {
             let icmp = *icmp;
@@ -142,7 +142,7 @@ fn not_run(target: &Target) -> Outcome {
 }
 
 /// The place of the target, or an outcome if it is unknown. Boxed because outcomes are large.
-fn place(target: &Target, names: &Names) -> Result<Place, Box<Outcome>> {
+fn place(target: &Target, names: &Names) -> Result<ScopedIp, Box<Outcome>> {
     let unresolved = |problem| Box::new(Outcome::failed(target, State::Unresolved, problem));
     let failed = |problem| Box::new(Outcome::failed(target, State::Failed, problem));
     target.check().map_err(failed)?;
@@ -157,7 +157,7 @@ fn place(target: &Target, names: &Names) -> Result<Place, Box<Outcome>> {
 }
 
 /// The address, if the target was given by name.
-fn resolved(target: &Target, place: Place) -> Option<String> {
+fn resolved(target: &Target, place: ScopedIp) -> Option<String> {
     let text = place.ip.to_string();
     let literal = target.address.contains([':', '%']) || text == target.address;
     (!literal).then_some(text)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::dial::{Dial, Dialed, dial_all};
-use super::names::Place;
+use super::names::ScopedIp;
 use super::outcome::{Outcome, State, ms};
 use super::target::{Target, Tcp};
 
@@ -12,7 +12,7 @@ use super::target::{Target, Tcp};
 pub(super) struct Ask<'a> {
     pub(super) target: &'a Target,
     pub(super) tcp: Tcp,
-    pub(super) place: Place,
+    pub(super) place: ScopedIp,
 }
 
 /// Probes all targets in parallel; outcomes in the order given.
@@ -22,7 +22,7 @@ pub(super) fn probe(asks: &[Ask]) -> Vec<Outcome> {
 }
 
 /// The handshake that every kind of TCP target begins with.
-pub(super) fn dial_of(target: &Target, place: Place, port: u16) -> Dial<'_> {
+pub(super) fn dial_of(target: &Target, place: ScopedIp, port: u16) -> Dial<'_> {
     Dial {
         to: place.port(port),
         source: target.source,

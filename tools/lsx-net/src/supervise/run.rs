@@ -134,7 +134,7 @@ impl Supervisor {
     /// Starts the server in the router.
     fn start(&mut self, over: bool) -> Result<Child, Failure> {
         let name = router(&self.home.stack);
-        let space = namespace::open(namespace::Place::Name(&name))
+        let space = namespace::open(namespace::NamespaceRef::Name(&name))
             .map_err(|e| io_failure(&format!("open the router {name}"), &e))?;
         let socket = self.home.stats();
         let program =

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::Host;
-use crate::netlink::namespace::{self, Place};
+use crate::netlink::namespace::{self, NamespaceRef};
 use crate::netlink::sysctl;
 
 /// A unique name, removed when the test ends.
@@ -38,10 +38,10 @@ fn a_name_is_what_iproute2_makes() {
     );
     assert!(host.run(&format!("ip netns exec {} ip link", name.0)).status.success());
 
-    let opened = namespace::open(Place::Name(&name.0)).expect("a namespace");
-    let path = Place::Name(&name.0).path().expect("a path");
-    let by_path = namespace::open(Place::Path(&path)).expect("a namespace");
-    let by_process = namespace::open(Place::Process(std::process::id())).expect("a namespace");
+    let opened = namespace::open(NamespaceRef::Name(&name.0)).expect("a namespace");
+    let path = NamespaceRef::Name(&name.0).path().expect("a path");
+    let by_path = namespace::open(NamespaceRef::Path(&path)).expect("a namespace");
+    let by_process = namespace::open(NamespaceRef::Process(std::process::id())).expect("a namespace");
     let same = |one: &std::os::fd::OwnedFd, other: &std::os::fd::OwnedFd| {
         let identity =
             |space| nix::sys::stat::fstat(space).map(|s| (s.st_dev, s.st_ino)).expect("a namespace");
@@ -57,7 +57,7 @@ fn a_name_is_what_iproute2_makes() {
     namespace::delete(&name.0).expect("deleted");
     assert!(!path.exists());
     assert_eq!(namespace::delete(&name.0).expect_err("gone").kind(), ErrorKind::NotFound);
-    assert_eq!(namespace::open(Place::Name(&name.0)).expect_err("gone").kind(), ErrorKind::NotFound);
+    assert_eq!(namespace::open(NamespaceRef::Name(&name.0)).expect_err("gone").kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -77,13 +77,16 @@ fn a_file_left_by_a_crash_is_taken_over() {
     let Some(_host) = Host::new() else { return };
     let name = name("left");
     namespace::create(&name.0).expect("a namespace");
-    let path = Place::Name(&name.0).path().expect("a path");
+    let path = NamespaceRef::Name(&name.0).path().expect("a path");
     nix::mount::umount2(&path, nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
     assert!(path.exists());
     assert!(!namespace::list().expect("names").contains(&name.0));
-    assert_eq!(namespace::open(Place::Name(&name.0)).expect_err("empty").kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        namespace::open(NamespaceRef::Name(&name.0)).expect_err("empty").kind(),
+        ErrorKind::InvalidInput
+    );
     namespace::create(&name.0).expect("repaired");
-    namespace::open(Place::Name(&name.0)).expect("a namespace");
+    namespace::open(NamespaceRef::Name(&name.0)).expect("a namespace");
     namespace::delete(&name.0).expect("deleted");
 }
 
@@ -91,13 +94,16 @@ fn a_file_left_by_a_crash_is_taken_over() {
 fn what_is_not_a_network_namespace_is_refused() {
     let Some(_host) = Host::new() else { return };
     for path in ["/etc/hostname", "/proc/self/ns/mnt", "/proc/self/ns/user", "/dev/null", "/proc/self/stat"] {
-        let refused = namespace::open(Place::Path(Path::new(path))).expect_err(path);
+        let refused = namespace::open(NamespaceRef::Path(Path::new(path))).expect_err(path);
         assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{path}: {refused}");
     }
     for name in ["", ".", "..", "a/b", "a\0b"] {
         assert_eq!(namespace::create(name).expect_err("a bad name").kind(), ErrorKind::InvalidInput);
     }
-    assert_eq!(namespace::open(Place::Process(u32::MAX)).expect_err("nobody").kind(), ErrorKind::NotFound);
+    assert_eq!(
+        namespace::open(NamespaceRef::Process(u32::MAX)).expect_err("nobody").kind(),
+        ErrorKind::NotFound
+    );
 }
 
 #[test]

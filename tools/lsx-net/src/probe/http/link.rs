@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use common::http::Line;
 
 use crate::probe::dial::{Dial, dial};
-use crate::probe::names::{Names, Place};
+use crate::probe::names::{Names, ScopedIp};
 use crate::probe::outcome::State;
 use crate::probe::problem::Problem;
 use crate::probe::tls::{SeenDates, Tls, Wire};
@@ -41,7 +41,7 @@ fn refuse(state: State, problem: Problem) -> Error {
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) host: String,
-    pub(super) place: Place,
+    pub(super) place: ScopedIp,
     pub(super) names: Names,
 }
 

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::packet::{self, Ours};
 use crate::probe::errqueue;
-use crate::probe::names::Place;
+use crate::probe::names::ScopedIp;
 
 /// Requested buffer size: every small packet takes about 800 bytes, when receiving until it is read, when sending while its
 /// neighbour is resolved. The default has room for 270 packets, and absent hosts would keep the socket from sending to
@@ -48,7 +48,7 @@ pub(super) struct EchoSocket {
 /// The destination of a request and its path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way {
-    pub(super) to: Place,
+    pub(super) to: ScopedIp,
     pub(super) source: Option<IpAddr>,
     pub(super) interface: u32,
 }
