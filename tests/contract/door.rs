@@ -84,6 +84,28 @@ fn on_a_host_without_the_file_this_host_is_meant() {
 }
 
 #[test]
+fn the_scripts_of_the_original_are_lines_over_it() {
+    let up = ["lsx-net up", "lsx-ct up"];
+    let anew = ["lsx-ct down", "lsx-net down", "lsx-net up", "lsx-ct up"];
+    for (script, wanted) in [
+        ("start", &anew[..]),
+        ("restart", &anew),
+        ("start-no-stop", &up),
+        ("stop", &anew[..2]),
+        ("restore", &[]),
+        ("deploy-to-production", &[]),
+    ] {
+        let folder = scratch();
+        recorders(folder.path(), &[("lsx-net", 0), ("lsx-ct", 0)]);
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let run = Run::new(&top("scripts").join(script)).args(["stack.yaml"]).within(folder.path());
+        let ended = run.env("PATH", path).env("CARGO_TARGET_DIR", folder.path()).end();
+        assert_eq!(calls(folder.path()), wanted, "{script}: {}", ended.stderr);
+        let _ = ended.with(if wanted.is_empty() { 69 } else { 0 });
+    }
+}
+
+#[test]
 fn plan_and_check_ask_every_tool_and_a_failure_counts_for_more() {
     let documents = lsx(&built(), ["plan"]).args(AWAY).args([pair()]).end().with(0).documents();
     let schemas: Vec<&Value> = documents.iter().map(|d| &d["schema"]).collect();

@@ -29,6 +29,30 @@ fn help_is_an_answer() {
     }
 }
 
+/// What people type who come from other tools.
+#[test]
+fn verbs_that_list_exist_or_lead_to_observe() {
+    for tool in tools() {
+        for verb in ["ls", "ps", "list"] {
+            let ended = tool.run([verb, &crate::pair()]).args(crate::AWAY).end();
+            match tool.word() {
+                "ct" => drop(ended.with(0)),
+                _ => assert!(ended.refused(64).stderr.contains("observe --table"), "{} {verb}", tool.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_verb_of_images_has_its_page() {
+    for tool in tools().iter().filter(|tool| tool.word() == "ct") {
+        let page = tool.run(["manual"]).end().with(0).stdout;
+        for verb in ["pull", "push", "import", "ls", "rm", "gc", "export"] {
+            assert!(page.contains(&format!("\n.SS images {verb}\n")), "images {verb}");
+        }
+    }
+}
+
 #[test]
 fn every_verb_has_help() {
     for tool in tools() {
@@ -81,6 +105,12 @@ fn the_manual_is_a_page_with_every_verb() {
         for verb in listed(&tool).iter().filter(|v| *v != "help") {
             assert!(page.contains(&format!("\n.SS {verb}\n")), "{}.1 lacks {verb}", tool.name);
         }
+        let options = page.split("\n.SH OPTIONS\n").nth(1).unwrap().split("\n.SH ").next().unwrap();
+        let mut flags: Vec<&str> = options.lines().filter(|line| line.starts_with("\\fB\\-")).collect();
+        let all = flags.len();
+        flags.sort_unstable();
+        flags.dedup();
+        assert!(all > 10 && flags.len() == all, "{}.1 describes an option twice: {flags:?}", tool.name);
         if !installed("mandoc") {
             skipped("mandoc is not here to judge the manual");
             continue;

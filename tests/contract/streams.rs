@@ -105,6 +105,18 @@ fn up_and_down_tell_what_they_did_when_a_table_is_asked_for() {
     }
 }
 
+/// `lsx status --only networks.lan` asks lsx-ct, too, which has nothing of it.
+#[test]
+fn a_table_without_rows_has_no_headings() {
+    for tool in tools() {
+        for flag in ["--log=text", "-q"] {
+            let ended = tool.run(["observe", &pair(), "--table", flag]).args(AWAY).end().with(0);
+            assert_eq!(ended.stdout, "");
+            assert_eq!(ended.stderr.contains("nothing to show"), flag != "-q", "{}", ended.stderr);
+        }
+    }
+}
+
 /// Each picture replaces the one before, at most one a second, until it is interrupted.
 #[test]
 fn top_is_repeated_on_a_terminal() {

@@ -113,7 +113,8 @@ fn a_new_neighbour_is_told_without_a_restart(cloud: &Cloud) {
 fn what_is_not_named_stays_until_it_is_pruned(cloud: &Cloud) {
     let (_, before) = begun(cloud);
     let file = cloud.stack("turn", PAIR.split_once("\n  web-2").unwrap().0);
-    cloud.ct(&["up", &file]).ok();
+    // Also with -q, as under cron.
+    cloud.ct(&["up", "--quiet", &file]).ok().says("h1: instance web-2 is not in the document and is kept");
     assert_eq!(pids(cloud), before);
     let said = cloud.ct(&["plan", &file]).ok();
     assert!(said.json()["kept"].to_string().contains("web-2"), "{}", said.stdout);
