@@ -82,7 +82,8 @@ pub(super) struct PartArgs {
     /// Instances, by their keys in the stack
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    /// The stack file; default: a document from a pipe where a verb plans, else $LSX_STACK, else ./stack.yaml, else this host
+    /// where a verb acts on instances
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
     /// Do not contact this host, and report it as skipped; may be repeated

@@ -20,7 +20,8 @@ pub(super) struct MoveArgs {
     /// The host to move it to
     #[arg(value_name = "HOST")]
     host: String,
-    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    /// The stack file; default: a document from a pipe where a verb plans, else $LSX_STACK, else ./stack.yaml, else this host
+    /// where a verb acts on instances
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
 }
@@ -34,7 +35,8 @@ pub(super) struct DrainArgs {
     /// Host to move instances to; may be repeated; default: the other hosts, those with the fewest instances first
     #[arg(long, value_name = "HOST")]
     to: Vec<String>,
-    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    /// The stack file; default: a document from a pipe where a verb plans, else $LSX_STACK, else ./stack.yaml, else this host
+    /// where a verb acts on instances
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
 }

@@ -16,7 +16,8 @@ use std::sync::atomic::AtomicBool;
 /// Selects instances.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct OnArgs {
-    /// Act on the hosts of this stack; default: $LSX_STACK, else ./stack.yaml, else this host only
+    /// The stack file; default: a document from a pipe where a verb plans, else $LSX_STACK, else ./stack.yaml, else this host
+    /// where a verb acts on instances
     #[arg(long, value_name = "FILE")]
     pub(super) stack: Option<PathBuf>,
     #[command(flatten)]
