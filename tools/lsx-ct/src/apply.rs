@@ -6,7 +6,7 @@ use crate::engines;
 use crate::image::Store;
 use crate::model::{Instance, Object};
 use crate::oci::closed;
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use crate::paths;
 use crate::plan::Data;
 use common::Failure;
@@ -176,13 +176,15 @@ impl Changer {
 
     /// The hosts file of an instance: from the plan, or its existing one.
     fn hosts(&self, instance: &Instance) -> Result<String, Failure> {
-        let own = || file::read(&Place::new(&self.stack, &instance.name).disk.join("hosts")).ok().flatten();
+        let own = || {
+            file::read(&InstanceFolders::new(&self.stack, &instance.name).disk.join("hosts")).ok().flatten()
+        };
         Ok(self.text(&instance.hosts).or_else(own).unwrap_or_default())
     }
 
     /// Its hosts file is about to be removed or replaced.
     fn remember(&self, instance: &Instance) {
-        let path = Place::new(&self.stack, &instance.name).disk.join("hosts");
+        let path = InstanceFolders::new(&self.stack, &instance.name).disk.join("hosts");
         if let Ok(Some(text)) = file::read(&path) {
             held(&self.texts).insert(instance.hosts.clone(), text);
         }

@@ -3,7 +3,7 @@
 
 use crate::model::{Condition, Instance, Need, State};
 use crate::net;
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use crate::ready::{Backoff, PAUSE_MAX, Why, given_up, tried};
 use crate::supervise::state;
 use common::host::wait;
@@ -22,7 +22,7 @@ pub(crate) const NEEDS: &str = "ct.needs";
 /// # Errors
 /// If no check was possible.
 pub(crate) fn need(stack: &str, need: &Need, pid: u32, ask: Ask<'_>) -> Result<Why, Failure> {
-    let supervised = Place::new(stack, &need.instance).disk.exists();
+    let supervised = InstanceFolders::new(stack, &need.instance).disk.exists();
     match (&need.probe, need.address) {
         _ if need.here && supervised => Ok(of_state(&need.instance, &state::read(stack, &need.instance))),
         (None, _) if need.here => Ok(of_state(&need.instance, &ask(stack, &need.instance)?)),

@@ -2,7 +2,7 @@
 //! root: a user of the host who could reach a setuid program there would become root. The same holds for the layers of an
 //! image.
 
-use super::disk::{self, Place};
+use super::disk::{self, InstanceFolders};
 use crate::model::Ids;
 use crate::paths;
 use common::Failure;
@@ -23,7 +23,7 @@ pub(crate) fn open() -> BTreeMap<String, String> {
     let shut = |there: &Metadata| there.mode() & 0o077 == 0 && there.uid() == 0;
     let passed = |there: &Metadata| there.mode() & 0o067 == 0 && there.uid() == 0;
     let fixed = FOLDERS.iter().map(PathBuf::from).filter_map(|path| wrong(path, &shut));
-    let runs = disk::instances().into_iter().map(|(stack, name)| Place::new(&stack, &name).run);
+    let runs = disk::instances().into_iter().map(|(stack, name)| InstanceFolders::new(&stack, &name).run);
     fixed.chain(runs.filter_map(|path| wrong(path, &passed))).collect()
 }
 
@@ -40,7 +40,8 @@ fn wrong(path: PathBuf, good: &dyn Fn(&Metadata) -> bool) -> Option<(String, Str
 pub(crate) fn close() -> Result<(), Failure> {
     for path in open().into_keys().map(PathBuf::from) {
         let place = FOLDERS.iter().all(|folder| *folder != path.as_path());
-        let ids = place.then(|| Place { disk: on_disk(&path), run: path.clone() }.range()).flatten();
+        let ids =
+            place.then(|| InstanceFolders { disk: on_disk(&path), run: path.clone() }.range()).flatten();
         give(&path, if place { PASSED } else { 0o700 }, ids.map_or(0, |ids| ids.first))?;
     }
     Ok(())

@@ -15,17 +15,20 @@ pub(crate) const ASIDE: char = '.';
 
 /// The folders of one instance.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct InstanceFolders {
     /// Kept at reboot.
     pub(crate) disk: PathBuf,
     /// Lost at reboot.
     pub(crate) run: PathBuf,
 }
 
-impl Place {
+impl InstanceFolders {
     /// Those of an instance whose names have been validated.
     pub(crate) fn new(stack: &str, name: &str) -> Self {
-        Place { disk: Path::new(DISK).join(stack).join(name), run: Path::new(RUN).join(stack).join(name) }
+        InstanceFolders {
+            disk: Path::new(DISK).join(stack).join(name),
+            run: Path::new(RUN).join(stack).join(name),
+        }
     }
 
     /// Its definition; absent if a run was killed before it was complete.
@@ -132,7 +135,7 @@ fn read_ids(path: &Path) -> Option<Ids> {
 
 /// The ranges of all instances of this host.
 fn taken() -> Vec<Ids> {
-    instances().into_iter().filter_map(|(stack, name)| Place::new(&stack, &name).range()).collect()
+    instances().into_iter().filter_map(|(stack, name)| InstanceFolders::new(&stack, &name).range()).collect()
 }
 
 /// The intent of an instance whose own file is damaged. It counts as without a hosts file, so that the next `up` writes
@@ -146,10 +149,10 @@ pub(super) fn kept(stack: &str, name: &str) -> Option<Instance> {
 /// Damaged definition files.
 pub(crate) fn damaged() -> Vec<PathBuf> {
     let whole = |(stack, name): &(String, String)| {
-        name.starts_with(ASIDE) || Place::new(stack, name).instance().is_ok()
+        name.starts_with(ASIDE) || InstanceFolders::new(stack, name).instance().is_ok()
     };
     let left = instances().into_iter().filter(|instance| !whole(instance));
-    left.map(|(stack, name)| Place::new(&stack, &name).disk.join("instance.json")).collect()
+    left.map(|(stack, name)| InstanceFolders::new(&stack, &name).disk.join("instance.json")).collect()
 }
 
 /// All instances on disk, as stack and name.

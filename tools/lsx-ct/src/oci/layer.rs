@@ -1,7 +1,7 @@
 //! The writable layer of an instance with a size limit: a file system in a file. The file is fully allocated at once, so
 //! that its space is guaranteed.
 
-use super::disk::{Place, folder_with};
+use super::disk::{InstanceFolders, folder_with};
 use common::host::{Program, file};
 use common::{Failure, Kind};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -17,7 +17,7 @@ const RESERVE: u64 = 5;
 ///
 /// # Errors
 /// If there is not enough space, or the limit was reduced.
-pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
+pub(super) fn mount(place: &InstanceFolders, bytes: u64) -> Result<PathBuf, Failure> {
     let (image, folder) = (place.disk.join("layer.img"), place.run.join("layer"));
     match std::fs::metadata(&image) {
         Err(_) => make(place, &image, bytes)?,
@@ -38,7 +38,7 @@ pub(super) fn mount(place: &Place, bytes: u64) -> Result<PathBuf, Failure> {
 }
 
 /// Created aside and renamed: an existing one is complete.
-fn make(place: &Place, image: &Path, bytes: u64) -> Result<(), Failure> {
+fn make(place: &InstanceFolders, image: &Path, bytes: u64) -> Result<(), Failure> {
     let aside = place.disk.join("layer.new");
     file::remove(&aside)?;
     let mut options = OpenOptions::new();

@@ -29,7 +29,7 @@ use common::host::file;
 use common::host::service::{log, unit};
 use common::host::{Program, wait};
 use common::{Failure, Kind};
-use disk::Place;
+use disk::InstanceFolders;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use place::Root;
@@ -75,7 +75,7 @@ impl Driver for Oci {
     }
 
     fn create(&self, stack: &str, wanted: &Instance, hosts: &str) -> Result<(), Failure> {
-        let place = Place::new(stack, &wanted.name);
+        let place = InstanceFolders::new(stack, &wanted.name);
         place.make()?;
         if let Some(runtime) = &self.runtime {
             Runtime::find(Some(runtime))?;
@@ -85,7 +85,7 @@ impl Driver for Oci {
     }
 
     fn update(&self, stack: &str, before: &Instance, after: &Instance, hosts: &str) -> Result<bool, Failure> {
-        let place = Place::new(stack, &after.name);
+        let place = InstanceFolders::new(stack, &after.name);
         place.make()?;
         let alive = state::alive(stack, &after.name);
         // Before the definition is written: a limit that could not be changed must still differ the next time. An instance
@@ -115,7 +115,7 @@ impl Driver for Oci {
             ended = state::read(stack, name).restarts;
             state::nudge(stack, name);
         } else {
-            Runtime::of(&Place::new(stack, name))?.keep()?;
+            Runtime::of(&InstanceFolders::new(stack, name))?.keep()?;
             strays::end(stack, name)?;
             state::begin(stack, name, false)?;
         }
@@ -125,7 +125,7 @@ impl Driver for Oci {
 
     fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {
         if let Some(said) = state::said(stack, name).filter(|_| state::alive(stack, name)) {
-            state::give(&Place::new(stack, name), grace)?;
+            state::give(&InstanceFolders::new(stack, name), grace)?;
             let _ = kill(Pid::from_raw(said.supervisor), Signal::SIGTERM);
             let ended = wait::until(grace + BEGIN, LOOK, || !state::alive(stack, name));
             if !ended {
@@ -135,7 +135,7 @@ impl Driver for Oci {
             }
         }
         // A killed supervisor leaves its container.
-        let (id, place) = (runtime_id(stack, name), Place::new(stack, name));
+        let (id, place) = (runtime_id(stack, name), InstanceFolders::new(stack, name));
         if Path::new(command::ROOT).join(&id).exists() {
             Runtime::of(&place)?.delete(&id)?;
         }
@@ -159,12 +159,12 @@ impl Driver for Oci {
     fn put_aside(&self, stack: &str, name: &str) -> Result<Option<String>, Failure> {
         let aside = format!("{}{name}", disk::ASIDE);
         let place = self.end(stack, name)?;
-        file::rename_tree(&place.disk, &Place::new(stack, &aside).disk)?;
+        file::rename_tree(&place.disk, &InstanceFolders::new(stack, &aside).disk)?;
         Ok(Some(aside))
     }
 
     fn bring_back(&self, stack: &str, aside: &str, name: &str) -> Result<(), Failure> {
-        file::rename_tree(&Place::new(stack, aside).disk, &Place::new(stack, name).disk)
+        file::rename_tree(&InstanceFolders::new(stack, aside).disk, &InstanceFolders::new(stack, name).disk)
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure> {
@@ -183,11 +183,11 @@ impl Driver for Oci {
     }
 
     fn logs(&self, stack: &str, name: &str, lines: usize) -> Result<Vec<String>, Failure> {
-        Ok(log::tail(&Place::new(stack, name).disk, lines))
+        Ok(log::tail(&InstanceFolders::new(stack, name).disk, lines))
     }
 
     fn follow<'a>(&'a self, stack: &str, name: &str, lines: usize) -> Result<More<'a>, Failure> {
-        let mut follow = log::Follow::new(&Place::new(stack, name).disk, lines);
+        let mut follow = log::Follow::new(&InstanceFolders::new(stack, name).disk, lines);
         Ok(Box::new(move || Ok(follow.more())))
     }
 
@@ -200,9 +200,9 @@ impl Driver for Oci {
 
 impl Oci {
     /// Stops an instance and removes everything except its files on disk.
-    fn end(&self, stack: &str, name: &str) -> Result<Place, Failure> {
+    fn end(&self, stack: &str, name: &str) -> Result<InstanceFolders, Failure> {
         self.stop(stack, name, GRACE)?;
-        let place = Place::new(stack, name);
+        let place = InstanceFolders::new(stack, name);
         file::remove_tree(&place.run)?;
         groups::remove(stack, name);
         state::service(stack, name).unlock()?;
@@ -215,14 +215,14 @@ impl Oci {
         stack: &str,
         name: &str,
         exec: &Exec,
-    ) -> Result<(Runtime, Place, Option<Account>), Failure> {
+    ) -> Result<(Runtime, InstanceFolders, Option<Account>), Failure> {
         let condition = state::read(stack, name);
         let Some(pid) = condition.pid else {
             let state = condition.state.word();
             return Err(Failure::new(Kind::Failed, "ct.exec", format!("{name} is {state}")));
         };
         let root = PathBuf::from(format!("/proc/{pid}/root"));
-        let place = Place::new(stack, name);
+        let place = InstanceFolders::new(stack, name);
         let size = place.instance().ok().flatten().map_or(IDS, |instance| instance.ids());
         let account = |user: &String| Root::open(&root, Ids { first: 0, size })?.account(user, Alone::Root);
         let user = exec.user.as_ref().map(account).transpose()?;
@@ -281,7 +281,7 @@ fn unready(stack: &str, name: &str, condition: &Condition) -> Failure {
     }
     let mut last = state::said(stack, name).map(|s| s.last).unwrap_or_default();
     if last.is_empty() {
-        last = log::tail(&Place::new(stack, name).disk, 20);
+        last = log::tail(&InstanceFolders::new(stack, name).disk, 20);
     }
     failure = last.into_iter().fold(failure, |failure, line| failure.because(format!("log: {line}")));
     failure.hint(format!("lsx-ct logs {name}"))

@@ -1,7 +1,7 @@
 //! Prepares everything that a runtime needs for a container: the root, files in it, hosts and resolver files, secrets,
 //! volumes, and the bundle.
 
-use super::disk::{Place, folder_with};
+use super::disk::{InstanceFolders, folder_with};
 use super::mounts::{self, Layers};
 use super::place::Root;
 use super::{closed, groups, layer, limits, volume};
@@ -36,7 +36,7 @@ pub(crate) struct Ready {
 impl Ready {
     /// Mounts the root in this process's own mount namespace.
     pub(crate) fn new(
-        place: &Place,
+        place: &InstanceFolders,
         instance: &Instance,
         store: &Store,
         users: bool,
@@ -83,7 +83,12 @@ impl Ready {
     }
 
     /// Writes everything, and config.json last.
-    pub(crate) fn write(&mut self, stack: &str, place: &Place, instance: &Instance) -> Result<(), Failure> {
+    pub(crate) fn write(
+        &mut self,
+        stack: &str,
+        place: &InstanceFolders,
+        instance: &Instance,
+    ) -> Result<(), Failure> {
         let root = Root::open(&self.root, self.ids(instance))?;
         self.files(&root, place, instance)?;
         proxied(&root, instance)?;
@@ -113,7 +118,7 @@ impl Ready {
     }
 
     /// The document's files, if missing or changed in the document. Files that the instance changed itself are kept.
-    fn files(&self, root: &Root, place: &Place, instance: &Instance) -> Result<(), Failure> {
+    fn files(&self, root: &Root, place: &InstanceFolders, instance: &Instance) -> Result<(), Failure> {
         let note = place.disk.join("files.json");
         let before: Vec<File> =
             file::read(&note).ok().flatten().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
@@ -125,7 +130,7 @@ impl Ready {
     }
 
     /// Its hosts, hostname and resolv.conf, in a tmpfs that its root may write and that cannot grow.
-    fn own_names(&mut self, place: &Place, instance: &Instance) -> Result<(), Failure> {
+    fn own_names(&mut self, place: &InstanceFolders, instance: &Instance) -> Result<(), Failure> {
         let (folder, ids) = (place.run.join("files"), self.ids(instance).first);
         if self.mounted.insert(folder.clone()) {
             folder_with(&folder, 0o755)?;
@@ -143,7 +148,7 @@ impl Ready {
     fn secrets(
         &mut self,
         stack: &str,
-        place: &Place,
+        place: &InstanceFolders,
         instance: &Instance,
         (root, user): (&Root, &Account),
     ) -> Result<Option<String>, Failure> {
@@ -171,7 +176,7 @@ impl Ready {
     fn volumes(
         &mut self,
         stack: &str,
-        place: &Place,
+        place: &InstanceFolders,
         instance: &Instance,
         root: &Root,
     ) -> Result<std::collections::BTreeMap<String, String>, Failure> {
@@ -205,14 +210,14 @@ fn stop(instance: &Instance, image: &ImageConfiguration, root: &Path, argv: &[St
 const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
 /// The same for a running instance: the folder is only visible in its supervisor's mounts.
-pub(crate) fn rename(supervisor: i32, place: &Place, instance: &Instance) -> Result<(), Failure> {
+pub(crate) fn rename(supervisor: i32, place: &InstanceFolders, instance: &Instance) -> Result<(), Failure> {
     let below = place.run.strip_prefix("/").unwrap_or(&place.run);
     let folder = Path::new("/proc").join(supervisor.to_string()).join("root").join(below).join("files");
     if folder.join(NAMES[0]).exists() { names(&folder, place, instance) } else { Ok(()) } // else it is not prepared yet
 }
 
 /// Written in place, since they are bind-mounted.
-fn names(folder: &Path, place: &Place, instance: &Instance) -> Result<(), Failure> {
+fn names(folder: &Path, place: &InstanceFolders, instance: &Instance) -> Result<(), Failure> {
     let mut resolver = "# lsx-ct\n".to_owned();
     for server in instance.nics.iter().flat_map(|n| &n.resolver) {
         let line = format!("nameserver {server}\n");
@@ -251,13 +256,13 @@ fn proxied(root: &Root, instance: &Instance) -> Result<(), Failure> {
 }
 
 /// Records the recipes that have been run.
-pub(crate) fn did(place: &Place, done: &[Done]) -> Result<(), Failure> {
+pub(crate) fn did(place: &InstanceFolders, done: &[Done]) -> Result<(), Failure> {
     let note = place.disk.join("recipes.json");
     file::write(&note, &common::document::canonical(&done)?, Mode::Private).map(|_| ())
 }
 
 /// The recipes that have been run: they are not run again until the instance is recreated.
-pub(crate) fn done(place: &Place) -> Result<Vec<Done>, Failure> {
+pub(crate) fn done(place: &InstanceFolders) -> Result<Vec<Done>, Failure> {
     let path = place.disk.join("recipes.json");
     let text = match file::read(&path) {
         Err(failure) if failure.code == "host.file.damaged" => Some(String::new()),

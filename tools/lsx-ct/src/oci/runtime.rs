@@ -1,7 +1,7 @@
 //! The OCI runtime: a program of others (crun, runc, youki), selected by testing it.
 
 use super::command::{ROOT, program};
-use super::disk::Place;
+use super::disk::InstanceFolders;
 use crate::model::Engine;
 use crate::render::bundle::Stop;
 use common::host::Program;
@@ -45,7 +45,7 @@ impl Runtime {
     ///
     /// # Errors
     /// If none works, with the error of each.
-    pub(crate) fn of(place: &Place) -> Result<Runtime, Failure> {
+    pub(crate) fn of(place: &InstanceFolders) -> Result<Runtime, Failure> {
         let made: Option<Runtime> =
             file::read(&place.run.join(MADE))?.and_then(|text| serde_json::from_str(&text).ok());
         match made.filter(|runtime| runtime.path.exists()) {
@@ -55,7 +55,7 @@ impl Runtime {
     }
 
     /// Records that it creates the container of an instance: other runtimes cannot read its state.
-    pub(crate) fn makes(&self, place: &Place) -> Result<(), Failure> {
+    pub(crate) fn makes(&self, place: &InstanceFolders) -> Result<(), Failure> {
         file::write(&place.run.join(MADE), &document::canonical(self)?, Mode::Private).map(|_| ())
     }
 

@@ -4,7 +4,7 @@
 mod output;
 mod owner;
 
-use super::disk::Place;
+use super::disk::InstanceFolders;
 use super::runtime::Runtime;
 use crate::accounts::Account;
 use crate::driver::{Caller, Exec, Hears, Ran};
@@ -55,7 +55,7 @@ impl<'a> ExecSession<'a> {
     /// Those of [`process`].
     pub(crate) fn new(
         runtime: &Runtime,
-        place: &Place,
+        place: &InstanceFolders,
         id: &str,
         (exec, user): (&'a Exec, Option<&Account>),
         pid_file: &'a Path,
@@ -174,7 +174,7 @@ fn number(path: &Path) -> Option<i32> {
 /// # Errors
 /// If nothing can be written.
 pub(super) fn process(
-    place: &Place,
+    place: &InstanceFolders,
     exec: &Exec,
     user: Option<&Account>,
     terminal: bool,
@@ -201,7 +201,7 @@ pub(super) fn process(
     file::lend(&place.run, process.to_string().as_bytes()).map(|path| (path, owner))
 }
 
-fn config(place: &Place) -> Result<Value, Failure> {
+fn config(place: &InstanceFolders) -> Result<Value, Failure> {
     let failed = |what: &str| Failure::new(Kind::Failed, "ct.exec", format!("cannot run it: {what}"));
     let config = file::read(&place.run.join("config.json"))?.unwrap_or_default();
     serde_json::from_str(&config).map_err(|e| failed(&format!("config.json: {e}")))

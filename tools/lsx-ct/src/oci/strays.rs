@@ -1,7 +1,7 @@
 //! Running parts of an instance, found without records: by control groups, supervisors, and mounts in its folders. Records
 //! are in /run, and may be lost while everything continues to run.
 
-use super::disk::{self, Place};
+use super::disk::{self, InstanceFolders};
 use super::groups;
 use super::prepare;
 use crate::driver::Found;
@@ -57,7 +57,7 @@ impl Supervisors {
 
 /// An instance, from disk, records and this snapshot.
 pub(super) fn found(look: &Supervisors, stack: String, name: String) -> Found {
-    let place = Place::new(&stack, &name);
+    let place = InstanceFolders::new(&stack, &name);
     // One with a damaged file is taken from the intent.
     let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
     let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
@@ -99,7 +99,7 @@ pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
                 .hint("a process that waits for a disk or server ends when that answers; then run the same command again"));
         }
     }
-    unmount(&Place::new(stack, name));
+    unmount(&InstanceFolders::new(stack, name));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ pub(super) fn unplugged(nics: &[NicAt]) {
 }
 
 /// Unmounts what is mounted in its folders on the host: removing the folders would otherwise remove the mounted files.
-fn unmount(place: &Place) {
+fn unmount(place: &InstanceFolders) {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
     let mut own: Vec<&Path> =

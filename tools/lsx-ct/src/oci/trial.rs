@@ -1,7 +1,7 @@
 //! Tests whether a runtime works here by running something, not by its version. A host may have control groups that one
 //! runtime does not support, or lack a permission that another needs.
 
-use super::disk::Place;
+use super::disk::InstanceFolders;
 use super::mounts::{self, Layers};
 use super::{closed, command, groups};
 use crate::model::{IDS, Ids};
@@ -33,9 +33,9 @@ pub(super) struct Trial {
 }
 
 /// The folders of this process's tests.
-fn place(process: i32) -> Place {
+fn place(process: i32) -> InstanceFolders {
     let below = |folder: &str| Path::new(folder).join(process.to_string());
-    Place { disk: below(FOLDER), run: below(RUN) }
+    InstanceFolders { disk: below(FOLDER), run: below(RUN) }
 }
 
 /// Removes the empty ones.
@@ -106,8 +106,8 @@ pub(crate) fn run(runtime: &Path, users: bool) -> Result<(), Failure> {
     container(runtime, &place(nix::unistd::getppid().as_raw()), users.then_some(UNUSED))
 }
 
-fn container(runtime: &Path, place: &Place, ids: Option<Ids>) -> Result<(), Failure> {
-    let Place { disk, run } = place;
+fn container(runtime: &Path, place: &InstanceFolders, ids: Option<Ids>) -> Result<(), Failure> {
+    let InstanceFolders { disk, run } = place;
     let (lower, own, files) = (disk.join("lower"), disk.join("own"), run.join("files"));
     place.make()?;
     closed::pass(run, ids)?;

@@ -9,7 +9,7 @@ pub(crate) mod waiting;
 
 use crate::exit;
 use crate::model::{Condition, Exit, Instance, State, runtime_id};
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use crate::oci::{groups, mounts, runtime::Runtime};
 use common::host::service::signals::{Asked, Signals};
 use common::host::service::{LAST, Pauses, log, unit};
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let _lock = state::service(stack, name).take_lock()?;
-    let place = Place::new(stack, name);
+    let place = InstanceFolders::new(stack, name);
     crate::net::hold();
     if beside {
         return waiter::run(&place, stack, name);
@@ -65,7 +65,7 @@ pub(crate) struct Supervisor {
     log: Arc<log::Log>,
     signals: Signals,
     said: SupervisorState,
-    place: Place,
+    place: InstanceFolders,
 }
 
 impl Supervisor {

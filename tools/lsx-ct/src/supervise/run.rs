@@ -8,7 +8,7 @@ use crate::driver::{Exec, Ran};
 use crate::image::Store;
 use crate::model::{Exit, Instance, State};
 use crate::net;
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use crate::oci::prepare::Ready;
 use crate::oci::runtime::Runtime;
 use crate::oci::session::{ExecSession, Owner};
@@ -57,7 +57,11 @@ pub(super) struct Run {
 
 impl Run {
     /// Mounts the root.
-    pub(super) fn new(runtime: Runtime, place: &Place, instance: &Instance) -> Result<Run, Failure> {
+    pub(super) fn new(
+        runtime: Runtime,
+        place: &InstanceFolders,
+        instance: &Instance,
+    ) -> Result<Run, Failure> {
         let store = Store::open(Path::new(crate::paths::STORE))?;
         let ready = Ready::new(place, instance, &store, runtime.ids)?;
         Ok(Run {

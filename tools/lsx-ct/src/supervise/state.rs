@@ -2,7 +2,7 @@
 
 use crate::driver::GRACE;
 use crate::model::{Condition, Exit, Instance, State};
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use crate::paths::RUN;
 use common::Failure;
 use common::host::file::{self, Mode};
@@ -46,7 +46,7 @@ pub(crate) fn service(stack: &str, name: &str) -> Service {
         name: name.to_owned(),
         tool: "ct",
         root: Path::new(RUN).join(stack),
-        state: Place::new(stack, name).run.join("state.json"),
+        state: InstanceFolders::new(stack, name).run.join("state.json"),
         unit: format!("lsx-{stack}.{name}"),
         about: format!("instance {name} of stack {stack}"),
     }
@@ -58,26 +58,26 @@ pub(crate) fn alive(stack: &str, name: &str) -> bool {
 }
 
 /// The time to wait for an instance to stop, as recorded by the process that stops it.
-pub(crate) fn grace(place: &Place) -> Duration {
+pub(crate) fn grace(place: &InstanceFolders) -> Duration {
     let text = file::read(&place.run.join("grace")).ok().flatten();
     text.and_then(|t| t.trim().parse().ok()).map_or(GRACE, Duration::from_millis)
 }
 
 /// Records this time.
-pub(crate) fn give(place: &Place, grace: Duration) -> Result<(), Failure> {
+pub(crate) fn give(place: &InstanceFolders, grace: Duration) -> Result<(), Failure> {
     let text = grace.as_millis().to_string();
     file::write(&place.run.join("grace"), text.as_bytes(), Mode::Private).map(|_| ())
 }
 
 /// The last record of the supervisor, whether it runs or not.
 pub(crate) fn said(stack: &str, name: &str) -> Option<SupervisorState> {
-    let text = file::read(&Place::new(stack, name).run.join("state.json")).ok()??;
+    let text = file::read(&InstanceFolders::new(stack, name).run.join("state.json")).ok()??;
     serde_json::from_str(&text).ok()
 }
 
 /// The state of an instance: without a running supervisor it is stopped, unless it has ended as allowed.
 pub(crate) fn read(stack: &str, name: &str) -> Condition {
-    let Some(said) = said(stack, name) else { return finished(&Place::new(stack, name)) };
+    let Some(said) = said(stack, name) else { return finished(&InstanceFolders::new(stack, name)) };
     if said.condition.state == State::Exited || alive(stack, name) {
         return said.condition;
     }
@@ -90,22 +90,22 @@ pub(crate) fn read(stack: &str, name: &str) -> Condition {
 }
 
 /// The file that records that an instance has ended successfully and is not restarted; it is kept at reboot.
-fn note(place: &Place) -> PathBuf {
+fn note(place: &InstanceFolders) -> PathBuf {
     place.disk.join("finished.json")
 }
 
 /// Records that an instance has ended successfully and is not restarted.
-pub(super) fn finish(place: &Place, exit: &Exit) -> Result<(), Failure> {
+pub(super) fn finish(place: &InstanceFolders, exit: &Exit) -> Result<(), Failure> {
     file::write(&note(place), &common::document::canonical(exit)?, Mode::Private).map(|_| ())
 }
 
 /// Removes this record when the instance is started.
-pub(super) fn unfinish(place: &Place) -> Result<(), Failure> {
+pub(super) fn unfinish(place: &InstanceFolders) -> Result<(), Failure> {
     file::remove(&note(place)).map(|_| ())
 }
 
 /// After a reboot: finished, if it had ended successfully, else stopped.
-fn finished(place: &Place) -> Condition {
+fn finished(place: &InstanceFolders) -> Condition {
     let text = file::read(&note(place)).ok().flatten();
     let exit: Option<Exit> = text.and_then(|text| serde_json::from_str(&text).ok());
     let state = if exit.is_some() { State::Exited } else { State::Stopped };
@@ -118,7 +118,7 @@ pub(crate) fn nudge(stack: &str, name: &str) {
 }
 
 /// Writes it; a reader sees the old or the new content.
-pub(crate) fn write(place: &Place, said: &SupervisorState) -> Result<(), Failure> {
+pub(crate) fn write(place: &InstanceFolders, said: &SupervisorState) -> Result<(), Failure> {
     file::write(&place.run.join("state.json"), &common::document::canonical(said)?, Mode::Public).map(|_| ())
 }
 

@@ -6,7 +6,7 @@ use super::waiting::forget;
 use crate::engines;
 use crate::lxd::ended::ENDED;
 use crate::model::{Condition, State};
-use crate::oci::disk::{Place, folder_with};
+use crate::oci::disk::{InstanceFolders, folder_with};
 use common::host::service::unit;
 use common::host::wait;
 use common::stack::Restart;
@@ -22,7 +22,7 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// If the instance does not exist, or could not be started.
-pub(super) fn run(place: &Place, stack: &str, name: &str) -> Result<(), Failure> {
+pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str) -> Result<(), Failure> {
     folder_with(&place.run, 0o711)?;
     let supervisor = nix::unistd::getpid().as_raw();
     let tell = |state: State, why: Option<String>| {

@@ -2,7 +2,7 @@
 
 use super::state;
 use crate::model::{Condition, State};
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use common::Failure;
 use common::host::service::unit;
 use common::host::{file, wait};
@@ -21,7 +21,7 @@ pub(crate) fn said(stack: &str, name: &str) -> Option<Condition> {
 
 /// Ends the process that waits for an instance; returns whether there was one.
 pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
-    let place = Place::new(stack, name);
+    let place = InstanceFolders::new(stack, name);
     if place.disk.exists() {
         return Ok(false);
     }
@@ -37,7 +37,7 @@ pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
     Ok(waits)
 }
 
-pub(super) fn forget(place: &Place) -> Result<(), Failure> {
+pub(super) fn forget(place: &InstanceFolders) -> Result<(), Failure> {
     file::remove(&place.run.join("state.json"))?;
     place.run.ancestors().take(4).for_each(file::remove_empty);
     Ok(())

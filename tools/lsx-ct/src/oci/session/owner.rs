@@ -2,7 +2,7 @@
 //! servers that log there could not start otherwise.
 
 use super::config;
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use common::{Failure, Kind};
 use rustix::fs::{Gid, Uid, fchown};
 use serde_json::Value;
@@ -21,7 +21,7 @@ impl Owner {
     ///
     /// # Errors
     /// If its configuration cannot be read.
-    pub(crate) fn of_bundle(place: &Place) -> Result<Owner, Failure> {
+    pub(crate) fn of_bundle(place: &InstanceFolders) -> Result<Owner, Failure> {
         let config = config(place)?;
         Ok(Owner::new(&config, &config["process"]))
     }

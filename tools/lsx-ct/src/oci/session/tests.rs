@@ -41,7 +41,7 @@ fn a_program_ends_with_what_it_said() {
 #[test]
 fn what_is_run_is_a_process_of_the_instance_with_what_is_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place { disk: folder.path().to_owned(), run: folder.path().to_owned() };
+    let place = InstanceFolders { disk: folder.path().to_owned(), run: folder.path().to_owned() };
     let config = json!({"process": {"user": {"uid": 7, "gid": 7}, "cwd": "/srv", "env": ["A=1", "AB=2"], "args": ["x"],
         "capabilities": {"bounding": []}}});
     file::write(&place.run.join("config.json"), config.to_string().as_bytes(), file::Mode::Private).unwrap();

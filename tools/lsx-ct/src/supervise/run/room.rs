@@ -3,7 +3,7 @@
 //! exact limit.
 
 use crate::model::{Instance, State};
-use crate::oci::disk::Place;
+use crate::oci::disk::InstanceFolders;
 use crate::oci::{groups, room};
 use crate::paths;
 use crate::supervise::Supervisor;
@@ -35,7 +35,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(stack: &str, place: &Place, instance: &Instance) -> Watch {
+    pub(super) fn new(stack: &str, place: &InstanceFolders, instance: &Instance) -> Watch {
         let own = instance.disk_bytes.is_none().then(|| place.disk.join("upper"));
         let volumes = instance.volumes.iter().filter(|volume| !volume.read_only);
         Watch {
