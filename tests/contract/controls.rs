@@ -2,7 +2,7 @@
 
 use crate::pair;
 use crate::terminal::{End, on_terminal};
-use lsx_tests::{Run, Tool, tools};
+use lsx_tests::{Run, Tool, tools_and_smallest};
 
 /// Clears the screen, sets the window's title, reverses the line, hides a space: C0, DEL, C1 and format characters.
 const EVIL: &str = "a\u{1b}[2J\u{1b}]0;pwned\u{7}b\u{7f}c\u{9b}31md\u{202e}e\u{2066}f\u{200b}g\u{feff}h";
@@ -58,7 +58,7 @@ fn stories(tool: &Tool) -> Vec<(&'static str, Run)> {
 
 #[test]
 fn what_the_story_names_is_shown_and_not_obeyed() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for (what, run) in stories(&tool) {
             let (_, shown) = on_terminal(run.env("NO_COLOR", "1"), End::Story);
             harmless(&format!("{} {what}", tool.name), &shown);
@@ -79,7 +79,7 @@ fn a_document_on_a_terminal_says_the_same_without_them() {
     let text = std::fs::read_to_string(pair()).unwrap();
     let text =
         format!("{text}\ndefaults: {{ env: {{ EVIL: {} }} }}\nstatus: {{ what: {} }}\n", quoted(), quoted());
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let resolve = || tool.run(["resolve"]).input(text.as_str());
         let (ended, shown) = on_terminal(resolve(), End::Output);
         let _ = ended.with(0);

@@ -1,7 +1,7 @@
 //! Documents: the envelope, unknown keys, refusals, secrets.
 
 use crate::{STACK_VERBS, file, pair, plan_of, scratch};
-use lsx_tests::{Tool, tools};
+use lsx_tests::{Tool, tools_and_smallest};
 use serde_json::{Value, json};
 
 /// Documents of every kind, by the name that `schema` gives their kind.
@@ -30,7 +30,7 @@ fn what_is_not_built_gives_one_warning_a_verb() {
     let text = std::fs::read_to_string(pair()).unwrap();
     let text =
         format!("{text}\nsnap: {{}}\npki: {{ host: h1 }}\nstore: {{ volumes: {{ d: {{ size: 1G }} }} }}\n");
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in STACK_VERBS {
             let away = if verb == "resolve" { &[][..] } else { &["--offline", "h1", "--offline", "h2"] };
             let ended = tool.run([verb, "-q"]).args(away).input(text.as_str()).end();
@@ -44,7 +44,7 @@ fn what_is_not_built_gives_one_warning_a_verb() {
 
 #[test]
 fn the_schema_of_every_kind_holds_for_real_documents() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let schemas = tool.run(["schema"]).end().with(0).document();
         for (kind, document) in written(&tool) {
             let schema = &schemas[kind];
@@ -59,7 +59,7 @@ fn the_schema_of_every_kind_holds_for_real_documents() {
 
 #[test]
 fn the_schema_comes_first_and_nothing_is_null() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for (kind, document) in written(&tool) {
             let schema = match kind {
                 "stack" => "lsx.stack/1".to_owned(),
@@ -87,7 +87,7 @@ fn nowhere_null(value: &Value, path: &str) {
 
 #[test]
 fn keys_are_snake_case_and_words_are_lower_case() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let schemas = tool.run(["schema"]).end().with(0).document();
         for (kind, schema) in schemas.as_object().unwrap() {
             assert!(schema.is_object(), "{kind}");
@@ -120,7 +120,7 @@ fn worded(schema: &Value, path: &str) {
 
 #[test]
 fn people_write_known_keys_only() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let text = std::fs::read_to_string(pair()).unwrap().replace("host: h1,", "hots: h1,");
         for verb in STACK_VERBS {
             let ended = tool.run([verb]).input(text.as_str()).end().refused(65);
@@ -134,7 +134,7 @@ fn people_write_known_keys_only() {
 
 #[test]
 fn tools_write_keys_that_older_ones_do_not_know() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let [_, stack, flag, observed] = plan_of(&tool);
         let text: String = std::fs::read_to_string(&observed)
             .unwrap()
@@ -168,7 +168,7 @@ fn with_news(value: &Value) -> Value {
 
 #[test]
 fn a_newer_major_is_refused() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let newer = |text: &str| text.replacen("/1\"", "/2\"", 1);
         let folder = scratch();
         let [_, stack, flag, observed] = plan_of(&tool);
@@ -190,7 +190,7 @@ fn a_newer_major_is_refused() {
 #[test]
 fn secrets_are_named_and_never_told() {
     const SECRET: &str = "correct-horse-battery-staple";
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let folder = scratch();
         let _ = file(&folder, "password", SECRET);
         let stack =

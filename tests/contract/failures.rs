@@ -1,7 +1,7 @@
 //! Failures: one line with the place, then causes and a hint; and the exit code.
 
 use crate::{READING, STACK_VERBS, VERBS, file, pair, plan_of, scratch};
-use lsx_tests::{Ended, Tool, tools};
+use lsx_tests::{Ended, Tool, tools_and_smallest};
 use serde_json::Value;
 
 /// One line that begins with the tool's name; all following lines are indented.
@@ -28,7 +28,7 @@ fn told(ended: &Ended) -> Value {
 
 #[test]
 fn wrong_usage_is_64_and_one_clear_line() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let mut wrong = vec![vec![], vec!["--bogus"], vec!["bogus"], vec!["--log", "xml", "resolve"]];
         wrong.extend([vec!["completions"], vec!["completions", "sh"], vec!["resolve", "a", "b"]]);
         wrong.extend([vec!["resolve", "--deadline", "0s"], vec!["resolve", "--deadline", "soon"]]);
@@ -48,7 +48,7 @@ fn wrong_usage_is_64_and_one_clear_line() {
 
 #[test]
 fn a_malformed_document_is_65_with_its_place() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let folder = scratch();
         let yaml = file(&folder, "bad.yaml", "stack: pair\nhosts: { h1: [\n");
         let json = file(&folder, "bad.json", "{\"stack\": \"pair\",\n \"hosts\": ]}\n");
@@ -84,7 +84,7 @@ fn placed(ended: &Ended, path: &str, line: usize) {
 #[test]
 fn a_broken_rule_is_65_with_its_place_and_a_hint() {
     let text = std::fs::read_to_string(pair()).unwrap().replace("10.110.0.0/24", "10.110.0.9/24");
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in STACK_VERBS {
             let ended = tool.run([verb]).input(text.as_str()).end().refused(65);
             assert!(ended.stderr.starts_with(&format!("{}: -:10:", tool.name)), "{}", ended.stderr);
@@ -100,7 +100,7 @@ fn a_broken_rule_is_65_with_its_place_and_a_hint() {
 #[test]
 fn every_problem_is_told_at_once() {
     let text = "stack: t\nhosts: { h: 300.0.0.1 }\nnetworks: { n: { cidr: 10.0.0.0/99, vni: -1 }, m: {} }\nbogus: 1\n";
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["up"]).input(text).end().refused(65);
         let failures = ended.stderr.lines().filter(|l| l.starts_with(&tool.name)).count();
         assert!(failures >= 4, "{}", ended.stderr);
@@ -111,7 +111,7 @@ fn every_problem_is_told_at_once() {
 
 #[test]
 fn a_missing_document_is_66() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in READING {
             shaped(&tool, &tool.run([verb, "/nowhere/stack.yaml"]).end().refused(66));
             let failure = told(&tool.run([verb, "--log", "json"]).end().refused(66));
@@ -122,7 +122,7 @@ fn a_missing_document_is_66() {
 
 #[test]
 fn no_check_at_all_is_a_failure() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let away = ["check", &pair(), "--offline", "h1", "--offline", "h2"];
         let ended = tool.run(away).end().with(1);
         assert_eq!(ended.document()["ok"], false);
@@ -132,7 +132,7 @@ fn no_check_at_all_is_a_failure() {
 
 #[test]
 fn a_host_that_is_not_there_is_a_wrong_flag() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for flag in ["--offline", "--local"] {
             let ended = tool.run(["plan", &pair(), flag, "h9"]).end().refused(64);
             assert!(ended.stderr.contains("no host h9") && ended.stderr.contains("`h1`"), "{}", ended.stderr);
@@ -144,7 +144,7 @@ fn a_host_that_is_not_there_is_a_wrong_flag() {
 
 #[test]
 fn a_file_that_cannot_be_written_fails_by_name() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["resolve", &pair(), "-o", "/proc/lsx/out.json"]).end().refused(64);
         assert!(ended.stdout.is_empty() && ended.stderr.contains("no folder /proc/lsx"), "{}", ended.stderr);
         let ended = tool.run(["resolve", &pair(), "-o", "/proc/lsx.json"]).end();

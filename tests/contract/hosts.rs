@@ -1,7 +1,7 @@
 //! Hosts: one that cannot be reached is reported while the others continue; an offline one is skipped.
 
 use crate::{file, pair, scratch};
-use lsx_tests::{Run, Tool, tools};
+use lsx_tests::{Run, Tool, tools_and_smallest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -14,7 +14,7 @@ fn unreachable(tool: &Tool, folder: &TempDir, args: &[&str]) -> Run {
 #[test]
 fn hosts_that_cannot_be_reached_fail_by_name() {
     let folder = scratch();
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in ["up", "down", "plan"] {
             let ended = unreachable(&tool, &folder, &[verb, &pair()]).end().refused(69);
             for host in ["h1", "h2"] {
@@ -33,7 +33,7 @@ fn hosts_that_cannot_be_reached_fail_by_name() {
 
 #[test]
 fn a_failure_of_a_host_is_in_the_report_and_in_the_story() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let folder = scratch();
         let path = folder.path().join("report.json");
         let name = path.display().to_string();
@@ -57,7 +57,7 @@ fn an_offline_host_is_left_alone_and_said_so() {
     let text = std::fs::read_to_string(pair())
         .unwrap()
         .replace("root@198.18.0.11 }", "x@198.18.0.11, offline: true }");
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["up", "--offline", "h2"]).input(text.as_str()).end().with(0);
         for host in ["h1", "h2"] {
             assert!(ended.stderr.contains(&format!("{host} is offline")), "{}", ended.stderr);
@@ -72,7 +72,7 @@ fn what_is_no_request_is_refused_in_little_memory() {
     let endless = || std::fs::File::open("/dev/zero").unwrap();
     let many = format!("[{}0]\n{{\"op\":\"no\"}}\n", "0,".repeat(33_000_000));
     let deep = format!("{}\n", "{\"a\":".repeat(1_000_000));
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let agent = || Run::new("sh".as_ref()).args(["-c", LITTLE]).args([&tool.path]);
         let replies = |ended: &lsx_tests::Ended, words: &str| {
             let replies = ended.documents();

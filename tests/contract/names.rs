@@ -3,7 +3,7 @@
 use crate::door::built;
 use crate::pages::{installed, skipped};
 use crate::{file, pair, scratch};
-use lsx_tests::{Run, tools, top};
+use lsx_tests::{Run, tools, tools_and_smallest, top};
 use std::path::Path;
 
 /// The completions of a shell for the last word of a line, by a program's own completion script.
@@ -78,7 +78,7 @@ fn shells_complete_names_of_the_stack() {
 fn names_are_silent_when_there_are_none() {
     let folder = scratch();
     let broken = file(&folder, "stack.yaml", "stack: [");
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for args in [
             &["names"][..],
             &["names", "--", ""],
@@ -94,7 +94,7 @@ fn names_are_silent_when_there_are_none() {
 #[test]
 fn what_narrows_a_verb_must_be_there_and_about_a_stack() {
     let folder = scratch();
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in ["observe", "plan", "up", "down", "check"] {
             for only in ["instances.nope", "networks.nope", "hosts.nope", "nope", "nope.web"] {
                 let ended = tool.run([verb, "--only", only]).args([pair()]).end().refused(64);
@@ -126,7 +126,7 @@ fn what_narrows_a_verb_must_be_there_and_about_a_stack() {
 #[test]
 fn a_narrowed_observation_is_no_base_for_a_plan() {
     let folder = scratch();
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let case = crate::planned(&tool);
         let text = std::fs::read_to_string(case.join("observed.json")).unwrap();
         let narrowed = text.replace("\"schema\":", "\"only\":\"hosts.h1\",\"schema\":");

@@ -1,12 +1,12 @@
 //! Help, version, completions and manual of a tool.
 
 use crate::{listed, scratch};
-use lsx_tests::{Run, tools};
+use lsx_tests::{Run, tools_and_smallest};
 use std::path::Path;
 
 #[test]
 fn help_is_an_answer() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for flag in ["--help", "-h", "help"] {
             let ended = tool.run([flag]).end().with(0);
             assert!(ended.stderr.is_empty() && ended.stdout.len() > 300, "{}", ended.line);
@@ -55,7 +55,7 @@ fn every_verb_of_images_has_its_page() {
 
 #[test]
 fn every_verb_has_help() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in listed(&tool).iter().filter(|v| *v != "help") {
             let ended = tool.run([verb, "--help"]).end().with(0);
             assert!(ended.stdout.contains(&format!("Usage: {} {verb}", tool.name)), "{}", ended.stdout);
@@ -70,7 +70,7 @@ fn every_verb_has_help() {
 
 #[test]
 fn the_version_is_that_of_the_workspace() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["--version"]).end().with(0);
         assert_eq!(ended.stdout, format!("{} {}\n", tool.name, env!("CARGO_PKG_VERSION")));
     }
@@ -79,7 +79,7 @@ fn the_version_is_that_of_the_workspace() {
 #[test]
 fn completions_are_scripts_that_their_shells_read() {
     let folder = scratch();
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
             let script = tool.run(["completions", shell]).end().with(0).stdout;
             let path = crate::file(&folder, shell, &script);
@@ -97,7 +97,7 @@ fn completions_are_scripts_that_their_shells_read() {
 
 #[test]
 fn the_manual_is_a_page_with_every_verb() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let page = tool.run(["manual"]).end().with(0).stdout;
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "VERBS", "OPTIONS", "EXIT STATUS", "EXAMPLES"] {
             assert!(page.contains(&format!("\n.SH {section}\n")), "{}.1 lacks {section}", tool.name);

@@ -2,7 +2,7 @@
 
 use crate::terminal::{End, on_terminal};
 use crate::{AWAY, PAIR, READING, STACK_VERBS, file, pair, plan_of, scratch};
-use lsx_tests::{Run, tools, top};
+use lsx_tests::{Run, tools, tools_and_smallest, top};
 use serde_json::Value;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ const SIGPIPE: i32 = 13;
 #[test]
 fn a_stack_comes_as_yaml_or_json_by_file_or_by_pipe() {
     let yaml = std::fs::read_to_string(top(PAIR)).unwrap();
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let resolved = tool.run(["resolve", &pair()]).end().with(0).stdout;
         for text in [&yaml, &resolved] {
             assert_eq!(tool.run(["resolve"]).input(text.as_str()).end().with(0).stdout, resolved);
@@ -25,7 +25,7 @@ fn a_stack_comes_as_yaml_or_json_by_file_or_by_pipe() {
 
 #[test]
 fn a_terminal_is_no_document() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in READING {
             let (ended, _) = on_terminal(tool.run([verb]), End::Input);
             let ended = ended.refused(64);
@@ -36,7 +36,7 @@ fn a_terminal_is_no_document() {
 
 #[test]
 fn what_needs_no_input_never_reads_it() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for args in
             [&["schema"][..], &["completions", "bash"], &["manual"], &["--help"], &["resolve", &pair()]]
         {
@@ -48,7 +48,7 @@ fn what_needs_no_input_never_reads_it() {
 
 #[test]
 fn piped_documents_are_one_line_each() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let runs = [tool.run(["schema"]), tool.run(["resolve", &pair()]), tool.run(plan_of(&tool))];
         for ended in runs.map(|run| run.end().with(0)) {
             assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.line);
@@ -64,7 +64,7 @@ fn piped_documents_are_one_line_each() {
 
 #[test]
 fn a_terminal_gets_the_same_indented() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let piped = tool.run(["resolve", &pair()]).end().document();
         let (ended, shown) = on_terminal(tool.run(["resolve", &pair()]), End::Output);
         let _ = ended.with(0);
@@ -75,7 +75,7 @@ fn a_terminal_gets_the_same_indented() {
 
 #[test]
 fn a_plan_is_for_people_as_a_table_and_on_a_terminal() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let case = top(&format!("tests/fixtures/{}/up", tool.word()));
         let path = |name: &str| case.join(name).display().to_string();
         let args = ["plan".to_owned(), path("stack.yaml"), "--observed".to_owned(), path("observed.json")];
@@ -97,7 +97,7 @@ fn a_plan_is_for_people_as_a_table_and_on_a_terminal() {
 
 #[test]
 fn up_and_down_tell_what_they_did_when_a_table_is_asked_for() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in ["up", "down"] {
             let ended = tool.run([verb, &pair(), "--table"]).args(AWAY).end().with(0);
             assert_eq!(ended.stdout, "nothing to do\n");
@@ -138,7 +138,7 @@ fn top_is_repeated_on_a_terminal() {
 
 #[test]
 fn an_output_file_is_written_whole_and_left_alone_when_equal() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let folder = scratch();
         let path = folder.path().join("deep/out.json");
         std::fs::create_dir(folder.path().join("deep")).unwrap();
@@ -163,7 +163,7 @@ fn an_output_file_is_written_whole_and_left_alone_when_equal() {
 
 #[test]
 fn a_filter_whose_reader_has_gone_dies_of_it() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let plan = plan_of(&tool).to_vec();
         let resolve = vec!["resolve".to_owned(), pair()];
         let words = |all: &[&str]| all.iter().map(|w| (*w).to_owned()).collect();
@@ -179,7 +179,7 @@ fn a_filter_whose_reader_has_gone_dies_of_it() {
 
 #[test]
 fn a_changing_verb_finishes_before_it_misses_its_reader() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let folder = scratch();
         let report = folder.path().join("report.json");
         let (reader, writer) = std::io::pipe().unwrap();
@@ -199,7 +199,7 @@ fn renamed(tool: &lsx_tests::Tool) -> String {
 
 #[test]
 fn colour_is_for_terminals_and_for_those_who_like_it() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let warned = || tool.run(["resolve"]).input(renamed(&tool));
         let piped = warned().end().with(0);
         assert!(piped.stderr.contains("warning:") && !piped.stderr.contains('\x1b'), "{}", piped.stderr);
@@ -212,7 +212,7 @@ fn colour_is_for_terminals_and_for_those_who_like_it() {
 
 #[test]
 fn the_story_is_ndjson_when_asked() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["resolve", "--log", "json"]).input(renamed(&tool)).end().with(0);
         let away = ["up", &pair(), "--offline", "h1", "--offline", "h2", "--log", "json"];
         for events in [ended.events(), tool.run(away).end().with(0).events()] {
@@ -230,7 +230,7 @@ fn the_story_is_ndjson_when_asked() {
 
 #[test]
 fn quiet_says_nothing_but_warnings_and_failures() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let away = ["up", &pair(), "--offline", "h1", "--offline", "h2", "--quiet"];
         assert_eq!(tool.run(away).end().with(0).stderr, "");
         let ended = tool.run(["resolve", "-q"]).input(renamed(&tool)).end().with(0);
@@ -241,7 +241,7 @@ fn quiet_says_nothing_but_warnings_and_failures() {
 
 #[test]
 fn an_empty_file_is_no_document_either() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let folder = scratch();
         for text in ["", "\n\n  \n"] {
             let path = file(&folder, "empty", text);

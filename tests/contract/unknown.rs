@@ -2,7 +2,7 @@
 //! that there are.
 
 use crate::{file, listed, pair, scratch};
-use lsx_tests::{Ended, Tool, tools};
+use lsx_tests::{Ended, Tool, tools, tools_and_smallest};
 
 /// Verbs that take no name, besides flags that [`crate::names`] tests.
 const NAMELESS: [&str; 14] = [
@@ -108,7 +108,7 @@ fn an_unknown_instance_has_no_interfaces() {
 
 #[test]
 fn an_unknown_host_is_named_with_those_there_are() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in ["observe", "plan", "up", "down", "check"] {
             for flag in ["--offline", "--local"] {
                 unknown(&tool.run([verb, &pair(), flag, "nope"]).end().refused(64));
@@ -126,7 +126,7 @@ fn a_user_who_may_not_look_is_told_so() {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     };
     open(folder.path());
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let copy = folder.path().join(&tool.name);
         std::fs::copy(&tool.path, &copy).unwrap();
         open(&copy);

@@ -1,12 +1,12 @@
 //! Verbs: the same in every tool.
 
 use crate::{PAIR, STACK_VERBS, VERBS, file, listed, pair, plan_of, planned, scratch};
-use lsx_tests::{tools, top};
+use lsx_tests::{tools_and_smallest, top};
 use serde_json::{Value, json};
 
 #[test]
 fn every_tool_has_the_shared_verbs() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let listed = listed(&tool);
         for verb in VERBS {
             assert!(listed.iter().any(|l| l == verb), "{} lacks {verb}: {listed:?}", tool.name);
@@ -21,7 +21,7 @@ fn every_tool_has_the_shared_verbs() {
 fn resolve_gives_the_stack_with_what_follows_from_it_and_touches_nothing() {
     let folder = scratch();
     std::fs::copy(top(PAIR), folder.path().join("stack.yaml")).unwrap();
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["resolve", "stack.yaml"]).within(folder.path()).end().with(0);
         assert_eq!(ended.document()["resolved"]["stack"], "pair");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{} wrote a file", tool.name);
@@ -30,13 +30,14 @@ fn resolve_gives_the_stack_with_what_follows_from_it_and_touches_nothing() {
 
 #[test]
 fn all_tools_resolve_to_the_same_bytes() {
-    let all: Vec<String> = tools().iter().map(|t| t.run(["resolve", &pair()]).end().with(0).stdout).collect();
+    let all: Vec<String> =
+        tools_and_smallest().iter().map(|t| t.run(["resolve", &pair()]).end().with(0).stdout).collect();
     assert!(all.windows(2).all(|two| two[0] == two[1]));
 }
 
 #[test]
 fn plan_twice_gives_the_same_bytes() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let one = tool.run(plan_of(&tool)).end().with(0);
         assert_eq!(one.stdout, tool.run(plan_of(&tool)).end().with(0).stdout);
         let steps = one.document()["steps"].clone();
@@ -46,7 +47,7 @@ fn plan_twice_gives_the_same_bytes() {
 
 #[test]
 fn plan_says_by_its_exit_code_whether_there_is_something_to_do() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(plan_of(&tool)).args(["--exit-code"]).end().with(2);
         assert!(ended.document()["steps"][0]["why"].is_string());
         let all_away = ["plan", &pair(), "--offline", "h1", "--offline", "h2", "--exit-code"];
@@ -57,7 +58,7 @@ fn plan_says_by_its_exit_code_whether_there_is_something_to_do() {
 
 #[test]
 fn a_step_says_where_why_and_what() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let plan = tool.run(plan_of(&tool)).end().with(0).document();
         let hosts: Vec<&Value> = plan["hosts"].as_array().unwrap().iter().map(|h| &h["name"]).collect();
         let ids: Vec<&Value> = plan["steps"].as_array().unwrap().iter().map(|s| &s["id"]).collect();
@@ -75,7 +76,7 @@ fn a_step_says_where_why_and_what() {
 
 #[test]
 fn plan_takes_only_what_was_observed_of_this_stack() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let [plan, stack, observed, path] = plan_of(&tool);
         let text = std::fs::read_to_string(&path).unwrap();
         let mut first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
@@ -102,7 +103,7 @@ fn plan_takes_only_what_was_observed_of_this_stack() {
 
 #[test]
 fn a_failed_tool_ends_the_pipe_quietly() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in STACK_VERBS {
             let ended = tool.run([verb]).input("").end().refused(66);
             assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
@@ -112,7 +113,7 @@ fn a_failed_tool_ends_the_pipe_quietly() {
 
 #[test]
 fn up_and_down_hand_the_stack_on() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         for verb in ["up", "down"] {
             let away = [verb, &pair(), "--offline", "h1", "--offline", "h2"];
             let document = tool.run(away).end().with(0).document();
@@ -122,7 +123,7 @@ fn up_and_down_hand_the_stack_on() {
             assert_eq!(again["resolved"], document["resolved"]);
             assert_eq!(again["stack"], "pair");
             // The next tools leave these hosts alone, too: they are not asked again, and nothing is tried by ssh.
-            for next in tools() {
+            for next in tools_and_smallest() {
                 let ended = next.run([verb]).input(document.to_string()).end().with(0);
                 for host in ["h1", "h2"] {
                     assert!(ended.stderr.contains(&format!("{host} is offline")), "{}", ended.stderr);
@@ -134,7 +135,7 @@ fn up_and_down_hand_the_stack_on() {
 
 #[test]
 fn destroying_data_takes_the_name_twice() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let ended = tool.run(["down", &pair(), "--destroy-data", "pear"]).end().refused(64);
         assert!(ended.stderr.contains("pair"), "{}", ended.stderr);
     }
@@ -142,7 +143,7 @@ fn destroying_data_takes_the_name_twice() {
 
 #[test]
 fn apply_takes_a_plan_and_nothing_else() {
-    for tool in tools() {
+    for tool in tools_and_smallest() {
         let case = planned(&tool);
         let resolved = tool.run(["resolve", &pair()]).end().stdout;
         let ended = tool.run(["apply"]).input(resolved).end().refused(65);

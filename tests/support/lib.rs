@@ -15,7 +15,7 @@ pub use mutate::Corpus;
 pub use run::{Ended, Run};
 pub use soak::soak;
 pub use stacks::{Stacks, saved_plans};
-pub use tools::{Tool, tools};
+pub use tools::{Tool, tools, tools_and_smallest};
 
 use serde_json::Value;
 use std::path::PathBuf;

@@ -26,11 +26,24 @@ impl Tool {
     }
 }
 
-/// Every program of the workspace that begins with `lsx-`.
+/// Every tool: the programs of the packages below `tools/`.
 ///
 /// # Panics
 /// If one is not built, or is older than its sources.
 pub fn tools() -> Vec<Tool> {
+    programs("/tools/")
+}
+
+/// The tools, and the smallest one, which only tests use.
+///
+/// # Panics
+/// As [`tools`].
+pub fn tools_and_smallest() -> Vec<Tool> {
+    [tools(), programs("/tests/support/")].concat()
+}
+
+/// The programs of the packages below a folder of the workspace.
+fn programs(below: &str) -> Vec<Tool> {
     let metadata = Run::new(Path::new(env!("CARGO")))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .within(&top(""))
@@ -39,8 +52,10 @@ pub fn tools() -> Vec<Tool> {
         .document();
     let folder = std::env::current_exe().unwrap();
     let folder = folder.ancestors().nth(2).unwrap();
+    let root = metadata["workspace_root"].as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap();
-    let targets = packages.iter().flat_map(|p| p["targets"].as_array().unwrap());
+    let there = |p: &&Value| p["manifest_path"].as_str().unwrap().starts_with(&format!("{root}{below}"));
+    let targets = packages.iter().filter(there).flat_map(|p| p["targets"].as_array().unwrap());
     let programs = targets.filter(|t| t["kind"] == serde_json::json!(["bin"]));
     let names = programs.filter_map(|t| t["name"].as_str()).filter(|name| name.starts_with("lsx-"));
     let tools: Vec<Tool> = names.map(|name| built(folder, name)).collect();

@@ -6,6 +6,7 @@
 
 use super::HostSet;
 use super::host_set::Answers;
+use super::waves::REFUSED;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::lock::LOCKED;
 use crate::log;
@@ -35,7 +36,7 @@ impl Refused {
         let by: Vec<&str> = self.by.keys().map(String::as_str).collect();
         let idle = || {
             let message = format!("not changed because of {}", by.join(", "));
-            Failure::new(Kind::Again, "plan.refused", message).into()
+            Failure::new(Kind::Again, REFUSED, message).into()
         };
         let why = |host| self.by.get(host).or(self.failed.get(host)).cloned().unwrap_or_else(idle);
         hosts.map(|host| HostReport::failed(host, why(host))).collect()

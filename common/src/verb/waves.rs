@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The code of the failure of a host whose changes were undone because of another host.
 pub(super) const REVERTED: &str = "plan.reverted";
 
+/// The code of the failure of a host that was not changed because of another one.
+pub(super) const REFUSED: &str = "plan.refused";
+
 /// Reports by host.
 type Reports = BTreeMap<String, HostReport>;
 
@@ -57,6 +60,7 @@ impl<T: Tool> HostSet<T> {
                     self.revert(&mut reports, &why);
                 }
                 not_run(plan, &mut reports);
+                self.unchanged(&plan.stack, &mut reports, &why);
                 return Ok(reports.into_values().collect());
             }
         }
@@ -79,6 +83,19 @@ impl<T: Tool> HostSet<T> {
             let message = format!("everything done in this run was undone because of {why}");
             fail(reports, &host, Failure::new(Kind::Again, REVERTED, message).into());
         }
+    }
+
+    /// Tells of the hosts whose steps did not begin, and removes the record of the stack's hosts where nothing else is.
+    fn unchanged(&mut self, stack: &str, reports: &mut Reports, why: &str) {
+        let waits =
+            |report: &&HostReport| report.ok && report.steps.iter().any(|s| s.outcome == Outcome::NotRun);
+        let hosts: Vec<String> = reports.values().filter(waits).map(|report| report.host.clone()).collect();
+        let message = format!("not changed, or not completely, because of {why}");
+        for host in &hosts {
+            fail(reports, host, Failure::new(Kind::Again, REFUSED, &message).into());
+        }
+        let request = json!({"op": "leave", "stack": stack});
+        self.ask_to_the_end(hosts.into_iter().map(|host| (host, request.clone())).collect());
     }
 
     /// Ends the run on all hosts: they no longer undo anything.
@@ -151,7 +168,7 @@ fn not_run<O, D>(plan: &crate::plan::Plan<O, D>, reports: &mut Reports) {
 /// The failures of a run without those of hosts that only followed another one; these are told.
 pub(super) fn causes(failures: Vec<Failure>) -> Vec<Failure> {
     let (followed, causes): (Vec<_>, Vec<_>) =
-        failures.into_iter().partition(|failure| failure.code == REVERTED);
+        failures.into_iter().partition(|failure| [REVERTED, REFUSED].contains(&failure.code.as_str()));
     if causes.is_empty() {
         return followed;
     }

@@ -1,0 +1,124 @@
+//! The plan: one note for each instance, in the waves that the document names. Pure.
+
+use crate::object::{Intent, Object, Text};
+use crate::tool::Note;
+use common::document;
+use common::plan::{Have, Step, Want, diff};
+use common::stack::{Resolved, Stack};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
+use common::{Failure, Failures, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The wave of intent and boot entry, after those of all notes.
+const LAST: u8 = 10;
+
+/// Makes the plan.
+pub(crate) fn plan(
+    input: &PlanInput,
+    observed: &BTreeMap<String, ObservedOf<Note>>,
+) -> Result<Draft<Note>, Failures> {
+    let mut draft = Draft::default();
+    for (host, seen) in observed {
+        let (mut notes, mut waves) = (Vec::new(), BTreeMap::new());
+        match &input.goal {
+            Goal::Up(stack, resolved) => {
+                (notes, waves) = wanted(stack, resolved, host)?;
+                let named: BTreeSet<&str> = resolved.instances.iter().map(|at| at.name.as_str()).collect();
+                let left = seen.objects.iter().filter_map(|have| match &have.object {
+                    Object::Note(note) if !named.contains(note.name.as_str()) => Some(note.clone()),
+                    _ => None,
+                });
+                for note in left.filter(|_| !input.prune) {
+                    draft.kept.push(format!("{host}: note {}", note.name));
+                    notes.push(note);
+                }
+            }
+            Goal::Boot(kept) => notes = booted(kept)?.notes,
+            Goal::Down => {}
+        }
+        let mut wants: Vec<Want<Object>> =
+            notes.iter().map(|note| want(Object::Note(note.clone()), "the document names it")).collect();
+        if !notes.is_empty() {
+            let intent = intent(&input.stack, notes);
+            let digest = key(&intent);
+            let text = document::canonical(&intent)?;
+            draft.contents.insert(digest.clone(), String::from_utf8_lossy(&text).into_owned());
+            wants.push(want(Object::Intent { digest }, "restores this host after a reboot"));
+            let boot = Object::Boot { program: seen.seen.program.clone(), host: host.clone() };
+            wants.push(want(boot, "restores this host after a reboot"));
+        }
+        let mut steps = diff(host, &wants, &seen.objects);
+        steps.iter_mut().for_each(|step| step.wave = wave(step, &waves));
+        draft.steps.extend(steps);
+    }
+    let used: BTreeSet<&str> = draft.steps.iter().filter_map(digest).collect();
+    draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    Ok(draft)
+}
+
+/// The digest of an intent; stack and schema do not matter.
+pub(crate) fn key(intent: &Intent) -> String {
+    document::digest_of(&intent.notes).unwrap_or_default()
+}
+
+/// An object with what it depends on: the boot entry is removed last.
+pub(crate) fn have(object: Object) -> Have<Object> {
+    let needs: &[&str] = match object {
+        Object::Note(_) => &["intent:note", "boot:note"],
+        Object::Intent { .. } => &["boot:note"],
+        Object::Boot { .. } => &[],
+    };
+    Have { key: object.key(), object, needs: needs.iter().map(|need| (*need).to_owned()).collect() }
+}
+
+fn intent(stack: &str, notes: Vec<Text>) -> Intent {
+    Intent { schema: document::schema("note", "intent"), stack: stack.to_owned(), notes }
+}
+
+fn digest(step: &Step<Object>) -> Option<&str> {
+    match step.after.as_ref()? {
+        Object::Intent { digest } => Some(digest),
+        _ => None,
+    }
+}
+
+fn want(object: Object, why: &str) -> Want<Object> {
+    Want { key: object.key(), object, needs: Vec::new(), why: why.to_owned() }
+}
+
+/// Removals have no waves: their notes are no longer in the document.
+fn wave(step: &Step<Object>, waves: &BTreeMap<String, u8>) -> u8 {
+    match &step.after {
+        Some(Object::Note(note)) => waves.get(&note.name).copied().unwrap_or_default(),
+        Some(_) if waves.values().any(|wave| *wave > 0) => LAST,
+        _ => 0,
+    }
+}
+
+type Wanted = (Vec<Text>, BTreeMap<String, u8>);
+
+/// The notes of a host, and their waves.
+fn wanted(stack: &Stack, resolved: &Resolved, host: &str) -> Result<Wanted, Failure> {
+    let (mut notes, mut waves) = (Vec::new(), BTreeMap::new());
+    for at in &resolved.instances {
+        let env = stack.instances.get(&at.of).map(|instance| &instance.env);
+        let value = |name: &str| env.and_then(|env| env.get(name)).cloned();
+        let wave = value("WAVE").unwrap_or_else(|| "0".to_owned()).parse().ok().filter(|wave| *wave < LAST);
+        let wave = wave.ok_or_else(|| {
+            let message = format!("{}: WAVE is a number below {LAST}", at.name);
+            Failure::new(Kind::Data, "note.wave", message)
+        })?;
+        waves.insert(at.name.clone(), wave);
+        if at.host == host {
+            let text = value("NOTE").unwrap_or_else(|| format!("{} runs on {host}", at.name));
+            notes.push(Text { name: at.name.clone(), text });
+        }
+    }
+    Ok((notes, waves))
+}
+
+fn booted(kept: &serde_json::Value) -> Result<Intent, Failure> {
+    serde_json::from_value(kept.clone()).map_err(|e| {
+        Failure::new(Kind::Data, "note.intent", format!("the intent of this host cannot be read: {e}"))
+    })
+}

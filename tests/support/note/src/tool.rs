@@ -1,0 +1,158 @@
+//! The tool: what it observes and changes on a host.
+
+use crate::object::{Facts, Intent, Object, Text};
+use crate::plan;
+use common::host::file::{self, Mode};
+use common::host::kept::Keeper;
+use common::plan::{Have, Step};
+use common::table::Columns;
+use common::tool::{
+    Change, Checked, Draft, Each, Finding, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool,
+};
+use common::{Failure, Failures, Kind, document, fleet};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub(crate) const PROGRAM: &str = "lsx-note";
+const ROOT: &str = "/var/lib/lsx/note";
+
+/// The tool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Note;
+
+impl Tool for Note {
+    const NAME: &'static str = "note";
+    const PROGRAM: &'static str = PROGRAM;
+    const SET: &'static [&'static str] = &[PROGRAM];
+    const TABLES: &'static [Columns] = &[
+        ("note.observed", "objects", &["host", "key", "object.text"]),
+        ("note.report", "hosts", &["host", "ok", "changed", "skipped"]),
+        ("note.check", "rows", &["host", "note"]),
+    ];
+    const ORDER: u8 = 90;
+    type Object = Object;
+    type Facts = Facts;
+    type Gathered = ();
+    type Data = Unshared;
+    type Intent = Intent;
+
+    fn observe(self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+        common::host::root()?;
+        let mut facts = Facts { program: fleet::installed_path(Self::SET), ..Facts::default() };
+        let (mut objects, mut warnings) = (Vec::new(), Vec::new());
+        for stack in stack.map_or_else(|| names(Path::new(ROOT)), |stack| vec![stack.to_owned()]) {
+            let found = Keeper::of::<Note>(&stack).observe()?;
+            let boot = found.boot.map(|(program, host)| Object::Boot { program, host });
+            let digest = found.intent.as_ref().map(plan::key).unwrap_or_default();
+            objects.extend(boot.map(plan::have));
+            objects.extend(found.there.then(|| plan::have(Object::Intent { digest })));
+            warnings.extend(found.warning);
+            facts.intent = found.intent;
+            for name in names(&Path::new(ROOT).join(&stack)) {
+                let text = file::read(&path(&stack, &name))?.unwrap_or_default();
+                objects.push(plan::have(Object::Note(Text { name, text })));
+            }
+        }
+        Ok((objects, facts, warnings))
+    }
+
+    fn base(self, objects: &[Have<Object>], _: &Facts) -> String {
+        document::digest_of(&objects).unwrap_or_default()
+    }
+
+    fn plan(
+        self,
+        input: &PlanInput,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
+        plan::plan(input, observed)
+    }
+
+    fn share(self, _: &PlanOf<Self>, _: &[Step<Object>]) -> Unshared {
+        Unshared {}
+    }
+
+    fn intent_key(intent: &Intent) -> String {
+        plan::key(intent)
+    }
+
+    fn intent(self, plan: &PlanOf<Self>, object: &Object) -> Result<Intent, Failure> {
+        let text = match object {
+            Object::Intent { digest } => plan.contents.get(digest),
+            _ => None,
+        };
+        text.and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| {
+            Failure::new(Kind::Data, "note.plan.contents", "the plan lacks the intent of the host")
+        })
+    }
+
+    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Object> {
+        Box::new(move |before, after| match (before, after) {
+            (_, Some(Object::Note(note))) if note.text.starts_with("fail") => {
+                Err(Failure::new(Kind::Failed, "note.refused", format!("{} must not be noted", note.name)))
+            }
+            (_, Some(Object::Note(note))) => {
+                file::write(&path(&plan.stack, &note.name), note.text.as_bytes(), Mode::Private).map(|_| ())
+            }
+            (Some(Object::Note(note)), None) => {
+                let path = path(&plan.stack, &note.name);
+                file::remove(&path)?;
+                path.ancestors().skip(1).take(3).for_each(file::remove_empty);
+                Ok(())
+            }
+            _ => Ok(()),
+        })
+    }
+
+    fn call(self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+        let stack = input["stack"].as_str().filter(|_| name == "notes");
+        let stack = stack.ok_or_else(|| Failure::new(Kind::Bug, "note.call", format!("no call {name}")))?;
+        Ok(json!(names(&Path::new(ROOT).join(stack))))
+    }
+
+    fn check(self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+        let mut checked = Checked::default();
+        let ask = json!({"stack": input.stack});
+        for (host, answer) in
+            each("notes", input.hosts.iter().map(|host| (host.name.clone(), ask.clone())).collect())
+        {
+            match answer.and_then(|notes| Ok(fleet::shape::<Vec<String>>(notes)?)) {
+                Ok(notes) => {
+                    for note in notes {
+                        checked.passed();
+                        checked.row(json!({"host": host, "note": note}));
+                    }
+                }
+                Err(failures) => checked.found(Finding {
+                    code: "note.unread".to_owned(),
+                    host,
+                    message: failures.to_string(),
+                    hint: None,
+                }),
+            }
+        }
+        Ok(checked)
+    }
+}
+
+/// Steps share no data.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+pub(crate) struct Unshared {}
+
+fn path(stack: &str, name: &str) -> PathBuf {
+    Path::new(ROOT).join(stack).join(name)
+}
+
+/// The names in a folder, sorted; those of files that are being written begin with a dot.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
