@@ -181,7 +181,13 @@ impl Ssh {
         if failure.code == "fleet.unreachable" {
             tracing::info!("{}", ended.text());
             self.control.answers(failure != verdict::silent(&self.address));
-            return Err(failure);
+            // A proxy that ends at once may leave ssh no time for a message.
+            let mute = ended.text().trim().is_empty();
+            return Err(if mute {
+                failure.because(format!("ssh ended with {}", ended.status()))
+            } else {
+                failure
+            });
         }
         let program = ProgramFailure { argv, status: ended.status(), output: ended.lines.clone() };
         Err(failure.program(program))
