@@ -1,7 +1,7 @@
 //! Help, version, completions and manual of a tool.
 
 use crate::{listed, scratch};
-use lsx_tests::{Run, tools_and_smallest};
+use lsx_tests::{Run, tools, tools_and_smallest};
 use std::path::Path;
 
 #[test]
