@@ -25,6 +25,7 @@ mod ready;
 mod recipes;
 mod room;
 mod runtime;
+mod seeded;
 mod shop;
 mod shown;
 mod system;
@@ -41,7 +42,7 @@ type Case = groups::Case<Cloud>;
 /// The longest first.
 const GROUPS: &[Group<Cloud>] = &[
     Group { name: "shop", share: shop::cloud, cases: &[shop::CASES] },
-    Group { name: "engines", share: shop::engines, cases: &[shop::ENGINES] },
+    Group { name: "engines", share: shop::engines, cases: &[shop::ENGINES, seeded::CASES] },
     Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
     Group { name: "compose", share: || Cloud::up(1), cases: &[compose::CASES] },

@@ -93,6 +93,7 @@ fn every_failure_is_told_and_nobody_waits_for_what_is_lost(cloud: &Cloud) {
         "db is not ready",
         "two is not ready",
         "web is not ready",
+        "front was not started: web failed",
         "ended with 7",
         "ended with 8",
         "ended with 9",
@@ -108,7 +109,7 @@ fn every_failure_is_told_and_nobody_waits_for_what_is_lost(cloud: &Cloud) {
         all.sort();
         all.join(" ")
     };
-    assert_eq!((told("h1"), told("h2")), ("lone web".to_owned(), "db two".to_owned()));
+    assert_eq!((told("h1"), told("h2")), ("front lone web".to_owned(), "db two".to_owned()));
     assert_eq!(cloud.said("h2", "every/good")["state"], "running");
     assert_eq!(cloud.said("h1", "every/web")["state"], "waiting", "it goes on by itself once db is there");
     cloud.end(&file);

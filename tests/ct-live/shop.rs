@@ -31,24 +31,29 @@ fn stored(mut cloud: Cloud) -> Cloud {
     cloud
 }
 
-/// Whether the image exists or can be built; otherwise prints why not.
+/// Whether an image exists or can be built; otherwise prints why not.
 #[expect(clippy::print_stderr, reason = "what is skipped is said")]
-fn made(cloud: &Cloud) -> bool {
-    let stack = std::fs::read_to_string(top(FILE)).unwrap();
-    let source = stack.lines().find_map(|l| l.split_once("oci: \"")).unwrap().1.split('"').next().unwrap();
+pub(crate) fn made(cloud: &Cloud, name: &str, source: &str) -> bool {
     let tools = lsx_tests::tools();
     let tool = tools.iter().find(|tool| tool.name == "lsx-ct").unwrap();
-    let import = ["images", "import", source, "--name", "shop", "--store", &cloud.store];
+    let import = ["images", "import", source, "--name", name, "--store", &cloud.store];
     let made = Command::new(&tool.path).args(import).output().unwrap();
     if !made.status.success() {
-        eprintln!("SKIPPED: shop: {}", String::from_utf8_lossy(&made.stderr));
+        eprintln!("SKIPPED: {name}: {}", String::from_utf8_lossy(&made.stderr));
     }
     made.status.success()
 }
 
+/// The same for the image of the stack.
+fn shop(cloud: &Cloud) -> bool {
+    let stack = std::fs::read_to_string(top(FILE)).unwrap();
+    let source = stack.lines().find_map(|l| l.split_once("oci: \"")).unwrap().1.split('"').next().unwrap();
+    made(cloud, "shop", source)
+}
+
 /// Runs a verb with a long time limit.
 #[track_caller]
-fn ct(cloud: &Cloud, args: &[&str]) -> String {
+pub(crate) fn ct(cloud: &Cloud, args: &[&str]) -> String {
     let ran = cloud.command(&[args, &TIME].concat()).output().unwrap();
     assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap()
@@ -59,7 +64,7 @@ fn secret(name: &str) -> String {
 }
 
 fn debians_services_run_as_their_own_users(cloud: &Cloud) {
-    if !made(cloud) {
+    if !shop(cloud) {
         return;
     }
     let folder = top("target/shop").display().to_string();
@@ -200,7 +205,7 @@ fn kept(cloud: &Cloud) {
 
 /// The same with LXD and Incus: as its own user, with a volume filled from the image.
 fn redis_of_debian_runs_in_lxd_and_incus(cloud: &Cloud) {
-    if !made(cloud) {
+    if !shop(cloud) {
         return;
     }
     cloud.lab.file("users", "user default on >sesame ~* &* +@all");

@@ -17,7 +17,9 @@ pub(crate) const CASES: &[crate::Case] = &[
 fn a_program_called_init_is_an_application(cloud: &Cloud) {
     let text = "
   app: { image: bb, host: h1, networks: [lan], files: { /app/init: { source: init.sh, mode: \"0755\" } }, command: [/app/init] }
-  box: { image: bb, host: h1, networks: [lan], system: true, command: [/bin/busybox, sh, -c, \"trap 'echo told; exit 0' USR2; while :; do sleep 0.1; done\"] }";
+  box: { image: bb, host: h1, networks: [lan], system: true, command: [/bin/busybox, sh, -c, \"trap 'echo told; exit 0' USR2; while :; do sleep 0.1; done\"] }
+  quit: { image: bb, host: h1, networks: [lan], stop_signal: 3, stop_grace: 90s, command: [sh, -c, \"trap 'echo heard; exit 0' QUIT; while :; do sleep 0.1; done\"] }
+  deaf: { image: bb, host: h1, networks: [lan], stop_grace: 1s, command: [sh, -c, \"trap '' TERM; while :; do sleep 0.1; done\"] }";
     cloud.lab.file("init.sh", "#!/bin/sh\ntrap 'echo bye; exit 0' TERM\nwhile :; do sleep 0.1; done\n");
     let file = cloud.stack("named", text);
     cloud.start(&file);
@@ -25,10 +27,12 @@ fn a_program_called_init_is_an_application(cloud: &Cloud) {
     assert_eq!((mounts("named/app"), mounts("named/box")), ("0\n".to_owned(), "1\n".to_owned()));
     let on = |words: &[&str]| cloud.lab.exec("h1", &[&[cloud.tool_on("h1").as_str()], words].concat());
     let begin = Instant::now();
-    on(&["stop", "named/app", "named/box"]).ok();
+    on(&["stop", "named/app", "named/box", "named/quit", "named/deaf"]).ok();
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     let log = |of: &str| on(&["logs", of, "--plain"]).ok().stdout;
     assert!(log("named/app").contains("bye") && log("named/box").contains("told"));
+    assert!(log("named/quit").contains("heard"), "the signal of the document: {}", log("named/quit"));
+    assert!(log("named/deaf").contains("did not end within 1 s"), "{}", log("named/deaf"));
     cloud.end(&file);
 }
 

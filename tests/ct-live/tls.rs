@@ -1,6 +1,7 @@
 //! Readiness by TLS: an instance is ready only by a certificate that is trusted and has its name.
 
 use crate::cloud::Cloud;
+use lsx_tests::lab::{Ran, until};
 use std::path::Path;
 
 pub(crate) const CASES: &[crate::Case] =
@@ -43,7 +44,22 @@ fn certificates(folder: &Path) {
     );
     openssl(
         folder,
-        "x509 -req -in web.csr -CA ca.pem -CAkey ca.key -days 10 -copy_extensions copy -out web.pem",
+        "x509 -req -in web.csr -CA ca.pem -CAkey ca.key -days 20 -copy_extensions copy -out web.pem",
+    );
+    openssl(
+        folder,
+        "x509 -req -in web.csr -CA ca.pem -CAkey ca.key -days 3 -copy_extensions copy -out soon.pem",
+    );
+    std::fs::write(folder.join("index"), "").unwrap();
+    let conf = "[ca]\ndefault_ca = x\n[x]\ndatabase = index\nrand_serial = yes\nnew_certs_dir = .\ndefault_md = sha256\n\
+                policy = p\ncopy_extensions = copy\n[p]\ncommonName = supplied\n";
+    std::fs::write(folder.join("conf"), conf).unwrap();
+    let dates = "-startdate 20200101000000Z -enddate 20210228120000Z";
+    openssl(
+        folder,
+        &format!(
+            "ca -batch -notext -config conf -cert ca.pem -keyfile ca.key {dates} -in web.csr -out old.pem"
+        ),
     );
 }
 
@@ -60,7 +76,7 @@ fn https_is_ready_only_by_the_right_certificate(cloud: &Cloud) {
             "
   web: {{ image: bb, host: h1, networks: [lan], workdir: /srv, ready: {{ {ready} }},
          files: {{ {files} /srv/health: health, /srv/web.pem: web.pem, /srv/web.key: web.key }},
-         command: [/usr/bin/openssl, s_server, -accept, \"443\", -cert, /srv/web.pem, -key, /srv/web.key, -WWW] }}
+         command: [sh, -c, \"while :; do /usr/bin/openssl s_server -accept 443 -cert /srv/web.pem -key /srv/web.key -WWW; done\"] }}
   after: {{ image: bb, host: h2, networks: [lan], needs: [web], command: [sleep, \"1000\"] }}"
         )
     };
@@ -85,7 +101,7 @@ fn https_is_ready_only_by_the_right_certificate(cloud: &Cloud) {
          nsenter -t {pid} -n curl -sS --cacert /tmp/ca.pem --resolve web:443:{address} https://web/health"
     );
     assert_eq!(cloud.lab.script("h1", &page).ok().stdout, "fine\n");
-    cloud.ct(&["check", &file]).ok();
+    certificates_that_end(cloud, &file);
     for (name, ready, why) in [
         ("strange", "https: \":443/health\", timeout: 2s, ca: strange.pem", "of no authority"),
         (
@@ -107,4 +123,32 @@ fn https_is_ready_only_by_the_right_certificate(cloud: &Cloud) {
     let ran = cloud.ct(&["plan", &none]).exits(65);
     assert!(ran.stderr.contains("none.pem") && ran.stderr.contains("ready.ca"), "{}", ran.stderr);
     cloud.end(&file);
+}
+
+/// The server gets other certificates while it runs: `check` counts their days, and finds one that has expired.
+fn certificates_that_end(cloud: &Cloud, file: &str) {
+    let checked = |name: &str| {
+        let pem = std::fs::read_to_string(cloud.lab.folder.path().join(name)).unwrap();
+        cloud.inside("h1", "tls/web", &format!("cat >/srv/web.pem <<'END'\n{pem}END\nkillall openssl")).ok();
+        let mut ran = cloud.ct(&["check", file]);
+        // It may not listen again yet.
+        let listens = || {
+            ran = cloud.ct(&["check", file]);
+            !ran.stdout.contains("refused")
+        };
+        assert!(until(30, listens), "{}", ran.stdout);
+        ran
+    };
+    let days = |ran: &Ran| {
+        let rows = ran.json()["rows"].as_array().unwrap().clone();
+        rows.iter().find(|row| row["instance"] == "web").unwrap()["days_left"].as_i64()
+    };
+    let long = checked("web.pem").ok();
+    assert!(matches!(days(&long), Some(19 | 20)) && !long.stderr.contains("warning"), "{}", long.stderr);
+    let soon = checked("soon.pem").ok().says("web on h1: days until its certificate expires: ");
+    assert!(matches!(days(&soon), Some(2 | 3)), "{}", soon.stdout);
+    let old = checked("old.pem").exits(2);
+    assert!(old.stdout.contains("has expired at 2021-02-28T12:00:00Z"), "{}", old.stdout);
+    assert!(days(&old).unwrap() < -2000, "{}", old.stdout);
+    checked("web.pem").ok();
 }

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::control::Way;
 use super::ended::Stderr;
+use super::progress::Progress;
 use super::reply::Events;
 use super::reply::{GARBAGE, LOST};
 use super::session::{End, Session, cancelled};
@@ -23,6 +24,7 @@ pub(super) struct Host {
     pub(super) name: String,
     reach: Reach,
     state: State,
+    progress: Progress,
 }
 
 enum Reach {
@@ -45,6 +47,7 @@ impl Host {
     pub(super) fn new(target: &Target, shared: &Shared, own: &BTreeSet<Ipv4Addr>) -> Result<Host, Failure> {
         let ours = target.address.is_loopback() || own.contains(&target.address);
         let here = target.local || (shared.options.detect_local && ours);
+        let progress = Progress::default();
         let reach = if here && nix::unistd::geteuid().is_root() {
             Reach::Here
         } else if here {
@@ -52,12 +55,13 @@ impl Host {
         } else {
             let address = Address::parse(&target.ssh).map_err(|f| f.on(&target.name))?;
             let control = super::control::Control::new(&shared.options, &target.ssh, target.key.as_deref())?;
-            Reach::Ssh(Box::new(Ssh { address, key: target.key.clone(), control }))
+            let (key, progress) = (target.key.clone(), progress.clone());
+            Reach::Ssh(Box::new(Ssh { address, key, control, progress }))
         };
-        Ok(Host { name: target.name.clone(), reach, state: State::Idle })
+        Ok(Host { name: target.name.clone(), reach, state: State::Idle, progress })
     }
 
-    /// Sends one request and waits for its reply, up to the fleet's deadline.
+    /// Sends one request and waits for its reply, up to the deadline.
     pub(super) async fn ask(
         &mut self,
         shared: &Shared,
@@ -65,10 +69,11 @@ impl Host {
         events: &Events,
         cancel: &watch::Receiver<bool>,
     ) -> Result<Value, Failures> {
+        let progress = self.progress.clone();
         let asked = self.try_ask(shared, request, events, cancel);
-        let result = match tokio::time::timeout_at(shared.deadline, asked).await {
-            Ok(result) => result,
-            Err(_) => Err(self.give_up(shared).into()),
+        let result = match progress.within(shared, asked).await {
+            Some(result) => result,
+            None => Err(self.give_up(shared).into()),
         };
         result.map_err(|mut failures| {
             for failure in &mut failures.0 {
@@ -99,7 +104,7 @@ impl Host {
             };
             tracing::info!("{} is {}", self.name, if opened.is_ok() { "connected" } else { "unreachable" });
             self.state = match opened {
-                Ok(session) => State::Open(Box::new(session)),
+                Ok(session) => State::Open(Box::new(session.with(&self.progress))),
                 Err(failure) => State::Lost(Box::new(failure)),
             };
         }
@@ -145,6 +150,10 @@ impl Host {
                 Failure::new(Kind::Failed, "fleet.deadline", format!("no reply within {limit} s")).hint(
                     "check what runs there, or use a longer --deadline; lsx-net undoes its steps, lsx-ct keeps them",
                 )
+            }
+            _ if self.progress.last().is_some() => {
+                Failure::new(Kind::Unreachable, "fleet.deadline", format!("a transfer to it has made no progress for {limit} s"))
+                    .hint("check the connection; the next run sends the rest")
             }
             _ => Failure::new(Kind::Unreachable, "fleet.deadline", format!("cannot be reached within {limit} s")),
         };
@@ -197,7 +206,7 @@ impl Host {
         if let State::Open(session) = self.state {
             let timeout = match self.reach {
                 Reach::Ssh(_) => tokio::time::Instant::now() + Duration::from_secs(2),
-                _ => shared.deadline,
+                _ => self.progress.end(shared),
             };
             let _ = tokio::time::timeout_at(timeout, session.ended()).await;
         }

@@ -14,6 +14,7 @@ mod knock;
 mod near;
 mod news;
 mod options;
+mod progress;
 mod prune;
 mod reply;
 mod session;

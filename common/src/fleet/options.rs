@@ -25,7 +25,8 @@ pub struct Target {
 pub struct Options {
     /// The configuration file for `ssh -F`, instead of the user's.
     pub ssh_config: Option<PathBuf>,
-    /// Time limit of each host for the whole verb, counted from [`Fleet::new`].
+    /// Time limit of each host for the whole verb, counted from [`Fleet::new`](super::Fleet::new), or from the last
+    /// progress of a transfer.
     pub deadline: Duration,
     /// Time limit for a new connection; whole seconds, at least one.
     pub connect_timeout: Duration,

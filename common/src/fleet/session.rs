@@ -1,6 +1,7 @@
 //! One open session with a host's `agent`: the hello, one request at a time, and how it ended.
 
 use super::ended::{Ended, Stderr};
+use super::progress::Progress;
 use super::reply::{Events, From, garbage, reply};
 use super::wire::{Hello, Reply};
 use crate::Failures;
@@ -16,6 +17,7 @@ pub(super) struct Session {
     writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     said: Stderr,
     end: End,
+    progress: Progress,
 }
 
 /// What runs at the other end.
@@ -35,7 +37,13 @@ impl Session {
         said: Stderr,
         end: End,
     ) -> Session {
-        Session { reader: BufReader::new(Box::new(reader)), writer: Some(Box::new(writer)), said, end }
+        let (reader, writer) = (BufReader::new(Box::new(reader) as Box<_>), Some(Box::new(writer) as Box<_>));
+        Session { reader, writer, said, end, progress: Progress::default() }
+    }
+
+    /// The same session, which notes the progress of its requests there.
+    pub(super) fn with(self, progress: &Progress) -> Session {
+        Session { progress: progress.clone(), ..self }
     }
 
     /// Waits for the hello of `tool`, ignoring what a login's profile may print; `None` when another program runs there.
@@ -80,7 +88,7 @@ impl Session {
         tokio::pin!(read);
         tokio::select! {
             reply = &mut read => reply,
-            () = write(&mut self.writer, &line, cancel.clone(), news) => read.await,
+            () = write(&mut self.writer, (&line, &self.progress), cancel.clone(), news) => read.await,
         }
     }
 
@@ -104,13 +112,13 @@ impl Session {
 /// Writes one line, then messages about failed steps as they come; returns only if it is cancelled or the host is gone.
 async fn write(
     writer: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
-    line: &[u8],
+    (line, progress): (&[u8], &Progress),
     mut cancel: watch::Receiver<bool>,
     mut news: watch::Receiver<Vec<String>>,
 ) {
     let all = async {
         let Some(to) = writer.as_mut() else { return };
-        let mut said = to.write_all(line).await.and(to.flush().await);
+        let mut said = progress.write(to, line).await;
         let mut told = 0;
         while said.is_ok() {
             let fresh: String =

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::control::Control;
 use super::ended::{Ended, Stderr};
+use super::progress::Progress;
 use super::{Shared, knock, verdict};
 use crate::host::limit::{self, NOISE};
 use crate::host::program::tail;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 /// How long the first packets of a connection may be unanswered: three packets, or two if the host was recently unreachable. A
 /// login may take longer, and so may a connection through a proxy.
@@ -52,6 +53,7 @@ pub(super) struct Ssh {
     pub(super) address: Address,
     pub(super) key: Option<PathBuf>,
     pub(super) control: Control,
+    pub(super) progress: Progress,
 }
 
 impl Ssh {
@@ -100,7 +102,7 @@ impl Ssh {
         let write = async {
             if let Some(mut stdin) = stdin {
                 // If the program ends early, its exit code says why.
-                let _ = stdin.write_all(input).await;
+                let _ = self.progress.write(&mut stdin, input).await;
             }
         };
         let read = async {

@@ -58,6 +58,8 @@ struct State {
     finished: Vec<usize>,
     reports: Vec<StepReport>,
     failures: Vec<Failure>,
+    /// Steps that are not started, because one that they need has failed.
+    lost: BTreeSet<usize>,
 }
 
 /// Executes the steps of one host. Returns a report even when it fails, and the indexes of the steps that are done and not
@@ -71,8 +73,8 @@ pub(crate) fn execute_in_order<O: Sync>(
     let ready = waiting.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| i).collect();
     let reports =
         steps.iter().map(|s| StepReport { id: s.id.clone(), outcome: Outcome::NotRun, ms: 0 }).collect();
-    let state =
-        Mutex::new(State { waiting, ready, running: 0, finished: Vec::new(), reports, failures: Vec::new() });
+    let (finished, failures, lost) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let state = Mutex::new(State { waiting, ready, running: 0, finished, reports, failures, lost });
     let wake = Condvar::new();
     let (tell, told) = mpsc::channel();
     let cancel = Arc::new(AtomicBool::new(false));
@@ -159,7 +161,12 @@ fn work<O>(
         });
         guard = held(state);
         guard.running -= 1;
+        let failed = result.is_err();
         settle(&mut guard, i, result, ms, &followers[i]);
+        if failed && !context.undo {
+            let lost = lose(steps, followers, &mut guard, i);
+            lost.iter().for_each(|(i, failure)| (context.event)(ended(&steps[*i], "do", 0, Err(failure))));
+        }
         wake.notify_all();
     }
 }
@@ -182,6 +189,25 @@ fn settle(state: &mut State, i: usize, result: Result<(), Failure>, ms: u64, fol
             state.failures.push(failure);
         }
     }
+}
+
+/// The failures of all steps that need a failed one, directly or through others: each has its own.
+fn lose<O>(
+    steps: &[Step<O>],
+    followers: &[Vec<usize>],
+    state: &mut State,
+    failed: usize,
+) -> Vec<(usize, Failure)> {
+    let (mut lost, mut next) = (Vec::new(), vec![failed]);
+    while let Some(i) = next.pop() {
+        for follower in followers[i].iter().filter(|follower| state.lost.insert(**follower)) {
+            let failure = super::show::not_begun(&steps[*follower].id, &steps[i].id);
+            state.failures.push(failure.clone());
+            lost.push((*follower, failure));
+            next.push(*follower);
+        }
+    }
+    lost
 }
 
 fn finish<O>(
@@ -242,10 +268,15 @@ fn timed<O>(
     let result =
         act().map_err(|f| Failure { causes: [vec![format!("step {}", step.id)], f.causes].concat(), ..f });
     let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tell(ended(step, phase, ms, result.as_ref().map(|()| ())));
+    (result, ms)
+}
+
+/// The event of a step that has ended.
+fn ended<O>(step: &Step<O>, phase: &str, ms: u64, result: Result<(), &Failure>) -> serde_json::Value {
     let mut event = json!({"step": step.id, "phase": phase, "ok": result.is_ok(), "why": step.why, "ms": ms});
     if let (Err(failure), Some(event)) = (&result, event.as_object_mut()) {
         event.insert("failure".to_owned(), json!(failure));
     }
-    tell(event);
-    (result, ms)
+    event
 }

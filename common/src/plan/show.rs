@@ -2,6 +2,7 @@
 
 use super::fields::fields;
 use super::{Object, Plan, Step};
+use crate::failure::{Failure, Kind};
 use crate::{people, printable};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,18 @@ pub struct Line {
     pub name: String,
     /// The fields that change.
     pub text: String,
+}
+
+/// The failure of a step that was not begun because another one has failed, by their ids, such as `instance.create:web`.
+pub(super) fn not_begun(step: &str, failed: &str) -> Failure {
+    let ((what, name), (_, other)) =
+        (step.split_once(':').unwrap_or((step, step)), failed.split_once(':').unwrap_or((failed, failed)));
+    let done = match what.rsplit_once('.').map_or("", |(_, verb)| verb) {
+        "create" => "started",
+        "remove" => "removed",
+        _ => "changed",
+    };
+    Failure::new(Kind::Failed, "plan.needs", format!("{name} was not {done}: {other} failed"))
 }
 
 /// How a plan is shown.

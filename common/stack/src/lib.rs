@@ -32,6 +32,6 @@ pub use schema::schema;
 pub use section::*;
 pub use value::{
     Banner, Clock, Cpus, Driver, Duration, Http, Pace, Percent, PortSpec, Protocol, Range, Rate, Restart,
-    Rlimit, Select, Size, Switch, Tunnel, generation,
+    Rlimit, Select, Signal, Size, Switch, Tunnel, generation,
 };
 pub use warning::Warning;

@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, ask, code, fleet, target};
 use crate::tool::{pause, put};
-use crate::{access, ends, masters};
+use crate::{access, ends, masters, slow};
 use common::fleet::Options;
 use serde_json::json;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -31,6 +31,8 @@ pub(crate) const ALL: &[Case] = &[
     ("noisy_profile", access::noisy_profile),
     ("sudo_that_is_not_needed", access::sudo_that_is_not_needed),
     ("hang_ends_at_the_deadline", ends::hang_ends_at_the_deadline),
+    ("a_slow_transfer_is_not_ended", slow::a_slow_transfer_is_not_ended),
+    ("a_transfer_that_stops_is_ended", slow::a_transfer_that_stops_is_ended),
     ("interrupt_undoes", ends::interrupt_undoes),
     ("killed_controller_undoes", ends::killed_controller_undoes),
     ("crash_on_the_host", ends::crash_on_the_host),

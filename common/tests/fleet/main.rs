@@ -14,6 +14,7 @@ mod cases;
 mod ends;
 mod lab;
 mod masters;
+mod slow;
 mod tool;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
     }
     if args.get(1).is_some_and(|arg| arg == "control") {
         return ends::control(&args[2..]);
+    }
+    if args.get(1).is_some_and(|arg| arg == "slow") {
+        return slow::forward(&args[2..]);
     }
     if args.iter().any(|arg| arg == "--list") {
         return ExitCode::SUCCESS;

@@ -199,14 +199,24 @@ fn profiles_and_a_seed_of_cloud_init_are_passed_on(host: &Host) {
 }
 
 fn one_that_ignores_the_signal_is_stopped_by_force(host: &Host) {
-    host.run(&host.instance("deaf"));
+    let mut deaf = host.instance("deaf");
+    deaf["command"] = json!(["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]);
+    host.run(&deaf);
     let begin = std::time::Instant::now();
     host.ok(&json!({"verb": "stop", "name": "deaf", "grace_ms": 1000}));
     assert!(begin.elapsed().as_secs() < 10);
     assert_eq!(host.query("/1.0/instances/s-deaf")["status"], "Stopped");
-    host.ok(&json!({"verb": "start", "instance": host.instance("deaf")}));
+    host.ok(&json!({"verb": "start", "instance": deaf}));
     assert_eq!(host.exec("deaf", &["hostname"]), "deaf");
     host.clean("deaf");
+    let mut quit = host.instance("quit");
+    quit["stop_signal"] = json!("SIGQUIT");
+    quit["command"] =
+        json!(["/bin/sh", "-c", "trap 'echo heard >/said; exit 0' QUIT; while :; do sleep 0.1; done"]);
+    host.run(&quit);
+    host.ok(&json!({"verb": "stop", "name": "quit", "grace_ms": 60_000}));
+    assert_eq!(host.script("$CLI file pull s-quit/said -"), "heard\n", "the signal of the document");
+    host.clean("quit");
 }
 
 fn what_it_wrote_uses_and_keeps_is_told(host: &Host) {

@@ -3,11 +3,14 @@
 mod answers;
 mod logs;
 mod top;
+mod verdict;
 
 pub(crate) use answers::{Acted, Had, Line, Ran, RecipeAt, RecipeState, Top};
+pub(crate) use verdict::Verdict;
 
-use crate::driver::{Caller, Exec, Found, GRACE};
+use crate::driver::{Caller, Exec, Found};
 use crate::engines;
+use crate::grace::{self, GRACE};
 use crate::model::{Condition, State};
 use crate::oci::session::ExecSession;
 use crate::supply;
@@ -113,6 +116,9 @@ pub(crate) fn call(
     Ok(match name {
         "top" => json!(top::top(&order)?),
         "recipes" => json!(many(&order, cancel, had)),
+        "check" => json!(many(&order, cancel, |target| {
+            verdict::of(target, Duration::from_millis(order.timeout_ms))
+        })),
         "exec" => json!(many(&order, cancel, |target| exec(target, &order, cancel, event))),
         "logs" => json!(many(&order, cancel, |target| logs::logs(target, &order, cancel, event)).concat()),
         _ => json!(many(&order, cancel, |target| carry_out(name, target, &order))),
@@ -231,10 +237,11 @@ fn on_host(exec: &Exec, caller: Caller<'_>) -> Result<crate::driver::Ran, Failur
 
 /// Starts, stops, restarts, or waits for one instance.
 fn carry_out(what: &str, target: &Target, order: &Order) -> Acted {
-    let grace = order.grace_ms.map_or(GRACE, Duration::from_millis);
     let done = || -> Result<(), Failure> {
         let (driver, found) = find(target)?;
         let engine = engines::of(driver, None)?;
+        let own = found.instance.as_ref().map_or(GRACE, grace::of);
+        let grace = order.grace_ms.map_or(own, Duration::from_millis);
         let whole = || {
             found.instance.clone().ok_or_else(|| {
                 Failure::new(

@@ -1,8 +1,9 @@
 //! Changes one object of this host from its existing to its wanted state; nothing else writes. Repeating a change is
 //! harmless.
 
-use crate::driver::{self, GRACE};
+use crate::driver;
 use crate::engines;
+use crate::grace;
 use crate::image::Store;
 use crate::model::{Instance, Object};
 use crate::oci::closed;
@@ -85,7 +86,7 @@ impl Changer {
         }
         let anew = old.update(&self.stack, before, after, &hosts)?;
         if anew {
-            old.stop(&self.stack, &after.name, GRACE)?;
+            old.stop(&self.stack, &after.name, grace::of(before))?;
         }
         // A finished job, or an instance that is ready, is not restarted when only its surroundings change.
         let asks = || !before.only_names_differ(after) && !self.finished(&*old, &after.name);

@@ -1,14 +1,17 @@
 //! The live checks: whether every instance is ready, and whether a host runs instances that are not in the document.
 
-use crate::act::{Acted, Order, Target};
+use crate::act::{Order, Target, Verdict};
 use crate::model::Gathered;
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
-use common::{Failures, fleet};
+use common::{Failures, fleet, log};
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Time limit for the readiness check of an instance, in milliseconds.
 const READY_MS: u64 = 5000;
+
+/// A certificate that is valid for fewer days gives a warning.
+const DAYS_LEFT: i64 = 14;
 
 /// Checks every selected instance.
 ///
@@ -26,27 +29,36 @@ pub(crate) fn check(input: &PlanInput<Gathered>, each: Each<'_>) -> Result<Check
     let order = |targets| Order { timeout_ms: READY_MS, ..Order::to(targets) };
     let inputs = orders.into_iter().map(|(host, targets)| (host, json!(order(targets)))).collect();
     let mut checked = Checked::default();
-    for (host, answer) in each("wait", inputs) {
-        let acted = match answer.and_then(|value| Ok(fleet::shape::<Vec<Acted>>(value)?)) {
-            Ok(acted) => acted,
+    for (host, answer) in each("check", inputs) {
+        let verdicts = match answer.and_then(|value| Ok(fleet::shape::<Vec<Verdict>>(value)?)) {
+            Ok(verdicts) => verdicts,
             Err(failures) => {
                 failures.0.into_iter().for_each(|f| checked.found(finding(&host, "ct.check", f.message)));
                 continue;
             }
         };
-        for one in acted {
-            match &one.why {
-                Some(why) => checked.found(finding(&host, "ct.ready", why.clone())),
-                None => checked.passed(),
-            }
-            let mut row = json!({"host": host, "instance": one.instance, "ready": one.ok});
-            if let Some(why) = one.why {
-                row["why"] = json!(why);
-            }
-            checked.row(row);
-        }
+        verdicts.into_iter().for_each(|one| tell(&mut checked, &host, one));
     }
     Ok(checked)
+}
+
+/// One row, and a finding if the instance is not ready; a warning if its certificate soon expires.
+fn tell(checked: &mut Checked, host: &str, one: Verdict) {
+    let mut row = json!({"host": host, "instance": one.instance, "ready": one.why.is_none()});
+    if let Some(days) = one.days_left {
+        row["days_left"] = json!(days);
+        if days < DAYS_LEFT && one.why.is_none() {
+            log::warning(&format!("{} on {host}: days until its certificate expires: {days}", one.instance));
+        }
+    }
+    match one.why {
+        Some(why) => {
+            row["why"] = json!(why);
+            checked.found(finding(host, "ct.ready", why));
+        }
+        None => checked.passed(),
+    }
+    checked.row(row);
 }
 
 fn finding(host: &str, code: &str, message: String) -> Finding {

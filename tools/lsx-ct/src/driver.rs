@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Default time to wait for an instance to stop.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
-
 /// An instance of lsx in an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

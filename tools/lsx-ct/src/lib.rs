@@ -29,6 +29,7 @@ pub mod driver;
 mod engines;
 mod exit;
 mod gather;
+mod grace;
 mod guard;
 mod image;
 mod init;
@@ -85,7 +86,7 @@ impl Tool for Ct {
             ],
         ),
         ("ct.report", "hosts", &["host", "ok", "changed", "skipped"]),
-        ("ct.check", "rows", &["host", "instance", "ready", "why"]),
+        ("ct.check", "rows", &["host", "instance", "ready", "days_left=DAYS", "why"]),
         ("ct.ran", "", &["host", "instance", "ok", "code", "ms", "stdout", "stderr"]),
         ("ct.acted", "", &["host", "stack", "instance", "done", "ok", "why"]),
         ("ct.recipe", "", &["host", "instance", "recipe", "state", "changed", "ran_at=RAN", "digest"]),

@@ -4,12 +4,12 @@
 use crate::model::{Condition, Instance, Need, State};
 use crate::net;
 use crate::oci::disk::InstanceFolders;
-use crate::ready::{Backoff, PAUSE_MAX, Why, given_up, tried};
+use crate::ready::{Backoff, LOST, PAUSE_MAX, Why, given_up, tried};
 use crate::supervise::state;
 use common::host::wait;
 use common::{Failure, Kind};
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The state of an instance of this host, by stack and name, from its engine.
 pub(crate) type Ask<'a> = &'a dyn Fn(&str, &str) -> Result<Condition, Failure>;
@@ -72,6 +72,17 @@ pub(crate) fn needs(
     done
 }
 
+/// Why a needed instance of this host, of any engine, will not be ready: it has ended and is not started again.
+fn gone(stack: &str, need: &Need, ask: Ask<'_>) -> Why {
+    let condition = match InstanceFolders::new(stack, &need.instance).disk.exists() {
+        _ if !need.here => return None,
+        true => state::read(stack, &need.instance),
+        false => ask(stack, &need.instance).ok()?,
+    };
+    let exit = condition.exit.filter(|exit| condition.state == State::Exited && exit.code != 0)?;
+    Some(format!("{} has ended with {} and is not started again", need.instance, exit.code))
+}
+
 fn wait_for(
     stack: &str,
     wanted: &Need,
@@ -81,10 +92,16 @@ fn wait_for(
 ) -> Result<(), Failure> {
     let limit = (!forever).then(|| Duration::from_millis(wanted.timeout_ms));
     let mut backoff = Backoff::new(limit, PAUSE_MAX);
+    let mut since: Option<Instant> = None;
     while let Some(why) = need(stack, wanted, pid, ask)? {
         waiting(&why);
         let failed = || Failure::new(Kind::Failed, NEEDS, format!("{} is not ready", wanted.instance));
-        if let Some(lost) = given_up(std::iter::once(wanted)).filter(|_| !forever) {
+        let gone = gone(stack, wanted, ask).filter(|_| !forever);
+        // It may be about to be started.
+        let stays = since.filter(|_| gone.is_some()).is_some_and(|since| since.elapsed() > LOST);
+        since = gone.is_some().then(|| since.unwrap_or_else(Instant::now));
+        let lost = given_up(std::iter::once(wanted)).filter(|_| !forever);
+        if let Some(lost) = lost.or(gone.filter(|_| stays)) {
             return Err(failed().because(lost));
         }
         let Some(pause) = backoff.next() else { return Err(failed().because(why)) };

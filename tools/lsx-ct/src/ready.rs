@@ -1,17 +1,16 @@
 //! Readiness: probed from the network of the dependents by `lsx-net probe`, so that no process of lsx enters the instance.
 
+mod network;
+
+pub(crate) use network::{probed, tried};
+
 use crate::driver::Ran;
-use crate::model::{Condition, Instance, Need, Probe, State};
-use crate::net;
+use crate::model::{Condition, Instance, Need, Probe, State, cloud};
 use crate::supervise::state;
 use common::host::wait;
 use common::{Failure, Kind};
-use serde_json::{Value, json};
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// Time limit of one network probe.
-const TRY: Duration = Duration::from_secs(1);
 /// Time limit of a readiness program in the instance.
 pub(crate) const TRY_INSIDE: Duration = Duration::from_secs(10);
 /// How long an instance without a probe must have run to count as running.
@@ -21,6 +20,9 @@ pub(crate) const STARTED: Duration = Duration::from_secs(60);
 /// The first pause between two probes; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a needed instance must have been ended for good before nothing waits for it.
+pub(crate) const LOST: Duration = Duration::from_secs(2);
 
 /// The last probe and its result; `None` means ready.
 pub(crate) type Why = Option<String>;
@@ -84,7 +86,9 @@ pub(crate) fn once(instance: &Instance, pid: u32, age: Duration, run: Run<'_>) -
         (None, _) => Ok((age < SETTLE).then(|| "it has just started".to_owned())),
         (Some(Probe::Command(argv)), _) => {
             let ran = run(argv)?;
-            Ok((ran.code != 0).then(|| ended(&shown(argv), &ran)))
+            let said = || String::from_utf8_lossy(&ran.stderr);
+            let judged = || instance.ready.as_ref().and_then(|r| cloud::judged(r, ran.code, &said()));
+            Ok((ran.code != 0).then(|| judged().unwrap_or_else(|| ended(&shown(argv), &ran))))
         }
         (Some(probe), Some(nic)) => tried(probe, nic.address.addr(), pid),
         (Some(_), None) => Ok(None),
@@ -122,50 +126,6 @@ fn shown(argv: &[String]) -> String {
 pub(crate) fn ended(what: &str, ran: &Ran) -> String {
     let said = common::host::program::tail(&ran.stderr).pop().map(|line| format!(": {line}"));
     format!("{what} ended with {}{}", ran.code, said.unwrap_or_default())
-}
-
-/// Checks once by network, from the network namespace of the process `pid`.
-///
-/// # Errors
-/// If no check was possible.
-pub(crate) fn tried(probe: &Probe, address: Ipv4Addr, pid: u32) -> Result<Why, Failure> {
-    let target = match probe {
-        Probe::Tcp(port) => json!({"probe": "tcp", "port": port}),
-        Probe::Banner { port, holds } => {
-            json!({"probe": "banner", "port": port, "expect": {"banner": [holds]}})
-        }
-        Probe::Http { port, path } => {
-            json!({"probe": "http", "port": port, "path": path, "expect": {"status": ["2xx", "3xx"]}})
-        }
-        Probe::Https { port, path, server_name, ca } => json!({
-            "probe": "http", "tls": true, "port": port, "path": path, "server_name": server_name, "ca": ca,
-            "expect": {"status": ["2xx", "3xx"]},
-        }),
-        Probe::Command(_) => return Ok(None),
-    };
-    let mut target = target;
-    target["address"] = json!(address);
-    target["timeout_ms"] = json!(TRY.as_millis());
-    let net = net::program("probe").args(["--netns", &format!("/proc/{pid}/ns/net")]);
-    let (code, said, complaint) = net.ended(target.to_string().as_bytes())?;
-    if code == 0 {
-        return Ok(None);
-    }
-    let outcome: Value = serde_json::from_slice(&said).unwrap_or_default();
-    let complaint = String::from_utf8_lossy(&complaint).into_owned();
-    let why = outcome["error"]["message"].as_str().map_or(complaint, str::to_owned);
-    Ok(Some(format!("{}: {}", words(probe, address), why.trim())))
-}
-
-/// A probe in the format of `lsx-net probe`.
-pub(crate) fn words(probe: &Probe, address: Ipv4Addr) -> String {
-    match probe {
-        Probe::Tcp(port) => format!("tcp:{address}:{port}"),
-        Probe::Banner { port, .. } => format!("banner:{address}:{port}"),
-        Probe::Http { port, path } => format!("http://{address}:{port}{path}"),
-        Probe::Https { port, path, .. } => format!("https://{address}:{port}{path}"),
-        Probe::Command(argv) => argv.join(" "),
-    }
 }
 
 /// The failure of an interrupted wait.

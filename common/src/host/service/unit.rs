@@ -7,6 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 /// Exists while systemd runs the machine (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
@@ -54,13 +55,22 @@ fn settings(unit: &str, about: &str) -> Vec<String> {
 
 /// Tells systemd that the program is ready (sd_notify(3)).
 pub fn ready() {
+    tell("READY=1");
+}
+
+/// Tells systemd that the end of the program takes up to this long, whatever the unit's own limit is.
+pub fn ends_within(time: Duration) {
+    tell(&format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()));
+}
+
+fn tell(what: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let path = path.to_string_lossy().into_owned();
     let address = match path.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name),
         None => SocketAddr::from_pathname(&path),
     };
-    let told = UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(b"READY=1", &address?));
+    let told = UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(what.as_bytes(), &address?));
     if let Err(e) = told {
         tracing::debug!("cannot tell systemd: {e}");
     }

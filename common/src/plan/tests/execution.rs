@@ -22,15 +22,20 @@ struct Host {
     cancel: AtomicBool,
     /// Cancels after this step.
     stop_after: Option<&'static str>,
-    slow: bool,
+    /// Steps last until so many have run at the same time, and a moment longer.
+    together: usize,
+    /// What was done is kept when a step fails.
+    keeps: bool,
 }
 
 impl Host {
     fn change(&self, before: Option<&Thing>, after: Option<&Thing>) -> Result<(), Failure> {
         let now = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
-        if self.slow {
-            crate::host::wait::until(Duration::from_millis(20), Duration::from_millis(20), || false);
+        if self.together > 0 {
+            let (most, moment) = (Duration::from_secs(10), Duration::from_millis(10));
+            crate::host::wait::until(most, moment, || self.most.load(Ordering::SeqCst) >= self.together);
+            crate::host::wait::until(moment, moment, || false);
         }
         let result = self.act(before, after);
         self.running.fetch_sub(1, Ordering::SeqCst);
@@ -66,7 +71,7 @@ impl Host {
             event: &|event| self.events.lock().unwrap().push(event),
             cancel: &self.cancel,
             parallel,
-            undo: true,
+            undo: !self.keeps,
             halves: false,
         };
         execute_in_order("h", steps, &context).0
@@ -98,7 +103,7 @@ fn steps_come_after_what_they_need() {
     let mut steps = steps(&chain);
     steps.reverse(); // The order is that of the needs, not of the list.
     for parallel in [1, 2, 8] {
-        let host = Host { slow: true, ..Host::default() };
+        let host = Host { together: 1, ..Host::default() };
         let report = host.run(&steps, parallel);
         assert!(report.ok && report.exit == 0 && report.changed == 5 && report.failure.is_none());
         let at = |name: &str| host.did().iter().position(|d| d == &format!("make {name}")).unwrap();
@@ -116,7 +121,7 @@ fn as_many_at_once_as_allowed_and_no_more() {
     let names: Vec<String> = (0..12).map(|i| format!("t{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|n| (n.as_str(), &[][..])).collect();
     for parallel in [1, 3] {
-        let host = Host { slow: true, ..Host::default() };
+        let host = Host { together: parallel, ..Host::default() };
         assert_eq!(host.run(&steps(&all), parallel).changed, 12);
         assert_eq!(host.most.load(Ordering::SeqCst), parallel);
     }
@@ -192,7 +197,7 @@ fn a_request_to_stop_that_comes_with_the_last_step_counts_too() {
 
 #[test]
 fn a_running_step_is_waited_for_before_anything_is_taken_back() {
-    let host = Host { slow: true, fails: vec!["make b"], ..Host::default() };
+    let host = Host { together: 3, fails: vec!["make b"], ..Host::default() };
     let report = host.run(&steps(&[("a", &[]), ("b", &[]), ("c", &[]), ("d", &["a"])]), 3);
     assert!(!report.ok);
     assert_eq!(host.names(), [""; 0], "{:?}", host.did());
@@ -215,6 +220,17 @@ fn every_step_is_told_once_each_way() {
     );
     assert_eq!(events[1]["failure"]["code"], "test.no");
     assert!(events.iter().all(|e| e["ms"].is_u64() && e["why"].is_string()));
+}
+
+#[test]
+fn a_step_whose_need_failed_has_its_own_failure() {
+    let host = Host { fails: vec!["make b"], keeps: true, ..Host::default() };
+    let report = host.run(&steps(&[("a", &[]), ("b", &[]), ("c", &["b", "a"]), ("d", &["c"])]), 1);
+    let told: Vec<_> = report.failures().map(|f| f.message.as_str()).collect();
+    assert_eq!(told[1..], ["c was not started: b failed", "d was not started: c failed"]);
+    assert_eq!(host.names(), ["a"]);
+    let events = host.events.lock().unwrap();
+    assert!(events.iter().any(|e| e["step"] == "thing.create:d" && e["failure"]["code"] == "plan.needs"));
 }
 
 #[test]

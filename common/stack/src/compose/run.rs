@@ -2,6 +2,7 @@
 
 use super::{At, Import, each, environment, items, text, texts, truth, under};
 use crate::decode::hint;
+use crate::value::Signal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -147,6 +148,20 @@ impl Import<'_> {
             ready.insert("timeout".to_owned(), json!(format!("{most}s")));
         }
         Some(Value::Object(ready))
+    }
+
+    /// `stop_signal`, in all forms that Docker knows.
+    pub(super) fn signal(&self, at: At<'_, '_>) -> Option<Value> {
+        let found = text(at).and_then(|text| Signal::parse(&text));
+        if found.is_none() {
+            at.mistake("compose.signal", "not a signal".to_owned(), "like SIGQUIT or 3".to_owned());
+        }
+        Some(json!(found?.name()))
+    }
+
+    /// `stop_grace_period`, in whole seconds.
+    pub(super) fn grace(&self, at: At<'_, '_>) -> Option<Value> {
+        Some(json!(format!("{}s", self.seconds(at)?.clamp(0.0, 86_400.0).ceil())))
     }
 
     /// A time in the notation of Go: `1m30s`, `1.5s`, `500ms`.

@@ -32,7 +32,7 @@ const SILENT: [&str; 20] = [
 ];
 
 /// Keys that are not converted, each with what to do instead.
-const LOST: [(&str, &str); 24] = [
+const LOST: [(&str, &str); 22] = [
     ("cap_add", "instances have Docker's default capabilities"),
     ("cap_drop", "instances have Docker's default capabilities"),
     ("cgroup_parent", ""),
@@ -53,8 +53,6 @@ const LOST: [(&str, &str); 24] = [
     ("read_only", ""),
     ("runtime", "use `lsx-ct --runtime`"),
     ("security_opt", ""),
-    ("stop_grace_period", "use `lsx-ct stop --grace TIME`"),
-    ("stop_signal", "the image's own signal is used"),
     ("sysctls", ""),
     ("userns_mode", "every instance has its own user ids"),
 ];
@@ -185,6 +183,8 @@ impl Import<'_> {
             "shm_size" => {
                 put("shm_size", text(at).and_then(|text| super::limits::size(&text)).map(|size| json!(size)))
             }
+            "stop_signal" => put("stop_signal", self.signal(at)),
+            "stop_grace_period" => put("stop_grace", self.grace(at)),
             "hostname" => put("hostname", self.hostname(at, name)),
             "cpus" | "mem_limit" | "pids_limit" => self.resource(key, at, limits),
             "ulimits" => self.ulimits(at, limits),

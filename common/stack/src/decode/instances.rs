@@ -6,7 +6,9 @@ use super::words::{absolute, label, mode, pairs, source};
 use super::{given, ports};
 use crate::model::{File, Instance, Mount, Nic, Ready};
 use crate::tree::Value;
-use crate::value::{Wrong, address, banner, domain, duration, http, https, label as hostname, port, size};
+use crate::value::{
+    Wrong, address, banner, domain, duration, http, https, label as hostname, port, signal, size,
+};
 use std::collections::BTreeMap;
 
 /// Replicas of one instance.
@@ -33,6 +35,8 @@ pub(super) fn instance(at: At<'_, '_>) -> Option<Instance> {
         command: table.get("command", command).unwrap_or_default(),
         args: texts("args"),
         system: table.get("system", truth),
+        stop_signal: table.get("stop_signal", |at| at.parse(signal)),
+        stop_grace: table.get("stop_grace", |at| at.parse(duration)),
         user: table.get("user", string),
         ids: table.get("ids", |at| at.number(65_536, MAX_IDS)),
         workdir: table.get("workdir", |at| at.parse(absolute)),

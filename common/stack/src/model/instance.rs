@@ -3,9 +3,10 @@
 use super::{Granted, Limits, Mount, Tmpfs};
 use crate::schema::{
     AbsolutePath, Address, BannerText, CidrOrAddress, Domain, DurationText, FileMode, HttpText, Int, Label,
-    Labelled, Many, Pairs, Port, PortMapText, PortOrRange, Short, SizeText, Source, Word, one_probe, table,
+    Labelled, Many, Pairs, Port, PortMapText, PortOrRange, Short, SignalText, SizeText, Source, Word,
+    one_probe, table,
 };
-use crate::value::{Banner, Driver, Duration, Http, Protocol, Restart, Size, octal};
+use crate::value::{Banner, Driver, Duration, Http, Protocol, Restart, Signal, Size, octal};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -73,6 +74,14 @@ pub struct Instance {
     /// Whether it is a whole system, whose first process is an init; default: as the image says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<bool>,
+    /// Signal that asks it to stop; default: the image's, else the one that its first process understands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SignalText>")]
+    pub stop_signal: Option<Signal>,
+    /// Time from this signal until it is killed; default: 10s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationText>")]
+    pub stop_grace: Option<Duration>,
     /// User, or user:group, that its program runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]

@@ -57,6 +57,7 @@ texts! {
     Device = pattern(r"[A-Za-z0-9_@][A-Za-z0-9._@-]{0,14}");
     SizeText = or_number("[0-9]*[1-9][0-9]*[KMGT]?", 1);
     DurationText = pattern("[0-9]+[smhdy]");
+    SignalText = json!({ "anyOf": [pattern(&crate::value::signals()), { "type": "integer", "minimum": 1, "maximum": 64 }] });
     CpusText = json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, pattern(r"[0-9]+(\.[0-9]{1,3})?")] });
     HttpText = pattern(r"(:[0-9]{1,5})?/\S*|:[0-9]{1,5}");
     BannerText = pattern(r"[0-9]{1,5}:.+");

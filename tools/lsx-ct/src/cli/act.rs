@@ -36,7 +36,7 @@ pub(super) struct ActArgs {
 pub(super) struct StopArgs {
     #[command(flatten)]
     act: ActArgs,
-    /// Time to wait for an instance to stop before it is killed; default: 10s
+    /// Time to wait for an instance to stop before it is killed; default: its `stop_grace`, else 10s
     #[arg(long, visible_alias = "timeout", value_name = "TIME", value_parser = common::cli::duration)]
     grace: Option<Duration>,
 }

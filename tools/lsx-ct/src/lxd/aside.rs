@@ -3,7 +3,7 @@
 use super::Lxd;
 use super::client::OPERATION;
 use super::marks::{ASIDE, NAME, SPEC, WAS};
-use crate::driver::GRACE;
+use crate::grace::{self, GRACE};
 use crate::model::{NAME_MAX, engine_name};
 use common::Failure;
 use serde_json::{Map, Value, json};
@@ -15,8 +15,9 @@ impl Lxd {
         if engine_name(stack, &aside).len() > NAME_MAX {
             return Ok(None);
         }
-        self.halt(stack, name, GRACE)?;
         let held = self.owned(stack, name)?;
+        let instance = held.found().and_then(|found| found.instance);
+        self.halt(stack, name, instance.as_ref().map_or(GRACE, grace::of))?;
         self.unmake(stack, &aside)?; // left by a killed run
         self.mark_as(&held.name, &aside, (SPEC, WAS))?;
         self.rename(&held.name, &engine_name(stack, &aside))?;

@@ -221,7 +221,8 @@ impl Client {
             }
             let got = match self.get(&path) {
                 // Incus reports the timeout of its wait as an error, LXD returns the state of the operation.
-                Err(refused) if refused.says("context deadline exceeded") => Got::default(),
+                // A failed operation may have the same words in its error, such as a stop within a time.
+                Err(Refused::Status(_, _, why)) if why == "context deadline exceeded" => Got::default(),
                 got => match got? {
                     Some(got) => got,
                     None => return Ok(Value::Null),

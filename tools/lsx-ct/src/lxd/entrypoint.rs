@@ -6,7 +6,7 @@ use crate::accounts::Account;
 use crate::init;
 use crate::model::Instance;
 use crate::paths;
-use crate::render::bundle;
+use crate::render::bundle::{self, Stop};
 use crate::render::values::INIT;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
@@ -25,6 +25,7 @@ pub(super) struct Entrypoint {
     /// User by number, after lookup in the instance.
     pub(super) ids: Option<Account>,
     pub(super) workdir: String,
+    /// Empty if liblxc finds it out by what the init does: systemd blocks SIGRTMIN+3.
     signal: String,
     system: bool,
 }
@@ -39,7 +40,7 @@ impl Entrypoint {
             user: bundle::user(instance, image),
             ids: None,
             workdir: bundle::workdir(instance, image),
-            signal: bundle::stop_signal(instance, image).name(),
+            signal: bundle::stop_signal(instance, image).map_or_else(String::new, Stop::name),
             system,
             argv: if found { Vec::new() } else { argv },
         }
@@ -92,8 +93,8 @@ impl Entrypoint {
                 format!("{INIT} init{NOTES}{} --as {who} --encoded {}", self.signal, init::encode(&self.argv))
             }
         };
-        let mut lines =
-            vec![format!("lxc.init.cmd = {command}"), format!("lxc.signal.halt = {}", self.signal)];
+        let mut lines = vec![format!("lxc.init.cmd = {command}")];
+        lines.extend((!self.signal.is_empty()).then(|| format!("lxc.signal.halt = {}", self.signal)));
         lines.extend((self.workdir != "/").then(|| format!("lxc.init.cwd = {}", self.workdir)));
         if let (false, Some(ids)) = (self.application(), &self.ids) {
             lines.extend([format!("lxc.init.uid = {}", ids.user), format!("lxc.init.gid = {}", ids.group)]);
@@ -211,6 +212,7 @@ mod tests {
             ["lxc.init.cmd = /lib/systemd/systemd --unit=rescue", "lxc.signal.halt = SIGRTMIN+3"]
         );
         assert!(init.device("/own").is_none());
+        assert_eq!(first(&["/sbin/init"], json!({})).lines(), ["lxc.init.cmd = /sbin/init"]);
         let blank = first(&["/sbin/init", "a b"], json!({}));
         assert_eq!(blank.check("a").unwrap_err().code, "ct.lxd.command");
     }

@@ -7,7 +7,7 @@ use super::marks::RECIPES;
 use super::{Entrypoint, Lxd};
 use crate::accounts::Alone;
 use crate::driver::{Exec, Ran};
-use crate::model::{Done, Instance, Recipe, State, engine_name};
+use crate::model::{Done, Instance, Recipe, State, cloud, engine_name};
 use crate::ready::{self, Why};
 use crate::recipes::{self, Script};
 use common::Failure;
@@ -32,10 +32,17 @@ impl Lxd {
             }
             let Some(why) = why else { return Ok(()) };
             let left = limit.saturating_sub(began.elapsed());
-            let Some(pause) = backoff.next().filter(|pause| *pause < left) else {
+            let failed = cloud::failed(instance.ready.as_ref(), &why);
+            let Some(pause) = backoff.next().filter(|pause| *pause < left && !failed) else {
                 let failure = ready::unready(&instance.name, State::Starting, Some(why));
-                let hint =
-                    format!("see: lsx-ct logs {}; to wait longer, increase ready.timeout", instance.name);
+                let hint = match failed {
+                    true => {
+                        format!("see: lsx-ct exec {} -- cat /var/log/cloud-init-output.log", instance.name)
+                    }
+                    false => {
+                        format!("see: lsx-ct logs {}; to wait longer, increase ready.timeout", instance.name)
+                    }
+                };
                 return Err(self.words(engine, failure).hint(hint));
             };
             wait::until(pause, pause, || false);

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 const SEEDS: [&str; 3] = ["user-data", "vendor-data", "network-config"];
 
+/// The setting that LXD appends to the identity that it gives to cloud-init.
+const META: &str = "user.meta-data";
+
 /// Values of the host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HostValues {
@@ -83,13 +86,18 @@ pub(super) fn config(stack: &str, instance: &Instance, values: &HostValues) -> M
     for (key, text) in &values.seeds {
         set(key, text.clone());
     }
+    if !values.seeds.is_empty() {
+        // cloud-init sets the name in its first stage, before it reads that lsx sets it; the server would give its own.
+        set(META, format!("local-hostname: {}\n", instance.hostname));
+    }
     set("raw.lxc", raw(stack, instance, values));
     config
 }
 
 /// Whether a setting belongs to lsx: settings added by others are kept.
 pub(super) fn ours(key: &str) -> bool {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 8] = [
+        META,
         "boot.autostart",
         "limits.memory",
         "limits.cpu",

@@ -2,10 +2,9 @@
 
 use super::client::{OPERATION, Refused};
 use super::{Lxd, ServerInstance, secret};
-use crate::driver::GRACE;
 use crate::model::{IDS, Instance, engine_name};
 use crate::supervise::{state, waiting};
-use crate::{needs, net, paths};
+use crate::{grace, needs, net, paths};
 use common::host::program::tail;
 use common::host::wait;
 use common::{Failure, Kind};
@@ -47,7 +46,7 @@ impl Lxd {
         let held = self.owned(stack, &instance.name)?;
         let lost = held.runs() && secret::lost(stack, instance).is_some();
         if lost {
-            self.halt(stack, &instance.name, GRACE)?;
+            self.halt(stack, &instance.name, grace::of(instance))?;
         }
         if lost || !held.runs() {
             let ask = |stack: &str, name: &str| self.supply.condition(stack, name);
@@ -110,7 +109,7 @@ impl Lxd {
         }
         if grace >= Duration::from_secs(1) {
             let gently = self.put_state(&engine, "stop", grace, false);
-            if gently.is_ok() {
+            if gently.is_ok() && self.held(&engine)?.is_none_or(|held| !held.runs()) {
                 return Ok(());
             }
             tracing::debug!("{engine} did not stop by itself: {gently:?}");

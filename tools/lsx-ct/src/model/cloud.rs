@@ -7,11 +7,16 @@ use common::stack::Driver;
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 /// How long `up` waits for cloud-init, which may install packages. Less than the 300 s that a host has for its answer.
 const TIMEOUT_MS: u64 = 240_000;
-/// Queries the status. `status` alone exits with 0 while cloud-init is running; `--wait` would block.
-const STATUS: &str = "command -v cloud-init >/dev/null || { echo 'the image has no cloud-init' >&2; exit 1; }\n\
-said=$(cloud-init status --long 2>&1 | tr '\\n' ' ') || :\n\
-case $said in *'status: done'*) exit 0;; esac\n\
-echo \"cloud-init: $said\" >&2; exit 1";
+/// Queries the status: 0 if it is done, 3 if it has failed for good. `status` alone exits with 0 while cloud-init is running;
+/// `--wait` would block.
+const STATUS: &str = "command -v cloud-init >/dev/null || { echo 'the image has no cloud-init' >&2; exit 3; }\n\
+said=$(cloud-init status --long 2>&1 | tr -s '\\n ' ' ' | cut -c1-600) || :\n\
+echo \"$said\" >&2\n\
+case $said in *'status: done'*) exit 0;; *'status: error'*) exit 3;; esac\n\
+exit 1";
+/// The exit code of the above for a failure, and the words for it.
+const ERROR: i32 = 3;
+const FAILED: &str = "cloud-init failed: ";
 
 /// A file of the seed.
 pub fn seed(name: &str) -> String {
@@ -48,9 +53,32 @@ pub fn verdict() -> Ready {
     Ready { probe: Probe::Command(words.into()), timeout_ms: TIMEOUT_MS, interval_ms: 1000 }
 }
 
+/// What the program of [`verdict`] reports when cloud-init is not done; `None` for another readiness check.
+pub fn judged(ready: &Ready, code: i32, said: &str) -> Option<String> {
+    let words = if code == ERROR { FAILED } else { "cloud-init: " };
+    (*ready == verdict()).then(|| format!("{words}{}", said.trim()))
+}
+
+/// Whether this is a verdict that will not change.
+pub fn failed(ready: Option<&Ready>, why: &str) -> bool {
+    ready.is_some_and(|ready| *ready == verdict()) && why.starts_with(FAILED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_error_of_cloud_init_is_final() {
+        let ready = verdict();
+        let error = judged(&ready, 3, "status: error detail: x\n").unwrap();
+        assert_eq!(error, "cloud-init failed: status: error detail: x");
+        let running = judged(&ready, 1, "status: running").unwrap();
+        assert_eq!([&error, &running].map(|why| failed(Some(&ready), why)), [true, false], "{running}");
+        let own = Ready { timeout_ms: 1, ..ready };
+        assert_eq!(judged(&own, 3, "x"), None);
+        assert!(!failed(Some(&own), &error) && !failed(None, &error));
+    }
 
     #[test]
     fn an_instance_is_another_one_when_its_data_are_others() {

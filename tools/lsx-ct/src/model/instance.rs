@@ -33,6 +33,12 @@ pub struct Instance {
     /// Whether it is a whole system; absent: as the image says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<bool>,
+    /// Name of the signal that asks it to stop; absent: as in the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Time from this signal until it is killed, in milliseconds; absent: 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_grace_ms: Option<u64>,
     /// User, or user:group; absent: as in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -110,6 +116,7 @@ impl Instance {
             recipes: if alone(i) { i.recipes.clone() } else { Vec::new() },
             proxy: i.proxy.clone().filter(|_| alone(i)),
             limits: Limits::default(),
+            stop_grace_ms: None,
             hosts: String::new(),
             restart: Restart::default(),
             needs: Vec::new(),

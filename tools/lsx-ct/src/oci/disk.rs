@@ -1,6 +1,7 @@
 //! The files of an instance on disk, and its range of ids.
 
 use super::ranges;
+use crate::grace::{self, GRACE};
 use crate::model::{IDS, Ids, Instance};
 use crate::paths::{DISK, RUN};
 use common::host::Lock;
@@ -9,6 +10,7 @@ use common::host::kept::Keeper;
 use common::{Failure, Kind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Prefix of the folder of an instance that was put aside; no instance has such a name.
 pub(crate) const ASIDE: char = '.';
@@ -29,6 +31,11 @@ impl InstanceFolders {
             disk: Path::new(DISK).join(stack).join(name),
             run: Path::new(RUN).join(stack).join(name),
         }
+    }
+
+    /// Time from the stop signal of its instance until it is killed.
+    pub(crate) fn stop_grace(&self) -> Duration {
+        self.instance().ok().flatten().map_or(GRACE, |instance| grace::of(&instance))
     }
 
     /// Its definition; absent if a run was killed before it was complete.

@@ -20,9 +20,8 @@ pub(crate) mod users;
 pub(crate) mod volume;
 
 use crate::accounts::{Account, Alone};
-use crate::driver::GRACE;
 use crate::driver::{Caller, Driver, Exec, Found, More, Ran};
-use crate::model::{Condition, Engine, IDS, Ids, Instance, State, Usage, runtime_id};
+use crate::model::{Condition, Engine, IDS, Ids, Instance, State, Usage, cloud, runtime_id};
 use crate::ready;
 use crate::supervise::state;
 use common::host::file;
@@ -44,7 +43,6 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How long a supervisor may take to end after its instance.
 const BEGIN: Duration = Duration::from_secs(10);
 /// How long a needed instance must have ended for good before waiting for it is given up.
-const LOST: Duration = Duration::from_secs(2);
 /// An instance that ended so often before it was ready counts as failed.
 const ENDED: u32 = 3;
 
@@ -201,8 +199,8 @@ impl Driver for Oci {
 impl Oci {
     /// Stops an instance and removes everything except its files on disk.
     fn end(&self, stack: &str, name: &str) -> Result<InstanceFolders, Failure> {
-        self.stop(stack, name, GRACE)?;
         let place = InstanceFolders::new(stack, name);
+        self.stop(stack, name, place.stop_grace())?;
         file::remove_tree(&place.run)?;
         groups::remove(stack, name);
         state::service(stack, name).unlock()?;
@@ -248,7 +246,9 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
             return Ok(());
         }
         let ended = condition.restarts.saturating_sub(before) >= ENDED;
-        let hopeless = matches!(condition.state, State::Stopped | State::Exited) || ended;
+        let judged = |why: &String| heeds && cloud::failed(instance.ready.as_ref(), why);
+        let failed = condition.state == State::Starting && condition.why.as_ref().is_some_and(judged);
+        let hopeless = matches!(condition.state, State::Stopped | State::Exited) || ended || failed;
         if hopeless || begun.elapsed() >= most {
             return Err(unready(stack, name, &condition));
         }
@@ -262,7 +262,7 @@ fn await_ready(stack: &str, instance: &Instance, before: u32) -> Result<(), Fail
         wait::tell(|| ready::waits(&condition, begun.elapsed(), most));
         match ready::lost(stack, instance).filter(|_| waits) {
             // It may be about to be started.
-            Some(why) if lost.get_or_insert_with(Instant::now).elapsed() > LOST => {
+            Some(why) if lost.get_or_insert_with(Instant::now).elapsed() > ready::LOST => {
                 return Err(unready(stack, name, &condition).because(why));
             }
             Some(_) => {}

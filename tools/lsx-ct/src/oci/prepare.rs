@@ -195,15 +195,16 @@ impl Ready {
     }
 }
 
-/// Its stop signal; if the path of the init is a link to systemd, that of systemd.
+/// Its stop signal; that of an unknown init depends on whether its path is a link to systemd.
 fn stop(instance: &Instance, image: &ImageConfiguration, root: &Path, argv: &[String]) -> Stop {
-    let own = bundle::stop_signal(instance, image);
     let program = argv.first().map_or("", String::as_str);
-    let leads = std::fs::read_link(root.join(program.trim_start_matches('/')));
-    match leads.is_ok_and(|to| to.ends_with("systemd/systemd")) && own == bundle::HALT {
-        true => bundle::HALT_SYSTEMD,
-        false => own,
-    }
+    let leads = || std::fs::read_link(root.join(program.trim_start_matches('/')));
+    bundle::stop_signal(instance, image).unwrap_or_else(|| {
+        match leads().is_ok_and(|to| to.ends_with("systemd/systemd")) {
+            true => bundle::HALT_SYSTEMD,
+            false => bundle::HALT,
+        }
+    })
 }
 
 /// Files and folders that are mounted into it.

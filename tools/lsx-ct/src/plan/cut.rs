@@ -61,6 +61,8 @@ fn instance(
         command: written.command.clone(),
         args: written.args.clone(),
         system: written.system,
+        stop_signal: written.stop_signal.map(|signal| signal.name()),
+        stop_grace_ms: written.stop_grace.map(|grace| grace.0 * 1000),
         user: written.user.clone(),
         ids: written.ids.filter(|ids| *ids != IDS),
         workdir: written.workdir.clone(),

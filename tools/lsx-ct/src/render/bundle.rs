@@ -109,19 +109,20 @@ pub(crate) fn environment(instance: &Instance, image: &ImageConfiguration) -> BT
     all
 }
 
-/// The stop signal: the image's, else the one that its first process understands.
-pub(crate) fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Stop {
+/// The stop signal: the instance's or the image's, else the one that its first process understands. `None` for an init by
+/// another path than systemd's, which may be any.
+pub(crate) fn stop_signal(instance: &Instance, image: &ImageConfiguration) -> Option<Stop> {
     let of_image = image.config().as_ref().and_then(|c| c.stop_signal().clone());
-    if let Some(stop) = of_image.and_then(|text| Stop::parse(&text)) {
-        return stop;
-    }
+    let mut named = [instance.stop_signal.clone(), of_image].into_iter().flatten();
     let argv = command(instance, image);
     let program = argv.first().map_or("", String::as_str);
-    match (SYSTEMD.contains(&program), is_system(instance, image)) {
-        (true, _) => HALT_SYSTEMD,
-        (_, true) => HALT,
-        _ => Stop(15), // SIGTERM
-    }
+    named.find_map(|text| Stop::parse(&text)).or(
+        match (SYSTEMD.contains(&program), is_system(instance, image)) {
+            (true, _) => Some(HALT_SYSTEMD),
+            (_, true) => None,
+            _ => Some(Stop(15)), // SIGTERM
+        },
+    )
 }
 
 /// The bundle's config.json.

@@ -17,6 +17,7 @@ use crate::render::bundle::Stop;
 use crate::{engines, needs, net, recipes};
 use common::host::file;
 use common::host::service::signals::Asked;
+use common::host::service::unit;
 use common::{Failure, Kind};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -218,12 +219,10 @@ impl Run {
         me.tell(State::Stopped, Some(format!("stopping with {signal}")));
         let _ = self.runtime.kill(&me.id, stop, false);
         let grace = state::grace(&me.place);
+        unit::ends_within(grace + KILLED * 2);
         if !self.ended_within(me, pid, grace) {
-            me.log.say(&format!(
-                "{} did not end within {} s after {signal} and is killed",
-                me.name,
-                grace.as_secs_f32()
-            ));
+            let (name, time) = (&me.name, grace.as_secs_f32());
+            me.log.say(&format!("{name} did not end within {time} s after {signal} and is killed"));
             let _ = self.runtime.kill(&me.id, KILL, true);
             self.ended_within(me, pid, KILLED);
         }

@@ -1,6 +1,5 @@
 //! The state recorded by a supervisor, /run/lsx/ct/STACK/INSTANCE/state.json, and the lock that shows that it runs.
 
-use crate::driver::GRACE;
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::InstanceFolders;
 use crate::paths::RUN;
@@ -60,7 +59,7 @@ pub(crate) fn alive(stack: &str, name: &str) -> bool {
 /// The time to wait for an instance to stop, as recorded by the process that stops it.
 pub(crate) fn grace(place: &InstanceFolders) -> Duration {
     let text = file::read(&place.run.join("grace")).ok().flatten();
-    text.and_then(|t| t.trim().parse().ok()).map_or(GRACE, Duration::from_millis)
+    text.and_then(|t| t.trim().parse().ok()).map_or_else(|| place.stop_grace(), Duration::from_millis)
 }
 
 /// Records this time.
