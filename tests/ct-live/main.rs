@@ -31,6 +31,7 @@ mod shown;
 mod system;
 mod tls;
 mod together;
+mod without;
 
 use cloud::Cloud;
 use lsx_tests::groups::{self, Group};
@@ -55,6 +56,7 @@ const GROUPS: &[Group<Cloud>] = &[
             given::CASES,
             ids::CASES,
             lost::CASES,
+            without::CASES,
             recipes::CASES,
             proxy::CASES,
             room::CASES,

@@ -1,5 +1,6 @@
 //! The driver oci: an OCI runtime, an overlay on the image store, and a supervisor for each instance.
 
+mod beside;
 pub(crate) mod closed;
 mod command;
 pub(crate) mod disk;

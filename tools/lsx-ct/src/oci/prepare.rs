@@ -4,7 +4,7 @@
 use super::disk::{InstanceFolders, folder_with};
 use super::mounts::{self, Layers};
 use super::place::Root;
-use super::{closed, groups, layer, limits, volume};
+use super::{beside, closed, groups, layer, limits, volume};
 use crate::accounts::{Account, Alone};
 use crate::image::Store;
 use crate::model::{Done, File, Ids, Instance};
@@ -62,7 +62,7 @@ impl Ready {
         let own = place.run.join("init");
         let system = bundle::is_system(instance, &image);
         file::write(&own, b"-", Mode::Program)?;
-        mounts::shifted(&common::host::service::sibling(crate::PROGRAM), &own, users.as_ref(), true)?;
+        mounts::shifted(&beside::program(place)?, &own, users.as_ref(), true)?;
         let stop = stop(instance, &image, &root, &argv);
         Ok(Ready { store: store.clone(), image, system, stop, ids, root, users, mounted: BTreeSet::new() })
     }
