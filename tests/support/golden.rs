@@ -5,6 +5,7 @@
 //! [{"host": "h1", "at": ["objects", "bridge:lan", "object", "mtu"], "to": 1400}]}`.
 
 use crate::{Tool, blessing, entries};
+use anyhow::Context as _;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -27,7 +28,7 @@ impl Case {
 
     /// The stack.
     pub fn text(&self) -> String {
-        self.read(&self.stack).unwrap()
+        crate::read(&self.folder.join(&self.stack)).unwrap()
     }
 
     /// Flags in addition to the stack and observed documents.
@@ -37,18 +38,22 @@ impl Case {
 
     /// How the observed documents are created: the stack that was up before, if any, and later changes on the hosts.
     pub fn drift(&self) -> Option<(Option<String>, Vec<Value>)> {
-        let drift: Value = serde_json::from_str(&self.read("drift.json")?).unwrap();
-        let file = drift["was"].as_str();
-        let was = file.map(|f| self.read(if f == "stack.yaml" { &self.stack } else { f }).unwrap());
+        let path = self.folder.join("drift.json");
+        let drift = serde_json::from_str::<Value>(&self.read("drift.json")?);
+        let drift = drift.with_context(|| format!("{} is not JSON", path.display())).unwrap();
+        let file = drift["was"].as_str().map(|f| if f == "stack.yaml" { &self.stack } else { f });
+        let was = file.map(|f| crate::read(&self.folder.join(f)).unwrap());
         Some((was, drift["edits"].as_array().cloned().unwrap_or_default()))
     }
 
-    fn write(&self, name: &str, text: &str) {
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.folder.join(name);
         match text {
-            "" if path.exists() => std::fs::remove_file(path).unwrap(),
-            "" => {}
-            text => std::fs::write(path, text).unwrap(),
+            "" if path.exists() => {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            "" => Ok(()),
+            text => crate::write(&path, text),
         }
     }
 }
@@ -75,7 +80,7 @@ pub fn run(tool: &Tool, remade: impl Fn(&Case) -> Option<String>) {
     let mut wrong = Vec::new();
     for case in cases(tool.word()) {
         if std::env::var_os("LSX_BLESS").is_some_and(|how| how == "observed") {
-            remade(&case).into_iter().for_each(|made| case.write("observed.json", &made));
+            remade(&case).into_iter().for_each(|made| case.write("observed.json", &made).unwrap());
         }
         let (plan, said) = come(tool, &case);
         if plan.is_empty() != case.name.starts_with("no-") {
@@ -85,7 +90,7 @@ pub fn run(tool: &Tool, remade: impl Fn(&Case) -> Option<String>) {
         for (name, came) in [("plan.json", plan.as_str()), ("error.txt", error)] {
             let wanted = case.read(name).unwrap_or_default();
             if wanted != came && blessing() {
-                case.write(name, came);
+                case.write(name, came).unwrap();
             } else if wanted != came {
                 wrong.push(format!("{}/{name}: {}", case.name, first_difference(&wanted, came)));
             }

@@ -7,6 +7,7 @@
 )]
 
 use crate::top;
+use anyhow::Context as _;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -118,6 +119,7 @@ impl Lab {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
+            .context("cannot start setsid, which removes the lab of a killed test")
             .unwrap();
         let lab = Lab { name, tools, folder, reaper, hosts };
         let mut up = lab.command(&["up", &hosts.to_string()], &[]);
@@ -216,7 +218,7 @@ impl Lab {
     /// Writes a file into the test's folder and gives its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
+        crate::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 }
@@ -226,7 +228,8 @@ pub fn stripped(folder: &Path, tool: &Path) -> PathBuf {
     let copy = folder.join(tool.file_name().unwrap());
     let strip = Command::new("strip").arg("-o").arg(&copy).arg(tool).status();
     if !strip.is_ok_and(|s| s.success()) {
-        std::fs::copy(tool, &copy).unwrap();
+        let copied = std::fs::copy(tool, &copy);
+        copied.with_context(|| format!("cannot copy {} to {}", tool.display(), copy.display())).unwrap();
     }
     copy
 }

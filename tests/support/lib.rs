@@ -17,8 +17,9 @@ pub use soak::soak;
 pub use stacks::{Stacks, saved_plans};
 pub use tools::{Tool, tools, tools_and_smallest};
 
+use anyhow::Context as _;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A path from the repository's top folder: that of the test's working directory, if it can be found. The one at compile
 /// time may be another, if a target folder was copied, and a test would read and bless other files.
@@ -29,9 +30,25 @@ pub fn top(path: &str) -> PathBuf {
     root.map_or_else(compiled, PathBuf::from).join(path)
 }
 
+/// The text of a file of a test.
+///
+/// # Errors
+/// With its path.
+pub fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes a file of a test.
+///
+/// # Errors
+/// With its path.
+pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// The addresses and names of LStacker's own example, which it wrote them into every container's /etc/hosts; sorted.
 pub fn lstackers_hosts() -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(top("tests/fixtures/stack/lstacker/expected-hosts.txt")).unwrap();
+    let text = read(&top("tests/fixtures/stack/lstacker/expected-hosts.txt")).unwrap();
     let pair = |line: &str| {
         let (address, name) = line.split_once('\t').unwrap();
         (address.to_owned(), name.to_owned())

@@ -23,7 +23,7 @@ pub enum Asked {
     Nothing,
 }
 
-/// See the first line of this file.
+/// What has arrived, and a pipe that wakes whoever waits.
 #[derive(Debug)]
 pub struct Signals {
     wake: UnixStream,

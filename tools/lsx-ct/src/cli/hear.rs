@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 /// A line longer than this is printed in pieces.
 const LINE: usize = 64 * 1024;
 
-/// See the first line of this file.
+/// Prints what arrives.
 pub(super) struct Teller {
     several: bool,
     raw: bool,

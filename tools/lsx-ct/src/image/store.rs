@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// See the first line of this file.
+/// An image store.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     root: PathBuf,

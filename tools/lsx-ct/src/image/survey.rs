@@ -14,7 +14,7 @@ const DOCUMENTS: [&str; 4] = ["oci-layout", "index.json", "manifest.json", "meta
 /// Top-level names of a root file system that no image has: then nothing else is read.
 const ROOTS: [&str; 9] = ["bin", "boot", "dev", "etc", "lib", "proc", "sbin", "usr", "var"];
 
-/// See the first line of this file.
+/// What an archive contains: its small documents, its links, and whether it has plain files.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     path: String,

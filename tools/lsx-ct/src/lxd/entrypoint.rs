@@ -14,7 +14,7 @@ use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// See the first line of this file.
+/// The first program of an instance of LXD or Incus.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entrypoint {
     /// Empty if the server finds the image's init itself.

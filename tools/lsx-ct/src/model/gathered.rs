@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Folder of recipes without a path, relative to the document.
 const RECIPES: &str = "recipes";
 
-/// See the first line of this file.
+/// Images, files and secrets of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gathered {
     /// Images by name in the document and driver.

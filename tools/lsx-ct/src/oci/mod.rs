@@ -47,7 +47,7 @@ const BEGIN: Duration = Duration::from_secs(10);
 /// An instance that ended so often before it was ready counts as failed.
 const ENDED: u32 = 3;
 
-/// See the first line of this file.
+/// The driver `oci`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oci {
     /// The runtime given by `--runtime`, for new instances.

@@ -27,7 +27,7 @@ pub(super) enum Want<'a> {
     Either,
 }
 
-/// See the first line of this file.
+/// A connection to one repository.
 pub(super) struct Client<'a> {
     /// Requests to the registry itself.
     agent: Agent,

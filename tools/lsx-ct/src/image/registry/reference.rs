@@ -5,7 +5,7 @@ use common::Failure;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// See the first line of this file.
+/// An image in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     /// Host and port.
