@@ -2,7 +2,7 @@
 //! could not be started again after its copy of lsx-ct was gone; a second name of the file in the instance's own folder
 //! stays.
 
-use super::disk::Place;
+use super::disk::InstanceFolders;
 use common::Failure;
 use common::host::file::{self, Mode};
 use common::host::service::sibling;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// If it cannot be made.
-pub(super) fn program(place: &Place) -> Result<PathBuf, Failure> {
+pub(super) fn program(place: &InstanceFolders) -> Result<PathBuf, Failure> {
     let (own, beside) = (sibling(crate::PROGRAM), place.disk.join("init"));
     let which = |path: &Path| path.metadata().ok().map(|m| (m.dev(), m.ino()));
     if which(&own).is_some() && which(&own) == which(&beside) {
