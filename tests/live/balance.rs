@@ -103,6 +103,16 @@ fn replicas_answer_by_turns_inside_and_outside(lab: &Lab) {
     let seen = lab.exec("h1", &[&tool_on(lab, "h1"), "observe"]).ok().json();
     let server = seen["objects"].as_array().unwrap().iter().find(|o| o["key"] == "service:balance").unwrap();
     assert_eq!(server["object"]["running"], true, "{server}");
+    let state = |name: &str| {
+        let all = seen["replicas"].as_array().unwrap();
+        all.iter().find(|r| r["balancer"] == "api" && r["instance"] == name).unwrap()["state"].clone()
+    };
+    assert_eq!((state("web-1"), state("web-2")), ("up".into(), "drain".into()));
+    lab.net(&["check", &stack.file]).ok();
+    drop(servers);
+    let down = || lab.net(&["check", &stack.file]).stderr.contains("balance/www: web-1 is down");
+    assert!(until(30, down), "{}", lab.net(&["check", &stack.file]).stderr);
+    let servers = Vec::new();
     end(lab, &stack, servers);
     for (host, before) in HOSTS.iter().zip(before) {
         let left = difference(&before, &whole(lab, host));

@@ -1,5 +1,6 @@
 //! Derives from the stack what should be reachable from where, independent of the generated rules. Pure.
 
+use super::balance;
 use super::published::{self, Addresses};
 use super::sizes;
 use super::source::{NOBODY, Source, Try, one};
@@ -153,7 +154,8 @@ impl<'a> Policy<'a> {
                 self.resolved.allow.iter().any(|a| self.is(&a.from, source) && self.is(&a.to, host.address));
             if !named {
                 let published = self.resolved.ports.iter().any(|p| p.host == host.name && p.listen == 22);
-                let port = if published { NOBODY } else { 22 };
+                let served = self.resolved.services.iter().any(|s| s.host == host.name && s.port == 22);
+                let port = if published || served { NOBODY } else { 22 };
                 let closed = |to: String, address| {
                     one(to, false, address, Probe::Connect { port }, false, "instances cannot reach hosts")
                 };
@@ -168,6 +170,7 @@ impl<'a> Policy<'a> {
     /// From a host: instances cannot be reached, published ports of every host can.
     fn host_tries(&self, from: &str, all: &[&InstanceAt]) -> Vec<Try> {
         let mut tries = published::by_host(self.resolved, from, self.addresses);
+        tries.extend(balance::by_host(self.resolved, from));
         tries.extend(sizes::underlay(self.resolved, from));
         let me = self.resolved.hosts.iter().find(|h| h.name == from).map(|h| h.address);
         // A host permitted by its address needs a route, which lsx does not create.

@@ -1,5 +1,6 @@
 //! The live checks: every path that is allowed and every path that is not, tested from inside the namespaces.
 
+mod balance;
 mod expect;
 mod mesh;
 mod outside;
@@ -10,6 +11,7 @@ mod tries;
 
 pub(crate) use mesh::prove;
 
+use crate::supervise::Home;
 use common::stack::Resolved;
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind};
@@ -48,6 +50,10 @@ pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Valu
     match name {
         "say" => Ok(json!(mesh::say(&serde_json::from_value::<mesh::Says>(input).map_err(wrong)?)?)),
         "heard" => Ok(json!(mesh::heard(&serde_json::from_value::<Vec<String>>(input).map_err(wrong)?)?)),
+        "replicas" => {
+            let stack: String = serde_json::from_value(input).map_err(wrong)?;
+            Ok(json!(Home::new(&stack).replicas()))
+        }
         "addresses" => Ok(json!(crate::observe::own_addresses()?)),
         "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
         "probe" => Ok(json!(crate::probe::run_all(
@@ -76,6 +82,7 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
     failures.verdict()?;
     sizes::both_ways(&sources, &mut answers);
     let mut checked = Checked::default();
+    balancers(resolved, &hosts, each, &mut checked)?;
     crowded(&sources, &answers, &mut checked);
     absent(resolved, &sources, &answers, &mut checked);
     let there = checked_out(&sources, &answers);
@@ -93,6 +100,28 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
         judge(&world, &answer, (&there, &idle), &mut checked);
     }
     Ok(checked)
+}
+
+/// Asks the hosts of load balancers for their replicas.
+fn balancers(
+    resolved: &Resolved,
+    hosts: &BTreeSet<&str>,
+    each: Each<'_>,
+    checked: &mut Checked,
+) -> Result<(), Failures> {
+    let asked: BTreeMap<String, Value> = balance::hosts(resolved, hosts)
+        .into_iter()
+        .map(|host| (host.to_owned(), json!(resolved.stack)))
+        .collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let said = each("replicas", asked).into_iter().map(|(host, said)| {
+        let said = said.and_then(|said| common::fleet::shape(said).map_err(|f| f.on(&host).into()));
+        said.map(|said| (host, said))
+    });
+    balance::judge(resolved, &said.collect::<Result<_, Failures>>()?, checked);
+    Ok(())
 }
 
 /// Hosts whose kernel had no room for another neighbour: failed tests there may have this cause.

@@ -57,6 +57,9 @@ pub struct Facts {
     /// Missing features of the kernel, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
+    /// Replicas behind load balancers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaAt>,
     /// Whether HAProxy is installed, for load balancers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub haproxy: bool,
@@ -66,6 +69,19 @@ pub struct Facts {
     /// The port of this ssh session, if it came by ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_port: Option<u16>,
+}
+
+/// A replica behind a load balancer, as HAProxy sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaAt {
+    /// Stack.
+    pub stack: String,
+    /// Load balancer.
+    pub balancer: String,
+    /// Instance.
+    pub instance: String,
+    /// `up`, `down`, or `drain` for one that gets no new connections.
+    pub state: String,
 }
 
 /// An interface of an instance on a bridge of lsx.

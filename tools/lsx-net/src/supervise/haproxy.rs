@@ -49,6 +49,21 @@ pub(super) fn pid(socket: &Path) -> Option<u32> {
     info(socket, "Pid: ")?.parse().ok()
 }
 
+/// The servers of all backends: backend, server, state, weight (9.1: one line of CSV each, with a head).
+pub(super) fn servers(socket: &Path) -> Vec<[String; 4]> {
+    let text = ask(socket, "show stat -1 4 -1").unwrap_or_default();
+    let mut lines = text.lines();
+    let head: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
+    let place = |name: &str| head.iter().position(|column| *column == name);
+    let places = ["pxname", "svname", "status", "weight"].map(place);
+    let server = |line: &str| {
+        let words: Vec<&str> = line.split(',').collect();
+        let [backend, server, state, weight] = places.map(|at| words.get(at?).map(|word| (*word).to_owned()));
+        Some([backend?, server?, state?, weight?])
+    };
+    lines.filter_map(server).collect()
+}
+
 fn info(socket: &Path, key: &str) -> Option<String> {
     let text = ask(socket, "show info")?;
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))

@@ -9,7 +9,7 @@ mod run;
 
 pub(crate) use run::run;
 
-use crate::model::{BALANCE, Server, router};
+use crate::model::{BALANCE, ReplicaAt, Server, router};
 use crate::render::balance;
 use common::Failure;
 use common::host::service::{Service, log, unit};
@@ -152,6 +152,19 @@ impl Home {
         let loaded = self.loaded();
         let running = loaded.is_some() && self.service().alive() && self.at_home();
         Some(Server { name: BALANCE.to_owned(), config: loaded.unwrap_or_default(), running })
+    }
+
+    /// The replicas behind the load balancers; none if the server does not answer.
+    pub(crate) fn replicas(&self) -> Vec<ReplicaAt> {
+        let replica = |[balancer, instance, state, weight]: [String; 4]| {
+            // `UP 1/2` is one that is about to be down.
+            let state = match state.split(' ').next().unwrap_or_default().to_lowercase() {
+                up if up == "up" && weight == "0" => "drain".to_owned(),
+                state => state,
+            };
+            ReplicaAt { stack: self.stack.clone(), balancer, instance, state }
+        };
+        haproxy::servers(&self.stats()).into_iter().map(replica).collect()
     }
 
     /// The last lines of the log.
