@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn whatever_a_host_says_is_69_and_no_bug() {
         let deep = format!("{{\"ok\":{}{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
-        let many = format!("{{\"ok\":[{}0]}}\n", "0,".repeat(limit::VALUES));
+        let many = format!("{{\"ok\":[{}0]}}\n", "0,".repeat(5_000_000));
         let bytes = [b"{\"ok\":\"".as_slice(), &[0xff, 0, 0x1b], b"\"}\n"].concat();
         let rest: [&[u8]; 6] = [
             b"\n",

@@ -9,8 +9,13 @@ const MIB: u64 = 1024 * 1024;
 /// A line between a host and its controller: one request, event or reply. An observed document of 20,000 instances takes 20
 /// MiB.
 pub const LINE: u64 = 64 * MIB;
-/// The number of JSON values in such a line. Each takes up to 150 bytes of memory, so the line's length alone is no limit.
-pub const VALUES: usize = 4_000_000;
+/// The memory that the JSON values of such a line may take, as estimated by [`values`]: a megabyte of them can take
+/// 200, so the line's length alone is no limit. An observed document takes 24 times its length.
+pub const VALUES: u64 = 768 * MIB;
+/// The memory of one value in an array that grows: twice its size, and half of it again while it is moved.
+const VALUE: u64 = 180;
+/// The memory of an object with few keys, in addition to that of its values.
+const OBJECT: u64 = 640;
 /// The number of events that a host may send before the reply.
 pub const EVENTS: usize = 1_000_000;
 /// The number of failures of one reply that are shown; the others are counted.
@@ -88,20 +93,22 @@ pub fn text(text: &str) -> String {
     }
 }
 
-/// Whether a line of JSON has at most [`VALUES`] values. It counts separators outside strings.
+/// Whether the values of a line of JSON take at most [`VALUES`] in memory. It counts separators outside strings.
 pub fn values(line: &[u8]) -> bool {
-    let (mut count, mut inside, mut escaped) = (0, false, false);
-    // A shorter line cannot have more.
-    for byte in line.iter().take(if line.len() <= VALUES { 0 } else { line.len() }) {
+    let (mut memory, mut inside, mut escaped) = (0, false, false);
+    // No byte of a line takes more than an object.
+    let short = line.len() as u64 <= VALUES / OBJECT;
+    for byte in line.iter().take(if short { 0 } else { line.len() }) {
         match (inside, byte) {
             (true, _) if escaped => escaped = false,
             (true, b'\\') => escaped = true,
             (_, b'"') => inside = !inside,
-            (false, b',' | b'[' | b'{' | b':') => count += 1,
+            (false, b'{') => memory += OBJECT,
+            (false, b',' | b'[' | b':') => memory += VALUE,
             _ => {}
         }
     }
-    count <= VALUES
+    memory <= VALUES
 }
 
 #[cfg(test)]
@@ -128,9 +135,13 @@ mod tests {
 
     #[test]
     fn values_are_counted_outside_of_strings() {
-        let many = format!("[{}0]", "0,".repeat(VALUES));
-        assert!(!values(many.as_bytes()));
-        let text = format!("[\"\\\"{}\"]", ",".repeat(VALUES + 1));
+        let most = usize::try_from(VALUES / VALUE).unwrap();
+        assert!(values(format!("[{}0]", "0,".repeat(most - 1)).as_bytes()));
+        assert!(!values(format!("[{}0]", "0,".repeat(most)).as_bytes()));
+        let objects = usize::try_from(VALUES / (OBJECT + VALUE)).unwrap();
+        assert!(values(format!("[{}0]", "{},".repeat(objects - 1)).as_bytes()));
+        assert!(!values(format!("[{}0]", "{},".repeat(objects + 1)).as_bytes()));
+        let text = format!("[\"\\\"{}\"]", ",".repeat(most + 1));
         assert!(values(text.as_bytes()));
     }
 

@@ -3,6 +3,7 @@
 use crate::lab::{Lab, ask, code, fleet, program, run, target, until};
 use crate::tool::put;
 use common::fleet::Options;
+use common::host::limit;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -122,7 +123,17 @@ pub(crate) fn whatever_a_host_says_is_bounded() {
     let lab = Lab::new();
     put("/proc/self/clear_refs", "5"); // the most that was in memory counts from here (proc(5))
     let before = peak();
-    let ways = ["endless line", "endless events", "deep", "rubbish", "twice", "errors"];
+    let ways = [
+        "endless line",
+        "endless events",
+        "deep",
+        "rubbish",
+        "twice",
+        "many values",
+        "many lists",
+        "many objects",
+        "errors",
+    ];
     for how in ways {
         let mut fleet = fleet(&[lab.target("h1"), lab.target("h2")], lab.options());
         let ask = |fleet: &mut common::fleet::Fleet| {
@@ -145,6 +156,25 @@ pub(crate) fn whatever_a_host_says_is_bounded() {
         println!("  {how}: {} MiB at most", (peak() - before) / 1024);
     }
     assert!(peak() - before < 400 * 1024, "{} MiB", (peak() - before) / 1024);
+}
+
+/// A reply just below the limit of values: accepted, and its memory is within the estimate of the limit.
+pub(crate) fn the_memory_of_a_reply_is_bounded() {
+    for (one, weight) in [(json!(0), 180), (json!([]), 360), (json!({"": 0}), 1000), (json!([0]), 360)] {
+        put("/proc/self/clear_refs", "5");
+        let lab = Lab::new();
+        let before = peak();
+        let times = limit::VALUES / weight - 10;
+        let times = times.min(limit::LINE / (one.to_string().len() as u64 + 1) - 10);
+        let mut fleet = fleet(&[lab.target("h1")], lab.options());
+        let requests = [("h1".to_owned(), json!({"op": "many", "one": one, "times": times}))];
+        let all = fleet.each(requests.into(), &mut |_, _| {});
+        assert_eq!(all["h1"].as_ref().unwrap().as_array().map(Vec::len), Some(times as usize), "{one}");
+        fleet.close();
+        let most = (peak() - before) / 1024;
+        println!("  {times} times {one}: {most} MiB at most");
+        assert!(most < (limit::VALUES + 2 * limit::LINE) >> 20, "{one}: {most} MiB");
+    }
 }
 
 /// The most memory that this process has had, in KiB.

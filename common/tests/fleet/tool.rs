@@ -66,6 +66,7 @@ fn handle(
             Ok(Value::Null)
         }
         "die" => std::process::abort(),
+        "many" => Ok(Value::Array(vec![request["one"].clone(); request["times"].as_u64().unwrap() as usize])),
         "lie" => lie(request["how"].as_str().unwrap_or_default()),
         other => Err(Failure::new(Kind::Usage, "x.op", other).into()),
     }
@@ -79,12 +80,20 @@ fn lie(how: &str) -> Result<Value, Failures> {
         "endless line" => while say(&[b'x'; 65_536]) {},
         "endless events" => while say(&b"{\"event\":1}\n".repeat(5000)) {},
         "deep" => drop(say(&["{\"ok\":".as_bytes(), &[b'['; 1_000_000], b"\n"].concat())),
+        "many values" => drop(say(many("0,", 16_000_000).as_bytes())),
+        "many lists" => drop(say(many("[],", 12_000_000).as_bytes())),
+        "many objects" => drop(say(many("{\"\":0},", 7_000_000).as_bytes())),
         "rubbish" => drop(say(b"\x1b[2J\xff\xfe not JSON\n")),
         "twice" => drop(say(b"{\"ok\":1}\n{\"ok\":\"of another request\"}\n")),
         "errors" => (0..2000).for_each(|_| _ = std::io::stderr().write_all(&[b'e'; 65_536])),
         _ => {}
     }
     Ok(json!("told"))
+}
+
+/// A reply with so many of these.
+pub(crate) fn many(one: &str, times: usize) -> String {
+    format!("{{\"ok\":[{}0]}}\n", one.repeat(times))
 }
 
 pub(crate) fn put(path: impl AsRef<std::path::Path>, text: impl AsRef<[u8]>) {
