@@ -45,7 +45,6 @@ fn soak_ct_intent() {
         };
         Some(serde_json::to_value(&intent).unwrap())
     };
-    let boot =
-        |input: &PlanInput<Gathered>, kept: Value| PlanInput { goal: Goal::Boot(kept), ..input.clone() };
+    let boot = |input: &mut PlanInput<Gathered>, kept: Value| input.goal = Goal::Boot(kept);
     stacks().kept(20, kept, boot);
 }

@@ -44,7 +44,7 @@ fn soak_net_intent() {
     let kept = |_: &PlanInput, seen: &ObservedOf<Net>| {
         Some(serde_json::to_value(seen.seen.intent.as_ref()?).unwrap())
     };
-    let boot = |input: &PlanInput, kept: Value| PlanInput { goal: Goal::Boot(kept), ..input.clone() };
+    let boot = |input: &mut PlanInput, kept: Value| input.goal = Goal::Boot(kept);
     stacks().kept(25, kept, boot);
 }
 

@@ -13,7 +13,7 @@ mod tools;
 
 pub use mutate::Corpus;
 pub use run::{Ended, Run};
-pub use soak::soak;
+pub use soak::{soak, soak_parsed};
 pub use stacks::{Stacks, saved_plans};
 pub use tools::{Tool, tools, tools_and_smallest};
 

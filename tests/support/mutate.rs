@@ -45,11 +45,17 @@ const TEXTS: [&str; 34] = [
     "x\u{0}y",
 ];
 
+/// The longest text of a value that is copied into other documents, so that small documents stay small.
+const PIECE: usize = 2000;
+
 /// Valid documents, and everything that stands in them, by key.
 #[derive(Debug)]
 pub struct Corpus {
     documents: Vec<Value>,
-    by_key: BTreeMap<String, Vec<Value>>,
+    /// For each document the sum of the chances of all up to it. A chance is the inverse of the document's size: each document
+    /// gets the same share of the time, and most inputs are small.
+    chances: Vec<usize>,
+    by_key: Vec<(String, Vec<Value>)>,
     names: Vec<String>,
 }
 
@@ -60,34 +66,35 @@ impl Corpus {
     /// If there are none.
     pub fn of(documents: Vec<Value>) -> Corpus {
         assert!(!documents.is_empty(), "no valid document to begin with");
-        let mut corpus = Corpus { documents: Vec::new(), by_key: BTreeMap::new(), names: Vec::new() };
-        documents.iter().for_each(|document| corpus.learn(document));
-        corpus.names.sort();
-        corpus.names.dedup();
-        Corpus { documents, ..corpus }
+        let (mut by_key, mut names) = (BTreeMap::new(), Vec::new());
+        documents.iter().for_each(|document| learn(document, &mut by_key, &mut names));
+        names.sort();
+        names.dedup();
+        let mut sum = 0;
+        let chance = |document: &Value| {
+            sum += 10_000_000 / (document.to_string().len() + 100);
+            sum
+        };
+        let chances = documents.iter().map(chance).collect();
+        let by_key = by_key.into_iter().filter(|(_, known)| !known.is_empty()).collect();
+        Corpus { documents, chances, by_key, names }
     }
 
-    fn learn(&mut self, value: &Value) {
-        match value {
-            Value::Object(map) => map.iter().for_each(|(key, value)| {
-                let known = self.by_key.entry(key.clone()).or_default();
-                if known.len() < 200 && !known.contains(value) {
-                    known.push(value.clone());
-                }
-                if key.len() < 40 {
-                    self.names.push(key.clone());
-                }
-                self.learn(value);
-            }),
-            Value::Array(items) => items.iter().for_each(|item| self.learn(item)),
-            Value::String(text) if text.len() < 40 => self.names.push(text.clone()),
-            _ => {}
-        }
+    /// The number of a document.
+    pub fn pick(&self, dice: &mut Dice) -> usize {
+        let at = dice.below(self.chances.last().copied().unwrap_or(1));
+        self.chances.partition_point(|&sum| sum <= at)
     }
 
-    /// One of the documents with one to three changes, mostly one: each makes about half of the inputs invalid.
+    /// One of the documents, changed.
     pub fn mutant(&self, dice: &mut Dice) -> Value {
-        let mut value = self.documents[dice.below(self.documents.len())].clone();
+        let document = self.pick(dice);
+        self.mutant_of(document, dice)
+    }
+
+    /// This document with one to three changes, mostly one: each makes about half of the inputs invalid.
+    pub fn mutant_of(&self, document: usize, dice: &mut Dice) -> Value {
+        let mut value = self.documents[document].clone();
         for _ in 0..=dice.below(6).saturating_sub(3) {
             self.change(&mut value, dice);
         }
@@ -144,7 +151,8 @@ impl Corpus {
         match dice.below(12) {
             // A value of this key from elsewhere, valid in its own document.
             0..=5 => {
-                let known = self.by_key.get(key);
+                let known = self.by_key.binary_search_by(|(known, _)| known.as_str().cmp(key));
+                let known = known.ok().map(|at| &self.by_key[at].1);
                 let other = known.map(|known| known[dice.below(known.len())].clone());
                 let other = other.unwrap_or_else(|| self.other(&map[key], dice));
                 map.insert(key.to_owned(), other);
@@ -152,7 +160,7 @@ impl Corpus {
             6 | 7 => drop(map.remove(key)),
             8 => {
                 // Another key of some document, with its value.
-                let (other, known) = self.by_key.iter().nth(dice.below(self.by_key.len())).unwrap();
+                let (other, known) = &self.by_key[dice.below(self.by_key.len())];
                 map.insert(other.clone(), known[dice.below(known.len())].clone());
             }
             9 => {
@@ -183,6 +191,25 @@ impl Corpus {
             .clone(),
             _ => json!(TEXTS[dice.below(TEXTS.len())]),
         }
+    }
+}
+
+/// Collects the values of each key, and the names and short texts.
+fn learn(value: &Value, by_key: &mut BTreeMap<String, Vec<Value>>, names: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            let known = by_key.entry(key.clone()).or_default();
+            if known.len() < 200 && !known.contains(value) && value.to_string().len() < PIECE {
+                known.push(value.clone());
+            }
+            if key.len() < 40 {
+                names.push(key.clone());
+            }
+            learn(value, by_key, names);
+        }),
+        Value::Array(items) => items.iter().for_each(|item| learn(item, by_key, names)),
+        Value::String(text) if text.len() < 40 => names.push(text.clone()),
+        _ => {}
     }
 }
 

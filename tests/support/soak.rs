@@ -73,24 +73,40 @@ pub fn soak(
     make: impl Fn(&mut Dice) -> Vec<u8>,
     read: impl Fn(&[u8]) -> bool,
 ) {
+    soak_parsed(parser, short, share, make, |input| read(&input), |input| input);
+}
+
+/// The same with inputs that are not text; `text` is what is printed and written to a file.
+///
+/// # Panics
+/// As [`soak`].
+pub fn soak_parsed<T>(
+    parser: &str,
+    short: u64,
+    share: u64,
+    make: impl Fn(&mut Dice) -> T,
+    read: impl Fn(T) -> bool,
+    text: impl Fn(T) -> Vec<u8>,
+) {
     let wanted = wanted(short);
     let (mut n, mut valid) =
         if wanted.long && wanted.at.is_none() { begun(parser, wanted.seed) } else { (0, 0) };
     if let Some(at) = wanted.at {
-        let input = make(&mut dice(wanted.seed, at));
-        say(&format!("{parser}: seed {} input {at}\n{}", wanted.seed, String::from_utf8_lossy(&input)));
-        return say(&format!("{parser}: valid: {}", read(&input)));
+        let input = || make(&mut dice(wanted.seed, at));
+        let shown = text(input());
+        say(&format!("{parser}: seed {} input {at}\n{}", wanted.seed, String::from_utf8_lossy(&shown)));
+        return say(&format!("{parser}: valid: {}", read(input())));
     }
     let (start, first) = (Instant::now(), n);
     let end = Duration::from_secs(wanted.seconds);
     while n < wanted.inputs && start.elapsed() < end {
-        let input = make(&mut dice(wanted.seed, n));
-        match catch_unwind(AssertUnwindSafe(|| read(&input))) {
+        let input = || make(&mut dice(wanted.seed, n));
+        match catch_unwind(AssertUnwindSafe(|| read(input()))) {
             Ok(good) => valid += u64::from(good),
             Err(_) => {
                 let path = top("target/soak").join(format!("{parser}-{}-{n}", wanted.seed));
                 let _ = std::fs::create_dir_all(top("target/soak"));
-                let _ = std::fs::write(&path, &input);
+                let _ = std::fs::write(&path, text(input()));
                 panic!("{parser}: input {n} of seed {} ended it: {}", wanted.seed, path.display());
             }
         }

@@ -1,11 +1,11 @@
 //! Thousands of documents that tools read: observed documents, plans, intents. Shared by all tools.
 
 use crate::golden::{Case, cases};
-use crate::{Corpus, Dice, soak};
+use crate::{Corpus, Dice, soak, soak_parsed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Number of inputs of the short run.
@@ -14,27 +14,48 @@ const SHORT: u64 = 1500;
 /// Whether there is a plan, else the exit code and message.
 type Planner<W, S> = fn(&W, &BTreeMap<String, S>) -> Result<(), (u8, String)>;
 
+/// A stack and the documents of its hosts.
+type Planned<W, S> = RefCell<(W, BTreeMap<String, S>)>;
+
 /// A tool's golden cases, and its planning: `W` is the input, `S` a host's document.
 #[derive(Debug)]
 pub struct Stacks<W, S> {
     word: &'static str,
-    plans: Vec<(W, BTreeMap<String, S>)>,
+    plans: Vec<Planned<W, S>>,
     plan: Planner<W, S>,
-    turn: Cell<usize>,
 }
 
-fn bytes(corpus: &Corpus, dice: &mut Dice) -> Vec<u8> {
-    corpus.mutant(dice).to_string().into_bytes()
+/// Documents, and for each the number of its plan.
+struct Owned {
+    corpus: Corpus,
+    owners: Vec<usize>,
+}
+
+impl Owned {
+    fn of(all: Vec<(usize, Value)>) -> Owned {
+        let (owners, documents) = all.into_iter().unzip();
+        Owned { corpus: Corpus::of(documents), owners }
+    }
+
+    /// A document, mostly with its own plan, else with that of another one; and whether it is read as text.
+    fn make(&self, dice: &mut Dice) -> (usize, Value, bool) {
+        let document = self.corpus.pick(dice);
+        let other = if dice.below(4) == 0 { self.corpus.pick(dice) } else { document };
+        (self.owners[other], self.corpus.mutant_of(document, dice), dice.below(8) == 0)
+    }
+}
+
+fn text(input: (usize, Value, bool)) -> Vec<u8> {
+    input.1.to_string().into_bytes()
 }
 
 impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
     /// Cases with a valid stack and observed hosts. `wanted` reads a stack, `plan` returns whether there is a plan, else the
     /// exit code and message.
     pub fn of(word: &'static str, wanted: impl Fn(&str) -> Option<W>, plan: Planner<W, S>) -> Stacks<W, S> {
-        let case = |case: &Case| Some((wanted(&case.text())?, observed(case)));
-        let plans: Vec<_> =
-            cases(word).iter().filter_map(case).filter(|(_, hosts)| !hosts.is_empty()).collect();
-        Stacks { word, plans, plan, turn: Cell::new(0) }
+        let case = |case: Case| Some((wanted(&case.text())?, observed(&case)));
+        let plans = cases(word).into_iter().filter_map(case).filter(|(_, hosts)| !hosts.is_empty());
+        Stacks { word, plans: plans.map(RefCell::new).collect(), plan }
     }
 
     fn planned(&self, wanted: &W, hosts: &BTreeMap<String, S>) -> bool {
@@ -47,41 +68,51 @@ impl<W: Clone, S: Clone + Serialize + DeserializeOwned> Stacks<W, S> {
         }
     }
 
-    fn next(&self) -> &(W, BTreeMap<String, S>) {
-        self.turn.set(self.turn.get() + 1);
-        &self.plans[self.turn.get() % self.plans.len()]
-    }
-
-    /// Observed documents, each planned together with the others of a stack.
+    /// Observed documents, each planned together with the others of a stack. As between hosts, they are values; some are
+    /// texts, as in a file.
     pub fn observed(&self, share: u64) {
-        let all = self.plans.iter().flat_map(|(_, hosts)| hosts.values());
-        let corpus = Corpus::of(all.map(|seen| serde_json::to_value(seen).unwrap()).collect());
-        let read = |input: &[u8]| {
-            let Ok(seen) = serde_json::from_slice::<S>(input) else { return false };
-            let value: Value = serde_json::from_slice(input).unwrap();
-            let name = value["host"].as_str().unwrap_or_default();
-            let (wanted, hosts) = self.next();
-            let mut hosts = hosts.clone();
-            hosts.insert(name.to_owned(), seen);
-            let _ = self.planned(wanted, &hosts);
+        let mut all = Vec::new();
+        for (number, plan) in self.plans.iter().enumerate() {
+            all.extend(plan.borrow().1.values().map(|seen| (number, serde_json::to_value(seen).unwrap())));
+        }
+        let owned = Owned::of(all);
+        let read = |(plan, value, as_text): (usize, Value, bool)| {
+            let name = value["host"].as_str().unwrap_or_default().to_owned();
+            let seen = match as_text {
+                true => serde_json::from_str::<S>(&value.to_string()),
+                false => serde_json::from_value::<S>(value),
+            };
+            let Ok(seen) = seen else { return false };
+            let (wanted, hosts) = &mut *self.plans[plan].borrow_mut();
+            let before = hosts.insert(name.clone(), seen);
+            let _ = self.planned(wanted, hosts);
+            match before {
+                Some(before) => drop(hosts.insert(name, before)),
+                None => drop(hosts.remove(&name)),
+            }
             true
         };
-        soak(&format!("{}-observed", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
+        soak_parsed(&format!("{}-observed", self.word), SHORT, share, |dice| owned.make(dice), read, text);
     }
 
-    /// Intents of a stack (`kept`), which `boot` turns into an input.
-    pub fn kept(&self, share: u64, kept: impl Fn(&W, &S) -> Option<Value>, boot: impl Fn(&W, Value) -> W) {
-        let all =
-            self.plans.iter().flat_map(|(wanted, hosts)| hosts.values().map(move |seen| (wanted, seen)));
-        let corpus = Corpus::of(all.filter_map(|(wanted, seen)| kept(wanted, seen)).collect());
-        let read = |input: &[u8]| {
-            let Ok(kept) = serde_json::from_slice::<Value>(input) else { return false };
-            let (wanted, hosts) = self.next();
-            let Some((host, seen)) = hosts.iter().next() else { return false };
-            let hosts = BTreeMap::from([(host.clone(), seen.clone())]);
-            self.planned(&boot(wanted, kept), &hosts)
+    /// Intents of a stack (`kept`), which `boot` puts into an input.
+    pub fn kept(&self, share: u64, kept: impl Fn(&W, &S) -> Option<Value>, boot: impl Fn(&mut W, Value)) {
+        let (mut plans, mut all) = (Vec::new(), Vec::new());
+        for plan in &self.plans {
+            let (wanted, hosts) = &*plan.borrow();
+            for (host, seen) in hosts {
+                let Some(kept) = kept(wanted, seen) else { continue };
+                all.push((plans.len(), kept));
+                plans.push(RefCell::new((wanted.clone(), BTreeMap::from([(host.clone(), seen.clone())]))));
+            }
+        }
+        let owned = Owned::of(all);
+        let read = |(plan, kept, _): (usize, Value, bool)| {
+            let (wanted, hosts) = &mut *plans[plan].borrow_mut();
+            boot(wanted, kept);
+            self.planned(wanted, hosts)
         };
-        soak(&format!("{}-intent", self.word), SHORT, share, |dice| bytes(&corpus, dice), read);
+        soak_parsed(&format!("{}-intent", self.word), SHORT, share, |dice| owned.make(dice), read, text);
     }
 }
 
@@ -100,5 +131,6 @@ pub fn saved_plans(word: &str, share: u64, read: impl Fn(&str) -> bool) {
     let texts = cases(word).into_iter().filter_map(|case| case.read("plan.json"));
     let corpus = Corpus::of(texts.map(|text| serde_json::from_str(&text).unwrap()).collect());
     let read = |input: &[u8]| read(&String::from_utf8_lossy(input));
-    soak(&format!("{word}-plan"), SHORT, share, |dice| bytes(&corpus, dice), read);
+    let make = |dice: &mut Dice| corpus.mutant(dice).to_string().into_bytes();
+    soak(&format!("{word}-plan"), SHORT, share, make, read);
 }
