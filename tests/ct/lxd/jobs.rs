@@ -97,22 +97,22 @@ fn what_an_instance_puts_in_place_of_its_note_is_no_note(host: &Host) {
 }
 
 /// lsx-ct on the operator's machine of a lab.
-fn ct(lab: &Lab, args: &[&str]) -> Ran {
+pub(crate) fn ct(lab: &Lab, args: &[&str]) -> Ran {
     let store = lab.folder.path().join("store");
     finish(&mut lab.tool(1, &[&["--store", store.to_str().unwrap()], args].concat()), b"")
 }
 
-fn changed(lab: &Lab, file: &str) -> u64 {
+pub(crate) fn changed(lab: &Lab, file: &str) -> u64 {
     ct(lab, &["up", file]).ok().json()["status"]["ct"]["changed"].as_u64().unwrap()
 }
 
-fn seen(lab: &Lab, file: &str, name: &str) -> Value {
+pub(crate) fn seen(lab: &Lab, file: &str, name: &str) -> Value {
     let all = ct(lab, &["observe", file]).ok().lines();
     let mut instances = all.iter().flat_map(|host| host["instances"].as_array().unwrap());
     instances.find(|i| i["name"] == name).unwrap_or(&Value::Null).clone()
 }
 
-fn stack(lab: &Lab, driver: &str, name: &str, hosts: usize, instances: &str) -> String {
+pub(crate) fn stack(lab: &Lab, driver: &str, name: &str, hosts: usize, instances: &str) -> String {
     let hosts: String = (1..=hosts)
         .map(|n| format!("  h{n}: {{ address: 198.18.0.{0}, ssh: root@198.18.0.{0} }}\n", 10 + n))
         .collect();
@@ -254,10 +254,10 @@ fn a_long_power_cut_leaves_nobody_stopped(host: &Host) {
     for name in ["web", "next"] {
         assert!(until(60, || status(name) == "Running"), "{name}: {}", waits(name));
     }
-    assert!(
-        until(30, || lab.script("h1", "! pgrep -f '[s]upervise cut'").code == 0),
-        "no supervisor waits any more"
-    );
+    for name in ["web", "next", "free"] {
+        let watched = || waits(name) == "\"state\":\"running\"\n1\n";
+        assert!(until(30, watched), "{name} waits no more, and its disk is watched: {}", waits(name));
+    }
     lab.script("h1", &format!("sed -i 's/ --deadline 1s//' {entry}")).ok();
     assert_eq!(changed(lab, &file), 0, "no change was needed");
     ct(lab, &["down", &file]).ok();

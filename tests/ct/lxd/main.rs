@@ -19,6 +19,7 @@ mod host;
 mod ids;
 mod jobs;
 mod others;
+mod room;
 mod volumes;
 mod whole;
 
@@ -62,10 +63,18 @@ fn main() -> ExitCode {
 
 /// The cases of an engine that have one of the words, by their full names.
 fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
-    let all =
-        [cases::CASES, first::CASES, ids::CASES, jobs::CASES, others::CASES, volumes::CASES, whole::CASES]
-            .into_iter()
-            .flatten();
+    let all = [
+        cases::CASES,
+        first::CASES,
+        ids::CASES,
+        jobs::CASES,
+        others::CASES,
+        room::CASES,
+        volumes::CASES,
+        whole::CASES,
+    ]
+    .into_iter()
+    .flatten();
     let named = all.map(|(case, body)| (format!("{}::{case}", engine.driver), *body));
     named.filter(|(name, _)| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()))).collect()
 }

@@ -11,8 +11,9 @@ pub(crate) use verdict::Verdict;
 use crate::driver::{Caller, Exec, Found};
 use crate::engines;
 use crate::grace::{self, GRACE};
-use crate::model::{Condition, State};
+use crate::model::{Condition, Instance, State};
 use crate::oci::session::ExecSession;
+use crate::supervise::waiting;
 use crate::supply;
 use base64::Engine as _;
 use common::host::{Program, wait};
@@ -253,11 +254,11 @@ fn carry_out(what: &str, target: &Target, order: &Order) -> Acted {
             })
         };
         match what {
-            "start" => engine.start(&target.stack, &whole()?, false),
+            "start" => start(&*engine, target, &whole()?),
             "stop" => engine.stop(&target.stack, &target.name, grace),
             "restart" => {
                 engine.stop(&target.stack, &target.name, grace)?;
-                engine.start(&target.stack, &whole()?, false)
+                start(&*engine, target, &whole()?)
             }
             "wait" => await_ready(target, Duration::from_millis(order.timeout_ms)),
             _ => Err(Failure::new(Kind::Bug, "ct.call", format!("{what} is not a verb"))),
@@ -272,6 +273,11 @@ fn carry_out(what: &str, target: &Target, order: &Order) -> Acted {
         ok: done.is_ok(),
         why: done.err().map(|failure| failure.to_string()),
     }
+}
+
+fn start(engine: &dyn crate::driver::Driver, target: &Target, instance: &Instance) -> Result<(), Failure> {
+    engine.start(&target.stack, instance, false)?;
+    waiting::attend(engine, &target.stack, instance)
 }
 
 fn await_ready(target: &Target, timeout: Duration) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use crate::oci::closed;
 use crate::oci::disk::InstanceFolders;
 use crate::paths;
 use crate::plan::Data;
+use crate::supervise::waiting;
 use common::Failure;
 use common::host::file;
 use common::plan::Plan;
@@ -73,7 +74,12 @@ impl Changer {
         }
         drop(all);
         engine.create(&self.stack, instance, &self.hosts(instance)?)?;
-        engine.start(&self.stack, instance, self.plan.data.patient)
+        self.start(&*engine, instance)
+    }
+
+    fn start(&self, engine: &dyn driver::Driver, instance: &Instance) -> Result<(), Failure> {
+        engine.start(&self.stack, instance, self.plan.data.patient)?;
+        waiting::attend(engine, &self.stack, instance)
     }
 
     fn change_instance(&self, before: &Instance, after: &Instance) -> Result<(), Failure> {
@@ -91,7 +97,7 @@ impl Changer {
         // A finished job, or an instance that is ready, is not restarted when only its surroundings change.
         let asks = || !before.only_names_differ(after) && !self.finished(&*old, &after.name);
         let starts = anew || !before.running || before.needs_restart(after) || asks();
-        if after.running && starts { old.start(&self.stack, after, self.plan.data.patient) } else { Ok(()) }
+        if after.running && starts { self.start(&*old, after) } else { Ok(()) }
     }
 
     /// Whether it is a job that has ended successfully.

@@ -103,9 +103,9 @@ enum Verb {
         stack: String,
         /// Name of the instance
         name: String,
-        /// For LXD and Incus: wait for what the instance needs, start it and exit
+        /// For LXD and Incus: start the instance when everything it needs is ready, or only watch the host's disk
         #[arg(long)]
-        beside: bool,
+        beside: Option<supervise::state::Beside>,
     },
     /// Test whether an OCI runtime works
     #[command(hide = true)]

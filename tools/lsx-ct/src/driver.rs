@@ -159,6 +159,22 @@ pub trait Driver {
         self.start(stack, instance, false)
     }
 
+    /// An instance that runs, and its first process: for engines whose instances have no supervisor.
+    ///
+    /// # Errors
+    /// Errors of the engine.
+    fn served(&self, _stack: &str, _name: &str) -> Result<Option<(Instance, u32)>, Failure> {
+        Ok(None)
+    }
+
+    /// Freezes it, or lets it continue: for engines whose instances have no supervisor that does it.
+    ///
+    /// # Errors
+    /// Errors of the engine.
+    fn freeze(&self, _stack: &str, _name: &str, _frozen: bool) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Stops it: sends its signal, waits for `grace`, then kills all its processes.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use crate::engines;
 use crate::model::{Engine, Facts, IntentFile, Object, State, Status, Usage};
 use crate::oci::{closed, disk, room};
 use crate::paths;
+use crate::supervise::waiting;
 use common::host::kept::Keeper;
 use common::plan::{Have, Warning};
 use common::stack::Driver as DriverKind;
@@ -30,6 +31,7 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
             engine.strangers(stack)?.iter().map(|n| format!("{}:{n}", crate::plan::driver_word(kind))),
         );
         for found in engine.list(stack)? {
+            warnings.extend(unwatched(&found));
             let usage = engine.usage(&found).unwrap_or_default();
             objects.extend(stack.map(|_| have(&found, kind)));
             seen.instances.extend(status(&found, kind, usage));
@@ -60,6 +62,18 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
     Ok((objects, seen, warnings))
 }
 
+/// An instance of LXD or Incus without the process that keeps the reserve of the disk.
+fn unwatched(found: &Found) -> Option<Warning> {
+    let lacks = found.instance.as_ref().is_some_and(|instance| waiting::lacks(&found.stack, instance));
+    (lacks && found.condition.state == State::Running).then(|| {
+        let message = format!(
+            "{} runs, but nothing stops it from filling the host's disk: its process `lsx-ct supervise` is missing; `lsx-ct up` starts it",
+            found.name
+        );
+        Warning { code: "ct.unwatched".to_owned(), message }
+    })
+}
+
 /// An engine that exists but does not work; its instances cannot be observed.
 fn broken(driver: DriverKind, failure: Failure) -> Engine {
     let mut cannot = vec![failure.message];
@@ -73,7 +87,8 @@ fn have(found: &Found, driver: DriverKind) -> Have<Object> {
     let object = match &found.instance {
         Some(instance) => {
             let mut instance = instance.clone();
-            instance.running = found.condition.state == State::Running || found.condition.ended_well();
+            let runs = found.condition.state == State::Running && !waiting::lacks(&found.stack, &instance);
+            instance.running = runs || found.condition.ended_well();
             Object::Instance(Box::new(instance))
         }
         None => Object::Remnant { name: found.name.clone(), driver },

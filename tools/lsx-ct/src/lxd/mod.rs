@@ -120,6 +120,13 @@ impl driver::Driver for Lxd {
         let storage = self.environment["storage"].as_str().unwrap_or_default();
         let mut can: Vec<String> = self.can_shift().then(|| "idmap".to_owned()).into_iter().collect();
         let mut cannot = vec!["restart: an instance that ended stays stopped until the next up".to_owned()];
+        match storage.split('|').any(|kind| !["", "dir"].contains(&kind.trim())) {
+            true => can.push(model::DISK_SIZES.to_owned()),
+            false => cannot.push(format!(
+                "{}: limits.disk needs a pool of kind btrfs, zfs or lvm, or project quotas",
+                model::DISK_SIZES
+            )),
+        }
         match storage.split_whitespace().next() {
             Some("dir") => cannot.push("clone: a dir pool unpacks the image for every instance".to_owned()),
             Some(_) => can.push("clone".to_owned()),
@@ -143,6 +150,11 @@ impl driver::Driver for Lxd {
                 let waits = waiting::said(&found.stack, &found.name);
                 let ended = || self.exited(&held, found.instance.as_ref(), found.condition.clone());
                 Found { condition: waits.unwrap_or_else(ended), ..found }
+            }
+            _ if held.frozen() && waiting::frozen(&found.stack, &found.name).is_some() => {
+                let why = waiting::frozen(&found.stack, &found.name);
+                let condition = Condition { state: State::Waiting, why, ..found.condition.clone() };
+                Found { condition, ..found }
             }
             _ => {
                 let lost = found.instance.as_ref().and_then(|i| secret::lost(&found.stack, i));
@@ -176,6 +188,19 @@ impl driver::Driver for Lxd {
         waiting: &mut dyn FnMut(&str),
     ) -> Result<(), Failure> {
         self.begin_now(stack, instance, Some(waiting))
+    }
+
+    fn served(&self, stack: &str, name: &str) -> Result<Option<(Instance, u32)>, Failure> {
+        let Some(held) = self.held(&model::engine_name(stack, name))? else { return Ok(None) };
+        let instance = Some(&held).filter(|held| held.is(stack, name) && held.runs());
+        let Some(instance) = instance.and_then(ServerInstance::found).and_then(|found| found.instance) else {
+            return Ok(None);
+        };
+        Ok(self.pid(&held.name)?.map(|pid| (instance, pid)))
+    }
+
+    fn freeze(&self, stack: &str, name: &str, frozen: bool) -> Result<(), Failure> {
+        self.set_frozen(stack, name, frozen)
     }
 
     fn stop(&self, stack: &str, name: &str, grace: Duration) -> Result<(), Failure> {

@@ -96,6 +96,11 @@ impl ServerInstance {
         [RUNNING, FROZEN].contains(&self.status_code)
     }
 
+    /// Whether it is frozen.
+    pub(super) fn frozen(&self) -> bool {
+        self.status_code == FROZEN
+    }
+
     /// Whether it has ended, and the server has processed that.
     pub(super) fn stopped(&self) -> bool {
         self.status_code == STOPPED
@@ -153,7 +158,7 @@ impl ServerInstance {
         let done = self.recipes();
         let left = instance.and_then(|i| i.recipes_left(&done).first().map(|r| r.path.clone()));
         let left = left.map(|name| format!("recipe {name} has not been run"));
-        let frozen = || (self.status_code == FROZEN).then(|| "it is frozen".to_owned());
+        let frozen = || self.frozen().then(|| "it is frozen".to_owned());
         let pid = self.state.as_ref().and_then(|now| u32::try_from(now.pid).ok()).filter(|pid| *pid > 0);
         let runs = self.runs();
         Condition {

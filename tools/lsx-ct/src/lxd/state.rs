@@ -2,9 +2,10 @@
 
 use super::client::{OPERATION, Refused};
 use super::{Lxd, ServerInstance, secret};
-use crate::model::{IDS, Instance, engine_name};
-use crate::supervise::{state, waiting};
-use crate::{grace, needs, net, paths};
+use crate::model::{IDS, Instance, State, engine_name};
+use crate::supervise::state::{self, Beside};
+use crate::supervise::waiting;
+use crate::{grace, needs, net, paths, ready};
 use common::host::program::tail;
 use common::host::wait;
 use common::{Failure, Kind};
@@ -26,13 +27,20 @@ impl Lxd {
         if patient {
             return match self.owned(stack, &instance.name)?.runs() || state::alive(stack, &instance.name) {
                 true => Ok(()),
-                false => state::begin(stack, &instance.name, true),
+                false => state::begin(stack, &instance.name, Some(Beside::Start)),
             };
+        }
+        // Frozen, because the host's disk is nearly full: nothing can become ready before there is space.
+        let full = || waiting::frozen(stack, &instance.name);
+        if !wait::until(ready::limit(instance), LOOK, || full().is_none())
+            && let Some(why) = full()
+        {
+            return Err(ready::unready(&instance.name, State::Waiting, Some(why)));
         }
         let waited = waiting::end(stack, &instance.name)?;
         let done = self.begin_now(stack, instance, None);
         if waited && done.as_ref().is_err_and(|failure| failure.code == needs::NEEDS) {
-            state::begin(stack, &instance.name, true)?;
+            state::begin(stack, &instance.name, Some(Beside::Start))?;
         }
         done
     }
@@ -47,6 +55,9 @@ impl Lxd {
         let lost = held.runs() && secret::lost(stack, instance).is_some();
         if lost {
             self.halt(stack, &instance.name, grace::of(instance))?;
+        }
+        if held.frozen() {
+            self.set_frozen(stack, &instance.name, false)?;
         }
         if lost || !held.runs() {
             let ask = |stack: &str, name: &str| self.supply.condition(stack, name);
@@ -107,6 +118,9 @@ impl Lxd {
         if !held.is(stack, name) || !held.runs() {
             return Ok(());
         }
+        if held.frozen() {
+            self.set_frozen(stack, name, false)?;
+        }
         if grace >= Duration::from_secs(1) {
             let gently = self.put_state(&engine, "stop", grace, false);
             if gently.is_ok() && self.held(&engine)?.is_none_or(|held| !held.runs()) {
@@ -122,6 +136,15 @@ impl Lxd {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Freezes it, or lets it continue.
+    pub(super) fn set_frozen(&self, stack: &str, name: &str, frozen: bool) -> Result<(), Failure> {
+        let (engine, action) = (engine_name(stack, name), if frozen { "freeze" } else { "unfreeze" });
+        if self.owned(stack, name)?.frozen() == frozen {
+            return Ok(());
+        }
+        self.put_state(&engine, action, OPERATION, false).map_err(Failure::from)
     }
 
     /// An instance that is already in the wanted state is no error.

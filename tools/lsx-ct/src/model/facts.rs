@@ -153,6 +153,9 @@ pub struct Usage {
     pub sent_bytes: u64,
 }
 
+/// The feature of an engine that keeps `limits.disk`.
+pub const DISK_SIZES: &str = "disk";
+
 /// An engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Engine {

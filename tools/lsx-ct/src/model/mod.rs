@@ -8,7 +8,7 @@ mod ids;
 mod instance;
 mod object;
 
-pub use facts::{Condition, Engine, Exit, Facts, State, Status, Usage};
+pub use facts::{Condition, DISK_SIZES, Engine, Exit, Facts, State, Status, Usage};
 pub use gathered::{Gathered, recipe, recipe_key};
 pub use given::{Done, File, Proxy, Recipe, Rlimit, Secret, Tmpfs, Value, Volume};
 pub use ids::{IDS, Ids};

@@ -15,7 +15,7 @@ mod ranges;
 pub(crate) mod room;
 pub(crate) mod runtime;
 pub(crate) mod session;
-mod strays;
+pub(crate) mod strays;
 pub(crate) mod trial;
 pub(crate) mod users;
 pub(crate) mod volume;
@@ -116,7 +116,7 @@ impl Driver for Oci {
         } else {
             Runtime::of(&InstanceFolders::new(stack, name))?.keep()?;
             strays::end(stack, name)?;
-            state::begin(stack, name, false)?;
+            state::begin(stack, name, None)?;
         }
         // After a reboot it waits by itself without limit, and does not block others.
         if patient { Ok(()) } else { await_ready(stack, instance, ended) }

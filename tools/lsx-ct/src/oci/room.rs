@@ -36,15 +36,18 @@ pub(crate) fn of(path: &Path) -> Option<Room> {
 const ENTRIES: u32 = 1_000_000;
 const DEEP: u32 = 200;
 
-/// Size on disk of everything in a folder. An instance may change it meanwhile: links in it are not followed.
+/// Size on disk of everything in a folder, without other file systems that are mounted there. An instance may change it
+/// meanwhile: links in it are not followed.
 pub(crate) fn used(folder: &Path) -> u64 {
     let mut left = ENTRIES;
-    rustix::fs::open(folder, FOLDER, Mode::empty()).map_or(0, |folder| below(folder, DEEP, &mut left))
+    let Ok(folder) = rustix::fs::open(folder, FOLDER, Mode::empty()) else { return 0 };
+    let disk = rustix::fs::fstat(&folder).map_or(0, |stat| stat.st_dev);
+    below(folder, disk, DEEP, &mut left)
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-fn below(folder: OwnedFd, deep: u32, left: &mut u32) -> u64 {
+fn below(folder: OwnedFd, disk: u64, deep: u32, left: &mut u32) -> u64 {
     let Ok(entries) = Dir::read_from(&folder) else { return 0 };
     let mut sum = 0_u64;
     for entry in entries.flatten().filter(|entry| ![c".", c".."].contains(&entry.file_name())) {
@@ -55,10 +58,13 @@ fn below(folder: OwnedFd, deep: u32, left: &mut u32) -> u64 {
         let Ok(stat) = rustix::fs::statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
             continue;
         };
+        if stat.st_dev != disk {
+            continue;
+        }
         sum = sum.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0) * 512);
         if deep > 0 && FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let inner = rustix::fs::openat(&folder, entry.file_name(), FOLDER, Mode::empty());
-            sum = sum.saturating_add(inner.map_or(0, |inner| below(inner, deep - 1, left)));
+            sum = sum.saturating_add(inner.map_or(0, |inner| below(inner, disk, deep - 1, left)));
         }
     }
     sum
@@ -75,7 +81,7 @@ pub(crate) fn warning() -> Option<Warning> {
     let all = [paths::HOME, paths::DISK].map(PathBuf::from).into_iter().chain(stacks).chain(volumes);
     let room = all.filter_map(|path| of(&path)).find(|room| room.free < room.reserve)?;
     let message = format!(
-        "{room}: instances with the driver oci that continue to write are frozen until there is space; free space, and set limits.disk"
+        "{room}: instances that continue to write are frozen until there is space; free space, and set limits.disk"
     );
     Some(Warning { code: NO_ROOM.to_owned(), message })
 }

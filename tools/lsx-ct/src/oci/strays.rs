@@ -30,6 +30,8 @@ pub(super) struct Supervisor {
     process: i32,
     stack: String,
     name: String,
+    /// For an instance of LXD or Incus.
+    beside: bool,
 }
 
 /// A snapshot of the processes of this host.
@@ -37,7 +39,7 @@ pub(super) struct Supervisors(Vec<Supervisor>);
 
 impl Supervisors {
     pub(super) fn now() -> Supervisors {
-        Supervisors(supervisors())
+        Supervisors(supervisors().into_iter().filter(|one| !one.beside).collect())
     }
 
     /// All instances of which something runs, as stack and name.
@@ -84,7 +86,7 @@ fn of(stack: &str, name: &str) -> BTreeSet<i32> {
 pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
     if !of(stack, name).is_empty() {
         unit::end(&state::service(stack, name).unit);
-        let own = |one: &Supervisor| one.stack == stack && one.name == name;
+        let own = |one: &Supervisor| one.stack == stack && one.name == name && !one.beside;
         let killed = |process: i32| _ = kill(Pid::from_raw(process), Signal::SIGKILL);
         supervisors().iter().filter(|one| own(one)).for_each(|one| killed(one.process));
         groups::freeze(stack, name, false); // a frozen process does not react to signals
@@ -101,6 +103,14 @@ pub(super) fn end(stack: &str, name: &str) -> Result<(), Failure> {
     }
     unmount(&InstanceFolders::new(stack, name));
     Ok(())
+}
+
+/// Ends the processes beside an instance of LXD or Incus, with or without records. It is not called by one of them.
+pub(crate) fn end_beside(stack: &str, name: &str) {
+    let own = nix::unistd::getpid().as_raw();
+    let all = supervisors().into_iter().filter(|one| one.beside && one.stack == stack && one.name == name);
+    all.filter(|one| one.process != own)
+        .for_each(|one| _ = kill(Pid::from_raw(one.process), Signal::SIGKILL));
 }
 
 /// Waits until the host's ends of its interfaces are gone: the kernel removes a network namespace after its last process
@@ -130,13 +140,18 @@ fn supervisors() -> Vec<Supervisor> {
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
         let line = String::from_utf8(line).ok()?;
         let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
-        let [program, "supervise", stack, name] = words[..] else { return None };
+        let (program, stack, name, beside) = match words[..] {
+            [program, "supervise", stack, name] => (program, stack, name, false),
+            [program, "supervise", stack, name, "--beside", _] => (program, stack, name, true),
+            _ => return None,
+        };
         let ours = program.rsplit('/').next() == Some(crate::PROGRAM)
             && entry.metadata().is_ok_and(|m| m.uid() == 0);
         (ours && space(&process.to_string()) == own).then(|| Supervisor {
             process,
             stack: stack.to_owned(),
             name: name.to_owned(),
+            beside,
         })
     };
     processes.filter_map(supervisor).collect()

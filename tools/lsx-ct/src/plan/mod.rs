@@ -9,6 +9,7 @@ mod moved;
 mod order;
 mod ready;
 mod renamed;
+mod unheld;
 
 pub(crate) use clash::driver_word;
 pub use cut::cut;
@@ -68,6 +69,8 @@ pub fn plan(
             let goals = cut(input, stack, resolved, &mut draft.contents);
             failures.extend(clash::clashes(input, &goals, observed));
             draft.warnings.extend(beyond::warnings(&goals, &input.gathered));
+            let engines = |host: &str| observed.get(host).map_or(&[][..], |seen| &seen.seen.engines);
+            draft.warnings.extend(unheld::warnings(&goals, engines));
             goals
         }
     };

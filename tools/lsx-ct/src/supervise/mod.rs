@@ -16,7 +16,7 @@ use common::host::service::{LAST, Pauses, log, unit};
 use common::stack::Restart;
 use common::{Failure, Kind};
 use run::{End, Run};
-use state::SupervisorState;
+use state::{Beside, SupervisorState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,13 +25,13 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// Why the instance could not run.
-pub(crate) fn run(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
+pub(crate) fn run(stack: &str, name: &str, beside: Option<Beside>) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let _lock = state::service(stack, name).take_lock()?;
     let place = InstanceFolders::new(stack, name);
     crate::net::hold();
-    if beside {
-        return waiter::run(&place, stack, name);
+    if let Some(beside) = beside {
+        return waiter::run(&place, stack, name, beside);
     }
     place.make()?;
     state::unfinish(&place)?;
@@ -175,6 +175,18 @@ impl Supervisor {
         let instance = self.instance()?;
         self.said.goes_by = state::goes_by(&instance);
         Ok(instance)
+    }
+
+    /// Records the state of a running instance, which may be frozen, or still be checked for readiness.
+    fn tell_running(&mut self, frozen: Option<&String>, asked: bool) {
+        match (frozen, asked) {
+            (Some(why), _) => {
+                self.log.say(&format!("{} is {why}", self.name));
+                self.tell(State::Waiting, Some(why.clone()));
+            }
+            (None, true) => self.tell(State::Starting, None),
+            (None, false) => self.tell(State::Running, None),
+        }
     }
 
     /// Records the state of the instance; a reader sees the old or the new one.

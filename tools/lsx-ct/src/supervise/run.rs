@@ -1,6 +1,6 @@
 //! One run of an instance: created, connected, started, watched, ended.
 
-mod room;
+pub(super) mod room;
 mod runner;
 
 use super::{Supervisor, ended, state};
@@ -138,10 +138,10 @@ impl Run {
                     next = Instant::now();
                 }
                 instance = next_one;
-                room.tell(me, backoff.is_some());
+                me.tell_running(room.held(), backoff.is_some());
             }
             if room.look() {
-                room.tell(me, backoff.is_some());
+                me.tell_running(room.held(), backoff.is_some());
             }
             let asks = |_: &&mut Backoff| room.held().is_none() && Instant::now() >= next;
             if let Some(waiting) = backoff.as_mut().filter(asks) {

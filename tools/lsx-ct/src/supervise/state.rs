@@ -3,6 +3,7 @@
 use crate::model::{Condition, Exit, Instance, State};
 use crate::oci::disk::InstanceFolders;
 use crate::paths::RUN;
+use clap::ValueEnum;
 use common::Failure;
 use common::host::file::{self, Mode};
 use common::host::service::Service;
@@ -121,15 +122,25 @@ pub(crate) fn write(place: &InstanceFolders, said: &SupervisorState) -> Result<(
     file::write(&place.run.join("state.json"), &common::document::canonical(said)?, Mode::Public).map(|_| ())
 }
 
+/// What the process beside an instance of LXD or Incus does first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Beside {
+    /// Wait until the instance can start, and start it
+    Start,
+    /// Only watch the host's disk
+    Watch,
+}
+
 /// Starts a detached supervisor, which outlives this session; returns after it has recorded a state. Of two started at
 /// once, one takes the lock and the other exits. `beside`: an engine runs the instance.
 ///
 /// # Errors
 /// If it did not start.
-pub(crate) fn begin(stack: &str, name: &str, beside: bool) -> Result<(), Failure> {
+pub(crate) fn begin(stack: &str, name: &str, beside: Option<Beside>) -> Result<(), Failure> {
     let program = common::fleet::install(&crate::SET_NAMES.map(str::to_owned))?;
     let mut argv = vec![program, "supervise".to_owned(), stack.to_owned(), name.to_owned()];
-    argv.extend(beside.then(|| "--beside".to_owned()));
+    let value = beside.and_then(|beside| Some(beside.to_possible_value()?.get_name().to_owned()));
+    argv.extend(value.into_iter().flat_map(|value| ["--beside".to_owned(), value]));
     let hint = format!("see: lsx-ct logs {name}; to run it by hand: lsx-ct supervise {stack} {name}");
     service(stack, name).begin(&argv, &hint)
 }

@@ -1,18 +1,28 @@
-//! After a reboot: a process for each instance of LXD or Incus that waits until everything it needs is ready, and then
-//! starts it. The server has no dependencies, and the run that restores a host must not wait for another host.
+//! A process for each instance of LXD or Incus. After a reboot it waits until everything the instance needs is ready, and then
+//! starts it: the server has no dependencies, and the run that restores a host must not wait for another host. While the
+//! instance runs, it keeps the reserve of the host's disk, as the supervisors of other instances do.
 
-use super::state::{self, SupervisorState};
+use super::run::room::{Watch, Writer};
+use super::state::{self, Beside, SupervisorState};
 use super::waiting::forget;
+use crate::driver::Driver;
 use crate::engines;
 use crate::lxd::ended::ENDED;
-use crate::model::{Condition, State};
+use crate::model::{Condition, Instance, State};
 use crate::oci::disk::{InstanceFolders, folder_with};
 use common::host::service::unit;
 use common::host::wait;
 use common::stack::Restart;
 use common::{Failure, Kind};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where the servers have the files of storage pools that they made themselves.
+const POOLS: [&str; 3] = ["/var/lib/lxd/disks", "/var/snap/lxd/common/lxd/disks", "/var/lib/incus/disks"];
+/// How often to check whether its instance still runs.
+const LOOK: Duration = Duration::from_secs(2);
 /// The first pause after a failed start; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The number of attempts to start.
@@ -22,14 +32,14 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// If the instance does not exist, or could not be started.
-pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str) -> Result<(), Failure> {
+pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str, beside: Beside) -> Result<(), Failure> {
     folder_with(&place.run, 0o711)?;
     let supervisor = nix::unistd::getpid().as_raw();
     let tell = |state: State, why: Option<String>| {
         let condition = Condition { state, why, ..Condition::default() };
         state::write(place, &SupervisorState { supervisor, condition, ..SupervisorState::default() })
     };
-    tell(State::Waiting, None)?;
+    tell(if beside == Beside::Watch { State::Running } else { State::Waiting }, None)?;
     let mut told = String::new();
     let mut waiting = |why: &str| {
         if why != told {
@@ -39,6 +49,9 @@ pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str) -> Result<()
     };
     let (mut tries, mut pause) = (0, PAUSE);
     let done = loop {
+        if beside == Beside::Watch {
+            break Ok(());
+        }
         match once(stack, name, &mut waiting) {
             // A job that has failed is not started again by itself.
             Err(failure) if failure.code == ENDED && restart(stack, name) == Some(Restart::No) => {
@@ -55,11 +68,87 @@ pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str) -> Result<()
         }
     };
     unit::ready();
+    if done.is_ok() {
+        while let Some((driver, instance, pid)) = runs(stack, name).filter(|_| ours(stack, name)) {
+            tell(State::Running, None)?;
+            watch(&*driver, (stack, &instance), pid, &tell)?;
+        }
+    }
     match &done {
-        Ok(()) => forget(place),
+        Ok(()) if ours(stack, name) => forget(place),
+        Ok(()) => Ok(()),
         Err(failure) => tell(State::Stopped, Some(failure.to_string())),
     }?;
     done
+}
+
+/// An instance that runs, its engine, and its first process.
+fn runs(stack: &str, name: &str) -> Option<(Box<dyn Driver>, Instance, u32)> {
+    let mut engines = engines::working();
+    engines.find_map(|(_, engine)| {
+        let (instance, pid) = engine.served(stack, name).ok()??;
+        Some((engine, instance, pid))
+    })
+}
+
+/// Whether this is still the process of the instance: its files may have been removed, and another one started.
+fn ours(stack: &str, name: &str) -> bool {
+    let own = nix::unistd::getpid().as_raw();
+    state::said(stack, name).is_some_and(|said| said.supervisor == own) && state::alive(stack, name)
+}
+
+/// An instance as its server and the kernel have it.
+struct Served<'a> {
+    driver: &'a dyn Driver,
+    stack: &'a str,
+    name: &'a str,
+    pid: u32,
+}
+
+impl Writer for Served<'_> {
+    fn processes(&self) -> BTreeSet<i32> {
+        let space = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let Some(own) = space(&self.pid.to_string()) else { return BTreeSet::new() };
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str().map(str::to_owned));
+        all.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()) && space(pid).as_ref() == Some(&own))
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
+    }
+
+    fn freeze(&self, frozen: bool) -> bool {
+        self.driver.freeze(self.stack, self.name, frozen).is_ok()
+    }
+}
+
+/// Keeps the reserve until its first process ends, or this process is no longer the one of the instance.
+fn watch(
+    driver: &dyn Driver,
+    (stack, instance): (&str, &Instance),
+    pid: u32,
+    tell: &dyn Fn(State, Option<String>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    // When a process began tells it from a later one with its number (proc(5)).
+    let began = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    };
+    let Some(first) = began() else { return Ok(()) };
+    let name = &instance.name;
+    // Also with `limits.disk`, which a pool of kind dir does not keep.
+    let own = Some(PathBuf::from(format!("/proc/{pid}/root/.")));
+    let pools = POOLS.iter().map(PathBuf::from).filter(|pool| pool.exists()).collect();
+    let of = Served { driver, stack, name, pid };
+    let mut watch = Watch::at(stack, instance, own, pools, Box::new(of));
+    while began().as_ref() == Some(&first) && ours(stack, name) {
+        if watch.look() {
+            let state = if watch.held().is_some() { State::Waiting } else { State::Running };
+            tell(state, watch.held().cloned())?;
+        }
+        let time = watch.time().clamp(Duration::from_millis(50), LOOK);
+        wait::until(time, time, || false);
+    }
+    Ok(())
 }
 
 fn restart(stack: &str, name: &str) -> Option<Restart> {
@@ -67,10 +156,14 @@ fn restart(stack: &str, name: &str) -> Option<Restart> {
 }
 
 fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str)) -> Result<(), Failure> {
-    let found = engines::found(stack, name)?.and_then(|(driver, found)| Some((driver, found.instance?)));
-    let (driver, instance) = found.ok_or_else(|| {
+    let found = engines::found(stack, name)?
+        .and_then(|(driver, found)| Some((driver, found.condition.state, found.instance?)));
+    let (driver, state, instance) = found.ok_or_else(|| {
         Failure::new(Kind::Failed, "ct.instance", format!("{name} does not exist"))
             .hint("create it with `lsx-ct up`")
     })?;
+    if state == State::Running {
+        return Ok(());
+    }
     engines::of(driver, None)?.wait_and_start(stack, &instance, waiting)
 }

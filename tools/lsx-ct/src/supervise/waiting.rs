@@ -1,18 +1,47 @@
-//! The process that waits for what an instance of LXD or Incus needs, as others see it: its state and its end.
+//! The process beside an instance of LXD or Incus, as others see it: its beginning, its state and its end.
 
-use super::state;
-use crate::model::{Condition, State};
+use super::state::{self, Beside};
+use crate::driver::Driver;
+use crate::model::{Condition, Instance, State};
 use crate::oci::disk::InstanceFolders;
+use crate::oci::strays;
 use common::Failure;
 use common::host::service::unit;
 use common::host::{file, wait};
+use common::stack::Driver as Kinds;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::Duration;
 
+/// Whether an instance that runs lacks the process that keeps the reserve of the host's disk: others have a supervisor.
+pub(crate) fn lacks(stack: &str, instance: &Instance) -> bool {
+    matches!(instance.driver, Kinds::Lxd | Kinds::Incus) && !state::alive(stack, &instance.name)
+}
+
+/// After its start: starts that process, unless the instance has already ended.
+///
+/// # Errors
+/// If it could not be started.
+pub(crate) fn attend(engine: &dyn Driver, stack: &str, instance: &Instance) -> Result<(), Failure> {
+    let runs = || -> Result<bool, Failure> { Ok(engine.served(stack, &instance.name)?.is_some()) };
+    if !lacks(stack, instance) || !runs()? {
+        return Ok(());
+    }
+    state::begin(stack, &instance.name, Some(Beside::Watch)).or_else(|failure| match runs()? {
+        true => Err(failure),
+        false => Ok(()),
+    })
+}
+
+/// Why that process has frozen an instance.
+pub(crate) fn frozen(stack: &str, name: &str) -> Option<String> {
+    let said = state::said(stack, name).filter(|said| said.condition.state == State::Waiting)?;
+    said.condition.why.filter(|_| state::alive(stack, name))
+}
+
 /// The state of an instance of an engine that has not been started yet.
 pub(crate) fn said(stack: &str, name: &str) -> Option<Condition> {
-    let said = state::said(stack, name)?;
+    let said = state::said(stack, name).filter(|said| said.condition.state != State::Running)?;
     Some(match state::alive(stack, name) {
         true => said.condition,
         false => Condition { state: State::Stopped, ..said.condition },
@@ -33,6 +62,7 @@ pub(crate) fn end(stack: &str, name: &str) -> Result<bool, Failure> {
         wait::until(END, Duration::from_millis(5), || !state::alive(stack, name));
         state::service(stack, name).unlock()?;
     }
+    strays::end_beside(stack, name);
     forget(&place)?;
     Ok(waits)
 }

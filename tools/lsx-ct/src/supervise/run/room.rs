@@ -2,12 +2,11 @@
 //! so that no stack fills the disk. It is a check and not a quota: it works on every file system, and `limits.disk` is an
 //! exact limit.
 
-use crate::model::{Instance, State};
+use crate::model::Instance;
 use crate::oci::disk::InstanceFolders;
 use crate::oci::{groups, room};
 use crate::paths;
-use crate::supervise::Supervisor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -21,10 +20,38 @@ const LATEST: Duration = Duration::from_secs(60);
 /// nothing.
 const LITTLE: u64 = 1 << 20;
 
+/// A running instance, in the terms in which engines differ.
+pub(in crate::supervise) trait Writer {
+    /// Its processes.
+    fn processes(&self) -> BTreeSet<i32>;
+
+    /// Freezes or thaws it; returns whether that worked.
+    fn freeze(&self, frozen: bool) -> bool;
+}
+
+/// One with the driver oci, by its control group.
+struct Contained {
+    stack: String,
+    name: String,
+}
+
+impl Writer for Contained {
+    fn processes(&self) -> BTreeSet<i32> {
+        groups::contained(&self.stack, &self.name)
+    }
+
+    fn freeze(&self, frozen: bool) -> bool {
+        groups::freeze(&self.stack, &self.name, frozen)
+    }
+}
+
 /// The checks during one run of an instance.
-pub(super) struct Watch {
+pub(in crate::supervise) struct Watch<'a> {
+    /// The folders that it writes to.
     places: Vec<PathBuf>,
-    of: (String, String),
+    /// Other file systems that become fuller when it writes.
+    below: Vec<PathBuf>,
+    of: Box<dyn Writer + 'a>,
     /// The size of its folders at the last check, and the bytes written by each of its processes. The former includes
     /// processes that have ended since, the latter deleted files.
     used: Option<u64>,
@@ -34,13 +61,26 @@ pub(super) struct Watch {
     held: Option<String>,
 }
 
-impl Watch {
-    pub(super) fn new(stack: &str, place: &InstanceFolders, instance: &Instance) -> Watch {
+impl<'a> Watch<'a> {
+    pub(super) fn new(stack: &str, place: &InstanceFolders, instance: &Instance) -> Watch<'static> {
+        let of = Contained { stack: stack.to_owned(), name: instance.name.clone() };
         let own = instance.disk_bytes.is_none().then(|| place.disk.join("upper"));
+        Watch::at(stack, instance, own, Vec::new(), Box::new(of))
+    }
+
+    /// `own`: the folder with its own files, if nothing else limits them.
+    pub(in crate::supervise) fn at(
+        stack: &str,
+        instance: &Instance,
+        own: Option<PathBuf>,
+        below: Vec<PathBuf>,
+        of: Box<dyn Writer + 'a>,
+    ) -> Watch<'a> {
         let volumes = instance.volumes.iter().filter(|volume| !volume.read_only);
         Watch {
             places: own.into_iter().chain(volumes.map(|v| paths::volume(stack, &v.name))).collect(),
-            of: (stack.to_owned(), instance.name.clone()),
+            below,
+            of,
             used: None,
             written: BTreeMap::new(),
             next: Instant::now(),
@@ -49,33 +89,21 @@ impl Watch {
     }
 
     /// Why it is frozen now.
-    pub(super) fn held(&self) -> Option<&String> {
+    pub(in crate::supervise) fn held(&self) -> Option<&String> {
         self.held.as_ref()
     }
 
-    /// Records the state of a running instance, which may still be checked for readiness.
-    pub(super) fn tell(&self, me: &mut Supervisor, asked: bool) {
-        match (&self.held, asked) {
-            (Some(why), _) => {
-                me.log.say(&format!("{} is {why}", me.name));
-                me.tell(State::Waiting, Some(why.clone()));
-            }
-            (None, true) => me.tell(State::Starting, None),
-            (None, false) => me.tell(State::Running, None),
-        }
-    }
-
     /// The time until the next check.
-    pub(super) fn time(&self) -> Duration {
+    pub(in crate::supervise) fn time(&self) -> Duration {
         if self.places.is_empty() { LATEST } else { self.next.saturating_duration_since(Instant::now()) }
     }
 
     /// Checks when it is time; returns whether the instance becomes frozen or resumed.
-    pub(super) fn look(&mut self) -> bool {
+    pub(in crate::supervise) fn look(&mut self) -> bool {
         if self.places.is_empty() || Instant::now() < self.next {
             return false;
         }
-        let rooms = self.places.iter().filter_map(|path| room::of(path));
+        let rooms = self.places.iter().chain(&self.below).filter_map(|path| room::of(path));
         let Some(room) = rooms.min_by_key(|room| room.free.saturating_sub(room.reserve)) else {
             return false;
         };
@@ -102,10 +130,8 @@ impl Watch {
         let used = self.places.iter().map(|path| room::used(path)).sum();
         self.next = Instant::now() + (begin.elapsed() * SHARE).max(SOONEST);
         let before = self.used.replace(used);
-        let now: BTreeMap<i32, u64> = groups::contained(&self.of.0, &self.of.1)
-            .into_iter()
-            .filter_map(|p| Some((p, written(p)?)))
-            .collect();
+        let now: BTreeMap<i32, u64> =
+            self.of.processes().into_iter().filter_map(|p| Some((p, written(p)?))).collect();
         let since = |(process, bytes): (&i32, &u64)| {
             bytes.saturating_sub(self.written.get(process).copied().unwrap_or(0))
         };
@@ -118,7 +144,7 @@ impl Watch {
     }
 
     fn hold(&mut self, room: &room::Room) -> bool {
-        if !groups::freeze(&self.of.0, &self.of.1, true) {
+        if !self.of.freeze(true) {
             return false; // an old kernel has no freezer for it; the host still reports it
         }
         self.held = Some(format!("frozen, because it writes and {room}; it continues when there is space"));
@@ -128,7 +154,7 @@ impl Watch {
     /// Resumes it, also before it is stopped.
     pub(super) fn let_go(&mut self) {
         if self.held.take().is_some() {
-            groups::freeze(&self.of.0, &self.of.1, false);
+            self.of.freeze(false);
             self.used = None;
         }
     }
