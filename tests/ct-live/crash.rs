@@ -16,6 +16,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_supervisor_killed_in_any_phase_is_replaced", a_supervisor_killed_in_any_phase_is_replaced),
     ("a_runtime_killed_in_the_middle_is_no_end", a_runtime_killed_in_the_middle_is_no_end),
     ("two_runs_at_once_do_not_mix", two_runs_at_once_do_not_mix),
+    ("a_verb_waits_for_another_run_and_never_ends_it", a_verb_waits_for_another_run_and_never_ends_it),
     ("a_remnant_is_swept", a_remnant_is_swept),
     ("after_a_power_cut_all_come_back_in_order", after_a_power_cut_all_come_back_in_order),
 ];
@@ -196,6 +197,33 @@ fn two_runs_at_once_do_not_mix(cloud: &Cloud) {
     }
     start.converges(cloud, "after two at once");
     start.ends(cloud, "after two at once");
+}
+
+/// The other run is a lock that is held for ten minutes, of lsx-ct on one of the hosts.
+fn a_verb_waits_for_another_run_and_never_ends_it(cloud: &Cloud) {
+    let start = start(cloud);
+    start.converges(cloud, "at first");
+    let lock = "/run/lsx/crash.ct.lock";
+    let hold = format!(
+        "mkdir -p /run/lsx; setsid flock {lock} sleep 600 >/dev/null 2>&1 </dev/null & until ! flock -n {lock} true; do sleep 0.05; done"
+    );
+    cloud.lab.script("h1", &hold).ok();
+    let before = cloud.pid("h1", "crash/side");
+    for verb in ["stop", "start", "restart"] {
+        cloud.ct(&[verb, "side", "--stack", &start.file]).exits(75).says("is changing stack crash");
+    }
+    assert_eq!(cloud.pid("h1", "crash/side"), before, "it runs on");
+    cloud.lab.script("h1", "pgrep -f '[s]leep 600'").ok();
+    let mut command = cloud.command(&["stop", "side", "--stack", &start.file]);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut story = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while story.read_line(&mut line).unwrap() > 0 && !line.contains("waiting up to") {}
+    cloud.lab.script("h1", "pkill -f '[s]leep 600'").ok();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{line}");
+    assert_eq!(cloud.said("h1", "crash/side")["state"], "stopped", "{}", cloud.said("h1", "crash/side"));
+    start.ends(cloud, "after verbs that waited");
 }
 
 fn a_remnant_is_swept(cloud: &Cloud) {

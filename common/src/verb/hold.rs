@@ -60,20 +60,21 @@ impl<T: Tool> HostSet<T> {
         }
         let (by, mut others) = split(failed);
         let had = seen.into_keys().collect();
-        let held =
-            self.in_order(stack, had, by, wait).map_err(|by| Refused { by, failed: others.clone() })?;
+        let held = self
+            .in_order((stack, &[T::NAME]), had, by, wait)
+            .map_err(|by| Refused { by, failed: others.clone() })?;
         others.extend(held.1);
         let (seen, failed) = self.observe_some(&held.0, stack, true);
         others.extend(failed);
         Ok((seen, others))
     }
 
-    /// Takes the lock of a stack on some hosts, for a verb without a plan. All or none.
+    /// Takes the locks that some tools have of a stack on some hosts, for a verb without a plan. All or none.
     ///
     /// # Errors
     /// Kind `Again` when another run holds one; a host that cannot be reached.
-    pub fn lock(&mut self, stack: &str, hosts: &BTreeSet<String>) -> Result<(), Failures> {
-        let request = json!({"op": "lock", "stack": stack, "wait_ms": 0});
+    pub fn lock(&mut self, stack: &str, tools: &[&str], hosts: &BTreeSet<String>) -> Result<(), Failures> {
+        let request = json!({"op": "lock", "stack": stack, "tools": tools, "wait_ms": 0});
         let answers = self.ask(hosts.iter().map(|host| (host.clone(), request.clone())).collect());
         let (mut had, mut not) = (BTreeSet::new(), BTreeMap::new());
         for (host, answer) in answers {
@@ -87,7 +88,7 @@ impl<T: Tool> HostSet<T> {
             return super::plan::gather(failed).verdict();
         }
         let refused = |by| super::plan::gather(by);
-        let (_, failed) = self.in_order(stack, had, by, LOCK_WAIT).map_err(refused)?;
+        let (_, failed) = self.in_order((stack, tools), had, by, LOCK_WAIT).map_err(refused)?;
         super::plan::gather(failed).verdict()
     }
 
@@ -96,7 +97,7 @@ impl<T: Tool> HostSet<T> {
     #[expect(clippy::type_complexity, reason = "both halves are named where they are used")]
     fn in_order(
         &mut self,
-        stack: &str,
+        (stack, tools): (&str, &[&str]),
         had: BTreeSet<String>,
         by: BTreeMap<String, Failures>,
         wait: Duration,
@@ -110,7 +111,8 @@ impl<T: Tool> HostSet<T> {
         let (mut held, mut failed) = (BTreeSet::new(), BTreeMap::new());
         for host in had.into_iter().chain(by.into_keys()).collect::<BTreeSet<_>>() {
             let left = end.saturating_duration_since(Instant::now()).as_millis();
-            let request = json!({"op": "lock", "stack": stack, "wait_ms": u64::try_from(left).unwrap_or(0)});
+            let wait_ms = u64::try_from(left).unwrap_or(0);
+            let request = json!({"op": "lock", "stack": stack, "tools": tools, "wait_ms": wait_ms});
             match self.ask(BTreeMap::from([(host.clone(), request)])).remove(&host) {
                 Some(Err(failures)) if locked(&failures) => return Err(BTreeMap::from([(host, failures)])),
                 Some(Err(failures)) => _ = failed.insert(host, failures),

@@ -11,13 +11,13 @@ use crate::plan::{Context, HostReport, Object, execute_in_order};
 use crate::tool::{Change, Observed, ObservedOf, PlanOf, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A request of the controller to a host.
 #[derive(Debug, Deserialize)]
@@ -46,12 +46,13 @@ enum Request<P> {
         name: String,
         input: Value,
     },
-    /// Takes the lock of a stack, and waits for it.
+    /// Takes the locks that some tools have of a stack, all or none, and waits for them.
     Lock {
         stack: String,
+        tools: BTreeSet<String>,
         wait_ms: u64,
     },
-    /// Releases it before the session ends.
+    /// Releases all locks before the session ends.
     Unlock,
     /// Records the hosts that a stack has had.
     Roll {
@@ -76,7 +77,8 @@ struct Session<T: Tool> {
     tool: T,
     /// Before the lock, because what it holds is undone while the lock is held.
     uncommitted: Uncommitted<T::Object>,
-    lock: Mutex<Option<Lock>>,
+    /// By stack and tool.
+    locks: Mutex<BTreeMap<(String, String), Lock>>,
     /// Whether a change that is interrupted is undone.
     undoes: Arc<AtomicBool>,
     /// The number of changes made so far.
@@ -86,7 +88,7 @@ struct Session<T: Tool> {
 impl<T: Tool> Session<T> {
     fn of(tool: T) -> Session<T> {
         let (uncommitted, changes) = (Uncommitted::new(), AtomicUsize::new(0));
-        Session { tool, uncommitted, lock: Mutex::new(None), undoes: Arc::default(), changes }
+        Session { tool, uncommitted, locks: Mutex::default(), undoes: Arc::default(), changes }
     }
 }
 
@@ -139,12 +141,12 @@ impl<T: Tool> Session<T> {
         match request {
             Request::Observe { stack, lock } => {
                 if let (true, Some(stack)) = (lock, &stack) {
-                    self.take(stack, Duration::ZERO, cancel)?;
+                    self.take(stack, [T::NAME], Duration::ZERO, cancel)?;
                 }
                 Ok(json!(observe(self.tool, stack.as_deref())?))
             }
             Request::Apply { host, plan, undo, several, failpoint } => {
-                self.take(&plan.stack, Duration::ZERO, cancel)?;
+                self.take(&plan.stack, [T::NAME], Duration::ZERO, cancel)?;
                 self.undoes.store(undo, Ordering::SeqCst);
                 let how = How { undo, several, failpoint: failpoint.as_deref(), cancel };
                 Ok(json!(self.apply(&host, plan, &how, event)))
@@ -163,12 +165,13 @@ impl<T: Tool> Session<T> {
                 let hear = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
                 self.tool.call(&name, input, cancel, &hear)
             }
-            Request::Lock { stack, wait_ms } => {
-                self.take(&stack, Duration::from_millis(wait_ms), cancel)?;
+            Request::Lock { stack, tools, wait_ms } => {
+                let tools = tools.iter().map(String::as_str);
+                self.take(&stack, tools, Duration::from_millis(wait_ms), cancel)?;
                 Ok(Value::Null)
             }
             Request::Unlock => {
-                self.held().take();
+                self.held().clear();
                 Ok(Value::Null)
             }
             Request::Roll { stack, hosts } => {
@@ -183,17 +186,30 @@ impl<T: Tool> Session<T> {
         }
     }
 
-    /// Takes the stack's lock unless this session has it already.
-    fn take(&self, stack: &str, limit: Duration, cancel: &AtomicBool) -> Result<(), Failure> {
-        let mut held = self.held();
-        if held.is_none() {
-            *held = Some(Lock::wait(stack, T::NAME, limit, cancel)?);
+    /// Takes the locks of a stack that this session does not have already, all or none. Every run takes them in the order of
+    /// the tools' names, so that no two wait for each other.
+    fn take<'t>(
+        &self,
+        stack: &str,
+        tools: impl IntoIterator<Item = &'t str>,
+        limit: Duration,
+        cancel: &AtomicBool,
+    ) -> Result<(), Failure> {
+        let (mut held, end) = (self.held(), Instant::now() + limit);
+        let mut taken = Vec::new();
+        for tool in tools {
+            let which = (stack.to_owned(), tool.to_owned());
+            if !held.contains_key(&which) {
+                let left = end.saturating_duration_since(Instant::now());
+                taken.push((which, Lock::wait(stack, tool, left, cancel)?));
+            }
         }
+        held.extend(taken);
         Ok(())
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Lock>> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, BTreeMap<(String, String), Lock>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn apply(

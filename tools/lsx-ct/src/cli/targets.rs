@@ -46,7 +46,10 @@ impl Where {
             }
             Where::Fleet(host_set) => {
                 let hosts = targets.keys().cloned().collect();
-                stacks.into_iter().try_for_each(|stack| host_set.lock(stack, &hosts)).map(|()| Vec::new())
+                stacks
+                    .into_iter()
+                    .try_for_each(|stack| host_set.lock(stack, &[Ct::NAME], &hosts))
+                    .map(|()| Vec::new())
             }
         }
     }
