@@ -170,7 +170,7 @@ fn hosts_whose_controller_was_killed_between_waves_undo(lab: &Lab) {
         child.wait().unwrap();
         let busy =
             |host: &&str| !lab.script(host, "ls /run/lsx/*.lock 2>/dev/null || true").ok().stdout.is_empty();
-        assert!(until(30, || !HOSTS.iter().any(|host| busy(host))), "a host still works on it");
+        assert!(until(30, || !HOSTS.iter().any(&busy)), "a host still works on it");
         // A run that was faster than the signal is repeated.
         if lab.net(&["plan", "--exit-code", &file]).code == 0 {
             lab.net(&["down", &file]).ok();

@@ -268,12 +268,12 @@ fn timed<O>(
     let result =
         act().map_err(|f| Failure { causes: [vec![format!("step {}", step.id)], f.causes].concat(), ..f });
     let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tell(ended(step, phase, ms, result.as_ref().map(|()| ())));
+    tell(ended(step, phase, ms, result.as_ref()));
     (result, ms)
 }
 
 /// The event of a step that has ended.
-fn ended<O>(step: &Step<O>, phase: &str, ms: u64, result: Result<(), &Failure>) -> serde_json::Value {
+fn ended<O>(step: &Step<O>, phase: &str, ms: u64, result: Result<&(), &Failure>) -> serde_json::Value {
     let mut event = json!({"step": step.id, "phase": phase, "ok": result.is_ok(), "why": step.why, "ms": ms});
     if let (Err(failure), Some(event)) = (&result, event.as_object_mut()) {
         event.insert("failure".to_owned(), json!(failure));

@@ -72,7 +72,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let mut exec = Exec {
         argv: args.words.clone(),
-        env: args.env.iter().cloned().collect(),
+        env: args.env.to_vec(),
         user: args.user.clone(),
         workdir: args.workdir.clone(),
         input: Vec::new(),

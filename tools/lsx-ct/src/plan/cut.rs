@@ -31,6 +31,16 @@ pub fn cut(
     goals
 }
 
+fn tmpfs(written: &Written) -> Vec<Tmpfs> {
+    let all = written.tmpfs.iter();
+    all.map(|(path, t)| Tmpfs { path: path.clone(), size_bytes: t.size.map(|s| s.0), mode: t.mode }).collect()
+}
+
+fn rlimits(written: &Written) -> Vec<Rlimit> {
+    let all = written.limits.rlimits.iter();
+    all.map(|(name, limit)| Rlimit { name: name.clone(), soft: limit.soft, hard: limit.hard }).collect()
+}
+
 fn instance(
     input: &PlanInput<Gathered>,
     stack: &Stack,
@@ -81,17 +91,8 @@ fn instance(
         volumes: written.volumes.iter().map(|(name, mount)| volume(stack, name, mount)).collect(),
         disk_bytes: written.limits.disk.map(|s| s.0),
         shm_bytes: written.shm_size.map(|s| s.0),
-        tmpfs: written
-            .tmpfs
-            .iter()
-            .map(|(path, t)| Tmpfs { path: path.clone(), size_bytes: t.size.map(|s| s.0), mode: t.mode })
-            .collect(),
-        rlimits: written
-            .limits
-            .rlimits
-            .iter()
-            .map(|(name, limit)| Rlimit { name: name.clone(), soft: limit.soft, hard: limit.hard })
-            .collect(),
+        tmpfs: tmpfs(written),
+        rlimits: rlimits(written),
         secrets: written.secrets.iter().filter_map(secret).collect(),
         restart: stack.restart(written),
         profiles: written.profiles.clone(),
