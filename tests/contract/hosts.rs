@@ -71,7 +71,7 @@ fn what_is_no_request_is_refused_in_little_memory() {
     const LITTLE: &str = "ulimit -v 800000; exec \"$0\" agent";
     let endless = || std::fs::File::open("/dev/zero").unwrap();
     let many = format!("[{}0]\n{{\"op\":\"no\"}}\n", "0,".repeat(33_000_000));
-    let deep = format!("{}\n", "{\"a\":".repeat(1_000_000));
+    let deep = format!("{}\n", "{\"a\":".repeat(500_000));
     for tool in tools_and_smallest() {
         let agent = || Run::new("sh".as_ref()).args(["-c", LITTLE]).args([&tool.path]);
         let replies = |ended: &lsx_tests::Ended, words: &str| {
