@@ -21,6 +21,8 @@ fn who_fills_the_disk_is_frozen_and_nobody_else(host: &Host) {
     furnish(host);
     let lab = &host.lab;
     let file = stack(lab, host.engine.driver, "room", 1, INSTANCES);
+    // An earlier case may have left the folder of images, empty; `down` removes it.
+    host.script("rmdir /var/lib/lsx/images 2>/dev/null || true");
     let before = host.picture();
     lab.net(&["up", "--quiet", &file]).ok();
     ct(lab, &["up", &file]).ok();
