@@ -48,7 +48,7 @@ impl Changer {
                     Some(Route { to, via, link: world.link.clone() })
                 });
                 self.carried().routes = routes.collect();
-                super::routing::save(socket)?;
+                super::routing::save(&self.stack, socket)?;
             }
             Object::Leg(leg) => {
                 let Ok(space) = namespace::open(namespace::NamespaceRef::Name(&leg.router)) else {

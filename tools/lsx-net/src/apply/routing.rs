@@ -49,11 +49,15 @@ pub(super) fn annotate(stack: &str, socket: &mut Socket, name: &str) -> Result<(
     ask(socket, &link::change(Device::Name(name), &Change { alias: Some(&alias), ..Change::default() }))
 }
 
-/// A link to a router is about to be removed: what is recorded only there is saved.
-pub(super) fn save(socket: &mut Socket) -> Result<(), Failure> {
+/// A link to a stack's router is about to be removed: what is recorded only there is saved, with the record of the stack, so
+/// that `down` restores the state even if this run is killed after the link and the router are gone.
+pub(super) fn save(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     let links = dump::links(socket).map_err(failure)?;
     match aliased(&links).filter(|_| Prior::noted().is_none()) {
-        Some(prior) => keep(&prior),
+        Some(prior) => {
+            file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
+            keep(&prior)
+        }
         None => Ok(()),
     }
 }
