@@ -19,7 +19,10 @@ const REMOVE: &str = "
     kill $(jq -s '.[].supervisor' /run/lsx/ct/alone/*/state.json /run/lsx/alone/balance/state.json)
     for id in $(runc --root /run/lsx/runtime list -q); do runc --root /run/lsx/runtime delete --force $id; done
     while pgrep -f '[l]sx-(ct|net) supervise alone' >/dev/null; do sleep 0.1; done
-    find /sys/fs/cgroup -depth -type d -path '*/lsx*' -exec rmdir {} +
+    # A killed program leaves its group a moment later.
+    for try in $(seq 100); do
+        find /sys/fs/cgroup -depth -type d -path '*/lsx*' -exec rmdir {} + 2>/dev/null && break || sleep 0.1
+    done
     for link in $(ip -j link | jq -r '.[] | select(.altnames[]? | startswith(\"lsx:alone:\")) | .ifname'); do
         ip link del $link 2>/dev/null || true
     done
