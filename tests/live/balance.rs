@@ -12,6 +12,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("requests_go_by_name_path_and_cookie", requests_go_by_name_path_and_cookie),
     ("a_reload_loses_nothing", a_reload_loses_nothing),
     ("what_was_killed_comes_back", what_was_killed_comes_back),
+    ("who_has_the_name_of_haproxy_is_left_alone", who_has_the_name_of_haproxy_is_left_alone),
     ("what_haproxy_refuses_changes_nothing", what_haproxy_refuses_changes_nothing),
     (
         "a_run_killed_at_the_balancer_is_repaired_or_removed",
@@ -205,6 +206,25 @@ fn what_was_killed_comes_back(lab: &Lab) {
     assert!(changes(lab, &stack.file) > 1);
     assert!(until(30, || answers(outside) == both()), "in a new router");
     end(lab, &stack, servers);
+}
+
+/// A user of the host, and root of an instance, can give their processes its command line.
+fn who_has_the_name_of_haproxy_is_left_alone(lab: &Lab) {
+    let (stack, servers) = shop(lab);
+    let posing = "exec -a haproxy sh -c \"sleep 300; :\" /run/lsx/shop/balance/haproxy.cfg";
+    let begin = |enter: &str| {
+        lab.script("h1", &format!("{enter} bash -c '{posing}' >/dev/null 2>&1 </dev/null &")).ok();
+    };
+    begin("setsid setpriv --reuid 65534 --regid 65534 --clear-groups");
+    begin("setsid unshare --pid --fork");
+    let there = "pgrep -fxc 'haproxy -c sleep 300; : /run/lsx/shop/balance/haproxy.cfg'";
+    assert!(until(10, || lab.script("h1", there).stdout == "2\n"));
+    assert_eq!(changes(lab, &stack.file), 0);
+    lab.script("h1", "kill -9 $(jq .pid /run/lsx/shop/balance/state.json)").ok();
+    assert!(until(30, || answers(|| ask_here(lab, &["198.18.0.11:80"])) == both()));
+    end(lab, &stack, servers);
+    assert_eq!(lab.script("h1", there).stdout, "2\n");
+    lab.script("h1", "pkill -9 -f '[h]aproxy -c sleep 300'").ok();
 }
 
 fn what_haproxy_refuses_changes_nothing(lab: &Lab) {

@@ -20,5 +20,6 @@ pub use hosts::MTU as HOST_MTU;
 pub(crate) use at::{At, Table, string};
 pub(crate) use log::{Log, Spot};
 pub use near::hint;
+pub(crate) use networks::overlay;
 pub(crate) use path::Path;
 pub(crate) use stack::stack;

@@ -15,9 +15,9 @@ const SWITCHES: [(&str, Switch); 2] = [("bridge", Switch::Bridge), ("ovs", Switc
 /// A network: its CIDR alone, or a map.
 pub(super) fn network(at: At<'_, '_>) -> Option<Network> {
     if at.node.text().is_some() {
-        return Some(Network { cidr: at.parse(cidr), ..plain() });
+        return Some(Network { cidr: at.parse(cidr), ..overlay() });
     }
-    let Some(table) = at.table() else { return Some(plain()) };
+    let Some(table) = at.table() else { return Some(overlay()) };
     let kind = table.get("type", |at| at.word(&KINDS)).unwrap_or(NetworkKind::Overlay);
     let network = Network {
         kind,
@@ -53,7 +53,8 @@ pub(super) fn network(at: At<'_, '_>) -> Option<Network> {
     Some(network)
 }
 
-fn plain() -> Network {
+/// An overlay network of which nothing is said.
+pub(crate) fn overlay() -> Network {
     Network {
         kind: NetworkKind::Overlay,
         cidr: None,

@@ -2,11 +2,9 @@
 
 use super::settings::Access;
 use super::{Import, named, ours};
-use crate::decode::{At, hint, string};
+use crate::decode::{At, hint, overlay, string};
 use crate::model::{Host, Network};
-use crate::value::NetworkKind;
 use crate::value::{Parsed, Wrong, address, domain};
-use crate::value::{Switch, Tunnel};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
@@ -94,21 +92,11 @@ impl Import<'_> {
         self.stack.networks.insert(
             ours(key),
             Network {
-                kind: NetworkKind::Overlay,
                 cidr: Ipv4Net::new(Ipv4Addr::new(net.0, net.1, 0, 0), 16).ok(),
                 gateway: gateway.map(str::to_owned),
-                gateway_address: None,
-                egress: true,
-                dhcp_range: None,
-                range: None,
                 domain: Some(domain),
                 // The original used GRE over Open vSwitch; VXLAN over a bridge is equivalent for instances.
-                tunnel: Tunnel::Vxlan,
-                switch: Switch::Bridge,
-                vni: None,
-                parent: None,
-                id: None,
-                flood: false,
+                ..overlay()
             },
         );
         Some(())

@@ -7,7 +7,7 @@ use crate::accounts::Alone;
 use crate::driver::{Caller, Exec, Ran};
 use crate::model::engine_name;
 use crate::oci::session::ExecSession;
-use common::host::Program;
+use common::host::{Program, process};
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -148,17 +148,13 @@ impl Lxd {
     /// Kills all processes with such a mark. The server cannot cancel a recorded run, but they are processes of this host.
     fn end(&self, stack: &str, name: &str, ends: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
         let Some(init) = self.pid(&engine_name(stack, name))? else { return Ok(()) };
-        let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let here = space(&init.to_string());
         let marked = |variable: &[u8]| {
             let variable = std::str::from_utf8(variable).ok();
             variable.and_then(|v| v.strip_prefix(MARK)?.strip_prefix('=')).is_some_and(ends)
         };
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-            let ends = std::fs::read(entry.path().join("environ"))
-                .is_ok_and(|env| env.split(|b| *b == 0).any(marked));
-            if ends && space(&pid.to_string()) == here {
+        for pid in process::beside(&init.to_string()) {
+            let env = std::fs::read(format!("/proc/{pid}/environ"));
+            if env.is_ok_and(|env| env.split(|b| *b == 0).any(marked)) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }

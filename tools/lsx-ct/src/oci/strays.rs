@@ -8,14 +8,13 @@ use crate::driver::Found;
 use crate::model::{Condition, State};
 use crate::supervise::state;
 use common::host::service::unit;
-use common::host::wait;
+use common::host::{process, wait};
 use common::stack::resolved::NicAt;
 use common::{Failure, Kind};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -130,29 +129,16 @@ fn unmount(place: &InstanceFolders) {
     own.iter().rev().for_each(|point| _ = umount2(*point, MntFlags::MNT_DETACH));
 }
 
-/// lsx's processes of this name: those of root, and outside instances.
+/// The supervisors of lsx-ct that run.
 fn supervisors() -> Vec<Supervisor> {
-    let space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/pid")).ok();
-    let own = space("self");
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let supervisor = |entry: std::fs::DirEntry| {
-        let process: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let line = String::from_utf8(line).ok()?;
-        let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
-        let (program, stack, name, beside) = match words[..] {
+    process::by_line(process::of_root, |process, words| {
+        let (program, stack, name, beside) = match *words {
             [program, "supervise", stack, name] => (program, stack, name, false),
             [program, "supervise", stack, name, "--beside", _] => (program, stack, name, true),
             _ => return None,
         };
-        let ours = program.rsplit('/').next() == Some(crate::PROGRAM)
-            && entry.metadata().is_ok_and(|m| m.uid() == 0);
-        (ours && space(&process.to_string()) == own).then(|| Supervisor {
-            process,
-            stack: stack.to_owned(),
-            name: name.to_owned(),
-            beside,
-        })
-    };
-    processes.filter_map(supervisor).collect()
+        let ours = program.rsplit('/').next() == Some(crate::PROGRAM);
+        let (stack, name) = (stack.to_owned(), name.to_owned());
+        ours.then_some(Supervisor { process, stack, name, beside })
+    })
 }

@@ -11,7 +11,7 @@ use crate::lxd::ended::ENDED;
 use crate::model::{Condition, Instance, State};
 use crate::oci::disk::{InstanceFolders, folder_with};
 use common::host::service::unit;
-use common::host::wait;
+use common::host::{process, wait};
 use common::stack::Restart;
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
@@ -107,13 +107,7 @@ struct Served<'a> {
 
 impl Writer for Served<'_> {
     fn processes(&self) -> BTreeSet<i32> {
-        let space = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let Some(own) = space(&self.pid.to_string()) else { return BTreeSet::new() };
-        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let all = all.filter_map(|entry| entry.file_name().to_str().map(str::to_owned));
-        all.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()) && space(pid).as_ref() == Some(&own))
-            .filter_map(|pid| pid.parse().ok())
-            .collect()
+        process::beside(&self.pid.to_string()).into_iter().collect()
     }
 
     fn freeze(&self, frozen: bool) -> bool {

@@ -46,22 +46,28 @@ pub(super) fn judge(resolved: &Resolved, said: &BTreeMap<String, Vec<ReplicaAt>>
         let name = service.name.trim_start_matches("balance/");
         let own: Vec<&ReplicaAt> = all.iter().filter(|replica| replica.balancer == name).collect();
         if own.is_empty() {
-            checked.found(finding(service, "HAProxy does not say anything of it".to_owned()));
+            checked.found(finding(resolved, service, "HAProxy does not say anything of it".to_owned()));
         }
         for replica in own {
             match replica.state.as_str() {
                 "up" | "drain" => checked.passed(),
-                state => checked.found(finding(service, format!("{} is {state}", replica.instance))),
+                state => {
+                    checked.found(finding(resolved, service, format!("{} is {state}", replica.instance)))
+                }
             }
         }
     }
 }
 
-fn finding(service: &ServiceAt, what: String) -> Finding {
+fn finding(resolved: &Resolved, service: &ServiceAt, what: String) -> Finding {
     Finding {
         code: "net.check.balance".to_owned(),
         host: service.host.clone(),
         message: format!("{}: {what}", service.name),
-        hint: Some("see the log of HAProxy, /var/lib/lsx/net/STACK/balance/log on the host".to_owned()),
+        hint: Some(format!(
+            "see the log of HAProxy on the host: /var/lib/lsx/net/{}/{}/log",
+            resolved.stack,
+            crate::model::BALANCE
+        )),
     }
 }

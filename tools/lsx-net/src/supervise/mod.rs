@@ -13,7 +13,7 @@ use crate::model::{BALANCE, ReplicaAt, Server, router};
 use crate::render::balance;
 use common::Failure;
 use common::host::service::{Service, log, unit};
-use common::host::{file, wait};
+use common::host::{file, process, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -130,18 +130,14 @@ impl Home {
         home.is_some() && self.processes().into_iter().any(|pid| there(pid) == home)
     }
 
-    /// The processes of the server: those of HAProxy with this configuration.
+    /// The processes of the server: those of HAProxy with this configuration, in this router or one that was replaced.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let config = self.config().to_string_lossy().into_owned();
-        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        let ours = |pid: &u32| {
-            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut words = words.split(|b| *b == 0);
-            let named = words.next().is_some_and(|name| name.ends_with(b"haproxy"));
-            named && words.any(|word| word == config.as_bytes())
-        };
-        numbers.filter(ours).collect()
+        process::by_line(process::moved_by_root, |process, words| {
+            let (name, arguments) = words.split_first()?;
+            let ours = name.ends_with("haproxy") && arguments.contains(&config.as_str());
+            u32::try_from(process).ok().filter(|_| ours)
+        })
     }
 
     /// What exists on this host; `None` if nothing does.
