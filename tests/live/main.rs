@@ -15,6 +15,7 @@
 mod attach;
 mod balance;
 mod checks;
+mod clients;
 mod crash;
 mod crowd;
 mod docker;
@@ -78,7 +79,7 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(2, &[]),
         cases: &[attach::CASES, crowd::CASES, checks::CASES, narrow::CASES],
     },
-    Group { name: "balance", share: || lab(2, &[]), cases: &[balance::CASES] },
+    Group { name: "balance", share: || lab(2, &[]), cases: &[balance::CASES, clients::CASES] },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];
 
