@@ -183,7 +183,7 @@ impl<T: Tool> HostSet<T> {
         &mut self,
         requests: BTreeMap<String, Value>,
     ) -> BTreeMap<String, Result<Value, Failures>> {
-        self.fleet.each_to_the_end(requests, &mut |host, event| log::event(host, event))
+        named(self.fleet.each_to_the_end(requests, &mut |host, event| log::event(host, event)))
     }
 
     fn ask_hearing(
@@ -191,14 +191,20 @@ impl<T: Tool> HostSet<T> {
         requests: BTreeMap<String, Value>,
         on_event: &mut dyn FnMut(&str, Value),
     ) -> BTreeMap<String, Result<Value, Failures>> {
-        let mut results = self.fleet.each(requests, on_event);
-        for (host, result) in &mut results {
-            if let Err(failures) = result {
-                failures.0.iter_mut().for_each(|f| f.host = Some(host.clone()));
-            }
-        }
-        results
+        named(self.fleet.each(requests, on_event))
     }
+}
+
+/// The answers of hosts, with the name of the host in every failure.
+fn named(
+    mut answers: BTreeMap<String, Result<Value, Failures>>,
+) -> BTreeMap<String, Result<Value, Failures>> {
+    for (host, answer) in &mut answers {
+        if let Err(failures) = answer {
+            failures.0.iter_mut().for_each(|f| f.host = Some(host.clone()));
+        }
+    }
+    answers
 }
 
 /// One plan per host: its own steps and their shared data.
