@@ -49,7 +49,7 @@ impl NamespaceRef<'_> {
 /// `AlreadyExists` when the name holds a namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
 pub(crate) fn create(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
-    let _lock = names_directory()?;
+    let _lock = locked_folder()?;
     if is_namespace_file(&file).unwrap_or(false) {
         let text = format!("the network namespace {name} exists");
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
@@ -63,6 +63,8 @@ pub(crate) fn create(name: &str) -> io::Result<()> {
         .mode(0o0)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(&file)?;
+    // After the file: a run that is killed here leaves a name, which the next one finds, and not a mount alone.
+    share_folder()?;
     apart(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         Ok(mount(Some(OWN), &file, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
@@ -77,15 +79,17 @@ pub(crate) fn create(name: &str) -> io::Result<()> {
 pub(crate) fn delete(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
     file.symlink_metadata()?;
-    let _lock = names_directory()?;
+    let _lock = locked_folder()?;
+    // Shared: where the name is mounted in other mount namespaces, it is unmounted, too.
+    share_folder()?;
     // Two programs that created the same name without a lock leave two mounts, one on the other.
     while umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
-    nix::unistd::unlink(&file)?;
-    if fs::read_dir(NAMES)?.next().is_none() {
-        // A program that waits for the lock finds no mount and creates it again; the folder is kept for it.
+    if fs::read_dir(NAMES)?.nth(1).is_none() {
+        // The last name, and before its file: a run that is killed here leaves a name, which the next one finds. A program
+        // that waits for the lock finds no mount and creates it again; the folder is kept for it.
         let _ = umount2(NAMES, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
     }
-    Ok(())
+    Ok(nix::unistd::unlink(&file)?)
 }
 
 /// The names with a namespace, sorted; leftovers of a crash are left out.
@@ -183,12 +187,17 @@ fn is_namespace_file(path: &Path) -> io::Result<bool> {
     Ok(statfs(path)?.filesystem_type() == NSFS_MAGIC)
 }
 
-/// The folder of names, created and locked. It becomes a shared mount, as with iproute2, so that a name created in one
-/// mount namespace is visible, and can be unmounted, in the others.
-fn names_directory() -> io::Result<File> {
+/// The folder of names, created and locked.
+fn locked_folder() -> io::Result<File> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(NAMES)?;
     let directory = File::open(NAMES)?;
     directory.lock()?;
+    Ok(directory)
+}
+
+/// Makes the folder of names a shared mount, as with iproute2, so that a name created in one mount namespace is visible, and
+/// can be unmounted, in the others.
+fn share_folder() -> io::Result<()> {
     let none = None::<&str>;
     let share = || mount(none, NAMES, none, MsFlags::MS_SHARED | MsFlags::MS_REC, none);
     match share() {
@@ -199,5 +208,5 @@ fn names_directory() -> io::Result<File> {
         }
         outcome => outcome?,
     }
-    Ok(directory)
+    Ok(())
 }
