@@ -3,10 +3,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports as `cargo test` does")]
 
 use crate::lab;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
+
+/// Characters of a failure that its line in the summary has.
+const REASON: usize = 1500;
 
 /// One property, named as a sentence.
 pub type Case<S> = (&'static str, fn(&S));
@@ -85,9 +89,27 @@ fn run<S>(group: &Group<S>, wanted: &dyn Fn(&str) -> bool, tally: &Mutex<Tally>)
     };
     for (name, (_, body)) in cases {
         let start = Instant::now();
-        let ok = catch_unwind(AssertUnwindSafe(|| body(&shared))).is_ok();
-        println!("test {name} ... {} ({:.1?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
+        let ended = catch_unwind(AssertUnwindSafe(|| body(&shared)));
+        let took = start.elapsed();
         let mut tally = tally.lock().unwrap();
-        if ok { tally.passed += 1 } else { tally.failed.push(name) }
+        match ended {
+            Ok(()) => {
+                println!("test {name} ... ok ({took:.1?})");
+                tally.passed += 1;
+            }
+            Err(panic) => {
+                // With the reason: who reads the summary of a CI run has nothing else.
+                println!("test {name} ... FAILED ({took:.1?}): {}", reason(&*panic));
+                tally.failed.push(name);
+            }
+        }
     }
+}
+
+/// The message of a panic in one line, cut.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
