@@ -1,6 +1,6 @@
 //! What load balancers know of their clients: the name that TLS asks for, the address, and the PROXY protocol.
 
-use crate::peer::{self, ask_here};
+use crate::peer::{self, ask_from, ask_here};
 use crate::stack::Stack;
 use lsx_tests::lab::{Lab, until};
 use std::collections::BTreeSet;
@@ -65,6 +65,7 @@ fn tls_names_addresses_and_proxy_protocol_decide(lab: &Lab) {
         .map(|said| said.split(' ').next().unwrap().to_owned())
         .collect();
     assert!(turns.len() == 1 && names.contains(&turns.first().unwrap().as_str()), "{turns:?}");
+    behind_another_router(lab, &stack);
     drop(servers);
     for name in names {
         lab.script(
@@ -75,4 +76,43 @@ fn tls_names_addresses_and_proxy_protocol_decide(lab: &Lab) {
     }
     stack.detach(lab);
     stack.down(lab, &[]);
+}
+
+/// Instances behind the router of another host reach what is open to all, and with `from` those that it names together with
+/// the address of that host.
+fn behind_another_router(lab: &Lab, stack: &Stack) {
+    let targets = ["198.18.0.11:83", "198.18.0.11:84", "198.18.0.11:85", "198.18.0.11:81", "10.130.0.1:83"];
+    let reached = |host: &str, instance: &str| {
+        let answers = ask_from(lab, host, &stack.space(instance), &targets);
+        targets.map(|target| answers[target].starts_with("web-"))
+    };
+    assert_eq!(reached("h2", "guest"), [true, true, true, false, false]);
+    assert_eq!(reached("h2", "other"), [true, false, true, false, false]);
+    assert_eq!(reached("h1", "visitor"), [true, false, true, false, true]);
+    let rules = lab
+        .exec("h2", &["ip", "netns", "exec", "lsx-shop", "nft", "list", "chain", "inet", "lsx", "forward"])
+        .ok()
+        .stdout;
+    let narrow = "ip saddr { 10.131.0.20, 198.18.0.12 } ip daddr 198.18.0.11 tcp dport 84 accept";
+    assert!(rules.contains(narrow), "{rules}");
+    let plan = lab.net(&["plan", &stack.file]).ok().json()["warnings"].to_string();
+    assert!(!plan.contains("balance/both"), "{plan}");
+    // Without the address of the host nobody could be told apart, so nobody is let through.
+    let file =
+        include_str!("clients.yaml").replace("from: [10.131.0.20, 198.18.0.12]", "from: [10.131.0.20]");
+    let plan = lab.net(&["plan", &lab.file("narrow.yaml", &file)]).ok().json()["warnings"].to_string();
+    assert!(
+        plan.contains("come to h1 with the address of h2") && plan.contains("198.18.0.12, too"),
+        "{plan}"
+    );
+    let check = lab.net(&["check", &stack.file]);
+    let wrong = check.json()["findings"].to_string();
+    assert!(
+        !wrong.contains("guest to") && !wrong.contains("other to") && !wrong.contains("visitor to"),
+        "{wrong}"
+    );
+    let row =
+        check.json()["rows"].as_array().unwrap().iter().find(|row| row["from"] == "other").unwrap().clone();
+    assert!(row["open"].to_string().contains("balance/kept:83"), "{row}");
+    assert!(row["closed"].to_string().contains("balance/both:84"), "{row}");
 }

@@ -48,7 +48,8 @@ fn serve(name: &str, ports: &[String]) {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
-                    let from = stream.peer_addr().unwrap().ip();
+                    // A load balancer's question whether the port is open ends before it is accepted.
+                    let Ok(from) = stream.peer_addr().map(|from| from.ip()) else { continue };
                     let _ = { stream }.write_all(format!("{name} {from}").as_bytes());
                 }
             });

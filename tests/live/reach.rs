@@ -4,7 +4,7 @@
 use crate::peer::{self, Server, ask_from, ask_here, expect};
 use crate::stack::Stack;
 use crate::wire::{ENTRY, counted};
-use lsx_tests::lab::Lab;
+use lsx_tests::lab::{Lab, until};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -14,6 +14,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         every_address_of_every_host_is_closed_to_instances,
     ),
     ("published_ports_answer_alike_on_every_host", published_ports_answer_alike_on_every_host),
+    ("load_balancers_answer_alike_on_every_host", load_balancers_answer_alike_on_every_host),
     ("a_port_of_one_address_is_closed_on_the_others", a_port_of_one_address_is_closed_on_the_others),
     ("special_ranges_never_leave_the_router", special_ranges_never_leave_the_router),
     (
@@ -54,6 +55,8 @@ pub(crate) fn world(lab: &Lab) -> &'static Stack {
             peer::serve_in(lab, "h2", "", "host/h2", &["7101"]),
             peer::serve_in(lab, "h3", "", "host/h3", &["7101"]),
         ];
+        let ready = || !ask_here(lab, &["198.18.0.12:8098"])["198.18.0.12:8098"].is_empty();
+        assert!(until(30, ready), "the load balancer has found its replica");
         World { stack, _servers: servers }
     });
     &world.stack
@@ -95,12 +98,8 @@ fn every_address_of_every_host_is_closed_to_instances(lab: &Lab) {
 fn published_ports_answer_alike_on_every_host(lab: &Lab) {
     let stack = world(lab);
     let (db, two) = (stack.address("db", "back"), stack.address("two", "front"));
-    let leg = |host: &str| {
-        let legs = stack.network("front")["legs"].as_array().unwrap();
-        crate::stack::text(&legs.iter().find(|l| l["host"] == host).unwrap()["address"])
-    };
     let targets = ["198.18.0.11:8090", "198.18.0.12:8091", "198.18.0.12:8093", "198.18.0.111:8094"];
-    let foot = leg("h2");
+    let foot = stack.leg("front", "h2");
     let table: [(&str, &str, [&str; 4]); 4] = [
         // On the network of web and app: translated to the router, on the gateway's host or not.
         ("h2", "two", ["10.140.0.1", "10.140.0.1", "198.18.0.11", &two]),
@@ -129,6 +128,33 @@ fn published_ports_answer_alike_on_every_host(lab: &Lab) {
         let got = ask_from(lab, host, "", &targets);
         assert!(got.values().all(|answer| answer.starts_with("reach/")), "{host}: {got:?}");
     }
+}
+
+/// At every address of their host, behind its router or another's; with `from` only where the source is known.
+fn load_balancers_answer_alike_on_every_host(lab: &Lab) {
+    let stack = world(lab);
+    let foot = format!("reach/web {}", stack.leg("front", "h2"));
+    let targets = ["198.18.0.12:8098", "198.18.0.112:8098", "198.18.0.12:8099"];
+    let all = [foot.as_str(), &foot, ""];
+    let table = [
+        ("h1", "web", all),                            // the network of the replicas
+        ("h1", "db", all),                             // another network of its router, without egress
+        ("h2", "app", all), // on the host of the load balancer, with the router of another
+        ("h2", "lone", [foot.as_str(), &foot, &foot]), // behind the router of the load balancer
+        ("h1", "", all),
+        ("h2", "", all),
+        ("h3", "", all), // the world
+    ];
+    for (host, instance, wanted) in table {
+        let space = if instance.is_empty() { String::new() } else { stack.space(instance) };
+        let wanted: Vec<(&str, &str)> = targets.into_iter().zip(wanted).collect();
+        expect(&ask_from(lab, host, &space, &targets), &wanted);
+    }
+    // The network's own address of the load balancer's host.
+    let leg = format!("{}:8098", stack.leg("front", "h2"));
+    expect(&ask(lab, "web", &[&leg]), &[(leg.as_str(), foot.as_str())]);
+    let plan = lab.net(&["plan", &stack.file]).ok().json()["warnings"].to_string();
+    assert!(plan.contains("instances of back come to h2 with the address of h1"), "{plan}");
 }
 
 fn a_port_of_one_address_is_closed_on_the_others(lab: &Lab) {

@@ -47,6 +47,12 @@ impl Stack {
         self.named("networks", name)
     }
 
+    /// The address of a host on a network.
+    pub(crate) fn leg(&self, network: &str, host: &str) -> String {
+        let legs = self.network(network)["legs"].as_array().unwrap();
+        text(&legs.iter().find(|leg| leg["host"] == host).unwrap()["address"])
+    }
+
     pub(crate) fn networks(&self) -> &Vec<Value> {
         self.list("networks")
     }

@@ -3,9 +3,11 @@
 use super::source::{Try, one};
 use super::tries::Probe;
 use crate::model::ReplicaAt;
-use common::stack::resolved::{Resolved, ServiceAt};
+use common::stack::resolved::{InstanceAt, NicAt, Resolved, ServiceAt};
 use common::tool::{Checked, Finding, Tool};
+use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// The ports of load balancers.
 fn ports(resolved: &Resolved) -> impl Iterator<Item = &ServiceAt> {
@@ -17,25 +19,74 @@ pub(super) fn hosts<'a>(resolved: &'a Resolved, taking_part: &BTreeSet<&str>) ->
     ports(resolved).map(|service| service.host.as_str()).filter(|host| taking_part.contains(host)).collect()
 }
 
+/// The ports of hosts, each with the load balancers that share it.
+fn doors(resolved: &Resolved) -> Vec<Vec<&ServiceAt>> {
+    let mut doors: BTreeMap<_, Vec<&ServiceAt>> = BTreeMap::new();
+    for service in ports(resolved) {
+        doors.entry((&service.host, service.address, service.port)).or_default().push(service);
+    }
+    doors.into_values().collect()
+}
+
+/// A test of a port.
+fn at(service: &ServiceAt, address: Ipv4Addr, open: bool) -> Try {
+    let probe = Probe::Connect { port: service.port };
+    let why = match open {
+        true => format!("{} has the load balancer", service.host),
+        false => "`from` does not name it".to_owned(),
+    };
+    // A refusal is no answer of the load balancer.
+    let serves = Some(service.port);
+    Try { serves, ..one(service.name.clone(), false, address, probe, open, &why) }
+}
+
+/// The address of the document at which a port is tried.
+fn asked(resolved: &Resolved, service: &ServiceAt) -> Option<Ipv4Addr> {
+    let host = resolved.hosts.iter().find(|host| host.name == service.host)?;
+    Some(service.address.unwrap_or(host.address))
+}
+
+/// Whether one of the balancers of a port is for all of these sources.
+fn admits(door: &[&ServiceAt], sources: &[Ipv4Addr]) -> bool {
+    let named = |from: &[Ipv4Net], source: &Ipv4Addr| from.iter().any(|net| net.contains(source));
+    door.iter().any(|one| one.from.is_empty() || sources.iter().all(|source| named(&one.from, source)))
+}
+
 /// From a host: each port at the address of its host.
 pub(super) fn by_host(resolved: &Resolved, from: &str) -> Vec<Try> {
-    let me = resolved.hosts.iter().find(|host| host.name == from).map(|host| host.address);
-    let one = |service: &ServiceAt| {
-        let address = resolved.hosts.iter().find(|host| host.name == service.host)?.address;
+    let Some(me) = resolved.hosts.iter().find(|host| host.name == from) else { return Vec::new() };
+    let one = |door: &Vec<&ServiceAt>| {
+        let service = door.first()?;
         // On its own host the source is another address.
-        let named = |me: std::net::Ipv4Addr| service.from.iter().any(|net| net.contains(&me));
-        let open = service.from.is_empty() || me.is_some_and(named);
-        let known = service.host != from || service.from.is_empty();
-        let probe = Probe::Connect { port: service.port };
-        let why = format!("{} has the load balancer", service.host);
-        let address = service.address.unwrap_or(address);
-        // A refusal is no answer of the load balancer.
-        let serves = Some(service.port);
-        known.then(|| Try { serves, ..one(service.name.clone(), false, address, probe, open, &why) })
+        let known = service.host != from || door.iter().any(|one| one.from.is_empty());
+        known.then_some(at(service, asked(resolved, service)?, admits(door, &[me.address])))
     };
-    // Balancers that share a port are one.
-    let mut seen = BTreeSet::new();
-    ports(resolved).filter(|s| seen.insert((&s.host, s.address, s.port))).filter_map(one).collect()
+    doors(resolved).iter().filter_map(one).collect()
+}
+
+/// From an instance: each port at the address of its host, through the router of the default route; and at the addresses of
+/// that host on the instance's own networks.
+pub(super) fn by_instance(resolved: &Resolved, from: &InstanceAt) -> Vec<Try> {
+    let network = |nic: &NicAt| resolved.networks.iter().find(|n| n.name == nic.network);
+    let default = from.nics.iter().find(|nic| nic.gateway.is_some());
+    let router = default.and_then(network).and_then(|n| n.gateway.as_deref());
+    let router = router.and_then(|name| resolved.hosts.iter().find(|host| host.name == name));
+    let mut tries = Vec::new();
+    for door in doors(resolved) {
+        let Some(service) = door.first() else { continue };
+        if let (Some(nic), Some(router), Some(to)) = (default, router, asked(resolved, service)) {
+            // Another host sees the address of the router's host.
+            let seen = (router.name != service.host).then_some(router.address);
+            let sources: Vec<Ipv4Addr> = std::iter::once(nic.address.addr()).chain(seen).collect();
+            tries.push(at(service, to, admits(&door, &sources)));
+        }
+        for nic in from.nics.iter().filter(|_| service.address.is_none()) {
+            let legs = network(nic).into_iter().flat_map(|n| &n.legs);
+            let here = legs.filter(|leg| leg.host == service.host);
+            tries.extend(here.map(|leg| at(service, leg.address, admits(&door, &[nic.address.addr()]))));
+        }
+    }
+    tries
 }
 
 /// What the hosts say of the replicas behind their load balancers.

@@ -70,6 +70,7 @@ impl<'a> Policy<'a> {
         tries.extend(self.to_gateways(from));
         tries.extend(self.to_hosts(from));
         tries.extend(published::by_instance(self.resolved, &self.networks, from, self.addresses));
+        tries.extend(balance::by_instance(self.resolved, from));
         tries
     }
 

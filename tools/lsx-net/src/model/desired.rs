@@ -37,6 +37,9 @@ pub struct Desired {
     /// Ports published by other hosts of the stack, for instances behind this router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<Elsewhere>,
+    /// Load balancers of other hosts of the stack, for instances behind this router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balanced: Vec<BalancedAt>,
     /// Interfaces towards the world, if a permission lets it in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outward: Vec<String>,
@@ -117,6 +120,24 @@ pub struct Elsewhere {
     pub at: Ipv4Addr,
     /// Whether the default route of its instance is on the network it is reached on.
     pub default: bool,
+}
+
+/// A port on which another host has load balancers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct BalancedAt {
+    /// That host.
+    pub host: String,
+    /// Its address.
+    pub at: Ipv4Addr,
+    /// The only address of the host it is reached at; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Port.
+    pub port: u16,
+    /// Sources that may use it, with the address of this router's host; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub from: Vec<Ipv4Net>,
 }
 
 /// A network on a host.

@@ -1,9 +1,10 @@
 //! Load balancers: from the document to what a host serves, and the conflicts. Pure.
 
 use crate::model::{Backend, Balancer, Desired, Facts, Health};
-use common::stack::resolved::{Protocol, Resolved};
+use common::plan::Warning;
+use common::stack::resolved::{NetworkAt, Protocol, Resolved};
 use common::stack::{Algorithm, Balance, Instance, Stack};
-use common::tool::{Goal, PlanInput};
+use common::tool::{Goal, PlanInput, Tool};
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
 
@@ -104,6 +105,40 @@ pub(super) fn failures(desired: &Desired, facts: &Facts) -> Vec<Failure> {
     }));
     failures.extend(taken(desired, facts));
     failures
+}
+
+/// Sources of `from` that cannot be told apart: instances behind the router of another host come with that host's address.
+pub(super) fn hidden(resolved: &Resolved) -> Vec<Warning> {
+    let address = |name: &str| resolved.hosts.iter().find(|host| host.name == name).map(|host| host.address);
+    let mut warnings = Vec::new();
+    for service in resolved.services.iter().filter(|s| s.tool == crate::Net::NAME) {
+        let named = |net: &&NetworkAt| {
+            net.cidr.is_some_and(|cidr| {
+                service.from.iter().any(|from| from.contains(&cidr) || cidr.contains(from))
+            })
+        };
+        for network in resolved.networks.iter().filter(named) {
+            let Some(gateway) = network.gateway.as_deref().filter(|host| *host != service.host) else {
+                continue;
+            };
+            let Some(seen) = address(gateway).filter(|at| !service.from.iter().any(|net| net.contains(at)))
+            else {
+                continue;
+            };
+            let leg = network.legs.iter().find(|leg| leg.host == service.host && service.address.is_none());
+            let only = match leg {
+                Some(leg) => format!("they reach it only at {}", leg.address),
+                None => format!("they reach it only if `from` has {seen}, too"),
+            };
+            let message = format!(
+                "{}: instances of {} come to {} with the address of {gateway}; {only}",
+                service.name, network.name, service.host
+            );
+            warnings.push(Warning { code: "net.balance.from".to_owned(), message });
+        }
+    }
+    warnings.dedup();
+    warnings
 }
 
 /// Ports that something else on the host uses. A port that is already balanced has been checked before.

@@ -63,6 +63,7 @@ fn empty(resolved: &Resolved, host: &HostAt) -> Desired {
         outward: Vec::new(),
         aside: Vec::new(),
         elsewhere: Vec::new(),
+        balanced: Vec::new(),
         firewall: host.firewall.clone(),
         uplink: host.uplink.clone(),
         ssh_port: ssh_port(&host.ssh),

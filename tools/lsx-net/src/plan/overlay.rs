@@ -21,6 +21,7 @@ pub(super) fn overlay(
 ) -> BTreeMap<String, Desired> {
     failures.extend(unbuilt::networks(resolved, "net.plan.unsupported"));
     draft.warnings.extend(clash::exposed(resolved));
+    draft.warnings.extend(balance::hidden(resolved));
     let document = Document::new(input, resolved);
     let intents =
         observed.iter().filter_map(|(host, seen)| Some((host.as_str(), seen.seen.intent.as_ref()?)));

@@ -3,9 +3,9 @@
 
 use super::wants;
 use crate::Net;
-use crate::model::{Desired, Elsewhere, Facts, Nic, Row};
+use crate::model::{BalancedAt, Balancer, Desired, Elsewhere, Facts, Nic, Row};
 use common::stack::resolved::{HostAt, PortAt, Resolved};
-use common::tool::ObservedOf;
+use common::tool::{ObservedOf, Tool};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -19,6 +19,8 @@ pub(super) fn fill(
 ) {
     let published: Vec<Elsewhere> =
         resolved.hosts.iter().flat_map(|h| published(resolved, h, goals)).collect();
+    let balanced: Vec<BalancedAt> =
+        resolved.hosts.iter().flat_map(|h| balanced(resolved, h, goals)).collect();
     let nics = goals.values().flat_map(|d| &d.nics).filter(|n| !n.default);
     let others: BTreeSet<(String, Ipv4Addr)> = nics.map(|n| (n.network.clone(), n.address)).collect();
     for (host, desired) in goals {
@@ -50,6 +52,13 @@ pub(super) fn fill(
             desired.aside = others.iter().filter(aside).map(|(_, address)| *address).collect();
         }
         desired.elsewhere = published.iter().filter(|p| p.port.host != *host).cloned().collect();
+        // The other host sees the address of this one, so that must be a source, too.
+        let admits = |one: &&BalancedAt| {
+            one.from.is_empty() || one.from.iter().any(|net| net.contains(&desired.address))
+        };
+        let others = balanced.iter().filter(|one| one.host != *host);
+        let all: BTreeSet<BalancedAt> = others.filter(admits).cloned().collect();
+        desired.balanced = all.into_iter().collect();
     }
 }
 
@@ -84,4 +93,22 @@ fn published(resolved: &Resolved, host: &HostAt, goals: &BTreeMap<String, Desire
         nic.is_some_and(|nic| nic.gateway.is_some())
     };
     resolved.ports.iter().filter(|p| p.host == host.name).map(|port| told(port, default(port))).collect()
+}
+
+/// The load balancers of a host, by port. For a host that was not observed, from the document.
+fn balanced(resolved: &Resolved, host: &HostAt, goals: &BTreeMap<String, Desired>) -> Vec<BalancedAt> {
+    let one = |address: Option<Ipv4Addr>, port: u16, from: &[Ipv4Net]| BalancedAt {
+        host: host.name.clone(),
+        at: host.address,
+        address,
+        port,
+        from: from.to_vec(),
+    };
+    if let Some(desired) = goals.get(&host.name) {
+        let ports =
+            |b: &Balancer| b.listen.iter().map(|port| one(b.address, *port, &b.from)).collect::<Vec<_>>();
+        return desired.balance.iter().flat_map(ports).collect();
+    }
+    let own = resolved.services.iter().filter(|s| s.tool == Net::NAME && s.host == host.name);
+    own.map(|s| one(s.address, s.port, &s.from)).collect()
 }

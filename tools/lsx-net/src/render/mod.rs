@@ -2,6 +2,7 @@
 //! load balancers. Pure.
 
 pub(crate) mod balance;
+mod beyond;
 mod host;
 mod router;
 
@@ -10,6 +11,7 @@ pub(crate) use router::{NOWHERE, router};
 
 use crate::model::Desired;
 use common::stack::resolved::{PortAt, Protocol};
+use ipnet::Ipv4Net;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
@@ -82,6 +84,16 @@ fn inner_of(d: &Desired, protocol: Protocol, address: Option<Ipv4Addr>, listen: 
 fn balanced(d: &Desired) -> BTreeSet<(Option<Ipv4Addr>, u16, u16)> {
     let ports = d.balance.iter().flat_map(|b| b.listen.iter().map(|port| (b.address, *port)));
     ports.map(|(address, port)| (address, port, inner_balance(d, address, port))).collect()
+}
+
+/// Whether this router has an address on the network of a port's instance.
+fn near(d: &Desired, port: &PortAt) -> bool {
+    d.networks.iter().any(|n| n.name == port.network && n.leg.is_some())
+}
+
+/// A match of source addresses; nothing for all.
+fn sources(from: &[Ipv4Net]) -> String {
+    if from.is_empty() { String::new() } else { format!("ip saddr {} ", braces(from)) }
 }
 
 /// A protocol's name in nftables.

@@ -1,7 +1,8 @@
 //! Rules in the stack's router: traffic between networks, to the world, and of published ports. Blocked by default.
 
-use super::{balanced, braces, chain, inner, inner_balance, ports, protocol, set, table};
-use crate::model::{Desired, Elsewhere, Network, WORLD};
+use super::beyond::beyond;
+use super::{balanced, braces, chain, inner, inner_balance, near, ports, protocol, set, sources, table};
+use crate::model::{Desired, Network, WORLD};
 use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector, ServiceAt};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,10 +74,6 @@ fn served(d: &Desired, service: &ServiceAt) -> Option<String> {
     (!legs.is_empty()).then(|| format!("iifname {} {to}{from}{protocol} dport {port} accept", braces(legs)))
 }
 
-fn sources(from: &[Ipv4Net]) -> String {
-    if from.is_empty() { String::new() } else { format!("ip saddr {} ", braces(from)) }
-}
-
 /// Ranges that no router forwards: this network (RFC 1122), loopback, link-local with cloud metadata (RFC 3927), multicast
 /// (RFC 5771), reserved (RFC 1112). The link between host and router is a /31 of link-local.
 pub(crate) const NOWHERE: [&str; 5] =
@@ -99,29 +96,6 @@ fn forward(d: &Desired) -> Vec<String> {
         rules.push(format!("iifname {} oifname \"{WORLD}\" accept", braces(egress)));
     }
     rules
-}
-
-/// Ports of other hosts whose instances are not behind this router: their own host publishes them for this one, too.
-fn beyond(d: &Desired) -> Vec<String> {
-    let far = d.elsewhere.iter().filter(|e| !near(d, &e.port) && e.port.from.is_empty());
-    let keys: BTreeSet<String> = far
-        .flat_map(|Elsewhere { port: p, at, .. }| {
-            let key = |address| format!("{address} . {} . {}", protocol(p.protocol), p.listen);
-            d.asked(p, *at).into_iter().map(key)
-        })
-        .collect();
-    if keys.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "iifname != \"{WORLD}\" oifname \"{WORLD}\" ip daddr . meta l4proto . th dport {} accept",
-        braces(keys)
-    )]
-}
-
-/// Whether this router has an address on the network of a port's instance.
-fn near(d: &Desired, port: &PortAt) -> bool {
-    d.networks.iter().any(|n| n.name == port.network && n.leg.is_some())
 }
 
 fn leg_name(network: &Network) -> Option<String> {
