@@ -23,6 +23,7 @@ mod proxy;
 mod reach;
 mod ready;
 mod recipes;
+mod registry;
 mod room;
 mod runtime;
 mod seeded;
@@ -75,6 +76,7 @@ const GROUPS: &[Group<Cloud>] = &[
             again::CASES,
             plans::CASES,
             tls::CASES,
+            registry::CASES,
         ],
     },
 ];

@@ -8,7 +8,7 @@ pub(crate) const CASES: &[crate::Case] =
     &[("https_is_ready_only_by_the_right_certificate", https_is_ready_only_by_the_right_certificate)];
 
 /// Runs openssl in the folder of the documents.
-fn openssl(folder: &Path, words: &str) {
+pub(crate) fn openssl(folder: &Path, words: &str) {
     let mut program = std::process::Command::new("openssl");
     let done = program.current_dir(folder).args(words.split(' ')).output().unwrap();
     assert!(done.status.success(), "{words}: {}", String::from_utf8_lossy(&done.stderr));

@@ -136,7 +136,8 @@ pub(super) fn plan_input<T: Tool>(
 ) -> Result<PlanInput<T::Gathered>, Failures> {
     let takes_part = |host: &String| hosts.taking_part.iter().any(|h| h.name == *host);
     let selected = |at: &InstanceAt| takes_part(&at.host) && only.instance(&at.of, &at.name);
-    let gathered = tool.gather(stack, resolved, &selected, &|path| from.beside(path).into())?;
+    let gathered = tool.gather(stack, resolved, &selected, &|path| from.beside(path).into());
+    let gathered = gathered.map_err(|failures| super::resolve::located(failures, from))?;
     Ok(PlanInput {
         stack: stack.name.clone(),
         goal: Goal::Up(Box::new(stack.clone()), Box::new(resolved.clone())),

@@ -33,9 +33,7 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
     super::hint::remember(args.input.as_deref().filter(|p| p.as_os_str() != "-"), from.is_some());
     let (text, file) = stdio::read(from.as_deref()).map_err(whence)?;
     let lock = args.lock.as_deref().map(read_lock).transpose()?.flatten();
-    let environment = args.environment();
-    let options = ReadOptions { environment, set: args.set.clone(), keep_going: args.keep_going };
-    let (mut stack, warnings) = stack::read(&text, &file, &options)?;
+    let (mut stack, warnings) = stack::read(&text, &file, &options(args))?;
     if let Some(lock) = lock.filter(|lock| lock.stack == stack.name) {
         stack.resolved = Some(Box::new(lock));
     }
@@ -45,6 +43,19 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
         log::warning(&Failure { at: warning.at, hint: warning.hint, ..told }.to_string());
     }
     Ok((stack, resolved))
+}
+
+/// Adds line and column to failures that have only a path of the document, if that is a file.
+pub(super) fn located(failures: Failures, from: &StackArgs) -> Failures {
+    let again = from.file().and_then(|path| stdio::read(Some(&path)).ok());
+    match again {
+        Some((text, file)) => stack::located(&text, &file, &options(from), failures),
+        None => failures,
+    }
+}
+
+fn options(args: &StackArgs) -> ReadOptions {
+    ReadOptions { environment: args.environment(), set: args.set.clone(), keep_going: args.keep_going }
 }
 
 /// Explains where a stack was looked for when none was named.

@@ -21,11 +21,11 @@ mod warning;
 pub use decode::{HOST_MTU, hint};
 pub use failure::{Failure, Failures, Kind, Place};
 pub use model::{
-    Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Mirrored, Monitoring, Mount, Network, Nic,
-    PortMap, Proxy, Ready, RecipeValue, Stack, Tmpfs, resolved_document,
+    Allow, Defaults, File, Granted, Host, Image, Instance, Limits, Monitoring, Mount, Network, Nic, PortMap,
+    Proxy, Ready, RecipeValue, RegistryAccess, Stack, Tmpfs, resolved_document,
 };
 pub use only::{Only, known};
-pub use read::{ReadOptions, read, text_at};
+pub use read::{ReadOptions, located, read, text_at};
 pub use resolve::{LinkKind, link_prefix, resolve};
 pub use resolved::{Resolved, Selector};
 pub use schema::schema;

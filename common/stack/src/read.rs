@@ -8,7 +8,7 @@ use super::rules;
 use super::tree::{self, Aim, Node, Source, environment};
 use super::unbuilt;
 use super::warning::Warning;
-use crate::{Failure, Failures, Kind};
+use crate::{Failure, Failures, Kind, Place};
 use serde::Deserialize;
 
 /// How to read a document.
@@ -41,6 +41,25 @@ pub fn read(text: &str, file: &str, options: &ReadOptions) -> Result<(Stack, Vec
     }
     lstacker::unshown(&root).into_iter().for_each(|at| source.hide(at));
     from_lstacker(&root, (&source, file), options)
+}
+
+/// Adds file, line and column to failures that have only a path of the document: those found after it was read. An LStacker
+/// file has other paths, and a text that cannot be parsed again (it has changed) has no places: then nothing is added.
+#[must_use]
+pub fn located(text: &str, file: &str, options: &ReadOptions, failures: Failures) -> Failures {
+    let source = Source::new(file, text);
+    let Ok(mut root) = tree::parse(text) else { return failures };
+    let changed = choose(&mut root, &source, options.environment.as_deref()).is_err()
+        || options.set.iter().any(|assignment| tree::set(&mut root, assignment).is_err());
+    if changed || lstacker::is(&root) {
+        return failures;
+    }
+    let mut failures = failures.0;
+    let bare = |place: &&mut Place| place.file.is_empty() && !place.path.is_empty();
+    for place in failures.iter_mut().filter_map(|failure| failure.at.as_mut()).filter(bare) {
+        *place = source.locate(&root, &place.path, Aim::Value);
+    }
+    Failures(failures)
 }
 
 /// The text under `path` (`lstack.ldap.password`) in any YAML document; none if there is no text.

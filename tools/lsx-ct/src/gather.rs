@@ -1,10 +1,14 @@
 //! Reads what the document refers to on the operator's machine: images become digests, files become blobs of the store.
 
-use crate::image::{Access, Source, Store};
-use crate::model::{self, Gathered, Recipe, cloud, recipe, recipe_key};
+mod authority;
+mod images;
+mod registries;
+
+use crate::image::Store;
+use crate::model::{Gathered, Recipe, cloud, recipe, recipe_key};
 use crate::{plan, recipes, supply};
 use common::stack::resolved::InstanceAt;
-use common::stack::{Driver, Instance as Written, RecipeValue, Resolved, Stack};
+use common::stack::{Instance as Written, RecipeValue, Resolved, Stack};
 use common::{Failure, Failures, Kind};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,33 +29,16 @@ pub(crate) fn gather(
     selected: &dyn Fn(&InstanceAt) -> bool,
     beside: &dyn Fn(&str) -> PathBuf,
 ) -> Result<Gathered, Failures> {
-    let mirrors = stack.registries.iter().map(|(host, registry)| (host.clone(), registry.mirrors.clone()));
-    let access = Access { mirrors: mirrors.collect(), ..Access::default() };
-    let store = Store::open(store)?.access(access);
     let mut all = Gathered::default();
-    let mut failures = Vec::new();
-    for (key, instance) in &stack.instances {
-        if !resolved.instances.iter().any(|i| i.of == *key && selected(i)) {
-            continue;
-        }
+    let chosen: Vec<(&String, &Written)> = stack
+        .instances
+        .iter()
+        .filter(|(key, _)| resolved.instances.iter().any(|i| i.of == **key && selected(i)))
+        .collect();
+    let store = Store::open(store)?;
+    let (store, mut failures) = images::gather(store, stack, &chosen, beside, &mut all);
+    for (key, instance) in chosen {
         let place = |field: &str| format!("instances.{key}.{field}");
-        let driver = stack.driver(instance);
-        match &instance.image {
-            _ if driver == Driver::Docker => failures.push(no_docker().at(place("driver"))),
-            None => failures.push(missing_image(key)),
-            Some(name) if !all.images.contains_key(&(name.clone(), driver)) => {
-                let found = image(&store, stack, name, driver, beside)
-                    .and_then(|found| Ok((store.highest_id(&found.digest)?, found)));
-                match found {
-                    Ok((highest, found)) => {
-                        all.highest.insert(found.digest.clone(), highest);
-                        all.images.insert((name.clone(), driver), found);
-                    }
-                    Err(failure) => failures.push(failure.at(place("image"))),
-                }
-            }
-            Some(_) => {}
-        }
         let sources =
             instance.files.iter().map(|(path, file)| (file.source.clone(), format!("files.{path}")));
         let seed = instance.cloud_init.iter().map(|file| (file.clone(), "cloud_init".to_owned()));
@@ -100,29 +87,12 @@ fn authorities(
     for key in keys {
         let file = stack.instances.get(&key).and_then(|written| written.ready.as_ref()?.ca.clone());
         let Some(file) = file.filter(|file| !all.authorities.contains_key(file)) else { continue };
-        match authority(&beside(&file)) {
+        match authority::read(&beside(&file), "ct.ready.ca") {
             Ok(text) => _ = all.authorities.insert(file, text),
             Err(failure) => failures.push(failure.at(format!("instances.{key}.ready.ca"))),
         }
     }
     failures
-}
-
-/// The certificates of a PEM file and nothing else of it: a private key beside them must not reach the hosts.
-fn authority(path: &Path) -> Result<String, Failure> {
-    const MOST: u64 = 64 * 1024;
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let wrong = |why: &str| Failure::new(Kind::Data, "ct.ready.ca", format!("{}: {why}", path.display()));
-    let bytes = common::host::file::read_at_most(path, MOST)?
-        .ok_or_else(|| wrong("no such file").hint("paths are relative to the document, or to --base"))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not text in PEM format"))?;
-    let parts = text.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END));
-    let all: String = parts.map(|(inside, _)| format!("{BEGIN}{inside}{END}\n")).collect();
-    match all.is_empty() {
-        false => Ok(all),
-        true => Err(wrong("it contains no certificate").hint(format!("it must contain {BEGIN}"))),
-    }
 }
 
 /// lsx's own cloud-init data of one instance.
@@ -143,43 +113,6 @@ fn seeded(
         all.files.insert(cloud::key(&at.name, name), (store.put(text.as_bytes())?, 0o600));
     }
     Ok(())
-}
-
-fn missing_image(key: &str) -> Failure {
-    Failure::new(Kind::Data, "ct.image.none", format!("instances.{key} has no image"))
-        .at(format!("instances.{key}"))
-        .hint("write image: with a name of `images`, or one that `lsx-ct images ls` shows")
-}
-
-/// The image of a name, in the form for a driver, added to the store of this machine.
-fn image(
-    store: &Store,
-    stack: &Stack,
-    name: &str,
-    driver: Driver,
-    beside: &dyn Fn(&str) -> PathBuf,
-) -> Result<model::Image, Failure> {
-    let forms = stack.images.get(name);
-    let text = match (forms, driver) {
-        (Some(forms), Driver::Oci) => forms.oci.clone(),
-        // LXD and Incus also run images of the other drivers, which the store can convert.
-        (Some(forms), Driver::Lxd) => forms.lxd.clone().or_else(|| forms.oci.clone()),
-        (Some(forms), Driver::Incus) => {
-            forms.incus.clone().or_else(|| forms.lxd.clone()).or_else(|| forms.oci.clone())
-        }
-        (Some(_), Driver::Docker) => return Err(no_docker()),
-        (None, _) => Some(name.to_owned()),
-    };
-    let text = text.ok_or_else(|| {
-        Failure::new(Kind::Data, "ct.image.form", format!("images.{name} has no entry for this driver"))
-            .hint("write images.NAME.oci, as oci:FOLDER, tar:FILE or docker://NAME")
-    })?;
-    let stored = store.bring(&Source::parse(&text, beside)?)?;
-    Ok(model::Image { name: name.to_owned(), digest: stored.digest })
-}
-
-fn no_docker() -> Failure {
-    Failure::new(Kind::Data, "ct.driver", "driver docker is not supported yet").hint("use oci, lxd or incus")
 }
 
 /// A recipe from any of its places, and its values.

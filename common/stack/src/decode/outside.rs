@@ -1,7 +1,7 @@
 //! Decodes services outside the stack: the proxy, registries, monitoring.
 
-use super::at::{At, string};
-use crate::model::{Mirrored, Monitoring, Proxy};
+use super::at::{At, string, truth};
+use crate::model::{Monitoring, Proxy, RegistryAccess};
 use crate::tree::Value;
 use crate::value::{Parsed, Wrong, port, url};
 
@@ -39,15 +39,31 @@ fn excepted(text: &str) -> Parsed<String> {
 }
 
 /// A registry: a list of mirrors, or a map.
-pub(super) fn registry(at: At<'_, '_>) -> Option<Mirrored> {
+pub(super) fn registry(at: At<'_, '_>) -> Option<RegistryAccess> {
     let mirrors = |at: At<'_, '_>| at.many(|at| at.parse(place));
     if !matches!(at.node.value, Value::Map(_)) {
-        return mirrors(at).map(|mirrors| Mirrored { mirrors });
+        return mirrors(at).map(|mirrors| RegistryAccess { mirrors, ..RegistryAccess::default() });
     }
     let table = at.table()?;
-    let registry = Mirrored { mirrors: table.need("mirrors", mirrors).unwrap_or_default() };
+    let registry = RegistryAccess {
+        mirrors: table.get("mirrors", mirrors).unwrap_or_default(),
+        ca: table.get("ca", |at| at.parse(file)),
+        login: table.get("login", string),
+        insecure: table.get("insecure", truth).unwrap_or_default(),
+    };
+    if at.node.entries().is_some_and(<[_]>::is_empty) {
+        at.wrong(Wrong::new("the registry has no settings", "write mirrors, ca, login or insecure"));
+    }
     table.finish();
     Some(registry)
+}
+
+/// The path of a file. `file:` in front of it is accepted, as in `secrets`.
+fn file(text: &str) -> Parsed<String> {
+    match text.strip_prefix("file:").unwrap_or(text) {
+        "" => Err(Wrong::new("the path of the file is empty", "like registry.pem")),
+        path => Ok(path.to_owned()),
+    }
 }
 
 /// The name of a registry, as in image references.

@@ -12,7 +12,7 @@ pub use given::{Granted, Limits, Mount, RecipeValue, Tmpfs};
 pub use image::Image;
 pub use instance::{File, Instance, Nic, PortMap, Ready};
 pub use network::Network;
-pub use outside::{Mirrored, Monitoring, Proxy};
+pub use outside::{Monitoring, Proxy, RegistryAccess};
 pub use write::resolved_document;
 
 use super::resolved::Resolved;
@@ -43,8 +43,8 @@ pub struct Stack {
     pub allow: Vec<Allow>,
     /// Names for the same image in every driver's form.
     pub images: BTreeMap<String, Image>,
-    /// Mirrors, by the host of the registry.
-    pub registries: BTreeMap<String, Mirrored>,
+    /// How registries are reached, by their hosts.
+    pub registries: BTreeMap<String, RegistryAccess>,
     /// Defaults for all instances.
     pub defaults: Defaults,
     /// The instances, by name.

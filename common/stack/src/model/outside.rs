@@ -41,13 +41,26 @@ impl Proxy {
     }
 }
 
-/// Mirrors of a registry.
+/// How a registry of images is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
-pub struct Mirrored {
+pub struct RegistryAccess {
     /// Mirrors, tried in order before the registry: `HOST[:PORT][/PATH]`.
-    #[schemars(with = "Many<Word>")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Many<Word>>")]
     pub mirrors: Vec<String>,
+    /// A file in PEM format with the authority of its certificate, or the certificate itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
+    pub ca: Option<String>,
+    /// A name of `secrets`; the secret is the login, `USER:PASSWORD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
+    pub login: Option<String>,
+    /// Whether it is reached by plain HTTP, without TLS.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
+    pub insecure: bool,
 }
 
 /// Monitoring of the stack.

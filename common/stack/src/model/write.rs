@@ -1,6 +1,6 @@
 //! The canonical document: long forms, sorted maps, no nulls, `schema` first. It reads back as the same stack.
 
-use super::{Allow, Defaults, Host, Image, Instance, Mirrored, Monitoring, Network, Stack};
+use super::{Allow, Defaults, Host, Image, Instance, Monitoring, Network, RegistryAccess, Stack};
 use crate::resolved::Resolved;
 use crate::section::{Balance, Dns, Meta, Pki, Snap, Store};
 use crate::value::PortSpec;
@@ -28,7 +28,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     images: &'a BTreeMap<String, Image>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    registries: &'a BTreeMap<String, Mirrored>,
+    registries: &'a BTreeMap<String, RegistryAccess>,
     #[serde(skip_serializing_if = "no_defaults")]
     defaults: &'a Defaults,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

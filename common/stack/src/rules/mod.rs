@@ -30,6 +30,7 @@ pub(crate) fn check(stack: &Stack, unread: BTreeSet<String>) -> Vec<Failure> {
     check.allow();
     check.needs();
     check.monitoring();
+    check.registries();
     check.dns();
     check.metadata();
     check.pki();

@@ -4,7 +4,7 @@ use super::text::{
     Address, Anything, Cidr, Domain, Labelled, Many, Name, Named, Port, SchemaName, SecretText, Short, Word,
 };
 use super::transform::table;
-use crate::model::{Allow, Defaults, Host, Image, Instance, Mirrored, Monitoring, Network};
+use crate::model::{Allow, Defaults, Host, Image, Instance, Monitoring, Network, RegistryAccess};
 use crate::resolved::Resolved;
 use crate::section::{Balance, Dns, Meta, Pki, Snap, Store};
 use schemars::{JsonSchema, Schema};
@@ -32,7 +32,7 @@ struct Document {
     /// Names for the same image in every driver's form.
     images: Option<Labelled<Image>>,
     /// Mirrors, by the host of the registry.
-    registries: Option<BTreeMap<String, Short<Many<Word>, Mirrored>>>,
+    registries: Option<BTreeMap<String, Short<Many<Word>, RegistryAccess>>>,
     /// Defaults for all instances.
     defaults: Option<Defaults>,
     /// The instances, by name.

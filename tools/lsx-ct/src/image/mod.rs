@@ -30,7 +30,7 @@ mod used;
 
 pub(crate) use export::Form;
 pub(crate) use gc::Collected;
-pub(crate) use registry::Access;
+pub(crate) use registry::{Access, Login, RegistryAccess, registry_of};
 pub(crate) use source::Source;
 pub(crate) use store::{Store, Stored};
 pub(crate) use used::used;

@@ -45,7 +45,7 @@ pub(super) struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub(super) fn new(reference: &Reference, access: &'a Access) -> Result<Client<'a>, Failure> {
-        let plain = !access.trusts(&reference.host) && (access.insecure || reference.near());
+        let plain = !access.trusts(&reference.host) && (access.plain(&reference.host) || reference.near());
         let home = Home::default();
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -58,7 +58,7 @@ impl<'a> Client<'a> {
         if plain {
             config = config.proxy(None);
         } else {
-            let roots = trust::roots(&reference.host, access.ca.as_deref(), &access.certificates)?;
+            let roots = trust::roots(&reference.host, access)?;
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
         let config = config.build();
@@ -227,8 +227,8 @@ impl<'a> Client<'a> {
         }
         match why.to_ascii_lowercase().contains("certificate") {
             true => failure.hint(format!(
-                "this machine does not trust its certificate: put the CA certificate into {}/{}/ca.crt, \
-                 or pass it with --ca",
+                "its certificate is not trusted: name the certificate of its authority by ca in `registries`, pass it \
+                 with --ca, or put it into {}/{}/ca.crt",
                 access::FOLDERS[0],
                 self.host
             )),
@@ -239,7 +239,10 @@ impl<'a> Client<'a> {
     pub(super) fn denied(&self, why: &str) -> Failure {
         Failure::new(Kind::Denied, "ct.image.registry", format!("{} refuses {}", self.host, self.repository))
             .because(why)
-            .hint(format!("log in with: docker login {}", self.host))
+            .hint(format!(
+                "log in with: docker login {}, or name a secret by login in `registries`",
+                self.host
+            ))
     }
 
     fn refusal(&self, status: u16, answer: Response<Body>) -> Failure {

@@ -1,7 +1,8 @@
 //! URLs that a registry refers to: for tokens, or for blobs.
 
+use super::access::Login;
 use super::client::Client;
-use super::login::{self, Login};
+use super::login;
 use super::names::led;
 use crate::image::{limits, refused};
 use common::Failure;
@@ -49,7 +50,7 @@ impl Client<'_> {
     /// The authorization that the registry asks for: a token from the URL that it names, or the login itself.
     pub(super) fn passed(&self, challenge: &str, method: &str) -> Result<String, Failure> {
         let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
-        let login = Login::find(self.access, &self.host)?;
+        let login = login::find(self.access, &self.host)?;
         if scheme.eq_ignore_ascii_case("basic") {
             return login.as_ref().map(Login::header).ok_or_else(|| self.denied("it requires a login"));
         }

@@ -1,6 +1,6 @@
 //! Logins, from the file of `docker login` and its credential helpers. They are sent but never shown.
 
-use super::Access;
+use super::access::{Access, Login};
 use crate::image::{limits, refused};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,16 +17,6 @@ use std::time::Duration;
 const HELPER: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
 /// The key of Docker's own registry in such files.
 const HUB: [&str; 3] = ["https://index.docker.io/v1/", "index.docker.io", "docker.io"];
-
-/// A login: the value of an `Authorization: Basic` header.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Login(String);
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Login")
-    }
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -50,38 +40,34 @@ struct Told {
     secret: String,
 }
 
-impl Login {
-    /// The login for a host, from the file or a helper named there.
-    pub(super) fn find(access: &Access, host: &str) -> Result<Option<Login>, Failure> {
-        let Some(path) = &access.config else { return Ok(None) };
-        let Some(text) = common::host::file::read(path)? else { return Ok(None) };
-        let config: Config = serde_json::from_str(&text).map_err(|e| {
-            // serde's message may quote the file, which has passwords; so only line and column are shown.
-            let place = format!("{}:{}:{}", path.display(), e.line(), e.column());
-            refused("login", format!("{place}: not a valid file of Docker logins"))
-        })?;
-        let mine = |key: &str| {
-            let bare = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-            bare == host || (host == "docker.io" && HUB.contains(&key))
-        };
-        let own = config.cred_helpers.iter().find(|(key, _)| mine(key)).map(|(_, name)| name.as_str());
-        let helper = own.or(Some(config.creds_store.as_str())).filter(|name| !name.is_empty());
-        let found = config.auths.iter().find(|(key, auth)| mine(key) && !auth.auth.is_empty());
-        match (found, helper) {
-            // In Docker's order: the host's own helper, the login in the file, the helper for all.
-            (found, Some(name)) if own.is_some() || found.is_none() => helped(access, path, name, host),
-            (Some((key, Auth { auth })), _) => {
-                let good = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
-                let damaged =
-                    || refused("login", format!("{}: the login for {key} is damaged", path.display()));
-                if auth.chars().all(good) { Ok(Some(Login(auth.clone()))) } else { Err(damaged()) }
-            }
-            _ => Ok(None),
-        }
+/// The login for a host: that of the document, else from the file or a helper named there.
+pub(super) fn find(access: &Access, host: &str) -> Result<Option<Login>, Failure> {
+    if let Some(login) = access.own(host).and_then(|own| own.login.clone()) {
+        return Ok(Some(login));
     }
-
-    pub(super) fn header(&self) -> String {
-        format!("Basic {}", self.0)
+    let Some(path) = &access.config else { return Ok(None) };
+    let Some(text) = common::host::file::read(path)? else { return Ok(None) };
+    let config: Config = serde_json::from_str(&text).map_err(|e| {
+        // serde's message may quote the file, which has passwords; so only line and column are shown.
+        let place = format!("{}:{}:{}", path.display(), e.line(), e.column());
+        refused("login", format!("{place}: not a valid file of Docker logins"))
+    })?;
+    let mine = |key: &str| {
+        let bare = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+        bare == host || (host == "docker.io" && HUB.contains(&key))
+    };
+    let own = config.cred_helpers.iter().find(|(key, _)| mine(key)).map(|(_, name)| name.as_str());
+    let helper = own.or(Some(config.creds_store.as_str())).filter(|name| !name.is_empty());
+    let found = config.auths.iter().find(|(key, auth)| mine(key) && !auth.auth.is_empty());
+    match (found, helper) {
+        // In Docker's order: the host's own helper, the login in the file, the helper for all.
+        (found, Some(name)) if own.is_some() || found.is_none() => helped(access, path, name, host),
+        (Some((key, Auth { auth })), _) => {
+            let good = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
+            let damaged = || refused("login", format!("{}: the login for {key} is damaged", path.display()));
+            if auth.chars().all(good) { Ok(Some(Login::encoded(auth.clone()))) } else { Err(damaged()) }
+        }
+        _ => Ok(None),
     }
 }
 
@@ -111,7 +97,7 @@ fn helped(access: &Access, file: &Path, name: &str, host: &str) -> Result<Option
                 "<token>" => Err(failed(
                     "it returned an identity token, but only name and password are supported".to_owned(),
                 )),
-                user => Ok(Some(Login(STANDARD.encode(format!("{user}:{}", told.secret))))),
+                user => Ok(Some(Login::encoded(STANDARD.encode(format!("{user}:{}", told.secret))))),
             }
         }
         // On failure it prints a message without secrets.

@@ -11,18 +11,25 @@ mod push;
 mod reference;
 mod trust;
 
-pub(crate) use access::Access;
+pub(crate) use access::{Access, Login, RegistryAccess};
 
 use super::limits::{self, BOUNDS, Paced};
+use super::source::Source;
 use super::store::Store;
 use super::{digest, manifest, refused};
 use client::{Client, Want};
-use common::{Failure, Kind};
+use common::{Failure, Kind, log};
 use reference::Reference;
 
 /// Media types of manifests.
 const ACCEPT: [&str; 4] =
     [manifest::MANIFEST, manifest::INDEX, manifest::DOCKER_MANIFEST, manifest::DOCKER_INDEX];
+
+/// Host and port of the registry that an image comes from, if it comes from one.
+pub(crate) fn registry_of(source: &Source) -> Option<String> {
+    let Source::Registry(reference) = source else { return None };
+    Reference::parse(reference).ok().map(|reference| reference.host)
+}
 
 impl Store {
     /// Pulls an image for this machine; existing blobs are not requested. Mirrors are tried first.
@@ -33,7 +40,9 @@ impl Store {
                 Ok(digest) => return Ok(digest),
                 // A mirror that is unavailable or lacks the image is skipped; one that sends wrong data is a failure.
                 Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::Again | Kind::Failed) => {
-                    tracing::warn!("the mirror {mirror} is skipped: {}", failure.message);
+                    let why: String =
+                        failure.causes.iter().chain(&failure.hint).map(|why| format!("; {why}")).collect();
+                    log::warning(&format!("the mirror {mirror} is skipped: {}{why}", failure.message));
                 }
                 Err(failure) => return Err(failure),
             }

@@ -1,6 +1,7 @@
 //! Trusted certificates: those of this machine, and those given for a single registry. Checks are never disabled: a
 //! registry with a self-signed certificate is trusted by that certificate.
 
+use super::Access;
 use crate::image::{limits, refused, unreadable};
 use common::Failure;
 use std::path::{Path, PathBuf};
@@ -10,16 +11,17 @@ use ureq::tls::{Certificate, PemItem, RootCerts};
 /// Files of trusted certificates of Linux distributions; if none exists, Mozilla's list is used.
 const TRUSTED: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// The certificates for a registry: the given file, those in its folders, and this machine's.
-pub(super) fn roots(host: &str, named: Option<&Path>, folders: &[PathBuf]) -> Result<RootCerts, Failure> {
-    let mut own: Vec<PathBuf> = named.map(Path::to_owned).into_iter().collect();
-    for folder in folders {
+/// The certificates for a registry: the given file, those of the document, those in its folders, and this machine's.
+pub(super) fn roots(host: &str, access: &Access) -> Result<RootCerts, Failure> {
+    let mut own: Vec<PathBuf> = access.ca.clone().into_iter().collect();
+    for folder in &access.certificates {
         let files =
             std::fs::read_dir(folder.join(host)).into_iter().flatten().flatten().map(|entry| entry.path());
         own.extend(files.filter(|path| path.extension().is_some_and(|end| end == "crt")));
     }
     own.sort();
-    let mut extra = Vec::new();
+    let written = access.own(host).and_then(|own| own.ca.as_ref());
+    let mut extra: Vec<_> = written.map(|pem| parse(pem.as_bytes())).into_iter().flatten().collect();
     for path in &own {
         extra.extend(certificates(path)?);
     }
