@@ -18,6 +18,7 @@ pub mod signal;
 pub mod stdio;
 pub mod table;
 pub mod tool;
+pub mod transfer;
 pub mod verb;
 
 pub use lsx_stack::{self as stack, Failure, Failures, Kind, Place, failure, printable};

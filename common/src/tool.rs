@@ -10,6 +10,7 @@ use crate::plan::{ChangeFn, Have, Object, Plan, PlanHost, Step, Warning};
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
 use crate::table::Columns;
+use crate::transfer::{Bytes, Machine, Needs};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -91,13 +92,23 @@ pub trait Tool: Copy + Send + Sync + 'static {
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures>;
 
-    /// Sends what the steps of a plan need to the hosts that lack it, through `each`; returns the hosts where that failed.
-    /// Files and images of this machine are compared with the plan before anything is sent.
+    /// What an object of a plan needs on its host before the first step. The engine compares it with the plan and sends it.
+    fn needs<'p>(self, _plan: &'p PlanOf<Self>, _object: &'p Self::Object) -> Needs<'p> {
+        Needs::default()
+    }
+
+    /// The store of the bytes that its objects need; none if they need none.
     ///
     /// # Errors
-    /// Everything that is missing on this machine or differs from the plan. No host was changed.
-    fn supply(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> Result<BTreeMap<String, Failures>, Failures> {
-        Ok(BTreeMap::new())
+    /// If something else is in its place.
+    fn bytes(self, _on: Machine) -> Result<Option<Box<dyn Bytes>>, Failure> {
+        Ok(None)
+    }
+
+    /// Asks hosts through `each` whether they can carry out their steps, before any host is changed; returns those that
+    /// cannot.
+    fn unable(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> BTreeMap<String, Failures> {
+        BTreeMap::new()
     }
 
     /// The part of the shared table that the steps of one host need.

@@ -161,10 +161,10 @@ fn a_secret_is_in_memory_and_nowhere_else(cloud: &Cloud) {
     // On the host: in root's own folder, and nowhere else; not in an argument, a state or a log.
     let found = cloud.lab.script("h1", &format!("grep -rl {SECRET} /run /etc/lsx /var/lib/lsx /var/log 2>/dev/null; grep -al {SECRET} /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -v self; true"));
     let found: Vec<&str> = found.stdout.lines().filter(|l| !l.starts_with("/proc/")).collect();
-    assert_eq!(found, ["/var/lib/lsx/secrets/whole/word"]);
+    assert_eq!(found, ["/var/lib/lsx/secrets/whole/ct/word"]);
     let modes = cloud
         .lab
-        .script("h1", "stat -c %a /var/lib/lsx/secrets/whole/word; grep -c . /proc/mounts")
+        .script("h1", "stat -c %a /var/lib/lsx/secrets/whole/ct/word; grep -c . /proc/mounts")
         .ok()
         .stdout;
     assert!(modes.starts_with("600\n"), "{modes}");

@@ -60,7 +60,7 @@ fn recipes_are_told_values_and_secrets(cloud: &Cloud) {
     for text in shown {
         assert!(!text.contains("geheim-4711"), "{text}");
     }
-    let modes = cloud.lab.script("h1", "stat -c %a /var/lib/lsx/secrets/told/ldap").ok().stdout;
+    let modes = cloud.lab.script("h1", "stat -c %a /var/lib/lsx/secrets/told/ct/ldap").ok().stdout;
     assert_eq!(modes, "600\n");
     assert_eq!(cloud.changed(&file), 0);
 }

@@ -16,8 +16,12 @@ const ROOMS: [&str; 18] = [
 /// Texts of this form that are not codes: documents, and files.
 const OTHERS: [&str; 6] = ["ct.json", "net.json", "boot.d", "boot.autostart", "compose.yaml", "compose.yml"];
 /// Codes that are composed where they are used.
-const MADE: [(&str, &[&str]); 2] = [
+const MADE: [(&str, &[&str]); 3] = [
     ("refused(\"", &["ct.image."]),
+    (
+        "\"{tool}{what}\"",
+        &["ct.lacks", "ct.receive", "ct.secret", "ct.secret.changed", "ct.secrets", "ct.supply.missing"],
+    ),
     (
         "\"stack.{what}.unknown\"",
         &[

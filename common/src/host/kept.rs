@@ -2,6 +2,7 @@
 
 use super::boot::Entry;
 use super::file::{self, Mode};
+use super::received;
 use crate::failure::{Failure, Kind};
 use crate::plan::{Kept, Warning};
 use crate::tool::Tool;
@@ -104,7 +105,10 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
                 self.entry().write(&program, &host, &self.path())
             }
             (Some(Kept::Intent(_)), None) => self.remove(),
-            (Some(Kept::Boot { .. }), None) => self.entry().remove(),
+            (Some(Kept::Boot { .. }), None) => {
+                received::forget(&self.stack, self.tool)?;
+                self.entry().remove()
+            }
             (None, None) => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ pub mod lock;
 pub mod named;
 pub mod process;
 pub mod program;
+pub mod received;
 pub mod roll;
 pub mod service;
 pub mod wait;

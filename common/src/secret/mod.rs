@@ -5,9 +5,10 @@
 pub mod age;
 mod derive;
 
+use crate::document;
 use crate::failure::{Failure, Kind};
 use crate::host::{file, limit};
-use crate::stack;
+use crate::stack::{self, Stack};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -67,6 +68,30 @@ pub fn place(
     }
     let generation = stack::generation(source).filter(|_| name != SEED).ok_or_else(unknown)?;
     Ok(format!("{DERIVE}{generation}@{}", place(secrets, SEED, beside)?))
+}
+
+/// The digest of a secret's value, as in documents.
+pub fn digest(value: &[u8]) -> String {
+    format!("sha256:{}", document::digest(value))
+}
+
+/// A secret that a document names, as it was found on the operator's machine. Its value stays there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The digest of its value.
+    pub digest: String,
+    /// Its place.
+    pub place: String,
+}
+
+/// Finds a secret of a document; `beside` resolves paths of the document.
+///
+/// # Errors
+/// As [`place`] and [`value`].
+pub fn find(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<Found, Failure> {
+    let place = place(&stack.secrets, name, beside)?;
+    let digest = digest(&value(&stack.name, name, &place)?);
+    Ok(Found { digest, place })
 }
 
 /// Reads a secret of a stack at its place.

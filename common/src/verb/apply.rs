@@ -39,13 +39,15 @@ pub(super) fn run<T: Tool>(
             return Err(refused.told());
         }
     };
+    let transfer = host_set.prepare(&plan)?;
     let makes = plan.steps.iter().any(|step| step.after.is_some());
     let named = plan.hosts.iter().map(|host| host.address).collect();
     let mut unnoted = match makes {
         true => Roll::planned(&plan.stack, named).note(&mut host_set, &seen),
         false => BTreeMap::new(),
     };
-    let mut reports = host_set.apply(&plan, false, T::UNDO || args.rollback, global.failpoint())?;
+    let undo = T::UNDO || args.rollback;
+    let mut reports = host_set.apply(&plan, transfer, false, undo, global.failpoint());
     reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
     verify(&mut host_set, &plan, &mut reports);
     reports.retain(|report| !failed.contains_key(&report.host));

@@ -1,68 +1,23 @@
 //! The host's side of every verb: requests in, replies out; the same in-process, by sudo and over ssh.
 
 use super::input::Input;
+use super::request::Request;
 use super::revert::Uncommitted;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
 use crate::host::kept::Keeper;
-use crate::host::{Lock, roll};
+use crate::host::{Lock, received, roll};
 use crate::plan::{Context, HostReport, Object, execute_in_order};
 use crate::tool::{Change, Observed, ObservedOf, PlanOf, Tool};
-use serde::Deserialize;
+use crate::transfer::{Bytes, Machine, code};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// A request of the controller to a host.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-enum Request<P> {
-    Observe {
-        stack: Option<String>,
-        #[serde(default)]
-        lock: bool,
-    },
-    Apply {
-        host: String,
-        plan: P,
-        undo: bool,
-        /// Other waves come before or after this one.
-        #[serde(default)]
-        several: bool,
-        #[serde(default)]
-        failpoint: Option<String>,
-    },
-    /// Undoes the waves that were done in this session.
-    Revert,
-    /// The run is over on all hosts: nothing is undone any more.
-    Commit,
-    Call {
-        name: String,
-        input: Value,
-    },
-    /// Takes the locks that some tools have of a stack, all or none, and waits for them.
-    Lock {
-        stack: String,
-        tools: BTreeSet<String>,
-        wait_ms: u64,
-    },
-    /// Releases all locks before the session ends.
-    Unlock,
-    /// Records the hosts that a stack has had.
-    Roll {
-        stack: String,
-        hosts: BTreeSet<Ipv4Addr>,
-    },
-    Leave {
-        stack: String,
-    },
-}
 
 /// How to carry out a plan.
 struct How<'a> {
@@ -165,6 +120,12 @@ impl<T: Tool> Session<T> {
                 let hear = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
                 self.tool.call(&name, input, cancel, &hear)
             }
+            Request::Lacking { digests } => Ok(json!(received::lacking(&*self.store()?, &digests))),
+            Request::Receive { piece } => Ok(json!(received::receive(T::NAME, &*self.store()?, &piece)?)),
+            Request::Secrets { secrets } => {
+                received::keep(T::NAME, &secrets)?;
+                Ok(Value::Null)
+            }
             Request::Lock { stack, tools, wait_ms } => {
                 let tools = tools.iter().map(String::as_str);
                 self.take(&stack, tools, Duration::from_millis(wait_ms), cancel)?;
@@ -179,7 +140,7 @@ impl<T: Tool> Session<T> {
                 Ok(Value::Null)
             }
             Request::Leave { stack } => {
-                roll::leave(&stack);
+                self.leave(&stack);
                 fleet::leave();
                 Ok(Value::Null)
             }
@@ -252,9 +213,24 @@ impl<T: Tool> Session<T> {
             }
         }
         if !report.ok {
-            roll::leave(&plan.stack); // the note was written before the steps: undone, they leave none
+            self.leave(&plan.stack);
         }
         report
+    }
+
+    /// The store of bytes of this host.
+    fn store(&self) -> Result<Box<dyn Bytes>, Failure> {
+        let none = || Failure::new(Kind::Bug, &code(T::NAME, ".lacks"), "no store of bytes");
+        self.tool.bytes(Machine::Host)?.ok_or_else(none)
+    }
+
+    /// Removes what came before the first step, and nothing of the stack is here: the record of its hosts, and secrets.
+    fn leave(&self, stack: &str) {
+        roll::leave(stack);
+        let nothing = || self.tool.observe(Some(stack)).is_ok_and(|(objects, ..)| objects.is_empty());
+        if received::has_secrets(stack, T::NAME) && nothing() {
+            let _ = received::forget(stack, T::NAME);
+        }
     }
 
     /// Why this plan must not be carried out here any more, if so.

@@ -108,20 +108,17 @@ impl<T: Tool> HostSet<T> {
         (seen, failed)
     }
 
-    /// Carries out a plan, or one wave of it: every host gets its part.
-    ///
-    /// # Errors
-    /// As [`HostSet::apply`].
+    /// Carries out a plan, or one wave of it: every host gets its part. Hosts that are `unfit` are reported so.
     pub(super) fn apply_part(
         &mut self,
         plan: &PlanOf<T>,
         how: &How<'_>,
-    ) -> Result<Vec<HostReport>, Failures> {
+        unfit: BTreeMap<String, Failures>,
+    ) -> Vec<HostReport> {
         let busy = plan.busy();
-        let lacking = self.tool.supply(plan, &mut |name, inputs| self.call(name, inputs))?;
         let idle = plan.hosts.iter().filter(|h| !busy.contains(h.name.as_str()));
         let mut reports: Vec<HostReport> = idle.map(|h| HostReport::idle(&h.name)).collect();
-        let slices = slices(self.tool, plan, how.fresh).into_iter().filter(|(h, _)| !lacking.contains_key(h));
+        let slices = slices(self.tool, plan, how.fresh).into_iter().filter(|(h, _)| !unfit.contains_key(h));
         let request = |(host, plan): (String, PlanOf<T>)| {
             let ask = json!({"op": "apply", "host": host, "plan": plan, "undo": how.undo,
                 "several": how.several, "failpoint": how.failpoint});
@@ -133,8 +130,8 @@ impl<T: Tool> HostSet<T> {
             let report = report.map(|report| HostReport { host: host.clone(), ..report });
             reports.push(report.unwrap_or_else(|failures| HostReport::failed(&host, failures)));
         }
-        reports.extend(lacking.into_iter().map(|(host, failures)| HostReport::failed(&host, failures)));
-        Ok(reports)
+        reports.extend(unfit.into_iter().map(|(host, failures)| HostReport::failed(&host, failures)));
+        reports
     }
 
     /// Runs a verb of the tool itself on some hosts.

@@ -10,11 +10,13 @@ mod input;
 mod observe;
 mod plan;
 mod report;
+mod request;
 mod resolve;
 mod revert;
 mod roll;
 mod scope;
 mod source;
+mod transfer;
 mod up;
 mod waves;
 

@@ -186,10 +186,11 @@ fn carry_out<T: Tool>(
             Failure::new(Kind::Failed, "plan.interrupted", "interrupted before the first change").into()
         );
     }
+    let transfer = host_set.prepare(&plan)?;
     // Before the first step, so that other hosts know about the objects of a run that was killed.
     let noted = end.roll.iter().filter(|_| matches!(input.goal, Goal::Up(..)));
     let mut unnoted: BTreeMap<_, _> = noted.flat_map(|roll| roll.note(&mut host_set, &seen)).collect();
-    let mut reports = host_set.apply(&plan, true, end.undo, global.failpoint())?;
+    let mut reports = host_set.apply(&plan, transfer, true, end.undo, global.failpoint());
     reports.iter_mut().for_each(|report| report.fail(unnoted.remove(&report.host).unwrap_or_default()));
     verify(&mut host_set, input, seen, &plan, &mut reports);
     if matches!(input.goal, Goal::Up(..)) && !plan.is_empty() {

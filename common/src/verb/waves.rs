@@ -3,6 +3,7 @@
 
 use super::HostSet;
 use super::host_set::How;
+use super::transfer::Transfer;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
 use crate::log;
@@ -22,24 +23,29 @@ type Reports = BTreeMap<String, HostReport>;
 
 impl<T: Tool> HostSet<T> {
     /// Carries out a plan, wave by wave. `fresh`: the plan was made under the locks of these hosts. A plan with a single wave has no
-    /// order across hosts: each host then stands for itself, and what others have done stays when one fails.
-    ///
-    /// # Errors
-    /// Files or images of this machine that are missing or differ from the plan; then no host is changed.
-    pub fn apply(
+    /// order across hosts: each host then stands for itself, and what others have done stays when one fails. Before the first
+    /// wave every host gets what it needs for all of them.
+    pub(super) fn apply(
         &mut self,
         plan: &PlanOf<T>,
+        transfer: Transfer,
         fresh: bool,
         undo: bool,
         failpoint: Option<&str>,
-    ) -> Result<Vec<HostReport>, Failures> {
+    ) -> Vec<HostReport> {
+        let unfit = self.transfer(transfer);
         let waves: BTreeSet<u8> = plan.steps.iter().map(|step| step.wave).collect();
         let how = How { fresh, undo, several: waves.len() > 1, failpoint };
         if !how.several {
-            return self.apply_part(plan, &how);
+            return self.apply_part(plan, &how, unfit);
         }
         let mut reports: Reports =
             plan.hosts.iter().map(|host| (host.name.clone(), HostReport::idle(&host.name))).collect();
+        if let Some(host) = unfit.keys().next() {
+            let why = format!("a failure on {host} before the first wave");
+            unfit.into_iter().for_each(|(host, failures)| fail(&mut reports, &host, failures));
+            return self.ended(plan, reports, &why);
+        }
         for (n, wave) in waves.into_iter().enumerate() {
             let part = PlanOf::<T> {
                 steps: plan.steps.iter().filter(|step| step.wave == wave).cloned().collect(),
@@ -47,25 +53,24 @@ impl<T: Tool> HostSet<T> {
             };
             // The host has changed since the plan was made: by the waves before.
             let how = How { fresh: fresh || n > 0, ..how };
-            let done = match self.apply_part(&part, &how) {
-                Err(failures) if n == 0 => return Err(failures),
-                Err(failures) => {
-                    part.busy().into_iter().map(|h| HostReport::failed(h, failures.clone())).collect()
-                }
-                Ok(done) => done,
-            };
+            let done = self.apply_part(&part, &how, BTreeMap::new());
             done.into_iter().for_each(|report| merge(&mut reports, report));
             if let Some(why) = reports.values().find(|report| !report.ok).map(|report| reason(report, wave)) {
                 if undo {
                     self.revert(&mut reports, &why);
                 }
-                not_run(plan, &mut reports);
-                self.unchanged(&plan.stack, &mut reports, &why);
-                return Ok(reports.into_values().collect());
+                return self.ended(plan, reports, &why);
             }
         }
         self.commit(&mut reports);
-        Ok(reports.into_values().collect())
+        reports.into_values().collect()
+    }
+
+    /// The reports of a run that ended before its last wave.
+    fn ended(&mut self, plan: &PlanOf<T>, mut reports: Reports, why: &str) -> Vec<HostReport> {
+        not_run(plan, &mut reports);
+        self.unchanged(&plan.stack, &mut reports, why);
+        reports.into_values().collect()
     }
 
     /// Undoes on all hosts what they have done in this run, also after the run was interrupted. A host that cannot be asked

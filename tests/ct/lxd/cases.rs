@@ -51,7 +51,7 @@ fn an_instance_is_made_started_listed_stopped_and_removed(host: &Host) {
 fn files_environment_secrets_and_names_are_there(host: &Host) {
     host.blob("b1", b"one\n");
     host.blob("b2", &[0, 159, 146, 150]);
-    host.script("mkdir -p /var/lib/lsx/secrets/s; printf geheim > /var/lib/lsx/secrets/s/key");
+    host.script("mkdir -p /var/lib/lsx/secrets/s/ct; printf geheim > /var/lib/lsx/secrets/s/ct/key");
     let mut wanted = host.instance("full");
     wanted["hostname"] = json!("called-so");
     wanted["env"] = json!({"A": "one two", "B": "x=y"});

@@ -141,7 +141,9 @@ fn recipes_are_run_once_in_order_and_as_the_instance(host: &Host) {
     wanted["files"] = json!([file("/srv/log"), file("/srv/told")]);
     (wanted["env"], wanted["user"], wanted["workdir"]) = (json!({"WHO": "me"}), json!("app"), json!("/tmp"));
     wanted["recipes"] = json!([recipe("r1"), recipe("r2"), recipe("r3")]);
-    host.script("mkdir -p /var/lib/lsx/secrets/s; printf 'geheim\\n\\n' > /var/lib/lsx/secrets/s/password");
+    host.script(
+        "mkdir -p /var/lib/lsx/secrets/s/ct; printf 'geheim\\n\\n' > /var/lib/lsx/secrets/s/ct/password",
+    );
     wanted["recipes"][0]["values"] =
         json!({"password": {"secret": "password", "digest": "d"}, "what": "it's $(id)"});
     wanted["ready"] = json!({"command": ["/bin/true"], "timeout_ms": 6000, "interval_ms": 100});

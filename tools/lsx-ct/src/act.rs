@@ -14,7 +14,7 @@ use crate::grace::{self, GRACE};
 use crate::model::{Condition, Instance, State};
 use crate::oci::session::ExecSession;
 use crate::supervise::waiting;
-use crate::supply;
+use crate::transfer;
 use base64::Engine as _;
 use common::host::{Program, wait};
 use common::stack::Driver;
@@ -105,11 +105,8 @@ pub(crate) fn call(
     event: Hear<'_>,
 ) -> Result<Value, Failures> {
     match name {
-        "runtime" => return Ok(supply::runtime(&input)?),
+        "runtime" => return Ok(transfer::runtime(&input)?),
         "there" => return Ok(Value::Null),
-        "lacks" => return Ok(supply::lacks(&input)?),
-        "receive" => return Ok(supply::receive(input)?),
-        "secrets" => return Ok(supply::keep_secrets(input)?),
         _ => {}
     }
     let order: Order = serde_json::from_value(input)

@@ -148,11 +148,8 @@ impl Changer {
         }
     }
 
-    /// When the last instance of a stack is removed: removes its secrets, and every image that no other stack uses.
+    /// When the last instance of a stack is removed: removes every image that no other stack uses.
     fn tidy(&self) -> Result<(), Failure> {
-        let secrets = Path::new(paths::SECRETS).join(&self.stack);
-        file::remove_tree(&secrets)?;
-        secrets.parent().into_iter().for_each(file::remove_empty);
         let mut used = BTreeSet::new();
         for (_, engine) in engines::working() {
             for instance in engine.list(None)?.into_iter().filter_map(|found| found.instance) {

@@ -6,7 +6,7 @@ mod registries;
 
 use crate::image::Store;
 use crate::model::{Gathered, Recipe, cloud, recipe, recipe_key};
-use crate::{plan, recipes, supply};
+use crate::{plan, recipes};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Instance as Written, RecipeValue, Resolved, Stack};
 use common::{Failure, Failures, Kind};
@@ -203,8 +203,7 @@ fn secret(
     beside: &dyn Fn(&str) -> PathBuf,
     all: &mut Gathered,
 ) -> Result<(), Failure> {
-    let place = common::secret::place(&stack.secrets, name, beside)?;
-    let bytes = common::secret::value(&stack.name, name, &place)?;
-    all.secrets.insert(name.to_owned(), (supply::secret_digest(&bytes), place));
+    let found = common::secret::find(stack, name, beside)?;
+    all.secrets.insert(name.to_owned(), (found.digest, found.place));
     Ok(())
 }

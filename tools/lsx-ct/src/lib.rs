@@ -12,6 +12,7 @@ use common::stack::resolved::InstanceAt;
 use common::stack::{Only, Resolved, Stack};
 use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::transfer::{Bytes, Machine, Needs};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -47,7 +48,7 @@ mod recipes;
 mod render;
 mod signals;
 mod supervise;
-mod supply;
+mod transfer;
 
 /// The program's name.
 pub const PROGRAM: &str = "lsx-ct";
@@ -155,8 +156,17 @@ impl Tool for Ct {
         plan::plan(input, observed)
     }
 
-    fn supply(self, plan: &PlanOf<Self>, each: Each<'_>) -> Result<BTreeMap<String, Failures>, Failures> {
-        supply::supply(self.store, plan, each)
+    fn needs<'p>(self, plan: &'p PlanOf<Self>, object: &'p Self::Object) -> Needs<'p> {
+        transfer::needs(plan, object)
+    }
+
+    fn bytes(self, on: Machine) -> Result<Option<Box<dyn Bytes>>, Failure> {
+        let root = if on == Machine::Host { Path::new(paths::STORE) } else { self.store };
+        Ok(Some(Box::new(image::Store::open(root)?)))
+    }
+
+    fn unable(self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {
+        transfer::unable(plan, each)
     }
 
     fn share(self, plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {

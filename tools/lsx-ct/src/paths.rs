@@ -1,6 +1,8 @@
 //! The files of lsx-ct. /run is lost at reboot, /etc and /var are kept.
 
+use common::host::received;
 use common::stack::Driver;
+use common::tool::Tool;
 use std::path::PathBuf;
 
 /// Data of lsx that is kept at reboot.
@@ -13,17 +15,15 @@ pub(crate) const DISK: &str = "/var/lib/lsx/ct";
 pub(crate) const RUN: &str = "/run/lsx/ct";
 /// Volumes: /var/lib/lsx/volumes/STACK/VOLUME.
 pub(crate) const VOLUMES: &str = "/var/lib/lsx/volumes";
-/// Secrets: /var/lib/lsx/secrets/STACK/NAME.
-pub(crate) const SECRETS: &str = "/var/lib/lsx/secrets";
 
 /// A volume of a stack.
 pub(crate) fn volume(stack: &str, name: &str) -> PathBuf {
     PathBuf::from(VOLUMES).join(stack).join(name)
 }
 
-/// The secrets of a stack, readable by root only: /var/lib/lsx/secrets/STACK/NAME.
+/// A secret of a stack, readable by root only: /var/lib/lsx/secrets/STACK/ct/NAME.
 pub(crate) fn secret(stack: &str, name: &str) -> PathBuf {
-    PathBuf::from(SECRETS).join(stack).join(name)
+    received::secret_path(stack, crate::Ct::NAME, name)
 }
 
 /// This program, for LXD or Incus to start as the first process of applications: /var/lib/lsx/DRIVER/init.

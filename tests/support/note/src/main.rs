@@ -1,7 +1,8 @@
 //! lsx-note writes one note for each instance of a stack on the instance's host.
 //!
 //! It is the smallest tool, for the tests of what all tools share: a note is a file below /var/lib/lsx/note. The environment of
-//! an instance says more: NOTE is the text, WAVE its wave, and a text that begins with `fail` cannot be written.
+//! an instance says more: NOTE is the text, WAVE its wave, and a text that begins with `fail` cannot be written. The secrets of
+//! an instance are sent to its host.
 
 mod object;
 mod plan;

@@ -3,6 +3,7 @@
 use common::plan::{self, Kept};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One object of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +54,14 @@ pub(crate) struct Facts {
     /// The program on this host that the boot entry runs.
     #[serde(default)]
     pub(crate) program: String,
+}
+
+/// What is gathered, and shared by steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Data {
+    /// The secrets that a note needs on its host, by note and name: digest, and place on the operator's machine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) secrets: BTreeMap<String, BTreeMap<String, (String, String)>>,
 }
 
 impl Object {

@@ -1,6 +1,6 @@
 //! The plan: one note for each instance, in the waves that the document names. Pure.
 
-use crate::object::{Intent, Object, Text};
+use crate::object::{Data, Intent, Object, Text};
 use crate::tool::Note;
 use common::document;
 use common::plan::{Have, Step, Want, diff};
@@ -14,15 +14,15 @@ const LAST: u8 = 10;
 
 /// Makes the plan.
 pub(crate) fn plan(
-    input: &PlanInput,
+    input: &PlanInput<Data>,
     observed: &BTreeMap<String, ObservedOf<Note>>,
 ) -> Result<Draft<Note>, Failures> {
-    let mut draft = Draft::default();
+    let mut draft = Draft::<Note>::default();
     for (host, seen) in observed {
         let (mut notes, mut waves) = (Vec::new(), BTreeMap::new());
         match &input.goal {
             Goal::Up(stack, resolved) => {
-                (notes, waves) = wanted(stack, resolved, host)?;
+                (notes, waves) = wanted(stack, resolved, &input.gathered, host)?;
                 let named: BTreeSet<&str> = resolved.instances.iter().map(|at| at.name.as_str()).collect();
                 let left = seen.objects.iter().filter_map(|have| match &have.object {
                     Object::Note(note) if !named.contains(note.name.as_str()) => Some(note.clone()),
@@ -53,6 +53,9 @@ pub(crate) fn plan(
     }
     let used: BTreeSet<&str> = draft.steps.iter().filter_map(digest).collect();
     draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    let written = |name: &String| draft.steps.iter().any(|step| writes(step, name));
+    let secrets = input.gathered.secrets.iter().filter(|(note, _)| written(note));
+    draft.data.secrets = secrets.map(|(note, own)| (note.clone(), own.clone())).collect();
     Ok(draft)
 }
 
@@ -73,6 +76,10 @@ pub(crate) fn have(object: Object) -> Have<Object> {
 
 fn intent(stack: &str, notes: Vec<Text>) -> Intent {
     Intent { schema: document::schema("note", "intent"), stack: stack.to_owned(), notes }
+}
+
+fn writes(step: &Step<Object>, name: &str) -> bool {
+    matches!(&step.after, Some(Object::Note(note)) if note.name == name)
 }
 
 fn digest(step: &Step<Object>) -> Option<&str> {
@@ -97,8 +104,8 @@ fn wave(step: &Step<Object>, waves: &BTreeMap<String, u8>) -> u8 {
 
 type Wanted = (Vec<Text>, BTreeMap<String, u8>);
 
-/// The notes of a host, and their waves.
-fn wanted(stack: &Stack, resolved: &Resolved, host: &str) -> Result<Wanted, Failure> {
+/// The notes of a host, and their waves. A note names the digests of its secrets.
+fn wanted(stack: &Stack, resolved: &Resolved, gathered: &Data, host: &str) -> Result<Wanted, Failure> {
     let (mut notes, mut waves) = (Vec::new(), BTreeMap::new());
     for at in &resolved.instances {
         let env = stack.instances.get(&at.of).map(|instance| &instance.env);
@@ -110,7 +117,10 @@ fn wanted(stack: &Stack, resolved: &Resolved, host: &str) -> Result<Wanted, Fail
         })?;
         waves.insert(at.name.clone(), wave);
         if at.host == host {
-            let text = value("NOTE").unwrap_or_else(|| format!("{} runs on {host}", at.name));
+            let mut text = value("NOTE").unwrap_or_else(|| format!("{} runs on {host}", at.name));
+            for (name, (digest, _)) in gathered.secrets.get(&at.name).into_iter().flatten() {
+                text += &format!(", {name} is {digest}");
+            }
             notes.push(Text { name: at.name.clone(), text });
         }
     }

@@ -1,15 +1,18 @@
 //! The tool: what it observes and changes on a host.
 
-use crate::object::{Facts, Intent, Object, Text};
+use crate::object::{Data, Facts, Intent, Object, Text};
 use crate::plan;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
 use common::plan::{Have, Step};
+use common::stack::resolved::InstanceAt;
+use common::stack::{Resolved, Stack};
 use common::table::Columns;
 use common::tool::{
     Change, Checked, Draft, Each, Finding, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool,
 };
-use common::{Failure, Failures, Kind, document, fleet};
+use common::transfer::{NeededSecret, Needs};
+use common::{Failure, Failures, Kind, document, fleet, secret};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,8 +38,8 @@ impl Tool for Note {
     const ORDER: u8 = 90;
     type Object = Object;
     type Facts = Facts;
-    type Gathered = ();
-    type Data = Unshared;
+    type Gathered = Data;
+    type Data = Data;
     type Intent = Intent;
 
     fn observe(self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
@@ -65,14 +68,45 @@ impl Tool for Note {
 
     fn plan(
         self,
-        input: &PlanInput,
+        input: &PlanInput<Data>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
     }
 
-    fn share(self, _: &PlanOf<Self>, _: &[Step<Object>]) -> Unshared {
-        Unshared {}
+    fn gather(
+        self,
+        stack: &Stack,
+        resolved: &Resolved,
+        selected: &dyn Fn(&InstanceAt) -> bool,
+        beside: &dyn Fn(&str) -> PathBuf,
+    ) -> Result<Data, Failures> {
+        let mut gathered = Data::default();
+        for at in resolved.instances.iter().filter(|at| selected(at)) {
+            for granted in stack.instances.get(&at.of).into_iter().flat_map(|instance| &instance.secrets) {
+                let found = secret::find(stack, &granted.name, beside)?;
+                let secrets = gathered.secrets.entry(at.name.clone()).or_default();
+                secrets.insert(granted.name.clone(), (found.digest, found.place));
+            }
+        }
+        Ok(gathered)
+    }
+
+    fn needs<'p>(self, plan: &'p PlanOf<Self>, object: &'p Object) -> Needs<'p> {
+        let own = match object {
+            Object::Note(note) => plan.data.secrets.get(&note.name),
+            _ => None,
+        };
+        let needed = own.into_iter().flatten().map(|(name, (digest, place))| NeededSecret {
+            name,
+            digest,
+            place: Some(place),
+        });
+        Needs { secrets: needed.collect(), ..Needs::default() }
+    }
+
+    fn share(self, _: &PlanOf<Self>, _: &[Step<Object>]) -> Data {
+        Data::default()
     }
 
     fn intent_key(intent: &Intent) -> String {
@@ -113,7 +147,7 @@ impl Tool for Note {
         Ok(json!(names(&Path::new(ROOT).join(stack))))
     }
 
-    fn check(self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+    fn check(self, input: &PlanInput<Data>, each: Each<'_>) -> Result<Checked, Failures> {
         let mut checked = Checked::default();
         let ask = json!({"stack": input.stack});
         for (host, answer) in
@@ -137,12 +171,6 @@ impl Tool for Note {
         Ok(checked)
     }
 }
-
-/// Steps share no data.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-pub(crate) struct Unshared {}
 
 fn path(stack: &str, name: &str) -> PathBuf {
     Path::new(ROOT).join(stack).join(name)

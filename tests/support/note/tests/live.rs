@@ -14,6 +14,7 @@ const CASES: &[groups::Case<Lab>] = &[
         "hosts_killed_between_waves_are_repaired_or_cleared",
         hosts_killed_between_waves_are_repaired_or_cleared,
     ),
+    ("what_is_missing_here_changes_no_host", what_is_missing_here_changes_no_host),
     ("what_is_kept_is_repaired_and_removed", what_is_kept_is_repaired_and_removed),
 ];
 
@@ -121,6 +122,38 @@ fn hosts_killed_between_waves_are_repaired_or_cleared(lab: &Lab) {
         lab.net(&["down", &file]).ok();
         nothing_left(lab, &when);
     }
+}
+
+/// A secret of the last wave that is gone, or has changed, is found before the first wave begins.
+fn what_is_missing_here_changes_no_host(lab: &Lab) {
+    let text = std::fs::read_to_string(stack(lab, "a text")).unwrap();
+    let file = lab.file(
+        "notes.yaml",
+        &(text.replace("n1: {", "n1: { secrets: word,") + "secrets: { word: file:word }\n"),
+    );
+    let word = lab.file("word", "geheim\n");
+    let plan = lab.net(&["plan", &file]).ok();
+    assert!(!plan.stdout.contains("geheim") && plan.stdout.contains("note.create:n1"), "{}", plan.stdout);
+    let plan = lab.file("plan.json", &plan.stdout);
+    std::fs::write(&word, "another\n").unwrap();
+    let ran = lab.net(&["apply", &plan, "--log", "json"]).exits(75);
+    assert!(ran.stderr.contains("note.secret.changed") && steps(&ran, "do").is_empty(), "{}", ran.stderr);
+    std::fs::remove_file(&word).unwrap();
+    let ran = lab.net(&["apply", &plan, "--log", "json"]).exits(65);
+    assert!(ran.stderr.contains("secret.read") && steps(&ran, "do").is_empty(), "{}", ran.stderr);
+    lab.net(&["up", &file]).exits(65);
+    nothing_left(lab, "after plans that could not be carried out");
+    // With the value everything is sent, and it is removed with the last note, also when no wave is completed.
+    lab.file("word", "geheim\n");
+    lab.net(&["apply", &plan]).ok();
+    let kept = lab.script("h1", "cd /var/lib/lsx/secrets/notes/note; stat -c '%n %a' *; cat *").ok().stdout;
+    assert_eq!(kept, "word 600\ngeheim\n");
+    lab.net(&["plan", "--exit-code", &file]).ok();
+    lab.net(&["down", &file]).ok();
+    nothing_left(lab, "after down");
+    let text = std::fs::read_to_string(&file).unwrap().replacen("a text", "fail", 1);
+    lab.net(&["up", &lab.file("notes.yaml", &text)]).exits(1);
+    nothing_left(lab, "after a failed wave");
 }
 
 fn what_is_kept_is_repaired_and_removed(lab: &Lab) {

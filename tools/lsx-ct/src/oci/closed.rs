@@ -6,7 +6,7 @@ use super::disk::{self, InstanceFolders};
 use crate::model::Ids;
 use crate::paths;
 use common::Failure;
-use common::host::file;
+use common::host::{file, received};
 use std::collections::BTreeMap;
 use std::fs::{Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Everything is below the first one, in this and later versions; the others are closed as well, since an administrator may
 /// have put them on another disk by a link or a mount.
-const FOLDERS: [&str; 5] = [paths::HOME, paths::DISK, paths::STORE, paths::VOLUMES, paths::SECRETS];
+const FOLDERS: [&str; 5] = [paths::HOME, paths::DISK, paths::STORE, paths::VOLUMES, received::SECRETS];
 /// The folder of an instance in /run: its runtime enters as root of the instance, which is another user on the host.
 const PASSED: u32 = 0o710;
 
