@@ -13,7 +13,9 @@
 )]
 
 mod attach;
+mod authority;
 mod balance;
+mod certificates;
 mod checks;
 mod clients;
 mod crash;
@@ -79,7 +81,11 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(2, &[]),
         cases: &[attach::CASES, crowd::CASES, checks::CASES, narrow::CASES],
     },
-    Group { name: "balance", share: || lab(2, &[]), cases: &[balance::CASES, clients::CASES] },
+    Group {
+        name: "balance",
+        share: || lab(2, &[]),
+        cases: &[balance::CASES, clients::CASES, certificates::CASES],
+    },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];
 

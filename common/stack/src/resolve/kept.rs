@@ -3,7 +3,7 @@
 use crate::model::Stack;
 use crate::resolve::place::Replica;
 use crate::resolved::{CertificateAt, VolumeAt};
-use crate::section::For;
+use crate::section::{For, certificate_folder};
 use std::collections::BTreeSet;
 
 /// Volumes of `store` on the hosts that have them, by name and host.
@@ -48,7 +48,7 @@ pub(super) fn certificates(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<Certi
         all.extend(hosts.into_iter().map(|host| CertificateAt {
             name: name.clone(),
             host: host.to_owned(),
-            folder: format!("/var/lib/lsx/pki/{}/certs/{name}", stack.name),
+            folder: certificate_folder(&stack.name, name),
             names: certificate.names.clone(),
             addresses: certificate.addresses.clone(),
         }));

@@ -7,6 +7,7 @@ pub(crate) mod pki;
 pub(crate) mod snap;
 pub(crate) mod store;
 
+pub(crate) use balance::certificate_folder;
 pub use balance::{Algorithm, Balance, Mode, Sticky};
 pub use dns::dhcp::{Boot, Dhcp, Reserved};
 pub use dns::{Dns, DnsDriver, DnsService, Record, RecordType, Transfer, Update};

@@ -3,6 +3,7 @@
 use super::Changer;
 use crate::model::Server;
 use crate::render::balance::whole;
+use crate::render::certificates::{listed, without};
 use crate::supervise::Home;
 use common::document::digest;
 use common::host::file::{self, Mode};
@@ -31,9 +32,9 @@ impl Changer {
         home.make()?;
         let whole = whole(&text, &wanted.config);
         valid(&home, &whole)?;
-        let old = file::read(&home.config())?;
+        let old = file::read(&home.wanted())?;
         let failed = home.failed();
-        file::write(&home.config(), whole.as_bytes(), Mode::Private)?;
+        file::write(&home.wanted(), whole.as_bytes(), Mode::Private)?;
         let service = home.service();
         if !service.signal(Signal::SIGHUP) {
             let program = fleet::install(&[crate::PROGRAM.to_owned()])?;
@@ -47,7 +48,7 @@ impl Changer {
         }
         // What runs has still the old one, and would begin again with this one.
         if let Some(old) = old {
-            file::write(&home.config(), old.as_bytes(), Mode::Private)?;
+            file::write(&home.wanted(), old.as_bytes(), Mode::Private)?;
         }
         let failure = Failure::new(Kind::Failed, "net.balance", "HAProxy did not load its configuration");
         Err(home.last().into_iter().fold(failure, Failure::because))
@@ -62,7 +63,7 @@ impl Changer {
 
     /// The configuration that is about to be replaced, so that undo can restore it.
     fn remember_config(&self, home: &Home) -> Result<(), Failure> {
-        let text = file::read(&home.config())?.unwrap_or_default();
+        let text = file::read(&home.wanted())?.unwrap_or_default();
         if let Some(at) = text.rfind("global\n") {
             let text = text[..at].to_owned();
             self.remember(digest(text.as_bytes()), text);
@@ -71,11 +72,12 @@ impl Changer {
     }
 }
 
-/// Lets HAProxy check a configuration.
+/// Lets HAProxy check a configuration, without certificates, which the supervisor checks one by one.
 fn valid(home: &Home, text: &str) -> Result<(), Failure> {
     let candidate = home.candidate();
-    file::write(&candidate, text.as_bytes(), Mode::Private)?;
-    let checked = Program::new("haproxy").args(["-c", "-q", "-f"]).args([&candidate]).run(b"");
+    let certificates = listed(text).into_iter().map(|one| one.file).collect();
+    file::write(&candidate, without(text, &certificates).as_bytes(), Mode::Private)?;
+    let checked = Program::new("haproxy").args(["-c", "-f"]).args([&candidate]).run(b"");
     file::remove(&candidate)?;
     checked.map(|_| ()).map_err(|failure| {
         let why = failure.program.map(|program| program.output).unwrap_or_default();
@@ -84,6 +86,9 @@ fn valid(home: &Home, text: &str) -> Result<(), Failure> {
             "net.balance",
             "HAProxy refuses the configuration of the load balancers",
         );
+        // Its other lines tell its version.
+        let alerts: Vec<&String> = why.iter().filter(|line| line.contains("[ALERT]")).collect();
+        let why = if alerts.is_empty() { why.iter().collect() } else { alerts };
         why.into_iter().fold(refused, Failure::because)
     })
 }

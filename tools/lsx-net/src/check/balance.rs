@@ -47,7 +47,7 @@ fn asked(resolved: &Resolved, service: &ServiceAt) -> Option<Ipv4Addr> {
 }
 
 /// Whether one of the balancers of a port is for all of these sources.
-fn admits(door: &[&ServiceAt], sources: &[Ipv4Addr]) -> bool {
+pub(super) fn admits(door: &[&ServiceAt], sources: &[Ipv4Addr]) -> bool {
     let named = |from: &[Ipv4Net], source: &Ipv4Addr| from.iter().any(|net| net.contains(source));
     door.iter().any(|one| one.from.is_empty() || sources.iter().all(|source| named(&one.from, source)))
 }

@@ -106,7 +106,7 @@ impl Mesh<'_> {
 }
 
 /// Tests all tunnels of networks that have a new one; returns failures by host.
-pub(crate) fn prove(input: &PlanInput, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String, Failure> {
+pub(super) fn prove(input: &PlanInput, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String, Failure> {
     let Goal::Up(_, resolved) = &input.goal else { return BTreeMap::new() };
     let mut meshes = meshes(input, plan, resolved);
     let mut silent = BTreeMap::new();

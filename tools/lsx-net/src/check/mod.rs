@@ -1,5 +1,6 @@
 //! The live checks: every path that is allowed and every path that is not, tested from inside the namespaces.
 
+mod asked;
 mod balance;
 mod expect;
 mod mesh;
@@ -9,11 +10,10 @@ mod sizes;
 mod source;
 mod tries;
 
-pub(crate) use mesh::prove;
-
+use crate::Net;
 use crate::supervise::Home;
 use common::stack::Resolved;
-use common::tool::{Checked, Each, Finding, Goal, PlanInput};
+use common::tool::{Checked, Each, Finding, Goal, PlanInput, PlanOf};
 use common::{Failure, Failures, Kind};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -39,6 +39,9 @@ pub(crate) struct Row {
     pub closed: BTreeSet<String>,
     /// Targets that were reached but should not be, or the reverse.
     pub wrong: BTreeSet<String>,
+    /// What load balancers answered to requests of a host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<asked::Answered>,
 }
 
 /// A verb of lsx-net itself, on this host.
@@ -54,6 +57,12 @@ pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Valu
             let stack: String = serde_json::from_value(input).map_err(wrong)?;
             Ok(json!(Home::new(&stack).replicas()))
         }
+        "certificates" => {
+            let stack: String = serde_json::from_value(input).map_err(wrong)?;
+            let held = Home::new(&stack).certificates().into_iter();
+            let held = held.map(|state| asked::Held { leaf: crate::supervise::leaf(&state.folder), state });
+            Ok(json!(held.collect::<Vec<_>>()))
+        }
         "addresses" => Ok(json!(crate::observe::own_addresses()?)),
         "try" => Ok(json!(tries::run(&serde_json::from_value::<Vec<Job>>(input).map_err(wrong)?, cancel)?)),
         "probe" => Ok(json!(crate::probe::run_all(
@@ -64,12 +73,21 @@ pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Valu
     }
 }
 
+/// After a run: tests new tunnels; returns failures by host. Warns of certificates that cannot be used.
+pub(crate) fn prove(input: &PlanInput, plan: &PlanOf<Net>, each: Each<'_>) -> BTreeMap<String, Failure> {
+    if let Goal::Up(stack, _) = &input.goal {
+        let hosts = input.hosts.iter().map(|h| h.name.as_str()).collect();
+        asked::warnings(stack, &hosts, each).iter().for_each(|warning| common::log::warning(warning));
+    }
+    mesh::prove(input, plan, each)
+}
+
 /// Tests everything, from all hosts in parallel.
 ///
 /// # Errors
 /// Hosts that could not be asked.
 pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
-    let Goal::Up(_, resolved) = &input.goal else { return Ok(Checked::default()) };
+    let Goal::Up(stack, resolved) = &input.goal else { return Ok(Checked::default()) };
     let hosts: BTreeSet<&str> = input.hosts.iter().map(|h| h.name.as_str()).collect();
     let all = hosts.iter().map(|host| ((*host).to_owned(), Value::Null)).collect();
     let addresses = each("addresses", all).into_iter().map(|(host, nets)| {
@@ -83,13 +101,16 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
     sizes::both_ways(&sources, &mut answers);
     let mut checked = Checked::default();
     balancers(resolved, &hosts, each, &mut checked)?;
+    let mut answers_of = asked::ask((stack, resolved), &hosts, each, &mut checked)?;
     crowded(&sources, &answers, &mut checked);
     absent(resolved, &sources, &answers, &mut checked);
     let there = checked_out(&sources, &answers);
     let idle = published::idle(&sources, &answers);
     for (source, answer) in sources.iter().zip(&answers) {
         if answer.found {
-            judge(source, answer, (&there, &idle), &mut checked);
+            // Hosts send requests to load balancers, in addition.
+            let said = source.macs.is_empty().then(|| answers_of.remove(&source.host)).flatten();
+            judge(source, answer, (&there, &idle), said.unwrap_or_default(), &mut checked);
         }
     }
     let policy = expect::Policy::new(resolved, &addresses);
@@ -97,7 +118,7 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
     if let Some(world) = outside::source(resolved, &policy, &all) {
         let (states, most) = tries::states(&world.job().probes, false);
         let answer = Answer { found: true, states, most, ..Answer::default() };
-        judge(&world, &answer, (&there, &idle), &mut checked);
+        judge(&world, &answer, (&there, &idle), Vec::new(), &mut checked);
     }
     Ok(checked)
 }
@@ -200,6 +221,7 @@ fn judge(
     source: &Source,
     answer: &Answer,
     (there, idle): (&BTreeSet<&str>, &BTreeSet<(String, u16)>),
+    answers: Vec<asked::Answered>,
     checked: &mut Checked,
 ) {
     let (mut open, mut closed, mut wrong) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -228,7 +250,7 @@ fn judge(
     }
     closed.retain(|label| !open.contains(label));
     let (from, host) = (source.name.clone(), source.host.clone());
-    checked.row(json!(Row { from, host, tried, open, closed, wrong }));
+    checked.row(json!(Row { from, host, tried, open, closed, wrong, answers }));
 }
 
 fn finding(source: &Source, one: &Try, state: &str, most: Option<&u32>) -> Finding {

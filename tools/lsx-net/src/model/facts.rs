@@ -60,6 +60,9 @@ pub struct Facts {
     /// Replicas behind load balancers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaAt>,
+    /// Certificates of load balancers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateState>,
     /// Whether HAProxy is installed, for load balancers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub haproxy: bool,
@@ -82,6 +85,37 @@ pub struct ReplicaAt {
     pub instance: String,
     /// `up`, `down`, or `drain` for one that gets no new connections.
     pub state: String,
+}
+
+/// A certificate of load balancers, as their supervisor takes it from its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateState {
+    /// Stack.
+    pub stack: String,
+    /// Folder of the host with its files.
+    pub folder: String,
+    /// `used`; `waiting` if there is none that could be used, so that its ports are closed; `kept` if an earlier one is used,
+    /// because the present one cannot be.
+    pub state: String,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl CertificateState {
+    /// What is wrong with the certificate of these balancers, if anything.
+    pub fn wrong(&self, balancers: &[&str]) -> Option<String> {
+        let CertificateState { folder, state, why, .. } = self;
+        let names = balancers.join(", ");
+        let why = why.as_ref()?;
+        match state.as_str() {
+            "used" => None,
+            "kept" => {
+                Some(format!("{names}: the certificate in {folder} is not used, but the one before: {why}"))
+            }
+            _ => Some(format!("{names}: ports with TLS are closed until {folder} has a certificate: {why}")),
+        }
+    }
 }
 
 /// An interface of an instance on a bridge of lsx.

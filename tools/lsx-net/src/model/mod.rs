@@ -11,7 +11,7 @@ mod whose;
 
 pub use balance::{BALANCE, Backend, Balancer, Health, Server};
 pub use desired::{BalancedAt, Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
-pub use facts::{Attached, Chain, Facts, Known, Listener, ReplicaAt, Tunnels};
+pub use facts::{Attached, CertificateState, Chain, Facts, Known, Listener, ReplicaAt, Tunnels};
 pub use flow::{Flow, Tuple};
 pub use object::{
     ANSWERS, Accept, Bridge, Firewall, Forwarding, IntentFile, LegLink, Neighbours, Object, Port, Route,

@@ -47,7 +47,9 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation, Failure> {
     for name in stacks(&links, stack)? {
         let router = router_links(&name)?;
         objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains, &mut warnings)?);
-        seen.replicas.extend(Home::new(&name).replicas());
+        let home = Home::new(&name);
+        seen.replicas.extend(home.replicas());
+        seen.certificates.extend(home.certificates());
     }
     seen.attached = links::attached(&links, stack);
     if let Some(stack) = stack {

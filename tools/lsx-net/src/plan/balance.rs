@@ -1,6 +1,6 @@
 //! Load balancers: from the document to what a host serves, and the conflicts. Pure.
 
-use crate::model::{Backend, Balancer, Desired, Facts, Health};
+use crate::model::{Backend, Balancer, CertificateState, Desired, Facts, Health};
 use common::plan::Warning;
 use common::stack::resolved::{NetworkAt, Protocol, Resolved};
 use common::stack::{Algorithm, Balance, Instance, Stack};
@@ -43,6 +43,7 @@ fn balancer(name: &str, one: &Balance, stack: &Stack, resolved: &Resolved) -> Ba
         algorithm: one.algorithm.unwrap_or(Algorithm::RoundRobin),
         sticky: one.sticky,
         tls: one.tls.clone(),
+        folder: one.tls_folder(&stack.name),
         redirect: secure.filter(|_| one.redirect),
         proxy: one.proxy,
         timeout_ms: one.timeout.map_or(IDLE, |time| time.0 * 1000),
@@ -94,17 +95,26 @@ pub(super) fn failures(desired: &Desired, facts: &Facts) -> Vec<Failure> {
                 ),
         );
     }
-    failures.extend(desired.balance.iter().filter(|one| one.tls.is_some()).map(|one| {
-        Failure::new(
-            Kind::Data,
-            "net.plan.unsupported",
-            "certificates of load balancers are not supported yet",
-        )
-        .at(format!("balance.{}.tls", one.name))
-        .hint("write mode: tls to pass TLS on to the instances, which have the certificate")
+    let secret = |one: &&Balancer| one.tls.is_some() && one.folder.is_none();
+    failures.extend(desired.balance.iter().filter(secret).map(|one| {
+        let message = "certificates of load balancers from secrets are not supported yet";
+        Failure::new(Kind::Data, "net.plan.unsupported", message)
+            .at(format!("balance.{}.tls", one.name))
+            .hint("name a folder of the host with fullchain.pem and key.pem, or a certificate of pki")
     }));
     failures.extend(taken(desired, facts));
     failures
+}
+
+/// Certificates that cannot be used.
+pub(super) fn uncertified(desired: &Desired, facts: &Facts) -> Vec<Warning> {
+    let one = |state: &CertificateState| {
+        let users = desired.balance.iter().filter(|one| one.folder.as_ref() == Some(&state.folder));
+        let names: Vec<&str> = users.map(|one| one.name.as_str()).collect();
+        let message = format!("{}: balance.{}", desired.host, state.wrong(&names)?);
+        (!names.is_empty()).then(|| Warning { code: "net.balance.certificate".to_owned(), message })
+    };
+    facts.certificates.iter().filter(|state| state.stack == desired.stack).filter_map(one).collect()
 }
 
 /// Sources of `from` that cannot be told apart: instances behind the router of another host come with that host's address.

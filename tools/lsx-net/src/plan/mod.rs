@@ -71,6 +71,7 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Net>>) -> 
                 failures.extend(clash::clashes(desired, seen));
                 failures.extend(balance::failures(desired, &seen.seen).into_iter().map(|f| f.on(host)));
                 draft.warnings.extend(clash::missing(desired, &seen.seen));
+                draft.warnings.extend(balance::uncertified(desired, &seen.seen));
                 let (refused, warned) = routes::routes(input, desired, &seen.seen);
                 failures.extend(refused);
                 draft.warnings.extend(warned);

@@ -2,21 +2,16 @@
 //!
 //! Words of the document are escaped byte by byte, so that none of them can end a line, a quotation or a word.
 
-use super::inner_balance;
+use super::{certificates, folder, inner_balance};
 use crate::model::{Backend, Balancer, Desired, Health};
 use common::stack::{Algorithm, Mode, Sticky};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-/// The folder of the server's run-time files on its host.
-pub(crate) fn folder(stack: &str) -> String {
-    format!("/run/lsx/{stack}/{}", crate::model::BALANCE)
-}
-
 /// The text of the configuration, without the line that says which it is; see [`whole`].
 pub(crate) fn balance(desired: &Desired) -> String {
-    let mut text = global(&folder(&desired.stack));
+    let mut text = certificates::head(desired) + &global(&folder(&desired.stack));
     let mut doors: BTreeMap<(u16, Option<Ipv4Addr>), Vec<&Balancer>> = BTreeMap::new();
     for one in &desired.balance {
         for port in &one.listen {
@@ -28,6 +23,9 @@ pub(crate) fn balance(desired: &Desired) -> String {
     }
     for one in &desired.balance {
         text += &backend(one);
+    }
+    if text.contains("default_backend nobody.\n") {
+        text += NOBODY;
     }
     text
 }
@@ -79,11 +77,7 @@ fn frontend(desired: &Desired, port: u16, address: Option<Ipv4Addr>, sharing: &[
     let mode = if first.mode == Mode::Http { "http" } else { "tcp" };
     let mut text = format!("frontend port.{inner}\n\tmode {mode}\n\ttimeout client {timeout}ms\n");
     let ends = sharing.iter().filter(|one| port != 80 && one.mode != Mode::Tls);
-    let certificates: BTreeSet<&String> = ends.filter_map(|one| one.tls.as_ref()).collect();
-    let certificates: String = certificates
-        .into_iter()
-        .map(|name| format!(" crt {}/certificates/{}.pem", folder(&desired.stack), file(name)))
-        .collect();
+    let certificates = certificates::arguments(&desired.stack, ends.copied());
     let alpn = if first.mode == Mode::Http { " alpn h2,http/1.1" } else { "" };
     let ssl = if certificates.is_empty() { String::new() } else { format!(" ssl{certificates}{alpn}") };
     let _ = writeln!(text, "\tbind 0.0.0.0:{inner}{ssl}");
@@ -107,16 +101,13 @@ fn frontend(desired: &Desired, port: u16, address: Option<Ipv4Addr>, sharing: &[
     routes.sort_by_key(rank);
     routes.iter().for_each(|one| text += &route(*one));
     if first.mode == Mode::Http && !sharing.iter().any(|one| one.hostname.is_empty() && one.path.is_none()) {
-        text +=
-            "\tdefault_backend nobody\nbackend nobody\n\tmode http\n\thttp-request deny deny_status 404\n";
+        text += "\tdefault_backend nobody.\n";
     }
     text
 }
 
-/// A certificate's name as that of a file: `secret/x` is not a folder.
-pub(crate) fn file(certificate: &str) -> String {
-    certificate.replace('/', ".")
-}
+/// For requests that belong to no balancer; no balancer has its name.
+const NOBODY: &str = "backend nobody.\n\tmode http\n\thttp-request deny deny_status 404\n";
 
 /// Which requests or connections of a port belong to a balancer.
 fn route((one, name): Route<'_>) -> String {
@@ -168,7 +159,8 @@ fn backend(one: &Balancer) -> String {
         None => {}
     }
     if one.sticky == Some(Sticky::Cookie) {
-        let secure = if one.tls.is_some() && one.redirect.is_some() { " secure" } else { "" };
+        let plain = one.listen.contains(&80) && one.redirect.is_none();
+        let secure = if one.tls.is_some() && !plain { " secure" } else { "" };
         let _ = writeln!(text, "\tcookie lsx-{} insert indirect nocache httponly{secure}", one.name);
     }
     text += &health(&one.health);

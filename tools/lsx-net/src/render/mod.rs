@@ -3,6 +3,7 @@
 
 pub(crate) mod balance;
 mod beyond;
+pub(crate) mod certificates;
 mod host;
 mod router;
 
@@ -15,6 +16,11 @@ use ipnet::Ipv4Net;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
+
+/// The folder of the run-time files of the server of load balancers on its host.
+pub(crate) fn folder(stack: &str) -> String {
+    format!("/run/lsx/{stack}/{}", crate::model::BALANCE)
+}
 
 /// Elements in braces, sorted by the caller so that equal input gives equal text.
 fn braces<T: Display>(elements: impl IntoIterator<Item = T>) -> String {

@@ -4,13 +4,15 @@
 //! replaced, and passes on reloads. A reload is HAProxy's own: its master process keeps the sockets that listen. A
 //! supervisor that was killed leaves HAProxy serving; the next one takes over its sockets, too.
 
+mod certificates;
 mod haproxy;
 mod run;
 
+pub(crate) use certificates::leaf;
 pub(crate) use run::run;
 
-use crate::model::{BALANCE, ReplicaAt, Server, router};
-use crate::render::balance;
+use crate::model::{BALANCE, CertificateState, ReplicaAt, Server, router};
+use crate::render;
 use common::Failure;
 use common::host::service::{Service, log, unit};
 use common::host::{file, process, wait};
@@ -43,6 +45,9 @@ struct State {
     why: Option<String>,
     /// How often the server was started again.
     restarts: u32,
+    /// Certificates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<CertificateState>,
 }
 
 /// The places of the server of a stack.
@@ -60,12 +65,17 @@ impl Home {
     pub(crate) fn new(stack: &str) -> Home {
         Home {
             stack: stack.to_owned(),
-            folder: PathBuf::from(balance::folder(stack)),
+            folder: PathBuf::from(render::folder(stack)),
             disk: Path::new("/var/lib/lsx/net").join(stack).join(BALANCE),
         }
     }
 
-    /// The configuration.
+    /// The configuration that lsx wants.
+    pub(crate) fn wanted(&self) -> PathBuf {
+        self.folder.join("wanted.cfg")
+    }
+
+    /// The configuration that the server reads: the wanted one, without certificates that cannot be used yet.
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.join("haproxy.cfg")
     }
@@ -110,10 +120,20 @@ impl Home {
         haproxy::loaded(&self.stats())
     }
 
+    /// What the supervisor has recorded.
+    fn said(&self) -> Option<State> {
+        let text = file::read(&self.service().state).ok().flatten()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The certificates of the load balancers.
+    pub(crate) fn certificates(&self) -> Vec<CertificateState> {
+        self.said().map(|said| said.certificates).unwrap_or_default()
+    }
+
     /// Whether a supervisor keeps a server that has loaded this configuration.
     pub(crate) fn serves(&self, config: &str) -> bool {
-        let text = file::read(&self.service().state).ok().flatten().unwrap_or_default();
-        let running = serde_json::from_str::<State>(&text).is_ok_and(|said| said.state == RUNNING);
+        let running = self.said().is_some_and(|said| said.state == RUNNING);
         running && self.service().alive() && self.loaded().is_some_and(|loaded| loaded == config)
     }
 

@@ -1,15 +1,17 @@
 //! The supervisor's loop.
 
+use super::certificates::Certificates;
 use super::{Home, RUNNING, State, haproxy};
 use crate::model::router;
 use crate::netlink::namespace;
 use crate::observe::io_failure;
+use crate::render::certificates::without;
 use common::host::file::{self, Mode};
 use common::host::service::log::Log;
 use common::host::service::signals::{Asked, Signals};
 use common::host::service::{Pauses, unit};
 use common::host::wait;
-use common::{Failure, document};
+use common::{Failure, Kind, document};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::fd::AsFd;
@@ -39,6 +41,9 @@ struct Supervisor {
     log: Arc<Log>,
     signals: Signals,
     state: State,
+    /// The wanted configuration.
+    wanted: String,
+    certificates: Certificates,
     pumps: Vec<JoinHandle<()>>,
 }
 
@@ -53,7 +58,15 @@ pub(crate) fn run(stack: &str) -> Result<(), Failure> {
     let _lock = home.service().take_lock()?;
     let state = State { supervisor: nix::unistd::getpid().as_raw(), ..State::default() };
     let log = Log::new(&home.disk);
-    let mut me = Supervisor { home, log, signals: Signals::hold()?, state, pumps: Vec::new() };
+    let mut me = Supervisor {
+        home,
+        log,
+        signals: Signals::hold()?,
+        state,
+        wanted: String::new(),
+        certificates: Certificates::default(),
+        pumps: Vec::new(),
+    };
     me.tell("starting", None)?;
     me.keep()
 }
@@ -98,6 +111,7 @@ impl Supervisor {
 
     /// From the start of the server to its end.
     fn once(&mut self) -> Result<End, Failure> {
+        self.read()?;
         let left = self.home.processes();
         let over = !left.is_empty() && self.home.loaded().is_some() && self.home.at_home();
         if !over {
@@ -123,6 +137,41 @@ impl Supervisor {
         self.tell(RUNNING, None)?;
         unit::ready();
         Ok(self.watch(&mut child))
+    }
+
+    /// Reads the wanted configuration, and writes the one for the server.
+    fn read(&mut self) -> Result<(), Failure> {
+        let wanted = file::read(&self.home.wanted())?;
+        self.wanted = wanted.ok_or_else(|| {
+            let message = format!("{} is missing", self.home.wanted().display());
+            Failure::new(Kind::Failed, "net.balance", message)
+                .hint("run `lsx-net up` with the stack's document")
+        })?;
+        self.prepare().map(|_| ())
+    }
+
+    /// Writes the configuration for the server, with the certificates that can be used. Returns whether it has to be loaded.
+    fn prepare(&mut self) -> Result<bool, Failure> {
+        let (changed, news) = self.certificates.take(&self.home, &self.wanted)?;
+        let text = without(&self.wanted, &self.certificates.lacking());
+        let written = file::write(&self.home.config(), text.as_bytes(), Mode::Private)?;
+        news.iter().for_each(|line| self.log.say(line));
+        let states = self.certificates.states();
+        if self.state.certificates != states {
+            self.state.certificates = states;
+            self.tell(&self.state.state.clone(), self.state.why.clone())?;
+        }
+        Ok(changed || written)
+    }
+
+    /// Whether the server has to load its configuration again: on request, or because a certificate has changed.
+    fn reads(&mut self) -> bool {
+        let asked = self.signals.looks();
+        let read = if asked { self.read().map(|()| true) } else { self.prepare() };
+        read.unwrap_or_else(|failure| {
+            self.log.say(&failure.to_string());
+            false
+        })
     }
 
     /// Whether a worker that was not there before answers.
@@ -156,7 +205,7 @@ impl Supervisor {
                 Err(e) => return End::Ended(format!("HAProxy cannot be waited for: {e}")),
                 Ok(None) => {}
             }
-            if self.signals.looks() {
+            if self.reads() {
                 signal(child.id(), Signal::SIGUSR2);
             }
             if !self.home.at_home() && child.try_wait().is_ok_and(|status| status.is_none()) {

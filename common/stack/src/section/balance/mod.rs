@@ -60,8 +60,8 @@ pub struct Balance {
     /// How a client is kept on one replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
-    /// Certificate of `pki.certificates`, or `secret/NAME` of `secrets`: chain and key in PEM. All ports but 80 then use
-    /// TLS.
+    /// Certificate of `pki.certificates`; or a folder of the host with fullchain.pem, and key.pem or privkey.pem; or
+    /// `secret/NAME` of `secrets`, chain and key in PEM, which is not supported yet. All ports but 80 then use TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub tls: Option<String>,
@@ -144,8 +144,22 @@ impl Balance {
         alike && self.mode() != Mode::Tcp && !(names && paths(self) == paths(other))
     }
 
-    /// The secret with its certificate, if it is not a certificate of `pki`.
+    /// The folder of the host with its certificate and key, unless they are a secret.
+    pub fn tls_folder(&self, stack: &str) -> Option<String> {
+        match self.tls.as_deref()? {
+            folder if folder.starts_with('/') => Some(folder.trim_end_matches('/').to_owned()),
+            secret if secret.starts_with("secret/") => None,
+            name => Some(certificate_folder(stack, name)),
+        }
+    }
+
+    /// The secret with its certificate, if it is neither a certificate of `pki` nor a folder.
     pub fn tls_secret(&self) -> Option<&str> {
         self.tls.as_deref()?.strip_prefix("secret/")
     }
+}
+
+/// The folder of a certificate of `pki` on each host that uses it.
+pub(crate) fn certificate_folder(stack: &str, name: &str) -> String {
+    format!("/var/lib/lsx/pki/{stack}/certs/{name}")
 }

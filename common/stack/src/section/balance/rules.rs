@@ -55,11 +55,22 @@ impl<'s> Check<'s> {
         }
     }
 
+    /// The path of a folder on a host.
+    fn host_folder(&mut self, folder: &str, path: impl Fn() -> String) {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(&b);
+        let steps = folder.split('/').any(|part| part == ".." || part == ".");
+        if steps || folder.len() > 255 || folder.trim_matches('/').is_empty() || !folder.bytes().all(plain) {
+            let message = format!("`{folder}` is not an absolute path of letters, digits and . _ - + @");
+            self.tell("stack.balance.folder", path(), message, "like /etc/letsencrypt/live/www.example.org");
+        }
+    }
+
     /// The certificate for TLS.
     fn ended(&mut self, name: &str, balance: &'s Balance) {
         let path = || format!("balance.{name}.tls");
         match (&balance.tls, balance.tls_secret()) {
             (_, Some(secret)) => drop(self.find(&self.stack.secrets, "secret", secret, path)),
+            (Some(folder), None) if folder.starts_with('/') => self.host_folder(folder, path),
             (Some(tls), None) => self.certificate(tls, path),
             (None, _) => {}
         }

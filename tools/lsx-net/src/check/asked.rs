@@ -1,0 +1,239 @@
+//! Requests to load balancers: by HTTP with name and path, and by TLS, where the certificate must be the one on disk.
+
+use super::balance::admits;
+use crate::model::CertificateState;
+use crate::probe::{DAYS_LEFT, Http, Outcome, Probe, State, Target};
+use common::stack::resolved::{HostAt, Resolved};
+use common::stack::{Balance, Mode, Stack};
+use common::tool::{Checked, Each, Finding};
+use common::{Failures, fleet};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Time limit of a request, in milliseconds: HAProxy itself waits five seconds for a replica.
+const TIMEOUT_MS: u64 = 15_000;
+
+/// What a load balancer answered to a request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Answered {
+    /// Load balancer.
+    pub balancer: String,
+    /// Port.
+    pub port: u16,
+    /// Status of HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Where a redirect leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// When its certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<String>,
+    /// Whole days until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<i64>,
+}
+
+/// A certificate of load balancers on their host.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Held {
+    #[serde(flatten)]
+    pub(super) state: CertificateState,
+    /// The certificate itself on disk, in PEM.
+    pub(super) leaf: Option<String>,
+}
+
+/// Certificates by host and folder.
+type AllHeld = BTreeMap<(String, String), Held>;
+
+/// One request.
+struct Ask<'a> {
+    name: &'a str,
+    balance: &'a Balance,
+    port: u16,
+    target: Target,
+}
+
+/// Sends requests from all hosts that may use a load balancer. Returns the answers by the host that asked.
+///
+/// # Errors
+/// Hosts that could not be asked.
+pub(super) fn ask(
+    (stack, resolved): (&Stack, &Resolved),
+    hosts: &BTreeSet<&str>,
+    each: Each<'_>,
+    checked: &mut Checked,
+) -> Result<BTreeMap<String, Vec<Answered>>, Failures> {
+    let held = held(stack, hosts, each)?;
+    for one in held.values() {
+        certified(stack, one, checked);
+    }
+    let asks: BTreeMap<&str, Vec<Ask<'_>>> = resolved
+        .hosts
+        .iter()
+        .filter(|host| hosts.contains(host.name.as_str()))
+        .map(|host| (host.name.as_str(), of_host(stack, resolved, host, &held)))
+        .filter(|(_, asks)| !asks.is_empty())
+        .collect();
+    let targets = |asks: &Vec<Ask<'_>>| json!(asks.iter().map(|one| &one.target).collect::<Vec<_>>());
+    let inputs = asks.iter().map(|(host, asks)| ((*host).to_owned(), targets(asks))).collect();
+    let mut answers = BTreeMap::new();
+    if asks.is_empty() {
+        return Ok(answers);
+    }
+    for (host, outcomes) in each("probe", inputs) {
+        let outcomes: Vec<Outcome> = fleet::shape(outcomes?).map_err(|f| f.on(&host))?;
+        let asked = asks.get(host.as_str()).map(Vec::as_slice).unwrap_or_default();
+        for (one, outcome) in asked.iter().zip(&outcomes) {
+            judge(&host, one, outcome, checked);
+        }
+        answers
+            .insert(host, asked.iter().zip(outcomes).map(|(one, outcome)| answered(one, outcome)).collect());
+    }
+    Ok(answers)
+}
+
+/// After a run: warnings of certificates that cannot be used.
+pub(super) fn warnings(stack: &Stack, hosts: &BTreeSet<&str>, each: Each<'_>) -> Vec<String> {
+    let held = held(stack, hosts, each).unwrap_or_default();
+    let mut all = Checked::default();
+    held.values().for_each(|one| certified(stack, one, &mut all));
+    all.findings().iter().map(|found| format!("{}: {}", found.host, found.message)).collect()
+}
+
+/// Asks the hosts of balancers for their certificates.
+fn held(stack: &Stack, hosts: &BTreeSet<&str>, each: Each<'_>) -> Result<AllHeld, Failures> {
+    let own = stack.balance.values().filter(|one| one.tls.is_some() && hosts.contains(one.host.as_str()));
+    let asked: BTreeMap<String, Value> = own.map(|one| (one.host.clone(), json!(stack.name))).collect();
+    let mut all = BTreeMap::new();
+    if asked.is_empty() {
+        return Ok(all);
+    }
+    for (host, held) in each("certificates", asked) {
+        let held: Vec<Held> = fleet::shape(held?).map_err(|f| f.on(&host))?;
+        all.extend(held.into_iter().map(|one| ((host.clone(), one.state.folder.clone()), one)));
+    }
+    Ok(all)
+}
+
+/// Whether a certificate is in use.
+fn certified(stack: &Stack, held: &Held, checked: &mut Checked) {
+    let folder = Some(held.state.folder.clone());
+    let users = stack.balance.iter().filter(|(_, one)| one.tls_folder(&stack.name) == folder);
+    let users: Vec<(&String, &Balance)> = users.collect();
+    let names: Vec<&str> = users.iter().map(|(name, _)| name.as_str()).collect();
+    let (Some((_, first)), wrong) = (users.first(), held.state.wrong(&names)) else { return };
+    match wrong {
+        None => checked.passed(),
+        Some(wrong) => checked.found(Finding {
+            code: CERTIFICATE.to_owned(),
+            host: first.host.clone(),
+            message: format!("balance/{wrong}"),
+            hint: Some("put fullchain.pem and key.pem there; they are used within a second".to_owned()),
+        }),
+    }
+}
+
+const CERTIFICATE: &str = "net.check.certificate";
+
+/// The requests of a host.
+fn of_host<'a>(stack: &'a Stack, resolved: &Resolved, from: &HostAt, held: &AllHeld) -> Vec<Ask<'a>> {
+    let mut asks = Vec::new();
+    for (name, one) in &stack.balance {
+        let Some(host) = resolved.hosts.iter().find(|host| host.name == one.host) else { continue };
+        let services = resolved.services.iter().filter(|s| s.name == format!("balance/{name}"));
+        // On its own host the source is another address.
+        let known = one.from.is_empty() || from.name != one.host;
+        if !known || !admits(&services.collect::<Vec<_>>(), &[from.address]) {
+            continue;
+        }
+        for port in one.listen.iter().filter(|port| one.mode() == Mode::Http || one.ends_tls(**port)) {
+            let leaf = one.tls_folder(&stack.name).and_then(|folder| held.get(&(one.host.clone(), folder)));
+            let leaf = leaf.filter(|held| held.state.state != "waiting").and_then(|held| held.leaf.clone());
+            // Its text, and no path that another host would read.
+            let leaf = leaf.filter(|text| text.starts_with("-----BEGIN "));
+            if one.ends_tls(*port) && leaf.is_none() {
+                continue; // which is a finding already
+            }
+            let address = one.address.unwrap_or(host.address).to_string();
+            let http = request(one, *port, leaf);
+            let target = Target { timeout_ms: TIMEOUT_MS, ..Target::new(Probe::Http(http), address) };
+            asks.push(Ask { name, balance: one, port: *port, target });
+        }
+    }
+    asks
+}
+
+/// A name that a balancer is for.
+fn named(one: &Balance) -> Option<String> {
+    let first = one.hostname.first()?;
+    Some(first.strip_prefix('*').map_or_else(|| first.clone(), |below| format!("check{below}")))
+}
+
+fn request(one: &Balance, port: u16, leaf: Option<String>) -> Http {
+    let path = one.path.clone().unwrap_or_else(|| "/".to_owned());
+    let (tls, name) = (one.ends_tls(port), named(one));
+    let server_name = name.clone().filter(|_| tls);
+    Http { tls, server_name, host: name, ca: leaf.filter(|_| tls), ..Http::new(port, path) }
+}
+
+fn answered(one: &Ask<'_>, outcome: Outcome) -> Answered {
+    Answered {
+        balancer: one.name.to_owned(),
+        port: one.port,
+        status: outcome.status,
+        location: outcome.headers.get("location").cloned(),
+        not_after: outcome.not_after,
+        days_left: outcome.days_left,
+    }
+}
+
+/// What is wrong with an answer, if anything; the code of the finding with it.
+fn judge(from: &str, one: &Ask<'_>, outcome: &Outcome, checked: &mut Checked) {
+    let tls = one.balance.ends_tls(one.port).then(|| seen(one, outcome)).flatten();
+    let wrong = match tls {
+        Some(wrong) => Some((CERTIFICATE, wrong)),
+        None => said(one, outcome).map(|wrong| ("net.check.balance", wrong)),
+    };
+    let Some((code, wrong)) = wrong else { return checked.passed() };
+    let message = format!("balance/{}:{} asked by host/{from}: {wrong}", one.name, one.port);
+    checked.found(Finding { code: code.to_owned(), host: one.balance.host.clone(), message, hint: None });
+}
+
+/// What is wrong with the certificate that was shown.
+fn seen(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
+    let folder = one.balance.tls.as_deref().unwrap_or_default();
+    match (outcome.state, outcome.days_left) {
+        (State::UnknownCa, _) => Some(format!("it shows another certificate than that of {folder} on disk")),
+        (State::WrongName, _) if one.balance.hostname.is_empty() => None,
+        (State::WrongName | State::Expired | State::NotYetValid | State::BadCertificate, _) => {
+            Some(outcome.error.as_ref().map_or_else(String::new, ToString::to_string))
+        }
+        (_, Some(days)) if days < DAYS_LEFT => Some(format!("its certificate ends in {days} days")),
+        _ => None,
+    }
+}
+
+/// What is wrong with the answer.
+fn said(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
+    // With TLS around another protocol, or a name that nobody knows, the certificate was all.
+    if one.balance.mode() != Mode::Http || outcome.state == State::WrongName {
+        return outcome.not_after.is_none().then(|| why(outcome));
+    }
+    let location = outcome.headers.get("location").map(String::as_str).unwrap_or_default();
+    match outcome.status {
+        None => Some(why(outcome)),
+        Some(503) => Some("503, no replica takes requests".to_owned()),
+        Some(status @ (502 | 504)) => Some(format!("{status}, the replica does not answer")),
+        Some(status) if one.balance.redirect && one.port == 80 && !location.starts_with("https://") => {
+            Some(format!("{status} instead of a redirect to TLS"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn why(outcome: &Outcome) -> String {
+    outcome.error.as_ref().map_or_else(|| "no answer".to_owned(), ToString::to_string)
+}
