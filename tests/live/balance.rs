@@ -26,7 +26,7 @@ const HOSTS: [&str; 2] = ["h1", "h2"];
 const HAPROXY: &str = "pgrep -f '[h]aproxy -W .*/run/lsx/shop/balance/haproxy.cfg'";
 
 /// The stack with its replicas served, and the servers.
-fn shop(lab: &Lab) -> (Stack, Vec<Server>) {
+pub(crate) fn shop(lab: &Lab) -> (Stack, Vec<Server>) {
     peer::install(lab, &HOSTS);
     let stack = Stack::up(lab, &lab.file("shop.yaml", include_str!("balance.yaml")), &[]);
     stack.attach(lab);
@@ -55,7 +55,7 @@ fn changes(lab: &Lab, file: &str) -> u64 {
 }
 
 #[track_caller]
-fn end(lab: &Lab, stack: &Stack, servers: Vec<Server>) {
+pub(crate) fn end(lab: &Lab, stack: &Stack, servers: Vec<Server>) {
     drop(servers);
     stack.detach(lab);
     stack.down(lab, &[]);

@@ -39,7 +39,7 @@ fn answer(name: &str, stream: &TcpStream) -> Option<()> {
 }
 
 /// The lines of a head, without the empty one that ends it.
-fn head(from: &mut impl BufRead) -> Option<Vec<String>> {
+pub(crate) fn head(from: &mut impl BufRead) -> Option<Vec<String>> {
     let mut all = Vec::new();
     loop {
         let mut line = String::new();

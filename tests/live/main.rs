@@ -21,6 +21,7 @@ mod clients;
 mod crash;
 mod crowd;
 mod docker;
+mod dying;
 mod ended;
 mod firewalls;
 mod forged;
@@ -84,7 +85,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "balance",
         share: || lab(2, &[]),
-        cases: &[balance::CASES, clients::CASES, certificates::CASES],
+        cases: &[balance::CASES, clients::CASES, certificates::CASES, dying::CASES],
     },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];

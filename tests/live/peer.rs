@@ -20,6 +20,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         "hold" => hold(&args[1]),
         "http" => crate::load::http(&args[1], &args[2]),
         "load" => crate::load::load(&args[1], &args[2]),
+        "clients" => crate::dying::clients(&args[1], &args[2]),
         other => panic!("peer {other}?"),
     }
     ExitCode::SUCCESS
