@@ -27,7 +27,8 @@ pub(super) fn mistake(text: &str) -> Option<(u32, String)> {
     let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
     let line = error.line().saturating_sub(1);
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let at = (before + error.column().saturating_sub(1)).min(text.len());
+    // A text that ends too early does so after its last word, and not on an empty line below it.
+    let at = (before + error.column().saturating_sub(1)).min(text.trim_end().len());
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     Some((u32::try_from(at).ok()?, format!("not JSON: {message}")))
