@@ -55,6 +55,10 @@ fn lacking_parts(store: &dyn Bytes, digest: &str) -> Vec<String> {
 /// # Errors
 /// A value with another digest; errors of the file system.
 pub(crate) fn keep(tool: &str, secrets: &Secrets) -> Result<(), Failure> {
+    if let Some(name) = secrets.values.keys().chain([&secrets.stack]).find(|name| !is_file_name(name)) {
+        let message = format!("{name:?} is not a name of a secret or a stack");
+        return Err(Failure::new(Kind::Data, &code(tool, ".secrets"), message));
+    }
     let folder = folder(&secrets.stack, tool);
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.map_err(|e| file::failure(&folder, "make", &e))?;
@@ -72,6 +76,11 @@ pub(crate) fn keep(tool: &str, secrets: &Secrets) -> Result<(), Failure> {
         file::write(&path, &bytes, Mode::Private)?;
     }
     Ok(())
+}
+
+/// Whether a name stays in its folder.
+fn is_file_name(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|last| last == name)
 }
 
 /// A secret that is not sent must be on the host already.
@@ -99,4 +108,22 @@ pub(crate) fn forget(stack: &str, tool: &str) -> Result<(), Failure> {
     file::remove_tree(&folder)?;
     folder.ancestors().skip(1).take(3).for_each(file::remove_empty);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::SentSecret;
+
+    #[test]
+    fn no_name_of_a_plan_leads_out_of_the_folder_of_secrets() {
+        let value = SentSecret { digest: secret::digest(b"x"), data: Some(STANDARD.encode(b"x")) };
+        for (stack, name) in
+            [("s", "../x"), ("s", "/etc/x"), ("s", ".."), ("s", ""), ("s", "a/"), ("../s", "a")]
+        {
+            let secrets = Secrets { stack: stack.into(), values: [(name.into(), value.clone())].into() };
+            let failure = keep("note", &secrets).unwrap_err();
+            assert_eq!((failure.kind, failure.code.as_str()), (Kind::Data, "note.secrets"), "{stack} {name}");
+        }
+    }
 }
