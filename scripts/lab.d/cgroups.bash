@@ -80,20 +80,19 @@ cgroups_processes() { # LAB or LAB/HOST: prints the ids of all processes below i
 }
 
 cgroups_kill() { # LAB or LAB/HOST: repeats until no process is left, since some may just be starting others
-    local ids tries
-    for ((tries = 0; tries < 50; tries++)); do
+    local ids pause='' end=$((SECONDS + 60))
+    while ((SECONDS < end)); do
         mapfile -t ids < <(cgroups_processes "$1")
         ((${#ids[@]})) || return 0
+        ${pause:+sleep "$pause"}
         kill_hard "${ids[@]}"
+        pause=0.02
     done
 }
 
 cgroups_remove() { # LAB or LAB/HOST; the caller has killed the processes, which may not have ended yet
-    local folders tries
-    for ((tries = 0; tries < 100; tries++)); do
-        mapfile -t folders < <(cgroups_folders "$1")
-        ((${#folders[@]})) || break
-        ((tries == 0)) || sleep 0.02
-        find "${folders[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    local folders end=$((SECONDS + 30))
+    while mapfile -t folders < <(cgroups_folders "$1") && ((${#folders[@]} && SECONDS < end)); do
+        find "${folders[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.02
     done
 }

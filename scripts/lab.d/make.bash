@@ -25,14 +25,21 @@ need_program() { # SERVICE PROGRAM PACKAGE
 }
 
 make_lab() { # COUNT SERVICES
-    local count=$1 services=$2 keys
+    local count=$1 services=$2 keys stopped=''
     umask 077
     command -v /usr/sbin/sshd >/dev/null || fail 69 'sshd is not installed' 'scripts/setup'
-    until mkdir -p "$STATE" && mkdir "$dir" 2>/dev/null; do # again, if the last lab's `down` has just removed the folder
+    # None of these ends it between the folder and the trap that removes it.
+    trap 'stopped=130' INT
+    trap 'stopped=143' TERM HUP
+    # Again, if the last lab's `down` has just removed the folder. An interrupted mkdir would not say whether it made it.
+    until mkdir -p "$STATE" && (trap '' INT TERM HUP && exec mkdir "$dir" 2>/dev/null); do
+        [[ -z $stopped ]] || exit "$stopped"
         [[ ! -d $dir ]] || fail 75 "$name: there is such a lab already" "scripts/lab down --name $name, or another --name"
     done
-    take_lock
     trap give_up EXIT # until everything succeeded and was reported
+    stoppable
+    [[ -z $stopped ]] || exit "$stopped"
+    take_lock
     printf '%s\n' "$services" >"$dir/services"
     [[ $services != *incus* || -x $INCUSD ]] || ln -s "$UNPACKED" "$dir/unpacked"
     # shellcheck disable=SC2046

@@ -22,15 +22,12 @@ pid_of() { # FILE: sets pid if the recorded process still exists
     [[ $(start_time "$pid") == "$started" ]] || { pid='' && return 1; }
 }
 
-kill_hard() { # PID...: ends them and waits until they are gone, at most two seconds
-    local id tries
+kill_hard() { # PID...: ends them and waits until they are gone, at most half a minute
+    local id end=$((SECONDS + 30))
     (($#)) || return 0
     kill -KILL "$@" 2>/dev/null || true
     for id; do
-        for ((tries = 0; tries < 200; tries++)); do
-            start_time "$id" >/dev/null || break
-            sleep 0.01
-        done
+        while ((SECONDS < end)) && start_time "$id" >/dev/null; do sleep 0.01; done
     done
 }
 

@@ -32,7 +32,7 @@ need_running() { pid_of "$dir/$host/pid" || fail 69 "$host: is not running" "scr
 
 take_lock() { # one change of a lab at a time; the folder itself is the lock, so no file is left
     exec {locked}<"$dir"
-    flock --wait 30 "$locked" || fail 75 "$name: another scripts/lab is changing this lab" 'try again'
+    flock --wait 120 "$locked" || fail 75 "$name: another scripts/lab is changing this lab" 'try again'
 }
 
 lock() {
@@ -40,7 +40,7 @@ lock() {
     [[ $dir/. -ef /proc/self/fd/$locked ]] || fail 69 "$name: this lab has just been removed"
 }
 
-unlock() { exec {locked}<&-; }
+unlock() { [[ -z ${locked:-} ]] || exec {locked}<&-; }
 
 underlay_ip() { nsenter --net="$dir/netns" -- ip "$@"; }
 

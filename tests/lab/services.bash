@@ -28,7 +28,7 @@ test_services() {
         refuse '--with incus says what to do' 69 '*scripts/setup*' "$LAB" up 1 --name "$two" --with incus
     fi
     [[ -n $with ]] || return 0
-    within 20 "up --with ${with#,}" "$LAB" up 1 --name "$two" --with "${with#,}"
+    check "up --with ${with#,}" said "$LAB" up 1 --name "$two" --with "${with#,}"
     [[ $with != *docker* ]] || test_docker
     [[ $with != *lxd* ]] || test_lxd lxd lxc
     [[ $with != *incus* ]] || test_lxd incus incus
