@@ -6,7 +6,7 @@ const SMELL: usize = 300;
 const END: usize = 500;
 
 /// Exceptions, and their maximum length. The list only shrinks: a number is lowered with its file.
-const LONG: [(&str, usize); 1] = [("tests/lab/main.sh", 327)];
+const LONG: [(&str, usize); 0] = [];
 
 #[test]
 fn files_are_short() {
