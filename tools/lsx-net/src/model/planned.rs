@@ -57,6 +57,11 @@ impl plan::Object for Object {
             (Object::Leg(a), Object::Leg(b)) => {
                 a.address.contains(&b.address) || b.address.contains(&a.address)
             }
+            // Its removal would otherwise find the new link of that name; a half-made tunnel may hold any VNI.
+            (Object::Remnant { .. }, Object::Tunnel(_)) => true,
+            (Object::Remnant { link }, Object::Bridge(b)) => *link == b.link,
+            (Object::Remnant { link }, Object::Leg(leg)) => *link == leg.link,
+            (Object::Remnant { link }, Object::World(world)) => *link == world.link,
             _ => false,
         }
     }
