@@ -1,6 +1,6 @@
 //! Connections that were allowed and no longer are: the kernel's rules only check the first packet of a connection.
 
-use crate::peer::{self, ask_from};
+use crate::peer::{self, answer, ask_from};
 use crate::reach::{FILE, ask, world};
 use lsx_tests::lab::Lab;
 
@@ -24,16 +24,18 @@ fn back(lab: &Lab) {
 }
 
 fn a_closed_port_closes_for_who_asked_before(lab: &Lab) {
-    world(lab);
+    let stack = world(lab);
     // A fixed source port, as used by DNS or games.
     let target = "198.18.0.11:8095/udp@40100";
-    let h3 = || ask_from(lab, "h3", "", &[target])[target].clone();
     let hairpin = "198.18.0.11:8095/udp@40101";
-    let web = || ask(lab, "web", &[hairpin])[hairpin].clone();
-    assert_eq!(h3(), "reach/db 198.18.0.13");
-    assert!(web().starts_with("reach/db"));
+    let inside = (stack.host_of("web"), stack.space("web"));
+    let open = || (answer(lab, ("h3", ""), target), answer(lab, (&inside.0, &inside.1), hairpin));
+    let first = open();
+    assert_eq!(first.0, "reach/db 198.18.0.13");
+    assert!(first.1.starts_with("reach/db"), "{first:?}");
     changed(lab, ", \"8095:53/udp\"", "");
-    let unpublished = (h3(), web());
+    let unpublished =
+        (ask_from(lab, "h3", "", &[target])[target].clone(), ask(lab, "web", &[hairpin])[hairpin].clone());
     // Moved to another instance; a client that failed meanwhile reaches it, too.
     let file = FILE.replace(", \"8095:53/udp\"", "").replace(
         "    networks: [front, back]\n",
@@ -41,10 +43,10 @@ fn a_closed_port_closes_for_who_asked_before(lab: &Lab) {
     );
     lab.net(&["up", &lab.file("moved.yaml", &file)]).ok();
     let elsewhere = "198.18.0.12:8096/udp@40102";
-    let moved = ask_from(lab, "h3", "", &[elsewhere])[elsewhere].clone();
+    let moved = answer(lab, ("h3", ""), elsewhere);
     back(lab);
     let closed = ask_from(lab, "h3", "", &[elsewhere])[elsewhere].clone();
-    let again = (h3(), web());
+    let again = open();
     assert_eq!(unpublished, (String::new(), String::new()));
     assert!(moved.starts_with("reach/two "), "{moved}");
     assert_eq!(closed, "");
@@ -56,14 +58,13 @@ fn a_permission_that_is_taken_away_ends_what_it_began(lab: &Lab) {
     let stack = world(lab);
     let db = stack.address("db", "back");
     let target = format!("{db}:53/udp@40103");
-    let dns = || ask(lab, "web", &[&target])[&target].clone();
     let mut held = peer::OpenConnection::open(lab, "h1", &stack.space("web"), &format!("{db}:82"));
-    assert_eq!(held.says(), "echo", "an established connection");
-    assert!(dns().starts_with("reach/db"));
+    assert_eq!(held.says("+"), "echo", "an established connection");
+    assert!(answer(lab, (&stack.host_of("web"), &stack.space("web")), &target).starts_with("reach/db"));
     // An allowed connection continues meanwhile.
     let mut other = peer::OpenConnection::open(lab, "h3", "", "198.18.0.11:8097");
     changed(lab, "  - { from: front, to: back, ports: [82/tcp, 53/udp] }\n", "");
-    let (after, asked, kept) = (held.says(), dns(), other.says());
+    let (after, asked, kept) = (held.says(""), ask(lab, "web", &[&target])[&target].clone(), other.says("+"));
     back(lab);
     assert_eq!((after.as_str(), asked.as_str()), ("", ""));
     assert_eq!(kept, "echo", "what is still open was left alone");
@@ -95,9 +96,8 @@ instances:
     let old = crate::stack::Stack::up(lab, &file(text), &[]);
     old.attach(lab);
     let (h3, inside) = ("198.18.0.11:8099/udp@40110", "198.18.0.11:8099/udp@40111");
-    let world = || ask_from(lab, "h3", "", &[h3])[h3].clone();
     let ask = |stack: &crate::stack::Stack| {
-        (world(), ask_from(lab, "h1", &stack.space("two"), &[inside])[inside].clone())
+        (answer(lab, ("h3", ""), h3), answer(lab, ("h1", &stack.space("two")), inside))
     };
     let server = peer::serve_in(lab, "h1", &old.space("one"), "old", &["53/udp"]);
     let first = ask(&old);
@@ -111,7 +111,7 @@ instances:
     let new = crate::stack::Stack::up(lab, &file(&text), &["--renumber"]);
     let after = tracked(lab, "40110", "10.143.0.10");
     // At once, and again while no server runs: neither may leave a permanent entry.
-    assert_eq!(world(), "");
+    assert_eq!(ask_from(lab, "h3", "", &[h3])[h3], "");
     new.attach(lab);
     let _server = peer::serve_in(lab, "h1", &new.space("one"), "new", &["53/udp"]);
     let second = ask(&new);

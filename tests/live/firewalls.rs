@@ -1,6 +1,6 @@
 //! With the firewalls of hosts and their defaults: ufw on one host, firewalld on the other.
 
-use crate::peer::{self, ask_from, ask_here, expect};
+use crate::peer::{self, tries};
 use crate::stack::Stack;
 use lsx_tests::lab::Lab;
 use serde_json::Value;
@@ -52,11 +52,9 @@ fn works(lab: &Lab, stack: &Stack) {
     {
         let mut wanted: Vec<(&str, &str)> = targets.iter().map(|(t, a)| (t.as_str(), a.as_str())).collect();
         wanted.push(("198.18.0.1:7000", "operator 198.18.0.11"));
-        let asked: Vec<&str> = wanted.iter().map(|(t, _)| *t).collect();
-        expect(&ask_from(lab, host, &stack.space(from), &asked), &wanted);
+        tries(lab, (host, &stack.space(from)), &wanted);
     }
-    let published = [("198.18.0.11:8080", "one 198.18.0.1")];
-    expect(&ask_here(lab, &published.map(|(t, _)| t)), &published);
+    tries(lab, ("", ""), &[("198.18.0.11:8080", "one 198.18.0.1")]);
 }
 
 /// The servers, as long as they are held.
@@ -73,7 +71,7 @@ fn ufw_and_firewalld_let_through_what_lsx_needs(lab: &Lab) {
     let _server =
         [peer::serve_in(lab, "h1", "", "h1", &["9001"]), peer::serve_in(lab, "h2", "", "h2", &["9001"])];
     let closed = [("198.18.0.11:9001", ""), ("198.18.0.12:9001", "")];
-    expect(&ask_here(lab, &closed.map(|(t, _)| t)), &closed);
+    tries(lab, ("", ""), &closed);
     for host in ["h1", "h2"] {
         std::fs::write(lab.folder.path().join(host), rules(lab, host)).unwrap();
     }
@@ -91,7 +89,7 @@ fn ufw_and_firewalld_let_through_what_lsx_needs(lab: &Lab) {
     works(lab, &stack);
     assert!(CHAINS.iter().all(|(host, chain)| marked(lab, host, chain) > 0));
     lab.net(&["check", &stack.file]).ok();
-    expect(&ask_here(lab, &closed.map(|(t, _)| t)), &closed);
+    tries(lab, ("", ""), &closed);
 }
 
 fn what_they_load_anew_is_seen_and_repaired(lab: &Lab) {

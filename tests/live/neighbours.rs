@@ -1,7 +1,7 @@
 //! Two stacks on the same hosts: neither can reach the other.
 
 use crate::kernel::{difference, snapshot};
-use crate::peer::{self, ask_from, ask_here, expect};
+use crate::peer::{self, answer, tries};
 use crate::stack::Stack;
 use crate::traffic::{ask, servers, world};
 use lsx_tests::lab::Lab;
@@ -21,12 +21,12 @@ fn a_stack_does_not_reach_another_by_their_host(lab: &Lab) {
     let one = format!("{}:80", other.address("one", "lan"));
     {
         let _server = peer::serve_in(lab, "h1", &other.space("one"), "small/one", &["80"]);
-        let own = ask_from(lab, "h1", "", &[&one]);
-        assert!(own[&one].starts_with("small/one "), "the host may: {own:?}");
+        let own = answer(lab, ("h1", ""), &one);
+        assert!(own.starts_with("small/one "), "the host may: {own}");
         for instance in ["web-1", "db", "admin"] {
             ask(lab, first, instance, &[(&one, "")]);
         }
-        expect(&ask_from(lab, "h2", "", &[&one]), &[(&one, "")]);
+        tries(lab, ("h2", ""), &[(&one, "")]);
     }
     other.detach(lab);
     other.down(lab, &[]);
@@ -61,7 +61,7 @@ fn two_stacks_with_the_same_addresses_do_not_meet(lab: &Lab) {
         ask(lab, &other, "left", &[("10.105.0.20:80", "b/right 10.105.0.10")]);
         let wanted =
             [("198.18.0.11:8080", "traffic/web-1 198.18.0.1"), ("198.18.0.11:18080", "b/web-1 198.18.0.1")];
-        expect(&ask_here(lab, &wanted.map(|(t, _)| t)), &wanted);
+        tries(lab, ("", ""), &wanted);
         ask(lab, &other, "web-2", &[("198.18.0.1:7000", "operator 198.18.0.11")]);
         let all = lab.exec("h1", &[&crate::stack::tool_on(lab, "h1"), "observe"]).ok().json();
         let attached: Vec<&str> =

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time limit of a client, after which a packet counts as dropped.
 const TIMEOUT: Duration = Duration::from_millis(1200);
+/// Mark of a target that must answer. Its client waits as long as a busy machine may take, and repeats what gets lost.
+const MUST: char = '+';
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn main(args: &[String]) -> ExitCode {
     match args[0].as_str() {
@@ -60,54 +63,71 @@ fn serve(name: &str, ports: &[String]) {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// `ADDRESS:PORT`, `ADDRESS:PORT/udp`, the same with `@PORT` for a source port, or `ADDRESS/icmp`, all at once; prints who answered each, or nothing.
+/// `ADDRESS:PORT`, `ADDRESS:PORT/udp`, the same with `@PORT` for a source port, or `ADDRESS/icmp`, all at once, those that must
+/// answer behind a `+`; prints who answered each, or nothing.
 fn ask(targets: &[String]) {
-    let one = |target: &String| {
+    let one = |target: &str| {
+        let (target, limit) = target.strip_prefix(MUST).map_or((target, TIMEOUT), |rest| (rest, PATIENCE));
         if let Some(address) = target.strip_suffix("/icmp") {
-            let ping = Command::new("ping")
-                .args(["-n", "-c1", "-W1", address])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-            ping.unwrap().success().then(|| "echo".to_owned())
+            icmp(address, limit)
         } else if let Some((address, source)) = target.split_once("/udp") {
-            udp(address.parse().unwrap(), source.strip_prefix('@').map_or(0, |port| port.parse().unwrap()))
+            let source = source.strip_prefix('@').map_or(0, |port| port.parse().unwrap());
+            udp(address.parse().unwrap(), source, limit)
         } else {
-            tcp(target.parse().unwrap())
+            tcp(target.parse().unwrap(), limit)
         }
     };
     let answers: Vec<Option<String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = targets.iter().map(|t| scope.spawn(move || one(t))).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    let answers: BTreeMap<&String, String> =
-        targets.iter().zip(answers).map(|(t, a)| (t, a.unwrap_or_default())).collect();
+    let answers: BTreeMap<&str, String> = targets
+        .iter()
+        .zip(answers)
+        .map(|(t, a)| (t.trim_start_matches(MUST), a.unwrap_or_default()))
+        .collect();
     println!("{}", json!(answers));
 }
 
-fn tcp(target: SocketAddr) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&target, TIMEOUT).ok()?;
-    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
+/// One echo; ping repeats it each second until the limit.
+fn icmp(address: &str, limit: Duration) -> Option<String> {
+    let limit = limit.as_secs().to_string();
+    let mut ping = Command::new("ping");
+    ping.args(["-n", "-q", "-c1", "-w", &limit, address]).stdout(Stdio::null()).stderr(Stdio::null());
+    ping.status().unwrap().success().then(|| "echo".to_owned())
+}
+
+fn tcp(target: SocketAddr, limit: Duration) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&target, limit).ok()?;
+    stream.set_read_timeout(Some(limit)).ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     Some(text)
 }
 
-fn udp(target: SocketAddr, source: u16) -> Option<String> {
+fn udp(target: SocketAddr, source: u16, limit: Duration) -> Option<String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, source)).unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
-    socket.send_to(b"who", target).ok()?;
+    let begin = Instant::now();
     let mut buffer = [0; 2000];
-    let (n, _) = socket.recv_from(&mut buffer).ok()?;
-    Some(String::from_utf8_lossy(&buffer[..n]).into_owned())
+    loop {
+        socket.send_to(b"who", target).ok()?;
+        match socket.recv_from(&mut buffer) {
+            Ok((n, _)) => return Some(String::from_utf8_lossy(&buffer[..n]).into_owned()),
+            Err(_) if begin.elapsed() < limit => {}
+            Err(_) => return None,
+        }
+    }
 }
 
-/// `ADDRESS:PORT`: a connection that stays. For each line it is given, it says something, and tells what came back.
+/// `ADDRESS:PORT`: a connection that stays. For each line it is given, it says something, and tells what came back; for the
+/// line `+` something must.
 fn hold(target: &str) {
-    let mut stream = TcpStream::connect_timeout(&target.parse().unwrap(), TIMEOUT).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT * 2)).unwrap();
+    let mut stream = TcpStream::connect_timeout(&target.parse().unwrap(), PATIENCE).unwrap();
     println!("ready");
-    for _ in std::io::stdin().lines() {
+    for line in std::io::stdin().lines() {
+        let limit = if line.unwrap().starts_with(MUST) { PATIENCE } else { TIMEOUT * 2 };
+        stream.set_read_timeout(Some(limit)).unwrap();
         let mut answer = [0; 4];
         let came = stream.write_all(b"echo").and_then(|()| stream.read_exact(&mut answer));
         println!("{}", if came.is_ok() { String::from_utf8_lossy(&answer) } else { "".into() });
@@ -186,9 +206,9 @@ impl OpenConnection {
         OpenConnection(server, BufReader::new(out))
     }
 
-    /// What comes back of a word that is said now.
-    pub(crate) fn says(&mut self) -> String {
-        self.0.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    /// What comes back of a word that is said now: soon, or for `+` as late as a busy machine may be.
+    pub(crate) fn says(&mut self, how: &str) -> String {
+        writeln!(self.0.0.stdin.as_mut().unwrap(), "{how}").unwrap();
         let mut line = String::new();
         self.1.read_line(&mut line).unwrap();
         line.trim().to_owned()
@@ -226,7 +246,30 @@ fn answers(ran: Ran) -> BTreeMap<String, String> {
     serde_json::from_value::<BTreeMap<String, String>>(ran.ok().json()).unwrap()
 }
 
-/// Tries targets from a namespace of a host; returns who answered, `""` if nobody.
+/// Tries targets from a namespace of a host; the host `""` is the operator's machine. They must answer as wanted; `""` means
+/// that nobody may.
+#[track_caller]
+pub(crate) fn tries(lab: &Lab, from: (&str, &str), wanted: &[(&str, &str)]) {
+    let mark = |(target, answer): &(&str, &str)| {
+        if answer.is_empty() { (*target).to_owned() } else { format!("{MUST}{target}") }
+    };
+    let got = asked(lab, from, &wanted.iter().map(mark).collect::<Vec<_>>());
+    let wanted = wanted.iter().map(|(t, a)| ((*t).to_owned(), (*a).to_owned())).collect();
+    let show = |m: &BTreeMap<String, String>| serde_json::to_string_pretty(m).unwrap();
+    assert!(got == wanted, "wanted {}\ngot {}", show(&wanted), show(&got));
+}
+
+/// Who answers a target that must answer.
+pub(crate) fn answer(lab: &Lab, from: (&str, &str), target: &str) -> String {
+    asked(lab, from, &[format!("{MUST}{target}")]).remove(target).unwrap()
+}
+
+fn asked(lab: &Lab, (host, space): (&str, &str), targets: &[String]) -> BTreeMap<String, String> {
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    if host.is_empty() { ask_here(lab, &targets) } else { ask_from(lab, host, space, &targets) }
+}
+
+/// Tries targets from a namespace of a host; returns who answered soon, `""` if nobody.
 pub(crate) fn ask_from(lab: &Lab, host: &str, space: &str, targets: &[&str]) -> BTreeMap<String, String> {
     let mut argv = enter(space);
     argv.extend([PLACE, "peer", "ask"]);
@@ -254,13 +297,4 @@ pub(crate) fn tunnel_from(lab: &Lab, (host, before): (&str, &str), args: &[&str]
     } else {
         lab.exec(host, &argv).ok()
     };
-}
-
-/// All of these must have answered as expected; `""` means that nobody may.
-#[track_caller]
-pub(crate) fn expect(got: &BTreeMap<String, String>, wanted: &[(&str, &str)]) {
-    let wanted: BTreeMap<String, String> =
-        wanted.iter().map(|(t, a)| ((*t).to_owned(), (*a).to_owned())).collect();
-    let show = |m: &BTreeMap<String, String>| serde_json::to_string_pretty(m).unwrap();
-    assert!(*got == wanted, "wanted {}\ngot {}", show(&wanted), show(got));
 }

@@ -1,7 +1,7 @@
 //! Reachability: addresses of hosts, published ports from everywhere, special ranges, gateways, and the world if an `allow`
 //! permits it. The table is in lsx-stack(5); each cell is tested here.
 
-use crate::peer::{self, Server, ask_from, ask_here, expect};
+use crate::peer::{self, Server, answer, ask_from, tries};
 use crate::stack::Stack;
 use crate::wire::{ENTRY, counted};
 use lsx_tests::lab::{Lab, until};
@@ -67,28 +67,35 @@ pub(crate) fn ask(lab: &Lab, instance: &str, targets: &[&str]) -> BTreeMap<Strin
     ask_from(lab, &stack.host_of(instance), &stack.space(instance), targets)
 }
 
+/// Tries targets from an instance.
+#[track_caller]
+pub(crate) fn from(lab: &Lab, instance: &str, wanted: &[(&str, &str)]) {
+    let stack = world(lab);
+    tries(lab, (&stack.host_of(instance), &stack.space(instance)), wanted);
+}
+
 fn every_address_of_every_host_is_closed_to_instances(lab: &Lab) {
     world(lab);
     let all = ["198.18.0.11:7101", "198.18.0.111:7101", "198.18.0.12:7101", "198.18.0.112:7101"];
-    for (target, answer) in ask_from(lab, "h3", "", &all) {
+    for target in all {
+        let answer = answer(lab, ("h3", ""), target);
         assert!(answer.starts_with("host/"), "{target} answers the world: {answer}");
     }
     // `to: world` does not include the hosts of the stack.
     let wanted: Vec<(&str, &str)> =
         all.iter().map(|t| (*t, "")).chain([("198.18.0.13:7101", "host/h3 198.18.0.11")]).collect();
-    let targets: Vec<&str> = wanted.iter().map(|(t, _)| *t).collect();
     for instance in ["web", "app"] {
-        expect(&ask(lab, instance, &targets), &wanted);
+        from(lab, instance, &wanted);
     }
     let by_h2: Vec<(&str, &str)> =
         all.iter().map(|t| (*t, "")).chain([("198.18.0.13:7101", "host/h3 198.18.0.12")]).collect();
-    expect(&ask(lab, "lone", &targets), &by_h2);
-    expect(&ask(lab, "db", &all), &all.map(|t| (t, "")));
+    from(lab, "lone", &by_h2);
+    from(lab, "db", &all.map(|t| (t, "")));
     // A new address is a difference, and blocked after the next `up`.
     lab.script("h2", "ip addr add 198.18.0.122/32 dev eth0").ok();
     lab.net(&["plan", "--exit-code", &world(lab).file]).exits(2);
     lab.net(&["up", &world(lab).file]).ok();
-    expect(&ask(lab, "web", &["198.18.0.122:7101"]), &[("198.18.0.122:7101", "")]);
+    from(lab, "web", &[("198.18.0.122:7101", "")]);
     lab.script("h2", "ip addr del 198.18.0.122/32 dev eth0").ok();
     lab.net(&["up", &world(lab).file]).ok();
 }
@@ -112,21 +119,20 @@ fn published_ports_answer_alike_on_every_host(lab: &Lab) {
     ];
     for (host, instance, sources) in &table {
         let space = if instance.is_empty() { String::new() } else { stack.space(instance) };
-        let got = ask_from(lab, host, &space, &targets);
         let names = ["web", "app", "lone", "db"];
         let wanted: Vec<String> =
             names.iter().zip(sources).map(|(name, source)| format!("reach/{name} {source}")).collect();
         let wanted: Vec<(&str, &str)> = targets.into_iter().zip(wanted.iter().map(String::as_str)).collect();
-        expect(&got, &wanted);
+        tries(lab, (host, &space), &wanted);
     }
     // By every address that a host has.
     let further = ["198.18.0.111:8090", "198.18.0.112:8091", "198.18.0.112:8093"];
     let seen = [format!("reach/web {db}"), format!("reach/app {db}"), "reach/lone 198.18.0.11".to_owned()];
     let wanted: Vec<(&str, &str)> = further.into_iter().zip(seen.iter().map(String::as_str)).collect();
-    expect(&ask(lab, "db", &further), &wanted);
-    for host in ["h1", "h2"] {
-        let got = ask_from(lab, host, "", &targets);
-        assert!(got.values().all(|answer| answer.starts_with("reach/")), "{host}: {got:?}");
+    from(lab, "db", &wanted);
+    for (host, target) in ["h1", "h2"].iter().flat_map(|host| targets.map(|target| (host, target))) {
+        let answer = answer(lab, (host, ""), target);
+        assert!(answer.starts_with("reach/"), "{host} at {target}: {answer}");
     }
 }
 
@@ -167,21 +173,20 @@ fn a_port_of_one_address_is_closed_on_the_others(lab: &Lab) {
         ("198.18.0.12:8092", ""),
         ("198.18.0.12:8094", ""),
     ];
-    let targets = wanted.map(|(t, _)| t);
-    let ports = |got: BTreeMap<String, String>, who: &str| {
-        for (target, name) in wanted {
-            let answer = &got[target];
-            let right = if name.is_empty() { answer.is_empty() } else { answer.starts_with(name) };
-            assert!(right, "{who} at {target}: {answer:?}, not {name}");
+    let ports = |host: &str, space: &str| {
+        for (target, name) in wanted.iter().filter(|(_, name)| !name.is_empty()) {
+            let answer = answer(lab, (host, space), target);
+            assert!(answer.starts_with(name), "{host} {space} at {target}: {answer:?}, not {name}");
         }
-        got
+        let closed: Vec<(&str, &str)> = wanted.into_iter().filter(|(_, name)| name.is_empty()).collect();
+        tries(lab, (host, space), &closed);
     };
-    ports(ask_here(lab, &targets), "the operator");
-    ports(ask_from(lab, "h3", "", &targets), "h3");
-    ports(ask(lab, "web", &targets), "web");
-    ports(ask(lab, "two", &targets), "two");
-    let got = ports(ask(lab, "db", &targets), "db");
-    assert_eq!(got["198.18.0.11:8094"], format!("reach/web {db}"));
+    ports("", "");
+    ports("h3", "");
+    for instance in ["web", "two", "db"] {
+        ports(&stack.host_of(instance), &stack.space(instance));
+    }
+    from(lab, "db", &[("198.18.0.11:8094", &format!("reach/web {db}"))]);
     // The addresses between host and router cannot be used to enter.
     let leg = stack.resolved["leg"]
         .as_str()
@@ -207,7 +212,7 @@ fn special_ranges_never_leave_the_router(lab: &Lab) {
     // A metadata service as seen from a host: an address of its own link.
     lab.script("h1", "ip addr add 169.254.169.254/32 dev lo").ok();
     let metadata = "169.254.169.254:7101";
-    assert!(ask_from(lab, "h1", "", &[metadata])[metadata].starts_with("host/h1"), "there is one");
+    assert!(answer(lab, ("h1", ""), metadata).starts_with("host/h1"), "there is one");
     let web = stack.space("web");
     let left = |to: &str| {
         let script = format!(
@@ -245,7 +250,7 @@ fn a_gateway_answers_its_own_network_and_who_may_reach_it(lab: &Lab) {
     let gateways = ["10.140.0.1/icmp", "10.141.0.1/icmp", "10.142.0.1/icmp"];
     let answered = |who: &str, wanted: [&str; 3]| {
         let wanted: Vec<(&str, &str)> = gateways.into_iter().zip(wanted).collect();
-        expect(&ask(lab, who, &gateways), &wanted);
+        from(lab, who, &wanted);
     };
     answered("web", ["echo", "echo", ""]); // front may reach back
     answered("db", ["", "echo", ""]);
