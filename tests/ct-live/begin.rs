@@ -28,7 +28,7 @@ const INSTANCES: &str = "
     volumes: { data: /data, kept: { path: /kept, read_only: true } }
     secrets: [word]
     recipes: [first.sh]
-    ready: { http: \":80/\", timeout: 20s }
+    ready: { http: \":80/\", timeout: 60s }
   other: { image: bb, host: h2, networks: [lan], user: app, command: [sleep, \"1000\"] }
 secrets: { word: \"file:word.txt\" }";
 const SECRET: &str = "open-sesame-4711";

@@ -106,7 +106,7 @@ fn a_new_neighbour_is_told_without_a_restart(cloud: &Cloud) {
     let file = cloud.stack("turn", &format!("{PAIR}{more}"));
     cloud.start(&file);
     assert_eq!(pids(cloud), before);
-    let hosts = cloud.inside("h1", "turn/web", "cat /etc/hosts; ping -c 1 -W 2 late >/dev/null").ok().stdout;
+    let hosts = cloud.inside("h1", "turn/web", "cat /etc/hosts; ping -c 1 -W 30 late >/dev/null").ok().stdout;
     assert!(hosts.contains("late"), "{hosts}");
 }
 
@@ -197,7 +197,7 @@ fn a_move_is_planned_and_the_pipeline_carries_it_out(cloud: &Cloud) {
     finish(&mut next, refused.stdout.as_bytes()).exits(66);
     let resolved = cloud.lab.net(&["resolve", &file]).ok().json();
     let gateway = resolved["resolved"]["networks"][0]["gateway_address"].as_str().unwrap().to_owned();
-    cloud.inside("h1", "turn/web", &format!("ping -c 1 -W 5 {gateway}")).ok();
+    cloud.inside("h1", "turn/web", &format!("ping -c 1 -W 30 {gateway}")).ok();
     assert_eq!(pids(cloud), before, "a refused move has changed something");
     let shown = cloud.ct(&[&["plan", &file, "--table", "--allow-move"], &set[..]].concat()).ok().stdout;
     assert!(shown.contains("> web  h1 -> h2\n") && shown.ends_with("1 to move\n"), "{shown}");
@@ -206,7 +206,7 @@ fn a_move_is_planned_and_the_pipeline_carries_it_out(cloud: &Cloud) {
     cloud.ct(&up).ok();
     assert_eq!(cloud.said("h2", "turn/web")["state"], "running");
     assert!(cloud.said("h1", "turn/web").is_null() && cloud.pid("h1", "turn/web-2") == before[1]);
-    cloud.inside("h2", "turn/web", &format!("ping -c 1 -W 5 {gateway}")).ok(); // over the tunnel: it is on h1
+    cloud.inside("h2", "turn/web", &format!("ping -c 1 -W 30 {gateway}")).ok(); // over the tunnel: it is on h1
     cloud.end(&file);
 }
 

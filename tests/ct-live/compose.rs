@@ -2,7 +2,7 @@
 
 use crate::Case;
 use crate::cloud::Cloud;
-use lsx_tests::lab::finish;
+use lsx_tests::lab::{finish, until};
 use serde_json::Value;
 use std::path::Path;
 
@@ -64,7 +64,9 @@ fn runs(cloud: &Cloud, file: &str) {
     // Of the range 3000-3002 one port is served.
     let served = |port: &Value| port["protocol"] == "tcp" && port["to"] != 3001 && port["to"] != 3002;
     for port in ports.flatten().filter(served) {
-        cloud.lab.script("h1", &format!("nc -z -w 5 198.18.0.11 {}", port["listen"])).ok();
+        // Not every service says when it is ready.
+        let ask = format!("nc -z -w 5 198.18.0.11 {}", port["listen"]);
+        assert!(until(60, || cloud.lab.script("h1", &ask).code == 0), "{stack}: {port}");
     }
     let plan = cloud.ct(&["plan", file]).ok().json();
     assert_eq!(plan["steps"], serde_json::json!([]), "{stack}");

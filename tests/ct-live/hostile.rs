@@ -1,6 +1,7 @@
 //! What root in an instance puts at paths that lsx reads and writes: it cannot reach the host, and cannot block lsx.
 
 use crate::cloud::Cloud;
+use lsx_tests::lab::until;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -101,7 +102,9 @@ fn nothing_of_the_host_is_seen_from_inside(cloud: &Cloud) {
     for _ in 0..10 {
         cloud.ct(&["exec", "--stack", &file, "--on", "it", "--", "sleep", "0.2"]).ok();
     }
-    let seen = lab.script("h1", "cat /var/lib/lsx/ct/looks/it/upper/srv/seen").ok().stdout;
+    let look = || lab.script("h1", "cat /var/lib/lsx/ct/looks/it/upper/srv/seen").ok().stdout;
+    until(30, || look().contains("PATH="));
+    let seen = look();
     assert!(seen.contains("/dev/null") && seen.contains("PATH="), "it looked: {} bytes", seen.len());
     for word in ["MARK-OF-THE-HOST", "/var/lib/lsx", "/run/lsx", "/etc/lsx"] {
         let line = seen.lines().find(|line| line.contains(word));

@@ -4,8 +4,8 @@ use crate::cloud::Cloud;
 use lsx_tests::lab::until;
 use std::time::{Duration, Instant};
 
-/// What `stop` allows when nobody says more.
-const GRACE: Duration = Duration::from_secs(10);
+/// What `stop` allows when nobody says more: longer than any machine takes.
+const GRACE: Duration = Duration::from_secs(200);
 
 pub(crate) const CASES: &[crate::Case] = &[
     (
@@ -40,7 +40,7 @@ fn on(cloud: &Cloud, words: &[&str]) -> lsx_tests::lab::Ran {
 
 fn one_that_ignores_the_signal_is_killed_after_its_grace(cloud: &Cloud) {
     let before = cloud.snapshot("h1");
-    let file = one(cloud, "deaf", "", "trap '' TERM; while :; do sleep 1; done");
+    let file = one(cloud, "deaf", "stop_grace: 200s,", "trap '' TERM; while :; do sleep 1; done");
     let begin = Instant::now();
     on(cloud, &["stop", "deaf/it", "--grace", "1s"]).ok();
     let took = begin.elapsed();
@@ -53,7 +53,8 @@ fn one_that_ignores_the_signal_is_killed_after_its_grace(cloud: &Cloud) {
     cloud.end(&file);
     cloud.same("h1", &before, "after a deaf one");
     // One that handles the signal stops at once, whatever the grace.
-    let file = one(cloud, "good", "", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done");
+    let file =
+        one(cloud, "good", "stop_grace: 200s,", "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done");
     let begin = Instant::now();
     on(cloud, &["stop", "good/it"]).ok();
     assert!(begin.elapsed() < GRACE, "{:?}", begin.elapsed());
@@ -64,7 +65,7 @@ fn one_that_ignores_the_signal_is_killed_after_its_grace(cloud: &Cloud) {
 
 fn stop_start_restart_and_wait(cloud: &Cloud) {
     let file = one(cloud, "verbs", "ready: { tcp: 80 },", "echo begun; exec httpd -f -p 80");
-    on(cloud, &["wait", "verbs/it", "--timeout", "5s"]).ok();
+    on(cloud, &["wait", "verbs/it", "--timeout", "60s"]).ok();
     let first = cloud.pid("h1", "verbs/it");
     for _ in 0..3 {
         on(cloud, &["stop", "verbs/it"]).ok();
@@ -141,11 +142,12 @@ fn too_many_processes_are_kept_inside(cloud: &Cloud) {
 }
 
 fn one_that_is_out_of_memory_says_so(cloud: &Cloud) {
-    let text = "\n  it: { image: bb, host: h1, networks: [lan], restart: no, limits: { memory: 24M }, command: [sh, -c, \"sleep 1; exec tail /dev/zero\"] }";
+    let text = "\n  it: { image: bb, host: h1, networks: [lan], restart: no, limits: { memory: 24M }, command: [sh, -c, \"until test -e /go; do sleep 0.1; done; exec tail /dev/zero\"] }";
     let file = cloud.stack("hungry", text);
     cloud.start(&file);
+    cloud.inside("h1", "hungry/it", "touch /go").ok();
     assert!(
-        until(20, || cloud.said("h1", "hungry/it")["state"] == "exited"),
+        until(60, || cloud.said("h1", "hungry/it")["state"] == "exited"),
         "{}",
         cloud.said("h1", "hungry/it")
     );
@@ -162,7 +164,7 @@ fn a_log_has_an_end(cloud: &Cloud) {
         "",
         "echo first; yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -n 340000; echo last; exec sleep 1000",
     );
-    assert!(until(30, || on(cloud, &["logs", "loud/it", "-n", "1", "--plain"]).stdout == "last\n"));
+    assert!(until(120, || on(cloud, &["logs", "loud/it", "-n", "1", "--plain"]).stdout == "last\n"));
     let sizes =
         cloud.lab.script("h1", "cd /var/lib/lsx/ct/loud/it; stat -c %s log*; ls log* | wc -l").ok().stdout;
     let sizes: Vec<u64> = sizes.lines().map(|l| l.parse().unwrap()).collect();
@@ -266,12 +268,12 @@ fn recipes_are_in_the_log_and_end_with_their_time(cloud: &Cloud) {
     std::fs::create_dir_all(cloud.lab.folder.path().join("recipes")).unwrap();
     cloud.lab.file("recipes/tells", "echo it was told; echo and this >&2\n");
     cloud.lab.file("recipes/hangs", "echo begun; sleep 4321\n");
-    let text = |more: &str| {
+    let text = |more: &str, time: &str| {
         format!(
-            "\n  it: {{ image: bb, host: h1, networks: [lan], recipes: [tells{more}], ready: {{ command: [\"true\"], timeout: 3s }}, command: [sleep, \"1000\"] }}"
+            "\n  it: {{ image: bb, host: h1, networks: [lan], recipes: [tells{more}], ready: {{ command: [\"true\"], timeout: {time} }}, command: [sleep, \"1000\"] }}"
         )
     };
-    let file = cloud.stack("told", &text(""));
+    let file = cloud.stack("told", &text("", "60s"));
     cloud.start(&file);
     let log = || on(cloud, &["logs", "told/it", "--plain"]).ok().stdout;
     assert!(
@@ -279,7 +281,7 @@ fn recipes_are_in_the_log_and_end_with_their_time(cloud: &Cloud) {
         "{}",
         log()
     );
-    let file = cloud.stack("told", &text(", hangs"));
+    let file = cloud.stack("told", &text(", hangs", "3s"));
     cloud.ct(&["up", &file]).exits(1);
     assert!(until(30, || log().contains("recipe hangs: begun")), "{}", log());
     on(cloud, &["stop", "told/it"]).ok();

@@ -62,7 +62,7 @@ fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
     let file = cloud.stack("lost", INSTANCES);
     cloud.start(&file);
     let whole = runs(cloud);
-    let reached = || cloud.inside("h1", "lost/side", "ping -c 1 -W 5 it.lan.internal").code == 0;
+    let reached = || cloud.inside("h1", "lost/side", "ping -c 1 -W 30 it.lan.internal").code == 0;
     assert!(reached());
     for again in [true, false] {
         lab.script("h1", "test -d /run/lsx && rm -rf /run/lsx").ok();

@@ -1,6 +1,7 @@
 //! Files of instances and images cannot be reached by users of the host.
 
 use crate::cloud::Cloud;
+use lsx_tests::lab::until;
 use std::process::Command;
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -43,6 +44,8 @@ fn begun(cloud: &Cloud, name: &str, more: &[&str]) -> String {
     let file = cloud.stack(name, text);
     cloud.lab.net(&["up", "--quiet", &file]).ok();
     cloud.ct(&[&["up", &file], more].concat()).ok();
+    let there = format!("test -u /var/lib/lsx/volumes/{name}/data/who");
+    assert!(until(30, || cloud.lab.script("h1", &there).code == 0), "the program is in its volume");
     file
 }
 

@@ -66,7 +66,7 @@ fn one_that_is_never_ready_says_why_and_the_others_stand(cloud: &Cloud) {
     assert_eq!(cloud.said("h1", "never/bad")["state"], "starting");
     assert!(cloud.said("h1", "never/after")["started_at"].is_null());
     let text = text
-        .replace("81", "82")
+        .replace("81, timeout: 2s", "82, timeout: 60s")
         .replace("sh, -c, \"echo the port is closed; exec sleep 1000\"", "httpd, -f, -p, \"82\"");
     let file = cloud.stack("never", &text);
     cloud.ct(&["up", &file]).ok();

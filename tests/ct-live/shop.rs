@@ -88,7 +88,7 @@ fn debians_services_run_as_their_own_users(cloud: &Cloud) {
     for host in ["h2", "h1"] {
         cloud.lab.verb(&["boot", host]);
     }
-    assert!(until(180, || page(cloud, "/").contains("nginx")), "web is back, and what it needs");
+    assert!(until(300, || page(cloud, "/").contains("nginx")), "web is back, and what it needs");
     kept(cloud);
     they_are_whose_they_should_be(cloud);
     ct(cloud, &["down", &file, "--destroy-data", "shop"]);

@@ -60,10 +60,10 @@ fn a_terminal_shows_how_much_of_an_image_was_sent(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// The first one lets the step in progress end, here a stop that takes its ten seconds; the second one does not wait for it.
+/// The first one lets the step in progress end, here a stop that takes half a minute; the second one does not wait for it.
 fn a_second_interrupt_ends_at_once(cloud: &Cloud) {
     let text = "
-  deaf: { image: bb, host: h1, networks: [lan], env: { A: one }, command: [sh, -c, \"trap '' TERM; while :; do sleep 1; done\"] }";
+  deaf: { image: bb, host: h1, networks: [lan], stop_grace: 30s, env: { A: one }, command: [sh, -c, \"trap '' TERM; while :; do sleep 1; done\"] }";
     let file = cloud.stack("deaf", text);
     cloud.start(&file);
     let pid = cloud.pid("h1", "deaf/deaf");
@@ -85,7 +85,7 @@ fn a_second_interrupt_ends_at_once(cloud: &Cloud) {
     wait(up, "up".to_owned()).exits(130);
     assert!(alive(), "it has waited for the step");
     // The host ends its step by itself; the next run carries on.
-    assert!(until(30, || !works()), "the host still works on it");
+    assert!(until(120, || !works()), "the host still works on it");
     cloud.ct(&["up", &file]).ok();
     assert_ne!(cloud.pid("h1", "deaf/deaf"), pid);
     cloud.end(&file);

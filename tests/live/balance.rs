@@ -37,7 +37,7 @@ pub(crate) fn shop(lab: &Lab) -> (Stack, Vec<Server>) {
     };
     let servers = ["web-1", "web-2"].into_iter().flat_map(serve).collect();
     let outside = || ask_here(lab, &["198.18.0.11:80"]);
-    assert!(until(20, || answers(outside) == both()), "{:?}", answers(outside));
+    assert!(until(60, || answers(outside) == both()), "{:?}", answers(outside));
     (stack, servers)
 }
 
@@ -91,7 +91,7 @@ fn replicas_answer_by_turns_inside_and_outside(lab: &Lab) {
     let inside = || ask_from(lab, "h2", &stack.space("visitor"), &["10.130.0.1:80"]);
     let by_host = || ask_from(lab, "h2", &stack.space("visitor"), &["198.18.0.11:80"]);
     let outside = || ask_here(lab, &["198.18.0.11:80"]);
-    assert!(until(20, || answers(inside) == both()), "{:?}", answers(inside));
+    assert!(until(60, || answers(inside) == both()), "{:?}", answers(inside));
     assert_eq!((answers(by_host), answers(outside)), (both(), both()));
     // The router accepts the port of the balancer and no other.
     let other = ask_from(lab, "h2", &stack.space("visitor"), &["10.130.0.1:81", "10.130.0.1:53"]);
@@ -137,7 +137,7 @@ fn requests_go_by_name_path_and_cookie(lab: &Lab) {
     let replica = |body: &str| body.split(' ').next().unwrap().to_owned();
     let who =
         |path: &str, name: &str| (0..6).map(|_| replica(&get(path, name, &[]))).collect::<BTreeSet<_>>();
-    assert!(until(20, || who("/", "www.internal") == both()));
+    assert!(until(60, || who("/", "www.internal") == both()));
     assert_eq!(who("/", "a.www.internal:8080"), both());
     for path in ["/api", "/api/", "/api/x?y"] {
         assert_eq!(who(path, "www.internal"), ["web-1".to_owned()].into(), "{path}");
@@ -218,7 +218,7 @@ fn who_has_the_name_of_haproxy_is_left_alone(lab: &Lab) {
     begin("setsid setpriv --reuid 65534 --regid 65534 --clear-groups");
     begin("setsid unshare --pid --fork");
     let there = "pgrep -fxc 'haproxy -c sleep 300; : /run/lsx/shop/balance/haproxy.cfg'";
-    assert!(until(10, || lab.script("h1", there).stdout == "2\n"));
+    assert!(until(60, || lab.script("h1", there).stdout == "2\n"));
     assert_eq!(changes(lab, &stack.file), 0);
     lab.script("h1", "kill -9 $(jq .pid /run/lsx/shop/balance/state.json)").ok();
     assert!(until(30, || answers(|| ask_here(lab, &["198.18.0.11:80"])) == both()));
@@ -240,7 +240,7 @@ fn what_haproxy_refuses_changes_nothing(lab: &Lab) {
     // A port that cannot be opened is found by the server itself, which keeps its old configuration.
     let listens = "import socket, sys; s = socket.socket(); s.bind(('', 9090)); s.listen(); sys.stdin.read()";
     let mut taken = lab.start("h1", &["ip", "netns", "exec", "lsx-shop", "python3", "-c", listens]);
-    assert!(until(20, || lab.script("h1", "ip netns exec lsx-shop ss -Hltn | grep -q :9090").code == 0));
+    assert!(until(60, || lab.script("h1", "ip netns exec lsx-shop ss -Hltn | grep -q :9090").code == 0));
     lab.net(&["up", &file]).exits(1).says("did not load its configuration").says("9090");
     assert_eq!(answers(outside), both());
     lab.net(&["plan", "--exit-code", &file]).exits(2);

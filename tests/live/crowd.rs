@@ -54,7 +54,7 @@ fn forty_instances_pass_check_while_traffic_goes_on(lab: &Lab) {
     }
     let gateway = text(&stack.network("lan")["gateway_address"]);
     assert_eq!(known(lab, "h1", "lsx-crowd"), but(&all, &gateway));
-    let ping = format!("ping -n -q -i 0.05 -c 100 -W 1 {}", stack.address("n-40", "lan"));
+    let ping = format!("ping -n -q -i 0.05 -c 100 -W 30 {}", stack.address("n-40", "lan"));
     let ping = lab.start("h1", &["ip", "netns", "exec", &stack.space("n-1"), "sh", "-c", &ping]);
     let check = lab.net(&["check", &stack.file]).ok().json();
     assert!(check["tried"].as_u64().unwrap() > 3_000, "{}", check["tried"]);

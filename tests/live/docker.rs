@@ -153,7 +153,7 @@ fn flushed_chains_are_seen_and_repaired(lab: &Lab) {
 fn a_restarted_docker_is_seen_and_repaired(lab: &Lab) {
     let stack = &world(lab).stack;
     lab.script("h1", "kill $(cat /run/docker.pid)").ok();
-    assert!(until(20, || lab.script("h1", "! pidof dockerd").code == 0));
+    assert!(until(60, || lab.script("h1", "! pidof dockerd").code == 0));
     lab.script("h1", "iptables -F; iptables -X DOCKER-USER 2>/dev/null || true; setsid dockerd </dev/null >>/var/log/dockerd.log 2>&1 &").ok();
     assert!(until(30, || lab.script("h1", "docker version").code == 0));
     assert!(policy(lab).contains("-P FORWARD DROP"));

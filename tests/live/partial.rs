@@ -156,7 +156,7 @@ fn h3_fails_alone(lab: &Lab, ran: &Ran, report: &Value, exit: i32) {
 fn an_unreachable_host_is_named_while_the_others_finish(lab: &Lab) {
     let file = stack(lab);
     lab.verb(&["cut", "h3"]);
-    let (ran, report) = up(lab, &[&file, "--deadline", "20s"]);
+    let (ran, report) = up(lab, &[&file, "--deadline", "60s"]);
     lab.verb(&["heal", "h3"]);
     h3_fails_alone(lab, &ran, &report, 69);
     lab.net(&["up", &file]).ok();
@@ -169,7 +169,7 @@ fn a_host_without_power_is_named_while_the_others_finish(lab: &Lab) {
     lab.net(&["down", &file]).ok();
     // The connection of the last run is still open, but the host behind it is gone.
     lab.verb(&["kill", "h3"]);
-    let (ran, report) = up(lab, &[&file, "--deadline", "20s"]);
+    let (ran, report) = up(lab, &[&file, "--deadline", "60s"]);
     lab.verb(&["boot", "h3", "--wait"]);
     h3_fails_alone(lab, &ran, &report, 69);
     lab.net(&["up", &file]).ok();

@@ -2,7 +2,7 @@
 
 use crate::kernel::{links, names};
 use crate::stack::{Stack, text};
-use lsx_tests::lab::{Lab, Ran};
+use lsx_tests::lab::{Lab, Ran, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -94,14 +94,18 @@ fn a_lock_held_on_one_host_changes_nothing_anywhere(lab: &Lab) {
 
 fn a_run_waits_a_little_for_another(lab: &Lab) {
     let file = stack(lab);
-    held(lab, "h2", 600);
+    // The lock is free as soon as this program's input ends, which is within the few seconds that a run waits.
+    let lock = "/run/lsx/three.net.lock";
+    let mut holder = lab.start("h2", &["sh", "-c", &format!("mkdir -p /run/lsx; exec flock {lock} cat")]);
+    assert!(until(30, || lab.script("h2", &format!("! flock -n {lock} true")).code == 0));
     let mut command = lab.net_command(&["up", &file]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().unwrap();
     let mut story = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while story.read_line(&mut line).unwrap() > 0 && !line.contains("waiting up to") {}
-    lab.script("h2", "pkill -f '[s]leep 600'").ok();
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{line}");
     lab.net(&["down", &file]).ok();
 }

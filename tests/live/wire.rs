@@ -2,7 +2,7 @@
 
 use crate::stack::text;
 use crate::traffic::{ask, world};
-use lsx_tests::lab::Lab;
+use lsx_tests::lab::{Lab, until};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("spoofed_sources_go_nowhere", spoofed_sources_go_nowhere),
@@ -91,7 +91,8 @@ fn arp_lies_go_nowhere(lab: &Lab) {
             "ip -n {web} neigh flush dev eth0; ip netns exec {web} ping -n -c1 -W1 -I {source} {target} || true"
         )
     };
-    assert!(arrived("10.104.0.80", &asks("10.104.0.80")) > 0, "the honest question is seen");
+    let honest = || arrived("10.104.0.80", &asks("10.104.0.80")) > 0;
+    assert!(until(30, honest), "the honest question is seen");
     let lie = format!(
         "ip -n {web} addr add 10.104.0.1/32 dev eth0; {}; ip -n {web} addr del 10.104.0.1/32 dev eth0",
         asks("10.104.0.1")
@@ -114,7 +115,7 @@ fn ipv6_between_instances_is_impossible(lab: &Lab) {
     let ping = |to: &str| {
         lab.exec("h1", &["ip", "netns", "exec", &web, "ping", "-6", "-n", "-c2", "-i0.2", "-W1", to]).code
     };
-    assert_eq!(ping("fe80::1%eth0"), 0, "its own");
+    assert!(until(30, || ping("fe80::1%eth0") == 0), "its own");
     assert_ne!(ping("fe80::2%eth0"), 0, "on the same host");
     assert_ne!(ping("fe80::3%eth0"), 0, "on another host");
 }
@@ -140,7 +141,7 @@ fn an_unknown_destination_puts_nothing_on_the_underlay(lab: &Lab) {
 fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
     let stack = world(lab);
     let mtu = stack.network("production")["mtu"].as_u64().unwrap();
-    let ping = |instance: &str, to: &str, bytes: u64| {
+    let ping = |instance: &str, to: &str, bytes: u64, limit: &str| {
         let size = (bytes - 28).to_string(); // 20 of IP (RFC 791), 8 of ICMP (RFC 792)
         let argv = [
             "ip",
@@ -150,7 +151,7 @@ fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
             "ping",
             "-n",
             "-c1",
-            "-W1",
+            limit,
             "-M",
             "do",
             "-s",
@@ -162,7 +163,7 @@ fn packets_of_exactly_the_mtu_pass(lab: &Lab) {
     for (instance, to) in
         [("web-1", "10.104.0.50"), ("db", "10.104.0.80"), ("db", "10.104.0.1"), ("admin", "10.104.0.80")]
     {
-        assert!(ping(instance, to, mtu), "{instance} to {to}: {mtu}");
-        assert!(!ping(instance, to, mtu + 1), "{instance} to {to}: {}", mtu + 1);
+        assert!(ping(instance, to, mtu, "-w30"), "{instance} to {to}: {mtu}");
+        assert!(!ping(instance, to, mtu + 1, "-w1"), "{instance} to {to}: {}", mtu + 1);
     }
 }

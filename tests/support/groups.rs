@@ -83,9 +83,13 @@ fn run<S>(group: &Group<S>, wanted: &dyn Fn(&str) -> bool, tally: &Mutex<Tally>)
     if cases.is_empty() {
         return;
     }
-    let Ok(shared) = catch_unwind(group.share) else {
-        tally.lock().unwrap().failed.push(format!("{}: no lab", group.name));
-        return;
+    let shared = match catch_unwind(group.share) {
+        Ok(shared) => shared,
+        Err(panic) => {
+            println!("test {}::lab ... FAILED: {}", group.name, reason(&*panic));
+            tally.lock().unwrap().failed.push(format!("{}: no lab", group.name));
+            return;
+        }
     };
     for (name, (_, body)) in cases {
         let start = Instant::now();

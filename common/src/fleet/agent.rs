@@ -244,7 +244,7 @@ mod tests {
         let lines = said("{\"op\":\"a\"}\n", &|_, _, cancel| {
             let start = Instant::now();
             while !cancel.load(Ordering::SeqCst) {
-                assert!(start.elapsed() < Duration::from_secs(5));
+                assert!(start.elapsed() < Duration::from_secs(60));
                 std::thread::yield_now();
             }
             Ok(json!("undone"))

@@ -21,7 +21,7 @@ pub(crate) fn unreachable_is_named() {
         target("silent", &format!("root@127.0.0.1:{silent_port}")),
         target("nowhere", "root@nowhere.invalid"),
     ];
-    let patience = Duration::from_secs(3);
+    let patience = Duration::from_secs(8);
     let mut fleet = fleet(&targets, Options { connect_timeout: patience, ..lab.options() });
     ask(&mut fleet, &["good"], json!({"op": "who"}))["good"].clone().unwrap();
     let names = ["good", "closed", "silent", "nowhere"];

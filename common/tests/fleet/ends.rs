@@ -17,7 +17,7 @@ pub(crate) fn hang_ends_at_the_deadline() {
     first.close();
     let mut here = target("here", "unused");
     here.local = true;
-    let deadline = Duration::from_secs(4);
+    let deadline = Duration::from_secs(8);
     let options = Options { deadline, ..lab.options() };
     let mut fleet = fleet(&[lab.target("h1"), lab.target("h2"), here], options);
     let who = ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();

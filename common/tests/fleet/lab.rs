@@ -108,7 +108,7 @@ impl Lab {
         lab.config("user_key", "known_hosts");
         let start = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(10), "{}", lab.log());
+            assert!(start.elapsed() < Duration::from_secs(60), "{}", lab.log());
             tool::pause();
         }
         lab
@@ -142,8 +142,8 @@ impl Lab {
         Options {
             ssh_config: Some(self.path("ssh_config")),
             deadline: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(5),
-            persist: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(30),
+            persist: Duration::from_secs(60),
             detect_local: false,
             bin_root: self.path("bin"),
             control: Some(self.path("control")),
@@ -231,7 +231,7 @@ pub(crate) fn code(result: &Result<Value, Failures>) -> &str {
 pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
         tool::pause();
     }
 }

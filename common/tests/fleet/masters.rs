@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn master_is_reused_and_ends() {
     let lab = Lab::new();
-    let options = Options { persist: Duration::from_secs(2), ..lab.options() };
+    let options = Options { persist: Duration::from_secs(8), ..lab.options() };
     for _ in 0..3 {
         let mut fleet = fleet(&[lab.target("h1")], options.clone());
         ask(&mut fleet, &["h1"], json!({"op": "who"}))["h1"].clone().unwrap();

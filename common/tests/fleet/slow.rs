@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Bytes forwarded at a time, and the pause after them once the connection is slow: about 1 MB a second.
 const PART: usize = 16 * 1024;
 const PAUSE: Duration = Duration::from_millis(16);
-const DEADLINE: Duration = Duration::from_secs(4);
+const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Forwards standard input to a port and back: as fast as possible, slowly if the file `slow` exists, not at all if `stop`
 /// does. Arguments: the port, and their folder.

@@ -50,7 +50,7 @@ fn handle(
         "wait" => {
             event(json!("waiting"));
             let start = Instant::now();
-            while !cancel.load(Ordering::SeqCst) && start.elapsed() < Duration::from_secs(20) {
+            while !cancel.load(Ordering::SeqCst) && start.elapsed() < Duration::from_secs(300) {
                 pause();
             }
             if let Some(path) = request["mark"].as_str() {

@@ -137,11 +137,11 @@ fn a_program_ends_as_it_ended(host: &Host) {
     assert_eq!(sh("pwd", json!({}))["stdout"], "/\n");
     host.fails(&json!({"verb": "exec", "name": "box", "argv": ["no-such-program"]}), "ct.lxd.exec");
     let begin = std::time::Instant::now();
-    let ran = sh("echo before; sleep 60 & sleep 50", json!({"deadline_ms": 700}));
+    let ran = sh("echo before; sleep 600 & sleep 500", json!({"deadline_ms": 5000}));
     assert_eq!((&ran["code"], &ran["stdout"]), (&json!(124), &json!("before\n")));
-    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    assert!(begin.elapsed().as_secs() < 300, "{:?}", begin.elapsed());
     let left = host.exec("box", &["ps"]);
-    assert!(!left.contains("sleep 60") && !left.contains("sleep 50"), "{left}");
+    assert!(!left.contains("sleep 600") && !left.contains("sleep 500"), "{left}");
     let long = sh(
         "i=0; while [ $i -lt 20000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done",
         json!({}),
@@ -204,7 +204,7 @@ fn one_that_ignores_the_signal_is_stopped_by_force(host: &Host) {
     host.run(&deaf);
     let begin = std::time::Instant::now();
     host.ok(&json!({"verb": "stop", "name": "deaf", "grace_ms": 1000}));
-    assert!(begin.elapsed().as_secs() < 10);
+    assert!(begin.elapsed().as_secs() < 100);
     assert_eq!(host.query("/1.0/instances/s-deaf")["status"], "Stopped");
     host.ok(&json!({"verb": "start", "instance": deaf}));
     assert_eq!(host.exec("deaf", &["hostname"]), "deaf");
@@ -221,7 +221,7 @@ fn one_that_ignores_the_signal_is_stopped_by_force(host: &Host) {
 
 fn what_it_wrote_uses_and_keeps_is_told(host: &Host) {
     host.run(&host.instance("seen"));
-    assert!(lsx_tests::lab::until(5, || {
+    assert!(lsx_tests::lab::until(60, || {
         host.ok(&json!({"verb": "logs", "name": "seen"})).to_string().contains("the image has booted")
     }));
     let usage = host.ok(&json!({"verb": "usage", "name": "seen"}));

@@ -37,8 +37,8 @@ fn a_command_takes_the_place_of_init(host: &Host) {
     assert!(ps.lines().any(|l| l.contains(" app ") && l.ends_with(" /bin/sleep 1000")), "{ps}");
     assert!(host.exec("app", &["ls", "-l", "/proc/1/cwd"]).ends_with("/tmp"));
     let begin = Instant::now();
-    host.ok(&json!({"verb": "stop", "name": "app", "grace_ms": 20_000}));
-    assert!(begin.elapsed().as_secs() < 19, "the signal reaches it: {:?}", begin.elapsed());
+    host.ok(&json!({"verb": "stop", "name": "app", "grace_ms": 200_000}));
+    assert!(begin.elapsed().as_secs() < 190, "the signal reaches it: {:?}", begin.elapsed());
     host.ok(&json!({"verb": "start", "instance": wanted}));
     host.ok(&json!({"verb": "remove", "name": "app"}));
     let mut ends = host.instance("app");
@@ -62,7 +62,7 @@ fn arguments_are_what_the_document_says(host: &Host) {
     let said: String = words[4..].iter().map(|word| format!("<{word}>\n")).collect();
     assert_eq!(host.script("$CLI exec s-words -- cat /said"), said);
     host.script("$CLI restart -f s-words");
-    assert!(lsx_tests::lab::until(5, || host.script("$CLI exec s-words -- cat /said 2>&1 || true") == said));
+    assert!(lsx_tests::lab::until(60, || host.script("$CLI exec s-words -- cat /said 2>&1 || true") == said));
     let mut after = wanted.clone();
     after["command"] = json!(["/bin/sh", "-c", "echo other >/said; exec sleep 1000"]);
     assert_eq!(host.ok(&json!({"verb": "update", "before": wanted, "instance": after})), json!(true));

@@ -150,7 +150,7 @@ fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
              [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = \"$DAEMON \" ] && echo ${{p#/proc/}}; done)) & \
              echo '{order}' | /opt/lsx/act act >/tmp/said 2>&1 || true; wait; \
              (LXD_DIR=/var/lib/lxd setsid $DAEMON </dev/null >>/var/log/daemon.log 2>&1 &); \
-             ${{DAEMON%% *}} waitready --timeout 30; cat /tmp/said"
+             ${{DAEMON%% *}} waitready --timeout 120; cat /tmp/said"
         );
         let said = host.script(&script);
         eprintln!("killed after {delay} s: {}", said.lines().next().unwrap_or_default());

@@ -86,7 +86,7 @@ impl Office {
 
     fn get(&self, server: SocketAddr, more: &serde_json::Value) -> Outcome {
         let mut object = json!({
-            "probe": "http", "tls": true, "address": server.ip(), "port": server.port(), "timeout_ms": 5000,
+            "probe": "http", "tls": true, "address": server.ip(), "port": server.port(), "timeout_ms": 30_000,
             "ca": self.path("ca.pem"), "server_name": "web.internal",
         });
         more.as_object().unwrap().iter().for_each(|(key, value)| object[key] = value.clone());
@@ -220,24 +220,24 @@ fn certificate_that_signs_itself_is_trusted_when_it_is_named() {
 fn servers_without_tls_are_told_apart() {
     let office = Office::open();
     let state = |server: SocketAddr, ms: u64| office.get(server, &json!({"timeout_ms": ms}));
-    assert_eq!(state(closed_port(), 5000).state, State::Refused);
+    assert_eq!(state(closed_port(), 30_000).state, State::Refused);
     let ssh = service(|mut stream| {
         let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let outcome = state(ssh, 5000);
+    let outcome = state(ssh, 30_000);
     assert_eq!((outcome.ok, outcome.state), (false, State::NotTls), "{outcome:?}");
     assert!(message(&outcome).contains("SSH-2.0"), "{}", message(&outcome));
     let mute = service(|mut stream| {
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let outcome = state(mute, 200);
+    let outcome = state(mute, 1500);
     assert_eq!(outcome.state, State::Timeout, "{outcome:?}");
     assert!(message(&outcome).contains("no TLS handshake"), "{}", message(&outcome));
     let gone = service(|mut stream| {
         let _ = stream.read(&mut [0; 4096]);
     });
-    assert_eq!(state(gone, 5000).state, State::HandshakeFailed);
+    assert_eq!(state(gone, 30_000).state, State::HandshakeFailed);
     let drip = service(|mut stream| {
         let _ = stream.write_all(&[22, 3, 3, 0x40, 0]);
         while stream.write_all(&[2]).is_ok() {
