@@ -55,7 +55,7 @@ pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Valu
         "heard" => Ok(json!(mesh::heard(&serde_json::from_value::<Vec<String>>(input).map_err(wrong)?)?)),
         "replicas" => {
             let stack: String = serde_json::from_value(input).map_err(wrong)?;
-            Ok(json!(Home::new(&stack).replicas()))
+            Ok(json!(Home::new(&stack).replicas_ready()))
         }
         "certificates" => {
             let stack: String = serde_json::from_value(input).map_err(wrong)?;

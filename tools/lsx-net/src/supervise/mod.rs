@@ -27,6 +27,9 @@ use std::time::Duration;
 const END: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 
+/// How long `check` waits for replicas that have just become ready.
+const READY: Duration = Duration::from_secs(5);
+
 /// The state of a server that answers.
 const RUNNING: &str = "running";
 
@@ -131,10 +134,13 @@ impl Home {
         self.said().map(|said| said.certificates).unwrap_or_default()
     }
 
-    /// Whether a supervisor keeps a server that has loaded this configuration.
+    /// Whether a supervisor keeps a server in the router that has loaded this configuration.
     pub(crate) fn serves(&self, config: &str) -> bool {
         let running = self.said().is_some_and(|said| said.state == RUNNING);
-        running && self.service().alive() && self.loaded().is_some_and(|loaded| loaded == config)
+        running
+            && self.service().alive()
+            && self.loaded().is_some_and(|loaded| loaded == config)
+            && self.at_home()
     }
 
     /// How many loads of a configuration have failed since the last good one.
@@ -181,6 +187,16 @@ impl Home {
             ReplicaAt { stack: self.stack.clone(), balancer, instance, state }
         };
         haproxy::servers(&self.stats()).into_iter().map(replica).collect()
+    }
+
+    /// The same, once all are ready, or after a while: HAProxy asks one that is not every second.
+    pub(crate) fn replicas_ready(&self) -> Vec<ReplicaAt> {
+        let mut all = Vec::new();
+        wait::until(READY, STEP * 10, || {
+            all = self.replicas();
+            all.iter().all(|one| one.state == "up" || one.state == "drain")
+        });
+        all
     }
 
     /// The last lines of the log.
