@@ -10,7 +10,7 @@ use serde::Serialize;
 /// The failure of a change that did not last.
 pub(super) fn unverified(step: &str) -> Failure {
     Failure::new(Kind::Failed, "plan.unverified", format!("all steps are done, but {step} is needed again"))
-        .hint("another program on the host may change the same object; `observe` shows its current state")
+        .hint("it has ended by itself, or another program on the host changes it; `observe` shows its current state")
 }
 
 /// The failures of a report, each with its host.

@@ -90,6 +90,7 @@ pub fn plan(
         let mut steps = diff(host, &wants, &haves);
         steps.iter_mut().for_each(|step| {
             tell(step, &goals);
+            ended(step, &input.stack, &seen.seen);
             cooks::tell(step, &input.stack, &seen.seen);
         });
         draft.steps.extend(steps);
@@ -216,6 +217,19 @@ fn tell(step: &mut Step<Object>, goals: &Goals) {
         && !dependents.is_empty()
     {
         step.why = format!("{}; needed by {}", step.why, dependents.join(", "));
+    }
+}
+
+/// How an instance ended that is started again: this says more than that it does not run.
+fn ended(step: &mut Step<Object>, stack: &str, seen: &Facts) {
+    let (Some(Object::Instance(before)), Some(Object::Instance(_))) = (&step.before, &step.after) else {
+        return;
+    };
+    let mut own = seen.instances.iter().filter(|status| status.stack == stack && status.name == before.name);
+    let exit = own.find_map(|status| status.condition.exit.as_ref()).filter(|exit| exit.code != 0);
+    if let Some(exit) = exit {
+        step.why =
+            step.why.replace("running false becomes true", &format!("it has ended with {}", exit.code));
     }
 }
 
