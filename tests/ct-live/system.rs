@@ -11,6 +11,10 @@ pub(crate) const CASES: &[crate::Case] = &[
         "where_systemd_runs_the_machine_an_instance_is_a_unit",
         where_systemd_runs_the_machine_an_instance_is_a_unit,
     ),
+    (
+        "where_systemd_runs_the_machine_load_balancers_are_a_unit",
+        where_systemd_runs_the_machine_load_balancers_are_a_unit,
+    ),
     ("the_machine_is_up_while_stacks_still_come_back", the_machine_is_up_while_stacks_still_come_back),
 ];
 
@@ -153,6 +157,40 @@ fn where_systemd_runs_the_machine_an_instance_is_a_unit(cloud: &Cloud) {
     assert!(until(30, || machine.within(&idle).code == 0), "and its instance with it");
     machine.down();
     assert_eq!(machine.within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
+    machine.end();
+}
+
+const BALANCE: &str = "lsx-unit.net.balance.service";
+
+fn where_systemd_runs_the_machine_load_balancers_are_a_unit(cloud: &Cloud) {
+    let machine = Machine::new(cloud);
+    let more = "sed -i \"s,lan: 10.77.0.0/24,lan: { cidr: 10.77.0.0/24 # gateway: h1 },\" /root/unit.yaml; tr \"#\" , </root/unit.yaml >/root/unit.new; \
+                mv /root/unit.new /root/unit.yaml; echo \"balance: { www: { host: h1, listen: 80, to: web, port: 80 } }\" >>/root/unit.yaml";
+    cloud.lab.script("h1", more).ok();
+    machine.boot("basic.target", "running");
+    machine.up();
+    let show = |what: &str| machine.show(BALANCE, what);
+    // httpd has no page, but answers.
+    let answers = || {
+        let page = "curl -s --max-time 5 -o /dev/null -w %{http_code} http://198.18.0.11/ || true";
+        machine.within(page).ok().stdout == "404"
+    };
+    assert!(until(60, answers));
+    assert_eq!((show("Type").as_str(), show("ActiveState").as_str()), ("notify", "active"));
+    let first = show("MainPID");
+    machine.within(&format!("kill -KILL {first}")).ok();
+    let again = || show("MainPID") != first && show("ActiveState") == "active";
+    assert!(until(60, again), "a killed supervisor is started again");
+    let idle = format!("{} plan --exit-code /root/unit.yaml >/dev/null", machine.net);
+    assert!(until(60, || machine.within(&idle).code == 0), "{}", machine.within(&idle).stderr);
+    assert!(until(60, answers), "and HAProxy with it");
+    machine.kill();
+    machine.boot("multi-user.target", "");
+    assert!(until(120, || show("ActiveState") == "active"), "after a reboot");
+    assert!(until(120, answers), "and HAProxy answers");
+    machine.down();
+    assert_eq!(machine.within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
+    machine.within("! pgrep -x haproxy; ! test -e /run/lsx; ! test -e /var/lib/lsx/net").ok();
     machine.end();
 }
 

@@ -68,7 +68,7 @@ fn recorded(lab: &Lab, key: &str) -> String {
 }
 
 /// The replicas that answer several times in a row.
-fn answers(ask: impl Fn() -> std::collections::BTreeMap<String, String>) -> BTreeSet<String> {
+pub(crate) fn answers(ask: impl Fn() -> std::collections::BTreeMap<String, String>) -> BTreeSet<String> {
     let first = |text: &String| text.split(' ').next().unwrap().to_owned();
     (0..6).flat_map(|_| ask().values().map(first).collect::<Vec<_>>()).collect()
 }

@@ -26,6 +26,7 @@ mod ended;
 mod firewalls;
 mod forged;
 mod gone;
+mod health;
 mod held;
 mod interrupt;
 mod kernel;
@@ -85,7 +86,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "balance",
         share: || lab(2, &[]),
-        cases: &[balance::CASES, clients::CASES, certificates::CASES, dying::CASES],
+        cases: &[balance::CASES, clients::CASES, certificates::CASES, dying::CASES, health::CASES],
     },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];
