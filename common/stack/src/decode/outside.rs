@@ -55,7 +55,8 @@ pub(super) fn registry(at: At<'_, '_>) -> Option<RegistryAccess> {
         at.wrong(Wrong::new("the registry has no settings", "write mirrors, ca, login or insecure"));
     }
     table.finish();
-    Some(registry)
+    // What says only what holds anyway is no entry.
+    Some(registry).filter(|registry| *registry != RegistryAccess::default())
 }
 
 /// The path of a file. `file:` in front of it is accepted, as in `secrets`.
