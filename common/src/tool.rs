@@ -5,6 +5,7 @@ mod checked;
 pub use checked::{Checked, Finding};
 
 use crate::failure::{Failure, Failures};
+use crate::host::timer::Job;
 use crate::plan::show::Line;
 use crate::plan::{ChangeFn, Have, Object, Plan, PlanHost, Step, Warning};
 use crate::stack::resolved::InstanceAt;
@@ -127,6 +128,19 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// itself does then. It is kept until the run is over on all hosts, since it may record
     /// what it replaces.
     fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object>;
+
+    /// What is done from time to time on a host with this intent. Its plan wants [`crate::plan::Kept::Timer`] if there is any.
+    fn jobs(self, _intent: &Self::Intent) -> Vec<Job> {
+        Vec::new()
+    }
+
+    /// Does one of them, on this host, whose name in the stack is `host`.
+    ///
+    /// # Errors
+    /// Why it failed. It is done again at its next time.
+    fn job(self, _stack: &str, _host: &str, _intent: &Self::Intent, _job: &str) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// A verb of the tool itself, on this host. Intermediate output goes to `event`; when `cancel` is set, its answer is no
     /// longer awaited.

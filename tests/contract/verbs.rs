@@ -11,9 +11,35 @@ fn every_tool_has_the_shared_verbs() {
         for verb in VERBS {
             assert!(listed.iter().any(|l| l == verb), "{} lacks {verb}: {listed:?}", tool.name);
         }
-        for hidden in ["agent", "manual"] {
+        for hidden in ["agent", "manual", "tick"] {
             assert!(!listed.iter().any(|l| l == hidden), "{} shows {hidden}", tool.name);
         }
+    }
+}
+
+/// The entry of a timer runs it each minute: nothing is printed but why it could not be done.
+#[test]
+fn a_tick_without_what_the_host_kept_does_nothing_and_says_why() {
+    let folder = scratch();
+    for tool in tools_and_smallest() {
+        let missing = folder.path().join("kept.json");
+        let missing = missing.to_str().unwrap();
+        let ended = tool.run(["tick", "--quiet", "--self", "h1", missing]).end();
+        assert!(
+            [66, 77].contains(&ended.code()) && ended.stdout.is_empty(),
+            "{}: {}",
+            tool.name,
+            ended.stderr
+        );
+        let other = file(&folder, "other.json", r#"{"schema":"lsx.other.intent/1","stack":"office"}"#);
+        let ended = tool.run(["tick", "--quiet", "--self", "h1", &other]).end();
+        assert!(
+            [65, 77].contains(&ended.code()) && ended.stdout.is_empty(),
+            "{}: {}",
+            tool.name,
+            ended.stderr
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{} wrote a file", tool.name);
     }
 }
 

@@ -1,7 +1,8 @@
 //! A whole system: its first process is an init of its own.
 
 use crate::cloud::Cloud;
-use lsx_tests::lab::{Ran, until};
+use lsx_tests::lab::until;
+use lsx_tests::machine::Machine;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -40,30 +41,17 @@ fn a_program_called_init_is_an_application(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// Turns the host into a machine with systemd as first process of new namespaces, where only the units of lsx are enabled.
-const MACHINE: &str = "
-    mount --make-rprivate /
-    mount -t proc proc /proc
-    mount -t tmpfs tmpfs /run
-    mkdir -p /run/lock /run/systemd/system
-    rm -rf /etc/systemd/system/sockets.target.wants
-    find /etc/systemd/system/multi-user.target.wants ! -type d ! -name 'lsx-*' -delete 2>/dev/null || :
-    for group in /sys/fs/cgroup/*/; do mkdir $group/machine 2>/dev/null || :; echo $$ 2>/dev/null >$group/machine/cgroup.procs || :; done
-    exec env -i container=lsx PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --cgroup --mount sh -c '
-        umount -l /sys/fs/cgroup/systemd
-        mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-        exec /lib/systemd/systemd --unit=UNIT --log-target=null --show-status=no'";
-
 /// The machine, with a stack `unit` for it and the tools.
-struct Machine<'a> {
+struct Unit<'a> {
+    machine: Machine<'a>,
     cloud: &'a Cloud,
     carrier: String,
     net: String,
     ct: String,
 }
 
-impl<'a> Machine<'a> {
-    fn new(cloud: &'a Cloud) -> Machine<'a> {
+impl<'a> Unit<'a> {
+    fn new(cloud: &'a Cloud) -> Unit<'a> {
         // Another stack has already sent the tools and the image.
         let carrier = cloud.stack("carrier", "  c: { image: bb, host: h1, networks: [lan] }");
         cloud.start(&carrier);
@@ -76,67 +64,34 @@ impl<'a> Machine<'a> {
             image.trim()
         );
         cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/unit.yaml"], stack.as_bytes()).ok();
-        Machine { cloud, carrier, net: cloud.copy_on("h1", "lsx-net"), ct }
-    }
-
-    /// Boots, and waits until systemd reports a state that begins with `says`; empty: any state.
-    fn boot(&self, unit: &str, says: &str) {
-        let machine = MACHINE.replace("UNIT", unit);
-        self.cloud.lab.exec_with("h1", &["sh", "-c", "cat >/root/machine"], machine.as_bytes()).ok();
-        let start =
-            "setsid unshare --mount --pid --fork --uts --ipc sh -e /root/machine >/root/machine.log 2>&1 &";
-        self.cloud.lab.script("h1", start).ok();
-        let mut last = self.within("true");
-        let ready = || {
-            last = self.within("systemctl is-system-running || true");
-            last.stdout.starts_with(says) && last.stdout.trim() != "offline" && !last.stdout.is_empty()
-        };
-        assert!(
-            until(120, ready),
-            "{last:?} {}",
-            self.cloud.lab.script("h1", "cat /root/machine.log; pgrep -fa systemd").stdout
-        );
-    }
-
-    fn within(&self, text: &str) -> Ran {
-        let enter = format!("nsenter -t $(pgrep -ox systemd) -m -p sh -ec '{text}'");
-        self.cloud.lab.script("h1", &enter)
-    }
-
-    fn show(&self, unit: &str, what: &str) -> String {
-        self.within(&format!("systemctl show -p {what} --value {unit}")).ok().stdout.trim().to_owned()
+        Unit {
+            machine: Machine::of(&cloud.lab, "h1"),
+            cloud,
+            carrier,
+            net: cloud.copy_on("h1", "lsx-net"),
+            ct,
+        }
     }
 
     fn up(&self) {
-        let Machine { net, ct, .. } = self;
-        self.within(&format!(
-            "{net} up -q /root/unit.yaml >/dev/null; {ct} up -q /root/unit.yaml >/dev/null"
-        ))
-        .ok();
+        let Unit { machine, net, ct, .. } = self;
+        machine
+            .within(&format!("{net} up -q /root/unit.yaml >/dev/null; {ct} up -q /root/unit.yaml >/dev/null"))
+            .ok();
     }
 
     fn down(&self) {
-        let Machine { net, ct, .. } = self;
-        self.within(&format!(
-            "{ct} down -q /root/unit.yaml >/dev/null; {net} down -q /root/unit.yaml >/dev/null"
-        ))
-        .ok();
-    }
-
-    /// Like a power failure.
-    fn kill(&self) {
-        self.cloud
-            .lab
-            .script(
-                "h1",
-                "p=$(pgrep -ox systemd); kill -KILL $p; while test -e /proc/$p; do sleep 0.05; done",
-            )
+        let Unit { machine, net, ct, .. } = self;
+        machine
+            .within(&format!(
+                "{ct} down -q /root/unit.yaml >/dev/null; {net} down -q /root/unit.yaml >/dev/null"
+            ))
             .ok();
     }
 
     fn end(self) {
-        self.kill();
-        self.cloud.lab.script("h1", "rm /root/unit.yaml /root/machine*; for group in /sys/fs/cgroup/*/machine; do find $group -depth -type d -exec rmdir {} + || :; done").ok();
+        self.machine.end();
+        self.cloud.lab.script("h1", "rm /root/unit.yaml").ok();
         self.cloud.end(&self.carrier);
     }
 }
@@ -144,31 +99,33 @@ impl<'a> Machine<'a> {
 const WEB: &str = "lsx-unit.web.service";
 
 fn where_systemd_runs_the_machine_an_instance_is_a_unit(cloud: &Cloud) {
-    let machine = Machine::new(cloud);
+    let unit = Unit::new(cloud);
+    let machine = &unit.machine;
     machine.boot("basic.target", "running");
-    machine.up();
+    unit.up();
     let show = |what: &str| machine.show(WEB, what);
     assert_eq!((show("Type").as_str(), show("ActiveState").as_str()), ("notify", "active"));
     let first = show("MainPID");
     machine.within(&format!("kill -KILL {first}")).ok();
     let again = || show("MainPID") != first && show("ActiveState") == "active";
     assert!(until(60, again), "a killed supervisor is started again");
-    let idle = format!("{} plan --exit-code /root/unit.yaml >/dev/null", machine.ct);
+    let idle = format!("{} plan --exit-code /root/unit.yaml >/dev/null", unit.ct);
     assert!(until(30, || machine.within(&idle).code == 0), "and its instance with it");
-    machine.down();
+    unit.down();
     assert_eq!(machine.within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
-    machine.end();
+    unit.end();
 }
 
 const BALANCE: &str = "lsx-unit.net.balance.service";
 
 fn where_systemd_runs_the_machine_load_balancers_are_a_unit(cloud: &Cloud) {
-    let machine = Machine::new(cloud);
+    let unit = Unit::new(cloud);
+    let machine = &unit.machine;
     let more = "sed -i \"s,lan: 10.77.0.0/24,lan: { cidr: 10.77.0.0/24 # gateway: h1 },\" /root/unit.yaml; tr \"#\" , </root/unit.yaml >/root/unit.new; \
                 mv /root/unit.new /root/unit.yaml; echo \"balance: { www: { host: h1, listen: 80, to: web, port: 80 } }\" >>/root/unit.yaml";
     cloud.lab.script("h1", more).ok();
     machine.boot("basic.target", "running");
-    machine.up();
+    unit.up();
     let show = |what: &str| machine.show(BALANCE, what);
     // httpd has no page, but answers.
     let answers = || {
@@ -181,30 +138,31 @@ fn where_systemd_runs_the_machine_load_balancers_are_a_unit(cloud: &Cloud) {
     machine.within(&format!("kill -KILL {first}")).ok();
     let again = || show("MainPID") != first && show("ActiveState") == "active";
     assert!(until(60, again), "a killed supervisor is started again");
-    let idle = format!("{} plan --exit-code /root/unit.yaml >/dev/null", machine.net);
+    let idle = format!("{} plan --exit-code /root/unit.yaml >/dev/null", unit.net);
     assert!(until(60, || machine.within(&idle).code == 0), "{}", machine.within(&idle).stderr);
     assert!(until(60, answers), "and HAProxy with it");
     machine.kill();
     machine.boot("multi-user.target", "");
     assert!(until(120, || show("ActiveState") == "active"), "after a reboot");
     assert!(until(120, answers), "and HAProxy answers");
-    machine.down();
+    unit.down();
     assert_eq!(machine.within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
     machine.within("! pgrep -x haproxy; ! test -e /run/lsx; ! test -e /var/lib/lsx/net").ok();
-    machine.end();
+    unit.end();
 }
 
 /// Another boot entry never ends.
 fn the_machine_is_up_while_stacks_still_come_back(cloud: &Cloud) {
-    let machine = Machine::new(cloud);
+    let unit = Unit::new(cloud);
+    let machine = &unit.machine;
     machine.boot("basic.target", "running");
-    machine.up();
+    unit.up();
     machine.kill();
     let slow =
         "printf '#!/bin/sh\\nexec sleep 3211\\n' >/etc/lsx/boot.d/99-slow; chmod 755 /etc/lsx/boot.d/99-slow";
     cloud.lab.script("h1", slow).ok();
     machine.boot("multi-user.target", "");
-    let state = |unit: &str| machine.show(unit, "ActiveState");
+    let state = |of: &str| machine.show(of, "ActiveState");
     assert!(until(60, || state("multi-user.target") == "active"), "{}", state("multi-user.target"));
     assert!(until(60, || machine.within("pgrep -fx \"sleep 3211\"").code == 0), "the entries run");
     assert!(until(60, || state(WEB) == "active"), "earlier entries are done");
@@ -216,8 +174,8 @@ fn the_machine_is_up_while_stacks_still_come_back(cloud: &Cloud) {
     assert!(waits.contains("basic.target") && !waits.contains("lsx-boot"), "{waits}");
     cloud.lab.script("h1", "rm /etc/lsx/boot.d/99-slow").ok();
     machine.within("systemctl stop lsx-boot.service").ok();
-    machine.down();
-    machine.end();
+    unit.down();
+    unit.end();
 }
 
 fn a_whole_system_boots_and_halts(cloud: &Cloud) {

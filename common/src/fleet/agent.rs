@@ -1,8 +1,8 @@
 //! The host's side of the protocol: reads requests, runs the tool's handler, writes events and replies; synchronous.
 
 use super::news::News;
+use super::prune;
 use super::wire::{Hello, PRUNE, Reply};
-use super::{BOOT, prune};
 use crate::host::{limit, wait};
 use crate::{Failure, Failures, Kind};
 use serde_json::{Value, json};
@@ -128,7 +128,9 @@ fn answer<W: Write + Send>(
 ) -> Reply {
     if request["op"] == PRUNE {
         let dir = Path::new(request["dir"].as_str().unwrap_or_default());
-        return reply(prune::under(dir, Path::new(BOOT)).map(|removed| json!({ "removed": removed })));
+        return reply(
+            prune::under(dir, &prune::ENTRIES.map(Path::new)).map(|removed| json!({ "removed": removed })),
+        );
     }
     let mut event = |value| output.say(&Reply::Event(value));
     match catch_unwind(AssertUnwindSafe(|| handler(request, &mut event, cancel))) {

@@ -45,6 +45,8 @@ use tokio::task::JoinSet;
 pub(crate) const BIN: &str = "/var/lib/lsx/bin";
 /// The boot entries; copies named there are kept.
 pub(crate) const BOOT: &str = "/etc/lsx/boot.d";
+/// The entries that are run each minute; copies named there are kept, too.
+pub(crate) const TIMER: &str = "/etc/lsx/timer.d";
 
 /// The in-process host: runs [`agent()`] on the stream until it ends, in its own thread.
 pub type Local = Arc<dyn Fn(UnixStream) + Send + Sync>;

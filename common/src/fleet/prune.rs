@@ -11,12 +11,14 @@ use std::time::SystemTime;
 
 /// How many copies of a tool stay, the newest first.
 const KEPT: usize = 2;
+/// The folders of entries that name copies.
+pub(super) const ENTRIES: [&str; 2] = [super::BOOT, super::TIMER];
 
 /// Removes this host's old tool copies: folders of [`super::BIN`] whose name is 16 hex digits, except the newest two of
-/// each tool, those that a process runs, and those that a file in [`super::BOOT`] names. Nothing else is touched.
+/// each tool, those that a process runs, and those that an entry names. Nothing else is touched.
 /// Returns the removed names; what cannot be read or removed stays. A fleet asks for it after it shipped a copy.
 pub fn prune() -> Vec<String> {
-    under(Path::new(super::BIN), Path::new(super::BOOT)).unwrap_or_default()
+    under(Path::new(super::BIN), &ENTRIES.map(Path::new)).unwrap_or_default()
 }
 
 /// Removes every tool copy of this host when no stack keeps anything here any more, so that `down` leaves nothing. The
@@ -35,8 +37,11 @@ pub fn leave() {
 }
 
 /// [`prune`] for any folders.
-pub(super) fn under(dir: &Path, boot: &Path) -> Result<Vec<String>, Failures> {
-    let named = texts(boot).map_err(|e| failure(boot, e))?;
+pub(super) fn under(dir: &Path, entries: &[&Path]) -> Result<Vec<String>, Failures> {
+    let mut named = Vec::new();
+    for folder in entries {
+        named.extend(texts(folder).map_err(|e| failure(folder, e))?);
+    }
     let mut copies = copies(dir).map_err(|e| failure(dir, e))?;
     copies.sort_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
     let running = running();
@@ -103,8 +108,8 @@ fn running() -> BTreeSet<File> {
     processes.filter_map(file).map(|m| (m.dev(), m.ino())).collect()
 }
 
-fn texts(boot: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(boot) {
+fn texts(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
@@ -152,7 +157,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
-    fn keeps_the_newest_two_of_each_tool_and_what_boot_names() {
+    fn keeps_the_newest_two_of_each_tool_and_what_entries_name() {
         let temp = tempfile::tempdir().unwrap();
         let bin = temp.path().join("bin");
         let boot = temp.path().join("boot.d");
@@ -164,11 +169,14 @@ mod tests {
         made(&bin, &copies);
         fs::create_dir_all(&boot).unwrap();
         fs::write(boot.join("office"), format!("/var/lib/lsx/bin/{}/lsx-net up\n", names[1])).unwrap();
-        let mut done = under(&bin, &boot).unwrap();
+        let timer = temp.path().join("timer.d");
+        fs::create_dir_all(&timer).unwrap();
+        fs::write(timer.join("office"), format!("/var/lib/lsx/bin/{}/lsx-net tick\n", names[2])).unwrap();
+        let mut done = under(&bin, &[&boot, &timer]).unwrap();
         done.sort();
-        assert_eq!(done, [0, 2, 3, 4].map(|n| names[n].clone()));
+        assert_eq!(done, [0, 3, 4].map(|n| names[n].clone()));
         assert!(bin.join("other").exists() && bin.join("00000000000000AA").exists());
-        assert!([1, 5, 6, 7, 8].iter().all(|&n| bin.join(&names[n]).exists()));
+        assert!([1, 2, 5, 6, 7, 8].iter().all(|&n| bin.join(&names[n]).exists()));
     }
 
     #[test]
@@ -183,14 +191,14 @@ mod tests {
         let nothing = std::process::Stdio::null;
         let program = crate::host::Program::new(other.to_str().unwrap()).args(["60"]);
         let mut child = program.start(nothing(), nothing(), nothing()).unwrap();
-        assert_eq!(under(temp.path(), Path::new("/nonexistent")).unwrap(), [names[1].clone()]);
+        assert_eq!(under(temp.path(), &[Path::new("/nonexistent")]).unwrap(), [names[1].clone()]);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(under(temp.path(), Path::new("/nonexistent")).unwrap(), [names[0].clone()]);
+        assert_eq!(under(temp.path(), &[Path::new("/nonexistent")]).unwrap(), [names[0].clone()]);
     }
 
     #[test]
     fn a_folder_that_is_missing_is_a_failure() {
-        assert_eq!(under(Path::new("/nonexistent"), Path::new("/nonexistent")).unwrap_err().exit(), 1);
+        assert_eq!(under(Path::new("/nonexistent"), &[Path::new("/nonexistent")]).unwrap_err().exit(), 1);
     }
 }

@@ -1,8 +1,9 @@
-//! What the engine keeps on a host for every tool: the intent, which the tool restores after a reboot, and the boot entry.
+//! What the engine keeps on a host for every tool: the intent, which the tool restores after a reboot, the boot entry, and the
+//! entry that is run each minute.
 
-use super::boot::Entry;
+use super::entry::{Entry, Occasion};
 use super::file::{self, Mode};
-use super::received;
+use super::{received, timer};
 use crate::failure::{Failure, Kind};
 use crate::plan::{Kept, Warning};
 use crate::tool::Tool;
@@ -13,6 +14,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+/// The end of the code of a warning about a job that failed.
+pub(crate) const JOB: &str = ".job";
+
 /// What is kept of a stack on this host.
 #[derive(Clone, Debug)]
 pub struct Found<I> {
@@ -22,8 +26,10 @@ pub struct Found<I> {
     pub intent: Option<I>,
     /// The program and the host that the boot entry names, as in [`Entry::read`].
     pub boot: Option<(String, String)>,
-    /// About a damaged file.
-    pub warning: Option<Warning>,
+    /// The same for the entry that is run each minute.
+    pub timer: Option<(String, String)>,
+    /// About a damaged file, and about jobs that failed.
+    pub warnings: Vec<Warning>,
 }
 
 /// The files of one stack, of the tool whose intent is `I`.
@@ -58,8 +64,8 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
         self.root.join(&self.stack).join(format!("{}.json", self.tool))
     }
 
-    fn entry(&self) -> Entry<'_> {
-        Entry { order: self.order, stack: &self.stack, tool: self.tool }
+    fn entry(&self, on: Occasion) -> Entry<'_> {
+        Entry { on, order: self.order, stack: &self.stack, tool: self.tool }
     }
 
     /// The intent; none if its file is missing or damaged.
@@ -77,12 +83,17 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
     pub fn observe(&self) -> Result<Found<I>, Failure> {
         let text = self.text()?;
         let read = text.as_ref().map(|text| self.parse(text));
-        let warning = read.as_ref().and_then(|read| read.as_ref().err()).map(|why| Warning {
+        let damaged = read.as_ref().and_then(|read| read.as_ref().err()).map(|why| Warning {
             code: format!("{}.intent", self.tool),
             message: format!("{} cannot be read and is written again: {why}", self.path().display()),
         });
-        let intent = read.and_then(Result::ok);
-        Ok(Found { there: text.is_some(), intent, boot: self.entry().read()?, warning })
+        let failed = timer::failed(&self.stack, self.tool).into_iter().map(|(job, why)| Warning {
+            code: format!("{}{JOB}", self.tool),
+            message: format!("job {job} of stack {} failed when it was due last: {why}", self.stack),
+        });
+        let warnings = damaged.into_iter().chain(failed).collect();
+        let (boot, timer) = (self.entry(Occasion::Boot).read()?, self.entry(Occasion::Minute).read()?);
+        Ok(Found { there: text.is_some(), intent: read.and_then(Result::ok), boot, timer, warnings })
     }
 
     /// Changes one object to its wanted state; `make` gives an intent that this run has not replaced.
@@ -97,20 +108,26 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
     ) -> Result<(), Failure> {
         match (before, after) {
             (_, Some(Kept::Intent(key))) => self.write(&key, make),
-            (_, Some(Kept::Boot { program, host })) => {
-                // A host that is changed in-process has no copy of this program yet.
-                if !Path::new(&program).exists() {
-                    fleet::install(&self.programs.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-                }
-                self.entry().write(&program, &host, &self.path())
-            }
+            (_, Some(Kept::Boot { program, host })) => self.enter(Occasion::Boot, &program, &host),
+            (_, Some(Kept::Timer { program, host })) => self.enter(Occasion::Minute, &program, &host),
             (Some(Kept::Intent(_)), None) => self.remove(),
             (Some(Kept::Boot { .. }), None) => {
                 received::forget(&self.stack, self.tool)?;
-                self.entry().remove()
+                self.entry(Occasion::Boot).remove()
+            }
+            (Some(Kept::Timer { .. }), None) => {
+                timer::end(&self.stack, self.tool, &|| self.entry(Occasion::Minute).remove())
             }
             (None, None) => Ok(()),
         }
+    }
+
+    fn enter(&self, on: Occasion, program: &str, host: &str) -> Result<(), Failure> {
+        // A host that is changed in-process has no copy of this program yet.
+        if !Path::new(program).exists() {
+            fleet::install(&self.programs.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        }
+        self.entry(on).write(program, host, &self.path())
     }
 
     fn write(&self, key: &str, make: &dyn Fn() -> Result<I, Failure>) -> Result<(), Failure> {
@@ -226,7 +243,7 @@ mod tests {
         std::fs::write(keeper.path(), "{").unwrap();
         let found = keeper.observe().unwrap();
         assert!(found.there && found.intent.is_none());
-        let warning = found.warning.unwrap();
+        let warning = found.warnings.first().unwrap();
         assert!(warning.code == "note.intent" && warning.message.contains("office/note.json"), "{warning:?}");
     }
 }

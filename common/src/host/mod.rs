@@ -1,6 +1,6 @@
 //! System calls that all tools share: run a program, read and write a file within a limit, hold a lock, wait.
 
-pub mod boot;
+pub mod entry;
 pub mod file;
 pub mod kept;
 pub mod limit;
@@ -11,6 +11,8 @@ pub mod program;
 pub mod received;
 pub mod roll;
 pub mod service;
+mod starter;
+pub mod timer;
 pub mod wait;
 
 pub use file::{Mode, remove, write};
@@ -30,6 +32,11 @@ pub fn root() -> Result<(), Failure> {
     }
     Err(Failure::new(Kind::Denied, "host.root", "only root can see what lsx has on this host")
         .hint("use sudo, or name a stack file: then its hosts are asked by ssh"))
+}
+
+/// Whether systemd runs this machine (sd_booted(3)).
+pub(crate) fn systemd() -> bool {
+    std::path::Path::new("/run/systemd/system").exists()
 }
 
 /// The name of this machine (uname(2) nodename), for documents without a stack.

@@ -12,4 +12,11 @@ pub enum Kept {
         /// The host's name in the stack.
         host: String,
     },
+    /// The entry that is run each minute.
+    Timer {
+        /// The program that it runs.
+        program: String,
+        /// The host's name in the stack.
+        host: String,
+    },
 }

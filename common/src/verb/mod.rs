@@ -16,6 +16,7 @@ mod revert;
 mod roll;
 mod scope;
 mod source;
+mod tick;
 mod transfer;
 mod up;
 mod waves;
@@ -74,6 +75,9 @@ pub enum Verb {
     /// Print the manual page, generated from the flags
     #[command(hide = true)]
     Manual,
+    /// Do what is due of a stack on this host; an entry of /etc/lsx/timer.d runs it each minute
+    #[command(hide = true)]
+    Tick(TickArgs),
     /// Work on this host for a controller: requests on standard input, replies on standard output
     #[command(hide = true)]
     Agent,
@@ -199,6 +203,17 @@ pub struct CheckArgs {
     pub(crate) scope: ScopeArgs,
 }
 
+/// Flags of `tick`.
+#[derive(Debug, Args)]
+pub struct TickArgs {
+    /// What this host kept of the stack
+    #[arg(value_name = "FILE")]
+    pub(crate) kept: PathBuf,
+    /// The name of this host in the stack
+    #[arg(long = "self", value_name = "HOST")]
+    pub(crate) myself: String,
+}
+
 /// The plan of a document that is changed through `stack.set`, and allows the moves that follow from it.
 ///
 /// # Errors
@@ -256,6 +271,7 @@ pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Comman
             Ok(stdio::write(lines.as_bytes())?)
         }
         Verb::Manual => crate::cli::manual(command),
+        Verb::Tick(args) => tick::run(tool, args),
         Verb::Agent => host::agent(tool).map_err(Failures::from),
     }
 }

@@ -5,9 +5,10 @@ use super::{ChangeArgs, HostSet, PlanArgs, ScopeArgs, StackArgs};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
+use crate::host::kept::JOB;
 use crate::log;
 use crate::plan::show::{View, show, sum};
-use crate::plan::{Object, Plan, PlanHost};
+use crate::plan::{Object, Plan, PlanHost, Warning};
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{self, Only, Resolved, Stack};
 use crate::stdio::{self, Output};
@@ -160,7 +161,8 @@ pub(super) fn make<T: Tool>(
     seen: &BTreeMap<String, ObservedOf<T>>,
     skipped: Vec<String>,
 ) -> Result<PlanOf<T>, Failures> {
-    let draft = tool.plan(input, seen)?;
+    let mut draft = tool.plan(input, seen)?;
+    draft.warnings.extend(seen.iter().flat_map(|(host, seen)| failed_jobs(host, &seen.warnings)));
     let base = |h: &PlanHost| seen.get(&h.name).map(|o| PlanHost { base: o.base.clone(), ..h.clone() });
     let plan = Plan {
         schema: document::schema(T::NAME, "plan"),
@@ -176,6 +178,12 @@ pub(super) fn make<T: Tool>(
     };
     super::waves::ordered(&plan)?;
     Ok(plan)
+}
+
+/// What a host says of its jobs.
+fn failed_jobs(host: &str, warnings: &[Warning]) -> impl Iterator<Item = Warning> {
+    let failed = warnings.iter().filter(|warning| warning.code.ends_with(JOB));
+    failed.map(move |warning| Warning { message: format!("{host}: {}", warning.message), ..warning.clone() })
 }
 
 /// Prints the warnings and kept objects of a plan.

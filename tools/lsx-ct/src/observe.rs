@@ -126,7 +126,7 @@ fn kept(stack: &str, seen: &mut Facts, warnings: &mut Vec<Warning>) -> Result<Ve
     let mut objects = Vec::new();
     let have = |object: Object| Have { key: object.key(), object, needs: Vec::new() };
     let found = Keeper::of::<Ct>(stack).observe()?;
-    warnings.extend(found.warning);
+    warnings.extend(found.warnings);
     if found.there {
         let digest = found.intent.as_ref().map(Ct::intent_key).unwrap_or_default();
         objects.push(have(Object::Intent(IntentFile { digest })));

@@ -2,22 +2,18 @@
 //! restarts it when it is killed; else as a detached child.
 
 use crate::failure::Failure;
-use crate::host::Program;
+use crate::host::{Program, systemd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
-
-/// Exists while systemd runs the machine (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
 
 /// Starts `argv` as the supervisor of a unit; returns the child if it is one of this process.
 ///
 /// # Errors
 /// Errors of systemd or the kernel.
 pub fn begin(unit: &str, about: &str, argv: &[String]) -> Result<Option<Child>, Failure> {
-    if Path::new(SYSTEMD).exists() {
+    if systemd() {
         let run = Program::new("systemd-run").args(settings(unit, about)).args(["--"]).args(argv);
         return run.run(b"").map(|_| None);
     }
@@ -27,7 +23,7 @@ pub fn begin(unit: &str, about: &str, argv: &[String]) -> Result<Option<Child>, 
 
 /// Stops a unit whose supervisor does not end by itself, if there is one.
 pub fn end(unit: &str) {
-    if Path::new(SYSTEMD).exists() {
+    if systemd() {
         let unit = format!("{unit}.service");
         let _ = Program::new("systemctl").args(["kill", "--signal=KILL", &unit]).run(b"");
         let _ = Program::new("systemctl").args(["stop", &unit]).run(b"");

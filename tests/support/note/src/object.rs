@@ -23,6 +23,13 @@ pub(crate) enum Object {
         /// The host's name in the stack.
         host: String,
     },
+    /// The entry that is run each minute.
+    Timer {
+        /// The program that it runs.
+        program: String,
+        /// The host's name in the stack.
+        host: String,
+    },
 }
 
 /// A note about an instance.
@@ -43,6 +50,9 @@ pub(crate) struct Intent {
     pub(crate) stack: String,
     /// The notes, by name.
     pub(crate) notes: Vec<Text>,
+    /// How often a line is added to the list of this host, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) every_s: Option<u64>,
 }
 
 /// Further facts.
@@ -70,6 +80,7 @@ impl Object {
             Object::Note(note) => format!("note:{}", note.name),
             Object::Intent { .. } => "intent:note".to_owned(),
             Object::Boot { .. } => "boot:note".to_owned(),
+            Object::Timer { .. } => "timer:note".to_owned(),
         }
     }
 }
@@ -92,6 +103,9 @@ impl plan::Object for Object {
             Object::Intent { digest } => Some(Kept::Intent(digest.clone())),
             Object::Boot { program, host } => {
                 Some(Kept::Boot { program: program.clone(), host: host.clone() })
+            }
+            Object::Timer { program, host } => {
+                Some(Kept::Timer { program: program.clone(), host: host.clone() })
             }
         }
     }

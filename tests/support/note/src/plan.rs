@@ -19,10 +19,11 @@ pub(crate) fn plan(
 ) -> Result<Draft<Note>, Failures> {
     let mut draft = Draft::<Note>::default();
     for (host, seen) in observed {
-        let (mut notes, mut waves) = (Vec::new(), BTreeMap::new());
+        let (mut notes, mut waves, mut every_s) = (Vec::new(), BTreeMap::new(), None);
         match &input.goal {
             Goal::Up(stack, resolved) => {
                 (notes, waves) = wanted(stack, resolved, &input.gathered, host)?;
+                every_s = every(stack, resolved, host)?;
                 let named: BTreeSet<&str> = resolved.instances.iter().map(|at| at.name.as_str()).collect();
                 let left = seen.objects.iter().filter_map(|have| match &have.object {
                     Object::Note(note) if !named.contains(note.name.as_str()) => Some(note.clone()),
@@ -33,19 +34,22 @@ pub(crate) fn plan(
                     notes.push(note);
                 }
             }
-            Goal::Boot(kept) => notes = booted(kept)?.notes,
+            Goal::Boot(kept) => Intent { notes, every_s, .. } = booted(kept)?,
             Goal::Down => {}
         }
         let mut wants: Vec<Want<Object>> =
             notes.iter().map(|note| want(Object::Note(note.clone()), "the document names it")).collect();
         if !notes.is_empty() {
-            let intent = intent(&input.stack, notes);
+            let intent = intent(&input.stack, notes, every_s);
             let digest = key(&intent);
             let text = document::canonical(&intent)?;
             draft.contents.insert(digest.clone(), String::from_utf8_lossy(&text).into_owned());
             wants.push(want(Object::Intent { digest }, "restores this host after a reboot"));
             let boot = Object::Boot { program: seen.seen.program.clone(), host: host.clone() };
             wants.push(want(boot, "restores this host after a reboot"));
+            let timer = Object::Timer { program: seen.seen.program.clone(), host: host.clone() };
+            let needs = vec!["intent:note".to_owned()];
+            wants.extend(every_s.map(|_| Want { needs, ..want(timer, "adds lines from time to time") }));
         }
         let mut steps = diff(host, &wants, &seen.objects);
         steps.iter_mut().for_each(|step| step.wave = wave(step, &waves));
@@ -61,7 +65,7 @@ pub(crate) fn plan(
 
 /// The digest of an intent; stack and schema do not matter.
 pub(crate) fn key(intent: &Intent) -> String {
-    document::digest_of(&intent.notes).unwrap_or_default()
+    document::digest_of(&(&intent.notes, intent.every_s)).unwrap_or_default()
 }
 
 /// An object with what it depends on: the boot entry is removed last.
@@ -70,12 +74,13 @@ pub(crate) fn have(object: Object) -> Have<Object> {
         Object::Note(_) => &["intent:note", "boot:note"],
         Object::Intent { .. } => &["boot:note"],
         Object::Boot { .. } => &[],
+        Object::Timer { .. } => &["intent:note", "boot:note"],
     };
     Have { key: object.key(), object, needs: needs.iter().map(|need| (*need).to_owned()).collect() }
 }
 
-fn intent(stack: &str, notes: Vec<Text>) -> Intent {
-    Intent { schema: document::schema("note", "intent"), stack: stack.to_owned(), notes }
+fn intent(stack: &str, notes: Vec<Text>, every_s: Option<u64>) -> Intent {
+    Intent { schema: document::schema("note", "intent"), stack: stack.to_owned(), notes, every_s }
 }
 
 fn writes(step: &Step<Object>, name: &str) -> bool {
@@ -125,6 +130,14 @@ fn wanted(stack: &Stack, resolved: &Resolved, gathered: &Data, host: &str) -> Re
         }
     }
     Ok((notes, waves))
+}
+
+/// How often a host adds a line: the smallest EVERY of its instances.
+fn every(stack: &Stack, resolved: &Resolved, host: &str) -> Result<Option<u64>, Failure> {
+    let own = resolved.instances.iter().filter(|at| at.host == host);
+    let texts = own.filter_map(|at| stack.instances.get(&at.of)?.env.get("EVERY"));
+    let wrong = |_| Failure::new(Kind::Data, "note.every", "EVERY is a number of seconds");
+    Ok(texts.map(|text| text.parse().map_err(wrong)).collect::<Result<Vec<u64>, _>>()?.into_iter().min())
 }
 
 fn booted(kept: &serde_json::Value) -> Result<Intent, Failure> {

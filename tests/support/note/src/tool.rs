@@ -4,6 +4,7 @@ use crate::object::{Data, Facts, Intent, Object, Text};
 use crate::plan;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
+use common::host::timer::Job;
 use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
 use common::stack::{Resolved, Stack};
@@ -18,9 +19,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 pub(crate) const PROGRAM: &str = "lsx-note";
 const ROOT: &str = "/var/lib/lsx/note";
+/// The file that a job adds lines to.
+const LINES: &str = ".lines";
 
 /// The tool.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +55,15 @@ impl Tool for Note {
             let boot = found.boot.map(|(program, host)| Object::Boot { program, host });
             let digest = found.intent.as_ref().map(plan::key).unwrap_or_default();
             objects.extend(boot.map(plan::have));
+            let timer = found.timer.map(|(program, host)| Object::Timer { program, host });
             objects.extend(found.there.then(|| plan::have(Object::Intent { digest })));
-            warnings.extend(found.warning);
+            warnings.extend(found.warnings);
             facts.intent = found.intent;
             for name in names(&Path::new(ROOT).join(&stack)) {
                 let text = file::read(&path(&stack, &name))?.unwrap_or_default();
                 objects.push(plan::have(Object::Note(Text { name, text })));
             }
+            objects.extend(timer.map(plan::have));
         }
         Ok((objects, facts, warnings))
     }
@@ -131,6 +137,7 @@ impl Tool for Note {
             (_, Some(Object::Note(note))) => {
                 file::write(&path(&plan.stack, &note.name), note.text.as_bytes(), Mode::Private).map(|_| ())
             }
+            (Some(Object::Timer { .. }), None) => file::remove(&path(&plan.stack, LINES)).map(|_| ()),
             (Some(Object::Note(note)), None) => {
                 let path = path(&plan.stack, &note.name);
                 file::remove(&path)?;
@@ -139,6 +146,20 @@ impl Tool for Note {
             }
             _ => Ok(()),
         })
+    }
+
+    fn jobs(self, intent: &Intent) -> Vec<Job> {
+        let job = |every| Job { name: "line".to_owned(), every: Duration::from_secs(every) };
+        intent.every_s.map(job).into_iter().collect()
+    }
+
+    /// Adds a line; fails while there is a file `.fail` beside it.
+    fn job(self, stack: &str, host: &str, _: &Intent, _: &str) -> Result<(), Failure> {
+        if path(stack, ".fail").exists() {
+            return Err(Failure::new(Kind::Failed, "note.refused", "no line is added"));
+        }
+        let lines = file::read(&path(stack, LINES))?.unwrap_or_default() + host + "\n";
+        file::write(&path(stack, LINES), lines.as_bytes(), Mode::Private).map(|_| ())
     }
 
     fn call(self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+#[path = "live/timers.rs"]
+mod timers;
+
 use lsx_tests::groups::{self, Group};
 use lsx_tests::lab::{Lab, Ran};
 use serde_json::Value;
@@ -21,7 +24,7 @@ const CASES: &[groups::Case<Lab>] = &[
 const GROUPS: &[Group<Lab>] = &[Group {
     name: "note",
     share: || Lab::with("note", 3, &[], &[env!("CARGO_BIN_EXE_lsx-note")]),
-    cases: &[CASES],
+    cases: &[CASES, timers::CASES],
 }];
 
 const HOSTS: [&str; 3] = ["h1", "h2", "h3"];

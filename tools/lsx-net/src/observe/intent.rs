@@ -22,7 +22,7 @@ pub(crate) fn kept_intent(stack: &str) -> Option<Intent> {
 pub(super) fn kept(stack: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let found = keeper(stack).observe()?;
-    warnings.extend(found.warning);
+    warnings.extend(found.warnings);
     if found.there {
         let file = found.intent.as_ref().map(intent_file).unwrap_or_default();
         objects.push(have("intent:net", Object::Intent(file), &[]));

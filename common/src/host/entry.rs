@@ -1,28 +1,58 @@
-//! Restores stacks after a reboot: one entry per tool and stack, and one service or cron line that runs them all.
+//! Entries: programs in a folder that a host runs at boot, or each minute; one for each tool and stack.
 
 use super::file::{self, Mode};
+use super::starter::{AT_BOOT, EACH_MINUTE, Starter};
 use super::{Program, wait};
-use crate::fleet::BOOT;
+use crate::fleet::{BOOT, TIMER};
 use crate::{Failure, Kind};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-const UNIT: &str = "/etc/systemd/system/lsx-boot.service";
-const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/lsx-boot.service";
-const CRON: &str = "/etc/cron.d/lsx-boot";
-/// Exists while systemd runs the machine (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
-/// Runs every entry in the order of its name; a failed entry does not keep the others from running.
-const RUN: &str = "for entry in /etc/lsx/boot.d/*; do \"$entry\" || code=1; done; exit ${code:-0}";
-
 /// How long the program of an entry may take to report its version, and the interval of checks.
 const VERSION: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(2);
 
+/// When an entry is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// After a reboot: it restores what the host kept.
+    Boot,
+    /// Each minute: it does what is due.
+    Minute,
+}
+
+impl Occasion {
+    /// The folder of its entries.
+    const fn folder(self) -> &'static str {
+        match self {
+            Occasion::Boot => BOOT,
+            Occasion::Minute => TIMER,
+        }
+    }
+
+    /// What runs them.
+    const fn starter(self) -> &'static Starter {
+        match self {
+            Occasion::Boot => &AT_BOOT,
+            Occasion::Minute => &EACH_MINUTE,
+        }
+    }
+
+    /// The verb of the tool, and what it does, for the entry's text.
+    const fn verb(self) -> (&'static str, &'static str) {
+        match self {
+            Occasion::Boot => ("up", "brings its part of stack STACK back after a reboot"),
+            Occasion::Minute => ("tick", "does what is due in its part of stack STACK, each minute"),
+        }
+    }
+}
+
 /// The entry of one tool and stack.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
+    /// When it is run.
+    pub on: Occasion,
     /// Two digits: entries run in the order of their names, and a tool that depends on another has a higher number.
     pub order: u8,
     /// The stack, whose name has been validated.
@@ -32,24 +62,24 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Its path: `/etc/lsx/boot.d/10-STACK-net`.
+    /// Its path, such as `/etc/lsx/boot.d/10-STACK-net`.
     pub fn path(&self) -> PathBuf {
-        Path::new(BOOT).join(self.name())
+        Path::new(self.on.folder()).join(self.name())
     }
 
-    /// Writes it, and what runs all entries at boot. `program` is the path of the tool's copy here, `host` the name of this
+    /// Writes it, and what runs all entries of its kind. `program` is the path of the tool's copy here, `host` the name of this
     /// host in the stack, `intent` the file that the tool keeps here.
     ///
     /// # Errors
     /// Errors of the file system or systemd.
     pub fn write(&self, program: &str, host: &str, intent: &Path) -> Result<(), Failure> {
-        sweep();
+        self.on.starter().sweep();
         file::write(&self.path(), self.text(program, host, intent).as_bytes(), Mode::Program)?;
-        starter()
+        self.on.starter().start()
     }
 
     /// The program and the host that the entry names; `None` when there is no entry. The program is empty when the entry
-    /// would not work: nothing runs the entries at boot, its program does not answer `--version`, or its text is damaged.
+    /// would not work: nothing runs the entries, its program does not answer `--version`, or its text is damaged.
     ///
     /// # Errors
     /// Kind `Denied` when it may not be read.
@@ -59,7 +89,7 @@ impl Entry<'_> {
             text => text?,
         };
         Ok(text.map(|text| words(&text)).map(|(program, host)| {
-            let works = runs() && answers(&program, VERSION);
+            let works = self.on.starter().runs() && answers(&program, VERSION);
             (if works { program } else { String::new() }, host)
         }))
     }
@@ -70,14 +100,15 @@ impl Entry<'_> {
     /// # Errors
     /// Errors of the file system or systemd.
     pub fn remove(&self) -> Result<(), Failure> {
-        sweep();
+        let (folder, starter) = (Path::new(self.on.folder()), self.on.starter());
+        starter.sweep();
         let own = self.path();
-        let entries = std::fs::read_dir(BOOT).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         if entries.filter(|e| e.path() != own).count() == 0 {
-            stop()?;
+            starter.stop()?;
         }
         file::remove(&own)?;
-        file::remove_empty(Path::new(BOOT));
+        file::remove_empty(folder);
         file::remove_empty(Path::new("/etc/lsx"));
         Ok(())
     }
@@ -88,11 +119,10 @@ impl Entry<'_> {
 
     fn text(&self, program: &str, host: &str, intent: &Path) -> String {
         let Entry { stack, tool, .. } = self;
-        format!(
-            "#!/bin/sh\n# lsx-{tool} brings its part of stack {stack} back after a reboot.\n\
-             exec {program} up --quiet --self {host} {}\n",
-            intent.display()
-        )
+        let (verb, does) = self.on.verb();
+        let does = does.replace("STACK", stack);
+        let intent = intent.display();
+        format!("#!/bin/sh\n# lsx-{tool} {does}.\nexec {program} {verb} --quiet --self {host} {intent}\n")
     }
 }
 
@@ -122,51 +152,6 @@ fn answers(program: &str, limit: Duration) -> bool {
     status.is_some_and(|ended| ended.is_ok_and(|status| status.success()))
 }
 
-/// Whether something runs the entries at boot. On a machine with neither systemd nor cron that is up to its owner.
-fn runs() -> bool {
-    match (Path::new(SYSTEMD).exists(), Path::new("/etc/cron.d").exists()) {
-        (true, _) => Path::new(UNIT).exists() && Path::new(ENABLED).symlink_metadata().is_ok(),
-        (false, cron) => !cron || Path::new(CRON).exists(),
-    }
-}
-
-/// systemd if it runs, else cron's @reboot; both do the same.
-fn starter() -> Result<(), Failure> {
-    if Path::new(SYSTEMD).exists() {
-        let unit = format!(
-            "# lsx: brings the stacks of this host back after a reboot.\n[Unit]\nDescription=lsx stacks of this host\n\
-             # Otherwise multi-user.target would wait for this unit and for the network (systemd.target(5)).\n\
-             DefaultDependencies=no\nRequires=sysinit.target\nConflicts=shutdown.target\nBefore=shutdown.target\n\
-             Wants=network-online.target\n\
-             After=sysinit.target basic.target network-online.target nftables.service netfilter-persistent.service ufw.service \
-             firewalld.service docker.service\n\n\
-             [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '{RUN}'\n\n\
-             [Install]\nWantedBy=multi-user.target\n"
-        );
-        file::write(Path::new(UNIT), unit.as_bytes(), Mode::Public)?;
-        Program::new("systemctl").args(["enable", "--quiet", "lsx-boot.service"]).run(b"")?;
-    } else if Path::new("/etc/cron.d").exists() {
-        let line =
-            format!("# lsx: brings the stacks of this host back after a reboot.\n@reboot root {RUN}\n");
-        file::write(Path::new(CRON), line.as_bytes(), Mode::Public)?;
-    }
-    Ok(())
-}
-
-/// Removes what a killed run left half written. The entry itself shows a next run that there is something to do, so that it
-/// comes here.
-fn sweep() {
-    [UNIT, CRON].iter().filter_map(|path| Path::new(path).parent()).for_each(file::sweep);
-}
-
-fn stop() -> Result<(), Failure> {
-    if Path::new(UNIT).exists() {
-        Program::new("systemctl").args(["disable", "--quiet", "lsx-boot.service"]).run(b"")?;
-        file::remove(Path::new(UNIT))?;
-    }
-    file::remove(Path::new(CRON)).map(|_| ())
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
 mod tests {
@@ -192,13 +177,21 @@ mod tests {
 
     #[test]
     fn an_entry_reads_back_as_it_was_written() {
-        let entry = Entry { order: 5, stack: "office", tool: "net" };
+        let entry = Entry { on: Occasion::Boot, order: 5, stack: "office", tool: "net" };
         assert_eq!(entry.path(), Path::new("/etc/lsx/boot.d/05-office-net"));
         let text = entry.text("/var/lib/lsx/bin/0/lsx-net", "h1", Path::new("/etc/lsx/office/net.json"));
         assert!(
             text.ends_with("exec /var/lib/lsx/bin/0/lsx-net up --quiet --self h1 /etc/lsx/office/net.json\n")
         );
         assert_eq!(words(&text), ("/var/lib/lsx/bin/0/lsx-net".to_owned(), "h1".to_owned()));
+        let entry = Entry { on: Occasion::Minute, ..entry };
+        assert_eq!(entry.path(), Path::new("/etc/lsx/timer.d/05-office-net"));
+        let text = entry.text("/bin/lsx-net", "h2", Path::new("/etc/lsx/office/net.json"));
+        assert!(
+            text.ends_with("exec /bin/lsx-net tick --quiet --self h2 /etc/lsx/office/net.json\n"),
+            "{text}"
+        );
+        assert_eq!(words(&text), ("/bin/lsx-net".to_owned(), "h2".to_owned()));
         assert_eq!(words("damaged"), (String::new(), String::new()));
     }
 }
