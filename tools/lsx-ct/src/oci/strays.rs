@@ -63,8 +63,10 @@ pub(super) fn found(look: &Supervisors, stack: String, name: String) -> Found {
     let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
     let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
     let mut condition = state::read(&stack, &name);
-    // One that has ended releases its lock a moment before its supervisor exits.
-    let ended = condition.state == State::Exited && groups::processes(&stack, &name).is_empty();
+    // One that has ended releases its lock a moment before its supervisor exits, which may take a while on a busy host.
+    let own = state::said(&stack, &name).map(|said| said.supervisor);
+    let ended = condition.state == State::Exited
+        && groups::processes(&stack, &name).into_iter().all(|process| Some(process) == own);
     if !ended && !state::alive(&stack, &name) && !look.of(&stack, &name).is_empty() {
         let why = "it runs without its supervisor or its records; `lsx-ct up` restarts it".to_owned();
         condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
