@@ -86,7 +86,8 @@ fn behind_another_router(lab: &Lab, stack: &Stack) {
         let answers = ask_from(lab, host, &stack.space(instance), &targets);
         targets.map(|target| answers[target].starts_with("web-"))
     };
-    assert_eq!(reached("h2", "guest"), [true, true, true, false, false]);
+    let guest = [true, true, true, false, false];
+    assert!(until(30, || reached("h2", "guest") == guest), "{:?}", reached("h2", "guest"));
     assert_eq!(reached("h2", "other"), [true, false, true, false, false]);
     assert_eq!(reached("h1", "visitor"), [true, false, true, false, true]);
     let rules = lab
