@@ -3,14 +3,14 @@
 
 use super::Lxd;
 use super::client::{OPERATION, Refused};
+use super::marked::{MARK, kill_beside};
 use crate::accounts::Alone;
 use crate::driver::{Caller, Exec, Ran};
+use crate::guard;
 use crate::model::engine_name;
 use crate::oci::session::ExecSession;
-use common::host::{Program, process};
+use common::host::Program;
 use common::{Failure, Kind};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,10 +24,13 @@ static RUNS: AtomicU64 = AtomicU64::new(0);
 const LONG: Duration = Duration::from_secs(365 * 86_400);
 /// Interval of checks whether the caller still exists.
 const GONE: Duration = Duration::from_millis(1500);
-/// A variable that identifies the processes of one run, since they inherit it: process, number, purpose.
-const MARK: &str = "LSX_EXEC";
 /// The exit code past the time limit, as of timeout(1).
 const LATE: i32 = 124;
+
+/// The mark of a new run.
+fn mark(what: &str) -> String {
+    format!("{}/{}/{what}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed))
+}
 
 impl Lxd {
     pub(super) fn run(&self, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
@@ -36,26 +39,24 @@ impl Lxd {
 
     /// The same for a purpose, to find leftovers of an earlier run.
     pub(super) fn run_for(&self, what: &str, stack: &str, name: &str, exec: &Exec) -> Result<Ran, Failure> {
-        self.run_while(what, stack, name, exec, &|| false)
+        self.run_marked(&mark(what), stack, name, exec, &|| false)
     }
 
-    /// The same until the caller has ended.
-    pub(super) fn run_while(
+    /// The same with this mark, until the caller has ended.
+    fn run_marked(
         &self,
-        what: &str,
+        run: &str,
         stack: &str,
         name: &str,
         exec: &Exec,
         gone: &(dyn Fn() -> bool + Sync),
     ) -> Result<Ran, Failure> {
         let held = self.running(stack, name)?;
-        let number = RUNS.fetch_add(1, Ordering::Relaxed);
-        let run = format!("{}/{number}/{what}", std::process::id());
         if !exec.input.is_empty() {
-            return self.feed(stack, name, exec, &run, gone);
+            return self.feed(stack, name, exec, run, gone);
         }
         let path = format!("/1.0/instances/{}/exec", held.name);
-        let operation = self.client.begin(&path, &self.order(&held.name, name, exec, &run)?)?;
+        let operation = self.client.begin(&path, &self.order(&held.name, name, exec, run)?)?;
         let end = Instant::now() + exec.deadline.unwrap_or(LONG);
         let outcome = loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -145,20 +146,29 @@ impl Lxd {
         })
     }
 
-    /// Kills all processes with such a mark. The server cannot cancel a recorded run, but they are processes of this host.
+    /// Kills all processes with such a mark.
     fn end(&self, stack: &str, name: &str, ends: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
-        let Some(init) = self.pid(&engine_name(stack, name))? else { return Ok(()) };
-        let marked = |variable: &[u8]| {
-            let variable = std::str::from_utf8(variable).ok();
-            variable.and_then(|v| v.strip_prefix(MARK)?.strip_prefix('=')).is_some_and(ends)
-        };
-        for pid in process::beside(&init.to_string()) {
-            let env = std::fs::read(format!("/proc/{pid}/environ"));
-            if env.is_ok_and(|env| env.split(|b| *b == 0).any(marked)) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
+        if let Some(init) = self.pid(&engine_name(stack, name))? {
+            kill_beside(init, ends);
         }
         Ok(())
+    }
+
+    /// Runs a program for a caller: it ends with the caller, also if that is killed.
+    pub(super) fn run_caller(
+        &self,
+        stack: &str,
+        name: &str,
+        exec: &Exec,
+        caller: Caller<'_>,
+    ) -> Result<Ran, Failure> {
+        let client = || Program::new(self.client.program()).there().is_ok();
+        let run = mark("");
+        let _guard = self.pid(&engine_name(stack, name))?.map(|init| guard::Marked::over(init, &run));
+        match caller.hears {
+            Some(_) if client() => self.stream(&run, stack, name, exec, caller),
+            _ => self.run_marked(&run, stack, name, exec, &|| caller.gone()),
+        }
     }
 
     /// A program with standard input is run by the server's own client, since that needs four websockets.
@@ -200,16 +210,16 @@ impl Lxd {
     }
 
     /// Runs a program with the server's own client, which passes output on as it is written.
-    pub(super) fn stream(
+    fn stream(
         &self,
+        run: &str,
         stack: &str,
         name: &str,
         exec: &Exec,
         caller: Caller<'_>,
     ) -> Result<Ran, Failure> {
-        let run = format!("{}/{}/", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
         let mut marked = exec.clone();
-        marked.env.push((MARK.to_owned(), run.clone()));
+        marked.env.push((MARK.to_owned(), run.to_owned()));
         let argv = self.client_argv(stack, name, &marked, "-T")?;
         let program = Program::new(&argv[0]).args(&argv[1..]);
         let (input, deadline) = (&exec.input, exec.deadline);

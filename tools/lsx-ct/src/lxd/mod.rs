@@ -9,6 +9,7 @@ mod exec;
 mod files;
 mod image;
 mod line;
+mod marked;
 mod marks;
 mod network;
 mod pool;
@@ -27,6 +28,7 @@ use common::host::{Program, file};
 use common::stack::Driver;
 use common::{Failure, Kind};
 use entrypoint::Entrypoint;
+pub(crate) use marked::kill_beside;
 use oci_spec::image::ImageConfiguration;
 use serde_json::Value;
 use server_instance::{Now, ServerInstance};
@@ -220,12 +222,7 @@ impl driver::Driver for Lxd {
     }
 
     fn exec(&self, stack: &str, name: &str, exec: &Exec, caller: Caller<'_>) -> Result<Ran, Failure> {
-        match caller.hears {
-            Some(_) if Program::new(self.client.program()).there().is_ok() => {
-                self.stream(stack, name, exec, caller)
-            }
-            _ => self.run_while("", stack, name, exec, &|| caller.gone()),
-        }
+        self.run_caller(stack, name, exec, caller)
     }
 
     fn shell(&self, stack: &str, name: &str, exec: &Exec) -> Result<Program, Failure> {
