@@ -19,12 +19,23 @@ fn received() -> &'static Received {
 /// From now on the first SIGINT or SIGTERM only sets [`stopping`]; the second one exits. A verb that only reads does not
 /// call it.
 pub fn hold() {
-    let seen = received();
+    set(&received().stop);
+}
+
+/// The same for a flag of the caller: [`stopping`] stays false, so that hosts can still be asked to clean up.
+pub fn noted() -> Arc<AtomicBool> {
+    let stop = Arc::default();
+    set(&stop);
+    stop
+}
+
+fn set(stop: &Arc<AtomicBool>) {
+    let which = &received().which;
     for signal in [SIGINT, SIGTERM] {
         // The order matters: the exit handler checks the flag before this signal sets it.
-        let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen.stop));
-        let _ = flag::register(signal, Arc::clone(&seen.stop));
-        let _ = flag::register_usize(signal, Arc::clone(&seen.which), usize::try_from(signal).unwrap_or(0));
+        let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop));
+        let _ = flag::register(signal, Arc::clone(stop));
+        let _ = flag::register_usize(signal, Arc::clone(which), usize::try_from(signal).unwrap_or(0));
     }
 }
 

@@ -157,6 +157,40 @@ mod tests {
     }
 
     #[test]
+    fn how_long_something_runs_is_told_while_it_runs() {
+        let started = |name: &str, seconds: u64, pid: Option<u32>| {
+            let mut row =
+                json!({"name": name, "started_at": log::ago(std::time::Duration::from_secs(seconds))});
+            pid.into_iter().for_each(|pid| row["pid"] = pid.into());
+            row
+        };
+        let minute = 60;
+        let rows = [
+            started("now", 0, Some(7)),
+            started("minutes", 5 * minute + 30, Some(7)),
+            started("hours", 150 * minute, Some(7)),
+            started("days", 100 * 60 * minute, Some(7)),
+            started("ended", 5 * minute, None),
+            json!({"name": "new", "pid": 7}),
+            json!({"name": "odd", "pid": 7, "started_at": "a\x1b[2J"}),
+        ];
+        let shown = lay(&rows, &["name", "started_at?pid=UPTIME"], 80);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], "NAME     UPTIME");
+        let seconds = lines[1].strip_prefix("now      ").and_then(|cell| cell.strip_suffix(" s")).unwrap();
+        assert!((1..60).contains(&seconds.parse::<u64>().unwrap()), "{shown}");
+        let rest = [
+            "minutes  5 min",
+            "hours    2 h",
+            "days     4 d",
+            "ended    -",
+            "new      -",
+            r"odd      a\x1b[2J",
+        ];
+        assert_eq!(lines[2..], rest);
+    }
+
+    #[test]
     fn documents_of_several_hosts_make_one_table() {
         let of = |host: &str| json!({"host": host, "objects": [{"key": host}]});
         let shown = table(&[of("h1"), of("h2")], Some(&("x", "objects", &["host", "key=WHAT"])), 80);

@@ -10,6 +10,7 @@ mod border;
 mod change;
 mod cloud;
 mod compose;
+mod copied;
 mod crash;
 mod exec;
 mod given;
@@ -69,6 +70,7 @@ const GROUPS: &[Group<Cloud>] = &[
         cases: &[
             begin::CASES,
             exec::CASES,
+            copied::CASES,
             border::CASES,
             change::CASES,
             ready::CASES,

@@ -1,6 +1,7 @@
 //! What a person sees of a run: live lines on a terminal, and how a second interrupt ends it.
 
 use crate::cloud::Cloud;
+use crate::exec::fan;
 use lsx_tests::lab::{Ran, finish, until, wait};
 use std::process::{Command, Stdio};
 
@@ -8,6 +9,8 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_terminal_shows_what_is_waited_for", a_terminal_shows_what_is_waited_for),
     ("a_terminal_shows_how_much_of_an_image_was_sent", a_terminal_shows_how_much_of_an_image_was_sent),
     ("a_second_interrupt_ends_at_once", a_second_interrupt_ends_at_once),
+    ("a_table_says_how_long_an_instance_runs", a_table_says_how_long_an_instance_runs),
+    ("check_on_a_host_compares_it_with_what_it_keeps", check_on_a_host_compares_it_with_what_it_keeps),
 ];
 
 /// Runs lsx-ct on a terminal; its output has both streams.
@@ -89,4 +92,82 @@ fn a_second_interrupt_ends_at_once(cloud: &Cloud) {
     cloud.ct(&["up", &file]).ok();
     assert_ne!(cloud.pid("h1", "deaf/deaf"), pid);
     cloud.end(&file);
+}
+
+/// As ps(1) counts the seconds of its first process; an instance that does not run has none.
+fn a_table_says_how_long_an_instance_runs(cloud: &Cloud) {
+    let text = "
+  runs: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  halted: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }
+  done: { image: bb, host: h2, networks: [lan], restart: no, command: [sh, -c, \"exit 0\"] }";
+    let file = cloud.stack("long", text);
+    cloud.start(&file);
+    cloud.ct(&["stop", "halted", "--stack", &file]).ok();
+    let pid = cloud.pid("h1", "long/runs");
+    let seconds = || -> u64 {
+        let told = cloud.lab.exec("h1", &["ps", "-o", "etimes=", "-p", &pid.to_string()]).ok();
+        told.stdout.trim().parse().unwrap()
+    };
+    assert!(until(60, || seconds() >= 2));
+    let before = seconds();
+    let shown = cloud.ct(&["ls", "--table", &file]).ok().stdout;
+    let after = seconds();
+    let lines: Vec<&str> = shown.lines().collect();
+    let column = lines[0].find("UPTIME").unwrap_or_else(|| panic!("{shown}"));
+    let uptime = |name: &str| {
+        let line = lines.iter().find(|line| line.split_whitespace().any(|word| word == name)).unwrap();
+        line[column..].split("  ").next().unwrap().trim().to_owned()
+    };
+    let told: u64 = uptime("runs").strip_suffix(" s").unwrap_or_else(|| panic!("{shown}")).parse().unwrap();
+    // Rounded, and by another clock.
+    assert!((before.saturating_sub(2)..=after + 2).contains(&told), "{before} {told} {after}");
+    assert_eq!((uptime("halted").as_str(), uptime("done").as_str()), ("-", "-"), "{shown}");
+    cloud.end(&file);
+}
+
+/// Without the stack's file; what differs is found by the tool whose part it is, on that host alone.
+fn check_on_a_host_compares_it_with_what_it_keeps(cloud: &Cloud) {
+    let text = "
+  here: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }
+  there: { image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }";
+    let file = cloud.stack("alone", text);
+    cloud.start(&file);
+    // Other stacks of the lab have documents of their own.
+    let check = |host: &str, tool: &str| {
+        let tool = cloud.copy_on(host, tool);
+        let ran = cloud.lab.script(host, &format!("cd /; {tool} check </dev/null"));
+        let mut all = ran.lines().into_iter().filter(|one| one["stack"] == "alone");
+        let own = all.next().unwrap_or_else(|| panic!("{}{}", ran.stdout, ran.stderr));
+        assert!(all.next().is_none() && (own["ok"] == true || ran.code == 2), "{}: {own}", ran.code);
+        (ran, own)
+    };
+    for (host, tool) in [("h1", "lsx-net"), ("h1", "lsx-ct"), ("h2", "lsx-net"), ("h2", "lsx-ct")] {
+        let (ran, own) = check(host, tool);
+        ran.says("compared this host with what it keeps of ")
+            .says("name the stack's file to check other hosts");
+        assert!(own["ok"] == true && own["tried"] == 1, "{own}");
+    }
+    let bridge = "ip -o link show type bridge | sed 's/^[0-9]*: \\([^:@]*\\).*/\\1/'";
+    cloud
+        .lab
+        .script("h1", &format!("for bridge in $({bridge}); do ip link set dev $bridge mtu 1300; done"))
+        .ok();
+    cloud.ct(&["stop", "here", "--stack", &file]).ok();
+    let (_, own) = check("h1", "lsx-net");
+    assert!(own["ok"] == false && own["findings"].to_string().contains("1300"), "{own}");
+    let (_, own) = check("h1", "lsx-ct");
+    assert!(own["ok"] == false && own["findings"].to_string().contains("instance here"), "{own}");
+    assert!(check("h2", "lsx-net").1["ok"] == true && check("h2", "lsx-ct").1["ok"] == true);
+    cloud.start(&file);
+    cloud.lab.net(&["up", "--quiet", &fan(cloud)]).ok();
+    assert!(check("h1", "lsx-net").1["ok"] == true && check("h1", "lsx-ct").1["ok"] == true);
+    cloud.lab.script("h1", "echo damaged >/etc/lsx/alone/ct.json").ok();
+    let (ran, own) = check("h1", "lsx-ct");
+    assert_eq!(own["findings"][0]["code"], "check.intent");
+    ran.says("/etc/lsx/alone/ct.json is damaged").says("lsx-ct up");
+    cloud.end(&file);
+    // A host that keeps nothing says what to give, as before.
+    let empty = "mkdir -p /tmp/empty; exec unshare -m sh -ec 'mount --bind /tmp/empty /etc/lsx; exec";
+    let ran = cloud.lab.script("h1", &format!("{empty} {} check </dev/null'", cloud.tool_on("h1"))).exits(66);
+    assert!(ran.stderr.contains("name a FILE"), "{}", ran.stderr);
 }

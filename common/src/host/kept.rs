@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The end of the code of a warning about a job that failed.
 pub(crate) const JOB: &str = ".job";
+const ROOT: &str = "/etc/lsx";
 
 /// What is kept of a stack on this host.
 #[derive(Clone, Debug)]
@@ -30,6 +31,16 @@ pub struct Found<I> {
     pub timer: Option<(String, String)>,
     /// About a damaged file, and about jobs that failed.
     pub warnings: Vec<Warning>,
+}
+
+/// The stacks of which this host keeps an intent of a tool, by name.
+pub fn stacks<T: Tool>() -> Vec<String> {
+    let entries = std::fs::read_dir(ROOT).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let kept = |stack: &String| Keeper::<T::Intent>::of::<T>(stack).path().is_file();
+    let mut stacks: Vec<String> = names.filter(kept).collect();
+    stacks.sort();
+    stacks
 }
 
 /// The files of one stack, of the tool whose intent is `I`.
@@ -49,7 +60,7 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
     /// For a stack, whose name has been validated.
     pub fn of<T: Tool<Intent = I>>(stack: &str) -> Self {
         Keeper {
-            root: "/etc/lsx".into(),
+            root: ROOT.into(),
             tool: T::NAME,
             order: T::ORDER,
             programs: T::SET,

@@ -46,7 +46,7 @@ pub(super) fn run<T: Tool>(
     verdict(&checked)
 }
 
-fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
+pub(super) fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
     Finding {
         code: "plan.differs".to_owned(),
         host: step.host.clone(),
@@ -62,7 +62,7 @@ fn words(id: &str) -> String {
     format!("{verb} {kind} {name}").trim_end().to_owned()
 }
 
-fn verdict(checked: &Checked) -> Result<(), Failures> {
+pub(super) fn verdict(checked: &Checked) -> Result<(), Failures> {
     if checked.tried() == 0 {
         return Err(Failure::new(Kind::Failed, "check.nothing", "no check was made").into());
     }

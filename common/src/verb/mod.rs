@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod here;
 pub(crate) mod hint;
 mod hold;
 mod host;
@@ -257,7 +258,7 @@ pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Comman
         Verb::Apply(args) => apply::run(tool, args, global, &output),
         Verb::Up(args) => up::up(tool, args, global, &output),
         Verb::Down(args) => up::down(tool, args, global, &output),
-        Verb::Check(args) => check::run(tool, args, global, &output),
+        Verb::Check(args) => here::check(tool, args, global, &output),
         Verb::Schema => resolve::schema(tool, &output),
         Verb::Completions { shell } => crate::cli::completions(*shell, command),
         Verb::Names { words } => {

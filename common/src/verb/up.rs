@@ -117,7 +117,7 @@ fn boot<T: Tool>(
     Ok(output.emit(&[report])?)
 }
 
-fn this_host() -> plan::Participants {
+pub(super) fn this_host() -> plan::Participants {
     let host = PlanHost {
         name: crate::host::name(),
         address: Ipv4Addr::LOCALHOST,
@@ -129,7 +129,7 @@ fn this_host() -> plan::Participants {
     plan::Participants { taking_part: vec![host], skipped: Vec::new() }
 }
 
-fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> PlanInput<T::Gathered> {
+pub(super) fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> PlanInput<T::Gathered> {
     PlanInput {
         stack: stack.to_owned(),
         goal,

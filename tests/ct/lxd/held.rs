@@ -1,10 +1,12 @@
-//! Programs in instances end with those who started them, as with the driver oci.
+//! Programs in instances end with those who started them, and files are copied, as with the driver oci.
 
 use crate::host::Host;
 use lsx_tests::lab::until;
 
-pub(crate) const CASES: &[crate::Case] =
-    &[("a_program_ends_with_its_caller_however_that_ends", a_program_ends_with_its_caller_however_that_ends)];
+pub(crate) const CASES: &[crate::Case] = &[
+    ("a_program_ends_with_its_caller_however_that_ends", a_program_ends_with_its_caller_however_that_ends),
+    ("files_are_copied_into_and_out_of_a_whole_system", files_are_copied_into_and_out_of_a_whole_system),
+];
 
 /// How `exec` is called, and the program: each has another time to sleep.
 const CALLS: [(&str, &str); 5] = [
@@ -43,4 +45,17 @@ fn a_program_ends_with_its_caller_however_that_ends(host: &Host) {
     assert!(until(60, || host.lab.script("h1", "! pgrep -f '[/]proc/self/exe guard'").code == 0));
     assert_eq!(host.exec("held", &["sh", "-c", "ps -o args | grep -c '[s]leep 4776'"]), "1");
     host.clean("held");
+}
+
+/// A whole system has lsx's own program for it, too.
+fn files_are_copied_into_and_out_of_a_whole_system(host: &Host) {
+    host.run(&host.instance("boots"));
+    let cp = |words: &str| host.lab.script("h1", &format!("/opt/lsx/lsx-ct cp {words}"));
+    host.script("mkdir -p /tmp/tree/deep; echo inner >/tmp/tree/deep/file; head -c 9000000 /dev/urandom >/tmp/tree/big");
+    cp("/tmp/tree s/boots:/srv/tree").ok();
+    assert_eq!(host.script("$CLI exec s-boots -- cat /srv/tree/deep/file"), "inner\n");
+    cp("s/boots:/srv/tree /tmp/back").ok();
+    host.script("diff -r /tmp/tree /tmp/back; rm -r /tmp/tree /tmp/back");
+    assert_eq!(host.script("$CLI exec s-boots -- cat /proc/1/comm"), "init\n", "it is a system");
+    host.clean("boots");
 }

@@ -19,6 +19,7 @@ mod held;
 mod host;
 mod ids;
 mod jobs;
+mod needed;
 mod others;
 mod room;
 mod volumes;
@@ -74,6 +75,7 @@ fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
         held::CASES,
         ids::CASES,
         jobs::CASES,
+        needed::CASES,
         others::CASES,
         room::CASES,
         volumes::CASES,

@@ -10,7 +10,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_plan_refuses_a_name_that_another_stack_has", a_plan_refuses_a_name_that_another_stack_has),
 ];
 
-fn stack(host: &Host, name: &str, instances: &str) -> String {
+pub(crate) fn stack(host: &Host, name: &str, instances: &str) -> String {
     let text = format!(
         "stack: {name}
 hosts: {{ h1: {{ address: 198.18.0.11, ssh: root@198.18.0.11 }} }}
@@ -24,7 +24,7 @@ instances:
     host.lab.file(&format!("{name}.yaml"), &text)
 }
 
-fn ct(host: &Host, args: &[&str]) -> Ran {
+pub(crate) fn ct(host: &Host, args: &[&str]) -> Ran {
     let store = host.lab.folder.path().join("store");
     finish(&mut host.lab.tool(1, &[&["--store", store.to_str().unwrap()], args].concat()), b"")
 }

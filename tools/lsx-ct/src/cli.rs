@@ -78,7 +78,7 @@ enum Verb {
     Wait(WaitArgs),
     /// Run a program in instances or on hosts
     Exec(ExecArgs),
-    /// Copy files and folders into or out of an instance; an interrupted copy leaves an incomplete file
+    /// Copy files and folders into or out of an instance; a file has its former content until all of it is there
     Cp(CopyArgs),
     /// List instances and their state: `observe`, as a table on a terminal
     #[command(visible_alias = "ps", alias = "list")]

@@ -1,22 +1,26 @@
 //! Files copied into or out of an instance: a sequence of parts, each a small tar, so that only one part is in memory. A
 //! path in a part begins with the offset of its bytes in the file, and cannot lead outside the target folder.
 
+mod unfinished;
+mod unpack;
+
 use common::stdio;
 use common::{Failure, Kind};
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
-use tar::{Archive, Builder, EntryType, Header};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tar::{Builder, EntryType, Header};
+pub(crate) use unfinished::{Keep, Unfinished};
+pub(crate) use unpack::unpack;
 
-/// Approximate size of a part in bytes.
+/// Size in bytes of all pieces of a file but the last, which is smaller and so ends the file; and the approximate size of a
+/// part. Both sides must have the same.
 const PART: usize = 4 * 1024 * 1024;
 /// The name of the copied file or folder in a part.
 const ROOT: &str = "r";
 /// Maximum depth of folders.
 const DEEP: usize = 200;
-/// Maximum length of a path in bytes (PATH_MAX).
-const PATH: usize = 4096;
 
 /// Receives a part.
 pub(crate) type Send<'a> = &'a mut dyn FnMut(Vec<u8>) -> Result<(), Failure>;
@@ -78,10 +82,9 @@ impl Packer<'_> {
         loop {
             let mut piece = Vec::new();
             Read::by_ref(&mut file).take(PART as u64).read_to_end(&mut piece).map_err(told)?;
-            if !piece.is_empty() || offset == 0 {
-                self.put(EntryType::Regular, offset, name, found, &piece).map_err(told)?;
-                self.full()?;
-            }
+            // Also an empty one: it says that the file ends.
+            self.put(EntryType::Regular, offset, name, found, &piece).map_err(told)?;
+            self.full()?;
             if piece.len() < PART {
                 return Ok(());
             }
@@ -125,102 +128,6 @@ pub(crate) fn place(to: &Path, base: &str) -> PathBuf {
     if to.is_dir() { to.join(base) } else { to.to_owned() }
 }
 
-/// Unpacks a sequence of parts. Set-user-ID and similar bits and owners are not restored.
-///
-/// # Errors
-/// A path or link that leads outside, an obstacle, or what could not be written.
-pub(crate) fn unpack(target: &Path, from: impl Read) -> Result<Skipped, Failure> {
-    let mut archive = Archive::new(from);
-    archive.set_ignore_zeros(true);
-    let mut skipped = 0;
-    let broken = |e: io::Error| {
-        Failure::new(Kind::Failed, "ct.parcel", format!("the data received is malformed: {e}"))
-    };
-    for entry in archive.entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
-        let (kind, mode) = (entry.header().entry_type(), entry.header().mode().unwrap_or(0o644) & 0o777);
-        let path = entry.path().map_err(broken)?.into_owned();
-        let (offset, inside) = split(&path).ok_or_else(|| elsewhere(&path))?;
-        let at = if inside.as_os_str().is_empty() { target.to_owned() } else { target.join(&inside) };
-        real(target, &inside)?;
-        let told = |e: io::Error| failed(&at, "write", &e);
-        match kind {
-            EntryType::Directory => folder(&at, mode).map_err(told)?,
-            EntryType::Symlink => {
-                let to = entry.link_name().map_err(broken)?.ok_or_else(|| elsewhere(&path))?.into_owned();
-                clear(&at).and_then(|()| std::os::unix::fs::symlink(to, &at)).map_err(told)?;
-            }
-            EntryType::Regular | EntryType::Continuous => {
-                let mut file = file(&at, offset, mode).map_err(told)?;
-                io::copy(&mut entry, &mut file).map_err(told)?;
-            }
-            _ => skipped += 1,
-        }
-    }
-    Ok(skipped)
-}
-
-/// The offset in its file, and its path below the root; `None` for an invalid path.
-fn split(path: &Path) -> Option<(u64, PathBuf)> {
-    let plain =
-        |part: Component<'_>| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None };
-    let parts: Option<Vec<_>> = path.components().map(plain).collect();
-    let parts = parts.filter(|_| path.as_os_str().len() <= PATH && !path.as_os_str().is_empty())?;
-    let (offset, rest) = parts.split_first()?;
-    let (root, rest) = rest.split_first()?;
-    let offset = offset.to_str()?.parse().ok()?;
-    (root.to_str() == Some(ROOT)).then(|| (offset, rest.iter().collect()))
-}
-
-/// Whether all parents below the target are folders and not links.
-fn real(target: &Path, inside: &Path) -> Result<(), Failure> {
-    let mut above: Vec<&Path> = inside.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).collect();
-    above.reverse();
-    let folder = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
-    match above.iter().find(|part| !folder(&target.join(part))) {
-        None => Ok(()),
-        Some(part) => Err(elsewhere(&target.join(part))),
-    }
-}
-
-fn folder(at: &Path, mode: u32) -> io::Result<()> {
-    match std::fs::symlink_metadata(at) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(io::Error::other("a path on the way is not a folder")),
-        Err(_) => DirBuilder::new().mode(mode | 0o700).create(at),
-    }
-}
-
-fn clear(at: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(at) {
-        Ok(found) if found.is_dir() => Err(io::Error::other("there is a folder of this name")),
-        Ok(_) => common::host::file::remove(at).map(|_| ()).map_err(|e| io::Error::other(e.message)),
-        Err(_) => Ok(()),
-    }
-}
-
-/// A new file; or an existing one of length `offset`.
-fn file(at: &Path, offset: u64, mode: u32) -> io::Result<File> {
-    if offset == 0 {
-        clear(at)?;
-        return OpenOptions::new().write(true).create_new(true).mode(mode).open(at);
-    }
-    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
-    let file = OpenOptions::new().append(true).custom_flags(flags).open(at)?;
-    match file.metadata()? {
-        found if found.is_file() && found.len() == offset => Ok(file),
-        _ => Err(io::Error::other("the file has changed meanwhile")),
-    }
-}
-
-fn elsewhere(path: &Path) -> Failure {
-    Failure::new(
-        Kind::Failed,
-        "ct.parcel.path",
-        format!("{} leads outside the target folder; it was not written", path.display()),
-    )
-}
-
 fn failed(path: &Path, verb: &str, error: &io::Error) -> Failure {
     Failure::new(Kind::Failed, "ct.parcel", format!("cannot {verb} {}: {error}", path.display()))
 }
@@ -228,12 +135,22 @@ fn failed(path: &Path, verb: &str, error: &io::Error) -> Failure {
 /// The verb `parcel`, run in an instance by lsx's own program there.
 ///
 /// # Errors
-/// As the three functions.
+/// As the functions.
 pub(crate) fn run(what: &str, words: &[String]) -> Result<(), Failure> {
     let word = |n: usize| words.get(n).map_or("", String::as_str);
     let skipped = match what {
         "pack" => pack(Path::new(word(0)), &mut |part| stdio::write(&part))?,
-        "unpack" => unpack(Path::new(word(0)), io::stdin().lock())?,
+        "unpack" => {
+            let unpacked = unpack(Path::new(word(0)), io::stdin().lock(), Keep::Named)?;
+            // The caller has it removed if the next part does not come.
+            let left = unpacked.unfinished.and_then(Unfinished::leave);
+            stdio::write(left.unwrap_or_default().display().to_string().as_bytes())?;
+            unpacked.skipped
+        }
+        "abandon" => {
+            unfinished::abandon(Path::new(word(0)))?;
+            0
+        }
         _ => {
             let place = place(Path::new(word(0)), word(1)).display().to_string();
             stdio::write(place.as_bytes())?;

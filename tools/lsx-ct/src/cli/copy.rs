@@ -2,17 +2,19 @@
 
 use super::act::ask;
 use super::targets::{OnArgs, Targets, Where, targets};
+use crate::Ct;
 use crate::act::{Order, Piece, Ran};
 use crate::driver::Exec;
+use crate::parcel::{self, Keep, Unfinished};
 use crate::render::values::INIT;
-use crate::{Ct, parcel};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use common::cli::Global;
-use common::{Failure, Failures, Kind, log};
+use common::{Failure, Failures, Kind, log, signal};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,7 +89,7 @@ impl There {
         let failed = |e: std::io::Error| Failure::new(Kind::Failed, "ct.cp", e.to_string());
         let (reader, writer) = std::io::pipe().map_err(failed)?;
         let (unpacked, ran) = std::thread::scope(|scope| {
-            let unpacks = scope.spawn(|| parcel::unpack(&target, reader));
+            let unpacks = scope.spawn(|| parcel::unpack(&target, reader, Keep::Unnamed));
             let writer = Mutex::new(writer);
             let said = Mutex::new(Vec::new());
             let hear = |_: &str, event| {
@@ -110,9 +112,11 @@ impl There {
         });
         let ran = ran?;
         let panicked = |_| Failure::new(Kind::Bug, "ct.cp", "unpacking ended unexpectedly");
-        let skipped = unpacked.map_err(panicked).flatten();
+        let unpacked = unpacked.map_err(panicked).flatten();
         well(&ran)?;
-        told(skipped?);
+        let unpacked = unpacked?;
+        unpacked.unfinished.map_or(Ok(()), Unfinished::finish)?;
+        told(unpacked.skipped);
         for line in ran.stderr.lines() {
             let line = line.trim_start_matches("lsx-ct: ").trim_start_matches("warning: ");
             log::warning(&format!("{}: {line}", ran.instance));
@@ -124,11 +128,22 @@ impl There {
         let ran = self.run(&["place", path, &base(from)], Vec::new(), None)?;
         well(&ran)?;
         let target = ran.stdout;
-        let skipped = parcel::pack(from, &mut |part| {
-            let ran = self.run(&["unpack", &target], part, None);
-            ran.map_err(first).and_then(|ran| well(&ran))
-        })?;
-        told(skipped);
+        // After an interrupt, what is unfinished there is removed; a second one ends this at once.
+        let interrupted = signal::noted();
+        let mut left = String::new();
+        let packed = parcel::pack(from, &mut |part| {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure::new(Kind::Failed, "ct.cp", "interrupted"));
+            }
+            let ran = self.run(&["unpack", &target], part, None).map_err(first)?;
+            well(&ran)?;
+            left = ran.stdout;
+            Ok(())
+        });
+        if packed.is_err() && !left.is_empty() {
+            let _ = self.run(&["abandon", &left], Vec::new(), None);
+        }
+        told(packed?);
         Ok(())
     }
 
@@ -179,7 +194,7 @@ fn well(ran: &Ran) -> Result<(), Failure> {
     if ran.code == Some(127) {
         let message = format!("{name} does not contain lsx's program for copying");
         return Err(Failure::new(Kind::Failed, "ct.cp", message).hint(format!(
-            "this is so for a whole system in LXD or Incus; use tar instead: lsx-ct exec --plain --on {name} -- tar -C FOLDER -cf - NAME | tar -xf -"
+            "a whole system in LXD or Incus has it if this lsx-ct or a later one created or changed it; otherwise use tar: lsx-ct exec --plain --on {name} -- tar -C FOLDER -cf - NAME | tar -xf -"
         )));
     }
     if ran.code == Some(137) {

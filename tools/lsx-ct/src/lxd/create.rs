@@ -63,7 +63,7 @@ impl Lxd {
         for _ in 0..TRIES {
             values.pool = self.pool(&wanted.profiles)?;
             let fingerprint = self.image(&wanted.image)?;
-            self.bring_init(&values.first)?;
+            self.bring_init()?;
             let order = request::create(stack, wanted, values, &fingerprint);
             match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
                 Ok(_) => return Ok(()),
@@ -134,7 +134,7 @@ impl Lxd {
     ) -> Result<bool, Failure> {
         let mut values = self.values(stack, after)?;
         values.first.check(&after.name)?;
-        self.bring_init(&values.first)?;
+        self.bring_init()?;
         let held = self.owned(stack, &after.name)?;
         for volume in &after.volumes {
             disk::volume(&paths::volume(stack, &volume.name))?;

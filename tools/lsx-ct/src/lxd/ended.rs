@@ -12,7 +12,7 @@ use std::io::Read;
 use std::time::Duration;
 use ureq::http::Method;
 
-/// The code of an instance that ended immediately.
+/// The code of an instance that ended before it was ready.
 pub(crate) const ENDED: &str = "ct.lxd.ended";
 /// Time limit for reading the record of an instance.
 const READ: Duration = Duration::from_secs(5);
@@ -65,6 +65,20 @@ impl Lxd {
         Condition { state, exit: Some(exit), ..condition }
     }
 
+    /// The same if it has ended by itself since a time: otherwise what it recorded is of an earlier start.
+    pub(super) fn outcome_since(
+        &self,
+        begin: &str,
+        stack: &str,
+        instance: &Instance,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        match self.exit(&engine_name(stack, &instance.name)) {
+            Some(exit) if exit.at.as_str() >= begin => self.outcome(stack, instance, failure),
+            _ => Err(failure),
+        }
+    }
+
     /// Interprets a failed start: a job that has ended successfully is finished.
     pub(super) fn outcome(&self, stack: &str, instance: &Instance, failure: Failure) -> Result<(), Failure> {
         let engine = engine_name(stack, &instance.name);
@@ -76,13 +90,18 @@ impl Lxd {
         let failure = if failure.code == ENDED { failure } else { self.ended(&engine) };
         match self.exit(&engine) {
             Some(exit) if exit.code == 0 && !exit::again(instance.restart, exit.code) => Ok(()),
-            Some(exit) => Err(failure.because(format!("it ended with {} at {}", exit.code, exit.at))),
+            Some(exit) => {
+                let name = &instance.name;
+                let failure = failure.because(format!("it ended with {} at {}", exit.code, exit.at));
+                let failure = Failure { message: format!("{name} is not ready"), ..failure };
+                Err(failure.hint(format!("see: lsx-ct logs {name}")))
+            }
             None => Err(failure),
         }
     }
 
     pub(super) fn ended(&self, engine: &str) -> Failure {
-        let message = format!("{engine} ended immediately");
+        let message = format!("{engine} has ended");
         self.words(engine, Failure::new(Kind::Failed, ENDED, message)).hint(format!(
             "see: {} config show {engine}; the image needs an init, or the instance a command",
             self.client.program()

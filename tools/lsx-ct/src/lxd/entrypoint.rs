@@ -101,11 +101,11 @@ impl Entrypoint {
         }
         lines
     }
+}
 
-    /// The device that mounts lsx's init in the instance.
-    pub(super) fn device(&self, own: &str) -> Option<Value> {
-        self.application().then(|| json!({"type": "disk", "source": own, "path": INIT, "readonly": "true"}))
-    }
+/// The device that mounts lsx's own program in an instance: it starts applications, and copies files in all of them.
+pub(super) fn device(own: &str) -> Value {
+    json!({"type": "disk", "source": own, "path": INIT, "readonly": "true"})
 }
 
 impl Lxd {
@@ -121,10 +121,7 @@ impl Lxd {
     }
 
     /// Installs it, if needed.
-    pub(super) fn bring_init(&self, first: &Entrypoint) -> Result<(), Failure> {
-        if !first.application() {
-            return Ok(());
-        }
+    pub(super) fn bring_init(&self) -> Result<(), Failure> {
         let own = common::host::service::sibling(crate::PROGRAM);
         let bytes = std::fs::read(&own).map_err(|e| file::failure(&own, "read", &e))?;
         file::write(&paths::init(self.client.driver), &bytes, Mode::Program).map(|_| ())
@@ -132,13 +129,13 @@ impl Lxd {
 
     /// Removes it when nothing needs it any more.
     pub(super) fn take_init(&self, all: &[ServerInstance]) -> Result<(), Failure> {
-        let needs =
-            |held: &ServerInstance| held.config.get("raw.lxc").is_some_and(|lines| lines.contains(INIT));
-        if all.iter().any(needs) {
+        let mut devices = all.iter().flat_map(|held| held.devices.values());
+        if devices.any(|device| device.get("path").is_some_and(|path| path == INIT)) {
             return Ok(());
         }
         let path = paths::init(self.client.driver);
         file::remove(&path)?;
+        path.parent().into_iter().for_each(file::sweep);
         path.ancestors().skip(1).take(2).for_each(file::remove_empty);
         Ok(())
     }
@@ -171,7 +168,7 @@ mod tests {
             ]
         );
         assert_eq!((sh.user.as_str(), &sh.env["A"]), ("7", &"b".to_owned()));
-        assert!(sh.check("a").is_ok() && sh.device("/own").is_some());
+        assert!(sh.check("a").is_ok());
         let account = |further: &[u32]| Account {
             user: 7,
             group: 8,
@@ -200,7 +197,7 @@ mod tests {
     #[test]
     fn an_image_that_boots_is_left_to_the_server() {
         let system = first(&[], json!({"Cmd": ["/sbin/init"]}));
-        assert!(system.lines().is_empty() && system.device("/own").is_none());
+        assert!(system.lines().is_empty());
         assert!(first(&[], json!({})).lines().is_empty());
     }
 
@@ -211,7 +208,6 @@ mod tests {
             init.lines(),
             ["lxc.init.cmd = /lib/systemd/systemd --unit=rescue", "lxc.signal.halt = SIGRTMIN+3"]
         );
-        assert!(init.device("/own").is_none());
         assert_eq!(first(&["/sbin/init"], json!({})).lines(), ["lxc.init.cmd = /sbin/init"]);
         let blank = first(&["/sbin/init", "a b"], json!({}));
         assert_eq!(blank.check("a").unwrap_err().code, "ct.lxd.command");

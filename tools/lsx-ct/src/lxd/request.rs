@@ -1,6 +1,6 @@
 //! The request for an instance of LXD or Incus: pure.
 
-use super::entrypoint::Entrypoint;
+use super::entrypoint::{self, Entrypoint};
 use super::marks::{NAME, STACK};
 use crate::model::{Instance, engine_name};
 use serde_json::{Map, Value, json};
@@ -164,7 +164,7 @@ pub(super) fn devices(stack: &str, instance: &Instance, values: &HostValues) -> 
         });
         devices.insert(format!("nic{i:02}"), device);
     }
-    devices.extend(values.first.device(&values.init).map(|device| ("init".to_owned(), device)));
+    devices.insert("init".to_owned(), entrypoint::device(&values.init));
     for volume in &instance.volumes {
         let source = crate::paths::volume(stack, &volume.name);
         let mut device = json!({"type": "disk", "source": source, "path": volume.path});
@@ -210,7 +210,10 @@ mod tests {
         assert_eq!(made["profiles"], json!(["p", "q"]));
         assert_eq!((&made["config"][STACK], &made["config"][NAME]), (&json!("office"), &json!("web-1")));
         assert_eq!(made["config"][SPEC], Value::Null);
-        assert_eq!(made["devices"], json!({"root": {"type": "disk", "path": "/", "pool": "lsx"}}));
+        assert_eq!(
+            made["devices"],
+            json!({"root": {"type": "disk", "path": "/", "pool": "lsx"}, "init": entrypoint::device("")})
+        );
     }
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
         ];
         assert_eq!(config("office", &wanted, &values)["raw.lxc"], lines.join("\n"));
         let devices = devices("office", &wanted, &values);
-        assert_eq!(devices.keys().collect::<Vec<_>>(), ["nic00", "nic01"]);
+        assert_eq!(devices.keys().collect::<Vec<_>>(), ["nic00", "nic01", "init"]);
         let nic = &devices["nic01"];
         assert_eq!(
             (&nic["parent"], &nic["host_name"], &nic["mtu"]),

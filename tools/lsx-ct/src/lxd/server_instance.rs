@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 pub(super) struct ServerInstance {
     pub(super) name: String,
     pub(super) config: BTreeMap<String, String>,
+    pub(super) devices: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) status_code: u32,
     pub(super) last_used_at: String,
     pub(super) state: Option<Now>,

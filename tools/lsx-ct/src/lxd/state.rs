@@ -8,7 +8,7 @@ use crate::supervise::waiting;
 use crate::{grace, needs, net, paths, ready};
 use common::host::program::tail;
 use common::host::wait;
-use common::{Failure, Kind};
+use common::{Failure, Kind, log};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -63,8 +63,13 @@ impl Lxd {
             let ask = |stack: &str, name: &str| self.supply.condition(stack, name);
             needs::needs(stack, instance, patient, &ask)?;
             self.give_secrets(stack, instance, &held)?;
-            self.bring_init(&self.first(instance)?)?;
-            self.switch_on(stack, instance, &held)?;
+            self.bring_init()?;
+            let begin = log::now();
+            let started = self.switch_on(stack, instance, &held);
+            // The server may report that it could not start one that has ended at once.
+            if let Err(failure) = started {
+                return self.outcome_since(&begin, stack, instance, failure);
+            }
         }
         self.look_after(stack, instance, &held.name).or_else(|failure| self.outcome(stack, instance, failure))
     }

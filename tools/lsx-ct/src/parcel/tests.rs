@@ -3,6 +3,13 @@
 use super::*;
 use std::os::unix::fs::symlink;
 
+/// Unpacks as on the operator's machine; nothing must be left to do.
+fn unpack(target: &Path, from: &[u8]) -> Result<Skipped, Failure> {
+    let unpacked = super::unpack(target, from, Keep::Unnamed)?;
+    assert!(unpacked.unfinished.is_none());
+    Ok(unpacked.skipped)
+}
+
 fn parts(path: &Path) -> (Vec<Vec<u8>>, Skipped) {
     let mut parts = Vec::new();
     let mut send = |part| {
@@ -102,4 +109,61 @@ fn nothing_leads_out() {
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "mine");
     assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1);
     assert!(unpack(&target, b"no tar at all".repeat(100).as_slice()).is_err());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+fn an_interrupted_copy_leaves_what_was_there() {
+    let temp = tempfile::tempdir().unwrap();
+    let names = || -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(temp.path().join("to"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let (from, to) = (temp.path().join("from"), temp.path().join("to/file"));
+    std::fs::create_dir(temp.path().join("to")).unwrap();
+    // Its size is that of two pieces, so that an empty third one ends it.
+    let text: Vec<u8> = (0..PART * 2).map(|n| u8::try_from(n % 241).unwrap()).collect();
+    std::fs::write(&from, &text).unwrap();
+    let (all, _) = parts(&from);
+    assert_eq!(all.len(), 3);
+    std::fs::write(&to, "former").unwrap();
+    let former = |left: &[&str]| {
+        assert_eq!(std::fs::read(&to).unwrap(), b"former");
+        assert_eq!(names(), [left, &["file"]].concat());
+    };
+    for keep in [Keep::Unnamed, Keep::Named] {
+        for cut in [all[0].len() / 2, all[0].len() - 700, all[0].len() + 1000] {
+            assert!(super::unpack(&to, &all.concat()[..cut], keep).is_err(), "{cut}");
+            former(&[]);
+        }
+        // Cut between two pieces: the caller knows whether more was to come.
+        let unpacked = super::unpack(&to, all[..2].concat().as_slice(), keep).unwrap();
+        assert!(unpacked.unfinished.is_some());
+        drop(unpacked);
+        former(&[]);
+    }
+    // By one process for each part, as in an instance.
+    let part = |n: usize| {
+        let unpacked = super::unpack(&to, all[n].as_slice(), Keep::Named).unwrap();
+        unpacked.unfinished.and_then(Unfinished::leave)
+    };
+    let left = part(0).unwrap();
+    former(&[left.file_name().unwrap().to_str().unwrap()]);
+    assert!(super::unpack(&to, all[2].as_slice(), Keep::Named).is_err(), "a part is missing");
+    part(0);
+    assert_eq!(part(1), Some(left.clone()), "what a killed copy left is replaced");
+    assert_eq!(part(2), None);
+    assert_eq!((std::fs::read(&to).unwrap() == text, names()), (true, vec!["file".to_owned()]));
+    let left = part(0).unwrap();
+    assert!(unfinished::abandon(&to).is_err());
+    unfinished::abandon(&left).unwrap();
+    assert_eq!(names(), ["file"]);
+    // An older lsx-ct does not say that it is complete: the end of the whole copy does.
+    let unpacked = super::unpack(&to, all[..2].concat().as_slice(), Keep::Unnamed).unwrap();
+    unpacked.unfinished.unwrap().finish().unwrap();
+    assert_eq!((std::fs::read(&to).unwrap() == text, names()), (true, vec!["file".to_owned()]));
 }
