@@ -86,10 +86,12 @@ fn behind_another_router(lab: &Lab, stack: &Stack) {
         let answers = ask_from(lab, host, &stack.space(instance), &targets);
         targets.map(|target| answers[target].starts_with("web-"))
     };
-    let guest = [true, true, true, false, false];
-    assert!(until(30, || reached("h2", "guest") == guest), "{:?}", reached("h2", "guest"));
-    assert_eq!(reached("h2", "other"), [true, false, true, false, false]);
-    assert_eq!(reached("h1", "visitor"), [true, false, true, false, true]);
+    let is = |host: &str, instance: &str, wanted: [bool; 5]| {
+        assert!(until(30, || reached(host, instance) == wanted), "{instance}: {:?}", reached(host, instance));
+    };
+    is("h2", "guest", [true, true, true, false, false]);
+    is("h2", "other", [true, false, true, false, false]);
+    is("h1", "visitor", [true, false, true, false, true]);
     let rules = lab
         .exec("h2", &["ip", "netns", "exec", "lsx-shop", "nft", "list", "chain", "inet", "lsx", "forward"])
         .ok()

@@ -157,10 +157,15 @@ fn load_balancers_answer_alike_on_every_host(lab: &Lab) {
         tries(lab, (host, &space), &wanted);
     }
     // The network's own address of the load balancer's host.
-    let leg = format!("{}:8098", stack.leg("front", "h2"));
-    from(lab, "web", &[(&leg, &foot)]);
+    let leg = ["8098", "8099", "8100"].map(|port| format!("{}:{port}", stack.leg("front", "h2")));
+    let targets = [leg[0].as_str(), &leg[1], &leg[2], "198.18.0.12:8100"];
+    // There the client's own address counts.
+    let wanted: Vec<(&str, &str)> = targets.into_iter().zip([foot.as_str(), "", &foot, ""]).collect();
+    from(lab, "web", &wanted);
     let plan = lab.net(&["plan", &stack.file]).ok().json()["warnings"].to_string();
     assert!(plan.contains("instances of back come to h2 with the address of h1"), "{plan}");
+    let only = format!("they reach it only at {}", stack.leg("front", "h2"));
+    assert!(plan.contains(&only), "{plan}");
 }
 
 fn a_port_of_one_address_is_closed_on_the_others(lab: &Lab) {
