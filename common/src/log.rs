@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// The log format.
@@ -173,26 +174,27 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// The current time.
+#[expect(clippy::disallowed_methods, reason = "the one clock: of events, tables and timers")]
+pub(crate) fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
 /// The current time: RFC 3339, UTC, milliseconds.
 pub fn now() -> String {
-    #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
-    let now = std::time::SystemTime::now();
-    humantime::format_rfc3339_millis(now).to_string()
+    humantime::format_rfc3339_millis(clock()).to_string()
 }
 
 /// The time since `at` (RFC 3339); none when it is invalid or in the future.
 pub fn since(at: &str) -> Option<std::time::Duration> {
     let at = humantime::parse_rfc3339_weak(at).ok()?;
-    #[expect(clippy::disallowed_methods, reason = "the one clock: tables say how long ago")]
-    std::time::SystemTime::now().duration_since(at).ok()
+    clock().duration_since(at).ok()
 }
 
 /// The time that long ago, in the format of [`now`].
 pub fn ago(time: std::time::Duration) -> String {
-    #[expect(clippy::disallowed_methods, reason = "the one clock: events say when")]
-    let now = std::time::SystemTime::now();
-    let then = now.checked_sub(time).unwrap_or(std::time::UNIX_EPOCH);
-    humantime::format_rfc3339_millis(then.max(std::time::UNIX_EPOCH)).to_string()
+    let then = clock().checked_sub(time).unwrap_or(SystemTime::UNIX_EPOCH);
+    humantime::format_rfc3339_millis(then.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
 /// An RFC 3339 time in UTC, in the format of [`now`].

@@ -7,7 +7,6 @@ use crate::host::{self, timer::Timer};
 use crate::stdio;
 use crate::tool::Tool;
 use serde_json::Value;
-use std::time::SystemTime;
 
 pub(super) fn run<T: Tool>(tool: T, args: &TickArgs) -> Result<(), Failures> {
     host::root()?;
@@ -17,7 +16,7 @@ pub(super) fn run<T: Tool>(tool: T, args: &TickArgs) -> Result<(), Failures> {
     let intent: T::Intent = document::read(&text, &file, &document::schema(T::NAME, "intent"))?;
     let jobs = tool.jobs(&intent);
     let Some(timer) = Timer::take(&stack, T::NAME)? else { return Ok(()) };
-    let failures = timer.run(&jobs, &SystemTime::now, &|job| {
+    let failures = timer.run(&jobs, &crate::log::clock, &|job| {
         tool.job(&stack, &args.myself, &intent, &job.name)
             .map_err(|failure| failure.at(format!("job {}", job.name)))
     });

@@ -93,7 +93,6 @@ impl<T: Tool> HostSet<T> {
 }
 
 /// Digests by host, of all steps; and their names.
-#[expect(clippy::type_complexity, reason = "both halves are named where they are used")]
 fn bytes<T: Tool>(
     tool: T,
     plan: &PlanOf<T>,

@@ -53,6 +53,7 @@ mod tests {
     use common::host::Program;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
     fn only_certificates_are_taken_and_damaged_ones_are_told_with_their_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
