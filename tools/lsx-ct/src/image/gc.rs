@@ -1,5 +1,6 @@
 //! Removes data that nothing uses.
 
+use super::clock::{self, GRACE};
 use super::store::Store;
 use super::{digest, remove_tree};
 use common::Failure;
@@ -10,9 +11,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-
-/// Newer data may be about to be used: by a plan that has not been applied yet.
-const GRACE: Duration = Duration::from_secs(3600);
 
 /// The result of `images gc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +29,7 @@ impl Store {
     /// # Errors
     /// If something cannot be read or removed.
     pub(crate) fn gc(&self, used: &BTreeSet<String>) -> Result<Collected, Failure> {
+        // Newer data may be about to be used: by a plan that has not been applied yet.
         self.gc_older(used, GRACE)
     }
 
@@ -45,24 +44,26 @@ impl Store {
         }
         let _alone = self.lock("lock", FlockArg::LockExclusive)?;
         let index = self.index()?;
+        let now = clock::now(&self.path(""));
+        let old = |path: &Path| old(path, now, age);
         let mut blobs: BTreeSet<String> = used.iter().chain(index.names.values()).cloned().collect();
         let mut trees = BTreeSet::new();
         for (digest, _) in self.all_blobs()? {
             // A new image keeps its layers, even old ones.
-            if blobs.contains(&digest) || !old(&self.blob(&digest)?, age) {
+            if blobs.contains(&digest) || !old(&self.blob(&digest)?) {
                 self.reach(&digest, &mut blobs, &mut trees);
             }
         }
         for (digest, size) in self.all_blobs()? {
             let path = self.blob(&digest)?;
-            if !blobs.contains(&digest) && old(&path, age) {
+            if !blobs.contains(&digest) && old(&path) {
                 file::remove(&path)?;
                 collected.blobs += 1;
                 collected.size_bytes += size;
             }
         }
-        collected.trees = self.gc_trees(&trees, age)?;
-        for path in self.entries("parts").into_iter().filter(|path| old(path, age)) {
+        collected.trees = self.gc_trees(&trees, &old)?;
+        for path in self.entries("parts").into_iter().filter(|path| old(path)) {
             if path.is_dir() { remove_tree(&path)? } else { _ = file::remove(&path)? }
         }
         let there = |digest: &String| self.blob(digest).is_ok_and(|path| path.exists());
@@ -85,13 +86,13 @@ impl Store {
         }
     }
 
-    fn gc_trees(&self, used: &BTreeSet<String>, age: Duration) -> Result<u64, Failure> {
+    fn gc_trees(&self, used: &BTreeSet<String>, old: &dyn Fn(&Path) -> bool) -> Result<u64, Failure> {
         let mut removed = 0;
         for path in self.entries("trees") {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let digits = name.split('.').next().unwrap_or_default();
             let lock = path.with_file_name(format!("{digits}.lock"));
-            if used.contains(digits) || !old(&lock, age) || name.ends_with(".lock") {
+            if used.contains(digits) || !old(&lock) || name.ends_with(".lock") {
                 continue;
             }
             // Renamed first: a partly removed tree must not be taken for a complete one.
@@ -118,9 +119,7 @@ impl Store {
 }
 
 /// Whether something has not been changed for so long. What is dated in the future is new; a missing file counts as old.
-fn old(path: &Path, age: Duration) -> bool {
+fn old(path: &Path, now: SystemTime, age: Duration) -> bool {
     let Ok(touched) = std::fs::symlink_metadata(path).and_then(|meta| meta.modified()) else { return true };
-    #[expect(clippy::disallowed_methods, reason = "the age of a file is measured by the clock that dated it")]
-    let now = SystemTime::now();
     now.duration_since(touched).unwrap_or_default() >= age
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod blobs;
+mod clock;
 mod debian;
 mod decode;
 mod digest;

@@ -1,6 +1,7 @@
 //! The store: a folder of blobs by digest, of unpacked layers, and an index of names. Images are found by reading the
 //! blobs, so that data from another host needs no entry in the index.
 
+use super::clock;
 use super::{digest, limits, manifest, refused};
 use common::host::file::{self, Mode};
 use common::host::lock;
@@ -125,7 +126,9 @@ impl Store {
     }
 
     pub(super) fn adding(&self) -> Result<Flock<File>, Failure> {
-        self.lock("lock", FlockArg::LockShared)
+        let lock = self.lock("lock", FlockArg::LockShared)?;
+        clock::note(&self.root);
+        Ok(lock)
     }
 
     pub(super) fn index(&self) -> Result<Index, Failure> {

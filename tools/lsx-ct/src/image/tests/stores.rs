@@ -114,3 +114,34 @@ fn the_highest_id_of_its_files_is_read_once() {
     place.store.gc_older(&BTreeSet::new(), Duration::ZERO).unwrap();
     assert!(place.store.index().unwrap().ids.is_empty());
 }
+
+/// The clock of this machine was ten hours slow when an image was added, and then set right.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+fn an_image_is_not_older_because_a_clock_was_set() {
+    let place = Place::new();
+    place.layout("oci", &[&Tar::new().file("a", "a").bytes()]);
+    let source = Source::Layout { folder: place.folder.path().join("oci"), tag: None };
+    let stored = place.store.bring(&source).unwrap();
+    assert_eq!(place.store.gc(&BTreeSet::new()).unwrap(), Collected::default());
+    let jump = Duration::from_secs(36_000);
+    let root = place.folder.path().join("store");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(root.join("blobs/sha256")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.extend(std::fs::read_dir(root.join("trees")).into_iter().flatten().map(|e| e.unwrap().path()));
+    for path in &files {
+        let file = std::fs::File::open(path).unwrap();
+        file.set_modified(file.metadata().unwrap().modified().unwrap() - jump).unwrap();
+    }
+    // As it would have been noted: the same moment, ten hours earlier by the clock that jumped.
+    let noted = std::fs::read_to_string(root.join("clock")).unwrap();
+    let words: Vec<&str> = noted.split_whitespace().collect();
+    let at = words[2].parse::<u64>().unwrap() - jump.as_secs();
+    std::fs::write(root.join("clock"), format!("{} {} {at}\n", words[0], words[1])).unwrap();
+    assert_eq!(place.store.gc(&BTreeSet::new()).unwrap(), Collected::default());
+    assert!(place.store.get(&stored.digest).is_ok());
+    // Without the note the clock is believed, and by it the image is old.
+    std::fs::remove_file(root.join("clock")).unwrap();
+    assert!(place.store.gc(&BTreeSet::new()).unwrap().blobs > 0);
+    assert!(place.store.get(&stored.digest).is_err());
+}
