@@ -1,15 +1,17 @@
 //! The interface of a tool: the functions in which tools differ. The verbs are built on them once for all tools.
 
 mod checked;
+mod input;
 
 pub use checked::{Checked, Finding};
+pub use input::{Goal, PlanInput, Source};
 
-use crate::failure::{Failure, Failures};
+use crate::document;
+use crate::failure::{Failure, Failures, Kind};
 use crate::host::timer::Job;
 use crate::plan::show::Line;
-use crate::plan::{ChangeFn, Have, Object, Plan, PlanHost, Step, Warning};
-use crate::stack::resolved::InstanceAt;
-use crate::stack::{Only, Resolved, Stack};
+use crate::plan::{ChangeFn, Have, Object, Plan, Step, Warning};
+use crate::stack::{Only, Resolved};
 use crate::table::Columns;
 use crate::transfer::{Bytes, Machine, Needs};
 use schemars::{JsonSchema, Schema};
@@ -18,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -29,7 +30,7 @@ pub type Change<O> = Box<ChangeFn<'static, O>>;
 pub type Observation<O, S> = (Vec<Have<O>>, S, Vec<Warning>);
 
 /// One of the tools.
-pub trait Tool: Copy + Send + Sync + 'static {
+pub trait Tool: Clone + Send + Sync + 'static {
     /// Its name in schema names and in `status`: `net`.
     const NAME: &'static str;
     /// The program: `lsx-net`.
@@ -60,26 +61,21 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// What could not be read.
-    fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure>;
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure>;
 
     /// Removes everything that is not selected from an observed document.
-    fn narrow(self, _only: &Only, _resolved: &Resolved, _observed: &mut ObservedOf<Self>) {}
+    fn narrow(&self, _only: &Only, _resolved: &Resolved, _observed: &mut ObservedOf<Self>) {}
 
     /// Digest of the facts that a plan depends on; counters, indexes and neighbours are left out.
-    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String;
+    fn base(&self, objects: &[Have<Self::Object>], _seen: &Self::Facts) -> String {
+        document::digest_of(&objects).unwrap_or_default()
+    }
 
-    /// Reads, on the operator's machine, the files and images that the document names for `selected` instances; `beside`
-    /// finds their paths.
+    /// Reads, on the operator's machine, the files and images that the document names for what is selected.
     ///
     /// # Errors
     /// Everything that is missing or wrong.
-    fn gather(
-        self,
-        _stack: &Stack,
-        _resolved: &Resolved,
-        _selected: &dyn Fn(&InstanceAt) -> bool,
-        _beside: &dyn Fn(&str) -> PathBuf,
-    ) -> Result<Self::Gathered, Failures> {
+    fn gather(&self, _from: &Source<'_>) -> Result<Self::Gathered, Failures> {
         Ok(Self::Gathered::default())
     }
 
@@ -88,13 +84,13 @@ pub trait Tool: Copy + Send + Sync + 'static {
     /// # Errors
     /// All reasons why the plan cannot be made.
     fn plan(
-        self,
+        &self,
         input: &PlanInput<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures>;
 
     /// What an object of a plan needs on its host before the first step. The engine compares it with the plan and sends it.
-    fn needs<'p>(self, _plan: &'p PlanOf<Self>, _object: &'p Self::Object) -> Needs<'p> {
+    fn needs<'p>(&self, _plan: &'p PlanOf<Self>, _object: &'p Self::Object) -> Needs<'p> {
         Needs::default()
     }
 
@@ -102,35 +98,41 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// If something else is in its place.
-    fn bytes(self, _on: Machine) -> Result<Option<Box<dyn Bytes>>, Failure> {
+    fn bytes(&self, _on: Machine) -> Result<Option<Box<dyn Bytes>>, Failure> {
         Ok(None)
     }
 
     /// Asks hosts through `each` whether they can carry out their steps, before any host is changed; returns those that
     /// cannot.
-    fn unable(self, _plan: &PlanOf<Self>, _each: Each<'_>) -> BTreeMap<String, Failures> {
+    fn unable(&self, _plan: &PlanOf<Self>, _each: Each<'_>) -> BTreeMap<String, Failures> {
         BTreeMap::new()
     }
 
     /// The part of the shared table that the steps of one host need.
-    fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data;
+    fn share(&self, _plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {
+        Self::Data::default()
+    }
 
     /// The key of an intent, as in [`crate::plan::Kept::Intent`].
     fn intent_key(intent: &Self::Intent) -> String;
 
-    /// The intent that an object of a plan stands for.
+    /// The intent that an object of a plan stands for: the text of the plan that its digest names.
     ///
     /// # Errors
     /// When the plan lacks it.
-    fn intent(self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<Self::Intent, Failure>;
+    fn intent(&self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<Self::Intent, Failure> {
+        let text = object.content().and_then(|digest| plan.contents.get(digest));
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| Failure::new(Kind::Data, "plan.contents", "the plan lacks the intent of the host"))
+    }
 
     /// The function that changes an object on this host. For what the engine keeps, it is called first, and does what the tool
     /// itself does then. It is kept until the run is over on all hosts, since it may record
     /// what it replaces.
-    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object>;
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object>;
 
     /// What is done from time to time on a host with this intent. Its plan wants [`crate::plan::Kept::Timer`] if there is any.
-    fn jobs(self, _intent: &Self::Intent) -> Vec<Job> {
+    fn jobs(&self, _intent: &Self::Intent) -> Vec<Job> {
         Vec::new()
     }
 
@@ -138,7 +140,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it failed. It is done again at its next time.
-    fn job(self, _stack: &str, _host: &str, _intent: &Self::Intent, _job: &str) -> Result<(), Failure> {
+    fn job(&self, _stack: &str, _host: &str, _intent: &Self::Intent, _job: &str) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -147,17 +149,28 @@ pub trait Tool: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// Failures of the verb.
-    fn call(self, name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures>;
+    fn call(
+        &self,
+        name: &str,
+        _input: Value,
+        _cancel: &AtomicBool,
+        _event: Hear<'_>,
+    ) -> Result<Value, Failures> {
+        let message = format!("{} has no call {name}", Self::PROGRAM);
+        Err(Failure::new(Kind::Bug, "serve.call", message).into())
+    }
 
     /// Live checks, in addition to "the plan is empty". Sends calls to hosts through `each`.
     ///
     /// # Errors
     /// Why a check could not be made; a failed check is a finding.
-    fn check(self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures>;
+    fn check(&self, _input: &PlanInput<Self::Gathered>, _each: Each<'_>) -> Result<Checked, Failures> {
+        Ok(Checked::default())
+    }
 
     /// After a change: tests through `each` whether it works on the hosts that take part; returns the hosts where it does not.
     fn prove(
-        self,
+        &self,
         _wish: &PlanInput<Self::Gathered>,
         _plan: &PlanOf<Self>,
         _each: Each<'_>,
@@ -166,7 +179,7 @@ pub trait Tool: Copy + Send + Sync + 'static {
     }
 
     /// The schemas of documents that only this tool has, by name.
-    fn schemas(self) -> Vec<(&'static str, Schema)> {
+    fn schemas(&self) -> Vec<(&'static str, Schema)> {
         Vec::new()
     }
 }
@@ -212,44 +225,6 @@ impl<T: Tool> Default for Draft<T> {
             data: T::Data::default(),
         }
     }
-}
-
-/// The input of a plan.
-#[derive(Clone, Debug)]
-pub struct PlanInput<G = ()> {
-    /// The stack's name.
-    pub stack: String,
-    /// Up, down, or the kept state of a host.
-    pub goal: Goal,
-    /// Limited to parts of the document.
-    pub only: Only,
-    /// Remove objects that the document does not name.
-    pub prune: bool,
-    /// A `--prune` that removes more than half of the objects of one kind is confirmed.
-    pub yes: bool,
-    /// Allow a change of an address in use.
-    pub renumber: bool,
-    /// Allow a move of an existing object to another host.
-    pub allow_move: bool,
-    /// Allow a new network whose addresses a host routes elsewhere.
-    pub allow_overlap: bool,
-    /// With `down`: remove data, too.
-    pub destroy_data: bool,
-    /// What the tool read on the operator's machine.
-    pub gathered: G,
-    /// The hosts that take part, by name.
-    pub hosts: Vec<PlanHost>,
-}
-
-/// The goal of a verb.
-#[derive(Clone, Debug)]
-pub enum Goal {
-    /// The hosts match the document.
-    Up(Box<Stack>, Box<Resolved>),
-    /// One host matches what it kept, after a reboot.
-    Boot(Value),
-    /// Nothing of the stack is left.
-    Down,
 }
 
 /// What a tool observed on a host: the observed document.

@@ -43,6 +43,17 @@ pub fn stacks<T: Tool>() -> Vec<String> {
     stacks
 }
 
+impl<I> Found<I> {
+    /// As objects; `key` gives the key of an intent. The boot entry comes first, and the timer last.
+    pub fn objects(&self, key: fn(&I) -> String) -> Vec<Kept> {
+        let digest = self.intent.as_ref().map(key).unwrap_or_default();
+        let boot = self.boot.clone().map(|(program, host)| Kept::Boot { program, host });
+        let intent = self.there.then_some(Kept::Intent { digest });
+        let timer = self.timer.clone().map(|(program, host)| Kept::Timer { program, host });
+        boot.into_iter().chain(intent).chain(timer).collect()
+    }
+}
+
 /// The files of one stack, of the tool whose intent is `I`.
 #[derive(Debug)]
 pub struct Keeper<I> {
@@ -118,10 +129,10 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
         make: &dyn Fn() -> Result<I, Failure>,
     ) -> Result<(), Failure> {
         match (before, after) {
-            (_, Some(Kept::Intent(key))) => self.write(&key, make),
+            (_, Some(Kept::Intent { digest })) => self.write(&digest, make),
             (_, Some(Kept::Boot { program, host })) => self.enter(Occasion::Boot, &program, &host),
             (_, Some(Kept::Timer { program, host })) => self.enter(Occasion::Minute, &program, &host),
-            (Some(Kept::Intent(_)), None) => self.remove(),
+            (Some(Kept::Intent { .. }), None) => self.remove(),
             (Some(Kept::Boot { .. }), None) => {
                 received::forget(&self.stack, self.tool)?;
                 self.entry(Occasion::Boot).remove()
@@ -216,7 +227,7 @@ mod tests {
     }
 
     fn intent(text: &str) -> Option<Kept> {
-        Some(Kept::Intent(text.to_owned()))
+        Some(Kept::Intent { digest: text.to_owned() })
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::tool::{ObservedOf, PlanOf, Tool};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &ApplyArgs,
     global: &Global,
     output: &Output,

@@ -12,7 +12,7 @@ use crate::stdio::Output;
 use crate::tool::{Checked, Finding, Tool};
 
 pub(super) fn run<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &CheckArgs,
     global: &Global,
     output: &Output,

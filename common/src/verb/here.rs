@@ -15,7 +15,7 @@ use serde_json::json;
 
 /// `check`: that of the document, else of what this host keeps, if no document is named and none can come by standard input.
 pub(super) fn check<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &CheckArgs,
     global: &Global,
     output: &Output,
@@ -45,7 +45,7 @@ pub(super) fn check<T: Tool>(
 /// What `up` would do on this host, by what it keeps.
 type Compared<T> = (Option<PlanOf<T>>, Checked);
 
-fn compared<T: Tool>(tool: T, stack: &str, global: &Global) -> Result<Compared<T>, Failures> {
+fn compared<T: Tool>(tool: &T, stack: &str, global: &Global) -> Result<Compared<T>, Failures> {
     let keeper = Keeper::of::<T>(stack);
     let found = keeper.observe()?;
     let mut checked = Checked::default();

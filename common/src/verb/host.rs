@@ -41,17 +41,18 @@ struct Session<T: Tool> {
 }
 
 impl<T: Tool> Session<T> {
-    fn of(tool: T) -> Session<T> {
+    fn of(tool: &T) -> Session<T> {
         let (uncommitted, changes) = (Uncommitted::new(), AtomicUsize::new(0));
-        Session { tool, uncommitted, locks: Mutex::default(), undoes: Arc::default(), changes }
+        Session { tool: tool.clone(), uncommitted, locks: Mutex::default(), undoes: Arc::default(), changes }
     }
 }
 
 /// Serves requests on a stream, for the host that is this machine.
-pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
+pub(crate) fn local<T: Tool>(tool: &T) -> fleet::Local {
+    let tool = tool.clone();
     Arc::new(move |stream: UnixStream| {
         let Ok(input) = stream.try_clone() else { return };
-        let session = Session::of(tool);
+        let session = Session::of(&tool);
         let _ = fleet::agent(T::PROGRAM, input, stream, &|request, event, cancel| {
             session.answer(request, event, cancel)
         });
@@ -59,7 +60,7 @@ pub(crate) fn local<T: Tool>(tool: T) -> fleet::Local {
 }
 
 /// Serves requests on standard input and output: the verb `agent`.
-pub(crate) fn agent<T: Tool>(tool: T) -> Result<(), Failure> {
+pub(crate) fn agent<T: Tool>(tool: &T) -> Result<(), Failure> {
     let session = Session::of(tool);
     let input = Input { undoes: Arc::clone(&session.undoes), over: false };
     fleet::agent(T::PROGRAM, input, io::stdout(), &|request, event, cancel| {
@@ -68,7 +69,7 @@ pub(crate) fn agent<T: Tool>(tool: T) -> Result<(), Failure> {
 }
 
 /// What a tool observes on this host, as a document.
-pub(crate) fn observe<T: Tool>(tool: T, stack: Option<&str>) -> Result<ObservedOf<T>, Failure> {
+pub(crate) fn observe<T: Tool>(tool: &T, stack: Option<&str>) -> Result<ObservedOf<T>, Failure> {
     let (objects, seen, warnings) = tool.observe(stack)?;
     Ok(Observed {
         schema: document::schema(T::NAME, "observed"),
@@ -98,7 +99,7 @@ impl<T: Tool> Session<T> {
                 if let (true, Some(stack)) = (lock, &stack) {
                     self.take(stack, [T::NAME], Duration::ZERO, cancel)?;
                 }
-                Ok(json!(observe(self.tool, stack.as_deref())?))
+                Ok(json!(observe(&self.tool, stack.as_deref())?))
             }
             Request::Apply { host, plan, undo, several, failpoint } => {
                 self.take(&plan.stack, [T::NAME], Duration::ZERO, cancel)?;
@@ -184,7 +185,7 @@ impl<T: Tool> Session<T> {
             return HostReport::failed(host, stale.into());
         }
         let plan = Arc::new(plan);
-        let change = changer(self.tool, &plan);
+        let change = changer(&self.tool, &plan);
         let event = Mutex::new(event);
         let tell = |value| (event.lock().unwrap_or_else(PoisonError::into_inner))(value);
         let changes = &self.changes;
@@ -239,7 +240,7 @@ impl<T: Tool> Session<T> {
         if base.is_empty() {
             return None;
         }
-        match observe(self.tool, Some(&plan.stack)) {
+        match observe(&self.tool, Some(&plan.stack)) {
             Ok(now) if now.base == *base => None,
             Ok(_) => Some(stale()),
             Err(failure) => Some(failure),
@@ -262,9 +263,10 @@ fn failpoint_hit(failpoint: Option<&str>, count: &AtomicUsize) {
 }
 
 /// The function that changes an object: the tool's own, then the engine's for what that keeps.
-fn changer<T: Tool>(tool: T, plan: &Arc<PlanOf<T>>) -> Change<T::Object> {
+fn changer<T: Tool>(tool: &T, plan: &Arc<PlanOf<T>>) -> Change<T::Object> {
     let (own, keeper, plan) =
         (tool.changer(Arc::clone(plan)), Keeper::of::<T>(&plan.stack), Arc::clone(plan));
+    let tool = tool.clone();
     Box::new(move |before, after| {
         own(before, after)?;
         let make = || match after {

@@ -44,7 +44,7 @@ impl<T: Tool> HostSet<T> {
     ///
     /// # Errors
     /// When this program cannot read its own binary, which it copies to hosts.
-    pub fn new(tool: T, hosts: &[PlanHost], global: &Global) -> Result<Self, Failure> {
+    pub fn new(tool: &T, hosts: &[PlanHost], global: &Global) -> Result<Self, Failure> {
         let target = |h: &PlanHost| Target {
             name: h.name.clone(),
             ssh: h.ssh.clone(),
@@ -63,12 +63,12 @@ impl<T: Tool> HostSet<T> {
             ..fleet::Options::default()
         };
         let fleet = Fleet::new(hosts.iter().map(target).collect(), options, host::local(tool))?;
-        Ok(HostSet { tool, fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
+        Ok(HostSet { tool: tool.clone(), fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
     }
 
     /// The tool.
-    pub fn tool(&self) -> T {
-        self.tool
+    pub fn tool(&self) -> &T {
+        &self.tool
     }
 
     /// The names of its hosts.
@@ -118,7 +118,7 @@ impl<T: Tool> HostSet<T> {
         let busy = plan.busy();
         let idle = plan.hosts.iter().filter(|h| !busy.contains(h.name.as_str()));
         let mut reports: Vec<HostReport> = idle.map(|h| HostReport::idle(&h.name)).collect();
-        let slices = slices(self.tool, plan, how.fresh).into_iter().filter(|(h, _)| !unfit.contains_key(h));
+        let slices = slices(&self.tool, plan, how.fresh).into_iter().filter(|(h, _)| !unfit.contains_key(h));
         let request = |(host, plan): (String, PlanOf<T>)| {
             let ask = json!({"op": "apply", "host": host, "plan": plan, "undo": how.undo,
                 "several": how.several, "failpoint": how.failpoint});
@@ -205,7 +205,7 @@ fn named(
 }
 
 /// One plan per host: its own steps and their shared data.
-fn slices<T: Tool>(tool: T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, PlanOf<T>> {
+fn slices<T: Tool>(tool: &T, plan: &PlanOf<T>, fresh: bool) -> BTreeMap<String, PlanOf<T>> {
     let mut steps: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     for step in &plan.steps {
         steps.entry(&step.host).or_default().push(step.clone());

@@ -220,7 +220,7 @@ pub struct TickArgs {
 /// # Errors
 /// As `plan`.
 pub fn plan_moved<T: Tool>(
-    tool: T,
+    tool: &T,
     stack: StackArgs,
     scope: ScopeArgs,
     global: &Global,
@@ -237,7 +237,7 @@ pub fn plan_moved<T: Tool>(
 /// # Errors
 /// As `observe`.
 pub fn observe<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &ObserveArgs,
     global: &Global,
     output: &Output,
@@ -249,7 +249,7 @@ pub fn observe<T: Tool>(
 ///
 /// # Errors
 /// All failures; they decide the exit code.
-pub fn run<T: Tool>(tool: T, verb: &Verb, global: &Global, command: clap::Command) -> Result<(), Failures> {
+pub fn run<T: Tool>(tool: &T, verb: &Verb, global: &Global, command: clap::Command) -> Result<(), Failures> {
     let output = global.output(T::TABLES);
     match verb {
         Verb::Resolve(args) => resolve::run(args, &output),

@@ -9,7 +9,7 @@ use crate::stdio::Output;
 use crate::tool::Tool;
 
 pub(super) fn run<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &ObserveArgs,
     global: &Global,
     output: &Output,

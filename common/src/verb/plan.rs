@@ -9,10 +9,9 @@ use crate::host::kept::JOB;
 use crate::log;
 use crate::plan::show::{View, show, sum};
 use crate::plan::{Object, Plan, PlanHost, Warning};
-use crate::stack::resolved::InstanceAt;
 use crate::stack::{self, Only, Resolved, Stack};
 use crate::stdio::{self, Output};
-use crate::tool::{Goal, ObservedOf, PlanInput, PlanOf, Tool};
+use crate::tool::{Goal, ObservedOf, PlanInput, PlanOf, Source, Tool};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,7 +22,7 @@ pub(super) struct Participants {
 }
 
 pub(super) fn run<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &PlanArgs,
     global: &Global,
     output: &Output,
@@ -67,7 +66,7 @@ pub type Cast<T> = (Stack, Resolved, Only, HostSet<T>);
 /// # Errors
 /// All problems of the document; an unknown name.
 pub fn host_set_of<T: Tool>(
-    tool: T,
+    tool: &T,
     stack: &StackArgs,
     scope: &ScopeArgs,
     global: &Global,
@@ -127,7 +126,7 @@ pub(super) fn destroys(repeated: Option<&str>, name: &str) -> Result<bool, Failu
 
 /// The input of a plan for `up`.
 pub(super) fn plan_input<T: Tool>(
-    tool: T,
+    tool: &T,
     stack: &Stack,
     resolved: &Resolved,
     only: Only,
@@ -135,9 +134,9 @@ pub(super) fn plan_input<T: Tool>(
     from: &StackArgs,
     hosts: &Participants,
 ) -> Result<PlanInput<T::Gathered>, Failures> {
-    let takes_part = |host: &String| hosts.taking_part.iter().any(|h| h.name == *host);
-    let selected = |at: &InstanceAt| takes_part(&at.host) && only.instance(&at.of, &at.name);
-    let gathered = tool.gather(stack, resolved, &selected, &|path| from.beside(path).into());
+    let found = |path: &str| from.beside(path).into();
+    let source = Source { stack, resolved, only: &only, hosts: &hosts.taking_part, found: &found };
+    let gathered = tool.gather(&source);
     let gathered = gathered.map_err(|failures| super::resolve::located(failures, from))?;
     Ok(PlanInput {
         stack: stack.name.clone(),
@@ -156,7 +155,7 @@ pub(super) fn plan_input<T: Tool>(
 
 /// Makes the plan and puts it in its envelope.
 pub(super) fn make<T: Tool>(
-    tool: T,
+    tool: &T,
     input: &PlanInput<T::Gathered>,
     seen: &BTreeMap<String, ObservedOf<T>>,
     skipped: Vec<String>,

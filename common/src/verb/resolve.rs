@@ -85,7 +85,7 @@ pub(super) fn keep_lock(path: Option<&Path>, resolved: &Resolved) -> Result<(), 
     }
 }
 
-pub(super) fn schema<T: Tool>(tool: T, output: &Output) -> Result<(), Failures> {
+pub(super) fn schema<T: Tool>(tool: &T, output: &Output) -> Result<(), Failures> {
     let mut documents = json!({
         "stack": stack::schema(),
         "observed": schema_for!(ObservedOf<T>),

@@ -8,7 +8,7 @@ use crate::stdio;
 use crate::tool::Tool;
 use serde_json::Value;
 
-pub(super) fn run<T: Tool>(tool: T, args: &TickArgs) -> Result<(), Failures> {
+pub(super) fn run<T: Tool>(tool: &T, args: &TickArgs) -> Result<(), Failures> {
     host::root()?;
     let (text, file) = stdio::read(Some(&args.kept))?;
     let kept: Value = document::read(&text, &file, &document::schema(T::NAME, "intent"))?;

@@ -50,7 +50,8 @@ impl<T: Tool> HostSet<T> {
             missing.extend(lacking.iter().filter_map(absent));
         }
         Failures(missing).verdict()?;
-        let unable = self.tool().unable(plan, &mut |name, inputs| self.call(name, inputs));
+        let tool = self.tool().clone();
+        let unable = tool.unable(plan, &mut |name, inputs| self.call(name, inputs));
         failed.extend(unable);
         Ok(Transfer { store, queues, names, secrets, failed })
     }
@@ -94,7 +95,7 @@ impl<T: Tool> HostSet<T> {
 
 /// Digests by host, of all steps; and their names.
 fn bytes<T: Tool>(
-    tool: T,
+    tool: &T,
     plan: &PlanOf<T>,
 ) -> (BTreeMap<String, BTreeSet<String>>, BTreeMap<String, String>) {
     let (mut wanted, mut names) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeMap::new());
@@ -108,7 +109,7 @@ fn bytes<T: Tool>(
 }
 
 /// The secrets of all steps by host, each read once; and those that are missing or differ from the plan.
-fn secrets<T: Tool>(tool: T, plan: &PlanOf<T>) -> (BTreeMap<String, Secrets>, Vec<Failure>) {
+fn secrets<T: Tool>(tool: &T, plan: &PlanOf<T>) -> (BTreeMap<String, Secrets>, Vec<Failure>) {
     let (mut all, mut failures) = (BTreeMap::<String, Secrets>::new(), Vec::new());
     let mut known: BTreeMap<(&str, &str), Option<SentSecret>> = BTreeMap::new();
     for step in &plan.steps {

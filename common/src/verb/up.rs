@@ -20,7 +20,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn up<T: Tool>(tool: &T, args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     if let Some(host) = &args.myself {
         return boot(tool, host, args, global, output);
     }
@@ -40,7 +40,7 @@ pub(super) fn up<T: Tool>(tool: T, args: &UpArgs, global: &Global, output: &Outp
 }
 
 pub(super) fn down<T: Tool>(
-    tool: T,
+    tool: &T,
     args: &DownArgs,
     global: &Global,
     output: &Output,
@@ -76,7 +76,7 @@ pub(super) fn down<T: Tool>(
 /// # Errors
 /// As `up` and `down`.
 pub fn part<T: Tool>(
-    tool: T,
+    tool: &T,
     away: bool,
     stack: StackArgs,
     scope: ScopeArgs,
@@ -97,7 +97,7 @@ pub fn part<T: Tool>(
 
 /// Restores what a host kept; other hosts are not contacted.
 fn boot<T: Tool>(
-    tool: T,
+    tool: &T,
     host: &str,
     args: &UpArgs,
     global: &Global,
@@ -157,7 +157,7 @@ struct Ending<'a> {
 
 /// All phases of a changing verb. The report is written even when it failed.
 fn carry_out<T: Tool>(
-    tool: T,
+    tool: &T,
     input: &PlanInput<T::Gathered>,
     skipped: Vec<String>,
     global: &Global,
@@ -254,7 +254,8 @@ fn prove<T: Tool>(
         reports.iter().filter(|r| r.ok && !r.skipped).map(|r| r.host.as_str()).collect();
     let mut input = input.clone();
     input.hosts.retain(|host| well.contains(host.name.as_str()));
-    let mut failed = host_set.tool().prove(&input, plan, &mut |name, inputs| host_set.call(name, inputs));
+    let tool = host_set.tool().clone();
+    let mut failed = tool.prove(&input, plan, &mut |name, inputs| host_set.call(name, inputs));
     for report in reports.iter_mut().filter(|r| r.ok) {
         report.fail(Failures(failed.remove(&report.host).into_iter().collect()));
     }

@@ -23,7 +23,7 @@ use copy::CopyArgs;
 use exec::ExecArgs;
 use inventory::InventoryArgs;
 use recipes::RecipesArgs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Containers on the hosts of a stack, by an OCI runtime, LXD or Incus
@@ -239,30 +239,28 @@ fn application() -> Option<ExitCode> {
 
 fn run(cli: &Cli) -> Result<(), Failures> {
     let store = cli.store.clone().unwrap_or_else(Store::default_root);
-    // Lives as long as the process; a tool is copied about freely.
-    let runtime: Option<&'static str> = cli.runtime.clone().map(|name| &*name.leak());
-    let tool = Ct { store: Box::leak(store.into_boxed_path()) as &'static Path, runtime };
+    let tool = Ct { store, runtime: cli.runtime.clone() };
     let output = cli.global.output(Ct::TABLES);
     match &cli.verb {
-        Verb::Shared(verb) => verb::run(tool, verb, &cli.global, Cli::command()),
-        Verb::Create(args) => act::part(tool, false, args, &cli.global, &output),
-        Verb::Destroy(args) => act::part(tool, true, args, &cli.global, &output),
-        Verb::Ls(args) => verb::observe(tool, args, &cli.global, &output.people()),
-        Verb::Move(args) => elsewhere::one(tool, args, &cli.global, &output),
-        Verb::Drain(args) => elsewhere::all(tool, args, &cli.global, &output),
-        Verb::Top(args) => act::top(tool, args, &cli.global, &output),
-        Verb::Start(args) => act::run(tool, "start", &args.into(), &cli.global, &output),
-        Verb::Stop(args) => act::run(tool, "stop", &args.into(), &cli.global, &output),
-        Verb::Restart(args) => act::run(tool, "restart", &args.into(), &cli.global, &output),
-        Verb::Wait(args) => act::run(tool, "wait", &args.into(), &cli.global, &output),
-        Verb::Exec(args) => exec::exec(tool, args, &cli.global, &output),
-        Verb::Cp(args) => copy::copy(tool, args, &cli.global),
+        Verb::Shared(verb) => verb::run(&tool, verb, &cli.global, Cli::command()),
+        Verb::Create(args) => act::part(&tool, false, args, &cli.global, &output),
+        Verb::Destroy(args) => act::part(&tool, true, args, &cli.global, &output),
+        Verb::Ls(args) => verb::observe(&tool, args, &cli.global, &output.people()),
+        Verb::Move(args) => elsewhere::one(&tool, args, &cli.global, &output),
+        Verb::Drain(args) => elsewhere::all(&tool, args, &cli.global, &output),
+        Verb::Top(args) => act::top(&tool, args, &cli.global, &output),
+        Verb::Start(args) => act::run(&tool, "start", &args.into(), &cli.global, &output),
+        Verb::Stop(args) => act::run(&tool, "stop", &args.into(), &cli.global, &output),
+        Verb::Restart(args) => act::run(&tool, "restart", &args.into(), &cli.global, &output),
+        Verb::Wait(args) => act::run(&tool, "wait", &args.into(), &cli.global, &output),
+        Verb::Exec(args) => exec::exec(&tool, args, &cli.global, &output),
+        Verb::Cp(args) => copy::copy(&tool, args, &cli.global),
         Verb::Parcel { what, words } => Ok(parcel::run(what, words)?),
-        Verb::Logs(args) => act::logs(tool, args, &cli.global, &output),
-        Verb::Recipes(args) => recipes::recipes(tool, args, &cli.global, &output.people()),
+        Verb::Logs(args) => act::logs(&tool, args, &cli.global, &output),
+        Verb::Recipes(args) => recipes::recipes(&tool, args, &cli.global, &output.people()),
         Verb::Inventory(args) => inventory::run(args, &output),
         Verb::Import(args) => compose::import(args, &output),
-        Verb::Images(verb) => images::run(verb, tool.store, &output),
+        Verb::Images(verb) => images::run(verb, &tool.store, &output),
         Verb::Supervise { stack, name, beside } => Ok(supervise::run(stack, name, *beside)?),
         Verb::Trial { program, kind } => Ok(oci::trial::run(program, kind == "users")?),
         Verb::Hold { net } => Ok(oci::users::hold(*net)?),

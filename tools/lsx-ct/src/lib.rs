@@ -9,9 +9,11 @@
 
 use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;
-use common::stack::{Only, Resolved, Stack};
+use common::stack::{Only, Resolved};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::tool::{
+    Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
+};
 use common::transfer::{Bytes, Machine, Needs};
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
@@ -56,12 +58,12 @@ pub const PROGRAM: &str = "lsx-ct";
 pub(crate) const SET_NAMES: [&str; 2] = [PROGRAM, "lsx-net"];
 
 /// The tool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ct {
     /// The image store of this machine.
-    pub store: &'static Path,
+    pub store: PathBuf,
     /// The requested OCI runtime; default: the first that works.
-    pub runtime: Option<&'static str>,
+    pub runtime: Option<String>,
 }
 
 impl Tool for Ct {
@@ -119,11 +121,11 @@ impl Tool for Ct {
     type Data = plan::Data;
     type Intent = model::Intent;
 
-    fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
         observe::observe(stack)
     }
 
-    fn narrow(self, only: &Only, resolved: &Resolved, observed: &mut ObservedOf<Self>) {
+    fn narrow(&self, only: &Only, resolved: &Resolved, observed: &mut ObservedOf<Self>) {
         let of = |name: &str| resolved.instances.iter().find(|at| at.name == name).map(|at| at.of.as_str());
         observed.objects.retain(|have| match &have.object {
             model::Object::Instance(instance) => only.instance(&instance.of, &instance.name),
@@ -133,43 +135,38 @@ impl Tool for Ct {
         instances.retain(|seen| only.instance(of(&seen.name).unwrap_or_default(), &seen.name));
     }
 
-    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
+    fn base(&self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
         plan::base(objects, seen)
     }
 
-    fn gather(
-        self,
-        stack: &Stack,
-        resolved: &Resolved,
-        selected: &dyn Fn(&InstanceAt) -> bool,
-        beside: &dyn Fn(&str) -> PathBuf,
-    ) -> Result<Self::Gathered, Failures> {
-        let gathered = gather::gather(self.store, stack, resolved, selected, beside)?;
-        Ok(Self::Gathered { runtime: self.runtime.map(str::to_owned), ..gathered })
+    fn gather(&self, from: &Source<'_>) -> Result<Self::Gathered, Failures> {
+        let (selected, beside) = (|at: &InstanceAt| from.selects(at), |path: &str| from.beside(path));
+        let gathered = gather::gather(&self.store, from.stack, from.resolved, &selected, &beside)?;
+        Ok(Self::Gathered { runtime: self.runtime.clone(), ..gathered })
     }
 
     fn plan(
-        self,
+        &self,
         input: &PlanInput<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
     }
 
-    fn needs<'p>(self, plan: &'p PlanOf<Self>, object: &'p Self::Object) -> Needs<'p> {
+    fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Self::Object) -> Needs<'p> {
         transfer::needs(plan, object)
     }
 
-    fn bytes(self, on: Machine) -> Result<Option<Box<dyn Bytes>>, Failure> {
-        let root = if on == Machine::Host { Path::new(paths::STORE) } else { self.store };
+    fn bytes(&self, on: Machine) -> Result<Option<Box<dyn Bytes>>, Failure> {
+        let root = if on == Machine::Host { Path::new(paths::STORE) } else { &self.store };
         Ok(Some(Box::new(image::Store::open(root)?)))
     }
 
-    fn unable(self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {
+    fn unable(&self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {
         transfer::unable(plan, each)
     }
 
-    fn share(self, plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {
+    fn share(&self, plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {
         plan::Data { secrets: BTreeMap::new(), ..plan.data.clone() }
     }
 
@@ -177,24 +174,30 @@ impl Tool for Ct {
         plan::intent_digest(&intent.instances)
     }
 
-    fn intent(self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<model::Intent, Failure> {
+    fn intent(&self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<model::Intent, Failure> {
         plan::intent(plan, object)
     }
 
-    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
         let changer = apply::Changer::new(plan);
         Box::new(move |before, after| changer.change(before, after))
     }
 
-    fn call(self, name: &str, input: Value, cancel: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
+    fn call(
+        &self,
+        name: &str,
+        input: Value,
+        cancel: &AtomicBool,
+        event: Hear<'_>,
+    ) -> Result<Value, Failures> {
         act::call(name, input, cancel, event)
     }
 
-    fn check(self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
+    fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
         check::check(input, each)
     }
 
-    fn schemas(self) -> Vec<(&'static str, Schema)> {
+    fn schemas(&self) -> Vec<(&'static str, Schema)> {
         vec![
             ("ran", schema_for!(act::Ran)),
             ("acted", schema_for!(act::Acted)),

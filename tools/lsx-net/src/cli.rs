@@ -151,7 +151,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failures> {
     let output = cli.global.output(Net::TABLES);
     match &cli.verb {
-        Verb::Shared(verb) => verb::run(Net, verb, &cli.global, Cli::command()),
+        Verb::Shared(verb) => verb::run(&Net, verb, &cli.global, Cli::command()),
         Verb::Attach(args) => nics(args, &output, attach::attach),
         Verb::Detach(args) => nics(args, &output, attach::detach),
         Verb::Probe(args) => targets::probe(args, &output),

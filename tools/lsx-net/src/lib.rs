@@ -76,29 +76,29 @@ impl Tool for Net {
     type Data = plan::Data;
     type Intent = model::Intent;
 
-    fn observe(self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
         observe::observe(stack)
     }
 
-    fn narrow(self, only: &Only, _resolved: &Resolved, observed: &mut ObservedOf<Self>) {
+    fn narrow(&self, only: &Only, _resolved: &Resolved, observed: &mut ObservedOf<Self>) {
         let network =
             |have: &Have<Self::Object>| have.object.network().is_some_and(|name| only.network(name));
         observed.objects.retain(network);
     }
 
-    fn base(self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
+    fn base(&self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
         plan::base(objects, seen)
     }
 
     fn plan(
-        self,
+        &self,
         input: &PlanInput,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
     }
 
-    fn share(self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data {
+    fn share(&self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data {
         plan::share(&plan.data, steps, &plan.contents)
     }
 
@@ -106,28 +106,28 @@ impl Tool for Net {
         plan::intent_file(intent).key()
     }
 
-    fn intent(self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<model::Intent, Failure> {
+    fn intent(&self, plan: &PlanOf<Self>, object: &Self::Object) -> Result<model::Intent, Failure> {
         plan::intent(plan, object)
     }
 
-    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
         let changer = apply::Changer::new(plan);
         Box::new(move |before, after| changer.change(before, after))
     }
 
-    fn call(self, name: &str, input: Value, cancel: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+    fn call(&self, name: &str, input: Value, cancel: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         check::call(name, input, cancel)
     }
 
-    fn check(self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+    fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
         check::check(input, each)
     }
 
-    fn prove(self, input: &PlanInput, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failure> {
+    fn prove(&self, input: &PlanInput, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failure> {
         check::prove(input, plan, each)
     }
 
-    fn schemas(self) -> Vec<(&'static str, Schema)> {
+    fn schemas(&self) -> Vec<(&'static str, Schema)> {
         vec![
             ("attach", schema_for!(attach::Attach)),
             ("attached", schema_for!(attach::Attached)),

@@ -11,25 +11,15 @@ use std::collections::BTreeMap;
 pub(crate) enum Object {
     /// A note.
     Note(Text),
-    /// The intent of this host, restored after a reboot.
-    Intent {
-        /// Digest of its notes.
-        digest: String,
-    },
-    /// The boot entry.
-    Boot {
-        /// The program that it runs.
-        program: String,
-        /// The host's name in the stack.
-        host: String,
-    },
-    /// The entry that is run each minute.
-    Timer {
-        /// The program that it runs.
-        program: String,
-        /// The host's name in the stack.
-        host: String,
-    },
+    /// What the engine keeps.
+    #[serde(untagged)]
+    Kept(Kept),
+}
+
+impl From<Kept> for Object {
+    fn from(kept: Kept) -> Object {
+        Object::Kept(kept)
+    }
 }
 
 /// A note about an instance.
@@ -61,7 +51,7 @@ pub(crate) struct Facts {
     /// The intent of this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) intent: Option<Intent>,
-    /// The program on this host that the boot entry runs.
+    /// The tool's copy on this host, which entries run.
     #[serde(default)]
     pub(crate) program: String,
 }
@@ -74,17 +64,6 @@ pub(crate) struct Data {
     pub(crate) secrets: BTreeMap<String, BTreeMap<String, (String, String)>>,
 }
 
-impl Object {
-    pub(crate) fn key(&self) -> String {
-        match self {
-            Object::Note(note) => format!("note:{}", note.name),
-            Object::Intent { .. } => "intent:note".to_owned(),
-            Object::Boot { .. } => "boot:note".to_owned(),
-            Object::Timer { .. } => "timer:note".to_owned(),
-        }
-    }
-}
-
 impl plan::Object for Object {
     fn replaced_by(&self, _: &Self) -> bool {
         false
@@ -93,26 +72,20 @@ impl plan::Object for Object {
     fn called(&self) -> Option<(String, &'static str)> {
         match self {
             Object::Note(note) => Some((format!("note {}", note.name), "")),
-            _ => None,
+            Object::Kept(_) => None,
         }
     }
 
     fn kept(&self) -> Option<Kept> {
         match self {
             Object::Note(_) => None,
-            Object::Intent { digest } => Some(Kept::Intent(digest.clone())),
-            Object::Boot { program, host } => {
-                Some(Kept::Boot { program: program.clone(), host: host.clone() })
-            }
-            Object::Timer { program, host } => {
-                Some(Kept::Timer { program: program.clone(), host: host.clone() })
-            }
+            Object::Kept(kept) => Some(kept.clone()),
         }
     }
 
     fn content(&self) -> Option<&str> {
         match self {
-            Object::Intent { digest } => Some(digest),
+            Object::Kept(Kept::Intent { digest }) => Some(digest),
             _ => None,
         }
     }

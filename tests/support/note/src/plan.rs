@@ -3,9 +3,9 @@
 use crate::object::{Data, Intent, Object, Text};
 use crate::tool::Note;
 use common::document;
-use common::plan::{Have, Step, Want, diff};
+use common::plan::{Have, Kept, Object as _, Step, Want, diff};
 use common::stack::{Resolved, Stack};
-use common::tool::{Draft, Goal, ObservedOf, PlanInput};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool};
 use common::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,25 +37,20 @@ pub(crate) fn plan(
             Goal::Boot(kept) => Intent { notes, every_s, .. } = booted(kept)?,
             Goal::Down => {}
         }
-        let mut wants: Vec<Want<Object>> =
-            notes.iter().map(|note| want(Object::Note(note.clone()), "the document names it")).collect();
+        let mut wants: Vec<Want<Object>> = notes.iter().map(want).collect();
         if !notes.is_empty() {
-            let intent = intent(&input.stack, notes, every_s);
+            let intent = Intent { every_s, ..intent(&input.stack, notes) };
             let digest = key(&intent);
             let text = document::canonical(&intent)?;
             draft.contents.insert(digest.clone(), String::from_utf8_lossy(&text).into_owned());
-            wants.push(want(Object::Intent { digest }, "restores this host after a reboot"));
-            let boot = Object::Boot { program: seen.seen.program.clone(), host: host.clone() };
-            wants.push(want(boot, "restores this host after a reboot"));
-            let timer = Object::Timer { program: seen.seen.program.clone(), host: host.clone() };
-            let needs = vec!["intent:note".to_owned()];
-            wants.extend(every_s.map(|_| Want { needs, ..want(timer, "adds lines from time to time") }));
+            let kept = Kept::of(digest, &seen.seen.program, host, every_s.is_some());
+            wants.extend(kept.into_iter().map(|kept| kept.want(Note::NAME)));
         }
         let mut steps = diff(host, &wants, &seen.objects);
         steps.iter_mut().for_each(|step| step.wave = wave(step, &waves));
         draft.steps.extend(steps);
     }
-    let used: BTreeSet<&str> = draft.steps.iter().filter_map(digest).collect();
+    let used: BTreeSet<&str> = draft.steps.iter().filter_map(|step| step.after.as_ref()?.content()).collect();
     draft.contents.retain(|digest, _| used.contains(digest.as_str()));
     let written = |name: &String| draft.steps.iter().any(|step| writes(step, name));
     let secrets = input.gathered.secrets.iter().filter(|(note, _)| written(note));
@@ -68,34 +63,22 @@ pub(crate) fn key(intent: &Intent) -> String {
     document::digest_of(&(&intent.notes, intent.every_s)).unwrap_or_default()
 }
 
-/// An object with what it depends on: the boot entry is removed last.
-pub(crate) fn have(object: Object) -> Have<Object> {
-    let needs: &[&str] = match object {
-        Object::Note(_) => &["intent:note", "boot:note"],
-        Object::Intent { .. } => &["boot:note"],
-        Object::Boot { .. } => &[],
-        Object::Timer { .. } => &["intent:note", "boot:note"],
-    };
-    Have { key: object.key(), object, needs: needs.iter().map(|need| (*need).to_owned()).collect() }
+/// A note on a host, which is removed before what restores it.
+pub(crate) fn have(note: Text) -> Have<Object> {
+    Have { key: format!("note:{}", note.name), object: Object::Note(note), needs: Kept::below(Note::NAME) }
 }
 
-fn intent(stack: &str, notes: Vec<Text>, every_s: Option<u64>) -> Intent {
-    Intent { schema: document::schema("note", "intent"), stack: stack.to_owned(), notes, every_s }
+fn want(note: &Text) -> Want<Object> {
+    let (key, why) = (format!("note:{}", note.name), "the document names it".to_owned());
+    Want { key, object: Object::Note(note.clone()), needs: Vec::new(), why }
+}
+
+fn intent(stack: &str, notes: Vec<Text>) -> Intent {
+    Intent { schema: document::schema(Note::NAME, "intent"), stack: stack.to_owned(), notes, every_s: None }
 }
 
 fn writes(step: &Step<Object>, name: &str) -> bool {
     matches!(&step.after, Some(Object::Note(note)) if note.name == name)
-}
-
-fn digest(step: &Step<Object>) -> Option<&str> {
-    match step.after.as_ref()? {
-        Object::Intent { digest } => Some(digest),
-        _ => None,
-    }
-}
-
-fn want(object: Object, why: &str) -> Want<Object> {
-    Want { key: object.key(), object, needs: Vec::new(), why: why.to_owned() }
 }
 
 /// Removals have no waves: their notes are no longer in the document.

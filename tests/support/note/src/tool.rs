@@ -5,15 +5,13 @@ use crate::plan;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
 use common::host::timer::Job;
-use common::plan::{Have, Step};
-use common::stack::resolved::InstanceAt;
-use common::stack::{Resolved, Stack};
+use common::plan::Kept;
 use common::table::Columns;
 use common::tool::{
-    Change, Checked, Draft, Each, Finding, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool,
+    Change, Checked, Draft, Each, Finding, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
 };
 use common::transfer::{NeededSecret, Needs};
-use common::{Failure, Failures, Kind, document, fleet, secret};
+use common::{Failure, Failures, Kind, fleet, secret};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +25,7 @@ const ROOT: &str = "/var/lib/lsx/note";
 const LINES: &str = ".lines";
 
 /// The tool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Note;
 
 impl Tool for Note {
@@ -46,51 +44,37 @@ impl Tool for Note {
     type Data = Data;
     type Intent = Intent;
 
-    fn observe(self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
         common::host::root()?;
         let mut facts = Facts { program: fleet::installed_path(Self::SET), ..Facts::default() };
         let (mut objects, mut warnings) = (Vec::new(), Vec::new());
         for stack in stack.map_or_else(|| names(Path::new(ROOT)), |stack| vec![stack.to_owned()]) {
             let found = Keeper::of::<Note>(&stack).observe()?;
-            let boot = found.boot.map(|(program, host)| Object::Boot { program, host });
-            let digest = found.intent.as_ref().map(plan::key).unwrap_or_default();
-            objects.extend(boot.map(plan::have));
-            let timer = found.timer.map(|(program, host)| Object::Timer { program, host });
-            objects.extend(found.there.then(|| plan::have(Object::Intent { digest })));
+            objects.extend(found.objects(plan::key).into_iter().map(|kept| kept.have(Self::NAME)));
             warnings.extend(found.warnings);
             facts.intent = found.intent;
             for name in names(&Path::new(ROOT).join(&stack)) {
                 let text = file::read(&path(&stack, &name))?.unwrap_or_default();
-                objects.push(plan::have(Object::Note(Text { name, text })));
+                objects.push(plan::have(Text { name, text }));
             }
-            objects.extend(timer.map(plan::have));
         }
         Ok((objects, facts, warnings))
     }
 
-    fn base(self, objects: &[Have<Object>], _: &Facts) -> String {
-        document::digest_of(&objects).unwrap_or_default()
-    }
-
     fn plan(
-        self,
+        &self,
         input: &PlanInput<Data>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
     }
 
-    fn gather(
-        self,
-        stack: &Stack,
-        resolved: &Resolved,
-        selected: &dyn Fn(&InstanceAt) -> bool,
-        beside: &dyn Fn(&str) -> PathBuf,
-    ) -> Result<Data, Failures> {
+    fn gather(&self, from: &Source<'_>) -> Result<Data, Failures> {
         let mut gathered = Data::default();
-        for at in resolved.instances.iter().filter(|at| selected(at)) {
-            for granted in stack.instances.get(&at.of).into_iter().flat_map(|instance| &instance.secrets) {
-                let found = secret::find(stack, &granted.name, beside)?;
+        for at in from.resolved.instances.iter().filter(|at| from.selects(at)) {
+            for granted in from.stack.instances.get(&at.of).into_iter().flat_map(|instance| &instance.secrets)
+            {
+                let found = secret::find(from.stack, &granted.name, &|path| from.beside(path))?;
                 let secrets = gathered.secrets.entry(at.name.clone()).or_default();
                 secrets.insert(granted.name.clone(), (found.digest, found.place));
             }
@@ -98,7 +82,7 @@ impl Tool for Note {
         Ok(gathered)
     }
 
-    fn needs<'p>(self, plan: &'p PlanOf<Self>, object: &'p Object) -> Needs<'p> {
+    fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Object) -> Needs<'p> {
         let own = match object {
             Object::Note(note) => plan.data.secrets.get(&note.name),
             _ => None,
@@ -111,25 +95,11 @@ impl Tool for Note {
         Needs { secrets: needed.collect(), ..Needs::default() }
     }
 
-    fn share(self, _: &PlanOf<Self>, _: &[Step<Object>]) -> Data {
-        Data::default()
-    }
-
     fn intent_key(intent: &Intent) -> String {
         plan::key(intent)
     }
 
-    fn intent(self, plan: &PlanOf<Self>, object: &Object) -> Result<Intent, Failure> {
-        let text = match object {
-            Object::Intent { digest } => plan.contents.get(digest),
-            _ => None,
-        };
-        text.and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| {
-            Failure::new(Kind::Data, "note.plan.contents", "the plan lacks the intent of the host")
-        })
-    }
-
-    fn changer(self, plan: Arc<PlanOf<Self>>) -> Change<Object> {
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Object> {
         Box::new(move |before, after| match (before, after) {
             (_, Some(Object::Note(note))) if note.text.starts_with("fail") => {
                 Err(Failure::new(Kind::Failed, "note.refused", format!("{} must not be noted", note.name)))
@@ -137,7 +107,9 @@ impl Tool for Note {
             (_, Some(Object::Note(note))) => {
                 file::write(&path(&plan.stack, &note.name), note.text.as_bytes(), Mode::Private).map(|_| ())
             }
-            (Some(Object::Timer { .. }), None) => file::remove(&path(&plan.stack, LINES)).map(|_| ()),
+            (Some(Object::Kept(Kept::Timer { .. })), None) => {
+                file::remove(&path(&plan.stack, LINES)).map(|_| ())
+            }
             (Some(Object::Note(note)), None) => {
                 let path = path(&plan.stack, &note.name);
                 file::remove(&path)?;
@@ -148,13 +120,13 @@ impl Tool for Note {
         })
     }
 
-    fn jobs(self, intent: &Intent) -> Vec<Job> {
+    fn jobs(&self, intent: &Intent) -> Vec<Job> {
         let job = |every| Job { name: "line".to_owned(), every: Duration::from_secs(every) };
         intent.every_s.map(job).into_iter().collect()
     }
 
     /// Adds a line; fails while there is a file `.fail` beside it.
-    fn job(self, stack: &str, host: &str, _: &Intent, _: &str) -> Result<(), Failure> {
+    fn job(&self, stack: &str, host: &str, _: &Intent, _: &str) -> Result<(), Failure> {
         if path(stack, ".fail").exists() {
             return Err(Failure::new(Kind::Failed, "note.refused", "no line is added"));
         }
@@ -162,13 +134,13 @@ impl Tool for Note {
         file::write(&path(stack, LINES), lines.as_bytes(), Mode::Private).map(|_| ())
     }
 
-    fn call(self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+    fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         let stack = input["stack"].as_str().filter(|_| name == "notes");
         let stack = stack.ok_or_else(|| Failure::new(Kind::Bug, "note.call", format!("no call {name}")))?;
         Ok(json!(names(&Path::new(ROOT).join(stack))))
     }
 
-    fn check(self, input: &PlanInput<Data>, each: Each<'_>) -> Result<Checked, Failures> {
+    fn check(&self, input: &PlanInput<Data>, each: Each<'_>) -> Result<Checked, Failures> {
         let mut checked = Checked::default();
         let ask = json!({"stack": input.stack});
         for (host, answer) in

@@ -130,7 +130,7 @@ pub(super) struct LogsArgs {
 }
 
 pub(super) fn run(
-    tool: Ct,
+    tool: &Ct,
     what: &str,
     args: &Acting<'_>,
     global: &Global,
@@ -154,7 +154,7 @@ pub(super) fn run(
 }
 
 pub(super) fn part(
-    tool: Ct,
+    tool: &Ct,
     away: bool,
     args: &PartArgs,
     global: &Global,
@@ -169,7 +169,7 @@ pub(super) fn part(
 const SECOND: Duration = Duration::from_secs(1);
 
 /// One measurement; on a terminal repeatedly, with the screen cleared each time, until interrupted.
-pub(super) fn top(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn top(tool: &Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     if args.once || !output.on_terminal() {
         return measure(tool, args, global, output);
     }
@@ -183,7 +183,7 @@ pub(super) fn top(tool: Ct, args: &TopArgs, global: &Global, output: &Output) ->
     }
 }
 
-fn measure(tool: Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+fn measure(tool: &Ct, args: &TopArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let (mut place, targets) = targets(tool, &args.on, &args.names, global)?;
     let order = |targets| Order { parallel: 1, ..Order::to(targets) };
     let (rows, failed) = ask(&mut place, "top", targets, order, |t: &mut Top, host| t.host = host, None);
@@ -201,7 +201,7 @@ fn since(text: &str) -> Result<String, String> {
     Ok(at)
 }
 
-pub(super) fn logs(tool: Ct, args: &LogsArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn logs(tool: &Ct, args: &LogsArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let mut global = global.clone();
     if args.follow {
         global.deadline = Duration::MAX;

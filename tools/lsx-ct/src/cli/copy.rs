@@ -37,7 +37,7 @@ struct There {
     targets: Targets,
 }
 
-pub(super) fn copy(tool: Ct, args: &CopyArgs, global: &Global) -> Result<(), Failures> {
+pub(super) fn copy(tool: &Ct, args: &CopyArgs, global: &Global) -> Result<(), Failures> {
     let mut global = global.clone();
     global.deadline = Duration::MAX; // no time limit while data is copied
     let there = |name: &str| -> Result<There, Failures> {

@@ -44,7 +44,7 @@ pub(super) struct DrainArgs {
 /// A key of the stack, and its new value.
 type Setting = (String, String);
 
-pub(super) fn one(tool: Ct, args: &MoveArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn one(tool: &Ct, args: &MoveArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let from = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
     let (stack, resolved) = verb::read_stack(&from)?;
     known(&resolved, &args.host)?;
@@ -63,7 +63,7 @@ pub(super) fn one(tool: Ct, args: &MoveArgs, global: &Global, output: &Output) -
     plan(tool, from, &[setting], true, global, output)
 }
 
-pub(super) fn all(tool: Ct, args: &DrainArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn all(tool: &Ct, args: &DrainArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let from = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
     let (stack, resolved) = verb::read_stack(&from)?;
     args.to.iter().chain([&args.host]).try_for_each(|host| known(&resolved, host))?;
@@ -112,7 +112,7 @@ fn drained(stack: &Stack, resolved: &Resolved, host: &str, to: &[String]) -> Res
 
 /// Prints the plan, and if something moves the command that applies it together with the networks.
 fn plan(
-    tool: Ct,
+    tool: &Ct,
     from: StackArgs,
     settings: &[Setting],
     moves: bool,

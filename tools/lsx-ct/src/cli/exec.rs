@@ -69,7 +69,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) fn exec(tool: Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn exec(tool: &Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let mut exec = Exec {
         argv: args.words.clone(),
         env: args.env.to_vec(),

@@ -25,7 +25,7 @@ pub(super) struct RecipesArgs {
 }
 
 pub(super) fn recipes(
-    tool: Ct,
+    tool: &Ct,
     args: &RecipesArgs,
     global: &Global,
     output: &Output,
@@ -33,7 +33,7 @@ pub(super) fn recipes(
     let (mut place, targets, document) = targets::with_document(tool, &args.on, &args.names, global)?;
     // Without a document, the intent of the host is used.
     let current = match &document {
-        Some((stack, from)) => Some(gather::current(tool.store, stack, &|path| from.beside(path).into())?),
+        Some((stack, from)) => Some(gather::current(&tool.store, stack, &|path| from.beside(path).into())?),
         None => None,
     };
     let order = |targets| Order { parallel: 1, ..Order::to(targets) };

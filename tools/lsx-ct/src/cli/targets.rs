@@ -60,7 +60,7 @@ pub(super) type Targets = BTreeMap<String, Vec<Target>>;
 
 /// The instances that fit the patterns; all if there is none.
 pub(super) fn targets(
-    tool: Ct,
+    tool: &Ct,
     on: &OnArgs,
     patterns: &[String],
     global: &Global,
@@ -73,7 +73,7 @@ pub(super) type Document = Option<(Stack, StackArgs)>;
 
 /// The same, with the document.
 pub(super) fn with_document(
-    tool: Ct,
+    tool: &Ct,
     on: &OnArgs,
     patterns: &[String],
     global: &Global,
@@ -103,7 +103,7 @@ pub(super) fn with_document(
     Ok((Where::Fleet(Box::new(host_set)), targets, Some((stack, from))))
 }
 
-pub(super) fn hosts(tool: Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {
+pub(super) fn hosts(tool: &Ct, on: &OnArgs, global: &Global) -> Result<(Where, Targets), Failures> {
     let own = || vec![Target::default()];
     let Some(input) = on.stack.clone().or_else(verb::usual_stack) else {
         on.scope.of_this_host()?;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const SHELL: &str = "/bin/sh";
 
 /// The first word is the instance, the others are the program and its arguments.
-pub(super) fn open(tool: Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Result<(), Failures> {
+pub(super) fn open(tool: &Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Result<(), Failures> {
     let name = exec.argv.remove(0);
     exec.argv.drain(..usize::from(exec.argv.first().is_some_and(|word| word == "--")));
     if exec.argv.is_empty() {

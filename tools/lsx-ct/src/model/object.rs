@@ -78,7 +78,7 @@ impl Object {
 impl plan::Object for Object {
     fn kept(&self) -> Option<plan::Kept> {
         match self {
-            Object::Intent(file) => Some(plan::Kept::Intent(file.digest.clone())),
+            Object::Intent(file) => Some(plan::Kept::Intent { digest: file.digest.clone() }),
             Object::Boot { program, host } => {
                 Some(plan::Kept::Boot { program: program.clone(), host: host.clone() })
             }

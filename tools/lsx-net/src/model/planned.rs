@@ -6,7 +6,7 @@ use common::plan;
 impl plan::Object for Object {
     fn kept(&self) -> Option<plan::Kept> {
         match self {
-            Object::Intent(file) => Some(plan::Kept::Intent(file.key())),
+            Object::Intent(file) => Some(plan::Kept::Intent { digest: file.key() }),
             Object::Boot { program, host } => {
                 Some(plan::Kept::Boot { program: program.clone(), host: host.clone() })
             }
