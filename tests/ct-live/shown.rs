@@ -11,6 +11,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_second_interrupt_ends_at_once", a_second_interrupt_ends_at_once),
     ("a_table_says_how_long_an_instance_runs", a_table_says_how_long_an_instance_runs),
     ("check_on_a_host_compares_it_with_what_it_keeps", check_on_a_host_compares_it_with_what_it_keeps),
+    (
+        "one_that_is_still_being_stopped_is_started_afterwards",
+        one_that_is_still_being_stopped_is_started_afterwards,
+    ),
 ];
 
 /// Runs lsx-ct on a terminal; its output has both streams.
@@ -170,4 +174,23 @@ fn check_on_a_host_compares_it_with_what_it_keeps(cloud: &Cloud) {
     let empty = "mkdir -p /tmp/empty; exec unshare -m sh -ec 'mount --bind /tmp/empty /etc/lsx; exec";
     let ran = cloud.lab.script("h1", &format!("{empty} {} check </dev/null'", cloud.tool_on("h1"))).exits(66);
     assert!(ran.stderr.contains("name a FILE"), "{}", ran.stderr);
+}
+
+/// The run that stops it is killed: its supervisor goes on, and holds no lock of the stack.
+fn one_that_is_still_being_stopped_is_started_afterwards(cloud: &Cloud) {
+    let text = "
+  deaf: { image: bb, host: h1, networks: [lan], stop_grace: 5s, command: [sh, -c, \"trap '' TERM; while :; do sleep 1; done\"] }";
+    let file = cloud.stack("deaf", text);
+    cloud.start(&file);
+    let pid = cloud.pid("h1", "deaf/deaf");
+    let killed = format!(
+        "{} stop deaf/deaf >/dev/null 2>&1 & p=$!
+         until grep -q stopping /run/lsx/ct/deaf/deaf/state.json; do sleep 0.05; done; kill -9 $p",
+        cloud.tool_on("h1")
+    );
+    cloud.lab.script("h1", &killed).ok();
+    cloud.ct(&["up", &file]).ok();
+    assert_ne!(cloud.pid("h1", "deaf/deaf"), pid);
+    assert_eq!((cloud.said("h1", "deaf/deaf")["state"].clone(), cloud.changed(&file)), ("running".into(), 0));
+    cloud.end(&file);
 }

@@ -109,6 +109,10 @@ impl Driver for Oci {
     fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure> {
         let name = &instance.name;
         let mut ended = 0;
+        if state::alive(stack, name) && state::read(stack, name).state == State::Stopped {
+            // A run was killed while it stopped it: that goes on, and is waited for.
+            self.stop(stack, name, InstanceFolders::new(stack, name).stop_grace())?;
+        }
         if state::alive(stack, name) {
             // Earlier restarts do not count: their cause may have been repaired. It retries at once.
             ended = state::read(stack, name).restarts;

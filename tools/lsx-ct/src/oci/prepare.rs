@@ -72,6 +72,11 @@ impl Ready {
         self.ids.filter(|_| self.system).map(|ids| ids.first)
     }
 
+    /// Whether its first process is lsx's init, which starts the program of the document.
+    pub(crate) fn application(&self) -> bool {
+        !self.system
+    }
+
     /// Its ids; without user namespaces those of the host.
     fn ids(&self, instance: &Instance) -> Ids {
         self.ids.unwrap_or(Ids { first: 0, size: instance.ids() })

@@ -63,14 +63,8 @@ impl Run {
     ) -> Result<Run, Failure> {
         let store = Store::open(Path::new(crate::paths::STORE))?;
         let ready = Ready::new(place, instance, &store, runtime.ids)?;
-        Ok(Run {
-            runtime,
-            ready,
-            pumps: Vec::new(),
-            oom: 0,
-            began: Instant::now(),
-            counted: groups::Before::default(),
-        })
+        let (began, counted) = (Instant::now(), groups::Before::default());
+        Ok(Run { runtime, ready, pumps: Vec::new(), oom: 0, began, counted })
     }
 
     /// From creation to the end.
@@ -176,6 +170,9 @@ impl Run {
             recipes::run(instance, &mut RecipeRunner { life: self, me, limit: ready::limit(instance) })?
         {
             return Ok(Some(why));
+        }
+        if self.ready.application() && groups::contained(&me.stack, &me.name).len() == 1 {
+            self.began = Instant::now(); // on a busy host lsx's init needs a while to start the program
         }
         ready::once(instance, number(pid), self.began.elapsed(), &mut |argv| {
             let words: Vec<&str> = argv.iter().map(String::as_str).collect();
