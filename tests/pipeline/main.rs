@@ -153,7 +153,7 @@ fn a_dead_host_holds_up_no_other() {
         let all = lab.json(host, "ip -j link show type bridge");
         all.as_array().unwrap().iter().filter(|link| link["ifname"].is_string()).count()
     };
-    let runs = |host: &str| lab.script(host, &format!("pgrep -fx 'sleep 1000'")).code == 0;
+    let runs = |host: &str| lab.script(host, "pgrep -fx 'sleep 1000'").code == 0;
     lab.verb(&["cut", "h3"]);
     let ran = lsx("up three.yaml --report net.json").exits(69);
     let told: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("h3")).collect();
