@@ -177,7 +177,7 @@ fn what_a_power_cut_left_half_made_is_replaced_or_removed(lab: &Lab) {
     lab.net(&["down", &file]).ok();
     lab.script("h2", &remnants).ok();
     // Or the folder of names is mounted already, and still is at the removal.
-    let folder = "mount --bind /run/netns /run/netns; mount --make-shared /run/netns";
+    let folder = "mount -n --bind /run/netns /run/netns; mount -n --make-shared /run/netns";
     for half in ["touch /run/netns/lsx-small", &format!("{folder}; touch /run/netns/lsx-small")] {
         lab.script("h1", half).ok();
         lab.net(&["down", &file]).ok();
