@@ -142,7 +142,7 @@ fn too_many_processes_are_kept_inside(cloud: &Cloud) {
 }
 
 fn one_that_is_out_of_memory_says_so(cloud: &Cloud) {
-    let text = "\n  it: { image: bb, host: h1, networks: [lan], restart: no, limits: { memory: 24M }, command: [sh, -c, \"until test -e /go; do sleep 0.1; done; exec tail /dev/zero\"] }";
+    let text = "\n  it: { image: bb, host: h1, networks: [lan], restart: no, limits: { memory: 24M }, command: [sh, -c, \"until test -e /go; do sleep 0.1; done; rm /go; exec tail /dev/zero\"] }";
     let file = cloud.stack("hungry", text);
     cloud.start(&file);
     cloud.inside("h1", "hungry/it", "touch /go").ok();
