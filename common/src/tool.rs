@@ -171,7 +171,7 @@ pub trait Tool: Clone + Send + Sync + 'static {
     /// After a change: tests through `each` whether it works on the hosts that take part; returns the hosts where it does not.
     fn prove(
         &self,
-        _wish: &PlanInput<Self::Gathered>,
+        _input: &PlanInput<Self::Gathered>,
         _plan: &PlanOf<Self>,
         _each: Each<'_>,
     ) -> BTreeMap<String, Failure> {

@@ -95,9 +95,15 @@ pub(super) fn ask(
     Ok(answers)
 }
 
-/// After a run: warnings of certificates that cannot be used.
+/// After a run: warnings of certificates that cannot be used, or that nobody could look at.
 pub(super) fn warnings(stack: &Stack, hosts: &BTreeSet<&str>, each: Each<'_>) -> Vec<String> {
-    let held = held(stack, hosts, each).unwrap_or_default();
+    let held = match held(stack, hosts, each) {
+        Ok(held) => held,
+        Err(Failures(failures)) => {
+            let why = failures.first().map(|failure| failure.message.clone()).unwrap_or_default();
+            return vec![format!("the certificates of load balancers could not be examined: {why}")];
+        }
+    };
     let mut all = Checked::default();
     held.values().for_each(|one| certified(stack, one, &mut all));
     all.findings().iter().map(|found| format!("{}: {}", found.host, found.message)).collect()
