@@ -126,9 +126,8 @@ pub trait Tool: Clone + Send + Sync + 'static {
             .ok_or_else(|| Failure::new(Kind::Data, "plan.contents", "the plan lacks the intent of the host"))
     }
 
-    /// The function that changes an object on this host. For what the engine keeps, it is called first, and does what the tool
-    /// itself does then. It is kept until the run is over on all hosts, since it may record
-    /// what it replaces.
+    /// The function that changes an object on this host. For an object that the engine keeps, it is called before the engine
+    /// changes that object. It is kept until the run is over on all hosts, since it may record what it replaces.
     fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object>;
 
     /// What is done from time to time on a host with this intent. Its plan wants [`crate::plan::Kept::Timer`] if there is any.

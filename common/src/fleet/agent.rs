@@ -56,7 +56,7 @@ pub fn agent(
     match output.broken {
         None => malformed.map_or(Ok(()), Err),
         Some(error) => {
-            Err(Failure::new(Kind::Failed, "fleet.wire", "the connection to the controller was lost")
+            Err(Failure::new(Kind::Failed, "fleet.wire", "the connection to the operator's machine was lost")
                 .because(error))
         }
     }

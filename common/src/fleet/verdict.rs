@@ -5,7 +5,7 @@ use super::control::Way;
 use super::ended::Ended;
 use crate::{Failure, Kind, failure::ProgramFailure};
 
-/// What to do about a `agent` that did not send its hello.
+/// What to do about an `agent` that did not send its hello.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The login is not root: use `sudo -n`.
@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Fail(Box<Failure>),
 }
 
-/// Judges a `agent` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run has
+/// Judges an `agent` that ended without a hello. `remembered`: the way came from an earlier run. `shipped`: this run has
 /// copied the tool there.
 pub(super) fn judge(ended: &Ended, way: &Way, remembered: bool, shipped: bool, address: &Address) -> Verdict {
     let text = ended.text();

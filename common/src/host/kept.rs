@@ -111,7 +111,7 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
         });
         let failed = timer::failed(&self.stack, self.tool).into_iter().map(|(job, why)| Warning {
             code: format!("{}{JOB}", self.tool),
-            message: format!("job {job} of stack {} failed when it was due last: {why}", self.stack),
+            message: format!("job {job} of stack {} failed in its last run: {why}", self.stack),
         });
         let warnings = damaged.into_iter().chain(failed).collect();
         let (boot, timer) = (self.entry(Occasion::Boot).read()?, self.entry(Occasion::Minute).read()?);

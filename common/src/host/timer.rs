@@ -1,5 +1,5 @@
-//! The jobs of a tool that are done from time to time: when each was begun last, so that a missed one is made up once, and a
-//! clock that jumps causes no more than one.
+//! The jobs of a tool that are run from time to time: when each was last started, so that missed runs are made up by one, and
+//! a clock that jumps causes no more than one.
 
 use super::file::{self, Mode};
 use super::lock::LOCKED;
@@ -21,14 +21,14 @@ const WAIT: Duration = Duration::from_secs(5);
 pub struct Job {
     /// Its name, unique in the stack's part of this tool.
     pub name: String,
-    /// The time from one begin to the next. It is compared each minute.
+    /// The time from one start to the next. It is compared each minute.
     pub every: Duration,
 }
 
 /// The last run of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
-    /// When it was begun, in seconds since 1970.
+    /// When it was started, in seconds since 1970.
     began_s: u64,
     /// Whether it came to its end. Otherwise its process or the machine was killed.
     #[serde(default)]
@@ -53,7 +53,7 @@ struct Runs {
 enum Due {
     /// Nothing.
     No,
-    /// The clock was set back behind the last run: from now on the job counts as begun now.
+    /// The clock was set back to before the last run: the job now counts as started at the current time.
     Reset,
     /// Do it; whether that repeats a run that was killed.
     Yes { again: bool },
@@ -98,8 +98,8 @@ impl Timer {
         }
     }
 
-    /// Does the jobs that are due, one after the other. What failed is done again at its next time. Without a record of its
-    /// begin no job is done: it would be due each minute.
+    /// Runs the jobs that are due, one after the other. A failed one is run again at its next time. Without a record of its
+    /// start no job is run: it would be due each minute.
     ///
     /// # Errors
     /// The failures of the jobs; errors of the file system.

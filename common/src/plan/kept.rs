@@ -55,7 +55,7 @@ impl Kept {
     /// As wanted. A job reads the intent.
     pub fn want<O: From<Kept>>(self, tool: &str) -> Want<O> {
         let (needs, why) = match self {
-            Kept::Timer { .. } => (Kept::below(tool), "does what is due"),
+            Kept::Timer { .. } => (Kept::below(tool), "runs jobs that are due"),
             _ => (Vec::new(), "restores this host after a reboot"),
         };
         Want { key: self.key(tool), object: self.into(), needs, why: why.to_owned() }

@@ -76,10 +76,10 @@ pub enum Verb {
     /// Print the manual page, generated from the flags
     #[command(hide = true)]
     Manual,
-    /// Do what is due of a stack on this host; an entry of /etc/lsx/timer.d runs it each minute
+    /// Run the jobs of a stack that are due on this host; an entry of /etc/lsx/timer.d runs this each minute
     #[command(hide = true)]
     Tick(TickArgs),
-    /// Work on this host for a controller: requests on standard input, replies on standard output
+    /// Serve a run on another machine: requests on standard input, replies on standard output
     #[command(hide = true)]
     Agent,
 }
@@ -96,7 +96,7 @@ pub struct ChangeArgs {
     /// Allow a change of an address that is in use
     #[arg(long)]
     pub renumber: bool,
-    /// Allow that running instances move to another host
+    /// Allow running instances to move to another host
     #[arg(long)]
     pub allow_move: bool,
     /// Allow a new network whose address range a host already routes elsewhere
@@ -152,7 +152,7 @@ pub struct ApplyArgs {
     /// The plan; `-` or nothing is standard input
     #[arg(value_name = "PLAN")]
     pub(crate) input: Option<PathBuf>,
-    /// When a step fails, undo the steps done on its host, and lose what new instances wrote; lsx-net always undoes
+    /// When a step fails, undo the steps done on its host; what new instances wrote is lost; lsx-net always does this
     #[arg(long)]
     pub(crate) rollback: bool,
 }
@@ -166,7 +166,7 @@ pub struct UpArgs {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
-    /// When a step fails, undo the steps done on its host, and lose what new instances wrote; lsx-net always undoes
+    /// When a step fails, undo the steps done on its host; what new instances wrote is lost; lsx-net always does this
     #[arg(long)]
     pub(crate) rollback: bool,
     /// Write the report to FILE

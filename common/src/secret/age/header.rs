@@ -85,7 +85,7 @@ impl Header<'_> {
         }
         Err(match self.by_passphrase() {
             true => wrong("the passphrase is wrong"),
-            false => wrong("no identity of the file decrypts it"),
+            false => wrong("no identity in the identity file decrypts it"),
         })
     }
 }

@@ -63,7 +63,8 @@ fn scrypt(passphrase: &str, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Fail
     let digits = !work.starts_with('0') && work.bytes().all(|b| b.is_ascii_digit());
     let work: u8 = work.parse().ok().filter(|&n| digits && n > 0).ok_or_else(damaged)?;
     if work > WORK {
-        let message = format!("its passphrase takes 2^{work} KiB of memory, at most 2^{WORK} are given");
+        let message =
+            format!("its passphrase needs 2^{work} KiB of memory; at most 2^{WORK} KiB are allowed");
         return Err(wrong(message).hint("encrypt it with a lower work factor"));
     }
     let params = scrypt::Params::new(work, 8, 1).map_err(|_| damaged())?;
@@ -76,7 +77,7 @@ fn scrypt(passphrase: &str, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Fail
 /// Decrypts a wrapped key.
 fn opened(key: &[u8], body: &[u8]) -> Result<Option<FileKey>, Failure> {
     if body.len() != 32 {
-        return Err(wrong("a key in its header has another length"));
+        return Err(wrong("a key in its header has the wrong length"));
     }
     let Ok(key) = UnboundKey::new(&CHACHA20_POLY1305, key) else { return Ok(None) };
     let mut body = body.to_vec();

@@ -51,7 +51,8 @@ pub struct Stack {
     pub instances: BTreeMap<String, Instance>,
     /// Load balancers, by name.
     pub balance: BTreeMap<String, Balance>,
-    /// Where secrets are read, by name: `file:PATH`, or `yaml:FILE#KEY.KEY`. The document does not contain their values.
+    /// Where secrets are read, by name: `file:PATH`, `yaml:FILE#KEY.KEY`, `age:FILE` or `derive`. The document does not
+    /// contain their values.
     pub secrets: BTreeMap<String, String>,
     /// Monitoring of the stack.
     pub monitoring: Option<Monitoring>,

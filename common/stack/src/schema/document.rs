@@ -31,7 +31,7 @@ struct Document {
     allow: Option<Vec<Allow>>,
     /// Names for the same image in every driver's form.
     images: Option<Labelled<Image>>,
-    /// Mirrors, by the host of the registry.
+    /// How registries are reached, by their hosts.
     registries: Option<BTreeMap<String, Short<Many<Word>, RegistryAccess>>>,
     /// Defaults for all instances.
     defaults: Option<Defaults>,
@@ -39,7 +39,7 @@ struct Document {
     instances: Option<Named<Instance>>,
     /// Load balancers, by name.
     balance: Option<Named<Balance>>,
-    /// The files of secrets, by name: `file:PATH`.
+    /// Where secrets are read, by name: `file:PATH`, `yaml:FILE#KEY.KEY`, `age:FILE` or `derive`.
     secrets: Option<Labelled<SecretText>>,
     /// Monitoring of the stack.
     monitoring: Option<Monitoring>,

@@ -162,7 +162,7 @@ impl<'a> Build<'a> {
             Event::SequenceEnd | Event::MappingEnd => return self.end(),
             Event::Alias(id) => {
                 let Some(anchor) = self.anchors.get(&id) else {
-                    return Err(fault(at, "stack.alias", "an alias inside the node that it repeats"));
+                    return Err(fault(at, "stack.alias", "an alias inside the value that it repeats"));
                 };
                 let (node, nodes, height) = (anchor.node.clone(), anchor.nodes, anchor.height);
                 self.count(at, nodes)?;

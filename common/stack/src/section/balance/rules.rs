@@ -103,7 +103,7 @@ fn combined(balance: &Balance) -> Vec<Wrong> {
             (
                 "tls",
                 "mode tls forwards TLS without decryption, so no certificate is used".to_owned(),
-                "remove tls, or write mode: http or mode: tcp to end TLS here",
+                "remove tls, or write mode: http or mode: tcp to terminate TLS here",
             ),
         ),
         (mode != Mode::Http && balance.redirect, ("redirect", unable("redirects"), http)),
