@@ -173,7 +173,7 @@ fn what_check_says(lab: &Lab, stack: &Stack) {
     let check = lab
         .net(&["check", &stack.file])
         .exits(2)
-        .says("balance/other:443 asked by host/h1: its certificate ends in 4 days");
+        .says("balance/other:443 asked by host/h1: its certificate expires in 4 days");
     let wrong = check.json()["findings"]
         .as_array()
         .unwrap()
@@ -248,7 +248,7 @@ fn a_new_certificate_loses_nothing(lab: &Lab) {
     lab.script("h1", &format!("cp -p {WWW}/key.pem /root/good.pem; cp {OTHER}/key.pem {WWW}/key.pem")).ok();
     assert!(state("kept"), "{}", lab.script("h1", "cat /run/lsx/shop/balance/state.json").stdout);
     assert_eq!(serial(), good);
-    let told = "is not used, but the one before: HAProxy does not accept certificate and key";
+    let told = "is not used, the previous one is: HAProxy does not accept certificate and key";
     let plan = lab.net(&["plan", "--exit-code", &stack.file]).ok();
     assert!(plan.stdout.contains(told), "{}", plan.stdout);
     lab.net(&["check", &stack.file]).exits(2).says(told);

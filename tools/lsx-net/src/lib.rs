@@ -3,9 +3,10 @@
 //! On every host that a network needs it creates a bridge and a VXLAN device, and writes static forwarding and neighbour entries
 //! for every address of the stack, so that nothing is flooded or learned. Networks are isolated from each other. The stack's
 //! router, a network namespace on the gateway's host, forwards what `allow` permits, translates outgoing addresses and publishes
-//! ports; HAProxy in it balances the load of replicas. The host's own addresses and routes are not changed; where the host's own firewall would block the stack's traffic, it
-//! gets marked rules. IPv4 forwarding is enabled where a stack needs it, and disabled again with the last stack if it was off
-//! before. Everything that lsx-net creates carries a mark, and only marked objects are ever changed or removed.
+//! ports; HAProxy in it balances the load of replicas. The host's own addresses and routes are not changed; where the host's
+//! own firewall would block the stack's traffic, it gets marked rules. IPv4 forwarding is enabled where a stack needs it, and
+//! disabled again with the last stack if it was off before. Everything that lsx-net creates carries a mark, and only marked
+//! objects are ever changed or removed.
 
 use common::plan::{Have, Step};
 use common::stack::{Only, Resolved};

@@ -28,7 +28,7 @@ pub(crate) struct Answered {
     /// Where a redirect leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// When its certificate ends.
+    /// When its certificate expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_after: Option<String>,
     /// Whole days until then.
@@ -217,7 +217,7 @@ fn seen(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
         (State::WrongName | State::Expired | State::NotYetValid | State::BadCertificate, _) => {
             Some(outcome.error.as_ref().map_or_else(String::new, ToString::to_string))
         }
-        (_, Some(days)) if days < DAYS_LEFT => Some(format!("its certificate ends in {days} days")),
+        (_, Some(days)) if days < DAYS_LEFT => Some(format!("its certificate expires in {days} days")),
         _ => None,
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn judge(resolved: &Resolved, said: &BTreeMap<String, Vec<ReplicaAt>>
         let name = service.name.trim_start_matches("balance/");
         let own: Vec<&ReplicaAt> = all.iter().filter(|replica| replica.balancer == name).collect();
         if own.is_empty() {
-            checked.found(finding(resolved, service, "HAProxy does not say anything of it".to_owned()));
+            checked.found(finding(resolved, service, "HAProxy does not report it".to_owned()));
         }
         for replica in own {
             match replica.state.as_str() {

@@ -1,6 +1,5 @@
 //! From outside: what an `allow` permits from the world, tested by the machine that runs the check, if it is outside the
 //! stack and has a route. A host of the stack does not count as the world.
-//! has a way in. A host of the stack is never the world.
 
 use super::expect::Policy;
 use super::source::{Source, one};

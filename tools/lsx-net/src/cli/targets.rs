@@ -62,11 +62,11 @@ fn verdict(outcomes: Vec<Outcome>, output: &Output) -> Result<(), Failures> {
     }
 }
 
-/// The warning for a good certificate that ends soon.
+/// The warning for a good certificate that expires soon.
 fn ending(outcome: &Outcome) -> Option<String> {
     let days = outcome.days_left.filter(|days| outcome.ok && *days < probe::DAYS_LEFT)?;
     let until = outcome.not_after.as_deref().unwrap_or_default();
-    Some(format!("{}: the certificate of the server ends in {days} days, at {until}", outcome.target))
+    Some(format!("{}: the certificate of the server expires in {days} days, at {until}", outcome.target))
 }
 
 fn wrong(problem: Problem) -> Failure {

@@ -111,7 +111,7 @@ impl CertificateState {
         match state.as_str() {
             "used" => None,
             "kept" => {
-                Some(format!("{names}: the certificate in {folder} is not used, but the one before: {why}"))
+                Some(format!("{names}: the certificate in {folder} is not used, the previous one is: {why}"))
             }
             _ => Some(format!("{names}: ports with TLS are closed until {folder} has a certificate: {why}")),
         }

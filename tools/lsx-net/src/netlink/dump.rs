@@ -21,7 +21,7 @@ pub(crate) struct Link {
     pub name: String,
     /// Alternative names, in the kernel's order.
     pub altnames: Vec<String>,
-    /// The sentence for people (`ifalias`); empty when unset.
+    /// The description (`ifalias`); empty when unset.
     pub alias: String,
     /// Kind in the kernel's words (`bridge vxlan veth`); empty for hardware and loopback.
     pub kind: String,
@@ -95,7 +95,7 @@ pub(crate) fn links(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
 /// One link; `None` when there is none.
 ///
 /// # Errors
-/// The kernel's errno and sentence.
+/// The kernel's errno and message.
 pub(crate) fn link(socket: &mut Socket, device: Device<'_>) -> Result<Option<Link>, NetlinkError> {
     let question = RouteNetlinkMessage::GetLink(without_statistics(device.message()));
     let mut found = None;

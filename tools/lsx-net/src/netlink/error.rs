@@ -12,7 +12,7 @@ pub struct NetlinkError {
     pub errno: i32,
     /// The request in words: `create bridge lsx0`.
     pub op: String,
-    /// The kernel's own sentence (extended acknowledgement, `NLMSGERR_ATTR_MSG`); empty when it gave none.
+    /// The kernel's own message (extended acknowledgement, `NLMSGERR_ATTR_MSG`); empty when it gave none.
     pub message: String,
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn list(socket: &mut Socket, device: Option<u32>) -> Result<Vec<Neigh
 /// The hardware address of one permanent neighbour; `None` when there is none, or one that was only learned.
 ///
 /// # Errors
-/// The kernel's errno and sentence.
+/// The kernel's errno and message.
 pub(crate) fn permanent(
     socket: &mut Socket,
     device: u32,

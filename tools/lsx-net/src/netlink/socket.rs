@@ -87,7 +87,7 @@ impl Socket {
     /// Sends one request and waits for the kernel's answer.
     ///
     /// # Errors
-    /// The kernel's errno and sentence.
+    /// The kernel's errno and message.
     pub(crate) fn request(&mut self, request: &Request<'_>) -> Result<(), NetlinkError> {
         self.get(request, |_, _| ())
     }

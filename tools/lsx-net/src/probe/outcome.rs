@@ -43,7 +43,7 @@ pub struct Outcome {
     /// Bytes read of the banner, or of the start of the HTTP body (its first read, not its length).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_read: Option<u64>,
-    /// When the certificate of a server with TLS ends, as in RFC 3339; also of one that is refused.
+    /// When the certificate of a server with TLS expires (RFC 3339); also of one that is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<String>,
     /// Whole days until then; negative afterwards. Fewer than 14 give a warning.
@@ -80,7 +80,7 @@ pub enum State {
     NotTls,
     /// The TLS handshake failed: no common version, an alert, or the connection was closed.
     HandshakeFailed,
-    /// The certificate of the server is of no trusted authority.
+    /// The certificate of the server is not issued by a trusted authority.
     UnknownCa,
     /// The certificate of the server, or of an authority in between, has expired.
     Expired,

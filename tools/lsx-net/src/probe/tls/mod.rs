@@ -108,8 +108,8 @@ impl Tls {
         match why {
             CertificateError::UnknownIssuer => (
                 State::UnknownCa,
-                Problem::new(format!("the server's certificate is of no authority in {}", self.from)).hint(
-                    "name its authority with --ca or `ca`; a server must send the certificates of authorities in between itself",
+                Problem::new(format!("the server's certificate is not issued by an authority in {}", self.from)).hint(
+                    "name its authority with --ca or `ca`; a server must also send its intermediate certificates",
                 ),
             ),
             CertificateError::ExpiredContext { not_after, .. } => {
@@ -133,7 +133,7 @@ impl Tls {
                 (State::WrongName, Problem::new("the certificate of the server is for another name"))
             }
             other => {
-                let problem = Problem::new(format!("the certificate of the server is not good: {other}"));
+                let problem = Problem::new(format!("the certificate of the server is not valid: {other}"));
                 let old = other.to_string().contains("UnsupportedCertVersion");
                 let hint = "it is of X.509 version 1, which has no names: issue it with subjectAltName";
                 (State::BadCertificate, if old { problem.hint(hint) } else { problem })
