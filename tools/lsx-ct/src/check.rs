@@ -48,7 +48,7 @@ fn tell(checked: &mut Checked, host: &str, one: Verdict) {
     if let Some(days) = one.days_left {
         row["days_left"] = json!(days);
         if days < DAYS_LEFT && one.why.is_none() {
-            log::warning(&format!("{} on {host}: days until its certificate expires: {days}", one.instance));
+            log::warning(&format!("{} on {host}: its certificate expires in {days} days", one.instance));
         }
     }
     match one.why {

@@ -167,7 +167,7 @@ const AFTER: &str = "  ct.plan.engine    a host cannot run the instance's driver
   ct.plan.prune     --prune would remove more than half of the instances without --yes: 65
   ct.plan.stranger  an object of the same name does not belong to this stack: 1
   ct.plan.volume    an instance would write to the volume of a kept one: 65
-  ct.exec.quorum    fewer programs succeeded than --quorum asks for: 1
+  ct.exec.quorum    fewer programs succeeded than --quorum requires: 1
   stack.*           the stack file is invalid, at the place that is named: 65
 
 Files:

@@ -4,8 +4,8 @@
 //! an OCI runtime such as crun or runc: the root file system is an overlay on a store of images, each instance has its own range
 //! of user ids, its interfaces come from lsx-net(1), and one small supervisor process keeps its log and restarts it (a systemd
 //! unit where systemd runs the machine). Instances start in the order of their dependencies, across hosts and drivers, on `up`
-//! and after a reboot. `up` compares the wanted fields of each instance with those of the existing one, and keeps it, changes it
-//! while it runs, restarts it or recreates it. The plan says which and why.
+//! and after a reboot. `up` compares the definition of each instance in the stack with the existing instance, and keeps it,
+//! changes it while it runs, restarts it or recreates it. The plan says which and why.
 
 use common::plan::{Have, Step};
 use common::stack::resolved::InstanceAt;

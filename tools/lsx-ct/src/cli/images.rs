@@ -15,12 +15,12 @@ use std::time::Duration;
 /// Verbs on images.
 #[derive(Debug, Subcommand)]
 pub enum ImagesVerb {
-    /// Pull an image from a registry; its name in the store is that of the registry
+    /// Pull an image from a registry; its name in the store is REFERENCE, unless --name is given
     Pull {
         /// [HOST/]REPOSITORY[:TAG][@DIGEST]
         #[arg(value_name = "REFERENCE")]
         reference: String,
-        /// Name of the image in the store, instead of the registry's
+        /// Name of the image in the store; default: REFERENCE
         #[arg(long)]
         name: Option<String>,
         /// How registries are reached.
@@ -59,7 +59,7 @@ pub enum ImagesVerb {
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
     },
-    /// Remove image data without a name that no stack on this host uses
+    /// Remove image data that has no name and that no stack on this host uses
     Gc {
         /// Keep data added less than this time ago
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = common::cli::duration)]

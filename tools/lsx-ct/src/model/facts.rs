@@ -153,7 +153,7 @@ pub struct Usage {
     pub sent_bytes: u64,
 }
 
-/// The feature of an engine that keeps `limits.disk`.
+/// The feature of an engine that enforces `limits.disk`.
 pub const DISK_SIZES: &str = "disk";
 
 /// An engine.

@@ -1,5 +1,5 @@
-//! Warns that a server does not keep `limits.disk`: a storage pool of kind dir has sizes only where the host's file system has
-//! project quotas.
+//! Warns that a server does not enforce `limits.disk`: a storage pool of kind dir has sizes only where the host's file
+//! system has project quotas.
 
 use super::Goals;
 use crate::model::{DISK_SIZES, Engine, Instance};
@@ -26,8 +26,8 @@ pub(super) fn warnings<'a>(goals: &Goals, engines: impl Fn(&str) -> &'a [Engine]
 fn warning(host: &str, instance: &Instance, engine: &Engine) -> Warning {
     let (of, name) = (&instance.of, &engine.name);
     let message = format!(
-        "limits.disk of {of} is not kept on {host}: the storage pool of {name} is of kind dir, which has sizes only on a file \
-         system with project quotas; use a pool of kind btrfs, zfs or lvm. Without it, {of} is frozen while the disk is nearly full"
+        "limits.disk of {of} is not enforced on {host}: the storage pool of {name} is of kind dir, which has sizes only on a \
+         file system with project quotas; use a pool of kind btrfs, zfs or lvm. Without it, {of} is frozen while the disk is nearly full"
     );
     Warning { code: "ct.plan.disk".to_owned(), message }
 }
@@ -56,7 +56,7 @@ mod tests {
         let all = told(&json!({}), &["idmap"]);
         assert_eq!(all.len(), 1, "{all:?}");
         assert!(
-            all[0].starts_with("limits.disk of a is not kept on h1: the storage pool of LXD 5.0.2"),
+            all[0].starts_with("limits.disk of a is not enforced on h1: the storage pool of LXD 5.0.2"),
             "{all:?}"
         );
         assert!(told(&json!({}), &[DISK_SIZES]).is_empty());
