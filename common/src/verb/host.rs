@@ -225,7 +225,7 @@ impl<T: Tool> Session<T> {
         self.tool.bytes(Machine::Host)?.ok_or_else(none)
     }
 
-    /// Removes what came before the first step, and nothing of the stack is here: the record of its hosts, and secrets.
+    /// If no object of the stack is here: removes what was stored before the first step, the record of its hosts and secrets.
     fn leave(&self, stack: &str) {
         roll::leave(stack);
         let nothing = || self.tool.observe(Some(stack)).is_ok_and(|(objects, ..)| objects.is_empty());

@@ -179,7 +179,7 @@ pub(super) fn make<T: Tool>(
     Ok(plan)
 }
 
-/// What a host says of its jobs.
+/// The warnings of a host about jobs that failed.
 fn failed_jobs(host: &str, warnings: &[Warning]) -> impl Iterator<Item = Warning> {
     let failed = warnings.iter().filter(|warning| warning.code.ends_with(JOB));
     failed.map(move |warning| Warning { message: format!("{host}: {}", warning.message), ..warning.clone() })

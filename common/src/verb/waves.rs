@@ -90,7 +90,7 @@ impl<T: Tool> HostSet<T> {
         }
     }
 
-    /// Tells of the hosts whose steps did not begin, and removes the record of the stack's hosts where nothing else is.
+    /// Reports the hosts whose steps were not started, and removes the record of the stack's hosts where nothing else is.
     fn unchanged(&mut self, stack: &str, reports: &mut Reports, why: &str) {
         let waits =
             |report: &&HostReport| report.ok && report.steps.iter().any(|s| s.outcome == Outcome::NotRun);
@@ -170,7 +170,7 @@ fn not_run<O, D>(plan: &crate::plan::Plan<O, D>, reports: &mut Reports) {
     }
 }
 
-/// The failures of a run without those of hosts that only followed another one; these are told.
+/// The failures of a run, without those that only follow from another host's; these are logged as notes.
 pub(super) fn causes(failures: Vec<Failure>) -> Vec<Failure> {
     let (followed, causes): (Vec<_>, Vec<_>) =
         failures.into_iter().partition(|failure| [REVERTED, REFUSED].contains(&failure.code.as_str()));

@@ -53,7 +53,7 @@ pub(super) fn network(at: At<'_, '_>) -> Option<Network> {
     Some(network)
 }
 
-/// An overlay network of which nothing is said.
+/// An overlay network with default values.
 pub(crate) fn overlay() -> Network {
     Network {
         kind: NetworkKind::Overlay,

@@ -55,7 +55,7 @@ pub(super) fn registry(at: At<'_, '_>) -> Option<RegistryAccess> {
         at.wrong(Wrong::new("the registry has no settings", "write mirrors, ca, login or insecure"));
     }
     table.finish();
-    // What says only what holds anyway is no entry.
+    // An entry that only has default values is left out.
     Some(registry).filter(|registry| *registry != RegistryAccess::default())
 }
 
