@@ -106,7 +106,7 @@ struct AttachArgs {
     pid: Option<u32>,
 }
 
-/// What the library says of itself at its head.
+/// The comment at the head of `lib.rs`: DESCRIPTION in help and manual.
 fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }

@@ -46,7 +46,7 @@ impl Changer {
         if wait::until(LOAD, STEP, || loaded() || refused() || wait::cancelled()) && loaded() {
             return Ok(());
         }
-        // What runs has still the old one, and would begin again with this one.
+        // The running server still has the old one, but would be restarted with this one.
         if let Some(old) = old {
             file::write(&home.wanted(), old.as_bytes(), Mode::Private)?;
         }
@@ -86,7 +86,7 @@ fn valid(home: &Home, text: &str) -> Result<(), Failure> {
             "net.balance",
             "HAProxy refuses the configuration of the load balancers",
         );
-        // Its other lines tell its version.
+        // Its other lines have its version.
         let alerts: Vec<&String> = why.iter().filter(|line| line.contains("[ALERT]")).collect();
         let why = if alerts.is_empty() { why.iter().collect() } else { alerts };
         why.into_iter().fold(refused, Failure::because)

@@ -158,10 +158,10 @@ fn of_host<'a>(stack: &'a Stack, resolved: &Resolved, from: &HostAt, held: &AllH
         for port in one.listen.iter().filter(|port| one.mode() == Mode::Http || one.ends_tls(**port)) {
             let leaf = one.tls_folder(&stack.name).and_then(|folder| held.get(&(one.host.clone(), folder)));
             let leaf = leaf.filter(|held| held.state.state != "waiting").and_then(|held| held.leaf.clone());
-            // Its text, and no path that another host would read.
+            // Only text in PEM format: a path would be read on another host.
             let leaf = leaf.filter(|text| text.starts_with("-----BEGIN "));
             if one.ends_tls(*port) && leaf.is_none() {
-                continue; // which is a finding already
+                continue; // already reported
             }
             let address = one.address.unwrap_or(host.address).to_string();
             let http = request(one, *port, leaf);
@@ -208,7 +208,7 @@ fn judge(from: &str, one: &Ask<'_>, outcome: &Outcome, checked: &mut Checked) {
     checked.found(Finding { code: code.to_owned(), host: one.balance.host.clone(), message, hint: None });
 }
 
-/// What is wrong with the certificate that was shown.
+/// What is wrong with the certificate that was presented.
 fn seen(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
     let folder = one.balance.tls.as_deref().unwrap_or_default();
     match (outcome.state, outcome.days_left) {
@@ -224,7 +224,7 @@ fn seen(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
 
 /// What is wrong with the answer.
 fn said(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
-    // With TLS around another protocol, or a name that nobody knows, the certificate was all.
+    // For another protocol in TLS, or an unknown name, only the certificate is checked.
     if one.balance.mode() != Mode::Http || outcome.state == State::WrongName {
         return outcome.not_after.is_none().then(|| why(outcome));
     }

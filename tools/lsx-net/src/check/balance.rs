@@ -89,7 +89,7 @@ pub(super) fn by_instance(resolved: &Resolved, from: &InstanceAt) -> Vec<Try> {
     tries
 }
 
-/// What the hosts say of the replicas behind their load balancers.
+/// Checks what hosts report about the replicas behind their load balancers.
 pub(super) fn judge(resolved: &Resolved, said: &BTreeMap<String, Vec<ReplicaAt>>, checked: &mut Checked) {
     let mut seen = BTreeSet::new();
     for service in ports(resolved) {

@@ -22,7 +22,7 @@ const MOST: u64 = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Certificates(Vec<Watched>);
 
-/// What tells one version of a file from another: device, inode, time of change, size.
+/// Identifies a version of each file: device, inode, time of change, size.
 type Stamp = Vec<Option<(u64, u64, i64, i64, u64)>>;
 
 #[derive(Debug)]
@@ -91,7 +91,7 @@ fn folder(home: &Home) -> PathBuf {
     PathBuf::from(read_from(&home.stack))
 }
 
-/// Takes one: whether its file is another one now, and its state.
+/// Takes one: returns whether its file has changed, and its state.
 fn taken(home: &Home, one: &Certificate) -> Result<(bool, CertificateState), Failure> {
     let file = folder(home).join(&one.file);
     let (written, state, why) = match pair(Path::new(&one.folder)).and_then(|pair| checked(home, pair)) {

@@ -1,4 +1,4 @@
-//! HAProxy: how it is started, and what it says of itself on its socket (HAProxy's management guide, 9.3).
+//! HAProxy: how it is started, and what it reports on its socket (HAProxy's management guide, 9.3).
 
 use common::host::{Program, limit};
 use std::io::Write;
@@ -38,7 +38,7 @@ pub(super) fn loaded(socket: &Path) -> Option<String> {
     info(socket, "description: lsx:")
 }
 
-/// How many loads of a configuration have failed since the last good one, as the master process says (9.4).
+/// How many loads of a configuration have failed since the last good one, as the master process reports (9.4).
 pub(super) fn failed(master: &Path) -> Option<u64> {
     let text = ask(master, "show proc")?;
     text.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()

@@ -118,7 +118,7 @@ impl Home {
         std::fs::set_permissions(&self.folder, closed).map_err(|e| file::failure(&self.folder, "close", &e))
     }
 
-    /// The digest of the configuration that the server has loaded, as it says itself; `None` when it does not answer.
+    /// The digest of the configuration that the server has loaded, as it reports itself; `None` when it does not answer.
     pub(crate) fn loaded(&self) -> Option<String> {
         haproxy::loaded(&self.stats())
     }

@@ -85,7 +85,7 @@ impl SeenDates {
     }
 }
 
-/// webpki's check, and a certificate that is itself in the list: webpki takes none of an authority for a server's.
+/// webpki's check; and a certificate that is itself in the list is accepted, which webpki refuses if it is an authority's.
 #[derive(Debug)]
 pub(super) struct Checker {
     inner: Arc<WebPkiServerVerifier>,

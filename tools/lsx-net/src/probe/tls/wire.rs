@@ -62,7 +62,7 @@ impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(buffer),
-            // Many servers close without saying so; a body that is too short is still noticed by its length.
+            // Many servers close without close_notify; a body that is too short is still detected by its length.
             Self::Tls(stream) => match stream.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
                 result => result,
@@ -75,7 +75,7 @@ impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
-            // Whole records at once: rustls keeps what it cannot send, and nobody would flush it.
+            // Whole records at once: rustls keeps what it cannot send, and nothing else would flush it.
             Self::Tls(stream) => {
                 let count = stream.write(bytes)?;
                 stream.flush()?;
