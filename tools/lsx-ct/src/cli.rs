@@ -157,7 +157,7 @@ enum Verb {
     },
 }
 
-/// What the library says of itself at its head.
+/// The comment at the head of `lib.rs`: DESCRIPTION in help and manual.
 fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }

@@ -52,7 +52,7 @@ fn noted(root: &Path, now: &Moment) -> Vec<Moment> {
         .collect()
 }
 
-/// Notes the time when data is added, if the last note is not of this hour. Without a note the clock is believed.
+/// Notes the time when data is added, if the last note is not of this hour. Without a note the clock is used.
 pub(super) fn note(root: &Path) {
     let Some(now) = Moment::now() else { return };
     let before = noted(root, &now);

@@ -36,7 +36,7 @@ pub(crate) fn unpack(target: &Path, from: impl Read, keep: Keep) -> Result<Unpac
         let at = if inside.as_os_str().is_empty() { target.to_owned() } else { target.join(&inside) };
         real(target, &inside)?;
         let told = |e: io::Error| failed(&at, "write", &e);
-        // What an older lsx-ct sent of another file was all of it.
+        // An older lsx-ct does not mark the end of a file: the next file is the end of the one before.
         let begun = all.unfinished.take_if(|file| offset == 0 || !file.is(&at));
         begun.map_or(Ok(()), Unfinished::finish)?;
         match kind {

@@ -27,7 +27,8 @@ fn warning(host: &str, instance: &Instance, engine: &Engine) -> Warning {
     let (of, name) = (&instance.of, &engine.name);
     let message = format!(
         "limits.disk of {of} is not enforced on {host}: the storage pool of {name} is of kind dir, which has sizes only on a \
-         file system with project quotas; use a pool of kind btrfs, zfs or lvm. Without it, {of} is frozen while the disk is nearly full"
+         file system with project quotas; use a pool of kind btrfs, zfs or lvm. Without it, {of} is frozen while the disk is nearly \
+         full"
     );
     Warning { code: "ct.plan.disk".to_owned(), message }
 }

@@ -1,4 +1,4 @@
-//! The process beside an instance of LXD or Incus, as others see it: its beginning, its state and its end.
+//! The process beside an instance of LXD or Incus: how others start it, read its state and end it.
 
 use super::state::{self, Beside};
 use crate::driver::Driver;
