@@ -175,8 +175,7 @@ Files:
   /etc/lsx/boot.d/50-STACK-ct        on each host: restores it after a reboot
   /var/lib/lsx/images/               images, shared by all stacks
   /var/lib/lsx/ct/STACK/INSTANCE/    writable layer, log and user-id range of an instance
-  /var/lib/lsx/lxd/init, /var/lib/lsx/incus/init
-                                     first process of applications in LXD, in Incus
+  /var/lib/lsx/DRIVER/init           first process of applications in LXD and Incus; DRIVER is lxd or incus
   /var/lib/lsx/volumes/STACK/VOLUME  data of a volume, kept when instances are removed
   /run/lsx/ct/STACK/INSTANCE/        run-time state: state.json, the OCI bundle
 

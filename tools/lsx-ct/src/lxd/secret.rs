@@ -30,7 +30,7 @@ impl Lxd {
         let own = |path: &Path, mode: u32, (user, group): (u32, u32)| {
             chown(path, Some(user), Some(group))
                 .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)))
-                .map_err(|e| file::failure(path, "hand over", &e))
+                .map_err(|e| file::failure(path, "set owner and mode of", &e))
         };
         for secret in &wanted.secrets {
             let from = paths::secret(stack, &secret.name);

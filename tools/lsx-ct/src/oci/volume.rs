@@ -27,7 +27,7 @@ pub(super) fn ready(source: &Path, root: &Root, wanted: &Volume) -> Result<(), F
     if !source.exists() {
         fill(source, root, Path::new(&wanted.path))?;
     }
-    let told = |e| file::failure(source, "give the instance", &std::io::Error::from(e));
+    let told = |e| file::failure(source, "set owner and mode of", &std::io::Error::from(e));
     if let Some(owner) = &wanted.owner {
         let Account { user, group, .. } = root.account(owner, crate::accounts::Alone::Same)?;
         rustix::fs::chown(source, Some(Uid::from_raw(user)), Some(Gid::from_raw(group))).map_err(told)?;
@@ -89,7 +89,7 @@ pub(crate) fn sweep(above: &Path) -> Result<(), Failure> {
 /// # Errors
 /// Errors of the file system.
 pub(crate) fn shift(path: &Path, ids: Ids) -> Result<(), Failure> {
-    let told = |e| file::failure(path, "hand over", &e);
+    let told = |e| file::failure(path, "change the owner of", &e);
     let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
     shift_below(&folder, ids, 0).map_err(told)?;
     let there = rustix::fs::fstat(&folder).map_err(|e| told(e.into()))?;
