@@ -35,7 +35,7 @@ pub(crate) fn kill_beside(init: u32, ends: &dyn Fn(&str) -> bool) -> usize {
     meant.len()
 }
 
-/// Whether one of the texts in a file of a process is the variable with a meant value. A client has it in an argument.
+/// Whether a file of a process (its environment, or the arguments of a client) has the variable with a value that `ends` accepts.
 fn has(pid: i32, file: &str, ends: &dyn Fn(&str) -> bool) -> bool {
     let marked = |text: &[u8]| {
         let text = std::str::from_utf8(text).ok();

@@ -125,7 +125,7 @@ impl driver::Driver for Lxd {
         match storage.split('|').any(|kind| !["", "dir"].contains(&kind.trim())) {
             true => can.push(model::DISK_SIZES.to_owned()),
             false => cannot.push(format!(
-                "{}: limits.disk needs a pool of kind btrfs, zfs or lvm, or project quotas",
+                "{}: limits.disk needs a pool with the driver btrfs, zfs or lvm, or project quotas",
                 model::DISK_SIZES
             )),
         }

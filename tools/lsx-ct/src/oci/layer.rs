@@ -80,7 +80,7 @@ fn grow(image: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
 
 /// Allocates the missing space on the host, unless too little would be left.
 fn room(file: &File, path: &Path, from: u64, bytes: u64) -> Result<(), Failure> {
-    let failed = |e: nix::Error| file::failure(path, "make room for", &e.into());
+    let failed = |e: nix::Error| file::failure(path, "allocate space for", &e.into());
     let host = statvfs(path.parent().unwrap_or(path)).map_err(failed)?;
     let (block, more) = (host.fragment_size(), bytes - from);
     let (free, all) = (host.blocks_available() * block, host.blocks() * block);
@@ -100,5 +100,5 @@ fn room(file: &File, path: &Path, from: u64, bytes: u64) -> Result<(), Failure> 
 fn take(file: &File, path: &Path, from: u64, more: u64) -> Result<(), Failure> {
     let length = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     fallocate(file, FallocateFlags::empty(), length(from), length(more))
-        .map_err(|e| file::failure(path, "make room for", &e.into()))
+        .map_err(|e| file::failure(path, "allocate space for", &e.into()))
 }

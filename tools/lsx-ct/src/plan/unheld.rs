@@ -1,5 +1,5 @@
-//! Warns that a server does not enforce `limits.disk`: a storage pool of kind dir has sizes only where the host's file
-//! system has project quotas.
+//! Warns that a server does not enforce `limits.disk`: a storage pool with the driver dir has sizes only where the host's
+//! file system has project quotas.
 
 use super::Goals;
 use crate::model::{DISK_SIZES, Engine, Instance};
@@ -26,9 +26,9 @@ pub(super) fn warnings<'a>(goals: &Goals, engines: impl Fn(&str) -> &'a [Engine]
 fn warning(host: &str, instance: &Instance, engine: &Engine) -> Warning {
     let (of, name) = (&instance.of, &engine.name);
     let message = format!(
-        "limits.disk of {of} is not enforced on {host}: the storage pool of {name} is of kind dir, which has sizes only on a \
-         file system with project quotas; use a pool of kind btrfs, zfs or lvm. Without it, {of} is frozen while the disk is nearly \
-         full"
+        "limits.disk of {of} is not enforced on {host}: the storage pool of {name} has the driver dir, which enforces sizes only on \
+         a file system with project quotas; use a pool with the driver btrfs, zfs or lvm. Without it, {of} is frozen while the disk is \
+         nearly full"
     );
     Warning { code: "ct.plan.disk".to_owned(), message }
 }

@@ -129,7 +129,7 @@ fn watch(
     };
     let Some(first) = began() else { return Ok(()) };
     let name = &instance.name;
-    // Also with `limits.disk`, which a pool of kind dir does not enforce.
+    // Also with `limits.disk`, which a pool with the driver dir does not enforce.
     let own = Some(PathBuf::from(format!("/proc/{pid}/root/.")));
     let pools = POOLS.iter().map(PathBuf::from).filter(|pool| pool.exists()).collect();
     let of = Served { driver, stack, name, pid };
