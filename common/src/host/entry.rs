@@ -18,7 +18,7 @@ const STEP: Duration = Duration::from_millis(2);
 pub enum Occasion {
     /// After a reboot: it restores what the host kept.
     Boot,
-    /// Each minute: it does what is due.
+    /// Each minute: it runs jobs that are due.
     Minute,
 }
 

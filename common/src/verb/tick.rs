@@ -1,4 +1,4 @@
-//! `tick`: each minute, does what is due of the jobs of a stack on this host. Silent when nothing is.
+//! `tick`: each minute, runs the jobs of a stack on this host that are due. Silent when none is.
 
 use super::TickArgs;
 use crate::document;
