@@ -6,7 +6,44 @@ use crate::cloud::Cloud;
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_host_taken_out_is_told_by_lsx_ct_too", a_host_taken_out_is_told_by_lsx_ct_too),
     ("a_plan_from_observed_documents_asks_no_host", a_plan_from_observed_documents_asks_no_host),
+    ("down_names_what_needs_it_and_runs", down_names_what_needs_it_and_runs),
 ];
+
+/// The services of tools that come later, by their names, before anything is refused; never those that it is built on.
+fn down_names_what_needs_it_and_runs(cloud: &Cloud) {
+    let many: String = (0..7)
+        .map(|n| format!("  i{n}: {{ image: bb, host: h2, networks: [lan], command: [sleep, \"1000\"] }}\n"))
+        .collect();
+    let text = format!(
+        "instances:\n  web: {{ image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }}\n{many}\
+         balance: {{ www: {{ host: h1, listen: 8090, to: web, port: 80 }} }}"
+    );
+    let file = cloud.document("needed", &text);
+    cloud.start(&file);
+    let web = "h1: instance web of stack needed is still running; `lsx-ct down` removes that";
+    let more =
+        "h2: instance i0, instance i1, instance i2, instance i3, instance i4 and 2 more of stack needed are";
+    let named = |words: &str, text: &str| assert!(text.contains(words), "{words}: {text}");
+    let ran = cloud.lab.net(&["down", &file]).exits(1);
+    [web, more, "still attached"].iter().for_each(|words| named(words, &ran.stderr));
+    named(web, &cloud.lab.net(&["plan", "--down", &file]).exits(1).stderr);
+    for args in [&["down", &file, "--only", "networks.lan"][..], &["plan", &file], &["up", &file]] {
+        assert!(!cloud.lab.net(args).stderr.contains("still running"), "{args:?}");
+    }
+    // lsx-ct comes after lsx-net, whose load balancers go on.
+    let plan = cloud.ct(&["plan", "--down", &file]).ok().json();
+    assert!(plan["warnings"].is_null(), "{plan}");
+    // An instance that is stopped is not named.
+    cloud.ct(&["stop", "web", "--stack", &file]).ok();
+    let told = cloud.lab.net(&["plan", "--down", &file]).exits(1).stderr;
+    assert!(!told.contains("instance web") && told.contains(more), "{told}");
+    cloud.ct(&["down", &file]).ok();
+    let plan = cloud.lab.net(&["plan", "--down", &file]).ok().json();
+    assert!(plan["warnings"].is_null(), "{plan}");
+    cloud.lab.net(&["down", "--quiet", &file]).ok();
+    let left = "! test -e /run/lsx/needed && ! test -e /run/lsx/ct/needed && ! pgrep -f '[s]upervise needed'";
+    cloud.lab.script("h1", left).ok();
+}
 
 /// Observed documents suffice, with images, files and secrets of the operator's machine; the plan applies like any other.
 fn a_plan_from_observed_documents_asks_no_host(cloud: &Cloud) {

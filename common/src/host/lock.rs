@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct Lock {
     path: PathBuf,
     /// The open file that has the lock.
-    _file: Flock<File>,
+    file: Flock<File>,
 }
 
 /// The code of the failure when another run holds the lock.
@@ -90,11 +90,16 @@ impl Lock {
                 Ok(mut held) => {
                     let _ = held.set_len(0);
                     let _ = writeln!(held, "{}", std::process::id());
-                    return Ok(Lock { path, _file: held });
+                    return Ok(Lock { path, file: held });
                 }
                 Err((mut file, _)) => return Err(busy(&mut file, stack, tool)),
             }
         }
+    }
+
+    /// Adds a line to its file, after the number of the process.
+    pub(crate) fn says(&self, line: &str) {
+        let _ = (&*self.file).write_all(format!("{line}\n").as_bytes());
     }
 }
 
@@ -108,8 +113,12 @@ impl Drop for Lock {
 
 /// Whether a process holds the lock at a path; false if there is something other than a file.
 pub fn held(path: &Path) -> bool {
-    let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path);
-    file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+    plain(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+}
+
+/// Opens a lock's file; no link is followed, and no pipe is waited for.
+pub(crate) fn plain(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(PLAIN).open(path)
 }
 
 /// Fails if there is something other than a lock file at the path. It is kept: removing it is not safe if two runs do it.
@@ -138,7 +147,7 @@ fn busy(file: &mut File, stack: &str, tool: &str) -> Failure {
     let mut holder = String::new();
     let _ = file.rewind();
     let _ = file.take(32).read_to_string(&mut holder);
-    let number = holder.trim().parse::<u32>();
+    let number = holder.lines().next().unwrap_or_default().trim().parse::<u32>();
     let who = number.map_or_else(|_| "another run".to_owned(), |pid| format!("process {pid}"));
     Failure::new(Kind::Again, LOCKED, format!("{who} is changing stack {stack} with lsx-{tool}"))
         .hint("wait for it to end and run the same command again")

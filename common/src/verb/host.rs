@@ -7,6 +7,7 @@ use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
 use crate::host::kept::Keeper;
+use crate::host::service::running;
 use crate::host::{Lock, received, roll};
 use crate::plan::{Context, HostReport, Object, execute_in_order};
 use crate::tool::{Change, Observed, ObservedOf, PlanOf, Tool};
@@ -145,6 +146,7 @@ impl<T: Tool> Session<T> {
                 fleet::leave();
                 Ok(Value::Null)
             }
+            Request::Dependents { stack } => Ok(json!(running::above(&stack, T::NAME, T::ORDER))),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod dependents;
 mod here;
 pub(crate) mod hint;
 mod hold;

@@ -31,16 +31,26 @@ pub(super) fn run<T: Tool>(
     let only = narrowed(&args.scope, &stack)?;
     let hosts = participants(&resolved, &args.scope, &only, &args.stack)?;
     let mut input = plan_input(tool, &stack, &resolved, only, &args.change, &args.stack, &hosts)?;
+    let mut need = Vec::new();
     let (seen, failed) = match &args.observed {
         Some(path) => (read_observed::<T>(path, &stack.name, &hosts.taking_part)?, BTreeMap::new()),
-        None => HostSet::new(tool, &hosts.taking_part, global)?.observe(&stack.name),
+        None => {
+            let mut host_set = HostSet::new(tool, &hosts.taking_part, global)?;
+            let observed = host_set.observe(&stack.name);
+            if args.down && input.only.all() {
+                need = host_set.dependents(&stack.name);
+            }
+            observed
+        }
     };
     gather(failed).verdict()?;
     if args.down {
         input.goal = Goal::Down;
         input.destroy_data = destroys(args.destroy_data.as_deref(), &stack.name)?;
     }
-    let mut plan = make(tool, &input, &seen, hosts.skipped)?;
+    let shown = |need: &[Warning]| need.iter().for_each(|warning| log::warning(&warning.message));
+    let mut plan = make(tool, &input, &seen, hosts.skipped).inspect_err(|_| shown(&need))?;
+    plan.warnings.extend(need);
     plan.warnings.extend(Roll::of(&resolved, &args.change.forget)?.told::<T>(&seen));
     let empty = plan.is_empty();
     if output.for_people() {

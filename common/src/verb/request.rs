@@ -61,4 +61,8 @@ pub(super) enum Request<P> {
     Leave {
         stack: String,
     },
+    /// What other tools still run of a stack here, and need of this one.
+    Dependents {
+        stack: String,
+    },
 }

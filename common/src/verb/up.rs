@@ -177,8 +177,13 @@ fn carry_out<T: Tool>(
             return Err(refused.told());
         }
     };
-    let mut plan =
-        plan::make(tool, input, &seen, skipped).inspect_err(|_| failed.values().for_each(log::failures))?;
+    let whole = matches!(input.goal, Goal::Down) && input.only.all();
+    let need = if whole { host_set.dependents(&input.stack) } else { Vec::new() };
+    let mut plan = plan::make(tool, input, &seen, skipped).inspect_err(|_| {
+        failed.values().for_each(log::failures);
+        need.iter().for_each(|warning| log::warning(&warning.message));
+    })?;
+    plan.warnings.extend(need);
     plan.warnings.extend(end.roll.iter().flat_map(|roll| roll.told::<T>(&seen)));
     plan::tell(&plan, matches!(input.goal, Goal::Down));
     if signal::stopping() {

@@ -2,6 +2,7 @@
 //! it, and records its state; with systemd it is a transient unit, else a detached child of init.
 
 pub mod log;
+pub(crate) mod running;
 pub mod signals;
 pub mod unit;
 
@@ -31,14 +32,14 @@ pub struct Service {
     pub name: String,
     /// The tool: `ct`.
     pub tool: &'static str,
-    /// The folder of its lock.
+    /// The folder of its lock, in a folder of its stack below /run/lsx: so [`running`] finds it.
     pub root: PathBuf,
     /// The file in which it records its state, with its process as `supervisor`.
     pub state: PathBuf,
     /// The name of its unit of systemd, without `.service`: `lsx-STACK.NAME`. Names of stacks have no dot, so that units
     /// are unique.
     pub unit: String,
-    /// What it is, for systemd: `instance web-1 of stack office`.
+    /// What it is, for systemd and [`running`]: `instance web-1 of stack office`.
     pub about: String,
 }
 
@@ -61,7 +62,7 @@ impl Service {
             }
             !lock.as_ref().is_err_and(|e| e.kind == Kind::Again)
         });
-        lock
+        lock.inspect(|lock| lock.says(&self.about))
     }
 
     fn lock_path(&self) -> PathBuf {
