@@ -27,8 +27,13 @@ const HAPROXY: &str = "pgrep -f '[h]aproxy -W .*/run/lsx/shop/balance/haproxy.cf
 
 /// The stack with its replicas served, and the servers.
 pub(crate) fn shop(lab: &Lab) -> (Stack, Vec<Server>) {
+    shop_of(lab, include_str!("balance.yaml"))
+}
+
+/// The same with another document.
+pub(crate) fn shop_of(lab: &Lab, text: &str) -> (Stack, Vec<Server>) {
     peer::install(lab, &HOSTS);
-    let stack = Stack::up(lab, &lab.file("shop.yaml", include_str!("balance.yaml")), &[]);
+    let stack = Stack::up(lab, &lab.file("shop.yaml", text), &[]);
     stack.attach(lab);
     let serve = |name: &str| {
         let (host, space) = (stack.host_of(name), stack.space(name));

@@ -1,8 +1,9 @@
-//! A replica that is killed costs each client at most one retry: requests by HTTP on connections that stay, and TCP.
+//! A replica that is killed, or whose host vanishes, costs each client at most one retry: requests by HTTP on connections
+//! that stay, and TCP.
 
-use crate::balance::{end, shop};
+use crate::balance::{answers, end, shop, shop_of};
 use crate::load::head;
-use crate::peer::{self, Server};
+use crate::peer::{self, Server, ask_here};
 use crate::stack::{Stack, tool_on};
 use lsx_tests::lab::{Lab, until};
 use serde_json::{Value, json};
@@ -13,8 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) const CASES: &[crate::Case] =
-    &[("a_killed_replica_costs_a_client_one_retry", a_killed_replica_costs_a_client_one_retry)];
+pub(crate) const CASES: &[crate::Case] = &[
+    ("a_killed_replica_costs_a_client_one_retry", a_killed_replica_costs_a_client_one_retry),
+    ("a_vanished_host_costs_a_client_one_retry", a_vanished_host_costs_a_client_one_retry),
+];
 
 /// Time limit of an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -120,12 +123,12 @@ impl Drop for Clients {
     }
 }
 
-/// The state of a replica, as HAProxy says.
-fn state(lab: &Lab, replica: &str) -> String {
+/// Whether every balancer has a replica in this state, as HAProxy says; a balancer that drains it does not count.
+fn is(lab: &Lab, replica: &str, state: &str) -> bool {
     let seen = lab.exec("h1", &[&tool_on(lab, "h1"), "observe"]).ok().json();
-    let all = seen["replicas"].as_array().unwrap();
-    let one = all.iter().find(|r| r["balancer"] == "pages" && r["instance"] == replica).unwrap();
-    one["state"].as_str().unwrap().to_owned()
+    let all = seen["replicas"].as_array().unwrap().iter();
+    let mut own = all.filter(|r| r["instance"] == replica && r["state"] != "drain").peekable();
+    own.peek().is_some() && own.all(|r| r["state"] == state)
 }
 
 fn serve(lab: &Lab, stack: &Stack, name: &str) -> Vec<Server> {
@@ -136,7 +139,7 @@ fn serve(lab: &Lab, stack: &Stack, name: &str) -> Vec<Server> {
 
 fn a_killed_replica_costs_a_client_one_retry(lab: &Lab) {
     let (stack, mut servers) = shop(lab);
-    assert!(until(30, || ["web-1", "web-2"].iter().all(|name| state(lab, name) == "up")));
+    assert!(until(30, || ["web-1", "web-2"].iter().all(|name| is(lab, name, "up"))));
     let mut clients = Clients::start(lab);
     for name in ["web-1", "web-2", "web-1", "web-2"] {
         let before = clients.count();
@@ -145,15 +148,54 @@ fn a_killed_replica_costs_a_client_one_retry(lab: &Lab) {
         lab.script(&stack.host_of(name), &kill).ok();
         let before = clients.count();
         // Before HAProxy knows it, and after.
-        assert!(until(60, || state(lab, name) == "down" && clients.count()[0] > before[0] + 200));
+        assert!(until(60, || is(lab, name, "down") && clients.count()[0] > before[0] + 200));
         servers.extend(serve(lab, &stack, name));
-        assert!(until(60, || state(lab, name) == "up"));
+        assert!(until(60, || is(lab, name, "up")));
     }
     let [never, once, more] = clients.count();
     println!("4 replicas killed: {never} exchanges without a retry, {once} with one, {more} with more");
     assert_eq!(more, 0, "of {never}, and {once} with one retry");
     // Each client had at most one exchange under way when a replica died.
     assert!(once <= 4 * 3 * CLIENTS as u64, "{once}");
+    drop(clients);
+    end(lab, &stack, servers);
+}
+
+/// Nobody closes the connections to it: packets get no answer.
+fn a_vanished_host_costs_a_client_one_retry(lab: &Lab) {
+    // What ends the connections is not the time limit of the balancer.
+    let text = include_str!("balance.yaml").replace("to: web,", "to: web, timeout: 1h,");
+    let (stack, servers) = shop_of(lab, &text);
+    assert_eq!(stack.host_of("web-2"), "h2");
+    assert!(until(60, || ["web-1", "web-2"].iter().all(|name| is(lab, name, "up"))));
+    let mut clients = Clients::start(lab);
+    assert!(until(60, || clients.count()[0] > 200), "{:?}", clients.count());
+    lab.verb(&["cut", "h2"]);
+    assert!(until(60, || is(lab, "web-2", "down")));
+    let before = clients.count();
+    assert!(until(60, || clients.count()[0] > before[0] + 200), "{:?}", clients.count());
+    let who = || answers(|| ask_here(lab, &["198.18.0.11:80"]));
+    assert_eq!(who(), ["web-1".to_owned()].into());
+    let seen = lab.exec("h1", &[&tool_on(lab, "h1"), "observe"]).ok().json();
+    let gone = |r: &&Value| r["balancer"] == "echo" && r["instance"] == "web-2";
+    let gone = seen["replicas"].as_array().unwrap().iter().find(gone).unwrap().clone();
+    assert_eq!(gone["why"], "nothing answers at its address");
+    let told = "balance/www: web-2 is down: nothing answers at its address (on h2)";
+    lab.net(&["check", "--offline", "h2", &stack.file]).exits(2).says(told);
+    let waits = "ip netns exec lsx-shop ss -Htno state synchronized exclude time-wait '( dport = 82 or dport = 8000 )' | grep \"$1\" || true";
+    let address = stack.address("web-2", "lan");
+    let left = || lab.exec("h1", &["sh", "-ec", waits, "sh", &address]).ok().stdout.trim().to_owned();
+    assert!(until(60, || left().is_empty()), "{}", left());
+    lab.verb(&["heal", "h2"]);
+    assert!(until(60, || is(lab, "web-2", "up")));
+    assert!(until(60, || who().len() == 2), "{:?}", who());
+    let before = clients.count();
+    assert!(until(60, || clients.count()[0] > before[0] + 200));
+    let [never, once, more] = clients.count();
+    println!("a host cut off: {never} exchanges without a retry, {once} with one, {more} with more");
+    assert_eq!(more, 0, "of {never}, and {once} with one retry");
+    assert!(once <= 3 * CLIENTS as u64, "{once}");
+    lab.net(&["check", &stack.file]).ok();
     drop(clients);
     end(lab, &stack, servers);
 }

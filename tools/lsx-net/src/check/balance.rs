@@ -103,11 +103,19 @@ pub(super) fn judge(resolved: &Resolved, said: &BTreeMap<String, Vec<ReplicaAt>>
             match replica.state.as_str() {
                 "up" | "drain" => checked.passed(),
                 state => {
-                    checked.found(finding(resolved, service, format!("{} is {state}", replica.instance)))
+                    let why = replica.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                    let what = format!("{} is {state}{why}{}", replica.instance, at_host(resolved, replica));
+                    checked.found(finding(resolved, service, what));
                 }
             }
         }
     }
+}
+
+/// Where a replica is.
+fn at_host(resolved: &Resolved, replica: &ReplicaAt) -> String {
+    let instance = resolved.instances.iter().find(|one| one.name == replica.instance);
+    instance.map(|one| format!(" (on {})", one.host)).unwrap_or_default()
 }
 
 fn finding(resolved: &Resolved, service: &ServiceAt, what: String) -> Finding {

@@ -85,6 +85,9 @@ pub struct ReplicaAt {
     pub instance: String,
     /// `up`, `down`, or `drain` for one that gets no new connections.
     pub state: String,
+    /// Why it is down: the result of the last test of its health.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// A certificate of load balancers, as their supervisor takes it from its folder.

@@ -35,6 +35,10 @@ pub(crate) fn whole(text: &str, digest: &str) -> String {
     format!("{text}global\n\tdescription lsx:{digest}\n")
 }
 
+/// A replica that acknowledges nothing for five seconds is gone with its host: its connections end and do not wait for
+/// `timeout`. One that only takes long acknowledges what it gets. (`default-server` ignores `tcp-ut` in HAProxy 2.6.)
+const GONE: &str = "\toption srvtcpka\n\tsrvtcpka-idle 5s\n\tsrvtcpka-intvl 2s\n";
+
 fn global(folder: &str) -> String {
     format!(
         "# Written by lsx-net, which replaces it.\n\
@@ -51,7 +55,7 @@ fn global(folder: &str) -> String {
          \ttimeout queue 5s\n\
          \ttimeout http-request 30s\n\
          \tretries 2\n\
-         \toption redispatch 1\n"
+         \toption redispatch 1\n{GONE}"
     )
 }
 
@@ -191,7 +195,7 @@ fn server(one: &Balancer, backend: &Backend) -> String {
         Health::Http { port, tls, .. } => (*port, *tls),
     };
     let mut text = format!(
-        "\tserver {name} {address}:{port} weight {weight} check inter 2s fastinter 500ms downinter 1s fall 2 rise 1"
+        "\tserver {name} {address}:{port} weight {weight} tcp-ut 5s check inter 2s fastinter 500ms downinter 1s fall 2 rise 1"
     );
     if asked != *port {
         let _ = write!(text, " port {asked}");

@@ -49,19 +49,35 @@ pub(super) fn pid(socket: &Path) -> Option<u32> {
     info(socket, "Pid: ")?.parse().ok()
 }
 
-/// The servers of all backends: backend, server, state, weight (9.1: one line of CSV each, with a head).
-pub(super) fn servers(socket: &Path) -> Vec<[String; 4]> {
+/// The servers of all backends: backend, server, state, weight, result of the last test (9.1: one line of CSV each, with a
+/// head).
+pub(super) fn servers(socket: &Path) -> Vec<[String; 5]> {
     let text = ask(socket, "show stat -1 4 -1").unwrap_or_default();
     let mut lines = text.lines();
     let head: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
     let place = |name: &str| head.iter().position(|column| *column == name);
-    let places = ["pxname", "svname", "status", "weight"].map(place);
+    let places = ["pxname", "svname", "status", "weight", "check_status"].map(place);
     let server = |line: &str| {
         let words: Vec<&str> = line.split(',').collect();
-        let [backend, server, state, weight] = places.map(|at| words.get(at?).map(|word| (*word).to_owned()));
-        Some([backend?, server?, state?, weight?])
+        let [backend, server, state, weight, tested] =
+            places.map(|at| words.get(at?).map(|word| (*word).to_owned()));
+        Some([backend?, server?, state?, weight?, tested?])
     };
     lines.filter_map(server).collect()
+}
+
+/// What the result of a test means.
+pub(super) fn meaning(tested: &str) -> Option<&'static str> {
+    // `* ` is in front while the next test runs.
+    Some(match tested.trim_start_matches("* ") {
+        "L4TOUT" => "nothing answers at its address",
+        "L4CON" => "its port refuses connections, or there is no route to it",
+        "L6TOUT" | "L6RSP" => "it does not speak TLS",
+        "L7TOUT" => "it accepts connections and does not answer",
+        "L7RSP" => "its answer is not what `ready` names",
+        "L7STS" => "it answers with another status than `ready` needs",
+        _ => return None,
+    })
 }
 
 fn info(socket: &Path, key: &str) -> Option<String> {

@@ -178,13 +178,14 @@ impl Home {
 
     /// The replicas behind the load balancers; none if the server does not answer.
     pub(crate) fn replicas(&self) -> Vec<ReplicaAt> {
-        let replica = |[balancer, instance, state, weight]: [String; 4]| {
+        let replica = |[balancer, instance, state, weight, tested]: [String; 5]| {
             // `UP 1/2` is one that is about to be down.
             let state = match state.split(' ').next().unwrap_or_default().to_lowercase() {
                 up if up == "up" && weight == "0" => "drain".to_owned(),
                 state => state,
             };
-            ReplicaAt { stack: self.stack.clone(), balancer, instance, state }
+            let why = haproxy::meaning(&tested).filter(|_| state == "down").map(str::to_owned);
+            ReplicaAt { stack: self.stack.clone(), balancer, instance, state, why }
         };
         haproxy::servers(&self.stats()).into_iter().map(replica).collect()
     }
