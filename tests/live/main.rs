@@ -23,6 +23,7 @@ mod crowd;
 mod docker;
 mod dying;
 mod ended;
+mod faulty;
 mod firewalls;
 mod forged;
 mod gone;
@@ -86,7 +87,14 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "balance",
         share: || lab(2, &[]),
-        cases: &[balance::CASES, clients::CASES, certificates::CASES, dying::CASES, health::CASES],
+        cases: &[
+            balance::CASES,
+            clients::CASES,
+            certificates::CASES,
+            dying::CASES,
+            health::CASES,
+            faulty::CASES,
+        ],
     },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
 ];

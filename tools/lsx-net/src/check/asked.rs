@@ -1,6 +1,7 @@
 //! Requests to load balancers: by HTTP with name and path, and by TLS, where the certificate must be the one on disk.
 
 use super::balance::admits;
+use super::behind::Faults;
 use crate::model::CertificateState;
 use crate::probe::{DAYS_LEFT, Http, Outcome, Probe, State, Target};
 use common::stack::resolved::{HostAt, Resolved};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Time limit of a request, in milliseconds: HAProxy itself waits five seconds for a replica.
-const TIMEOUT_MS: u64 = 15_000;
+pub(super) const TIMEOUT_MS: u64 = 15_000;
 
 /// What a load balancer answered to a request.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -62,7 +63,7 @@ struct Ask<'a> {
 /// Hosts that could not be asked.
 pub(super) fn ask(
     (stack, resolved): (&Stack, &Resolved),
-    hosts: &BTreeSet<&str>,
+    (hosts, faults): (&BTreeSet<&str>, &Faults),
     each: Each<'_>,
     checked: &mut Checked,
 ) -> Result<BTreeMap<String, Vec<Answered>>, Failures> {
@@ -87,7 +88,7 @@ pub(super) fn ask(
         let outcomes: Vec<Outcome> = fleet::shape(outcomes?).map_err(|f| f.on(&host))?;
         let asked = asks.get(host.as_str()).map(Vec::as_slice).unwrap_or_default();
         for (one, outcome) in asked.iter().zip(&outcomes) {
-            judge(&host, one, outcome, checked);
+            judge(&host, one, outcome, faults, checked);
         }
         answers
             .insert(host, asked.iter().zip(outcomes).map(|(one, outcome)| answered(one, outcome)).collect());
@@ -164,7 +165,7 @@ fn of_host<'a>(stack: &'a Stack, resolved: &Resolved, from: &HostAt, held: &AllH
                 continue; // already reported
             }
             let address = one.address.unwrap_or(host.address).to_string();
-            let http = request(one, *port, leaf);
+            let http = request(one, *port, one.ends_tls(*port), leaf);
             let target = Target { timeout_ms: TIMEOUT_MS, ..Target::new(Probe::Http(http), address) };
             asks.push(Ask { name, balance: one, port: *port, target });
         }
@@ -178,9 +179,10 @@ fn named(one: &Balance) -> Option<String> {
     Some(first.strip_prefix('*').map_or_else(|| first.clone(), |below| format!("check{below}")))
 }
 
-fn request(one: &Balance, port: u16, leaf: Option<String>) -> Http {
+/// The request that a balancer, or a replica behind it, gets.
+pub(super) fn request(one: &Balance, port: u16, tls: bool, leaf: Option<String>) -> Http {
     let path = one.path.clone().unwrap_or_else(|| "/".to_owned());
-    let (tls, name) = (one.ends_tls(port), named(one));
+    let name = named(one);
     let server_name = name.clone().filter(|_| tls);
     Http { tls, server_name, host: name, ca: leaf.filter(|_| tls), ..Http::new(port, path) }
 }
@@ -196,16 +198,17 @@ fn answered(one: &Ask<'_>, outcome: Outcome) -> Answered {
     }
 }
 
-/// What is wrong with an answer, if anything; the code of the finding with it.
-fn judge(from: &str, one: &Ask<'_>, outcome: &Outcome, checked: &mut Checked) {
+/// Checks an answer.
+fn judge(from: &str, one: &Ask<'_>, outcome: &Outcome, faults: &Faults, checked: &mut Checked) {
     let tls = one.balance.ends_tls(one.port).then(|| seen(one, outcome)).flatten();
     let wrong = match tls {
-        Some(wrong) => Some((CERTIFICATE, wrong)),
-        None => said(one, outcome).map(|wrong| ("net.check.balance", wrong)),
+        Some(wrong) => Some((CERTIFICATE, wrong, None)),
+        None => said(one, outcome, faults).map(|(wrong, hint)| ("net.check.balance", wrong, hint)),
     };
-    let Some((code, wrong)) = wrong else { return checked.passed() };
+    let Some((code, wrong, hint)) = wrong else { return checked.passed() };
     let message = format!("balance/{}:{} asked by host/{from}: {wrong}", one.name, one.port);
-    checked.found(Finding { code: code.to_owned(), host: one.balance.host.clone(), message, hint: None });
+    let hint = hint.map(str::to_owned);
+    checked.found(Finding { code: code.to_owned(), host: one.balance.host.clone(), message, hint });
 }
 
 /// What is wrong with the certificate that was presented.
@@ -222,22 +225,40 @@ fn seen(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
     }
 }
 
+/// What is wrong with an answer, and what to do about it.
+type Wrong = (String, Option<&'static str>);
+
 /// What is wrong with the answer.
-fn said(one: &Ask<'_>, outcome: &Outcome) -> Option<String> {
+fn said(one: &Ask<'_>, outcome: &Outcome, faults: &Faults) -> Option<Wrong> {
     // For another protocol in TLS, or an unknown name, only the certificate is checked.
     if one.balance.mode() != Mode::Http || outcome.state == State::WrongName {
-        return outcome.not_after.is_none().then(|| why(outcome));
+        return outcome.not_after.is_none().then(|| (why(outcome), None));
     }
     let location = outcome.headers.get("location").map(String::as_str).unwrap_or_default();
-    match outcome.status {
-        None => Some(why(outcome)),
-        Some(503) => Some("503, no replica takes requests".to_owned()),
-        Some(status @ (502 | 504)) => Some(format!("{status}, the replica does not answer")),
+    let limit = one.balance.timeout.map_or(60, |time| time.0);
+    let (wrong, hint) = match outcome.status {
+        None => (why(outcome), SLOW),
+        Some(503) => ("503, no replica serves the request".to_owned(), DOWN),
+        Some(502) => ("502, no usable answer from a replica".to_owned(), BAD),
+        Some(504) => (format!("504, no answer from a replica within {limit} s (`timeout`)"), SLOW),
         Some(status) if one.balance.redirect && one.port == 80 && !location.starts_with("https://") => {
-            Some(format!("{status} instead of a redirect to TLS"))
+            return Some((format!("{status} instead of a redirect to TLS"), None));
         }
-        Some(_) => None,
-    }
+        Some(_) => return None,
+    };
+    Some((format!("{wrong}{}", named_in(faults.get(one.name))), Some(hint)))
+}
+
+const DOWN: &str = "start a replica, or see in its log why its `ready` does not hold";
+const BAD: &str = "see the log of the replica; `port` of the balancer must be one with HTTP and without TLS";
+const SLOW: &str =
+    "see in the log of the replica what it waits for; where answers take that long, write a longer `timeout`";
+
+/// The replicas at fault, each with what is wrong.
+fn named_in(faults: Option<&BTreeMap<String, String>>) -> String {
+    let Some(faults) = faults.filter(|faults| !faults.is_empty()) else { return String::new() };
+    let all: Vec<String> = faults.iter().map(|(replica, wrong)| format!("{replica} ({wrong})")).collect();
+    format!("; {}", all.join(", "))
 }
 
 fn why(outcome: &Outcome) -> String {

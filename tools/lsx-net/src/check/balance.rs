@@ -97,15 +97,20 @@ pub(super) fn judge(resolved: &Resolved, said: &BTreeMap<String, Vec<ReplicaAt>>
         let name = service.name.trim_start_matches("balance/");
         let own: Vec<&ReplicaAt> = all.iter().filter(|replica| replica.balancer == name).collect();
         if own.is_empty() {
-            checked.found(finding(resolved, service, "HAProxy does not report it".to_owned()));
+            checked.found(finding(resolved, service, "HAProxy does not report it".to_owned(), ""));
         }
         for replica in own {
             match replica.state.as_str() {
                 "up" | "drain" => checked.passed(),
                 state => {
                     let why = replica.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-                    let what = format!("{} is {state}{why}{}", replica.instance, at_host(resolved, replica));
-                    checked.found(finding(resolved, service, what));
+                    let what = format!(
+                        "{} is {state}{why}{}",
+                        replica.instance,
+                        at_host(resolved, &replica.instance)
+                    );
+                    let first = "start it, or see in its log why it is not ready; ";
+                    checked.found(finding(resolved, service, what, first));
                 }
             }
         }
@@ -113,20 +118,17 @@ pub(super) fn judge(resolved: &Resolved, said: &BTreeMap<String, Vec<ReplicaAt>>
 }
 
 /// Where a replica is.
-fn at_host(resolved: &Resolved, replica: &ReplicaAt) -> String {
-    let instance = resolved.instances.iter().find(|one| one.name == replica.instance);
+pub(super) fn at_host(resolved: &Resolved, replica: &str) -> String {
+    let instance = resolved.instances.iter().find(|one| one.name == replica);
     instance.map(|one| format!(" (on {})", one.host)).unwrap_or_default()
 }
 
-fn finding(resolved: &Resolved, service: &ServiceAt, what: String) -> Finding {
+fn finding(resolved: &Resolved, service: &ServiceAt, what: String, first: &str) -> Finding {
+    let log = format!("/var/lib/lsx/net/{}/{}/log", resolved.stack, crate::model::BALANCE);
     Finding {
         code: "net.check.balance".to_owned(),
         host: service.host.clone(),
         message: format!("{}: {what}", service.name),
-        hint: Some(format!(
-            "see the log of HAProxy on the host: /var/lib/lsx/net/{}/{}/log",
-            resolved.stack,
-            crate::model::BALANCE
-        )),
+        hint: Some(format!("{first}see the log of HAProxy on {}: {log}", service.host)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod asked;
 mod balance;
+mod behind;
 mod expect;
 mod mesh;
 mod outside;
@@ -11,6 +12,7 @@ mod source;
 mod tries;
 
 use crate::Net;
+use crate::model::ReplicaAt;
 use crate::supervise::Home;
 use common::stack::Resolved;
 use common::tool::{Checked, Each, Finding, Goal, PlanInput, PlanOf};
@@ -53,6 +55,7 @@ pub(crate) fn call(name: &str, input: Value, cancel: &AtomicBool) -> Result<Valu
     match name {
         "say" => Ok(json!(mesh::say(&serde_json::from_value::<mesh::Says>(input).map_err(wrong)?)?)),
         "heard" => Ok(json!(mesh::heard(&serde_json::from_value::<Vec<String>>(input).map_err(wrong)?)?)),
+        "behind" => Ok(json!(behind::run(&serde_json::from_value(input).map_err(wrong)?)?)),
         "replicas" => {
             let stack: String = serde_json::from_value(input).map_err(wrong)?;
             Ok(json!(Home::new(&stack).replicas_ready()))
@@ -100,8 +103,9 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
     failures.verdict()?;
     sizes::both_ways(&sources, &mut answers);
     let mut checked = Checked::default();
-    balancers(resolved, &hosts, each, &mut checked)?;
-    let mut answers_of = asked::ask((stack, resolved), &hosts, each, &mut checked)?;
+    let said = balancers(resolved, &hosts, each, &mut checked)?;
+    let faults = behind::ask((stack, resolved), &said, each, &mut checked)?;
+    let mut answers_of = asked::ask((stack, resolved), (&hosts, &faults), each, &mut checked)?;
     crowded(&sources, &answers, &mut checked);
     absent(resolved, &sources, &answers, &mut checked);
     let there = checked_out(&sources, &answers);
@@ -129,20 +133,21 @@ fn balancers(
     hosts: &BTreeSet<&str>,
     each: Each<'_>,
     checked: &mut Checked,
-) -> Result<(), Failures> {
+) -> Result<BTreeMap<String, Vec<ReplicaAt>>, Failures> {
     let asked: BTreeMap<String, Value> = balance::hosts(resolved, hosts)
         .into_iter()
         .map(|host| (host.to_owned(), json!(resolved.stack)))
         .collect();
     if asked.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     let said = each("replicas", asked).into_iter().map(|(host, said)| {
         let said = said.and_then(|said| common::fleet::shape(said).map_err(|f| f.on(&host).into()));
         said.map(|said| (host, said))
     });
-    balance::judge(resolved, &said.collect::<Result<_, Failures>>()?, checked);
-    Ok(())
+    let said = said.collect::<Result<_, Failures>>()?;
+    balance::judge(resolved, &said, checked);
+    Ok(said)
 }
 
 /// Hosts whose kernel had no room for another neighbour: failed tests there may have this cause.

@@ -68,7 +68,8 @@ fn health(one: &Balance, instance: Option<&Instance>) -> Health {
     }
 }
 
-fn backends(one: &Balance, instance: Option<&Instance>, resolved: &Resolved) -> Vec<Backend> {
+/// The replicas behind a balancer.
+pub(crate) fn backends(one: &Balance, instance: Option<&Instance>, resolved: &Resolved) -> Vec<Backend> {
     let first = instance.and_then(|instance| instance.networks.first()).map(|nic| nic.name.as_str());
     let network = one.network.as_deref().or(first);
     let replicas = resolved.instances.iter().filter(|at| at.of == one.to);

@@ -14,6 +14,7 @@ mod stale;
 mod told;
 mod wants;
 
+pub(crate) use balance::backends;
 pub use cut::{cut, prefixes};
 pub use neighbours::{ROUTER, digest as digest_of, entries, peers, roomy};
 pub use rows::{Data, by_network, lines, rows_digest};
