@@ -42,7 +42,8 @@ fn excepted(text: &str) -> Parsed<String> {
 pub(super) fn registry(at: At<'_, '_>) -> Option<RegistryAccess> {
     let mirrors = |at: At<'_, '_>| at.many(|at| at.parse(place));
     if !matches!(at.node.value, Value::Map(_)) {
-        return mirrors(at).map(|mirrors| RegistryAccess { mirrors, ..RegistryAccess::default() });
+        let registry = RegistryAccess { mirrors: mirrors(at)?, ..RegistryAccess::default() };
+        return Some(registry).filter(has_settings);
     }
     let table = at.table()?;
     let registry = RegistryAccess {
@@ -55,8 +56,12 @@ pub(super) fn registry(at: At<'_, '_>) -> Option<RegistryAccess> {
         at.wrong(Wrong::new("the registry has no settings", "write mirrors, ca, login or insecure"));
     }
     table.finish();
-    // An entry that only has default values is left out.
-    Some(registry).filter(|registry| *registry != RegistryAccess::default())
+    Some(registry).filter(has_settings)
+}
+
+/// False for an entry with default values alone, which is left out.
+fn has_settings(registry: &RegistryAccess) -> bool {
+    *registry != RegistryAccess::default()
 }
 
 /// The path of a file. `file:` in front of it is accepted, as in `secrets`.
