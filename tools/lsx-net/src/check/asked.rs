@@ -1,9 +1,8 @@
 //! Requests to load balancers: by HTTP with name and path, and by TLS, where the certificate must be the one on disk.
 
-use super::balance::admits;
-use super::behind::Faults;
+use super::balance::{Faults, TIMEOUT_MS, admits, request};
 use crate::model::CertificateState;
-use crate::probe::{DAYS_LEFT, Http, Outcome, Probe, State, Target};
+use crate::probe::{DAYS_LEFT, Outcome, Probe, State, Target};
 use common::stack::resolved::{HostAt, Resolved};
 use common::stack::{Balance, Mode, Stack};
 use common::tool::{Checked, Each, Finding};
@@ -12,9 +11,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Time limit of a request, in milliseconds: HAProxy itself waits five seconds for a replica.
-pub(super) const TIMEOUT_MS: u64 = 15_000;
 
 /// What a load balancer answered to a request.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -171,20 +167,6 @@ fn of_host<'a>(stack: &'a Stack, resolved: &Resolved, from: &HostAt, held: &AllH
         }
     }
     asks
-}
-
-/// A name that a balancer is for.
-fn named(one: &Balance) -> Option<String> {
-    let first = one.hostname.first()?;
-    Some(first.strip_prefix('*').map_or_else(|| first.clone(), |below| format!("check{below}")))
-}
-
-/// The request that a balancer, or a replica behind it, gets.
-pub(super) fn request(one: &Balance, port: u16, tls: bool, leaf: Option<String>) -> Http {
-    let path = one.path.clone().unwrap_or_else(|| "/".to_owned());
-    let name = named(one);
-    let server_name = name.clone().filter(|_| tls);
-    Http { tls, server_name, host: name, ca: leaf.filter(|_| tls), ..Http::new(port, path) }
 }
 
 fn answered(one: &Ask<'_>, outcome: Outcome) -> Answered {

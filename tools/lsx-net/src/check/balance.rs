@@ -1,13 +1,21 @@
-//! Load balancers: whether each answers, and whether its replicas are ready. Pure.
+//! Load balancers: at which ports they answer, what they are asked, and whether their replicas are ready. Pure.
 
 use super::source::{Try, one};
 use super::tries::Probe;
 use crate::model::ReplicaAt;
+use crate::probe::Http;
+use common::stack::Balance;
 use common::stack::resolved::{InstanceAt, NicAt, Resolved, ServiceAt};
 use common::tool::{Checked, Finding, Tool};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+
+/// Time limit of a request, in milliseconds: HAProxy itself waits five seconds for a replica.
+pub(super) const TIMEOUT_MS: u64 = 15_000;
+
+/// What is wrong with the replicas of load balancers, by balancer and replica.
+pub(super) type Faults = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The ports of load balancers.
 fn ports(resolved: &Resolved) -> impl Iterator<Item = &ServiceAt> {
@@ -87,6 +95,20 @@ pub(super) fn by_instance(resolved: &Resolved, from: &InstanceAt) -> Vec<Try> {
         }
     }
     tries
+}
+
+/// A name that a balancer is for.
+fn named(one: &Balance) -> Option<String> {
+    let first = one.hostname.first()?;
+    Some(first.strip_prefix('*').map_or_else(|| first.clone(), |below| format!("check{below}")))
+}
+
+/// The request that a balancer, or a replica behind it, gets.
+pub(super) fn request(one: &Balance, port: u16, tls: bool, leaf: Option<String>) -> Http {
+    let path = one.path.clone().unwrap_or_else(|| "/".to_owned());
+    let name = named(one);
+    let server_name = name.clone().filter(|_| tls);
+    Http { tls, server_name, host: name, ca: leaf.filter(|_| tls), ..Http::new(port, path) }
 }
 
 /// Checks what hosts report about the replicas behind their load balancers.

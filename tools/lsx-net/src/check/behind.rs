@@ -1,7 +1,7 @@
 //! Requests to the replicas behind load balancers of HTTP, one by one from the router of the balancer: which of them fails
 //! cannot be seen in what the balancer answers.
 
-use super::asked::{TIMEOUT_MS, request};
+use super::balance::{Faults, TIMEOUT_MS, at_host, request};
 use super::tries::WORKERS;
 use crate::model::{Backend, ReplicaAt, router};
 use crate::netlink::namespace::{self, NamespaceRef};
@@ -34,9 +34,6 @@ pub(super) fn run(asked: &Behind) -> Result<Vec<Outcome>, Failure> {
     let space = namespace::open(NamespaceRef::Name(&name)).map_err(enter)?;
     namespace::inside(space.as_fd(), || probe::run_all(&asked.targets, WORKERS)).map_err(enter)
 }
-
-/// What is wrong with the replicas of load balancers, by balancer and replica.
-pub(super) type Faults = BTreeMap<String, BTreeMap<String, String>>;
 
 /// One request.
 struct Ask<'a> {
@@ -137,7 +134,7 @@ fn own(outcome: &Outcome) -> Option<String> {
 
 fn finding(resolved: &Resolved, one: &Ask<'_>, wrong: &str) -> Finding {
     let (name, replica) = (one.name, &one.backend.name);
-    let at = super::balance::at_host(resolved, replica);
+    let at = at_host(resolved, replica);
     Finding {
         code: "net.check.balance".to_owned(),
         host: one.balance.host.clone(),
