@@ -100,6 +100,18 @@ fn behind_another_router(lab: &Lab, stack: &Stack) {
     assert!(rules.contains(narrow), "{rules}");
     let plan = lab.net(&["plan", &stack.file]).ok().json()["warnings"].to_string();
     assert!(!plan.contains("balance/both"), "{plan}");
+    // What the balancer sees of both is the host of their router, and its tables cannot tell them apart.
+    assert!(
+        plan.contains("balance/kept: instances of far come to h1 with the address of h2, 198.18.0.12")
+            && !plan.contains("instances of lan come"),
+        "{plan}"
+    );
+    for instance in ["guest", "other"] {
+        let space = stack.space(instance);
+        let ask =
+            ["ip", "netns", "exec", &space, "curl", "-sS", "--max-time", "10", "http://198.18.0.11:82/"];
+        assert_eq!(lab.exec("h2", &ask).ok().stdout, "198.18.0.12", "{instance}");
+    }
     // Without the address of the host nobody could be told apart, so nobody is let through.
     let file =
         include_str!("clients.yaml").replace("from: [10.131.0.20, 198.18.0.12]", "from: [10.131.0.20]");

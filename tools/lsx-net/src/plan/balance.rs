@@ -2,8 +2,8 @@
 
 use crate::model::{Backend, Balancer, CertificateState, Desired, Facts, Health};
 use common::plan::Warning;
-use common::stack::resolved::{NetworkAt, Protocol, Resolved};
-use common::stack::{Algorithm, Balance, Instance, Stack};
+use common::stack::resolved::{InstanceAt, NetworkAt, Protocol, Resolved};
+use common::stack::{Algorithm, Balance, Instance, Stack, Sticky};
 use common::tool::{Goal, PlanInput, Tool};
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
@@ -73,7 +73,7 @@ pub(crate) fn backends(one: &Balance, instance: Option<&Instance>, resolved: &Re
     let first = instance.and_then(|instance| instance.networks.first()).map(|nic| nic.name.as_str());
     let network = one.network.as_deref().or(first);
     let replicas = resolved.instances.iter().filter(|at| at.of == one.to);
-    let backend = |at: &common::stack::resolved::InstanceAt| {
+    let backend = |at: &InstanceAt| {
         let nic = at.nics.iter().find(|nic| Some(nic.network.as_str()) == network)?;
         let drained = one.drain.contains(&at.name);
         let weight = if drained { 0 } else { one.weight.get(&at.name).copied().unwrap_or(1) };
@@ -149,6 +149,42 @@ pub(super) fn hidden(resolved: &Resolved) -> Vec<Warning> {
         }
     }
     warnings.dedup();
+    warnings
+}
+
+/// Balancers that choose a replica by the client's address, and clients that have one address together: instances behind the
+/// router of another host.
+pub(super) fn merged(stack: &Stack, resolved: &Resolved) -> Vec<Warning> {
+    let address = |name: &str| resolved.hosts.iter().find(|host| host.name == name).map(|host| host.address);
+    let mut warnings = Vec::new();
+    for (name, one) in &stack.balance {
+        let key = match (one.sticky, one.algorithm) {
+            (Some(Sticky::Source), _) => "sticky",
+            (_, Some(Algorithm::Source)) => "algorithm",
+            _ => continue,
+        };
+        for network in &resolved.networks {
+            let gateway = network.gateway.as_deref().filter(|host| *host != one.host);
+            let Some((gateway, seen)) = gateway.and_then(|host| Some((host, address(host)?))) else {
+                continue;
+            };
+            let by_it = |at: &&InstanceAt| {
+                at.nics.iter().any(|nic| nic.network == network.name && nic.gateway.is_some())
+            };
+            let admitted = one.from.is_empty() || one.from.iter().any(|from| from.contains(&seen));
+            if !admitted || resolved.instances.iter().filter(by_it).count() < 2 {
+                continue;
+            }
+            let leg = network.legs.iter().find(|leg| leg.host == one.host && one.address.is_none());
+            let apart = leg.map(|leg| format!("; at {} each has its own", leg.address)).unwrap_or_default();
+            let message = format!(
+                "balance/{name}: instances of {} come to {} with the address of {gateway}, {seen}, so that `{key}: source` \
+                 gives all of them to one replica{apart}",
+                network.name, one.host
+            );
+            warnings.push(Warning { code: "net.balance.source".to_owned(), message });
+        }
+    }
     warnings
 }
 

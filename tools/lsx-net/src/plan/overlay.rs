@@ -7,7 +7,7 @@ use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::stack::unbuilt;
-use common::tool::{Draft, ObservedOf, PlanInput, Tool};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,9 @@ pub(super) fn overlay(
     failures.extend(unbuilt::networks(resolved, "net.plan.unsupported"));
     draft.warnings.extend(clash::exposed(resolved));
     draft.warnings.extend(balance::hidden(resolved));
+    if let Goal::Up(stack, _) = &input.goal {
+        draft.warnings.extend(balance::merged(stack, resolved));
+    }
     let document = Document::new(input, resolved);
     let intents =
         observed.iter().filter_map(|(host, seen)| Some((host.as_str(), seen.seen.intent.as_ref()?)));
