@@ -1,7 +1,7 @@
 //! Collects mistakes while reading continues.
 
 use super::path::Path;
-use crate::tree::{Aim, Node, Source};
+use crate::tree::{self, Aim, Node, Source, hidden};
 use crate::{Failure, Failures, Place};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -97,5 +97,16 @@ fn placed(mut failure: Failure, spot: Spot, root: &Node<'_>, source: &Source<'_>
         Spot::Hidden(at) => Place { text: String::new(), ..source.place(at, path) },
         Spot::Path(aim) => source.locate(root, &path, aim),
     });
+    unsaid(&mut failure, root);
     failure
+}
+
+/// Takes a value that may be a secret out of the failure's texts.
+fn unsaid(failure: &mut Failure, root: &Node<'_>) {
+    let Some(at) = &failure.at else { return };
+    let value = tree::text_at(root, &at.path).filter(|value| hidden::may_be(value, &at.path));
+    let Some(value) = value else { return };
+    for text in [&mut failure.message].into_iter().chain(&mut failure.hint).chain(&mut failure.causes) {
+        *text = hidden::without(text, value);
+    }
 }

@@ -5,13 +5,14 @@
 
 mod build;
 pub(crate) mod environment;
+pub(crate) mod hidden;
 mod json;
 mod place;
 mod set;
 mod typed;
 
 pub(crate) use build::{Fault, blank, parse};
-pub(crate) use place::{Aim, Source};
+pub(crate) use place::{Aim, Source, text_at};
 pub(crate) use set::set;
 
 use std::borrow::Cow;

@@ -1,7 +1,8 @@
 //! From a path to line and column.
 
-use super::{NOWHERE, Node, Value};
+use super::{NOWHERE, Node, Value, hidden};
 use crate::Place;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 /// The line is not shown if it is longer than this.
@@ -12,8 +13,10 @@ pub(crate) struct Source<'a> {
     file: &'a str,
     text: &'a str,
     lines: Vec<u32>,
-    /// Lines that are not shown: they may contain a secret.
+    /// Lines that are not shown, in addition to those in `found`: they may contain a secret.
     unshown: BTreeSet<usize>,
+    /// Lines that say themselves that they may contain one; they are only looked for when something failed.
+    found: OnceCell<BTreeSet<usize>>,
 }
 
 /// Which end of an entry a failure is about.
@@ -30,14 +33,7 @@ impl<'a> Source<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.filter_map(|(i, _)| u32::try_from(i + 1).ok())).collect();
-        let mut source = Source { file, text, lines, unshown: BTreeSet::new() };
-        // Such a file contains passwords, also if it cannot be parsed.
-        if text.contains("lstack") {
-            for (at, _) in text.match_indices("passw") {
-                source.hide(u32::try_from(at).unwrap_or(NOWHERE));
-            }
-        }
-        source
+        Source { file, text, lines, unshown: BTreeSet::new(), found: OnceCell::new() }
     }
 
     /// The line of a byte is not shown.
@@ -45,6 +41,10 @@ impl<'a> Source<'a> {
         if at != NOWHERE {
             self.unshown.insert(self.row(at));
         }
+    }
+
+    fn hides_row(&self, row: usize) -> bool {
+        self.unshown.contains(&row) || self.found.get_or_init(|| hidden::rows(self.text)).contains(&row)
     }
 
     fn row(&self, at: u32) -> usize {
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
         place.column =
             u32::try_from(before.trim_start_matches('\u{feff}').chars().count() + 1).unwrap_or(u32::MAX);
         let line = line.trim_start_matches('\u{feff}').trim_end();
-        if line.len() <= MAX_LINE && !self.unshown.contains(&row) {
+        if line.len() <= MAX_LINE && !self.hides_row(row) {
             line.clone_into(&mut place.text);
         }
         place
@@ -78,6 +78,15 @@ impl<'a> Source<'a> {
     pub(crate) fn locate(&self, root: &Node<'_>, path: &str, aim: Aim) -> Place {
         self.place(find(root, path, aim), path.to_owned())
     }
+}
+
+/// The text at a path; none if it is not a text.
+pub(crate) fn text_at<'n>(root: &'n Node<'_>, path: &str) -> Option<&'n str> {
+    let (mut node, mut rest) = (root, path);
+    while !rest.is_empty() {
+        (_, node, rest) = step(node, rest)?;
+    }
+    node.text()
 }
 
 fn find(root: &Node<'_>, path: &str, aim: Aim) -> u32 {
