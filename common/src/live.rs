@@ -14,6 +14,9 @@ struct Live {
     drawn: usize,
 }
 
+/// The number of lines: hosts choose the names.
+const MOST: usize = 1000;
+
 static LIVE: OnceLock<Mutex<Live>> = OnceLock::new();
 
 /// Starts, once, if standard error is a terminal.
@@ -30,7 +33,10 @@ fn live() -> Option<MutexGuard<'static, Live>> {
 
 /// Sets the line of a name.
 pub fn set(name: &str, text: &str) {
-    let Some(mut live) = live() else { return };
+    let Some(mut live) = live().filter(|live| live.lines.len() < MOST || live.lines.contains_key(name))
+    else {
+        return;
+    };
     live.lines.insert(name.to_owned(), printable::line(text).into_owned());
     live.draw("");
 }

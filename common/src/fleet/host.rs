@@ -1,6 +1,7 @@
 //! One host of a fleet: how it is reached, its open session, and its result.
 
 use super::address::Address;
+use super::budget::MEMORY;
 use super::control::Way;
 use super::ended::Stderr;
 use super::progress::Progress;
@@ -110,12 +111,13 @@ impl Host {
         }
         let result = match &mut self.state {
             State::Open(session) => {
-                session.request(request, &self.name, events, cancel, shared.news.subscribe()).await
+                let shared = (shared.news.subscribe(), &shared.budget);
+                session.request(request, &self.name, events, cancel, shared).await
             }
             State::Lost(failure) => return Err(Failures(vec![*failure.clone()])),
             State::Idle => return Err(Failure::new(Kind::Bug, LOST, "no session").into()),
         };
-        let ends = |f: &&Failure| [LOST, GARBAGE].contains(&f.code.as_str()) && f.host.is_none();
+        let ends = |f: &&Failure| [LOST, GARBAGE, MEMORY].contains(&f.code.as_str()) && f.host.is_none();
         let broken = result.as_ref().err().and_then(|f| f.0.iter().find(ends));
         match broken.cloned() {
             None => result,
@@ -175,8 +177,8 @@ impl Host {
                 if shipped {
                     // This only saves disk space on the host, so a failure is ignored.
                     let request = json!({"op": super::wire::PRUNE, "dir": shared.options.bin_root});
-                    let _ =
-                        session.request(&request, &self.name, events, cancel, shared.news.subscribe()).await;
+                    let shared = (shared.news.subscribe(), &shared.budget);
+                    let _ = session.request(&request, &self.name, events, cancel, shared).await;
                 }
                 Ok(session)
             }

@@ -5,6 +5,7 @@
 
 mod address;
 mod agent;
+mod budget;
 mod control;
 mod digests;
 mod ended;
@@ -31,6 +32,7 @@ pub use prune::{leave, prune};
 pub use reply::shape;
 
 use crate::{Failure, Failures, Kind};
+use budget::Budget;
 use host::Host;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -60,6 +62,7 @@ struct Shared {
     deadline: tokio::time::Instant,
     /// The failed steps of the running requests, for all hosts.
     news: watch::Sender<Vec<String>>,
+    budget: Arc<Budget>,
 }
 
 impl Shared {
@@ -109,6 +112,7 @@ impl Fleet {
             permits,
             deadline,
             news: watch::Sender::default(),
+            budget: Arc::new(Budget::new(targets.len())),
         });
         let own = host::addresses();
         let mut hosts = HashMap::new();
@@ -226,7 +230,7 @@ async fn all(
         tokio::select! {
             biased;
             _ = tick.tick() => {}
-            Some((name, event)) = incoming.recv() => {
+            Some((name, event, _charge)) = incoming.recv() => {
                 news::tell(&shared.news, &name, &event);
                 on_event(&name, event);
             }
@@ -236,7 +240,7 @@ async fn all(
             },
         }
     }
-    while let Ok((name, event)) = incoming.try_recv() {
+    while let Ok((name, event, _charge)) = incoming.try_recv() {
         on_event(&name, event);
     }
     answers

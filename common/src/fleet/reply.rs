@@ -1,14 +1,16 @@
 //! Reads the output of a host, which may be any bytes: within limits, line by line, until the reply to a request.
 
+use super::budget::{Budget, Charge};
 use super::wire::Reply;
 use crate::host::limit;
 use crate::{Failure, Failures, Kind};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
 /// The channel for the events of all hosts. It is small: a host that sends more waits until they are handled.
-pub(super) type Events = mpsc::Sender<(String, Value)>;
+pub(super) type Events = mpsc::Sender<(String, Value, Charge)>;
 
 /// The number of events that can wait in it.
 pub(super) const WAITING: usize = 256;
@@ -16,27 +18,57 @@ pub(super) const WAITING: usize = 256;
 /// The stream of a session.
 pub(super) type From = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
 
-/// Reads until the reply, and passes events on.
-pub(super) async fn reply(reader: &mut From, name: &str, events: &Events) -> Result<Value, Failures> {
+/// Reads until the reply, and passes events on. What the reply takes is charged until `held` is dropped.
+pub(super) async fn reply(
+    reader: &mut From,
+    name: &str,
+    events: &Events,
+    (budget, held): (&Arc<Budget>, &mut Vec<Charge>),
+) -> Result<Value, Failures> {
     let mut left = limit::EVENTS;
     loop {
-        let mut line = Vec::new();
-        let read = (&mut *reader).take(limit::LINE).read_until(b'\n', &mut line).await;
-        if line.len() as u64 >= limit::LINE {
-            return Err(garbage("a line exceeds the size limit").into());
-        }
-        if !matches!(read, Ok(1..)) || !line.ends_with(b"\n") {
-            return Err(Failure::new(Kind::Failed, LOST, "the session ended before it replied").into());
-        }
-        match understood(&line)? {
+        let mut charge = Charge::none(budget, name);
+        let line = line(reader, &mut charge).await?;
+        let mut values = Charge::none(budget, name);
+        values.at_least(line.len() as u64 + limit::memory(&line))?;
+        let reply = understood(&line)?;
+        drop((line, charge));
+        match reply {
             Reply::Event(event) if left > 0 => {
                 left -= 1;
-                let _ = events.send((name.to_owned(), event)).await;
+                let _ = events.send((name.to_owned(), event, values)).await;
             }
             Reply::Event(_) => return Err(garbage("it sends too many events").into()),
-            Reply::Ok(value) => return Ok(value),
+            Reply::Ok(value) => {
+                held.push(values);
+                return Ok(value);
+            }
             Reply::Failures(failures) => return Err(clipped(failures)),
             Reply::Hello(_) => {}
+        }
+    }
+}
+
+/// Reads one line, charging for it while it grows.
+async fn line(reader: &mut From, charge: &mut Charge) -> Result<Vec<u8>, Failure> {
+    let mut line = Vec::new();
+    loop {
+        let piece = match reader.fill_buf().await {
+            Ok(piece) if !piece.is_empty() => piece,
+            _ => return Err(Failure::new(Kind::Failed, LOST, "the session ended before it replied")),
+        };
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        let most = end.map_or(piece.len(), |end| end + 1);
+        let length = (line.len() + most) as u64;
+        if length >= limit::LINE {
+            return Err(garbage("a line exceeds the size limit"));
+        }
+        // A growing buffer may be twice as large as its content.
+        charge.at_least(2 * length)?;
+        line.extend_from_slice(&piece[..most]);
+        reader.consume(most);
+        if end.is_some() {
+            return Ok(line);
         }
     }
 }
@@ -126,9 +158,9 @@ mod tests {
             let end = End::Thread(std::thread::spawn(|| {}));
             let said = std::io::Cursor::new(said.to_vec());
             let mut session = Session::new(said, tokio::io::sink(), Stderr::default(), end);
-            let request = json!({});
+            let (request, budget) = (json!({}), Arc::new(Budget::new(1)));
             tokio::select! {
-                result = session.request(&request, "h1", &events, &cancel, news) => result,
+                result = session.request(&request, "h1", &events, &cancel, (news, &budget)) => result,
                 () = async { while incoming.recv().await.is_some() {} } => unreachable!(),
             }
         })
@@ -161,7 +193,8 @@ mod tests {
         let failures = runtime.block_on(async {
             let (events, _incoming) = mpsc::channel(WAITING);
             let boxed: Box<dyn AsyncRead + Send + Unpin> = Box::new(tokio::io::repeat(b'x'));
-            reply(&mut BufReader::new(boxed), "h1", &events).await.unwrap_err()
+            let budget = (&Arc::new(Budget::new(1)), &mut Vec::new());
+            reply(&mut BufReader::new(boxed), "h1", &events, budget).await.unwrap_err()
         });
         assert_eq!(failures.0[0].code, GARBAGE);
     }

@@ -1,5 +1,6 @@
 //! One open session with a host's `agent`: the hello, one request at a time, and how it ended.
 
+use super::budget::{Budget, Charge};
 use super::ended::{Ended, Stderr};
 use super::progress::Progress;
 use super::reply::{Events, From, garbage, reply};
@@ -7,6 +8,7 @@ use super::wire::{Hello, Reply};
 use crate::Failures;
 use crate::host::limit::{self, NOISE};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
@@ -18,6 +20,8 @@ pub(super) struct Session {
     said: Stderr,
     end: End,
     progress: Progress,
+    /// What the last reply takes.
+    held: Vec<Charge>,
 }
 
 /// What runs at the other end.
@@ -38,7 +42,7 @@ impl Session {
         end: End,
     ) -> Session {
         let (reader, writer) = (BufReader::new(Box::new(reader) as Box<_>), Some(Box::new(writer) as Box<_>));
-        Session { reader, writer, said, end, progress: Progress::default() }
+        Session { reader, writer, said, end, progress: Progress::default(), held: Vec::new() }
     }
 
     /// The same session, which notes the progress of its requests there.
@@ -72,7 +76,7 @@ impl Session {
         name: &str,
         events: &Events,
         cancel: &watch::Receiver<bool>,
-        news: watch::Receiver<Vec<String>>,
+        (news, budget): (watch::Receiver<Vec<String>>, &Arc<Budget>),
     ) -> Result<Value, Failures> {
         let mut line = request.to_string().into_bytes();
         line.push(b'\n');
@@ -84,7 +88,9 @@ impl Session {
         if !self.reader.buffer().is_empty() {
             return Err(garbage("it sent a reply without a request").into());
         }
-        let read = reply(&mut self.reader, name, events);
+        // What the last reply took is free again: it was handled before this request was made.
+        self.held.clear();
+        let read = reply(&mut self.reader, name, events, (budget, &mut self.held));
         tokio::pin!(read);
         tokio::select! {
             reply = &mut read => reply,

@@ -12,6 +12,8 @@ pub const LINE: u64 = 64 * MIB;
 /// The memory that the JSON values of such a line may take, as estimated by [`values`]: a megabyte of them can take
 /// 200, so the line's length alone is no limit. An observed document takes 24 times its length.
 pub const VALUES: u64 = 768 * MIB;
+/// The memory that the output of all hosts to one request may take beyond the hosts' shares, which are the same again in sum.
+pub(crate) const COMMON: u64 = 1024 * MIB;
 /// The memory of one value in an array that grows: twice its size, and half of it again while it is moved.
 const VALUE: u64 = 180;
 /// The memory of an object with few keys, in addition to that of its values.
@@ -93,12 +95,17 @@ pub fn text(text: &str) -> String {
     }
 }
 
-/// Whether the values of a line of JSON take at most [`VALUES`] in memory. It counts separators outside strings.
+/// Whether the values of a line of JSON take at most [`VALUES`] in memory.
 pub fn values(line: &[u8]) -> bool {
-    let (mut memory, mut inside, mut escaped) = (0, false, false);
     // No byte of a line takes more than an object.
-    let short = line.len() as u64 <= VALUES / OBJECT;
-    for byte in line.iter().take(if short { 0 } else { line.len() }) {
+    line.len() as u64 <= VALUES / OBJECT || memory(line) <= VALUES
+}
+
+/// An estimate of the memory that the values of a line of JSON take, without their texts. It counts separators outside
+/// strings.
+pub(crate) fn memory(line: &[u8]) -> u64 {
+    let (mut memory, mut inside, mut escaped) = (0, false, false);
+    for byte in line {
         match (inside, byte) {
             (true, _) if escaped => escaped = false,
             (true, b'\\') => escaped = true,
@@ -108,7 +115,7 @@ pub fn values(line: &[u8]) -> bool {
             _ => {}
         }
     }
-    memory <= VALUES
+    memory
 }
 
 #[cfg(test)]

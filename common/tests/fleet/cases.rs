@@ -39,6 +39,7 @@ pub(crate) const ALL: &[Case] = &[
     ("disk_full", ends::disk_full),
     ("whatever_a_host_says_is_bounded", ends::whatever_a_host_says_is_bounded),
     ("the_memory_of_a_reply_is_bounded", ends::the_memory_of_a_reply_is_bounded),
+    ("the_memory_of_all_replies_is_bounded", ends::the_memory_of_all_replies_is_bounded),
     ("one_address_a_file", one_address_a_file),
     ("another_architecture", another_architecture),
     ("old_copies_go", old_copies_go),

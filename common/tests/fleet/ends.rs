@@ -177,6 +177,39 @@ pub(crate) fn the_memory_of_a_reply_is_bounded() {
     }
 }
 
+/// Hosts taken over by an attacker that each send as much as one may: what there is for all is not exceeded, those that do not
+/// fit are named, and a host that sends little is heard.
+pub(crate) fn the_memory_of_all_replies_is_bounded() {
+    let lab = Lab::new();
+    let names: Vec<String> = (1..=6).map(|n| format!("bad{n}")).collect();
+    let targets = names.iter().map(|name| lab.target(name)).chain([lab.target("good")]);
+    let mut fleet = fleet(&targets.collect::<Vec<_>>(), lab.options());
+    let who = json!({"op": "who"});
+    assert!(ask(&mut fleet, &["good"], who.clone())["good"].is_ok());
+    put("/proc/self/clear_refs", "5");
+    let before = peak();
+    for (one, weight) in [(json!({"": 0}), 1000), (json!([]), 360)] {
+        let times = limit::VALUES / weight - 10;
+        let many = json!({"op": "many", "one": one, "times": times});
+        let bad = names.iter().map(|name| (name.clone(), many.clone()));
+        let all = fleet.each(bad.chain([("good".to_owned(), who.clone())]).collect(), &mut |_, _| {});
+        assert!(all["good"].is_ok(), "{one}: {:?}", all["good"]);
+        let refused: Vec<&String> = names.iter().filter(|name| all[*name].is_err()).collect();
+        assert!(refused.len() >= 4, "{one}: {refused:?}");
+        for name in refused {
+            let failures = all[name].as_ref().unwrap_err();
+            assert_eq!((code(&all[name]), failures.exit()), ("fleet.memory", 69), "{one}: {failures}");
+            assert_eq!(failures.0[0].host.as_ref(), Some(name), "{one}");
+        }
+        let most = (peak() - before) / 1024;
+        println!("  {one}: {most} MiB at most");
+        assert!(most < 2048, "{one}: {most} MiB");
+    }
+    // What was refused ends those sessions only.
+    assert!(ask(&mut fleet, &["good"], who)["good"].is_ok());
+    fleet.close();
+}
+
 /// The most memory that this process has had, in KiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
