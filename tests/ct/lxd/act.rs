@@ -37,6 +37,10 @@ impl Supply for Folder {
     fn condition(&self, _: &str, _: &str) -> Result<Condition, Failure> {
         Ok(Condition::default())
     }
+
+    fn attend(&self, _: &dyn Driver, _: &str, _: &Instance) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 pub(crate) fn main() -> ExitCode {

@@ -6,8 +6,10 @@ use crate::jobs::{changed, ct, seen, stack};
 use lsx_tests::lab::until;
 use serde_json::json;
 
-pub(crate) const CASES: &[crate::Case] =
-    &[("who_fills_the_disk_is_frozen_and_nobody_else", who_fills_the_disk_is_frozen_and_nobody_else)];
+pub(crate) const CASES: &[crate::Case] = &[
+    ("who_fills_the_disk_is_frozen_and_nobody_else", who_fills_the_disk_is_frozen_and_nobody_else),
+    ("who_fills_the_disk_before_it_is_ready_is_frozen", who_fills_the_disk_before_it_is_ready_is_frozen),
+];
 
 /// One writes to a volume, one to its own root, both by short-lived programs; the third writes nothing.
 const INSTANCES: &str = "
@@ -79,6 +81,59 @@ fn who_fills_the_disk_is_frozen_and_nobody_else(host: &Host) {
     assert_eq!((status("fills"), changed(lab, &file)), (json!("Running"), 0));
     assert!(until(30, watched));
     ct(lab, &["down", &file, "--destroy-data", "room"]).ok();
+    lab.net(&["down", "--quiet", &file]).ok();
+    assert_eq!(host.picture(), before);
+}
+
+/// It writes from its first moment, and is not ready while it does.
+fn who_fills_the_disk_before_it_is_ready_is_frozen(host: &Host) {
+    furnish(host);
+    let lab = &host.lab;
+    let text = "
+  early: { image: bb, networks: [lan], volumes: { data: /data }, ready: { command: [test, \"!\", -e, /data/go], timeout: 30s }, command: [sh, -c, \"while :; do test -e /data/go && dd if=/dev/zero bs=1M count=1 2>/dev/null >>/data/f; sleep 0.1; done\"] }";
+    let file = stack(lab, host.engine.driver, "early", 1, text);
+    host.script("rmdir /var/lib/lsx/images 2>/dev/null || true");
+    let before = host.picture();
+    lab.net(&["up", "--quiet", &file]).ok();
+    ct(lab, &["up", &file]).ok();
+    let status = || host.query("/1.0/instances/early-early")["status"].clone();
+    let data = "/var/lib/lsx/volumes/early/data";
+    let fill = || {
+        let free = host.script("df --output=avail -B1M /var/lib/lsx | tail -n 1");
+        let most = free.trim().parse::<u64>().unwrap() - 200;
+        host.script(&format!(
+            "dd if=/dev/zero of=/var/lib/lsx/filler bs=1M count={most} 2>/dev/null; touch {data}/go"
+        ))
+    };
+    // Started by a run that waits for it.
+    ct(lab, &["stop", "early", "--stack", &file]).ok();
+    fill();
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| ct(lab, &["start", "early", "--stack", &file]));
+        assert!(until(60, || status() == "Frozen"), "{}", status());
+        start.join().unwrap().exits(1).says("frozen, because it writes");
+    });
+    assert_eq!(status(), "Frozen");
+    let free = || host.script("df --output=avail -B1M /var/lib/lsx | tail -n 1");
+    let left = free();
+    assert_ne!(left.trim(), "0");
+    // It continues, but a run does not take it for ready before it is.
+    host.script(&format!("rm /var/lib/lsx/filler {data}/f"));
+    assert!(until(60, || status() == "Running"), "{}", status());
+    assert_eq!(seen(lab, &file, "early")["state"], "starting");
+    ct(lab, &["check", &file]).exits(2);
+    host.script(&format!("rm {data}/go {data}/f"));
+    assert_eq!((changed(lab, &file), changed(lab, &file)), (1, 0));
+    assert_eq!(seen(lab, &file, "early")["state"], "running");
+    // Started by the run at boot, which does not wait.
+    host.script("pkill -9 -f '[s]upervise early'; $CLI stop -f early-early");
+    fill();
+    host.script("sh /etc/lsx/boot.d/50-early-ct");
+    assert!(until(60, || status() == "Frozen"), "{}", status());
+    host.script(&format!("rm /var/lib/lsx/filler {data}/go {data}/f"));
+    assert!(until(60, || seen(lab, &file, "early")["state"] == "running"), "{}", seen(lab, &file, "early"));
+    assert_eq!(changed(lab, &file), 0);
+    ct(lab, &["down", &file, "--destroy-data", "early"]).ok();
     lab.net(&["down", "--quiet", &file]).ok();
     assert_eq!(host.picture(), before);
 }

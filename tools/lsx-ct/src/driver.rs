@@ -146,7 +146,7 @@ pub trait Driver {
     fn start(&self, stack: &str, instance: &Instance, patient: bool) -> Result<(), Failure>;
 
     /// For the process that waits beside an instance after a reboot: waits for its needs without limit, reporting the
-    /// reason to `waiting`, then starts it.
+    /// reason to `waiting`, then starts it. `started` is called when it runs, before it is ready.
     ///
     /// # Errors
     /// As [`Driver::start`].
@@ -155,6 +155,7 @@ pub trait Driver {
         stack: &str,
         instance: &Instance,
         _waiting: &mut dyn FnMut(&str),
+        _started: &dyn Fn(),
     ) -> Result<(), Failure> {
         self.start(stack, instance, false)
     }

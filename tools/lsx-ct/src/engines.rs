@@ -3,9 +3,10 @@
 use crate::driver::{Driver, Found};
 use crate::image::{Form, Store};
 use crate::lxd::{Lxd, Supply};
-use crate::model::Condition;
+use crate::model::{Condition, Instance};
 use crate::oci::Oci;
 use crate::paths;
+use crate::supervise::waiting;
 use common::Failure;
 use common::stack::Driver as DriverKind;
 use oci_spec::image::ImageConfiguration;
@@ -85,5 +86,9 @@ impl Supply for FromStore {
 
     fn condition(&self, stack: &str, name: &str) -> Result<Condition, Failure> {
         condition(stack, name)
+    }
+
+    fn attend(&self, server: &dyn Driver, stack: &str, instance: &Instance) -> Result<(), Failure> {
+        waiting::attend_early(server, stack, instance)
     }
 }

@@ -69,7 +69,14 @@ impl Lxd {
             Ok(ended) => self.collect(&held.name, &ended),
             Err(Refused::Late(_)) => {
                 self.end(stack, name, &|mark| mark == run)?;
-                let ended = self.client.wait("exec", &operation, OPERATION)?;
+                let ended = match self.client.wait("exec", &operation, GONE) {
+                    // Killed, but a frozen process only ends when it continues.
+                    Err(Refused::Late(_)) if self.owned(stack, name)?.frozen() => {
+                        return Ok(Ran { code: LATE, ..Ran::default() });
+                    }
+                    Err(Refused::Late(_)) => self.client.wait("exec", &operation, OPERATION)?,
+                    ended => ended?,
+                };
                 Ok(Ran { code: LATE, ..self.collect(&held.name, &ended)? })
             }
             Err(Refused::Status(_, _, why)) => {

@@ -66,6 +66,12 @@ pub trait Supply: Send + Sync {
     /// # Errors
     /// If its engine cannot be queried.
     fn condition(&self, stack: &str, name: &str) -> Result<Condition, Failure>;
+
+    /// Starts the process that keeps the reserve of the host's disk while an instance runs, if there is none.
+    ///
+    /// # Errors
+    /// If it could not be started.
+    fn attend(&self, server: &dyn driver::Driver, stack: &str, instance: &Instance) -> Result<(), Failure>;
 }
 
 /// A server of this host.
@@ -160,7 +166,11 @@ impl driver::Driver for Lxd {
             }
             _ => {
                 let lost = found.instance.as_ref().and_then(|i| secret::lost(&found.stack, i));
-                Found { condition: lost.unwrap_or_else(|| found.condition.clone()), ..found }
+                let starts =
+                    waiting::unready(&found.stack, &found.name) && found.condition.state == State::Running;
+                let state = if starts { State::Starting } else { found.condition.state };
+                let condition = lost.unwrap_or_else(|| Condition { state, ..found.condition.clone() });
+                Found { condition, ..found }
             }
         };
         Ok(of.map(told).collect())
@@ -188,8 +198,9 @@ impl driver::Driver for Lxd {
         stack: &str,
         instance: &Instance,
         waiting: &mut dyn FnMut(&str),
+        started: &dyn Fn(),
     ) -> Result<(), Failure> {
-        self.begin_now(stack, instance, Some(waiting))
+        self.begin_now(stack, instance, Some(waiting), started)
     }
 
     fn served(&self, stack: &str, name: &str) -> Result<Option<(Instance, u32)>, Failure> {

@@ -10,6 +10,7 @@ use crate::driver::{Exec, Ran};
 use crate::model::{Done, Instance, Recipe, State, cloud, engine_name};
 use crate::ready::{self, Why};
 use crate::recipes::{self, Script};
+use crate::supervise::waiting;
 use common::Failure;
 use common::host::wait;
 use serde_json::json;
@@ -22,15 +23,19 @@ impl Lxd {
         let pid = self.pid(engine)?.ok_or_else(|| self.ended(engine))?;
         let mut backoff = ready::backoff(instance, Some(limit));
         loop {
+            // Frozen, because the host's disk is nearly full: it answers nothing, and the server runs nothing in it.
+            let frozen = || waiting::frozen(stack, &instance.name);
             let why = match self.tried(stack, instance, pid, (began, limit)) {
                 Ok(None) => None,
                 Ok(Some(why)) => Some(why),
+                Err(_) if self.owned(stack, &instance.name)?.frozen() => Some("it is frozen".to_owned()),
                 Err(failure) => return Err(self.words(engine, failure)),
             };
             if !self.owned(stack, &instance.name)?.runs() {
                 return Err(self.ended(engine));
             }
             let Some(why) = why else { return Ok(()) };
+            let why = frozen().unwrap_or(why);
             let left = limit.saturating_sub(began.elapsed());
             let failed = cloud::failed(instance.ready.as_ref(), &why);
             let Some(pause) = backoff.next().filter(|pause| *pause < left && !failed) else {

@@ -69,6 +69,9 @@ const STOPPED: u32 = 102;
 const RUNNING: u32 = 103;
 /// It is frozen.
 const FROZEN: u32 = 110;
+/// What the server says meanwhile.
+const FREEZING: u32 = 109;
+const THAWED: u32 = 111;
 
 impl ServerInstance {
     /// The stack and name in its mark. An instance with another name is a copy, or was renamed by somebody else, and is not
@@ -94,12 +97,12 @@ impl ServerInstance {
 
     /// Whether it runs.
     pub(super) fn runs(&self) -> bool {
-        [RUNNING, FROZEN].contains(&self.status_code)
+        [RUNNING, FREEZING, FROZEN, THAWED].contains(&self.status_code)
     }
 
     /// Whether it is frozen.
     pub(super) fn frozen(&self) -> bool {
-        self.status_code == FROZEN
+        [FREEZING, FROZEN].contains(&self.status_code)
     }
 
     /// Whether it has ended, and the server has processed that.

@@ -38,7 +38,13 @@ impl Lxd {
             return Err(ready::unready(&instance.name, State::Waiting, Some(why)));
         }
         let waited = waiting::end(stack, &instance.name)?;
-        let done = self.begin_now(stack, instance, None);
+        let attend = || {
+            // The caller tries again when it is ready, and then reports why not.
+            if let Err(failure) = self.supply.attend(self, stack, instance) {
+                tracing::info!("{failure}");
+            }
+        };
+        let done = self.begin_now(stack, instance, None, &attend);
         if waited && done.as_ref().is_err_and(|failure| failure.code == needs::NEEDS) {
             state::begin(stack, &instance.name, Some(Beside::Start))?;
         }
@@ -50,6 +56,7 @@ impl Lxd {
         stack: &str,
         instance: &Instance,
         patient: Option<&mut dyn FnMut(&str)>,
+        started: &dyn Fn(),
     ) -> Result<(), Failure> {
         let held = self.owned(stack, &instance.name)?;
         let lost = held.runs() && secret::lost(stack, instance).is_some();
@@ -71,6 +78,7 @@ impl Lxd {
                 return self.outcome_since(&begin, stack, instance, failure);
             }
         }
+        started();
         self.look_after(stack, instance, &held.name).or_else(|failure| self.outcome(stack, instance, failure))
     }
 

@@ -4,7 +4,7 @@
 
 use super::run::room::{Watch, Writer};
 use super::state::{self, Beside, SupervisorState};
-use super::waiting::forget;
+use super::waiting::{self, forget, note_ready, note_unready};
 use crate::driver::Driver;
 use crate::engines;
 use crate::lxd::ended::ENDED;
@@ -17,6 +17,8 @@ use common::{Failure, Kind};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// Where the servers have the files of storage pools that they made themselves.
@@ -27,6 +29,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The number of attempts to start.
 const TRIES: u32 = 5;
+
+/// Records a state of the instance.
+type Tell<'a> = &'a (dyn Fn(State, Option<String>) -> Result<(), Failure> + Sync);
 
 /// The verb `supervise` for an instance that an engine runs. The caller holds its lock.
 ///
@@ -47,16 +52,44 @@ pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str, beside: Besi
             let _ = tell(State::Waiting, Some(told.clone()));
         }
     };
-    let (mut tries, mut pause) = (0, PAUSE);
-    let done = loop {
-        if beside == Beside::Watch {
-            break Ok(());
+    let done = thread::scope(|scope| {
+        let (started, runs) = mpsc::channel();
+        let watches = scope.spawn(|| follow(stack, name, runs, &tell));
+        let begun = || {
+            let _ = started.send(());
+        };
+        let done = begin(stack, name, beside, &mut waiting, &begun);
+        unit::ready();
+        if done.is_ok() {
+            begun();
         }
-        match once(stack, name, &mut waiting) {
+        drop(started);
+        let watched = watches.join().unwrap_or(Ok(()));
+        done.and(watched)
+    });
+    match &done {
+        Ok(()) if ours(stack, name) => forget(place),
+        Ok(()) => Ok(()),
+        Err(failure) => tell(State::Stopped, Some(failure.to_string())),
+    }?;
+    done
+}
+
+/// Starts it, if that is to be done, and waits until it is ready. `begun` is called as soon as it runs.
+fn begin(
+    stack: &str,
+    name: &str,
+    beside: Beside,
+    waiting: &mut dyn FnMut(&str),
+    begun: &dyn Fn(),
+) -> Result<(), Failure> {
+    let (mut tries, mut pause) = (0, PAUSE);
+    while beside == Beside::Start {
+        match once(stack, name, waiting, begun) {
             // A job that has failed is not started again by itself.
             Err(failure) if failure.code == ENDED && restart(stack, name) == Some(Restart::No) => {
                 tracing::info!("{failure}");
-                break Ok(());
+                break;
             }
             Err(failure) if tries < TRIES => {
                 tracing::info!("{failure}");
@@ -64,22 +97,21 @@ pub(super) fn run(place: &InstanceFolders, stack: &str, name: &str, beside: Besi
                 wait::until(pause, pause, || false);
                 (tries, pause) = (tries + 1, pause * 2);
             }
-            done => break done,
-        }
-    };
-    unit::ready();
-    if done.is_ok() {
-        while let Some((driver, instance, pid)) = runs(stack, name).filter(|_| ours(stack, name)) {
-            tell(State::Running, None)?;
-            watch(&*driver, (stack, &instance), pid, &tell)?;
+            done => return done,
         }
     }
-    match &done {
-        Ok(()) if ours(stack, name) => forget(place),
-        Ok(()) => Ok(()),
-        Err(failure) => tell(State::Stopped, Some(failure.to_string())),
-    }?;
-    done
+    Ok(())
+}
+
+/// Watches it from the first message of `started`, until it has ended; no message: it has not been started.
+fn follow(stack: &str, name: &str, started: mpsc::Receiver<()>, tell: Tell<'_>) -> Result<(), Failure> {
+    while started.recv().is_ok() {
+        while let Some((driver, instance, pid)) = runs(stack, name).filter(|_| ours(stack, name)) {
+            tell(State::Running, None)?;
+            watch(&*driver, (stack, &instance), pid, tell)?;
+        }
+    }
+    Ok(())
 }
 
 /// An instance that runs, its engine, and its first process.
@@ -120,7 +152,7 @@ fn watch(
     driver: &dyn Driver,
     (stack, instance): (&str, &Instance),
     pid: u32,
-    tell: &dyn Fn(State, Option<String>) -> Result<(), Failure>,
+    tell: Tell<'_>,
 ) -> Result<(), Failure> {
     // When a process began tells it from a later one with its number (proc(5)).
     let began = || {
@@ -149,15 +181,28 @@ fn restart(stack: &str, name: &str) -> Option<Restart> {
     Some(engines::found(stack, name).ok()??.1.instance?.restart)
 }
 
-fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str)) -> Result<(), Failure> {
-    let found = engines::found(stack, name)?
-        .and_then(|(driver, found)| Some((driver, found.condition.state, found.instance?)));
-    let (driver, state, instance) = found.ok_or_else(|| {
-        Failure::new(Kind::Failed, "ct.instance", format!("{name} does not exist"))
-            .hint("create it with `lsx-ct up`")
-    })?;
+fn once(stack: &str, name: &str, waiting: &mut dyn FnMut(&str), begun: &dyn Fn()) -> Result<(), Failure> {
+    let (driver, state, instance) = loop {
+        let found = engines::found(stack, name)?
+            .and_then(|(driver, found)| Some((driver, found.condition, found.instance?)));
+        let (driver, condition, instance) = found.ok_or_else(|| {
+            Failure::new(Kind::Failed, "ct.instance", format!("{name} does not exist"))
+                .hint("create it with `lsx-ct up`")
+        })?;
+        // While it is frozen, because the host's disk is nearly full, it cannot become ready.
+        let frozen = condition.state == State::Waiting && condition.pid.is_some();
+        if !frozen || waiting::frozen(stack, name).is_none() || !ours(stack, name) {
+            break (driver, condition.state, instance);
+        }
+        wait::until(LOOK, LOOK, || false);
+    };
     if state == State::Running {
         return Ok(());
     }
-    engines::of(driver, None)?.wait_and_start(stack, &instance, waiting)
+    let started = || {
+        let _ = note_unready(stack, name);
+        begun();
+    };
+    engines::of(driver, None)?.wait_and_start(stack, &instance, waiting, &started)?;
+    note_ready(stack, name)
 }

@@ -1,9 +1,10 @@
 //! The server's file helper, which starts and ends: by its messages, and by the client with a fake server.
 
 use super::*;
+use crate::driver;
 use crate::lxd::Supply;
 use crate::lxd::client::Client;
-use crate::model::Condition;
+use crate::model::{Condition, Instance};
 use oci_spec::image::ImageConfiguration;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -57,6 +58,10 @@ impl Supply for Nothing {
 
     fn condition(&self, _: &str, _: &str) -> Result<Condition, Failure> {
         Ok(Condition::default())
+    }
+
+    fn attend(&self, _: &dyn driver::Driver, _: &str, _: &Instance) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
