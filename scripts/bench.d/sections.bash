@@ -36,16 +36,26 @@ on_host() { scripts/lab exec h1 --name "$lab" -- "$@"; }
 # --- size and start
 
 section_size() {
-    row size "$(file -b "$tool" | grep -oE 'static(-pie|ally) linked' || echo 'not static')" \
-        "$(stat -c %s "$tool" | awk '{ printf "%.2f", $1 / 1e6 }')" - MB 8
+    size_of lsx-net "$tool" 8
+    size_of lsx-ct "$ct" 10
+}
+
+size_of() { # NAME PROGRAM MB
+    row size "$1, $(file -b "$2" | grep -oE 'static(-pie|ally) linked' || echo 'not static')" \
+        "$(stat -c %s "$2" | awk '{ printf "%.2f", $1 / 1e6 }')" - MB "$3"
 }
 
 section_start() {
     need hyperfine hyperfine
-    hyperfine -N --warmup 20 --runs 300 --export-json "$T/start" "$tool --version" /bin/true >/dev/null 2>&1
-    # shellcheck disable=SC2046 # two numbers
-    set -- $(jq -r '.results[].min * 1000 * 1000 | round / 1000' "$T/start")
-    row start 'more than /bin/true' "$(jq -n "$1 - $2 | . * 1000 | round / 1000")" - ms 3 "$1 ms and $2 ms"
+    start_of lsx-net "$tool"
+    start_of lsx-ct "$ct"
+}
+
+start_of() { # NAME PROGRAM
+    hyperfine -N --warmup 20 --runs 300 --export-json "$T/start" "$2 --version" /bin/true >/dev/null 2>&1
+    local own bare
+    read -r own bare < <(jq -r '[.results[].min * 1000 * 1000 | round / 1000] | "\(.[0]) \(.[1])"' "$T/start")
+    row start "$1, more than /bin/true" "$(jq -n "$own - $bare | . * 1000 | round / 1000")" - ms 3 "$own ms and $bare ms"
 }
 
 # --- scale
