@@ -1,15 +1,16 @@
 //! The interface of a tool: the functions in which tools differ. The verbs are built on them once for all tools.
 
 mod checked;
+mod draft;
 mod input;
 
 pub use checked::{Checked, Finding};
+pub use draft::{Draft, Keeps};
 pub use input::{Goal, PlanInput, Source};
 
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
 use crate::host::timer::Job;
-use crate::plan::show::Line;
 use crate::plan::{ChangeFn, Have, Object, Plan, Step, Warning};
 use crate::stack::{Only, Resolved};
 use crate::table::Columns;
@@ -195,36 +196,6 @@ pub type PlanOf<T> = Plan<<T as Tool>::Object, <T as Tool>::Data>;
 
 /// What a tool observed on a host.
 pub type ObservedOf<T> = Observed<<T as Tool>::Object, <T as Tool>::Facts>;
-
-/// The decisions of a tool; the engine adds the envelope.
-#[derive(Debug)]
-pub struct Draft<T: Tool> {
-    /// The steps of all hosts.
-    pub steps: Vec<Step<T::Object>>,
-    /// Objects that the document does not name and that are kept.
-    pub kept: Vec<String>,
-    /// Warnings.
-    pub warnings: Vec<Warning>,
-    /// What the steps of several objects amount to, for people.
-    pub told: Vec<Line>,
-    /// Texts by digest.
-    pub contents: BTreeMap<String, String>,
-    /// The shared table.
-    pub data: T::Data,
-}
-
-impl<T: Tool> Default for Draft<T> {
-    fn default() -> Self {
-        Draft {
-            steps: Vec::new(),
-            kept: Vec::new(),
-            warnings: Vec::new(),
-            told: Vec::new(),
-            contents: BTreeMap::new(),
-            data: T::Data::default(),
-        }
-    }
-}
 
 /// What a tool observed on a host: the observed document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

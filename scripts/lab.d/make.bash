@@ -13,8 +13,9 @@ known_services() { # LIST: prints the services to start; says what is not instal
             lxd) need_program lxd lxd lxd ;;
             incus) [[ -x $INCUSD || -x $UNPACKED$INCUSD ]] || fail 69 '--with incus: incus is not installed' 'scripts/setup --tests' ;;
             ovs) need_program ovs ovs-vswitchd openvswitch-switch ;;
+            cron) need_program cron cron cron ;;
             dnsmasq) need_program dnsmasq dnsmasq dnsmasq-base && continue ;;
-            *) misused "--with $service: docker, lxd, incus, ovs or dnsmasq" ;;
+            *) misused "--with $service: docker, lxd, incus, ovs, cron or dnsmasq" ;;
         esac
         printf '%s ' "$service"
     done

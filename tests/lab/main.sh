@@ -222,7 +222,7 @@ test_words() {
     refuse 'a bad count' 64 '*how many hosts*' "$LAB" up many
     refuse 'a bad name' 64 '*a letter, then*' "$LAB" up 1 --name '../x'
     refuse 'no such lab' 69 '*test-none: no such lab*' "$LAB" exec h1 --name test-none -- true
-    refuse 'no such service' 64 '*--with nfs: docker, lxd, incus, ovs or dnsmasq*' "$LAB" up 1 --name "$two" --with nfs
+    refuse 'no such service' 64 '*--with nfs: docker, lxd, incus, ovs, cron or dnsmasq*' "$LAB" up 1 --name "$two" --with nfs
     refuse 'no such host' 69 '*h9: no such host (this lab has h1 h2 h3)*' inside h9 true
     refuse 'not root' 77 '*needs root*' setpriv --reuid 65534 --clear-groups -- "$BASH" "$LAB" up 1
     check 'down of nothing is no error' "$LAB" down --name "$two"

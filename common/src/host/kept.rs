@@ -1,8 +1,9 @@
-//! What the engine keeps on a host for every tool: the intent, which the tool restores after a reboot, the boot entry, and the
-//! entry that is run each minute.
+//! What the engine keeps on a host for every tool: the intent, which the tool restores after a reboot, the boot entry, the entry
+//! that is run each minute, services, and the folder of data.
 
 use super::entry::{Entry, Occasion};
 use super::file::{self, Mode};
+use super::service::kept::{self, KeptService};
 use super::{received, timer};
 use crate::failure::{Failure, Kind};
 use crate::plan::{Kept, Warning};
@@ -29,6 +30,8 @@ pub struct Found<I> {
     pub boot: Option<(String, String)>,
     /// The same for the entry that is run each minute.
     pub timer: Option<(String, String)>,
+    /// Services, and the folder of data.
+    pub more: Vec<Kept>,
     /// About a damaged file, and about jobs that failed.
     pub warnings: Vec<Warning>,
 }
@@ -44,13 +47,15 @@ pub fn stacks<T: Tool>() -> Vec<String> {
 }
 
 impl<I> Found<I> {
-    /// As objects; `key` gives the key of an intent. The boot entry comes first, and the timer last.
+    /// As objects; `key` gives the key of an intent. Data and the boot entry come first, since a removal begins with the last.
     pub fn objects(&self, key: fn(&I) -> String) -> Vec<Kept> {
         let digest = self.intent.as_ref().map(key).unwrap_or_default();
         let boot = self.boot.clone().map(|(program, host)| Kept::Boot { program, host });
         let intent = self.there.then_some(Kept::Intent { digest });
         let timer = self.timer.clone().map(|(program, host)| Kept::Timer { program, host });
-        boot.into_iter().chain(intent).chain(timer).collect()
+        let (data, services): (Vec<_>, Vec<_>) =
+            self.more.iter().cloned().partition(|one| matches!(one, Kept::Data { .. }));
+        data.into_iter().chain(boot).chain(intent).chain(services).chain(timer).collect()
     }
 }
 
@@ -63,7 +68,7 @@ pub struct Keeper<I> {
     programs: &'static [&'static str],
     stack: String,
     key: fn(&I) -> String,
-    /// Intents that this run has replaced, by their key, byte for byte.
+    /// Intents that this run has replaced, by their key, byte for byte; and definitions of services, by their digest.
     replaced: Mutex<BTreeMap<String, String>>,
 }
 
@@ -115,39 +120,92 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
         });
         let warnings = damaged.into_iter().chain(failed).collect();
         let (boot, timer) = (self.entry(Occasion::Boot).read()?, self.entry(Occasion::Minute).read()?);
-        Ok(Found { there: text.is_some(), intent: read.and_then(Result::ok), boot, timer, warnings })
+        let data = Kept::data(self.tool, &self.stack);
+        let there = matches!(&data, Kept::Data { path } if Path::new(path).exists());
+        let services = kept::observe(self.tool, &self.stack);
+        let more = services.into_iter().chain(there.then_some(data)).collect();
+        Ok(Found { there: text.is_some(), intent: read.and_then(Result::ok), boot, timer, more, warnings })
     }
 
-    /// Changes one object to its wanted state; `make` gives an intent that this run has not replaced.
+    /// Changes one object to its wanted state: first by `own`, the tool's function, then by the engine's. `make` gives an intent
+    /// that this run has not replaced, and `text` a text of the plan by its digest.
     ///
     /// # Errors
-    /// Errors of the file system, or of `make`.
+    /// Errors of the file system, or of a function.
     pub fn change(
         &self,
-        before: Option<Kept>,
-        after: Option<Kept>,
+        (before, after): (Option<Kept>, Option<Kept>),
+        own: &dyn Fn() -> Result<(), Failure>,
         make: &dyn Fn() -> Result<I, Failure>,
+        text: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(), Failure> {
+        if let (Some(Kept::Timer { .. }), None) = (&before, &after) {
+            return timer::end(&self.stack, self.tool, &|| {
+                own()?;
+                self.entry(Occasion::Minute).remove()
+            });
+        }
+        own()?;
         match (before, after) {
             (_, Some(Kept::Intent { digest })) => self.write(&digest, make),
             (_, Some(Kept::Boot { program, host })) => self.enter(Occasion::Boot, &program, &host),
             (_, Some(Kept::Timer { program, host })) => self.enter(Occasion::Minute, &program, &host),
+            (_, Some(Kept::Service { name, config, .. })) => self.serve(name, &config, text),
+            (_, Some(Kept::Data { path })) => file::private_folder(Path::new(&path)),
             (Some(Kept::Intent { .. }), None) => self.remove(),
             (Some(Kept::Boot { .. }), None) => {
                 received::forget(&self.stack, self.tool)?;
                 self.entry(Occasion::Boot).remove()
             }
-            (Some(Kept::Timer { .. }), None) => {
-                timer::end(&self.stack, self.tool, &|| self.entry(Occasion::Minute).remove())
+            (Some(Kept::Service { name, .. }), None) => {
+                let service = self.service(name);
+                self.replaces(service.text()?);
+                service.remove()
             }
-            (None, None) => Ok(()),
+            (Some(Kept::Data { path }), None) => {
+                file::remove_tree(Path::new(&path))?;
+                Path::new(&path).ancestors().skip(1).take(3).for_each(file::remove_empty);
+                Ok(())
+            }
+            (Some(Kept::Timer { .. }) | None, None) => Ok(()),
         }
+    }
+
+    fn service(&self, name: String) -> KeptService {
+        KeptService { tool: self.tool, stack: self.stack.clone(), name }
+    }
+
+    fn serve(
+        &self,
+        name: String,
+        config: &str,
+        text: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), Failure> {
+        let service = self.service(name);
+        self.replaces(service.text()?);
+        let old = || self.replaced.lock().unwrap_or_else(PoisonError::into_inner).get(config).cloned();
+        let missing = || {
+            let message = format!("the plan lacks the definition of service {}", service.name);
+            Failure::new(Kind::Data, "plan.contents", message)
+        };
+        let text = text(config).or_else(old).ok_or_else(missing)?;
+        service.serve(&text, config, &self.install()?)
+    }
+
+    /// Records the definition of a service that is about to be replaced or removed.
+    fn replaces(&self, text: Option<String>) {
+        let mut all = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(text.map(|text| (document::digest(text.as_bytes()), text)));
+    }
+
+    fn install(&self) -> Result<String, Failure> {
+        fleet::install(&self.programs.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
     }
 
     fn enter(&self, on: Occasion, program: &str, host: &str) -> Result<(), Failure> {
         // A host that is changed in-process has no copy of this program yet.
         if !Path::new(program).exists() {
-            fleet::install(&self.programs.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+            self.install()?;
         }
         self.entry(on).write(program, host, &self.path())
     }
@@ -200,72 +258,4 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
-mod tests {
-    use super::*;
-    use serde::Deserialize;
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Note {
-        schema: String,
-        text: String,
-    }
-
-    fn note(text: &str) -> Note {
-        Note { schema: "lsx.note.intent/1".to_owned(), text: text.to_owned() }
-    }
-
-    fn keeper(root: &Path) -> Keeper<Note> {
-        Keeper {
-            root: root.to_owned(),
-            tool: "note",
-            order: 99,
-            programs: &[],
-            stack: "office".to_owned(),
-            key: |note| note.text.clone(),
-            replaced: Mutex::default(),
-        }
-    }
-
-    fn intent(text: &str) -> Option<Kept> {
-        Some(Kept::Intent { digest: text.to_owned() })
-    }
-
-    #[test]
-    fn a_replaced_intent_comes_back_byte_for_byte() {
-        let root = tempfile::tempdir().unwrap();
-        let keeper = keeper(root.path());
-        let never = || panic!("it was replaced by this run");
-        keeper.change(None, intent("a"), &|| Ok(note("a"))).unwrap();
-        // Another version of lsx may have written it with further keys.
-        let text = std::fs::read_to_string(keeper.path()).unwrap().replace('{', "{\"more\": 1, ");
-        std::fs::write(keeper.path(), &text).unwrap();
-        keeper.change(intent("a"), intent("b"), &|| Ok(note("b"))).unwrap();
-        assert_eq!(keeper.intent().unwrap(), Some(note("b")));
-        keeper.change(intent("b"), None, &never).unwrap();
-        assert!(!root.path().join("office").exists(), "an empty folder is removed");
-        keeper.change(None, intent("b"), &never).unwrap();
-        keeper.change(intent("b"), intent("a"), &never).unwrap();
-        assert_eq!(std::fs::read_to_string(keeper.path()).unwrap(), text);
-    }
-
-    #[test]
-    fn a_damaged_intent_is_there_and_is_told() {
-        let root = tempfile::tempdir().unwrap();
-        let keeper = keeper(root.path());
-        assert_eq!(keeper.intent().unwrap(), None);
-        keeper.change(None, intent("a"), &|| Ok(note("a"))).unwrap();
-        for damage in ["", "{", "\u{0}", "{\"schema\":\"lsx.note.intent/2\",\"text\":\"a\"}"] {
-            std::fs::write(keeper.path(), damage).unwrap();
-            assert_eq!(keeper.intent().unwrap(), None, "{damage}");
-            keeper.change(None, intent("b"), &|| Ok(note("b"))).unwrap();
-            assert_eq!(keeper.intent().unwrap(), Some(note("b")), "{damage}");
-        }
-        std::fs::write(keeper.path(), [0xff]).unwrap();
-        assert_eq!(keeper.intent().unwrap(), None);
-        std::fs::write(keeper.path(), "{").unwrap();
-        let found = keeper.observe().unwrap();
-        assert!(found.there && found.intent.is_none());
-        let warning = found.warnings.first().unwrap();
-        assert!(warning.code == "note.intent" && warning.message.contains("office/note.json"), "{warning:?}");
-    }
-}
+mod tests;

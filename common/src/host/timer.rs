@@ -163,7 +163,8 @@ pub(crate) fn failed(stack: &str, tool: &str) -> Vec<(String, String)> {
     jobs.into_iter().filter_map(|(name, run)| Some((name, run.failed?))).collect()
 }
 
-/// Waits for the end of a job that is being done, and removes the entry and the record.
+/// Waits for the end of a job that is being done, removes with `entry` what runs jobs and what they use, and then the record. No
+/// job is begun meanwhile.
 ///
 /// # Errors
 /// Kind `Again` when the job takes longer than a few seconds; errors of the file system.

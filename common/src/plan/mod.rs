@@ -14,7 +14,7 @@ mod tests;
 pub use diff::{Have, Want, diff};
 pub(crate) use execute::execute_in_order;
 pub use execute::{ChangeFn, Context, Outcome, Tell, undo};
-pub use kept::Kept;
+pub use kept::{Definition, Kept};
 
 use crate::failure::{Failure, Failures, Kind};
 use schemars::JsonSchema;

@@ -270,11 +270,11 @@ fn changer<T: Tool>(tool: &T, plan: &Arc<PlanOf<T>>) -> Change<T::Object> {
         (tool.changer(Arc::clone(plan)), Keeper::of::<T>(&plan.stack), Arc::clone(plan));
     let tool = tool.clone();
     Box::new(move |before, after| {
-        own(before, after)?;
         let make = || match after {
             Some(object) => tool.intent(&plan, object),
             None => Err(Failure::new(Kind::Bug, "plan.kept", "an intent without a step")),
         };
-        keeper.change(before.and_then(Object::kept), after.and_then(Object::kept), &make)
+        let kept = (before.and_then(Object::kept), after.and_then(Object::kept));
+        keeper.change(kept, &|| own(before, after), &make, &|digest| plan.contents.get(digest).cloned())
     })
 }

@@ -33,6 +33,7 @@ pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
+use crate::host::service::{kept::KeptService, supervisor};
 use crate::offer::Usual;
 use crate::stdio::{self, Output};
 use crate::tool::Tool;
@@ -80,6 +81,9 @@ pub enum Verb {
     /// Run the jobs of a stack that are due on this host; an entry of /etc/lsx/timer.d runs this each minute
     #[command(hide = true)]
     Tick(TickArgs),
+    /// Keep a service running on this host; `up` starts this
+    #[command(hide = true)]
+    SuperviseService(SuperviseArgs),
     /// Serve a run on another machine: requests on standard input, replies on standard output
     #[command(hide = true)]
     Agent,
@@ -216,6 +220,17 @@ pub struct TickArgs {
     pub(crate) myself: String,
 }
 
+/// Flags of `supervise-service`.
+#[derive(Debug, Args)]
+pub struct SuperviseArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    pub(crate) stack: String,
+    /// The service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
 /// The plan of a document that is changed through `stack.set`, and allows the moves that follow from it.
 ///
 /// # Errors
@@ -274,6 +289,11 @@ pub fn run<T: Tool>(tool: &T, verb: &Verb, global: &Global, command: clap::Comma
         }
         Verb::Manual => crate::cli::manual(command),
         Verb::Tick(args) => tick::run(tool, args),
+        Verb::SuperviseService(SuperviseArgs { stack, name }) => {
+            crate::host::root()?;
+            let (stack, name) = (stack.clone(), name.clone());
+            Ok(supervisor::run(KeptService { tool: T::NAME, stack, name })?)
+        }
         Verb::Agent => host::agent(tool).map_err(Failures::from),
     }
 }

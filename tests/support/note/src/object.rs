@@ -1,6 +1,6 @@
 //! The objects and facts of a host.
 
-use common::plan::{self, Kept};
+use common::plan::{self, Definition, Kept};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +43,11 @@ pub(crate) struct Intent {
     /// How often a line is added to the list of this host, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) every_s: Option<u64>,
+    /// A program that is kept running, and whether this host has data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<Definition>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) data: bool,
 }
 
 /// Further facts.
@@ -72,7 +77,7 @@ impl plan::Object for Object {
     fn called(&self) -> Option<(String, &'static str)> {
         match self {
             Object::Note(note) => Some((format!("note {}", note.name), "")),
-            Object::Kept(_) => None,
+            Object::Kept(kept) => kept.called(),
         }
     }
 
@@ -85,8 +90,8 @@ impl plan::Object for Object {
 
     fn content(&self) -> Option<&str> {
         match self {
-            Object::Kept(Kept::Intent { digest }) => Some(digest),
-            _ => None,
+            Object::Note(_) => None,
+            Object::Kept(kept) => kept.content(),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Tool for Note {
             objects.extend(found.objects(plan::key).into_iter().map(|kept| kept.have(Self::NAME)));
             warnings.extend(found.warnings);
             facts.intent = found.intent;
-            for name in names(&Path::new(ROOT).join(&stack)) {
+            for name in notes(&stack) {
                 let text = file::read(&path(&stack, &name))?.unwrap_or_default();
                 objects.push(plan::have(Text { name, text }));
             }
@@ -107,15 +107,8 @@ impl Tool for Note {
             (_, Some(Object::Note(note))) => {
                 file::write(&path(&plan.stack, &note.name), note.text.as_bytes(), Mode::Private).map(|_| ())
             }
-            (Some(Object::Kept(Kept::Timer { .. })), None) => {
-                file::remove(&path(&plan.stack, LINES)).map(|_| ())
-            }
-            (Some(Object::Note(note)), None) => {
-                let path = path(&plan.stack, &note.name);
-                file::remove(&path)?;
-                path.ancestors().skip(1).take(3).for_each(file::remove_empty);
-                Ok(())
-            }
+            (Some(Object::Kept(Kept::Timer { .. })), None) => remove(&plan.stack, LINES),
+            (Some(Object::Note(note)), None) => remove(&plan.stack, &note.name),
             _ => Ok(()),
         })
     }
@@ -137,7 +130,7 @@ impl Tool for Note {
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         let stack = input["stack"].as_str().filter(|_| name == "notes");
         let stack = stack.ok_or_else(|| Failure::new(Kind::Bug, "note.call", format!("no call {name}")))?;
-        Ok(json!(names(&Path::new(ROOT).join(stack))))
+        Ok(json!(notes(stack)))
     }
 
     fn check(&self, input: &PlanInput<Data>, each: Each<'_>) -> Result<Checked, Failures> {
@@ -165,8 +158,22 @@ impl Tool for Note {
     }
 }
 
+fn remove(stack: &str, name: &str) -> Result<(), Failure> {
+    let path = path(stack, name);
+    file::remove(&path)?;
+    path.ancestors().skip(1).take(3).for_each(file::remove_empty);
+    Ok(())
+}
+
 fn path(stack: &str, name: &str) -> PathBuf {
     Path::new(ROOT).join(stack).join(name)
+}
+
+/// The notes of a stack, beside which are the folders of the log and of data.
+fn notes(stack: &str) -> Vec<String> {
+    let mut all = names(&Path::new(ROOT).join(stack));
+    all.retain(|name| path(stack, name).is_file());
+    all
 }
 
 /// The names in a folder, sorted; those of files that are being written begin with a dot.

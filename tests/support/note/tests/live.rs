@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+#[path = "live/cron.rs"]
+mod cron;
+#[path = "live/services.rs"]
+mod services;
 #[path = "live/timers.rs"]
 mod timers;
 
@@ -21,11 +25,14 @@ const CASES: &[groups::Case<Lab>] = &[
     ("what_is_kept_is_repaired_and_removed", what_is_kept_is_repaired_and_removed),
 ];
 
-const GROUPS: &[Group<Lab>] = &[Group {
-    name: "note",
-    share: || Lab::with("note", 3, &[], &[env!("CARGO_BIN_EXE_lsx-note")]),
-    cases: &[CASES, timers::CASES],
-}];
+const GROUPS: &[Group<Lab>] = &[
+    Group { name: "note", share: || hosts(3, &[]), cases: &[CASES, services::CASES, timers::CASES] },
+    Group { name: "cron", share: || hosts(1, &["--with", "cron"]), cases: &[cron::CASES] },
+];
+
+fn hosts(hosts: usize, options: &[&str]) -> Lab {
+    Lab::with("note", hosts, options, &[env!("CARGO_BIN_EXE_lsx-note")])
+}
 
 const HOSTS: [&str; 3] = ["h1", "h2", "h3"];
 
@@ -68,6 +75,11 @@ fn files(lab: &Lab, host: &str) -> Vec<String> {
 fn nothing_left(lab: &Lab, when: &str) {
     for host in HOSTS {
         assert_eq!(files(lab, host), [""; 0], "{when}, on {host}");
+        assert_eq!(
+            lab.exec(host, &["test", "-e", "/var/lib/lsx/note"]).code,
+            1,
+            "a folder is left {when}, on {host}"
+        );
     }
 }
 
