@@ -1,5 +1,9 @@
 //! What the steps of a plan need on their hosts before the first one: bytes by their digests, and secrets.
 
+mod granted;
+
+pub use granted::Granted;
+
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ const SYN_SENT: &str = "02";
 
 /// How long to wait for the answer to the first packets.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct AnswerLimit {
     /// The time; ssh may need some of it before it connects.
     pub(super) time: Duration,
     /// So often the packet must have been repeated.
@@ -22,22 +22,22 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Returns when the first packets of a process's connection have been unanswered for this time, and the last one for at least
 /// two checks; otherwise never.
-pub(super) async fn unanswered(process: Option<u32>, patience: Patience) {
+pub(super) async fn unanswered(process: Option<u32>, answer: AnswerLimit) {
     let Some(process) = process.map(|id| PathBuf::from(format!("/proc/{id}"))) else {
         return std::future::pending().await;
     };
     let (begin, mut connects, mut seen) = (Instant::now(), false, 0);
-    tokio::time::sleep(patience.time / 2).await;
+    tokio::time::sleep(answer.time / 2).await;
     loop {
         match repeated(&process) {
             None if connects => return std::future::pending().await,
             None => {} // ssh has not begun yet
             Some(times) => {
                 connects = true;
-                seen += u32::from(times >= patience.repeated);
+                seen += u32::from(times >= answer.repeated);
             }
         }
-        if seen > 1 && begin.elapsed() >= patience.time {
+        if seen > 1 && begin.elapsed() >= answer.time {
             return;
         }
         tokio::time::sleep(LOOK).await;

@@ -3,7 +3,7 @@
 use super::address::Address;
 use super::control::Control;
 use super::ended::{Ended, Stderr};
-use super::knock::{self, Patience};
+use super::knock::{self, AnswerLimit};
 use super::progress::Progress;
 use super::{Shared, verdict};
 use crate::host::limit::{self, NOISE};
@@ -18,8 +18,8 @@ use tokio::io::AsyncReadExt;
 
 /// How long the first packets of a connection may be unanswered: three packets, or two if the host was recently unreachable. A
 /// login may take longer, and so may a connection through a proxy.
-const ANSWER: Patience = Patience { time: Duration::from_secs(4), repeated: 2 };
-const ANSWER_AGAIN: Patience = Patience { time: Duration::from_millis(1500), repeated: 1 };
+const ANSWER: AnswerLimit = AnswerLimit { time: Duration::from_secs(4), repeated: 2 };
+const ANSWER_AGAIN: AnswerLimit = AnswerLimit { time: Duration::from_millis(1500), repeated: 1 };
 /// The pause before a second attempt within this time.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -151,19 +151,19 @@ impl Ssh {
     /// Starts the master: `ssh` goes to the background by itself once the login is done and the socket listens, and ends by
     /// itself when it was idle for the limit, independent of this process.
     async fn start(&self, shared: &Shared) -> Result<(), Failure> {
-        let patience = if self.control.away() { ANSWER_AGAIN } else { ANSWER };
+        let answer = if self.control.away() { ANSWER_AGAIN } else { ANSWER };
         let begin = Instant::now();
-        match self.log_in(shared, patience).await {
+        match self.log_in(shared, answer).await {
             // The kernel may refuse a connection because of packets that were lost before the host came back.
-            Err(failure) if failure == verdict::silent(&self.address) && begin.elapsed() < patience.time => {
+            Err(failure) if failure == verdict::silent(&self.address) && begin.elapsed() < answer.time => {
                 tokio::time::sleep(PAUSE).await;
-                self.log_in(shared, patience).await
+                self.log_in(shared, answer).await
             }
             done => done,
         }
     }
 
-    async fn log_in(&self, shared: &Shared, patience: Patience) -> Result<(), Failure> {
+    async fn log_in(&self, shared: &Shared, answer: AnswerLimit) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::new(Kind::Failed, "fleet.ssh", "cannot run ssh").because(e);
         // A file, not a pipe: a proxy that ssh leaves in the background would hold the pipe open.
         let mut log = tempfile::tempfile().map_err(failed)?;
@@ -174,7 +174,7 @@ impl Ssh {
         let mut child = command.spawn().map_err(|e| failed(e).hint("install the OpenSSH client"))?;
         // ssh's own timeout covers the connection, not a server that stops answering later.
         let limit = shared.options.connect_timeout + Duration::from_secs(2);
-        let silent = knock::unanswered(child.id(), patience);
+        let silent = knock::unanswered(child.id(), answer);
         let status = tokio::select! {
             status = child.wait() => status.map_err(failed)?,
             () = silent => {

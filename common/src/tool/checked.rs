@@ -1,8 +1,13 @@
 //! The checks that a tool made, and their findings.
 
+use super::Each;
+use crate::fleet;
+use crate::plan::PlanHost;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// One difference or failed check that `check` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +45,27 @@ impl Checked {
     pub fn found(&mut self, finding: Finding) {
         self.tried += 1;
         self.findings.push(finding);
+    }
+
+    /// Sends a call to hosts, all at once, and gives `answered` what they answer. One that does not is a finding with this code.
+    pub fn ask<A: DeserializeOwned>(
+        &mut self,
+        each: Each<'_>,
+        (call, input): (&str, &Value),
+        hosts: &[PlanHost],
+        code: &str,
+        mut answered: impl FnMut(&mut Self, &str, A),
+    ) {
+        let asked: BTreeMap<_, _> = hosts.iter().map(|host| (host.name.clone(), input.clone())).collect();
+        for (host, answer) in each(call, asked) {
+            match answer.and_then(|answer| Ok(fleet::shape::<A>(answer)?)) {
+                Ok(answer) => answered(self, &host, answer),
+                Err(failures) => {
+                    let (code, message) = (code.to_owned(), failures.to_string());
+                    self.found(Finding { code, host, message, hint: None });
+                }
+            }
+        }
     }
 
     /// Several findings, put before all others.

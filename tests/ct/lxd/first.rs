@@ -93,7 +93,7 @@ fn what_the_image_says_is_so_where_the_document_says_nothing(host: &Host) {
         &json!({"verb": "exec", "name": "plain", "argv": ["/bin/sh", "-c", "echo $HOME"], "user": "app"}),
     );
     assert_eq!(said["stdout"], "/srv/app\n");
-    host.script(&format!("rm {}/{DIGEST}.json", crate::act::SUPPLY));
+    host.script(&format!("rm {}/{DIGEST}.json", crate::operation::SUPPLY));
     host.clean("plain");
 }
 
@@ -125,7 +125,7 @@ fn an_image_adds_no_lines_to_the_servers_configuration(host: &Host) {
         assert_ne!(started.code, 0);
         assert_eq!(host.query("/1.0/instances"), json!([]), "refused before anything is made");
     }
-    host.script(&format!("rm {}/{DIGEST}.json", crate::act::SUPPLY));
+    host.script(&format!("rm {}/{DIGEST}.json", crate::operation::SUPPLY));
     host.clean("evil");
 }
 

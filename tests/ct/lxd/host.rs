@@ -1,6 +1,6 @@
 //! A lab host with LXD or Incus, the driver in it, and what the driver needs.
 
-use crate::act::SUPPLY;
+use crate::operation::SUPPLY;
 use lsx_tests::lab::{Lab, Ran};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -12,7 +12,6 @@
     reason = "this program is the tests and what they run in the host"
 )]
 
-mod act;
 mod cases;
 mod first;
 mod held;
@@ -20,6 +19,7 @@ mod host;
 mod ids;
 mod jobs;
 mod needed;
+mod operation;
 mod others;
 mod room;
 mod volumes;
@@ -39,7 +39,7 @@ type Named = (String, fn(&Host));
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|a| a == "act") {
-        return act::main();
+        return operation::main();
     }
     if args.first().is_some_and(|a| a == "guard") {
         // What the driver starts of its own program, which is this one here; `held` tests it with lsx-ct.

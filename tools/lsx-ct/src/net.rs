@@ -3,7 +3,7 @@
 use crate::model::Instance;
 use common::Failure;
 use common::host::Program;
-use common::host::service::{Held, sibling};
+use common::host::service::{OpenProgram, sibling};
 use serde_json::json;
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
@@ -12,18 +12,18 @@ use std::sync::OnceLock;
 const NET: &str = "lsx-net";
 
 /// lsx-net, if this process holds it.
-static HELD: OnceLock<Held> = OnceLock::new();
+static HELD: OnceLock<OpenProgram> = OnceLock::new();
 
 /// Holds lsx-net for the life of this process: a supervisor starts its instance again although the files of lsx are gone.
 pub(crate) fn hold() {
-    if let Ok(held) = Held::open(NET) {
+    if let Ok(held) = OpenProgram::open(NET) {
         let _ = HELD.set(held);
     }
 }
 
 /// The program, with -q.
 pub(crate) fn program(verb: &str) -> Program {
-    let path = HELD.get().map_or_else(|| sibling(NET).to_string_lossy().into_owned(), Held::path);
+    let path = HELD.get().map_or_else(|| sibling(NET).to_string_lossy().into_owned(), OpenProgram::path);
     Program::new(&path).args(["--quiet", verb])
 }
 

@@ -182,16 +182,16 @@ pub fn sibling(program: &str) -> PathBuf {
 
 /// A program of the same set that is held open, so that it can be started after its file was removed.
 #[derive(Debug)]
-pub struct Held(File);
+pub struct OpenProgram(File);
 
-impl Held {
+impl OpenProgram {
     /// Opens it; see [`sibling`].
     ///
     /// # Errors
     /// If it is not there.
-    pub fn open(program: &str) -> Result<Held, Failure> {
+    pub fn open(program: &str) -> Result<OpenProgram, Failure> {
         let path = sibling(program);
-        File::open(&path).map(Held).map_err(|e| file::failure(&path, "open", &e))
+        File::open(&path).map(OpenProgram).map_err(|e| file::failure(&path, "open", &e))
     }
 
     /// A path by which this process can start it.

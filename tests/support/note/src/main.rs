@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         |cli| &cli.global,
         |cli| {
             let Verb::Shared(verb) = &cli.verb;
-            verb::run(&tool::Note, verb, &cli.global, Cli::command())
+            verb::run(&tool::Tool, verb, &cli.global, Cli::command())
         },
     )
 }

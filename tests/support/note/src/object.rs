@@ -1,25 +1,19 @@
 //! The objects and facts of a host.
 
-use common::plan::{self, Definition, Kept};
+use common::plan::{self, Definition, WithKept};
+use common::transfer::Granted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// One object of a host.
+pub(crate) type Object = WithKept<Note>;
+
+/// One of this tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "object", rename_all = "snake_case")]
-pub(crate) enum Object {
+pub(crate) enum Note {
     /// A note.
     Note(Text),
-    /// What the engine keeps.
-    #[serde(untagged)]
-    Kept(Kept),
-}
-
-impl From<Kept> for Object {
-    fn from(kept: Kept) -> Object {
-        Object::Kept(kept)
-    }
 }
 
 /// A note about an instance.
@@ -64,34 +58,18 @@ pub(crate) struct Facts {
 /// What is gathered, and shared by steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Data {
-    /// The secrets that a note needs on its host, by note and name: digest, and place on the operator's machine.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) secrets: BTreeMap<String, BTreeMap<String, (String, String)>>,
+    /// The secrets that a note needs on its host.
+    #[serde(default, skip_serializing_if = "Granted::is_empty")]
+    pub(crate) secrets: Granted,
 }
 
-impl plan::Object for Object {
+impl plan::Object for Note {
     fn replaced_by(&self, _: &Self) -> bool {
         false
     }
 
     fn called(&self) -> Option<(String, &'static str)> {
-        match self {
-            Object::Note(note) => Some((format!("note {}", note.name), "")),
-            Object::Kept(kept) => kept.called(),
-        }
-    }
-
-    fn kept(&self) -> Option<Kept> {
-        match self {
-            Object::Note(_) => None,
-            Object::Kept(kept) => Some(kept.clone()),
-        }
-    }
-
-    fn content(&self) -> Option<&str> {
-        match self {
-            Object::Note(_) => None,
-            Object::Kept(kept) => kept.content(),
-        }
+        let Note::Note(note) = self;
+        Some((format!("note {}", note.name), ""))
     }
 }

@@ -1,11 +1,11 @@
 //! The plan: one note for each instance, in the waves that the document names. Pure.
 
-use crate::object::{Data, Intent, Object, Text};
-use crate::tool::Note;
+use crate::object::{Data, Intent, Note, Object, Text};
+use crate::tool::Tool as NoteTool;
 use common::document;
 use common::plan::{Definition, Have, Kept, Step, Want, diff};
 use common::stack::{Resolved, Stack};
-use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool};
+use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
 use common::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,22 +17,19 @@ const LAST: u8 = 10;
 /// Makes the plan.
 pub(crate) fn plan(
     input: &PlanInput<Data>,
-    observed: &BTreeMap<String, ObservedOf<Note>>,
-) -> Result<Draft<Note>, Failures> {
-    let mut draft = Draft::<Note>::default();
+    observed: &BTreeMap<String, ObservedOf<NoteTool>>,
+) -> Result<Draft<NoteTool>, Failures> {
+    let mut draft = Draft::<NoteTool>::default();
     for (host, seen) in observed {
         let (mut wanted, mut waves) = (empty(&input.stack), BTreeMap::new());
         match &input.goal {
             Goal::Up(stack, resolved) => {
                 waves = from_document(&mut wanted, stack, resolved, &input.gathered, host)?;
                 let named: BTreeSet<&str> = resolved.instances.iter().map(|at| at.name.as_str()).collect();
-                let left = seen.objects.iter().filter_map(|have| match &have.object {
-                    Object::Note(note) if !named.contains(note.name.as_str()) => Some(note.clone()),
-                    _ => None,
-                });
-                for note in left.filter(|_| !input.prune) {
-                    draft.kept.push(format!("{host}: note {}", note.name));
-                    wanted.notes.push(note);
+                let there = seen.objects.iter().filter_map(|have| note(&have.object));
+                for left in there.filter(|note| !input.prune && !named.contains(note.name.as_str())) {
+                    draft.kept.push(format!("{host}: note {}", left.name));
+                    wanted.notes.push(left.clone());
                 }
             }
             Goal::Boot(kept) => wanted = booted(kept)?,
@@ -45,15 +42,14 @@ pub(crate) fn plan(
             services: wanted.service.iter().map(|one| (SERVICE.to_owned(), one.clone())).collect(),
             data: wanted.data,
         };
-        wants.extend(draft.keep(&Note, input, (host, seen), keeps)?);
+        wants.extend(draft.keep(&NoteTool, input, (host, seen), keeps)?);
         let mut steps = diff(host, &wants, &seen.objects);
         steps.iter_mut().for_each(|step| step.wave = wave(step, &waves));
         draft.steps.extend(steps);
     }
     draft.prune_texts();
-    let written = |name: &String| draft.steps.iter().any(|step| writes(step, name));
-    let secrets = input.gathered.secrets.iter().filter(|(note, _)| written(note));
-    draft.data.secrets = secrets.map(|(note, own)| (note.clone(), own.clone())).collect();
+    draft.data.secrets =
+        input.gathered.secrets.only(|name| draft.steps.iter().any(|step| writes(step, name)));
     Ok(draft)
 }
 
@@ -64,18 +60,22 @@ pub(crate) fn key(intent: &Intent) -> String {
 
 /// A note on a host, which is removed before what restores it.
 pub(crate) fn have(note: Text) -> Have<Object> {
-    Have { key: format!("note:{}", note.name), object: Object::Note(note), needs: Kept::below(Note::NAME) }
+    Have {
+        key: format!("note:{}", note.name),
+        object: Object::Own(Note::Note(note)),
+        needs: Kept::below(NoteTool::NAME),
+    }
 }
 
 fn want(note: &Text) -> Want<Object> {
     let (key, why) = (format!("note:{}", note.name), "the document names it".to_owned());
-    Want { key, object: Object::Note(note.clone()), needs: Vec::new(), why }
+    Want { key, object: Object::Own(Note::Note(note.clone())), needs: Vec::new(), why }
 }
 
 fn empty(stack: &str) -> Intent {
     let (notes, every_s, service, data) = (Vec::new(), None, None, false);
     Intent {
-        schema: document::schema(Note::NAME, "intent"),
+        schema: document::schema(NoteTool::NAME, "intent"),
         stack: stack.to_owned(),
         notes,
         every_s,
@@ -84,14 +84,18 @@ fn empty(stack: &str) -> Intent {
     }
 }
 
+fn note(object: &Object) -> Option<&Text> {
+    object.own().map(|Note::Note(note)| note)
+}
+
 fn writes(step: &Step<Object>, name: &str) -> bool {
-    matches!(&step.after, Some(Object::Note(note)) if note.name == name)
+    step.after.as_ref().and_then(note).is_some_and(|note| note.name == name)
 }
 
 /// Removals have no waves: their notes are no longer in the document.
 fn wave(step: &Step<Object>, waves: &BTreeMap<String, u8>) -> u8 {
     match &step.after {
-        Some(Object::Note(note)) => waves.get(&note.name).copied().unwrap_or_default(),
+        Some(Object::Own(Note::Note(note))) => waves.get(&note.name).copied().unwrap_or_default(),
         Some(_) if waves.values().any(|wave| *wave > 0) => LAST,
         _ => 0,
     }
@@ -118,7 +122,7 @@ fn from_document(
             continue;
         }
         let mut text = value("NOTE").unwrap_or_else(|| format!("{} runs on {host}", at.name));
-        for (name, (digest, _)) in gathered.secrets.get(&at.name).into_iter().flatten() {
+        for (name, digest) in gathered.secrets.of(&at.name) {
             text += &format!(", {name} is {digest}");
         }
         to.notes.push(Text { name: at.name.clone(), text });

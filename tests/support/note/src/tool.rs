@@ -1,6 +1,6 @@
 //! The tool: what it observes and changes on a host.
 
-use crate::object::{Data, Facts, Intent, Object, Text};
+use crate::object::{Data, Facts, Intent, Note, Object, Text};
 use crate::plan;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
@@ -8,10 +8,10 @@ use common::host::timer::Job;
 use common::plan::Kept;
 use common::table::Columns;
 use common::tool::{
-    Change, Checked, Draft, Each, Finding, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
+    self, Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source,
 };
-use common::transfer::{NeededSecret, Needs};
-use common::{Failure, Failures, Kind, fleet, secret};
+use common::transfer::{Granted, Needs};
+use common::{Failure, Failures, Kind, fleet};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,9 @@ const LINES: &str = ".lines";
 
 /// The tool.
 #[derive(Clone, Debug)]
-pub(crate) struct Note;
+pub(crate) struct Tool;
 
-impl Tool for Note {
+impl tool::Tool for Tool {
     const NAME: &'static str = "note";
     const PROGRAM: &'static str = PROGRAM;
     const SET: &'static [&'static str] = &[PROGRAM];
@@ -49,7 +49,7 @@ impl Tool for Note {
         let mut facts = Facts { program: fleet::installed_path(Self::SET), ..Facts::default() };
         let (mut objects, mut warnings) = (Vec::new(), Vec::new());
         for stack in stack.map_or_else(|| names(Path::new(ROOT)), |stack| vec![stack.to_owned()]) {
-            let found = Keeper::of::<Note>(&stack).observe()?;
+            let found = Keeper::of::<Tool>(&stack).observe()?;
             objects.extend(found.objects(plan::key).into_iter().map(|kept| kept.have(Self::NAME)));
             warnings.extend(found.warnings);
             facts.intent = found.intent;
@@ -70,29 +70,11 @@ impl Tool for Note {
     }
 
     fn gather(&self, from: &Source<'_>) -> Result<Data, Failures> {
-        let mut gathered = Data::default();
-        for at in from.resolved.instances.iter().filter(|at| from.selects(at)) {
-            for granted in from.stack.instances.get(&at.of).into_iter().flat_map(|instance| &instance.secrets)
-            {
-                let found = secret::find(from.stack, &granted.name, &|path| from.beside(path))?;
-                let secrets = gathered.secrets.entry(at.name.clone()).or_default();
-                secrets.insert(granted.name.clone(), (found.digest, found.place));
-            }
-        }
-        Ok(gathered)
+        Ok(Data { secrets: Granted::read(from)? })
     }
 
     fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Object) -> Needs<'p> {
-        let own = match object {
-            Object::Note(note) => plan.data.secrets.get(&note.name),
-            _ => None,
-        };
-        let needed = own.into_iter().flatten().map(|(name, (digest, place))| NeededSecret {
-            name,
-            digest,
-            place: Some(place),
-        });
-        Needs { secrets: needed.collect(), ..Needs::default() }
+        object.own().map(|Note::Note(note)| plan.data.secrets.needs(&note.name)).unwrap_or_default()
     }
 
     fn intent_key(intent: &Intent) -> String {
@@ -101,14 +83,14 @@ impl Tool for Note {
 
     fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Object> {
         Box::new(move |before, after| match (before, after) {
-            (_, Some(Object::Note(note))) if note.text.starts_with("fail") => {
+            (_, Some(Object::Own(Note::Note(note)))) if note.text.starts_with("fail") => {
                 Err(Failure::new(Kind::Failed, "note.refused", format!("{} must not be noted", note.name)))
             }
-            (_, Some(Object::Note(note))) => {
+            (_, Some(Object::Own(Note::Note(note)))) => {
                 file::write(&path(&plan.stack, &note.name), note.text.as_bytes(), Mode::Private).map(|_| ())
             }
             (Some(Object::Kept(Kept::Timer { .. })), None) => remove(&plan.stack, LINES),
-            (Some(Object::Note(note)), None) => remove(&plan.stack, &note.name),
+            (Some(Object::Own(Note::Note(note))), None) => remove(&plan.stack, &note.name),
             _ => Ok(()),
         })
     }
@@ -134,26 +116,13 @@ impl Tool for Note {
     }
 
     fn check(&self, input: &PlanInput<Data>, each: Each<'_>) -> Result<Checked, Failures> {
-        let mut checked = Checked::default();
-        let ask = json!({"stack": input.stack});
-        for (host, answer) in
-            each("notes", input.hosts.iter().map(|host| (host.name.clone(), ask.clone())).collect())
-        {
-            match answer.and_then(|notes| Ok(fleet::shape::<Vec<String>>(notes)?)) {
-                Ok(notes) => {
-                    for note in notes {
-                        checked.passed();
-                        checked.row(json!({"host": host, "note": note}));
-                    }
-                }
-                Err(failures) => checked.found(Finding {
-                    code: "note.unread".to_owned(),
-                    host,
-                    message: failures.to_string(),
-                    hint: None,
-                }),
+        let (mut checked, input, hosts) = (Checked::default(), json!({"stack": input.stack}), &input.hosts);
+        checked.ask(each, ("notes", &input), hosts, "note.unread", |checked, host, notes: Vec<String>| {
+            for note in notes {
+                checked.passed();
+                checked.row(json!({"host": host, "note": note}));
             }
-        }
+        });
         Ok(checked)
     }
 }

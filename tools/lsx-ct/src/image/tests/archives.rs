@@ -9,7 +9,7 @@ fn saved(config: &str, tag: &str, layers: &[&str]) -> Value {
 
 #[test]
 fn what_docker_saved_becomes_oci() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let (low, high) = (system().bytes(), Tar::new().file("app", "1").bytes());
     let config =
         String::from_utf8(config(manifest::architecture(), &[&low, &high].map(|l| digest::of(l)))).unwrap();
@@ -50,7 +50,7 @@ fn what_docker_saved_becomes_oci() {
 
 #[test]
 fn an_oci_layout_in_an_archive_is_the_same_image() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = place.layout("oci", &[&system().bytes()]);
     let folder = place.folder.path().join("oci");
     let mut tar = Tar::new();
@@ -62,7 +62,7 @@ fn an_oci_layout_in_an_archive_is_the_same_image() {
     place.write("oci.tar", &bytes);
     assert_eq!(place.bring("tar:oci.tar").unwrap().digest, digest);
     // A blob that does not match its name.
-    let other = Place::new();
+    let other = StoreFolder::new();
     let at = bytes.windows(5).position(|w| w == b"sha25").unwrap() + 2000;
     let mut wrong = bytes;
     wrong[at] ^= 1;
@@ -77,7 +77,7 @@ fn metadata(architecture: &str) -> String {
 
 #[test]
 fn lxd_images_come_in_one_file_or_in_two() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let here = std::env::consts::ARCH;
     let unified = Tar::new()
         .file("metadata.yaml", &metadata(here))
@@ -119,7 +119,7 @@ fn lxd_images_may_be_squashfs() {
     if !root() || tools.iter().any(Result::is_err) {
         return eprintln!("SKIPPED: squashfs-tools is not installed");
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     place.write("files/etc/hostname", b"one\n");
     let (files, image) = (place.folder.path().join("files"), place.folder.path().join("rootfs.squashfs"));
     common::host::Program::new("mksquashfs")
@@ -136,7 +136,7 @@ fn lxd_images_may_be_squashfs() {
 
 #[test]
 fn an_image_of_another_machine_is_refused_with_both_names() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     place.write("meta.tar", &Tar::new().file("metadata.yaml", &metadata("s390x")).bytes());
     place.write("rootfs.tar", &system().bytes());
     let failure = place.bring("lxd:meta.tar,rootfs.tar").unwrap_err();

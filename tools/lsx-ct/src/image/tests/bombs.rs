@@ -4,7 +4,7 @@ use super::*;
 
 /// The result of importing and unpacking an archive, with small limits.
 fn tree(bytes: &[u8], bounds: Bounds) -> Failure {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = place.store.put(bytes).unwrap();
     let failure = place.store.tree(&digest, &digest, bounds).unwrap_err();
     place.tidy();
@@ -42,7 +42,7 @@ fn what_unpacks_to_too_much_is_stopped_on_the_way() {
 
 #[test]
 fn packed_streams_that_want_much_memory_are_refused() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
     xz.write_all(&system().bytes()).unwrap();
     let mut xz = xz.finish().unwrap();
@@ -91,7 +91,7 @@ fn names_that_are_deep_or_long_are_refused_and_nothing_of_them_stays() {
         assert_eq!(failure.kind, Kind::Data, "{what}: {failure}");
         assert!(failure.to_string().len() < 1000, "{what}: it is told shortly");
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let deep = long(&format!("{}x", "d/".repeat(limits::DEPTH - 1)));
     let digest = place.store.put(&deep).unwrap();
     let made = place.store.tree(&digest, &digest, limits::BOUNDS).unwrap();
@@ -129,7 +129,7 @@ fn sparse_files_and_strange_sorts_are_refused() {
 
 #[test]
 fn pipes_and_devices_are_no_images() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     place.layout("oci", &[&system().bytes()]);
     let pipe = |name: &str| {
         let path = place.folder.path().join(name);
@@ -147,7 +147,7 @@ fn pipes_and_devices_are_no_images() {
         let name = blob.path().strip_prefix(place.folder.path()).unwrap().display().to_string();
         let bytes = std::fs::read(blob.path()).unwrap();
         pipe(&name);
-        let other = Place::new();
+        let other = StoreFolder::new();
         let folder = place.folder.path().join("oci");
         let failure = other.store.bring(&Source::Layout { folder, tag: None }).unwrap_err();
         assert!(failure.to_string().contains("not a regular file"), "{failure}");
@@ -161,7 +161,7 @@ fn pipes_and_devices_are_no_images() {
 
 #[test]
 fn documents_in_archives_and_folders_have_a_limit() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     place.layout("oci", &[&system().bytes()]);
     place.write("oci/index.json", &vec![b' '; limits::DOCUMENT as usize + 1]);
     assert!(place.bring("oci:oci").unwrap_err().to_string().contains("more than 4194304 bytes: index.json"));
@@ -204,7 +204,7 @@ fn names_kept_in_memory_have_an_end() {
     for i in 0..1000 {
         survey = survey.symlink(&format!("l{i}"), "somewhere");
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let path = place.write("links.tar", &survey.bytes());
     assert!(survey::of(&path).unwrap().links.len() <= limits::BLOBS);
 }

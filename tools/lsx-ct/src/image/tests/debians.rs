@@ -8,7 +8,7 @@ fn mmdebstrap_understands_the_words() {
     if common::host::Program::new("mmdebstrap").there().is_err() {
         return eprintln!("SKIPPED: mmdebstrap is not installed");
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     // A mirror on a port where nobody listens: it fails fast, and says so.
     let source = place.source(
         "mmdebstrap:bookworm?include=systemd&variant=essential&slim=yes&mirror=http://127.0.0.1:9/debian",
@@ -33,7 +33,7 @@ fn mmdebstrap_understands_the_words() {
 
 #[test]
 fn what_was_made_today_is_not_made_again() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let debian = Debian { suite: "sid".to_owned(), ..Debian::default() };
     let layer = place.write("rootfs.tar", &system().bytes());
     let made = place.store.bring(&Source::Archive(layer)).unwrap();

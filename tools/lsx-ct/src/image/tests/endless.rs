@@ -88,7 +88,7 @@ fn documents_that_are_deep_or_too_many_are_refused() {
         true => said(to, "200 OK", "", &document),
         false => said(to, "200 OK", "", config.as_bytes()),
     });
-    let place = Place::new();
+    let place = StoreFolder::new();
     let failure = evil.pull(&place).unwrap_err();
     assert!(failure.code == "ct.image.config", "{failure}");
 

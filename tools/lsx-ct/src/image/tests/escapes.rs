@@ -4,7 +4,7 @@ use super::*;
 
 /// The result of unpacking a layer. A file beside the store must not change.
 fn unpacked(layer: Tar) -> Result<PathBuf, Failure> {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let outside = place.write("outside/file", b"mine");
     let bytes = layer.bytes();
     let digest = place.store.put(&bytes).unwrap();
@@ -94,7 +94,7 @@ fn overlayfs_is_told_nothing_by_an_archive() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let mut tar = Tar::new();
     let told = [("SCHILY.xattr.trusted.overlay.redirect", &b"/etc"[..]), ("SCHILY.xattr.user.mine", b"yes")];
     tar.0.append_pax_extensions(told).unwrap();
@@ -110,7 +110,7 @@ fn bombs_are_refused_before_they_are_unpacked() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let mut huge = Tar::new();
     huge.raw(EntryType::Regular, "huge", "", b"", |h| h.set_size(65 << 30));
     let many = (0..20).fold(Tar::new(), |tar, i| tar.file(&i.to_string(), ""));
@@ -131,7 +131,7 @@ fn bombs_are_refused_before_they_are_unpacked() {
 
 #[test]
 fn what_is_cut_or_damaged_is_refused_wherever_it_is_cut() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let plain = system().file("data", &"0123456789".repeat(200)).bytes();
     let packed = gzip(&plain);
     let zstd = ruzstd::encoding::compress_to_vec(&plain[..], ruzstd::encoding::CompressionLevel::Fastest);
@@ -170,7 +170,7 @@ fn a_layer_that_is_not_what_its_image_says_is_refused() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let layer = system().bytes();
     let wrong = digest::of(b"wrong");
     let digest = place.store.put(&layer).unwrap();

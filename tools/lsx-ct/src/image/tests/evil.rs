@@ -39,7 +39,7 @@ impl Evil {
         self.asked.lock().unwrap().iter().filter(|line| line.contains(word)).count()
     }
 
-    pub(super) fn pull(&self, place: &Place) -> Result<Stored, Failure> {
+    pub(super) fn pull(&self, place: &StoreFolder) -> Result<Stored, Failure> {
         place.store.bring(&Source::Registry(format!("127.0.0.1:{}/app:1", self.port)))
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn with_layer(size: u64, layer: impl Fn(u16, Answer<'_>) + Send + Syn
 
 #[track_caller]
 pub(super) fn refused_as(evil: &Evil, code: &str, words: &str) {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let failure = evil.pull(&place).unwrap_err();
     let text = failure.to_string();
     assert!(failure.code == code && text.contains(words), "{code} {words}: {text}");

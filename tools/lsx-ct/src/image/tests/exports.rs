@@ -27,7 +27,7 @@ fn layers() -> [Vec<u8>; 3] {
     [low.bytes(), middle.bytes(), high.bytes()]
 }
 
-fn brought(place: &Place) -> Stored {
+fn brought(place: &StoreFolder) -> Stored {
     let all = layers();
     place.layout("oci", &[&all[0], &all[1], &all[2]]);
     place.store.import(&place.source("oci:oci"), "app").unwrap()
@@ -35,13 +35,13 @@ fn brought(place: &Place) -> Stored {
 
 #[test]
 fn a_layout_and_a_docker_archive_are_the_same_image_again() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let stored = brought(&place);
     let out = |name: &str| place.folder.path().join(name);
     for _ in 0..2 {
         place.store.export(&stored.digest, Form::Oci, &out("layout")).unwrap();
     }
-    let other = Place::new();
+    let other = StoreFolder::new();
     let source = Source::Layout { folder: out("layout"), tag: Some("app".into()) };
     assert_eq!(other.store.bring(&source).unwrap().digest, stored.digest);
     place.store.export(&stored.digest, Form::Docker, &out("docker.tar")).unwrap();
@@ -55,7 +55,7 @@ fn a_layout_and_a_docker_archive_are_the_same_image_again() {
 
 #[test]
 fn merged_files_are_those_an_overlay_shows() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let stored = brought(&place);
     for (form, prefix) in [(Form::Rootfs, ""), (Form::Lxd, "rootfs/")] {
         let out = place.folder.path().join(format!("{form:?}.tar"));
@@ -89,7 +89,7 @@ fn merged_files_are_those_an_overlay_shows() {
             "was=a file now",
         ];
         assert_eq!(names, wanted, "{form:?}");
-        let other = Place::new();
+        let other = StoreFolder::new();
         let again = other.store.bring(&Source::Archive(out)).unwrap();
         assert_eq!(again.layers, 1);
         if root() {
@@ -104,7 +104,7 @@ fn a_full_disk_leaves_nothing_half_made() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let small = place.folder.path().join("small");
     std::fs::create_dir(&small).unwrap();
     let mount =

@@ -41,7 +41,7 @@ fn a_place_for_tokens_gets_a_login_only_when_it_is_the_registrys_own() {
             format!("www-authenticate: Bearer realm=\"http://localhost:{other}/token\",service=\"r\"\r\n");
         said(to, "401 Unauthorized", &wants, b"");
     });
-    let place = Place::new();
+    let place = StoreFolder::new();
     let login = json!({"auths": {format!("127.0.0.1:{}", evil.port): {"auth": "YTpi"}}}).to_string();
     let access = Access { config: Some(place.write("logins.json", login.as_bytes())), ..Access::default() };
     let store = place.store.clone().access(access);
@@ -96,7 +96,7 @@ fn a_busy_registry_is_asked_again_when_it_says_and_no_longer_than_that() {
         _ if path.contains("manifests") => said(to, "200 OK", "", &document),
         _ => said(to, "200 OK", "", &blobs.iter().find(|(name, _)| path.contains(name)).unwrap().1),
     });
-    let place = Place::new();
+    let place = StoreFolder::new();
     assert_eq!(busy.pull(&place).unwrap().digest, wanted);
     assert_eq!(busy.asked(""), 6);
     for (status, kind) in

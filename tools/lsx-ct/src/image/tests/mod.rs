@@ -76,16 +76,16 @@ impl Tar {
 }
 
 /// A store in a folder of its own, beside which a test puts files.
-struct Place {
+struct StoreFolder {
     folder: tempfile::TempDir,
     store: Store,
 }
 
-impl Place {
-    fn new() -> Place {
+impl StoreFolder {
+    fn new() -> StoreFolder {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        Place { folder, store }
+        StoreFolder { folder, store }
     }
 
     #[expect(clippy::disallowed_methods, reason = "what comes from outside was written by somebody else")]

@@ -5,9 +5,12 @@ use super::*;
 use std::os::unix::fs::PermissionsExt;
 
 /// A registry that has one image, and the image's digest.
-fn furnished(auth: &str, access: impl Fn(&Registry, &Place) -> Access) -> Option<(Registry, Place, String)> {
+fn furnished(
+    auth: &str,
+    access: impl Fn(&Registry, &StoreFolder) -> Access,
+) -> Option<(Registry, StoreFolder, String)> {
     let registry = Registry::start(auth)?;
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = place.layout("one", &[&system().bytes()]);
     place.bring("oci:one").unwrap();
     let store = place.store.clone().access(access(&registry, &place));
@@ -16,7 +19,7 @@ fn furnished(auth: &str, access: impl Fn(&Registry, &Place) -> Access) -> Option
 }
 
 /// A helper with this script, on a path of the test.
-fn helper(place: &Place, script: &str) -> PathBuf {
+fn helper(place: &StoreFolder, script: &str) -> PathBuf {
     let path = place.write("bin/docker-credential-lsx-test", format!("#!/bin/sh\n{script}\n").as_bytes());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path.parent().unwrap().to_owned()
@@ -26,7 +29,7 @@ fn helper(place: &Place, script: &str) -> PathBuf {
 fn a_helper_is_asked_for_the_login_and_what_it_says_is_not_shown() {
     let auth = "auth: {htpasswd: {realm: lsx, path: FOLDER/htpasswd}}";
     let words = |port: u16, script: &str| {
-        let place = Place::new();
+        let place = StoreFolder::new();
         let folder = helper(&place, script);
         let config = json!({"credHelpers": {format!("127.0.0.1:{port}"): "lsx-test"}}).to_string();
         let config = Some(place.write("config.json", config.as_bytes()));
@@ -94,7 +97,7 @@ fn a_registry_that_signs_for_itself_is_trusted_by_its_certificate_and_in_no_othe
     }
     let tls = format!(", tls: {{certificate: {}, key: {}}}", path("own.crt"), path("own.key"));
     let Some(registry) = Registry::with("", &tls) else { return };
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = place.layout("one", &[&system().bytes()]);
     place.bring("oci:one").unwrap();
     let push =
@@ -109,7 +112,7 @@ fn a_registry_that_signs_for_itself_is_trusted_by_its_certificate_and_in_no_othe
     let folder = certs.path().join(format!("certs.d/127.0.0.1:{}", registry.port));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(certs.path().join("own.crt"), folder.join("ca.crt")).unwrap();
-    let there = Place::new();
+    let there = StoreFolder::new();
     let access = Access { certificates: vec![certs.path().join("certs.d")], ..Access::default() };
     assert_eq!(there.store.clone().access(access).bring(&registry.source("app:1")).unwrap().digest, digest);
 }
@@ -118,7 +121,7 @@ fn a_registry_that_signs_for_itself_is_trusted_by_its_certificate_and_in_no_othe
 fn mirrors_are_asked_first_and_passed_by_when_they_have_nothing() {
     let Some((registry, _place, digest)) = furnished("", |_, _| Access::default()) else { return };
     let pull = |mirrors: &[&str], reference: &str| {
-        let place = Place::new();
+        let place = StoreFolder::new();
         let mirrors = mirrors.iter().map(|m| (*m).to_owned()).collect();
         let access =
             Access { mirrors: [("registry.invalid".to_owned(), mirrors)].into(), ..Access::default() };
@@ -146,7 +149,7 @@ fn a_stack_names_mirrors() {
     let Some((registry, _place, digest)) = furnished("", |_, _| Access::default()) else { return };
     let Some(empty) = Registry::start("") else { return };
     let gathered = |mirrors: &str, image: &str| {
-        let place = Place::new();
+        let place = StoreFolder::new();
         let text = format!(
             "stack: s\nhosts: {{ h1: 192.0.2.1 }}\nregistries: {{ {mirrors} }}\nimages: {{ app: {{ oci: \"docker://{image}\" }} }}\n\
              instances: {{ a: {{ image: app }} }}\n"
@@ -196,7 +199,7 @@ fn a_mirror_is_not_told_the_login_of_its_registry() {
         }
         all
     });
-    let place = Place::new();
+    let place = StoreFolder::new();
     let config = json!({"auths": {"registry.invalid": {"auth": "YTpi"}}}).to_string();
     let config = Some(place.write("config.json", config.as_bytes()));
     let mirrors = [("registry.invalid".to_owned(), vec![format!("127.0.0.1:{port}")])].into();

@@ -82,7 +82,7 @@ impl Registry {
 #[test]
 fn an_image_is_pushed_and_pulled_and_only_what_is_missing_travels() {
     let Some(registry) = Registry::start("") else { return };
-    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (StoreFolder::new(), StoreFolder::new());
     // Bigger than what is sent at a time.
     let noise: String =
         (0..300_000_u64).map(|i| format!("{:x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
@@ -125,7 +125,7 @@ fn an_image_is_pushed_and_pulled_and_only_what_is_missing_travels() {
 #[test]
 fn a_registry_that_serves_something_else_is_not_believed() {
     let Some(registry) = Registry::start("") else { return };
-    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (StoreFolder::new(), StoreFolder::new());
     let digest = here.layout("one", &[&system().bytes()]);
     here.bring("oci:one").unwrap();
     here.store.push(&digest, &registry.reference("app:1")).unwrap();
@@ -146,7 +146,7 @@ fn a_registry_that_serves_something_else_is_not_believed() {
 fn logins_come_from_dockers_own_file() {
     let auth = "auth: {htpasswd: {realm: lsx, path: FOLDER/htpasswd}}";
     let Some(registry) = Registry::start(auth) else { return };
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = place.layout("one", &[&system().bytes()]);
     place.bring("oci:one").unwrap();
     let with = |config: Option<PathBuf>| place.store.clone().access(Access { config, ..Access::default() });
@@ -168,7 +168,8 @@ fn logins_come_from_dockers_own_file() {
 #[test]
 fn a_registry_that_is_not_there_is_unreachable() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let failure = Place::new().store.bring(&Source::Registry(format!("127.0.0.1:{port}/app"))).unwrap_err();
+    let failure =
+        StoreFolder::new().store.bring(&Source::Registry(format!("127.0.0.1:{port}/app"))).unwrap_err();
     assert_eq!((failure.kind, failure.retry), (Kind::Unreachable, true));
 }
 
@@ -213,7 +214,7 @@ fn a_token_is_fetched_where_the_registry_says_and_goes_nowhere_else() {
             said("401 Unauthorized", &format!("www-authenticate: {wants}\r\n"), "{}")
         }
     });
-    let place = Place::new();
+    let place = StoreFolder::new();
     let login = json!({"auths": {format!("127.0.0.1:{port}"): {"auth": "YTpi"}}}).to_string();
     let access = Access { config: Some(place.write("logins.json", login.as_bytes())), ..Access::default() };
     let store = place.store.clone().access(access);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_root_file_system_is_an_image_of_one_layer_however_it_is_packed() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let plain = system().bytes();
     let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
     xz.write_all(&plain).unwrap();
@@ -26,7 +26,7 @@ fn a_root_file_system_is_an_image_of_one_layer_however_it_is_packed() {
 
 #[test]
 fn a_layout_comes_with_its_digest_and_shares_its_layers() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let (low, high) = (system().bytes(), Tar::new().file("app", "1").bytes());
     let digest = place.layout("oci", &[&low, &high]);
     let stored = place.bring("oci:oci:one").unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[test]
 fn nothing_is_made_until_something_is_written() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     assert_eq!(place.store.list().unwrap(), []);
     assert_eq!(place.store.find("db").unwrap(), None);
     assert!(!place.store.remove("db").unwrap());
@@ -17,7 +17,7 @@ fn nothing_is_made_until_something_is_written() {
 
 #[test]
 fn an_image_goes_to_another_host_in_parts() {
-    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (StoreFolder::new(), StoreFolder::new());
     let low = Tar::new().file("big", &"x".repeat(5000)).bytes();
     let manifest = here.layout("oci", &[&low]);
     here.bring("oci:oci").unwrap();
@@ -43,7 +43,7 @@ fn an_image_goes_to_another_host_in_parts() {
 
 #[test]
 fn a_part_that_is_wrong_or_out_of_turn_is_refused() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = digest::of(b"good");
     place.store.receive(&digest, 0, b"go", false).unwrap();
     assert_eq!(place.store.receive(&digest, 3, b"d", true).unwrap_err().kind, Kind::Again);
@@ -62,7 +62,7 @@ fn a_part_that_is_wrong_or_out_of_turn_is_refused() {
 
 #[test]
 fn a_damaged_blob_is_noticed_when_it_is_read() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let digest = place.store.put(b"words").unwrap();
     place.write(&format!("store/blobs/sha256/{}", digest::hex(&digest).unwrap()), b"other");
     assert_eq!(place.store.get(&digest).unwrap_err().code, "ct.image.digest");
@@ -70,7 +70,7 @@ fn a_damaged_blob_is_noticed_when_it_is_read() {
 
 #[test]
 fn collection_leaves_what_is_used_named_or_new() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let low = system().bytes();
     let used = place.layout("used", &[&low, &Tar::new().file("a", "1").bytes()]);
     let named = place.layout("named", &[&low, &Tar::new().file("a", "2").bytes()]);
@@ -100,7 +100,7 @@ fn collection_leaves_what_is_used_named_or_new() {
 
 #[test]
 fn the_highest_id_of_its_files_is_read_once() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let mut layer = Tar::new().file("low", "1");
     layer.raw(EntryType::Regular, "high", "", b"", |header| header.set_gid(200_000));
     let low = Tar::new().file("other", "1").bytes();
@@ -119,7 +119,7 @@ fn the_highest_id_of_its_files_is_read_once() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
 fn an_image_is_not_older_because_a_clock_was_set() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     place.layout("oci", &[&Tar::new().file("a", "a").bytes()]);
     let source = Source::Layout { folder: place.folder.path().join("oci"), tag: None };
     let stored = place.store.bring(&source).unwrap();

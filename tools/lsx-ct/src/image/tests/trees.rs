@@ -9,7 +9,7 @@ fn a_tree_is_what_its_archive_says() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let capability = b"\x01\0\0\x02\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"; // 0x0a is a newline
     let mut tar = system();
     tar.raw(EntryType::Regular, "bin2", "", b"su", |h| {
@@ -45,7 +45,7 @@ fn whiteouts_are_overlayfs_own() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let low =
         Tar::new().folder("a/").file("a/gone", "").folder("b/").file("b/gone", "").file("c", "").bytes();
     let high = Tar::new()
@@ -79,7 +79,7 @@ fn many_may_want_the_same_tree_at_once() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let files = (0..300).fold(Tar::new(), |tar, i| tar.file(&format!("f{i}"), "x"));
     place.write("rootfs.tar", &files.bytes());
     let digest = place.bring("tar:rootfs.tar").unwrap().digest;
@@ -99,7 +99,7 @@ fn a_layer_that_says_nothing_of_a_folder_keeps_it_as_it_is_below() {
     if !root() {
         return;
     }
-    let place = Place::new();
+    let place = StoreFolder::new();
     let mut low = Tar::new();
     let folder = |tar: &mut Tar, name: &str, mode: u32, id: u64| {
         tar.raw(EntryType::Directory, name, "", b"", |h| {
