@@ -6,6 +6,7 @@ pub mod kept;
 pub mod limit;
 pub mod lock;
 pub mod named;
+pub mod namespace;
 pub mod process;
 pub mod program;
 pub mod received;

@@ -4,9 +4,12 @@
 pub mod kept;
 pub mod log;
 pub(crate) mod running;
+pub mod server;
 pub mod signals;
+pub mod sockets;
 pub mod supervisor;
 pub mod unit;
+pub mod worker;
 
 use super::{Lock, file, lock, wait};
 use crate::failure::{Failure, Kind};

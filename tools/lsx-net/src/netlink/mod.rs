@@ -11,7 +11,6 @@ pub(crate) mod dump;
 mod error;
 pub(crate) mod link;
 pub(crate) mod listeners;
-pub(crate) mod namespace;
 pub(crate) mod neigh;
 pub(crate) mod nftables;
 pub(crate) mod route;
@@ -19,6 +18,7 @@ mod socket;
 pub(crate) mod sysctl;
 mod wire;
 
+pub(crate) use common::host::namespace;
 pub(crate) use error::NetlinkError;
 pub(crate) use link::{Device, Mac};
 pub(crate) use socket::{Request, Socket};

@@ -18,7 +18,7 @@ const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Identifies a network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NamespaceRef<'a> {
+pub enum NamespaceRef<'a> {
     /// A name under `/run/netns`.
     Name(&'a str),
     /// Any path to one.
@@ -32,7 +32,7 @@ impl NamespaceRef<'_> {
     ///
     /// # Errors
     /// `InvalidInput` for a name that is empty, `.`, `..`, longer than 255 bytes or with a slash or NUL.
-    pub(crate) fn path(&self) -> io::Result<PathBuf> {
+    pub fn path(&self) -> io::Result<PathBuf> {
         match self {
             NamespaceRef::Name(name) => file_of(name),
             NamespaceRef::Path(path) => Ok(path.to_path_buf()),
@@ -47,7 +47,7 @@ impl NamespaceRef<'_> {
 ///
 /// # Errors
 /// `AlreadyExists` when the name holds a namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub(crate) fn create(name: &str) -> io::Result<()> {
+pub fn create(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
     let _lock = locked_folder()?;
     if is_namespace_file(&file).unwrap_or(false) {
@@ -76,7 +76,7 @@ pub(crate) fn create(name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// `NotFound` when there is no such name.
-pub(crate) fn delete(name: &str) -> io::Result<()> {
+pub fn delete(name: &str) -> io::Result<()> {
     let file = file_of(name)?;
     file.symlink_metadata()?;
     let _lock = locked_folder()?;
@@ -96,7 +96,7 @@ pub(crate) fn delete(name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// When `/run/netns` cannot be read; a missing one is an empty list.
-pub(crate) fn list() -> io::Result<Vec<String>> {
+pub fn list() -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(NAMES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -117,7 +117,7 @@ pub(crate) fn list() -> io::Result<Vec<String>> {
 ///
 /// # Errors
 /// `NotFound`; `InvalidInput` for anything that is not a network namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub(crate) fn open(place: NamespaceRef<'_>) -> io::Result<OwnedFd> {
+pub fn open(place: NamespaceRef<'_>) -> io::Result<OwnedFd> {
     let path = place.path()?;
     let refused =
         |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", path.display()));
@@ -139,7 +139,7 @@ pub(crate) fn open(place: NamespaceRef<'_>) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// If `/proc` is not mounted.
-pub(crate) fn own() -> io::Result<OwnedFd> {
+pub fn own() -> io::Result<OwnedFd> {
     File::open(OWN).map(OwnedFd::from)
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn own() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// `PermissionDenied` without `CAP_SYS_ADMIN`.
-pub(crate) fn nameless() -> io::Result<OwnedFd> {
+pub fn nameless() -> io::Result<OwnedFd> {
     apart(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         own()
@@ -158,7 +158,7 @@ pub(crate) fn nameless() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// If the thread cannot be created or cannot enter; then `work` did not run.
-pub(crate) fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     apart(|| {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
         Ok(work())

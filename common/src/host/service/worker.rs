@@ -1,0 +1,151 @@
+//! The worker of a server: the process that serves, on sockets that its supervisor opened, without root.
+//!
+//! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the configuration, the socket for
+//! later supervisors, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST`, `no REASON`
+//! or `beat`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
+
+use super::sockets;
+use crate::failure::{Failure, Kind};
+use crate::{document, host::limit};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// The interval of `beat`.
+pub(super) const BEAT: Duration = Duration::from_secs(5);
+/// The configuration of a server, in bytes.
+const CONFIG: u64 = 256 * 1024 * 1024;
+/// Time limit of a supervisor for one line.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// What a worker gets from its supervisor.
+#[derive(Debug)]
+pub struct Worker {
+    /// The configuration.
+    pub config: String,
+    /// The sockets of each address; they do not block.
+    pub sockets: Vec<(UdpSocket, TcpListener)>,
+    supervisor: UnixStream,
+    next: UnixListener,
+}
+
+impl Worker {
+    /// Receives everything; then becomes `user`, for good.
+    ///
+    /// # Errors
+    /// If standard input is no supervisor.
+    pub fn begin(user: u32) -> Result<Worker, Failure> {
+        let failed = |e: io::Error| {
+            let message = format!("standard input is not the socket of a supervisor: {e}");
+            Failure::new(Kind::Usage, "host.service", message).hint("the supervisor starts workers")
+        };
+        let supervisor = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+        let mut all = sockets::receive(&supervisor).map_err(failed)?.into_iter();
+        let missing = || failed(io::ErrorKind::InvalidData.into());
+        let config = File::from(all.next().ok_or_else(missing)?);
+        let next = UnixListener::from(all.next().ok_or_else(missing)?);
+        let config = limit::read(config, CONFIG, "the configuration")?;
+        let sockets = pairs(all.collect()).map_err(failed)?;
+        let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
+        unprivileged(user).map_err(|e| {
+            Failure::new(Kind::Failed, "host.service", format!("cannot become user {user}: {e}"))
+        })?;
+        let config = String::from_utf8_lossy(&config).into_owned();
+        Ok(Worker { config, sockets, supervisor, next })
+    }
+
+    /// Refuses the configuration; the supervisor keeps the former worker.
+    pub fn refuse(&mut self, why: &str) {
+        let line = why.replace('\n', ", ");
+        let _ = self.supervisor.write_all(format!("no {line}\n").as_bytes());
+    }
+
+    /// Reports that it serves, then follows the supervisor, in a separate thread. `alive` is called at times and says
+    /// whether the server still works; `drain` is called when another worker has taken over.
+    ///
+    /// # Errors
+    /// Errors of the kernel.
+    pub fn follow(
+        self,
+        alive: impl Fn() -> bool + Send + 'static,
+        drain: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Vec<(UdpSocket, TcpListener)>> {
+        let sockets = self.sockets.iter().map(|(udp, tcp)| Ok((udp.try_clone()?, tcp.try_clone()?)));
+        let sockets = sockets.collect::<io::Result<_>>()?;
+        let work = move || {
+            self.until_drained(&alive);
+            drain();
+        };
+        std::thread::Builder::new().name("supervisor".to_owned()).spawn(work)?;
+        Ok(sockets)
+    }
+
+    fn until_drained(mut self, alive: &dyn Fn() -> bool) {
+        loop {
+            if let Ok(true) = self.hears(alive) {
+                return;
+            }
+            // The supervisor is gone: wait for the next one.
+            while let Ok((stream, _)) = self.next.accept() {
+                self.supervisor = stream;
+                let all = self.sockets.iter().flat_map(|(udp, tcp)| [udp.as_fd(), tcp.as_fd()]);
+                if sockets::send(&self.supervisor, &all.collect::<Vec<_>>()).is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Until `drain`; false or an error when the supervisor is gone.
+    fn hears(&mut self, alive: &dyn Fn() -> bool) -> io::Result<bool> {
+        let ready = format!("ready {}\n", document::digest(self.config.as_bytes()));
+        self.supervisor.set_read_timeout(Some(BEAT))?;
+        self.supervisor.set_write_timeout(Some(WRITE))?;
+        self.supervisor.write_all(ready.as_bytes())?;
+        let mut line = Vec::new();
+        loop {
+            let mut byte = [0];
+            match self.supervisor.read(&mut byte) {
+                Ok(0) => return Ok(false),
+                Ok(_) if byte == *b"\n" && line == b"drain" => return Ok(true),
+                Ok(_) if byte == *b"\n" => line.clear(),
+                Ok(_) => line.push(byte[0]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if alive() {
+                        self.supervisor.write_all(b"beat\n")?;
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+            line.truncate(64);
+        }
+    }
+}
+
+/// Sockets in the order UDP, TCP of each address.
+pub(super) fn pairs(all: Vec<OwnedFd>) -> io::Result<Vec<(OwnedFd, OwnedFd)>> {
+    let mut pairs = Vec::new();
+    let mut all = all.into_iter();
+    while let Some(udp) = all.next() {
+        let tcp = all.next().ok_or(io::ErrorKind::InvalidData)?;
+        if !sockets::datagrams(&udp)? || sockets::datagrams(&tcp)? {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        pairs.push((udp, tcp));
+    }
+    Ok(pairs)
+}
+
+/// Gives up root: another user and group, no further groups, and no program started later gains rights (prctl(2)).
+fn unprivileged(user: u32) -> nix::Result<()> {
+    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+    setgroups(&[])?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    nix::sys::prctl::set_no_new_privs()
+}
