@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The section of every kind of document, by tool and by the name that `schema` gives it.
-const SECTIONS: [(&str, &str, &str); 25] = [
+const SECTIONS: [(&str, &str, &str); 31] = [
     ("net", "observed", "OBSERVED"),
     ("net", "plan", "PLAN"),
     ("net", "report", "REPORT"),
@@ -31,6 +31,12 @@ const SECTIONS: [(&str, &str, &str); 25] = [
     ("ct", "collected", "COLLECTED"),
     ("ct", "event", "EVENTS"),
     ("ct", "failure", "FAILURE"),
+    ("dns", "observed", "OBSERVED BY LSX-DNS"),
+    ("dns", "plan", "PLAN OF LSX-DNS"),
+    ("dns", "report", "REPORT"),
+    ("dns", "check", "CHECK"),
+    ("dns", "event", "EVENTS"),
+    ("dns", "failure", "FAILURE"),
 ];
 
 fn page() -> String {

@@ -9,12 +9,26 @@ use lsx_tests::{blessing, top};
 use std::collections::BTreeSet;
 
 /// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
-const ROOMS: [&str; 18] = [
-    "boot", "bug", "check", "compose", "ct", "document", "fleet", "host", "lstacker", "net", "plan",
+const ROOMS: [&str; 19] = [
+    "boot", "bug", "check", "compose", "ct", "dns", "document", "fleet", "host", "lstacker", "net", "plan",
     "secret", "serve", "stack", "stdio", "store", "usage", "link",
 ];
-/// Texts of this form that are not codes: documents, and files.
-const OTHERS: [&str; 6] = ["ct.json", "net.json", "boot.d", "boot.autostart", "compose.yaml", "compose.yml"];
+/// Texts of this form that are not codes: documents, files, and places in the stack file.
+const OTHERS: [&str; 13] = [
+    "ct.json",
+    "dns.json",
+    "net.json",
+    "boot.d",
+    "boot.autostart",
+    "compose.yaml",
+    "compose.yml",
+    "dns.boot",
+    "dns.boot.files",
+    "dns.boot.volume",
+    "dns.dhcp",
+    "dns.driver",
+    "dns.transfer.key",
+];
 /// Codes that are composed where they are used.
 const MADE: [(&str, &[&str]); 3] = [
     ("refused(\"", &["ct.image."]),

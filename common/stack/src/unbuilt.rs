@@ -2,7 +2,7 @@
 
 use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
-use super::section::{Store, StoreDriver};
+use super::section::{Dns, Store, StoreDriver};
 use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
@@ -12,14 +12,13 @@ const NAMED: usize = 8;
 
 /// Paths that have no effect, in the order of the manual.
 fn paths(stack: &Stack) -> Vec<String> {
-    let sections = [
-        ("dns", stack.dns.is_some()),
-        ("meta", stack.meta.is_some()),
-        ("pki", stack.pki.is_some()),
-        ("snap", stack.snap.is_some()),
-    ];
+    let sections =
+        [("meta", stack.meta.is_some()), ("pki", stack.pki.is_some()), ("snap", stack.snap.is_some())];
     let mut paths: Vec<String> =
         sections.into_iter().filter(|(_, said)| *said).map(|(section, _)| section.to_owned()).collect();
+    if let Some(dns) = &stack.dns {
+        dns_paths(dns, &mut paths);
+    }
     if let Some(store) = &stack.store {
         store_paths(store, &mut paths);
     }
@@ -28,6 +27,21 @@ fn paths(stack: &Stack) -> Vec<String> {
     let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());
     paths.extend(certified.map(|(name, _)| format!("instances.{name}.certificate")));
     paths
+}
+
+/// Keys of `dns` without effect: lsx-dns serves names, and nothing else yet.
+fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
+    let keys = [
+        ("boot", dns.boot.is_some()),
+        ("cache", dns.cache.is_some()),
+        ("dhcp", !dns.dhcp.is_empty()),
+        ("health", dns.health.is_some()),
+        ("log", dns.log),
+        ("rate", dns.rate.is_some()),
+        ("transfer", dns.transfer.is_some()),
+        ("update", !dns.update.is_empty()),
+    ];
+    paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("dns.{key}")));
 }
 
 /// Keys of `store` without effect: lsx-ct uses host, owner and mode of volumes; the rest needs lsx-store.

@@ -1,13 +1,14 @@
 //! The worker of a server: the process that serves, on sockets that its supervisor opened, without root.
 //!
 //! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the configuration, the socket for
-//! later supervisors, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST`, `no REASON`
+//! later supervisors, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
 //! or `beat`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
 use crate::failure::{Failure, Kind};
 use crate::{document, host::limit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -34,11 +35,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Receives everything; then becomes `user`, for good.
+    /// Receives everything; then becomes `user`, for good. `name` is what others see of it: it is started by the number of a
+    /// descriptor.
     ///
     /// # Errors
     /// If standard input is no supervisor.
-    pub fn begin(user: u32) -> Result<Worker, Failure> {
+    pub fn begin(name: &CStr, user: u32) -> Result<Worker, Failure> {
+        let _ = nix::sys::prctl::set_name(name);
         let failed = |e: io::Error| {
             let message = format!("standard input is not the socket of a supervisor: {e}");
             Failure::new(Kind::Usage, "host.service", message).hint("the supervisor starts workers")
@@ -102,7 +105,8 @@ impl Worker {
 
     /// Until `drain`; false or an error when the supervisor is gone.
     fn hears(&mut self, alive: &dyn Fn() -> bool) -> io::Result<bool> {
-        let ready = format!("ready {}\n", document::digest(self.config.as_bytes()));
+        let (digest, process) = (document::digest(self.config.as_bytes()), std::process::id());
+        let ready = format!("ready {digest} {process}\n");
         self.supervisor.set_read_timeout(Some(BEAT))?;
         self.supervisor.set_write_timeout(Some(WRITE))?;
         self.supervisor.write_all(ready.as_bytes())?;

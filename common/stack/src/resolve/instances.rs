@@ -61,11 +61,7 @@ impl Parts<'_, '_> {
         if let Some(i) = default.filter(|_| nics.len() > 1) {
             reached.extend(self.joined(replica, &nics[i].name));
         }
-        let resolver = if replica.instance.resolver.is_empty() {
-            &self.stack.defaults.resolver
-        } else {
-            &replica.instance.resolver
-        };
+        let resolver = self.resolver(replica, nics.get(resolving));
         let mut all = Vec::with_capacity(nics.len());
         for (i, (nic, link)) in nics.iter().zip(links.by_ref().take(nics.len())).enumerate() {
             let Some(network) = self.networks.get(nic.name.as_str()) else { continue };
@@ -90,6 +86,18 @@ impl Parts<'_, '_> {
             });
         }
         all
+    }
+
+    /// The name servers of a replica: its own, the default ones, or with the section `dns` the gateway of one interface.
+    fn resolver(&self, replica: &Replica<'_>, nic: Option<&Nic>) -> Vec<Ipv4Addr> {
+        let named = [&replica.instance.resolver, &self.stack.defaults.resolver];
+        if let Some(named) = named.into_iter().find(|named| !named.is_empty()) {
+            return named.clone();
+        }
+        let network =
+            nic.filter(|_| self.stack.dns.is_some()).and_then(|nic| self.networks.get(nic.name.as_str()));
+        let served = network.filter(|network| network.gateway.is_some());
+        served.and_then(|network| network.gateway_address).into_iter().collect()
     }
 
     fn member(&self, replica: &str, network: &str) -> (Ipv4Addr, String) {

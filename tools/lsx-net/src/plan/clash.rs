@@ -245,7 +245,11 @@ pub(super) fn inhabited(host: &str, seen: &ObservedOf<Net>, stays: bool) -> Opti
     let pids: Vec<&str> = inside.iter().filter_map(|one| one.split(' ').next()).collect();
     let message = format!("processes are running in the stack's router: {}", inside.join(", "));
     let failure = Failure::new(Kind::Failed, "net.plan.inhabited", message).on(host);
-    Some(failure.hint(format!("end them first: kill {}", pids.join(" "))))
+    let served = inside.iter().find_map(|one| one.split_once("(lsx-")?.1.strip_suffix(')'));
+    Some(failure.hint(match served {
+        Some(tool) => format!("they serve the stack: run `lsx-{tool} down` first"),
+        None => format!("end them first: kill {}", pids.join(" ")),
+    }))
 }
 
 /// Addresses of existing interfaces that would change.

@@ -206,9 +206,8 @@ impl Supervisor {
         if home != self.home {
             self.pairs.clear();
             self.home = home;
-            if let Some(mut old) = self.worker.take() {
-                old.kill();
-            }
+            self.worker = None;
+            self.server.kill();
         }
         Ok(space)
     }

@@ -88,6 +88,20 @@ impl<'s> Names<'s> {
     }
 }
 
+/// The fully qualified name of a key of `dns.records`, without the last dot.
+pub fn dns_name(stack: &Stack, key: &str) -> String {
+    whole(stack, key)
+}
+
+/// The fully qualified name, without the last dot, that a target of `dns.records` means: a name below the domain if there is
+/// one, else the name as it is written.
+pub fn dns_target(stack: &Stack, target: &str) -> String {
+    let none = BTreeMap::new();
+    let records = stack.dns.as_ref().map_or(&none, |dns| &dns.records);
+    let meant = Names::of(stack, records).meant(target);
+    meant.unwrap_or_else(|| target.trim_end_matches('.').to_owned())
+}
+
 /// The fully qualified name of a key of `records`.
 pub(super) fn whole(stack: &Stack, key: &str) -> String {
     if key == "@" { stack.domain.clone() } else { format!("{key}.{}", stack.domain) }

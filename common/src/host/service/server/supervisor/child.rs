@@ -3,10 +3,10 @@
 use super::failed;
 use crate::failure::Failure;
 use crate::host::service::log::Log;
-use crate::host::service::server::Server;
+use crate::host::service::server::{STEP, Server};
 use crate::host::service::sockets::{self, Pair};
 use crate::host::service::{Held, worker};
-use crate::host::{Program, limit, namespace};
+use crate::host::{Program, limit, namespace, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{ErrorKind, Read, Write};
@@ -40,11 +40,13 @@ pub(super) struct Child {
 pub(super) fn adopt(next: &Path) -> Option<(Child, Vec<Pair>)> {
     let line = UnixStream::connect(next).ok()?;
     line.set_read_timeout(Some(ADOPT)).ok()?;
-    let pid = rustix::net::sockopt::socket_peercred(&line).ok()?.pid.as_raw_nonzero().get();
     let all = worker::pairs(sockets::receive(&line).ok()?).ok()?;
     let pair = |(udp, tcp)| Some(Pair { at: sockets::address(&udp)?, udp, tcp });
     let pairs = all.into_iter().map(pair).collect::<Option<Vec<_>>>()?;
-    Some((Child::new(None, u32::try_from(pid).ok()?, line).ok()?, pairs))
+    // The kernel would name the process that made the socket: the earlier supervisor.
+    let mut child = Child::new(None, 0, line).ok()?;
+    wait::until(ADOPT, STEP, || child.said());
+    (child.pid > 0).then_some((child, pairs))
 }
 
 impl Child {
@@ -107,10 +109,19 @@ impl Child {
             let line: Vec<u8> = self.text.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line[..end]).into_owned();
             match line.split_once(' ') {
-                Some(("ready", digest)) => self.loaded = Some(digest.to_owned()),
+                Some(("ready", what)) => self.ready(what),
                 Some(("no", why)) => self.refused = Some(limit::text(why)),
                 _ => {}
             }
+        }
+    }
+
+    /// It serves: the digest of its configuration, and its process.
+    fn ready(&mut self, what: &str) {
+        let Some((digest, process)) = what.split_once(' ') else { return };
+        self.loaded = Some(digest.to_owned());
+        if self.process.is_none() {
+            self.pid = process.parse().ok().filter(|process| i32::try_from(*process).is_ok()).unwrap_or(0);
         }
     }
 
@@ -166,13 +177,14 @@ impl Child {
                 let _ = process.kill();
                 let _ = process.wait();
             }
-            None if !self.gone => {
+            None if !self.gone && self.pid > 0 => {
                 // Its socket is still open, so the number is still its own.
                 let pid = i32::try_from(self.pid).unwrap_or(i32::MAX);
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
             None => {}
         }
+        self.gone = true;
         false
     }
 }

@@ -1,0 +1,34 @@
+//! Changes while clients ask.
+
+use crate::load::Load;
+use crate::town::Town;
+use lsx_tests::lab::{Lab, until};
+
+pub(crate) const CASES: &[crate::Case] = &[("a_hand_over_loses_no_query", a_hand_over_loses_no_query)];
+
+fn a_hand_over_loses_no_query(lab: &Lab) {
+    let town = Town::up(lab);
+    let server = town.resolver("ann");
+    let mut load = Load::start(lab, town.host_of("ann"), "town.ann", &server, "web.back.internal");
+    let mut before = 0;
+    for number in 1..=5 {
+        assert!(until(60, || load.count().0 > before + 200));
+        let address = format!("192.0.2.{}", 40 + number);
+        let file = town.changed("printer: 192.0.2.40", &format!("printer: {address}"));
+        let plan = town.dns(&["plan", &file, "--table"]).ok();
+        assert!(plan.stdout.contains("handed over"), "{}", plan.stdout);
+        assert!(town.changes(&file) >= 2);
+        assert_eq!(town.short("ann", "printer.internal"), [address]);
+        before = load.count().0;
+    }
+    assert!(until(60, || load.count().0 > before + 200));
+    let (done, failed) = load.count();
+    println!("{done} queries during 5 hand-overs, {failed} not answered");
+    assert_eq!(failed, 0, "of {done}");
+    assert_eq!(town.recorded("h1", "restarts"), "0");
+    assert_eq!(town.recorded("h1", "handovers"), "5");
+    let workers = "pgrep -fc '[s]erve --worker town'";
+    assert!(until(60, || lab.script("h1", workers).stdout.trim() == "1"), "former workers end");
+    drop(load);
+    town.down();
+}

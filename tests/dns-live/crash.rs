@@ -1,0 +1,90 @@
+//! What was killed serves again.
+
+use crate::load::Load;
+use crate::town::{Town, run};
+use lsx_tests::lab::{Lab, until};
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("what_was_killed_serves_again", what_was_killed_serves_again),
+    ("a_new_router_is_served_too", a_new_router_is_served_too),
+    ("after_a_power_cut_names_are_there", after_a_power_cut_names_are_there),
+    ("networks_stay_while_their_names_are_served", networks_stay_while_their_names_are_served),
+];
+
+fn serves(town: &Town<'_>) -> bool {
+    town.lab
+        .script(
+            town.host_of("ann"),
+            &format!(
+                "ip netns exec town.ann dig @{} +tries=1 +time=2 +short h1.host.internal",
+                town.resolver("ann")
+            ),
+        )
+        .stdout
+        == "198.18.0.11\n"
+}
+
+fn what_was_killed_serves_again(lab: &Lab) {
+    let town = Town::up(lab);
+    // The worker: what waits in the sockets is answered by the next one.
+    let old = town.recorded("h1", "pid");
+    lab.script("h1", &format!("kill -9 {old}")).ok();
+    assert!(until(60, || town.recorded("h1", "pid") != old && serves(&town)));
+    assert_eq!(town.recorded("h1", "restarts"), "1");
+    // The supervisor: its worker serves on, and hands its sockets to the next supervisor.
+    let mut load =
+        Load::start(lab, town.host_of("ann"), "town.ann", &town.resolver("ann"), "web.back.internal");
+    assert!(until(60, || load.count().0 > 100));
+    lab.script("h1", &format!("kill -9 {}", town.recorded("h1", "supervisor"))).ok();
+    let before = load.count().0;
+    assert!(until(60, || load.count().0 > before + 200), "it serves without its supervisor");
+    town.dns(&["plan", "--exit-code", &town.file]).exits(2);
+    assert_eq!(town.changes(&town.file), 1);
+    let before = load.count().0;
+    assert!(until(60, || load.count().0 > before + 200));
+    let (done, failed) = load.count();
+    assert_eq!(failed, 0, "of {done}, while the next supervisor took over");
+    drop(load);
+    let workers = "pgrep -fc '[s]erve --worker town'";
+    assert!(until(60, || lab.script("h1", workers).stdout.trim() == "1"), "the old one ends");
+    // Both.
+    let both = format!("kill -9 {} {}", town.recorded("h1", "supervisor"), town.recorded("h1", "pid"));
+    lab.script("h1", &both).ok();
+    assert!(!serves(&town));
+    assert_eq!(town.changes(&town.file), 1);
+    assert!(serves(&town));
+    assert_eq!(town.changes(&town.file), 0);
+    // `down` also finds a worker that is alone.
+    lab.script("h1", &format!("kill -9 {}", town.recorded("h1", "supervisor"))).ok();
+    town.down();
+}
+
+fn a_new_router_is_served_too(lab: &Lab) {
+    let town = Town::up(lab);
+    lab.script("h1", "ip netns del lsx-town").ok();
+    run(lab, 0, &["up", &town.file]).ok();
+    town.attach();
+    assert!(until(60, || serves(&town)), "{}", lab.script("h1", "cat /var/lib/lsx/dns/town/log").stdout);
+    assert!(until(60, || town.dns(&["check", &town.file]).code == 0));
+    town.down();
+}
+
+fn after_a_power_cut_names_are_there(lab: &Lab) {
+    let town = Town::up(lab);
+    for host in ["h1", "h2"] {
+        lab.verb(&["kill", host]);
+        lab.verb(&["boot", host, "--wait"]);
+    }
+    assert_eq!(town.changes(&town.file), 0, "{}", lab.script("h1", "cat /var/log/lsx-boot.log").stdout);
+    town.attach();
+    assert!(until(60, || serves(&town)));
+    town.down();
+}
+
+fn networks_stay_while_their_names_are_served(lab: &Lab) {
+    let town = Town::up(lab);
+    let refused = run(lab, 0, &["down", &town.file]);
+    assert!(refused.code != 0 && refused.stderr.contains("lsx-dns"), "{}", refused.stderr);
+    assert!(serves(&town));
+    town.down();
+}

@@ -1,0 +1,155 @@
+//! A client that asks by UDP and TCP without a pause and counts what is not answered.
+
+use lsx_tests::lab::Lab;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::{Child, ChildStdout, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const PLACE: &str = "/usr/local/bin/dns-load";
+/// Time limit of an answer; one that takes longer is lost.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Clients of each kind.
+const CLIENTS: usize = 3;
+
+/// `SERVER NAME`.
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    let server: SocketAddr = format!("{}:53", args[0]).parse().unwrap();
+    let counts: Arc<[AtomicU64; 2]> = Arc::default();
+    for client in 0..CLIENTS * 2 {
+        let (counts, name) = (Arc::clone(&counts), args[1].clone());
+        std::thread::spawn(move || {
+            for number in 1u16.. {
+                let asked = query(number, &name);
+                let answered = if client % 2 == 0 { by_udp(server, &asked) } else { by_tcp(server, &asked) };
+                let good = answered
+                    .is_ok_and(|reply| reply[..2] == asked[..2] && reply[3] & 15 == 0 && reply[7] > 0);
+                counts[usize::from(!good)].fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+    }
+    println!("ready");
+    for _ in std::io::stdin().lines() {
+        let told = |n: usize| counts[n].load(Ordering::Relaxed);
+        println!("{}", json!({"done": told(0), "failed": told(1)}));
+    }
+    ExitCode::SUCCESS
+}
+
+/// `ADDRESS`: a server on the operator's machine that has one address for every name, and prints the names.
+pub(crate) fn upstream(args: &[String]) -> ExitCode {
+    let socket = UdpSocket::bind(format!("{}:53", args[0])).unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut query) {
+            let question = &query[12..length];
+            let end = question.iter().position(|byte| *byte == 0).unwrap() + 5;
+            let mut labels = Vec::new();
+            let mut at = 0;
+            while question[at] > 0 {
+                let next = at + 1 + usize::from(question[at]);
+                labels.push(String::from_utf8_lossy(&question[at + 1..next]).into_owned());
+                at = next;
+            }
+            println!("{}", labels.join("."));
+            let head = [&query[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]].concat();
+            let answer = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 203, 0, 113, 7];
+            let _ = socket.send_to(&[&head, &question[..end], &answer].concat(), from);
+        }
+    });
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+    ExitCode::SUCCESS
+}
+
+fn query(number: u16, name: &str) -> Vec<u8> {
+    let mut bytes = [&number.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    for label in name.split('.') {
+        bytes.push(u8::try_from(label.len()).unwrap());
+        bytes.extend(label.as_bytes());
+    }
+    bytes.extend([0, 0, 1, 0, 1]);
+    bytes
+}
+
+fn by_udp(server: SocketAddr, asked: &[u8]) -> std::io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send(asked)?;
+    let mut reply = vec![0; 4096];
+    let length = socket.recv(&mut reply)?;
+    reply.truncate(length.max(12));
+    Ok(reply)
+}
+
+fn by_tcp(server: SocketAddr, asked: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(&[&u16::try_from(asked.len()).unwrap().to_be_bytes(), asked].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length)).max(12)];
+    stream.read_exact(&mut reply)?;
+    Ok(reply)
+}
+
+/// The server of [`upstream`], until it is asked what it was asked.
+pub(crate) struct Upstream(Child);
+
+impl Upstream {
+    pub(crate) fn start(lab: &Lab, address: &str) -> Upstream {
+        let exe = std::env::current_exe().unwrap();
+        let mut child = lab.start_here(&[exe.to_str().unwrap(), "upstream", address]);
+        let mut ready = [0; 6];
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        Upstream(child)
+    }
+
+    /// Ends it; returns the names that it was asked for.
+    pub(crate) fn asked(mut self) -> Vec<String> {
+        drop(self.0.stdin.take());
+        let mut text = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        self.0.wait().unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// A load that runs until it is dropped.
+pub(crate) struct Load(Child, BufReader<ChildStdout>);
+
+impl Load {
+    /// In an instance's place.
+    pub(crate) fn start(lab: &Lab, host: &str, space: &str, server: &str, name: &str) -> Load {
+        let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let script = format!("test -x {PLACE} || {{ cat > {PLACE}; chmod 755 {PLACE}; }}");
+        lab.exec_with(host, &["sh", "-ec", &script], &bytes).ok();
+        let mut child = lab.start(host, &["ip", "netns", "exec", space, PLACE, "load", server, name]);
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        Load(child, out)
+    }
+
+    /// How many queries were answered, and how many were not.
+    pub(crate) fn count(&mut self) -> (u64, u64) {
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        (told["done"].as_u64().unwrap(), told["failed"].as_u64().unwrap())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,40 @@
+//! lsx-dns on simulated hosts. Every property is checked twice: in the tool's output, and by dig in an instance's place.
+//!
+//! `cargo test -p lsx-dns --test dns-live -- WORD` runs the cases whose name has the word. This program is also the client that
+//! asks without a pause (`load`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program is the tests and the client at once"
+)]
+
+mod change;
+mod crash;
+mod load;
+mod names;
+mod town;
+
+use lsx_tests::groups::{self, Group};
+use lsx_tests::lab::Lab;
+use std::process::ExitCode;
+
+/// The tool under test.
+const TOOL: &str = env!("CARGO_BIN_EXE_lsx-dns");
+
+/// One property of names.
+type Case = groups::Case<Lab>;
+
+const GROUPS: &[Group<Lab>] =
+    &[Group { name: "names", share: town::lab, cases: &[names::CASES, change::CASES, crash::CASES] }];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("load") => load::main(&args[1..]),
+        Some("upstream") => load::upstream(&args[1..]),
+        _ => groups::main("dns-live", GROUPS),
+    }
+}

@@ -1,0 +1,107 @@
+//! What instances get for names.
+
+use crate::load::Upstream;
+use crate::town::{HOSTS, Town};
+use lsx_tests::lab::Lab;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("instances_get_the_names_that_they_may_reach", instances_get_the_names_that_they_may_reach),
+    (
+        "names_of_others_are_forwarded_and_private_ones_are_not",
+        names_of_others_are_forwarded_and_private_ones_are_not,
+    ),
+    ("answers_have_the_form_that_clients_need", answers_have_the_form_that_clients_need),
+];
+
+fn instances_get_the_names_that_they_may_reach(lab: &Lab) {
+    let town = Town::up(lab);
+    let (web1, web2) = (town.address("web-1.back.internal"), town.address("web-2.back.internal"));
+    let mut webs = vec![web1.clone(), web2.clone()];
+    webs.sort();
+    // ann is on the other host than the gateway, and in another network than the servers.
+    assert_eq!(town.short("ann", "web.back.internal"), webs);
+    assert_eq!(town.short("ann", "+tcp web-1.back.internal"), std::slice::from_ref(&web1));
+    assert_eq!(town.short("ann", "h2.host.internal"), ["198.18.0.12"]);
+    assert_eq!(town.short("ann", "printer.internal"), ["192.0.2.40"]);
+    assert_eq!(town.short("ann", &format!("-x {web1}")), ["web-1.back.internal."]);
+    assert_eq!(town.short("ann", "_http._tcp.back.internal SRV").len(), 2);
+    let hidden = town.dig("ann", "db.back.internal");
+    assert!(hidden.contains("status: NXDOMAIN") && hidden.contains("IN\tSOA\tns.internal."), "{hidden}");
+    // In its own network it is there, also over two hosts.
+    assert_eq!(town.short("web-1", "db.back.internal"), [town.address("db.back.internal")]);
+    assert!(town.dig("web-1", "ann.front.internal").contains("status: NXDOMAIN"));
+    // An instance of two networks has the gateway of one, on another host than itself, and sees both.
+    assert_eq!(town.resolver("both"), "10.142.0.1");
+    assert_eq!(town.short("both", "ann.front.internal"), [town.address("ann.front.internal")]);
+    assert_eq!(town.short("both", "both.lone.internal"), [town.address("both.lone.internal")]);
+    // Twice changes nothing, and the tool says what runs.
+    assert_eq!(town.changes(&town.file), 0);
+    town.dns(&["check", &town.file]).ok();
+    for host in HOSTS {
+        let tool = lab.script(host, "ls -t /var/lib/lsx/bin/*/lsx-dns | head -1").ok().stdout;
+        let seen = lab.exec(host, &[tool.trim(), "observe"]).ok().json();
+        let server =
+            seen["objects"].as_array().unwrap().iter().find(|o| o["key"] == "service:names").unwrap();
+        let digest = lab.script(host, "sha256sum < /run/lsx/town/dns/config.json").ok().stdout;
+        assert_eq!(server["object"]["running"], true, "{server}");
+        assert!(digest.starts_with(server["object"]["config"].as_str().unwrap()), "{server}");
+        // The worker has no root, and cannot get it.
+        let status = format!("cat /proc/{}/status", town.recorded(host, "pid"));
+        let status = lab.script(host, &status).ok().stdout;
+        let line = |key: &str| status.lines().find_map(|l| l.strip_prefix(key)).unwrap().trim().to_owned();
+        assert!(line("Uid:").split_whitespace().all(|id| id.parse::<u32>().unwrap() > 1_000_000), "{status}");
+        assert_eq!((line("CapEff:"), line("NoNewPrivs:")), ("0".repeat(16), "1".to_owned()));
+    }
+    town.down();
+}
+
+fn answers_have_the_form_that_clients_need(lab: &Lab) {
+    let town = Town::up(lab);
+    // Larger than a datagram: cut, and whole by TCP; dig asks again by itself.
+    let cut = town.dig("ann", "+ignore long.internal TXT");
+    assert!(cut.contains(" tc ") && cut.contains("ANSWER: 0"), "{cut}");
+    assert_eq!(town.short("ann", "long.internal TXT").len(), 15);
+    assert!(town.dig("ann", "+noedns +ignore long.internal TXT").contains(" tc "));
+    for (words, has) in [
+        ("internal ANY", "status: REFUSED"),
+        ("internal AXFR", "failed"),
+        ("+opcode=NOTIFY internal", "status: NOTIMP"),
+        ("+ednsopt=10:0123456789abcdef web.back.internal", "status: NOERROR"),
+        ("+edns=1 +noednsnegotiation web.back.internal", "status: BADVERS"),
+        ("-c CH version.bind TXT", "status: REFUSED"),
+        ("internal SOA", "flags: qr aa rd ra;"),
+        ("web.back.internal AAAA", "ANSWER: 0, AUTHORITY: 1"),
+        ("WEB.BACK.INTERNAL", "WEB.BACK.INTERNAL."),
+        ("5.9.9.10.in-addr.arpa PTR", "status: NXDOMAIN"),
+    ] {
+        let said = town.dig("ann", words).to_string();
+        let said = if has == "failed" { said.to_lowercase() } else { said };
+        assert!(said.contains(has), "{words}\n{said}");
+    }
+    // A stranger: the host itself, which is no source of the stack.
+    let space = "ip netns exec lsx-town";
+    let stranger = lab
+        .script("h1", &format!("{space} dig -b 127.0.0.1 @127.0.0.1 +tries=1 +time=1 internal SOA || true"));
+    assert!(!stranger.stdout.contains("status:"), "only gateways' addresses answer: {}", stranger.stdout);
+    town.down();
+}
+
+fn names_of_others_are_forwarded_and_private_ones_are_not(lab: &Lab) {
+    let town = Town::up(lab);
+    let upstream = Upstream::start(lab, "198.18.0.1");
+    assert_eq!(town.short("ann", "www.example.org"), ["203.0.113.7"]);
+    assert_eq!(town.short("both", "+tcp example.net"), ["203.0.113.7"]);
+    assert_eq!(town.short("ann", "away.internal"), ["203.0.113.7", "www.example.org."]);
+    for name in ["nothing.internal", "db.back.internal", "printer.local", "-x 10.9.9.9", "-x 192.168.1.1"] {
+        assert!(town.dig("ann", name).contains("status: NXDOMAIN"), "{name}");
+    }
+    assert!(town.dig("ann", "+norecurse example.com").contains("status: REFUSED"));
+    let mut asked = upstream.asked();
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked, ["example.net", "www.example.org"]);
+    // Nobody is there any more.
+    assert!(town.dig("ann", "+tries=1 +time=15 example.com").contains("status: SERVFAIL"));
+    assert_eq!(town.short("ann", "h1.host.internal"), ["198.18.0.11"]);
+    town.down();
+}

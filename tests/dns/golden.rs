@@ -1,0 +1,86 @@
+//! Golden folders: what a plan says, byte for byte.
+//!
+//! `LSX_BLESS=1` writes the actual output; review `git diff` afterwards.
+
+use crate::{resolved, tool};
+use common::document;
+use common::plan::Kept;
+use common::tool::ObservedOf;
+use lsx_dns::Dns;
+use lsx_dns::model::{Facts, Intent, NAMES, Server};
+use lsx_tests::blessing;
+use lsx_tests::golden::{self, Case};
+use std::net::Ipv4Addr;
+
+const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-dns";
+
+#[test]
+fn every_case_gives_what_it_gave() {
+    golden::run(&tool(), remade);
+}
+
+/// The observed documents of a case: hosts as an earlier stack left them, then edits.
+fn remade(case: &Case) -> Option<String> {
+    let (was, edits) = case.drift()?;
+    let text = case.text();
+    let (_, all) = resolved(was.as_deref().unwrap_or(&text));
+    let mut lines = String::new();
+    for host in &all.hosts {
+        let mut seen = bare(&all.stack, &host.name);
+        if let Some(was) = &was {
+            raise(was, &mut seen);
+        }
+        let mut seen = serde_json::to_value(seen).unwrap();
+        for edit in edits.iter().filter(|edit| edit["host"] == host.name) {
+            golden::edit(&mut seen, edit);
+        }
+        lines += &format!("{seen}\n");
+    }
+    Some(lines)
+}
+
+fn bare(stack: &str, host: &str) -> ObservedOf<Dns> {
+    let resolvers: Vec<Ipv4Addr> = vec!["192.0.2.53".parse().unwrap()];
+    ObservedOf::<Dns> {
+        schema: document::schema("dns", "observed"),
+        stack: Some(stack.to_owned()),
+        only: None,
+        host: host.to_owned(),
+        base: lsx_dns::plan::base(&[], &resolvers),
+        stack_hosts: Vec::new(),
+        warnings: Vec::new(),
+        objects: Vec::new(),
+        seen: Facts { program: PROGRAM.to_owned(), resolvers, ..Facts::default() },
+    }
+}
+
+/// The objects of a host on which a stack is up.
+fn raise(text: &str, seen: &mut ObservedOf<Dns>) {
+    let (stack, all) = resolved(text);
+    let Some(config) = lsx_dns::plan::config(&stack, &all, &seen.host, &seen.seen.resolvers) else { return };
+    let loaded = document::digest(&document::canonical(&config).unwrap());
+    let intent = Intent { schema: document::schema("dns", "intent"), stack: stack.name, config };
+    let digest = lsx_dns::plan::key(&intent);
+    let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().map(|kept| kept.have("dns"));
+    let server = Server { name: NAMES.to_owned(), config: loaded, running: true };
+    seen.objects = kept.chain([lsx_dns::plan::have(server)]).collect();
+    seen.base = lsx_dns::plan::base(&seen.objects, &seen.seen.resolvers);
+}
+
+#[test]
+fn the_cases_cover_what_a_plan_can_say() {
+    if blessing() {
+        return; // The folders are being written.
+    }
+    let cases = golden::cases("dns");
+    let all: String = cases.iter().filter_map(|c| c.read("plan.json")).collect();
+    for kind in ["service", "intent", "boot"] {
+        for verb in ["create", "change", "remove"] {
+            assert!(all.contains(&format!("\"{kind}.{verb}:")), "no case has a step {kind}.{verb}");
+        }
+    }
+    let refused: String = cases.iter().filter_map(|c| c.read("error.txt")).collect();
+    for words in ["dnsmasq and bind are not supported yet", "hint:"] {
+        assert!(refused.contains(words), "no case is refused with: {words}");
+    }
+}

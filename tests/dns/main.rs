@@ -1,0 +1,28 @@
+//! lsx-dns without hosts: golden cases with the program, and answers with the library.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod answers;
+mod golden;
+mod laws;
+
+use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
+use lsx_dns::model::Config;
+use lsx_tests::Tool;
+use std::path::PathBuf;
+
+fn tool() -> Tool {
+    Tool { name: lsx_dns::PROGRAM.to_owned(), path: PathBuf::from(env!("CARGO_BIN_EXE_lsx-dns")) }
+}
+
+fn resolved(text: &str) -> (Stack, Resolved) {
+    let (stack, _) = read(text, "stack.yaml", &ReadOptions::default()).unwrap_or_else(|f| panic!("{f}"));
+    let resolved = resolve(&stack).unwrap_or_else(|f| panic!("{f}"));
+    (stack, resolved)
+}
+
+/// The configuration of a host's server.
+fn config(text: &str, host: &str) -> Config {
+    let (stack, resolved) = resolved(text);
+    lsx_dns::plan::config(&stack, &resolved, host, &["192.0.2.53".parse().unwrap()]).unwrap()
+}

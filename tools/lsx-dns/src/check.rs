@@ -1,0 +1,224 @@
+//! The live checks: instances ask their name servers for what they should get and for what they should not, by UDP and TCP,
+//! from their own namespaces.
+
+mod spaces;
+
+use crate::model::{Config, Data, Entry};
+use common::host::namespace;
+use common::stack::{Resolved, Stack};
+use common::tool::{Checked, Each, Finding, Goal, PlanInput};
+use common::{Failure, Failures, Kind, fleet};
+use domain::base::iana::{Class, Rtype};
+use domain::base::{Message, MessageBuilder, Name};
+use domain::rdata::A;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// The time for one answer, and the number of times that a datagram is sent.
+const ANSWER: Duration = Duration::from_secs(3);
+const TIMES: usize = 3;
+/// The number of names that are asked at one server.
+const NAMES: usize = 200;
+
+/// What one instance asks its name server.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ask {
+    /// Instance.
+    from: String,
+    /// Its address and hardware address, by which its namespace is found.
+    address: Ipv4Addr,
+    mac: String,
+    server: SocketAddrV4,
+    /// Names with the addresses that they should have.
+    names: Vec<(String, Ipv4Addr)>,
+    /// A name that it must not get.
+    hidden: Option<String>,
+}
+
+/// What it got.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    from: String,
+    server: SocketAddrV4,
+    asked: usize,
+    /// Names without the right answer, and what came.
+    wrong: Vec<(String, String)>,
+}
+
+/// A verb of lsx-dns itself, on this host.
+///
+/// # Errors
+/// Failures of the verb.
+pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
+    if name != "ask" {
+        return Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into());
+    }
+    let asks: Vec<Ask> = serde_json::from_value(input)
+        .map_err(|e| Failures::from(Failure::new(Kind::Bug, "dns.call", e.to_string())))?;
+    let spaces = spaces::by_address();
+    let mut all = Vec::new();
+    for ask in &asks {
+        // An instance that does not run here is a finding of lsx-ct.
+        let Some(space) = spaces.get(&(ask.address, ask.mac.to_lowercase())) else { continue };
+        let told = namespace::inside(space.as_fd(), || told(ask));
+        all.extend(told.ok());
+    }
+    Ok(json!(all))
+}
+
+fn told(ask: &Ask) -> Told {
+    let mut wrong = Vec::new();
+    for (i, (name, address)) in ask.names.iter().enumerate() {
+        // One by TCP: both have the same answers.
+        let answer = if i == 0 { by_tcp(ask.server, name) } else { by_udp(ask.server, name) };
+        match answer {
+            Ok(addresses) if addresses.contains(address) => {}
+            Ok(addresses) => wrong.push((name.clone(), format!("the addresses {addresses:?}"))),
+            Err(e) => wrong.push((name.clone(), format!("no answer: {e}"))),
+        }
+    }
+    if let Some(name) = &ask.hidden {
+        match by_udp(ask.server, name) {
+            Ok(addresses) if addresses.is_empty() => {}
+            Ok(addresses) => wrong.push((name.clone(), format!("{addresses:?}, which it may not reach"))),
+            Err(e) => wrong.push((name.clone(), format!("no answer: {e}"))),
+        }
+    }
+    let asked = ask.names.len() + usize::from(ask.hidden.is_some());
+    Told { from: ask.from.clone(), server: ask.server, asked, wrong }
+}
+
+fn query(name: &str) -> io::Result<Message<Vec<u8>>> {
+    let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let name = Name::<Vec<u8>>::vec_from_str(name).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut builder = MessageBuilder::new_vec().question();
+    builder.push((name, Rtype::A, Class::IN)).map_err(invalid)?;
+    Ok(builder.into_message())
+}
+
+/// The addresses of a reply.
+fn addresses(query: &Message<Vec<u8>>, bytes: &[u8]) -> Option<Vec<Ipv4Addr>> {
+    let reply = Message::from_octets(bytes).ok().filter(|reply| reply.is_answer(query))?;
+    let records = reply.answer().ok()?.limit_to::<A>();
+    Some(records.filter_map(|record| Some(record.ok()?.data().addr())).collect())
+}
+
+fn by_udp(server: SocketAddrV4, name: &str) -> io::Result<Vec<Ipv4Addr>> {
+    let query = query(name)?;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(ANSWER))?;
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for _ in 0..TIMES {
+        socket.send(query.as_slice())?;
+        let mut bytes = [0; 4096];
+        match socket.recv(&mut bytes) {
+            Ok(length) => {
+                let found = addresses(&query, &bytes[..length]);
+                return found.ok_or_else(|| io::ErrorKind::InvalidData.into());
+            }
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+fn by_tcp(server: SocketAddrV4, name: &str) -> io::Result<Vec<Ipv4Addr>> {
+    let query = query(name)?;
+    let mut stream = TcpStream::connect_timeout(&server.into(), ANSWER)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    let length = u16::try_from(query.as_slice().len()).unwrap_or_default().to_be_bytes();
+    stream.write_all(&[&length, query.as_slice()].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut bytes)?;
+    addresses(&query, &bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Asks from one instance of each network and host, on all hosts in parallel.
+///
+/// # Errors
+/// Hosts that could not be asked.
+pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+    let mut checked = Checked::default();
+    let Goal::Up(stack, resolved) = &input.goal else { return Ok(checked) };
+    // Of each host: its server runs with its configuration, or the plan has steps.
+    input.hosts.iter().for_each(|_| checked.passed());
+    if !input.only.section("dns") || stack.dns.is_none() {
+        return Ok(checked);
+    }
+    let asks = |host: &str| asks(stack, resolved, host);
+    let asks = input.hosts.iter().map(|host| (host.name.clone(), json!(asks(&host.name)))).collect();
+    for (host, answer) in each("ask", asks) {
+        let finding = |message: String| Finding {
+            code: "dns.unanswered".to_owned(),
+            host: host.clone(),
+            message,
+            hint: Some(format!("the log of each server is /var/lib/lsx/dns/{}/log on its host", input.stack)),
+        };
+        let told = answer.and_then(|told| Ok(fleet::shape::<Vec<Told>>(told)?));
+        match told {
+            Err(failures) => checked.found(finding(failures.to_string())),
+            Ok(all) => all.into_iter().for_each(|told| {
+                (told.wrong.len()..told.asked).for_each(|_| checked.passed());
+                let answered = told.asked.saturating_sub(told.wrong.len());
+                let (from, server, asked) = (&told.from, told.server, told.asked);
+                checked.row(json!({"host": host, "from": from, "server": server, "asked": asked, "answered": answered}));
+                for (name, what) in told.wrong.iter().take(told.asked) {
+                    checked.found(finding(format!("{from} asks {server} for {name} and gets {what}")));
+                }
+            }),
+        }
+    }
+    Ok(checked)
+}
+
+/// What instances of a host ask: the first of each network that has a name server.
+fn asks(stack: &Stack, resolved: &Resolved, host: &str) -> Vec<Ask> {
+    let mut networks = BTreeSet::new();
+    let mut all = Vec::new();
+    for at in resolved.instances.iter().filter(|at| at.host == host) {
+        for nic in &at.nics {
+            let served = resolved.networks.iter().find(|n| n.name == nic.network && n.gateway.is_some());
+            let (Some(gateway), Some(server)) =
+                (served.and_then(|n| n.gateway.as_deref()), served.and_then(|n| n.gateway_address))
+            else {
+                continue;
+            };
+            if !networks.insert(&nic.network) {
+                continue;
+            }
+            let Some(config) = crate::plan::config(stack, resolved, gateway, &[]) else { continue };
+            let (names, hidden) = names(&config, nic.address.addr());
+            let (from, address, mac) = (at.name.clone(), nic.address.addr(), nic.mac.clone());
+            all.push(Ask { from, address, mac, server: SocketAddrV4::new(server, 53), names, hidden });
+        }
+    }
+    all
+}
+
+/// The names with addresses that a source sees, and one that it does not see at all.
+fn names(config: &Config, source: Ipv4Addr) -> (Vec<(String, Ipv4Addr)>, Option<String>) {
+    let view = config.views.iter().filter_map(|view| {
+        let nets = view.from.iter().filter(|net| net.contains(&source));
+        Some((nets.map(|net| net.prefix_len()).max()?, view))
+    });
+    let view = view.max_by_key(|(prefix, _)| *prefix).map(|(_, view)| view);
+    let address = |entry: &Entry| match entry.data {
+        Data::A(address) if !entry.name.starts_with('*') => Some((entry.name.clone(), address)),
+        _ => None,
+    };
+    let seen = |entry: &&Entry| view.is_some_and(|view| crate::zone::sees(view, entry));
+    let all: Vec<_> = config.records.iter().filter(seen).filter_map(address).collect();
+    let there: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    let hidden = config.records.iter().filter_map(address).find(|(name, _)| !there.contains(name.as_str()));
+    let hidden = hidden.map(|(name, _)| name);
+    (all.into_iter().take(NAMES).collect(), hidden)
+}

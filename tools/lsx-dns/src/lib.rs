@@ -1,0 +1,83 @@
+//! lsx-dns answers the names of a stack on its gateways.
+//!
+//! On every host whose router is a gateway, a server answers in the router at the gateways' addresses, by UDP and TCP: instances
+//! on each of their networks, hosts, the services and records of the document, and addresses. A source gets the names that it
+//! may reach: those of its own networks, and those that an `allow` leads to; sources outside the stack are refused. Names of
+//! others are asked from the servers of `dns.forward`, by default those of the host; names for private use are never passed
+//! on. Instances have their gateway as name server. Another configuration is handed over to a new worker on the same sockets,
+//! without a lost query.
+
+use common::plan::Have;
+use common::table::Columns;
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::{Failure, Failures};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+mod apply;
+mod check;
+pub mod cli;
+pub mod model;
+mod observe;
+pub mod plan;
+mod serve;
+pub mod zone;
+
+/// The program's name.
+pub const PROGRAM: &str = "lsx-dns";
+
+/// The tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Dns;
+
+impl Tool for Dns {
+    const NAME: &'static str = "dns";
+    const PROGRAM: &'static str = PROGRAM;
+    const SET: &'static [&'static str] = &[PROGRAM];
+    const TABLES: &'static [Columns] = &[
+        ("dns.observed", "objects", &["host", "key", "object.running", "object.config"]),
+        ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
+        ("dns.check", "rows", &["host", "from", "server", "asked", "answered"]),
+    ];
+    const ORDER: u8 = 40;
+    type Object = model::Object;
+    type Facts = model::Facts;
+    type Gathered = ();
+    type Data = model::Nothing;
+    type Intent = model::Intent;
+
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
+        observe::observe(stack)
+    }
+
+    fn base(&self, objects: &[Have<Self::Object>], seen: &Self::Facts) -> String {
+        plan::base(objects, &seen.resolvers)
+    }
+
+    fn plan(
+        &self,
+        input: &PlanInput,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
+        plan::plan(input, observed)
+    }
+
+    fn intent_key(intent: &model::Intent) -> String {
+        plan::key(intent)
+    }
+
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
+        let changer = apply::Changer::new(plan);
+        Box::new(move |before, after| changer.change(before, after))
+    }
+
+    fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+        check::call(name, input)
+    }
+
+    fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+        check::check(input, each)
+    }
+}

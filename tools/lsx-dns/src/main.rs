@@ -1,0 +1,5 @@
+//! lsx-dns: calls the library.
+
+fn main() -> std::process::ExitCode {
+    lsx_dns::cli::main()
+}

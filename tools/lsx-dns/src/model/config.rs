@@ -1,0 +1,106 @@
+//! The configuration of a server: what it answers, and to whom. It has no clock and no order that matters, so that the same
+//! document gives the same bytes.
+
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+/// The configuration of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Config {
+    /// The addresses of its sockets, UDP and TCP.
+    #[schemars(with = "Vec<String>")]
+    pub listen: Vec<SocketAddrV4>,
+    /// The domain of the stack.
+    pub domain: String,
+    /// TTL of answers in seconds.
+    pub ttl: u32,
+    /// TTL of negative answers in seconds.
+    pub negative_ttl: u32,
+    /// The zones that it answers for, without the last dot.
+    pub zones: Vec<String>,
+    /// All records, by name.
+    pub records: Vec<Entry>,
+    /// What each source sees. The longest matching prefix counts.
+    pub views: Vec<View>,
+    /// Servers for all other names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forward: Vec<Ipv4Addr>,
+    /// Servers for the names below a domain.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beyond: BTreeMap<String, Vec<Ipv4Addr>>,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Entry {
+    /// Its name, fully qualified without the last dot.
+    pub name: String,
+    /// Its data.
+    #[serde(flatten)]
+    pub data: Data,
+    /// TTL in seconds, if it is not that of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
+    /// Who sees it.
+    #[serde(default, skip_serializing_if = "Seen::everyone")]
+    pub seen: Seen,
+}
+
+/// The data of a record; names are fully qualified without the last dot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Data {
+    /// An address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+    /// A canonical name.
+    Cname(String),
+    /// A mail exchanger.
+    Mx(u16, String),
+    /// A text.
+    Txt(String),
+    /// A service: priority, weight, port and host.
+    Srv(u16, u16, u16, String),
+    /// A name for an address.
+    Ptr(String),
+    /// A name server.
+    Ns(String),
+    /// An authority that may issue certificates: flags, tag and value.
+    Caa(u8, String, String),
+}
+
+/// Who sees a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// All sources that have a view.
+    #[default]
+    All,
+    /// Sources that may reach this address.
+    Reaching(Ipv4Addr),
+    /// Sources on these networks.
+    Networks(Vec<String>),
+}
+
+impl Seen {
+    fn everyone(&self) -> bool {
+        *self == Seen::All
+    }
+}
+
+/// What some sources see.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct View {
+    /// The sources.
+    #[schemars(with = "Vec<String>")]
+    pub from: Vec<Ipv4Net>,
+    /// The networks that they are on.
+    pub networks: Vec<String>,
+    /// The addresses that they may reach.
+    #[schemars(with = "Vec<String>")]
+    pub reach: Vec<Ipv4Net>,
+}

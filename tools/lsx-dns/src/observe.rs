@@ -1,0 +1,68 @@
+//! Observes this host: the servers of lsx-dns, and the host's own name servers. Changes nothing.
+
+use crate::model::{Facts, NAMES, Object, Server};
+use crate::plan::{have, key};
+use crate::{Dns, PROGRAM};
+use common::host::file;
+use common::host::kept::Keeper;
+use common::host::service::server;
+use common::tool::{Observation, Tool};
+use common::{Failure, fleet};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+/// The host's name servers, by systemd-resolved if it has them, since resolv.conf then names only itself.
+const RESOLVERS: [&str; 2] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+/// The number of name servers that are used (resolv.conf(5), MAXNS).
+const MOST: usize = 3;
+
+/// The server of a stack, whose name has been validated.
+pub(crate) fn server(stack: &str) -> server::Server {
+    server::Server { tool: Dns::NAME, program: PROGRAM, stack: stack.to_owned() }
+}
+
+/// Reads the objects of one stack, or of all.
+///
+/// # Errors
+/// Kind `Denied` without root.
+pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+    common::host::root()?;
+    let mut facts =
+        Facts { program: fleet::installed_path(Dns::SET), resolvers: resolvers(), ..Facts::default() };
+    let (mut objects, mut warnings) = (Vec::new(), Vec::new());
+    for name in stack.map_or_else(stacks, |stack| [stack.to_owned()].into()) {
+        let found = Keeper::of::<Dns>(&name).observe()?;
+        objects.extend(found.objects(key).into_iter().map(|kept| kept.have(Dns::NAME)));
+        warnings.extend(found.warnings);
+        let server = server(&name);
+        if server.exists() {
+            let config = server.serves();
+            let running = config.is_some();
+            let config = config.unwrap_or_default();
+            objects.push(have(Server { name: NAMES.to_owned(), config, running }));
+            facts.why = server.state().filter(|_| stack.is_some()).and_then(|state| state.why);
+        }
+    }
+    Ok((objects, facts, warnings))
+}
+
+/// The stacks that keep anything here.
+fn stacks() -> BTreeSet<String> {
+    let folders = |root: &str, inside: &'static str| {
+        let all = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let all = all.filter(move |entry| entry.path().join(inside).exists());
+        all.filter_map(|entry| entry.file_name().into_string().ok())
+    };
+    let all = folders("/etc/lsx", "dns.json").chain(folders("/run/lsx", "dns/config.json"));
+    all.chain(folders("/var/lib/lsx/dns", "log")).collect()
+}
+
+/// The host's name servers. Those on its loopback cannot be reached from a router.
+fn resolvers() -> Vec<Ipv4Addr> {
+    let of = |path: &&str| file::read(Path::new(path)).ok().flatten();
+    let text = RESOLVERS.iter().find_map(of).unwrap_or_default();
+    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let servers = servers.filter_map(|rest| rest.trim().parse().ok());
+    servers.filter(|server: &Ipv4Addr| !server.is_loopback() && !server.is_unspecified()).take(MOST).collect()
+}

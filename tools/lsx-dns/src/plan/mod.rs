@@ -1,0 +1,166 @@
+//! The plan: one server for each host whose router is a gateway of the stack. Pure.
+
+mod names;
+mod reverse;
+mod views;
+
+use crate::Dns;
+use crate::model::{Config, Intent, NAMES, Object, Server};
+use common::plan::{Have, Kept, Step, Want, diff};
+use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool as _};
+use common::{Failure, Failures, Kind, document};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// The port of DNS (RFC 1035 4.2).
+const PORT: u16 = 53;
+/// Default TTL in seconds.
+const TTL: u32 = 60;
+/// Default TTL of negative answers in seconds.
+const NEGATIVE_TTL: u32 = 10;
+
+/// Makes the plan.
+///
+/// # Errors
+/// A driver that is not supported, or an intent that cannot be read.
+pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Dns>>) -> Result<Draft<Dns>, Failures> {
+    let mut draft = Draft::default();
+    if !input.only.section("dns") {
+        return Ok(draft);
+    }
+    for (host, seen) in observed {
+        let config = match &input.goal {
+            Goal::Up(stack, resolved) => {
+                supported(stack)?;
+                config(stack, resolved, host, &seen.seen.resolvers)
+            }
+            Goal::Boot(kept) => Some(booted(kept)?.config),
+            Goal::Down => None,
+        };
+        let wants = match config {
+            Some(config) => wants(&input.stack, host, config, seen, &mut draft)?,
+            None => Vec::new(),
+        };
+        draft.steps.extend(diff(host, &wants, &seen.objects));
+    }
+    let used: BTreeSet<&str> = draft.steps.iter().filter_map(content).collect();
+    draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    Ok(draft)
+}
+
+fn supported(stack: &Stack) -> Result<(), Failure> {
+    let driver = stack.dns.as_ref().map(|dns| dns.driver).unwrap_or_default();
+    if driver == DnsDriver::Embedded {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Data, "dns.plan.driver", "the drivers dnsmasq and bind are not supported yet")
+        .at("dns.driver")
+        .hint("remove driver: lsx-dns answers itself then"))
+}
+
+fn wants(
+    stack: &str,
+    host: &str,
+    config: Config,
+    seen: &ObservedOf<Dns>,
+    draft: &mut Draft<Dns>,
+) -> Result<Vec<Want<Object>>, Failure> {
+    let mut text = |value: Vec<u8>| {
+        let digest = document::digest(&value);
+        draft.contents.insert(digest.clone(), String::from_utf8_lossy(&value).into_owned());
+        digest
+    };
+    let loaded = text(document::canonical(&config)?);
+    let intent = intent(stack, config);
+    let kept = key(&intent);
+    draft.contents.insert(kept.clone(), String::from_utf8_lossy(&document::canonical(&intent)?).into_owned());
+    let server = Server { name: NAMES.to_owned(), config: loaded, running: true };
+    let service = Object::Service(server);
+    let needs = vec![format!("intent:{}", Dns::NAME)];
+    let why = "the document has the section dns".to_owned();
+    let mut wants: Vec<Want<Object>> = Kept::of(kept, &seen.seen.program, host, false)
+        .into_iter()
+        .map(|kept| kept.want(Dns::NAME))
+        .collect();
+    wants.push(Want { key: service.key(), object: service, needs, why });
+    Ok(wants)
+}
+
+/// A server, which is removed before what restores it.
+pub fn have(object: Server) -> Have<Object> {
+    let object = Object::Service(object);
+    Have { key: object.key(), object, needs: Kept::below(Dns::NAME) }
+}
+
+fn intent(stack: &str, config: Config) -> Intent {
+    Intent { schema: document::schema("dns", "intent"), stack: stack.to_owned(), config }
+}
+
+/// The digest of an intent; stack and schema do not matter.
+pub fn key(intent: &Intent) -> String {
+    document::digest_of(&(&intent.config, "intent")).unwrap_or_default()
+}
+
+fn content(step: &Step<Object>) -> Option<&str> {
+    use common::plan::Object as _;
+    step.after.as_ref()?.content()
+}
+
+fn booted(kept: &serde_json::Value) -> Result<Intent, Failure> {
+    serde_json::from_value(kept.clone()).map_err(|e| {
+        Failure::new(Kind::Data, "dns.intent", format!("the intent of this host cannot be read: {e}"))
+            .hint("run `lsx-dns up` with the stack's document")
+    })
+}
+
+/// The configuration of a host's server; none if its router is no gateway, or the document has no section `dns`.
+/// `resolvers` are the host's own name servers.
+pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4Addr]) -> Option<Config> {
+    let dns = stack.dns.as_ref()?;
+    let listen = listen(resolved, host);
+    if listen.is_empty() {
+        return None;
+    }
+    let seconds = |time: Option<common::stack::Duration>, default: u32| {
+        time.map_or(default, |time| u32::try_from(time.0).unwrap_or(u32::MAX))
+    };
+    let mut zones = names::zones(stack, resolved);
+    zones.extend(reverse::zones(resolved));
+    let mut records = names::records(stack, resolved, dns);
+    records.extend(reverse::records(resolved));
+    records.sort();
+    records.dedup();
+    Some(Config {
+        listen,
+        domain: stack.domain.clone(),
+        ttl: seconds(dns.ttl, TTL),
+        negative_ttl: seconds(dns.negative_ttl, NEGATIVE_TTL),
+        zones: zones.into_iter().collect(),
+        records,
+        views: views::views(resolved),
+        forward: forward(dns, resolvers),
+        beyond: dns.zones.clone(),
+    })
+}
+
+/// The addresses of a host's router at which the router accepts queries.
+fn listen(resolved: &Resolved, host: &str) -> Vec<SocketAddrV4> {
+    let served = resolved.services.iter().filter(|at| at.host == host && at.tool == "dns" && at.port == PORT);
+    let networks: BTreeSet<&String> = served.flat_map(|at| &at.networks).collect();
+    let of = |network: &&common::stack::resolved::NetworkAt| networks.contains(&network.name);
+    let addresses = resolved.networks.iter().filter(of).filter_map(|network| network.gateway_address);
+    let mut all: Vec<SocketAddrV4> = addresses.map(|address| SocketAddrV4::new(address, PORT)).collect();
+    all.sort();
+    all
+}
+
+/// The servers of the document, else those of the host.
+fn forward(dns: &Section, resolvers: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
+    dns.forward.clone().unwrap_or_else(|| resolvers.to_vec())
+}
+
+/// What a plan depends on: lsx's objects, and the host's name servers.
+pub fn base(objects: &[Have<Object>], resolvers: &[Ipv4Addr]) -> String {
+    document::digest_of(&(objects, resolvers)).unwrap_or_default()
+}

@@ -1,0 +1,129 @@
+//! The worker: answers on the sockets that it inherited.
+
+mod forward;
+mod reply;
+mod stream;
+
+use crate::model::Config;
+use crate::zone::Tables;
+use common::host::service::worker::Worker;
+use common::{Failure, Kind, log};
+use forward::Forwarder;
+use reply::{Question, Reply};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The longest query; larger ones are cut off by the kernel and refused as malformed.
+const QUERY: usize = 4096;
+/// How often the loop shows that it works.
+const TICK: Duration = Duration::from_millis(500);
+/// How long answers that are under way may take when another worker has taken over.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// What all tasks share.
+struct Server {
+    tables: Tables,
+    forwarder: Forwarder,
+}
+
+/// Serves until the supervisor says that another worker has taken over.
+///
+/// # Errors
+/// A configuration that cannot be used, or errors of the kernel.
+pub(crate) fn work(user: u32) -> Result<(), Failure> {
+    let mut worker = Worker::begin(c"lsx-dns", user)?;
+    let tables = match tables(&worker.config) {
+        Ok(tables) => tables,
+        Err(why) => {
+            worker.refuse(&why);
+            return Err(Failure::new(Kind::Data, "dns.serve", why));
+        }
+    };
+    let failed = |e: io::Error| Failure::new(Kind::Failed, "dns.serve", format!("cannot serve: {e}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (ticks, seen) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(u64::MAX));
+    let (drain, drained) = watch::channel(false);
+    let counter = Arc::clone(&ticks);
+    let alive = move || {
+        let now = counter.load(Ordering::Relaxed);
+        seen.swap(now, Ordering::Relaxed) != now
+    };
+    let sockets = worker.follow(alive, move || _ = drain.send(true)).map_err(failed)?;
+    let server = Arc::new(Server { tables, forwarder: Forwarder::default() });
+    runtime.block_on(serve(server, sockets, drained, ticks)).map_err(failed)
+}
+
+fn tables(text: &str) -> Result<Tables, String> {
+    let config: Config = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    // The serial of the zones: it rises with every load.
+    let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
+    Tables::new(&config, u32::try_from(now).unwrap_or_default())
+}
+
+async fn serve(
+    server: Arc<Server>,
+    sockets: Vec<(UdpSocket, TcpListener)>,
+    mut drained: watch::Receiver<bool>,
+    ticks: Arc<AtomicU64>,
+) -> io::Result<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for (udp, tcp) in sockets {
+        let udp = Arc::new(tokio::net::UdpSocket::from_std(udp)?);
+        let tcp = tokio::net::TcpListener::from_std(tcp)?;
+        tasks.spawn(datagrams(Arc::clone(&server), udp, drained.clone()));
+        tasks.spawn(stream::accept(Arc::clone(&server), tcp, drained.clone()));
+    }
+    let mut tick = tokio::time::interval(TICK);
+    while !*drained.borrow() {
+        tokio::select! {
+            _ = tick.tick() => { ticks.fetch_add(1, Ordering::Relaxed); }
+            changed = drained.changed() => if changed.is_err() { break },
+        }
+    }
+    let _ = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+/// Answers datagrams. Those that wait for other servers have tasks of their own.
+async fn datagrams(
+    server: Arc<Server>,
+    socket: Arc<tokio::net::UdpSocket>,
+    mut drained: watch::Receiver<bool>,
+) {
+    let mut waiting = tokio::task::JoinSet::new();
+    let mut query = vec![0; QUERY];
+    while !*drained.borrow() {
+        let got = tokio::select! {
+            got = socket.recv_from(&mut query) => got,
+            _ = drained.changed() => break,
+        };
+        while waiting.try_join_next().is_some() {}
+        // Errors are those of earlier answers, such as a port that nobody listens on.
+        let Ok((length, from)) = got else { continue };
+        let Some(question) = Question::read(&query[..length], false) else { continue };
+        match server.reply(&question, from) {
+            Reply::Now(bytes) => _ = socket.send_to(&bytes, from).await,
+            Reply::Later(ask) => {
+                let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
+                waiting.spawn(async move {
+                    let bytes = server.forwarder.ask(&question, ask).await;
+                    let _ = socket.send_to(&bytes, from).await;
+                });
+            }
+        }
+    }
+    while waiting.join_next().await.is_some() {}
+}
+
+impl Server {
+    fn reply(&self, question: &Question, from: SocketAddr) -> Reply {
+        match from.ip() {
+            IpAddr::V4(source) => question.reply(&self.tables, source),
+            IpAddr::V6(_) => Reply::Now(question.refused()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Queries by TCP (RFC 7766): several on one connection, one after the other.
+
+use super::reply::{Question, Reply};
+use super::{QUERY, Server};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// The time that a connection may be idle, and the time for one query or reply to pass.
+const IDLE: Duration = Duration::from_secs(20);
+const PASS: Duration = Duration::from_secs(10);
+/// The same when another worker has taken over: for what is under way.
+const LAST: Duration = Duration::from_secs(2);
+/// The pause after an error of the kernel, such as no more descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The number of connections of all clients and of one.
+const ALL: usize = 1000;
+const EACH: usize = 50;
+
+/// The connections of each client.
+type Count = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One connection, counted.
+struct Counted(Count, IpAddr);
+
+impl Counted {
+    fn take(count: &Count, client: IpAddr) -> Option<Counted> {
+        let mut all = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.get(&client).copied().unwrap_or_default();
+        if own >= EACH || all.values().sum::<usize>() >= ALL {
+            return None;
+        }
+        all.insert(client, own + 1);
+        Some(Counted(Arc::clone(count), client))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.1) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// Accepts connections until another worker has taken over.
+pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, mut drained: watch::Receiver<bool>) {
+    let mut open = tokio::task::JoinSet::new();
+    let count = Count::default();
+    while !*drained.borrow() {
+        let got = tokio::select! {
+            got = listener.accept() => got,
+            _ = drained.changed() => break,
+        };
+        while open.try_join_next().is_some() {}
+        match got {
+            Ok((stream, from)) => {
+                // Without a place it is closed at once.
+                if let Some(counted) = Counted::take(&count, from.ip()) {
+                    let (server, drained) = (Arc::clone(&server), drained.clone());
+                    open.spawn(async move {
+                        let _counted = counted;
+                        let _ = talk(&server, stream, from, drained).await;
+                    });
+                }
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+async fn talk(
+    server: &Server,
+    mut stream: TcpStream,
+    from: SocketAddr,
+    mut drained: watch::Receiver<bool>,
+) -> io::Result<()> {
+    loop {
+        let mut length = [0; 2];
+        // The first byte may be on its way when another worker takes over.
+        let early = tokio::select! {
+            got = timeout(IDLE, stream.read(&mut length[..1])) => Some(got?),
+            () = taken_over(&mut drained) => None,
+        };
+        let first = match early {
+            Some(first) => first,
+            None => timeout(LAST, stream.read(&mut length[..1])).await?,
+        };
+        if first? == 0 {
+            return Ok(());
+        }
+        timeout(PASS, stream.read_exact(&mut length[1..])).await??;
+        let length = usize::from(u16::from_be_bytes(length));
+        if length > QUERY {
+            return Ok(());
+        }
+        let mut query = vec![0; length];
+        timeout(PASS, stream.read_exact(&mut query)).await??;
+        let Some(question) = Question::read(&query, true) else { return Ok(()) };
+        let bytes = match server.reply(&question, from) {
+            Reply::Now(bytes) => bytes,
+            Reply::Later(ask) => server.forwarder.ask(&question, ask).await,
+        };
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+        timeout(PASS, stream.write_all(&[&length, bytes.as_slice()].concat())).await??;
+    }
+}
+
+/// Until another worker has taken over.
+async fn taken_over(drained: &mut watch::Receiver<bool>) {
+    let _ = drained.wait_for(|drained| *drained).await;
+}

@@ -1,0 +1,167 @@
+//! The answers of a server, from its configuration. Pure.
+
+mod answer;
+mod data;
+mod local;
+
+pub use answer::{Answer, Outcome};
+
+use crate::model::{Config, Entry, Seen, View};
+use domain::base::iana::{Class, Rtype};
+use domain::base::name::ToName;
+use domain::base::{Name, Record, Serial, Ttl};
+use domain::rdata::{Ns, Soa, ZoneRecordData};
+use ipnet::Ipv4Net;
+use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+/// A name. It is compared and hashed without regard to case (RFC 4343).
+pub type Owner = Name<Vec<u8>>;
+/// The data of a record.
+pub type Rdata = ZoneRecordData<Vec<u8>, Owner>;
+/// A record.
+pub type Rr = Record<Owner, Rdata>;
+
+/// Times of a zone for secondaries, in seconds (RFC 1912 2.2): there are none yet.
+const REFRESH: u32 = 3600;
+const RETRY: u32 = 600;
+const EXPIRE: u32 = 604_800;
+
+/// All answers.
+#[derive(Debug)]
+pub struct Tables {
+    /// The SOA record of each zone.
+    zones: HashMap<Owner, Rr>,
+    /// What each group of sources sees.
+    views: Vec<HashMap<Owner, Vec<Rr>>>,
+    /// The view of a source, the longest prefixes first.
+    sources: Vec<(u8, HashMap<Ipv4Net, usize>)>,
+    /// Servers for names below a domain.
+    beyond: HashMap<Owner, Vec<Ipv4Addr>>,
+    /// Servers for all other names.
+    forward: Vec<Ipv4Addr>,
+    /// TTL of negative answers.
+    negative: Ttl,
+}
+
+impl Tables {
+    /// Of a configuration; `serial` is that of its zones.
+    ///
+    /// # Errors
+    /// A name or a text that DNS does not allow.
+    pub fn new(config: &Config, serial: u32) -> Result<Tables, String> {
+        let negative = Ttl::from_secs(config.negative_ttl);
+        let mut zones = HashMap::new();
+        for apex in &config.zones {
+            let apex = name(apex)?;
+            zones.insert(apex.clone(), soa(&apex, config, serial)?);
+        }
+        let mut views = Vec::new();
+        let mut prefixes: BTreeSet<u8> = BTreeSet::new();
+        for view in &config.views {
+            views.push(table(config, view, &zones)?);
+            prefixes.extend(view.from.iter().map(Ipv4Net::prefix_len));
+        }
+        let of = |prefix: u8| {
+            let all = config.views.iter().enumerate();
+            let from = all.flat_map(|(i, view)| view.from.iter().map(move |net| (net.trunc(), i)));
+            (prefix, from.filter(|(net, _)| net.prefix_len() == prefix).collect())
+        };
+        let beyond = config.beyond.iter().map(|(zone, servers)| Ok((name(zone)?, servers.clone())));
+        Ok(Tables {
+            zones,
+            views,
+            sources: prefixes.into_iter().rev().map(of).collect(),
+            beyond: beyond.collect::<Result<_, String>>()?,
+            forward: config.forward.clone(),
+            negative,
+        })
+    }
+
+    /// What a source sees; none for strangers.
+    fn view(&self, source: Ipv4Addr) -> Option<&HashMap<Owner, Vec<Rr>>> {
+        let found = self.sources.iter().find_map(|(prefix, nets)| {
+            let net = Ipv4Net::new(source, *prefix).ok()?.trunc();
+            nets.get(&net)
+        });
+        self.views.get(*found?)
+    }
+}
+
+/// A name of the document.
+fn name(text: &str) -> Result<Owner, String> {
+    Name::vec_from_str(text).map_err(|e| format!("{text} is not a name: {e}"))
+}
+
+fn record(owner: Owner, ttl: u32, data: impl Into<Rdata>) -> Rr {
+    Record::new(owner, Class::IN, Ttl::from_secs(ttl), data.into())
+}
+
+fn soa(apex: &Owner, config: &Config, serial: u32) -> Result<Rr, String> {
+    let (server, contact) = (format!("ns.{}", config.domain), format!("hostmaster.{}", config.domain));
+    let seconds = Ttl::from_secs;
+    let data = Soa::new(
+        name(&server)?,
+        name(&contact)?,
+        Serial(serial),
+        seconds(REFRESH),
+        seconds(RETRY),
+        seconds(EXPIRE),
+        seconds(config.negative_ttl),
+    );
+    Ok(record(apex.clone(), config.ttl, data))
+}
+
+/// The SOA of an empty zone that every server has for itself (RFC 6303 3).
+fn soa_of(apex: &Owner, negative: Ttl) -> Option<Rr> {
+    let contact = name("nobody.invalid").ok()?;
+    let seconds = Ttl::from_secs;
+    let (refresh, retry, expire) = (seconds(REFRESH), seconds(RETRY), seconds(EXPIRE));
+    let data = Soa::new(apex.clone(), contact, Serial(1), refresh, retry, expire, negative);
+    Some(record(apex.clone(), negative.as_secs(), data))
+}
+
+/// The names that a view sees; names between them and their zones exist without records (RFC 8020).
+fn table(
+    config: &Config,
+    view: &View,
+    zones: &HashMap<Owner, Rr>,
+) -> Result<HashMap<Owner, Vec<Rr>>, String> {
+    let mut all: HashMap<Owner, Vec<Rr>> = HashMap::new();
+    let server = name(&format!("ns.{}", config.domain))?;
+    for (apex, soa) in zones {
+        let ns = record(apex.clone(), config.ttl, Ns::new(server.clone()));
+        all.entry(apex.clone()).or_default().extend([soa.clone(), ns]);
+    }
+    for entry in config.records.iter().filter(|entry| sees(view, entry)) {
+        let owner = name(&entry.name)?;
+        let mut above = owner.parent().map(|parent| parent.to_vec());
+        while let Some(name) = above.filter(|_| !zones.contains_key(&owner)) {
+            if zones.contains_key(&name) || all.contains_key(&name) {
+                break;
+            }
+            above = name.parent().map(|parent| parent.to_vec());
+            all.insert(name, Vec::new());
+        }
+        let data = data::of(&entry.data)?;
+        let record = record(owner.clone(), entry.ttl.unwrap_or(config.ttl), data);
+        let records = all.entry(owner).or_default();
+        if !records.contains(&record) {
+            records.push(record);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a view has a record.
+pub(crate) fn sees(view: &View, entry: &Entry) -> bool {
+    match &entry.seen {
+        Seen::All => true,
+        Seen::Reaching(address) => view.reach.iter().any(|net| net.contains(address)),
+        Seen::Networks(networks) => networks.iter().any(|network| view.networks.contains(network)),
+    }
+}
+
+fn is(record: &Rr, kind: Rtype) -> bool {
+    record.rtype() == kind
+}
