@@ -22,7 +22,7 @@ impl Cloud {
     pub(crate) fn with(hosts: usize, options: &[&str]) -> Cloud {
         let tools = lsx_tests::tools();
         let path = |name: &str| tools.iter().find(|t| t.name == name).unwrap().path.display().to_string();
-        let lab = Lab::with("faults", hosts, options, &[&path("lsx-net"), &path("lsx-ct")]);
+        let lab = Lab::with("faults", hosts, options, &[&path("lsx-net"), &path("lsx-ct"), &path("lsx-dns")]);
         let folder = lab.folder.path();
         image::busybox(folder, "bb", "first");
         image::busybox(folder, "other", "second");

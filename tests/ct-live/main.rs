@@ -19,6 +19,7 @@ mod ids;
 mod image;
 mod life;
 mod lost;
+mod names;
 mod plans;
 mod proxy;
 mod reach;
@@ -79,6 +80,7 @@ const GROUPS: &[Group<Cloud>] = &[
             plans::CASES,
             tls::CASES,
             registry::CASES,
+            names::CASES,
         ],
     },
 ];
