@@ -20,8 +20,7 @@ instances:
   far: { image: bb, host: h1, networks: far, command: [sleep, infinity] }
   ann: { image: bb, host: h2, networks: front, command: [sleep, infinity], needs: [web] }
 ";
-const DNS: &str =
-    "dns: { forward: [], records: { shop: { cname: web-1.back } }, services: { http: { to: web, port: 80 } } }\n";
+const DNS: &str = "dns: { forward: [], records: { shop: { cname: web-1.back } }, services: { http: { to: web, port: 80 } } }\n";
 
 fn dns(cloud: &Cloud, args: &[&str]) -> Ran {
     finish(&mut cloud.lab.tool(2, args), b"")

@@ -15,6 +15,16 @@ fn tool() -> Tool {
     Tool { name: lsx_dns::PROGRAM.to_owned(), path: PathBuf::from(env!("CARGO_BIN_EXE_lsx-dns")) }
 }
 
+#[test]
+fn a_stack_without_a_server_is_refused() {
+    for name in ["nobody", "../nobody", ""] {
+        let code = if nix::unistd::geteuid().is_root() { 1 } else { 77 };
+        let ended = tool().run(["serve", name]).end().refused(code);
+        assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+    }
+    let _ = tool().run(["serve"]).end().refused(64);
+}
+
 fn resolved(text: &str) -> (Stack, Resolved) {
     let (stack, _) = read(text, "stack.yaml", &ReadOptions::default()).unwrap_or_else(|f| panic!("{f}"));
     let resolved = resolve(&stack).unwrap_or_else(|f| panic!("{f}"));

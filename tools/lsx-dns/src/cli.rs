@@ -77,6 +77,6 @@ fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
         Verb::Serve(args) if args.worker => Ok(serve::work(observe::server(&args.stack).user())?),
-        Verb::Serve(args) => Ok(server::run(observe::server(&args.stack))?),
+        Verb::Serve(args) => Ok(server::run(observe::configured(&args.stack)?)?),
     }
 }

@@ -7,7 +7,7 @@ use common::host::file;
 use common::host::kept::Keeper;
 use common::host::service::server;
 use common::tool::{Observation, Tool};
-use common::{Failure, fleet};
+use common::{Failure, Kind, fleet};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -20,6 +20,20 @@ const MOST: usize = 3;
 /// The server of a stack, whose name has been validated.
 pub(crate) fn server(stack: &str) -> server::Server {
     server::Server { tool: Dns::NAME, program: PROGRAM, stack: stack.to_owned() }
+}
+
+/// The server of a stack that has a configuration here.
+///
+/// # Errors
+/// Kind `Denied` without root; a stack without one.
+pub(crate) fn configured(stack: &str) -> Result<server::Server, Failure> {
+    common::host::root()?;
+    if stacks().contains(stack) && server(stack).config().exists() {
+        return Ok(server(stack));
+    }
+    let message = format!("no names of a stack {stack} are served on this host");
+    Err(Failure::new(Kind::Failed, "dns.serve", message)
+        .hint("`lsx-dns up` with the stack's file begins that"))
 }
 
 /// Reads the objects of one stack, or of all.

@@ -108,7 +108,7 @@ impl Server {
             state: folder.join("state.json"),
             root: folder,
             unit: format!("lsx-{stack}.{tool}"),
-            about: format!("{tool} of stack {stack}"),
+            about: format!("{tool} server of stack {stack}"),
         }
     }
 
