@@ -21,6 +21,13 @@ pub(crate) fn here(lab: &Lab, script: &str) -> Ran {
     lab.run(&["sh", "-ec", &format!("cd {folder}\n{script}")])
 }
 
+/// Makes a certificate; key and chain are in one file in the folder of the test.
+pub(crate) fn sign_into(lab: &Lab, name: &str, file: &str) {
+    let script =
+        SIGN.replace("NAME", name).replace("DAYS", "29").replace("FOLDER", "made").replace("KEY", "key.pem");
+    here(lab, &format!("{script}\numask 077; cat made/fullchain.pem made/key.pem >{file}")).ok();
+}
+
 /// Makes a certificate and puts it on the host: the key first, so that the two do not match for a moment.
 pub(crate) fn sign(lab: &Lab, name: &str, key: &str, days: u32, to: &str) {
     let script = SIGN

@@ -64,7 +64,7 @@ pub(crate) fn end(lab: &Lab, stack: &Stack, servers: Vec<Server>) {
     drop(servers);
     stack.detach(lab);
     stack.down(lab, &[]);
-    lab.script("h1", &format!("! {HAPROXY}; ! test -e /run/lsx; ! test -e /var/lib/lsx/net")).ok();
+    lab.script("h1", &format!("! {HAPROXY} && ! test -e /run/lsx && ! test -e /var/lib/lsx/net")).ok();
 }
 
 /// A value of the record of the supervisor.
@@ -270,7 +270,8 @@ fn a_run_killed_at_the_balancer_is_repaired_or_removed(lab: &Lab) {
                 assert_eq!(changes(lab, &file), 0, "{n}");
             }
             lab.net(&["down", &file]).ok();
-            lab.script("h1", &format!("! {HAPROXY}; ! test -e /run/lsx; ! test -e /var/lib/lsx/net")).ok();
+            lab.script("h1", &format!("! {HAPROXY} && ! test -e /run/lsx && ! test -e /var/lib/lsx/net"))
+                .ok();
         }
     }
 }

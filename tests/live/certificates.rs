@@ -68,12 +68,12 @@ fn end(lab: &Lab, stack: &Stack, servers: Vec<Server>) {
     drop(servers);
     stack.detach(lab);
     stack.down(lab, &[]);
-    lab.script("h1", "! pgrep -f '[h]aproxy -W'; ! test -e /run/lsx; ! test -e /var/lib/lsx/net").ok();
+    lab.script("h1", "! pgrep -f '[h]aproxy -W' && ! test -e /run/lsx && ! test -e /var/lib/lsx/net").ok();
     lab.script("h1", &format!("rm -r /var/lib/lsx/pki {OTHER}")).ok();
 }
 
 /// What `curl` gets from a name: status, version, redirect, and the first word of the body; or its exit code.
-fn curl(lab: &Lab, url: &str, more: &[&str]) -> String {
+pub(crate) fn curl(lab: &Lab, url: &str, more: &[&str]) -> String {
     let folder = lab.folder.path().join("ca.pem");
     let names = ["www.internal", "x.other.internal", "third.internal"];
     let resolve: Vec<String> = names
@@ -94,7 +94,7 @@ fn curl(lab: &Lab, url: &str, more: &[&str]) -> String {
 }
 
 /// A field of the certificate that is shown for a name.
-fn shown(lab: &Lab, name: &str, field: &str) -> String {
+pub(crate) fn shown(lab: &Lab, name: &str, field: &str) -> String {
     let ask = format!(
         "openssl s_client -connect 198.18.0.11:443 -servername {name} </dev/null 2>/dev/null | openssl x509 -noout {field} || true"
     );

@@ -42,6 +42,7 @@ mod partial;
 mod peer;
 mod reach;
 mod reboot;
+mod secrets;
 mod stack;
 mod together;
 mod traffic;
@@ -94,6 +95,7 @@ const GROUPS: &[Group<Lab>] = &[
             dying::CASES,
             health::CASES,
             faulty::CASES,
+            secrets::CASES,
         ],
     },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },

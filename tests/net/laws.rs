@@ -3,9 +3,10 @@
 use crate::{Hosts, bare, cases, down, plan, plan_input, simulate, stacks};
 use common::document;
 use common::plan::Step;
-use common::tool::{Draft, Goal, ObservedOf, PlanInput};
+use common::tool::{Draft, Goal, ObservedOf};
 use lsx_net::Net;
 use lsx_net::model::Object;
+use lsx_net::plan::PlanInput;
 use lsx_tests::Dice;
 use serde_json::Value;
 

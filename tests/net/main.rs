@@ -6,14 +6,17 @@ mod broken;
 mod drift;
 mod golden;
 mod laws;
+mod secrets;
 mod simulate;
 mod soak;
 
 use common::Failures;
+use common::secret::{self, Found};
 use common::stack::resolved::HostAt;
 use common::stack::{Only, ReadOptions, read, resolve};
-use common::tool::{Draft, Goal, ObservedOf, PlanInput};
+use common::tool::{Draft, Goal, ObservedOf};
 use lsx_net::Net;
+use lsx_net::plan::{Gathered, PlanInput};
 use lsx_tests::golden::Case;
 use lsx_tests::{Tool, entries, golden as support, top};
 use std::collections::BTreeMap;
@@ -42,6 +45,7 @@ fn tool() -> Tool {
 fn plan_input(text: &str) -> Result<PlanInput, Failures> {
     let (stack, _) = read(text, "stack.yaml", &ReadOptions::default())?;
     let resolved = resolve(&stack)?;
+    let secrets: Vec<String> = stack.secrets.keys().cloned().collect();
     let (name, goal) = (stack.name.clone(), Goal::Up(Box::new(stack), Box::new(resolved)));
     Ok(PlanInput {
         stack: name,
@@ -53,9 +57,17 @@ fn plan_input(text: &str) -> Result<PlanInput, Failures> {
         allow_move: false,
         allow_overlap: false,
         destroy_data: false,
-        gathered: (),
+        gathered: gathered(&secrets),
         hosts: Vec::new(),
     })
+}
+
+/// What would be read of secrets: the digest follows from the name.
+fn gathered(secrets: &[String]) -> Gathered {
+    let found = |name: &String| {
+        (name.clone(), Found { digest: secret::digest(name.as_bytes()), place: format!("/stack/{name}") })
+    };
+    Gathered { secrets: secrets.iter().map(found).collect() }
 }
 
 fn down(input: &PlanInput) -> PlanInput {

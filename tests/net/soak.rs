@@ -1,8 +1,9 @@
 //! Documents that lsx-net reads: observed documents, plans, intents, targets of probes.
 
 use crate::plan_input;
-use common::tool::{Goal, ObservedOf, PlanInput, PlanOf};
+use common::tool::{Goal, ObservedOf, PlanOf};
 use lsx_net::Net;
+use lsx_net::plan::PlanInput;
 use lsx_net::probe::Target;
 use lsx_tests::{Corpus, Stacks, saved_plans, soak};
 use serde_json::{Value, json};

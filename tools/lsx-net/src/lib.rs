@@ -11,8 +11,10 @@
 use common::plan::{Have, Step};
 use common::stack::{Only, Resolved};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanOf, Source, Tool};
+use common::transfer::Needs;
 use common::{Failure, Failures};
+use plan::PlanInput;
 use schemars::{Schema, schema_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -73,7 +75,7 @@ impl Tool for Net {
     const ORDER: u8 = 10;
     type Object = model::Object;
     type Facts = model::Facts;
-    type Gathered = ();
+    type Gathered = plan::Gathered;
     type Data = plan::Data;
     type Intent = model::Intent;
 
@@ -97,6 +99,14 @@ impl Tool for Net {
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
+    }
+
+    fn gather(&self, from: &Source<'_>) -> Result<plan::Gathered, Failures> {
+        plan::gather(from)
+    }
+
+    fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Self::Object) -> Needs<'p> {
+        plan::needs(plan, object)
     }
 
     fn share(&self, plan: &PlanOf<Self>, steps: &[Step<Self::Object>]) -> Self::Data {

@@ -3,13 +3,14 @@
 use super::Changer;
 use crate::model::Server;
 use crate::render::balance::whole;
-use crate::render::certificates::{listed, without};
-use crate::supervise::Home;
+use crate::render::certificates::{listed, secrets, without};
+use crate::supervise::{Home, forget_secrets};
 use common::document::digest;
 use common::host::file::{self, Mode};
 use common::host::{Program, wait};
 use common::{Failure, Kind, fleet};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Time limit for a server to load its configuration, and the interval of checks.
@@ -44,7 +45,8 @@ impl Changer {
         let loaded = || home.serves(&wanted.config);
         let refused = || failed.is_some() && home.failed() > failed;
         if wait::until(LOAD, STEP, || loaded() || refused() || wait::cancelled()) && loaded() {
-            return Ok(());
+            let used = secrets(&text).map(|(name, _)| name).collect();
+            return forget_secrets(&self.stack, &used);
         }
         // The running server still has the old one, but would be restarted with this one.
         if let Some(old) = old {
@@ -58,7 +60,8 @@ impl Changer {
     pub(super) fn end_service(&self) -> Result<(), Failure> {
         let home = Home::new(&self.stack);
         self.remember_config(&home)?;
-        home.remove()
+        home.remove()?;
+        forget_secrets(&self.stack, &BTreeSet::new())
     }
 
     /// The configuration that is about to be replaced, so that undo can restore it.

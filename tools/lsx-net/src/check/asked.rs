@@ -134,7 +134,12 @@ fn certified(stack: &Stack, held: &Held, checked: &mut Checked) {
             code: CERTIFICATE.to_owned(),
             host: first.host.clone(),
             message: format!("balance/{wrong}"),
-            hint: Some("put fullchain.pem and key.pem there; they are used within a second".to_owned()),
+            hint: Some(match first.tls_secret() {
+                Some(name) => {
+                    format!("secrets.{name} must be the chain and the key in PEM; then run `lsx-net up`")
+                }
+                None => "put fullchain.pem and key.pem there; they are used within a second".to_owned(),
+            }),
         }),
     }
 }

@@ -13,9 +13,10 @@ mod tries;
 
 use crate::Net;
 use crate::model::ReplicaAt;
+use crate::plan::PlanInput;
 use crate::supervise::Home;
 use common::stack::Resolved;
-use common::tool::{Checked, Each, Finding, Goal, PlanInput, PlanOf};
+use common::tool::{Checked, Each, Finding, Goal, PlanOf};
 use common::{Failure, Failures, Kind};
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -35,9 +35,12 @@ pub struct Balancer {
     /// The certificate, as in the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
-    /// The folder of the host with its files.
+    /// The folder of the host with its files; the file, if it is a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The digest of its value, if it is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Requests on port 80 are redirected to this port with TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<u16>,

@@ -95,7 +95,7 @@ pub struct ReplicaAt {
 pub struct CertificateState {
     /// Stack.
     pub stack: String,
-    /// Folder of the host with its files.
+    /// Folder of the host with its files; the file, if it is a secret.
     pub folder: String,
     /// `used`; `waiting` if there is none that could be used, so that its ports are closed; `kept` if an earlier one is used,
     /// because the present one cannot be.

@@ -1,10 +1,11 @@
 //! Load balancers: from the document to what a host serves, and the conflicts. Pure.
 
+use super::{Gathered, PlanInput};
 use crate::model::{Backend, Balancer, CertificateState, Desired, Facts, Health};
 use common::plan::Warning;
 use common::stack::resolved::{InstanceAt, NetworkAt, Protocol, Resolved};
 use common::stack::{Algorithm, Balance, Instance, Stack, Sticky};
-use common::tool::{Goal, PlanInput, Tool};
+use common::tool::{Goal, Tool};
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
 
@@ -21,14 +22,16 @@ pub(super) fn of_host(
 ) -> Vec<Balancer> {
     let Goal::Up(stack, _) = &input.goal else { return Vec::new() };
     let named = stack.balance.iter().filter(|(name, one)| one.host == host && input.only.balance(name));
-    let mut all: Vec<Balancer> = named.map(|(name, one)| balancer(name, one, stack, resolved)).collect();
+    let mut all: Vec<Balancer> =
+        named.map(|(name, one)| balancer(name, one, stack, resolved, &input.gathered)).collect();
     let old = kept.into_iter().flat_map(|kept| &kept.balance);
     all.extend(old.filter(|one| !input.only.balance(&one.name)).cloned());
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-fn balancer(name: &str, one: &Balance, stack: &Stack, resolved: &Resolved) -> Balancer {
+fn balancer(name: &str, one: &Balance, stack: &Stack, resolved: &Resolved, gathered: &Gathered) -> Balancer {
+    let secret = one.tls_secret().and_then(|name| gathered.secrets.get(name));
     let instance = stack.instances.get(&one.to);
     let mut listen = one.listen.clone();
     listen.sort_unstable();
@@ -44,6 +47,7 @@ fn balancer(name: &str, one: &Balance, stack: &Stack, resolved: &Resolved) -> Ba
         sticky: one.sticky,
         tls: one.tls.clone(),
         folder: one.tls_folder(&stack.name),
+        digest: secret.map(|found| found.digest.clone()),
         redirect: secure.filter(|_| one.redirect),
         proxy: one.proxy,
         timeout_ms: one.timeout.map_or(IDLE, |time| time.0 * 1000),
@@ -96,13 +100,6 @@ pub(super) fn failures(desired: &Desired, facts: &Facts) -> Vec<Failure> {
                 ),
         );
     }
-    let secret = |one: &&Balancer| one.tls.is_some() && one.folder.is_none();
-    failures.extend(desired.balance.iter().filter(secret).map(|one| {
-        let message = "certificates of load balancers from secrets are not supported yet";
-        Failure::new(Kind::Data, "net.plan.unsupported", message)
-            .at(format!("balance.{}.tls", one.name))
-            .hint("name a folder of the host with fullchain.pem and key.pem, or a certificate of pki")
-    }));
     failures.extend(taken(desired, facts));
     failures
 }

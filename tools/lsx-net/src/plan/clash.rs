@@ -1,11 +1,12 @@
 //! Conflicts on a host: names, numbers, routes and ports in use; and changes that must not happen by accident.
 
+use super::PlanInput;
 use crate::Net;
 use crate::model::{Desired, Facts, Intent, Network};
 use crate::render::NOWHERE;
 use common::plan::Warning;
 use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved, Selector};
-use common::tool::{ObservedOf, PlanInput};
+use common::tool::ObservedOf;
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,6 +10,7 @@ mod ports;
 mod reach;
 mod routes;
 mod rows;
+mod secrets;
 mod stale;
 mod told;
 mod wants;
@@ -18,13 +19,18 @@ pub(crate) use balance::backends;
 pub use cut::{cut, prefixes};
 pub use neighbours::{ROUTER, digest as digest_of, entries, peers, roomy};
 pub use rows::{Data, by_network, lines, rows_digest};
+pub use secrets::{Gathered, gather, needs};
 pub use stale::Stale;
 
 use crate::Net;
 use crate::model::{Desired, Facts, Intent, IntentFile, Object};
 use common::document;
 use common::plan::{Have, Object as _, Plan, Step, Warning, diff};
-use common::tool::{Draft, Goal, ObservedOf, PlanInput};
+use common::tool::{Draft, Goal, ObservedOf};
+
+/// The input of a plan.
+pub type PlanInput = common::tool::PlanInput<Gathered>;
+
 use common::{Failure, Failures, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +101,7 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Net>>) -> 
         draft.told.extend(goals.get(host).into_iter().flat_map(|d| ruled(d, &seen.seen, &steps)));
         draft.steps.extend(steps);
     }
+    draft.data.secrets = input.gathered.places();
     once(&mut failures);
     Failures(failures).verdict()?;
     spare(&mut draft);
@@ -147,6 +154,7 @@ fn weights(goals: &BTreeMap<String, Desired>, data: &Data) -> wants::Shares {
 fn spare(draft: &mut Draft<Net>) {
     let used: BTreeSet<&str> = draft.steps.iter().filter_map(|s| s.after.as_ref()?.content()).collect();
     draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    draft.data.secrets.retain(|name, _| secrets::named(&draft.contents, name));
     if draft.steps.is_empty() {
         draft.data = Data::default();
     }
@@ -175,6 +183,7 @@ pub fn share(data: &Data, steps: &[Step<Object>], contents: &BTreeMap<String, St
             .filter(|(name, _)| names.contains(*name))
             .map(|(n, r)| (n.clone(), r.clone()))
             .collect(),
+        ..Data::default()
     }
 }
 

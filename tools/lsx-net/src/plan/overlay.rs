@@ -1,5 +1,6 @@
 //! Merges the document with the intents of the hosts, entry by entry: what it does not name is kept unchanged.
 
+use super::PlanInput;
 use super::rows;
 use super::{balance, carry, clash, cut, reach};
 use crate::Net;
@@ -7,7 +8,7 @@ use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::stack::unbuilt;
-use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool};
+use common::tool::{Draft, Goal, ObservedOf, Tool};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 

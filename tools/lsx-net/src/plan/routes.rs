@@ -1,8 +1,9 @@
 //! Routes of a host itself: those that overlap a network, and those used to answer a peer.
 
+use super::PlanInput;
 use crate::model::{Desired, Facts, Network};
 use common::plan::Warning;
-use common::tool::{Goal, PlanInput};
+use common::tool::Goal;
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;

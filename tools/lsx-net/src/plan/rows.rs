@@ -15,6 +15,9 @@ pub struct Data {
     /// By network, in the order of addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rows: BTreeMap<String, Vec<Row>>,
+    /// The places of secrets on the operator's machine, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// The table of a stack: the location of every interface and leg.

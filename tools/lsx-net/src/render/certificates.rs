@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How a line begins that says from which folder of the host a certificate is taken.
 const FROM: &str = "# certificate ";
+/// How a line begins that names a secret and its digest.
+const SECRET: &str = "# secret ";
 /// How an argument of `bind` names a certificate.
 const ARGUMENT: &str = " crt ";
 
@@ -24,7 +26,7 @@ pub(crate) struct Certificate {
 fn of(one: &Balancer) -> Option<Certificate> {
     let (name, folder) = (one.tls.as_ref()?, one.folder.clone()?);
     // Another folder may have a similar name; the name of a certificate has no dot in front.
-    let file = match name.starts_with('/') {
+    let file = match name.contains('/') {
         true => format!(".{}.pem", digest(folder.as_bytes()).get(..16)?),
         false => format!("{name}.pem"),
     };
@@ -39,7 +41,20 @@ pub(crate) fn read_from(stack: &str) -> String {
 /// The lines at the head of a configuration.
 pub(super) fn head(desired: &Desired) -> String {
     let all: BTreeSet<Certificate> = desired.balance.iter().filter_map(of).collect();
-    all.iter().map(|one| format!("{FROM}{} {}\n", one.file, one.folder)).collect()
+    let secrets: BTreeSet<(&str, &str)> = desired.balance.iter().filter_map(secret).collect();
+    let secrets = secrets.into_iter().map(|(name, digest)| format!("{SECRET}{name} {digest}\n"));
+    let all = all.iter().map(|one| format!("{FROM}{} {}\n", one.file, one.folder));
+    all.chain(secrets).collect()
+}
+
+/// The secret of a balancer, and its digest: another value is another configuration.
+fn secret(one: &Balancer) -> Option<(&str, &str)> {
+    Some((one.tls.as_deref()?.strip_prefix("secret/")?, one.digest.as_deref()?))
+}
+
+/// The secrets of a configuration, with their digests.
+pub(crate) fn secrets(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| line.strip_prefix(SECRET)?.split_once(' '))
 }
 
 /// The arguments of `bind` for the certificates of balancers.

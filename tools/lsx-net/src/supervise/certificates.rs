@@ -1,4 +1,4 @@
-//! The certificates of load balancers: each is taken from its folder on the host, checked with its key, and taken again when
+//! The certificates of load balancers: each is taken from its folder on the host, or from a secret, checked with its key, and taken again when
 //! a file changes. One that cannot be used does not replace the one before.
 
 use super::Home;
@@ -7,6 +7,8 @@ use crate::render::certificates::{Certificate, listed, read_from};
 use common::Failure;
 use common::host::Program;
 use common::host::file::{self, Mode};
+use common::host::received::SECRETS;
+use common::tool::Tool;
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -102,9 +104,15 @@ fn taken(home: &Home, one: &Certificate) -> Result<(bool, CertificateState), Fai
     Ok((written, CertificateState { stack, folder, state: state.to_owned(), why }))
 }
 
-/// The files of a folder that matter.
+/// Whether it is a file with chain and key, and not a folder.
+fn secret(folder: &Path) -> bool {
+    folder.starts_with(SECRETS)
+}
+
+/// The files of a folder that matter; a secret is one itself.
 fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    std::iter::once(CHAIN).chain(KEYS).map(|name| folder.join(name))
+    let names = std::iter::once(CHAIN).chain(KEYS).map(|name| folder.join(name));
+    names.chain([folder.to_owned()].into_iter().filter(|path| secret(path)))
 }
 
 fn stamp(folder: &Path) -> Stamp {
@@ -122,6 +130,9 @@ fn pair(folder: &Path) -> Result<Vec<u8>, String> {
         Ok(None) => Err(format!("{} is missing", path.display())),
         Err(failure) => Err(failure.message),
     };
+    if secret(folder) {
+        return read(folder);
+    }
     let mut pair = read(&folder.join(CHAIN))?;
     let keys = KEYS.map(|name| folder.join(name));
     let key = keys.iter().find(|path| path.exists()).unwrap_or(&keys[0]);
@@ -170,9 +181,31 @@ fn checked(home: &Home, pair: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
+/// Removes the secrets of a stack that are not among these.
+///
+/// # Errors
+/// Errors of the file system.
+pub(crate) fn forget_secrets(stack: &str, used: &BTreeSet<&str>) -> Result<(), Failure> {
+    let folder = Path::new(SECRETS).join(stack).join(crate::Net::NAME);
+    let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    for file in files.filter(|file| !used.contains(file.file_name().to_string_lossy().as_ref())) {
+        file::remove(&file.path())?;
+    }
+    folder.ancestors().take(3).for_each(file::remove_empty);
+    Ok(())
+}
+
+/// Whether a secret is missing on this host.
+pub(super) fn lost(state: &CertificateState) -> bool {
+    let path = Path::new(&state.folder);
+    secret(path) && !path.exists()
+}
+
 /// The certificate itself in a folder, as PEM without the others of its chain, if it can be read.
 pub(crate) fn leaf(folder: &str) -> Option<String> {
-    let bytes = file::read_at_most(&Path::new(folder).join(CHAIN), MOST).ok()??;
+    let folder = Path::new(folder);
+    let file = if secret(folder) { folder.to_owned() } else { folder.join(CHAIN) };
+    let bytes = file::read_at_most(&file, MOST).ok()??;
     let text = String::from_utf8(bytes).ok()?;
     let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
     let from = text.find(begin)?;

@@ -61,7 +61,7 @@ pub struct Balance {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
     /// Certificate of `pki.certificates`; or a folder of the host with fullchain.pem, and key.pem or privkey.pem; or
-    /// `secret/NAME` of `secrets`, chain and key in PEM, which is not supported yet. All ports but 80 then use TLS.
+    /// `secret/NAME` of `secrets`, chain and key in PEM. All ports but 80 then use TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub tls: Option<String>,
@@ -144,13 +144,13 @@ impl Balance {
         alike && self.mode() != Mode::Tcp && !(names && paths(self) == paths(other))
     }
 
-    /// The folder of the host with its certificate and key, unless they are a secret.
+    /// The folder of the host with its certificate and key, or the file with both if they are a secret.
     pub fn tls_folder(&self, stack: &str) -> Option<String> {
-        match self.tls.as_deref()? {
-            folder if folder.starts_with('/') => Some(folder.trim_end_matches('/').to_owned()),
-            secret if secret.starts_with("secret/") => None,
-            name => Some(certificate_folder(stack, name)),
-        }
+        Some(match (self.tls.as_deref()?, self.tls_secret()) {
+            (_, Some(secret)) => format!("/var/lib/lsx/secrets/{stack}/net/{secret}"),
+            (folder, _) if folder.starts_with('/') => folder.trim_end_matches('/').to_owned(),
+            (name, _) => certificate_folder(stack, name),
+        })
     }
 
     /// The secret with its certificate, if it is neither a certificate of `pki` nor a folder.
