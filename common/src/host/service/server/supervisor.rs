@@ -9,7 +9,7 @@ use crate::host::namespace::{self, NamespaceRef};
 use crate::host::service::log::Log;
 use crate::host::service::signals::{Asked, Signals};
 use crate::host::service::sockets::Pair;
-use crate::host::service::{Held, Pauses, unit};
+use crate::host::service::{OpenProgram, Pauses, unit};
 use crate::{document, host::wait};
 use child::Child;
 use serde::Deserialize;
@@ -37,7 +37,7 @@ struct Listens {
 struct Supervisor {
     server: Server,
     /// The program, held open: an upgrade may remove its file.
-    program: Held,
+    program: OpenProgram,
     log: Arc<Log>,
     signals: Signals,
     state: State,
@@ -61,7 +61,7 @@ pub fn run(server: Server) -> Result<(), Failure> {
     let _lock = server.service().take_lock()?;
     let log = Log::new(&server.disk());
     let state = State { supervisor: nix::unistd::getpid().as_raw(), ..State::default() };
-    let (program, signals) = (Held::open(server.program)?, Signals::hold()?);
+    let (program, signals) = (OpenProgram::open(server.program)?, Signals::hold()?);
     let (adopted, pairs) = child::adopt(&server.next()).map_or((None, Vec::new()), |(a, p)| (Some(a), p));
     file::remove(&server.next())?;
     let next = UnixListener::bind(server.next()).map_err(|e| file::failure(&server.next(), "make", &e))?;

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::host::service::log::Log;
 use crate::host::service::server::{STEP, Server};
 use crate::host::service::sockets::{self, Pair};
-use crate::host::service::{Held, worker};
+use crate::host::service::{OpenProgram, worker};
 use crate::host::{Program, limit, namespace, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -59,7 +59,7 @@ impl Child {
     /// Starts a worker in a namespace, and passes it the descriptors.
     pub(super) fn start(
         server: &Server,
-        program: &Held,
+        program: &OpenProgram,
         space: BorrowedFd<'_>,
         log: &Arc<Log>,
         all: &[BorrowedFd<'_>],
