@@ -57,7 +57,10 @@ pub(crate) fn behind(
 
 /// All network namespaces with a name or a process, except our own.
 fn each(mut visit: impl FnMut(Space)) -> Result<(), Failure> {
-    let mut seen = BTreeSet::new();
+    // Ports are matched by their indexes, which are unique in one namespace only: eth0 of a host that is a container itself
+    // looks like the other end of a port with its number.
+    let own = Path::new("/proc/thread-self/ns/net").metadata().map(|m| m.ino());
+    let mut seen: BTreeSet<u64> = own.into_iter().collect();
     for path in candidates()? {
         let Ok(inode) = path.metadata().map(|m| m.ino()) else { continue };
         if !seen.insert(inode) {
