@@ -110,7 +110,15 @@ fn encrypted_and_derived_secrets_reach_their_instance(cloud: &Cloud) {
         cloud.inside("h1", "sealed/it", "cat /run/secrets/word; echo; cat /run/secrets/own").ok().stdout;
     assert_eq!(inside, format!("sesame\n{derived}"));
     cloud.lab.script("h1", &format!("! grep -rlE 'sesame|{derived}' /etc/lsx /run/lsx")).ok();
+    // Earlier versions kept them in the folder of the stack: `up` moves them, `down` removes them.
+    let earlier = "cd /var/lib/lsx/secrets/sealed; mv ct/word .; echo old >other; ls ct";
+    assert_eq!(cloud.lab.script("h1", earlier).ok().stdout, "own\n");
+    let set = ["up", &file, "--age-identity", &identity, "--set", "instances.it.env.A=1"];
+    cloud.ct(&set).ok();
+    let listed = "cd /var/lib/lsx/secrets/sealed; ls; ls ct; cat ct/word; echo older >late";
+    assert_eq!(cloud.lab.script("h1", listed).ok().stdout, "ct\nother\nown\nword\nsesame");
     cloud.end(&file);
+    cloud.lab.script("h1", "! test -e /var/lib/lsx/secrets/sealed").ok();
 }
 
 /// As servers do that log to /dev/stdout: they open it again, as their own user.

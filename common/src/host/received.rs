@@ -19,6 +19,36 @@ pub fn secret_path(stack: &str, tool: &str, name: &str) -> PathBuf {
     folder(stack, tool).join(name)
 }
 
+/// Earlier versions of this tool kept secrets at /var/lib/lsx/secrets/STACK/NAME.
+const EARLIER: &str = "ct";
+
+/// The secrets that an earlier version has left.
+fn earlier(stack: &str, tool: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(Path::new(SECRETS).join(stack)).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    files.map(|entry| entry.path()).filter(|_| tool == EARLIER).collect()
+}
+
+/// Moves them to where they are now, unless there is a later one.
+fn move_on(stack: &str, tool: &str) -> Result<(), Failure> {
+    let folder = folder(stack, tool);
+    for old in earlier(stack, tool) {
+        let Some(new) = old.file_name().map(|name| folder.join(name)) else { continue };
+        if new.exists() || old == folder {
+            file::remove(&old)?;
+        } else {
+            make(&folder)?;
+            std::fs::rename(&old, &new).map_err(|e| file::failure(&old, "move", &e))?;
+        }
+    }
+    Ok(())
+}
+
+fn make(folder: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| file::failure(folder, "make", &e))
+}
+
 fn folder(stack: &str, tool: &str) -> PathBuf {
     Path::new(SECRETS).join(stack).join(tool)
 }
@@ -59,9 +89,9 @@ pub(crate) fn keep(tool: &str, secrets: &Secrets) -> Result<(), Failure> {
         let message = format!("{name:?} is not a name of a secret or a stack");
         return Err(Failure::new(Kind::Data, &code(tool, ".secrets"), message));
     }
+    move_on(&secrets.stack, tool)?;
     let folder = folder(&secrets.stack, tool);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(|e| file::failure(&folder, "make", &e))?;
+    make(&folder)?;
     let wrong = |e: &dyn Display| wrong(&code(tool, ".secrets"), e);
     for (name, value) in &secrets.values {
         let path = folder.join(name);
@@ -96,7 +126,7 @@ fn has(tool: &str, name: &str, path: &Path, wanted: &str) -> Result<(), Failure>
 
 /// Whether a tool has secrets of a stack here.
 pub(crate) fn has_secrets(stack: &str, tool: &str) -> bool {
-    folder(stack, tool).exists()
+    folder(stack, tool).exists() || !earlier(stack, tool).is_empty()
 }
 
 /// Removes the secrets of a tool's part of a stack.
@@ -106,6 +136,7 @@ pub(crate) fn has_secrets(stack: &str, tool: &str) -> bool {
 pub(crate) fn forget(stack: &str, tool: &str) -> Result<(), Failure> {
     let folder = folder(stack, tool);
     file::remove_tree(&folder)?;
+    earlier(stack, tool).iter().try_for_each(|path| file::remove(path).map(|_| ()))?;
     folder.ancestors().skip(1).take(3).for_each(file::remove_empty);
     Ok(())
 }
