@@ -3,6 +3,7 @@
 //! one that cannot jump.
 
 use common::host::file::{self, Mode};
+use common::log;
 use nix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -25,8 +26,7 @@ struct Moment {
 impl Moment {
     fn now() -> Option<Moment> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        #[expect(clippy::disallowed_methods, reason = "the clock that dates files")]
-        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at = log::clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // Counts while the machine sleeps, too.
         let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
         Some(Moment { boot: boot.trim().to_owned(), up: u64::try_from(up.tv_sec()).ok()?, at: at.as_secs() })

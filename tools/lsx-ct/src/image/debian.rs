@@ -4,6 +4,7 @@ use super::source::Debian;
 use super::store::Store;
 use common::Failure;
 use common::host::Program;
+use common::log;
 use std::time::{Duration, SystemTime};
 
 /// Files that dpkg does not install in a slim image, also when packages are installed later. Licences are kept.
@@ -22,11 +23,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Debian {
     /// Its parameters and the day: it is created again on another day, since packages change.
     pub(super) fn key(&self) -> String {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "packages change over time; the date limits how often they are fetched"
-        )]
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = log::clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         format!("mmdebstrap:{}:{}", self.args("").join(" "), now.as_secs() / DAY.as_secs())
     }
 

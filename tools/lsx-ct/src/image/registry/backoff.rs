@@ -2,6 +2,7 @@
 
 use common::Failure;
 use common::host::wait;
+use common::log;
 use std::time::{Duration, SystemTime};
 use ureq::Body;
 use ureq::http::Response;
@@ -37,8 +38,7 @@ pub(super) fn wanted(answer: &Response<Body>) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let then = Duration::from_secs(date(value)?);
-    #[expect(clippy::disallowed_methods, reason = "a date must be compared with the clock")]
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = log::clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Some(then.saturating_sub(now))
 }
 

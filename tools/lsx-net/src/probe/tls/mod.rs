@@ -4,10 +4,11 @@ mod dates;
 mod trust;
 mod wire;
 
+use common::log;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwned};
@@ -172,8 +173,7 @@ pub(super) fn is_name(text: &str) -> bool {
 /// Adds the dates of the server's certificate, if it has shown one.
 pub(super) fn date(outcome: &mut Outcome, seen: &SeenDates) {
     let Some(last) = seen.last() else { return };
-    #[expect(clippy::disallowed_methods, reason = "how many days are left is counted from today")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = log::clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     outcome.not_after = Some(last.to_string());
     outcome.days_left = Some(last.days_from(i64::try_from(now).unwrap_or(i64::MAX)));
 }
