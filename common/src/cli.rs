@@ -40,7 +40,7 @@ pub struct Global {
     /// ssh configuration file
     #[arg(long, global = true, value_name = "FILE", env = "LSX_SSH_CONFIG", hide_env_values = true)]
     pub ssh_config: Option<PathBuf>,
-    /// Time limit of each host for the whole verb, such as 90s or 5m; while data is sent, counted from the last progress
+    /// Time limit of each host for the whole verb, such as 90s or 5m; while data is copied, counted from the last progress
     #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub deadline: Duration,
     /// Folder with tools for hosts of another architecture, such as DIR/aarch64/lsx-net

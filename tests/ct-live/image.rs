@@ -32,8 +32,22 @@ pub(crate) fn busybox(folder: &Path, name: &str, mark: &str) {
     for (path, text) in files {
         std::fs::write(root.join(path), text).unwrap();
     }
+    pack(folder, name, &root);
+}
+
+/// The same with so many MiB that cannot be compressed.
+pub(crate) fn large(folder: &Path, name: &str, mib: usize) {
+    busybox(folder, name, name);
+    let root = folder.join(format!("{name}.root"));
+    let random = format!("head -c {mib}M /dev/urandom >{}", root.join("etc/large").display());
+    assert!(Command::new("sh").arg("-c").arg(random).status().unwrap().success());
+    pack(folder, name, &root);
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+fn pack(folder: &Path, name: &str, root: &Path) {
     let mut tar = Command::new("tar");
-    tar.args(["--owner=0", "--group=0", "--sort=name", "--mtime=@0", "-C"]).arg(&root);
+    tar.args(["--owner=0", "--group=0", "--sort=name", "--mtime=@0", "-C"]).arg(root);
     tar.arg("-cf").arg(folder.join(format!("{name}.tar"))).arg(".");
     assert!(tar.status().unwrap().success());
 }

@@ -70,7 +70,7 @@ impl Host {
         events: &Events,
         cancel: &watch::Receiver<bool>,
     ) -> Result<Value, Failures> {
-        let progress = self.progress.clone();
+        let progress = self.progress.begin(shared);
         let asked = self.try_ask(shared, request, events, cancel);
         let result = match progress.within(shared, asked).await {
             Some(result) => result,
@@ -111,7 +111,7 @@ impl Host {
         }
         let result = match &mut self.state {
             State::Open(session) => {
-                let shared = (shared.news.subscribe(), &shared.budget);
+                let shared = shared.for_session();
                 session.request(request, &self.name, events, cancel, shared).await
             }
             State::Lost(failure) => return Err(Failures(vec![*failure.clone()])),
@@ -177,7 +177,7 @@ impl Host {
                 if shipped {
                     // This only saves disk space on the host, so a failure is ignored.
                     let request = json!({"op": super::wire::PRUNE, "dir": shared.options.bin_root});
-                    let shared = (shared.news.subscribe(), &shared.budget);
+                    let shared = shared.for_session();
                     let _ = session.request(&request, &self.name, events, cancel, shared).await;
                 }
                 Ok(session)

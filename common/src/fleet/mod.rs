@@ -38,6 +38,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -63,6 +64,8 @@ struct Shared {
     /// The failed steps of the running requests, for all hosts.
     news: watch::Sender<Vec<String>>,
     budget: Arc<Budget>,
+    /// See [`Fleet::renew`].
+    renew: AtomicBool,
 }
 
 impl Shared {
@@ -74,6 +77,11 @@ impl Shared {
     /// The folder of the SSH masters.
     fn private(&self) -> Option<PathBuf> {
         control::folder(&self.options).ok()
+    }
+
+    /// What a session needs of it for one request.
+    fn for_session(&self) -> (watch::Receiver<Vec<String>>, &Arc<Budget>, bool) {
+        (self.news.subscribe(), &self.budget, self.renew.load(Ordering::Relaxed))
     }
 
     fn tool(&self) -> &str {
@@ -113,6 +121,7 @@ impl Fleet {
             deadline,
             news: watch::Sender::default(),
             budget: Arc::new(Budget::new(targets.len())),
+            renew: AtomicBool::new(false),
         });
         let own = host::addresses();
         let mut hosts = HashMap::new();
@@ -120,6 +129,11 @@ impl Fleet {
             hosts.insert(target.name.clone(), Host::new(target, &shared, &own)?);
         }
         Ok(Fleet { runtime, shared, hosts })
+    }
+
+    /// From here on the deadline counts from a host's last request or event, for verbs that copy any amount of data.
+    pub(crate) fn renew(&self) {
+        self.shared.renew.store(true, Ordering::Relaxed);
     }
 
     /// Sends each named host its request, all in parallel, connecting on first use. Every host gets a result; one that

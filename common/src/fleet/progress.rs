@@ -4,6 +4,7 @@
 use super::Shared;
 use std::future::Future;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -21,7 +22,15 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self) {
+    /// At the beginning of a request.
+    pub(super) fn begin(&self, shared: &Shared) -> Progress {
+        if shared.renew.load(Ordering::Relaxed) {
+            self.note();
+        }
+        self.clone()
+    }
+
+    pub(super) fn note(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 

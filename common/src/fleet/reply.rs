@@ -24,11 +24,13 @@ pub(super) async fn reply(
     name: &str,
     events: &Events,
     (budget, held): (&Arc<Budget>, &mut Vec<Charge>),
+    heard: &(dyn Fn() + Sync),
 ) -> Result<Value, Failures> {
     let mut left = limit::EVENTS;
     loop {
         let mut charge = Charge::none(budget, name);
         let line = line(reader, &mut charge).await?;
+        heard();
         let mut values = Charge::none(budget, name);
         values.at_least(line.len() as u64 + limit::memory(&line))?;
         let reply = understood(&line)?;
@@ -160,7 +162,7 @@ mod tests {
             let mut session = Session::new(said, tokio::io::sink(), Stderr::default(), end);
             let (request, budget) = (json!({}), Arc::new(Budget::new(1)));
             tokio::select! {
-                result = session.request(&request, "h1", &events, &cancel, (news, &budget)) => result,
+                result = session.request(&request, "h1", &events, &cancel, (news, &budget, false)) => result,
                 () = async { while incoming.recv().await.is_some() {} } => unreachable!(),
             }
         })
@@ -194,7 +196,7 @@ mod tests {
             let (events, _incoming) = mpsc::channel(WAITING);
             let boxed: Box<dyn AsyncRead + Send + Unpin> = Box::new(tokio::io::repeat(b'x'));
             let budget = (&Arc::new(Budget::new(1)), &mut Vec::new());
-            reply(&mut BufReader::new(boxed), "h1", &events, budget).await.unwrap_err()
+            reply(&mut BufReader::new(boxed), "h1", &events, budget, &|| {}).await.unwrap_err()
         });
         assert_eq!(failures.0[0].code, GARBAGE);
     }

@@ -76,7 +76,7 @@ impl Session {
         name: &str,
         events: &Events,
         cancel: &watch::Receiver<bool>,
-        (news, budget): (watch::Receiver<Vec<String>>, &Arc<Budget>),
+        (news, budget, renew): (watch::Receiver<Vec<String>>, &Arc<Budget>, bool),
     ) -> Result<Value, Failures> {
         let mut line = request.to_string().into_bytes();
         line.push(b'\n');
@@ -90,7 +90,13 @@ impl Session {
         }
         // What the last reply took is free again: it was handled before this request was made.
         self.held.clear();
-        let read = reply(&mut self.reader, name, events, (budget, &mut self.held));
+        let progress = &self.progress;
+        let heard = || {
+            if renew {
+                progress.note();
+            }
+        };
+        let read = reply(&mut self.reader, name, events, (budget, &mut self.held), &heard);
         tokio::pin!(read);
         tokio::select! {
             reply = &mut read => reply,

@@ -66,6 +66,13 @@ impl<T: Tool> HostSet<T> {
         Ok(HostSet { tool: tool.clone(), fleet, names: hosts.iter().map(|h| h.name.clone()).collect() })
     }
 
+    /// From here on the deadline counts from a host's last request or event, for verbs that copy any amount of data.
+    #[must_use]
+    pub fn renewing(self) -> Self {
+        self.fleet.renew();
+        self
+    }
+
     /// The tool.
     pub fn tool(&self) -> &T {
         &self.tool

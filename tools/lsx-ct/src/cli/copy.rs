@@ -16,7 +16,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 /// Flags of `cp`.
 #[derive(Debug, Args)]
@@ -38,10 +37,12 @@ struct There {
 }
 
 pub(super) fn copy(tool: &Ct, args: &CopyArgs, global: &Global) -> Result<(), Failures> {
-    let mut global = global.clone();
-    global.deadline = Duration::MAX; // no time limit while data is copied
     let there = |name: &str| -> Result<There, Failures> {
-        let (place, targets) = targets(tool, &args.on, &[name.to_owned()], &global)?;
+        let (place, targets) = targets(tool, &args.on, &[name.to_owned()], global)?;
+        let place = match place {
+            Where::Fleet(host_set) => Where::Fleet(Box::new(host_set.renewing())),
+            here @ Where::Here => here,
+        };
         match targets.values().flatten().count() {
             1 => Ok(There { place, targets }),
             _ => Err(usage("cp copies from or to one instance, and this pattern matches several").into()),
@@ -165,11 +166,19 @@ impl There {
         let order = |targets| Order { exec: exec.clone(), hear: hear.is_some(), ..Order::to(targets) };
         let name = |ran: &mut Ran, host| ran.host = host;
         let (ran, failed) = ask(&mut self.place, "exec", self.targets.clone(), order, name, hear);
-        failed.verdict()?;
+        stands(failed).verdict()?;
         ran.into_iter().next().ok_or_else(|| {
             Failure::new(Kind::Failed, "ct.cp", "the host sent no result for the instance").into()
         })
     }
+}
+
+/// The failures of a host that went away, with what there is of the copy now.
+fn stands(failed: Failures) -> Failures {
+    let gone = |failure: &Failure| ["fleet.lost", "fleet.deadline"].contains(&failure.code.as_str());
+    let hint = "complete files have been copied, all others are as before; run the same cp again when the host answers";
+    let told = |failure: Failure| if gone(&failure) { failure.hint(hint) } else { failure };
+    Failures(failed.0.into_iter().map(told).collect())
 }
 
 fn first(failures: Failures) -> Failure {

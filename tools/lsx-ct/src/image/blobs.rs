@@ -204,6 +204,22 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Removes parts of processes that have ended: they were killed, or the host lost its power.
+    fn drop_parts(&self) -> Result<(), Failure> {
+        for path in self.entries("parts") {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(process) = name.split_once('.').and_then(|(_, id)| id.parse::<u32>().ok()) else {
+                continue;
+            };
+            // Another program may have got its number since.
+            let comm = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+            if !comm.starts_with("lsx") && process != std::process::id() {
+                file::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Stores a part of a blob from another host. After the last part the digest is verified, and a wrong one refused;
     /// then, and if a part is out of order, the sender starts again at 0. All parts come to one process: two processes that
     /// receive the same blob do not interfere.
@@ -212,6 +228,9 @@ impl Store {
     /// `Data` for a wrong digest, `Again` for a part out of order.
     pub(crate) fn receive(&self, digest: &str, offset: u64, bytes: &[u8], last: bool) -> Result<(), Failure> {
         let _adding = self.adding()?;
+        if offset == 0 {
+            self.drop_parts()?;
+        }
         let part = self.folder("parts")?.join(format!("{}.{}", digest::hex(digest)?, std::process::id()));
         let failed = |e: &io::Error| file::failure(&part, "write", e);
         let mut options = OpenOptions::new();

@@ -108,7 +108,7 @@ impl Store {
         Ok(removed)
     }
 
-    fn entries(&self, folder: &str) -> Vec<std::path::PathBuf> {
+    pub(super) fn entries(&self, folder: &str) -> Vec<std::path::PathBuf> {
         std::fs::read_dir(self.path(folder))
             .into_iter()
             .flatten()

@@ -51,7 +51,11 @@ fn a_part_that_is_wrong_or_out_of_turn_is_refused() {
     assert_eq!((wrong.kind, wrong.code.as_str()), (Kind::Data, "ct.image.digest"));
     assert_eq!(place.store.missing(std::slice::from_ref(&digest)), std::slice::from_ref(&digest));
     place.tidy();
+    // What a process that no longer exists has left is removed.
+    let left = place.folder.path().join("store/parts").join(format!("{}.4194999", "0".repeat(64)));
+    std::fs::write(&left, "x").unwrap();
     place.store.receive(&digest, 0, b"go", false).unwrap();
+    assert!(!left.exists());
     place.store.receive(&digest, 2, b"od", true).unwrap();
     assert_eq!(place.store.get(&digest).unwrap(), b"good");
     for path in ["sha256:../../x", "sha256:", "md5:00", "/etc/passwd"] {
