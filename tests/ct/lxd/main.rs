@@ -13,6 +13,7 @@
 )]
 
 mod cases;
+mod disk;
 mod first;
 mod held;
 mod host;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
 fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
     let all = [
         cases::CASES,
+        disk::CASES,
         first::CASES,
         held::CASES,
         ids::CASES,

@@ -19,7 +19,13 @@ impl Lxd {
         let instance = held.found().and_then(|found| found.instance);
         self.halt(stack, name, instance.as_ref().map_or(GRACE, grace::of))?;
         self.unmake(stack, &aside)?; // left by a killed run
-        self.mark_as(&held.name, &aside, (SPEC, WAS))?;
+        match self.mark_as(&held.name, &aside, (SPEC, WAS)) {
+            // Its own files fill its disk, where the server keeps its settings: it can only be removed.
+            Err(refused) if ["quota exceeded", "no space left"].iter().any(|why| full(&refused, why)) => {
+                return Ok(None);
+            }
+            done => done?,
+        }
         self.rename(&held.name, &engine_name(stack, &aside))?;
         Ok(Some(aside))
     }
@@ -50,4 +56,9 @@ impl Lxd {
         self.client.send(&Method::PUT, &path, &value, got.etag.as_deref(), OPERATION)?;
         Ok(())
     }
+}
+
+/// Whether the server was refused space.
+fn full(failure: &Failure, why: &str) -> bool {
+    std::iter::once(&failure.message).chain(&failure.causes).any(|text| text.to_lowercase().contains(why))
 }
