@@ -74,11 +74,11 @@ async fn one(server: Ipv4Addr, kind: Rtype, ask: &Ask) -> io::Result<Message<Vec
 }
 
 /// The message, if it is a reply to the query: the number and the question are the same.
-fn answers(query: &Message<Vec<u8>>, bytes: Vec<u8>) -> Option<Message<Vec<u8>>> {
+pub(super) fn answers(query: &Message<Vec<u8>>, bytes: Vec<u8>) -> Option<Message<Vec<u8>>> {
     Message::from_octets(bytes).ok().filter(|theirs| theirs.is_answer(query))
 }
 
-fn query(kind: Rtype, ask: &Ask) -> Option<Message<Vec<u8>>> {
+pub(super) fn query(kind: Rtype, ask: &Ask) -> Option<Message<Vec<u8>>> {
     let mut number = [0; 2];
     let flags = rustix::rand::GetRandomFlags::empty();
     rustix::rand::getrandom(&mut number, flags).ok()?;

@@ -199,3 +199,6 @@ impl Question {
         Some(additional.finish().into_target())
     }
 }
+
+#[cfg(test)]
+mod tests;

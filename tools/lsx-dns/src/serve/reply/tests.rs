@@ -1,0 +1,138 @@
+//! Damaged queries, and damaged answers of other servers.
+
+use super::*;
+use crate::model::Config;
+use crate::serve::forward::{answers, query};
+use domain::base::{Message, Name};
+use lsx_tests::{Dice, soak};
+
+const CONFIG: &str = r#"{"listen": [], "domain": "internal", "ttl": 60, "negative_ttl": 10,
+    "zones": ["internal", "10.in-addr.arpa"], "forward": ["192.0.2.53"],
+    "records": [{"name": "web.lan.internal", "a": "10.0.0.2"}, {"name": "site.internal", "cname": "web.lan.internal"},
+                {"name": "away.internal", "cname": "www.example.org"}, {"name": "*.wild.internal", "txt": "TEXT"},
+                {"name": "sub.internal", "ns": "ns.example.org"}, {"name": "2.0.0.10.in-addr.arpa", "ptr": "web.lan.internal"}],
+    "views": [{"from": ["10.0.0.0/24"], "networks": ["lan"], "reach": ["10.0.0.0/24"]}]}"#;
+const NAMES: [&str; 9] = [
+    "web.lan.internal",
+    "site.internal",
+    "away.internal",
+    "a.b.wild.internal",
+    "x.sub.internal",
+    "2.0.0.10.in-addr.arpa",
+    "nobody.internal",
+    "www.example.org",
+    ".",
+];
+const KINDS: [Rtype; 7] =
+    [Rtype::A, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS, Rtype::ANY, Rtype::from_int(65280)];
+
+fn tables() -> Tables {
+    // Texts that do not fit into a datagram.
+    let config: Config = serde_json::from_str(&CONFIG.replace("TEXT", &"x".repeat(3000))).unwrap();
+    Tables::new(&config, 1).unwrap()
+}
+
+fn asked(dice: &mut Dice) -> Vec<u8> {
+    let mut builder = MessageBuilder::new_vec();
+    builder.header_mut().set_id(u16::try_from(dice.below(65536)).unwrap());
+    builder.header_mut().set_rd(dice.below(2) == 0);
+    let mut builder = builder.question();
+    let name = Name::<Vec<u8>>::vec_from_str(NAMES[dice.below(NAMES.len())]).unwrap();
+    builder.push((name, KINDS[dice.below(KINDS.len())], Class::IN)).unwrap();
+    let mut builder = builder.additional();
+    if dice.below(3) > 0 {
+        let size = [0, 512, 1232, 4096, u16::MAX][dice.below(5)];
+        builder
+            .opt(|opt| {
+                opt.set_udp_payload_size(size);
+                Ok(())
+            })
+            .unwrap();
+    }
+    builder.finish()
+}
+
+/// Up to three damages: half of them in the first bytes.
+fn damage(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
+    for _ in 0..dice.below(4) {
+        let end = if dice.below(2) == 0 { bytes.len().min(13) } else { bytes.len() };
+        match dice.below(5) {
+            0 => bytes.truncate(dice.below(bytes.len() + 1)),
+            1 => bytes.insert(dice.below(end + 1), [0, 1, 0x3f, 0xc0, 0xff][dice.below(5)]),
+            2 => bytes.extend_from_within(..end),
+            _ if end > 0 => bytes[dice.below(end)] ^= 1 << dice.below(8),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// A reply is one, to this query, and no larger than the client allows.
+fn correct(question: &Question, bytes: &[u8], reply: &[u8]) {
+    let message = Message::from_octets(reply).unwrap();
+    assert!(message.header().qr() && reply[..2] == bytes[..2], "{bytes:?} {reply:?}");
+    let size = if question.stream { u16::MAX } else { question.edns.unwrap_or(PLAIN).min(DATAGRAM) };
+    assert!(reply.len() <= usize::from(size), "{bytes:?} gets {} bytes", reply.len());
+}
+
+#[test]
+fn soak_dns_query() {
+    let tables = tables();
+    let make = |dice: &mut Dice| {
+        let mut bytes = asked(dice);
+        bytes = damage(bytes, dice);
+        bytes.insert(0, u8::try_from(dice.below(4)).unwrap());
+        bytes
+    };
+    soak("dns-query", 5_000, 25, make, |input| {
+        let (how, bytes) = input.split_first().unwrap();
+        let source = Ipv4Addr::new(10, 0, how >> 1, 9); // A source of the stack, or a stranger.
+        let Some(question) = Question::read(bytes, how & 1 == 1) else {
+            assert!(bytes.len() < 12 || bytes[2] & 0x80 != 0, "{bytes:?}");
+            return false;
+        };
+        let reply = match question.reply(&tables, source) {
+            Reply::Now(reply) => reply,
+            Reply::Later(ask) => {
+                assert!(how >> 1 == 0 && query(question.kind, &ask).is_some(), "{bytes:?}");
+                question.failed()
+            }
+        };
+        correct(&question, bytes, &reply);
+        question.wrong.is_none()
+    });
+}
+
+#[test]
+fn soak_dns_answer() {
+    let name = Owner::vec_from_str("www.example.org").unwrap();
+    let ask = Ask { before: Vec::new(), name, servers: Vec::new() };
+    let sent = query(Rtype::A, &ask).unwrap();
+    let client = {
+        let mut builder = MessageBuilder::new_vec().question();
+        builder.push((&ask.name, Rtype::A, Class::IN)).unwrap();
+        builder.finish()
+    };
+    let question = Question::read(&client, false).unwrap();
+    let make = |dice: &mut Dice| {
+        let mut builder = Builder::from_target(StaticCompressor::new(Vec::new()))
+            .unwrap()
+            .start_answer(&sent, [Rcode::NOERROR, Rcode::NXDOMAIN][dice.below(2)])
+            .unwrap();
+        for number in 0..[0, 1, 3, 200][dice.below(4)] {
+            let address = domain::rdata::A::new(Ipv4Addr::new(203, 0, 113, number));
+            builder.push((&ask.name, 60, address)).unwrap();
+        }
+        let mut authority = builder.authority();
+        if dice.below(2) == 0 {
+            authority.push((&ask.name, 60, domain::rdata::Ns::new(&ask.name))).unwrap();
+        }
+        damage(authority.finish().into_target(), dice)
+    };
+    soak("dns-answer", 5_000, 25, make, |bytes| {
+        let Some(theirs) = answers(&sent, bytes.to_vec()) else { return false };
+        let Some(reply) = question.relay(&ask.before, &theirs) else { return false };
+        correct(&question, &client, &reply);
+        true
+    });
+}
