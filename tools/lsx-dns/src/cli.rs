@@ -21,7 +21,7 @@ struct Cli {
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 enum Verb {
     #[command(flatten)]
-    Shared(verb::Verb),
+    Shared(Box<verb::Verb>),
     /// Serve the names of a stack on this host, as `up` configured it; `up` starts this
     Serve(ServeArgs),
 }

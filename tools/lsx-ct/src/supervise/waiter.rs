@@ -83,13 +83,16 @@ fn begin(
     waiting: &mut dyn FnMut(&str),
     begun: &dyn Fn(),
 ) -> Result<(), Failure> {
+    if beside != Beside::Start {
+        return Ok(());
+    }
     let (mut tries, mut pause) = (0, PAUSE);
-    while beside == Beside::Start {
+    loop {
         match once(stack, name, waiting, begun) {
             // A job that has failed is not started again by itself.
             Err(failure) if failure.code == ENDED && restart(stack, name) == Some(Restart::No) => {
                 tracing::info!("{failure}");
-                break;
+                return Ok(());
             }
             Err(failure) if tries < TRIES => {
                 tracing::info!("{failure}");
@@ -100,7 +103,6 @@ fn begin(
             done => return done,
         }
     }
-    Ok(())
 }
 
 /// Watches it from the first message of `started`, until it has ended; no message: it has not been started.

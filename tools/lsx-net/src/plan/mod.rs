@@ -25,7 +25,7 @@ pub use stale::Stale;
 use crate::Net;
 use crate::model::{Desired, Facts, Intent, IntentFile, Object};
 use common::document;
-use common::plan::{Have, Object as _, Plan, Step, Warning, diff};
+use common::plan::{Have, Object as _, Plan, Step, Want, Warning, diff};
 use common::tool::{Draft, Goal, ObservedOf};
 
 /// The input of a plan.
@@ -65,14 +65,8 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Net>>) -> 
     }
     let weights = weights(&goals, &draft.data);
     for (host, seen) in observed {
-        let loose = goals.get(host).map(|desired| {
-            draft.warnings.extend(neighbours::crowded(desired, &draft.data.rows));
-            let mut loose = ports::loose(desired, &seen.seen);
-            loose.extend(neighbours::strange(desired, &seen.seen, &draft.data.rows));
-            loose
-        });
-        let loose = loose.unwrap_or_default();
-        let (loose, plugged): (Vec<_>, Vec<_>) = loose.into_iter().unzip();
+        let loose = goals.get(host).map(|desired| loose(desired, &seen.seen, &mut draft));
+        let (loose, plugged): (Vec<_>, Vec<_>) = loose.unwrap_or_default().into_iter().unzip();
         let mut wants = match goals.get(host) {
             Some(desired) => {
                 failures.extend(clash::clashes(desired, seen));
@@ -106,6 +100,14 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Net>>) -> 
     Failures(failures).verdict()?;
     spare(&mut draft);
     Ok(draft)
+}
+
+/// Existing and wanted state of what is not created by a plan of its own: ports of instances, and rows of others.
+fn loose(desired: &Desired, seen: &Facts, draft: &mut Draft<Net>) -> Vec<(Have<Object>, Want<Object>)> {
+    draft.warnings.extend(neighbours::crowded(desired, &draft.data.rows));
+    let mut loose = ports::loose(desired, seen);
+    loose.extend(neighbours::strange(desired, seen, &draft.data.rows));
+    loose
 }
 
 /// The changed rules of a host, for people.

@@ -62,7 +62,7 @@ pub fn run(server: Server) -> Result<(), Failure> {
     let log = Log::new(&server.disk());
     let state = State { supervisor: nix::unistd::getpid().as_raw(), ..State::default() };
     let (program, signals) = (OpenProgram::open(server.program)?, Signals::hold()?);
-    let (adopted, pairs) = child::adopt(&server.next()).map_or((None, Vec::new()), |(a, p)| (Some(a), p));
+    let (adopted, pairs) = child::adopt(&server).map_or((None, Vec::new()), |(a, p)| (Some(a), p));
     file::remove(&server.next())?;
     let next = UnixListener::bind(server.next()).map_err(|e| file::failure(&server.next(), "make", &e))?;
     let home = adopted.as_ref().and_then(|worker| identity(Path::new(&worker.space())));

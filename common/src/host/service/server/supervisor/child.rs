@@ -12,7 +12,6 @@ use nix::unistd::Pid;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,8 +36,8 @@ pub(super) struct Child {
 }
 
 /// Takes over a worker that an earlier supervisor left, with its sockets.
-pub(super) fn adopt(next: &Path) -> Option<(Child, Vec<Pair>)> {
-    let line = UnixStream::connect(next).ok()?;
+pub(super) fn adopt(server: &Server) -> Option<(Child, Vec<Pair>)> {
+    let line = UnixStream::connect(server.next()).ok()?;
     line.set_read_timeout(Some(ADOPT)).ok()?;
     let all = worker::pairs(sockets::receive(&line).ok()?).ok()?;
     let pair = |(udp, tcp)| Some(Pair { at: sockets::address(&udp)?, udp, tcp });
@@ -46,7 +45,9 @@ pub(super) fn adopt(next: &Path) -> Option<(Child, Vec<Pair>)> {
     // The kernel would name the process that made the socket: the earlier supervisor.
     let mut child = Child::new(None, 0, line).ok()?;
     wait::until(ADOPT, STEP, || child.said());
-    (child.pid > 0).then_some((child, pairs))
+    // A worker is not trusted to name a process that is to be killed.
+    let pid = i32::try_from(child.pid).ok()?;
+    server.processes().contains(&pid).then_some((child, pairs))
 }
 
 impl Child {
@@ -101,8 +102,11 @@ impl Child {
                 Err(_) => break self.gone = true,
             }
             self.heard = Instant::now();
-            if self.text.len() > LINE && !self.text.contains(&b'\n') {
-                self.text.clear();
+            if self.text.len() > LINE {
+                if !self.text.contains(&b'\n') {
+                    self.text.clear();
+                }
+                break; // the rest at the next look
             }
         }
         while let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
