@@ -33,6 +33,29 @@ print("ready", flush=True)
 sys.stdin.read()
 "#;
 
+/// What is in findings, and how often.
+const FINDINGS: &[(&str, usize)] = &[
+    ("balance/junk: web-2 gets requests, but the answer is not HTTP", 1),
+    (
+        "balance/junk:81 asked by host/h1: 502, no usable answer from a replica; web-2 (the answer is not HTTP",
+        1,
+    ),
+    ("balance/slow: web-2 gets requests, but it does not answer GET / within 1 s (on h2)", 1),
+    (
+        "balance/slow:82 asked by host/h2: 504, no answer from a replica within 1 s (`timeout`); web-2 (it does not",
+        1,
+    ),
+    ("balance/stuck: web-2 gets requests, but it does not answer GET /page within 15 s (on h2)", 1),
+    (
+        "balance/busy:84 asked by host/h1: 503, no replica serves the request; web-2 (it answers 503 itself)",
+        1,
+    ),
+    ("balance/none: web-1 is down: its port refuses connections, or there is no route to it (on h1)", 1),
+    ("balance/none:85 asked by host/h1: 503, no replica serves the request; web-1 (its port refuses", 1),
+    ("balance/good", 0),
+    ("web-1 gets requests", 0),
+];
+
 fn check_names_the_replica_that_does_not_answer(lab: &Lab) {
     peer::install(lab, &["h1", "h2"]);
     let stack = Stack::up(lab, &lab.file("faulty.yaml", include_str!("faulty.yaml")), &[]);
@@ -65,28 +88,7 @@ fn check_names_the_replica_that_does_not_answer(lab: &Lab) {
         lab.run(&ask).ok().stdout
     };
     assert_eq!([80, 81, 82, 84, 85].map(status), ["200", "502", "504", "503", "503"]);
-    let told = [
-        ("balance/junk: web-2 gets requests, but the answer is not HTTP", 1),
-        (
-            "balance/junk:81 asked by host/h1: 502, no usable answer from a replica; web-2 (the answer is not HTTP",
-            1,
-        ),
-        ("balance/slow: web-2 gets requests, but it does not answer GET / within 1 s (on h2)", 1),
-        (
-            "balance/slow:82 asked by host/h2: 504, no answer from a replica within 1 s (`timeout`); web-2 (it does not",
-            1,
-        ),
-        ("balance/stuck: web-2 gets requests, but it does not answer GET /page within 15 s (on h2)", 1),
-        (
-            "balance/busy:84 asked by host/h1: 503, no replica serves the request; web-2 (it answers 503 itself)",
-            1,
-        ),
-        ("balance/none: web-1 is down: its port refuses connections, or there is no route to it (on h1)", 1),
-        ("balance/none:85 asked by host/h1: 503, no replica serves the request; web-1 (its port refuses", 1),
-        ("balance/good", 0),
-        ("web-1 gets requests", 0),
-    ];
-    for (words, times) in told {
+    for (words, times) in FINDINGS.iter().copied() {
         let all = about(&[words]);
         assert_eq!(all.len(), times, "{words}\n{}", check.stderr);
         assert!(all.iter().all(|f| f["hint"].as_str().is_some_and(|hint| !hint.is_empty())), "{all:?}");

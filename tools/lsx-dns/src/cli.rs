@@ -18,7 +18,6 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 enum Verb {
     #[command(flatten)]
     Shared(Box<verb::Verb>),
