@@ -79,11 +79,21 @@ cgroups_processes() { # LAB or LAB/HOST: prints the ids of all processes below i
     find "${folders[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
 }
 
+cgroups_thaw() { # LAB or LAB/HOST: a frozen process does not end, whatever signal it gets
+    local folders file
+    mapfile -t folders < <(cgroups_folders "$1")
+    ((${#folders[@]})) || return 0
+    find "${folders[@]}" \( -name freezer.state -o -name cgroup.freeze \) 2>/dev/null | while read -r file; do
+        if [[ $file == */freezer.state ]]; then echo THAWED; else echo 0; fi 2>/dev/null >"$file" || true
+    done
+}
+
 cgroups_kill() { # LAB or LAB/HOST: repeats until no process is left, since some may just be starting others
     local ids pause='' end=$((SECONDS + 60))
     while ((SECONDS < end)); do
         mapfile -t ids < <(cgroups_processes "$1")
         ((${#ids[@]})) || return 0
+        cgroups_thaw "$1"
         ${pause:+sleep "$pause"}
         kill_hard "${ids[@]}"
         pause=0.02

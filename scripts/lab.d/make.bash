@@ -136,6 +136,7 @@ await_boot() {
 }
 
 stop_host() { # HOST: kills it without a shutdown, like a power cut
+    cgroups_thaw "$name/$1"
     ! pid_of "$dir/$1/pid" || kill_hard "$pid"
     cgroups_kill "$name/$1"
     free_loops "$dir/$1/devices"
@@ -156,6 +157,7 @@ remove_lab() {
     local each
     if [[ -d $dir ]]; then
         take_lock
+        cgroups_thaw "$name"
         # shellcheck disable=SC2046
         ! pid_of "$dir/holder" || kill_hard $(visitors "/proc/$pid/ns/net" | grep -vx "$pid" || true)
     fi

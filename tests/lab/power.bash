@@ -25,10 +25,21 @@ test_power() {
     equal 'boot.d runs in order' $'hook 1\nhook 2' "$(inside h3 cat /var/log/lsx-boot.log)"
     refuse 'boot of a running host is refused' 1 '*is running already*' "$LAB" boot h3 --name "$one"
     inside h3 rm -r /etc/lsx/boot.d
+    freeze h3
+    check 'kill of a host whose processes are frozen' "$LAB" kill h3 --name "$one"
+    equal 'ends them' '' "$(living "/lsx-lab-$one/h3")"
+    check 'and it starts again' "$LAB" boot h3 --name "$one"
     check 'ten power cuts in a row' ten_cuts
     { inside h2 sh -c 'kill 1' || true; } 2>/dev/null
     check 'process 1 ends its host' await is_off h2
     check 'a host that went down by itself starts again' "$LAB" boot h2 --name "$one"
+}
+
+freeze() { # HOST: stops all of its processes by its control group
+    local file
+    find /sys/fs/cgroup -path "*/lsx-lab-$one/$1/freezer.state" -o -path "*/lsx-lab-$one/$1/cgroup.freeze" | while read -r file; do
+        if [[ $file == */freezer.state ]]; then echo FROZEN; else echo 1; fi >"$file"
+    done
 }
 
 is_off() { "$LAB" status --name "$one" | jq -e --arg host "$1" '.hosts[] | select(.name == $host) | .state == "off"'; } # HOST
