@@ -147,7 +147,7 @@ fn where_systemd_runs_the_machine_load_balancers_are_a_unit(cloud: &Cloud) {
     assert!(until(120, answers), "and HAProxy answers");
     unit.down();
     assert_eq!(machine.within("systemctl list-units --all --plain --no-legend lsx-unit*").ok().stdout, "");
-    machine.within("! pgrep -x haproxy; ! test -e /run/lsx; ! test -e /var/lib/lsx/net").ok();
+    machine.within("! pgrep -x haproxy && ! test -e /run/lsx/unit && ! test -e /var/lib/lsx/net").ok();
     unit.end();
 }
 

@@ -134,7 +134,7 @@ impl<'l> Town<'l> {
     pub(crate) fn down(self) {
         self.dns(&["down", &self.file]).ok();
         for host in HOSTS {
-            let gone = "! pgrep -f '[l]sx-dns serve'; ! pgrep -f '[s]erve --worker town'; ! test -e /run/lsx/town/dns; ! test -e /var/lib/lsx/dns; ! test -e /etc/lsx/town/dns.json; ! ls /etc/lsx/boot.d/*-town-dns";
+            let gone = "! pgrep -f '[l]sx-dns serve' && ! pgrep -f '[s]erve --worker town' && ! test -e /run/lsx/town/dns && ! test -e /var/lib/lsx/dns && ! test -e /etc/lsx/town/dns.json && ! ls /etc/lsx/boot.d/*-town-dns";
             self.lab.script(host, gone).ok();
             let spaces =
                 "for s in $(ip netns | sed -n 's/^\\(town[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
