@@ -137,3 +137,13 @@ fn a_narrowed_observation_is_no_base_for_a_plan() {
         assert!(ended.stderr.contains("--only"), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn flags_after_the_instance_are_not_taken_for_a_program() {
+    for tool in tools().iter().filter(|tool| tool.word() == "ct") {
+        for line in ["exec db --plain -- true", "exec -it db --stack office.yaml"] {
+            let ended = tool.run(line.split(' ')).end().refused(64);
+            assert!(ended.stderr.contains("flags come before the instance"), "{line}: {}", ended.stderr);
+        }
+    }
+}

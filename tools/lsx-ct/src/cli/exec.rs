@@ -69,6 +69,21 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The program and its arguments, from what follows the instance.
+pub(super) fn program(mut words: Vec<String>) -> Result<Vec<String>, Failures> {
+    match words.first() {
+        Some(first) if first == "--" => _ = words.remove(0),
+        Some(flag) if flag.starts_with('-') => {
+            let message =
+                format!("`{flag}` after the instance is the program, and no program has such a name");
+            let hint = "flags come before the instance: lsx-ct exec --stack FILE NAME -- PROGRAM";
+            return Err(Failure::new(Kind::Usage, "usage.on", message).hint(hint).into());
+        }
+        _ => {}
+    }
+    Ok(words)
+}
+
 pub(super) fn exec(tool: &Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {
     let mut exec = Exec {
         argv: args.words.clone(),
@@ -92,7 +107,7 @@ pub(super) fn exec(tool: &Ct, args: &ExecArgs, global: &Global, output: &Output)
             return Err(no_target());
         }
         patterns.push(exec.argv.remove(0));
-        exec.argv = exec.argv.into_iter().skip_while(|word| word == "--").collect();
+        exec.argv = program(exec.argv)?;
     }
     // The program is limited by --timeout; the host gets some more time.
     let mut global = global.clone();

@@ -1,5 +1,6 @@
 //! A terminal in one instance, on this host or from another machine.
 
+use super::exec::program;
 use super::targets::{OnArgs, Where, no_target, targets};
 use crate::act::{self, Target};
 use crate::driver::Exec;
@@ -17,7 +18,7 @@ const SHELL: &str = "/bin/sh";
 /// The first word is the instance, the others are the program and its arguments.
 pub(super) fn open(tool: &Ct, on: &OnArgs, mut exec: Exec, global: &Global) -> Result<(), Failures> {
     let name = exec.argv.remove(0);
-    exec.argv.drain(..usize::from(exec.argv.first().is_some_and(|word| word == "--")));
+    exec.argv = program(exec.argv)?;
     if exec.argv.is_empty() {
         exec.argv.push(SHELL.to_owned());
     }
