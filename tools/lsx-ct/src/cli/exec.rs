@@ -2,7 +2,7 @@
 
 use super::act::{Hear, ask};
 use super::hear::Teller;
-use super::targets::{OnArgs, hosts, no_target, targets};
+use super::targets::{OnArgs, hosts, no_target, program, targets};
 use super::terminal;
 use crate::Ct;
 use crate::act::{Order, Ran};
@@ -67,21 +67,6 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".to_owned()),
     }
-}
-
-/// The program and its arguments, from what follows the instance.
-pub(super) fn program(mut words: Vec<String>) -> Result<Vec<String>, Failures> {
-    match words.first() {
-        Some(first) if first == "--" => _ = words.remove(0),
-        Some(flag) if flag.starts_with('-') => {
-            let message =
-                format!("`{flag}` after the instance is the program, and no program has such a name");
-            let hint = "flags come before the instance: lsx-ct exec --stack FILE NAME -- PROGRAM";
-            return Err(Failure::new(Kind::Usage, "usage.on", message).hint(hint).into());
-        }
-        _ => {}
-    }
-    Ok(words)
 }
 
 pub(super) fn exec(tool: &Ct, args: &ExecArgs, global: &Global, output: &Output) -> Result<(), Failures> {

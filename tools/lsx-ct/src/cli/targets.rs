@@ -176,6 +176,21 @@ pub(super) fn no_target() -> Failures {
         .into()
 }
 
+/// The program and its arguments, from what follows the instance.
+pub(super) fn program(mut words: Vec<String>) -> Result<Vec<String>, Failures> {
+    match words.first() {
+        Some(first) if first == "--" => _ = words.remove(0),
+        Some(flag) if flag.starts_with('-') => {
+            let message =
+                format!("`{flag}` after the instance is the program, and no program has such a name");
+            let hint = "flags come before the instance: lsx-ct exec --stack FILE NAME -- PROGRAM";
+            return Err(Failure::new(Kind::Usage, "usage.on", message).hint(hint).into());
+        }
+        _ => {}
+    }
+    Ok(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::matches;

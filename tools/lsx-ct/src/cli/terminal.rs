@@ -1,7 +1,6 @@
 //! A terminal in one instance, on this host or from another machine.
 
-use super::exec::program;
-use super::targets::{OnArgs, Where, no_target, targets};
+use super::targets::{OnArgs, Where, no_target, program, targets};
 use crate::act::{self, Target};
 use crate::driver::Exec;
 use crate::{Ct, engines};
