@@ -3,11 +3,13 @@
 use crate::cloud::Cloud;
 use crate::exec::fan;
 use lsx_tests::lab::{Ran, finish, until, wait};
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_terminal_shows_what_is_waited_for", a_terminal_shows_what_is_waited_for),
     ("a_terminal_shows_how_much_of_an_image_was_sent", a_terminal_shows_how_much_of_an_image_was_sent),
+    ("top_measures_again_until_it_is_interrupted", top_measures_again_until_it_is_interrupted),
     ("a_second_interrupt_ends_at_once", a_second_interrupt_ends_at_once),
     ("a_table_says_how_long_an_instance_runs", a_table_says_how_long_an_instance_runs),
     ("check_on_a_host_compares_it_with_what_it_keeps", check_on_a_host_compares_it_with_what_it_keeps),
@@ -19,12 +21,17 @@ pub(crate) const CASES: &[crate::Case] = &[
 
 /// Runs lsx-ct on a terminal; its output has both streams.
 fn on_terminal(cloud: &Cloud, args: &[&str]) -> Ran {
+    finish(&mut terminal(cloud, args), b"")
+}
+
+/// lsx-ct on a terminal, by script(1).
+fn terminal(cloud: &Cloud, args: &[&str]) -> Command {
     let command = cloud.command(args);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut script = Command::new("script");
     script.args(["-qec", &words.join(" "), "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
-    finish(&mut script, b"")
+    script
 }
 
 fn a_terminal_shows_what_is_waited_for(cloud: &Cloud) {
@@ -64,6 +71,32 @@ fn a_terminal_shows_how_much_of_an_image_was_sent(cloud: &Cloud) {
     // Not into a file or pipe.
     let plain = cloud.ct(&["up", &file, "--set", "instances.big.env.A=b"]).ok();
     assert!(!plain.stderr.contains(['\x1b', '\r']), "{}", plain.stderr);
+    cloud.end(&file);
+}
+
+/// Each measurement takes the place of the one before; Ctrl-C on the terminal ends it.
+fn top_measures_again_until_it_is_interrupted(cloud: &Cloud) {
+    let file = cloud.stack(
+        "watched",
+        "
+  busy: { image: bb, host: h1, networks: [lan], command: [sh, -c, \"while :; do :; done\"], limits: { cpus: 0.1 } }",
+    );
+    cloud.start(&file);
+    let mut command = terminal(cloud, &["top", "--stack", &file]);
+    let mut top = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = top.stdout.take().unwrap();
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    let pictures = |text: &str| text.matches("\x1b[H").count();
+    while pictures(&text) < 3 {
+        let length = output.read(&mut piece).unwrap();
+        assert_ne!(length, 0, "it has ended: {text}");
+        text.push_str(&String::from_utf8_lossy(&piece[..length]));
+    }
+    let shown = text.split("\x1b[H").nth(2).unwrap();
+    assert!(shown.contains("CPU") && shown.contains("busy"), "{shown:?}");
+    top.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(top.wait().unwrap().code(), Some(130), "{text}");
     cloud.end(&file);
 }
 
