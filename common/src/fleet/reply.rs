@@ -31,6 +31,10 @@ pub(super) async fn reply(
         let mut charge = Charge::none(budget, name);
         let line = line(reader, &mut charge).await?;
         heard();
+        // One that no host may send is not a matter of what others take.
+        if !limit::values(&line) {
+            return Err(garbage("a line has too many values").into());
+        }
         let mut values = Charge::none(budget, name);
         values.at_least(line.len() as u64 + limit::memory(&line))?;
         let reply = understood(&line)?;
@@ -77,9 +81,6 @@ async fn line(reader: &mut From, charge: &mut Charge) -> Result<Vec<u8>, Failure
 
 /// Parses one line of a host, which may be any bytes.
 fn understood(line: &[u8]) -> Result<Reply, Failure> {
-    if !limit::values(line) {
-        return Err(garbage("a line has too many values"));
-    }
     // serde_json itself stops at 128 levels.
     match serde_json::from_slice(line) {
         Ok(Reply::Failures(failures)) if failures.is_empty() => {
