@@ -20,8 +20,8 @@ pub(crate) struct Running {
     pub(crate) name: String,
 }
 
-/// The services of a stack that run here, of tools that come after this one, by the numbers of their boot entries, so that they need what it makes. A tool
-/// without an entry counts as one of them.
+/// The services of a stack that run here and need what this tool makes: those of tools whose boot entries have a higher number.
+/// A tool without a boot entry counts as one of them.
 pub(crate) fn above(stack: &str, than: &str, order: u8) -> Vec<Running> {
     let entries = inside(Path::new(BOOT));
     let names: Vec<&str> = entries.iter().filter_map(|path| path.file_name()?.to_str()).collect();

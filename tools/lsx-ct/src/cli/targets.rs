@@ -181,8 +181,7 @@ pub(super) fn program(mut words: Vec<String>) -> Result<Vec<String>, Failures> {
     match words.first() {
         Some(first) if first == "--" => _ = words.remove(0),
         Some(flag) if flag.starts_with('-') => {
-            let message =
-                format!("`{flag}` after the instance is the program, and no program has such a name");
+            let message = format!("`{flag}` follows the instance, where the program is expected");
             let hint = "flags come before the instance: lsx-ct exec --stack FILE NAME -- PROGRAM";
             return Err(Failure::new(Kind::Usage, "usage.on", message).hint(hint).into());
         }
