@@ -40,7 +40,8 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// `ADDRESS`: a server on the operator's machine that has one address for every name, and prints the names.
+/// `ADDRESS`: a server on the operator's machine that has one address for every name, and none for names that begin with
+/// `missing`; it adds records of a name that was not asked for. It prints the names.
 pub(crate) fn upstream(args: &[String]) -> ExitCode {
     let socket = UdpSocket::bind(format!("{}:53", args[0])).unwrap();
     std::thread::spawn(move || {
@@ -56,14 +57,30 @@ pub(crate) fn upstream(args: &[String]) -> ExitCode {
                 at = next;
             }
             println!("{}", labels.join("."));
-            let head = [&query[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]].concat();
-            let answer = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 203, 0, 113, 7];
-            let _ = socket.send_to(&[&head, &question[..end], &answer].concat(), from);
+            let reply = upstream_reply(&query[..2], &question[..end], &labels[0]);
+            let _ = socket.send_to(&reply, from);
         }
     });
     println!("ready");
     let _ = std::io::stdin().read(&mut [0]);
     ExitCode::SUCCESS
+}
+
+fn upstream_reply(number: &[u8], question: &[u8], label: &str) -> Vec<u8> {
+    let record = |owner: &[u8], kind: u8, ttl: u8, data: &[u8]| {
+        let length = u8::try_from(data.len()).unwrap();
+        [owner, &[0, kind, 0, 1, 0, 0, 0, ttl, 0, length], data].concat()
+    };
+    if label == "missing" {
+        // The SOA of the root: names, serial, and five times of a minute.
+        let soa = [&[0, 0][..], &[0, 0, 0, 60].repeat(5)].concat();
+        let head = [number, &[0x81, 0x83, 0, 1, 0, 0, 0, 1, 0, 0]].concat();
+        return [&head[..], question, &record(&[0], 6, 60, &soa)].concat();
+    }
+    let ttl = if label == "short" { 1 } else { 90 };
+    let head = [number, &[0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0]].concat();
+    let made_up = record(b"\x04bank\x07example\x00", 1, 90, &[203, 0, 113, 66]);
+    [&head[..], question, &made_up, &record(&[0xc0, 12], 1, ttl, &[203, 0, 113, 7])].concat()
 }
 
 fn query(number: u16, name: &str) -> Vec<u8> {

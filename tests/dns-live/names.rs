@@ -2,7 +2,7 @@
 
 use crate::load::Upstream;
 use crate::town::{HOSTS, Town};
-use lsx_tests::lab::Lab;
+use lsx_tests::lab::{Lab, until};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("instances_get_the_names_that_they_may_reach", instances_get_the_names_that_they_may_reach),
@@ -10,6 +10,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         "names_of_others_are_forwarded_and_private_ones_are_not",
         names_of_others_are_forwarded_and_private_ones_are_not,
     ),
+    ("answers_of_others_are_kept", answers_of_others_are_kept),
     ("answers_have_the_form_that_clients_need", answers_have_the_form_that_clients_need),
 ];
 
@@ -98,10 +99,37 @@ fn names_of_others_are_forwarded_and_private_ones_are_not(lab: &Lab) {
     assert!(town.dig("ann", "+norecurse example.com").contains("status: REFUSED"));
     let mut asked = upstream.asked();
     asked.sort();
-    asked.dedup();
     assert_eq!(asked, ["example.net", "www.example.org"]);
     // Nobody is there any more.
     assert!(town.dig("ann", "+tries=1 +time=15 example.com").contains("status: SERVFAIL"));
     assert_eq!(town.short("ann", "h1.host.internal"), ["198.18.0.11"]);
+    town.down();
+}
+
+fn answers_of_others_are_kept(lab: &Lab) {
+    let town = Town::up(lab);
+    let upstream = Upstream::start(lab, "198.18.0.1");
+    let address = ["203.0.113.7"];
+    assert_eq!(town.short("ann", "short.example.org"), address);
+    for words in ["www.example.org", "+tcp WWW.example.org", "+noedns www.example.org"] {
+        assert_eq!(town.short("ann", words), address);
+        assert!(town.dig("ann", "missing.example.org").contains("status: NXDOMAIN"));
+    }
+    // Nothing is taken that was not asked for.
+    assert!(!town.dig("ann", "www.example.net").contains("bank"));
+    let asked = upstream.asked();
+    for name in ["www.example.org", "missing.example.org"] {
+        assert_eq!(asked.iter().filter(|at| at.eq_ignore_ascii_case(name)).count(), 1, "{name}: {asked:?}");
+    }
+    // Nobody is there any more: the time of an answer is counted down, and what is over is still given, with a remark.
+    let kept = || town.dig("ann", "www.example.org");
+    assert!(until(60, || !kept().contains("\t90\tIN")), "{}", kept());
+    assert!(kept().contains(address[0]) && !kept().contains("EDE"), "{}", kept());
+    let old = || town.dig("ann", "+time=15 short.example.org").contains("EDE: 3 (Stale Answer)");
+    assert!(until(60, old), "{}", town.dig("ann", "+time=15 short.example.org"));
+    assert_eq!(town.short("ann", "+tcp short.example.org"), address);
+    // What never came is an error, with a reason.
+    let failed = town.dig("ann", "+time=15 never.example.org");
+    assert!(failed.contains("status: SERVFAIL") && failed.contains("EDE: 22"), "{failed}");
     town.down();
 }

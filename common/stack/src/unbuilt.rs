@@ -33,7 +33,6 @@ fn paths(stack: &Stack) -> Vec<String> {
 fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
     let keys = [
         ("boot", dns.boot.is_some()),
-        ("cache", dns.cache.is_some()),
         ("dhcp", !dns.dhcp.is_empty()),
         ("health", dns.health.is_some()),
         ("log", dns.log),

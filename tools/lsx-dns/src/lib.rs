@@ -6,6 +6,10 @@
 //! others are asked from the servers of `dns.forward`, by default those of the host; names for private use are never passed
 //! on. Instances have their gateway as name server. Another configuration is handed over to a new worker on the same sockets,
 //! without a lost query.
+//!
+//! Answers of other servers are kept for their time, at most a day, and `dns.cache` of them. While no server answers, an answer
+//! whose time was over less than a day ago is given, with a remark (RFC 8767, RFC 8914). What is asked often is asked again before
+//! its time is over. Of another server's message only the records that belong to the question are used.
 
 use common::plan::Have;
 use common::table::Columns;

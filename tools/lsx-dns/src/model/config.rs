@@ -31,6 +31,9 @@ pub struct Config {
     /// Servers for the names below a domain.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub beyond: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Number of answers of other servers that are kept; 0: none.
+    #[serde(default)]
+    pub cache: u32,
 }
 
 /// A record.

@@ -19,6 +19,8 @@ const PORT: u16 = 53;
 const TTL: u32 = 60;
 /// Default TTL of negative answers in seconds.
 const NEGATIVE_TTL: u32 = 10;
+/// Default number of kept answers of other servers.
+const CACHE: u32 = 10_000;
 
 /// Makes the plan.
 ///
@@ -141,6 +143,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         views: views::views(resolved),
         forward: forward(dns, resolvers),
         beyond: dns.zones.clone(),
+        cache: dns.cache.unwrap_or(CACHE),
     })
 }
 

@@ -1,99 +1,127 @@
-//! Asks other servers for names of others. Each question has a port and a number of its own, and only the server that was
-//! asked can answer it (RFC 5452).
+//! Answers for names of others: those that are kept, else what their servers say. A question that several clients have at the
+//! same time is asked once.
 
-use super::reply::{Ask, DATAGRAM, Question};
-use domain::base::iana::{Class, Opcode, Rtype};
-use domain::base::{Message, MessageBuilder};
-use std::io;
-use std::net::Ipv4Addr;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
+use super::cache::{Cache, Kept};
+use super::places::Places;
+use super::reply::{Age, Ask, Question};
+use super::said::{Key, Said};
+use super::upstream::Upstream;
+use domain::base::iana::{ExtendedErrorCode, Rcode};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The time for one server to answer.
-const SERVER: Duration = Duration::from_millis(1500);
-/// The time for all: clients ask again after five seconds (resolv.conf(5)).
+/// The time for all servers: clients ask again after five seconds (resolv.conf(5)).
 const ALL: Duration = Duration::from_millis(4500);
-/// The number of questions under way.
+/// The same for a client that could get an old answer (RFC 8767 5).
+const OLD: Duration = Duration::from_millis(1800);
+/// The number of questions that wait, and of different ones that are under way.
 const QUESTIONS: usize = 1000;
+/// For how many seconds a failure is kept (RFC 9520 3.2).
+const FAILED: u32 = 5;
+
+/// What is told to all that wait for a question.
+type Told = watch::Receiver<Option<Arc<Said>>>;
 
 pub(super) struct Forwarder {
-    places: Semaphore,
-}
-
-impl Default for Forwarder {
-    fn default() -> Self {
-        Forwarder { places: Semaphore::new(QUESTIONS) }
-    }
+    start: Instant,
+    /// The time for all servers.
+    all: Duration,
+    places: Arc<Places>,
+    upstream: Upstream,
+    cache: Mutex<Cache>,
+    under_way: Mutex<HashMap<Key, Told>>,
 }
 
 impl Forwarder {
-    /// The reply to a question; SERVFAIL if no server answers.
-    pub(super) async fn ask(&self, question: &Question, ask: Ask) -> Vec<u8> {
-        let Ok(_place) = self.places.try_acquire() else { return question.failed() };
-        let rounds = || ask.servers.iter().chain(&ask.servers).chain(&ask.servers);
-        let each = async {
-            for server in rounds() {
-                if let Ok(Ok(theirs)) = timeout(SERVER, one(*server, question.kind, &ask)).await
-                    && let Some(reply) = question.relay(&ask.before, &theirs)
-                {
-                    return Some(reply);
-                }
-            }
-            None
-        };
-        timeout(ALL, each).await.ok().flatten().unwrap_or_else(|| question.failed())
+    /// With a cache for this number of answers.
+    pub(super) fn new(cache: u32) -> Arc<Forwarder> {
+        Arc::new(Forwarder::of(cache))
     }
-}
 
-/// Asks one server, by TCP if its answer does not fit into a datagram.
-async fn one(server: Ipv4Addr, kind: Rtype, ask: &Ask) -> io::Result<Message<Vec<u8>>> {
-    let query = query(kind, ask).ok_or(io::ErrorKind::InvalidInput)?;
-    let socket = tokio::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-    socket.connect((server, 53)).await?;
-    socket.send(query.as_slice()).await?;
-    let mut bytes = vec![0; usize::from(DATAGRAM)];
-    let theirs = loop {
-        let length = socket.recv(&mut bytes).await?;
-        if let Some(theirs) = answers(&query, bytes[..length].to_vec()) {
-            break theirs;
+    fn of(cache: u32) -> Forwarder {
+        Forwarder {
+            start: Instant::now(),
+            all: ALL,
+            places: Places::new(QUESTIONS),
+            upstream: Upstream::default(),
+            cache: Mutex::new(Cache::new(usize::try_from(cache).unwrap_or(usize::MAX))),
+            under_way: Mutex::default(),
         }
-    };
-    if !theirs.header().tc() {
-        return Ok(theirs);
     }
-    let mut stream = tokio::net::TcpStream::connect((server, 53)).await?;
-    let length = u16::try_from(query.as_slice().len()).unwrap_or_default().to_be_bytes();
-    stream.write_all(&[&length, query.as_slice()].concat()).await?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).await?;
-    let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut bytes).await?;
-    answers(&query, bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+
+    /// The reply if no server has to be asked first; otherwise the question gets the old answer that there is.
+    pub(super) fn at_once(self: &Arc<Self>, question: &Question, ask: &mut Ask) -> Option<Vec<u8>> {
+        let key = question.key(ask);
+        let kept = self.cache().look(&key, self.start.elapsed());
+        match kept {
+            Kept::Fresh(said, age, soon) => {
+                if soon && self.under_way().len() < QUESTIONS / 2 {
+                    self.begin(&key, &ask.servers);
+                }
+                Some(question.relay(&ask.before, &said, Age::Seconds(age)))
+            }
+            Kept::Stale(said, true) => Some(question.relay(&ask.before, &said, Age::Old)),
+            Kept::Stale(said, false) => {
+                ask.old = Some(said);
+                None
+            }
+            Kept::Nothing => None,
+        }
+    }
+
+    /// The reply to a question; an old one or SERVFAIL if no server answers.
+    pub(super) async fn ask(self: &Arc<Self>, question: &Question, ask: &Ask, client: IpAddr) -> Vec<u8> {
+        let without = |why| match &ask.old {
+            Some(said) => question.relay(&ask.before, said, Age::Old),
+            None => question.failed(why),
+        };
+        let key = question.key(ask);
+        let Some(_place) = self.places.take(client) else { return without(ExtendedErrorCode::OVER_QUOTA) };
+        let begun = self.begin(&key, &ask.servers);
+        let Some(mut told) = begun else { return without(ExtendedErrorCode::OVER_QUOTA) };
+        let limit = if ask.old.is_some() { OLD } else { self.all };
+        let said = timeout(limit, told.wait_for(Option::is_some)).await;
+        let said = said.ok().and_then(Result::ok).and_then(|said| said.clone());
+        match said.filter(|said| said.code != Rcode::SERVFAIL) {
+            Some(said) => question.relay(&ask.before, &said, Age::Seconds(0)),
+            None => without(ExtendedErrorCode::NO_REACHABLE_AUTHORITY),
+        }
+    }
+
+    /// Asks, unless the same is under way; none if too much is. What comes is kept, also if nobody waits any more.
+    fn begin(self: &Arc<Self>, key: &Key, servers: &[Ipv4Addr]) -> Option<Told> {
+        let mut under_way = self.under_way();
+        if let Some(told) = under_way.get(key).filter(|told| told.has_changed().is_ok()) {
+            return Some(told.clone());
+        }
+        if under_way.len() >= QUESTIONS {
+            return None;
+        }
+        let (tell, told) = watch::channel(None);
+        under_way.insert(key.clone(), told.clone());
+        let (me, key, servers) = (Arc::clone(self), key.clone(), servers.to_vec());
+        tokio::spawn(async move {
+            let said = timeout(me.all, me.upstream.ask(&key, &servers)).await.ok().flatten();
+            let said = Arc::new(said.unwrap_or_else(|| Said::failed(FAILED)));
+            me.cache().keep(&key, Arc::clone(&said), me.start.elapsed());
+            me.under_way().remove(&key);
+            let _ = tell.send(Some(said));
+        });
+        Some(told)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Key, Told>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The message, if it is a reply to the query: the number and the question are the same.
-pub(super) fn answers(query: &Message<Vec<u8>>, bytes: Vec<u8>) -> Option<Message<Vec<u8>>> {
-    Message::from_octets(bytes).ok().filter(|theirs| theirs.is_answer(query))
-}
-
-pub(super) fn query(kind: Rtype, ask: &Ask) -> Option<Message<Vec<u8>>> {
-    let mut number = [0; 2];
-    let flags = rustix::rand::GetRandomFlags::empty();
-    rustix::rand::getrandom(&mut number, flags).ok()?;
-    let mut builder = MessageBuilder::new_vec();
-    let header = builder.header_mut();
-    header.set_id(u16::from_ne_bytes(number));
-    header.set_opcode(Opcode::QUERY);
-    header.set_rd(true);
-    let mut question = builder.question();
-    question.push((&ask.name, kind, Class::IN)).ok()?;
-    let mut additional = question.additional();
-    let opt = additional.opt(|opt| {
-        opt.set_udp_payload_size(DATAGRAM);
-        Ok(())
-    });
-    opt.ok()?;
-    Some(additional.into_message())
-}
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,13 @@
 //! The worker: answers on the sockets that it inherited.
 
+mod cache;
 mod forward;
+mod places;
 mod reply;
+mod said;
 mod stream;
+mod upstream;
+mod write;
 
 use crate::model::Config;
 use crate::zone::Tables;
@@ -27,7 +32,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// What all tasks share.
 struct Server {
     tables: Tables,
-    forwarder: Forwarder,
+    forwarder: Arc<Forwarder>,
 }
 
 /// Serves until the supervisor says that another worker has taken over.
@@ -36,8 +41,8 @@ struct Server {
 /// A configuration that cannot be used, or errors of the kernel.
 pub(crate) fn work(user: u32) -> Result<(), Failure> {
     let mut worker = Worker::begin(c"lsx-dns", user)?;
-    let tables = match tables(&worker.config) {
-        Ok(tables) => tables,
+    let server = match server(&worker.config) {
+        Ok(server) => Arc::new(server),
         Err(why) => {
             worker.refuse(&why);
             return Err(Failure::new(Kind::Data, "dns.serve", why));
@@ -53,15 +58,15 @@ pub(crate) fn work(user: u32) -> Result<(), Failure> {
         seen.swap(now, Ordering::Relaxed) != now
     };
     let sockets = worker.follow(alive, move || _ = drain.send(true)).map_err(failed)?;
-    let server = Arc::new(Server { tables, forwarder: Forwarder::default() });
     runtime.block_on(serve(server, sockets, drained, ticks)).map_err(failed)
 }
 
-fn tables(text: &str) -> Result<Tables, String> {
+fn server(text: &str) -> Result<Server, String> {
     let config: Config = serde_json::from_str(text).map_err(|e| e.to_string())?;
     // The serial of the zones: it rises with every load.
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
-    Tables::new(&config, u32::try_from(now).unwrap_or_default())
+    let tables = Tables::new(&config, u32::try_from(now).unwrap_or_default())?;
+    Ok(Server { tables, forwarder: Forwarder::new(config.cache) })
 }
 
 async fn serve(
@@ -110,7 +115,7 @@ async fn datagrams(
             Reply::Later(ask) => {
                 let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
                 waiting.spawn(async move {
-                    let bytes = server.forwarder.ask(&question, ask).await;
+                    let bytes = server.forwarder.ask(&question, &ask, from.ip()).await;
                     let _ = socket.send_to(&bytes, from).await;
                 });
             }
@@ -121,9 +126,13 @@ async fn datagrams(
 
 impl Server {
     fn reply(&self, question: &Question, from: SocketAddr) -> Reply {
-        match from.ip() {
-            IpAddr::V4(source) => question.reply(&self.tables, source),
-            IpAddr::V6(_) => Reply::Now(question.refused()),
+        let IpAddr::V4(source) = from.ip() else { return Reply::Now(question.refused()) };
+        match question.reply(&self.tables, source) {
+            Reply::Now(bytes) => Reply::Now(bytes),
+            Reply::Later(mut ask) => match self.forwarder.at_once(question, &mut ask) {
+                Some(bytes) => Reply::Now(bytes),
+                None => Reply::Later(ask),
+            },
         }
     }
 }

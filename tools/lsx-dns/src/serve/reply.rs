@@ -1,31 +1,28 @@
-//! Queries and replies as messages (RFC 1035 4, RFC 6891).
+//! Queries, and what they get (RFC 1035 4, RFC 6891).
 
-use crate::zone::{Answer, Outcome, Owner, Rr, Tables};
-use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
-use domain::base::message_builder::{AdditionalBuilder, PushError};
-use domain::base::name::{FlattenInto, ToName};
-use domain::base::{Message, MessageBuilder, StaticCompressor};
-use domain::rdata::ZoneRecordData;
+use super::said::{Key, Said};
+use crate::zone::{Outcome, Owner, Rr, Tables};
+use domain::base::Message;
+use domain::base::iana::{Class, ExtendedErrorCode, Opcode, OptRcode, Rtype};
+use domain::base::name::ToName;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// The largest datagram: one that no link fragments (RFC 9715).
 pub(super) const DATAGRAM: u16 = 1232;
 /// The largest datagram without EDNS (RFC 1035 4.2.1).
-const PLAIN: u16 = 512;
-/// The bytes of an OPT record without options.
-const OPT: usize = 11;
-
-type Builder = MessageBuilder<StaticCompressor<Vec<u8>>>;
-
+pub(super) const PLAIN: u16 = 512;
 /// One query.
 pub(super) struct Question {
-    message: Message<Vec<u8>>,
+    pub(super) message: Message<Vec<u8>>,
     pub(super) name: Owner,
-    pub(super) kind: Rtype,
+    kind: Rtype,
     class: Class,
     /// The size of datagrams that the client takes, if it has EDNS.
-    edns: Option<u16>,
-    stream: bool,
+    pub(super) edns: Option<u16>,
+    /// Whether it wants signatures (RFC 3225).
+    pub(super) secure: bool,
+    pub(super) stream: bool,
     /// The error that it gets.
     wrong: Option<OptRcode>,
 }
@@ -35,6 +32,15 @@ pub(super) struct Ask {
     pub(super) before: Vec<Rr>,
     pub(super) name: Owner,
     pub(super) servers: Vec<Ipv4Addr>,
+    /// An answer whose time is over.
+    pub(super) old: Option<Arc<Said>>,
+}
+
+/// How long ago an answer came, in seconds, or that its time is over.
+#[derive(Clone, Copy)]
+pub(super) enum Age {
+    Seconds(u32),
+    Old,
 }
 
 pub(super) enum Reply {
@@ -55,6 +61,7 @@ impl Question {
             kind: Rtype::ANY,
             class: Class::IN,
             edns: None,
+            secure: false,
             stream,
             wrong: None,
             message,
@@ -80,6 +87,7 @@ impl Question {
         if options == 1 {
             let opt = self.message.opt()?;
             self.edns = Some(opt.udp_payload_size().max(PLAIN));
+            self.secure = opt.dnssec_ok();
             if opt.version() != 0 {
                 self.wrong = Some(OptRcode::BADVERS);
             }
@@ -90,113 +98,23 @@ impl Question {
     /// The reply for a source, or what has to be asked first.
     pub(super) fn reply(&self, tables: &Tables, source: Ipv4Addr) -> Reply {
         if let Some(code) = self.wrong {
-            return Reply::Now(self.error(code));
+            return Reply::Now(self.error(code, None));
         }
         if self.class != Class::IN {
-            return Reply::Now(self.refused());
+            return Reply::Now(self.error(OptRcode::REFUSED, Some(ExtendedErrorCode::NOT_SUPPORTED)));
         }
         match tables.answer(source, &self.name, self.kind, self.message.header().rd()) {
             Outcome::Answer(answer) => Reply::Now(self.write(&answer)),
-            Outcome::Forward { before, name, servers } => Reply::Later(Ask { before, name, servers }),
-        }
-    }
-
-    pub(super) fn refused(&self) -> Vec<u8> {
-        self.error(OptRcode::REFUSED)
-    }
-
-    pub(super) fn failed(&self) -> Vec<u8> {
-        self.error(OptRcode::SERVFAIL)
-    }
-
-    fn error(&self, code: OptRcode) -> Vec<u8> {
-        self.build(code, |builder| Ok(builder.additional())).unwrap_or_default()
-    }
-
-    fn write(&self, answer: &Answer) -> Vec<u8> {
-        let whole = self.build(answer.code.into(), |builder| {
-            let mut records = builder;
-            records.header_mut().set_aa(answer.own);
-            answer.records.iter().try_for_each(|record| records.push(record))?;
-            let mut authority = records.authority();
-            answer.authority.iter().try_for_each(|record| authority.push(record))?;
-            Ok(authority.additional())
-        });
-        whole.unwrap_or_else(|| self.cut(answer.code.into(), answer.own))
-    }
-
-    /// The answer of another server, with the aliases before it.
-    pub(super) fn relay(&self, before: &[Rr], theirs: &Message<Vec<u8>>) -> Option<Vec<u8>> {
-        let code = theirs.header().rcode();
-        let mut records = before.iter().map(|record| (0, record.clone())).collect::<Vec<_>>();
-        let mut section = theirs.answer().ok()?;
-        for part in 0..3 {
-            for record in section.by_ref() {
-                let record = record.ok()?;
-                if record.rtype() == Rtype::OPT {
-                    continue;
-                }
-                let record = record.into_record::<ZoneRecordData<_, _>>().ok()??;
-                let record: Rr = record.try_flatten_into().ok()?;
-                records.push((part, record));
-            }
-            match section.next_section().ok()? {
-                Some(next) => section = next,
-                None => break,
+            Outcome::Forward { before, name, servers } => {
+                Reply::Later(Ask { before, name, servers, old: None })
             }
         }
-        let whole = self.build(code.into(), |mut answer| {
-            let part = |wanted: usize| records.iter().filter(move |(part, _)| *part == wanted);
-            part(0).try_for_each(|(_, record)| answer.push(record))?;
-            let mut authority = answer.authority();
-            part(1).try_for_each(|(_, record)| authority.push(record))?;
-            let mut additional = authority.additional();
-            part(2).try_for_each(|(_, record)| additional.push(record))?;
-            Ok(additional)
-        });
-        Some(whole.unwrap_or_else(|| self.cut(code.into(), false)))
     }
 
-    /// A reply that says that the client has to ask again by TCP.
-    fn cut(&self, code: OptRcode, own: bool) -> Vec<u8> {
-        let cut = self.build(code, |mut builder| {
-            builder.header_mut().set_tc(true);
-            builder.header_mut().set_aa(own);
-            Ok(builder.additional())
-        });
-        cut.unwrap_or_default()
-    }
-
-    /// A reply of the size that the client takes; none if it would be larger.
-    fn build(
-        &self,
-        code: OptRcode,
-        fill: impl FnOnce(
-            domain::base::message_builder::AnswerBuilder<StaticCompressor<Vec<u8>>>,
-        ) -> Result<AdditionalBuilder<StaticCompressor<Vec<u8>>>, PushError>,
-    ) -> Option<Vec<u8>> {
-        let size = match (self.stream, self.edns) {
-            (true, _) => u16::MAX,
-            (false, Some(size)) => size.min(DATAGRAM),
-            (false, None) => PLAIN,
-        };
-        let room = usize::from(size) - if self.edns.is_some() { OPT } else { 0 };
-        let mut builder = Builder::from_target(StaticCompressor::new(Vec::with_capacity(512))).ok()?;
-        builder.set_push_limit(room);
-        let mut answer = builder.start_error(&self.message, Rcode::NOERROR);
-        answer.header_mut().set_rcode(code.rcode());
-        answer.header_mut().set_ra(true);
-        let mut additional = fill(answer).ok()?;
-        if self.edns.is_some() {
-            additional.clear_push_limit();
-            let opt = additional.opt(|opt| {
-                opt.set_udp_payload_size(DATAGRAM);
-                opt.set_rcode(code);
-                Ok(())
-            });
-            opt.ok()?;
-        }
-        Some(additional.finish().into_target())
+    /// What other servers are asked for it.
+    pub(super) fn key(&self, ask: &Ask) -> Key {
+        let unchecked = self.message.header().cd();
+        Key { name: ask.name.clone(), kind: self.kind, secure: self.secure, unchecked }
     }
 }
 

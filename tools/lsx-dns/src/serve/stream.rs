@@ -111,7 +111,7 @@ async fn talk(
         let Some(question) = Question::read(&query, true) else { return Ok(()) };
         let bytes = match server.reply(&question, from) {
             Reply::Now(bytes) => bytes,
-            Reply::Later(ask) => server.forwarder.ask(&question, ask).await,
+            Reply::Later(ask) => server.forwarder.ask(&question, &ask, from.ip()).await,
         };
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
         timeout(PASS, stream.write_all(&[&length, bytes.as_slice()].concat())).await??;

@@ -2,7 +2,7 @@
 
 use super::{Owner, Rr, Tables, is, local, soa_of};
 use domain::base::Name;
-use domain::base::iana::{Rcode, Rtype};
+use domain::base::iana::{ExtendedErrorCode, Rcode, Rtype};
 use domain::base::name::ToName;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -21,6 +21,8 @@ pub struct Answer {
     pub records: Vec<Rr>,
     /// SOA of negative answers, or the name servers of a delegated zone.
     pub authority: Vec<Rr>,
+    /// Why it was refused, for people (RFC 8914).
+    pub why: Option<ExtendedErrorCode>,
 }
 
 /// What is answered.
@@ -40,8 +42,9 @@ pub enum Outcome {
 }
 
 impl Answer {
-    fn empty(code: Rcode) -> Answer {
-        Answer { code, own: false, records: Vec::new(), authority: Vec::new() }
+    fn refused(why: ExtendedErrorCode) -> Answer {
+        let (records, authority) = (Vec::new(), Vec::new());
+        Answer { code: Rcode::REFUSED, own: false, records, authority, why: Some(why) }
     }
 }
 
@@ -60,15 +63,16 @@ enum Found<'t> {
 impl Tables {
     /// The answer for a source. `recursive` says whether it asked for names of others, too.
     pub fn answer(&self, source: Ipv4Addr, name: &Owner, kind: Rtype, recursive: bool) -> Outcome {
-        let refused = Outcome::Answer(Answer::empty(Rcode::REFUSED));
-        let Some(view) = self.view(source) else { return refused };
+        let refused = |why| Outcome::Answer(Answer::refused(why));
+        let Some(view) = self.view(source) else { return refused(ExtendedErrorCode::PROHIBITED) };
         if matches!(kind, Rtype::ANY | Rtype::AXFR | Rtype::IXFR) {
-            return refused;
+            return refused(ExtendedErrorCode::NOT_SUPPORTED);
         }
         let mut records: Vec<Rr> = Vec::new();
         let mut name = name.clone();
-        let answer =
-            |code, own, records, authority| Outcome::Answer(Answer { code, own, records, authority });
+        let answer = |code, own, records, authority| {
+            Outcome::Answer(Answer { code, own, records, authority, why: None })
+        };
         for _ in 0..ALIASES {
             match self.find(view, &name, kind) {
                 Found::Records(more) => {
@@ -108,12 +112,15 @@ impl Tables {
                 let code = if name == apex { Rcode::NOERROR } else { Rcode::NXDOMAIN };
                 (code, soa_of(&apex, self.negative).into_iter().collect())
             };
-            return Outcome::Answer(Answer { code, own: true, records, authority });
+            return Outcome::Answer(Answer { code, own: true, records, authority, why: None });
         }
         let servers = named.unwrap_or(&self.forward).clone();
         if servers.is_empty() || !recursive {
-            let code = if own { Rcode::NOERROR } else { Rcode::REFUSED };
-            return Outcome::Answer(Answer { code, own, records: before, authority: Vec::new() });
+            if !own {
+                return Outcome::Answer(Answer::refused(ExtendedErrorCode::NOT_AUTHORITATIVE));
+            }
+            let (code, authority) = (Rcode::NOERROR, Vec::new());
+            return Outcome::Answer(Answer { code, own, records: before, authority, why: None });
         }
         Outcome::Forward { before, name, servers }
     }

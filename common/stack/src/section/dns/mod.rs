@@ -42,7 +42,7 @@ pub struct Dns {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationText>")]
     pub negative_ttl: Option<Duration>,
-    /// Number of cached answers of other servers; default: 10000.
+    /// Number of cached answers of other servers; default: 10000; 0: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<0, 1000000>>")]
     pub cache: Option<u32>,

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::model::Config;
-use crate::serve::forward::{answers, query};
-use domain::base::{Message, Name};
+use crate::serve::said::Said;
+use crate::serve::upstream::{answers, query};
+use domain::base::iana::Rcode;
+use domain::base::{Message, MessageBuilder, Name, StaticCompressor, Ttl};
 use lsx_tests::{Dice, soak};
 
 const CONFIG: &str = r#"{"listen": [], "domain": "internal", "ttl": 60, "negative_ttl": 10,
@@ -45,6 +47,7 @@ fn asked(dice: &mut Dice) -> Vec<u8> {
         builder
             .opt(|opt| {
                 opt.set_udp_payload_size(size);
+                opt.set_dnssec_ok(size == 4096);
                 Ok(())
             })
             .unwrap();
@@ -94,8 +97,8 @@ fn soak_dns_query() {
         let reply = match question.reply(&tables, source) {
             Reply::Now(reply) => reply,
             Reply::Later(ask) => {
-                assert!(how >> 1 == 0 && query(question.kind, &ask).is_some(), "{bytes:?}");
-                question.failed()
+                assert!(how >> 1 == 0 && query(&question.key(&ask)).is_some(), "{bytes:?}");
+                question.failed(ExtendedErrorCode::NETWORK_ERROR)
             }
         };
         correct(&question, bytes, &reply);
@@ -106,33 +109,40 @@ fn soak_dns_query() {
 #[test]
 fn soak_dns_answer() {
     let name = Owner::vec_from_str("www.example.org").unwrap();
-    let ask = Ask { before: Vec::new(), name, servers: Vec::new() };
-    let sent = query(Rtype::A, &ask).unwrap();
+    let ask = Ask { before: Vec::new(), name, servers: Vec::new(), old: None };
     let client = {
         let mut builder = MessageBuilder::new_vec().question();
         builder.push((&ask.name, Rtype::A, Class::IN)).unwrap();
         builder.finish()
     };
     let question = Question::read(&client, false).unwrap();
+    let sent = query(&question.key(&ask)).unwrap();
     let make = |dice: &mut Dice| {
-        let mut builder = Builder::from_target(StaticCompressor::new(Vec::new()))
-            .unwrap()
-            .start_answer(&sent, [Rcode::NOERROR, Rcode::NXDOMAIN][dice.below(2)])
-            .unwrap();
-        for number in 0..[0, 1, 3, 200][dice.below(4)] {
+        let (records, missing) = ([0, 1, 3, 200][dice.below(4)], dice.below(2) == 0);
+        let code = if missing && records == 0 { Rcode::NXDOMAIN } else { Rcode::NOERROR };
+        let builder = MessageBuilder::from_target(StaticCompressor::new(Vec::new())).unwrap();
+        let mut builder = builder.start_answer(&sent, code).unwrap();
+        for number in 0..records {
             let address = domain::rdata::A::new(Ipv4Addr::new(203, 0, 113, number));
             builder.push((&ask.name, 60, address)).unwrap();
         }
         let mut authority = builder.authority();
-        if dice.below(2) == 0 {
-            authority.push((&ask.name, 60, domain::rdata::Ns::new(&ask.name))).unwrap();
+        if missing {
+            let (time, serial) = (Ttl::from_secs(60), domain::base::Serial(1));
+            let soa = domain::rdata::Soa::new(&ask.name, &ask.name, serial, time, time, time, time);
+            authority.push((&ask.name, 60, soa)).unwrap();
         }
         damage(authority.finish().into_target(), dice)
     };
     soak("dns-answer", 5_000, 25, make, |bytes| {
         let Some(theirs) = answers(&sent, bytes.to_vec()) else { return false };
-        let Some(reply) = question.relay(&ask.before, &theirs) else { return false };
-        correct(&question, &client, &reply);
+        let Some(said) = Said::read(&theirs, &question.key(&ask)) else { return false };
+        // Nothing about other names is kept, however the message was damaged.
+        let owners = said.records.iter().map(|record| record.owner());
+        let aliases: Vec<_> = said.records.iter().filter(|record| record.rtype() != Rtype::A).collect();
+        owners.for_each(|owner| assert!(owner == &ask.name || !aliases.is_empty(), "{said:?}"));
+        let age = Age::Seconds(u32::from(bytes[1]));
+        correct(&question, &client, &question.relay(&ask.before, &said, age));
         true
     });
 }
