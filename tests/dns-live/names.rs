@@ -11,6 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
         names_of_others_are_forwarded_and_private_ones_are_not,
     ),
     ("answers_of_others_are_kept", answers_of_others_are_kept),
+    ("a_source_above_its_rate_proves_its_address", a_source_above_its_rate_proves_its_address),
     ("answers_have_the_form_that_clients_need", answers_have_the_form_that_clients_need),
 ];
 
@@ -131,5 +132,25 @@ fn answers_of_others_are_kept(lab: &Lab) {
     // What never came is an error, with a reason.
     let failed = town.dig("ann", "+time=15 never.example.org");
     assert!(failed.contains("status: SERVFAIL") && failed.contains("EDE: 22"), "{failed}");
+    town.down();
+}
+
+fn a_source_above_its_rate_proves_its_address(lab: &Lab) {
+    let town = Town::up(lab);
+    let cookie = town.dig("ann", "web.back.internal web.back.internal");
+    assert!(cookie.contains("(good)"), "{cookie}");
+    let slow = town.changed("rate: 100000", "rate: 1");
+    assert!(town.changes(&slow) > 0);
+    // Many questions of one process, so that they take much less than a second each.
+    let many = |words: &str| town.dig("ann", &format!("{words} {}", "h1.host.internal ".repeat(40)));
+    let limited = many("+nocookie +ignore");
+    assert!(limited.contains(" tc ") && limited.contains("EDE: 31"), "{limited}");
+    for words in ["+nocookie", "+nocookie +tcp", "+cookie"] {
+        let all = many(&format!("+short {words}"));
+        let answers = all.lines().filter(|line| *line == "198.18.0.11").count();
+        assert_eq!(answers, 40, "{words}: {all}");
+    }
+    // The tool asks as other clients do.
+    town.dns(&["check", &slow]).ok();
     town.down();
 }

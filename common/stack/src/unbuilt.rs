@@ -36,7 +36,6 @@ fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
         ("dhcp", !dns.dhcp.is_empty()),
         ("health", dns.health.is_some()),
         ("log", dns.log),
-        ("rate", dns.rate.is_some()),
         ("transfer", dns.transfer.is_some()),
         ("update", !dns.update.is_empty()),
     ];

@@ -22,6 +22,8 @@ use std::time::Duration;
 /// The time for one answer, and the number of times that a datagram is sent.
 const ANSWER: Duration = Duration::from_secs(3);
 const TIMES: usize = 3;
+/// The bit of a reply's third byte that says that it is not whole (RFC 1035 4.1.1).
+const TRUNCATED: u8 = 2;
 /// The number of names that are asked at one server.
 const NAMES: usize = 200;
 
@@ -118,6 +120,8 @@ fn by_udp(server: SocketAddrV4, name: &str) -> io::Result<Vec<Ipv4Addr>> {
         socket.send(query.as_slice())?;
         let mut bytes = [0; 4096];
         match socket.recv(&mut bytes) {
+            // It does not fit, or the instance has asked too much within this second.
+            Ok(length) if length > 2 && bytes[2] & TRUNCATED != 0 => return by_tcp(server, name),
             Ok(length) => {
                 let found = addresses(&query, &bytes[..length]);
                 return found.ok_or_else(|| io::ErrorKind::InvalidData.into());

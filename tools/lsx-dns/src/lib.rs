@@ -10,6 +10,9 @@
 //! Answers of other servers are kept for their time, at most a day, and `dns.cache` of them. While no server answers, an answer
 //! whose time was over less than a day ago is given, with a remark (RFC 8767, RFC 8914). What is asked often is asked again before
 //! its time is over. Of another server's message only the records that belong to the question are used.
+//!
+//! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).
+//! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.
 
 use common::plan::Have;
 use common::table::Columns;

@@ -34,6 +34,14 @@ pub struct Config {
     /// Number of answers of other servers that are kept; 0: none.
     #[serde(default)]
     pub cache: u32,
+    /// Number of datagrams a second from one source that are answered.
+    #[serde(default = "rate")]
+    pub rate: u32,
+}
+
+/// The default number of datagrams a second from one source.
+pub(crate) fn rate() -> u32 {
+    200
 }
 
 /// A record.

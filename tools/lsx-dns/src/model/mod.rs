@@ -2,6 +2,7 @@
 
 mod config;
 
+pub(crate) use config::rate;
 pub use config::{Config, Data, Entry, Seen, View};
 
 use crate::Dns;

@@ -5,7 +5,7 @@ mod reverse;
 mod views;
 
 use crate::Dns;
-use crate::model::{Config, Intent, NAMES, Object, Server};
+use crate::model::{Config, Intent, NAMES, Object, Server, rate};
 use common::plan::{Have, Kept, Step, Want, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
 use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool as _};
@@ -144,6 +144,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         forward: forward(dns, resolvers),
         beyond: dns.zones.clone(),
         cache: dns.cache.unwrap_or(CACHE),
+        rate: dns.rate.unwrap_or_else(rate),
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod cache;
 mod forward;
+mod guard;
+mod limit;
 mod places;
 mod reply;
 mod said;
@@ -14,6 +16,8 @@ use crate::zone::Tables;
 use common::host::service::worker::Worker;
 use common::{Failure, Kind, log};
 use forward::Forwarder;
+use guard::Guard;
+use limit::Verdict;
 use reply::{Question, Reply};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -32,6 +36,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// What all tasks share.
 struct Server {
     tables: Tables,
+    guard: Guard,
     forwarder: Arc<Forwarder>,
 }
 
@@ -65,8 +70,10 @@ fn server(text: &str) -> Result<Server, String> {
     let config: Config = serde_json::from_str(text).map_err(|e| e.to_string())?;
     // The serial of the zones: it rises with every load.
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
-    let tables = Tables::new(&config, u32::try_from(now).unwrap_or_default())?;
-    Ok(Server { tables, forwarder: Forwarder::new(config.cache) })
+    let now = u32::try_from(now).unwrap_or_default();
+    let tables = Tables::new(&config, now)?;
+    let guard = Guard::new(config.rate, now).map_err(|e| e.to_string())?;
+    Ok(Server { tables, guard, forwarder: Forwarder::new(config.cache) })
 }
 
 async fn serve(
@@ -109,7 +116,15 @@ async fn datagrams(
         while waiting.try_join_next().is_some() {}
         // Errors are those of earlier answers, such as a port that nobody listens on.
         let Ok((length, from)) = got else { continue };
-        let Some(question) = Question::read(&query[..length], false) else { continue };
+        let Some(mut question) = Question::read(&query[..length], false) else { continue };
+        match server.admit(&mut question, from) {
+            Verdict::Pass => {}
+            Verdict::Again => {
+                let _ = socket.send_to(&question.again(), from).await;
+                continue;
+            }
+            Verdict::Silence => continue,
+        }
         match server.reply(&question, from) {
             Reply::Now(bytes) => _ = socket.send_to(&bytes, from).await,
             Reply::Later(ask) => {
@@ -125,6 +140,13 @@ async fn datagrams(
 }
 
 impl Server {
+    fn admit(&self, question: &mut Question, from: SocketAddr) -> Verdict {
+        match from.ip() {
+            IpAddr::V4(source) => self.guard.admit(question, source, self.tables.knows(source)),
+            IpAddr::V6(_) => Verdict::Silence, // No socket has such addresses.
+        }
+    }
+
     fn reply(&self, question: &Question, from: SocketAddr) -> Reply {
         let IpAddr::V4(source) = from.ip() else { return Reply::Now(question.refused()) };
         match question.reply(&self.tables, source) {

@@ -5,6 +5,7 @@ use crate::zone::{Outcome, Owner, Rr, Tables};
 use domain::base::Message;
 use domain::base::iana::{Class, ExtendedErrorCode, Opcode, OptRcode, Rtype};
 use domain::base::name::ToName;
+use domain::base::opt::Cookie;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub(super) struct Question {
     class: Class,
     /// The size of datagrams that the client takes, if it has EDNS.
     pub(super) edns: Option<u16>,
+    /// Its cookie; once its source is known, the one that the client gets.
+    pub(super) cookie: Option<Cookie>,
     /// Whether it wants signatures (RFC 3225).
     pub(super) secure: bool,
     pub(super) stream: bool,
@@ -61,6 +64,7 @@ impl Question {
             kind: Rtype::ANY,
             class: Class::IN,
             edns: None,
+            cookie: None,
             secure: false,
             stream,
             wrong: None,
@@ -75,8 +79,6 @@ impl Question {
     }
 
     fn parse(&mut self) -> Option<()> {
-        let asked = self.message.sole_question().ok()?;
-        (self.name, self.kind, self.class) = (asked.qname().to_vec(), asked.qtype(), asked.qclass());
         let mut options = 0;
         for record in self.message.additional().ok()? {
             options += usize::from(record.ok()?.rtype() == Rtype::OPT);
@@ -88,10 +90,17 @@ impl Question {
             let opt = self.message.opt()?;
             self.edns = Some(opt.udp_payload_size().max(PLAIN));
             self.secure = opt.dnssec_ok();
+            self.cookie = opt.opt().iter::<Cookie>().next().transpose().ok()?; // of a wrong length: RFC 7873 5.2.2
             if opt.version() != 0 {
                 self.wrong = Some(OptRcode::BADVERS);
             }
         }
+        if self.message.header_counts().qdcount() == 0 && self.cookie.is_some() {
+            self.wrong = self.wrong.or(Some(OptRcode::NOERROR)); // It asks for a cookie (RFC 7873 5.4).
+            return Some(());
+        }
+        let asked = self.message.sole_question().ok()?;
+        (self.name, self.kind, self.class) = (asked.qname().to_vec(), asked.qtype(), asked.qclass());
         Some(())
     }
 

@@ -108,7 +108,8 @@ async fn talk(
         }
         let mut query = vec![0; length];
         timeout(PASS, stream.read_exact(&mut query)).await??;
-        let Some(question) = Question::read(&query, true) else { return Ok(()) };
+        let Some(mut question) = Question::read(&query, true) else { return Ok(()) };
+        server.admit(&mut question, from); // By TCP all are answered; it gets a cookie.
         let bytes = match server.reply(&question, from) {
             Reply::Now(bytes) => bytes,
             Reply::Later(ask) => server.forwarder.ask(&question, &ask, from.ip()).await,

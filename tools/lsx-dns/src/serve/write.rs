@@ -8,9 +8,10 @@ use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, PushError}
 use domain::base::opt::ExtendedError;
 use domain::base::{MessageBuilder, StaticCompressor, Ttl};
 
-/// The bytes of an OPT record without options, and of the option that says why (RFC 8914).
+/// The bytes of an OPT record without options, of the option that says why (RFC 8914), and of a cookie (RFC 9018).
 const OPT: usize = 11;
 const WHY: usize = 6;
+const COOKIE: usize = 28;
 /// TTL of an answer whose time is over, in seconds (RFC 8767 4).
 const OLD: u32 = 30;
 
@@ -31,6 +32,14 @@ impl Question {
 
     pub(super) fn failed(&self, why: ExtendedErrorCode) -> Vec<u8> {
         self.error(OptRcode::SERVFAIL, Some(why))
+    }
+
+    /// The reply that it should be asked again: with the cookie that comes with it (RFC 7873 5.2.3), or by TCP.
+    pub(super) fn again(&self) -> Vec<u8> {
+        if self.cookie.is_some() {
+            return self.error(OptRcode::BADCOOKIE, None);
+        }
+        self.cut(Head { code: OptRcode::NOERROR, own: false, why: Some(ExtendedErrorCode::RATE_LIMITED) })
     }
 
     pub(super) fn error(&self, code: OptRcode, why: Option<ExtendedErrorCode>) -> Vec<u8> {
@@ -81,14 +90,16 @@ impl Question {
             }
             Ok(rest.additional())
         });
-        whole.unwrap_or_else(|| {
-            let cut = self.build(head, |mut builder| {
-                builder.header_mut().set_tc(true);
-                builder.header_mut().set_aa(head.own);
-                Ok(builder.additional())
-            });
-            cut.unwrap_or_default()
-        })
+        whole.unwrap_or_else(|| self.cut(head))
+    }
+
+    fn cut(&self, head: Head) -> Vec<u8> {
+        let cut = self.build(head, |mut builder| {
+            builder.header_mut().set_tc(true);
+            builder.header_mut().set_aa(head.own);
+            Ok(builder.additional())
+        });
+        cut.unwrap_or_default()
     }
 
     /// A reply of the size that the client takes; none if it would be larger.
@@ -103,7 +114,7 @@ impl Question {
             (false, None) => PLAIN,
         };
         let why = head.why.filter(|_| self.edns.is_some());
-        let options = why.map_or(0, |_| WHY);
+        let options = why.map_or(0, |_| WHY) + self.cookie.as_ref().map_or(0, |_| COOKIE);
         let room = usize::from(size) - if self.edns.is_some() { OPT + options } else { 0 };
         let target = StaticCompressor::new(Vec::with_capacity(512));
         let mut builder = MessageBuilder::from_target(target).ok()?;
@@ -119,6 +130,9 @@ impl Question {
                 opt.set_udp_payload_size(DATAGRAM);
                 opt.set_rcode(head.code);
                 opt.set_dnssec_ok(self.secure);
+                if let Some(cookie) = &self.cookie {
+                    opt.push(cookie)?;
+                }
                 why.map_or(Ok(()), |why| opt.push(&ExtendedError::<Vec<u8>>::from(why)))
             });
             opt.ok()?;

@@ -78,6 +78,11 @@ impl Tables {
         })
     }
 
+    /// Whether a source is one of the stack.
+    pub fn knows(&self, source: Ipv4Addr) -> bool {
+        self.view(source).is_some()
+    }
+
     /// What a source sees; none for strangers.
     fn view(&self, source: Ipv4Addr) -> Option<&HashMap<Owner, Vec<Rr>>> {
         let found = self.sources.iter().find_map(|(prefix, nets)| {

@@ -46,7 +46,7 @@ pub struct Dns {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<0, 1000000>>")]
     pub cache: Option<u32>,
-    /// Maximum number of queries per second from one source; default: 200.
+    /// Maximum number of queries by UDP per second from one source; above, it has to use TCP or a cookie; default: 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Int<1, 1000000>>")]
     pub rate: Option<u32>,
