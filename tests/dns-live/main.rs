@@ -12,6 +12,7 @@
 )]
 
 mod change;
+mod counts;
 mod crash;
 mod load;
 mod names;
@@ -27,8 +28,11 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lsx-dns");
 /// One property of names.
 type Case = groups::Case<Lab>;
 
-const GROUPS: &[Group<Lab>] =
-    &[Group { name: "names", share: town::lab, cases: &[names::CASES, change::CASES, crash::CASES] }];
+const GROUPS: &[Group<Lab>] = &[Group {
+    name: "names",
+    share: town::lab,
+    cases: &[names::CASES, counts::CASES, change::CASES, crash::CASES],
+}];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -35,7 +35,6 @@ fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
         ("boot", dns.boot.is_some()),
         ("dhcp", !dns.dhcp.is_empty()),
         ("health", dns.health.is_some()),
-        ("log", dns.log),
         ("transfer", dns.transfer.is_some()),
         ("update", !dns.update.is_empty()),
     ];

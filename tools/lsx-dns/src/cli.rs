@@ -1,9 +1,11 @@
 //! The flags of lsx-dns, and which function each verb is.
 
+use crate::model::Counted;
 use crate::{Dns, PROGRAM, observe, serve};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::host::service::server;
+use common::tool::Tool as _;
 use common::{Failures, verb};
 use std::process::ExitCode;
 
@@ -23,6 +25,19 @@ enum Verb {
     Shared(Box<verb::Verb>),
     /// Serve the names of a stack on this host, as `up` configured it; `up` starts this
     Serve(ServeArgs),
+    /// Show what the server of a stack on this host has answered
+    Counts(CountsArgs),
+}
+
+/// Flags of `counts`.
+#[derive(Debug, Args)]
+struct CountsArgs {
+    /// Name of the stack
+    #[arg(value_name = "NAME")]
+    stack: String,
+    /// Print text for Prometheus, such as for the textfile collector of its node exporter
+    #[arg(long, conflicts_with = "table")]
+    prometheus: bool,
 }
 
 /// Flags of `serve`.
@@ -56,6 +71,7 @@ Examples:
   lsx-dns plan office.yaml --table
   lsx-dns check office.yaml --table
   lsx-dns observe --table
+  lsx-dns counts office --prometheus
   lsx-dns down office.yaml
 
 See also:
@@ -64,7 +80,7 @@ See also:
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
     ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
-    ("Verbs for a server", &["serve"]),
+    ("Verbs for a server", &["counts", "serve"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
 
@@ -76,7 +92,14 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
+        Verb::Counts(args) => counts(args, &cli.global),
         Verb::Serve(args) if args.worker => Ok(serve::work(observe::server(&args.stack).user())?),
         Verb::Serve(args) => Ok(server::run(observe::configured(&args.stack)?)?),
     }
+}
+
+fn counts(args: &CountsArgs, global: &Global) -> Result<(), Failures> {
+    let counted = Counted::new(&args.stack, observe::counts(&args.stack)?);
+    let output = global.output(Dns::TABLES);
+    Ok(if args.prometheus { output.text(&counted.prometheus())? } else { output.emit(&[counted])? })
 }

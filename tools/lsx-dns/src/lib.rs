@@ -13,11 +13,15 @@
 //!
 //! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).
 //! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.
+//!
+//! With `dns.log` each query is a line of the server's log: TIME stderr F, and a JSON object with `from`, `name`, `type`, `code` (null
+//! without a reply), `tcp`, and `lost`, the number of lines that the disk was too slow for. The log is rotated at 10 MB, twice.
 
 use common::plan::Have;
 use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
 use common::{Failure, Failures};
+use schemars::{Schema, schema_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +49,11 @@ impl Tool for Dns {
     const SET: &'static [&'static str] = &[PROGRAM];
     const TABLES: &'static [Columns] = &[
         ("dns.observed", "objects", &["host", "key", "object.running", "object.config"]),
+        (
+            "dns.counts",
+            "",
+            &["stack", "since_at", "queries", "tcp", "kept", "forwarded", "old", "failed", "limited"],
+        ),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("dns.check", "rows", &["host", "from", "server", "asked", "answered"]),
     ];
@@ -82,6 +91,10 @@ impl Tool for Dns {
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         check::call(name, input)
+    }
+
+    fn schemas(&self) -> Vec<(&'static str, Schema)> {
+        vec![("counts", schema_for!(model::Counted))]
     }
 
     fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {

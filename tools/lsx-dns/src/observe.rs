@@ -1,6 +1,6 @@
 //! Observes this host: the servers of lsx-dns, and the host's own name servers. Changes nothing.
 
-use crate::model::{Facts, NAMES, Object, Server};
+use crate::model::{Counts, Facts, NAMES, Object, Server};
 use crate::plan::{have, key};
 use crate::{Dns, PROGRAM};
 use common::host::file;
@@ -55,10 +55,30 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
             let running = config.is_some();
             let config = config.unwrap_or_default();
             objects.push(have(Server { name: NAMES.to_owned(), config, running }));
-            facts.why = server.state().filter(|_| stack.is_some()).and_then(|state| state.why);
+            let state = server.state().unwrap_or_default();
+            facts.counts.extend(counts_of(state.counts).map(|counts| (name.clone(), counts)));
+            facts.why = state.why.filter(|_| stack.is_some());
         }
     }
     Ok((objects, facts, warnings))
+}
+
+/// What the server of a stack has answered.
+///
+/// # Errors
+/// As [`configured`]; a server that has said nothing yet.
+pub(crate) fn counts(stack: &str) -> Result<Counts, Failure> {
+    let state = configured(stack)?.state().unwrap_or_default();
+    counts_of(state.counts).ok_or_else(|| {
+        let message = format!("the server of stack {stack} has not counted yet");
+        let failure = Failure::new(Kind::Failed, "dns.serve", message);
+        failure.hint("it does so every five seconds; lsx-dns observe shows whether it serves")
+    })
+}
+
+/// What a worker wrote, if it has the right form.
+fn counts_of(value: Option<serde_json::Value>) -> Option<Counts> {
+    serde_json::from_value(value?).ok()
 }
 
 /// The stacks that keep anything here.

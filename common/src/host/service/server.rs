@@ -60,6 +60,9 @@ pub struct State {
     /// Digest of the last configuration that could not be loaded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub refused: String,
+    /// What the worker has counted, as the tool defines it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<serde_json::Value>,
 }
 
 impl Server {

@@ -2,7 +2,7 @@
 //!
 //! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the configuration, the socket for
 //! later supervisors, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
-//! or `beat`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
+//! or `beat COUNTS`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
 use crate::failure::{Failure, Kind};
@@ -67,14 +67,14 @@ impl Worker {
         let _ = self.supervisor.write_all(format!("no {line}\n").as_bytes());
     }
 
-    /// Reports that it serves, then follows the supervisor, in a separate thread. `alive` is called at times and says
-    /// whether the server still works; `drain` is called when another worker has taken over.
+    /// Reports that it serves, then follows the supervisor, in a separate thread. `alive` is called at times: while the
+    /// server works, it returns what the server has counted, as JSON in one line; `drain` is called when another worker has taken over.
     ///
     /// # Errors
     /// Errors of the kernel.
     pub fn follow(
         self,
-        alive: impl Fn() -> bool + Send + 'static,
+        alive: impl Fn() -> Option<String> + Send + 'static,
         drain: impl FnOnce() + Send + 'static,
     ) -> io::Result<Vec<(UdpSocket, TcpListener)>> {
         let sockets = self.sockets.iter().map(|(udp, tcp)| Ok((udp.try_clone()?, tcp.try_clone()?)));
@@ -87,7 +87,7 @@ impl Worker {
         Ok(sockets)
     }
 
-    fn until_drained(mut self, alive: &dyn Fn() -> bool) {
+    fn until_drained(mut self, alive: &dyn Fn() -> Option<String>) {
         loop {
             if let Ok(true) = self.hears(alive) {
                 return;
@@ -104,7 +104,7 @@ impl Worker {
     }
 
     /// Until `drain`; false or an error when the supervisor is gone.
-    fn hears(&mut self, alive: &dyn Fn() -> bool) -> io::Result<bool> {
+    fn hears(&mut self, alive: &dyn Fn() -> Option<String>) -> io::Result<bool> {
         let (digest, process) = (document::digest(self.config.as_bytes()), std::process::id());
         let ready = format!("ready {digest} {process}\n");
         self.supervisor.set_read_timeout(Some(BEAT))?;
@@ -120,8 +120,8 @@ impl Worker {
                 Ok(_) => line.push(byte[0]),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    if alive() {
-                        self.supervisor.write_all(b"beat\n")?;
+                    if let Some(counts) = alive() {
+                        self.supervisor.write_all(format!("beat {counts}\n").as_bytes())?;
                     }
                 }
                 Err(e) => return Err(e),

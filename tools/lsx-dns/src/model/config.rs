@@ -37,6 +37,9 @@ pub struct Config {
     /// Number of datagrams a second from one source that are answered.
     #[serde(default = "rate")]
     pub rate: u32,
+    /// Whether queries are logged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log: bool,
 }
 
 /// The default number of datagrams a second from one source.

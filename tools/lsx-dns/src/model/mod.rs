@@ -1,15 +1,18 @@
 //! The objects of a plan, the intent of a host, and other observed facts.
 
 mod config;
+mod counts;
 
 pub(crate) use config::rate;
 pub use config::{Config, Data, Entry, Seen, View};
+pub use counts::{Counted, Counts};
 
 use crate::Dns;
 use common::plan::{self, Kept};
 use common::tool::Tool as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// One object on a host.
@@ -63,6 +66,9 @@ pub struct Facts {
     /// Why the server of the requested stack does not run, or has not loaded its last configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What the servers of this host have answered, by stack; some seconds old.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, Counts>,
 }
 
 /// What its steps share: nothing.

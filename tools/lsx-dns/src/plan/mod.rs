@@ -145,6 +145,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         beyond: dns.zones.clone(),
         cache: dns.cache.unwrap_or(CACHE),
         rate: dns.rate.unwrap_or_else(rate),
+        log: dns.log,
     })
 }
 

@@ -104,6 +104,11 @@ impl Cache {
         self.slots.insert(key.clone(), slot);
     }
 
+    /// The number of answers, and what they take in memory, about.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.slots.len(), self.size)
+    }
+
     fn forget(&mut self, key: &Key) {
         if let Some(slot) = self.slots.remove(key) {
             self.order.remove(&slot.used);

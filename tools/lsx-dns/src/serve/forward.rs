@@ -2,6 +2,7 @@
 //! same time is asked once.
 
 use super::cache::{Cache, Kept};
+use super::counter::Counter;
 use super::places::Places;
 use super::reply::{Age, Ask, Question};
 use super::said::{Key, Said};
@@ -30,6 +31,7 @@ pub(super) struct Forwarder {
     start: Instant,
     /// The time for all servers.
     all: Duration,
+    counter: Arc<Counter>,
     places: Arc<Places>,
     upstream: Upstream,
     cache: Mutex<Cache>,
@@ -38,14 +40,11 @@ pub(super) struct Forwarder {
 
 impl Forwarder {
     /// With a cache for this number of answers.
-    pub(super) fn new(cache: u32) -> Arc<Forwarder> {
-        Arc::new(Forwarder::of(cache))
-    }
-
-    fn of(cache: u32) -> Forwarder {
+    pub(super) fn new(cache: u32, counter: Arc<Counter>) -> Forwarder {
         Forwarder {
             start: Instant::now(),
             all: ALL,
+            counter,
             places: Places::new(QUESTIONS),
             upstream: Upstream::default(),
             cache: Mutex::new(Cache::new(usize::try_from(cache).unwrap_or(usize::MAX))),
@@ -62,9 +61,13 @@ impl Forwarder {
                 if soon && self.under_way().len() < QUESTIONS / 2 {
                     self.begin(&key, &ask.servers);
                 }
+                self.counter.add(|counts| counts.kept += 1);
                 Some(question.relay(&ask.before, &said, Age::Seconds(age)))
             }
-            Kept::Stale(said, true) => Some(question.relay(&ask.before, &said, Age::Old)),
+            Kept::Stale(said, true) => {
+                self.counter.add(|counts| counts.old += 1);
+                Some(question.relay(&ask.before, &said, Age::Old))
+            }
             Kept::Stale(said, false) => {
                 ask.old = Some(said);
                 None
@@ -76,9 +79,16 @@ impl Forwarder {
     /// The reply to a question; an old one or SERVFAIL if no server answers.
     pub(super) async fn ask(self: &Arc<Self>, question: &Question, ask: &Ask, client: IpAddr) -> Vec<u8> {
         let without = |why| match &ask.old {
-            Some(said) => question.relay(&ask.before, said, Age::Old),
-            None => question.failed(why),
+            Some(said) => {
+                self.counter.add(|counts| counts.old += 1);
+                question.relay(&ask.before, said, Age::Old)
+            }
+            None => {
+                self.counter.add(|counts| counts.failed += 1);
+                question.failed(why)
+            }
         };
+        self.counter.add(|counts| counts.forwarded += 1);
         let key = question.key(ask);
         let Some(_place) = self.places.take(client) else { return without(ExtendedErrorCode::OVER_QUOTA) };
         let begun = self.begin(&key, &ask.servers);
@@ -112,6 +122,11 @@ impl Forwarder {
             let _ = tell.send(Some(said));
         });
         Some(told)
+    }
+
+    /// The number of answers in the cache, and what they take in memory, about.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.cache().size()
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {

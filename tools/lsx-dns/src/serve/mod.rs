@@ -1,6 +1,7 @@
 //! The worker: answers on the sockets that it inherited.
 
 mod cache;
+mod counter;
 mod forward;
 mod guard;
 mod limit;
@@ -15,12 +16,13 @@ use crate::model::Config;
 use crate::zone::Tables;
 use common::host::service::worker::Worker;
 use common::{Failure, Kind, log};
+use counter::Counter;
 use forward::Forwarder;
 use guard::Guard;
 use limit::Verdict;
 use reply::{Question, Reply};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +39,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 struct Server {
     tables: Tables,
     guard: Guard,
+    counter: Arc<Counter>,
     forwarder: Arc<Forwarder>,
 }
 
@@ -57,10 +60,10 @@ pub(crate) fn work(user: u32) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (ticks, seen) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(u64::MAX));
     let (drain, drained) = watch::channel(false);
-    let counter = Arc::clone(&ticks);
+    let (ticked, counted) = (Arc::clone(&ticks), Arc::clone(&server));
     let alive = move || {
-        let now = counter.load(Ordering::Relaxed);
-        seen.swap(now, Ordering::Relaxed) != now
+        let now = ticked.load(Ordering::Relaxed);
+        (seen.swap(now, Ordering::Relaxed) != now).then(|| counted.counts())
     };
     let sockets = worker.follow(alive, move || _ = drain.send(true)).map_err(failed)?;
     runtime.block_on(serve(server, sockets, drained, ticks)).map_err(failed)
@@ -73,7 +76,9 @@ fn server(text: &str) -> Result<Server, String> {
     let now = u32::try_from(now).unwrap_or_default();
     let tables = Tables::new(&config, now)?;
     let guard = Guard::new(config.rate, now).map_err(|e| e.to_string())?;
-    Ok(Server { tables, guard, forwarder: Forwarder::new(config.cache) })
+    let counter = Arc::new(Counter::new(config.log).map_err(|e| e.to_string())?);
+    let forwarder = Arc::new(Forwarder::new(config.cache, Arc::clone(&counter)));
+    Ok(Server { tables, guard, counter, forwarder })
 }
 
 async fn serve(
@@ -108,6 +113,7 @@ async fn datagrams(
 ) {
     let mut waiting = tokio::task::JoinSet::new();
     let mut query = vec![0; QUERY];
+    let at = socket.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip());
     while !*drained.borrow() {
         let got = tokio::select! {
             got = socket.recv_from(&mut query) => got,
@@ -117,20 +123,14 @@ async fn datagrams(
         // Errors are those of earlier answers, such as a port that nobody listens on.
         let Ok((length, from)) = got else { continue };
         let Some(mut question) = Question::read(&query[..length], false) else { continue };
-        match server.admit(&mut question, from) {
-            Verdict::Pass => {}
-            Verdict::Again => {
-                let _ = socket.send_to(&question.again(), from).await;
-                continue;
-            }
-            Verdict::Silence => continue,
-        }
-        match server.reply(&question, from) {
+        match server.first(&mut question, from, at) {
+            Reply::Now(bytes) if bytes.is_empty() => {}
             Reply::Now(bytes) => _ = socket.send_to(&bytes, from).await,
             Reply::Later(ask) => {
                 let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
                 waiting.spawn(async move {
                     let bytes = server.forwarder.ask(&question, &ask, from.ip()).await;
+                    server.counter.reply(&question, from, at, &bytes);
                     let _ = socket.send_to(&bytes, from).await;
                 });
             }
@@ -140,6 +140,32 @@ async fn datagrams(
 }
 
 impl Server {
+    /// The reply to a datagram, empty if it gets none, or what has to be asked first. Counts all but the latter.
+    fn first(&self, question: &mut Question, from: SocketAddr, at: IpAddr) -> Reply {
+        let verdict = self.admit(question, from);
+        let reply = match verdict {
+            Verdict::Pass => self.reply(question, from),
+            Verdict::Again => Reply::Now(question.again()),
+            Verdict::Silence => Reply::Now(Vec::new()),
+        };
+        if verdict != Verdict::Pass {
+            self.counter.add(|counts| counts.limited += 1);
+        }
+        if let Reply::Now(bytes) = &reply {
+            self.counter.reply(question, from, at, bytes);
+        }
+        reply
+    }
+
+    /// What it has counted, as JSON.
+    fn counts(&self) -> String {
+        let mut counts = self.counter.counts();
+        let (answers, bytes) = self.forwarder.size();
+        counts.cached = u64::try_from(answers).unwrap_or(u64::MAX);
+        counts.cached_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        serde_json::to_string(&counts).unwrap_or_default()
+    }
+
     fn admit(&self, question: &mut Question, from: SocketAddr) -> Verdict {
         match from.ip() {
             IpAddr::V4(source) => self.guard.admit(question, source, self.tables.knows(source)),

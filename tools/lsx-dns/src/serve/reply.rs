@@ -17,7 +17,7 @@ pub(super) const PLAIN: u16 = 512;
 pub(super) struct Question {
     pub(super) message: Message<Vec<u8>>,
     pub(super) name: Owner,
-    kind: Rtype,
+    pub(super) kind: Rtype,
     class: Class,
     /// The size of datagrams that the client takes, if it has EDNS.
     pub(super) edns: Option<u16>,

@@ -4,7 +4,7 @@ use super::reply::{Question, Reply};
 use super::{QUERY, Server};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,6 +57,7 @@ impl Drop for Counted {
 pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, mut drained: watch::Receiver<bool>) {
     let mut open = tokio::task::JoinSet::new();
     let count = Count::default();
+    let at = listener.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip());
     while !*drained.borrow() {
         let got = tokio::select! {
             got = listener.accept() => got,
@@ -70,7 +71,7 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, mut drain
                     let (server, drained) = (Arc::clone(&server), drained.clone());
                     open.spawn(async move {
                         let _counted = counted;
-                        let _ = talk(&server, stream, from, drained).await;
+                        let _ = talk(&server, stream, (from, at), drained).await;
                     });
                 }
             }
@@ -84,7 +85,7 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, mut drain
 async fn talk(
     server: &Server,
     mut stream: TcpStream,
-    from: SocketAddr,
+    (from, at): (SocketAddr, IpAddr),
     mut drained: watch::Receiver<bool>,
 ) -> io::Result<()> {
     loop {
@@ -114,6 +115,7 @@ async fn talk(
             Reply::Now(bytes) => bytes,
             Reply::Later(ask) => server.forwarder.ask(&question, &ask, from.ip()).await,
         };
+        server.counter.reply(&question, from, at, &bytes);
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
         timeout(PASS, stream.write_all(&[&length, bytes.as_slice()].concat())).await??;
     }

@@ -99,6 +99,7 @@ impl Supervisor {
                 self.log.say(why);
                 again = true;
             }
+            self.note_counts()?;
             if !again {
                 continue;
             }
@@ -118,6 +119,16 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Records what the worker has counted.
+    fn note_counts(&mut self) -> Result<(), Failure> {
+        let counts = self.worker.as_mut().and_then(Child::counts);
+        if counts.is_none() || counts == self.state.counts {
+            return Ok(());
+        }
+        self.state.counts = counts;
+        self.record()
     }
 
     /// Why there is no longer a worker that serves in the router.
@@ -150,6 +161,7 @@ impl Supervisor {
         }
         self.state.refused = String::new();
         self.state.loaded = digest;
+        self.state.counts = None; // Another worker counts from zero.
         self.tell(RUNNING, None)?;
         unit::ready();
         Ok(())
@@ -223,6 +235,10 @@ impl Supervisor {
     fn tell(&mut self, state: &str, why: Option<String>) -> Result<(), Failure> {
         state.clone_into(&mut self.state.state);
         self.state.why = why;
+        self.record()
+    }
+
+    fn record(&self) -> Result<(), Failure> {
         let text = document::canonical(&self.state)?;
         file::write(&self.server.service().state, &text, Mode::Private).map(|_| ())
     }

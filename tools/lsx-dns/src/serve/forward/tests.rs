@@ -18,7 +18,7 @@ fn run(test: impl Future<Output = ()>) {
 
 async fn server() -> (UdpSocket, Arc<Forwarder>) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let mut forwarder = Forwarder::of(10);
+    let mut forwarder = Forwarder::new(10, Arc::new(Counter::new(false).unwrap()));
     forwarder.start = Instant::now().checked_sub(LONG).unwrap();
     (forwarder.all, forwarder.upstream.patience) = (LONG, LONG);
     forwarder.upstream.port = socket.local_addr().unwrap().port();

@@ -9,6 +9,7 @@ use crate::host::service::{OpenProgram, worker};
 use crate::host::{Program, limit, namespace, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -21,7 +22,7 @@ const SILENT: Duration = worker::BEAT.saturating_mul(12);
 /// Time limit for a worker without a supervisor to pass its sockets.
 const ADOPT: Duration = Duration::from_secs(5);
 /// The longest line of a worker.
-const LINE: usize = 4096;
+const LINE: usize = 64 * 1024;
 
 pub(super) struct Child {
     /// None if another supervisor started it.
@@ -31,6 +32,7 @@ pub(super) struct Child {
     text: Vec<u8>,
     loaded: Option<String>,
     refused: Option<String>,
+    counts: Option<Value>,
     gone: bool,
     heard: Instant,
 }
@@ -54,7 +56,7 @@ impl Child {
     fn new(process: Option<process::Child>, pid: u32, line: UnixStream) -> Result<Child, Failure> {
         line.set_nonblocking(true).map_err(|e| failed("use a socket", &e))?;
         let (text, heard) = (Vec::new(), Instant::now());
-        Ok(Child { process, pid, line, text, loaded: None, refused: None, gone: false, heard })
+        Ok(Child { process, pid, line, text, loaded: None, refused: None, counts: None, gone: false, heard })
     }
 
     /// Starts a worker in a namespace, and passes it the descriptors.
@@ -114,6 +116,7 @@ impl Child {
             let line = String::from_utf8_lossy(&line[..end]).into_owned();
             match line.split_once(' ') {
                 Some(("ready", what)) => self.ready(what),
+                Some(("beat", counts)) => self.counts = serde_json::from_str(counts).ok(),
                 Some(("no", why)) => self.refused = Some(limit::text(why)),
                 _ => {}
             }
@@ -133,6 +136,11 @@ impl Child {
     pub(super) fn said(&mut self) -> bool {
         self.hear();
         self.loaded.is_some() || self.refused.is_some() || self.ended()
+    }
+
+    /// What it has counted, if it has said so since the last call.
+    pub(super) fn counts(&mut self) -> Option<Value> {
+        self.counts.take()
     }
 
     /// The digest of the configuration that it serves.

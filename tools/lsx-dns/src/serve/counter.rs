@@ -1,0 +1,90 @@
+//! Counts queries and replies, and logs them if the document says so: one JSON object a line.
+
+use super::reply::Question;
+use crate::model::Counts;
+use common::{log, stdio};
+use domain::base::iana::Rcode;
+use serde_json::json;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+/// The number of lines that wait for a slow disk; further ones are lost, and counted.
+const WAITING: usize = 1000;
+/// The number of codes in the header of a message (RFC 1035 4.1.1).
+const CODES: usize = 16;
+
+pub(super) struct Counter {
+    all: Mutex<All>,
+    log: Option<SyncSender<String>>,
+}
+
+#[derive(Default)]
+struct All {
+    counts: Counts,
+    codes: [u64; CODES],
+    /// Lines of the log that were lost.
+    lost: u64,
+}
+
+impl Counter {
+    /// Begins; with a log if `log`.
+    ///
+    /// # Errors
+    /// The kernel gives no thread for the log.
+    pub(super) fn new(log: bool) -> std::io::Result<Counter> {
+        let counts = Counts { since_at: log::now(), ..Counts::default() };
+        let all = Mutex::new(All { counts, ..All::default() });
+        Ok(Counter { all, log: log.then(writer).transpose()? })
+    }
+
+    /// Counts something else than a reply.
+    pub(super) fn add(&self, what: impl FnOnce(&mut Counts)) {
+        what(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner).counts);
+    }
+
+    /// Counts a query and its reply; `at` is the address of the server. Without a reply `bytes` is empty.
+    pub(super) fn reply(&self, question: &Question, from: SocketAddr, at: IpAddr, bytes: &[u8]) {
+        let code = usize::from(bytes.get(3).copied().unwrap_or_default()) % CODES;
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.counts.queries += 1;
+        all.counts.tcp += u64::from(question.stream);
+        all.codes[code] += u64::from(!bytes.is_empty());
+        if let IpAddr::V4(at) = at {
+            *all.counts.addresses.entry(at).or_default() += 1;
+        }
+        let Some(log) = &self.log else { return };
+        let reply = (!bytes.is_empty()).then(|| name(code));
+        let (name, kind) = (question.name.to_string(), question.kind.to_string());
+        let mut line =
+            json!({"from": from.ip(), "name": name, "type": kind, "code": reply, "tcp": question.stream});
+        if all.lost > 0 {
+            line["lost"] = json!(all.lost);
+        }
+        match log.try_send(format!("{line}\n")) {
+            Ok(()) => all.lost = 0,
+            Err(_) => all.lost += 1,
+        }
+    }
+
+    /// What was counted.
+    pub(super) fn counts(&self) -> Counts {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = all.counts.clone();
+        let codes = all.codes.iter().enumerate().filter(|(_, number)| **number > 0);
+        counts.codes = codes.map(|(code, number)| (name(code), *number)).collect();
+        counts
+    }
+}
+
+fn name(code: usize) -> String {
+    Rcode::masked_from_int(u8::try_from(code).unwrap_or_default()).to_string()
+}
+
+/// Writes lines in a thread of its own, since the pipe to the supervisor may be full.
+fn writer() -> std::io::Result<SyncSender<String>> {
+    let (sender, lines) = sync_channel::<String>(WAITING);
+    let write = move || lines.iter().for_each(|line| _ = stdio::program_errors(line.as_bytes(), true));
+    std::thread::Builder::new().name("log".to_owned()).spawn(write)?;
+    Ok(sender)
+}
