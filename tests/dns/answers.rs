@@ -21,6 +21,10 @@ instances:
   db: { host: h2, networks: back }
   both: { host: h1, networks: [front, lone] }
   ann: { host: h1, networks: front }
+balance:
+  shop: { host: h1, listen: 80, to: web, port: 80, hostname: [shop.internal, printer.internal, shop.example.com] }
+  pages: { host: h2, listen: 80, to: web, port: 80, hostname: \"*.pages.internal\" }
+  closed: { host: h1, listen: 81, to: web, port: 80, from: 10.1.0.0/24 }
 dns:
   records:
     printer: 192.0.2.40
@@ -168,6 +172,27 @@ fn records_of_the_document() {
     assert_eq!(services.len(), 2, "{services:?}");
     assert_eq!(services[0], "_http._tcp.back.internal SRV 0 0 80 web-1.back.internal");
     assert_eq!(records(&ann, "_http._tcp.internal", Rtype::SRV).len(), 2);
+}
+
+#[test]
+fn a_balancer_has_the_address_at_which_it_is_reached() {
+    let (ann, db) = (of("ann.front.internal").to_string(), of("db.back.internal").to_string());
+    // On the instance's network, the gateway; for networks that its host is not on, the host.
+    for (source, name, address) in [
+        (&ann, "shop.internal", "10.1.0.1"),
+        (&db, "shop.internal", "10.2.0.1"),
+        (&ann, "shop.balance.internal", "10.1.0.1"),
+        (&"10.4.0.9".to_owned(), "shop.balance.internal", "192.0.2.11"),
+        (&"10.4.0.9".to_owned(), "x.pages.internal", "10.4.0.1"),
+        (&ann, "x.pages.internal", "192.0.2.12"),
+        (&ann, "closed.balance.internal", "10.1.0.1"),
+    ] {
+        assert_eq!(records(source, name, Rtype::A), [format!("{name} A {address}")], "{source}");
+    }
+    missing(&db, "closed.balance.internal", Rtype::A, "internal");
+    // What the document writes counts, and names elsewhere are of others.
+    assert_eq!(records(&ann, "printer.internal", Rtype::A), ["printer.internal A 192.0.2.40"]);
+    assert!(matches!(outcome(&ann, "shop.example.com", Rtype::A), Outcome::Forward { .. }));
 }
 
 #[test]

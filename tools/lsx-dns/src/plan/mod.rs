@@ -1,5 +1,6 @@
 //! The plan: one server for each host whose router is a gateway of the stack. Pure.
 
+mod balancers;
 mod names;
 mod reverse;
 mod views;
@@ -128,8 +129,10 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         time.map_or(default, |time| u32::try_from(time.0).unwrap_or(u32::MAX))
     };
     let mut zones = names::zones(stack, resolved);
-    zones.extend(reverse::zones(resolved));
     let mut records = names::records(stack, resolved, dns);
+    let written = records.iter().map(|entry| entry.name.clone()).collect();
+    records.extend(balancers::records(stack, resolved, &zones, &written));
+    zones.extend(reverse::zones(resolved));
     records.extend(reverse::records(resolved));
     records.sort();
     records.dedup();

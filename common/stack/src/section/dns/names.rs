@@ -30,6 +30,10 @@ impl<'s> Names<'s> {
         }
         let hosts = stack.hosts.keys();
         owned.extend(hosts.map(|host| (format!("{host}.host.{}", stack.domain), format!("hosts.{host}"))));
+        let balancers = stack.balance.keys();
+        owned.extend(
+            balancers.map(|name| (format!("{name}.balance.{}", stack.domain), format!("balance.{name}"))),
+        );
         Names { stack, owned, records: records.keys().map(|key| whole(stack, key)).collect() }
     }
 
