@@ -36,6 +36,18 @@ fn instances_get_the_names_that_they_may_reach(lab: &Lab) {
     assert_eq!(town.resolver("both"), "10.142.0.1");
     assert_eq!(town.short("both", "ann.front.internal"), [town.address("ann.front.internal")]);
     assert_eq!(town.short("both", "both.lone.internal"), [town.address("both.lone.internal")]);
+    // The tool asks as an instance does.
+    let query = |words: &[&str]| town.dns(&[&["query", "--stack", &town.file], words].concat());
+    let told = query(&["web-1.back.internal", "--from", "front", "--tcp"]).ok().json();
+    assert_eq!((&told["same"], &told["zone"]), (&true.into(), &"internal".into()), "{told}");
+    assert_eq!(told["answer"]["records"][0]["data"], web1.as_str(), "{told}");
+    let told = query(&["db.back.internal", "--from", "ann"]).ok().json();
+    assert_eq!((&told["same"], &told["answer"]["code"]), (&true.into(), &"NXDOMAIN".into()), "{told}");
+    let other = town.changed("printer: 192.0.2.40", "printer: 192.0.2.41");
+    let differs = town.dns(&["query", "printer.internal", "--from", "both", "--stack", &other]);
+    assert_eq!((differs.code, differs.json()["same"].clone()), (2, false.into()), "{}", differs.stderr);
+    let again = town.changed("printer: 192.0.2.40", "printer: 192.0.2.40");
+    assert_eq!(again, town.file);
     // Twice changes nothing, and the tool says what runs.
     assert_eq!(town.changes(&town.file), 0);
     town.dns(&["check", &town.file]).ok();

@@ -5,6 +5,7 @@
 mod answers;
 mod golden;
 mod laws;
+mod query;
 
 use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
 use lsx_dns::model::Config;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The section of every kind of document, by tool and by the name that `schema` gives it.
-const SECTIONS: [(&str, &str, &str); 32] = [
+const SECTIONS: [(&str, &str, &str); 33] = [
     ("net", "observed", "OBSERVED"),
     ("net", "plan", "PLAN"),
     ("net", "report", "REPORT"),
@@ -33,6 +33,7 @@ const SECTIONS: [(&str, &str, &str); 32] = [
     ("ct", "failure", "FAILURE"),
     ("dns", "observed", "OBSERVED BY LSX-DNS"),
     ("dns", "counts", "COUNTS OF LSX-DNS"),
+    ("dns", "query", "QUERY OF LSX-DNS"),
     ("dns", "plan", "PLAN OF LSX-DNS"),
     ("dns", "report", "REPORT"),
     ("dns", "check", "CHECK"),

@@ -3,27 +3,22 @@
 
 mod spaces;
 
+use crate::ask;
 use crate::model::{Config, Data, Entry};
+use crate::query::{self, Asked};
 use common::host::namespace;
 use common::stack::{Resolved, Stack};
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind, fleet};
-use domain::base::iana::{Class, Rtype};
-use domain::base::{Message, MessageBuilder, Name};
+use domain::base::iana::Rtype;
 use domain::rdata::A;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
-/// The time for one answer, and the number of times that a datagram is sent.
-const ANSWER: Duration = Duration::from_secs(3);
-const TIMES: usize = 3;
-/// The bit of a reply's third byte that says that it is not whole (RFC 1035 4.1.1).
-const TRUNCATED: u8 = 2;
 /// The number of names that are asked at one server.
 const NAMES: usize = 200;
 
@@ -57,6 +52,9 @@ struct Told {
 /// # Errors
 /// Failures of the verb.
 pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
+    if name == "query" {
+        return queried(input);
+    }
     if name != "ask" {
         return Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into());
     }
@@ -73,19 +71,32 @@ pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
     Ok(json!(all))
 }
 
+/// Asks one query from an instance of this host.
+fn queried(input: Value) -> Result<Value, Failures> {
+    let wrong = |e: serde_json::Error| Failures::from(Failure::new(Kind::Bug, "dns.call", e.to_string()));
+    let asked: Asked = serde_json::from_value(input).map_err(wrong)?;
+    let failed = |message: String| Failure::new(Kind::Failed, "dns.query", message);
+    let spaces = spaces::by_address();
+    let space = spaces.get(&(asked.address, asked.mac.to_lowercase())).ok_or_else(|| {
+        let failure = failed(format!("no instance here has the address {}", asked.address));
+        failure.hint("it has to run: lsx-ct up, or lsx-dns query --explain")
+    })?;
+    let answer = namespace::inside(space.as_fd(), || query::answered(&asked)).and_then(|answer| answer);
+    Ok(json!(answer.map_err(|e| failed(format!("{} does not answer: {e}", asked.server)))?))
+}
+
 fn told(ask: &Ask) -> Told {
     let mut wrong = Vec::new();
     for (i, (name, address)) in ask.names.iter().enumerate() {
         // One by TCP: both have the same answers.
-        let answer = if i == 0 { by_tcp(ask.server, name) } else { by_udp(ask.server, name) };
-        match answer {
+        match addresses(ask.server, name, i == 0) {
             Ok(addresses) if addresses.contains(address) => {}
             Ok(addresses) => wrong.push((name.clone(), format!("the addresses {addresses:?}"))),
             Err(e) => wrong.push((name.clone(), format!("no answer: {e}"))),
         }
     }
     if let Some(name) = &ask.hidden {
-        match by_udp(ask.server, name) {
+        match addresses(ask.server, name, false) {
             Ok(addresses) if addresses.is_empty() => {}
             Ok(addresses) => wrong.push((name.clone(), format!("{addresses:?}, which it may not reach"))),
             Err(e) => wrong.push((name.clone(), format!("no answer: {e}"))),
@@ -95,55 +106,12 @@ fn told(ask: &Ask) -> Told {
     Told { from: ask.from.clone(), server: ask.server, asked, wrong }
 }
 
-fn query(name: &str) -> io::Result<Message<Vec<u8>>> {
-    let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let name = Name::<Vec<u8>>::vec_from_str(name).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut builder = MessageBuilder::new_vec().question();
-    builder.push((name, Rtype::A, Class::IN)).map_err(invalid)?;
-    Ok(builder.into_message())
-}
-
-/// The addresses of a reply.
-fn addresses(query: &Message<Vec<u8>>, bytes: &[u8]) -> Option<Vec<Ipv4Addr>> {
-    let reply = Message::from_octets(bytes).ok().filter(|reply| reply.is_answer(query))?;
-    let records = reply.answer().ok()?.limit_to::<A>();
-    Some(records.filter_map(|record| Some(record.ok()?.data().addr())).collect())
-}
-
-fn by_udp(server: SocketAddrV4, name: &str) -> io::Result<Vec<Ipv4Addr>> {
-    let query = query(name)?;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(ANSWER))?;
-    let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for _ in 0..TIMES {
-        socket.send(query.as_slice())?;
-        let mut bytes = [0; 4096];
-        match socket.recv(&mut bytes) {
-            // It does not fit, or the instance has asked too much within this second.
-            Ok(length) if length > 2 && bytes[2] & TRUNCATED != 0 => return by_tcp(server, name),
-            Ok(length) => {
-                let found = addresses(&query, &bytes[..length]);
-                return found.ok_or_else(|| io::ErrorKind::InvalidData.into());
-            }
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
-}
-
-fn by_tcp(server: SocketAddrV4, name: &str) -> io::Result<Vec<Ipv4Addr>> {
-    let query = query(name)?;
-    let mut stream = TcpStream::connect_timeout(&server.into(), ANSWER)?;
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(ANSWER))?;
-    let length = u16::try_from(query.as_slice().len()).unwrap_or_default().to_be_bytes();
-    stream.write_all(&[&length, query.as_slice()].concat())?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut bytes)?;
-    addresses(&query, &bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+/// The addresses of a name.
+fn addresses(server: SocketAddrV4, name: &str, tcp: bool) -> io::Result<Vec<Ipv4Addr>> {
+    let query = ask::query(name, Rtype::A)?;
+    let reply = if tcp { ask::by_tcp(server, &query)? } else { ask::by_udp(server, &query)? };
+    let records = reply.answer().map_err(|_| io::ErrorKind::InvalidData)?.limit_to::<A>();
+    Ok(records.filter_map(|record| Some(record.ok()?.data().addr())).collect())
 }
 
 /// Asks from one instance of each network and host, on all hosts in parallel.
@@ -210,11 +178,7 @@ fn asks(stack: &Stack, resolved: &Resolved, host: &str) -> Vec<Ask> {
 
 /// The names with addresses that a source sees, and one that it does not see at all.
 fn names(config: &Config, source: Ipv4Addr) -> (Vec<(String, Ipv4Addr)>, Option<String>) {
-    let view = config.views.iter().filter_map(|view| {
-        let nets = view.from.iter().filter(|net| net.contains(&source));
-        Some((nets.map(|net| net.prefix_len()).max()?, view))
-    });
-    let view = view.max_by_key(|(prefix, _)| *prefix).map(|(_, view)| view);
+    let view = config.view(source);
     let address = |entry: &Entry| match entry.data {
         Data::A(address) if !entry.name.starts_with('*') => Some((entry.name.clone(), address)),
         _ => None,

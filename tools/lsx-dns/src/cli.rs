@@ -1,12 +1,16 @@
 //! The flags of lsx-dns, and which function each verb is.
 
 use crate::model::Counted;
+use crate::query::{self, Order};
 use crate::{Dns, PROGRAM, observe, serve};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::host::service::server;
 use common::tool::Tool as _;
-use common::{Failures, verb};
+use common::verb::{self, ScopeArgs, StackArgs};
+use common::{Failure, Failures, Kind};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Names of a stack, answered on its gateways
@@ -27,6 +31,32 @@ enum Verb {
     Serve(ServeArgs),
     /// Show what the server of a stack on this host has answered
     Counts(CountsArgs),
+    /// Ask for a name as an instance does, and compare the answer with what the document says
+    Query(Box<QueryArgs>),
+}
+
+/// Flags of `query`.
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// The name; of an address its reverse name
+    name: String,
+    /// The type of records: A, SRV, PTR, ...; default: A, of an address PTR
+    #[arg(value_name = "TYPE")]
+    kind: Option<String>,
+    /// The instance that asks, or a network, of which the first instance asks; default: the first instance with a name server
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// Ask by TCP
+    #[arg(long)]
+    tcp: bool,
+    /// Ask nobody: only show what the document says
+    #[arg(long, conflicts_with = "tcp")]
+    explain: bool,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
+    #[command(flatten)]
+    scope: ScopeArgs,
 }
 
 /// Flags of `counts`.
@@ -57,6 +87,7 @@ fn description() -> String {
 }
 
 const AFTER: &str = "  dns.plan.driver   a driver that is not supported yet: 65
+  dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
   dns.serve         a server does not serve, with the last lines of its log: 1
   stack.*           the stack file is invalid, at the place that is named: 65
 
@@ -71,6 +102,7 @@ Examples:
   lsx-dns plan office.yaml --table
   lsx-dns check office.yaml --table
   lsx-dns observe --table
+  lsx-dns query web.production.internal --from storage --stack office.yaml --table
   lsx-dns counts office --prometheus
   lsx-dns down office.yaml
 
@@ -79,7 +111,7 @@ See also:
 
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
-    ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
+    ("Verbs for a stack", &["resolve", "plan", "up", "check", "query", "down", "apply", "observe"]),
     ("Verbs for a server", &["counts", "serve"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
@@ -92,6 +124,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
+        Verb::Query(args) => query(args, &cli.global),
         Verb::Counts(args) => counts(args, &cli.global),
         Verb::Serve(args) if args.worker => Ok(serve::work(observe::server(&args.stack).user())?),
         Verb::Serve(args) => Ok(server::run(observe::configured(&args.stack)?)?),
@@ -102,4 +135,23 @@ fn counts(args: &CountsArgs, global: &Global) -> Result<(), Failures> {
     let counted = Counted::new(&args.stack, observe::counts(&args.stack)?);
     let output = global.output(Dns::TABLES);
     Ok(if args.prometheus { output.text(&counted.prometheus())? } else { output.emit(&[counted])? })
+}
+
+fn query(args: &QueryArgs, global: &Global) -> Result<(), Failures> {
+    let usual = if args.name.parse::<Ipv4Addr>().is_ok() { "PTR" } else { "A" };
+    let order = Order {
+        name: &args.name,
+        kind: args.kind.as_deref().unwrap_or(usual),
+        from: args.from.as_deref(),
+        tcp: args.tcp,
+        explain: args.explain,
+    };
+    let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
+    let queried = query::run(&order, &stack, &args.scope, global)?;
+    global.output(Dns::TABLES).emit(&[&queried])?;
+    if queried.same != Some(false) {
+        return Ok(());
+    }
+    let message = format!("{} gets another answer for {} than the document says", queried.from, queried.name);
+    Err(Failure::new(Kind::Differs, "dns.query", message).hint("run `lsx-dns up`, then look again").into())
 }

@@ -28,11 +28,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 mod apply;
+mod ask;
 mod check;
 pub mod cli;
 pub mod model;
 mod observe;
 pub mod plan;
+mod query;
 mod serve;
 pub mod zone;
 
@@ -53,6 +55,21 @@ impl Tool for Dns {
             "dns.counts",
             "",
             &["stack", "since_at", "queries", "tcp", "kept", "forwarded", "old", "failed", "limited"],
+        ),
+        (
+            "dns.query",
+            "",
+            &[
+                "name",
+                "type",
+                "from",
+                "server",
+                "zone",
+                "expected.code",
+                "answer.code=ANSWER",
+                "same",
+                "answer.ms",
+            ],
         ),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("dns.check", "rows", &["host", "from", "server", "asked", "answered"]),
@@ -94,7 +111,7 @@ impl Tool for Dns {
     }
 
     fn schemas(&self) -> Vec<(&'static str, Schema)> {
-        vec![("counts", schema_for!(model::Counted))]
+        vec![("counts", schema_for!(model::Counted)), ("query", schema_for!(query::Queried))]
     }
 
     fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {

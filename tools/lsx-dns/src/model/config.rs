@@ -42,6 +42,18 @@ pub struct Config {
     pub log: bool,
 }
 
+impl Config {
+    /// The view of a source; none for strangers.
+    pub(crate) fn view(&self, source: Ipv4Addr) -> Option<&View> {
+        let longest = |view: &View| {
+            let nets = view.from.iter().filter(|net| net.contains(&source));
+            nets.map(Ipv4Net::prefix_len).max()
+        };
+        let all = self.views.iter().filter_map(|view| Some((longest(view)?, view)));
+        all.max_by_key(|(prefix, _)| *prefix).map(|(_, view)| view)
+    }
+}
+
 /// The default number of datagrams a second from one source.
 pub(crate) fn rate() -> u32 {
     200
