@@ -1,11 +1,14 @@
 //! What servers count and log.
 
-use crate::load::Upstream;
+use crate::load::{Load, Upstream};
 use crate::town::Town;
 use lsx_tests::lab::{Lab, until};
 use serde_json::Value;
 
-pub(crate) const CASES: &[crate::Case] = &[("what_was_answered_is_counted", what_was_answered_is_counted)];
+pub(crate) const CASES: &[crate::Case] = &[
+    ("replicas_that_are_not_ready_are_left_out", replicas_that_are_not_ready_are_left_out),
+    ("what_was_answered_is_counted", what_was_answered_is_counted),
+];
 
 fn what_was_answered_is_counted(lab: &Lab) {
     let town = Town::up(lab);
@@ -51,5 +54,30 @@ fn what_was_answered_is_counted(lab: &Lab) {
     assert_eq!(by_tcp[0]["name"], "web-1.back.internal", "{log}");
     assert_eq!((&by_tcp[0]["type"], &by_tcp[0]["code"]), (&"A".into(), &"NOERROR".into()), "{log}");
     assert_eq!(by_tcp[0]["from"].as_str().unwrap(), town.address("ann.front.internal"), "{log}");
+    town.down();
+}
+
+fn replicas_that_are_not_ready_are_left_out(lab: &Lab) {
+    let town = Town::up(lab);
+    let (web1, web2) = (town.address("web-1.back.internal"), town.address("web-2.back.internal"));
+    let mut both = vec![web1.clone(), web2.clone()];
+    both.sort();
+    let asked = |expected: &[String]| until(60, || town.short("ann", "web.back.internal") == expected);
+    // None is ready: all are in the answer.
+    assert!(asked(&both));
+    // One on the host of the server, and one beyond the tunnel.
+    for (name, address) in [("web-1", &web1), ("web-2", &web2)] {
+        let server = Load::listen(lab, town.host_of(name), &format!("town.{name}"), address);
+        assert!(asked(std::slice::from_ref(address)), "{name}: {:?}", town.short("ann", "web.back.internal"));
+        let services = town.short("ann", "_http._tcp.back.internal SRV");
+        assert_eq!(services, [format!("0 0 80 {name}.back.internal.")]);
+        // Its own name stays, and so does the other's.
+        assert_eq!(town.short("ann", "web-1.back.internal"), std::slice::from_ref(&web1));
+        assert_eq!(town.short("ann", "web-2.back.internal"), std::slice::from_ref(&web2));
+        town.dns(&["check", &town.file]).ok();
+        town.dns(&["query", "web.back.internal", "--stack", &town.file]).ok();
+        drop(server);
+        assert!(asked(&both), "{name}");
+    }
     town.down();
 }

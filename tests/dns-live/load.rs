@@ -83,6 +83,15 @@ fn upstream_reply(number: &[u8], question: &[u8], label: &str) -> Vec<u8> {
     [&head[..], question, &made_up, &record(&[0xc0, 12], 1, ttl, &[203, 0, 113, 7])].concat()
 }
 
+/// `ADDRESS`: accepts connections on port 80 until its standard input ends.
+pub(crate) fn listen(args: &[String]) -> ExitCode {
+    let listener = std::net::TcpListener::bind(format!("{}:80", args[0])).unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+    ExitCode::SUCCESS
+}
+
 fn query(number: u16, name: &str) -> Vec<u8> {
     let mut bytes = [&number.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     for label in name.split('.') {
@@ -143,10 +152,19 @@ pub(crate) struct Load(Child, BufReader<ChildStdout>);
 impl Load {
     /// In an instance's place.
     pub(crate) fn start(lab: &Lab, host: &str, space: &str, server: &str, name: &str) -> Load {
+        Load::program(lab, host, space, &["load", server, name])
+    }
+
+    /// A server on port 80 in an instance's place.
+    pub(crate) fn listen(lab: &Lab, host: &str, space: &str, address: &str) -> Load {
+        Load::program(lab, host, space, &["listen", address])
+    }
+
+    fn program(lab: &Lab, host: &str, space: &str, words: &[&str]) -> Load {
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let script = format!("test -x {PLACE} || {{ cat > {PLACE}; chmod 755 {PLACE}; }}");
         lab.exec_with(host, &["sh", "-ec", &script], &bytes).ok();
-        let mut child = lab.start(host, &["ip", "netns", "exec", space, PLACE, "load", server, name]);
+        let mut child = lab.start(host, &[&["ip", "netns", "exec", space, PLACE], words].concat());
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("load") => load::main(&args[1..]),
+        Some("listen") => load::listen(&args[1..]),
         Some("upstream") => load::upstream(&args[1..]),
         _ => groups::main("dns-live", GROUPS),
     }

@@ -7,7 +7,7 @@ use lsx_dns::zone::{Answer, Outcome, Tables};
 use std::net::Ipv4Addr;
 
 /// Two networks, of which front may reach web servers in back; a third that nobody reaches.
-const STACK: &str = "
+pub(crate) const STACK: &str = "
 stack: t
 hosts: { h1: 192.0.2.11, h2: 192.0.2.12 }
 networks:
@@ -39,7 +39,7 @@ dns:
   zones: { corp.example: 192.0.2.54, 168.192.in-addr.arpa: 192.0.2.55 }
 ";
 
-fn tables() -> Tables {
+pub(crate) fn tables() -> Tables {
     Tables::new(&config(STACK, "h1"), 7).unwrap()
 }
 
@@ -48,7 +48,7 @@ fn address(text: &str) -> Ipv4Addr {
 }
 
 /// The address of an instance on a network, as the resolved document has it.
-fn of(name: &str) -> Ipv4Addr {
+pub(crate) fn of(name: &str) -> Ipv4Addr {
     let (_, resolved) = crate::resolved(STACK);
     resolved.names.iter().find(|at| at.name == name).unwrap_or_else(|| panic!("{name}")).address
 }
@@ -58,7 +58,7 @@ fn outcome(source: &str, name: &str, kind: Rtype) -> Outcome {
 }
 
 #[track_caller]
-fn answer(source: &str, name: &str, kind: Rtype) -> Answer {
+pub(crate) fn answer(source: &str, name: &str, kind: Rtype) -> Answer {
     match outcome(source, name, kind) {
         Outcome::Answer(answer) => answer,
         forward => panic!("{forward:?}"),

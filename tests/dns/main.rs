@@ -4,6 +4,7 @@
 
 mod answers;
 mod golden;
+mod health;
 mod laws;
 mod query;
 

@@ -34,7 +34,6 @@ fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
     let keys = [
         ("boot", dns.boot.is_some()),
         ("dhcp", !dns.dhcp.is_empty()),
-        ("health", dns.health.is_some()),
         ("transfer", dns.transfer.is_some()),
         ("update", !dns.update.is_empty()),
     ];

@@ -184,9 +184,14 @@ fn names(config: &Config, source: Ipv4Addr) -> (Vec<(String, Ipv4Addr)>, Option<
         _ => None,
     };
     let seen = |entry: &&Entry| view.is_some_and(|view| crate::zone::sees(view, entry));
+    // A replica that is not ready may be left out of the name of all; it has one of its own.
+    let probed =
+        |at: &Ipv4Addr| config.health.iter().flat_map(|health| &health.replicas).any(|r| r.address == *at);
+    let several = |name: &str| config.records.iter().filter(|entry| entry.name == name).count() > 1;
     let all: Vec<_> = config.records.iter().filter(seen).filter_map(address).collect();
+    let sure = all.iter().filter(|(name, address)| !probed(address) || !several(name)).cloned();
     let there: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
     let hidden = config.records.iter().filter_map(address).find(|(name, _)| !there.contains(name.as_str()));
     let hidden = hidden.map(|(name, _)| name);
-    (all.into_iter().take(NAMES).collect(), hidden)
+    (sure.take(NAMES).collect(), hidden)
 }

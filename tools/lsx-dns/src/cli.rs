@@ -134,7 +134,8 @@ fn run(cli: &Cli) -> Result<(), Failures> {
 fn counts(args: &CountsArgs, global: &Global) -> Result<(), Failures> {
     let counted = Counted::new(&args.stack, observe::counts(&args.stack)?);
     let output = global.output(Dns::TABLES);
-    Ok(if args.prometheus { output.text(&counted.prometheus())? } else { output.emit(&[counted])? })
+    let shown = if args.prometheus { output.text(&counted.prometheus()) } else { output.emit(&[counted]) };
+    Ok(shown?)
 }
 
 fn query(args: &QueryArgs, global: &Global) -> Result<(), Failures> {

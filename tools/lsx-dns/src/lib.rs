@@ -11,6 +11,10 @@
 //! whose time was over less than a day ago is given, with a remark (RFC 8767, RFC 8914). What is asked often is asked again before
 //! its time is over. Of another server's message only the records that belong to the question are used.
 //!
+//! Each server probes replicas that have a `ready` and are on a network of its router, every `dns.health`; those that are not ready are
+//! left out of answers while others are there. By `https` and `banner` a connection is enough, and with `command` a replica
+//! counts as ready. A name of one replica always has its address.
+//!
 //! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).
 //! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.
 //!

@@ -99,7 +99,7 @@ fn asker<'a>(resolved: &'a Resolved, from: Option<&str>) -> Result<Asker<'a>, Fa
     known.extend(resolved.instances.iter().map(|at| at.name.as_str()));
     if let Some(from) = from.filter(|from| !known.contains(from)) {
         let message = format!("the stack has no network and no instance {from}");
-        return Err(usage("usage.from", message).hint(hint(from, known.into_iter())));
+        return Err(usage("usage.from", message).hint(hint(from, known)));
     }
     let fits = |at: &InstanceAt, network: &str| from.is_none_or(|from| from == at.name || from == network);
     for at in &resolved.instances {
@@ -163,6 +163,7 @@ fn explained(
         zone: zone(&config, name).filter(|_| forward.is_none()),
         forward: forward.unwrap_or_default(),
         expected,
+        partly: config.health.is_some(),
         answer: None,
         same: None,
     })

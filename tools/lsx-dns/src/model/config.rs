@@ -40,6 +40,30 @@ pub struct Config {
     /// Whether queries are logged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log: bool,
+    /// Replicas that answers leave out while they are not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// Which replicas are probed, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Seconds between probes.
+    pub interval: u32,
+    /// The replicas.
+    pub replicas: Vec<Replica>,
+}
+
+/// A replica that is probed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replica {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The port that accepts connections.
+    pub port: u16,
+    /// The path that answers by HTTP, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl Config {

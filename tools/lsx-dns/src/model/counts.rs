@@ -4,7 +4,7 @@ use common::document;
 use common::tool::Tool as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -33,6 +33,9 @@ pub struct Counts {
     pub cached_bytes: u64,
     /// Replies by their code, such as `NOERROR`.
     pub codes: BTreeMap<String, u64>,
+    /// Replicas that are not ready, and are left out while others are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unready: BTreeSet<Ipv4Addr>,
     /// Queries by the address of the server.
     pub addresses: BTreeMap<Ipv4Addr, u64>,
 }
@@ -81,6 +84,8 @@ impl Counted {
         add("replies_total", "counter", "Replies by their code", codes.collect());
         let addresses = counts.addresses.iter().map(|(at, n)| (format!(",address=\"{at}\""), *n));
         add("queries_total", "counter", "Queries by the address of the server", addresses.collect());
+        let unready = u64::try_from(counts.unready.len()).unwrap_or(u64::MAX);
+        add("unready_replicas", "gauge", "Replicas that are not ready", one(unready));
         add("cache_answers", "gauge", "Answers in the cache", one(counts.cached));
         add("cache_bytes", "gauge", "Size of the cache in memory, about", one(counts.cached_bytes));
         text
@@ -109,6 +114,6 @@ mod tests {
         }
         assert!(!text.contains("faked"), "{text}");
         let names = text.lines().filter(|line| line.starts_with("# TYPE"));
-        assert_eq!(names.count(), 10);
+        assert_eq!(names.count(), 11);
     }
 }

@@ -4,7 +4,7 @@ mod config;
 mod counts;
 
 pub(crate) use config::rate;
-pub use config::{Config, Data, Entry, Seen, View};
+pub use config::{Config, Data, Entry, Health, Replica, Seen, View};
 pub use counts::{Counted, Counts};
 
 use crate::Dns;

@@ -1,6 +1,7 @@
 //! The plan: one server for each host whose router is a gateway of the stack. Pure.
 
 mod balancers;
+mod health;
 mod names;
 mod reverse;
 mod views;
@@ -130,6 +131,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
     };
     let mut zones = names::zones(stack, resolved);
     let mut records = names::records(stack, resolved, dns);
+    health::shorten(stack, resolved, dns, &mut records);
     let written = records.iter().map(|entry| entry.name.clone()).collect();
     records.extend(balancers::records(stack, resolved, &zones, &written));
     zones.extend(reverse::zones(resolved));
@@ -149,6 +151,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         cache: dns.cache.unwrap_or(CACHE),
         rate: dns.rate.unwrap_or_else(rate),
         log: dns.log,
+        health: health::of(stack, resolved, dns, host),
     })
 }
 

@@ -4,6 +4,7 @@ mod cache;
 mod counter;
 mod forward;
 mod guard;
+mod health;
 mod limit;
 mod places;
 mod reply;
@@ -12,13 +13,14 @@ mod stream;
 mod upstream;
 mod write;
 
-use crate::model::Config;
+use crate::model::{self, Config};
 use crate::zone::Tables;
 use common::host::service::worker::Worker;
 use common::{Failure, Kind, log};
 use counter::Counter;
 use forward::Forwarder;
 use guard::Guard;
+use health::Health;
 use limit::Verdict;
 use reply::{Question, Reply};
 use std::io;
@@ -41,6 +43,7 @@ struct Server {
     guard: Guard,
     counter: Arc<Counter>,
     forwarder: Arc<Forwarder>,
+    health: Arc<Health>,
 }
 
 /// Serves until the supervisor says that another worker has taken over.
@@ -49,8 +52,8 @@ struct Server {
 /// A configuration that cannot be used, or errors of the kernel.
 pub(crate) fn work(user: u32) -> Result<(), Failure> {
     let mut worker = Worker::begin(c"lsx-dns", user)?;
-    let server = match server(&worker.config) {
-        Ok(server) => Arc::new(server),
+    let (server, replicas) = match server(&worker.config) {
+        Ok((server, replicas)) => (Arc::new(server), replicas),
         Err(why) => {
             worker.refuse(&why);
             return Err(Failure::new(Kind::Data, "dns.serve", why));
@@ -66,10 +69,15 @@ pub(crate) fn work(user: u32) -> Result<(), Failure> {
         (seen.swap(now, Ordering::Relaxed) != now).then(|| counted.counts())
     };
     let sockets = worker.follow(alive, move || _ = drain.send(true)).map_err(failed)?;
-    runtime.block_on(serve(server, sockets, drained, ticks)).map_err(failed)
+    let watched = replicas.map(|replicas| Arc::clone(&server.health).watch(replicas, drained.clone()));
+    let serving = async {
+        watched.map(tokio::spawn);
+        serve(server, sockets, drained, ticks).await
+    };
+    runtime.block_on(serving).map_err(failed)
 }
 
-fn server(text: &str) -> Result<Server, String> {
+fn server(text: &str) -> Result<(Server, Option<model::Health>), String> {
     let config: Config = serde_json::from_str(text).map_err(|e| e.to_string())?;
     // The serial of the zones: it rises with every load.
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
@@ -78,7 +86,7 @@ fn server(text: &str) -> Result<Server, String> {
     let guard = Guard::new(config.rate, now).map_err(|e| e.to_string())?;
     let counter = Arc::new(Counter::new(config.log).map_err(|e| e.to_string())?);
     let forwarder = Arc::new(Forwarder::new(config.cache, Arc::clone(&counter)));
-    Ok(Server { tables, guard, counter, forwarder })
+    Ok((Server { tables, guard, counter, forwarder, health: Arc::default() }, config.health))
 }
 
 async fn serve(
@@ -163,6 +171,7 @@ impl Server {
         let (answers, bytes) = self.forwarder.size();
         counts.cached = u64::try_from(answers).unwrap_or(u64::MAX);
         counts.cached_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        counts.unready = self.health.down().iter().copied().collect();
         serde_json::to_string(&counts).unwrap_or_default()
     }
 
@@ -175,7 +184,7 @@ impl Server {
 
     fn reply(&self, question: &Question, from: SocketAddr) -> Reply {
         let IpAddr::V4(source) = from.ip() else { return Reply::Now(question.refused()) };
-        match question.reply(&self.tables, source) {
+        match question.reply(&self.tables, source, &self.health.down()) {
             Reply::Now(bytes) => Reply::Now(bytes),
             Reply::Later(mut ask) => match self.forwarder.at_once(question, &mut ask) {
                 Some(bytes) => Reply::Now(bytes),

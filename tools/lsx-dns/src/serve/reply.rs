@@ -6,6 +6,7 @@ use domain::base::Message;
 use domain::base::iana::{Class, ExtendedErrorCode, Opcode, OptRcode, Rtype};
 use domain::base::name::ToName;
 use domain::base::opt::Cookie;
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -104,8 +105,8 @@ impl Question {
         Some(())
     }
 
-    /// The reply for a source, or what has to be asked first.
-    pub(super) fn reply(&self, tables: &Tables, source: Ipv4Addr) -> Reply {
+    /// The reply for a source, without addresses that are `down`, or what has to be asked first.
+    pub(super) fn reply(&self, tables: &Tables, source: Ipv4Addr, down: &HashSet<Ipv4Addr>) -> Reply {
         if let Some(code) = self.wrong {
             return Reply::Now(self.error(code, None));
         }
@@ -113,7 +114,10 @@ impl Question {
             return Reply::Now(self.error(OptRcode::REFUSED, Some(ExtendedErrorCode::NOT_SUPPORTED)));
         }
         match tables.answer(source, &self.name, self.kind, self.message.header().rd()) {
-            Outcome::Answer(answer) => Reply::Now(self.write(&answer)),
+            Outcome::Answer(mut answer) => {
+                tables.leave_out(source, &mut answer, down);
+                Reply::Now(self.write(&answer))
+            }
             Outcome::Forward { before, name, servers } => {
                 Reply::Later(Ask { before, name, servers, old: None })
             }

@@ -3,6 +3,7 @@
 mod answer;
 mod data;
 mod local;
+mod ready;
 
 pub use answer::{Answer, Outcome};
 

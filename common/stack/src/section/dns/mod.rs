@@ -62,7 +62,7 @@ pub struct Dns {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<DnsService>>")]
     pub services: BTreeMap<String, DnsService>,
-    /// Interval of readiness checks of replicas, so that answers only have ready ones; `off`: answers have all.
+    /// Interval of readiness checks of replicas, so that answers only have ready ones; default: 5s; `off`: answers have all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PaceText>")]
     pub health: Option<Pace>,

@@ -31,7 +31,11 @@ fn question() -> Question {
     let mut builder = builder.question();
     builder.push((name(), Rtype::A)).unwrap();
     let mut builder = builder.additional();
-    builder.opt(|opt| Ok(opt.set_udp_payload_size(1232))).unwrap();
+    let extended = builder.opt(|opt| {
+        opt.set_udp_payload_size(1232);
+        Ok(())
+    });
+    extended.unwrap();
     Question::read(&builder.finish(), false).unwrap()
 }
 

@@ -5,6 +5,7 @@ use crate::serve::reply::Reply;
 use crate::zone::Tables;
 use domain::base::iana::{OptRcode, Rtype};
 use domain::base::{Message, MessageBuilder, Name};
+use std::collections::HashSet;
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
@@ -96,7 +97,7 @@ fn a_cookie_of_a_wrong_length_is_an_error() {
         let query = query(Some("www.example.org"), &vec![1; length]);
         let question = Question::read(&query, false).unwrap();
         let tables = Tables::new(&serde_json::from_str(EMPTY).unwrap(), 1).unwrap();
-        let Reply::Now(reply) = question.reply(&tables, SOURCE) else { panic!() };
+        let Reply::Now(reply) = question.reply(&tables, SOURCE, &HashSet::new()) else { panic!() };
         let code = Message::from_octets(reply).unwrap().header().rcode();
         let expected =
             if wrong { domain::base::iana::Rcode::FORMERR } else { domain::base::iana::Rcode::REFUSED };
@@ -113,6 +114,6 @@ fn a_query_without_a_question_gets_a_cookie() {
     let mut question = Question::read(&query(None, b"client 1"), false).unwrap();
     assert_eq!(guard.at(Duration::ZERO, &mut question, SOURCE, false), Verdict::Pass);
     let tables = Tables::new(&serde_json::from_str(EMPTY).unwrap(), 1).unwrap();
-    let Reply::Now(reply) = question.reply(&tables, SOURCE) else { panic!() };
+    let Reply::Now(reply) = question.reply(&tables, SOURCE, &HashSet::new()) else { panic!() };
     assert_eq!((reply[3] & 15, given(&reply).len()), (0, 24));
 }

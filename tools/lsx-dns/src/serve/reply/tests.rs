@@ -94,7 +94,7 @@ fn soak_dns_query() {
             assert!(bytes.len() < 12 || bytes[2] & 0x80 != 0, "{bytes:?}");
             return false;
         };
-        let reply = match question.reply(&tables, source) {
+        let reply = match question.reply(&tables, source, &HashSet::new()) {
             Reply::Now(reply) => reply,
             Reply::Later(ask) => {
                 assert!(how >> 1 == 0 && query(&question.key(&ask)).is_some(), "{bytes:?}");
