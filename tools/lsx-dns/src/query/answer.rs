@@ -54,6 +54,7 @@ pub(crate) struct Queried {
     pub(crate) zone: Option<String>,
     /// The servers that are asked for a name of others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub(crate) forward: Vec<String>,
     /// What the document says; of names of others only the aliases that lead to them.
     pub(crate) expected: Answer,
