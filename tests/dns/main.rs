@@ -21,8 +21,10 @@ fn tool() -> Tool {
 fn a_stack_without_a_server_is_refused() {
     for name in ["nobody", "../nobody", ""] {
         let code = if nix::unistd::geteuid().is_root() { 1 } else { 77 };
-        let ended = tool().run(["serve", name]).end().refused(code);
-        assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+        for verb in ["serve", "counts"] {
+            let ended = tool().run([verb, name]).end().refused(code);
+            assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+        }
     }
     let _ = tool().run(["serve"]).end().refused(64);
 }

@@ -3,7 +3,7 @@
 
 use super::reply::DATAGRAM;
 use super::said::{Key, Said};
-use domain::base::iana::{Class, Opcode};
+use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::{Message, MessageBuilder};
 use std::collections::HashMap;
 use std::io;
@@ -42,7 +42,7 @@ impl Upstream {
         for _ in 0..ROUNDS {
             let mut silent = Vec::new();
             for server in servers {
-                let got = timeout(self.patience, one(SocketAddrV4::new(server, self.port), key)).await;
+                let got = timeout(self.patience, self.one(server, key)).await;
                 let answered = matches!(got, Ok(Ok(_)));
                 self.note(server, answered);
                 if let Ok(Ok(theirs)) = got
@@ -57,6 +57,14 @@ impl Upstream {
             servers = silent;
         }
         None
+    }
+
+    /// Asks one server; again without EDNS if it does not know that (RFC 6891 7).
+    async fn one(&self, server: Ipv4Addr, key: &Key) -> io::Result<Message<Vec<u8>>> {
+        let server = SocketAddrV4::new(server, self.port);
+        let theirs = one(server, key, true).await?;
+        let knows = theirs.opt().is_some() || theirs.header().rcode() != Rcode::FORMERR;
+        if knows { Ok(theirs) } else { one(server, key, false).await }
     }
 
     fn silent(&self, server: Ipv4Addr) -> bool {
@@ -74,8 +82,8 @@ impl Upstream {
 }
 
 /// Asks one server, by TCP if its answer does not fit into a datagram.
-async fn one(server: SocketAddrV4, key: &Key) -> io::Result<Message<Vec<u8>>> {
-    let query = query(key).ok_or(io::ErrorKind::InvalidInput)?;
+async fn one(server: SocketAddrV4, key: &Key, edns: bool) -> io::Result<Message<Vec<u8>>> {
+    let query = query(key, edns).ok_or(io::ErrorKind::InvalidInput)?;
     let socket = tokio::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(server).await?;
     socket.send(query.as_slice()).await?;
@@ -104,7 +112,7 @@ pub(super) fn answers(query: &Message<Vec<u8>>, bytes: Vec<u8>) -> Option<Messag
     Message::from_octets(bytes).ok().filter(|theirs| theirs.is_answer(query))
 }
 
-pub(super) fn query(key: &Key) -> Option<Message<Vec<u8>>> {
+pub(super) fn query(key: &Key, edns: bool) -> Option<Message<Vec<u8>>> {
     let mut number = [0; 2];
     let flags = rustix::rand::GetRandomFlags::empty();
     rustix::rand::getrandom(&mut number, flags).ok()?;
@@ -117,6 +125,9 @@ pub(super) fn query(key: &Key) -> Option<Message<Vec<u8>>> {
     let mut question = builder.question();
     question.push((&key.name, key.kind, Class::IN)).ok()?;
     let mut additional = question.additional();
+    if !edns {
+        return Some(additional.into_message());
+    }
     let opt = additional.opt(|opt| {
         opt.set_udp_payload_size(DATAGRAM);
         opt.set_dnssec_ok(key.secure);

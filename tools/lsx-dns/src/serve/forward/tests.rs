@@ -128,3 +128,19 @@ fn a_client_that_has_too_many_questions_gets_an_error() {
         assert_eq!(read(&reply), (Rcode::SERVFAIL, 0, None, Some(ExtendedErrorCode::OVER_QUOTA)));
     });
 }
+
+#[test]
+fn a_server_without_edns_is_asked_without() {
+    run(async {
+        let (socket, forwarder) = server().await;
+        let asks = tokio::spawn(async move { forwarder.ask(&question(), &ask(), CLIENT).await });
+        let mut bytes = [0; 1232];
+        let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
+        let query = Message::from_octets(bytes[..length].to_vec()).unwrap();
+        assert!(query.opt().is_some());
+        let refusal = MessageBuilder::new_vec().start_answer(&query, Rcode::FORMERR).unwrap();
+        socket.send_to(&refusal.finish(), from).await.unwrap();
+        answer(&socket).await;
+        assert_eq!(read(&asks.await.unwrap()), (Rcode::NOERROR, 1, Some(60), None));
+    });
+}

@@ -97,7 +97,7 @@ fn soak_dns_query() {
         let reply = match question.reply(&tables, source, &HashSet::new()) {
             Reply::Now(reply) => reply,
             Reply::Later(ask) => {
-                assert!(how >> 1 == 0 && query(&question.key(&ask)).is_some(), "{bytes:?}");
+                assert!(how >> 1 == 0 && query(&question.key(&ask), true).is_some(), "{bytes:?}");
                 question.failed(ExtendedErrorCode::NETWORK_ERROR)
             }
         };
@@ -116,7 +116,7 @@ fn soak_dns_answer() {
         builder.finish()
     };
     let question = Question::read(&client, false).unwrap();
-    let sent = query(&question.key(&ask)).unwrap();
+    let sent = query(&question.key(&ask), true).unwrap();
     let make = |dice: &mut Dice| {
         let (records, missing) = ([0, 1, 3, 200][dice.below(4)], dice.below(2) == 0);
         let code = if missing && records == 0 { Rcode::NXDOMAIN } else { Rcode::NOERROR };
