@@ -14,7 +14,7 @@ const HOLD: Duration = Duration::from_secs(30);
 /// What an answer takes in memory besides its records, about.
 const SLOT: usize = 256;
 /// The number of bytes for each answer that may be kept, on average.
-const EACH: usize = 4096;
+const EACH: usize = 1024;
 /// An answer is asked again before its time is over if it was used this often, and its time is at least this (seconds).
 const OFTEN: u32 = 3;
 const WORTH: u32 = 10;
