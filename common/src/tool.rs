@@ -10,6 +10,7 @@ pub use input::{Goal, PlanInput, Source};
 
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
+use crate::host::service::worker::Worker;
 use crate::host::timer::Job;
 use crate::plan::{ChangeFn, Have, Object, Plan, Step, Warning};
 use crate::stack::{Only, Resolved};
@@ -142,6 +143,14 @@ pub trait Tool: Clone + Send + Sync + 'static {
     /// Why it failed. It is done again at its next time.
     fn job(&self, _stack: &str, _host: &str, _intent: &Self::Intent, _job: &str) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Serves, as the worker of a service that the tool's plan wants with [`crate::plan::Runs::Server`].
+    ///
+    /// # Errors
+    /// Why it cannot serve.
+    fn serve(&self, _worker: Worker) -> Result<(), Failure> {
+        Err(Failure::new(Kind::Bug, "host.service", format!("{} has no server", Self::PROGRAM)))
     }
 
     /// A verb of the tool itself, on this host. Intermediate output goes to `event`; when `cancel` is set, its answer is no

@@ -11,7 +11,7 @@ fn every_tool_has_the_shared_verbs() {
         for verb in VERBS {
             assert!(listed.iter().any(|l| l == verb), "{} lacks {verb}: {listed:?}", tool.name);
         }
-        for hidden in ["agent", "manual", "tick"] {
+        for hidden in ["agent", "manual", "tick", "supervise-service", "serve-service"] {
             assert!(!listed.iter().any(|l| l == hidden), "{} shows {hidden}", tool.name);
         }
     }

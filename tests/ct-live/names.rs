@@ -49,12 +49,13 @@ fn instances_ask_their_gateway_for_names(cloud: &Cloud) {
         assert_eq!(changed(again, tool), 0, "{tool}");
     }
     // A dead server breaks no name of an instance's own networks, and is back by itself.
-    let state = "cat /run/lsx/town/dns/state.json";
-    let worker = |host: &str| cloud.lab.json(host, state)["pid"].as_u64().unwrap();
-    let old = worker("h1");
+    let state = "cat /run/lsx/town/dns/names.state.json";
+    let worker = |host: &str| cloud.lab.json(host, state)["pid"].as_u64();
+    let old = worker("h1").unwrap();
     cloud.lab.script("h1", &format!("kill -9 {old}")).ok();
     cloud.inside("h1", "town/db", "grep -q web-1.back.internal /etc/hosts").ok();
-    assert!(until(60, || worker("h1") != old && lookup(cloud, "ann", "shop.internal").code == 0));
+    assert!(until(60, || worker("h1").is_some_and(|pid| pid != old)
+        && lookup(cloud, "ann", "shop.internal").code == 0));
     // Without the section again.
     cloud.lab.file("town.yaml", STACK);
     assert!(changed(dns(cloud, &["up", &file]), "dns") > 0);

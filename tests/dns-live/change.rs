@@ -27,7 +27,7 @@ fn a_hand_over_loses_no_query(lab: &Lab) {
     assert_eq!(failed, 0, "of {done}");
     assert_eq!(town.recorded("h1", "restarts"), "0");
     assert_eq!(town.recorded("h1", "handovers"), "5");
-    let workers = "pgrep -fc '[s]erve --worker town'";
+    let workers = "pgrep -fc '[s]erve-service town names'";
     assert!(until(60, || lab.script("h1", workers).stdout.trim() == "1"), "former workers end");
     drop(load);
     town.down();

@@ -1,12 +1,13 @@
 //! What was killed serves again.
 
-use crate::load::Load;
+use crate::load::{Load, Upstream};
 use crate::town::{Town, run};
 use lsx_tests::lab::{Lab, until};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("what_was_killed_serves_again", what_was_killed_serves_again),
     ("a_new_router_is_served_too", a_new_router_is_served_too),
+    ("a_taken_port_is_told_and_leaves_nothing", a_taken_port_is_told_and_leaves_nothing),
     ("after_a_power_cut_names_are_there", after_a_power_cut_names_are_there),
     ("networks_stay_while_their_names_are_served", networks_stay_while_their_names_are_served),
 ];
@@ -45,7 +46,7 @@ fn what_was_killed_serves_again(lab: &Lab) {
     let (done, failed) = load.count();
     assert_eq!(failed, 0, "of {done}, while the next supervisor took over");
     drop(load);
-    let workers = "pgrep -fc '[s]erve --worker town'";
+    let workers = "pgrep -fc '[s]erve-service town names'";
     assert!(until(60, || lab.script("h1", workers).stdout.trim() == "1"), "the old one ends");
     // Both.
     let both = format!("kill -9 {} {}", town.recorded("h1", "supervisor"), town.recorded("h1", "pid"));
@@ -64,8 +65,25 @@ fn a_new_router_is_served_too(lab: &Lab) {
     lab.script("h1", "ip netns del lsx-town").ok();
     run(lab, 0, &["up", &town.file]).ok();
     town.attach();
-    assert!(until(60, || serves(&town)), "{}", lab.script("h1", "cat /var/lib/lsx/dns/town/log").stdout);
+    assert!(
+        until(60, || serves(&town)),
+        "{}",
+        lab.script("h1", "cat /var/lib/lsx/dns/town/log/names/log").stdout
+    );
     assert!(until(60, || town.dns(&["check", &town.file]).code == 0));
+    town.down();
+}
+
+fn a_taken_port_is_told_and_leaves_nothing(lab: &Lab) {
+    let town = Town::up(lab);
+    town.dns(&["down", &town.file]).ok();
+    let other = Upstream::inside(lab, "h1", "lsx-town", &town.resolver("ann"));
+    let refused = town.dns(&["up", &town.file]).exits(1);
+    assert!(refused.stderr.contains("cannot listen on 10.140.0.1:53"), "{}", refused.stderr);
+    town.nothing_left("h1");
+    assert!(other.asked().is_empty());
+    assert!(town.changes(&town.file) > 0);
+    assert!(serves(&town));
     town.down();
 }
 

@@ -130,7 +130,16 @@ pub(crate) struct Upstream(Child);
 impl Upstream {
     pub(crate) fn start(lab: &Lab, address: &str) -> Upstream {
         let exe = std::env::current_exe().unwrap();
-        let mut child = lab.start_here(&[exe.to_str().unwrap(), "upstream", address]);
+        Upstream::ready(lab.start_here(&[exe.to_str().unwrap(), "upstream", address]))
+    }
+
+    /// The same in a namespace of a host.
+    pub(crate) fn inside(lab: &Lab, host: &str, space: &str, address: &str) -> Upstream {
+        install(lab, host);
+        Upstream::ready(lab.start(host, &["ip", "netns", "exec", space, PLACE, "upstream", address]))
+    }
+
+    fn ready(mut child: Child) -> Upstream {
         let mut ready = [0; 6];
         child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
         Upstream(child)
@@ -144,6 +153,13 @@ impl Upstream {
         self.0.wait().unwrap();
         text.lines().map(str::to_owned).collect()
     }
+}
+
+/// This program on a host.
+fn install(lab: &Lab, host: &str) {
+    let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let script = format!("test -x {PLACE} || {{ cat > {PLACE}; chmod 755 {PLACE}; }}");
+    lab.exec_with(host, &["sh", "-ec", &script], &bytes).ok();
 }
 
 /// A load that runs until it is dropped.
@@ -161,9 +177,7 @@ impl Load {
     }
 
     fn program(lab: &Lab, host: &str, space: &str, words: &[&str]) -> Load {
-        let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let script = format!("test -x {PLACE} || {{ cat > {PLACE}; chmod 755 {PLACE}; }}");
-        lab.exec_with(host, &["sh", "-ec", &script], &bytes).ok();
+        install(lab, host);
         let mut child = lab.start(host, &[&["ip", "netns", "exec", space, PLACE], words].concat());
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();

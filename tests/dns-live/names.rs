@@ -56,7 +56,7 @@ fn instances_get_the_names_that_they_may_reach(lab: &Lab) {
         let seen = lab.exec(host, &[tool.trim(), "observe"]).ok().json();
         let server =
             seen["objects"].as_array().unwrap().iter().find(|o| o["key"] == "service:names").unwrap();
-        let digest = lab.script(host, "sha256sum < /run/lsx/town/dns/config.json").ok().stdout;
+        let digest = lab.script(host, "sha256sum < /run/lsx/town/dns/names.service.json").ok().stdout;
         assert_eq!(server["object"]["running"], true, "{server}");
         assert!(digest.starts_with(server["object"]["config"].as_str().unwrap()), "{server}");
         // The worker has no root, and cannot get it.

@@ -126,16 +126,22 @@ impl<'l> Town<'l> {
 
     /// A value of the record of the supervisor on a host.
     pub(crate) fn recorded(&self, host: &str, key: &str) -> String {
-        let read = format!("jq -r .{key} /run/lsx/town/dns/state.json");
+        let read = format!("jq -r .{key} /run/lsx/town/dns/names.state.json");
         self.lab.script(host, &read).ok().stdout.trim().to_owned()
+    }
+
+    /// Nothing of the server is on a host.
+    #[track_caller]
+    pub(crate) fn nothing_left(&self, host: &str) {
+        let gone = "! pgrep -f '[l]sx-dns supervise-service' && ! pgrep -f '[s]erve-service town' && ! test -e /run/lsx/town/dns && ! test -e /var/lib/lsx/dns && ! test -e /etc/lsx/town/dns.json && ! ls /etc/lsx/boot.d/*-town-dns";
+        self.lab.script(host, gone).ok();
     }
 
     /// Removes everything; nothing of the server may be left.
     pub(crate) fn down(self) {
         self.dns(&["down", &self.file]).ok();
         for host in HOSTS {
-            let gone = "! pgrep -f '[l]sx-dns serve' && ! pgrep -f '[s]erve --worker town' && ! test -e /run/lsx/town/dns && ! test -e /var/lib/lsx/dns && ! test -e /etc/lsx/town/dns.json && ! ls /etc/lsx/boot.d/*-town-dns";
-            self.lab.script(host, gone).ok();
+            self.nothing_left(host);
             let spaces =
                 "for s in $(ip netns | sed -n 's/^\\(town[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
             self.lab.script(host, spaces).ok();

@@ -7,7 +7,7 @@ use common::document;
 use common::plan::Kept;
 use common::tool::ObservedOf;
 use lsx_dns::Dns;
-use lsx_dns::model::{Facts, Intent, NAMES, Server};
+use lsx_dns::model::{Facts, NAMES};
 use lsx_tests::blessing;
 use lsx_tests::golden::{self, Case};
 use std::net::Ipv4Addr;
@@ -58,12 +58,12 @@ fn bare(stack: &str, host: &str) -> ObservedOf<Dns> {
 fn raise(text: &str, seen: &mut ObservedOf<Dns>) {
     let (stack, all) = resolved(text);
     let Some(config) = lsx_dns::plan::config(&stack, &all, &seen.host, &seen.seen.resolvers) else { return };
-    let loaded = document::digest(&document::canonical(&config).unwrap());
-    let intent = Intent { schema: document::schema("dns", "intent"), stack: stack.name, config };
-    let digest = lsx_dns::plan::key(&intent);
-    let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().map(|kept| kept.have("dns"));
-    let server = Server { name: NAMES.to_owned(), config: loaded, running: true };
-    seen.objects = kept.chain([lsx_dns::plan::have(server)]).collect();
+    let loaded = document::digest_of(&lsx_dns::plan::definition(&config).unwrap()).unwrap();
+    let digest = lsx_dns::plan::key(&lsx_dns::plan::intent(&stack.name, config));
+    let service = Kept::Service { name: NAMES.to_owned(), config: loaded, running: true, handover: true };
+    // In the order in which a host is observed.
+    let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev().chain([service]);
+    seen.objects = kept.map(|kept| kept.have("dns")).collect();
     seen.base = lsx_dns::plan::base(&seen.objects, &seen.seen.resolvers);
 }
 

@@ -18,15 +18,18 @@ fn tool() -> Tool {
 }
 
 #[test]
-fn a_stack_without_a_server_is_refused() {
+fn a_service_that_is_not_there_is_refused() {
+    let root = nix::unistd::geteuid().is_root();
     for name in ["nobody", "../nobody", ""] {
-        let code = if nix::unistd::geteuid().is_root() { 1 } else { 77 };
-        for verb in ["serve", "counts"] {
-            let ended = tool().run([verb, name]).end().refused(code);
+        let code = if root { 1 } else { 77 };
+        for words in [&["supervise-service", name, "names"][..], &["counts", name]] {
+            let ended = tool().run(words).end().refused(code);
             assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
         }
+        let ended = tool().run(["serve-service", name, "names"]).end().refused(64);
+        assert!(ended.stderr.contains("not the socket of a supervisor"), "{}", ended.stderr);
     }
-    let _ = tool().run(["serve"]).end().refused(64);
+    let _ = tool().run(["supervise-service"]).end().refused(64);
 }
 
 fn resolved(text: &str) -> (Stack, Resolved) {

@@ -6,12 +6,12 @@ use super::file::{self, Mode};
 use super::service::kept::{self, KeptService};
 use super::{received, timer};
 use crate::failure::{Failure, Kind};
-use crate::plan::{Kept, Warning};
+use crate::plan::{Kept, Object, Warning};
 use crate::tool::Tool;
 use crate::{document, fleet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,7 +32,7 @@ pub struct Found<I> {
     pub timer: Option<(String, String)>,
     /// Services, and the folder of data.
     pub more: Vec<Kept>,
-    /// About a damaged file, and about jobs that failed.
+    /// About a damaged file, jobs that failed, and services that do not run or have not loaded their definition.
     pub warnings: Vec<Warning>,
 }
 
@@ -44,6 +44,15 @@ pub fn stacks<T: Tool>() -> Vec<String> {
     let mut stacks: Vec<String> = names.filter(kept).collect();
     stacks.sort();
     stacks
+}
+
+/// The stacks of which this host has anything of a tool, sorted: an intent, or what a run that was killed left.
+pub fn found<T: Tool>() -> BTreeSet<String> {
+    let inside = |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+    let served = inside("/run/lsx").filter(|entry| entry.path().join(T::NAME).is_dir()).filter_map(names);
+    let disk = inside(&format!("/var/lib/lsx/{}", T::NAME)).filter_map(names);
+    stacks::<T>().into_iter().chain(served).chain(disk).collect()
 }
 
 impl<I> Found<I> {
@@ -118,12 +127,16 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
             code: format!("{}{JOB}", self.tool),
             message: format!("job {job} of stack {} failed in its last run: {why}", self.stack),
         });
-        let warnings = damaged.into_iter().chain(failed).collect();
+        let services = kept::observe(self.tool, &self.stack);
+        let down = services.iter().filter_map(|(one, why)| {
+            let message = format!("{} of stack {}: {}", one.called()?.0, self.stack, why.as_ref()?);
+            Some(Warning { code: "host.service".to_owned(), message })
+        });
+        let warnings = damaged.into_iter().chain(failed).chain(down).collect();
         let (boot, timer) = (self.entry(Occasion::Boot).read()?, self.entry(Occasion::Minute).read()?);
         let data = Kept::data(self.tool, &self.stack);
         let there = matches!(&data, Kept::Data { path } if Path::new(path).exists());
-        let services = kept::observe(self.tool, &self.stack);
-        let more = services.into_iter().chain(there.then_some(data)).collect();
+        let more = services.into_iter().map(|(one, _)| one).chain(there.then_some(data)).collect();
         Ok(Found { there: text.is_some(), intent: read.and_then(Result::ok), boot, timer, more, warnings })
     }
 

@@ -27,9 +27,14 @@ pub fn by_line<T>(trusted: fn(i32) -> bool, of: impl Fn(i32, &[&str]) -> Option<
     beside("self").into_iter().filter(|process| trusted(*process)).filter_map(one).collect()
 }
 
+/// The user of a process.
+pub fn user(process: i32) -> Option<u32> {
+    fs::metadata(format!("/proc/{process}")).ok().map(|folder| folder.uid())
+}
+
 /// Whether a process is root's.
 pub fn of_root(process: i32) -> bool {
-    fs::metadata(format!("/proc/{process}")).is_ok_and(|folder| folder.uid() == 0)
+    user(process) == Some(0)
 }
 
 /// Whether a process is in a network namespace that only root can have put it into, whoever's it is: another one than this

@@ -90,6 +90,14 @@ impl Program {
         self
     }
 
+    /// It runs as another user, with the group of the same number and no further ones.
+    #[must_use]
+    pub fn user(mut self, user: u32) -> Self {
+        use std::os::unix::process::CommandExt;
+        self.command.uid(user).gid(user);
+        self
+    }
+
     /// Starts it; the caller waits for it.
     ///
     /// # Errors

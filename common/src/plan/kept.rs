@@ -1,8 +1,11 @@
 //! The objects that the engine keeps on a host for every tool, beside the tool's own. Pure.
 
-use super::{Have, Want};
+use super::{Have, Object, Want};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::SocketAddrV4;
+use std::ops::Not;
 
 /// An object that the engine writes and removes for every tool, as documents have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,8 +36,11 @@ pub enum Kept {
         name: String,
         /// Digest of the definition that its supervisor has loaded; empty if there is none.
         config: String,
-        /// Whether it runs, with a supervisor.
+        /// Whether it runs, with a supervisor, and in the router if it belongs there.
         running: bool,
+        /// Whether another definition takes over without a gap.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        handover: bool,
     },
     /// The folder of what must outlive the stack: `down` removes it only with `--destroy-data`.
     Data {
@@ -43,11 +49,46 @@ pub enum Kept {
     },
 }
 
-/// What a service runs: the text of a plan that [`Kept::Service`] names by its digest.
+/// What a service runs, and where: the text of a plan that [`Kept::Service`] names by its digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Definition {
-    /// The program and its arguments. It runs as root, in the foreground.
-    pub argv: Vec<String>,
+    /// What it runs.
+    #[serde(flatten)]
+    pub runs: Runs,
+    /// Whether it runs in the router of the stack, else in the host.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub router: bool,
+    /// Whether it runs without root, as a user of its own without a name.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub unprivileged: bool,
+}
+
+/// What a service runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// A program and its arguments, in the foreground. It is ended before it is started with others.
+    Argv(Vec<String>),
+    /// The tool's own server, on sockets that the supervisor opens: another configuration is handed over to a new process.
+    Server {
+        /// The addresses of the sockets, UDP and TCP.
+        #[schemars(with = "Vec<String>")]
+        listen: Vec<SocketAddrV4>,
+        /// The configuration, of the tool.
+        config: Value,
+    },
+}
+
+impl Definition {
+    /// A program and its arguments, as root in the host.
+    pub const fn program(argv: Vec<String>) -> Definition {
+        Definition { runs: Runs::Argv(argv), router: false, unprivileged: false }
+    }
+
+    /// As [`Kept::Service`] has it.
+    pub const fn hands_over(&self) -> bool {
+        matches!(self.runs, Runs::Server { .. })
+    }
 }
 
 impl Kept {
@@ -105,9 +146,14 @@ impl Kept {
         needs.push(format!("data:{tool}"));
         needs
     }
+}
 
-    /// As [`super::Object::called`].
-    pub fn called(&self) -> Option<(String, &'static str)> {
+impl Object for Kept {
+    fn replaced_by(&self, _: &Self) -> bool {
+        false
+    }
+
+    fn called(&self) -> Option<(String, &'static str)> {
         match self {
             Kept::Service { name, .. } => Some((format!("service {name}"), "")),
             Kept::Data { path } => Some((format!("data {path}"), "")),
@@ -115,12 +161,59 @@ impl Kept {
         }
     }
 
-    /// As [`super::Object::content`].
-    pub fn content(&self) -> Option<&str> {
+    fn means(&self, next: &Self) -> Option<&'static str> {
+        match (self, next) {
+            (Kept::Service { running: true, handover: true, .. }, Kept::Service { handover: true, .. }) => {
+                Some("handed over")
+            }
+            (Kept::Service { .. }, Kept::Service { .. }) => Some("restarted"),
+            _ => None,
+        }
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        Some(self.clone())
+    }
+
+    fn content(&self) -> Option<&str> {
         match self {
             Kept::Intent { digest } => Some(digest),
             Kept::Service { config, .. } => Some(config),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_definition_has_its_program_or_the_configuration_of_a_server() {
+        let program = Definition::program(vec!["sleep".to_owned(), "1".to_owned()]);
+        assert_eq!(serde_json::to_value(&program).unwrap(), json!({"argv": ["sleep", "1"]}));
+        let text = json!({
+            "server": {"listen": ["10.0.0.1:53"], "config": {"ttl": 60}}, "router": true, "unprivileged": true
+        });
+        let server: Definition = serde_json::from_value(text.clone()).unwrap();
+        assert!(server.hands_over() && !program.hands_over());
+        assert_eq!(serde_json::to_value(server).unwrap(), text);
+        assert!(serde_json::from_value::<Definition>(json!({"router": true})).is_err());
+    }
+
+    #[test]
+    fn a_plan_says_whether_a_service_is_handed_over_or_restarted() {
+        let service = |running, handover| Kept::Service {
+            name: "names".to_owned(),
+            config: String::new(),
+            running,
+            handover,
+        };
+        assert_eq!(service(true, true).means(&service(true, true)), Some("handed over"));
+        assert_eq!(service(false, true).means(&service(true, true)), Some("restarted"));
+        assert_eq!(service(true, false).means(&service(true, false)), Some("restarted"));
+        let data = Kept::data("dns", "office");
+        assert_eq!(data.means(&data), None);
     }
 }

@@ -15,7 +15,7 @@ mod with_kept;
 pub use diff::{Have, Want, diff};
 pub(crate) use execute::execute_in_order;
 pub use execute::{ChangeFn, Context, Outcome, Tell, undo};
-pub use kept::{Definition, Kept};
+pub use kept::{Definition, Kept, Runs};
 pub use with_kept::WithKept;
 
 use crate::failure::{Failure, Failures, Kind};

@@ -67,7 +67,11 @@ impl<O: Object> Object for WithKept<O> {
     }
 
     fn means(&self, next: &Self) -> Option<&'static str> {
-        self.both(next).and_then(|(own, next)| own.means(next))
+        match (self, next) {
+            (WithKept::Own(own), WithKept::Own(next)) => own.means(next),
+            (WithKept::Kept(kept), WithKept::Kept(next)) => kept.means(next),
+            _ => None,
+        }
     }
 
     fn kept(&self) -> Option<Kept> {

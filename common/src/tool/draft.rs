@@ -44,7 +44,7 @@ pub struct Keeps<'a, I> {
     pub intent: Option<&'a I>,
     /// The tool's copy there, as observed.
     pub program: &'a str,
-    /// Programs that are kept running, by name.
+    /// Programs and servers that are kept running, by name.
     pub services: BTreeMap<String, Definition>,
     /// Whether it has data. Data that exists stays until it is to be destroyed.
     pub data: bool,
@@ -78,9 +78,10 @@ where
             self.text(digest.clone(), intent)?;
             kept.extend(Kept::of(digest, keeps.program, host, !tool.jobs(intent).is_empty()));
             for (name, definition) in keeps.services {
-                let config = document::digest(&document::canonical(&definition)?);
+                let config = document::digest_of(&definition)?;
                 self.text(config.clone(), &definition)?;
-                kept.push(Kept::Service { name, config, running: true });
+                let handover = definition.hands_over();
+                kept.push(Kept::Service { name, config, running: true, handover });
             }
         }
         Ok(kept.into_iter().map(|kept| kept.want(T::NAME)).collect())

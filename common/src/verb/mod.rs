@@ -17,6 +17,7 @@ mod resolve;
 mod revert;
 mod roll;
 mod scope;
+mod service;
 mod source;
 mod tick;
 mod transfer;
@@ -33,11 +34,11 @@ pub use up::part;
 
 use crate::cli::Global;
 use crate::failure::Failures;
-use crate::host::service::{kept::KeptService, supervisor};
 use crate::offer::Usual;
 use crate::stdio::{self, Output};
 use crate::tool::Tool;
 use clap::{Args, Subcommand};
+use service::ServiceArgs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -83,7 +84,10 @@ pub enum Verb {
     Tick(TickArgs),
     /// Keep a service running on this host; `up` starts this
     #[command(hide = true)]
-    SuperviseService(SuperviseArgs),
+    SuperviseService(ServiceArgs),
+    /// Be the worker of a service, whose supervisor is on standard input
+    #[command(hide = true)]
+    ServeService(ServiceArgs),
     /// Serve a run on another machine: requests on standard input, replies on standard output
     #[command(hide = true)]
     Agent,
@@ -220,17 +224,6 @@ pub struct TickArgs {
     pub(crate) myself: String,
 }
 
-/// Flags of `supervise-service`.
-#[derive(Debug, Args)]
-pub struct SuperviseArgs {
-    /// The stack
-    #[arg(value_name = "STACK")]
-    pub(crate) stack: String,
-    /// The service
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
-}
-
 /// The plan of a document that is changed through `stack.set`, and allows the moves that follow from it.
 ///
 /// # Errors
@@ -289,11 +282,8 @@ pub fn run<T: Tool>(tool: &T, verb: &Verb, global: &Global, command: clap::Comma
         }
         Verb::Manual => crate::cli::manual(command),
         Verb::Tick(args) => tick::run(tool, args),
-        Verb::SuperviseService(SuperviseArgs { stack, name }) => {
-            crate::host::root()?;
-            let (stack, name) = (stack.clone(), name.clone());
-            Ok(supervisor::run(KeptService { tool: T::NAME, stack, name })?)
-        }
+        Verb::SuperviseService(args) => service::supervise::<T>(args),
+        Verb::ServeService(args) => service::serve(tool, args),
         Verb::Agent => host::agent(tool).map_err(Failures::from),
     }
 }

@@ -133,7 +133,11 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
             code: "dns.unanswered".to_owned(),
             host: host.clone(),
             message,
-            hint: Some(format!("the log of each server is /var/lib/lsx/dns/{}/log on its host", input.stack)),
+            hint: Some(format!(
+                "the log of each server is /var/lib/lsx/dns/{}/log/{}/log on its host",
+                input.stack,
+                crate::model::NAMES
+            )),
         };
         let told = answer.and_then(|told| Ok(fleet::shape::<Vec<Told>>(told)?));
         match told {

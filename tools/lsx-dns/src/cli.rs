@@ -2,10 +2,9 @@
 
 use crate::model::Counted;
 use crate::query::{self, Order};
-use crate::{Dns, PROGRAM, observe, serve};
+use crate::{Dns, PROGRAM, observe};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
-use common::host::service::server;
 use common::tool::Tool as _;
 use common::verb::{self, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind};
@@ -27,8 +26,6 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Shared(Box<verb::Verb>),
-    /// Serve the names of a stack on this host, as `up` configured it; `up` starts this
-    Serve(ServeArgs),
     /// Show what the server of a stack on this host has answered
     Counts(CountsArgs),
     /// Ask for a name as an instance does, and compare the answer with what the document says
@@ -70,17 +67,6 @@ struct CountsArgs {
     prometheus: bool,
 }
 
-/// Flags of `serve`.
-#[derive(Debug, Args)]
-struct ServeArgs {
-    /// Name of the stack
-    #[arg(value_name = "NAME")]
-    stack: String,
-    /// Be a worker, whose supervisor is on standard input
-    #[arg(long, hide = true)]
-    worker: bool,
-}
-
 /// What the library says of itself at its head.
 fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
@@ -88,13 +74,14 @@ fn description() -> String {
 
 const AFTER: &str = "  dns.plan.driver   a driver that is not supported yet: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
-  dns.serve         a server does not serve, with the last lines of its log: 1
+  dns.serve         a server cannot serve; this is in its log: 1
+  host.service      a service does not start, with the last lines of its log: 1
   stack.*           the stack file is invalid, at the place that is named: 65
 
 Files:
   /etc/lsx/STACK/dns.json            on each host with a server: desired state, restored after a reboot
   /etc/lsx/boot.d/40-STACK-dns       on each host with a server: restores it after a reboot
-  /run/lsx/STACK/dns/                on each host with a server: its configuration, state and socket
+  /run/lsx/STACK/dns/                on each host with a server: its definition, state and socket
   /var/lib/lsx/dns/STACK/            on each host with a server: its log
 
 Examples:
@@ -112,7 +99,7 @@ See also:
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
     ("Verbs for a stack", &["resolve", "plan", "up", "check", "query", "down", "apply", "observe"]),
-    ("Verbs for a server", &["counts", "serve"]),
+    ("Verbs for a server", &["counts"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
 
@@ -126,8 +113,6 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
         Verb::Query(args) => query(args, &cli.global),
         Verb::Counts(args) => counts(args, &cli.global),
-        Verb::Serve(args) if args.worker => Ok(serve::work(observe::server(&args.stack).user())?),
-        Verb::Serve(args) => Ok(server::run(observe::configured(&args.stack)?)?),
     }
 }
 

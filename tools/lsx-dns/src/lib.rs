@@ -21,7 +21,8 @@
 //! With `dns.log` each query is a line of the server's log: TIME stderr F, and a JSON object with `from`, `name`, `type`, `code` (null
 //! without a reply), `tcp`, and `lost`, the number of lines that the disk was too slow for. The log is rotated at 10 MB, twice.
 
-use common::plan::Have;
+use common::host::service::worker::Worker;
+use common::plan::{Have, Kept};
 use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
 use common::{Failure, Failures};
@@ -31,7 +32,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-mod apply;
 mod ask;
 mod check;
 pub mod cli;
@@ -79,7 +79,7 @@ impl Tool for Dns {
         ("dns.check", "rows", &["host", "from", "server", "asked", "answered"]),
     ];
     const ORDER: u8 = 40;
-    type Object = model::Object;
+    type Object = Kept;
     type Facts = model::Facts;
     type Gathered = ();
     type Data = model::Nothing;
@@ -105,9 +105,12 @@ impl Tool for Dns {
         plan::key(intent)
     }
 
-    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
-        let changer = apply::Changer::new(plan);
-        Box::new(move |before, after| changer.change(before, after))
+    fn changer(&self, _: Arc<PlanOf<Self>>) -> Change<Kept> {
+        Box::new(|_, _| Ok(()))
+    }
+
+    fn serve(&self, worker: Worker) -> Result<(), Failure> {
+        serve::work(worker)
     }
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {

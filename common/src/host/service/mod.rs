@@ -4,7 +4,6 @@
 pub mod kept;
 pub mod log;
 pub(crate) mod running;
-pub mod server;
 pub mod signals;
 pub mod sockets;
 pub mod supervisor;
@@ -109,10 +108,14 @@ impl Service {
     /// # Errors
     /// If it did not start.
     pub fn begin(&self, argv: &[String], hint: &str) -> Result<(), Failure> {
+        self.begin_with(unit::Others::End, argv, hint)
+    }
+
+    fn begin_with(&self, others: unit::Others, argv: &[String], hint: &str) -> Result<(), Failure> {
         // The last state of an earlier one must not be taken for the new one's.
         let before = self.recorded();
         lock::odd(&self.lock_path())?;
-        let mut begun = unit::begin(&self.unit, &self.about, argv);
+        let mut begun = unit::begin(&self.unit, &self.about, others, argv);
         let mut over = || match &mut begun {
             Ok(Some(child)) => !matches!(child.try_wait(), Ok(None)),
             Ok(None) => false,

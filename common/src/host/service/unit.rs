@@ -8,13 +8,22 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+/// What systemd does with the other processes of a unit when its supervisor was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// They are killed.
+    End,
+    /// They go on, for the next supervisor.
+    Stay,
+}
+
 /// Starts `argv` as the supervisor of a unit; returns the child if it is one of this process.
 ///
 /// # Errors
 /// Errors of systemd or the kernel.
-pub fn begin(unit: &str, about: &str, argv: &[String]) -> Result<Option<Child>, Failure> {
+pub fn begin(unit: &str, about: &str, others: Others, argv: &[String]) -> Result<Option<Child>, Failure> {
     if systemd() {
-        let run = Program::new("systemd-run").args(settings(unit, about)).args(["--"]).args(argv);
+        let run = Program::new("systemd-run").args(settings(unit, about, others)).args(["--"]).args(argv);
         return run.run(b"").map(|_| None);
     }
     let program = Program::new(&argv[0]).args(&argv[1..]);
@@ -32,14 +41,15 @@ pub fn end(unit: &str) {
 
 /// The settings of a unit (systemd-run(1)): ready when its program is, restarted when it was killed, but not when it ended
 /// by itself, which follows the program's restart policy.
-fn settings(unit: &str, about: &str) -> Vec<String> {
+fn settings(unit: &str, about: &str, others: Others) -> Vec<String> {
+    let kill = if others == Others::End { "KillMode=mixed" } else { "KillMode=process" };
     let properties = [
         "NotifyAccess=main",
         "Restart=on-abnormal",
         "RestartSec=1",
         "TimeoutStartSec=infinity",
         "TimeoutStopSec=60",
-        "KillMode=mixed",
+        kill,
     ];
     let mut all: Vec<String> =
         ["--quiet", "--collect", "--no-block", "--service-type=notify"].map(str::to_owned).into();
@@ -78,8 +88,9 @@ mod tests {
 
     #[test]
     fn a_unit_is_ready_when_its_program_is() {
-        let settings = settings("lsx-office.web-1", "instance web-1 of stack office");
+        let settings = settings("lsx-office.web-1", "instance web-1 of stack office", Others::End);
         assert!(settings.contains(&"--unit=lsx-office.web-1.service".to_owned()), "{settings:?}");
         assert!(settings.contains(&"--service-type=notify".to_owned()), "{settings:?}");
+        assert!(settings.contains(&"--property=KillMode=mixed".to_owned()), "{settings:?}");
     }
 }

@@ -1,14 +1,15 @@
-//! The worker of a server: the process that serves, on sockets that its supervisor opened, without root.
+//! The worker of a service: the tool's own server, on sockets that its supervisor opened.
 //!
-//! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the configuration, the socket for
+//! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the definition, the socket for
 //! later supervisors, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
 //! or `beat COUNTS`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
 use crate::failure::{Failure, Kind};
+use crate::plan::{Definition, Runs};
 use crate::{document, host::limit};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use std::ffi::CStr;
+use serde_json::Value;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 /// The interval of `beat`.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
-/// The configuration of a server, in bytes.
-const CONFIG: u64 = 256 * 1024 * 1024;
+/// A definition, in bytes.
+const DEFINITION: u64 = 256 * 1024 * 1024;
 /// Time limit of a supervisor for one line.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -27,38 +28,37 @@ const WRITE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Worker {
     /// The configuration.
-    pub config: String,
+    pub config: Value,
     /// The sockets of each address; they do not block.
     pub sockets: Vec<(UdpSocket, TcpListener)>,
+    /// Digest of the definition.
+    digest: String,
     supervisor: UnixStream,
     next: UnixListener,
 }
 
 impl Worker {
-    /// Receives everything; then becomes `user`, for good. `name` is what others see of it: it is started by the number of a
-    /// descriptor.
+    /// Receives everything. `name` is what others see of it: its program has been started by a path that says nothing.
     ///
     /// # Errors
     /// If standard input is no supervisor.
-    pub fn begin(name: &CStr, user: u32) -> Result<Worker, Failure> {
-        let _ = nix::sys::prctl::set_name(name);
+    pub(crate) fn begin(name: &str) -> Result<Worker, Failure> {
+        let _ = nix::sys::prctl::set_name(&CString::new(name).unwrap_or_default());
         let failed = |e: io::Error| {
             let message = format!("standard input is not the socket of a supervisor: {e}");
             Failure::new(Kind::Usage, "host.service", message).hint("the supervisor starts workers")
         };
+        let missing = || failed(io::ErrorKind::InvalidData.into());
         let supervisor = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
         let mut all = sockets::receive(&supervisor).map_err(failed)?.into_iter();
-        let missing = || failed(io::ErrorKind::InvalidData.into());
-        let config = File::from(all.next().ok_or_else(missing)?);
+        let definition = File::from(all.next().ok_or_else(missing)?);
         let next = UnixListener::from(all.next().ok_or_else(missing)?);
-        let config = limit::read(config, CONFIG, "the configuration")?;
+        let text = limit::read(definition, DEFINITION, "the definition")?;
+        let definition = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
+        let Definition { runs: Runs::Server { config, .. }, .. } = definition else { return Err(missing()) };
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
-        unprivileged(user).map_err(|e| {
-            Failure::new(Kind::Failed, "host.service", format!("cannot become user {user}: {e}"))
-        })?;
-        let config = String::from_utf8_lossy(&config).into_owned();
-        Ok(Worker { config, sockets, supervisor, next })
+        Ok(Worker { config, sockets, digest: document::digest(&text), supervisor, next })
     }
 
     /// Refuses the configuration; the supervisor keeps the former worker.
@@ -105,8 +105,7 @@ impl Worker {
 
     /// Until `drain`; false or an error when the supervisor is gone.
     fn hears(&mut self, alive: &dyn Fn() -> Option<String>) -> io::Result<bool> {
-        let (digest, process) = (document::digest(self.config.as_bytes()), std::process::id());
-        let ready = format!("ready {digest} {process}\n");
+        let ready = format!("ready {} {}\n", self.digest, std::process::id());
         self.supervisor.set_read_timeout(Some(BEAT))?;
         self.supervisor.set_write_timeout(Some(WRITE))?;
         self.supervisor.write_all(ready.as_bytes())?;
@@ -143,13 +142,4 @@ pub(super) fn pairs(all: Vec<OwnedFd>) -> io::Result<Vec<(OwnedFd, OwnedFd)>> {
         pairs.push((udp, tcp));
     }
     Ok(pairs)
-}
-
-/// Gives up root: another user and group, no further groups, and no program started later gains rights (prctl(2)).
-fn unprivileged(user: u32) -> nix::Result<()> {
-    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
-    setgroups(&[])?;
-    setresgid(gid, gid, gid)?;
-    setresuid(uid, uid, uid)?;
-    nix::sys::prctl::set_no_new_privs()
 }

@@ -3,7 +3,8 @@
 //! It is the smallest tool, for the tests of what all tools share: a note is a file below /var/lib/lsx/note. The environment of
 //! an instance says more: NOTE is the text, WAVE its wave, and a text that begins with `fail` cannot be written. The secrets of
 //! an instance are sent to its host, and EVERY is a number of seconds after which the host adds a line to a file. SERVE is a
-//! program that its host keeps running, and with DATA the host has a folder that `down` keeps.
+//! program that its host keeps running, SERVER a text that the tool itself serves on its port instead, with ROUTER in the router of the stack, and with UNPRIVILEGED without root; with DATA the
+//! host has a folder that `down` keeps.
 
 mod object;
 mod plan;

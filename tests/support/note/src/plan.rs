@@ -3,14 +3,17 @@
 use crate::object::{Data, Intent, Note, Object, Text};
 use crate::tool::Tool as NoteTool;
 use common::document;
-use common::plan::{Definition, Have, Kept, Step, Want, diff};
+use common::plan::{Definition, Have, Kept, Runs, Step, Want, diff};
 use common::stack::{Resolved, Stack};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
 use common::{Failure, Failures, Kind};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// The name of the one service of a host.
 const SERVICE: &str = "list";
+/// Where the tool's own server listens.
+const LISTEN: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4711);
 /// The wave of intent and boot entry, after those of all notes.
 const LAST: u8 = 10;
 
@@ -131,8 +134,12 @@ fn from_document(
                 every.parse().map_err(|_| wrong("note.every", "EVERY is a number of seconds".to_owned()))?;
             to.every_s = Some(to.every_s.map_or(every, |other| other.min(every)));
         }
-        let words = |text: String| Definition { argv: text.split(' ').map(str::to_owned).collect() };
-        to.service = value("SERVE").map(words).or(to.service.take());
+        let program = |text: String| Runs::Argv(text.split(' ').map(str::to_owned).collect());
+        let server = |text: String| Runs::Server { listen: vec![LISTEN], config: text.into() };
+        let runs = value("SERVE").map(program).or(value("SERVER").map(server));
+        let (router, unprivileged) = (value("ROUTER").is_some(), value("UNPRIVILEGED").is_some());
+        let service = runs.map(|runs| Definition { runs, router, unprivileged });
+        to.service = service.or(to.service.take());
         to.data |= value("DATA").is_some();
     }
     Ok(waves)

@@ -4,6 +4,7 @@ use crate::object::{Data, Facts, Intent, Note, Object, Text};
 use crate::plan;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
+use common::host::service::worker::Worker;
 use common::host::timer::Job;
 use common::plan::Kept;
 use common::table::Columns;
@@ -14,9 +15,10 @@ use common::transfer::{Granted, Needs};
 use common::{Failure, Failures, Kind, fleet};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 pub(crate) const PROGRAM: &str = "lsx-note";
@@ -107,6 +109,33 @@ impl tool::Tool for Tool {
         }
         let lines = file::read(&path(stack, LINES))?.unwrap_or_default() + host + "\n";
         file::write(&path(stack, LINES), lines.as_bytes(), Mode::Private).map(|_| ())
+    }
+
+    /// Says its text and its process to whoever connects, and counts them. A text that begins with `fail` is refused.
+    fn serve(&self, mut worker: Worker) -> Result<(), Failure> {
+        let text = worker.config.as_str().unwrap_or_default().to_owned();
+        if text.starts_with("fail") {
+            worker.refuse("the text must not be served");
+            return Err(Failure::new(Kind::Data, "note.refused", "the text must not be served"));
+        }
+        let failed = |e: io::Error| Failure::new(Kind::Failed, "note.serve", e.to_string());
+        let (drained, end) = mpsc::channel();
+        let said = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&said);
+        let counts = move || Some(counted.load(Ordering::Relaxed).to_string());
+        for (_, tcp) in worker.follow(counts, move || _ = drained.send(())).map_err(failed)? {
+            tcp.set_nonblocking(false).map_err(failed)?;
+            let text = format!("{text} {}\n", std::process::id());
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || {
+                for mut to in tcp.incoming().flatten() {
+                    let _ = to.write_all(text.as_bytes());
+                    said.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let _ = end.recv();
+        Ok(())
     }
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {

@@ -4,6 +4,8 @@
 
 #[path = "live/cron.rs"]
 mod cron;
+#[path = "live/servers.rs"]
+mod servers;
 #[path = "live/services.rs"]
 mod services;
 #[path = "live/timers.rs"]
@@ -26,7 +28,11 @@ const CASES: &[groups::Case<Lab>] = &[
 ];
 
 const GROUPS: &[Group<Lab>] = &[
-    Group { name: "note", share: || hosts(3, &[]), cases: &[CASES, services::CASES, timers::CASES] },
+    Group {
+        name: "note",
+        share: || hosts(3, &[]),
+        cases: &[CASES, services::CASES, servers::CASES, timers::CASES],
+    },
     Group { name: "cron", share: || hosts(1, &["--with", "cron"]), cases: &[cron::CASES] },
 ];
 

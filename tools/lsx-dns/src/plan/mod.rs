@@ -7,10 +7,10 @@ mod reverse;
 mod views;
 
 use crate::Dns;
-use crate::model::{Config, Intent, NAMES, Object, Server, rate};
-use common::plan::{Have, Kept, Step, Want, diff};
+use crate::model::{Config, Intent, NAMES, rate};
+use common::plan::{Definition, Have, Kept, Runs, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
-use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool as _};
+use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind, document};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -42,15 +42,30 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Dns>>) -> 
             Goal::Boot(kept) => Some(booted(kept)?.config),
             Goal::Down => None,
         };
-        let wants = match config {
-            Some(config) => wants(&input.stack, host, config, seen, &mut draft)?,
-            None => Vec::new(),
+        let intent = config.map(|config| intent(&input.stack, config));
+        let service = intent.as_ref().map(|intent| definition(&intent.config)).transpose()?;
+        let keeps = Keeps {
+            intent: intent.as_ref(),
+            program: &seen.seen.program,
+            services: service.into_iter().map(|service| (NAMES.to_owned(), service)).collect(),
+            data: false,
         };
+        let wants = draft.keep(&Dns, input, (host, seen), keeps)?;
         draft.steps.extend(diff(host, &wants, &seen.objects));
     }
-    let used: BTreeSet<&str> = draft.steps.iter().filter_map(content).collect();
-    draft.contents.retain(|digest, _| used.contains(digest.as_str()));
+    draft.prune_texts();
     Ok(draft)
+}
+
+/// The server of names: in the router, without root.
+///
+/// # Errors
+/// None that a configuration gives.
+pub fn definition(config: &Config) -> Result<Definition, Failure> {
+    let listen = config.listen.clone();
+    let config = serde_json::to_value(config)
+        .map_err(|e| Failure::new(Kind::Bug, "dns.plan.contents", e.to_string()))?;
+    Ok(Definition { runs: Runs::Server { listen, config }, router: true, unprivileged: true })
 }
 
 fn supported(stack: &Stack) -> Result<(), Failure> {
@@ -63,52 +78,14 @@ fn supported(stack: &Stack) -> Result<(), Failure> {
         .hint("remove driver: lsx-dns answers itself then"))
 }
 
-fn wants(
-    stack: &str,
-    host: &str,
-    config: Config,
-    seen: &ObservedOf<Dns>,
-    draft: &mut Draft<Dns>,
-) -> Result<Vec<Want<Object>>, Failure> {
-    let mut text = |value: Vec<u8>| {
-        let digest = document::digest(&value);
-        draft.contents.insert(digest.clone(), String::from_utf8_lossy(&value).into_owned());
-        digest
-    };
-    let loaded = text(document::canonical(&config)?);
-    let intent = intent(stack, config);
-    let kept = key(&intent);
-    draft.contents.insert(kept.clone(), String::from_utf8_lossy(&document::canonical(&intent)?).into_owned());
-    let server = Server { name: NAMES.to_owned(), config: loaded, running: true };
-    let service = Object::Service(server);
-    let needs = vec![format!("intent:{}", Dns::NAME)];
-    let why = "the document has the section dns".to_owned();
-    let mut wants: Vec<Want<Object>> = Kept::of(kept, &seen.seen.program, host, false)
-        .into_iter()
-        .map(|kept| kept.want(Dns::NAME))
-        .collect();
-    wants.push(Want { key: service.key(), object: service, needs, why });
-    Ok(wants)
-}
-
-/// A server, which is removed before what restores it.
-pub fn have(object: Server) -> Have<Object> {
-    let object = Object::Service(object);
-    Have { key: object.key(), object, needs: Kept::below(Dns::NAME) }
-}
-
-fn intent(stack: &str, config: Config) -> Intent {
+/// What a host keeps of a stack.
+pub fn intent(stack: &str, config: Config) -> Intent {
     Intent { schema: document::schema("dns", "intent"), stack: stack.to_owned(), config }
 }
 
 /// The digest of an intent; stack and schema do not matter.
 pub fn key(intent: &Intent) -> String {
     document::digest_of(&(&intent.config, "intent")).unwrap_or_default()
-}
-
-fn content(step: &Step<Object>) -> Option<&str> {
-    use common::plan::Object as _;
-    step.after.as_ref()?.content()
 }
 
 fn booted(kept: &serde_json::Value) -> Result<Intent, Failure> {
@@ -172,6 +149,6 @@ fn forward(dns: &Section, resolvers: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
 }
 
 /// What a plan depends on: lsx's objects, and the host's name servers.
-pub fn base(objects: &[Have<Object>], resolvers: &[Ipv4Addr]) -> String {
+pub fn base(objects: &[Have<Kept>], resolvers: &[Ipv4Addr]) -> String {
     document::digest_of(&(objects, resolvers)).unwrap_or_default()
 }

@@ -23,6 +23,8 @@ use guard::Guard;
 use health::Health;
 use limit::Verdict;
 use reply::{Question, Reply};
+use serde::Deserialize;
+use serde_json::Value;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -50,8 +52,7 @@ struct Server {
 ///
 /// # Errors
 /// A configuration that cannot be used, or errors of the kernel.
-pub(crate) fn work(user: u32) -> Result<(), Failure> {
-    let mut worker = Worker::begin(c"lsx-dns", user)?;
+pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let (server, replicas) = match server(&worker.config) {
         Ok((server, replicas)) => (Arc::new(server), replicas),
         Err(why) => {
@@ -77,8 +78,8 @@ pub(crate) fn work(user: u32) -> Result<(), Failure> {
     runtime.block_on(serving).map_err(failed)
 }
 
-fn server(text: &str) -> Result<(Server, Option<model::Health>), String> {
-    let config: Config = serde_json::from_str(text).map_err(|e| e.to_string())?;
+fn server(config: &Value) -> Result<(Server, Option<model::Health>), String> {
+    let config = Config::deserialize(config).map_err(|e| e.to_string())?;
     // The serial of the zones: it rises with every load.
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
     let now = u32::try_from(now).unwrap_or_default();

@@ -12,6 +12,7 @@ pub(crate) const CASES: &[Case<Lab>] = &[
         "a_service_killed_at_any_step_is_repaired_or_removed",
         a_service_killed_at_any_step_is_repaired_or_removed,
     ),
+    ("a_service_runs_in_the_router_without_root", a_service_runs_in_the_router_without_root),
     ("data_stays_and_goes_with_the_flag", data_stays_and_goes_with_the_flag),
 ];
 
@@ -107,7 +108,60 @@ fn a_service_that_does_not_start_changes_nothing(lab: &Lab) {
     let file = serving(lab, "sleep 4711");
     assert!(until(30, || observed(lab, &file)["running"] == true));
     lab.net(&["plan", "--exit-code", &file]).ok();
+    // What failed before is tried again.
+    lab.script("h1", "ln -s /bin/sleep /usr/local/bin/nap").ok();
+    let file = serving(lab, "/usr/local/bin/nap 4711");
+    lab.script("h1", "mv /usr/local/bin/nap /usr/local/bin/other").ok();
+    lab.net(&["up", &file]).exits(1);
+    lab.script("h1", "mv /usr/local/bin/other /usr/local/bin/nap").ok();
+    lab.net(&["up", &file]).ok();
+    assert!(one(lab, "/usr/local/bin/nap 4711").is_some() && one(lab, "sleep 4711").is_none());
+    lab.script("h1", "rm /usr/local/bin/nap").ok();
     lab.net(&["down", &file]).ok();
+    nothing_left(lab, "after down");
+}
+
+fn a_service_runs_in_the_router_without_root(lab: &Lab) {
+    let text = std::fs::read_to_string(serving(lab, "sleep 4711")).unwrap();
+    let extra = "env: { ROUTER: \"yes\", UNPRIVILEGED: \"yes\",";
+    let file = lab.file("notes.yaml", &text.replacen("env: {", extra, 1));
+    let ran = lab.net(&["up", &file]).exits(1);
+    assert!(ran.stderr.contains("cannot enter the router lsx-notes"), "{}", ran.stderr);
+    let again =
+        || lab.script("h1", "ip netns del lsx-notes 2>/dev/null || true; ip netns add lsx-notes").ok();
+    let placed = || {
+        let inode = |path: &str| lab.script("h1", &format!("stat -L -c %i {path} || true")).ok().stdout;
+        one(lab, "sleep 4711")
+            .is_some_and(|process| inode(&format!("/proc/{process}/ns/net")) == inode("/run/netns/lsx-notes"))
+    };
+    again();
+    lab.net(&["up", &file]).ok();
+    lab.net(&["plan", "--exit-code", &file]).ok();
+    assert!(placed());
+    let status = format!("cat /proc/{}/status", one(lab, "sleep 4711").unwrap());
+    let status = lab.script("h1", &status).ok().stdout;
+    let line = |key: &str| status.lines().find_map(|l| l.strip_prefix(key)).unwrap().trim().to_owned();
+    for key in ["Uid:", "Gid:"] {
+        assert!(line(key).split_whitespace().all(|id| id.parse::<u32>().unwrap() > 1_000_000), "{status}");
+    }
+    assert_eq!((line("Groups:"), line("CapEff:")), (String::new(), "0".repeat(16)));
+    assert_eq!(line("NoNewPrivs:"), "1");
+    // Another router of the same name; and none for a while.
+    again();
+    assert!(until(60, placed), "it did not follow the router");
+    lab.script("h1", "ip netns del lsx-notes").ok();
+    assert!(until(60, || observed(lab, &file)["running"] == false && one(lab, "sleep 4711").is_none()));
+    let why = "service list of stack notes: cannot enter the router lsx-notes";
+    assert!(until(60, || lab.net(&["observe", &file, "--only", "hosts.h1"]).stdout.contains(why)));
+    again();
+    assert!(until(60, placed));
+    assert!(until(60, || lab.net(&["plan", "--exit-code", &file]).code == 0));
+    // It is found without supervisor and records, although it is not root's.
+    lab.script("h1", &format!("kill -9 $(jq .supervisor {RUN}/list.state.json); rm -r /run/lsx")).ok();
+    lab.net(&["check", &file]).exits(2);
+    lab.net(&["down", &file]).ok();
+    assert_eq!(one(lab, "sleep 4711"), None);
+    lab.script("h1", "ip netns del lsx-notes").ok();
     nothing_left(lab, "after down");
 }
 

@@ -1,12 +1,13 @@
-//! A worker, as its supervisor sees it.
+//! The process of a service, as its supervisor sees it: a program, or a worker with a line to it.
 
-use super::failed;
-use crate::failure::Failure;
+use super::{STEP, failed};
+use crate::failure::{Failure, Kind};
+use crate::host::service::kept::KeptService;
 use crate::host::service::log::Log;
-use crate::host::service::server::{STEP, Server};
 use crate::host::service::sockets::{self, Pair};
-use crate::host::service::{OpenProgram, worker};
+use crate::host::service::worker;
 use crate::host::{Program, limit, namespace, wait};
+use crate::plan::{Definition, Runs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -17,10 +18,17 @@ use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The program of a worker: that of its supervisor, also after an upgrade has removed its file.
+const OWN: &str = "/proc/self/exe";
+/// A program that ends sooner than this has not been started.
+const STARTED: Duration = Duration::from_millis(300);
+/// Time limit for a program to end when it is asked to.
+const END: Duration = Duration::from_secs(10);
 /// Without a line for so long, a worker is ended.
 const SILENT: Duration = worker::BEAT.saturating_mul(12);
-/// Time limit for a worker without a supervisor to pass its sockets.
-const ADOPT: Duration = Duration::from_secs(5);
+/// Time limit for a worker without a supervisor to pass its sockets, and to say what it serves. Both together are less than a new
+/// supervisor has to begin.
+const ADOPT: Duration = Duration::from_secs(20);
 /// The longest line of a worker.
 const LINE: usize = 64 * 1024;
 
@@ -28,7 +36,9 @@ pub(super) struct Child {
     /// None if another supervisor started it.
     process: Option<process::Child>,
     pid: u32,
-    line: UnixStream,
+    began: Instant,
+    /// The line to a worker.
+    line: Option<UnixStream>,
     text: Vec<u8>,
     loaded: Option<String>,
     refused: Option<String>,
@@ -38,53 +48,80 @@ pub(super) struct Child {
 }
 
 /// Takes over a worker that an earlier supervisor left, with its sockets.
-pub(super) fn adopt(server: &Server) -> Option<(Child, Vec<Pair>)> {
-    let line = UnixStream::connect(server.next()).ok()?;
+pub(super) fn adopt(of: &KeptService) -> Option<(Child, Vec<Pair>)> {
+    let line = UnixStream::connect(of.next()).ok()?;
     line.set_read_timeout(Some(ADOPT)).ok()?;
     let all = worker::pairs(sockets::receive(&line).ok()?).ok()?;
     let pair = |(udp, tcp)| Some(Pair { at: sockets::address(&udp)?, udp, tcp });
     let pairs = all.into_iter().map(pair).collect::<Option<Vec<_>>>()?;
+    line.set_nonblocking(true).ok()?;
     // The kernel would name the process that made the socket: the earlier supervisor.
-    let mut child = Child::new(None, 0, line).ok()?;
+    let mut child = Child::new(None, 0, Some(line));
     wait::until(ADOPT, STEP, || child.said());
     // A worker is not trusted to name a process that is to be killed.
     let pid = i32::try_from(child.pid).ok()?;
-    server.processes().contains(&pid).then_some((child, pairs))
+    of.processes().contains(&pid).then_some((child, pairs))
 }
 
 impl Child {
-    fn new(process: Option<process::Child>, pid: u32, line: UnixStream) -> Result<Child, Failure> {
-        line.set_nonblocking(true).map_err(|e| failed("use a socket", &e))?;
-        let (text, heard) = (Vec::new(), Instant::now());
-        Ok(Child { process, pid, line, text, loaded: None, refused: None, counts: None, gone: false, heard })
+    fn new(process: Option<process::Child>, pid: u32, line: Option<UnixStream>) -> Child {
+        let (text, began) = (Vec::new(), Instant::now());
+        let (loaded, refused, counts, gone) = (None, None, None, false);
+        Child { process, pid, began, line, text, loaded, refused, counts, gone, heard: began }
     }
 
-    /// Starts a worker in a namespace, and passes it the descriptors.
+    /// Starts it in a namespace; a worker gets the descriptors.
     pub(super) fn start(
-        server: &Server,
-        program: &OpenProgram,
+        of: &KeptService,
+        definition: &Definition,
         space: BorrowedFd<'_>,
         log: &Arc<Log>,
         all: &[BorrowedFd<'_>],
     ) -> Result<Child, Failure> {
-        let (line, theirs) = UnixStream::pair().map_err(|e| failed("make a socket", &e))?;
-        let program = Program::new(&program.path()).args(server.arguments()).without("NOTIFY_SOCKET");
-        let start = || program.start(Stdio::from(OwnedFd::from(theirs)), Stdio::piped(), Stdio::piped());
+        let damaged = || Failure::new(Kind::Data, "host.service", "the definition has no program");
+        let (program, stdin, line) = match &definition.runs {
+            Runs::Argv(argv) => {
+                let (first, more) = argv.split_first().ok_or_else(damaged)?;
+                (Program::bare(first).args(more), Stdio::null(), None)
+            }
+            Runs::Server { .. } => {
+                let (line, theirs) = UnixStream::pair().map_err(|e| failed("make a socket", &e))?;
+                line.set_nonblocking(true).map_err(|e| failed("use a socket", &e))?;
+                (Program::bare(OWN).args(of.worker()), Stdio::from(OwnedFd::from(theirs)), Some(line))
+            }
+        };
+        let (name, value) = of.mark();
+        let mut program = program.env(name, &value).without("NOTIFY_SOCKET");
+        if definition.unprivileged {
+            program = program.user(of.user());
+        }
+        let start = || {
+            if definition.unprivileged {
+                // Of this thread, and of what it starts: no program gains rights (prctl(2)).
+                nix::sys::prctl::set_no_new_privs().map_err(|e| failed("give up rights", &e.into()))?;
+            }
+            program.start(stdin, Stdio::piped(), Stdio::piped())
+        };
         let mut process = namespace::inside(space, start).map_err(|e| failed("enter the router", &e))??;
         process.stdout.take().map(|pipe| log.pump("stdout", pipe));
         process.stderr.take().map(|pipe| log.pump("stderr", pipe));
         let pid = process.id();
-        let mut child = Child::new(Some(process), pid, line)?;
+        let mut child = Child::new(Some(process), pid, line);
         // The socket holds this before the worker reads it.
-        if let Err(e) = sockets::send(&child.line, all) {
-            child.kill();
+        if let Some(Err(e)) = child.line.as_ref().map(|line| sockets::send(line, all)) {
+            child.stop();
             return Err(failed("pass the sockets", &e));
         }
         Ok(child)
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
-        Some(self.pid)
+    /// Whether it is a worker, which another one can take over from.
+    pub(super) const fn hands_over(&self) -> bool {
+        self.line.is_some()
+    }
+
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Its network namespace.
@@ -95,8 +132,9 @@ impl Child {
     /// Reads what it has sent.
     fn hear(&mut self) {
         let mut piece = [0; 512];
+        let Some(line) = &mut self.line else { return };
         loop {
-            match self.line.read(&mut piece) {
+            match line.read(&mut piece) {
                 Ok(0) => break self.gone = true,
                 Ok(n) => self.text.extend_from_slice(&piece[..n]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
@@ -132,27 +170,28 @@ impl Child {
         }
     }
 
-    /// Whether it has said that it serves or why it does not, or has ended.
+    /// Whether it is known that it runs, or that it does not.
     pub(super) fn said(&mut self) -> bool {
         self.hear();
-        self.loaded.is_some() || self.refused.is_some() || self.ended()
+        self.loaded.is_some() || self.refused.is_some() || self.stays() || self.ended()
     }
 
-    /// What it has counted, if it has said so since the last call.
-    pub(super) fn counts(&mut self) -> Option<Value> {
-        self.counts.take()
+    /// Whether it is a program that did not end at its start.
+    fn stays(&self) -> bool {
+        self.line.is_none() && self.began.elapsed() >= STARTED
     }
 
-    /// The digest of the configuration that it serves.
-    pub(super) fn loaded(&self) -> Option<&str> {
-        self.loaded.as_deref()
+    /// Whether it runs with the definition of this digest. Of a program there is no other.
+    pub(super) fn runs(&mut self, digest: &str) -> bool {
+        !self.ended() && (self.stays() || self.loaded.as_deref() == Some(digest))
     }
 
+    /// Why it does not.
     pub(super) fn refusal(&mut self) -> String {
         match self.refused.clone() {
-            Some(why) => format!("the worker refused the configuration: {why}"),
-            None if self.ended() => format!("the worker ended at its start: {}", self.status()),
-            None => "the worker did not answer after its start".to_owned(),
+            Some(why) => format!("the configuration was refused: {why}"),
+            None if self.ended() => format!("ended at its start: {}", self.status()),
+            None => "did not answer after its start".to_owned(),
         }
     }
 
@@ -171,15 +210,32 @@ impl Child {
         status.map_or_else(|| "no status".to_owned(), |status| status.to_string())
     }
 
-    /// Whether it was heard of lately.
+    /// Whether it was heard of lately. A program says nothing.
     pub(super) fn beats(&mut self) -> bool {
         self.hear();
-        self.heard.elapsed() < SILENT
+        self.line.is_none() || self.heard.elapsed() < SILENT
+    }
+
+    /// What it has counted, if it has said so since the last call.
+    pub(super) fn counts(&mut self) -> Option<Value> {
+        self.counts.take()
     }
 
     /// Asks it to answer what it has read, and to end.
     pub(super) fn drain(&mut self) {
-        let _ = self.line.write_all(b"drain\n");
+        self.line.as_mut().map(|line| line.write_all(b"drain\n"));
+    }
+
+    /// Ends it: a program is asked before.
+    pub(super) fn stop(&mut self) {
+        if self.line.is_none()
+            && !self.ended()
+            && let Ok(pid) = i32::try_from(self.pid)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            wait::until(END, STEP, || self.ended());
+        }
+        self.kill();
     }
 
     /// Ends it at once; false, for use in a filter.

@@ -1,0 +1,34 @@
+//! `supervise-service` and `serve-service`: the two processes of a service that the engine keeps on this host.
+
+use crate::failure::{Failure, Failures, Kind};
+use crate::host::service::kept::KeptService;
+use crate::host::service::{supervisor, worker::Worker};
+use crate::tool::Tool;
+use clap::Args;
+
+/// Flags of both.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    stack: String,
+    /// The service
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+pub(super) fn supervise<T: Tool>(args: &ServiceArgs) -> Result<(), Failures> {
+    crate::host::root()?;
+    let of = KeptService { tool: T::NAME, stack: args.stack.clone(), name: args.name.clone() };
+    if of.text()?.is_some() {
+        return Ok(supervisor::run(of)?);
+    }
+    let message = format!("this host has no service {} of stack {}", of.name, of.stack);
+    let hint = format!("`{} up` with the stack's file starts its services", T::PROGRAM);
+    Err(Failure::new(Kind::Failed, "host.service", message).hint(hint).into())
+}
+
+/// The arguments only name the process; it gets everything from its supervisor.
+pub(super) fn serve<T: Tool>(tool: &T, _: &ServiceArgs) -> Result<(), Failures> {
+    Ok(tool.serve(Worker::begin(T::PROGRAM)?)?)
+}
