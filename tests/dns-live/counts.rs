@@ -46,8 +46,10 @@ fn what_was_answered_is_counted(lab: &Lab) {
     let text = lab.exec("h1", &[tool, "counts", "town", "--prometheus"]).ok().stdout;
     assert!(text.contains("\nlsx_dns_tcp_queries_total{stack=\"town\"} 1\n"), "{text}");
     // Each query is a line of the log.
-    let log =
-        lab.script("h1", "grep -h ' stderr F {' /var/lib/lsx/dns/town/log/names/log | cut -d' ' -f4-").ok().stdout;
+    let log = lab
+        .script("h1", "grep -h ' stderr F {' /var/lib/lsx/dns/town/log/names/log | cut -d' ' -f4-")
+        .ok()
+        .stdout;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let by_tcp: Vec<&Value> = lines.iter().filter(|line| line["tcp"] == true).collect();
     assert!(lines.len() >= asked.len() && by_tcp.len() == 1, "{log}");
