@@ -8,6 +8,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("what_was_killed_serves_again", what_was_killed_serves_again),
     ("a_new_router_is_served_too", a_new_router_is_served_too),
     ("a_taken_port_is_told_and_leaves_nothing", a_taken_port_is_told_and_leaves_nothing),
+    (
+        "a_run_killed_before_any_change_is_finished_or_removed",
+        a_run_killed_before_any_change_is_finished_or_removed,
+    ),
     ("after_a_power_cut_names_are_there", after_a_power_cut_names_are_there),
     ("networks_stay_while_their_names_are_served", networks_stay_while_their_names_are_served),
 ];
@@ -82,8 +86,55 @@ fn a_taken_port_is_told_and_leaves_nothing(lab: &Lab) {
     assert!(refused.stderr.contains("cannot listen on 10.140.0.1:53"), "{}", refused.stderr);
     town.nothing_left("h1");
     assert!(other.asked().is_empty());
+    // A program that people know is named, with what to do.
+    let words = "--keep-in-foreground --conf-file=/dev/null --pid-file --bind-interfaces --no-resolv --listen-address=10.140.0.1";
+    let _known = lab.start(
+        "h1",
+        &[&["ip", "netns", "exec", "lsx-town", "dnsmasq"][..], &words.split(' ').collect::<Vec<_>>()]
+            .concat(),
+    );
+    let has = "ip netns exec lsx-town ss -Hlun sport = :53";
+    assert!(until(60, || lab.script("h1", has).stdout.contains("10.140.0.1:53")));
+    let refused = town.dns(&["up", &town.file]).exits(1);
+    assert!(refused.stderr.contains("10.140.0.1:53: dnsmasq (process "), "{}", refused.stderr);
+    assert!(refused.stderr.contains("listen-address"), "{}", refused.stderr);
+    town.nothing_left("h1");
+    lab.script(
+        "h1",
+        "kill $(ip netns exec lsx-town ss -Hlunp sport = :53 | sed -n 's/.*pid=\\([0-9]*\\).*/\\1/p')",
+    )
+    .ok();
+    assert!(until(60, || lab.script("h1", has).stdout.is_empty()));
     assert!(town.changes(&town.file) > 0);
     assert!(serves(&town));
+    town.down();
+}
+
+fn a_run_killed_before_any_change_is_finished_or_removed(lab: &Lab) {
+    let town = Town::up(lab);
+    town.dns(&["down", &town.file]).ok();
+    let killed = |verb: &str, n: usize| {
+        let ran = town.dns(&[verb, &town.file, "--failpoint", &n.to_string()]);
+        assert!(ran.code == 0 || ran.stdout.is_empty(), "{verb} {n}: {}", ran.stdout);
+        ran.code != 0
+    };
+    let mut n = 0;
+    while killed("up", n) {
+        town.dns(&["down", &town.file]).ok();
+        ["h1", "h2"].iter().for_each(|host| town.nothing_left(host));
+        killed("up", n);
+        town.dns(&["up", &town.file]).ok();
+        assert!(town.changes(&town.file) == 0 && serves(&town), "up killed before change {n}");
+        killed("down", n);
+        if n % 2 == 0 {
+            town.dns(&["up", &town.file]).ok();
+            assert!(town.changes(&town.file) == 0 && serves(&town), "down killed before change {n}");
+        }
+        town.dns(&["down", &town.file]).ok();
+        ["h1", "h2"].iter().for_each(|host| town.nothing_left(host));
+        n += 1;
+    }
+    assert!(n >= 3, "{n} changes");
     town.down();
 }
 

@@ -1,6 +1,7 @@
 //! Supervisors: a process beside each program that must outlive a session. It starts the program, keeps its log, restarts
 //! it, and records its state; with systemd it is a transient unit, else a detached child of init.
 
+mod holder;
 pub mod kept;
 pub mod log;
 pub(crate) mod running;

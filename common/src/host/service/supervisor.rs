@@ -10,7 +10,7 @@ use super::kept::{KeptService, State, identity};
 use super::log::Log;
 use super::signals::{Asked, Signals};
 use super::sockets::Pair;
-use super::{Pauses, unit};
+use super::{Pauses, holder, unit};
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::host::namespace::{self, NamespaceRef};
@@ -18,7 +18,8 @@ use crate::plan::{Definition, Runs};
 use crate::{document, host::wait};
 use child::Child;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::SocketAddrV4;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -181,7 +182,7 @@ impl Supervisor {
             Runs::Server { listen, .. } => {
                 for at in listen.iter().filter(|at| self.pairs.iter().all(|pair| pair.at != **at)) {
                     let pair = Pair::open(space.as_fd(), *at);
-                    opened.push(pair.map_err(|e| failed(&format!("listen on {at}"), &e))?);
+                    opened.push(pair.map_err(|e| taken(space.as_fd(), *at, &e))?);
                 }
                 let kept = self.pairs.iter().filter(|pair| listen.contains(&pair.at));
                 all.extend([file.as_fd(), self.next.as_fd()]);
@@ -245,6 +246,20 @@ impl Supervisor {
     fn record(&self) -> Result<(), Failure> {
         let text = document::canonical(&self.state)?;
         file::write(&self.of.service().state, &text, Mode::Private).map(|_| ())
+    }
+}
+
+/// Why there is no socket; if another program has the port, which one.
+fn taken(space: BorrowedFd<'_>, at: SocketAddrV4, error: &std::io::Error) -> Failure {
+    let failure = failed(&format!("listen on {at}"), error);
+    let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+    match taken.then(|| holder::of(space, at)).flatten() {
+        // A state has one line.
+        Some(holder) => {
+            let message = format!("cannot listen on {at}: {}; {}", holder.said(), holder.hint());
+            Failure { message, ..failure }
+        }
+        None => failure,
     }
 }
 
