@@ -12,6 +12,7 @@
 )]
 
 mod change;
+mod checks;
 mod counts;
 mod crash;
 mod load;
@@ -31,7 +32,7 @@ type Case = groups::Case<Lab>;
 const GROUPS: &[Group<Lab>] = &[Group {
     name: "names",
     share: town::lab,
-    cases: &[names::CASES, counts::CASES, change::CASES, crash::CASES],
+    cases: &[names::CASES, counts::CASES, change::CASES, checks::CASES, crash::CASES],
 }];
 
 fn main() -> ExitCode {

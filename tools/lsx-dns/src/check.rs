@@ -1,50 +1,40 @@
-//! The live checks: instances ask their name servers for what they should get and for what they should not, by UDP and TCP,
-//! from their own namespaces.
+//! The live checks: in each network, an instance of each host asks its name server for every record of the document, for those that
+//! it may see and for those that it may not, by UDP and TCP, from its own namespace.
 
+mod questions;
 mod spaces;
 
-use crate::ask;
-use crate::model::{Config, Data, Entry};
-use crate::query::{self, Asked};
+use crate::query::{self, Answer, Asked};
 use common::host::namespace;
 use common::stack::{Resolved, Stack};
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind, fleet};
-use domain::base::iana::Rtype;
-use domain::rdata::A;
+use questions::{Ask, Asker, Question};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::AsFd;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsFd, OwnedFd};
 
-/// The number of names that are asked at one server.
-const NAMES: usize = 200;
+/// After so many questions without an answer, one after the other, nothing more is asked.
+const SILENT: usize = 3;
+/// The number of questions that a host is asked for all networks together.
+const QUESTIONS: usize = 20_000;
+/// The number of wrong answers of one server that are told one by one.
+const TOLD: usize = 20;
 
-/// What one instance asks its name server.
-#[derive(Debug, Serialize, Deserialize)]
-struct Ask {
-    /// Instance.
-    from: String,
-    /// Its address and hardware address, by which its namespace is found.
-    address: Ipv4Addr,
-    mac: String,
-    server: SocketAddrV4,
-    /// Names with the addresses that they should have.
-    names: Vec<(String, Ipv4Addr)>,
-    /// A name that it must not get.
-    hidden: Option<String>,
-}
-
-/// What it got.
-#[derive(Debug, Serialize, Deserialize)]
+/// What came of the questions of one network on one host.
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Told {
-    from: String,
-    server: SocketAddrV4,
+    /// The instance that asked, if one did.
+    from: Option<String>,
+    /// The number of questions that were asked.
     asked: usize,
-    /// Names without the right answer, and what came.
+    /// Questions without the right answer, and what came; the first ones.
     wrong: Vec<(String, String)>,
+    /// The number of questions without the right answer.
+    differ: usize,
+    /// Why not all were asked.
+    why: Option<String>,
 }
 
 /// A verb of lsx-dns itself, on this host.
@@ -52,23 +42,74 @@ struct Told {
 /// # Errors
 /// Failures of the verb.
 pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
-    if name == "query" {
-        return queried(input);
+    match name {
+        "query" => queried(input),
+        "ask" => asked(input),
+        _ => Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into()),
     }
-    if name != "ask" {
-        return Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into());
-    }
-    let asks: Vec<Ask> = serde_json::from_value(input)
-        .map_err(|e| Failures::from(Failure::new(Kind::Bug, "dns.call", e.to_string())))?;
+}
+
+fn asked(input: Value) -> Result<Value, Failures> {
+    let wrong = |e: serde_json::Error| Failures::from(Failure::new(Kind::Bug, "dns.call", e.to_string()));
+    let asks: Vec<Ask> = serde_json::from_value(input).map_err(wrong)?;
     let spaces = spaces::by_address();
-    let mut all = Vec::new();
-    for ask in &asks {
-        // An instance that does not run here is a finding of lsx-ct.
-        let Some(space) = spaces.get(&(ask.address, ask.mac.to_lowercase())) else { continue };
-        let told = namespace::inside(space.as_fd(), || told(ask));
-        all.extend(told.ok());
+    let one = |ask: &Ask| {
+        let mut here = ask.askers.iter().filter_map(|asker| Some((asker, spaces.get(&asker.interface())?)));
+        match here.next() {
+            Some((asker, space)) => inside(space, asker, ask),
+            None => {
+                let names: Vec<&str> = ask.askers.iter().map(|asker| asker.name.as_str()).collect();
+                Told { why: Some(format!("{} does not run here", names.join(", "))), ..Told::default() }
+            }
+        }
+    };
+    Ok(json!(asks.iter().map(one).collect::<Vec<Told>>()))
+}
+
+/// Asks from the namespace of an instance.
+fn inside(space: &OwnedFd, asker: &Asker, ask: &Ask) -> Told {
+    let from = Some(asker.name.clone());
+    match namespace::inside(space.as_fd(), || told(ask.server, &ask.questions)) {
+        Ok(told) => Told { from, ..told },
+        Err(e) => Told {
+            from,
+            why: Some(format!("its network namespace cannot be entered: {e}")),
+            ..Told::default()
+        },
     }
-    Ok(json!(all))
+}
+
+fn told(server: SocketAddrV4, questions: &[Question]) -> Told {
+    let (mut told, mut silent) = (Told::default(), 0);
+    for question in questions {
+        // One by TCP: both have the same answers.
+        let got = query::asked(server, &question.name, &question.kind, told.asked == 0);
+        told.asked += 1;
+        let what = match got {
+            Ok(answer) if question.expected.is_met(&answer, question.partly) => {
+                silent = 0;
+                continue;
+            }
+            Ok(answer) => {
+                silent = 0;
+                answer.brief()
+            }
+            Err(e) => {
+                silent += 1;
+                format!("no answer: {e}")
+            }
+        };
+        told.differ += 1;
+        if told.wrong.len() < TOLD {
+            let question = format!("{} {}", question.name, question.kind);
+            told.wrong.push((question, what));
+        }
+        if silent == SILENT {
+            told.why = Some(format!("{SILENT} questions, one after the other, got no answer"));
+            break;
+        }
+    }
+    told
 }
 
 /// Asks one query from an instance of this host.
@@ -81,121 +122,119 @@ fn queried(input: Value) -> Result<Value, Failures> {
         let failure = failed(format!("no instance here has the address {}", asked.address));
         failure.hint("it has to run: lsx-ct up, or lsx-dns query --explain")
     })?;
-    let answer = namespace::inside(space.as_fd(), || query::answered(&asked)).and_then(|answer| answer);
+    let ask = || query::asked(asked.server, &asked.name, &asked.kind, asked.tcp);
+    let answer = namespace::inside(space.as_fd(), ask).and_then(|answer| answer);
     Ok(json!(answer.map_err(|e| failed(format!("{} does not answer: {e}", asked.server)))?))
 }
 
-fn told(ask: &Ask) -> Told {
-    let mut wrong = Vec::new();
-    for (i, (name, address)) in ask.names.iter().enumerate() {
-        // One by TCP: both have the same answers.
-        match addresses(ask.server, name, i == 0) {
-            Ok(addresses) if addresses.contains(address) => {}
-            Ok(addresses) => wrong.push((name.clone(), format!("the addresses {addresses:?}"))),
-            Err(e) => wrong.push((name.clone(), format!("no answer: {e}"))),
-        }
-    }
-    if let Some(name) = &ask.hidden {
-        match addresses(ask.server, name, false) {
-            Ok(addresses) if addresses.is_empty() => {}
-            Ok(addresses) => wrong.push((name.clone(), format!("{addresses:?}, which it may not reach"))),
-            Err(e) => wrong.push((name.clone(), format!("no answer: {e}"))),
-        }
-    }
-    let asked = ask.names.len() + usize::from(ask.hidden.is_some());
-    Told { from: ask.from.clone(), server: ask.server, asked, wrong }
-}
-
-/// The addresses of a name.
-fn addresses(server: SocketAddrV4, name: &str, tcp: bool) -> io::Result<Vec<Ipv4Addr>> {
-    let query = ask::query(name, Rtype::A)?;
-    let reply = if tcp { ask::by_tcp(server, &query)? } else { ask::by_udp(server, &query)? };
-    let records = reply.answer().map_err(|_| io::ErrorKind::InvalidData)?.limit_to::<A>();
-    Ok(records.filter_map(|record| Some(record.ok()?.data().addr())).collect())
-}
-
-/// Asks from one instance of each network and host, on all hosts in parallel.
+/// Asks on all hosts in parallel.
 ///
 /// # Errors
 /// Hosts that could not be asked.
 pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
     let mut checked = Checked::default();
     let Goal::Up(stack, resolved) = &input.goal else { return Ok(checked) };
-    // Of each host: its server runs with its configuration, or the plan has steps.
-    input.hosts.iter().for_each(|_| checked.passed());
     if !input.only.section("dns") || stack.dns.is_none() {
         return Ok(checked);
     }
-    let asks = |host: &str| asks(stack, resolved, host);
-    let asks = input.hosts.iter().map(|host| (host.name.clone(), json!(asks(&host.name)))).collect();
-    for (host, answer) in each("ask", asks) {
-        let finding = |message: String| Finding {
-            code: "dns.unanswered".to_owned(),
-            host: host.clone(),
-            message,
-            hint: Some(format!(
-                "the log of each server is /var/lib/lsx/dns/{}/log/{}/log on its host",
-                input.stack,
-                crate::model::NAMES
-            )),
-        };
-        let told = answer.and_then(|told| Ok(fleet::shape::<Vec<Told>>(told)?));
-        match told {
-            Err(failures) => checked.found(finding(failures.to_string())),
-            Ok(all) => all.into_iter().for_each(|told| {
-                (told.wrong.len()..told.asked).for_each(|_| checked.passed());
-                let answered = told.asked.saturating_sub(told.wrong.len());
-                let (from, server, asked) = (&told.from, told.server, told.asked);
-                checked.row(json!({"host": host, "from": from, "server": server, "asked": asked, "answered": answered}));
-                for (name, what) in told.wrong.iter().take(told.asked) {
-                    checked.found(finding(format!("{from} asks {server} for {name} and gets {what}")));
-                }
+    let mut calls = std::collections::BTreeMap::new();
+    for host in input.hosts.iter().map(|host| &host.name) {
+        let (mut kept, mut sum) = (Vec::new(), 0);
+        for ask in asks(stack, resolved, host)? {
+            let why = if !takes_part(input, &ask.gateway) {
+                format!("its name server runs on {}, which was left out", ask.gateway)
+            } else if sum + ask.questions.len() > QUESTIONS && sum > 0 {
+                format!("{QUESTIONS} questions are enough for one host")
+            } else {
+                sum += ask.questions.len();
+                kept.push(ask);
+                continue;
+            };
+            checked.row(row(host, &ask, &Told { why: Some(why), ..Told::default() }));
+        }
+        if !kept.is_empty() {
+            calls.insert(host.clone(), kept);
+        }
+    }
+    let inputs = calls.iter().map(|(host, asks)| (host.clone(), json!(asks))).collect();
+    for (host, answer) in each("ask", inputs) {
+        let asks = calls.get(&host).map(Vec::as_slice).unwrap_or_default();
+        match answer.and_then(|told| Ok(fleet::shape::<Vec<Told>>(told)?)) {
+            Err(failures) => checked.found(finding(&host, failures.to_string(), None)),
+            Ok(all) => asks.iter().zip(all).for_each(|(ask, told)| {
+                checked.row(row(&host, ask, &told));
+                count(&mut checked, &host, ask, &told, &input.stack);
             }),
         }
     }
     Ok(checked)
 }
 
-/// What instances of a host ask: the first of each network that has a name server.
-fn asks(stack: &Stack, resolved: &Resolved, host: &str) -> Vec<Ask> {
-    let mut networks = BTreeSet::new();
-    let mut all = Vec::new();
-    for at in resolved.instances.iter().filter(|at| at.host == host) {
-        for nic in &at.nics {
-            let served = resolved.networks.iter().find(|n| n.name == nic.network && n.gateway.is_some());
-            let (Some(gateway), Some(server)) =
-                (served.and_then(|n| n.gateway.as_deref()), served.and_then(|n| n.gateway_address))
-            else {
-                continue;
-            };
-            if !networks.insert(&nic.network) {
-                continue;
-            }
-            let Some(config) = crate::plan::config(stack, resolved, gateway, &[]) else { continue };
-            let (names, hidden) = names(&config, nic.address.addr());
-            let (from, address, mac) = (at.name.clone(), nic.address.addr(), nic.mac.clone());
-            all.push(Ask { from, address, mac, server: SocketAddrV4::new(server, 53), names, hidden });
-        }
-    }
-    all
+fn takes_part(input: &PlanInput, host: &str) -> bool {
+    input.hosts.iter().any(|at| at.name == host)
 }
 
-/// The names with addresses that a source sees, and one that it does not see at all.
-fn names(config: &Config, source: Ipv4Addr) -> (Vec<(String, Ipv4Addr)>, Option<String>) {
-    let view = config.view(source);
-    let address = |entry: &Entry| match entry.data {
-        Data::A(address) if !entry.name.starts_with('*') => Some((entry.name.clone(), address)),
-        _ => None,
-    };
-    let seen = |entry: &&Entry| view.is_some_and(|view| crate::zone::sees(view, entry));
-    // A replica that is not ready may be left out of the name of all; it has one of its own.
-    let probed =
-        |at: &Ipv4Addr| config.health.iter().flat_map(|health| &health.replicas).any(|r| r.address == *at);
-    let several = |name: &str| config.records.iter().filter(|entry| entry.name == name).count() > 1;
-    let all: Vec<_> = config.records.iter().filter(seen).filter_map(address).collect();
-    let sure = all.iter().filter(|(name, address)| !probed(address) || !several(name)).cloned();
-    let there: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    let hidden = config.records.iter().filter_map(address).find(|(name, _)| !there.contains(name.as_str()));
-    let hidden = hidden.map(|(name, _)| name);
-    (sure.take(NAMES).collect(), hidden)
+fn asks(stack: &Stack, resolved: &Resolved, host: &str) -> Result<Vec<Ask>, Failures> {
+    let wrong = |why: String| Failures::from(Failure::new(Kind::Data, "dns.query", why));
+    questions::asks(stack, resolved, host).map_err(wrong)
+}
+
+/// A row of the verb.
+fn row(host: &str, ask: &Ask, told: &Told) -> Value {
+    let answered = told.asked.saturating_sub(told.differ);
+    let from = told.from.as_ref().or_else(|| Some(&ask.askers.first()?.name));
+    let mut row = json!({
+        "host": host, "network": ask.network, "from": from, "server": ask.server,
+        "names": ask.questions.len(), "asked": told.asked, "answered": answered
+    });
+    if let Some(why) = &told.why {
+        row["why"] = json!(why);
+    }
+    row
+}
+
+/// Each right answer is a check, and each wrong one a finding; so is what could not be asked.
+fn count(checked: &mut Checked, host: &str, ask: &Ask, told: &Told, stack: &str) {
+    (told.differ..told.asked).for_each(|_| checked.passed());
+    let log = format!("/var/lib/lsx/dns/{stack}/log/{}/log", crate::model::NAMES);
+    let hint = format!("the log of the server is {log} on {}", ask.gateway);
+    let from = told.from.as_deref().unwrap_or("an instance");
+    for (question, what) in told.wrong.iter().take(TOLD) {
+        let message = format!("{from} asks {} for {question} and gets {what}", ask.server);
+        checked.found(finding(host, message, Some(hint.clone())));
+    }
+    let more = told.differ.saturating_sub(told.wrong.len());
+    if more > 0 {
+        let message = format!("{from} gets {more} more wrong answers of {}", ask.server);
+        checked.found(finding(host, message, Some(hint.clone())));
+    }
+    if let Some(why) = &told.why {
+        let left = ask.questions.len().saturating_sub(told.asked);
+        let names = &ask.network;
+        let message = format!("{left} names were not asked in network {names}: {why}");
+        let hint = if told.asked == 0 {
+            "start an instance there: run `lsx-ct up`, then check again".to_owned()
+        } else {
+            hint
+        };
+        checked.found(finding(host, message, Some(hint)));
+    }
+}
+
+fn finding(host: &str, message: String, hint: Option<String>) -> Finding {
+    Finding { code: "dns.unanswered".to_owned(), host: host.to_owned(), message, hint }
+}
+
+impl Answer {
+    /// In a few words.
+    fn brief(&self) -> String {
+        let data: Vec<&str> = self.records.iter().take(4).map(|record| record.data.as_str()).collect();
+        match data.as_slice() {
+            [] => format!("{} without records", self.code),
+            all if self.records.len() > all.len() => {
+                format!("{} records, such as {}", self.records.len(), all[0])
+            }
+            all => all.join(", "),
+        }
+    }
 }

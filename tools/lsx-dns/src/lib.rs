@@ -1,7 +1,8 @@
 //! lsx-dns answers the names of a stack on its gateways.
 //!
 //! On every host whose router is a gateway, a server answers in the router at the gateways' addresses, by UDP and TCP: instances
-//! on each of their networks, hosts, load balancers, the services and records of the document, and addresses. A source gets the names that it
+//! on each of their networks, hosts, load balancers, the services and records of the document, and addresses. An instance's ports
+//! with a usual name are services (`_http._tcp.web.production.internal`): those that its host publishes, and that of `ready`. A source gets the names that it
 //! may reach: those of its own networks, and those that an `allow` leads to; sources outside the stack are refused. Names of
 //! others are asked from the servers of `dns.forward`, by default those of the host; names for private use are never passed
 //! on. Instances have their gateway as name server. Another configuration is handed over to a new worker on the same sockets,
@@ -76,7 +77,7 @@ impl Tool for Dns {
             ],
         ),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
-        ("dns.check", "rows", &["host", "from", "server", "asked", "answered"]),
+        ("dns.check", "rows", &["host", "network", "from", "server", "names", "asked", "answered", "why"]),
     ];
     const ORDER: u8 = 40;
     type Object = Kept;

@@ -2,7 +2,7 @@
 
 mod answer;
 
-pub(crate) use answer::{Answer, Asked, Queried, answered};
+pub(crate) use answer::{Answer, Asked, Queried, asked};
 
 use crate::model::Config;
 use crate::zone::{Outcome, Tables};

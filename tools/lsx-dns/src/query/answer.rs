@@ -101,21 +101,31 @@ pub(crate) struct Record {
 impl Queried {
     /// Compares what came with the document: code and records, except TTLs. Of names of others only the aliases are known.
     pub(crate) fn compare(&mut self, answer: Answer) {
-        let known = |answer: &Answer| -> BTreeSet<(String, String, String)> {
-            let records = answer.records.iter();
-            records.map(|at| (at.name.to_lowercase(), at.kind.clone(), at.data.clone())).collect()
-        };
-        let (expected, got) = (known(&self.expected), known(&answer));
-        self.same = Some(match self.forward.is_empty() {
-            true if self.partly && expected.len() > 1 => !got.is_empty() && got.is_subset(&expected),
-            true => expected == got && self.expected.code == answer.code,
-            false => expected.is_subset(&got),
+        self.same = Some(if self.forward.is_empty() {
+            self.expected.is_met(&answer, self.partly)
+        } else {
+            self.expected.lines().is_subset(&answer.lines())
         });
         self.answer = Some(answer);
     }
 }
 
 impl Answer {
+    /// Whether another answer has the same code and records, except TTLs; `partly`: or some of several records.
+    pub(crate) fn is_met(&self, answer: &Answer, partly: bool) -> bool {
+        let (expected, got) = (self.lines(), answer.lines());
+        if partly && expected.len() > 1 {
+            return !got.is_empty() && got.is_subset(&expected);
+        }
+        expected == got && self.code == answer.code
+    }
+
+    /// Its records without TTLs.
+    fn lines(&self) -> BTreeSet<(String, String, String)> {
+        let line = |at: &Record| (at.name.to_lowercase(), at.kind.clone(), at.data.clone());
+        self.records.iter().map(line).collect()
+    }
+
     /// Of the document.
     pub(crate) fn of(answer: &zone::Answer) -> Answer {
         let why = answer.why.map(|why| why.to_string());
@@ -154,12 +164,12 @@ fn line(record: &Rr) -> Record {
 ///
 /// # Errors
 /// No answer.
-pub(crate) fn answered(asked: &Asked) -> io::Result<Answer> {
-    let kind = asked.kind.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
-    let query = ask::query(&asked.name, kind)?;
+pub(crate) fn asked(server: SocketAddrV4, name: &str, kind: &str, tcp: bool) -> io::Result<Answer> {
+    let kind = kind.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
+    let query = ask::query(name, kind)?;
     let begun = Instant::now();
-    let by = if asked.tcp { ask::by_tcp } else { ask::by_udp };
-    let reply = by(asked.server, &query)?;
+    let by = if tcp { ask::by_tcp } else { ask::by_udp };
+    let reply = by(server, &query)?;
     let ms = (begun.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
     let answer = Answer::read(&reply).ok_or(io::ErrorKind::InvalidData)?;
     Ok(Answer { ms: Some(ms), ..answer })
