@@ -12,6 +12,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
     ("answers_of_others_are_kept", answers_of_others_are_kept),
     ("a_source_above_its_rate_proves_its_address", a_source_above_its_rate_proves_its_address),
+    ("records_of_all_types_follow_their_views", records_of_all_types_follow_their_views),
     ("answers_have_the_form_that_clients_need", answers_have_the_form_that_clients_need),
 ];
 
@@ -97,6 +98,49 @@ fn answers_have_the_form_that_clients_need(lab: &Lab) {
     let stranger = lab
         .script("h1", &format!("{space} dig -b 127.0.0.1 @127.0.0.1 +tries=1 +time=1 internal SOA || true"));
     assert!(!stranger.stdout.contains("status:"), "only gateways' addresses answer: {}", stranger.stdout);
+    town.down();
+}
+
+fn records_of_all_types_follow_their_views(lab: &Lab) {
+    let town = Town::up(lab);
+    let web1 = town.address("web-1.back.internal");
+    for (words, answers) in [
+        ("all.internal A", &["192.0.2.50", "192.0.2.51"][..]),
+        ("all.internal AAAA", &["2001:db8::50"]),
+        ("all.internal MX", &["10 printer.internal.", "20 mail.example.org."]),
+        ("all.internal TXT", &["\"a \\\"b\\\" \\\\ c\""]),
+        ("all.internal SRV", &["1 5 443 web-1.back.internal."]),
+        ("all.internal PTR", &["printer.internal."]),
+        ("all.internal CAA", &["0 issue \"ca.example.org\""]),
+        ("away.internal CNAME", &["www.example.org."]),
+        // Delegated: the answer says whom to ask, with its address.
+        ("part.internal NS", &[]),
+        ("internal NS", &["ns.internal."]),
+        ("internal MX", &["10 printer.internal."]),
+        ("internal A", &["192.0.2.60"]),
+        ("any.apps.internal A", &["192.0.2.61"]),
+        ("deep.any.apps.internal A", &["192.0.2.61"]),
+        // A name that is there has no wildcard.
+        ("shop.apps.internal A", &[]),
+        ("shop.apps.internal TXT", &["\"one\""]),
+        ("_http._tcp.internal SRV", &["0 0 80 web-1.back.internal.", "0 0 80 web-2.back.internal."]),
+        ("_http._tcp.back.internal SRV", &["0 0 80 web-1.back.internal.", "0 0 80 web-2.back.internal."]),
+        ("_http._tcp.web.back.internal SRV", &["0 0 80 web-1.back.internal.", "0 0 80 web-2.back.internal."]),
+        ("secret.internal A", &["192.0.2.62"]),
+        ("secret.internal TXT", &["\"for front\""]),
+    ] {
+        assert_eq!(town.short("ann", words), answers, "{words}");
+    }
+    assert_eq!(town.short("ann", &format!("-x {web1}")), ["web-1.back.internal."]);
+    let part = town.dig("ann", "x.part.internal");
+    assert!(part.contains("IN\tNS\tprinter.internal.") && part.contains("ANSWER: 0"), "{part}");
+    // Other networks do not see it, whatever its type, and no wildcard stands in for it.
+    for kind in ["A", "TXT"] {
+        assert!(town.dig("web-1", &format!("secret.internal {kind}")).contains("status: NXDOMAIN"), "{kind}");
+    }
+    assert!(town.dig("both", "any.apps.internal").contains("192.0.2.61"));
+    assert!(town.dig("web-1", "any.apps.internal").contains("status: NXDOMAIN"));
+    town.dns(&["check", &town.file]).ok();
     town.down();
 }
 

@@ -40,7 +40,7 @@ fn replicas_with_a_probe_are_probed_where_the_router_is_on_their_network() {
     // One of a kind is always in the answer.
     assert_eq!((health.interval, probed), (5, webs.to_vec()));
     let short = config(&text, "h1").records.into_iter().filter(|entry| entry.ttl == Some(10));
-    assert_eq!(short.count(), 8, "names of both, of all, and of the service in two zones");
+    assert_eq!(short.count(), 10, "names of both, of all, of their port, and of the service in two zones");
     assert_eq!(config(&text, "h2").health.unwrap().replicas.len(), 2, "for its balancer it is there, too");
     let away = text.replace("pages: { host: h2", "pages: { host: h1");
     assert_eq!(config(&away, "h2").health, None, "its router is not on their network");

@@ -6,6 +6,7 @@ mod answers;
 mod golden;
 mod health;
 mod laws;
+mod ports;
 mod query;
 
 use common::stack::{ReadOptions, Resolved, Stack, read, resolve};

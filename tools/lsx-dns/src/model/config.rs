@@ -97,6 +97,9 @@ pub struct Entry {
     /// Who sees it.
     #[serde(default, skip_serializing_if = "Seen::everyone")]
     pub seen: Seen,
+    /// The part of the document that gives it, such as `instances.web`; servers do not get it.
+    #[serde(skip)]
+    pub of: String,
 }
 
 /// The data of a record; names are fully qualified without the last dot.

@@ -30,6 +30,7 @@ pub(super) fn records(
                 data: Data::A(*address),
                 ttl: None,
                 seen: Seen::Networks(networks.clone()),
+                of: format!("balance.{key}"),
             }));
         }
     }

@@ -3,6 +3,7 @@
 mod balancers;
 mod health;
 mod names;
+mod ports;
 mod reverse;
 mod views;
 
@@ -108,13 +109,15 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
     };
     let mut zones = names::zones(stack, resolved);
     let mut records = names::records(stack, resolved, dns);
-    health::shorten(stack, resolved, dns, &mut records);
     let written = records.iter().map(|entry| entry.name.clone()).collect();
+    records.extend(ports::records(stack, resolved, &written));
+    health::shorten(stack, resolved, dns, &mut records);
     records.extend(balancers::records(stack, resolved, &zones, &written));
     zones.extend(reverse::zones(resolved));
     records.extend(reverse::records(resolved));
     records.sort();
-    records.dedup();
+    // Two parts of the document may give the same record; the first one counts.
+    records.dedup_by(|a, b| (&a.name, &a.data, a.ttl, &a.seen) == (&b.name, &b.data, b.ttl, &b.seen));
     Some(Config {
         listen,
         domain: stack.domain.clone(),

@@ -16,14 +16,19 @@ pub(super) fn zones(stack: &Stack, resolved: &Resolved) -> BTreeSet<String> {
 /// All records of names.
 pub(super) fn records(stack: &Stack, resolved: &Resolved, dns: &Dns) -> Vec<Entry> {
     let mut all = Vec::new();
-    let address = |name: &str, address: Ipv4Addr, seen: Seen| Entry {
+    let address = |name: &str, address: Ipv4Addr, seen: Seen, of: String| Entry {
         name: name.to_owned(),
         data: Data::A(address),
         ttl: None,
         seen,
+        of,
     };
-    all.extend(resolved.names.iter().map(|at| address(&at.name, at.address, Seen::Reaching(at.address))));
-    all.extend(resolved.hosts.iter().map(|host| address(&host.fqdn, host.address, Seen::All)));
+    let owners = owners(resolved);
+    let of = |at: Ipv4Addr| owners.get(&at).map(|of| format!("instances.{of}")).unwrap_or_default();
+    let names = resolved.names.iter();
+    all.extend(names.map(|at| address(&at.name, at.address, Seen::Reaching(at.address), of(at.address))));
+    let hosts = resolved.hosts.iter();
+    all.extend(hosts.map(|at| address(&at.fqdn, at.address, Seen::All, format!("hosts.{}", at.name))));
     for (name, service) in &dns.services {
         all.extend(services(stack, resolved, name, service));
     }
@@ -35,8 +40,11 @@ pub(super) fn records(stack: &Stack, resolved: &Resolved, dns: &Dns) -> Vec<Entr
     let server = server(&stack.domain);
     if !written.contains(&server) {
         let gateways = resolved.networks.iter().filter(|network| network.gateway.is_some());
-        let gateways = gateways.filter_map(|network| network.gateway_address);
-        all.extend(gateways.map(|gateway| address(&server, gateway, Seen::Reaching(gateway))));
+        all.extend(gateways.filter_map(|network| {
+            let gateway = network.gateway_address?;
+            let of = format!("networks.{}.gateway", network.name);
+            Some(address(&server, gateway, Seen::Reaching(gateway), of))
+        }));
     }
     all
 }
@@ -46,13 +54,17 @@ pub(crate) fn server(domain: &str) -> String {
     format!("ns.{domain}")
 }
 
+/// The name of all replicas of an instance, without a domain.
+pub(super) fn base_of<'s>(stack: &'s Stack, at: &'s InstanceAt) -> &'s str {
+    let instance = stack.instances.get(&at.of);
+    instance.and_then(|instance| instance.hostname.as_deref()).unwrap_or(&at.of)
+}
+
 /// The name of an instance on one of its networks.
-fn name_on(stack: &Stack, resolved: &Resolved, at: &InstanceAt, nic: &NicAt) -> Option<String> {
+pub(super) fn name_on(stack: &Stack, resolved: &Resolved, at: &InstanceAt, nic: &NicAt) -> Option<String> {
     let domain = resolved.networks.iter().find(|network| network.name == nic.network)?.domain.as_str();
-    let instance = stack.instances.get(&at.of)?;
-    let base = instance.hostname.as_deref().unwrap_or(&at.of);
     let number = at.name.strip_prefix(&at.of).unwrap_or_default(); // `-1` of a replica
-    Some(format!("{base}{number}.{domain}"))
+    Some(format!("{}{number}.{domain}", base_of(stack, at)))
 }
 
 /// A service on each network of its instances, and once below the domain, by the first network of each instance (RFC 2782).
@@ -75,6 +87,7 @@ fn services(stack: &Stack, resolved: &Resolved, name: &str, service: &DnsService
                 data: Data::Srv(0, 0, service.port, target.clone()),
                 ttl: None,
                 seen: Seen::Reaching(address),
+                of: format!("dns.services.{name}"),
             }));
         }
     }
@@ -108,8 +121,20 @@ fn record_of(stack: &Stack, key: &str, record: &Record) -> Vec<Entry> {
         some => Seen::Networks(some.to_vec()),
     };
     let ttl = record.ttl.map(|ttl| u32::try_from(ttl.0).unwrap_or(u32::MAX));
-    let entry = |data| Entry { name: dns_name(stack, key), data, ttl, seen: seen.clone() };
+    let entry = |data| Entry {
+        name: dns_name(stack, key),
+        data,
+        ttl,
+        seen: seen.clone(),
+        of: format!("dns.records.{key}"),
+    };
     data.into_iter().map(entry).collect()
+}
+
+/// The instance that has an address.
+pub(super) fn owners(resolved: &Resolved) -> BTreeMap<Ipv4Addr, &str> {
+    let nics = resolved.instances.iter().flat_map(|at| at.nics.iter().map(move |nic| (at, nic)));
+    nics.map(|(at, nic)| (nic.address.addr(), at.of.as_str())).collect()
 }
 
 /// The names of each address that no other address has; the longest is that of one replica.

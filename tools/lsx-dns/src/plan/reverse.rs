@@ -1,6 +1,6 @@
 //! Reverse zones: names for the addresses of networks and hosts (RFC 1035 3.5). Pure.
 
-use super::names::own_names;
+use super::names::{own_names, owners};
 use crate::model::{Data, Entry, Seen};
 use common::stack::resolved::Resolved;
 use ipnet::Ipv4Net;
@@ -36,14 +36,18 @@ fn apex(address: Ipv4Addr, octets: usize) -> String {
 
 /// A name for every address of an instance and of a host.
 pub(super) fn records(resolved: &Resolved) -> Vec<Entry> {
-    let entry = |address: Ipv4Addr, name: &str, seen: Seen| Entry {
+    let entry = |address: Ipv4Addr, name: &str, seen: Seen, of: String| Entry {
         name: apex(address, 4),
         data: Data::Ptr(name.to_owned()),
         ttl: None,
         seen,
+        of,
     };
+    let owners = owners(resolved);
+    let of = |at: Ipv4Addr| owners.get(&at).map(|of| format!("instances.{of}")).unwrap_or_default();
     let names = own_names(resolved).into_iter();
-    let mut all: Vec<Entry> = names.map(|(at, name)| entry(at, name, Seen::Reaching(at))).collect();
-    all.extend(resolved.hosts.iter().map(|host| entry(host.address, &host.fqdn, Seen::All)));
+    let mut all: Vec<Entry> = names.map(|(at, name)| entry(at, name, Seen::Reaching(at), of(at))).collect();
+    let hosts = resolved.hosts.iter();
+    all.extend(hosts.map(|at| entry(at.address, &at.fqdn, Seen::All, format!("hosts.{}", at.name))));
     all
 }
