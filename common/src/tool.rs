@@ -10,6 +10,8 @@ pub use input::{Goal, PlanInput, Source};
 
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
+use crate::host::service::kept::KeptService;
+use crate::host::service::tend::Tend;
 use crate::host::service::worker::Worker;
 use crate::host::timer::Job;
 use crate::plan::{ChangeFn, Have, Object, Plan, Step, Warning};
@@ -151,6 +153,11 @@ pub trait Tool: Clone + Send + Sync + 'static {
     /// Why it cannot serve.
     fn serve(&self, _worker: Worker) -> Result<(), Failure> {
         Err(Failure::new(Kind::Bug, "host.service", format!("{} has no server", Self::PROGRAM)))
+    }
+
+    /// What it does for a program of its own while that is supervised, beyond what the definition says.
+    fn tend(&self, _of: &KeptService) -> Option<Box<dyn Tend>> {
+        None
     }
 
     /// A verb of the tool itself, on this host. Intermediate output goes to `event`; when `cancel` is set, its answer is no

@@ -58,9 +58,10 @@ fn bare(stack: &str, host: &str) -> ObservedOf<Dns> {
 fn raise(text: &str, seen: &mut ObservedOf<Dns>) {
     let (stack, all) = resolved(text);
     let Some(config) = lsx_dns::plan::config(&stack, &all, &seen.host, &seen.seen.resolvers) else { return };
-    let loaded = document::digest_of(&lsx_dns::plan::definition(&config).unwrap()).unwrap();
+    let definition = lsx_dns::plan::definition(&config).unwrap();
+    let loaded = document::digest_of(&definition).unwrap();
     let digest = lsx_dns::plan::key(&lsx_dns::plan::intent(&stack.name, config));
-    let service = Kept::Service { name: NAMES.to_owned(), config: loaded, running: true, handover: true };
+    let service = Kept::service(NAMES.to_owned(), loaded, &definition);
     // In the order in which a host is observed.
     let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev().chain([service]);
     seen.objects = kept.map(|kept| kept.have("dns")).collect();

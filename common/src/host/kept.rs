@@ -17,6 +17,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// The end of the code of a warning about a job that failed.
 pub(crate) const JOB: &str = ".job";
+/// The code of a warning about a service that waits for a file.
+pub(crate) const WAITS: &str = "host.waits";
 const ROOT: &str = "/etc/lsx";
 
 /// What is kept of a stack on this host.
@@ -128,15 +130,16 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
             message: format!("job {job} of stack {} failed in its last run: {why}", self.stack),
         });
         let services = kept::observe(self.tool, &self.stack);
-        let down = services.iter().filter_map(|(one, why)| {
+        let down = services.iter().filter_map(|(one, why, waits)| {
             let message = format!("{} of stack {}: {}", one.called()?.0, self.stack, why.as_ref()?);
-            Some(Warning { code: "host.service".to_owned(), message })
+            let code = if *waits { WAITS } else { "host.service" };
+            Some(Warning { code: code.to_owned(), message })
         });
         let warnings = damaged.into_iter().chain(failed).chain(down).collect();
         let (boot, timer) = (self.entry(Occasion::Boot).read()?, self.entry(Occasion::Minute).read()?);
         let data = Kept::data(self.tool, &self.stack);
         let there = matches!(&data, Kept::Data { path } if Path::new(path).exists());
-        let more = services.into_iter().map(|(one, _)| one).chain(there.then_some(data)).collect();
+        let more = services.into_iter().map(|(one, ..)| one).chain(there.then_some(data)).collect();
         Ok(Found { there: text.is_some(), intent: read.and_then(Result::ok), boot, timer, more, warnings })
     }
 

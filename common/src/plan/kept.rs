@@ -1,10 +1,8 @@
 //! The objects that the engine keeps on a host for every tool, beside the tool's own. Pure.
 
-use super::{Have, Object, Want};
+use super::{Definition, Have, Object, Want};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::net::SocketAddrV4;
 use std::ops::Not;
 
 /// An object that the engine writes and removes for every tool, as documents have it.
@@ -41,54 +39,16 @@ pub enum Kept {
         /// Whether another definition takes over without a gap.
         #[serde(default, skip_serializing_if = "Not::not")]
         handover: bool,
+        /// Digest of what its process was started with, if it can read the rest again; another definition with the same one is
+        /// loaded without a new process.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        start: String,
     },
     /// The folder of what must outlive the stack: `down` removes it only with `--destroy-data`.
     Data {
         /// Its path.
         path: String,
     },
-}
-
-/// What a service runs, and where: the text of a plan that [`Kept::Service`] names by its digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Definition {
-    /// What it runs.
-    #[serde(flatten)]
-    pub runs: Runs,
-    /// Whether it runs in the router of the stack, else in the host.
-    #[serde(default, skip_serializing_if = "Not::not")]
-    pub router: bool,
-    /// Whether it runs without root, as a user of its own without a name.
-    #[serde(default, skip_serializing_if = "Not::not")]
-    pub unprivileged: bool,
-}
-
-/// What a service runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Runs {
-    /// A program and its arguments, in the foreground. It is ended before it is started with others.
-    Argv(Vec<String>),
-    /// The tool's own server, on sockets that the supervisor opens: another configuration is handed over to a new process.
-    Server {
-        /// The addresses of the sockets, UDP and TCP.
-        #[schemars(with = "Vec<String>")]
-        listen: Vec<SocketAddrV4>,
-        /// The configuration, of the tool.
-        config: Value,
-    },
-}
-
-impl Definition {
-    /// A program and its arguments, as root in the host.
-    pub const fn program(argv: Vec<String>) -> Definition {
-        Definition { runs: Runs::Argv(argv), router: false, unprivileged: false }
-    }
-
-    /// As [`Kept::Service`] has it.
-    pub const fn hands_over(&self) -> bool {
-        matches!(self.runs, Runs::Server { .. })
-    }
 }
 
 impl Kept {
@@ -108,6 +68,12 @@ impl Kept {
         let (program, host) = (program.to_owned(), host.to_owned());
         let entry = timer.then(|| Kept::Timer { program: program.clone(), host: host.clone() });
         [Kept::Intent { digest }, Kept::Boot { program, host }].into_iter().chain(entry).collect()
+    }
+
+    /// A service with this definition, which runs.
+    pub fn service(name: String, config: String, definition: &Definition) -> Kept {
+        let (handover, start) = (definition.hands_over(), definition.start());
+        Kept::Service { name, config, running: true, handover, start }
     }
 
     /// The folder of a tool's data of a stack.
@@ -166,6 +132,11 @@ impl Object for Kept {
             (Kept::Service { running: true, handover: true, .. }, Kept::Service { handover: true, .. }) => {
                 Some("handed over")
             }
+            (Kept::Service { running: true, start, .. }, Kept::Service { start: next, .. })
+                if start == next && !next.is_empty() =>
+            {
+                Some("reloaded")
+            }
             (Kept::Service { .. }, Kept::Service { .. }) => Some("restarted"),
             _ => None,
         }
@@ -187,29 +158,20 @@ impl Object for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn a_definition_has_its_program_or_the_configuration_of_a_server() {
-        let program = Definition::program(vec!["sleep".to_owned(), "1".to_owned()]);
-        assert_eq!(serde_json::to_value(&program).unwrap(), json!({"argv": ["sleep", "1"]}));
-        let text = json!({
-            "server": {"listen": ["10.0.0.1:53"], "config": {"ttl": 60}}, "router": true, "unprivileged": true
-        });
-        let server: Definition = serde_json::from_value(text.clone()).unwrap();
-        assert!(server.hands_over() && !program.hands_over());
-        assert_eq!(serde_json::to_value(server).unwrap(), text);
-        assert!(serde_json::from_value::<Definition>(json!({"router": true})).is_err());
-    }
-
-    #[test]
-    fn a_plan_says_whether_a_service_is_handed_over_or_restarted() {
-        let service = |running, handover| Kept::Service {
+    fn a_plan_says_whether_a_service_is_handed_over_reloaded_or_restarted() {
+        let of = |running, handover, start: &str| Kept::Service {
             name: "names".to_owned(),
             config: String::new(),
             running,
             handover,
+            start: start.to_owned(),
         };
+        let service = |running, handover| of(running, handover, "");
+        assert_eq!(of(true, false, "a").means(&of(true, false, "a")), Some("reloaded"));
+        assert_eq!(of(true, false, "a").means(&of(true, false, "b")), Some("restarted"));
+        assert_eq!(of(false, false, "a").means(&of(true, false, "a")), Some("restarted"));
         assert_eq!(service(true, true).means(&service(true, true)), Some("handed over"));
         assert_eq!(service(false, true).means(&service(true, true)), Some("restarted"));
         assert_eq!(service(true, false).means(&service(true, false)), Some("restarted"));

@@ -3,6 +3,7 @@
 //! A step changes one object from `before` to `after`; undo does the reverse. So a tool has a single function that changes
 //! an object, used for creation, change, removal and undo.
 
+mod definition;
 mod diff;
 mod execute;
 mod fields;
@@ -12,10 +13,11 @@ pub mod show;
 mod tests;
 mod with_kept;
 
+pub use definition::{Definition, FOLDER, Program, Reload, Runs};
 pub use diff::{Have, Want, diff};
 pub(crate) use execute::execute_in_order;
 pub use execute::{ChangeFn, Context, Outcome, Tell, undo};
-pub use kept::{Definition, Kept, Runs};
+pub use kept::Kept;
 pub use with_kept::WithKept;
 
 use crate::failure::{Failure, Failures, Kind};

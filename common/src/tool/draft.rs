@@ -80,8 +80,7 @@ where
             for (name, definition) in keeps.services {
                 let config = document::digest_of(&definition)?;
                 self.text(config.clone(), &definition)?;
-                let handover = definition.hands_over();
-                kept.push(Kept::Service { name, config, running: true, handover });
+                kept.push(Kept::service(name, config, &definition));
             }
         }
         Ok(kept.into_iter().map(|kept| kept.want(T::NAME)).collect())

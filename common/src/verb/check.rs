@@ -6,7 +6,9 @@ use super::{ChangeArgs, CheckArgs, HostSet, plan};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
+use crate::host::kept::WAITS;
 use crate::log;
+use crate::plan::Warning;
 use crate::plan::show::reason;
 use crate::stdio::Output;
 use crate::tool::{Checked, Finding, Tool};
@@ -33,7 +35,9 @@ pub(super) fn run<T: Tool>(
     // One check per host, whether it matches the plan; if not, each difference counts instead.
     let busy = plan.busy();
     seen.keys().filter(|host| !busy.contains(host.as_str())).for_each(|_| checked.passed());
-    checked.found_first(plan.steps.iter().map(differs).collect());
+    let waiting =
+        seen.iter().flat_map(|(host, seen)| seen.warnings.iter().filter_map(|one| waits(host, one)));
+    checked.found_first(plan.steps.iter().map(differs).chain(waiting).collect());
     let document = Document {
         schema: document::schema(T::NAME, "check"),
         stack: &stack.name,
@@ -53,6 +57,12 @@ pub(super) fn differs<O>(step: &crate::plan::Step<O>) -> Finding {
         message: format!("`up` would {}: {}", words(&step.id), reason(&step.why)),
         hint: None,
     }
+}
+
+/// A service that waits is as planned, but does not serve.
+fn waits(host: &str, warning: &Warning) -> Option<Finding> {
+    let (code, host, message) = (warning.code.clone(), host.to_owned(), warning.message.clone());
+    (code == WAITS).then_some(Finding { code, host, message, hint: None })
 }
 
 /// `instance.change:db` as words: change instance db.

@@ -282,7 +282,7 @@ pub fn run<T: Tool>(tool: &T, verb: &Verb, global: &Global, command: clap::Comma
         }
         Verb::Manual => crate::cli::manual(command),
         Verb::Tick(args) => tick::run(tool, args),
-        Verb::SuperviseService(args) => service::supervise::<T>(args),
+        Verb::SuperviseService(args) => service::supervise(tool, args),
         Verb::ServeService(args) => service::serve(tool, args),
         Verb::Agent => host::agent(tool).map_err(Failures::from),
     }

@@ -17,11 +17,12 @@ pub struct ServiceArgs {
     name: String,
 }
 
-pub(super) fn supervise<T: Tool>(args: &ServiceArgs) -> Result<(), Failures> {
+pub(super) fn supervise<T: Tool>(tool: &T, args: &ServiceArgs) -> Result<(), Failures> {
     crate::host::root()?;
     let of = KeptService { tool: T::NAME, stack: args.stack.clone(), name: args.name.clone() };
     if of.text()?.is_some() {
-        return Ok(supervisor::run(of)?);
+        let tend = tool.tend(&of);
+        return Ok(supervisor::run(of, tend)?);
     }
     let message = format!("this host has no service {} of stack {}", of.name, of.stack);
     let hint = format!("`{} up` with the stack's file starts its services", T::PROGRAM);

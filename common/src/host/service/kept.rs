@@ -1,7 +1,7 @@
 //! The services that the engine keeps running for a tool: where each has its files, and how it is started, changed and ended.
 
+use super::marks::{MARK, marked, user_of};
 use super::{LAST, Service, log, unit};
-use crate::document;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::host::{process, wait};
@@ -11,7 +11,6 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,15 +19,11 @@ use std::time::Duration;
 const LOAD: Duration = Duration::from_secs(90);
 const END: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
-/// The variable that each of its processes has, with the name of the service: `office/note/list`.
-const MARK: &str = "LSX_SERVICE";
 /// The hidden verb of every tool that supervises a service.
 const VERB: &str = "supervise-service";
 
 /// The hidden verb of the tool's own server, which its supervisor starts.
 const SERVE: &str = "serve-service";
-/// The users of services without root: a range without names, between those that systems give to people and to containers.
-const USERS: Range<u32> = 0x6c73_0000..0x6c74_0000;
 
 /// What a supervisor records, perhaps one of another version.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,13 +40,17 @@ pub(super) struct State {
     pub(super) loaded: String,
     /// Digest of the definition that could not be loaded the last time.
     pub(super) refused: String,
+    /// Whether it waits for a file, with this definition.
+    pub(super) waits: bool,
     /// Whether it belongs in the router, and hands over to the next one.
     pub(super) router: bool,
     pub(super) handover: bool,
+    /// As in [`Kept::Service`].
+    pub(super) start: String,
     /// Why it does not run, or has not loaded the present definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) why: Option<String>,
-    /// What the worker has counted, as the tool defines it.
+    /// What the worker has counted, or the tool has found about its program, as the tool defines it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) counts: Option<Value>,
     /// How often it was to be started, was started again after it had ended, and took over without a gap.
@@ -76,8 +75,9 @@ fn folder(stack: &str, tool: &str) -> PathBuf {
     Path::new("/run/lsx").join(stack).join(tool)
 }
 
-/// The services of a tool and stack of which something is on this host, sorted, and why one does not run as it should.
-pub fn observe(tool: &'static str, stack: &str) -> Vec<(Kept, Option<String>)> {
+/// The services of a tool and stack of which something is on this host, sorted; why one does not run as it should, and whether it
+/// only waits.
+pub fn observe(tool: &'static str, stack: &str) -> Vec<(Kept, Option<String>, bool)> {
     let files = std::fs::read_dir(folder(stack, tool)).into_iter().flatten().flatten();
     let files = files.filter_map(|entry| entry.file_name().into_string().ok());
     let by_files = files.filter_map(|file| Some(file.strip_suffix(".service.json")?.to_owned()));
@@ -86,30 +86,10 @@ pub fn observe(tool: &'static str, stack: &str) -> Vec<(Kept, Option<String>)> {
     let names: BTreeSet<String> = by_files.chain(by_marks).collect();
     let one = |name| {
         let service = KeptService { tool, stack: stack.to_owned(), name };
-        (service.observed(), service.state().why)
+        let state = service.state();
+        (service.observed(), state.why, state.waits)
     };
     names.into_iter().map(one).collect()
-}
-
-/// The processes of services, and whose they are. Anybody can set a variable: only processes that root has started count, and one
-/// without root only for the service that it belongs to.
-fn marked() -> Vec<(i32, String)> {
-    let of = |process: i32| {
-        let user = process::user(process)
-            .filter(|user| *user == 0 || USERS.contains(user) || process::moved_by_root(process))?;
-        let all = std::fs::read(format!("/proc/{process}/environ")).ok()?;
-        let text = String::from_utf8_lossy(&all);
-        let mut values = text.split('\0').filter_map(|one| one.strip_prefix(MARK)?.strip_prefix('='));
-        let mark = values.next().filter(|mark| !USERS.contains(&user) || user == user_of(mark))?;
-        Some((process, mark.to_owned()))
-    };
-    process::beside("self").into_iter().filter_map(of).collect()
-}
-
-/// The user that a service has without root, by its mark.
-fn user_of(mark: &str) -> u32 {
-    let digest = document::digest(mark.as_bytes());
-    USERS.start + u32::from_str_radix(&digest[..4], 16).unwrap_or_default()
 }
 
 /// Device and inode of a namespace.
@@ -139,6 +119,16 @@ impl KeptService {
             unit: format!("lsx-{stack}.{tool}.{name}"),
             about: format!("service {name} of stack {stack}"),
         }
+    }
+
+    /// The folder of a program's files.
+    pub(super) fn files(&self) -> PathBuf {
+        Path::new("/run/lsx").join(&self.stack).join(format!("{}.{}", self.tool, self.name))
+    }
+
+    /// The folder of a copy of them that is checked.
+    pub(super) fn candidate(&self) -> PathBuf {
+        Path::new("/run/lsx").join(&self.stack).join(format!("{}.{}.new", self.tool, self.name))
     }
 
     /// The socket on which a worker without a supervisor waits for the next one.
@@ -180,7 +170,7 @@ impl KeptService {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// What its worker has counted, some seconds ago.
+    /// What its worker has counted some seconds ago, or the tool has found about its program.
     pub fn counts(&self) -> Option<Value> {
         self.state().counts
     }
@@ -189,9 +179,15 @@ impl KeptService {
         let state = self.state();
         let there = || identity(Path::new(&format!("/proc/{}/ns/net", state.pid?)));
         let placed = !state.router || self.router().1.is_some_and(|home| there() == Some(home));
-        let running = state.running && placed && self.service().alive();
+        let running = (state.waits || state.running && placed) && self.service().alive();
         let config = if running { state.loaded } else { String::new() };
-        Kept::Service { name: self.name.clone(), config, running, handover: state.handover }
+        let (name, handover, start) = (self.name.clone(), state.handover, state.start);
+        Kept::Service { name, config, running, handover, start }
+    }
+
+    /// Whether it runs, with a supervisor, and in the router if it belongs there.
+    pub fn runs(&self) -> bool {
+        matches!(self.observed(), Kept::Service { running: true, .. })
     }
 
     /// The definition that this host has, as text.
@@ -262,6 +258,8 @@ impl KeptService {
         unit::end(&service.unit);
         self.clear();
         service.unlock()?;
+        file::remove_tree(&self.files())?;
+        file::remove_tree(&self.candidate())?;
         file::remove_tree(&self.disk())?;
         file::remove(&self.next())?;
         file::remove(&service.state)?;

@@ -4,10 +4,12 @@
 mod holder;
 pub mod kept;
 pub mod log;
+mod marks;
 pub(crate) mod running;
 pub mod signals;
 pub mod sockets;
 pub mod supervisor;
+pub mod tend;
 pub mod unit;
 pub mod worker;
 

@@ -5,26 +5,31 @@
 //! supervisor that was killed leaves its worker serving, and the next one takes over the sockets from it.
 
 mod child;
+mod files;
+mod program;
+mod server;
 
 use super::kept::{KeptService, State, identity};
 use super::log::Log;
 use super::signals::{Asked, Signals};
 use super::sockets::Pair;
-use super::{Pauses, holder, unit};
+use super::tend::Tend;
+use super::{Pauses, unit};
+use crate::document;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::host::namespace::{self, NamespaceRef};
 use crate::plan::{Definition, Runs};
-use crate::{document, host::wait};
 use child::Child;
-use std::fs::File;
-use std::net::SocketAddrV4;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use program::Loaded;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How often it looks for a file that it waits for.
+const WAIT: Duration = Duration::from_secs(1);
 /// How often the supervisor looks at the process and the router, if no signal says that something ended.
 const LOOK: Duration = Duration::from_millis(500);
 /// Time limit for a worker to load its definition, and the interval of checks.
@@ -44,6 +49,12 @@ struct Supervisor {
     /// The router of process and sockets; none for the host itself.
     home: Option<(u64, u64)>,
     child: Option<Child>,
+    /// What the tool does for its program.
+    tend: Option<Box<dyn Tend>>,
+    /// The program that runs.
+    program: Option<Loaded>,
+    /// What was logged last about files that cannot be prepared.
+    said: String,
     /// Former workers, with their time limit.
     drained: Vec<(Child, Instant)>,
 }
@@ -52,7 +63,7 @@ struct Supervisor {
 ///
 /// # Errors
 /// If another supervisor runs, or its files cannot be written.
-pub fn run(of: KeptService) -> Result<(), Failure> {
+pub fn run(of: KeptService, tend: Option<Box<dyn Tend>>) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     of.make()?;
     let _lock = of.service().take_lock()?;
@@ -60,13 +71,12 @@ pub fn run(of: KeptService) -> Result<(), Failure> {
     let (child, pairs) = child::adopt(&of).map_or((None, Vec::new()), |(child, pairs)| (Some(child), pairs));
     file::remove(&of.next())?;
     let next = UnixListener::bind(of.next()).map_err(|e| file::failure(&of.next(), "make", &e))?;
-    if child.is_none() {
-        of.clear();
-    }
     let home = child.as_ref().and_then(|child| identity(Path::new(&child.space())));
     let home = home.filter(|home| identity(Path::new("/proc/self/ns/net")) != Some(*home));
     let state = State { supervisor: nix::unistd::getpid().as_raw(), ..State::default() };
-    let mut me = Supervisor { of, log, signals, state, next, pairs, home, child, drained: Vec::new() };
+    let (program, said, drained) = (None, String::new(), Vec::new());
+    let mut me =
+        Supervisor { of, log, signals, state, next, pairs, home, child, tend, program, said, drained };
     me.tell(false, None)?;
     let ended = me.keep();
     me.child.iter_mut().chain(me.drained.iter_mut().map(|(child, _)| child)).for_each(Child::stop);
@@ -94,6 +104,7 @@ impl Supervisor {
                 due = Some(self.fails(&why, &mut pauses)?);
             }
             self.note_counts()?;
+            due = self.looked(due);
             if due.is_none_or(|due| Instant::now() < due) {
                 continue;
             }
@@ -101,7 +112,7 @@ impl Supervisor {
             pauses.begin();
             let loaded = self.load(&text);
             due = match loaded {
-                Ok(()) => None,
+                Ok(()) => self.state.waits.then(|| Instant::now() + WAIT),
                 Err(failure) if self.child.is_some() => {
                     self.log.say(&failure.to_string());
                     self.tell(true, Some(failure.to_string()))?;
@@ -124,6 +135,7 @@ impl Supervisor {
     /// Records what the worker has counted.
     fn note_counts(&mut self) -> Result<(), Failure> {
         let counts = self.child.as_mut().and_then(Child::counts);
+        let counts = counts.or_else(|| self.tend.as_ref()?.facts());
         if counts.is_none() || counts == self.state.counts {
             return Ok(());
         }
@@ -151,64 +163,42 @@ impl Supervisor {
     /// Loads the present definition, unless it is what runs.
     fn load(&mut self, text: &str) -> Result<(), Failure> {
         let digest = document::digest(text.as_bytes());
+        let mut waits = None;
         if self.child.is_none() || self.state.loaded != digest {
-            self.state.tries += 1;
-            if let Err(failure) = self.start(text, &digest) {
-                self.state.refused = digest;
-                return Err(failure);
+            let again = self.state.waits && self.state.loaded == digest;
+            self.state.tries += u32::from(!again);
+            match self.start(text, &digest) {
+                Ok(missing) => waits = missing,
+                Err(failure) => {
+                    (self.state.refused, self.state.waits) = (digest, false);
+                    return Err(failure);
+                }
             }
         }
+        self.state.waits = waits.is_some();
         (self.state.loaded, self.state.refused) = (digest, String::new());
-        self.tell(true, None)?;
+        self.tell(!self.state.waits, waits)?;
         unit::ready();
         Ok(())
     }
 
-    /// Starts the process; a former one ends before or after that.
-    fn start(&mut self, text: &str, digest: &str) -> Result<(), Failure> {
+    /// Starts the process; a former one ends before or after that. Returns what it waits for instead.
+    fn start(&mut self, text: &str, digest: &str) -> Result<Option<String>, Failure> {
         let path = self.of.definition();
         let wrong =
             |e| Failure::new(Kind::Data, "host.service", format!("{} is damaged: {e}", path.display()));
         let definition: Definition = serde_json::from_str(text).map_err(wrong)?;
         let space = self.enter(definition.router)?;
-        let (mut all, mut opened) = (Vec::new(), Vec::new());
-        let file = File::open(&path).map_err(|e| file::failure(&path, "open", &e))?;
-        if !definition.hands_over() || self.child.as_ref().is_some_and(|child| !child.hands_over()) {
-            self.end();
-            self.tell(false, None)?;
-        }
-        match &definition.runs {
-            Runs::Argv(_) => self.pairs.clear(),
+        let waits = match &definition.runs {
+            Runs::Program(program) => self.run_program(&definition, program, &space)?,
             Runs::Server { listen, .. } => {
-                for at in listen.iter().filter(|at| self.pairs.iter().all(|pair| pair.at != **at)) {
-                    let pair = Pair::open(space.as_fd(), *at);
-                    opened.push(pair.map_err(|e| taken(space.as_fd(), *at, &e))?);
-                }
-                let kept = self.pairs.iter().filter(|pair| listen.contains(&pair.at));
-                all.extend([file.as_fd(), self.next.as_fd()]);
-                all.extend(kept.chain(&opened).flat_map(|pair| [pair.udp.as_fd(), pair.tcp.as_fd()]));
+                self.run_worker(&definition, listen, digest, &space)?;
+                None
             }
-        }
-        let mut child = Child::start(&self.of, &definition, space.as_fd(), &self.log, &all)?;
-        let signals = &mut self.signals;
-        wait::until(BEGIN, STEP, || child.said() || signals.wait(Duration::ZERO) == Asked::Stop);
-        if !child.runs(digest) {
-            let why = child.refusal();
-            child.stop();
-            return Err(Failure::new(Kind::Failed, "host.service", why));
-        }
-        if let Runs::Server { listen, .. } = &definition.runs {
-            self.pairs.retain(|pair| listen.contains(&pair.at));
-            self.pairs.extend(opened);
-        }
-        self.state.counts = None; // Another worker counts from zero.
+        };
         (self.state.router, self.state.handover) = (definition.router, definition.hands_over());
-        if let Some(mut former) = self.child.replace(child) {
-            former.drain();
-            self.state.handovers += 1;
-            self.drained.push((former, Instant::now() + DRAIN));
-        }
-        Ok(())
+        self.state.start = definition.start();
+        Ok(waits)
     }
 
     /// The network namespace of the definition. What runs in another one is ended, and its sockets are closed.
@@ -230,6 +220,7 @@ impl Supervisor {
     /// Ends the process, and all that it has started.
     fn end(&mut self) {
         self.child.take().iter_mut().for_each(Child::stop);
+        self.program = None;
         self.of.clear();
     }
 
@@ -237,29 +228,16 @@ impl Supervisor {
     fn tell(&mut self, running: bool, why: Option<String>) -> Result<(), Failure> {
         (self.state.running, self.state.why) = (running, why);
         self.state.pid = self.child.as_ref().map(Child::pid);
-        if self.child.is_none() {
+        if self.child.is_none() && !self.state.waits {
             self.state.loaded.clear();
         }
+        self.state.counts = self.tend.as_ref().and_then(|tend| tend.facts()).or(self.state.counts.take());
         self.record()
     }
 
     fn record(&self) -> Result<(), Failure> {
         let text = document::canonical(&self.state)?;
         file::write(&self.of.service().state, &text, Mode::Private).map(|_| ())
-    }
-}
-
-/// Why there is no socket; if another program has the port, which one.
-fn taken(space: BorrowedFd<'_>, at: SocketAddrV4, error: &std::io::Error) -> Failure {
-    let failure = failed(&format!("listen on {at}"), error);
-    let taken = error.kind() == std::io::ErrorKind::AddrInUse;
-    match taken.then(|| holder::of(space, at)).flatten() {
-        // A state has one line.
-        Some(holder) => {
-            let message = format!("cannot listen on {at}: {}; {}", holder.said(), holder.hint());
-            Failure { message, ..failure }
-        }
-        None => failure,
     }
 }
 

@@ -134,9 +134,14 @@ fn from_document(
                 every.parse().map_err(|_| wrong("note.every", "EVERY is a number of seconds".to_owned()))?;
             to.every_s = Some(to.every_s.map_or(every, |other| other.min(every)));
         }
-        let program = |text: String| Runs::Argv(text.split(' ').map(str::to_owned).collect());
+        let program = |text: String| Definition::program(text.split(' ').map(str::to_owned).collect()).runs;
         let server = |text: String| Runs::Server { listen: vec![LISTEN], config: text.into() };
         let runs = value("SERVE").map(program).or(value("SERVER").map(server));
+        let json = |text: String| {
+            let read = serde_json::from_str(&text).map(Runs::Program);
+            read.map_err(|e| wrong("note.program", format!("PROGRAM is no program: {e}")))
+        };
+        let runs = value("PROGRAM").map(json).transpose()?.or(runs);
         let (router, unprivileged) = (value("ROUTER").is_some(), value("UNPRIVILEGED").is_some());
         let service = runs.map(|runs| Definition { runs, router, unprivileged });
         to.service = service.or(to.service.take());

@@ -4,6 +4,8 @@
 
 #[path = "live/cron.rs"]
 mod cron;
+#[path = "live/programs.rs"]
+mod programs;
 #[path = "live/servers.rs"]
 mod servers;
 #[path = "live/services.rs"]
@@ -31,7 +33,7 @@ const GROUPS: &[Group<Lab>] = &[
     Group {
         name: "note",
         share: || hosts(3, &[]),
-        cases: &[CASES, services::CASES, servers::CASES, timers::CASES],
+        cases: &[CASES, services::CASES, programs::CASES, servers::CASES, timers::CASES],
     },
     Group { name: "cron", share: || hosts(1, &["--with", "cron"]), cases: &[cron::CASES] },
 ];

@@ -70,17 +70,18 @@ impl Child {
         Child { process, pid, began, line, text, loaded, refused, counts, gone, heard: began }
     }
 
-    /// Starts it in a namespace; a worker gets the descriptors.
+    /// Starts it in a namespace: a program with its argument list, or a worker, which gets the descriptors.
     pub(super) fn start(
         of: &KeptService,
         definition: &Definition,
+        argv: &[String],
         space: BorrowedFd<'_>,
         log: &Arc<Log>,
         all: &[BorrowedFd<'_>],
     ) -> Result<Child, Failure> {
         let damaged = || Failure::new(Kind::Data, "host.service", "the definition has no program");
         let (program, stdin, line) = match &definition.runs {
-            Runs::Argv(argv) => {
+            Runs::Program(_) => {
                 let (first, more) = argv.split_first().ok_or_else(damaged)?;
                 (Program::bare(first).args(more), Stdio::null(), None)
             }
@@ -176,8 +177,13 @@ impl Child {
         self.loaded.is_some() || self.refused.is_some() || self.stays() || self.ended()
     }
 
+    /// It is about to read its files again, which it may not survive.
+    pub(super) fn again(&mut self) {
+        self.began = Instant::now();
+    }
+
     /// Whether it is a program that did not end at its start.
-    fn stays(&self) -> bool {
+    pub(super) fn stays(&self) -> bool {
         self.line.is_none() && self.began.elapsed() >= STARTED
     }
 

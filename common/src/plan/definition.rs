@@ -1,0 +1,157 @@
+//! What a service runs, and where: the text of a plan that [`super::Kept::Service`] names by its digest. Pure.
+
+use crate::document;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::ops::Not;
+
+/// Stands for the folder of a program's files, in its arguments, its commands and their texts.
+pub const FOLDER: &str = "%FOLDER%";
+
+/// The definition of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Definition {
+    /// What it runs.
+    #[serde(flatten)]
+    pub runs: Runs,
+    /// Whether it runs in the router of the stack, else in the host.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub router: bool,
+    /// Whether it runs without root, as a user of its own without a name.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub unprivileged: bool,
+}
+
+/// What a service runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// A program that is not lsx's.
+    Program(Program),
+    /// The tool's own server, on sockets that the supervisor opens: another configuration is handed over to a new process.
+    Server {
+        /// The addresses of the sockets, UDP and TCP.
+        #[schemars(with = "Vec<String>")]
+        listen: Vec<SocketAddrV4>,
+        /// The configuration, of the tool.
+        config: Value,
+    },
+}
+
+/// A program that is not lsx's, with the files that it reads. `%FOLDER%` stands for their folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Program {
+    /// Its name and its arguments; it stays in the foreground.
+    pub argv: Vec<String>,
+    /// Texts of files, by their names in the folder; a name that ends with `/` is an empty folder. When nothing else
+    /// differs, the program stays and reads them again, as `reload` says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// The same, of files that it reads only at its start.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fixed: BTreeMap<String, String>,
+    /// A command that fails if its files are wrong. It gets a copy of them, before anything is changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub check: Vec<String>,
+    /// How it reads changed files.
+    pub reload: Reload,
+    /// A command that succeeds when it serves, in the namespace where it runs. Without one it serves unless it ends at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ready: Vec<String>,
+    /// Files of the host without which it is not started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<String>,
+    /// Files of the host that it reads: it reads its files again when one has changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<String>,
+    /// The group of the user that it becomes by itself, which may read its files then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The folder of its files, if not one of the engine. Nothing but its files is removed there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+}
+
+/// How a program reads changed files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reload {
+    /// Not at all: it is started again.
+    #[default]
+    Restart,
+    /// It notices by itself that they have changed.
+    Notices,
+    /// After SIGHUP.
+    Hup,
+    /// After SIGUSR1.
+    Usr1,
+    /// After SIGUSR2.
+    Usr2,
+}
+
+impl Definition {
+    /// A program and its arguments, as root in the host.
+    pub fn program(argv: Vec<String>) -> Definition {
+        let runs = Runs::Program(Program { argv, ..Program::default() });
+        Definition { runs, router: false, unprivileged: false }
+    }
+
+    /// As [`super::Kept::Service`] has it.
+    pub const fn hands_over(&self) -> bool {
+        matches!(self.runs, Runs::Server { .. })
+    }
+
+    /// The same: digest of what a process was started with, if it can read the rest again; else empty.
+    pub fn start(&self) -> String {
+        let Runs::Program(program) = &self.runs else { return String::new() };
+        if program.reload == Reload::Restart {
+            return String::new();
+        }
+        let program = Program {
+            argv: program.argv.clone(),
+            fixed: program.fixed.clone(),
+            reload: program.reload,
+            group: program.group.clone(),
+            folder: program.folder.clone(),
+            ..Program::default()
+        };
+        document::digest_of(&(self.router, self.unprivileged, program)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_definition_has_its_program_or_the_configuration_of_a_server() {
+        let program = Definition::program(vec!["sleep".to_owned(), "1".to_owned()]);
+        let text = json!({"program": {"argv": ["sleep", "1"], "reload": "restart"}});
+        assert_eq!(serde_json::to_value(&program).unwrap(), text);
+        let text = json!({
+            "server": {"listen": ["10.0.0.1:53"], "config": {"ttl": 60}}, "router": true, "unprivileged": true
+        });
+        let server: Definition = serde_json::from_value(text.clone()).unwrap();
+        assert!(server.hands_over() && !program.hands_over());
+        assert_eq!(serde_json::to_value(server).unwrap(), text);
+        assert!(serde_json::from_value::<Definition>(json!({"router": true})).is_err());
+    }
+
+    #[test]
+    fn a_process_stays_when_only_files_differ_that_it_can_read_again() {
+        let of = |reload: &str, fixed: &str, file: &str| {
+            let program = json!({
+                "argv": ["dnsmasq"], "reload": reload, "fixed": {"a": fixed}, "files": {"hosts/": "", "b": file}
+            });
+            serde_json::from_value::<Definition>(json!({"program": program})).unwrap().start()
+        };
+        assert_eq!(of("hup", "1", "1"), of("hup", "1", "2"));
+        assert_ne!(of("hup", "1", "1"), of("hup", "2", "1"));
+        assert_eq!(of("restart", "1", "1"), "");
+    }
+}
