@@ -15,6 +15,7 @@
 mod cases;
 mod disk;
 mod first;
+mod forkfile;
 mod held;
 mod host;
 mod ids;
@@ -75,6 +76,7 @@ fn wanted(engine: &Engine, words: &[&String]) -> Vec<Named> {
         disk::CASES,
         first::CASES,
         held::CASES,
+        forkfile::CASES,
         ids::CASES,
         jobs::CASES,
         needed::CASES,

@@ -1,7 +1,7 @@
 //! An instance that has ended: its exit code, and whether it is finished.
 
 use super::client::{Refused, header};
-use super::files::{at, steady};
+use super::forkfile::{at, steady};
 use super::{Lxd, ServerInstance};
 use crate::exit;
 use crate::model::{Condition, Exit, Instance, State, engine_name};
@@ -14,8 +14,8 @@ use ureq::http::Method;
 
 /// The code of an instance that ended before it was ready.
 pub(crate) const ENDED: &str = "ct.lxd.ended";
-/// Time limit for reading the record of an instance.
-const READ: Duration = Duration::from_secs(5);
+/// Time limit for reading the record of an instance; the server may have to wait 15 s for its file helper.
+const READ: Duration = Duration::from_secs(30);
 /// How long the server may take to notice that the first process has ended, and to clean up.
 const HEARS: Duration = Duration::from_secs(1);
 const CLEARS: Duration = Duration::from_secs(10);
@@ -25,20 +25,19 @@ impl Lxd {
     /// How it ended by itself; nothing if unknown.
     fn exit(&self, engine: &str) -> Option<Exit> {
         let path = at(engine, exit::NOTE);
-        let note = steady(READ, || self.link(&path, exit::MOST as u64 + 1, READ));
+        let note = steady(|| self.link(&path, exit::MOST as u64 + 1));
         exit::read(&note.ok().flatten()?)
     }
 
     /// The target of a symbolic link in an instance, up to a size; `None` if it is missing, or something else, which is
     /// never opened.
-    fn link(&self, path: &str, most: u64, limit: Duration) -> Result<Option<Vec<u8>>, Refused> {
+    fn link(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Refused> {
         let client = &self.client;
-        let response = client.call(Method::HEAD, path, &[], (), limit)?;
-        let kind = header(&response, &client.header("type"));
-        if response.status() != 200 || kind.is_none_or(|kind| kind != "symlink") {
+        let kind = client.head(path)?.and_then(|response| header(&response, &client.header("type")));
+        if kind.is_none_or(|kind| kind != "symlink") {
             return Ok(None);
         }
-        let response = client.call(Method::GET, path, &[], (), limit)?;
+        let response = client.call(Method::GET, path, &[], (), READ)?;
         if response.status() != 200 {
             return client.reply("GET", path, response).map(|_| None);
         }

@@ -2,16 +2,14 @@
 
 use super::Lxd;
 use super::client::Refused;
-use super::image::encode;
+use super::forkfile::{absent, at, steady};
 use super::request::seed;
 use crate::accounts::{Account, Accounts, Alone};
 use crate::model::{File, Instance, Proxy};
 use crate::render::proxy::{self, Edit};
-use common::host::wait;
 use common::stack::Driver;
 use common::{Failure, Kind};
 use std::path::Path;
-use std::time::Duration;
 
 /// A file to write, with its owner by number.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl Lxd {
     /// Users and groups of an instance.
     pub(super) fn accounts(&self, engine: &str) -> Result<Accounts, Failure> {
         let text = |path| -> Result<String, Failure> {
-            let bytes = match steady(HELPER, || self.client.bytes(&at(engine, path))) {
+            let bytes = match steady(|| self.client.bytes(&at(engine, path))) {
                 Err(refused) if absent(&refused) => None,
                 bytes => bytes?,
             };
@@ -114,7 +112,7 @@ impl Lxd {
 
     /// The file at a path, or that there is a folder.
     fn got(&self, engine: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
-        match steady(HELPER, || self.client.bytes(&at(engine, path))) {
+        match steady(|| self.client.bytes(&at(engine, path))) {
             Err(refused) if absent(&refused) => Ok(None),
             bytes => Ok(bytes?),
         }
@@ -166,11 +164,11 @@ impl Lxd {
             (self.client.header("gid"), put.owner.1.to_string()),
             (self.client.header("mode"), format!("{:04o}", put.mode)),
         ];
-        steady(HELPER, || self.client.post(&at(engine, put.path), &headers, put.bytes)).map(|_| ())
+        steady(|| self.client.post(&at(engine, put.path), &headers, put.bytes)).map(|_| ())
     }
 
     fn folder(&self, engine: &str, path: &str) -> Result<(), Failure> {
-        match steady(HELPER, || self.client.bytes(&at(engine, path))) {
+        match steady(|| self.client.bytes(&at(engine, path))) {
             Ok(Some(_)) => return Ok(()),
             Err(refused) if !absent(&refused) => return Err(refused.into()),
             _ => {}
@@ -181,45 +179,16 @@ impl Lxd {
             (self.client.header("gid"), "0".to_owned()),
             (self.client.header("mode"), "0755".to_owned()),
         ];
-        Ok(steady(HELPER, || self.client.post(&at(engine, path), &headers, &b""[..])).map(|_| ())?)
+        Ok(steady(|| self.client.post(&at(engine, path), &headers, &b""[..])).map(|_| ())?)
     }
 
     /// Removes a file; a missing one is no error.
     pub(super) fn take(&self, engine: &str, path: &str) -> Result<(), Failure> {
-        match steady(HELPER, || self.gone(&at(engine, path))) {
+        match steady(|| self.gone(&at(engine, path))) {
             Err(refused) if !absent(&refused) => Err(refused.into()),
             _ => Ok(()),
         }
     }
-}
-
-/// Time limit for the server's file helper to start, and the interval of retries.
-const HELPER: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(100);
-
-/// Retries while the server's own helper (`lxd forkfile`) is not available: it is started by a request, and a request while
-/// it ends finds no socket. That error says nothing about the file.
-pub(super) fn steady<T>(limit: Duration, mut ask: impl FnMut() -> Result<T, Refused>) -> Result<T, Refused> {
-    let mut last = None;
-    wait::until(limit, AGAIN, || {
-        let answer = ask();
-        let again = answer.as_ref().is_err_and(|refused| refused.says("forkfile"));
-        last = Some(answer);
-        !again
-    });
-    last.unwrap_or_else(|| Err(Refused::Late("the server's file helper".to_owned())))
-}
-
-/// LXD 5 reports a missing file as 404, 500 or 400, depending on the version; the message is the same.
-pub(super) fn absent(refused: &Refused) -> bool {
-    let helper = refused.says("forkfile");
-    refused.missing()
-        || !helper
-            && ["does not exist", "no such file", "not found", "Not Found"].iter().any(|w| refused.says(w))
-}
-
-pub(super) fn at(engine: &str, path: &str) -> String {
-    format!("/1.0/instances/{engine}/files?path={}", encode(path))
 }
 
 #[cfg(test)]

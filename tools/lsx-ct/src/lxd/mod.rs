@@ -7,6 +7,7 @@ pub(crate) mod ended;
 mod entrypoint;
 mod exec;
 mod files;
+mod forkfile;
 mod image;
 mod line;
 mod marked;

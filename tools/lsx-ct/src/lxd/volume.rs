@@ -1,8 +1,8 @@
 //! Fills a new volume from the image: owner, mode and content at its path, requested from the server while the instance is
 //! stopped.
 
-use super::client::{ANSWER, Client, Refused, header};
-use super::files::{absent, at};
+use super::client::{Client, Refused, header};
+use super::forkfile::{absent, at, steady};
 use super::{Lxd, ServerInstance};
 use crate::accounts::{Accounts, Alone};
 use crate::model::Instance;
@@ -49,20 +49,13 @@ impl Client {
     }
 
     fn looked_at(&self, path: &str) -> Result<Option<(FileInfo, Option<u64>)>, Refused> {
-        let response = self.call(Method::HEAD, path, &[], (), ANSWER)?;
+        let Some(response) = self.head(path)? else { return Ok(None) };
         let said = |name: &str| header(&response, &self.header(name)).unwrap_or_default();
         let number = |name: &str| said(name).parse().unwrap_or_default();
         let mode = u32::from_str_radix(said("mode").trim_start_matches("0o"), 8).unwrap_or_default();
         let seen =
             FileInfo { kind: said("type"), owner: (number("uid"), number("gid")), mode: mode & 0o7777 };
-        let size = header(&response, "content-length").and_then(|size| size.parse().ok());
-        match response.status().as_u16() {
-            200 => Ok(Some((seen, size))),
-            404 => Ok(None),
-            status => {
-                Err(Refused::Status(status, format!("HEAD {path}"), "no answer about a file".to_owned()))
-            }
-        }
+        Ok(Some((seen, header(&response, "content-length").and_then(|size| size.parse().ok()))))
     }
 }
 
@@ -115,7 +108,7 @@ impl Lxd {
         to: &Path,
         (depth, left): (usize, &mut u32),
     ) -> Result<(), Failure> {
-        let seen = match self.client.seen(&at(engine, inside)) {
+        let seen = match steady(|| self.client.seen(&at(engine, inside))) {
             Err(refused) if absent(&refused) => None,
             seen => seen?,
         };

@@ -11,35 +11,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
-fn said(words: &str) -> Refused {
-    Refused::Status(500, "POST /1.0/instances/s-a/files?path=%2F".to_owned(), words.to_owned())
-}
-
-#[test]
-fn a_helper_that_is_not_there_is_asked_again_and_not_for_ever() {
-    let words = "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory";
-    assert!(!absent(&said(words)), "it says nothing about the file");
-    assert!(absent(&said("open /etc/x: no such file or directory")));
-    let mut left = 3;
-    let answer = steady(HELPER, || {
-        left -= 1;
-        if left > 0 { Err(said(words)) } else { Ok(7) }
-    });
-    assert_eq!((answer.unwrap(), left), (7, 0));
-    let mut asked = 0;
-    let never = steady::<()>(AGAIN * 3, || {
-        asked += 1;
-        Err(said(words))
-    });
-    assert!(never.unwrap_err().says("forkfile") && asked > 1);
-    let mut asked = 0;
-    let other = steady::<()>(HELPER, || {
-        asked += 1;
-        Err(said("no space left on device"))
-    });
-    assert!(other.is_err() && asked == 1);
-}
-
 /// A server without requests.
 struct Nothing;
 
@@ -102,7 +73,7 @@ fn a_file_is_put_once_the_helper_is_there() {
     let socket = folder.path().join("unix.socket");
     let error =
         |code: u16, why: &str| (code, format!(r#"{{"type":"error","error_code":{code},"error":"{why}"}}"#));
-    let helper = || error(500, "dial unix /var/lib/lxd/forkfile.sock: connect: no such file or directory");
+    let helper = || error(500, "read unix @->/var/lib/lxd/forkfile.sock: read: connection reset by peer");
     let done = || (200, r#"{"type":"sync","metadata":{}}"#.to_owned());
     let answers = vec![helper(), error(404, "Not Found"), helper(), helper(), done()];
     let server = server(&socket, answers);
