@@ -9,7 +9,7 @@ use lsx_tests::entries;
 use std::net::Ipv4Addr;
 
 /// Stacks that serve names.
-fn stacks() -> Vec<(String, String)> {
+pub(crate) fn stacks() -> Vec<(String, String)> {
     let own = entries("tests/fixtures/stack").into_iter().map(|folder| folder.join("stack.yaml"));
     let golden = entries("tests/fixtures/dns").into_iter().map(|folder| folder.join("stack.yaml"));
     let shipped = entries("scripts/stacks").into_iter();

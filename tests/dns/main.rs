@@ -8,6 +8,7 @@ mod health;
 mod laws;
 mod ports;
 mod query;
+mod shown;
 
 use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
 use lsx_dns::model::Config;

@@ -1,4 +1,4 @@
-//! The verb `query` without hosts: what the document says.
+//! What the document says about a name.
 
 use crate::tool;
 use lsx_tests::top;
@@ -8,14 +8,14 @@ const STACK: &str = "tests/fixtures/dns/up/stack.yaml";
 
 fn explained(words: &[&str]) -> Value {
     let file = top(STACK).display().to_string();
-    let args = [&["query", "--explain", "--stack", &file], words].concat();
+    let args = [&["explain", "--stack", &file], words].concat();
     tool().run(args).end().with(0).document()
 }
 
 #[test]
 fn a_name_is_explained() {
     let told = explained(&["db.storage.internal", "--from", "production"]);
-    assert_eq!(told["schema"], "lsx.dns.query/1");
+    assert_eq!(told["schema"], "lsx.dns.explain/1");
     assert_eq!((&told["network"], &told["type"]), (&"production".into(), &"A".into()), "{told}");
     assert_eq!((&told["server"], &told["zone"]), (&"10.104.0.1:53".into(), &"internal".into()), "{told}");
     assert_eq!(told["view"], serde_json::json!(["production"]), "{told}");
@@ -62,7 +62,7 @@ fn mistakes_are_told() {
         (&["a.b", "--from", "prodution"], 64, "production"),
         (&["a.b", "--from", "far"], 64, "no instance of far"),
     ] {
-        let args = [&["query", "--explain", "--stack", &file], words].concat();
+        let args = [&["explain", "--stack", &file], words].concat();
         let ended = tool().run(args).end().refused(code);
         assert!(ended.stderr.contains(said), "{words:?}: {}", ended.stderr);
     }

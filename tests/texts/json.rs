@@ -34,6 +34,7 @@ const SECTIONS: [(&str, &str, &str); 33] = [
     ("dns", "observed", "OBSERVED BY LSX-DNS"),
     ("dns", "counts", "COUNTS OF LSX-DNS"),
     ("dns", "query", "QUERY OF LSX-DNS"),
+    ("dns", "explain", "EXPLANATION OF LSX-DNS"),
     ("dns", "plan", "PLAN OF LSX-DNS"),
     ("dns", "report", "REPORT"),
     ("dns", "check", "CHECK"),

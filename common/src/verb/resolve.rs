@@ -3,7 +3,7 @@
 use super::report::Document as CheckDocument;
 use super::{ResolveArgs, StackArgs};
 use crate::document;
-use crate::failure::{Failure, Failures, Kind};
+use crate::failure::{Failure, Failures, Kind, Place};
 use crate::host::file::{self, Mode};
 use crate::host::named;
 use crate::log;
@@ -52,6 +52,14 @@ pub(super) fn located(failures: Failures, from: &StackArgs) -> Failures {
         Some((text, file)) => stack::located(&text, &file, &options(from), failures),
         None => failures,
     }
+}
+
+/// Where parts of a document are, as `FILE:LINE:COLUMN`, if it is a file that has them.
+pub fn places(paths: Vec<String>, from: &StackArgs) -> Vec<Option<String>> {
+    let aimed = |path: String| Failure::new(Kind::Data, "", "").at(path);
+    let Failures(aimed) = located(Failures(paths.into_iter().map(aimed).collect()), from);
+    let place = |at: Place| (at.line > 0).then(|| format!("{}:{}:{}", at.file, at.line, at.column));
+    aimed.into_iter().map(|failure| failure.at.and_then(place)).collect()
 }
 
 fn options(args: &StackArgs) -> ReadOptions {

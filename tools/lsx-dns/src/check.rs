@@ -120,7 +120,7 @@ fn queried(input: Value) -> Result<Value, Failures> {
     let spaces = spaces::by_address();
     let space = spaces.get(&(asked.address, asked.mac.to_lowercase())).ok_or_else(|| {
         let failure = failed(format!("no instance here has the address {}", asked.address));
-        failure.hint("it has to run: lsx-ct up, or lsx-dns query --explain")
+        failure.hint("it has to run: lsx-ct up, or lsx-dns explain")
     })?;
     let ask = || query::asked(asked.server, &asked.name, &asked.kind, asked.tcp);
     let answer = namespace::inside(space.as_fd(), ask).and_then(|answer| answer);

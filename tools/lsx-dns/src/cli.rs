@@ -2,7 +2,7 @@
 
 use crate::model::Counted;
 use crate::query::{self, Order};
-use crate::{Dns, PROGRAM, observe};
+use crate::{Dns, PROGRAM, observe, shown};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::tool::Tool as _;
@@ -30,6 +30,56 @@ enum Verb {
     Counts(CountsArgs),
     /// Ask for a name as an instance does, and compare the answer with what the document says
     Query(Box<QueryArgs>),
+    /// Show which lines of the stack file give an answer, or hide it; asks nobody
+    Explain(ExplainArgs),
+    /// Print a zone file, for another server of names, as a network sees the zone
+    Zone(ZoneArgs),
+    /// Print a hosts file for the instances of a network
+    Hosts(HostsArgs),
+}
+
+/// Flags of `zone`.
+#[derive(Debug, Args)]
+struct ZoneArgs {
+    /// The zone, such as `internal` or `0.104.10.in-addr.arpa`; default: the domain of the stack
+    #[arg(value_name = "ZONE")]
+    zone: Option<String>,
+    /// The network whose instances see it so; default: the first one with a name server
+    #[arg(long, value_name = "NETWORK")]
+    from: Option<String>,
+    /// The serial number, which has to rise with each change
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    serial: u32,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
+}
+
+/// Flags of `hosts`.
+#[derive(Debug, Args)]
+struct HostsArgs {
+    /// The network; default: the first one with a name server
+    #[arg(value_name = "NETWORK")]
+    network: Option<String>,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// The name; of an address its reverse name
+    name: String,
+    /// The type of records: A, SRV, PTR, ...; default: A, of an address PTR
+    #[arg(value_name = "TYPE")]
+    kind: Option<String>,
+    /// The instance that asks, or a network, of which the first instance asks; default: the first instance with a name server
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
 }
 
 /// Flags of `query`.
@@ -46,9 +96,6 @@ struct QueryArgs {
     /// Ask by TCP
     #[arg(long)]
     tcp: bool,
-    /// Ask nobody: only show what the document says
-    #[arg(long, conflicts_with = "tcp")]
-    explain: bool,
     /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
@@ -90,6 +137,9 @@ Examples:
   lsx-dns check office.yaml --table
   lsx-dns observe --table
   lsx-dns query web.production.internal --from storage --stack office.yaml --table
+  lsx-dns explain db.storage.internal --from production --stack office.yaml --table
+  lsx-dns zone internal --from production --stack office.yaml -o internal.zone
+  lsx-dns hosts production --stack office.yaml
   lsx-dns counts office --prometheus
   lsx-dns down office.yaml
 
@@ -98,7 +148,10 @@ See also:
 
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
-    ("Verbs for a stack", &["resolve", "plan", "up", "check", "query", "down", "apply", "observe"]),
+    (
+        "Verbs for a stack",
+        &["resolve", "plan", "up", "check", "query", "explain", "zone", "hosts", "down", "apply", "observe"],
+    ),
     ("Verbs for a server", &["counts"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
@@ -112,6 +165,16 @@ fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
         Verb::Query(args) => query(args, &cli.global),
+        Verb::Explain(args) => explain(args, &cli.global),
+        Verb::Zone(args) => {
+            let (zone, from) = (args.zone.as_deref(), args.from.as_deref());
+            let text = shown::zone(&named(args.stack.as_ref()), zone, from, args.serial)?;
+            Ok(cli.global.output(Dns::TABLES).text(&text)?)
+        }
+        Verb::Hosts(args) => {
+            let text = shown::hosts(&named(args.stack.as_ref()), args.network.as_deref())?;
+            Ok(cli.global.output(Dns::TABLES).text(&text)?)
+        }
         Verb::Counts(args) => counts(args, &cli.global),
     }
 }
@@ -123,16 +186,31 @@ fn counts(args: &CountsArgs, global: &Global) -> Result<(), Failures> {
     Ok(shown?)
 }
 
+/// The flags of verbs that only name the stack's file.
+fn named(file: Option<&PathBuf>) -> StackArgs {
+    StackArgs { input: file.cloned(), ..StackArgs::default() }
+}
+
+/// The type that is asked for if none is named.
+fn usual<'a>(name: &str, kind: Option<&'a str>) -> &'a str {
+    kind.unwrap_or(if name.parse::<Ipv4Addr>().is_ok() { "PTR" } else { "A" })
+}
+
+fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failures> {
+    let kind = usual(&args.name, args.kind.as_deref());
+    let order = Order { name: &args.name, kind, from: args.from.as_deref(), tcp: false };
+    let stack = named(args.stack.as_ref());
+    Ok(global.output(Dns::TABLES).emit(&[query::explain(&order, &stack)?])?)
+}
+
 fn query(args: &QueryArgs, global: &Global) -> Result<(), Failures> {
-    let usual = if args.name.parse::<Ipv4Addr>().is_ok() { "PTR" } else { "A" };
     let order = Order {
         name: &args.name,
-        kind: args.kind.as_deref().unwrap_or(usual),
+        kind: usual(&args.name, args.kind.as_deref()),
         from: args.from.as_deref(),
         tcp: args.tcp,
-        explain: args.explain,
     };
-    let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
+    let stack = named(args.stack.as_ref());
     let queried = query::run(&order, &stack, &args.scope, global)?;
     global.output(Dns::TABLES).emit(&[&queried])?;
     if queried.same != Some(false) {

@@ -40,7 +40,9 @@ pub mod model;
 mod observe;
 pub mod plan;
 mod query;
+pub mod render;
 mod serve;
+mod shown;
 pub mod zone;
 
 /// The program's name.
@@ -76,6 +78,7 @@ impl Tool for Dns {
                 "answer.ms",
             ],
         ),
+        ("dns.explain", "sources", &["record", "at", "path", "why"]),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("dns.check", "rows", &["host", "network", "from", "server", "names", "asked", "answered", "why"]),
     ];
@@ -119,7 +122,11 @@ impl Tool for Dns {
     }
 
     fn schemas(&self) -> Vec<(&'static str, Schema)> {
-        vec![("counts", schema_for!(model::Counted)), ("query", schema_for!(query::Queried))]
+        vec![
+            ("counts", schema_for!(model::Counted)),
+            ("explain", schema_for!(query::Queried)),
+            ("query", schema_for!(query::Queried)),
+        ]
     }
 
     fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {

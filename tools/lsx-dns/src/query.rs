@@ -1,6 +1,7 @@
 //! The verb `query`: what an instance gets for a name, what the document says about it, and whether both are the same.
 
 mod answer;
+mod source;
 
 pub(crate) use answer::{Answer, Asked, Queried, asked};
 
@@ -24,8 +25,6 @@ pub(crate) struct Order<'a> {
     /// A network or an instance.
     pub(crate) from: Option<&'a str>,
     pub(crate) tcp: bool,
-    /// Nobody is asked.
-    pub(crate) explain: bool,
 }
 
 /// Who asks: an instance on one of its networks, by the gateway there.
@@ -48,15 +47,7 @@ pub(crate) fn run(
     scope: &ScopeArgs,
     global: &common::cli::Global,
 ) -> Result<Queried, Failures> {
-    let kind: Rtype = order.kind.to_ascii_uppercase().parse().map_err(|_| {
-        let message = format!("{} is not a type of records", order.kind);
-        usage("usage.type", message).hint("such as A, SRV, PTR, MX, TXT, or TYPE65")
-    })?;
-    let name = name(order.name)?;
-    if order.explain {
-        let (stack, resolved) = verb::read_stack(stack)?;
-        return Ok(explained(&stack, &resolved, &asker(&resolved, order.from)?, &name, kind)?);
-    }
+    let (name, kind) = (name(order.name)?, kind(order.kind)?);
     let (stack, resolved, _, mut hosts) = verb::host_set_of(&Dns, stack, scope, global)?;
     let asker = asker(&resolved, order.from)?;
     let mut queried = explained(&stack, &resolved, &asker, &name, kind)?;
@@ -76,6 +67,43 @@ pub(crate) fn run(
     });
     queried.compare(fleet::shape::<Answer>(answer?)?);
     Ok(queried)
+}
+
+/// What the document says, and which parts of it; nobody is asked.
+///
+/// # Errors
+/// Mistakes of the document and of flags.
+pub(crate) fn explain(order: &Order<'_>, from: &StackArgs) -> Result<Queried, Failures> {
+    let (name, kind) = (name(order.name)?, kind(order.kind)?);
+    let (stack, resolved) = verb::read_stack(from)?;
+    let asker = asker(&resolved, order.from)?;
+    let mut told = explained(&stack, &resolved, &asker, &name, kind)?;
+    let config = config(&stack, &resolved, &asker)?;
+    told.schema = document::schema("dns", "explain");
+    told.sources = source::sources(&config, asker.address, (&name, &told.kind), &told.expected);
+    if told.sources.is_empty() {
+        told.sources.push(source::none(&told, &config.beyond));
+    }
+    let paths = told.sources.iter().map(|source| source.path.clone()).collect();
+    let places = verb::places(paths, from);
+    told.sources.iter_mut().zip(places).for_each(|(source, place)| source.at = place);
+    Ok(told)
+}
+
+/// A type of records.
+fn kind(text: &str) -> Result<Rtype, Failure> {
+    text.to_ascii_uppercase().parse().map_err(|_| {
+        let message = format!("{text} is not a type of records");
+        usage("usage.type", message).hint("such as A, SRV, PTR, MX, TXT, or TYPE65")
+    })
+}
+
+/// What the asker's server has. Of the host's own name servers the document knows nothing.
+fn config(stack: &Stack, resolved: &Resolved, asker: &Asker<'_>) -> Result<Config, Failure> {
+    plan::config(stack, resolved, asker.gateway, &[Ipv4Addr::UNSPECIFIED]).ok_or_else(|| {
+        let message = format!("the stack {} serves no names", stack.name);
+        Failure::new(Kind::Failed, "dns.query", message).hint("write `dns: {}` in the stack file")
+    })
 }
 
 /// A name as DNS has it; an address becomes its reverse name.
@@ -130,11 +158,7 @@ fn explained(
     name: &str,
     kind: Rtype,
 ) -> Result<Queried, Failure> {
-    // Of the host's own name servers the document knows nothing.
-    let config = plan::config(stack, resolved, asker.gateway, &[Ipv4Addr::UNSPECIFIED]).ok_or_else(|| {
-        let message = format!("the stack {} serves no names", stack.name);
-        Failure::new(Kind::Failed, "dns.query", message).hint("write `dns: {}` in the stack file")
-    })?;
+    let config = config(stack, resolved, asker)?;
     let wrong = |why: String| Failure::new(Kind::Data, "dns.query", why);
     let tables = Tables::new(&config, 0).map_err(wrong)?;
     let asked = Name::vec_from_str(name).map_err(|e| wrong(e.to_string()))?;
@@ -163,6 +187,7 @@ fn explained(
         zone: zone(&config, name).filter(|_| forward.is_none()),
         forward: forward.unwrap_or_default(),
         expected,
+        sources: Vec::new(),
         partly: config.health.is_some(),
         answer: None,
         same: None,

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
+/// Times of a zone for secondaries, in seconds (RFC 1912 2.2).
+pub(crate) const REFRESH: u32 = 3600;
+pub(crate) const RETRY: u32 = 600;
+pub(crate) const EXPIRE: u32 = 604_800;
+
 /// The configuration of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Config {
@@ -139,6 +144,17 @@ pub enum Seen {
     Networks(Vec<String>),
 }
 
+impl View {
+    /// Whether it has a record.
+    pub(crate) fn sees(&self, entry: &Entry) -> bool {
+        match &entry.seen {
+            Seen::All => true,
+            Seen::Reaching(address) => self.reach.iter().any(|net| net.contains(address)),
+            Seen::Networks(networks) => networks.iter().any(|network| self.networks.contains(network)),
+        }
+    }
+}
+
 impl Seen {
     fn everyone(&self) -> bool {
         *self == Seen::All
@@ -146,7 +162,7 @@ impl Seen {
 }
 
 /// What some sources see.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct View {
     /// The sources.
     #[schemars(with = "Vec<String>")]

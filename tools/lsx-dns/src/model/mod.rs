@@ -3,8 +3,8 @@
 mod config;
 mod counts;
 
-pub(crate) use config::rate;
 pub use config::{Config, Data, Entry, Health, Replica, Seen, View};
+pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
 
 use schemars::JsonSchema;

@@ -58,6 +58,10 @@ pub(crate) struct Queried {
     pub(crate) forward: Vec<String>,
     /// What the document says; of names of others only the aliases that lead to them.
     pub(crate) expected: Answer,
+    /// By `explain`: which parts of the document give the records, and which it has for others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub(crate) sources: Vec<Source>,
     /// Whether answers may lack replicas that are not ready.
     #[serde(skip)]
     pub(crate) partly: bool,
@@ -96,6 +100,21 @@ pub(crate) struct Record {
     pub(crate) data: String,
     /// TTL in seconds.
     pub(crate) ttl: u32,
+}
+
+/// A part of the document that gives a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Source {
+    /// The record: name, type and data.
+    pub(crate) record: String,
+    /// The part: keys from the top of the document.
+    pub(crate) path: String,
+    /// File, line and column, if the document is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<String>,
+    /// Why the asker does not get it, or gets it from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
 }
 
 impl Queried {

@@ -2,8 +2,15 @@
 
 use super::{Rdata, name};
 use crate::model::Data;
+use domain::base::RecordData as _;
 use domain::rdata::caa::{Caa, CaaFlags, CaaTag};
 use domain::rdata::{A, Aaaa, Cname, Mx, Ns, Ptr, Srv, Txt};
+
+/// Type and data of a record, as in zone files.
+pub(super) fn text(data: &Data) -> Option<(String, String)> {
+    let data = of(data).ok()?;
+    Some((data.rtype().to_string(), data.to_string()))
+}
 
 /// The data of a record.
 ///

@@ -7,7 +7,7 @@ mod ready;
 
 pub use answer::{Answer, Outcome};
 
-use crate::model::{Config, Entry, Seen, View};
+use crate::model::{Config, EXPIRE, REFRESH, RETRY, View};
 use domain::base::iana::{Class, Rtype};
 use domain::base::name::ToName;
 use domain::base::{Name, Record, Serial, Ttl};
@@ -22,11 +22,6 @@ pub type Owner = Name<Vec<u8>>;
 pub type Rdata = ZoneRecordData<Vec<u8>, Owner>;
 /// A record.
 pub type Rr = Record<Owner, Rdata>;
-
-/// Times of a zone for secondaries, in seconds (RFC 1912 2.2): there are none yet.
-const REFRESH: u32 = 3600;
-const RETRY: u32 = 600;
-const EXPIRE: u32 = 604_800;
 
 /// All answers.
 #[derive(Debug)]
@@ -139,7 +134,7 @@ fn table(
         let ns = record(apex.clone(), config.ttl, Ns::new(server.clone()));
         all.entry(apex.clone()).or_default().extend([soa.clone(), ns]);
     }
-    for entry in config.records.iter().filter(|entry| sees(view, entry)) {
+    for entry in config.records.iter().filter(|entry| view.sees(entry)) {
         let owner = name(&entry.name)?;
         let mut above = owner.parent().map(|parent| parent.to_vec());
         while let Some(name) = above.filter(|_| !zones.contains_key(&owner)) {
@@ -159,13 +154,9 @@ fn table(
     Ok(all)
 }
 
-/// Whether a view has a record.
-pub(crate) fn sees(view: &View, entry: &Entry) -> bool {
-    match &entry.seen {
-        Seen::All => true,
-        Seen::Reaching(address) => view.reach.iter().any(|net| net.contains(address)),
-        Seen::Networks(networks) => networks.iter().any(|network| view.networks.contains(network)),
-    }
+/// Type and data of a record, as in zone files.
+pub(crate) fn text(data: &crate::model::Data) -> Option<(String, String)> {
+    data::text(data)
 }
 
 fn is(record: &Rr, kind: Rtype) -> bool {

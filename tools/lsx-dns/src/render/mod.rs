@@ -1,0 +1,19 @@
+//! Names as texts: zone files, hosts files, and configurations of other servers. Pure.
+
+mod hosts;
+mod zone;
+
+pub use hosts::hosts;
+pub use zone::zone;
+
+use crate::model::{Config, Entry, View};
+
+/// The records of a view, each once.
+fn seen<'c>(config: &'c Config, view: &'c View) -> impl Iterator<Item = &'c Entry> {
+    config.records.iter().filter(|entry| view.sees(entry))
+}
+
+/// Whether a name is a domain or below it.
+fn within(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
