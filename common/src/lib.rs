@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod help;
 pub mod host;
 pub mod http;
+pub mod journal;
 pub mod live;
 pub mod log;
 pub mod manual;

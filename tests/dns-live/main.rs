@@ -17,7 +17,9 @@ mod counts;
 mod crash;
 mod load;
 mod names;
+mod office;
 mod town;
+mod update;
 
 use lsx_tests::groups::{self, Group};
 use lsx_tests::lab::Lab;
@@ -32,7 +34,7 @@ type Case = groups::Case<Lab>;
 const GROUPS: &[Group<Lab>] = &[Group {
     name: "names",
     share: town::lab,
-    cases: &[names::CASES, counts::CASES, change::CASES, checks::CASES, crash::CASES],
+    cases: &[names::CASES, counts::CASES, change::CASES, checks::CASES, crash::CASES, update::CASES],
 }];
 
 fn main() -> ExitCode {

@@ -23,6 +23,12 @@ pub struct Definition {
     /// Whether it runs without root, as a user of its own without a name.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub unprivileged: bool,
+    /// Whether a server has a folder of its own in the folder of data, which it may write.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub data: bool,
+    /// The secrets that a server gets, by name, with their digests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// What a service runs.
@@ -97,7 +103,12 @@ impl Definition {
     /// A program and its arguments, as root in the host.
     pub fn program(argv: Vec<String>) -> Definition {
         let runs = Runs::Program(Program { argv, ..Program::default() });
-        Definition { runs, router: false, unprivileged: false }
+        Definition::of(runs)
+    }
+
+    /// As root in the host, without data and secrets.
+    pub const fn of(runs: Runs) -> Definition {
+        Definition { runs, router: false, unprivileged: false, data: false, secrets: BTreeMap::new() }
     }
 
     /// As [`super::Kept::Service`] has it.

@@ -4,6 +4,7 @@
 mod questions;
 mod spaces;
 
+use crate::model::Key;
 use crate::query::{self, Answer, Asked};
 use common::host::namespace;
 use common::stack::{Resolved, Stack};
@@ -12,6 +13,7 @@ use common::{Failure, Failures, Kind, fleet};
 use questions::{Ask, Asker, Question};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -131,7 +133,7 @@ fn queried(input: Value) -> Result<Value, Failures> {
 ///
 /// # Errors
 /// Hosts that could not be asked.
-pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+pub(crate) fn check(input: &PlanInput<BTreeMap<String, Key>>, each: Each<'_>) -> Result<Checked, Failures> {
     let mut checked = Checked::default();
     let Goal::Up(stack, resolved) = &input.goal else { return Ok(checked) };
     if !input.only.section("dns") || stack.dns.is_none() {
@@ -170,7 +172,7 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Result<Checked, Failur
     Ok(checked)
 }
 
-fn takes_part(input: &PlanInput, host: &str) -> bool {
+fn takes_part(input: &PlanInput<BTreeMap<String, Key>>, host: &str) -> bool {
     input.hosts.iter().any(|at| at.name == host)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::Counted;
 use crate::query::{self, Order};
-use crate::{Dns, PROGRAM, observe, shown};
+use crate::{Dns, PROGRAM, key, observe, shown};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::tool::Tool as _;
@@ -30,6 +30,8 @@ enum Verb {
     Counts(CountsArgs),
     /// Ask for a name as an instance does, and compare the answer with what the document says
     Query(Box<QueryArgs>),
+    /// Print the key of a client of `dns.update`, as a file for nsupdate -k
+    Key(KeyArgs),
     /// Show which lines of the stack file give an answer, or hide it; asks nobody
     Explain(ExplainArgs),
     /// Print a zone file, for another server of names, as a network sees the zone
@@ -103,6 +105,16 @@ struct QueryArgs {
     scope: ScopeArgs,
 }
 
+/// Flags of `key`.
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// The client; `transfer`: the servers of `dns.transfer`
+    name: String,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
+}
+
 /// Flags of `counts`.
 #[derive(Debug, Args)]
 struct CountsArgs {
@@ -120,6 +132,8 @@ fn description() -> String {
 }
 
 const AFTER: &str = "  dns.plan.driver   a driver that is not supported yet: 65
+  dns.key           a secret is no key for signed updates: 65
+  dns.plan.update   several servers, which do not share updates yet: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
   dns.serve         a server cannot serve; this is in its log: 1
   host.service      a service does not start, with the last lines of its log: 1
@@ -129,7 +143,8 @@ Files:
   /etc/lsx/STACK/dns.json            on each host with a server: desired state, restored after a reboot
   /etc/lsx/boot.d/40-STACK-dns       on each host with a server: restores it after a reboot
   /run/lsx/STACK/dns/                on each host with a server: its definition, state and socket
-  /var/lib/lsx/dns/STACK/            on each host with a server: its log
+  /var/lib/lsx/dns/STACK/            on each host with a server: its log, and the journal of updates
+  /var/lib/lsx/secrets/STACK/dns/    on each host with a server: the keys of clients
 
 Examples:
   lsx-net up office.yaml | lsx-dns up
@@ -150,7 +165,10 @@ See also:
 const GROUPS: common::help::Groups = &[
     (
         "Verbs for a stack",
-        &["resolve", "plan", "up", "check", "query", "explain", "zone", "hosts", "down", "apply", "observe"],
+        &[
+            "resolve", "plan", "up", "check", "query", "explain", "zone", "hosts", "key", "down", "apply",
+            "observe",
+        ],
     ),
     ("Verbs for a server", &["counts"]),
     ("Other verbs", &["schema", "completions", "help"]),
@@ -176,6 +194,11 @@ fn run(cli: &Cli) -> Result<(), Failures> {
             Ok(cli.global.output(Dns::TABLES).text(&text)?)
         }
         Verb::Counts(args) => counts(args, &cli.global),
+        Verb::Key(args) => {
+            let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
+            let key = key::of(&args.name, &stack)?;
+            Ok(cli.global.output(Dns::TABLES).text(&key.text())?)
+        }
     }
 }
 

@@ -25,7 +25,10 @@
 use common::host::service::worker::Worker;
 use common::plan::{Have, Kept};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::tool::{
+    Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
+};
+use common::transfer::Needs;
 use common::{Failure, Failures};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -36,13 +39,16 @@ use std::sync::atomic::AtomicBool;
 mod ask;
 mod check;
 pub mod cli;
+mod key;
 pub mod model;
 mod observe;
 pub mod plan;
 mod query;
 pub mod render;
+mod secrets;
 mod serve;
 mod shown;
+mod update;
 pub mod zone;
 
 /// The program's name.
@@ -85,8 +91,8 @@ impl Tool for Dns {
     const ORDER: u8 = 40;
     type Object = Kept;
     type Facts = model::Facts;
-    type Gathered = ();
-    type Data = model::Nothing;
+    type Gathered = BTreeMap<String, model::Key>;
+    type Data = model::Shared;
     type Intent = model::Intent;
 
     fn observe(&self, stack: Option<&str>) -> Result<Observation<Self::Object, Self::Facts>, Failure> {
@@ -97,9 +103,17 @@ impl Tool for Dns {
         plan::base(objects, &seen.resolvers)
     }
 
+    fn gather(&self, from: &Source<'_>) -> Result<Self::Gathered, Failures> {
+        secrets::gather(from)
+    }
+
+    fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Kept) -> Needs<'p> {
+        secrets::needs(&plan.data, object)
+    }
+
     fn plan(
         &self,
-        input: &PlanInput,
+        input: &PlanInput<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
@@ -129,7 +143,7 @@ impl Tool for Dns {
         ]
     }
 
-    fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+    fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
         check::check(input, each)
     }
 }

@@ -5,6 +5,7 @@ mod holder;
 pub mod kept;
 pub mod log;
 mod marks;
+mod own;
 pub(crate) mod running;
 pub mod signals;
 pub mod sockets;

@@ -1,7 +1,7 @@
 //! The worker of a service: the tool's own server, on sockets that its supervisor opened.
 //!
 //! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the definition, the socket for
-//! later supervisors, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
+//! later supervisors, the server's own folder and its secrets if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
 //! or `beat COUNTS`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
@@ -9,6 +9,7 @@ use crate::failure::{Failure, Kind};
 use crate::plan::{Definition, Runs};
 use crate::{document, host::limit};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -31,6 +32,10 @@ pub struct Worker {
     pub config: Value,
     /// The sockets of each address; they do not block.
     pub sockets: Vec<(UdpSocket, TcpListener)>,
+    /// Its folder for what must outlive it.
+    pub folder: Option<OwnedFd>,
+    /// Its secrets, by name.
+    pub secrets: BTreeMap<String, Vec<u8>>,
     /// Digest of the definition.
     digest: String,
     supervisor: UnixStream,
@@ -55,10 +60,19 @@ impl Worker {
         let next = UnixListener::from(all.next().ok_or_else(missing)?);
         let text = limit::read(definition, DEFINITION, "the definition")?;
         let definition = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
-        let Definition { runs: Runs::Server { config, .. }, .. } = definition else { return Err(missing()) };
+        let Definition { runs: Runs::Server { config, .. }, data, secrets: names, .. } = definition else {
+            return Err(missing());
+        };
+        let folder = if data { Some(all.next().ok_or_else(missing)?) } else { None };
+        let mut secrets = BTreeMap::new();
+        for (name, _) in names {
+            let file = File::from(all.next().ok_or_else(missing)?);
+            let value = limit::read(file, limit::SECRET, &format!("the secret {name}"))?;
+            secrets.insert(name, value);
+        }
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
-        Ok(Worker { config, sockets, digest: document::digest(&text), supervisor, next })
+        Ok(Worker { config, sockets, folder, secrets, digest: document::digest(&text), supervisor, next })
     }
 
     /// Refuses the configuration; the supervisor keeps the former worker.

@@ -143,7 +143,7 @@ fn from_document(
         };
         let runs = value("PROGRAM").map(json).transpose()?.or(runs);
         let (router, unprivileged) = (value("ROUTER").is_some(), value("UNPRIVILEGED").is_some());
-        let service = runs.map(|runs| Definition { runs, router, unprivileged });
+        let service = runs.map(|runs| Definition { router, unprivileged, ..Definition::of(runs) });
         to.service = service.or(to.service.take());
         to.data |= value("DATA").is_some();
     }

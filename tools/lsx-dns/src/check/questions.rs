@@ -120,5 +120,6 @@ fn kind(data: &Data) -> Rtype {
         Data::Ptr(_) => Rtype::PTR,
         Data::Ns(_) => Rtype::NS,
         Data::Caa(..) => Rtype::CAA,
+        Data::Other(kind, _) => Rtype::from_int(*kind),
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration of a server: what it answers, and to whom. It has no clock and no order that matters, so that the same
 //! document gives the same bytes.
 
+use super::update::{Client, TRANSFER, Transfer};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,12 @@ pub struct Config {
     /// Replicas that answers leave out while they are not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// Clients that may change names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub update: BTreeMap<String, Client>,
+    /// Servers that may transfer the zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
 }
 
 /// Which replicas are probed, and how often.
@@ -72,6 +79,18 @@ pub struct Replica {
 }
 
 impl Config {
+    /// Whether its names can be changed or transferred: then it has a serial that must survive, and so a journal.
+    pub fn changes(&self) -> bool {
+        !self.update.is_empty() || self.transfer.is_some()
+    }
+
+    /// The keys that it needs: their usual names, which are those of the clients, and their secrets.
+    pub fn keys(&self) -> Vec<(&str, &str)> {
+        let clients = self.update.iter().map(|(name, client)| (name.as_str(), client.key.as_str()));
+        let servers = self.transfer.iter().filter_map(|transfer| Some((TRANSFER, transfer.key.as_deref()?)));
+        clients.chain(servers).collect()
+    }
+
     /// The view of a source; none for strangers.
     pub(crate) fn view(&self, source: Ipv4Addr) -> Option<&View> {
         let longest = |view: &View| {
@@ -129,6 +148,8 @@ pub enum Data {
     Ns(String),
     /// An authority that may issue certificates: flags, tag and value.
     Caa(u8, String, String),
+    /// Any other data: the number of its type, and its bytes in hexadecimal (RFC 3597). No record of a document has it.
+    Other(u16, String),
 }
 
 /// Who sees a record.

@@ -2,10 +2,12 @@
 
 mod config;
 mod counts;
+mod update;
 
 pub use config::{Config, Data, Entry, Health, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
+pub use update::{Client, Holder, TRANSFER, Transfer};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ pub struct Intent {
     pub stack: String,
     /// The configuration of its server.
     pub config: Config,
+    /// The digests of the secrets of its server, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Further facts.
@@ -37,9 +42,23 @@ pub struct Facts {
     pub counts: BTreeMap<String, Counts>,
 }
 
-/// What its steps share: nothing.
+/// What its steps share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Nothing {}
+pub struct Shared {
+    /// The secrets of servers: by the digest of the server's definition, and by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, BTreeMap<String, Key>>,
+}
+
+/// A secret with a key; its value is in no document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Key {
+    /// The digest of its value.
+    pub digest: String,
+    /// Its place on the operator's machine; none if the host must have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
 
 /// The name of the service.
 pub const NAMES: &str = "names";

@@ -5,10 +5,11 @@ mod health;
 mod names;
 mod ports;
 mod reverse;
+mod updates;
 mod views;
 
 use crate::Dns;
-use crate::model::{Config, Intent, NAMES, rate};
+use crate::model::{Config, Intent, Key, NAMES, rate};
 use common::plan::{Definition, Have, Kept, Runs, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput};
@@ -29,27 +30,34 @@ const CACHE: u32 = 10_000;
 ///
 /// # Errors
 /// A driver that is not supported, or an intent that cannot be read.
-pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Dns>>) -> Result<Draft<Dns>, Failures> {
+pub fn plan(
+    input: &PlanInput<BTreeMap<String, Key>>,
+    observed: &BTreeMap<String, ObservedOf<Dns>>,
+) -> Result<Draft<Dns>, Failures> {
     let mut draft = Draft::default();
     if !input.only.section("dns") {
         return Ok(draft);
     }
     for (host, seen) in observed {
-        let config = match &input.goal {
+        let intent = match &input.goal {
             Goal::Up(stack, resolved) => {
-                supported(stack)?;
-                config(stack, resolved, host, &seen.seen.resolvers)
+                supported(stack, resolved)?;
+                let config = config(stack, resolved, host, &seen.seen.resolvers);
+                config.map(|config| with_keys(intent(&input.stack, config), &input.gathered))
             }
-            Goal::Boot(kept) => Some(booted(kept)?.config),
+            Goal::Boot(kept) => Some(booted(kept)?),
             Goal::Down => None,
         };
-        let intent = config.map(|config| intent(&input.stack, config));
-        let service = intent.as_ref().map(|intent| definition(&intent.config)).transpose()?;
+        let service = intent.as_ref().map(defined).transpose()?;
+        if let (Some(service), Some(intent)) = (&service, &intent) {
+            let keys = keys(intent, &input.gathered);
+            draft.data.keys.extend((!keys.is_empty()).then_some((document::digest_of(service)?, keys)));
+        }
         let keeps = Keeps {
             intent: intent.as_ref(),
             program: &seen.seen.program,
             services: service.into_iter().map(|service| (NAMES.to_owned(), service)).collect(),
-            data: false,
+            data: intent.as_ref().is_some_and(|intent| intent.config.changes()),
         };
         let wants = draft.keep(&Dns, input, (host, seen), keeps)?;
         draft.steps.extend(diff(host, &wants, &seen.objects));
@@ -63,13 +71,38 @@ pub fn plan(input: &PlanInput, observed: &BTreeMap<String, ObservedOf<Dns>>) -> 
 /// # Errors
 /// None that a configuration gives.
 pub fn definition(config: &Config) -> Result<Definition, Failure> {
-    let listen = config.listen.clone();
+    let (listen, data) = (config.listen.clone(), config.changes());
     let config = serde_json::to_value(config)
         .map_err(|e| Failure::new(Kind::Bug, "dns.plan.contents", e.to_string()))?;
-    Ok(Definition { runs: Runs::Server { listen, config }, router: true, unprivileged: true })
+    let runs = Runs::Server { listen, config };
+    Ok(Definition { router: true, unprivileged: true, data, ..Definition::of(runs) })
 }
 
-fn supported(stack: &Stack) -> Result<(), Failure> {
+/// The server of names with its secrets.
+fn defined(intent: &Intent) -> Result<Definition, Failure> {
+    Ok(Definition { secrets: intent.secrets.clone(), ..definition(&intent.config)? })
+}
+
+/// With the digests of the keys that its server needs.
+fn with_keys(intent: Intent, gathered: &BTreeMap<String, Key>) -> Intent {
+    let of = |(_, secret): (&str, &str)| Some((secret.to_owned(), gathered.get(secret)?.digest.clone()));
+    let secrets = intent.config.keys().into_iter().filter_map(of).collect();
+    Intent { secrets, ..intent }
+}
+
+/// The keys that a server needs. After a reboot they are on the host.
+fn keys(intent: &Intent, gathered: &BTreeMap<String, Key>) -> BTreeMap<String, Key> {
+    let kept = |digest: &String| Key { digest: digest.clone(), place: None };
+    let of = |(name, digest): (&String, &String)| {
+        (name.clone(), gathered.get(name).cloned().unwrap_or_else(|| kept(digest)))
+    };
+    intent.secrets.iter().map(of).collect()
+}
+
+fn supported(stack: &Stack, resolved: &Resolved) -> Result<(), Failure> {
+    if let Some(dns) = &stack.dns {
+        updates::alone(dns, resolved)?;
+    }
     let driver = stack.dns.as_ref().map(|dns| dns.driver).unwrap_or_default();
     if driver == DnsDriver::Embedded {
         return Ok(());
@@ -81,12 +114,18 @@ fn supported(stack: &Stack) -> Result<(), Failure> {
 
 /// What a host keeps of a stack.
 pub fn intent(stack: &str, config: Config) -> Intent {
-    Intent { schema: document::schema("dns", "intent"), stack: stack.to_owned(), config }
+    let (schema, secrets) = (document::schema("dns", "intent"), BTreeMap::new());
+    Intent { schema, stack: stack.to_owned(), config, secrets }
 }
 
 /// The digest of an intent; stack and schema do not matter.
 pub fn key(intent: &Intent) -> String {
-    document::digest_of(&(&intent.config, "intent")).unwrap_or_default()
+    let secrets = (!intent.secrets.is_empty()).then_some(&intent.secrets);
+    match secrets {
+        Some(secrets) => document::digest_of(&(&intent.config, "intent", secrets)),
+        None => document::digest_of(&(&intent.config, "intent")),
+    }
+    .unwrap_or_default()
 }
 
 fn booted(kept: &serde_json::Value) -> Result<Intent, Failure> {
@@ -118,7 +157,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
     records.sort();
     // Two parts of the document may give the same record; the first one counts.
     records.dedup_by(|a, b| (&a.name, &a.data, a.ttl, &a.seen) == (&b.name, &b.data, b.ttl, &b.seen));
-    Some(Config {
+    let mut config = Config {
         listen,
         domain: stack.domain.clone(),
         ttl: seconds(dns.ttl, TTL),
@@ -132,7 +171,10 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         rate: dns.rate.unwrap_or_else(rate),
         log: dns.log,
         health: health::of(stack, resolved, dns, host),
-    })
+        ..Config::default()
+    };
+    updates::add(stack, dns, &mut config);
+    Some(config)
 }
 
 /// The addresses of a host's router at which the router accepts queries.

@@ -59,6 +59,7 @@ fn data(data: &Data) -> String {
         Data::Ptr(name) => format!("PTR {name}."),
         Data::Ns(name) => format!("NS {name}."),
         Data::Caa(flags, tag, value) => format!("CAA {flags} {tag} {}", quoted(value.as_bytes())),
+        Data::Other(kind, hex) => format!("TYPE{kind} \\# {} {hex}", hex.len() / 2),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The worker: answers on the sockets that it inherited.
 
 mod cache;
+mod change;
+mod changes;
 mod counter;
 mod forward;
 mod guard;
@@ -9,12 +11,15 @@ mod limit;
 mod places;
 mod reply;
 mod said;
+mod signed;
 mod stream;
 mod upstream;
 mod write;
 
 use crate::model::{self, Config};
+use crate::update::keys::Keys;
 use crate::zone::Tables;
+use changes::{Changes, Work};
 use common::host::service::worker::Worker;
 use common::{Failure, Kind, log};
 use counter::Counter;
@@ -24,11 +29,10 @@ use health::Health;
 use limit::Verdict;
 use reply::{Question, Reply};
 use serde::Deserialize;
-use serde_json::Value;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -36,12 +40,15 @@ use tokio::sync::watch;
 const QUERY: usize = 4096;
 /// How often the loop shows that it works.
 const TICK: Duration = Duration::from_millis(500);
+/// How long queries wait for the journal of a former worker; then they are answered from what it has said so far.
+const TAKE: Duration = Duration::from_millis(250);
 /// How long answers that are under way may take when another worker has taken over.
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// What all tasks share.
 struct Server {
-    tables: Tables,
+    tables: Arc<RwLock<Tables>>,
+    keys: Keys,
     guard: Guard,
     counter: Arc<Counter>,
     forwarder: Arc<Forwarder>,
@@ -53,8 +60,9 @@ struct Server {
 /// # Errors
 /// A configuration that cannot be used, or errors of the kernel.
 pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
-    let (server, replicas) = match server(&worker.config) {
-        Ok((server, replicas)) => (Arc::new(server), replicas),
+    let (drain, drained) = watch::channel(false);
+    let (server, replicas, changes) = match server(&mut worker, &drained) {
+        Ok((server, replicas, changes)) => (Arc::new(server), replicas, changes),
         Err(why) => {
             worker.refuse(&why);
             return Err(Failure::new(Kind::Data, "dns.serve", why));
@@ -63,7 +71,6 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let failed = |e: io::Error| Failure::new(Kind::Failed, "dns.serve", format!("cannot serve: {e}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (ticks, seen) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(u64::MAX));
-    let (drain, drained) = watch::channel(false);
     let (ticked, counted) = (Arc::clone(&ticks), Arc::clone(&server));
     let alive = move || {
         let now = ticked.load(Ordering::Relaxed);
@@ -73,25 +80,42 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let watched = replicas.map(|replicas| Arc::clone(&server.health).watch(replicas, drained.clone()));
     let serving = async {
         watched.map(tokio::spawn);
-        serve(server, sockets, drained, ticks).await
+        let changes = begin(changes).await?;
+        serve((server, changes), sockets, drained, ticks).await
     };
     runtime.block_on(serving).map_err(failed)
 }
 
-fn server(config: &Value) -> Result<(Server, Option<model::Health>), String> {
-    let config = Config::deserialize(config).map_err(|e| e.to_string())?;
+/// What a server has of a configuration.
+type Made = (Server, Option<model::Health>, Option<(Changes, Work)>);
+
+fn server(worker: &mut Worker, drained: &watch::Receiver<bool>) -> Result<Made, String> {
+    let config = Config::deserialize(&worker.config).map_err(|e| e.to_string())?;
     // The serial of the zones: it rises with every load.
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
     let now = u32::try_from(now).unwrap_or_default();
-    let tables = Tables::new(&config, now)?;
+    let tables = Arc::new(RwLock::new(Tables::new(&config, now)?));
+    let keys = Keys::new(&config, &worker.secrets)?;
+    let changes = match worker.folder.take() {
+        Some(folder) => Some(changes::prepare(&config, folder, &tables, drained.clone())?),
+        None => None,
+    };
     let guard = Guard::new(config.rate, now).map_err(|e| e.to_string())?;
     let counter = Arc::new(Counter::new(config.log).map_err(|e| e.to_string())?);
     let forwarder = Arc::new(Forwarder::new(config.cache, Arc::clone(&counter)));
-    Ok((Server { tables, guard, counter, forwarder, health: Arc::default() }, config.health))
+    let server = Server { tables, keys, guard, counter, forwarder, health: Arc::default() };
+    Ok((server, config.health, changes))
+}
+
+/// Begins to carry out updates. The former worker lets go of the journal at once, unless connections are open.
+async fn begin(changes: Option<(Changes, Work)>) -> io::Result<Option<Changes>> {
+    let Some((changes, work)) = changes else { return Ok(None) };
+    let _ = tokio::time::timeout(TAKE, work.start()?).await;
+    Ok(Some(changes))
 }
 
 async fn serve(
-    server: Arc<Server>,
+    (server, changes): (Arc<Server>, Option<Changes>),
     sockets: Vec<(UdpSocket, TcpListener)>,
     mut drained: watch::Receiver<bool>,
     ticks: Arc<AtomicU64>,
@@ -100,9 +124,10 @@ async fn serve(
     for (udp, tcp) in sockets {
         let udp = Arc::new(tokio::net::UdpSocket::from_std(udp)?);
         let tcp = tokio::net::TcpListener::from_std(tcp)?;
-        tasks.spawn(datagrams(Arc::clone(&server), udp, drained.clone()));
-        tasks.spawn(stream::accept(Arc::clone(&server), tcp, drained.clone()));
+        tasks.spawn(datagrams((Arc::clone(&server), changes.clone()), udp, drained.clone()));
+        tasks.spawn(stream::accept((Arc::clone(&server), changes.clone()), tcp, drained.clone()));
     }
+    drop(changes); // Its thread ends when all tasks have ended that can send it anything.
     let mut tick = tokio::time::interval(TICK);
     while !*drained.borrow() {
         tokio::select! {
@@ -116,7 +141,7 @@ async fn serve(
 
 /// Answers datagrams. Those that wait for other servers have tasks of their own.
 async fn datagrams(
-    server: Arc<Server>,
+    (server, changes): (Arc<Server>, Option<Changes>),
     socket: Arc<tokio::net::UdpSocket>,
     mut drained: watch::Receiver<bool>,
 ) {
@@ -135,16 +160,20 @@ async fn datagrams(
         match server.first(&mut question, from, at) {
             Reply::Now(bytes) if bytes.is_empty() => {}
             Reply::Now(bytes) => _ = socket.send_to(&bytes, from).await,
-            Reply::Later(ask) => {
+            later => {
                 let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
+                let changes = changes.clone().filter(|_| matches!(later, Reply::Change));
                 waiting.spawn(async move {
-                    let bytes = server.forwarder.ask(&question, &ask, from.ip()).await;
+                    let bytes = server.later(&mut question, later, (from, changes)).await;
                     server.counter.reply(&question, from, at, &bytes);
-                    let _ = socket.send_to(&bytes, from).await;
+                    if !bytes.is_empty() {
+                        let _ = socket.send_to(&bytes, from).await;
+                    }
                 });
             }
         }
     }
+    drop(changes);
     while waiting.join_next().await.is_some() {}
 }
 
@@ -178,19 +207,45 @@ impl Server {
 
     fn admit(&self, question: &mut Question, from: SocketAddr) -> Verdict {
         match from.ip() {
-            IpAddr::V4(source) => self.guard.admit(question, source, self.tables.knows(source)),
+            IpAddr::V4(source) => self.guard.admit(question, source, self.tables().knows(source)),
             IpAddr::V6(_) => Verdict::Silence, // No socket has such addresses.
         }
     }
 
-    fn reply(&self, question: &Question, from: SocketAddr) -> Reply {
+    fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reply(&self, question: &mut Question, from: SocketAddr) -> Reply {
         let IpAddr::V4(source) = from.ip() else { return Reply::Now(question.refused()) };
-        match question.reply(&self.tables, source, &self.health.down()) {
-            Reply::Now(bytes) => Reply::Now(bytes),
+        if let Some(reply) = question.open(&self.keys) {
+            return reply;
+        }
+        let reply = question.reply(&self.tables(), source, &self.health.down());
+        match reply {
             Reply::Later(mut ask) => match self.forwarder.at_once(question, &mut ask) {
-                Some(bytes) => Reply::Now(bytes),
+                Some(bytes) => Reply::Now(question.signed(bytes)),
                 None => Reply::Later(ask),
             },
+            Reply::Now(bytes) => Reply::Now(question.signed(bytes)),
+            Reply::Change => Reply::Change,
+        }
+    }
+
+    /// The reply that takes time.
+    async fn later(
+        &self,
+        question: &mut Question,
+        reply: Reply,
+        (from, changes): (SocketAddr, Option<Changes>),
+    ) -> Vec<u8> {
+        match reply {
+            Reply::Now(bytes) => bytes,
+            Reply::Later(ask) => {
+                let bytes = self.forwarder.ask(question, &ask, from.ip()).await;
+                question.signed(bytes)
+            }
+            Reply::Change => question.change(changes.as_ref()).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Queries, and what they get (RFC 1035 4, RFC 6891).
 
 use super::said::{Key, Said};
+use super::signed::Signature;
 use crate::zone::{Outcome, Owner, Rr, Tables};
 use domain::base::Message;
 use domain::base::iana::{Class, ExtendedErrorCode, Opcode, OptRcode, Rtype};
@@ -29,6 +30,8 @@ pub(super) struct Question {
     pub(super) stream: bool,
     /// The error that it gets.
     wrong: Option<OptRcode>,
+    /// Its signature, once it is found to be right.
+    pub(super) signature: Option<Box<Signature>>,
 }
 
 /// What other servers are asked.
@@ -50,6 +53,8 @@ pub(super) enum Age {
 pub(super) enum Reply {
     Now(Vec<u8>),
     Later(Ask),
+    /// What comes of an update.
+    Change,
 }
 
 impl Question {
@@ -69,6 +74,7 @@ impl Question {
             secure: false,
             stream,
             wrong: None,
+            signature: None,
             message,
         };
         if header.opcode() != Opcode::QUERY {
@@ -132,4 +138,4 @@ impl Question {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,8 @@
 //! Queries by TCP (RFC 7766): several on one connection, one after the other.
 
-use super::reply::{Question, Reply};
-use super::{QUERY, Server};
+use super::Server;
+use super::changes::Changes;
+use super::reply::Question;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,6 +20,8 @@ const PASS: Duration = Duration::from_secs(10);
 const LAST: Duration = Duration::from_secs(2);
 /// The pause after an error of the kernel, such as no more descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest message: updates may be longer than queries.
+const MESSAGE: usize = 16 * 1024;
 /// The number of connections of all clients and of one.
 const ALL: usize = 1000;
 const EACH: usize = 50;
@@ -54,7 +57,11 @@ impl Drop for Counted {
 }
 
 /// Accepts connections until another worker has taken over.
-pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, mut drained: watch::Receiver<bool>) {
+pub(super) async fn accept(
+    (server, changes): (Arc<Server>, Option<Changes>),
+    listener: TcpListener,
+    mut drained: watch::Receiver<bool>,
+) {
     let mut open = tokio::task::JoinSet::new();
     let count = Count::default();
     let at = listener.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip());
@@ -68,22 +75,22 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, mut drain
             Ok((stream, from)) => {
                 // Without a place it is closed at once.
                 if let Some(counted) = Counted::take(&count, from.ip()) {
-                    let (server, drained) = (Arc::clone(&server), drained.clone());
+                    let (server, changes, drained) = (Arc::clone(&server), changes.clone(), drained.clone());
                     open.spawn(async move {
                         let _counted = counted;
-                        let _ = talk(&server, stream, (from, at), drained).await;
+                        let _ = talk((&server, changes), stream, (from, at), drained).await;
                     });
                 }
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
-    drop(listener);
+    drop((listener, changes));
     while open.join_next().await.is_some() {}
 }
 
 async fn talk(
-    server: &Server,
+    (server, changes): (&Server, Option<Changes>),
     mut stream: TcpStream,
     (from, at): (SocketAddr, IpAddr),
     mut drained: watch::Receiver<bool>,
@@ -104,18 +111,19 @@ async fn talk(
         }
         timeout(PASS, stream.read_exact(&mut length[1..])).await??;
         let length = usize::from(u16::from_be_bytes(length));
-        if length > QUERY {
+        if length > MESSAGE {
             return Ok(());
         }
         let mut query = vec![0; length];
         timeout(PASS, stream.read_exact(&mut query)).await??;
         let Some(mut question) = Question::read(&query, true) else { return Ok(()) };
         server.admit(&mut question, from); // By TCP all are answered; it gets a cookie.
-        let bytes = match server.reply(&question, from) {
-            Reply::Now(bytes) => bytes,
-            Reply::Later(ask) => server.forwarder.ask(&question, &ask, from.ip()).await,
-        };
+        let reply = server.reply(&mut question, from);
+        let bytes = server.later(&mut question, reply, (from, changes.clone())).await;
         server.counter.reply(&question, from, at, &bytes);
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
         timeout(PASS, stream.write_all(&[&length, bytes.as_slice()].concat())).await??;
     }

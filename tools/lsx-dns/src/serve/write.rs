@@ -115,7 +115,8 @@ impl Question {
         };
         let why = head.why.filter(|_| self.edns.is_some());
         let options = why.map_or(0, |_| WHY) + self.cookie.as_ref().map_or(0, |_| COOKIE);
-        let room = usize::from(size) - if self.edns.is_some() { OPT + options } else { 0 };
+        let signature = self.signature.as_ref().map_or(0, |signature| signature.room());
+        let room = usize::from(size) - signature - if self.edns.is_some() { OPT + options } else { 0 };
         let target = StaticCompressor::new(Vec::with_capacity(512));
         let mut builder = MessageBuilder::from_target(target).ok()?;
         builder.set_push_limit(room);

@@ -1,10 +1,9 @@
 //! One answer: the records of a name, or why there are none (RFC 1034 4.3.2). Pure.
 
-use super::{Owner, Rr, Tables, is, local, soa_of};
+use super::{Owner, Rr, Sight, Tables, is, local, soa_of};
 use domain::base::Name;
 use domain::base::iana::{ExtendedErrorCode, Rcode, Rtype};
 use domain::base::name::ToName;
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 /// The longest chain of aliases.
@@ -132,9 +131,12 @@ impl Tables {
         soa
     }
 
-    fn find<'t>(&'t self, view: &'t HashMap<Owner, Vec<Rr>>, name: &Owner, kind: Rtype) -> Found<'t> {
+    fn find<'t>(&'t self, view: Sight<'t>, name: &Owner, kind: Rtype) -> Found<'t> {
         let zone = suffixes(name).find_map(|suffix| self.zones.get_key_value(suffix));
         let Some((apex, soa)) = zone else { return Found::Beyond };
+        if kind == Rtype::SOA && name == apex {
+            return Found::Records(vec![soa.clone()]); // Its serial rises with every update.
+        }
         let inside = suffixes(name).take_while(|suffix| *suffix != apex);
         let servers = |at: &Name<[u8]>| -> Vec<Rr> {
             let all = view.get(at).into_iter().flatten();
@@ -143,13 +145,13 @@ impl Tables {
         if let Some(servers) = inside.map(servers).filter(|servers| !servers.is_empty()).last() {
             return Found::Delegated(servers);
         }
-        if let Some(records) = view.get(name) {
+        if let Some(records) = view.get(name.for_slice()) {
             return of(records, name, kind, soa);
         }
-        let encloser = suffixes(name).skip(1).find(|suffix| view.contains_key(*suffix));
+        let encloser = suffixes(name).skip(1).find(|suffix| view.get(suffix).is_some());
         let star = encloser.and_then(|encloser| {
             let star = Name::<Vec<u8>>::from_octets([b"\x01*", encloser.as_slice()].concat()).ok()?;
-            view.get(&star)
+            view.get(star.for_slice())
         });
         match star {
             Some(records) => of(records, name, kind, soa),

@@ -2,17 +2,20 @@
 
 mod answer;
 mod data;
+mod live;
 mod local;
 mod ready;
 
 pub use answer::{Answer, Outcome};
+pub(crate) use data::written;
 
-use crate::model::{Config, EXPIRE, REFRESH, RETRY, View};
+use crate::model::{Config, Data, EXPIRE, REFRESH, RETRY, View};
 use domain::base::iana::{Class, Rtype};
 use domain::base::name::ToName;
 use domain::base::{Name, Record, Serial, Ttl};
 use domain::rdata::{Ns, Soa, ZoneRecordData};
 use ipnet::Ipv4Net;
+use live::{Live, Sight};
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
@@ -30,6 +33,9 @@ pub struct Tables {
     zones: HashMap<Owner, Rr>,
     /// What each group of sources sees.
     views: Vec<HashMap<Owner, Vec<Rr>>>,
+    /// What each sees of the names of clients, and whom the views are for.
+    live: Vec<Live>,
+    sights: Vec<View>,
     /// The view of a source, the longest prefixes first.
     sources: Vec<(u8, HashMap<Ipv4Net, usize>)>,
     /// Servers for names below a domain.
@@ -66,6 +72,8 @@ impl Tables {
         let beyond = config.beyond.iter().map(|(zone, servers)| Ok((name(zone)?, servers.clone())));
         Ok(Tables {
             zones,
+            live: views.iter().map(|_| Live::default()).collect(),
+            sights: config.views.clone(),
             views,
             sources: prefixes.into_iter().rev().map(of).collect(),
             beyond: beyond.collect::<Result<_, String>>()?,
@@ -80,18 +88,27 @@ impl Tables {
     }
 
     /// What a source sees; none for strangers.
-    fn view(&self, source: Ipv4Addr) -> Option<&HashMap<Owner, Vec<Rr>>> {
+    fn view(&self, source: Ipv4Addr) -> Option<Sight<'_>> {
         let found = self.sources.iter().find_map(|(prefix, nets)| {
             let net = Ipv4Net::new(source, *prefix).ok()?.trunc();
             nets.get(&net)
         });
-        self.views.get(*found?)
+        let at = *found?;
+        Some(Sight { fixed: self.views.get(at)?, live: self.live.get(at)? })
     }
 }
 
 /// A name of the document.
-fn name(text: &str) -> Result<Owner, String> {
+pub(crate) fn name(text: &str) -> Result<Owner, String> {
     Name::vec_from_str(text).map_err(|e| format!("{text} is not a name: {e}"))
+}
+
+/// A record with this data.
+///
+/// # Errors
+/// Data that DNS does not allow.
+pub(crate) fn record_of(owner: Owner, ttl: u32, data: &Data) -> Result<Rr, String> {
+    Ok(record(owner, ttl, data::of(data)?))
 }
 
 fn record(owner: Owner, ttl: u32, data: impl Into<Rdata>) -> Rr {

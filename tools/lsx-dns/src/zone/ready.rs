@@ -30,7 +30,7 @@ impl Tables {
             Rdata::A(address) => down.contains(&address.addr()),
             Rdata::Srv(service) => {
                 let view = self.view(source);
-                let of = view.and_then(|view| view.get(service.target())).into_iter().flatten();
+                let of = view.and_then(|view| view.get(service.target().for_slice())).into_iter().flatten();
                 let mut addresses = of.filter(|record| record.rtype() == Rtype::A).peekable();
                 addresses.peek().is_some() && addresses.all(|record| self.is_gone(source, record, down))
             }

@@ -24,6 +24,7 @@ impl Supervisor {
     ) -> Result<(), Failure> {
         let path = self.of.definition();
         let file = File::open(&path).map_err(|e| file::failure(&path, "open", &e))?;
+        let own = self.of.open_own(definition)?;
         if self.child.as_ref().is_none_or(|child| !child.hands_over()) {
             self.end();
             self.tell(false, None)?;
@@ -35,6 +36,7 @@ impl Supervisor {
         }
         let kept = self.pairs.iter().filter(|pair| listen.contains(&pair.at));
         let mut all = vec![file.as_fd(), self.next.as_fd()];
+        all.extend(own.iter().map(AsFd::as_fd));
         all.extend(kept.chain(&opened).flat_map(|pair| [pair.udp.as_fd(), pair.tcp.as_fd()]));
         let mut child = Child::start(&self.of, definition, &[], space.as_fd(), &self.log, &all)?;
         let signals = &mut self.signals;

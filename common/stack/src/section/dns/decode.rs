@@ -1,7 +1,7 @@
 //! The section `dns`: reads it from the document.
 
 use super::dhcp;
-use super::{Dns, DnsDriver, DnsService, Record, RecordType, Transfer, Update};
+use super::{Dns, DnsDriver, DnsService, Record, RecordType, Transfer, Update, UpdateOwner};
 use crate::decode::at::{At, string, truth};
 use crate::decode::words::label;
 use crate::tree::Value;
@@ -13,10 +13,17 @@ use std::net::Ipv4Addr;
 
 const DRIVERS: [(&str, DnsDriver); 3] =
     [("embedded", DnsDriver::Embedded), ("dnsmasq", DnsDriver::Dnsmasq), ("bind", DnsDriver::Bind)];
-const TYPES: [(&str, RecordType); 7] = [
+const OWNERS: [(&str, UpdateOwner); 4] = [
+    ("reservation", UpdateOwner::Reservation),
+    ("lease", UpdateOwner::Lease),
+    ("service", UpdateOwner::Service),
+    ("acme", UpdateOwner::Acme),
+];
+const TYPES: [(&str, RecordType); 8] = [
     ("A", RecordType::A),
     ("AAAA", RecordType::Aaaa),
     ("CNAME", RecordType::Cname),
+    ("DHCID", RecordType::Dhcid),
     ("MX", RecordType::Mx),
     ("PTR", RecordType::Ptr),
     ("SRV", RecordType::Srv),
@@ -82,6 +89,7 @@ pub(super) fn update(at: At<'_, '_>) -> Option<Update> {
         key: table.need("key", string).unwrap_or_default(),
         names: table.need("names", |at| at.many(|at| at.parse(pattern))).unwrap_or_default(),
         types: table.need("types", |at| at.many(|at| at.word(&TYPES))).unwrap_or_default(),
+        owner: table.get("owner", |at| at.word(&OWNERS)).unwrap_or_default(),
     };
     table.finish();
     Some(update)

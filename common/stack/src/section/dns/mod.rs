@@ -173,6 +173,11 @@ pub struct Update {
     /// Types of records.
     #[schemars(with = "Many<RecordType>")]
     pub types: Vec<RecordType>,
+    /// As what it owns the names that it makes; default: `service`. Reservations come before leases, leases before services, and services
+    /// before `acme`: one that comes first takes a name from one that comes later.
+    #[serde(skip_serializing_if = "UpdateOwner::usual")]
+    #[schemars(with = "Option<UpdateOwner>")]
+    pub owner: UpdateOwner,
 }
 
 /// Secondary servers of the zone.
@@ -188,6 +193,27 @@ pub struct Transfer {
     pub key: Option<String>,
 }
 
+/// As what a client owns names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateOwner {
+    /// Addresses that are reserved.
+    Reservation,
+    /// Addresses that machines have for some time, such as by DHCP.
+    Lease,
+    /// Services that name themselves.
+    #[default]
+    Service,
+    /// Challenges of ACME.
+    Acme,
+}
+
+impl UpdateOwner {
+    fn usual(&self) -> bool {
+        *self == UpdateOwner::default()
+    }
+}
+
 /// A type of records that may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -198,6 +224,8 @@ pub enum RecordType {
     Aaaa,
     /// A canonical name.
     Cname,
+    /// The mark of a DHCP server (RFC 4701).
+    Dhcid,
     /// A mail exchanger.
     Mx,
     /// A name for an address.
@@ -206,4 +234,20 @@ pub enum RecordType {
     Srv,
     /// A text.
     Txt,
+}
+
+impl RecordType {
+    /// As in zone files.
+    pub const fn text(self) -> &'static str {
+        match self {
+            RecordType::A => "A",
+            RecordType::Aaaa => "AAAA",
+            RecordType::Cname => "CNAME",
+            RecordType::Dhcid => "DHCID",
+            RecordType::Mx => "MX",
+            RecordType::Ptr => "PTR",
+            RecordType::Srv => "SRV",
+            RecordType::Txt => "TXT",
+        }
+    }
 }

@@ -56,7 +56,7 @@ fn asked(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Up to three damages: half of them in the first bytes.
-fn damage(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
+pub(in crate::serve) fn damage(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
     for _ in 0..dice.below(4) {
         let end = if dice.below(2) == 0 { bytes.len().min(13) } else { bytes.len() };
         match dice.below(5) {
@@ -96,6 +96,7 @@ fn soak_dns_query() {
         };
         let reply = match question.reply(&tables, source, &HashSet::new()) {
             Reply::Now(reply) => reply,
+            Reply::Change => return false,
             Reply::Later(ask) => {
                 assert!(how >> 1 == 0 && query(&question.key(&ask), true).is_some(), "{bytes:?}");
                 question.failed(ExtendedErrorCode::NETWORK_ERROR)

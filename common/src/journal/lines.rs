@@ -1,0 +1,83 @@
+//! The lines of a journal. Pure.
+
+use crate::document;
+use crate::failure::{Failure, Kind};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// The digits of a sum, and what is around them.
+const DIGITS: usize = 16;
+const BEFORE: &[u8] = b"{\"sum\":\"";
+const AFTER: &[u8] = b"\",";
+const REST: usize = BEFORE.len() + DIGITS + AFTER.len();
+
+/// What follows the sum.
+#[derive(Serialize, Deserialize)]
+struct Rest<E> {
+    n: u64,
+    is: E,
+}
+
+/// What a file holds.
+pub(super) struct Found<T> {
+    pub(super) entries: Vec<T>,
+    /// The number of the next line.
+    pub(super) next: u64,
+    /// The length without a last line that was not written to its end.
+    pub(super) length: usize,
+}
+
+/// A line with its line feed.
+pub(super) fn line<T: Serialize>(number: u64, entries: &[T]) -> io::Result<Vec<u8>> {
+    let rest = serde_json::to_vec(&Rest { n: number, is: entries }).map_err(io::Error::other)?;
+    let rest = &rest[1..]; // without the brace
+    let sum = sum(rest);
+    Ok([BEFORE, sum.as_bytes(), AFTER, rest, b"\n"].concat())
+}
+
+fn sum(rest: &[u8]) -> String {
+    let mut sum = document::digest(rest);
+    sum.truncate(DIGITS);
+    sum
+}
+
+/// What follows the sum, if it is right.
+fn checked(line: &[u8]) -> Option<&[u8]> {
+    let digits = line.strip_prefix(BEFORE)?.get(..DIGITS)?;
+    let rest = line.get(REST..)?;
+    (line[..REST].ends_with(AFTER) && sum(rest).as_bytes() == digits).then_some(rest)
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Damage, except of a last line.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Found<T>, Failure> {
+    let mut found = Found { entries: Vec::new(), next: 1, length: 0 };
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+    while let Some((i, line)) = lines.next() {
+        let damaged = |why: &str| {
+            let message = format!("line {} of the journal {why}", i + 1);
+            let hint = "restore the file from a backup; or move it away, which loses what it records";
+            Failure::new(Kind::Data, "journal", message).hint(hint)
+        };
+        let Some(rest) = line.strip_suffix(b"\n").and_then(checked) else {
+            let whole = |(_, line): (usize, &[u8])| line.strip_suffix(b"\n").and_then(checked).is_some();
+            if lines.any(whole) {
+                return Err(damaged("is damaged"));
+            }
+            return Ok(found);
+        };
+        let text = [b"{", rest].concat();
+        let read: Rest<Vec<T>> =
+            serde_json::from_slice(&text).map_err(|e| damaged(&format!("cannot be read: {e}")))?;
+        if i > 0 && read.n != found.next {
+            return Err(damaged(&format!("has the number {}, and {} should follow", read.n, found.next)));
+        }
+        found.next = read.n.saturating_add(1);
+        found.entries.extend(read.is);
+        found.length += line.len();
+    }
+    Ok(found)
+}

@@ -1,0 +1,94 @@
+//! Journals that are written, torn and damaged.
+
+use super::*;
+use std::path::Path;
+
+fn folder(at: &Path) -> OwnedFd {
+    File::open(at).unwrap().into()
+}
+
+fn open(at: &Path) -> (Journal<String>, Vec<String>) {
+    Journal::open(folder(at)).unwrap().unwrap()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn what_was_added_is_there_and_only_one_writes() {
+    let at = tempfile::tempdir().unwrap();
+    let (mut journal, entries) = open(at.path());
+    assert!(entries.is_empty());
+    journal.append(&words("a b")).unwrap();
+    journal.append(&words("c")).unwrap();
+    assert!(Journal::<String>::open(folder(at.path())).unwrap().is_none(), "another one writes");
+    let (read, before) = read::<String>(folder(at.path())).unwrap();
+    assert_eq!(read, words("a b c"));
+    drop(journal);
+    let (mut journal, entries) = open(at.path());
+    assert_eq!(entries, words("a b c"));
+    journal.replace(&words("all of it")).unwrap();
+    assert_ne!(mark(folder(at.path())), before);
+    journal.append(&words("more")).unwrap();
+    drop(journal);
+    assert_eq!(open(at.path()).1, words("all of it more"));
+    let mut names: Vec<_> = std::fs::read_dir(at.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["journal", "lock"]);
+}
+
+#[test]
+fn a_last_line_that_was_not_written_to_its_end_is_dropped() {
+    let at = tempfile::tempdir().unwrap();
+    let path = at.path().join("journal");
+    let (mut journal, _) = open(at.path());
+    journal.append(&words("first")).unwrap();
+    journal.append(&words("last")).unwrap();
+    drop(journal);
+    let whole = std::fs::read(&path).unwrap();
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for end in first..whole.len() {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        let (mut journal, entries) = open(at.path());
+        assert_eq!(entries, words("first"), "{end}");
+        journal.append(&words("again")).unwrap();
+        drop(journal);
+        assert_eq!(open(at.path()).1, words("first again"), "{end}");
+    }
+    // Its pages were not all written.
+    let mut holes = whole.clone();
+    holes[first + 40..].fill(0);
+    std::fs::write(&path, &holes).unwrap();
+    assert_eq!(open(at.path()).1, words("first"));
+}
+
+#[test]
+fn any_other_damage_is_refused() {
+    let at = tempfile::tempdir().unwrap();
+    let path = at.path().join("journal");
+    let (mut journal, _) = open(at.path());
+    for word in ["one", "two", "three"] {
+        journal.append(&words(word)).unwrap();
+    }
+    drop(journal);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let without = [lines[0], lines[2]].concat();
+    let turned = [lines[1], lines[0], lines[2]].concat();
+    let changed = whole.replacen("two", "2wo", 1);
+    let other = whole.replacen("sum", "tum", 1);
+    for text in [without, turned, changed, other] {
+        std::fs::write(&path, &text).unwrap();
+        let failure = Journal::<String>::open(folder(at.path())).unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_str()), (Kind::Data, "journal"), "{text}");
+        assert!(read::<String>(folder(at.path())).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "it is left as it is");
+    }
+    // Lines of another program, with right sums.
+    std::fs::write(&path, lines::line(1, &[7]).unwrap()).unwrap();
+    assert!(Journal::<String>::open(folder(at.path())).is_err());
+}

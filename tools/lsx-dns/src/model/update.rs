@@ -1,0 +1,45 @@
+//! Who may change names of a server, and who may transfer its zones. Keys are secrets, which this only names.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// The usual name of the key of servers that transfer zones.
+pub const TRANSFER: &str = "transfer";
+
+/// A client that may change names (RFC 2136).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Client {
+    /// The secret with its key (RFC 8945).
+    pub key: String,
+    /// Patterns of names, fully qualified without the last dot; `*` matches any text.
+    pub names: Vec<String>,
+    /// Types of records.
+    pub types: Vec<String>,
+    /// As what it owns the names that it makes.
+    pub owner: Holder,
+}
+
+/// As what a client owns names; those before others take names from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// An address that is reserved.
+    Reservation,
+    /// An address that a machine has for some time.
+    Lease,
+    /// A service that names itself.
+    Service,
+    /// A challenge of ACME (RFC 8555).
+    Acme,
+}
+
+/// The servers that may transfer the zones (RFC 5936).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Transfer {
+    /// Their addresses.
+    pub to: Vec<Ipv4Addr>,
+    /// The secret with their key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}

@@ -1,0 +1,196 @@
+//! The thread that carries out updates, and how tasks reach it. It ends when no task can send it anything any more.
+
+use crate::model::Config;
+use crate::update::keys::Who;
+use crate::update::line::Line;
+use crate::update::message::{self, Asked};
+use crate::update::replay::Signed;
+use crate::update::rules::Rules;
+use crate::update::state::State;
+use crate::update::writer::{Names, Request};
+use crate::zone::{Owner, Tables, name, record_of};
+use common::host::wait;
+use common::journal::{self, Journal};
+use common::{document, log};
+use domain::base::Message;
+use domain::base::iana::Rcode;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// The number of updates that wait, and of those that are written together.
+const WAITING: usize = 1000;
+const TOGETHER: usize = 256;
+/// How often the journal of a former worker is looked at, and a drained worker looks for updates that are under way.
+const FOLLOW: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a drained worker waits for updates on open connections.
+const LAST: Duration = Duration::from_secs(3);
+
+/// What an update is sent by.
+#[derive(Clone)]
+pub(super) struct Changes {
+    to: SyncSender<Request>,
+    zones: Arc<Vec<Owner>>,
+}
+
+/// What the thread has.
+pub(super) struct Work {
+    names: Names,
+    folder: OwnedFd,
+    digest: String,
+    from: Receiver<Request>,
+    tables: Arc<RwLock<Tables>>,
+    drained: watch::Receiver<bool>,
+}
+
+/// Reads the journal, and prepares the thread.
+///
+/// # Errors
+/// A damaged journal, or a configuration that cannot be used.
+pub(super) fn prepare(
+    config: &Config,
+    folder: OwnedFd,
+    tables: &Arc<RwLock<Tables>>,
+    drained: watch::Receiver<bool>,
+) -> Result<(Changes, Work), String> {
+    let state = state(config)?;
+    let zones = Arc::new(state.zones.clone());
+    let mut names = Names::new(state);
+    let (lines, _) = journal::read::<Line>(&folder).map_err(|e| e.to_string())?;
+    names.load(&lines, now())?;
+    names.show_all(tables);
+    let (to, from) = sync_channel(WAITING);
+    // What a transfer of the zones shows; other settings do not change the serial.
+    let shown = (&config.zones, &config.records, config.ttl, config.negative_ttl, &config.domain);
+    let digest = document::digest_of(&shown).map_err(|e| e.to_string())?;
+    let work = Work { names, folder, digest, from, tables: Arc::clone(tables), drained };
+    Ok((Changes { to, zones }, work))
+}
+
+/// The names of the stack.
+fn state(config: &Config) -> Result<State, String> {
+    let zones = config.zones.iter().map(|zone| name(zone)).collect::<Result<Vec<_>, _>>()?;
+    let mut fixed: HashMap<Owner, Vec<_>> = zones.iter().map(|apex| (apex.clone(), Vec::new())).collect();
+    for entry in &config.records {
+        let owner = name(&entry.name)?;
+        let record = record_of(owner.clone(), entry.ttl.unwrap_or(config.ttl), &entry.data)?;
+        let records = fixed.entry(owner).or_default();
+        if !records.contains(&record) {
+            records.push(record);
+        }
+    }
+    Ok(State { zones, fixed, rules: Rules::new(&config.update)?, live: BTreeMap::new() })
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    log::clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+impl Changes {
+    /// Reads an update.
+    ///
+    /// # Errors
+    /// The code of the reply.
+    pub(super) fn read(&self, message: &Message<Vec<u8>>) -> Result<Asked, Rcode> {
+        message::read(message, &self.zones)
+    }
+
+    /// Carries it out; none if that is not known.
+    pub(super) async fn carry_out(&self, who: Who, asked: Asked, signed: Signed) -> Option<Rcode> {
+        let (reply, code) = oneshot::channel();
+        match self.to.try_send(Request { who, asked, signed, reply }) {
+            Ok(()) => code.await.ok(),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some(Rcode::SERVFAIL),
+        }
+    }
+}
+
+impl Work {
+    /// Runs in a thread of its own; `ready` is sent when it has the journal.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    pub(super) fn start(mut self) -> io::Result<oneshot::Receiver<()>> {
+        let (ready, told) = oneshot::channel();
+        let work = move || {
+            let Some(mut journal) = self.take() else { return };
+            let _ = ready.send(());
+            self.serve(&mut journal);
+        };
+        std::thread::Builder::new().name("journal".to_owned()).spawn(work)?;
+        Ok(told)
+    }
+
+    /// Follows the journal while a former worker has it, and takes it then; none if this worker is drained before.
+    fn take(&mut self) -> Option<Journal<Line>> {
+        let mut mark = None;
+        let mut told = None;
+        loop {
+            match self.try_take(&mut mark) {
+                Ok(Some(journal)) => return Some(journal),
+                Ok(None) => {}
+                Err(why) if told.as_ref() != Some(&why) => {
+                    log::warning(&format!("names cannot be changed: {why}"));
+                    told = Some(why);
+                }
+                Err(_) => {}
+            }
+            if *self.drained.borrow() {
+                return None;
+            }
+            wait::until(FOLLOW, FOLLOW, || false);
+        }
+    }
+
+    fn try_take(&mut self, mark: &mut Option<journal::Mark>) -> Result<Option<Journal<Line>>, String> {
+        let folder = self.folder.try_clone().map_err(|e| e.to_string())?;
+        if let Some((mut journal, lines)) = Journal::open(folder).map_err(|e| e.to_string())? {
+            self.names.load(&lines, now())?;
+            let begun = self.names.begin(&mut journal, &self.digest, now());
+            begun.map_err(|e| format!("cannot write the journal: {e}"))?;
+            self.names.show_all(&self.tables);
+            return Ok(Some(journal));
+        }
+        if journal::mark(&self.folder) != *mark {
+            let (lines, read) = journal::read(&self.folder).map_err(|e| e.to_string())?;
+            self.names.load(&lines, now())?;
+            self.names.show_all(&self.tables);
+            *mark = read;
+        }
+        Ok(None)
+    }
+
+    fn serve(&mut self, journal: &mut Journal<Line>) {
+        let (mut end, mut failed) = (None, false);
+        loop {
+            let first = match self.from.recv_timeout(LOOK) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    if *self.drained.borrow() {
+                        let end = end.get_or_insert_with(|| Instant::now() + LAST);
+                        if Instant::now() >= *end {
+                            return;
+                        }
+                    }
+                    continue;
+                }
+            };
+            let more = std::iter::from_fn(|| self.from.try_recv().ok());
+            let group = [first].into_iter().chain(more).take(TOGETHER).collect();
+            let (written, _) = self.names.group(journal, group, (&self.tables, now()));
+            if let Err(e) = &written
+                && !failed
+            {
+                log::warning(&format!("names cannot be changed: cannot write the journal: {e}"));
+            }
+            failed = written.is_err();
+        }
+    }
+}
