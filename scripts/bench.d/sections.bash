@@ -38,6 +38,7 @@ on_host() { scripts/lab exec h1 --name "$lab" -- "$@"; }
 section_size() {
     size_of lsx-net "$tool" 8
     size_of lsx-ct "$ct" 10
+    size_of lsx-dns "$dns" 8
 }
 
 size_of() { # NAME PROGRAM MB
@@ -49,6 +50,7 @@ section_start() {
     need hyperfine hyperfine
     start_of lsx-net "$tool"
     start_of lsx-ct "$ct"
+    start_of lsx-dns "$dns"
 }
 
 start_of() { # NAME PROGRAM
