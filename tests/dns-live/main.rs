@@ -15,6 +15,7 @@ mod change;
 mod checks;
 mod counts;
 mod crash;
+mod drivers;
 mod load;
 mod names;
 mod office;
@@ -34,7 +35,15 @@ type Case = groups::Case<Lab>;
 const GROUPS: &[Group<Lab>] = &[Group {
     name: "names",
     share: town::lab,
-    cases: &[names::CASES, counts::CASES, change::CASES, checks::CASES, crash::CASES, update::CASES],
+    cases: &[
+        names::CASES,
+        counts::CASES,
+        change::CASES,
+        checks::CASES,
+        drivers::CASES,
+        crash::CASES,
+        update::CASES,
+    ],
 }];
 
 fn main() -> ExitCode {

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod answers;
+mod drivers;
 mod golden;
 mod health;
 mod laws;
+mod lstacker;
 mod ports;
 mod query;
 mod shown;

@@ -35,6 +35,7 @@ const SECTIONS: [(&str, &str, &str); 33] = [
     ("dns", "counts", "COUNTS OF LSX-DNS"),
     ("dns", "query", "QUERY OF LSX-DNS"),
     ("dns", "explain", "EXPLANATION OF LSX-DNS"),
+    ("dns", "render", "RENDERED BY LSX-DNS"),
     ("dns", "plan", "PLAN OF LSX-DNS"),
     ("dns", "report", "REPORT"),
     ("dns", "check", "CHECK"),

@@ -27,7 +27,7 @@ mod waves;
 pub use hold::LOCK_WAIT;
 pub use host_set::HostSet;
 pub use plan::{Cast, host_set_of};
-pub use resolve::{places, read_stack};
+pub use resolve::{located, places, read_stack};
 pub use scope::ScopeArgs;
 pub use source::{StackArgs, usual_stack};
 pub use up::part;

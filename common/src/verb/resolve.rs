@@ -46,7 +46,7 @@ pub fn read_stack(args: &StackArgs) -> Result<(Stack, Resolved), Failures> {
 }
 
 /// Adds line and column to failures that have only a path of the document, if that is a file.
-pub(super) fn located(failures: Failures, from: &StackArgs) -> Failures {
+pub fn located(failures: Failures, from: &StackArgs) -> Failures {
     let again = from.file().and_then(|path| stdio::read(Some(&path)).ok());
     match again {
         Some((text, file)) => stack::located(&text, &file, &options(from), failures),

@@ -38,6 +38,19 @@ enum Verb {
     Zone(ZoneArgs),
     /// Print a hosts file for the instances of a network
     Hosts(HostsArgs),
+    /// Show what the server of a host is given: program, arguments and files
+    Render(RenderArgs),
+}
+
+/// Flags of `render`.
+#[derive(Debug, Args)]
+struct RenderArgs {
+    /// The host; default: the first one that serves names
+    #[arg(value_name = "HOST")]
+    host: Option<String>,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
 }
 
 /// Flags of `zone`.
@@ -131,7 +144,8 @@ fn description() -> String {
     common::manual::description(include_str!("lib.rs"))
 }
 
-const AFTER: &str = "  dns.plan.driver   a driver that is not supported yet: 65
+const AFTER: &str =
+    "  dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
   dns.key           a secret is no key for signed updates: 65
   dns.plan.update   several servers, which do not share updates yet: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
@@ -155,6 +169,7 @@ Examples:
   lsx-dns explain db.storage.internal --from production --stack office.yaml --table
   lsx-dns zone internal --from production --stack office.yaml -o internal.zone
   lsx-dns hosts production --stack office.yaml
+  lsx-dns render h1 --stack office.yaml
   lsx-dns counts office --prometheus
   lsx-dns down office.yaml
 
@@ -166,8 +181,8 @@ const GROUPS: common::help::Groups = &[
     (
         "Verbs for a stack",
         &[
-            "resolve", "plan", "up", "check", "query", "explain", "zone", "hosts", "key", "down", "apply",
-            "observe",
+            "resolve", "plan", "up", "check", "query", "explain", "zone", "hosts", "render", "key", "down",
+            "apply", "observe",
         ],
     ),
     ("Verbs for a server", &["counts"]),
@@ -192,6 +207,10 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Hosts(args) => {
             let text = shown::hosts(&named(args.stack.as_ref()), args.network.as_deref())?;
             Ok(cli.global.output(Dns::TABLES).text(&text)?)
+        }
+        Verb::Render(args) => {
+            let rendered = shown::render(&named(args.stack.as_ref()), args.host.as_deref())?;
+            Ok(cli.global.output(Dns::TABLES).emit(&[rendered])?)
         }
         Verb::Counts(args) => counts(args, &cli.global),
         Verb::Key(args) => {

@@ -21,6 +21,12 @@
 //!
 //! With `dns.log` each query is a line of the server's log: TIME stderr F, and a JSON object with `from`, `name`, `type`, `code` (null
 //! without a reply), `tcp`, and `lost`, the number of lines that the disk was too slow for. The log is rotated at 10 MB, twice.
+//!
+//! With `dns.driver: bind` or `dnsmasq`, that program of the host answers instead, in the router at the same addresses, with files
+//! that its own command has checked. BIND has a view for each group of sources, and asks the servers of a delegated zone itself;
+//! dnsmasq answers everybody alike, so it is refused where networks may not see the same names. Neither leaves out replicas that
+//! are not ready (`health: off`), counts queries for `counts`, nor adds lines of lsx-dns' form to the log. Where AppArmor confines
+//! BIND, /etc/apparmor.d/local/usr.sbin.named needs the line `/run/lsx/** r,`.
 
 use common::host::service::worker::Worker;
 use common::plan::{Have, Kept};
@@ -140,6 +146,7 @@ impl Tool for Dns {
             ("counts", schema_for!(model::Counted)),
             ("explain", schema_for!(query::Queried)),
             ("query", schema_for!(query::Queried)),
+            ("render", schema_for!(shown::Rendered)),
         ]
     }
 

@@ -1,11 +1,15 @@
-//! The verbs `zone` and `hosts`: names as texts for other programs; no host is contacted.
+//! The verbs `zone`, `hosts` and `render`: names as texts for other programs; no host is contacted.
 
-use crate::model::{Config, View};
+use crate::model::{Config, Driver, View};
 use crate::{plan, render};
+use common::plan::Runs;
 use common::stack::resolved::NetworkAt;
 use common::stack::{Resolved, Stack, hint};
 use common::verb::{self, StackArgs};
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures, Kind, document};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The configuration of a network's name server, and what its instances see.
 struct Seen {
@@ -47,6 +51,52 @@ pub(crate) fn hosts(stack: &StackArgs, network: Option<&str>) -> Result<String, 
     let text = render::hosts(&seen.config, &seen.view, &seen.network.domain);
     let network = &seen.network.name;
     Ok(format!("# hosts of stack {} for network {network}, made by lsx-dns hosts\n{text}", seen.stack))
+}
+
+/// What the server of a host is given: its program with arguments, and its files.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Rendered {
+    /// `lsx.dns.render/1`.
+    schema: String,
+    /// The stack.
+    stack: String,
+    /// The host.
+    host: String,
+    /// The program that answers.
+    driver: Driver,
+    /// Program and arguments; `%FOLDER%` stands for the folder of its files. lsx-dns has none: it is handed its configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    argv: Vec<String>,
+    /// Texts of files, by name.
+    files: BTreeMap<String, String>,
+}
+
+/// What the server of a host is given; by default that of the first one.
+///
+/// # Errors
+/// Mistakes of the document; an unknown host; what the driver cannot do.
+pub(crate) fn render(from: &StackArgs, host: Option<&str>) -> Result<Rendered, Failures> {
+    let (stack, resolved) = verb::read_stack(from)?;
+    let all: Vec<&str> = resolved.hosts.iter().map(|at| at.name.as_str()).collect();
+    if let Some(host) = host.filter(|host| !all.contains(host)) {
+        let message = format!("stack {} has no host {host}", stack.name);
+        return Err(Failure::new(Kind::Usage, "usage.host", message).hint(hint(host, all)).into());
+    }
+    let mut named = all.into_iter().filter(|at| host.is_none_or(|host| host == *at));
+    // Of the host's own name servers the document knows nothing.
+    let found = named.find_map(|at| Some((at, plan::config(&stack, &resolved, at, &[])?)));
+    let (host, config) = found.ok_or_else(|| {
+        let message = format!("{} serves no names", host.unwrap_or(&stack.name));
+        Failure::new(Kind::Failed, "dns.query", message).hint("gateways serve names; write `dns: {}`, too")
+    })?;
+    plan::able(&stack, &resolved, Some(&config)).map_err(|failures| verb::located(failures, from))?;
+    let (argv, files) = match plan::definition(&config)?.runs {
+        Runs::Program(program) => (program.argv, program.files.into_iter().chain(program.fixed).collect()),
+        Runs::Server { config, .. } => (Vec::new(), [("names.json".to_owned(), config.to_string())].into()),
+    };
+    let schema = document::schema("dns", "render");
+    Ok(Rendered { schema, stack: stack.name, host: host.to_owned(), driver: config.driver, argv, files })
 }
 
 /// Of the network that is named, or of the first one with a name server.

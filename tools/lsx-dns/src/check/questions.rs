@@ -1,6 +1,6 @@
 //! What is asked: every record of the document, in each network that has a name server, by an instance of each host. Pure.
 
-use crate::model::{Config, Data, Entry};
+use crate::model::{Config, Data, Driver, Entry};
 use crate::query::Answer;
 use crate::zone::{Outcome, Tables};
 use common::stack::{Resolved, Stack};
@@ -95,9 +95,16 @@ fn answers(stack: &Stack, resolved: &Resolved, host: &str) -> Result<Option<(Con
 
 /// Every name with every type that it has for anybody: what a source may not see, it must not get.
 fn questions(config: &Config, tables: &Tables, source: Ipv4Addr) -> Result<Vec<Question>, String> {
-    let kind = |entry: &Entry| (entry.name.clone(), kind(&entry.data));
+    let of = |entry: &Entry| (entry.name.clone(), kind(&entry.data));
     let zones = config.zones.iter().map(|zone| (zone.clone(), Rtype::NS));
-    let all: BTreeSet<(String, Rtype)> = config.records.iter().map(kind).chain(zones).collect();
+    let mut all: BTreeSet<(String, Rtype)> = config.records.iter().map(of).chain(zones).collect();
+    match config.driver {
+        Driver::Embedded => {}
+        // It asks the servers of a delegated zone itself.
+        Driver::Bind => all.retain(|(name, kind)| *kind != Rtype::NS || config.zones.contains(name)),
+        // It has no zones, and so no servers of them.
+        Driver::Dnsmasq => all.retain(|(_, kind)| *kind != Rtype::NS),
+    }
     let mut questions = Vec::new();
     for (name, kind) in all {
         let asked = Name::vec_from_str(&name).map_err(|e| format!("{name} is not a name: {e}"))?;

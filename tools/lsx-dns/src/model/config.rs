@@ -13,9 +13,31 @@ pub(crate) const REFRESH: u32 = 3600;
 pub(crate) const RETRY: u32 = 600;
 pub(crate) const EXPIRE: u32 = 604_800;
 
+/// The program that answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Driver {
+    /// lsx-dns.
+    #[default]
+    Embedded,
+    /// dnsmasq of the host.
+    Dnsmasq,
+    /// BIND of the host.
+    Bind,
+}
+
+impl Driver {
+    fn own(&self) -> bool {
+        *self == Driver::Embedded
+    }
+}
+
 /// The configuration of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Config {
+    /// The program that answers.
+    #[serde(default, skip_serializing_if = "Driver::own")]
+    pub driver: Driver,
     /// The addresses of its sockets, UDP and TCP.
     #[schemars(with = "Vec<String>")]
     pub listen: Vec<SocketAddrV4>,

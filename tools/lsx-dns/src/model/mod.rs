@@ -2,11 +2,13 @@
 
 mod config;
 mod counts;
+mod private;
 mod update;
 
-pub use config::{Config, Data, Entry, Health, Replica, Seen, View};
+pub use config::{Config, Data, Driver, Entry, Health, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
+pub(crate) use private::{PRIVATE, RANGES};
 pub use update::{Client, Holder, TRANSFER, Transfer};
 
 use schemars::JsonSchema;

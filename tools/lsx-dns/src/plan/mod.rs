@@ -1,5 +1,6 @@
 //! The plan: one server for each host whose router is a gateway of the stack. Pure.
 
+mod able;
 mod balancers;
 mod health;
 mod names;
@@ -9,8 +10,9 @@ mod updates;
 mod views;
 
 use crate::Dns;
-use crate::model::{Config, Intent, Key, NAMES, rate};
-use common::plan::{Definition, Have, Kept, Runs, diff};
+use crate::model::{Config, Driver, Intent, Key, NAMES, rate};
+use crate::render;
+use common::plan::{Definition, Have, Kept, Program, Runs, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput};
 use common::{Failure, Failures, Kind, document};
@@ -29,7 +31,7 @@ const CACHE: u32 = 10_000;
 /// Makes the plan.
 ///
 /// # Errors
-/// A driver that is not supported, or an intent that cannot be read.
+/// What a driver cannot do, or an intent that cannot be read.
 pub fn plan(
     input: &PlanInput<BTreeMap<String, Key>>,
     observed: &BTreeMap<String, ObservedOf<Dns>>,
@@ -41,8 +43,8 @@ pub fn plan(
     for (host, seen) in observed {
         let intent = match &input.goal {
             Goal::Up(stack, resolved) => {
-                supported(stack, resolved)?;
                 let config = config(stack, resolved, host, &seen.seen.resolvers);
+                able(stack, resolved, config.as_ref())?;
                 config.map(|config| with_keys(intent(&input.stack, config), &input.gathered))
             }
             Goal::Boot(kept) => Some(booted(kept)?),
@@ -66,16 +68,34 @@ pub fn plan(
     Ok(draft)
 }
 
-/// The server of names: in the router, without root.
+/// Refuses what the driver cannot do.
+pub(crate) fn able(stack: &Stack, resolved: &Resolved, config: Option<&Config>) -> Result<(), Failures> {
+    if let Some(dns) = &stack.dns {
+        updates::alone(dns, resolved)?;
+    }
+    let refused = stack.dns.as_ref().zip(config).map(|(dns, config)| able::refused(dns, config));
+    Failures(refused.unwrap_or_default()).verdict()
+}
+
+/// The server of names: in the router, and without root; other programs give up root by themselves.
 ///
 /// # Errors
 /// None that a configuration gives.
 pub fn definition(config: &Config) -> Result<Definition, Failure> {
+    match config.driver {
+        Driver::Embedded => {}
+        Driver::Bind => return Ok(program(render::bind(config))),
+        Driver::Dnsmasq => return Ok(program(render::dnsmasq(config))),
+    }
     let (listen, data) = (config.listen.clone(), config.changes());
     let config = serde_json::to_value(config)
         .map_err(|e| Failure::new(Kind::Bug, "dns.plan.contents", e.to_string()))?;
     let runs = Runs::Server { listen, config };
     Ok(Definition { router: true, unprivileged: true, data, ..Definition::of(runs) })
+}
+
+fn program(program: Program) -> Definition {
+    Definition { router: true, ..Definition::of(Runs::Program(program)) }
 }
 
 /// The server of names with its secrets.
@@ -97,19 +117,6 @@ fn keys(intent: &Intent, gathered: &BTreeMap<String, Key>) -> BTreeMap<String, K
         (name.clone(), gathered.get(name).cloned().unwrap_or_else(|| kept(digest)))
     };
     intent.secrets.iter().map(of).collect()
-}
-
-fn supported(stack: &Stack, resolved: &Resolved) -> Result<(), Failure> {
-    if let Some(dns) = &stack.dns {
-        updates::alone(dns, resolved)?;
-    }
-    let driver = stack.dns.as_ref().map(|dns| dns.driver).unwrap_or_default();
-    if driver == DnsDriver::Embedded {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Data, "dns.plan.driver", "the drivers dnsmasq and bind are not supported yet")
-        .at("dns.driver")
-        .hint("remove driver: lsx-dns answers itself then"))
 }
 
 /// What a host keeps of a stack.
@@ -158,6 +165,11 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
     // Two parts of the document may give the same record; the first one counts.
     records.dedup_by(|a, b| (&a.name, &a.data, a.ttl, &a.seen) == (&b.name, &b.data, b.ttl, &b.seen));
     let mut config = Config {
+        driver: match dns.driver {
+            DnsDriver::Embedded => Driver::Embedded,
+            DnsDriver::Dnsmasq => Driver::Dnsmasq,
+            DnsDriver::Bind => Driver::Bind,
+        },
         listen,
         domain: stack.domain.clone(),
         ttl: seconds(dns.ttl, TTL),

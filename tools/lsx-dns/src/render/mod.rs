@@ -1,9 +1,15 @@
 //! Names as texts: zone files, hosts files, and configurations of other servers. Pure.
 
+mod bind;
+mod dnsmasq;
 mod hosts;
+mod private;
 mod zone;
 
+pub use bind::bind;
+pub use dnsmasq::dnsmasq;
 pub use hosts::hosts;
+use zone::addressed;
 pub use zone::zone;
 
 use crate::model::{Config, Entry, View};

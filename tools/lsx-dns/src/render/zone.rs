@@ -39,7 +39,7 @@ pub fn zone(config: &Config, view: &View, apex: &str, serial: u32) -> Option<Str
 }
 
 /// Names with addresses.
-fn addressed<'c>(config: &'c Config, view: &'c View) -> BTreeSet<&'c str> {
+pub(super) fn addressed<'c>(config: &'c Config, view: &'c View) -> BTreeSet<&'c str> {
     let address = |entry: &&Entry| matches!(entry.data, Data::A(_) | Data::Aaaa(_));
     seen(config, view).filter(address).map(|entry| entry.name.as_str()).collect()
 }

@@ -1,28 +1,11 @@
 //! Names that are never asked elsewhere: nobody else can know them, and a question would tell others about private networks.
 
 use super::Owner;
+use crate::model::{PRIVATE, RANGES};
 use domain::base::Name;
 use domain::base::name::ToName;
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
-
-/// Domains for private use and special names (RFC 6761, 6762, 7686, 8375, 9476; `internal` is reserved by ICANN).
-const DOMAINS: [&str; 8] = ["internal", "localhost", "local", "test", "invalid", "onion", "home.arpa", "alt"];
-/// Ranges without global names (RFC 6303 4, RFC 1918, RFC 6598), and that of benchmarks (RFC 2544).
-const RANGES: [(Ipv4Addr, u8); 12] = [
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
-    (Ipv4Addr::new(255, 255, 255, 255), 32),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-];
 
 /// The apex of the empty zone that a name is in, if it is never asked elsewhere.
 pub(super) fn apex(name: &Owner) -> Option<Owner> {
@@ -31,7 +14,7 @@ pub(super) fn apex(name: &Owner) -> Option<Owner> {
     if let [octets @ .., "in-addr", "arpa"] = labels.as_slice() {
         return reverse(octets);
     }
-    let apex = DOMAINS.iter().find(|domain| {
+    let apex = PRIVATE.iter().find(|domain| {
         let domain: Vec<&str> = domain.split('.').collect();
         labels.ends_with(&domain)
     })?;
