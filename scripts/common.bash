@@ -13,15 +13,16 @@ fail() { # STATUS MESSAGE [HINT]
 
 note() { printf '%s: %s\n' "${0##*/}" "$1" >&2; }
 
-use_built_tools() { # [PROFILE...]: puts this tree's newest build of these profiles (release, ci) before everything else on PATH
+use_built_tools() { # [PROFILE...]: puts this tree's newest build of the first of these profiles (release, debug) before all else on PATH
     local folder profile newest=
     [[ -e $tree/Cargo.toml ]] || return 0 # installed
-    (($#)) || set -- release ci
+    (($#)) || set -- release debug
     for profile in "$@"; do
         for folder in "${CARGO_TARGET_DIR:-$tree/target}/$(uname -m)-"*"/$profile"; do
             [[ -x $folder/lsx-net ]] || continue
             [[ -n $newest && ! $folder/lsx-net -nt $newest/lsx-net ]] || newest=$folder
         done
+        [[ -z $newest ]] || break
     done
     [[ -z $newest ]] || PATH=$newest:$PATH
 }

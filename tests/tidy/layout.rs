@@ -2,7 +2,9 @@
 
 use crate::{files, none, rust, tools};
 use lsx_tests::{entries, top};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 /// The top level is fixed: the product's own folders, and what cargo and others expect there.
 const TOP: [&str; 18] = [
@@ -62,6 +64,23 @@ fn every_tool_has_the_same_doors() {
         .map(|f| f.path.clone())
         .collect();
     none("a file is called by what it is", &vague);
+}
+
+/// Otherwise both build it, and all that needs it, the tools included: some minutes more.
+#[test]
+fn build_and_test_need_dependencies_with_the_same_features() {
+    let needed = |edges: &str| -> BTreeSet<String> {
+        let args =
+            "tree --workspace --offline --prefix none --format {p}[{f}] --edges".split(' ').chain([edges]);
+        let ran = Command::new(env!("CARGO")).args(args).current_dir(top("")).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    };
+    let (build, test) = (needed("normal,build"), needed("normal,build,dev"));
+    assert!(build.len() > 50, "{build:?}");
+    let found: Vec<String> = build.difference(&test).cloned().collect();
+    none("name in tests/Cargo.toml what only tests need, with its features, for the sake of", &found);
 }
 
 #[test]
