@@ -13,6 +13,7 @@
 
 mod change;
 mod checks;
+mod clients;
 mod counts;
 mod crash;
 mod drivers;
@@ -41,6 +42,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         change::CASES,
         checks::CASES,
         drivers::CASES,
+        clients::CASES,
         crash::CASES,
         update::CASES,
     ],
