@@ -55,7 +55,7 @@ impl Question {
         let mut additional = answer.additional();
         if self.edns.is_some() {
             let _ = additional.opt(|opt| {
-                opt.set_udp_payload_size(super::reply::DATAGRAM);
+                opt.set_udp_payload_size(super::quick::DATAGRAM);
                 Ok(())
             });
         }

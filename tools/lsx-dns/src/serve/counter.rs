@@ -43,16 +43,20 @@ impl Counter {
         what(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner).counts);
     }
 
+    /// Whether queries are logged.
+    pub(super) const fn logs(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Counts a query by a datagram and its reply, without a line in the log.
+    pub(super) fn quick(&self, at: IpAddr, reply: &[u8]) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).count(false, at, reply);
+    }
+
     /// Counts a query and its reply; `at` is the address of the server. Without a reply `bytes` is empty.
     pub(super) fn reply(&self, question: &Question, from: SocketAddr, at: IpAddr, bytes: &[u8]) {
-        let code = usize::from(bytes.get(3).copied().unwrap_or_default()) % CODES;
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.counts.queries += 1;
-        all.counts.tcp += u64::from(question.stream);
-        all.codes[code] += u64::from(!bytes.is_empty());
-        if let IpAddr::V4(at) = at {
-            *all.counts.addresses.entry(at).or_default() += 1;
-        }
+        let code = all.count(question.stream, at, bytes);
         let Some(log) = &self.log else { return };
         let reply = (!bytes.is_empty()).then(|| name(code));
         let (name, kind) = (question.name.to_string(), question.kind.to_string());
@@ -74,6 +78,20 @@ impl Counter {
         let codes = all.codes.iter().enumerate().filter(|(_, number)| **number > 0);
         counts.codes = codes.map(|(code, number)| (name(code), *number)).collect();
         counts
+    }
+}
+
+impl All {
+    /// Returns the code of the reply.
+    fn count(&mut self, tcp: bool, at: IpAddr, reply: &[u8]) -> usize {
+        let code = usize::from(reply.get(3).copied().unwrap_or_default()) % CODES;
+        self.counts.queries += 1;
+        self.counts.tcp += u64::from(tcp);
+        self.codes[code] += u64::from(!reply.is_empty());
+        if let IpAddr::V4(at) = at {
+            *self.counts.addresses.entry(at).or_default() += 1;
+        }
+        code
     }
 }
 

@@ -4,6 +4,7 @@
 use super::cache::{Cache, Kept};
 use super::counter::Counter;
 use super::places::Places;
+use super::quick::{Body, Quick};
 use super::reply::{Age, Ask, Question};
 use super::said::{Key, Said};
 use super::upstream::Upstream;
@@ -62,6 +63,11 @@ impl Forwarder {
                     self.begin(&key, &ask.servers);
                 }
                 self.counter.add(|counts| counts.kept += 1);
+                if said.written.0.get().is_none() && ask.before.is_empty() {
+                    let new = question.relay(&[], &said, Age::Seconds(0));
+                    let body = Body::of(&new, question.edns.is_some());
+                    body.map(|body| said.written.0.set(Arc::new(body)));
+                }
                 Some(question.relay(&ask.before, &said, Age::Seconds(age)))
             }
             Kept::Stale(said, true) => {
@@ -74,6 +80,21 @@ impl Forwarder {
             }
             Kept::Nothing => None,
         }
+    }
+
+    /// Writes a kept answer to the end of `out`, if that needs no more than a copy.
+    pub(super) fn quick(&self, quick: &Quick<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(name) = quick.name() else { return false };
+        let key = Key { name, kind: quick.kind(), secure: quick.secure, unchecked: quick.unchecked() };
+        // What is kept for a name, other servers were asked for: no view has it.
+        let Kept::Fresh(said, age, false) = self.cache().look(&key, self.start.elapsed()) else {
+            return false;
+        };
+        let written = said.written.0.get().is_some_and(|body| body.write(quick, age, out));
+        if written {
+            self.counter.add(|counts| counts.kept += 1);
+        }
+        written
     }
 
     /// The reply to a question; an old one or SERVFAIL if no server answers.

@@ -40,11 +40,20 @@ impl Guard {
         self.at(self.start.elapsed(), question, source, known)
     }
 
+    /// The same of a question without a cookie, by a datagram.
+    pub(super) fn count(&self, source: Ipv4Addr, known: bool) -> Verdict {
+        self.limited(self.start.elapsed(), source, known)
+    }
+
     fn at(&self, elapsed: Duration, question: &mut Question, source: Ipv4Addr, known: bool) -> Verdict {
         let proven = self.renew(question, source, elapsed);
         if proven || question.stream {
             return Verdict::Pass;
         }
+        self.limited(elapsed, source, known)
+    }
+
+    fn limited(&self, elapsed: Duration, source: Ipv4Addr, known: bool) -> Verdict {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner).count(source, known, elapsed)
     }
 

@@ -31,6 +31,11 @@ impl Health {
         Arc::clone(&self.down.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    #[cfg(test)]
+    pub(super) fn set(&self, down: &[Ipv4Addr]) {
+        *self.down.lock().unwrap() = Arc::new(down.iter().copied().collect());
+    }
+
     /// Probes until another worker has taken over.
     pub(super) async fn watch(self: Arc<Self>, what: model::Health, mut drained: watch::Receiver<bool>) {
         let mut failed: BTreeMap<Ipv4Addr, u32> = BTreeMap::new();
@@ -47,7 +52,11 @@ impl Health {
                 *times = if ready { 0 } else { times.saturating_add(1) };
             }
             let down = failed.iter().filter(|(_, times)| **times >= most).map(|(address, _)| *address);
-            *self.down.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(down.collect());
+            let down = down.collect();
+            let mut before = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+            if **before != down {
+                *before = Arc::new(down); // Replies that were written before are forgotten.
+            }
             most = FAILED;
         }
     }

@@ -1,14 +1,18 @@
 //! The worker: answers on the sockets that it inherited.
 
+mod batch;
 mod cache;
 mod change;
 mod changes;
 mod counter;
+mod datagrams;
 mod forward;
 mod guard;
 mod health;
 mod limit;
 mod places;
+mod prepared;
+mod quick;
 mod reply;
 mod said;
 mod signed;
@@ -27,17 +31,17 @@ use forward::Forwarder;
 use guard::Guard;
 use health::Health;
 use limit::Verdict;
+use prepared::{Prepared, State};
+use quick::Quick;
 use reply::{Question, Reply};
 use serde::Deserialize;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The longest query; larger ones are cut off by the kernel and refused as malformed.
-const QUERY: usize = 4096;
 /// How often the loop shows that it works.
 const TICK: Duration = Duration::from_millis(500);
 /// How long queries wait for the journal of a former worker; then they are answered from what it has said so far.
@@ -48,6 +52,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// What all tasks share.
 struct Server {
     tables: Arc<RwLock<Tables>>,
+    prepared: Prepared,
     keys: Keys,
     guard: Guard,
     counter: Arc<Counter>,
@@ -100,10 +105,7 @@ fn server(worker: &mut Worker, drained: &watch::Receiver<bool>) -> Result<Made, 
         Some(folder) => Some(changes::prepare(&config, folder, &tables, drained.clone())?),
         None => None,
     };
-    let guard = Guard::new(config.rate, now).map_err(|e| e.to_string())?;
-    let counter = Arc::new(Counter::new(config.log).map_err(|e| e.to_string())?);
-    let forwarder = Arc::new(Forwarder::new(config.cache, Arc::clone(&counter)));
-    let server = Server { tables, keys, guard, counter, forwarder, health: Arc::default() };
+    let server = Server::new(&config, tables, keys, now)?;
     Ok((server, config.health, changes))
 }
 
@@ -124,7 +126,7 @@ async fn serve(
     for (udp, tcp) in sockets {
         let udp = Arc::new(tokio::net::UdpSocket::from_std(udp)?);
         let tcp = tokio::net::TcpListener::from_std(tcp)?;
-        tasks.spawn(datagrams((Arc::clone(&server), changes.clone()), udp, drained.clone()));
+        tasks.spawn(datagrams::answer((Arc::clone(&server), changes.clone()), udp, drained.clone()));
         tasks.spawn(stream::accept((Arc::clone(&server), changes.clone()), tcp, drained.clone()));
     }
     drop(changes); // Its thread ends when all tasks have ended that can send it anything.
@@ -139,60 +141,77 @@ async fn serve(
     Ok(())
 }
 
-/// Answers datagrams. Those that wait for other servers have tasks of their own.
-async fn datagrams(
-    (server, changes): (Arc<Server>, Option<Changes>),
-    socket: Arc<tokio::net::UdpSocket>,
-    mut drained: watch::Receiver<bool>,
-) {
-    let mut waiting = tokio::task::JoinSet::new();
-    let mut query = vec![0; QUERY];
-    let at = socket.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip());
-    while !*drained.borrow() {
-        let got = tokio::select! {
-            got = socket.recv_from(&mut query) => got,
-            _ = drained.changed() => break,
-        };
-        while waiting.try_join_next().is_some() {}
-        // Errors are those of earlier answers, such as a port that nobody listens on.
-        let Ok((length, from)) = got else { continue };
-        let Some(mut question) = Question::read(&query[..length], false) else { continue };
-        match server.first(&mut question, from, at) {
-            Reply::Now(bytes) if bytes.is_empty() => {}
-            Reply::Now(bytes) => _ = socket.send_to(&bytes, from).await,
-            later => {
-                let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
-                let changes = changes.clone().filter(|_| matches!(later, Reply::Change));
-                waiting.spawn(async move {
-                    let bytes = server.later(&mut question, later, (from, changes)).await;
-                    server.counter.reply(&question, from, at, &bytes);
-                    if !bytes.is_empty() {
-                        let _ = socket.send_to(&bytes, from).await;
-                    }
-                });
-            }
-        }
-    }
-    drop(changes);
-    while waiting.join_next().await.is_some() {}
-}
-
 impl Server {
-    /// The reply to a datagram, empty if it gets none, or what has to be asked first. Counts all but the latter.
-    fn first(&self, question: &mut Question, from: SocketAddr, at: IpAddr) -> Reply {
-        let verdict = self.admit(question, from);
+    fn new(config: &Config, tables: Arc<RwLock<Tables>>, keys: Keys, now: u32) -> Result<Server, String> {
+        let guard = Guard::new(config.rate, now).map_err(|e| e.to_string())?;
+        let counter = Arc::new(Counter::new(config.log).map_err(|e| e.to_string())?);
+        let forwarder = Arc::new(Forwarder::new(config.cache, Arc::clone(&counter)));
+        let names = tables.read().unwrap_or_else(PoisonError::into_inner).names();
+        let prepared = Prepared::new(names);
+        Ok(Server { tables, prepared, keys, guard, counter, forwarder, health: Arc::default() })
+    }
+
+    /// Writes the reply to a datagram to the end of `out`, if it gets one, and counts it; or returns what takes time.
+    fn datagram(
+        &self,
+        bytes: &[u8],
+        from: SocketAddrV4,
+        at: IpAddr,
+        out: &mut Vec<u8>,
+    ) -> Option<(Question, Reply)> {
+        let source = *from.ip();
+        let (view, version) = {
+            let tables = self.tables();
+            (tables.view_of(source), tables.version())
+        };
+        let quick = view.filter(|_| !self.counter.logs()).and_then(|view| Some((view, Quick::read(bytes)?)));
+        let Some((view, quick)) = quick else {
+            let mut question = Question::read(bytes, false)?;
+            let verdict = self.guard.admit(&mut question, source, view.is_some());
+            return self.first(question, from, at, verdict, out);
+        };
+        let verdict = self.guard.count(source, true);
+        let (start, passed) = (out.len(), verdict == Verdict::Pass);
+        // A reply that is kept may be of a later version than it says, never of an earlier one.
+        let state = State { version, down: self.health.down() };
+        if passed && (self.prepared.reply(view, &quick, &state, out) || self.forwarder.quick(&quick, out)) {
+            self.counter.quick(at, &out[start..]);
+            return None;
+        }
+        let question = Question::read(bytes, false)?;
+        let own = passed && self.tables().has(source, &question.name);
+        let later = self.first(question, from, at, verdict, out);
+        if own && later.is_none() {
+            self.prepared.keep(view, &quick, &state, &out[start..]);
+        }
+        later
+    }
+
+    /// The same for a query of any form.
+    fn first(
+        &self,
+        mut question: Question,
+        from: SocketAddrV4,
+        at: IpAddr,
+        verdict: Verdict,
+        out: &mut Vec<u8>,
+    ) -> Option<(Question, Reply)> {
         let reply = match verdict {
-            Verdict::Pass => self.reply(question, from),
+            Verdict::Pass => self.reply(&mut question, from.into()),
             Verdict::Again => Reply::Now(question.again()),
             Verdict::Silence => Reply::Now(Vec::new()),
         };
         if verdict != Verdict::Pass {
             self.counter.add(|counts| counts.limited += 1);
         }
-        if let Reply::Now(bytes) = &reply {
-            self.counter.reply(question, from, at, bytes);
+        match reply {
+            Reply::Now(bytes) => {
+                self.counter.reply(&question, from.into(), at, &bytes);
+                out.extend_from_slice(&bytes);
+                None
+            }
+            later => Some((question, later)),
         }
-        reply
     }
 
     /// What it has counted, as JSON.

@@ -1,5 +1,6 @@
 //! Queries, and what they get (RFC 1035 4, RFC 6891).
 
+use super::quick::PLAIN;
 use super::said::{Key, Said};
 use super::signed::Signature;
 use crate::zone::{Outcome, Owner, Rr, Tables};
@@ -11,10 +12,6 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-/// The largest datagram: one that no link fragments (RFC 9715).
-pub(super) const DATAGRAM: u16 = 1232;
-/// The largest datagram without EDNS (RFC 1035 4.2.1).
-pub(super) const PLAIN: u16 = 512;
 /// One query.
 pub(super) struct Question {
     pub(super) message: Message<Vec<u8>>,

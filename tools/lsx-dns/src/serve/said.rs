@@ -1,12 +1,14 @@
 //! What another server said about a name: only the records that belong to the question. Others could be made up, and would be
 //! kept and given to everybody. Pure.
 
+use super::quick::Body;
 use crate::zone::{Owner, Rdata, Rr};
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::name::FlattenInto;
 use domain::base::rdata::ComposeRecordData;
 use domain::base::{Message, Ttl};
 use domain::rdata::ZoneRecordData;
+use std::sync::{Arc, OnceLock};
 
 /// The longest chain of aliases.
 const ALIASES: usize = 16;
@@ -14,7 +16,7 @@ const ALIASES: usize = 16;
 const LONGEST: u32 = 86_400;
 const MISSING: u32 = 3600;
 /// What a record takes in memory besides its bytes, about.
-const RECORD: usize = 160;
+const RECORD: usize = 192;
 
 /// A question to other servers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,12 +38,30 @@ pub(super) struct Said {
     pub(super) authority: Vec<Rr>,
     /// For how many seconds it can be kept.
     pub(super) ttl: u32,
+    /// The reply with it, once it was written.
+    pub(super) written: Written,
+}
+
+/// A reply with what another server said, when it was new. It does not matter when answers are compared.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written(pub(super) OnceLock<Arc<Body>>);
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Written) -> bool {
+        true
+    }
 }
 
 impl Said {
     /// No server answered; that is kept for a moment, too (RFC 9520 3.2).
     pub(super) fn failed(ttl: u32) -> Said {
-        Said { code: Rcode::SERVFAIL, records: Vec::new(), authority: Vec::new(), ttl }
+        Said {
+            code: Rcode::SERVFAIL,
+            records: Vec::new(),
+            authority: Vec::new(),
+            ttl,
+            written: Written::default(),
+        }
     }
 
     /// From a reply; none if it does not answer the question, and another server should be asked.
@@ -54,7 +74,8 @@ impl Said {
         let authority = answer.next_section().ok()??;
         let (answer, authority) = (all(theirs.answer().ok()?)?, all(authority)?);
         let (mut records, end, found) = chain(&answer, key);
-        let mut said = Said { code, records: Vec::new(), authority: Vec::new(), ttl: 0 };
+        let mut said =
+            Said { code, records: Vec::new(), authority: Vec::new(), ttl: 0, written: Written::default() };
         let limit = |record: &mut Rr| record.set_ttl(record.ttl().min(Ttl::from_secs(LONGEST)));
         records.iter_mut().for_each(limit);
         let shortest = records.iter().map(|record| record.ttl().as_secs()).min();
@@ -78,7 +99,8 @@ impl Said {
     /// What it takes in memory, about.
     pub(super) fn size(&self) -> usize {
         let of = |record: &Rr| {
-            RECORD + record.owner().len() + usize::from(record.data().rdlen(false).unwrap_or(u16::MAX))
+            let bytes = record.owner().len() + usize::from(record.data().rdlen(false).unwrap_or(u16::MAX));
+            RECORD + 2 * bytes // Also in the reply.
         };
         self.records.iter().chain(&self.authority).map(of).sum()
     }

@@ -1,7 +1,7 @@
 //! Asks other servers. Each question has a port and a number of its own, and only the server that was asked can answer it
 //! (RFC 5452). A server that did not answer is asked last for a while.
 
-use super::reply::DATAGRAM;
+use super::quick::DATAGRAM;
 use super::said::{Key, Said};
 use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::{Message, MessageBuilder};

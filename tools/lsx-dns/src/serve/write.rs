@@ -1,6 +1,7 @@
 //! Replies as messages (RFC 1035 4, RFC 6891), no larger than the client takes.
 
-use super::reply::{Age, DATAGRAM, PLAIN, Question};
+use super::quick::{DATAGRAM, PLAIN};
+use super::reply::{Age, Question};
 use super::said::Said;
 use crate::zone::{Answer, Rr};
 use domain::base::iana::{ExtendedErrorCode, OptRcode, Rcode};

@@ -66,6 +66,7 @@ impl Live {
 impl Tables {
     /// Gives a client's name these records; none: the name is gone.
     pub fn set_name(&mut self, name: &Owner, records: &[Rr]) {
+        self.version += 1;
         let (sights, live) = (&self.sights, &mut self.live);
         for (view, live) in sights.iter().zip(live) {
             let seen = records.iter().filter(|record| shows(sights, view, record)).cloned().collect();
@@ -75,11 +76,13 @@ impl Tables {
 
     /// Forgets all names of clients.
     pub fn clear_names(&mut self) {
+        self.version += 1;
         self.live.iter_mut().for_each(|live| *live = Live::default());
     }
 
     /// Another serial of the zones.
     pub fn set_serial(&mut self, serial: u32) {
+        self.version += 1;
         for record in self.zones.values_mut() {
             if let Rdata::Soa(soa) = record.data() {
                 let (server, contact) = (soa.mname().clone(), soa.rname().clone());

@@ -44,6 +44,7 @@ pub struct Tables {
     forward: Vec<Ipv4Addr>,
     /// TTL of negative answers.
     negative: Ttl,
+    version: u64,
 }
 
 impl Tables {
@@ -79,22 +80,43 @@ impl Tables {
             beyond: beyond.collect::<Result<_, String>>()?,
             forward: config.forward.clone(),
             negative,
+            version: 0,
         })
     }
 
     /// Whether a source is one of the stack.
     pub fn knows(&self, source: Ipv4Addr) -> bool {
-        self.view(source).is_some()
+        self.view_of(source).is_some()
     }
 
     /// What a source sees; none for strangers.
     fn view(&self, source: Ipv4Addr) -> Option<Sight<'_>> {
+        let at = self.view_of(source)?;
+        Some(Sight { fixed: self.views.get(at)?, live: self.live.get(at)? })
+    }
+
+    /// The number of names of the stack that all views have.
+    pub(crate) fn names(&self) -> usize {
+        self.views.iter().map(HashMap::len).sum()
+    }
+
+    /// Whether a source sees a name itself, not by a wildcard.
+    pub(crate) fn has(&self, source: Ipv4Addr, name: &Owner) -> bool {
+        self.view(source).is_some_and(|view| view.get(name.for_slice()).is_some())
+    }
+
+    /// It rises with every change by clients.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The number of the view of a source; none for strangers.
+    pub(crate) fn view_of(&self, source: Ipv4Addr) -> Option<usize> {
         let found = self.sources.iter().find_map(|(prefix, nets)| {
             let net = Ipv4Net::new(source, *prefix).ok()?.trunc();
             nets.get(&net)
         });
-        let at = *found?;
-        Some(Sight { fixed: self.views.get(at)?, live: self.live.get(at)? })
+        found.copied()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is kept, and for how long.
 
 use super::*;
+use crate::serve::said::Written;
 use crate::zone::Rr;
 use domain::base::iana::{Class, Rtype};
 use domain::base::{Name, Record, Ttl};
@@ -14,7 +15,13 @@ fn key(text: &str) -> Key {
 fn said(ttl: u32, bytes: usize) -> Arc<Said> {
     let text = Txt::<Vec<u8>>::build_from_slice(&vec![b'x'; bytes]).unwrap();
     let record: Rr = Record::new(Name::root_vec(), Class::IN, Ttl::from_secs(ttl), text.into());
-    Arc::new(Said { code: Rcode::NOERROR, records: vec![record], authority: Vec::new(), ttl })
+    Arc::new(Said {
+        code: Rcode::NOERROR,
+        records: vec![record],
+        authority: Vec::new(),
+        ttl,
+        written: Written::default(),
+    })
 }
 
 fn at(seconds: u64) -> Duration {

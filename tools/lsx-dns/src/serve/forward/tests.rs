@@ -26,6 +26,10 @@ async fn server() -> (UdpSocket, Arc<Forwarder>) {
 }
 
 fn question() -> Question {
+    Question::read(&asked(), false).unwrap()
+}
+
+fn asked() -> Vec<u8> {
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_rd(true);
     let mut builder = builder.question();
@@ -36,7 +40,7 @@ fn question() -> Question {
         Ok(())
     });
     extended.unwrap();
-    Question::read(&builder.finish(), false).unwrap()
+    builder.finish()
 }
 
 fn name() -> Owner {
@@ -91,7 +95,13 @@ fn an_old_answer_is_given_when_no_server_answers() {
         let (socket, forwarder) = server().await;
         let address = A::new(Ipv4Addr::new(203, 0, 113, 8));
         let record: Rr = Record::new(name(), Class::IN, Ttl::from_secs(1), address.into());
-        let old = Said { code: Rcode::NOERROR, records: vec![record], authority: Vec::new(), ttl: 1 };
+        let old = Said {
+            code: Rcode::NOERROR,
+            records: vec![record],
+            authority: Vec::new(),
+            ttl: 1,
+            written: Default::default(),
+        };
         forwarder.cache().keep(&question().key(&ask()), Arc::new(old), Duration::ZERO);
         drop(socket); // From now on the kernel says that nobody is there.
         let stale = (Rcode::NOERROR, 1, Some(30), Some(ExtendedErrorCode::STALE_ANSWER));
@@ -142,5 +152,58 @@ fn a_server_without_edns_is_asked_without() {
         socket.send_to(&refusal.finish(), from).await.unwrap();
         answer(&socket).await;
         assert_eq!(read(&asks.await.unwrap()), (Rcode::NOERROR, 1, Some(60), None));
+    });
+}
+
+/// A kept answer is the same by a copy, whatever the client takes and how old it is.
+#[test]
+fn a_kept_answer_that_was_written_before_is_the_same() {
+    run(async {
+        let (_, forwarder) = server().await;
+        let address = |ttl| -> Rr {
+            let data = A::new(Ipv4Addr::new(203, 0, 113, 7)).into();
+            Record::new(name(), Class::IN, Ttl::from_secs(ttl), data)
+        };
+        let queries =
+            [(0, 1232), (0x10, 1232), (0x20, 512), (0x30, 65535), (0, 0)].map(|(flags, size): (u8, u16)| {
+                let mut query = asked();
+                query[3] = flags;
+                query[13] = b'W';
+                let at = query.len() - 8;
+                query[at..at + 2].copy_from_slice(&size.to_be_bytes());
+                if size == 0 {
+                    query.truncate(query.len() - 11);
+                    query[11] = 0;
+                }
+                query
+            });
+        for (seconds, records) in [(0, 1), (7, 2), (50, 40)] {
+            for query in &queries {
+                let question = Question::read(query, false).unwrap();
+                let key = question.key(&ask());
+                let said = Said {
+                    code: Rcode::NOERROR,
+                    records: (0..records).map(|n| address(60 + n)).collect(),
+                    authority: Vec::new(),
+                    ttl: 60,
+                    written: Default::default(),
+                };
+                let since = forwarder.start.elapsed().saturating_sub(Duration::from_secs(seconds));
+                forwarder.cache().keep(&key, Arc::new(said), since);
+                let quick = Quick::read(query).unwrap();
+                let (mut first, mut out) = (Vec::new(), Vec::new());
+                assert!(!forwarder.quick(&quick, &mut first));
+                let slow = || forwarder.at_once(&question, &mut ask()).unwrap();
+                let cut = slow()[2] & 2 != 0;
+                // A second may begin in between.
+                let same = (0..3).any(|_| {
+                    out.clear();
+                    assert_eq!(forwarder.quick(&quick, &mut out), !cut);
+                    cut || out == slow()
+                });
+                assert!(same, "{query:?}\n{out:?}\n{:?}", slow());
+            }
+        }
+        assert!(forwarder.counter.counts().kept > 15);
     });
 }

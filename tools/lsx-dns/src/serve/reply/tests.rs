@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::model::Config;
+use crate::serve::prepared::tests::server;
+use crate::serve::quick::DATAGRAM;
 use crate::serve::said::Said;
 use crate::serve::upstream::{answers, query};
 use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, StaticCompressor, Ttl};
 use lsx_tests::{Dice, soak};
+use std::net::{IpAddr, SocketAddrV4};
 
 const CONFIG: &str = r#"{"listen": [], "domain": "internal", "ttl": 60, "negative_ttl": 10,
     "zones": ["internal", "10.in-addr.arpa"], "forward": ["192.0.2.53"],
@@ -81,6 +84,7 @@ fn correct(question: &Question, bytes: &[u8], reply: &[u8]) {
 #[test]
 fn soak_dns_query() {
     let tables = tables();
+    let server = server(serde_json::from_str(&CONFIG.replace("TEXT", &"x".repeat(3000))).unwrap());
     let make = |dice: &mut Dice| {
         let mut bytes = asked(dice);
         bytes = damage(bytes, dice);
@@ -103,6 +107,14 @@ fn soak_dns_query() {
             }
         };
         correct(&question, bytes, &reply);
+        if question.cookie.is_none() {
+            // It is the same from the copy that is kept of it.
+            for _ in 0..2 {
+                let (from, mut out) = (SocketAddrV4::new(source, 5300), Vec::new());
+                let later = server.datagram(bytes, from, IpAddr::V4(source), &mut out);
+                assert!(how & 1 == 1 || later.is_some() || out == reply, "{bytes:?}\n{out:?}\n{reply:?}");
+            }
+        }
         question.wrong.is_none()
     });
 }
