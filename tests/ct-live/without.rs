@@ -16,9 +16,9 @@ balance:
 
 /// The commands of lsx(7), WITHOUT LSX, for the stack `alone`.
 const REMOVE: &str = "
-    kill $(jq -s '.[].supervisor' /run/lsx/ct/alone/*/state.json /run/lsx/alone/balance/state.json)
+    kill $(jq -s '.[].supervisor' /run/lsx/ct/alone/*/state.json /run/lsx/alone/net/balance.state.json)
     for id in $(runc --root /run/lsx/runtime list -q); do runc --root /run/lsx/runtime delete --force $id; done
-    while pgrep -f '[l]sx-(ct|net) supervise alone' >/dev/null; do sleep 0.1; done
+    while pgrep -f '[l]sx-(ct|net) supervise(-service)? alone' >/dev/null; do sleep 0.1; done
     # A killed program leaves its group a moment later.
     for try in $(seq 100); do
         find /sys/fs/cgroup -depth -type d -path '*/lsx*' -exec rmdir {} + 2>/dev/null && break || sleep 0.1
@@ -59,7 +59,7 @@ fn nothing_of_lsx_is_needed(cloud: &Cloud) {
     }
     assert!(until(30, answers), "with its network");
     assert_eq!(cloud.inside("h1", "alone/asks", "wget -qO- http://web/index.html").ok().stdout, "web\n");
-    lab.script("h1", "kill -9 $(jq .pid /run/lsx/alone/balance/state.json)").ok();
+    lab.script("h1", "kill -9 $(jq .pid /run/lsx/alone/net/balance.state.json)").ok();
     assert!(until(30, answers), "with its balancer");
     lab.script("h1", REMOVE).ok();
     // The mount of namespaces belongs to iproute2, which leaves it.

@@ -23,7 +23,7 @@ pub(crate) const CASES: &[crate::Case] = &[
 
 const HOSTS: [&str; 2] = ["h1", "h2"];
 /// The processes of the balancer on a host.
-const HAPROXY: &str = "pgrep -f '[h]aproxy -W .*/run/lsx/shop/balance/haproxy.cfg'";
+pub(crate) const HAPROXY: &str = "pgrep -f '[h]aproxy -W .*/run/lsx/shop/balance/haproxy.cfg'";
 
 /// The stack with its replicas served, and the servers.
 pub(crate) fn shop(lab: &Lab) -> (Stack, Vec<Server>) {
@@ -55,7 +55,7 @@ fn changed(lab: &Lab, from: &str, to: &str) -> String {
 
 /// The number of changes of a run that must succeed.
 #[track_caller]
-fn changes(lab: &Lab, file: &str) -> u64 {
+pub(crate) fn changes(lab: &Lab, file: &str) -> u64 {
     lab.net(&["up", file]).ok().json()["status"]["net"]["changed"].as_u64().unwrap()
 }
 
@@ -69,7 +69,11 @@ pub(crate) fn end(lab: &Lab, stack: &Stack, servers: Vec<Server>) {
 
 /// A value of the record of the supervisor.
 fn recorded(lab: &Lab, key: &str) -> String {
-    lab.script("h1", &format!("jq -r .{key} /run/lsx/shop/balance/state.json")).ok().stdout.trim().to_owned()
+    lab.script("h1", &format!("jq -r .{key} /run/lsx/shop/net/balance.state.json"))
+        .ok()
+        .stdout
+        .trim()
+        .to_owned()
 }
 
 /// The replicas that answer several times in a row.
@@ -78,7 +82,7 @@ pub(crate) fn answers(ask: impl Fn() -> std::collections::BTreeMap<String, Strin
     (0..6).flat_map(|_| ask().values().map(first).collect::<Vec<_>>()).collect()
 }
 
-fn both() -> BTreeSet<String> {
+pub(crate) fn both() -> BTreeSet<String> {
     ["web-1", "web-2"].map(str::to_owned).into()
 }
 
@@ -225,7 +229,7 @@ fn who_has_the_name_of_haproxy_is_left_alone(lab: &Lab) {
     let there = "pgrep -fxc 'haproxy -c sleep 300; : /run/lsx/shop/balance/haproxy.cfg'";
     assert!(until(60, || lab.script("h1", there).stdout == "2\n"));
     assert_eq!(changes(lab, &stack.file), 0);
-    lab.script("h1", "kill -9 $(jq .pid /run/lsx/shop/balance/state.json)").ok();
+    lab.script("h1", "kill -9 $(jq .pid /run/lsx/shop/net/balance.state.json)").ok();
     assert!(until(30, || answers(|| ask_here(lab, &["198.18.0.11:80"])) == both()));
     end(lab, &stack, servers);
     assert_eq!(lab.script("h1", there).stdout, "2\n");

@@ -241,12 +241,12 @@ fn a_new_certificate_loses_nothing(lab: &Lab) {
     let good = serial();
     let state = |wanted: &str| {
         let wanted = format!(
-            "jq -e '.certificates[] | select(.folder == \"{WWW}\" and .state == \"{wanted}\")' /run/lsx/shop/balance/state.json"
+            "jq -e '.counts[] | select(.folder == \"{WWW}\" and .state == \"{wanted}\")' /run/lsx/shop/net/balance.state.json"
         );
         until(30, || lab.script("h1", &wanted).code == 0)
     };
     lab.script("h1", &format!("cp -p {WWW}/key.pem /root/good.pem; cp {OTHER}/key.pem {WWW}/key.pem")).ok();
-    assert!(state("kept"), "{}", lab.script("h1", "cat /run/lsx/shop/balance/state.json").stdout);
+    assert!(state("kept"), "{}", lab.script("h1", "cat /run/lsx/shop/net/balance.state.json").stdout);
     assert_eq!(serial(), good);
     let told = "is not used, the previous one is: HAProxy does not accept certificate and key";
     let plan = lab.net(&["plan", "--exit-code", &stack.file]).ok();
@@ -258,10 +258,10 @@ fn a_new_certificate_loses_nothing(lab: &Lab) {
     lab.script("h1", &format!("chmod 600 {WWW}/key.pem")).ok();
     assert!(state("used"));
     // Another certificate on disk than on the socket, since nobody has told HAProxy.
-    lab.script("h1", "kill -STOP $(jq .supervisor /run/lsx/shop/balance/state.json)").ok();
+    lab.script("h1", "kill -STOP $(jq .supervisor /run/lsx/shop/net/balance.state.json)").ok();
     sign(lab, "www.internal", "key.pem", 29, WWW);
     lab.net(&["check", &stack.file]).exits(2).says("it shows another certificate than that of www on disk");
-    lab.script("h1", "kill -CONT $(jq .supervisor /run/lsx/shop/balance/state.json)").ok();
+    lab.script("h1", "kill -CONT $(jq .supervisor /run/lsx/shop/net/balance.state.json)").ok();
     assert!(until(30, || ![String::new(), good.clone()].contains(&serial())));
     // Nothing but a file is missing: it goes on with what it has.
     lab.script("h1", &format!("rm {WWW}/fullchain.pem")).ok();

@@ -22,6 +22,7 @@ mod crash;
 mod crowd;
 mod docker;
 mod dying;
+mod earlier;
 mod ended;
 mod faulty;
 mod firewalls;
@@ -90,6 +91,7 @@ const GROUPS: &[Group<Lab>] = &[
         share: || lab(2, &[]),
         cases: &[
             balance::CASES,
+            earlier::CASES,
             clients::CASES,
             certificates::CASES,
             dying::CASES,

@@ -5,7 +5,7 @@ mod targets;
 pub use targets::Probed;
 
 use crate::attach::{self, Attach};
-use crate::{Net, PROGRAM, supervise};
+use crate::{Net, PROGRAM};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::stack::{ReadOptions, hint};
@@ -36,12 +36,6 @@ enum Verb {
     Detach(AttachArgs),
     /// Probe targets from this host by ICMP, TCP connect, banner, HTTP or HTTPS; exit 1 when one fails
     Probe(ProbeArgs),
-    /// Supervise the load balancers of a stack on this host
-    #[command(hide = true)]
-    Supervise {
-        /// Name of the stack
-        stack: String,
-    },
 }
 
 /// Flags of `probe`.
@@ -120,7 +114,7 @@ Files:
   /etc/lsx/boot.d/10-STACK-net       on each host: restores it after a reboot
   /run/lsx/STACK/                    on each host: the nftables rules as they were loaded
   /run/lsx/STACK/balance/            on hosts of load balancers: the configuration of HAProxy, its sockets stats and master
-  /var/lib/lsx/net/STACK/balance/    on hosts of load balancers: the log of HAProxy
+  /var/lib/lsx/net/STACK/log/        on hosts of load balancers: the log of HAProxy
   /run/netns/lsx-STACK               on gateways and hosts that publish ports: the stack's router
 
 Examples:
@@ -155,7 +149,6 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Attach(args) => nics(args, &output, attach::attach),
         Verb::Detach(args) => nics(args, &output, attach::detach),
         Verb::Probe(args) => targets::probe(args, &output),
-        Verb::Supervise { stack } => Ok(supervise::run(stack)?),
     }
 }
 

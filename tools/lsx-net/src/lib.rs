@@ -8,6 +8,8 @@
 //! disabled again with the last stack if it was off before. Everything that lsx-net creates carries a mark, and only marked
 //! objects are ever changed or removed.
 
+use common::host::service::kept::KeptService;
+use common::host::service::tend::Tend;
 use common::plan::{Have, Step};
 use common::stack::{Only, Resolved};
 use common::table::Columns;
@@ -124,6 +126,10 @@ impl Tool for Net {
     fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Self::Object> {
         let changer = apply::Changer::new(plan);
         Box::new(move |before, after| changer.change(before, after))
+    }
+
+    fn tend(&self, of: &KeptService) -> Option<Box<dyn Tend>> {
+        (of.name == model::BALANCE).then(|| Box::new(supervise::Tended::of(of)) as Box<dyn Tend>)
     }
 
     fn call(&self, name: &str, input: Value, cancel: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {

@@ -159,7 +159,7 @@ impl KeptService {
     }
 
     /// Its processes, also those without a supervisor and those in a router that was replaced.
-    pub(super) fn processes(&self) -> Vec<i32> {
+    pub fn processes(&self) -> Vec<i32> {
         let (_, mark) = self.mark();
         marked().into_iter().filter(|(_, of)| *of == mark).map(|(process, _)| process).collect()
     }
@@ -183,6 +183,11 @@ impl KeptService {
         let config = if running { state.loaded } else { String::new() };
         let (name, handover, start) = (self.name.clone(), state.handover, state.start);
         Kept::Service { name, config, running, handover, start }
+    }
+
+    /// Whether anything of it is on this host.
+    pub fn exists(&self) -> bool {
+        self.definition().exists() || self.disk().exists() || !self.processes().is_empty()
     }
 
     /// Whether it runs, with a supervisor, and in the router if it belongs there.

@@ -210,7 +210,9 @@ impl Supervisor {
         })?;
         let home = home.filter(|_| router);
         if home != self.home {
-            self.end();
+            if self.child.is_some() {
+                self.end();
+            }
             self.pairs.clear();
             self.home = home;
         }

@@ -146,7 +146,7 @@ pub(super) fn at_host(resolved: &Resolved, replica: &str) -> String {
 }
 
 fn finding(resolved: &Resolved, service: &ServiceAt, what: String, first: &str) -> Finding {
-    let log = format!("/var/lib/lsx/net/{}/{}/log", resolved.stack, crate::model::BALANCE);
+    let log = format!("/var/lib/lsx/net/{}/log/{}/log", resolved.stack, crate::model::BALANCE);
     Finding {
         code: "net.check.balance".to_owned(),
         host: service.host.clone(),

@@ -32,8 +32,21 @@ pub(crate) fn balance(desired: &Desired) -> String {
 
 /// The whole file: the server itself reports the digest that it has loaded (`show info`).
 pub(crate) fn whole(text: &str, digest: &str) -> String {
-    format!("{text}global\n\tdescription lsx:{digest}\n")
+    format!("{text}{LAST}{digest}\n")
 }
+
+/// The digest in a whole file.
+pub(crate) fn digest_in(whole: &str) -> Option<&str> {
+    whole.rsplit_once(LAST).map(|(_, digest)| digest.trim_end())
+}
+
+/// The rest of a whole file.
+pub(crate) fn text_in(whole: &str) -> Option<&str> {
+    whole.rsplit_once(LAST).map(|(text, _)| text)
+}
+
+/// How the end of a whole file begins.
+const LAST: &str = "global\n\tdescription lsx:";
 
 /// A replica that acknowledges nothing for five seconds is gone with its host: its connections end and do not wait for
 /// `timeout`. One that only takes long acknowledges what it gets. (`default-server` ignores `tcp-ut` in HAProxy 2.6.)

@@ -1,7 +1,8 @@
-//! HAProxy: how it is started, and what it reports on its socket (HAProxy's management guide, 9.3).
+//! What HAProxy reports on its socket (HAProxy's management guide, 9.3).
 
-use common::host::{Program, limit};
+use common::host::limit;
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -11,24 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The most of an answer that is read.
 const MOST: u64 = 16 * 1024 * 1024;
 
-/// The server: a master process that stays when its configuration is loaded again, and workers. `over` is the socket of an
-/// earlier server, whose listening sockets it takes.
-pub(super) fn program(folder: &Path, config: &Path, over: Option<&Path>) -> Program {
-    let master = format!("{}/master,mode,600", folder.display());
-    let program = Program::new("haproxy").args(["-W", "-S", &master, "-f"]).args([config]);
-    let program = match over {
-        Some(socket) => program.args(["-x"]).args([socket]),
-        None => program,
-    };
-    program.without("NOTIFY_SOCKET") // which is for the supervisor
-}
-
 /// Asks the server.
 fn ask(socket: &Path, question: &str) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(format!("{question}\n").as_bytes()).ok()?;
+    // Else the master process waits for another question.
+    stream.shutdown(Shutdown::Write).ok()?;
     let answer = limit::take(stream, MOST).ok()??;
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
@@ -45,7 +36,7 @@ pub(super) fn failed(master: &Path) -> Option<u64> {
 }
 
 /// The process that answers.
-pub(super) fn pid(socket: &Path) -> Option<u32> {
+pub(super) fn pid(socket: &Path) -> Option<i32> {
     info(socket, "Pid: ")?.parse().ok()
 }
 

@@ -1,81 +1,71 @@
-//! The server of a stack's load balancers on this host: HAProxy in the router, with a supervisor beside it.
+//! The server of a stack's load balancers on this host: HAProxy in the router, kept running by the engine.
 //!
-//! The supervisor starts HAProxy in the router's namespace, keeps its log, starts it again when it ends or the router was
-//! replaced, and passes on reloads. A reload is HAProxy's own: its master process keeps the sockets that listen. A
-//! supervisor that was killed leaves HAProxy serving; the next one takes over its sockets, too.
+//! Here is what only HAProxy has: a master process that keeps the sockets that listen over a reload, and passes them to the next
+//! server of a supervisor that was killed; certificates; and what it reports on its sockets.
 
 mod certificates;
+mod earlier;
 mod haproxy;
-mod run;
 
 pub(crate) use certificates::{forget_secrets, leaf};
-pub(crate) use run::run;
 
-use crate::model::{BALANCE, CertificateState, ReplicaAt, Server, router};
+use crate::Net;
+use crate::model::{BALANCE, CertificateState, ReplicaAt, Server};
 use crate::render;
-use common::Failure;
-use common::host::service::{Service, log, unit};
-use common::host::{file, process, wait};
+use crate::render::certificates::without;
+use certificates::Certificates;
+use common::host::file::{self, Mode};
+use common::host::service::kept::KeptService;
+use common::host::service::log::Log;
+use common::host::service::tend::Tend;
+use common::host::wait;
+use common::plan::{Definition, Program, Reload, Runs};
+use common::tool::Tool;
+use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Time limit for a supervisor to end its server and itself, and the interval of checks.
-const END: Duration = Duration::from_secs(20);
-const STEP: Duration = Duration::from_millis(10);
-
-/// How long `check` waits for replicas that have just become ready.
+/// How long `check` waits for replicas that have just become ready, and the interval of checks.
 const READY: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(100);
+/// The name of the file with the configuration that lsx wants.
+const WANTED: &str = "wanted.cfg";
 
-/// The state of a server that answers.
-const RUNNING: &str = "running";
-
-/// What a supervisor records.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
-    /// Its process.
-    supervisor: i32,
-    /// The master process of the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<u32>,
-    /// `starting`, `running`, `waiting` or `restarting`.
-    state: String,
-    /// Why it is not running.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-    /// How often the server was started again.
-    restarts: u32,
-    /// Certificates.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    certificates: Vec<CertificateState>,
-}
-
-/// The places of the server of a stack.
+/// The server of a stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     stack: String,
     /// Run-time files, which only root can enter.
     folder: PathBuf,
-    /// The log.
-    disk: PathBuf,
+}
+
+/// What its supervisor does for it.
+pub(crate) struct Tended {
+    home: Home,
+    /// The digest of the wanted configuration.
+    wanted: String,
+    certificates: Certificates,
+    /// How many loads had failed before the last one.
+    failed: Option<u64>,
 }
 
 impl Home {
-    /// Those of a stack, whose name has been validated.
+    /// That of a stack, whose name has been validated.
     pub(crate) fn new(stack: &str) -> Home {
-        Home {
-            stack: stack.to_owned(),
-            folder: PathBuf::from(render::folder(stack)),
-            disk: Path::new("/var/lib/lsx/net").join(stack).join(BALANCE),
-        }
+        Home { stack: stack.to_owned(), folder: PathBuf::from(render::folder(stack)) }
+    }
+
+    /// The folder of its run-time files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The configuration that lsx wants.
     pub(crate) fn wanted(&self) -> PathBuf {
-        self.folder.join("wanted.cfg")
+        self.folder.join(WANTED)
     }
 
     /// The configuration that the server reads: the wanted one, without certificates that cannot be used yet.
@@ -92,89 +82,48 @@ impl Home {
         self.folder.join("stats")
     }
 
-    /// The supervisor.
-    pub(crate) fn service(&self) -> Service {
-        let stack = &self.stack;
-        Service {
-            name: BALANCE.to_owned(),
-            tool: "net",
-            root: self.folder.clone(),
-            state: self.folder.join("state.json"),
-            unit: format!("lsx-{stack}.net.{BALANCE}"),
-            about: format!("load balancers of stack {stack}"),
-        }
+    fn master(&self) -> PathBuf {
+        self.folder.join("master")
     }
 
-    /// Makes the folders.
-    ///
-    /// # Errors
-    /// Errors of the file system.
-    pub(crate) fn make(&self) -> Result<(), Failure> {
-        for folder in [self.folder.join("root"), self.disk.clone()] {
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-            made.map_err(|e| file::failure(&folder, "make", &e))?;
-        }
-        let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(&self.folder, closed).map_err(|e| file::failure(&self.folder, "close", &e))
+    /// The service.
+    pub(crate) fn service(&self) -> KeptService {
+        KeptService { tool: Net::NAME, stack: self.stack.clone(), name: BALANCE.to_owned() }
+    }
+
+    /// Its definition, with a whole configuration.
+    pub(crate) fn definition(&self, whole: &str) -> Definition {
+        let argv = ["haproxy", "-W", "-S", "%FOLDER%/master,mode,600", "-f", "%FOLDER%/haproxy.cfg"];
+        let files = [(WANTED, whole), ("root/", "")];
+        let program = Program {
+            argv: argv.map(str::to_owned).into(),
+            files: files.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
+            reload: Reload::Usr2,
+            folder: Some(render::folder(&self.stack)),
+            ..Program::default()
+        };
+        Definition { runs: Runs::Program(program), router: true, ..Definition::program(Vec::new()) }
     }
 
     /// The digest of the configuration that the server has loaded, as it reports itself; `None` when it does not answer.
-    pub(crate) fn loaded(&self) -> Option<String> {
+    fn loaded(&self) -> Option<String> {
         haproxy::loaded(&self.stats())
-    }
-
-    /// What the supervisor has recorded.
-    fn said(&self) -> Option<State> {
-        let text = file::read(&self.service().state).ok().flatten()?;
-        serde_json::from_str(&text).ok()
     }
 
     /// The certificates of the load balancers.
     pub(crate) fn certificates(&self) -> Vec<CertificateState> {
-        self.said().map(|said| said.certificates).unwrap_or_default()
-    }
-
-    /// Whether a supervisor keeps a server in the router that has loaded this configuration.
-    pub(crate) fn serves(&self, config: &str) -> bool {
-        let running = self.said().is_some_and(|said| said.state == RUNNING);
-        running
-            && self.service().alive()
-            && self.loaded().is_some_and(|loaded| loaded == config)
-            && self.at_home()
-    }
-
-    /// How many loads of a configuration have failed since the last good one.
-    pub(crate) fn failed(&self) -> Option<u64> {
-        haproxy::failed(&self.folder.join("master"))
-    }
-
-    /// Whether a process of the server is in the stack's router, and not in one that was replaced.
-    fn at_home(&self) -> bool {
-        let which = |path: &Path| path.metadata().ok().map(|m| (m.dev(), m.ino()));
-        let home = which(&Path::new("/run/netns").join(router(&self.stack)));
-        let there = |pid: u32| which(Path::new(&format!("/proc/{pid}/ns/net")));
-        home.is_some() && self.processes().into_iter().any(|pid| there(pid) == home)
-    }
-
-    /// The processes of the server: those of HAProxy with this configuration, in this router or one that was replaced.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        let config = self.config().to_string_lossy().into_owned();
-        process::by_line(process::moved_by_root, |process, words| {
-            let (name, arguments) = words.split_first()?;
-            let ours = name.ends_with("haproxy") && arguments.contains(&config.as_str());
-            u32::try_from(process).ok().filter(|_| ours)
-        })
+        self.service().counts().and_then(|found| serde_json::from_value(found).ok()).unwrap_or_default()
     }
 
     /// What exists on this host; `None` if nothing does.
     pub(crate) fn observed(&self) -> Option<Server> {
-        if !self.folder.exists() && !self.disk.exists() {
+        if !self.folder.exists() && !self.service().exists() && !self.earlier_exists() {
             return None;
         }
         let loaded = self.loaded();
         // The next run sends a secret that is lost.
         let whole = !self.certificates().iter().any(certificates::lost);
-        let running = loaded.is_some() && self.service().alive() && self.at_home() && whole;
+        let running = loaded.is_some() && self.service().runs() && whole;
         Some(Server { name: BALANCE.to_owned(), config: loaded.unwrap_or_default(), running })
     }
 
@@ -195,16 +144,11 @@ impl Home {
     /// The same, once all are ready, or after a while: HAProxy asks one that is not every second.
     pub(crate) fn replicas_ready(&self) -> Vec<ReplicaAt> {
         let mut all = Vec::new();
-        wait::until(READY, STEP * 10, || {
+        wait::until(READY, STEP, || {
             all = self.replicas();
             all.iter().all(|one| one.state == "up" || one.state == "drain")
         });
         all
-    }
-
-    /// The last lines of the log.
-    pub(crate) fn last(&self) -> Vec<String> {
-        log::tail(&self.disk, common::host::service::LAST)
     }
 
     /// Ends supervisor and server, and removes all of their files.
@@ -212,28 +156,70 @@ impl Home {
     /// # Errors
     /// What could not be removed.
     pub(crate) fn remove(&self) -> Result<(), Failure> {
-        let service = self.service();
-        if service.signal(Signal::SIGTERM) {
-            wait::until(END, STEP, || !service.alive());
-        }
-        service.signal(Signal::SIGKILL);
-        unit::end(&service.unit);
-        self.kill();
-        service.unlock()?;
-        for tree in [&self.folder, &self.disk] {
-            file::remove_tree(tree)?;
-            tree.ancestors().skip(1).take(2).for_each(file::remove_empty);
-        }
+        self.end_earlier()?;
+        self.service().remove()?;
+        file::remove_tree(&self.folder)?;
+        self.folder.ancestors().skip(1).take(2).for_each(file::remove_empty);
         Ok(())
     }
+}
 
-    /// Kills what is left of the server.
-    fn kill(&self) {
-        wait::until(END, STEP, || {
-            let left = self.processes();
-            let number = |pid: &u32| i32::try_from(*pid).ok().map(Pid::from_raw);
-            left.iter().filter_map(number).for_each(|pid| _ = kill(pid, Signal::SIGKILL));
-            left.is_empty()
-        });
+impl Tended {
+    /// Of a service of this tool.
+    pub(crate) fn of(service: &KeptService) -> Tended {
+        let (home, certificates) = (Home::new(&service.stack), Certificates::default());
+        Tended { home, wanted: String::new(), certificates, failed: None }
     }
+}
+
+impl Tend for Tended {
+    /// Writes the configuration for the server, with the certificates that can be used.
+    fn prepare(&mut self, log: &Log) -> Result<bool, Failure> {
+        let wanted = file::read(&self.home.wanted())?.ok_or_else(|| {
+            let message = format!("{} is missing", self.home.wanted().display());
+            Failure::new(Kind::Failed, "net.balance", message)
+                .hint("run `lsx-net up` with the stack's document")
+        })?;
+        let (changed, news) = self.certificates.take(&self.home, &wanted)?;
+        let text = without(&wanted, &self.certificates.lacking());
+        let written = file::write(&self.home.config(), text.as_bytes(), Mode::Private)?;
+        news.iter().for_each(|line| log.say(line));
+        self.wanted = render::balance::digest_in(&wanted).unwrap_or_default().to_owned();
+        if changed || written {
+            self.failed = haproxy::failed(&self.home.master());
+        }
+        Ok(changed || written)
+    }
+
+    fn over(&self, _: &[i32]) -> Vec<String> {
+        let socket = self.home.stats().to_string_lossy().into_owned();
+        if self.home.loaded().is_some() { vec!["-x".to_owned(), socket] } else { Vec::new() }
+    }
+
+    /// An earlier server ends by itself when its last connection does.
+    fn relieve(&self, left: &[i32]) {
+        let masters = left.iter().filter(|pid| parent(**pid).is_none_or(|parent| !left.contains(&parent)));
+        masters.for_each(|pid| _ = kill(Pid::from_raw(*pid), Signal::SIGUSR1));
+    }
+
+    fn serves(&self, left: &[i32]) -> Option<bool> {
+        let stats = self.home.stats();
+        if haproxy::pid(&stats).is_some_and(|pid| !left.contains(&pid))
+            && haproxy::loaded(&stats).as_ref() == Some(&self.wanted)
+        {
+            return Some(true);
+        }
+        let refused = self.failed.is_some() && haproxy::failed(&self.home.master()) > self.failed;
+        refused.then_some(false)
+    }
+
+    fn facts(&self) -> Option<Value> {
+        Some(json!(self.certificates.states()))
+    }
+}
+
+/// The parent of a process (proc(5)).
+fn parent(pid: i32) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }
