@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The section of every kind of document, by tool and by the name that `schema` gives it.
-const SECTIONS: [(&str, &str, &str); 33] = [
+const SECTIONS: &[(&str, &str, &str)] = &[
     ("net", "observed", "OBSERVED"),
     ("net", "plan", "PLAN"),
     ("net", "report", "REPORT"),
@@ -93,7 +93,7 @@ fn every_field_is_described() {
         let kinds: BTreeSet<&str> = schemas.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(known, kinds, "the kinds of documents of {tool} and the sections of lsx-json.5");
     }
-    for (tool, kind, title) in SECTIONS {
+    for &(tool, kind, title) in SECTIONS {
         let mut described = BTreeSet::new();
         gather(title, &sections, &mut BTreeSet::new(), &mut described);
         let mut wanted = BTreeSet::new();
