@@ -88,7 +88,7 @@ fn a_taken_port_is_told_and_leaves_nothing(lab: &Lab) {
     assert!(other.asked().is_empty());
     // A program that people know is named, with what to do.
     let words = "--keep-in-foreground --conf-file=/dev/null --pid-file --bind-interfaces --no-resolv --listen-address=10.140.0.1";
-    let _known = lab.start(
+    let mut known = lab.start(
         "h1",
         &[&["ip", "netns", "exec", "lsx-town", "dnsmasq"][..], &words.split(' ').collect::<Vec<_>>()]
             .concat(),
@@ -104,6 +104,7 @@ fn a_taken_port_is_told_and_leaves_nothing(lab: &Lab) {
         "kill $(ip netns exec lsx-town ss -Hlunp sport = :53 | sed -n 's/.*pid=\\([0-9]*\\).*/\\1/p')",
     )
     .ok();
+    known.wait().unwrap();
     assert!(until(60, || lab.script("h1", has).stdout.is_empty()));
     assert!(town.changes(&town.file) > 0);
     assert!(serves(&town));

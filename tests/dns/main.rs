@@ -1,6 +1,6 @@
 //! lsx-dns without hosts: golden cases with the program, and answers with the library.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops at the first surprise")]
 
 mod answers;
 mod drivers;
