@@ -45,6 +45,14 @@ impl<'l> Office<'l> {
         run(self.lab, 1, args)
     }
 
+    /// The stack with another text, up.
+    pub(crate) fn change(&self, from: &str, to: &str) {
+        let text = include_str!("office.yaml");
+        assert!(text.contains(from), "{from}");
+        let file = self.lab.file("office.yaml", &text.replace(from, to));
+        self.dns(&["up", &file]).ok();
+    }
+
     /// A command in ann's place.
     pub(crate) fn ann(&self, command: &str, stdin: &str) -> Ran {
         let command = format!("ip netns exec office.ann {command}");

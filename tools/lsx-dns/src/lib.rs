@@ -54,6 +54,7 @@ pub mod render;
 mod secrets;
 mod serve;
 mod shown;
+mod transfer;
 mod update;
 pub mod zone;
 

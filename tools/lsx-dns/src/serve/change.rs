@@ -3,9 +3,12 @@
 use super::changes::{self, Changes};
 use super::reply::{Question, Reply};
 use super::signed::{self, Opened};
+use crate::model::Transfer;
+use crate::transfer;
 use crate::update::keys::Keys;
 use domain::base::MessageBuilder;
-use domain::base::iana::{Opcode, Rcode};
+use domain::base::iana::{Opcode, Rcode, Rtype};
+use std::net::IpAddr;
 
 impl Question {
     fn is_update(&self) -> bool {
@@ -24,6 +27,35 @@ impl Question {
             Opened::Signed(signature) => self.signature = Some(signature),
         }
         self.is_update().then_some(Reply::Change)
+    }
+
+    /// Whether it is for a transfer of a zone, which is answered by TCP.
+    pub(super) fn is_transfer(&self) -> bool {
+        let kind = matches!(self.kind, Rtype::AXFR | Rtype::IXFR);
+        kind && self.stream && self.message.header().opcode() == Opcode::QUERY
+    }
+
+    /// The messages of a transfer, or the error.
+    pub(super) async fn transfer(
+        &mut self,
+        (allowed, source): (Option<&Transfer>, IpAddr),
+        changes: Option<&Changes>,
+    ) -> Vec<Vec<u8>> {
+        let signed = self.signature.as_ref().is_some_and(|signature| signature.who.transfers);
+        let IpAddr::V4(source) = source else { return Vec::new() };
+        let may = allowed.is_some_and(|all| all.to.contains(&source) && (signed || all.key.is_none()));
+        let (true, Some(changes), Some((zone, since))) = (may, changes, transfer::asked(&self.message))
+        else {
+            let refused = self.refused();
+            return vec![self.signed(refused)];
+        };
+        let since = since.filter(|_| self.kind == Rtype::IXFR);
+        let Some(records) = changes.transfer(zone, since).await else {
+            let reply = self.bare(Rcode::NOTAUTH);
+            return vec![self.signed(reply)];
+        };
+        let sequence = self.signature.take().map(|signature| signature.sequence());
+        transfer::messages(&self.message, &records, sequence, changes::now()).unwrap_or_default()
     }
 
     /// A reply with its signature, if the question has one.

@@ -7,13 +7,13 @@ use crate::update::message::{self, Asked};
 use crate::update::replay::Signed;
 use crate::update::rules::Rules;
 use crate::update::state::State;
-use crate::update::writer::{Names, Request};
-use crate::zone::{Owner, Tables, name, record_of};
+use crate::update::writer::{Names, Order, Request, Wanted};
+use crate::zone::{Owner, Rr, Tables, name, record_of};
 use common::host::wait;
 use common::journal::{self, Journal};
 use common::{document, log};
-use domain::base::Message;
-use domain::base::iana::Rcode;
+use domain::base::iana::{Class, Rcode};
+use domain::base::{Message, Ttl};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -34,7 +34,7 @@ const LAST: Duration = Duration::from_secs(3);
 /// What an update is sent by.
 #[derive(Clone)]
 pub(super) struct Changes {
-    to: SyncSender<Request>,
+    to: SyncSender<Order>,
     zones: Arc<Vec<Owner>>,
 }
 
@@ -43,9 +43,11 @@ pub(super) struct Work {
     names: Names,
     folder: OwnedFd,
     digest: String,
-    from: Receiver<Request>,
+    from: Receiver<Order>,
     tables: Arc<RwLock<Tables>>,
     drained: watch::Receiver<bool>,
+    /// The serial, for those who are told of it.
+    told: watch::Sender<u32>,
 }
 
 /// Reads the journal, and prepares the thread.
@@ -66,9 +68,11 @@ pub(super) fn prepare(
     names.show_all(tables);
     let (to, from) = sync_channel(WAITING);
     // What a transfer of the zones shows; other settings do not change the serial.
-    let shown = (&config.zones, &config.records, config.ttl, config.negative_ttl, &config.domain);
+    let shown =
+        (&config.zones, &config.records, config.ttl, config.negative_ttl, &config.domain, &config.update);
     let digest = document::digest_of(&shown).map_err(|e| e.to_string())?;
-    let work = Work { names, folder, digest, from, tables: Arc::clone(tables), drained };
+    let told = watch::Sender::new(0);
+    let work = Work { names, folder, digest, from, tables: Arc::clone(tables), drained, told };
     Ok((Changes { to, zones }, work))
 }
 
@@ -76,6 +80,11 @@ pub(super) fn prepare(
 fn state(config: &Config) -> Result<State, String> {
     let zones = config.zones.iter().map(|zone| name(zone)).collect::<Result<Vec<_>, _>>()?;
     let mut fixed: HashMap<Owner, Vec<_>> = zones.iter().map(|apex| (apex.clone(), Vec::new())).collect();
+    let server = name(&format!("ns.{}", config.domain))?;
+    for (apex, records) in &mut fixed {
+        let data = domain::rdata::Ns::new(server.clone());
+        records.push(Rr::new(apex.clone(), Class::IN, Ttl::from_secs(config.ttl), data.into()));
+    }
     for entry in &config.records {
         let owner = name(&entry.name)?;
         let record = record_of(owner.clone(), entry.ttl.unwrap_or(config.ttl), &entry.data)?;
@@ -93,6 +102,11 @@ pub(super) fn now() -> u64 {
 }
 
 impl Changes {
+    /// The apexes of the zones.
+    pub(super) fn zones(&self) -> Vec<Owner> {
+        self.zones.to_vec()
+    }
+
     /// Reads an update.
     ///
     /// # Errors
@@ -104,14 +118,26 @@ impl Changes {
     /// Carries it out; none if that is not known.
     pub(super) async fn carry_out(&self, who: Who, asked: Asked, signed: Signed) -> Option<Rcode> {
         let (reply, code) = oneshot::channel();
-        match self.to.try_send(Request { who, asked, signed, reply }) {
+        match self.to.try_send(Order::Update(Request { who, asked, signed, reply })) {
             Ok(()) => code.await.ok(),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some(Rcode::SERVFAIL),
         }
     }
+
+    /// The records of a transfer; none without such a zone, or while another worker has the journal.
+    pub(super) async fn transfer(&self, zone: Owner, since: Option<u32>) -> Option<Vec<Rr>> {
+        let (reply, records) = oneshot::channel();
+        self.to.try_send(Order::Transfer(Wanted { zone, since, reply })).ok()?;
+        records.await.ok()?
+    }
 }
 
 impl Work {
+    /// Each serial from now on.
+    pub(super) fn serials(&self) -> watch::Receiver<u32> {
+        self.told.subscribe()
+    }
+
     /// Runs in a thread of its own; `ready` is sent when it has the journal.
     ///
     /// # Errors
@@ -155,6 +181,7 @@ impl Work {
             let begun = self.names.begin(&mut journal, &self.digest, now());
             begun.map_err(|e| format!("cannot write the journal: {e}"))?;
             self.names.show_all(&self.tables);
+            self.told.send_replace(self.names.serial);
             return Ok(Some(journal));
         }
         if journal::mark(&self.folder) != *mark {
@@ -182,9 +209,21 @@ impl Work {
                     continue;
                 }
             };
+            let (mut group, mut wanted) = (Vec::new(), Vec::new());
             let more = std::iter::from_fn(|| self.from.try_recv().ok());
-            let group = [first].into_iter().chain(more).take(TOGETHER).collect();
-            let (written, _) = self.names.group(journal, group, (&self.tables, now()));
+            for order in [first].into_iter().chain(more).take(TOGETHER) {
+                match order {
+                    Order::Update(request) => group.push(request),
+                    Order::Transfer(one) => wanted.push(one),
+                }
+            }
+            let (written, changed) = self.names.group(journal, group, (&self.tables, now()));
+            if changed {
+                self.told.send_replace(self.names.serial);
+            }
+            for Wanted { zone, since, reply } in wanted {
+                let _ = reply.send(self.names.transfer(&zone, since, &self.tables));
+            }
             if let Err(e) = &written
                 && !failed
             {

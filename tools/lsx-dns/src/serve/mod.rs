@@ -10,6 +10,7 @@ mod forward;
 mod guard;
 mod health;
 mod limit;
+mod notify;
 mod places;
 mod prepared;
 mod quick;
@@ -31,6 +32,7 @@ use forward::Forwarder;
 use guard::Guard;
 use health::Health;
 use limit::Verdict;
+use notify::Notify;
 use prepared::{Prepared, State};
 use quick::Quick;
 use reply::{Question, Reply};
@@ -54,6 +56,8 @@ struct Server {
     tables: Arc<RwLock<Tables>>,
     prepared: Prepared,
     keys: Keys,
+    /// The servers that may transfer the zones.
+    transfer: Option<model::Transfer>,
     guard: Guard,
     counter: Arc<Counter>,
     forwarder: Arc<Forwarder>,
@@ -85,6 +89,8 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let watched = replicas.map(|replicas| Arc::clone(&server.health).watch(replicas, drained.clone()));
     let serving = async {
         watched.map(tokio::spawn);
+        let notify = changes.as_ref().and_then(|(changes, work)| server.notify(changes, work));
+        notify.map(|(notify, serials)| tokio::spawn(notify.run(serials, drained.clone())));
         let changes = begin(changes).await?;
         serve((server, changes), sockets, drained, ticks).await
     };
@@ -148,7 +154,8 @@ impl Server {
         let forwarder = Arc::new(Forwarder::new(config.cache, Arc::clone(&counter)));
         let names = tables.read().unwrap_or_else(PoisonError::into_inner).names();
         let prepared = Prepared::new(names);
-        Ok(Server { tables, prepared, keys, guard, counter, forwarder, health: Arc::default() })
+        let (transfer, health) = (config.transfer.clone(), Arc::default());
+        Ok(Server { tables, prepared, keys, transfer, guard, counter, forwarder, health })
     }
 
     /// Writes the reply to a datagram to the end of `out`, if it gets one, and counts it; or returns what takes time.
@@ -231,6 +238,12 @@ impl Server {
         }
     }
 
+    /// What tells other servers of changes.
+    fn notify(&self, changes: &Changes, work: &Work) -> Option<(Notify, watch::Receiver<u32>)> {
+        let (transfer, key) = (self.transfer.clone()?, self.keys.transfer.clone());
+        Some((Notify { transfer, zones: changes.zones(), key }, work.serials()))
+    }
+
     fn tables(&self) -> RwLockReadGuard<'_, Tables> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,6 +253,9 @@ impl Server {
         if let Some(reply) = question.open(&self.keys) {
             return reply;
         }
+        if question.is_transfer() {
+            return Reply::Transfer;
+        }
         let reply = question.reply(&self.tables(), source, &self.health.down());
         match reply {
             Reply::Later(mut ask) => match self.forwarder.at_once(question, &mut ask) {
@@ -247,7 +263,7 @@ impl Server {
                 None => Reply::Later(ask),
             },
             Reply::Now(bytes) => Reply::Now(question.signed(bytes)),
-            Reply::Change => Reply::Change,
+            other => other,
         }
     }
 
@@ -265,6 +281,7 @@ impl Server {
                 question.signed(bytes)
             }
             Reply::Change => question.change(changes.as_ref()).await,
+            Reply::Transfer => Vec::new(), // It has messages of its own.
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) enum Reply {
     Later(Ask),
     /// What comes of an update.
     Change,
+    /// A transfer of a zone.
+    Transfer,
 }
 
 impl Question {

@@ -8,7 +8,7 @@ use domain::base::name::ToName;
 use domain::base::{Message, MessageBuilder, StaticCompressor};
 use domain::rdata::AllRecordData;
 use domain::rdata::tsig::{Time48, Tsig};
-use domain::tsig::{Key, ServerTransaction};
+use domain::tsig::{Key, ServerSequence, ServerTransaction};
 use std::sync::Arc;
 
 /// The bytes from the end of a signature without data to its error (RFC 8945 4.2).
@@ -72,6 +72,11 @@ impl Signature {
     /// The bytes that a signature adds to a reply.
     pub(super) fn room(&self) -> usize {
         usize::from(self.transaction.key().compose_len())
+    }
+
+    /// For the messages of a transfer.
+    pub(super) fn sequence(self) -> ServerSequence<Arc<Key>> {
+        self.transaction.into()
     }
 
     /// A reply with its signature; empty if it cannot be signed.

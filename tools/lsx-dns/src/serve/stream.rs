@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::changes::Changes;
-use super::reply::Question;
+use super::reply::{Question, Reply};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -119,14 +119,27 @@ async fn talk(
         let Some(mut question) = Question::read(&query, true) else { return Ok(()) };
         server.admit(&mut question, from); // By TCP all are answered; it gets a cookie.
         let reply = server.reply(&mut question, from);
+        if matches!(reply, Reply::Transfer) {
+            let allowed = (server.transfer.as_ref(), from.ip());
+            for bytes in question.transfer(allowed, changes.as_ref()).await {
+                server.counter.reply(&question, from, at, &bytes);
+                send(&mut stream, &bytes).await?;
+            }
+            continue;
+        }
         let bytes = server.later(&mut question, reply, (from, changes.clone())).await;
         server.counter.reply(&question, from, at, &bytes);
         if bytes.is_empty() {
             return Ok(());
         }
-        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-        timeout(PASS, stream.write_all(&[&length, bytes.as_slice()].concat())).await??;
+        send(&mut stream, &bytes).await?;
     }
+}
+
+/// One message with its length.
+async fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    timeout(PASS, stream.write_all(&[&length, bytes].concat())).await?
 }
 
 /// Until another worker has taken over.

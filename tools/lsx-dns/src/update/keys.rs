@@ -40,6 +40,8 @@ pub(crate) struct Who {
 pub(crate) struct Keys {
     pub(crate) all: HashMap<(KeyName, Algorithm), Arc<Key>>,
     who: HashMap<Owner, Who>,
+    /// The key of servers that transfer zones.
+    pub(crate) transfer: Option<Arc<Key>>,
 }
 
 /// Reads a secret: the output of tsig-keygen, or base64 of at least 16 bytes, whose key has the name `usual`.
@@ -124,7 +126,12 @@ impl Keys {
                 if config.update.contains_key(of) {
                     who.clients.insert(of.to_owned());
                 }
-                keys.all.insert((key.name().clone(), key.algorithm()), Arc::new(key));
+                let (transfers, at) = (who.transfers, (key.name().clone(), key.algorithm()));
+                let key = Arc::new(key);
+                if transfers && keys.transfer.is_none() {
+                    keys.transfer = Some(Arc::clone(&key));
+                }
+                keys.all.insert(at, key);
             }
         }
         Ok(keys)

@@ -58,9 +58,15 @@ impl State {
     }
 
     /// All records of a name.
-    fn records(&self, name: &Owner) -> impl Iterator<Item = &Rr> {
+    pub(crate) fn records(&self, name: &Owner) -> impl Iterator<Item = &Rr> {
         let live = self.shown(name).map(|held| &held.records);
         self.fixed.get(name).into_iter().chain(live).flatten()
+    }
+
+    /// Whether a name is in a zone, and not in one below it.
+    pub(crate) fn is_in(&self, name: &Owner, zone: &Owner) -> bool {
+        let within = self.zones.iter().filter(|zone| name.ends_with(*zone));
+        within.max_by_key(|zone| zone.len()).is_some_and(|inner| inner == zone)
     }
 
     /// What an update changes.

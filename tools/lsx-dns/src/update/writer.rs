@@ -8,7 +8,8 @@ use super::line::{Line, Named};
 use super::message::Asked;
 use super::replay::{Replay, Seen, Signed};
 use super::state::{Change, State};
-use crate::zone::Tables;
+use crate::transfer::{self, History};
+use crate::zone::{Owner, Rr, Tables};
 use common::journal::Journal;
 use domain::base::iana::Rcode;
 use std::sync::{PoisonError, RwLock};
@@ -25,6 +26,21 @@ pub(crate) struct Request {
     pub(crate) reply: oneshot::Sender<Rcode>,
 }
 
+/// A question for the records of a zone.
+pub(crate) struct Wanted {
+    pub(crate) zone: Owner,
+    /// The serial that the other server has.
+    pub(crate) since: Option<u32>,
+    /// The records in their order; none if there is no such zone.
+    pub(crate) reply: oneshot::Sender<Option<Vec<Rr>>>,
+}
+
+/// What the thread is sent.
+pub(crate) enum Order {
+    Update(Request),
+    Transfer(Wanted),
+}
+
 /// The names, and what was done to them.
 pub(crate) struct Names {
     pub(crate) state: State,
@@ -32,6 +48,8 @@ pub(crate) struct Names {
     /// The digest of the records of the stack with which the serial began.
     stack: String,
     replay: Replay,
+    /// What was changed since the records of the stack are these.
+    history: History,
 }
 
 /// What one update of a group came to.
@@ -43,7 +61,13 @@ struct Done {
 
 impl Names {
     pub(crate) fn new(state: State) -> Names {
-        Names { state, serial: 0, stack: String::new(), replay: Replay::default() }
+        Names {
+            state,
+            serial: 0,
+            stack: String::new(),
+            replay: Replay::default(),
+            history: History::default(),
+        }
     }
 
     /// Takes over what a journal says.
@@ -54,13 +78,16 @@ impl Names {
         (self.serial, self.replay) = (0, Replay::default());
         self.stack.clear();
         self.state.live.clear();
+        self.history.clear();
         for line in lines {
             let mut done = |at: u64, mac: &str| {
                 let signed = Signed { at, mac: mac.to_owned() };
                 self.replay.note(&signed, Rcode::NOERROR, now);
             };
-            let names = match line {
+            let before = self.serial;
+            let (names, is_update) = match line {
                 Line::Begin { serial, stack } => {
+                    self.history.clear();
                     (self.serial, self.stack) = (*serial, stack.clone());
                     continue;
                 }
@@ -71,15 +98,19 @@ impl Names {
                 Line::Update { serial, signed_at, mac, names } => {
                     done(*signed_at, mac);
                     self.serial = *serial;
-                    names
+                    (names, true)
                 }
-                Line::Names(names) => names,
+                Line::Names(names) => (names, false),
             };
+            let mut changes = Vec::new();
             for named in names {
-                match named.read()? {
-                    (name, Some(held)) => _ = self.state.live.insert(name, held),
-                    (name, None) => _ = self.state.live.remove(&name),
-                }
+                let (name, after) = named.read()?;
+                let before = self.state.live.get(&name).cloned();
+                changes.push(Change { name, before, after });
+            }
+            self.state.apply(&changes, false);
+            if is_update {
+                self.history.add(before, self.serial, changes);
             }
         }
         Ok(())
@@ -101,6 +132,7 @@ impl Names {
         let serial = self.next_serial(now);
         journal.append(&[Line::Begin { serial, stack: stack.to_owned() }])?;
         (self.serial, self.stack) = (serial, stack.to_owned());
+        self.history.clear();
         Ok(())
     }
 
@@ -160,12 +192,29 @@ impl Names {
             }
         } else if !lines.is_empty() {
             self.show(&changed.concat(), tables);
+            let mut from = before;
+            for (line, changes) in lines.iter().zip(changed) {
+                let Line::Update { serial, .. } = line else { continue };
+                self.history.add(from, *serial, changes);
+                from = *serial;
+            }
         }
         all.into_iter().for_each(|done| _ = done.reply.send(done.code));
         let any = written.is_ok() && !lines.is_empty();
         let shortened =
             if written.is_ok() && journal.is_long() { journal.replace(&self.whole()) } else { Ok(()) };
         (written.and(shortened), any)
+    }
+
+    /// The records that a transfer has.
+    pub(crate) fn transfer(
+        &self,
+        zone: &Owner,
+        since: Option<u32>,
+        tables: &RwLock<Tables>,
+    ) -> Option<Vec<Rr>> {
+        let soa = tables.read().unwrap_or_else(PoisonError::into_inner).soa(zone)?.clone();
+        Some(transfer::records(&self.state, &self.history, zone, (&soa, self.serial, since)))
     }
 
     /// One update; what it changes is added to both lists.

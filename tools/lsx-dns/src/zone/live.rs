@@ -84,12 +84,7 @@ impl Tables {
     pub fn set_serial(&mut self, serial: u32) {
         self.version += 1;
         for record in self.zones.values_mut() {
-            if let Rdata::Soa(soa) = record.data() {
-                let (server, contact) = (soa.mname().clone(), soa.rname().clone());
-                let times = (soa.refresh(), soa.retry(), soa.expire(), soa.minimum());
-                let next = Soa::new(server, contact, Serial(serial), times.0, times.1, times.2, times.3);
-                *record = Rr::new(record.owner().clone(), record.class(), record.ttl(), next.into());
-            }
+            *record = with_serial(record, serial);
         }
     }
 
@@ -97,6 +92,15 @@ impl Tables {
     pub fn soa(&self, apex: &Owner) -> Option<&Rr> {
         self.zones.get(apex)
     }
+}
+
+/// A SOA record with another serial.
+pub(crate) fn with_serial(record: &Rr, serial: u32) -> Rr {
+    let Rdata::Soa(soa) = record.data() else { return record.clone() };
+    let (server, contact) = (soa.mname().clone(), soa.rname().clone());
+    let times = (soa.refresh(), soa.retry(), soa.expire(), soa.minimum());
+    let next = Soa::new(server, contact, Serial(serial), times.0, times.1, times.2, times.3);
+    Rr::new(record.owner().clone(), record.class(), record.ttl(), next.into())
 }
 
 /// Whether a view sees a record: one with an address of the stack only if it may reach it.

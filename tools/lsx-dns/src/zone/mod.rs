@@ -8,6 +8,7 @@ mod ready;
 
 pub use answer::{Answer, Outcome};
 pub(crate) use data::written;
+pub(crate) use live::with_serial;
 
 use crate::model::{Config, Data, EXPIRE, REFRESH, RETRY, View};
 use domain::base::iana::{Class, Rtype};

@@ -98,7 +98,7 @@ fn slow(server: &Server, bytes: &[u8], source: Ipv4Addr) -> Option<Vec<u8>> {
     server.guard.admit(&mut question, source, true);
     match question.reply(&server.tables(), source, &server.health.down()) {
         Reply::Now(reply) => Some(reply),
-        Reply::Later(_) | Reply::Change => None,
+        Reply::Later(_) | Reply::Change | Reply::Transfer => None,
     }
 }
 
