@@ -21,6 +21,7 @@ mod load;
 mod names;
 mod office;
 mod town;
+mod transfer;
 mod update;
 
 use lsx_tests::groups::{self, Group};
@@ -45,6 +46,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         clients::CASES,
         crash::CASES,
         update::CASES,
+        transfer::CASES,
     ],
 }];
 

@@ -171,6 +171,7 @@ Examples:
   lsx-dns hosts production --stack office.yaml
   lsx-dns render h1 --stack office.yaml
   lsx-dns counts office --prometheus
+  lsx-dns key certbot --stack office.yaml >certbot.key
   lsx-dns down office.yaml
 
 See also:

@@ -16,6 +16,17 @@
 //! left out of answers while others are there. By `https` and `banner` a connection is enough, and with `command` a replica
 //! counts as ready. A name of one replica always has its address.
 //!
+//! Clients of `dns.update` change names by signed updates (RFC 2136, RFC 8945): records that are added and deleted, and prerequisites,
+//! all of a message or nothing. A name belongs to whoever made it. Nobody changes a name of the stack; of two clients the one whose
+//! `owner` comes first takes a name from the other, and of two of one kind the first keeps it. Names of clients that the document no longer has
+//! are not answered. An address of the stack is seen by those who may reach it. Before an update is answered it is in the journal below
+//! /var/lib/lsx/dns, which `down` keeps; with a full disk the answer is SERVFAIL, and nothing changes. One that is repeated gets the same
+//! answer and counts once. `lsx-dns key CLIENT` prints the key of a client, for nsupdate.
+//!
+//! The servers of `dns.transfer` transfer the zones by TCP (RFC 5936), or what has changed since (RFC 1995), and are told of changes
+//! (RFC 1996). They get all names, also those that only some networks see. The serial of the zones is the time in seconds; it rises
+//! with every change, also when the clock goes back. Updates and transfers need one server: the gateways of all networks on one host.
+//!
 //! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).
 //! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.
 //!

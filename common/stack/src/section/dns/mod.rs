@@ -164,17 +164,18 @@ pub struct DnsService {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Update {
-    /// Secret with the TSIG key.
+    /// Secret with the TSIG key: the output of tsig-keygen, whose name it has then, or base64 of at least 16 bytes, such as a derived
+    /// secret, for a key with the client's name. HMAC-SHA256, 384 and 512 are accepted.
     #[schemars(with = "Word")]
     pub key: String,
-    /// Names below the domain; `*` matches any text.
+    /// Names below the domain, or reverse names; `*` matches any text.
     #[schemars(with = "Many<Word>")]
     pub names: Vec<String>,
     /// Types of records.
     #[schemars(with = "Many<RecordType>")]
     pub types: Vec<RecordType>,
-    /// As what it owns the names that it makes; default: `service`. Reservations come before leases, leases before services, and services
-    /// before `acme`: one that comes first takes a name from one that comes later.
+    /// As what it owns the names that it makes; default: `service`. One that comes first takes a name from one that comes later, and nobody
+    /// takes one from the stack.
     #[serde(skip_serializing_if = "UpdateOwner::usual")]
     #[schemars(with = "Option<UpdateOwner>")]
     pub owner: UpdateOwner,
@@ -184,10 +185,10 @@ pub struct Update {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Transfer {
-    /// Their addresses.
+    /// Their addresses, on networks of the stack.
     #[schemars(with = "Many<Address>")]
     pub to: Vec<Ipv4Addr>,
-    /// Secret with the TSIG key.
+    /// Secret with the TSIG key; its name is `transfer` unless the secret has another.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub key: Option<String>,
