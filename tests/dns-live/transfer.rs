@@ -20,13 +20,24 @@ server:
 database:
     storage: /tmp/knot/db
 key:
-  - { id: transfer, algorithm: hmac-sha256, secret: "$secret" }
+  - id: transfer
+    algorithm: hmac-sha256
+    secret: "$secret"
 remote:
-  - { id: lsx, address: 10.151.0.1@53, key: transfer }
+  - id: lsx
+    address: 10.151.0.1@53
+    key: transfer
 acl:
-  - { id: told, address: 10.151.0.1, key: transfer, action: notify }
+  - id: told
+    address: 10.151.0.1
+    key: transfer
+    action: notify
 zone:
-  - { domain: internal, storage: /tmp/knot, file: internal.zone, master: lsx, acl: told }
+  - domain: internal
+    storage: /tmp/knot
+    file: internal.zone
+    master: lsx
+    acl: told
 KNOT
 ip netns exec office.web named -g -c /tmp/bind/named.conf >/tmp/bind/log 2>&1 </dev/null & echo $! >/tmp/bind/pid
 ip netns exec office.far knotd -c /tmp/knot/knot.conf >/tmp/knot/log 2>&1 </dev/null & echo $! >/tmp/knot/pid
