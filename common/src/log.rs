@@ -200,6 +200,12 @@ pub fn ago(time: std::time::Duration) -> String {
     humantime::format_rfc3339_millis(then.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
+/// So many seconds after the beginning of 1970: RFC 3339, UTC. Times after the year 9999 are its end.
+pub fn at(seconds: u64) -> String {
+    let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds.min(253_402_300_799));
+    humantime::format_rfc3339_seconds(then).to_string()
+}
+
 /// An RFC 3339 time in UTC, in the format of [`now`].
 pub fn time(text: &str) -> Option<String> {
     humantime::parse_rfc3339_weak(text).ok().map(|time| humantime::format_rfc3339_millis(time).to_string())

@@ -16,6 +16,7 @@ mod checks;
 mod clients;
 mod counts;
 mod crash;
+mod dhcp;
 mod drivers;
 mod load;
 mod names;
@@ -47,6 +48,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         crash::CASES,
         update::CASES,
         transfer::CASES,
+        dhcp::CASES,
     ],
 }];
 

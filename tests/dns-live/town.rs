@@ -22,15 +22,23 @@ pub(crate) fn run(lab: &Lab, number: usize, args: &[&str]) -> lsx_tests::lab::Ra
 pub(crate) struct Town<'l> {
     pub(crate) lab: &'l Lab,
     pub(crate) file: String,
+    /// Name and text of the stack.
+    name: &'static str,
+    text: &'static str,
     resolved: Value,
 }
 
 impl<'l> Town<'l> {
     /// The networks, then the names, then the instances' namespaces.
     pub(crate) fn up(lab: &'l Lab) -> Town<'l> {
-        let file = lab.file("town.yaml", include_str!("stack.yaml"));
+        Town::of(lab, "town", include_str!("stack.yaml"))
+    }
+
+    /// Those of another stack.
+    pub(crate) fn of(lab: &'l Lab, name: &'static str, text: &'static str) -> Town<'l> {
+        let file = lab.file(&format!("{name}.yaml"), text);
         let resolved = run(lab, 0, &["up", &file]).ok().json()["resolved"].clone();
-        let town = Town { lab, file, resolved };
+        let town = Town { lab, file, name, text, resolved };
         assert!(town.changes(&town.file) > 0);
         town.attach();
         town
@@ -50,9 +58,8 @@ impl<'l> Town<'l> {
 
     /// The stack with another text.
     pub(crate) fn changed(&self, from: &str, to: &str) -> String {
-        let text = include_str!("stack.yaml");
-        assert!(text.contains(from), "{from}");
-        self.lab.file("town.yaml", &text.replace(from, to))
+        assert!(self.text.contains(from), "{from}");
+        self.lab.file(&format!("{}.yaml", self.name), &self.text.replace(from, to))
     }
 
     fn instances(&self) -> &Vec<Value> {
@@ -64,12 +71,12 @@ impl<'l> Town<'l> {
             let here = self.instances().iter().filter(|at| at["host"] == host);
             let mut lines = String::new();
             for at in here {
-                let space = format!("town.{}", at["name"].as_str().unwrap());
+                let space = format!("{}.{}", self.name, at["name"].as_str().unwrap());
                 self.lab.script(host, &format!("ip netns add {space} 2>/dev/null || true")).ok();
                 for nic in at["nics"].as_array().unwrap() {
                     let mut nic = nic.clone();
                     (nic["stack"], nic["instance"], nic["netns"]) =
-                        (json!("town"), at["name"].clone(), json!(space));
+                        (json!(self.name), at["name"].clone(), json!(space));
                     lines += &format!("{nic}\n");
                 }
             }
@@ -77,7 +84,7 @@ impl<'l> Town<'l> {
         }
     }
 
-    fn net_on(&self, host: &str) -> String {
+    pub(crate) fn net_on(&self, host: &str) -> String {
         let found = self.lab.script(host, "ls -t /var/lib/lsx/bin/*/lsx-net | head -1").ok().stdout;
         found.trim().to_owned()
     }
@@ -112,7 +119,7 @@ impl<'l> Town<'l> {
     /// What dig prints in an instance's place, when it asks the instance's name server.
     pub(crate) fn dig(&self, name: &str, words: &str) -> String {
         let server = self.resolver(name);
-        let command = format!("ip netns exec town.{name} dig @{server} +tries=3 +time=5 {words}");
+        let command = format!("ip netns exec {}.{name} dig @{server} +tries=3 +time=5 {words}", self.name);
         self.lab.script(self.host_of(name), &command).ok().stdout
     }
 
@@ -126,25 +133,30 @@ impl<'l> Town<'l> {
 
     /// A value of the record of the supervisor on a host.
     pub(crate) fn recorded(&self, host: &str, key: &str) -> String {
-        let read = format!("jq -r .{key} /run/lsx/town/dns/names.state.json");
+        self.recorded_of(host, "names", key)
+    }
+
+    /// The same of another service.
+    pub(crate) fn recorded_of(&self, host: &str, service: &str, key: &str) -> String {
+        let read = format!("jq -r .{key} /run/lsx/{}/dns/{service}.state.json", self.name);
         self.lab.script(host, &read).ok().stdout.trim().to_owned()
     }
 
     /// Nothing of the server is on a host.
     #[track_caller]
     pub(crate) fn nothing_left(&self, host: &str) {
-        let gone = "! pgrep -f '[l]sx-dns supervise-service' && ! pgrep -f '[s]erve-service town' && ! test -e /run/lsx/town/dns && ! test -e /var/lib/lsx/dns && ! test -e /etc/lsx/town/dns.json && ! ls /etc/lsx/boot.d/*-town-dns";
-        self.lab.script(host, gone).ok();
+        let gone = "! pgrep -f '[l]sx-dns supervise-service' && ! pgrep -f '[s]erve-service NAME' && ! pgrep -f '[d]nsmasq.*NAME' && ! test -e /run/lsx/NAME/dns && ! test -e /var/lib/lsx/dns && ! test -e /etc/lsx/NAME/dns.json && ! ls /etc/lsx/boot.d/*-NAME-dns";
+        self.lab.script(host, &gone.replace("NAME", self.name)).ok();
     }
 
     /// Removes everything; nothing of the server may be left.
     pub(crate) fn down(self) {
-        self.dns(&["down", &self.file]).ok();
+        self.dns(&["down", &self.file, "--destroy-data", self.name]).ok();
         for host in HOSTS {
             self.nothing_left(host);
             let spaces =
-                "for s in $(ip netns | sed -n 's/^\\(town[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
-            self.lab.script(host, spaces).ok();
+                "for s in $(ip netns | sed -n 's/^\\(NAME[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
+            self.lab.script(host, &spaces.replace("NAME", self.name)).ok();
         }
         let gone = || run(self.lab, 0, &["down", &self.file]).code == 0;
         assert!(until(60, gone), "{}", run(self.lab, 0, &["down", &self.file]).stderr);

@@ -7,7 +7,7 @@ use common::document;
 use common::plan::Kept;
 use common::tool::ObservedOf;
 use lsx_dns::Dns;
-use lsx_dns::model::{Facts, NAMES};
+use lsx_dns::model::Facts;
 use lsx_tests::blessing;
 use lsx_tests::golden::{self, Case};
 use std::net::Ipv4Addr;
@@ -57,13 +57,17 @@ fn bare(stack: &str, host: &str) -> ObservedOf<Dns> {
 /// The objects of a host on which a stack is up.
 fn raise(text: &str, seen: &mut ObservedOf<Dns>) {
     let (stack, all) = resolved(text);
-    let Some(config) = lsx_dns::plan::config(&stack, &all, &seen.host, &seen.seen.resolvers) else { return };
-    let definition = lsx_dns::plan::definition(&config).unwrap();
-    let loaded = document::digest_of(&definition).unwrap();
-    let digest = lsx_dns::plan::key(&lsx_dns::plan::intent(&stack.name, config));
-    let service = Kept::service(NAMES.to_owned(), loaded, &definition);
+    let Some(intent) = lsx_dns::plan::intent_of(&stack, &all, &seen.host, &seen.seen.resolvers) else {
+        return;
+    };
+    let digest = lsx_dns::plan::key(&intent);
+    let data = intent.dhcp.is_some().then(|| Kept::data("dns", &stack.name));
+    let services = lsx_dns::plan::services(&intent).unwrap().into_iter().map(|(name, definition)| {
+        Kept::service(name, document::digest_of(&definition).unwrap(), &definition)
+    });
     // In the order in which a host is observed.
-    let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev().chain([service]);
+    let kept = data.into_iter().chain(Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev());
+    let kept = kept.chain(services);
     seen.objects = kept.map(|kept| kept.have("dns")).collect();
     seen.base = lsx_dns::plan::base(&seen.objects, &seen.seen.resolvers);
 }
@@ -79,6 +83,15 @@ fn the_cases_cover_what_a_plan_can_say() {
         for verb in ["create", "change", "remove"] {
             assert!(all.contains(&format!("\"{kind}.{verb}:")), "no case has a step {kind}.{verb}");
         }
+    }
+    for words in [
+        "data.create:",
+        "service.create:dhcp",
+        "service.change:dhcp",
+        "dhcp-range=set:front",
+        "tag:front,252,",
+    ] {
+        assert!(all.contains(words), "no plan has {words}");
     }
     let refused: String = cases.iter().filter_map(|c| c.read("error.txt")).collect();
     for words in ["the driver dnsmasq answers everybody alike", "hint:"] {

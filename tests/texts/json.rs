@@ -33,6 +33,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("ct", "failure", "FAILURE"),
     ("dns", "observed", "OBSERVED BY LSX-DNS"),
     ("dns", "counts", "COUNTS OF LSX-DNS"),
+    ("dns", "leases", "LEASES OF LSX-DNS"),
     ("dns", "query", "QUERY OF LSX-DNS"),
     ("dns", "explain", "EXPLANATION OF LSX-DNS"),
     ("dns", "render", "RENDERED BY LSX-DNS"),

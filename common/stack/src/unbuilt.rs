@@ -22,18 +22,15 @@ fn paths(stack: &Stack) -> Vec<String> {
     if let Some(store) = &stack.store {
         store_paths(store, &mut paths);
     }
-    let ranges = stack.networks.iter().filter(|(_, network)| network.dhcp_range.is_some());
-    paths.extend(ranges.map(|(name, _)| format!("networks.{name}.dhcp_range")));
     let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());
     paths.extend(certified.map(|(name, _)| format!("instances.{name}.certificate")));
     paths
 }
 
-/// Keys of `dns` without effect: lsx-dns serves names, and nothing else yet.
+/// Keys of `dns` without effect.
 fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
     let keys = [
         ("boot", dns.boot.is_some()),
-        ("dhcp", !dns.dhcp.is_empty()),
         ("transfer", dns.transfer.is_some()),
         ("update", !dns.update.is_empty()),
     ];

@@ -2,7 +2,7 @@
 
 use crate::model::Counted;
 use crate::query::{self, Order};
-use crate::{Dns, PROGRAM, key, observe, shown};
+use crate::{Dns, PROGRAM, dhcp, key, observe, shown};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::tool::Tool as _;
@@ -32,6 +32,8 @@ enum Verb {
     Query(Box<QueryArgs>),
     /// Print the key of a client of `dns.update`, as a file for nsupdate -k
     Key(KeyArgs),
+    /// Show the leases of DHCP
+    Leases(LeasesArgs),
     /// Show which lines of the stack file give an answer, or hide it; asks nobody
     Explain(ExplainArgs),
     /// Print a zone file, for another server of names, as a network sees the zone
@@ -128,6 +130,15 @@ struct KeyArgs {
     stack: Option<PathBuf>,
 }
 
+/// Flags of `leases`.
+#[derive(Debug, Args)]
+struct LeasesArgs {
+    #[command(flatten)]
+    stack: StackArgs,
+    #[command(flatten)]
+    scope: ScopeArgs,
+}
+
 /// Flags of `counts`.
 #[derive(Debug, Args)]
 struct CountsArgs {
@@ -147,6 +158,7 @@ fn description() -> String {
 const AFTER: &str =
     "  dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
   dns.key           a secret is no key for signed updates: 65
+  dns.lease         no network has DHCP, or with `check`: its server offers no address, or there is another one: 1, 2
   dns.plan.update   several servers, which do not share updates yet: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
   dns.serve         a server cannot serve; this is in its log: 1
@@ -159,6 +171,7 @@ Files:
   /run/lsx/STACK/dns/                on each host with a server: its definition, state and socket
   /var/lib/lsx/dns/STACK/            on each host with a server: its log, and the journal of updates
   /var/lib/lsx/secrets/STACK/dns/    on each host with a server: the keys of clients
+  /var/lib/lsx/dns/STACK/data/       on each host with a DHCP server: leases; down keeps them, unless --destroy-data is given
 
 Examples:
   lsx-net up office.yaml | lsx-dns up
@@ -170,6 +183,7 @@ Examples:
   lsx-dns zone internal --from production --stack office.yaml -o internal.zone
   lsx-dns hosts production --stack office.yaml
   lsx-dns render h1 --stack office.yaml
+  lsx-dns leases office.yaml --table
   lsx-dns counts office --prometheus
   lsx-dns key certbot --stack office.yaml >certbot.key
   lsx-dns down office.yaml
@@ -182,8 +196,8 @@ const GROUPS: common::help::Groups = &[
     (
         "Verbs for a stack",
         &[
-            "resolve", "plan", "up", "check", "query", "explain", "zone", "hosts", "render", "key", "down",
-            "apply", "observe",
+            "resolve", "plan", "up", "check", "query", "leases", "explain", "zone", "hosts", "render", "key",
+            "down", "apply", "observe",
         ],
     ),
     ("Verbs for a server", &["counts"]),
@@ -213,6 +227,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
             let rendered = shown::render(&named(args.stack.as_ref()), args.host.as_deref())?;
             Ok(cli.global.output(Dns::TABLES).emit(&[rendered])?)
         }
+        Verb::Leases(args) => leases(args, &cli.global),
         Verb::Counts(args) => counts(args, &cli.global),
         Verb::Key(args) => {
             let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
@@ -220,6 +235,11 @@ fn run(cli: &Cli) -> Result<(), Failures> {
             Ok(cli.global.output(Dns::TABLES).text(&key.text())?)
         }
     }
+}
+
+fn leases(args: &LeasesArgs, global: &Global) -> Result<(), Failures> {
+    let leases = dhcp::asked(&args.stack, &args.scope, global)?;
+    Ok(global.output(Dns::TABLES).emit(&[&leases])?)
 }
 
 fn counts(args: &CountsArgs, global: &Global) -> Result<(), Failures> {

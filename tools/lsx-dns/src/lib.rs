@@ -30,6 +30,9 @@
 //! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).
 //! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.
 //!
+//! With `dns.dhcp`, dnsmasq gives addresses in the networks that are named, in the router of their gateway. Reservations and options
+//! change without a restart; leases are in /var/lib/lsx/dns/STACK/data. What clients call themselves gets no name in DNS.
+//!
 //! With `dns.log` each query is a line of the server's log: TIME stderr F, and a JSON object with `from`, `name`, `type`, `code` (null
 //! without a reply), `tcp`, and `lost`, the number of lines that the disk was too slow for. The log is rotated at 10 MB, twice.
 //!
@@ -56,6 +59,7 @@ use std::sync::atomic::AtomicBool;
 mod ask;
 mod check;
 pub mod cli;
+pub mod dhcp;
 mod key;
 pub mod model;
 mod observe;
@@ -103,6 +107,7 @@ impl Tool for Dns {
             ],
         ),
         ("dns.explain", "sources", &["record", "at", "path", "why"]),
+        ("dns.leases", "leases", &["host", "network", "address", "mac", "name", "until_at", "reserved"]),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("dns.check", "rows", &["host", "network", "from", "server", "names", "asked", "answered", "why"]),
     ];
@@ -150,7 +155,11 @@ impl Tool for Dns {
     }
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
-        check::call(name, input)
+        match name {
+            "leases" => dhcp::answered(input),
+            "discover" => dhcp::discovered(input),
+            _ => check::call(name, input),
+        }
     }
 
     fn schemas(&self) -> Vec<(&'static str, Schema)> {
@@ -159,10 +168,13 @@ impl Tool for Dns {
             ("explain", schema_for!(query::Queried)),
             ("query", schema_for!(query::Queried)),
             ("render", schema_for!(shown::Rendered)),
+            ("leases", schema_for!(dhcp::Leases)),
         ]
     }
 
     fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
-        check::check(input, each)
+        let mut checked = check::check(input, &mut *each)?;
+        dhcp::check(input, each, &mut checked);
+        Ok(checked)
     }
 }

@@ -2,12 +2,14 @@
 
 mod config;
 mod counts;
+mod dhcp;
 mod private;
 mod update;
 
 pub use config::{Config, Data, Driver, Entry, Health, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
+pub use dhcp::{Dhcp, Leased, Reservation};
 pub(crate) use private::{PRIVATE, RANGES};
 pub use update::{Client, Holder, TRANSFER, Transfer};
 
@@ -28,6 +30,9 @@ pub struct Intent {
     /// The digests of the secrets of its server, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+    /// The configuration of its DHCP server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<Dhcp>,
 }
 
 /// Further facts.
@@ -62,5 +67,7 @@ pub struct Key {
     pub place: Option<String>,
 }
 
-/// The name of the service.
+/// The name of the service of names.
 pub const NAMES: &str = "names";
+/// That of the DHCP server.
+pub const DHCP: &str = "dhcp";

@@ -2,6 +2,7 @@
 
 mod able;
 mod balancers;
+pub mod dhcp;
 mod health;
 mod names;
 mod ports;
@@ -10,7 +11,7 @@ mod updates;
 mod views;
 
 use crate::Dns;
-use crate::model::{Config, Driver, Intent, Key, NAMES, rate};
+use crate::model::{Config, DHCP, Driver, Intent, Key, NAMES, rate};
 use crate::render;
 use common::plan::{Definition, Have, Kept, Program, Runs, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
@@ -43,23 +44,24 @@ pub fn plan(
     for (host, seen) in observed {
         let intent = match &input.goal {
             Goal::Up(stack, resolved) => {
-                let config = config(stack, resolved, host, &seen.seen.resolvers);
-                able(stack, resolved, config.as_ref())?;
-                config.map(|config| with_keys(intent(&input.stack, config), &input.gathered))
+                let intent = intent_of(stack, resolved, host, &seen.seen.resolvers);
+                able(stack, resolved, intent.as_ref().map(|intent| &intent.config))?;
+                intent.map(|intent| with_keys(intent, &input.gathered))
             }
             Goal::Boot(kept) => Some(booted(kept)?),
             Goal::Down => None,
         };
-        let service = intent.as_ref().map(defined).transpose()?;
-        if let (Some(service), Some(intent)) = (&service, &intent) {
+        let services = intent.as_ref().map(services).transpose()?.unwrap_or_default();
+        if let (Some(service), Some(intent)) = (services.get(NAMES), &intent) {
             let keys = keys(intent, &input.gathered);
             draft.data.keys.extend((!keys.is_empty()).then_some((document::digest_of(service)?, keys)));
         }
         let keeps = Keeps {
             intent: intent.as_ref(),
             program: &seen.seen.program,
-            services: service.into_iter().map(|service| (NAMES.to_owned(), service)).collect(),
-            data: intent.as_ref().is_some_and(|intent| intent.config.changes()),
+            services,
+            // Updates and leases outlive the stack.
+            data: intent.as_ref().is_some_and(|intent| intent.config.changes() || intent.dhcp.is_some()),
         };
         let wants = draft.keep(&Dns, input, (host, seen), keeps)?;
         draft.steps.extend(diff(host, &wants, &seen.objects));
@@ -75,6 +77,22 @@ pub(crate) fn able(stack: &Stack, resolved: &Resolved, config: Option<&Config>) 
     }
     let refused = stack.dns.as_ref().zip(config).map(|(dns, config)| able::refused(dns, config));
     Failures(refused.unwrap_or_default()).verdict()
+}
+
+/// What a host keeps of a stack, without secrets; none if its router is no gateway, or the document has no section `dns`.
+pub fn intent_of(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4Addr]) -> Option<Intent> {
+    let names = config(stack, resolved, host, resolvers)?;
+    Some(Intent { dhcp: dhcp::of(stack, resolved, host), ..intent(&stack.name, names) })
+}
+
+/// What is kept running on a host.
+///
+/// # Errors
+/// None that an intent gives.
+pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure> {
+    let mut all = BTreeMap::from([(NAMES.to_owned(), defined(intent)?)]);
+    all.extend(intent.dhcp.as_ref().map(|dhcp| (DHCP.to_owned(), program(render::leasing(dhcp)))));
+    Ok(all)
 }
 
 /// The server of names: in the router, and without root; other programs give up root by themselves.
@@ -122,15 +140,16 @@ fn keys(intent: &Intent, gathered: &BTreeMap<String, Key>) -> BTreeMap<String, K
 /// What a host keeps of a stack.
 pub fn intent(stack: &str, config: Config) -> Intent {
     let (schema, secrets) = (document::schema("dns", "intent"), BTreeMap::new());
-    Intent { schema, stack: stack.to_owned(), config, secrets }
+    Intent { schema, stack: stack.to_owned(), config, secrets, dhcp: None }
 }
 
 /// The digest of an intent; stack and schema do not matter.
 pub fn key(intent: &Intent) -> String {
     let secrets = (!intent.secrets.is_empty()).then_some(&intent.secrets);
-    match secrets {
-        Some(secrets) => document::digest_of(&(&intent.config, "intent", secrets)),
-        None => document::digest_of(&(&intent.config, "intent")),
+    match (secrets, &intent.dhcp) {
+        (Some(secrets), None) => document::digest_of(&(&intent.config, "intent", secrets)),
+        (None, None) => document::digest_of(&(&intent.config, "intent")),
+        (secrets, dhcp) => document::digest_of(&(&intent.config, "intent", secrets, dhcp)),
     }
     .unwrap_or_default()
 }
@@ -156,6 +175,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
     let mut zones = names::zones(stack, resolved);
     let mut records = names::records(stack, resolved, dns);
     let written = records.iter().map(|entry| entry.name.clone()).collect();
+    records.extend(dhcp::records(resolved, dns, &written));
     records.extend(ports::records(stack, resolved, &written));
     health::shorten(stack, resolved, dns, &mut records);
     records.extend(balancers::records(stack, resolved, &zones, &written));

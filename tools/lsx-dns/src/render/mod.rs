@@ -3,12 +3,14 @@
 mod bind;
 mod dnsmasq;
 mod hosts;
+mod leasing;
 mod private;
 mod zone;
 
 pub use bind::bind;
 pub use dnsmasq::dnsmasq;
 pub use hosts::hosts;
+pub(crate) use leasing::{database, leasing};
 use zone::addressed;
 pub use zone::zone;
 

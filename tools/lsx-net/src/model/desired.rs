@@ -163,6 +163,9 @@ pub struct Network {
     pub gateway: bool,
     /// Whether instances may reach the world through it.
     pub egress: bool,
+    /// Whether instances may ask for their addresses by DHCP.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dhcp: bool,
     /// The router's interface here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,

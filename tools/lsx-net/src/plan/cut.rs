@@ -15,7 +15,7 @@ pub fn cut(resolved: &Resolved) -> BTreeMap<String, Desired> {
     for network in resolved.networks.iter().filter(|n| n.kind == NetworkKind::Overlay) {
         for host in &network.hosts {
             if let Some(desired) = all.get_mut(host) {
-                desired.networks.extend(at(network, host));
+                desired.networks.extend(at(resolved, network, host));
             }
         }
     }
@@ -83,7 +83,9 @@ fn ssh_port(ssh: &str) -> u16 {
 }
 
 /// A host's part of a network; none of one without addresses, which no tool makes yet.
-fn at(network: &NetworkAt, host: &str) -> Option<Network> {
+fn at(resolved: &Resolved, network: &NetworkAt, host: &str) -> Option<Network> {
+    let mut leased =
+        resolved.services.iter().filter(|at| (at.tool.as_str(), at.name.as_str()) == ("dns", "dhcp"));
     let leg = network.legs.iter().find(|leg| leg.host == host);
     Some(Network {
         name: network.name.clone(),
@@ -95,6 +97,7 @@ fn at(network: &NetworkAt, host: &str) -> Option<Network> {
         flood: network.flood,
         gateway: network.gateway.as_deref() == Some(host),
         egress: network.egress,
+        dhcp: leased.any(|at| at.networks.contains(&network.name)),
         leg: leg.map(|l| Leg { link: l.link.clone(), address: l.address, mac: l.mac.clone() }),
     })
 }

@@ -192,6 +192,11 @@ fn bridged(d: &Desired) -> String {
     let names = |links: &[&Nic]| links.iter().map(|n| format!("\"{}\"", n.link)).collect::<Vec<_>>();
     let kind = "ifname . ether_addr . ipv4_addr";
     let mut text = set("set", "nics", kind, "", &bound.iter().map(keys).collect::<Vec<_>>());
+    let asking: Vec<&Nic> = bound.iter().copied().filter(|n| asks(d, n)).collect();
+    if !asking.is_empty() {
+        let keys = asking.iter().map(|n| format!("\"{}\" . {}", n.link, n.mac)).collect::<Vec<_>>();
+        text += &set("set", "asking", "ifname . ether_addr", "", &keys);
+    }
     text += &set("set", "free", "ifname", "", &names(&free));
     text += &set("set", "open", "ifname", "", &open_ports(d));
     let ours: Vec<String> = [tunnel, leg, instance].iter().map(|p| format!("iifname \"{p}*\"")).collect();
@@ -199,7 +204,7 @@ fn bridged(d: &Desired) -> String {
         format!("iifname \"{instance}*\" jump guard"),
         format!("iifname \"{tunnel}*\" meta protocol != {{ ip, arp }} drop"),
     ];
-    text += &chain("guard", "", &guard());
+    text += &chain("guard", "", &guard(!asking.is_empty()));
     text += &chain("enter", "type filter hook prerouting priority -350; policy accept;", &enter);
     let mut strangers: Vec<String> = ours.iter().map(|from| format!("{from} accept")).collect();
     strangers.push("oifname @open accept".to_owned());
@@ -209,16 +214,30 @@ fn bridged(d: &Desired) -> String {
     text + &chain("host", "type filter hook input priority filter; policy accept;", &host)
 }
 
-/// What an instance may send: its own address from its own hardware address, in IPv4 and ARP.
-fn guard() -> Vec<String> {
-    vec![
-        "meta protocol != { ip, arp } drop".to_owned(),
+/// Whether an interface may ask for its address by DHCP.
+fn asks(d: &Desired, nic: &Nic) -> bool {
+    d.networks.iter().any(|network| network.dhcp && network.name == nic.network)
+}
+
+/// What an instance may send: its own address from its own hardware address, in IPv4 and ARP. With DHCP it asks for its address
+/// before it has one (RFC 2131 4.1), and is no server itself.
+fn guard(asks: bool) -> Vec<String> {
+    let mut rules = vec!["meta protocol != { ip, arp } drop".to_owned()];
+    if asks {
+        rules.push(
+            "iifname . ether saddr @asking ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept"
+                .to_owned(),
+        );
+        rules.push("iifname . ether saddr @asking udp sport 67 udp dport 68 drop".to_owned());
+    }
+    rules.extend([
         "iifname . ether saddr . ip saddr @nics accept".to_owned(),
         "iifname . ether saddr . arp saddr ip @nics iifname . arp saddr ether . arp saddr ip @nics accept"
             .to_owned(),
         "iifname @free accept".to_owned(),
         "drop".to_owned(),
-    ]
+    ]);
+    rules
 }
 
 /// The ports of networks that accept interfaces not in the document.

@@ -46,6 +46,12 @@ fn input(d: &Desired) -> Vec<String> {
     }
     rules.extend(echoes);
     rules.extend(d.services.iter().filter_map(|service| served(d, service)));
+    // Answers of DHCP servers, to `lsx-dns check`: nothing else listens there.
+    let asking = d.networks.iter().filter(|n| n.gateway && n.dhcp).filter_map(leg_name);
+    let asking: Vec<String> = asking.collect();
+    if !asking.is_empty() {
+        rules.push(format!("iifname {} udp sport 67 udp dport 68 accept", braces(asking)));
+    }
     let router = d.leg.broadcast();
     for one in &d.balance {
         let from = sources(&one.from);

@@ -71,8 +71,16 @@ impl<'s> Check<'s> {
         self.tell("stack.dhcp.network", path(), message, hint);
     }
 
-    /// Options whose values are addresses.
+    /// Options whose values are addresses; all have to fit into an option (RFC 2132 2).
     fn told(&mut self, name: &str, dhcp: &Dhcp) {
+        for (option, values) in &dhcp.options {
+            let length: usize = values.iter().map(|value| value.len() + 1).sum();
+            if length > 256 || values.iter().any(|value| value.chars().any(char::is_control)) {
+                let path = format!("dns.dhcp.{name}.options.{option}");
+                let message = "it is too long, or has control characters".to_owned();
+                self.tell("stack.dhcp.value", path, message, "at most 255 bytes in all");
+            }
+        }
         for (option, values) in dhcp.options.iter().filter(|(option, _)| ADDRESSES.contains(&option.as_str()))
         {
             for (i, value) in values.iter().enumerate() {

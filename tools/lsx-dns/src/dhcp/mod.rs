@@ -1,0 +1,9 @@
+//! DHCP: dnsmasq in the router, for the networks that ask for it. What changes while it runs is in files that it reads again at
+//! SIGHUP, so that nothing is started again.
+
+mod discover;
+mod leases;
+
+pub(crate) use discover::{check, discovered};
+pub use leases::{Lease, Leases};
+pub(crate) use leases::{answered, asked};

@@ -1,0 +1,93 @@
+//! dnsmasq as a service: its files, and how it is started, checked and told to read them again. Pure.
+
+use crate::model::{Dhcp, Leased};
+use common::plan::{FOLDER, Program, Reload};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+/// What it reads at its start.
+const START: &str = "dnsmasq.conf";
+/// Clients that always get the same address, and options. It reads them again at SIGHUP; from its folders of files it would not notice
+/// what is removed.
+const HOSTS: &str = "hosts";
+const OPTIONS: &str = "options";
+/// All of it in one file, which `dnsmasq --test` reads.
+const ALL: &str = "all.conf";
+/// Its group: Debian's user dnsmasq has no other.
+const GROUP: &str = "nogroup";
+
+/// The names of options that dnsmasq knows, so that it encodes their values.
+const NAMES: [(u8, &str); 10] = [
+    (3, "router"),
+    (6, "dns-server"),
+    (7, "log-server"),
+    (15, "domain-name"),
+    (26, "mtu"),
+    (42, "ntp-server"),
+    (44, "netbios-ns"),
+    (69, "smtp-server"),
+    (119, "domain-search"),
+    (121, "classless-static-route"),
+];
+
+/// The leases, which outlive a reboot.
+pub(crate) fn database(stack: &str) -> String {
+    format!("/var/lib/lsx/dns/{stack}/data/leases")
+}
+
+/// The service of a configuration: in the router. dnsmasq becomes its own user by itself.
+pub(crate) fn leasing(config: &Dhcp) -> Program {
+    let common = format!(
+        "port=0\nuser=dnsmasq\ngroup={GROUP}\nlog-facility=-\npid-file=\nno-ping\ndhcp-authoritative\nexcept-interface=lo\n\
+         dhcp-leasefile={}\n",
+        database(&config.stack)
+    );
+    let (mut start, mut hosts, mut options) = (common, String::new(), String::new());
+    for network in &config.networks {
+        let Leased { name, link, range: (first, last), lease, .. } = network;
+        let mask = network.cidr.netmask();
+        let _ = writeln!(start, "interface={link}\ndhcp-range=set:{name},{first},{last},{mask},{lease}");
+        for one in &network.reserved {
+            let _ = writeln!(hosts, "{},{},{}", one.mac, one.address, one.name);
+        }
+        for (number, values) in &network.options {
+            let _ = writeln!(options, "tag:{name},{}", option(*number, values));
+        }
+    }
+    let lines =
+        |key: &str, text: &str| text.lines().map(|line| format!("{key}={line}\n")).collect::<String>();
+    let all = start.clone() + &lines("dhcp-host", &hosts) + &lines("dhcp-option", &options);
+    let _ = writeln!(start, "dhcp-hostsfile={FOLDER}/{HOSTS}\ndhcp-optsfile={FOLDER}/{OPTIONS}");
+    let files = [(HOSTS, hosts), (OPTIONS, options), (ALL, all)].map(|(name, text)| (name.to_owned(), text));
+    let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let file = |name: &str| format!("--conf-file={FOLDER}/{name}");
+    Program {
+        argv: words(&["dnsmasq", "--keep-in-foreground", &file(START)]),
+        files: files.into(),
+        fixed: BTreeMap::from([(START.to_owned(), start)]),
+        check: words(&["dnsmasq", "--test", &file(ALL)]),
+        reload: Reload::Hup,
+        // It listens on the port of DHCP servers (proc(5)).
+        ready: words(&["grep", "-q", ":0043 ", "/proc/net/udp"]),
+        group: Some(GROUP.to_owned()),
+        ..Default::default()
+    }
+}
+
+/// An option with its values. Those of a number without a name are addresses, a number, bytes like 01:02, or a text.
+fn option(number: u8, values: &[String]) -> String {
+    let name = NAMES.iter().find(|(known, _)| *known == number);
+    let number = name.map_or_else(|| number.to_string(), |(_, name)| format!("option:{name}"));
+    let bytes = |value: &String| {
+        value.contains(':')
+            && value.split(':').all(|b| b.len() == 2 && b.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let plain =
+        |value: &String| value.parse::<Ipv4Addr>().is_ok() || value.parse::<u32>().is_ok() || bytes(value);
+    if name.is_some() || values.iter().all(plain) {
+        return format!("{number},{}", values.join(","));
+    }
+    let text = values.join(",").replace('\\', "\\\\").replace('"', "\\\"");
+    format!("{number},\"{text}\"")
+}
