@@ -44,6 +44,9 @@ pub struct Journal<T> {
     of: PhantomData<T>,
 }
 
+/// A journal with its entries.
+pub type Opened<T> = (Journal<T>, Vec<T>);
+
 /// A state of the file: whether a reader has to read it again.
 pub type Mark = (u64, u64);
 
@@ -85,7 +88,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     ///
     /// # Errors
     /// Damage, or errors of the file system.
-    pub fn open(folder: OwnedFd) -> Result<Option<(Journal<T>, Vec<T>)>, Failure> {
+    pub fn open(folder: OwnedFd) -> Result<Option<Opened<T>>, Failure> {
         let private = Mode::RUSR | Mode::WUSR;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let lock = openat(&folder, LOCK, flags, private).map_err(|e| failed("lock", e.into()))?;

@@ -17,6 +17,9 @@ const MESSAGE: usize = 16 * 1024;
 /// The changed names that are remembered for transfers.
 const CHANGES: usize = 10_000;
 
+/// What a name had, and has.
+type Both<'h> = (Option<&'h Held>, Option<&'h Held>);
+
 /// What has changed, one update after the other.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -40,7 +43,7 @@ impl History {
     }
 
     /// The names that have changed since a serial, as they were and as they are; none if that is not known.
-    fn since(&self, serial: u32) -> Option<BTreeMap<&Owner, (Option<&Held>, Option<&Held>)>> {
+    fn since(&self, serial: u32) -> Option<BTreeMap<&Owner, Both<'_>>> {
         let first = self.steps.iter().position(|(from, _, _)| *from == serial)?;
         let mut all = BTreeMap::new();
         for change in self.steps.iter().skip(first).flat_map(|(_, _, changes)| changes) {

@@ -50,6 +50,6 @@ pub(super) fn alone(dns: &Dns, resolved: &Resolved) -> Result<(), Failure> {
     let all: Vec<&str> = hosts.into_iter().collect();
     let message = format!("dns.{key} needs one server, and {} are gateways", all.join(" and "));
     Err(Failure::new(Kind::Data, "dns.plan.update", message)
-        .at(&format!("dns.{key}"))
+        .at(format!("dns.{key}"))
         .hint("give all networks the same gateway; several servers do not share updates yet"))
 }

@@ -94,7 +94,7 @@ fn records_are_added_and_deleted() {
     add(&mut state, "one", text("a.internal", "x")).unwrap();
     let a = name("a.internal").unwrap();
     let delete = Asks::Delete(a.clone(), address("a.internal", 7).into_data());
-    assert_eq!(update(&mut state, "one", &[], &[delete.clone()]), Ok(1));
+    assert_eq!(update(&mut state, "one", &[], std::slice::from_ref(&delete)), Ok(1));
     assert_eq!(update(&mut state, "one", &[], &[delete]), Ok(0));
     assert_eq!(update(&mut state, "one", &[], &[Asks::Clear(a.clone(), Some(Rtype::A))]), Ok(1));
     assert_eq!(has(&state, "a.internal"), ["\"x\""]);
