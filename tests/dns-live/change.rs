@@ -1,6 +1,6 @@
 //! Changes while clients ask.
 
-use crate::load::Load;
+use crate::load;
 use crate::town::Town;
 use lsx_tests::lab::{Lab, until};
 
@@ -9,7 +9,7 @@ pub(crate) const CASES: &[crate::Case] = &[("a_hand_over_loses_no_query", a_hand
 fn a_hand_over_loses_no_query(lab: &Lab) {
     let town = Town::up(lab);
     let server = town.resolver("ann");
-    let mut load = Load::start(lab, town.host_of("ann"), "town.ann", &server, "web.back.internal");
+    let mut load = load::start(lab, town.host_of("ann"), "town.ann", &server, "web.back.internal");
     let mut before = 0;
     for number in 1..=5 {
         assert!(until(60, || load.count().0 > before + 200));

@@ -1,6 +1,6 @@
 //! What servers count and log.
 
-use crate::load::{Load, Upstream};
+use crate::load::{self, Upstream};
 use crate::town::Town;
 use lsx_tests::lab::{Lab, until};
 use serde_json::Value;
@@ -69,7 +69,7 @@ fn replicas_that_are_not_ready_are_left_out(lab: &Lab) {
     assert!(asked(&both));
     // One on the host of the server, and one beyond the tunnel.
     for (name, address) in [("web-1", &web1), ("web-2", &web2)] {
-        let server = Load::listen(lab, town.host_of(name), &format!("town.{name}"), address);
+        let server = load::accepting(lab, town.host_of(name), &format!("town.{name}"), address);
         assert!(asked(std::slice::from_ref(address)), "{name}: {:?}", town.short("ann", "web.back.internal"));
         let services = town.short("ann", "_http._tcp.back.internal SRV");
         assert_eq!(services, [format!("0 0 80 {name}.back.internal.")]);

@@ -1,6 +1,6 @@
 //! What was killed serves again.
 
-use crate::load::{Load, Upstream};
+use crate::load::{self, Upstream};
 use crate::town::{Town, run};
 use lsx_tests::lab::{Lab, until};
 
@@ -38,7 +38,7 @@ fn what_was_killed_serves_again(lab: &Lab) {
     assert_eq!(town.recorded("h1", "restarts"), "1");
     // The supervisor: its worker serves on, and hands its sockets to the next supervisor.
     let mut load =
-        Load::start(lab, town.host_of("ann"), "town.ann", &town.resolver("ann"), "web.back.internal");
+        load::start(lab, town.host_of("ann"), "town.ann", &town.resolver("ann"), "web.back.internal");
     assert!(until(60, || load.count().0 > 100));
     lab.script("h1", &format!("kill -9 {}", town.recorded("h1", "supervisor"))).ok();
     let before = load.count().0;

@@ -1,12 +1,11 @@
 //! A client that asks by UDP and TCP without a pause and counts what is not answered.
 
 use lsx_tests::lab::Lab;
-use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use lsx_tests::load::{Count, Load};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdout, ExitCode};
+use std::process::{Child, ExitCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const PLACE: &str = "/usr/local/bin/dns-load";
@@ -18,25 +17,21 @@ const CLIENTS: usize = 3;
 /// `SERVER NAME`.
 pub(crate) fn main(args: &[String]) -> ExitCode {
     let server: SocketAddr = format!("{}:53", args[0]).parse().unwrap();
-    let counts: Arc<[AtomicU64; 2]> = Arc::default();
+    let count: Arc<Count> = Arc::default();
     for client in 0..CLIENTS * 2 {
-        let (counts, name) = (Arc::clone(&counts), args[1].clone());
+        let (count, name) = (Arc::clone(&count), args[1].clone());
         std::thread::spawn(move || {
             for number in 1u16.. {
                 let asked = query(number, &name);
                 let answered = if client % 2 == 0 { by_udp(server, &asked) } else { by_tcp(server, &asked) };
                 let good = answered
                     .is_ok_and(|reply| reply[..2] == asked[..2] && reply[3] & 15 == 0 && reply[7] > 0);
-                counts[usize::from(!good)].fetch_add(1, Ordering::Relaxed);
+                count.add(good);
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
     }
-    println!("ready");
-    for _ in std::io::stdin().lines() {
-        let told = |n: usize| counts[n].load(Ordering::Relaxed);
-        println!("{}", json!({"done": told(0), "failed": told(1)}));
-    }
+    count.tell();
     ExitCode::SUCCESS
 }
 
@@ -162,43 +157,17 @@ fn install(lab: &Lab, host: &str) {
     lab.exec_with(host, &["sh", "-ec", &script], &bytes).ok();
 }
 
-/// A load that runs until it is dropped.
-pub(crate) struct Load(Child, BufReader<ChildStdout>);
-
-impl Load {
-    /// In an instance's place.
-    pub(crate) fn start(lab: &Lab, host: &str, space: &str, server: &str, name: &str) -> Load {
-        Load::program(lab, host, space, &["load", server, name])
-    }
-
-    /// A server on port 80 in an instance's place.
-    pub(crate) fn listen(lab: &Lab, host: &str, space: &str, address: &str) -> Load {
-        Load::program(lab, host, space, &["listen", address])
-    }
-
-    fn program(lab: &Lab, host: &str, space: &str, words: &[&str]) -> Load {
-        install(lab, host);
-        let mut child = lab.start(host, &[&["ip", "netns", "exec", space, PLACE], words].concat());
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        Load(child, out)
-    }
-
-    /// How many queries were answered, and how many were not.
-    pub(crate) fn count(&mut self) -> (u64, u64) {
-        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        let mut line = String::new();
-        self.1.read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        (told["done"].as_u64().unwrap(), told["failed"].as_u64().unwrap())
-    }
+/// In an instance's place.
+pub(crate) fn start(lab: &Lab, host: &str, space: &str, server: &str, name: &str) -> Load {
+    program(lab, host, space, &["load", server, name])
 }
 
-impl Drop for Load {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A server on port 80 in an instance's place.
+pub(crate) fn accepting(lab: &Lab, host: &str, space: &str, address: &str) -> Load {
+    program(lab, host, space, &["listen", address])
+}
+
+fn program(lab: &Lab, host: &str, space: &str, words: &[&str]) -> Load {
+    install(lab, host);
+    Load::ready(lab.start(host, &[&["ip", "netns", "exec", space, PLACE], words].concat()))
 }

@@ -1,7 +1,7 @@
 //! Load balancers: HAProxy in the router, with real connections to instances.
 
 use crate::kernel::{difference, snapshot};
-use crate::load::Load;
+use crate::load;
 use crate::peer::{self, Server, ask_from, ask_here};
 use crate::stack::{Stack, tool_on};
 use lsx_tests::lab::{Lab, until};
@@ -166,7 +166,7 @@ fn requests_go_by_name_path_and_cookie(lab: &Lab) {
 
 fn a_reload_loses_nothing(lab: &Lab) {
     let (stack, servers) = shop(lab);
-    let mut load = Load::start(lab, "198.18.0.11:8080", "198.18.0.11:7");
+    let mut load = load::start(lab, "198.18.0.11:8080", "198.18.0.11:7");
     let mut before = 0;
     let edits = [
         ("to: web, port: 82 }", "to: web, port: 82, drain: web-1 }"),
@@ -195,7 +195,7 @@ fn a_reload_loses_nothing(lab: &Lab) {
 fn what_was_killed_comes_back(lab: &Lab) {
     let (stack, servers) = shop(lab);
     let outside = || ask_here(lab, &["198.18.0.11:80"]);
-    let mut load = Load::start(lab, "198.18.0.11:8080", "198.18.0.11:7");
+    let mut load = load::start(lab, "198.18.0.11:8080", "198.18.0.11:7");
     assert!(until(30, || load.count().0 > 100));
     lab.script("h1", &format!("kill -9 {}", recorded(lab, "supervisor"))).ok();
     assert_eq!(answers(outside), both(), "it serves without its supervisor");

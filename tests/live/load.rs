@@ -1,12 +1,10 @@
 //! A server and clients of HTTP and TCP that count what fails, in place of instances and their users.
 
 use lsx_tests::lab::Lab;
-use serde_json::{Value, json};
+use lsx_tests::load::{Count, Load};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Time limit of an answer.
@@ -53,22 +51,15 @@ pub(crate) fn head(from: &mut impl BufRead) -> Option<Vec<String>> {
     }
 }
 
-#[derive(Default)]
-struct Count {
-    done: AtomicU64,
-    failed: AtomicU64,
-    stop: AtomicBool,
-}
-
 /// `HTTP TCP`: asks both addresses without a pause. For each line it is given it tells how many exchanges there were, and how
 /// many failed.
 pub(crate) fn load(http: &str, tcp: &str) {
     let (http, tcp): (SocketAddr, SocketAddr) = (http.parse().unwrap(), tcp.parse().unwrap());
-    let count = Arc::new(Count::default());
+    let count: Arc<Count> = Arc::default();
     let start = |work: fn(SocketAddr, &Count), to: SocketAddr| {
         let count = Arc::clone(&count);
         std::thread::spawn(move || {
-            while !count.stop.load(Ordering::Relaxed) {
+            loop {
                 work(to, &count);
             }
         })
@@ -77,17 +68,11 @@ pub(crate) fn load(http: &str, tcp: &str) {
         start(requests, http);
         start(exchange, tcp);
     }
-    println!("ready");
-    for _ in std::io::stdin().lines() {
-        let told = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        println!("{}", json!({"done": told(&count.done), "failed": told(&count.failed)}));
-    }
-    count.stop.store(true, Ordering::Relaxed);
+    count.tell();
 }
 
 fn counted(count: &Count, good: bool, what: &str) {
-    let number = if good { &count.done } else { &count.failed };
-    if number.fetch_add(1, Ordering::Relaxed) < 5 && !good {
+    if count.add(good) < 5 && !good {
         eprintln!("{what}");
     }
 }
@@ -99,7 +84,7 @@ fn requests(to: SocketAddr, count: &Count) {
     };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut from = BufReader::new(&stream);
-    while !count.stop.load(Ordering::Relaxed) {
+    loop {
         let asked = { &stream }.write_all(b"GET /load HTTP/1.1\r\nHost: www.internal\r\n\r\n").ok();
         let answer = asked.and_then(|()| head(&mut from));
         let Some(head) = answer.filter(|head| head.first().is_some_and(|line| line.contains(" 200 "))) else {
@@ -136,34 +121,8 @@ fn exchange(to: SocketAddr, count: &Count) {
     }
 }
 
-/// A load that runs until it is dropped.
-pub(crate) struct Load(Child, BufReader<std::process::ChildStdout>);
-
-impl Load {
-    /// From the operator's machine.
-    pub(crate) fn start(lab: &Lab, http: &str, tcp: &str) -> Load {
-        let exe = std::env::current_exe().unwrap();
-        let mut child = lab.start_here(&[exe.to_str().unwrap(), "peer", "load", http, tcp]);
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        Load(child, out)
-    }
-
-    /// How many exchanges there were, and how many failed.
-    pub(crate) fn count(&mut self) -> (u64, u64) {
-        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        let mut line = String::new();
-        self.1.read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        (told["done"].as_u64().unwrap(), told["failed"].as_u64().unwrap())
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// From the operator's machine.
+pub(crate) fn start(lab: &Lab, http: &str, tcp: &str) -> Load {
+    let exe = std::env::current_exe().unwrap();
+    Load::ready(lab.start_here(&[exe.to_str().unwrap(), "peer", "load", http, tcp]))
 }

@@ -5,6 +5,7 @@
 pub mod golden;
 pub mod groups;
 pub mod lab;
+pub mod load;
 pub mod machine;
 mod mutate;
 mod run;
