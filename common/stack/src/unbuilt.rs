@@ -29,12 +29,9 @@ fn paths(stack: &Stack) -> Vec<String> {
 
 /// Keys of `dns` without effect.
 fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
-    let keys = [
-        ("boot", dns.boot.is_some()),
-        ("transfer", dns.transfer.is_some()),
-        ("update", !dns.update.is_empty()),
-    ];
-    paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("dns.{key}")));
+    if dns.boot.is_some() {
+        paths.push("dns.boot".to_owned());
+    }
 }
 
 /// Keys of `store` without effect: lsx-ct uses host, owner and mode of volumes; the rest needs lsx-store.
