@@ -237,6 +237,10 @@ fn a_remnant_is_swept(cloud: &Cloud) {
     start.ends(cloud, "over a remnant");
     cloud.lab.script("h1", half).ok();
     start.ends(cloud, "a remnant alone");
+    for half in ["/var/lib/lsx/ct", "/var/lib/lsx/ct/crash /run/lsx/ct/crash"] {
+        cloud.lab.script("h1", &format!("mkdir -m 700 -p {half}")).ok();
+        start.ends(cloud, "folders before the first object");
+    }
 }
 
 fn after_a_power_cut_all_come_back_in_order(cloud: &Cloud) {

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Failures, Kind};
 use crate::fleet;
 use crate::host::kept::Keeper;
 use crate::host::service::running;
-use crate::host::{Lock, received, roll};
+use crate::host::{Lock, file, received, roll};
 use crate::plan::{Context, HostReport, Object, execute_in_order};
 use crate::tool::{Change, Observed, ObservedOf, PlanOf, Tool};
 use crate::transfer::{Bytes, Machine, code};
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -227,9 +228,13 @@ impl<T: Tool> Session<T> {
         self.tool.bytes(Machine::Host)?.ok_or_else(none)
     }
 
-    /// If no object of the stack is here: removes what was stored before the first step, the record of its hosts and secrets.
+    /// If no object of the stack is here: removes what was stored before the first step, the record of its hosts and secrets, and
+    /// empty folders of a run that was killed before it made its first object.
     fn leave(&self, stack: &str) {
         roll::leave(stack);
+        for root in ["/var/lib/lsx", "/run/lsx"] {
+            Path::new(root).join(T::NAME).join(stack).ancestors().take(2).for_each(file::remove_empty);
+        }
         let nothing = || self.tool.observe(Some(stack)).is_ok_and(|(objects, ..)| objects.is_empty());
         if received::has_secrets(stack, T::NAME) && nothing() {
             let _ = received::forget(stack, T::NAME);

@@ -8,6 +8,7 @@ use common::host::Lock;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
 use common::{Failure, Kind};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -186,7 +187,10 @@ pub(crate) fn volume(path: &Path) -> Result<(), Failure> {
 
 /// Creates a folder and its parents, with a mode.
 pub(crate) fn folder_with(path: &Path, mode: u32) -> Result<(), Failure> {
-    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| {
+    let make = || std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    // Another stack's run may remove a parent that is empty yet.
+    let made = make().or_else(|e| if e.kind() == ErrorKind::NotFound { make() } else { Err(e) });
+    made.map_err(|e| {
         let message = format!("cannot create {}: {e}", path.display());
         Failure::new(Kind::Failed, "ct.oci.folder", message)
     })
