@@ -2,7 +2,7 @@
 
 use super::file::{self, Mode};
 use super::starter::{AT_BOOT, EACH_MINUTE, Starter};
-use super::{Program, wait};
+use super::{Program, process, wait};
 use crate::fleet::{BOOT, TIMER};
 use crate::{Failure, Kind};
 use std::path::{Path, PathBuf};
@@ -135,8 +135,12 @@ fn words(text: &str) -> (String, String) {
     (program, host)
 }
 
-/// Whether a program exists and reports its version in time; any other program could run forever.
+/// Whether a program exists and reports its version in time; any other program could run forever. The one that runs now does, so it
+/// is not started.
 fn answers(program: &str, limit: Duration) -> bool {
+    if process::runs_now(Path::new(program)) {
+        return true;
+    }
     let null = Stdio::null;
     let start = || Program::new(program).args(["--version"]).start(null(), null(), null()).ok();
     let Some(mut child) = Path::new(program).is_file().then(start).flatten() else { return false };
@@ -173,6 +177,11 @@ mod tests {
             assert_eq!(answers(path.to_str().unwrap(), limit), works, "{name}");
         }
         assert!(!answers("/nowhere/lsx-net", VERSION));
+        // This test's own program would be a failure there: it has no such option.
+        let own = std::env::current_exe().unwrap();
+        let copy = folder.path().join("copy");
+        std::fs::copy(&own, &copy).unwrap();
+        assert!(answers(own.to_str().unwrap(), VERSION) && !answers(copy.to_str().unwrap(), VERSION));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub const SECRET: u64 = MIB;
 /// A file of lsx itself, such as the intent that a host keeps.
 pub(crate) const STATE: u64 = 64 * MIB;
 
+/// What is read at once of something that is usually shorter.
+const PIECE: usize = 8192;
+
 /// Reads to the end, but at most `most` bytes. `what` names the source in the failure, such as `the reply of h1`.
 ///
 /// # Errors
@@ -53,7 +56,8 @@ pub fn read(from: impl Read, most: u64, what: &str) -> Result<Vec<u8>, Failure> 
 /// # Errors
 /// Errors of the reader.
 pub fn take(from: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
+    // An empty one would be filled by 32 bytes at first.
+    let mut bytes = Vec::with_capacity(PIECE);
     from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
 }

@@ -118,6 +118,14 @@ pub fn list() -> io::Result<Vec<String>> {
 /// # Errors
 /// `NotFound`; `InvalidInput` for anything that is not a network namespace; `PermissionDenied` without `CAP_SYS_ADMIN`.
 pub fn open(place: NamespaceRef<'_>) -> io::Result<OwnedFd> {
+    enter(place, || ()).map(|(space, ())| space)
+}
+
+/// Opens a network namespace and runs `work` inside, on one new thread.
+///
+/// # Errors
+/// As [`open`]; then `work` did not run.
+pub fn enter<T: Send>(place: NamespaceRef<'_>, work: impl FnOnce() -> T + Send) -> io::Result<(OwnedFd, T)> {
     let path = place.path()?;
     let refused =
         |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", path.display()));
@@ -128,11 +136,11 @@ pub fn open(place: NamespaceRef<'_>) -> io::Result<OwnedFd> {
     }
     // The kind is found by trying, because its ioctl (NS_GET_NSTYPE) has no safe wrapper: setns answers EINVAL for another
     // kind.
-    apart(|| Ok(setns(&file, CloneFlags::CLONE_NEWNET)?)).map_err(|error| match error.raw_os_error() {
-        Some(code) if code == Errno::EINVAL as i32 => refused("a namespace, but not of the network"),
-        _ => error,
+    let result = apart(|| match setns(&file, CloneFlags::CLONE_NEWNET) {
+        Err(Errno::EINVAL) => Err(refused("a namespace, but not of the network")),
+        entered => Ok(entered.map(|()| work())?),
     })?;
-    Ok(file.into())
+    Ok((file.into(), result))
 }
 
 /// The network namespace of the calling thread.

@@ -1,6 +1,6 @@
 //! The services that the engine keeps running for a tool: where each has its files, and how it is started, changed and ended.
 
-use super::marks::{MARK, marked, user_of};
+use super::marks::{MARK, mark_of, marked, user_of};
 use super::{LAST, Service, log, unit};
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
@@ -185,9 +185,14 @@ impl KeptService {
         Kept::Service { name, config, running, handover, start }
     }
 
-    /// Whether anything of it is on this host.
-    pub fn exists(&self) -> bool {
-        self.definition().exists() || self.disk().exists() || !self.processes().is_empty()
+    /// Whether a process is one of them; a look at all processes costs more.
+    pub fn has(&self, process: i32) -> bool {
+        mark_of(process).is_some_and(|of| of == self.mark().1)
+    }
+
+    /// Whether this host has files of it. A service without files is found by [`observe`].
+    pub fn has_files(&self) -> bool {
+        self.definition().exists() || self.disk().exists()
     }
 
     /// Whether it runs, with a supervisor, and in the router if it belongs there.

@@ -8,7 +8,7 @@ use crate::netlink::link::{self, Change};
 use crate::netlink::{Device, Socket, namespace, sysctl};
 use crate::observe::prior::{Prior, WAS, aliased, file_of};
 use crate::observe::ways::{self, FORWARD, forwarding};
-use crate::observe::{failure, io_failure};
+use crate::observe::{failure, io_failure, kept_intent};
 use crate::paths::Paths;
 use common::Failure;
 use common::host::file::{self, Mode};
@@ -20,7 +20,7 @@ pub(super) fn enter(stack: &str, socket: &mut Socket) -> Result<(), Failure> {
     // The record of this stack comes first, so that `down` restores the state even after a run that was killed.
     file::write(&Paths::new(stack).routing_user(), b"", Mode::Public)?;
     let links = dump::links(socket).map_err(failure)?;
-    let off = ways::off(stack, &links, socket)?;
+    let off = ways::off(stack, &links, socket, kept_intent(stack).as_ref())?;
     let read = || sysctl::read(own.as_fd(), FORWARD).map_err(|e| io_failure("read ip_forward", &e));
     let mut prior = match Prior::noted().or_else(|| aliased(&links)) {
         Some(prior) => prior,

@@ -1,6 +1,6 @@
 //! State of the host itself: routes, addresses, listeners, other tunnels.
 
-use super::intent::{keeper, kept_intent};
+use super::intent::kept_intent;
 use super::ways::{self, default};
 use super::{failure, have, io_failure, kernel};
 use crate::model::{Facts, GROUP, Intent, Listener, Object, Route, Tunnels, unmark};
@@ -22,9 +22,7 @@ pub(super) fn seen(socket: &mut Socket, links: &[Link], stack: Option<&str>) -> 
     let addresses = addr::list(socket).map_err(failure)?;
     let routes = route::followed(socket).map_err(failure)?;
     let strict = ways::strict(links)?;
-    let intent = stack.map(|s| keeper(s).intent()).transpose()?.flatten();
     Ok(Facts {
-        intent,
         routes: foreign_routes(&routes),
         paths: if strict.is_empty() { Vec::new() } else { paths(&routes, name) },
         strict,

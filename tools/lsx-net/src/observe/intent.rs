@@ -4,9 +4,8 @@ use super::have;
 use crate::Net;
 use crate::model::{Intent, Object};
 use crate::plan::intent_file;
-use common::Failure;
-use common::host::kept::Keeper;
-use common::plan::{Have, Warning};
+use common::host::kept::{Found, Keeper};
+use common::plan::Have;
 
 /// What reads and writes it.
 pub(crate) fn keeper(stack: &str) -> Keeper<Intent> {
@@ -19,16 +18,14 @@ pub(crate) fn kept_intent(stack: &str) -> Option<Intent> {
 }
 
 /// The files that a stack keeps, as objects.
-pub(super) fn kept(stack: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Have<Object>>, Failure> {
+pub(super) fn objects(found: &Found<Intent>) -> Vec<Have<Object>> {
     let mut objects = Vec::new();
-    let found = keeper(stack).observe()?;
-    warnings.extend(found.warnings);
     if found.there {
         let file = found.intent.as_ref().map(intent_file).unwrap_or_default();
         objects.push(have("intent:net", Object::Intent(file), &[]));
     }
-    if let Some((program, host)) = found.boot {
+    if let Some((program, host)) = found.boot.clone() {
         objects.push(have("boot:net", Object::Boot { program, host }, &["intent:net"]));
     }
-    Ok(objects)
+    objects
 }

@@ -19,16 +19,16 @@ pub(crate) use links::mac;
 pub(crate) use rules::record;
 pub(crate) use rules::{Listing, marked_rules};
 
-use crate::model::{self, Facts, Object, unmark};
+use crate::model::{self, Facts, Intent, Object, unmark};
 use crate::netlink::dump::{self, Link};
 use crate::netlink::{NetlinkError, Socket, namespace, sysctl};
 use crate::paths::Paths;
 use crate::supervise::Home;
+use common::host::kept::Found;
 use common::plan::{Have, Warning};
 use common::{Failure, Kind};
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
 /// The result of observing a host.
 pub(crate) type Observation = (Vec<Have<Object>>, Facts, Vec<Warning>);
@@ -45,8 +45,11 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation, Failure> {
     let mut objects = Vec::new();
     let chains = rules::look(stack, &mut seen, &mut warnings)?;
     for name in stacks(&links, stack)? {
+        let kept = keeper(&name).observe()?;
         let router = router_links(&name)?;
-        objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains, &mut warnings)?);
+        objects.extend(one(&name, &links, router.as_deref(), &mut socket, &chains, &kept)?);
+        warnings.extend(kept.warnings);
+        seen.intent = kept.intent.filter(|_| stack.is_some());
         let home = Home::new(&name);
         seen.replicas.extend(home.replicas());
         seen.certificates.extend(home.certificates());
@@ -76,14 +79,14 @@ fn stacks(links: &[Link], only: Option<&str>) -> Result<BTreeSet<String>, Failur
 /// The links inside a stack's router; `None` when there is no router.
 fn router_links(stack: &str) -> Result<Option<Vec<links::RouterLink>>, Failure> {
     let name = model::router(stack);
-    let router = match namespace::open(namespace::NamespaceRef::Name(&name)) {
-        Ok(router) => router,
+    let socket = match namespace::enter(namespace::NamespaceRef::Name(&name), Socket::open) {
+        Ok((_, socket)) => socket,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         // Left half done by a killed run: a router without anything in it, to be completed or removed.
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => return Ok(Some(Vec::new())),
         Err(e) => return Err(io_failure(&format!("open the network namespace {name}"), &e)),
     };
-    let mut socket = Socket::open_in(router.as_fd()).map_err(|e| io_failure(&format!("enter {name}"), &e))?;
+    let mut socket = socket.map_err(|e| io_failure(&format!("enter {name}"), &e))?;
     let links = dump::links(&mut socket).map_err(failure)?;
     let addresses = crate::netlink::addr::list(&mut socket).map_err(failure)?;
     let routes = crate::netlink::route::list(&mut socket).map_err(failure)?;
@@ -104,14 +107,14 @@ fn one(
     router: Option<&[links::RouterLink]>,
     socket: &mut Socket,
     rules: &Listing,
-    warnings: &mut Vec<Warning>,
+    kept: &Found<Intent>,
 ) -> Result<Vec<Have<Object>>, Failure> {
     let mut objects = Vec::new();
     let paths = Paths::new(stack);
     // By observation, since records may be lost: a stack with a router needs forwarding.
     if paths.uses_routing() || router.is_some() || ways::worlds(links).any(|(s, _)| s == stack) {
-        let forwards = routing()? && paths.uses_routing() && prior::Prior::noted().is_some();
-        let forwarding_off = ways::off(stack, links, socket)?;
+        let forwards = ip_forward()? && paths.uses_routing() && prior::Prior::noted().is_some();
+        let forwarding_off = ways::off(stack, links, socket, kept.intent.as_ref())?;
         objects.push(have("routing:host", Object::Routing { forwards, forwarding_off }, &[]));
     }
     if router.is_some() {
@@ -123,11 +126,11 @@ fn one(
     objects.extend(links::objects(stack, links, router));
     objects.extend(forwarding::objects(stack, links, socket)?);
     objects.extend(host::routes(stack, links, socket)?);
-    if let Some(server) = Home::new(stack).observed() {
+    if let Some(server) = Home::new(stack).observed(&kept.more) {
         let key = format!("service:{}", server.name);
         objects.push(have(&key, Object::Service(server), &["router:host"]));
     }
-    objects.extend(intent::kept(stack, warnings)?);
+    objects.extend(intent::objects(kept));
     Ok(objects)
 }
 
@@ -138,8 +141,9 @@ fn inhabitants(stack: &str, links: &[Link], warnings: &mut Vec<Warning>) -> Resu
     let mut found = spaces::inhabitants(&std::path::Path::new("/run/netns").join(&name))?;
     if !found.is_empty() {
         // The server of lsx itself ends before its router.
-        let own: Vec<String> = Home::new(stack).processes().iter().map(|pid| format!("{pid} ")).collect();
-        found.retain(|one| !own.iter().any(|pid| one.starts_with(pid.as_str())));
+        let home = Home::new(stack);
+        let number = |one: &str| one.split(' ').next()?.parse().ok();
+        found.retain(|one| !number(one).is_some_and(|process| home.has(process)));
     }
     let ours = |l: &&Link| {
         l.altnames
@@ -159,25 +163,20 @@ fn inhabitants(stack: &str, links: &[Link], warnings: &mut Vec<Warning>) -> Resu
     Ok(found)
 }
 
-fn routing() -> Result<bool, Failure> {
-    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-    ip_forward(own.as_fd())
-}
-
 /// Whether the router forwards, on each of its links.
 fn forwards(router: &str, links: Option<&[links::RouterLink]>) -> Result<bool, Failure> {
-    match namespace::open(namespace::NamespaceRef::Name(router)) {
-        Ok(router) => {
-            let names = links.into_iter().flatten().map(|(l, _)| l.name.clone()).filter(|n| n != "lo");
-            Ok(ip_forward(router.as_fd())? && ways::closed(router.as_fd(), names.collect()).is_empty())
-        }
+    let names = links.into_iter().flatten().map(|(l, _)| l.name.clone()).filter(|n| n != "lo").collect();
+    let read = || Ok(ip_forward()? && ways::closed(names).is_empty());
+    match namespace::enter(namespace::NamespaceRef::Name(router), read) {
+        Ok((_, forwards)) => forwards,
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(false),
         Err(e) => Err(io_failure(&format!("open the network namespace {router}"), &e)),
     }
 }
 
-fn ip_forward(space: BorrowedFd<'_>) -> Result<bool, Failure> {
-    let value = sysctl::read(space, "ipv4/ip_forward").map_err(|e| io_failure("read ip_forward", &e))?;
+/// Whether the calling thread's namespace forwards.
+fn ip_forward() -> Result<bool, Failure> {
+    let value = sysctl::read_here(ways::FORWARD).map_err(|e| io_failure("read ip_forward", &e))?;
     Ok(value.as_deref() == Some("1"))
 }
 

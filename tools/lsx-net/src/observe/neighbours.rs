@@ -8,7 +8,6 @@ use crate::netlink::{Socket, namespace, neigh};
 use crate::plan::{self, ROUTER};
 use common::Failure;
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 
 /// All interfaces whose namespace can be entered.
 pub(super) fn known(stack: &str, links: &[Link], intent: &Intent) -> Result<Vec<Known>, Failure> {
@@ -40,10 +39,8 @@ fn nic<'a>(stack: &str, link: &'a Link) -> Option<&'a str> {
 }
 
 fn legs(stack: &str, intent: &Intent, rows: &BTreeMap<String, Vec<Row>>) -> Result<Vec<Known>, Failure> {
-    let Ok(space) = namespace::open(namespace::NamespaceRef::Name(&router(stack))) else {
-        return Ok(Vec::new());
-    };
-    let Ok(mut socket) = Socket::open_in(space.as_fd()) else { return Ok(Vec::new()) };
+    let entered = namespace::enter(namespace::NamespaceRef::Name(&router(stack)), Socket::open);
+    let Ok((_, Ok(mut socket))) = entered else { return Ok(Vec::new()) };
     let inside = crate::netlink::dump::links(&mut socket).map_err(failure)?;
     let mut found = Vec::new();
     for network in &intent.desired.networks {

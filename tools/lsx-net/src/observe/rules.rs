@@ -192,10 +192,9 @@ fn state(stack: &str, place: RulesAt) -> Result<Option<String>, Failure> {
     let read = || nftables::state(&table).map_err(|e| super::io_failure("read the state of nftables", &e));
     match place {
         RulesAt::Host => read().map(Some),
-        RulesAt::Router => match namespace::open(namespace::NamespaceRef::Name(&model::router(stack))) {
-            Ok(router) => namespace::inside(router.as_fd(), read)
-                .map_err(|e| super::io_failure("enter the router", &e))?
-                .map(Some),
+        RulesAt::Router => match namespace::enter(namespace::NamespaceRef::Name(&model::router(stack)), read)
+        {
+            Ok((_, state)) => state.map(Some),
             Err(_) => Ok(None),
         },
     }

@@ -6,7 +6,7 @@ use crate::netlink::dump::Link;
 use crate::netlink::{Socket, dump, namespace};
 use common::Failure;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,8 +67,8 @@ fn each(mut visit: impl FnMut(Space)) -> Result<(), Failure> {
             continue;
         }
         // A process may end in the meantime; then its namespace is no candidate any more.
-        let Ok(space) = namespace::open(namespace::NamespaceRef::Path(&path)) else { continue };
-        let Ok(mut socket) = Socket::open_in(space.as_fd()) else { continue };
+        let entered = namespace::enter(namespace::NamespaceRef::Path(&path), Socket::open);
+        let Ok((space, Ok(mut socket))) = entered else { continue };
         let Ok(links) = dump::links(&mut socket) else { continue };
         visit(Space { space, socket, links });
     }
@@ -98,7 +98,7 @@ pub(super) fn inhabitants(file: &Path) -> Result<Vec<String>, Failure> {
 pub(super) fn left(name: &str, ports: &[&Link]) -> Result<Vec<String>, Failure> {
     let home = Path::new("/run/netns").join(name).metadata().map(|m| m.ino()).unwrap_or_default();
     let mut strays = BTreeSet::new();
-    if !ports.is_empty() && !holds(home, ports)? {
+    if !ports.is_empty() && !holds(name, ports) {
         each(|space| {
             let inode = nix::sys::stat::fstat(&space.space).map(|s| s.st_ino).unwrap_or_default();
             if inode != home && ports.iter().any(|port| other_end(port, &space.links)) {
@@ -110,16 +110,11 @@ pub(super) fn left(name: &str, ports: &[&Link]) -> Result<Vec<String>, Failure> 
 }
 
 /// Whether a named namespace has the other ends of all ports.
-fn holds(home: u64, ports: &[&Link]) -> Result<bool, Failure> {
-    let names = namespace::list().map_err(|e| io_failure("list network namespaces", &e))?;
-    let path = names.iter().map(|n| Path::new("/run/netns").join(n));
-    let path = { path }.find(|p| p.metadata().is_ok_and(|m| m.ino() == home));
-    let Some(Ok(space)) = path.map(|p| namespace::open(namespace::NamespaceRef::Path(&p))) else {
-        return Ok(false);
-    };
-    let Ok(mut socket) = Socket::open_in(space.as_fd()) else { return Ok(false) };
+fn holds(name: &str, ports: &[&Link]) -> bool {
+    let entered = namespace::enter(namespace::NamespaceRef::Name(name), Socket::open);
+    let Ok((_, Ok(mut socket))) = entered else { return false };
     let links = dump::links(&mut socket).unwrap_or_default();
-    Ok(ports.iter().all(|port| other_end(port, &links)))
+    ports.iter().all(|port| other_end(port, &links))
 }
 
 fn other_end(port: &Link, links: &[Link]) -> bool {

@@ -1,12 +1,11 @@
 //! Settings of interfaces that decide what the kernel forwards: forwarding and rp_filter.
 
-use super::{failure, io_failure};
-use crate::model::unmark;
+use super::failure;
+use crate::model::{Intent, unmark};
 use crate::netlink::dump::Link;
-use crate::netlink::{Socket, addr, namespace, route, sysctl};
+use crate::netlink::{Socket, addr, route, sysctl};
 use common::Failure;
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, BorrowedFd};
 
 /// The setting that lets a host forward packets at all.
 pub(crate) const FORWARD: &str = "ipv4/ip_forward";
@@ -23,12 +22,17 @@ pub(super) fn default(entry: &route::Entry) -> bool {
 
 /// Interfaces of the host that carry packets of its router: those of default routes, the one with the host's address, and
 /// the stack's own link to the router.
-fn carriers(stack: &str, links: &[Link], socket: &mut Socket) -> Result<BTreeSet<String>, Failure> {
+fn carriers(
+    stack: &str,
+    links: &[Link],
+    socket: &mut Socket,
+    intent: Option<&Intent>,
+) -> Result<BTreeSet<String>, Failure> {
     let name = |index: u32| links.iter().find(|l| l.index == index).map(|l| l.name.clone());
     let routes = route::followed(socket).map_err(failure)?;
     let outward = routes.iter().filter(|r| default(r)).filter_map(|r| name(r.route.device?));
     let mut all: BTreeSet<String> = outward.collect();
-    if let Some(intent) = super::intent::kept_intent(stack) {
+    if let Some(intent) = intent {
         let addresses = addr::list(socket).map_err(failure)?;
         let own = addresses.iter().filter(|a| a.address.addr() == intent.desired.address);
         all.extend(own.filter_map(|a| name(a.device)));
@@ -46,21 +50,21 @@ pub(crate) fn worlds(links: &[Link]) -> impl Iterator<Item = (&str, &Link)> {
 }
 
 /// Those of them with forwarding disabled.
-pub(crate) fn off(stack: &str, links: &[Link], socket: &mut Socket) -> Result<Vec<String>, Failure> {
-    let all = carriers(stack, links, socket)?;
-    let own = namespace::own().map_err(|e| io_failure("open this network namespace", &e))?;
-    Ok(closed(own.as_fd(), all.into_iter().collect()))
+pub(crate) fn off(
+    stack: &str,
+    links: &[Link],
+    socket: &mut Socket,
+    intent: Option<&Intent>,
+) -> Result<Vec<String>, Failure> {
+    Ok(closed(carriers(stack, links, socket, intent)?.into_iter().collect()))
 }
 
-/// Links of a namespace with forwarding disabled.
-pub(super) fn closed(space: BorrowedFd<'_>, mut links: Vec<String>) -> Vec<String> {
+/// Links of the calling thread's namespace with forwarding disabled.
+pub(super) fn closed(mut links: Vec<String>) -> Vec<String> {
     let off =
         |link: &String| sysctl::read_here(&forwarding(link)).is_ok_and(|value| value.as_deref() == Some("0"));
-    let work = || {
-        links.retain(off);
-        links
-    };
-    namespace::inside(space, work).unwrap_or_default()
+    links.retain(off);
+    links
 }
 
 /// Interfaces with a strict rp_filter: the larger of their own setting and that of all (ip-sysctl).

@@ -62,17 +62,23 @@ impl Home {
         Ok(())
     }
 
-    /// The processes of the server, also of one that they left.
-    pub(crate) fn processes(&self) -> Vec<i32> {
-        self.service().processes().into_iter().chain(self.earlier_processes()).collect()
+    /// Whether a process in the router is the server, or one that they left.
+    pub(crate) fn has(&self, process: i32) -> bool {
+        let earlier = || {
+            let line = process::words(process).unwrap_or_default();
+            process::moved_by_root(process) && self.is_earlier(&line.split('\0').collect::<Vec<_>>())
+        };
+        self.service().has(process) || earlier()
     }
 
-    /// Those of HAProxy with this configuration, in this router or one that was replaced.
+    /// Processes of HAProxy with this configuration, in this router or one that was replaced.
     fn earlier_processes(&self) -> Vec<i32> {
+        process::by_line(process::moved_by_root, |process, words| self.is_earlier(words).then_some(process))
+    }
+
+    fn is_earlier(&self, words: &[&str]) -> bool {
         let config = self.config().to_string_lossy().into_owned();
-        process::by_line(process::moved_by_root, |process, words| {
-            let (name, arguments) = words.split_first()?;
-            (name.ends_with("haproxy") && arguments.contains(&config.as_str())).then_some(process)
-        })
+        let named = words.first().is_some_and(|name| name.ends_with("haproxy"));
+        named && words[1..].contains(&config.as_str())
     }
 }

@@ -19,7 +19,7 @@ use common::host::service::kept::KeptService;
 use common::host::service::log::Log;
 use common::host::service::tend::Tend;
 use common::host::wait;
-use common::plan::{Definition, Program, Reload, Runs};
+use common::plan::{Definition, Kept, Program, Reload, Runs};
 use common::tool::Tool;
 use common::{Failure, Kind};
 use nix::sys::signal::{Signal, kill};
@@ -115,9 +115,10 @@ impl Home {
         self.service().counts().and_then(|found| serde_json::from_value(found).ok()).unwrap_or_default()
     }
 
-    /// What exists on this host; `None` if nothing does.
-    pub(crate) fn observed(&self) -> Option<Server> {
-        if !self.folder.exists() && !self.service().exists() && !self.earlier_exists() {
+    /// What exists on this host; `None` if nothing does. `kept` is what the engine has found.
+    pub(crate) fn observed(&self, kept: &[Kept]) -> Option<Server> {
+        let found = kept.iter().any(|one| matches!(one, Kept::Service { name, .. } if name == BALANCE));
+        if !found && !self.folder.exists() && !self.service().has_files() && !self.earlier_exists() {
             return None;
         }
         let loaded = self.loaded();
