@@ -2,6 +2,7 @@
 
 use crate::document;
 use schemars::JsonSchema;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,6 +30,28 @@ pub struct Definition {
     /// The secrets that a server gets, by name, with their digests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+}
+
+/// The text of a definition. It has no flattened fields, which serde could read only by keeping all values.
+#[derive(Deserialize)]
+struct Text<C> {
+    program: Option<Program>,
+    server: Option<Server<C>>,
+    #[serde(default)]
+    router: bool,
+    #[serde(default)]
+    unprivileged: bool,
+    #[serde(default)]
+    data: bool,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+}
+
+/// As [`Runs::Server`].
+#[derive(Deserialize)]
+struct Server<C> {
+    listen: Vec<SocketAddrV4>,
+    config: C,
 }
 
 /// What a service runs.
@@ -111,6 +134,24 @@ impl Definition {
         Definition { runs, router: false, unprivileged: false, data: false, secrets: BTreeMap::new() }
     }
 
+    /// From its text, and the configuration of a server as what its reader needs: a large one is not kept as JSON values on the way.
+    /// The definition's own configuration is `null`.
+    ///
+    /// # Errors
+    /// Text that is not a definition.
+    pub(crate) fn read<C: DeserializeOwned>(text: &[u8]) -> serde_json::Result<(Definition, Option<C>)> {
+        let text: Text<C> = serde_json::from_slice(text)?;
+        let Text { program, server, router, unprivileged, data, secrets } = text;
+        let (runs, config) = match (program, server) {
+            (Some(program), None) => (Runs::Program(program), None),
+            (None, Some(Server { listen, config })) => {
+                (Runs::Server { listen, config: Value::Null }, Some(config))
+            }
+            _ => return Err(serde_json::Error::custom("neither a program nor a server")),
+        };
+        Ok((Definition { runs, router, unprivileged, data, secrets }, config))
+    }
+
     /// As [`super::Kept::Service`] has it.
     pub const fn hands_over(&self) -> bool {
         matches!(self.runs, Runs::Server { .. })
@@ -151,6 +192,33 @@ mod tests {
         assert!(server.hands_over() && !program.hands_over());
         assert_eq!(serde_json::to_value(server).unwrap(), text);
         assert!(serde_json::from_value::<Definition>(json!({"router": true})).is_err());
+    }
+
+    #[test]
+    fn a_definition_is_read_without_its_configuration_or_with_that_alone() {
+        let text = json!({
+            "server": {"listen": ["10.0.0.1:53"], "config": {"ttl": 60}}, "router": true, "data": true,
+            "secrets": {"key": "0"}
+        });
+        let whole: Definition = serde_json::from_value(text.clone()).unwrap();
+        let (read, config) = Definition::read::<Value>(text.to_string().as_bytes()).unwrap();
+        assert_eq!(config, Some(json!({"ttl": 60})));
+        let Runs::Server { listen, .. } = whole.runs.clone() else { panic!("{whole:?}") };
+        assert_eq!(read, Definition { runs: Runs::Server { listen, config: Value::Null }, ..whole });
+        let (again, skipped) =
+            Definition::read::<serde::de::IgnoredAny>(text.to_string().as_bytes()).unwrap();
+        assert!(again == read && skipped.is_some());
+        let program = serde_json::to_vec(&Definition::program(vec!["sleep".to_owned()])).unwrap();
+        let (read, none) = Definition::read::<Value>(&program).unwrap();
+        assert!(none.is_none() && serde_json::to_vec(&read).unwrap() == program);
+        for wrong in [
+            "{\"router\": true}",
+            "{\"program\": {}, \"server\": {\"listen\": [], \"config\": 1}}",
+            "{",
+            "[]",
+        ] {
+            assert!(Definition::read::<Value>(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::host::namespace::{self, NamespaceRef};
 use crate::plan::{Definition, Runs};
 use child::Child;
 use program::Loaded;
+use serde::de::IgnoredAny;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -187,7 +188,7 @@ impl Supervisor {
         let path = self.of.definition();
         let wrong =
             |e| Failure::new(Kind::Data, "host.service", format!("{} is damaged: {e}", path.display()));
-        let definition: Definition = serde_json::from_str(text).map_err(wrong)?;
+        let (definition, _) = Definition::read::<IgnoredAny>(text.as_bytes()).map_err(wrong)?;
         let space = self.enter(definition.router)?;
         let waits = match &definition.runs {
             Runs::Program(program) => self.run_program(&definition, program, &space)?,

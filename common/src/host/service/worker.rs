@@ -6,9 +6,9 @@
 
 use super::sockets;
 use crate::failure::{Failure, Kind};
-use crate::plan::{Definition, Runs};
+use crate::plan::Definition;
 use crate::{document, host::limit};
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
@@ -28,8 +28,8 @@ const WRITE: Duration = Duration::from_secs(10);
 /// What a worker gets from its supervisor.
 #[derive(Debug)]
 pub struct Worker {
-    /// The configuration.
-    pub config: Value,
+    /// The definition, until its configuration is taken.
+    text: Vec<u8>,
     /// The sockets of each address; they do not block.
     pub sockets: Vec<(UdpSocket, TcpListener)>,
     /// Its folder for what must outlive it.
@@ -59,10 +59,9 @@ impl Worker {
         let definition = File::from(all.next().ok_or_else(missing)?);
         let next = UnixListener::from(all.next().ok_or_else(missing)?);
         let text = limit::read(definition, DEFINITION, "the definition")?;
-        let definition = serde_json::from_slice(&text).map_err(|e| failed(e.into()))?;
-        let Definition { runs: Runs::Server { config, .. }, data, secrets: names, .. } = definition else {
-            return Err(missing());
-        };
+        let (definition, server) = Definition::read::<IgnoredAny>(&text).map_err(|e| failed(e.into()))?;
+        server.ok_or_else(missing)?;
+        let Definition { data, secrets: names, .. } = definition;
         let folder = if data { Some(all.next().ok_or_else(missing)?) } else { None };
         let mut secrets = BTreeMap::new();
         for (name, _) in names {
@@ -72,7 +71,17 @@ impl Worker {
         }
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
-        Ok(Worker { config, sockets, folder, secrets, digest: document::digest(&text), supervisor, next })
+        let digest = document::digest(&text);
+        Ok(Worker { text, sockets, folder, secrets, digest, supervisor, next })
+    }
+
+    /// The configuration; its text is forgotten, so this works once.
+    ///
+    /// # Errors
+    /// Why it is not one of this tool.
+    pub fn config<C: DeserializeOwned>(&mut self) -> Result<C, String> {
+        let read = Definition::read(&std::mem::take(&mut self.text)).map_err(|e| e.to_string())?;
+        read.1.ok_or_else(|| "the definition is that of a program".to_owned())
     }
 
     /// Refuses the configuration; the supervisor keeps the former worker.

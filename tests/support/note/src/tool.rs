@@ -113,7 +113,7 @@ impl tool::Tool for Tool {
 
     /// Says its text and its process to whoever connects, and counts them. A text that begins with `fail` is refused.
     fn serve(&self, mut worker: Worker) -> Result<(), Failure> {
-        let text = worker.config.as_str().unwrap_or_default().to_owned();
+        let text: String = worker.config().unwrap_or_default();
         if text.starts_with("fail") {
             worker.refuse("the text must not be served");
             return Err(Failure::new(Kind::Data, "note.refused", "the text must not be served"));

@@ -130,7 +130,7 @@ pub(crate) fn rate() -> u32 {
 }
 
 /// A record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Entry {
     /// Its name, fully qualified without the last dot.
     pub name: String,

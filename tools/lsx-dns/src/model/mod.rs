@@ -3,6 +3,7 @@
 mod config;
 mod counts;
 mod dhcp;
+mod entry;
 mod private;
 mod update;
 

@@ -36,7 +36,6 @@ use notify::Notify;
 use prepared::{Prepared, State};
 use quick::Quick;
 use reply::{Question, Reply};
-use serde::Deserialize;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,7 +100,7 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
 type Made = (Server, Option<model::Health>, Option<(Changes, Work)>);
 
 fn server(worker: &mut Worker, drained: &watch::Receiver<bool>) -> Result<Made, String> {
-    let config = Config::deserialize(&worker.config).map_err(|e| e.to_string())?;
+    let config: Config = worker.config()?;
     // The serial of the zones: it rises with every load.
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
     let now = u32::try_from(now).unwrap_or_default();

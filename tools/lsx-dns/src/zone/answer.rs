@@ -179,7 +179,7 @@ fn of<'t>(records: &[Rr], name: &Owner, kind: Rtype, soa: &'t Rr) -> Found<'t> {
 }
 
 /// A name and all names above it, without the root.
-fn suffixes(name: &Owner) -> impl Iterator<Item = &Name<[u8]>> {
+pub(super) fn suffixes(name: &Owner) -> impl Iterator<Item = &Name<[u8]>> {
     let mut at = Some(0);
     std::iter::from_fn(move || {
         let from = at?;

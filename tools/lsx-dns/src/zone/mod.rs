@@ -176,20 +176,18 @@ fn table(
     }
     for entry in config.records.iter().filter(|entry| view.sees(entry)) {
         let owner = name(&entry.name)?;
-        let mut above = owner.parent().map(|parent| parent.to_vec());
-        while let Some(name) = above.filter(|_| !zones.contains_key(&owner)) {
-            if zones.contains_key(&name) || all.contains_key(&name) {
-                break;
+        let record = record(owner.clone(), entry.ttl.unwrap_or(config.ttl), data::of(&entry.data)?);
+        if let Some(records) = all.get_mut(&owner) {
+            if !records.contains(&record) {
+                records.push(record);
             }
-            above = name.parent().map(|parent| parent.to_vec());
-            all.insert(name, Vec::new());
+            continue;
         }
-        let data = data::of(&entry.data)?;
-        let record = record(owner.clone(), entry.ttl.unwrap_or(config.ttl), data);
-        let records = all.entry(owner).or_default();
-        if !records.contains(&record) {
-            records.push(record);
-        }
+        // What is there has all names between itself and its zone already, and zones are.
+        let above = answer::suffixes(&owner).skip(1).take_while(|name| !all.contains_key(*name));
+        let above: Vec<Owner> = above.map(|name| name.to_vec()).collect();
+        all.extend(above.into_iter().map(|name| (name, Vec::new())));
+        all.insert(owner, vec![record]); // Most names have one record, and a vector that grows has room for four.
     }
     Ok(all)
 }
