@@ -100,6 +100,7 @@ weighed() { # KEY COMMAND...: seconds, seconds of the processor and KB of the pe
 section_again() {
     : >"$T/times"
     again_on 3 6 12
+    again_dns 3
     again_on 24 24 96
     row again 'up with nothing to do, 24 hosts, against 3' "$(again_took 24)" "$(again_took 3)" ms -
 }
@@ -121,7 +122,21 @@ again_on() { # HOSTS NETWORKS INSTANCES: networks of some hosts and one of all, 
         "$(($(least "$T/times" "ssh.$hosts") - $(least "$T/times" "nothing.$hosts")))" ms "$aim"
 }
 
-again_took() { # HOSTS: without what entering the lab takes
+again_dns() { # HOSTS: the same stack with names, which the first host serves
+    local n
+    { cat "$T/again.yaml" && echo 'dns: {}'; } >"$T/names.yaml"
+    operator "$tool" up --quiet "$T/names.yaml" >/dev/null
+    operator "$dns" up --quiet "$T/names.yaml" >/dev/null
+    for ((n = 0; n < rounds * 5; n++)); do
+        took again.dns operator "$dns" up --quiet "$T/names.yaml" >/dev/null
+        took ssh.dns operator "$T/ssh-true"
+        took nothing.dns operator true
+    done
+    row again "lsx-dns: up with nothing to do, $1 hosts, against ssh true" "$(again_took dns)" \
+        "$(($(least "$T/times" ssh.dns) - $(least "$T/times" nothing.dns)))" ms x1.2
+}
+
+again_took() { # HOSTS, or dns: without what entering the lab takes
     echo $(($(least "$T/times" "again.$1") - $(least "$T/times" "nothing.$1")))
 }
 
