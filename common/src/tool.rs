@@ -49,6 +49,8 @@ pub trait Tool: Clone + Send + Sync + 'static {
     const PARALLEL: usize = 8;
     /// The number of its boot entry, two digits: a tool that depends on another has a higher one.
     const ORDER: u8;
+    /// Whether its plans may want services of the engine. Those of a tool without them are not looked for.
+    const SERVICES: bool = true;
     /// The objects that its steps change.
     type Object: Object + JsonSchema + 'static;
     /// Further facts that it observes on a host.

@@ -76,6 +76,7 @@ pub struct Keeper<I> {
     root: PathBuf,
     tool: &'static str,
     order: u8,
+    services: bool,
     programs: &'static [&'static str],
     stack: String,
     key: fn(&I) -> String,
@@ -90,6 +91,7 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
             root: ROOT.into(),
             tool: T::NAME,
             order: T::ORDER,
+            services: T::SERVICES,
             programs: T::SET,
             stack: stack.to_owned(),
             key: T::intent_key,
@@ -129,7 +131,7 @@ impl<I: Serialize + DeserializeOwned> Keeper<I> {
             code: format!("{}{JOB}", self.tool),
             message: format!("job {job} of stack {} failed in its last run: {why}", self.stack),
         });
-        let services = kept::observe(self.tool, &self.stack);
+        let services = if self.services { kept::observe(self.tool, &self.stack) } else { Vec::new() };
         let down = services.iter().filter_map(|(one, why, waits)| {
             let message = format!("{} of stack {}: {}", one.called()?.0, self.stack, why.as_ref()?);
             let code = if *waits { WAITS } else { "host.service" };

@@ -36,8 +36,11 @@ pub(crate) fn is_beside(process: i32) -> bool {
 /// What `of` returns for processes of this PID namespace, by their number and the words of their command line. Every user, and
 /// every instance, can give a process any command line: `trusted` says whether only root can have started it.
 pub fn by_line<T>(trusted: fn(i32) -> bool, of: impl Fn(i32, &[&str]) -> Option<T>) -> Vec<T> {
-    let one = |process: i32| of(process, &words(process)?.split('\0').collect::<Vec<_>>());
-    beside("self").into_iter().filter(|process| trusted(*process)).filter_map(one).collect()
+    let one = |process: i32| {
+        let found = of(process, &words(process)?.split('\0').collect::<Vec<_>>())?;
+        is_beside(process).then_some(found)
+    };
+    all().filter(|process| trusted(*process)).filter_map(one).collect()
 }
 
 /// The words of a process's command line, with NUL between them.

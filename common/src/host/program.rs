@@ -2,8 +2,10 @@
 
 use super::limit;
 use crate::failure::{Failure, Kind, ProgramFailure};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -17,6 +19,8 @@ pub struct Program {
     command: Command,
     argv: Vec<String>,
     most: u64,
+    /// Whether its standard output is a file in memory.
+    memory: bool,
 }
 
 impl Program {
@@ -25,14 +29,21 @@ impl Program {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let mut command = Command::new(name);
         command.env("LC_ALL", "C");
-        Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT }
+        Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT, memory: false }
     }
 
     /// A program with an unchanged environment.
     pub fn bare(name: &str) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let command = Command::new(name);
-        Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT }
+        Program { command, argv: vec![name.to_owned()], most: limit::OUTPUT, memory: false }
+    }
+
+    /// Its standard output is a file in memory, for one that writes word by word: the reader of a pipe would be woken for each.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.memory = true;
+        self
     }
 
     /// Adds arguments.
@@ -126,10 +137,13 @@ impl Program {
     }
 
     fn output(mut self, input: &[u8]) -> Result<(Vec<String>, Output), Failure> {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let failed = |e: std::io::Error| Failure::new(Kind::Failed, "host.program", e.to_string());
+        let memory = self.memory.then(|| memory(self.most)).transpose().map_err(failed)?;
+        let out = memory.as_ref().map(File::try_clone).transpose().map_err(failed)?;
+        let out = out.map_or_else(Stdio::piped, Stdio::from);
+        self.command.stdin(Stdio::piped()).stdout(out).stderr(Stdio::piped());
         let mut child = spawn(&mut self.command).map_err(|e| not_started(&self.argv[0], &e))?;
         let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let failed = |e: std::io::Error| Failure::new(Kind::Failed, "host.program", e.to_string());
         let (stdout, stderr) = std::thread::scope(|scope| {
             scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
             let said =
@@ -141,11 +155,26 @@ impl Program {
             (stdout, said.join().unwrap_or_else(|_| Ok(Vec::new())))
         });
         let status = child.wait().map_err(failed)?;
-        let stdout = stdout.map_err(failed)?;
+        let stdout = memory.map_or(stdout, |file| written(file, self.most)).map_err(failed)?;
         let stdout =
             stdout.ok_or_else(|| limit::exceeded(&format!("the output of {}", self.argv[0]), self.most))?;
         Ok((self.argv, Output { status, stdout, stderr: stderr.map_err(failed)? }))
     }
+}
+
+/// A file in memory that takes `most` bytes and one more.
+fn memory(most: u64) -> std::io::Result<File> {
+    let file = File::from(memfd_create("output", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.set_len(most.saturating_add(1))?;
+    fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK)?;
+    Ok(file)
+}
+
+/// What a program wrote into it, up to where it stopped; none if that is more than `most` bytes.
+fn written(mut file: File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let length = file.stream_position()?;
+    file.rewind()?;
+    limit::take(file.take(length), most)
 }
 
 /// Starts it, and retries while its file is busy: a program that another thread was starting at the same time holds the
@@ -200,5 +229,19 @@ mod tests {
         let input = vec![b'x'; 1 << 20];
         let (code, out, err) = Program::new("tee").args(["/dev/stderr"]).ended(&input).unwrap();
         assert_eq!((code, out.len(), err.len()), (0, 1 << 20, 1 << 20));
+    }
+
+    #[test]
+    fn output_in_memory_is_that_of_a_pipe_and_has_its_limit() {
+        let program = || Program::new("printf").args(["%s\n", "a", "b"]);
+        assert_eq!(program().in_memory().run(b"").unwrap(), program().run(b"").unwrap());
+        assert_eq!(Program::new("true").in_memory().run(b"").unwrap(), b"");
+        let of = |length: &str| Program {
+            most: 100_000,
+            ..Program::new("head").args(["-c", length, "/dev/zero"])
+        };
+        assert_eq!(of("100000").in_memory().run(b"").unwrap().len(), 100_000);
+        assert!(of("100001").in_memory().run(b"").is_err_and(|failure| failure.code == "host.limit"));
+        assert!(of("1000000").in_memory().run(b"").is_err());
     }
 }

@@ -5,6 +5,7 @@ use crate::model::{Condition, Done, Engine, Instance, Usage};
 use common::Failure;
 use common::host::Program;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Found {
     pub name: String,
     /// The definition it was created from; absent if a run was killed before it was complete.
     pub instance: Option<Instance>,
+    /// The file with its definition, if that is damaged: the intent of this host is used instead.
+    pub damaged: Option<PathBuf>,
     /// Its state.
     pub condition: Condition,
     /// Its snapshots, if the engine supports them.

@@ -115,6 +115,8 @@ impl Tool for Ct {
     ];
     /// After the networks.
     const ORDER: u8 = 50;
+    /// The supervisors of instances are its own.
+    const SERVICES: bool = false;
     type Object = model::Object;
     type Facts = model::Facts;
     type Gathered = model::Gathered;

@@ -4,7 +4,7 @@ use crate::Ct;
 use crate::driver::Found;
 use crate::engines;
 use crate::model::{Engine, Facts, IntentFile, Object, State, Status, Usage};
-use crate::oci::{closed, disk, room};
+use crate::oci::{closed, room};
 use crate::paths;
 use crate::supervise::waiting;
 use common::host::kept::Keeper;
@@ -21,6 +21,7 @@ use std::path::Path;
 pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
     let mut seen = Facts { program: fleet::installed_path(&crate::SET_NAMES), ..Facts::default() };
     let (mut objects, mut warnings, open) = (Vec::new(), Vec::new(), closed::open());
+    let mut damaged = Vec::new();
     for (kind, engine) in engines::each() {
         match engine.as_ref().map_err(Clone::clone).and_then(|engine| engine.engine()) {
             Ok(found) => seen.engines.push(found),
@@ -32,6 +33,7 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
         );
         for found in engine.list(stack)? {
             warnings.extend(unwatched(&found));
+            damaged.extend(found.damaged.clone());
             let usage = engine.usage(&found).unwrap_or_default();
             objects.extend(stack.map(|_| have(&found, kind)));
             seen.instances.extend(status(&found, kind, usage));
@@ -43,7 +45,7 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
         );
         warnings.push(Warning { code: "ct.open".to_owned(), message });
     }
-    for path in disk::damaged() {
+    for path in damaged {
         let message = format!(
             "{} is damaged: the intent of this host is used instead; `lsx-ct up` writes it again",
             path.display()

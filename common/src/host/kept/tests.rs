@@ -18,6 +18,7 @@ fn keeper(root: &Path) -> Keeper<Note> {
         root: root.to_owned(),
         tool: "note",
         order: 99,
+        services: true,
         programs: &[],
         stack: "office".to_owned(),
         key: |note| note.text.clone(),

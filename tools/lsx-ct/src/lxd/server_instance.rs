@@ -146,6 +146,7 @@ impl ServerInstance {
             stack: stack.to_owned(),
             name: name.to_owned(),
             condition: self.condition(instance.as_ref()),
+            damaged: None,
             instance,
             snapshots: self.snapshots.iter().flatten().map(|s| s.name.clone()).collect(),
             recipes: self.recipes(),

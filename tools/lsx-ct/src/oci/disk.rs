@@ -8,6 +8,7 @@ use common::host::Lock;
 use common::host::file::{self, Mode};
 use common::host::kept::Keeper;
 use common::{Failure, Kind};
+use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -39,9 +40,14 @@ impl InstanceFolders {
         self.instance().ok().flatten().map_or(GRACE, |instance| grace::of(&instance))
     }
 
+    /// The file with its definition.
+    pub(crate) fn definition(&self) -> PathBuf {
+        self.disk.join("instance.json")
+    }
+
     /// Its definition; absent if a run was killed before it was complete.
     pub(crate) fn instance(&self) -> Result<Option<Instance>, Failure> {
-        let path = self.disk.join("instance.json");
+        let path = self.definition();
         let Some(text) = file::read(&path)? else { return Ok(None) };
         let whole = |instance: Instance| {
             // If the hosts file differs from its digest, the next `up` writes it again.
@@ -58,11 +64,7 @@ impl InstanceFolders {
     /// Writes its definition, which completes it.
     pub(crate) fn keep(&self, instance: &Instance, hosts: &str) -> Result<(), Failure> {
         file::write(&self.disk.join("hosts"), hosts.as_bytes(), Mode::Public)?;
-        file::write(
-            &self.disk.join("instance.json"),
-            &common::document::canonical(instance)?,
-            Mode::Private,
-        )?;
+        file::write(&self.definition(), &common::document::canonical(instance)?, Mode::Private)?;
         Ok(())
     }
 
@@ -154,20 +156,16 @@ pub(super) fn kept(stack: &str, name: &str) -> Option<Instance> {
     Some(Instance { hosts: String::new(), ..found })
 }
 
-/// Damaged definition files.
-pub(crate) fn damaged() -> Vec<PathBuf> {
-    let whole = |(stack, name): &(String, String)| {
-        name.starts_with(ASIDE) || InstanceFolders::new(stack, name).instance().is_ok()
-    };
-    let left = instances().into_iter().filter(|instance| !whole(instance));
-    left.map(|(stack, name)| InstanceFolders::new(&stack, &name).disk.join("instance.json")).collect()
-}
-
 /// All instances on disk, as stack and name.
 pub(crate) fn instances() -> Vec<(String, String)> {
     let names = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let folders = entries.filter(|e| e.path().is_dir());
+        // An administrator may have moved one to another disk, with a link.
+        let folder = |entry: &DirEntry| match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => entry.path().is_dir(),
+        };
+        let folders = entries.filter(folder);
         let mut names: Vec<String> = folders.filter_map(|e| e.file_name().into_string().ok()).collect();
         names.sort();
         names

@@ -2,6 +2,7 @@
 
 use common::{Failure, Kind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
@@ -18,16 +19,15 @@ pub(crate) fn inner(stack: &str, instance: &str) -> String {
     format!("{}/in", name(stack, instance))
 }
 
-/// `v2`, `hybrid` or `v1`.
+/// `v2`, `hybrid` or `v1`. A host stays what it is until it is booted again.
 pub(crate) fn kind() -> &'static str {
-    match (
-        Path::new(ROOT).join("cgroup.controllers").exists(),
-        Path::new(HYBRID).join("cgroup.procs").exists(),
-    ) {
+    static KIND: OnceLock<&str> = OnceLock::new();
+    let there = |folder: &str, file: &str| Path::new(folder).join(file).exists();
+    KIND.get_or_init(|| match (there(ROOT, "cgroup.controllers"), there(HYBRID, "cgroup.procs")) {
         (true, _) => "v2",
         (_, true) => "hybrid",
         _ => "v1",
-    }
+    })
 }
 
 /// The supervisor's own group, beside the instance's: inside, it would keep the runtime from removing that.

@@ -59,21 +59,28 @@ impl Supervisors {
 /// An instance, from disk, records and this snapshot.
 pub(super) fn found(look: &Supervisors, stack: String, name: String) -> Found {
     let place = InstanceFolders::new(&stack, &name);
-    // One with a damaged file is taken from the intent.
-    let known = || place.instance().unwrap_or_else(|_| disk::kept(&stack, &name));
-    let instance = if name.starts_with(disk::ASIDE) { None } else { known() };
+    let written = if name.starts_with(disk::ASIDE) { Ok(None) } else { place.instance() };
+    let damaged = written.is_err().then(|| place.definition());
+    let instance = written.unwrap_or_else(|_| disk::kept(&stack, &name));
     let mut condition = state::read(&stack, &name);
     // One that has ended releases its lock a moment before its supervisor exits, which may take a while on a busy host.
-    let own = state::said(&stack, &name).map(|said| said.supervisor);
-    let ended = condition.state == State::Exited
-        && groups::processes(&stack, &name).into_iter().all(|process| Some(process) == own);
-    if !ended && !state::alive(&stack, &name) && !look.of(&stack, &name).is_empty() {
+    let ended = || {
+        let own = state::said(&stack, &name).map(|said| said.supervisor);
+        groups::processes(&stack, &name).into_iter().all(|process| Some(process) == own)
+    };
+    // In any other state it has a supervisor.
+    let alone = match condition.state {
+        State::Exited => !ended() && !state::alive(&stack, &name),
+        State::Stopped => !state::alive(&stack, &name),
+        _ => false,
+    };
+    if alone && !look.of(&stack, &name).is_empty() {
         let why = "it runs without its supervisor or its records; `lsx-ct up` restarts it".to_owned();
         condition = Condition { state: State::Stopped, pid: None, why: Some(why), ..condition };
     }
     // A damaged record is reported by the supervisor, which uses it.
     let recipes = prepare::done(&place).unwrap_or_default();
-    Found { condition, instance, stack, name, snapshots: Vec::new(), recipes }
+    Found { condition, instance, damaged, stack, name, snapshots: Vec::new(), recipes }
 }
 
 fn of(stack: &str, name: &str) -> BTreeSet<i32> {

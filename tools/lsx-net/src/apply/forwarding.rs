@@ -14,10 +14,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::PoisonError;
 
 impl Changer {
-    /// Sets a network's entries to those that the digest names.
-    pub(super) fn forward(&self, socket: &mut Socket, wanted: &Forwarding) -> Result<(), Failure> {
+    /// Sets a network's entries to those that the digest names. A tunnel that was observed has entries, even if it has none, so a
+    /// new one is not read: for each, the kernel would go through the neighbours of all namespaces.
+    pub(super) fn forward(&self, socket: &mut Socket, new: bool, wanted: &Forwarding) -> Result<(), Failure> {
         let (bridge, tunnel) = (index(socket, &wanted.bridge)?, index(socket, &wanted.tunnel)?);
-        let there = of_network(socket, bridge, tunnel)?;
+        let there = if new { BTreeSet::new() } else { of_network(socket, bridge, tunnel)? };
         let entries = self.entries(socket, wanted)?;
         self.change_entries(socket, (bridge, tunnel), there, &entries)
     }

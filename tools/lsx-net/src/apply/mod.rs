@@ -68,24 +68,25 @@ impl Changer {
                 marked::rename(&mut socket, &there.link, &port.link)?;
                 link::plug(&mut socket, port)
             }
-            (_, Some(object)) => self.make(object),
+            (before, Some(object)) => self.make(before.is_none(), object),
             (Some(object), None) => self.remove(object),
             (None, None) => Ok(()),
         }
     }
 
-    fn make(&self, object: &Object) -> Result<(), Failure> {
+    /// `new`: it does not exist.
+    fn make(&self, new: bool, object: &Object) -> Result<(), Failure> {
         match object {
             Object::Firewall(firewall) => self.load(firewall),
             Object::Accept(accept) => rules::accept(&self.stack, accept),
             Object::Service(server) => self.serve(server),
             Object::Intent(_) => self.replaces(object),
             Object::Boot { .. } | Object::Remnant { .. } => Ok(()),
-            _ => self.make_kernel(object),
+            _ => self.make_kernel(new, object),
         }
     }
 
-    fn make_kernel(&self, object: &Object) -> Result<(), Failure> {
+    fn make_kernel(&self, new: bool, object: &Object) -> Result<(), Failure> {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         let sockets = match &mut *sockets {
             Some(sockets) => sockets,
@@ -114,7 +115,7 @@ impl Changer {
             }
             Object::Neighbours(neighbours) => self.acquaint(&mut sockets.here, neighbours),
             Object::Port(port) => link::plug(&mut sockets.here, port),
-            Object::Forwarding(forwarding) => self.forward(&mut sockets.here, forwarding),
+            Object::Forwarding(forwarding) => self.forward(&mut sockets.here, new, forwarding),
             Object::Route(route) => link::route(&mut sockets.here, route),
             _ => Ok(()),
         }

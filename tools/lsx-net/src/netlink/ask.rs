@@ -66,14 +66,16 @@ fn converse(
     header.emit(&mut bytes);
     bytes.extend(body);
     socket.send(&bytes, 0)?;
-    let mut datagram = vec![0; DATAGRAM];
+    // Not filled with zeros, which would take longer than most answers.
+    let mut datagram = Vec::with_capacity(DATAGRAM);
     let mut whole = true;
     loop {
-        let length = match socket.recv(&mut datagram.as_mut_slice(), 0) {
+        datagram.clear();
+        match socket.recv(&mut datagram, 0) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            length => length?,
+            received => received?,
         };
-        for frame in wire::frames(datagram.get(..length).unwrap_or_default()) {
+        for frame in wire::frames(&datagram) {
             whole &= frame.flags & NLM_F_DUMP_INTR == 0;
             match frame.answer() {
                 Answer::Object(_, object) => each(object),

@@ -73,7 +73,7 @@ impl Socket {
             tracing::debug!("the default receive queue stays: no CAP_NET_ADMIN");
         }
         setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(TIMEOUT))?;
-        Ok(Socket { socket, sequence: 0, datagram: vec![0; DATAGRAM] })
+        Ok(Socket { socket, sequence: 0, datagram: Vec::with_capacity(DATAGRAM) })
     }
 
     /// Opens a socket inside another network namespace; the calling thread stays in its own.
@@ -183,8 +183,8 @@ impl Socket {
     ) -> io::Result<()> {
         self.socket.send(bytes, 0)?;
         while verdicts.iter().any(Option::is_none) {
-            let length = self.receive()?;
-            for frame in wire::frames(&self.datagram[..length]) {
+            self.receive()?;
+            for frame in wire::frames(&self.datagram) {
                 let place = frame.sequence.wrapping_sub(first) as usize;
                 let (Some(request), Some(slot)) = (sent.get(place), verdicts.get_mut(place)) else {
                     continue;
@@ -212,9 +212,9 @@ impl Socket {
         self.socket.send(&bytes, 0).map_err(|e| NetlinkError::from_io(op, &e))?;
         let (mut whole, mut end) = (true, None);
         while end.is_none() {
-            let length = self.receive().map_err(|e| NetlinkError::from_io(op, &e))?;
+            self.receive().map_err(|e| NetlinkError::from_io(op, &e))?;
             // Leftovers of a failed exchange stay in the queue; they are recognised by their number.
-            for frame in wire::frames(&self.datagram[..length]).filter(|f| f.sequence == self.sequence) {
+            for frame in wire::frames(&self.datagram).filter(|f| f.sequence == self.sequence) {
                 whole &= frame.flags & NLM_F_DUMP_INTR == 0;
                 match frame.answer() {
                     Answer::Object(kind, body) => each(kind, body),
@@ -227,11 +227,11 @@ impl Socket {
         verdict.map(|()| whole).map_err(|(errno, text)| NetlinkError::new(op, errno, &text))
     }
 
-    /// One datagram into the buffer; its length in bytes.
-    fn receive(&mut self) -> io::Result<usize> {
+    /// One datagram into the buffer, which is never filled with zeros.
+    fn receive(&mut self) -> io::Result<()> {
         loop {
-            let mut space = self.datagram.as_mut_slice();
-            match self.socket.recv(&mut space, MsgFlags::MSG_TRUNC.bits()) {
+            self.datagram.clear();
+            match self.socket.recv(&mut self.datagram, MsgFlags::MSG_TRUNC.bits()) {
                 Ok(length) if length > DATAGRAM => {
                     return Err(io::Error::from_raw_os_error(Errno::EMSGSIZE as i32));
                 }
@@ -239,7 +239,7 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer"));
                 }
-                outcome => return outcome,
+                received => return received.map(|_| ()),
             }
         }
     }

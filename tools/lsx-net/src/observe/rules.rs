@@ -214,6 +214,7 @@ pub(crate) fn record(stack: &str, place: RulesAt, text: &str) -> Result<String, 
 fn list(stack: &str, place: RulesAt) -> Result<Option<String>, Failure> {
     let run = |family: &str, table: &str| match Program::new("nft")
         .args(["-s", "list", "table", family, table])
+        .in_memory()
         .run(b"")
     {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
