@@ -19,6 +19,7 @@ mod crash;
 mod dhcp;
 mod drivers;
 mod load;
+mod metadata;
 mod names;
 mod office;
 mod town;
@@ -49,6 +50,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         update::CASES,
         transfer::CASES,
         dhcp::CASES,
+        metadata::CASES,
     ],
 }];
 

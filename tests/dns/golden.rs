@@ -90,6 +90,8 @@ fn the_cases_cover_what_a_plan_can_say() {
         "service.change:dhcp",
         "dhcp-range=set:front",
         "tag:front,252,",
+        "service.create:meta",
+        "service.change:meta",
     ] {
         assert!(all.contains(words), "no plan has {words}");
     }

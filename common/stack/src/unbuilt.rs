@@ -12,8 +12,7 @@ const NAMED: usize = 8;
 
 /// Paths that have no effect, in the order of the manual.
 fn paths(stack: &Stack) -> Vec<String> {
-    let sections =
-        [("meta", stack.meta.is_some()), ("pki", stack.pki.is_some()), ("snap", stack.snap.is_some())];
+    let sections = [("pki", stack.pki.is_some()), ("snap", stack.snap.is_some())];
     let mut paths: Vec<String> =
         sections.into_iter().filter(|(_, said)| *said).map(|(section, _)| section.to_owned()).collect();
     if let Some(dns) = &stack.dns {

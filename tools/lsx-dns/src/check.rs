@@ -2,7 +2,7 @@
 //! it may see and for those that it may not, by UDP and TCP, from its own namespace.
 
 mod questions;
-mod spaces;
+pub(crate) mod spaces;
 
 use crate::model::Key;
 use crate::query::{self, Answer, Asked};

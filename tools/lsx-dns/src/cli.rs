@@ -157,6 +157,7 @@ fn description() -> String {
 
 const AFTER: &str =
     "  dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
+  dns.metadata      with `check`: an instance is not told who it is, or something else: 2
   dns.key           a secret is no key for signed updates: 65
   dns.lease         no network has DHCP, or with `check`: its server offers no address, or there is another one: 1, 2
   dns.plan.update   several servers, which do not share updates yet: 65
@@ -170,7 +171,7 @@ Files:
   /etc/lsx/boot.d/40-STACK-dns       on each host with a server: restores it after a reboot
   /run/lsx/STACK/dns/                on each host with a server: its definition, state and socket
   /var/lib/lsx/dns/STACK/            on each host with a server: its log, and the journal of updates
-  /var/lib/lsx/secrets/STACK/dns/    on each host with a server: the keys of clients
+  /var/lib/lsx/secrets/STACK/dns/    on each host with a server: the keys of clients, and the files that instances are told
   /var/lib/lsx/dns/STACK/data/       on each host with a DHCP server: leases; down keeps them, unless --destroy-data is given
 
 Examples:

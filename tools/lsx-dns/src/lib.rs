@@ -33,6 +33,15 @@
 //! With `dns.dhcp`, dnsmasq gives addresses in the networks that are named, in the router of their gateway. Reservations and options
 //! change without a restart; leases are in /var/lib/lsx/dns/STACK/data. What clients call themselves gets no name in DNS.
 //!
+//! With `meta`, a server in the router of each gateway tells instances about themselves, at http://169.254.169.254/, an address that nobody
+//! has: the router translates it. It has EC2's paths (/latest/meta-data/, /latest/user-data, tokens of version 2 of its protocol), those of
+//! NoCloud below /nocloud/ (`ds=nocloud-net;s=http://169.254.169.254/nocloud/`), and LXD's below /1.0/. User data are the files of
+//! `cloud_init`, public keys those of `ssh_keys`; they are on the gateway as secrets are, for root alone. Who asks is known by the source
+//! address, and is told of itself alone. The identity of an instance has the stack, its name and a digest of its user data: with other user
+//! data cloud-init runs as on a new machine. Requests that came through a proxy (X-Forwarded-For) are refused, and those by a name of somebody
+//! else. With `tokens: required` every request needs a token; cloud-init gets one only on machines that it takes for Amazon's. An instance
+//! asks by its default route, so that has to be by a network of `meta`. A changed configuration ends tokens; clients then get new ones.
+//!
 //! With `dns.log` each query is a line of the server's log: TIME stderr F, and a JSON object with `from`, `name`, `type`, `code` (null
 //! without a reply), `tcp`, and `lost`, the number of lines that the disk was too slow for. The log is rotated at 10 MB, twice.
 //!
@@ -61,6 +70,7 @@ mod check;
 pub mod cli;
 pub mod dhcp;
 mod key;
+mod meta;
 pub mod model;
 mod observe;
 pub mod plan;
@@ -151,13 +161,14 @@ impl Tool for Dns {
     }
 
     fn serve(&self, worker: Worker) -> Result<(), Failure> {
-        serve::work(worker)
+        if meta::is_of(&worker) { meta::work(worker) } else { serve::work(worker) }
     }
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         match name {
             "leases" => dhcp::answered(input),
             "discover" => dhcp::discovered(input),
+            "metadata" => meta::answered(input),
             _ => check::call(name, input),
         }
     }
@@ -174,7 +185,8 @@ impl Tool for Dns {
 
     fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
         let mut checked = check::check(input, &mut *each)?;
-        dhcp::check(input, each, &mut checked);
+        dhcp::check(input, &mut *each, &mut checked);
+        meta::check(input, each, &mut checked);
         Ok(checked)
     }
 }

@@ -12,6 +12,8 @@ type Legs<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
 
 /// The address of metadata services in clouds.
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// The first port that its server may have at the router's own addresses.
+const INNER: u16 = 16_925;
 /// Default port of S3.
 pub(crate) const S3_PORT: u16 = 9000;
 
@@ -19,8 +21,9 @@ pub(crate) const S3_PORT: u16 = 9000;
 pub(super) fn services(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
     let mut all = balancers(stack, legs);
     all.extend(names(stack));
-    all.extend(metadata(stack));
     all.extend(objects(stack));
+    let metadata = metadata(stack, &all);
+    all.extend(metadata);
     all.sort();
     all
 }
@@ -33,6 +36,7 @@ fn service(host: &str, (name, tool): (&str, &str), protocol: Protocol, port: u16
         name: name.to_owned(),
         tool: tool.to_owned(),
         address: None,
+        inner: None,
         networks: Vec::new(),
         world: false,
         from: Vec::new(),
@@ -93,10 +97,13 @@ fn names(stack: &Stack) -> Vec<ServiceAt> {
     all
 }
 
-fn metadata(stack: &Stack) -> Vec<ServiceAt> {
+/// Metadata, at a port that no other service of the router has.
+fn metadata(stack: &Stack, others: &[ServiceAt]) -> Vec<ServiceAt> {
     let Some(meta) = &stack.meta else { return Vec::new() };
+    let free = |port: &u16| others.iter().all(|at| at.port != *port);
     let served = |(host, networks): (String, Vec<String>)| ServiceAt {
         address: Some(METADATA),
+        inner: (INNER..).find(free),
         networks,
         ..service(&host, ("meta", "dns"), Protocol::Tcp, 80)
     };

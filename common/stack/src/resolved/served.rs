@@ -22,6 +22,9 @@ pub struct ServiceAt {
     /// Served only on this address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
+    /// The router has no such address: it translates it to its own ones, and to this port there, which nobody else reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner: Option<u16>,
     /// Networks that reach it at the router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<String>,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 type Interface = (Ipv4Addr, String);
 
 /// Every interface in a namespace that a process or a name holds, except those of this process.
-pub(super) fn by_address() -> HashMap<Interface, Arc<OwnedFd>> {
+pub(crate) fn by_address() -> HashMap<Interface, Arc<OwnedFd>> {
     let mut all = HashMap::new();
     let mut known: BTreeSet<u64> = inode(Path::new("/proc/self/ns/net")).into_iter().collect();
     for path in paths() {

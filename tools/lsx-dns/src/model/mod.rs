@@ -4,6 +4,7 @@ mod config;
 mod counts;
 mod dhcp;
 mod entry;
+mod meta;
 mod private;
 mod update;
 
@@ -11,6 +12,7 @@ pub use config::{Config, Data, Driver, Entry, Health, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
 pub use dhcp::{Dhcp, Leased, Reservation};
+pub use meta::{Interface, Machine, Meta};
 pub(crate) use private::{PRIVATE, RANGES};
 pub use update::{Client, Holder, TRANSFER, Transfer};
 
@@ -26,14 +28,25 @@ pub struct Intent {
     pub schema: String,
     /// The stack.
     pub stack: String,
-    /// The configuration of its server.
-    pub config: Config,
-    /// The digests of the secrets of its server, by name.
+    /// The configuration of its server of names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
+    /// The digests of the secrets of its servers, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
     /// The configuration of its DHCP server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dhcp: Option<Dhcp>,
+    /// The configuration of its metadata service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Meta>,
+}
+
+impl Intent {
+    /// Whether its servers have data that outlives the stack: updates, or leases.
+    pub fn has_data(&self) -> bool {
+        self.config.as_ref().is_some_and(Config::changes) || self.dhcp.is_some()
+    }
 }
 
 /// Further facts.
@@ -72,3 +85,5 @@ pub struct Key {
 pub const NAMES: &str = "names";
 /// That of the DHCP server.
 pub const DHCP: &str = "dhcp";
+/// That of metadata.
+pub const META: &str = "meta";

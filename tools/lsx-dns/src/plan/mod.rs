@@ -4,6 +4,7 @@ mod able;
 mod balancers;
 pub mod dhcp;
 mod health;
+pub(crate) mod meta;
 mod names;
 mod ports;
 mod reverse;
@@ -11,7 +12,7 @@ mod updates;
 mod views;
 
 use crate::Dns;
-use crate::model::{Config, DHCP, Driver, Intent, Key, NAMES, rate};
+use crate::model::{Config, DHCP, Driver, Intent, Key, META, NAMES, rate};
 use crate::render;
 use common::plan::{Definition, Have, Kept, Program, Runs, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
@@ -38,33 +39,38 @@ pub fn plan(
     observed: &BTreeMap<String, ObservedOf<Dns>>,
 ) -> Result<Draft<Dns>, Failures> {
     let mut draft = Draft::default();
-    if !input.only.section("dns") {
+    let selected = |service: &str| input.only.section(if service == META { "meta" } else { "dns" });
+    if ![NAMES, META].into_iter().any(selected) {
         return Ok(draft);
     }
     for (host, seen) in observed {
         let intent = match &input.goal {
             Goal::Up(stack, resolved) => {
                 let intent = intent_of(stack, resolved, host, &seen.seen.resolvers);
-                able(stack, resolved, intent.as_ref().map(|intent| &intent.config))?;
-                intent.map(|intent| with_keys(intent, &input.gathered))
+                able(stack, resolved, intent.as_ref().and_then(|intent| intent.config.as_ref()))?;
+                intent.map(|intent| with_secrets(intent, &input.gathered))
             }
             Goal::Boot(kept) => Some(booted(kept)?),
             Goal::Down => None,
         };
         let services = intent.as_ref().map(services).transpose()?.unwrap_or_default();
-        if let (Some(service), Some(intent)) = (services.get(NAMES), &intent) {
-            let keys = keys(intent, &input.gathered);
-            draft.data.keys.extend((!keys.is_empty()).then_some((document::digest_of(service)?, keys)));
+        for service in services.values().filter(|service| !service.secrets.is_empty()) {
+            draft.data.keys.insert(document::digest_of(service)?, keys(service, &input.gathered));
         }
         let keeps = Keeps {
             intent: intent.as_ref(),
             program: &seen.seen.program,
             services,
             // Updates and leases outlive the stack.
-            data: intent.as_ref().is_some_and(|intent| intent.config.changes() || intent.dhcp.is_some()),
+            data: intent.as_ref().is_some_and(Intent::has_data),
         };
         let wants = draft.keep(&Dns, input, (host, seen), keeps)?;
-        draft.steps.extend(diff(host, &wants, &seen.objects));
+        let mut steps = diff(host, &wants, &seen.objects);
+        steps.retain(|step| match step.after.as_ref().or(step.before.as_ref()) {
+            Some(Kept::Service { name, .. }) => selected(name),
+            _ => true,
+        });
+        draft.steps.extend(steps);
     }
     draft.prune_texts();
     Ok(draft)
@@ -79,10 +85,16 @@ pub(crate) fn able(stack: &Stack, resolved: &Resolved, config: Option<&Config>) 
     Failures(refused.unwrap_or_default()).verdict()
 }
 
-/// What a host keeps of a stack, without secrets; none if its router is no gateway, or the document has no section `dns`.
+/// What a host keeps of a stack, without secrets; none if its router is no gateway, or the document has neither `dns` nor `meta`.
 pub fn intent_of(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4Addr]) -> Option<Intent> {
-    let names = config(stack, resolved, host, resolvers)?;
-    Some(Intent { dhcp: dhcp::of(stack, resolved, host), ..intent(&stack.name, names) })
+    let config = config(stack, resolved, host, resolvers);
+    let meta = meta::of(stack, resolved, host);
+    if config.is_none() && meta.is_none() {
+        return None;
+    }
+    let (schema, secrets) = (document::schema("dns", "intent"), BTreeMap::new());
+    let dhcp = dhcp::of(stack, resolved, host);
+    Some(Intent { schema, stack: stack.name.clone(), config, secrets, dhcp, meta })
 }
 
 /// What is kept running on a host.
@@ -90,9 +102,29 @@ pub fn intent_of(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ip
 /// # Errors
 /// None that an intent gives.
 pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure> {
-    let mut all = BTreeMap::from([(NAMES.to_owned(), defined(intent)?)]);
+    let mut all = BTreeMap::new();
+    let secrets = |names: BTreeSet<&str>| {
+        let own = intent.secrets.iter().filter(|(name, _)| names.contains(name.as_str()));
+        own.map(|(name, digest)| (name.clone(), digest.clone())).collect()
+    };
+    if let Some(config) = &intent.config {
+        let own = secrets(config.keys().into_iter().map(|(_, secret)| secret).collect());
+        all.insert(NAMES.to_owned(), Definition { secrets: own, ..definition(config)? });
+    }
     all.extend(intent.dhcp.as_ref().map(|dhcp| (DHCP.to_owned(), program(render::leasing(dhcp)))));
+    if let Some(meta) = &intent.meta {
+        let runs =
+            Runs::Server { listen: meta.listen.clone(), config: json(&BTreeMap::from([(META, meta)]))? };
+        let own = secrets(meta.secrets().collect());
+        let service = Definition { router: true, unprivileged: true, secrets: own, ..Definition::of(runs) };
+        all.insert(META.to_owned(), service);
+    }
     Ok(all)
+}
+
+/// A configuration, as a definition has it.
+fn json<T: serde::Serialize>(config: &T) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(config).map_err(|e| Failure::new(Kind::Bug, "dns.plan.contents", e.to_string()))
 }
 
 /// The server of names: in the router, and without root; other programs give up root by themselves.
@@ -106,9 +138,7 @@ pub fn definition(config: &Config) -> Result<Definition, Failure> {
         Driver::Dnsmasq => return Ok(program(render::dnsmasq(config))),
     }
     let (listen, data) = (config.listen.clone(), config.changes());
-    let config = serde_json::to_value(config)
-        .map_err(|e| Failure::new(Kind::Bug, "dns.plan.contents", e.to_string()))?;
-    let runs = Runs::Server { listen, config };
+    let runs = Runs::Server { listen, config: json(config)? };
     Ok(Definition { router: true, unprivileged: true, data, ..Definition::of(runs) })
 }
 
@@ -116,40 +146,33 @@ fn program(program: Program) -> Definition {
     Definition { router: true, ..Definition::of(Runs::Program(program)) }
 }
 
-/// The server of names with its secrets.
-fn defined(intent: &Intent) -> Result<Definition, Failure> {
-    Ok(Definition { secrets: intent.secrets.clone(), ..definition(&intent.config)? })
+/// With the digests of the secrets that its servers need, and what follows from them.
+fn with_secrets(intent: Intent, gathered: &BTreeMap<String, Key>) -> Intent {
+    let of = |secret: &str| Some((secret.to_owned(), gathered.get(secret)?.digest.clone()));
+    let keys = intent.config.iter().flat_map(Config::keys).map(|(_, secret)| secret);
+    let files = intent.meta.iter().flat_map(|meta| meta.secrets());
+    let secrets = keys.chain(files).filter_map(of).collect();
+    Intent { secrets, meta: intent.meta.map(|meta| meta::identified(meta, gathered)), ..intent }
 }
 
-/// With the digests of the keys that its server needs.
-fn with_keys(intent: Intent, gathered: &BTreeMap<String, Key>) -> Intent {
-    let of = |(_, secret): (&str, &str)| Some((secret.to_owned(), gathered.get(secret)?.digest.clone()));
-    let secrets = intent.config.keys().into_iter().filter_map(of).collect();
-    Intent { secrets, ..intent }
-}
-
-/// The keys that a server needs. After a reboot they are on the host.
-fn keys(intent: &Intent, gathered: &BTreeMap<String, Key>) -> BTreeMap<String, Key> {
+/// The secrets that a server needs. After a reboot they are on the host.
+fn keys(service: &Definition, gathered: &BTreeMap<String, Key>) -> BTreeMap<String, Key> {
     let kept = |digest: &String| Key { digest: digest.clone(), place: None };
     let of = |(name, digest): (&String, &String)| {
         (name.clone(), gathered.get(name).cloned().unwrap_or_else(|| kept(digest)))
     };
-    intent.secrets.iter().map(of).collect()
-}
-
-/// What a host keeps of a stack.
-pub fn intent(stack: &str, config: Config) -> Intent {
-    let (schema, secrets) = (document::schema("dns", "intent"), BTreeMap::new());
-    Intent { schema, stack: stack.to_owned(), config, secrets, dhcp: None }
+    service.secrets.iter().map(of).collect()
 }
 
 /// The digest of an intent; stack and schema do not matter.
 pub fn key(intent: &Intent) -> String {
     let secrets = (!intent.secrets.is_empty()).then_some(&intent.secrets);
-    match (secrets, &intent.dhcp) {
-        (Some(secrets), None) => document::digest_of(&(&intent.config, "intent", secrets)),
-        (None, None) => document::digest_of(&(&intent.config, "intent")),
-        (secrets, dhcp) => document::digest_of(&(&intent.config, "intent", secrets, dhcp)),
+    let config = &intent.config;
+    match (secrets, &intent.dhcp, &intent.meta) {
+        (Some(secrets), None, None) => document::digest_of(&(config, "intent", secrets)),
+        (None, None, None) => document::digest_of(&(config, "intent")),
+        (secrets, dhcp, None) => document::digest_of(&(config, "intent", secrets, dhcp)),
+        (secrets, dhcp, meta) => document::digest_of(&(config, "intent", secrets, dhcp, meta)),
     }
     .unwrap_or_default()
 }

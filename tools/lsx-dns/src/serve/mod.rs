@@ -11,7 +11,7 @@ mod guard;
 mod health;
 mod limit;
 mod notify;
-mod places;
+pub(crate) mod places;
 mod prepared;
 mod quick;
 mod reply;

@@ -1,4 +1,4 @@
-//! The questions that wait for other servers, each in a place. A client may have as many as are free, so that one alone gets
+//! Places for what waits: questions to other servers, connections. A client may have as many as are free, so that one alone gets
 //! half of them, and there is always one for the next client.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug)]
-pub(super) struct Places {
+pub(crate) struct Places {
     most: usize,
     taken: Mutex<Taken>,
 }
@@ -19,15 +19,15 @@ struct Taken {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Places>, IpAddr);
+pub(crate) struct Place(Arc<Places>, IpAddr);
 
 impl Places {
-    pub(super) fn new(most: usize) -> Arc<Places> {
+    pub(crate) fn new(most: usize) -> Arc<Places> {
         Arc::new(Places { most, taken: Mutex::default() })
     }
 
     /// A place for a client; none if it has as many as are free.
-    pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+    pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.each.get(&client).copied().unwrap_or_default();
         if own >= self.most.saturating_sub(taken.all) {

@@ -66,17 +66,31 @@ fn input(d: &Desired) -> Vec<String> {
     rules
 }
 
+/// The interfaces of the networks that a service is for.
+fn legs(d: &Desired, service: &ServiceAt) -> Vec<String> {
+    d.networks.iter().filter(|n| service.networks.contains(&n.name)).filter_map(leg_name).collect()
+}
+
+/// An address that the router does not have is translated to that of the interface.
+fn translated(d: &Desired, service: &ServiceAt) -> Option<String> {
+    let (address, inner) = (service.address?, service.inner?);
+    let (legs, from, protocol) = (legs(d, service), sources(&service.from), protocol(service.protocol));
+    let asked = format!("ip daddr {address} {from}{protocol} dport {}", service.port);
+    (!legs.is_empty()).then(|| format!("iifname {} {asked} redirect to :{inner}", braces(legs)))
+}
+
 /// A service of another tool, for the networks that it is for.
 fn served(d: &Desired, service: &ServiceAt) -> Option<String> {
-    let legs = d.networks.iter().filter(|n| service.networks.contains(&n.name)).filter_map(leg_name);
-    let legs: Vec<String> = legs.collect();
+    let legs = legs(d, service);
     // DHCP asks before it has an address, by broadcast (RFC 2131 4.1).
-    let to = match service.address {
-        Some(address) => format!("ip daddr {address} "),
-        None if (service.protocol, service.port) == (Protocol::Udp, 67) => String::new(),
-        None => "fib daddr . iif type local ".to_owned(),
+    let to = match (service.address, service.inner) {
+        (Some(address), Some(_)) => format!("ct original ip daddr {address} "),
+        (Some(address), None) => format!("ip daddr {address} "),
+        (None, _) if (service.protocol, service.port) == (Protocol::Udp, 67) => String::new(),
+        (None, _) => "fib daddr . iif type local ".to_owned(),
     };
-    let (from, protocol, port) = (sources(&service.from), protocol(service.protocol), service.port);
+    let (from, protocol) = (sources(&service.from), protocol(service.protocol));
+    let port = service.inner.unwrap_or(service.port);
     (!legs.is_empty()).then(|| format!("iifname {} {to}{from}{protocol} dport {port} accept", braces(legs)))
 }
 
@@ -219,6 +233,7 @@ fn prerouting(d: &Desired) -> Vec<String> {
         let asked = open.first().map(|p| braces(d.asked(p, d.address))).unwrap_or_default();
         rules.push(format!("iifname != \"{WORLD}\" ip daddr {asked} {map}"));
     }
+    rules.extend(d.services.iter().filter_map(|service| translated(d, service)));
     // A load balancer, asked at the address of the host.
     rules.extend(balanced(d).into_iter().map(|(address, listen, inner)| {
         let asked = braces(d.addresses(&d.host, d.address, address));
