@@ -3,7 +3,7 @@
 use crate::model::{Key, Shared, TRANSFER};
 use crate::plan::meta;
 use crate::update::keys;
-use common::host::file;
+use common::host::{file, limit};
 use common::plan::Kept;
 use common::secret;
 use common::tool::Source;
@@ -34,27 +34,50 @@ pub(crate) fn gather(from: &Source<'_>) -> Result<BTreeMap<String, Key>, Failure
     Failures(failures).verdict().map(|()| all)
 }
 
+/// The most different files, since a server gets each by a descriptor of its own.
+const FILES: usize = 500;
+
 /// Reads the files that instances are told. User data count as a whole.
 fn files(from: &Source<'_>, all: &mut BTreeMap<String, Key>, failures: &mut Vec<Failure>) {
+    let mut read: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut whole: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, at, path) in meta::files(from.stack) {
-        let failed = |failure: Failure| failure.at(at.clone());
-        let found = std::path::absolute(from.beside(&path));
-        let found = found.map_err(|e| file::failure(Path::new(&path), "find", &e));
-        let read = found.and_then(|found| {
-            let place = found.display().to_string();
-            Ok((secret::value(&from.stack.name, &name, &place)?, place))
-        });
-        match read {
-            Err(failure) => failures.push(failed(failure)),
-            Ok((bytes, place)) => {
-                let of = name.rsplit_once('.').map_or(name.as_str(), |(of, _)| of);
-                joined(whole.entry(of.to_owned()).or_default(), &bytes);
-                all.insert(name, Key { digest: secret::digest(&bytes), place: Some(place) });
+    for file in meta::files(from.stack) {
+        if !read.contains_key(&file.name) {
+            match bytes(from, &file) {
+                Err(failure) => {
+                    failures.push(failure.at(file.at));
+                    continue;
+                }
+                Ok((bytes, place)) => {
+                    let key = Key { digest: secret::digest(&bytes), place: Some(place) };
+                    all.insert(file.name.clone(), key);
+                    read.insert(file.name.clone(), bytes);
+                }
             }
         }
+        if let (Some(of), Some(bytes)) = (file.user_of, read.get(&file.name)) {
+            joined(whole.entry(meta::whole(&of)).or_default(), bytes);
+        }
+    }
+    if read.len() > FILES {
+        let message = format!("instances are told {} different files, more than {FILES}", read.len());
+        failures.push(Failure::new(Kind::Data, "dns.metadata.files", message).at("meta"));
     }
     all.extend(whole.into_iter().map(|(of, data)| (of, Key { digest: secret::digest(&data), place: None })));
+}
+
+fn bytes(from: &Source<'_>, file: &meta::File) -> Result<(Vec<u8>, String), Failure> {
+    let found = std::path::absolute(from.beside(&file.path));
+    let found = found.map_err(|e| file::failure(Path::new(&file.path), "find", &e))?;
+    let place = found.display().to_string();
+    match file::read_at_most(&found, limit::SECRET)? {
+        Some(bytes) => Ok((bytes, place)),
+        None => {
+            let failure =
+                Failure::new(Kind::Data, "dns.metadata.file", format!("cannot read {place}: no such file"));
+            Err(failure.hint("paths are relative to the document, or to --base"))
+        }
+    }
 }
 
 /// Adds a file to those before it, as lsx-ct does.

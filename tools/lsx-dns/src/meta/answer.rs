@@ -96,3 +96,6 @@ fn token(server: &Server, source: Ipv4Addr, request: &Request, now: u64) -> Repl
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

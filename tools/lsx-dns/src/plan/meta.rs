@@ -2,6 +2,7 @@
 
 use super::names::name_on;
 use crate::model::{Interface, Key, Machine, Meta};
+use common::document;
 use common::stack::resolved::{InstanceAt, NicAt, Resolved};
 use common::stack::{Stack, Tokens};
 use std::collections::BTreeMap;
@@ -9,32 +10,53 @@ use std::net::SocketAddrV4;
 
 /// The number of digits of a digest in an identity, as lsx-ct writes it.
 const DIGITS: usize = 16;
-/// Kinds of files of the operator.
-const USER: &str = "user-data";
-const VENDOR: &str = "vendor-data";
-const KEYS: &str = "ssh-keys";
+const VENDOR: &str = "meta.vendor_data";
+/// Digits of a path's digest in the name of its secret. No secret of a document has a dot in its name.
+const NAMED: usize = 16;
 
-/// The files that instances are told, by the names of their secrets: place in the document, and path. A path of the document may be several, one
-/// a line. No secret of a document has a dot in its name.
-pub(crate) fn files(stack: &Stack) -> Vec<(String, String, String)> {
+/// A file that instances are told.
+pub(crate) struct File {
+    /// The name of its secret, the same for all that have this file.
+    pub(crate) name: String,
+    /// Where the document names it.
+    pub(crate) at: String,
+    /// Its path there.
+    pub(crate) path: String,
+    /// The instance whose user data it is a part of.
+    pub(crate) user_of: Option<String>,
+}
+
+/// The files that instances are told, those of one after the other in order.
+pub(crate) fn files(stack: &Stack) -> Vec<File> {
     let Some(meta) = &stack.meta else { return Vec::new() };
-    let mut all = Vec::new();
-    let mut add = |kind: String, at: String, paths: &[String]| {
-        let lines = paths.iter().flat_map(|path| path.lines()).enumerate();
-        all.extend(lines.map(|(i, path)| (format!("{kind}.{i}"), at.clone(), path.to_owned())));
-    };
-    add(VENDOR.to_owned(), "meta.vendor_data".to_owned(), meta.vendor_data.as_slice());
+    let vendor = meta.vendor_data.as_slice();
+    let mut all: Vec<File> = of_paths(vendor).map(|file| File { at: VENDOR.to_owned(), ..file }).collect();
     for (key, instance) in &stack.instances {
         let place = |field: &str| format!("instances.{key}.{field}");
-        add(whole(key), place("cloud_init"), instance.cloud_init.as_slice());
-        add(format!("{KEYS}.{key}"), place("ssh_keys"), stack.ssh_keys(instance));
+        let user = of_paths(instance.cloud_init.as_slice());
+        all.extend(user.map(|file| File { at: place("cloud_init"), user_of: Some(key.clone()), ..file }));
+        let keys = of_paths(stack.ssh_keys(instance));
+        all.extend(keys.map(|file| File { at: place("ssh_keys"), ..file }));
     }
     all
 }
 
-/// The name of all user data of an instance together.
+/// A path of the document may be several, one a line.
+fn of_paths(paths: &[String]) -> impl Iterator<Item = File> {
+    paths.iter().flat_map(|path| path.lines()).map(|path| {
+        let digits: String = document::digest(path.as_bytes()).chars().take(NAMED).collect();
+        let (name, path) = (format!("file.{digits}"), path.to_owned());
+        File { name, at: String::new(), path, user_of: None }
+    })
+}
+
+fn names(paths: &[String]) -> Vec<String> {
+    of_paths(paths).map(|file| file.name).collect()
+}
+
+/// The name of all user data of an instance together, of which only the digest counts.
 pub(crate) fn whole(key: &str) -> String {
-    format!("{USER}.{key}")
+    format!("user-data.{key}")
 }
 
 /// The service of a host; none if no network has it there.
@@ -47,35 +69,20 @@ pub(crate) fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Meta>
     let networks = resolved.networks.iter().filter(|at| service.networks.contains(&at.name));
     let listen = networks.filter_map(|at| Some(SocketAddrV4::new(at.gateway_address?, inner)));
     let here = |at: &&InstanceAt| at.nics.iter().any(|nic| service.networks.contains(&nic.network));
-    let files = files(stack);
-    let own = |kind: &str| -> Vec<String> {
-        let names = files.iter().map(|(name, _, _)| name);
-        let mut names: Vec<&String> = names.filter(|name| part_of(name, kind)).collect();
-        names.sort_by_key(|name| (name.len(), *name));
-        names.into_iter().cloned().collect()
-    };
-    let machine = |at: &InstanceAt| Machine {
-        user_data: own(&whole(&at.of)),
-        keys: own(&format!("{KEYS}.{}", at.of)),
-        ..machine(stack, resolved, at)
-    };
     Some(Meta {
         stack: stack.name.clone(),
         listen: listen.collect(),
         tokens: meta.tokens == Tokens::Required,
-        vendor_data: own(VENDOR),
-        instances: resolved.instances.iter().filter(here).map(machine).collect(),
+        vendor_data: names(meta.vendor_data.as_slice()),
+        instances: resolved.instances.iter().filter(here).map(|at| machine(stack, resolved, at)).collect(),
     })
-}
-
-fn part_of(name: &str, kind: &str) -> bool {
-    let number = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('.'));
-    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn machine(stack: &Stack, resolved: &Resolved, at: &InstanceAt) -> Machine {
     let written = stack.instances.get(&at.of);
     let hostname = written.and_then(|written| written.hostname.clone());
+    let user = written.map(|written| names(written.cloud_init.as_slice()));
+    let keys = written.map(|written| names(stack.ssh_keys(written)));
     let driver = written.map(|written| stack.driver(written)).unwrap_or_default();
     let interface = |nic: &NicAt| {
         Some(Interface {
@@ -99,7 +106,8 @@ fn machine(stack: &Stack, resolved: &Resolved, at: &InstanceAt) -> Machine {
         driver,
         image: written.and_then(|written| written.image.clone()),
         interfaces: at.nics.iter().filter_map(interface).collect(),
-        ..Machine::default()
+        user_data: user.unwrap_or_default(),
+        keys: keys.unwrap_or_default(),
     }
 }
 
