@@ -1,13 +1,17 @@
 //! The metadata service, as instances ask it.
 
 use crate::town::Town;
-use lsx_tests::lab::{Lab, Ran};
+use lsx_tests::lab::{Lab, Ran, until};
 use serde_json::Value;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("instances_are_told_of_themselves_and_nobody_else", instances_are_told_of_themselves_and_nobody_else),
     ("tokens_are_of_one_instance", tokens_are_of_one_instance),
     ("hostile_clients_keep_nobody_from_being_told", hostile_clients_keep_nobody_from_being_told),
+    (
+        "after_kills_and_a_power_cut_instances_are_told_again",
+        after_kills_and_a_power_cut_instances_are_told_again,
+    ),
     ("cloud_init_sets_up_a_machine", cloud_init_sets_up_a_machine),
 ];
 
@@ -196,7 +200,8 @@ fn hostile_clients_keep_nobody_from_being_told(lab: &Lab) {
     let town = up(lab);
     let id = "/latest/meta-data/instance-id";
     let told = get(&town, "ann", id);
-    let process = town.recorded_of("h1", "meta", "process");
+    let process = town.recorded_of("h1", "meta", "pid");
+    assert_ne!(process, "null");
     // Many connections, which are never finished.
     let mut many = lab.start("h1", &["ip", "netns", "exec", "facts.bob", "python3", "-uc", MANY]);
     let mut line = String::new();
@@ -216,8 +221,31 @@ fn hostile_clients_keep_nobody_from_being_told(lab: &Lab) {
                      ip netns exec facts.bob nc 169.254.169.254 80 | grep -o 'HTTP/1.1 200' | wc -l";
     assert_eq!(lab.script("h1", pipelined).ok().stdout, "2\n");
     assert_eq!(get(&town, "ann", id), told);
-    assert_eq!(town.recorded_of("h1", "meta", "process"), process, "it is still the same process");
+    assert_eq!(town.recorded_of("h1", "meta", "pid"), process, "it is still the same process");
     town.down();
+}
+
+fn after_kills_and_a_power_cut_instances_are_told_again(lab: &Lab) {
+    let town = up(lab);
+    let told = || curl(&town, "ann", &format!("-f {URL}/latest/user-data")).stdout;
+    let data = told();
+    assert_eq!(data, format!("{USERS}{MORE}"));
+    // The worker, which the supervisor starts again; then the supervisor, without which the worker serves on.
+    lab.script("h1", &format!("kill -9 {}", town.recorded_of("h1", "meta", "pid"))).ok();
+    assert!(until(60, || told() == data));
+    lab.script("h1", &format!("kill -9 {}", town.recorded_of("h1", "meta", "supervisor"))).ok();
+    assert_eq!(told(), data);
+    assert_eq!(town.changes(&town.file), 1);
+    assert_eq!(told(), data);
+    for host in crate::town::HOSTS {
+        lab.verb(&["kill", host]);
+        lab.verb(&["boot", host, "--wait"]);
+    }
+    assert_eq!(town.changes(&town.file), 0, "{}", lab.script("h1", "cat /var/log/lsx-boot.log").stdout);
+    town.attach();
+    assert!(until(60, || told() == data));
+    town.down();
+    lab.script("h1", "! test -e /var/lib/lsx/secrets/facts").ok();
 }
 
 /// cloud-init in a root file system of its own, laid over this one, and with a host name of its own.
