@@ -14,6 +14,7 @@
 mod change;
 mod checks;
 mod clients;
+mod cloud;
 mod counts;
 mod crash;
 mod dhcp;
@@ -51,6 +52,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         transfer::CASES,
         dhcp::CASES,
         metadata::CASES,
+        cloud::CASES,
     ],
 }];
 

@@ -12,7 +12,6 @@ pub(crate) const CASES: &[crate::Case] = &[
         "after_kills_and_a_power_cut_instances_are_told_again",
         after_kills_and_a_power_cut_instances_are_told_again,
     ),
-    ("cloud_init_sets_up_a_machine", cloud_init_sets_up_a_machine),
 ];
 
 const URL: &str = "http://169.254.169.254";
@@ -20,7 +19,7 @@ const TOKEN: &str = "X-aws-ec2-metadata-token";
 const USERS: &str = "#cloud-config\nusers:\n  - default\n  - name: clerk\n    ssh_authorized_keys: [ssh-ed25519 AAAAclerk clerk]\n";
 const MORE: &str = "#cloud-config\nruncmd:\n  - [sh, -c, \"echo $(hostname) $(id -un clerk) > /ran\"]\n# marker-of-user-data\n";
 const VENDOR: &str = "#cloud-config\nwrite_files:\n  - { path: /vendor, content: given }\n";
-const KEY: &str = "ssh-ed25519 AAAAann ann";
+pub(crate) const KEY: &str = "ssh-ed25519 AAAAann ann";
 /// A digest of user data has so many digits in an identity.
 const DIGITS: usize = 16;
 
@@ -38,7 +37,7 @@ fn curl(town: &Town<'_>, name: &str, words: &str) -> Ran {
     town.lab.script(town.host_of(name), &ask)
 }
 
-fn get(town: &Town<'_>, name: &str, path: &str) -> String {
+pub(crate) fn get(town: &Town<'_>, name: &str, path: &str) -> String {
     curl(town, name, &format!("-f {URL}{path}")).ok().stdout
 }
 
@@ -146,6 +145,11 @@ fn changed(town: &Town<'_>, own: &str) {
     let checked = town.dns(&["check", &town.file]).ok().json();
     let asked = |row: &&Value| row["server"] == "169.254.169.254:80" && row["answered"] == 1;
     assert_eq!(checked["rows"].as_array().unwrap().iter().filter(asked).count(), 4, "{checked}");
+    let left = checked["rows"].as_array().unwrap().iter().find(|row| row["from"] == "dora").unwrap();
+    assert_eq!(
+        (&left["asked"], &left["why"]),
+        (&0.into(), &"its default route is not by a network of `meta`".into())
+    );
     let other = format!("{USERS}# another\n");
     town.lab.file("ann.yaml", &other);
     town.dns(&["check", &town.file]).exits(2).says("is told that it is");
@@ -246,65 +250,4 @@ fn after_kills_and_a_power_cut_instances_are_told_again(lab: &Lab) {
     assert!(until(60, || told() == data));
     town.down();
     lab.script("h1", "! test -e /var/lib/lsx/secrets/facts").ok();
-}
-
-/// cloud-init in a root file system of its own, laid over this one, and with a host name of its own.
-const SETUP: &str = "d=/mnt; mount -t tmpfs none $d; mkdir $d/upper $d/work $d/root
-cp -a UNPACKED/. $d/upper/
-mkdir -p $d/upper/etc/cloud/cloud.cfg.d
-cat > $d/upper/etc/cloud/cloud.cfg.d/99-test.cfg <<'END'
-SOURCE
-network: {config: disabled}
-ssh_deletekeys: false
-ssh_genkeytypes: []
-cloud_init_modules: [write-files, set_hostname, users-groups, ssh]
-cloud_config_modules: [runcmd]
-cloud_final_modules: [scripts-user]
-END
-mount -t overlay overlay -o lowerdir=/,upperdir=$d/upper,workdir=$d/work $d/root
-for k in proc sysfs; do to=$d/root/proc; [ $k = proc ] || to=$d/root/sys; mount -t $k none $to; done
-mount --rbind /dev $d/root/dev; mount -t tmpfs none $d/root/run; mount -t tmpfs none $d/root/tmp
-rm -rf $d/root/var/lib/cloud
-for stage in init 'modules --mode=config' 'modules --mode=final'; do
-    chroot $d/root env DEBUG_PROC_CMDLINE='BOOTED' cloud-init $stage > $d/out 2>&1 || { cat $d/out; exit 1; }
-done
-echo \"hostname $(hostname)\"
-echo \"ran $(cat $d/root/ran)\"
-keys() { cat $d/root$(chroot $d/root sh -c \"echo ~$1\")/.ssh/authorized_keys; }
-echo \"clerk $(keys clerk)\"
-echo \"default $(keys debian | tail -1)\"
-echo \"id $(cat $d/root/var/lib/cloud/data/instance-id)\"
-echo \"vendor $(cat $d/root/vendor 2>&1)\"
-";
-
-fn cloud_init_sets_up_a_machine(lab: &Lab) {
-    let unpacked = lsx_tests::top("target/cloud-init");
-    if !unpacked.join("usr/bin/cloud-init").exists() {
-        eprintln!("SKIPPED: dns-live cloud_init_sets_up_a_machine: no cloud-init; scripts/setup --tests");
-        return;
-    }
-    let town = up(lab);
-    let id = get(&town, "ann", "/latest/meta-data/instance-id");
-    let before = lab.script("h2", "hostname").ok().stdout;
-    let ec2 = "datasource_list: [Ec2]\ndatasource: {Ec2: {strict_id: false, max_wait: 120, timeout: 30}}";
-    let nocloud = "datasource_list: [NoCloud]";
-    let seed = "ro ds=nocloud-net;s=http://169.254.169.254/nocloud/";
-    for (source, line, vendor) in [(ec2, "ro", false), (nocloud, seed, true)] {
-        let script = SETUP
-            .replace("UNPACKED", unpacked.to_str().unwrap())
-            .replace("SOURCE", source)
-            .replace("BOOTED", line);
-        let run = ["ip", "netns", "exec", "facts.ann", "unshare", "-m", "-u", "sh", "-ec", &script];
-        let said = lab.exec("h2", &run).ok().stdout;
-        for words in
-            ["hostname ann", "ran ann clerk", "clerk ssh-ed25519 AAAAclerk clerk", &format!("id {id}")]
-        {
-            assert!(said.lines().any(|line| line == words), "{source}: {words}: {said}");
-        }
-        let key = said.lines().any(|line| line.starts_with("default ") && line.ends_with(KEY));
-        assert!(key, "{source}: {said}");
-        assert_eq!(said.contains("vendor given"), vendor, "{source}: {said}");
-    }
-    assert_eq!(lab.script("h2", "hostname").ok().stdout, before);
-    town.down();
 }

@@ -41,7 +41,7 @@ pub(crate) fn check(input: &PlanInput<BTreeMap<String, Key>>, each: Each<'_>, ch
     if !input.only.section(META) {
         return;
     }
-    let all = asks(input);
+    let all = asks(input, checked);
     if all.is_empty() {
         return;
     }
@@ -55,8 +55,8 @@ pub(crate) fn check(input: &PlanInput<BTreeMap<String, Key>>, each: Each<'_>, ch
     }
 }
 
-/// Those whose default route leads to a router with the service, by the hosts where they run.
-fn asks(input: &PlanInput<BTreeMap<String, Key>>) -> BTreeMap<String, Vec<Ask>> {
+/// Those whose default route leads to a router with the service, by the hosts where they run. Others cannot ask, which a row tells.
+fn asks(input: &PlanInput<BTreeMap<String, Key>>, checked: &mut Checked) -> BTreeMap<String, Vec<Ask>> {
     let mut all: BTreeMap<String, Vec<Ask>> = BTreeMap::new();
     let Goal::Up(stack, resolved) = &input.goal else { return all };
     for gateway in &input.hosts {
@@ -65,7 +65,12 @@ fn asks(input: &PlanInput<BTreeMap<String, Key>>) -> BTreeMap<String, Vec<Ask>> 
         let listens = |at: Option<Ipv4Addr>| meta.listen.iter().any(|listen| Some(*listen.ip()) == at);
         for machine in meta.instances.iter().filter(|at| input.hosts.iter().any(|host| host.name == at.host))
         {
-            let Some(by) = machine.interfaces.iter().find(|by| listens(by.gateway)) else { continue };
+            let Some(by) = machine.interfaces.iter().find(|by| listens(by.gateway)) else {
+                let why = "its default route is not by a network of `meta`";
+                let row = json!({"host": machine.host, "from": machine.name, "server": SERVER, "asked": 0, "answered": 0, "why": why});
+                checked.row(row);
+                continue;
+            };
             let here = all.entry(machine.host.clone()).or_default();
             if here.len() < MOST {
                 let (name, network, mac) = (machine.name.clone(), by.network.clone(), by.mac.clone());
