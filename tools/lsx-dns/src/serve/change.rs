@@ -6,6 +6,7 @@ use super::signed::{self, Opened};
 use crate::model::Transfer;
 use crate::transfer;
 use crate::update::keys::Keys;
+use crate::update::writer::LATE;
 use domain::base::MessageBuilder;
 use domain::base::iana::{Opcode, Rcode, Rtype};
 use std::net::IpAddr;
@@ -71,9 +72,12 @@ impl Question {
         let (Some(changes), Some(signature)) = (changes, &self.signature) else {
             return self.bare(Rcode::REFUSED);
         };
-        let (who, signed) = (signature.who.clone(), signature.signed.clone());
+        let (who, signed) = (signature.who.clone(), signature.signed());
         let code = match changes.read(&self.message) {
-            Ok(asked) => changes.carry_out(who, asked, signed).await,
+            Ok(asked) => match changes.carry_out(who, asked, signed).await {
+                Some(LATE) => return signature.late(&self.message, changes::now()),
+                code => code,
+            },
             Err(code) => Some(code),
         };
         let Some(code) = code else { return Vec::new() };

@@ -9,6 +9,7 @@ mod datagrams;
 mod forward;
 mod guard;
 mod health;
+mod late;
 mod limit;
 mod notify;
 pub(crate) mod places;

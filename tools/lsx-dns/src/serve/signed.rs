@@ -1,7 +1,8 @@
 //! Signed messages (RFC 8945): the signature of a query is checked and removed, and its reply is signed with the same key.
 
+use super::late::{self, Stamp};
 use crate::update::keys::{Keys, Who};
-use crate::update::replay::Signed;
+use crate::update::replay::{FUDGE, Signed};
 use common::document;
 use domain::base::iana::{Rcode, TsigRcode};
 use domain::base::name::ToName;
@@ -9,6 +10,7 @@ use domain::base::{Message, MessageBuilder, StaticCompressor};
 use domain::rdata::AllRecordData;
 use domain::rdata::tsig::{Time48, Tsig};
 use domain::tsig::{Key, ServerSequence, ServerTransaction};
+use ring::hmac;
 use std::sync::Arc;
 
 /// The bytes from the end of a signature without data to its error (RFC 8945 4.2).
@@ -17,7 +19,8 @@ const ERROR: usize = 4;
 /// The right signature of a query.
 pub(super) struct Signature {
     transaction: ServerTransaction<Arc<Key>>,
-    pub(super) signed: Signed,
+    stamp: Stamp,
+    code: hmac::Key,
     pub(super) who: Who,
 }
 
@@ -33,11 +36,21 @@ pub(super) enum Opened {
 
 /// Checks and removes the signature of a message. `now` is the time in seconds.
 pub(super) fn open(keys: &Keys, message: &mut Message<Vec<u8>>, now: u64) -> Opened {
-    let Some((signed, name)) = found(message) else { return Opened::Plain };
-    match ServerTransaction::request(&keys.all, message, Time48::from_u64(now)) {
+    let Some((stamp, name)) = found(message) else { return Opened::Plain };
+    // The crate checks the time as the message allows it, which may be more than this server does.
+    let fudge = FUDGE.min(stamp.fudge.into());
+    let checked = if stamp.at.abs_diff(now) > fudge { stamp.at } else { now };
+    match ServerTransaction::request(&keys.all, message, Time48::from_u64(checked)) {
         Ok(Some(transaction)) => {
-            let who = keys.who(&name);
-            Opened::Signed(Box::new(Signature { transaction, signed, who }))
+            let key = transaction.key();
+            let Some(code) = keys.codes.get(&(key.name().clone(), key.algorithm())) else {
+                return Opened::Wrong(Vec::new()); // Each key has one.
+            };
+            if checked != now {
+                return Opened::Wrong(late::reply(message, (key, code), &stamp, now));
+            }
+            let (who, code) = (keys.who(&name), code.clone());
+            Opened::Signed(Box::new(Signature { transaction, stamp, code, who }))
         }
         Ok(None) => Opened::Plain,
         Err(error) => {
@@ -57,21 +70,31 @@ pub(super) fn open(keys: &Keys, message: &mut Message<Vec<u8>>, now: u64) -> Ope
 }
 
 /// The signature in a message, unchecked, and the name of its key.
-fn found(message: &Message<Vec<u8>>) -> Option<(Signed, crate::zone::Owner)> {
+fn found(message: &Message<Vec<u8>>) -> Option<(Stamp, crate::zone::Owner)> {
     let mut all = message.additional().ok()?.limit_to::<Tsig<_, _>>();
     let record = all.next()?;
     // A damaged one is found, too: then the answer is the error.
-    let none = || (Signed { at: 0, mac: String::new() }, crate::zone::Owner::root_vec());
+    let none = || (Stamp { at: 0, fudge: 0, mac: Vec::new() }, crate::zone::Owner::root_vec());
     let Ok(record) = record else { return Some(none()) };
     let data = record.data();
-    let signed = Signed { at: data.time_signed().into(), mac: document::hex(data.mac_slice()) };
-    Some((signed, record.owner().to_vec()))
+    let (at, fudge, mac) = (data.time_signed().into(), data.fudge(), data.mac_slice().to_vec());
+    Some((Stamp { at, fudge, mac }, record.owner().to_vec()))
 }
 
 impl Signature {
     /// The bytes that a signature adds to a reply.
     pub(super) fn room(&self) -> usize {
         usize::from(self.transaction.key().compose_len())
+    }
+
+    /// By which an update counts once.
+    pub(super) fn signed(&self) -> Signed {
+        Signed { at: self.stamp.at, mac: document::hex(&self.stamp.mac) }
+    }
+
+    /// The reply to a message whose time is not accepted.
+    pub(super) fn late(&self, message: &Message<Vec<u8>>, now: u64) -> Vec<u8> {
+        late::reply(message, (self.transaction.key(), &self.code), &self.stamp, now)
     }
 
     /// For the messages of a transfer.

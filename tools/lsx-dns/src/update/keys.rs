@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use domain::base::name::ToName;
 use domain::tsig::{Algorithm, Key, KeyName};
+use ring::hmac;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub(crate) struct Who {
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     pub(crate) all: HashMap<(KeyName, Algorithm), Arc<Key>>,
+    /// The same for what is signed without the crate's help.
+    pub(crate) codes: HashMap<(KeyName, Algorithm), hmac::Key>,
     who: HashMap<Owner, Who>,
     /// The key of servers that transfer zones.
     pub(crate) transfer: Option<Arc<Key>>,
@@ -66,6 +69,15 @@ pub(crate) fn read(usual: &str, secret: &[u8]) -> Result<Written, String> {
     let (_, algorithm) = known.ok_or("its algorithm is not hmac-sha256, hmac-sha384 or hmac-sha512")?;
     let bytes = decoded(secret.ok_or_else(|| missing("secret"))?)?;
     Ok(Written { name: name.trim_end_matches('.').to_owned(), algorithm: Some(*algorithm), bytes })
+}
+
+fn hash(algorithm: Algorithm) -> hmac::Algorithm {
+    match algorithm {
+        Algorithm::Sha512 => hmac::HMAC_SHA512,
+        Algorithm::Sha384 => hmac::HMAC_SHA384,
+        Algorithm::Sha256 => hmac::HMAC_SHA256,
+        Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, // No key has it.
+    }
 }
 
 /// From base64 with either alphabet.
@@ -131,6 +143,8 @@ impl Keys {
                 if transfers && keys.transfer.is_none() {
                     keys.transfer = Some(Arc::clone(&key));
                 }
+                let code = hmac::Key::new(hash(key.algorithm()), &written.bytes);
+                keys.codes.insert(at.clone(), code);
                 keys.all.insert(at, key);
             }
         }

@@ -5,7 +5,7 @@ use domain::base::iana::Rcode;
 use std::collections::{BTreeSet, HashMap};
 
 /// How far the clock of a client may be from that of the server, in seconds, whatever its message allows (RFC 8945 10).
-const FUDGE: u64 = 300;
+pub(crate) const FUDGE: u64 = 300;
 /// The number of updates that are remembered.
 const MOST: usize = 20_000;
 

@@ -15,6 +15,8 @@ use domain::base::iana::Rcode;
 use std::sync::{PoisonError, RwLock};
 use tokio::sync::oneshot;
 
+/// The reply to an update whose time is not accepted, with BADTIME in its signature; nothing else gets this code from here.
+pub(crate) const LATE: Rcode = Rcode::NOTAUTH;
 /// Names in one entry of a shortened journal.
 const TOGETHER: usize = 100;
 
@@ -227,7 +229,7 @@ impl Names {
     ) -> Rcode {
         match self.replay.look(&request.signed, now) {
             Seen::Again(code) => return code,
-            Seen::TooOld => return Rcode::REFUSED,
+            Seen::TooOld => return LATE,
             Seen::New => {}
         }
         let code = match self.state.decide(&request.who, &request.asked) {

@@ -5,11 +5,11 @@ use crate::model::Config;
 use crate::serve::reply::tests::damage;
 use crate::update::message;
 use crate::zone::{Owner, name};
-use domain::base::iana::{Class, Rtype};
+use domain::base::iana::{Class, Rtype, TsigRcode};
 use domain::base::{Message, Ttl};
-use domain::rdata::tsig::Time48;
+use domain::rdata::tsig::{Time48, Tsig};
 use domain::rdata::{A, Aaaa, Txt};
-use domain::tsig::{ClientTransaction, Key};
+use domain::tsig::{Algorithm, ClientTransaction, Key};
 use lsx_tests::{Dice, soak};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -111,4 +111,56 @@ fn soak_dns_tsig() {
             Opened::Plain => false,
         }
     });
+}
+
+/// The error in the signature of a reply, with the length of its code and what else it says.
+fn told(opened: Opened) -> (TsigRcode, usize, Option<u64>) {
+    let Opened::Wrong(reply) = opened else { panic!("it is taken") };
+    let reply = Message::from_octets(reply).unwrap();
+    assert_eq!(reply.header().rcode(), Rcode::NOTAUTH);
+    let all = reply.additional().unwrap().limit_to::<Tsig<_, _>>();
+    let found = all.map(|record| {
+        let record = record.unwrap();
+        let data = record.data();
+        (data.error(), data.mac_slice().len(), data.other_time().map(u64::from))
+    });
+    found.last().unwrap()
+}
+
+#[test]
+fn times_out_of_reach_and_short_codes_are_refused_as_the_rfc_says() {
+    let keys = keys();
+    let key = keys.all.values().find(|key| key.algorithm() == Algorithm::Sha256).unwrap();
+    let signed = |at: u64, fudge: u16, key: &Arc<Key>| {
+        let mut builder = MessageBuilder::new_vec().question();
+        builder.push((name("internal").unwrap(), Rtype::SOA, Class::IN)).unwrap();
+        let mut builder = builder.additional();
+        let at = Time48::from_u64(at);
+        ClientTransaction::request_with_fudge(Arc::clone(key), &mut builder, at, fudge).unwrap();
+        Message::from_octets(builder.finish()).unwrap()
+    };
+    let open = |mut message: Message<Vec<u8>>| signed::open(&keys, &mut message, NOW);
+    // The clock of the client, how far it says that clocks may differ, and whether it is heard.
+    for (at, fudge, heard) in [
+        (NOW, 0, true),
+        (NOW - 300, 300, true),
+        (NOW + 300, 300, true),
+        (NOW - 10, 9, false),
+        (NOW - 301, 300, false),
+        (NOW + 301, 300, false),
+        (NOW - 301, 65535, false),
+        (NOW + 86_400 * 365, 65535, false),
+        (0, 65535, false),
+    ] {
+        let opened = open(signed(at, fudge, key));
+        if heard {
+            assert!(matches!(opened, Opened::Signed(_)), "{at} {fudge}");
+        } else {
+            assert_eq!(told(opened), (TsigRcode::BADTIME, 32, Some(NOW)), "{at} {fudge}");
+        }
+    }
+    // The first half of the right code, which the RFC leaves to servers.
+    let secret = b"0123456789abcdef";
+    let half = Key::new(Algorithm::Sha256, secret, key.name().clone(), Some(16), Some(16)).unwrap();
+    assert_eq!(told(open(signed(NOW, 300, &Arc::new(half)))), (TsigRcode::BADTRUNC, 0, None));
 }
