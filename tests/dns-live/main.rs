@@ -19,10 +19,12 @@ mod counts;
 mod crash;
 mod dhcp;
 mod drivers;
+mod edited;
 mod load;
 mod metadata;
 mod names;
 mod office;
+mod peers;
 mod town;
 mod transfer;
 mod update;
@@ -49,6 +51,8 @@ const GROUPS: &[Group<Lab>] = &[Group {
         clients::CASES,
         crash::CASES,
         update::CASES,
+        edited::CASES,
+        peers::CASES,
         transfer::CASES,
         dhcp::CASES,
         metadata::CASES,

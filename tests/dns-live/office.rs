@@ -12,22 +12,24 @@ pub(crate) const JOURNAL: &str = "/var/lib/lsx/dns/office/data/names/journal";
 pub(crate) struct Office<'l> {
     pub(crate) lab: &'l Lab,
     pub(crate) file: String,
+    resolved: Value,
 }
 
 impl<'l> Office<'l> {
     pub(crate) fn up(lab: &'l Lab) -> Office<'l> {
         lab.file("seed", "0123456789abcdef0123456789abcdef\n");
         let file = lab.file("office.yaml", include_str!("office.yaml"));
-        let office = Office { lab, file };
-        let resolved = run(lab, 0, &["up", &office.file]).ok().json()["resolved"].clone();
+        let resolved = run(lab, 0, &["up", &file]).ok().json()["resolved"].clone();
+        let office = Office { lab, file, resolved };
         office.dns(&["up", &office.file]).ok();
-        office.attach(&resolved);
+        office.attach();
         office
     }
 
-    fn attach(&self, resolved: &Value) {
+    /// Namespaces in place of the instances.
+    pub(crate) fn attach(&self) {
         let mut lines = String::new();
-        for at in resolved["instances"].as_array().unwrap() {
+        for at in self.resolved["instances"].as_array().unwrap() {
             let space = format!("office.{}", at["name"].as_str().unwrap());
             self.lab.script("h1", &format!("ip netns add {space} 2>/dev/null || true")).ok();
             for nic in at["nics"].as_array().unwrap() {

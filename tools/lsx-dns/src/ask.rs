@@ -3,7 +3,7 @@
 use domain::base::iana::{Class, Rtype};
 use domain::base::{Message, MessageBuilder, Name};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// The time for one answer, and the number of times that a datagram is sent.
@@ -61,16 +61,24 @@ pub(crate) fn by_udp(server: SocketAddrV4, query: &Message<Vec<u8>>) -> io::Resu
 /// # Errors
 /// As [`by_udp`].
 pub(crate) fn by_tcp(server: SocketAddrV4, query: &Message<Vec<u8>>) -> io::Result<Message<Vec<u8>>> {
-    let mut stream = TcpStream::connect_timeout(&server.into(), ANSWER)?;
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(ANSWER))?;
-    let length = u16::try_from(query.as_slice().len()).unwrap_or_default().to_be_bytes();
-    stream.write_all(&[&length, query.as_slice()].concat())?;
+    reply(query, exchange(server.into(), query.as_slice(), ANSWER)?)
+}
+
+/// The reply to a message by TCP, unchecked; `wait` is the time for each part of it.
+///
+/// # Errors
+/// No reply.
+pub(crate) fn exchange(server: SocketAddr, message: &[u8], wait: Duration) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, ANSWER)?;
+    stream.set_read_timeout(Some(wait))?;
+    stream.set_write_timeout(Some(wait))?;
+    let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_be_bytes();
+    stream.write_all(&[&length, message].concat())?;
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut bytes)?;
-    reply(query, bytes)
+    Ok(bytes)
 }
 
 fn reply(query: &Message<Vec<u8>>, bytes: Vec<u8>) -> io::Result<Message<Vec<u8>>> {

@@ -4,6 +4,7 @@
 mod questions;
 pub(crate) mod spaces;
 
+use crate::edit::{self, Sent};
 use crate::model::Key;
 use crate::query::{self, Answer, Asked};
 use common::host::namespace;
@@ -11,10 +12,12 @@ use common::stack::{Resolved, Stack};
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind, fleet};
 use questions::{Ask, Asker, Question};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// After so many questions without an answer, one after the other, nothing more is asked.
@@ -46,14 +49,14 @@ struct Told {
 pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
     match name {
         "query" => queried(input),
+        "update" => updated(input),
         "ask" => asked(input),
         _ => Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into()),
     }
 }
 
 fn asked(input: Value) -> Result<Value, Failures> {
-    let wrong = |e: serde_json::Error| Failures::from(Failure::new(Kind::Bug, "dns.call", e.to_string()));
-    let asks: Vec<Ask> = serde_json::from_value(input).map_err(wrong)?;
+    let asks: Vec<Ask> = read(input)?;
     let spaces = spaces::by_address();
     let one = |ask: &Ask| {
         let mut here = ask.askers.iter().filter_map(|asker| Some((asker, spaces.get(&asker.interface())?)));
@@ -116,17 +119,35 @@ fn told(server: SocketAddrV4, questions: &[Question]) -> Told {
 
 /// Asks one query from an instance of this host.
 fn queried(input: Value) -> Result<Value, Failures> {
-    let wrong = |e: serde_json::Error| Failures::from(Failure::new(Kind::Bug, "dns.call", e.to_string()));
-    let asked: Asked = serde_json::from_value(input).map_err(wrong)?;
-    let failed = |message: String| Failure::new(Kind::Failed, "dns.query", message);
-    let spaces = spaces::by_address();
-    let space = spaces.get(&(asked.address, asked.mac.to_lowercase())).ok_or_else(|| {
-        let failure = failed(format!("no instance here has the address {}", asked.address));
-        failure.hint("it has to run: lsx-ct up, or lsx-dns explain")
-    })?;
+    let asked: Asked = read(input)?;
     let ask = || query::asked(asked.server, &asked.name, &asked.kind, asked.tcp);
+    Ok(json!(from_instance((asked.address, &asked.mac, asked.server), ("dns.query", Kind::Failed), ask)?))
+}
+
+/// Sends an update from an instance of this host.
+fn updated(input: Value) -> Result<Value, Failures> {
+    let sent: Sent = read(input)?;
+    let send = || edit::sent(&sent);
+    Ok(json!(from_instance((sent.address, &sent.mac, sent.server), ("dns.update", Kind::Unreachable), send)?))
+}
+
+fn read<A: DeserializeOwned>(input: Value) -> Result<A, Failure> {
+    serde_json::from_value(input).map_err(|e| Failure::new(Kind::Bug, "dns.call", e.to_string()))
+}
+
+/// Does something in the namespace of the instance with an address; a server that does not answer is a failure of this code and kind.
+fn from_instance<R: Send>(
+    (address, mac, server): (Ipv4Addr, &str, SocketAddrV4),
+    (code, kind): (&str, Kind),
+    ask: impl FnOnce() -> io::Result<R> + Send,
+) -> Result<R, Failure> {
+    let spaces = spaces::by_address();
+    let space = spaces.get(&(address, mac.to_lowercase())).ok_or_else(|| {
+        let message = format!("no instance here has the address {address}");
+        Failure::new(Kind::Failed, code, message).hint("it has to run: lsx-ct up, or lsx-dns explain")
+    })?;
     let answer = namespace::inside(space.as_fd(), ask).and_then(|answer| answer);
-    Ok(json!(answer.map_err(|e| failed(format!("{} does not answer: {e}", asked.server)))?))
+    answer.map_err(|e| Failure::new(kind, code, format!("{server} does not answer: {e}")))
 }
 
 /// Asks on all hosts in parallel.

@@ -1,5 +1,7 @@
 //! The flags of lsx-dns, and which function each verb is.
 
+mod update;
+
 use crate::model::Counted;
 use crate::query::{self, Order};
 use crate::{Dns, PROGRAM, dhcp, key, observe, shown};
@@ -30,6 +32,8 @@ enum Verb {
     Counts(CountsArgs),
     /// Ask for a name as an instance does, and compare the answer with what the document says
     Query(Box<QueryArgs>),
+    /// Change names by an update that is signed with a key, if what has to be there is
+    Update(Box<update::UpdateArgs>),
     /// Print the key of a client of `dns.update`, as a file for nsupdate -k
     Key(KeyArgs),
     /// Show the leases of DHCP
@@ -157,12 +161,14 @@ fn description() -> String {
 
 const AFTER: &str =
     "  dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
+  dns.changes       a document is not the changes of an update: 65
   dns.metadata      with `check`: an instance is not told who it is, or something else: 2
   dns.metadata.*    a file of metadata is missing, or there are too many: 65
-  dns.key           a secret is no key for signed updates: 65
+  dns.key           a secret or a file is no key for signed updates: 65
   dns.lease         no network has DHCP, or with `check`: its server offers no address, or there is another one: 1, 2
   dns.plan.update   several servers, which do not share updates yet: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
+  dns.update        a server refuses an update: 77, has not what has to be there: 2, cannot write: 75, does not answer: 69, or else: 1
   dns.serve         a server cannot serve; this is in its log: 1
   host.service      a service does not start, with the last lines of its log: 1
   stack.*           the stack file is invalid, at the place that is named: 65
@@ -187,6 +193,8 @@ Examples:
   lsx-dns render h1 --stack office.yaml
   lsx-dns leases office.yaml --table
   lsx-dns counts office --prometheus
+  lsx-dns update --client desk --stack office.yaml 'add printer.internal 300 A 10.104.0.9'
+  lsx-dns update --key site.key --server 192.0.2.53 'unless new.example.org' 'add new.example.org A 192.0.2.7'
   lsx-dns key certbot --stack office.yaml >certbot.key
   lsx-dns down office.yaml
 
@@ -198,8 +206,8 @@ const GROUPS: common::help::Groups = &[
     (
         "Verbs for a stack",
         &[
-            "resolve", "plan", "up", "check", "query", "leases", "explain", "zone", "hosts", "render", "key",
-            "down", "apply", "observe",
+            "resolve", "plan", "up", "check", "query", "leases", "explain", "zone", "hosts", "render",
+            "update", "key", "down", "apply", "observe",
         ],
     ),
     ("Verbs for a server", &["counts"]),
@@ -216,6 +224,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
         Verb::Query(args) => query(args, &cli.global),
         Verb::Explain(args) => explain(args, &cli.global),
+        Verb::Update(args) => update::run(args, &cli.global),
         Verb::Zone(args) => {
             let (zone, from) = (args.zone.as_deref(), args.from.as_deref());
             let text = shown::zone(&named(args.stack.as_ref()), zone, from, args.serial)?;
@@ -233,7 +242,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
         Verb::Counts(args) => counts(args, &cli.global),
         Verb::Key(args) => {
             let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
-            let key = key::of(&args.name, &stack)?;
+            let key = key::of(&args.name, &verb::read_stack(&stack)?.0, &stack)?;
             Ok(cli.global.output(Dns::TABLES).text(&key.text())?)
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::model::TRANSFER;
 use crate::update::keys;
-use common::stack::hint;
-use common::verb::{self, StackArgs};
+use common::stack::{Stack, hint};
+use common::verb::StackArgs;
 use common::{Failure, Failures, Kind, secret};
 use std::path::PathBuf;
 
@@ -11,8 +11,7 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// Mistakes of the document; a client that it does not name; a secret that is no key.
-pub(crate) fn of(name: &str, args: &StackArgs) -> Result<keys::Written, Failures> {
-    let (stack, _) = verb::read_stack(args)?;
+pub(crate) fn of(name: &str, stack: &Stack, args: &StackArgs) -> Result<keys::Written, Failures> {
     let dns = stack.dns.clone().unwrap_or_default();
     let clients = dns.update.iter().map(|(client, update)| (client.as_str(), update.key.as_str()));
     let servers = dns.transfer.iter().filter_map(|transfer| Some((TRANSFER, transfer.key.as_deref()?)));

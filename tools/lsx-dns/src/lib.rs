@@ -69,6 +69,7 @@ mod ask;
 mod check;
 pub mod cli;
 pub mod dhcp;
+mod edit;
 mod key;
 mod meta;
 pub mod model;
@@ -117,6 +118,7 @@ impl Tool for Dns {
             ],
         ),
         ("dns.explain", "sources", &["record", "at", "path", "why"]),
+        ("dns.update", "", &["server", "from", "zone", "key", "code", "error", "signed", "ms"]),
         ("dns.leases", "leases", &["host", "network", "address", "mac", "name", "until_at", "reserved"]),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("dns.check", "rows", &["host", "network", "from", "server", "names", "asked", "answered", "why"]),
@@ -179,6 +181,8 @@ impl Tool for Dns {
             ("explain", schema_for!(query::Queried)),
             ("query", schema_for!(query::Queried)),
             ("render", schema_for!(shown::Rendered)),
+            ("changes", schema_for!(edit::Wanted)),
+            ("update", schema_for!(edit::Updated)),
             ("leases", schema_for!(dhcp::Leases)),
         ]
     }

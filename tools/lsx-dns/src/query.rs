@@ -28,13 +28,13 @@ pub(crate) struct Order<'a> {
 }
 
 /// Who asks: an instance on one of its networks, by the gateway there.
-struct Asker<'a> {
-    instance: &'a InstanceAt,
+pub(crate) struct Asker<'a> {
+    pub(crate) instance: &'a InstanceAt,
     network: &'a NetworkAt,
     gateway: &'a str,
-    address: Ipv4Addr,
-    mac: &'a str,
-    server: SocketAddrV4,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) mac: &'a str,
+    pub(crate) server: SocketAddrV4,
 }
 
 /// Asks, and compares with the document.
@@ -122,7 +122,10 @@ fn usage(code: &str, message: String) -> Failure {
 }
 
 /// The instance that is named, the first one of the network that is named, or the first one at all. It has a name server.
-fn asker<'a>(resolved: &'a Resolved, from: Option<&str>) -> Result<Asker<'a>, Failure> {
+///
+/// # Errors
+/// An unknown name; no name server.
+pub(crate) fn asker<'a>(resolved: &'a Resolved, from: Option<&str>) -> Result<Asker<'a>, Failure> {
     let mut known: Vec<&str> = resolved.networks.iter().map(|network| network.name.as_str()).collect();
     known.extend(resolved.instances.iter().map(|at| at.name.as_str()));
     if let Some(from) = from.filter(|from| !known.contains(from)) {
@@ -191,6 +194,23 @@ fn explained(
         partly: config.health.is_some(),
         answer: None,
         same: None,
+    })
+}
+
+/// The zone of the asker's server that a name is in.
+///
+/// # Errors
+/// None; no server.
+pub(crate) fn zone_of(
+    stack: &Stack,
+    resolved: &Resolved,
+    asker: &Asker<'_>,
+    name: &str,
+) -> Result<String, Failure> {
+    let config = config(stack, resolved, asker)?;
+    zone(&config, name).ok_or_else(|| {
+        let zones = config.zones.join(", ");
+        usage("usage.zone", format!("{name} is in no zone of the stack")).hint(format!("its zones: {zones}"))
     })
 }
 

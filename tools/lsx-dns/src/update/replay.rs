@@ -22,7 +22,7 @@ pub(crate) struct Signed {
 pub(crate) struct Replay {
     codes: HashMap<String, (u64, Rcode)>,
     order: BTreeSet<(u64, String)>,
-    /// Updates that were signed before are not remembered, and refused (RFC 8945 5.2.3).
+    /// Updates that were signed before are not remembered, and refused (RFC 8945 5.2.3). One in the future is that of a clock that was wrong.
     floor: u64,
 }
 
@@ -38,7 +38,8 @@ impl Replay {
     pub(crate) fn look(&self, signed: &Signed, now: u64) -> Seen {
         match self.codes.get(&signed.mac) {
             Some((_, code)) => Seen::Again(*code),
-            None if signed.at <= self.floor || signed.at.abs_diff(now) > FUDGE => Seen::TooOld,
+            None if signed.at.abs_diff(now) > FUDGE => Seen::TooOld,
+            None if signed.at <= self.floor && self.floor <= now.saturating_add(FUDGE) => Seen::TooOld,
             None => Seen::New,
         }
     }
@@ -51,9 +52,7 @@ impl Replay {
             if !full && at.saturating_add(FUDGE) >= now {
                 return;
             }
-            if full {
-                self.floor = self.floor.max(at);
-            }
+            self.floor = if self.floor > now.saturating_add(FUDGE) { at } else { self.floor.max(at) };
             self.codes.remove(&mac);
             self.order.pop_first();
         }
@@ -96,6 +95,33 @@ mod tests {
         assert_eq!(replay.look(&first, 1400), Seen::TooOld, "it is forgotten, and too old");
         replay.forget(&signed(1400, "d"));
         assert_eq!(replay.look(&signed(1400, "d"), 1400), Seen::New);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_lets_nothing_in_again_and_keeps_nobody_out() {
+        const YEAR: u64 = 86_400 * 365;
+        let mut replay = Replay::default();
+        let first = signed(1000, "a");
+        replay.note(&first, Rcode::NOERROR, 1000);
+        for jump in 1..=2 {
+            let at = signed(1000 + jump * YEAR, &jump.to_string());
+            assert_eq!(replay.look(&at, at.at), Seen::New);
+            replay.note(&at, Rcode::NOERROR, at.at);
+        }
+        // It goes back: what was recorded before is as old as it was, and clients are heard at once.
+        let now = 1010;
+        assert_eq!(replay.look(&first, now), Seen::New, "twice wrong: only then it would count again");
+        assert_eq!(replay.look(&signed(1009, "b"), now), Seen::New);
+        replay.note(&signed(1009, "b"), Rcode::NOERROR, now);
+        assert_eq!(replay.look(&signed(1009, "b"), 1011), Seen::Again(Rcode::NOERROR));
+
+        let mut replay = Replay::default();
+        replay.note(&first, Rcode::NOERROR, 1000);
+        replay.note(&signed(YEAR, "b"), Rcode::NOERROR, YEAR);
+        assert_eq!(replay.look(&first, now), Seen::TooOld, "once wrong");
+        assert_eq!(replay.look(&signed(1009, "c"), now), Seen::New);
+        // Far back, before everything that is known.
+        assert_eq!(replay.look(&signed(10, "d"), 10), Seen::New);
     }
 
     #[test]
