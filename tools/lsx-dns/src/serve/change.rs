@@ -22,7 +22,7 @@ impl Question {
             return None;
         }
         match signed::open(keys, &mut self.message, changes::now()) {
-            Opened::Wrong(reply) => return Some(Reply::Now(reply)),
+            Opened::Wrong(reply) => return Some(Reply::Now(self.numbered(reply))),
             Opened::Plain if self.is_update() => return Some(Reply::Now(self.bare(Rcode::REFUSED))),
             Opened::Plain => return None,
             Opened::Signed(signature) => self.signature = Some(signature),
@@ -56,13 +56,14 @@ impl Question {
             return vec![self.signed(reply)];
         };
         let sequence = self.signature.take().map(|signature| signature.sequence());
-        transfer::messages(&self.message, &records, sequence, changes::now()).unwrap_or_default()
+        let all = transfer::messages(&self.message, &records, sequence, changes::now());
+        all.unwrap_or_default().into_iter().map(|bytes| self.numbered(bytes)).collect()
     }
 
     /// A reply with its signature, if the question has one.
     pub(super) fn signed(&mut self, reply: Vec<u8>) -> Vec<u8> {
         match self.signature.take() {
-            Some(signature) => signature.sign(&reply, changes::now()),
+            Some(signature) => self.numbered(signature.sign(&reply, changes::now())),
             None => reply,
         }
     }
@@ -75,7 +76,7 @@ impl Question {
         let (who, signed) = (signature.who.clone(), signature.signed());
         let code = match changes.read(&self.message) {
             Ok(asked) => match changes.carry_out(who, asked, signed).await {
-                Some(LATE) => return signature.late(&self.message, changes::now()),
+                Some(LATE) => return self.numbered(signature.late(&self.message, changes::now())),
                 code => code,
             },
             Err(code) => Some(code),

@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// One query.
 pub(super) struct Question {
     pub(super) message: Message<Vec<u8>>,
+    /// The number that its reply gets: a signed message may have been given another one on its way (RFC 8945 4.2).
+    id: [u8; 2],
     pub(super) name: Owner,
     pub(super) kind: Rtype,
     class: Class,
@@ -65,6 +67,7 @@ impl Question {
             return None;
         }
         let mut question = Question {
+            id: header.id().to_be_bytes(),
             name: Owner::root_vec(),
             kind: Rtype::ANY,
             class: Class::IN,
@@ -82,6 +85,14 @@ impl Question {
             question.wrong = Some(OptRcode::FORMERR);
         }
         Some(question)
+    }
+
+    /// A reply with the number that the client waits for.
+    pub(super) fn numbered(&self, mut reply: Vec<u8>) -> Vec<u8> {
+        if let Some(id) = reply.get_mut(..2) {
+            id.copy_from_slice(&self.id);
+        }
+        reply
     }
 
     fn parse(&mut self) -> Option<()> {

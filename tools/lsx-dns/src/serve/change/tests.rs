@@ -164,3 +164,33 @@ fn times_out_of_reach_and_short_codes_are_refused_as_the_rfc_says() {
     let half = Key::new(Algorithm::Sha256, secret, key.name().clone(), Some(16), Some(16)).unwrap();
     assert_eq!(told(open(signed(NOW, 300, &Arc::new(half)))), (TsigRcode::BADTRUNC, 0, None));
 }
+
+/// As Kea does, and servers that forward updates.
+#[test]
+fn a_message_may_get_another_number_after_it_was_signed() {
+    let keys = keys();
+    let key = keys.all.values().next().unwrap();
+    let now = Time48::from_u64(changes::now());
+    for late in [0, 1000] {
+        let mut builder = MessageBuilder::new_vec();
+        builder.header_mut().set_id(7);
+        let mut builder = builder.question();
+        builder.push((name("internal").unwrap(), Rtype::SOA, Class::IN)).unwrap();
+        let (mut builder, at) = (builder.additional(), Time48::from_u64(changes::now() - late));
+        let client = ClientTransaction::request(Arc::clone(key), &mut builder, at).unwrap();
+        let mut bytes = builder.finish();
+        bytes[..2].copy_from_slice(&[1, 2]);
+        let mut question = Question::read(&bytes, false).unwrap();
+        let reply = match question.open(&keys) {
+            Some(Reply::Now(reply)) => reply,
+            None => {
+                let plain = question.bare(Rcode::NOERROR);
+                question.signed(plain)
+            }
+            Some(_) => panic!("it is a query"),
+        };
+        assert_eq!(reply[..2], [1, 2]);
+        let mut reply = Message::from_octets(reply).unwrap();
+        assert_eq!(client.answer(&mut reply, now).is_ok(), late == 0);
+    }
+}
