@@ -1,4 +1,4 @@
-//! Clients of other makers change names: Knot's, ISC's for DHCP servers, and BIND's with another time, by TCP, and after a power cut.
+//! Clients of other makers change names: Knot's, ISC's for DHCP servers, with another time, by TCP, and after a power cut.
 
 use crate::office::Office;
 use lsx_tests::lab::{Lab, until};
@@ -17,10 +17,15 @@ fn secret(office: &Office<'_>, client: &str) -> String {
     office.lab.script("h1", &read).ok().stdout.trim().to_owned()
 }
 
+/// The key of desk in Knot's form.
+fn knot_key(office: &Office<'_>) {
+    let key = format!("hmac-sha256:desk:{}\n", secret(office, "desk"));
+    office.lab.exec_with("h1", &["bash", "-c", "umask 77; cat >/tmp/knot.key"], key.as_bytes()).ok();
+}
+
 fn knsupdate_changes_names(lab: &Lab) {
     let office = Office::up(lab);
-    let key = format!("hmac-sha256:desk:{}\n", secret(&office, "desk"));
-    lab.exec_with("h1", &["bash", "-c", "umask 77; cat >/tmp/knot.key"], key.as_bytes()).ok();
+    knot_key(&office);
     let update = |words: &str, lines: &str| {
         let text = format!("server 10.150.0.1\nzone internal\n{lines}\nsend\n");
         office.ann(&format!("knsupdate -t 20 {words} -k /tmp/knot.key"), &text)
@@ -117,19 +122,19 @@ fn kea_changes_names_and_leaves_those_of_others(lab: &Lab) {
     office.down();
 }
 
+/// Knot's client has no memory allocator of its own, which faketime does not get on with, as BIND's has.
 fn clients_with_another_time_are_told(lab: &Lab) {
     let office = Office::up(lab);
-    let desk = office.key("desk");
+    knot_key(&office);
     let update = |time: &str, words: &str, name: &str| {
-        let text = format!("server 10.150.0.1\nupdate add {name}.internal 60 A 192.0.2.1\nsend\n");
-        office.ann(&format!("faketime -f '{time}' nsupdate {words} -t 20 -k {desk}"), &text)
+        let text = format!("server 10.150.0.1\nzone internal\nadd {name}.internal 60 A 192.0.2.1\nsend\n");
+        office.ann(&format!("faketime -f {time} knsupdate -t 20 {words} -k /tmp/knot.key"), &text)
     };
     for words in ["", "-v"] {
         for time in ["-10m", "+10m", "-10y", "+10y"] {
             let refused = update(time, words, "late");
-            // BIND's client believes it, so its signature is right.
-            assert!(refused.code != 0 && refused.stderr.contains("BADTIME"), "{time}: {}", refused.stderr);
-            assert!(!refused.stderr.contains("verify"), "{time}: {}", refused.stderr);
+            // The client checks the signature first: it is right.
+            assert!(refused.code != 0 && refused.stderr.contains("TSIG out of time window"), "{time}: {}", refused.stderr);
             assert_eq!(office.short("late.internal"), [""; 0]);
         }
         for time in ["-4m", "+4m"] {
@@ -138,9 +143,6 @@ fn clients_with_another_time_are_told(lab: &Lab) {
             assert_eq!(office.short(&format!("{name}.internal")), ["192.0.2.1"], "{time}");
         }
     }
-    let asked = "faketime -f -10m dig @10.150.0.1 +tries=1 +time=10 -k /tmp/desk.key printer.internal";
-    let told = office.ann(asked, "").stdout;
-    assert!(told.contains("BADTIME") && told.contains("NOTAUTH"), "{told}");
     office.down();
 }
 

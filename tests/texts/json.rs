@@ -36,6 +36,8 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("dns", "leases", "LEASES OF LSX-DNS"),
     ("dns", "query", "QUERY OF LSX-DNS"),
     ("dns", "explain", "EXPLANATION OF LSX-DNS"),
+    ("dns", "update", "UPDATE OF LSX-DNS"),
+    ("dns", "changes", "CHANGES FOR LSX-DNS"),
     ("dns", "render", "RENDERED BY LSX-DNS"),
     ("dns", "plan", "PLAN OF LSX-DNS"),
     ("dns", "report", "REPORT"),

@@ -21,7 +21,11 @@
 //! `owner` comes first takes a name from the other, and of two of one kind the first keeps it. Names of clients that the document no longer has
 //! are not answered. An address of the stack is seen by those who may reach it. Before an update is answered it is in the journal below
 //! /var/lib/lsx/dns, which `down` keeps; with a full disk the answer is SERVFAIL, and nothing changes. One that is repeated gets the same
-//! answer and counts once. `lsx-dns key CLIENT` prints the key of a client, for nsupdate.
+//! answer and counts once. Clocks may differ by five minutes; else the answer is BADTIME. `lsx-dns key CLIENT` prints the key of a client, for nsupdate.
+//!
+//! `lsx-dns update` changes names of this or any other server that takes such updates. It signs them on this machine, so that the key stays
+//! there, and sends them by TCP, from an instance's place to its name server or with `--server` from here. If a condition does not
+//! hold, nothing is changed and the exit status is 2.
 //!
 //! The servers of `dns.transfer` transfer the zones by TCP (RFC 5936), or what has changed since (RFC 1995), and are told of changes
 //! (RFC 1996). They get all names, also those that only some networks see. The serial of the zones is the time in seconds; it rises
