@@ -61,7 +61,8 @@ fn raise(text: &str, seen: &mut ObservedOf<Dns>) {
         return;
     };
     let digest = lsx_dns::plan::key(&intent);
-    let data = intent.dhcp.is_some().then(|| Kept::data("dns", &stack.name));
+    let changing = !intent.config.update.is_empty() || intent.config.transfer.is_some();
+    let data = (changing || intent.dhcp.is_some()).then(|| Kept::data("dns", &stack.name));
     let services = lsx_dns::plan::services(&intent).unwrap().into_iter().map(|(name, definition)| {
         Kept::service(name, document::digest_of(&definition).unwrap(), &definition)
     });
@@ -92,11 +93,13 @@ fn the_cases_cover_what_a_plan_can_say() {
         "tag:front,252,",
         "service.create:meta",
         "service.change:meta",
+        "\"tsig_desk\"",
+        "derive:1@/FOLDER/seed",
     ] {
         assert!(all.contains(words), "no plan has {words}");
     }
     let refused: String = cases.iter().filter_map(|c| c.read("error.txt")).collect();
-    for words in ["the driver dnsmasq answers everybody alike", "hint:"] {
+    for words in ["the driver dnsmasq answers everybody alike", "dns.update needs one server", "hint:"] {
         assert!(refused.contains(words), "no case is refused with: {words}");
     }
 }
