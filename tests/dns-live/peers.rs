@@ -134,7 +134,11 @@ fn clients_with_another_time_are_told(lab: &Lab) {
         for time in ["-10m", "+10m", "-10y", "+10y"] {
             let refused = update(time, words, "late");
             // The client checks the signature first: it is right.
-            assert!(refused.code != 0 && refused.stderr.contains("TSIG out of time window"), "{time}: {}", refused.stderr);
+            assert!(
+                refused.code != 0 && refused.stderr.contains("TSIG out of time window"),
+                "{time}: {}",
+                refused.stderr
+            );
             assert_eq!(office.short("late.internal"), [""; 0]);
         }
         for time in ["-4m", "+4m"] {

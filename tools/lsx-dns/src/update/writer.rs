@@ -261,3 +261,6 @@ impl Names {
         [begin].into_iter().chain(names).chain(done).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The clock of a server jumps.
+
+use super::*;
+use crate::model::Config;
+use crate::update::message::Asks;
+use crate::update::rules::Rules;
+use crate::zone::{name, record_of};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+
+const NOW: u64 = 1_700_000_000;
+const YEAR: u64 = 86_400 * 365;
+
+fn config() -> Config {
+    serde_json::from_str(
+        r#"{"listen": [], "domain": "internal", "ttl": 60, "negative_ttl": 10, "zones": ["internal"], "records": [], "views": [],
+            "update": {"one": {"key": "secret", "names": ["*"], "types": ["A"], "owner": "service"}}}"#,
+    )
+    .unwrap()
+}
+
+fn names(config: &Config) -> Names {
+    let zones = vec![name("internal").unwrap()];
+    let rules = Rules::new(&config.update).unwrap();
+    Names::new(State { zones, fixed: HashMap::new(), rules, live: BTreeMap::new() })
+}
+
+/// An update that adds a name.
+fn add(owner: &str, at: u64) -> (Request, oneshot::Receiver<Rcode>) {
+    let (reply, code) = oneshot::channel();
+    let data = crate::model::Data::A([192, 0, 2, 1].into());
+    let record = record_of(name(owner).unwrap(), 60, &data).unwrap();
+    let asked = Asked {
+        zone: name("internal").unwrap(),
+        prerequisites: Vec::new(),
+        changes: vec![Asks::Add(record)],
+    };
+    let who = Who { clients: ["one".to_owned()].into(), transfers: false };
+    (Request { who, asked, signed: Signed { at, mac: format!("{owner}{at}") }, reply }, code)
+}
+
+#[test]
+fn updates_and_serials_outlast_a_clock_that_jumps() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || File::open(folder.path()).unwrap().into();
+    let config = config();
+    let tables = RwLock::new(Tables::new(&config, 0).unwrap());
+    let (mut journal, _) = Journal::<Line>::open(open()).unwrap().unwrap();
+    let mut all = names(&config);
+    all.begin(&mut journal, "digest", NOW).unwrap();
+    let mut serial = all.serial;
+    // The reply, and whether the serial has risen.
+    let mut update = |owner: &str, at: u64, now: u64| {
+        let (request, mut code) = add(owner, at);
+        all.group(&mut journal, vec![request], (&tables, now)).0.unwrap();
+        let risen = all.serial > serial;
+        serial = all.serial;
+        (code.try_recv().unwrap(), risen)
+    };
+    let (done, again, late) = ((Rcode::NOERROR, true), (Rcode::NOERROR, false), (LATE, false));
+    assert_eq!(update("a.internal", NOW, NOW), done);
+    assert_eq!(update("old.internal", NOW - 301, NOW), late);
+    // Forward, and a client whose clock is right.
+    assert_eq!(update("b.internal", NOW + 1, NOW + YEAR), late);
+    assert_eq!(update("c.internal", NOW + YEAR, NOW + YEAR), done);
+    // Back, and further back than ever.
+    assert_eq!(update("c.internal", NOW + YEAR, NOW + 2), again);
+    assert_eq!(update("b.internal", NOW + 2, NOW + 2), done);
+    assert_eq!(update("d.internal", NOW - YEAR, NOW - YEAR), done);
+    drop(journal);
+    let (_, lines) = Journal::<Line>::open(open()).unwrap().unwrap();
+    let mut read = names(&config);
+    read.load(&lines, NOW).unwrap();
+    assert_eq!(read.serial, serial);
+    assert_eq!(read.state.live.len(), 4);
+}
