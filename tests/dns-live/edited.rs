@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("update_changes_names_of_the_stack", update_changes_names_of_the_stack),
+    ("what_is_refused_is_told", what_is_refused_is_told),
     ("update_changes_names_of_bind", update_changes_names_of_bind),
 ];
 
@@ -63,8 +64,13 @@ fn update_changes_names_of_the_stack(lab: &Lab) {
     let seen = "ip netns exec office.far dig @10.151.0.1 +tries=3 +time=5 +short -x 10.151.0.9";
     assert_eq!(lab.script("h1", seen).ok().stdout, "pc.front.internal.\n");
     assert_eq!(office.short("-x 10.151.0.9"), [""; 0], "the address is not for everybody");
-    // What is refused.
-    let own = desk(&["add printer.internal A 192.0.2.1"]);
+    office.down();
+}
+
+fn what_is_refused_is_told(lab: &Lab) {
+    let office = Office::up(lab);
+    let update = |words: &[&str]| office.dns(&[&["update", "--stack", &office.file], words].concat());
+    let own = update(&["--client", "desk", "add printer.internal A 192.0.2.1"]);
     assert_eq!(told(&own), (77, json!(["REFUSED", null, true])));
     let text = office.dns(&["key", "desk", "--stack", &office.file]).ok().stdout;
     let (whole, name) = (lab.file("desk.key", &text), text.replace("\"desk\"", "\"desk2\""));
