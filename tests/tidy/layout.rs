@@ -170,6 +170,7 @@ fn every_fixture_is_whole_and_used() {
                 "expected-hosts.txt",
                 "compose.yaml",
                 "warnings.txt",
+                "seed",
             ];
             found.extend(
                 inside
