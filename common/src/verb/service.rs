@@ -29,7 +29,7 @@ pub(super) fn supervise<T: Tool>(tool: &T, args: &ServiceArgs) -> Result<(), Fai
     Err(Failure::new(Kind::Failed, "host.service", message).hint(hint).into())
 }
 
-/// The arguments only name the process; it gets everything from its supervisor.
-pub(super) fn serve<T: Tool>(tool: &T, _: &ServiceArgs) -> Result<(), Failures> {
-    Ok(tool.serve(Worker::begin(T::PROGRAM)?)?)
+/// It gets everything but its name from its supervisor.
+pub(super) fn serve<T: Tool>(tool: &T, args: &ServiceArgs) -> Result<(), Failures> {
+    Ok(tool.serve(Worker::begin(T::PROGRAM, &args.name)?)?)
 }

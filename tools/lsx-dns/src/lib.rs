@@ -167,7 +167,7 @@ impl Tool for Dns {
     }
 
     fn serve(&self, worker: Worker) -> Result<(), Failure> {
-        if meta::is_of(&worker) { meta::work(worker) } else { serve::work(worker) }
+        if worker.name == model::META { meta::work(worker) } else { serve::work(worker) }
     }
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {

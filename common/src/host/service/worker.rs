@@ -28,6 +28,8 @@ const WRITE: Duration = Duration::from_secs(10);
 /// What a worker gets from its supervisor.
 #[derive(Debug)]
 pub struct Worker {
+    /// Its service.
+    pub name: String,
     /// The definition, until its configuration is taken.
     text: Vec<u8>,
     /// The sockets of each address; they do not block.
@@ -43,12 +45,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Receives everything. `name` is what others see of it: its program has been started by a path that says nothing.
+    /// Receives everything. `program` is what others see of it: it has been started by a path that says nothing.
     ///
     /// # Errors
     /// If standard input is no supervisor.
-    pub(crate) fn begin(name: &str) -> Result<Worker, Failure> {
-        let _ = nix::sys::prctl::set_name(&CString::new(name).unwrap_or_default());
+    pub(crate) fn begin(program: &str, name: &str) -> Result<Worker, Failure> {
+        let _ = nix::sys::prctl::set_name(&CString::new(program).unwrap_or_default());
         let failed = |e: io::Error| {
             let message = format!("standard input is not the socket of a supervisor: {e}");
             Failure::new(Kind::Usage, "host.service", message).hint("the supervisor starts workers")
@@ -72,7 +74,7 @@ impl Worker {
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
         let digest = document::digest(&text);
-        Ok(Worker { text, sockets, folder, secrets, digest, supervisor, next })
+        Ok(Worker { name: name.to_owned(), text, sockets, folder, secrets, digest, supervisor, next })
     }
 
     /// The configuration; its text is forgotten, so this works once.

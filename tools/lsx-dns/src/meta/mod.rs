@@ -13,11 +13,10 @@ mod tree;
 
 pub(crate) use ask::{answered, check};
 
-use crate::model::{META, Meta};
+use crate::model::Meta;
 use common::host::service::worker::Worker;
 use common::{Failure, Kind};
 use own::Server;
-use serde::Deserialize;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,18 +28,12 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long replies that are under way may take when another worker has taken over.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Whether a worker is of this service.
-pub(crate) fn is_of(worker: &Worker) -> bool {
-    worker.config.get(META).is_some()
-}
-
 /// Serves until the supervisor says that another worker has taken over.
 ///
 /// # Errors
 /// A configuration that cannot be used, or errors of the kernel.
 pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
-    let config = worker.config.get(META).map(Meta::deserialize);
-    let read = config.ok_or_else(|| "no configuration".to_owned()).and_then(|c| c.map_err(|e| e.to_string()));
+    let read = worker.config::<Meta>();
     let server = match read.and_then(|config| Server::new(&config, &mut worker.secrets)) {
         Ok(server) => Arc::new(server),
         Err(why) => {

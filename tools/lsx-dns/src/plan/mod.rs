@@ -113,8 +113,7 @@ pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure
     }
     all.extend(intent.dhcp.as_ref().map(|dhcp| (DHCP.to_owned(), program(render::leasing(dhcp)))));
     if let Some(meta) = &intent.meta {
-        let runs =
-            Runs::Server { listen: meta.listen.clone(), config: json(&BTreeMap::from([(META, meta)]))? };
+        let runs = Runs::Server { listen: meta.listen.clone(), config: json(meta)? };
         let own = secrets(meta.secrets().collect());
         let service = Definition { router: true, unprivileged: true, secrets: own, ..Definition::of(runs) };
         all.insert(META.to_owned(), service);
