@@ -1,6 +1,7 @@
 //! Records of lsx that are lost or damaged while everything runs: it observes, and reports and repairs the actual state.
 
 use crate::cloud::Cloud;
+use lsx_tests::lab::until;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("what_runs_is_seen_without_its_notes", what_runs_is_seen_without_its_notes),
@@ -19,26 +20,36 @@ fn runs(cloud: &Cloud) -> String {
     cloud.lab.script("h1", script).ok().stdout
 }
 
+/// The same, as soon as the programs have started each other; `up` waits for the first one alone.
+#[track_caller]
+fn begun(cloud: &Cloud) -> String {
+    const ALL: &str =
+        "lsx-ct supervise lost it\nlsx-ct supervise lost side\nsleep 1001\nsleep 1002\nsleep 1003\n";
+    let mut seen = String::new();
+    assert!(
+        until(60, || {
+            seen = runs(cloud);
+            seen.starts_with(ALL)
+        }),
+        "{seen}"
+    );
+    seen
+}
+
 fn what_runs_is_seen_without_its_notes(cloud: &Cloud) {
     let lab = &cloud.lab;
     let file = cloud.stack("lost", INSTANCES);
     lab.net(&["up", "--quiet", &file]).ok();
     let before = cloud.snapshot("h1");
     cloud.ct(&["up", &file]).ok();
-    let whole = runs(cloud);
-    assert!(
-        whole.starts_with(
-            "lsx-ct supervise lost it\nlsx-ct supervise lost side\nsleep 1001\nsleep 1002\nsleep 1003\n"
-        ),
-        "{whole}"
-    );
+    let whole = begun(cloud);
     lab.script("h1", "rm -rf /run/lsx/ct /run/lsx/runtime /run/lsx/runtime.json").ok();
     let seen = cloud.seen(&file, "it");
     assert_eq!(seen["state"], "stopped", "{seen}");
     assert!(seen["why"].as_str().unwrap().contains("without its supervisor or its records"), "{seen}");
     cloud.ct(&["check", &file]).exits(2);
     cloud.ct(&["up", &file]).ok();
-    assert_eq!(runs(cloud), whole, "each once");
+    assert_eq!(begun(cloud), whole, "each once");
     assert_eq!(cloud.changed(&file), 0);
     // Down, without notes in /run; then without what is on disk, too.
     lab.script("h1", "rm -rf /run/lsx/ct /run/lsx/runtime /run/lsx/runtime.json").ok();
@@ -61,7 +72,7 @@ fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
     let (bare, forward) = (cloud.snapshot("h1"), lab.script("h1", routing).ok().stdout);
     let file = cloud.stack("lost", INSTANCES);
     cloud.start(&file);
-    let whole = runs(cloud);
+    let whole = begun(cloud);
     let reached = || cloud.inside("h1", "lost/side", "ping -c 1 -W 30 it.lan.internal").code == 0;
     assert!(reached());
     for again in [true, false] {
@@ -80,7 +91,7 @@ fn all_that_is_kept_in_run_may_go(cloud: &Cloud) {
             cloud.start(&file);
             lab.net(&["check", &file]).ok();
             cloud.ct(&["check", &file]).ok();
-            assert_eq!((runs(cloud), cloud.changed(&file)), (whole.clone(), 0), "each once");
+            assert_eq!((begun(cloud), cloud.changed(&file)), (whole.clone(), 0), "each once");
             assert!(reached());
         }
     }

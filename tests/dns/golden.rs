@@ -61,8 +61,7 @@ fn raise(text: &str, seen: &mut ObservedOf<Dns>) {
         return;
     };
     let digest = lsx_dns::plan::key(&intent);
-    let changing = !intent.config.update.is_empty() || intent.config.transfer.is_some();
-    let data = (changing || intent.dhcp.is_some()).then(|| Kept::data("dns", &stack.name));
+    let data = intent.has_data().then(|| Kept::data("dns", &stack.name));
     let services = lsx_dns::plan::services(&intent).unwrap().into_iter().map(|(name, definition)| {
         Kept::service(name, document::digest_of(&definition).unwrap(), &definition)
     });
