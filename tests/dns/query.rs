@@ -67,3 +67,79 @@ fn mistakes_are_told() {
         assert!(ended.stderr.contains(said), "{words:?}: {}", ended.stderr);
     }
 }
+
+/// What a client of DHCP gets, with the line that gives it; told without root and without a host.
+#[test]
+fn a_client_of_dhcp_is_explained() {
+    let file = top("tests/fixtures/dns/dhcp/stack.yaml").display().to_string();
+    let told = |words: &[&str]| {
+        let args = [&["explain", "--stack", &file], words].concat();
+        tool().run(args).end().with(0).document()
+    };
+    let source = |told: &Value, record: &str| {
+        let all = told["sources"].as_array().unwrap();
+        let found = all.iter().find(|at| at["record"].as_str().unwrap().starts_with(record));
+        found.unwrap_or_else(|| panic!("{record}: {told}")).clone()
+    };
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let line = |word: &str| 1 + lines.lines().position(|line| line.trim_start().starts_with(word)).unwrap();
+    let printer = told(&["02-00-5E-00-53-01"]);
+    assert_eq!(printer["schema"], "lsx.dns.offer/1");
+    assert_eq!((&printer["network"], &printer["host"]), (&"front".into(), &"h1".into()), "{printer}");
+    assert_eq!((&printer["address"], &printer["name"]), (&"10.104.0.210".into(), &"printer".into()));
+    assert_eq!((&printer["lease"], printer.get("range")), (&3600.into(), None), "{printer}");
+    for (record, path, word) in [
+        ("address 10.104.0.210", "dns.dhcp.front.reserve.printer", "printer:"),
+        ("name printer", "dns.dhcp.front.reserve.printer", "printer:"),
+        ("lease of 3600 seconds", "dns.dhcp.front.lease", "lease:"),
+        ("option 42, ntp-server: 192.0.2.1,192.0.2.2", "dns.dhcp.front.options.ntp", "options:"),
+        ("option 252: http://wpad/a,b", "dns.dhcp.front.options.wpad", "options:"),
+        ("option 3, router: 10.104.0.1", "networks.front", "front:"),
+    ] {
+        let source = source(&printer, record);
+        assert_eq!(source["path"], path, "{source}");
+        assert!(source["at"].as_str().unwrap().starts_with(&format!("{file}:{}:", line(word))), "{source}");
+    }
+    // They are what dnsmasq is given.
+    let lab = tool().run(["plan", "--observed", "observed.json", "stack.yaml"]);
+    let plan = lab.within(&top("tests/fixtures/dns/dhcp")).end().with(0).stdout;
+    assert!(plan.contains("02:00:5e:00:53:01,10.104.0.210,printer"), "{plan}");
+    let plan = plan.replace(['\\', '"'], ""); // Texts are in quotation marks.
+    for (number, values) in printer["options"].as_object().unwrap() {
+        let values: Vec<&str> = values.as_array().unwrap().iter().map(|at| at.as_str().unwrap()).collect();
+        assert!(plan.contains(&format!(",{}", values.join(","))), "{number} {values:?}");
+    }
+    // An instance, and somebody unknown.
+    let resolved = tool().run(["resolve", &file]).end().with(0).document();
+    let instances = resolved["resolved"]["instances"].as_array().unwrap();
+    let nic = &instances.iter().find(|at| at["name"] == "web-1").unwrap()["nics"][0];
+    let web = told(&[nic["mac"].as_str().unwrap(), "--from", "front"]);
+    assert_eq!((&source(&web, "address")["path"], &web["name"]), (&"instances.web".into(), &"web-1".into()));
+    assert!(nic["address"].as_str().unwrap().starts_with(web["address"].as_str().unwrap()), "{web}");
+    let unknown = told(&["02:00:00:00:00:99"]);
+    assert_eq!(unknown["range"], serde_json::json!(["10.104.0.200", "10.104.0.250"]), "{unknown}");
+    assert!(unknown.get("address").is_none() && unknown.get("name").is_none(), "{unknown}");
+    assert_eq!(source(&unknown, "an address from")["path"], "networks.front.dhcp_range");
+    let table =
+        tool().run(["explain", "--stack", &file, "02:00:00:00:00:99", "--table"]).end().with(0).stdout;
+    assert!(table.contains("RECORD") && table.contains("follows from the"), "{table}");
+}
+
+#[test]
+fn mistakes_about_clients_of_dhcp_are_told() {
+    let (with, without) = (top("tests/fixtures/dns/dhcp/stack.yaml"), top(STACK));
+    for (file, words, code, said) in [
+        (&with, &["02:00:00:00:00:0g"][..], 64, "02:00:00:00:00:0g is not a hardware address"),
+        (&with, &["02:00:00:00:00:+1"], 64, "is not a hardware address"),
+        (&with, &["02:00:00:00:00:01", "A"], 64, "no records of the type A"),
+        (&with, &["02:00:00:00:00:01", "--from", "back"], 64, "no DHCP in a network back"),
+        (&with, &["02:00:00:00:00:01", "--from", "\u{1b}[2J"], 64, "no DHCP in a network"),
+        (&without, &["02:00:00:00:00:01"], 1, "has no network with DHCP"),
+    ] {
+        let file = file.display().to_string();
+        let args = [&["explain", "--stack", &file], words].concat();
+        let ended = tool().run(args).end().refused(code);
+        assert!(ended.stderr.contains(said), "{words:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+    }
+}

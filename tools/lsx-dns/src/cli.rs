@@ -1,5 +1,6 @@
 //! The flags of lsx-dns, and which function each verb is.
 
+mod explain;
 mod update;
 
 use crate::model::Counted;
@@ -38,8 +39,8 @@ enum Verb {
     Key(KeyArgs),
     /// Show the leases of DHCP
     Leases(LeasesArgs),
-    /// Show which lines of the stack file give an answer, or hide it; asks nobody
-    Explain(ExplainArgs),
+    /// Show which lines of the stack file give an answer or hide it, or what DHCP gives a client; asks nobody
+    Explain(explain::ExplainArgs),
     /// Print a zone file, for another server of names, as a network sees the zone
     Zone(ZoneArgs),
     /// Print a hosts file for the instances of a network
@@ -82,22 +83,6 @@ struct HostsArgs {
     /// The network; default: the first one with a name server
     #[arg(value_name = "NETWORK")]
     network: Option<String>,
-    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
-    #[arg(long, value_name = "FILE")]
-    stack: Option<PathBuf>,
-}
-
-/// Flags of `explain`.
-#[derive(Debug, Args)]
-struct ExplainArgs {
-    /// The name; of an address its reverse name
-    name: String,
-    /// The type of records: A, SRV, PTR, ...; default: A, of an address PTR
-    #[arg(value_name = "TYPE")]
-    kind: Option<String>,
-    /// The instance that asks, or a network, of which the first instance asks; default: the first instance with a name server
-    #[arg(long, value_name = "NAME")]
-    from: Option<String>,
     /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
     #[arg(long, value_name = "FILE")]
     stack: Option<PathBuf>,
@@ -188,6 +173,7 @@ Examples:
   lsx-dns observe --table
   lsx-dns query web.production.internal --from storage --stack office.yaml --table
   lsx-dns explain db.storage.internal --from production --stack office.yaml --table
+  lsx-dns explain 02:00:5e:00:53:01 --from production --stack office.yaml --table
   lsx-dns zone internal --from production --stack office.yaml -o internal.zone
   lsx-dns hosts production --stack office.yaml
   lsx-dns render h1 --stack office.yaml
@@ -223,7 +209,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Dns, verb, &cli.global, Cli::command()),
         Verb::Query(args) => query(args, &cli.global),
-        Verb::Explain(args) => explain(args, &cli.global),
+        Verb::Explain(args) => explain::run(args, &cli.global),
         Verb::Update(args) => update::run(args, &cli.global),
         Verb::Zone(args) => {
             let (zone, from) = (args.zone.as_deref(), args.from.as_deref());
@@ -268,13 +254,6 @@ fn named(file: Option<&PathBuf>) -> StackArgs {
 /// The type that is asked for if none is named.
 fn usual<'a>(name: &str, kind: Option<&'a str>) -> &'a str {
     kind.unwrap_or(if name.parse::<Ipv4Addr>().is_ok() { "PTR" } else { "A" })
-}
-
-fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failures> {
-    let kind = usual(&args.name, args.kind.as_deref());
-    let order = Order { name: &args.name, kind, from: args.from.as_deref(), tcp: false };
-    let stack = named(args.stack.as_ref());
-    Ok(global.output(Dns::TABLES).emit(&[query::explain(&order, &stack)?])?)
 }
 
 fn query(args: &QueryArgs, global: &Global) -> Result<(), Failures> {

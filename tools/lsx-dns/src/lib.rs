@@ -122,6 +122,7 @@ impl Tool for Dns {
             ],
         ),
         ("dns.explain", "sources", &["record", "at", "path", "why"]),
+        ("dns.offer", "sources", &["record", "at", "path", "why"]),
         ("dns.update", "", &["server", "from", "zone", "key", "code", "error", "signed", "ms"]),
         ("dns.leases", "leases", &["host", "network", "address", "mac", "name", "until_at", "reserved"]),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
@@ -183,6 +184,7 @@ impl Tool for Dns {
         vec![
             ("counts", schema_for!(model::Counted)),
             ("explain", schema_for!(query::Queried)),
+            ("offer", schema_for!(dhcp::Offer)),
             ("query", schema_for!(query::Queried)),
             ("render", schema_for!(shown::Rendered)),
             ("changes", schema_for!(edit::Wanted)),

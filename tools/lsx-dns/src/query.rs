@@ -3,7 +3,7 @@
 mod answer;
 mod source;
 
-pub(crate) use answer::{Answer, Asked, Queried, asked};
+pub(crate) use answer::{Answer, Asked, Queried, Source, asked};
 
 use crate::model::Config;
 use crate::zone::{Outcome, Tables};

@@ -2,8 +2,11 @@
 //! SIGHUP, so that nothing is started again.
 
 mod discover;
+mod explain;
 mod leases;
 
 pub(crate) use discover::{check, discovered};
+pub use explain::Offer;
+pub(crate) use explain::{explain, mac};
 pub use leases::{Lease, Leases};
 pub(crate) use leases::{answered, asked};

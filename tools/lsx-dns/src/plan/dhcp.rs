@@ -64,7 +64,7 @@ fn search(network: &str, stack: &str) -> Vec<String> {
 }
 
 /// The number of an option of the document.
-fn number(key: &str) -> Option<u8> {
+pub(crate) fn number(key: &str) -> Option<u8> {
     Some(match key {
         "log" => 7,
         "ntp" => 42,

@@ -75,10 +75,15 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
     }
 }
 
+/// The name that dnsmasq has for an option.
+pub(crate) fn option_name(number: u8) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
+}
+
 /// An option with its values. Those of a number without a name are addresses, a number, bytes like 01:02, or a text.
 fn option(number: u8, values: &[String]) -> String {
-    let name = NAMES.iter().find(|(known, _)| *known == number);
-    let number = name.map_or_else(|| number.to_string(), |(_, name)| format!("option:{name}"));
+    let name = option_name(number);
+    let number = name.map_or_else(|| number.to_string(), |name| format!("option:{name}"));
     let bytes = |value: &String| {
         value.contains(':')
             && value.split(':').all(|b| b.len() == 2 && b.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -10,7 +10,7 @@ mod zone;
 pub use bind::bind;
 pub use dnsmasq::dnsmasq;
 pub use hosts::hosts;
-pub(crate) use leasing::{database, leasing};
+pub(crate) use leasing::{database, leasing, option_name};
 use zone::addressed;
 pub use zone::zone;
 
