@@ -11,6 +11,7 @@ mod lstacker;
 mod ports;
 mod query;
 mod shown;
+mod soak;
 
 use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
 use lsx_dns::model::Config;

@@ -101,6 +101,21 @@ impl Dice {
         }
     }
 
+    /// Bytes with up to three damages: half of them in the first bytes, where messages have their head.
+    pub fn damaged(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        for _ in 0..self.below(4) {
+            let end = if self.below(2) == 0 { bytes.len().min(13) } else { bytes.len() };
+            match self.below(5) {
+                0 => bytes.truncate(self.below(bytes.len() + 1)),
+                1 => bytes.insert(self.below(end + 1), [0, 1, 0x3f, 0xc0, 0xff][self.below(5)]),
+                2 => bytes.extend_from_within(..end),
+                _ if end > 0 => bytes[self.below(end)] ^= 1 << self.below(8),
+                _ => {}
+            }
+        }
+        bytes
+    }
+
     /// A text with one to four errors: bytes removed, doubled or flipped, or a significant word inserted.
     pub fn broken(&mut self, text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();

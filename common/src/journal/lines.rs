@@ -81,3 +81,52 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Found<T>, Failur
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lsx_tests::{Dice, soak};
+    use serde_json::{Value, json};
+
+    /// Whole lines, then damage in any of them.
+    fn written(dice: &mut Dice) -> Vec<u8> {
+        let entry =
+            |dice: &mut Dice| [json!("text"), json!({"a": [1, null]}), json!(7)][dice.below(3)].clone();
+        let mut bytes = Vec::new();
+        for number in 1..=dice.below(5) as u64 {
+            let entries: Vec<Value> = (0..=dice.below(3)).map(|_| entry(dice)).collect();
+            bytes.extend(line(number + u64::from(dice.below(40) == 0), &entries).unwrap());
+        }
+        for _ in 0..[0, 0, 1, 2][dice.below(4)] {
+            let at = dice.below(bytes.len() + 1);
+            match dice.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, b'\n'),
+                2 => bytes.extend_from_within(at..),
+                _ if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+                _ => {}
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn soak_journal() {
+        soak("journal", 5_000, 30, written, |bytes| {
+            let Ok(found) = read::<Value>(bytes) else { return false };
+            // What is kept is read in the same way, and only a last line is dropped.
+            assert!(found.length <= bytes.len());
+            let again = read::<Value>(&bytes[..found.length]).ok().unwrap();
+            assert!(
+                again.entries == found.entries && again.next == found.next && again.length == found.length
+            );
+            let dropped = &bytes[found.length..];
+            assert!(
+                dropped
+                    .split_inclusive(|byte| *byte == b'\n')
+                    .all(|line| { line.strip_suffix(b"\n").and_then(checked).is_none() })
+            );
+            true
+        });
+    }
+}

@@ -10,7 +10,7 @@ pub(crate) use updated::{Updated, Wanted};
 
 use crate::query;
 use crate::update::keys::{self, Written};
-use crate::zone::name;
+use crate::zone::{Owner, name};
 use crate::{Dns, ask, key};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -226,17 +226,21 @@ fn zone_at(server: SocketAddr, first: &str) -> Result<String, Failure> {
         let reply = ask::exchange(server, query.as_slice(), REPLY).map_err(|e| silent(server, &e))?;
         let reply =
             Message::from_octets(reply).map_err(|_| silent(server, &io::ErrorKind::InvalidData.into()))?;
-        let zone = [reply.answer(), reply.authority()].into_iter().flatten().find_map(|section| {
-            let mut all = section.limit_to::<Soa<_>>().flatten();
-            all.find_map(|record| Some(record.owner().to_vec()).filter(|zone| one.ends_with(zone)))
-        });
-        if let Some(zone) = zone {
+        if let Some(zone) = zone_in(&reply, &one) {
             return Ok(zone.to_string());
         }
         at = one.parent().map(|parent| parent.to_vec()).filter(|parent| !parent.is_root());
     }
     let message = format!("{server} does not say which zone {first} is in");
     Err(Failure::new(Kind::Failed, "dns.update", message).hint("name it: --zone ZONE"))
+}
+
+/// The zone of a name in a reply.
+fn zone_in(reply: &Message<Vec<u8>>, one: &Owner) -> Option<Owner> {
+    [reply.answer(), reply.authority()].into_iter().flatten().find_map(|section| {
+        let mut all = section.limit_to::<Soa<_>>().flatten();
+        all.find_map(|record| Some(record.owner().to_vec()).filter(|zone| one.ends_with(zone)))
+    })
 }
 
 /// Sends a message from the namespace of this thread; the reply in base64.
@@ -247,3 +251,6 @@ pub(crate) fn sent(sent: &Sent) -> io::Result<String> {
     let message = STANDARD.decode(&sent.message).map_err(|_| io::ErrorKind::InvalidInput)?;
     Ok(STANDARD.encode(ask::exchange(sent.server.into(), &message, REPLY)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,8 +66,42 @@ fn counts_of(service: &KeptService) -> Option<Counts> {
 /// The host's name servers. Those on its loopback cannot be reached from a router.
 fn resolvers() -> Vec<Ipv4Addr> {
     let of = |path: &&str| file::read(Path::new(path)).ok().flatten();
-    let text = RESOLVERS.iter().find_map(of).unwrap_or_default();
+    listed(&RESOLVERS.iter().find_map(of).unwrap_or_default())
+}
+
+/// Those of a text in the form of resolv.conf(5).
+fn listed(text: &str) -> Vec<Ipv4Addr> {
     let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let servers = servers.filter_map(|rest| rest.trim().parse().ok());
     servers.filter(|server: &Ipv4Addr| !server.is_loopback() && !server.is_unspecified()).take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lsx_tests::{Dice, soak};
+
+    #[test]
+    fn soak_resolvers() {
+        let lines = [
+            "nameserver 192.0.2.53\n",
+            "nameserver\t192.0.2.54 \n",
+            "  nameserver 127.0.0.53\n",
+            "nameserver 0.0.0.0\n",
+            "nameserver fe80::1%eth0\n",
+            "# made by hand\n",
+            "search internal\n",
+            "options edns0\n",
+        ];
+        let make = |dice: &mut Dice| {
+            let text: String = (0..dice.below(8)).map(|_| lines[dice.below(lines.len())]).collect();
+            (if dice.below(2) == 0 { dice.broken(&text) } else { text }).into_bytes()
+        };
+        soak("dns-resolvers", 5_000, 30, make, |bytes| {
+            let all = listed(&String::from_utf8_lossy(bytes));
+            assert!(all.len() <= MOST, "{all:?}");
+            assert!(all.iter().all(|at| !at.is_loopback() && !at.is_unspecified()), "{all:?}");
+            !all.is_empty()
+        });
+    }
 }

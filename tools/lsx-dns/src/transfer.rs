@@ -140,3 +140,6 @@ pub(crate) fn asked(question: &Message<Vec<u8>>) -> Option<(Owner, Option<u32>)>
     let serial = soa.next().and_then(Result::ok).map(|record| record.data().serial().into_int());
     Some((zone, serial))
 }
+
+#[cfg(test)]
+mod tests;

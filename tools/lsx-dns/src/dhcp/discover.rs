@@ -197,6 +197,7 @@ fn offer(bytes: &[u8], id: [u8; 4]) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lsx_tests::{Dice, soak};
 
     const ID: [u8; 4] = [1, 2, 3, 4];
 
@@ -225,5 +226,55 @@ mod tests {
         ] {
             assert_eq!(offer(&answer(options), ID), None, "{options:?}");
         }
+    }
+
+    /// Options as servers send them, in any order, then damaged.
+    fn offered(dice: &mut Dice) -> Vec<u8> {
+        const OPTIONS: [&[u8]; 8] = [
+            &[53, 1, 2],
+            &[54, 4, 10, 0, 0, 1],
+            &[1, 4, 255, 255, 255, 0],
+            &[0],
+            &[51, 4, 0, 0, 14, 16],
+            &[119, 3, 1, b'a', 0],
+            &[53, 1, 5],
+            &[121, 0],
+        ];
+        let mut options = [OPTIONS[0], OPTIONS[1]].concat();
+        for _ in 0..dice.below(4) {
+            let option = OPTIONS[dice.below(OPTIONS.len())];
+            if dice.below(2) == 0 {
+                options.extend(option)
+            } else {
+                drop(options.splice(0..0, option.iter().copied()))
+            }
+        }
+        let mut bytes = answer(&options);
+        bytes.extend([255].iter().take(dice.below(2)));
+        for _ in 0..[0, 0, 1, 3][dice.below(4)] {
+            let at = dice.below(bytes.len());
+            match dice.below(3) {
+                0 => bytes[at] ^= 1 << dice.below(8),
+                1 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at.max(HEAD).min(bytes.len()), u8::try_from(dice.below(256)).unwrap()),
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn soak_offers() {
+        soak("dns-offer", 5_000, 20, offered, |bytes| {
+            let server = offer(bytes, ID);
+            // It is one to this question, and its server stands in it.
+            assert!(
+                server.is_none() || (bytes[0] == 2 && bytes[4..8] == ID && bytes[28..34] == MAC),
+                "{bytes:?}"
+            );
+            let named =
+                |at: &Ipv4Addr| bytes.windows(6).any(|some| some == [&[54, 4], &at.octets()[..]].concat());
+            assert!(server.is_none_or(|at| named(&at)), "{bytes:?}");
+            server.is_some()
+        });
     }
 }

@@ -193,3 +193,6 @@ pub(crate) fn asked(server: SocketAddrV4, name: &str, kind: &str, tcp: bool) -> 
     let answer = Answer::read(&reply).ok_or(io::ErrorKind::InvalidData)?;
     Ok(Answer { ms: Some(ms), ..answer })
 }
+
+#[cfg(test)]
+mod tests;

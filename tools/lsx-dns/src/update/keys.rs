@@ -58,12 +58,11 @@ pub(crate) fn read(usual: &str, secret: &[u8]) -> Result<Written, String> {
     }
     let plain = text.replace(['{', '}', ';', '"'], " ");
     let words: Vec<&str> = plain.split_whitespace().collect();
-    let after = |word: &str| {
-        let at = words.iter().position(|other| *other == word)?;
-        words.get(at + 1).copied()
-    };
     let missing = |what: &str| format!("it begins as the output of tsig-keygen, but has no {what}");
-    let (name, secret) = (after("key").ok_or_else(|| missing("name"))?, after("secret"));
+    let [_, name, fields @ ..] = words.as_slice() else { return Err(missing("name")) };
+    // The name may be one of these words, too.
+    let after = |word: &str| fields.iter().skip_while(|other| **other != word).nth(1).copied();
+    let secret = after("secret");
     let algorithm = after("algorithm").ok_or_else(|| missing("algorithm"))?.to_ascii_lowercase();
     let known = ALGORITHMS.iter().find(|(name, _)| *name == algorithm.trim_end_matches('.'));
     let (_, algorithm) = known.ok_or("its algorithm is not hmac-sha256, hmac-sha384 or hmac-sha512")?;
@@ -160,6 +159,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lsx_tests::{Dice, soak};
 
     #[test]
     fn a_secret_is_base64_or_the_output_of_tsig_keygen() {
@@ -172,6 +172,8 @@ mod tests {
         let named = "key \"dhcp.example.\" { algorithm HMAC-SHA512; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };";
         let named = read("x", named.as_bytes()).unwrap();
         assert_eq!((named.name.as_str(), named.algorithm), ("dhcp.example", Some(Algorithm::Sha512)));
+        let same = "key \"secret\" { algorithm hmac-sha256; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };";
+        assert_eq!(read("x", same.as_bytes()).unwrap().name, "secret");
         for (text, why) in [
             ("c2hvcnQ=", "has 5 bytes"),
             ("not base64!", "neither base64"),
@@ -181,5 +183,28 @@ mod tests {
             let wrong = read("x", text.as_bytes()).err().unwrap_or_default();
             assert!(wrong.contains(why) && !wrong.contains(text), "{text}: {wrong}");
         }
+    }
+
+    #[test]
+    fn soak_keys() {
+        let texts = [
+            "gFmDkkM4Rw_-nA6QXwf9n9TDMXBbUhWLTLKzCWkIujI\n",
+            "key \"dhcp.example.\" { algorithm HMAC-SHA512; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };",
+            "key \"a\" {\n\talgorithm hmac-sha256;\n\tsecret \"gFmDkkM4Rw+/nA6QXwf9n9TDMXBbUhWLTLKzCWkIujI=\";\n};\n",
+        ];
+        let make = |dice: &mut Dice| {
+            let text = texts[dice.below(texts.len())];
+            (if dice.below(4) > 0 { dice.broken(text) } else { text.to_owned() }).into_bytes()
+        };
+        soak("dns-key", 5_000, 20, make, |bytes| {
+            let Ok(written) = read("usual", bytes) else { return false };
+            if written.keys().is_err() {
+                return false;
+            }
+            // What is printed is the same key.
+            let again = read("other", written.text().as_bytes()).unwrap();
+            assert_eq!((&again.name, &again.bytes), (&written.name, &written.bytes));
+            true
+        });
     }
 }

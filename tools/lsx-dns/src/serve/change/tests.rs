@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::model::Config;
-use crate::serve::reply::tests::damage;
 use crate::update::message;
 use crate::zone::{Owner, name};
 use domain::base::iana::{Class, Rtype, TsigRcode};
@@ -70,7 +69,10 @@ fn update(dice: &mut Dice, key: Option<&Arc<Key>>) -> Vec<u8> {
 #[test]
 fn soak_dns_update() {
     let zones = zones();
-    let make = |dice: &mut Dice| damage(update(dice, None), dice);
+    let make = |dice: &mut Dice| {
+        let whole = update(dice, None);
+        dice.damaged(whole)
+    };
     soak("dns-update", 5_000, 10, make, |bytes| {
         let Ok(message) = Message::from_octets(bytes.to_vec()) else { return false };
         let Ok(asked) = message::read(&message, &zones) else { return false };
@@ -89,7 +91,7 @@ fn soak_dns_tsig() {
         let whole = update(dice, Some(key));
         let mut all = u16::try_from(whole.len()).unwrap().to_be_bytes().to_vec();
         all.extend(&whole);
-        all.extend(damage(whole, dice));
+        all.extend(dice.damaged(whole));
         all
     };
     soak("dns-tsig", 5_000, 10, make, |bytes| {

@@ -58,21 +58,6 @@ fn asked(dice: &mut Dice) -> Vec<u8> {
     builder.finish()
 }
 
-/// Up to three damages: half of them in the first bytes.
-pub(in crate::serve) fn damage(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
-    for _ in 0..dice.below(4) {
-        let end = if dice.below(2) == 0 { bytes.len().min(13) } else { bytes.len() };
-        match dice.below(5) {
-            0 => bytes.truncate(dice.below(bytes.len() + 1)),
-            1 => bytes.insert(dice.below(end + 1), [0, 1, 0x3f, 0xc0, 0xff][dice.below(5)]),
-            2 => bytes.extend_from_within(..end),
-            _ if end > 0 => bytes[dice.below(end)] ^= 1 << dice.below(8),
-            _ => {}
-        }
-    }
-    bytes
-}
-
 /// A reply is one, to this query, and no larger than the client allows.
 fn correct(question: &Question, bytes: &[u8], reply: &[u8]) {
     let message = Message::from_octets(reply).unwrap();
@@ -87,7 +72,7 @@ fn soak_dns_query() {
     let server = server(serde_json::from_str(&CONFIG.replace("TEXT", &"x".repeat(3000))).unwrap());
     let make = |dice: &mut Dice| {
         let mut bytes = asked(dice);
-        bytes = damage(bytes, dice);
+        bytes = dice.damaged(bytes);
         bytes.insert(0, u8::try_from(dice.below(4)).unwrap());
         bytes
     };
@@ -145,7 +130,7 @@ fn soak_dns_answer() {
             let soa = domain::rdata::Soa::new(&ask.name, &ask.name, serial, time, time, time, time);
             authority.push((&ask.name, 60, soa)).unwrap();
         }
-        damage(authority.finish().into_target(), dice)
+        dice.damaged(authority.finish().into_target())
     };
     soak("dns-answer", 5_000, 25, make, |bytes| {
         let Some(theirs) = answers(&sent, bytes.to_vec()) else { return false };

@@ -1,10 +1,11 @@
-//! The clock of a server jumps.
+//! The clock of a server jumps; damaged entries of a journal.
 
 use super::*;
 use crate::model::Config;
 use crate::update::message::Asks;
 use crate::update::rules::Rules;
 use crate::zone::{name, record_of};
+use lsx_tests::{Corpus, Dice, soak};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 
@@ -73,4 +74,45 @@ fn updates_and_serials_outlast_a_clock_that_jumps() {
     read.load(&lines, NOW).unwrap();
     assert_eq!(read.serial, serial);
     assert_eq!(read.state.live.len(), 4);
+}
+
+/// Entries of a journal, damaged: what is taken over is written as the same.
+#[test]
+fn soak_entries() {
+    let config = config();
+    let record = |data: serde_json::Value| {
+        let mut record = serde_json::json!({"ttl": 60});
+        data.as_object().unwrap().iter().for_each(|(key, value)| {
+            drop(record.as_object_mut().unwrap().insert(key.clone(), value.clone()))
+        });
+        record
+    };
+    let named = |name: &str, data| serde_json::json!({"name": name, "by": "one", "records": [record(data)]});
+    let update = |name: &str, data| serde_json::json!({"update": {"serial": 8, "signed_at": NOW, "mac": "ab", "names": [named(name, data)]}});
+    let corpus = Corpus::of(vec![
+        serde_json::json!([{"begin": {"serial": 7, "stack": "digest"}}, update("a.internal", serde_json::json!({"a": "192.0.2.1"}))]),
+        serde_json::json!([{"names": [named("b.internal", serde_json::json!({"txt": "text"})), named("c.internal", serde_json::json!({"mx": [10, "a.internal"]}))]}, {"done": {"signed_at": NOW, "mac": "cd"}}]),
+        serde_json::json!([
+            update("d.internal", serde_json::json!({"other": [65280, "00ff"]})),
+            update("d.internal", serde_json::json!({"srv": [1, 2, 80, "a.internal"]}))
+        ]),
+        serde_json::json!([update("e.internal", serde_json::json!({"cname": "a.internal"})), {"names": [{"name": "e.internal"}]}]),
+    ]);
+    let tables = RwLock::new(Tables::new(&config, 0).unwrap());
+    let make = |dice: &mut Dice| corpus.mutant(dice).to_string().into_bytes();
+    soak("dns-journal", 5_000, 20, make, |bytes| {
+        let Ok(lines) = serde_json::from_slice::<Vec<Line>>(bytes) else { return false };
+        let mut all = names(&config);
+        if all.load(&lines, NOW).is_err() {
+            return false;
+        }
+        all.show_all(&tables);
+        let mut again = names(&config);
+        again.load(&all.whole(), NOW).unwrap();
+        assert_eq!(
+            (again.serial, &again.stack, &again.state.live),
+            (all.serial, &all.stack, &all.state.live)
+        );
+        true
+    });
 }
