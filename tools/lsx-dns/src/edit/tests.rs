@@ -46,7 +46,7 @@ fn soak_changes() {
         let _ = Wanted::read(&text, "stdin");
         let Ok(item) = Item::parse(&text) else { return false };
         let document = json!({"changes": [item]}).to_string();
-        assert_eq!(Wanted::read(&document, "stdin").unwrap().changes, [item.clone()]);
+        assert_eq!(Wanted::read(&document, "stdin").unwrap().changes, std::slice::from_ref(&item));
         let Ok(part) = item.part() else { return false };
         let Ok(signed) = message::write(&zone, std::slice::from_ref(&item), key(), (7, NOW)) else {
             return false;

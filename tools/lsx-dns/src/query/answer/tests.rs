@@ -24,7 +24,11 @@ fn reply(dice: &mut Dice, query: &Message<Vec<u8>>) -> Vec<u8> {
     }
     let mut builder = builder.additional();
     if dice.below(2) == 0 {
-        builder.opt(|opt| Ok(opt.set_udp_payload_size(1232))).unwrap();
+        let size = |opt: &mut domain::base::message_builder::OptBuilder<'_, Vec<u8>>| {
+            opt.set_udp_payload_size(1232);
+            Ok(())
+        };
+        builder.opt(size).unwrap();
     }
     builder.finish()
 }
