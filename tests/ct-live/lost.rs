@@ -1,4 +1,5 @@
-//! Records of lsx that are lost or damaged while everything runs: it observes, and reports and repairs the actual state.
+//! Records of lsx that are lost or damaged while everything runs, and what outlives an instance: lsx observes, and reports and
+//! repairs the actual state.
 
 use crate::cloud::Cloud;
 use lsx_tests::lab::until;
@@ -8,6 +9,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("all_that_is_kept_in_run_may_go", all_that_is_kept_in_run_may_go),
     ("what_lies_at_the_place_of_a_lock_is_told", what_lies_at_the_place_of_a_lock_is_told),
     ("damaged_files_are_repaired_or_told", damaged_files_are_repaired_or_told),
+    ("who_is_in_its_network_namespace_holds_up_nothing", who_is_in_its_network_namespace_holds_up_nothing),
 ];
 
 const INSTANCES: &str = "
@@ -168,4 +170,33 @@ fn damaged_files_are_repaired_or_told(cloud: &Cloud) {
     assert!(said.contains("rm /var/lib/lsx/ct/damage/it/recipes.json"), "{said}");
     cloud.ct(&["down", &file, "--destroy-data", "damage"]).ok();
     lab.net(&["down", "--quiet", &file]).ok();
+}
+
+/// The kernel keeps a network namespace, and interfaces in it, as long as any process is in it.
+fn who_is_in_its_network_namespace_holds_up_nothing(cloud: &Cloud) {
+    let lab = &cloud.lab;
+    let file =
+        cloud.stack("held", "\n  it: { image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }");
+    cloud.start(&file);
+    let ends = || lab.script("h1", "cat /sys/class/net/*/ifalias | grep ^lsx:held:it || true").ok().stdout;
+    let mut held = Vec::new();
+    for verb in ["restart", "down"] {
+        let pid = cloud.pid("h1", "held/it");
+        let enter = format!(
+            "nsenter -t {pid} -n sleep 1004 >/dev/null 2>&1 &
+            until [ \"$(readlink /proc/$!/ns/net)\" = \"$(readlink /proc/{pid}/ns/net)\" ]; do sleep 0.05; done; echo $!"
+        );
+        held.push(lab.script("h1", &enter).ok().stdout);
+        assert_eq!(ends().lines().count(), 1, "{}", ends());
+        if verb == "restart" {
+            cloud.ct(&["restart", "it", "--stack", &file]).ok();
+            assert_ne!(cloud.pid("h1", "held/it"), pid);
+            lab.net(&["check", &file]).ok();
+            cloud.inside("h1", "held/it", "ip -4 addr show dev eth0 | grep -q inet").ok();
+        }
+    }
+    cloud.ct(&["down", &file]).ok();
+    assert_eq!(ends(), "");
+    lab.net(&["down", "--quiet", &file]).ok();
+    lab.script("h1", &format!("kill {}", held.concat().replace('\n', " "))).ok();
 }

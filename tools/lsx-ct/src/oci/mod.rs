@@ -143,7 +143,7 @@ impl Driver for Oci {
             Runtime::of(&place)?.delete(&id)?;
         }
         strays::end(stack, name)?;
-        strays::unplugged(&place.instance().ok().flatten().map(|i| i.nics).unwrap_or_default());
+        strays::unplug(stack, name, place.instance().ok().flatten().as_ref());
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use super::disk::{self, InstanceFolders};
 use super::groups;
 use super::prepare;
 use crate::driver::Found;
-use crate::model::{Condition, State};
+use crate::model::{Condition, Instance, State};
+use crate::net;
 use crate::supervise::state;
 use common::host::service::unit;
 use common::host::{process, wait};
@@ -15,13 +16,15 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long to wait for killed processes to end.
 const KILLED: Duration = Duration::from_secs(10);
-/// How long to wait for the kernel to remove a network namespace.
+/// How long to wait for the kernel to remove a network namespace, and when nothing else can remove the interfaces.
 const UNPLUG: Duration = Duration::from_secs(2);
+const UNKNOWN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A running supervisor.
@@ -121,11 +124,27 @@ pub(crate) fn end_beside(stack: &str, name: &str) {
         .for_each(|one| _ = kill(Pid::from_raw(one.process), Signal::SIGKILL));
 }
 
-/// Waits until the host's ends of its interfaces are gone: the kernel removes a network namespace after its last process
-/// has ended, and a following removal of the network must not find them.
-pub(super) fn unplugged(nics: &[NicAt]) {
+/// Waits until the host's ends of its interfaces are gone, since a following removal of the network must not find them. The
+/// kernel removes a network namespace after its last process has ended, on a busy host seconds later, and not at all while
+/// somebody else's process is in it: then lsx-net removes them, if it is known which.
+pub(super) fn unplug(stack: &str, name: &str, instance: Option<&Instance>) {
+    let mark = format!("lsx:{stack}:{name}.");
+    let Some(instance) = instance else {
+        wait::until(UNKNOWN, LOOK, || !marked(&mark));
+        return;
+    };
     let gone = |nic: &NicAt| !Path::new("/sys/class/net").join(&nic.link).exists();
-    wait::until(UNPLUG, LOOK, || nics.iter().all(gone));
+    if !wait::until(UNPLUG, LOOK, || instance.nics.iter().all(gone)) {
+        // What is left, lsx-net's own `down` names.
+        let _ = net::detach(stack, instance, std::process::id());
+    }
+}
+
+/// Whether an interface of this host has a mark that begins so.
+fn marked(begin: &str) -> bool {
+    let links = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let alias = |link: DirEntry| std::fs::read_to_string(link.path().join("ifalias")).unwrap_or_default();
+    links.map(alias).any(|alias| alias.starts_with(begin))
 }
 
 /// Unmounts what is mounted in its folders on the host: removing the folders would otherwise remove the mounted files.
