@@ -3,10 +3,12 @@
 mod checked;
 mod draft;
 mod input;
+mod risk;
 
 pub use checked::{Checked, Finding};
 pub use draft::{Draft, Keeps};
 pub use input::{Goal, PlanInput, Source};
+pub use risk::Risk;
 
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -51,6 +53,10 @@ pub trait Tool: Clone + Send + Sync + 'static {
     const ORDER: u8;
     /// Whether its plans may want services of the engine. Those of a tool without them are not looked for.
     const SERVICES: bool = true;
+    /// What its plans refuse unless a flag accepts it.
+    const RISKS: &'static [Risk] = &[];
+    /// Whether it may have data that `down` keeps.
+    const DATA: bool = true;
     /// The objects that its steps change.
     type Object: Object + JsonSchema + 'static;
     /// Further facts that it observes on a host.

@@ -126,6 +126,12 @@ fn a_flag_goes_to_the_tools_that_have_it() {
     let plan =
         lsx(&built(), ["plan", "--set", "stack=twin"]).args(AWAY).args([pair()]).end().with(0).documents();
     assert!(plan.len() == 3 && plan.iter().all(|one| one["stack"] == "twin"), "{plan:?}");
+    for flags in
+        [&["--renumber"][..], &["--allow-move", "--allow-overlap"], &["--down", "--destroy-data", "pair"]]
+    {
+        let plan = lsx(&built(), ["plan"]).args(flags).args(AWAY).args([pair()]).end().with(0).documents();
+        assert_eq!(plan.len(), 3, "{flags:?}: {plan:?}");
+    }
     let ended = lsx(&built(), ["up", "--odd", &pair()]).end().refused(64);
     assert!(ended.stderr.contains("--odd") && ended.stderr.contains("hint:"), "{}", ended.stderr);
 }

@@ -161,9 +161,43 @@ fn up_and_down_hand_the_stack_on() {
 
 #[test]
 fn destroying_data_takes_the_name_twice() {
-    for tool in tools_and_smallest() {
+    for tool in tools_and_smallest().iter().filter(|tool| tool.word() != "net") {
         let ended = tool.run(["down", &pair(), "--destroy-data", "pear"]).end().refused(64);
         assert!(ended.stderr.contains("pair"), "{}", ended.stderr);
+    }
+}
+
+/// Flags that only some tools have, and the tools that have them.
+const OWN: [(&str, &[&str], &[&str]); 4] = [
+    ("--renumber", &["plan", "up"], &["net"]),
+    ("--allow-overlap", &["plan", "up"], &["net"]),
+    ("--allow-move", &["plan", "up"], &["net", "ct"]),
+    ("--destroy-data", &["plan", "down"], &["ct", "dns", "note"]),
+];
+
+/// A flag that would do nothing is refused, and neither help nor manual nor completions have it.
+#[test]
+fn a_tool_refuses_the_flags_of_others() {
+    for tool in tools_and_smallest() {
+        let manual = tool.run(["manual"]).end().with(0).stdout.replace('\\', "");
+        let completions = tool.run(["completions", "bash"]).end().with(0).stdout;
+        for (flag, verbs, tools) in OWN {
+            let has = tools.contains(&tool.word());
+            let told = [manual.contains(flag), completions.contains(flag)];
+            assert_eq!(told, [has; 2], "{} {flag}: manual, completions", tool.name);
+            for verb in verbs {
+                let help = tool.run([verb, "--help"]).end().with(0).stdout;
+                assert_eq!(help.contains(flag), has, "{} {verb} {flag}: help", tool.name);
+                if !has {
+                    let ended = tool.run([verb, flag, &pair()]).end().refused(64);
+                    assert!(
+                        ended.stderr.contains(&format!("unexpected argument '{flag}'")),
+                        "{}",
+                        ended.stderr
+                    );
+                }
+            }
+        }
     }
 }
 

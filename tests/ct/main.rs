@@ -10,7 +10,7 @@ mod simulate;
 mod soak;
 
 use common::stack::{Driver, Only, ReadOptions, RecipeValue, read, resolve};
-use common::tool::{Goal, ObservedOf, PlanInput};
+use common::tool::{Goal, ObservedOf, PlanInput, Risk};
 use common::{Failures, document};
 use lsx_ct::Ct;
 use lsx_ct::model::{Gathered, Image, recipe_key};
@@ -63,9 +63,7 @@ fn plan_input(text: &str) -> Result<PlanInput<Gathered>, Failures> {
         only: Only::default(),
         prune: true,
         yes: true,
-        renumber: true,
-        allow_move: true,
-        allow_overlap: false,
+        accepted: vec![Risk::Move],
         destroy_data: false,
         gathered,
         hosts: Vec::new(),

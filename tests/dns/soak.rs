@@ -4,7 +4,7 @@ use crate::laws::stacks;
 use crate::{config, resolved};
 use common::secret;
 use common::stack::{Only, ReadOptions, read, resolve};
-use common::tool::{Goal, ObservedOf, PlanInput, PlanOf};
+use common::tool::{Goal, ObservedOf, PlanInput, PlanOf, Risk};
 use domain::base::Name;
 use domain::base::iana::Rtype;
 use lsx_dns::model::{Config, Key};
@@ -32,9 +32,7 @@ fn input(text: &str) -> Option<Input> {
         only: Only::default(),
         prune: true,
         yes: true,
-        renumber: true,
-        allow_move: false,
-        allow_overlap: false,
+        accepted: vec![Risk::Renumber],
         destroy_data: false,
         gathered,
         hosts: Vec::new(),

@@ -31,7 +31,7 @@ fn after_a_plan_there_is_nothing_to_do() {
     for (name, text) in stacks() {
         let input = plan_input(&text).unwrap();
         let up = settled(&name, &input, &bare(&input));
-        let keep = PlanInput { prune: false, yes: false, renumber: false, ..input };
+        let keep = PlanInput { prune: false, yes: false, accepted: Vec::new(), ..input };
         assert_eq!(plan(&keep, &up).kept, Vec::<String>::new(), "{name}");
         assert_eq!(plan(&keep, &up).steps, [], "{name}");
     }
@@ -64,7 +64,7 @@ fn what_the_document_no_longer_names_stays_and_does_not_differ() {
             let gone = map.keys().nth(dice.below(map.len())).unwrap().clone();
             map.shift_remove(&gone);
             let Ok(less) = plan_input(&less.to_string()) else { continue };
-            let keep = PlanInput { prune: false, yes: false, renumber: false, ..less };
+            let keep = PlanInput { prune: false, yes: false, accepted: Vec::new(), ..less };
             let left = plan(&keep, &up);
             let ids: Vec<_> = left.steps.iter().map(|s| format!("{} {}: {}", s.host, s.id, s.why)).collect();
             assert!(ids.is_empty(), "{name} without {part}.{gone}: {ids:#?}");

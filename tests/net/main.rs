@@ -14,7 +14,7 @@ use common::Failures;
 use common::secret::{self, Found};
 use common::stack::resolved::HostAt;
 use common::stack::{Only, ReadOptions, read, resolve};
-use common::tool::{Draft, Goal, ObservedOf};
+use common::tool::{Draft, Goal, ObservedOf, Risk};
 use lsx_net::Net;
 use lsx_net::plan::{Gathered, PlanInput};
 use lsx_tests::golden::Case;
@@ -53,9 +53,7 @@ fn plan_input(text: &str) -> Result<PlanInput, Failures> {
         only: Only::default(),
         prune: true,
         yes: true,
-        renumber: true,
-        allow_move: false,
-        allow_overlap: false,
+        accepted: vec![Risk::Renumber],
         destroy_data: false,
         gathered: gathered(&secrets),
         hosts: Vec::new(),

@@ -1,5 +1,6 @@
 //! What a tool plans from: the goal, the hosts, and what it reads on the operator's machine.
 
+use super::Risk;
 use crate::plan::PlanHost;
 use crate::stack::resolved::InstanceAt;
 use crate::stack::{Only, Resolved, Stack};
@@ -45,18 +46,21 @@ pub struct PlanInput<G = ()> {
     pub prune: bool,
     /// A `--prune` that removes more than half of the objects of one kind is confirmed.
     pub yes: bool,
-    /// Allow a change of an address in use.
-    pub renumber: bool,
-    /// Allow a move of an existing object to another host.
-    pub allow_move: bool,
-    /// Allow a new network whose addresses a host routes elsewhere.
-    pub allow_overlap: bool,
+    /// What is accepted that would be refused otherwise.
+    pub accepted: Vec<Risk>,
     /// With `down`: remove data, too.
     pub destroy_data: bool,
     /// What the tool read on the operator's machine.
     pub gathered: G,
     /// The hosts that take part, by name.
     pub hosts: Vec<PlanHost>,
+}
+
+impl<G> PlanInput<G> {
+    /// Whether something is accepted that would be refused otherwise.
+    pub fn accepts(&self, risk: Risk) -> bool {
+        self.accepted.contains(&risk)
+    }
 }
 
 /// The goal of a verb.

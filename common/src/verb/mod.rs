@@ -10,6 +10,7 @@ mod host;
 mod host_set;
 mod input;
 mod observe;
+mod own;
 mod plan;
 mod report;
 mod request;
@@ -26,6 +27,7 @@ mod waves;
 
 pub use hold::LOCK_WAIT;
 pub use host_set::HostSet;
+pub use own::{DataArgs, RiskArgs};
 pub use plan::{Cast, host_set_of};
 pub use resolve::{located, places, read_stack};
 pub use scope::ScopeArgs;
@@ -36,7 +38,7 @@ use crate::cli::Global;
 use crate::failure::Failures;
 use crate::offer::Usual;
 use crate::stdio::{self, Output};
-use crate::tool::Tool;
+use crate::tool::{Risk, Tool};
 use clap::{Args, Subcommand};
 use service::ServiceArgs;
 use std::net::Ipv4Addr;
@@ -45,21 +47,21 @@ use std::path::PathBuf;
 /// The folder of what tools keep on a host.
 const KEPT: &str = "/etc/lsx";
 
-/// The shared verbs.
+/// The shared verbs of a tool.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub enum Verb<T: Tool> {
     /// Validate a stack and derive every address and name; contacts no host
     Resolve(ResolveArgs),
     /// Show what exists on this host, or on the hosts of a stack; changes nothing
     Observe(ObserveArgs),
     /// Show what `up` would do and why; changes nothing
-    Plan(PlanArgs),
+    Plan(PlanArgs<T>),
     /// Carry out a plan; refused when a host has changed since the plan was made
     Apply(ApplyArgs),
     /// Make the hosts match the stack, then verify that nothing is left to do
-    Up(UpArgs),
+    Up(UpArgs<T>),
     /// Remove what this tool created for the stack, and nothing else
-    Down(DownArgs),
+    Down(DownArgs<T>),
     /// Find every difference between the stack and the hosts; exit 2 when there is one
     Check(CheckArgs),
     /// Print the JSON Schema of the documents this tool reads and writes
@@ -94,26 +96,25 @@ pub enum Verb {
 }
 
 /// What a plan may do.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ChangeArgs {
+#[derive(Clone, Debug, Args)]
+pub struct ChangeArgs<T: Tool> {
     /// Also remove what the document no longer names
     #[arg(long)]
     pub prune: bool,
     /// Confirm a --prune that removes more than half of the objects of one kind
     #[arg(long)]
     pub yes: bool,
-    /// Allow a change of an address that is in use
-    #[arg(long)]
-    pub renumber: bool,
-    /// Allow running instances to move to another host
-    #[arg(long)]
-    pub allow_move: bool,
-    /// Allow a new network whose address range a host already routes elsewhere
-    #[arg(long)]
-    pub allow_overlap: bool,
+    #[command(flatten)]
+    pub(crate) risks: RiskArgs<T>,
     /// Stop warning about this host, which was removed from the document and has nothing left of the stack; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub forget: Vec<Ipv4Addr>,
+}
+
+impl<T: Tool> Default for ChangeArgs<T> {
+    fn default() -> Self {
+        Self { prune: false, yes: false, risks: RiskArgs::default(), forget: Vec::new() }
+    }
 }
 
 /// Flags of `resolve`.
@@ -134,13 +135,13 @@ pub struct ObserveArgs {
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub struct PlanArgs<T: Tool> {
     #[command(flatten)]
     pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
-    pub(crate) change: ChangeArgs,
+    pub(crate) change: ChangeArgs<T>,
     /// Plan from observed documents, one per line, without contacting a host
     #[arg(long, value_name = "FILE")]
     pub(crate) observed: Option<PathBuf>,
@@ -150,9 +151,8 @@ pub struct PlanArgs {
     /// Plan `down` instead of `up`
     #[arg(long)]
     pub(crate) down: bool,
-    /// With --down: plan to remove the data, too; repeat the stack's name to confirm
-    #[arg(long, value_name = "STACK", requires = "down")]
-    pub(crate) destroy_data: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs<T>,
 }
 
 /// Flags of `apply`.
@@ -168,13 +168,13 @@ pub struct ApplyArgs {
 
 /// Flags of `up`.
 #[derive(Debug, Args)]
-pub struct UpArgs {
+pub struct UpArgs<T: Tool> {
     #[command(flatten)]
     pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
-    pub(crate) change: ChangeArgs,
+    pub(crate) change: ChangeArgs<T>,
     /// When a step fails, undo the steps done on its host; what new instances wrote is lost; lsx-net always does this
     #[arg(long)]
     pub(crate) rollback: bool,
@@ -188,7 +188,7 @@ pub struct UpArgs {
 
 /// Flags of `down`.
 #[derive(Debug, Args)]
-pub struct DownArgs {
+pub struct DownArgs<T: Tool> {
     #[command(flatten)]
     pub(crate) stack: StackArgs,
     #[command(flatten)]
@@ -196,9 +196,8 @@ pub struct DownArgs {
     /// Remove the stack NAME from this host, without its document
     #[arg(long = "stack", value_name = "NAME", conflicts_with = "input")]
     pub(crate) name: Option<String>,
-    /// Remove the data, too; repeat the stack's name to confirm
-    #[arg(long, value_name = "STACK")]
-    pub(crate) destroy_data: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs<T>,
     /// Write the report to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -235,9 +234,9 @@ pub fn plan_moved<T: Tool>(
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
-    let change = ChangeArgs { allow_move: true, ..ChangeArgs::default() };
-    let args =
-        PlanArgs { stack, scope, change, observed: None, exit_code: false, down: false, destroy_data: None };
+    let change = ChangeArgs { risks: [Risk::Move].into(), ..ChangeArgs::default() };
+    let data = DataArgs::default();
+    let args = PlanArgs { stack, scope, change, observed: None, exit_code: false, down: false, data };
     plan::run(tool, &args, global, output)
 }
 
@@ -258,7 +257,12 @@ pub fn observe<T: Tool>(
 ///
 /// # Errors
 /// All failures; they decide the exit code.
-pub fn run<T: Tool>(tool: &T, verb: &Verb, global: &Global, command: clap::Command) -> Result<(), Failures> {
+pub fn run<T: Tool>(
+    tool: &T,
+    verb: &Verb<T>,
+    global: &Global,
+    command: clap::Command,
+) -> Result<(), Failures> {
     let output = global.output(T::TABLES);
     match verb {
         Verb::Resolve(args) => resolve::run(args, &output),

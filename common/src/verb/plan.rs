@@ -23,10 +23,13 @@ pub(super) struct Participants {
 
 pub(super) fn run<T: Tool>(
     tool: &T,
-    args: &PlanArgs,
+    args: &PlanArgs<T>,
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
+    if args.data.of.is_some() && !args.down {
+        return Err(Failure::new(Kind::Usage, "usage", "--destroy-data needs --down").into());
+    }
     let (stack, resolved) = super::read_stack(&args.stack)?;
     let only = narrowed(&args.scope, &stack)?;
     let hosts = participants(&resolved, &args.scope, &only, &args.stack)?;
@@ -46,7 +49,7 @@ pub(super) fn run<T: Tool>(
     gather(failed).verdict()?;
     if args.down {
         input.goal = Goal::Down;
-        input.destroy_data = destroys(args.destroy_data.as_deref(), &stack.name)?;
+        input.destroy_data = destroys(args.data.of.as_deref(), &stack.name)?;
     }
     let shown = |need: &[Warning]| need.iter().for_each(|warning| log::warning(&warning.message));
     let mut plan = make(tool, &input, &seen, hosts.skipped).inspect_err(|_| shown(&need))?;
@@ -140,7 +143,7 @@ pub(super) fn plan_input<T: Tool>(
     stack: &Stack,
     resolved: &Resolved,
     only: Only,
-    change: &ChangeArgs,
+    change: &ChangeArgs<T>,
     from: &StackArgs,
     hosts: &Participants,
 ) -> Result<PlanInput<T::Gathered>, Failures> {
@@ -154,9 +157,7 @@ pub(super) fn plan_input<T: Tool>(
         only,
         prune: change.prune,
         yes: change.yes,
-        renumber: change.renumber,
-        allow_move: change.allow_move,
-        allow_overlap: change.allow_overlap,
+        accepted: change.risks.accepted.clone(),
         destroy_data: false,
         gathered,
         hosts: hosts.taking_part.clone(),

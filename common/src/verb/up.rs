@@ -2,7 +2,7 @@
 
 use super::report::{unverified, verdict};
 use super::roll::Roll;
-use super::{ChangeArgs, DownArgs, HostSet, ScopeArgs, StackArgs, UpArgs, hold, plan, resolve};
+use super::{ChangeArgs, DataArgs, DownArgs, HostSet, ScopeArgs, StackArgs, UpArgs, hold, plan, resolve};
 use crate::cli::Global;
 use crate::document;
 use crate::failure::{Failure, Failures, Kind};
@@ -20,7 +20,12 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) fn up<T: Tool>(tool: &T, args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failures> {
+pub(super) fn up<T: Tool>(
+    tool: &T,
+    args: &UpArgs<T>,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failures> {
     if let Some(host) = &args.myself {
         return boot(tool, host, args, global, output);
     }
@@ -41,7 +46,7 @@ pub(super) fn up<T: Tool>(tool: &T, args: &UpArgs, global: &Global, output: &Out
 
 pub(super) fn down<T: Tool>(
     tool: &T,
-    args: &DownArgs,
+    args: &DownArgs<T>,
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
@@ -58,7 +63,7 @@ pub(super) fn down<T: Tool>(
             (json!(stack::resolved_document(&stack, &resolved)), stack.name.clone(), only, hosts, roll)
         }
     };
-    let destroy_data = plan::destroys(args.destroy_data.as_deref(), &name)?;
+    let destroy_data = plan::destroys(args.data.of.as_deref(), &name)?;
     let mut input = simple::<T>(&name, Goal::Down, hosts.taking_part);
     input.only = only;
     input.destroy_data = destroy_data;
@@ -87,7 +92,7 @@ pub fn part<T: Tool>(
     let only = instances.iter().map(|name| format!("instances.{name}")).collect::<Vec<_>>().join(",");
     let scope = ScopeArgs { only: Some(only), ..scope };
     if away {
-        let args = DownArgs { stack, scope, name: None, destroy_data: None, report: None };
+        let args = DownArgs { stack, scope, name: None, data: DataArgs::default(), report: None };
         return down(tool, &args, global, output);
     }
     let change = ChangeArgs::default();
@@ -99,7 +104,7 @@ pub fn part<T: Tool>(
 fn boot<T: Tool>(
     tool: &T,
     host: &str,
-    args: &UpArgs,
+    args: &UpArgs<T>,
     global: &Global,
     output: &Output,
 ) -> Result<(), Failures> {
@@ -136,9 +141,7 @@ pub(super) fn simple<T: Tool>(stack: &str, goal: Goal, hosts: Vec<PlanHost>) -> 
         only: Only::default(),
         prune: false,
         yes: false,
-        renumber: false,
-        allow_move: false,
-        allow_overlap: false,
+        accepted: Vec::new(),
         destroy_data: false,
         gathered: T::Gathered::default(),
         hosts,

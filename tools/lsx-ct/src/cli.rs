@@ -59,7 +59,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(flatten)]
-    Shared(verb::Verb),
+    Shared(verb::Verb<Ct>),
     /// Create and start instances of a stack, as `up --only` does
     Create(PartArgs),
     /// Remove instances of a stack but keep their data, as `down --only` does

@@ -12,7 +12,7 @@ use common::stack::resolved::InstanceAt;
 use common::stack::{Only, Resolved};
 use common::table::Columns;
 use common::tool::{
-    Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
+    Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Risk, Source, Tool,
 };
 use common::transfer::{Bytes, Machine, Needs};
 use common::{Failure, Failures};
@@ -117,6 +117,7 @@ impl Tool for Ct {
     const ORDER: u8 = 50;
     /// The supervisors of instances are its own.
     const SERVICES: bool = false;
+    const RISKS: &'static [Risk] = &[Risk::Move];
     type Object = model::Object;
     type Facts = model::Facts;
     type Gathered = model::Gathered;

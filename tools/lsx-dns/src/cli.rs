@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(flatten)]
-    Shared(Box<verb::Verb>),
+    Shared(Box<verb::Verb<Dns>>),
     /// Show what the server of a stack on this host has answered
     Counts(CountsArgs),
     /// Ask for a name as an instance does, and compare the answer with what the document says

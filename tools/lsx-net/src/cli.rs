@@ -29,7 +29,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(flatten)]
-    Shared(verb::Verb),
+    Shared(verb::Verb<Net>),
     /// Create the interfaces of instances in their network namespaces; those that exist are kept
     Attach(AttachArgs),
     /// Remove the interfaces of instances; missing ones are no error

@@ -13,7 +13,7 @@ use common::host::service::tend::Tend;
 use common::plan::{Have, Step};
 use common::stack::{Only, Resolved};
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanOf, Source, Tool};
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanOf, Risk, Source, Tool};
 use common::transfer::Needs;
 use common::{Failure, Failures};
 use plan::PlanInput;
@@ -75,6 +75,8 @@ impl Tool for Net {
     /// Links whose removals wait at the same time are removed as one; see `apply/removal.rs`.
     const PARALLEL: usize = 64;
     const ORDER: u8 = 10;
+    const RISKS: &'static [Risk] = &[Risk::Renumber, Risk::Move, Risk::Overlap];
+    const DATA: bool = false;
     type Object = model::Object;
     type Facts = model::Facts;
     type Gathered = plan::Gathered;

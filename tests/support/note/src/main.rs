@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(flatten)]
-    Shared(verb::Verb),
+    Shared(verb::Verb<tool::Tool>),
 }
 
 const AFTER: &str = "  note.refused      the text of a note begins with `fail`: 1

@@ -4,7 +4,7 @@ use super::Goals;
 use crate::Ct;
 use crate::model::{Engine, Gathered, Instance, NAME_MAX, Object, engine_name};
 use common::stack::Driver;
-use common::tool::{ObservedOf, PlanInput};
+use common::tool::{ObservedOf, PlanInput, Risk};
 use common::{Failure, Kind};
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ fn moves(input: &PlanInput<Gathered>, goals: &Goals, host: &str, seen: &Observed
         _ => None,
     });
     there
-        .filter(|_| !input.allow_move)
+        .filter(|_| !input.accepts(Risk::Move))
         .filter_map(|instance| {
             let (to, _) = elsewhere(&instance.name)?;
             let message = format!(

@@ -6,7 +6,7 @@ use crate::model::{Desired, Facts, Intent, Network};
 use crate::render::NOWHERE;
 use common::plan::Warning;
 use common::stack::resolved::{HostAt, PortAt, Protocol, Resolved, Selector};
-use common::tool::ObservedOf;
+use common::tool::{ObservedOf, Risk};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,7 +214,7 @@ pub(super) fn moved(
     resolved: &Resolved,
     observed: &BTreeMap<String, ObservedOf<Net>>,
 ) -> Vec<Failure> {
-    if input.allow_move {
+    if input.accepts(Risk::Move) {
         return Vec::new();
     }
     let named = |name: &str| {
@@ -255,7 +255,7 @@ pub(super) fn inhabited(host: &str, seen: &ObservedOf<Net>, stays: bool) -> Opti
 
 /// Addresses of existing interfaces that would change.
 pub(super) fn renumbered(input: &PlanInput, intent: &Intent, desired: &Desired) -> Vec<Failure> {
-    if input.renumber {
+    if input.accepts(Risk::Renumber) {
         return Vec::new();
     }
     let old: BTreeMap<_, _> =

@@ -8,7 +8,7 @@ use crate::model::{Desired, Intent, Nic, Row};
 use common::Failure;
 use common::stack::resolved::{AllowAt, Resolved, Selector};
 use common::stack::unbuilt;
-use common::tool::{Draft, Goal, ObservedOf, Tool};
+use common::tool::{Draft, Goal, ObservedOf, Risk, Tool};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,7 +69,7 @@ fn in_order(desired: &mut Desired) {
 
 /// A network is kept on a host as long as an instance that is to move away is attached to it there.
 fn leaving(input: &PlanInput, desired: &mut Desired, seen: &crate::model::Facts, kept: &mut Vec<String>) {
-    let old = seen.intent.iter().filter(|_| input.allow_move).flat_map(|i| &i.desired.networks);
+    let old = seen.intent.iter().filter(|_| input.accepts(Risk::Move)).flat_map(|i| &i.desired.networks);
     for network in old {
         let there = desired.networks.iter().any(|n| n.name == network.name);
         let attached = seen.attached.iter().find(|a| a.bridge == network.bridge);

@@ -3,7 +3,7 @@
 use super::PlanInput;
 use crate::model::{Desired, Facts, Network};
 use common::plan::Warning;
-use common::tool::Goal;
+use common::tool::{Goal, Risk};
 use common::{Failure, Kind};
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
@@ -34,7 +34,7 @@ pub(super) fn routes(input: &PlanInput, desired: &Desired, seen: &Facts) -> (Vec
 fn goes_on(input: &PlanInput, network: &Network, seen: &Facts) -> bool {
     let kept = seen.intent.iter().flat_map(|i| &i.desired.networks);
     let runs = |n: &Network| n.name == network.name && n.cidr == network.cidr;
-    input.allow_overlap || matches!(input.goal, Goal::Boot(_)) || kept.into_iter().any(runs)
+    input.accepts(Risk::Overlap) || matches!(input.goal, Goal::Boot(_)) || kept.into_iter().any(runs)
 }
 
 /// Peers whose tunnel packets the kernel would drop, because replies to them use another interface.
