@@ -1,6 +1,6 @@
 //! The drivers bind and dnsmasq: the same answers by other programs.
 
-use crate::town::{HOSTS, Town, run};
+use crate::town::{HOSTS, Town, no_spaces, run};
 use lsx_tests::lab::{Lab, until};
 
 pub(crate) const CASES: &[crate::Case] = &[
@@ -9,7 +9,7 @@ pub(crate) const CASES: &[crate::Case] = &[
 ];
 
 /// The program that has port 53 in the router of a host.
-fn program(lab: &Lab, host: &str, stack: &str) -> String {
+pub(crate) fn program(lab: &Lab, host: &str, stack: &str) -> String {
     let ask = format!(
         "ip netns exec lsx-{stack} ss -Hlunp sport = :53 | sed -n 's/.*((\"\\([^\"]*\\)\".*/\\1/p' | sort -u"
     );
@@ -116,12 +116,6 @@ fn dnsmasq_gives_the_same_answers(lab: &Lab) {
     dns(&["up", &own]).ok();
     assert!(until(60, || dns(&["check", &own]).code == 0), "{}", dns(&["check", &own]).stdout);
     dns(&["down", &own]).ok();
-    for host in HOSTS {
-        lab.script(
-            host,
-            "for s in $(ip netns | sed -n 's/^\\(plain[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done",
-        )
-        .ok();
-    }
+    HOSTS.iter().for_each(|host| no_spaces(lab, host, "plain"));
     assert!(until(60, || run(lab, 0, &["down", &own]).code == 0));
 }

@@ -11,6 +11,7 @@
     reason = "this program is the tests and the client at once"
 )]
 
+mod alike;
 mod change;
 mod checks;
 mod clients;
@@ -48,6 +49,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         change::CASES,
         checks::CASES,
         drivers::CASES,
+        alike::CASES,
         clients::CASES,
         crash::CASES,
         update::CASES,

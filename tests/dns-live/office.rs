@@ -1,6 +1,6 @@
 //! A stack on one host whose names clients change, and its clients: nsupdate and dig in an instance's place.
 
-use crate::town::run;
+use crate::town::{no_spaces, run};
 use lsx_tests::lab::{Lab, Ran, until};
 use serde_json::{Value, json};
 
@@ -113,9 +113,7 @@ impl<'l> Office<'l> {
         self.lab.script("h1", "! test -e /var/lib/lsx/secrets/office/dns").ok();
         self.dns(&["down", "--destroy-data", "office", &self.file]).ok();
         self.lab.script("h1", "! test -e /var/lib/lsx/dns && ! pgrep -f '[s]erve-service office'").ok();
-        let spaces =
-            "for s in $(ip netns | sed -n 's/^\\(office[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
-        self.lab.script("h1", spaces).ok();
+        no_spaces(self.lab, "h1", "office");
         // The kernel removes the links of a namespace some time after it.
         assert!(until(60, || run(self.lab, 0, &["down", &self.file]).code == 0));
     }

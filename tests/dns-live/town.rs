@@ -18,6 +18,12 @@ pub(crate) fn run(lab: &Lab, number: usize, args: &[&str]) -> lsx_tests::lab::Ra
     lsx_tests::lab::finish(&mut lab.tool(number, args), b"")
 }
 
+/// Removes the namespaces in place of a stack's instances.
+pub(crate) fn no_spaces(lab: &Lab, host: &str, stack: &str) {
+    let spaces = "for s in $(ip netns | sed -n 's/^\\(NAME[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
+    lab.script(host, &spaces.replace("NAME", stack)).ok();
+}
+
 /// The stack while it is up.
 pub(crate) struct Town<'l> {
     pub(crate) lab: &'l Lab,
@@ -154,9 +160,7 @@ impl<'l> Town<'l> {
         self.dns(&["down", &self.file, "--destroy-data", self.name]).ok();
         for host in HOSTS {
             self.nothing_left(host);
-            let spaces =
-                "for s in $(ip netns | sed -n 's/^\\(NAME[.][^ ]*\\).*/\\1/p'); do ip netns del $s; done";
-            self.lab.script(host, &spaces.replace("NAME", self.name)).ok();
+            no_spaces(self.lab, host, self.name);
         }
         let gone = || run(self.lab, 0, &["down", &self.file]).code == 0;
         assert!(until(60, gone), "{}", run(self.lab, 0, &["down", &self.file]).stderr);
