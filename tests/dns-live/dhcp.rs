@@ -13,17 +13,22 @@ pub(crate) const CASES: &[crate::Case] = &[
 /// Prints what a client was told.
 const SCRIPT: &str = "#!/bin/sh\ncase $1 in bound | renew) env ;; esac\n";
 
-fn up(lab: &Lab) -> Town<'_> {
+pub(crate) fn up(lab: &Lab) -> Town<'_> {
     let town = Town::of(lab, "leases", include_str!("leases.yaml"));
+    script(lab);
+    town
+}
+
+/// Writes the script that prints what a client was told.
+pub(crate) fn script(lab: &Lab) {
     for host in crate::town::HOSTS {
         let write = format!("cat > /run/told.sh <<'END'\n{SCRIPT}END\nchmod 755 /run/told.sh");
         lab.script(host, &write).ok();
     }
-    town
 }
 
 /// What udhcpc is told in a namespace; nothing without an answer.
-fn udhcpc(lab: &Lab, host: &str, space: &str, more: &str) -> BTreeMap<String, String> {
+pub(crate) fn udhcpc(lab: &Lab, host: &str, space: &str, more: &str) -> BTreeMap<String, String> {
     let ask = format!(
         "ip netns exec leases.{space} busybox udhcpc -i eth0 -n -q -f -t 4 -T 1 -s /run/told.sh \
          -O search -O mtu -O staticroutes -O ntpsrv {more} 2>/dev/null"
@@ -32,17 +37,17 @@ fn udhcpc(lab: &Lab, host: &str, space: &str, more: &str) -> BTreeMap<String, St
     told.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
-/// A machine that the document does not name, on the bridge of `front`.
-fn machine(lab: &Lab, host: &str, name: &str, mac: &str) {
+/// A machine that the document does not name, on the bridge of a network.
+pub(crate) fn machine(lab: &Lab, host: &str, name: &str, network: &str, mac: &str) {
     let text = format!(
-        "b=$(ip -j link | jq -r '.[] | select(.altnames // [] | index(\"lsx:leases:front:bridge\")).ifname')
+        "b=$(ip -j link | jq -r '.[] | select(.altnames // [] | index(\"lsx:leases:{network}:bridge\")).ifname')
          ip netns add leases.{name} && ip link add v{name} type veth peer name eth0 netns leases.{name} address {mac}
          ip link set v{name} master $b up && ip -n leases.{name} link set eth0 up"
     );
     lab.script(host, &text).ok();
 }
 
-fn leases(town: &Town<'_>) -> Vec<Value> {
+pub(crate) fn leases(town: &Town<'_>) -> Vec<Value> {
     let told = town.dns(&["leases", &town.file]).ok().json();
     told["leases"].as_array().unwrap().clone()
 }
@@ -73,8 +78,8 @@ fn clients_get_their_addresses_and_nobody_else(lab: &Lab) {
     // Nobody answers on the other network.
     assert!(udhcpc(lab, "h1", "bob", "").is_empty());
     // Machines that the document reserves an address for, or does not know.
-    machine(lab, "h1", "printer", "02:00:5e:00:53:01");
-    machine(lab, "h2", "stranger", "02:00:5e:00:53:02");
+    machine(lab, "h1", "printer", "front", "02:00:5e:00:53:01");
+    machine(lab, "h2", "stranger", "front", "02:00:5e:00:53:02");
     assert_eq!(udhcpc(lab, "h1", "printer", "")["ip"], "10.150.0.150");
     let stranger = udhcpc(lab, "h2", "stranger", "-x hostname:Laptop")["ip"].clone();
     let last: u8 = stranger.strip_prefix("10.150.0.").unwrap().parse().unwrap();
@@ -113,14 +118,14 @@ fn other_servers(lab: &Lab, town: &Town<'_>) {
                  --no-ping --dhcp-range=10.150.0.30,10.150.0.40,255.255.255.0 --dhcp-authoritative";
     lab.script("h2", rogue).ok();
     // It serves as soon as the command returns.
-    machine(lab, "h2", "late", "02:00:5e:00:53:03");
+    machine(lab, "h2", "late", "front", "02:00:5e:00:53:03");
     assert_eq!(udhcpc(lab, "h2", "late", "")["serverid"], "10.150.0.1");
     lab.script("h2", "kill $(cat /run/deaf)").ok();
     assert_eq!(town.changes(&town.file), 0);
     let checked = town.dns(&["check", &town.file]).ok().json().to_string();
     assert!(checked.contains("\"server\":\"10.150.0.1:67\""), "{checked}");
     // One on a machine that the document does not know is told.
-    machine(lab, "h1", "rogue", "02:00:5e:00:53:04");
+    machine(lab, "h1", "rogue", "front", "02:00:5e:00:53:04");
     let other = "ip -n leases.rogue addr add 10.150.0.198/24 dev eth0; ip netns exec leases.rogue dnsmasq --port=0 --conf-file=/dev/null --user=root \
                  --pid-file=/run/rogue --leasefile-ro --no-ping --dhcp-range=10.150.0.30,10.150.0.40,255.255.255.0 --dhcp-authoritative";
     lab.script("h1", other).ok();
@@ -133,14 +138,14 @@ fn other_servers(lab: &Lab, town: &Town<'_>) {
     lab.script("h1", "kill $(cat /run/rogue)").ok();
 }
 
-fn dnsmasq(lab: &Lab) -> String {
+pub(crate) fn dnsmasq(lab: &Lab) -> String {
     lab.script("h1", "pgrep -f '[d]nsmasq.*conf-file=/run/lsx/leases/'").stdout.trim().to_owned()
 }
 
 fn no_lease_is_lost_by_a_change_or_a_restart(lab: &Lab) {
     let town = up(lab);
-    machine(lab, "h1", "stranger", "02:00:5e:00:53:02");
-    machine(lab, "h1", "printer", "02:00:5e:00:53:01");
+    machine(lab, "h1", "stranger", "front", "02:00:5e:00:53:02");
+    machine(lab, "h1", "printer", "front", "02:00:5e:00:53:01");
     let own = udhcpc(lab, "h1", "stranger", "")["ip"].clone();
     let holds = || leases(&town).iter().any(|lease| lease["address"] == own.as_str());
     assert!(holds());

@@ -21,6 +21,7 @@ mod crash;
 mod dhcp;
 mod drivers;
 mod edited;
+mod leased;
 mod load;
 mod metadata;
 mod names;
@@ -57,6 +58,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         peers::CASES,
         transfer::CASES,
         dhcp::CASES,
+        leased::CASES,
         metadata::CASES,
         cloud::CASES,
     ],
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("load") => load::main(&args[1..]),
+        Some("crowd") => leased::crowd(&args[1..]),
         Some("listen") => load::listen(&args[1..]),
         Some("upstream") => load::upstream(&args[1..]),
         _ => groups::main("dns-live", GROUPS),

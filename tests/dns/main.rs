@@ -7,6 +7,7 @@ mod drivers;
 mod golden;
 mod health;
 mod laws;
+mod leased;
 mod lstacker;
 mod ports;
 mod query;

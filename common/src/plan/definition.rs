@@ -30,6 +30,9 @@ pub struct Definition {
     /// The secrets that a server gets, by name, with their digests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+    /// Files of the host that a server reads while other programs write them in place. Missing ones are made empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
 }
 
 /// The text of a definition. It has no flattened fields, which serde could read only by keeping all values.
@@ -45,6 +48,8 @@ struct Text<C> {
     data: bool,
     #[serde(default)]
     secrets: BTreeMap<String, String>,
+    #[serde(default)]
+    reads: Vec<String>,
 }
 
 /// As [`Runs::Server`].
@@ -131,7 +136,14 @@ impl Definition {
 
     /// As root in the host, without data and secrets.
     pub const fn of(runs: Runs) -> Definition {
-        Definition { runs, router: false, unprivileged: false, data: false, secrets: BTreeMap::new() }
+        Definition {
+            runs,
+            router: false,
+            unprivileged: false,
+            data: false,
+            secrets: BTreeMap::new(),
+            reads: Vec::new(),
+        }
     }
 
     /// From its text, and the configuration of a server as what its reader needs: a large one is not kept as JSON values on the way.
@@ -141,7 +153,7 @@ impl Definition {
     /// Text that is not a definition.
     pub(crate) fn read<C: DeserializeOwned>(text: &[u8]) -> serde_json::Result<(Definition, Option<C>)> {
         let text: Text<C> = serde_json::from_slice(text)?;
-        let Text { program, server, router, unprivileged, data, secrets } = text;
+        let Text { program, server, router, unprivileged, data, secrets, reads } = text;
         let (runs, config) = match (program, server) {
             (Some(program), None) => (Runs::Program(program), None),
             (None, Some(Server { listen, config })) => {
@@ -149,7 +161,7 @@ impl Definition {
             }
             _ => return Err(serde_json::Error::custom("neither a program nor a server")),
         };
-        Ok((Definition { runs, router, unprivileged, data, secrets }, config))
+        Ok((Definition { runs, router, unprivileged, data, secrets, reads }, config))
     }
 
     /// As [`super::Kept::Service`] has it.

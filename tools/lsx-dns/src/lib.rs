@@ -35,7 +35,12 @@
 //! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.
 //!
 //! With `dns.dhcp`, dnsmasq gives addresses in the networks that are named, in the router of their gateway. Reservations and options
-//! change without a restart; leases are in /var/lib/lsx/dns/STACK/data. What clients call themselves gets no name in DNS.
+//! change without a restart; leases are in /var/lib/lsx/dns/STACK/data. A client that tells a name has it in
+//! the domain of its network (`laptop.front.internal`) and in reverse, for those who may reach its address, until its lease ends; of two in a
+//! network who tell the same name, the last one. Nothing proves such a name: everything in the document, and clients of `dns.update`, come
+//! first, and a client has no name that would hide one directly in the stack's domain from others in its network, nor `wpad`, `isatap`
+//! or `localhost`. These names are in no transfer, other drivers than `embedded` do not answer them, and with several gateways
+//! only the servers of that gateway's host do.
 //!
 //! With `meta`, a server in the router of each gateway tells instances about themselves, at http://169.254.169.254/, an address that nobody
 //! has: the router translates it. It has EC2's paths (/latest/meta-data/, /latest/user-data, tokens of version 2 of its protocol), those of

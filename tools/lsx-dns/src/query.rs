@@ -7,7 +7,7 @@ pub(crate) use answer::{Answer, Asked, Queried, Source, asked};
 
 use crate::model::Config;
 use crate::zone::{Outcome, Tables};
-use crate::{Dns, plan};
+use crate::{Dns, plan, zone};
 use common::stack::resolved::{InstanceAt, NetworkAt};
 use common::stack::{Resolved, Stack, hint};
 use common::verb::{self, ScopeArgs, StackArgs};
@@ -192,8 +192,20 @@ fn explained(
         expected,
         sources: Vec::new(),
         partly: config.health.is_some(),
+        told: told(&config, name),
         answer: None,
         same: None,
+    })
+}
+
+/// Whether a name is one that a client of DHCP may tell: in the domain of its network, or that of an address there.
+fn told(config: &Config, name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let address = zone::name(&name).ok().and_then(|name| zone::reversed(&name));
+    config.leased.iter().any(|network| {
+        let label = name.strip_suffix(&network.domain).and_then(|rest| rest.strip_suffix('.'));
+        label.is_some_and(|label| !label.contains('.'))
+            || address.is_some_and(|at| network.cidr.contains(&at))
     })
 }
 

@@ -1,5 +1,5 @@
-//! What a server gets besides its sockets: a folder of its own for what must outlive it, and secrets. Its supervisor opens them, since
-//! a server without root cannot.
+//! What a server gets besides its sockets: a folder of its own for what must outlive it, secrets, and files of others that it reads. Its
+//! supervisor opens them, since a server without root cannot.
 
 use super::kept::KeptService;
 use crate::failure::{Failure, Kind};
@@ -13,11 +13,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 impl KeptService {
-    /// Opens the folder, if the definition wants one, then the secrets in the order of their names.
+    /// Opens the folder, if the definition wants one, then the secrets in the order of their names, and the files that it reads.
     pub(super) fn open_own(&self, definition: &Definition) -> Result<Vec<OwnedFd>, Failure> {
         let folder = definition.data.then(|| self.folder(definition.unprivileged)).transpose()?;
         let secrets = definition.secrets.iter().map(|(name, digest)| self.secret(name, digest));
-        folder.into_iter().map(Ok).chain(secrets).collect()
+        let reads = definition.reads.iter().map(|path| opened(Path::new(path)));
+        folder.into_iter().map(Ok).chain(secrets).chain(reads).collect()
     }
 
     /// The folder, which belongs to the user of the server.
@@ -50,4 +51,16 @@ impl KeptService {
     fn bug(&self) -> Failure {
         Failure::new(Kind::Bug, "host.service", format!("service {} has no folder", self.name))
     }
+}
+
+/// A file that another program writes, for reading. If it is missing it is made, so that both have the same file whoever comes first.
+fn opened(path: &Path) -> Result<OwnedFd, Failure> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        file::private_folder(folder)?;
+    }
+    let failed = |e: std::io::Error| file::failure(path, "open", &e);
+    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(|e| failed(e.into()))?;
+    let plain = File::from(file.try_clone().map_err(failed)?).metadata().map_err(failed)?.is_file();
+    if plain { Ok(file) } else { Err(failed(std::io::ErrorKind::InvalidInput.into())) }
 }

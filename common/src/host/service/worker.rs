@@ -1,7 +1,7 @@
 //! The worker of a service: the tool's own server, on sockets that its supervisor opened.
 //!
 //! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the definition, the socket for
-//! later supervisors, the server's own folder and its secrets if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
+//! later supervisors, the server's own folder, its secrets and the files that it reads if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
 //! or `beat COUNTS`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
@@ -38,6 +38,8 @@ pub struct Worker {
     pub folder: Option<OwnedFd>,
     /// Its secrets, by name.
     pub secrets: BTreeMap<String, Vec<u8>>,
+    /// The files that it reads, in the order of the definition.
+    pub reads: Vec<File>,
     /// Digest of the definition.
     digest: String,
     supervisor: UnixStream,
@@ -63,7 +65,7 @@ impl Worker {
         let text = limit::read(definition, DEFINITION, "the definition")?;
         let (definition, server) = Definition::read::<IgnoredAny>(&text).map_err(|e| failed(e.into()))?;
         server.ok_or_else(missing)?;
-        let Definition { data, secrets: names, .. } = definition;
+        let Definition { data, secrets: names, reads: paths, .. } = definition;
         let folder = if data { Some(all.next().ok_or_else(missing)?) } else { None };
         let mut secrets = BTreeMap::new();
         for (name, _) in names {
@@ -71,10 +73,15 @@ impl Worker {
             let value = limit::read(file, limit::SECRET, &format!("the secret {name}"))?;
             secrets.insert(name, value);
         }
+        let mut reads = Vec::new();
+        for _ in paths {
+            reads.push(File::from(all.next().ok_or_else(missing)?));
+        }
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
         let digest = document::digest(&text);
-        Ok(Worker { name: name.to_owned(), text, sockets, folder, secrets, digest, supervisor, next })
+        let name = name.to_owned();
+        Ok(Worker { name, text, sockets, folder, secrets, reads, digest, supervisor, next })
     }
 
     /// The configuration; its text is forgotten, so this works once.

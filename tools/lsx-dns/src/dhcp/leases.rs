@@ -1,5 +1,6 @@
-//! Leases: what dnsmasq records, for people and for the server of names. What clients call themselves is not trusted.
+//! Leases: what dnsmasq records, for people.
 
+use super::database::{self, Line};
 use crate::Dns;
 use crate::model::Dhcp;
 use crate::plan;
@@ -16,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 /// The most bytes of the leases that are read.
-const MOST: u64 = 64 * 1024 * 1024;
+pub(crate) const MOST: u64 = 64 * 1024 * 1024;
 
 /// The leases of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -92,22 +93,16 @@ pub(crate) fn held(config: &Dhcp) -> Result<Vec<Lease>, Failure> {
     let bytes = file::read_at_most(Path::new(&database(&config.stack)), MOST)?.unwrap_or_default();
     let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
     let text = String::from_utf8_lossy(&bytes);
-    let mut all: Vec<Lease> = text.lines().filter_map(|line| lease(config, line, now)).collect();
+    let mut all: Vec<Lease> = database::lines(&text, now).map(|line| lease(config, line)).collect();
     all.sort();
     Ok(all)
 }
 
-/// One line: end, hardware address, address, name or `*`, client.
-fn lease(config: &Dhcp, line: &str, now: u64) -> Option<Lease> {
-    let mut words = line.split(' ');
-    let end: u64 = words.next()?.parse().ok().filter(|end| *end > now)?;
-    let mac =
-        words.next().filter(|mac| mac.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'-')))?;
-    let address: Ipv4Addr = words.next()?.parse().ok()?;
-    let name = words.next().filter(|name| *name != "*" && good(name)).map(str::to_ascii_lowercase);
+/// One of them, for people.
+fn lease(config: &Dhcp, Line { end, mac, address, name }: Line<'_>) -> Lease {
     let network = config.networks.iter().find(|network| network.cidr.contains(&address));
     let reserved = network.is_some_and(|network| network.reserved.iter().any(|one| one.address == address));
-    Some(Lease {
+    Lease {
         host: String::new(),
         address,
         mac: limit::text(mac),
@@ -115,15 +110,7 @@ fn lease(config: &Dhcp, line: &str, now: u64) -> Option<Lease> {
         name,
         until_at: log::at(end),
         reserved,
-    })
-}
-
-/// Whether a name is one label of a host (RFC 1123 2.1).
-fn good(name: &str) -> bool {
-    (1..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,21 @@ pub struct Config {
     /// Servers that may transfer the zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+    /// Networks whose clients of DHCP have the names that they tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leased: Vec<Named>,
+}
+
+/// A network whose clients of DHCP have names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Named {
+    /// Addresses of the network.
+    #[schemars(with = "String")]
+    pub cidr: Ipv4Net,
+    /// The domain of the names.
+    pub domain: String,
+    /// Their TTL in seconds.
+    pub ttl: u32,
 }
 
 /// Which replicas are probed, and how often.

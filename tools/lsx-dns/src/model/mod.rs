@@ -8,7 +8,7 @@ mod meta;
 mod private;
 mod update;
 
-pub use config::{Config, Data, Driver, Entry, Health, Replica, Seen, View};
+pub use config::{Config, Data, Driver, Entry, Health, Named, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
 pub use dhcp::{Dhcp, Leased, Reservation};

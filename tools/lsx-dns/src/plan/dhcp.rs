@@ -1,6 +1,6 @@
 //! What a host's DHCP server gives, and to whom. Pure.
 
-use crate::model::{Data, Dhcp, Entry, Leased, Reservation, Seen};
+use crate::model::{Data, Dhcp, Entry, Leased, Named, Reservation, Seen};
 use common::stack::resolved::{NetworkAt, Resolved};
 use common::stack::{Dhcp as Section, Dns, Stack};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,17 @@ pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Dhcp> {
     let networks: Vec<Leased> =
         here.filter_map(|at| network(stack, resolved, at, host, dns.dhcp.get(&at.name)?)).collect();
     (!networks.is_empty()).then(|| Dhcp { stack: stack.name.clone(), networks })
+}
+
+/// The networks whose clients have the names that they tell; `ttl` is that of other names. One of a lease is kept elsewhere for a
+/// third of the lease at most.
+pub(super) fn named(server: &Dhcp, ttl: u32) -> Vec<Named> {
+    let of = |network: &Leased| Named {
+        cidr: network.cidr.trunc(),
+        domain: network.domain.clone(),
+        ttl: ttl.min(network.lease / 3),
+    };
+    server.networks.iter().map(of).collect()
 }
 
 fn network(stack: &Stack, resolved: &Resolved, at: &NetworkAt, host: &str, dhcp: &Section) -> Option<Leased> {

@@ -109,7 +109,9 @@ pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure
     };
     if let Some(config) = &intent.config {
         let own = secrets(config.keys().into_iter().map(|(_, secret)| secret).collect());
-        all.insert(NAMES.to_owned(), Definition { secrets: own, ..definition(config)? });
+        let leased = (!config.leased.is_empty()).then(|| render::database(&intent.stack));
+        let reads = leased.into_iter().collect();
+        all.insert(NAMES.to_owned(), Definition { secrets: own, reads, ..definition(config)? });
     }
     all.extend(intent.dhcp.as_ref().map(|dhcp| (DHCP.to_owned(), program(render::leasing(dhcp)))));
     if let Some(meta) = &intent.meta {
@@ -228,6 +230,10 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         ..Config::default()
     };
     updates::add(stack, dns, &mut config);
+    if config.driver == Driver::Embedded {
+        let server = dhcp::of(stack, resolved, host);
+        config.leased = server.map(|server| dhcp::named(&server, config.ttl)).unwrap_or_default();
+    }
     Some(config)
 }
 

@@ -40,9 +40,10 @@ pub(crate) fn database(stack: &str) -> String {
 pub(crate) fn leasing(config: &Dhcp) -> Program {
     let common = format!(
         "port=0\nuser=dnsmasq\ngroup={GROUP}\nlog-facility=-\npid-file=\nno-ping\ndhcp-authoritative\nexcept-interface=lo\n\
-         dhcp-leasefile={}\n",
-        database(&config.stack)
-    );
+         dhcp-leasefile={}\ndhcp-lease-max={}\n",
+        database(&config.stack),
+        config.networks.iter().map(most).sum::<u64>()
+    ) + &domains(config);
     let (mut start, mut hosts, mut options) = (common, String::new(), String::new());
     for network in &config.networks {
         let Leased { name, link, range: (first, last), lease, .. } = network;
@@ -78,6 +79,22 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
 /// The name that dnsmasq has for an option.
 pub(crate) fn option_name(number: u8) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
+}
+
+/// The most leases of a network; dnsmasq gives 1000 in all unless it is told. It is not the number of its clients, so that another one
+/// restarts nothing.
+fn most(network: &Leased) -> u64 {
+    1 << (32 - network.cidr.prefix_len())
+}
+
+/// Names of clients are different in each network, so that a client takes no name from one of another network.
+fn domains(config: &Dhcp) -> String {
+    let Some(first) = config.networks.first() else { return String::new() };
+    let mut text = format!("dhcp-fqdn\ndomain={}\n", first.domain);
+    for network in &config.networks {
+        let _ = writeln!(text, "domain={},{}", network.domain, network.cidr.trunc());
+    }
+    text
 }
 
 /// An option with its values. Those of a number without a name are addresses, a number, bytes like 01:02, or a text.

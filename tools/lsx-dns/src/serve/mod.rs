@@ -10,6 +10,7 @@ mod forward;
 mod guard;
 mod health;
 mod late;
+mod leased;
 mod limit;
 mod notify;
 pub(crate) mod places;
@@ -32,6 +33,7 @@ use counter::Counter;
 use forward::Forwarder;
 use guard::Guard;
 use health::Health;
+use leased::Leases;
 use limit::Verdict;
 use notify::Notify;
 use prepared::{Prepared, State};
@@ -70,8 +72,8 @@ struct Server {
 /// A configuration that cannot be used, or errors of the kernel.
 pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let (drain, drained) = watch::channel(false);
-    let (server, replicas, changes) = match server(&mut worker, &drained) {
-        Ok((server, replicas, changes)) => (Arc::new(server), replicas, changes),
+    let (server, (replicas, leases), changes) = match server(&mut worker, &drained) {
+        Ok((server, others, changes)) => (Arc::new(server), others, changes),
         Err(why) => {
             worker.refuse(&why);
             return Err(Failure::new(Kind::Data, "dns.serve", why));
@@ -91,14 +93,18 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
         watched.map(tokio::spawn);
         let notify = changes.as_ref().and_then(|(changes, work)| server.notify(changes, work));
         notify.map(|(notify, serials)| tokio::spawn(notify.run(serials, drained.clone())));
+        if let Some(mut leases) = leases {
+            leases.look().await;
+            tokio::spawn(leases.watch(drained.clone()));
+        }
         let changes = begin(changes).await?;
         serve((server, changes), sockets, drained, ticks).await
     };
     runtime.block_on(serving).map_err(failed)
 }
 
-/// What a server has of a configuration.
-type Made = (Server, Option<model::Health>, Option<(Changes, Work)>);
+/// What a server has of a configuration: what it follows besides questions, and what carries out updates.
+type Made = (Server, (Option<model::Health>, Option<Leases>), Option<(Changes, Work)>);
 
 fn server(worker: &mut Worker, drained: &watch::Receiver<bool>) -> Result<Made, String> {
     let config: Config = worker.config()?;
@@ -111,8 +117,9 @@ fn server(worker: &mut Worker, drained: &watch::Receiver<bool>) -> Result<Made, 
         Some(folder) => Some(changes::prepare(&config, folder, &tables, drained.clone())?),
         None => None,
     };
+    let leases = worker.reads.pop().map(|file| Leases::new(file, config.leased.clone(), Arc::clone(&tables)));
     let server = Server::new(&config, tables, keys, now)?;
-    Ok((server, config.health, changes))
+    Ok((server, (config.health, leases), changes))
 }
 
 /// Begins to carry out updates. The former worker lets go of the journal at once, unless connections are open.

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 /// A name without records, which exists since others are below it.
 static EMPTY: Vec<Rr> = Vec::new();
 
-/// What one view sees of the names of clients.
+/// What one view sees of the names of clients, or of those of DHCP.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     names: HashMap<Owner, Vec<Rr>>,
@@ -25,6 +25,7 @@ pub(super) struct Live {
 pub(super) struct Sight<'t> {
     pub(super) fixed: &'t HashMap<Owner, Vec<Rr>>,
     pub(super) live: &'t Live,
+    pub(super) leased: &'t Live,
 }
 
 impl<'t> Sight<'t> {
@@ -33,15 +34,20 @@ impl<'t> Sight<'t> {
         match self.fixed.get(name) {
             Some(records) if !records.is_empty() => Some(records),
             found => {
-                let live = self.live.names.get(name).or(found);
-                live.or_else(|| self.live.below.contains_key(name).then_some(&EMPTY))
+                let live = self.live.names.get(name).or_else(|| self.leased.names.get(name)).or(found);
+                let below = || [self.live, self.leased].iter().any(|live| live.below.contains_key(name));
+                live.or_else(|| below().then_some(&EMPTY))
             }
         }
     }
 }
 
 impl Live {
-    fn set(&mut self, name: &Owner, records: Vec<Rr>) {
+    pub(super) fn has(&self, name: &Owner) -> bool {
+        self.names.contains_key(name)
+    }
+
+    pub(super) fn set(&mut self, name: &Owner, records: Vec<Rr>) {
         let there = !records.is_empty();
         let was = if there {
             self.names.insert(name.clone(), records).is_some()
@@ -72,12 +78,14 @@ impl Tables {
             let seen = records.iter().filter(|record| shows(sights, view, record)).cloned().collect();
             live.set(name, seen);
         }
+        self.show_leases_beside(name);
     }
 
     /// Forgets all names of clients.
     pub fn clear_names(&mut self) {
         self.version += 1;
         self.live.iter_mut().for_each(|live| *live = Live::default());
+        self.show_leases();
     }
 
     /// Another serial of the zones.
@@ -104,7 +112,7 @@ pub(crate) fn with_serial(record: &Rr, serial: u32) -> Rr {
 }
 
 /// Whether a view sees a record: one with an address of the stack only if it may reach it.
-fn shows(sights: &[View], view: &View, record: &Rr) -> bool {
+pub(super) fn shows(sights: &[View], view: &View, record: &Rr) -> bool {
     let address = match record.data() {
         Rdata::A(address) => Some(address.addr()),
         Rdata::Ptr(_) => reversed(record.owner()),
@@ -118,7 +126,7 @@ fn shows(sights: &[View], view: &View, record: &Rr) -> bool {
 }
 
 /// The address of a reverse name.
-fn reversed(name: &Owner) -> Option<Ipv4Addr> {
+pub(crate) fn reversed(name: &Owner) -> Option<Ipv4Addr> {
     let text = name.to_string().to_ascii_lowercase();
     let mut octets = text.strip_suffix(".in-addr.arpa")?.split('.');
     let mut next = || octets.next()?.parse::<u8>().ok();

@@ -2,13 +2,15 @@
 
 mod answer;
 mod data;
+mod leased;
 mod live;
 mod local;
 mod ready;
 
 pub use answer::{Answer, Outcome};
 pub(crate) use data::written;
-pub(crate) use live::with_serial;
+pub use leased::Client;
+pub(crate) use live::{reversed, with_serial};
 
 use crate::model::{Config, Data, EXPIRE, REFRESH, RETRY, View};
 use domain::base::iana::{Class, Rtype};
@@ -16,6 +18,7 @@ use domain::base::name::ToName;
 use domain::base::{Name, Record, Serial, Ttl};
 use domain::rdata::{Ns, Soa, ZoneRecordData};
 use ipnet::Ipv4Net;
+use leased::Leased;
 use live::{Live, Sight};
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
@@ -37,6 +40,9 @@ pub struct Tables {
     /// What each sees of the names of clients, and whom the views are for.
     live: Vec<Live>,
     sights: Vec<View>,
+    /// What each sees of the names of clients of DHCP, and the domain of the stack.
+    leased: Leased,
+    domain: Owner,
     /// The view of a source, the longest prefixes first.
     sources: Vec<(u8, HashMap<Ipv4Net, usize>)>,
     /// Servers for names below a domain.
@@ -76,6 +82,8 @@ impl Tables {
             zones,
             live: views.iter().map(|_| Live::default()).collect(),
             sights: config.views.clone(),
+            leased: Leased::new(views.len()),
+            domain: name(&config.domain)?,
             views,
             sources: prefixes.into_iter().rev().map(of).collect(),
             beyond: beyond.collect::<Result<_, String>>()?,
@@ -93,7 +101,8 @@ impl Tables {
     /// What a source sees; none for strangers.
     fn view(&self, source: Ipv4Addr) -> Option<Sight<'_>> {
         let at = self.view_of(source)?;
-        Some(Sight { fixed: self.views.get(at)?, live: self.live.get(at)? })
+        let (fixed, live) = (self.views.get(at)?, self.live.get(at)?);
+        Some(Sight { fixed, live, leased: self.leased.views.get(at)? })
     }
 
     /// The number of names of the stack that all views have.
@@ -107,7 +116,7 @@ impl Tables {
     }
 
     /// It rises with every change by clients.
-    pub(crate) const fn version(&self) -> u64 {
+    pub const fn version(&self) -> u64 {
         self.version
     }
 

@@ -24,9 +24,9 @@ fn soak_leases() {
     };
     soak("dns-lease", 5_000, 20, make, |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        let Some(lease) = text.lines().next().and_then(|line| lease(&config, line, 1_800_000_000)) else {
-            return false;
-        };
+        let text = text.lines().next().map(|line| format!("{line}\n")).unwrap_or_default();
+        let Some(line) = database::lines(&text, 1_800_000_000).next() else { return false };
+        let lease = lease(&config, line);
         let shown = lease.name.iter().chain(&lease.network).chain([&lease.mac, &lease.until_at]);
         shown.for_each(|text| {
             let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'.'));
