@@ -13,6 +13,7 @@ mod ports;
 mod query;
 mod shown;
 mod soak;
+mod wrong;
 
 use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
 use lsx_dns::model::Config;

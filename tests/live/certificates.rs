@@ -4,9 +4,8 @@ use crate::authority::{AUTHORITY, here, sign};
 use crate::peer::{self, Server};
 use crate::stack::Stack;
 use lsx_tests::lab::{Lab, until};
+use lsx_tests::load::Load;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::process::Child;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("tls_ends_at_the_balancer_as_soon_as_there_is_a_certificate", tls_ends_at_the_balancer),
@@ -18,7 +17,7 @@ const OTHER: &str = "/root/other";
 
 /// Requests by TLS on connections that stay; for each line it is given, it says how many there were and how many failed.
 const CLIENTS: &str = r#"
-import http.client, socket, ssl, sys, threading
+import http.client, json, socket, ssl, sys, threading
 done, failed = [0], [0]
 context = ssl.create_default_context(cafile=sys.argv[1])
 class To(http.client.HTTPSConnection):
@@ -44,8 +43,9 @@ def work():
         to.close()
 for _ in range(3):
     threading.Thread(target=work, daemon=True).start()
+print("ready", flush=True)
 for _ in sys.stdin:
-    print(done[0], failed[0], flush=True)
+    print(json.dumps({"done": done[0], "failed": failed[0]}), flush=True)
 "#;
 
 fn shop(lab: &Lab) -> (Stack, Vec<Server>, String) {
@@ -192,39 +192,14 @@ fn what_check_says(lab: &Lab, stack: &Stack) {
     assert!(answer("line", 8443)["not_after"].is_string());
 }
 
-struct Clients(Child, BufReader<std::process::ChildStdout>);
-
-impl Clients {
-    fn start(lab: &Lab) -> Clients {
-        let ca = lab.folder.path().join("ca.pem");
-        let mut child = lab.start_here(&["python3", "-c", CLIENTS, ca.to_str().unwrap()]);
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Clients(child, out)
-    }
-
-    fn count(&mut self) -> (u64, u64) {
-        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        let mut line = String::new();
-        self.1.read_line(&mut line).unwrap();
-        let (done, failed) = line.trim().split_once(' ').unwrap();
-        (done.parse().unwrap(), failed.parse().unwrap())
-    }
-}
-
-impl Drop for Clients {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn a_new_certificate_loses_nothing(lab: &Lab) {
     let (stack, servers, _) = shop(lab);
     let serial = || shown(lab, "www.internal", "-serial");
     sign(lab, "www.internal", "key.pem", 29, WWW);
     sign(lab, "*.other.internal", "key.pem", 29, OTHER);
     assert!(until(30, || curl(lab, "https://www.internal/", &[]).starts_with("200")));
-    let mut clients = Clients::start(lab);
+    let ca = lab.folder.path().join("ca.pem");
+    let mut clients = Load::ready(lab.start_here(&["python3", "-c", CLIENTS, ca.to_str().unwrap()]));
     for _ in 0..3 {
         let (before, done) = (serial(), clients.count().0);
         assert!(until(30, || clients.count().0 > done + 50));

@@ -165,17 +165,17 @@ fn from_instance(
         None => of_client(order, &stack, args)?,
     };
     let asker = query::asker(&resolved, order.from)?;
+    if !hosts.has(&asker.instance.host) {
+        return Err(asker.left_out().into());
+    }
     let of_name = || query::zone_of(&stack, &resolved, &asker, wanted.first());
     let zone = wanted.zone.clone().map_or_else(of_name, Ok)?;
     let signed = signed(&zone, wanted, &written)?;
     let (host, name) = (asker.instance.host.clone(), asker.instance.name.clone());
     let message = STANDARD.encode(&signed.bytes);
     let sent = Sent { address: asker.address, mac: asker.mac.to_owned(), server: asker.server, message };
-    let replies = hosts.call("update", BTreeMap::from([(host.clone(), json!(sent))]));
-    let reply = replies.into_values().next().unwrap_or_else(|| {
-        let message = format!("{host} was left out, and {name} runs there");
-        Err(usage("usage.host", message).into())
-    });
+    let replies = hosts.call("update", BTreeMap::from([(host, json!(sent))]));
+    let reply = replies.into_values().next().unwrap_or_else(|| Err(asker.left_out().into()));
     let reply = STANDARD.decode(fleet::shape::<String>(reply?)?).unwrap_or_default();
     let said = signed.read(reply, now());
     Ok(Done { server: asker.server.into(), from: Some(name), zone, key: written.name, said })
@@ -184,8 +184,11 @@ fn from_instance(
 fn from_file(path: &Path) -> Result<Written, Failure> {
     let shown = path.display();
     let wrong = |why: String| Failure::new(Kind::Data, "dns.key", format!("{shown} is no key: {why}"));
-    let bytes = file::read_at_most(path, limit::SECRET)?;
-    let written = keys::read("", &bytes.ok_or_else(|| wrong("no such file".to_owned()))?).map_err(wrong)?;
+    let bytes = file::read_at_most(path, limit::SECRET)?.ok_or_else(|| {
+        let failure = Failure::new(Kind::Empty, "document.missing", format!("{shown}: no such file"));
+        failure.hint("--key names a file with a key, as tsig-keygen NAME prints it")
+    })?;
+    let written = keys::read("", &bytes).map_err(wrong)?;
     if written.name.is_empty() {
         let failure = wrong("it does not say the name of the key".to_owned());
         return Err(failure.hint("write it as tsig-keygen NAME does"));

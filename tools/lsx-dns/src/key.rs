@@ -19,7 +19,11 @@ pub(crate) fn of(name: &str, stack: &Stack, args: &StackArgs) -> Result<keys::Wr
     let Some((_, secret)) = all.iter().find(|(client, _)| *client == name) else {
         let message = format!("dns.update of the stack has no client {name}");
         let failure = Failure::new(Kind::Usage, "usage.client", message);
-        return Err(failure.hint(hint(name, all.iter().map(|(client, _)| *client))).into());
+        let hint = match all.is_empty() {
+            true => "define it in dns.update, with a key and the names that it may change".to_owned(),
+            false => hint(name, all.iter().map(|(client, _)| *client)),
+        };
+        return Err(failure.hint(hint).into());
     };
     let beside = |path: &str| PathBuf::from(args.beside(path));
     let place = secret::place(&stack.secrets, secret, &beside)?;

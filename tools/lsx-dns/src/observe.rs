@@ -45,7 +45,7 @@ fn service(stack: &str) -> KeptService {
 /// # Errors
 /// Kind `Denied` without root; a stack without a server, or one that has said nothing yet.
 pub(crate) fn counts(stack: &str) -> Result<Counts, Failure> {
-    common::host::root()?;
+    common::host::root().map_err(|failure| failure.hint("use sudo"))?;
     let service = service(stack);
     let failed = |message: String| Failure::new(Kind::Failed, "dns.serve", message);
     if service.text()?.is_none() {

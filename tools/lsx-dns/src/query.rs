@@ -37,6 +37,16 @@ pub(crate) struct Asker<'a> {
     pub(crate) server: SocketAddrV4,
 }
 
+impl Asker<'_> {
+    /// Its host is not asked.
+    pub(crate) fn left_out(&self) -> Failure {
+        let InstanceAt { host, name, .. } = self.instance;
+        let failure =
+            usage("usage.host", format!("{host} takes no part, and {name}, which asks, runs there"));
+        failure.hint("name another instance with --from, or leave out --offline and --only")
+    }
+}
+
 /// Asks, and compares with the document.
 ///
 /// # Errors
@@ -50,6 +60,9 @@ pub(crate) fn run(
     let (name, kind) = (name(order.name)?, kind(order.kind)?);
     let (stack, resolved, _, mut hosts) = verb::host_set_of(&Dns, stack, scope, global)?;
     let asker = asker(&resolved, order.from)?;
+    if !hosts.has(&asker.instance.host) {
+        return Err(asker.left_out().into());
+    }
     let mut queried = explained(&stack, &resolved, &asker, &name, kind)?;
     let asked = Asked {
         address: asker.address,
@@ -60,11 +73,8 @@ pub(crate) fn run(
         tcp: order.tcp,
     };
     let host = asker.instance.host.clone();
-    let answers = hosts.call("query", BTreeMap::from([(host.clone(), json!(asked))]));
-    let answer = answers.into_values().next().unwrap_or_else(|| {
-        let message = format!("{host} was left out, and {} runs there", asker.instance.name);
-        Err(Failure::new(Kind::Usage, "usage.host", message).into())
-    });
+    let answers = hosts.call("query", BTreeMap::from([(host, json!(asked))]));
+    let answer = answers.into_values().next().unwrap_or_else(|| Err(asker.left_out().into()));
     queried.compare(fleet::shape::<Answer>(answer?)?);
     Ok(queried)
 }

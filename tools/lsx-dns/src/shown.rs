@@ -87,7 +87,10 @@ pub(crate) fn render(from: &StackArgs, host: Option<&str>) -> Result<Rendered, F
     // Of the host's own name servers the document knows nothing.
     let found = named.find_map(|at| Some((at, plan::config(&stack, &resolved, at, &[])?)));
     let (host, config) = found.ok_or_else(|| {
-        let message = format!("{} serves no names", host.unwrap_or(&stack.name));
+        let message = match host {
+            Some(host) => format!("{host} serves no names"),
+            None => format!("the stack {} serves no names", stack.name),
+        };
         Failure::new(Kind::Failed, "dns.query", message).hint("gateways serve names; write `dns: {}`, too")
     })?;
     plan::able(&stack, &resolved, Some(&config)).map_err(|failures| verb::located(failures, from))?;
