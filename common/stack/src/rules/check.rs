@@ -49,7 +49,13 @@ impl<'s> Check<'s> {
     ) -> Option<&'s T> {
         let found = of.get(name);
         if found.is_none() {
-            let hint = hint(name, of.keys().map(String::as_str));
+            let hint = match (of.is_empty(), what) {
+                (false, _) => hint(name, of.keys().map(String::as_str)),
+                (true, "balancer") => "define it in balance".to_owned(),
+                (true, "repository") => "define it in snap.to".to_owned(),
+                (true, "user") => "define it in store.users".to_owned(),
+                (true, what) => format!("define it in {what}s"),
+            };
             self.tell(&format!("stack.{what}.unknown"), path(), format!("there is no {what} `{name}`"), hint);
         }
         found
@@ -82,8 +88,8 @@ impl<'s> Check<'s> {
             return;
         }
         let hint = match all {
-            Some(all) => hint(name, all.keys().map(String::as_str)),
-            None => "define it in pki.certificates".to_owned(),
+            Some(all) if !all.is_empty() => hint(name, all.keys().map(String::as_str)),
+            _ => "define it in pki.certificates".to_owned(),
         };
         self.tell("stack.certificate.unknown", path(), format!("there is no certificate `{name}`"), hint);
     }
