@@ -28,7 +28,13 @@ fn clients_have_the_names_that_they_tell(lab: &Lab) {
     let tells = |host: &str, number: u8, hostname: &str| {
         let space = format!("m{number}");
         machine(lab, host, &space, "front", &format!("02:00:5e:00:53:{number:02x}"));
-        udhcpc(lab, host, &space, &format!("-x {hostname}"))["ip"].clone()
+        let mut told = Default::default();
+        // A server that was just started may not listen yet.
+        assert!(until(60, || {
+            told = udhcpc(lab, host, &space, &format!("-x {hostname}"));
+            told.contains_key("ip")
+        }));
+        told["ip"].clone()
     };
     let laptop = tells("h2", 16, "hostname:Laptop");
     gets(&town, "ann", "laptop.front.internal", &[&laptop]);

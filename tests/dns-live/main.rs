@@ -12,6 +12,7 @@
 )]
 
 mod alike;
+mod boot;
 mod change;
 mod checks;
 mod clients;
@@ -59,6 +60,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         transfer::CASES,
         dhcp::CASES,
         leased::CASES,
+        boot::CASES,
         metadata::CASES,
         cloud::CASES,
     ],

@@ -105,6 +105,9 @@ pub struct Program {
     /// The group of the user that it becomes by itself, which may read its files then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// A folder of the host that it sees at `%FOLDER%/seen`, read-only and without links. It is not started before that exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// The folder of its files, if not one of the engine. Nothing but its files is removed there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
@@ -180,6 +183,7 @@ impl Definition {
             fixed: program.fixed.clone(),
             reload: program.reload,
             group: program.group.clone(),
+            seen: program.seen.clone(),
             folder: program.folder.clone(),
             ..Program::default()
         };

@@ -28,8 +28,8 @@ fn paths(stack: &Stack) -> Vec<String> {
 
 /// Keys of `dns` without effect.
 fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
-    if dns.boot.is_some() {
-        paths.push("dns.boot".to_owned());
+    if dns.boot.as_ref().is_some_and(|boot| boot.once) {
+        paths.push(format!("dns.boot.{}", "once"));
     }
 }
 

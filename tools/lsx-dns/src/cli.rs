@@ -150,6 +150,7 @@ const AFTER: &str =
   dns.lease         no network has DHCP, or with `check`: its server offers no address, or there is another one: 1, 2
   dns.metadata      with `check`: an instance is not told who it is, or something else: 2
   dns.metadata.*    a file of metadata is missing, or there are too many: 65
+  dns.plan.boot     a volume on another host than the DHCP server, or something of dns.boot that is not supported yet: 65
   dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
   dns.plan.update   several servers, which do not share updates yet: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1

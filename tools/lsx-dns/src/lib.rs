@@ -42,6 +42,10 @@
 //! or `localhost`. These names are in no transfer, other drivers than `embedded` do not answer them, and with several gateways
 //! only the servers of that gateway's host do.
 //!
+//! With `dns.boot`, dnsmasq gives the files of a volume by TFTP, read-only, in the same networks, and DHCP names the one for the
+//! client's architecture, or for iPXE. The volume's folder is mounted for dnsmasq alone, and so that no link in it is followed (Linux 5.10). It
+//! starts when lsx-ct has made the volume. HTTP boot, and booting once, are not supported yet.
+//!
 //! With `meta`, a server in the router of each gateway tells instances about themselves, at http://169.254.169.254/, an address that nobody
 //! has: the router translates it. It has EC2's paths (/latest/meta-data/, /latest/user-data, tokens of version 2 of its protocol), those of
 //! NoCloud below /nocloud/ (`ds=nocloud-net;s=http://169.254.169.254/nocloud/`), and LXD's below /1.0/. User data are the files of

@@ -7,6 +7,7 @@
 mod child;
 mod files;
 mod program;
+mod seen;
 mod server;
 
 use super::kept::{KeptService, State, identity};

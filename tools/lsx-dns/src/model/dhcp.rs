@@ -13,6 +13,18 @@ pub struct Dhcp {
     pub stack: String,
     /// The networks whose clients it answers.
     pub networks: Vec<Leased>,
+    /// What machines boot by the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
+}
+
+/// What machines boot by the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Boot {
+    /// The folder whose files are given by TFTP.
+    pub folder: String,
+    /// The file for each kind of client: `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A network whose clients are answered.

@@ -11,7 +11,7 @@ mod update;
 pub use config::{Config, Data, Driver, Entry, Health, Named, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
-pub use dhcp::{Dhcp, Leased, Reservation};
+pub use dhcp::{Boot, Dhcp, Leased, Reservation};
 pub use meta::{Interface, Machine, Meta};
 pub(crate) use private::{PRIVATE, RANGES};
 pub use update::{Client, Holder, TRANSFER, Transfer};

@@ -1,12 +1,16 @@
 //! What a host's DHCP server gives, and to whom. Pure.
 
-use crate::model::{Data, Dhcp, Entry, Leased, Named, Reservation, Seen};
+use crate::model::{Boot, Data, Dhcp, Entry, Leased, Named, Reservation, Seen};
 use common::stack::resolved::{NetworkAt, Resolved};
 use common::stack::{Dhcp as Section, Dns, Stack};
+use common::{Failure, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Default time of a lease in seconds.
 const LEASE: u32 = 12 * 60 * 60;
+
+/// Where lsx-ct has volumes, by stack.
+const VOLUMES: &str = "/var/lib/lsx/volumes";
 
 /// Options of DHCP (RFC 2132, 3397, 3442, 4833).
 mod option {
@@ -24,7 +28,40 @@ pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Dhcp> {
     let here = resolved.networks.iter().filter(|network| network.gateway.as_deref() == Some(host));
     let networks: Vec<Leased> =
         here.filter_map(|at| network(stack, resolved, at, host, dns.dhcp.get(&at.name)?)).collect();
-    (!networks.is_empty()).then(|| Dhcp { stack: stack.name.clone(), networks })
+    let boot = dns.boot.as_ref().map(|boot| Boot {
+        folder: format!("{VOLUMES}/{}/{}", stack.name, boot.volume),
+        files: boot.files.clone(),
+    });
+    (!networks.is_empty()).then(|| Dhcp { stack: stack.name.clone(), networks, boot })
+}
+
+/// What `dns.boot` says that is not possible.
+pub(super) fn refused(stack: &Stack, resolved: &Resolved) -> Vec<Failure> {
+    let mut all = Vec::new();
+    let Some(boot) = stack.dns.as_ref().and_then(|dns| dns.boot.as_ref()) else { return all };
+    let mut tell = |key: &str, message: String, hint: &str| {
+        let failure = Failure::new(Kind::Data, "dns.plan.boot", message);
+        all.push(failure.at(format!("dns.boot.{key}")).hint(hint));
+    };
+    if boot.once {
+        let message =
+            "machines would boot by the network again each time: that they do so once is not supported yet";
+        tell("once", message.to_owned(), "leave it out, and let the boot files decide");
+    }
+    let has = |host: &str| resolved.volumes.iter().any(|at| at.name == boot.volume && at.host == host);
+    let servers = resolved.hosts.iter().filter(|host| of(stack, resolved, &host.name).is_some());
+    for host in servers.filter(|host| !has(&host.name)) {
+        let elsewhere: Vec<&str> =
+            resolved.volumes.iter().filter(|at| at.name == boot.volume).map(|at| at.host.as_str()).collect();
+        let place = if elsewhere.is_empty() {
+            "on no host".to_owned()
+        } else {
+            format!("on {}", elsewhere.join(", "))
+        };
+        let message = format!("the volume {} is {place}, and the DHCP server on {}", boot.volume, host.name);
+        tell("volume", message, "the volume has to be on the host of the gateway: write its host");
+    }
+    all
 }
 
 /// The networks whose clients have the names that they tell; `ttl` is that of other names. One of a lease is kept elsewhere for a

@@ -82,7 +82,8 @@ pub(crate) fn able(stack: &Stack, resolved: &Resolved, config: Option<&Config>) 
         updates::alone(dns, resolved)?;
     }
     let refused = stack.dns.as_ref().zip(config).map(|(dns, config)| able::refused(dns, config));
-    Failures(refused.unwrap_or_default()).verdict()
+    let boot = dhcp::refused(stack, resolved);
+    Failures(refused.unwrap_or_default().into_iter().chain(boot).collect()).verdict()
 }
 
 /// What a host keeps of a stack, without secrets; none if its router is no gateway, or the document has neither `dns` nor `meta`.

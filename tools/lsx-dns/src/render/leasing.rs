@@ -1,6 +1,6 @@
 //! dnsmasq as a service: its files, and how it is started, checked and told to read them again. Pure.
 
-use crate::model::{Dhcp, Leased};
+use crate::model::{Boot, Dhcp, Leased};
 use common::plan::{FOLDER, Program, Reload};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,6 +44,7 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
         database(&config.stack),
         config.networks.iter().map(most).sum::<u64>()
     ) + &domains(config);
+    let common = common + &config.boot.as_ref().map(booted).unwrap_or_default();
     let (mut start, mut hosts, mut options) = (common, String::new(), String::new());
     for network in &config.networks {
         let Leased { name, link, range: (first, last), lease, .. } = network;
@@ -72,6 +73,7 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
         // It listens on the port of DHCP servers (proc(5)).
         ready: words(&["grep", "-q", ":0043 ", "/proc/net/udp"]),
         group: Some(GROUP.to_owned()),
+        seen: config.boot.as_ref().map(|boot| boot.folder.clone()),
         ..Default::default()
     }
 }
@@ -85,6 +87,30 @@ pub(crate) fn option_name(number: u8) -> Option<&'static str> {
 /// restarts nothing.
 fn most(network: &Leased) -> u64 {
     1 << (32 - network.cidr.prefix_len())
+}
+
+/// The kinds of machines that boot, by the number of their architecture (RFC 4578 2.1, and its registry).
+const MACHINES: [(&str, u16); 6] =
+    [("bios", 0), ("uefi32", 6), ("uefi", 7), ("uefi", 9), ("arm64", 11), ("ipxe", 0)];
+
+/// Boot files by kind, and TFTP. iPXE says that it is iPXE by option 175, on every architecture.
+fn booted(boot: &Boot) -> String {
+    let mut text = format!("enable-tftp\ntftp-root={FOLDER}/seen\n");
+    let menu = boot.files.contains_key("ipxe");
+    for (kind, number) in MACHINES {
+        let Some(file) = boot.files.get(kind) else { continue };
+        if kind == "ipxe" {
+            let _ = writeln!(text, "dhcp-match=set:ipxe,175\ndhcp-boot=tag:ipxe,{file}");
+            continue;
+        }
+        // Else iPXE would load itself again and again.
+        let other = if menu { ",tag:!ipxe" } else { "" };
+        let _ = writeln!(
+            text,
+            "dhcp-match=set:boot{number},option:client-arch,{number}\ndhcp-boot=tag:boot{number}{other},{file}"
+        );
+    }
+    text
 }
 
 /// Names of clients are different in each network, so that a client takes no name from one of another network.

@@ -36,7 +36,8 @@ impl Supervisor {
         program: &Program,
         space: &OwnedFd,
     ) -> Result<Option<String>, Failure> {
-        if let Some(missing) = program.waits.iter().find(|path| !Path::new(path).exists()) {
+        let mut needed = program.waits.iter().chain(&program.seen);
+        if let Some(missing) = needed.find(|path| !Path::new(path).exists()) {
             self.end();
             self.pairs.clear();
             return Ok(Some(format!("waits for {missing}")));
