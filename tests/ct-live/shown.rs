@@ -100,7 +100,7 @@ fn top_measures_again_until_it_is_interrupted(cloud: &Cloud) {
     cloud.end(&file);
 }
 
-/// The first one lets the step in progress end, here a stop that takes half a minute; the second one does not wait for it.
+/// The first one lets the step in progress end, here a stop that takes twenty seconds; the second one does not wait for it.
 fn a_second_interrupt_ends_at_once(cloud: &Cloud) {
     let text = "
   deaf: { image: bb, host: h1, networks: [lan], stop_grace: 20s, command: [sh, -c, \"trap '' TERM; while :; do sleep 1; done\"] }";
