@@ -22,7 +22,7 @@ pub fn hint<'n>(name: &str, names: impl IntoIterator<Item = &'n str> + Clone) ->
     }
     let known: Vec<&str> = names.into_iter().take(13).collect();
     match known.len() {
-        0 => "there is none".to_owned(),
+        0 => "there is none yet".to_owned(),
         13 => format!("known: {} ...", known[..12].join(", ")),
         _ => format!("known: {}", known.join(", ")),
     }
