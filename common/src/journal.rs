@@ -60,7 +60,9 @@ fn failed(what: &str, error: io::Error) -> Failure {
 /// Damage, or errors of the file system.
 pub fn read<T: DeserializeOwned>(folder: impl AsFd) -> Result<(Vec<T>, Option<Mark>), Failure> {
     let mark = mark(&folder);
-    let bytes = match openat(&folder, FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+    // Its owner may have fewer rights than the reader: neither a link nor a pipe is waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let bytes = match openat(&folder, FILE, flags, Mode::empty()) {
         Ok(file) => whole(&File::from(file))?,
         Err(Errno::NOENT) => Vec::new(),
         Err(e) => return Err(failed("open", e.into())),

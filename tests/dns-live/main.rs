@@ -22,11 +22,13 @@ mod crash;
 mod dhcp;
 mod drivers;
 mod edited;
+mod gateways;
 mod leased;
 mod load;
 mod metadata;
 mod names;
 mod office;
+mod pair;
 mod peers;
 mod town;
 mod transfer;
@@ -58,6 +60,8 @@ const GROUPS: &[Group<Lab>] = &[Group {
         edited::CASES,
         peers::CASES,
         transfer::CASES,
+        pair::CASES,
+        gateways::CASES,
         dhcp::CASES,
         leased::CASES,
         boot::CASES,

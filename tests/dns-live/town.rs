@@ -31,7 +31,7 @@ pub(crate) struct Town<'l> {
     /// Name and text of the stack.
     name: &'static str,
     text: &'static str,
-    resolved: Value,
+    pub(crate) resolved: Value,
 }
 
 impl<'l> Town<'l> {

@@ -152,7 +152,7 @@ const AFTER: &str =
   dns.metadata.*    a file of metadata is missing, or there are too many: 65
   dns.plan.boot     a volume on another host than the DHCP server, or something of dns.boot that is not supported yet: 65
   dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
-  dns.plan.update   several servers, which do not share updates yet: 65
+  dns.plan.update   servers on several hosts have no common key, or names of clients would be lost: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
   dns.serve         a server cannot serve; this is in its log: 1
   dns.update        a server refuses an update: 77, has not what has to be there: 2, cannot write: 75, does not answer: 69, or else: 1

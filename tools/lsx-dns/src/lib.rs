@@ -29,7 +29,14 @@
 //!
 //! The servers of `dns.transfer` transfer the zones by TCP (RFC 5936), or what has changed since (RFC 1995), and are told of changes
 //! (RFC 1996). They get all names, also those that only some networks see. The serial of the zones is the time in seconds; it rises
-//! with every change, also when the clock goes back. Updates and transfers need one server: the gateways of all networks on one host.
+//! with every change, also when the clock goes back.
+//!
+//! With gateways on several hosts, the server on the host of `dns.host` keeps the names that clients change; by default that is the
+//! gateway's host that comes first by name. The others pass updates on to it as they are (RFC 2136 6), and follow what it has
+//! done at once, with a key that comes from the secret `seed`. lsx-net lets their routers reach its router, at the TCP port with the number of
+//! `tunnel_port`. Transfers and NOTIFY come from every gateway. While the server that keeps the names cannot be reached, the others answer from
+//! what they have, and updates get SERVFAIL; then they are the same again. `plan` refuses another `dns.host` while the names are kept elsewhere, or if that host
+//! lacks some of them: run `lsx-dns down`, which leaves them on all hosts, and then `up`.
 //!
 //! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).
 //! Sources outside the stack are counted by /24, and of what is above half gets no reply at all: their addresses may be forged.

@@ -1,14 +1,16 @@
 //! Observes this host: the servers of lsx-dns, and the host's own name servers. Changes nothing.
 
 use crate::Dns;
-use crate::model::{Counts, Facts, NAMES};
+use crate::model::{Counts, Facts, Journaled, NAMES};
 use crate::plan::key;
+use crate::update::line::Line;
 use common::host::file;
 use common::host::kept::{self, Keeper};
 use common::host::service::kept::KeptService;
 use common::plan::Kept;
 use common::tool::{Observation, Tool};
-use common::{Failure, Kind, fleet};
+use common::{Failure, Kind, fleet, journal};
+use rustix::fs::{Mode, OFlags, open};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -30,9 +32,23 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Kept, Facts>, F
         let found = Keeper::of::<Dns>(&name).observe()?;
         objects.extend(found.objects(key).into_iter().map(|kept| kept.have(Dns::NAME)));
         warnings.extend(found.warnings);
+        let keeper = found.intent.as_ref().and_then(|intent| intent.config.as_ref()?.servers.as_ref());
+        let keeper = keeper.map(|servers| servers.host.clone());
+        let journal = serial(&name).map(|serial| Journaled { serial, keeper: keeper.clone() });
+        let journal = journal.or_else(|| keeper.map(|keeper| Journaled { serial: 0, keeper: Some(keeper) }));
+        facts.journals.extend(journal.map(|journal| (name.clone(), journal)));
         facts.counts.extend(counts_of(&service(&name)).map(|counts| (name.clone(), counts)));
     }
     Ok((objects, facts, warnings))
+}
+
+/// The serial in the journal of a stack's names; none without one that can be read.
+fn serial(stack: &str) -> Option<u32> {
+    let Kept::Data { path } = Kept::data(Dns::NAME, stack) else { return None };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = open(Path::new(&path).join(NAMES), flags, Mode::empty()).ok()?;
+    let (lines, _) = journal::read::<Line>(&folder).ok()?;
+    lines.iter().rev().find_map(Line::serial)
 }
 
 /// The server of a stack, whose name has been validated.

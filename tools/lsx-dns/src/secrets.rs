@@ -1,11 +1,12 @@
 //! The keys of clients, and the files that instances are told: read on the operator's machine, and needed on the host of the server.
 
-use crate::model::{Key, Shared, TRANSFER};
+use crate::model::{Key, SERVERS_SECRET, Shared, TRANSFER};
 use crate::plan::meta;
 use crate::update::keys;
 use common::host::{file, limit};
 use common::plan::Kept;
-use common::secret;
+use common::secret::{self, SEED};
+use common::stack::dns_servers;
 use common::tool::Source;
 use common::transfer::{NeededSecret, Needs};
 use common::{Failure, Failures, Kind};
@@ -31,7 +32,28 @@ pub(crate) fn gather(from: &Source<'_>) -> Result<BTreeMap<String, Key>, Failure
             Err(failure) => failures.push(failure),
         }
     }
+    if dns_servers(from.stack).is_some() {
+        match common(from) {
+            Ok(key) => _ = all.insert(SERVERS_SECRET.to_owned(), key),
+            Err(failure) => failures.push(failure),
+        }
+    }
     Failures(failures).verdict().map(|()| all)
+}
+
+/// The key of servers on several hosts, which the seed gives.
+fn common(from: &Source<'_>) -> Result<Key, Failure> {
+    if !from.stack.secrets.contains_key(SEED) {
+        let message =
+            "servers of names on several hosts need a common key, and the document has no seed for it";
+        let hint = "write seed: file:PATH in `secrets`, and make it: head -c 32 /dev/urandom | base64 >PATH";
+        return Err(Failure::new(Kind::Data, "dns.plan.update", message).at("secrets").hint(hint));
+    }
+    let mut secrets = from.stack.secrets.clone();
+    secrets.insert(SERVERS_SECRET.to_owned(), "derive".to_owned());
+    let place = secret::place(&secrets, SERVERS_SECRET, &|path| from.beside(path))?;
+    let value = secret::value(&from.stack.name, SERVERS_SECRET, &place)?;
+    Ok(Key { digest: secret::digest(&value), place: Some(place) })
 }
 
 /// The most different files, since a server gets each by a descriptor of its own.

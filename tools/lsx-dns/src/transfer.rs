@@ -1,7 +1,8 @@
 //! Transfers of whole zones to other servers (RFC 5936), and of what has changed since (RFC 1995). Pure.
 
-use crate::update::state::Change;
-use crate::update::state::{Held, State};
+use crate::update::line::{Line, Named};
+use crate::update::replay::Signed;
+use crate::update::state::{Change, Held, State};
 use crate::zone::{Owner, Rr, with_serial};
 use domain::base::iana::Rcode;
 use domain::base::message_builder::AnswerBuilder;
@@ -20,10 +21,19 @@ const CHANGES: usize = 10_000;
 /// What a name had, and has.
 type Both<'h> = (Option<&'h Held>, Option<&'h Held>);
 
+/// What one update has changed, from one serial to the next.
+#[derive(Debug)]
+struct Step {
+    from: u32,
+    to: u32,
+    changes: Vec<Change>,
+    signed: Signed,
+}
+
 /// What has changed, one update after the other.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    steps: VecDeque<(u32, u32, Vec<Change>)>,
+    steps: VecDeque<Step>,
     size: usize,
 }
 
@@ -33,20 +43,33 @@ impl History {
     }
 
     /// From one serial to the next.
-    pub(crate) fn add(&mut self, from: u32, to: u32, changes: Vec<Change>) {
+    pub(crate) fn add(&mut self, (from, to): (u32, u32), changes: Vec<Change>, signed: Signed) {
         self.size += changes.len();
-        self.steps.push_back((from, to, changes));
+        self.steps.push_back(Step { from, to, changes, signed });
         while self.size > CHANGES {
-            let Some((_, _, old)) = self.steps.pop_front() else { return };
-            self.size -= old.len();
+            let Some(old) = self.steps.pop_front() else { return };
+            self.size -= old.changes.len();
         }
+    }
+
+    /// The updates since a serial, as in the journal; none if that is not known.
+    pub(crate) fn lines(&self, serial: u32) -> Option<Vec<Line>> {
+        let first = self.steps.iter().position(|step| step.from == serial)?;
+        let named = |change: &Change| Named::new(&change.name, change.after.as_ref());
+        let line = |step: &Step| Line::Update {
+            serial: step.to,
+            signed_at: step.signed.at,
+            mac: step.signed.mac.clone(),
+            names: step.changes.iter().map(named).collect(),
+        };
+        Some(self.steps.iter().skip(first).map(line).collect())
     }
 
     /// The names that have changed since a serial, as they were and as they are; none if that is not known.
     fn since(&self, serial: u32) -> Option<BTreeMap<&Owner, Both<'_>>> {
-        let first = self.steps.iter().position(|(from, _, _)| *from == serial)?;
+        let first = self.steps.iter().position(|step| step.from == serial)?;
         let mut all = BTreeMap::new();
-        for change in self.steps.iter().skip(first).flat_map(|(_, _, changes)| changes) {
+        for change in self.steps.iter().skip(first).flat_map(|step| &step.changes) {
             let entry = all.entry(&change.name).or_insert((change.before.as_ref(), None));
             entry.1 = change.after.as_ref();
         }

@@ -3,9 +3,11 @@
 //! A name belongs to whoever made it: the stack, or a client of the document. Nobody changes a name of the stack. Of two clients the
 //! one whose kind of owner comes first takes a name from the other; among clients of one kind the name stays with the first.
 
+pub(crate) mod follow;
 pub(crate) mod keys;
 pub(crate) mod line;
 pub(crate) mod message;
+pub(crate) mod news;
 pub(crate) mod replay;
 pub(crate) mod rules;
 pub(crate) mod state;

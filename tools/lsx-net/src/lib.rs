@@ -4,7 +4,8 @@
 //! for every address of the stack, so that nothing is flooded or learned. Networks are isolated from each other. The stack's
 //! router, a network namespace on the gateway's host, forwards what `allow` permits, translates outgoing addresses and publishes
 //! ports; HAProxy in it balances the load of replicas. The host's own addresses and routes are not changed; where the host's
-//! own firewall would block the stack's traffic, it gets marked rules. IPv4 forwarding is enabled where a stack needs it, and
+//! own firewall would block the stack's traffic, it gets marked rules. With `dns.update` or `dns.transfer` and gateways on several
+//! hosts, routers of the others reach port 53 of the router on the host of `dns.host`, at the TCP port with the number of `tunnel_port`. IPv4 forwarding is enabled where a stack needs it, and
 //! disabled again with the last stack if it was off before. Everything that lsx-net creates carries a mark, and only marked
 //! objects are ever changed or removed.
 

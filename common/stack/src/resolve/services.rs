@@ -2,7 +2,7 @@
 
 use crate::model::Stack;
 use crate::resolved::ServiceAt;
-use crate::section::S3Driver;
+use crate::section::{S3Driver, dns_servers};
 use crate::value::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -39,6 +39,7 @@ fn service(host: &str, (name, tool): (&str, &str), protocol: Protocol, port: u16
         inner: None,
         networks: Vec::new(),
         world: false,
+        hosts: Vec::new(),
         from: Vec::new(),
     }
 }
@@ -93,6 +94,10 @@ fn names(stack: &Stack) -> Vec<ServiceAt> {
             all.push(ServiceAt { networks: leased.clone(), ..tftp });
         }
         all.push(ServiceAt { networks: leased, ..service(&host, ("dhcp", "dns"), Protocol::Udp, 67) });
+    }
+    if let Some((host, others)) = dns_servers(stack) {
+        let hosts = others.into_iter().map(str::to_owned).collect();
+        all.push(ServiceAt { hosts, ..service(host, ("servers", "dns"), Protocol::Tcp, 53) });
     }
     all
 }

@@ -31,6 +31,9 @@ pub struct ServiceAt {
     /// Whether it can also be reached from outside the stack, at the addresses of the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub world: bool,
+    /// Other hosts of the stack whose routers reach it, at the tunnels' port of this host by TCP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// Sources that may use it; default: all that reach it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]

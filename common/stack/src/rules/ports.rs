@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use crate::resolve::{S3_PORT, tunnel_port};
-use crate::section::Balance;
+use crate::section::{Balance, dns_servers};
 use crate::value::{NetworkKind, Protocol};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -139,8 +139,9 @@ impl<'s> Check<'s> {
         uses
     }
 
-    /// Ports that lsx itself needs on a host: ssh, and tunnels if networks cross hosts.
+    /// Ports that lsx itself needs on a host: ssh, tunnels if networks cross hosts, and servers that share names.
     fn reserved(&self, owners: &mut Owners<'s>) {
+        let first = dns_servers(self.stack).map(|(first, _)| first);
         let tunnel = tunnel_port(self.stack, self.stack.resolved.as_deref());
         for (name, host) in &self.stack.hosts {
             let port = host.ssh.as_deref().and_then(|ssh| ssh.rsplit_once(':')?.1.parse().ok()).unwrap_or(22);
@@ -153,6 +154,10 @@ impl<'s> Check<'s> {
             }
             let owner = || "the tunnels (tunnel_port)".to_owned();
             owners.entry((name, Protocol::Udp, tunnel)).or_default().push((None, owner(), None));
+            if first == Some(name) {
+                let owner = "the servers of names (dns.host)".to_owned();
+                owners.entry((name, Protocol::Tcp, tunnel)).or_default().push((None, owner, None));
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) use balance::certificate_folder;
 pub use balance::{Algorithm, Balance, Mode, Sticky};
 pub use dns::dhcp::{Boot, Dhcp, Reserved};
 pub use dns::names::{dns_name, dns_target};
+pub use dns::servers::dns_servers;
 pub use dns::{Dns, DnsDriver, DnsService, Record, RecordType, Transfer, Update, UpdateOwner};
 pub use meta::{Meta, Tokens};
 pub use pki::ssh::{SshAuthority, SshUser};

@@ -1,7 +1,7 @@
 //! The configuration of a server: what it answers, and to whom. It has no clock and no order that matters, so that the same
 //! document gives the same bytes.
 
-use super::update::{Client, TRANSFER, Transfer};
+use super::update::{Client, SERVERS, Servers, TRANSFER, Transfer};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,9 @@ pub struct Config {
     /// Servers that may transfer the zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+    /// Servers on other hosts with the same names, if clients change them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Servers>,
     /// Networks whose clients of DHCP have the names that they tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leased: Vec<Named>,
@@ -125,7 +128,8 @@ impl Config {
     pub fn keys(&self) -> Vec<(&str, &str)> {
         let clients = self.update.iter().map(|(name, client)| (name.as_str(), client.key.as_str()));
         let servers = self.transfer.iter().filter_map(|transfer| Some((TRANSFER, transfer.key.as_deref()?)));
-        clients.chain(servers).collect()
+        let shared = self.servers.iter().map(|servers| (SERVERS, servers.key.as_str()));
+        clients.chain(servers).chain(shared).collect()
     }
 
     /// The view of a source; none for strangers.

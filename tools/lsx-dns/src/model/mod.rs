@@ -14,7 +14,7 @@ pub use counts::{Counted, Counts};
 pub use dhcp::{Boot, Dhcp, Leased, Reservation};
 pub use meta::{Interface, Machine, Meta};
 pub(crate) use private::{PRIVATE, RANGES};
-pub use update::{Client, Holder, TRANSFER, Transfer};
+pub use update::{Client, Holder, SERVERS, SERVERS_SECRET, Servers, TRANSFER, Transfer};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,19 @@ pub struct Facts {
     /// What the servers of this host have answered, by stack; some seconds old.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, Counts>,
+    /// What the journals of this host say, by stack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub journals: BTreeMap<String, Journaled>,
+}
+
+/// What a host has of names that clients change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Journaled {
+    /// The serial of the zones.
+    pub serial: u32,
+    /// The host that keeps the names, as this one was told; none: this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeper: Option<String>,
 }
 
 /// What its steps share.

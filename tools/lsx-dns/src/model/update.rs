@@ -2,10 +2,28 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// The usual name of the key of servers that transfer zones.
 pub const TRANSFER: &str = "transfer";
+
+/// The name of the key of servers on several hosts. No client has such a name.
+pub const SERVERS: &str = "_servers";
+/// The secret with it, which the seed gives.
+pub const SERVERS_SECRET: &str = "_dns_servers";
+
+/// Servers on several hosts with the same names: one keeps them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Servers {
+    /// The host of the one that keeps them.
+    pub host: String,
+    /// Where the others reach it; none: it is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub at: Option<SocketAddrV4>,
+    /// The secret with their key.
+    pub key: String,
+}
 
 /// A client that may change names (RFC 2136).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

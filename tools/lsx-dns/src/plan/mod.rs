@@ -43,6 +43,11 @@ pub fn plan(
     if ![NAMES, META].into_iter().any(selected) {
         return Ok(draft);
     }
+    if let Goal::Up(stack, resolved) = &input.goal
+        && let Some(dns) = &stack.dns
+    {
+        updates::whole(dns, resolved, observed)?;
+    }
     for (host, seen) in observed {
         let intent = match &input.goal {
             Goal::Up(stack, resolved) => {
@@ -78,9 +83,6 @@ pub fn plan(
 
 /// Refuses what the driver cannot do.
 pub(crate) fn able(stack: &Stack, resolved: &Resolved, config: Option<&Config>) -> Result<(), Failures> {
-    if let Some(dns) = &stack.dns {
-        updates::alone(dns, resolved)?;
-    }
     let refused = stack.dns.as_ref().zip(config).map(|(dns, config)| able::refused(dns, config));
     let boot = dhcp::refused(stack, resolved);
     Failures(refused.unwrap_or_default().into_iter().chain(boot).collect()).verdict()
@@ -235,6 +237,7 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         let server = dhcp::of(stack, resolved, host);
         config.leased = server.map(|server| dhcp::named(&server, config.ttl)).unwrap_or_default();
     }
+    updates::share(resolved, host, &mut config);
     Some(config)
 }
 

@@ -1,6 +1,7 @@
 //! Signed questions, and updates among them: what is refused, what is carried out, and the signed reply.
 
 use super::changes::{self, Changes};
+use super::follow::Keeper;
 use super::reply::{Question, Reply};
 use super::signed::{self, Opened};
 use crate::model::Transfer;
@@ -20,6 +21,9 @@ impl Question {
     pub(super) fn open(&mut self, keys: &Keys) -> Option<Reply> {
         if keys.all.is_empty() {
             return None;
+        }
+        if self.is_update() {
+            self.as_it_came = self.message.as_slice().to_vec();
         }
         match signed::open(keys, &mut self.message, changes::now()) {
             Opened::Wrong(reply) => return Some(Reply::Now(self.numbered(reply))),
@@ -84,6 +88,17 @@ impl Question {
         let Some(code) = code else { return Vec::new() };
         let reply = self.bare(code);
         self.signed(reply)
+    }
+
+    /// Passes an update on to the server that keeps the names.
+    pub(super) async fn passed_on(&mut self, keeper: &Keeper) -> Vec<u8> {
+        match keeper.pass(&self.as_it_came).await {
+            Ok(reply) => self.numbered(reply),
+            Err(_) => {
+                let reply = self.bare(Rcode::SERVFAIL);
+                self.signed(reply)
+            }
+        }
     }
 
     /// A reply with a code and the question, which is the zone of an update.

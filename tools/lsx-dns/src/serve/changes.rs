@@ -4,6 +4,7 @@ use crate::model::Config;
 use crate::update::keys::Who;
 use crate::update::line::Line;
 use crate::update::message::{self, Asked};
+use crate::update::news::News;
 use crate::update::replay::Signed;
 use crate::update::rules::Rules;
 use crate::update::state::State;
@@ -36,6 +37,8 @@ const LAST: Duration = Duration::from_secs(3);
 pub(super) struct Changes {
     to: SyncSender<Order>,
     zones: Arc<Vec<Owner>>,
+    /// The serial, whenever it rises.
+    told: watch::Receiver<u32>,
 }
 
 /// What the thread has.
@@ -48,6 +51,8 @@ pub(super) struct Work {
     drained: watch::Receiver<bool>,
     /// The serial, for those who are told of it.
     told: watch::Sender<u32>,
+    /// Whether another server keeps the names.
+    follows: bool,
 }
 
 /// Reads the journal, and prepares the thread.
@@ -72,8 +77,9 @@ pub(super) fn prepare(
         (&config.zones, &config.records, config.ttl, config.negative_ttl, &config.domain, &config.update);
     let digest = document::digest_of(&shown).map_err(|e| e.to_string())?;
     let told = watch::Sender::new(0);
-    let work = Work { names, folder, digest, from, tables: Arc::clone(tables), drained, told };
-    Ok((Changes { to, zones }, work))
+    let changes = Changes { to, zones, told: told.subscribe() };
+    let follows = config.servers.as_ref().is_some_and(|servers| servers.at.is_some());
+    Ok((changes, Work { names, folder, digest, from, tables: Arc::clone(tables), drained, told, follows }))
 }
 
 /// The names of the stack.
@@ -130,14 +136,36 @@ impl Changes {
         self.to.try_send(Order::Transfer(Wanted { zone, since, reply })).ok()?;
         records.await.ok()?
     }
+
+    /// The serial, whenever it rises.
+    pub(super) fn serials(&self) -> watch::Receiver<u32> {
+        self.told.clone()
+    }
+
+    /// The serial that this worker has, once it has the journal.
+    pub(super) async fn serial(&self) -> Option<u32> {
+        let (reply, serial) = oneshot::channel();
+        self.to.try_send(Order::Serial(reply)).ok()?;
+        serial.await.ok()
+    }
+
+    /// What has changed since a serial.
+    pub(super) async fn since(&self, serial: u32) -> Option<News> {
+        let (reply, news) = oneshot::channel();
+        self.to.try_send(Order::Since(serial, reply)).ok()?;
+        news.await.ok()
+    }
+
+    /// Takes over what another server says.
+    pub(super) async fn follow(&self, news: News) -> Result<(), String> {
+        let gone = || "this worker ends".to_owned();
+        let (reply, done) = oneshot::channel();
+        self.to.try_send(Order::Follow(news, reply)).map_err(|_| gone())?;
+        done.await.map_err(|_| gone())?
+    }
 }
 
 impl Work {
-    /// Each serial from now on.
-    pub(super) fn serials(&self) -> watch::Receiver<u32> {
-        self.told.subscribe()
-    }
-
     /// Runs in a thread of its own; `ready` is sent when it has the journal.
     ///
     /// # Errors
@@ -178,8 +206,10 @@ impl Work {
         let folder = self.folder.try_clone().map_err(|e| e.to_string())?;
         if let Some((mut journal, lines)) = Journal::open(folder).map_err(|e| e.to_string())? {
             self.names.load(&lines, now())?;
-            let begun = self.names.begin(&mut journal, &self.digest, now());
-            begun.map_err(|e| format!("cannot write the journal: {e}"))?;
+            if !self.follows {
+                let begun = self.names.begin(&mut journal, &self.digest, now());
+                begun.map_err(|e| format!("cannot write the journal: {e}"))?;
+            }
             self.names.show_all(&self.tables);
             self.told.send_replace(self.names.serial);
             return Ok(Some(journal));
@@ -191,6 +221,22 @@ impl Work {
             *mark = read;
         }
         Ok(None)
+    }
+
+    /// What another server asks or says.
+    fn other(&mut self, journal: &mut Journal<Line>, order: Order) {
+        match order {
+            Order::Serial(reply) => _ = reply.send(self.names.serial),
+            Order::Since(serial, reply) => _ = reply.send(self.names.news(serial)),
+            Order::Follow(news, reply) => {
+                let done = self.names.follow(journal, &news, (&self.tables, now()));
+                if done.is_ok() && !news.is_empty() {
+                    self.told.send_replace(self.names.serial);
+                }
+                let _ = reply.send(done);
+            }
+            Order::Update(_) | Order::Transfer(_) => {}
+        }
     }
 
     fn serve(&mut self, journal: &mut Journal<Line>) {
@@ -209,12 +255,13 @@ impl Work {
                     continue;
                 }
             };
-            let (mut group, mut wanted) = (Vec::new(), Vec::new());
+            let (mut group, mut wanted, mut others) = (Vec::new(), Vec::new(), Vec::new());
             let more = std::iter::from_fn(|| self.from.try_recv().ok());
             for order in [first].into_iter().chain(more).take(TOGETHER) {
                 match order {
                     Order::Update(request) => group.push(request),
                     Order::Transfer(one) => wanted.push(one),
+                    other => others.push(other),
                 }
             }
             let (written, changed) = self.names.group(journal, group, (&self.tables, now()));
@@ -224,6 +271,7 @@ impl Work {
             for Wanted { zone, since, reply } in wanted {
                 let _ = reply.send(self.names.transfer(&zone, since, &self.tables));
             }
+            others.into_iter().for_each(|order| self.other(journal, order));
             if let Err(e) = &written
                 && !failed
             {

@@ -6,12 +6,15 @@ mod change;
 mod changes;
 mod counter;
 mod datagrams;
+mod follow;
 mod forward;
 mod guard;
 mod health;
 mod late;
 mod leased;
 mod limit;
+mod made;
+mod news;
 mod notify;
 pub(crate) mod places;
 mod prepared;
@@ -26,16 +29,15 @@ mod write;
 use crate::model::{self, Config};
 use crate::update::keys::Keys;
 use crate::zone::Tables;
-use changes::{Changes, Work};
+use changes::Changes;
 use common::host::service::worker::Worker;
-use common::{Failure, Kind, log};
+use common::{Failure, Kind};
 use counter::Counter;
+use follow::Keeper;
 use forward::Forwarder;
 use guard::Guard;
 use health::Health;
-use leased::Leases;
 use limit::Verdict;
-use notify::Notify;
 use prepared::{Prepared, State};
 use quick::Quick;
 use reply::{Question, Reply};
@@ -48,8 +50,6 @@ use tokio::sync::watch;
 
 /// How often the loop shows that it works.
 const TICK: Duration = Duration::from_millis(500);
-/// How long queries wait for the journal of a former worker; then they are answered from what it has said so far.
-const TAKE: Duration = Duration::from_millis(250);
 /// How long answers that are under way may take when another worker has taken over.
 const DRAIN: Duration = Duration::from_secs(15);
 
@@ -60,6 +60,8 @@ struct Server {
     keys: Keys,
     /// The servers that may transfer the zones.
     transfer: Option<model::Transfer>,
+    /// The server that keeps the names, if it is another one.
+    keeper: Option<Arc<Keeper>>,
     guard: Guard,
     counter: Arc<Counter>,
     forwarder: Arc<Forwarder>,
@@ -72,7 +74,7 @@ struct Server {
 /// A configuration that cannot be used, or errors of the kernel.
 pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let (drain, drained) = watch::channel(false);
-    let (server, (replicas, leases), changes) = match server(&mut worker, &drained) {
+    let (server, (replicas, leases), changes) = match made::server(&mut worker, &drained) {
         Ok((server, others, changes)) => (Arc::new(server), others, changes),
         Err(why) => {
             worker.refuse(&why);
@@ -91,42 +93,19 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let watched = replicas.map(|replicas| Arc::clone(&server.health).watch(replicas, drained.clone()));
     let serving = async {
         watched.map(tokio::spawn);
-        let notify = changes.as_ref().and_then(|(changes, work)| server.notify(changes, work));
+        let own = changes.as_ref().map(|(changes, _)| changes);
+        let notify = own.and_then(|changes| Some((server.notify(changes)?, changes.serials())));
         notify.map(|(notify, serials)| tokio::spawn(notify.run(serials, drained.clone())));
         if let Some(mut leases) = leases {
             leases.look().await;
             tokio::spawn(leases.watch(drained.clone()));
         }
-        let changes = begin(changes).await?;
+        let follow = own.and_then(|own| Some(server.keeper.clone()?.follow(own.clone(), drained.clone())));
+        follow.map(tokio::spawn);
+        let changes = made::begin(changes).await?;
         serve((server, changes), sockets, drained, ticks).await
     };
     runtime.block_on(serving).map_err(failed)
-}
-
-/// What a server has of a configuration: what it follows besides questions, and what carries out updates.
-type Made = (Server, (Option<model::Health>, Option<Leases>), Option<(Changes, Work)>);
-
-fn server(worker: &mut Worker, drained: &watch::Receiver<bool>) -> Result<Made, String> {
-    let config: Config = worker.config()?;
-    // The serial of the zones: it rises with every load.
-    let now = log::since("1970-01-01T00:00:00Z").unwrap_or_default().as_secs();
-    let now = u32::try_from(now).unwrap_or_default();
-    let tables = Arc::new(RwLock::new(Tables::new(&config, now)?));
-    let keys = Keys::new(&config, &worker.secrets)?;
-    let changes = match worker.folder.take() {
-        Some(folder) => Some(changes::prepare(&config, folder, &tables, drained.clone())?),
-        None => None,
-    };
-    let leases = worker.reads.pop().map(|file| Leases::new(file, config.leased.clone(), Arc::clone(&tables)));
-    let server = Server::new(&config, tables, keys, now)?;
-    Ok((server, (config.health, leases), changes))
-}
-
-/// Begins to carry out updates. The former worker lets go of the journal at once, unless connections are open.
-async fn begin(changes: Option<(Changes, Work)>) -> io::Result<Option<Changes>> {
-    let Some((changes, work)) = changes else { return Ok(None) };
-    let _ = tokio::time::timeout(TAKE, work.start()?).await;
-    Ok(Some(changes))
 }
 
 async fn serve(
@@ -162,7 +141,9 @@ impl Server {
         let names = tables.read().unwrap_or_else(PoisonError::into_inner).names();
         let prepared = Prepared::new(names);
         let (transfer, health) = (config.transfer.clone(), Arc::default());
-        Ok(Server { tables, prepared, keys, transfer, guard, counter, forwarder, health })
+        let first = config.servers.as_ref().and_then(|servers| servers.at).zip(keys.servers.clone());
+        let keeper = first.map(|(at, key)| Arc::new(Keeper::new(at, key)));
+        Ok(Server { tables, prepared, keys, transfer, keeper, guard, counter, forwarder, health })
     }
 
     /// Writes the reply to a datagram to the end of `out`, if it gets one, and counts it; or returns what takes time.
@@ -245,12 +226,6 @@ impl Server {
         }
     }
 
-    /// What tells other servers of changes.
-    fn notify(&self, changes: &Changes, work: &Work) -> Option<(Notify, watch::Receiver<u32>)> {
-        let (transfer, key) = (self.transfer.clone()?, self.keys.transfer.clone());
-        Some((Notify { transfer, zones: changes.zones(), key }, work.serials()))
-    }
-
     fn tables(&self) -> RwLockReadGuard<'_, Tables> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -262,6 +237,9 @@ impl Server {
         }
         if question.is_transfer() {
             return Reply::Transfer;
+        }
+        if question.is_for_news() {
+            return Reply::News;
         }
         let reply = question.reply(&self.tables(), source, &self.health.down());
         match reply {
@@ -287,8 +265,11 @@ impl Server {
                 let bytes = self.forwarder.ask(question, &ask, from.ip()).await;
                 question.signed(bytes)
             }
-            Reply::Change => question.change(changes.as_ref()).await,
-            Reply::Transfer => Vec::new(), // It has messages of its own.
+            Reply::Change => match &self.keeper {
+                Some(keeper) => question.passed_on(keeper).await,
+                None => question.change(changes.as_ref()).await,
+            },
+            Reply::Transfer | Reply::News => Vec::new(), // They have messages of their own.
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Tells other servers that zones have changed (RFC 1996), so that they transfer them at once.
 
+use super::Server;
+use super::changes::{self, Changes};
 use crate::model::Transfer;
 use crate::zone::Owner;
 use domain::base::iana::{Class, Opcode, Rtype};
@@ -29,6 +31,14 @@ pub(super) struct Notify {
     pub(super) key: Option<Arc<Key>>,
 }
 
+impl Server {
+    /// What tells other servers of changes.
+    pub(super) fn notify(&self, changes: &Changes) -> Option<Notify> {
+        let (transfer, key) = (self.transfer.clone()?, self.keys.transfer.clone());
+        Some(Notify { transfer, zones: changes.zones(), key })
+    }
+}
+
 impl Notify {
     /// Tells of each new serial, until another worker has taken over.
     pub(super) async fn run(self, mut serial: watch::Receiver<u32>, mut drained: watch::Receiver<bool>) {
@@ -37,6 +47,9 @@ impl Notify {
             tokio::select! {
                 changed = serial.changed() => if changed.is_err() { return },
                 _ = drained.wait_for(|drained| *drained) => return,
+            }
+            if *serial.borrow_and_update() == 0 {
+                continue; // It follows another server, which has not told it anything yet.
             }
             let mut tasks = JoinSet::new();
             for to in me.transfer.to.iter().copied() {
@@ -79,7 +92,7 @@ impl Notify {
         builder.push((zone, Rtype::SOA, Class::IN)).ok()?;
         let mut builder = builder.additional();
         if let Some(key) = &self.key {
-            let now = Time48::from_u64(super::changes::now());
+            let now = Time48::from_u64(changes::now());
             ClientTransaction::request(Arc::clone(key), &mut builder, now).ok()?;
         }
         Some(builder.finish())

@@ -31,6 +31,8 @@ pub(super) struct Question {
     wrong: Option<OptRcode>,
     /// Its signature, once it is found to be right.
     pub(super) signature: Option<Box<Signature>>,
+    /// A signed update as it came.
+    pub(super) as_it_came: Vec<u8>,
 }
 
 /// What other servers are asked.
@@ -56,6 +58,8 @@ pub(super) enum Reply {
     Change,
     /// A transfer of a zone.
     Transfer,
+    /// What has changed, for another server of the stack.
+    News,
 }
 
 impl Question {
@@ -77,6 +81,7 @@ impl Question {
             stream,
             wrong: None,
             signature: None,
+            as_it_came: Vec::new(),
             message,
         };
         if header.opcode() != Opcode::QUERY {

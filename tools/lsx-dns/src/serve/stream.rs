@@ -127,6 +127,19 @@ async fn talk(
             }
             continue;
         }
+        if let (Reply::News, Some(changes)) = (&reply, &changes) {
+            let all = tokio::select! {
+                all = question.news(changes) => all,
+                () = taken_over(&mut drained) => return Ok(()), // It asks the next one.
+            };
+            for bytes in &all {
+                send(&mut stream, bytes).await?;
+            }
+            if all.is_empty() {
+                return Ok(());
+            }
+            continue;
+        }
         let bytes = server.later(&mut question, reply, (from, changes.clone())).await;
         server.counter.reply(&question, from, at, &bytes);
         if bytes.is_empty() {
@@ -136,8 +149,16 @@ async fn talk(
     }
 }
 
+/// One message of another server.
+pub(super) async fn received(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = stream.read_u16().await?;
+    let mut bytes = vec![0; usize::from(length)];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}
+
 /// One message with its length.
-async fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+pub(super) async fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     timeout(PASS, stream.write_all(&[&length, bytes].concat())).await?
 }

@@ -42,7 +42,8 @@ fn names() -> (State, History) {
         let name = name(&owner).unwrap();
         let change = Change { before: state.live.get(&name).cloned(), after: Some(held), name };
         state.apply(std::slice::from_ref(&change), false);
-        history.add(serial, serial + 1, vec![change]);
+        let signed = crate::update::replay::Signed { at: 1, mac: String::new() };
+        history.add((serial, serial + 1), vec![change], signed);
     }
     (state, history)
 }

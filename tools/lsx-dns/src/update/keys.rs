@@ -1,6 +1,6 @@
 //! Keys of clients (RFC 8945), as they are written in secrets.
 
-use crate::model::{Config, TRANSFER};
+use crate::model::{Config, SERVERS, TRANSFER};
 use crate::zone::Owner;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -34,6 +34,8 @@ pub(crate) struct Who {
     pub(crate) clients: BTreeSet<String>,
     /// Whether it may transfer zones.
     pub(crate) transfers: bool,
+    /// Whether it is another server of the stack.
+    pub(crate) serves: bool,
 }
 
 /// The keys of a server.
@@ -45,6 +47,8 @@ pub(crate) struct Keys {
     who: HashMap<Owner, Who>,
     /// The key of servers that transfer zones.
     pub(crate) transfer: Option<Arc<Key>>,
+    /// That of the servers of the stack on several hosts.
+    pub(crate) servers: Option<Arc<Key>>,
 }
 
 /// Reads a secret: the output of tsig-keygen, or base64 of at least 16 bytes, whose key has the name `usual`.
@@ -137,10 +141,15 @@ impl Keys {
                 if config.update.contains_key(of) {
                     who.clients.insert(of.to_owned());
                 }
-                let (transfers, at) = (who.transfers, (key.name().clone(), key.algorithm()));
+                who.serves |= of == SERVERS;
+                let (transfers, serves, at) =
+                    (who.transfers, who.serves, (key.name().clone(), key.algorithm()));
                 let key = Arc::new(key);
                 if transfers && keys.transfer.is_none() {
                     keys.transfer = Some(Arc::clone(&key));
+                }
+                if serves && keys.servers.is_none() {
+                    keys.servers = Some(Arc::clone(&key));
                 }
                 let code = hmac::Key::new(hash(key.algorithm()), &written.bytes);
                 keys.codes.insert(at.clone(), code);

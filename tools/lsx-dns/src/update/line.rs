@@ -75,6 +75,14 @@ impl Named {
 }
 
 impl Line {
+    /// The serial after it, if it has one.
+    pub(crate) fn serial(&self) -> Option<u32> {
+        match self {
+            Line::Begin { serial, .. } | Line::Update { serial, .. } => Some(*serial),
+            Line::Names(_) | Line::Done { .. } => None,
+        }
+    }
+
     pub(crate) fn done(signed: &Signed) -> Line {
         Line::Done { signed_at: signed.at, mac: signed.mac.clone() }
     }

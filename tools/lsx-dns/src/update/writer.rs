@@ -6,6 +6,7 @@
 use super::keys::Who;
 use super::line::{Line, Named};
 use super::message::Asked;
+use super::news::News;
 use super::replay::{Replay, Seen, Signed};
 use super::state::{Change, State};
 use crate::transfer::{self, History};
@@ -41,6 +42,12 @@ pub(crate) struct Wanted {
 pub(crate) enum Order {
     Update(Request),
     Transfer(Wanted),
+    /// The serial.
+    Serial(oneshot::Sender<u32>),
+    /// A question of another server of the stack: what has changed since it had this serial.
+    Since(u32, oneshot::Sender<News>),
+    /// What the server that keeps the names says, in answer to such a question.
+    Follow(News, oneshot::Sender<Result<(), String>>),
 }
 
 /// The names, and what was done to them.
@@ -49,9 +56,9 @@ pub(crate) struct Names {
     pub(crate) serial: u32,
     /// The digest of the records of the stack with which the serial began.
     stack: String,
-    replay: Replay,
+    pub(super) replay: Replay,
     /// What was changed since the records of the stack are these.
-    history: History,
+    pub(super) history: History,
 }
 
 /// What one update of a group came to.
@@ -81,13 +88,23 @@ impl Names {
         self.stack.clear();
         self.state.live.clear();
         self.history.clear();
+        self.take_over(lines, now).map(drop)
+    }
+
+    /// Takes over further lines, and returns what they change.
+    ///
+    /// # Errors
+    /// As [`Names::load`].
+    pub(super) fn take_over(&mut self, lines: &[Line], now: u64) -> Result<Vec<Change>, String> {
+        let mut all = Vec::new();
         for line in lines {
             let mut done = |at: u64, mac: &str| {
                 let signed = Signed { at, mac: mac.to_owned() };
                 self.replay.note(&signed, Rcode::NOERROR, now);
+                signed
             };
             let before = self.serial;
-            let (names, is_update) = match line {
+            let (names, update) = match line {
                 Line::Begin { serial, stack } => {
                     self.history.clear();
                     (self.serial, self.stack) = (*serial, stack.clone());
@@ -98,11 +115,11 @@ impl Names {
                     continue;
                 }
                 Line::Update { serial, signed_at, mac, names } => {
-                    done(*signed_at, mac);
+                    let signed = done(*signed_at, mac);
                     self.serial = *serial;
-                    (names, true)
+                    (names, Some(signed))
                 }
-                Line::Names(names) => (names, false),
+                Line::Names(names) => (names, None),
             };
             let mut changes = Vec::new();
             for named in names {
@@ -111,11 +128,12 @@ impl Names {
                 changes.push(Change { name, before, after });
             }
             self.state.apply(&changes, false);
-            if is_update {
-                self.history.add(before, self.serial, changes);
+            all.extend_from_slice(&changes);
+            if let Some(signed) = update {
+                self.history.add((before, self.serial), changes, signed);
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Begins to write, with records of the stack that have this digest: with others the serial rises.
@@ -157,7 +175,7 @@ impl Names {
         }
     }
 
-    fn show(&self, changes: &[Change], tables: &RwLock<Tables>) {
+    pub(super) fn show(&self, changes: &[Change], tables: &RwLock<Tables>) {
         let mut tables = tables.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             let records = self.state.shown(&change.name).map(|held| held.records.as_slice());
@@ -196,8 +214,9 @@ impl Names {
             self.show(&changed.concat(), tables);
             let mut from = before;
             for (line, changes) in lines.iter().zip(changed) {
-                let Line::Update { serial, .. } = line else { continue };
-                self.history.add(from, *serial, changes);
+                let Line::Update { serial, signed_at, mac, .. } = line else { continue };
+                let signed = Signed { at: *signed_at, mac: mac.clone() };
+                self.history.add((from, *serial), changes, signed);
                 from = *serial;
             }
         }
@@ -215,6 +234,9 @@ impl Names {
         since: Option<u32>,
         tables: &RwLock<Tables>,
     ) -> Option<Vec<Rr>> {
+        if self.serial == 0 {
+            return None; // It follows another server, which has not told it anything yet.
+        }
         let soa = tables.read().unwrap_or_else(PoisonError::into_inner).soa(zone)?.clone();
         Some(transfer::records(&self.state, &self.history, zone, (&soa, self.serial, since)))
     }
@@ -252,7 +274,7 @@ impl Names {
     }
 
     /// All that a journal has to say.
-    fn whole(&self) -> Vec<Line> {
+    pub(super) fn whole(&self) -> Vec<Line> {
         let begin = Line::Begin { serial: self.serial, stack: self.stack.clone() };
         let named: Vec<Named> =
             self.state.live.iter().map(|(name, held)| Named::new(name, Some(held))).collect();

@@ -71,6 +71,20 @@ pub struct Desired {
     /// Services of other tools in this host's router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceAt>,
+    /// Servers of names on several hosts of the stack, if this host has one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Servers>,
+}
+
+/// Servers that share names: the router of the host of the first is reached by those of the others, at the tunnels' port by TCP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Servers {
+    /// The address of the first one's host.
+    pub at: Ipv4Addr,
+    /// The port in its router.
+    pub port: u16,
+    /// The hosts of the others, with their addresses.
+    pub others: BTreeMap<String, Ipv4Addr>,
 }
 
 impl Desired {

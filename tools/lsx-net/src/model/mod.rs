@@ -10,7 +10,7 @@ mod weight;
 mod whose;
 
 pub use balance::{BALANCE, Backend, Balancer, Health, Server};
-pub use desired::{BalancedAt, Desired, Elsewhere, Intent, Leg, Network, Nic, Row};
+pub use desired::{BalancedAt, Desired, Elsewhere, Intent, Leg, Network, Nic, Row, Servers};
 pub use facts::{Attached, CertificateState, Chain, Facts, Known, Listener, ReplicaAt, Tunnels};
 pub use flow::{Flow, Tuple};
 pub use object::{

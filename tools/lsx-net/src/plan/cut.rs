@@ -1,6 +1,6 @@
 //! From the resolved stack to the desired state of one host.
 
-use crate::model::{Desired, Leg, Network, Nic};
+use crate::model::{Desired, Leg, Network, Nic, Servers};
 use common::stack::resolved::{AllowAt, HostAt, NetworkAt, NetworkKind, Resolved, Selector};
 use common::stack::{LinkKind, link_prefix};
 use std::collections::BTreeMap;
@@ -39,7 +39,25 @@ pub fn cut(resolved: &Resolved) -> BTreeMap<String, Desired> {
         }
     }
     permissions(resolved, &mut all);
+    servers(resolved, &mut all);
     all
+}
+
+/// Servers that share names, for each of their hosts.
+fn servers(resolved: &Resolved, all: &mut BTreeMap<String, Desired>) {
+    let address = |name: &String| {
+        let host = resolved.hosts.iter().find(|host| host.name == *name)?;
+        Some((name.clone(), host.address))
+    };
+    let Some(first) = resolved.services.iter().find(|service| !service.hosts.is_empty()) else { return };
+    let Some((_, at)) = address(&first.host) else { return };
+    let others = first.hosts.iter().filter_map(address).collect();
+    let servers = Servers { at, port: first.port, others };
+    for host in first.hosts.iter().chain([&first.host]) {
+        if let Some(desired) = all.get_mut(host) {
+            desired.servers = Some(servers.clone());
+        }
+    }
 }
 
 /// The prefixes of a stack's links, by kind.
@@ -74,6 +92,7 @@ fn empty(resolved: &Resolved, host: &HostAt) -> Desired {
         allow: Vec::new(),
         balance: Vec::new(),
         services: Vec::new(),
+        servers: None,
     }
 }
 

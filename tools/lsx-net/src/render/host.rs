@@ -3,6 +3,7 @@
 //! No chain here has a policy of drop, and every drop matches lsx's links or tunnel port only, so the host's firewall is
 //! not affected. `inet` has rules for routed packets, `bridge` for bridged ones.
 
+use super::servers;
 use super::{balanced, braces, chain, inner, ports, protocol, set, table};
 use crate::model::{Desired, Nic, SOURCE_PORTS};
 use common::stack::resolved::{AllowAt, PortAt, Selector};
@@ -37,9 +38,10 @@ fn routed(d: &Desired) -> String {
         let published = published(d, router_address(d));
         text += &chain("published", "", &published);
         let local =
-            vec![format!("ip daddr != 127.0.0.0/8 ip daddr != {router} fib daddr type local jump published")];
-        text += &chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &local);
-        text += &chain("output", "type nat hook output priority -100; policy accept;", &local);
+            format!("ip daddr != 127.0.0.0/8 ip daddr != {router} fib daddr type local jump published");
+        let arriving: Vec<String> = servers::translated(d).into_iter().chain([local.clone()]).collect();
+        text += &chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", &arriving);
+        text += &chain("output", "type nat hook output priority -100; policy accept;", &[local]);
     }
     text
 }
@@ -84,6 +86,7 @@ fn forward(d: &Desired) -> Vec<String> {
     let mut rules = vec![format!("ip daddr @peers udp dport {} drop", d.tunnel_port)];
     if d.networks.iter().any(|n| n.leg.is_some()) {
         let world = &d.world_link;
+        rules.extend(servers::kept_out(d));
         rules.extend([
             format!("oifname \"{world}\" ct state established,related accept"),
             format!("oifname \"{world}\" ct status dnat accept"),

@@ -6,6 +6,7 @@ mod beyond;
 pub(crate) mod certificates;
 mod host;
 mod router;
+mod servers;
 
 pub(crate) use host::host;
 pub(crate) use router::{NOWHERE, router};

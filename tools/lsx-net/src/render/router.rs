@@ -1,6 +1,7 @@
 //! Rules in the stack's router: traffic between networks, to the world, and of published ports. Blocked by default.
 
 use super::beyond::beyond;
+use super::servers;
 use super::{balanced, braces, chain, inner, inner_balance, near, ports, protocol, set, sources, table};
 use crate::model::{Desired, Network, WORLD};
 use common::stack::resolved::{AllowAt, PortAt, PortSpec, Protocol, Selector, ServiceAt};
@@ -46,6 +47,7 @@ fn input(d: &Desired) -> Vec<String> {
     }
     rules.extend(echoes);
     rules.extend(d.services.iter().filter_map(|service| served(d, service)));
+    rules.extend(servers::let_in(d));
     // Answers of DHCP servers, to `lsx-dns check`: nothing else listens there.
     let asking = d.networks.iter().filter(|n| n.gateway && n.dhcp).filter_map(leg_name);
     let asking: Vec<String> = asking.collect();

@@ -45,6 +45,7 @@ pub(crate) fn dns(at: At<'_, '_>) -> Option<Dns> {
         services: table.get("services", services).unwrap_or_default(),
         health: table.get("health", |at| at.parse(pace)),
         update: table.get("update", updates).unwrap_or_default(),
+        host: table.get("host", string),
         transfer: table.get("transfer", transfer),
         dhcp: table.get("dhcp", dhcp::networks).unwrap_or_default(),
         boot: table.get("boot", dhcp::boot),

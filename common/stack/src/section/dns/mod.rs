@@ -5,6 +5,7 @@ pub(crate) mod dhcp;
 pub(crate) mod dhcp_rules;
 pub(crate) mod names;
 pub(crate) mod rules;
+pub(crate) mod servers;
 
 use crate::schema::{
     Address, CaaText, Domain, DurationText, Int, Ipv6Text, Labelled, Many, MxText, Named, PaceText, Port,
@@ -70,6 +71,10 @@ pub struct Dns {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<Labelled<Update>>")]
     pub update: BTreeMap<String, Update>,
+    /// With gateways on several hosts: the one whose server keeps the names that clients change; default: the first gateway's host, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word>")]
+    pub host: Option<String>,
     /// Other servers that may transfer the zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,

@@ -5,7 +5,7 @@ use super::{Dns, DnsDriver, Record};
 use crate::resolve::gateway_address;
 use crate::rules::Check;
 use crate::value::is_below;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<'s> Check<'s> {
     /// The section `dns`.
@@ -160,12 +160,31 @@ impl<'s> Check<'s> {
 
     /// Clients that may change names, and servers that may transfer the zone.
     fn changed(&mut self, dns: &'s Dns) {
+        if let Some(host) = &dns.host
+            && self.host(host, || "dns.host".to_owned()).is_some()
+        {
+            self.answers(host);
+        }
         for (name, update) in dns.update.iter().filter(|(_, update)| !update.key.is_empty()) {
             self.secret(&update.key, || format!("dns.update.{name}.key"));
         }
         if let Some(key) = dns.transfer.as_ref().and_then(|transfer| transfer.key.as_ref()) {
             self.secret(key, || "dns.transfer.key".to_owned());
         }
+    }
+}
+
+impl Check<'_> {
+    /// The host that keeps the names needs a server, which is where a gateway is.
+    fn answers(&mut self, host: &str) {
+        let gateways = self.stack.networks.values().filter_map(|network| network.gateway.as_deref());
+        let gateways: BTreeSet<&str> = gateways.collect();
+        if gateways.contains(host) || self.unread("networks") {
+            return;
+        }
+        let message = format!("{host} is the gateway of no network, so it has no server of names");
+        let hint = format!("write one of {}", gateways.into_iter().collect::<Vec<_>>().join(", "));
+        self.tell("stack.dns.host", "dns.host".to_owned(), message, hint);
     }
 }
 

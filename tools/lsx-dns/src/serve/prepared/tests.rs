@@ -87,7 +87,7 @@ fn query(name: &Owner, kind: u16, form: usize, dice: &mut Dice) -> Vec<u8> {
 pub(in crate::serve) fn server(mut config: Config) -> Server {
     (config.rate, config.log) = (1_000_000, false);
     let tables = Arc::new(RwLock::new(Tables::new(&config, 1).unwrap()));
-    (config.update, config.transfer) = (BTreeMap::new(), None); // There are no secrets here.
+    (config.update, config.transfer, config.servers) = (BTreeMap::new(), None, None); // There are no secrets here.
     let keys = Keys::new(&config, &BTreeMap::new()).unwrap();
     Server::new(&config, tables, keys, 1).unwrap()
 }
@@ -98,7 +98,7 @@ fn slow(server: &Server, bytes: &[u8], source: Ipv4Addr) -> Option<Vec<u8>> {
     server.guard.admit(&mut question, source, true);
     match question.reply(&server.tables(), source, &server.health.down()) {
         Reply::Now(reply) => Some(reply),
-        Reply::Later(_) | Reply::Change | Reply::Transfer => None,
+        Reply::Later(_) | Reply::Change | Reply::Transfer | Reply::News => None,
     }
 }
 

@@ -43,7 +43,7 @@ fn state() -> State {
 }
 
 fn who(client: &str) -> Who {
-    Who { clients: [client.to_owned()].into(), transfers: false }
+    Who { clients: [client.to_owned()].into(), ..Who::default() }
 }
 
 /// Carries out an update, if it may be.

@@ -36,7 +36,7 @@ fn add(owner: &str, at: u64) -> (Request, oneshot::Receiver<Rcode>) {
         prerequisites: Vec::new(),
         changes: vec![Asks::Add(record)],
     };
-    let who = Who { clients: ["one".to_owned()].into(), transfers: false };
+    let who = Who { clients: ["one".to_owned()].into(), ..Who::default() };
     (Request { who, asked, signed: Signed { at, mac: format!("{owner}{at}") }, reply }, code)
 }
 

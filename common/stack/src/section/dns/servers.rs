@@ -1,0 +1,14 @@
+//! Servers of names on several hosts.
+
+use crate::model::Stack;
+use std::collections::BTreeSet;
+
+/// The servers of a stack whose names change, if they are on several hosts: that which keeps the names, and the others.
+pub fn dns_servers(stack: &Stack) -> Option<(&str, Vec<&str>)> {
+    let dns = stack.dns.as_ref().filter(|dns| !dns.update.is_empty() || dns.transfer.is_some())?;
+    let gateways: BTreeSet<&str> =
+        stack.networks.values().filter_map(|network| network.gateway.as_deref()).collect();
+    let first = dns.host.as_deref().or(gateways.first().copied())?;
+    let others: Vec<&str> = gateways.into_iter().filter(|host| *host != first).collect();
+    (!others.is_empty()).then_some((first, others))
+}
