@@ -124,13 +124,18 @@ fn files(at: At<'_, '_>) -> Option<BTreeMap<String, String>> {
     at.entries(known, |at| at.parse(within))
 }
 
-/// A path that stays in its volume.
+/// The longest path, which has 128 bytes with a zero at its end in a message (RFC 2131 2).
+const PATH: usize = 127;
+
+/// A path that stays in its volume, of characters that mean nothing else to a server or a boot program.
 fn within(text: &str) -> Parsed<String> {
     let text = source(text)?;
-    if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~+=@:/".contains(&b);
+    let stays = !text.starts_with('/') && text.split('/').all(|part| part != "..");
+    if !stays || text.len() > PATH || !text.bytes().all(plain) {
         return Err(Wrong::new(
             format!("`{text}` is not a path in the volume"),
-            "write it like ipxe/boot.ipxe",
+            "write it like ipxe/boot.ipxe: letters, digits and -._~+=@:/, at most 127 bytes",
         ));
     }
     Ok(text)
