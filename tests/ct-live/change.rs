@@ -97,6 +97,8 @@ fn another_image_makes_it_anew(cloud: &Cloud) {
     cloud.ct(&["up", &file]).ok();
     assert_eq!(pids(cloud)[1], before[1]);
     assert_eq!(cloud.inside("h1", "turn/web", "cat /etc/mark; ls /srv").ok().stdout, "second");
+    // Removing the former one took no interface of the new one.
+    cloud.inside("h1", "turn/web", "ping -c 1 -W 30 web-2 >/dev/null").ok();
     assert_eq!(cloud.changed(&file), 0);
 }
 

@@ -143,7 +143,9 @@ impl Driver for Oci {
             Runtime::of(&place)?.delete(&id)?;
         }
         strays::end(stack, name)?;
-        strays::unplug(stack, name, place.instance().ok().flatten().as_ref());
+        // One that was put aside has another name than its record: the interfaces are those of the instance in its place.
+        let instance = place.instance().ok().flatten().filter(|instance| instance.name == name);
+        strays::unplug(stack, name, instance.as_ref());
         Ok(())
     }
 
