@@ -101,9 +101,9 @@ fn clients_get_their_addresses_and_nobody_else(lab: &Lab) {
     let written = lab.script("h1", "cat /var/lib/lsx/dns/leases/data/leases").ok().stdout;
     assert_eq!(written.lines().count(), all.len(), "{written}");
     other_servers(lab, &town);
-    // dhcpcd leaves processes behind, which hold its output.
+    // dhcpcd leaves processes behind, which hold its output and end at different times.
     let dhcpcd = "ip netns exec leases.stranger dhcpcd -4 -1 -A -L -t 60 eth0 > /run/dhcpcd.out 2>&1 < /dev/null; grep -E 'leased 10.150.0.[0-9]+' /run/dhcpcd.out; \
-                  ip netns pids leases.stranger | xargs -r kill -9";
+                  while left=$(ip netns pids leases.stranger) && [ -n \"$left\" ]; do kill -9 $left 2>/dev/null || true; sleep 0.1; done";
     lab.script("h2", dhcpcd).ok();
     // dnsmasq has no root.
     let user =
