@@ -47,11 +47,12 @@ pub struct Boot {
     /// The volume with the files.
     #[schemars(with = "Word")]
     pub volume: String,
-    /// A map from the kind of client, `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`, to a path in the volume.
+    /// A map from the kind of client, `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`, to a path in the volume of letters,
+    /// digits and `-._~+=@:/`, at most 127 bytes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<String, Source>>")]
     pub files: BTreeMap<String, String>,
-    /// A machine that has booted once boots from its own disk afterwards.
+    /// A machine that has booted once boots from its own disk afterwards; not supported yet: lsx-dns refuses it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub once: bool,
