@@ -5,6 +5,7 @@
 //! not written to its end is dropped; any other damage refuses the whole file. One process at a time holds the lock and writes.
 
 mod lines;
+mod tail;
 
 use crate::failure::{Failure, Kind};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fsync, openat, renameat, statat, unlinkat};
@@ -60,14 +61,29 @@ fn failed(what: &str, error: io::Error) -> Failure {
 /// Damage, or errors of the file system.
 pub fn read<T: DeserializeOwned>(folder: impl AsFd) -> Result<(Vec<T>, Option<Mark>), Failure> {
     let mark = mark(&folder);
+    let bytes = file(&folder)?.map(|file| whole(&file)).transpose()?.unwrap_or_default();
+    Ok((lines::read(&bytes)?.entries, mark))
+}
+
+/// The last entry; only the end of the file is read. None without an entry.
+///
+/// # Errors
+/// Errors of the file system, or entries of another kind. Damage before the last line is not found.
+pub fn last<T: DeserializeOwned>(folder: impl AsFd) -> Result<Option<T>, Failure> {
+    let Some(file) = file(&folder)? else { return Ok(None) };
+    let length = file.metadata().map_err(|e| failed("read", e))?.len();
+    tail::last(&file, length)
+}
+
+/// The file, for a reader; none if there is none.
+fn file(folder: impl AsFd) -> Result<Option<File>, Failure> {
     // Its owner may have fewer rights than the reader: neither a link nor a pipe is waited for.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let bytes = match openat(&folder, FILE, flags, Mode::empty()) {
-        Ok(file) => whole(&File::from(file))?,
-        Err(Errno::NOENT) => Vec::new(),
-        Err(e) => return Err(failed("open", e.into())),
-    };
-    Ok((lines::read(&bytes)?.entries, mark))
+    match openat(&folder, FILE, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(failed("open", e.into())),
+    }
 }
 
 /// The state of the file now.
@@ -147,7 +163,8 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         self.unsure
     }
 
-    /// Puts a journal with these entries in its place: after a crash there is the old or the new one.
+    /// Puts a journal with these entries in its place: after a crash there is the old or the new one. The last entry has a line of its
+    /// own, so that [`last`] reads little.
     ///
     /// # Errors
     /// Errors of the file system; the old one stays.
@@ -156,7 +173,8 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let next = openat(&self.folder, NEXT, flags | OFlags::APPEND, Mode::RUSR | Mode::WUSR)?;
         let mut next = File::from(next);
         let (mut number, mut length) = (self.number, 0);
-        let written = entries.chunks(TOGETHER).try_for_each(|part| {
+        let (most, end) = entries.split_at(entries.len().saturating_sub(1));
+        let written = most.chunks(TOGETHER).chain(end.chunks(1)).try_for_each(|part| {
             let line = lines::line(number, part)?;
             number += 1;
             length += line.len() as u64;

@@ -12,6 +12,7 @@
 )]
 
 mod alike;
+mod behind;
 mod boot;
 mod change;
 mod checks;
@@ -61,6 +62,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         peers::CASES,
         transfer::CASES,
         pair::CASES,
+        behind::CASES,
         gateways::CASES,
         dhcp::CASES,
         leased::CASES,

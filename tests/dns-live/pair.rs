@@ -11,7 +11,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("names_move_to_another_host_whole_or_not_at_all", names_move_to_another_host_whole_or_not_at_all),
 ];
 
-const KEY: &str = "/tmp/desk.key";
+pub(crate) const KEY: &str = "/tmp/desk.key";
 
 /// The stack, and the key of its client on both hosts.
 pub(crate) fn up(lab: &Lab) -> Town<'_> {
@@ -25,7 +25,7 @@ pub(crate) fn up(lab: &Lab) -> Town<'_> {
 }
 
 /// What nsupdate says, in an instance's place, to its own name server.
-fn update(pair: &Town<'_>, from: &str, key: &str, lines: &str) -> (bool, String) {
+pub(crate) fn update(pair: &Town<'_>, from: &str, key: &str, lines: &str) -> (bool, String) {
     let text = format!("server {}\n{lines}\nsend\n", pair.resolver(from));
     let command = format!("ip netns exec pair.{from} nsupdate -t 30 {key}");
     let ran = pair.lab.exec_with(pair.host_of(from), &["bash", "-c", &command], text.as_bytes());
@@ -43,7 +43,7 @@ pub(crate) fn logs(pair: &Town<'_>) -> String {
     HOSTS.map(tail).concat()
 }
 
-fn serial(pair: &Town<'_>, from: &str) -> Option<String> {
+pub(crate) fn serial(pair: &Town<'_>, from: &str) -> Option<String> {
     pair.short(from, "internal SOA").first()?.split(' ').nth(2).map(str::to_owned)
 }
 
@@ -139,7 +139,7 @@ fn nobody_else_reaches_the_server_that_keeps_names(lab: &Lab) {
 }
 
 /// Kills the worker and the supervisor of a host.
-fn kill(pair: &Town<'_>, host: &str) {
+pub(crate) fn kill(pair: &Town<'_>, host: &str) {
     let both = format!("kill -9 {} {}", pair.recorded(host, "supervisor"), pair.recorded(host, "pid"));
     pair.lab.script(host, &both).ok();
 }

@@ -49,6 +49,18 @@ fn checked(line: &[u8]) -> Option<&[u8]> {
     (line[..REST].ends_with(AFTER) && sum(rest).as_bytes() == digits).then_some(rest)
 }
 
+/// The entries of a line with its line feed; none if it is not whole.
+///
+/// # Errors
+/// Entries of another kind.
+pub(super) fn entries<T: DeserializeOwned>(line: &[u8]) -> Result<Option<Vec<T>>, Failure> {
+    let Some(rest) = line.strip_suffix(b"\n").and_then(checked) else { return Ok(None) };
+    let wrong =
+        |e| Failure::new(Kind::Data, "journal", format!("the last line of the journal cannot be read: {e}"));
+    let read: Rest<Vec<T>> = serde_json::from_slice(&[b"{", rest].concat()).map_err(wrong)?;
+    Ok(Some(read.is))
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The live checks: in each network, an instance of each host asks its name server for every record of the document, for those that
 //! it may see and for those that it may not, by UDP and TCP, from its own namespace.
 
+mod behind;
 mod questions;
 pub(crate) mod spaces;
 
@@ -51,6 +52,8 @@ pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
         "query" => queried(input),
         "update" => updated(input),
         "ask" => asked(input),
+        "serial" => Ok(json!(crate::observe::serial(&read::<String>(input)?))),
+        "behind" => Ok(json!(behind::told(&read(input)?))),
         _ => Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into()),
     }
 }
@@ -190,6 +193,7 @@ pub(crate) fn check(input: &PlanInput<BTreeMap<String, Key>>, each: Each<'_>) ->
             }),
         }
     }
+    behind::check(input, each, &mut checked);
     Ok(checked)
 }
 

@@ -35,7 +35,8 @@
 //! gateway's host that comes first by name. The others pass updates on to it as they are (RFC 2136 6), and follow what it has
 //! done at once, with a key that comes from the secret `seed`. lsx-net lets their routers reach its router, at the TCP port with the number of
 //! `tunnel_port`. Transfers and NOTIFY come from every gateway. While the server that keeps the names cannot be reached, the others answer from
-//! what they have, and updates get SERVFAIL; then they are the same again. `plan` refuses another `dns.host` while the names are kept elsewhere, or if that host
+//! what they have, and updates get SERVFAIL; then they are the same again. `check`
+//! tells which of them is behind, and when one cannot ask. `plan` refuses another `dns.host` while the names are kept elsewhere, or if that host
 //! lacks some of them: run `lsx-dns down`, which leaves them on all hosts, and then `up`.
 //!
 //! `dns.rate` datagrams a second of one source are answered; above, it is told to ask by TCP, or gets a cookie to show (RFC 7873).

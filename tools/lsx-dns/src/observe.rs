@@ -43,10 +43,14 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Kept, Facts>, F
 }
 
 /// The serial in the journal of a stack's names; none without one that can be read.
-fn serial(stack: &str) -> Option<u32> {
+pub(crate) fn serial(stack: &str) -> Option<u32> {
     let Kept::Data { path } = Kept::data(Dns::NAME, stack) else { return None };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = open(Path::new(&path).join(NAMES), flags, Mode::empty()).ok()?;
+    if let Some(serial) = journal::last::<Line>(&folder).ok().flatten().and_then(|line| line.serial()) {
+        return Some(serial);
+    }
+    // Earlier versions wrote a shortened journal with its serial first.
     let (lines, _) = journal::read::<Line>(&folder).ok()?;
     lines.iter().rev().find_map(Line::serial)
 }

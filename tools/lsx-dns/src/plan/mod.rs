@@ -11,6 +11,8 @@ mod reverse;
 mod updates;
 mod views;
 
+pub(crate) use updates::servers;
+
 use crate::Dns;
 use crate::model::{Config, DHCP, Driver, Intent, Key, META, NAMES, rate};
 use crate::render;

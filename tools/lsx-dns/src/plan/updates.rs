@@ -1,6 +1,7 @@
 //! Clients that may change names, and servers that may transfer zones. Pure.
 
 use crate::model::{Client, Config, Holder, SERVERS_SECRET, Servers, Transfer};
+use common::stack::resolved::ServiceAt;
 use common::stack::{Dns, Resolved, Stack, UpdateOwner, dns_name};
 use common::tool::ObservedOf;
 use common::{Failure, Kind};
@@ -34,18 +35,26 @@ pub(super) fn add(stack: &Stack, dns: &Dns, config: &mut Config) {
     config.transfer = transfer.map(|all| Transfer { to: all.to.clone(), key: all.key.clone() });
 }
 
-/// Where the servers of several hosts have their names from, for one of these hosts.
-pub(super) fn share(resolved: &Resolved, host: &str, config: &mut Config) {
-    let Some(first) = resolved.services.iter().find(|at| at.tool == "dns" && !at.hosts.is_empty()) else {
-        return;
-    };
+/// Where the servers of several hosts have their names from, for one of these hosts; none if all are on one.
+pub(crate) fn servers(resolved: &Resolved, host: &str) -> Option<Servers> {
+    let first = first(resolved)?;
     let there = resolved.hosts.iter().find(|at| at.name == first.host && at.name != host);
     let at = there.map(|there| SocketAddrV4::new(there.address, resolved.tunnel_port));
-    if at.is_none() {
+    Some(Servers { host: first.host.clone(), at, key: SERVERS_SECRET.to_owned() })
+}
+
+fn first(resolved: &Resolved) -> Option<&ServiceAt> {
+    resolved.services.iter().find(|at| at.tool == "dns" && !at.hosts.is_empty())
+}
+
+/// The same in a configuration. The one that keeps the names listens for the others.
+pub(super) fn share(resolved: &Resolved, host: &str, config: &mut Config) {
+    config.servers = servers(resolved, host);
+    let keeps = config.servers.as_ref().is_some_and(|servers| servers.at.is_none());
+    if let Some(first) = first(resolved).filter(|_| keeps) {
         config.listen.push(SocketAddrV4::new(resolved.leg.broadcast(), first.port));
         config.listen.sort();
     }
-    config.servers = Some(Servers { host: first.host.clone(), at, key: SERVERS_SECRET.to_owned() });
 }
 
 /// The host whose server keeps the names that clients change.

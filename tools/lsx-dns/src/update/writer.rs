@@ -273,14 +273,14 @@ impl Names {
         code
     }
 
-    /// All that a journal has to say.
+    /// All that a journal has to say. The serial comes last, where a reader finds it without the rest.
     pub(super) fn whole(&self) -> Vec<Line> {
         let begin = Line::Begin { serial: self.serial, stack: self.stack.clone() };
         let named: Vec<Named> =
             self.state.live.iter().map(|(name, held)| Named::new(name, Some(held))).collect();
         let names = named.chunks(TOGETHER).map(|some| Line::Names(some.to_vec()));
         let done = self.replay.carried_out().map(|signed| Line::done(&signed));
-        [begin].into_iter().chain(names).chain(done).collect()
+        names.chain(done).chain([begin]).collect()
     }
 }
 

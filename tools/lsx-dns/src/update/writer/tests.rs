@@ -76,6 +76,42 @@ fn updates_and_serials_outlast_a_clock_that_jumps() {
     assert_eq!(read.state.live.len(), 4);
 }
 
+/// An observer finds the serial of many names in the last line, also when the journal was shortened, and reads no other.
+#[test]
+fn the_serial_of_many_names_is_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || File::open(folder.path()).unwrap();
+    let config = config();
+    let tables = RwLock::new(Tables::new(&config, 0).unwrap());
+    let (mut journal, _) = Journal::<Line>::open(open().into()).unwrap().unwrap();
+    let mut all = names(&config);
+    all.begin(&mut journal, "digest", NOW).unwrap();
+    let named = |number: u32| Named {
+        name: format!("n{number}.internal"),
+        by: "one".to_owned(),
+        records: serde_json::from_value(serde_json::json!([{"ttl": 60, "a": "192.0.2.1"}])).unwrap(),
+    };
+    let many: Vec<Named> = (0..10_000).map(named).collect();
+    all.take_over(&[Line::Names(many)], NOW).unwrap();
+    journal.replace(&all.whole()).unwrap();
+    let last = || common::journal::last::<Line>(open()).unwrap().and_then(|line| line.serial());
+    assert_eq!(last(), Some(all.serial));
+    let (request, _) = add("more.internal", NOW);
+    all.group(&mut journal, vec![request], (&tables, NOW)).0.unwrap();
+    assert_eq!(last(), Some(all.serial));
+    drop(journal);
+    let (_, lines) = Journal::<Line>::open(open().into()).unwrap().unwrap();
+    let mut read = names(&config);
+    read.load(&lines, NOW).unwrap();
+    assert_eq!((read.serial, read.state.live.len()), (all.serial, 10_001));
+    // The line before them has all names.
+    let bytes = std::fs::read(folder.path().join("journal")).unwrap();
+    let longest = bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
+    let ends: Vec<usize> =
+        bytes.split(|byte| *byte == b'\n').rev().skip(1).take(2).map(<[u8]>::len).collect();
+    assert!(longest > 500_000 && ends.iter().all(|length| *length < 1000), "{longest} {ends:?}");
+}
+
 /// Entries of a journal, damaged: what is taken over is written as the same.
 #[test]
 fn soak_entries() {
