@@ -23,6 +23,7 @@ mod crash;
 mod dhcp;
 mod drivers;
 mod edited;
+mod files;
 mod gateways;
 mod leased;
 mod load;
@@ -67,6 +68,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         dhcp::CASES,
         leased::CASES,
         boot::CASES,
+        files::CASES,
         metadata::CASES,
         cloud::CASES,
     ],

@@ -33,6 +33,9 @@ pub struct Definition {
     /// Files of the host that a server reads while other programs write them in place. Missing ones are made empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<String>,
+    /// A folder of the host that a server sees, read-only and without links. It is not started before that exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
 }
 
 /// The text of a definition. It has no flattened fields, which serde could read only by keeping all values.
@@ -50,6 +53,7 @@ struct Text<C> {
     secrets: BTreeMap<String, String>,
     #[serde(default)]
     reads: Vec<String>,
+    seen: Option<String>,
 }
 
 /// As [`Runs::Server`].
@@ -105,9 +109,6 @@ pub struct Program {
     /// The group of the user that it becomes by itself, which may read its files then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// A folder of the host that it sees at `%FOLDER%/seen`, read-only and without links. It is not started before that exists.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seen: Option<String>,
     /// The folder of its files, if not one of the engine. Nothing but its files is removed there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
@@ -146,6 +147,7 @@ impl Definition {
             data: false,
             secrets: BTreeMap::new(),
             reads: Vec::new(),
+            seen: None,
         }
     }
 
@@ -156,7 +158,7 @@ impl Definition {
     /// Text that is not a definition.
     pub(crate) fn read<C: DeserializeOwned>(text: &[u8]) -> serde_json::Result<(Definition, Option<C>)> {
         let text: Text<C> = serde_json::from_slice(text)?;
-        let Text { program, server, router, unprivileged, data, secrets, reads } = text;
+        let Text { program, server, router, unprivileged, data, secrets, reads, seen } = text;
         let (runs, config) = match (program, server) {
             (Some(program), None) => (Runs::Program(program), None),
             (None, Some(Server { listen, config })) => {
@@ -164,7 +166,7 @@ impl Definition {
             }
             _ => return Err(serde_json::Error::custom("neither a program nor a server")),
         };
-        Ok((Definition { runs, router, unprivileged, data, secrets, reads }, config))
+        Ok((Definition { runs, router, unprivileged, data, secrets, reads, seen }, config))
     }
 
     /// As [`super::Kept::Service`] has it.
@@ -183,7 +185,6 @@ impl Definition {
             fixed: program.fixed.clone(),
             reload: program.reload,
             group: program.group.clone(),
-            seen: program.seen.clone(),
             folder: program.folder.clone(),
             ..Program::default()
         };

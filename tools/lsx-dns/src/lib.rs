@@ -50,9 +50,11 @@
 //! or `localhost`. These names are in no transfer, other drivers than `embedded` do not answer them, and with several gateways
 //! only the servers of that gateway's host do.
 //!
-//! With `dns.boot`, dnsmasq gives the files of a volume by TFTP, read-only, in the same networks, and DHCP names the one for the
-//! client's architecture, or for iPXE. The volume's folder is mounted for dnsmasq alone, and so that no link in it is followed (Linux 5.10). It
-//! starts when lsx-ct has made the volume. HTTP boot, and booting once, are not supported yet.
+//! With `dns.boot`, a server gives the files of a volume by TFTP (RFC 1350, 2347 to 2349, 7440) and HTTP, read-only, in the same networks, and
+//! DHCP names the one for the client's architecture, or for iPXE; firmware that boots by HTTP (`HTTPClient`) gets a URL. The server sees
+//! the volume's folder alone, and so that no link in it is followed (Linux 5.10). It starts when lsx-ct has made the volume. Each
+//! transfer is a line of its log: TIME stderr F, and a JSON object with `to`, `by`, `file`, `bytes`, and whether the file was given `whole`.
+//! Booting once is not supported yet.
 //!
 //! With `meta`, a server in the router of each gateway tells instances about themselves, at http://169.254.169.254/, an address that nobody
 //! has: the router translates it. It has EC2's paths (/latest/meta-data/, /latest/user-data, tokens of version 2 of its protocol), those of
@@ -87,14 +89,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 mod ask;
+mod boot;
 mod check;
 pub mod cli;
 pub mod dhcp;
 mod edit;
+mod http;
 mod key;
 mod meta;
 pub mod model;
 mod observe;
+mod places;
 pub mod plan;
 mod query;
 pub mod render;
@@ -103,6 +108,7 @@ mod serve;
 mod shown;
 mod transfer;
 mod update;
+mod work;
 pub mod zone;
 
 /// The program's name.
@@ -185,7 +191,11 @@ impl Tool for Dns {
     }
 
     fn serve(&self, worker: Worker) -> Result<(), Failure> {
-        if worker.name == model::META { meta::work(worker) } else { serve::work(worker) }
+        match worker.name.as_str() {
+            model::META => meta::work(worker),
+            model::BOOT => boot::work(worker),
+            _ => serve::work(worker),
+        }
     }
 
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {

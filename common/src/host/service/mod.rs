@@ -7,6 +7,7 @@ pub mod log;
 mod marks;
 mod own;
 pub(crate) mod running;
+mod seen;
 pub mod signals;
 pub mod sockets;
 pub mod supervisor;

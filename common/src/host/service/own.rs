@@ -1,8 +1,9 @@
-//! What a server gets besides its sockets: a folder of its own for what must outlive it, secrets, and files of others that it reads. Its
-//! supervisor opens them, since a server without root cannot.
+//! What a server gets besides its sockets: a folder of its own for what must outlive it, secrets, files of others that it reads, and a
+//! folder that it sees. Its supervisor opens them, since a server without root cannot.
 
 use super::kept::KeptService;
 use crate::failure::{Failure, Kind};
+use crate::host::service::seen;
 use crate::host::{file, limit, received};
 use crate::plan::{Definition, Kept};
 use crate::secret;
@@ -13,12 +14,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 impl KeptService {
-    /// Opens the folder, if the definition wants one, then the secrets in the order of their names, and the files that it reads.
+    /// Opens the folder, if the definition wants one, then the secrets in the order of their names, the files that it reads, and the
+    /// folder that it sees.
     pub(super) fn open_own(&self, definition: &Definition) -> Result<Vec<OwnedFd>, Failure> {
         let folder = definition.data.then(|| self.folder(definition.unprivileged)).transpose()?;
         let secrets = definition.secrets.iter().map(|(name, digest)| self.secret(name, digest));
         let reads = definition.reads.iter().map(|path| opened(Path::new(path)));
-        folder.into_iter().map(Ok).chain(secrets).chain(reads).collect()
+        let seen = definition.seen.iter().map(|path| seen::open_folder(Path::new(path)));
+        folder.into_iter().map(Ok).chain(secrets).chain(reads).chain(seen).collect()
     }
 
     /// The folder, which belongs to the user of the server.

@@ -7,7 +7,6 @@
 mod child;
 mod files;
 mod program;
-mod seen;
 mod server;
 
 use super::kept::{KeptService, State, identity};
@@ -55,6 +54,8 @@ struct Supervisor {
     tend: Option<Box<dyn Tend>>,
     /// The program that runs.
     program: Option<Loaded>,
+    /// The folder that the worker sees.
+    seen: Option<(String, Option<(u64, u64)>)>,
     /// What was logged last about files that cannot be prepared.
     said: String,
     /// Former workers, with their time limit.
@@ -76,9 +77,9 @@ pub fn run(of: KeptService, tend: Option<Box<dyn Tend>>) -> Result<(), Failure> 
     let home = child.as_ref().and_then(|child| identity(Path::new(&child.space())));
     let home = home.filter(|home| identity(Path::new("/proc/self/ns/net")) != Some(*home));
     let state = State { supervisor: nix::unistd::getpid().as_raw(), ..State::default() };
-    let (program, said, drained) = (None, String::new(), Vec::new());
+    let (program, seen, said, drained) = (None, None, String::new(), Vec::new());
     let mut me =
-        Supervisor { of, log, signals, state, next, pairs, home, child, tend, program, said, drained };
+        Supervisor { of, log, signals, state, next, pairs, home, child, tend, program, seen, said, drained };
     me.tell(false, None)?;
     let ended = me.keep();
     me.child.iter_mut().chain(me.drained.iter_mut().map(|(child, _)| child)).for_each(Child::stop);
@@ -152,6 +153,10 @@ impl Supervisor {
             "the router was replaced".to_owned()
         } else if child.ended() {
             format!("ended: {}", child.status())
+        } else if let Some((path, _)) =
+            self.seen.as_ref().filter(|(path, there)| identity(Path::new(path)) != *there)
+        {
+            format!("{path} was replaced")
         } else if !child.beats() {
             "does not answer".to_owned()
         } else {
@@ -193,10 +198,7 @@ impl Supervisor {
         let space = self.enter(definition.router)?;
         let waits = match &definition.runs {
             Runs::Program(program) => self.run_program(&definition, program, &space)?,
-            Runs::Server { listen, .. } => {
-                self.run_worker(&definition, listen, digest, &space)?;
-                None
-            }
+            Runs::Server { listen, .. } => self.run_worker(&definition, listen, digest, &space)?,
         };
         (self.state.router, self.state.handover) = (definition.router, definition.hands_over());
         self.state.start = definition.start();

@@ -1,7 +1,7 @@
 //! The worker of a service: the tool's own server, on sockets that its supervisor opened.
 //!
 //! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the definition, the socket for
-//! later supervisors, the server's own folder, its secrets and the files that it reads if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
+//! later supervisors, the server's own folder, its secrets, the files that it reads and the folder that it sees if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
 //! or `beat COUNTS`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
@@ -40,6 +40,8 @@ pub struct Worker {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// The files that it reads, in the order of the definition.
     pub reads: Vec<File>,
+    /// The folder that it sees, for looking up names only.
+    pub seen: Option<OwnedFd>,
     /// Digest of the definition.
     digest: String,
     supervisor: UnixStream,
@@ -65,7 +67,7 @@ impl Worker {
         let text = limit::read(definition, DEFINITION, "the definition")?;
         let (definition, server) = Definition::read::<IgnoredAny>(&text).map_err(|e| failed(e.into()))?;
         server.ok_or_else(missing)?;
-        let Definition { data, secrets: names, reads: paths, .. } = definition;
+        let Definition { data, secrets: names, reads: paths, seen: sees, .. } = definition;
         let folder = if data { Some(all.next().ok_or_else(missing)?) } else { None };
         let mut secrets = BTreeMap::new();
         for (name, _) in names {
@@ -77,11 +79,12 @@ impl Worker {
         for _ in paths {
             reads.push(File::from(all.next().ok_or_else(missing)?));
         }
+        let seen = if sees.is_some() { Some(all.next().ok_or_else(missing)?) } else { None };
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
         let digest = document::digest(&text);
         let name = name.to_owned();
-        Ok(Worker { name, text, sockets, folder, secrets, reads, digest, supervisor, next })
+        Ok(Worker { name, text, sockets, folder, secrets, reads, seen, digest, supervisor, next })
     }
 
     /// The configuration; its text is forgotten, so this works once.

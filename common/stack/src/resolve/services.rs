@@ -14,6 +14,10 @@ type Legs<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The first port that its server may have at the router's own addresses.
 const INNER: u16 = 16_925;
+/// The port of TFTP, that of HTTP, and the first one that boot files have otherwise.
+const TFTP: u16 = 69;
+const HTTP: u16 = 80;
+const FURTHER: u16 = 8080;
 /// Default port of S3.
 pub(crate) const S3_PORT: u16 = 9000;
 
@@ -22,6 +26,8 @@ pub(super) fn services(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
     let mut all = balancers(stack, legs);
     all.extend(names(stack));
     all.extend(objects(stack));
+    let files = files(stack, &all);
+    all.extend(files);
     let metadata = metadata(stack, &all);
     all.extend(metadata);
     all.sort();
@@ -73,7 +79,7 @@ fn balancers(stack: &Stack, legs: &Legs<'_>) -> Vec<ServiceAt> {
     all
 }
 
-/// DNS at every gateway; DHCP and boot files for networks that have them.
+/// DNS at every gateway; DHCP for networks that have it.
 fn names(stack: &Stack) -> Vec<ServiceAt> {
     let Some(dns) = &stack.dns else { return Vec::new() };
     let mut all = Vec::new();
@@ -89,10 +95,6 @@ fn names(stack: &Stack) -> Vec<ServiceAt> {
         if leased.is_empty() {
             continue;
         }
-        if dns.boot.is_some() {
-            let tftp = service(&host, ("boot", "dns"), Protocol::Udp, 69);
-            all.push(ServiceAt { networks: leased.clone(), ..tftp });
-        }
         all.push(ServiceAt { networks: leased, ..service(&host, ("dhcp", "dns"), Protocol::Udp, 67) });
     }
     if let Some((host, others)) = dns_servers(stack) {
@@ -100,6 +102,25 @@ fn names(stack: &Stack) -> Vec<ServiceAt> {
         all.push(ServiceAt { hosts, ..service(host, ("servers", "dns"), Protocol::Tcp, 53) });
     }
     all
+}
+
+/// Boot files by TFTP, and by HTTP at a port that no other service of the router has.
+fn files(stack: &Stack, others: &[ServiceAt]) -> Vec<ServiceAt> {
+    let Some(dns) = stack.dns.as_ref().filter(|dns| dns.boot.is_some() && !dns.dhcp.is_empty()) else {
+        return Vec::new();
+    };
+    let leased: Vec<String> = dns.dhcp.keys().cloned().collect();
+    let served = |(host, networks): (String, Vec<String>)| {
+        let free = |port: &u16| others.iter().all(|at| at.host != host || at.port != *port);
+        let http = std::iter::once(HTTP).chain(FURTHER..).find(free);
+        let ports = [Some((Protocol::Udp, TFTP)), http.map(|port| (Protocol::Tcp, port))];
+        let one = |(protocol, port)| ServiceAt {
+            networks: networks.clone(),
+            ..service(&host, ("boot", "dns"), protocol, port)
+        };
+        ports.into_iter().flatten().map(one).collect::<Vec<_>>()
+    };
+    routed(stack, &leased).into_iter().flat_map(served).collect()
 }
 
 /// Metadata, at a port that no other service of the router has.

@@ -6,27 +6,23 @@ mod ask;
 mod lxd;
 mod nocloud;
 mod own;
-mod request;
-mod talk;
 mod tokens;
 mod tree;
 
 pub(crate) use ask::{answered, check};
 
+use crate::http::{self, Answer, Reply, Request};
 use crate::model::Meta;
+use crate::places::Places;
+use crate::work::{self, Drained};
+use common::Failure;
 use common::host::service::worker::Worker;
-use common::{Failure, Kind};
 use own::Server;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-
-/// How often the loop shows that it works.
-const TICK: Duration = Duration::from_millis(500);
-/// How long replies that are under way may take when another worker has taken over.
-const DRAIN: Duration = Duration::from_secs(15);
 
 /// Serves until the supervisor says that another worker has taken over.
 ///
@@ -36,36 +32,33 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let read = worker.config::<Meta>();
     let server = match read.and_then(|config| Server::new(&config, &mut worker.secrets)) {
         Ok(server) => Arc::new(server),
-        Err(why) => {
-            worker.refuse(&why);
-            return Err(Failure::new(Kind::Data, "dns.serve", why));
-        }
+        Err(why) => return Err(work::refuse(worker, why)),
     };
-    let failed = |e: io::Error| Failure::new(Kind::Failed, "dns.serve", format!("cannot serve: {e}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (drain, drained) = watch::channel(false);
-    let (ticks, seen) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(u64::MAX));
-    let ticked = Arc::clone(&ticks);
-    let alive = move || {
-        let now = ticked.load(Ordering::Relaxed);
-        (seen.swap(now, Ordering::Relaxed) != now).then(|| "{}".to_owned())
-    };
-    let sockets = worker.follow(alive, move || _ = drain.send(true)).map_err(failed)?;
-    let serving = async {
-        let mut tasks = tokio::task::JoinSet::new();
-        for (_, tcp) in sockets {
-            let tcp = tokio::net::TcpListener::from_std(tcp)?;
-            tasks.spawn(talk::accept(Arc::clone(&server), tcp, drained.clone()));
-        }
-        let (mut tick, mut drained) = (tokio::time::interval(TICK), drained.clone());
-        while !*drained.borrow() {
-            tokio::select! {
-                _ = tick.tick() => { ticks.fetch_add(1, Ordering::Relaxed); }
-                changed = drained.changed() => if changed.is_err() { break },
+    let told = drained.clone();
+    work::run(
+        worker,
+        (drain, drained),
+        || "{}".to_owned(),
+        async |sockets, tasks| {
+            for (_, tcp) in sockets {
+                let tcp = tokio::net::TcpListener::from_std(tcp)?;
+                let (server, drained) = (Arc::clone(&server), told.clone());
+                let talk = move |stream, from| talk(Arc::clone(&server), stream, from, drained.clone());
+                tasks.spawn(work::accept(tcp, Places::new(http::MOST), told.clone(), talk));
             }
-        }
-        let _ = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
-        Ok(())
-    };
-    runtime.block_on(serving).map_err(failed)
+            Ok(())
+        },
+    )
+}
+
+async fn talk(server: Arc<Server>, stream: TcpStream, from: SocketAddr, drained: Drained) -> io::Result<()> {
+    let IpAddr::V4(source) = from.ip() else { return Ok(()) };
+    http::talk(&*server, stream, source, drained).await
+}
+
+impl Answer for Server {
+    fn answer(&self, source: Ipv4Addr, request: &Request) -> Reply {
+        answer::to(self, source, request, self.began.elapsed().as_secs())
+    }
 }

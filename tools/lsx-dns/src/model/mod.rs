@@ -11,7 +11,7 @@ mod update;
 pub use config::{Config, Data, Driver, Entry, Health, Named, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
-pub use dhcp::{Boot, Dhcp, Leased, Reservation};
+pub use dhcp::{Boot, Dhcp, Leased, Reservation, Served};
 pub use meta::{Interface, Machine, Meta};
 pub(crate) use private::{PRIVATE, RANGES};
 pub use update::{Client, Holder, SERVERS, SERVERS_SECRET, Servers, TRANSFER, Transfer};
@@ -98,5 +98,7 @@ pub struct Key {
 pub const NAMES: &str = "names";
 /// That of the DHCP server.
 pub const DHCP: &str = "dhcp";
+/// That of boot files.
+pub const BOOT: &str = "boot";
 /// That of metadata.
 pub const META: &str = "meta";

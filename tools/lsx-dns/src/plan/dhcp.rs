@@ -1,8 +1,8 @@
 //! What a host's DHCP server gives, and to whom. Pure.
 
-use crate::model::{Boot, Data, Dhcp, Entry, Leased, Named, Reservation, Seen};
+use crate::model::{BOOT, Boot, Data, Dhcp, Entry, Leased, Named, Reservation, Seen, Served};
 use common::stack::resolved::{NetworkAt, Resolved};
-use common::stack::{Dhcp as Section, Dns, Stack};
+use common::stack::{Dhcp as Section, Dns, Protocol, Stack};
 use common::{Failure, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,14 +25,27 @@ mod option {
 /// The server of a host; none if no network asks for it there.
 pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Dhcp> {
     let dns = stack.dns.as_ref()?;
-    let here = resolved.networks.iter().filter(|network| network.gateway.as_deref() == Some(host));
+    let here = || resolved.networks.iter().filter(|network| network.gateway.as_deref() == Some(host));
     let networks: Vec<Leased> =
-        here.filter_map(|at| network(stack, resolved, at, host, dns.dhcp.get(&at.name)?)).collect();
+        here().filter_map(|at| network(stack, resolved, at, host, dns.dhcp.get(&at.name)?)).collect();
     let boot = dns.boot.as_ref().map(|boot| Boot {
         folder: format!("{VOLUMES}/{}/{}", stack.name, boot.volume),
         files: boot.files.clone(),
+        http: http(resolved, host).unwrap_or_default(),
+        networks: here().filter(|at| dns.dhcp.contains_key(&at.name)).filter_map(served).collect(),
     });
     (!networks.is_empty()).then(|| Dhcp { stack: stack.name.clone(), networks, boot })
+}
+
+/// The port at which a host gives boot files by HTTP.
+fn http(resolved: &Resolved, host: &str) -> Option<u16> {
+    let mut own = resolved.services.iter().filter(|at| at.host == host && at.tool == "dns");
+    own.find(|at| at.name == BOOT && at.protocol == Protocol::Tcp).map(|at| at.port)
+}
+
+fn served(at: &NetworkAt) -> Option<Served> {
+    let (address, cidr) = (at.gateway_address?, at.cidr?.trunc());
+    Some(Served { name: at.name.clone(), address, cidr, mtu: at.mtu })
 }
 
 /// What `dns.boot` says that is not possible.

@@ -14,7 +14,7 @@ mod views;
 pub(crate) use updates::servers;
 
 use crate::Dns;
-use crate::model::{Config, DHCP, Driver, Intent, Key, META, NAMES, rate};
+use crate::model::{BOOT, Boot, Config, DHCP, Driver, Intent, Key, META, NAMES, rate};
 use crate::render;
 use common::plan::{Definition, Have, Kept, Program, Runs, diff};
 use common::stack::{Dns as Section, DnsDriver, Resolved, Stack};
@@ -25,6 +25,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// The port of DNS (RFC 1035 4.2).
 const PORT: u16 = 53;
+/// That of TFTP (RFC 1350 4).
+pub(crate) const TFTP: u16 = 69;
 /// Default TTL in seconds.
 const TTL: u32 = 60;
 /// Default TTL of negative answers in seconds.
@@ -119,6 +121,9 @@ pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure
         all.insert(NAMES.to_owned(), Definition { secrets: own, reads, ..definition(config)? });
     }
     all.extend(intent.dhcp.as_ref().map(|dhcp| (DHCP.to_owned(), program(render::leasing(dhcp)))));
+    if let Some(boot) = intent.dhcp.as_ref().and_then(|dhcp| dhcp.boot.as_ref()) {
+        all.insert(BOOT.to_owned(), files(boot)?);
+    }
     if let Some(meta) = &intent.meta {
         let runs = Runs::Server { listen: meta.listen.clone(), config: json(meta)? };
         let own = secrets(meta.secrets().collect());
@@ -126,6 +131,15 @@ pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure
         all.insert(META.to_owned(), service);
     }
     Ok(all)
+}
+
+/// The server of boot files.
+fn files(boot: &Boot) -> Result<Definition, Failure> {
+    let at = |address, port| SocketAddrV4::new(address, port);
+    let both = |address| [at(address, TFTP), at(address, boot.http)];
+    let listen = boot.networks.iter().flat_map(|network| both(network.address)).collect();
+    let (runs, seen) = (Runs::Server { listen, config: json(boot)? }, Some(boot.folder.clone()));
+    Ok(Definition { router: true, unprivileged: true, seen, ..Definition::of(runs) })
 }
 
 /// A configuration, as a definition has it.

@@ -73,7 +73,6 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
         // It listens on the port of DHCP servers (proc(5)).
         ready: words(&["grep", "-q", ":0043 ", "/proc/net/udp"]),
         group: Some(GROUP.to_owned()),
-        seen: config.boot.as_ref().map(|boot| boot.folder.clone()),
         ..Default::default()
     }
 }
@@ -89,26 +88,43 @@ fn most(network: &Leased) -> u64 {
     1 << (32 - network.cidr.prefix_len())
 }
 
-/// The kinds of machines that boot, by the number of their architecture (RFC 4578 2.1, and its registry).
-const MACHINES: [(&str, u16); 6] =
-    [("bios", 0), ("uefi32", 6), ("uefi", 7), ("uefi", 9), ("arm64", 11), ("ipxe", 0)];
+/// The kinds of machines that boot, by the number of their architecture, and whether they boot by HTTP (RFC 4578 2.1, and its registry).
+const MACHINES: [(&str, u16, bool); 9] = [
+    ("bios", 0, false),
+    ("uefi32", 6, false),
+    ("uefi", 7, false),
+    ("uefi", 9, false),
+    ("arm64", 11, false),
+    ("uefi32", 15, true),
+    ("uefi", 16, true),
+    ("arm64", 19, true),
+    ("bios", 20, true),
+];
 
-/// Boot files by kind, and TFTP. iPXE says that it is iPXE by option 175, on every architecture.
+/// Boot files by kind. iPXE says that it is iPXE by option 175, on every architecture; firmware that boots by HTTP wants to be told so.
 fn booted(boot: &Boot) -> String {
-    let mut text = format!("enable-tftp\ntftp-root={FOLDER}/seen\n");
-    let menu = boot.files.contains_key("ipxe");
-    for (kind, number) in MACHINES {
+    let mut text = String::new();
+    // Else iPXE would load itself again and again.
+    let other = if let Some(menu) = boot.files.get("ipxe") {
+        let _ = writeln!(text, "dhcp-match=set:ipxe,175\ndhcp-boot=tag:ipxe,{menu}");
+        ",tag:!ipxe"
+    } else {
+        ""
+    };
+    let _ = writeln!(text, "dhcp-vendorclass=set:http,HTTPClient");
+    for (kind, number, http) in MACHINES {
         let Some(file) = boot.files.get(kind) else { continue };
-        if kind == "ipxe" {
-            let _ = writeln!(text, "dhcp-match=set:ipxe,175\ndhcp-boot=tag:ipxe,{file}");
+        let _ = writeln!(text, "dhcp-match=set:boot{number},option:client-arch,{number}");
+        if !http {
+            let _ = writeln!(text, "dhcp-boot=tag:boot{number}{other},{file}");
             continue;
         }
-        // Else iPXE would load itself again and again.
-        let other = if menu { ",tag:!ipxe" } else { "" };
-        let _ = writeln!(
-            text,
-            "dhcp-match=set:boot{number},option:client-arch,{number}\ndhcp-boot=tag:boot{number}{other},{file}"
-        );
+        let tags = format!("tag:http,tag:boot{number}{other}");
+        let _ = writeln!(text, "dhcp-option-force={tags},60,HTTPClient");
+        for network in &boot.networks {
+            let (name, url) = (&network.name, boot.url(network, file));
+            let _ = writeln!(text, "dhcp-option-force={tags},tag:{name},67,\"{url}\"");
+        }
     }
     text
 }

@@ -2,15 +2,14 @@
 
 use super::reply::Question;
 use crate::model::Counts;
-use common::{log, stdio};
+use crate::work;
+use common::log;
 use domain::base::iana::Rcode;
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 
-/// The number of lines that wait for a slow disk; further ones are lost, and counted.
-const WAITING: usize = 1000;
 /// The number of codes in the header of a message (RFC 1035 4.1.1).
 const CODES: usize = 16;
 
@@ -35,7 +34,7 @@ impl Counter {
     pub(super) fn new(log: bool) -> std::io::Result<Counter> {
         let counts = Counts { since_at: log::now(), ..Counts::default() };
         let all = Mutex::new(All { counts, ..All::default() });
-        Ok(Counter { all, log: log.then(writer).transpose()? })
+        Ok(Counter { all, log: log.then(work::lines).transpose()? })
     }
 
     /// Counts something else than a reply.
@@ -97,12 +96,4 @@ impl All {
 
 fn name(code: usize) -> String {
     Rcode::masked_from_int(u8::try_from(code).unwrap_or_default()).to_string()
-}
-
-/// Writes lines in a thread of its own, since the pipe to the supervisor may be full.
-fn writer() -> std::io::Result<SyncSender<String>> {
-    let (sender, lines) = sync_channel::<String>(WAITING);
-    let write = move || lines.iter().for_each(|line| _ = stdio::program_errors(line.as_bytes(), true));
-    std::thread::Builder::new().name("log".to_owned()).spawn(write)?;
-    Ok(sender)
 }

@@ -3,11 +3,11 @@
 
 use super::cache::{Cache, Kept};
 use super::counter::Counter;
-use super::places::Places;
 use super::quick::{Body, Quick};
 use super::reply::{Age, Ask, Question};
 use super::said::{Key, Said};
 use super::upstream::Upstream;
+use crate::places::Places;
 use domain::base::iana::{ExtendedErrorCode, Rcode};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -16,7 +16,6 @@ mod limit;
 mod made;
 mod news;
 mod notify;
-pub(crate) mod places;
 mod prepared;
 mod quick;
 mod reply;
@@ -28,10 +27,11 @@ mod write;
 
 use crate::model::{self, Config};
 use crate::update::keys::Keys;
+use crate::work;
 use crate::zone::Tables;
 use changes::Changes;
+use common::Failure;
 use common::host::service::worker::Worker;
-use common::{Failure, Kind};
 use counter::Counter;
 use follow::Keeper;
 use forward::Forwarder;
@@ -41,17 +41,9 @@ use limit::Verdict;
 use prepared::{Prepared, State};
 use quick::Quick;
 use reply::{Question, Reply};
-use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// How often the loop shows that it works.
-const TICK: Duration = Duration::from_millis(500);
-/// How long answers that are under way may take when another worker has taken over.
-const DRAIN: Duration = Duration::from_secs(15);
 
 /// What all tasks share.
 struct Server {
@@ -76,61 +68,37 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let (drain, drained) = watch::channel(false);
     let (server, (replicas, leases), changes) = match made::server(&mut worker, &drained) {
         Ok((server, others, changes)) => (Arc::new(server), others, changes),
-        Err(why) => {
-            worker.refuse(&why);
-            return Err(Failure::new(Kind::Data, "dns.serve", why));
-        }
+        Err(why) => return Err(work::refuse(worker, why)),
     };
-    let failed = |e: io::Error| Failure::new(Kind::Failed, "dns.serve", format!("cannot serve: {e}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (ticks, seen) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(u64::MAX));
-    let (ticked, counted) = (Arc::clone(&ticks), Arc::clone(&server));
-    let alive = move || {
-        let now = ticked.load(Ordering::Relaxed);
-        (seen.swap(now, Ordering::Relaxed) != now).then(|| counted.counts())
-    };
-    let sockets = worker.follow(alive, move || _ = drain.send(true)).map_err(failed)?;
     let watched = replicas.map(|replicas| Arc::clone(&server.health).watch(replicas, drained.clone()));
-    let serving = async {
-        watched.map(tokio::spawn);
-        let own = changes.as_ref().map(|(changes, _)| changes);
-        let notify = own.and_then(|changes| Some((server.notify(changes)?, changes.serials())));
-        notify.map(|(notify, serials)| tokio::spawn(notify.run(serials, drained.clone())));
-        if let Some(mut leases) = leases {
-            leases.look().await;
-            tokio::spawn(leases.watch(drained.clone()));
-        }
-        let follow = own.and_then(|own| Some(server.keeper.clone()?.follow(own.clone(), drained.clone())));
-        follow.map(tokio::spawn);
-        let changes = made::begin(changes).await?;
-        serve((server, changes), sockets, drained, ticks).await
-    };
-    runtime.block_on(serving).map_err(failed)
-}
-
-async fn serve(
-    (server, changes): (Arc<Server>, Option<Changes>),
-    sockets: Vec<(UdpSocket, TcpListener)>,
-    mut drained: watch::Receiver<bool>,
-    ticks: Arc<AtomicU64>,
-) -> io::Result<()> {
-    let mut tasks = tokio::task::JoinSet::new();
-    for (udp, tcp) in sockets {
-        let udp = Arc::new(tokio::net::UdpSocket::from_std(udp)?);
-        let tcp = tokio::net::TcpListener::from_std(tcp)?;
-        tasks.spawn(datagrams::answer((Arc::clone(&server), changes.clone()), udp, drained.clone()));
-        tasks.spawn(stream::accept((Arc::clone(&server), changes.clone()), tcp, drained.clone()));
-    }
-    drop(changes); // Its thread ends when all tasks have ended that can send it anything.
-    let mut tick = tokio::time::interval(TICK);
-    while !*drained.borrow() {
-        tokio::select! {
-            _ = tick.tick() => { ticks.fetch_add(1, Ordering::Relaxed); }
-            changed = drained.changed() => if changed.is_err() { break },
-        }
-    }
-    let _ = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
-    Ok(())
+    let (counted, told) = (Arc::clone(&server), drained.clone());
+    work::run(
+        worker,
+        (drain, drained),
+        move || counted.counts(),
+        async |sockets, tasks| {
+            watched.map(tokio::spawn);
+            let own = changes.as_ref().map(|(changes, _)| changes);
+            let notify = own.and_then(|changes| Some((server.notify(changes)?, changes.serials())));
+            notify.map(|(notify, serials)| tokio::spawn(notify.run(serials, told.clone())));
+            if let Some(mut leases) = leases {
+                leases.look().await;
+                tokio::spawn(leases.watch(told.clone()));
+            }
+            let follow = own.and_then(|own| Some(server.keeper.clone()?.follow(own.clone(), told.clone())));
+            follow.map(tokio::spawn);
+            // The thread of `changes` ends when all tasks have ended that can send it anything.
+            let changes = made::begin(changes).await?;
+            for (udp, tcp) in sockets {
+                let udp = Arc::new(tokio::net::UdpSocket::from_std(udp)?);
+                let tcp = tokio::net::TcpListener::from_std(tcp)?;
+                let shared = || (Arc::clone(&server), changes.clone());
+                tasks.spawn(datagrams::answer(shared(), udp, told.clone()));
+                tasks.spawn(stream::accept(shared(), tcp, told.clone()));
+            }
+            Ok(())
+        },
+    )
 }
 
 impl Server {

@@ -3,14 +3,14 @@
 use super::Server;
 use super::changes::Changes;
 use super::reply::{Question, Reply};
-use std::collections::HashMap;
+use crate::places::Places;
+use crate::work::{self, Drained, taken_over};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// The time that a connection may be idle, and the time for one query or reply to pass.
@@ -18,82 +18,29 @@ const IDLE: Duration = Duration::from_secs(20);
 const PASS: Duration = Duration::from_secs(10);
 /// The same when another worker has taken over: for what is under way.
 const LAST: Duration = Duration::from_secs(2);
-/// The pause after an error of the kernel, such as no more descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 /// The longest message: updates may be longer than queries.
 const MESSAGE: usize = 16 * 1024;
-/// The number of connections of all clients and of one.
-const ALL: usize = 1000;
-const EACH: usize = 50;
+/// The number of connections.
+const MOST: usize = 1000;
 
-/// The connections of each client.
-type Count = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-/// One connection, counted.
-struct Counted(Count, IpAddr);
-
-impl Counted {
-    fn take(count: &Count, client: IpAddr) -> Option<Counted> {
-        let mut all = count.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.get(&client).copied().unwrap_or_default();
-        if own >= EACH || all.values().sum::<usize>() >= ALL {
-            return None;
-        }
-        all.insert(client, own + 1);
-        Some(Counted(Arc::clone(count), client))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = all.get_mut(&self.1) {
-            *own -= 1;
-            if *own == 0 {
-                all.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// Accepts connections until another worker has taken over.
+/// Answers connections until another worker has taken over.
 pub(super) async fn accept(
     (server, changes): (Arc<Server>, Option<Changes>),
     listener: TcpListener,
-    mut drained: watch::Receiver<bool>,
+    drained: Drained,
 ) {
-    let mut open = tokio::task::JoinSet::new();
-    let count = Count::default();
     let at = listener.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip());
-    while !*drained.borrow() {
-        let got = tokio::select! {
-            got = listener.accept() => got,
-            _ = drained.changed() => break,
-        };
-        while open.try_join_next().is_some() {}
-        match got {
-            Ok((stream, from)) => {
-                // Without a place it is closed at once.
-                if let Some(counted) = Counted::take(&count, from.ip()) {
-                    let (server, changes, drained) = (Arc::clone(&server), changes.clone(), drained.clone());
-                    open.spawn(async move {
-                        let _counted = counted;
-                        let _ = talk((&server, changes), stream, (from, at), drained).await;
-                    });
-                }
-            }
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-    }
-    drop((listener, changes));
-    while open.join_next().await.is_some() {}
+    let told = drained.clone();
+    let talk =
+        move |stream, from| talk((Arc::clone(&server), changes.clone()), stream, (from, at), told.clone());
+    work::accept(listener, Places::new(MOST), drained, talk).await;
 }
 
 async fn talk(
-    (server, changes): (&Server, Option<Changes>),
+    (server, changes): (Arc<Server>, Option<Changes>),
     mut stream: TcpStream,
     (from, at): (SocketAddr, IpAddr),
-    mut drained: watch::Receiver<bool>,
+    mut drained: Drained,
 ) -> io::Result<()> {
     loop {
         let mut length = [0; 2];
@@ -161,9 +108,4 @@ pub(super) async fn received(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 pub(super) async fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     timeout(PASS, stream.write_all(&[&length, bytes].concat())).await?
-}
-
-/// Until another worker has taken over.
-async fn taken_over(drained: &mut watch::Receiver<bool>) {
-    let _ = drained.wait_for(|drained| *drained).await;
 }

@@ -1,20 +1,19 @@
 //! The process of a service, as its supervisor sees it: a program, or a worker with a line to it.
 
-use super::{STEP, failed, seen};
+use super::{STEP, failed};
 use crate::failure::{Failure, Kind};
 use crate::host::service::kept::KeptService;
 use crate::host::service::log::Log;
 use crate::host::service::sockets::{self, Pair};
 use crate::host::service::worker;
 use crate::host::{Program, limit, namespace, wait};
-use crate::plan::{self, Definition, Runs};
+use crate::plan::{Definition, Runs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,10 +97,6 @@ impl Child {
             program = program.user(of.user());
         }
         let start = || {
-            if let Runs::Program(plan::Program { seen: Some(folder), folder: own, .. }) = &definition.runs {
-                let own = own.as_ref().map_or_else(|| of.files(), PathBuf::from);
-                seen::show(Path::new(folder), &own.join(seen::SEEN))?;
-            }
             if definition.unprivileged {
                 // Of this thread, and of what it starts: no program gains rights (prctl(2)).
                 nix::sys::prctl::set_no_new_privs().map_err(|e| failed("give up rights", &e.into()))?;

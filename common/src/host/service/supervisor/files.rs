@@ -1,7 +1,6 @@
 //! The files of a program that is not lsx's, and its own commands that check them and ask whether it serves.
 
 use super::STEP;
-use super::seen::SEEN;
 use crate::failure::{Failure, Kind};
 use crate::host::file::{self, Mode};
 use crate::host::service::kept::KeptService;
@@ -62,10 +61,6 @@ impl<'a> Files<'a> {
             file::remove_tree(&self.folder)?;
         }
         self.make(definition)?;
-        if self.program.seen.is_some() {
-            let at = self.folder.join(SEEN);
-            std::fs::create_dir_all(&at).map_err(|e| file::failure(&at, "make", &e))?;
-        }
         let all = |program: &'_ Program| -> BTreeMap<String, String> {
             program
                 .fixed

@@ -36,11 +36,8 @@ impl Supervisor {
         program: &Program,
         space: &OwnedFd,
     ) -> Result<Option<String>, Failure> {
-        let mut needed = program.waits.iter().chain(&program.seen);
-        if let Some(missing) = needed.find(|path| !Path::new(path).exists()) {
-            self.end();
-            self.pairs.clear();
-            return Ok(Some(format!("waits for {missing}")));
+        if let Some(missing) = program.waits.iter().find(|path| !Path::new(path).exists()) {
+            return Ok(Some(self.waits_for(missing)));
         }
         let of = self.of.clone();
         let files = Files::of(&of, program);
@@ -60,6 +57,13 @@ impl Supervisor {
         let (definition, program) = (definition.clone(), program.clone());
         self.program = Some(Loaded { definition, program, watched });
         Ok(None)
+    }
+
+    /// Ends what runs, until a file is there. Returns what is said then.
+    pub(super) fn waits_for(&mut self, missing: &str) -> String {
+        self.end();
+        self.pairs.clear();
+        format!("waits for {missing}")
     }
 
     /// Lets it read other files; if it does not serve with them, the former ones.

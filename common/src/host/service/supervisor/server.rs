@@ -4,6 +4,7 @@ use super::child::Child;
 use super::{BEGIN, DRAIN, STEP, Supervisor, failed};
 use crate::failure::{Failure, Kind};
 use crate::host::service::holder;
+use crate::host::service::kept::identity;
 use crate::host::service::signals::Asked;
 use crate::host::service::sockets::Pair;
 use crate::host::{file, wait};
@@ -11,17 +12,22 @@ use crate::plan::Definition;
 use std::fs::File;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Supervisor {
-    /// Starts a worker; it takes over from the former one.
+    /// Starts a worker; it takes over from the former one. Returns what it waits for instead.
     pub(super) fn run_worker(
         &mut self,
         definition: &Definition,
         listen: &[SocketAddrV4],
         digest: &str,
         space: &OwnedFd,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
+        if let Some(missing) = definition.seen.iter().find(|path| !Path::new(path).is_dir()) {
+            return Ok(Some(self.waits_for(missing)));
+        }
+        self.seen = definition.seen.clone().map(|path| (path.clone(), identity(Path::new(&path))));
         let path = self.of.definition();
         let file = File::open(&path).map_err(|e| file::failure(&path, "open", &e))?;
         let own = self.of.open_own(definition)?;
@@ -54,7 +60,7 @@ impl Supervisor {
             self.state.handovers += 1;
             self.drained.push((former, Instant::now() + DRAIN));
         }
-        Ok(())
+        Ok(None)
     }
 }
 

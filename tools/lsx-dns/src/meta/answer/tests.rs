@@ -1,7 +1,7 @@
 //! Requests as clients may send them: whatever they are, nobody is told of others.
 
 use super::*;
-use crate::meta::request::{self, Read};
+use crate::http::request::{self, Read};
 use crate::model::{Interface, Machine, Meta};
 use lsx_tests::{Dice, soak};
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn server(tokens: bool) -> Server {
 fn ask(server: &Server, source: Ipv4Addr, text: &str, now: u64) -> (u16, String) {
     let Read::Whole(request, _) = request::read(text.as_bytes()) else { panic!("{text}") };
     let reply = to(server, source, &request, now);
-    (reply.status, String::from_utf8(reply.body.to_vec()).unwrap())
+    (reply.status, String::from_utf8(reply.bytes().to_vec()).unwrap())
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn soak_metadata() {
         let Read::Whole(request, length) = request::read(bytes) else { return false };
         assert!(length <= bytes.len());
         let own = to(&open, ANN, &request, 1);
-        let text = String::from_utf8_lossy(&own.body).into_owned();
+        let text = String::from_utf8_lossy(own.bytes()).into_owned();
         assert!(!text.contains("of-bob") && !text.contains("of bob"), "{text}");
         assert!(own.head(true).ends_with("\r\n\r\n") && own.head(false).matches("\r\n\r\n").count() == 1);
         let strange = to(&open, STRANGER, &request, 1);

@@ -8,23 +8,22 @@ const LINES: usize = 64;
 
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) host: Option<String>,
+    pub(crate) target: String,
+    pub(crate) host: Option<String>,
     /// Whether it says that it came through a proxy.
-    pub(super) forwarded: bool,
-    pub(super) token: Option<Vec<u8>>,
-    /// The time for which it wants a token.
-    pub(super) ttl: Option<Vec<u8>>,
+    pub(crate) forwarded: bool,
+    /// Its other lines, with names in lower case.
+    lines: Vec<(String, Vec<u8>)>,
     /// Whether the connection stays.
-    pub(super) stays: bool,
+    pub(crate) stays: bool,
 }
 
 /// What the first bytes of a connection are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// More bytes are needed.
     Part,
     /// A request, and its length.
@@ -34,7 +33,7 @@ pub(super) enum Read {
 }
 
 /// Reads the head of a request.
-pub(super) fn read(bytes: &[u8]) -> Read {
+pub(crate) fn read(bytes: &[u8]) -> Read {
     let mut lines = [httparse::EMPTY_HEADER; LINES];
     let mut head = httparse::Request::new(&mut lines);
     let length = match head.parse(bytes) {
@@ -51,8 +50,7 @@ pub(super) fn read(bytes: &[u8]) -> Read {
         target: target.to_owned(),
         host: None,
         forwarded: false,
-        token: None,
-        ttl: None,
+        lines: Vec::new(),
         stays: version == 1,
     };
     for line in head.headers.iter() {
@@ -62,12 +60,10 @@ pub(super) fn read(bytes: &[u8]) -> Read {
             "host" if request.host.is_some() => return Read::Wrong(400),
             "host" => request.host = Some(String::from_utf8_lossy(value).to_ascii_lowercase()),
             "x-forwarded-for" | "forwarded" => request.forwarded = true,
-            "x-aws-ec2-metadata-token" => request.token = Some(value.to_vec()),
-            "x-aws-ec2-metadata-token-ttl-seconds" => request.ttl = Some(value.to_vec()),
             "connection" => request.stays &= !says(value, "close"),
             "content-length" if value != b"0" => return Read::Wrong(413),
             "transfer-encoding" => return Read::Wrong(413),
-            _ => {}
+            name => request.lines.push((name.to_owned(), value.to_vec())),
         }
     }
     Read::Whole(request, length)
@@ -79,8 +75,13 @@ fn says(value: &[u8], word: &str) -> bool {
 }
 
 impl Request {
+    /// The value of a line by its name in lower case; of several the first one.
+    pub(crate) fn line(&self, name: &str) -> Option<&[u8]> {
+        self.lines.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice())
+    }
+
     /// The parts of the path, without the query.
-    pub(super) fn parts(&self) -> Vec<&str> {
+    pub(crate) fn parts(&self) -> Vec<&str> {
         let path = self.target.split(['?', '#']).next().unwrap_or_default();
         path.split('/').filter(|part| !part.is_empty()).collect()
     }
@@ -102,12 +103,15 @@ mod tests {
         let request =
             whole("GET //latest/meta-data/?x=/y HTTP/1.1\r\nHost: A\r\nX-aws-ec2-metadata-token: t \r\n\r\n");
         assert_eq!(request.parts(), ["latest", "meta-data"]);
-        assert_eq!((request.host.as_deref(), request.token.as_deref()), (Some("a"), Some(&b"t"[..])));
+        assert_eq!(
+            (request.host.as_deref(), request.line("x-aws-ec2-metadata-token")),
+            (Some("a"), Some(&b"t"[..]))
+        );
         assert!(request.stays && !request.forwarded);
         assert!(!whole("GET / HTTP/1.0\r\n\r\n").stays);
         assert!(!whole("GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n").stays);
         assert!(whole("GET / HTTP/1.1\r\nX-FORWARDED-FOR: 10.0.0.2\r\n\r\n").forwarded);
-        assert!(whole("PUT /latest/api/token HTTP/1.1\r\nContent-Length: 0\r\n\r\n").ttl.is_none());
+        assert!(whole("PUT /latest/api/token HTTP/1.1\r\nContent-Length: 0\r\n\r\n").line("x").is_none());
     }
 
     #[test]
