@@ -70,12 +70,8 @@ async fn send(steps: &Steps<'_>, part: &Part, new: &str, place: &str) -> Result<
     let read = tokio::task::spawn_blocking(read).await;
     let (part, bytes) =
         read.map_err(|e| Failure::new(Kind::Bug, "fleet.set", "a task ended unexpectedly").because(e))??;
-    let unpacked = match part.packed(&bytes) {
-        Some(small) => unpack(steps, small, new).await?,
-        None => false,
-    };
     let target = format!("of={new}");
-    if unpacked {
+    if unpack(steps, part.packed(&bytes), new).await? {
         // It writes nothing, and waits until everything is on the disk.
         steps.must(&["dd", "if=/dev/null", &target, "conv=notrunc", "conv=fsync"], b"").await?;
     } else {
