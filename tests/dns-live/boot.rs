@@ -9,7 +9,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("a_machine_boots_by_dhcp_and_tftp", a_machine_boots_by_dhcp_and_tftp),
 ];
 
-const STACK: &str = "
+pub(crate) const STACK: &str = "
 stack: leases
 hosts: { h1: 198.18.0.11, h2: 198.18.0.12 }
 networks:
@@ -27,12 +27,17 @@ dns:
 /// The volume, which lsx-ct would make.
 pub(crate) const VOLUME: &str = "/var/lib/lsx/volumes/leases/boot";
 
-pub(crate) fn up(lab: &Lab) -> Town<'_> {
+/// Makes the volume.
+pub(crate) fn files(lab: &Lab) {
     let files = format!(
         "mkdir -p {VOLUME}/pxe; cd {VOLUME}; printf first >pxe/bios.0; head -c 200000 /dev/urandom >pxe/x64.efi
          echo secret >/etc/secret; ln -sfn /etc/secret link; ln -sfn pxe inner; ln -sfn /etc out; printf hidden >hidden; chmod 600 hidden"
     );
     lab.script("h1", &files).ok();
+}
+
+pub(crate) fn up(lab: &Lab) -> Town<'_> {
+    files(lab);
     let town = Town::of(lab, "leases", STACK);
     script(lab);
     town
@@ -113,9 +118,6 @@ fn machines_get_the_file_of_their_kind(lab: &Lab) {
 }
 
 fn refused(town: &Town<'_>) {
-    // One boot for each machine is not built: such a stack would install machines again and again.
-    let once = town.changed("boot: { volume: boot,", "boot: { once: true, volume: boot,");
-    assert!(town.dns(&["plan", &once]).exits(65).stderr.contains("dns.boot.once"));
     let far = town.changed("boot: { host: h1 }", "boot: { host: h2 }");
     assert!(town.dns(&["plan", &far]).exits(65).stderr.contains("is on h2"));
 }
@@ -127,25 +129,59 @@ fn a_machine_boots_by_dhcp_and_tftp(lab: &Lab) {
         return;
     }
     let town = up(lab);
+    bootable(lab, &kernel);
+    let mut vm = Vm::start(lab, "");
+    vm.says("Linux version");
+    vm.end();
+    lab.script("h1", &format!("ip link del tapvm; rm -r {VOLUME}")).ok();
+    town.down();
+}
+
+/// A menu that boots a kernel, and an interface for a virtual machine.
+pub(crate) fn bootable(lab: &Lab, kernel: &std::path::Path) {
     let menu = "#!ipxe\\nkernel linux console=ttyS0 panic=-1 || shell\\nboot\\n";
     let put =
         format!("printf '{menu}' >{VOLUME}/menu.ipxe; cp KERNEL {VOLUME}/linux; chmod 644 {VOLUME}/linux");
     let kernel = kernel.canonicalize().unwrap();
     lab.script("h1", &put.replace("KERNEL", &kernel.display().to_string())).ok();
+    plugged(lab);
+}
+
+/// An interface for a virtual machine.
+pub(crate) fn plugged(lab: &Lab) {
     let tap =
         "b=$(ip -j link | jq -r '.[] | select(.altnames // [] | index(\"lsx:leases:front:bridge\")).ifname')
          mkdir -p /dev/net; test -e /dev/net/tun || mknod /dev/net/tun c 10 200
-         ip tuntap add vpxe mode tap && ip link set vpxe master $b up";
+         ip tuntap add tapvm mode tap && ip link set tapvm master $b up";
     lab.script("h1", tap).ok();
-    let start = "timeout 600 qemu-system-x86_64 -accel tcg -m 512 -nodefaults -no-user-config -no-reboot -display none -serial file:/tmp/console \
-                 -boot n -netdev tap,id=n,ifname=vpxe,script=no,downscript=no -device virtio-net-pci,netdev=n,mac=02:00:5e:00:53:21 \
-                 >/tmp/qemu 2>&1 </dev/null & echo $! >/tmp/qemu.pid";
-    lab.script("h1", start).ok();
-    let said = || lab.script("h1", "cat /tmp/console /tmp/qemu").stdout;
-    let booted = until(500, || said().contains("Linux version"));
-    lab.script("h1", "kill $(cat /tmp/qemu.pid)").ok();
-    assert!(booted, "{}", said());
-    assert!(until(60, || lab.script("h1", "! kill -0 $(cat /tmp/qemu.pid)").code == 0));
-    lab.script("h1", &format!("ip link del vpxe; rm -r {VOLUME}")).ok();
-    town.down();
+}
+
+/// A virtual machine on `tapvm`.
+pub(crate) struct Vm<'l>(&'l Lab);
+
+impl<'l> Vm<'l> {
+    /// Starts it, with further arguments of QEMU.
+    pub(crate) fn start(lab: &'l Lab, more: &str) -> Vm<'l> {
+        let start = format!(
+            "rm -f /tmp/console
+             timeout 600 qemu-system-x86_64 -accel tcg -m 512 -nodefaults -no-user-config -no-reboot -display none -serial file:/tmp/console \
+             -boot order=nc {more} -netdev tap,id=n,ifname=tapvm,script=no,downscript=no -device virtio-net-pci,netdev=n,mac=02:00:5e:00:53:21 \
+             >/tmp/qemu 2>&1 </dev/null & echo $! >/tmp/qemu.pid"
+        );
+        lab.script("h1", &start).ok();
+        Vm(lab)
+    }
+
+    /// Waits until it says something; everything that it has said then.
+    pub(crate) fn says(&mut self, what: &str) -> String {
+        let said = || self.0.script("h1", "cat /tmp/console /tmp/qemu").stdout;
+        assert!(until(500, || said().contains(what)), "{what}: {}", said());
+        said()
+    }
+
+    /// Switches it off.
+    pub(crate) fn end(&mut self) {
+        self.0.script("h1", "kill $(cat /tmp/qemu.pid) || true").ok();
+        assert!(until(60, || self.0.script("h1", "! kill -0 $(cat /tmp/qemu.pid)").code == 0));
+    }
 }

@@ -1,6 +1,6 @@
 //! Boot files by HTTP and TFTP, as firmware, curl and hostile clients ask for them.
 
-use crate::boot::{VOLUME, told, up};
+use crate::boot::{VOLUME, Vm, plugged, told, up};
 use crate::dhcp::{machine, udhcpc};
 use crate::town::Town;
 use lsx_tests::lab::Lab;
@@ -8,6 +8,7 @@ use lsx_tests::lab::Lab;
 pub(crate) const CASES: &[crate::Case] = &[
     ("boot_files_by_http", boot_files_by_http),
     ("boot_files_by_tftp_on_terms", boot_files_by_tftp_on_terms),
+    ("uefi_firmware_boots_by_http", uefi_firmware_boots_by_http),
 ];
 
 /// A machine with an address, whose namespace is `leases.pxe`.
@@ -173,5 +174,33 @@ fn boot_files_by_tftp_on_terms(lab: &Lab) {
     let digest = digest.split(' ').next().unwrap();
     assert_eq!(said, format!("unanswered 5\n{digest} True\n{digest} False\ndone\n"));
     lab.script("h1", &format!("rm -r {VOLUME}")).ok();
+    town.down();
+}
+
+/// Firmware that is told not to try PXE gets a boot program by HTTP, and starts it.
+fn uefi_firmware_boots_by_http(lab: &Lab) {
+    let (code, ipxe) = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/lib/ipxe/ipxe.efi");
+    if ![code, ipxe].iter().all(|path| std::path::Path::new(path).exists()) {
+        eprintln!(
+            "SKIPPED: dns-live uefi_firmware_boots_by_http: no firmware or no iPXE; scripts/setup --tests"
+        );
+        return;
+    }
+    let town = up(lab);
+    plugged(lab);
+    let put = format!("cp {ipxe} {VOLUME}/pxe/x64.efi; cp /usr/share/OVMF/OVMF_VARS_4M.fd /run/vars.fd");
+    lab.script("h1", &put).ok();
+    let firmware = format!(
+        "-drive if=pflash,format=raw,readonly=on,file={code} -drive if=pflash,format=raw,file=/run/vars.fd \
+         -global virtio-net-pci.romfile= -fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=no"
+    );
+    let mut vm = Vm::start(lab, &firmware);
+    vm.says("iPXE initialising devices");
+    vm.end();
+    let log = lab.script("h1", "cat /var/lib/lsx/dns/leases/log/boot/log").ok().stdout;
+    let whole =
+        |line: &str| ["\"http\"", "pxe/x64.efi", "\"whole\":true"].iter().all(|word| line.contains(word));
+    assert!(log.lines().any(whole), "{log}");
+    lab.script("h1", &format!("ip link del tapvm; rm -r {VOLUME} /run/vars.fd")).ok();
     town.down();
 }

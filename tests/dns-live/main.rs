@@ -30,6 +30,7 @@ mod load;
 mod metadata;
 mod names;
 mod office;
+mod once;
 mod pair;
 mod peers;
 mod town;
@@ -69,6 +70,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         leased::CASES,
         boot::CASES,
         files::CASES,
+        once::CASES,
         metadata::CASES,
         cloud::CASES,
     ],

@@ -68,6 +68,31 @@ fn mistakes_are_told() {
     }
 }
 
+/// What machines boot, by architecture, and the lines that say so.
+#[test]
+fn boot_files_are_explained() {
+    let file = top("tests/fixtures/dns/boot-once/stack.yaml").display().to_string();
+    let told = tool().run(["explain", "--stack", &file, "02:00:5e:00:53:07"]).end().with(0).document();
+    let boot = told["boot"].as_array().unwrap();
+    let of = |number: u64| {
+        boot.iter().find(|one| one["architecture"] == number).unwrap_or_else(|| panic!("{told}"))
+    };
+    assert_eq!((&of(7)["by"], &of(7)["file"]), (&"tftp".into(), &"ipxe.efi".into()));
+    assert_eq!((&of(16)["by"], &of(16)["file"]), (&"http".into(), &"http://10.104.0.1:8080/ipxe.efi".into()));
+    assert!(boot.iter().all(|one| one["architecture"] != 11), "{told}");
+    let menu = boot.iter().find(|one| one["kind"] == "ipxe").unwrap();
+    assert_eq!((&menu["file"], menu.get("architecture")), (&"menus/boot.ipxe".into(), None));
+    let sources = told["sources"].as_array().unwrap();
+    let source = sources.iter().find(|at| at["record"] == "boot file of architecture 7: ipxe.efi").unwrap();
+    let line = 1 + std::fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .position(|line| line.contains("boot: { volume"))
+        .unwrap();
+    assert_eq!(source["path"], "dns.boot.files.uefi");
+    assert!(source["at"].as_str().unwrap().starts_with(&format!("{file}:{line}:")), "{source}");
+}
+
 /// What a client of DHCP gets, with the line that gives it; told without root and without a host.
 #[test]
 fn a_client_of_dhcp_is_explained() {

@@ -34,6 +34,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("dns", "observed", "OBSERVED BY LSX-DNS"),
     ("dns", "counts", "COUNTS OF LSX-DNS"),
     ("dns", "leases", "LEASES OF LSX-DNS"),
+    ("dns", "machines", "MACHINES OF LSX-DNS"),
     ("dns", "offer", "OFFER OF LSX-DNS"),
     ("dns", "query", "QUERY OF LSX-DNS"),
     ("dns", "explain", "EXPLANATION OF LSX-DNS"),

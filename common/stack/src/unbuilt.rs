@@ -2,7 +2,7 @@
 
 use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
-use super::section::{Dns, Store, StoreDriver};
+use super::section::{Store, StoreDriver};
 use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
@@ -15,22 +15,12 @@ fn paths(stack: &Stack) -> Vec<String> {
     let sections = [("pki", stack.pki.is_some()), ("snap", stack.snap.is_some())];
     let mut paths: Vec<String> =
         sections.into_iter().filter(|(_, said)| *said).map(|(section, _)| section.to_owned()).collect();
-    if let Some(dns) = &stack.dns {
-        dns_paths(dns, &mut paths);
-    }
     if let Some(store) = &stack.store {
         store_paths(store, &mut paths);
     }
     let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());
     paths.extend(certified.map(|(name, _)| format!("instances.{name}.certificate")));
     paths
-}
-
-/// Keys of `dns` without effect.
-fn dns_paths(dns: &Dns, paths: &mut Vec<String>) {
-    if dns.boot.as_ref().is_some_and(|boot| boot.once) {
-        paths.push(format!("dns.boot.{}", "once"));
-    }
 }
 
 /// Keys of `store` without effect: lsx-ct uses host, owner and mode of volumes; the rest needs lsx-store.

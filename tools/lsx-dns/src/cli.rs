@@ -5,7 +5,7 @@ mod update;
 
 use crate::model::Counted;
 use crate::query::{self, Order};
-use crate::{Dns, PROGRAM, dhcp, key, observe, shown};
+use crate::{Dns, PROGRAM, boot, dhcp, key, observe, shown};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::Global;
 use common::tool::Tool as _;
@@ -39,6 +39,8 @@ enum Verb {
     Key(KeyArgs),
     /// Show the leases of DHCP
     Leases(LeasesArgs),
+    /// Let machines boot by the network again, with `dns.boot.once`; without one, show which have booted
+    Boot(BootArgs),
     /// Show which lines of the stack file give an answer or hide it, or what DHCP gives a client; asks nobody
     Explain(explain::ExplainArgs),
     /// Print a zone file, for another server of names, as a network sees the zone
@@ -128,6 +130,19 @@ struct LeasesArgs {
     scope: ScopeArgs,
 }
 
+/// Flags of `boot`.
+#[derive(Debug, Args)]
+struct BootArgs {
+    /// Hardware addresses, or names of `dns.dhcp.*.reserve`
+    #[arg(value_name = "MACHINE")]
+    machines: Vec<String>,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+}
+
 /// Flags of `counts`.
 #[derive(Debug, Args)]
 struct CountsArgs {
@@ -145,12 +160,13 @@ fn description() -> String {
 }
 
 const AFTER: &str =
-    "  dns.changes       a document is not the changes of an update: 65
+    "  dns.booted        dns.boot.once is not in the document: 64; the journal of boots cannot be written: 1, or is not read yet: 75
+  dns.changes       a document is not the changes of an update: 65
   dns.key           a secret or a file is no key for signed updates: 65
   dns.lease         no network has DHCP, or with `check`: its server offers no address, or there is another one: 1, 2
   dns.metadata      with `check`: an instance is not told who it is, or something else: 2
   dns.metadata.*    a file of metadata is missing, or there are too many: 65
-  dns.plan.boot     a volume on another host than the DHCP server, or something of dns.boot that is not supported yet: 65
+  dns.plan.boot     a volume on another host than the DHCP server: 65
   dns.plan.driver   the driver cannot do what the document says, at the place that is named: 65
   dns.plan.update   servers on several hosts have no common key, or names of clients would be lost: 65
   dns.query         a name is answered otherwise than the document says: 2; nobody answers: 1
@@ -165,7 +181,7 @@ Files:
   /run/lsx/STACK/dns/                on each host with a server: its definition, state and socket
   /var/lib/lsx/dns/STACK/            on each host with a server: its log, and the journal of updates
   /var/lib/lsx/secrets/STACK/dns/    on each host with a server: the keys of clients, and the files that instances are told
-  /var/lib/lsx/dns/STACK/data/       on each host with a DHCP server: leases; down keeps them, unless --destroy-data is given
+  /var/lib/lsx/dns/STACK/data/       on each host with a DHCP server: leases, and who has booted; down keeps them, unless --destroy-data is given
 
 Examples:
   lsx-net up office.yaml | lsx-dns up
@@ -179,6 +195,7 @@ Examples:
   lsx-dns hosts production --stack office.yaml
   lsx-dns render h1 --stack office.yaml
   lsx-dns leases office.yaml --table
+  lsx-dns boot 02:00:5e:00:53:01 --stack office.yaml --table
   lsx-dns counts office --prometheus
   lsx-dns update --client desk --stack office.yaml 'add printer.internal 300 A 10.104.0.9'
   lsx-dns update --key site.key --server 192.0.2.53 'unless new.example.org' 'add new.example.org A 192.0.2.7'
@@ -194,7 +211,7 @@ const GROUPS: common::help::Groups = &[
         "Verbs for a stack",
         &[
             "resolve", "plan", "up", "check", "query", "leases", "explain", "zone", "hosts", "render",
-            "update", "key", "down", "apply", "observe",
+            "update", "key", "boot", "down", "apply", "observe",
         ],
     ),
     ("Verbs for a server", &["counts"]),
@@ -226,6 +243,11 @@ fn run(cli: &Cli) -> Result<(), Failures> {
             Ok(cli.global.output(Dns::TABLES).emit(&[rendered])?)
         }
         Verb::Leases(args) => leases(args, &cli.global),
+        Verb::Boot(args) => {
+            let stack = named(args.stack.as_ref());
+            let machines = boot::asked(&args.machines, &stack, &args.scope, &cli.global)?;
+            Ok(cli.global.output(Dns::TABLES).emit(&[&machines])?)
+        }
         Verb::Counts(args) => counts(args, &cli.global),
         Verb::Key(args) => {
             let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };

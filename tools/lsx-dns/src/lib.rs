@@ -54,7 +54,11 @@
 //! DHCP names the one for the client's architecture, or for iPXE; firmware that boots by HTTP (`HTTPClient`) gets a URL. The server sees
 //! the volume's folder alone, and so that no link in it is followed (Linux 5.10). It starts when lsx-ct has made the volume. Each
 //! transfer is a line of its log: TIME stderr F, and a JSON object with `to`, `by`, `file`, `bytes`, and whether the file was given `whole`.
-//! Booting once is not supported yet.
+//!
+//! With `once`, a machine gets the boot file of its firmware once, and that of iPXE once; then DHCP tells it none, and the server refuses these
+//! files, until `lsx-dns boot` asks it to boot again. Further files of the volume are given as always. A machine is known by its hardware
+//! address. It counts as booted on the disk before the last bytes of the file go out: killed in that moment, it may have to be asked again,
+//! and never boots twice. `lsx-dns boot` without a machine shows who has booted.
 //!
 //! With `meta`, a server in the router of each gateway tells instances about themselves, at http://169.254.169.254/, an address that nobody
 //! has: the router translates it. It has EC2's paths (/latest/meta-data/, /latest/user-data, tokens of version 2 of its protocol), those of
@@ -74,6 +78,8 @@
 //! are not ready (`health: off`), counts queries for `counts`, nor adds lines of lsx-dns' form to the log. Where AppArmor confines
 //! BIND, /etc/apparmor.d/local/usr.sbin.named needs the line `/run/lsx/** r,`.
 
+use common::host::service::kept::KeptService;
+use common::host::service::tend::Tend;
 use common::host::service::worker::Worker;
 use common::plan::{Have, Kept};
 use common::table::Columns;
@@ -106,6 +112,7 @@ pub mod render;
 mod secrets;
 mod serve;
 mod shown;
+mod supervise;
 mod transfer;
 mod update;
 mod work;
@@ -148,6 +155,7 @@ impl Tool for Dns {
         ("dns.offer", "sources", &["record", "at", "path", "why"]),
         ("dns.update", "", &["server", "from", "zone", "key", "code", "error", "signed", "ms"]),
         ("dns.leases", "leases", &["host", "network", "address", "mac", "name", "until_at", "reserved"]),
+        ("dns.machines", "machines", &["host", "mac", "name", "boots", "firmware_at", "ipxe_at", "asked_at"]),
         ("dns.report", "hosts", &["host", "ok", "changed", "skipped"]),
         ("dns.check", "rows", &["host", "network", "from", "server", "names", "asked", "answered", "why"]),
     ];
@@ -190,6 +198,10 @@ impl Tool for Dns {
         Box::new(|_, _| Ok(()))
     }
 
+    fn tend(&self, of: &KeptService) -> Option<Box<dyn Tend>> {
+        (of.name == model::DHCP).then(|| Box::new(supervise::Tended::of(of)) as Box<dyn Tend>)
+    }
+
     fn serve(&self, worker: Worker) -> Result<(), Failure> {
         match worker.name.as_str() {
             model::META => meta::work(worker),
@@ -203,6 +215,7 @@ impl Tool for Dns {
             "leases" => dhcp::answered(input),
             "discover" => dhcp::discovered(input),
             "metadata" => meta::answered(input),
+            "boot" => boot::answered(input),
             _ => check::call(name, input),
         }
     }
@@ -217,6 +230,7 @@ impl Tool for Dns {
             ("changes", schema_for!(edit::Wanted)),
             ("update", schema_for!(edit::Updated)),
             ("leases", schema_for!(dhcp::Leases)),
+            ("machines", schema_for!(boot::Machines)),
         ]
     }
 

@@ -122,7 +122,7 @@ impl KeptService {
     }
 
     /// The folder of a program's files.
-    pub(super) fn files(&self) -> PathBuf {
+    pub fn files(&self) -> PathBuf {
         Path::new("/run/lsx").join(&self.stack).join(format!("{}.{}", self.tool, self.name))
     }
 

@@ -15,14 +15,21 @@ pub trait Tend {
 
     /// Further arguments, with which it starts beside these processes that an earlier supervisor left. Without any, they are
     /// ended before.
-    fn over(&self, left: &[i32]) -> Vec<String>;
+    fn over(&self, _left: &[i32]) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Ends these processes when it serves.
-    fn relieve(&self, left: &[i32]);
+    fn relieve(&self, _left: &[i32]) {}
 
-    /// Whether it serves as it was prepared, and not with one of the processes that were left; none while that is not known.
-    fn serves(&self, left: &[i32]) -> Option<bool>;
+    /// Whether it serves as it was prepared, and not with one of the processes that were left; none while that is not known. Asked
+    /// only if the definition has no command for it.
+    fn serves(&self, _left: &[i32]) -> Option<bool> {
+        None
+    }
 
     /// What was found about it, for [`KeptService::counts`].
-    fn facts(&self) -> Option<Value>;
+    fn facts(&self) -> Option<Value> {
+        None
+    }
 }

@@ -18,11 +18,16 @@ impl Answer for Arc<Server> {
         let Some(name) = path(&request.target) else {
             return Reply::refused(400, "this is no path of a file");
         };
-        let found = volume::plain(&name).and_then(|name| Ok((self.volume.open(&name)?, name)));
-        let ((file, size), name) = match found {
+        let found = volume::plain(&name).and_then(|name| {
+            let opened = self.volume.open(&name)?;
+            Ok((opened, self.turn(source, &name)?, name))
+        });
+        let ((file, size), ticket, name) = match found {
             Ok(found) => found,
-            Err(Refused::Missing) => return Reply::refused(404, "there is no such file"),
-            Err(Refused::Denied) => return Reply::refused(403, "this file is not for everybody"),
+            Err(refused) => {
+                let status = if refused == Refused::Missing { 404 } else { 403 };
+                return Reply::refused(status, refused.why());
+            }
         };
         // A part of what the client has asked for earlier may be one of another file, which nobody can tell here.
         let wanted = request.line("range").filter(|_| request.line("if-range").is_none());
@@ -34,7 +39,9 @@ impl Answer for Arc<Server> {
                 return reply.with("Content-Range", format!("bytes */{size}"));
             }
         };
-        let sent = Box::new(Delivery::new(self, source, "http", &name));
+        // Without its last bytes a file is not whole.
+        let ticket = ticket.filter(|_| from + length == size);
+        let sent = Box::new(Delivery::new(self, (source, "http"), &name, ticket));
         let reply = Reply::part(status, kind(&name), Part { file, from, length, sent });
         let reply = reply.with("Accept-Ranges", "bytes".to_owned());
         if status == 200 {

@@ -1,10 +1,15 @@
 //! Boot files for machines of networks with DHCP, by TFTP and HTTP: the files of one folder, read-only.
 
 mod answer;
+mod machines;
 mod packet;
 mod tftp;
+mod tickets;
 mod transfer;
 mod volume;
+
+pub(crate) use machines::{Machines, answered, asked};
+pub(crate) use tickets::Tickets;
 
 use crate::http::{self, Sent};
 use crate::model::{Boot, Served};
@@ -12,15 +17,16 @@ use crate::places::Places;
 use crate::plan::TFTP;
 use crate::work::{self, Drained};
 use common::host::service::worker::Worker;
-use common::{Failure, printable};
+use common::{Failure, log, printable};
 use serde_json::json;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use tickets::Ticket;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use volume::Volume;
+use volume::{Refused, Volume};
 
 /// The number of transfers by TFTP.
 const MOST: usize = 256;
@@ -28,7 +34,9 @@ const MOST: usize = 256;
 /// What all connections and transfers share.
 struct Server {
     volume: Volume,
-    networks: Vec<Served>,
+    config: Boot,
+    /// Who has booted, with `boot.once`.
+    tickets: Option<Tickets>,
     log: SyncSender<String>,
 }
 
@@ -76,12 +84,26 @@ impl Server {
         let config: Boot = worker.config()?;
         let folder = worker.seen.take().ok_or("the folder of boot files is missing")?;
         let log = work::lines().map_err(|e| e.to_string())?;
-        Ok(Server { volume: Volume(folder), networks: config.networks, log })
+        let tickets = worker.folder.take().filter(|_| config.once).map(Tickets);
+        // A damaged journal would refuse everybody.
+        tickets.iter().try_for_each(|tickets| tickets.all().map(|_| ()).map_err(|e| e.to_string()))?;
+        Ok(Server { volume: Volume(folder), config, tickets, log })
     }
 
     /// The network of a client.
     fn network(&self, client: Ipv4Addr) -> Option<&Served> {
-        self.networks.iter().find(|network| network.cidr.contains(&client))
+        self.config.networks.iter().find(|network| network.cidr.contains(&client))
+    }
+
+    /// The turn that a file takes, if it takes one. A machine that has booted gets no boot file.
+    fn turn(&self, client: Ipv4Addr, file: &str) -> Result<Option<Ticket>, Refused> {
+        let stages = self.config.stages(file);
+        let Some(tickets) = self.tickets.as_ref().filter(|_| !stages.is_empty()) else { return Ok(None) };
+        let ticket = tickets.of(client, &stages).unwrap_or_else(|failure| {
+            log::warning(&failure.to_string());
+            None
+        });
+        ticket.map(Some).ok_or(Refused::Booted)
     }
 }
 
@@ -93,19 +115,33 @@ struct Delivery {
     file: String,
     passed: u64,
     whole: bool,
+    /// The turn that its last bytes take.
+    ticket: Option<Ticket>,
 }
 
 impl Delivery {
-    fn new(server: &Arc<Server>, to: Ipv4Addr, by: &'static str, file: &str) -> Delivery {
+    fn new(
+        server: &Arc<Server>,
+        (to, by): (Ipv4Addr, &'static str),
+        file: &str,
+        ticket: Option<Ticket>,
+    ) -> Delivery {
         let file = printable::text(file).into_owned();
-        Delivery { server: Arc::clone(server), to, by, file, passed: 0, whole: false }
+        Delivery { server: Arc::clone(server), to, by, file, passed: 0, whole: false, ticket }
     }
 }
 
 impl Sent for Delivery {
     fn last(&mut self) -> bool {
-        self.whole = true;
-        true
+        let taken = match (self.ticket.take(), &self.server.tickets) {
+            (Some(ticket), Some(tickets)) => tickets.take(&ticket).unwrap_or_else(|failure| {
+                log::warning(&failure.to_string());
+                false
+            }),
+            _ => true,
+        };
+        self.whole |= taken;
+        taken
     }
 
     fn passed(&mut self, bytes: u64) {

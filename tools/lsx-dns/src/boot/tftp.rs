@@ -79,20 +79,20 @@ async fn give(server: Arc<Server>, at: io::Result<IpAddr>, to: SocketAddr, asked
     if socket.connect(to).await.is_err() {
         return;
     }
-    let found = volume::plain(&asked.file).and_then(|name| Ok((server.volume.open(&name)?, name)));
-    let ((file, size), name) = match found {
+    let found = volume::plain(&asked.file).and_then(|name| {
+        let opened = server.volume.open(&name)?;
+        Ok((opened, server.turn(client, &name)?, name))
+    });
+    let ((file, size), ticket, name) = match found {
         Ok(found) => found,
         Err(refused) => {
-            let (code, why) = match refused {
-                Refused::Missing => (code::MISSING, "there is no such file"),
-                Refused::Denied => (code::DENIED, "this file is not for everybody"),
-            };
-            let _ = socket.send(&packet::error(code, why)).await;
+            let code = if refused == Refused::Missing { code::MISSING } else { code::DENIED };
+            let _ = socket.send(&packet::error(code, refused.why())).await;
             return;
         }
     };
     let mtu = server.network(client).map_or(0, |network| network.mtu);
     let terms = packet::terms(&asked, size, mtu);
-    let mut delivery = Delivery::new(&server, client, "tftp", &name);
+    let mut delivery = Delivery::new(&server, (client, "tftp"), &name, ticket);
     let _ = transfer::give(&socket, &terms, (&file, size), &mut delivery).await;
 }

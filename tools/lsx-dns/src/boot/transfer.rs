@@ -1,6 +1,7 @@
 //! One transfer by TFTP: blocks in windows, each window acknowledged, and sent again a few times.
 
 use super::packet::{self, Later, Terms, code};
+use super::volume::Refused;
 use crate::http::Sent;
 use std::fs::File;
 use std::io;
@@ -45,7 +46,7 @@ pub(super) async fn give(
     while has < last {
         let end = last.min(has + u64::from(terms.window));
         if end == last && !sent.last() {
-            socket.send(&packet::error(code::DENIED, "this machine has booted by the network")).await?;
+            socket.send(&packet::error(code::DENIED, Refused::Booted.why())).await?;
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let more = transfer.exchange(has, end).await?;

@@ -15,8 +15,21 @@ pub(super) struct Volume(pub(super) OwnedFd);
 pub(super) enum Refused {
     /// Nothing with this name, or something else than a file.
     Missing,
+    /// The machine has booted already.
+    Booted,
     /// Not everybody may read it, or it is no name of a file in the volume.
     Denied,
+}
+
+impl Refused {
+    /// In words.
+    pub(super) const fn why(self) -> &'static str {
+        match self {
+            Refused::Missing => "there is no such file",
+            Refused::Booted => "this machine has booted by the network; lsx-dns boot lets it boot again",
+            Refused::Denied => "this file is not for everybody",
+        }
+    }
 }
 
 impl Volume {

@@ -1,6 +1,6 @@
 //! Which parts of the document give a client of DHCP its address and options; nobody is asked.
 
-use crate::model::Leased;
+use crate::model::{Boot, Leased};
 use crate::plan;
 use crate::query::Source;
 use crate::render::option_name;
@@ -40,8 +40,26 @@ pub struct Offer {
     lease: u32,
     /// Values of options by their number; a client gets those that it asks for.
     options: BTreeMap<u8, Vec<String>>,
+    /// What it boots by the network, by the architecture of its firmware.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    boot: Vec<Booting>,
     /// The parts of the document that give this, and other addresses that are reserved for the client.
     sources: Vec<Source>,
+}
+
+/// What a client boots by the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+struct Booting {
+    /// The kind of client in the document: `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`.
+    kind: &'static str,
+    /// The number of the architecture (RFC 4578); absent for iPXE, which says so by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    architecture: Option<u16>,
+    /// `tftp` or `http`.
+    by: &'static str,
+    /// The name of the file for TFTP, or its URL.
+    file: String,
 }
 
 /// A hardware address in lower case; none if the text has not the form of one.
@@ -77,11 +95,11 @@ pub(crate) fn explain(mac: &str, network: Option<&str>, from: &StackArgs) -> Res
 }
 
 fn offer(stack: &Stack, resolved: &Resolved, mac: &str, network: Option<&str>) -> Result<Offer, Failure> {
-    let of = |host: &str| plan::dhcp::of(stack, resolved, host).map(|dhcp| dhcp.networks).unwrap_or_default();
+    let of = |host: &str| plan::dhcp::of(stack, resolved, host).unwrap_or_default();
     let all: Vec<(&str, Leased)> = resolved
         .hosts
         .iter()
-        .flat_map(|host| of(&host.name).into_iter().map(|network| (host.name.as_str(), network)))
+        .flat_map(|host| of(&host.name).networks.into_iter().map(|network| (host.name.as_str(), network)))
         .collect();
     let fits = |leased: &Leased| match network {
         Some(network) => leased.name == network,
@@ -103,6 +121,8 @@ fn offer(stack: &Stack, resolved: &Resolved, mac: &str, network: Option<&str>) -
     let mut sources = address(stack, resolved, leased, mac);
     sources.push(lease(leased, section));
     sources.extend(leased.options.iter().map(|(number, values)| option(leased, section, *number, values)));
+    let boot = of(host).boot.map(|boot| booting(&boot, &leased.name)).unwrap_or_default();
+    sources.extend(boot.iter().map(boot_file));
     sources.extend(elsewhere(stack, resolved, &all, leased, mac));
     let at = resolved.networks.iter().find(|at| at.name == leased.name);
     Ok(Offer {
@@ -117,6 +137,7 @@ fn offer(stack: &Stack, resolved: &Resolved, mac: &str, network: Option<&str>) -
         name: own.map(|one| one.name.clone()),
         lease: leased.lease,
         options: leased.options.clone(),
+        boot,
         sources,
     })
 }
@@ -167,6 +188,23 @@ fn option(leased: &Leased, section: Option<&Dhcp>, number: u8, values: &[String]
             ..source(record, format!("networks.{}", leased.name))
         },
     }
+}
+
+fn booting(boot: &Boot, network: &str) -> Vec<Booting> {
+    let of = boot.networks.iter().filter(|served| served.name == network);
+    let told = of.flat_map(|served| boot.told(served));
+    let one = |(kind, architecture, http, file)| Booting {
+        kind,
+        architecture,
+        by: if http { "http" } else { "tftp" },
+        file,
+    };
+    told.map(one).collect()
+}
+
+fn boot_file(one: &Booting) -> Source {
+    let of = one.architecture.map_or_else(|| "iPXE".to_owned(), |number| format!("architecture {number}"));
+    source(format!("boot file of {of}: {}", one.file), format!("dns.boot.files.{}", one.kind))
 }
 
 /// Addresses that are reserved for the client in other networks.

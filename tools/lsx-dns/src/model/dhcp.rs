@@ -1,5 +1,6 @@
 //! The configuration of a DHCP server: what it gives, and to whom.
 
+use super::boot::Boot;
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,43 +17,6 @@ pub struct Dhcp {
     /// What machines boot by the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<Boot>,
-}
-
-/// What machines boot by the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Boot {
-    /// The folder whose files are given by TFTP and HTTP.
-    pub folder: String,
-    /// The file for each kind of client: `bios`, `uefi`, `uefi32`, `arm64` or `ipxe`.
-    pub files: BTreeMap<String, String>,
-    /// The port of HTTP.
-    #[serde(default)]
-    pub http: u16,
-    /// The networks whose machines get files.
-    #[serde(default)]
-    pub networks: Vec<Served>,
-}
-
-/// A network whose machines get files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Served {
-    /// Name.
-    pub name: String,
-    /// The address of the server.
-    pub address: Ipv4Addr,
-    /// Addresses of the machines.
-    #[schemars(with = "String")]
-    pub cidr: Ipv4Net,
-    /// The longest packet in bytes.
-    pub mtu: u32,
-}
-
-impl Boot {
-    /// The URL of a file in a network.
-    pub fn url(&self, network: &Served, file: &str) -> String {
-        let port = if self.http == 80 { String::new() } else { format!(":{}", self.http) };
-        format!("http://{}{port}/{file}", network.address)
-    }
 }
 
 /// A network whose clients are answered.

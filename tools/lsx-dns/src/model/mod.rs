@@ -1,5 +1,6 @@
 //! The intent of a host, and other observed facts. All objects of a plan are the engine's.
 
+mod boot;
 mod config;
 mod counts;
 mod dhcp;
@@ -8,10 +9,12 @@ mod meta;
 mod private;
 mod update;
 
+pub use boot::{Boot, Served, Stage};
+pub(crate) use boot::{IPXE, MACHINES, Turn, Turns, entries, turns};
 pub use config::{Config, Data, Driver, Entry, Health, Named, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};
-pub use dhcp::{Boot, Dhcp, Leased, Reservation, Served};
+pub use dhcp::{Dhcp, Leased, Reservation};
 pub use meta::{Interface, Machine, Meta};
 pub(crate) use private::{PRIVATE, RANGES};
 pub use update::{Client, Holder, SERVERS, SERVERS_SECRET, Servers, TRANSFER, Transfer};

@@ -32,6 +32,7 @@ pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Dhcp> {
         folder: format!("{VOLUMES}/{}/{}", stack.name, boot.volume),
         files: boot.files.clone(),
         http: http(resolved, host).unwrap_or_default(),
+        once: boot.once,
         networks: here().filter(|at| dns.dhcp.contains_key(&at.name)).filter_map(served).collect(),
     });
     (!networks.is_empty()).then(|| Dhcp { stack: stack.name.clone(), networks, boot })
@@ -56,11 +57,6 @@ pub(super) fn refused(stack: &Stack, resolved: &Resolved) -> Vec<Failure> {
         let failure = Failure::new(Kind::Data, "dns.plan.boot", message);
         all.push(failure.at(format!("dns.boot.{key}")).hint(hint));
     };
-    if boot.once {
-        let message =
-            "machines would boot by the network again each time: that they do so once is not supported yet";
-        tell("once", message.to_owned(), "leave it out, and let the boot files decide");
-    }
     let has = |host: &str| resolved.volumes.iter().any(|at| at.name == boot.volume && at.host == host);
     let servers = resolved.hosts.iter().filter(|host| of(stack, resolved, &host.name).is_some());
     for host in servers.filter(|host| !has(&host.name)) {

@@ -139,7 +139,7 @@ fn files(boot: &Boot) -> Result<Definition, Failure> {
     let both = |address| [at(address, TFTP), at(address, boot.http)];
     let listen = boot.networks.iter().flat_map(|network| both(network.address)).collect();
     let (runs, seen) = (Runs::Server { listen, config: json(boot)? }, Some(boot.folder.clone()));
-    Ok(Definition { router: true, unprivileged: true, seen, ..Definition::of(runs) })
+    Ok(Definition { router: true, unprivileged: true, seen, data: boot.once, ..Definition::of(runs) })
 }
 
 /// A configuration, as a definition has it.

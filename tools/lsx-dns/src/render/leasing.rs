@@ -1,8 +1,8 @@
 //! dnsmasq as a service: its files, and how it is started, checked and told to read them again. Pure.
 
-use crate::model::{Boot, Dhcp, Leased};
+use crate::model::{Boot, Dhcp, IPXE, Leased, MACHINES, Stage, Turns};
 use common::plan::{FOLDER, Program, Reload};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,9 @@ use std::net::Ipv4Addr;
 const START: &str = "dnsmasq.conf";
 /// Clients that always get the same address, and options. It reads them again at SIGHUP; from its folders of files it would not notice
 /// what is removed.
-const HOSTS: &str = "hosts";
+pub(crate) const HOSTS: &str = "hosts";
+/// The same without what changes when machines boot, with `boot.once`: [`told`] makes the other from it.
+pub(crate) const KNOWN: &str = "known";
 const OPTIONS: &str = "options";
 /// All of it in one file, which `dnsmasq --test` reads.
 const ALL: &str = "all.conf";
@@ -61,7 +63,9 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
         |key: &str, text: &str| text.lines().map(|line| format!("{key}={line}\n")).collect::<String>();
     let all = start.clone() + &lines("dhcp-host", &hosts) + &lines("dhcp-option", &options);
     let _ = writeln!(start, "dhcp-hostsfile={FOLDER}/{HOSTS}\ndhcp-optsfile={FOLDER}/{OPTIONS}");
-    let files = [(HOSTS, hosts), (OPTIONS, options), (ALL, all)].map(|(name, text)| (name.to_owned(), text));
+    let once = config.boot.as_ref().is_some_and(|boot| boot.once);
+    let known = if once { KNOWN } else { HOSTS };
+    let files = [(known, hosts), (OPTIONS, options), (ALL, all)].map(|(name, text)| (name.to_owned(), text));
     let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let file = |name: &str| format!("--conf-file={FOLDER}/{name}");
     Program {
@@ -88,31 +92,20 @@ fn most(network: &Leased) -> u64 {
     1 << (32 - network.cidr.prefix_len())
 }
 
-/// The kinds of machines that boot, by the number of their architecture, and whether they boot by HTTP (RFC 4578 2.1, and its registry).
-const MACHINES: [(&str, u16, bool); 9] = [
-    ("bios", 0, false),
-    ("uefi32", 6, false),
-    ("uefi", 7, false),
-    ("uefi", 9, false),
-    ("arm64", 11, false),
-    ("uefi32", 15, true),
-    ("uefi", 16, true),
-    ("arm64", 19, true),
-    ("bios", 20, true),
-];
-
 /// Boot files by kind. iPXE says that it is iPXE by option 175, on every architecture; firmware that boots by HTTP wants to be told so.
 fn booted(boot: &Boot) -> String {
     let mut text = String::new();
+    let not = |stage| if boot.once { format!(",tag:!{}", tag(stage)) } else { String::new() };
     // Else iPXE would load itself again and again.
-    let other = if let Some(menu) = boot.files.get("ipxe") {
-        let _ = writeln!(text, "dhcp-match=set:ipxe,175\ndhcp-boot=tag:ipxe,{menu}");
+    let other = if let Some(menu) = boot.files.get(IPXE) {
+        let _ = writeln!(text, "dhcp-match=set:ipxe,175\ndhcp-boot=tag:ipxe{},{menu}", not(Stage::Ipxe));
         ",tag:!ipxe"
     } else {
         ""
     };
+    let other = format!("{other}{}", not(Stage::Firmware));
     let _ = writeln!(text, "dhcp-vendorclass=set:http,HTTPClient");
-    for (kind, number, http) in MACHINES {
+    for (number, kind, http) in MACHINES {
         let Some(file) = boot.files.get(kind) else { continue };
         let _ = writeln!(text, "dhcp-match=set:boot{number},option:client-arch,{number}");
         if !http {
@@ -127,6 +120,40 @@ fn booted(boot: &Boot) -> String {
         }
     }
     text
+}
+
+/// The tag of a machine that got the file of a stage.
+const fn tag(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Firmware => "booted",
+        Stage::Ipxe => "booted-ipxe",
+    }
+}
+
+/// Clients that always get the same address, and machines that have booted. dnsmasq takes only one line for a client.
+pub(crate) fn told(known: &str, booted: &BTreeMap<String, Turns>) -> String {
+    let tags = |mac: &str| -> String {
+        let stages = booted.get(mac).into_iter().flat_map(|turns| turns.booted.keys());
+        stages.map(|stage| format!(",set:{}", tag(*stage))).collect()
+    };
+    let mut text = String::new();
+    let mut has = BTreeSet::new();
+    for (mac, rest) in known.lines().filter_map(|line| line.split_once(',')) {
+        let _ = writeln!(text, "{mac}{},{rest}", tags(mac));
+        has.insert(mac);
+    }
+    for mac in booted.keys().filter(|mac| !has.contains(mac.as_str())) {
+        let tags = tags(mac);
+        if !tags.is_empty() {
+            let _ = writeln!(text, "{mac}{tags}");
+        }
+    }
+    text
+}
+
+/// Whether such a text says that a machine has booted.
+pub(crate) fn is_told(text: &str, mac: &str) -> bool {
+    text.lines().any(|line| line.strip_prefix(mac).is_some_and(|rest| rest.starts_with(",set:")))
 }
 
 /// Names of clients are different in each network, so that a client takes no name from one of another network.
@@ -154,4 +181,21 @@ fn option(number: u8, values: &[String]) -> String {
     }
     let text = values.join(",").replace('\\', "\\\\").replace('"', "\\\"");
     format!("{number},\"{text}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Turn, turns};
+
+    #[test]
+    fn a_client_has_one_line_with_its_address_and_what_it_got() {
+        let booted = |mac: &str, stage| Turn::Booted { mac: mac.to_owned(), stage, at: String::new() };
+        let asked = Turn::Asked { mac: "c".to_owned(), number: 1, at: String::new() };
+        let all =
+            [booted("a", Stage::Firmware), booted("b", Stage::Firmware), booted("b", Stage::Ipxe), asked];
+        let text = told("a,10.0.0.1,web\nd,10.0.0.2,db\n", &turns(&all));
+        assert_eq!(text, "a,set:booted,10.0.0.1,web\nd,10.0.0.2,db\nb,set:booted,set:booted-ipxe\n");
+        assert!(is_told(&text, "a") && is_told(&text, "b") && !is_told(&text, "c") && !is_told(&text, "d"));
+    }
 }

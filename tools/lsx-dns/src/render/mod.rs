@@ -10,7 +10,7 @@ mod zone;
 pub use bind::bind;
 pub use dnsmasq::dnsmasq;
 pub use hosts::hosts;
-pub(crate) use leasing::{database, leasing, option_name};
+pub(crate) use leasing::{HOSTS, KNOWN, database, is_told, leasing, option_name, told};
 use zone::addressed;
 pub use zone::zone;
 

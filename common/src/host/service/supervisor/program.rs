@@ -134,9 +134,9 @@ impl Supervisor {
         let pause = if files.program.ready.is_empty() { STEP } else { PAUSE };
         wait::until(BEGIN, pause, || {
             serves = match &self.tend {
+                _ if !files.program.ready.is_empty() => files.ready(space).then_some(true),
                 Some(tend) => tend.serves(left),
-                None if files.program.ready.is_empty() => child.stays().then_some(true),
-                None => files.ready(space).then_some(true),
+                None => child.stays().then_some(true),
             };
             serves.is_some() || child.ended() || self.signals.wait(Duration::ZERO) == Asked::Stop
         });

@@ -52,7 +52,7 @@ pub struct Boot {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Option<BTreeMap<String, Source>>")]
     pub files: BTreeMap<String, String>,
-    /// A machine that has booted once boots from its own disk afterwards; not supported yet: lsx-dns refuses it.
+    /// A machine that has booted once boots from its own disk afterwards, until `lsx-dns boot` asks it again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub once: bool,
