@@ -44,7 +44,7 @@ impl Tickets {
         let Kept::Data { path } = Kept::data(Dns::NAME, stack) else { return Ok(None) };
         // It belongs to the user of the worker.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match open(&Path::new(&path).join(BOOT), flags, Mode::empty()) {
+        match open(Path::new(&path).join(BOOT), flags, Mode::empty()) {
             Ok(folder) => Ok(Some(Tickets(folder))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(e) => Err(full(&format!("the folder of boots cannot be opened: {e}"))),
