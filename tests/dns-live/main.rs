@@ -20,6 +20,7 @@ mod clients;
 mod cloud;
 mod counts;
 mod crash;
+mod cut;
 mod dhcp;
 mod drivers;
 mod edited;
@@ -65,6 +66,7 @@ const GROUPS: &[Group<Lab>] = &[Group {
         transfer::CASES,
         pair::CASES,
         behind::CASES,
+        cut::CASES,
         gateways::CASES,
         dhcp::CASES,
         leased::CASES,

@@ -170,7 +170,7 @@ fn while_no_server_keeps_names_others_answer(lab: &Lab) {
 }
 
 /// Adds names one after the other until /tmp/enough is there, and writes down which were acknowledged.
-const CLIENT: &str = r#"
+pub(crate) const CLIENT: &str = r#"
 rm -f /tmp/enough /tmp/acked; touch /tmp/acked
 i=0
 while [ ! -e /tmp/enough ]; do
@@ -180,16 +180,19 @@ while [ ! -e /tmp/enough ]; do
 done
 "#;
 
+/// The names that were acknowledged to the client on a host.
+pub(crate) fn acked(pair: &Town<'_>, host: &str) -> Vec<String> {
+    let all = pair.lab.script(host, "cat /tmp/acked 2>/dev/null || true").ok().stdout;
+    all.lines().map(str::to_owned).collect()
+}
+
 fn what_is_acknowledged_anywhere_survives_kills(lab: &Lab) {
     let pair = up(lab);
     for (host, from) in [("h1", "ann"), ("h2", "bob")] {
         let client = CLIENT.replace("SERVER", &pair.resolver(from)).replace("NAME", from);
         lab.exec(host, &["bash", "-c", &format!("({client}) </dev/null >/tmp/client.log 2>&1 &")]).ok();
     }
-    let acked = |host: &str| {
-        let all = lab.script(host, "cat /tmp/acked 2>/dev/null || true").ok().stdout;
-        all.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
+    let acked = |host: &str| acked(&pair, host);
     let more = |host: &str, than: usize| assert!(until(120, || acked(host).len() > than), "{}", logs(&pair));
     for round in 0..4 {
         let before = HOSTS.map(|host| acked(host).len());
