@@ -19,6 +19,7 @@ mod ids;
 mod image;
 mod life;
 mod lost;
+mod machines;
 mod names;
 mod plans;
 mod proxy;
@@ -45,7 +46,7 @@ type Case = groups::Case<Cloud>;
 
 /// The longest first.
 const GROUPS: &[Group<Cloud>] = &[
-    Group { name: "shop", share: shop::cloud, cases: &[shop::CASES] },
+    Group { name: "shop", share: shop::cloud, cases: &[shop::CASES, machines::CASES] },
     Group { name: "engines", share: shop::engines, cases: &[shop::ENGINES, seeded::CASES] },
     Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
     Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },

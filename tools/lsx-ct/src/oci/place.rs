@@ -185,6 +185,14 @@ impl Root {
         }
     }
 
+    /// Puts an empty file in the place of a symbolic link, which would lead a mount away. Anything else is left to the runtime.
+    pub(super) fn unlinked(&self, path: &Path) -> Result<(), Failure> {
+        let (Ok(folder), Some(name)) = (self.parent(path), path.file_name()) else { return Ok(()) };
+        let there = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
+        let link = there.is_ok_and(|there| kind(&there) == FileType::Symlink);
+        if link { self.write(path, b"", 0o644, &Account::default()) } else { Ok(()) }
+    }
+
     /// Only a link that root alone can have created is followed: another user of the instance could otherwise make root
     /// write anywhere.
     fn trusts(&self, path: &Path, name: &OsStr, link: &Stat, folder: &Stat) -> Result<(), Failure> {

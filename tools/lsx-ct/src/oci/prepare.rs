@@ -100,6 +100,8 @@ impl Ready {
         for folder in &instance.tmpfs {
             root.mounted_over(Path::new(&folder.path), folder.mode.unwrap_or(MEMORY))?;
         }
+        // Images with systemd-resolved have a link to its own file, which it never asks for name servers.
+        NAMES.iter().try_for_each(|name| root.unlinked(&Path::new("/etc").join(name)))?;
         self.own_names(place, instance)?;
         let user = root.account(&bundle::user(instance, &self.image), Alone::Root)?;
         let values = HostValues {
