@@ -15,6 +15,39 @@ rm -rf /tmp/bind; mkdir -p /tmp/bind; umask 77
 ip netns exec pair.bob named -g -c /tmp/bind/named.conf >/tmp/bind/log 2>&1 </dev/null & echo $! >/tmp/bind/pid
 "#;
 
+/// Knot there, after BIND.
+const KNOT: &str = r#"
+rm -rf /tmp/knot; mkdir -p /tmp/knot/db; umask 77
+secret=$(sed -n 's/.*secret "\(.*\)".*/\1/p' /tmp/transfer.key)
+cat >/tmp/knot/knot.conf <<END
+server:
+    rundir: /tmp/knot
+    listen: BOB@53
+database:
+    storage: /tmp/knot/db
+key:
+  - id: transfer
+    algorithm: hmac-sha256
+    secret: "$secret"
+remote:
+  - id: lsx
+    address: 10.157.0.1@53
+    key: transfer
+acl:
+  - id: told
+    address: 10.157.0.1
+    key: transfer
+    action: notify
+zone:
+  - domain: internal
+    storage: /tmp/knot
+    file: internal.zone
+    master: lsx
+    acl: told
+END
+ip netns exec pair.bob knotd -c /tmp/knot/knot.conf >/tmp/knot/log 2>&1 </dev/null & echo $! >/tmp/knot/pid
+"#;
+
 fn every_gateway_transfers_zones(lab: &Lab) {
     let pair = up(lab);
     let bob = lab.script(
@@ -37,7 +70,8 @@ fn every_gateway_transfers_zones(lab: &Lab) {
     let asked = |name: &str| format!("ip netns exec pair.bob dig @{bob} +tries=1 +time=2 +short {name}");
     let says = |name: &str, wanted: &str| {
         let there = until(60, || lab.script("h2", &asked(name)).stdout.trim() == wanted);
-        assert!(there, "{name}: {}\n{}", lab.script("h2", "tail -n 30 /tmp/bind/log").stdout, logs(&pair));
+        let said = lab.script("h2", "tail -n 30 /tmp/bind/log /tmp/knot/log").stdout;
+        assert!(there, "{name}: {said}\n{}", logs(&pair));
     };
     says("first.internal", "192.0.2.1");
     // It is told of a change that was made at the other gateway, long before it would ask.
@@ -50,5 +84,14 @@ fn every_gateway_transfers_zones(lab: &Lab) {
     assert!(log.contains("1 messages, 6 records"), "{log}");
     lab.script("h2", "kill $(cat /tmp/bind/pid)").ok();
     assert!(until(60, || lab.script("h2", "kill -0 $(cat /tmp/bind/pid)").code != 0));
+    lab.exec("h2", &["bash", "-c", &KNOT.replace("BOB", &bob)]).ok();
+    says("second.internal", "192.0.2.2");
+    updated(&pair, "bob", "update add third.internal 60 A 192.0.2.3\nupdate delete second.internal");
+    says("third.internal", "192.0.2.3");
+    says("second.internal", "");
+    let log = lab.script("h2", "cat /tmp/knot/log").stdout;
+    assert!(log.contains("notify, incoming") && log.contains("IXFR, incoming"), "{log}");
+    lab.script("h2", "kill $(cat /tmp/knot/pid)").ok();
+    assert!(until(60, || lab.script("h2", "kill -0 $(cat /tmp/knot/pid)").code != 0));
     pair.down();
 }
