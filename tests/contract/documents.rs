@@ -28,14 +28,13 @@ fn written(tool: &Tool) -> Vec<(&'static str, Value)> {
 #[test]
 fn what_is_not_built_gives_one_warning_a_verb() {
     let text = std::fs::read_to_string(pair()).unwrap();
-    let text =
-        format!("{text}\nsnap: {{}}\npki: {{ host: h1 }}\nstore: {{ volumes: {{ d: {{ size: 1G }} }} }}\n");
+    let text = format!("{text}\nsnap: {{}}\npki: {{ host: h1 }}\nstore: {{ s3: {{ host: h1 }} }}\n");
     for tool in tools_and_smallest() {
         for verb in STACK_VERBS {
             let away = if verb == "resolve" { &[][..] } else { &["--offline", "h1", "--offline", "h2"] };
             let ended = tool.run([verb, "-q"]).args(away).input(text.as_str()).end();
             assert_eq!(ended.stderr.matches("warning:").count(), 1, "{verb}: {}", ended.stderr);
-            for place in ["not supported yet", "-:", "pki, snap, store.volumes.d.size"] {
+            for place in ["not supported yet", "-:", "pki, snap, store.s3"] {
                 assert!(ended.stderr.contains(place), "{verb}: {}", ended.stderr);
             }
         }

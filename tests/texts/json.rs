@@ -46,6 +46,12 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("dns", "check", "CHECK"),
     ("dns", "event", "EVENTS"),
     ("dns", "failure", "FAILURE"),
+    ("store", "observed", "OBSERVED BY LSX-STORE"),
+    ("store", "plan", "PLAN OF LSX-STORE"),
+    ("store", "report", "REPORT"),
+    ("store", "check", "CHECK"),
+    ("store", "event", "EVENTS"),
+    ("store", "failure", "FAILURE"),
 ];
 
 fn page() -> String {

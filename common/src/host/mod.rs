@@ -14,6 +14,7 @@ pub mod roll;
 pub mod service;
 mod starter;
 pub mod timer;
+pub mod volume;
 pub mod wait;
 
 pub use file::{Mode, remove, write};

@@ -2,7 +2,7 @@
 
 use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
-use super::section::{Store, StoreDriver};
+use super::section::Store;
 use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
@@ -23,24 +23,16 @@ fn paths(stack: &Stack) -> Vec<String> {
     paths
 }
 
-/// Keys of `store` without effect: lsx-ct uses host, owner and mode of volumes; the rest needs lsx-store.
+/// Keys of `store` without effect: all but volumes and their pools.
 fn store_paths(store: &Store, paths: &mut Vec<String>) {
     let keys = [
         ("buckets", !store.buckets.is_empty()),
         ("disks", !store.disks.is_empty()),
-        ("driver", store.driver != StoreDriver::Auto),
-        ("pools", !store.pools.is_empty()),
         ("registry", store.registry.is_some()),
-        ("root", store.root.is_some()),
         ("s3", store.s3.is_some()),
         ("users", !store.users.is_empty()),
     ];
     paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("store.{key}")));
-    for (name, volume) in &store.volumes {
-        let keys = [("size", volume.size.is_some()), ("driver", volume.driver.is_some())];
-        let said = keys.into_iter().filter(|(_, said)| *said);
-        paths.extend(said.map(|(key, _)| format!("store.volumes.{name}.{key}")));
-    }
 }
 
 /// One warning for everything that has no effect.

@@ -8,6 +8,7 @@ use crate::oci::{closed, room};
 use crate::paths;
 use crate::supervise::waiting;
 use common::host::kept::Keeper;
+use common::host::volume;
 use common::plan::{Have, Warning};
 use common::stack::Driver as DriverKind;
 use common::tool::{Observation, Tool as _};
@@ -60,6 +61,7 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
         }
         objects.extend(kept(stack, &mut seen, &mut warnings)?);
         seen.volumes = names(&Path::new(paths::VOLUMES).join(stack));
+        seen.volumes.retain(|name| !volume::stored(stack, name)); // lsx-store keeps and removes those
     }
     Ok((objects, seen, warnings))
 }

@@ -8,7 +8,6 @@ use super::{Lxd, ServerInstance, network};
 use crate::accounts::{Account, Accounts, Alone};
 use crate::model::{Instance, engine_name};
 use crate::oci::disk;
-use crate::paths;
 use common::stack::Driver;
 use common::{Failure, Kind};
 use nix::fcntl::FlockArg;
@@ -32,7 +31,7 @@ impl Lxd {
             None => {}
         }
         for volume in &wanted.volumes {
-            disk::volume(&paths::volume(stack, &volume.name))?;
+            disk::volume(stack, &volume.name)?;
         }
         let mut values = self.values(stack, wanted)?;
         values.first.check(&wanted.name)?;
@@ -137,7 +136,7 @@ impl Lxd {
         self.bring_init()?;
         let held = self.owned(stack, &after.name)?;
         for volume in &after.volumes {
-            disk::volume(&paths::volume(stack, &volume.name))?;
+            disk::volume(stack, &volume.name)?;
         }
         let accounts = self.accounts(&held.name)?;
         let identity = |i: &Instance| (i.hosts.clone(), i.hostname.clone(), i.nics.clone());

@@ -9,6 +9,7 @@ use crate::model::Instance;
 use crate::oci::{disk, volume};
 use crate::paths;
 use common::host::file::{self, Mode};
+use common::host::volume as stored;
 use common::{Failure, Kind};
 use serde_json::Value;
 use std::fs::Permissions;
@@ -71,8 +72,15 @@ impl Lxd {
         for volume in &wanted.volumes {
             let path = paths::volume(stack, &volume.name);
             let told = |e: std::io::Error| file::failure(&path, "fill", &e);
-            if std::fs::read_dir(&path).map_err(told)?.next().is_none() && !held.runs() {
-                self.copy_up(&held.name, &volume.path, &path)?;
+            match stored::ready(stack, &volume.name)? {
+                _ if held.runs() => {}
+                Some(folder) => volume::fill_new(&folder, &path, |_| {
+                    self.copy(&held.name, &volume.path, &path, (0, &mut MOST.clone()))
+                })?,
+                None if std::fs::read_dir(&path).map_err(told)?.next().is_none() => {
+                    self.copy_up(&held.name, &volume.path, &path)?;
+                }
+                None => {}
             }
             if let Some(owner) = &volume.owner {
                 let (user, group) = self.owner(accounts, &wanted.name, (owner, Alone::Same))?;

@@ -177,10 +177,14 @@ pub(crate) fn instances() -> Vec<(String, String)> {
     all
 }
 
-/// Creates the folder of a volume; its parents are closed to others.
-pub(crate) fn volume(path: &Path) -> Result<(), Failure> {
+/// Creates the folder of a volume, unless lsx-store has made it; its parents are closed to others.
+pub(crate) fn volume(stack: &str, name: &str) -> Result<(), Failure> {
+    if common::host::volume::ready(stack, name)?.is_some() {
+        return Ok(());
+    }
+    let path = crate::paths::volume(stack, name);
     folder_with(path.parent().unwrap_or(Path::new("/")), 0o700)?;
-    folder_with(path, 0o755)
+    folder_with(&path, 0o755)
 }
 
 /// Creates a folder and its parents, with a mode.

@@ -191,10 +191,11 @@ impl Ready {
         for volume in &instance.volumes {
             let (source, target) =
                 (paths::volume(stack, &volume.name), place.run.join(format!("volume-{}", volume.name)));
-            volume::ready(&source, root, volume)?;
-            if self.mounted.insert(target.clone()) {
+            volume::ready(stack, &source, root, volume)?;
+            if !self.mounted.contains(&target) {
                 folder_with(&target, 0o755)?;
                 mounts::shifted(&source, &target, self.users.as_ref(), volume.read_only)?;
+                self.mounted.insert(target.clone());
             }
             all.insert(volume.name.clone(), text(&target));
         }

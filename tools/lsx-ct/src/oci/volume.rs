@@ -1,12 +1,13 @@
 //! Fills a new volume from the image: owner, mode and content at its path, as Docker does. It is filled aside and renamed,
-//! so that an existing one is complete.
+//! so that an existing one is complete. One of lsx-store exists already, perhaps as a file system of its own: it has a mark until
+//! it is filled.
 
-use super::disk::{folder_with, volume};
+use super::disk::folder_with;
 use super::place::Root;
 use crate::accounts::Account;
 use crate::model::{Ids, Volume};
 use common::Failure;
-use common::host::file;
+use common::host::{file, volume as stored};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timestamps, Uid, XattrFlags};
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -23,9 +24,12 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 ///
 /// # Errors
 /// Errors of the file system; an unknown owner.
-pub(super) fn ready(source: &Path, root: &Root, wanted: &Volume) -> Result<(), Failure> {
-    if !source.exists() {
-        fill(source, root, Path::new(&wanted.path))?;
+pub(super) fn ready(stack: &str, source: &Path, root: &Root, wanted: &Volume) -> Result<(), Failure> {
+    let inside = Path::new(&wanted.path);
+    match stored::ready(stack, &wanted.name)? {
+        Some(folder) => fill_new(&folder, source, |to| copy_up(root, inside, to, source))?,
+        None if !source.exists() => fill(source, root, inside)?,
+        None => {}
     }
     let told = |e| file::failure(source, "set owner and mode of", &std::io::Error::from(e));
     if let Some(owner) = &wanted.owner {
@@ -39,20 +43,16 @@ pub(super) fn ready(source: &Path, root: &Root, wanted: &Volume) -> Result<(), F
 }
 
 fn fill(source: &Path, root: &Root, inside: &Path) -> Result<(), Failure> {
-    let (Some(above), Some(name)) = (source.parent(), source.file_name()) else { return volume(source) };
+    let (Some(above), Some(name)) = (source.parent(), source.file_name()) else {
+        return folder_with(source, 0o755);
+    };
     folder_with(above, 0o700)?;
     sweep(above)?;
     let aside = above.join(format!(".{}.{}", name.display(), std::process::id()));
     folder_with(&aside, 0o755)?;
     let told = |e: rustix::io::Errno| file::failure(source, "fill", &e.into());
-    let filled = match root.folder_at(inside)? {
-        Some(from) => {
-            let to = rustix::fs::open(&aside, FOLDER, Mode::empty()).map_err(told)?;
-            Copy { ids: root.ids() }.folder(&from, &to, 0).map_err(|e| file::failure(source, "fill", &e))
-        }
-        None => Ok(()),
-    };
-    let done = filled.and_then(|()| {
+    let to = rustix::fs::open(&aside, FOLDER, Mode::empty()).map_err(told)?;
+    let done = copy_up(root, inside, &to, source).and_then(|()| {
         match rustix::fs::renameat_with(
             rustix::fs::CWD,
             &aside,
@@ -68,6 +68,42 @@ fn fill(source: &Path, root: &Root, inside: &Path) -> Result<(), Failure> {
         file::remove_tree(&aside)?;
     }
     done
+}
+
+/// Copies the folder of the image, if it has one.
+fn copy_up(root: &Root, inside: &Path, to: &OwnedFd, source: &Path) -> Result<(), Failure> {
+    let Some(from) = root.folder_at(inside)? else { return Ok(()) };
+    Copy { ids: root.ids() }.folder(&from, to, 0).map_err(|e| file::failure(source, "fill", &e))
+}
+
+/// Fills a volume of lsx-store by `copy`, unless that was done. What a killed process has copied is removed first.
+///
+/// # Errors
+/// Errors of the file system.
+pub(crate) fn fill_new(
+    folder: &OwnedFd,
+    source: &Path,
+    copy: impl FnOnce(&OwnedFd) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if !stored::is_new(folder) {
+        return Ok(());
+    }
+    let told = |e: std::io::Error| file::failure(source, "fill", &e);
+    rustix::fs::flock(folder, rustix::fs::FlockOperation::LockExclusive).map_err(|e| told(e.into()))?;
+    if !stored::is_new(folder) {
+        return Ok(()); // another instance was first
+    }
+    for entry in std::fs::read_dir(source).map_err(told)? {
+        let path = entry.map_err(told)?.path();
+        if path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+            file::remove_tree(&path)?;
+        } else {
+            file::remove(&path)?;
+        }
+    }
+    copy(folder)?;
+    rustix::fs::syncfs(folder).map_err(|e| told(e.into()))?;
+    stored::not_new(folder).map_err(told)
 }
 
 /// Removes what killed processes left half filled.

@@ -1,0 +1,34 @@
+//! lsx-store on simulated hosts. Every property is checked twice: in the tool's output, and by the host's files and mounts.
+//!
+//! `cargo test -p lsx-store --test store-live -- WORD` runs the cases whose name has the word.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "this program is the tests: it stops at the first surprise"
+)]
+
+mod crash;
+mod depot;
+#[path = "../ct-live/image.rs"]
+#[expect(dead_code, reason = "the tests of lsx-ct need more of it")]
+mod image;
+mod life;
+mod wrong;
+
+use depot::Depot;
+use lsx_tests::groups::{self, Group};
+use std::process::ExitCode;
+
+/// The tool under test.
+const TOOL: &str = env!("CARGO_BIN_EXE_lsx-store");
+
+/// One property of volumes.
+type Case = groups::Case<Depot>;
+
+const GROUPS: &[Group<Depot>] =
+    &[Group { name: "volumes", share: Depot::up, cases: &[life::CASES, wrong::CASES, crash::CASES] }];
+
+fn main() -> ExitCode {
+    groups::main("store-live", GROUPS)
+}

@@ -1,0 +1,113 @@
+//! lsx-store without hosts: golden cases with the program.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use common::document;
+use common::plan::Kept;
+use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
+use common::tool::{ObservedOf, Tool as _};
+use lsx_store::Store;
+use lsx_store::model::{Disk, Facts, Intent};
+use lsx_tests::golden::{self, Case};
+use lsx_tests::{Tool, blessing};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-store";
+
+fn tool() -> Tool {
+    Tool { name: lsx_store::PROGRAM.to_owned(), path: PathBuf::from(env!("CARGO_BIN_EXE_lsx-store")) }
+}
+
+fn resolved(text: &str) -> (Stack, Resolved) {
+    let (stack, _) = read(text, "stack.yaml", &ReadOptions::default()).unwrap_or_else(|f| panic!("{f}"));
+    let resolved = resolve(&stack).unwrap_or_else(|f| panic!("{f}"));
+    (stack, resolved)
+}
+
+#[test]
+fn every_case_gives_what_it_gave() {
+    golden::run(&tool(), remade);
+}
+
+/// The observed documents of a case: hosts as an earlier stack left them, then edits.
+fn remade(case: &Case) -> Option<String> {
+    let (was, edits) = case.drift()?;
+    let text = case.text();
+    let (_, all) = resolved(was.as_deref().unwrap_or(&text));
+    let mut lines = String::new();
+    for host in &all.hosts {
+        let mut seen = bare(&all.stack, &host.name);
+        if let Some(was) = &was {
+            raise(was, &mut seen);
+        }
+        let mut seen = serde_json::to_value(seen).unwrap();
+        for edit in edits.iter().filter(|edit| edit["host"] == host.name) {
+            golden::edit(&mut seen, edit);
+        }
+        lines += &format!("{seen}\n");
+    }
+    Some(lines)
+}
+
+fn bare(stack: &str, host: &str) -> ObservedOf<Store> {
+    let disk = |at: &str, kind: &str| Disk { at: at.to_owned(), kind: kind.to_owned(), projects: false };
+    let disks = vec![disk("/", "ext4"), disk("/data", "btrfs")];
+    let seen = Facts { program: PROGRAM.to_owned(), disks, ..Facts::default() };
+    ObservedOf::<Store> {
+        schema: document::schema("store", "observed"),
+        stack: Some(stack.to_owned()),
+        only: None,
+        host: host.to_owned(),
+        base: lsx_store::plan::base(&[], &seen),
+        stack_hosts: Vec::new(),
+        warnings: Vec::new(),
+        objects: Vec::new(),
+        seen,
+    }
+}
+
+/// The objects of a host on which a stack is up.
+fn raise(text: &str, seen: &mut ObservedOf<Store>) {
+    let (stack, all) = resolved(text);
+    let volumes =
+        lsx_store::plan::wanted(&stack, &all, &seen.host, &seen.seen.disks, &BTreeMap::new()).unwrap();
+    if volumes.is_empty() {
+        return;
+    }
+    let intent =
+        Intent { schema: document::schema("store", "intent"), stack: stack.name, volumes: volumes.clone() };
+    let digest = Store::intent_key(&intent);
+    // In the order in which a host is observed.
+    let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev().collect();
+    seen.objects = lsx_store::plan::haves(volumes, kept);
+    seen.base = lsx_store::plan::base(&seen.objects, &seen.seen);
+}
+
+#[test]
+fn the_cases_cover_what_a_plan_can_say() {
+    if blessing() {
+        return; // The folders are being written.
+    }
+    let cases = golden::cases("store");
+    let all: String = cases.iter().filter_map(|c| c.read("plan.json")).collect();
+    for step in ["volume.create:", "volume.change:", "volume.remove:", "intent.create:", "boot.remove:"] {
+        assert!(all.contains(&format!("\"{step}")), "no case has a step {step}");
+    }
+    for words in
+        ["is not enforced", "its content is taken over", "state ready becomes unmounted", "h1: volume db"]
+    {
+        assert!(all.contains(words), "no plan has {words}");
+    }
+    let refused: String = cases.iter().filter_map(|c| c.read("error.txt")).collect();
+    for words in [
+        "volume db is on h1; on h2 it would begin without its content",
+        "volume db is not at /data/db",
+        "is no longer what is at /data/db",
+        "volume db is at /data/db, and would be at /srv/db",
+        "the driver zfs is not supported yet",
+        "hint:",
+    ] {
+        assert!(refused.contains(words), "no case is refused with: {words}");
+    }
+}

@@ -1,0 +1,156 @@
+//! The folder of a volume's content: opened without following links, made aside and renamed, and marked.
+
+use super::mount;
+use crate::model::{State, Volume};
+use common::host::file;
+use common::host::volume::{self, FOLDER};
+use common::{Failure, Kind};
+use rustix::fs::{self, CWD, Gid, Mode, RenameFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Opens a folder to which no link leads. Those of lsx itself may be on another disk by a link of the administrator.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    if path.starts_with(volume::ROOT) {
+        return fs::open(path, FOLDER, Mode::empty());
+    }
+    fs::openat2(CWD, path, FOLDER, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+}
+
+/// A recorded volume as it is now.
+///
+/// # Errors
+/// If its folder cannot be read for another reason than that it is not there.
+pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
+    let path = PathBuf::from(&kept.path);
+    let told = |e: io::Error| file::failure(&path, "look at volume", &e);
+    let state =
+        match open(&path) {
+            _ if kept.state == State::Unfinished => State::Unfinished,
+            Err(Errno::NOENT) => State::Missing,
+            Err(Errno::NOTDIR | Errno::LOOP) => State::Foreign,
+            Err(e) => return Err(told(e.into())),
+            Ok(content) => match volume::mark_of(&content).map_err(told)? {
+                Some(mark) if mark == volume::mark(stack, &kept.name) => {
+                    if mount::done(stack, &kept, &content) { State::Ready } else { State::Unmounted }
+                }
+                // Where its disk should be mounted is an empty folder then.
+                None if empty(&content) => State::Missing,
+                _ => State::Foreign,
+            },
+        };
+    Ok(Volume { state, ..kept })
+}
+
+/// Bytes that a volume uses, if its driver knows that.
+pub(crate) fn used(_: &Volume) -> Option<u64> {
+    None
+}
+
+fn empty(folder: impl AsFd) -> bool {
+    fs::Dir::read_from(folder)
+        .is_ok_and(|entries| entries.flatten().all(|entry| [c".", c".."].contains(&entry.file_name())))
+}
+
+/// Makes the folder of a volume, or takes over one that belongs to it. Returns it, and whether it was made.
+///
+/// # Errors
+/// Of the file system; something else that is there.
+pub(crate) fn make(stack: &str, volume: &Volume) -> Result<(OwnedFd, bool), Failure> {
+    let path = Path::new(&volume.path);
+    let told = |e: io::Error| file::failure(path, "make volume", &e);
+    let (Some(root), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(told(io::Error::other("it has no folder")));
+    };
+    let root = match open(root) {
+        Err(Errno::NOENT) => {
+            file::private_folder(root)?;
+            open(root).inspect(|root| volume::made(root))
+        }
+        root => root,
+    }
+    .map_err(|e| told(e.into()))?;
+    match fs::openat(&root, name, FOLDER, Mode::empty()) {
+        Ok(found) => return taken(stack, volume, found).map(|found| (found, false)),
+        Err(Errno::NOENT) => {}
+        Err(_) => return Err(foreign(volume, stack, None)),
+    }
+    let aside = format!(".lsx-new-{}-{stack}", volume.name);
+    match fs::mkdirat(&root, &aside, Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(Errno::EXIST) => {} // of a run that was killed: nobody has written there
+        Err(e) => return Err(told(e.into())),
+    }
+    let folder = fs::openat(&root, &aside, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
+    volume::set_mark(&folder, &volume::mark(stack, &volume.name), true).map_err(|e| unmarked(path, &e))?;
+    give(&folder, volume, None).map_err(told)?;
+    fs::fsync(&folder).map_err(|e| told(e.into()))?;
+    fs::renameat_with(&root, &aside, &root, name, RenameFlags::NOREPLACE).map_err(|e| told(e.into()))?;
+    fs::fsync(&root).map_err(|e| told(e.into()))?;
+    Ok((folder, true))
+}
+
+/// A folder that is there already: the volume's own, or in its place one that lsx-ct has made.
+fn taken(stack: &str, volume: &Volume, found: OwnedFd) -> Result<OwnedFd, Failure> {
+    let path = Path::new(&volume.path);
+    let told = |e: io::Error| file::failure(path, "make volume", &e);
+    let own = volume::mark(stack, &volume.name);
+    match volume::mark_of(&found).map_err(told)? {
+        Some(mark) if mark == own => {}
+        None if volume.in_place(stack) => {
+            volume::set_mark(&found, &own, false).map_err(|e| unmarked(path, &e))?;
+        }
+        other => return Err(foreign(volume, stack, other.as_deref())),
+    }
+    Ok(found)
+}
+
+/// Something else is where a volume would be; `mark` names another volume.
+pub(crate) fn foreign(volume: &Volume, stack: &str, mark: Option<&str>) -> Failure {
+    let of = mark.map_or("that lsx-store has not made".to_owned(), |mark| format!("of volume {mark}"));
+    let message = format!("there is something else at {}, {of}", volume.path);
+    let failure = Failure::new(Kind::Failed, "store.foreign", message);
+    failure.at(format!("store.volumes.{}", volume.name)).hint(match mark {
+        Some(_) => "give one of the two another name, or another store.root".to_owned(),
+        None => format!(
+            "move it away; or to take a folder over with its content: setfattr -n trusted.lsx.volume -v {} {}",
+            volume::mark(stack, &volume.name),
+            volume.path
+        ),
+    })
+}
+
+fn unmarked(path: &Path, error: &io::Error) -> Failure {
+    let failure = file::failure(path, "mark volume", error);
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::OPNOTSUPP) => failure.hint(
+            "its file system has no attributes (xattr) of root; ext4, xfs, btrfs, zfs and tmpfs have them",
+        ),
+        _ => failure,
+    }
+}
+
+/// Sets owner and mode as far as the document says so by number, and differently from before; names are those of an image,
+/// so lsx-ct sets them.
+///
+/// # Errors
+/// Of the file system.
+pub(crate) fn give(folder: impl AsFd, volume: &Volume, before: Option<&Volume>) -> io::Result<()> {
+    let owner = volume.owner.as_deref().filter(|_| before.is_none_or(|before| before.owner != volume.owner));
+    if let Some((user, group)) = owner.and_then(numbers) {
+        fs::fchown(&folder, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+    }
+    let mode = volume.mode.as_deref().filter(|_| before.is_none_or(|before| before.mode != volume.mode));
+    let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok());
+    if let Some(mode) = mode.or(before.is_none().then_some(0o755)) {
+        fs::fchmod(&folder, Mode::from_raw_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// `999:999`, or `999`, whose group has the same number.
+fn numbers(owner: &str) -> Option<(u32, u32)> {
+    let (user, group) = owner.split_once(':').unwrap_or((owner, owner));
+    Some((user.parse().ok()?, group.parse().ok()?))
+}

@@ -1,0 +1,104 @@
+//! Changes one volume of this host from its existing to its wanted state; nothing else writes. Repeating a change is harmless.
+
+pub(crate) mod able;
+pub(crate) mod folder;
+mod mount;
+pub(crate) mod record;
+mod remove;
+
+use crate::Store;
+use crate::model::{Own, State, Volume};
+use common::Failure;
+use common::host::{file, volume};
+use common::tool::PlanOf;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Changes volumes of one stack.
+pub(crate) struct Changer {
+    plan: Arc<PlanOf<Store>>,
+    /// Volumes that this run has made, and those that it has removed.
+    done: Mutex<Done>,
+}
+
+#[derive(Default)]
+struct Done {
+    made: BTreeSet<String>,
+    removed: BTreeSet<String>,
+}
+
+impl Changer {
+    /// For the steps of a plan.
+    pub(crate) fn new(plan: Arc<PlanOf<Store>>) -> Self {
+        Changer { plan, done: Mutex::default() }
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes one volume.
+    ///
+    /// # Errors
+    /// What the file system or the kernel refused.
+    pub(crate) fn change(&self, before: Option<&Volume>, after: Option<&Volume>) -> Result<(), Failure> {
+        match (before, after) {
+            // Undo of a removal: its content is gone, and an empty volume would not be the same.
+            (None, Some(after)) if self.done().removed.contains(&after.name) => Ok(()),
+            (None, Some(after)) => self.make(after),
+            (Some(before), Some(after)) => self.alter(before, after),
+            (Some(before), None) => self.remove(before),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn make(&self, volume: &Volume) -> Result<(), Failure> {
+        let stack = &self.plan.stack;
+        record::write(stack, volume, State::Unfinished)?;
+        let (content, made) = folder::make(stack, volume)?;
+        if made {
+            self.done().made.insert(volume.name.clone());
+        }
+        mount::up(stack, volume, content)?;
+        record::write(stack, volume, State::Ready)
+    }
+
+    fn alter(&self, before: &Volume, after: &Volume) -> Result<(), Failure> {
+        let stack = &self.plan.stack;
+        match (before.state, after.state) {
+            (State::Unfinished, _) => {
+                remove::leftovers(stack, after)?;
+                return self.make(after);
+            }
+            (_, State::Unmounted) => return mount::down(stack, after),
+            (State::Ready | State::Unmounted, State::Ready) => {}
+            _ => return Ok(()), // undo of what was not there
+        }
+        let path = Path::new(&after.path);
+        let content = folder::open(path).map_err(|e| file::failure(path, "open volume", &e.into()))?;
+        folder::give(&content, after, Some(before))
+            .map_err(|e| file::failure(path, "set owner and mode of", &e))?;
+        mount::up(stack, after, &content)?;
+        record::write(stack, after, State::Ready)
+    }
+
+    /// Removes a volume that the plan removes. Undo of the creation of one removes it only if it has never been used.
+    fn remove(&self, volume: &Volume) -> Result<(), Failure> {
+        let stack = &self.plan.stack;
+        let planned = self.plan.steps.iter().any(|step| {
+            let before = step.before.as_ref().and_then(|object| object.own());
+            step.after.is_none() && before.is_some_and(|Own::Volume(own)| own.name == volume.name)
+        });
+        let unused = || {
+            let made = self.done().made.contains(&volume.name);
+            made && folder::open(Path::new(&volume.path)).is_ok_and(volume::is_new)
+        };
+        if planned || unused() {
+            self.done().removed.insert(volume.name.clone());
+            return remove::volume(stack, volume);
+        }
+        mount::down(stack, volume)?;
+        record::remove(stack, &volume.name)
+    }
+}

@@ -1,0 +1,72 @@
+//! The flags of lsx-store, and which function each verb is.
+
+use crate::{PROGRAM, Store};
+use clap::{CommandFactory, Parser, Subcommand};
+use common::Failures;
+use common::cli::Global;
+use common::verb;
+use std::process::ExitCode;
+
+/// Volumes of a stack on its hosts
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Shared(Box<verb::Verb<Store>>),
+}
+
+/// What the library says of itself at its head.
+fn description() -> String {
+    common::manual::description(include_str!("lib.rs"))
+}
+
+const AFTER: &str =
+    "  host.volume       something else is where a volume should be mounted: 1
+  stack.*           the stack file is invalid, at the place that is named: 65
+  store.foreign     there is something else where a volume would be: 1
+  store.full        with `check`: a volume or its disk is nearly full: 2
+  store.place       there is something where a volume is to be mounted: 1
+  store.plan.*      a volume is not what or where the document says, or its driver is not supported: 65
+  store.root        others than root can change the folder of volumes, or a link leads to it: 1
+
+Files:
+  /etc/lsx/STACK/store.json               on each host with a volume: desired state, restored after a reboot
+  /etc/lsx/boot.d/20-STACK-store          on each host with a volume: restores it after a reboot
+  /var/lib/lsx/store/STACK/VOLUME.json    on each host with a volume: what it is, and where; kept with the volume
+  /var/lib/lsx/volumes/STACK/VOLUME       where every tool finds a volume
+
+Examples:
+  lsx-net up office.yaml | lsx-store up | lsx-ct up
+  lsx-store plan office.yaml --table
+  lsx-store check office.yaml --table
+  lsx-store observe --table
+  lsx-store down office.yaml
+  lsx-store down office.yaml --only store.db --destroy-data office
+
+See also:
+  lsx(7), lsx-ct(1), lsx-stack(5), lsx-json(5)";
+
+/// Verbs as help shows them.
+const GROUPS: common::help::Groups = &[
+    ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
+    ("Verbs of the tool", &[]),
+    ("Other verbs", &["schema", "completions", "help"]),
+];
+
+/// Runs the tool.
+pub fn main() -> ExitCode {
+    common::cli::main::<Cli>(PROGRAM, GROUPS, |cli| &cli.global, run)
+}
+
+fn run(cli: &Cli) -> Result<(), Failures> {
+    let Verb::Shared(verb) = &cli.verb;
+    verb::run(&Store, verb, &cli.global, Cli::command())
+}

@@ -1,0 +1,125 @@
+//! lsx-store keeps the volumes of a stack on their hosts.
+//!
+//! A volume of `store.volumes` is a folder in `store.root`, or in the folder of its host in `store.pools`; by default in
+//! /var/lib/lsx/volumes/STACK. Every other tool finds it at /var/lib/lsx/volumes/STACK/VOLUME: if it is elsewhere, it is mounted
+//! there. `lsx-ct` mounts it in instances from there, and fills a new one from the image of the first instance that uses it.
+//! Volumes that instances use and that `store.volumes` does not name are made by lsx-ct alone.
+//!
+//! A volume is never removed because the document does not name it any more, nor by `down`, which only unmounts it. `down
+//! --destroy-data STACK` removes all volumes of the stack, with `--only store.NAME` one. A volume carries a mark that only root can
+//! set, and lsx-store has a record of it: so a folder that is not the volume is never used, mounted or removed, and a volume that
+//! is gone, such as when its disk is not mounted, is not made again without its content. Instances that use it do not start then.
+//! A volume that lsx-ct has made before is taken over with its content.
+//!
+//! Numbers in `owner` are set when the document changes; names are those of an image, and lsx-ct sets them. No link may lead to
+//! `store.root`, and only root may change it and the folders above it. Users of the host can read files in it as far as their modes
+//! say so, and run programs there: unless there is a reason for it, its mode should be 0700, which it has if lsx-store makes it.
+//!
+//! The size of a volume is not enforced by the driver `directory`; `check` finds disks that are nearly full.
+
+use common::plan::Have;
+use common::table::Columns;
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::{Failure, Failures, Kind};
+use model::{Facts, Intent, Object, State};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+mod apply;
+mod check;
+pub mod cli;
+pub mod model;
+mod observe;
+pub mod plan;
+
+/// The program's name.
+pub const PROGRAM: &str = "lsx-store";
+
+/// The tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Store;
+
+impl Tool for Store {
+    const NAME: &'static str = "store";
+    const PROGRAM: &'static str = PROGRAM;
+    const SET: &'static [&'static str] = &[PROGRAM];
+    const TABLES: &'static [Columns] = &[
+        (
+            "store.observed",
+            "objects",
+            &["host", "key", "object.driver", "object.path", "object.size_bytes", "object.state"],
+        ),
+        ("store.report", "hosts", &["host", "ok", "changed", "skipped"]),
+        (
+            "store.check",
+            "rows",
+            &["host", "volume", "driver", "path", "used_bytes", "size_bytes", "enforced", "free_bytes"],
+        ),
+    ];
+    const ORDER: u8 = 20;
+    const SERVICES: bool = false;
+    type Object = Object;
+    type Facts = Facts;
+    type Gathered = ();
+    type Data = ();
+    type Intent = Intent;
+
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+        observe::observe(stack)
+    }
+
+    fn base(&self, objects: &[Have<Object>], seen: &Facts) -> String {
+        plan::base(objects, seen)
+    }
+
+    fn plan(
+        &self,
+        input: &PlanInput,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
+        plan::plan(input, observed)
+    }
+
+    fn unable(&self, plan: &PlanOf<Self>, each: Each<'_>) -> BTreeMap<String, Failures> {
+        let mut hosts: BTreeMap<String, apply::able::Order> = BTreeMap::new();
+        for step in &plan.steps {
+            let wanted = step.after.as_ref().and_then(observe::volume_of);
+            if let Some(volume) = wanted.filter(|volume| volume.state == State::Ready) {
+                let order = hosts.entry(step.host.clone()).or_default();
+                order.stack.clone_from(&plan.stack);
+                order.volumes.push(volume.clone());
+            }
+        }
+        let asked =
+            hosts.into_iter().filter_map(|(host, order)| Some((host, serde_json::to_value(order).ok()?)));
+        let asked: BTreeMap<String, Value> = asked.collect();
+        let answers = if asked.is_empty() { BTreeMap::new() } else { each("able", asked) };
+        answers.into_iter().filter_map(|(host, answer)| Some((host, answer.err()?))).collect()
+    }
+
+    fn intent_key(intent: &Intent) -> String {
+        plan::key(intent)
+    }
+
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Object> {
+        let changer = apply::Changer::new(plan);
+        Box::new(move |before, after| {
+            let own = |object: Option<&Object>| object.and_then(observe::volume_of).cloned();
+            changer.change(own(before).as_ref(), own(after).as_ref())
+        })
+    }
+
+    fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+        match name {
+            "able" => apply::able::answer(input),
+            "usage" => Ok(observe::usage_of(&input)?),
+            _ => Err(Failure::new(Kind::Bug, "store.call", format!("no call {name}")).into()),
+        }
+    }
+
+    fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+        Ok(check::check(input, each))
+    }
+}

@@ -1,0 +1,5 @@
+//! lsx-store: calls the library.
+
+fn main() -> std::process::ExitCode {
+    lsx_store::cli::main()
+}

@@ -1,0 +1,176 @@
+//! The volumes of a plan, the intent of a host, and other observed facts.
+
+mod disks;
+
+pub use disks::{Disk, of as disk_of, parse as disks_of};
+
+use common::plan::{self, WithKept};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Where every tool finds volumes: `VOLUMES/STACK/VOLUME`.
+pub const VOLUMES: &str = "/var/lib/lsx/volumes";
+/// The records of volumes: `RECORDS/STACK/VOLUME.json`.
+pub const RECORDS: &str = "/var/lib/lsx/store";
+
+/// One object of a host.
+pub type Object = WithKept<Own>;
+
+/// One of this tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "object", rename_all = "snake_case")]
+pub enum Own {
+    /// A volume.
+    Volume(Volume),
+}
+
+/// A volume on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Volume {
+    /// Name in `store.volumes`.
+    pub name: String,
+    /// How it is kept.
+    pub driver: Driver,
+    /// The folder of its content. Other tools find it at /var/lib/lsx/volumes/STACK/NAME, where it is mounted if it is elsewhere.
+    pub path: String,
+    /// Maximum size in bytes. The driver `directory` cannot enforce it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// User, or user:group, that its folder belonged to when the document last said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The same of the octal mode of its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Whether it can be used.
+    pub state: State,
+}
+
+impl Volume {
+    /// Its key among the objects of a host.
+    pub fn key(&self) -> String {
+        format!("volume:{}", self.name)
+    }
+
+    /// The file that says what is known of it.
+    pub fn record(&self, stack: &str) -> String {
+        format!("{RECORDS}/{stack}/{}.json", self.name)
+    }
+
+    /// Whether its content is where other tools find it, without a mount.
+    pub fn in_place(&self, stack: &str) -> bool {
+        self.path == format!("{VOLUMES}/{stack}/{}", self.name)
+    }
+}
+
+/// How a volume is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// A folder.
+    Directory,
+}
+
+impl Driver {
+    /// Whether it stops writers at the size.
+    pub const fn enforces(self) -> bool {
+        match self {
+            Driver::Directory => false,
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Driver::Directory => "directory",
+        })
+    }
+}
+
+/// Whether a volume can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It is at its place.
+    Ready,
+    /// It exists, and is not mounted at its place.
+    Unmounted,
+    /// A run was killed while it made or removed the volume.
+    Unfinished,
+    /// It was there, and is not any more.
+    Missing,
+    /// Something else is where its content should be.
+    Foreign,
+}
+
+/// What a host keeps: `/etc/lsx/STACK/store.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Intent {
+    /// `lsx.store.intent/1`.
+    pub schema: String,
+    /// The stack.
+    pub stack: String,
+    /// The volumes, by name.
+    pub volumes: Vec<Volume>,
+}
+
+/// Further facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Facts {
+    /// The tool's copy on this host, which the boot entry runs.
+    #[serde(default)]
+    pub program: String,
+    /// File systems of this host that can have volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<Disk>,
+    /// Volumes of the stack at their place that lsx-store does not keep: those that lsx-ct has made.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unkept: BTreeSet<String>,
+    /// What volumes use, if their file system can be asked; as JSON rows of `usage`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<Usage>,
+}
+
+/// The space that a volume uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// The stack.
+    pub stack: String,
+    /// The volume.
+    pub volume: String,
+    /// Its driver.
+    pub driver: Driver,
+    /// The folder of its content.
+    pub path: String,
+    /// Bytes that it uses, if that is known without reading all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<u64>,
+    /// Maximum size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Whether writers are stopped at that size.
+    pub enforced: bool,
+    /// Bytes that are free on its disk.
+    pub free_bytes: u64,
+    /// Bytes that its disk has.
+    pub disk_bytes: u64,
+}
+
+impl plan::Object for Own {
+    fn replaced_by(&self, _: &Self) -> bool {
+        false
+    }
+
+    fn called(&self) -> Option<(String, &'static str)> {
+        let Own::Volume(volume) = self;
+        Some((format!("volume {}", volume.name), ""))
+    }
+
+    fn brief(&self) -> String {
+        let Own::Volume(volume) = self;
+        format!("{} at {}", volume.driver, volume.path)
+    }
+}

@@ -1,0 +1,83 @@
+//! Observes this host: its volumes, what they use, and its disks. Reads only.
+
+use crate::apply::{folder, record};
+use crate::model::{Facts, Own, State, Usage, Volume, disks_of};
+use crate::plan::{haves, key};
+use crate::{Store, model};
+use common::host::kept::{self, Keeper};
+use common::host::volume;
+use common::tool::{Observation, Tool as _};
+use common::{Failure, fleet};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Reads the objects of one stack, or of all.
+///
+/// # Errors
+/// Kind `Denied` without root.
+pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<model::Object, Facts>, Failure> {
+    common::host::root()?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = |place: &Path| place.starts_with(volume::ROOT) && place != Path::new(volume::ROOT);
+    let program = fleet::installed_path(Store::SET);
+    let mut facts = Facts { program, disks: disks_of(&table, &own), ..Facts::default() };
+    let (mut objects, mut warnings) = (Vec::new(), Vec::new());
+    for name in stack.map_or_else(kept::found::<Store>, |stack| [stack.to_owned()].into()) {
+        let found = Keeper::of::<Store>(&name).observe()?;
+        warnings.extend(found.warnings.clone());
+        let (volumes, damaged) = record::all(&name)?;
+        warnings.extend(damaged);
+        let volumes: Vec<Volume> =
+            volumes.into_iter().map(|kept| folder::seen(&name, kept)).collect::<Result<_, _>>()?;
+        facts.usage.extend(volumes.iter().filter_map(|volume| usage(&name, volume)));
+        if stack.is_some() {
+            facts.unkept = record::names(&Path::new(volume::ROOT).join(&name));
+            volumes.iter().for_each(|volume| _ = facts.unkept.remove(&volume.name));
+        }
+        objects.extend(haves(volumes, found.objects(key)));
+    }
+    Ok((objects, facts, warnings))
+}
+
+/// What the volumes of a stack use.
+///
+/// # Errors
+/// Kind `Denied` without root.
+pub(crate) fn usage_of(input: &Value) -> Result<Value, Failure> {
+    common::host::root()?;
+    let stack = input["stack"].as_str().unwrap_or_default();
+    let mut all = Vec::new();
+    for kept in record::all(stack)?.0 {
+        let volume = folder::seen(stack, kept)?;
+        all.extend(
+            Some(&volume)
+                .filter(|volume| matches!(volume.state, State::Ready | State::Unmounted))
+                .and_then(|volume| usage(stack, volume)),
+        );
+    }
+    Ok(json!(all))
+}
+
+/// What a volume uses; none if it is not there.
+fn usage(stack: &str, volume: &Volume) -> Option<Usage> {
+    let disk = rustix::fs::statvfs(&volume.path).ok()?;
+    Some(Usage {
+        stack: stack.to_owned(),
+        volume: volume.name.clone(),
+        driver: volume.driver,
+        path: volume.path.clone(),
+        used_bytes: folder::used(volume),
+        size_bytes: volume.size_bytes,
+        enforced: volume.size_bytes.is_some() && volume.driver.enforces(),
+        free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+        disk_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
+    })
+}
+
+/// A volume as an object.
+pub(crate) const fn volume_of(object: &model::Object) -> Option<&Volume> {
+    match object {
+        model::Object::Own(Own::Volume(volume)) => Some(volume),
+        model::Object::Kept(_) => None,
+    }
+}

@@ -1,0 +1,186 @@
+//! The plan: volumes first, then what restores them after a reboot. Volumes outlive the stack. Pure.
+
+mod clash;
+mod place;
+
+pub use place::wanted;
+
+use crate::Store;
+use crate::model::{Disk, Facts, Intent, Object, Own, State, Volume};
+use common::document;
+use common::plan::{Have, Kept, Want, Warning, diff};
+use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
+use common::{Failure, Failures, Kind};
+use std::collections::BTreeMap;
+
+/// Makes the plan.
+///
+/// # Errors
+/// Volumes that are not what or where the document says, and an intent that cannot be read.
+pub fn plan(
+    input: &PlanInput,
+    observed: &BTreeMap<String, ObservedOf<Store>>,
+) -> Result<Draft<Store>, Failures> {
+    let mut draft = Draft::default();
+    if let Goal::Up(_, resolved) = &input.goal {
+        clash::moved(input, resolved, observed)?;
+    }
+    for (host, seen) in observed {
+        let volumes = match &input.goal {
+            Goal::Up(stack, resolved) => up(input, (stack, resolved), (host, seen), &mut draft)?,
+            Goal::Boot(kept) => booted(kept, (host, seen), &mut draft)?,
+            Goal::Down => down(input, (host, seen), &mut draft),
+        };
+        let intent = intent(input, &volumes);
+        let keeps = Keeps {
+            intent: intent.as_ref(),
+            program: &seen.seen.program,
+            services: BTreeMap::new(),
+            data: false,
+        };
+        let mut wants: Vec<Want<Object>> = volumes.into_iter().map(|one| want(one, seen)).collect();
+        wants.extend(draft.keep(&Store, input, (host, seen), keeps)?);
+        draft.steps.extend(diff(host, &wants, &seen.objects));
+    }
+    draft.prune_texts();
+    Ok(draft)
+}
+
+/// The volumes of a host: those of the document, and others that exist.
+fn up(
+    input: &PlanInput,
+    (stack, resolved): (&common::stack::Stack, &common::stack::Resolved),
+    (host, seen): (&str, &ObservedOf<Store>),
+    draft: &mut Draft<Store>,
+) -> Result<Vec<Volume>, Failures> {
+    let mut all = wanted(stack, resolved, host, &seen.seen.disks, &there(seen))?;
+    // What is not selected stays as it is.
+    all.retain(|volume| input.only.stored(&volume.name));
+    clash::changed(&all, host, seen)?;
+    let told = all.iter().filter(|volume| volume.size_bytes.is_some() && !volume.driver.enforces());
+    let told = told.filter(|volume| there(seen).get(volume.name.as_str()) != Some(volume));
+    draft.warnings.extend(told.map(|volume| Warning {
+        code: "store.size".to_owned(),
+        message: format!(
+            "{host}: the size of volume {} is not enforced: {} is a folder of a file system without such limits; \
+             `lsx-store check` watches it",
+            volume.name, volume.path
+        ),
+    }));
+    for (name, volume) in there(seen) {
+        if all.iter().all(|other| other.name != name) {
+            let named = resolved.volumes.iter().any(|at| at.name == name && at.host == host);
+            draft.kept.extend((!named).then(|| format!("{host}: volume {name}")));
+            all.push(volume.clone());
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// What a host had before a reboot. A volume that is not there is no reason to leave the others out.
+fn booted(
+    kept: &serde_json::Value,
+    (host, seen): (&str, &ObservedOf<Store>),
+    draft: &mut Draft<Store>,
+) -> Result<Vec<Volume>, Failure> {
+    let intent: Intent = serde_json::from_value(kept.clone()).map_err(|e| {
+        Failure::new(Kind::Data, "store.intent", format!("the intent of this host cannot be read: {e}"))
+            .hint("run `lsx-store up` with the stack's document")
+    })?;
+    let there = there(seen);
+    let mut all = Vec::new();
+    for volume in intent.volumes {
+        match there.get(volume.name.as_str()) {
+            Some(found) if matches!(found.state, State::Ready | State::Unmounted) => all.push(volume),
+            found => {
+                let message = format!(
+                    "{host}: volume {} is not at {}; instances that use it do not start. Is its disk mounted?",
+                    volume.name, volume.path
+                );
+                draft.warnings.push(Warning { code: "store.missing".to_owned(), message });
+                all.extend(found.map(|found| (*found).clone()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Volumes stay, but nothing is mounted, unless data is to be destroyed.
+fn down(
+    input: &PlanInput,
+    (host, seen): (&str, &ObservedOf<Store>),
+    draft: &mut Draft<Store>,
+) -> Vec<Volume> {
+    let mut all = Vec::new();
+    for (name, volume) in there(seen) {
+        if !input.only.stored(name) {
+            all.push(volume.clone());
+        } else if !input.destroy_data {
+            draft.kept.push(format!("{host}: volume {name}"));
+            let state = if volume.in_place(&input.stack) { volume.state } else { unmounted(volume.state) };
+            all.push(Volume { state, ..volume.clone() });
+        }
+    }
+    all
+}
+
+fn unmounted(state: State) -> State {
+    if state == State::Ready { State::Unmounted } else { state }
+}
+
+/// What a host keeps; with `down` only what is not selected.
+fn intent(input: &PlanInput, volumes: &[Volume]) -> Option<Intent> {
+    let down = matches!(input.goal, Goal::Down);
+    let kept = |volume: &&Volume| !down || !input.only.stored(&volume.name);
+    let ready = |volume: &Volume| Volume { state: State::Ready, ..volume.clone() };
+    let volumes: Vec<Volume> = volumes.iter().filter(kept).map(ready).collect();
+    let (schema, stack) = (document::schema(Store::NAME, "intent"), input.stack.clone());
+    (!volumes.is_empty()).then_some(Intent { schema, stack, volumes })
+}
+
+/// The digest of an intent; stack and schema do not matter.
+pub fn key(intent: &Intent) -> String {
+    document::digest_of(&intent.volumes).unwrap_or_default()
+}
+
+/// The volumes of a host, by name.
+fn there(seen: &ObservedOf<Store>) -> BTreeMap<&str, &Volume> {
+    let volumes = seen.objects.iter().filter_map(|have| have.object.own());
+    volumes.map(|Own::Volume(volume)| (volume.name.as_str(), volume)).collect()
+}
+
+fn want(volume: Volume, seen: &ObservedOf<Store>) -> Want<Object> {
+    let taken = seen.seen.unkept.contains(&volume.name);
+    let why =
+        if taken { "the document names it; its content is taken over" } else { "the document names it" };
+    let (key, why) = (volume.key(), why.to_owned());
+    Want { key, object: Object::Own(Own::Volume(volume)), needs: Vec::new(), why }
+}
+
+/// The objects of a host: volumes, then what restores them, which is removed before them.
+pub fn haves(volumes: Vec<Volume>, kept: Vec<Kept>) -> Vec<Have<Object>> {
+    let names: Vec<String> = volumes.iter().map(Volume::key).collect();
+    let own = |volume: Volume| Have {
+        key: volume.key(),
+        object: Object::Own(Own::Volume(volume)),
+        needs: Vec::new(),
+    };
+    let after = |kept: Kept| {
+        let mut have = kept.have(Store::NAME);
+        have.needs.extend(names.clone());
+        have
+    };
+    let kept: Vec<Have<Object>> = kept.into_iter().map(after).collect();
+    volumes.into_iter().map(own).chain(kept).collect()
+}
+
+/// What a plan depends on: lsx's objects, and which disks a host has.
+pub fn base(objects: &[Have<Object>], seen: &Facts) -> String {
+    document::digest_of(&(objects, &seen.disks, &seen.unkept)).unwrap_or_default()
+}
+
+/// Whether a path is of a disk of this type.
+fn kind_of<'a>(disks: &'a [Disk], path: &str) -> Option<&'a str> {
+    crate::model::disk_of(disks, path).map(|disk| disk.kind.as_str())
+}
