@@ -8,6 +8,7 @@
     reason = "this program is the tests: it stops at the first surprise"
 )]
 
+mod big;
 mod crash;
 mod depot;
 #[path = "../ct-live/image.rs"]
@@ -26,8 +27,11 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lsx-store");
 /// One property of volumes.
 type Case = groups::Case<Depot>;
 
-const GROUPS: &[Group<Depot>] =
-    &[Group { name: "volumes", share: Depot::up, cases: &[life::CASES, wrong::CASES, crash::CASES] }];
+const GROUPS: &[Group<Depot>] = &[Group {
+    name: "volumes",
+    share: Depot::up,
+    cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES],
+}];
 
 fn main() -> ExitCode {
     groups::main("store-live", GROUPS)

@@ -70,8 +70,7 @@ fn bare(stack: &str, host: &str) -> ObservedOf<Store> {
 /// The objects of a host on which a stack is up.
 fn raise(text: &str, seen: &mut ObservedOf<Store>) {
     let (stack, all) = resolved(text);
-    let volumes =
-        lsx_store::plan::wanted(&stack, &all, &seen.host, &seen.seen.disks, &BTreeMap::new()).unwrap();
+    let volumes = lsx_store::plan::wanted(&stack, &all, &seen.host, &seen.seen, &BTreeMap::new()).unwrap();
     if volumes.is_empty() {
         return;
     }
@@ -94,9 +93,14 @@ fn the_cases_cover_what_a_plan_can_say() {
     for step in ["volume.create:", "volume.change:", "volume.remove:", "intent.create:", "boot.remove:"] {
         assert!(all.contains(&format!("\"{step}")), "no case has a step {step}");
     }
-    for words in
-        ["is not enforced", "its content is taken over", "state ready becomes unmounted", "h1: volume db"]
-    {
+    for words in [
+        "is not enforced",
+        "its content is taken over",
+        "state ready becomes unmounted",
+        "\"driver\": \"btrfs\"",
+        "stays, read-only, in /data/.lsx-removed",
+        "h1: volume db",
+    ] {
         assert!(all.contains(words), "no plan has {words}");
     }
     let refused: String = cases.iter().filter_map(|c| c.read("error.txt")).collect();
@@ -106,6 +110,9 @@ fn the_cases_cover_what_a_plan_can_say() {
         "is no longer what is at /data/db",
         "volume db is at /data/db, and would be at /srv/db",
         "the driver zfs is not supported yet",
+        "the driver lvm is not supported yet",
+        "/srv/lsx is on ext4, not on btrfs",
+        "the host has no program btrfs",
         "hint:",
     ] {
         assert!(refused.contains(words), "no case is refused with: {words}");

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub const ROOT: &str = "/var/lib/lsx/volumes";
 /// The records of lsx-store: `RECORDS/STACK/VOLUME.json`.
 pub const RECORDS: &str = "/var/lib/lsx/store";
+/// How names of its own begin, beside volumes.
+pub const OWN: &str = ".lsx-";
 /// On the folder of a volume: `STACK/VOLUME`. Only root of the host can set such an attribute, so no instance forges it, and a
 /// folder at which nothing is mounted has none.
 const MARK: &str = "trusted.lsx.volume";

@@ -15,7 +15,10 @@
 //! `store.root`, and only root may change it and the folders above it. Users of the host can read files in it as far as their modes
 //! say so, and run programs there: unless there is a reason for it, its mode should be 0700, which it has if lsx-store makes it.
 //!
-//! The size of a volume is not enforced by the driver `directory`; `check` finds disks that are nearly full.
+//! On btrfs a volume is a subvolume, whose size is enforced: writers get "Disk quota exceeded". Another size is set while it is in use;
+//! one that is too small for what is there is refused. The first size switches on the quotas of the file system, which stay on.
+//! `down --destroy-data` moves a subvolume to `.lsx-removed` beside it, read-only; `btrfs subvolume delete` frees its space.
+//! Elsewhere a volume is a folder, and its size is not enforced; `check` finds disks and volumes that are nearly full.
 
 use common::plan::Have;
 use common::table::Columns;

@@ -4,6 +4,7 @@ use crate::apply::{folder, record};
 use crate::model::{Facts, Own, State, Usage, Volume, disks_of};
 use crate::plan::{haves, key};
 use crate::{Store, model};
+use common::host::Program;
 use common::host::kept::{self, Keeper};
 use common::host::volume;
 use common::tool::{Observation, Tool as _};
@@ -21,6 +22,9 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<model::Object, 
     let own = |place: &Path| place.starts_with(volume::ROOT) && place != Path::new(volume::ROOT);
     let program = fleet::installed_path(Store::SET);
     let mut facts = Facts { program, disks: disks_of(&table, &own), ..Facts::default() };
+    if Program::new("btrfs").there().is_ok() {
+        facts.programs.insert("btrfs".to_owned());
+    }
     let (mut objects, mut warnings) = (Vec::new(), Vec::new());
     for name in stack.map_or_else(kept::found::<Store>, |stack| [stack.to_owned()].into()) {
         let found = Keeper::of::<Store>(&name).observe()?;

@@ -1,7 +1,7 @@
 //! The folder of a volume's content: opened without following links, made aside and renamed, and marked.
 
-use super::mount;
-use crate::model::{State, Volume};
+use super::{btrfs, mount};
+use crate::model::{Driver, State, Volume};
 use common::host::file;
 use common::host::volume::{self, FOLDER};
 use common::{Failure, Kind};
@@ -32,6 +32,10 @@ pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
             Err(Errno::NOENT) => State::Missing,
             Err(Errno::NOTDIR | Errno::LOOP) => State::Foreign,
             Err(e) => return Err(told(e.into())),
+            // One that was copied to a plain folder has no limit any more.
+            Ok(_) if kept.driver == Driver::Btrfs && !btrfs::is_subvolume(&path) && mark(&path)? => {
+                State::Foreign
+            }
             Ok(content) => match volume::mark_of(&content).map_err(told)? {
                 Some(mark) if mark == volume::mark(stack, &kept.name) => {
                     if mount::done(stack, &kept, &content) { State::Ready } else { State::Unmounted }
@@ -41,12 +45,33 @@ pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
                 _ => State::Foreign,
             },
         };
-    Ok(Volume { state, ..kept })
+    let there = matches!(state, State::Ready | State::Unmounted) && kept.driver == Driver::Btrfs;
+    let size_bytes = if there { btrfs::quota(&path).and_then(|quota| quota.limit) } else { kept.size_bytes };
+    Ok(Volume { state, size_bytes, ..kept })
 }
 
 /// Bytes that a volume uses, if its driver knows that.
-pub(crate) fn used(_: &Volume) -> Option<u64> {
-    None
+pub(crate) fn used(volume: &Volume) -> Option<u64> {
+    match volume.driver {
+        Driver::Btrfs => btrfs::quota(Path::new(&volume.path)).map(|quota| quota.used),
+        Driver::Directory => None,
+    }
+}
+
+/// Sets the limit of a volume.
+///
+/// # Errors
+/// If it cannot be set, or if more is used.
+pub(crate) fn resize(volume: &Volume) -> Result<(), Failure> {
+    match volume.driver {
+        Driver::Btrfs => btrfs::limit(Path::new(&volume.path), volume.size_bytes),
+        Driver::Directory => Ok(()),
+    }
+}
+
+fn mark(path: &Path) -> Result<bool, Failure> {
+    let there = volume::mark_at(path).map_err(|e| file::failure(path, "look at volume", &e))?;
+    Ok(there.is_some())
 }
 
 fn empty(folder: impl AsFd) -> bool {
@@ -78,14 +103,24 @@ pub(crate) fn make(stack: &str, volume: &Volume) -> Result<(OwnedFd, bool), Fail
         Err(_) => return Err(foreign(volume, stack, None)),
     }
     let aside = format!(".lsx-new-{}-{stack}", volume.name);
-    match fs::mkdirat(&root, &aside, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => {} // of a run that was killed: nobody has written there
-        Err(e) => return Err(told(e.into())),
+    // One of a run that was killed is taken: nobody has written there.
+    let path_aside = path.with_file_name(&aside);
+    match volume.driver {
+        Driver::Btrfs if btrfs::is_subvolume(&path_aside) => {}
+        Driver::Btrfs => btrfs::create(&path_aside)?,
+        Driver::Directory => match fs::mkdirat(&root, &aside, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(told(e.into())),
+        },
     }
+    resize(&Volume { path: path_aside.display().to_string(), ..volume.clone() })?;
     let folder = fs::openat(&root, &aside, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
     volume::set_mark(&folder, &volume::mark(stack, &volume.name), true).map_err(|e| unmarked(path, &e))?;
     give(&folder, volume, None).map_err(told)?;
     fs::fsync(&folder).map_err(|e| told(e.into()))?;
+    if volume.driver == Driver::Btrfs {
+        fs::syncfs(&folder).map_err(|e| told(e.into()))?;
+    }
     fs::renameat_with(&root, &aside, &root, name, RenameFlags::NOREPLACE).map_err(|e| told(e.into()))?;
     fs::fsync(&root).map_err(|e| told(e.into()))?;
     Ok((folder, true))

@@ -1,6 +1,7 @@
 //! Changes one volume of this host from its existing to its wanted state; nothing else writes. Repeating a change is harmless.
 
 pub(crate) mod able;
+mod btrfs;
 pub(crate) mod folder;
 mod mount;
 pub(crate) mod record;
@@ -79,6 +80,7 @@ impl Changer {
         let content = folder::open(path).map_err(|e| file::failure(path, "open volume", &e.into()))?;
         folder::give(&content, after, Some(before))
             .map_err(|e| file::failure(path, "set owner and mode of", &e))?;
+        folder::resize(after)?;
         mount::up(stack, after, &content)?;
         record::write(stack, after, State::Ready)
     }

@@ -1,14 +1,14 @@
 //! Removes the content of a volume. What instances have made there is hostile: links are not followed, nothing that is mounted in
 //! it is touched, and folders may be nested without end.
 
-use super::{folder, mount, record};
-use crate::model::{State, Volume};
-use common::Failure;
+use super::{btrfs, folder, mount, record};
+use crate::model::{Driver, REMOVED, State, Volume};
 use common::host::file;
 use common::host::volume::{self, FOLDER};
+use common::{Failure, log};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -67,6 +67,9 @@ fn content(stack: &str, volume: &Volume) -> Result<(), Failure> {
         Ok(_) => return Ok(()), // not the volume
         Err(e) => return Err(file::failure(path, "remove volume", &e)),
     }
+    if volume.driver == Driver::Btrfs && btrfs::is_subvolume(path) {
+        return put_away(stack, volume, &root, name);
+    }
     let [aside, _] = asides(stack, volume);
     let removed = || {
         fs::renameat_with(&root, name, &root, &aside, RenameFlags::NOREPLACE)?;
@@ -74,6 +77,19 @@ fn content(stack: &str, volume: &Volume) -> Result<(), Failure> {
         tree(&root, &text(&aside))
     };
     removed().map_err(|e| told(volume, e))
+}
+
+/// A subvolume stays as it was, read-only, where nobody finds it by accident.
+fn put_away(stack: &str, volume: &Volume, root: &OwnedFd, name: &OsStr) -> Result<(), Failure> {
+    let path = Path::new(&volume.path);
+    let folder = path.with_file_name(REMOVED);
+    file::private_folder(&folder)?;
+    let to = inside(root, &text(REMOVED)).map_err(|e| told(volume, e))?;
+    let at = log::now().replace(':', "");
+    let kept = format!("{stack}-{}-{at}", volume.name);
+    fs::renameat_with(root, name, &to, &kept, RenameFlags::NOREPLACE).map_err(|e| told(volume, e))?;
+    fs::syncfs(&to).map_err(|e| told(volume, e))?;
+    btrfs::freeze(&folder.join(kept))
 }
 
 fn text(name: &str) -> CString {

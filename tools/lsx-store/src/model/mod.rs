@@ -15,6 +15,9 @@ pub const VOLUMES: &str = "/var/lib/lsx/volumes";
 /// The records of volumes: `RECORDS/STACK/VOLUME.json`.
 pub const RECORDS: &str = "/var/lib/lsx/store";
 
+/// Beside volumes: what is left of those that were removed, and can be made read-only.
+pub const REMOVED: &str = ".lsx-removed";
+
 /// One object of a host.
 pub type Object = WithKept<Own>;
 
@@ -69,6 +72,8 @@ impl Volume {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
+    /// A subvolume of btrfs, with a limit.
+    Btrfs,
     /// A folder.
     Directory,
 }
@@ -77,6 +82,7 @@ impl Driver {
     /// Whether it stops writers at the size.
     pub const fn enforces(self) -> bool {
         match self {
+            Driver::Btrfs => true,
             Driver::Directory => false,
         }
     }
@@ -85,6 +91,7 @@ impl Driver {
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Driver::Btrfs => "btrfs",
             Driver::Directory => "directory",
         })
     }
@@ -126,6 +133,9 @@ pub struct Facts {
     /// File systems of this host that can have volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<Disk>,
+    /// Programs of this host that drivers need.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub programs: BTreeSet<String>,
     /// Volumes of the stack at their place that lsx-store does not keep: those that lsx-ct has made.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unkept: BTreeSet<String>,

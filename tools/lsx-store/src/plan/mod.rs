@@ -6,7 +6,7 @@ mod place;
 pub use place::wanted;
 
 use crate::Store;
-use crate::model::{Disk, Facts, Intent, Object, Own, State, Volume};
+use crate::model::{Disk, Driver, Facts, Intent, Object, Own, REMOVED, State, Volume};
 use common::document;
 use common::plan::{Have, Kept, Want, Warning, diff};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
@@ -25,9 +25,16 @@ pub fn plan(
     if let Goal::Up(_, resolved) = &input.goal {
         clash::moved(input, resolved, observed)?;
     }
+    let mut failures = Vec::new();
     for (host, seen) in observed {
         let volumes = match &input.goal {
-            Goal::Up(stack, resolved) => up(input, (stack, resolved), (host, seen), &mut draft)?,
+            Goal::Up(stack, resolved) => match up(input, (stack, resolved), (host, seen), &mut draft) {
+                Ok(volumes) => volumes,
+                Err(wrong) => {
+                    failures.extend(wrong.0);
+                    continue;
+                }
+            },
             Goal::Boot(kept) => booted(kept, (host, seen), &mut draft)?,
             Goal::Down => down(input, (host, seen), &mut draft),
         };
@@ -38,10 +45,12 @@ pub fn plan(
             services: BTreeMap::new(),
             data: false,
         };
+        draft.warnings.extend(put_away(input, host, seen));
         let mut wants: Vec<Want<Object>> = volumes.into_iter().map(|one| want(one, seen)).collect();
         wants.extend(draft.keep(&Store, input, (host, seen), keeps)?);
         draft.steps.extend(diff(host, &wants, &seen.objects));
     }
+    Failures(failures).verdict()?;
     draft.prune_texts();
     Ok(draft)
 }
@@ -53,7 +62,7 @@ fn up(
     (host, seen): (&str, &ObservedOf<Store>),
     draft: &mut Draft<Store>,
 ) -> Result<Vec<Volume>, Failures> {
-    let mut all = wanted(stack, resolved, host, &seen.seen.disks, &there(seen))?;
+    let mut all = wanted(stack, resolved, host, &seen.seen, &there(seen))?;
     // What is not selected stays as it is.
     all.retain(|volume| input.only.stored(&volume.name));
     clash::changed(&all, host, seen)?;
@@ -125,6 +134,22 @@ fn down(
     all
 }
 
+/// What is left of volumes that are removed.
+fn put_away(input: &PlanInput, host: &str, seen: &ObservedOf<Store>) -> Vec<Warning> {
+    let gone = matches!(input.goal, Goal::Down) && input.destroy_data;
+    let gone = there(seen).into_values().filter(|volume| gone && input.only.stored(&volume.name));
+    let gone = gone.filter(|volume| volume.driver == Driver::Btrfs);
+    gone.map(|volume| Warning {
+        code: "store.removed".to_owned(),
+        message: format!(
+            "{host}: volume {} stays, read-only, in {}; `btrfs subvolume delete` frees its space",
+            volume.name,
+            volume.path.rsplit_once('/').map_or_else(String::new, |(root, _)| format!("{root}/{REMOVED}"))
+        ),
+    })
+    .collect()
+}
+
 fn unmounted(state: State) -> State {
     if state == State::Ready { State::Unmounted } else { state }
 }
@@ -177,7 +202,7 @@ pub fn haves(volumes: Vec<Volume>, kept: Vec<Kept>) -> Vec<Have<Object>> {
 
 /// What a plan depends on: lsx's objects, and which disks a host has.
 pub fn base(objects: &[Have<Object>], seen: &Facts) -> String {
-    document::digest_of(&(objects, &seen.disks, &seen.unkept)).unwrap_or_default()
+    document::digest_of(&(objects, &seen.disks, &seen.programs, &seen.unkept)).unwrap_or_default()
 }
 
 /// Whether a path is of a disk of this type.

@@ -1,7 +1,7 @@
 //! Where the volumes of a host are, and by which driver. Pure.
 
 use super::kind_of;
-use crate::model::{Disk, Driver, State, VOLUMES, Volume};
+use crate::model::{Driver, Facts, State, VOLUMES, Volume};
 use common::stack::resolved::VolumeAt;
 use common::stack::{Resolved, Stack, Store, StoreDriver};
 use common::{Failure, Failures, Kind};
@@ -15,7 +15,7 @@ pub fn wanted(
     stack: &Stack,
     resolved: &Resolved,
     host: &str,
-    disks: &[Disk],
+    seen: &Facts,
     there: &BTreeMap<&str, &Volume>,
 ) -> Result<Vec<Volume>, Failures> {
     let Some(store) = &stack.store else { return Ok(Vec::new()) };
@@ -23,7 +23,7 @@ pub fn wanted(
     for at in resolved.volumes.iter().filter(|at| at.host == host) {
         let folder = folder(store, &stack.name, host);
         let path = format!("{}/{}", folder.trim_end_matches('/'), at.name);
-        match driver(store, at, &folder, disks, there.get(at.name.as_str()).copied()) {
+        match driver(store, at, &folder, seen, there.get(at.name.as_str()).copied()) {
             Ok(driver) => all.push(Volume {
                 name: at.name.clone(),
                 driver,
@@ -52,7 +52,7 @@ fn driver(
     store: &Store,
     at: &VolumeAt,
     folder: &str,
-    disks: &[Disk],
+    seen: &Facts,
     there: Option<&Volume>,
 ) -> Result<Driver, Failure> {
     let own = store.volumes.get(&at.name).and_then(|volume| volume.driver);
@@ -62,21 +62,37 @@ fn driver(
         (None, Some(driver)) => (driver, format!("store.pools.{}.driver", at.host)),
         (None, None) => (store.driver, "store.driver".to_owned()),
     };
-    let kind = kind_of(disks, folder);
+    let kind = kind_of(&seen.disks, folder);
+    let program = seen.programs.contains("btrfs");
+    let refused = |message: String, hint: &str| {
+        Err(Failure::new(Kind::Data, "store.plan.driver", message).at(place).hint(hint))
+    };
+    // A folder that lsx-ct has made stays one.
+    let made = folder.starts_with(VOLUMES) && seen.unkept.contains(&at.name);
     match word {
         StoreDriver::Directory => Ok(Driver::Directory),
-        StoreDriver::Auto => Ok(there.map_or_else(|| usual(kind), |there| there.driver)),
-        StoreDriver::Btrfs | StoreDriver::Xfs | StoreDriver::Zfs | StoreDriver::Lvm => {
+        StoreDriver::Auto => Ok(there.map_or_else(
+            || if kind == Some("btrfs") && program && !made { Driver::Btrfs } else { Driver::Directory },
+            |there| there.driver,
+        )),
+        StoreDriver::Btrfs if made => refused(
+            format!("volume {} is a folder that lsx-ct has made", at.name),
+            "write driver: directory for it",
+        ),
+        StoreDriver::Btrfs if kind != Some("btrfs") => {
+            let message =
+                format!("{folder} is on {}, not on btrfs", kind.unwrap_or("an unknown file system"));
+            refused(message, "write a folder on btrfs as store.root, or another driver")
+        }
+        StoreDriver::Btrfs if !program => {
+            refused("the host has no program btrfs".to_owned(), "install btrfs-progs there")
+        }
+        StoreDriver::Btrfs => Ok(Driver::Btrfs),
+        StoreDriver::Xfs | StoreDriver::Zfs | StoreDriver::Lvm => {
             let message = format!("the driver {} is not supported yet", name(word));
-            let failure = Failure::new(Kind::Data, "store.plan.driver", message);
-            Err(failure.at(place).hint("write driver: directory, or leave it out"))
+            refused(message, "write driver: directory, or btrfs on such a disk, or leave it out")
         }
     }
-}
-
-/// The driver for a type of file system.
-const fn usual(_: Option<&str>) -> Driver {
-    Driver::Directory
 }
 
 const fn name(driver: StoreDriver) -> &'static str {

@@ -1,0 +1,108 @@
+//! Subvolumes of btrfs and their limits, by btrfs(8).
+
+use common::host::Program;
+use common::{Failure, Kind};
+use rustix::fs::statat;
+use rustix::fs::{AtFlags, CWD};
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// The inode of the folder of every subvolume (BTRFS_FIRST_FREE_OBJECTID).
+const SUBVOLUME: u64 = 256;
+
+/// What the kernel counts for a subvolume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// Bytes that it uses.
+    pub(crate) used: u64,
+    /// Its limit in bytes.
+    pub(crate) limit: Option<u64>,
+}
+
+fn btrfs<S: AsRef<OsStr>>(words: &[&str], paths: &[S]) -> Program {
+    Program::new("btrfs").args(words).args(paths)
+}
+
+/// Whether a folder is one.
+pub(crate) fn is_subvolume(path: &Path) -> bool {
+    statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| there.st_ino == SUBVOLUME)
+}
+
+/// Makes one.
+///
+/// # Errors
+/// That of btrfs(8).
+pub(crate) fn create(path: &Path) -> Result<(), Failure> {
+    btrfs(&["subvolume", "create", "--"], &[path]).run(b"").map(|_| ())
+}
+
+/// Makes it read-only: what was removed is kept so.
+///
+/// # Errors
+/// That of btrfs(8).
+pub(crate) fn freeze(path: &Path) -> Result<(), Failure> {
+    Program::new("btrfs")
+        .args(["property", "set", "-ts"])
+        .args([path])
+        .args(["ro", "true"])
+        .run(b"")
+        .map(|_| ())
+}
+
+/// Sets its limit. Quotas of the file system are switched on by the first one.
+///
+/// # Errors
+/// That of btrfs(8); a limit that is already exceeded.
+pub(crate) fn limit(path: &Path, bytes: Option<u64>) -> Result<(), Failure> {
+    let now = quota(path);
+    match (now, bytes) {
+        (None, None) => return Ok(()),
+        (Some(now), _) if now.limit == bytes => return Ok(()),
+        (Some(now), Some(bytes)) if now.used > bytes => {
+            let message =
+                format!("{} has {} bytes, more than the new size of {bytes}", path.display(), now.used);
+            return Err(
+                Failure::new(Kind::Failed, "store.shrink", message).hint("remove files from it first")
+            );
+        }
+        (None, Some(_)) => _ = btrfs(&["quota", "enable"], &[path]).run(b"")?,
+        _ => {}
+    }
+    let bytes = bytes.map_or_else(|| "none".to_owned(), |bytes| bytes.to_string());
+    btrfs(&["qgroup", "limit", &bytes], &[path]).run(b"").map(|_| ())
+}
+
+/// What it uses, and its limit; none if the file system does not count that.
+pub(crate) fn quota(path: &Path) -> Option<Quota> {
+    let (code, said, _) = btrfs(&["qgroup", "show", "--raw", "-re", "-f"], &[path]).ended(b"").ok()?;
+    if code == 0 { parse(&String::from_utf8_lossy(&said)) } else { None }
+}
+
+/// Of a table with the columns identifier, referenced, exclusive, and the limits of both.
+fn parse(text: &str) -> Option<Quota> {
+    let mut words = text.lines().find(|line| line.trim_start().starts_with("0/"))?.split_whitespace();
+    let used = words.nth(1)?.parse().ok()?;
+    let limit = words.nth(1)?;
+    Some(Quota { used, limit: if limit == "none" { None } else { Some(limit.parse().ok()?) } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_read_from_the_table() {
+        let table = |limit: &str| {
+            format!(
+                "Qgroupid    Referenced    Exclusive  Max referenced  Max exclusive   Path \n\
+                 --------    ----------    ---------  --------------  -------------   ---- \n\
+                 0/256         52412416        16384  {limit:>14}           none   a\n"
+            )
+        };
+        assert_eq!(parse(&table("52428800")), Some(Quota { used: 52_412_416, limit: Some(52_428_800) }));
+        assert_eq!(parse(&table("none")), Some(Quota { used: 52_412_416, limit: None }));
+        for wrong in ["", "0/256", "0/256 1 2", "0/256 x 1 none", "0/256 1 1 x"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}
