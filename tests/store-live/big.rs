@@ -79,13 +79,17 @@ fn on_btrfs_the_size_is_enforced_and_grows(depot: &Depot) {
         .ok();
     assert!(depot.store(&["up", &file]).exits(65).stderr.contains("no longer what is at /big/db"));
     depot.lab.script("h1", "rmdir /big/db; mv /big/sub /big/db").ok();
-    // What is removed stays as it was, read-only, until somebody deletes it.
-    let down = depot.store(&["down", &file, "--destroy-data", "big"]).ok();
+    removed_stays(depot, &file);
+}
+
+/// What is removed stays as it was, read-only, until somebody deletes it.
+fn removed_stays(depot: &Depot, file: &str) {
+    let down = depot.store(&["down", file, "--destroy-data", "big"]).ok();
     assert!(down.stderr.contains("stays, read-only, in /big/.lsx-removed"), "{}", down.stderr);
     let kept = "test ! -e /big/db; cd /big/.lsx-removed/big-db-*; cat seed; if touch x 2>/dev/null; then exit 9; fi; stat -c %a /big/.lsx-removed";
     assert_eq!(depot.lab.script("h1", kept).ok().stdout, "seed\n700\n");
     depot.lab.script("h1", "btrfs subvolume delete /big/.lsx-removed/big-db-*; rmdir /big/.lsx-removed").ok();
-    depot.end(&file, Some("big"));
+    depot.end(file, Some("big"));
 }
 
 fn a_killed_run_on_btrfs_is_finished_by_the_next(depot: &Depot) {
