@@ -173,7 +173,7 @@ fn a_reload_loses_nothing(lab: &Lab) {
         ("to: web, port: 82 }", "to: web, port: 82, algorithm: leastconn }"),
         ("sticky: cookie }", "weight: { web-1: 3 } }"),
         ("listen: [80]", "listen: [80, 8081]"),
-        ("listen: [80]", "listen: [80]"),
+        ("to: web, port: 80 }", "to: web, port: 81 }"),
     ];
     for (from, to) in edits {
         assert!(until(30, || load.count().0 > before + 100));
@@ -186,7 +186,15 @@ fn a_reload_loses_nothing(lab: &Lab) {
     assert!(until(30, || load.count().0 > before + 100));
     let (done, failed) = load.count();
     println!("{done} exchanges during {} reloads, {failed} failed", edits.len());
-    assert_eq!(failed, 0, "of {done}");
+    let log = lab.script("h1", "tail -n 60 /var/lib/lsx/net/shop/log/*").stdout;
+    assert_eq!(failed, 0, "of {done}\n{log}");
+    // The states that it began with are those of replicas whose line has not changed, and not the port of www.
+    let kept = lab.script("h1", "cut -d' ' -f2,4,6,19 /run/lsx/shop/balance/states").ok().stdout;
+    assert!(["echo web-1 2 82", "echo web-2 2 82"].iter().all(|one| kept.contains(one)), "{kept}");
+    assert!(!kept.contains("www"), "{kept}");
+    let ask = "echo 'show servers state' | nc -NU /run/lsx/shop/balance/stats | cut -d' ' -f2,4,19";
+    let now = lab.script("h1", ask).ok().stdout;
+    assert!(["www web-1 81", "www web-2 81", "echo web-1 82"].iter().all(|one| now.contains(one)), "{now}");
     assert_eq!(recorded(lab, "restarts"), "0");
     drop(load);
     end(lab, &stack, servers);

@@ -61,9 +61,11 @@ fn global(folder: &str) -> String {
          \tchroot {folder}/root\n\
          \tstats socket {folder}/stats mode 600 level admin expose-fd listeners\n\
          \tstats timeout 1h\n\
+         \tserver-state-file {folder}/states\n\
          \tfd-hard-limit 40100\n\
          \tssl-default-bind-options ssl-min-ver TLSv1.2\n\
          defaults\n\
+         \tload-server-state-from-file global\n\
          \ttimeout connect 5s\n\
          \ttimeout queue 5s\n\
          \ttimeout http-request 30s\n\

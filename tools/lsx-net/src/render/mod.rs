@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 mod host;
 mod router;
 mod servers;
+pub(crate) mod states;
 
 pub(crate) use host::host;
 pub(crate) use router::{NOWHERE, router};

@@ -57,6 +57,11 @@ pub(super) fn servers(socket: &Path) -> Vec<[String; 5]> {
     lines.filter_map(server).collect()
 }
 
+/// The states of all servers, in the format that it reads at its start (9.3).
+pub(super) fn states(socket: &Path) -> String {
+    ask(socket, "show servers state").unwrap_or_default()
+}
+
 /// What the result of a test means.
 pub(super) fn meaning(tested: &str) -> Option<&'static str> {
     // `* ` is in front while the next test runs.

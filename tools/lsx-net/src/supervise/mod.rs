@@ -45,7 +45,7 @@ pub(crate) struct Home {
 /// What its supervisor does for it.
 pub(crate) struct Tended {
     home: Home,
-    /// The digest of the wanted configuration.
+    /// The digest of the wanted configuration; empty before the first look.
     wanted: String,
     certificates: Certificates,
     /// How many loads had failed before the last one.
@@ -84,6 +84,12 @@ impl Home {
 
     fn master(&self) -> PathBuf {
         self.folder.join("master")
+    }
+
+    /// Writes for the next load which replicas are up and down now.
+    fn keep_states(&self, before: &str, after: &str) -> Result<(), Failure> {
+        let text = render::states::kept(&haproxy::states(&self.stats()), before, after);
+        file::write(&self.folder.join("states"), text.as_bytes(), Mode::Private).map(drop)
     }
 
     /// The service.
@@ -183,8 +189,12 @@ impl Tend for Tended {
         })?;
         let (changed, news) = self.certificates.take(&self.home, &wanted)?;
         let text = without(&wanted, &self.certificates.lacking());
+        let before = file::read(&self.home.config())?.unwrap_or_default();
         let written = file::write(&self.home.config(), text.as_bytes(), Mode::Private)?;
         news.iter().for_each(|line| log.say(line));
+        if changed || written || self.wanted.is_empty() {
+            self.home.keep_states(&before, &text)?;
+        }
         self.wanted = render::balance::digest_in(&wanted).unwrap_or_default().to_owned();
         if changed || written {
             self.failed = haproxy::failed(&self.home.master());
