@@ -48,35 +48,43 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lsx-dns");
 /// One property of names.
 type Case = groups::Case<Lab>;
 
-const GROUPS: &[Group<Lab>] = &[Group {
-    name: "names",
-    share: town::lab,
-    cases: &[
-        names::CASES,
-        counts::CASES,
-        change::CASES,
-        checks::CASES,
-        drivers::CASES,
-        alike::CASES,
-        clients::CASES,
-        crash::CASES,
-        update::CASES,
-        edited::CASES,
-        peers::CASES,
-        transfer::CASES,
-        pair::CASES,
-        behind::CASES,
-        cut::CASES,
-        gateways::CASES,
-        dhcp::CASES,
-        leased::CASES,
-        boot::CASES,
-        files::CASES,
-        once::CASES,
-        metadata::CASES,
-        cloud::CASES,
-    ],
-}];
+/// The longest first.
+const GROUPS: &[Group<Lab>] = &[
+    Group { name: "boot", share: town::lab, cases: &[boot::CASES, files::CASES, once::CASES] },
+    Group {
+        name: "updates",
+        share: town::lab,
+        cases: &[
+            update::CASES,
+            edited::CASES,
+            peers::CASES,
+            transfer::CASES,
+            pair::CASES,
+            behind::CASES,
+            cut::CASES,
+            gateways::CASES,
+        ],
+    },
+    Group {
+        name: "names",
+        share: town::lab,
+        cases: &[
+            names::CASES,
+            counts::CASES,
+            change::CASES,
+            checks::CASES,
+            drivers::CASES,
+            alike::CASES,
+            clients::CASES,
+            crash::CASES,
+        ],
+    },
+    Group {
+        name: "hosts",
+        share: town::lab,
+        cases: &[dhcp::CASES, leased::CASES, metadata::CASES, cloud::CASES],
+    },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
