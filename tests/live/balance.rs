@@ -188,13 +188,14 @@ fn a_reload_loses_nothing(lab: &Lab) {
     println!("{done} exchanges during {} reloads, {failed} failed", edits.len());
     let log = lab.script("h1", "tail -n 60 /var/lib/lsx/net/shop/log/*").stdout;
     assert_eq!(failed, 0, "of {done}\n{log}");
-    // The states that it began with are those of replicas whose line has not changed, and not the port of www.
-    let kept = lab.script("h1", "cut -d' ' -f2,4,6,19 /run/lsx/shop/balance/states").ok().stdout;
-    assert!(["echo web-1 2 82", "echo web-2 2 82"].iter().all(|one| kept.contains(one)), "{kept}");
-    assert!(!kept.contains("www"), "{kept}");
-    let ask = "echo 'show servers state' | nc -NU /run/lsx/shop/balance/stats | cut -d' ' -f2,4,19";
-    let now = lab.script("h1", ask).ok().stdout;
-    assert!(["www web-1 81", "www web-2 81", "echo web-1 82"].iter().all(|one| now.contains(one)), "{now}");
+    // It began with the states of replicas whose line is the same, and not with the former port of www.
+    let said = |script: &str| lab.script("h1", &format!("{script} | cut -d' ' -f2,4,6,19")).ok().stdout;
+    let (kept, now) = (
+        said("cat /run/lsx/shop/balance/states"),
+        said("echo 'show servers state' | nc -NU /run/lsx/shop/balance/stats"),
+    );
+    assert!(kept.contains("echo web-1 2 82") && !kept.contains("www"), "{kept}");
+    assert!(["www web-1 2 81", "www web-2 2 81"].iter().all(|one| now.contains(one)), "{now}");
     assert_eq!(recorded(lab, "restarts"), "0");
     drop(load);
     end(lab, &stack, servers);
@@ -294,10 +295,8 @@ fn after_a_power_cut_it_serves_again(lab: &Lab) {
     lab.verb(&["kill", "h1"]);
     lab.verb(&["boot", "h1", "--wait"]);
     lab.script("h1", HAPROXY).ok();
-    let (stack, servers) = {
-        let _ = stack;
-        shop(lab)
-    };
+    drop(stack);
+    let (stack, servers) = shop(lab);
     assert_eq!(changes(lab, &stack.file), 0);
     end(lab, &stack, servers);
 }
