@@ -91,8 +91,8 @@ fn is_set_up(cloud: &Cloud, address: &str) {
         ("cat /srv/told", "by cloud-init"),
         ("cat /srv/name /etc/hostname", "anns\nanns"),
         ("cat /srv/clerk", "clerk"),
-        ("cat /home/clerk/.ssh/authorized_keys", "ssh-ed25519 AAAAclerk clerk"),
-        ("tail -n 1 /home/debian/.ssh/authorized_keys", KEY),
+        ("cat ~clerk/.ssh/authorized_keys", "ssh-ed25519 AAAAclerk clerk"),
+        ("tail -n 1 ~debian/.ssh/authorized_keys", KEY),
         ("ls /srv/done", "/srv/done"),
     ] {
         assert_eq!(inside(cloud, script), wanted, "{script}");
