@@ -24,7 +24,7 @@ use common::plan::Have;
 use common::table::Columns;
 use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
 use common::{Failure, Failures, Kind};
-use model::{Facts, Intent, Object, State};
+use model::{Facts, Intent, Object, Shared, State};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Tool for Store {
     type Object = Object;
     type Facts = Facts;
     type Gathered = ();
-    type Data = ();
+    type Data = Shared;
     type Intent = Intent;
 
     fn observe(&self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {

@@ -144,6 +144,10 @@ pub struct Facts {
     pub usage: Vec<Usage>,
 }
 
+/// What its steps share: nothing yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shared {}
+
 /// The space that a volume uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
