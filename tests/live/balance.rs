@@ -190,10 +190,8 @@ fn a_reload_loses_nothing(lab: &Lab) {
     assert_eq!(failed, 0, "of {done}\n{log}");
     // It began with the states of replicas whose line is the same, and not with the former port of www.
     let said = |script: &str| lab.script("h1", &format!("{script} | cut -d' ' -f2,4,6,19")).ok().stdout;
-    let (kept, now) = (
-        said("cat /run/lsx/shop/balance/states"),
-        said("echo 'show servers state' | nc -NU /run/lsx/shop/balance/stats"),
-    );
+    let kept = said("cat /run/lsx/shop/balance/states");
+    let now = said("echo 'show servers state' | nc -NU /run/lsx/shop/balance/stats");
     assert!(kept.contains("echo web-1 2 82") && !kept.contains("www"), "{kept}");
     assert!(["www web-1 2 81", "www web-2 2 81"].iter().all(|one| now.contains(one)), "{now}");
     assert_eq!(recorded(lab, "restarts"), "0");
@@ -290,12 +288,11 @@ fn a_run_killed_at_the_balancer_is_repaired_or_removed(lab: &Lab) {
 }
 
 fn after_a_power_cut_it_serves_again(lab: &Lab) {
-    let (stack, servers) = shop(lab);
+    let (_, servers) = shop(lab);
     drop(servers);
     lab.verb(&["kill", "h1"]);
     lab.verb(&["boot", "h1", "--wait"]);
     lab.script("h1", HAPROXY).ok();
-    drop(stack);
     let (stack, servers) = shop(lab);
     assert_eq!(changes(lab, &stack.file), 0);
     end(lab, &stack, servers);
