@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("clients_have_the_names_that_they_tell", clients_have_the_names_that_they_tell),
+    (
+        "a_client_that_is_ended_gives_its_address_and_name_back",
+        a_client_that_is_ended_gives_its_address_and_name_back,
+    ),
     ("a_thousand_clients_have_leases_and_names", a_thousand_clients_have_leases_and_names),
 ];
 
@@ -80,6 +84,33 @@ fn clients_have_the_names_that_they_tell(lab: &Lab) {
     let file = town.changed("forward: []", "forward: []\n  ttl: 50s");
     assert!(town.changes(&file) > 0);
     assert_eq!(town.short("ann", "later.front.internal"), [later.as_str()]);
+    town.down();
+}
+
+/// busybox's client gives its address back when it is ended; with -q it ends before it counts as bound, and sends nothing, also with -R.
+/// Its script sets the address, as those of systems do.
+fn a_client_that_is_ended_gives_its_address_and_name_back(lab: &Lab) {
+    let town = up(lab);
+    let set = "#!/bin/sh\ncase $1 in bound | renew) ip address replace $ip/24 dev $interface; ip route replace default via $router ;; esac\n";
+    for (host, mac) in [("h1", "02:00:5e:00:53:50"), ("h2", "02:00:5e:00:53:51")] {
+        lab.script(host, &format!("cat > /run/set.sh <<'END'\n{set}END\nchmod 755 /run/set.sh")).ok();
+        machine(lab, host, "brief", "front", mac);
+        let client = format!(
+            "ip netns exec leases.brief busybox udhcpc -i eth0 -f -R -t 8 -T 1 -s /run/set.sh -x hostname:brief-{host} </dev/null >/run/brief.log 2>&1 & echo $! >/run/brief.pid"
+        );
+        lab.exec(host, &["bash", "-c", &client]).ok();
+        let name = format!("brief-{host}.front.internal");
+        let mut address = Vec::new();
+        assert!(until(60, || {
+            address = town.short("ann", &name);
+            address.len() == 1
+        }));
+        assert!(leases(&town).iter().any(|lease| lease["address"] == address[0].as_str()), "{host}");
+        lab.script(host, "kill $(cat /run/brief.pid)").ok();
+        gets(&town, "ann", &name, &[]);
+        gets(&town, "ann", &format!("-x {}", address[0]), &[]);
+        assert!(leases(&town).iter().all(|lease| lease["address"] != address[0].as_str()), "{host}");
+    }
     town.down();
 }
 
