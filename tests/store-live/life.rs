@@ -16,7 +16,10 @@ const STORE: &str = "root: /data, pools: { h2: { from: /data/made } }, volumes: 
 fn a_volume_outlives_its_stack(depot: &Depot) {
     let before = ["h1", "h2"].map(|host| depot.there(host));
     let file = depot.stack("office", INSTANCES, STORE);
+    let first = |file: &str| depot.ct(&["plan", file]).ok().stdout.contains("run `lsx-store up` first");
+    assert!(first(&file));
     depot.start(&file);
+    assert!(!first(&file));
     assert_eq!(depot.changes(&file), 0);
     let seen = depot.seen(&file, "h1", "db");
     assert_eq!(

@@ -42,6 +42,16 @@ pub fn stored(stack: &str, name: &str) -> bool {
     record(stack, name).exists()
 }
 
+/// All that it keeps of a stack, by name.
+pub fn all_stored(stack: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(Path::new(RECORDS).join(stack)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect();
+    names.sort();
+    names
+}
+
 /// What the mark of a volume says.
 pub fn mark(stack: &str, name: &str) -> String {
     format!("{stack}/{name}")

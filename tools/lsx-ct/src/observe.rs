@@ -61,6 +61,7 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
         }
         objects.extend(kept(stack, &mut seen, &mut warnings)?);
         seen.volumes = names(&Path::new(paths::VOLUMES).join(stack));
+        seen.stored = volume::all_stored(stack);
         // lsx-store keeps and removes its own.
         seen.volumes.retain(|name| !volume::stored(stack, name) && !name.starts_with(volume::OWN));
     }

@@ -18,6 +18,9 @@ pub struct Facts {
     /// Volumes of the requested stack on this host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
+    /// Volumes of the requested stack that lsx-store keeps on this host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<String>,
     /// Digests of the images in the store of this host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,

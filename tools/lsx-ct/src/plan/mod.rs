@@ -10,6 +10,7 @@ mod order;
 mod ready;
 mod renamed;
 mod unheld;
+mod unstored;
 
 pub(crate) use clash::driver_word;
 pub use cut::cut;
@@ -71,6 +72,7 @@ pub fn plan(
             draft.warnings.extend(beyond::warnings(&goals, &input.gathered));
             let engines = |host: &str| observed.get(host).map_or(&[][..], |seen| &seen.seen.engines);
             draft.warnings.extend(unheld::warnings(&goals, engines));
+            draft.warnings.extend(unstored::warnings(stack, &goals, observed));
             goals
         }
     };
