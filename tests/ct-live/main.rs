@@ -46,26 +46,8 @@ type Case = groups::Case<Cloud>;
 
 /// The longest first.
 const GROUPS: &[Group<Cloud>] = &[
-    Group { name: "shop", share: shop::cloud, cases: &[shop::CASES, machines::CASES] },
     Group { name: "engines", share: shop::engines, cases: &[shop::ENGINES, seeded::CASES] },
-    Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
-    Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
-    Group { name: "compose", share: || Cloud::up(1), cases: &[compose::CASES] },
-    Group {
-        name: "files",
-        share: || Cloud::up(1),
-        cases: &[
-            reach::CASES,
-            hostile::CASES,
-            given::CASES,
-            ids::CASES,
-            lost::CASES,
-            without::CASES,
-            recipes::CASES,
-            proxy::CASES,
-            room::CASES,
-        ],
-    },
+    Group { name: "shop", share: shop::cloud, cases: &[shop::CASES, machines::CASES] },
     Group {
         name: "stack",
         share: two,
@@ -84,6 +66,24 @@ const GROUPS: &[Group<Cloud>] = &[
             names::CASES,
         ],
     },
+    Group {
+        name: "files",
+        share: || Cloud::up(1),
+        cases: &[
+            reach::CASES,
+            hostile::CASES,
+            given::CASES,
+            ids::CASES,
+            lost::CASES,
+            without::CASES,
+            recipes::CASES,
+            proxy::CASES,
+            room::CASES,
+        ],
+    },
+    Group { name: "crash", share: two, cases: &[crash::CASES, together::CASES] },
+    Group { name: "life", share: || Cloud::up(1), cases: &[life::CASES, runtime::CASES, system::CASES] },
+    Group { name: "compose", share: || Cloud::up(1), cases: &[compose::CASES] },
 ];
 
 fn two() -> Cloud {

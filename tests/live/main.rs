@@ -64,27 +64,14 @@ type Case = groups::Case<Lab>;
 const GROUPS: &[Group<Lab>] = &[
     Group { name: "crash", share: || lab(2, &[]), cases: &[crash::CASES, interrupt::CASES, waves::CASES] },
     Group {
-        name: "traffic",
-        share: || lab(3, &[]),
-        cases: &[traffic::CASES, wire::CASES, forged::CASES, neighbours::CASES],
-    },
-    Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, outside::CASES, ended::CASES] },
-    Group {
         name: "partial",
         share: || lab(3, &["--disk", "400M"]),
         cases: &[partial::CASES, together::CASES, waves::CASES_OF_THREE],
     },
-    Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
-    Group { name: "firewalls", share: || lab(2, &[]), cases: &[firewalls::CASES] },
     Group {
         name: "reboot",
         share: || lab(2, &[]),
         cases: &[reboot::CASES, held::CASES, many::CASES, notes::CASES, gone::CASES],
-    },
-    Group {
-        name: "attach",
-        share: || lab(2, &[]),
-        cases: &[attach::CASES, crowd::CASES, checks::CASES, narrow::CASES],
     },
     Group {
         name: "balance",
@@ -100,7 +87,20 @@ const GROUPS: &[Group<Lab>] = &[
             secrets::CASES,
         ],
     },
+    Group {
+        name: "attach",
+        share: || lab(2, &[]),
+        cases: &[attach::CASES, crowd::CASES, checks::CASES, narrow::CASES],
+    },
+    Group { name: "reach", share: || lab(3, &[]), cases: &[reach::CASES, outside::CASES, ended::CASES] },
+    Group {
+        name: "traffic",
+        share: || lab(3, &[]),
+        cases: &[traffic::CASES, wire::CASES, forged::CASES, neighbours::CASES],
+    },
+    Group { name: "docker", share: || lab(2, &["--with", "docker"]), cases: &[docker::CASES] },
     Group { name: "office", share: || lab(3, &[]), cases: &[office::CASES] },
+    Group { name: "firewalls", share: || lab(2, &[]), cases: &[firewalls::CASES] },
 ];
 
 fn lab(hosts: usize, options: &[&str]) -> Lab {
