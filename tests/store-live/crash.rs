@@ -24,6 +24,8 @@ fn a_run_killed_before_any_step_is_finished_by_the_next(depot: &Depot) {
         depot.store(&["up", "-q", &file]).ok();
         assert_eq!(depot.changes(&file), 0, "{n}");
         depot.lab.script("h1", "echo own >/var/lib/lsx/volumes/crash/here/own; cat /data/c/here/own").ok();
+        // What a step was writing that ran beside the killed one.
+        depot.lab.script("h1", "touch /var/lib/lsx/store/crash/.lsx-4294967295-abc").ok();
         let _ = depot.store(&["down", "-q", &file, "--destroy-data", "crash", "--failpoint", &point]);
         depot.store(&["down", "-q", &file, "--destroy-data", "crash"]).ok();
         assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before, "{n}");

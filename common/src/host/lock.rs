@@ -28,6 +28,8 @@ pub const PLAIN: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 const REPAIR: &str =
     "if there is something other than a folder at that path, remove it: lsx creates the folder";
 
+/// Folders with a folder for each stack, whose files are removed one by one.
+const SWEPT: [&str; 4] = ["/run/lsx", "/etc/lsx", super::volume::RECORDS, super::timer::ROOT];
 /// The interval between attempts while waiting for a lock.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -53,8 +55,7 @@ impl Lock {
     /// Kind `Again` when another run holds it, naming its process; `Denied` or `Failed` when /run/lsx cannot be written.
     pub fn take(stack: &str, tool: &str) -> Result<Lock, Failure> {
         let lock = Lock::take_at(Path::new("/run/lsx"), stack, tool)?;
-        super::file::sweep_all(Path::new("/run/lsx"));
-        super::file::sweep_all(Path::new("/etc/lsx"));
+        SWEPT.iter().for_each(|root| super::file::sweep_all(Path::new(root)));
         Ok(lock)
     }
 

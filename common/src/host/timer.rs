@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-const ROOT: &str = "/var/lib/lsx/timer";
+pub(super) const ROOT: &str = "/var/lib/lsx/timer";
 /// How long the removal of a timer waits for the end of a job.
 const WAIT: Duration = Duration::from_secs(5);
 
