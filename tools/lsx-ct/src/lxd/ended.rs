@@ -14,8 +14,9 @@ use ureq::http::Method;
 
 /// The code of an instance that ended before it was ready.
 pub(crate) const ENDED: &str = "ct.lxd.ended";
-/// Time limit for reading the record of an instance; the server may have to wait 15 s for its file helper.
-const READ: Duration = Duration::from_secs(30);
+/// Time limit for reading the record of an instance; the server may have to wait 15 s for its file helper, and for that of a
+/// request before.
+const READ: Duration = Duration::from_secs(60);
 /// How long the server may take to notice that the first process has ended, and to clean up.
 const HEARS: Duration = Duration::from_secs(1);
 const CLEARS: Duration = Duration::from_secs(10);
@@ -26,7 +27,9 @@ impl Lxd {
     fn exit(&self, engine: &str) -> Option<Exit> {
         let path = at(engine, exit::NOTE);
         let note = steady(|| self.link(&path, exit::MOST as u64 + 1));
-        exit::read(&note.ok().flatten()?)
+        let told =
+            |refused| tracing::warn!("how {engine} ended is not known: {}", Failure::from(refused).message);
+        exit::read(&note.map_err(told).ok().flatten()?)
     }
 
     /// The target of a symbolic link in an instance, up to a size; `None` if it is missing, or something else, which is

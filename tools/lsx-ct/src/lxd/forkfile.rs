@@ -13,6 +13,8 @@ const ENDING: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(100);
 /// How long nothing is asked after a helper has lost its socket, the first and the second time. It lives 15 s without requests.
 const PAUSES: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(40)];
+/// What stands for the reason of a failed HEAD, which has none: it may always be the helper's.
+const SILENT: &str = "no answer about a file";
 /// Interval of checks whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -51,7 +53,7 @@ fn steady_with<T>(
 }
 
 fn ours(refused: &Refused) -> bool {
-    refused.says("forkfile")
+    refused.says("forkfile") || refused.says(SILENT)
 }
 
 /// Whether a helper runs without its socket. It is a fault of both servers (LXD before 6.9, Incus before 7.3): they address the
@@ -89,7 +91,7 @@ impl Client {
         match response.status().as_u16() {
             200 => Ok(Some(response)),
             404 => Ok(None),
-            code => Err(Refused::Status(code, format!("HEAD {path}"), "no answer about a file".to_owned())),
+            code => Err(Refused::Status(code, format!("HEAD {path}"), SILENT.to_owned())),
         }
     }
 }
@@ -132,6 +134,8 @@ mod tests {
         for errors in [[ENDS], [LOST]] {
             assert!(ours(&asked(&errors, false).0.unwrap_err()), "a run that is to stop waits no more");
         }
+        let (answer, pauses) = asked(&[LOST, SILENT, SILENT, LOST], true);
+        assert_eq!((answer.unwrap(), pauses), (7, vec![PAUSES[0], AGAIN, AGAIN, PAUSES[1]]));
         let (answer, pauses) = asked(&["no space left on device"], true);
         assert!(answer.is_err() && pauses.is_empty());
     }
