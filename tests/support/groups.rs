@@ -94,22 +94,26 @@ fn run<S>(group: &Group<S>, wanted: &dyn Fn(&str) -> bool, tally: &Mutex<Tally>)
         }
     };
     for (name, (_, body)) in cases {
-        let start = Instant::now();
-        let ended = catch_unwind(AssertUnwindSafe(|| body(&shared)));
-        let took = start.elapsed();
+        let ok = tried(&name, || body(&shared));
         let mut tally = tally.lock().unwrap();
-        match ended {
-            Ok(()) => {
-                println!("test {name} ... ok ({took:.1?})");
-                tally.passed += 1;
-            }
-            Err(panic) => {
-                // With the reason: who reads the summary of a CI run has nothing else.
-                println!("test {name} ... FAILED ({took:.1?}): {}", reason(&*panic));
-                tally.failed.push(name);
-            }
+        if ok {
+            tally.passed += 1;
+        } else {
+            tally.failed.push(name);
         }
     }
+}
+
+/// Runs a case and prints its result, with the reason: who reads the summary of a CI run has nothing else.
+pub fn tried(name: &str, body: impl FnOnce()) -> bool {
+    let start = Instant::now();
+    let ended = catch_unwind(AssertUnwindSafe(body));
+    let took = start.elapsed();
+    match &ended {
+        Ok(()) => println!("test {name} ... ok ({took:.1?})"),
+        Err(panic) => println!("test {name} ... FAILED ({took:.1?}): {}", reason(&**panic)),
+    }
+    ended.is_ok()
 }
 
 /// The message of a panic in one line, cut.

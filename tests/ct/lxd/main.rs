@@ -28,8 +28,9 @@ mod volumes;
 mod whole;
 
 use host::{ENGINES, Engine, Host};
+use lsx_tests::groups::tried;
 use lsx_tests::lab;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -104,9 +105,7 @@ fn run(engine: &'static Engine, cases: Vec<Named>) -> Vec<(String, bool)> {
         return vec![(format!("{}: no host", engine.driver), false)];
     };
     let verdict = |(name, body): Named| {
-        let start = Instant::now();
-        let ok = catch_unwind(AssertUnwindSafe(|| body(&host))).is_ok();
-        println!("test {name} ... {} ({:.1?})", if ok { "ok" } else { "FAILED" }, start.elapsed());
+        let ok = tried(&name, || body(&host));
         if !ok {
             host.sweep();
         }
