@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Prefix of a temporary file, followed by the process number, so that files of dead processes can be recognised.
 const TEMPORARY: &str = ".lsx-";
+/// Records of what timers have run.
+pub(super) const TIMERS: &str = "/var/lib/lsx/timer";
 
 /// The mode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

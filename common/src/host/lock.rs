@@ -29,7 +29,7 @@ const REPAIR: &str =
     "if there is something other than a folder at that path, remove it: lsx creates the folder";
 
 /// Folders with a folder for each stack, whose files are removed one by one.
-const SWEPT: [&str; 4] = ["/run/lsx", "/etc/lsx", super::volume::RECORDS, super::timer::ROOT];
+const SWEPT: [&str; 4] = ["/run/lsx", "/etc/lsx", super::volume::RECORDS, super::file::TIMERS];
 /// The interval between attempts while waiting for a lock.
 const STEP: Duration = Duration::from_millis(20);
 

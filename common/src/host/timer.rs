@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-pub(super) const ROOT: &str = "/var/lib/lsx/timer";
 /// How long the removal of a timer waits for the end of a job.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -78,7 +77,7 @@ pub(crate) struct Timer {
 }
 
 fn path(stack: &str, tool: &str) -> PathBuf {
-    Path::new(ROOT).join(stack).join(format!("{tool}.json"))
+    Path::new(file::TIMERS).join(stack).join(format!("{tool}.json"))
 }
 
 fn lock(stack: &str, tool: &str, wait: Duration) -> Result<Lock, Failure> {
