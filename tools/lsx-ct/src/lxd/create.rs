@@ -188,6 +188,7 @@ impl Lxd {
                 if held.runs() {
                     self.halt(stack, name, Duration::ZERO)?;
                 }
+                self.settle(&engine);
                 self.gone(&format!("/1.0/instances/{engine}"))?;
             }
             None => {}

@@ -21,6 +21,9 @@ const READ: Duration = Duration::from_secs(60);
 const HEARS: Duration = Duration::from_secs(1);
 const CLEARS: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
+/// How long the record of one that has just ended is looked for, and the interval.
+const RECORDED: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(200);
 
 impl Lxd {
     /// How it ended by itself; nothing if unknown.
@@ -90,7 +93,7 @@ impl Lxd {
             return Err(failure);
         }
         let failure = if failure.code == ENDED { failure } else { self.ended(&engine) };
-        match self.exit(&engine) {
+        match self.recorded(&engine) {
             Some(exit) if exit.code == 0 && !exit::again(instance.restart, exit.code) => Ok(()),
             Some(exit) => {
                 let name = &instance.name;
@@ -100,6 +103,23 @@ impl Lxd {
             }
             None => Err(failure),
         }
+    }
+
+    /// How one ended that has just done so: its files are not there for a moment while the server cleans up.
+    fn recorded(&self, engine: &str) -> Option<Exit> {
+        let mut exit = None;
+        if self.held(engine).ok().flatten().is_some_and(|held| held.notes()) {
+            wait::until(RECORDED, AGAIN, || {
+                exit = self.exit(engine);
+                exit.is_some()
+            });
+        }
+        exit
+    }
+
+    /// Waits until the server has cleaned up after one that was stopped, or ended by itself: until then it refuses to remove it.
+    pub(super) fn settle(&self, engine: &str) {
+        wait::until(CLEARS, LOOK, || self.held(engine).ok().flatten().is_none_or(|held| held.stopped()));
     }
 
     pub(super) fn ended(&self, engine: &str) -> Failure {
