@@ -27,6 +27,7 @@ mod edited;
 mod files;
 mod gateways;
 mod leased;
+mod lent;
 mod load;
 mod metadata;
 mod names;
@@ -63,6 +64,7 @@ const GROUPS: &[Group<Lab>] = &[
             behind::CASES,
             cut::CASES,
             gateways::CASES,
+            lent::CASES,
         ],
     },
     Group {

@@ -5,7 +5,8 @@ mod change;
 mod message;
 mod updated;
 
-pub(crate) use message::Said;
+pub(crate) use change::Part;
+pub(crate) use message::{Said, compose};
 pub(crate) use updated::{Updated, Wanted};
 
 use crate::query;

@@ -20,7 +20,7 @@
 //! all of a message or nothing. A name belongs to whoever made it. Nobody changes a name of the stack; of two clients the one whose
 //! `owner` comes first takes a name from the other, and of two of one kind the first keeps it. Names of clients that the document no longer has
 //! are not answered. An address of the stack is seen by those who may reach it. Before an update is answered it is in the journal below
-//! /var/lib/lsx/dns, which `down` keeps; with a full disk the answer is SERVFAIL, and nothing changes. One that is repeated gets the same
+//! /var/lib/lsx/dns, which `down` keeps; with a full disk the answer is SERVFAIL, nothing changes, and `check` tells it. One that is repeated gets the same
 //! answer and counts once. Clocks may differ by five minutes; else the answer is BADTIME. `lsx-dns key CLIENT` prints the key of a client, for nsupdate.
 //!
 //! `lsx-dns update` changes names of this or any other server that takes such updates. It signs them on this machine, so that the key stays
@@ -47,8 +47,9 @@
 //! the domain of its network (`laptop.front.internal`) and in reverse, for those who may reach its address, until its lease ends; of two in a
 //! network who tell the same name, the last one. Nothing proves such a name: everything in the document, and clients of `dns.update`, come
 //! first, and a client has no name that would hide one directly in the stack's domain from others in its network, nor `wpad`, `isatap`
-//! or `localhost`. These names are in no transfer, other drivers than `embedded` do not answer them, and with several gateways
-//! only the servers of that gateway's host do.
+//! or `localhost`. Other drivers than `embedded` do not answer these names. With `update` or `transfer` they are in transfers and on the
+//! gateways of other hosts, too, and with the secret `seed` alone on those gateways; a name that is new or gone is so there a second later.
+//! While the host of the lease, or that of `dns.host`, cannot be reached, other gateways keep what they have.
 //!
 //! With `dns.boot`, a server gives the files of a volume by TFTP (RFC 1350, 2347 to 2349, 7440) and HTTP, read-only, in the same networks, and
 //! DHCP names the one for the client's architecture, or for iPXE; firmware that boots by HTTP (`HTTPClient`) gets a URL. The server sees

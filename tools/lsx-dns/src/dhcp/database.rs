@@ -79,6 +79,7 @@ mod tests {
             cidr: cidr.parse().unwrap(),
             domain: domain.to_owned(),
             ttl: 60,
+            elsewhere: false,
         };
         let networks = [network("10.0.0.0/24", "a.internal"), network("10.0.1.0/24", "b.internal")];
         let all = told(text.as_bytes(), &networks, 100);

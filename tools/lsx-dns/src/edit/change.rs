@@ -49,7 +49,7 @@ pub(crate) struct Item {
 }
 
 /// An item in the form of messages.
-pub(super) enum Part {
+pub(crate) enum Part {
     /// A record of the zone's class.
     Whole(Rr),
     /// Only data, of the class NONE.

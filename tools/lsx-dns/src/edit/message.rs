@@ -11,8 +11,8 @@ use domain::tsig::{ClientTransaction, Key};
 use std::sync::Arc;
 
 /// An update that is signed, and what its reply is checked with.
-pub(super) struct Signed {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Signed {
+    pub(crate) bytes: Vec<u8>,
     id: u16,
     transaction: ClientTransaction<Arc<Key>>,
 }
@@ -37,6 +37,24 @@ pub(super) fn write(
     key: Arc<Key>,
     (id, now): (u16, u64),
 ) -> Result<Signed, String> {
+    let (mut conditions, mut changes) = (Vec::new(), Vec::new());
+    for (number, item) in items.iter().enumerate() {
+        let part = item.part().map_err(|why| format!("change {}: {why}", number + 1))?;
+        if item.is_condition() { conditions.push(part) } else { changes.push(part) }
+    }
+    compose(zone, (&conditions, &changes), key, (id, now))
+}
+
+/// The same of conditions and changes in the form of messages.
+///
+/// # Errors
+/// That there is too much.
+pub(crate) fn compose(
+    zone: &Owner,
+    (conditions, changes): (&[Part], &[Part]),
+    key: Arc<Key>,
+    (id, now): (u16, u64),
+) -> Result<Signed, String> {
     let long = |_: PushError| "the update is longer than a message can be".to_owned();
     let mut builder = MessageBuilder::new_vec();
     builder.set_push_limit(usize::from(u16::MAX));
@@ -44,11 +62,6 @@ pub(super) fn write(
     builder.header_mut().set_opcode(Opcode::UPDATE);
     let mut builder = builder.question();
     builder.push((zone, Rtype::SOA, Class::IN)).map_err(long)?;
-    let (mut conditions, mut changes) = (Vec::new(), Vec::new());
-    for (number, item) in items.iter().enumerate() {
-        let part = item.part().map_err(|why| format!("change {}: {why}", number + 1))?;
-        if item.is_condition() { conditions.push(part) } else { changes.push(part) }
-    }
     let mut builder = builder.answer();
     conditions.iter().try_for_each(|part| push(&mut builder, part)).map_err(long)?;
     let mut builder = builder.authority();
@@ -71,7 +84,7 @@ fn push(to: &mut impl RecordSectionBuilder<Vec<u8>>, part: &Part) -> Result<(), 
 
 impl Signed {
     /// What a reply says; none if it is no reply to this.
-    pub(super) fn read(&self, bytes: Vec<u8>, now: u64) -> Option<Said> {
+    pub(crate) fn read(&self, bytes: Vec<u8>, now: u64) -> Option<Said> {
         let mut reply = Message::from_octets(bytes).ok()?;
         let header = reply.header();
         if !header.qr() || header.id() != self.id || header.opcode() != Opcode::UPDATE {

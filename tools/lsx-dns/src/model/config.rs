@@ -80,7 +80,7 @@ pub struct Config {
     /// Servers on other hosts with the same names, if clients change them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub servers: Option<Servers>,
-    /// Networks whose clients of DHCP have the names that they tell.
+    /// Networks whose clients of DHCP have the names that they tell; with a journal also those of other hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leased: Vec<Named>,
 }
@@ -95,6 +95,9 @@ pub struct Named {
     pub domain: String,
     /// Their TTL in seconds.
     pub ttl: u32,
+    /// Whether another host gives the addresses, and its server tells the names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 /// Which replicas are probed, and how often.
@@ -121,7 +124,7 @@ pub struct Replica {
 impl Config {
     /// Whether its names can be changed or transferred: then it has a serial that must survive, and so a journal.
     pub fn changes(&self) -> bool {
-        !self.update.is_empty() || self.transfer.is_some()
+        !self.update.is_empty() || self.transfer.is_some() || self.servers.is_some()
     }
 
     /// The keys that it needs: their usual names, which are those of the clients, and their secrets.

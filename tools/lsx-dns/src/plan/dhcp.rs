@@ -73,15 +73,22 @@ pub(super) fn refused(stack: &Stack, resolved: &Resolved) -> Vec<Failure> {
     all
 }
 
-/// The networks whose clients have the names that they tell; `ttl` is that of other names. One of a lease is kept elsewhere for a
-/// third of the lease at most.
-pub(super) fn named(server: &Dhcp, ttl: u32) -> Vec<Named> {
-    let of = |network: &Leased| Named {
-        cidr: network.cidr.trunc(),
-        domain: network.domain.clone(),
-        ttl: ttl.min(network.lease / 3),
+/// The networks whose clients have the names that they tell, with a journal also those of other hosts; `ttl` is that of other names.
+/// One of a lease is kept elsewhere for a third of the lease at most.
+pub(super) fn named(stack: &Stack, resolved: &Resolved, (own, shared): (&str, bool), ttl: u32) -> Vec<Named> {
+    let hosts = resolved.hosts.iter().map(|at| at.name.as_str()).filter(|host| shared || *host == own);
+    let of = |host: &str| {
+        let networks = of(stack, resolved, host).map(|server| server.networks).unwrap_or_default();
+        let elsewhere = host != own;
+        let named = move |network: Leased| Named {
+            cidr: network.cidr.trunc(),
+            domain: network.domain,
+            ttl: ttl.min(network.lease / 3),
+            elsewhere,
+        };
+        networks.into_iter().map(named)
     };
-    server.networks.iter().map(of).collect()
+    hosts.flat_map(of).collect()
 }
 
 fn network(stack: &Stack, resolved: &Resolved, at: &NetworkAt, host: &str, dhcp: &Section) -> Option<Leased> {

@@ -116,7 +116,8 @@ pub fn services(intent: &Intent) -> Result<BTreeMap<String, Definition>, Failure
     };
     if let Some(config) = &intent.config {
         let own = secrets(config.keys().into_iter().map(|(_, secret)| secret).collect());
-        let leased = (!config.leased.is_empty()).then(|| render::database(&intent.stack));
+        let here = config.leased.iter().any(|network| !network.elsewhere);
+        let leased = here.then(|| render::database(&intent.stack));
         let reads = leased.into_iter().collect();
         all.insert(NAMES.to_owned(), Definition { secrets: own, reads, ..definition(config)? });
     }
@@ -249,11 +250,10 @@ pub fn config(stack: &Stack, resolved: &Resolved, host: &str, resolvers: &[Ipv4A
         ..Config::default()
     };
     updates::add(stack, dns, &mut config);
-    if config.driver == Driver::Embedded {
-        let server = dhcp::of(stack, resolved, host);
-        config.leased = server.map(|server| dhcp::named(&server, config.ttl)).unwrap_or_default();
-    }
     updates::share(resolved, host, &mut config);
+    if config.driver == Driver::Embedded {
+        config.leased = dhcp::named(stack, resolved, (host, config.changes()), config.ttl);
+    }
     Some(config)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::model::Config;
 use crate::update::keys::Who;
+use crate::update::leased::Lending;
 use crate::update::line::Line;
 use crate::update::message::{self, Asked};
 use crate::update::news::News;
@@ -99,7 +100,8 @@ fn state(config: &Config) -> Result<State, String> {
             records.push(record);
         }
     }
-    Ok(State { zones, fixed, rules: Rules::new(&config.update)?, live: BTreeMap::new() })
+    let (rules, lending) = (Rules::new(&config.update)?, Lending::new(&config.leased)?);
+    Ok(State { zones, fixed, rules, lending, live: BTreeMap::new() })
 }
 
 /// Seconds since 1970.
@@ -147,6 +149,13 @@ impl Changes {
         let (reply, serial) = oneshot::channel();
         self.to.try_send(Order::Serial(reply)).ok()?;
         serial.await.ok()
+    }
+
+    /// The names of leases of this host that the journal has.
+    pub(super) async fn lent(&self) -> Option<BTreeMap<Owner, Vec<Rr>>> {
+        let (reply, names) = oneshot::channel();
+        self.to.try_send(Order::Lent(reply)).ok()?;
+        names.await.ok()
     }
 
     /// What has changed since a serial.
@@ -227,6 +236,7 @@ impl Work {
     fn other(&mut self, journal: &mut Journal<Line>, order: Order) {
         match order {
             Order::Serial(reply) => _ = reply.send(self.names.serial),
+            Order::Lent(reply) => _ = reply.send(self.names.state.lent()),
             Order::Since(serial, reply) => _ = reply.send(self.names.news(serial)),
             Order::Follow(news, reply) => {
                 let done = self.names.follow(journal, &news, (&self.tables, now()));

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod late;
 mod leased;
+mod lend;
 mod limit;
 mod made;
 mod news;
@@ -37,6 +38,7 @@ use follow::Keeper;
 use forward::Forwarder;
 use guard::Guard;
 use health::Health;
+use lend::Lender;
 use limit::Verdict;
 use prepared::{Prepared, State};
 use quick::Quick;
@@ -84,6 +86,8 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
             if let Some(mut leases) = leases {
                 leases.look().await;
                 tokio::spawn(leases.watch(told.clone()));
+                let lender = own.map(|own| server.lender(own));
+                lender.map(|lender| tokio::spawn(lender.run(told.clone())));
             }
             let follow = own.and_then(|own| Some(server.keeper.clone()?.follow(own.clone(), told.clone())));
             follow.map(tokio::spawn);
@@ -175,6 +179,12 @@ impl Server {
             }
             later => Some((question, later)),
         }
+    }
+
+    /// What tells the names of this host's leases to the other servers.
+    fn lender(&self, changes: &Changes) -> Lender {
+        let (changes, tables, keeper) = (changes.clone(), Arc::clone(&self.tables), self.keeper.clone());
+        Lender { changes, tables, keeper }
     }
 
     /// What it has counted, as JSON.

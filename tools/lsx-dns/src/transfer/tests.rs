@@ -33,6 +33,7 @@ fn names() -> (State, History) {
         zones: vec![zone],
         fixed,
         rules: Rules::new(&BTreeMap::new()).unwrap(),
+        lending: Default::default(),
         live: BTreeMap::new(),
     };
     let mut history = History::default();

@@ -1,6 +1,7 @@
 //! The names of a server: those of the stack, and those of clients; and what an update changes (RFC 2136 3). Pure.
 
 use super::keys::Who;
+use super::leased::{LEASES, Lending};
 use super::message::{Asked, Asks, Prerequisite};
 use super::rules::Rules;
 use crate::zone::{Owner, Rr};
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// The records of one name, and the number of names of clients.
 const RECORDS: usize = 100;
 const NAMES: usize = 100_000;
+/// Above this number clients of DHCP get no further names, so that they leave some to others.
+const LENT: usize = NAMES / 2;
 
 /// What a client's name has.
 #[derive(Clone, Debug)]
@@ -43,8 +46,21 @@ pub(crate) struct State {
     /// The records of the stack.
     pub(crate) fixed: HashMap<Owner, Vec<Rr>>,
     pub(crate) rules: Rules,
+    /// Networks whose clients of DHCP have names.
+    pub(crate) lending: Lending,
     /// The names of clients.
     pub(crate) live: BTreeMap<Owner, Held>,
+}
+
+/// What a client may do to a name of another one.
+enum Against {
+    /// Nothing: the update is refused, or this change is left out.
+    Refused,
+    Left,
+    /// It is as if nobody had the name.
+    Free,
+    /// It may change or take it.
+    Taken,
 }
 
 /// Names as an update changes them, one after the other.
@@ -54,12 +70,33 @@ impl State {
     /// What a client's name has that counts: not what the stack has taken over, or a client that is gone has left.
     pub(crate) fn shown(&self, name: &Owner) -> Option<&Held> {
         let held = self.live.get(name)?;
-        (!self.fixed.contains_key(name) && self.rules.owner(&held.by).is_some()).then_some(held)
+        let known = match held.by.as_str() {
+            LEASES => self.lending.has(name),
+            client => self.rules.owner(client).is_some(),
+        };
+        (!self.fixed.contains_key(name) && known).then_some(held)
+    }
+
+    /// The same for answers: leases of this host are answered from what its DHCP server has written.
+    pub(crate) fn answered(&self, name: &Owner) -> Option<&Held> {
+        self.shown(name).filter(|held| held.by != LEASES || !self.lending.is_here(name))
+    }
+
+    /// The names of leases of this host that the journal has.
+    pub(crate) fn lent(&self) -> BTreeMap<Owner, Vec<Rr>> {
+        let own = self.live.iter().filter(|(name, held)| held.by == LEASES && self.lending.is_here(name));
+        own.map(|(name, held)| (name.clone(), held.records.clone())).collect()
     }
 
     /// All records of a name.
     pub(crate) fn records(&self, name: &Owner) -> impl Iterator<Item = &Rr> {
         let live = self.shown(name).map(|held| &held.records);
+        self.fixed.get(name).into_iter().chain(live).flatten()
+    }
+
+    /// Those that count for clients: a name that a client of DHCP has is free for them.
+    fn taken(&self, name: &Owner) -> impl Iterator<Item = &Rr> {
+        let live = self.shown(name).filter(|held| held.by != LEASES).map(|held| &held.records);
         self.fixed.get(name).into_iter().chain(live).flatten()
     }
 
@@ -74,22 +111,29 @@ impl State {
     /// # Errors
     /// The code of the reply: nothing is changed.
     pub(crate) fn decide(&self, who: &Who, asked: &Asked) -> Result<Vec<Change>, Rcode> {
-        let mut clients = Vec::new();
+        let mut allowed = Vec::new();
         for change in &asked.changes {
-            clients.push(self.client(who, asked, change).ok_or(Rcode::REFUSED)?);
+            match self.client(who, asked, change) {
+                Some(client) => allowed.push((change, client)),
+                // Another server may not have this document yet, or not know who has the name.
+                None if who.serves => {}
+                None => return Err(Rcode::REFUSED),
+            }
         }
         self.holds(&asked.prerequisites)?;
         let mut draft = Draft::new();
-        for (change, client) in asked.changes.iter().zip(clients) {
+        for (change, client) in allowed {
             let name = change.name();
             let held = draft.entry(name.clone()).or_insert_with(|| self.live.get(name).cloned());
             if let Some(other) = held.as_ref().filter(|held| held.by != client) {
-                // It belongs to another client.
-                let (own, other) = (self.rules.owner(client), self.rules.owner(&other.by));
-                if other.is_some_and(|other| own.is_none_or(|own| own >= other)) {
-                    return Err(Rcode::REFUSED);
+                let adds = matches!(change, Asks::Add(_));
+                match self.against(client, &other.by) {
+                    Against::Refused => return Err(Rcode::REFUSED),
+                    Against::Left => continue,
+                    Against::Free if !adds => continue,
+                    Against::Free | Against::Taken => {}
                 }
-                if matches!(change, Asks::Add(_)) {
+                if adds {
                     *held = None;
                 }
             }
@@ -104,10 +148,22 @@ impl State {
         });
         let changes: Vec<Change> = changed.collect();
         let more = changes.iter().filter(|change| change.before.is_none()).count();
-        if more > 0 && self.live.len() + more > NAMES {
+        let most = if who.serves { LENT } else { NAMES };
+        if more > 0 && self.live.len() + more > most {
             return Err(Rcode::REFUSED);
         }
         Ok(changes)
+    }
+
+    /// What a client may do to a name of another one.
+    fn against(&self, client: &str, other: &str) -> Against {
+        let (own, theirs) = (self.rules.owner(client), self.rules.owner(other));
+        match (client, other) {
+            (LEASES, _) if theirs.is_some() => Against::Left,
+            (_, LEASES) => Against::Free,
+            _ if theirs.is_some_and(|theirs| own.is_none_or(|own| own >= theirs)) => Against::Refused,
+            _ => Against::Taken,
+        }
     }
 
     /// The client that may make a change.
@@ -127,11 +183,14 @@ impl State {
         if self.fixed.contains_key(name) {
             return None; // The stack's.
         }
+        if who.serves {
+            return self.lending.may(change).then_some(LEASES);
+        }
         let types: BTreeSet<Rtype> = match change {
             Asks::Add(record) => [record.rtype()].into(),
             Asks::Delete(_, data) => [domain::base::rdata::RecordData::rtype(data)].into(),
             Asks::Clear(_, Some(kind)) => [*kind].into(),
-            Asks::Clear(_, None) => self.records(name).map(Rr::rtype).collect(),
+            Asks::Clear(_, None) => self.taken(name).map(Rr::rtype).collect(),
         };
         self.rules.client(&who.clients, name, &types)
     }
@@ -143,7 +202,7 @@ impl State {
             match one {
                 Prerequisite::Exists(name, kind, wanted) => {
                     let is = |record: &Rr| kind.is_none_or(|kind| record.rtype() == kind);
-                    let there = self.records(name).any(is);
+                    let there = self.taken(name).any(is);
                     match (there, wanted, kind) {
                         (false, true, None) => return Err(Rcode::NXDOMAIN),
                         (false, true, Some(_)) => return Err(Rcode::NXRRSET),
@@ -158,7 +217,7 @@ impl State {
             }
         }
         for ((name, kind), wanted) in sets {
-            let there: Vec<&Rr> = self.records(name).filter(|record| record.rtype() == kind).collect();
+            let there: Vec<&Rr> = self.taken(name).filter(|record| record.rtype() == kind).collect();
             let within =
                 |some: &[&Rr], all: &[&Rr]| some.iter().all(|a| all.iter().any(|b| a.data() == b.data()));
             if there.is_empty() || !within(&there, &wanted) || !within(&wanted, &there) {

@@ -13,6 +13,7 @@ use crate::transfer::{self, History};
 use crate::zone::{Owner, Rr, Tables};
 use common::journal::Journal;
 use domain::base::iana::Rcode;
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use tokio::sync::oneshot;
 
@@ -44,6 +45,8 @@ pub(crate) enum Order {
     Transfer(Wanted),
     /// The serial.
     Serial(oneshot::Sender<u32>),
+    /// The names of leases of this host that the journal has.
+    Lent(oneshot::Sender<BTreeMap<Owner, Vec<Rr>>>),
     /// A question of another server of the stack: what has changed since it had this serial.
     Since(u32, oneshot::Sender<News>),
     /// What the server that keeps the names says, in answer to such a question.
@@ -166,7 +169,7 @@ impl Names {
         let mut tables = tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.clear_names();
         for name in self.state.live.keys() {
-            if let Some(held) = self.state.shown(name) {
+            if let Some(held) = self.state.answered(name) {
                 tables.set_name(name, &held.records);
             }
         }
@@ -178,7 +181,7 @@ impl Names {
     pub(super) fn show(&self, changes: &[Change], tables: &RwLock<Tables>) {
         let mut tables = tables.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
-            let records = self.state.shown(&change.name).map(|held| held.records.as_slice());
+            let records = self.state.answered(&change.name).map(|held| held.records.as_slice());
             tables.set_name(&change.name, records.unwrap_or_default());
         }
         tables.set_serial(self.serial);

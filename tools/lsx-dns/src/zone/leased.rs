@@ -53,6 +53,13 @@ impl Tables {
         new.iter().for_each(|(name, _)| self.show_lease(name));
     }
 
+    /// The records of those that nobody else has, by name and by reverse name.
+    pub fn lent(&self) -> BTreeMap<Owner, Rr> {
+        let free = self.leased.names.keys().filter_map(|name| self.records_of_lease(name));
+        let both = free.flat_map(|(own, back)| [own, back]);
+        both.map(|record| (record.owner().clone(), record)).collect()
+    }
+
     /// Shows all of them again, since other names have changed.
     pub(super) fn show_leases(&mut self) {
         let names: Vec<Owner> = self.leased.names.keys().cloned().collect();
@@ -70,15 +77,19 @@ impl Tables {
     }
 
     fn show_lease(&mut self, name: &Owner) {
-        let Some(Client { address, ttl }) = self.leased.names.get(name).copied() else { return };
+        let Some(Client { address, .. }) = self.leased.names.get(name).copied() else { return };
         let Some(back) = reverse(address) else { return };
-        let (mut own, mut reverse) = (Vec::new(), Vec::new());
-        if self.is_free(name) {
-            own.push(record(name.clone(), ttl, A::new(address)));
-            reverse.push(record(back.clone(), ttl, Ptr::new(name.clone())));
-        }
+        let records = self.records_of_lease(name);
+        let (own, reverse) = records.map(|(own, reverse)| (vec![own], vec![reverse])).unwrap_or_default();
         self.lay(name, &own);
         self.lay(&back, &reverse);
+    }
+
+    /// The records of a lease, forward and reverse; none while somebody else has the name.
+    fn records_of_lease(&self, name: &Owner) -> Option<(Rr, Rr)> {
+        let Client { address, ttl } = *self.leased.names.get(name)?;
+        let back = reverse(address).filter(|_| self.is_free(name))?;
+        Some((record(name.clone(), ttl, A::new(address)), record(back, ttl, Ptr::new(name.clone()))))
     }
 
     fn lay(&mut self, name: &Owner, records: &[Rr]) {

@@ -38,7 +38,13 @@ fn server(folder: &Path) -> Server {
     };
     let rules = Rules::new(&config.update).unwrap();
     let zones = vec![name("internal").unwrap()];
-    let mut names = Names::new(State { zones, fixed: HashMap::new(), rules, live: BTreeMap::new() });
+    let mut names = Names::new(State {
+        zones,
+        fixed: HashMap::new(),
+        rules,
+        lending: Default::default(),
+        live: BTreeMap::new(),
+    });
     let (journal, lines) = Journal::open(File::open(folder).unwrap().into()).unwrap().unwrap();
     names.load(&lines, NOW).unwrap();
     Server { names, journal, tables: RwLock::new(Tables::new(&config, 1).unwrap()) }

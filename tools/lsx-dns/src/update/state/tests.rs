@@ -39,7 +39,19 @@ fn state() -> State {
     let mut fixed: HashMap<Owner, Vec<Rr>> = own.map(|record| (record.owner().clone(), vec![record])).into();
     let zone = name("internal").unwrap();
     fixed.insert(zone.clone(), Vec::new());
-    State { zones: vec![zone], fixed, rules: Rules::new(&clients).unwrap(), live: BTreeMap::new() }
+    State {
+        zones: vec![zone],
+        fixed,
+        rules: Rules::new(&clients).unwrap(),
+        lending: lending(),
+        live: BTreeMap::new(),
+    }
+}
+
+/// Clients of DHCP here have names below front.internal.
+fn lending() -> Lending {
+    let (cidr, domain) = ("192.0.2.0/24".parse().unwrap(), "front.internal".to_owned());
+    Lending::new(&[crate::model::Named { cidr, domain, ttl: 60, elsewhere: false }]).unwrap()
 }
 
 fn who(client: &str) -> Who {
@@ -189,4 +201,59 @@ fn a_name_has_a_bounded_number_of_records() {
         assert_eq!(add(&mut state, "one", text("a.internal", &number.to_string())), Ok(1));
     }
     assert_eq!(add(&mut state, "one", text("a.internal", "more")), Err(Rcode::REFUSED));
+}
+
+/// What the server on the host of the leases asks for.
+fn lend(state: &mut State, changes: &[Asks]) -> Result<usize, Rcode> {
+    let (zone, who) = (name("internal").unwrap(), Who { serves: true, ..Who::default() });
+    let asked = Asked { zone, prerequisites: Vec::new(), changes: changes.to_vec() };
+    let changes = state.decide(&who, &asked)?;
+    state.apply(&changes, false);
+    Ok(changes.len())
+}
+
+#[test]
+fn clients_of_dhcp_come_after_everybody() {
+    let mut state = state();
+    let desk = "desk.front.internal";
+    let wanted = Asks::Add(address(desk, 50));
+    let free = [Prerequisite::Exists(name(desk).unwrap(), None, false)];
+    // What it may not have is left out, and the rest is done.
+    state.fixed.insert(name("web.front.internal").unwrap(), vec![address("web.front.internal", 1)]);
+    let others = ["web.front.internal", "web.internal", "a.part.internal", "x.desk.front.internal"];
+    let mut all: Vec<Asks> = others.iter().map(|name| Asks::Add(address(name, 66))).collect();
+    all.push(wanted.clone());
+    assert_eq!(lend(&mut state, &all), Ok(1));
+    assert_eq!((has(&state, desk), state.lent().len()), (vec!["192.0.2.50".to_owned()], 1));
+    assert!(state.answered(&name(desk).unwrap()).is_none(), "its own server knows better");
+    // For a client the name is free, and what it deletes there is not its own.
+    assert_eq!(update(&mut state, "acme", &free, &[]), Ok(0));
+    assert_eq!(clear(&mut state, "dhcp", desk), Ok(0));
+    assert_eq!(has(&state, desk), ["192.0.2.50"]);
+    assert_eq!(update(&mut state, "dhcp", &free, &[Asks::Add(address(desk, 7))]), Ok(1));
+    assert_eq!((has(&state, desk), state.lent().len()), (vec!["192.0.2.7".to_owned()], 0));
+    assert_eq!(lend(&mut state, &[Asks::Clear(name(desk).unwrap(), None), wanted.clone()]), Ok(0));
+    // It is taken again when the client has gone.
+    assert_eq!(clear(&mut state, "dhcp", desk), Ok(1));
+    assert_eq!(lend(&mut state, std::slice::from_ref(&wanted)), Ok(1));
+    assert_eq!(has(&state, desk), ["192.0.2.50"]);
+    // Without DHCP in the network nobody has it, and it is no longer in the way.
+    state.lending = Lending::default();
+    assert!(has(&state, desk).is_empty());
+    assert_eq!(add(&mut state, "one", address(desk, 8)), Ok(1));
+    assert_eq!(has(&state, desk), ["192.0.2.8"]);
+}
+
+#[test]
+fn names_of_dhcp_leave_room_for_clients() {
+    let mut state = state();
+    let one = Held { by: LEASES.to_owned(), records: vec![address("a.front.internal", 1)] };
+    for number in 0..LENT {
+        state.live.insert(name(&format!("n{number}.front.internal")).unwrap(), one.clone());
+    }
+    let more = Asks::Add(address("more.front.internal", 1));
+    assert_eq!(lend(&mut state, &[more]), Err(Rcode::REFUSED));
+    let less = Asks::Clear(name("n1.front.internal").unwrap(), None);
+    assert_eq!(lend(&mut state, &[less]), Ok(1));
+    assert_eq!(add(&mut state, "one", address("a.internal", 7)), Ok(1));
 }

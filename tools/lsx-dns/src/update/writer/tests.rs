@@ -23,7 +23,13 @@ fn config() -> Config {
 fn names(config: &Config) -> Names {
     let zones = vec![name("internal").unwrap()];
     let rules = Rules::new(&config.update).unwrap();
-    Names::new(State { zones, fixed: HashMap::new(), rules, live: BTreeMap::new() })
+    Names::new(State {
+        zones,
+        fixed: HashMap::new(),
+        rules,
+        lending: Default::default(),
+        live: BTreeMap::new(),
+    })
 }
 
 /// An update that adds a name.
