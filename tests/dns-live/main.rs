@@ -22,6 +22,7 @@ mod counts;
 mod crash;
 mod cut;
 mod dhcp;
+mod disk;
 mod drivers;
 mod edited;
 mod files;
@@ -65,6 +66,7 @@ const GROUPS: &[Group<Lab>] = &[
             cut::CASES,
             gateways::CASES,
             lent::CASES,
+            disk::CASES,
         ],
     },
     Group {

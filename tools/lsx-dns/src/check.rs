@@ -2,6 +2,7 @@
 //! it may see and for those that it may not, by UDP and TCP, from its own namespace.
 
 mod behind;
+mod disk;
 mod questions;
 pub(crate) mod spaces;
 
@@ -54,6 +55,7 @@ pub(crate) fn call(name: &str, input: Value) -> Result<Value, Failures> {
         "ask" => asked(input),
         "serial" => Ok(json!(crate::observe::serial(&read::<String>(input)?))),
         "behind" => Ok(json!(behind::told(&read(input)?))),
+        "disk" => Ok(json!(disk::told(&read(input)?))),
         _ => Err(Failure::new(Kind::Bug, "dns.call", format!("no call {name}")).into()),
     }
 }
@@ -193,7 +195,8 @@ pub(crate) fn check(input: &PlanInput<BTreeMap<String, Key>>, each: Each<'_>) ->
             }),
         }
     }
-    behind::check(input, each, &mut checked);
+    behind::check(input, &mut *each, &mut checked);
+    disk::check(input, each, &mut checked);
     Ok(checked)
 }
 
