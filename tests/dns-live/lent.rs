@@ -133,9 +133,7 @@ fn names_of_leases_are_on_every_gateway_and_in_transfers(lab: &Lab) {
     gets(&town, "bob", NAME, &[]);
     gets(&town, "bob", &back, &[]);
     assert!(town.changes(&town.file) > 0);
-    gets(&town, "ann", NAME, &[]);
-    transferred(&town, "internal", &a, false);
-    transferred(&town, "0.151.10.in-addr.arpa", &ptr, false);
+    gone(&town, (&back, &a, &ptr));
     // It comes again, survives a kill of all workers, and ends everywhere.
     begin(&town);
     there(&town);
@@ -146,13 +144,19 @@ fn names_of_leases_are_on_every_gateway_and_in_transfers(lab: &Lab) {
     }
     there(&town);
     end(&town);
-    for who in ["ann", "bob"] {
-        gets(&town, who, NAME, &[]);
-        gets(&town, who, &back, &[]);
-    }
-    transferred(&town, "internal", &a, false);
-    transferred(&town, "0.151.10.in-addr.arpa", &ptr, false);
+    gone(&town, (&back, &a, &ptr));
     town.down();
+}
+
+/// Nobody has the name any more, nor gets it by a transfer.
+#[track_caller]
+fn gone(town: &Town<'_>, (back, a, ptr): (&str, &str, &str)) {
+    for who in ["ann", "bob"] {
+        gets(town, who, NAME, &[]);
+        gets(town, who, back, &[]);
+    }
+    transferred(town, "internal", a, false);
+    transferred(town, "0.151.10.in-addr.arpa", ptr, false);
 }
 
 fn with_a_seed_leases_alone_are_shared_between_gateways(lab: &Lab) {
