@@ -50,8 +50,20 @@ fn what_is_not_the_volume_is_not_used(depot: &Depot) {
     }
     depot.lab.script("h1", "rm /data/a/db; mv /data/a/lost /data/a/db").ok();
     assert_eq!(depot.changes(&file), 1);
+    // What is in its place when it is to be destroyed stays, and nothing says that the volume was removed.
+    depot.ct(&["down", "-q", &file]).ok();
+    depot.store(&["down", "-q", &file]).ok();
+    depot.lab.script("h1", "mv /data/a/db /opt/lost; mkdir /data/a/db; echo theirs >/data/a/db/file").ok();
+    let destroy = ["down", &file, "--destroy-data", "absent"];
+    let down = depot.store(&destroy).ok();
+    assert!(down.stderr.contains("something else than volume db is at /data/a/db"), "{}", down.stderr);
+    assert_eq!(depot.lab.script("h1", "cat /data/a/db/file /opt/lost/own").ok().stdout, "theirs\nown\n");
+    depot.lab.script("h1", "rm -r /data/a/db; mv /opt/lost /data/a/db").ok();
+    depot.store(&["up", "-q", &file]).ok();
+    assert_eq!(depot.store(&["check", &file]).ok().json()["ok"], true);
+    depot.lab.script("h1", "grep -x own /var/lib/lsx/volumes/absent/db/own").ok();
     depot.end(&file, Some("absent"));
-    depot.lab.script("h1", "test ! -e /data/a/db").ok();
+    depot.lab.script("h1", "test ! -e /data/a/db; test ! -e /var/lib/lsx/store").ok();
 }
 
 fn something_else_in_its_place_is_left_alone(depot: &Depot) {

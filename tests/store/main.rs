@@ -100,6 +100,8 @@ fn the_cases_cover_what_a_plan_can_say() {
         "\"driver\": \"btrfs\"",
         "stays, read-only, in /data/.lsx-removed",
         "h1: volume db",
+        "h1: something else than volume db is at /data/db and stays",
+        "h2: volume logs is not at /srv/lsx/logs",
     ] {
         assert!(all.contains(words), "no plan has {words}");
     }

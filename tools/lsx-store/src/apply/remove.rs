@@ -64,7 +64,9 @@ fn content(stack: &str, volume: &Volume) -> Result<(), Failure> {
     let (Some(root), Some(name)) = (root(volume)?, path.file_name()) else { return Ok(()) };
     match volume::mark_at(path) {
         Ok(Some(mark)) if mark == volume::mark(stack, &volume.name) => {}
-        Ok(_) => return Ok(()), // not the volume
+        // The plan has said that it is not the volume, or a killed run has not made or already removed it.
+        Ok(_) if !matches!(volume.state, State::Ready | State::Unmounted) => return Ok(()),
+        Ok(mark) => return Err(folder::foreign(volume, stack, mark.as_deref())),
         Err(e) => return Err(file::failure(path, "remove volume", &e)),
     }
     if volume.driver == Driver::Btrfs && btrfs::is_subvolume(path) {

@@ -134,18 +134,29 @@ fn down(
     all
 }
 
-/// What is left of volumes that are removed.
+/// What is left of volumes that are removed, and which of them are not there to be removed.
 fn put_away(input: &PlanInput, host: &str, seen: &ObservedOf<Store>) -> Vec<Warning> {
     let gone = matches!(input.goal, Goal::Down) && input.destroy_data;
     let gone = there(seen).into_values().filter(|volume| gone && input.only.stored(&volume.name));
-    let gone = gone.filter(|volume| volume.driver == Driver::Btrfs);
-    gone.map(|volume| Warning {
-        code: "store.removed".to_owned(),
-        message: format!(
-            "{host}: volume {} stays, read-only, in {}; `btrfs subvolume delete` frees its space",
-            volume.name,
-            volume.path.rsplit_once('/').map_or_else(String::new, |(root, _)| format!("{root}/{REMOVED}"))
-        ),
+    gone.filter_map(|volume| {
+        let Volume { name, path, .. } = volume;
+        let root = path.rsplit_once('/').map_or("", |(root, _)| root);
+        let (code, message) = match (volume.state, volume.driver) {
+            (State::Foreign, _) => (
+                "store.foreign",
+                format!("something else than volume {name} is at {path} and stays; only the record of the volume is removed"),
+            ),
+            (State::Missing, _) => (
+                "store.missing",
+                format!("volume {name} is not at {path}: if its disk comes back, its content is still there; only its record is removed"),
+            ),
+            (_, Driver::Btrfs) => (
+                "store.removed",
+                format!("volume {name} stays, read-only, in {root}/{REMOVED}; `btrfs subvolume delete` frees its space"),
+            ),
+            (_, Driver::Directory) => return None,
+        };
+        Some(Warning { code: code.to_owned(), message: format!("{host}: {message}") })
     })
     .collect()
 }
