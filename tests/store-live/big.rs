@@ -6,6 +6,7 @@ use lsx_tests::lab::until;
 pub(crate) const CASES: &[crate::Case] = &[
     ("on_btrfs_the_size_is_enforced_and_grows", on_btrfs_the_size_is_enforced_and_grows),
     ("a_killed_run_on_btrfs_is_finished_by_the_next", a_killed_run_on_btrfs_is_finished_by_the_next),
+    ("an_instance_cannot_pass_its_size_by_subvolumes", an_instance_cannot_pass_its_size_by_subvolumes),
 ];
 
 const INSTANCES: &str = "  db: { image: bb, host: h1, networks: [lan], restart: always, volumes: { db: /var/db }, command: [sleep, \"1000\"] }";
@@ -121,4 +122,38 @@ fn a_killed_run_on_btrfs_is_finished_by_the_next(depot: &Depot) {
     assert!(most > 2, "{most}");
     depot.store(&["down", "-q", &file, "--destroy-data", "sub"]).ok();
     depot.lab.script("h1", "btrfs subvolume delete /big/s/.lsx-removed/*; rm -r /big/s").ok();
+}
+
+fn an_instance_cannot_pass_its_size_by_subvolumes(depot: &Depot) {
+    disk(depot);
+    let file = depot.stack("parts", INSTANCES, "root: /big/p, volumes: { db: { size: 60M } }");
+    depot.start(&file);
+    // The host's own program, with its libraries, since the image has none.
+    let copy = "mkdir /big/p/db/tool; cd /big/p/db/tool; cp -L $(which btrfs) .; chmod 755 . btrfs
+        for f in $(ldd btrfs | grep -o '/[^ ]*'); do cp -L $f .; done; mv ld-linux* ld; chmod 755 ld";
+    depot.lab.script("h1", copy).ok();
+    let there = || depot.lab.script("h1", "btrfs subvolume list -o /big/p/db").ok().stdout;
+    let words = |what: &'static str| {
+        let mut words = vec!["/var/db/tool/ld", "--library-path", "/var/db/tool", "/var/db/tool/btrfs"];
+        words.extend(what.split(' '));
+        words
+    };
+    let makes = ["subvolume create /var/db/own", "subvolume snapshot /var/db /var/db/own"];
+    for what in makes {
+        let ran = depot.ct(&[&["exec", "--stack", &file, "db", "--"], &words(what)[..]].concat());
+        assert!(ran.code != 0 && ran.stdout.contains("not permitted"), "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(there(), "", "{what}");
+        // Nothing else than the filter stops it; what is made is found.
+        depot.inside("h1", "parts/db", &words(what).join(" ")).ok();
+        assert!(there().contains("own"), "{}", there());
+        let found = depot.store(&["check", &file]).exits(2);
+        assert!(found.stdout.contains("store.subvolumes"), "{}", found.stdout);
+        depot.lab.script("h1", "btrfs subvolume delete /big/p/db/own").ok();
+        assert_eq!(depot.store(&["check", &file]).ok().json()["ok"], true);
+    }
+    // Other requests pass: copies without blocks of their own are what a file system like this is for.
+    let clone = "head -c 1M /dev/zero >/var/db/a; cat /var/db/a >/var/db/b; ls -l /var/db/b; stty size </dev/null 2>&1 || true";
+    depot.ct(&["exec", "--stack", &file, "db", "--", "sh", "-c", clone]).ok();
+    depot.end(&file, Some("parts"));
+    depot.lab.script("h1", "btrfs subvolume delete /big/p/.lsx-removed/*; rm -r /big/p").ok();
 }

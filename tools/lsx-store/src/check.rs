@@ -1,6 +1,6 @@
-//! What `check` finds in addition to "the plan is empty": volumes that are nearly full.
+//! What `check` finds in addition to "the plan is empty": volumes that are nearly full, or whose size does not hold.
 
-use crate::model::Usage;
+use crate::model::{Driver, Usage};
 use common::tool::{Checked, Each, Finding, PlanInput};
 use serde_json::json;
 
@@ -13,14 +13,18 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Checked {
     let (asked, hosts) = (json!({"stack": input.stack}), &input.hosts);
     checked.ask(each, ("usage", &asked), hosts, "store.unread", |checked, host, all: Vec<Usage>| {
         for usage in all.into_iter().filter(|usage| input.only.stored(&usage.volume)) {
-            match full(&usage) {
-                Some((message, hint)) => checked.found(Finding {
-                    code: "store.full".to_owned(),
-                    host: host.to_owned(),
-                    message,
-                    hint: Some(hint.to_owned()),
-                }),
-                None => checked.passed(),
+            let mut tried = vec![("store.full", full(&usage))];
+            tried.extend((usage.driver == Driver::Btrfs).then(|| ("store.subvolumes", divided(&usage))));
+            for (code, found) in tried {
+                match found {
+                    Some((message, hint)) => checked.found(Finding {
+                        code: code.to_owned(),
+                        host: host.to_owned(),
+                        message,
+                        hint: Some(hint),
+                    }),
+                    None => checked.passed(),
+                }
             }
             let mut row = serde_json::to_value(&usage).unwrap_or_default();
             row["host"] = json!(host);
@@ -31,27 +35,35 @@ pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Checked {
 }
 
 /// Whether a volume, or the disk that it is on, has little space left.
-pub(crate) fn full(usage: &Usage) -> Option<(String, &'static str)> {
+pub(crate) fn full(usage: &Usage) -> Option<(String, String)> {
     let share = |used: u64, of: u64| used.saturating_mul(100).checked_div(of).unwrap_or_default();
     let disk = share(usage.disk_bytes.saturating_sub(usage.free_bytes), usage.disk_bytes);
     let name = &usage.volume;
     match (usage.used_bytes, usage.size_bytes) {
         (Some(used), Some(size)) if share(used, size) >= FULL => {
             let message = format!("volume {name} uses {} % of its size", share(used, size));
-            Some((message, "write a larger size for it, then `lsx-store up`"))
+            Some((message, "write a larger size for it, then `lsx-store up`".to_owned()))
         }
         _ if disk >= FULL => {
             let message = format!("the disk of volume {name}, at {}, is {disk} % full", usage.path);
-            Some((message, "free space there; everything else on that disk counts, too"))
+            Some((message, "free space there; everything else on that disk counts, too".to_owned()))
         }
         _ => None,
     }
 }
 
+/// Whether its size can be exceeded, since there are subvolumes in it.
+fn divided(usage: &Usage) -> Option<(String, String)> {
+    let Usage { volume, path, .. } = usage;
+    usage.subvolumes.then(|| {
+        let message = format!("there are subvolumes in volume {volume}, whose content does not count to its size");
+        (message, format!("btrfs subvolume list -o {path} shows them; copy what they have into folders, then delete them"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Driver;
 
     #[test]
     fn a_volume_is_nearly_full_by_its_size_or_by_its_disk() {
@@ -63,6 +75,7 @@ mod tests {
             used_bytes,
             size_bytes: Some(1000),
             enforced: true,
+            subvolumes: false,
             free_bytes,
             disk_bytes: 10_000,
         };
@@ -71,5 +84,9 @@ mod tests {
         assert!(full(&usage(None, 1000)).unwrap().0.contains("at /data/db, is 90 % full"));
         assert_eq!(full(&usage(None, 1001)), None);
         assert_eq!(full(&Usage { disk_bytes: 0, ..usage(None, 0) }), None);
+        assert_eq!(divided(&usage(None, 1)), None);
+        assert!(
+            divided(&Usage { subvolumes: true, ..usage(None, 1) }).unwrap().1.contains("list -o /data/db")
+        );
     }
 }

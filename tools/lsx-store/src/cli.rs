@@ -35,6 +35,7 @@ const AFTER: &str =
   store.full        with `check`: a volume or its disk is nearly full: 2
   store.place       there is something where a volume is to be mounted: 1
   store.plan.*      a volume is not what or where the document says, or its driver is not supported: 65
+  store.subvolumes  with `check`: there are subvolumes in a volume, whose content does not count to its size: 2
   store.root        others than root can change the folder of volumes, or a link leads to it: 1
 
 Files:

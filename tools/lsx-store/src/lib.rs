@@ -9,7 +9,8 @@
 //! --destroy-data STACK` removes all volumes of the stack, with `--only store.NAME` one. A volume carries a mark that only root can
 //! set, and lsx-store has a record of it: so a folder that is not the volume is never used, mounted or removed, and a volume that
 //! is gone, such as when its disk is not mounted, is not made again without its content. Instances that use it do not start then.
-//! A volume that lsx-ct has made before is taken over with its content.
+//! A volume that lsx-ct has made before is taken over with its content. `down --destroy-data` of a volume that is not there says so and
+//! forgets it; what is in its place stays.
 //!
 //! Numbers in `owner` are set when the document changes; names are those of an image, and lsx-ct sets them. No link may lead to
 //! `store.root`, and only root may change it and the folders above it. Users of the host can read files in it as far as their modes
@@ -17,7 +18,8 @@
 //!
 //! On btrfs a volume is a subvolume, whose size is enforced: writers get "Disk quota exceeded". Another size is set while it is in use;
 //! one that is too small for what is there is refused. The first size switches on the quotas of the file system, which stay on.
-//! `down --destroy-data` moves a subvolume to `.lsx-removed` beside it, read-only; `btrfs subvolume delete` frees its space.
+//! Users of an instance of the driver oci cannot make subvolumes in it, whose content would count to no size; `check` finds those that others
+//! have made, such as users of LXD or Incus. `down --destroy-data` moves a subvolume to `.lsx-removed` beside it, read-only; `btrfs subvolume delete` frees its space.
 //! Elsewhere a volume is a folder, and its size is not enforced; `check` finds disks and volumes that are nearly full.
 
 use common::plan::Have;

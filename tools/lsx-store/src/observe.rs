@@ -72,6 +72,7 @@ fn usage(stack: &str, volume: &Volume) -> Option<Usage> {
         path: volume.path.clone(),
         used_bytes: folder::used(volume),
         size_bytes: volume.size_bytes,
+        subvolumes: folder::divided(volume),
         enforced: volume.size_bytes.is_some() && volume.driver.enforces(),
         free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
         disk_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),

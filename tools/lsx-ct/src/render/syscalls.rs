@@ -17,6 +17,12 @@ const FAMILIES: [u64; 36] = [
 /// The personalities that Docker allows: Linux, its 32-bit and uname-2.6 variants, and queries.
 const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
+/// Requests of ioctl that btrfs gives a name of a subvolume, snapshot or device (`_IOW(0x94, N, 4096 bytes)` with any N, btrfs.h):
+/// what an instance makes by them would count to no limit of its volume.
+const NAMED_IN_BTRFS: u32 = 0x5000_9400;
+/// The bits of a request that are the same in all of them.
+const REQUEST: u32 = 0xffff_ff00;
+
 /// Names of a section of the list.
 fn names(section: &str) -> Vec<&'static str> {
     let head = format!("[{section}]");
@@ -43,6 +49,7 @@ pub(super) fn profile(init: bool, capabilities: &[&str], architecture: &str) -> 
     rules.extend(PERSONALITIES.map(|value| {
         json!({"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"}]})
     }));
+    rules.extend(requests());
     if !capabilities.contains(&"CAP_SYS_ADMIN") {
         rules.push(json!({"names": ["clone"], "action": "SCMP_ACT_ALLOW",
             "args": [{"index": 0, "value": NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]}));
@@ -54,6 +61,16 @@ pub(super) fn profile(init: bool, capabilities: &[&str], architecture: &str) -> 
         _ => Vec::new(),
     };
     json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "architectures": architectures, "syscalls": rules})
+}
+
+/// Requests of ioctl that pass: those that differ from the refused ones in one bit at least. The kernel ignores the upper half of the
+/// argument, so that ranges of its whole could be passed by; a mask leaves it out.
+fn requests() -> impl Iterator<Item = Value> {
+    let bits = (0..u32::BITS).rev().map(|bit| 1_u32 << bit).filter(|bit| REQUEST & bit != 0);
+    bits.map(|bit| {
+        json!({"names": ["ioctl"], "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 1, "value": bit, "valueTwo": !NAMED_IN_BTRFS & bit, "op": "SCMP_CMP_MASKED_EQ"}]})
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +118,7 @@ mod tests {
         for name in "bpf io_uring_setup io_uring_enter io_uring_register kexec_load keyctl add_key mount \
             unshare setns open_by_handle_at perf_event_open userfaultfd init_module pivot_root \
             swapon reboot iopl lookup_dcookie quotactl syslog move_pages nfsservctl vm86 clone \
-            clone3 socket personality"
+            clone3 ioctl socket personality"
             .split_whitespace()
         {
             assert!(!ours.contains(name), "{name}");
@@ -138,6 +155,47 @@ mod tests {
         // DECnet, ECONET, ATMSVC, IRDA, WANPIPE, ISDN, CAIF no longer exist; ALG and VSOCK are blocked.
         for family in [12, 19, 20, 23, 25, 34, 37, 38, 40, 46, 200] {
             assert!(!passes(family), "{family}");
+        }
+    }
+
+    #[test]
+    fn an_instance_makes_no_subvolumes() {
+        let profile = profile(true, &["CAP_SYS_ADMIN"], "x86_64");
+        let passes = |request: u64| {
+            profile["syscalls"].as_array().unwrap().iter().filter(|rule| rule["names"][0] == "ioctl").any(
+                |rule| {
+                    let arg = &rule["args"][0];
+                    let number = |name: &str| arg[name].as_u64().unwrap();
+                    assert!(arg["index"] == 1 && arg["op"] == "SCMP_CMP_MASKED_EQ", "{rule}");
+                    request & number("value") == number("valueTwo")
+                },
+            )
+        };
+        // BTRFS_IOC_SNAP_CREATE, SUBVOL_CREATE, and the second versions of both; the kernel reads only the lower half.
+        for request in [0x5000_9401, 0x5000_940e, 0x5000_9417, 0x5000_9418] {
+            assert!(!passes(request) && !passes(request | 1 << 32) && !passes(request | 0xffff_ffff << 32));
+        }
+        // TCGETS, TIOCGWINSZ, FIONREAD, SIOCGIFCONF, FICLONE, FICLONERANGE, FIDEDUPERANGE, FS_IOC_GETFLAGS, TUNSETIFF,
+        // BTRFS_IOC_DEFRAG_RANGE, and numbers beside the refused ones.
+        for request in [
+            0x5401,
+            0x5413,
+            0x541b,
+            0x8912,
+            0x4004_9409,
+            0x4020_940d,
+            0xc018_9436,
+            0x8008_6601,
+            0x4004_54ca,
+            0x4010_9410,
+            0x5000_9300,
+            0x5000_9500,
+            0x5001_9401,
+            0xd000_9401,
+            0,
+            0xffff_ffff,
+        ] {
+            assert!(passes(request), "{request:x}");
         }
     }
 }

@@ -78,6 +78,12 @@ pub(crate) fn quota(path: &Path) -> Option<Quota> {
     if code == 0 { parse(&String::from_utf8_lossy(&said)) } else { None }
 }
 
+/// Whether there are others in it: what they have counts to no limit of it.
+pub(crate) fn has_others(path: &Path) -> bool {
+    let list = btrfs(&["subvolume", "list", "-o"], &[path]).ended(b"");
+    list.is_ok_and(|(code, said, _)| code == 0 && said.starts_with(b"ID "))
+}
+
 /// Of a table with the columns identifier, referenced, exclusive, and the limits of both.
 fn parse(text: &str) -> Option<Quota> {
     let mut words = text.lines().find(|line| line.trim_start().starts_with("0/"))?.split_whitespace();

@@ -58,6 +58,11 @@ pub(crate) fn used(volume: &Volume) -> Option<u64> {
     }
 }
 
+/// Whether others than lsx-store have made subvolumes in it.
+pub(crate) fn divided(volume: &Volume) -> bool {
+    volume.driver == Driver::Btrfs && btrfs::has_others(Path::new(&volume.path))
+}
+
 /// Sets the limit of a volume.
 ///
 /// # Errors

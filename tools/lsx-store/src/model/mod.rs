@@ -167,6 +167,9 @@ pub struct Usage {
     pub size_bytes: Option<u64>,
     /// Whether writers are stopped at that size.
     pub enforced: bool,
+    /// Whether there are subvolumes of btrfs in it, whose content counts to no size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub subvolumes: bool,
     /// Bytes that are free on its disk.
     pub free_bytes: u64,
     /// Bytes that its disk has.
