@@ -70,6 +70,6 @@ fn a_run_killed_at_any_moment_leaves_nothing(depot: &Depot) {
         depot.lab.script("h1", &end).ok();
         assert_eq!(depot.there("h1"), before, "round {round}, {killed} killed, {ended} ended");
     }
-    println!("{killed} runs were killed, {ended} were faster");
+    assert!(killed > 0, "all {ended} runs were faster");
     depot.lab.script("h1", "rm /root/shot.yaml").ok();
 }
