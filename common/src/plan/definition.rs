@@ -36,6 +36,18 @@ pub struct Definition {
     /// A folder of the host that a server sees, read-only and without links. It is not started before that exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
+    /// Folders in volumes of the stack that a server writes. They are made, and belong to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<VolumeFolder>,
+}
+
+/// A folder in a volume that lsx-store keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeFolder {
+    /// The volume.
+    pub volume: String,
+    /// The name of the folder in it.
+    pub name: String,
 }
 
 /// The text of a definition. It has no flattened fields, which serde could read only by keeping all values.
@@ -54,6 +66,8 @@ struct Text<C> {
     #[serde(default)]
     reads: Vec<String>,
     seen: Option<String>,
+    #[serde(default)]
+    folders: Vec<VolumeFolder>,
 }
 
 /// As [`Runs::Server`].
@@ -148,6 +162,7 @@ impl Definition {
             secrets: BTreeMap::new(),
             reads: Vec::new(),
             seen: None,
+            folders: Vec::new(),
         }
     }
 
@@ -158,7 +173,7 @@ impl Definition {
     /// Text that is not a definition.
     pub(crate) fn read<C: DeserializeOwned>(text: &[u8]) -> serde_json::Result<(Definition, Option<C>)> {
         let text: Text<C> = serde_json::from_slice(text)?;
-        let Text { program, server, router, unprivileged, data, secrets, reads, seen } = text;
+        let Text { program, server, router, unprivileged, data, secrets, reads, seen, folders } = text;
         let (runs, config) = match (program, server) {
             (Some(program), None) => (Runs::Program(program), None),
             (None, Some(Server { listen, config })) => {
@@ -166,7 +181,8 @@ impl Definition {
             }
             _ => return Err(serde_json::Error::custom("neither a program nor a server")),
         };
-        Ok((Definition { runs, router, unprivileged, data, secrets, reads, seen }, config))
+        let definition = Definition { runs, router, unprivileged, data, secrets, reads, seen, folders };
+        Ok((definition, config))
     }
 
     /// As [`super::Kept::Service`] has it.

@@ -23,14 +23,11 @@ fn paths(stack: &Stack) -> Vec<String> {
     paths
 }
 
-/// Keys of `store` without effect: all but volumes and their pools.
+/// Keys of `store` without effect: those of disks and of the registry.
 fn store_paths(store: &Store, paths: &mut Vec<String>) {
     let keys = [
-        ("buckets", !store.buckets.is_empty()),
         ("disks", !store.disks.is_empty()),
         ("registry", store.registry.is_some()),
-        ("s3", store.s3.is_some()),
-        ("users", !store.users.is_empty()),
     ];
     paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("store.{key}")));
 }

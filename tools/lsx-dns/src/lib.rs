@@ -106,7 +106,6 @@ mod key;
 mod meta;
 pub mod model;
 mod observe;
-mod places;
 pub mod plan;
 mod query;
 pub mod render;
@@ -116,11 +115,12 @@ mod shown;
 mod supervise;
 mod transfer;
 mod update;
-mod work;
 pub mod zone;
 
 /// The program's name.
 pub const PROGRAM: &str = "lsx-dns";
+/// The code of a server that cannot serve.
+const SERVE: &str = "dns.serve";
 
 /// The tool.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! What `check` finds in addition to "the plan is empty": volumes that are nearly full, or whose size does not hold.
 
 use crate::model::{Driver, Usage};
+use crate::plan::Keys;
 use common::tool::{Checked, Each, Finding, PlanInput};
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 const FULL: u64 = 90;
 
 /// Asks the hosts what their volumes use.
-pub(crate) fn check(input: &PlanInput, each: Each<'_>) -> Checked {
+pub(crate) fn check(input: &PlanInput<Keys>, each: Each<'_>) -> Checked {
     let mut checked = Checked::default();
     let (asked, hosts) = (json!({"stack": input.stack}), &input.hosts);
     checked.ask(each, ("usage", &asked), hosts, "store.unread", |checked, host, all: Vec<Usage>| {

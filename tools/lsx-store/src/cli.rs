@@ -1,13 +1,15 @@
 //! The flags of lsx-store, and which function each verb is.
 
-use crate::{PROGRAM, Store};
-use clap::{CommandFactory, Parser, Subcommand};
+use crate::{PROGRAM, Store, key};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::Failures;
 use common::cli::Global;
-use common::verb;
+use common::verb::{self, StackArgs};
+use common::tool::Tool as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Volumes of a stack on its hosts
+/// Volumes and buckets of a stack on its hosts
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, about, long_about = description(), after_long_help = common::manual::ending(AFTER), subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
@@ -21,6 +23,18 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Shared(Box<verb::Verb<Store>>),
+    /// Print the access key and the secret key of a user, as a file of credentials
+    Key(KeyArgs),
+}
+
+/// Flags of `key`.
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// A user of `store.users`
+    name: String,
+    /// The stack file; default: a document from a pipe, else $LSX_STACK, else ./stack.yaml
+    #[arg(long, value_name = "FILE")]
+    stack: Option<PathBuf>,
 }
 
 /// What the library says of itself at its head.
@@ -31,17 +45,23 @@ fn description() -> String {
 const AFTER: &str =
     "  host.volume       something else is where a volume should be mounted: 1
   stack.*           the stack file is invalid, at the place that is named: 65
+  host.service      a server does not start, with the last lines of its log: 1
   store.foreign     there is something else where a volume would be: 1
   store.full        with `check`: a volume or its disk is nearly full: 2
+  store.key         a secret is no key of a user of buckets: 65
   store.place       there is something where a volume is to be mounted: 1
   store.plan.*      a volume is not what or where the document says, or its driver is not supported: 65
-  store.subvolumes  with `check`: there are subvolumes in a volume, whose content does not count to its size: 2
+  store.plan.s3     the document has something for buckets that is not supported yet: 65
   store.root        others than root can change the folder of volumes, or a link leads to it: 1
+  store.serve       a server cannot serve; this is in its log: 1
+  store.subvolumes  with `check`: there are subvolumes in a volume, whose content does not count to its size: 2
 
 Files:
   /etc/lsx/STACK/store.json               on each host with a volume: desired state, restored after a reboot
   /etc/lsx/boot.d/20-STACK-store          on each host with a volume: restores it after a reboot
   /var/lib/lsx/store/STACK/VOLUME.json    on each host with a volume: what it is, and where; kept with the volume
+  /var/lib/lsx/secrets/STACK/store/       on the host of the S3 server: the keys of its users
+  /run/lsx/STACK/store/                   on the host of the S3 server: its definition, state and socket
   /var/lib/lsx/volumes/STACK/VOLUME       where every tool finds a volume
 
 Examples:
@@ -49,6 +69,7 @@ Examples:
   lsx-store plan office.yaml --table
   lsx-store check office.yaml --table
   lsx-store observe --table
+  lsx-store key web --stack office.yaml >credentials
   lsx-store down office.yaml
   lsx-store down office.yaml --only store.db --destroy-data office
 
@@ -58,7 +79,7 @@ See also:
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
     ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
-    ("Verbs of the tool", &[]),
+    ("Verbs for buckets", &["key"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
 
@@ -68,6 +89,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failures> {
-    let Verb::Shared(verb) = &cli.verb;
-    verb::run(&Store, verb, &cli.global, Cli::command())
+    match &cli.verb {
+        Verb::Shared(verb) => verb::run(&Store, verb, &cli.global, Cli::command()),
+        Verb::Key(args) => {
+            let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
+            let text = key::of(&args.name, &verb::read_stack(&stack)?.0, &stack)?;
+            Ok(cli.global.output(Store::TABLES).text(&text)?)
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! lsx-store keeps the volumes of a stack on their hosts.
+//! lsx-store keeps the volumes of a stack on their hosts, and serves buckets in them by S3.
 //!
 //! A volume of `store.volumes` is a folder in `store.root`, or in the folder of its host in `store.pools`; by default in
 //! /var/lib/lsx/volumes/STACK. Every other tool finds it at /var/lib/lsx/volumes/STACK/VOLUME: if it is elsewhere, it is mounted
@@ -22,9 +22,26 @@
 //! have made, such as users of LXD or Incus. `down --destroy-data` moves a subvolume to `.lsx-removed` beside it, read-only; `btrfs subvolume delete` frees its space.
 //! Elsewhere a volume is a folder, and its size is not enforced; `check` finds disks and volumes that are nearly full.
 
+//!
+//! The buckets of `store.buckets` are served on `store.s3.host`, in its router at the gateways of `store.s3.networks`, as
+//! http://GATEWAY:PORT/BUCKET/KEY. A bucket is a folder with its name in its volume, an object a plain file in it that anybody may read
+//! who sees the volume: `photos/2026/a.jpg` in bucket `web` is VOLUME/web/photos/2026/a.jpg. Names that files cannot have are escaped: `%` and
+//! control characters as `%25`, `..` as `%2E.`, an empty part as `%e`; the object `a` is `a/%o` while there are objects `a/...`. Parts longer than 240 bytes
+//! go on in folders whose names end with `%+`. What is known of an object is an attribute of its file (`user.lsx.object`), which `rsync -X` and
+//! `cp -a` keep. A plain file that another program puts there is an object, too; its ETag is no MD5. Links are no objects.
+//!
+//! A user of `store.users` has its name as access key; `lsx-store key` prints both keys. Requests are signed by Signature Version 4, in headers or in URLs that
+//! are valid for at most a week; the region may be any. Who may do what is said by `allow` of a bucket: get, put, list, delete.
+//! Served are objects with ranges, conditions, copies, uploads in parts, and lists of both versions; all else is answered with NotImplemented. Buckets are
+//! made by the document alone. An object is on the disk before its request is answered, replaced in one moment, and verified when it is read
+//! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).
+//! Requests are not encrypted: a load balancer with `tls` does that.
+
+use common::host::service::worker::Worker;
 use common::plan::Have;
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Tool};
+use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool};
+use common::transfer::Needs;
 use common::{Failure, Failures, Kind};
 use model::{Facts, Intent, Object, Shared, State};
 use serde_json::Value;
@@ -35,9 +52,13 @@ use std::sync::atomic::AtomicBool;
 mod apply;
 mod check;
 pub mod cli;
+mod key;
 pub mod model;
+mod object;
 mod observe;
 pub mod plan;
+mod secrets;
+mod serve;
 
 /// The program's name.
 pub const PROGRAM: &str = "lsx-store";
@@ -64,10 +85,9 @@ impl Tool for Store {
         ),
     ];
     const ORDER: u8 = 20;
-    const SERVICES: bool = false;
     type Object = Object;
     type Facts = Facts;
-    type Gathered = ();
+    type Gathered = plan::Keys;
     type Data = Shared;
     type Intent = Intent;
 
@@ -79,9 +99,21 @@ impl Tool for Store {
         plan::base(objects, seen)
     }
 
+    fn gather(&self, from: &Source<'_>) -> Result<Self::Gathered, Failures> {
+        secrets::gather(from)
+    }
+
+    fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Object) -> Needs<'p> {
+        secrets::needs(&plan.data, object)
+    }
+
+    fn serve(&self, worker: Worker) -> Result<(), Failure> {
+        serve::work(worker)
+    }
+
     fn plan(
         &self,
-        input: &PlanInput,
+        input: &PlanInput<Self::Gathered>,
         observed: &BTreeMap<String, ObservedOf<Self>>,
     ) -> Result<Draft<Self>, Failures> {
         plan::plan(input, observed)
@@ -124,7 +156,7 @@ impl Tool for Store {
         }
     }
 
-    fn check(&self, input: &PlanInput, each: Each<'_>) -> Result<Checked, Failures> {
+    fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
         Ok(check::check(input, each))
     }
 }

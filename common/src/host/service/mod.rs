@@ -6,6 +6,7 @@ pub mod kept;
 pub mod log;
 mod marks;
 mod own;
+pub mod places;
 pub(crate) mod running;
 mod seen;
 pub mod signals;
@@ -13,6 +14,7 @@ pub mod sockets;
 pub mod supervisor;
 pub mod tend;
 pub mod unit;
+pub mod work;
 pub mod worker;
 
 use super::{Lock, file, lock, wait};

@@ -14,14 +14,16 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 impl KeptService {
-    /// Opens the folder, if the definition wants one, then the secrets in the order of their names, the files that it reads, and the
-    /// folder that it sees.
+    /// Opens the folder, if the definition wants one, then the secrets in the order of their names, the files that it reads, the folder
+    /// that it sees, and its folders in volumes.
     pub(super) fn open_own(&self, definition: &Definition) -> Result<Vec<OwnedFd>, Failure> {
         let folder = definition.data.then(|| self.folder(definition.unprivileged)).transpose()?;
         let secrets = definition.secrets.iter().map(|(name, digest)| self.secret(name, digest));
         let reads = definition.reads.iter().map(|path| opened(Path::new(path)));
         let seen = definition.seen.iter().map(|path| seen::open_folder(Path::new(path)));
-        folder.into_iter().map(Ok).chain(secrets).chain(reads).chain(seen).collect()
+        let user = if definition.unprivileged { self.user() } else { 0 };
+        let folders = definition.folders.iter().map(|folder| seen::in_volume(&self.stack, folder, user));
+        folder.into_iter().map(Ok).chain(secrets).chain(reads).chain(seen).chain(folders).collect()
     }
 
     /// The folder, which belongs to the user of the server.

@@ -1,7 +1,8 @@
 //! The worker of a service: the tool's own server, on sockets that its supervisor opened.
 //!
 //! Its standard input is a Unix socket to the supervisor. Descriptors come over it first: the definition, the socket for
-//! later supervisors, the server's own folder, its secrets, the files that it reads and the folder that it sees if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
+//! later supervisors, the server's own folder, its secrets, the files that it reads, the folder that it sees and
+//! those in volumes if the definition has them, then a UDP and a TCP socket for each address. The worker then sends lines, `ready DIGEST PROCESS`, `no REASON`
 //! or `beat COUNTS`, and receives `drain`. When the supervisor is gone, the worker serves on, and passes its sockets to the next one.
 
 use super::sockets;
@@ -42,6 +43,8 @@ pub struct Worker {
     pub reads: Vec<File>,
     /// The folder that it sees, for looking up names only.
     pub seen: Option<OwnedFd>,
+    /// Its folders in volumes, in the order of the definition.
+    pub folders: Vec<OwnedFd>,
     /// Digest of the definition.
     digest: String,
     supervisor: UnixStream,
@@ -67,7 +70,7 @@ impl Worker {
         let text = limit::read(definition, DEFINITION, "the definition")?;
         let (definition, server) = Definition::read::<IgnoredAny>(&text).map_err(|e| failed(e.into()))?;
         server.ok_or_else(missing)?;
-        let Definition { data, secrets: names, reads: paths, seen: sees, .. } = definition;
+        let Definition { data, secrets: names, reads: paths, seen: sees, folders: more, .. } = definition;
         let folder = if data { Some(all.next().ok_or_else(missing)?) } else { None };
         let mut secrets = BTreeMap::new();
         for (name, _) in names {
@@ -80,11 +83,15 @@ impl Worker {
             reads.push(File::from(all.next().ok_or_else(missing)?));
         }
         let seen = if sees.is_some() { Some(all.next().ok_or_else(missing)?) } else { None };
+        let mut folders = Vec::new();
+        for _ in more {
+            folders.push(all.next().ok_or_else(missing)?);
+        }
         let sockets = pairs(all.collect()).map_err(failed)?;
         let sockets = sockets.into_iter().map(|(udp, tcp)| (udp.into(), tcp.into())).collect();
         let digest = document::digest(&text);
         let name = name.to_owned();
-        Ok(Worker { name, text, sockets, folder, secrets, reads, seen, digest, supervisor, next })
+        Ok(Worker { name, text, sockets, folder, secrets, reads, seen, folders, digest, supervisor, next })
     }
 
     /// The configuration; its text is forgotten, so this works once.

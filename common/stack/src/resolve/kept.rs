@@ -3,7 +3,7 @@
 use crate::model::Stack;
 use crate::resolve::place::Replica;
 use crate::resolved::{CertificateAt, VolumeAt};
-use crate::section::{For, certificate_folder};
+use crate::section::{Bucket, For, certificate_folder};
 use std::collections::BTreeSet;
 
 /// Volumes of `store` on the hosts that have them, by name and host.
@@ -13,7 +13,7 @@ pub(super) fn volumes(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<VolumeAt> 
         let users = replicas.iter().filter(|replica| replica.instance.volumes.contains_key(name));
         let hosts: BTreeSet<&str> = match &volume.host {
             Some(host) => BTreeSet::from([host.as_str()]),
-            None => users.map(|replica| replica.host).collect(),
+            None => users.map(|replica| replica.host).chain(bucket_host(stack, name)).collect(),
         };
         all.extend(hosts.into_iter().map(|host| VolumeAt {
             name: name.clone(),
@@ -54,6 +54,13 @@ pub(super) fn certificates(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<Certi
         }));
     }
     all
+}
+
+/// The host of a bucket with this volume.
+fn bucket_host<'s>(stack: &'s Stack, volume: &str) -> Option<&'s str> {
+    let buckets = &stack.store.as_ref()?.buckets;
+    let has = |(name, bucket): (&String, &Bucket)| bucket.volume.as_ref().unwrap_or(name) == volume;
+    s3_host(stack).filter(|_| buckets.iter().any(has))
 }
 
 fn s3_host(stack: &Stack) -> Option<&str> {

@@ -13,9 +13,9 @@ pub(crate) use tickets::Tickets;
 
 use crate::http::{self, Sent};
 use crate::model::{Boot, Served};
-use crate::places::Places;
+use common::host::service::places::Places;
 use crate::plan::TFTP;
-use crate::work::{self, Drained};
+use common::host::service::work::{self, Drained};
 use common::host::service::worker::Worker;
 use common::{Failure, log, printable};
 use serde_json::json;
@@ -47,12 +47,13 @@ struct Server {
 pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let server = match Server::new(&mut worker) {
         Ok(server) => Arc::new(server),
-        Err(why) => return Err(work::refuse(worker, why)),
+        Err(why) => return Err(work::refuse(worker, crate::SERVE, why)),
     };
     let (drain, drained) = watch::channel(false);
     let told = drained.clone();
     work::run(
         worker,
+        crate::SERVE,
         (drain, drained),
         || "{}".to_owned(),
         async |sockets, tasks| {

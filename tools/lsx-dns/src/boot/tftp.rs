@@ -3,8 +3,8 @@
 use super::packet::{self, Asked, First, code};
 use super::volume::{self, Refused};
 use super::{Delivery, Server, transfer};
-use crate::places::{Place, Places};
-use crate::work::Drained;
+use common::host::service::places::{Place, Places};
+use common::host::service::work::Drained;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::reply::{Body, Part, Reply};
 use super::request::{self, HEAD, Read, Request};
-use crate::work::{Drained, taken_over};
+use common::host::service::work::{Drained, taken_over};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt;

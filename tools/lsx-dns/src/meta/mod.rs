@@ -13,8 +13,8 @@ pub(crate) use ask::{answered, check};
 
 use crate::http::{self, Answer, Reply, Request};
 use crate::model::Meta;
-use crate::places::Places;
-use crate::work::{self, Drained};
+use common::host::service::places::Places;
+use common::host::service::work::{self, Drained};
 use common::Failure;
 use common::host::service::worker::Worker;
 use own::Server;
@@ -32,12 +32,13 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let read = worker.config::<Meta>();
     let server = match read.and_then(|config| Server::new(&config, &mut worker.secrets)) {
         Ok(server) => Arc::new(server),
-        Err(why) => return Err(work::refuse(worker, why)),
+        Err(why) => return Err(work::refuse(worker, crate::SERVE, why)),
     };
     let (drain, drained) = watch::channel(false);
     let told = drained.clone();
     work::run(
         worker,
+        crate::SERVE,
         (drain, drained),
         || "{}".to_owned(),
         async |sockets, tasks| {

@@ -2,7 +2,7 @@
 
 use super::reply::Question;
 use crate::model::Counts;
-use crate::work;
+use common::host::service::work;
 use common::log;
 use domain::base::iana::Rcode;
 use serde_json::json;

@@ -7,7 +7,7 @@ use super::quick::{Body, Quick};
 use super::reply::{Age, Ask, Question};
 use super::said::{Key, Said};
 use super::upstream::Upstream;
-use crate::places::Places;
+use common::host::service::places::Places;
 use domain::base::iana::{ExtendedErrorCode, Rcode};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};

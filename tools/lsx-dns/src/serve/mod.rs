@@ -28,7 +28,7 @@ mod write;
 
 use crate::model::{self, Config};
 use crate::update::keys::Keys;
-use crate::work;
+use common::host::service::work;
 use crate::zone::Tables;
 use changes::Changes;
 use common::Failure;
@@ -70,12 +70,13 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     let (drain, drained) = watch::channel(false);
     let (server, (replicas, leases), changes) = match made::server(&mut worker, &drained) {
         Ok((server, others, changes)) => (Arc::new(server), others, changes),
-        Err(why) => return Err(work::refuse(worker, why)),
+        Err(why) => return Err(work::refuse(worker, crate::SERVE, why)),
     };
     let watched = replicas.map(|replicas| Arc::clone(&server.health).watch(replicas, drained.clone()));
     let (counted, told) = (Arc::clone(&server), drained.clone());
     work::run(
         worker,
+        crate::SERVE,
         (drain, drained),
         move || counted.counts(),
         async |sockets, tasks| {

@@ -3,8 +3,8 @@
 use super::Server;
 use super::changes::Changes;
 use super::reply::{Question, Reply};
-use crate::places::Places;
-use crate::work::{self, Drained, taken_over};
+use common::host::service::places::Places;
+use common::host::service::work::{self, Drained, taken_over};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

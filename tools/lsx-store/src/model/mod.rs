@@ -1,13 +1,15 @@
 //! The volumes of a plan, the intent of a host, and other observed facts.
 
 mod disks;
+mod objects;
 
 pub use disks::{Disk, of as disk_of, parse as disks_of};
+pub use objects::{Key, Objects, Right, S3, ServedBucket};
 
 use common::plan::{self, WithKept};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Where every tool finds volumes: `VOLUMES/STACK/VOLUME`.
@@ -122,6 +124,12 @@ pub struct Intent {
     pub stack: String,
     /// The volumes, by name.
     pub volumes: Vec<Volume>,
+    /// What its S3 server serves, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<Objects>,
+    /// The digests of the secrets that the server needs, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Further facts.
@@ -144,9 +152,14 @@ pub struct Facts {
     pub usage: Vec<Usage>,
 }
 
-/// What its steps share: nothing yet.
+/// What its steps share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Shared {}
+#[serde(default)]
+pub struct Shared {
+    /// The secrets that servers need, by the digest of the definition and by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, BTreeMap<String, Key>>,
+}
 
 /// The space that a volume uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

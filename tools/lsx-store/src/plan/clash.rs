@@ -1,6 +1,6 @@
 //! Volumes that are not what or where the document says: nothing is made anew in their stead. Pure.
 
-use super::there;
+use super::{Keys, there};
 use crate::Store;
 use crate::model::{State, Volume};
 use common::stack::Resolved;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// A volume that is on another host than the document says must not begin empty on the new one.
 pub(super) fn moved(
-    input: &PlanInput,
+    input: &PlanInput<Keys>,
     resolved: &Resolved,
     observed: &BTreeMap<String, ObservedOf<Store>>,
 ) -> Result<(), Failures> {

@@ -1,29 +1,36 @@
 //! The plan: volumes first, then what restores them after a reboot. Volumes outlive the stack. Pure.
 
 mod clash;
+pub mod objects;
 mod place;
 
 pub use place::wanted;
 
 use crate::Store;
-use crate::model::{Disk, Driver, Facts, Intent, Object, Own, REMOVED, State, Volume};
+use crate::model::{Disk, Driver, Facts, Intent, Key, Object, Objects, Own, REMOVED, S3, State, Volume};
 use common::document;
-use common::plan::{Have, Kept, Want, Warning, diff};
+use common::plan::{Definition, Have, Kept, Want, Warning, diff};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
 use common::{Failure, Failures, Kind};
 use std::collections::BTreeMap;
+
+/// The keys of users, by the names of their secrets.
+pub(crate) type Keys = BTreeMap<String, Key>;
 
 /// Makes the plan.
 ///
 /// # Errors
 /// Volumes that are not what or where the document says, and an intent that cannot be read.
 pub fn plan(
-    input: &PlanInput,
+    input: &PlanInput<Keys>,
     observed: &BTreeMap<String, ObservedOf<Store>>,
 ) -> Result<Draft<Store>, Failures> {
     let mut draft = Draft::default();
     if let Goal::Up(_, resolved) = &input.goal {
         clash::moved(input, resolved, observed)?;
+    }
+    if let Goal::Up(stack, _) = &input.goal {
+        objects::able(stack)?;
     }
     let mut failures = Vec::new();
     for (host, seen) in observed {
@@ -38,17 +45,19 @@ pub fn plan(
             Goal::Boot(kept) => booted(kept, (host, seen), &mut draft)?,
             Goal::Down => down(input, (host, seen), &mut draft),
         };
-        let intent = intent(input, &volumes);
-        let keeps = Keeps {
-            intent: intent.as_ref(),
-            program: &seen.seen.program,
-            services: BTreeMap::new(),
-            data: false,
-        };
+        let served = served(input, (host, seen), &volumes, &mut draft)?;
+        let intent = intent(input, &volumes, served.as_ref());
+        let program = &seen.seen.program;
+        let services = services(input, served.filter(|(.., ready)| *ready), &mut draft)?;
+        let keeps = Keeps { intent: intent.as_ref(), program, services, data: false };
         draft.warnings.extend(put_away(input, host, seen));
         let mut wants: Vec<Want<Object>> = volumes.into_iter().map(|one| want(one, seen)).collect();
-        wants.extend(draft.keep(&Store, input, (host, seen), keeps)?);
-        draft.steps.extend(diff(host, &wants, &seen.objects));
+        let names: Vec<String> = wants.iter().map(|want| want.key.clone()).collect();
+        let kept = draft.keep(&Store, input, (host, seen), keeps)?.into_iter().map(|want| after(want, &names));
+        wants.extend(kept);
+        let mut steps = diff(host, &wants, &seen.objects);
+        steps.retain(|step| selected(input) || !service(step.after.as_ref().or(step.before.as_ref())));
+        draft.steps.extend(steps);
     }
     Failures(failures).verdict()?;
     draft.prune_texts();
@@ -57,7 +66,7 @@ pub fn plan(
 
 /// The volumes of a host: those of the document, and others that exist.
 fn up(
-    input: &PlanInput,
+    input: &PlanInput<Keys>,
     (stack, resolved): (&common::stack::Stack, &common::stack::Resolved),
     (host, seen): (&str, &ObservedOf<Store>),
     draft: &mut Draft<Store>,
@@ -93,10 +102,7 @@ fn booted(
     (host, seen): (&str, &ObservedOf<Store>),
     draft: &mut Draft<Store>,
 ) -> Result<Vec<Volume>, Failure> {
-    let intent: Intent = serde_json::from_value(kept.clone()).map_err(|e| {
-        Failure::new(Kind::Data, "store.intent", format!("the intent of this host cannot be read: {e}"))
-            .hint("run `lsx-store up` with the stack's document")
-    })?;
+    let intent = kept_intent(kept)?;
     let there = there(seen);
     let mut all = Vec::new();
     for volume in intent.volumes {
@@ -115,9 +121,16 @@ fn booted(
     Ok(all)
 }
 
+fn kept_intent(kept: &serde_json::Value) -> Result<Intent, Failure> {
+    serde_json::from_value(kept.clone()).map_err(|e| {
+        Failure::new(Kind::Data, "store.intent", format!("the intent of this host cannot be read: {e}"))
+            .hint("run `lsx-store up` with the stack's document")
+    })
+}
+
 /// Volumes stay, but nothing is mounted, unless data is to be destroyed.
 fn down(
-    input: &PlanInput,
+    input: &PlanInput<Keys>,
     (host, seen): (&str, &ObservedOf<Store>),
     draft: &mut Draft<Store>,
 ) -> Vec<Volume> {
@@ -135,7 +148,7 @@ fn down(
 }
 
 /// What is left of volumes that are removed, and which of them are not there to be removed.
-fn put_away(input: &PlanInput, host: &str, seen: &ObservedOf<Store>) -> Vec<Warning> {
+fn put_away(input: &PlanInput<Keys>, host: &str, seen: &ObservedOf<Store>) -> Vec<Warning> {
     let gone = matches!(input.goal, Goal::Down) && input.destroy_data;
     let gone = there(seen).into_values().filter(|volume| gone && input.only.stored(&volume.name));
     gone.filter_map(|volume| {
@@ -165,19 +178,99 @@ fn unmounted(state: State) -> State {
     if state == State::Ready { State::Unmounted } else { state }
 }
 
+/// What a host's server serves, the digests of its secrets, and whether all its volumes are there.
+type Served = (Objects, BTreeMap<String, String>, bool);
+
+fn served(
+    input: &PlanInput<Keys>,
+    (host, seen): (&str, &ObservedOf<Store>),
+    volumes: &[Volume],
+    draft: &mut Draft<Store>,
+) -> Result<Option<Served>, Failures> {
+    let (objects, secrets) = match &input.goal {
+        Goal::Up(stack, resolved) => {
+            let Some(objects) = objects::of(stack, resolved, host) else { return Ok(None) };
+            let secrets = objects::secrets(&objects, &input.gathered);
+            let alone = objects.buckets.iter().filter(|(_, bucket)| bucket.allow.is_empty());
+            draft.warnings.extend(alone.map(|(name, _)| Warning {
+                code: "store.bucket".to_owned(),
+                message: format!("nobody may use bucket {name}: write `allow` for it"),
+            }));
+            (objects, secrets)
+        }
+        Goal::Boot(kept) => {
+            let intent = kept_intent(kept)?;
+            let Some(objects) = intent.objects else { return Ok(None) };
+            (objects, intent.secrets)
+        }
+        Goal::Down => return objects::stays(input, host, seen).map(|()| None),
+    };
+    let there = |name: &str| volumes.iter().any(|one| one.name == name && one.state == State::Ready);
+    let lost = objects.buckets.iter().find(|(_, bucket)| !there(&bucket.volume));
+    draft.warnings.extend(lost.map(|(name, bucket)| Warning {
+        code: "store.bucket".to_owned(),
+        message: format!("{host}: no bucket is served: volume {} of {name} is not there", bucket.volume),
+    }));
+    let ready = lost.is_none();
+    Ok(Some((objects, secrets, ready)))
+}
+
+fn services(
+    input: &PlanInput<Keys>,
+    served: Option<Served>,
+    draft: &mut Draft<Store>,
+) -> Result<BTreeMap<String, Definition>, Failure> {
+    let Some((objects, secrets, _)) = served else { return Ok(BTreeMap::new()) };
+    let definition = objects::definition(&objects, &secrets)?;
+    let of = |(name, digest): (&String, &String)| {
+        let kept = || Key { digest: digest.clone(), place: None };
+        (name.clone(), input.gathered.get(name).cloned().unwrap_or_else(kept))
+    };
+    let keys: Keys = secrets.iter().map(of).collect();
+    draft.data.keys.insert(document::digest_of(&definition)?, keys);
+    Ok(BTreeMap::from([(S3.to_owned(), definition)]))
+}
+
+/// Whether the server is selected.
+fn selected(input: &PlanInput<Keys>) -> bool {
+    let named = match &input.goal {
+        Goal::Up(stack, _) => stack.store.iter().any(|store| store.buckets.keys().any(|name| input.only.stored(name))),
+        _ => false,
+    };
+    named || input.only.stored("")
+}
+
+fn service(object: Option<&Object>) -> bool {
+    matches!(object, Some(Object::Kept(Kept::Service { .. })))
+}
+
+/// The server begins after its volumes.
+fn after(mut want: Want<Object>, volumes: &[String]) -> Want<Object> {
+    if service(Some(&want.object)) {
+        want.needs.extend(volumes.iter().cloned());
+    }
+    want
+}
+
 /// What a host keeps; with `down` only what is not selected.
-fn intent(input: &PlanInput, volumes: &[Volume]) -> Option<Intent> {
+fn intent(input: &PlanInput<Keys>, volumes: &[Volume], served: Option<&Served>) -> Option<Intent> {
     let down = matches!(input.goal, Goal::Down);
     let kept = |volume: &&Volume| !down || !input.only.stored(&volume.name);
     let ready = |volume: &Volume| Volume { state: State::Ready, ..volume.clone() };
     let volumes: Vec<Volume> = volumes.iter().filter(kept).map(ready).collect();
     let (schema, stack) = (document::schema(Store::NAME, "intent"), input.stack.clone());
-    (!volumes.is_empty()).then_some(Intent { schema, stack, volumes })
+    let (objects, secrets) = served.map(|(objects, secrets, _)| (objects.clone(), secrets.clone())).unzip();
+    let secrets = secrets.unwrap_or_default();
+    (!volumes.is_empty()).then_some(Intent { schema, stack, volumes, objects, secrets })
 }
 
 /// The digest of an intent; stack and schema do not matter.
 pub fn key(intent: &Intent) -> String {
-    document::digest_of(&intent.volumes).unwrap_or_default()
+    match &intent.objects {
+        None => document::digest_of(&intent.volumes),
+        objects => document::digest_of(&(&intent.volumes, objects, &intent.secrets)),
+    }
+    .unwrap_or_default()
 }
 
 /// The volumes of a host, by name.

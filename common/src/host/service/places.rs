@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// As many places as there are.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub struct Places {
     most: usize,
     taken: Mutex<Taken>,
 }
@@ -19,15 +20,16 @@ struct Taken {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Places>, IpAddr);
+pub struct Place(Arc<Places>, IpAddr);
 
 impl Places {
-    pub(crate) fn new(most: usize) -> Arc<Places> {
+    /// So many.
+    pub fn new(most: usize) -> Arc<Places> {
         Arc::new(Places { most, taken: Mutex::default() })
     }
 
     /// A place for a client; none if it has as many as are free.
-    pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.each.get(&client).copied().unwrap_or_default();
         if own >= self.most.saturating_sub(taken.all) {

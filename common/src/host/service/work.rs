@@ -1,8 +1,9 @@
 //! What the workers of all services share: the loop that shows that it works, connections, and lines of the log.
 
-use crate::places::{Place, Places};
-use common::host::service::worker::Worker;
-use common::{Failure, Kind, stdio};
+use super::places::{Place, Places};
+use super::worker::Worker;
+use crate::failure::{Failure, Kind};
+use crate::stdio;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -23,28 +24,29 @@ const PAUSE: Duration = Duration::from_millis(100);
 const WAITING: usize = 1000;
 
 /// Whether another worker has taken over.
-pub(crate) type Drained = watch::Receiver<bool>;
+pub type Drained = watch::Receiver<bool>;
 /// The sockets of each address.
-pub(crate) type Sockets = Vec<(UdpSocket, TcpListener)>;
+pub type Sockets = Vec<(UdpSocket, TcpListener)>;
 
-/// Refuses a configuration.
-pub(crate) fn refuse(mut worker: Worker, why: String) -> Failure {
+/// Refuses a configuration. `code` is that of the failure: `dns.serve`.
+pub fn refuse(mut worker: Worker, code: &str, why: String) -> Failure {
     worker.refuse(&why);
-    Failure::new(Kind::Data, "dns.serve", why)
+    Failure::new(Kind::Data, code, why)
 }
 
-/// Serves until the supervisor says that another worker has taken over. `counts` is what was counted, as JSON; `begin` spawns the
-/// tasks that answer.
+/// Serves until the supervisor says that another worker has taken over. `code` is that of a failure, `counts` is what was counted, as
+/// JSON; `begin` spawns the tasks that answer.
 ///
 /// # Errors
 /// Errors of the kernel.
-pub(crate) fn run(
+pub fn run(
     worker: Worker,
+    code: &str,
     (drain, mut drained): (watch::Sender<bool>, Drained),
     counts: impl Fn() -> String + Send + 'static,
     begin: impl AsyncFnOnce(Sockets, &mut JoinSet<()>) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::new(Kind::Failed, "dns.serve", format!("cannot serve: {e}"));
+    let failed = |e: io::Error| Failure::new(Kind::Failed, code, format!("cannot serve: {e}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (ticks, seen) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(u64::MAX));
     let ticked = Arc::clone(&ticks);
@@ -70,7 +72,7 @@ pub(crate) fn run(
 }
 
 /// Accepts connections until another worker has taken over, each with a place while there is one; then waits for their ends.
-pub(crate) async fn accept<F: Future<Output = io::Result<()>> + Send + 'static>(
+pub async fn accept<F: Future<Output = io::Result<()>> + Send + 'static>(
     listener: tokio::net::TcpListener,
     places: Arc<Places>,
     mut drained: Drained,
@@ -101,7 +103,7 @@ async fn held(_place: Place, talk: impl Future<Output = io::Result<()>>) {
 }
 
 /// Until another worker has taken over.
-pub(crate) async fn taken_over(drained: &mut Drained) {
+pub async fn taken_over(drained: &mut Drained) {
     let _ = drained.wait_for(|drained| *drained).await;
 }
 
@@ -109,7 +111,7 @@ pub(crate) async fn taken_over(drained: &mut Drained) {
 ///
 /// # Errors
 /// The kernel gives no thread.
-pub(crate) fn lines() -> io::Result<SyncSender<String>> {
+pub fn lines() -> io::Result<SyncSender<String>> {
     let (sender, lines) = sync_channel::<String>(WAITING);
     let write = move || lines.iter().for_each(|line| _ = stdio::program_errors(line.as_bytes(), true));
     std::thread::Builder::new().name("log".to_owned()).spawn(write)?;

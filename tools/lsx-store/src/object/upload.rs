@@ -1,0 +1,261 @@
+//! Uploads in parts: each is a folder with its parts, until they are one object.
+
+use super::draft::Draft;
+use super::draft::Written;
+use super::place::{self, FILE, STAY, random};
+use super::{About, Bucket, Condition, Refused};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, openat2, unlinkat};
+use rustix::io::Errno;
+use s3s::crypto::{Checksum as _, Md5};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+
+/// What is known of an upload, in its folder.
+const ABOUT: &str = "about";
+const LONG: u64 = 64 * 1024;
+/// Each part but the last one has so many bytes at least.
+const LEAST: u64 = 5 * 1024 * 1024;
+/// What is copied at a time.
+const PIECE: usize = 256 * 1024;
+
+/// An upload that has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Upload {
+    #[serde(skip)]
+    pub(crate) id: String,
+    pub(crate) key: String,
+    /// Who has begun it.
+    pub(crate) user: String,
+    /// Headers and metadata of the object.
+    pub(crate) about: About,
+    /// When it was begun, in seconds since 1970.
+    #[serde(skip)]
+    pub(crate) began: i64,
+}
+
+/// A part that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) number: u16,
+    pub(crate) about: About,
+}
+
+impl Bucket {
+    /// Begins an upload; returns its name.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(crate) fn begin(&self, upload: &Upload) -> Result<String, Refused> {
+        let id = random()?;
+        // What is to be known of the object must have room on its file.
+        let mut about = upload.about.clone();
+        self.draft()?.done().settle(&mut about)?;
+        // With the lock, so that another server does not take it for a leftover.
+        let _lock = self.lock()?;
+        let folder = place::made(&self.uploads, &id)?;
+        let text = serde_json::to_vec(upload).map_err(io::Error::other)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&folder, "about.new", flags, Mode::from_raw_mode(0o600))?);
+        file.write_all(&text)?;
+        file.sync_all()?;
+        rustix::fs::renameat(&folder, "about.new", &folder, ABOUT)?;
+        rustix::fs::fsync(&folder)?;
+        Ok(id)
+    }
+
+    fn upload_folder(&self, id: &str) -> Result<OwnedFd, Refused> {
+        let good = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        match place::folder(&self.uploads, if good { id } else { return Err(Refused::NoUpload) }) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Refused::NoUpload),
+            other => Ok(other?),
+        }
+    }
+
+    /// An upload of a key, by its name.
+    ///
+    /// # Errors
+    /// If there is none; of the file system.
+    pub(crate) fn upload(&self, id: &str, key: &str) -> Result<Upload, Refused> {
+        self.upload_at(id)?.filter(|upload| upload.key == key).ok_or(Refused::NoUpload)
+    }
+
+    fn upload_at(&self, id: &str) -> Result<Option<Upload>, Refused> {
+        let folder = self.upload_folder(id)?;
+        let Some((file, false)) = place::opened(&folder, ABOUT)? else { return Ok(None) };
+        let began = rustix::fs::fstat(&file)?.st_mtime;
+        let mut text = Vec::new();
+        file.take(LONG).read_to_end(&mut text)?;
+        let read = serde_json::from_slice::<Upload>(&text).ok();
+        Ok(read.map(|upload| Upload { id: id.to_owned(), began, ..upload }))
+    }
+
+    /// All uploads that have begun, by key and name.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(crate) fn uploads(&self) -> Result<Vec<Upload>, Refused> {
+        let mut all = Vec::new();
+        for entry in Dir::read_from(&self.uploads)? {
+            let entry = entry?;
+            match self.upload_at(&entry.file_name().to_string_lossy()) {
+                Ok(upload) => all.extend(upload),
+                Err(Refused::NoUpload) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        all.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
+        Ok(all)
+    }
+
+    /// Adds a part; one with the same number is replaced.
+    ///
+    /// # Errors
+    /// If there is no such upload; of the file system.
+    pub(crate) fn put_part(&self, id: &str, number: u16, written: &Written, about: &mut About) -> Result<(), Refused> {
+        let mut put = || -> Result<(), Refused> {
+            let folder = self.upload_folder(id)?;
+            written.settle(about)?;
+            let lock = self.lock()?;
+            match written.name(&self.drafts, &folder, &number.to_string()) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Refused::NoUpload),
+                other => other?,
+            }
+            drop(lock);
+            Ok(rustix::fs::fsync(&folder)?)
+        };
+        put().inspect_err(|_| written.drop(&self.drafts))
+    }
+
+    /// The parts of an upload, in order.
+    ///
+    /// # Errors
+    /// If there is no such upload; of the file system.
+    pub(crate) fn parts(&self, id: &str) -> Result<Vec<Part>, Refused> {
+        let folder = self.upload_folder(id)?;
+        let mut all = BTreeMap::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy();
+            let Ok(number) = name.parse::<u16>() else { continue };
+            if let Some((file, false)) = place::opened(&folder, &name)? {
+                all.insert(number, About::of(&file)?);
+            }
+        }
+        Ok(all.into_iter().map(|(number, about)| Part { number, about }).collect())
+    }
+
+    /// Makes one object of the parts that are named with their ETags. The upload is gone then.
+    ///
+    /// # Errors
+    /// Parts that are missing or not in order; a condition that does not hold; of the file system.
+    pub(crate) fn complete(
+        &self,
+        upload: &Upload,
+        parts: &[(u16, Option<String>)],
+        condition: &Condition,
+    ) -> Result<About, Refused> {
+        if parts.is_empty() || parts.windows(2).any(|two| two[0].0 >= two[1].0) {
+            return Err(Refused::Order);
+        }
+        let folder = self.upload_folder(&upload.id)?;
+        let mut draft = self.draft()?;
+        let mut all = Md5::new();
+        for (n, (number, etag)) in parts.iter().enumerate() {
+            let about = self.append(&folder, *number, &mut draft)?;
+            if etag.as_ref().is_some_and(|etag| *etag != about.etag) {
+                return Err(Refused::Part);
+            }
+            if about.size < LEAST && n + 1 < parts.len() {
+                return Err(Refused::Small);
+            }
+            all.update(&bytes(&about.etag).ok_or(Refused::Rotten)?);
+        }
+        let written = draft.done();
+        let mut about = About {
+            etag: format!("{}-{}", hex(&all.finalize()), parts.len()),
+            crc: Some(written.crc),
+            parts: u32::try_from(parts.len()).ok(),
+            ..upload.about.clone()
+        };
+        self.put(&written, &upload.key, &mut about, condition)?;
+        self.abort(&upload.id)?;
+        Ok(about)
+    }
+
+    /// Adds a part to an object.
+    fn append(&self, folder: &OwnedFd, number: u16, draft: &mut Draft) -> Result<About, Refused> {
+        let Some((mut file, false)) = place::opened(folder, &number.to_string())? else {
+            return Err(Refused::Part);
+        };
+        let about = About::of(&file)?;
+        let mut sum = s3s::crypto::Crc64Nvme::new();
+        let mut piece = vec![0; PIECE];
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                n => {
+                    sum.update(&piece[..n]);
+                    draft.write(&piece[..n])?;
+                }
+            }
+        }
+        if about.crc != Some(u64::from_be_bytes(sum.finalize())) {
+            return Err(Refused::Rotten);
+        }
+        Ok(about)
+    }
+
+    /// Removes an upload with its parts.
+    ///
+    /// # Errors
+    /// If there is none; of the file system.
+    pub(crate) fn abort(&self, id: &str) -> Result<(), Refused> {
+        let _lock = self.lock()?;
+        self.remove_upload(id)
+    }
+
+    /// With the lock.
+    fn remove_upload(&self, id: &str) -> Result<(), Refused> {
+        let folder = self.upload_folder(id)?;
+        // First what says that there is an upload: killed then, only nameless parts are left, which nothing lists.
+        for first in [true, false] {
+            for entry in Dir::read_from(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let dots = [c".", c".."].contains(&name);
+                if !dots && (!first || name == c"about") {
+                    unlinkat(&folder, name, AtFlags::empty())?;
+                }
+            }
+        }
+        match unlinkat(&self.uploads, id, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(rustix::fs::fsync(&self.uploads)?),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Removes what is left of uploads whose beginning or removal was killed; called with the lock.
+    pub(super) fn sweep_uploads(&self) -> Result<(), Refused> {
+        for entry in Dir::read_from(&self.uploads)? {
+            let entry = entry?;
+            let id = entry.file_name().to_string_lossy().into_owned();
+            let Ok(folder) = self.upload_folder(&id) else { continue };
+            if openat2(&folder, ABOUT, FILE, Mode::empty(), STAY).is_err() {
+                self.remove_upload(&id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Option<[u8; 16]> {
+    u128::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 32).map(u128::to_be_bytes)
+}

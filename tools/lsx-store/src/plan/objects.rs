@@ -1,0 +1,116 @@
+//! The S3 server of a host, and what of the document is not supported yet. Pure.
+
+use super::Keys;
+use crate::Store;
+use crate::model::{Object, Objects, Right, ServedBucket};
+use common::plan::{Definition, Kept, Runs};
+use common::stack::resolved::NetworkAt;
+use common::stack::{Bucket, Resolved, S3, S3Driver, Stack};
+use common::tool::{ObservedOf, PlanInput};
+use common::{Failure, Failures, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
+
+/// The region if none is named.
+const REGION: &str = "office";
+
+/// What the document says that no server does yet: it must not seem to work.
+///
+/// # Errors
+/// All places.
+pub fn able(stack: &Stack) -> Result<(), Failures> {
+    let Some(store) = &stack.store else { return Ok(()) };
+    let mut failures = Vec::new();
+    let mut refuse = |at: String, message: &str, hint: &str| {
+        let failure = Failure::new(Kind::Data, "store.plan.s3", message.to_owned());
+        failures.push(failure.at(at).hint(hint));
+    };
+    if let Some(S3 { driver, tls, .. }) = &store.s3 {
+        if *driver == S3Driver::External {
+            refuse("store.s3.driver".to_owned(), "external S3 servers are not supported yet", "leave it out");
+        }
+        if tls.is_some() {
+            let hint = "leave it out; a load balancer with `tls` before it works";
+            refuse("store.s3.tls".to_owned(), "S3 with TLS is not supported yet", hint);
+        }
+    }
+    for (name, bucket) in &store.buckets {
+        let Bucket { quota, versioning, expire, policy, volume, .. } = bucket;
+        let odd = [
+            (quota.is_some(), "quota", "quotas of buckets are", "write a size for the volume, on btrfs"),
+            (*versioning, "versioning", "versions of objects are", "leave it out"),
+            (expire.is_some(), "expire", "objects that expire are", "leave it out"),
+            (policy.is_some(), "policy", "bucket policies are", "write `allow`"),
+        ];
+        for (_, key, what, hint) in odd.into_iter().filter(|(said, ..)| *said) {
+            refuse(format!("store.buckets.{name}.{key}"), &format!("{what} not supported yet"), hint);
+        }
+        let volume = volume.as_ref().unwrap_or(name);
+        if !store.volumes.contains_key(volume) {
+            let message = format!("the volume {volume} is not one of store.volumes");
+            refuse(format!("store.buckets.{name}"), &message, "write it there");
+        }
+    }
+    Failures(failures).verdict()
+}
+
+/// What a host serves; none if its router is no gateway, or the document has no buckets.
+pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Objects> {
+    let store = stack.store.as_ref().filter(|store| !store.buckets.is_empty())?;
+    let s3 = store.s3.as_ref()?;
+    let mut services = resolved.services.iter();
+    let at = services.find(|at| at.host == host && (at.tool.as_str(), at.name.as_str()) == ("store", "s3"))?;
+    let here = |network: &&NetworkAt| at.networks.contains(&network.name);
+    let networks = resolved.networks.iter().filter(here);
+    let listen: BTreeSet<SocketAddrV4> =
+        networks.filter_map(|network| Some(SocketAddrV4::new(network.gateway_address?, at.port))).collect();
+    let bucket = |(name, bucket): (&String, &Bucket)| {
+        let rights = |(user, rights): (&String, &Vec<common::stack::Action>)| {
+            (user.clone(), rights.iter().copied().map(Right::from).collect())
+        };
+        let allow = bucket.allow.iter().map(rights).collect();
+        let volume = bucket.volume.clone().unwrap_or_else(|| name.clone());
+        (name.clone(), ServedBucket { volume, allow })
+    };
+    let served = Objects {
+        listen: listen.into_iter().collect(),
+        region: s3.region.clone().unwrap_or_else(|| REGION.to_owned()),
+        users: store.users.iter().map(|(user, known)| (user.clone(), known.key.clone())).collect(),
+        buckets: store.buckets.iter().map(bucket).collect(),
+    };
+    (!served.listen.is_empty()).then_some(served)
+}
+
+/// A part of the stack is not removed under the server.
+///
+/// # Errors
+/// If only some volumes are to be removed from a host with a server.
+pub(super) fn stays(input: &PlanInput<Keys>, host: &str, seen: &ObservedOf<Store>) -> Result<(), Failures> {
+    let serves = seen.objects.iter().any(|have| matches!(&have.object, Object::Kept(Kept::Service { .. })));
+    let some = super::there(seen).keys().any(|name| input.only.stored(name));
+    if !serves || !some || input.only.stored("") {
+        return Ok(());
+    }
+    let message = "the S3 server of this host uses its volumes".to_owned();
+    let failure = Failure::new(Kind::Data, "store.plan.s3", message).on(host);
+    Err(failure.hint("remove its buckets from the document, then `lsx-store up`; or `down` without --only").into())
+}
+
+/// The digests of the secrets that it needs.
+pub(super) fn secrets(objects: &Objects, gathered: &Keys) -> BTreeMap<String, String> {
+    let named = objects.users.values();
+    named.filter_map(|name| Some((name.clone(), gathered.get(name)?.digest.clone()))).collect()
+}
+
+/// The server: in the router, and without root.
+///
+/// # Errors
+/// None that a configuration gives.
+pub fn definition(objects: &Objects, secrets: &BTreeMap<String, String>) -> Result<Definition, Failure> {
+    let config = serde_json::to_value(objects)
+        .map_err(|e| Failure::new(Kind::Bug, "store.plan.contents", e.to_string()))?;
+    let (listen, folders) = (objects.listen.clone(), objects.folders());
+    let runs = Runs::Server { listen, config };
+    let secrets = secrets.clone();
+    Ok(Definition { router: true, unprivileged: true, secrets, folders, ..Definition::of(runs) })
+}

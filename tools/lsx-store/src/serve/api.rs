@@ -1,0 +1,145 @@
+//! The operations that are served. All others are answered with `NotImplemented`.
+
+use super::Server;
+use super::body::blocking;
+use crate::object::Bucket;
+use s3s::dto::*;
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use std::sync::Arc;
+
+/// The operations.
+pub(super) struct Api(pub(super) Arc<Server>);
+
+impl Server {
+    /// A bucket.
+    pub(super) fn bucket(&self, name: &str) -> S3Result<Arc<Bucket>> {
+        let found = self.buckets.get(name).ok_or_else(|| s3_error!(NoSuchBucket))?;
+        Ok(Arc::clone(&found.1))
+    }
+}
+
+impl Api {
+    fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.0)
+    }
+}
+
+fn user<T>(request: &S3Request<T>) -> String {
+    request.credentials.as_ref().map(|known| known.access_key.clone()).unwrap_or_default()
+}
+
+fn reply<T>(output: T) -> S3Result<S3Response<T>> {
+    Ok(S3Response::new(output))
+}
+
+#[async_trait::async_trait]
+impl S3 for Api {
+    async fn list_buckets(&self, request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        reply(self.0.buckets_of(&user(&request)))
+    }
+
+    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+        match self.0.buckets.contains_key(&request.input.bucket) {
+            true => Err(s3_error!(BucketAlreadyOwnedByYou)),
+            false => Err(s3_error!(AccessDenied, "buckets are made by the stack's file")),
+        }
+    }
+
+    async fn head_bucket(&self, _: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        let bucket_region = Some(self.0.region.clone());
+        reply(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() })
+    }
+
+    async fn get_bucket_location(
+        &self,
+        _: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        reply(GetBucketLocationOutput { location_constraint: self.0.location() })
+    }
+
+    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+        reply(self.server().list(request.input).await?)
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        reply(self.server().list_2(request.input).await?)
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        reply(self.server().get(request.input).await?)
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        reply(self.server().head(request.input).await?)
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        reply(self.server().put(request).await?)
+    }
+
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        reply(self.server().copy(request).await?)
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = request.input;
+        let condition = super::put::condition(input.if_match, None)?;
+        let (bucket, key) = (self.0.bucket(&input.bucket)?, input.key);
+        blocking(move || bucket.delete(&key, &condition)).await?;
+        reply(DeleteObjectOutput::default())
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        reply(self.server().delete_all(request.input).await?)
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        reply(self.server().begin(request).await?)
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        reply(self.server().part(request).await?)
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        reply(self.server().part_copied(request).await?)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        reply(self.server().complete(request.input).await?)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.server().abort(request.input).await?;
+        reply(AbortMultipartUploadOutput::default())
+    }
+
+    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        reply(self.server().parts(request.input).await?)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        reply(self.server().uploads(request.input).await?)
+    }
+}

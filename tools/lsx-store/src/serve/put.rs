@@ -1,0 +1,194 @@
+//! Objects are written, copied and deleted.
+
+use super::Server;
+use super::body::{blocking, taken};
+use super::get::{Conditions, etag, time};
+use super::sums::{Claimed, shown};
+use crate::model::Right;
+use crate::object::{About, Condition, Draft, Found, Refused, hex};
+use hyper::HeaderMap;
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectsInput, DeleteObjectsOutput,
+    DeletedObject, ETagCondition, Error, MetadataDirective, PutObjectInput, PutObjectOutput,
+};
+use s3s::{S3Request, S3Result, s3_error};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::Arc;
+
+/// Headers that are kept with an object and given back.
+const KEPT: [&str; 6] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"];
+/// How names of metadata begin in headers.
+const GIVEN: &str = "x-amz-meta-";
+
+/// What a request says of the object that it makes.
+pub(super) fn about(headers: &HeaderMap, metadata: Option<s3s::dto::Metadata>) -> About {
+    let mut kept = BTreeMap::new();
+    for name in KEPT {
+        let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else { continue };
+        // The form of the request's body is not one of the object.
+        let plain = value.split(',').map(str::trim).filter(|one| *one != "aws-chunked");
+        let value = if name == "content-encoding" { plain.collect::<Vec<_>>().join(",") } else { value.to_owned() };
+        if !value.is_empty() {
+            kept.insert(name.to_owned(), value);
+        }
+    }
+    let given = metadata.unwrap_or_default().into_iter();
+    let given = given.map(|(name, value)| (name.trim_start_matches(GIVEN).to_owned(), value)).collect();
+    About { headers: kept, given, ..About::default() }
+}
+
+/// What must be so for an object to be written.
+pub(super) fn condition(is: Option<ETagCondition>, is_not: Option<ETagCondition>) -> S3Result<Condition> {
+    match (is, is_not) {
+        (None, None) => Ok(Condition::None),
+        (None, Some(ETagCondition::Any)) => Ok(Condition::New),
+        (Some(ETagCondition::ETag(etag)), None) => Ok(Condition::Is(etag.into_value())),
+        (Some(ETagCondition::Any), None) => Ok(Condition::There),
+        _ => Err(s3_error!(NotImplemented, "of If-None-Match only * is supported for writing")),
+    }
+}
+
+impl Server {
+    /// Writes an object.
+    pub(super) async fn put(self: Arc<Self>, request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+        let S3Request { input, headers, trailing_headers, .. } = request;
+        let condition = condition(input.if_match, input.if_none_match)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let mut claimed = Claimed::of(&headers, input.checksum_algorithm.as_ref().map(|name| name.as_str()));
+        let mut about = about(&headers, input.metadata);
+        let draft = {
+            let bucket = Arc::clone(&bucket);
+            blocking(move || Ok(bucket.draft()?)).await?
+        };
+        let written = taken(draft, input.body, |piece| claimed.update(piece)).await?;
+        let key = input.key;
+        let about = blocking(move || {
+            if input.content_length.is_some_and(|said| u64::try_from(said).ok() != Some(written.size))
+                && !headers.contains_key("x-amz-decoded-content-length")
+            {
+                return Err(Refused::Sum("Content-Length"));
+            }
+            about.sums = claimed.verified(&written.md5, trailing_headers.as_ref())?;
+            (about.etag, about.crc) = (hex(&written.md5), Some(written.crc));
+            bucket.put(&written, &key, &mut about, &condition)?;
+            Ok(about)
+        })
+        .await?;
+        let sums = shown(&about.sums);
+        Ok(PutObjectOutput {
+            e_tag: etag(&about),
+            checksum_crc32: sums.checksum_crc32,
+            checksum_crc32c: sums.checksum_crc32c,
+            checksum_crc64nvme: sums.checksum_crc64nvme,
+            checksum_sha1: sums.checksum_sha1,
+            checksum_sha256: sums.checksum_sha256,
+            ..PutObjectOutput::default()
+        })
+    }
+
+    /// The object that a request copies from, if its user may read it.
+    pub(super) async fn source(&self, source: &CopySource, user: &str) -> S3Result<Found> {
+        let CopySource::Bucket { bucket, key, version_id } = source else {
+            return Err(s3_error!(NotImplemented, "access points are not supported"));
+        };
+        if version_id.as_deref().is_some_and(|version| version != "null") {
+            return Err(s3_error!(NoSuchVersion));
+        }
+        self.may(user, bucket, Some(Right::Get))?;
+        self.found(bucket, key).await
+    }
+
+    /// Copies an object.
+    pub(super) async fn copy(self: Arc<Self>, request: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+        let user = request.credentials.as_ref().map(|known| known.access_key.clone()).unwrap_or_default();
+        let input = request.input;
+        let found = self.source(&input.copy_source, &user).await?;
+        let conditions = Conditions {
+            is: input.copy_source_if_match.as_ref(),
+            is_not: input.copy_source_if_none_match.as_ref(),
+            since: input.copy_source_if_modified_since.as_ref(),
+            not_since: input.copy_source_if_unmodified_since.as_ref(),
+        };
+        conditions.hold(&found.about, false)?;
+        let replaced = input.metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
+        if let CopySource::Bucket { bucket, key, .. } = &input.copy_source
+            && !replaced
+            && (**bucket == *input.bucket && **key == *input.key)
+        {
+            return Err(s3_error!(InvalidRequest, "an object is copied to itself only with other metadata"));
+        }
+        let mut new = match replaced {
+            true => about(&request.headers, input.metadata),
+            false => About { crc: None, parts: None, ..found.about.clone() },
+        };
+        let (bucket, key) = (self.bucket(&input.bucket)?, input.key);
+        let new = blocking(move || {
+            let mut draft = bucket.draft()?;
+            copied(&found, 0..found.about.size, &mut draft)?;
+            let written = draft.done();
+            if found.about.crc.is_some_and(|crc| crc != written.crc) {
+                return Err(Refused::Rotten);
+            }
+            new.sums.clone_from(&found.about.sums);
+            (new.etag, new.crc) = (hex(&written.md5), Some(written.crc));
+            bucket.put(&written, &key, &mut new, &Condition::None)?;
+            Ok(new)
+        })
+        .await?;
+        let result = CopyObjectResult {
+            e_tag: etag(&new),
+            last_modified: Some(time(new.seconds())),
+            ..CopyObjectResult::default()
+        };
+        Ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
+    }
+
+    /// Deletes several objects; those that are not there count as deleted.
+    pub(super) async fn delete_all(self: Arc<Self>, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+        if input.delete.objects.is_empty() || input.delete.objects.len() > 1000 {
+            return Err(s3_error!(MalformedXML, "1 to 1000 keys can be deleted at once"));
+        }
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for object in input.delete.objects {
+            let (bucket, key) = (self.bucket(&input.bucket)?, object.key.clone());
+            let condition = object.e_tag.map_or(Condition::None, |etag| Condition::Is(etag.into_value()));
+            let done = match object.version_id.as_deref().unwrap_or("null") {
+                _ if key.is_empty() || key.len() > crate::object::LONGEST => Err(s3_error!(KeyTooLongError)),
+                "null" => blocking(move || bucket.delete(&key, &condition)).await.map(|_| ()),
+                _ => Err(s3_error!(NoSuchVersion)),
+            };
+            match done {
+                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
+                Err(e) => errors.push(Error {
+                    code: Some(e.code().as_str().to_owned()),
+                    key: Some(object.key),
+                    message: e.message().map(str::to_owned),
+                    ..Error::default()
+                }),
+            }
+        }
+        let quiet = input.delete.quiet.unwrap_or_default();
+        Ok(DeleteObjectsOutput {
+            deleted: (!quiet).then_some(deleted),
+            errors: (!errors.is_empty()).then_some(errors),
+            ..DeleteObjectsOutput::default()
+        })
+    }
+}
+
+/// Copies bytes of an object to a draft.
+pub(super) fn copied(found: &Found, range: std::ops::Range<u64>, draft: &mut Draft) -> Result<(), Refused> {
+    use std::io::{Seek as _, SeekFrom};
+    let mut file = &found.file;
+    file.seek(SeekFrom::Start(range.start))?;
+    let mut rest = file.take(range.end - range.start);
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        match rest.read(&mut piece)? {
+            0 => return Ok(()),
+            n => draft.write(&piece[..n])?,
+        }
+    }
+}
