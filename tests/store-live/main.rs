@@ -15,6 +15,7 @@ mod depot;
 #[expect(dead_code, reason = "the tests of lsx-ct need more of it")]
 mod image;
 mod life;
+mod objects;
 mod wrong;
 
 use depot::Depot;
@@ -27,11 +28,14 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lsx-store");
 /// One property of volumes.
 type Case = groups::Case<Depot>;
 
-const GROUPS: &[Group<Depot>] = &[Group {
-    name: "volumes",
-    share: Depot::up,
-    cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES],
-}];
+const GROUPS: &[Group<Depot>] = &[
+    Group {
+        name: "volumes",
+        share: Depot::up,
+        cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES],
+    },
+    Group { name: "objects", share: Depot::up, cases: &[objects::CASES] },
+];
 
 fn main() -> ExitCode {
     groups::main("store-live", GROUPS)

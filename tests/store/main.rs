@@ -11,7 +11,7 @@ use lsx_store::model::{Disk, Facts, Intent};
 use lsx_tests::golden::{self, Case};
 use lsx_tests::{Tool, blessing};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-store";
 
@@ -39,7 +39,7 @@ fn remade(case: &Case) -> Option<String> {
     for host in &all.hosts {
         let mut seen = bare(&all.stack, &host.name);
         if let Some(was) = &was {
-            raise(was, &mut seen);
+            raise(was, &mut seen, &case.folder);
         }
         let mut seen = serde_json::to_value(seen).unwrap();
         for edit in edits.iter().filter(|edit| edit["host"] == host.name) {
@@ -68,17 +68,27 @@ fn bare(stack: &str, host: &str) -> ObservedOf<Store> {
 }
 
 /// The objects of a host on which a stack is up.
-fn raise(text: &str, seen: &mut ObservedOf<Store>) {
+fn raise(text: &str, seen: &mut ObservedOf<Store>, folder: &Path) {
     let (stack, all) = resolved(text);
     let volumes = lsx_store::plan::wanted(&stack, &all, &seen.host, &seen.seen, &BTreeMap::new()).unwrap();
     if volumes.is_empty() {
         return;
     }
-    let intent =
-        Intent { schema: document::schema("store", "intent"), stack: stack.name, volumes: volumes.clone() };
+    let objects = lsx_store::plan::objects::of(&stack, &all, &seen.host);
+    let beside = |path: &str| folder.join(path);
+    let digest = |name: &String| (name.clone(), common::secret::find(&stack, name, &beside).unwrap().digest);
+    let secrets: BTreeMap<String, String> =
+        objects.iter().flat_map(|objects| objects.users.values()).map(digest).collect();
+    let schema = document::schema("store", "intent");
+    let (stack, served) = (stack.name, objects.clone().map(|objects| (objects, secrets.clone())));
+    let intent = Intent { schema, stack, volumes: volumes.clone(), objects, secrets };
     let digest = Store::intent_key(&intent);
     // In the order in which a host is observed.
-    let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev().collect();
+    let mut kept: Vec<Kept> = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev().collect();
+    kept.extend(served.map(|(objects, secrets)| {
+        let definition = lsx_store::plan::objects::definition(&objects, &secrets).unwrap();
+        Kept::service("s3".to_owned(), document::digest_of(&definition).unwrap(), &definition)
+    }));
     seen.objects = lsx_store::plan::haves(volumes, kept);
     seen.base = lsx_store::plan::base(&seen.objects, &seen.seen);
 }
@@ -90,7 +100,7 @@ fn the_cases_cover_what_a_plan_can_say() {
     }
     let cases = golden::cases("store");
     let all: String = cases.iter().filter_map(|c| c.read("plan.json")).collect();
-    for step in ["volume.create:", "volume.change:", "volume.remove:", "intent.create:", "boot.remove:"] {
+    for step in ["volume.create:", "volume.change:", "volume.remove:", "intent.create:", "boot.remove:", "service.create:", "service.change:", "service.remove:"] {
         assert!(all.contains(&format!("\"{step}")), "no case has a step {step}");
     }
     for words in [
@@ -102,6 +112,7 @@ fn the_cases_cover_what_a_plan_can_say() {
         "h1: volume db",
         "h1: something else than volume db is at /data/db and stays",
         "h2: volume logs is not at /srv/lsx/logs",
+        "nobody may use bucket alone",
     ] {
         assert!(all.contains(words), "no plan has {words}");
     }
@@ -115,6 +126,12 @@ fn the_cases_cover_what_a_plan_can_say() {
         "the driver lvm is not supported yet",
         "/srv/lsx is on ext4, not on btrfs",
         "the host has no program btrfs",
+        "S3 with TLS is not supported yet",
+        "quotas of buckets are not supported yet",
+        "versions of objects are not supported yet",
+        "objects that expire are not supported yet",
+        "bucket policies are not supported yet",
+        "the volume web is not one of store.volumes",
         "hint:",
     ] {
         assert!(refused.contains(words), "no case is refused with: {words}");

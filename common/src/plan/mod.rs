@@ -13,7 +13,7 @@ pub mod show;
 mod tests;
 mod with_kept;
 
-pub use definition::{Definition, VolumeFolder, FOLDER, Program, Reload, Runs};
+pub use definition::{Definition, FOLDER, Program, Reload, Runs, VolumeFolder};
 pub use diff::{Have, Want, diff};
 pub(crate) use execute::execute_in_order;
 pub use execute::{ChangeFn, Context, Outcome, Tell, undo};

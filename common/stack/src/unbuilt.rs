@@ -25,10 +25,7 @@ fn paths(stack: &Stack) -> Vec<String> {
 
 /// Keys of `store` without effect: those of disks and of the registry.
 fn store_paths(store: &Store, paths: &mut Vec<String>) {
-    let keys = [
-        ("disks", !store.disks.is_empty()),
-        ("registry", store.registry.is_some()),
-    ];
+    let keys = [("disks", !store.disks.is_empty()), ("registry", store.registry.is_some())];
     paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("store.{key}")));
 }
 

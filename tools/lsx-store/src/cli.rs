@@ -4,8 +4,8 @@ use crate::{PROGRAM, Store, key};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::Failures;
 use common::cli::Global;
-use common::verb::{self, StackArgs};
 use common::tool::Tool as _;
+use common::verb::{self, StackArgs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 pub(crate) fn of(name: &str, stack: &Stack, args: &StackArgs) -> Result<String, Failures> {
     let users = stack.store.as_ref().map(|store| store.users.clone()).unwrap_or_default();
     let Some(user) = users.get(name) else {
-        let failure = Failure::new(Kind::Usage, "usage.user", format!("store.users of the stack has no {name}"));
+        let failure =
+            Failure::new(Kind::Usage, "usage.user", format!("store.users of the stack has no {name}"));
         let hint = match users.is_empty() {
             true => format!("write users: {{ {name}: {{ key: SECRET }} }} in `store`"),
             false => hint(name, users.keys().map(String::as_str)),

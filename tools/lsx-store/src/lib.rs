@@ -40,7 +40,9 @@
 use common::host::service::worker::Worker;
 use common::plan::Have;
 use common::table::Columns;
-use common::tool::{Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool};
+use common::tool::{
+    Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
+};
 use common::transfer::Needs;
 use common::{Failure, Failures, Kind};
 use model::{Facts, Intent, Object, Shared, State};

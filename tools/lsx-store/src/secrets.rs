@@ -49,7 +49,9 @@ pub(crate) fn key(value: &[u8]) -> Result<String, String> {
     }
     match LENGTHS.contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err(format!("it has {} characters, not {} to {}", text.len(), LENGTHS.start(), LENGTHS.end())),
+        false => {
+            Err(format!("it has {} characters, not {} to {}", text.len(), LENGTHS.start(), LENGTHS.end()))
+        }
     }
 }
 
@@ -69,7 +71,8 @@ mod tests {
     #[test]
     fn a_key_is_one_line_of_signs() {
         assert_eq!(key(b"0123456789abcdef\n").as_deref(), Ok("0123456789abcdef"));
-        for wrong in [&b"short"[..], b"0123456789 abcdef", b"0123456789abcdef\n\n", &[0xff; 20], &[b'x'; 129]] {
+        for wrong in [&b"short"[..], b"0123456789 abcdef", b"0123456789abcdef\n\n", &[0xff; 20], &[b'x'; 129]]
+        {
             assert!(key(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -13,8 +13,8 @@ pub(crate) use tickets::Tickets;
 
 use crate::http::{self, Sent};
 use crate::model::{Boot, Served};
-use common::host::service::places::Places;
 use crate::plan::TFTP;
+use common::host::service::places::Places;
 use common::host::service::work::{self, Drained};
 use common::host::service::worker::Worker;
 use common::{Failure, log, printable};

@@ -13,9 +13,9 @@ pub(crate) use ask::{answered, check};
 
 use crate::http::{self, Answer, Reply, Request};
 use crate::model::Meta;
+use common::Failure;
 use common::host::service::places::Places;
 use common::host::service::work::{self, Drained};
-use common::Failure;
 use common::host::service::worker::Worker;
 use own::Server;
 use std::io;

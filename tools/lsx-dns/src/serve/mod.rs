@@ -28,10 +28,10 @@ mod write;
 
 use crate::model::{self, Config};
 use crate::update::keys::Keys;
-use common::host::service::work;
 use crate::zone::Tables;
 use changes::Changes;
 use common::Failure;
+use common::host::service::work;
 use common::host::service::worker::Worker;
 use counter::Counter;
 use follow::Keeper;

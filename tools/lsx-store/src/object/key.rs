@@ -6,13 +6,13 @@
 //! another name, such as `100%`, is no object.
 
 /// The longest key in bytes.
-pub const LONGEST: usize = 1024;
+pub(crate) const LONGEST: usize = 1024;
 /// The longest name without the end that says that it goes on; file systems allow 255 bytes.
 const NAME: usize = 240;
 /// An empty part.
 const EMPTY: &str = "%e";
 /// The object that has the name of its folder.
-pub const OWN: &str = "%o";
+pub(super) const OWN: &str = "%o";
 /// At the end of a part that goes on in this folder.
 const MORE: &str = "%+";
 /// How names of lsx begin.
@@ -20,7 +20,7 @@ const LSX: &str = ".lsx";
 
 /// What a name says of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(super) enum Piece {
     /// A part, or its end.
     End(String),
     /// The beginning of a part.
@@ -30,7 +30,7 @@ pub enum Piece {
 }
 
 /// The names of the folders of an object, and that of its file.
-pub fn names(key: &str) -> Vec<String> {
+pub(super) fn names(key: &str) -> Vec<String> {
     let mut all = Vec::new();
     for part in key.split('/') {
         part_names(part, &mut all);
@@ -75,7 +75,7 @@ fn name_of(part: &str) -> (String, usize) {
 }
 
 /// What a name says; none if no key has it.
-pub fn piece(name: &str) -> Option<Piece> {
+pub(super) fn piece(name: &str) -> Option<Piece> {
     match name {
         EMPTY => return Some(Piece::End(String::new())),
         OWN => return Some(Piece::Own),

@@ -67,7 +67,8 @@ impl Bucket {
     }
 
     fn upload_folder(&self, id: &str) -> Result<OwnedFd, Refused> {
-        let good = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let good =
+            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         match place::folder(&self.uploads, if good { id } else { return Err(Refused::NoUpload) }) {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Refused::NoUpload),
             other => Ok(other?),
@@ -114,7 +115,13 @@ impl Bucket {
     ///
     /// # Errors
     /// If there is no such upload; of the file system.
-    pub(crate) fn put_part(&self, id: &str, number: u16, written: &Written, about: &mut About) -> Result<(), Refused> {
+    pub(crate) fn put_part(
+        &self,
+        id: &str,
+        number: u16,
+        written: &Written,
+        about: &mut About,
+    ) -> Result<(), Refused> {
         let mut put = || -> Result<(), Refused> {
             let folder = self.upload_folder(id)?;
             written.settle(about)?;

@@ -7,7 +7,7 @@ mod place;
 pub use place::wanted;
 
 use crate::Store;
-use crate::model::{Disk, Driver, Facts, Intent, Key, Object, Objects, Own, REMOVED, S3, State, Volume};
+use crate::model::{Disk, Driver, Facts, Intent, Key, Object, Own, REMOVED, State, Volume};
 use common::document;
 use common::plan::{Definition, Have, Kept, Want, Warning, diff};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
@@ -45,18 +45,23 @@ pub fn plan(
             Goal::Boot(kept) => booted(kept, (host, seen), &mut draft)?,
             Goal::Down => down(input, (host, seen), &mut draft),
         };
-        let served = served(input, (host, seen), &volumes, &mut draft)?;
+        let served = objects::served(input, (host, seen), &volumes, &mut draft)?;
         let intent = intent(input, &volumes, served.as_ref());
         let program = &seen.seen.program;
-        let services = services(input, served.filter(|(.., ready)| *ready), &mut draft)?;
+        let services = objects::services(input, served.filter(|(.., ready)| *ready), &mut draft)?;
         let keeps = Keeps { intent: intent.as_ref(), program, services, data: false };
         draft.warnings.extend(put_away(input, host, seen));
         let mut wants: Vec<Want<Object>> = volumes.into_iter().map(|one| want(one, seen)).collect();
         let names: Vec<String> = wants.iter().map(|want| want.key.clone()).collect();
-        let kept = draft.keep(&Store, input, (host, seen), keeps)?.into_iter().map(|want| after(want, &names));
+        let kept = draft
+            .keep(&Store, input, (host, seen), keeps)?
+            .into_iter()
+            .map(|want| objects::after(want, &names));
         wants.extend(kept);
         let mut steps = diff(host, &wants, &seen.objects);
-        steps.retain(|step| selected(input) || !service(step.after.as_ref().or(step.before.as_ref())));
+        steps.retain(|step| {
+            objects::selected(input) || !objects::service(step.after.as_ref().or(step.before.as_ref()))
+        });
         draft.steps.extend(steps);
     }
     Failures(failures).verdict()?;
@@ -178,82 +183,8 @@ fn unmounted(state: State) -> State {
     if state == State::Ready { State::Unmounted } else { state }
 }
 
-/// What a host's server serves, the digests of its secrets, and whether all its volumes are there.
-type Served = (Objects, BTreeMap<String, String>, bool);
-
-fn served(
-    input: &PlanInput<Keys>,
-    (host, seen): (&str, &ObservedOf<Store>),
-    volumes: &[Volume],
-    draft: &mut Draft<Store>,
-) -> Result<Option<Served>, Failures> {
-    let (objects, secrets) = match &input.goal {
-        Goal::Up(stack, resolved) => {
-            let Some(objects) = objects::of(stack, resolved, host) else { return Ok(None) };
-            let secrets = objects::secrets(&objects, &input.gathered);
-            let alone = objects.buckets.iter().filter(|(_, bucket)| bucket.allow.is_empty());
-            draft.warnings.extend(alone.map(|(name, _)| Warning {
-                code: "store.bucket".to_owned(),
-                message: format!("nobody may use bucket {name}: write `allow` for it"),
-            }));
-            (objects, secrets)
-        }
-        Goal::Boot(kept) => {
-            let intent = kept_intent(kept)?;
-            let Some(objects) = intent.objects else { return Ok(None) };
-            (objects, intent.secrets)
-        }
-        Goal::Down => return objects::stays(input, host, seen).map(|()| None),
-    };
-    let there = |name: &str| volumes.iter().any(|one| one.name == name && one.state == State::Ready);
-    let lost = objects.buckets.iter().find(|(_, bucket)| !there(&bucket.volume));
-    draft.warnings.extend(lost.map(|(name, bucket)| Warning {
-        code: "store.bucket".to_owned(),
-        message: format!("{host}: no bucket is served: volume {} of {name} is not there", bucket.volume),
-    }));
-    let ready = lost.is_none();
-    Ok(Some((objects, secrets, ready)))
-}
-
-fn services(
-    input: &PlanInput<Keys>,
-    served: Option<Served>,
-    draft: &mut Draft<Store>,
-) -> Result<BTreeMap<String, Definition>, Failure> {
-    let Some((objects, secrets, _)) = served else { return Ok(BTreeMap::new()) };
-    let definition = objects::definition(&objects, &secrets)?;
-    let of = |(name, digest): (&String, &String)| {
-        let kept = || Key { digest: digest.clone(), place: None };
-        (name.clone(), input.gathered.get(name).cloned().unwrap_or_else(kept))
-    };
-    let keys: Keys = secrets.iter().map(of).collect();
-    draft.data.keys.insert(document::digest_of(&definition)?, keys);
-    Ok(BTreeMap::from([(S3.to_owned(), definition)]))
-}
-
-/// Whether the server is selected.
-fn selected(input: &PlanInput<Keys>) -> bool {
-    let named = match &input.goal {
-        Goal::Up(stack, _) => stack.store.iter().any(|store| store.buckets.keys().any(|name| input.only.stored(name))),
-        _ => false,
-    };
-    named || input.only.stored("")
-}
-
-fn service(object: Option<&Object>) -> bool {
-    matches!(object, Some(Object::Kept(Kept::Service { .. })))
-}
-
-/// The server begins after its volumes.
-fn after(mut want: Want<Object>, volumes: &[String]) -> Want<Object> {
-    if service(Some(&want.object)) {
-        want.needs.extend(volumes.iter().cloned());
-    }
-    want
-}
-
 /// What a host keeps; with `down` only what is not selected.
-fn intent(input: &PlanInput<Keys>, volumes: &[Volume], served: Option<&Served>) -> Option<Intent> {
+fn intent(input: &PlanInput<Keys>, volumes: &[Volume], served: Option<&objects::Served>) -> Option<Intent> {
     let down = matches!(input.goal, Goal::Down);
     let kept = |volume: &&Volume| !down || !input.only.stored(&volume.name);
     let ready = |volume: &Volume| Volume { state: State::Ready, ..volume.clone() };

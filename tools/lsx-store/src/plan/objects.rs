@@ -2,12 +2,12 @@
 
 use super::Keys;
 use crate::Store;
-use crate::model::{Object, Objects, Right, ServedBucket};
-use common::plan::{Definition, Kept, Runs};
+use crate::model::{Key, Object, Objects, Right, S3, ServedBucket, State, Volume};
+use common::plan::{Definition, Kept, Runs, Want, Warning};
 use common::stack::resolved::NetworkAt;
 use common::stack::{Bucket, Resolved, S3, S3Driver, Stack};
-use common::tool::{ObservedOf, PlanInput};
-use common::{Failure, Failures, Kind};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput};
+use common::{Failure, Failures, Kind, document};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 
@@ -59,7 +59,8 @@ pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Objects> {
     let store = stack.store.as_ref().filter(|store| !store.buckets.is_empty())?;
     let s3 = store.s3.as_ref()?;
     let mut services = resolved.services.iter();
-    let at = services.find(|at| at.host == host && (at.tool.as_str(), at.name.as_str()) == ("store", "s3"))?;
+    let at =
+        services.find(|at| at.host == host && (at.tool.as_str(), at.name.as_str()) == ("store", "s3"))?;
     let here = |network: &&NetworkAt| at.networks.contains(&network.name);
     let networks = resolved.networks.iter().filter(here);
     let listen: BTreeSet<SocketAddrV4> =
@@ -81,6 +82,82 @@ pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Objects> {
     (!served.listen.is_empty()).then_some(served)
 }
 
+/// What a host's server serves, the digests of its secrets, and whether all its volumes are there.
+pub(super) type Served = (Objects, BTreeMap<String, String>, bool);
+
+pub(super) fn served(
+    input: &PlanInput<Keys>,
+    (host, seen): (&str, &ObservedOf<Store>),
+    volumes: &[Volume],
+    draft: &mut Draft<Store>,
+) -> Result<Option<Served>, Failures> {
+    let (objects, secrets) = match &input.goal {
+        Goal::Up(stack, resolved) => {
+            let Some(objects) = of(stack, resolved, host) else { return Ok(None) };
+            let secrets = secrets(&objects, &input.gathered);
+            let alone = objects.buckets.iter().filter(|(_, bucket)| bucket.allow.is_empty());
+            draft.warnings.extend(alone.map(|(name, _)| Warning {
+                code: "store.bucket".to_owned(),
+                message: format!("nobody may use bucket {name}: write `allow` for it"),
+            }));
+            (objects, secrets)
+        }
+        Goal::Boot(kept) => {
+            let intent = super::kept_intent(kept)?;
+            let Some(objects) = intent.objects else { return Ok(None) };
+            (objects, intent.secrets)
+        }
+        Goal::Down => return stays(input, host, seen).map(|()| None),
+    };
+    let there = |name: &str| volumes.iter().any(|one| one.name == name && one.state == State::Ready);
+    let lost = objects.buckets.iter().find(|(_, bucket)| !there(&bucket.volume));
+    draft.warnings.extend(lost.map(|(name, bucket)| Warning {
+        code: "store.bucket".to_owned(),
+        message: format!("{host}: no bucket is served: volume {} of {name} is not there", bucket.volume),
+    }));
+    let ready = lost.is_none();
+    Ok(Some((objects, secrets, ready)))
+}
+
+pub(super) fn services(
+    input: &PlanInput<Keys>,
+    served: Option<Served>,
+    draft: &mut Draft<Store>,
+) -> Result<BTreeMap<String, Definition>, Failure> {
+    let Some((objects, secrets, _)) = served else { return Ok(BTreeMap::new()) };
+    let definition = definition(&objects, &secrets)?;
+    let of = |(name, digest): (&String, &String)| {
+        let kept = || Key { digest: digest.clone(), place: None };
+        (name.clone(), input.gathered.get(name).cloned().unwrap_or_else(kept))
+    };
+    let keys: Keys = secrets.iter().map(of).collect();
+    draft.data.keys.insert(document::digest_of(&definition)?, keys);
+    Ok(BTreeMap::from([(S3.to_owned(), definition)]))
+}
+
+/// Whether the server is selected.
+pub(super) fn selected(input: &PlanInput<Keys>) -> bool {
+    let named = match &input.goal {
+        Goal::Up(stack, _) => {
+            stack.store.iter().any(|store| store.buckets.keys().any(|name| input.only.stored(name)))
+        }
+        _ => false,
+    };
+    named || input.only.stored("")
+}
+
+pub(super) fn service(object: Option<&Object>) -> bool {
+    matches!(object, Some(Object::Kept(Kept::Service { .. })))
+}
+
+/// The server begins after its volumes.
+pub(super) fn after(mut want: Want<Object>, volumes: &[String]) -> Want<Object> {
+    if service(Some(&want.object)) {
+        want.needs.extend(volumes.iter().cloned());
+    }
+    want
+}
+
 /// A part of the stack is not removed under the server.
 ///
 /// # Errors
@@ -93,7 +170,9 @@ pub(super) fn stays(input: &PlanInput<Keys>, host: &str, seen: &ObservedOf<Store
     }
     let message = "the S3 server of this host uses its volumes".to_owned();
     let failure = Failure::new(Kind::Data, "store.plan.s3", message).on(host);
-    Err(failure.hint("remove its buckets from the document, then `lsx-store up`; or `down` without --only").into())
+    Err(failure
+        .hint("remove its buckets from the document, then `lsx-store up`; or `down` without --only")
+        .into())
 }
 
 /// The digests of the secrets that it needs.

@@ -37,8 +37,14 @@ fn needed(operation: &str) -> Option<Right> {
     match operation {
         "GetObject" | "HeadObject" => Some(Right::Get),
         "ListObjects" | "ListObjectsV2" | "ListMultipartUploads" => Some(Right::List),
-        "PutObject" | "CopyObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy"
-        | "CompleteMultipartUpload" | "AbortMultipartUpload" | "ListParts" => Some(Right::Put),
+        "PutObject"
+        | "CopyObject"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "UploadPartCopy"
+        | "CompleteMultipartUpload"
+        | "AbortMultipartUpload"
+        | "ListParts" => Some(Right::Put),
         "DeleteObject" | "DeleteObjects" => Some(Right::Delete),
         _ => None,
     }

@@ -34,11 +34,17 @@ fn reply<T>(output: T) -> S3Result<S3Response<T>> {
 
 #[async_trait::async_trait]
 impl S3 for Api {
-    async fn list_buckets(&self, request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+    async fn list_buckets(
+        &self,
+        request: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
         reply(self.0.buckets_of(&user(&request)))
     }
 
-    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+    async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
         match self.0.buckets.contains_key(&request.input.bucket) {
             true => Err(s3_error!(BucketAlreadyOwnedByYou)),
             false => Err(s3_error!(AccessDenied, "buckets are made by the stack's file")),
@@ -57,7 +63,10 @@ impl S3 for Api {
         reply(GetBucketLocationOutput { location_constraint: self.0.location() })
     }
 
-    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+    async fn list_objects(
+        &self,
+        request: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
         reply(self.server().list(request.input).await?)
     }
 
@@ -72,7 +81,10 @@ impl S3 for Api {
         reply(self.server().get(request.input).await?)
     }
 
-    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         reply(self.server().head(request.input).await?)
     }
 
@@ -80,11 +92,17 @@ impl S3 for Api {
         reply(self.server().put(request).await?)
     }
 
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
         reply(self.server().copy(request).await?)
     }
 
-    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         let condition = super::put::condition(input.if_match, None)?;
         let (bucket, key) = (self.0.bucket(&input.bucket)?, input.key);
@@ -106,7 +124,10 @@ impl S3 for Api {
         reply(self.server().begin(request).await?)
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         reply(self.server().part(request).await?)
     }
 

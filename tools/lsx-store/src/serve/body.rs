@@ -60,7 +60,9 @@ fn disk(error: &io::Error) -> S3Error {
         log::warning(&format!("disk: {error}"));
     }
     match error.kind() {
-        PermissionDenied => s3_error!(AccessDenied, "a file or folder of the bucket belongs to somebody else"),
+        PermissionDenied => {
+            s3_error!(AccessDenied, "a file or folder of the bucket belongs to somebody else")
+        }
         StorageFull | QuotaExceeded => {
             named("InsufficientStorage", hyper::StatusCode::INSUFFICIENT_STORAGE, "the disk is full")
         }

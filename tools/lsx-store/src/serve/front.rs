@@ -10,7 +10,10 @@ use s3s::{Body, HttpError, HttpResponse, S3Error, S3ErrorCode, s3_error};
 const LONGEST: u64 = 7 * 24 * 3600;
 
 /// Answers a request.
-pub(super) async fn answer(service: S3Service, request: Request<Incoming>) -> Result<HttpResponse, HttpError> {
+pub(super) async fn answer(
+    service: S3Service,
+    request: Request<Incoming>,
+) -> Result<HttpResponse, HttpError> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match refused(request.uri().query().unwrap_or_default(), header(AUTHORIZATION), header(CONTENT_TYPE)) {
         Some(error) => error.to_http_response().map_err(|e| HttpError::new(Box::new(e))),

@@ -5,8 +5,8 @@ use super::body::{Sent, blocking};
 use super::sums::shown;
 use crate::object::{About, Found, Refused};
 use s3s::dto::{
-    Checksum, ChecksumMode, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    StreamingBlob, Timestamp, TimestampFormat,
+    Checksum, ChecksumMode, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
+    HeadObjectOutput, StreamingBlob, Timestamp, TimestampFormat,
 };
 use s3s::{S3Result, s3_error};
 use std::sync::Arc;
@@ -23,9 +23,8 @@ pub(super) struct Conditions<'a> {
 impl Conditions<'_> {
     /// Whether they hold (RFC 9110 13.2.2).
     pub(super) fn hold(&self, about: &About, reads: bool) -> S3Result<()> {
-        let same = |condition: &ETagCondition| {
-            condition.as_etag().is_none_or(|etag| etag.value() == about.etag)
-        };
+        let same =
+            |condition: &ETagCondition| condition.as_etag().is_none_or(|etag| etag.value() == about.etag);
         let changed = time(about.seconds());
         match (self.is, self.not_since) {
             (Some(is), _) if !same(is) => return Err(s3_error!(PreconditionFailed)),
@@ -90,7 +89,8 @@ impl Server {
         part(input.part_number, &about)?;
         let range = input.range.map(|range| range.check(about.size)).transpose()?;
         let length = range.as_ref().map_or(about.size, |range| range.end - range.start);
-        let told = range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, about.size));
+        let told =
+            range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, about.size));
         let sent = Sent::new(found, &input.key, range).map_err(|e| super::body::told(e.into()))?;
         let HeadObjectOutput {
             e_tag,

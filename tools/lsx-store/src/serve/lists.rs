@@ -7,8 +7,8 @@ use crate::object::{Item, Page, Range};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, CommonPrefix, EncodingType, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, Owner,
+    Bucket, BucketLocationConstraint, CommonPrefix, EncodingType, ListBucketsOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, Owner,
 };
 use s3s::{S3Result, s3_error};
 use std::sync::Arc;
@@ -19,7 +19,8 @@ pub(super) const MOST: i32 = 1000;
 /// How many items are asked for.
 pub(super) fn most(asked: Option<i32>) -> S3Result<(i32, usize)> {
     let most = asked.unwrap_or(MOST);
-    let used = usize::try_from(most).map_err(|_| s3_error!(InvalidArgument, "a number of keys is negative"))?;
+    let used =
+        usize::try_from(most).map_err(|_| s3_error!(InvalidArgument, "a number of keys is negative"))?;
     Ok((most.min(MOST), used.min(1000)))
 }
 
@@ -41,7 +42,8 @@ impl Texts {
     }
 
     pub(super) fn text(&self, text: &str) -> String {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+        let plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
         match self.0 {
             false => text.to_owned(),
             true => text
@@ -114,7 +116,9 @@ impl Server {
         let after = match &input.continuation_token {
             Some(token) => {
                 let read = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                read.ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not one of this server"))?
+                read.ok_or_else(|| {
+                    s3_error!(InvalidArgument, "the continuation token is not one of this server")
+                })?
             }
             None => input.start_after.clone().unwrap_or_default(),
         };
@@ -153,7 +157,11 @@ impl Server {
             creation_date: Some(time(bucket.made())),
             ..Bucket::default()
         });
-        ListBucketsOutput { buckets: Some(shown.collect()), owner: Some(owner()), ..ListBucketsOutput::default() }
+        ListBucketsOutput {
+            buckets: Some(shown.collect()),
+            owner: Some(owner()),
+            ..ListBucketsOutput::default()
+        }
     }
 
     /// The region, as a reply has it.

@@ -94,7 +94,8 @@ impl Server {
         let config: Objects = worker.config()?;
         let mut keys = BTreeMap::new();
         for (user, secret) in &config.users {
-            let value = worker.secrets.get(secret).ok_or_else(|| format!("the secret {secret} is missing"))?;
+            let value =
+                worker.secrets.get(secret).ok_or_else(|| format!("the secret {secret} is missing"))?;
             let key = crate::secrets::key(value).map_err(|why| format!("secret {secret}: {why}"))?;
             keys.insert(user.clone(), key);
         }

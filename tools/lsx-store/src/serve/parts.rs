@@ -10,8 +10,8 @@ use crate::object::{About, Refused, Upload, hex};
 use s3s::dto::{
     AbortMultipartUploadInput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, Initiator, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part, Range, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part, Range,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use std::sync::Arc;
@@ -45,7 +45,10 @@ impl Server {
     }
 
     /// Takes a part.
-    pub(super) async fn part(self: Arc<Self>, request: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
+    pub(super) async fn part(
+        self: Arc<Self>,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<UploadPartOutput> {
         let S3Request { input, headers, trailing_headers, .. } = request;
         let number = number(input.part_number)?;
         let bucket = self.bucket(&input.bucket)?;
@@ -101,7 +104,9 @@ impl Server {
             Some(Ok(range @ Range::Int { last: Some(last), .. })) if last < found.about.size => {
                 range.check(found.about.size)?
             }
-            Some(_) => return Err(s3_error!(InvalidArgument, "x-amz-copy-source-range must be bytes=FIRST-LAST")),
+            Some(_) => {
+                return Err(s3_error!(InvalidArgument, "x-amz-copy-source-range must be bytes=FIRST-LAST"));
+            }
         };
         let bucket = self.bucket(&input.bucket)?;
         let about = blocking(move || {

@@ -17,8 +17,14 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 /// Headers that are kept with an object and given back.
-const KEPT: [&str; 6] =
-    ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"];
+const KEPT: [&str; 6] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+];
 /// How names of metadata begin in headers.
 const GIVEN: &str = "x-amz-meta-";
 
@@ -29,7 +35,8 @@ pub(super) fn about(headers: &HeaderMap, metadata: Option<s3s::dto::Metadata>) -
         let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else { continue };
         // The form of the request's body is not one of the object.
         let plain = value.split(',').map(str::trim).filter(|one| *one != "aws-chunked");
-        let value = if name == "content-encoding" { plain.collect::<Vec<_>>().join(",") } else { value.to_owned() };
+        let value =
+            if name == "content-encoding" { plain.collect::<Vec<_>>().join(",") } else { value.to_owned() };
         if !value.is_empty() {
             kept.insert(name.to_owned(), value);
         }
@@ -52,7 +59,10 @@ pub(super) fn condition(is: Option<ETagCondition>, is_not: Option<ETagCondition>
 
 impl Server {
     /// Writes an object.
-    pub(super) async fn put(self: Arc<Self>, request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+    pub(super) async fn put(
+        self: Arc<Self>,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<PutObjectOutput> {
         let S3Request { input, headers, trailing_headers, .. } = request;
         let condition = condition(input.if_match, input.if_none_match)?;
         let bucket = self.bucket(&input.bucket)?;
@@ -101,7 +111,10 @@ impl Server {
     }
 
     /// Copies an object.
-    pub(super) async fn copy(self: Arc<Self>, request: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+    pub(super) async fn copy(
+        self: Arc<Self>,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<CopyObjectOutput> {
         let user = request.credentials.as_ref().map(|known| known.access_key.clone()).unwrap_or_default();
         let input = request.input;
         let found = self.source(&input.copy_source, &user).await?;
@@ -112,7 +125,8 @@ impl Server {
             not_since: input.copy_source_if_unmodified_since.as_ref(),
         };
         conditions.hold(&found.about, false)?;
-        let replaced = input.metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
+        let replaced =
+            input.metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
         if let CopySource::Bucket { bucket, key, .. } = &input.copy_source
             && !replaced
             && (**bucket == *input.bucket && **key == *input.key)
@@ -146,7 +160,10 @@ impl Server {
     }
 
     /// Deletes several objects; those that are not there count as deleted.
-    pub(super) async fn delete_all(self: Arc<Self>, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+    pub(super) async fn delete_all(
+        self: Arc<Self>,
+        input: DeleteObjectsInput,
+    ) -> S3Result<DeleteObjectsOutput> {
         if input.delete.objects.is_empty() || input.delete.objects.len() > 1000 {
             return Err(s3_error!(MalformedXML, "1 to 1000 keys can be deleted at once"));
         }

@@ -49,7 +49,11 @@ impl Claimed {
     ///
     /// # Errors
     /// If one is not what the client says.
-    pub(super) fn verified(self, md5: &[u8; 16], trailing: Option<&TrailingHeaders>) -> Result<Sums, Refused> {
+    pub(super) fn verified(
+        self,
+        md5: &[u8; 16],
+        trailing: Option<&TrailingHeaders>,
+    ) -> Result<Sums, Refused> {
         if self.md5.as_deref().is_some_and(|sent| STANDARD.decode(sent).ok().as_deref() != Some(md5)) {
             return Err(Refused::Sum("Content-MD5"));
         }

@@ -1,0 +1,250 @@
+//! Buckets, as other people's clients use them: s3cmd, boto3 and curl. What they put is compared with the files on the host.
+
+use crate::depot::Depot;
+use lsx_tests::lab::Ran;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("clients_put_and_get_plain_files", clients_put_and_get_plain_files),
+    ("each_user_may_do_what_the_bucket_allows", each_user_may_do_what_the_bucket_allows),
+    ("killed_puts_leave_whole_objects_alone", killed_puts_leave_whole_objects_alone),
+];
+
+/// The server, as clients reach it.
+const AT: &str = "10.162.0.1:9000";
+
+const STACK: &str = "
+stack: shelf
+hosts: { h1: 198.18.0.11, h2: 198.18.0.12 }
+networks: { lan: { cidr: 10.162.0.0/24, gateway: h1 } }
+images: { bb: { oci: \"tar:bb.tar\" } }
+secrets: { seed: file:seed, s3_ann: derive, s3_bob: derive }
+instances:
+  client: { image: bb, host: h1, networks: [lan], command: [sleep, \"100000\"] }
+store:
+  root: /data
+  s3: { host: h1 }
+  users: { ann: { key: s3_ann }, bob: { key: s3_bob } }
+  volumes: { web: {}, shared: { host: h1 } }
+  buckets:
+    web: { allow: { ann: [get, put, list, delete], bob: [get] } }
+    notes: { volume: shared, allow: { ann: [put], bob: [get, list] } }
+    alone: { volume: shared }
+";
+
+/// The stack while it is up.
+struct Shelf<'d> {
+    depot: &'d Depot,
+    file: String,
+}
+
+impl Shelf<'_> {
+    fn up(depot: &Depot) -> Shelf<'_> {
+        depot.lab.file("seed", "0123456789abcdef0123456789abcdef\n");
+        let file = depot.lab.file("shelf.yaml", STACK);
+        depot.start(&file);
+        let shelf = Shelf { depot, file };
+        for user in ["ann", "bob"] {
+            let keys = depot.store(&["key", user, "--stack", &shelf.file]).ok().stdout;
+            let (access, secret) = (field(&keys, "aws_access_key_id"), field(&keys, "aws_secret_access_key"));
+            assert_eq!((access, secret.len()), (user, 43), "{keys}");
+            let s3cmd = format!(
+                "[default]\naccess_key = {access}\nsecret_key = {secret}\nhost_base = {AT}\nhost_bucket = {AT}\nuse_https = False\n"
+            );
+            shelf.host(&format!("mkdir -p /tmp/s3; cd /tmp/s3; cat >{user}.keys <<'E'\n{keys}E\ncat >{user}.cfg <<'E'\n{s3cmd}E"));
+        }
+        shelf
+    }
+
+    #[track_caller]
+    fn host(&self, script: &str) -> String {
+        self.depot.lab.script("h1", script).ok().stdout
+    }
+
+    /// A script with the host's programs, in the network of the instance.
+    fn client(&self, script: &str) -> Ran {
+        let pid = self.host("jq -r .pid /run/lsx/ct/shelf/client/state.json");
+        self.depot.lab.exec(
+            "h1",
+            &["nsenter", "-t", pid.trim(), "-n", "/bin/bash", "-ec", &format!("cd /tmp/s3\n{script}")],
+        )
+    }
+
+    /// A Python program with boto3 and a client `s3` of a user.
+    fn python(&self, user: &str, program: &str) -> Ran {
+        let head = format!(
+            "import boto3, hashlib, sys, os\nfrom botocore.config import Config\nfrom botocore.exceptions import ClientError\n\
+             def client(**more): return boto3.client('s3', endpoint_url='http://{AT}', region_name='office', config=Config(s3={{'addressing_style': 'path'}}, retries={{'max_attempts': 0}}, **more))\n\
+             s3 = client()\ndef code(f, **k):\n  try: f(**k); return 'ok'\n  except ClientError as e: return e.response['Error']['Code']\n"
+        );
+        self.client(&format!(
+            "export AWS_SHARED_CREDENTIALS_FILE=/tmp/s3/{user}.keys\n/usr/bin/python3 - <<'END'\n{head}{program}\nEND"
+        ))
+    }
+
+    fn down(self) {
+        self.depot.end(&self.file, Some("shelf"));
+        self.host("rm -rf /tmp/s3; ! test -e /var/lib/lsx/secrets/shelf; ! test -e /run/lsx/shelf/store; ! test -e /data/web");
+    }
+}
+
+fn field<'t>(text: &'t str, name: &str) -> &'t str {
+    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+    found.unwrap_or_else(|| panic!("no {name}: {text}"))
+}
+
+fn clients_put_and_get_plain_files(depot: &Depot) {
+    let shelf = Shelf::up(depot);
+    assert_eq!(depot.changes(&shelf.file), 0);
+    // s3cmd, with an upload in parts.
+    let s3cmd = "head -c 12000000 /dev/urandom >big; echo hello >small
+        S='s3cmd -q -c ann.cfg'
+        $S put small s3://web/pages/index.html; $S put --multipart-chunk-size-mb=5 big s3://web/big
+        $S get --force s3://web/big back; cmp big back
+        s3cmd -c ann.cfg ls s3://web/pages/; s3cmd -c ann.cfg ls
+        $S cp s3://web/big s3://web/deep/er/big; $S rm s3://web/big
+        s3cmd -c ann.cfg info s3://web/pages/index.html";
+    let ran = shelf.client(s3cmd).ok().stdout;
+    for words in ["s3://web/pages/index.html", "s3://web\n", "s3://notes", "MIME type: text/"] {
+        assert!(ran.contains(words), "{words}: {ran}");
+    }
+    assert!(!ran.contains("s3://alone"), "{ran}");
+    // The files, read by the host.
+    let files = shelf.host("cd /data/web/web; stat -c '%a %s %n' pages/index.html; cat pages/index.html; cmp deep/er/big /tmp/s3/big; test ! -e big
+        getfattr --only-values -n user.lsx.object pages/index.html; ls .lsx-s3/new .lsx-s3/uploads");
+    assert!(files.starts_with("644 6 pages/index.html\nhello\n"), "{files}");
+    let md5 = "b1946ac92492d2347c6235b8d2611184";
+    assert!(files.contains(&format!("\"etag\":\"{md5}\"")), "{files}");
+    assert!(files.ends_with(".lsx-s3/new:\n\n.lsx-s3/uploads:\n"), "{files}");
+    keys_of_all_kinds(&shelf);
+    // A URL that is signed, by curl.
+    let url = shelf.python("ann", "print(client(signature_version='s3v4').generate_presigned_url('get_object', Params={'Bucket': 'web', 'Key': 'pages/index.html'}, ExpiresIn=60))").ok().stdout;
+    let got = shelf.client(&format!("curl -sS '{0}'; curl -s -o /dev/null -w '%{{http_code}} ' '{0}x'; curl -s -o /dev/null -w '%{{http_code}}' http://{AT}/web/pages/index.html", url.trim()));
+    assert_eq!(got.ok().stdout, "hello\n403 403");
+    // What another program puts there is an object.
+    shelf.host("echo plain >/data/web/web/pages/other; ln -s /etc/passwd /data/web/web/pages/link");
+    let seen = shelf.python("ann", "print(s3.get_object(Bucket='web', Key='pages/other')['Body'].read().decode().strip(), code(s3.get_object, Bucket='web', Key='pages/link'), [o['Key'] for o in s3.list_objects_v2(Bucket='web', Prefix='pages/')['Contents']])");
+    assert_eq!(seen.ok().stdout, "plain NoSuchKey ['pages/index.html', 'pages/other']\n");
+    // After a reboot, and after down, it is all there.
+    depot.lab.verb(&["kill", "h1"]);
+    depot.lab.verb(&["boot", "h1"]);
+    assert_eq!(depot.changes(&shelf.file), 0);
+    depot.end(&shelf.file, None);
+    shelf.host("! test -e /run/lsx/shelf; test $(cat /data/web/web/pages/index.html) = hello");
+    depot.start(&shelf.file);
+    assert!(shelf.client("s3cmd -c ann.cfg get -q s3://web/pages/index.html -").ok().stdout == "hello\n");
+    shelf.down();
+}
+
+fn keys_of_all_kinds(shelf: &Shelf<'_>) {
+    let program = r#"
+keys = ['k/a', 'k/a/b', 'k/a//c', 'k/a/', 'k/../up', 'k/./x', 'k/%', 'k/%41', 'k/größe', 'k/tab\tnl\n', 'k/.lsx-s3/lock', 'k/' + 'x' * 1020, 'k/a-b', 'k/A']
+for key in keys: s3.put_object(Bucket='web', Key=key, Body=key.encode(), Metadata={'n': 'v'}, ContentType='text/x')
+got = []
+for page in s3.get_paginator('list_objects_v2').paginate(Bucket='web', Prefix='k/', PaginationConfig={'PageSize': 3}):
+  got += [o['Key'] for o in page['Contents']]
+assert got == sorted(keys, key=lambda k: k.encode()), got
+old = []
+for page in s3.get_paginator('list_objects').paginate(Bucket='web', Prefix='k/', PaginationConfig={'PageSize': 4}):
+  old += [o['Key'] for o in page['Contents']]
+assert old == got, old
+level = s3.list_objects_v2(Bucket='web', Prefix='k/', Delimiter='/')
+assert [p['Prefix'] for p in level['CommonPrefixes']] == ['k/../', 'k/./', 'k/.lsx-s3/', 'k/a/'], level
+for key in keys:
+  o = s3.get_object(Bucket='web', Key=key)
+  assert o['Body'].read() == key.encode() and o['Metadata'] == {'n': 'v'} and o['ContentType'] == 'text/x', key
+  assert o['ETag'] == '"' + hashlib.md5(key.encode()).hexdigest() + '"'
+  part = s3.get_object(Bucket='web', Key=key, Range='bytes=1-2')
+  assert part['Body'].read() == key.encode()[1:3] and part['ContentRange'] == 'bytes 1-2/%d' % len(key.encode())
+assert code(s3.put_object, Bucket='web', Key='k/a', Body=b'', IfNoneMatch='*') if False else True
+assert code(s3.get_object, Bucket='web', Key='k/a', Range='bytes=9-') == 'InvalidRange'
+assert code(s3.get_object, Bucket='web', Key='k/a', IfMatch='"x"') == 'PreconditionFailed'
+assert code(s3.get_object, Bucket='web', Key='k/a', IfNoneMatch=s3.head_object(Bucket='web', Key='k/a')['ETag']) == '304'
+assert code(s3.put_object, Bucket='web', Key='y' * 1025, Body=b'') == 'KeyTooLongError'
+assert code(s3.put_object, Bucket='web', Key='md5', Body=b'x', ContentMD5='AAAAAAAAAAAAAAAAAAAAAA==') == 'BadDigest'
+assert code(s3.put_object, Bucket='web', Key='meta', Body=b'x', Metadata={'n': 'v' * 2100}) == 'MetadataTooLarge'
+assert code(s3.get_bucket_policy, Bucket='web') == 'NotImplemented'
+assert code(s3.create_bucket, Bucket='another') == 'AccessDenied'
+s3.copy_object(Bucket='web', Key='k/copy', CopySource={'Bucket': 'web', 'Key': 'k/%'})
+assert s3.get_object(Bucket='web', Key='k/copy')['Body'].read() == b'k/%'
+done = s3.delete_objects(Bucket='web', Delete={'Objects': [{'Key': k} for k in keys + ['k/copy']]})
+assert len(done['Deleted']) == 15 and 'Errors' not in done, done
+assert 'Contents' not in s3.list_objects_v2(Bucket='web', Prefix='k/')
+"#;
+    shelf.python("ann", program).ok();
+    assert_eq!(shelf.host("ls -A /data/web/web"), ".lsx-s3\ndeep\npages\n");
+}
+
+fn each_user_may_do_what_the_bucket_allows(depot: &Depot) {
+    let shelf = Shelf::up(depot);
+    let tried = |user: &str| {
+        shelf.python(user, r#"
+for bucket in ['web', 'notes', 'alone', 'none-such']:
+  print(bucket, code(s3.put_object, Bucket=bucket, Key='k', Body=b'x'), code(s3.get_object, Bucket=bucket, Key='k'), code(s3.list_objects_v2, Bucket=bucket), code(s3.copy_object, Bucket='web', Key='c', CopySource={'Bucket': bucket, 'Key': 'k'}), code(s3.delete_object, Bucket=bucket, Key='k'))
+print([b['Name'] for b in s3.list_buckets()['Buckets']])"#).ok().stdout
+    };
+    let no = "AccessDenied";
+    assert_eq!(
+        tried("ann"),
+        format!(
+            "web ok ok ok ok ok\nnotes ok {no} {no} {no} {no}\nalone {no} {no} {no} {no} {no}\nnone-such {no} {no} {no} {no} {no}\n['notes', 'web']\n"
+        )
+    );
+    assert_eq!(
+        tried("bob"),
+        format!(
+            "web {no} NoSuchKey {no} {no} {no}\nnotes {no} ok ok {no} {no}\nalone {no} {no} {no} {no} {no}\nnone-such {no} {no} {no} {no} {no}\n['notes', 'web']\n"
+        )
+    );
+    // Another secret, and the old kind of signature.
+    let wrong = "sed 's/secret_key = .*/secret_key = 0123456789abcdef0123/' ann.cfg >wrong.cfg; ! s3cmd -c wrong.cfg ls 2>&1
+        ! s3cmd --signature-v2 -c ann.cfg ls s3://web 2>&1";
+    let wrong = shelf.client(wrong).ok().stdout;
+    assert!(wrong.contains("SignatureDoesNotMatch") && wrong.contains("Signature Version 2"), "{wrong}");
+    // Rights change without a restart of the supervisor; no secret is in a document or an argument.
+    let more = depot.lab.file("shelf.yaml", &STACK.replace("bob: [get] }", "bob: [get, put] }"));
+    let plan = depot.store(&["plan", &more]).ok();
+    assert!(plan.stderr.contains("handed over"), "{}", plan.stderr);
+    assert_eq!(depot.changes(&more), 2);
+    shelf.python("bob", "s3.put_object(Bucket='web', Key='k', Body=b'x')").ok();
+    let secret = shelf.host("sed -n 's/aws_secret_access_key = //p' /tmp/s3/ann.keys");
+    let seen = shelf.host("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /etc/lsx/shelf/* /run/lsx/shelf/store/*.json /var/lib/lsx/store/shelf/log/*/* | tr '\\0' '\\n'");
+    assert!(seen.contains("s3_ann") && !seen.contains(secret.trim()), "{}", seen.len());
+    let user = shelf.host("ps -o uid= -p $(jq .pid /run/lsx/shelf/store/s3.state.json)");
+    assert!(user.trim().parse::<u32>().is_ok_and(|user| user > 65536), "{user}");
+    shelf.down();
+}
+
+fn killed_puts_leave_whole_objects_alone(depot: &Depot) {
+    let shelf = Shelf::up(depot);
+    // Each object begins with its size, so that its name and its bytes say whether it is whole.
+    let program = r#"
+acked = open('/tmp/s3/acked', 'a')
+import random
+n, failed = 0, 0
+while failed < 12 and n < 4000:
+  n += 1
+  size = random.choice([10, 5000, 300000, 3000000])
+  key = 'load/%d/%d' % (n % 7, n)
+  body = (b'%d\n' % size).ljust(size, b'x')
+  try: s3.put_object(Bucket='web', Key=key, Body=body); acked.write('%s %d\n' % (key, size)); acked.flush()
+  except Exception: failed += 1
+"#;
+    let kill = "pid() { jq .pid /run/lsx/shelf/store/s3.state.json; }
+        for i in 1 2 3 4 5 6; do
+            have=$(wc -l </tmp/s3/acked); for t in $(seq 3000); do test $(wc -l </tmp/s3/acked) -gt $((have + 4)) && break; sleep 0.01; done
+            kill -9 $(pid)
+            for t in $(seq 3000); do curl -s -o /dev/null http://10.162.0.1:9000/ && break; sleep 0.01; done
+        done";
+    let ran = shelf.client(&format!(
+        "touch acked; export AWS_SHARED_CREDENTIALS_FILE=/tmp/s3/ann.keys
+        cat >load.py <<'END'\nimport boto3\nfrom botocore.config import Config\ns3 = boto3.client('s3', endpoint_url='http://{AT}', region_name='office', config=Config(retries={{'max_attempts': 0}}))\n{program}END
+        /usr/bin/python3 load.py & load=$!\n{kill}\nkill $load; wait $load || true; wc -l <acked"
+    ));
+    let acked = ran.ok().stdout;
+    assert!(acked.trim().parse::<u32>().is_ok_and(|acked| acked >= 30), "{acked}");
+    let whole = "cd /data/web/web; while read key size; do test $(stat -c %s $key) = $size || echo lost $key; done </tmp/s3/acked
+        find load -type f | while read f; do test $(head -1 $f) = $(stat -c %s $f) || echo half $f; getfattr -n user.lsx.object $f >/dev/null 2>&1 || echo bare $f; done
+        ls -A .lsx-s3/new; jq .restarts /run/lsx/shelf/store/s3.state.json";
+    assert_eq!(shelf.host(whole), "6\n");
+    shelf.down();
+}
