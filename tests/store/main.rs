@@ -100,7 +100,16 @@ fn the_cases_cover_what_a_plan_can_say() {
     }
     let cases = golden::cases("store");
     let all: String = cases.iter().filter_map(|c| c.read("plan.json")).collect();
-    for step in ["volume.create:", "volume.change:", "volume.remove:", "intent.create:", "boot.remove:", "service.create:", "service.change:", "service.remove:"] {
+    for step in [
+        "volume.create:",
+        "volume.change:",
+        "volume.remove:",
+        "intent.create:",
+        "boot.remove:",
+        "service.create:",
+        "service.change:",
+        "service.remove:",
+    ] {
         assert!(all.contains(&format!("\"{step}")), "no case has a step {step}");
     }
     for words in [
