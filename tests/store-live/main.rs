@@ -11,11 +11,13 @@
 mod big;
 mod crash;
 mod depot;
+mod hostile;
 #[path = "../ct-live/image.rs"]
 #[expect(dead_code, reason = "the tests of lsx-ct need more of it")]
 mod image;
 mod life;
 mod objects;
+mod shelf;
 mod wrong;
 
 use depot::Depot;
@@ -34,7 +36,7 @@ const GROUPS: &[Group<Depot>] = &[
         share: Depot::up,
         cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES],
     },
-    Group { name: "objects", share: Depot::up, cases: &[objects::CASES] },
+    Group { name: "objects", share: Depot::up, cases: &[objects::CASES, hostile::CASES] },
 ];
 
 fn main() -> ExitCode {

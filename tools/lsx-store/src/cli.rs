@@ -51,7 +51,7 @@ const AFTER: &str =
   store.key         a secret is no key of a user of buckets: 65
   store.place       there is something where a volume is to be mounted: 1
   store.plan.*      a volume is not what or where the document says, or its driver is not supported: 65
-  store.plan.s3     the document has something for buckets that is not supported yet: 65
+  store.plan.objects  the document has something for buckets that is not supported yet: 65
   store.root        others than root can change the folder of volumes, or a link leads to it: 1
   store.serve       a server cannot serve; this is in its log: 1
   store.subvolumes  with `check`: there are subvolumes in a volume, whose content does not count to its size: 2

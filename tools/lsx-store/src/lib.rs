@@ -31,7 +31,8 @@
 //! `cp -a` keep. A plain file that another program puts there is an object, too; its ETag is no MD5. Links are no objects.
 //!
 //! A user of `store.users` has its name as access key; `lsx-store key` prints both keys. Requests are signed by Signature Version 4, in headers or in URLs that
-//! are valid for at most a week; the region may be any. Who may do what is said by `allow` of a bucket: get, put, list, delete.
+//! are valid for at most a week; the region may be any
+//! in lower case (s3cmd needs `bucket_location = office`). Who may do what is said by `allow` of a bucket: get, put, list, delete.
 //! Served are objects with ranges, conditions, copies, uploads in parts, and lists of both versions; all else is answered with NotImplemented. Buckets are
 //! made by the document alone. An object is on the disk before its request is answered, replaced in one moment, and verified when it is read
 //! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).

@@ -2,7 +2,7 @@
 
 use super::key::OWN;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, mkdirat, openat2, renameat_with, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, mkdirat, openat2, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use std::fs::File;
@@ -100,6 +100,10 @@ pub(super) fn room(bucket: &OwnedFd, drafts: &OwnedFd, names: &[String]) -> io::
 
 /// Puts a folder in the place of an object, with the object in it: in one moment, so that no reader misses it.
 fn enfold(at: &OwnedFd, drafts: &OwnedFd, name: &str) -> io::Result<()> {
+    let there = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(there.st_mode) != FileType::RegularFile {
+        return Err(io::ErrorKind::PermissionDenied.into()); // somebody else's link, or a pipe
+    }
     let aside = random()?;
     let inner = made(drafts, &aside)?;
     let done = || -> io::Result<()> {

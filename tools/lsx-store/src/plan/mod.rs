@@ -9,7 +9,7 @@ pub use place::wanted;
 use crate::Store;
 use crate::model::{Disk, Driver, Facts, Intent, Key, Object, Own, REMOVED, State, Volume};
 use common::document;
-use common::plan::{Definition, Have, Kept, Want, Warning, diff};
+use common::plan::{Have, Kept, Want, Warning, diff};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
 use common::{Failure, Failures, Kind};
 use std::collections::BTreeMap;
@@ -62,6 +62,7 @@ pub fn plan(
         steps.retain(|step| {
             objects::selected(input) || !objects::service(step.after.as_ref().or(step.before.as_ref()))
         });
+        objects::first(&mut steps);
         draft.steps.extend(steps);
     }
     Failures(failures).verdict()?;

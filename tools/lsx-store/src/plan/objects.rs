@@ -3,7 +3,7 @@
 use super::Keys;
 use crate::Store;
 use crate::model::{Key, Object, Objects, Right, S3, ServedBucket, State, Volume};
-use common::plan::{Definition, Kept, Runs, Want, Warning};
+use common::plan::{Definition, Kept, Runs, Step, Want, Warning};
 use common::stack::resolved::NetworkAt;
 use common::stack::{Bucket, Resolved, S3, S3Driver, Stack};
 use common::tool::{Draft, Goal, ObservedOf, PlanInput};
@@ -22,7 +22,7 @@ pub fn able(stack: &Stack) -> Result<(), Failures> {
     let Some(store) = &stack.store else { return Ok(()) };
     let mut failures = Vec::new();
     let mut refuse = |at: String, message: &str, hint: &str| {
-        let failure = Failure::new(Kind::Data, "store.plan.s3", message.to_owned());
+        let failure = Failure::new(Kind::Data, "store.plan.objects", message.to_owned());
         failures.push(failure.at(at).hint(hint));
     };
     if let Some(S3 { driver, tls, .. }) = &store.s3 {
@@ -158,6 +158,18 @@ pub(super) fn after(mut want: Want<Object>, volumes: &[String]) -> Want<Object> 
     want
 }
 
+/// Volumes are not unmounted before the server has let go of them.
+pub(super) fn first(steps: &mut [Step<Object>]) {
+    let ends = format!("service.remove:{S3}");
+    if steps.iter().all(|step| step.id != ends) {
+        return;
+    }
+    for step in steps.iter_mut().filter(|step| step.id.starts_with("volume.") && !step.needs.contains(&ends))
+    {
+        step.needs.push(ends.clone());
+    }
+}
+
 /// A part of the stack is not removed under the server.
 ///
 /// # Errors
@@ -169,7 +181,7 @@ pub(super) fn stays(input: &PlanInput<Keys>, host: &str, seen: &ObservedOf<Store
         return Ok(());
     }
     let message = "the S3 server of this host uses its volumes".to_owned();
-    let failure = Failure::new(Kind::Data, "store.plan.s3", message).on(host);
+    let failure = Failure::new(Kind::Data, "store.plan.objects", message).on(host);
     Err(failure
         .hint("remove its buckets from the document, then `lsx-store up`; or `down` without --only")
         .into())

@@ -1,8 +1,8 @@
 //! What is refused before anything else is looked at: old signatures, URLs that are valid for too long, forms.
 
 use hyper::Request;
-use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue};
 use s3s::service::S3Service;
 use s3s::{Body, HttpError, HttpResponse, S3Error, S3ErrorCode, s3_error};
 
@@ -15,10 +15,21 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<HttpResponse, HttpError> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match refused(request.uri().query().unwrap_or_default(), header(AUTHORIZATION), header(CONTENT_TYPE)) {
-        Some(error) => error.to_http_response().map_err(|e| HttpError::new(Box::new(e))),
-        None => service.call(request.map(Body::from)).await,
+    let query = request.uri().query().unwrap_or_default();
+    let refusal = refused(query, header(AUTHORIZATION), header(CONTENT_TYPE));
+    let mut unable =
+        request.headers().iter().filter_map(|(name, value)| unable(name.as_str(), value.as_bytes()));
+    let refusal = refusal.or_else(|| unable.next());
+    let whole = request.body().is_end_stream();
+    let mut reply = match refusal {
+        Some(error) => error.to_http_response().map_err(|e| HttpError::new(Box::new(e)))?,
+        None => service.call(request.map(Body::from)).await?,
+    };
+    // What is left of the body is not read, and the next request is not looked for behind it.
+    if !whole && reply.status().as_u16() >= 400 {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    Ok(reply)
 }
 
 /// Why a request is refused, by its query and two of its headers.
@@ -36,6 +47,9 @@ fn refused(query: &str, authorization: &str, kind: &str) -> Option<S3Error> {
                     return Some(error);
                 }
             }
+            "versionid" if value != "null" => {
+                return Some(s3_error!(NotImplemented, "versions are not supported"));
+            }
             _ => {}
         }
     }
@@ -44,6 +58,32 @@ fn refused(query: &str, authorization: &str, kind: &str) -> Option<S3Error> {
     }
     let form = kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data");
     form.then(|| s3_error!(NotImplemented, "forms are not supported"))
+}
+
+/// Headers that ask for what is not there: with them, `ok` would be a lie.
+const UNABLE: [&str; 10] = [
+    "x-amz-copy-source-server-side-encryption",
+    "x-amz-expected-bucket-owner",
+    "x-amz-grant-",
+    "x-amz-mfa",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+    "x-amz-write-offset-bytes",
+];
+
+/// Why a header is refused.
+fn unable(name: &str, value: &[u8]) -> Option<S3Error> {
+    let odd = match name {
+        "x-amz-acl" => value != b"private" && value != b"bucket-owner-full-control",
+        "x-amz-storage-class" => value != b"STANDARD",
+        // Copies have no tags, whatever is asked for.
+        "x-amz-tagging-directive" => false,
+        _ => UNABLE.iter().any(|unable| name.starts_with(unable)),
+    };
+    odd.then(|| s3_error!(NotImplemented, "{name} is not supported"))
 }
 
 fn old() -> S3Error {
@@ -72,6 +112,23 @@ mod tests {
             ("", "", "Multipart/Form-Data; boundary=x"),
         ] {
             assert!(code(query, authorization, kind).is_some(), "{query} {authorization} {kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_promised() {
+        for (name, value, good) in [
+            ("x-amz-acl", "private", true),
+            ("x-amz-acl", "public-read", false),
+            ("x-amz-storage-class", "STANDARD", true),
+            ("x-amz-storage-class", "GLACIER", false),
+            ("x-amz-tagging", "a=b", false),
+            ("x-amz-tagging-directive", "COPY", true),
+            ("x-amz-server-side-encryption-customer-key", "x", false),
+            ("x-amz-grant-read", "x", false),
+            ("x-amz-meta-grant", "x", true),
+        ] {
+            assert_eq!(unable(name, value.as_bytes()).is_none(), good, "{name}: {value}");
         }
     }
 

@@ -64,7 +64,7 @@ impl Server {
         };
         let written = taken(draft, input.body, |piece| claimed.update(piece)).await?;
         let about = blocking(move || {
-            let sums = claimed.verified(&written.md5, trailing_headers.as_ref())?;
+            let sums = claimed.verified(&written, trailing_headers.as_ref())?;
             let (etag, crc) = (hex(&written.md5), Some(written.crc));
             let mut about = About { etag, crc, sums, ..About::default() };
             bucket.put_part(&id, number, &written, &mut about)?;

@@ -80,7 +80,7 @@ impl Server {
             {
                 return Err(Refused::Sum("Content-Length"));
             }
-            about.sums = claimed.verified(&written.md5, trailing_headers.as_ref())?;
+            about.sums = claimed.verified(&written, trailing_headers.as_ref())?;
             (about.etag, about.crc) = (hex(&written.md5), Some(written.crc));
             bucket.put(&written, &key, &mut about, &condition)?;
             Ok(about)

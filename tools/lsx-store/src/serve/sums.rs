@@ -1,6 +1,6 @@
 //! Checksums of requests: those that are named before the body, and those that come after it.
 
-use crate::object::{Refused, Sums};
+use crate::object::{Refused, Sums, Written};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
@@ -17,6 +17,10 @@ const NAMES: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
 pub(super) struct Claimed {
     md5: Option<String>,
     sums: Sums,
+    /// Those that come after the body.
+    later: Vec<&'static str>,
+    /// The length of a body in chunks.
+    length: Option<String>,
     hasher: ChecksumHasher,
 }
 
@@ -26,7 +30,7 @@ impl Claimed {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut hasher = ChecksumHasher::default();
         let trailing = text("x-amz-trailer").unwrap_or_default().to_ascii_lowercase();
-        let mut sums = Sums::new();
+        let (mut sums, mut announced) = (Sums::new(), Vec::new());
         for name in NAMES {
             let header = format!("{HEADER}{name}");
             let sent = text(&header);
@@ -35,9 +39,11 @@ impl Claimed {
             if sent.is_some() || later || wanted {
                 begin(&mut hasher, name);
             }
+            announced.extend(later.then_some(name));
             sums.extend(sent.map(|sum| (name.to_owned(), sum)));
         }
-        Claimed { md5: text("content-md5"), sums, hasher }
+        let length = text("x-amz-decoded-content-length");
+        Claimed { md5: text("content-md5"), sums, later: announced, length, hasher }
     }
 
     /// A piece of the body.
@@ -51,17 +57,25 @@ impl Claimed {
     /// If one is not what the client says.
     pub(super) fn verified(
         self,
-        md5: &[u8; 16],
+        body: &Written,
         trailing: Option<&TrailingHeaders>,
     ) -> Result<Sums, Refused> {
-        if self.md5.as_deref().is_some_and(|sent| STANDARD.decode(sent).ok().as_deref() != Some(md5)) {
+        if self.length.is_some_and(|length| length.parse() != Ok(body.size)) {
+            return Err(Refused::Sum("x-amz-decoded-content-length"));
+        }
+        if self
+            .md5
+            .as_deref()
+            .is_some_and(|sent| STANDARD.decode(sent).ok().as_deref() != Some(&body.md5[..]))
+        {
             return Err(Refused::Sum("Content-MD5"));
         }
         let mut claimed = self.sums;
         let later = trailing.and_then(TrailingHeaders::take).unwrap_or_default();
-        for name in NAMES {
+        for name in self.later {
             let sent = later.get(format!("{HEADER}{name}")).and_then(|value| value.to_str().ok());
-            claimed.extend(sent.map(|sum| (name.to_owned(), sum.trim().to_owned())));
+            let sent = sent.ok_or(Refused::Sum("x-amz-trailer"))?;
+            claimed.insert(name.to_owned(), sent.trim().to_owned());
         }
         let sums = named(self.hasher.finalize());
         match claimed.iter().all(|(name, sum)| sums.get(name) == Some(sum)) {
