@@ -5,9 +5,8 @@ use crate::shelf::{AT, Shelf};
 
 pub(crate) const CASES: &[crate::Case] = &[("hostile_requests_are_refused", hostile_requests_are_refused)];
 
-fn hostile_requests_are_refused(depot: &Depot) {
-    let shelf = Shelf::up(depot);
-    let program = r#"
+/// Requests that are made and signed by hand; each prints what it got.
+const PROGRAM: &str = r#"
 import http.client, datetime, base64, zlib, hmac, re
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -74,8 +73,11 @@ s.sendall(('PUT /web/h/short HTTP/1.1\r\nhost: %%s\r\n' %% at + ''.join('%%s: %%
 s.shutdown(socket.SHUT_WR); s.recv(1000); s.close()
 show('left', [o['Key'] for o in s3.list_objects_v2(Bucket='web', Prefix='h/')['Contents']])
 "#;
+
+fn hostile_requests_are_refused(depot: &Depot) {
+    let shelf = Shelf::up(depot);
     let ran =
-        shelf.python("ann", &program.replace("'%s'", &format!("'{AT}'")).replace("%%", "%")).ok().stdout;
+        shelf.python("ann", &PROGRAM.replace("'%s'", &format!("'{AT}'")).replace("%%", "%")).ok().stdout;
     let wanted = "put 200 -
 forged 403 SignatureDoesNotMatch
 body 400 XAmzContentSHA256Mismatch
