@@ -53,7 +53,7 @@ impl Host {
         let before = host.snapshot();
         if needed {
             let file = host.stack("vm", crate::limits::INSTANCES);
-            host.ct(&["up", "-q", &file]).ok();
+            host.comes_up(&file);
         }
         Host { before, ..host }
     }
@@ -81,6 +81,14 @@ impl Host {
 
     pub(crate) fn ct(&self, args: &[&str]) -> Ran {
         self.run(&self.folder.join("lsx-ct").display().to_string(), args)
+    }
+
+    /// `up` until it says that all is ready: on an emulated processor that others use, a start may take longer than it waits.
+    #[track_caller]
+    pub(crate) fn comes_up(&self, file: &str) {
+        let tries = (0..5).map(|_| self.ct(&["up", "-q", file]));
+        let mut last = None;
+        assert!(tries.inspect(|ran| last = Some(ran.stderr.clone())).any(|ran| ran.code == 0), "{last:?}");
     }
 
     pub(crate) fn net(&self, args: &[&str]) -> Ran {

@@ -5,7 +5,7 @@ use crate::host::Host;
 use lsx_tests::lab::until;
 
 /// Longer than anything takes on an emulated processor that others use, too.
-const LONG: u64 = 110;
+const LONG: u64 = 300;
 
 pub(crate) const INSTANCES: &str = "instances:
   web: { image: bb, host: h1, user: nobody, env: { COLOUR: blue }, command: [sleep, \"1000\"], ready: { command: [test, -d, /proc/1] },

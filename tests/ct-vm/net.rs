@@ -22,7 +22,7 @@ fn instances_reach_each_other(host: &Host) {
     host.run("ip", &["address", "add", "198.18.0.11/32", "dev", "lo"]).ok();
     let file = host.stack("net", STACK);
     host.net(&["up", "-q", &file]).ok();
-    host.ct(&["up", "-q", &file]).ok();
+    host.comes_up(&file);
     let ran =
         host.ct(&["exec", "--on", "net/app", "--", "wget", "-q", "-O", "-", "http://web/shells"]).ok().json();
     assert_eq!(ran["stdout"], "/bin/sh\n", "{ran}");
@@ -52,7 +52,7 @@ fn a_full_neighbour_table_is_named_with_its_setting(host: &Host) {
     host.run("ip", &["address", "add", "198.18.0.11/32", "dev", "lo"]).ok();
     let file = host.stack("full", STACK);
     host.net(&["up", "-q", &file]).ok();
-    host.ct(&["up", "-q", &file]).ok();
+    host.comes_up(&file);
     host.net(&["check", &file]).ok();
     host.run("sh", &["-c", FILL]).ok();
     let full = host.net(&["check", &file]);
