@@ -1,6 +1,6 @@
 //! A lab, two images, and helpers of the tests.
 
-use crate::image;
+use lsx_tests::image;
 use lsx_tests::lab::{Lab, PROGRAMS, Ran, finish};
 use serde_json::Value;
 use std::collections::BTreeSet;

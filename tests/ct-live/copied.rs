@@ -2,7 +2,7 @@
 
 use crate::cloud::Cloud;
 use crate::exec::fan;
-use crate::image;
+use lsx_tests::image;
 use lsx_tests::lab::until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

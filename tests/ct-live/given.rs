@@ -1,7 +1,7 @@
 //! What an instance gets in addition to its image: volumes, secrets, memory, limits, by the document or the image.
 
 use crate::cloud::Cloud;
-use crate::image;
+use lsx_tests::image;
 use std::process::Command;
 
 pub(crate) const CASES: &[crate::Case] = &[

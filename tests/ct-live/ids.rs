@@ -1,7 +1,7 @@
 //! Instances with more user and group ids than the default.
 
 use crate::cloud::Cloud;
-use crate::image;
+use lsx_tests::image;
 use std::process::Command;
 
 pub(crate) const CASES: &[crate::Case] =

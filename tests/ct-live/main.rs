@@ -16,7 +16,6 @@ mod exec;
 mod given;
 mod hostile;
 mod ids;
-mod image;
 mod life;
 mod lost;
 mod machines;

@@ -9,34 +9,28 @@ use common::tool::ObservedOf;
 use lsx_dns::Dns;
 use lsx_dns::model::Facts;
 use lsx_tests::blessing;
-use lsx_tests::golden::{self, Case};
+use lsx_tests::golden;
+use serde_json::Value;
 use std::net::Ipv4Addr;
 
 const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-dns";
 
 #[test]
 fn every_case_gives_what_it_gave() {
-    golden::run(&tool(), remade);
+    golden::run(&tool(), |case| case.remade(left));
 }
 
-/// The observed documents of a case: hosts as an earlier stack left them, then edits.
-fn remade(case: &Case) -> Option<String> {
-    let (was, edits) = case.drift()?;
-    let text = case.text();
-    let (_, all) = resolved(was.as_deref().unwrap_or(&text));
-    let mut lines = String::new();
-    for host in &all.hosts {
+/// The observed documents of the hosts of a stack.
+fn left(text: &str, up: bool) -> Vec<Value> {
+    let (_, all) = resolved(text);
+    let documents = all.hosts.iter().map(|host| {
         let mut seen = bare(&all.stack, &host.name);
-        if let Some(was) = &was {
-            raise(was, &mut seen);
+        if up {
+            raise(text, &mut seen);
         }
-        let mut seen = serde_json::to_value(seen).unwrap();
-        for edit in edits.iter().filter(|edit| edit["host"] == host.name) {
-            golden::edit(&mut seen, edit);
-        }
-        lines += &format!("{seen}\n");
-    }
-    Some(lines)
+        serde_json::to_value(seen).unwrap()
+    });
+    documents.collect()
 }
 
 fn bare(stack: &str, host: &str) -> ObservedOf<Dns> {

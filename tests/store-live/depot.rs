@@ -1,6 +1,7 @@
 //! A lab with one image, and helpers of the tests.
 
-use crate::{TOOL, image};
+use crate::TOOL;
+use lsx_tests::image;
 use lsx_tests::lab::{Lab, Ran, finish};
 use serde_json::Value;
 use std::path::Path;

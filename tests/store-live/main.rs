@@ -12,9 +12,6 @@ mod big;
 mod crash;
 mod depot;
 mod hostile;
-#[path = "../ct-live/image.rs"]
-#[expect(dead_code, reason = "the tests of lsx-ct need more of it")]
-mod image;
 mod life;
 mod objects;
 mod shelf;

@@ -8,8 +8,9 @@ use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
 use common::tool::{ObservedOf, Tool as _};
 use lsx_store::Store;
 use lsx_store::model::{Disk, Facts, Intent};
-use lsx_tests::golden::{self, Case};
+use lsx_tests::golden;
 use lsx_tests::{Tool, blessing};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -27,27 +28,20 @@ fn resolved(text: &str) -> (Stack, Resolved) {
 
 #[test]
 fn every_case_gives_what_it_gave() {
-    golden::run(&tool(), remade);
+    golden::run(&tool(), |case| case.remade(|text, up| left(text, up, &case.folder)));
 }
 
-/// The observed documents of a case: hosts as an earlier stack left them, then edits.
-fn remade(case: &Case) -> Option<String> {
-    let (was, edits) = case.drift()?;
-    let text = case.text();
-    let (_, all) = resolved(was.as_deref().unwrap_or(&text));
-    let mut lines = String::new();
-    for host in &all.hosts {
+/// The observed documents of the hosts of a stack.
+fn left(text: &str, up: bool, folder: &Path) -> Vec<Value> {
+    let (_, all) = resolved(text);
+    let documents = all.hosts.iter().map(|host| {
         let mut seen = bare(&all.stack, &host.name);
-        if let Some(was) = &was {
-            raise(was, &mut seen, &case.folder);
+        if up {
+            raise(text, &mut seen, folder);
         }
-        let mut seen = serde_json::to_value(seen).unwrap();
-        for edit in edits.iter().filter(|edit| edit["host"] == host.name) {
-            golden::edit(&mut seen, edit);
-        }
-        lines += &format!("{seen}\n");
-    }
-    Some(lines)
+        serde_json::to_value(seen).unwrap()
+    });
+    documents.collect()
 }
 
 fn bare(stack: &str, host: &str) -> ObservedOf<Store> {

@@ -46,6 +46,18 @@ impl Case {
         Some((was, drift["edits"].as_array().cloned().unwrap_or_default()))
     }
 
+    /// Observed documents as `drift.json` says, one a line: `documents` makes those of a stack's hosts, with its objects if it
+    /// was up.
+    pub fn remade(&self, documents: impl Fn(&str, bool) -> Vec<Value>) -> Option<String> {
+        let (was, edits) = self.drift()?;
+        let mut made = documents(was.as_ref().unwrap_or(&self.text()), was.is_some());
+        for document in &mut made {
+            let host = document["host"].clone();
+            edits.iter().filter(|one| one["host"] == host).for_each(|one| edit(document, one));
+        }
+        Some(made.iter().map(|document| format!("{document}\n")).collect())
+    }
+
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.folder.join(name);
         match text {

@@ -4,6 +4,7 @@
 
 pub mod golden;
 pub mod groups;
+pub mod image;
 pub mod lab;
 pub mod load;
 pub mod machine;

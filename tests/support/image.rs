@@ -1,4 +1,9 @@
 //! The smallest image there is: a static busybox and a name for each of its programs, as a tar of the root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on says why and ends"
+)]
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -9,7 +14,10 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/:/bin/
 const GROUP: &str = "root:x:0:\napp:x:1000:\nextra:x:2000:app\n";
 
 /// Writes `NAME.tar` into a folder; `mark` makes it another image than the others.
-pub(crate) fn busybox(folder: &Path, name: &str, mark: &str) {
+///
+/// # Panics
+/// When it cannot.
+pub fn busybox(folder: &Path, name: &str, mark: &str) {
     let root = folder.join(format!("{name}.root"));
     for path in ["bin", "sbin", "etc/init.d", "proc", "sys", "dev", "run", "tmp", "root", "srv"] {
         std::fs::create_dir_all(root.join(path)).unwrap();
@@ -36,7 +44,10 @@ pub(crate) fn busybox(folder: &Path, name: &str, mark: &str) {
 }
 
 /// The same with so many MiB that cannot be compressed.
-pub(crate) fn large(folder: &Path, name: &str, mib: usize) {
+///
+/// # Panics
+/// When it cannot.
+pub fn large(folder: &Path, name: &str, mib: usize) {
     busybox(folder, name, name);
     let root = folder.join(format!("{name}.root"));
     let random = format!("head -c {mib}M /dev/urandom >{}", root.join("etc/large").display());
