@@ -8,6 +8,7 @@
     reason = "this program is the tests: it stops at the first surprise"
 )]
 
+mod asked;
 mod big;
 mod crash;
 mod depot;
@@ -33,7 +34,7 @@ const GROUPS: &[Group<Depot>] = &[
         share: Depot::up,
         cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES],
     },
-    Group { name: "objects", share: Depot::up, cases: &[objects::CASES, hostile::CASES] },
+    Group { name: "objects", share: Depot::up, cases: &[objects::CASES, hostile::CASES, asked::CASES] },
 ];
 
 fn main() -> ExitCode {

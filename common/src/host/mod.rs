@@ -12,6 +12,7 @@ pub mod program;
 pub mod received;
 pub mod roll;
 pub mod service;
+pub mod spaces;
 mod starter;
 pub mod timer;
 pub mod volume;

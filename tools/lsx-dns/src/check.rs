@@ -4,12 +4,11 @@
 mod behind;
 mod disk;
 mod questions;
-pub(crate) mod spaces;
 
 use crate::edit::{self, Sent};
 use crate::model::Key;
 use crate::query::{self, Answer, Asked};
-use common::host::namespace;
+use common::host::{namespace, spaces};
 use common::stack::{Resolved, Stack};
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind, fleet};

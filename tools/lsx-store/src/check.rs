@@ -1,4 +1,11 @@
-//! What `check` finds in addition to "the plan is empty": volumes that are nearly full, or whose size does not hold.
+//! What `check` finds in addition to "the plan is empty": volumes that are nearly full, or whose size does not hold; what clients do not
+//! get of the S3 server.
+
+mod buckets;
+mod order;
+mod round;
+
+pub(crate) use round::asked;
 
 use crate::model::{Driver, Usage};
 use crate::plan::Keys;
@@ -12,7 +19,7 @@ const FULL: u64 = 90;
 pub(crate) fn check(input: &PlanInput<Keys>, each: Each<'_>) -> Checked {
     let mut checked = Checked::default();
     let (asked, hosts) = (json!({"stack": input.stack}), &input.hosts);
-    checked.ask(each, ("usage", &asked), hosts, "store.unread", |checked, host, all: Vec<Usage>| {
+    checked.ask(&mut *each, ("usage", &asked), hosts, "store.unread", |checked, host, all: Vec<Usage>| {
         for usage in all.into_iter().filter(|usage| input.only.stored(&usage.volume)) {
             let mut tried = vec![("store.full", full(&usage))];
             tried.extend((usage.driver == Driver::Btrfs).then(|| ("store.subvolumes", divided(&usage))));
@@ -32,6 +39,7 @@ pub(crate) fn check(input: &PlanInput<Keys>, each: Each<'_>) -> Checked {
             checked.row(row);
         }
     });
+    buckets::check(input, each, &mut checked);
     checked
 }
 

@@ -46,6 +46,7 @@ const AFTER: &str =
     "  host.volume       something else is where a volume should be mounted: 1
   stack.*           the stack file is invalid, at the place that is named: 65
   host.service      a server does not start, with the last lines of its log: 1
+  store.bucket      with `check`: a bucket cannot be used as its users may: 2
   store.foreign     there is something else where a volume would be: 1
   store.full        with `check`: a volume or its disk is nearly full: 2
   store.key         a secret is no key of a user of buckets: 65
@@ -54,6 +55,7 @@ const AFTER: &str =
   store.plan.objects  the document has something for buckets that is not supported yet: 65
   store.root        others than root can change the folder of volumes, or a link leads to it: 1
   store.serve       a server cannot serve; this is in its log: 1
+  store.server      with `check`: the S3 server does not answer, or answers what it must refuse: 2
   store.subvolumes  with `check`: there are subvolumes in a volume, whose content does not count to its size: 2
 
 Files:

@@ -37,6 +37,10 @@
 //! made by the document alone. An object is on the disk before its request is answered, replaced in one moment, and verified when it is read
 //! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).
 //! Requests are not encrypted: a load balancer with `tls` does that.
+//!
+//! `check` asks the server from an instance of each network that reaches it: requests without a signature and with a forged one must be refused.
+//! From an instance on the host of the server, which has the keys, each bucket is listed, read and written with the keys of users that may. What it writes is a part of an upload that it gives up: it is on the
+//! disk, in the bucket's own volume, and no client lists it.
 
 use common::host::service::worker::Worker;
 use common::plan::Have;
@@ -55,6 +59,7 @@ use std::sync::atomic::AtomicBool;
 mod apply;
 mod check;
 pub mod cli;
+mod client;
 mod key;
 pub mod model;
 mod object;
@@ -84,7 +89,22 @@ impl Tool for Store {
         (
             "store.check",
             "rows",
-            &["host", "volume", "driver", "path", "used_bytes", "size_bytes", "enforced", "free_bytes"],
+            &[
+                "host",
+                "volume",
+                "driver",
+                "path",
+                "used_bytes",
+                "size_bytes",
+                "enforced",
+                "free_bytes",
+                "from",
+                "server",
+                "bucket",
+                "asked",
+                "answered",
+                "why",
+            ],
         ),
     ];
     const ORDER: u8 = 20;
@@ -154,6 +174,7 @@ impl Tool for Store {
     fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         match name {
             "able" => apply::able::answer(input),
+            "buckets" => check::asked(input),
             "usage" => Ok(observe::usage_of(&input)?),
             _ => Err(Failure::new(Kind::Bug, "store.call", format!("no call {name}")).into()),
         }

@@ -1,7 +1,7 @@
 //! Observes this host: its volumes, what they use, and its disks. Reads only.
 
 use crate::apply::{folder, record};
-use crate::model::{Facts, Own, State, Usage, Volume, disks_of};
+use crate::model::{BucketSeen, Facts, Objects, Own, ServedBucket, State, Usage, Volume, disks_of};
 use crate::plan::{haves, key};
 use crate::{Store, model};
 use common::host::Program;
@@ -34,6 +34,8 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<model::Object, 
         let volumes: Vec<Volume> =
             volumes.into_iter().map(|kept| folder::seen(&name, kept)).collect::<Result<_, _>>()?;
         facts.usage.extend(volumes.iter().filter_map(|volume| usage(&name, volume)));
+        let served = found.intent.as_ref().and_then(|intent| intent.objects.as_ref());
+        facts.buckets.extend(served.into_iter().flat_map(|objects| buckets(&name, objects, &volumes)));
         if stack.is_some() {
             facts.unkept = record::names(&Path::new(volume::ROOT).join(&name));
             volumes.iter().for_each(|volume| _ = facts.unkept.remove(&volume.name));
@@ -41,6 +43,31 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<model::Object, 
         objects.extend(haves(volumes, found.objects(key)));
     }
     Ok((objects, facts, warnings))
+}
+
+/// The buckets of a stack, with their folders.
+fn buckets(stack: &str, objects: &Objects, volumes: &[Volume]) -> Vec<BucketSeen> {
+    let seen = |(name, bucket): (&String, &ServedBucket)| {
+        let of = volumes.iter().find(|volume| volume.name == bucket.volume);
+        let root = of.map_or_else(|| volume::place(stack, &bucket.volume), |of| of.path.clone().into());
+        let path = root.join(name);
+        let state = match of.map_or(State::Missing, |of| of.state) {
+            State::Ready => match path.symlink_metadata() {
+                Ok(there) if there.is_dir() => State::Ready,
+                Ok(_) => State::Foreign,
+                Err(_) => State::Missing,
+            },
+            other => other,
+        };
+        BucketSeen {
+            stack: stack.to_owned(),
+            bucket: name.clone(),
+            volume: bucket.volume.clone(),
+            path: path.display().to_string(),
+            state,
+        }
+    };
+    objects.buckets.iter().map(seen).collect()
 }
 
 /// What the volumes of a stack use.

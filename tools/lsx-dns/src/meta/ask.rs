@@ -1,9 +1,8 @@
 //! The live check of metadata: each instance asks who it is, from its own namespace, with a token.
 
-use crate::check::spaces;
 use crate::model::{Key, META};
 use crate::plan;
-use common::host::{limit, namespace};
+use common::host::{limit, namespace, spaces};
 use common::tool::{Checked, Each, Finding, Goal, PlanInput};
 use common::{Failure, Failures, Kind, fleet, printable};
 use serde::{Deserialize, Serialize};

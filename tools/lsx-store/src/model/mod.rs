@@ -4,7 +4,7 @@ mod disks;
 mod objects;
 
 pub use disks::{Disk, of as disk_of, parse as disks_of};
-pub use objects::{Key, Objects, Right, S3, ServedBucket};
+pub use objects::{BucketSeen, Key, Objects, Right, S3, ServedBucket};
 
 use common::plan::{self, WithKept};
 use schemars::JsonSchema;
@@ -150,6 +150,9 @@ pub struct Facts {
     /// What volumes use, if their file system can be asked; as JSON rows of `usage`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usage: Vec<Usage>,
+    /// Buckets that its S3 server serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<BucketSeen>,
 }
 
 /// What its steps share.

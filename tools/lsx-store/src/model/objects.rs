@@ -1,5 +1,6 @@
 //! The configuration of a host's S3 server.
 
+use super::State;
 use common::stack::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,21 @@ pub struct ServedBucket {
     /// What users may do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub allow: BTreeMap<String, Vec<Right>>,
+}
+
+/// A bucket as a host has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BucketSeen {
+    /// The stack.
+    pub stack: String,
+    /// The bucket.
+    pub bucket: String,
+    /// Its volume.
+    pub volume: String,
+    /// The folder of its objects.
+    pub path: String,
+    /// Whether it can be used: its volume and its folder are there.
+    pub state: State,
 }
 
 /// What a user may do with a bucket.

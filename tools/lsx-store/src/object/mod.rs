@@ -9,7 +9,7 @@ mod place;
 mod upload;
 
 pub(crate) use about::{About, Sums};
-pub(crate) use bucket::{Bucket, Condition, Found};
+pub(crate) use bucket::{Bucket, Condition, Found, UPLOADS_AT};
 pub(crate) use draft::{Draft, Written};
 pub(crate) use key::LONGEST;
 pub(crate) use list::{Item, Page, Range};

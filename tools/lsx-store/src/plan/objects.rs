@@ -111,6 +111,12 @@ pub(super) fn served(
     };
     let there = |name: &str| volumes.iter().any(|one| one.name == name && one.state == State::Ready);
     let lost = objects.buckets.iter().find(|(_, bucket)| !there(&bucket.volume));
+    if let (Goal::Up(..), Some((name, bucket)), true) = (&input.goal, lost, selected(input)) {
+        let message = format!("no bucket is served: volume {} of {name} is not there", bucket.volume);
+        let failure = Failure::new(Kind::Data, "store.plan.missing", message).on(host);
+        let hint = format!("name it, too: --only store.{name},store.{}; or leave --only out", bucket.volume);
+        return Err(failure.at(format!("store.buckets.{name}")).hint(hint).into());
+    }
     draft.warnings.extend(lost.map(|(name, bucket)| Warning {
         code: "store.bucket".to_owned(),
         message: format!("{host}: no bucket is served: volume {} of {name} is not there", bucket.volume),

@@ -1,6 +1,6 @@
 //! The network namespaces of instances on this host, by the addresses of their interfaces.
 
-use common::host::namespace::{self, NamespaceRef};
+use super::namespace::{self, NamespaceRef};
 use nix::ifaddrs::getifaddrs;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An address with the hardware address of its interface, in lower case.
-type Interface = (Ipv4Addr, String);
+pub type Interface = (Ipv4Addr, String);
 
 /// Every interface in a namespace that a process or a name holds, except those of this process.
-pub(crate) fn by_address() -> HashMap<Interface, Arc<OwnedFd>> {
+pub fn by_address() -> HashMap<Interface, Arc<OwnedFd>> {
     let mut all = HashMap::new();
     let mut known: BTreeSet<u64> = inode(Path::new("/proc/self/ns/net")).into_iter().collect();
     for path in paths() {
