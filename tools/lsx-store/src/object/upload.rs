@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, openat2, unlinkat};
 use rustix::io::Errno;
 use s3s::crypto::{Checksum as _, Md5};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -93,22 +93,31 @@ impl Bucket {
         Ok(read.map(|upload| Upload { id: id.to_owned(), began, ..upload }))
     }
 
-    /// All uploads that have begun, by key and name.
+    /// The first uploads that have begun, by key and name, of those that `asked` wants. There may be many: no more are held than are
+    /// returned.
     ///
     /// # Errors
     /// Of the file system.
-    pub(crate) fn uploads(&self) -> Result<Vec<Upload>, Refused> {
-        let mut all = Vec::new();
+    pub(crate) fn uploads(
+        &self,
+        most: usize,
+        asked: impl Fn(&Upload) -> bool,
+    ) -> Result<Vec<Upload>, Refused> {
+        let mut first = BTreeMap::new();
         for entry in Dir::read_from(&self.uploads)? {
             let entry = entry?;
             match self.upload_at(&entry.file_name().to_string_lossy()) {
-                Ok(upload) => all.extend(upload),
-                Err(Refused::NoUpload) => {}
+                Ok(Some(upload)) if asked(&upload) => {
+                    first.insert((upload.key.clone(), upload.id.clone()), upload);
+                    if first.len() > most {
+                        first.pop_last();
+                    }
+                }
+                Ok(_) | Err(Refused::NoUpload) => {}
                 Err(other) => return Err(other),
             }
         }
-        all.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
-        Ok(all)
+        Ok(first.into_values().collect())
     }
 
     /// Adds a part; one with the same number is replaced.
@@ -136,22 +145,27 @@ impl Bucket {
         put().inspect_err(|_| written.drop(&self.drafts))
     }
 
-    /// The parts of an upload, in order.
+    /// The first parts of an upload after a number, in order.
     ///
     /// # Errors
     /// If there is no such upload; of the file system.
-    pub(crate) fn parts(&self, id: &str) -> Result<Vec<Part>, Refused> {
+    pub(crate) fn parts(&self, id: &str, after: i32, most: usize) -> Result<Vec<Part>, Refused> {
         let folder = self.upload_folder(id)?;
-        let mut all = BTreeMap::new();
+        let mut numbers = BTreeSet::new();
         for entry in Dir::read_from(&folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy();
-            let Ok(number) = name.parse::<u16>() else { continue };
-            if let Some((file, false)) = place::opened(&folder, &name)? {
-                all.insert(number, About::of(&file)?);
+            let number = entry?.file_name().to_string_lossy().parse::<u16>();
+            numbers.extend(number.ok().filter(|number| i32::from(*number) > after));
+        }
+        let mut all = Vec::new();
+        for number in numbers {
+            if all.len() == most {
+                break;
+            }
+            if let Some((file, false)) = place::opened(&folder, &number.to_string())? {
+                all.push(Part { number, about: About::of(&file)? });
             }
         }
-        Ok(all.into_iter().map(|(number, about)| Part { number, about }).collect())
+        Ok(all)
     }
 
     /// Makes one object of the parts that are named with their ETags. The upload is gone then.

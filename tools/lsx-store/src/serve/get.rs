@@ -12,15 +12,51 @@ use s3s::{S3Result, s3_error};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// The conditions of a request on an object.
-pub(super) struct Conditions<'a> {
-    pub(super) is: Option<&'a ETagCondition>,
-    pub(super) is_not: Option<&'a ETagCondition>,
-    pub(super) since: Option<&'a Timestamp>,
-    pub(super) not_since: Option<&'a Timestamp>,
+/// What two replies say of an object, with the same names in both.
+macro_rules! described {
+    ($output:ident, $about:expr, $sums:expr) => {{
+        let (about, sums): (&About, Checksum) = (&$about, $sums);
+        $output {
+            accept_ranges: Some("bytes".to_owned()),
+            e_tag: etag(about),
+            last_modified: Some(time(about.seconds())),
+            metadata: (!about.given.is_empty()).then(|| about.given.clone().into_iter().collect()),
+            cache_control: header(about, "cache-control"),
+            content_disposition: header(about, "content-disposition"),
+            content_encoding: header(about, "content-encoding"),
+            content_language: header(about, "content-language"),
+            content_type: header(about, "content-type").or_else(|| Some("binary/octet-stream".to_owned())),
+            expires: expires(about),
+            checksum_crc32: sums.checksum_crc32,
+            checksum_crc32c: sums.checksum_crc32c,
+            checksum_crc64nvme: sums.checksum_crc64nvme,
+            checksum_sha1: sums.checksum_sha1,
+            checksum_sha256: sums.checksum_sha256,
+            ..$output::default()
+        }
+    }};
 }
 
-impl Conditions<'_> {
+/// The conditions of a request on an object.
+pub(super) struct Conditions<'a> {
+    is: Option<&'a ETagCondition>,
+    is_not: Option<&'a ETagCondition>,
+    since: Option<&'a Timestamp>,
+    not_since: Option<&'a Timestamp>,
+}
+
+impl<'a> Conditions<'a> {
+    /// In the order of their headers: that it is, that it is not, changed since, not changed since.
+    pub(super) fn of(
+        is: &'a Option<ETagCondition>,
+        is_not: &'a Option<ETagCondition>,
+        since: &'a Option<Timestamp>,
+        not_since: &'a Option<Timestamp>,
+    ) -> Self {
+        let (is, is_not) = (is.as_ref(), is_not.as_ref());
+        Conditions { is, is_not, since: since.as_ref(), not_since: not_since.as_ref() }
+    }
+
     /// Whether they hold (RFC 9110 13.2.2).
     pub(super) fn hold(&self, about: &About, reads: bool) -> S3Result<()> {
         let same =
@@ -79,70 +115,38 @@ impl Server {
     pub(super) async fn get(self: Arc<Self>, input: GetObjectInput) -> S3Result<GetObjectOutput> {
         let found = self.found(&input.bucket, &input.key).await?;
         let about = found.about.clone();
-        let conditions = Conditions {
-            is: input.if_match.as_ref(),
-            is_not: input.if_none_match.as_ref(),
-            since: input.if_modified_since.as_ref(),
-            not_since: input.if_unmodified_since.as_ref(),
-        };
-        conditions.hold(&about, true)?;
+        Conditions::of(
+            &input.if_match,
+            &input.if_none_match,
+            &input.if_modified_since,
+            &input.if_unmodified_since,
+        )
+        .hold(&about, true)?;
         part(input.part_number, &about)?;
         let range = input.range.map(|range| range.check(about.size)).transpose()?;
         let length = range.as_ref().map_or(about.size, |range| range.end - range.start);
         let told =
             range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, about.size));
         let sent = Sent::new(found, &input.key, range).map_err(|e| super::body::told(e.into()))?;
-        let HeadObjectOutput {
-            e_tag,
-            last_modified,
-            metadata,
-            cache_control,
-            content_disposition,
-            content_encoding,
-            content_language,
-            content_type,
-            expires,
-            accept_ranges,
-            checksum_crc32,
-            checksum_crc32c,
-            checksum_crc64nvme,
-            checksum_sha1,
-            checksum_sha256,
-            ..
-        } = described(&about, input.checksum_mode.filter(|_| told.is_none()));
+        let sums = wanted(&about, input.checksum_mode.filter(|_| told.is_none()));
         Ok(GetObjectOutput {
             body: Some(StreamingBlob::new(sent)),
             content_length: signed(length),
             content_range: told,
-            e_tag,
-            last_modified,
-            metadata,
-            cache_control,
-            content_disposition,
-            content_encoding,
-            content_language,
-            content_type,
-            expires,
-            accept_ranges,
-            checksum_crc32,
-            checksum_crc32c,
-            checksum_crc64nvme,
-            checksum_sha1,
-            checksum_sha256,
-            ..GetObjectOutput::default()
+            ..described!(GetObjectOutput, about, sums)
         })
     }
 
     /// What is known of it.
     pub(super) async fn head(self: Arc<Self>, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
         let about = self.found(&input.bucket, &input.key).await?.about;
-        let conditions = Conditions {
-            is: input.if_match.as_ref(),
-            is_not: input.if_none_match.as_ref(),
-            since: input.if_modified_since.as_ref(),
-            not_since: input.if_unmodified_since.as_ref(),
-        };
-        conditions.hold(&about, true)?;
+        Conditions::of(
+            &input.if_match,
+            &input.if_none_match,
+            &input.if_modified_since,
+            &input.if_unmodified_since,
+        )
+        .hold(&about, true)?;
         part(input.part_number, &about)?;
         let range = input.range.map(|range| range.check(about.size)).transpose()?;
         let length = range.as_ref().map_or(about.size, |range| range.end - range.start);
@@ -150,33 +154,22 @@ impl Server {
         Ok(HeadObjectOutput {
             content_length: signed(length),
             content_range: told,
-            ..described(&about, input.checksum_mode)
+            ..described!(HeadObjectOutput, about, wanted(&about, input.checksum_mode))
         })
     }
 }
 
-/// Headers of an object.
-fn described(about: &About, sums: Option<ChecksumMode>) -> HeadObjectOutput {
-    let header = |name: &str| about.headers.get(name).cloned();
-    let wanted = sums.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
-    let sums = if wanted { shown(&about.sums) } else { Checksum::default() };
-    let expires = header("expires");
-    HeadObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        e_tag: etag(about),
-        last_modified: Some(time(about.seconds())),
-        metadata: (!about.given.is_empty()).then(|| about.given.clone().into_iter().collect()),
-        cache_control: header("cache-control"),
-        content_disposition: header("content-disposition"),
-        content_encoding: header("content-encoding"),
-        content_language: header("content-language"),
-        content_type: header("content-type").or_else(|| Some("binary/octet-stream".to_owned())),
-        expires: expires.and_then(|text| Timestamp::parse(TimestampFormat::HttpDate, &text).ok()),
-        checksum_crc32: sums.checksum_crc32,
-        checksum_crc32c: sums.checksum_crc32c,
-        checksum_crc64nvme: sums.checksum_crc64nvme,
-        checksum_sha1: sums.checksum_sha1,
-        checksum_sha256: sums.checksum_sha256,
-        ..HeadObjectOutput::default()
-    }
+/// The checksums of an object, if they are asked for.
+fn wanted(about: &About, mode: Option<ChecksumMode>) -> Checksum {
+    let wanted = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
+    if wanted { shown(&about.sums) } else { Checksum::default() }
+}
+
+fn header(about: &About, name: &str) -> Option<String> {
+    about.headers.get(name).cloned()
+}
+
+fn expires(about: &About) -> Option<Timestamp> {
+    let text = header(about, "expires")?;
+    Timestamp::parse(TimestampFormat::HttpDate, &text).ok()
 }

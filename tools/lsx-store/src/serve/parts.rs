@@ -6,7 +6,7 @@ use super::get::{Conditions, etag, time};
 use super::lists::{Texts, most, owner};
 use super::put::{about, condition, copied};
 use super::sums::{Claimed, shown};
-use crate::object::{About, Refused, Upload, hex};
+use crate::object::{About, Upload, hex};
 use s3s::dto::{
     AbortMultipartUploadInput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, Initiator, ListMultipartUploadsInput,
@@ -91,14 +91,13 @@ impl Server {
         let user = request.credentials.as_ref().map(|known| known.access_key.clone()).unwrap_or_default();
         let input = request.input;
         let number = number(input.part_number)?;
-        let found = self.source(&input.copy_source, &user).await?;
-        let conditions = Conditions {
-            is: input.copy_source_if_match.as_ref(),
-            is_not: input.copy_source_if_none_match.as_ref(),
-            since: input.copy_source_if_modified_since.as_ref(),
-            not_since: input.copy_source_if_unmodified_since.as_ref(),
-        };
-        conditions.hold(&found.about, false)?;
+        let conditions = Conditions::of(
+            &input.copy_source_if_match,
+            &input.copy_source_if_none_match,
+            &input.copy_source_if_modified_since,
+            &input.copy_source_if_unmodified_since,
+        );
+        let found = self.source(&input.copy_source, &user, &conditions).await?;
         let range = match input.copy_source_range.as_deref().map(Range::parse) {
             None => 0..found.about.size,
             Some(Ok(range @ Range::Int { last: Some(last), .. })) if last < found.about.size => {
@@ -111,13 +110,7 @@ impl Server {
         let bucket = self.bucket(&input.bucket)?;
         let about = blocking(move || {
             bucket.upload(&input.upload_id, &input.key)?;
-            let mut draft = bucket.draft()?;
-            let whole = range == (0..found.about.size);
-            copied(&found, range, &mut draft)?;
-            let written = draft.done();
-            if whole && found.about.crc.is_some_and(|crc| crc != written.crc) {
-                return Err(Refused::Rotten);
-            }
+            let written = copied(&found, range, bucket.draft()?)?;
             let (etag, crc) = (hex(&written.md5), Some(written.crc));
             let mut about = About { etag, crc, ..About::default() };
             bucket.put_part(&input.upload_id, number, &written, &mut about)?;
@@ -174,12 +167,11 @@ impl Server {
         let (shown, most) = most(input.max_parts)?;
         let after = input.part_number_marker.unwrap_or_default();
         let (id, key) = (input.upload_id.clone(), input.key.clone());
-        let all = blocking(move || {
+        let mut rest = blocking(move || {
             bucket.upload(&id, &key)?;
-            bucket.parts(&id)
+            bucket.parts(&id, after, most + 1)
         })
         .await?;
-        let mut rest: Vec<_> = all.into_iter().filter(|part| i32::from(part.number) > after).collect();
         let more = rest.len() > most;
         rest.truncate(most);
         let last = rest.last().filter(|_| more).map(|part| i32::from(part.number));
@@ -215,16 +207,16 @@ impl Server {
         let texts = Texts::of(input.encoding_type.as_ref())?;
         let (shown, most) = most(input.max_uploads)?;
         let bucket = self.bucket(&input.bucket)?;
-        let all = blocking(move || bucket.uploads()).await?;
         let prefix = input.prefix.clone().unwrap_or_default();
-        let after = (input.key_marker.clone().unwrap_or_default(), input.upload_id_marker.clone());
-        let next = |upload: &Upload| match &after.1 {
-            _ if upload.key > after.0 => true,
-            Some(id) => upload.key == after.0 && upload.id > *id,
-            None => false,
+        let (key, id) = (input.key_marker.clone(), input.upload_id_marker.clone());
+        // Without a marker the first one may have any key.
+        let next = move |upload: &Upload| match (&key, &id) {
+            (None, _) => true,
+            (Some(key), Some(id)) if upload.key == *key => upload.id > *id,
+            (Some(key), _) => upload.key > *key,
         };
-        let mut rest: Vec<Upload> =
-            all.into_iter().filter(|upload| upload.key.starts_with(&prefix) && next(upload)).collect();
+        let asked = move |upload: &Upload| upload.key.starts_with(&prefix) && next(upload);
+        let mut rest = blocking(move || bucket.uploads(most + 1, asked)).await?;
         let more = rest.len() > most;
         rest.truncate(most);
         let last = rest.last().filter(|_| more).cloned();

@@ -5,7 +5,7 @@ use super::body::{blocking, taken};
 use super::get::{Conditions, etag, time};
 use super::sums::{Claimed, shown};
 use crate::model::Right;
-use crate::object::{About, Condition, Draft, Found, Refused, hex};
+use crate::object::{About, Condition, Draft, Found, Refused, Written, hex};
 use hyper::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectsInput, DeleteObjectsOutput,
@@ -98,8 +98,13 @@ impl Server {
         })
     }
 
-    /// The object that a request copies from, if its user may read it.
-    pub(super) async fn source(&self, source: &CopySource, user: &str) -> S3Result<Found> {
+    /// The object that a request copies from, if its user may read it and the conditions hold.
+    pub(super) async fn source(
+        &self,
+        source: &CopySource,
+        user: &str,
+        conditions: &Conditions<'_>,
+    ) -> S3Result<Found> {
         let CopySource::Bucket { bucket, key, version_id } = source else {
             return Err(s3_error!(NotImplemented, "access points are not supported"));
         };
@@ -107,7 +112,9 @@ impl Server {
             return Err(s3_error!(NoSuchVersion));
         }
         self.may(user, bucket, Some(Right::Get))?;
-        self.found(bucket, key).await
+        let found = self.found(bucket, key).await?;
+        conditions.hold(&found.about, false)?;
+        Ok(found)
     }
 
     /// Copies an object.
@@ -117,14 +124,13 @@ impl Server {
     ) -> S3Result<CopyObjectOutput> {
         let user = request.credentials.as_ref().map(|known| known.access_key.clone()).unwrap_or_default();
         let input = request.input;
-        let found = self.source(&input.copy_source, &user).await?;
-        let conditions = Conditions {
-            is: input.copy_source_if_match.as_ref(),
-            is_not: input.copy_source_if_none_match.as_ref(),
-            since: input.copy_source_if_modified_since.as_ref(),
-            not_since: input.copy_source_if_unmodified_since.as_ref(),
-        };
-        conditions.hold(&found.about, false)?;
+        let conditions = Conditions::of(
+            &input.copy_source_if_match,
+            &input.copy_source_if_none_match,
+            &input.copy_source_if_modified_since,
+            &input.copy_source_if_unmodified_since,
+        );
+        let found = self.source(&input.copy_source, &user, &conditions).await?;
         let replaced =
             input.metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
         if let CopySource::Bucket { bucket, key, .. } = &input.copy_source
@@ -139,12 +145,7 @@ impl Server {
         };
         let (bucket, key) = (self.bucket(&input.bucket)?, input.key);
         let new = blocking(move || {
-            let mut draft = bucket.draft()?;
-            copied(&found, 0..found.about.size, &mut draft)?;
-            let written = draft.done();
-            if found.about.crc.is_some_and(|crc| crc != written.crc) {
-                return Err(Refused::Rotten);
-            }
+            let written = copied(&found, 0..found.about.size, bucket.draft()?)?;
             new.sums.clone_from(&found.about.sums);
             (new.etag, new.crc) = (hex(&written.md5), Some(written.crc));
             bucket.put(&written, &key, &mut new, &Condition::None)?;
@@ -195,17 +196,27 @@ impl Server {
     }
 }
 
-/// Copies bytes of an object to a draft.
-pub(super) fn copied(found: &Found, range: std::ops::Range<u64>, draft: &mut Draft) -> Result<(), Refused> {
+/// Copies bytes of an object to a draft; what was written. If they are all of it, they must be what was once written.
+pub(super) fn copied(
+    found: &Found,
+    range: std::ops::Range<u64>,
+    mut draft: Draft,
+) -> Result<Written, Refused> {
     use std::io::{Seek as _, SeekFrom};
+    let whole = range == (0..found.about.size);
     let mut file = &found.file;
     file.seek(SeekFrom::Start(range.start))?;
     let mut rest = file.take(range.end - range.start);
     let mut piece = vec![0; 256 * 1024];
     loop {
         match rest.read(&mut piece)? {
-            0 => return Ok(()),
+            0 => break,
             n => draft.write(&piece[..n])?,
         }
+    }
+    let written = draft.done();
+    match found.about.crc {
+        Some(crc) if whole && crc != written.crc => Err(Refused::Rotten),
+        _ => Ok(written),
     }
 }
