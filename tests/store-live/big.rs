@@ -6,6 +6,7 @@ use lsx_tests::lab::until;
 pub(crate) const CASES: &[crate::Case] = &[
     ("on_btrfs_the_size_is_enforced_and_grows", on_btrfs_the_size_is_enforced_and_grows),
     ("a_killed_run_on_btrfs_is_finished_by_the_next", a_killed_run_on_btrfs_is_finished_by_the_next),
+    ("usage_is_what_the_system_counts", usage_is_what_the_system_counts),
     ("an_instance_cannot_pass_its_size_by_subvolumes", an_instance_cannot_pass_its_size_by_subvolumes),
 ];
 
@@ -57,8 +58,14 @@ fn on_btrfs_the_size_is_enforced_and_grows(depot: &Depot) {
     assert_eq!((limit(), pid()), ((150 << 20).to_string(), before));
     fill("fill").ok();
     assert_eq!(size(), 90 << 20);
-    let small = depot.store(&["up", &of("30M")]).exits(1);
-    assert!(small.stderr.contains("more than the new size"), "{}", small.stderr);
+    // That is refused before anything is done, and nothing is cut off.
+    for verb in ["plan", "up"] {
+        let small = depot.store(&[verb, &of("30M")]).exits(65);
+        let told = "store.volumes.db.size: volume db has 90M, more than its new size of 30M";
+        assert!(small.stderr.contains(told), "{}", small.stderr);
+    }
+    assert_eq!((limit(), size()), ((150 << 20).to_string(), 90 << 20));
+    grows_under_a_writer(depot, &of);
     assert_eq!(depot.changes(&of("150M")), 0);
     // A limit that somebody has changed is set again.
     depot.lab.script("h1", "btrfs qgroup limit none /big/db").ok();
@@ -81,6 +88,66 @@ fn on_btrfs_the_size_is_enforced_and_grows(depot: &Depot) {
     assert!(depot.store(&["up", &file]).exits(65).stderr.contains("no longer what is at /big/db"));
     depot.lab.script("h1", "rmdir /big/db; mv /big/sub /big/db").ok();
     removed_stays(depot, &file);
+}
+
+/// A program that is stopped by the size goes on when it is larger, with the same file open.
+fn grows_under_a_writer(depot: &Depot, of: &dyn Fn(&str) -> String) {
+    assert_eq!(depot.changes(&of("120M")), 2);
+    let write = "i=0; while [ $i -lt 40 ]; do if dd if=/dev/zero bs=1M count=1 conv=fsync 2>/dev/null; then i=$((i + 1)); else echo >/tmp/stopped; sleep 0.1; fi; done >>/var/db/grown; echo >/tmp/whole";
+    let begin = format!("rm -f /tmp/stopped /tmp/whole; ( {write} ) </dev/null >/dev/null 2>&1 &");
+    depot.inside("h1", "big/db", &begin).ok();
+    let seen = |what: &str| depot.inside("h1", "big/db", &format!("test -e /tmp/{what}")).code == 0;
+    assert!(until(60, || seen("stopped")), "the writer was not stopped at the size");
+    assert!(!seen("whole"));
+    assert_eq!(depot.changes(&of("150M")), 2);
+    assert!(until(60, || seen("whole")), "the writer did not go on");
+    depot.inside("h1", "big/db", "rm /var/db/grown /tmp/stopped /tmp/whole").ok();
+}
+
+/// What is used and left, as btrfs and df(1) have it.
+fn usage_is_what_the_system_counts(depot: &Depot) {
+    disk(depot);
+    let file = depot.stack(
+        "used",
+        INSTANCES,
+        "root: /big/u, volumes: { db: { size: 60M }, plain: { host: h1, driver: directory } }",
+    );
+    depot.start(&file);
+    depot.inside("h1", "used/db", "dd if=/dev/zero of=/var/db/x bs=1M count=20 conv=fsync 2>/dev/null").ok();
+    depot.lab.script("h1", "cd /big/u/plain; mkdir -p a/b; head -c 3M /dev/zero >a/x; ln a/x a/b/y; ln -s /etc a/out; mkfifo pipe; sync").ok();
+    let usage = |more: &[&str]| {
+        let told = depot.store(&[&["usage", &file], more].concat()).ok().json();
+        assert_eq!((&told["schema"], &told["stack"]), (&"lsx.store.usage/1".into(), &"used".into()));
+        let of = |name: &str| {
+            let all = told["volumes"].as_array().unwrap();
+            all.iter().find(|one| one["volume"] == name).unwrap_or_else(|| panic!("{told}")).clone()
+        };
+        (of("db"), of("plain"))
+    };
+    let number = |script: &str| depot.lab.script("h1", script).ok().stdout.trim().parse::<u64>().unwrap();
+    let (db, plain) = usage(&[]);
+    let counted = number("btrfs qgroup show --raw -re -f /big/u/db | tail -1 | awk '{ print $2 }'");
+    assert!(counted > 20 << 20, "{counted}");
+    assert_eq!(db["used_bytes"], counted, "{db}");
+    assert_eq!((&db["size_bytes"], &db["enforced"]), (&(60 << 20).into(), &true.into()), "{db}");
+    // A folder is not counted unless that is asked for, and then as du(1) counts it.
+    assert!(plain.get("used_bytes").is_none() && plain.get("used_inodes").is_none(), "{plain}");
+    let disk = number("stat -f -c '%b * %S' /big | xargs expr");
+    assert_eq!(plain["disk_bytes"], disk, "{plain}");
+    let free = number("df -B1 --output=avail /big | tail -1");
+    assert!(plain["free_bytes"].as_u64().unwrap().abs_diff(free) < 32 << 20, "{plain} {free}");
+    assert_eq!(plain["reserve_bytes"], disk / 20, "{plain}");
+    let (_, plain) = usage(&["--count"]);
+    assert_eq!(plain["used_bytes"], number("du -s -B1 /big/u/plain | cut -f1"), "{plain}");
+    assert_eq!(plain["used_inodes"], number("du -s --inodes /big/u/plain | cut -f1"), "{plain}");
+    let table = depot.store(&["usage", &file, "--only", "store.db", "--table"]).ok().stdout;
+    assert!(table.contains("60M") && !table.contains("plain"), "{table}");
+    let here = "$(ls -t /var/lib/lsx/bin/*/lsx-store | head -1) usage --count | jq -r '.volumes[] | select(.stack == \"used\") | .volume'";
+    assert_eq!(depot.lab.script("h1", here).ok().stdout, "db\nplain\n");
+    let wrong = depot.store(&["usage", &file, "--only", "store.dc"]);
+    assert!(wrong.code == 64 && wrong.stderr.contains("db"), "{}", wrong.stderr);
+    depot.end(&file, Some("used"));
+    depot.lab.script("h1", "btrfs subvolume delete /big/u/.lsx-removed/*; rm -r /big/u").ok();
 }
 
 /// What is removed stays as it was, read-only, until somebody deletes it.

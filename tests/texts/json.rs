@@ -48,6 +48,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("dns", "failure", "FAILURE"),
     ("store", "observed", "OBSERVED BY LSX-STORE"),
     ("store", "plan", "PLAN OF LSX-STORE"),
+    ("store", "usage", "USAGE OF LSX-STORE"),
     ("store", "report", "REPORT"),
     ("store", "check", "CHECK"),
     ("store", "event", "EVENTS"),

@@ -1,5 +1,6 @@
 //! The flags of lsx-store, and which function each verb is.
 
+use crate::usage::{self, UsageArgs};
 use crate::{PROGRAM, Store, key};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::Failures;
@@ -23,6 +24,8 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Shared(Box<verb::Verb<Store>>),
+    /// Show what volumes and the disks below them use and have left; `observe --table` lists the volumes
+    Usage(Box<UsageArgs>),
     /// Print the access key and the secret key of a user, as a file of credentials
     Key(KeyArgs),
 }
@@ -47,6 +50,7 @@ const AFTER: &str =
   stack.*           the stack file is invalid, at the place that is named: 65
   host.service      a server does not start, with the last lines of its log: 1
   store.bucket      with `check`: a bucket cannot be used as its users may: 2
+  store.count       with `usage --count`: a volume cannot be counted: 1
   store.foreign     there is something else where a volume would be: 1
   store.full        with `check`: a volume or its disk is nearly full: 2
   store.key         a secret is no key of a user of buckets: 65
@@ -71,6 +75,7 @@ Examples:
   lsx-store plan office.yaml --table
   lsx-store check office.yaml --table
   lsx-store observe --table
+  lsx-store usage office.yaml --count --table
   lsx-store key web --stack office.yaml >credentials
   lsx-store down office.yaml
   lsx-store down office.yaml --only store.db --destroy-data office
@@ -81,6 +86,7 @@ See also:
 /// Verbs as help shows them.
 const GROUPS: common::help::Groups = &[
     ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
+    ("Verbs for volumes", &["usage"]),
     ("Verbs for buckets", &["key"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
@@ -93,6 +99,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Store, verb, &cli.global, Cli::command()),
+        Verb::Usage(args) => usage::run(args, &cli.global),
         Verb::Key(args) => {
             let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
             let text = key::of(&args.name, &verb::read_stack(&stack)?.0, &stack)?;

@@ -20,8 +20,9 @@
 //! one that is too small for what is there is refused. The first size switches on the quotas of the file system, which stay on.
 //! Users of an instance of the driver oci cannot make subvolumes in it, whose content would count to no size; `check` finds those that others
 //! have made, such as users of LXD or Incus. `down --destroy-data` moves a subvolume to `.lsx-removed` beside it, read-only; `btrfs subvolume delete` frees its space.
-//! Elsewhere a volume is a folder, and its size is not enforced; `check` finds disks and volumes that are nearly full.
-
+//! Elsewhere a volume is a folder, and its size is not enforced; `check` finds disks and volumes that are nearly full, and `usage` shows what is used
+//! and left, of volumes and of the disks below them. What a folder uses is known to no file system: `usage --count` reads all of it. Of each disk 5 % (at most
+//! 1 GiB) stay free: instances that write are stopped then.
 //!
 //! The buckets of `store.buckets` are served on `store.s3.host`, in its router at the gateways of `store.s3.networks`, as
 //! http://GATEWAY:PORT/BUCKET/KEY. A bucket is a folder with its name in its volume, an object a plain file in it that anybody may read
@@ -51,6 +52,7 @@ use common::tool::{
 use common::transfer::Needs;
 use common::{Failure, Failures, Kind};
 use model::{Facts, Intent, Object, Shared, State};
+use schemars::{Schema, schema_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ mod apply;
 mod check;
 pub mod cli;
 mod client;
+mod count;
 mod key;
 pub mod model;
 mod object;
@@ -67,6 +70,7 @@ mod observe;
 pub mod plan;
 mod secrets;
 mod serve;
+mod usage;
 
 /// The program's name.
 pub const PROGRAM: &str = "lsx-store";
@@ -104,6 +108,24 @@ impl Tool for Store {
                 "asked",
                 "answered",
                 "why",
+            ],
+        ),
+        (
+            "store.usage",
+            "volumes",
+            &[
+                "host",
+                "stack",
+                "volume",
+                "driver",
+                "used_bytes",
+                "used_inodes=INODES",
+                "size_bytes",
+                "enforced",
+                "free_bytes",
+                "reserve_bytes",
+                "disk_bytes",
+                "free_inodes=FREE INODES",
             ],
         ),
     ];
@@ -171,13 +193,17 @@ impl Tool for Store {
         })
     }
 
-    fn call(&self, name: &str, input: Value, _: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+    fn call(&self, name: &str, input: Value, cancel: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
         match name {
             "able" => apply::able::answer(input),
             "buckets" => check::asked(input),
-            "usage" => Ok(observe::usage_of(&input)?),
+            "usage" => usage::answer(&input, cancel),
             _ => Err(Failure::new(Kind::Bug, "store.call", format!("no call {name}")).into()),
         }
+    }
+
+    fn schemas(&self) -> Vec<(&'static str, Schema)> {
+        vec![("usage", schema_for!(model::Used))]
     }
 
     fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {

@@ -9,7 +9,6 @@ use common::host::kept::{self, Keeper};
 use common::host::volume;
 use common::tool::{Observation, Tool as _};
 use common::{Failure, fleet};
-use serde_json::{Value, json};
 use std::path::Path;
 
 /// Reads the objects of one stack, or of all.
@@ -70,28 +69,32 @@ fn buckets(stack: &str, objects: &Objects, volumes: &[Volume]) -> Vec<BucketSeen
     objects.buckets.iter().map(seen).collect()
 }
 
-/// What the volumes of a stack use.
+/// What the volumes of a stack use, or of all.
 ///
 /// # Errors
 /// Kind `Denied` without root.
-pub(crate) fn usage_of(input: &Value) -> Result<Value, Failure> {
+pub(crate) fn usage_of(stack: Option<&str>) -> Result<Vec<Usage>, Failure> {
     common::host::root()?;
-    let stack = input["stack"].as_str().unwrap_or_default();
     let mut all = Vec::new();
-    for kept in record::all(stack)?.0 {
-        let volume = folder::seen(stack, kept)?;
-        all.extend(
-            Some(&volume)
-                .filter(|volume| matches!(volume.state, State::Ready | State::Unmounted))
-                .and_then(|volume| usage(stack, volume)),
-        );
+    for stack in stack.map_or_else(kept::found::<Store>, |stack| [stack.to_owned()].into()) {
+        for kept in record::all(&stack)?.0 {
+            let volume = folder::seen(&stack, kept)?;
+            all.extend(
+                Some(&volume)
+                    .filter(|volume| matches!(volume.state, State::Ready | State::Unmounted))
+                    .and_then(|volume| usage(&stack, volume)),
+            );
+        }
     }
-    Ok(json!(all))
+    Ok(all)
 }
 
 /// What a volume uses; none if it is not there.
 fn usage(stack: &str, volume: &Volume) -> Option<Usage> {
     let disk = rustix::fs::statvfs(&volume.path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    // A file system that makes inodes as it needs them says that it has none.
+    let files = |number: u64| Some(number).filter(|_| disk.f_files > 0);
     Some(Usage {
         stack: stack.to_owned(),
         volume: volume.name.clone(),
@@ -101,9 +104,18 @@ fn usage(stack: &str, volume: &Volume) -> Option<Usage> {
         size_bytes: volume.size_bytes,
         subvolumes: folder::divided(volume),
         enforced: volume.size_bytes.is_some() && volume.driver.enforces(),
-        free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
-        disk_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
+        used_inodes: None,
+        free_bytes: bytes(disk.f_bavail),
+        disk_bytes: bytes(disk.f_blocks),
+        reserve_bytes: reserve(bytes(disk.f_blocks)),
+        free_inodes: files(disk.f_favail),
+        disk_inodes: files(disk.f_files),
     })
+}
+
+/// The bytes of a disk that instances leave free: 5 %, at most 1 GiB.
+fn reserve(size: u64) -> u64 {
+    (size / 20).min(1 << 30)
 }
 
 /// A volume as an object.

@@ -186,10 +186,44 @@ pub struct Usage {
     /// Whether there are subvolumes of btrfs in it, whose content counts to no size.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subvolumes: bool,
+    /// Files and folders in it, if they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_inodes: Option<u64>,
     /// Bytes that are free on its disk.
     pub free_bytes: u64,
     /// Bytes that its disk has.
     pub disk_bytes: u64,
+    /// Bytes of its disk that stay free: with less, instances that write are stopped.
+    #[serde(default)]
+    pub reserve_bytes: u64,
+    /// Files that its disk can still have, if their number is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_inodes: Option<u64>,
+    /// Files that its disk can have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_inodes: Option<u64>,
+}
+
+/// What `usage` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Used {
+    /// `lsx.store.usage/1`.
+    pub schema: String,
+    /// The stack; absent for all stacks of this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// The volumes, by host and name.
+    pub volumes: Vec<UsageAt>,
+}
+
+/// The space that a volume uses on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageAt {
+    /// The host.
+    pub host: String,
+    /// The space.
+    #[serde(flatten)]
+    pub usage: Usage,
 }
 
 impl plan::Object for Own {

@@ -5,7 +5,7 @@ use crate::Store;
 use crate::model::{State, Volume};
 use common::stack::Resolved;
 use common::tool::{ObservedOf, PlanInput};
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures, Kind, people};
 use std::collections::BTreeMap;
 
 /// A volume that is on another host than the document says must not begin empty on the new one.
@@ -42,8 +42,24 @@ pub(super) fn changed(wanted: &[Volume], host: &str, seen: &ObservedOf<Store>) -
     let there = there(seen);
     let pairs = wanted.iter().filter_map(|volume| Some((volume, *there.get(volume.name.as_str())?)));
     let stack = seen.stack.as_deref().unwrap_or_default();
-    let refused = pairs.filter_map(|(volume, found)| refused(volume, found, stack));
+    let used = |name: &str| seen.seen.usage.iter().find(|usage| usage.volume == name)?.used_bytes;
+    let refused = pairs.filter_map(|(volume, found)| {
+        refused(volume, found, stack).or_else(|| shrunk(volume, used(&volume.name)?))
+    });
     Failures(refused.map(|failure| failure.on(host)).collect()).verdict()
+}
+
+/// Nothing is cut off: a size below what is there would only stop every writer.
+fn shrunk(volume: &Volume, used: u64) -> Option<Failure> {
+    let size = volume.size_bytes.filter(|size| volume.driver.enforces() && used > *size)?;
+    let (name, size) = (&volume.name, people::size(size));
+    let message = format!("volume {name} has {}, more than its new size of {size}", people::size(used));
+    let failure = Failure::new(Kind::Data, "store.plan.shrink", message);
+    Some(
+        failure
+            .at(format!("store.volumes.{name}.size"))
+            .hint("write a larger size, or remove files from it first"),
+    )
 }
 
 fn refused(volume: &Volume, found: &Volume, stack: &str) -> Option<Failure> {
