@@ -12,6 +12,7 @@ mod asked;
 mod big;
 mod crash;
 mod depot;
+mod faults;
 mod hostile;
 mod life;
 mod objects;
@@ -32,7 +33,7 @@ const GROUPS: &[Group<Depot>] = &[
     Group {
         name: "volumes",
         share: Depot::up,
-        cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES],
+        cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES, faults::CASES],
     },
     Group { name: "objects", share: Depot::up, cases: &[objects::CASES, hostile::CASES, asked::CASES] },
 ];

@@ -19,6 +19,23 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
     fs::openat2(CWD, path, FOLDER, Mode::empty(), ResolveFlags::NO_SYMLINKS)
 }
 
+/// Opens the folder of a volume that is there. Since it was seen, something else may have been put in its place.
+///
+/// # Errors
+/// Something else; of the file system.
+pub(crate) fn own(stack: &str, volume: &Volume) -> Result<OwnedFd, Failure> {
+    let path = Path::new(&volume.path);
+    let told = |e: io::Error| file::failure(path, "open volume", &e);
+    let found = match open(path) {
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err(foreign(volume, stack, None)),
+        found => found.map_err(|e| told(e.into()))?,
+    };
+    match volume::mark_of(&found).map_err(told)? {
+        Some(mark) if mark == volume::mark(stack, &volume.name) => Ok(found),
+        other => Err(foreign(volume, stack, other.as_deref())),
+    }
+}
+
 /// A recorded volume as it is now.
 ///
 /// # Errors

@@ -77,7 +77,7 @@ impl Changer {
             _ => return Ok(()), // undo of what was not there
         }
         let path = Path::new(&after.path);
-        let content = folder::open(path).map_err(|e| file::failure(path, "open volume", &e.into()))?;
+        let content = folder::own(stack, after)?;
         folder::give(&content, after, Some(before))
             .map_err(|e| file::failure(path, "set owner and mode of", &e))?;
         folder::resize(after)?;
