@@ -5,7 +5,10 @@
 //! not written to its end is dropped; any other damage refuses the whole file. One process at a time holds the lock and writes.
 
 mod lines;
+mod reader;
 mod tail;
+
+pub use reader::{New, Reader};
 
 use crate::failure::{Failure, Kind};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fsync, openat, renameat, statat, unlinkat};
@@ -62,7 +65,7 @@ fn failed(what: &str, error: io::Error) -> Failure {
 pub fn read<T: DeserializeOwned>(folder: impl AsFd) -> Result<(Vec<T>, Option<Mark>), Failure> {
     let mark = mark(&folder);
     let bytes = file(&folder)?.map(|file| whole(&file)).transpose()?.unwrap_or_default();
-    Ok((lines::read(&bytes)?.entries, mark))
+    Ok((lines::read(&bytes, None)?.entries, mark))
 }
 
 /// The last entry; only the end of the file is read. None without an entry.
@@ -79,11 +82,13 @@ pub fn last<T: DeserializeOwned>(folder: impl AsFd) -> Result<Option<T>, Failure
 fn file(folder: impl AsFd) -> Result<Option<File>, Failure> {
     // Its owner may have fewer rights than the reader: neither a link nor a pipe is waited for.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    match openat(&folder, FILE, flags, Mode::empty()) {
-        Ok(file) => Ok(Some(file.into())),
-        Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(failed("open", e.into())),
-    }
+    let file = match openat(&folder, FILE, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(failed("open", e.into())),
+    };
+    let is_file = file.metadata().map_err(|e| failed("read", e))?.is_file();
+    is_file.then_some(Some(file)).ok_or_else(|| failed("read", io::Error::other("it is no regular file")))
 }
 
 /// The state of the file now.
@@ -107,6 +112,15 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// # Errors
     /// Damage, or errors of the file system.
     pub fn open(folder: OwnedFd) -> Result<Option<Opened<T>>, Failure> {
+        let opened = Journal::open_with(folder, &mut Reader::default())?;
+        Ok(opened.map(|(journal, New::All(entries) | New::More(entries))| (journal, entries)))
+    }
+
+    /// The same, where a reader may know some of the entries already.
+    ///
+    /// # Errors
+    /// Damage, or errors of the file system.
+    pub fn open_with(folder: OwnedFd, reader: &mut Reader) -> Result<Option<(Journal<T>, New<T>)>, Failure> {
         let private = Mode::RUSR | Mode::WUSR;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let lock = openat(&folder, LOCK, flags, private).map_err(|e| failed("lock", e.into()))?;
@@ -118,19 +132,21 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let _ = unlinkat(&folder, NEXT, AtFlags::empty());
         let file = openat(&folder, FILE, flags | OFlags::APPEND, private);
         let file = File::from(file.map_err(|e| failed("open", e.into()))?);
-        let bytes = whole(&file)?;
-        let found = lines::read(&bytes)?;
-        let length = found.length as u64;
-        if found.length < bytes.len() {
-            file.set_len(length).and_then(|()| file.sync_data()).map_err(|e| failed("shorten", e))?;
+        let new = reader.look(&folder)?;
+        let (number, length) = (reader.next, reader.length);
+        let ready = || {
+            if file.metadata()?.len() > length {
+                file.set_len(length)?;
+                file.sync_data()?;
+            }
+            Ok(fsync(&folder)?)
+        };
+        if let Err(e) = ready() {
+            *reader = Reader::default(); // What it has read just now is told to nobody.
+            return Err(failed("open", e));
         }
-        fsync(&folder).map_err(|e| failed("open", e.into()))?;
-        let (number, compact) = (found.next, length);
-        let of = PhantomData;
-        Ok(Some((
-            Journal { folder, file, _lock: lock, number, length, compact, unsure: false, of },
-            found.entries,
-        )))
+        let (compact, of) = (length, PhantomData);
+        Ok(Some((Journal { folder, file, _lock: lock, number, length, compact, unsure: false, of }, new)))
     }
 
     /// Adds entries. They are on the disk when it returns, or not at all.

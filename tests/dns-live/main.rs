@@ -14,6 +14,7 @@
 mod alike;
 mod behind;
 mod boot;
+mod booted;
 mod change;
 mod checks;
 mod clients;
@@ -52,7 +53,7 @@ type Case = groups::Case<Lab>;
 
 /// The longest first.
 const GROUPS: &[Group<Lab>] = &[
-    Group { name: "boot", share: town::lab, cases: &[boot::CASES, files::CASES, once::CASES] },
+    Group { name: "boot", share: town::lab, cases: &[boot::CASES, files::CASES, once::CASES, booted::CASES] },
     Group {
         name: "updates",
         share: town::lab,

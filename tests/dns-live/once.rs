@@ -14,10 +14,10 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
 ];
 
-const MAC: &str = "02:00:5e:00:53:20";
+pub(crate) const MAC: &str = "02:00:5e:00:53:20";
 const PRINTER: &str = "02:00:5e:00:53:01";
 
-fn up(lab: &Lab) -> Town<'_> {
+pub(crate) fn up(lab: &Lab) -> Town<'_> {
     files(lab);
     let text = STACK.replace("boot: { volume: boot,", "boot: { once: true, volume: boot,").replace(
         "front: { lease: 1h }",
@@ -43,21 +43,21 @@ const BIOS: &str = "-x 0x5d:0000";
 const IPXE: &str = "-x 0x5d:0000 -x 0xaf:010101";
 
 /// What a machine gets by a URL; empty if it is refused.
-fn got(lab: &Lab, name: &str, url: &str) -> String {
+pub(crate) fn got(lab: &Lab, name: &str, url: &str) -> String {
     let get = format!(
         "cd /tmp; rm -f got; ip netns exec leases.{name} curl -fsS --max-time 60 -o got {url} >&2; cat got"
     );
     lab.script("h1", &get).stdout
 }
 
-const TFTP: &str = "tftp://10.150.0.1";
-const HTTP: &str = "http://10.150.0.1";
+pub(crate) const TFTP: &str = "tftp://10.150.0.1";
+pub(crate) const HTTP: &str = "http://10.150.0.1";
 
-fn machines(town: &Town<'_>, more: &[&str]) -> serde_json::Value {
+pub(crate) fn machines(town: &Town<'_>, more: &[&str]) -> serde_json::Value {
     town.dns(&[&["boot"], more, &["--stack", &town.file]].concat()).ok().json()["machines"].clone()
 }
 
-fn of<'v>(all: &'v serde_json::Value, mac: &str) -> &'v serde_json::Value {
+pub(crate) fn of<'v>(all: &'v serde_json::Value, mac: &str) -> &'v serde_json::Value {
     let all = all.as_array().unwrap();
     all.iter().find(|one| one["mac"] == mac).unwrap_or_else(|| panic!("{all:?}"))
 }

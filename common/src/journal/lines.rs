@@ -61,12 +61,12 @@ pub(super) fn entries<T: DeserializeOwned>(line: &[u8]) -> Result<Option<Vec<T>>
     Ok(Some(read.is))
 }
 
-/// Reads a whole file.
+/// Reads lines to the end of a file; the first one may have any number, unless it is given.
 ///
 /// # Errors
 /// Damage, except of a last line.
-pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Found<T>, Failure> {
-    let mut found = Found { entries: Vec::new(), next: 1, length: 0 };
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], first: Option<u64>) -> Result<Found<T>, Failure> {
+    let mut found = Found { entries: Vec::new(), next: first.unwrap_or(1), length: 0 };
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
     while let Some((i, line)) = lines.next() {
         let damaged = |why: &str| {
@@ -75,16 +75,13 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Found<T>, Failur
             Failure::new(Kind::Data, "journal", message).hint(hint)
         };
         let Some(rest) = line.strip_suffix(b"\n").and_then(checked) else {
-            let whole = |(_, line): (usize, &[u8])| line.strip_suffix(b"\n").and_then(checked).is_some();
-            if lines.any(whole) {
-                return Err(damaged("is damaged"));
-            }
-            return Ok(found);
+            // Lines are on the disk before the next one is written.
+            return if lines.next().is_some() { Err(damaged("is damaged")) } else { Ok(found) };
         };
         let text = [b"{", rest].concat();
         let read: Rest<Vec<T>> =
             serde_json::from_slice(&text).map_err(|e| damaged(&format!("cannot be read: {e}")))?;
-        if i > 0 && read.n != found.next {
+        if (i > 0 || first.is_some()) && read.n != found.next {
             return Err(damaged(&format!("has the number {}, and {} should follow", read.n, found.next)));
         }
         found.next = read.n.saturating_add(1);
@@ -125,10 +122,10 @@ mod tests {
     #[test]
     fn soak_journal() {
         soak("journal", 5_000, 30, written, |bytes| {
-            let Ok(found) = read::<Value>(bytes) else { return false };
+            let Ok(found) = read::<Value>(bytes, None) else { return false };
             // What is kept is read in the same way, and only a last line is dropped.
             assert!(found.length <= bytes.len());
-            let again = read::<Value>(&bytes[..found.length]).ok().unwrap();
+            let again = read::<Value>(&bytes[..found.length], None).ok().unwrap();
             assert!(
                 again.entries == found.entries && again.next == found.next && again.length == found.length
             );

@@ -109,7 +109,7 @@ mod tests {
         };
         soak("journal-tail", 2_000, 30, make, |bytes| {
             // Where the whole file can be read, both say the same.
-            let Ok(all) = lines::read::<String>(bytes) else { return false };
+            let Ok(all) = lines::read::<String>(bytes, None) else { return false };
             assert_eq!(read(bytes).0, all.entries.last().cloned());
             true
         });

@@ -81,7 +81,8 @@ fn any_other_damage_is_refused() {
     let turned = [lines[1], lines[0], lines[2]].concat();
     let changed = whole.replacen("two", "2wo", 1);
     let other = whole.replacen("sum", "tum", 1);
-    for text in [without, turned, changed, other] {
+    let more = format!("{whole}garbage\ngarbage");
+    for text in [without, turned, changed, other, more] {
         std::fs::write(&path, &text).unwrap();
         let failure = Journal::<String>::open(folder(at.path())).unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (Kind::Data, "journal"), "{text}");
@@ -91,4 +92,62 @@ fn any_other_damage_is_refused() {
     // Lines of another program, with right sums.
     std::fs::write(&path, lines::line(1, &[7]).unwrap()).unwrap();
     assert!(Journal::<String>::open(folder(at.path())).is_err());
+}
+
+#[test]
+fn a_reader_reads_what_is_new() {
+    let at = tempfile::tempdir().unwrap();
+    let path = at.path().join("journal");
+    let mut reader = Reader::default();
+    let look = |reader: &mut Reader| reader.look::<String>(folder(at.path())).unwrap();
+    let more = |text: &str| New::More(text.split_whitespace().map(str::to_owned).collect());
+    assert_eq!(look(&mut reader), New::All(vec![]));
+    let (mut journal, _) = open(at.path());
+    journal.append(&words("a b")).unwrap();
+    assert_eq!(look(&mut reader), New::All(words("a b")));
+    assert_eq!(look(&mut reader), more(""));
+    journal.append(&words("c")).unwrap();
+    journal.append(&words("d")).unwrap();
+    assert_eq!(look(&mut reader), more("c d"));
+    drop(journal);
+    // Who writes knows it already, too.
+    let (mut journal, new) = Journal::open_with(folder(at.path()), &mut reader).unwrap().unwrap();
+    assert_eq!(new, more(""));
+    journal.append(&words("e")).unwrap();
+    assert_eq!(look(&mut reader), more("e"));
+    drop(journal);
+    // A line that is still being written comes later, and one that never was is dropped.
+    let whole = std::fs::read(&path).unwrap();
+    let line = lines::line(5, &words("f")).unwrap();
+    std::fs::write(&path, [&whole[..], &line[..9]].concat()).unwrap();
+    assert_eq!((look(&mut reader), look(&mut reader)), (more(""), more("")));
+    let (mut journal, new) = Journal::open_with(folder(at.path()), &mut reader).unwrap().unwrap();
+    assert_eq!((new, std::fs::read(&path).unwrap()), (more(""), whole.clone()));
+    journal.append(&words("f")).unwrap();
+    assert_eq!(look(&mut reader), more("f"));
+    // A line that was taken back and another one in its place, of the same length or followed by more.
+    for text in ["g", "h i"] {
+        let other: Vec<u8> =
+            text.split(' ').zip(5..).flat_map(|(word, n)| lines::line(n, &words(word)).unwrap()).collect();
+        std::fs::write(&path, [&whole[..], &other].concat()).unwrap();
+        assert_eq!(look(&mut reader), New::All(words(&format!("a b c d e {text}"))));
+    }
+    drop(journal);
+    // Another file, a shorter one, a damaged one, and one that is gone.
+    let (mut journal, _) = open(at.path());
+    journal.replace(&words("all of it")).unwrap();
+    assert_eq!(look(&mut reader), New::All(words("all of it")));
+    journal.append(&words("more")).unwrap();
+    assert_eq!(look(&mut reader), more("more"));
+    let line = lines::line(1, &words("x")).unwrap();
+    std::fs::write(&path, &line).unwrap();
+    assert_eq!(look(&mut reader), New::All(words("x")));
+    std::fs::write(&path, [&line[..], &line[..]].concat()).unwrap();
+    for _ in 0..2 {
+        assert!(reader.look::<String>(folder(at.path())).is_err());
+    }
+    std::fs::write(&path, &line).unwrap();
+    assert_eq!(look(&mut reader), New::All(words("x")));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(look(&mut reader), New::All(vec![]));
 }

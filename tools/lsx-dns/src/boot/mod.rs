@@ -85,9 +85,9 @@ impl Server {
         let config: Boot = worker.config()?;
         let folder = worker.seen.take().ok_or("the folder of boot files is missing")?;
         let log = work::lines().map_err(|e| e.to_string())?;
-        let tickets = worker.folder.take().filter(|_| config.once).map(Tickets);
+        let tickets = worker.folder.take().filter(|_| config.once).map(Tickets::new);
         // A damaged journal would refuse everybody.
-        tickets.iter().try_for_each(|tickets| tickets.all().map(|_| ()).map_err(|e| e.to_string()))?;
+        tickets.iter().try_for_each(|tickets| tickets.all().map(drop).map_err(|e| e.to_string()))?;
         Ok(Server { volume: Volume(folder), config, tickets, log })
     }
 

@@ -1,11 +1,11 @@
 //! Who may boot by the network, with `boot.once`. A boot file takes the turn of a machine, on the disk before the file's last bytes go out:
 //! killed in between, a machine may have to be asked again, and never boots twice. All workers, and `lsx-dns boot`, write one journal,
-//! each for an instant.
+//! each for an instant; a request reads of it what was written since the last one.
 
 use crate::Dns;
-use crate::model::{BOOT, Stage, Turn, Turns, entries, turns};
+use crate::model::{BOOT, Stage, Turn, Turns, enter, entries, needed};
 use common::host::{file, wait};
-use common::journal::{self, Journal, Opened};
+use common::journal::{self, Journal, New, Reader};
 use common::plan::Kept;
 use common::tool::Tool as _;
 use common::{Failure, Kind, log};
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The most machines that are remembered. Further ones do not boot by the network: else one of these would boot twice.
@@ -24,8 +25,53 @@ const STEP: Duration = Duration::from_millis(2);
 /// Neighbours of this network namespace (proc(5)).
 const NEIGHBOURS: &str = "/proc/self/net/arp";
 
-/// The folder of the journal.
-pub(crate) struct Tickets(pub(crate) OwnedFd);
+/// A journal of more entries than this is shortened when it has so many times as many as are needed.
+const SHORT: usize = 1000;
+const TIMES: usize = 4;
+
+/// The folder of the journal, and what is known of it.
+pub(crate) struct Tickets {
+    folder: OwnedFd,
+    known: Mutex<Known>,
+}
+
+/// What the journal said when it was looked at last.
+#[derive(Default)]
+struct Known {
+    reader: Reader,
+    turns: BTreeMap<String, Turns>,
+    /// The number of its entries.
+    entries: usize,
+}
+
+impl Known {
+    fn look(&mut self, folder: &OwnedFd) -> Result<(), Failure> {
+        let new = self.reader.look(folder)?;
+        self.add(new);
+        Ok(())
+    }
+
+    fn add(&mut self, new: New<Turn>) {
+        let new = match new {
+            New::More(more) => more,
+            New::All(all) => {
+                (self.turns, self.entries) = (BTreeMap::new(), 0);
+                all
+            }
+        };
+        self.entries += new.len();
+        new.into_iter().for_each(|turn| enter(&mut self.turns, turn));
+    }
+
+    /// That of a machine; none of a new one if no more can be remembered.
+    fn of(&self, mac: &str) -> Result<Turns, Failure> {
+        match self.turns.get(mac) {
+            Some(own) => Ok(own.clone()),
+            None if self.turns.len() < MOST => Ok(Turns::default()),
+            None => Err(full(&format!("{MOST} machines have booted, and no more can be remembered"))),
+        }
+    }
+}
 
 /// The turn of a machine that is about to boot.
 pub(super) struct Ticket {
@@ -36,6 +82,10 @@ pub(super) struct Ticket {
 }
 
 impl Tickets {
+    pub(crate) fn new(folder: OwnedFd) -> Tickets {
+        Tickets { folder, known: Mutex::default() }
+    }
+
     /// Those of a stack on this host; none if no server of boot files has been started.
     ///
     /// # Errors
@@ -45,7 +95,7 @@ impl Tickets {
         // It belongs to the user of the worker.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match open(Path::new(&path).join(BOOT), flags, Mode::empty()) {
-            Ok(folder) => Ok(Some(Tickets(folder))),
+            Ok(folder) => Ok(Some(Tickets::new(folder))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(e) => Err(full(&format!("the folder of boots cannot be opened: {e}"))),
         }
@@ -53,7 +103,7 @@ impl Tickets {
 
     /// The state of the journal.
     pub(crate) fn mark(&self) -> Option<journal::Mark> {
-        journal::mark(&self.0)
+        journal::mark(&self.folder)
     }
 
     /// All machines that have booted, or were asked to boot again.
@@ -61,13 +111,23 @@ impl Tickets {
     /// # Errors
     /// A damaged journal.
     pub(crate) fn all(&self) -> Result<BTreeMap<String, Turns>, Failure> {
-        Ok(turns(&journal::read(&self.0)?.0))
+        Ok(self.known()?.turns.clone())
+    }
+
+    /// What the journal says now.
+    fn known(&self) -> Result<MutexGuard<'_, Known>, Failure> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.look(&self.folder)?;
+        Ok(known)
     }
 
     /// That of a client for the file of these stages; none if it has booted.
     pub(super) fn of(&self, client: Ipv4Addr, stages: &[Stage]) -> Result<Option<Ticket>, Failure> {
-        let Some(mac) = neighbour(client) else { return Ok(None) };
-        let own = self.all()?.remove(&mac).unwrap_or_default();
+        neighbour(client).map_or(Ok(None), |mac| self.of_machine(mac, stages))
+    }
+
+    fn of_machine(&self, mac: String, stages: &[Stage]) -> Result<Option<Ticket>, Failure> {
+        let own = self.known()?.of(&mac)?;
         let free = |stage: &&Stage| !own.booted.contains_key(stage);
         if !stages.iter().any(|stage| free(&stage)) {
             return Ok(None);
@@ -80,25 +140,21 @@ impl Tickets {
 
     /// Takes it, so that it is taken after a power cut as well; false if somebody else has.
     pub(super) fn take(&self, ticket: &Ticket) -> Result<bool, Failure> {
-        let (mut journal, all) = self.open()?;
-        let mut all = turns(&all);
-        let own = all.get(&ticket.mac).cloned().unwrap_or_default();
+        let (mut journal, mut known) = self.open()?;
+        let own = known.of(&ticket.mac)?;
         let free = ticket.stages.iter().all(|stage| !own.booted.contains_key(stage));
         if !free || own.number() != ticket.number {
             return Ok(false);
-        }
-        if !all.contains_key(&ticket.mac) && all.len() >= MOST {
-            return Err(full(&format!("{MOST} machines have booted, and no more can be remembered")));
         }
         let at = log::now();
         let booted = |stage: &Stage| Turn::Booted { mac: ticket.mac.clone(), stage: *stage, at: at.clone() };
         let new: Vec<Turn> = ticket.stages.iter().map(booted).collect();
         append(&mut journal, &new)?;
-        if journal.is_long() {
-            let own = all.entry(ticket.mac.clone()).or_default();
-            own.booted.extend(ticket.stages.iter().map(|stage| (*stage, at.clone())));
+        known.look(&self.folder)?;
+        // Not where `lsx-dns boot` writes, since a new file would belong to root.
+        if known.entries > SHORT && known.entries / TIMES > needed(&known.turns) {
             // What is there counts, long or short.
-            let _ = journal.replace(&entries(&all));
+            let _ = journal.replace(&entries(&known.turns));
         }
         Ok(true)
     }
@@ -119,22 +175,26 @@ impl Tickets {
             };
             own.map(asked).collect()
         };
-        if closed(&self.all()?).is_empty() {
+        if closed(&self.known()?.turns).is_empty() {
             return Ok(());
         }
-        let (mut journal, all) = self.open()?;
-        append(&mut journal, &closed(&turns(&all)))
+        let (mut journal, known) = self.open()?;
+        append(&mut journal, &closed(&known.turns))
     }
 
-    fn open(&self) -> Result<Opened<Turn>, Failure> {
-        let mut opened = None;
+    /// Opens the journal for writing, with what it says.
+    fn open(&self) -> Result<(Journal<Turn>, MutexGuard<'_, Known>), Failure> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = Ok(None);
         wait::until(HELD, STEP, || {
-            let folder = self.0.try_clone();
-            opened = Some(folder.map_err(|e| full(&e.to_string())).and_then(Journal::open));
-            !matches!(opened, Some(Ok(None)))
+            let folder = self.folder.try_clone().map_err(|e| full(&e.to_string()));
+            opened = folder.and_then(|folder| Journal::open_with(folder, &mut known.reader));
+            !matches!(opened, Ok(None))
         });
-        let opened = opened.unwrap_or(Ok(None))?;
-        opened.ok_or_else(|| full("the journal of boots is held by another process"))
+        let held = || full("the journal of boots is held by another process");
+        let (journal, new) = opened?.ok_or_else(held)?;
+        known.add(new);
+        Ok((journal, known))
     }
 }
 
@@ -162,36 +222,5 @@ fn found(text: &str, client: Ipv4Addr) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::File;
-
-    #[test]
-    fn a_neighbour_is_found_by_its_whole_address() {
-        let text = "IP address       HW type     Flags       HW address            Mask     Device\n\
-                    10.0.0.70        0x1         0x2         02:00:00:00:00:70     *        eth0\n\
-                    10.0.0.8         0x1         0x0         00:00:00:00:00:00     *        eth0\n\
-                    10.0.0.7         0x1         0x6         02:00:00:00:00:0A     *        eth0\n";
-        assert_eq!(found(text, Ipv4Addr::new(10, 0, 0, 7)).as_deref(), Some("02:00:00:00:00:0a"));
-        assert_eq!(found(text, Ipv4Addr::new(10, 0, 0, 8)), None);
-    }
-
-    #[test]
-    fn a_turn_is_taken_once_and_given_again() {
-        let at = tempfile::tempdir().unwrap();
-        let tickets = Tickets(File::open(at.path()).unwrap().into());
-        let ticket =
-            |stages: &[Stage], number| Ticket { mac: "a".to_owned(), stages: stages.to_vec(), number };
-        let take = |stages: &[Stage], number| tickets.take(&ticket(stages, number)).unwrap();
-        tickets.ask(&["a".to_owned()]).unwrap();
-        assert!(!at.path().join("journal").exists(), "it may boot anyway");
-        assert!(take(&[Stage::Firmware], 0));
-        assert!(!take(&[Stage::Firmware], 0));
-        assert!(take(&[Stage::Ipxe], 0));
-        tickets.ask(&["a".to_owned(), "b".to_owned()]).unwrap();
-        assert!(!take(&[Stage::Firmware], 0), "a transfer of before");
-        assert!(take(&[Stage::Firmware, Stage::Ipxe], 1));
-        assert!(!take(&[Stage::Ipxe], 1));
-        assert_eq!(tickets.all().unwrap().len(), 1);
-    }
-}
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+mod tests;

@@ -10,7 +10,7 @@ mod private;
 mod update;
 
 pub use boot::{Boot, Served, Stage};
-pub(crate) use boot::{IPXE, MACHINES, Turn, Turns, entries, turns};
+pub(crate) use boot::{IPXE, MACHINES, Turn, Turns, enter, entries, needed};
 pub use config::{Config, Data, Driver, Entry, Health, Named, Replica, Seen, View};
 pub(crate) use config::{EXPIRE, REFRESH, RETRY, rate};
 pub use counts::{Counted, Counts};

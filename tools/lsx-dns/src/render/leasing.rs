@@ -186,7 +186,7 @@ fn option(number: u8, values: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Turn, turns};
+    use crate::model::{Turn, enter};
 
     #[test]
     fn a_client_has_one_line_with_its_address_and_what_it_got() {
@@ -194,7 +194,9 @@ mod tests {
         let asked = Turn::Asked { mac: "c".to_owned(), number: 1, at: String::new() };
         let all =
             [booted("a", Stage::Firmware), booted("b", Stage::Firmware), booted("b", Stage::Ipxe), asked];
-        let text = told("a,10.0.0.1,web\nd,10.0.0.2,db\n", &turns(&all));
+        let mut turns = BTreeMap::new();
+        all.into_iter().for_each(|entry| enter(&mut turns, entry));
+        let text = told("a,10.0.0.1,web\nd,10.0.0.2,db\n", &turns);
         assert_eq!(text, "a,set:booted,10.0.0.1,web\nd,10.0.0.2,db\nb,set:booted,set:booted-ipxe\n");
         assert!(is_told(&text, "a") && is_told(&text, "b") && !is_told(&text, "c") && !is_told(&text, "d"));
     }
