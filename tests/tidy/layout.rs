@@ -197,3 +197,39 @@ fn every_example_is_executed_by_a_test() {
         .collect();
     none("examples that no test runs", &unused);
 }
+
+/// A test `soak_...` as scripts/soak names it: package and target of cargo, and its path there.
+fn soaked(file: &crate::File, line: &str) -> Option<String> {
+    let name = line.trim_start().strip_prefix("fn soak_")?.split('(').next()?;
+    let (at, path) = file.path.strip_suffix(".rs")?.split_once('/')?;
+    let (package, target, path) = match at {
+        "common" => ("lsx-common", "--lib".to_owned(), path.strip_prefix("src/")?),
+        "tools" => {
+            let (package, path) = path.split_once("/src/")?;
+            (package, "--lib".to_owned(), path)
+        }
+        _ => {
+            let (target, path) = path.split_once('/')?;
+            let package = if target == "stack" { "common" } else { target };
+            return Some(format!("lsx-{package} --test={target} {}::soak_{name}", path.replace('/', "::")));
+        }
+    };
+    let inside = if line.starts_with(' ') { "::tests" } else { "" };
+    let path = path.trim_end_matches("/mod").replace('/', "::");
+    Some(format!("{package} {target} {path}{inside}::soak_{name}"))
+}
+
+#[test]
+fn scripts_soak_knows_every_parser() {
+    let of = |file: &crate::File| -> Vec<String> {
+        file.text.lines().filter_map(|line| soaked(file, line)).collect()
+    };
+    let tests: BTreeSet<String> = rust().iter().flat_map(of).collect();
+    let script = std::fs::read_to_string(top("scripts/soak")).unwrap();
+    let rows = script.split("PARSERS='").nth(1).unwrap().split('\'').next().unwrap();
+    let words = |row: &str| row.split_whitespace().skip(1).collect::<Vec<_>>().join(" ");
+    let listed: BTreeSet<String> = rows.lines().filter(|row| !row.is_empty()).map(words).collect();
+    assert!(tests.len() > 30, "{tests:?}");
+    let differ: Vec<String> = tests.symmetric_difference(&listed).cloned().collect();
+    none("tests `soak_...` and the list of scripts/soak differ", &differ);
+}
