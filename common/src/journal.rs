@@ -51,6 +51,9 @@ pub struct Journal<T> {
 /// A journal with its entries.
 pub type Opened<T> = (Journal<T>, Vec<T>);
 
+/// A journal that was opened by a reader, and what that had not seen.
+pub type Resumed<T> = (Journal<T>, New<T>);
+
 /// A state of the file: whether a reader has to read it again.
 pub type Mark = (u64, u64);
 
@@ -120,7 +123,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     ///
     /// # Errors
     /// Damage, or errors of the file system.
-    pub fn open_with(folder: OwnedFd, reader: &mut Reader) -> Result<Option<(Journal<T>, New<T>)>, Failure> {
+    pub fn open_with(folder: OwnedFd, reader: &mut Reader) -> Result<Option<Resumed<T>>, Failure> {
         let private = Mode::RUSR | Mode::WUSR;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let lock = openat(&folder, LOCK, flags, private).map_err(|e| failed("lock", e.into()))?;
