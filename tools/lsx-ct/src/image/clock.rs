@@ -112,7 +112,7 @@ mod tests {
             let all: String = lines.iter().map(|(boot, up, at)| format!("{boot} {up} {at}\n")).collect();
             std::fs::write(path(folder.path()), all).unwrap();
         };
-        let read = || noted(folder.path(), &real);
+        let read = || noted(folder.path(), &Moment::now().unwrap());
         note(folder.path());
         let first = read();
         assert_eq!(first.len(), 1);
