@@ -21,12 +21,12 @@ pub(crate) fn volume(stack: &str, volume: &Volume) -> Result<(), Failure> {
     mount::down(stack, volume)?;
     record::write(stack, volume, State::Unfinished)?;
     content(stack, volume)?;
-    record::remove(stack, &volume.name)?;
     let root = Path::new(&volume.path).parent().unwrap_or(Path::new("/"));
     let made = folder::open(root).is_ok_and(volume::is_made);
     let own = root.starts_with(volume::ROOT);
     root.ancestors().take(if own { 2 } else { usize::from(made) }).for_each(file::remove_empty);
-    Ok(())
+    // Last, so that a run that is killed before leaves something to go on from.
+    record::remove(stack, &volume.name)
 }
 
 /// What a killed run has left of a volume that was being made or removed.
