@@ -7,6 +7,7 @@ use common::host::volume::{self, FOLDER};
 use common::{Failure, Kind};
 use rustix::fs::{self, CWD, Gid, Mode, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -111,14 +112,7 @@ pub(crate) fn make(stack: &str, volume: &Volume) -> Result<(OwnedFd, bool), Fail
     let (Some(root), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(told(io::Error::other("it has no folder")));
     };
-    let root = match open(root) {
-        Err(Errno::NOENT) => {
-            file::private_folder(root)?;
-            open(root).inspect(|root| volume::made(root))
-        }
-        root => root,
-    }
-    .map_err(|e| told(e.into()))?;
+    let root = root_of(stack, root)?;
     match fs::openat(&root, name, FOLDER, Mode::empty()) {
         Ok(found) => return taken(stack, volume, found).map(|found| (found, false)),
         Err(Errno::NOENT) => {}
@@ -146,6 +140,62 @@ pub(crate) fn make(stack: &str, volume: &Volume) -> Result<(OwnedFd, bool), Fail
     fs::renameat_with(&root, &aside, &root, name, RenameFlags::NOREPLACE).map_err(|e| told(e.into()))?;
     fs::fsync(&root).map_err(|e| told(e.into()))?;
     Ok((folder, true))
+}
+
+/// How often the folder of volumes is made again that another step has removed, or made, in between.
+const TRIES: usize = 8;
+
+/// The folder that volumes are in. It is made aside, marked and renamed: one without a mark would stay when the last volume goes.
+fn root_of(stack: &str, root: &Path) -> Result<OwnedFd, Failure> {
+    let told = |e: Errno| file::failure(root, "make the folder of volumes", &e.into());
+    let (Some(above), Some(name)) = (root.parent(), root.file_name()) else {
+        return open(root).map_err(told);
+    };
+    for _ in 0..TRIES {
+        match open(root) {
+            // These are removed with or without a mark.
+            Err(Errno::NOENT) if root.starts_with(volume::ROOT) => {
+                file::private_folder(root)?;
+                return open(root).map_err(told);
+            }
+            Err(Errno::NOENT) => file::private_folder(above)?,
+            found => return found.map_err(told),
+        }
+        let aside = root_aside(stack, name);
+        let make = || {
+            let above = open(above)?;
+            match fs::mkdirat(&above, &aside, Mode::from_raw_mode(0o700)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(e) => return Err(e),
+            }
+            let made = fs::openat(&above, &aside, FOLDER, Mode::empty())?;
+            volume::made(&made);
+            fs::fsync(&made)?;
+            fs::renameat_with(&above, &aside, &above, name, RenameFlags::NOREPLACE)?;
+            fs::fsync(&above)
+        };
+        match make() {
+            Err(Errno::EXIST) => forget_root(stack, root),
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => return Err(told(e)),
+        }
+    }
+    open(root).map_err(told)
+}
+
+fn root_aside(stack: &str, name: &OsStr) -> OsString {
+    let mut aside = OsString::from(format!(".lsx-root-{stack}-"));
+    aside.push(name);
+    aside
+}
+
+/// Removes what a killed run has left of making the folder of volumes.
+pub(super) fn forget_root(stack: &str, root: &Path) {
+    if let (Some(above), Some(name)) = (root.parent(), root.file_name()) {
+        if let Ok(above) = open(above) {
+            _ = fs::unlinkat(above, root_aside(stack, name), fs::AtFlags::REMOVEDIR);
+        }
+    }
 }
 
 /// A folder that is there already: the volume's own, or in its place one that lsx-ct has made.

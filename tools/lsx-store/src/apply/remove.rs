@@ -34,6 +34,9 @@ pub(crate) fn volume(stack: &str, volume: &Volume) -> Result<(), Failure> {
 /// # Errors
 /// Of the file system.
 pub(crate) fn leftovers(stack: &str, volume: &Volume) -> Result<(), Failure> {
+    if let Some(root) = Path::new(&volume.path).parent() {
+        folder::forget_root(stack, root);
+    }
     let Some(root) = root(volume)? else { return Ok(()) };
     asides(stack, volume).iter().try_for_each(|left| tree(&root, &text(left)).map_err(|e| told(volume, e)))
 }
