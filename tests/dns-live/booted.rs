@@ -6,7 +6,7 @@ use crate::town::Town;
 use lsx_tests::lab::{Lab, until};
 
 pub(crate) const CASES: &[crate::Case] = &[
-    ("a_turn_is_taken_through_kills_and_full_disks", a_turn_is_taken_through_power_cuts_and_full_disks),
+    ("a_turn_is_taken_through_kills_and_full_disks", a_turn_is_taken_through_kills_and_full_disks),
     ("a_long_journal_costs_a_request_nothing", a_long_journal_costs_a_request_nothing),
 ];
 
