@@ -37,6 +37,7 @@ mod office;
 mod once;
 mod pair;
 mod peers;
+mod taken;
 mod town;
 mod transfer;
 mod update;
@@ -53,7 +54,11 @@ type Case = groups::Case<Lab>;
 
 /// The longest first.
 const GROUPS: &[Group<Lab>] = &[
-    Group { name: "boot", share: town::lab, cases: &[boot::CASES, files::CASES, once::CASES, booted::CASES] },
+    Group {
+        name: "boot",
+        share: town::lab,
+        cases: &[boot::CASES, files::CASES, once::CASES, booted::CASES, taken::CASES],
+    },
     Group {
         name: "updates",
         share: town::lab,

@@ -114,6 +114,10 @@ pub struct Program {
     /// A command that succeeds when it serves, in the namespace where it runs. Without one it serves unless it ends at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ready: Vec<String>,
+    /// Where it listens: it is not started while another program has one of these ports, and serves when it has them itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub listen: Vec<SocketAddrV4>,
     /// Files of the host without which it is not started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<String>,

@@ -43,10 +43,10 @@ impl Holder {
 
 /// The program that has an address and port in a network namespace, or the port of all its addresses.
 pub(super) fn of(space: BorrowedFd<'_>, at: SocketAddrV4) -> Option<Holder> {
-    let table = |name: &str| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
-    let tables = || TABLES.map(|(name, state)| (table(name), state));
-    let tables = namespace::inside(space, tables).ok()?;
-    let sockets: Vec<String> = tables.iter().flat_map(|(text, state)| sockets(text, state, at)).collect();
+    let sockets = taken(space, at);
+    if sockets.is_empty() {
+        return None;
+    }
     let entries = fs::read_dir("/proc").ok()?.flatten();
     let mut processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let process = processes.find(|process| holds(*process, &sockets))?;
@@ -54,6 +54,21 @@ pub(super) fn of(space: BorrowedFd<'_>, at: SocketAddrV4) -> Option<Holder> {
     let (name, arguments) = (read("comm"), read("cmdline"));
     let (name, arguments) = (String::from_utf8_lossy(&name), String::from_utf8_lossy(&arguments));
     Some(Holder { name: known(name.trim(), &arguments), process })
+}
+
+/// Whether one of these processes has it.
+pub(super) fn has(space: BorrowedFd<'_>, at: SocketAddrV4, processes: &[i32]) -> bool {
+    let sockets = taken(space, at);
+    let mut own = processes.iter().filter_map(|process| u32::try_from(*process).ok());
+    own.any(|process| holds(process, &sockets))
+}
+
+/// The sockets with an address and port, or with the port of all addresses.
+fn taken(space: BorrowedFd<'_>, at: SocketAddrV4) -> Vec<String> {
+    let table = |name: &str| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
+    let tables = || TABLES.map(|(name, state)| (table(name), state));
+    let tables = namespace::inside(space, tables).into_iter().flatten();
+    tables.flat_map(|(text, state)| sockets(&text, state, at)).collect()
 }
 
 /// The sockets with a port, as links of descriptors name them.
@@ -68,11 +83,12 @@ fn sockets(table: &str, state: &str, at: SocketAddrV4) -> Vec<String> {
     table.lines().skip(1).filter_map(of).collect()
 }
 
-/// Whether a socket's address in hexadecimal digits is an address, or all of them.
+/// Whether a socket's address in hexadecimal digits is an address, or all of them; who wants all has every one in the way.
 fn covers(text: &str, address: Ipv4Addr) -> bool {
     // Bytes in the order of the network, as a number of this machine.
     let own = format!("{:08X}", u32::from_ne_bytes(address.octets()));
-    text.bytes().all(|digit| digit == b'0') || text == own || text.len() == 32 && text.ends_with(&own)
+    let any = address.is_unspecified() || text.bytes().all(|digit| digit == b'0');
+    any || text == own || text.len() == 32 && text.ends_with(&own)
 }
 
 fn holds(process: u32, sockets: &[String]) -> bool {
@@ -110,6 +126,13 @@ mod tests {
             assert!(holder.said().contains(name.trim()));
         }
         let port = udp.local_addr().unwrap().port();
+        let all = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+        assert!(of(own.as_fd(), all).is_some());
+        let (ours, first) = (std::process::id().cast_signed(), 1);
+        assert_eq!(
+            [[ours].as_slice(), &[first], &[]].map(|all_of| has(own.as_fd(), all, all_of)),
+            [true, false, false]
+        );
         assert!(of(own.as_fd(), SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 9), port)).is_none());
     }
 

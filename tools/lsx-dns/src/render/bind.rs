@@ -26,6 +26,7 @@ pub fn bind(config: &Config) -> Program {
         check: words(&["named-checkconf", "-z", &conf]),
         reload: Reload::Hup,
         group: Some("bind".to_owned()),
+        listen: config.listen.clone(),
         ..Default::default()
     }
 }

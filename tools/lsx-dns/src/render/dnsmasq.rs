@@ -16,6 +16,7 @@ pub fn dnsmasq(config: &Config) -> Program {
         argv: words(&["dnsmasq", "--keep-in-foreground", "--log-facility=-", "--pid-file", &conf]),
         fixed,
         check: words(&["dnsmasq", "--test", &conf]),
+        listen: config.listen.clone(),
         ..Default::default()
     }
 }

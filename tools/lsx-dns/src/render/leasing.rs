@@ -4,7 +4,7 @@ use crate::model::{Boot, Dhcp, IPXE, Leased, MACHINES, Stage, Turns};
 use common::plan::{FOLDER, Program, Reload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// What it reads at its start.
 const START: &str = "dnsmasq.conf";
@@ -77,6 +77,7 @@ pub(crate) fn leasing(config: &Dhcp) -> Program {
         // It listens on the port of DHCP servers (proc(5)).
         ready: words(&["grep", "-q", ":0043 ", "/proc/net/udp"]),
         group: Some(GROUP.to_owned()),
+        listen: vec![SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 67)],
         ..Default::default()
     }
 }

@@ -2,9 +2,11 @@
 
 use super::child::Child;
 use super::files::Files;
+use super::server;
 use super::{BEGIN, STEP, Supervisor};
 use crate::failure::{Failure, Kind};
-use crate::host::service::kept::identity;
+use crate::host::service::holder;
+use crate::host::service::kept::{KeptService, identity};
 use crate::host::service::signals::Asked;
 use crate::host::wait;
 use crate::plan::{Definition, Program, Reload};
@@ -107,6 +109,10 @@ impl Supervisor {
         if more.is_empty() {
             self.of.clear();
             left.clear();
+            let mut listen = files.program.listen.iter();
+            if let Some(message) = listen.find_map(|at| server::held(space.as_fd(), *at)) {
+                return Err(Failure::new(Kind::Failed, "host.service", message));
+            }
         }
         let argv: Vec<String> = files.filled(&files.program.argv).chain(more).collect();
         let mut child = Child::start(&self.of, definition, &argv, space.as_fd(), &self.log, &[])?;
@@ -131,13 +137,22 @@ impl Supervisor {
         space: &OwnedFd,
     ) -> Result<(), Failure> {
         let mut serves = None;
-        let pause = if files.program.ready.is_empty() { STEP } else { PAUSE };
+        let Program { ready, listen, .. } = files.program;
+        let pause = if ready.is_empty() && listen.is_empty() { STEP } else { PAUSE };
+        let has_all = |of: &KeptService| {
+            listen.is_empty() || {
+                let own = of.processes();
+                listen.iter().all(|at| holder::has(space.as_fd(), *at, &own))
+            }
+        };
         wait::until(BEGIN, pause, || {
             serves = match &self.tend {
-                _ if !files.program.ready.is_empty() => files.ready(space).then_some(true),
+                _ if !ready.is_empty() => files.ready(space).then_some(true),
                 Some(tend) => tend.serves(left),
                 None => child.stays().then_some(true),
             };
+            // Somebody else's program may answer in its place.
+            serves = serves.filter(|serves| !serves || has_all(&self.of));
             serves.is_some() || child.ended() || self.signals.wait(Duration::ZERO) == Asked::Stop
         });
         let why = match serves {

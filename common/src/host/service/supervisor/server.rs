@@ -68,12 +68,14 @@ impl Supervisor {
 fn taken(space: BorrowedFd<'_>, at: SocketAddrV4, error: &std::io::Error) -> Failure {
     let failure = failed(&format!("listen on {at}"), error);
     let taken = error.kind() == std::io::ErrorKind::AddrInUse;
-    match taken.then(|| holder::of(space, at)).flatten() {
-        // A state has one line.
-        Some(holder) => {
-            let message = format!("cannot listen on {at}: {}; {}", holder.said(), holder.hint());
-            Failure { message, ..failure }
-        }
+    match taken.then(|| held(space, at)).flatten() {
+        Some(message) => Failure { message, ..failure },
         None => failure,
     }
+}
+
+/// Who has a port, if anybody; in one line, since a state has one.
+pub(super) fn held(space: BorrowedFd<'_>, at: SocketAddrV4) -> Option<String> {
+    let holder = holder::of(space, at)?;
+    Some(format!("cannot listen on {at}: {}; {}", holder.said(), holder.hint()))
 }
