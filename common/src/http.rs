@@ -1,12 +1,15 @@
 //! ureq over our own connections. The traits used here are not covered by ureq's stability promise: an update of ureq may
 //! need a change in this file, and where `Connector` and `Resolver` are implemented.
 
+use crate::host::addresses;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use ureq::Error;
 use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 /// A stream with time limits.
@@ -101,4 +104,24 @@ fn late(error: io::Error, timeout: NextTimeout) -> Error {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
         _ => Error::Io(error),
     }
+}
+
+/// Finds the addresses of servers by getent(1).
+#[derive(Debug)]
+pub struct Names;
+
+impl Resolver for Names {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let mut found = self.empty();
+        for address in addresses::of(host)?.into_iter().take(16) {
+            found.push(SocketAddr::new(address, port(uri)));
+        }
+        if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
+    }
+}
+
+/// The port of a URL.
+pub fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
 }

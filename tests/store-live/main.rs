@@ -16,6 +16,7 @@ mod faults;
 mod hostile;
 mod life;
 mod objects;
+mod remote;
 mod shelf;
 mod wrong;
 
@@ -35,7 +36,11 @@ const GROUPS: &[Group<Depot>] = &[
         share: Depot::up,
         cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES, faults::CASES],
     },
-    Group { name: "objects", share: Depot::up, cases: &[objects::CASES, hostile::CASES, asked::CASES] },
+    Group {
+        name: "objects",
+        share: Depot::up,
+        cases: &[objects::CASES, hostile::CASES, asked::CASES, remote::CASES],
+    },
 ];
 
 fn main() -> ExitCode {

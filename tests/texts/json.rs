@@ -47,6 +47,8 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("dns", "event", "EVENTS"),
     ("dns", "failure", "FAILURE"),
     ("store", "observed", "OBSERVED BY LSX-STORE"),
+    ("store", "done", "WHAT LSX-STORE DID WITH AN OBJECT"),
+    ("store", "list", "LIST OF LSX-STORE"),
     ("store", "plan", "PLAN OF LSX-STORE"),
     ("store", "usage", "USAGE OF LSX-STORE"),
     ("store", "report", "REPORT"),

@@ -1,5 +1,6 @@
 //! System calls that all tools share: run a program, read and write a file within a limit, hold a lock, wait.
 
+pub mod addresses;
 pub mod entry;
 pub mod file;
 pub mod kept;

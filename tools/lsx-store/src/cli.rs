@@ -1,7 +1,7 @@
 //! The flags of lsx-store, and which function each verb is.
 
 use crate::usage::{self, UsageArgs};
-use crate::{PROGRAM, Store, key};
+use crate::{PROGRAM, Store, key, remote};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::Failures;
 use common::cli::Global;
@@ -26,6 +26,8 @@ enum Verb {
     Shared(Box<verb::Verb<Store>>),
     /// Show what volumes and the disks below them use and have left; `observe --table` lists the volumes
     Usage(Box<UsageArgs>),
+    #[command(flatten)]
+    Remote(remote::Verb),
     /// Print the access key and the secret key of a user, as a file of credentials
     Key(KeyArgs),
 }
@@ -57,9 +59,12 @@ const AFTER: &str =
   store.place       there is something where a volume is to be mounted: 1
   store.plan.*      a volume is not what or where the document says, or its driver is not supported: 65
   store.plan.objects  the document has something for buckets that is not supported yet: 65
+  store.file        what is to be replaced is no plain file: 1
+  store.request     a server of S3 refuses: 1, or 77 for want of rights, 75 if it is busy; cannot be reached: 69
   store.root        others than root can change the folder of volumes, or a link leads to it: 1
   store.serve       a server cannot serve; this is in its log: 1
   store.server      with `check`: the S3 server does not answer, or answers what it must refuse: 2
+  store.sum         an object has other bytes than were sent, or than its server says: 1
   store.subvolumes  with `check`: there are subvolumes in a volume, whose content does not count to its size: 2
 
 Files:
@@ -77,6 +82,12 @@ Examples:
   lsx-store observe --table
   lsx-store usage office.yaml --count --table
   lsx-store key web --stack office.yaml >credentials
+  lsx-store put site.tar photos/2026/ --stack office.yaml
+  tar -c site | lsx-store put - photos/site.tar
+  lsx-store get photos/site.tar - | tar -x
+  lsx-store ls photos/2026/ --table
+  AWS_PROFILE=backup lsx-store ls --endpoint https://s3.example.org --region eu-1
+  lsx-store sign photos/site.tar --expires 1d
   lsx-store down office.yaml
   lsx-store down office.yaml --only store.db --destroy-data office
 
@@ -87,7 +98,7 @@ See also:
 const GROUPS: common::help::Groups = &[
     ("Verbs for a stack", &["resolve", "plan", "up", "check", "down", "apply", "observe"]),
     ("Verbs for volumes", &["usage"]),
-    ("Verbs for buckets", &["key"]),
+    ("Verbs for buckets", &["ls", "put", "get", "rm", "mb", "rb", "sign", "key"]),
     ("Other verbs", &["schema", "completions", "help"]),
 ];
 
@@ -100,6 +111,7 @@ fn run(cli: &Cli) -> Result<(), Failures> {
     match &cli.verb {
         Verb::Shared(verb) => verb::run(&Store, verb, &cli.global, Cli::command()),
         Verb::Usage(args) => usage::run(args, &cli.global),
+        Verb::Remote(verb) => remote::run(verb, &cli.global.output(Store::TABLES)),
         Verb::Key(args) => {
             let stack = StackArgs { input: args.stack.clone(), ..StackArgs::default() };
             let text = key::of(&args.name, &verb::read_stack(&stack)?.0, &stack)?;

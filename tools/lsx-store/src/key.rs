@@ -3,7 +3,7 @@
 use crate::secrets;
 use common::stack::{Stack, hint};
 use common::verb::StackArgs;
-use common::{Failure, Failures, Kind, secret};
+use common::{Failure, Failures, Kind};
 use std::path::PathBuf;
 
 /// The credentials of a user.
@@ -11,6 +11,15 @@ use std::path::PathBuf;
 /// # Errors
 /// A user that the document does not name; a secret that is no key.
 pub(crate) fn of(name: &str, stack: &Stack, args: &StackArgs) -> Result<String, Failures> {
+    let key = secret(name, stack, args)?;
+    Ok(format!("[default]\naws_access_key_id = {name}\naws_secret_access_key = {key}\n"))
+}
+
+/// The secret key of a user.
+///
+/// # Errors
+/// As [`of`].
+pub(crate) fn secret(name: &str, stack: &Stack, args: &StackArgs) -> Result<String, Failures> {
     let users = stack.store.as_ref().map(|store| store.users.clone()).unwrap_or_default();
     let Some(user) = users.get(name) else {
         let failure =
@@ -22,11 +31,10 @@ pub(crate) fn of(name: &str, stack: &Stack, args: &StackArgs) -> Result<String, 
         return Err(failure.hint(hint).into());
     };
     let beside = |path: &str| PathBuf::from(args.beside(path));
-    let place = secret::place(&stack.secrets, &user.key, &beside)?;
-    let value = secret::value(&stack.name, &user.key, &place)?;
-    let key = secrets::key(&value).map_err(|why| {
+    let place = common::secret::place(&stack.secrets, &user.key, &beside)?;
+    let value = common::secret::value(&stack.name, &user.key, &place)?;
+    secrets::key(&value).map_err(|why| {
         let message = format!("secret {} is no key for S3: {why}", user.key);
-        Failure::new(Kind::Data, "store.key", message)
-    })?;
-    Ok(format!("[default]\naws_access_key_id = {name}\naws_secret_access_key = {key}\n"))
+        Failure::new(Kind::Data, "store.key", message).into()
+    })
 }

@@ -39,6 +39,13 @@
 //! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).
 //! Requests are not encrypted: a load balancer with `tls` does that.
 //!
+//! `put get ls rm mb rb sign` speak to any server of S3. Without `--endpoint` it is that of the stack, with the key of the first user that the bucket
+//! allows it; buckets of a stack are reached from its networks alone, unless a load balancer leads there. With an endpoint the key is that
+//! of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else of AWS_PROFILE (`default`) in AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials);
+//! with `--as` it is the one of the stack. A file larger than 16 MiB is sent in parts, of which one is in memory. `get`
+//! gives a file its name, and its owner alone the right to read it, when all bytes are there and their checksum is the server's, if it names one
+//! (`verified`). Redirections are not followed. A request to a busy server is sent three times.
+//!
 //! `check` asks the server from an instance of each network that reaches it: requests without a signature and with a forged one must be refused.
 //! From an instance on the host of the server, which has the keys, each bucket is listed, read and written with the keys of users that may. What it writes is a part of an upload that it gives up: it is on the
 //! disk, in the bucket's own volume, and no client lists it.
@@ -68,6 +75,7 @@ pub mod model;
 mod object;
 mod observe;
 pub mod plan;
+mod remote;
 mod secrets;
 mod serve;
 mod usage;
@@ -89,6 +97,8 @@ impl Tool for Store {
             "objects",
             &["host", "key", "object.driver", "object.path", "object.size_bytes", "object.state"],
         ),
+        ("store.done", "", &["verb", "bucket", "key", "file", "bytes", "verified"]),
+        ("store.list", "rows", &["name", "bytes", "at", "etag"]),
         ("store.report", "hosts", &["host", "ok", "changed", "skipped"]),
         (
             "store.check",
@@ -203,7 +213,11 @@ impl Tool for Store {
     }
 
     fn schemas(&self) -> Vec<(&'static str, Schema)> {
-        vec![("usage", schema_for!(model::Used))]
+        vec![
+            ("done", schema_for!(model::Done)),
+            ("list", schema_for!(model::List)),
+            ("usage", schema_for!(model::Used)),
+        ]
     }
 
     fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {

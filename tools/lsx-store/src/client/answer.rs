@@ -42,6 +42,8 @@ pub(crate) struct Listed {
     pub(crate) items: Vec<Item>,
     /// What several keys begin with.
     pub(crate) prefixes: Vec<String>,
+    /// The names of buckets, with the times when they were made.
+    pub(crate) buckets: Vec<(String, String)>,
     /// Where the next page begins; none if this is the last one.
     pub(crate) next: Option<String>,
 }
@@ -66,11 +68,14 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> Said {
         }
         Ok(true)
     });
-    if read.is_none() {
-        return Said { status, ..Said::default() };
-    }
-    (said.code, said.message) = (shown(&said.code), shown(&said.message));
-    said
+    let Some(()) = read else { return Said { status, ..Said::default() } };
+    Said { status, code: shown(&said.code), message: shown(&said.message) }
+}
+
+/// Whether an answer with a good status is a refusal all the same, as those to requests that take long are.
+pub(crate) fn late(status: u16, body: &[u8]) -> Option<Said> {
+    let said = refusal(status, body);
+    (!said.code.is_empty()).then_some(said)
 }
 
 /// A page of objects, whose keys are escaped as in URLs.
@@ -112,9 +117,39 @@ fn item(d: &mut Deserializer<'_>) -> DeResult<Item> {
     Ok(item)
 }
 
+/// All buckets of a user.
+pub(crate) fn buckets(body: &[u8]) -> Option<Listed> {
+    let mut page = Listed::default();
+    fields(body, "ListAllMyBucketsResult", |name, d| {
+        if name != b"Buckets" {
+            return Ok(false);
+        }
+        each(d, |_, d| {
+            let (mut bucket, mut made) = <(String, String)>::default();
+            each(d, |name, d| {
+                match name {
+                    b"Name" => bucket = text(d)?,
+                    b"CreationDate" => made = text(d)?,
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            })?;
+            page.buckets.push((bucket, made));
+            Ok(true)
+        })?;
+        Ok(true)
+    })?;
+    Some(page)
+}
+
 /// The name of an upload that has begun.
 pub(crate) fn upload_id(body: &[u8]) -> Option<String> {
     one(body, "InitiateMultipartUploadResult", b"UploadId")
+}
+
+/// The ETag of an upload that is complete.
+pub(crate) fn completed(body: &[u8]) -> Option<String> {
+    one(body, "CompleteMultipartUploadResult", b"ETag").map(|etag| etag.trim_matches('"').to_owned())
 }
 
 fn one(body: &[u8], root: &str, field: &[u8]) -> Option<String> {
@@ -211,6 +246,8 @@ mod tests {
         assert_eq!(said.code, "NoSuchKey");
         assert!(!said.words().contains('\u{7}') && said.words().contains("<key>"), "{said:?}");
         assert_eq!(refusal(502, b"<html>Bad gateway</html>").words(), "HTTP 502");
+        assert_eq!(late(200, PAGE.as_bytes()), None);
+        assert!(late(200, ERROR.as_bytes()).is_some());
         let page = listed(PAGE.as_bytes()).unwrap();
         assert_eq!((page.next.as_deref(), page.prefixes), (Some("t"), vec!["p/".to_owned()]));
         let item = Item { key: "a/b c\n%zz".to_owned(), size: 7, etag: "x".to_owned(), ..Item::default() };
@@ -250,7 +287,14 @@ mod tests {
                 text.truncate(cut);
             }
             let bytes = text.as_bytes();
-            let _ = (refusal(200, bytes), listed(bytes), parts(bytes), upload_id(bytes));
+            let _ = (
+                refusal(200, bytes),
+                listed(bytes),
+                buckets(bytes),
+                parts(bytes),
+                upload_id(bytes),
+                completed(bytes),
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 mod answer;
 pub(crate) mod sign;
 
-pub(crate) use answer::{listed, parts, refusal, shown, upload_id};
+pub(crate) use answer::{Listed, Said, buckets, completed, late, listed, parts, refusal, shown, upload_id};
 
 use sign::{Key, Plain, Signer};
 use std::io::{self, Read as _};
@@ -99,6 +99,15 @@ impl Client {
             "PUT" | "POST" => self.agent.run(request.body(ask.body)?),
             _ => self.agent.run(request.body(())?),
         }
+    }
+
+    /// A URL by which anybody may do this for so many seconds.
+    pub(crate) fn url(&self, ask: &Ask<'_>, key: &Key, seconds: u64) -> String {
+        let Endpoint { scheme, host, region } = &self.endpoint;
+        let (path, at) = (ask.path(), now());
+        let (query, headers, payload) = (&ask.query, &ask.headers, sign::UNREAD);
+        let plain = Plain { method: ask.method, host, path: &path, query, headers, payload };
+        format!("{scheme}://{host}{}", Signer { key, region, at: &at }.url(&plain, seconds))
     }
 }
 

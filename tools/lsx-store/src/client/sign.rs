@@ -1,8 +1,10 @@
-//! Signature Version 4 of a request, in its headers. Pure.
+//! Signature Version 4 of a request, in its headers or in its URL. Pure.
 
 use ring::{digest, hmac};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// What is signed instead of a body that nobody has read yet.
+pub(crate) const UNREAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The key of a user. It is never printed.
 #[derive(Clone)]
@@ -27,7 +29,7 @@ pub(crate) struct Plain<'a> {
     pub(crate) query: &'a [(String, String)],
     /// Headers that are signed, by their names in lower case.
     pub(crate) headers: &'a [(String, String)],
-    /// The SHA-256 of the body in hexadecimal digits.
+    /// The SHA-256 of the body in hexadecimal digits, or that it is not signed.
     pub(crate) payload: &'a str,
 }
 
@@ -57,6 +59,23 @@ impl Signer<'_> {
         );
         added.push(("authorization".to_owned(), text));
         added
+    }
+
+    /// The path and the query of a URL that anybody may use for so many seconds.
+    pub(crate) fn url(&self, plain: &Plain<'_>, seconds: u64) -> String {
+        let mut query: Pairs = plain.query.to_vec();
+        let mut add = |name: &str, value: String| query.push((name.to_owned(), value));
+        add("X-Amz-Algorithm", ALGORITHM.to_owned());
+        add("X-Amz-Credential", format!("{}/{}", self.key.access, self.scope()));
+        add("X-Amz-Date", self.at.to_owned());
+        add("X-Amz-Expires", seconds.to_string());
+        if let Some(token) = &self.key.token {
+            add("X-Amz-Security-Token", token.clone());
+        }
+        add("X-Amz-SignedHeaders", "host".to_owned());
+        let mut signed = vec![("host".to_owned(), plain.host.to_owned())];
+        let (_, signature) = self.signature(plain, &query, &mut signed);
+        format!("{}?{}&X-Amz-Signature={signature}", plain.path, query_of(&query))
     }
 
     fn scope(&self) -> String {
@@ -151,6 +170,11 @@ mod tests {
             read("/", &[pair("prefix", "J"), pair("max-keys", "2")], &[]),
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
         );
+        let plain =
+            Plain { method: "GET", host, path: "/test.txt", query: &[], headers: &[], payload: UNREAD };
+        let url = signer.url(&plain, 86400);
+        let end = "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+        assert!(url.starts_with("/test.txt?X-Amz-Algorithm=") && url.ends_with(end), "{url}");
     }
 
     #[test]

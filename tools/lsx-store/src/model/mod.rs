@@ -2,9 +2,11 @@
 
 mod disks;
 mod objects;
+mod remote;
 
 pub use disks::{Disk, of as disk_of, parse as disks_of};
 pub use objects::{BucketSeen, Key, Objects, Right, S3, ServedBucket};
+pub use remote::{Done, List, Row};
 
 use common::plan::{self, WithKept};
 use schemars::JsonSchema;

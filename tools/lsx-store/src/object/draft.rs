@@ -32,8 +32,8 @@ pub(crate) struct Written {
 }
 
 impl Draft {
-    /// In the folder of drafts of a bucket.
-    pub(super) fn new(drafts: &OwnedFd) -> io::Result<Draft> {
+    /// In a folder, such as that of the drafts of a bucket.
+    pub(crate) fn new(drafts: &OwnedFd) -> io::Result<Draft> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC;
         let (file, name) = match openat(drafts, ".", flags | OFlags::TMPFILE, MODE) {
             Ok(file) => (file, None),
@@ -47,6 +47,11 @@ impl Draft {
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         rustix::fs::fchmod(&file, MODE)?;
         Ok(Draft { file: file.into(), name, md5: Md5::new(), crc: Crc64Nvme::new(), size: 0 })
+    }
+
+    /// Who may read it.
+    pub(crate) fn mode(&self, mode: Mode) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.file, mode)?)
     }
 
     /// Adds bytes.
@@ -68,11 +73,16 @@ impl Written {
     /// Adds what is known of it, and waits for the disk.
     pub(super) fn settle(&self, about: &mut About) -> Result<(), Refused> {
         about.write(&self.file)?;
-        Ok(self.file.sync_all()?)
+        Ok(self.sync()?)
+    }
+
+    /// Waits for the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 
     /// Gives it its name. One that has the name already is replaced, in one moment.
-    pub(super) fn name(&self, drafts: &OwnedFd, folder: &OwnedFd, name: &str) -> io::Result<()> {
+    pub(crate) fn name(&self, drafts: &OwnedFd, folder: &OwnedFd, name: &str) -> io::Result<()> {
         let aside = match &self.name {
             Some(aside) => aside.clone(),
             None => {
@@ -93,7 +103,7 @@ impl Written {
     }
 
     /// Removes one that is not needed.
-    pub(super) fn drop(&self, drafts: &OwnedFd) {
+    pub(crate) fn drop(&self, drafts: &OwnedFd) {
         if let Some(name) = &self.name {
             let _ = unlinkat(drafts, name, AtFlags::empty());
         }

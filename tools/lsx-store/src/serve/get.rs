@@ -4,6 +4,8 @@ use super::Server;
 use super::body::{Sent, blocking};
 use super::sums::shown;
 use crate::object::{About, Found, Refused};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use s3s::dto::{
     Checksum, ChecksumMode, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
     HeadObjectOutput, StreamingBlob, Timestamp, TimestampFormat,
@@ -159,10 +161,14 @@ impl Server {
     }
 }
 
-/// The checksums of an object, if they are asked for.
+/// The checksums of an object, if they are asked for: those that its client has sent, and our own.
 fn wanted(about: &About, mode: Option<ChecksumMode>) -> Checksum {
     let wanted = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
-    if wanted { shown(&about.sums) } else { Checksum::default() }
+    if !wanted {
+        return Checksum::default();
+    }
+    let own = about.crc.map(|crc| STANDARD.encode(crc.to_be_bytes()));
+    Checksum { checksum_crc64nvme: own, ..shown(&about.sums) }
 }
 
 fn header(about: &About, name: &str) -> Option<String> {

@@ -1,10 +1,10 @@
-//! Addresses of registries, by getent(1), which uses this host's resolver configuration; a static program cannot call the
-//! resolver of the C library.
+//! Addresses of registries, of which those of a redirect must not be nearer.
 
 use super::near::Near;
-use common::host::Program;
+use common::host::addresses;
+use common::http::port;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use ureq::Error;
 use ureq::config::Config;
@@ -27,10 +27,10 @@ pub(super) struct Names {
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        let port = port(uri);
         let proxy = config.proxy().is_some_and(|proxy| proxy.host() == host && proxy.port() == port);
         let mut found = self.empty();
-        for address in addresses(host)?.into_iter().take(16) {
+        for address in addresses::of(host)?.into_iter().take(16) {
             match (proxy, self.away) {
                 (true, _) => {}
                 (false, true) => led(&self.home, host, address).map_err(Error::Io)?,
@@ -52,28 +52,4 @@ pub(super) fn led(home: &Home, host: &str, address: IpAddr) -> io::Result<()> {
             format!("{host} is {}, but the registry is {}", to.words(), home.words()),
         )),
     }
-}
-
-fn addresses(host: &str) -> Result<Vec<IpAddr>, Error> {
-    if let Ok(address) = host.parse() {
-        return Ok(vec![address]);
-    }
-    if host == "localhost" {
-        return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
-    }
-    let known = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    if !host.starts_with(|c: char| c.is_ascii_alphanumeric()) || !host.chars().all(known) {
-        return Err(Error::HostNotFound);
-    }
-    let program = Program::new("getent");
-    program.there().map_err(|e| Error::Io(io::Error::other(e.message)))?;
-    let said = program.args(["ahosts", host]).run(b"").map_err(|_| Error::HostNotFound)?;
-    let lines = String::from_utf8_lossy(&said).into_owned();
-    let mut all: Vec<IpAddr> = Vec::new();
-    for address in lines.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()) {
-        if !all.contains(&address) {
-            all.push(address);
-        }
-    }
-    Ok(all)
 }
