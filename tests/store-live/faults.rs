@@ -40,9 +40,7 @@ fn a_folder_exchanged_after_the_plan_stays_as_it_is(depot: &Depot) {
     depot.lab.script("h1", "echo own >/data/w/db/own").ok();
     let other = of("0750");
     let alter = depot.store(&["plan", &other]).ok().json();
-    let changed: Vec<&str> =
-        alter["steps"].as_array().unwrap().iter().filter_map(|s| s["id"].as_str()).collect();
-    assert!(changed.iter().any(|id| id.ends_with(":db")), "{alter}");
+    assert!(alter["steps"].to_string().contains("volume.change:db"), "{alter}");
     let theirs = "mkdir /data/w/db; chmod 701 /data/w/db; echo theirs >/data/w/db/file";
     let exchanges = [
         (format!("{theirs}; chown 5:6 /data/w/db"), "that lsx-store has not made"),

@@ -191,10 +191,9 @@ fn root_aside(stack: &str, name: &OsStr) -> OsString {
 
 /// Removes what a killed run has left of making the folder of volumes.
 pub(super) fn forget_root(stack: &str, root: &Path) {
-    if let (Some(above), Some(name)) = (root.parent(), root.file_name()) {
-        if let Ok(above) = open(above) {
-            _ = fs::unlinkat(above, root_aside(stack, name), fs::AtFlags::REMOVEDIR);
-        }
+    let above = root.parent().and_then(|above| open(above).ok());
+    if let Some((above, name)) = above.zip(root.file_name()) {
+        _ = fs::unlinkat(above, root_aside(stack, name), fs::AtFlags::REMOVEDIR);
     }
 }
 
