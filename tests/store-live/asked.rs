@@ -63,7 +63,6 @@ fn check_asks_the_server_as_clients_do(depot: &Depot) {
 
 fn check_names_what_clients_do_not_get(depot: &Depot) {
     let shelf = Shelf::up(depot);
-    let pid = "$(jq .pid /run/lsx/shelf/store/s3.state.json)";
     // Its folder was moved away, and a new one is in its place: clients write where nobody looks.
     shelf.host("mv /data/web/web /data/web/old; mkdir /data/web/web");
     finds(
@@ -105,7 +104,23 @@ fn check_names_what_clients_do_not_get(depot: &Depot) {
     );
     shelf.host(&format!("cp -p /root/kept {key}; rm /root/kept"));
     depot.store(&["check", &shelf.file]).ok();
+    hangs_or_is_another(depot, &shelf);
+    // A part of a stack whose volume is not there does not end as if buckets were served.
+    depot.store(&["down", &shelf.file]).ok();
+    let text = STACK
+        .replace("shared: { host: h1 }", "shared: { host: h1 }, later: { host: h1 }")
+        .replace("alone: { volume: shared }", "alone: { volume: later }");
+    let file = depot.lab.file("shelf.yaml", &text);
+    let up = depot.store(&["up", &file, "--only", "store.web"]).exits(65);
+    assert!(up.stderr.contains("no bucket is served: volume later of alone is not there"), "{}", up.stderr);
+    depot.store(&["up", &file]).ok();
+    shelf.down();
+}
+
+/// What is on the port of the server does not answer, or answers everybody.
+fn hangs_or_is_another(depot: &Depot, shelf: &Shelf<'_>) {
     // It hangs, and its supervisor does, too.
+    let pid = "$(jq .pid /run/lsx/shelf/store/s3.state.json)";
     let parent = format!("$(ps -o ppid= -p {pid})");
     shelf.host(&format!("echo {pid} {parent} >/root/pids; kill -STOP $(cat /root/pids)"));
     finds(
@@ -137,14 +152,4 @@ fn check_names_what_clients_do_not_get(depot: &Depot) {
     shelf.host("kill $(cat /root/other); rm /root/other; while ip netns exec lsx-shelf ss -Hltn 'sport = 9000' | grep -q .; do sleep 0.1; done");
     depot.store(&["up", &shelf.file]).ok();
     depot.store(&["check", &shelf.file]).ok();
-    // A part of a stack whose volume is not there does not end as if buckets were served.
-    depot.store(&["down", &shelf.file]).ok();
-    let text = STACK
-        .replace("shared: { host: h1 }", "shared: { host: h1 }, later: { host: h1 }")
-        .replace("alone: { volume: shared }", "alone: { volume: later }");
-    let file = depot.lab.file("shelf.yaml", &text);
-    let up = depot.store(&["up", &file, "--only", "store.web"]).exits(65);
-    assert!(up.stderr.contains("no bucket is served: volume later of alone is not there"), "{}", up.stderr);
-    depot.store(&["up", &file]).ok();
-    shelf.down();
 }
