@@ -125,7 +125,7 @@ fn hangs_or_is_another(depot: &Depot, shelf: &Shelf<'_>) {
     shelf.host(&format!("echo {pid} {parent} >/root/pids; kill -STOP $(cat /root/pids)"));
     finds(
         depot,
-        &shelf,
+        shelf,
         &[
             "store.server the S3 server at 10.162.0.1:9000, asked from client, does not answer: it is silent for 10 s",
         ],
@@ -135,7 +135,7 @@ fn hangs_or_is_another(depot: &Depot, shelf: &Shelf<'_>) {
     shelf.host("set -- $(cat /root/pids); kill -9 $2 $1; rm /root/pids; while ip netns exec lsx-shelf ss -Hltn 'sport = 9000' | grep -q .; do sleep 0.1; done");
     finds(
         depot,
-        &shelf,
+        shelf,
         &[
             "store.server the S3 server at 10.162.0.1:9000, asked from client, does not answer: nothing listens there",
         ],
@@ -144,7 +144,7 @@ fn hangs_or_is_another(depot: &Depot, shelf: &Shelf<'_>) {
         for t in $(seq 3000); do ip netns exec lsx-shelf ss -Hltn 'sport = 9000' | grep -q . && break; sleep 0.01; done");
     finds(
         depot,
-        &shelf,
+        shelf,
         &[
             "store.server the S3 server at 10.162.0.1:9000, asked from client, does not refuse requests without a signature: it answers HTTP 200",
         ],

@@ -22,7 +22,7 @@ fn helper(host: &Host, name: &str) -> (String, String) {
 /// and it is asked again.
 fn ask_without_socket(host: &Host, name: &str, order: &Value) -> Value {
     let mut answers = (0..10).filter_map(|_| ask_once(host, name, order));
-    answers.next().expect("each helper ended before the request waited for it")
+    answers.next().unwrap_or_else(|| panic!("each helper of {name} ended before the request waited for it"))
 }
 
 /// None if the helper had ended.
