@@ -14,6 +14,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ),
     ("a_run_that_dies_is_repeated", a_run_that_dies_is_repeated),
     ("a_pools_folder_that_was_left_is_no_trouble", a_pools_folder_that_was_left_is_no_trouble),
+    ("a_pool_without_its_folder_is_made_anew", a_pool_without_its_folder_is_made_anew),
     ("many_are_made_at_once", many_are_made_at_once),
     ("an_image_stays_while_one_is_made_of_it", an_image_stays_while_one_is_made_of_it),
 ];
@@ -140,17 +141,19 @@ fn interfaces_are_those_of_the_stack_and_come_back(host: &Host) {
     assert_eq!(host.script("ip -br link | grep -c '^l[bi]' || true").trim(), "0");
 }
 
+/// Kills the server.
+const KILL: &str = "kill -9 $(cat /proc/[0-9]*/comm 2>/dev/null >/dev/null; for p in /proc/[0-9]*; do \
+    [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = \"$DAEMON \" ] && echo ${p#/proc/}; done)";
+/// Starts it as `scripts/lab` does, and waits until it answers.
+const START: &str = "(LXD_DIR=/var/lib/lxd setsid $DAEMON </dev/null >>/var/log/daemon.log 2>&1 &); ${DAEMON%% *} waitready --timeout 120";
+
 /// The server is killed at many moments of a create; afterwards the same create completes it.
 fn a_server_that_dies_while_it_makes_one_is_no_trouble(host: &Host) {
     let wanted = host.instance("hurt");
     let order = host.order(&json!({"verb": "create", "instance": wanted}));
     for delay in ["0.01", "0.03", "0.05", "0.08", "0.12"] {
         let script = format!(
-            "(sleep {delay}; kill -9 $(cat /proc/[0-9]*/comm 2>/dev/null >/dev/null; for p in /proc/[0-9]*; do \
-             [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = \"$DAEMON \" ] && echo ${{p#/proc/}}; done)) & \
-             echo '{order}' | /opt/lsx/act act >/tmp/said 2>&1 || true; wait; \
-             (LXD_DIR=/var/lib/lxd setsid $DAEMON </dev/null >>/var/log/daemon.log 2>&1 &); \
-             ${{DAEMON%% *}} waitready --timeout 120; cat /tmp/said"
+            "(sleep {delay}; {KILL}) & echo '{order}' | /opt/lsx/act act >/tmp/said 2>&1 || true; wait; {START}; cat /tmp/said"
         );
         let said = host.script(&script);
         eprintln!("killed after {delay} s: {}", said.lines().next().unwrap_or_default());
@@ -185,6 +188,19 @@ fn a_run_that_dies_is_repeated(host: &Host) {
 fn a_pools_folder_that_was_left_is_no_trouble(host: &Host) {
     host.script(&format!("mkdir -p /var/lib/{0}/storage-pools/lsx/containers", host.engine.driver));
     host.run(&host.instance("next"));
+    host.clean("next");
+}
+
+/// A server killed a moment later knows the pool without its folder, and says so after its start.
+fn a_pool_without_its_folder_is_made_anew(host: &Host) {
+    let sql = if host.engine.driver == "lxd" { "lxd sql" } else { "incus admin sql" };
+    host.script(&format!(
+        "$CLI storage create lsx dir user.lsx=true; {sql} global \"DELETE FROM storage_pools_config WHERE key = 'source'\"; {KILL}; {START}"
+    ));
+    let refused = host.script("$CLI init --empty probe -s lsx 2>&1 || true");
+    assert!(refused.contains("Storage pool is unavailable"), "{refused}");
+    host.run(&host.instance("next"));
+    assert_eq!(host.exec("next", &["hostname"]), "next");
     host.clean("next");
 }
 

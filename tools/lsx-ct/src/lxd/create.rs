@@ -3,6 +3,7 @@
 use super::client::{OPERATION, Refused};
 use super::entrypoint::Entrypoint;
 use super::marks::{RECIPES, SPEC};
+use super::pool::UNAVAILABLE;
 use super::request::{self, HostValues, seed};
 use super::{Lxd, ServerInstance, network};
 use crate::accounts::{Account, Accounts, Alone};
@@ -57,20 +58,31 @@ impl Lxd {
     /// The request; an image or pool that was removed meanwhile is added again. A missing image is not reported as 404: the
     /// operation starts and fails.
     fn post(&self, stack: &str, wanted: &Instance, values: &mut HostValues) -> Result<(), Failure> {
-        let _shared = self.hold(FlockArg::LockShared)?;
         let mut last = None;
         for _ in 0..TRIES {
-            values.pool = self.pool(&wanted.profiles)?;
-            let fingerprint = self.image(&wanted.image)?;
-            self.bring_init()?;
-            let order = request::create(stack, wanted, values, &fingerprint);
-            match self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION) {
-                Ok(_) => return Ok(()),
-                Err(refused) if went(&refused) => last = Some(refused),
-                Err(refused) => return Err(refused.into()),
+            let Err(refused) = self.posted(stack, wanted, values)? else { return Ok(()) };
+            if refused.says(UNAVAILABLE) {
+                self.renew_pool()?;
+            } else if !went(&refused) {
+                return Err(refused.into());
             }
+            last = Some(refused);
         }
         Err(last.map_or_else(|| changed(&wanted.name), Failure::from))
+    }
+
+    fn posted(
+        &self,
+        stack: &str,
+        wanted: &Instance,
+        values: &mut HostValues,
+    ) -> Result<Result<(), Refused>, Failure> {
+        let _shared = self.hold(FlockArg::LockShared)?;
+        values.pool = self.pool(&wanted.profiles)?;
+        let fingerprint = self.image(&wanted.image)?;
+        self.bring_init()?;
+        let order = request::create(stack, wanted, values, &fingerprint);
+        Ok(self.client.send(&Method::POST, "/1.0/instances", &order, None, OPERATION).map(drop))
     }
 
     /// Values of this host for an instance.

@@ -4,6 +4,7 @@ use super::Lxd;
 use super::client::OPERATION;
 use common::host::file;
 use common::{Failure, Kind};
+use nix::fcntl::FlockArg;
 use serde_json::{Value, json};
 use std::path::Path;
 use ureq::http::Method;
@@ -16,6 +17,8 @@ const POOL: &str = "lsx";
 const FOLDER: &str = "storage-pools/lsx";
 /// The server's message about such a folder without a pool.
 const THERE: &str = "Storage pool directory";
+/// The server's message about a pool that it knows and cannot use.
+pub(super) const UNAVAILABLE: &str = "Storage pool is unavailable";
 
 impl Lxd {
     /// The pool for root disks. None if a profile defines a root disk.
@@ -77,6 +80,13 @@ impl Lxd {
                 Ok(())
             }
         }
+    }
+
+    /// Removes lsx's pool if it is empty, so that it is created anew: a server that was killed while it created the pool knows it
+    /// without its folder, and can never use it. No other run creates one meanwhile.
+    pub(super) fn renew_pool(&self) -> Result<(), Failure> {
+        let _alone = self.hold(FlockArg::LockExclusive)?;
+        self.tidy_pool()
     }
 
     fn no_pool(&self) -> Failure {
