@@ -17,12 +17,12 @@ pub(crate) const ENDED: &str = "ct.lxd.ended";
 /// Time limit for reading the record of an instance; the server may have to wait 15 s for its file helper, and for that of a
 /// request before.
 const READ: Duration = Duration::from_secs(60);
-/// How long the server may take to notice that the first process has ended, and to clean up.
+/// How long the server may take to notice that the first process has ended, if it may have, and to clean up if it has.
 const HEARS: Duration = Duration::from_secs(1);
 const CLEARS: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the record of one that has just ended is looked for, and the interval.
-const RECORDED: Duration = Duration::from_secs(3);
+const RECORDED: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 
 impl Lxd {
@@ -89,7 +89,8 @@ impl Lxd {
         let engine = engine_name(stack, &instance.name);
         let gone = || self.held(&engine).ok().flatten().is_none_or(|held| !held.runs());
         let cleared = || self.held(&engine).ok().flatten().is_some_and(|held| held.stopped());
-        if !wait::until(HEARS, LOOK, gone) || !wait::until(CLEARS, LOOK, cleared) {
+        let hears = if failure.code == ENDED { CLEARS } else { HEARS };
+        if !wait::until(hears, LOOK, gone) || !wait::until(CLEARS, LOOK, cleared) {
             return Err(failure);
         }
         let failure = if failure.code == ENDED { failure } else { self.ended(&engine) };
