@@ -200,8 +200,7 @@ impl Lxd {
                 if held.runs() {
                     self.halt(stack, name, Duration::ZERO)?;
                 }
-                self.settle(&engine);
-                self.gone(&format!("/1.0/instances/{engine}"))?;
+                self.delete(&engine)?;
             }
             None => {}
         }

@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(20);
 const RECORDED: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// The server's message when it does not remove an instance yet.
+const RUNS: &str = "Instance is running";
+
 impl Lxd {
     /// How it ended by itself; nothing if unknown.
     fn exit(&self, engine: &str) -> Option<Exit> {
@@ -118,9 +121,15 @@ impl Lxd {
         exit
     }
 
-    /// Waits until the server has cleaned up after one that was stopped, or ended by itself: until then it refuses to remove it.
-    pub(super) fn settle(&self, engine: &str) {
-        wait::until(CLEARS, LOOK, || self.held(engine).ok().flatten().is_none_or(|held| held.stopped()));
+    /// Removes one that was stopped, or ended by itself. Until the server has cleaned up after it, it refuses that; it may say
+    /// before that it is stopped.
+    pub(super) fn delete(&self, engine: &str) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        wait::until(CLEARS, AGAIN, || {
+            outcome = self.gone(&format!("/1.0/instances/{engine}"));
+            !outcome.as_ref().is_err_and(|refused| refused.says(RUNS))
+        });
+        Ok(outcome?)
     }
 
     pub(super) fn ended(&self, engine: &str) -> Failure {
