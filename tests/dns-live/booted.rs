@@ -1,13 +1,14 @@
-//! The journal of `boot.once`: a full disk, kills, half a line, and many machines that boot often.
+//! The journal of `boot.once`: a full disk, kills, half a line, and many machines that boot often; and the boot files that `check` asks for.
 
 use crate::boot::VOLUME;
 use crate::once::{HTTP, MAC, TFTP, got, machines, of, up};
 use crate::town::Town;
-use lsx_tests::lab::{Lab, until};
+use lsx_tests::lab::{Lab, Ran, until};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_turn_is_taken_through_kills_and_full_disks", a_turn_is_taken_through_kills_and_full_disks),
     ("a_long_journal_costs_a_request_nothing", a_long_journal_costs_a_request_nothing),
+    ("check_asks_for_boot_files_and_nobody_boots", check_asks_for_boot_files_and_nobody_boots),
 ];
 
 const DATA: &str = "/var/lib/lsx/dns/leases/data";
@@ -142,4 +143,53 @@ for n in range({count}):
     let last = lab.script("h1", &format!("stat -c %u {DATA}/boot/journal")).ok().stdout;
     assert_eq!(last.trim(), owner);
     end(lab, town);
+}
+
+fn check_asks_for_boot_files_and_nobody_boots(lab: &Lab) {
+    let town = up(lab);
+    let rows = |checked: &Ran| -> Vec<(String, u64, u64)> {
+        let told = checked.json();
+        let all = told["rows"].as_array().unwrap().iter();
+        let number = |row: &serde_json::Value, key: &str| row[key].as_u64().unwrap();
+        let of = |row| (row_server(row), number(row, "asked"), number(row, "answered"));
+        all.map(of)
+            .filter(|(server, ..)| ["10.150.0.1:69", "10.150.0.1:80"].contains(&server.as_str()))
+            .collect()
+    };
+    let both =
+        |answered: u64| ["10.150.0.1:69", "10.150.0.1:80"].map(|at| (at.to_owned(), 5, answered)).to_vec();
+    for _ in 0..2 {
+        assert_eq!(rows(&town.dns(&["check", &town.file]).ok()), both(5));
+    }
+    // The instance that asked may still boot, and after that `check` finds no mistake either.
+    let journal = lab.script("h1", &format!("cat {DATA}/boot/journal 2>/dev/null || true")).ok().stdout;
+    assert!(!journal.contains("booted"), "{journal}");
+    let get = format!("ip netns exec leases.ann curl -fsS --max-time 60 {TFTP}/pxe/bios.0");
+    assert_eq!(lab.script("h2", &get).ok().stdout, "first");
+    assert!(lab.script("h2", &get).code != 0);
+    assert_eq!(rows(&town.dns(&["check", &town.file]).ok()), both(5));
+    // A file that is missing, or not for everybody; and a server that does not answer.
+    let file = format!("{VOLUME}/pxe/arm.efi");
+    for (damage, why, mend) in [
+        (format!("mv {file} {file}.kept"), "there is no such file", format!("mv {file}.kept {file}")),
+        (format!("chmod 600 {file}"), "this file is not for everybody", format!("chmod 644 {file}")),
+    ] {
+        lab.script("h1", &damage).ok();
+        let checked = town.dns(&["check", &town.file]).exits(2);
+        assert_eq!(rows(&checked), both(4), "{why}");
+        let told = &checked.stderr;
+        assert!(told.matches(why).count() >= 2 && told.contains("the boot file pxe/arm.efi"), "{told}");
+        lab.script("h1", &mend).ok();
+    }
+    let both_processes = ["supervisor", "pid"].map(|which| town.recorded_of("h1", "boot", which)).join(" ");
+    lab.script("h1", &format!("kill -STOP {both_processes}")).ok();
+    let checked = town.dns(&["check", &town.file]).exits(2);
+    lab.script("h1", &format!("kill -CONT {both_processes}")).ok();
+    assert_eq!(rows(&checked), both(0), "{}", checked.stderr);
+    assert!(until(60, || town.dns(&["check", &town.file]).code == 0));
+    end(lab, town);
+}
+
+fn row_server(row: &serde_json::Value) -> String {
+    row["server"].as_str().unwrap_or_default().to_owned()
 }

@@ -161,6 +161,7 @@ fn description() -> String {
 
 const AFTER: &str =
     "  dns.booted        dns.boot.once is not in the document: 64; the journal of boots cannot be written: 1, or is not read yet: 75
+  dns.bootfile      with `check`: an instance gets no boot file: 2
   dns.changes       a document is not the changes of an update: 65
   dns.key           a secret or a file is no key for signed updates: 65
   dns.lease         no network has DHCP, or with `check`: its server offers no address, or there is another one: 1, 2

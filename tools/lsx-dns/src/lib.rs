@@ -59,7 +59,8 @@
 //! With `once`, a machine gets the boot file of its firmware once, and that of iPXE once; then DHCP tells it none, and the server refuses these
 //! files, until `lsx-dns boot` asks it to boot again. Further files of the volume are given as always. A machine is known by its hardware
 //! address. It counts as booted on the disk before the last bytes of the file go out: killed in that moment, it may have to be asked again,
-//! and never boots twice. `lsx-dns boot` without a machine shows who has booted.
+//! and never boots twice. `lsx-dns boot` without a machine shows who has booted. `check` asks for the boot files from an instance of each
+//! network, by TFTP and HTTP, and takes none.
 //!
 //! With `meta`, a server in the router of each gateway tells instances about themselves, at http://169.254.169.254/, an address that nobody
 //! has: the router translates it. It has EC2's paths (/latest/meta-data/, /latest/user-data, tokens of version 2 of its protocol), those of
@@ -217,6 +218,7 @@ impl Tool for Dns {
             "discover" => dhcp::discovered(input),
             "metadata" => meta::answered(input),
             "boot" => boot::answered(input),
+            "bootfiles" => boot::ask::answered(input),
             _ => check::call(name, input),
         }
     }
@@ -238,6 +240,7 @@ impl Tool for Dns {
     fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
         let mut checked = check::check(input, &mut *each)?;
         dhcp::check(input, &mut *each, &mut checked);
+        boot::ask::check(input, &mut *each, &mut checked);
         meta::check(input, each, &mut checked);
         Ok(checked)
     }

@@ -1,6 +1,7 @@
 //! Boot files for machines of networks with DHCP, by TFTP and HTTP: the files of one folder, read-only.
 
 mod answer;
+pub(crate) mod ask;
 mod machines;
 mod packet;
 mod tftp;
