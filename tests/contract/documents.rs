@@ -35,7 +35,7 @@ fn what_is_not_built_gives_one_warning_a_verb() {
             let away = if verb == "resolve" { &[][..] } else { &["--offline", "h1", "--offline", "h2"] };
             let ended = tool.run([verb, "-q"]).args(away).input(text.as_str()).end();
             assert_eq!(ended.stderr.matches("warning:").count(), 1, "{verb}: {}", ended.stderr);
-            for place in ["not supported yet", "-:", "pki, snap, store.disks"] {
+            for place in ["not supported yet", "-:", "pki, snap.state, store.disks"] {
                 assert!(ended.stderr.contains(place), "{verb}: {}", ended.stderr);
             }
         }

@@ -41,9 +41,11 @@ const STDOUT: [&str; 2] = [
 const DOERS: [&str; 3] = ["common/src/host/", "common/src/fleet/", "common/src/stdio.rs"];
 
 /// Modules of a tool with side effects: their names below `src/`, as a file or a folder.
-const TOOL_DOERS: [&str; 13] = [
+const TOOL_DOERS: [&str; 15] = [
     "act",
     "apply",
+    "archive",
+    "point",
     "attach",
     "guard",
     "init",

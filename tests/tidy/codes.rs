@@ -9,15 +9,16 @@ use lsx_tests::{blessing, top};
 use std::collections::BTreeSet;
 
 /// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "boot", "bug", "check", "compose", "ct", "dns", "document", "fleet", "host", "lstacker", "net", "plan",
-    "secret", "serve", "stack", "stdio", "store", "usage", "link",
+    "secret", "serve", "snap", "stack", "stdio", "store", "usage", "link",
 ];
 /// Texts of this form that are not codes: documents, files, and places in the stack file.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "ct.json",
     "dns.json",
     "net.json",
+    "snap.json",
     "boot.d",
     "boot.autostart",
     "compose.yaml",

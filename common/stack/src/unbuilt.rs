@@ -2,7 +2,7 @@
 
 use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
-use super::section::Store;
+use super::section::{Snap, Store};
 use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
@@ -12,15 +12,27 @@ const NAMED: usize = 8;
 
 /// Paths that have no effect, in the order of the manual.
 fn paths(stack: &Stack) -> Vec<String> {
-    let sections = [("pki", stack.pki.is_some()), ("snap", stack.snap.is_some())];
-    let mut paths: Vec<String> =
-        sections.into_iter().filter(|(_, said)| *said).map(|(section, _)| section.to_owned()).collect();
+    let mut paths: Vec<String> = stack.pki.iter().map(|_| "pki".to_owned()).collect();
+    if let Some(snap) = &stack.snap {
+        snap_paths(snap, &mut paths);
+    }
     if let Some(store) = &stack.store {
         store_paths(store, &mut paths);
     }
     let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());
     paths.extend(certified.map(|(name, _)| format!("instances.{name}.certificate")));
     paths
+}
+
+/// Keys of `snap` without effect: nothing runs by itself yet, and nothing is deleted. The state is saved unless it is said otherwise.
+fn snap_paths(snap: &Snap, paths: &mut Vec<String>) {
+    for (name, job) in &snap.what {
+        let keys = [("every", job.every.is_some()), ("at", !job.at.is_empty()), ("keep", job.keep.is_some())];
+        let said = keys.into_iter().filter(|(_, said)| *said);
+        paths.extend(said.map(|(key, _)| format!("snap.what.{name}.{key}")));
+    }
+    let keys = [("state", snap.state != Some(false)), ("check", snap.check.is_some())];
+    paths.extend(keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("snap.{key}")));
 }
 
 /// Keys of `store` without effect: those of disks and of the registry.

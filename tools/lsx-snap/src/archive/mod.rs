@@ -1,0 +1,61 @@
+//! A repository: what lsx-snap needs of one, whatever keeps it.
+
+mod folder;
+mod known;
+mod lock;
+mod restic;
+mod tree;
+
+pub(crate) use restic::Restic;
+
+use crate::model::Snapshot;
+use common::Failure;
+use std::os::fd::OwnedFd;
+
+/// A volume that is to be saved.
+pub(crate) struct Content {
+    /// Its open folder, which nobody changes if it is a snapshot.
+    pub(crate) folder: OwnedFd,
+    /// Stack, volume and host, and whatever else is to be known of it later.
+    pub(crate) about: About,
+}
+
+/// What is known of a snapshot in a repository.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) stack: String,
+    pub(crate) volume: String,
+    pub(crate) host: String,
+    /// Further tags, as NAME=VALUE.
+    pub(crate) tags: Vec<String>,
+}
+
+/// What was saved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saved {
+    pub(crate) id: String,
+    pub(crate) at: String,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) added: u64,
+    /// How much could not be read, and the first of it.
+    pub(crate) missed: (u64, Vec<String>),
+}
+
+/// A repository that is open.
+pub(crate) trait Archive {
+    /// Its own name, by which one that was replaced is noticed.
+    fn id(&self) -> String;
+
+    /// Saves a volume.
+    ///
+    /// # Errors
+    /// What the repository refused; then it has no snapshot of this.
+    fn save(&self, content: Content) -> Result<Saved, Failure>;
+
+    /// The snapshots of a stack.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    fn list(&self, stack: &str) -> Result<Vec<Snapshot>, Failure>;
+}

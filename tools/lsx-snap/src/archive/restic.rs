@@ -1,0 +1,162 @@
+//! A repository in restic's format, by rustic_core: the only file that knows it.
+
+use super::folder::{Folder, There};
+use super::lock::Lock;
+use super::tree::{Missed, Tree};
+use super::{About, Archive, Content, Saved};
+use crate::model::Snapshot;
+use common::{Failure, Kind};
+use rustic_core::repofile::SnapshotFile;
+use rustic_core::{
+    BackupOptions, ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends,
+    RepositoryOptions, RusticError, SnapshotOptions,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The tags that every snapshot has.
+const STACK: &str = "lsx-stack=";
+const VOLUME: &str = "lsx-volume=";
+const VERSION: &str = concat!("lsx-snap=", env!("CARGO_PKG_VERSION"));
+/// The tag of one that lacks what could not be read.
+const INCOMPLETE: &str = "lsx-incomplete";
+
+/// An open repository.
+pub(crate) struct Restic {
+    repository: Repository<OpenStatus>,
+    path: PathBuf,
+}
+
+impl Restic {
+    /// Opens the one at a path. If there is none and it was never there (`known`), it is made.
+    ///
+    /// # Errors
+    /// Something else is there, it is gone, or its password is another one.
+    pub(crate) fn open(path: &Path, password: &str, known: bool) -> Result<Restic, Failure> {
+        let folder = Folder(path.to_owned());
+        let there = folder.there()?;
+        let failed = |code: &str, message: String| Failure::new(Kind::Failed, code, message);
+        match there {
+            There::Other => {
+                let message = format!("{} is no repository, and is not empty", path.display());
+                return Err(
+                    failed("snap.foreign", message).hint("name an empty folder, or one that is not there")
+                );
+            }
+            There::Nothing if known => {
+                let message = format!("the repository is not at {} any more", path.display());
+                return Err(failed("snap.missing", message).hint(
+                    "is its disk mounted? If it is gone for good, remove /var/lib/lsx/snap/STACK/data/runs.json on this host: a new one is made then",
+                ));
+            }
+            There::Nothing | There::Repository => {}
+        }
+        folder.tidy(there == There::Nothing)?;
+        let opened = closed(folder)?;
+        let repository = if there == There::Nothing {
+            opened.init(&Credentials::password(password), &KeyOptions::default(), &ConfigOptions::default())
+        } else {
+            opened.open(&Credentials::password(password))
+        };
+        let repository = repository.map_err(|e| told(path, &e))?;
+        Ok(Restic { repository, path: path.to_owned() })
+    }
+
+    /// Once more: each use of the library takes its own. With the key, the password need not be tried again.
+    fn again(&self) -> Result<Repository<OpenStatus>, Failure> {
+        let opened = closed(Folder(self.path.clone()))?.open(&Credentials::Masterkey(self.repository.key()));
+        opened.map_err(|e| told(&self.path, &e))
+    }
+}
+
+fn closed(folder: Folder) -> Result<Repository<()>, Failure> {
+    let path = folder.0.clone();
+    let options = RepositoryOptions::default().no_cache(true);
+    Repository::new(&options, &RepositoryBackends::new(Arc::new(folder), None)).map_err(|e| told(&path, &e))
+}
+
+/// A failure of the library; none of them has a password.
+fn told(path: &Path, e: &RusticError) -> Failure {
+    if e.is_incorrect_password() {
+        let message = format!("the key does not open the repository at {}", path.display());
+        return Failure::new(Kind::Failed, "snap.key", message)
+            .hint("name the secret that it was made with; `restic key passwd` sets another one");
+    }
+    let message = format!("the repository at {}: {}", path.display(), e.display_log());
+    Failure::new(Kind::Failed, "snap.repository", message)
+}
+
+impl Archive for Restic {
+    fn id(&self) -> String {
+        self.repository.config().id.to_hex().as_str().to_owned()
+    }
+
+    fn save(&self, content: Content) -> Result<Saved, Failure> {
+        let told = |e: Box<RusticError>| told(&self.path, &e);
+        let Content { folder, about } = content;
+        let name = PathBuf::from(format!("/{}/{}", about.stack, about.volume));
+        let missed = Arc::new(Missed::default());
+        let source = Tree::new(folder, &name, Arc::clone(&missed));
+        let options = BackupOptions::default().no_scan(true).as_path(name.clone());
+        let _lock = Lock::take(&self.path, &self.repository.key())?;
+        let repository = self.again()?.to_indexed_ids().map_err(told)?;
+        crate::heard::begin();
+        let draft = draft(&about).map_err(told)?;
+        let mut saved = repository.archive(&options, &source, draft, &[name]).map_err(told)?;
+        let heard = crate::heard::all();
+        if missed.all().0 == 0 {
+            heard.into_iter().for_each(|line| missed.add(line));
+        }
+        let all = missed.all();
+        if all.0 > 0 {
+            let whole = saved.id;
+            saved.tags.add(INCOMPLETE.to_owned());
+            repository.save_snapshots(vec![saved.clone()]).map_err(told)?;
+            repository.delete_snapshots(&[whole]).map_err(told)?;
+            let same = |other: &&SnapshotFile| other.tree == saved.tree && other.time == saved.time;
+            let there = repository.get_all_snapshots().map_err(told)?;
+            saved.id = there.iter().find(same).map_or(whole, |other| other.id);
+        }
+        let summary = saved.summary.clone().unwrap_or_default();
+        Ok(Saved {
+            id: saved.id.to_hex().as_str().to_owned(),
+            at: saved.time.timestamp().to_string(),
+            files: summary.total_files_processed,
+            bytes: summary.total_bytes_processed,
+            added: summary.data_added_packed,
+            missed: all,
+        })
+    }
+
+    fn list(&self, stack: &str) -> Result<Vec<Snapshot>, Failure> {
+        let all = self.repository.get_all_snapshots().map_err(|e| told(&self.path, &e))?;
+        let mut all: Vec<SnapshotFile> =
+            all.into_iter().filter(|one| one.tags.contains(&format!("{STACK}{stack}"))).collect();
+        all.sort_by(|a, b| {
+            a.time.cmp(&b.time).then_with(|| a.id.to_hex().as_str().cmp(b.id.to_hex().as_str()))
+        });
+        Ok(all.iter().map(seen).collect())
+    }
+}
+
+fn draft(about: &About) -> Result<SnapshotFile, Box<RusticError>> {
+    let mut draft = SnapshotOptions::default().host(about.host.clone()).to_snapshot()?;
+    let own = [format!("{STACK}{}", about.stack), format!("{VOLUME}{}", about.volume), VERSION.to_owned()];
+    own.into_iter().chain(about.tags.iter().cloned()).for_each(|tag| draft.tags.add(tag));
+    Ok(draft)
+}
+
+fn seen(one: &SnapshotFile) -> Snapshot {
+    let tags: Vec<&str> = one.tags.iter().map(String::as_str).collect();
+    let volume = tags.iter().find_map(|tag| tag.strip_prefix(VOLUME)).unwrap_or_default();
+    let summary = one.summary.as_ref();
+    Snapshot {
+        id: one.id.to_hex().as_str().to_owned(),
+        at: one.time.timestamp().to_string(),
+        of: one.hostname.clone(),
+        volume: volume.to_owned(),
+        incomplete: tags.contains(&INCOMPLETE),
+        consistent: tags.contains(&crate::model::CONSISTENT),
+        bytes: summary.map(|summary| summary.total_bytes_processed),
+    }
+}

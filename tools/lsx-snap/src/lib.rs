@@ -1,0 +1,152 @@
+//! lsx-snap saves volumes of a stack in repositories in restic's format.
+//!
+//! `up` gives each host its part of the snapshot jobs of `snap.what`, and the passwords of the repositories of `snap.to` that it needs. `take` runs
+//! jobs: on each host of their volumes it takes one point in time of each volume, and then saves it. On btrfs that is a snapshot, which exists
+//! until it is saved, so that programs go on meanwhile: `consistent` is true. Elsewhere the folder is read as it is, and what programs write
+//! meanwhile may be torn: `consistent` is false. Volumes of a job are taken right after each other, which is not one moment for all of them. Instances are
+//! not stopped.
+//!
+//! A repository is a folder on the host of the volumes (`local:/PATH`), which the first `take` makes. If it is not there any more, such as when its disk is
+//! not mounted, or if another one is there, `take` fails and writes nothing. Its password is the secret `key`, one line of text: keep it
+//! elsewhere, too, since nobody reads the repository without it. It is on the hosts in a file that root alone can read, and in no argument, environment or log.
+//!
+//! Everything is kept that restic keeps: owners, modes, times, attributes, ACLs, capabilities, links, devices, pipes, sockets and names of any
+//! bytes. Holes of sparse files take no space in a repository; restore them with `--sparse`. No link is followed, and what is
+//! mounted in a volume, or is a subvolume of its own in it, is not saved: `take` names it, as it does files that it cannot read, and exits with 1. Then the
+//! snapshot has the rest, and `list` says that it is incomplete.
+//!
+//! Without lsx a volume is restored by restic(1), as root on the host: `restic -r /PATH snapshots --tag lsx-stack=STACK`, then `restic -r /PATH restore
+//! ID --target FOLDER`, which makes FOLDER/STACK/VOLUME. `take` has restic's lock meanwhile, so `restic prune` and
+//! `restic check` refuse; that of a run that was killed is removed by the next one, or by `restic unlock`.
+//!
+//! A run that is killed leaves a repository that is whole: the next one goes on with what is in it already. What it
+//! has not finished is removed by the next `take`, or by `down`.
+//! `down` keeps repositories, and removes the jobs and passwords. `down --destroy-data STACK` removes the record of runs, too; repositories stay.
+//!
+//! Nothing runs by itself yet: `every`, `at`, `keep`, `check` and `state` are without effect.
+
+use common::plan::{Have, Kept};
+use common::table::Columns;
+use common::tool::{
+    Change, Checked, Draft, Each, Hear, Observation, ObservedOf, PlanInput, PlanOf, Source, Tool,
+};
+use common::transfer::Needs;
+use common::{Failure, Failures, Kind, fleet};
+use model::{Facts, Intent, Object, Shared};
+use schemars::{Schema, schema_for};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+mod archive;
+mod check;
+pub mod cli;
+mod heard;
+pub mod model;
+mod observe;
+pub mod plan;
+mod point;
+mod record;
+mod secrets;
+mod take;
+mod verbs;
+
+/// The program's name.
+pub const PROGRAM: &str = "lsx-snap";
+
+/// The tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Snap;
+
+impl Tool for Snap {
+    const NAME: &'static str = "snap";
+    const PROGRAM: &'static str = PROGRAM;
+    const SET: &'static [&'static str] = &[PROGRAM];
+    const TABLES: &'static [Columns] = &[
+        ("snap.observed", "jobs", &["stack", "name", "volumes", "to", "last.at", "last.ok"]),
+        (
+            "snap.taken",
+            "snapshots",
+            &[
+                "host",
+                "job",
+                "volume",
+                "repository",
+                "id",
+                "consistent",
+                "complete",
+                "files",
+                "bytes",
+                "added_bytes=ADDED",
+            ],
+        ),
+        (
+            "snap.list",
+            "snapshots",
+            &["host", "repository", "id", "at", "of", "volume", "consistent", "incomplete", "bytes"],
+        ),
+        ("snap.report", "hosts", &["host", "ok", "changed", "skipped"]),
+        ("snap.check", "rows", &["host", "job", "last", "ok"]),
+    ];
+    const ORDER: u8 = 60;
+    const SERVICES: bool = false;
+    type Object = Kept;
+    type Facts = Facts;
+    type Gathered = plan::Keys;
+    type Data = Shared;
+    type Intent = Intent;
+
+    fn observe(&self, stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+        observe::observe(stack)
+    }
+
+    fn base(&self, objects: &[Have<Object>], _: &Facts) -> String {
+        plan::base(objects)
+    }
+
+    fn gather(&self, from: &Source<'_>) -> Result<Self::Gathered, Failures> {
+        secrets::gather(from)
+    }
+
+    fn needs<'p>(&self, plan: &'p PlanOf<Self>, object: &'p Object) -> Needs<'p> {
+        secrets::needs(&plan.data, object)
+    }
+
+    fn plan(
+        &self,
+        input: &PlanInput<Self::Gathered>,
+        observed: &BTreeMap<String, ObservedOf<Self>>,
+    ) -> Result<Draft<Self>, Failures> {
+        plan::plan(input, observed)
+    }
+
+    fn intent_key(intent: &Intent) -> String {
+        plan::key(intent)
+    }
+
+    /// Snapshots that a killed run has left go with the intent.
+    fn changer(&self, plan: Arc<PlanOf<Self>>) -> Change<Object> {
+        Box::new(move |before, after| match (before, after) {
+            (Some(Kept::Intent { .. }), _) => take::clear(&plan.stack),
+            _ => Ok(()),
+        })
+    }
+
+    fn call(&self, name: &str, input: Value, _: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
+        match name {
+            "take" => Ok(json!(take::take(&fleet::shape(input)?, event)?)),
+            "list" => Ok(json!(take::list(&fleet::shape(input)?)?)),
+            "last" => Ok(json!(check::last(&input)?)),
+            _ => Err(Failure::new(Kind::Bug, "snap.call", format!("no call {name}")).into()),
+        }
+    }
+
+    fn schemas(&self) -> Vec<(&'static str, Schema)> {
+        vec![("list", schema_for!(model::List)), ("taken", schema_for!(model::Taken))]
+    }
+
+    fn check(&self, input: &PlanInput<Self::Gathered>, each: Each<'_>) -> Result<Checked, Failures> {
+        Ok(check::check(input, each))
+    }
+}

@@ -1,0 +1,5 @@
+//! lsx-snap: calls the library.
+
+fn main() -> std::process::ExitCode {
+    lsx_snap::cli::main()
+}

@@ -1,0 +1,47 @@
+//! Observes this host: its part of the snapshot jobs, and their repositories. Reads only.
+
+use crate::model::{Facts, JobSeen, Object, Repository, RepositorySeen, Runs, State};
+use crate::{Snap, plan, record};
+use common::host::kept::{self, Keeper};
+use common::plan::Warning;
+use common::tool::{Observation, Tool as _};
+use common::{Failure, fleet};
+use std::path::Path;
+
+/// Reads the objects of one stack, or of all.
+///
+/// # Errors
+/// Kind `Denied` without root.
+pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>, Failure> {
+    common::host::root()?;
+    let mut facts = Facts { program: fleet::installed_path(Snap::SET), ..Facts::default() };
+    let (mut objects, mut warnings) = (Vec::new(), Vec::new());
+    for name in stack.map_or_else(kept::found::<Snap>, |stack| [stack.to_owned()].into()) {
+        let found = Keeper::of::<Snap>(&name).observe()?;
+        warnings.extend(found.warnings.clone());
+        let runs = record::read(&name).unwrap_or_else(|failure| {
+            warnings.push(Warning { code: failure.code, message: failure.message });
+            Runs::default()
+        });
+        for intent in found.intent.iter() {
+            facts.jobs.extend(intent.jobs.iter().map(|job| JobSeen {
+                stack: name.clone(),
+                job: job.clone(),
+                last: runs.jobs.get(&job.name).cloned(),
+            }));
+            facts.repositories.extend(intent.repositories.iter().map(|one| seen(&name, one, &runs)));
+        }
+        objects.extend(found.objects(plan::key).into_iter().map(|kept| kept.have(Snap::NAME)));
+    }
+    Ok((objects, facts, warnings))
+}
+
+fn seen(stack: &str, repository: &Repository, runs: &Runs) -> RepositorySeen {
+    let there = Path::new(&repository.path).join("config").is_file();
+    let state = match (there, runs.repositories.contains_key(&repository.path)) {
+        (true, _) => State::Ready,
+        (false, true) => State::Missing,
+        (false, false) => State::New,
+    };
+    RepositorySeen { stack: stack.to_owned(), repository: repository.clone(), state }
+}
