@@ -1,7 +1,7 @@
 //! The verbs `put get ls rm mb rb sign`, against the server of a stack, and against one that means harm.
 
 use crate::depot::Depot;
-use crate::shelf::{AT, Shelf};
+use crate::shelf::{AT, SEED, STACK, Shelf};
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("verbs_put_and_get_what_others_put_and_get", verbs_put_and_get_what_others_put_and_get),
@@ -55,12 +55,64 @@ fn verbs_put_and_get_what_others_put_and_get(depot: &Depot) {
     ] {
         assert!(wrong.contains(words), "{words}: {wrong}");
     }
+    keys_of_the_stack(&shelf);
+    ended_by_a_signal(&shelf);
     // Nothing is left of uploads.
     assert_eq!(
         shelf.host("ls -A /data/web/web/.lsx-s3/uploads /data/web/web/.lsx-s3/new | grep -v : | tr -d '\\n'"),
         ""
     );
     shelf.down();
+}
+
+/// The verbs with the keys of the stack's users, where its file and its seed are.
+fn keys_of_the_stack(shelf: &Shelf<'_>) {
+    let tried = format!(
+        "{}unset AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL AWS_REGION; cat >shelf.yaml <<'END'\n{STACK}END
+        (umask 077; echo {SEED} >seed); T='--stack shelf.yaml'
+        lsx put small web/of/ $T | jq -c '[.endpoint, .verified]'; lsx get web/of/small - $T; lsx get web/of/small - $T --as bob
+        no 77 put small web/of/bob $T --as bob; no 64 ls web $T --as eve; no 64 ls alone $T; no 65 ls --stack ann.cfg
+        LSX_STACK=shelf.yaml lsx ls notes | jq -c .rows; lsx ls $T --as bob | jq -c '[.rows[].name]'
+        curl -sS \"$(lsx sign web/of/small $T --as bob)\"; AWS_ENDPOINT_URL=http://{AT} lsx ls web/of/ $T | jq -c '[.rows[].name]'
+        lsx put small notes/of $T | jq .verified
+        code=0; lsx rm web/of/small notes/of alone/of web/of/none $T --as ann >gone 2>err || code=$?; echo $code; jq -c .key gone; cat err
+        rm seed; no 65 ls web $T",
+        tool("ann")
+    );
+    let ran = shelf.client(&tried).ok().stdout;
+    let wanted = format!("[\"http://{AT}\",true]\nhello\nhello\n");
+    assert!(ran.starts_with(&wanted), "{ran}");
+    for words in [
+        "\n[]\n[\"notes\",\"web\"]\nhello\n[\"of/small\"]\ntrue\n",
+        // Of several, those that can be removed are, and are said.
+        "ann may not do this in notes",
+        "ann has no rights to alone",
+        "\n77\n\"of/small\"\n\"of/none\"\n",
+        "store.users of the stack has no eve",
+        "the stack allows nobody to do this in bucket alone",
+    ] {
+        assert!(ran.contains(words), "{words}: {ran}");
+    }
+}
+
+/// An upload that waits for its source ends at once with a signal, and leaves nothing.
+fn ended_by_a_signal(shelf: &Shelf<'_>) {
+    let tried = format!(
+        "{}waits() {{ for t in $(seq 3000); do test $(ls /data/web/web/.lsx-s3/uploads | wc -l) = $1 && return; sleep 0.01; done; ls -R /data/web/web/.lsx-s3; exit 9; }}
+        tool=$(ls -t /var/lib/lsx/bin/*/lsx-store | head -1); mkfifo -m 600 pipe
+        for signal in INT TERM; do
+            rm -f out; env --default-signal=INT,QUIT $tool put - web/cut <pipe >out 2>err & put=$!
+            exec 7>pipe; head -c 17000000 big >&7; waits 1; kill -$signal $put; code=0; wait $put || code=$?; exec 7>&-
+            echo $signal $code; cat out err; waits 0
+        done; no 1 get web/cut -",
+        tool("ann")
+    );
+    let ran = shelf.client(&tried).ok().stdout;
+    assert!(ran.contains("INT 130\n") && ran.contains("TERM 143\n"), "{ran}");
+    assert!(
+        ran.matches("interrupted; the upload is given up").count() == 2 && ran.contains("NoSuchKey"),
+        "{ran}"
+    );
 }
 
 const HOSTILE: &str = r#"

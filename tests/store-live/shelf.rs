@@ -6,6 +6,9 @@ use lsx_tests::lab::Ran;
 /// The server, as clients reach it.
 pub(crate) const AT: &str = "10.162.0.1:9000";
 
+/// What the keys of its users are derived from.
+pub(crate) const SEED: &str = "0123456789abcdef0123456789abcdef";
+
 pub(crate) const STACK: &str = "
 stack: shelf
 hosts: { h1: 198.18.0.11, h2: 198.18.0.12 }
@@ -33,7 +36,7 @@ pub(crate) struct Shelf<'d> {
 
 impl Shelf<'_> {
     pub(crate) fn up(depot: &Depot) -> Shelf<'_> {
-        depot.lab.file("seed", "0123456789abcdef0123456789abcdef\n");
+        depot.lab.file("seed", &format!("{SEED}\n"));
         let file = depot.lab.file("shelf.yaml", STACK);
         depot.start(&file);
         let shelf = Shelf { depot, file };

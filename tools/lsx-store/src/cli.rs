@@ -55,6 +55,7 @@ const AFTER: &str =
   store.count       with `usage --count`: a volume cannot be counted: 1
   store.foreign     there is something else where a volume would be: 1
   store.full        with `check`: a volume or its disk is nearly full: 2
+  store.interrupted a signal came during `put`, and its upload is given up: 128 and the signal's number
   store.key         a secret is no key of a user of buckets: 65
   store.place       there is something where a volume is to be mounted: 1
   store.plan.*      a volume is not what or where the document says, or its driver is not supported: 65

@@ -37,6 +37,8 @@
 //! Served are objects with ranges, conditions, copies, uploads in parts, and lists of both versions; all else is answered with NotImplemented. Buckets are
 //! made by the document alone. An object is on the disk before its request is answered, replaced in one moment, and verified when it is read
 //! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).
+//! An upload in parts to which nothing was added for a week is removed; `observe` shows how many there are. A client that sends or takes nothing for a
+//! minute is disconnected.
 //! Requests are not encrypted: a load balancer with `tls` does that.
 //!
 //! `put get ls rm mb rb sign` speak to any server of S3. Without `--endpoint` it is that of the stack, with the key of the first user that the bucket
@@ -44,7 +46,7 @@
 //! of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else of AWS_PROFILE (`default`) in AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials);
 //! with `--as` it is the one of the stack. A file larger than 16 MiB is sent in parts, of which one is in memory. `get`
 //! gives a file its name, and its owner alone the right to read it, when all bytes are there and their checksum is the server's, if it names one
-//! (`verified`). Redirections are not followed. A request to a busy server is sent three times.
+//! (`verified`). A `put` that fails or is interrupted removes its upload. Redirections are not followed. A request to a busy server is sent three times.
 //!
 //! `check` asks the server from an instance of each network that reaches it: requests without a signature and with a forged one must be refused.
 //! From an instance on the host of the server, which has the keys, each bucket is listed, read and written with the keys of users that may. What it writes is a part of an upload that it gives up: it is on the

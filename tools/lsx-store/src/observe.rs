@@ -3,7 +3,7 @@
 use crate::apply::{folder, record};
 use crate::model::{BucketSeen, Facts, Objects, Own, ServedBucket, State, Usage, Volume, disks_of};
 use crate::plan::{haves, key};
-use crate::{Store, model};
+use crate::{Store, model, object};
 use common::host::Program;
 use common::host::kept::{self, Keeper};
 use common::host::volume;
@@ -58,7 +58,12 @@ fn buckets(stack: &str, objects: &Objects, volumes: &[Volume]) -> Vec<BucketSeen
             },
             other => other,
         };
+        let waiting =
+            Some(&path).filter(|_| state == State::Ready).and_then(|path| object::waiting(path).ok());
+        let oldest = waiting.and_then(|(_, oldest)| oldest);
         BucketSeen {
+            uploads: waiting.map(|(number, _)| number).filter(|number| *number > 0),
+            oldest_at: oldest.map(common::log::at),
             stack: stack.to_owned(),
             bucket: name.clone(),
             volume: bucket.volume.clone(),

@@ -174,8 +174,8 @@ impl<'a> Round<'a> {
             self.add(what, Some("it names no upload".to_owned()), None);
             return Ok(());
         };
-        let folder = volume::place(&self.order.stack, &bucket.volume).join(name).join(object::UPLOADS_AT);
-        let lost = !folder.join(&id).is_dir();
+        let folder = volume::place(&self.order.stack, &bucket.volume).join(name);
+        let lost = !object::has_upload(&folder, &id);
         let part = Ask { body: BYTES, ..of("PUT") }.with("partNumber", "1").with("uploadId", &id);
         if self.done(what, user, &part)?.is_some() {
             let what = "does not have what was written";

@@ -47,6 +47,12 @@ pub struct BucketSeen {
     pub path: String,
     /// Whether it can be used: its volume and its folder are there.
     pub state: State,
+    /// The number of uploads in parts that have begun and are not objects yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploads: Option<u64>,
+    /// When something was last added to the one that has waited for the longest time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_at: Option<String>,
 }
 
 /// What a user may do with a bucket.

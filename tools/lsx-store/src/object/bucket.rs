@@ -14,7 +14,7 @@ const LOCK: &str = "lock";
 const DRAFTS: &str = "new";
 const UPLOADS: &str = "uploads";
 /// Where the uploads of a bucket are in its folder.
-pub(crate) const UPLOADS_AT: &str = ".lsx-s3/uploads";
+pub(super) const UPLOADS_AT: &str = ".lsx-s3/uploads";
 
 /// A bucket.
 pub(crate) struct Bucket {

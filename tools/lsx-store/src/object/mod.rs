@@ -5,14 +5,16 @@ mod bucket;
 mod draft;
 mod key;
 mod list;
+mod outside;
 mod place;
 mod upload;
 
 pub(crate) use about::{About, Sums};
-pub(crate) use bucket::{Bucket, Condition, Found, UPLOADS_AT};
+pub(crate) use bucket::{Bucket, Condition, Found};
 pub(crate) use draft::{Draft, Written};
 pub(crate) use key::LONGEST;
 pub(crate) use list::{Item, Page, Range};
+pub(crate) use outside::{has_upload, waiting};
 pub(crate) use upload::{Upload, hex};
 
 use std::fmt;

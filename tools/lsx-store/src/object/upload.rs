@@ -1,7 +1,6 @@
 //! Uploads in parts: each is a folder with its parts, until they are one object.
 
-use super::draft::Draft;
-use super::draft::Written;
+use super::draft::{Draft, Written};
 use super::place::{self, FILE, STAY, random};
 use super::{About, Bucket, Condition, Refused};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, openat2, unlinkat};
@@ -256,6 +255,25 @@ impl Bucket {
             Ok(()) | Err(Errno::NOENT) => Ok(rustix::fs::fsync(&self.uploads)?),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Ends uploads to which nothing was added since a time in seconds since 1970; how many.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(crate) fn end_uploads(&self, before: i64) -> Result<usize, Refused> {
+        let mut ended = 0;
+        for entry in Dir::read_from(&self.uploads)? {
+            let id = entry?.file_name().to_string_lossy().into_owned();
+            let _lock = self.lock()?;
+            let Ok(folder) = self.upload_folder(&id) else { continue };
+            // A part that is added is a change of the folder.
+            if rustix::fs::fstat(&folder)?.st_mtime < before {
+                self.remove_upload(&id)?;
+                ended += 1;
+            }
+        }
+        Ok(ended)
     }
 
     /// Removes what is left of uploads whose beginning or removal was killed; called with the lock.

@@ -17,6 +17,7 @@ use common::{Failure, Failures, Kind};
 use far::Far;
 use place::Place;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest time in seconds that a URL may be valid.
@@ -53,7 +54,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         at: At,
     },
-    /// Remove objects; one that is not there counts as removed
+    /// Remove objects; one that is not there counts as removed, and one that cannot be removed does not stop the others
     Rm {
         /// BUCKET/KEY
         #[arg(required = true)]
@@ -98,7 +99,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), Failures> {
     match verb {
         Verb::Put { file, place, at } => {
             let place = Place::of_file(place, file)?;
-            let far = Far::of(at, Some(&place.bucket), Right::Put)?;
+            let far = Arc::new(Far::of(at, Some(&place.bucket), Right::Put)?);
             Ok(output.emit(&[send::put(&far, &place, file)?])?)
         }
         Verb::Get { place, file, at } => {
@@ -117,13 +118,21 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), Failures> {
         }
         Verb::Rm { places, at } => {
             let places = places.iter().map(|place| Place::object(place)).collect::<Result<Vec<_>, _>>()?;
-            let mut done = Vec::new();
+            let (mut done, mut failures) = (Vec::new(), Vec::new());
             for place in &places {
-                let far = Far::of(at, Some(&place.bucket), Right::Delete)?;
-                far.done(&place.ask("DELETE"))?;
-                done.push(Done { key: Some(place.key.clone()), ..far.said("rm", &place.bucket) });
+                match removed(at, place) {
+                    Ok(one) => done.push(one),
+                    Err(more) => failures.extend(more.0),
+                }
+                // A server that is away is not asked for each of them.
+                if failures.iter().any(|failure| failure.kind == Kind::Unreachable) {
+                    break;
+                }
             }
-            Ok(output.emit(&done)?)
+            if !done.is_empty() {
+                output.emit(&done)?;
+            }
+            Failures(failures).verdict()
         }
         Verb::Mb { bucket, at } => bucket_done(("mb", "PUT"), bucket, at, output),
         Verb::Rb { bucket, at } => bucket_done(("rb", "DELETE"), bucket, at, output),
@@ -138,6 +147,12 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), Failures> {
             Ok(output.text(&format!("{}\n", far.url(&place.ask(method), expires.as_secs())))?)
         }
     }
+}
+
+fn removed(at: &At, place: &Place) -> Result<Done, Failures> {
+    let far = Far::of(at, Some(&place.bucket), Right::Delete)?;
+    far.done(&place.ask("DELETE"))?;
+    Ok(Done { key: Some(place.key.clone()), ..far.said("rm", &place.bucket) })
 }
 
 fn bucket_done((verb, method): (&str, &str), name: &str, at: &At, output: &Output) -> Result<(), Failures> {

@@ -8,11 +8,15 @@ use crate::object::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::host::file;
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures, Kind, signal};
 use s3s::crypto::{Checksum as _, Md5};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 use ureq::Body;
 use ureq::http::Response;
 
@@ -21,29 +25,16 @@ const PART: usize = 16 * 1024 * 1024;
 const PARTS: u32 = 10_000;
 /// From this size on the server is asked before the bytes are sent, so that a refusal is read.
 const LARGE: usize = 64 * 1024;
+/// How often it is seen whether a signal has come.
+const OFTEN: Duration = Duration::from_millis(50);
 
 /// A part that was sent: its number, MD5 and ETag.
 type Sent = (u32, [u8; 16], String);
 
-pub(super) fn put(far: &Far, place: &Place, path: &Path) -> Result<Done, Failures> {
-    let failed = |e: &io::Error| file::failure(path, "read", e);
-    let mut from: Box<dyn Read> = match path.as_os_str() == "-" {
-        true => Box::new(io::stdin().lock()),
-        false => {
-            let opened = File::open(path).map_err(|e| failed(&e))?;
-            if opened.metadata().map_err(|e| failed(&e))?.is_dir() {
-                return Err(Failure::new(
-                    Kind::Usage,
-                    "usage.file",
-                    format!("{} is a folder", path.display()),
-                )
-                .into());
-            }
-            Box::new(opened)
-        }
-    };
+pub(super) fn put(far: &Arc<Far>, place: &Place, path: &Path) -> Result<Done, Failures> {
+    let mut from = source(path)?;
     let mut piece = Vec::new();
-    fill(&mut from, &mut piece, PART).map_err(|e| failed(&e))?;
+    fill(&mut from, &mut piece, PART).map_err(|e| file::failure(path, "read", &e))?;
     let done = Done {
         key: Some(place.key.clone()),
         file: (path.as_os_str() != "-").then(|| path.display().to_string()),
@@ -61,60 +52,120 @@ pub(super) fn put(far: &Far, place: &Place, path: &Path) -> Result<Done, Failure
             ..done
         });
     }
+    // From here on a signal ends the upload first.
+    signal::hold();
     let body = far.done(&place.ask("POST").with("uploads", ""))?;
     let id = client::upload_id(&body).ok_or_else(|| far.odd("the name of an upload"))?;
-    let sent = parts(far, place, &id, &mut from, piece, path).and_then(|(parts, bytes)| {
-        let (etag, verified) = complete(far, place, &id, &parts)?;
+    let upload = Upload { far: Arc::clone(far), place: place.clone(), id, path: path.to_owned() };
+    let given_up = upload.clone();
+    let sent = heeded(move || {
+        let (parts, bytes) = upload.parts(&mut *from, piece)?;
+        let (etag, verified) = upload.complete(&parts)?;
         let parts = u32::try_from(parts.len()).ok();
         Ok(Done { bytes: Some(bytes), parts, etag: Some(etag), verified: Some(verified), ..done })
     });
-    Ok(sent.inspect_err(|_| _ = far.sent(&place.ask("DELETE").with("uploadId", &id)))?)
+    Ok(sent.inspect_err(|_| given_up.end())?)
 }
 
-/// Sends all parts; the first one has been read.
-fn parts(
-    far: &Far,
-    place: &Place,
-    id: &str,
-    from: &mut dyn Read,
-    mut piece: Vec<u8>,
-    path: &Path,
-) -> Result<(Vec<Sent>, u64), Failure> {
-    let (mut all, mut bytes) = (Vec::new(), 0_u64);
-    for number in 1..=PARTS {
-        let ask = place.ask("PUT").with("partNumber", number.to_string()).with("uploadId", id);
-        let answer = far.sent(&summed(ask, &piece))?;
-        let (sum, etag, encrypted) = (md5(&piece), etag(&answer), encrypted(&answer));
-        same(far, place, &etag, &hex(&sum), encrypted)?;
-        bytes += u64::try_from(piece.len()).unwrap_or_default();
-        all.push((number, sum, etag));
-        let size = PART * (1 + usize::try_from(number / 1000).unwrap_or_default());
-        fill(from, &mut piece, size).map_err(|e| file::failure(path, "read", &e))?;
-        if piece.is_empty() {
-            return Ok((all, bytes));
+/// The file, or standard input.
+fn source(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    let failed = |e: &io::Error| file::failure(path, "read", e);
+    let opened = File::open(path).map_err(|e| failed(&e))?;
+    if opened.metadata().map_err(|e| failed(&e))?.is_dir() {
+        return Err(Failure::new(Kind::Usage, "usage.file", format!("{} is a folder", path.display())));
+    }
+    Ok(Box::new(opened))
+}
+
+/// Does in a thread of its own what may wait for long, for the server or for a program before a pipe: a signal ends the waiting.
+fn heeded<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(work()));
+    loop {
+        let done = told.recv_timeout(OFTEN);
+        if signal::stopping() {
+            return Err(interrupted());
+        }
+        match done {
+            Ok(done) => return done,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::new(Kind::Bug, "store.request", "the sender has ended".to_owned()));
+            }
         }
     }
-    let message = format!("{} is larger than {PARTS} parts", path.display());
-    Err(Failure::new(Kind::Failed, "store.request", message))
 }
 
-fn complete(far: &Far, place: &Place, id: &str, parts: &[Sent]) -> Result<(String, bool), Failure> {
-    let mut all = Md5::new();
-    let mut text = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
-    for (number, sum, etag) in parts {
-        all.update(sum);
-        let etag: String = etag.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        text.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>\"{etag}\"</ETag></Part>"));
+/// An upload in parts.
+#[derive(Clone)]
+struct Upload {
+    far: Arc<Far>,
+    place: Place,
+    id: String,
+    path: PathBuf,
+}
+
+impl Upload {
+    /// Sends all parts; the first one has been read.
+    fn parts(&self, from: &mut dyn Read, mut piece: Vec<u8>) -> Result<(Vec<Sent>, u64), Failure> {
+        let Upload { far, place, id, path } = self;
+        let (mut all, mut bytes) = (Vec::new(), 0_u64);
+        for number in 1..=PARTS {
+            let ask = place.ask("PUT").with("partNumber", number.to_string()).with("uploadId", id);
+            let answer = far.sent(&summed(ask, &piece))?;
+            let (sum, etag, encrypted) = (md5(&piece), etag(&answer), encrypted(&answer));
+            same(far, place, &etag, &hex(&sum), encrypted)?;
+            bytes += u64::try_from(piece.len()).unwrap_or_default();
+            all.push((number, sum, etag));
+            let size = PART * (1 + usize::try_from(number / 1000).unwrap_or_default());
+            fill(from, &mut piece, size).map_err(|e| file::failure(path, "read", &e))?;
+            if piece.is_empty() {
+                return Ok((all, bytes));
+            }
+        }
+        let message = format!("{} is larger than {PARTS} parts", path.display());
+        Err(Failure::new(Kind::Failed, "store.request", message))
     }
-    text.push_str("</CompleteMultipartUpload>");
-    let ask = Ask { body: text.as_bytes(), ..place.ask("POST") };
-    let body = far.done(&ask.with("uploadId", id))?;
-    if let Some(said) = client::late(500, &body) {
-        return Err(far.refused(&said, None));
+
+    /// Makes one object of them; its ETag, and whether it was compared. What ended before because of a signal may look like its end, so
+    /// that is looked for once more.
+    fn complete(&self, parts: &[Sent]) -> Result<(String, bool), Failure> {
+        let Upload { far, place, id, .. } = self;
+        let mut all = Md5::new();
+        let mut text =
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
+        for (number, sum, etag) in parts {
+            all.update(sum);
+            let etag: String = etag.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            text.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>\"{etag}\"</ETag></Part>"));
+        }
+        text.push_str("</CompleteMultipartUpload>");
+        if signal::stopping() {
+            return Err(interrupted());
+        }
+        let ask = Ask { body: text.as_bytes(), ..place.ask("POST") };
+        let body = far.done(&ask.with("uploadId", id))?;
+        if let Some(said) = client::late(500, &body) {
+            return Err(far.refused(&said, None));
+        }
+        let etag = client::completed(&body).ok_or_else(|| far.odd("the ETag of an object"))?;
+        let verified = etag == format!("{}-{}", hex(&all.finalize()), parts.len());
+        Ok((client::shown(&etag), verified))
     }
-    let etag = client::completed(&body).ok_or_else(|| far.odd("the ETag of an object"))?;
-    let verified = etag == format!("{}-{}", hex(&all.finalize()), parts.len());
-    Ok((client::shown(&etag), verified))
+
+    /// Gives it up. What cannot be removed now the server removes some day.
+    fn end(&self) {
+        let _ = self.far.sent(&self.place.ask("DELETE").with("uploadId", &self.id));
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Kind::Failed, "store.interrupted", "interrupted; the upload is given up".to_owned())
 }
 
 /// A request with a body, of which the server compares the sum.

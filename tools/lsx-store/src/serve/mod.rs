@@ -12,10 +12,10 @@ mod sums;
 
 use crate::model::{Objects, ServedBucket};
 use crate::object::Bucket;
-use common::Failure;
 use common::host::service::places::Places;
 use common::host::service::work::{self, Drained, taken_over};
 use common::host::service::worker::Worker;
+use common::{Failure, log};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,6 +34,9 @@ const CODE: &str = "store.serve";
 const MOST: usize = 1024;
 /// How long a client may take for the head of a request, and between two pieces of its body.
 const SLOW: Duration = Duration::from_secs(60);
+/// Uploads in parts to which nothing was added for a week were given up. They are looked for so often.
+const OLD: i64 = 7 * 24 * 3600;
+const OFTEN: Duration = Duration::from_secs(3600);
 
 /// What all requests share.
 struct Server {
@@ -64,6 +67,7 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
         (drain, drained),
         || "{}".to_owned(),
         async |sockets, tasks| {
+            tasks.spawn(tidied(server, told.clone()));
             for (_, tcp) in sockets {
                 let tcp = tokio::net::TcpListener::from_std(tcp)?;
                 let (service, drained) = (service.clone(), told.clone());
@@ -75,9 +79,34 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
     )
 }
 
+/// Ends uploads that were given up, from time to time.
+async fn tidied(server: Arc<Server>, mut drained: Drained) {
+    loop {
+        let now = common::log::clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let before = i64::try_from(now.as_secs()).unwrap_or_default() - OLD;
+        for (name, (_, bucket)) in &server.buckets {
+            let bucket = Arc::clone(bucket);
+            match body::blocking(move || bucket.end_uploads(before)).await {
+                Ok(0) => {}
+                Ok(ended) => {
+                    log::note(&format!("bucket {name}: {ended} uploads were given up, and are removed"))
+                }
+                Err(e) => log::warning(&format!("bucket {name}: old uploads cannot be removed: {e}")),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(OFTEN) => {}
+            () = taken_over(&mut drained) => return,
+        }
+    }
+}
+
 /// Answers the requests of a connection.
 async fn talk(service: S3Service, stream: TcpStream, mut drained: Drained) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    // The kernel ends it when a client takes nothing of an answer for so long.
+    let slow = u32::try_from(SLOW.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, slow)?;
     let answer = service_fn(move |request| front::answer(service.clone(), request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SLOW);
