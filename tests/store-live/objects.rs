@@ -33,6 +33,7 @@ fn clients_put_and_get_plain_files(depot: &Depot) {
     assert!(files.contains(&format!("\"etag\":\"{md5}\"")), "{files}");
     assert!(files.ends_with(".lsx-s3/new:\n\n.lsx-s3/uploads:\n"), "{files}");
     keys_of_all_kinds(&shelf);
+    tags_and_versions(&shelf);
     // A URL that is signed, by curl.
     let url = shelf.python("ann", "print(client(signature_version='s3v4').generate_presigned_url('get_object', Params={'Bucket': 'web', 'Key': 'pages/index.html'}, ExpiresIn=60))").ok().stdout;
     let got = shelf.client(&format!("curl -sS '{0}'; curl -s -o /dev/null -w '%{{http_code}} ' '{1}'; curl -s -o /dev/null -w '%{{http_code}}' http://{AT}/web/pages/index.html", url.trim(), url.trim().replace("index", "other")));
@@ -89,6 +90,51 @@ assert 'Contents' not in s3.list_objects_v2(Bucket='web', Prefix='k/')
 "#;
     shelf.python("ann", program).ok();
     assert_eq!(shelf.host("ls -A /data/web/web"), ".lsx-s3\ndeep\npages\n");
+}
+
+fn tags_and_versions(shelf: &Shelf<'_>) {
+    let program = r#"
+def tags(key): return {t['Key']: t['Value'] for t in s3.get_object_tagging(Bucket='web', Key=key)['TagSet']}
+def tag(key, **tags): return code(s3.put_object_tagging, Bucket='web', Key=key, Tagging={'TagSet': [{'Key': k, 'Value': v} for k, v in tags.items()]})
+s3.put_object(Bucket='web', Key='t/a', Body=b'x', Tagging='kind=photo&of=a%20b', Metadata={'n': 'v'})
+assert tags('t/a') == {'kind': 'photo', 'of': 'a b'}
+o = s3.get_object(Bucket='web', Key='t/a')
+assert o['TagCount'] == 2 and o['Metadata'] == {'n': 'v'}, o
+s3.copy_object(Bucket='web', Key='t/b', CopySource='web/t/a', MetadataDirective='REPLACE')
+s3.copy_object(Bucket='web', Key='t/c', CopySource='web/t/a', TaggingDirective='REPLACE', Tagging='new=1')
+assert tags('t/b') == tags('t/a') and tags('t/c') == {'new': '1'}
+u = s3.create_multipart_upload(Bucket='web', Key='t/d', Tagging='of=parts')['UploadId']
+e = s3.upload_part(Bucket='web', Key='t/d', UploadId=u, PartNumber=1, Body=b'x')['ETag']
+s3.complete_multipart_upload(Bucket='web', Key='t/d', UploadId=u, MultipartUpload={'Parts': [{'PartNumber': 1, 'ETag': e}]})
+assert tags('t/d') == {'of': 'parts'}
+before = s3.head_object(Bucket='web', Key='t/a')
+assert tag('t/a', other='größe') == 'ok' and tags('t/a') == {'other': 'größe'}
+after = s3.head_object(Bucket='web', Key='t/a')
+assert (before['ETag'], before['LastModified'], before['Metadata']) == (after['ETag'], after['LastModified'], after['Metadata'])
+assert tag('t/a', **{'k%d' % n: 'v' for n in range(11)}) == 'InvalidTag' and tag('t/none', a='b') == 'NoSuchKey'
+assert code(s3.put_object, Bucket='web', Key='t/x', Body=b'', Tagging='a=1&a=2') == 'InvalidTag'
+assert tag('t/a', **{'k' * 127 + str(n): 'v' * 256 for n in range(10)}) in ('ok', 'MetadataTooLarge')
+s3.put_object_tagging(Bucket='web', Key='t/a', Tagging={'TagSet': [{'Key': 'kept', 'Value': ''}]})
+assert s3.delete_object_tagging(Bucket='web', Key='t/b')['ResponseMetadata']['HTTPStatusCode'] == 204 and tags('t/b') == {}
+seen = []
+for page in s3.get_paginator('list_object_versions').paginate(Bucket='web', Prefix='t/', PaginationConfig={'PageSize': 3}):
+  seen += [(v['Key'], v['VersionId'], v['IsLatest'], v['Size']) for v in page['Versions']]
+assert seen == [('t/' + k, 'null', True, 1) for k in 'abcd'], seen
+assert 'Status' not in s3.get_bucket_versioning(Bucket='web')
+assert code(s3.put_bucket_versioning, Bucket='web', VersioningConfiguration={'Status': 'Enabled'}) == 'NotImplemented'
+assert code(s3.list_object_versions, Bucket='web', KeyMarker='a', VersionIdMarker='x') == 'InvalidArgument'
+assert code(s3.list_object_versions, Bucket='notes') == 'AccessDenied' and code(s3.get_object_tagging, Bucket='notes', Key='t') == 'AccessDenied'
+"#;
+    shelf.python("ann", program).ok();
+    let bob = "print(code(s3.get_object_tagging, Bucket='web', Key='t/a'), code(s3.delete_object_tagging, Bucket='web', Key='t/a'), code(s3.list_object_versions, Bucket='web'))";
+    assert_eq!(shelf.python("bob", bob).ok().stdout, "ok AccessDenied AccessDenied\n");
+    // Tags are on the disk, and another server has them.
+    let killed = "getfattr --only-values -n user.lsx.object /data/web/web/t/a | jq -c .tags; pid() { jq .pid /run/lsx/shelf/store/s3.state.json; }; was=$(pid); kill -9 $was
+        for t in $(seq 3000); do test $(pid) != $was && curl -s -o /dev/null http://10.162.0.1:9000/ && break; sleep 0.01; done";
+    let seen = shelf.client(killed).ok().stdout;
+    assert_eq!(seen, "{\"kept\":\"\"}\n");
+    let all = "print(s3.get_object_tagging(Bucket='web', Key='t/a')['TagSet']); s3.delete_objects(Bucket='web', Delete={'Objects': [{'Key': 't/' + k, 'VersionId': 'null'} for k in 'abcd']})";
+    assert_eq!(shelf.python("ann", all).ok().stdout, "[{'Key': 'kept', 'Value': ''}]\n");
 }
 
 fn each_user_may_do_what_the_bucket_allows(depot: &Depot) {

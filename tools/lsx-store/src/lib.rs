@@ -34,7 +34,7 @@
 //! A user of `store.users` has its name as access key; `lsx-store key` prints both keys. Requests are signed by Signature Version 4, in headers or in URLs that
 //! are valid for at most a week; the region may be any
 //! in lower case (s3cmd needs `bucket_location = office`). Who may do what is said by `allow` of a bucket: get, put, list, delete.
-//! Served are objects with ranges, conditions, copies, uploads in parts, and lists of both versions; all else is answered with NotImplemented. Buckets are
+//! Served are objects with ranges, conditions, copies, tags, uploads in parts, and lists of both kinds; all else, such as versions, is answered with NotImplemented. Buckets are
 //! made by the document alone. An object is on the disk before its request is answered, replaced in one moment, and verified when it is read
 //! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).
 //! An upload in parts to which nothing was added for a week is removed; `observe` shows how many there are. A client that sends or takes nothing for a

@@ -42,6 +42,9 @@ pub(crate) struct About {
     /// Checksums that the client has sent.
     #[serde(skip_serializing_if = "Sums::is_empty")]
     pub(crate) sums: Sums,
+    /// Its tags.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// Checksums in base64, by the names of their algorithms as headers have them: `crc32`.
@@ -71,6 +74,11 @@ impl About {
         let stat = fstat(file)?;
         (self.size, self.at_ns) =
             (stat.st_size.unsigned_abs(), nanoseconds(stat.st_mtime, stat.st_mtime_nsec));
+        self.keep(file)
+    }
+
+    /// Writes it to a file with the bytes that it is about.
+    pub(super) fn keep(&self, file: &File) -> Result<(), Refused> {
         let text = serde_json::to_vec(self).map_err(io::Error::other)?;
         match fsetxattr(file, ATTRIBUTE, &text, XattrFlags::empty()) {
             Err(Errno::TOOBIG | Errno::RANGE) => Err(Refused::Metadata),

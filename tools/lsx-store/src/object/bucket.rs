@@ -4,6 +4,7 @@ use super::draft::{self, Draft, Written};
 use super::{About, Refused, key, place};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -134,6 +135,17 @@ impl Bucket {
             (None, _) => Err(Refused::Missing),
             (Some(_), _) => Err(Refused::Condition),
         }
+    }
+
+    /// Gives an object other tags. They are on the disk when this returns.
+    ///
+    /// # Errors
+    /// There is no such object; tags that have no room; of the file system.
+    pub(crate) fn tag(&self, key: &str, tags: BTreeMap<String, String>) -> Result<(), Refused> {
+        let _lock = self.lock()?;
+        let Found { file, about } = self.find(key)?.ok_or(Refused::Missing)?;
+        About { tags, ..about }.keep(&file)?;
+        Ok(file.sync_all()?)
     }
 
     /// Removes the object of a key; whether it was there.

@@ -35,8 +35,8 @@ impl S3Access for Rights {
 /// The right that an operation needs; none if any right to the bucket will do.
 fn needed(operation: &str) -> Option<Right> {
     match operation {
-        "GetObject" | "HeadObject" => Some(Right::Get),
-        "ListObjects" | "ListObjectsV2" | "ListMultipartUploads" => Some(Right::List),
+        "GetObject" | "HeadObject" | "GetObjectTagging" => Some(Right::Get),
+        "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" => Some(Right::List),
         "PutObject"
         | "CopyObject"
         | "CreateMultipartUpload"
@@ -44,6 +44,8 @@ fn needed(operation: &str) -> Option<Right> {
         | "UploadPartCopy"
         | "CompleteMultipartUpload"
         | "AbortMultipartUpload"
+        | "PutObjectTagging"
+        | "DeleteObjectTagging"
         | "ListParts" => Some(Right::Put),
         "DeleteObject" | "DeleteObjects" => Some(Right::Delete),
         _ => None,

@@ -77,6 +77,48 @@ impl S3 for Api {
         reply(self.server().list_2(request.input).await?)
     }
 
+    async fn get_bucket_versioning(
+        &self,
+        _: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        // As of a bucket that never had versions.
+        reply(GetBucketVersioningOutput::default())
+    }
+
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        reply(self.server().list_versions(request.input).await?)
+    }
+
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        reply(self.0.tags(&request.input.bucket, &request.input.key).await?)
+    }
+
+    async fn put_object_tagging(
+        &self,
+        request: S3Request<PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        let input = request.input;
+        let tags = super::tags::of_body(input.tagging.tag_set)?;
+        self.0.tag(&input.bucket, input.key, tags).await?;
+        reply(PutObjectTaggingOutput::default())
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        request: S3Request<DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        let input = request.input;
+        self.0.tag(&input.bucket, input.key, Default::default()).await?;
+        // 204, as S3 answers.
+        Ok(S3Response::with_status(DeleteObjectTaggingOutput::default(), hyper::StatusCode::NO_CONTENT))
+    }
+
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         reply(self.server().get(request.input).await?)
     }

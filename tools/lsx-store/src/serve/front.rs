@@ -61,7 +61,7 @@ fn refused(query: &str, authorization: &str, kind: &str) -> Option<S3Error> {
 }
 
 /// Headers that ask for what is not there: with them, `ok` would be a lie.
-const UNABLE: [&str; 10] = [
+const UNABLE: [&str; 9] = [
     "x-amz-copy-source-server-side-encryption",
     "x-amz-expected-bucket-owner",
     "x-amz-grant-",
@@ -69,7 +69,6 @@ const UNABLE: [&str; 10] = [
     "x-amz-object-lock-",
     "x-amz-server-side-encryption",
     "x-amz-source-expected-bucket-owner",
-    "x-amz-tagging",
     "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
 ];
@@ -79,8 +78,6 @@ fn unable(name: &str, value: &[u8]) -> Option<S3Error> {
     let odd = match name {
         "x-amz-acl" => value != b"private" && value != b"bucket-owner-full-control",
         "x-amz-storage-class" => value != b"STANDARD",
-        // Copies have no tags, whatever is asked for.
-        "x-amz-tagging-directive" => false,
         _ => UNABLE.iter().any(|unable| name.starts_with(unable)),
     };
     odd.then(|| s3_error!(NotImplemented, "{name} is not supported"))
@@ -122,7 +119,7 @@ mod tests {
             ("x-amz-acl", "public-read", false),
             ("x-amz-storage-class", "STANDARD", true),
             ("x-amz-storage-class", "GLACIER", false),
-            ("x-amz-tagging", "a=b", false),
+            ("x-amz-tagging", "a=b", true),
             ("x-amz-tagging-directive", "COPY", true),
             ("x-amz-server-side-encryption-customer-key", "x", false),
             ("x-amz-grant-read", "x", false),

@@ -135,6 +135,7 @@ impl Server {
             body: Some(StreamingBlob::new(sent)),
             content_length: signed(length),
             content_range: told,
+            tag_count: i32::try_from(about.tags.len()).ok().filter(|count| *count > 0),
             ..described!(GetObjectOutput, about, sums)
         })
     }

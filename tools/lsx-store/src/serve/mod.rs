@@ -9,6 +9,7 @@ mod lists;
 mod parts;
 mod put;
 mod sums;
+mod tags;
 
 use crate::model::{Objects, ServedBucket};
 use crate::object::Bucket;

@@ -33,7 +33,8 @@ impl Server {
         let user = request.credentials.map(|known| known.access_key).unwrap_or_default();
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
-        let about = about(&request.headers, input.metadata);
+        let tags = super::tags::of_header(input.tagging.as_deref())?;
+        let about = About { tags, ..about(&request.headers, input.metadata) };
         let upload = Upload { id: String::new(), key: input.key.clone(), user, about, began: 0 };
         let id = blocking(move || bucket.begin(&upload)).await?;
         Ok(CreateMultipartUploadOutput {

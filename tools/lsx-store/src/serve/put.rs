@@ -4,12 +4,14 @@ use super::Server;
 use super::body::{blocking, taken};
 use super::get::{Conditions, etag, time};
 use super::sums::{Claimed, shown};
+use super::tags;
 use crate::model::Right;
 use crate::object::{About, Condition, Draft, Found, Refused, Written, hex};
 use hyper::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectsInput, DeleteObjectsOutput,
     DeletedObject, ETagCondition, Error, MetadataDirective, PutObjectInput, PutObjectOutput,
+    TaggingDirective,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use std::collections::BTreeMap;
@@ -67,7 +69,8 @@ impl Server {
         let condition = condition(input.if_match, input.if_none_match)?;
         let bucket = self.bucket(&input.bucket)?;
         let mut claimed = Claimed::of(&headers, input.checksum_algorithm.as_ref().map(|name| name.as_str()));
-        let mut about = about(&headers, input.metadata);
+        let tags = tags::of_header(input.tagging.as_deref())?;
+        let mut about = About { tags, ..about(&headers, input.metadata) };
         let draft = {
             let bucket = Arc::clone(&bucket);
             blocking(move || Ok(bucket.draft()?)).await?
@@ -143,6 +146,11 @@ impl Server {
             true => about(&request.headers, input.metadata),
             false => About { crc: None, parts: None, ..found.about.clone() },
         };
+        new.tags =
+            match input.tagging_directive.is_some_and(|word| word.as_str() == TaggingDirective::REPLACE) {
+                true => tags::of_header(input.tagging.as_deref())?,
+                false => found.about.tags.clone(),
+            };
         let (bucket, key) = (self.bucket(&input.bucket)?, input.key);
         let new = blocking(move || {
             let written = copied(&found, 0..found.about.size, bucket.draft()?)?;
