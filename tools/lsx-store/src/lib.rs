@@ -68,6 +68,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 mod apply;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verb that needs it comes next"))]
+mod carry;
 mod check;
 pub mod cli;
 mod client;

@@ -6,6 +6,7 @@ pub(crate) mod folder;
 mod mount;
 pub(crate) mod record;
 mod remove;
+pub(crate) use remove::tree;
 
 use crate::Store;
 use crate::model::{Own, State, Volume};

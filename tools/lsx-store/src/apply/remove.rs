@@ -102,7 +102,7 @@ fn text(name: &str) -> CString {
 }
 
 /// Removes a folder with everything in it. Folders in folders are first moved up: so two descriptors are enough for any depth.
-fn tree(above: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+pub(crate) fn tree(above: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     let top = match inside(above, name) {
         Err(Errno::NOENT) => return Ok(()),
         top => top?,
