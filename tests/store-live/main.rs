@@ -15,6 +15,7 @@ mod depot;
 mod faults;
 mod hostile;
 mod life;
+mod moves;
 mod objects;
 mod remote;
 mod shelf;
@@ -34,7 +35,7 @@ const GROUPS: &[Group<Depot>] = &[
     Group {
         name: "volumes",
         share: Depot::up,
-        cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES, faults::CASES],
+        cases: &[life::CASES, wrong::CASES, crash::CASES, big::CASES, faults::CASES, moves::CASES],
     },
     Group {
         name: "objects",

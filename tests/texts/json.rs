@@ -59,6 +59,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("store", "list", "LIST OF LSX-STORE"),
     ("store", "plan", "PLAN OF LSX-STORE"),
     ("store", "usage", "USAGE OF LSX-STORE"),
+    ("store", "moved", "A VOLUME THAT HAS MOVED"),
     ("store", "report", "REPORT"),
     ("store", "check", "CHECK"),
     ("store", "event", "EVENTS"),

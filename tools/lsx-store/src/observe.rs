@@ -119,7 +119,7 @@ fn usage(stack: &str, volume: &Volume) -> Option<Usage> {
 }
 
 /// The bytes of a disk that instances leave free: 5 %, at most 1 GiB.
-fn reserve(size: u64) -> u64 {
+pub(crate) fn reserve(size: u64) -> u64 {
     (size / 20).min(1 << 30)
 }
 

@@ -30,7 +30,11 @@ pub(crate) fn answer(input: Value) -> Result<Value, Failures> {
     Ok(Value::Null)
 }
 
-fn able(stack: &str, volume: &Volume) -> Result<(), Failure> {
+/// Whether nothing is in the way of one.
+///
+/// # Errors
+/// What is in the way.
+pub(super) fn able(stack: &str, volume: &Volume) -> Result<(), Failure> {
     let path = Path::new(&volume.path);
     let root = path.parent().unwrap_or(path);
     if !root.starts_with(volume::ROOT) {
@@ -41,7 +45,9 @@ fn able(stack: &str, volume: &Volume) -> Result<(), Failure> {
         Err(Errno::NOTDIR | Errno::LOOP) => Err(folder::foreign(volume, stack, None)),
         Err(e) => Err(file::failure(path, "look at volume", &e.into())),
         Ok(found) => match volume::mark_of(found).map_err(|e| file::failure(path, "look at volume", &e))? {
-            Some(mark) if mark == volume::mark(stack, &volume.name) => Ok(()),
+            Some(mark) if mark == volume::mark(stack, &volume.name) || mark == volume.leaving(stack) => {
+                Ok(())
+            }
             None if volume.in_place(stack) => Ok(()),
             other => Err(folder::foreign(volume, stack, other.as_deref())),
         },

@@ -5,9 +5,8 @@ use crate::model::{Driver, State, Volume};
 use common::host::file;
 use common::host::volume::{self, FOLDER};
 use common::{Failure, Kind};
-use rustix::fs::{self, CWD, Gid, Mode, RenameFlags, ResolveFlags, Uid};
+use rustix::fs::{self, CWD, Gid, Mode, ResolveFlags, Uid};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -47,6 +46,13 @@ pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
     let state =
         match open(&path) {
             _ if kept.state == State::Unfinished => State::Unfinished,
+            // One with the mark of the volume is complete, or was given it back.
+            ref found
+                if matches!(kept.state, State::Arriving | State::Leaving)
+                    && !owned(stack, &kept, found.as_ref().ok()) =>
+            {
+                kept.state
+            }
             Err(Errno::NOENT) => State::Missing,
             Err(Errno::NOTDIR | Errno::LOOP) => State::Foreign,
             Err(e) => return Err(told(e.into())),
@@ -66,6 +72,12 @@ pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
     let there = matches!(state, State::Ready | State::Unmounted) && kept.driver == Driver::Btrfs;
     let size_bytes = if there { btrfs::quota(&path).and_then(|quota| quota.limit) } else { kept.size_bytes };
     Ok(Volume { state, size_bytes, ..kept })
+}
+
+/// Whether what was found is the volume itself.
+fn owned(stack: &str, kept: &Volume, found: Option<&OwnedFd>) -> bool {
+    let mark = found.and_then(|found| volume::mark_of(found).ok().flatten());
+    mark.is_some_and(|mark| mark == volume::mark(stack, &kept.name))
 }
 
 /// Bytes that a volume uses, if its driver knows that.
@@ -102,116 +114,6 @@ fn empty(folder: impl AsFd) -> bool {
         .is_ok_and(|entries| entries.flatten().all(|entry| [c".", c".."].contains(&entry.file_name())))
 }
 
-/// Makes the folder of a volume, or takes over one that belongs to it. Returns it, and whether it was made.
-///
-/// # Errors
-/// Of the file system; something else that is there.
-pub(crate) fn make(stack: &str, volume: &Volume) -> Result<(OwnedFd, bool), Failure> {
-    let path = Path::new(&volume.path);
-    let told = |e: io::Error| file::failure(path, "make volume", &e);
-    let (Some(root), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(told(io::Error::other("it has no folder")));
-    };
-    let root = root_of(stack, root)?;
-    match fs::openat(&root, name, FOLDER, Mode::empty()) {
-        Ok(found) => return taken(stack, volume, found).map(|found| (found, false)),
-        Err(Errno::NOENT) => {}
-        Err(_) => return Err(foreign(volume, stack, None)),
-    }
-    let aside = format!(".lsx-new-{}-{stack}", volume.name);
-    // One of a run that was killed is taken: nobody has written there.
-    let path_aside = path.with_file_name(&aside);
-    match volume.driver {
-        Driver::Btrfs if btrfs::is_subvolume(&path_aside) => {}
-        Driver::Btrfs => btrfs::create(&path_aside)?,
-        Driver::Directory => match fs::mkdirat(&root, &aside, Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(e) => return Err(told(e.into())),
-        },
-    }
-    resize(&Volume { path: path_aside.display().to_string(), ..volume.clone() })?;
-    let folder = fs::openat(&root, &aside, FOLDER, Mode::empty()).map_err(|e| told(e.into()))?;
-    volume::set_mark(&folder, &volume::mark(stack, &volume.name), true).map_err(|e| unmarked(path, &e))?;
-    give(&folder, volume, None).map_err(told)?;
-    fs::fsync(&folder).map_err(|e| told(e.into()))?;
-    if volume.driver == Driver::Btrfs {
-        fs::syncfs(&folder).map_err(|e| told(e.into()))?;
-    }
-    fs::renameat_with(&root, &aside, &root, name, RenameFlags::NOREPLACE).map_err(|e| told(e.into()))?;
-    fs::fsync(&root).map_err(|e| told(e.into()))?;
-    Ok((folder, true))
-}
-
-/// How often the folder of volumes is made again that another step has removed, or made, in between.
-const TRIES: usize = 8;
-
-/// The folder that volumes are in. It is made aside, marked and renamed: one without a mark would stay when the last volume goes.
-fn root_of(stack: &str, root: &Path) -> Result<OwnedFd, Failure> {
-    let told = |e: Errno| file::failure(root, "make the folder of volumes", &e.into());
-    let (Some(above), Some(name)) = (root.parent(), root.file_name()) else {
-        return open(root).map_err(told);
-    };
-    for _ in 0..TRIES {
-        match open(root) {
-            // These are removed with or without a mark.
-            Err(Errno::NOENT) if root.starts_with(volume::ROOT) => {
-                file::private_folder(root)?;
-                return open(root).map_err(told);
-            }
-            Err(Errno::NOENT) => file::private_folder(above)?,
-            found => return found.map_err(told),
-        }
-        let aside = root_aside(stack, name);
-        let make = || {
-            let above = open(above)?;
-            match fs::mkdirat(&above, &aside, Mode::from_raw_mode(0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(e) => return Err(e),
-            }
-            let made = fs::openat(&above, &aside, FOLDER, Mode::empty())?;
-            volume::made(&made);
-            fs::fsync(&made)?;
-            fs::renameat_with(&above, &aside, &above, name, RenameFlags::NOREPLACE)?;
-            fs::fsync(&above)
-        };
-        match make() {
-            Err(Errno::EXIST) => forget_root(stack, root),
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(e) => return Err(told(e)),
-        }
-    }
-    open(root).map_err(told)
-}
-
-fn root_aside(stack: &str, name: &OsStr) -> OsString {
-    let mut aside = OsString::from(format!(".lsx-root-{stack}-"));
-    aside.push(name);
-    aside
-}
-
-/// Removes what a killed run has left of making the folder of volumes.
-pub(super) fn forget_root(stack: &str, root: &Path) {
-    let above = root.parent().and_then(|above| open(above).ok());
-    if let Some((above, name)) = above.zip(root.file_name()) {
-        _ = fs::unlinkat(above, root_aside(stack, name), fs::AtFlags::REMOVEDIR);
-    }
-}
-
-/// A folder that is there already: the volume's own, or in its place one that lsx-ct has made.
-fn taken(stack: &str, volume: &Volume, found: OwnedFd) -> Result<OwnedFd, Failure> {
-    let path = Path::new(&volume.path);
-    let told = |e: io::Error| file::failure(path, "make volume", &e);
-    let own = volume::mark(stack, &volume.name);
-    match volume::mark_of(&found).map_err(told)? {
-        Some(mark) if mark == own => {}
-        None if volume.in_place(stack) => {
-            volume::set_mark(&found, &own, false).map_err(|e| unmarked(path, &e))?;
-        }
-        other => return Err(foreign(volume, stack, other.as_deref())),
-    }
-    Ok(found)
-}
-
 /// Something else is where a volume would be; `mark` names another volume.
 pub(crate) fn foreign(volume: &Volume, stack: &str, mark: Option<&str>) -> Failure {
     let of = mark.map_or("that lsx-store has not made".to_owned(), |mark| format!("of volume {mark}"));
@@ -227,7 +129,7 @@ pub(crate) fn foreign(volume: &Volume, stack: &str, mark: Option<&str>) -> Failu
     })
 }
 
-fn unmarked(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn unmarked(path: &Path, error: &io::Error) -> Failure {
     let failure = file::failure(path, "mark volume", error);
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::OPNOTSUPP) => failure.hint(

@@ -1,12 +1,14 @@
 //! Changes one volume of this host from its existing to its wanted state; nothing else writes. Repeating a change is harmless.
 
 pub(crate) mod able;
+mod aside;
 mod btrfs;
 pub(crate) mod folder;
 mod mount;
+pub(crate) mod moved;
 pub(crate) mod record;
-mod remove;
-pub(crate) use remove::tree;
+pub(crate) mod remove;
+mod users;
 
 use crate::Store;
 use crate::model::{Own, State, Volume};
@@ -58,7 +60,7 @@ impl Changer {
     fn make(&self, volume: &Volume) -> Result<(), Failure> {
         let stack = &self.plan.stack;
         record::write(stack, volume, State::Unfinished)?;
-        let (content, made) = folder::make(stack, volume)?;
+        let (content, made) = aside::make(stack, volume)?;
         if made {
             self.done().made.insert(volume.name.clone());
         }
@@ -73,6 +75,7 @@ impl Changer {
                 remove::leftovers(stack, after)?;
                 return self.make(after);
             }
+            (State::Leaving, State::Ready) => moved::stay(stack, before)?,
             (_, State::Unmounted) => return mount::down(stack, after),
             (State::Ready | State::Unmounted, State::Ready) => {}
             _ => return Ok(()), // undo of what was not there
@@ -99,6 +102,9 @@ impl Changer {
         };
         if planned || unused() {
             self.done().removed.insert(volume.name.clone());
+            if volume.state == State::Leaving {
+                return moved::gone(stack, volume);
+            }
             return remove::volume(stack, volume);
         }
         mount::down(stack, volume)?;

@@ -1,7 +1,7 @@
 //! Removes the content of a volume. What instances have made there is hostile: links are not followed, nothing that is mounted in
 //! it is touched, and folders may be nested without end.
 
-use super::{btrfs, folder, mount, record};
+use super::{aside, btrfs, folder, mount, record};
 use crate::model::{Driver, REMOVED, State, Volume};
 use common::host::file;
 use common::host::volume::{self, FOLDER};
@@ -20,6 +20,14 @@ use std::path::Path;
 pub(crate) fn volume(stack: &str, volume: &Volume) -> Result<(), Failure> {
     mount::down(stack, volume)?;
     record::write(stack, volume, State::Unfinished)?;
+    rest(stack, volume)
+}
+
+/// Removes the content and then the record. What leaves is not unfinished in between: it must not be made anew.
+///
+/// # Errors
+/// Of the file system.
+pub(super) fn rest(stack: &str, volume: &Volume) -> Result<(), Failure> {
     content(stack, volume)?;
     let root = Path::new(&volume.path).parent().unwrap_or(Path::new("/"));
     let made = folder::open(root).is_ok_and(volume::is_made);
@@ -35,7 +43,7 @@ pub(crate) fn volume(stack: &str, volume: &Volume) -> Result<(), Failure> {
 /// Of the file system.
 pub(crate) fn leftovers(stack: &str, volume: &Volume) -> Result<(), Failure> {
     if let Some(root) = Path::new(&volume.path).parent() {
-        folder::forget_root(stack, root);
+        aside::forget_root(stack, root);
     }
     let Some(root) = root(volume)? else { return Ok(()) };
     asides(stack, volume).iter().try_for_each(|left| tree(&root, &text(left)).map_err(|e| told(volume, e)))
@@ -66,7 +74,7 @@ fn content(stack: &str, volume: &Volume) -> Result<(), Failure> {
     let path = Path::new(&volume.path);
     let (Some(root), Some(name)) = (root(volume)?, path.file_name()) else { return Ok(()) };
     match volume::mark_at(path) {
-        Ok(Some(mark)) if mark == volume::mark(stack, &volume.name) => {}
+        Ok(Some(mark)) if mark == volume::mark(stack, &volume.name) || mark == volume.leaving(stack) => {}
         // The plan has said that it is not the volume, or a killed run has not made or already removed it.
         Ok(_) if !matches!(volume.state, State::Ready | State::Unmounted) => return Ok(()),
         Ok(mark) => return Err(folder::foreign(volume, stack, mark.as_deref())),

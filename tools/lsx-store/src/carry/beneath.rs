@@ -42,7 +42,7 @@ pub(crate) fn folder(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As [`folder`].
-pub(crate) fn above<'p>(root: impl AsFd, path: &'p [u8]) -> Result<(OwnedFd, &'p [u8]), Errno> {
+pub(crate) fn above(root: impl AsFd, path: &[u8]) -> Result<(OwnedFd, &[u8]), Errno> {
     let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (&path[..0], path),

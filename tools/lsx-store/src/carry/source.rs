@@ -2,11 +2,11 @@
 
 use super::meta::{self, entry};
 use super::{Entry, Got, Listing, MESSAGE, PIECE, Part, Raw, Want, beneath, sum};
-use common::{Failure, Kind};
+use common::{Failure, Kind, log};
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 /// The most names of one listing, and the most bytes of their attributes.
 const NAMES: usize = 2000;
@@ -151,7 +151,7 @@ fn fresh(ctime: i64) -> bool {
 }
 
 fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = log::clock().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     i64::try_from(now).unwrap_or(i64::MAX)
 }
 

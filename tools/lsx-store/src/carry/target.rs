@@ -3,7 +3,7 @@
 use super::meta::{self, entry};
 use super::source::{failed, piece};
 use super::{Entry, Got, Listing, PIECE, Part, Raw, Taken, beneath, sum};
-use crate::apply::tree;
+use crate::apply::remove::tree;
 use common::Failure;
 use rustix::fs::{self, AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;

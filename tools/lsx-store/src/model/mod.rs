@@ -53,12 +53,23 @@ pub struct Volume {
     pub mode: Option<String>,
     /// Whether it can be used.
     pub state: State,
+    /// The host that it comes from or goes to, while it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Seconds since 1970 when the move began, by the clock of the host that it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
 }
 
 impl Volume {
     /// Its key among the objects of a host.
     pub fn key(&self) -> String {
         format!("volume:{}", self.name)
+    }
+
+    /// The mark of its folder while it leaves: with it, nobody takes it for the volume.
+    pub fn leaving(&self, stack: &str) -> String {
+        format!("{stack}/{} moves", self.name)
     }
 
     /// The file that says what is known of it.
@@ -115,6 +126,10 @@ pub enum State {
     Missing,
     /// Something else is where its content should be.
     Foreign,
+    /// A copy of the volume of `peer` that is not complete: it is not the volume yet.
+    Arriving,
+    /// It goes to `peer`: nobody may use it here any more.
+    Leaving,
 }
 
 /// What a host keeps: `/etc/lsx/STACK/store.json`.
@@ -164,6 +179,34 @@ pub struct Shared {
     /// The secrets that servers need, by the digest of the definition and by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeMap<String, Key>>,
+}
+
+/// What `volume move` prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moved {
+    /// `lsx.store.moved/1`.
+    pub schema: String,
+    /// The stack.
+    pub stack: String,
+    /// The volume.
+    pub volume: String,
+    /// The host that it was on; absent if an earlier run has moved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The host that it is on.
+    pub to: String,
+    /// How often the volume was compared with its copy.
+    pub passes: u64,
+    /// Bytes of files that were sent.
+    pub sent_bytes: u64,
+    /// Milliseconds from before its instances were stopped until those of the new host were started.
+    pub stopped_ms: u64,
+    /// The instances that were stopped for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<String>,
+    /// What has to change in the document, as values of `--set`; else the next `up` refuses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<String>,
 }
 
 /// The space that a volume uses.

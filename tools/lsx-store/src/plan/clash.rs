@@ -16,25 +16,61 @@ pub(super) fn moved(
 ) -> Result<(), Failures> {
     let mut failures = Vec::new();
     for at in resolved.volumes.iter().filter(|at| input.only.stored(&at.name)) {
-        let here = observed.get(&at.host).is_none_or(|seen| there(seen).contains_key(at.name.as_str()));
-        let wanted = |host: &str| resolved.volumes.iter().any(|one| one.name == at.name && one.host == host);
-        let has = |(host, seen): &(&String, &ObservedOf<Store>)| {
-            !wanted(host) && there(seen).contains_key(at.name.as_str())
+        let has_one = |seen: &ObservedOf<Store>| {
+            let found = there(seen).get(at.name.as_str()).copied();
+            found.is_some_and(|found| found.state != State::Arriving && !arrived(found, observed))
         };
+        let here = observed.get(&at.host).is_none_or(has_one);
+        let wanted = |host: &str| resolved.volumes.iter().any(|one| one.name == at.name && one.host == host);
+        let has = |(host, seen): &(&String, &ObservedOf<Store>)| !wanted(host) && has_one(seen);
         if let Some((other, _)) = observed.iter().find(has).filter(|_| !here) {
             let message = format!(
                 "volume {} is on {other}; on {} it would begin without its content",
                 at.name, at.host
             );
             let hint = format!(
-                "write host: {other}; or copy it, then on {other} `lsx-store down --only store.{} --destroy-data`",
-                at.name
+                "`lsx-store volume move {} {}` moves it with its instance; or write host: {other}",
+                at.name, at.host
             );
             let failure = Failure::new(Kind::Data, "store.plan.moved", message);
             failures.push(failure.at(format!("store.volumes.{}", at.name)).hint(hint));
         }
     }
     Failures(failures).verdict()
+}
+
+/// While the host that a volume goes to is not asked, nobody knows whether it has arrived there.
+pub(super) fn leaving(
+    input: &PlanInput<Keys>,
+    observed: &BTreeMap<String, ObservedOf<Store>>,
+) -> Result<(), Failures> {
+    let mut failures = Vec::new();
+    for (host, seen) in observed {
+        for (name, volume) in there(seen).into_iter().filter(|(name, _)| input.only.stored(name)) {
+            let peer = volume
+                .peer
+                .as_deref()
+                .filter(|peer| volume.state == State::Leaving && !observed.contains_key(*peer));
+            let Some(peer) = peer else { continue };
+            let message = format!("volume {name} goes to {peer}, which was not asked whether it has arrived");
+            let stack = &input.stack;
+            let hint = format!(
+                "run this again with {peer}; if that host is lost for good, on {host}: setfattr -n trusted.lsx.volume -v {} {}",
+                common::host::volume::mark(stack, name),
+                volume.path
+            );
+            let failure = Failure::new(Kind::Data, "store.plan.leaving", message).on(host);
+            failures.push(failure.at(format!("store.volumes.{name}")).hint(hint));
+        }
+    }
+    Failures(failures).verdict()
+}
+
+/// Whether another host has the volume that leaves this one.
+pub(super) fn arrived(volume: &Volume, observed: &BTreeMap<String, ObservedOf<Store>>) -> bool {
+    let at_peer = || there(observed.get(volume.peer.as_deref()?)?).get(volume.name.as_str()).copied();
+    volume.state == State::Leaving
+        && at_peer().is_some_and(|found| matches!(found.state, State::Ready | State::Unmounted))
 }
 
 /// A volume that exists is not another one only because the document says so.
@@ -81,6 +117,17 @@ fn refused(volume: &Volume, found: &Volume, stack: &str) -> Option<Failure> {
         }
         // A run was killed before it had any content.
         State::Unfinished => None,
+        State::Arriving => {
+            let from = found.peer.as_deref().unwrap_or("another host");
+            let message = format!(
+                "the copy of volume {name} from {from} is not complete, and {from} does not have it any more"
+            );
+            let hint = format!(
+                "`lsx-store down --only store.{name}` removes the copy; then it begins without content"
+            );
+            told("store.plan.missing", message, hint)
+        }
+        State::Leaving => None,
         State::Ready | State::Unmounted if found.path != *path => {
             let message = format!("volume {name} is at {}, and would be at {path}", found.path);
             let hint =

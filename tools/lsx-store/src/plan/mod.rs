@@ -27,6 +27,7 @@ pub fn plan(
 ) -> Result<Draft<Store>, Failures> {
     let mut draft = Draft::default();
     if let Goal::Up(_, resolved) = &input.goal {
+        clash::leaving(input, observed)?;
         clash::moved(input, resolved, observed)?;
     }
     if let Goal::Up(stack, _) = &input.goal {
@@ -35,13 +36,15 @@ pub fn plan(
     let mut failures = Vec::new();
     for (host, seen) in observed {
         let volumes = match &input.goal {
-            Goal::Up(stack, resolved) => match up(input, (stack, resolved), (host, seen), &mut draft) {
-                Ok(volumes) => volumes,
-                Err(wrong) => {
-                    failures.extend(wrong.0);
-                    continue;
+            Goal::Up(stack, resolved) => {
+                match up(input, (stack, resolved), (host, seen), observed, &mut draft) {
+                    Ok(volumes) => volumes,
+                    Err(wrong) => {
+                        failures.extend(wrong.0);
+                        continue;
+                    }
                 }
-            },
+            }
             Goal::Boot(kept) => booted(kept, (host, seen), &mut draft)?,
             Goal::Down => down(input, (host, seen), &mut draft),
         };
@@ -75,6 +78,7 @@ fn up(
     input: &PlanInput<Keys>,
     (stack, resolved): (&common::stack::Stack, &common::stack::Resolved),
     (host, seen): (&str, &ObservedOf<Store>),
+    observed: &BTreeMap<String, ObservedOf<Store>>,
     draft: &mut Draft<Store>,
 ) -> Result<Vec<Volume>, Failures> {
     let mut all = wanted(stack, resolved, host, &seen.seen, &there(seen))?;
@@ -93,6 +97,11 @@ fn up(
     }));
     for (name, volume) in there(seen) {
         if all.iter().all(|other| other.name != name) {
+            // What is left of a move, before it and after it.
+            let left = volume.state == State::Arriving || clash::arrived(volume, observed);
+            if left && input.only.stored(name) {
+                continue;
+            }
             let named = resolved.volumes.iter().any(|at| at.name == name && at.host == host);
             draft.kept.extend((!named).then(|| format!("{host}: volume {name}")));
             all.push(volume.clone());
@@ -111,9 +120,11 @@ fn booted(
     let intent = kept_intent(kept)?;
     let there = there(seen);
     let mut all = Vec::new();
+    all.extend(there.values().filter(|one| one.state == State::Arriving).map(|one| (*one).clone()));
     for volume in intent.volumes {
         match there.get(volume.name.as_str()) {
             Some(found) if matches!(found.state, State::Ready | State::Unmounted) => all.push(volume),
+            Some(copy) if copy.state == State::Arriving => {}
             found => {
                 let message = format!(
                     "{host}: volume {} is not at {}; instances that use it do not start. Is its disk mounted?",
@@ -144,7 +155,7 @@ fn down(
     for (name, volume) in there(seen) {
         if !input.only.stored(name) {
             all.push(volume.clone());
-        } else if !input.destroy_data {
+        } else if !input.destroy_data && volume.state != State::Arriving {
             draft.kept.push(format!("{host}: volume {name}"));
             let state = if volume.in_place(&input.stack) { volume.state } else { unmounted(volume.state) };
             all.push(Volume { state, ..volume.clone() });
@@ -161,6 +172,7 @@ fn put_away(input: &PlanInput<Keys>, host: &str, seen: &ObservedOf<Store>) -> Ve
         let Volume { name, path, .. } = volume;
         let root = path.rsplit_once('/').map_or("", |(root, _)| root);
         let (code, message) = match (volume.state, volume.driver) {
+            (State::Arriving, _) => return None,
             (State::Foreign, _) => (
                 "store.foreign",
                 format!("something else than volume {name} is at {path} and stays; only the record of the volume is removed"),
@@ -188,8 +200,9 @@ fn unmounted(state: State) -> State {
 fn intent(input: &PlanInput<Keys>, volumes: &[Volume], served: Option<&objects::Served>) -> Option<Intent> {
     let down = matches!(input.goal, Goal::Down);
     let kept = |volume: &&Volume| !down || !input.only.stored(&volume.name);
-    let ready = |volume: &Volume| Volume { state: State::Ready, ..volume.clone() };
-    let volumes: Vec<Volume> = volumes.iter().filter(kept).map(ready).collect();
+    let ready = |volume: &Volume| Volume { state: State::Ready, peer: None, since: None, ..volume.clone() };
+    let here = volumes.iter().filter(|volume| volume.state != State::Arriving);
+    let volumes: Vec<Volume> = here.filter(kept).map(ready).collect();
     let (schema, stack) = (document::schema(Store::NAME, "intent"), input.stack.clone());
     let (objects, secrets) = served.map(|(objects, secrets, _)| (objects.clone(), secrets.clone())).unzip();
     let secrets = secrets.unwrap_or_default();

@@ -32,6 +32,8 @@ pub fn wanted(
                 owner: at.owner.clone(),
                 mode: at.mode.clone(),
                 state: State::Ready,
+                peer: None,
+                since: None,
             }),
             Err(failure) => failures.push(failure.on(host)),
         }

@@ -1,0 +1,132 @@
+//! A volume moves to another host while its instance writes.
+
+use crate::depot::Depot;
+use lsx_tests::lab::until;
+
+pub(crate) const CASES: &[crate::Case] = &[
+    ("a_volume_moves_while_its_instance_writes", a_volume_moves_while_its_instance_writes),
+    ("a_move_that_fails_leaves_the_volume_in_use", a_move_that_fails_leaves_the_volume_in_use),
+];
+
+/// Writes numbers, each to the disk before the next.
+const WRITER: &str = "  db: { image: bb, host: h1, restart: always, networks: [lan], volumes: { db: /var/db }, \
+    command: [sh, -c, \"n=$(tail -n 1 /var/db/log 2>/dev/null || echo 0); while n=$((n + 1)); do echo $n >>/var/db/log; sync; echo $n; sleep 0.02; done\"] }";
+const STORE: &str = "root: /data, volumes: { db: { size: 1G } }";
+
+/// Everything that a volume can have, made by the host.
+const TREE: &str = "cd /data/db; mkdir -p a/b 'blank in it' sticky; echo one >a/one; ln a/one a/b/again; ln -s /etc/passwd out; mkfifo pipe; mknod null c 1 3; chown 7:8 a/one
+    head -c 30000000 /dev/urandom >big; truncate -s 300M sparse; printf x >\"$(printf 'bad\\377 \\nname')\"; chmod 4751 big; chmod 1777 sticky; setfattr -n user.note -v hi a
+    setfattr -n system.posix_acl_access -v 0x0200000001000600ffffffff020006004d00000004000400ffffffff10000600ffffffff20000400ffffffff a/b
+    python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('sock')\"; for i in $(seq 300); do echo $i >sticky/$i; done";
+/// All of that in text, on any host; what the writer adds is compared by its numbers.
+const SUM: &str = "cd /data/db; find . ! -name log -printf '%P %y %m %U %G %T@ %n %l ' \\( -type d -printf '\\n' -o -printf '%s\\n' \\) | sed 's/^ d \\(.*\\) .* [0-9]* *$/\\1/' | LC_ALL=C sort
+    find . -type f ! -name log -exec sha256sum {} + | LC_ALL=C sort; getfattr -R -h -d -m - . 2>/dev/null | grep -v trusted.lsx | LC_ALL=C sort; stat -c '%t %T' null";
+
+fn a_volume_moves_while_its_instance_writes(depot: &Depot) {
+    let before = ["h1", "h2"].map(|host| depot.there(host));
+    let file = depot.stack("mover", WRITER, STORE);
+    depot.start(&file);
+    depot.lab.script("h1", TREE).ok();
+    let was = depot.lab.script("h1", SUM).ok().stdout;
+    assert!(was.contains("sparse") && was.contains("posix_acl_access") && was.contains("hi"), "{was}");
+    assert!(until(30, || depot.lab.script("h1", "test -s /data/db/log").code == 0));
+
+    for wrong in [&["none", "h2"][..], &["db", "h9"]] {
+        let ran = depot.store(&[&["volume", "move"], wrong, &["--stack", &file]].concat());
+        assert_eq!(ran.code, 64, "{wrong:?}: {}", ran.stderr);
+    }
+    // Another host in the document alone does not move it, and says what does.
+    let other = depot.store(&["plan", &file, "--set", "instances.db.host=h2"]);
+    assert!(other.code == 65 && other.stderr.contains("volume move db h2"), "{}", other.stderr);
+
+    let ran = depot.store(&["volume", "move", "db", "h2", "--stack", &file]).ok();
+    let moved = ran.json();
+    assert_eq!(
+        (&moved["from"], &moved["to"], &moved["set"]),
+        (&"h1".into(), &"h2".into(), &serde_json::json!(["instances.db.host=h2"]))
+    );
+    assert_eq!(moved["instances"], serde_json::json!(["db"]));
+    assert!(
+        moved["stopped_ms"].as_u64().unwrap() > 0 && moved["sent_bytes"].as_u64().unwrap() > 30_000_000,
+        "{moved}"
+    );
+
+    // All of it is there, and the numbers go on without a gap: what was acknowledged is not lost.
+    assert_eq!(depot.lab.script("h2", SUM).ok().stdout, was);
+    assert!(
+        depot.lab.script("h2", "du -k /data/db/sparse | cut -f1").ok().stdout.trim().parse::<u64>().unwrap()
+            < 2000
+    );
+    let count = "awk 'NR != $1 { print \"gap at\", NR, $1; exit 1 } END { print NR }' /data/db/log";
+    let first: u64 = depot.lab.script("h2", count).ok().stdout.trim().parse().unwrap();
+    assert!(until(30, || depot.lab.script("h2", count).ok().stdout.trim().parse::<u64>().unwrap() > first));
+    depot
+        .lab
+        .script(
+            "h1",
+            "test ! -e /data/db; test ! -e /var/lib/lsx/store/mover; ! grep -q volumes/mover /proc/mounts",
+        )
+        .ok();
+    depot.lab.script("h2", "! getfattr -R -d -m trusted.lsx.from /data/db 2>/dev/null | grep .; getfattr --only-values -n trusted.lsx.volume /data/db | grep -x mover/db").ok();
+    // The document that says so changes nothing more; the old one is refused.
+    let there = depot.stack("mover", &WRITER.replace("host: h1", "host: h2"), STORE);
+    assert_eq!(depot.changes(&there), 0);
+    assert_eq!(depot.store(&["volume", "move", "db", "h2", "--stack", &there]).ok().json()["passes"], 0);
+    let old = depot.store(&["plan", &there, "--set", "instances.db.host=h1"]);
+    assert!(old.code == 65 && old.stderr.contains("volume move db h1"), "{}", old.stderr);
+    depot.end(&there, Some("mover"));
+    assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before);
+}
+
+fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
+    let before = ["h1", "h2"].map(|host| depot.there(host));
+    let file = depot.stack("stays", WRITER, STORE);
+    depot.start(&file);
+    depot
+        .lab
+        .script("h1", "cd /data/db; head -c 20000000 /dev/urandom >big; cp -a /bin/sleep /opt/sleep")
+        .ok();
+    let writes = || {
+        let lines =
+            || depot.lab.script("h1", "wc -l </data/db/log").stdout.trim().parse::<u64>().unwrap_or(0);
+        let now = lines();
+        assert!(until(30, || lines() > now), "{now}");
+        assert_eq!(depot.seen(&file, "h1", "db")["state"], "ready");
+    };
+    let go = || depot.store(&["volume", "move", "db", "h2", "--stack", &file]);
+    // The new host has no room.
+    depot.lab.script("h2", "mkdir -p /small; mount -t tmpfs -o size=8M,mode=755 t /small").ok();
+    let small = depot.stack(
+        "stays",
+        WRITER,
+        "root: /data, pools: { h2: { from: /small } }, volumes: { db: { size: 1G } }",
+    );
+    let full = depot.store(&["volume", "move", "db", "h2", "--stack", &small]);
+    assert!(
+        full.code == 1 && full.stderr.contains("store.room") | full.stderr.contains("room"),
+        "{} {}",
+        full.code,
+        full.stderr
+    );
+    writes();
+    assert_eq!(depot.seen(&small, "h2", "db")["state"], "arriving");
+    // The unfinished copy is no volume; `up` removes it.
+    let file = depot.stack("stays", WRITER, STORE);
+    depot.store(&["up", "-q", &file]).ok();
+    depot.lab.script("h2", "test -z \"$(ls -A /small)\"; umount /small; rmdir /small").ok();
+    // A program that is not lsx-ct's uses it: only seen when the instance is stopped.
+    depot
+        .lab
+        .script("h1", "cd /data/db; setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >/opt/pid")
+        .ok();
+    let used = go();
+    assert!(used.code == 75 && used.stderr.contains("(sleep)"), "{} {}", used.code, used.stderr);
+    writes();
+    // What was copied then is not copied again.
+    depot.lab.script("h1", "kill $(cat /opt/pid); rm /opt/pid /opt/sleep").ok();
+    let moved = go().ok().json();
+    assert!(moved["sent_bytes"].as_u64().unwrap() < 10_000_000, "{moved}");
+    let there = depot.stack("stays", &WRITER.replace("host: h1", "host: h2"), STORE);
+    depot.end(&there, Some("stays"));
+    assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before);
+}

@@ -1,0 +1,72 @@
+//! Who uses a volume: instances have it mounted in a view of their own, other programs have files of it open.
+
+use crate::model::Volume;
+use common::host::volume;
+use common::{Failure, Kind};
+use std::fs::{read_dir, read_link, read_to_string};
+use std::path::{Path, PathBuf};
+
+/// A mount: its file system, the folder of it, and where that is.
+struct Mount {
+    disk: String,
+    root: PathBuf,
+    at: PathBuf,
+}
+
+/// Lines of /proc/PID/mountinfo (proc(5)).
+fn mounts(text: &str) -> Vec<Mount> {
+    let line = |line: &str| {
+        let mut words = line.split(' ').skip(2);
+        let (disk, root, at) = (words.next()?, words.next()?, words.next()?);
+        Some(Mount { disk: disk.to_owned(), root: root.into(), at: at.into() })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Fails while somebody uses it.
+///
+/// # Errors
+/// Kind `Again`, with the program.
+pub(super) fn none(stack: &str, volume: &Volume) -> Result<(), Failure> {
+    let path = Path::new(&volume.path);
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let place = volume::place(stack, &volume.name);
+    let own = read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = mounts(&own);
+    let above =
+        own.iter().filter(|mount| path.starts_with(&mount.at)).max_by_key(|mount| mount.at.as_os_str().len());
+    let folder =
+        above.and_then(|mount| Some((&mount.disk, mount.root.join(path.strip_prefix(&mount.at).ok()?))));
+    let view = read_link("/proc/self/ns/mnt").ok();
+    for process in read_dir("/proc").into_iter().flatten().flatten() {
+        let number = process.file_name().to_string_lossy().into_owned();
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) || number == std::process::id().to_string() {
+            continue;
+        }
+        let at = process.path();
+        let opened = || {
+            let files = read_dir(at.join("fd")).into_iter().flatten().flatten().map(|entry| entry.path());
+            files
+                .chain([at.join("cwd"), at.join("root")])
+                .any(|file| read_link(file).is_ok_and(|to| to.starts_with(&path) || to.starts_with(&place)))
+        };
+        let mounted = || {
+            let text = read_to_string(at.join("mountinfo")).unwrap_or_default();
+            mounts(&text).iter().any(|mount| {
+                folder
+                    .as_ref()
+                    .is_some_and(|(disk, root)| mount.disk == **disk && mount.root.starts_with(root))
+            })
+        };
+        // In this view the place of the volume is a mount, too.
+        let same = read_link(at.join("ns/mnt")).ok() == view;
+        if if same { opened() } else { mounted() || opened() } {
+            let name = read_to_string(at.join("comm")).unwrap_or_default();
+            let message = format!("volume {} is used by process {number} ({})", volume.name, name.trim());
+            return Err(Failure::new(Kind::Again, "store.used", message).hint(
+                "stop the instances that use it (lsx-ct stop NAME), then run this again: only what has changed since is copied",
+            ));
+        }
+    }
+    Ok(())
+}
