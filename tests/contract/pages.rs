@@ -39,6 +39,8 @@ fn verbs_that_list_exist_or_lead_to_observe() {
                 ("ct", _) => drop(ended.with(0)),
                 // It lists what is in buckets, and a file is none.
                 ("store", "ls") => drop(ended.refused(64)),
+                // It lists snapshots of a volume, and no stack is named.
+                ("snap", "list") => drop(ended.refused(66)),
                 _ => assert!(ended.refused(64).stderr.contains("observe --table"), "{} {verb}", tool.name),
             }
         }

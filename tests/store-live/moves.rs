@@ -5,6 +5,7 @@ use lsx_tests::lab::until;
 
 pub(crate) const CASES: &[crate::Case] = &[
     ("a_volume_moves_while_its_instance_writes", a_volume_moves_while_its_instance_writes),
+    ("a_move_that_is_killed_loses_nothing", a_move_that_is_killed_loses_nothing),
     ("a_move_that_fails_leaves_the_volume_in_use", a_move_that_fails_leaves_the_volume_in_use),
 ];
 
@@ -128,5 +129,70 @@ fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     assert!(moved["sent_bytes"].as_u64().unwrap() < 10_000_000, "{moved}");
     let there = depot.stack("stays", &WRITER.replace("host: h1", "host: h2"), STORE);
     depot.end(&there, Some("stays"));
+    assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before);
+}
+
+/// Killed while it copies, while nobody may use the volume, and when the copy has become the volume.
+fn a_move_that_is_killed_loses_nothing(depot: &Depot) {
+    let before = ["h1", "h2"].map(|host| depot.there(host));
+    let file = depot.stack("killed", WRITER, STORE);
+    let there = depot
+        .lab
+        .file("killed-there.yaml", &std::fs::read_to_string(&file).unwrap().replace("host: h1", "host: h2"));
+    depot.start(&file);
+    depot.lab.script("h1", "head -c 30000000 /dev/urandom >/data/db/big").ok();
+    let count = |host: &str| {
+        let script = "awk 'NR != $1 { print \"gap at\", NR, $1; exit 1 } END { print NR }' /data/db/log";
+        depot.lab.script(host, script).ok().stdout.trim().parse::<u64>().unwrap()
+    };
+    let writes = |host: &str| {
+        let now = count(host);
+        assert!(until(30, || count(host) > now), "{host}: {now}");
+    };
+    assert!(until(30, || depot.lab.script("h1", "test -s /data/db/log").code == 0));
+    // Each is still true when it is seen late.
+    let moments = [
+        ("h2", "test -e /data/.lsx-new-db-killed/big || test -e /data/db"),
+        ("h1", "! grep -q '\"ready\"' /var/lib/lsx/store/killed/db.json"),
+        ("h2", "grep -q '\"ready\"' /var/lib/lsx/store/killed/db.json"),
+    ];
+    for (host, moment) in moments {
+        let mut run = depot.lab.tool(1, &["volume", "move", "db", "h2", "--stack", &file]);
+        let run = run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut run = run.spawn().unwrap();
+        let came = until(60, || depot.lab.script(host, moment).code == 0);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        assert!(came, "{moment}");
+        // `up` repairs, by the document of where it is; by the other one it makes no second volume.
+        let fits = |file: &str| depot.store(&["plan", file]).code == 0;
+        assert!(
+            until(30, || fits(&file) || fits(&there)),
+            "{moment}: {}",
+            depot.store(&["plan", &file]).stderr
+        );
+        let (kept, left, own, other) =
+            if fits(&file) { ("h1", "h2", &file, &there) } else { ("h2", "h1", &there, &file) };
+        let wrong = depot.store(&["up", other]);
+        assert!(
+            wrong.code == 65 && wrong.stderr.contains("lsx-store volume move db"),
+            "{moment}: {} {}",
+            wrong.code,
+            wrong.stderr
+        );
+        depot.store(&["up", "-q", own]).ok();
+        if kept == "h1" {
+            depot.ct(&["start", "db", "--stack", own]).ok();
+        } else {
+            depot.store(&["volume", "move", "db", "h2", "--stack", own]).ok();
+        }
+        writes(kept);
+        depot.lab.script(left, "! ls -d /data/db /data/.lsx-* /var/lib/lsx/store/killed 2>/dev/null").ok();
+        if kept == "h2" {
+            depot.store(&["volume", "move", "db", "h1", "--stack", &file]).ok();
+            writes("h1");
+        }
+    }
+    depot.end(&file, Some("killed"));
     assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before);
 }

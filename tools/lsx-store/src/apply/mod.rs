@@ -6,6 +6,7 @@ mod btrfs;
 pub(crate) mod folder;
 mod mount;
 pub(crate) mod moved;
+pub(crate) mod others;
 pub(crate) mod record;
 pub(crate) mod remove;
 mod users;

@@ -79,7 +79,7 @@ fn differs(from: &Path, to: &Path) -> String {
 const TREE: &str = "umask 022; mkdir -p a/b/c 'blank in it' empty; echo one >a/one; echo two >a/b/two; ln a/one a/b/again; ln -s /etc/passwd out; ln -s ../../.. up
     ln -s nowhere $'odd\\nname'; mkfifo pipe; head -c 3500000 /dev/urandom >big; truncate -s 300M sparse; printf end | dd of=sparse bs=1 seek=200M conv=notrunc 2>/dev/null
     printf x >$'bad\\xff\\xfename'; printf y >$'new\\nline'; chown 1000:2000 a/one; chmod 4751 a/b/two; setfattr -n user.note -v hello a/b/two; chmod 1777 empty
-    touch -d @1234567890.123456789 a/b/c; chown -h 7:8 out; mknod null c 1 3; mknod disk b 7 99; chmod 622 null; mknod gone c 0 0; 
+    touch -d @1234567890.123456789 a/b/c; chown -h 7:8 out; mknod null c 1 3; mknod disk b 7 99; chmod 622 null; mknod gone c 0 0
     setfattr -n system.posix_acl_access -v 0x0200000001000600ffffffff020006004d00000004000400ffffffff10000600ffffffff20000400ffffffff a/one
     setfattr -n system.posix_acl_default -v 0x0200000001000700ffffffff04000500ffffffff080005004e00000010000500ffffffff20000500ffffffff a/b; setfattr -n trusted.other -v x a; python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('sock')\"
     mkdir many; for i in {1..4300}; do echo $i >many/$i; done";

@@ -2,15 +2,15 @@
 
 use super::ends::Fleet;
 use crate::apply::moved::{Ask, Seen};
+use crate::apply::others;
 use crate::model::{Facts, Moved, State, Volume};
 use crate::plan;
 use common::cli::Global;
-use common::host::Program;
-use common::host::service::sibling;
 use common::stack::{Resolved, Stack, hint};
 use common::{Failure, Failures, Kind, log};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// What is to become of the volume.
@@ -195,18 +195,15 @@ impl Aim<'_> {
     }
 
     fn tool(&self, name: &str, more: Vec<String>, global: &Global) -> Result<(), Failures> {
-        let mut program = Program::new(&sibling(name).to_string_lossy()).args(["--quiet"]);
-        if let Some(config) = &global.ssh_config {
-            program = program.args(["--ssh-config".as_ref(), config.as_os_str()]);
+        let mut args: Vec<OsString> = vec!["--quiet".into()];
+        let paths = [("--ssh-config", &global.ssh_config), ("--tools", &global.tools)];
+        for (flag, path) in paths.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?))) {
+            args.extend([flag.into(), path.into()]);
         }
-        if let Some(tools) = &global.tools {
-            program = program.args(["--tools".as_ref(), tools.as_os_str()]);
-        }
-        program = program.args(["up".as_ref(), self.file.as_os_str()]).args(more);
-        for set in self.set {
-            program = program.args(["--set", set]);
-        }
-        Ok(program.run(b"").map(|_| ())?)
+        args.extend(["up".into(), self.file.into()]);
+        args.extend(more.into_iter().map(OsString::from));
+        args.extend(self.set.iter().flat_map(|set| ["--set".into(), set.into()]));
+        Ok(others::run(name, &args)?)
     }
 
     /// The volume has moved, but not all of what follows is done.

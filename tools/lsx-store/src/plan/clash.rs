@@ -55,8 +55,7 @@ pub(super) fn leaving(
             let message = format!("volume {name} goes to {peer}, which was not asked whether it has arrived");
             let stack = &input.stack;
             let hint = format!(
-                "run this again with {peer}; if that host is lost for good, on {host}: setfattr -n trusted.lsx.volume -v {} {}",
-                common::host::volume::mark(stack, name),
+                "run this again with {peer}; if that host is lost for good, on {host}: setfattr -n trusted.lsx.volume -v {stack}/{name} {}",
                 volume.path
             );
             let failure = Failure::new(Kind::Data, "store.plan.leaving", message).on(host);
