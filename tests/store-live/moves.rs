@@ -40,6 +40,9 @@ fn a_volume_moves_while_its_instance_writes(depot: &Depot) {
     let other = depot.store(&["plan", &file, "--set", "instances.db.host=h2"]);
     assert!(other.code == 65 && other.stderr.contains("volume move db h2"), "{}", other.stderr);
 
+    let told = depot.ct(&["move", "db", "h2", "--stack", &file]).ok().stdout;
+    assert!(told.contains("`lsx-store volume move db h2`"), "{told}");
+
     let ran = depot.store(&["volume", "move", "db", "h2", "--stack", &file]).ok();
     let moved = ran.json();
     assert_eq!(

@@ -17,7 +17,13 @@ pub(super) fn tell(draft: &mut Draft<Ct>) {
         let volumes: Vec<&str> = old.volumes.iter().map(|volume| volume.name.as_str()).collect();
         let stays = match volumes.as_slice() {
             [] => String::new(),
-            names => format!(", and its volume {} stays on {}", names.join(", "), step.host),
+            names => format!(
+                ", and its volume {} stays on {}; if it is one of store.volumes, `lsx-store volume move {} {}` takes it along",
+                names.join(", "),
+                step.host,
+                names[0],
+                there.host
+            ),
         };
         let message =
             format!("{} moves from {} to {} and loses its files{stays}", old.name, step.host, there.host);
