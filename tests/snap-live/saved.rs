@@ -8,7 +8,7 @@ pub(crate) const CASES: &[crate::Case] =
 /// Files of all kinds, below the folder of a volume.
 const FILES: &str = r#"mkdir -p a/b empty; chmod 2750 a; chmod 1777 empty; chown 999:998 . a; chmod 0751 .
     printf 'words\n' >a/words; chown 100165:100165 a/words; ln a/words a/b/again; ln -s ../nowhere a/link; chown -h 7:8 a/link
-    head -c 3000000 /dev/urandom >a/much; cp a/much a/copy; truncate -s 200M a/holes; printf end >>a/holes
+    head -c 3000000 /dev/urandom >a/much; cp a/much a/copy; truncate -s 16M a/holes; printf end >>a/holes
     mkfifo a/pipe; mknod a/null c 1 3; mknod a/disk b 7 200; chmod 640 a/null; cp /bin/true a/tool; chmod 4755 a/tool; cp /bin/true a/cap; setcap cap_net_raw+ep a/cap
     setfattr -n user.note -v 'a value' a/words; setfattr -n trusted.note -v deep a; setfattr -n user.raw -v 0x00ff0a a/much
     setfacl -m u:1234:r a/much; setfacl -d -m g:55:rx a/b
