@@ -29,7 +29,7 @@ fn a_run_killed_at_any_moment_leaves_a_whole_repository(vault: &Vault) {
             50 + dice.below(600)
         );
         killed += i32::from(vault.host(&shot).trim() == "killed");
-        if vault.host("test ! -e /repo/shot/config || echo there") != "" {
+        if !vault.host("test ! -e /repo/shot/config || echo there").is_empty() {
             whole(round);
         }
         vault.host(&format!("{take} >/dev/null"));

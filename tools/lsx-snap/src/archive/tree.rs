@@ -56,7 +56,7 @@ pub(crate) struct Tree {
 impl Tree {
     /// Of an open folder; `name` is what its paths begin with.
     pub(crate) fn new(folder: OwnedFd, name: &Path, missed: Arc<Missed>) -> Tree {
-        let btrfs = fs::fstatfs(&folder).is_ok_and(|there| i64::try_from(there.f_type) == Ok(BTRFS));
+        let btrfs = fs::fstatfs(&folder).is_ok_and(|there| there.f_type == BTRFS);
         Tree { folder: Arc::new(folder), name: name.to_owned(), btrfs, missed }
     }
 }
