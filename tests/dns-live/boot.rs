@@ -30,7 +30,7 @@ pub(crate) const VOLUME: &str = "/var/lib/lsx/volumes/leases/boot";
 /// Makes the volume.
 pub(crate) fn files(lab: &Lab) {
     let files = format!(
-        "mkdir -p {VOLUME}/pxe; cd {VOLUME}; printf first >pxe/bios.0; head -c 200000 /dev/urandom >pxe/x64.efi; cp pxe/bios.0 pxe/x32.efi; cp pxe/bios.0 pxe/arm.efi
+        "mkdir -p {VOLUME}/pxe; cd {VOLUME}; printf first >pxe/bios.0; head -c 200000 /dev/urandom >pxe/x64.efi; cp pxe/bios.0 pxe/x32.efi; cp pxe/bios.0 pxe/arm.efi; printf menu >menu.ipxe
          echo secret >/etc/secret; ln -sfn /etc/secret link; ln -sfn pxe inner; ln -sfn /etc out; printf hidden >hidden; chmod 600 hidden"
     );
     lab.script("h1", &files).ok();

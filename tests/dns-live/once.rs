@@ -25,7 +25,6 @@ pub(crate) fn up(lab: &Lab) -> Town<'_> {
     );
     let town = Town::of(lab, "leases", text.leak());
     script(lab);
-    lab.script("h1", &format!("printf menu >{VOLUME}/menu.ipxe")).ok();
     for (name, mac) in [("pxe", MAC), ("printer", PRINTER)] {
         machine(lab, "h1", name, "front", mac);
         let ip = udhcpc(lab, "h1", name, "")["ip"].clone();
