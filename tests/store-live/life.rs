@@ -100,12 +100,21 @@ fn a_volume_of_lsx_ct_is_taken_over(depot: &Depot) {
 }
 
 fn after_a_power_cut_volumes_come_before_instances(depot: &Depot) {
-    let file = depot.stack("power", &INSTANCES.replace("db: { image", "db: { restart: always, image"), STORE);
+    let store = STORE.replace("volumes: {", "volumes: { idle: { host: h1 },");
+    let file =
+        depot.stack("power", &INSTANCES.replace("db: { image", "db: { restart: always, image"), &store);
     depot.start(&file);
     depot.inside("h1", "power/db", "echo own >/var/db/own; sync").ok();
+    // One that is down is not there for the boot, and stays.
+    depot.lab.script("h1", "echo own >/data/idle/own; sync").ok();
+    depot.store(&["down", "-q", &file, "--only", "store.idle"]).ok();
     depot.lab.verb(&["kill", "h1"]);
     depot.lab.verb(&["boot", "h1"]);
     assert!(until(60, || depot.inside("h1", "power/db", "cat /var/db/own").stdout == "own\n"));
+    depot.lab.script("h1", "grep -x own /data/idle/own; ! grep -q volumes/power/idle /proc/mounts").ok();
+    assert_eq!(depot.seen(&file, "h1", "idle")["state"], "unmounted");
+    assert!(depot.changes(&file) > 0);
     assert_eq!(depot.changes(&file), 0);
+    depot.lab.script("h1", "grep -x own /var/lib/lsx/volumes/power/idle/own").ok();
     depot.end(&file, Some("power"));
 }

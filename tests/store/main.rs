@@ -4,10 +4,10 @@
 
 use common::document;
 use common::plan::Kept;
-use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
-use common::tool::{ObservedOf, Tool as _};
+use common::stack::{Only, ReadOptions, Resolved, Stack, read, resolve};
+use common::tool::{Goal, ObservedOf, PlanInput, Tool as _};
 use lsx_store::Store;
-use lsx_store::model::{Disk, Facts, Intent};
+use lsx_store::model::{Disk, Facts, Intent, Own, State};
 use lsx_tests::golden;
 use lsx_tests::{Tool, blessing};
 use serde_json::Value;
@@ -85,6 +85,46 @@ fn raise(text: &str, seen: &mut ObservedOf<Store>, folder: &Path) {
     }));
     seen.objects = lsx_store::plan::haves(volumes, kept);
     seen.base = lsx_store::plan::base(&seen.objects, &seen.seen);
+}
+
+/// One that has arrived before a crash, and one that was taken down alone, are not in the intent.
+#[test]
+fn a_boot_removes_no_volume() {
+    let text = "stack: office\nhosts: { h1: 198.18.0.11 }\nstore: { root: /srv, volumes: { db: { host: h1 }, \
+        down: { host: h1 }, came: { host: h1 }, lost: { host: h1 } } }\n";
+    let mut seen = bare("office", "h1");
+    raise(text, &mut seen, Path::new("."));
+    let (stack, all) = resolved(text);
+    let mut volumes = lsx_store::plan::wanted(&stack, &all, "h1", &seen.seen, &BTreeMap::new()).unwrap();
+    volumes.retain(|volume| volume.name == "db");
+    let schema = document::schema("store", "intent");
+    let (stack, secrets) = (stack.name, BTreeMap::new());
+    let intent = Intent { schema, stack, volumes, objects: None, secrets };
+    let digest = Store::intent_key(&intent);
+    let kept: Vec<Kept> = Kept::of(digest, PROGRAM, "h1", false).into_iter().rev().collect();
+    let states = |Own::Volume(volume): &Own| {
+        let state = match volume.name.as_str() {
+            "down" => State::Unmounted,
+            "lost" => State::Missing,
+            _ => State::Ready,
+        };
+        lsx_store::model::Volume { state, ..volume.clone() }
+    };
+    let there = seen.objects.iter().filter_map(|have| have.object.own()).map(states).collect();
+    seen.objects = lsx_store::plan::haves(there, kept);
+    let input = PlanInput {
+        stack: "office".to_owned(),
+        goal: Goal::Boot(serde_json::to_value(intent).unwrap()),
+        only: Only::default(),
+        prune: false,
+        yes: false,
+        accepted: Vec::new(),
+        destroy_data: false,
+        gathered: BTreeMap::new(),
+        hosts: Vec::new(),
+    };
+    let draft = Store.plan(&input, &BTreeMap::from([("h1".to_owned(), seen)])).unwrap();
+    assert!(draft.steps.is_empty(), "{:?}", draft.steps);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub fn plan(
             Goal::Down => down(input, (host, seen), &mut draft),
         };
         let served = objects::served(input, (host, seen), &volumes, &mut draft)?;
-        let intent = intent(input, &volumes, served.as_ref());
+        let intent = intent(input, &volumes, served.as_ref())?;
         let program = &seen.seen.program;
         let services = objects::services(input, served.filter(|(.., ready)| *ready), &mut draft)?;
         let keeps = Keeps { intent: intent.as_ref(), program, services, data: false };
@@ -111,7 +111,8 @@ fn up(
     Ok(all)
 }
 
-/// What a host had before a reboot. A volume that is not there is no reason to leave the others out.
+/// What a host had before a reboot. A volume that is not there is no reason to leave the others out, and one that is not in the intent, such
+/// as one that has just arrived or that is down, stays as it is: a boot removes no volume.
 fn booted(
     kept: &serde_json::Value,
     (host, seen): (&str, &ObservedOf<Store>),
@@ -119,8 +120,9 @@ fn booted(
 ) -> Result<Vec<Volume>, Failure> {
     let intent = kept_intent(kept)?;
     let there = there(seen);
-    let mut all = Vec::new();
-    all.extend(there.values().filter(|one| one.state == State::Arriving).map(|one| (*one).clone()));
+    let named = |name: &str| intent.volumes.iter().any(|volume| volume.name == name);
+    let others = there.values().filter(|one| one.state == State::Arriving || !named(&one.name));
+    let mut all: Vec<Volume> = others.map(|one| (*one).clone()).collect();
     for volume in intent.volumes {
         match there.get(volume.name.as_str()) {
             Some(found) if matches!(found.state, State::Ready | State::Unmounted) => all.push(volume),
@@ -196,17 +198,28 @@ fn unmounted(state: State) -> State {
     if state == State::Ready { State::Unmounted } else { state }
 }
 
-/// What a host keeps; with `down` only what is not selected.
-fn intent(input: &PlanInput<Keys>, volumes: &[Volume], served: Option<&objects::Served>) -> Option<Intent> {
-    let down = matches!(input.goal, Goal::Down);
-    let kept = |volume: &&Volume| !down || !input.only.stored(&volume.name);
+/// What a host keeps; with `down` only what is not selected, and after a reboot only what it has kept before.
+fn intent(
+    input: &PlanInput<Keys>,
+    volumes: &[Volume],
+    served: Option<&objects::Served>,
+) -> Result<Option<Intent>, Failure> {
+    let before = match &input.goal {
+        Goal::Boot(kept) => Some(kept_intent(kept)?.volumes),
+        _ => None,
+    };
+    let kept = |volume: &&Volume| match (&input.goal, &before) {
+        (Goal::Down, _) => !input.only.stored(&volume.name),
+        (_, Some(before)) => before.iter().any(|other| other.name == volume.name),
+        _ => true,
+    };
     let ready = |volume: &Volume| Volume { state: State::Ready, peer: None, since: None, ..volume.clone() };
     let here = volumes.iter().filter(|volume| volume.state != State::Arriving);
     let volumes: Vec<Volume> = here.filter(kept).map(ready).collect();
     let (schema, stack) = (document::schema(Store::NAME, "intent"), input.stack.clone());
     let (objects, secrets) = served.map(|(objects, secrets, _)| (objects.clone(), secrets.clone())).unzip();
     let secrets = secrets.unwrap_or_default();
-    (!volumes.is_empty()).then_some(Intent { schema, stack, volumes, objects, secrets })
+    Ok((!volumes.is_empty()).then_some(Intent { schema, stack, volumes, objects, secrets }))
 }
 
 /// The digest of an intent; stack and schema do not matter.
