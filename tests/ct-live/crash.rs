@@ -130,7 +130,7 @@ fn a_supervisor_killed_in_any_phase_is_replaced(cloud: &Cloud) {
   waits: {{ image: bb, host: h1, networks: [lan], needs: [away], command: [sleep, \"1000\"] }}
   starts: {{ image: bb, host: h1, networks: [lan], volumes: {{ d: /d }}, ready: {{ command: [test, -e, /d/ok], timeout: 2s }}, command: [sleep, \"1000\"] }}
   pauses: {{ image: bb, host: h1, networks: [lan], volumes: {{ e: /e }}, command: [sh, -c, \"test -e /e/ok || exit 1; exec sleep 1000\"] }}
-  deaf: {{ image: bb, host: h1, networks: [lan], limits: {{ processes: 30 }}, command: [sh, -c, \"trap '' TERM HUP INT; sleep 9000 & while :; do sleep 1000 & sleep 0.2; done\"] }}
+  deaf: {{ image: bb, host: h1, networks: [lan], limits: {{ processes: 30 }}, command: [sh, -c, \"trap '' TERM HUP INT; sleep 9000 & for n in $(seq 20); do sleep 1000 & done; while :; do sleep 0.2; done\"] }}
   runs: {{ image: bb, host: h1, networks: [lan], command: [sleep, \"1000\"] }}"
         )
     };
@@ -160,7 +160,7 @@ fn a_supervisor_killed_in_any_phase_is_replaced(cloud: &Cloud) {
     }
     assert_eq!(cloud.runtime("h1").len(), 5);
     assert!(until(30, || cloud.lab.script("h1", "test $(pgrep -fcx 'sleep 9000') = 1").code == 0));
-    // A fork bomb that ignores all signals is killed after its grace, completely.
+    // Many processes that ignore all signals are killed after their grace, completely.
     cloud.lab.exec("h1", &[&tool, "stop", "phases/deaf", "--grace", "1s"]).ok();
     cloud.lab.script("h1", "! pgrep -fx 'sleep 9000'").ok();
     cloud.ct(&["down", &file, "--destroy-data", "phases"]).ok();

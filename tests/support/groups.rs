@@ -1,4 +1,4 @@
-//! Live tests: cases in groups; the cases of a group share something and run in order, four groups run at the same time.
+//! Live tests: cases in groups; the cases of a group share something and run in order, three groups run at the same time.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports as `cargo test` does")]
 
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 /// Groups that run at the same time: more than CI has processors, since a case waits for half of its time.
-const LANES: usize = 4;
+const LANES: usize = 3;
 /// Characters of a failure that its line in the summary has.
 const REASON: usize = 1500;
 
