@@ -1,6 +1,7 @@
 //! System calls that all tools share: run a program, read and write a file within a limit, hold a lock, wait.
 
 pub mod addresses;
+mod at_work;
 pub mod entry;
 pub mod file;
 pub mod kept;
@@ -19,6 +20,7 @@ pub mod timer;
 pub mod volume;
 pub mod wait;
 
+pub use at_work::alive;
 pub use file::{Mode, remove, write};
 pub use lock::Lock;
 pub use program::Program;

@@ -4,18 +4,13 @@ use crate::archive::{About, Archive, Content, Restic, Saved};
 use crate::model::{CONSISTENT, Intent, Job, ListAt, Repository, Run, Runs, TakenAt};
 use crate::point::{self, Point};
 use crate::{Snap, record, secrets};
+use common::host::alive;
 use common::host::kept::Keeper;
 use common::tool::Hear;
 use common::{Failure, Failures, Kind};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
-
-/// How often a host says that it is at work, so that its deadline counts anew.
-const ALIVE: Duration = Duration::from_secs(5);
 
 /// What a host is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,17 +38,7 @@ fn intent(stack: &str) -> Result<Option<Intent>, Failure> {
 /// # Errors
 /// If nothing can be done at all.
 pub(crate) fn take(order: &Order, event: Hear<'_>) -> Result<Answer, Failures> {
-    let (end, ended) = channel::<()>();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            while ended.recv_timeout(ALIVE) == Err(RecvTimeoutError::Timeout) {
-                event(json!({}));
-            }
-        });
-        let answer = all(order);
-        drop(end);
-        answer
-    })
+    alive(event, || all(order))
 }
 
 /// Jobs one after the other.
