@@ -2,6 +2,7 @@
 
 use super::draft::{self, Draft, Written};
 use super::{About, Refused, key, place};
+use common::log;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -60,7 +61,9 @@ impl Bucket {
         let bucket = Bucket { folder, own, drafts, uploads };
         let lock = bucket.lock()?;
         draft::sweep(&bucket.drafts)?;
-        bucket.sweep_uploads().map_err(io::Error::other)?;
+        if let Some(e) = bucket.sweep_uploads().map_err(io::Error::other)? {
+            log::warning(&format!("what is left of an upload cannot be removed: {e}"));
+        }
         drop(lock);
         Ok(bucket)
     }

@@ -6,6 +6,7 @@ mod draft;
 mod key;
 mod list;
 mod outside;
+mod over;
 mod place;
 mod upload;
 
@@ -15,6 +16,7 @@ pub(crate) use draft::{Draft, Written};
 pub(crate) use key::LONGEST;
 pub(crate) use list::{Item, Page, Range};
 pub(crate) use outside::{has_upload, waiting};
+pub(crate) use over::{Seen, given_up};
 pub(crate) use upload::{Upload, hex};
 
 use std::fmt;

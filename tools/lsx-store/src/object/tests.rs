@@ -1,11 +1,12 @@
 //! A bucket against a model of one, and against what else may be in its folder.
 
-use super::{About, Bucket, Condition, Item, Range, Refused, Upload, hex};
+use super::{About, Bucket, Condition, Item, Range, Refused, Seen, Upload, given_up, hex};
 use lsx_tests::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 fn open(at: &Path) -> Bucket {
     Bucket::open(File::open(at).unwrap().into()).unwrap()
@@ -30,6 +31,50 @@ fn bytes(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
 fn keys(bucket: &Bucket, range: &Range) -> (Vec<String>, bool) {
     let page = bucket.list(range).unwrap();
     (page.items.iter().map(|item| item.name().to_owned()).collect(), page.more)
+}
+
+/// Old by the clock of the host, and not changed for a day by that of the worker.
+#[test]
+fn an_upload_is_given_up_by_two_clocks() {
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    let list = |at: i64| vec![("a".to_owned(), at), ("b".to_owned(), 1000)];
+    let mut seen = Seen::new();
+    for hour in 0..24 {
+        // The clock of the host was set forwards.
+        assert!(given_up(&mut seen, &list(10), 900, hours(hour)).is_empty());
+    }
+    assert_eq!(given_up(&mut seen, &list(10), 900, hours(24)), [("a".to_owned(), 10)]);
+    // A part was added, then nothing for a day; one that was gone meanwhile is a new one.
+    assert!(given_up(&mut seen, &list(20), 900, hours(25)).is_empty());
+    assert!(given_up(&mut seen, &list(20), 900, hours(48)).is_empty());
+    assert_eq!(given_up(&mut seen, &list(20), 900, hours(49)), [("a".to_owned(), 20)]);
+    assert!(given_up(&mut seen, &Vec::new(), 2000, hours(60)).is_empty());
+    assert!(given_up(&mut seen, &list(20), 2000, hours(90)).is_empty());
+}
+
+#[test]
+fn an_odd_entry_keeps_no_upload() {
+    let at = tempfile::tempdir().unwrap();
+    let bucket = open(at.path());
+    let upload = Upload {
+        id: String::new(),
+        key: "k".to_owned(),
+        user: "u".to_owned(),
+        about: About::default(),
+        began: 0,
+    };
+    let id = bucket.begin(&upload).unwrap();
+    let uploads = at.path().join(".lsx-s3/uploads");
+    let odd = "0".repeat(32);
+    std::fs::create_dir_all(uploads.join(&odd).join("inner")).unwrap();
+    File::create(uploads.join("1".repeat(32))).unwrap();
+    // It can neither be removed when the server starts, nor when it is old.
+    let bucket = open(at.path());
+    let (times, wrong) = bucket.times().unwrap();
+    assert!(wrong.is_none() && times.len() == 2, "{times:?} {wrong:?}");
+    let (ended, wrong) = bucket.end_uploads(&times);
+    assert!(ended == 1 && wrong.is_some(), "{ended} {wrong:?}");
+    assert!(!uploads.join(id).exists() && uploads.join(odd).exists());
 }
 
 #[test]

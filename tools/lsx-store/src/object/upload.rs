@@ -1,9 +1,9 @@
 //! Uploads in parts: each is a folder with its parts, until they are one object.
 
 use super::draft::{Draft, Written};
-use super::place::{self, FILE, STAY, random};
+use super::place::{self, random};
 use super::{About, Bucket, Condition, Refused};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, openat2, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 use s3s::crypto::{Checksum as _, Md5};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
 /// What is known of an upload, in its folder.
-const ABOUT: &str = "about";
+pub(super) const ABOUT: &str = "about";
 const LONG: u64 = 64 * 1024;
 /// Each part but the last one has so many bytes at least.
 const LEAST: u64 = 5 * 1024 * 1024;
@@ -65,7 +65,7 @@ impl Bucket {
         Ok(id)
     }
 
-    fn upload_folder(&self, id: &str) -> Result<OwnedFd, Refused> {
+    pub(super) fn upload_folder(&self, id: &str) -> Result<OwnedFd, Refused> {
         let good =
             id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         match place::folder(&self.uploads, if good { id } else { return Err(Refused::NoUpload) }) {
@@ -238,7 +238,7 @@ impl Bucket {
     }
 
     /// With the lock.
-    fn remove_upload(&self, id: &str) -> Result<(), Refused> {
+    pub(super) fn remove_upload(&self, id: &str) -> Result<(), Refused> {
         let folder = self.upload_folder(id)?;
         // First what says that there is an upload: killed then, only nameless parts are left, which nothing lists.
         for first in [true, false] {
@@ -255,38 +255,6 @@ impl Bucket {
             Ok(()) | Err(Errno::NOENT) => Ok(rustix::fs::fsync(&self.uploads)?),
             Err(e) => Err(e.into()),
         }
-    }
-
-    /// Ends uploads to which nothing was added since a time in seconds since 1970; how many.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub(crate) fn end_uploads(&self, before: i64) -> Result<usize, Refused> {
-        let mut ended = 0;
-        for entry in Dir::read_from(&self.uploads)? {
-            let id = entry?.file_name().to_string_lossy().into_owned();
-            let _lock = self.lock()?;
-            let Ok(folder) = self.upload_folder(&id) else { continue };
-            // A part that is added is a change of the folder.
-            if rustix::fs::fstat(&folder)?.st_mtime < before {
-                self.remove_upload(&id)?;
-                ended += 1;
-            }
-        }
-        Ok(ended)
-    }
-
-    /// Removes what is left of uploads whose beginning or removal was killed; called with the lock.
-    pub(super) fn sweep_uploads(&self) -> Result<(), Refused> {
-        for entry in Dir::read_from(&self.uploads)? {
-            let entry = entry?;
-            let id = entry.file_name().to_string_lossy().into_owned();
-            let Ok(folder) = self.upload_folder(&id) else { continue };
-            if openat2(&folder, ABOUT, FILE, Mode::empty(), STAY).is_err() {
-                self.remove_upload(&id)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ mod sums;
 mod tags;
 
 use crate::model::{Objects, ServedBucket};
-use crate::object::Bucket;
+use crate::object::{Bucket, Seen, given_up};
 use common::host::service::places::Places;
 use common::host::service::work::{self, Drained, taken_over};
 use common::host::service::worker::Worker;
@@ -22,10 +22,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -35,7 +36,7 @@ const CODE: &str = "store.serve";
 const MOST: usize = 1024;
 /// How long a client may take for the head of a request, and between two pieces of its body.
 const SLOW: Duration = Duration::from_secs(60);
-/// Uploads in parts to which nothing was added for a week were given up. They are looked for so often.
+/// Uploads in parts to which nothing was added for a week were given up; none is in the first day of a worker. They are looked for so often.
 const OLD: i64 = 7 * 24 * 3600;
 const OFTEN: Duration = Duration::from_secs(3600);
 
@@ -82,23 +83,40 @@ pub(crate) fn work(mut worker: Worker) -> Result<(), Failure> {
 
 /// Ends uploads that were given up, from time to time.
 async fn tidied(server: Arc<Server>, mut drained: Drained) {
+    let begin = Instant::now();
+    let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     loop {
         let now = common::log::clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let before = i64::try_from(now.as_secs()).unwrap_or_default() - OLD;
         for (name, (_, bucket)) in &server.buckets {
-            let bucket = Arc::clone(bucket);
-            match body::blocking(move || bucket.end_uploads(before)).await {
-                Ok(0) => {}
-                Ok(ended) => {
-                    log::note(&format!("bucket {name}: {ended} uploads were given up, and are removed"))
+            let (bucket, mut known) = (Arc::clone(bucket), seen.remove(name).unwrap_or_default());
+            let round = move || {
+                let (times, unread) = bucket.times()?;
+                let (ended, left) =
+                    bucket.end_uploads(&given_up(&mut known, &times, before, begin.elapsed()));
+                Ok((known, ended, unread.or(left)))
+            };
+            match body::blocking(round).await {
+                Ok((known, ended, wrong)) => {
+                    seen.insert(name.clone(), known);
+                    told(name, ended, wrong);
                 }
-                Err(e) => log::warning(&format!("bucket {name}: old uploads cannot be removed: {e}")),
+                Err(e) => told(name, 0, Some(e)),
             }
         }
         tokio::select! {
             () = tokio::time::sleep(OFTEN) => {}
             () = taken_over(&mut drained) => return,
         }
+    }
+}
+
+fn told(bucket: &str, ended: usize, wrong: Option<impl fmt::Display>) {
+    if ended > 0 {
+        log::note(&format!("bucket {bucket}: {ended} uploads were given up, and are removed"));
+    }
+    if let Some(e) = wrong {
+        log::warning(&format!("bucket {bucket}: an old upload cannot be removed: {e}"));
     }
 }
 
