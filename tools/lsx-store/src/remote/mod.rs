@@ -13,7 +13,7 @@ use crate::model::{Done, Right};
 use at::At;
 use clap::Subcommand;
 use common::stdio::Output;
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures, Kind, log};
 use far::Far;
 use place::Place;
 use std::path::PathBuf;
@@ -119,13 +119,17 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), Failures> {
         Verb::Rm { places, at } => {
             let places = places.iter().map(|place| Place::object(place)).collect::<Result<Vec<_>, _>>()?;
             let (mut done, mut failures) = (Vec::new(), Vec::new());
-            for place in &places {
+            for (n, place) in places.iter().enumerate() {
                 match removed(at, place) {
                     Ok(one) => done.push(one),
                     Err(more) => failures.extend(more.0),
                 }
                 // A server that is away is not asked for each of them.
                 if failures.iter().any(|failure| failure.kind == Kind::Unreachable) {
+                    let left = places.len() - n - 1;
+                    if left > 0 {
+                        log::warning(&format!("{left} further objects were not tried"));
+                    }
                     break;
                 }
             }

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -58,9 +59,11 @@ pub(super) fn put(far: &Arc<Far>, place: &Place, path: &Path) -> Result<Done, Fa
     let id = client::upload_id(&body).ok_or_else(|| far.odd("the name of an upload"))?;
     let upload = Upload { far: Arc::clone(far), place: place.clone(), id, path: path.to_owned() };
     let given_up = upload.clone();
-    let sent = heeded(move || {
+    let last = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&last);
+    let sent = heeded(&last, move || {
         let (parts, bytes) = upload.parts(&mut *from, piece)?;
-        let (etag, verified) = upload.complete(&parts)?;
+        let (etag, verified) = upload.complete(&parts, &begun)?;
         let parts = u32::try_from(parts.len()).ok();
         Ok(Done { bytes: Some(bytes), parts, etag: Some(etag), verified: Some(verified), ..done })
     });
@@ -80,18 +83,19 @@ fn source(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
     Ok(Box::new(opened))
 }
 
-/// Does in a thread of its own what may wait for long, for the server or for a program before a pipe: a signal ends the waiting.
+/// Does in a thread of its own what may wait for long, for the server or for a program before a pipe: a signal ends the waiting, unless the
+/// `last` request has begun, which may have its effect.
 fn heeded<T: Send + 'static>(
+    last: &AtomicBool,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || tell.send(work()));
     loop {
-        let done = told.recv_timeout(OFTEN);
-        if signal::stopping() {
-            return Err(interrupted());
-        }
-        match done {
+        match told.recv_timeout(OFTEN) {
+            Ok(Err(_)) | Err(_) if signal::stopping() && !last.load(Ordering::SeqCst) => {
+                return Err(interrupted());
+            }
             Ok(done) => return done,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
@@ -134,7 +138,7 @@ impl Upload {
 
     /// Makes one object of them; its ETag, and whether it was compared. What ended before because of a signal may look like its end, so
     /// that is looked for once more.
-    fn complete(&self, parts: &[Sent]) -> Result<(String, bool), Failure> {
+    fn complete(&self, parts: &[Sent], begun: &AtomicBool) -> Result<(String, bool), Failure> {
         let Upload { far, place, id, .. } = self;
         let mut all = Md5::new();
         let mut text =
@@ -145,6 +149,8 @@ impl Upload {
             text.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>\"{etag}\"</ETag></Part>"));
         }
         text.push_str("</CompleteMultipartUpload>");
+        // In this order: either this sees the signal, or who waits sees that it has begun.
+        begun.store(true, Ordering::SeqCst);
         if signal::stopping() {
             return Err(interrupted());
         }
