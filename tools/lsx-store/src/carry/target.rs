@@ -98,6 +98,11 @@ fn one(root: &OwnedFd, folder: &OwnedFd, wanted: &Entry, n: usize, taken: &mut T
         make(folder, wanted, kind)?;
         taken.changed += 1;
     }
+    // Of a file it is set with its content.
+    let other = !matches!(kind, FileType::RegularFile | FileType::Directory);
+    if other && wanted.linked && !made_of(folder, wanted) {
+        meta::set_token(folder, name, Some(&wanted.token))?;
+    }
     if kind == FileType::RegularFile {
         let have = there.map_or(0, |there| u64::try_from(there.st_size).unwrap_or(0));
         if meta::token(folder, name).as_ref() != Some(&wanted.token) || have != wanted.size {
@@ -125,23 +130,24 @@ fn fits(folder: &OwnedFd, wanted: &Entry, there: &Stat, first: Option<&Stat>) ->
     if let Some(first) = first {
         return same(first);
     }
-    let name = wanted.name.0.as_slice();
-    let own = || {
-        let token = meta::token(folder, name).unwrap_or_default();
-        wanted.linked && token.split('.').next() == Some(wanted.inode.to_string().as_str())
-    };
+    // One that has other names here must have those that it has there.
+    let alone = || there.st_nlink == 1 || (wanted.linked && made_of(folder, wanted));
     match kind {
         FileType::Symlink => {
-            let to = fs::readlinkat(folder, name, Vec::new()).ok().map(CString::into_bytes);
-            there.st_nlink == 1 && to.as_deref() == wanted.to.as_ref().map(|to| to.0.as_slice())
+            let to = fs::readlinkat(folder, wanted.name.0.as_slice(), Vec::new()).ok();
+            let to = to.map(CString::into_bytes);
+            to.as_deref() == wanted.to.as_ref().map(|to| to.0.as_slice()) && alone()
         }
         FileType::Directory => true,
-        FileType::RegularFile => there.st_nlink == 1 || own(),
-        FileType::CharacterDevice | FileType::BlockDevice => {
-            there.st_nlink == 1 && there.st_rdev == wanted.device
-        }
-        _ => there.st_nlink == 1,
+        FileType::CharacterDevice | FileType::BlockDevice => there.st_rdev == wanted.device && alone(),
+        _ => alone(),
     }
+}
+
+/// Whether what is there was made as a copy of the same file.
+fn made_of(folder: &OwnedFd, wanted: &Entry) -> bool {
+    let token = meta::token(folder, &wanted.name.0).unwrap_or_default();
+    token.split('.').next() == Some(wanted.inode.to_string().as_str())
 }
 
 fn make(folder: &OwnedFd, wanted: &Entry, kind: FileType) -> Result<(), Errno> {
@@ -253,10 +259,10 @@ pub(crate) fn clean(root: &OwnedFd) -> Result<(), Failure> {
                 continue;
             }
             let stat = fs::statat(&folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW).map_err(told)?;
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => left.push(path.join(&Raw(name))),
-                FileType::RegularFile => meta::set_token(&folder, &name, None).map_err(told)?,
-                _ => {}
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                left.push(path.join(&Raw(name)));
+            } else {
+                meta::set_token(&folder, &name, None).map_err(told)?;
             }
         }
     }

@@ -82,6 +82,7 @@ const TREE: &str = "umask 022; mkdir -p a/b/c 'blank in it' empty; echo one >a/o
     touch -d @1234567890.123456789 a/b/c; chown -h 7:8 out; mknod null c 1 3; mknod disk b 7 99; chmod 622 null; mknod gone c 0 0
     setfattr -n system.posix_acl_access -v 0x0200000001000600ffffffff020006004d00000004000400ffffffff10000600ffffffff20000400ffffffff a/one
     setfattr -n system.posix_acl_default -v 0x0200000001000700ffffffff04000500ffffffff080005004e00000010000500ffffffff20000500ffffffff a/b; setfattr -n trusted.other -v x a; python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('sock')\"
+    for f in out pipe null sock; do ln -P $f a/b/$f; ln -P $f a/$f.too; done
     mkdir many; for i in {1..4300}; do echo $i >many/$i; done";
 
 #[test]
