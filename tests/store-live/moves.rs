@@ -12,6 +12,8 @@ pub(crate) const CASES: &[crate::Case] = &[
 /// Writes numbers, each to the disk before the next.
 const WRITER: &str = "  db: { image: bb, host: h1, restart: always, networks: [lan], volumes: { db: /var/db }, \
     command: [sh, -c, \"n=$(tail -n 1 /var/db/log 2>/dev/null || echo 0); while n=$((n + 1)); do echo $n >>/var/db/log; sync; echo $n; sleep 0.02; done\"] }";
+const IDLE: &str = "  idle: { image: bb, host: h1, networks: [lan], volumes: { db: /var/db }, \
+    command: [sh, -c, \"trap exit TERM; while :; do sleep 0.1; done\"] }";
 const STORE: &str = "root: /data, volumes: { db: { size: 1G } }";
 
 /// Everything that a volume can have, made by the host.
@@ -68,12 +70,17 @@ fn a_volume_moves_while_its_instance_writes(depot: &Depot) {
         .lab
         .script(
             "h1",
-            "test ! -e /data/db; test ! -e /var/lib/lsx/store/mover; ! grep -q volumes/mover /proc/mounts",
+            "test ! -e /data/db; grep -q '\"moved\"' /var/lib/lsx/store/mover/db.json; ! grep -q volumes/mover /proc/mounts",
         )
         .ok();
     depot.lab.script("h2", "! getfattr -R -d -m trusted.lsx.from /data/db 2>/dev/null | grep .; getfattr --only-values -n trusted.lsx.volume /data/db | grep -x mover/db").ok();
-    // The document that says so changes nothing more; the old one is refused.
+    // The old document makes no second one while the new host is not asked.
+    let alone = depot.store(&["up", &file, "--offline", "h2"]);
+    assert!(alone.code == 65 && alone.stderr.contains("has moved from h1 to h2"), "{}", alone.stderr);
+    // The document that says where it is changes nothing more; the old one is refused.
     let there = depot.stack("mover", &WRITER.replace("host: h1", "host: h2"), STORE);
+    assert_eq!(depot.changes(&there), 1);
+    depot.lab.script("h1", "test ! -e /var/lib/lsx/store/mover").ok();
     assert_eq!(depot.changes(&there), 0);
     assert_eq!(depot.store(&["volume", "move", "db", "h2", "--stack", &there]).ok().json()["passes"], 0);
     let old = depot.store(&["plan", &there, "--set", "instances.db.host=h1"]);
@@ -84,8 +91,11 @@ fn a_volume_moves_while_its_instance_writes(depot: &Depot) {
 
 fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     let before = ["h1", "h2"].map(|host| depot.there(host));
-    let file = depot.stack("stays", WRITER, STORE);
+    // Another instance of the volume, which is stopped and stays so.
+    let both = &format!("{WRITER}\n{IDLE}");
+    let file = depot.stack("stays", both, STORE);
     depot.start(&file);
+    depot.ct(&["stop", "idle", "--stack", &file]).ok();
     depot
         .lab
         .script("h1", "cd /data/db; head -c 20000000 /dev/urandom >big; cp -a /bin/sleep /opt/sleep")
@@ -96,13 +106,17 @@ fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
         let now = lines();
         assert!(until(30, || lines() > now), "{now}");
         assert_eq!(depot.seen(&file, "h1", "db")["state"], "ready");
+        let all = depot.ct(&["observe", &file]).ok().lines();
+        let here = all.iter().find(|seen| seen["host"] == "h1").unwrap();
+        let idle = here["instances"].as_array().unwrap().iter().find(|one| one["name"] == "idle").unwrap();
+        assert_eq!(idle["state"], "stopped");
     };
     let go = || depot.store(&["volume", "move", "db", "h2", "--stack", &file]);
     // The new host has no room.
     depot.lab.script("h2", "mkdir -p /small; mount -t tmpfs -o size=8M,mode=755 t /small").ok();
     let small = depot.stack(
         "stays",
-        WRITER,
+        both,
         "root: /data, pools: { h2: { from: /small } }, volumes: { db: { size: 1G } }",
     );
     let full = depot.store(&["volume", "move", "db", "h2", "--stack", &small]);
@@ -115,7 +129,7 @@ fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     writes();
     assert_eq!(depot.seen(&small, "h2", "db")["state"], "arriving");
     // The unfinished copy is no volume; `up` removes it.
-    let file = depot.stack("stays", WRITER, STORE);
+    let file = depot.stack("stays", both, STORE);
     depot.store(&["up", "-q", &file]).ok();
     depot.lab.script("h2", "test -z \"$(ls -A /small)\"; umount /small; rmdir /small").ok();
     // A program that is not lsx-ct's uses it: only seen when the instance is stopped.
@@ -126,11 +140,24 @@ fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     let used = go();
     assert!(used.code == 75 && used.stderr.contains("(sleep)"), "{} {}", used.code, used.stderr);
     writes();
-    // What was copied then is not copied again.
     depot.lab.script("h1", "kill $(cat /opt/pid); rm /opt/pid /opt/sleep").ok();
+    // A signal while its instance is stopped: what the instance wrote a moment ago is compared twice, so there is time.
+    let mut run = depot.lab.tool(1, &["volume", "move", "db", "h2", "--stack", &file]);
+    let run = run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut run = run.spawn().unwrap();
+    let left = until(60, || {
+        depot.lab.script("h1", "! grep -q '\"ready\"' /var/lib/lsx/store/stays/db.json").code == 0
+    });
+    let killed = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let ended = run.wait().unwrap();
+    assert!(left && !ended.success(), "{ended}");
+    writes();
+    // What was copied then is not copied again.
     let moved = go().ok().json();
     assert!(moved["sent_bytes"].as_u64().unwrap() < 10_000_000, "{moved}");
-    let there = depot.stack("stays", &WRITER.replace("host: h1", "host: h2"), STORE);
+    assert_eq!(moved["instances"], serde_json::json!(["db"]));
+    let there = depot.stack("stays", &both.replace("host: h1", "host: h2"), STORE);
     depot.end(&there, Some("stays"));
     assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before);
 }
@@ -183,10 +210,9 @@ fn a_move_that_is_killed_loses_nothing(depot: &Depot) {
             wrong.code,
             wrong.stderr
         );
+        // What was stopped for it is started again.
         depot.store(&["up", "-q", own]).ok();
-        if kept == "h1" {
-            depot.ct(&["start", "db", "--stack", own]).ok();
-        } else {
+        if kept == "h2" {
             depot.store(&["volume", "move", "db", "h2", "--stack", own]).ok();
         }
         writes(kept);

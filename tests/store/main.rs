@@ -7,7 +7,7 @@ use common::plan::Kept;
 use common::stack::{Only, ReadOptions, Resolved, Stack, read, resolve};
 use common::tool::{Goal, ObservedOf, PlanInput, Tool as _};
 use lsx_store::Store;
-use lsx_store::model::{Disk, Facts, Intent, Own, State};
+use lsx_store::model::{Disk, Facts, Intent, Own, State, Volume};
 use lsx_tests::golden;
 use lsx_tests::{Tool, blessing};
 use serde_json::Value;
@@ -87,6 +87,20 @@ fn raise(text: &str, seen: &mut ObservedOf<Store>, folder: &Path) {
     seen.base = lsx_store::plan::base(&seen.objects, &seen.seen);
 }
 
+fn boot(kept: Value) -> PlanInput<BTreeMap<String, lsx_store::model::Key>> {
+    PlanInput {
+        stack: "office".to_owned(),
+        goal: Goal::Boot(kept),
+        only: Only::default(),
+        prune: false,
+        yes: false,
+        accepted: Vec::new(),
+        destroy_data: false,
+        gathered: BTreeMap::new(),
+        hosts: Vec::new(),
+    }
+}
+
 /// One that has arrived before a crash, and one that was taken down alone, are not in the intent.
 #[test]
 fn a_boot_removes_no_volume() {
@@ -108,23 +122,74 @@ fn a_boot_removes_no_volume() {
             "lost" => State::Missing,
             _ => State::Ready,
         };
-        lsx_store::model::Volume { state, ..volume.clone() }
+        Volume { state, ..volume.clone() }
     };
     let there = seen.objects.iter().filter_map(|have| have.object.own()).map(states).collect();
     seen.objects = lsx_store::plan::haves(there, kept);
-    let input = PlanInput {
-        stack: "office".to_owned(),
-        goal: Goal::Boot(serde_json::to_value(intent).unwrap()),
-        only: Only::default(),
-        prune: false,
-        yes: false,
-        accepted: Vec::new(),
-        destroy_data: false,
-        gathered: BTreeMap::new(),
-        hosts: Vec::new(),
-    };
+    let input = boot(serde_json::to_value(intent).unwrap());
     let draft = Store.plan(&input, &BTreeMap::from([("h1".to_owned(), seen)])).unwrap();
     assert!(draft.steps.is_empty(), "{:?}", draft.steps);
+}
+
+fn goal_up(text: &str) -> PlanInput<BTreeMap<String, lsx_store::model::Key>> {
+    let (stack, all) = resolved(text);
+    PlanInput {
+        stack: "office".to_owned(),
+        goal: Goal::Up(Box::new(stack), Box::new(all)),
+        ..boot(Value::Null)
+    }
+}
+
+/// Both hosts may have a volume of that name without one being the copy of the other.
+#[test]
+fn a_move_is_over_by_its_name() {
+    let text = |host: &str| {
+        format!(
+            "stack: office\nhosts: {{ h1: 198.18.0.11, h2: 198.18.0.12 }}\n\
+             store: {{ root: /srv, volumes: {{ db: {{ host: {host} }} }} }}\n"
+        )
+    };
+    let (stack, all) = resolved(&text("h2"));
+    let facts = bare("office", "h2").seen;
+    let ready = lsx_store::plan::wanted(&stack, &all, "h2", &facts, &BTreeMap::new()).unwrap().remove(0);
+    let with = |state: State, peer: Option<&str>, id: Option<&str>| Volume {
+        state,
+        peer: peer.map(str::to_owned),
+        move_id: id.map(str::to_owned),
+        ..ready.clone()
+    };
+    let seen = |host: &str, volume: Option<&Volume>| {
+        let mut seen = bare("office", host);
+        seen.objects = lsx_store::plan::haves(volume.cloned().into_iter().collect(), Vec::new());
+        (host.to_owned(), seen)
+    };
+    let plan = |host: &str, seen: Vec<(String, ObservedOf<Store>)>| {
+        let draft = Store.plan(&goal_up(&text(host)), &seen.into_iter().collect());
+        draft
+            .map(|draft| {
+                draft.steps.iter().map(|s| format!("{} {}", s.host, s.id)).collect::<Vec<_>>().join(",")
+            })
+            .map_err(|failures| failures.to_string())
+    };
+    let leaving = with(State::Leaving, Some("h2"), Some("a"));
+    let gone =
+        |id| plan("h2", vec![seen("h1", Some(&leaving)), seen("h2", Some(&with(State::Ready, None, id)))]);
+    assert!(gone(Some("a")).unwrap().contains("h1 volume.remove:db"));
+    for other in [None, Some("b")] {
+        assert!(!gone(other).unwrap().contains("volume."), "{other:?}");
+    }
+    // While the host that it comes from is not asked, nothing is removed.
+    let copy = with(State::Arriving, Some("h1"), Some("a"));
+    let alone = plan("h2", vec![seen("h2", Some(&copy))]).unwrap_err();
+    assert!(alone.contains("h1 was not asked") && !alone.contains("down"), "{alone}");
+    // It has moved to a host that is not asked, or that has it; or that has nothing any more.
+    let moved = with(State::Moved, Some("h2"), None);
+    let here = |more: Vec<_>| plan("h1", [vec![seen("h1", Some(&moved))], more].concat());
+    assert!(here(vec![]).unwrap_err().contains("has moved from h1 to h2"));
+    assert!(here(vec![seen("h2", Some(&ready))]).unwrap_err().contains("volume move db h1"));
+    assert!(here(vec![seen("h2", None)]).unwrap().contains("h1 volume.change:db"));
+    let told = plan("h2", vec![seen("h1", Some(&moved)), seen("h2", Some(&ready))]).unwrap();
+    assert!(told.contains("h1 volume.remove:db"), "{told}");
 }
 
 #[test]

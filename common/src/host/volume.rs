@@ -143,6 +143,7 @@ pub fn ready(stack: &str, name: &str) -> Result<Option<OwnedFd>, Failure> {
 
 fn absent(place: &Path, name: &str) -> Failure {
     let message = format!("volume {name} is not mounted at {}", place.display());
-    Failure::new(Kind::Failed, "host.volume", message)
-        .hint("`lsx-store observe` shows where its content should be; `lsx-store up` mounts it")
+    Failure::new(Kind::Failed, "host.volume", message).hint(
+        "`lsx-store observe` shows where its content should be, or that it moves; `lsx-store up` mounts it",
+    )
 }

@@ -25,8 +25,10 @@
 //! 1 GiB) stay free: instances that write are stopped then.
 //!
 //! `volume move` copies a volume to another host while its instance uses it, stops the instance, copies what has changed since, compares all of it, and
-//! starts the instance on the new host, as `lsx up` would by the changed document. What was changed in use is compared by its content. If anything fails the volume
-//! stays and its instance is started again; `up` removes an unfinished copy, and the same command goes on with it. What has moved is removed where it was.
+//! starts the instance on the new host, as `lsx up` would by the changed document. What was changed in use is compared by its content. If anything fails before all
+//! of it has arrived, or a signal comes, the volume stays, and what ran is started again. A run that was killed is finished by the same command; or `up` gives the
+//! volume back, starts what was stopped, and removes the unfinished copy. What has moved is removed where it was; a subvolume of btrfs stays there in
+//! `.lsx-removed`. Until an `up` by a document that has it on the new host, a document that has it on the old one is refused, even if the new host is not asked.
 //! Other programs that use the volume must be stopped first. Buckets move only with their server. The stop takes longer if the image is not on the new host yet.
 //!
 //! The buckets of `store.buckets` are served on `store.s3.host`, in its router at the gateways of `store.s3.networks`, as
@@ -213,11 +215,11 @@ impl Tool for Store {
         })
     }
 
-    fn call(&self, name: &str, input: Value, cancel: &AtomicBool, _: Hear<'_>) -> Result<Value, Failures> {
+    fn call(&self, name: &str, input: Value, cancel: &AtomicBool, hear: Hear<'_>) -> Result<Value, Failures> {
         match name {
             "able" => apply::able::answer(input),
             "buckets" => check::asked(input),
-            "move" => apply::moved::answer(input),
+            "move" => common::host::alive(hear, || apply::moved::answer(input)),
             "usage" => usage::answer(&input, cancel),
             _ => Err(Failure::new(Kind::Bug, "store.call", format!("no call {name}")).into()),
         }

@@ -32,12 +32,13 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<model::Object, 
         warnings.extend(damaged);
         let volumes: Vec<Volume> =
             volumes.into_iter().map(|kept| folder::seen(&name, kept)).collect::<Result<_, _>>()?;
-        facts.usage.extend(volumes.iter().filter_map(|volume| usage(&name, volume)));
+        let here = || volumes.iter().filter(|volume| volume.state != State::Moved);
+        facts.usage.extend(here().filter_map(|volume| usage(&name, volume)));
         let served = found.intent.as_ref().and_then(|intent| intent.objects.as_ref());
         facts.buckets.extend(served.into_iter().flat_map(|objects| buckets(&name, objects, &volumes)));
         if stack.is_some() {
             facts.unkept = record::names(&Path::new(volume::ROOT).join(&name));
-            volumes.iter().for_each(|volume| _ = facts.unkept.remove(&volume.name));
+            here().for_each(|volume| _ = facts.unkept.remove(&volume.name));
         }
         objects.extend(haves(volumes, found.objects(key)));
     }

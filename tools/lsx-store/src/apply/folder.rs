@@ -41,6 +41,9 @@ pub(crate) fn own(stack: &str, volume: &Volume) -> Result<OwnedFd, Failure> {
 /// # Errors
 /// If its folder cannot be read for another reason than that it is not there.
 pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
+    if kept.state == State::Moved {
+        return Ok(kept);
+    }
     let path = PathBuf::from(&kept.path);
     let told = |e: io::Error| file::failure(&path, "look at volume", &e);
     let state =

@@ -4,6 +4,7 @@ pub(crate) mod able;
 mod aside;
 mod btrfs;
 pub(crate) mod folder;
+pub(crate) mod leaving;
 mod mount;
 pub(crate) mod moved;
 pub(crate) mod others;
@@ -72,11 +73,12 @@ impl Changer {
     fn alter(&self, before: &Volume, after: &Volume) -> Result<(), Failure> {
         let stack = &self.plan.stack;
         match (before.state, after.state) {
+            (State::Moved, _) => return self.make(after),
             (State::Unfinished, _) => {
                 remove::leftovers(stack, after)?;
                 return self.make(after);
             }
-            (State::Leaving, State::Ready) => moved::stay(stack, before)?,
+            (State::Leaving, State::Ready) => leaving::stay(stack, before)?,
             (_, State::Unmounted) => return mount::down(stack, after),
             (State::Ready | State::Unmounted, State::Ready) => {}
             _ => return Ok(()), // undo of what was not there
@@ -87,6 +89,10 @@ impl Changer {
             .map_err(|e| file::failure(path, "set owner and mode of", &e))?;
         folder::resize(after)?;
         mount::up(stack, after, &content)?;
+        // What a move that was killed has stopped is started again.
+        if !before.stopped.is_empty() && after.stopped.is_empty() {
+            leaving::run(stack, &after.name, &before.stopped)?;
+        }
         record::write(stack, after, State::Ready)
     }
 
@@ -103,8 +109,11 @@ impl Changer {
         };
         if planned || unused() {
             self.done().removed.insert(volume.name.clone());
+            if volume.state == State::Moved {
+                return record::remove(stack, &volume.name);
+            }
             if volume.state == State::Leaving {
-                return moved::gone(stack, volume);
+                return leaving::gone(stack, &volume.name, volume.move_id.as_deref(), true);
             }
             return remove::volume(stack, volume);
         }

@@ -29,12 +29,21 @@ pub(crate) fn volume(stack: &str, volume: &Volume) -> Result<(), Failure> {
 /// Of the file system.
 pub(super) fn rest(stack: &str, volume: &Volume) -> Result<(), Failure> {
     content(stack, volume)?;
+    // Last, so that a run that is killed before leaves something to go on from.
+    record::remove(stack, &volume.name)
+}
+
+/// Removes the content, with what killed runs have left of it, and the folder of volumes if it was the last one.
+///
+/// # Errors
+/// Of the file system.
+pub(super) fn content(stack: &str, volume: &Volume) -> Result<(), Failure> {
+    own(stack, volume)?;
     let root = Path::new(&volume.path).parent().unwrap_or(Path::new("/"));
     let made = folder::open(root).is_ok_and(volume::is_made);
     let own = root.starts_with(volume::ROOT);
     root.ancestors().take(if own { 2 } else { usize::from(made) }).for_each(file::remove_empty);
-    // Last, so that a run that is killed before leaves something to go on from.
-    record::remove(stack, &volume.name)
+    Ok(())
 }
 
 /// What a killed run has left of a volume that was being made or removed.
@@ -68,8 +77,8 @@ fn told(volume: &Volume, e: Errno) -> Failure {
     if e == Errno::XDEV { failure.hint("something is mounted in it: unmount that first") } else { failure }
 }
 
-/// The content, with what killed runs have left of it.
-fn content(stack: &str, volume: &Volume) -> Result<(), Failure> {
+/// The volume's own folder.
+fn own(stack: &str, volume: &Volume) -> Result<(), Failure> {
     leftovers(stack, volume)?;
     let path = Path::new(&volume.path);
     let (Some(root), Some(name)) = (root(volume)?, path.file_name()) else { return Ok(()) };

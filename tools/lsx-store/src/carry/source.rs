@@ -3,6 +3,8 @@
 use super::meta::{self, entry};
 use super::{Entry, Got, Listing, MESSAGE, PIECE, Part, Raw, Want, beneath, sum};
 use common::{Failure, Kind, log};
+use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +17,10 @@ const ATTRIBUTES: usize = 1 << 20;
 const LAST: &str = ".last";
 /// A file that was changed less than so many seconds ago may change again without another time of change.
 const FRESH: i64 = 1;
+/// By so many milliseconds a clock may move without having been set.
+const STEP: u64 = 1000;
+/// What statfs(2) says of tmpfs. Pages of it that are mapped are never noticed to change.
+const TMPFS: i128 = 0x0102_1994;
 
 /// Writes to the disk what is in memory. Returns the time before: from then on each change of a file changes its time, also one by a page
 /// that was mapped, which the kernel notices only once until the page is on the disk.
@@ -25,6 +31,42 @@ pub(crate) fn begin(root: &OwnedFd) -> Result<i64, Failure> {
     let since = now() - FRESH;
     fs::syncfs(root).map_err(|e| failed("write", &Raw::default(), e))?;
     Ok(since)
+}
+
+/// Which clock [`begin`] tells the time by: the boot of this host, and when it was by the clock, in milliseconds.
+///
+/// # Errors
+/// Of the kernel.
+pub(crate) fn clock() -> Result<String, Failure> {
+    let told = |e: String| Failure::new(Kind::Failed, "store.move", format!("cannot read the clock: {e}"));
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|e| told(e.to_string()))?;
+    let since = ClockId::CLOCK_BOOTTIME.now().map_err(|e| told(e.to_string()))?;
+    let now = ClockId::CLOCK_REALTIME.now().map_err(|e| told(e.to_string()))?;
+    Ok(format!("{} {}", boot.trim(), now.num_milliseconds() - since.num_milliseconds()))
+}
+
+/// Whether two of them are the same one, which was not set in between. It may run a little faster or slower.
+pub(super) fn steady(before: &str, now: &str) -> bool {
+    let parts = |clock: &str| {
+        let (boot, at) = clock.split_once(' ')?;
+        Some((boot.to_owned(), at.parse::<i64>().ok()?))
+    };
+    let both = parts(before).zip(parts(now));
+    both.is_some_and(|(before, now)| before.0 == now.0 && before.1.abs_diff(now.1) <= STEP)
+}
+
+/// Since when changes are compared by their content: all of it, if the times of files do not tell, or if there is no disk to which pages
+/// were written.
+///
+/// # Errors
+/// Of the kernel.
+pub(crate) fn compared(root: &OwnedFd, since: Option<i64>, before: Option<&str>) -> Result<i64, Failure> {
+    let disk = fs::fstatfs(root).map_err(|e| failed("look at", &Raw::default(), e))?;
+    let same = match before {
+        Some(before) if i128::from(disk.f_type) != TMPFS => steady(before, &clock()?),
+        _ => false,
+    };
+    Ok(since.filter(|_| same).unwrap_or(i64::MIN))
 }
 
 /// The names of a folder after one; none if the folder is gone. With `since` nobody uses the volume any more, and what was changed from

@@ -126,6 +126,23 @@ fn what_was_changed_in_use_is_compared_once_more() {
     assert_eq!(sh("cat old changed | sha256sum", from), sh("cat old changed | sha256sum", to));
 }
 
+/// Times of files say nothing if the clock was set in between, or on a disk in memory.
+#[test]
+fn a_clock_that_was_set_is_noticed() {
+    let from = tempfile::tempdir_in("/var/tmp").unwrap();
+    let folder = open(from.path(), common::host::volume::FOLDER, Mode::empty()).unwrap();
+    let now = source::clock().unwrap();
+    assert!(source::steady(&now, &source::clock().unwrap()), "{now}");
+    assert!(source::steady("b 1000", "b 1900") && source::steady("b 1000", "b 100"));
+    for (before, now) in [("b 1000", "b 2001"), ("b 1000", "b -1"), ("a 1000", "b 1000"), ("", "b 1")] {
+        assert!(!source::steady(before, now), "{before} {now}");
+    }
+    let since = |before: Option<&str>| source::compared(&folder, Some(7), before).unwrap();
+    assert_eq!((since(None), since(Some("b 1"))), (i64::MIN, i64::MIN));
+    let disk = sh("stat -f -c %T .", from.path());
+    assert_eq!(since(Some(&now)), if disk.trim() == "tmpfs" { i64::MIN } else { 7 });
+}
+
 #[test]
 fn folders_are_as_deep_as_instances_make_them() {
     let (from, to) = (tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap());

@@ -24,7 +24,7 @@ pub(super) struct Aim<'a> {
 }
 
 /// Where it is.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     /// The host that it comes from; none if nothing of it is left elsewhere.
     pub(super) from: Option<String>,
@@ -32,6 +32,10 @@ pub(super) struct Found {
     pub(super) arrived: bool,
     /// When an unfinished copy was begun.
     since: Option<i64>,
+    /// By which clock.
+    clock: Option<String>,
+    /// The name of a move that is under way.
+    move_id: Option<String>,
 }
 
 /// What hosts have.
@@ -108,6 +112,10 @@ pub(super) fn arrives(resolved: &Resolved, name: &str, host: &str) -> Result<(),
     }
 }
 
+fn away(message: String, hint: &str) -> Failures {
+    Failure::new(Kind::Failed, "store.move", message).hint(hint).into()
+}
+
 /// Where the volume is.
 ///
 /// # Errors
@@ -118,33 +126,27 @@ pub(super) fn found(seen: &Looked, name: &str, to: &str) -> Result<Found, Failur
         .iter()
         .filter_map(|(host, seen)| Some((host.as_str(), seen.as_ref().ok().and_then(of)?)))
         .collect();
-    let away = |message: String, hint: &str| -> Failures {
-        Failure::new(Kind::Failed, "store.move", message).hint(hint).into()
-    };
     if let Some(Err(failures)) = seen.get(to) {
         return Err(failures.clone());
     }
     let here = all.get(to);
-    let arrived = here.is_some_and(|here| matches!(here.state, State::Ready | State::Unmounted));
     let others: Vec<(&&str, &Volume)> =
         all.iter().filter(|(host, volume)| **host != to && whole_state(volume)).collect();
     let lost = all
         .iter()
         .find(|(host, volume)| **host != to && volume.state != State::Arriving && !whole_state(volume));
-    match (others.as_slice(), lost, arrived) {
-        ([], _, true) => Ok(Found { from: None, arrived, since: None }),
-        ([(host, volume)], None, _) if !arrived || volume.state == State::Leaving => {
-            let same = here.filter(|here| here.peer.as_deref() == Some(**host));
-            let since = same.and_then(|here| here.since);
-            Ok(Found { from: Some((**host).to_owned()), arrived, since })
+    match (others.as_slice(), lost, here) {
+        ([], _, Some(here)) if here.whole() => Ok(Found { arrived: true, ..Found::default() }),
+        ([(host, volume)], lost, here) if lost.is_none() || here.is_some_and(Volume::whole) => {
+            leads(host, volume, here, to)
         }
-        ([(host, _)], ..) if arrived => Err(away(
-            format!("{to} and {host} both have a volume {name}"),
-            "remove the wrong one with `down --only` and `--destroy-data`",
-        )),
         ([], Some((host, _)), _) => Err(away(
             format!("volume {name} is not at its place on {host}"),
             "`lsx-store observe` shows where it should be",
+        )),
+        ([], None, Some(Volume { state: State::Leaving, peer: Some(peer), .. })) => Err(away(
+            format!("volume {name} is on {to} still, and is about to move to {peer}"),
+            "`lsx-store up` with the document by which it is there keeps it there",
         )),
         ([], None, _) => {
             let unknown: Vec<Failure> = seen
@@ -162,6 +164,31 @@ pub(super) fn found(seen: &Looked, name: &str, to: &str) -> Result<Found, Failur
     }
 }
 
+/// The one host that it comes from. It has arrived only if what the new host has is of the same move.
+fn leads(host: &str, volume: &Volume, here: Option<&Volume>, to: &str) -> Result<Found, Failures> {
+    let name = &volume.name;
+    let peer = volume.peer.as_deref().filter(|peer| volume.state == State::Leaving && *peer != to);
+    if let Some(peer) = peer {
+        return Err(away(
+            format!("volume {name} is about to move from {host} to {peer}"),
+            &format!("run `lsx-store volume move {name} {peer}` first, which ends that"),
+        ));
+    }
+    let whole = here.filter(|here| here.whole());
+    let same = |here: &Volume| here.move_id.is_some() && here.move_id == volume.move_id;
+    if whole.is_some_and(|here| volume.state != State::Leaving || !same(here)) {
+        return Err(away(
+            format!("{to} and {host} both have a volume {name}"),
+            "look at both of them; the wrong one is removed by `down --only` and `--destroy-data` with the other host `--offline`",
+        ));
+    }
+    // A copy that was cut off goes on.
+    let copy = here.filter(|here| here.peer.as_deref() == Some(host)).cloned();
+    let move_id = whole.or(copy.as_ref()).and_then(|here| here.move_id.clone());
+    let (since, clock) = copy.map(|copy| (copy.since, copy.clock)).unwrap_or_default();
+    Ok(Found { from: Some(host.to_owned()), arrived: whole.is_some(), since, clock, move_id })
+}
+
 impl Aim<'_> {
     /// The volume as it will be.
     ///
@@ -175,7 +202,8 @@ impl Aim<'_> {
         let volume = volume.ok_or_else(|| {
             Failure::new(Kind::Bug, "store.move", format!("{} has no volume {}", self.host, self.name))
         })?;
-        Ok(Volume { peer: found.from.clone(), since: found.since, ..volume })
+        let Found { from: peer, since, clock, move_id, .. } = found.clone();
+        Ok(Volume { peer, since, clock, move_id, ..volume })
     }
 
     /// Networks, volumes and the instances that use it, by the changed document.
@@ -237,10 +265,20 @@ pub(super) fn undone(fleet: &mut Fleet, moved: &Moved, mut failures: Failures) -
         }
     }
     let stay = fleet.source::<Value>(&Ask::Stay { stack: stack.clone(), name: name.clone() });
-    let run = fleet.source::<Value>(&Ask::Run { stack, instances: moved.instances.clone() });
+    let instances = moved.instances.clone();
+    let run = fleet.source::<Value>(&Ask::Run { stack, name: name.clone(), instances });
     match stay.and(run) {
-        Ok(_) => log::note(&format!("volume {name} stays where it was, and its instances run")),
-        Err(more) => failures.0.extend(more.0),
+        Ok(_) if moved.instances.is_empty() => log::note(&format!("volume {name} stays where it was")),
+        Ok(_) => {
+            let started = moved.instances.join(", ");
+            log::note(&format!("volume {name} stays where it was; started again: {started}"));
+        }
+        Err(more) => {
+            failures.0.extend(more.0);
+            let message = format!("volume {name} does not stay yet, or instances that use it are stopped");
+            let hint = "`lsx-store up` gives it back, and starts what the move has stopped";
+            failures.0.push(Failure::new(Kind::Failed, "store.move", message).hint(hint));
+        }
     }
     failures
 }

@@ -44,7 +44,9 @@ impl Fleet {
     }
 
     fn ask<A: DeserializeOwned>(&mut self, host: &str, ask: &Ask) -> Result<A, Failures> {
-        let answer = self.hosts.call("move", BTreeMap::from([(host.to_owned(), json!(ask))])).remove(host);
+        // Hosts only say that they are at work.
+        let asked = BTreeMap::from([(host.to_owned(), json!(ask))]);
+        let answer = self.hosts.hear("move", asked, &mut |_, _| {}).remove(host);
         let none = || Failure::new(Kind::Unreachable, "fleet.lost", "no answer").on(host).into();
         let answer = answer.unwrap_or_else(|| Err(none()))?;
         Ok(fleet::shape(answer).map_err(|failure| failure.on(host))?)

@@ -17,6 +17,7 @@ pub(crate) use key::LONGEST;
 pub(crate) use list::{Item, Page, Range};
 pub(crate) use outside::{has_upload, waiting};
 pub(crate) use over::{Seen, given_up};
+pub(crate) use place::random;
 pub(crate) use upload::{Upload, hex};
 
 use std::fmt;

@@ -39,6 +39,39 @@ pub(super) fn moved(
     Failures(failures).verdict()
 }
 
+/// Whether a host has anything of a volume, or knows that it had it.
+fn knows(seen: &ObservedOf<Store>, name: &str) -> bool {
+    there(seen).contains_key(name) || super::gone(seen).any(|gone| gone.name == name)
+}
+
+/// A volume that has moved away is not made anew, unless the host that it has moved to has nothing of it any more.
+pub(super) fn gone(
+    input: &PlanInput<Keys>,
+    resolved: &Resolved,
+    observed: &BTreeMap<String, ObservedOf<Store>>,
+) -> Result<(), Failures> {
+    let mut failures = Vec::new();
+    for at in resolved.volumes.iter().filter(|at| input.only.stored(&at.name)) {
+        let left =
+            observed.get(&at.host).and_then(|seen| super::gone(seen).find(|gone| gone.name == at.name));
+        let peer = left.and_then(|left| left.peer.as_deref());
+        let known = |peer: &&str| observed.get(*peer).is_none_or(|seen| knows(seen, &at.name));
+        if let Some(peer) = peer.filter(known) {
+            let message = format!(
+                "volume {0} has moved from {1} to {peer}; on {1} it would begin without its content",
+                at.name, at.host
+            );
+            let hint = format!(
+                "write host: {peer}; or `lsx-store volume move {} {}` moves it back with its instance",
+                at.name, at.host
+            );
+            let failure = Failure::new(Kind::Data, "store.plan.moved", message).on(&at.host);
+            failures.push(failure.at(format!("store.volumes.{}", at.name)).hint(hint));
+        }
+    }
+    Failures(failures).verdict()
+}
+
 /// While the host that a volume goes to is not asked, nobody knows whether it has arrived there.
 pub(super) fn leaving(
     input: &PlanInput<Keys>,
@@ -65,21 +98,26 @@ pub(super) fn leaving(
     Failures(failures).verdict()
 }
 
-/// Whether another host has the volume that leaves this one.
+/// Whether another host has the volume that leaves this one, by the same move.
 pub(super) fn arrived(volume: &Volume, observed: &BTreeMap<String, ObservedOf<Store>>) -> bool {
     let at_peer = || there(observed.get(volume.peer.as_deref()?)?).get(volume.name.as_str()).copied();
-    volume.state == State::Leaving
-        && at_peer().is_some_and(|found| matches!(found.state, State::Ready | State::Unmounted))
+    let same = |found: &Volume| found.move_id.is_some() && found.move_id == volume.move_id;
+    volume.state == State::Leaving && at_peer().is_some_and(|found| found.whole() && same(found))
 }
 
 /// A volume that exists is not another one only because the document says so.
-pub(super) fn changed(wanted: &[Volume], host: &str, seen: &ObservedOf<Store>) -> Result<(), Failures> {
+pub(super) fn changed(
+    wanted: &[Volume],
+    (host, seen): (&str, &ObservedOf<Store>),
+    observed: &BTreeMap<String, ObservedOf<Store>>,
+) -> Result<(), Failures> {
     let there = there(seen);
+    let asked = |host: &str| observed.contains_key(host);
     let pairs = wanted.iter().filter_map(|volume| Some((volume, *there.get(volume.name.as_str())?)));
     let stack = seen.stack.as_deref().unwrap_or_default();
     let used = |name: &str| seen.seen.usage.iter().find(|usage| usage.volume == name)?.used_bytes;
     let refused = pairs.filter_map(|(volume, found)| {
-        refused(volume, found, stack).or_else(|| shrunk(volume, used(&volume.name)?))
+        refused(volume, found, stack, &asked).or_else(|| shrunk(volume, used(&volume.name)?))
     });
     Failures(refused.map(|failure| failure.on(host)).collect()).verdict()
 }
@@ -97,7 +135,7 @@ fn shrunk(volume: &Volume, used: u64) -> Option<Failure> {
     )
 }
 
-fn refused(volume: &Volume, found: &Volume, stack: &str) -> Option<Failure> {
+fn refused(volume: &Volume, found: &Volume, stack: &str, asked: &dyn Fn(&str) -> bool) -> Option<Failure> {
     let Volume { name, path, .. } = volume;
     let told = |code: &str, message: String, hint: String| {
         let failure = Failure::new(Kind::Data, code, message);
@@ -116,6 +154,12 @@ fn refused(volume: &Volume, found: &Volume, stack: &str) -> Option<Failure> {
         }
         // A run was killed before it had any content.
         State::Unfinished => None,
+        State::Arriving if found.peer.as_deref().is_some_and(|peer| !asked(peer)) => {
+            let from = found.peer.as_deref().unwrap_or_default();
+            let message =
+                format!("the copy of volume {name} from {from} is not complete, and {from} was not asked");
+            told("store.plan.leaving", message, format!("run this again with {from}"))
+        }
         State::Arriving => {
             let from = found.peer.as_deref().unwrap_or("another host");
             let message = format!(

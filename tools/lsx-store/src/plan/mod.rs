@@ -1,5 +1,6 @@
 //! The plan: volumes first, then what restores them after a reboot. Volumes outlive the stack. Pure.
 
+mod boot;
 mod clash;
 pub mod objects;
 mod place;
@@ -29,6 +30,7 @@ pub fn plan(
     if let Goal::Up(_, resolved) = &input.goal {
         clash::leaving(input, observed)?;
         clash::moved(input, resolved, observed)?;
+        clash::gone(input, resolved, observed)?;
     }
     if let Goal::Up(stack, _) = &input.goal {
         objects::able(stack)?;
@@ -45,7 +47,7 @@ pub fn plan(
                     }
                 }
             }
-            Goal::Boot(kept) => booted(kept, (host, seen), &mut draft)?,
+            Goal::Boot(kept) => boot::booted(kept, (host, seen), &mut draft)?,
             Goal::Down => down(input, (host, seen), &mut draft),
         };
         let served = objects::served(input, (host, seen), &volumes, &mut draft)?;
@@ -54,7 +56,11 @@ pub fn plan(
         let services = objects::services(input, served.filter(|(.., ready)| *ready), &mut draft)?;
         let keeps = Keeps { intent: intent.as_ref(), program, services, data: false };
         draft.warnings.extend(put_away(input, host, seen));
-        let mut wants: Vec<Want<Object>> = volumes.into_iter().map(|one| want(one, seen)).collect();
+        let left = gone(seen).filter(|left| remembered(input, host, left));
+        let left: Vec<Volume> =
+            left.filter(|left| volumes.iter().all(|one| one.name != left.name)).cloned().collect();
+        let mut wants: Vec<Want<Object>> =
+            volumes.into_iter().chain(left).map(|one| want(one, seen)).collect();
         let names: Vec<String> = wants.iter().map(|want| want.key.clone()).collect();
         let kept = draft
             .keep(&Store, input, (host, seen), keeps)?
@@ -84,7 +90,7 @@ fn up(
     let mut all = wanted(stack, resolved, host, &seen.seen, &there(seen))?;
     // What is not selected stays as it is.
     all.retain(|volume| input.only.stored(&volume.name));
-    clash::changed(&all, host, seen)?;
+    clash::changed(&all, (host, seen), observed)?;
     let told = all.iter().filter(|volume| volume.size_bytes.is_some() && !volume.driver.enforces());
     let told = told.filter(|volume| there(seen).get(volume.name.as_str()) != Some(volume));
     draft.warnings.extend(told.map(|volume| Warning {
@@ -109,42 +115,6 @@ fn up(
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
-}
-
-/// What a host had before a reboot. A volume that is not there is no reason to leave the others out, and one that is not in the intent, such
-/// as one that has just arrived or that is down, stays as it is: a boot removes no volume.
-fn booted(
-    kept: &serde_json::Value,
-    (host, seen): (&str, &ObservedOf<Store>),
-    draft: &mut Draft<Store>,
-) -> Result<Vec<Volume>, Failure> {
-    let intent = kept_intent(kept)?;
-    let there = there(seen);
-    let named = |name: &str| intent.volumes.iter().any(|volume| volume.name == name);
-    let others = there.values().filter(|one| one.state == State::Arriving || !named(&one.name));
-    let mut all: Vec<Volume> = others.map(|one| (*one).clone()).collect();
-    for volume in intent.volumes {
-        match there.get(volume.name.as_str()) {
-            Some(found) if matches!(found.state, State::Ready | State::Unmounted) => all.push(volume),
-            Some(copy) if copy.state == State::Arriving => {}
-            found => {
-                let message = format!(
-                    "{host}: volume {} is not at {}; instances that use it do not start. Is its disk mounted?",
-                    volume.name, volume.path
-                );
-                draft.warnings.push(Warning { code: "store.missing".to_owned(), message });
-                all.extend(found.map(|found| (*found).clone()));
-            }
-        }
-    }
-    Ok(all)
-}
-
-fn kept_intent(kept: &serde_json::Value) -> Result<Intent, Failure> {
-    serde_json::from_value(kept.clone()).map_err(|e| {
-        Failure::new(Kind::Data, "store.intent", format!("the intent of this host cannot be read: {e}"))
-            .hint("run `lsx-store up` with the stack's document")
-    })
 }
 
 /// Volumes stay, but nothing is mounted, unless data is to be destroyed.
@@ -205,7 +175,7 @@ fn intent(
     served: Option<&objects::Served>,
 ) -> Result<Option<Intent>, Failure> {
     let before = match &input.goal {
-        Goal::Boot(kept) => Some(kept_intent(kept)?.volumes),
+        Goal::Boot(kept) => Some(boot::kept_intent(kept)?.volumes),
         _ => None,
     };
     let kept = |volume: &&Volume| match (&input.goal, &before) {
@@ -213,7 +183,7 @@ fn intent(
         (_, Some(before)) => before.iter().any(|other| other.name == volume.name),
         _ => true,
     };
-    let ready = |volume: &Volume| Volume { state: State::Ready, peer: None, since: None, ..volume.clone() };
+    let ready = |volume: &Volume| Volume { state: State::Ready, ..volume.still() };
     let here = volumes.iter().filter(|volume| volume.state != State::Arriving);
     let volumes: Vec<Volume> = here.filter(kept).map(ready).collect();
     let (schema, stack) = (document::schema(Store::NAME, "intent"), input.stack.clone());
@@ -233,8 +203,31 @@ pub fn key(intent: &Intent) -> String {
 
 /// The volumes of a host, by name.
 fn there(seen: &ObservedOf<Store>) -> BTreeMap<&str, &Volume> {
+    let here = known(seen).filter(|volume| volume.state != State::Moved);
+    here.map(|volume| (volume.name.as_str(), volume)).collect()
+}
+
+/// Those that have moved away.
+fn gone(seen: &ObservedOf<Store>) -> impl Iterator<Item = &Volume> {
+    known(seen).filter(|volume| volume.state == State::Moved)
+}
+
+fn known(seen: &ObservedOf<Store>) -> impl Iterator<Item = &Volume> {
     let volumes = seen.objects.iter().filter_map(|have| have.object.own());
-    volumes.map(|Own::Volume(volume)| (volume.name.as_str(), volume)).collect()
+    volumes.map(|Own::Volume(volume)| volume)
+}
+
+/// Whether a host still has to know that a volume has moved away: until the document says where it is, or it is removed. `volume move`
+/// asks for the one volume before anybody has changed the document.
+fn remembered(input: &PlanInput<Keys>, host: &str, left: &Volume) -> bool {
+    match &input.goal {
+        Goal::Up(_, resolved) => {
+            let elsewhere = resolved.volumes.iter().any(|at| at.name == left.name && at.host != host);
+            !(elsewhere && input.only.stored(""))
+        }
+        Goal::Down => !(input.destroy_data && input.only.stored(&left.name)),
+        Goal::Boot(_) => true,
+    }
 }
 
 fn want(volume: Volume, seen: &ObservedOf<Store>) -> Want<Object> {

@@ -103,7 +103,7 @@ pub(super) fn served(
             (objects, secrets)
         }
         Goal::Boot(kept) => {
-            let intent = super::kept_intent(kept)?;
+            let intent = super::boot::kept_intent(kept)?;
             let Some(objects) = intent.objects else { return Ok(None) };
             (objects, intent.secrets)
         }

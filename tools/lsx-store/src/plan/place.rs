@@ -34,6 +34,13 @@ pub fn wanted(
                 state: State::Ready,
                 peer: None,
                 since: None,
+                clock: None,
+                // What is left of it elsewhere is known by it.
+                move_id: there
+                    .get(at.name.as_str())
+                    .filter(|there| there.whole())
+                    .and_then(|there| there.move_id.clone()),
+                stopped: Vec::new(),
             }),
             Err(failure) => failures.push(failure.on(host)),
         }
