@@ -170,7 +170,7 @@ fn refused(volume: &Volume, found: &Volume, stack: &str, asked: &dyn Fn(&str) ->
             );
             told("store.plan.missing", message, hint)
         }
-        State::Leaving => None,
+        State::Leaving | State::Moved => None,
         State::Ready | State::Unmounted if found.path != *path => {
             let message = format!("volume {name} is at {}, and would be at {path}", found.path);
             let hint =

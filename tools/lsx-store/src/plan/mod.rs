@@ -12,7 +12,7 @@ use crate::model::{Disk, Driver, Facts, Intent, Key, Object, Own, REMOVED, State
 use common::document;
 use common::plan::{Have, Kept, Want, Warning, diff};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
-use common::{Failure, Failures, Kind};
+use common::{Failure, Failures};
 use std::collections::BTreeMap;
 
 /// The keys of users, by the names of their secrets.
