@@ -2,19 +2,28 @@
 
 use common::host::volume::{self, FOLDER};
 use common::host::{Program, file};
-use common::{Failure, Kind};
-use rustix::fs::{AtFlags, CWD, Mode, open, statat};
+use common::{Failure, log};
+use rustix::fs::{AtFlags, CWD, Mode, fstat, open, statat, syncfs};
 use serde_json::Value;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The inode of the folder of every subvolume (BTRFS_FIRST_FREE_OBJECTID).
 const SUBVOLUME: u64 = 256;
+/// What is mounted where (proc(5)).
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// A volume as it is saved.
 pub(crate) struct Point {
     /// Its open folder.
     pub(crate) folder: OwnedFd,
+    /// When it was so.
+    pub(crate) at: SystemTime,
+    /// Where something is mounted in the volume, which the snapshot does not show.
+    pub(crate) hidden: Vec<PathBuf>,
     /// The snapshot, which is removed at the end.
     snapshot: Option<PathBuf>,
 }
@@ -35,11 +44,20 @@ impl Point {
     }
 }
 
-/// Takes it. `repository` paths must not be inside.
+/// A volume that is there.
+pub(crate) struct Found {
+    stack: String,
+    pub(crate) name: String,
+    folder: OwnedFd,
+    /// Its folder, where it is on its disk.
+    path: PathBuf,
+}
+
+/// Finds a volume.
 ///
 /// # Errors
-/// If the volume is not there, or btrfs(8) refuses.
-pub(crate) fn take(stack: &str, name: &str, repositories: &[&Path]) -> Result<Point, Failure> {
+/// If it is not there.
+pub(crate) fn find(stack: &str, name: &str) -> Result<Found, Failure> {
     let folder = match volume::ready(stack, name)? {
         Some(folder) => folder,
         None => {
@@ -49,19 +67,87 @@ pub(crate) fn take(stack: &str, name: &str, repositories: &[&Path]) -> Result<Po
         }
     };
     let path = content(stack, name)?;
-    if let Some(inside) = repositories.iter().find(|other| other.starts_with(&path)) {
-        let message = format!("the repository {} is in volume {name}, which it saves", inside.display());
-        return Err(Failure::new(Kind::Data, "snap.inside", message).hint("name a folder elsewhere"));
+    Ok(Found { stack: stack.to_owned(), name: name.to_owned(), folder, path })
+}
+
+impl Found {
+    /// Whether a folder, which need not be there yet, is in it.
+    pub(crate) fn holds(&self, folder: &Path) -> bool {
+        if [&self.path, &volume::place(&self.stack, &self.name)].iter().any(|own| folder.starts_with(own)) {
+            return true;
+        }
+        // By whatever links and mounts its path leads there.
+        let Ok(own) = fstat(&self.folder) else { return false };
+        let same = |above: &Path| {
+            statat(CWD, above, AtFlags::empty())
+                .is_ok_and(|there| (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino))
+        };
+        let there = folder.ancestors().find_map(|above| above.canonicalize().ok());
+        there.is_some_and(|there| there.ancestors().any(same))
     }
-    let snapshot = beside(stack, name, &path);
-    if !is_subvolume(&path) || Program::new("btrfs").there().is_err() {
-        return Ok(Point { folder, snapshot: None });
+
+    /// Takes the point.
+    ///
+    /// # Errors
+    /// If btrfs(8) refuses; of the file system.
+    pub(crate) fn take(self) -> Result<Point, Failure> {
+        let told = |path: &Path, e: rustix::io::Errno| file::failure(path, "read", &e.into());
+        if !is_subvolume(&self.path) || Program::new("btrfs").there().is_err() {
+            let at = log::clock();
+            // What programs have changed in memory alone changes the time of a file again only after this.
+            syncfs(&self.folder).map_err(|e| told(&self.path, e))?;
+            return Ok(Point { folder: self.folder, at, hidden: Vec::new(), snapshot: None });
+        }
+        let snapshot = beside(&self.stack, &self.name, &self.path);
+        leftovers(&self.stack, &self.name, &self.path)?;
+        let at = log::clock();
+        Program::new("btrfs").args(["subvolume", "snapshot", "-r"]).args([&self.path, &snapshot]).run(b"")?;
+        let hidden = self.mounts()?;
+        let folder = open(&snapshot, FOLDER, Mode::empty()).map_err(|e| told(&snapshot, e))?;
+        Ok(Point { folder, at, hidden, snapshot: Some(snapshot) })
     }
-    leftover(&snapshot)?;
-    Program::new("btrfs").args(["subvolume", "snapshot", "-r"]).args([&path, &snapshot]).run(b"")?;
-    let told = |e: rustix::io::Errno| file::failure(&snapshot, "open", &e.into());
-    let folder = open(&snapshot, FOLDER, Mode::empty()).map_err(told)?;
-    Ok(Point { folder, snapshot: Some(snapshot) })
+
+    /// Where something is mounted in it.
+    fn mounts(&self) -> Result<Vec<PathBuf>, Failure> {
+        let text = std::fs::read(MOUNTS).map_err(|e| file::failure(Path::new(MOUNTS), "read", &e))?;
+        let place = volume::place(&self.stack, &self.name);
+        Ok(below(&text, &[&self.path, &place]))
+    }
+}
+
+/// The places below some folders, without these, where something is mounted.
+fn below(mounts: &[u8], folders: &[&Path]) -> Vec<PathBuf> {
+    let field = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
+    let mut found: Vec<PathBuf> = mounts
+        .split(|byte| *byte == b'\n')
+        .filter_map(field)
+        .filter_map(|place| {
+            let rest = folders.iter().find_map(|folder| place.strip_prefix(folder).ok())?;
+            (!rest.as_os_str().is_empty()).then(|| rest.to_owned())
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// A path of `mountinfo`, where blanks and others are written as a backslash and three digits.
+fn unescaped(text: &[u8]) -> PathBuf {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(bytes).into()
 }
 
 /// Removes the snapshot that a killed run has left of a volume.
@@ -69,21 +155,24 @@ pub(crate) fn take(stack: &str, name: &str, repositories: &[&Path]) -> Result<Po
 /// # Errors
 /// That of btrfs(8).
 pub(crate) fn clear(stack: &str, name: &str) -> Result<(), Failure> {
-    leftover(&beside(stack, name, &content(stack, name)?))
+    leftovers(stack, name, &content(stack, name)?)
 }
 
-fn leftover(path: &Path) -> Result<(), Failure> {
-    if is_subvolume(path) { delete(path) } else { Ok(()) }
+fn leftovers(stack: &str, name: &str, path: &Path) -> Result<(), Failure> {
+    let now = beside(stack, name, path);
+    // As it was called by earlier versions.
+    let earlier = now.with_file_name(format!("{}snap-{stack}-{name}", volume::OWN));
+    [now, earlier].iter().filter(|path| is_subvolume(path)).try_for_each(|path| delete(path))
 }
 
 fn delete(path: &Path) -> Result<(), Failure> {
     Program::new("btrfs").args(["subvolume", "delete"]).args([path]).run(b"").map(|_| ())
 }
 
-/// Where a snapshot is while it is saved: on the disk of its volume, with a name that no volume has.
+/// Where a snapshot is while it is saved: on the disk of its volume, with a name that no volume has, and no other volume's snapshot.
 fn beside(stack: &str, name: &str, path: &Path) -> PathBuf {
     let root = path.parent().unwrap_or(Path::new("/"));
-    root.join(format!("{}snap-{stack}-{name}", volume::OWN))
+    root.join(format!("{}snap:{stack}:{name}", volume::OWN))
 }
 
 /// The folder of a volume's content: where lsx-store says, else where all tools find it.
@@ -97,4 +186,17 @@ fn content(stack: &str, name: &str) -> Result<PathBuf, Failure> {
 fn is_subvolume(path: &Path) -> bool {
     statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| there.st_ino == SUBVOLUME)
         && Program::new("btrfs").args(["subvolume", "show"]).args([path]).run(b"").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_in_a_volume_is_found() {
+        let text = b"1 0 0:1 / / rw - ext4 a rw\n2 1 0:1 / /big/v rw - a b c\n3 1 0:1 / /big/v/in\\040it rw - a b c
+4 1 0:1 / /big/vv/other rw - a b c\n5 1 0:1 / /place/v/deep/er rw - a b c\n6 1 0:1 / /big/v/deep/er rw - a b c\n";
+        let found = below(text, &[Path::new("/big/v"), Path::new("/place/v")]);
+        assert_eq!(found, [Path::new("deep/er"), Path::new("in it")]);
+    }
 }

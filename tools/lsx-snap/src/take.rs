@@ -2,7 +2,7 @@
 
 use crate::archive::{About, Archive, Content, Restic, Saved};
 use crate::model::{CONSISTENT, Intent, Job, ListAt, Repository, Run, Runs, TakenAt};
-use crate::point::{self, Point};
+use crate::point::{self, Found, Point};
 use crate::{Snap, record, secrets};
 use common::host::alive;
 use common::host::kept::Keeper;
@@ -67,12 +67,19 @@ pub(crate) fn clear(stack: &str) -> Result<(), Failure> {
     volumes.into_iter().try_for_each(|volume| point::clear(stack, volume))
 }
 
-/// One job: repositories first, since a volume need not be touched when there is none.
+/// One job: volumes are found first, so that no repository is made in one of them; and repositories are opened before a point is taken.
 fn run(intent: &Intent, job: &Job, runs: &mut Runs, answer: &mut Answer) {
+    let mut found = Vec::new();
+    for volume in &job.volumes {
+        match point::find(&intent.stack, volume) {
+            Ok(volume) => found.push(volume),
+            Err(failure) => answer.failures.push(failure),
+        }
+    }
     let needed = intent.repositories.iter().filter(|repository| job.to.contains(&repository.name));
     let mut open = Vec::new();
     for repository in needed {
-        match opened(&intent.stack, repository, runs) {
+        match outside(&found, repository).and_then(|()| opened(&intent.stack, repository, runs)) {
             Ok(archive) => open.push((repository, archive)),
             Err(failure) => answer.failures.push(failure),
         }
@@ -80,26 +87,36 @@ fn run(intent: &Intent, job: &Job, runs: &mut Runs, answer: &mut Answer) {
     if open.is_empty() {
         return;
     }
-    let paths: Vec<&Path> = open.iter().map(|(repository, _)| Path::new(&repository.path)).collect();
     let mut points = Vec::new();
-    for volume in &job.volumes {
-        match point::take(&intent.stack, volume, &paths) {
-            Ok(point) => points.push((volume, point)),
+    for volume in found {
+        let name = volume.name.clone();
+        match volume.take() {
+            Ok(point) => points.push((name, point)),
             Err(failure) => answer.failures.push(failure),
         }
     }
     for (volume, point) in points {
         for (repository, archive) in &open {
-            match save(intent, job, (volume, &point), archive) {
+            match save(intent, job, (&volume, &point), archive) {
                 Ok(saved) => {
-                    answer.failures.extend(partly(volume, &saved));
-                    answer.snapshots.push(told(job, volume, (&repository.name, point.consistent()), saved));
+                    answer.failures.extend(partly(&volume, &saved));
+                    answer.snapshots.push(told(job, &volume, (&repository.name, point.consistent()), saved));
                 }
                 Err(failure) => answer.failures.push(failure),
             }
         }
         answer.failures.extend(point.end().err());
     }
+}
+
+/// No repository is in a volume that it saves: it would save itself.
+fn outside(volumes: &[Found], repository: &Repository) -> Result<(), Failure> {
+    let inside = volumes.iter().find(|volume| volume.holds(Path::new(&repository.path)));
+    inside.map_or(Ok(()), |volume| {
+        let message =
+            format!("the repository {} is in volume {}, which it saves", repository.path, volume.name);
+        Err(Failure::new(Kind::Data, "snap.inside", message).hint("name a folder elsewhere"))
+    })
 }
 
 /// The repository, which is remembered before anything is in it.
@@ -135,7 +152,8 @@ fn save(
     let consistent = point.consistent().then(|| CONSISTENT.to_owned());
     let tags = [format!("lsx-job={}", job.name)].into_iter().chain(consistent).collect();
     let (stack, volume, host) = (intent.stack.clone(), volume.to_owned(), intent.host.clone());
-    archive.save(Content { folder, about: About { stack, volume, host, tags } })
+    let (at, hidden) = (point.at, point.hidden.clone());
+    archive.save(Content { folder, about: About { stack, volume, host, tags }, at, hidden })
 }
 
 /// A snapshot that lacks something is a failure.

@@ -8,82 +8,82 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most bytes of one file.
 const MOST: u64 = 1 << 32;
 /// The folders of a repository; `locks` are those of restic.
 const FOLDERS: [&str; 5] = ["data", "index", "keys", "locks", "snapshots"];
 
+/// Snapshots that are not written yet: whoever sees one may believe it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held(Arc<Mutex<Vec<(Id, Vec<u8>)>>>);
+
+impl Held {
+    /// All of them, which are not held any more.
+    pub(super) fn all(&self) -> Vec<(Id, Vec<u8>)> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, id: Id, bytes: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((id, bytes));
+    }
+}
+
 /// A folder with a repository.
 #[derive(Debug)]
-pub(super) struct Folder(pub(super) PathBuf);
-
-/// What is at the path of a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum There {
-    /// A repository.
-    Repository,
-    /// Nothing, or what a killed run has begun.
-    Nothing,
-    /// Something else.
-    Other,
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    /// Holds back snapshots; without it they are written.
+    held: Option<Held>,
 }
 
 impl Folder {
-    /// What is there.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub(super) fn there(&self) -> Result<There, Failure> {
-        let entries = match std::fs::read_dir(&self.0) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(There::Nothing),
-            entries => entries.map_err(|e| file::failure(&self.0, "read", &e))?,
-        };
-        if self.0.join("config").is_file() {
-            return Ok(There::Repository);
-        }
-        let strange =
-            |name: &str| !FOLDERS.contains(&name) && !name.starts_with(".lsx-") && name != "lost+found";
-        let foreign = entries.flatten().any(|entry| entry.file_name().to_str().is_none_or(strange));
-        let used = ["data", "index", "snapshots"].iter().any(|name| !files(&self.0.join(name)).is_empty());
-        Ok(if foreign || used { There::Other } else { There::Nothing })
+    /// At a path.
+    pub(super) fn new(path: &Path, held: Option<Held>) -> Folder {
+        Folder { path: path.to_owned(), held }
     }
 
-    /// Removes what processes were writing when they died, and what a killed run has begun.
+    /// Writes a snapshot.
     ///
     /// # Errors
     /// Of the file system.
-    pub(super) fn tidy(&self, begun: bool) -> Result<(), Failure> {
-        file::sweep(&self.0);
+    pub(super) fn keep(&self, (id, bytes): &(Id, Vec<u8>)) -> Result<(), Failure> {
+        file::write(&self.path(FileType::Snapshot, id), bytes, Mode::Private).map(|_| ())
+    }
+
+    /// Removes what processes were writing when they died.
+    pub(super) fn tidy(&self) {
+        file::sweep(&self.path);
         for name in FOLDERS {
-            file::sweep(&self.0.join(name));
+            file::sweep(&self.path.join(name));
         }
-        let parts = std::fs::read_dir(self.0.join("data")).into_iter().flatten().flatten();
+        let parts = std::fs::read_dir(self.path.join("data")).into_iter().flatten().flatten();
         parts.for_each(|part| file::sweep(&part.path()));
-        if begun {
-            // A key without a configuration would be tried first, and fit nothing.
-            files(&self.0.join("keys")).iter().try_for_each(|key| file::remove(key).map(|_| ()))?;
-        }
-        Ok(())
     }
 
     fn path(&self, kind: FileType, id: &Id) -> PathBuf {
         let name = id.to_hex();
         match kind {
-            FileType::Config => self.0.join("config"),
-            FileType::Pack => self.0.join("data").join(&name.as_str()[..2]).join(name.as_str()),
-            _ => self.0.join(kind.dirname()).join(name.as_str()),
+            FileType::Config => self.path.join("config"),
+            FileType::Pack => self.path.join("data").join(&name.as_str()[..2]).join(name.as_str()),
+            _ => self.path.join(kind.dirname()).join(name.as_str()),
         }
     }
 }
 
-/// The files of a folder and those below it.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let (folders, mut all): (Vec<PathBuf>, Vec<PathBuf>) =
-        entries.map(|entry| entry.path()).partition(|path| path.is_dir() && !path.is_symlink());
-    all.extend(folders.iter().flat_map(|folder| files(folder)));
-    all
+/// The files of a folder and those below it; links are not followed.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            all.extend(files(&entry.path())?);
+        } else {
+            all.push(entry.path());
+        }
+    }
+    Ok(all)
 }
 
 fn told(failure: &Failure) -> Box<RusticError> {
@@ -92,20 +92,30 @@ fn told(failure: &Failure) -> Box<RusticError> {
 
 impl ReadBackend for Folder {
     fn location(&self) -> String {
-        format!("local:{}", self.0.display())
+        format!("local:{}", self.path.display())
     }
 
     fn list_with_size(&self, kind: FileType) -> RusticResult<Vec<(Id, u32)>> {
-        if kind == FileType::Config {
-            let there = self.0.join("config").metadata().ok();
-            return Ok(there.map(|there| (Id::default(), short(there.len()))).into_iter().collect());
-        }
-        let all = files(&self.0.join(kind.dirname()));
-        let id = |path: &PathBuf| {
-            let id = path.file_name()?.to_str()?.parse::<Id>().ok()?;
-            Some((id, short(path.metadata().ok()?.len())))
+        let unread = |path: &Path, e: &io::Error| told(&file::failure(path, "read", e));
+        let folder = self.path.join(kind.dirname());
+        let all = match kind {
+            FileType::Config => vec![self.path(kind, &Id::default())],
+            _ => files(&folder).map_err(|e| unread(&folder, &e))?,
         };
-        Ok(all.iter().filter_map(id).collect())
+        let mut found = Vec::new();
+        for path in all {
+            let id = match kind {
+                FileType::Config => Some(Id::default()),
+                _ => path.file_name().and_then(|name| name.to_str()?.parse::<Id>().ok()),
+            };
+            let Some(id) = id else { continue };
+            match path.metadata() {
+                Ok(there) => found.push((id, short(there.len()))),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(unread(&path, &e)),
+            }
+        }
+        Ok(found)
     }
 
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<bytes::Bytes> {
@@ -139,21 +149,27 @@ impl ReadBackend for Folder {
 
 impl WriteBackend for Folder {
     fn create(&self) -> RusticResult<()> {
-        let made = file::private_folder(&self.0)
-            .and_then(|()| FOLDERS.iter().try_for_each(|name| file::private_folder(&self.0.join(name))))
+        let made = file::private_folder(&self.path)
+            .and_then(|()| FOLDERS.iter().try_for_each(|name| file::private_folder(&self.path.join(name))))
             .and_then(|()| {
-                (0..=255u8).try_for_each(|n| file::private_folder(&self.0.join(format!("data/{n:02x}"))))
+                (0..=255u8).try_for_each(|n| file::private_folder(&self.path.join(format!("data/{n:02x}"))))
             })
             .and_then(|()| {
-                let folder = rustix::fs::open(&self.0, FOLDER, rustix::fs::Mode::empty());
+                let folder = rustix::fs::open(&self.path, FOLDER, rustix::fs::Mode::empty());
                 let synced = folder.and_then(|folder| rustix::fs::syncfs(&folder));
-                synced.map_err(|e| file::failure(&self.0, "write", &e.into()))
+                synced.map_err(|e| file::failure(&self.path, "write", &e.into()))
             });
         made.map_err(|failure| told(&failure))
     }
 
     fn write_bytes(&self, kind: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
         let all = content.slice().concat();
+        if kind == FileType::Snapshot
+            && let Some(held) = &self.held
+        {
+            held.add(*id, all);
+            return Ok(());
+        }
         file::write(&self.path(kind, id), &all, Mode::Private).map(|_| ()).map_err(|failure| told(&failure))
     }
 

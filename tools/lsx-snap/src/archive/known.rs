@@ -11,9 +11,12 @@ use std::io;
 /// Attributes that prove what a folder of lsx is; a copy proves nothing.
 const OWN: &[u8] = b"trusted.lsx.";
 
+/// The most bytes that the attributes of one file may have, with their names: all of them are in memory at once.
+const MOST: usize = 1 << 20;
+
 /// The attributes of a file, as a repository has them.
 pub(super) fn attributes(link: &OsString) -> io::Result<serde_json::Value> {
-    let mut all = Vec::new();
+    let (mut all, mut bytes) = (Vec::new(), 0);
     let listed = read(|to| fs::llistxattr(link, to));
     let listed = match listed {
         Err(Errno::OPNOTSUPP) => Vec::new(),
@@ -21,6 +24,10 @@ pub(super) fn attributes(link: &OsString) -> io::Result<serde_json::Value> {
     };
     for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !name.starts_with(OWN)) {
         let value = read(|to| fs::lgetxattr(link, name, to))?;
+        bytes += name.len() + value.len();
+        if bytes > MOST {
+            return Err(io::Error::other("they have more than 1 MiB"));
+        }
         all.push(json!({"name": String::from_utf8_lossy(name), "value": STANDARD.encode(value)}));
     }
     Ok(json!(all))

@@ -1,16 +1,21 @@
 //! A repository: what lsx-snap needs of one, whatever keeps it.
 
+mod begun;
 mod folder;
 mod known;
 mod lock;
+mod missed;
+mod opened;
 mod restic;
 mod tree;
 
-pub(crate) use restic::Restic;
+pub(crate) use restic::{Restic, configuration};
 
 use crate::model::Snapshot;
 use common::Failure;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// A volume that is to be saved.
 pub(crate) struct Content {
@@ -18,6 +23,10 @@ pub(crate) struct Content {
     pub(crate) folder: OwnedFd,
     /// Stack, volume and host, and whatever else is to be known of it later.
     pub(crate) about: About,
+    /// When it was so.
+    pub(crate) at: SystemTime,
+    /// Where something is mounted in the volume that `folder` does not show.
+    pub(crate) hidden: Vec<PathBuf>,
 }
 
 /// What is known of a snapshot in a repository.
@@ -34,6 +43,7 @@ pub(crate) struct About {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saved {
     pub(crate) id: String,
+    /// The time of what was saved.
     pub(crate) at: String,
     pub(crate) files: u64,
     pub(crate) bytes: u64,

@@ -2,62 +2,73 @@
 //! not be read is remembered.
 
 use super::known::{attributes, mode};
+use super::missed::Missed;
+use super::opened::{FILE, Opens, within};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustic_core::jiff::Timestamp;
 use rustic_core::repofile::{Metadata, Node, NodeType};
-use rustic_core::{ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult};
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustic_core::{ReadSource, ReadSourceEntry, RusticResult};
+use rustix::fs::{self, Dir, FileType, OFlags, Stat};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Once};
 use std::vec::IntoIter;
 
-/// The most things that are named.
-const NAMED: usize = 20;
+/// The most folders in each other, since each open one is a descriptor.
+const DEEP: usize = 500;
+/// How many times as large as its file system a file may say to be: it has holes, or is compressed.
+const LARGER: u64 = 16;
 /// The inode of a folder where btrfs has left a subvolume out of a snapshot (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID).
 const LEFT_OUT: u64 = 2;
 /// The type of `statfs` that btrfs has.
 const BTRFS: i64 = 0x9123_683e;
-/// How files are opened: themselves, without waiting for a pipe.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-
-/// What could not be read, and how much of it there is.
-#[derive(Debug, Default)]
-pub(crate) struct Missed(Mutex<(u64, Vec<String>)>);
-
-impl Missed {
-    /// Adds something.
-    pub(crate) fn add(&self, what: String) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.0 += 1;
-        if all.1.len() < NAMED {
-            all.1.push(what);
-        }
-    }
-
-    /// The number, and the first ones.
-    pub(crate) fn all(&self) -> (u64, Vec<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+/// The limit of open files is raised once.
+static RAISED: Once = Once::new();
 
 /// A volume.
-pub(crate) struct Tree {
+pub(super) struct Tree {
     folder: Arc<OwnedFd>,
     /// Its name in the repository, as a path.
     name: PathBuf,
+    how: How,
+}
+
+/// How a volume is read.
+#[derive(Clone)]
+struct How {
+    device: u64,
     btrfs: bool,
+    /// The largest file.
+    most: u64,
+    /// Files that were changed later may change again without another time: its clock counts in steps.
+    settled: Timestamp,
+    /// The time of change that these get in the repository, so that the next run reads them again. It has another one.
+    unsettled: Timestamp,
     missed: Arc<Missed>,
 }
 
 impl Tree {
-    /// Of an open folder; `name` is what its paths begin with.
-    pub(crate) fn new(folder: OwnedFd, name: &Path, missed: Arc<Missed>) -> Tree {
-        let btrfs = fs::fstatfs(&folder).is_ok_and(|there| there.f_type == BTRFS);
-        Tree { folder: Arc::new(folder), name: name.to_owned(), btrfs, missed }
+    /// Of an open folder, as it is at a time; `name` is what its paths begin with.
+    pub(super) fn new(folder: OwnedFd, name: &Path, at: Timestamp, missed: Arc<Missed>) -> Tree {
+        RAISED.call_once(|| {
+            if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+                let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+            }
+        });
+        let bytes = fs::fstatvfs(&folder).map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+        let how = How {
+            device: fs::fstat(&folder).map(|there| there.st_dev).unwrap_or_default(),
+            btrfs: fs::fstatfs(&folder).is_ok_and(|there| there.f_type == BTRFS),
+            most: bytes.ok().filter(|bytes| *bytes > 0).unwrap_or(u64::MAX).saturating_mul(LARGER),
+            settled: Timestamp::from_nanosecond(at.as_nanosecond() - 1_000_000_000).unwrap_or_default(),
+            // In January 1970, which no file has had.
+            unsettled: Timestamp::from_nanosecond(at.as_nanosecond() / 1000).unwrap_or_default(),
+            missed,
+        };
+        Tree { folder: Arc::new(folder), name: name.to_owned(), how }
     }
 }
 
@@ -70,55 +81,8 @@ impl ReadSource for Tree {
     }
 
     fn entries(&self) -> Walk {
-        let device = fs::fstat(&*self.folder).map(|there| there.st_dev).unwrap_or_default();
-        let (btrfs, missed) = (self.btrfs, Arc::clone(&self.missed));
         let root = Some((Arc::clone(&self.folder), self.name.clone()));
-        Walk { root, open: Vec::new(), device, btrfs, missed }
-    }
-}
-
-/// A file that is opened when its turn comes.
-pub(crate) struct Opens {
-    folder: Arc<OwnedFd>,
-    name: OsString,
-    path: PathBuf,
-    inode: u64,
-    missed: Arc<Missed>,
-}
-
-impl ReadSourceOpen for Opens {
-    type Reader = Bytes;
-
-    fn open(self) -> RusticResult<Bytes> {
-        let same = |file: &OwnedFd| fs::fstat(file).is_ok_and(|there| there.st_ino == self.inode);
-        let file = fs::openat(&*self.folder, &self.name, FILE, Mode::empty()).map_err(io::Error::from);
-        let file = file.and_then(|file| {
-            if same(&file) { Ok(file) } else { Err(io::Error::other("another file has its name now")) }
-        });
-        match file {
-            Ok(file) => Ok(Bytes { file: file.into(), path: self.path, missed: self.missed }),
-            Err(e) => {
-                self.missed.add(format!("{}: {e}", self.path.display()));
-                Err(RusticError::with_source(ErrorKind::InputOutput, "cannot open a file", e))
-            }
-        }
-    }
-}
-
-/// The bytes of a file.
-pub(crate) struct Bytes {
-    file: File,
-    path: PathBuf,
-    missed: Arc<Missed>,
-}
-
-impl Read for Bytes {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        self.file.read(to).inspect_err(|e| {
-            if e.kind() != io::ErrorKind::Interrupted {
-                self.missed.add(format!("{}: {e}", self.path.display()));
-            }
-        })
+        Walk { root, open: Vec::new(), how: self.how.clone() }
     }
 }
 
@@ -130,12 +94,10 @@ struct Frame {
 }
 
 /// Everything in a volume, folders before what is in them, by name.
-pub(crate) struct Walk {
+pub(super) struct Walk {
     root: Option<(Arc<OwnedFd>, PathBuf)>,
     open: Vec<Frame>,
-    device: u64,
-    btrfs: bool,
-    missed: Arc<Missed>,
+    how: How,
 }
 
 impl Iterator for Walk {
@@ -167,7 +129,7 @@ impl Iterator for Walk {
             let (folder, path) = (Arc::clone(&frame.folder), frame.path.join(&name));
             match self.entry(folder, &path, name) {
                 Ok(entry) => return Some(Ok(entry)),
-                Err(e) => self.missed.add(format!("{}: {e}", path.display())),
+                Err(e) => self.how.missed.add(format!("{}: {e}", path.display())),
             }
         }
     }
@@ -175,9 +137,13 @@ impl Iterator for Walk {
 
 impl Walk {
     fn enter(&mut self, folder: Arc<OwnedFd>, path: PathBuf) {
+        if self.open.len() >= DEEP {
+            let message = format!("{}: more than {DEEP} folders are in each other", path.display());
+            return self.how.missed.add(message);
+        }
         match names(&folder) {
             Ok(names) => self.open.push(Frame { folder, path, names: names.into_iter() }),
-            Err(e) => self.missed.add(format!("{}: {e}", path.display())),
+            Err(e) => self.how.missed.add(format!("{}: {e}", path.display())),
         }
     }
 
@@ -188,27 +154,33 @@ impl Walk {
         path: &Path,
         name: OsString,
     ) -> io::Result<ReadSourceEntry<Opens>> {
-        let mut stat = fs::statat(&*folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        // Of any kind: what is mounted there is not opened.
+        let there = within(&folder, &name, OFlags::PATH)?;
+        let mut stat = fs::fstat(&there)?;
         let (mut open, mut below) = (None, None);
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
-                let there = fs::openat(&*folder, &name, FILE.union(OFlags::DIRECTORY), Mode::empty())?;
+                let there = within(&folder, &name, FILE.union(OFlags::DIRECTORY))?;
                 stat = fs::fstat(&there)?;
-                if stat.st_dev != self.device || (self.btrfs && stat.st_ino == LEFT_OUT) {
-                    self.missed.add(format!("{}: a mount or subvolume of its own", path.display()));
+                if stat.st_dev != self.how.device || (self.how.btrfs && stat.st_ino == LEFT_OUT) {
+                    self.how.missed.add(format!("{}: a mount or subvolume of its own", path.display()));
                 } else {
                     below = Some(there);
                 }
                 NodeType::Dir
             }
             FileType::Symlink => {
-                let to = fs::readlinkat(&*folder, &name, Vec::new())?;
+                let to = fs::readlinkat(&there, "", Vec::new())?;
                 NodeType::from_link(Path::new(OsStr::from_bytes(to.to_bytes())))
             }
             FileType::RegularFile => {
+                let size = u64::try_from(stat.st_size).unwrap_or_default();
+                if size > self.how.most {
+                    return Err(io::Error::other("larger than its disk can hold"));
+                }
                 let (folder, name) = (Arc::clone(&folder), name.clone());
-                let (path, inode, missed) = (path.to_owned(), stat.st_ino, Arc::clone(&self.missed));
-                open = Some(Opens { folder, name, path, inode, missed });
+                let (path, inode, missed) = (path.to_owned(), stat.st_ino, Arc::clone(&self.how.missed));
+                open = Some(Opens { folder, name, path, inode, size, missed });
                 NodeType::File
             }
             FileType::BlockDevice => NodeType::Dev { device: stat.st_rdev },
@@ -232,11 +204,13 @@ impl Walk {
         let time =
             |seconds: i64, part: u64| Timestamp::new(seconds, i32::try_from(part).unwrap_or_default()).ok();
         let mtime = time(stat.st_mtime, stat.st_mtime_nsec);
+        let ctime = time(stat.st_ctime, stat.st_ctime_nsec);
+        let settled = ctime.is_some_and(|ctime| ctime <= self.how.settled);
         let mut known = Metadata {
             mode: Some(mode(stat.st_mode)),
             mtime,
             atime: mtime,
-            ctime: time(stat.st_ctime, stat.st_ctime_nsec),
+            ctime: if settled { ctime } else { Some(self.how.unsettled) },
             uid: Some(stat.st_uid),
             gid: Some(stat.st_gid),
             inode: stat.st_ino,
@@ -248,7 +222,7 @@ impl Walk {
         };
         match attributes(link) {
             Ok(all) => known.extended_attributes = serde_json::from_value(all).unwrap_or_default(),
-            Err(e) => self.missed.add(format!("attributes of {}: {e}", path.display())),
+            Err(e) => self.how.missed.add(format!("attributes of {}: {e}", path.display())),
         }
         known
     }
@@ -266,4 +240,50 @@ fn names(folder: &Arc<OwnedFd>) -> io::Result<Vec<OsString>> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its files the short way")]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::fs::File;
+
+    fn walked(folder: &Path, at: Timestamp) -> (BTreeMap<String, Option<Timestamp>>, Vec<String>) {
+        let missed = Arc::new(Missed::default());
+        let tree = Tree::new(File::open(folder).unwrap().into(), Path::new("/s/v"), at, Arc::clone(&missed));
+        let all = tree.entries().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.path.display().to_string(), entry.node.meta.ctime)
+        });
+        (all.collect(), missed.all().1)
+    }
+
+    #[test]
+    fn what_may_change_unseen_is_read_again() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::write(temp.path().join("file"), "words").unwrap();
+        let later = |seconds: i64| Timestamp::new(Timestamp::now().as_second() + seconds, 5000).unwrap();
+        let time = |at| walked(temp.path(), at).0["/s/v/file"].unwrap();
+        // No two runs have the same time for it, and it is not the true one.
+        assert!(time(later(-10)) < time(later(0)) && time(later(0)) < later(-1_000_000));
+        assert!(time(later(10)) > later(-100));
+        assert_eq!(time(later(10)), time(later(20)));
+    }
+
+    #[test]
+    fn what_is_too_deep_or_too_large_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(temp.path().join(["x"; 600].join("/"))).unwrap();
+        let (all, missed) = walked(temp.path(), Timestamp::now());
+        assert_eq!(all.len(), 501);
+        assert!(missed.len() == 1 && missed[0].contains("more than 500 folders"), "{missed:?}");
+        let missed = Arc::new(Missed::default());
+        let folder = File::open(temp.path()).unwrap();
+        let mut tree = Tree::new(folder.into(), Path::new("/s/v"), Timestamp::now(), Arc::clone(&missed));
+        tree.how.most = 10;
+        std::fs::write(temp.path().join("file"), "eleven bytes").unwrap();
+        assert!(tree.entries().all(|entry| !entry.unwrap().path.ends_with("file")));
+        assert!(missed.all().1[0].contains("/s/v/file: larger than its disk can hold"), "{missed:?}");
+    }
 }
