@@ -71,7 +71,7 @@ fn raise(stack: &Stack, all: &Resolved, seen: &mut ObservedOf<Snap>, folder: &Pa
     let kept = Kept::of(digest, PROGRAM, &seen.host, false).into_iter().rev();
     let kept = [Kept::data("snap", &all.stack)].into_iter().chain(kept);
     seen.objects = kept.map(|kept| kept.have("snap")).collect();
-    let job = |job| JobSeen { stack: all.stack.clone(), job, last: None };
+    let job = |job| JobSeen { stack: all.stack.clone(), job, last: None, unsaved: Vec::new() };
     seen.seen.jobs = intent.jobs.into_iter().map(job).collect();
     let repository =
         |repository| RepositorySeen { stack: all.stack.clone(), repository, state: State::Ready };

@@ -43,6 +43,7 @@ mod archive;
 mod check;
 pub mod cli;
 mod heard;
+mod listed;
 pub mod model;
 mod observe;
 pub mod plan;
@@ -136,7 +137,7 @@ impl Tool for Snap {
     fn call(&self, name: &str, input: Value, _: &AtomicBool, event: Hear<'_>) -> Result<Value, Failures> {
         match name {
             "take" => Ok(json!(take::take(&fleet::shape(input)?, event)?)),
-            "list" => Ok(json!(take::list(&fleet::shape(input)?)?)),
+            "list" => Ok(json!(listed::list(&fleet::shape(input)?)?)),
             "last" => Ok(json!(check::last(&input)?)),
             _ => Err(Failure::new(Kind::Bug, "snap.call", format!("no call {name}")).into()),
         }

@@ -3,7 +3,7 @@
 use common::plan::Kept;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What `--destroy-data` removes: the records of a stack.
 pub const RECORDS: &str = "/var/lib/lsx/snap";
@@ -74,9 +74,12 @@ pub struct JobSeen {
     /// The job.
     #[serde(flatten)]
     pub job: Job,
-    /// The end of its last run; absent if it has never run.
+    /// Its last run; absent if it has never run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Run>,
+    /// What no run has ever saved, if it has run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsaved: Vec<Unsaved>,
 }
 
 /// A repository of a host.
@@ -103,14 +106,26 @@ pub enum State {
     Missing,
 }
 
-/// The end of a run of a job.
+/// A volume that a repository has never had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unsaved {
+    /// The volume.
+    pub volume: String,
+    /// The repository.
+    pub repository: String,
+}
+
+/// A run of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
-    /// When its last snapshot was saved, RFC 3339 in UTC; absent if none was.
+    /// The time of the last snapshot, also of an earlier run, RFC 3339 in UTC; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// Whether everything was saved, to all repositories.
     pub ok: bool,
+    /// Whether it has not ended yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub running: bool,
 }
 
 /// The record of a stack on a host: /var/lib/lsx/snap/STACK/data/runs.json.
@@ -120,8 +135,36 @@ pub(crate) struct Runs {
     pub(crate) schema: String,
     /// What repositories call themselves, by path.
     pub(crate) repositories: BTreeMap<String, String>,
+    /// The digests of their configurations, by path.
+    #[serde(default)]
+    pub(crate) configurations: BTreeMap<String, String>,
     /// The last run of each job.
-    pub(crate) jobs: BTreeMap<String, Run>,
+    pub(crate) jobs: BTreeMap<String, Recorded>,
+}
+
+/// The last run of a job, as it is recorded: before it begins, and at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    /// As in [`Run`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<String>,
+    /// As in [`Run`].
+    pub(crate) ok: bool,
+    /// The process, until it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<Process>,
+    /// The repositories, by what they call themselves, that have ever had a snapshot of a volume.
+    #[serde(default)]
+    pub(crate) saved: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A process; no other one ever has the same number and start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
+    /// Its number.
+    pub(crate) pid: u32,
+    /// The machine's start, and the process's after it.
+    pub(crate) start: String,
 }
 
 /// What its steps share.
@@ -168,7 +211,7 @@ pub struct TakenAt {
     pub repository: String,
     /// The snapshot's name there.
     pub id: String,
-    /// When it was saved, RFC 3339 in UTC.
+    /// The time of what was saved, RFC 3339 in UTC.
     pub at: String,
     /// Whether all of the volume is from one moment. If not, programs may have written to it meanwhile.
     pub consistent: bool,
@@ -211,7 +254,7 @@ pub struct ListAt {
 pub struct Snapshot {
     /// Its name there.
     pub id: String,
-    /// When it was saved, RFC 3339 in UTC.
+    /// The time of what was saved, RFC 3339 in UTC.
     pub at: String,
     /// The host whose volume it is.
     pub of: String,

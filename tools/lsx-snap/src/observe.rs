@@ -27,7 +27,8 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
             facts.jobs.extend(intent.jobs.iter().map(|job| JobSeen {
                 stack: name.clone(),
                 job: job.clone(),
-                last: runs.jobs.get(&job.name).cloned(),
+                last: runs.last(&job.name),
+                unsaved: runs.unsaved(intent, job),
             }));
             facts.repositories.extend(intent.repositories.iter().map(|one| seen(&name, one, &runs)));
         }

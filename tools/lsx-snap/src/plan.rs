@@ -135,6 +135,13 @@ fn of(stack: &str, host: &str, jobs: Vec<Job>, mut repositories: Vec<Repository>
     (!jobs.is_empty()).then_some(Intent { schema, stack, host, jobs, repositories })
 }
 
+/// The part of an intent that some jobs need.
+pub(crate) fn narrowed(intent: Intent, names: &BTreeSet<String>) -> Option<Intent> {
+    let Intent { stack, host, mut jobs, repositories, .. } = intent;
+    jobs.retain(|job| names.contains(&job.name));
+    of(&stack, &host, jobs, repositories)
+}
+
 /// What is not selected stays as it is.
 fn merged(input: &PlanInput<Keys>, (host, seen): (&str, &Facts), named: Option<Intent>) -> Option<Intent> {
     if matches!(input.goal, Goal::Boot(_)) {

@@ -4,19 +4,33 @@ use crate::model::{Key, Object, Shared};
 use common::host::{file, limit, received};
 use common::plan::Kept;
 use common::secret;
+use common::stack::Stack;
 use common::tool::Source;
 use common::transfer::{NeededSecret, Needs};
 use common::{Failure, Failures, Kind};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The secrets of the repositories that the document names.
 ///
 /// # Errors
 /// All that are missing, cannot be read, or are no passwords.
 pub(crate) fn gather(from: &Source<'_>) -> Result<BTreeMap<String, Key>, Failures> {
+    of_stack(from.stack, &|_| true, &|path| from.beside(path))
+}
+
+/// The same for some of the repositories; `beside` finds a path of the document.
+///
+/// # Errors
+/// As there.
+pub(crate) fn of_stack(
+    stack: &Stack,
+    needed: &dyn Fn(&str) -> bool,
+    beside: &dyn Fn(&str) -> PathBuf,
+) -> Result<BTreeMap<String, Key>, Failures> {
     let (mut all, mut failures) = (BTreeMap::new(), Vec::new());
-    for (name, target) in from.stack.snap.iter().flat_map(|snap| &snap.to) {
-        match found(from, &target.key) {
+    for (name, target) in stack.snap.iter().flat_map(|snap| &snap.to).filter(|(name, _)| needed(name)) {
+        match found(stack, &target.key, beside) {
             Ok(key) => _ = all.insert(target.key.clone(), key),
             Err(failure) => failures.push(failure.at(format!("snap.to.{name}.key"))),
         }
@@ -24,9 +38,9 @@ pub(crate) fn gather(from: &Source<'_>) -> Result<BTreeMap<String, Key>, Failure
     Failures(failures).verdict().map(|()| all)
 }
 
-fn found(from: &Source<'_>, name: &str) -> Result<Key, Failure> {
-    let found = secret::find(from.stack, name, &|path| from.beside(path))?;
-    password(&secret::value(&from.stack.name, name, &found.place)?).map_err(|why| wrong(name, why))?;
+fn found(stack: &Stack, name: &str, beside: &dyn Fn(&str) -> PathBuf) -> Result<Key, Failure> {
+    let found = secret::find(stack, name, beside)?;
+    password(&secret::value(&stack.name, name, &found.place)?).map_err(|why| wrong(name, why))?;
     Ok(Key { digest: found.digest, place: Some(found.place) })
 }
 

@@ -1,9 +1,9 @@
-//! The host's side of `take` and `list`: points of all volumes first, then each is saved in each repository.
+//! The host's side of `take`: points of all volumes first, then each is saved in each repository.
 
-use crate::archive::{About, Archive, Content, Restic, Saved};
-use crate::model::{CONSISTENT, Intent, Job, ListAt, Repository, Run, Runs, TakenAt};
+use crate::archive::{About, Archive, Content, Restic, Saved, configuration};
+use crate::model::{CONSISTENT, Intent, Job, Repository, Runs, TakenAt};
 use crate::point::{self, Found, Point};
-use crate::{Snap, record, secrets};
+use crate::{Snap, plan, record, secrets};
 use common::host::alive;
 use common::host::kept::Keeper;
 use common::tool::Hear;
@@ -18,6 +18,9 @@ pub(crate) struct Order {
     pub(crate) stack: String,
     /// The names of jobs.
     pub(crate) jobs: BTreeSet<String>,
+    /// For `take`: the digest of what the document wants of them on this host; none if it wants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wanted: Option<String>,
 }
 
 /// What it answers to `take`: what it saved, and why it did not save the rest.
@@ -28,7 +31,7 @@ pub(crate) struct Answer {
 }
 
 /// The intent of this host; none if no job has a volume here.
-fn intent(stack: &str) -> Result<Option<Intent>, Failure> {
+pub(crate) fn intent(stack: &str) -> Result<Option<Intent>, Failure> {
     common::host::root()?;
     Keeper::of::<Snap>(stack).intent()
 }
@@ -44,15 +47,24 @@ pub(crate) fn take(order: &Order, event: Hear<'_>) -> Result<Answer, Failures> {
 /// Jobs one after the other.
 fn all(order: &Order) -> Result<Answer, Failures> {
     let mut answer = Answer::default();
-    let Some(intent) = intent(&order.stack)? else { return Ok(answer) };
+    let intent = intent(&order.stack)?.and_then(|intent| plan::narrowed(intent, &order.jobs));
+    if intent.as_ref().map(plan::key) != order.wanted {
+        let message = "this host does not have what the document says of these snapshot jobs";
+        let failure = Failure::new(Kind::Failed, "snap.stale", message.to_owned());
+        return Err(failure.hint("run `lsx-snap up` first").into());
+    }
+    let Some(intent) = intent else { return Ok(answer) };
     let mut runs = record::read(&order.stack)?;
-    for job in intent.jobs.iter().filter(|job| order.jobs.contains(&job.name)) {
-        let (before, saved) = (answer.failures.len(), answer.snapshots.len());
+    for job in &intent.jobs {
+        let before = answer.failures.len();
+        runs.begin(&job.name);
+        if let Err(failure) = record::write(&order.stack, &runs) {
+            answer.failures.push(failure);
+            continue;
+        }
         run(&intent, job, &mut runs, &mut answer);
-        let at = answer.snapshots[saved..].last().map(|one| one.at.clone());
-        let at = at.or_else(|| runs.jobs.get(&job.name).and_then(|last| last.at.clone()));
-        runs.jobs.insert(job.name.clone(), Run { at, ok: answer.failures.len() == before });
-        record::write(&order.stack, &runs)?;
+        runs.end(&job.name, answer.failures.len() == before);
+        answer.failures.extend(record::write(&order.stack, &runs).err());
     }
     Ok(answer)
 }
@@ -99,6 +111,7 @@ fn run(intent: &Intent, job: &Job, runs: &mut Runs, answer: &mut Answer) {
         for (repository, archive) in &open {
             match save(intent, job, (&volume, &point), archive) {
                 Ok(saved) => {
+                    runs.saved(&job.name, &volume, (archive.id(), &saved.at));
                     answer.failures.extend(partly(&volume, &saved));
                     answer.snapshots.push(told(job, &volume, (&repository.name, point.consistent()), saved));
                 }
@@ -121,23 +134,22 @@ fn outside(volumes: &[Found], repository: &Repository) -> Result<(), Failure> {
 
 /// The repository, which is remembered before anything is in it.
 fn opened(stack: &str, repository: &Repository, runs: &mut Runs) -> Result<Restic, Failure> {
-    let password = secrets::of_host(stack, &repository.key)?;
-    let known = runs.repositories.get(&repository.path).cloned();
-    let archive = Restic::open(Path::new(&repository.path), &password, known.is_some())?;
-    match known {
-        Some(known) if known != archive.id() => {
-            let message = format!("another repository is at {}", repository.path);
-            Err(Failure::new(Kind::Failed, "snap.replaced", message).hint(format!(
-                "if that is meant, remove /var/lib/lsx/snap/{stack}/data/runs.json on this host"
-            )))
-        }
-        Some(_) => Ok(archive),
-        None => {
-            runs.repositories.insert(repository.path.clone(), archive.id());
-            record::write(stack, runs)?;
-            Ok(archive)
-        }
+    let (password, path) = (secrets::of_host(stack, &repository.key)?, &repository.path);
+    let known = runs.repositories.get(path).cloned();
+    let archive = Restic::open(Path::new(path), &password, known.is_some())?;
+    if known.is_some_and(|known| known != archive.id()) {
+        let message = format!("another repository is at {path}");
+        return Err(Failure::new(Kind::Failed, "snap.replaced", message).hint(format!(
+            "if that is meant, remove /var/lib/lsx/snap/{stack}/data/runs.json on this host"
+        )));
     }
+    let before = runs.clone();
+    runs.repositories.insert(path.clone(), archive.id());
+    runs.configurations.insert(path.clone(), configuration(Path::new(path))?);
+    if *runs != before {
+        record::write(stack, runs)?;
+    }
+    Ok(archive)
 }
 
 fn save(
@@ -180,31 +192,4 @@ fn told(job: &Job, volume: &str, (repository, consistent): (&str, bool), saved: 
         bytes: saved.bytes,
         added_bytes: saved.added,
     }
-}
-
-/// The snapshots of a stack in the repositories of a host. One that has had none yet is not there.
-///
-/// # Errors
-/// A repository that cannot be read.
-pub(crate) fn list(order: &Order) -> Result<Vec<ListAt>, Failures> {
-    let Some(intent) = intent(&order.stack)? else { return Ok(Vec::new()) };
-    let runs = record::read(&order.stack)?;
-    let (mut all, mut failures) = (Vec::new(), Vec::new());
-    let known = |one: &&Repository| {
-        runs.repositories.contains_key(&one.path) || Path::new(&one.path).join("config").is_file()
-    };
-    for repository in intent.repositories.iter().filter(known) {
-        let found = secrets::of_host(&order.stack, &repository.key)
-            .and_then(|password| Restic::open(Path::new(&repository.path), &password, true))
-            .and_then(|archive| archive.list(&order.stack));
-        match found {
-            Ok(found) => all.extend(found.into_iter().map(|snapshot| ListAt {
-                host: String::new(),
-                repository: repository.name.clone(),
-                snapshot,
-            })),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    Failures(failures).verdict().map(|()| all)
 }

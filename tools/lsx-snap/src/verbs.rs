@@ -1,10 +1,12 @@
 //! The verbs `take` and `list`, on the operator's machine.
 
-use crate::Snap;
+use crate::listed::Listed;
 use crate::model::{List, ListAt, Taken, TakenAt};
 use crate::take::{Answer, Order};
+use crate::{Snap, plan, secrets};
 use clap::Args;
 use common::cli::Global;
+use common::stack::{Resolved, Stack};
 use common::tool::Tool as _;
 use common::verb::{self, HostSet, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind, document, fleet};
@@ -39,13 +41,43 @@ pub(crate) struct ListArgs {
     scope: ScopeArgs,
 }
 
-/// The stack, its selected jobs, and its hosts.
+/// The stack, its selected jobs, and the hosts that take part.
+struct Asked {
+    stack: Stack,
+    resolved: Resolved,
+    from: StackArgs,
+    jobs: BTreeSet<String>,
+    hosts: HostSet<Snap>,
+    here: BTreeSet<String>,
+}
+
+impl Asked {
+    /// What a host is asked.
+    fn order(&self, wanted: Option<String>) -> Order {
+        Order { stack: self.stack.name.clone(), jobs: self.jobs.clone(), wanted }
+    }
+
+    /// The same, with what the document says of the jobs there: a host that has not got it does not take something else.
+    fn orders(&self) -> Result<BTreeMap<String, Order>, Failures> {
+        let jobs = self.stack.snap.iter().flat_map(|snap| &snap.what);
+        let needed: BTreeSet<&String> =
+            jobs.filter(|(name, _)| self.jobs.contains(*name)).flat_map(|(_, job)| &job.to).collect();
+        let beside = |path: &str| PathBuf::from(self.from.beside(path));
+        let keys = secrets::of_stack(&self.stack, &|name| needed.iter().any(|one| *one == name), &beside)?;
+        let wanted = |host: &String| {
+            let intent = plan::wanted(&self.stack, &self.resolved, host, &keys);
+            intent.and_then(|intent| plan::narrowed(intent, &self.jobs)).as_ref().map(plan::key)
+        };
+        Ok(self.here.iter().map(|host| (host.clone(), self.order(wanted(host)))).collect())
+    }
+}
+
 fn asked(
     named: &[String],
     stack: Option<&PathBuf>,
     scope: &ScopeArgs,
     global: &Global,
-) -> Result<(Order, HostSet<Snap>, BTreeSet<String>), Failures> {
+) -> Result<Asked, Failures> {
     let from = StackArgs { input: stack.cloned(), ..StackArgs::default() };
     let (document, resolved, only, hosts) = verb::host_set_of(&Snap, &from, scope, global)?;
     let all: BTreeSet<String> = document.snap.iter().flat_map(|snap| snap.what.keys()).cloned().collect();
@@ -68,17 +100,17 @@ fn asked(
     let jobs = all.into_iter().filter(meant).collect();
     let here = resolved.hosts.iter().filter(|host| hosts.has(&host.name)).map(|host| host.name.clone());
     let here = here.collect();
-    Ok((Order { stack: document.name, jobs }, hosts, here))
+    Ok(Asked { stack: document, resolved, from, jobs, hosts, here })
 }
 
 /// Asks hosts, and shows what went wrong after what went well.
 fn answers<A: DeserializeOwned>(
     hosts: &mut HostSet<Snap>,
-    here: &BTreeSet<String>,
-    (call, order): (&str, &Order),
+    (call, orders): (&str, BTreeMap<String, Order>),
     failures: &mut Vec<Failure>,
 ) -> BTreeMap<String, A> {
-    let asked: BTreeMap<String, Value> = here.iter().map(|host| (host.clone(), json!(order))).collect();
+    let asked: BTreeMap<String, Value> =
+        orders.into_iter().map(|(host, order)| (host, json!(order))).collect();
     let mut all = BTreeMap::new();
     // Events only say that a host is at work.
     for (host, answer) in hosts.hear(call, asked, &mut |_, _| {}) {
@@ -95,19 +127,20 @@ fn answers<A: DeserializeOwned>(
 /// # Errors
 /// Everything that was not saved.
 pub(crate) fn take(args: &TakeArgs, global: &Global) -> Result<(), Failures> {
-    let (order, hosts, here) = asked(&args.jobs, args.stack.as_ref(), &args.scope, global)?;
-    let mut hosts = hosts.renewing();
-    hosts.lock(&order.stack, &[Snap::NAME], &here)?;
+    let asked = asked(&args.jobs, args.stack.as_ref(), &args.scope, global)?;
+    let orders = asked.orders()?;
+    let (mut hosts, stack) = (asked.hosts.renewing(), asked.stack.name);
+    hosts.lock(&stack, &[Snap::NAME], &asked.here)?;
     let (mut snapshots, mut failures) = (Vec::new(), Vec::new());
-    for (host, answer) in answers::<Answer>(&mut hosts, &here, ("take", &order), &mut failures) {
+    for (host, answer) in answers::<Answer>(&mut hosts, ("take", orders), &mut failures) {
         snapshots.extend(answer.snapshots.into_iter().map(|one| TakenAt { host: host.clone(), ..one }));
         failures.extend(answer.failures.into_iter().map(|failure| failure.on(&host)));
     }
     if snapshots.is_empty() && failures.is_empty() {
-        let message = format!("no host has a volume of these snapshot jobs of stack {}", order.stack);
-        failures.push(Failure::new(Kind::Failed, "snap.none", message).hint("run `lsx-snap up` first"));
+        let message = format!("no host has a volume of these snapshot jobs of stack {stack}");
+        failures.push(Failure::new(Kind::Failed, "snap.none", message).hint("do their hosts take part?"));
     }
-    let (schema, stack) = (document::schema(Snap::NAME, "taken"), order.stack);
+    let schema = document::schema(Snap::NAME, "taken");
     global.output(Snap::TABLES).emit(&[Taken { schema, stack, snapshots }])?;
     Failures(failures).verdict()
 }
@@ -117,14 +150,16 @@ pub(crate) fn take(args: &TakeArgs, global: &Global) -> Result<(), Failures> {
 /// # Errors
 /// Repositories that cannot be read.
 pub(crate) fn list(args: &ListArgs, global: &Global) -> Result<(), Failures> {
-    let (order, mut hosts, here) = asked(&[], args.stack.as_ref(), &args.scope, global)?;
+    let mut asked = asked(&[], args.stack.as_ref(), &args.scope, global)?;
+    let orders = asked.here.iter().map(|host| (host.clone(), asked.order(None))).collect();
     let (mut snapshots, mut failures) = (Vec::new(), Vec::new());
-    for (host, answer) in answers::<Vec<ListAt>>(&mut hosts, &here, ("list", &order), &mut failures) {
+    for (host, answer) in answers::<Listed>(&mut asked.hosts, ("list", orders), &mut failures) {
         let meant = |one: &ListAt| args.volume.as_ref().is_none_or(|volume| one.snapshot.volume == *volume);
-        let at = answer.into_iter().filter(meant).map(|one| ListAt { host: host.clone(), ..one });
-        snapshots.extend(at);
+        let at = answer.snapshots.into_iter().filter(meant);
+        snapshots.extend(at.map(|one| ListAt { host: host.clone(), ..one }));
+        failures.extend(answer.failures.into_iter().map(|failure| failure.on(&host)));
     }
-    let (schema, stack) = (document::schema(Snap::NAME, "list"), order.stack);
+    let (schema, stack) = (document::schema(Snap::NAME, "list"), asked.stack.name);
     global.output(Snap::TABLES).emit(&[List { schema, stack, snapshots }])?;
     Failures(failures).verdict()
 }
