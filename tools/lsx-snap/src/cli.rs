@@ -39,25 +39,28 @@ const AFTER: &str = "  stack.*           the stack file is invalid, at the place
   snap.incomplete   some of a volume is not in its snapshot: 1
   snap.inside       a repository is in a volume that it saves: 65
   snap.key          a key does not open its repository: 1
-  snap.lock         a repository cannot be locked: 1
-  snap.locked       somebody has a repository for itself, such as `restic prune`: 75
+  snap.lock         a repository cannot be locked, or somebody removed the lock while it was written to: 1
+  snap.locked       somebody has a repository for itself, such as `restic prune`, or makes it: 75
   snap.missing      a repository was there, and is not any more: 1, or 2 with `check`
   snap.none         there is no snapshot job, or no host has a volume of it: 65 or 1
   snap.password     a secret is no password of a repository: 65
   snap.plan.unbuilt  the document has something for snapshots that is not supported yet: 65
   snap.record       the record of runs on a host is damaged: 1
-  snap.replaced     another repository is at its path: 1
+  snap.replaced     another repository is at its path: 1, or 2 with `check`
   snap.repository   a repository cannot be read or written: 1
   snap.run          with `check`: a snapshot job has never run, or its last run failed: 2
   snap.secret       the password of a repository is missing on a host: 1
+  snap.stale        a host does not have what the document says of its snapshot jobs: 1
   snap.take         a volume cannot be opened: 1
+  snap.unsaved      with `check`: a volume of a snapshot job was never saved in a repository of it: 2
 
 Files:
   /etc/lsx/STACK/snap.json                on each host with a volume: its part of the snapshot jobs
   /etc/lsx/boot.d/60-STACK-snap           on each host with a volume: the entry that is run after a reboot
   /var/lib/lsx/secrets/STACK/snap/        on each host with a volume: the passwords of its repositories
   /var/lib/lsx/snap/STACK/data/runs.json  on each host with a volume: the repositories it has had, and its last runs; `down` keeps it
-  .lsx-snap-STACK-VOLUME                  beside a volume on btrfs, while it is saved
+  .lsx-snap:STACK:VOLUME                  beside a volume on btrfs, while it is saved
+  .lsx-begun                              in a repository, while it is made
 
 Examples:
   lsx-store up office.yaml | lsx-ct up | lsx-snap up >/dev/null

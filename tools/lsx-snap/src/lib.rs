@@ -4,23 +4,28 @@
 //! jobs: on each host of their volumes it takes one point in time of each volume, and then saves it. On btrfs that is a snapshot, which exists
 //! until it is saved, so that programs go on meanwhile: `consistent` is true. Elsewhere the folder is read as it is, and what programs write
 //! meanwhile may be torn: `consistent` is false. Volumes of a job are taken right after each other, which is not one moment for all of them. Instances are
-//! not stopped.
+//! not stopped. A host that does not have what the document says of these jobs takes nothing: run `up` first.
 //!
-//! A repository is a folder on the host of the volumes (`local:/PATH`), which the first `take` makes. If it is not there any more, such as when its disk is
-//! not mounted, or if another one is there, `take` fails and writes nothing. Its password is the secret `key`, one line of text: keep it
+//! A repository is a folder on the host of the volumes (`local:/PATH`), which the first `take` makes, if nothing is in it. If it is not there any more, such
+//! as when its disk is not mounted, or if another one is there, `take` fails and writes nothing. Its password is the secret `key`, one line of text: keep it
 //! elsewhere, too, since nobody reads the repository without it. It is on the hosts in a file that root alone can read, and in no argument, environment or log.
 //!
-//! Everything is kept that restic keeps: owners, modes, times, attributes, ACLs, capabilities, links, devices, pipes, sockets and names of any
-//! bytes. Holes of sparse files take no space in a repository; restore them with `--sparse`. No link is followed, and what is
-//! mounted in a volume, or is a subvolume of its own in it, is not saved: `take` names it, as it does files that it cannot read, and exits with 1. Then the
-//! snapshot has the rest, and `list` says that it is incomplete.
+//! Everything is kept that restic keeps: owners, modes, times of change, attributes (up to 1 MiB of a file), ACLs, capabilities, links, devices, pipes,
+//! sockets and names of any bytes. Times of access are not kept. Sockets are saved, but restic 0.14 restores none. Holes of sparse files take no space in a
+//! repository; restic 0.15 and later makes them again with `restore --sparse`. No link is followed. What is mounted in a volume, is a
+//! subvolume of its own in it, lies more than 500 folders deep, or says to be 16 times as large as its disk is not saved: `take` names it, as it does
+//! files that it cannot read, and exits with 1. Then the snapshot has the rest, and `list` says that it is incomplete.
+//!
+//! `check` names jobs that have never run or whose last run failed or was killed, volumes that a repository of their job has never had, and
+//! repositories that are gone or have been replaced.
 //!
 //! Without lsx a volume is restored by restic(1), as root on the host: `restic -r /PATH snapshots --tag lsx-stack=STACK`, then `restic -r /PATH restore
 //! ID --target FOLDER`, which makes FOLDER/STACK/VOLUME. `take` has restic's lock meanwhile, so `restic prune` and
 //! `restic check` refuse; that of a run that was killed is removed by the next one, or by `restic unlock`.
 //!
-//! A run that is killed leaves a repository that is whole: the next one goes on with what is in it already. What it
-//! has not finished is removed by the next `take`, or by `down`.
+//! A run that is killed leaves a repository that is whole: a snapshot is written last, and the next run goes on with the content that is in the repository
+//! already. Until then nothing needs that content, so `restic prune` removes it. The snapshot of btrfs that a killed run leaves beside a volume is
+//! removed by the next `take`, or by `down`.
 //! `down` keeps repositories, and removes the jobs and passwords. `down --destroy-data STACK` removes the record of runs, too; repositories stay.
 //!
 //! Nothing runs by itself yet: `every`, `at`, `keep`, `check` and `state` are without effect.
