@@ -34,6 +34,7 @@ fn a_run_killed_at_any_moment_leaves_a_whole_repository(vault: &Vault) {
         }
         vault.host(&format!("{take} >/dev/null"));
         assert_eq!(vault.host("ls -A /big/shot"), "db\nlogs\n", "round {round}");
+        assert_eq!(vault.host("ls -A /repo/shot | grep lsx || true"), "", "round {round}");
         whole(round);
         let last =
             vault.restic("shot", "dump latest --tag lsx-volume=db /shot/db/much | cmp - /big/shot/db/much");
@@ -41,7 +42,7 @@ fn a_run_killed_at_any_moment_leaves_a_whole_repository(vault: &Vault) {
     }
     assert!(killed > 0, "all runs were faster");
     // What a killed run leaves beside a volume, and in the repository, is removed by the next one, and by `down`.
-    let left = "btrfs -q subvolume snapshot -r /big/shot/db /big/shot/.lsx-snap-shot-db; echo part >/repo/shot/data/00/.lsx-4294967295-abc";
+    let left = "for name in -shot-db :shot:db; do btrfs -q subvolume snapshot -r /big/shot/db /big/shot/.lsx-snap$name; done; echo part >/repo/shot/data/00/.lsx-4294967295-abc";
     vault.host(left);
     vault.host(&format!("{take} >/dev/null"));
     assert_eq!(vault.host("ls -A /big/shot /repo/shot/data/00 | grep -e snap -e abc || true"), "");

@@ -1,6 +1,6 @@
 //! What is not there or not what it should be: nothing is written, and the message says why.
 
-use crate::vault::{KEY, Vault};
+use crate::vault::{KEY, Vault, text};
 use lsx_tests::lab::{until, wait};
 
 pub(crate) const CASES: &[crate::Case] = &[("what_is_wrong_is_told", what_is_wrong_is_told)];
@@ -12,7 +12,7 @@ fn what_is_wrong_is_told(vault: &Vault) {
         let ran = vault.snap(&["take", "--stack", &file]).exits(code);
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     };
-    take("no host has a volume of these snapshot jobs", 1);
+    take("this host does not have what the document says of these snapshot jobs", 1);
     vault.snap(&["take", "none", "--stack", &file]).exits(64).says("has no snapshot job none");
     vault.snap(&["up", "-q", &file]).ok();
 
@@ -20,10 +20,7 @@ fn what_is_wrong_is_told(vault: &Vault) {
     vault.host("mkdir /repo/wrong; echo theirs >/repo/wrong/file");
     take("/repo/wrong is no repository, and is not empty", 1);
     assert_eq!(vault.host("cd /repo/wrong; ls -A; cat file; rm -r /repo/wrong"), "file\ntheirs\n");
-    // What a killed run has begun is finished: a key without a configuration.
-    vault.host("mkdir -p /repo/wrong/keys; echo '{}' >/repo/wrong/keys/$(printf a | sha256sum | cut -c-64)");
-    vault.take(&file);
-    vault.restic("wrong", "check").ok();
+    begun_or_not(vault, &file);
 
     // Who has the repository alone is not disturbed, and who has died does not disturb.
     let lock = "locked() { ls /repo/wrong/locks | grep -qx '[0-9a-f]\\{64\\}'; }; cd /root
@@ -60,7 +57,29 @@ fn what_is_wrong_is_told(vault: &Vault) {
     vault.snap(&["up", "-q", &file]).ok();
 
     some_is_not_saved(vault, &file);
+    mounted_or_deep(vault, &file);
+    not_as_the_document_says(vault, &file);
     vault.end(&file, "wrong");
+}
+
+fn begun_or_not(vault: &Vault, file: &str) {
+    // Whatever it is called: what lsx-snap has not begun is somebody else's.
+    vault.host("mkdir -p /repo/wrong/keys; cd /repo/wrong/keys; echo mine >office.key; echo '{}' >$(printf a | sha256sum | cut -c-64)");
+    vault.snap(&["take", "--stack", file]).exits(1).says("/repo/wrong is no repository, and is not empty");
+    assert_eq!(
+        vault.host("cd /repo/wrong; find . -type f | wc -l; ls -A; cat keys/office.key"),
+        "2\nkeys\nmine\n"
+    );
+    // What a killed run has begun is finished: a key without a configuration.
+    vault.host("touch /repo/wrong/.lsx-begun");
+    vault.take(file);
+    assert_eq!(
+        vault.host(
+            "cd /repo/wrong; ls keys | wc -l; cat keys/office.key; ls -A | grep lsx || rm keys/office.key"
+        ),
+        "2\nmine\n"
+    );
+    vault.restic("wrong", "check").ok();
 }
 
 fn some_is_not_saved(vault: &Vault, file: &str) {
@@ -97,4 +116,69 @@ fn some_is_not_saved(vault: &Vault, file: &str) {
     vault.store(&["up", "-q", file]).ok();
     vault.take(file);
     vault.restic("wrong", "check").ok();
+}
+
+fn mounted_or_deep(vault: &Vault, file: &str) {
+    vault.host("cd /var/lib/lsx/volumes/wrong/logs; echo below >bound; mkdir dir; mount --bind /root/key bound; mount --bind /root dir
+        d=zdeep; for i in $(seq 510); do d=$d/x; done; mkdir -p $d; cd ../db; echo below >bound; mount --bind /root/key bound");
+    let partly = vault.snap(&["take", "--stack", file]).exits(1);
+    for words in [
+        "1 files or folders of volume db are not in its snapshot: /wrong/db/bound: something is mounted there",
+        "3 files or folders of volume logs are not in its snapshot: /wrong/logs/bound: something is mounted there",
+        "/wrong/logs/dir: something is mounted there",
+        "more than 500 folders are in each other",
+    ] {
+        assert!(partly.stderr.contains(words), "{words}: {}", partly.stderr);
+    }
+    let list = vault.restic("wrong", "ls latest --tag lsx-volume=logs").ok().stdout;
+    assert!(!list.contains("/wrong/logs/bound") && !list.contains("/wrong/logs/dir"), "{list}");
+    vault.host("cd /var/lib/lsx/volumes/wrong; umount logs/bound logs/dir db/bound; cd logs; rm -r bound dir zdeep ../db/bound");
+    vault.take(file);
+}
+
+fn not_as_the_document_says(vault: &Vault, file: &str) {
+    let other = |name: &str, from: &str, to: &str| {
+        let text = text("wrong");
+        assert!(text.contains(from), "{text}");
+        vault.lab.file(&format!("{name}.yaml"), &text.replace(from, to))
+    };
+    // A job that is not up yet is not left out; the others are taken.
+    let more = other("more", "what: { both:", "what: { logs: { every: 1h, to: disk }, both:");
+    vault.snap(&["take", "--stack", &more]).exits(1).says("run `lsx-snap up` first");
+    vault.snap(&["take", "both", "--stack", &more]).ok();
+    vault.snap(&["take", "--only", "snap.both", "--stack", &more]).ok();
+    vault.snap(&["take", "logs", "--stack", &more]).exits(1).says("run `lsx-snap up` first");
+
+    // A repository that a job has got since its last run has nothing yet.
+    let two = "key: backup }, other: { repository: \"local:/repo/aside\", key: backup } }";
+    let two = other("two", "key: backup } }", two);
+    let text = std::fs::read_to_string(&two).unwrap().replace("to: disk }", "to: [disk, other] }");
+    std::fs::write(&two, text).unwrap();
+    vault.snap(&["up", "-q", &two]).ok();
+    let never = vault.snap(&["check", &two]).exits(2).stdout;
+    let words = "has never saved volume db in repository other, volume logs in repository other";
+    assert!(never.contains("snap.unsaved") && never.contains(words), "{never}");
+    vault.take(&two);
+    vault.snap(&["check", &two]).ok();
+    // One that cannot be read hides no other.
+    vault.host("mv /repo/aside/config /root/config");
+    let list = vault.snap(&["list", "--stack", &two]).exits(1);
+    assert!(list.stderr.contains("/repo/aside"), "{}", list.stderr);
+    let list = list.json()["snapshots"].as_array().unwrap().clone();
+    assert!(list.len() > 2 && list.iter().all(|one| one["repository"] == "disk"), "{list:?}");
+    // Another one is in its place.
+    vault.host("rm -r /repo/aside /root/config; restic --no-cache -q -r /repo/aside -p /root/key init");
+    let replaced = vault.snap(&["check", &two]).exits(2).stdout;
+    assert!(replaced.contains("snap.replaced"), "{replaced}");
+    vault.host("rm -r /repo/aside");
+
+    // A repository in a volume that it saves is not made, whatever its path says.
+    let inside = other("inside", "local:/repo/wrong", "local:/root/way/repo");
+    vault.host("ln -s /big/wrong/logs /root/way");
+    vault.snap(&["up", "-q", &inside]).ok();
+    vault.snap(&["take", "--stack", &inside]).exits(65).says("is in volume logs, which it saves");
+    assert_eq!(vault.host("cd /big/wrong/logs; ls -A | grep repo || rm /root/way"), "");
+    vault.snap(&["up", "-q", file]).ok();
+    vault.take(file);
+    vault.snap(&["check", file]).ok();
 }

@@ -1,4 +1,4 @@
-//! A lab with a host whose volumes are on btrfs and on a plain file system, and helpers of the tests.
+//! A lab with a host whose volumes are a subvolume of btrfs and a plain folder, and helpers of the tests.
 
 use crate::TOOL;
 use lsx_tests::lab::{Lab, Ran, finish};
@@ -25,12 +25,12 @@ impl Vault {
         let disks = "mkdir -p /big /plain /repo /var/lib/containers; truncate -s 300M /var/lib/containers/big.img
             mkfs.btrfs -q /var/lib/containers/big.img; mount -o loop /var/lib/containers/big.img /big
             for d in plain repo; do mkdir -p /var/lib/containers/$d; mount --bind /var/lib/containers/$d /$d; done
-            printf '%s' '$KEY' >/root/key";
+            printf '%s\\n' '$KEY' >/root/key";
         lab.script("h1", &disks.replace("$KEY", KEY)).ok();
         Vault { lab }
     }
 
-    /// A stack with the volumes `db` on btrfs and `logs` elsewhere, and one job of both.
+    /// A stack with the volumes `db`, a subvolume of btrfs, and `logs`, a plain folder, and one job of both.
     pub(crate) fn stack(&self, name: &str) -> String {
         self.lab.file(&format!("{name}.yaml"), &text(name))
     }
@@ -78,7 +78,7 @@ impl Vault {
     pub(crate) fn end(&self, file: &str, stack: &str) {
         self.snap(&["down", "-q", file, "--destroy-data", stack]).ok();
         self.store(&["down", "-q", file, "--destroy-data", stack]).ok();
-        self.host(&format!("rm -rf /repo/{stack}; for f in /big/.lsx-removed/*; do test ! -e $f || btrfs subvolume delete $f; done"));
+        self.host(&format!("rm -rf /repo/{stack}; for f in /big/.lsx-removed/*; do test ! -e $f || btrfs subvolume delete $f || rm -r $f; done"));
         assert_eq!(self.there(), "");
     }
 
@@ -92,7 +92,7 @@ impl Vault {
 pub(crate) fn text(name: &str) -> String {
     format!(
         "stack: {name}\nhosts: {{ h1: 198.18.0.11 }}\nsecrets: {{ backup: \"file:key\" }}\n\
-         store: {{ root: /big/{name}, volumes: {{ db: {{ host: h1 }}, logs: {{ host: h1 }} }} }}\n\
+         store: {{ root: /big/{name}, volumes: {{ db: {{ host: h1 }}, logs: {{ host: h1, driver: directory }} }} }}\n\
          snap:\n  to: {{ disk: {{ repository: \"local:/repo/{name}\", key: backup }} }}\n  \
          what: {{ both: {{ volumes: [db, logs], every: 1h, to: disk }} }}\n  state: false\n"
     )
