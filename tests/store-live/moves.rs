@@ -141,17 +141,7 @@ fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     assert!(used.code == 75 && used.stderr.contains("(sleep)"), "{} {}", used.code, used.stderr);
     writes();
     depot.lab.script("h1", "kill $(cat /opt/pid); rm /opt/pid /opt/sleep").ok();
-    // A signal while its instance is stopped: what the instance wrote a moment ago is compared twice, so there is time.
-    let mut run = depot.lab.tool(1, &["volume", "move", "db", "h2", "--stack", &file]);
-    let run = run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    let mut run = run.spawn().unwrap();
-    let left = until(60, || {
-        depot.lab.script("h1", "! grep -q '\"ready\"' /var/lib/lsx/store/stays/db.json").code == 0
-    });
-    let killed = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
-    assert!(killed.unwrap().success());
-    let ended = run.wait().unwrap();
-    assert!(left && !ended.success(), "{ended}");
+    interrupted(depot, &file);
     writes();
     // What was copied then is not copied again.
     let moved = go().ok().json();
@@ -160,6 +150,25 @@ fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     let there = depot.stack("stays", &both.replace("host: h1", "host: h2"), STORE);
     depot.end(&there, Some("stays"));
     assert_eq!(["h1", "h2"].map(|host| depot.there(host)), before);
+}
+
+/// A signal while the instance is stopped, which does not end by itself: somebody changes a file all the time.
+fn interrupted(depot: &Depot, file: &str) {
+    let change = "while :; do chmod 600 /data/db/big; chmod 640 /data/db/big; sleep 0.05; done";
+    depot
+        .lab
+        .script("h1", &format!("setsid sh -c '{change}' >/dev/null 2>&1 </dev/null & echo $! >/opt/pid"))
+        .ok();
+    let mut run = depot.lab.tool(1, &["volume", "move", "db", "h2", "--stack", file]);
+    let run = run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut run = run.spawn().unwrap();
+    let leaves = "! grep -q '\"ready\"' /var/lib/lsx/store/stays/db.json";
+    let left = until(60, || depot.lab.script("h1", leaves).code == 0);
+    let killed = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let ended = run.wait().unwrap();
+    depot.lab.script("h1", "kill $(cat /opt/pid); rm /opt/pid").ok();
+    assert!(left && !ended.success(), "{ended}");
 }
 
 /// Killed while it copies, while nobody may use the volume, and when the copy has become the volume.

@@ -17,7 +17,10 @@ const FOLDERS: [&str; 5] = ["data", "index", "keys", "locks", "snapshots"];
 
 /// Snapshots that are not written yet: whoever sees one may believe it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Mutex<Vec<(Id, Vec<u8>)>>>);
+pub(super) struct Held(Arc<Mutex<Vec<OneFile>>>);
+
+/// A file of a repository.
+type OneFile = (Id, Vec<u8>);
 
 impl Held {
     /// All of them, which are not held any more.

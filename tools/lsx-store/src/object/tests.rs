@@ -67,7 +67,7 @@ fn an_odd_entry_keeps_no_upload() {
     let uploads = at.path().join(".lsx-s3/uploads");
     let odd = "0".repeat(32);
     std::fs::create_dir_all(uploads.join(&odd).join("inner")).unwrap();
-    File::create(uploads.join("1".repeat(32))).unwrap();
+    std::fs::write(uploads.join("1".repeat(32)), "odd").unwrap();
     // It can neither be removed when the server starts, nor when it is old.
     let bucket = open(at.path());
     let (times, wrong) = bucket.times().unwrap();
