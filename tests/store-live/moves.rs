@@ -92,7 +92,7 @@ fn a_volume_moves_while_its_instance_writes(depot: &Depot) {
 fn a_move_that_fails_leaves_the_volume_in_use(depot: &Depot) {
     let before = ["h1", "h2"].map(|host| depot.there(host));
     // Another instance of the volume, which is stopped and stays so.
-    let both = &format!("{WRITER}\n{IDLE}");
+    let both = &format!("{WRITER}\n{IDLE}").replace("db: /var/db", "db: { path: /var/db, shared: true }");
     let file = depot.stack("stays", both, STORE);
     depot.start(&file);
     depot.ct(&["stop", "idle", "--stack", &file]).ok();
