@@ -117,7 +117,7 @@ fn boot(machine: &Machine, folder: &Path, words: &[String]) -> Vec<String> {
         return Vec::new();
     }
     let mut vm = Command::new(lsx_tests::top("scripts/vm"));
-    vm.args(["--limit", "3600", "--cgroups", machine.cgroups, "--without", machine.without, "--"]);
+    vm.args(["--limit", "5400", "--cgroups", machine.cgroups, "--without", machine.without, "--"]);
     vm.arg(std::env::current_exe().unwrap()).args(["inside", machine.cgroups]).arg(folder).args(words);
     let mut vm = vm.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut passed = Vec::new();
