@@ -39,16 +39,15 @@ fn what_was_killed_serves_again(lab: &Lab) {
     // The supervisor: its worker serves on, and hands its sockets to the next supervisor.
     let mut load =
         load::start(lab, town.host_of("ann"), "town.ann", &town.resolver("ann"), "web.back.internal");
-    assert!(until(60, || load.count().0 > 100));
+    assert!(until(60, || load.done() > 100));
     lab.script("h1", &format!("kill -9 {}", town.recorded("h1", "supervisor"))).ok();
-    let before = load.count().0;
-    assert!(until(60, || load.count().0 > before + 200), "it serves without its supervisor");
+    let before = load.done();
+    assert!(until(60, || load.done() > before + 200), "it serves without its supervisor");
     town.dns(&["plan", "--exit-code", &town.file]).exits(2);
     assert_eq!(town.changes(&town.file), 1);
-    let before = load.count().0;
-    assert!(until(60, || load.count().0 > before + 200));
-    let (done, failed) = load.count();
-    assert_eq!(failed, 0, "of {done}, while the next supervisor took over");
+    let before = load.done();
+    assert!(until(60, || load.done() > before + 200));
+    load.all_good("while the next supervisor took over");
     drop(load);
     let workers = "pgrep -fc '[s]erve-service town names'";
     assert!(until(60, || lab.script("h1", workers).stdout.trim() == "1"), "the old one ends");

@@ -24,9 +24,13 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             for number in 1u16.. {
                 let asked = query(number, &name);
                 let answered = if client % 2 == 0 { by_udp(server, &asked) } else { by_tcp(server, &asked) };
-                let good = answered
-                    .is_ok_and(|reply| reply[..2] == asked[..2] && reply[3] & 15 == 0 && reply[7] > 0);
-                count.add(good);
+                match answered {
+                    Ok(reply) if reply[..2] == asked[..2] && reply[3] & 15 == 0 && reply[7] > 0 => {
+                        count.good()
+                    }
+                    Ok(reply) => count.bad(format!("answer {:?}", &reply[..12])),
+                    Err(error) => count.bad(error.to_string()),
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
         });

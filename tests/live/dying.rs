@@ -4,7 +4,7 @@
 use crate::balance::{answers, end, shop, shop_of};
 use crate::load::head;
 use crate::peer::{self, Server, ask_here};
-use crate::stack::{Stack, tool_on};
+use crate::stack::{Stack, replica_is, tool_on};
 use lsx_tests::lab::{Lab, until};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -123,14 +123,6 @@ impl Drop for Clients {
     }
 }
 
-/// Whether every balancer has a replica in this state, as HAProxy says; a balancer that drains it does not count.
-fn is(lab: &Lab, replica: &str, state: &str) -> bool {
-    let seen = lab.exec("h1", &[&tool_on(lab, "h1"), "observe"]).ok().json();
-    let all = seen["replicas"].as_array().unwrap().iter();
-    let mut own = all.filter(|r| r["instance"] == replica && r["state"] != "drain").peekable();
-    own.peek().is_some() && own.all(|r| r["state"] == state)
-}
-
 fn serve(lab: &Lab, stack: &Stack, name: &str) -> Vec<Server> {
     let (host, space) = (stack.host_of(name), stack.space(name));
     let plain = peer::serve_in(lab, &host, &space, name, &["80", "81", "82/echo"]);
@@ -139,7 +131,6 @@ fn serve(lab: &Lab, stack: &Stack, name: &str) -> Vec<Server> {
 
 fn a_killed_replica_costs_a_client_one_retry(lab: &Lab) {
     let (stack, mut servers) = shop(lab);
-    assert!(until(30, || ["web-1", "web-2"].iter().all(|name| is(lab, name, "up"))));
     let mut clients = Clients::start(lab);
     for name in ["web-1", "web-2", "web-1", "web-2"] {
         let before = clients.count();
@@ -148,9 +139,9 @@ fn a_killed_replica_costs_a_client_one_retry(lab: &Lab) {
         lab.script(&stack.host_of(name), &kill).ok();
         let before = clients.count();
         // Before HAProxy knows it, and after.
-        assert!(until(60, || is(lab, name, "down") && clients.count()[0] > before[0] + 200));
+        assert!(until(60, || replica_is(lab, name, "down") && clients.count()[0] > before[0] + 200));
         servers.extend(serve(lab, &stack, name));
-        assert!(until(60, || is(lab, name, "up")));
+        assert!(until(60, || replica_is(lab, name, "up")));
     }
     let [never, once, more] = clients.count();
     println!("4 replicas killed: {never} exchanges without a retry, {once} with one, {more} with more");
@@ -167,11 +158,10 @@ fn a_vanished_host_costs_a_client_one_retry(lab: &Lab) {
     let text = include_str!("balance.yaml").replace("to: web,", "to: web, timeout: 1h,");
     let (stack, servers) = shop_of(lab, &text);
     assert_eq!(stack.host_of("web-2"), "h2");
-    assert!(until(60, || ["web-1", "web-2"].iter().all(|name| is(lab, name, "up"))));
     let mut clients = Clients::start(lab);
     assert!(until(60, || clients.count()[0] > 200), "{:?}", clients.count());
     lab.verb(&["cut", "h2"]);
-    assert!(until(60, || is(lab, "web-2", "down")));
+    assert!(until(60, || replica_is(lab, "web-2", "down")));
     let before = clients.count();
     assert!(until(60, || clients.count()[0] > before[0] + 200), "{:?}", clients.count());
     let who = || answers(|| ask_here(lab, &["198.18.0.11:80"]));
@@ -187,7 +177,7 @@ fn a_vanished_host_costs_a_client_one_retry(lab: &Lab) {
     let left = || lab.exec("h1", &["sh", "-ec", waits, "sh", &address]).ok().stdout.trim().to_owned();
     assert!(until(60, || left().is_empty()), "{}", left());
     lab.verb(&["heal", "h2"]);
-    assert!(until(60, || is(lab, "web-2", "up")));
+    assert!(until(60, || replica_is(lab, "web-2", "up")));
     assert!(until(60, || who().len() == 2), "{:?}", who());
     let before = clients.count();
     assert!(until(60, || clients.count()[0] > before[0] + 200));

@@ -2,6 +2,7 @@
 
 use lsx_tests::lab::Lab;
 use lsx_tests::load::{Count, Load};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -12,9 +13,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients of each kind.
 const CLIENTS: usize = 4;
 
+/// Listens, with a higher number than connections will have. When a process is killed the kernel closes what has the highest
+/// number first; a socket that still listens then takes connections that it ends a moment later, and a client would need a second
+/// retry.
+pub(crate) fn listen(port: &str) -> TcpListener {
+    let lower: Vec<File> = (0..500).map(|_| File::open("/dev/null").unwrap()).collect();
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+    drop(lower);
+    listener
+}
+
 /// `NAME PORT`: HTTP/1.1 that keeps connections and says its name, the path and the headers it was asked with.
 pub(crate) fn http(name: &str, port: &str) {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+    let listener = listen(port);
     let name = name.to_owned();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -71,32 +82,29 @@ pub(crate) fn load(http: &str, tcp: &str) {
     count.tell();
 }
 
-fn counted(count: &Count, good: bool, what: &str) {
-    if count.add(good) < 5 && !good {
-        eprintln!("{what}");
-    }
-}
-
 /// Requests on one connection, until it is closed as HTTP says.
 fn requests(to: SocketAddr, count: &Count) {
-    let Ok(stream) = TcpStream::connect_timeout(&to, PATIENCE) else {
-        return counted(count, false, "http connect");
+    let stream = match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(stream) => stream,
+        Err(error) => return count.bad(format!("http connect: {error}")),
     };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut from = BufReader::new(&stream);
     loop {
         let asked = { &stream }.write_all(b"GET /load HTTP/1.1\r\nHost: www.internal\r\n\r\n").ok();
-        let answer = asked.and_then(|()| head(&mut from));
-        let Some(head) = answer.filter(|head| head.first().is_some_and(|line| line.contains(" 200 "))) else {
-            return counted(count, false, "http answer");
+        let Some(head) = asked.and_then(|()| head(&mut from)) else {
+            return count.bad("http: no answer".to_owned());
         };
+        if !head.first().is_some_and(|line| line.contains(" 200 ")) {
+            return count.bad(format!("http: {:?}", head.first()));
+        }
         let value =
             |key: &str| head.iter().find_map(|line| line.to_lowercase().strip_prefix(key).map(str::to_owned));
         let mut body = vec![0; value("content-length: ").unwrap().parse().unwrap()];
         if from.read_exact(&mut body).is_err() {
-            return counted(count, false, "http body");
+            return count.bad("http: half an answer".to_owned());
         }
-        counted(count, true, "");
+        count.good();
         if value("connection: ").is_some_and(|how| how == "close") {
             return;
         }
@@ -106,16 +114,18 @@ fn requests(to: SocketAddr, count: &Count) {
 
 /// A connection that says something a few times.
 fn exchange(to: SocketAddr, count: &Count) {
-    let Ok(mut stream) = TcpStream::connect_timeout(&to, PATIENCE) else {
-        return counted(count, false, "tcp connect");
+    let mut stream = match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(stream) => stream,
+        Err(error) => return count.bad(format!("tcp connect: {error}")),
     };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     for _ in 0..20 {
         let mut answer = [0; 4];
         let came = stream.write_all(b"echo").and_then(|()| stream.read_exact(&mut answer));
-        counted(count, came.is_ok() && &answer == b"echo", &format!("tcp answer {came:?}"));
-        if came.is_err() {
-            return;
+        match came {
+            Ok(()) if &answer == b"echo" => count.good(),
+            Ok(()) => return count.bad("tcp: another answer".to_owned()),
+            Err(error) => return count.bad(format!("tcp answer: {error}")),
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -1,11 +1,11 @@
-//! Runs in place of an instance: a server that reports itself and its client, and a client that tries many targets in
-//! parallel.
+//! Runs in place of an instance: a server that reports itself and its client, and a client of many targets at once.
 
+use crate::load;
 use lsx_tests::lab::{Lab, Ran};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         "ask" => ask(&args[1..]),
         "tunnel" => tunnel(&args[1..]),
         "hold" => hold(&args[1]),
-        "http" => crate::load::http(&args[1], &args[2]),
-        "load" => crate::load::load(&args[1], &args[2]),
+        "http" => load::http(&args[1], &args[2]),
+        "load" => load::load(&args[1], &args[2]),
         "clients" => crate::dying::clients(&args[1], &args[2]),
         other => panic!("peer {other}?"),
     }
@@ -34,7 +34,7 @@ fn serve(name: &str, ports: &[String]) {
     for port in ports {
         let name = name.to_owned();
         if let Some(port) = port.strip_suffix("/echo") {
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+            let listener = load::listen(port);
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
@@ -49,7 +49,7 @@ fn serve(name: &str, ports: &[String]) {
                 }
             });
         } else {
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().unwrap())).unwrap();
+            let listener = load::listen(port);
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     // A load balancer's question whether the port is open ends before it is accepted.

@@ -173,3 +173,11 @@ pub(crate) fn bare(value: &Value) -> String {
     let address = text.split('/').next().unwrap();
     address.parse::<Ipv4Addr>().unwrap().to_string()
 }
+
+/// Whether every balancer has a replica in this state, as HAProxy says; a balancer that drains it does not count.
+pub(crate) fn replica_is(lab: &Lab, replica: &str, state: &str) -> bool {
+    let seen = lab.exec("h1", &[&tool_on(lab, "h1"), "observe"]).ok().json();
+    let all = seen["replicas"].as_array().unwrap().iter();
+    let mut own = all.filter(|r| r["instance"] == replica && r["state"] != "drain").peekable();
+    own.peek().is_some() && own.all(|r| r["state"] == state)
+}
