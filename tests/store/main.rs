@@ -140,6 +140,43 @@ fn goal_up(text: &str) -> PlanInput<BTreeMap<String, lsx_store::model::Key>> {
     }
 }
 
+/// What `down --only` has unmounted is not mounted by a later run for another volume, and not by the boot after it.
+#[test]
+fn what_is_down_stays_down_while_others_are_changed() {
+    let text = "stack: office\nhosts: { h1: 198.18.0.11 }\n\
+        store: { root: /srv, volumes: { db: { host: h1 }, down: { host: h1 } } }\n";
+    let mut seen = bare("office", "h1");
+    raise(text, &mut seen, Path::new("."));
+    let state = |Own::Volume(volume): &Own| {
+        let state = if volume.name == "down" { State::Unmounted } else { State::Ready };
+        Volume { state, ..volume.clone() }
+    };
+    let there: Vec<Volume> = seen.objects.iter().filter_map(|have| have.object.own()).map(state).collect();
+    seen.objects = lsx_store::plan::haves(there, Vec::new());
+    let kept = |goal: Goal| {
+        let input = PlanInput { goal, only: Only::parse("store.db").unwrap(), ..boot(Value::Null) };
+        let draft = Store.plan(&input, &BTreeMap::from([("h1".to_owned(), seen.clone())])).unwrap();
+        let intents = draft.contents.values().map(|text| serde_json::from_str::<Intent>(text).unwrap());
+        intents.flat_map(|intent| intent.volumes).map(|volume| volume.name).collect::<Vec<_>>()
+    };
+    let (stack, all) = resolved(text);
+    assert_eq!(kept(Goal::Up(Box::new(stack), Box::new(all))), ["db"]);
+    assert_eq!(kept(Goal::Down), [""; 0]);
+}
+
+/// A host that was not asked may have what begins empty on another.
+#[test]
+fn an_empty_volume_is_told_while_a_host_is_not_asked() {
+    let text = "stack: office\nhosts: { h1: 198.18.0.11, h2: 198.18.0.12 }\n\
+        store: { root: /srv, volumes: { db: { host: h2 } } }\n";
+    let told = |hosts: &[&str]| {
+        let observed = hosts.iter().map(|host| ((*host).to_owned(), bare("office", host))).collect();
+        let draft = Store.plan(&goal_up(text), &observed).unwrap();
+        draft.warnings.iter().filter(|warning| warning.code == "store.unasked").count()
+    };
+    assert_eq!((told(&["h1", "h2"]), told(&["h2"])), (0, 1));
+}
+
 /// Both hosts may have a volume of that name without one being the copy of the other.
 #[test]
 fn a_move_is_over_by_its_name() {

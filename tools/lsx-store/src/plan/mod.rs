@@ -101,6 +101,7 @@ fn up(
             volume.name, volume.path
         ),
     }));
+    draft.warnings.extend(unasked(&all, resolved, (host, seen), observed));
     for (name, volume) in there(seen) {
         if all.iter().all(|other| other.name != name) {
             // What is left of a move, before it and after it.
@@ -115,6 +116,28 @@ fn up(
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
+}
+
+/// Volumes that begin empty on a host while others were not asked whether they have them.
+fn unasked(
+    wanted: &[Volume],
+    resolved: &common::stack::Resolved,
+    (host, seen): (&str, &ObservedOf<Store>),
+    observed: &BTreeMap<String, ObservedOf<Store>>,
+) -> Vec<Warning> {
+    let all = resolved.hosts.iter().map(|at| at.name.as_str());
+    let others: Vec<&str> = all.filter(|other| !observed.contains_key(*other)).collect();
+    let here = there(seen);
+    let new = wanted.iter().filter(|volume| !others.is_empty() && !here.contains_key(volume.name.as_str()));
+    let warning = |volume: &Volume| Warning {
+        code: "store.unasked".to_owned(),
+        message: format!(
+            "{host}: volume {} begins without content; not asked whether they have it: {}",
+            volume.name,
+            others.join(", ")
+        ),
+    };
+    new.map(warning).collect()
 }
 
 /// Volumes stay, but nothing is mounted, unless data is to be destroyed.
@@ -178,10 +201,11 @@ fn intent(
         Goal::Boot(kept) => Some(boot::kept_intent(kept)?.volumes),
         _ => None,
     };
+    // One that an earlier `down` has unmounted stays so.
     let kept = |volume: &&Volume| match (&input.goal, &before) {
-        (Goal::Down, _) => !input.only.stored(&volume.name),
         (_, Some(before)) => before.iter().any(|other| other.name == volume.name),
-        _ => true,
+        (Goal::Down, _) => !input.only.stored(&volume.name) && volume.state != State::Unmounted,
+        _ => volume.state != State::Unmounted,
     };
     let ready = |volume: &Volume| Volume { state: State::Ready, ..volume.still() };
     let here = volumes.iter().filter(|volume| volume.state != State::Arriving);
