@@ -89,7 +89,7 @@ week 400 AuthorizationQueryParametersError
 crc 400 BadDigest
 acl 501 NotImplemented
 sse 501 NotImplemented
-version 501 NotImplemented
+version 404 NoSuchVersion
 xml 400 MalformedXML
 utf8 400 InvalidURI
 nul 404 NoSuchKey

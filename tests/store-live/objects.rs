@@ -33,7 +33,8 @@ fn clients_put_and_get_plain_files(depot: &Depot) {
     assert!(files.contains(&format!("\"etag\":\"{md5}\"")), "{files}");
     assert!(files.ends_with(".lsx-s3/new:\n\n.lsx-s3/uploads:\n"), "{files}");
     keys_of_all_kinds(&shelf);
-    tags_and_versions(&shelf);
+    tags(&shelf);
+    versions(&shelf);
     // A URL that is signed, by curl.
     let url = shelf.python("ann", "print(client(signature_version='s3v4').generate_presigned_url('get_object', Params={'Bucket': 'web', 'Key': 'pages/index.html'}, ExpiresIn=60))").ok().stdout;
     let got = shelf.client(&format!("curl -sS '{0}'; curl -s -o /dev/null -w '%{{http_code}} ' '{1}'; curl -s -o /dev/null -w '%{{http_code}}' http://{AT}/web/pages/index.html", url.trim(), url.trim().replace("index", "other")));
@@ -92,7 +93,7 @@ assert 'Contents' not in s3.list_objects_v2(Bucket='web', Prefix='k/')
     assert_eq!(shelf.host("ls -A /data/web/web"), ".lsx-s3\ndeep\npages\n");
 }
 
-fn tags_and_versions(shelf: &Shelf<'_>) {
+fn tags(shelf: &Shelf<'_>) {
     let program = r#"
 def tags(key): return {t['Key']: t['Value'] for t in s3.get_object_tagging(Bucket='web', Key=key)['TagSet']}
 def tag(key, **tags): return code(s3.put_object_tagging, Bucket='web', Key=key, Tagging={'TagSet': [{'Key': k, 'Value': v} for k, v in tags.items()]})
@@ -121,7 +122,6 @@ for page in s3.get_paginator('list_object_versions').paginate(Bucket='web', Pref
   seen += [(v['Key'], v['VersionId'], v['IsLatest'], v['Size']) for v in page['Versions']]
 assert seen == [('t/' + k, 'null', True, 1) for k in 'abcd'], seen
 assert 'Status' not in s3.get_bucket_versioning(Bucket='web')
-assert code(s3.put_bucket_versioning, Bucket='web', VersioningConfiguration={'Status': 'Enabled'}) == 'NotImplemented'
 assert code(s3.list_object_versions, Bucket='web', KeyMarker='a', VersionIdMarker='x') == 'InvalidArgument'
 assert code(s3.list_object_versions, Bucket='notes') == 'AccessDenied' and code(s3.get_object_tagging, Bucket='notes', Key='t') == 'AccessDenied'
 "#;
@@ -135,6 +135,66 @@ assert code(s3.list_object_versions, Bucket='notes') == 'AccessDenied' and code(
     assert_eq!(seen, "{\"kept\":\"\"}\n");
     let all = "print(s3.get_object_tagging(Bucket='web', Key='t/a')['TagSet']); s3.delete_objects(Bucket='web', Delete={'Objects': [{'Key': 't/' + k, 'VersionId': 'null'} for k in 'abcd']})";
     assert_eq!(shelf.python("ann", all).ok().stdout, "[{'Key': 'kept', 'Value': ''}]\n");
+}
+
+fn versions(shelf: &Shelf<'_>) {
+    let program = r#"
+def state(word): return code(s3.put_bucket_versioning, Bucket='web', VersioningConfiguration={'Status': word})
+def put(key, body): return s3.put_object(Bucket='web', Key=key, Body=body).get('VersionId')
+def get(key, **more): return s3.get_object(Bucket='web', Key=key, **more)['Body'].read()
+def listed(**more):
+  r = s3.list_object_versions(Bucket='web', Prefix='v/', **more)
+  lines = [(v['Key'], v['VersionId'], v['IsLatest'], 'Size' in v) for v in r.get('Versions', []) + r.get('DeleteMarkers', [])]
+  return sorted(lines, key=lambda l: (l[0], not l[2], l[1] == 'null', l[1]), reverse=False), r
+assert put('v/a', b'0') is None and state('enabled') == 'MalformedXML'
+assert state('Enabled') == 'ok' and s3.get_bucket_versioning(Bucket='web')['Status'] == 'Enabled'
+one, two = put('v/a', b'1'), put('v/a', b'2')
+assert one != two and get('v/a') == b'2' and get('v/a', VersionId=one) == b'1' and get('v/a', VersionId='null') == b'0'
+gone = s3.delete_object(Bucket='web', Key='v/a')
+assert gone['DeleteMarker'] and code(s3.get_object, Bucket='web', Key='v/a') == 'NoSuchKey'
+try: s3.get_object(Bucket='web', Key='v/a')
+except ClientError as e: assert e.response['ResponseMetadata']['HTTPHeaders']['x-amz-delete-marker'] == 'true'
+assert code(s3.get_object, Bucket='web', Key='v/a', VersionId=gone['VersionId']) == 'MethodNotAllowed'
+assert code(s3.get_object, Bucket='web', Key='v/a', VersionId='f' * 24) == 'NoSuchVersion'
+assert 'Contents' not in s3.list_objects_v2(Bucket='web', Prefix='v/')
+lines, whole = listed()
+assert [(l[1], l[2], l[3]) for l in lines] == [(gone['VersionId'], True, False), (one, False, True), (two, False, True), ('null', False, True)], lines
+paged, more = [], {}
+while True:
+  some, r = listed(MaxKeys=1, **more)
+  paged += some
+  if not r['IsTruncated']: break
+  more = {'KeyMarker': r['NextKeyMarker'], 'VersionIdMarker': r['NextVersionIdMarker']}
+assert [l[1] for l in paged] == [gone['VersionId'], two, one, 'null'], paged
+s3.copy_object(Bucket='web', Key='v/b', CopySource={'Bucket': 'web', 'Key': 'v/a', 'VersionId': one})
+assert get('v/b') == b'1'
+back = s3.delete_object(Bucket='web', Key='v/a', VersionId=gone['VersionId'])
+assert back['DeleteMarker'] and get('v/a') == b'2'
+s3.delete_object(Bucket='web', Key='v/a', VersionId=two)
+assert get('v/a') == b'1'
+s3.put_object_tagging(Bucket='web', Key='v/a', VersionId='null', Tagging={'TagSet': [{'Key': 'k', 'Value': 'v'}]})
+assert s3.get_object_tagging(Bucket='web', Key='v/a', VersionId='null')['TagSet'] and not s3.get_object_tagging(Bucket='web', Key='v/a')['TagSet']
+assert state('Suspended') == 'ok' and put('v/a', b'3') == 'null' and get('v/a', VersionId=one) == b'1'
+assert s3.delete_object(Bucket='web', Key='v/a')['VersionId'] == 'null' and code(s3.get_object, Bucket='web', Key='v/a', VersionId='null') == 'MethodNotAllowed'
+assert state('Enabled') == 'ok'
+u = s3.create_multipart_upload(Bucket='web', Key='v/p')['UploadId']
+e = s3.upload_part(Bucket='web', Key='v/p', UploadId=u, PartNumber=1, Body=b'x')['ETag']
+part = s3.complete_multipart_upload(Bucket='web', Key='v/p', UploadId=u, MultipartUpload={'Parts': [{'PartNumber': 1, 'ETag': e}]})['VersionId']
+assert get('v/p', VersionId=part) == b'x'
+done = s3.delete_objects(Bucket='web', Delete={'Objects': [{'Key': 'v/p'}, {'Key': 'v/p', 'VersionId': part}]})['Deleted']
+assert done[0]['DeleteMarker'] and done[0]['DeleteMarkerVersionId'] and done[1]['VersionId'] == part, done
+all = [(l[0], l[1]) for l in listed()[0]]
+s3.delete_objects(Bucket='web', Delete={'Objects': [{'Key': k, 'VersionId': v} for k, v in all]})
+assert listed()[0] == [] and state('Suspended') == 'ok'
+"#;
+    shelf.python("ann", program).ok();
+    assert_eq!(
+        shelf.host("cd /data/web/web; ls -A .lsx-s3/versions .lsx-s3/new; test ! -e v"),
+        ".lsx-s3/new:\n\n.lsx-s3/versions:\n"
+    );
+    let bob =
+        "print(code(s3.put_bucket_versioning, Bucket='web', VersioningConfiguration={'Status': 'Enabled'}))";
+    assert_eq!(shelf.python("bob", bob).ok().stdout, "AccessDenied\n");
 }
 
 fn each_user_may_do_what_the_bucket_allows(depot: &Depot) {
@@ -164,17 +224,31 @@ print([b['Name'] for b in s3.list_buckets()['Buckets']])"#).ok().stdout
     let wrong = shelf.client(wrong).ok().stdout;
     assert!(wrong.contains("SignatureDoesNotMatch") && wrong.contains("Signature Version 2"), "{wrong}");
     // Rights change without a restart of the supervisor; no secret is in a document or an argument.
-    let more = depot.lab.file("shelf.yaml", &STACK.replace("bob: [get] }", "bob: [get, put] }"));
+    let alone = "alone: { volume: shared, versioning: true, allow: { ann: [get, put, list, delete], bob: [put, delete] } }";
+    let more = STACK.replace("bob: [get] }", "bob: [get, put] }").replace("alone: { volume: shared }", alone);
+    let more = depot.lab.file("shelf.yaml", &more);
     let ran = depot.store(&["up", &more]).ok();
     assert_eq!(ran.json()["status"]["store"]["changed"], 2);
     assert_eq!(shelf.host("jq -c '[.handovers, .restarts]' /run/lsx/shelf/store/s3.state.json"), "[1,0]\n");
     shelf.python("bob", "s3.put_object(Bucket='web', Key='k', Body=b'x')").ok();
+    versions_of_the_document(&shelf);
     let secret = shelf.host("sed -n 's/aws_secret_access_key = //p' /etc/s3/ann.keys");
     let seen = shelf.host("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /etc/lsx/shelf/* /run/lsx/shelf/store/*.json /var/lib/lsx/store/shelf/log/*/* | tr '\\0' '\\n'");
     assert!(seen.contains("s3_ann") && !seen.contains(secret.trim()), "{}", seen.len());
     let user = shelf.host("ps -o uid= -p $(jq .pid /run/lsx/shelf/store/s3.state.json)");
     assert!(user.trim().parse::<u32>().is_ok_and(|user| user > 65536), "{user}");
     shelf.down();
+}
+
+/// Who may put and delete cannot take away what was there before.
+fn versions_of_the_document(shelf: &Shelf<'_>) {
+    let bob = "for n in range(3): id = s3.put_object(Bucket='alone', Key='k', Body=b'%d' % n)['VersionId']
+s3.delete_object(Bucket='alone', Key='k')
+print(code(s3.delete_object, Bucket='alone', Key='k', VersionId=id), s3.delete_objects(Bucket='alone', Delete={'Objects': [{'Key': 'k', 'VersionId': id}]})['Errors'][0]['Code'])";
+    assert_eq!(shelf.python("bob", bob).ok().stdout, "AccessDenied AccessDenied\n");
+    let ann = "v = s3.list_object_versions(Bucket='alone')['Versions']
+print([s3.get_object(Bucket='alone', Key='k', VersionId=o['VersionId'])['Body'].read() for o in v], s3.get_bucket_versioning(Bucket='alone')['Status'], code(s3.put_bucket_versioning, Bucket='alone', VersioningConfiguration={'Status': 'Suspended'}))";
+    assert_eq!(shelf.python("ann", ann).ok().stdout, "[b'2', b'1', b'0'] Enabled AccessDenied\n");
 }
 
 fn killed_puts_leave_whole_objects_alone(depot: &Depot) {

@@ -41,12 +41,16 @@
 //! A user of `store.users` has its name as access key; `lsx-store key` prints both keys. Requests are signed by Signature Version 4, in headers or in URLs that
 //! are valid for at most a week; the region may be any
 //! in lower case (s3cmd needs `bucket_location = office`). Who may do what is said by `allow` of a bucket: get, put, list, delete.
-//! Served are objects with ranges, conditions, copies, tags, uploads in parts, and lists of both kinds; all else, such as versions, is answered with NotImplemented. Buckets are
+//! Served are objects with ranges, conditions, copies, tags, uploads in parts, versions, and lists of all kinds; all else, such as policies, is answered with NotImplemented. Buckets are
 //! made by the document alone. An object is on the disk before its request is answered, replaced in one moment, and verified when it is read
 //! whole: if it is not what was written, the connection ends before its last bytes. With a full disk the answer is InsufficientStorage (507).
 //! An upload in parts to which nothing was added for a week is removed; `observe` shows how many there are. A client that sends or takes nothing for a
 //! minute is disconnected.
 //! Requests are not encrypted: a load balancer with `tls` does that.
+//!
+//! With `versioning: true` what is replaced or deleted stays as an earlier version, which clients list and get by its name. Without that key the users that have all four permissions
+//! may turn versions on, and suspend them, as clients do; and only they may delete a version for good. So who may put and delete alone cannot take away what was
+//! there before. Earlier versions are in `.lsx-s3/versions` of the bucket, and count to its volume; nothing removes them by itself.
 //!
 //! `put get ls rm mb rb sign` speak to any server of S3. Without `--endpoint` it is that of the stack, with the key of the first user that the bucket
 //! allows it; buckets of a stack are reached from its networks alone, unless a load balancer leads there. With an endpoint the key is that

@@ -29,6 +29,9 @@ pub struct Objects {
 pub struct ServedBucket {
     /// The volume that has a folder with the name of the bucket.
     pub volume: String,
+    /// Whether earlier versions of its objects are kept; else its users decide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub versioning: bool,
     /// What users may do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub allow: BTreeMap<String, Vec<Right>>,

@@ -45,6 +45,15 @@ pub(crate) struct About {
     /// Its tags.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+    /// Its version; none is the one that S3 calls `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    /// Where it is in the order of the versions of its key: about when it was written, in nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) turn: Option<u64>,
+    /// It only says that the object was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) marker: bool,
 }
 
 /// Checksums in base64, by the names of their algorithms as headers have them: `crc32`.

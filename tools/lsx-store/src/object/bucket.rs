@@ -1,6 +1,7 @@
 //! One bucket: its objects are found, put and deleted. Changes hold a lock, also against another server that is about to end.
 
 use super::draft::{self, Draft, Written};
+use super::history::{Deleted, Versions};
 use super::{About, Refused, key, place};
 use common::log;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
@@ -15,15 +16,18 @@ const OWN: &str = ".lsx-s3";
 const LOCK: &str = "lock";
 const DRAFTS: &str = "new";
 const UPLOADS: &str = "uploads";
+const PAST: &str = "versions";
 /// Where the uploads of a bucket are in its folder.
 pub(super) const UPLOADS_AT: &str = ".lsx-s3/uploads";
 
 /// A bucket.
 pub(crate) struct Bucket {
     pub(super) folder: OwnedFd,
-    own: OwnedFd,
+    pub(super) own: OwnedFd,
     pub(super) drafts: OwnedFd,
     pub(super) uploads: OwnedFd,
+    /// Versions that are not the newest.
+    pub(super) past: OwnedFd,
 }
 
 /// An object that was found.
@@ -46,6 +50,18 @@ pub(crate) enum Condition {
     There,
 }
 
+impl Condition {
+    /// Whether it holds for what is there.
+    pub(super) fn holds(&self, there: Option<&Found>) -> Result<(), Refused> {
+        match (there, self) {
+            (_, Condition::None) | (None, Condition::New) | (Some(_), Condition::There) => Ok(()),
+            (Some(found), Condition::Is(etag)) if found.about.etag == *etag => Ok(()),
+            (None, _) => Err(Refused::Missing),
+            (Some(_), _) => Err(Refused::Condition),
+        }
+    }
+}
+
 impl Bucket {
     /// In a folder, which may be empty.
     ///
@@ -58,7 +74,8 @@ impl Bucket {
             return Err(io::Error::other("the file system does not tell upper from lower case"));
         }
         let (drafts, uploads) = (place::made(&own, DRAFTS)?, place::made(&own, UPLOADS)?);
-        let bucket = Bucket { folder, own, drafts, uploads };
+        let past = place::made(&own, PAST)?;
+        let bucket = Bucket { folder, own, drafts, uploads, past };
         let lock = bucket.lock()?;
         draft::sweep(&bucket.drafts)?;
         if let Some(e) = bucket.sweep_uploads().map_err(io::Error::other)? {
@@ -116,11 +133,26 @@ impl Bucket {
         condition: &Condition,
     ) -> Result<(), Refused> {
         let mut put = || -> Result<(), Refused> {
+            let versions = self.versions()?;
+            versions.stamp(about, 0)?;
             written.settle(about)?;
             let lock = self.lock()?;
             self.holds(key, condition)?;
-            let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
-            written.name(&self.drafts, &folder, &name)?;
+            let folder = match self.versions()? {
+                Versions::Off => {
+                    let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
+                    written.name(&self.drafts, &folder, &name)?;
+                    folder
+                }
+                now => {
+                    let newest = self.newest(key)?;
+                    if now != versions || about.turn <= Some(newest) {
+                        now.stamp(about, newest)?;
+                        written.settle(about)?;
+                    }
+                    self.succeed(written, key, now)?
+                }
+            };
             drop(lock);
             Ok(rustix::fs::fsync(&folder)?)
         };
@@ -132,32 +164,38 @@ impl Bucket {
         if *condition == Condition::None {
             return Ok(());
         }
-        match (self.find(key)?, condition) {
-            (None, Condition::New) | (Some(_), Condition::There) => Ok(()),
-            (Some(found), Condition::Is(etag)) if found.about.etag == *etag => Ok(()),
-            (None, _) => Err(Refused::Missing),
-            (Some(_), _) => Err(Refused::Condition),
-        }
+        condition.holds(self.find(key)?.as_ref())
     }
 
-    /// Gives an object other tags. They are on the disk when this returns.
+    /// Gives an object, or a version of it, other tags. They are on the disk when this returns.
     ///
     /// # Errors
     /// There is no such object; tags that have no room; of the file system.
-    pub(crate) fn tag(&self, key: &str, tags: BTreeMap<String, String>) -> Result<(), Refused> {
+    pub(crate) fn tag(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), Refused> {
         let _lock = self.lock()?;
-        let Found { file, about } = self.find(key)?.ok_or(Refused::Missing)?;
+        let Found { file, about } = self.wanted(key, version)?;
         About { tags, ..about }.keep(&file)?;
         Ok(file.sync_all()?)
     }
 
-    /// Removes the object of a key; whether it was there.
+    /// Removes the object of a key. In a bucket with versions it becomes an earlier version.
     ///
     /// # Errors
     /// A condition that does not hold; of the file system.
-    pub(crate) fn delete(&self, key: &str, condition: &Condition) -> Result<bool, Refused> {
+    pub(crate) fn delete(&self, key: &str, condition: &Condition) -> Result<Deleted, Refused> {
         let _lock = self.lock()?;
         self.holds(key, condition)?;
-        Ok(place::remove(&self.folder, &key::names(key))?)
+        match self.versions()? {
+            Versions::Off => {
+                place::remove(&self.folder, &key::names(key))?;
+                Ok(Deleted::default())
+            }
+            now => self.mark(key, now),
+        }
     }
 }

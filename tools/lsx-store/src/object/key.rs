@@ -13,6 +13,8 @@ const NAME: usize = 240;
 const EMPTY: &str = "%e";
 /// The object that has the name of its folder.
 pub(super) const OWN: &str = "%o";
+/// Among earlier versions, the folder of those of the key that has the name of its folder.
+pub(super) const PAST: &str = "%v";
 /// At the end of a part that goes on in this folder.
 const MORE: &str = "%+";
 /// How names of lsx begin.

@@ -55,6 +55,8 @@ struct Entry {
 
 struct Walk<'a> {
     bucket: &'a Bucket,
+    /// Among earlier versions; of those only the keys are of interest.
+    past: bool,
     range: &'a Range,
     page: Page,
 }
@@ -65,9 +67,21 @@ impl Bucket {
     /// # Errors
     /// Of the file system.
     pub(crate) fn list(&self, range: &Range) -> io::Result<Page> {
-        let mut walk = Walk { bucket: self, range, page: Page::default() };
+        self.walked(range, false)
+    }
+
+    /// A page of the keys that have earlier versions.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(super) fn list_past(&self, range: &Range) -> io::Result<Page> {
+        self.walked(range, true)
+    }
+
+    fn walked(&self, range: &Range, past: bool) -> io::Result<Page> {
+        let mut walk = Walk { bucket: self, past, range, page: Page::default() };
         if range.most > 0 {
-            walk.folder(&self.folder, "")?;
+            walk.folder(if past { &self.past } else { &self.folder }, "")?;
         }
         Ok(walk.page)
     }
@@ -130,6 +144,7 @@ impl Walk<'_> {
         }
         let shown = match self.common(&key) {
             Some(common) => Item::Prefix(common.to_owned()),
+            None if self.past => Item::Object(key, Box::default()),
             None => match place::opened(at, &path)? {
                 Some((file, false)) => Item::Object(key, Box::new(About::of(&file)?)),
                 // It was deleted just now, or its folder took its place and has it.
@@ -165,8 +180,9 @@ impl Walk<'_> {
                     all.push(Entry { key: format!("{base}{text}"), path, folder: false });
                 }
                 (Some(Piece::End(text)), FileType::Directory) => {
-                    let own = format!("{path}/{}", key::OWN);
-                    if statat(&folder, format!("{name}/{}", key::OWN), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                    let inner = if self.past { key::PAST } else { key::OWN };
+                    let own = format!("{path}/{inner}");
+                    if statat(&folder, format!("{name}/{inner}"), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
                         all.push(Entry { key: format!("{base}{text}"), path: own, folder: false });
                     }
                     all.push(Entry { key: format!("{base}{text}/"), path, folder: true });

@@ -3,22 +3,26 @@
 mod about;
 mod bucket;
 mod draft;
+mod history;
 mod key;
 mod list;
 mod outside;
 mod over;
 mod place;
 mod upload;
+mod versions;
 
 pub(crate) use about::{About, Sums};
 pub(crate) use bucket::{Bucket, Condition, Found};
 pub(crate) use draft::{Draft, Written};
+pub(crate) use history::{Deleted, Versions, named, valid};
 pub(crate) use key::LONGEST;
 pub(crate) use list::{Item, Page, Range};
 pub(crate) use outside::{has_upload, waiting};
 pub(crate) use over::{Seen, given_up};
 pub(crate) use place::random;
 pub(crate) use upload::{Upload, hex};
+pub(crate) use versions::Line;
 
 use std::fmt;
 use std::io;
@@ -30,6 +34,12 @@ pub(crate) enum Refused {
     Disk(io::Error),
     /// There is no such object.
     Missing,
+    /// There is none any more, since it was deleted; the version that says so.
+    Deleted(String),
+    /// There is no such version.
+    NoVersion,
+    /// This version only says that the object was deleted.
+    Marker(String),
     /// A condition of the request does not hold.
     Condition,
     /// There is no such upload.

@@ -143,13 +143,24 @@ pub(super) fn remove(bucket: &OwnedFd, names: &[String]) -> io::Result<bool> {
         Err(Errno::NOENT | Errno::ISDIR) => return Ok(false),
         other => other?,
     }
-    while way.len() > 1 {
-        let name = &inner[way.len() - 2];
-        if unlinkat(&way[way.len() - 2], name, AtFlags::REMOVEDIR).is_err() {
-            break;
-        }
+    emptied(way, &inner)?;
+    Ok(true)
+}
+
+/// Removes the folders of an object that has gone to another one, as far as they are empty.
+pub(super) fn prune(bucket: &OwnedFd, names: &[String]) -> io::Result<()> {
+    let mut way = vec![bucket.try_clone()?];
+    for name in names {
+        let Ok(inner) = folder(way.last().unwrap_or(bucket), name) else { break };
+        way.push(inner);
+    }
+    emptied(way, names)
+}
+
+/// Removes empty folders from the end of a way with these names, and waits for the disk.
+fn emptied(mut way: Vec<OwnedFd>, names: &[String]) -> io::Result<()> {
+    while way.len() > 1 && unlinkat(&way[way.len() - 2], &names[way.len() - 2], AtFlags::REMOVEDIR).is_ok() {
         way.pop();
     }
-    rustix::fs::fsync(way.last().unwrap_or(bucket))?;
-    Ok(true)
+    way.last().map_or(Ok(()), |at| Ok(rustix::fs::fsync(at)?))
 }

@@ -35,10 +35,9 @@ pub fn able(stack: &Stack) -> Result<(), Failures> {
         }
     }
     for (name, bucket) in &store.buckets {
-        let Bucket { quota, versioning, expire, policy, volume, .. } = bucket;
+        let Bucket { quota, expire, policy, volume, .. } = bucket;
         let odd = [
             (quota.is_some(), "quota", "quotas of buckets are", "write a size for the volume, on btrfs"),
-            (*versioning, "versioning", "versions of objects are", "leave it out"),
             (expire.is_some(), "expire", "objects that expire are", "leave it out"),
             (policy.is_some(), "policy", "bucket policies are", "write `allow`"),
         ];
@@ -71,7 +70,7 @@ pub fn of(stack: &Stack, resolved: &Resolved, host: &str) -> Option<Objects> {
         };
         let allow = bucket.allow.iter().map(rights).collect();
         let volume = bucket.volume.clone().unwrap_or_else(|| name.clone());
-        (name.clone(), ServedBucket { volume, allow })
+        (name.clone(), ServedBucket { volume, versioning: bucket.versioning, allow })
     };
     let served = Objects {
         listen: listen.into_iter().collect(),

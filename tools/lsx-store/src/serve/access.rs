@@ -28,7 +28,10 @@ impl S3Access for Rights {
             return Err(s3_error!(AccessDenied, "requests have to be signed"));
         };
         let Some(bucket) = cx.s3_path().get_bucket_name() else { return Ok(()) };
-        self.0.may(&credentials.access_key, bucket, needed(cx.s3_op().name()))
+        match cx.s3_op().name() {
+            "PutBucketVersioning" => self.0.owns(&credentials.access_key, bucket),
+            name => self.0.may(&credentials.access_key, bucket, needed(name)),
+        }
     }
 }
 
@@ -53,6 +56,12 @@ fn needed(operation: &str) -> Option<Right> {
 }
 
 impl Server {
+    /// Whether a user has all rights to a bucket.
+    pub(super) fn owns(&self, user: &str, bucket: &str) -> S3Result<()> {
+        let all = [Right::Get, Right::List, Right::Put, Right::Delete];
+        all.into_iter().try_for_each(|right| self.may(user, bucket, Some(right)))
+    }
+
     /// Whether a user has a right to a bucket.
     pub(super) fn may(&self, user: &str, bucket: &str, right: Option<Right>) -> S3Result<()> {
         let rights = self.buckets.get(bucket).and_then(|(served, _)| served.allow.get(user));

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::body::blocking;
-use crate::object::Bucket;
+use crate::object::{Bucket, Versions};
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
@@ -79,10 +79,36 @@ impl S3 for Api {
 
     async fn get_bucket_versioning(
         &self,
-        _: S3Request<GetBucketVersioningInput>,
+        request: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        // As of a bucket that never had versions.
-        reply(GetBucketVersioningOutput::default())
+        let bucket = self.0.bucket(&request.input.bucket)?;
+        let status = match blocking(move || Ok(bucket.versions()?)).await? {
+            Versions::Off => None,
+            Versions::Enabled => Some(BucketVersioningStatus::ENABLED),
+            Versions::Suspended => Some(BucketVersioningStatus::SUSPENDED),
+        };
+        let status = status.map(BucketVersioningStatus::from_static);
+        reply(GetBucketVersioningOutput { status, ..GetBucketVersioningOutput::default() })
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        request: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        let wanted = request.input.versioning_configuration;
+        let enabled = match wanted.status.as_ref().map(BucketVersioningStatus::as_str) {
+            _ if wanted.mfa_delete.is_some() => Err(s3_error!(NotImplemented, "MfaDelete is not supported")),
+            Some(BucketVersioningStatus::ENABLED) => Ok(true),
+            Some(BucketVersioningStatus::SUSPENDED) => Ok(false),
+            _ => Err(s3_error!(MalformedXML, "Status must be Enabled or Suspended")),
+        }?;
+        if !enabled && self.0.buckets.get(&request.input.bucket).is_some_and(|(served, _)| served.versioning)
+        {
+            return Err(s3_error!(AccessDenied, "the stack's file says versioning: true"));
+        }
+        let bucket = self.0.bucket(&request.input.bucket)?;
+        blocking(move || Ok(bucket.set_versions(enabled)?)).await?;
+        reply(PutBucketVersioningOutput::default())
     }
 
     async fn list_object_versions(
@@ -96,7 +122,7 @@ impl S3 for Api {
         &self,
         request: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        reply(self.0.tags(&request.input.bucket, &request.input.key).await?)
+        reply(self.0.tags(request.input).await?)
     }
 
     async fn put_object_tagging(
@@ -105,8 +131,8 @@ impl S3 for Api {
     ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
         let input = request.input;
         let tags = super::tags::of_body(input.tagging.tag_set)?;
-        self.0.tag(&input.bucket, input.key, tags).await?;
-        reply(PutObjectTaggingOutput::default())
+        self.0.tag(&input.bucket, input.key, input.version_id.clone(), tags).await?;
+        reply(PutObjectTaggingOutput { version_id: input.version_id })
     }
 
     async fn delete_object_tagging(
@@ -114,9 +140,10 @@ impl S3 for Api {
         request: S3Request<DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
         let input = request.input;
-        self.0.tag(&input.bucket, input.key, Default::default()).await?;
+        self.0.tag(&input.bucket, input.key, input.version_id.clone(), Default::default()).await?;
         // 204, as S3 answers.
-        Ok(S3Response::with_status(DeleteObjectTaggingOutput::default(), hyper::StatusCode::NO_CONTENT))
+        let output = DeleteObjectTaggingOutput { version_id: input.version_id };
+        Ok(S3Response::with_status(output, hyper::StatusCode::NO_CONTENT))
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -145,18 +172,20 @@ impl S3 for Api {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let user = user(&request);
         let input = request.input;
         let condition = super::put::condition(input.if_match, None)?;
-        let (bucket, key) = (self.0.bucket(&input.bucket)?, input.key);
-        blocking(move || bucket.delete(&key, &condition)).await?;
-        reply(DeleteObjectOutput::default())
+        let done = self.0.delete(&user, &input.bucket, (input.key, input.version_id), condition).await?;
+        let delete_marker = done.marker.then_some(true);
+        reply(DeleteObjectOutput { delete_marker, version_id: done.version, ..DeleteObjectOutput::default() })
     }
 
     async fn delete_objects(
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        reply(self.server().delete_all(request.input).await?)
+        let user = user(&request);
+        reply(self.server().delete_all(&user, request.input).await?)
     }
 
     async fn create_multipart_upload(

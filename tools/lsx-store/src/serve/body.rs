@@ -5,6 +5,7 @@ use crate::object::{Draft, Found, Refused, Written};
 use bytes::Bytes;
 use common::log;
 use futures_core::Stream;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use s3s::crypto::{Checksum as _, Crc64Nvme};
 use s3s::dto::StreamingBlob;
 use s3s::stream::{ByteStream, RemainingLength};
@@ -32,6 +33,9 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub(super) fn told(refused: Refused) -> S3Error {
     match refused {
         Refused::Missing => s3_error!(NoSuchKey),
+        Refused::Deleted(version) => marked(s3_error!(NoSuchKey), &version),
+        Refused::Marker(version) => marked(s3_error!(MethodNotAllowed), &version),
+        Refused::NoVersion => s3_error!(NoSuchVersion),
         Refused::Condition => s3_error!(PreconditionFailed),
         Refused::NoUpload => s3_error!(NoSuchUpload),
         Refused::Part => s3_error!(InvalidPart),
@@ -45,6 +49,16 @@ pub(super) fn told(refused: Refused) -> S3Error {
         }
         Refused::Disk(error) => disk(&error),
     }
+}
+
+/// The error of a version that only says that the object was deleted.
+fn marked(mut error: S3Error, version: &str) -> S3Error {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
+    headers
+        .extend(HeaderValue::from_str(version).map(|id| (HeaderName::from_static("x-amz-version-id"), id)));
+    error.set_headers(headers);
+    error
 }
 
 /// An error that s3s has no name for.

@@ -47,9 +47,6 @@ fn refused(query: &str, authorization: &str, kind: &str) -> Option<S3Error> {
                     return Some(error);
                 }
             }
-            "versionid" if value != "null" => {
-                return Some(s3_error!(NotImplemented, "versions are not supported"));
-            }
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use super::Server;
 use super::body::{Sent, blocking};
 use super::sums::shown;
-use crate::object::{About, Found, Refused};
+use crate::object::{About, Found, named};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use s3s::dto::{
@@ -21,6 +21,7 @@ macro_rules! described {
         $output {
             accept_ranges: Some("bytes".to_owned()),
             e_tag: etag(about),
+            version_id: version(about),
             last_modified: Some(time(about.seconds())),
             metadata: (!about.given.is_empty()).then(|| about.given.clone().into_iter().collect()),
             cache_control: header(about, "cache-control"),
@@ -89,6 +90,11 @@ pub(super) fn time(seconds: i64) -> Timestamp {
     at.into()
 }
 
+/// The version of an object, if its bucket had versions when it was written.
+pub(super) fn version(about: &About) -> Option<String> {
+    about.turn.map(|_| named(about).to_owned())
+}
+
 pub(super) fn etag(about: &About) -> Option<ETag> {
     Some(ETag::Strong(about.etag.clone()))
 }
@@ -107,15 +113,15 @@ fn part(number: Option<i32>, about: &About) -> S3Result<()> {
 }
 
 impl Server {
-    /// An object.
-    pub(super) async fn found(&self, bucket: &str, key: &str) -> S3Result<Found> {
+    /// An object, or a version of it.
+    pub(super) async fn found(&self, bucket: &str, key: &str, version: Option<String>) -> S3Result<Found> {
         let (bucket, key) = (self.bucket(bucket)?, key.to_owned());
-        blocking(move || bucket.find(&key)?.ok_or(Refused::Missing)).await
+        blocking(move || bucket.wanted(&key, version.as_deref())).await
     }
 
     /// Its bytes.
     pub(super) async fn get(self: Arc<Self>, input: GetObjectInput) -> S3Result<GetObjectOutput> {
-        let found = self.found(&input.bucket, &input.key).await?;
+        let found = self.found(&input.bucket, &input.key, input.version_id).await?;
         let about = found.about.clone();
         Conditions::of(
             &input.if_match,
@@ -142,7 +148,7 @@ impl Server {
 
     /// What is known of it.
     pub(super) async fn head(self: Arc<Self>, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
-        let about = self.found(&input.bucket, &input.key).await?.about;
+        let about = self.found(&input.bucket, &input.key, input.version_id).await?.about;
         Conditions::of(
             &input.if_match,
             &input.if_none_match,

@@ -7,17 +7,14 @@ use crate::object::{Item, Page, Range};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, CommonPrefix, EncodingType, ListBucketsOutput, ListObjectVersionsInput,
-    ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    Object, ObjectStorageClass, ObjectVersion, ObjectVersionStorageClass, Owner,
+    Bucket, BucketLocationConstraint, CommonPrefix, EncodingType, ListBucketsOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, Owner,
 };
 use s3s::{S3Result, s3_error};
 use std::sync::Arc;
 
 /// The most items of a page.
 pub(super) const MOST: i32 = 1000;
-/// The version of an object in a bucket without versions.
-const NULL: &str = "null";
 
 /// How many items are asked for.
 pub(super) fn most(asked: Option<i32>) -> S3Result<(i32, usize)> {
@@ -149,57 +146,6 @@ impl Server {
             encoding_type: input.encoding_type,
             start_after: input.start_after.map(|text| texts.text(&text)),
             ..ListObjectsV2Output::default()
-        })
-    }
-
-    /// Every object has one version, whose name is `null`.
-    pub(super) async fn list_versions(
-        self: Arc<Self>,
-        input: ListObjectVersionsInput,
-    ) -> S3Result<ListObjectVersionsOutput> {
-        let texts = Texts::of(input.encoding_type.as_ref())?;
-        let (shown, most) = most(input.max_keys)?;
-        let marker = input.version_id_marker.filter(|marker| !marker.is_empty());
-        if marker.as_deref().is_some_and(|marker| marker != NULL || input.key_marker.is_none()) {
-            return Err(s3_error!(InvalidArgument, "version-id-marker is not one of this list"));
-        }
-        let range = Range {
-            prefix: input.prefix.clone().unwrap_or_default(),
-            delimiter: input.delimiter.clone(),
-            after: input.key_marker.clone().unwrap_or_default(),
-            most,
-        };
-        let page = self.page(&input.bucket, range).await?;
-        let more = page.more;
-        let last = page.items.last().filter(|_| more);
-        let next_version = last.filter(|item| matches!(item, Item::Object(..))).map(|_| NULL.to_owned());
-        let next = last.map(|item| texts.text(item.name()));
-        let (objects, prefixes) = parts(page, &texts, true);
-        let version = |object: Object| ObjectVersion {
-            key: object.key,
-            e_tag: object.e_tag,
-            last_modified: object.last_modified,
-            owner: object.owner,
-            size: object.size,
-            is_latest: Some(true),
-            version_id: Some(NULL.to_owned()),
-            storage_class: Some(ObjectVersionStorageClass::from_static(ObjectVersionStorageClass::STANDARD)),
-            ..ObjectVersion::default()
-        };
-        Ok(ListObjectVersionsOutput {
-            name: Some(input.bucket),
-            prefix: Some(texts.text(&input.prefix.unwrap_or_default())),
-            key_marker: Some(texts.text(&input.key_marker.unwrap_or_default())),
-            version_id_marker: marker,
-            max_keys: Some(shown),
-            is_truncated: Some(more),
-            versions: Some(objects.into_iter().map(version).collect()),
-            common_prefixes: Some(prefixes),
-            delimiter: input.delimiter.map(|text| texts.text(&text)),
-            next_key_marker: next,
-            next_version_id_marker: next_version,
-            encoding_type: input.encoding_type,
-            ..ListObjectVersionsOutput::default()
         })
     }
 

@@ -10,9 +10,10 @@ mod parts;
 mod put;
 mod sums;
 mod tags;
+mod versions;
 
 use crate::model::{Objects, ServedBucket};
-use crate::object::{Bucket, Seen, given_up};
+use crate::object::{Bucket, Seen, Versions, given_up};
 use common::host::service::places::Places;
 use common::host::service::work::{self, Drained, taken_over};
 use common::host::service::worker::Worker;
@@ -151,7 +152,13 @@ impl Server {
         let mut buckets = BTreeMap::new();
         for (name, bucket) in config.buckets {
             let folder = folders.next().ok_or_else(|| format!("the folder of bucket {name} is missing"))?;
-            let opened = Bucket::open(folder).map_err(|e| format!("bucket {name}: {e}"))?;
+            let opened = Bucket::open(folder).and_then(|opened| {
+                if bucket.versioning && opened.versions()? != Versions::Enabled {
+                    opened.set_versions(true)?;
+                }
+                Ok(opened)
+            });
+            let opened = opened.map_err(|e| format!("bucket {name}: {e}"))?;
             buckets.insert(name, (bucket, Arc::new(opened)));
         }
         Ok(Server { region: config.region, keys, buckets })

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::body::{blocking, taken};
-use super::get::{Conditions, etag, time};
+use super::get::{Conditions, etag, time, version};
 use super::lists::{Texts, most, owner};
 use super::put::{about, condition, copied};
 use super::sums::{Claimed, shown};
@@ -109,6 +109,7 @@ impl Server {
             }
         };
         let bucket = self.bucket(&input.bucket)?;
+        let copy_source_version_id = version(&found.about);
         let about = blocking(move || {
             bucket.upload(&input.upload_id, &input.key)?;
             let written = copied(&found, range, bucket.draft()?)?;
@@ -123,7 +124,11 @@ impl Server {
             last_modified: Some(time(about.seconds())),
             ..CopyPartResult::default()
         };
-        Ok(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() })
+        Ok(UploadPartCopyOutput {
+            copy_part_result: Some(result),
+            copy_source_version_id,
+            ..UploadPartCopyOutput::default()
+        })
     }
 
     /// Makes an object of the parts.
@@ -148,6 +153,7 @@ impl Server {
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag: etag(&about),
+            version_id: version(&about),
             ..CompleteMultipartUploadOutput::default()
         })
     }

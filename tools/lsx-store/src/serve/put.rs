@@ -2,11 +2,11 @@
 
 use super::Server;
 use super::body::{blocking, taken};
-use super::get::{Conditions, etag, time};
+use super::get::{Conditions, etag, time, version};
 use super::sums::{Claimed, shown};
 use super::tags;
 use crate::model::Right;
-use crate::object::{About, Condition, Draft, Found, Refused, Written, hex};
+use crate::object::{About, Condition, Deleted, Draft, Found, Refused, Written, hex};
 use hyper::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectsInput, DeleteObjectsOutput,
@@ -92,6 +92,7 @@ impl Server {
         let sums = shown(&about.sums);
         Ok(PutObjectOutput {
             e_tag: etag(&about),
+            version_id: version(&about),
             checksum_crc32: sums.checksum_crc32,
             checksum_crc32c: sums.checksum_crc32c,
             checksum_crc64nvme: sums.checksum_crc64nvme,
@@ -111,11 +112,8 @@ impl Server {
         let CopySource::Bucket { bucket, key, version_id } = source else {
             return Err(s3_error!(NotImplemented, "access points are not supported"));
         };
-        if version_id.as_deref().is_some_and(|version| version != "null") {
-            return Err(s3_error!(NoSuchVersion));
-        }
         self.may(user, bucket, Some(Right::Get))?;
-        let found = self.found(bucket, key).await?;
+        let found = self.found(bucket, key, version_id.as_deref().map(str::to_owned)).await?;
         conditions.hold(&found.about, false)?;
         Ok(found)
     }
@@ -136,7 +134,7 @@ impl Server {
         let found = self.source(&input.copy_source, &user, &conditions).await?;
         let replaced =
             input.metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
-        if let CopySource::Bucket { bucket, key, .. } = &input.copy_source
+        if let CopySource::Bucket { bucket, key, version_id: None } = &input.copy_source
             && !replaced
             && (**bucket == *input.bucket && **key == *input.key)
         {
@@ -151,6 +149,7 @@ impl Server {
                 true => tags::of_header(input.tagging.as_deref())?,
                 false => found.about.tags.clone(),
             };
+        let copy_source_version_id = version(&found.about);
         let (bucket, key) = (self.bucket(&input.bucket)?, input.key);
         let new = blocking(move || {
             let written = copied(&found, 0..found.about.size, bucket.draft()?)?;
@@ -165,12 +164,37 @@ impl Server {
             last_modified: Some(time(new.seconds())),
             ..CopyObjectResult::default()
         };
-        Ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
+        Ok(CopyObjectOutput {
+            copy_object_result: Some(result),
+            copy_source_version_id,
+            version_id: version(&new),
+            ..CopyObjectOutput::default()
+        })
+    }
+
+    /// Deletes an object, or one version of it for good, which only those may who have all rights.
+    pub(super) async fn delete(
+        &self,
+        user: &str,
+        bucket: &str,
+        (key, version): (String, Option<String>),
+        condition: Condition,
+    ) -> S3Result<Deleted> {
+        if version.is_some() {
+            self.owns(user, bucket)?;
+        }
+        let bucket = self.bucket(bucket)?;
+        let deleted = move || match version {
+            None => bucket.delete(&key, &condition),
+            Some(version) => bucket.delete_version(&key, &version, &condition),
+        };
+        blocking(deleted).await
     }
 
     /// Deletes several objects; those that are not there count as deleted.
     pub(super) async fn delete_all(
         self: Arc<Self>,
+        user: &str,
         input: DeleteObjectsInput,
     ) -> S3Result<DeleteObjectsOutput> {
         if input.delete.objects.is_empty() || input.delete.objects.len() > 1000 {
@@ -178,20 +202,24 @@ impl Server {
         }
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for object in input.delete.objects {
-            let (bucket, key) = (self.bucket(&input.bucket)?, object.key.clone());
             let condition = object.e_tag.map_or(Condition::None, |etag| Condition::Is(etag.into_value()));
-            let done = match object.version_id.as_deref().unwrap_or("null") {
-                _ if key.is_empty() || key.len() > crate::object::LONGEST => Err(s3_error!(KeyTooLongError)),
-                "null" => blocking(move || bucket.delete(&key, &condition)).await.map(|_| ()),
-                _ => Err(s3_error!(NoSuchVersion)),
+            let (key, version_id) = (object.key, object.version_id);
+            let done = match key.is_empty() || key.len() > crate::object::LONGEST {
+                true => Err(s3_error!(KeyTooLongError)),
+                false => self.delete(user, &input.bucket, (key.clone(), version_id.clone()), condition).await,
             };
             match done {
-                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
+                Ok(done) => deleted.push(DeletedObject {
+                    key: Some(key),
+                    delete_marker: done.marker.then_some(true),
+                    delete_marker_version_id: done.version.filter(|_| done.marker),
+                    version_id,
+                }),
                 Err(e) => errors.push(Error {
                     code: Some(e.code().as_str().to_owned()),
-                    key: Some(object.key),
+                    key: Some(key),
                     message: e.message().map(str::to_owned),
-                    ..Error::default()
+                    version_id,
                 }),
             }
         }

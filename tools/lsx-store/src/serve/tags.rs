@@ -2,7 +2,8 @@
 
 use super::Server;
 use super::body::blocking;
-use s3s::dto::{GetObjectTaggingOutput, Tag};
+use super::get::version;
+use s3s::dto::{GetObjectTaggingInput, GetObjectTaggingOutput, Tag};
 use s3s::{S3Result, s3_error};
 use std::collections::BTreeMap;
 
@@ -76,16 +77,24 @@ fn plain(text: &str) -> Option<String> {
 
 impl Server {
     /// The tags of an object.
-    pub(super) async fn tags(&self, bucket: &str, key: &str) -> S3Result<GetObjectTaggingOutput> {
-        let tags = self.found(bucket, key).await?.about.tags.into_iter();
+    pub(super) async fn tags(&self, input: GetObjectTaggingInput) -> S3Result<GetObjectTaggingOutput> {
+        let about = self.found(&input.bucket, &input.key, input.version_id).await?.about;
+        let version_id = version(&about);
+        let tags = about.tags.into_iter();
         let tag_set = tags.map(|(name, value)| Tag { key: Some(name), value: Some(value) }).collect();
-        Ok(GetObjectTaggingOutput { tag_set, ..GetObjectTaggingOutput::default() })
+        Ok(GetObjectTaggingOutput { tag_set, version_id })
     }
 
     /// Gives it others.
-    pub(super) async fn tag(&self, bucket: &str, key: String, tags: Tags) -> S3Result<()> {
+    pub(super) async fn tag(
+        &self,
+        bucket: &str,
+        key: String,
+        version: Option<String>,
+        tags: Tags,
+    ) -> S3Result<()> {
         let bucket = self.bucket(bucket)?;
-        blocking(move || bucket.tag(&key, tags)).await
+        blocking(move || bucket.tag(&key, version.as_deref(), tags)).await
     }
 }
 

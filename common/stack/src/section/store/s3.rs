@@ -74,7 +74,7 @@ pub struct Bucket {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SizeText>")]
     pub quota: Option<Size>,
-    /// Keep old versions of objects.
+    /// Keep earlier versions of objects; default: as users with all permissions set it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(with = "Option<bool>")]
     pub versioning: bool,

@@ -1,0 +1,297 @@
+//! Versions of objects. The newest is where its key says; earlier ones, and what says that an object was deleted, are in a folder of their own,
+//! named by their versions. Files only change places by renaming, so that one that is killed leaves each version whole.
+
+use super::bucket::{Bucket, Condition, Found};
+use super::draft::Written;
+use super::key::{self, PAST};
+use super::place::{self, FOLDER, STAY, random};
+use super::{About, Refused};
+use rustix::fs::{Dir, Mode, RenameFlags, XattrFlags, fgetxattr, fsetxattr, fsync, openat2, renameat_with};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The version of an object that was written while its bucket had none.
+pub(crate) const NULL: &str = "null";
+/// Attribute of lsx's own folder in a bucket: whether it has versions.
+const STATE: &str = "user.lsx.versions";
+/// The length of the name of a version, and that of its beginning, its turn; both in hexadecimal digits.
+const LONG: usize = 24;
+const TURN: usize = 16;
+
+/// Whether a bucket has versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// It never had.
+    Off,
+    Enabled,
+    /// Those that are there stay; new objects have none.
+    Suspended,
+}
+
+/// What was deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Deleted {
+    /// It is, or was, one that only says that the object was deleted.
+    pub(crate) marker: bool,
+    pub(crate) version: Option<String>,
+}
+
+/// A version that is not the newest.
+pub(super) struct Past {
+    pub(super) turn: u64,
+    pub(super) name: String,
+}
+
+/// How the version of an object is called.
+pub(crate) fn named(about: &About) -> &str {
+    about.version.as_deref().unwrap_or(NULL)
+}
+
+/// Where a version is among the earlier ones.
+fn names(key: &str, version: &str) -> Vec<String> {
+    let mut names = key::names(key);
+    names.extend([PAST.to_owned(), version.to_owned()]);
+    names
+}
+
+/// Whether a version can have this name.
+pub(crate) fn valid(version: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    version == NULL || (version.len() == LONG && version.bytes().all(digit))
+}
+
+impl Versions {
+    /// Says which version a new object is: one after the newest, also when the clock was set back.
+    pub(super) fn stamp(self, about: &mut About, newest: u64) -> io::Result<()> {
+        let now = common::log::clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let turn = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(newest.saturating_add(1));
+        (about.version, about.turn) = match self {
+            Versions::Off => (None, None),
+            Versions::Suspended => (None, Some(turn)),
+            Versions::Enabled => (Some(format!("{turn:0TURN$x}{}", &random()?[..LONG - TURN])), Some(turn)),
+        };
+        Ok(())
+    }
+}
+
+impl Bucket {
+    /// Whether it has versions.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(crate) fn versions(&self) -> io::Result<Versions> {
+        let mut value = [0; 16];
+        match fgetxattr(&self.own, STATE, &mut value) {
+            Ok(length) if &value[..length] == b"enabled" => Ok(Versions::Enabled),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(Versions::Off),
+            // What nobody knows keeps what is there.
+            Ok(_) | Err(Errno::RANGE) => Ok(Versions::Suspended),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Turns versions on, or off for new objects.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(crate) fn set_versions(&self, enabled: bool) -> io::Result<()> {
+        let _lock = self.lock()?;
+        let word: &[u8] = if enabled { b"enabled" } else { b"suspended" };
+        fsetxattr(&self.own, STATE, word, XattrFlags::empty())?;
+        Ok(fsync(&self.own)?)
+    }
+
+    /// An object, or a version of it.
+    ///
+    /// # Errors
+    /// There is none; of the file system.
+    pub(crate) fn wanted(&self, key: &str, version: Option<&str>) -> Result<Found, Refused> {
+        let Some(version) = version else {
+            return match self.find(key)? {
+                Some(found) => Ok(found),
+                None => Err(self.absent(key)?),
+            };
+        };
+        if !valid(version) {
+            return Err(Refused::NoVersion);
+        }
+        // It may change its place meanwhile.
+        for _ in 0..2 {
+            let newest = self.find(key)?.filter(|found| named(&found.about) == version);
+            match newest.map_or_else(|| self.past(key, version), |found| Ok(Some(found)))? {
+                Some(found) if found.about.marker => return Err(Refused::Marker(version.to_owned())),
+                Some(found) => return Ok(found),
+                None => {}
+            }
+        }
+        Err(Refused::NoVersion)
+    }
+
+    /// Why there is no object.
+    fn absent(&self, key: &str) -> io::Result<Refused> {
+        let first = self.pasts(key)?.into_iter().next();
+        let found = first.map_or(Ok(None), |past| self.past(key, &past.name))?;
+        let marker = found.filter(|found| found.about.marker);
+        Ok(marker.map_or(Refused::Missing, |found| Refused::Deleted(named(&found.about).to_owned())))
+    }
+
+    /// An earlier version.
+    pub(super) fn past(&self, key: &str, version: &str) -> io::Result<Option<Found>> {
+        let Some(file) = place::file(&self.past, &names(key, version))? else { return Ok(None) };
+        let about = About::of(&file)?;
+        // Another name is that of an object whose writer was killed.
+        Ok((named(&about) == version).then_some(Found { file, about }))
+    }
+
+    /// Earlier versions, the newest first.
+    pub(super) fn pasts(&self, key: &str) -> io::Result<Vec<Past>> {
+        let mut all = Vec::new();
+        let way = [key::names(key).join("/"), PAST.to_owned()].join("/");
+        let folder = match openat2(&self.past, way, FOLDER, Mode::empty(), STAY) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(all),
+            other => other?,
+        };
+        for entry in Dir::read_from(&folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !valid(&name) {
+                continue;
+            }
+            let turn = match u64::from_str_radix(name.get(..TURN).unwrap_or_default(), 16) {
+                Ok(turn) => turn,
+                Err(_) => self.past(key, &name)?.and_then(|found| found.about.turn).unwrap_or_default(),
+            };
+            all.push(Past { turn, name });
+        }
+        all.sort_by(|a, b| (b.turn, &b.name).cmp(&(a.turn, &a.name)));
+        Ok(all)
+    }
+
+    /// The turn of the newest version; 0 if there is none.
+    pub(super) fn newest(&self, key: &str) -> io::Result<u64> {
+        match self.find(key)?.and_then(|found| found.about.turn) {
+            Some(turn) => Ok(turn),
+            None => Ok(self.pasts(key)?.first().map_or(0, |past| past.turn)),
+        }
+    }
+
+    /// Gives a new object its key; the one before becomes an earlier version. Returns the folder that is to be on the disk. Called with the lock.
+    pub(super) fn succeed(&self, written: &Written, key: &str, now: Versions) -> io::Result<OwnedFd> {
+        let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
+        let old = self.find(key)?.filter(|old| now == Versions::Enabled || old.about.version.is_some());
+        match old {
+            // Both change their places in one moment.
+            Some(old) => {
+                let (past, aside) = place::room(&self.past, &self.drafts, &names(key, named(&old.about)))?;
+                written.name(&self.drafts, &past, &aside)?;
+                renameat_with(&past, &aside, &folder, &name, RenameFlags::EXCHANGE)?;
+                fsync(&past)?;
+            }
+            None => written.name(&self.drafts, &folder, &name)?,
+        }
+        if now == Versions::Suspended {
+            place::remove(&self.past, &names(key, NULL))?;
+        }
+        Ok(folder)
+    }
+
+    /// Writes that an object was deleted; it becomes an earlier version. Called with the lock.
+    pub(super) fn mark(&self, key: &str, now: Versions) -> Result<Deleted, Refused> {
+        let mut about = About { marker: true, ..About::default() };
+        now.stamp(&mut about, self.newest(key)?)?;
+        let written = self.draft()?.done();
+        let version = named(&about).to_owned();
+        let write = |about: &mut About| -> Result<(), Refused> {
+            written.settle(about)?;
+            let (past, name) = place::room(&self.past, &self.drafts, &names(key, &version))?;
+            written.name(&self.drafts, &past, &name)?;
+            Ok(fsync(&past)?)
+        };
+        write(&mut about).inspect_err(|_| written.drop(&self.drafts))?;
+        match self.find(key)? {
+            None => {}
+            Some(old) if now == Versions::Suspended && old.about.version.is_none() => {
+                place::remove(&self.folder, &key::names(key))?;
+            }
+            Some(old) => {
+                let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
+                let (past, aside) = place::room(&self.past, &self.drafts, &names(key, named(&old.about)))?;
+                rustix::fs::renameat(&folder, &name, &past, &aside)?;
+                fsync(&past)?;
+                fsync(&folder)?;
+                place::prune(&self.folder, &folders(key, &name))?;
+            }
+        }
+        Ok(Deleted { marker: true, version: Some(version) })
+    }
+
+    /// Removes one version for good; the one before becomes the object again.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(crate) fn delete_version(
+        &self,
+        key: &str,
+        version: &str,
+        condition: &Condition,
+    ) -> Result<Deleted, Refused> {
+        if !valid(version) {
+            return Err(Refused::NoVersion);
+        }
+        let _lock = self.lock()?;
+        let newest = self.find(key)?;
+        let own = newest.as_ref().filter(|found| named(&found.about) == version);
+        let past = if own.is_some() { None } else { self.past(key, version)? };
+        condition.holds(own.or(past.as_ref()))?;
+        let marker = past.as_ref().is_some_and(|found| found.about.marker);
+        let mut rest = self.pasts(key)?.into_iter().map(|past| past.name).peekable();
+        // Of an object that is there, what says that it was deleted was never finished.
+        let opens =
+            own.is_some() || (marker && newest.is_none() && rest.peek().is_some_and(|n| n == version));
+        if opens {
+            let mut next = None;
+            for name in rest.filter(|name| name != version) {
+                next = self.past(key, &name)?;
+                let ahead = |found: &Found| {
+                    found.about.marker && own.is_some_and(|own| found.about.turn > own.about.turn)
+                };
+                if next.as_ref().is_some_and(|found| !ahead(found)) {
+                    break;
+                }
+                next = None;
+            }
+            match next.filter(|found| !found.about.marker) {
+                Some(next) => self.promote(key, named(&next.about))?,
+                None if own.is_some() => _ = place::remove(&self.folder, &key::names(key))?,
+                None => {}
+            }
+        }
+        if past.is_some() {
+            place::remove(&self.past, &names(key, version))?;
+        }
+        Ok(Deleted { marker, version: Some(version.to_owned()) })
+    }
+
+    /// Makes an earlier version the object; whatever has its place is gone. Called with the lock.
+    fn promote(&self, key: &str, version: &str) -> io::Result<()> {
+        let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
+        let (past, aside) = place::room(&self.past, &self.drafts, &names(key, version))?;
+        rustix::fs::renameat(&past, &aside, &folder, &name)?;
+        fsync(&folder)?;
+        fsync(&past)?;
+        let names = names(key, version);
+        place::prune(&self.past, &names[..names.len() - 1])
+    }
+}
+
+/// The folders of an object, whose file has this name.
+fn folders(key: &str, file: &str) -> Vec<String> {
+    let mut names = key::names(key);
+    if file != key::OWN {
+        names.pop();
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests;
