@@ -174,7 +174,7 @@ s3.delete_object(Bucket='web', Key='v/a', VersionId=two)
 assert get('v/a') == b'1'
 s3.put_object_tagging(Bucket='web', Key='v/a', VersionId='null', Tagging={'TagSet': [{'Key': 'k', 'Value': 'v'}]})
 assert s3.get_object_tagging(Bucket='web', Key='v/a', VersionId='null')['TagSet'] and not s3.get_object_tagging(Bucket='web', Key='v/a')['TagSet']
-assert state('Suspended') == 'ok' and put('v/a', b'3') == 'null' and get('v/a', VersionId=one) == b'1'
+assert state('Suspended') == 'ok' and put('v/a', b'3') is None and get('v/a', VersionId='null') == b'3' and get('v/a', VersionId=one) == b'1'
 assert s3.delete_object(Bucket='web', Key='v/a')['VersionId'] == 'null' and code(s3.get_object, Bucket='web', Key='v/a', VersionId='null') == 'MethodNotAllowed'
 assert state('Enabled') == 'ok'
 u = s3.create_multipart_upload(Bucket='web', Key='v/p')['UploadId']

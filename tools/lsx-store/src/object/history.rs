@@ -242,7 +242,9 @@ impl Bucket {
         let newest = self.find(key)?;
         let own = newest.as_ref().filter(|found| named(&found.about) == version);
         let past = if own.is_some() { None } else { self.past(key, version)? };
-        condition.holds(own.or(past.as_ref()))?;
+        if let Some(there) = own.or(past.as_ref()) {
+            condition.holds(Some(there))?;
+        }
         let marker = past.as_ref().is_some_and(|found| found.about.marker);
         let mut rest = self.pasts(key)?.into_iter().map(|past| past.name).peekable();
         // Of an object that is there, what says that it was deleted was never finished.

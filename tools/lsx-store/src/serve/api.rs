@@ -97,7 +97,9 @@ impl S3 for Api {
     ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
         let wanted = request.input.versioning_configuration;
         let enabled = match wanted.status.as_ref().map(BucketVersioningStatus::as_str) {
-            _ if wanted.mfa_delete.is_some() => Err(s3_error!(NotImplemented, "MfaDelete is not supported")),
+            _ if wanted.mfa_delete.is_some_and(|word| word.as_str() != MFADelete::DISABLED) => {
+                Err(s3_error!(NotImplemented, "MfaDelete is not supported"))
+            }
             Some(BucketVersioningStatus::ENABLED) => Ok(true),
             Some(BucketVersioningStatus::SUSPENDED) => Ok(false),
             _ => Err(s3_error!(MalformedXML, "Status must be Enabled or Suspended")),

@@ -153,7 +153,7 @@ impl Server {
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag: etag(&about),
-            version_id: version(&about),
+            version_id: about.version,
             ..CompleteMultipartUploadOutput::default()
         })
     }

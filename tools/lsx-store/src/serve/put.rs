@@ -92,7 +92,7 @@ impl Server {
         let sums = shown(&about.sums);
         Ok(PutObjectOutput {
             e_tag: etag(&about),
-            version_id: version(&about),
+            version_id: about.version,
             checksum_crc32: sums.checksum_crc32,
             checksum_crc32c: sums.checksum_crc32c,
             checksum_crc64nvme: sums.checksum_crc64nvme,
@@ -167,7 +167,7 @@ impl Server {
         Ok(CopyObjectOutput {
             copy_object_result: Some(result),
             copy_source_version_id,
-            version_id: version(&new),
+            version_id: new.version,
             ..CopyObjectOutput::default()
         })
     }
