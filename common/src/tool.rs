@@ -120,6 +120,12 @@ pub trait Tool: Clone + Send + Sync + 'static {
         BTreeMap::new()
     }
 
+    /// Before a wave after the first: asks hosts through `each` for what its steps need of what others have done in the waves before, and that no
+    /// plan could know. `part` has the steps of this wave.
+    fn hand_over(&self, _part: &PlanOf<Self>, _each: Each<'_>) -> Handed {
+        Handed::default()
+    }
+
     /// The part of the shared table that the steps of one host need.
     fn share(&self, _plan: &PlanOf<Self>, _steps: &[Step<Self::Object>]) -> Self::Data {
         Self::Data::default()
@@ -206,6 +212,15 @@ pub trait Tool: Clone + Send + Sync + 'static {
     fn schemas(&self) -> Vec<(&'static str, Schema)> {
         Vec::new()
     }
+}
+
+/// What [`Tool::hand_over`] has got.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// Texts of the plan, by the names that its objects give ([`Object::content`]).
+    pub texts: BTreeMap<String, String>,
+    /// Hosts that cannot do their steps of this wave.
+    pub failed: BTreeMap<String, Failures>,
 }
 
 /// Receives the intermediate output of a call.

@@ -29,13 +29,13 @@ fn written(tool: &Tool) -> Vec<(&'static str, Value)> {
 fn what_is_not_built_gives_one_warning_a_verb() {
     let text = std::fs::read_to_string(pair()).unwrap();
     let disk = "disks: { d: { size: 1G, host: h1, network: lan, to: host/h2 } }";
-    let text = format!("{text}\nsnap: {{}}\npki: {{ host: h1 }}\nstore: {{ {disk} }}\n");
+    let text = format!("{text}\nsnap: {{}}\npki: {{ host: h1, acme: {{}} }}\nstore: {{ {disk} }}\n");
     for tool in tools_and_smallest() {
         for verb in STACK_VERBS {
             let away = if verb == "resolve" { &[][..] } else { &["--offline", "h1", "--offline", "h2"] };
             let ended = tool.run([verb, "-q"]).args(away).input(text.as_str()).end();
             assert_eq!(ended.stderr.matches("warning:").count(), 1, "{verb}: {}", ended.stderr);
-            for place in ["not supported yet", "-:", "pki, snap.state, store.disks"] {
+            for place in ["not supported yet", "-:", "pki.acme, snap.state, store.disks"] {
                 assert!(ended.stderr.contains(place), "{verb}: {}", ended.stderr);
             }
         }

@@ -111,7 +111,14 @@ fn plan_and_check_ask_every_tool_and_a_failure_counts_for_more() {
     let schemas: Vec<&Value> = documents.iter().map(|d| &d["schema"]).collect();
     assert_eq!(
         schemas,
-        ["lsx.net.plan/1", "lsx.store.plan/1", "lsx.dns.plan/1", "lsx.ct.plan/1", "lsx.snap.plan/1"]
+        [
+            "lsx.net.plan/1",
+            "lsx.store.plan/1",
+            "lsx.pki.plan/1",
+            "lsx.dns.plan/1",
+            "lsx.ct.plan/1",
+            "lsx.snap.plan/1"
+        ]
     );
     for (net, ct, code) in [(2, 0, 2), (0, 2, 2), (2, 69, 69), (69, 2, 69), (1, 2, 1), (0, 0, 0)] {
         let folder = scratch();
@@ -125,15 +132,15 @@ fn plan_and_check_ask_every_tool_and_a_failure_counts_for_more() {
 fn a_flag_goes_to_the_tools_that_have_it() {
     let plan =
         lsx(&built(), ["plan", "--runtime", "crun"]).args(AWAY).args([pair()]).end().with(0).documents();
-    assert_eq!(plan[3]["data"]["runtime"], "crun", "{}", plan[3]);
+    assert_eq!(plan[4]["data"]["runtime"], "crun", "{}", plan[4]);
     let plan =
         lsx(&built(), ["plan", "--set", "stack=twin"]).args(AWAY).args([pair()]).end().with(0).documents();
-    assert!(plan.len() == 5 && plan.iter().all(|one| one["stack"] == "twin"), "{plan:?}");
+    assert!(plan.len() == 6 && plan.iter().all(|one| one["stack"] == "twin"), "{plan:?}");
     for flags in
         [&["--renumber"][..], &["--allow-move", "--allow-overlap"], &["--down", "--destroy-data", "pair"]]
     {
         let plan = lsx(&built(), ["plan"]).args(flags).args(AWAY).args([pair()]).end().with(0).documents();
-        assert_eq!(plan.len(), 5, "{flags:?}: {plan:?}");
+        assert_eq!(plan.len(), 6, "{flags:?}: {plan:?}");
     }
     let ended = lsx(&built(), ["up", "--odd", &pair()]).end().refused(64);
     assert!(ended.stderr.contains("--odd") && ended.stderr.contains("hint:"), "{}", ended.stderr);

@@ -172,7 +172,7 @@ const OWN: [(&str, &[&str], &[&str]); 4] = [
     ("--renumber", &["plan", "up"], &["net"]),
     ("--allow-overlap", &["plan", "up"], &["net"]),
     ("--allow-move", &["plan", "up"], &["net", "ct"]),
-    ("--destroy-data", &["plan", "down"], &["ct", "dns", "note", "snap", "store"]),
+    ("--destroy-data", &["plan", "down"], &["ct", "dns", "note", "pki", "snap", "store"]),
 ];
 
 /// A flag that would do nothing is refused, and neither help nor manual nor completions have it.

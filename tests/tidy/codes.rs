@@ -9,15 +9,26 @@ use lsx_tests::{blessing, top};
 use std::collections::BTreeSet;
 
 /// First words of codes. Other texts with dots, such as names of files and columns, begin differently.
-const ROOMS: [&str; 20] = [
-    "boot", "bug", "check", "compose", "ct", "dns", "document", "fleet", "host", "lstacker", "net", "plan",
-    "secret", "serve", "snap", "stack", "stdio", "store", "usage", "link",
+const ROOMS: [&str; 21] = [
+    "boot", "bug", "check", "compose", "ct", "dns", "document", "fleet", "host", "lstacker", "net", "pki",
+    "plan", "secret", "serve", "snap", "stack", "stdio", "store", "usage", "link",
 ];
 /// Texts of this form that are not codes: documents, files, and places in the stack file.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 25] = [
     "ct.json",
     "dns.json",
     "net.json",
+    "pki.acme",
+    "pki.authority.permit",
+    "pki.check",
+    "pki.host",
+    "pki.json",
+    "pki.observed",
+    "pki.report",
+    "pki.revocation",
+    "pki.ssh",
+    "pki.ssh.harden",
+    "pki.trust",
     "snap.json",
     "boot.d",
     "boot.autostart",

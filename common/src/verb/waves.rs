@@ -37,7 +37,10 @@ impl<T: Tool> HostSet<T> {
         let waves: BTreeSet<u8> = plan.steps.iter().map(|step| step.wave).collect();
         let how = How { fresh, undo, several: waves.len() > 1, failpoint };
         if !how.several {
-            return self.apply_part(plan, &how, unfit);
+            return match waves.first() {
+                Some(1..) => self.handed(plan.clone(), &how, unfit),
+                _ => self.apply_part(plan, &how, unfit),
+            };
         }
         let mut reports: Reports =
             plan.hosts.iter().map(|host| (host.name.clone(), HostReport::idle(&host.name))).collect();
@@ -53,7 +56,10 @@ impl<T: Tool> HostSet<T> {
             };
             // The host has changed since the plan was made: by the waves before.
             let how = How { fresh: fresh || n > 0, ..how };
-            let done = self.apply_part(&part, &how, BTreeMap::new());
+            let done = match wave {
+                0 => self.apply_part(&part, &how, BTreeMap::new()),
+                _ => self.handed(part, &how, BTreeMap::new()),
+            };
             done.into_iter().for_each(|report| merge(&mut reports, report));
             if let Some(why) = reports.values().find(|report| !report.ok).map(|report| reason(report, wave)) {
                 if undo {
@@ -64,6 +70,20 @@ impl<T: Tool> HostSet<T> {
         }
         self.commit(&mut reports);
         reports.into_values().collect()
+    }
+
+    /// A wave after the first, with what its hosts need of what others have done.
+    fn handed(
+        &mut self,
+        mut part: PlanOf<T>,
+        how: &How<'_>,
+        mut unfit: BTreeMap<String, Failures>,
+    ) -> Vec<HostReport> {
+        let tool = self.tool().clone();
+        let handed = tool.hand_over(&part, &mut |name, inputs| self.call(name, inputs));
+        part.contents.extend(handed.texts);
+        unfit.extend(handed.failed);
+        self.apply_part(&part, how, unfit)
     }
 
     /// The reports of a run that ended before its last wave.

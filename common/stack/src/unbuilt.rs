@@ -2,7 +2,7 @@
 
 use super::model::Stack;
 use super::resolved::{NetworkAt, Resolved};
-use super::section::{Snap, Store};
+use super::section::{Pki, Snap, Store};
 use super::value::{NetworkKind, Switch, Tunnel};
 use super::warning::Warning;
 use crate::{Failure, Kind};
@@ -12,7 +12,7 @@ const NAMED: usize = 8;
 
 /// Paths that have no effect, in the order of the manual.
 fn paths(stack: &Stack) -> Vec<String> {
-    let mut paths: Vec<String> = stack.pki.iter().map(|_| "pki".to_owned()).collect();
+    let mut paths = stack.pki.as_ref().map(pki_paths).unwrap_or_default();
     if let Some(snap) = &stack.snap {
         snap_paths(snap, &mut paths);
     }
@@ -22,6 +22,17 @@ fn paths(stack: &Stack) -> Vec<String> {
     let certified = stack.instances.iter().filter(|(_, instance)| instance.certificate.is_some());
     paths.extend(certified.map(|(name, _)| format!("instances.{name}.certificate")));
     paths
+}
+
+/// Keys of `pki` without effect: nobody is told to trust the authority, and it issues what is in the document only.
+fn pki_paths(pki: &Pki) -> Vec<String> {
+    let keys = [
+        ("trust", !pki.trust.is_empty()),
+        ("acme", pki.acme.is_some()),
+        ("revocation", pki.revocation.is_some()),
+        ("ssh", pki.ssh.is_some()),
+    ];
+    keys.into_iter().filter(|(_, said)| *said).map(|(key, _)| format!("pki.{key}")).collect()
 }
 
 /// Keys of `snap` without effect: nothing runs by itself yet, and nothing is deleted. The state is saved unless it is said otherwise.

@@ -3,8 +3,9 @@
 use crate::model::Stack;
 use crate::resolve::place::Replica;
 use crate::resolved::{CertificateAt, VolumeAt};
-use crate::section::{Bucket, For, certificate_folder};
+use crate::section::{Bucket, Certificate, For, certificate_folder};
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 /// Volumes of `store` on the hosts that have them, by name and host.
 pub(super) fn volumes(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<VolumeAt> {
@@ -45,14 +46,41 @@ pub(super) fn certificates(stack: &Stack, replicas: &[Replica<'_>]) -> Vec<Certi
         hosts.extend(given.map(|replica| replica.host));
         let s3 = stack.store.as_ref().and_then(|store| store.s3.as_ref());
         hosts.extend(s3_host(stack).filter(|_| s3.and_then(|s3| s3.tls.as_ref()) == Some(name)));
-        all.extend(hosts.into_iter().map(|host| CertificateAt {
-            name: name.clone(),
-            host: host.to_owned(),
-            folder: certificate_folder(&stack.name, name),
-            names: certificate.names.clone(),
-            addresses: certificate.addresses.clone(),
+        all.extend(hosts.into_iter().map(|host| {
+            let (names, addresses) = named(stack, (name, certificate), host);
+            let folder = certificate_folder(&stack.name, name);
+            CertificateAt { name: name.clone(), host: host.to_owned(), folder, names, addresses }
         }));
     }
+    all
+}
+
+/// The names and addresses of a certificate on a host: its own, then those at which clients reach the load balancers there that use it.
+fn named(
+    stack: &Stack,
+    (name, certificate): (&String, &Certificate),
+    host: &str,
+) -> (Vec<String>, Vec<Ipv4Addr>) {
+    let (mut names, mut addresses) = (certificate.names.clone(), certificate.addresses.clone());
+    for balance in stack.balance.values().filter(|one| one.host == host && one.tls.as_ref() == Some(name)) {
+        names.extend(balance.hostname.iter().cloned());
+        let at = balance.address.or_else(|| Some(stack.hosts.get(host)?.address));
+        addresses.extend(at.filter(|at| permitted(stack, *at)));
+    }
+    (once(names), once(addresses))
+}
+
+/// Whether the authority may issue certificates for an address that nobody has named, as far as the document says.
+fn permitted(stack: &Stack, address: Ipv4Addr) -> bool {
+    let authority = stack.pki.as_ref().and_then(|pki| pki.authority.as_ref());
+    let networks = authority.and_then(|authority| authority.permit.as_ref()).map(|permit| &permit.networks);
+    networks.is_none_or(|networks| networks.is_empty() || networks.iter().any(|net| net.contains(&address)))
+}
+
+/// The same without repetitions.
+fn once<V: Ord + Clone>(mut all: Vec<V>) -> Vec<V> {
+    let mut seen = BTreeSet::new();
+    all.retain(|one| seen.insert(one.clone()));
     all
 }
 

@@ -75,7 +75,7 @@ pub struct Authority {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word>")]
     pub passphrase: Option<String>,
-    /// Name constraints, written into it (RFC 5280 4.2.1.10).
+    /// Name constraints, written into it (RFC 5280 4.2.1.10); default: the domain, networks and hosts of the stack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permit: Option<Permit>,
     /// An existing authority, instead of a new one.
@@ -142,11 +142,11 @@ pub struct Existing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = table)]
 pub struct Certificate {
-    /// Names.
+    /// Names; those in `hostname` of the load balancers that use it are added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<HostName>>")]
     pub names: Vec<String>,
-    /// Addresses.
+    /// Addresses; those of the load balancers that use it are added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Many<Address>>")]
     pub addresses: Vec<Ipv4Addr>,
