@@ -11,6 +11,7 @@ pub mod journal;
 pub mod live;
 pub mod log;
 pub mod manual;
+pub mod mountinfo;
 pub mod offer;
 pub mod people;
 pub mod plan;

@@ -2,12 +2,10 @@
 
 use common::host::volume::{self, FOLDER};
 use common::host::{Program, file};
-use common::{Failure, log};
+use common::{Failure, log, mountinfo};
 use rustix::fs::{AtFlags, CWD, Mode, fstat, open, statat, syncfs};
 use serde_json::Value;
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -117,37 +115,16 @@ impl Found {
 
 /// The places below some folders, without these, where something is mounted.
 fn below(mounts: &[u8], folders: &[&Path]) -> Vec<PathBuf> {
-    let field = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
-    let mut found: Vec<PathBuf> = mounts
-        .split(|byte| *byte == b'\n')
-        .filter_map(field)
-        .filter_map(|place| {
-            let rest = folders.iter().find_map(|folder| place.strip_prefix(folder).ok())?;
+    let mut found: Vec<PathBuf> = mountinfo::mounts(mounts)
+        .iter()
+        .filter_map(|mount| {
+            let rest = folders.iter().find_map(|folder| mount.at.strip_prefix(folder).ok())?;
             (!rest.as_os_str().is_empty()).then(|| rest.to_owned())
         })
         .collect();
     found.sort();
     found.dedup();
     found
-}
-
-/// A path of `mountinfo`, where blanks and others are written as a backslash and three digits.
-fn unescaped(text: &[u8]) -> PathBuf {
-    let (mut bytes, mut rest) = (Vec::new(), text);
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    OsString::from_vec(bytes).into()
 }
 
 /// Removes the snapshot that a killed run has left of a volume.

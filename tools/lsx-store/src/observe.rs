@@ -17,7 +17,7 @@ use std::path::Path;
 /// Kind `Denied` without root.
 pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<model::Object, Facts>, Failure> {
     common::host::root()?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let own = |place: &Path| place.starts_with(volume::ROOT) && place != Path::new(volume::ROOT);
     let program = fleet::installed_path(Store::SET);
     let mut facts = Facts { program, disks: disks_of(&table, &own), ..Facts::default() };

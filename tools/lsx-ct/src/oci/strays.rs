@@ -11,13 +11,13 @@ use crate::supervise::state;
 use common::host::service::unit;
 use common::host::{process, wait};
 use common::stack::resolved::NicAt;
-use common::{Failure, Kind};
+use common::{Failure, Kind, mountinfo};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs::DirEntry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long to wait for killed processes to end.
@@ -149,12 +149,12 @@ fn marked(begin: &str) -> bool {
 
 /// Unmounts what is mounted in its folders on the host: removing the folders would otherwise remove the mounted files.
 fn unmount(place: &InstanceFolders) {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
-    let mut own: Vec<&Path> =
-        points.map(Path::new).filter(|p| p.starts_with(&place.run) || p.starts_with(&place.disk)).collect();
+    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let points = mountinfo::mounts(&text).into_iter().map(|mount| mount.at);
+    let mut own: Vec<PathBuf> =
+        points.filter(|p| p.starts_with(&place.run) || p.starts_with(&place.disk)).collect();
     own.sort();
-    own.iter().rev().for_each(|point| _ = umount2(*point, MntFlags::MNT_DETACH));
+    own.iter().rev().for_each(|point| _ = umount2(point, MntFlags::MNT_DETACH));
 }
 
 /// The supervisors of lsx-ct that run.

@@ -3,7 +3,7 @@
 use crate::model::Volume;
 use common::host::file;
 use common::host::volume;
-use common::{Failure, Kind};
+use common::{Failure, Kind, mountinfo};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{fstat, stat};
 use rustix::io::Errno;
@@ -58,10 +58,9 @@ fn taken(place: &Path) -> Option<&'static str> {
 
 /// Whether something is mounted there.
 fn is_mount(place: &Path) -> bool {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let Ok(place) = std::fs::canonicalize(place) else { return false };
-    // Names of stacks and volumes have nothing that is escaped there.
-    table.lines().any(|line| line.split(' ').nth(4).map(Path::new) == Some(&place))
+    mountinfo::mounts(&table).iter().any(|mount| mount.at == place)
 }
 
 /// Removes the mount, and the folder that it was on.

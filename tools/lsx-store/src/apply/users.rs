@@ -2,26 +2,10 @@
 
 use crate::model::Volume;
 use common::host::volume;
+use common::mountinfo::mounts;
 use common::{Failure, Kind};
-use std::fs::{read_dir, read_link, read_to_string};
-use std::path::{Path, PathBuf};
-
-/// A mount: its file system, the folder of it, and where that is.
-struct Mount {
-    disk: String,
-    root: PathBuf,
-    at: PathBuf,
-}
-
-/// Lines of /proc/PID/mountinfo (proc(5)).
-fn mounts(text: &str) -> Vec<Mount> {
-    let line = |line: &str| {
-        let mut words = line.split(' ').skip(2);
-        let (disk, root, at) = (words.next()?, words.next()?, words.next()?);
-        Some(Mount { disk: disk.to_owned(), root: root.into(), at: at.into() })
-    };
-    text.lines().filter_map(line).collect()
-}
+use std::fs::{read, read_dir, read_link, read_to_string};
+use std::path::Path;
 
 /// Fails while somebody uses it.
 ///
@@ -31,8 +15,7 @@ pub(super) fn none(stack: &str, volume: &Volume) -> Result<(), Failure> {
     let path = Path::new(&volume.path);
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let place = volume::place(stack, &volume.name);
-    let own = read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let own = mounts(&own);
+    let own = mounts(&read("/proc/self/mountinfo").unwrap_or_default());
     let above =
         own.iter().filter(|mount| path.starts_with(&mount.at)).max_by_key(|mount| mount.at.as_os_str().len());
     let folder =
@@ -51,7 +34,7 @@ pub(super) fn none(stack: &str, volume: &Volume) -> Result<(), Failure> {
                 .any(|file| read_link(file).is_ok_and(|to| to.starts_with(&path) || to.starts_with(&place)))
         };
         let mounted = || {
-            let text = read_to_string(at.join("mountinfo")).unwrap_or_default();
+            let text = read(at.join("mountinfo")).unwrap_or_default();
             mounts(&text).iter().any(|mount| {
                 folder
                     .as_ref()

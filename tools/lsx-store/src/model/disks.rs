@@ -1,5 +1,6 @@
 //! The file systems of a host, from its table of mounts. Pure.
 
+use common::mountinfo::{self, Mount};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -54,9 +55,9 @@ pub struct Disk {
 }
 
 /// Those of a text in the form of /proc/self/mountinfo (proc(5)), by place. `own` tells places of lsx's own mounts.
-pub fn parse(text: &str, own: &dyn Fn(&Path) -> bool) -> Vec<Disk> {
+pub fn parse(text: &[u8], own: &dyn Fn(&Path) -> bool) -> Vec<Disk> {
     let mut all: Vec<Disk> = Vec::new();
-    for disk in text.lines().filter_map(line) {
+    for disk in mountinfo::mounts(text).into_iter().filter_map(disk) {
         let place = Path::new(&disk.at);
         let beside = NOT_PLACES.iter().any(|not| place.starts_with(not)) || own(place);
         if beside || NOT_DISKS.contains(&disk.kind.as_str()) || (disk.kind == "overlay" && disk.at != "/") {
@@ -71,36 +72,13 @@ pub fn parse(text: &str, own: &dyn Fn(&Path) -> bool) -> Vec<Disk> {
     all
 }
 
-fn line(text: &str) -> Option<Disk> {
-    let (before, after) = text.split_once(" - ")?;
-    let at = unescaped(before.split(' ').nth(4)?)?;
-    let mut after = after.split(' ');
-    let kind = after.next()?.to_owned();
-    let options = after.nth(1).unwrap_or_default();
+/// A place that is no text is of no use.
+fn disk(mount: Mount) -> Option<Disk> {
+    let Mount { at: place, kind, options, .. } = mount;
     let projects = options.split(',').any(|option| matches!(option, "prjquota" | "pquota"));
-    Some(Disk { at, kind, projects })
-}
-
-/// Blanks and backslashes are octal numbers there; a place that is no text is of no use.
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let number = after.get(..3).and_then(|three| std::str::from_utf8(three).ok());
-        match number.and_then(|three| u8::from_str_radix(three, 8).ok()).filter(|_| *first == b'\\') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    let place = String::from_utf8(bytes).ok()?;
-    let plain = Path::new(&place).components().all(|part| !matches!(part, Component::ParentDir));
-    (place.starts_with('/') && plain).then_some(place)
+    let plain = place.components().all(|part| !matches!(part, Component::ParentDir));
+    let at = place.into_os_string().into_string().ok()?;
+    (at.starts_with('/') && plain).then_some(Disk { at, kind, projects })
 }
 
 /// The one that has a path.
@@ -126,7 +104,7 @@ mod tests {
 
     #[test]
     fn disks_are_read_from_the_table_of_mounts() {
-        let disks = parse(TABLE, &|place| place.starts_with("/var/lib/lsx/volumes"));
+        let disks = parse(TABLE.as_bytes(), &|place| place.starts_with("/var/lib/lsx/volumes"));
         let seen: Vec<(&str, &str, bool)> =
             disks.iter().map(|disk| (disk.at.as_str(), disk.kind.as_str(), disk.projects)).collect();
         let wanted = [
@@ -150,7 +128,7 @@ mod tests {
     fn soak_disks() {
         let make = |dice: &mut Dice| dice.broken(TABLE).into_bytes();
         soak("store-disks", 5_000, 10, make, |bytes| {
-            let all = parse(&String::from_utf8_lossy(bytes), &|_| false);
+            let all = parse(bytes, &|_| false);
             assert!(all.iter().all(|disk| disk.at.starts_with('/') && !disk.at.contains("/../")), "{all:?}");
             !all.is_empty()
         });
