@@ -2,6 +2,8 @@
 
 pub mod addresses;
 mod at_work;
+pub mod beneath;
+pub mod btrfs;
 pub mod entry;
 pub mod file;
 pub mod kept;
@@ -12,6 +14,7 @@ pub mod namespace;
 pub mod process;
 pub mod program;
 pub mod received;
+pub mod removal;
 pub mod roll;
 pub mod service;
 pub mod spaces;

@@ -1,5 +1,9 @@
 //! Volumes that lsx-store keeps: where others find them, and the marks on their folders that prove what is there.
 
+pub mod instances;
+pub mod mounted;
+pub mod users;
+
 use super::file;
 use crate::failure::{Failure, Kind};
 use rustix::fs::{Mode, OFlags, XattrFlags, fgetxattr, fremovexattr, fsetxattr, open};

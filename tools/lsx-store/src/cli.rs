@@ -51,7 +51,8 @@ fn description() -> String {
 }
 
 const AFTER: &str =
-    "  host.volume       something else is where a volume should be mounted: 1
+    "  host.instances    lsx-ct cannot say which instances use a volume: 1
+  host.volume       something else is where a volume should be mounted: 1
   stack.*           the stack file is invalid, at the place that is named: 65
   host.service      a server does not start, with the last lines of its log: 1
   store.bucket      with `check`: a bucket cannot be used as its users may: 2

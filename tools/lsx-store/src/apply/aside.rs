@@ -1,10 +1,10 @@
 //! Makes the folder of a volume: aside, where it is marked or filled, and then renamed.
 
-use super::{btrfs, folder};
+use super::folder;
 use crate::model::{Driver, Volume};
 use common::Failure;
-use common::host::file;
 use common::host::volume::{self, FOLDER};
+use common::host::{btrfs, file};
 use rustix::fs::{self, Mode, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};

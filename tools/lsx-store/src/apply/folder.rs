@@ -1,9 +1,8 @@
 //! The folder of a volume's content: opened without following links, made aside and renamed, and marked.
 
-use super::{btrfs, mount};
 use crate::model::{Driver, State, Volume};
-use common::host::file;
-use common::host::volume::{self, FOLDER};
+use common::host::volume::{self, FOLDER, mounted};
+use common::host::{btrfs, file};
 use common::{Failure, Kind};
 use rustix::fs::{self, CWD, Gid, Mode, ResolveFlags, Uid};
 use rustix::io::Errno;
@@ -46,32 +45,35 @@ pub(crate) fn seen(stack: &str, kept: Volume) -> Result<Volume, Failure> {
     }
     let path = PathBuf::from(&kept.path);
     let told = |e: io::Error| file::failure(&path, "look at volume", &e);
-    let state =
-        match open(&path) {
-            _ if kept.state == State::Unfinished => State::Unfinished,
-            // One with the mark of the volume is complete, or was given it back.
-            ref found
-                if matches!(kept.state, State::Arriving | State::Leaving)
-                    && !owned(stack, &kept, found.as_ref().ok()) =>
-            {
-                kept.state
-            }
-            Err(Errno::NOENT) => State::Missing,
-            Err(Errno::NOTDIR | Errno::LOOP) => State::Foreign,
-            Err(e) => return Err(told(e.into())),
-            // One that was copied to a plain folder has no limit any more.
-            Ok(_) if kept.driver == Driver::Btrfs && !btrfs::is_subvolume(&path) && mark(&path)? => {
-                State::Foreign
-            }
-            Ok(content) => match volume::mark_of(&content).map_err(told)? {
-                Some(mark) if mark == volume::mark(stack, &kept.name) => {
-                    if mount::done(stack, &kept, &content) { State::Ready } else { State::Unmounted }
+    let state = match open(&path) {
+        _ if kept.state == State::Unfinished => State::Unfinished,
+        // One with the mark of the volume is complete, or was given it back.
+        ref found
+            if matches!(kept.state, State::Arriving | State::Leaving)
+                && !owned(stack, &kept, found.as_ref().ok()) =>
+        {
+            kept.state
+        }
+        Err(Errno::NOENT) => State::Missing,
+        Err(Errno::NOTDIR | Errno::LOOP) => State::Foreign,
+        Err(e) => return Err(told(e.into())),
+        // One that was copied to a plain folder has no limit any more.
+        Ok(_) if kept.driver == Driver::Btrfs && !btrfs::is_subvolume(&path) && mark(&path)? => {
+            State::Foreign
+        }
+        Ok(content) => match volume::mark_of(&content).map_err(told)? {
+            Some(mark) if mark == volume::mark(stack, &kept.name) => {
+                if mounted::done(stack, &kept.name, &path, &content) {
+                    State::Ready
+                } else {
+                    State::Unmounted
                 }
-                // Where its disk should be mounted is an empty folder then.
-                None if empty(&content) => State::Missing,
-                _ => State::Foreign,
-            },
-        };
+            }
+            // Where its disk should be mounted is an empty folder then.
+            None if empty(&content) => State::Missing,
+            _ => State::Foreign,
+        },
+    };
     let there = matches!(state, State::Ready | State::Unmounted) && kept.driver == Driver::Btrfs;
     let size_bytes = if there { btrfs::quota(&path).and_then(|quota| quota.limit) } else { kept.size_bytes };
     Ok(Volume { state, size_bytes, ..kept })

@@ -1,13 +1,12 @@
 //! The host that a volume leaves: who uses it, how it is marked, how it stays or goes.
 
-use super::{folder, mount, record, remove, users};
+use super::{folder, record, remove};
 use crate::carry::source;
 use crate::model::{State, Volume};
-use common::host::service::sibling;
-use common::host::{Program, file, volume};
+use common::host::file;
+use common::host::volume::{self, instances, mounted, users};
 use common::{Failure, Kind};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -53,42 +52,14 @@ pub(super) fn held(stack: &str, name: &str) -> Result<OwnedFd, Failure> {
     }
 }
 
-/// The instances of this host that have a volume, as lsx-ct keeps them.
-fn users_of(stack: &str, name: &str) -> Result<BTreeSet<String>, Failure> {
-    let path = Path::new("/etc/lsx").join(stack).join("ct.json");
-    let Some(text) = file::read(&path)? else { return Ok(BTreeSet::new()) };
-    let kept: Value = serde_json::from_str(&text).map_err(|e| failed(format!("{}: {e}", path.display())))?;
-    let uses = |instance: &&Value| {
-        let volumes = instance["volumes"].as_array().into_iter().flatten();
-        volumes.into_iter().any(|volume| volume["name"] == name)
-    };
-    let all = kept["instances"].as_array().into_iter().flatten().filter(uses);
-    Ok(all.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
-}
-
-/// Those of them that run, as lsx-ct says, and those that a move before has stopped.
+/// Instances with a volume that run, as lsx-ct says, and those that a move before has stopped.
 ///
 /// # Errors
 /// Of lsx-ct.
 pub(super) fn running(stack: &str, name: &str) -> Result<BTreeSet<String>, Failure> {
-    let all = users_of(stack, name)?;
-    let before = kept(stack, name)?.stopped;
+    let (all, before) = (instances::of(stack, name)?, kept(stack, name)?.stopped);
     let mut names: BTreeSet<String> = before.into_iter().filter(|name| all.contains(name)).collect();
-    if all.is_empty() {
-        return Ok(names);
-    }
-    let text = ct().args(["--quiet", "observe"]).run(b"")?;
-    let seen: Value =
-        serde_json::from_slice(&text).map_err(|e| failed(format!("lsx-ct observe cannot be read: {e}")))?;
-    let Some(instances) = seen["instances"].as_array() else {
-        return Err(failed("lsx-ct observe names no instances".to_owned()));
-    };
-    let runs = |one: &&Value| {
-        let state = one["state"].as_str().unwrap_or_default();
-        one["stack"] == stack && !matches!(state, "stopped" | "exited")
-    };
-    let run = instances.iter().filter(runs).filter_map(|one| one["name"].as_str());
-    names.extend(run.filter(|name| all.contains(*name)).map(str::to_owned));
+    names.extend(instances::running(stack, name)?);
     Ok(names)
 }
 
@@ -96,38 +67,24 @@ pub(super) fn running(stack: &str, name: &str) -> Result<BTreeSet<String>, Failu
 ///
 /// # Errors
 /// Of lsx-ct.
-pub(super) fn halt(stack: &str, name: &str, instances: &[String]) -> Result<(), Failure> {
+pub(super) fn halt(stack: &str, name: &str, names: &[String]) -> Result<(), Failure> {
     let volume = kept(stack, name)?;
-    record::write(stack, &Volume { stopped: instances.to_vec(), ..volume.clone() }, volume.state)?;
-    if instances.is_empty() { Ok(()) } else { instances_of(stack, "stop", instances) }
+    record::write(stack, &Volume { stopped: names.to_vec(), ..volume.clone() }, volume.state)?;
+    instances::act(stack, &["stop"], names)
 }
 
 /// Starts those again that are still here.
 ///
 /// # Errors
 /// Of lsx-ct.
-pub(super) fn run(stack: &str, name: &str, instances: &[String]) -> Result<(), Failure> {
-    let all = users_of(stack, name)?;
-    let there: Vec<String> = instances.iter().filter(|name| all.contains(*name)).cloned().collect();
-    if !there.is_empty() {
-        instances_of(stack, "start", &there)?;
-    }
+pub(super) fn run(stack: &str, name: &str, names: &[String]) -> Result<(), Failure> {
+    let all = instances::of(stack, name)?;
+    instances::act(stack, &["start"], names.iter().filter(|name| all.contains(*name)))?;
     let volume = kept(stack, name)?;
     if volume.stopped.is_empty() {
         return Ok(());
     }
     record::write(stack, &Volume { stopped: Vec::new(), ..volume.clone() }, volume.state)
-}
-
-/// lsx-ct without a document, wherever this program was started.
-fn ct() -> Program {
-    Program::new(&sibling("lsx-ct").to_string_lossy()).env("LSX_STACK", "")
-}
-
-/// Runs a verb of lsx-ct on instances of this host.
-fn instances_of(stack: &str, verb: &str, names: &[String]) -> Result<(), Failure> {
-    let names = names.iter().map(|name| format!("{stack}/{name}"));
-    ct().args(["--quiet", verb]).args(names).run(b"").map(|_| ())
 }
 
 /// Nobody uses the volume from here on.
@@ -136,17 +93,17 @@ fn instances_of(stack: &str, verb: &str, names: &[String]) -> Result<(), Failure
 /// Kind `Again` if somebody does; of the file system.
 pub(super) fn leave(stack: &str, name: &str, going: Going) -> Result<Left, Failure> {
     let volume = kept(stack, name)?;
-    let content = held(stack, name)?;
-    users::none(stack, &volume)?;
-    mount::down(stack, &volume)?;
+    let (content, path) = (held(stack, name)?, Path::new(&volume.path));
+    users::none(stack, name, path)?;
+    mounted::down(stack, name, path)?;
     let Going { to, move_id, since, clock } = going;
     let compared = source::compared(&content, since, clock.as_deref())?;
     let left = Volume { peer: Some(to), since, clock, move_id, ..volume.clone() };
     record::write(stack, &left, State::Leaving)?;
     let marked = volume::set_mark(&content, &volume.leaving(stack), false);
-    marked.map_err(|e| file::failure(Path::new(&volume.path), "mark volume", &e))?;
+    marked.map_err(|e| file::failure(path, "mark volume", &e))?;
     // One that began in between has it open.
-    users::none(stack, &volume).inspect_err(|_| _ = stay(stack, &volume))?;
+    users::none(stack, name, path).inspect_err(|_| _ = stay(stack, &volume))?;
     // From here on nobody fills it.
     Ok(Left { new: volume::is_new(&content), since: compared })
 }
@@ -160,7 +117,7 @@ pub(super) fn stay(stack: &str, volume: &Volume) -> Result<(), Failure> {
     let mark = volume::mark(stack, &volume.name);
     volume::set_mark(&content, &mark, false)
         .map_err(|e| file::failure(Path::new(&volume.path), "mark volume", &e))?;
-    mount::up(stack, volume, &content)?;
+    mounted::up(stack, &volume.name, Path::new(&volume.path), &content)?;
     record::write(stack, &Volume { stopped: volume.stopped.clone(), ..volume.still() }, State::Ready)
 }
 

@@ -2,20 +2,18 @@
 
 pub(crate) mod able;
 mod aside;
-mod btrfs;
 pub(crate) mod folder;
 pub(crate) mod leaving;
-mod mount;
 pub(crate) mod moved;
 pub(crate) mod others;
 pub(crate) mod record;
 pub(crate) mod remove;
-mod users;
 
 use crate::Store;
 use crate::model::{Own, State, Volume};
 use common::Failure;
-use common::host::{file, volume};
+use common::host::file;
+use common::host::volume::{self, mounted};
 use common::tool::PlanOf;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -66,7 +64,7 @@ impl Changer {
         if made {
             self.done().made.insert(volume.name.clone());
         }
-        mount::up(stack, volume, content)?;
+        mounted::up(stack, &volume.name, Path::new(&volume.path), content)?;
         record::write(stack, volume, State::Ready)
     }
 
@@ -79,7 +77,7 @@ impl Changer {
                 return self.make(after);
             }
             (State::Leaving, State::Ready) => leaving::stay(stack, before)?,
-            (_, State::Unmounted) => return mount::down(stack, after),
+            (_, State::Unmounted) => return mounted::down(stack, &after.name, Path::new(&after.path)),
             (State::Ready | State::Unmounted, State::Ready) => {}
             _ => return Ok(()), // undo of what was not there
         }
@@ -88,7 +86,7 @@ impl Changer {
         folder::give(&content, after, Some(before))
             .map_err(|e| file::failure(path, "set owner and mode of", &e))?;
         folder::resize(after)?;
-        mount::up(stack, after, &content)?;
+        mounted::up(stack, &after.name, path, &content)?;
         // What a move that was killed has stopped is started again.
         if !before.stopped.is_empty() && after.stopped.is_empty() {
             leaving::run(stack, &after.name, &before.stopped)?;
@@ -117,7 +115,7 @@ impl Changer {
             }
             return remove::volume(stack, volume);
         }
-        mount::down(stack, volume)?;
+        mounted::down(stack, &volume.name, Path::new(&volume.path))?;
         record::remove(stack, &volume.name)
     }
 }

@@ -2,12 +2,13 @@
 //! on each says how far it was.
 
 use super::leaving::{self, Going, held, kept};
-use super::{able, aside, mount, record};
+use super::{able, aside, record};
 use crate::carry::{Entry, Got, Listing, Raw, Want, source, target};
 use crate::model::{Facts, State, Volume};
 use crate::object::random;
 use crate::observe;
-use common::host::{file, volume};
+use common::host::file;
+use common::host::volume::{self, mounted};
 use common::{Failure, Failures, Kind, fleet};
 use rustix::fs::fstatvfs;
 use serde::{Deserialize, Serialize};
@@ -176,7 +177,7 @@ fn switch(stack: &str, volume: &Volume, own: &Entry, new: bool) -> Result<(), Fa
         .map_err(|e| file::failure(path, "mark volume", &e))?;
     rustix::fs::syncfs(&content).map_err(told)?;
     aside::named(stack, volume, &root)?;
-    mount::up(stack, volume, &content)?;
+    mounted::up(stack, &volume.name, path, &content)?;
     record::write(stack, &Volume { move_id: volume.move_id.clone(), ..volume.still() }, State::Ready)
 }
 

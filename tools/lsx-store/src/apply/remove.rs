@@ -1,15 +1,15 @@
-//! Removes the content of a volume. What instances have made there is hostile: links are not followed, nothing that is mounted in
-//! it is touched, and folders may be nested without end.
+//! Removes the content of a volume, what killed runs have left of it, and its record.
 
-use super::{aside, btrfs, folder, mount, record};
+use super::{aside, folder, record};
 use crate::model::{Driver, REMOVED, State, Volume};
-use common::host::file;
-use common::host::volume::{self, FOLDER};
+use common::host::removal::tree;
+use common::host::volume::{self, FOLDER, mounted};
+use common::host::{beneath, btrfs, file};
 use common::{Failure, log};
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, RenameFlags, ResolveFlags};
+use rustix::fs::{self, RenameFlags};
 use rustix::io::Errno;
-use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{CString, OsStr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// Removes a volume with its content. A run that is killed in the middle leaves a record that is unfinished, and nothing at the
@@ -18,7 +18,7 @@ use std::path::Path;
 /// # Errors
 /// Of the file system; while somebody uses it.
 pub(crate) fn volume(stack: &str, volume: &Volume) -> Result<(), Failure> {
-    mount::down(stack, volume)?;
+    mounted::down(stack, &volume.name, Path::new(&volume.path))?;
     record::write(stack, volume, State::Unfinished)?;
     rest(stack, volume)
 }
@@ -106,7 +106,7 @@ fn put_away(stack: &str, volume: &Volume, root: &OwnedFd, name: &OsStr) -> Resul
     let path = Path::new(&volume.path);
     let folder = path.with_file_name(REMOVED);
     file::private_folder(&folder)?;
-    let to = inside(root, &text(REMOVED)).map_err(|e| told(volume, e))?;
+    let to = beneath::file(root, REMOVED.as_bytes(), FOLDER).map_err(|e| told(volume, e))?;
     let at = log::now().replace(':', "");
     let kept = format!("{stack}-{}-{at}", volume.name);
     fs::renameat_with(root, name, &to, &kept, RenameFlags::NOREPLACE).map_err(|e| told(volume, e))?;
@@ -116,70 +116,4 @@ fn put_away(stack: &str, volume: &Volume, root: &OwnedFd, name: &OsStr) -> Resul
 
 fn text(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
-}
-
-/// Removes a folder with everything in it. Folders in folders are first moved up: so two descriptors are enough for any depth.
-pub(crate) fn tree(above: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    let top = match inside(above, name) {
-        Err(Errno::NOENT) => return Ok(()),
-        top => top?,
-    };
-    let mut number = 0_u64;
-    loop {
-        let mut folders = Vec::new();
-        each(&top, |entry, is_folder| {
-            if is_folder {
-                folders.push(entry.to_owned())
-            } else {
-                fs::unlinkat(&top, entry, AtFlags::empty())?
-            }
-            Ok(())
-        })?;
-        if folders.is_empty() {
-            return fs::unlinkat(above, name, AtFlags::REMOVEDIR);
-        }
-        for folder in folders {
-            let open = inside(&top, &folder)?;
-            each(&open, |entry, is_folder| {
-                if !is_folder {
-                    return fs::unlinkat(&open, entry, AtFlags::empty());
-                }
-                loop {
-                    number += 1;
-                    let to = text(&format!(".lsx-{number}"));
-                    match fs::renameat_with(&open, entry, &top, &to, RenameFlags::NOREPLACE) {
-                        Err(Errno::EXIST) => {} // another run was killed here
-                        // A mount, or a folder that cannot be moved out, such as a nested subvolume.
-                        Err(Errno::XDEV | Errno::BUSY) => return tree(&open, entry),
-                        done => return done,
-                    }
-                }
-            })?;
-            fs::unlinkat(&top, &folder, AtFlags::REMOVEDIR)?;
-        }
-    }
-}
-
-/// A folder in a folder: no link, and nothing that is mounted there.
-fn inside(above: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    fs::openat2(above, name, FOLDER, Mode::empty(), how)
-}
-
-/// Calls `work` with every entry. It may remove them: the list is read first.
-fn each(folder: &OwnedFd, mut work: impl FnMut(&CStr, bool) -> Result<(), Errno>) -> Result<(), Errno> {
-    for entry in Dir::read_from(folder)?.collect::<Result<Vec<_>, _>>()? {
-        let name = entry.file_name();
-        if [c".", c".."].contains(&name) {
-            continue;
-        }
-        let kind = match entry.file_type() {
-            FileType::Unknown => {
-                FileType::from_raw_mode(fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
-            }
-            kind => kind,
-        };
-        work(name, kind == FileType::Directory)?;
-    }
-    Ok(())
 }

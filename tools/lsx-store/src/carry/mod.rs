@@ -2,7 +2,6 @@
 //! a copy that was cut off goes on where it was. Neither host trusts the other one, nor what instances have made: names are parts of paths
 //! that are opened below the volume's own folder, and no link is followed.
 
-pub(crate) mod beneath;
 pub(crate) mod meta;
 pub(crate) mod pass;
 pub(crate) mod source;

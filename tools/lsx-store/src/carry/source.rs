@@ -1,7 +1,8 @@
 //! The host that has the volume: lists folders and reads files, while instances may still change them. Reads only.
 
 use super::meta::{self, entry};
-use super::{Entry, Got, Listing, MESSAGE, PIECE, Part, Raw, Want, beneath, sum};
+use super::{Entry, Got, Listing, MESSAGE, PIECE, Part, Raw, Want, sum};
+use common::host::beneath;
 use common::{Failure, Kind, log};
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;

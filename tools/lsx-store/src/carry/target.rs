@@ -2,9 +2,10 @@
 
 use super::meta::{self, entry};
 use super::source::{failed, piece};
-use super::{Entry, Got, Listing, PIECE, Part, Raw, Taken, beneath, sum};
-use crate::apply::remove::tree;
+use super::{Entry, Got, Listing, PIECE, Part, Raw, Taken, sum};
 use common::Failure;
+use common::host::beneath;
+use common::host::removal::tree;
 use rustix::fs::{self, AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Subvolumes of btrfs and their limits, by btrfs(8).
 
-use common::host::Program;
-use common::{Failure, Kind};
+use super::Program;
+use crate::failure::{Failure, Kind};
 use rustix::fs::statat;
 use rustix::fs::{AtFlags, CWD};
 use std::ffi::OsStr;
@@ -12,11 +12,11 @@ const SUBVOLUME: u64 = 256;
 
 /// What the kernel counts for a subvolume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Quota {
+pub struct Quota {
     /// Bytes that it uses.
-    pub(crate) used: u64,
+    pub used: u64,
     /// Its limit in bytes.
-    pub(crate) limit: Option<u64>,
+    pub limit: Option<u64>,
 }
 
 fn btrfs<S: AsRef<OsStr>>(words: &[&str], paths: &[S]) -> Program {
@@ -24,7 +24,7 @@ fn btrfs<S: AsRef<OsStr>>(words: &[&str], paths: &[S]) -> Program {
 }
 
 /// Whether a folder is one.
-pub(crate) fn is_subvolume(path: &Path) -> bool {
+pub fn is_subvolume(path: &Path) -> bool {
     statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| there.st_ino == SUBVOLUME)
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn is_subvolume(path: &Path) -> bool {
 ///
 /// # Errors
 /// That of btrfs(8).
-pub(crate) fn create(path: &Path) -> Result<(), Failure> {
+pub fn create(path: &Path) -> Result<(), Failure> {
     btrfs(&["subvolume", "create", "--"], &[path]).run(b"").map(|_| ())
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn create(path: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// That of btrfs(8).
-pub(crate) fn freeze(path: &Path) -> Result<(), Failure> {
+pub fn freeze(path: &Path) -> Result<(), Failure> {
     Program::new("btrfs")
         .args(["property", "set", "-ts"])
         .args([path])
@@ -53,7 +53,7 @@ pub(crate) fn freeze(path: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// That of btrfs(8); a limit that is already exceeded.
-pub(crate) fn limit(path: &Path, bytes: Option<u64>) -> Result<(), Failure> {
+pub fn limit(path: &Path, bytes: Option<u64>) -> Result<(), Failure> {
     let now = quota(path);
     match (now, bytes) {
         (None, None) => return Ok(()),
@@ -73,13 +73,13 @@ pub(crate) fn limit(path: &Path, bytes: Option<u64>) -> Result<(), Failure> {
 }
 
 /// What it uses, and its limit; none if the file system does not count that.
-pub(crate) fn quota(path: &Path) -> Option<Quota> {
+pub fn quota(path: &Path) -> Option<Quota> {
     let (code, said, _) = btrfs(&["qgroup", "show", "--raw", "-re", "-f"], &[path]).ended(b"").ok()?;
     if code == 0 { parse(&String::from_utf8_lossy(&said)) } else { None }
 }
 
 /// Whether there are others in it: what they have counts to no limit of it.
-pub(crate) fn has_others(path: &Path) -> bool {
+pub fn has_others(path: &Path) -> bool {
     let list = btrfs(&["subvolume", "list", "-o"], &[path]).ended(b"");
     list.is_ok_and(|(code, said, _)| code == 0 && said.starts_with(b"ID "))
 }

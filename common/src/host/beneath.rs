@@ -1,6 +1,6 @@
 //! Opens what is below a folder: through no link, no mount, and not above it.
 
-use common::host::volume::FOLDER;
+use super::volume::FOLDER;
 use rustix::fs::{self, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Bytes of a path that the kernel is given at once; it takes 4096.
 const LONG: usize = 3000;
 /// Most bytes of a path.
-pub(crate) const MOST: usize = 64 << 10;
+pub const MOST: usize = 64 << 10;
 /// How often something is opened again that was moved meanwhile.
 const AGAIN: usize = 16;
 
@@ -18,7 +18,7 @@ const HOW: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS)
 ///
 /// # Errors
 /// Of the kernel; a path that leads elsewhere.
-pub(crate) fn folder(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+pub fn folder(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     if path.len() > MOST {
         return Err(Errno::NAMETOOLONG);
     }
@@ -42,7 +42,7 @@ pub(crate) fn folder(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As [`folder`].
-pub(crate) fn above(root: impl AsFd, path: &[u8]) -> Result<(OwnedFd, &[u8]), Errno> {
+pub fn above(root: impl AsFd, path: &[u8]) -> Result<(OwnedFd, &[u8]), Errno> {
     let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (&path[..0], path),
@@ -57,7 +57,7 @@ pub(crate) fn above(root: impl AsFd, path: &[u8]) -> Result<(OwnedFd, &[u8]), Er
 ///
 /// # Errors
 /// Of the kernel.
-pub(crate) fn file(above: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+pub fn file(above: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     if !is_name(name) {
         return Err(Errno::INVAL);
     }
@@ -65,7 +65,7 @@ pub(crate) fn file(above: impl AsFd, name: &[u8], flags: OFlags) -> Result<Owned
 }
 
 /// Whether it is the name of something in a folder.
-pub(crate) fn is_name(name: &[u8]) -> bool {
+pub fn is_name(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..") && name.len() <= 255 && !name.contains(&b'/') && !name.contains(&0)
 }
 

@@ -1,20 +1,18 @@
 //! Who uses a volume: instances have it mounted in a view of their own, other programs have files of it open.
 
-use crate::model::Volume;
-use common::host::volume;
-use common::mountinfo::mounts;
-use common::{Failure, Kind};
+use super::place;
+use crate::failure::{Failure, Kind};
+use crate::mountinfo::mounts;
 use std::fs::{read, read_dir, read_link, read_to_string};
 use std::path::Path;
 
-/// Fails while somebody uses it.
+/// Fails while somebody uses a volume, whose content is at a path.
 ///
 /// # Errors
 /// Kind `Again`, with the program.
-pub(super) fn none(stack: &str, volume: &Volume) -> Result<(), Failure> {
-    let path = Path::new(&volume.path);
+pub fn none(stack: &str, name: &str, path: &Path) -> Result<(), Failure> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let place = volume::place(stack, &volume.name);
+    let place = place(stack, name);
     let own = mounts(&read("/proc/self/mountinfo").unwrap_or_default());
     let above =
         own.iter().filter(|mount| path.starts_with(&mount.at)).max_by_key(|mount| mount.at.as_os_str().len());
@@ -44,11 +42,10 @@ pub(super) fn none(stack: &str, volume: &Volume) -> Result<(), Failure> {
         // In this view the place of the volume is a mount, too.
         let same = read_link(at.join("ns/mnt")).ok() == view;
         if if same { opened() } else { mounted() || opened() } {
-            let name = read_to_string(at.join("comm")).unwrap_or_default();
-            let message = format!("volume {} is used by process {number} ({})", volume.name, name.trim());
-            return Err(Failure::new(Kind::Again, "store.used", message).hint(
-                "stop the instances that use it (lsx-ct stop NAME), then run this again: only what has changed since is copied",
-            ));
+            let program = read_to_string(at.join("comm")).unwrap_or_default();
+            let message = format!("volume {name} is used by process {number} ({})", program.trim());
+            return Err(Failure::new(Kind::Again, "store.used", message)
+                .hint("stop what uses it, such as `lsx-ct stop NAME`, then run this again"));
         }
     }
     Ok(())

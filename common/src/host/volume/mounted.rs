@@ -1,9 +1,9 @@
 //! The place of a volume: its content is mounted there, unless it is there.
 
-use crate::model::Volume;
-use common::host::file;
-use common::host::volume;
-use common::{Failure, Kind, mountinfo};
+use super::super::file;
+use super::{mark, mark_at, place};
+use crate::failure::{Failure, Kind};
+use crate::mountinfo;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{fstat, stat};
 use rustix::io::Errno;
@@ -13,33 +13,33 @@ use std::path::Path;
 /// How many mounts of one volume at its place are removed, if somebody has made several.
 const STACKED: usize = 16;
 
-/// Whether what is at a volume's place is this content.
-pub(crate) fn done(stack: &str, volume: &Volume, content: impl AsFd) -> bool {
-    let place = volume::place(stack, &volume.name);
+/// Whether what is at a volume's place is this content, which is at a path.
+pub fn done(stack: &str, name: &str, path: &Path, content: impl AsFd) -> bool {
+    let place = place(stack, name);
     let same = || {
         let (there, own) = (stat(&place)?, fstat(content)?);
         Ok::<_, Errno>((there.st_dev, there.st_ino) == (own.st_dev, own.st_ino))
     };
-    volume.in_place(stack) || same().unwrap_or_default()
+    path == place || same().unwrap_or_default()
 }
 
 /// Mounts it.
 ///
 /// # Errors
 /// Of the kernel; something else that is at its place.
-pub(crate) fn up(stack: &str, volume: &Volume, content: impl AsFd) -> Result<(), Failure> {
-    if done(stack, volume, &content) {
+pub fn up(stack: &str, name: &str, path: &Path, content: impl AsFd) -> Result<(), Failure> {
+    if done(stack, name, path, &content) {
         return Ok(());
     }
-    let place = volume::place(stack, &volume.name);
+    let place = place(stack, name);
     file::private_folder(&place)?;
     if let Some(what) = taken(&place) {
-        let message = format!("{what} at {}, where volume {} is to be mounted", place.display(), volume.name);
+        let message = format!("{what} at {}, where volume {name} is to be mounted", place.display());
         return Err(Failure::new(Kind::Failed, "store.place", message)
-            .at(format!("store.volumes.{}", volume.name))
+            .at(format!("store.volumes.{name}"))
             .hint(format!(
                 "if it is the volume's content: stop its instances, and move it to {}",
-                volume.path
+                path.display()
             )));
     }
     let from = format!("/proc/self/fd/{}", content.as_fd().as_raw_fd());
@@ -67,14 +67,14 @@ fn is_mount(place: &Path) -> bool {
 ///
 /// # Errors
 /// While somebody uses it.
-pub(crate) fn down(stack: &str, volume: &Volume) -> Result<(), Failure> {
-    if volume.in_place(stack) {
+pub fn down(stack: &str, name: &str, path: &Path) -> Result<(), Failure> {
+    let place = place(stack, name);
+    if path == place {
         return Ok(());
     }
-    let place = volume::place(stack, &volume.name);
     for _ in 0..STACKED {
-        let there = volume::mark_at(&place).map_err(|e| file::failure(&place, "look at", &e))?;
-        if there.as_deref() != Some(&volume::mark(stack, &volume.name)) {
+        let there = mark_at(&place).map_err(|e| file::failure(&place, "look at", &e))?;
+        if there.as_deref() != Some(&mark(stack, name)) {
             break;
         }
         umount2(&place, MntFlags::UMOUNT_NOFOLLOW).map_err(|e| {
