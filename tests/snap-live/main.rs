@@ -10,7 +10,9 @@
 
 mod crash;
 mod faults;
+mod restored;
 mod saved;
+mod shot;
 mod vault;
 
 use lsx_tests::groups::{self, Group};
@@ -23,8 +25,11 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lsx-snap");
 /// One property of snapshots.
 type Case = groups::Case<Vault>;
 
-const GROUPS: &[Group<Vault>] =
-    &[Group { name: "snapshots", share: Vault::up, cases: &[saved::CASES, faults::CASES, crash::CASES] }];
+const GROUPS: &[Group<Vault>] = &[Group {
+    name: "snapshots",
+    share: Vault::up,
+    cases: &[saved::CASES, restored::CASES, shot::CASES, faults::CASES, crash::CASES],
+}];
 
 fn main() -> ExitCode {
     groups::main("snap-live", GROUPS)

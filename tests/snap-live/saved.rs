@@ -6,7 +6,7 @@ pub(crate) const CASES: &[crate::Case] =
     &[("restic_restores_what_was_taken", restic_restores_what_was_taken)];
 
 /// Files of all kinds, below the folder of a volume.
-const FILES: &str = r#"mkdir -p a/b empty; chmod 2750 a; chmod 1777 empty; chown 999:998 . a; chmod 0751 .
+pub(crate) const FILES: &str = r#"mkdir -p a/b empty; chmod 2750 a; chmod 1777 empty; chown 999:998 . a; chmod 0751 .
     printf 'words\n' >a/words; chown 100165:100165 a/words; ln a/words a/b/again; ln -s ../nowhere a/link; chown -h 7:8 a/link
     head -c 3000000 /dev/urandom >a/much; cp a/much a/copy; truncate -s 16M a/holes; printf end >>a/holes
     mkfifo a/pipe; mknod a/null c 1 3; mknod a/disk b 7 200; chmod 640 a/null; cp /bin/true a/tool; chmod 4755 a/tool; cp /bin/true a/cap; setcap cap_net_raw+ep a/cap
@@ -16,7 +16,7 @@ const FILES: &str = r#"mkdir -p a/b empty; chmod 2750 a; chmod 1777 empty; chown
     touch -h -d '1999-12-31 23:59:59.123456789' a/link a/words; touch -d '2040-01-01 00:00:00.5' a/b; touch -d '2001-02-03' ."#;
 
 /// Compares two folders by other programs. Folders have no number of links that can be compared.
-const SAME: &str = r#"all() { cd $1
+pub(crate) const SAME: &str = r#"all() { cd $1
         find . ! -type d -printf '%p %y %m %U:%G %n %T@ %s %l\n' | sort; find . -type d -printf '%p %y %m %U:%G %T@\n' | sort
         find . -print0 | sort -z | xargs -0 getfattr -hd -m- -e hex 2>/dev/null | grep -v -e trusted.lsx -e ^# -e ^$ | sort
         find . -print0 | sort -z | xargs -0 getcap; find . ! -type l -print0 | sort -z | xargs -0 getfacl -pn

@@ -1,13 +1,16 @@
 //! A lab with a host whose volumes are a subvolume of btrfs and a plain folder, and helpers of the tests.
 
 use crate::TOOL;
+use lsx_tests::image;
 use lsx_tests::lab::{Lab, Ran, finish};
 use serde_json::Value;
 use std::path::Path;
 
-/// Volumes, snapshots: the tools in their order.
-const STORE: usize = 0;
-const SNAP: usize = 1;
+/// Networks, volumes, instances, snapshots: the tools in their order.
+const NET: usize = 0;
+const STORE: usize = 1;
+const CT: usize = 2;
+const SNAP: usize = 3;
 /// The password of the repositories.
 pub(crate) const KEY: &str = "correct horse battery staple";
 
@@ -18,11 +21,16 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) fn up() -> Vault {
-        let store = Path::new(TOOL).with_file_name("lsx-store");
-        assert!(store.exists(), "lsx-store is not built: cargo build --workspace --bins");
-        let lab = Lab::with("snap", 1, &[], &[store.to_str().unwrap(), TOOL]);
+        let beside = |name: &str| {
+            let path = Path::new(TOOL).with_file_name(name);
+            assert!(path.exists(), "{name} is not built: cargo build --workspace --bins");
+            path.to_str().unwrap().to_owned()
+        };
+        let tools = ["lsx-net", "lsx-store", "lsx-ct"].map(beside);
+        let lab = Lab::with("snap", 1, &[], &[&tools[0], &tools[1], &tools[2], TOOL]);
+        image::busybox(lab.folder.path(), "bb", "first");
         std::fs::write(lab.folder.path().join("key"), format!("{KEY}\n")).unwrap();
-        let disks = "mkdir -p /big /plain /repo /var/lib/containers; truncate -s 300M /var/lib/containers/big.img
+        let disks = "mkdir -p /big /plain /repo /var/lib/containers; truncate -s 600M /var/lib/containers/big.img
             mkfs.btrfs -q /var/lib/containers/big.img; mount -o loop /var/lib/containers/big.img /big
             for d in plain repo; do mkdir -p /var/lib/containers/$d; mount --bind /var/lib/containers/$d /$d; done
             printf '%s\\n' '$KEY' >/root/key";
@@ -42,6 +50,17 @@ impl Vault {
     /// lsx-store on the operator's machine.
     pub(crate) fn store(&self, args: &[&str]) -> Ran {
         self.tool(STORE, args)
+    }
+
+    /// The same of lsx-net.
+    pub(crate) fn net(&self, args: &[&str]) -> Ran {
+        self.tool(NET, args)
+    }
+
+    /// The same of lsx-ct.
+    pub(crate) fn ct(&self, args: &[&str]) -> Ran {
+        let store = self.lab.folder.path().join("images").display().to_string();
+        self.tool(CT, &[&["--store", &store], args].concat())
     }
 
     /// The same of lsx-snap.

@@ -55,6 +55,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("pki", "failure", "FAILURE"),
     ("snap", "observed", "OBSERVED BY LSX-SNAP"),
     ("snap", "taken", "TAKEN BY LSX-SNAP"),
+    ("snap", "back", "BACK BY LSX-SNAP"),
     ("snap", "list", "LIST OF LSX-SNAP"),
     ("snap", "plan", "PLAN OF LSX-SNAP"),
     ("snap", "report", "REPORT"),

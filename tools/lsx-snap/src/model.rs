@@ -1,6 +1,10 @@
 //! The intent of a host, other observed facts, and what the verbs print.
 
-use common::plan::Kept;
+mod restored;
+
+pub use restored::{Back, BackAt, Half, Own, Restored, RestoredSeen};
+
+use common::plan::WithKept;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +14,8 @@ pub const RECORDS: &str = "/var/lib/lsx/snap";
 /// The tag of a snapshot of one moment.
 pub(crate) const CONSISTENT: &str = "lsx-consistent";
 
-/// One object of a host. All are the engine's.
-pub type Object = Kept;
+/// One object of a host.
+pub type Object = WithKept<Own>;
 
 /// What a host keeps: `/etc/lsx/STACK/snap.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +68,9 @@ pub struct Facts {
     /// Repositories, by stack and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<RepositorySeen>,
+    /// What restores keep beside volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<RestoredSeen>,
 }
 
 /// A job of a host.

@@ -1,9 +1,11 @@
 //! Observes this host: its part of the snapshot jobs, and their repositories. Reads only.
 
-use crate::model::{Facts, JobSeen, Object, Repository, RepositorySeen, Runs, State};
-use crate::{Snap, plan, record};
+use crate::model::{
+    Facts, JobSeen, Object, Own, Repository, RepositorySeen, Restored, RestoredSeen, Runs, State,
+};
+use crate::{Snap, plan, record, restore};
 use common::host::kept::{self, Keeper};
-use common::plan::Warning;
+use common::plan::{Have, Warning};
 use common::tool::{Observation, Tool as _};
 use common::{Failure, fleet};
 use std::path::Path;
@@ -32,9 +34,24 @@ pub(crate) fn observe(stack: Option<&str>) -> Result<Observation<Object, Facts>,
             }));
             facts.repositories.extend(intent.repositories.iter().map(|one| seen(&name, one, &runs)));
         }
+        let restores = restore::read(&name).unwrap_or_else(|failure| {
+            warnings.push(Warning { code: failure.code, message: failure.message });
+            Vec::new()
+        });
         objects.extend(found.objects(plan::key).into_iter().map(|kept| kept.have(Snap::NAME)));
+        objects.extend(restores.iter().filter_map(half));
+        let seen = |restored| RestoredSeen { stack: name.clone(), restored };
+        facts.restores.extend(restores.into_iter().map(seen));
     }
     Ok((objects, facts, warnings))
+}
+
+/// A restore that was killed is an object: it is ended with the next step.
+fn half(one: &Restored) -> Option<Have<Object>> {
+    let half = one.half.as_ref()?;
+    let exchanged = restore::has(one).is_ok_and(|restored| restored == half.restored);
+    let own = Own::Restore { volume: one.volume.clone(), exchanged };
+    Some(Have { key: own.key(), object: Object::Own(own), needs: Vec::new() })
 }
 
 fn seen(stack: &str, repository: &Repository, runs: &Runs) -> RepositorySeen {

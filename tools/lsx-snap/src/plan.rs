@@ -1,9 +1,9 @@
 //! The plan: each host keeps its part of the snapshot jobs, and the keys of their repositories. Pure.
 
 use crate::Snap;
-use crate::model::{Facts, Intent, Job, Key, Object, Repository};
+use crate::model::{Facts, Intent, Job, Key, Object, Own, Repository};
 use common::document;
-use common::plan::{Have, diff};
+use common::plan::{Have, Step, diff};
 use common::stack::{Job as Said, Quiesce, Resolved, Stack};
 use common::tool::{Draft, Goal, Keeps, ObservedOf, PlanInput, Tool as _};
 use common::{Failure, Failures, Kind};
@@ -44,12 +44,35 @@ pub fn plan(
             data: intent.is_some(),
         };
         let wants = draft.keep(&Snap, input, (host, seen), keeps)?;
-        draft.steps.extend(diff(host, &wants, &seen.objects));
+        draft.steps.extend(diff(host, &wants, &seen.objects).into_iter().map(ended));
+        draft.kept.extend(beside(input, host, &seen.seen));
     }
     draft.prune_texts();
     let contents = &draft.contents;
     draft.data.keys.retain(|digest, _| contents.contains_key(digest));
     Ok(draft)
+}
+
+/// What is done about a restore that was killed.
+fn ended(step: Step<Object>) -> Step<Object> {
+    let why = match step.before.as_ref().and_then(Object::own) {
+        None => return step,
+        Some(Own::Restore { exchanged: true, .. }) => "a killed run had exchanged it: that is finished",
+        Some(Own::Restore { .. }) => "a killed run had not exchanged it: the volume stays as it was",
+    };
+    Step { why: why.to_owned(), ..step }
+}
+
+/// What `down` leaves beside volumes.
+fn beside(input: &PlanInput<Keys>, host: &str, seen: &Facts) -> Vec<String> {
+    let stays = matches!(input.goal, Goal::Down) && !input.destroy_data;
+    let all =
+        seen.restores.iter().filter(|one| stays && one.stack == input.stack && one.restored.half.is_none());
+    all.map(|one| {
+        let (volume, at) = (&one.restored.volume, &one.restored.beside);
+        format!("{host}: what a restore keeps of volume {volume}, {at}")
+    })
+    .collect()
 }
 
 /// What the document says that is not supported yet: it must not seem to work.
@@ -116,7 +139,7 @@ pub fn wanted(
 }
 
 /// Whether a volume is on a host: as `store` says, or where an instance uses it.
-fn is_here(stack: &Stack, resolved: &Resolved, host: &str, volume: &str) -> bool {
+pub(crate) fn is_here(stack: &Stack, resolved: &Resolved, host: &str, volume: &str) -> bool {
     if let Some(at) = resolved.volumes.iter().find(|at| at.name == volume) {
         return at.host == host;
     }

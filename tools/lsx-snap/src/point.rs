@@ -69,6 +69,16 @@ pub(crate) fn find(stack: &str, name: &str) -> Result<Found, Failure> {
 }
 
 impl Found {
+    /// Its folder, where it is on its disk.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same, open.
+    pub(crate) const fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
     /// Whether a folder, which need not be there yet, is in it.
     pub(crate) fn holds(&self, folder: &Path) -> bool {
         if [&self.path, &volume::place(&self.stack, &self.name)].iter().any(|own| folder.starts_with(own)) {
@@ -142,7 +152,11 @@ fn leftovers(stack: &str, name: &str, path: &Path) -> Result<(), Failure> {
     [now, earlier].iter().filter(|path| is_subvolume(path)).try_for_each(|path| delete(path))
 }
 
-fn delete(path: &Path) -> Result<(), Failure> {
+/// Deletes a subvolume.
+///
+/// # Errors
+/// That of btrfs(8).
+pub(crate) fn delete(path: &Path) -> Result<(), Failure> {
     Program::new("btrfs").args(["subvolume", "delete"]).args([path]).run(b"").map(|_| ())
 }
 
@@ -160,7 +174,8 @@ fn content(stack: &str, name: &str) -> Result<PathBuf, Failure> {
     Ok(record["path"].as_str().map_or(place, PathBuf::from))
 }
 
-fn is_subvolume(path: &Path) -> bool {
+/// Whether a folder is a subvolume of btrfs.
+pub(crate) fn is_subvolume(path: &Path) -> bool {
     statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| there.st_ino == SUBVOLUME)
         && Program::new("btrfs").args(["subvolume", "show"]).args([path]).run(b"").is_ok()
 }

@@ -79,7 +79,7 @@ pub(crate) fn of_host(stack: &str, name: &str) -> Result<String, Failure> {
 
 /// What the intent of a host needs there.
 pub(crate) fn needs<'p>(data: &'p Shared, object: &Object) -> Needs<'p> {
-    let Kept::Intent { digest } = object else { return Needs::default() };
+    let Object::Kept(Kept::Intent { digest }) = object else { return Needs::default() };
     let keys = data.keys.get(digest).into_iter().flatten();
     let needed =
         keys.map(|(name, key)| NeededSecret { name, digest: &key.digest, place: key.place.as_deref() });

@@ -10,6 +10,7 @@ use common::stack::{Resolved, Stack};
 use common::tool::Tool as _;
 use common::verb::{self, HostSet, ScopeArgs, StackArgs};
 use common::{Failure, Failures, Kind, document, fleet};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,18 +43,18 @@ pub(crate) struct ListArgs {
 }
 
 /// The stack, its selected jobs, and the hosts that take part.
-struct Asked {
-    stack: Stack,
-    resolved: Resolved,
+pub(crate) struct Asked {
+    pub(crate) stack: Stack,
+    pub(crate) resolved: Resolved,
     from: StackArgs,
     jobs: BTreeSet<String>,
-    hosts: HostSet<Snap>,
-    here: BTreeSet<String>,
+    pub(crate) hosts: HostSet<Snap>,
+    pub(crate) here: BTreeSet<String>,
 }
 
 impl Asked {
     /// What a host is asked.
-    fn order(&self, wanted: Option<String>) -> Order {
+    pub(crate) fn order(&self, wanted: Option<String>) -> Order {
         Order { stack: self.stack.name.clone(), jobs: self.jobs.clone(), wanted }
     }
 
@@ -72,7 +73,11 @@ impl Asked {
     }
 }
 
-fn asked(
+/// The stack, and the jobs that are named.
+///
+/// # Errors
+/// Those of the document; no such job.
+pub(crate) fn asked(
     named: &[String],
     stack: Option<&PathBuf>,
     scope: &ScopeArgs,
@@ -104,9 +109,9 @@ fn asked(
 }
 
 /// Asks hosts, and shows what went wrong after what went well.
-fn answers<A: DeserializeOwned>(
+pub(crate) fn answers<A: DeserializeOwned>(
     hosts: &mut HostSet<Snap>,
-    (call, orders): (&str, BTreeMap<String, Order>),
+    (call, orders): (&str, BTreeMap<String, impl Serialize>),
     failures: &mut Vec<Failure>,
 ) -> BTreeMap<String, A> {
     let asked: BTreeMap<String, Value> =

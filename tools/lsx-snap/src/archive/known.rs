@@ -22,7 +22,7 @@ pub(super) fn attributes(link: &OsString) -> io::Result<serde_json::Value> {
         Err(Errno::OPNOTSUPP) => Vec::new(),
         listed => listed?,
     };
-    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !name.starts_with(OWN)) {
+    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !is_own(name)) {
         let value = read(|to| fs::lgetxattr(link, name, to))?;
         bytes += name.len() + value.len();
         if bytes > MOST {
@@ -62,9 +62,20 @@ pub(super) fn mode(raw: u32) -> u32 {
     bits.into_iter().filter(|(bit, _)| raw & bit != 0).fold(kind | raw & 0o777, |mode, (_, go)| mode | go)
 }
 
+/// Whether an attribute is one of those that prove something.
+pub(super) fn is_own(name: &[u8]) -> bool {
+    name.starts_with(OWN)
+}
+
+/// The bits that chmod(2) sets, of a mode as repositories have it.
+pub(super) fn raw_mode(mode: u32) -> u32 {
+    let bits = [(1 << 23, 0o4000), (1 << 22, 0o2000), (1 << 20, 0o1000)];
+    bits.into_iter().filter(|(go, _)| mode & go != 0).fold(mode & 0o777, |raw, (_, bit)| raw | bit)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::mode;
+    use super::{mode, raw_mode};
 
     #[test]
     fn modes_are_those_of_go() {
@@ -78,5 +89,6 @@ mod tests {
             (0o010_600, 0o600 | 1 << 25),
         ];
         cases.iter().for_each(|(raw, go)| assert_eq!(mode(*raw), *go, "{raw:o}"));
+        cases.iter().for_each(|(raw, go)| assert_eq!(raw_mode(*go), raw & 0o7777, "{raw:o}"));
     }
 }

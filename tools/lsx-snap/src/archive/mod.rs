@@ -1,20 +1,31 @@
 //! A repository: what lsx-snap needs of one, whatever keeps it.
 
+mod back;
 mod begun;
+mod counted;
 mod folder;
+mod given;
 mod known;
 mod lock;
 mod missed;
 mod opened;
 mod restic;
+mod seen;
+mod source;
+#[cfg(test)]
+mod tests;
 mod tree;
+mod verified;
+mod written;
 
+pub(crate) use back::{Back, Found, Which, is_name};
+pub(crate) use counted::Room;
 pub(crate) use restic::{Restic, configuration};
 
 use crate::model::Snapshot;
 use common::Failure;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// A volume that is to be saved.
@@ -62,6 +73,18 @@ pub(crate) trait Archive {
     /// # Errors
     /// What the repository refused; then it has no snapshot of this.
     fn save(&self, content: Content) -> Result<Saved, Failure>;
+
+    /// The snapshot that is meant.
+    ///
+    /// # Errors
+    /// None, or several; what cannot be read.
+    fn find(&self, which: &Which) -> Result<Option<Found>, Failure>;
+
+    /// What a snapshot has at a path, which nobody deletes meanwhile.
+    ///
+    /// # Errors
+    /// Kind `Again` if somebody has the repository alone; what cannot be read.
+    fn back(&self, found: &Found, path: &Path) -> Result<Back, Failure>;
 
     /// The snapshots of a stack.
     ///

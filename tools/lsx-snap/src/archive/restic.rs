@@ -1,9 +1,12 @@
 //! A repository in restic's format, by rustic_core: the only file that knows it.
 
+use super::back::{self, Back, Found, Which};
 use super::begun::{self, Begun, There};
 use super::folder::{Folder, Held};
 use super::lock::Lock;
 use super::missed::Missed;
+use super::seen::{INCOMPLETE, STACK, VOLUME, seen, told};
+use super::source::Indexed;
 use super::tree::Tree;
 use super::{About, Archive, Content, Saved};
 use crate::model::Snapshot;
@@ -19,12 +22,8 @@ use rustic_core::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The tags that every snapshot has.
-const STACK: &str = "lsx-stack=";
-const VOLUME: &str = "lsx-volume=";
+/// The tag that every snapshot has of who made it.
 const VERSION: &str = concat!("lsx-snap=", env!("CARGO_PKG_VERSION"));
-/// The tag of one that lacks what could not be read.
-const INCOMPLETE: &str = "lsx-incomplete";
 
 /// The most bytes of a configuration.
 const CONFIGURATION: u64 = 1 << 16;
@@ -125,17 +124,6 @@ pub(crate) fn configuration(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// A failure of the library; none of them has a password.
-fn told(path: &Path, e: &RusticError) -> Failure {
-    if e.is_incorrect_password() {
-        let message = format!("the key does not open the repository at {}", path.display());
-        return Failure::new(Kind::Failed, "snap.key", message)
-            .hint("name the secret that it was made with; `restic key passwd` sets another one");
-    }
-    let message = format!("the repository at {}: {}", path.display(), e.display_log());
-    Failure::new(Kind::Failed, "snap.repository", message)
-}
-
 impl Archive for Restic {
     fn id(&self) -> String {
         self.repository.config().id.to_hex().as_str().to_owned()
@@ -182,6 +170,17 @@ impl Archive for Restic {
         })
     }
 
+    fn find(&self, which: &Which) -> Result<Option<Found>, Failure> {
+        let all = self.repository.get_all_snapshots().map_err(|e| told(&self.path, &e))?;
+        back::meant(all, which)
+    }
+
+    fn back(&self, found: &Found, path: &Path) -> Result<Back, Failure> {
+        let lock = Lock::take(&self.path, &self.repository.key())?;
+        let repository = self.again(&Held::default())?.to_indexed().map_err(|e| told(&self.path, &e))?;
+        Back::new(Indexed { repository, path: self.path.clone() }, found, path, lock)
+    }
+
     fn list(&self, stack: &str) -> Result<Vec<Snapshot>, Failure> {
         let all = self.repository.get_all_snapshots().map_err(|e| told(&self.path, &e))?;
         let mut all: Vec<SnapshotFile> =
@@ -200,19 +199,4 @@ fn draft(about: &About, at: Timestamp) -> Result<SnapshotFile, Box<RusticError>>
     let own = [format!("{STACK}{}", about.stack), format!("{VOLUME}{}", about.volume), VERSION.to_owned()];
     own.into_iter().chain(about.tags.iter().cloned()).for_each(|tag| draft.tags.add(tag));
     Ok(draft)
-}
-
-fn seen(one: &SnapshotFile) -> Snapshot {
-    let tags: Vec<&str> = one.tags.iter().map(String::as_str).collect();
-    let volume = tags.iter().find_map(|tag| tag.strip_prefix(VOLUME)).unwrap_or_default();
-    let summary = one.summary.as_ref();
-    Snapshot {
-        id: one.id.to_hex().as_str().to_owned(),
-        at: one.time.timestamp().to_string(),
-        of: one.hostname.clone(),
-        volume: volume.to_owned(),
-        incomplete: tags.contains(&INCOMPLETE),
-        consistent: tags.contains(&crate::model::CONSISTENT),
-        bytes: summary.map(|summary| summary.total_bytes_processed),
-    }
 }
