@@ -92,13 +92,16 @@ fn the_scripts_of_the_original_are_lines_over_it() {
         ("restart", &anew),
         ("start-no-stop", &up),
         ("stop", &anew[..2]),
-        ("restore", &[]),
+        ("restore", &["lsx-snap restore"]),
         ("deploy-to-production", &[]),
     ] {
         let folder = scratch();
-        recorders(folder.path(), &[("lsx-net", 0), ("lsx-ct", 0)]);
+        let tools = [("lsx-net", 0), ("lsx-ct", 0), ("lsx-snap", 0)];
+        recorders(folder.path(), if script == "restore" { &tools } else { &tools[..2] });
         let path = format!("{}:/usr/bin:/bin", folder.path().display());
-        let run = Run::new(&top("scripts").join(script)).args(["stack.yaml"]).within(folder.path());
+        let job = ["db"].into_iter().filter(|_| script == "restore");
+        let args = ["stack.yaml"].into_iter().chain(job);
+        let run = Run::new(&top("scripts").join(script)).args(args).within(folder.path());
         let ended = run.env("PATH", path).env("CARGO_TARGET_DIR", folder.path()).end();
         assert_eq!(calls(folder.path()), wanted, "{script}: {}", ended.stderr);
         let _ = ended.with(if wanted.is_empty() { 69 } else { 0 });

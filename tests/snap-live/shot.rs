@@ -33,7 +33,7 @@ fn a_restore_killed_at_any_moment_is_ended(vault: &Vault) {
         [one("db"), one("logs")]
     };
     let (mut dice, mut killed, mut ended) = (Dice(20_261_128), 0, Vec::new());
-    for round in 0..8 {
+    for round in 0..6 {
         let words = if round % 4 == 3 { "undo db logs" } else { "restore both" };
         let shot = format!(
             "timeout -s KILL 0.{:03} {} >/dev/null 2>&1 && echo ended || echo $?",

@@ -199,7 +199,7 @@ fn exchanged(stack: &str, works: &mut [Work], keep: bool) -> Result<(), Failures
         failed => (failed, false),
     };
     match run {
-        Err(failure) if !(keep && turned) => return Err(brought_back(stack, works, &all, failure)),
+        Err(failure) if !(keep && turned) => Err(brought_back(stack, works, &all, failure)),
         run => {
             works.iter().try_for_each(|work| turn::done(stack, &work.one))?;
             Ok(run.map_err(|failure| {
