@@ -129,3 +129,47 @@ impl Back {
         verified::one(&self.source, folder, name, &self.node)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustic_core::SnapshotOptions;
+
+    fn one(at: i64, tags: &[&str]) -> SnapshotFile {
+        let time = rustic_core::jiff::Timestamp::new(at, 0).unwrap();
+        let options = SnapshotOptions::default().host("h1".to_owned());
+        let options = options.time(time.to_zoned(rustic_core::jiff::tz::TimeZone::UTC));
+        let mut one = options.to_snapshot().unwrap();
+        tags.iter().for_each(|tag| one.tags.add((*tag).to_owned()));
+        one.id = common::document::digest(&at.to_le_bytes()).parse::<rustic_core::Id>().unwrap().into();
+        one
+    }
+
+    #[test]
+    fn the_last_one_that_has_all_of_the_volume_is_meant() {
+        let own = ["lsx-stack=s", "lsx-volume=v"];
+        let all = || {
+            vec![
+                one(30, &[own[0], own[1], "lsx-incomplete"]),
+                one(10, &own),
+                one(20, &own),
+                one(40, &["lsx-stack=other", own[1]]),
+                one(50, &[own[0], "lsx-volume=w"]),
+                one(60, &[]),
+            ]
+        };
+        let last = Which::Last { stack: "s".to_owned(), volume: "v".to_owned() };
+        let found = meant(all(), &last).unwrap().unwrap();
+        assert_eq!((&*found.snapshot.at, &*found.stack), ("1970-01-01T00:00:20Z", "s"));
+        let foreign = all()[5].id.to_hex().as_str().to_owned();
+        for length in [4, 10, 64] {
+            let found = meant(all(), &Which::Named(foreign[..length].to_owned())).unwrap().unwrap();
+            assert_eq!((&found.snapshot.id, &*found.stack), (&foreign, ""));
+        }
+        for no in ["", "abc", "zzzz", "../..", &foreign[1..]] {
+            assert!(meant(all(), &Which::Named(no.to_owned())).unwrap().is_none(), "{no}");
+        }
+        let twice = [all(), all()].concat();
+        assert_eq!(meant(twice, &Which::Named(foreign)).unwrap_err().code, "usage.snapshot");
+    }
+}
