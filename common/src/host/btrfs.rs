@@ -17,6 +17,8 @@ pub struct Quota {
     pub used: u64,
     /// Its limit in bytes.
     pub limit: Option<u64>,
+    /// The number of the subvolume.
+    id: u64,
 }
 
 fn btrfs<S: AsRef<OsStr>>(words: &[&str], paths: &[S]) -> Program {
@@ -69,7 +71,13 @@ pub fn limit(path: &Path, bytes: Option<u64>) -> Result<(), Failure> {
         _ => {}
     }
     let bytes = bytes.map_or_else(|| "none".to_owned(), |bytes| bytes.to_string());
-    btrfs(&["qgroup", "limit", &bytes], &[path]).run(b"").map(|_| ())
+    // By its own path the kernel refuses every limit while the present one is exceeded.
+    let above = path.parent().unwrap_or(path);
+    match quota(path) {
+        Some(Quota { id, .. }) => btrfs(&["qgroup", "limit", &bytes, &format!("0/{id}")], &[above]).run(b""),
+        None => btrfs(&["qgroup", "limit", &bytes], &[path]).run(b""),
+    }
+    .map(|_| ())
 }
 
 /// What it uses, and its limit; none if the file system does not count that.
@@ -86,10 +94,11 @@ pub fn has_others(path: &Path) -> bool {
 
 /// Of a table with the columns identifier, referenced, exclusive, and the limits of both.
 fn parse(text: &str) -> Option<Quota> {
-    let mut words = text.lines().find(|line| line.trim_start().starts_with("0/"))?.split_whitespace();
-    let used = words.nth(1)?.parse().ok()?;
+    let mut words = text.lines().find_map(|line| line.trim_start().strip_prefix("0/"))?.split_whitespace();
+    let id = words.next()?.parse().ok()?;
+    let used = words.next()?.parse().ok()?;
     let limit = words.nth(1)?;
-    Some(Quota { used, limit: if limit == "none" { None } else { Some(limit.parse().ok()?) } })
+    Some(Quota { used, limit: if limit == "none" { None } else { Some(limit.parse().ok()?) }, id })
 }
 
 #[cfg(test)]
@@ -105,8 +114,11 @@ mod tests {
                  0/256         52412416        16384  {limit:>14}           none   a\n"
             )
         };
-        assert_eq!(parse(&table("52428800")), Some(Quota { used: 52_412_416, limit: Some(52_428_800) }));
-        assert_eq!(parse(&table("none")), Some(Quota { used: 52_412_416, limit: None }));
+        assert_eq!(
+            parse(&table("52428800")),
+            Some(Quota { used: 52_412_416, limit: Some(52_428_800), id: 256 })
+        );
+        assert_eq!(parse(&table("none")), Some(Quota { used: 52_412_416, limit: None, id: 256 }));
         for wrong in ["", "0/256", "0/256 1 2", "0/256 x 1 none", "0/256 1 1 x"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
