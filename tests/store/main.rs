@@ -273,7 +273,6 @@ fn the_cases_cover_what_a_plan_can_say() {
         "the host has no program btrfs",
         "S3 with TLS is not supported yet",
         "quotas of buckets are not supported yet",
-        "versions of objects are not supported yet",
         "objects that expire are not supported yet",
         "bucket policies are not supported yet",
         "the volume web is not one of store.volumes",

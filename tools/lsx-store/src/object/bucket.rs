@@ -1,7 +1,7 @@
 //! One bucket: its objects are found, put and deleted. Changes hold a lock, also against another server that is about to end.
 
 use super::draft::{self, Draft, Written};
-use super::history::{Deleted, Versions};
+use super::version::{Deleted, Versions};
 use super::{About, Refused, key, place};
 use common::log;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};

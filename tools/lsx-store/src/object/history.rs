@@ -4,38 +4,16 @@
 use super::bucket::{Bucket, Condition, Found};
 use super::draft::Written;
 use super::key::{self, PAST};
-use super::place::{self, FOLDER, STAY, random};
+use super::place::{self, FOLDER, STAY};
+use super::version::{Deleted, NULL, TURN, Versions, named, valid};
 use super::{About, Refused};
 use rustix::fs::{Dir, Mode, RenameFlags, XattrFlags, fgetxattr, fsetxattr, fsync, openat2, renameat_with};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// The version of an object that was written while its bucket had none.
-pub(crate) const NULL: &str = "null";
 /// Attribute of lsx's own folder in a bucket: whether it has versions.
 const STATE: &str = "user.lsx.versions";
-/// The length of the name of a version, and that of its beginning, its turn; both in hexadecimal digits.
-const LONG: usize = 24;
-const TURN: usize = 16;
-
-/// Whether a bucket has versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Versions {
-    /// It never had.
-    Off,
-    Enabled,
-    /// Those that are there stay; new objects have none.
-    Suspended,
-}
-
-/// What was deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Deleted {
-    /// It is, or was, one that only says that the object was deleted.
-    pub(crate) marker: bool,
-    pub(crate) version: Option<String>,
-}
 
 /// A version that is not the newest.
 pub(super) struct Past {
@@ -43,36 +21,11 @@ pub(super) struct Past {
     pub(super) name: String,
 }
 
-/// How the version of an object is called.
-pub(crate) fn named(about: &About) -> &str {
-    about.version.as_deref().unwrap_or(NULL)
-}
-
 /// Where a version is among the earlier ones.
 fn names(key: &str, version: &str) -> Vec<String> {
     let mut names = key::names(key);
     names.extend([PAST.to_owned(), version.to_owned()]);
     names
-}
-
-/// Whether a version can have this name.
-pub(crate) fn valid(version: &str) -> bool {
-    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    version == NULL || (version.len() == LONG && version.bytes().all(digit))
-}
-
-impl Versions {
-    /// Says which version a new object is: one after the newest, also when the clock was set back.
-    pub(super) fn stamp(self, about: &mut About, newest: u64) -> io::Result<()> {
-        let now = common::log::clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let turn = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(newest.saturating_add(1));
-        (about.version, about.turn) = match self {
-            Versions::Off => (None, None),
-            Versions::Suspended => (None, Some(turn)),
-            Versions::Enabled => (Some(format!("{turn:0TURN$x}{}", &random()?[..LONG - TURN])), Some(turn)),
-        };
-        Ok(())
-    }
 }
 
 impl Bucket {

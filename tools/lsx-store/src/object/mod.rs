@@ -5,24 +5,25 @@ mod bucket;
 mod draft;
 mod history;
 mod key;
+mod lines;
 mod list;
 mod outside;
 mod over;
 mod place;
 mod upload;
-mod versions;
+mod version;
 
 pub(crate) use about::{About, Sums};
 pub(crate) use bucket::{Bucket, Condition, Found};
 pub(crate) use draft::{Draft, Written};
-pub(crate) use history::{Deleted, Versions, named, valid};
 pub(crate) use key::LONGEST;
+pub(crate) use lines::Line;
 pub(crate) use list::{Item, Page, Range};
 pub(crate) use outside::{has_upload, waiting};
 pub(crate) use over::{Seen, given_up};
 pub(crate) use place::random;
 pub(crate) use upload::{Upload, hex};
-pub(crate) use versions::Line;
+pub(crate) use version::{Deleted, Versions, named, valid};
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,6 @@
 //! Versions against a model of them, and what a writer leaves that is killed.
 
+use super::super::version::LONG;
 use super::super::{Line, Range};
 use super::*;
 use lsx_tests::Dice;

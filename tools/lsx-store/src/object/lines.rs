@@ -1,7 +1,7 @@
 //! The versions of all objects of a bucket in the order of their keys, a page at a time.
 
-use super::history::named;
 use super::list::{Item, Page, Range};
+use super::version::named;
 use super::{About, Bucket};
 use std::collections::BTreeMap;
 use std::io;
