@@ -89,11 +89,19 @@ fn asked(input: &PlanInput<()>, wait: bool, each: Each<'_>) -> Vec<Asked> {
     let orders: BTreeMap<String, Value> = all.iter().map(|(host, own)| (host.clone(), order(own))).collect();
     let answers = if orders.is_empty() { BTreeMap::new() } else { each("served", orders) };
     let shaped = |answer: Result<Value, Failures>| answer.and_then(|all| Ok(fleet::shape::<Vec<Seen>>(all)?));
-    let with = |(host, answer)| {
+    let with = |(host, answer): (String, Result<Value, Failures>)| {
         let sockets = all.remove(&host).unwrap_or_default();
-        (host, sockets, shaped(answer))
+        let seen = shaped(answer).and_then(|seen| match seen.len() == sockets.len() {
+            true => Ok(seen),
+            false => Err(other(&host).into()),
+        });
+        (host, sockets, seen)
     };
     answers.into_iter().map(with).collect()
+}
+
+fn other(host: &str) -> Failure {
+    Failure::new(Kind::Failed, "pki.unread", format!("{host} has looked at another number of balancers"))
 }
 
 /// The ports with TLS of balancers with certificates of the authority, by host.

@@ -2,8 +2,9 @@
 
 use crate::Pki;
 use crate::apply::key::{Ask, Requests};
-use crate::apply::sign::{Order, Signed, Wish};
+use crate::apply::sign::{Order, Signed, Wish, bytes};
 use crate::model::{Certificate, Chains, Object, Own, ROOT_TEXT};
+use crate::read;
 use common::plan::Step;
 use common::tool::{Each, Handed, PlanOf};
 use common::{Failure, Failures, Kind, fleet};
@@ -62,7 +63,9 @@ fn requested(
     let answers = if asked.is_empty() { BTreeMap::new() } else { each("requests", asked) };
     let mut requests: BTreeMap<String, Requests> = BTreeMap::new();
     for (host, answer) in answers {
-        match answer.and_then(|answer| Ok(fleet::shape::<Requests>(answer)?)) {
+        let of_host = answer.and_then(|answer| Ok(fleet::shape::<Requests>(answer)?));
+        let mine = certificates.iter().filter(|(at, _)| *at == host).map(|(_, one)| one.name.as_str());
+        match of_host.and_then(|of_host| good(&host, of_host, mine)) {
             Ok(of_host) => _ = requests.insert(host, of_host),
             Err(failures) => _ = failed.insert(host, failures),
         }
@@ -80,6 +83,28 @@ fn requested(
         })
     };
     certificates.into_iter().filter_map(wish).collect()
+}
+
+/// The requests of a host, which says of each certificate that it has its key: so a bad one stops this host alone.
+fn good<'a>(
+    host: &str,
+    mut all: Requests,
+    wanted: impl Iterator<Item = &'a str>,
+) -> Result<Requests, Failures> {
+    let wrong = |name: &str, why: String| {
+        let message = format!("the request of {host} for certificate {name} is refused: {why}");
+        Failures::from(Failure::new(Kind::Failed, "pki.refused", message))
+    };
+    let mut found = Requests::new();
+    for name in wanted {
+        let request = all.remove(name).ok_or_else(|| wrong(name, "it is missing".to_owned()))?;
+        let der =
+            Some(&request).filter(|request| request.len() <= 2 * read::REQUEST).and_then(|text| bytes(text));
+        let der = der.ok_or_else(|| wrong(name, "it is damaged".to_owned()))?;
+        read::request(&der).map_err(|why| wrong(name, why))?;
+        found.insert(name.to_owned(), request);
+    }
+    Ok(found)
 }
 
 fn signed(signer: &str, order: &Order, each: Each<'_>) -> Result<Signed, Failures> {

@@ -2,8 +2,8 @@
 //!
 //! `up` makes an authority on one host, `pki.host`: a root, which is valid for ten years, and an intermediate authority, which it signs and which signs
 //! everything else. Both can issue certificates only for the domain of the stack, and for the addresses of its networks and hosts
-//! (or for what `pki.authority.permit` names): clients refuse any other, also if the keys are stolen. So clients that trust the root need not trust the
-//! authority with the rest of the world.
+//! (or for what `pki.authority.permit` names): clients refuse certificates for names and addresses that are not among those, so that they need not trust the
+//! authority with the rest of the world. A server that asks clients for certificates must look at more than that they lead to the root.
 //!
 //! A certificate of `pki.certificates` is on the hosts that use it. Its key is made there, and never leaves: the host sends a request, and gets
 //! the certificate of the authority in the same run. It is for the names and addresses of the document, and for the host names and addresses of the load balancers that
@@ -11,7 +11,7 @@
 //!
 //! A certificate is valid for 90 days (`life`). `up` renews it when less than a third of its time is left, for the same key, and so
 //! the intermediate authority. It also replaces one that is damaged, has expired, is for other names, is from another authority, or whose key others than root can
-//! read; then with a new key. Nothing runs by itself yet: run `up` once a week, or `check`, which says what has to be renewed.
+//! read; in the last case, and if the key is missing, damaged or not ECDSA on P-256, with a new key. Nothing runs by itself yet: run `up` once a week, or `check`, which says what has to be renewed.
 //!
 //! `check` connects to each port with TLS of a load balancer, and reports what is seen there if it is not the certificate on disk, is not valid, is for another
 //! name or does not lead to the root.
@@ -19,7 +19,8 @@
 //! `trust` prints the root's certificate: clients that have it trust every certificate of the stack. It is public; whoever can replace it decides whom they trust. It is not
 //! put into the trust stores of hosts and instances yet: give it to instances with `files`, or as a layer of their image.
 //!
-//! The authority is never replaced: what it may issue cannot be changed, and if its files are damaged, `up` fails. `down` removes certificates and keys,
+//! The authority is never replaced: what it may issue cannot be changed, and if its files are damaged, or its folder is not there while a host has the root,
+//! `up` fails. `down` removes certificates and keys,
 //! and keeps the authority; `down --destroy-data STACK` removes it, and after that clients must trust the next one. Make a copy of its folder, and keep it
 //! where only you can read it. Its keys, also that of the root, are files that root alone can read; they are not encrypted yet.
 //!

@@ -24,7 +24,7 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 /// The length of a point of P-256, uncompressed (SEC 1, 2.3.3).
 const POINT: usize = 65;
 /// The most bytes of a request; ours have 250.
-const REQUEST: usize = 16 * 1024;
+pub(crate) const REQUEST: usize = 16 * 1024;
 
 /// A certificate.
 #[derive(Clone, Debug)]

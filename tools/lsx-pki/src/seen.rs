@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// The largest of these files that is read.
-const MOST: u64 = 256 * 1024;
+pub(crate) const MOST: u64 = 256 * 1024;
 /// Certificates begin so many seconds before they are made, since clocks differ.
 pub(crate) const EARLIER: u64 = 300;
 

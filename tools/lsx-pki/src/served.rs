@@ -130,8 +130,9 @@ fn compared(stack: &str, socket: &Socket, shown: &[Read], disk: &[Read]) -> Resu
     let root = seen::certificates(&places::root(stack)).map_err(|(_, why)| Wrong::Disk(why))?;
     let Some(root) = root.first() else { return Ok(()) };
     chain::leads(&leaf.der, &ders(between), &root.der, &[Use::Server], now()).map_err(Wrong::Invalid)?;
-    if !socket.name.is_empty() && !chain::is_for(&leaf.der, &socket.name) {
-        return Err(Wrong::Invalid(format!("it is not for {}", socket.name)));
+    let asked = if socket.name.is_empty() { socket.at.ip().to_string() } else { socket.name.clone() };
+    if !chain::is_for(&leaf.der, &asked) {
+        return Err(Wrong::Invalid(format!("it is not for {asked}")));
     }
     Ok(())
 }

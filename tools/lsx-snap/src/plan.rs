@@ -58,7 +58,9 @@ fn ended(step: Step<Object>) -> Step<Object> {
     let why = match step.before.as_ref().and_then(Object::own) {
         None => return step,
         Some(Own::Restore { exchanged: true, .. }) => "a killed run had exchanged it: that is finished",
-        Some(Own::Restore { .. }) => "a killed run had not exchanged it: the volume stays as it was",
+        Some(Own::Restore { .. }) => {
+            "a killed run had not exchanged it: the volume stays as it was, unless others of the same restore are exchanged"
+        }
     };
     Step { why: why.to_owned(), ..step }
 }

@@ -19,6 +19,8 @@ const FORCED: Duration = Duration::from_secs(60);
 /// How long a listing may have an incomplete instance, and the interval of retries.
 const HALF: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
+/// How long the server may take to clean up after one that has ended.
+const CLEARED: Duration = Duration::from_secs(10);
 
 impl Lxd {
     /// Starts it now; a process that waits for its needs after a reboot is ended, and started again if the needs are not
@@ -142,6 +144,11 @@ impl Lxd {
             tracing::debug!("{engine} did not stop by itself: {gently:?}");
         }
         let forced = self.put_state(&engine, "stop", FORCED, true);
+        if forced.is_err() {
+            // One that has just ended by itself is refused as not running while the server still cleans up after it.
+            let over = || self.held(&engine).is_ok_and(|held| held.is_none_or(|held| !held.runs()));
+            wait::until(CLEARED, LOOK, over);
+        }
         match self.held(&engine)? {
             Some(held) if held.runs() => Err(forced.err().map_or_else(
                 || Failure::new(Kind::Failed, "ct.lxd.stop", format!("{engine} still runs")),

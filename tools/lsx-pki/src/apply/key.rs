@@ -6,7 +6,7 @@ use crate::read::Read;
 use crate::seen;
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
-use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,11 @@ pub(crate) fn requests(ask: &Ask) -> Result<Requests, Failure> {
 
 fn own(folder: &Path) -> Result<KeyPair, Failure> {
     let path = folder.join(places::KEY);
-    if let Ok(key) = seen::key(&path) {
+    // One that cannot be read now may be good.
+    file::read_at_most(&path, seen::MOST)?;
+    if let Ok(key) = seen::key(&path)
+        && key.algorithm() == &PKCS_ECDSA_P256_SHA256
+    {
         return Ok(key);
     }
     file::private_folder(folder)?;

@@ -4,9 +4,10 @@ mod authority;
 pub(crate) mod key;
 pub(crate) mod sign;
 
-use crate::model::{Chains, Own, ROOT_TEXT, State};
+use crate::chain::{self, ders};
+use crate::model::{Certificate, Chains, Own, ROOT_TEXT, State};
 use crate::places;
-use crate::read;
+use crate::{read, seen};
 use common::host::file::{self, Mode};
 use common::{Failure, Kind};
 use std::collections::BTreeMap;
@@ -49,7 +50,8 @@ pub(crate) fn change(
             let all: Option<Chains> = texts.get(&one.name).and_then(|text| serde_json::from_str(text).ok());
             let chain = all.and_then(|all| all.get(host).cloned());
             let chain = chain.ok_or_else(|| lacks(&format!("certificate {}", one.name)))?;
-            take(stack, &one.name, &chain)
+            let root = texts.get(ROOT_TEXT).ok_or_else(|| lacks("the root's certificate"))?;
+            take(stack, one, &chain, root)
         }
         _ => Ok(()),
     }
@@ -64,12 +66,18 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Writes the chain of a certificate; what is read by others comes last, so that a killed run leaves the one before.
-fn take(stack: &str, name: &str, chain: &str) -> Result<(), Failure> {
-    let folder = places::certificate(stack, name);
+/// It must be good by the clock of this host, too.
+fn take(stack: &str, one: &Certificate, chain: &str, root: &str) -> Result<(), Failure> {
+    let (name, folder) = (&one.name, places::certificate(stack, &one.name));
     let wrong = |why: String| Failure::new(Kind::Failed, "pki.handed", format!("certificate {name}: {why}"));
+    let root = read::certificates(root.as_bytes()).map_err(wrong)?;
     let all = read::certificates(chain.as_bytes()).map_err(wrong)?;
     let pem = |part: &[read::Read]| part.iter().map(read::Read::pem).collect::<String>();
     let (leaf, between) = all.split_at(1);
+    if (&leaf[0].names, &leaf[0].addresses) != (&one.names, &one.addresses) {
+        return Err(wrong("it is for other names".to_owned()));
+    }
+    chain::leads(&leaf[0].der, &ders(between), &root[0].der, &one.usage, seen::now()).map_err(wrong)?;
     key::belongs(&folder, &leaf[0])?;
     write(&folder.join(places::CERT), &pem(leaf))?;
     write(&folder.join(places::CHAIN), &pem(between))?;

@@ -107,6 +107,9 @@ fn one(
     if point.0 == above.point || point.0 == root.point {
         return Err("its key is that of the authority".to_owned());
     }
+    if wish.names.is_empty() && wish.addresses.is_empty() {
+        return Err("it has no name and no address".to_owned());
+    }
     let end = now.saturating_add(wish.life_s).min(above.not_after);
     let shown = wish.names.iter().find(|name| name.len() <= COMMON).cloned();
     let common = shown.or_else(|| wish.addresses.first().map(ToString::to_string)).unwrap_or_default();
@@ -135,7 +138,7 @@ fn purpose(usage: &Use) -> ExtendedKeyUsagePurpose {
 }
 
 /// Bytes from hexadecimal digits.
-fn bytes(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let even = text.len().is_multiple_of(2) && text.bytes().all(|b| b.is_ascii_hexdigit());
     if even { text.as_bytes().chunks(2).map(pair).collect() } else { None }

@@ -52,6 +52,9 @@ impl Signer {
         if let (Some(there), Some(seen)) = (there, &seen) {
             usable(stack, host, there, seen)?;
         }
+        if there.is_none() && observed.contains_key(host) {
+            lost(stack, host, observed)?;
+        }
         let authority = match there {
             Some(there) => Authority { state: State::Valid, ..there.clone() },
             None => new(stack, resolved),
@@ -137,6 +140,19 @@ fn usable(stack: &Stack, host: &str, there: &Authority, seen: &AuthoritySeen) ->
         ),
     };
     Err(Failure::new(Kind::Failed, "pki.plan.authority", message).on(host).hint(hint).into())
+}
+
+/// Where the root is there has been an authority: it is not made anew only because its folder is not there.
+fn lost(stack: &Stack, host: &str, observed: &BTreeMap<String, ObservedOf<Pki>>) -> Result<(), Failures> {
+    let has = |seen: &ObservedOf<Pki>| seen.seen.roots.iter().any(|root| root.stack == stack.name);
+    let Some((at, _)) = observed.iter().find(|(_, seen)| has(seen)) else { return Ok(()) };
+    let message = format!("the authority of stack {} is not on {host}, and {at} has its root", stack.name);
+    let hint = format!(
+        "put its folder back (is its disk mounted? was pki.host another host?); if it is lost, `lsx-pki down --destroy-data {}` \
+         removes the rest, and all clients must trust the next one",
+        stack.name
+    );
+    Err(Failure::new(Kind::Failed, "pki.plan.lost", message).on(host).hint(hint).into())
 }
 
 /// A new one, as the document says.

@@ -53,6 +53,9 @@ pub struct Restored {
     pub repository: String,
     /// When it was restored, RFC 3339 in UTC.
     pub at: String,
+    /// The mark of the first of all that are exchanged together.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
     /// Whether `undo` has brought back what was there before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,

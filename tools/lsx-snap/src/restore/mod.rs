@@ -101,6 +101,8 @@ fn volumes(intent: &Intent, order: &Order) -> Result<Answer, Failures> {
         answer.warnings.extend(warnings);
     }
     let stack = &intent.stack;
+    let group = works.first().map(|work| work.one.token.clone()).unwrap_or_default();
+    works.iter_mut().for_each(|work| work.one.group.clone_from(&group));
     let written = works.iter().try_for_each(|work| written(stack, work)).map_err(Failures::from);
     // A killed run would have left the same.
     let result = written.and_then(|()| exchanged(stack, &mut works, order.keep));
@@ -121,6 +123,12 @@ fn looked(
     let volume = point::find(&intent.stack, &ask.volume)?;
     let path = volume.path().to_owned();
     let looked = beside::number(volume.folder()).map_err(|e| file::failure(&path, "look at", &e.into()))?;
+    if beside::open(&path).ok().and_then(|own| beside::number(&own).ok()) != Some(looked) {
+        let message = format!("volume {} is a mount of its own, which cannot be exchanged", ask.volume);
+        return Err(Failure::new(Kind::Failed, "snap.mount", message)
+            .hint("`--to DIR` restores it to a folder beside what is there")
+            .into());
+    }
     let Sought { back, found, repository, failures } = sought(intent, ask)?;
     if !back.is_folder() {
         let message = format!("what snapshot {} has there is no folder", found.snapshot.id);
@@ -144,6 +152,7 @@ fn looked(
         snapshot: found.snapshot.id.clone(),
         repository: repository.clone(),
         at: log::now(),
+        group: String::new(),
         undone: false,
         half: Some(Half { restored: true, ..Half::default() }),
     };

@@ -5,6 +5,7 @@ use crate::archive::{Archive as _, Back, Found, Restic, Which};
 use crate::model::{Intent, Repository};
 use crate::{record, secrets};
 use common::{Failure, Failures, Kind};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What was found.
@@ -38,6 +39,11 @@ pub(super) fn sought(intent: &Intent, ask: &Ask) -> Result<Sought, Failures> {
             Ok((None, _)) => {}
             Err(failure) => failures.push(failure),
         }
+    }
+    let ids: BTreeSet<&str> = all.iter().map(|(found, ..)| found.snapshot.id.as_str()).collect();
+    if ask.snapshot.is_some() && ids.len() > 1 {
+        let message = "snapshots of several repositories have names that begin so".to_owned();
+        return Err(Failure::new(Kind::Usage, "usage.snapshot", message).hint("write more of it").into());
     }
     all.sort_by(|(a, ..), (b, ..)| a.snapshot.at.cmp(&b.snapshot.at));
     let Some((found, archive, repository)) = all.pop() else {

@@ -2,11 +2,12 @@
 
 use super::beside;
 use super::record;
-use crate::model::Restored;
-use common::host::volume::{instances, mounted, users};
+use crate::model::{Half, Restored};
+use common::host::volume::{self, instances, mounted, users};
 use common::{Failure, Kind, log};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Makes the volume have what it is to have, and shows it where other tools find it.
 ///
@@ -59,46 +60,98 @@ pub(super) fn done(stack: &str, one: &Restored) -> Result<(), Failure> {
     record::put(stack, &Restored { undone: !half.restored, half: None, ..one.clone() })
 }
 
-/// Ends a restore that was killed. If the volume has what it is to have, or must not have what it has, that is finished; else it stays.
-///
-/// # Errors
-/// What cannot be ended yet.
-pub(super) fn end(stack: &str, one: &Restored) -> Result<(), Failure> {
-    let Some(half) = &one.half else { return Ok(()) };
-    if Path::new(&one.path).symlink_metadata().is_err() {
-        // The volume has been removed, or its disk is not mounted: what is beside it stays.
-        return record::put(stack, &Restored { half: None, ..one.clone() });
-    }
-    let has = beside::has(one)?;
-    if has == half.restored || (half.drop && has) {
-        turn(stack, one, None)?;
-        // One that is not ready does not leave it half done.
-        let run = started(stack, one);
-        done(stack, one)?;
-        run?;
-        log::note(&format!("what a killed run has begun with volume {} is finished", one.volume));
-        return Ok(());
-    }
-    stay(stack, one)?;
-    started(stack, one)?;
-    if half.restored && !one.undone {
-        beside::remove(one)?;
-        record::forget(stack, one)?;
-    } else {
-        record::put(stack, &Restored { half: None, ..one.clone() })?;
-    }
-    log::note(&format!("volume {} stays as it was: a killed run had not exchanged it", one.volume));
-    Ok(())
+/// Steps of a plan are carried out at the same time, and each ends all that belongs together.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// How a restore that was killed ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The volume is no longer one of the stack: what is beside it stays.
+    Gone,
+    /// The volume gets what it was to have.
+    On,
+    /// It stays as it was.
+    Stay,
 }
 
-/// Ends those of some volumes, or of all.
+/// Once one of those that are exchanged together has what it is to have, all get it: all had been compared before.
+fn ends(stack: &str, one: &Restored, all: &[Restored]) -> Result<End, Failure> {
+    let gone = |one: &Restored| Path::new(&one.path).symlink_metadata().is_err();
+    if gone(one) {
+        if !volume::stored(stack, &one.volume) {
+            return Ok(End::Gone);
+        }
+        let message =
+            format!("volume {} is not at {}, and a restore of it is half done", one.volume, one.path);
+        return Err(Failure::new(Kind::Failed, "snap.half", message).hint("is its disk mounted?"));
+    }
+    let mut on = one.half.as_ref().is_some_and(|half| half.drop);
+    for other in all.iter().filter(|other| other.group == one.group && !gone(other)) {
+        let alone = one.group.is_empty() && other.token != one.token;
+        let restored = other.half.as_ref().is_some_and(|half| half.restored);
+        on |= !alone && beside::has(other)? == restored;
+    }
+    Ok(if on { End::On } else { End::Stay })
+}
+
+/// The content of the volume. Nothing runs with one that it is not to have.
+fn content(stack: &str, one: &mut Restored, end: End) -> Result<(), Failure> {
+    let Some(half) = one.half.clone() else { return Ok(()) };
+    match end {
+        End::Gone => return Ok(()),
+        End::Stay => return stay(stack, one),
+        End::On => {}
+    }
+    if beside::has(one)? != half.restored {
+        let running = instances::running(stack, &one.volume)?;
+        let stopped: BTreeSet<String> = half.stopped.iter().chain(&running).cloned().collect();
+        one.half = Some(Half { stopped: stopped.into_iter().collect(), ..half });
+        record::put(stack, one)?;
+        instances::act(stack, &["stop"], &running)?;
+    }
+    turn(stack, one, None)
+}
+
+/// Starts what was stopped. One that is not ready does not leave it half done.
+fn over(stack: &str, one: &Restored, end: End) -> Result<(), Failure> {
+    let Some(half) = &one.half else { return Ok(()) };
+    let run = if end == End::Gone { Ok(()) } else { started(stack, one) };
+    match end {
+        End::On => done(stack, one)?,
+        End::Stay if half.restored && !one.undone => {
+            beside::remove(one)?;
+            record::forget(stack, one)?;
+        }
+        End::Stay | End::Gone => record::put(stack, &Restored { half: None, ..one.clone() })?,
+    }
+    let what = match end {
+        End::On => "what a killed run has begun with it is finished",
+        End::Stay => "it stays as it was: a killed run had not exchanged it",
+        End::Gone => "it is not there any more",
+    };
+    log::note(&format!("volume {}: {what}", one.volume));
+    run
+}
+
+/// Ends restores that were killed: those of some volumes, with what is exchanged together with them, or all. Contents come first, so that no
+/// instance starts with some of them.
 ///
 /// # Errors
 /// Those that cannot be ended yet.
 pub(crate) fn end_all(stack: &str, volumes: Option<&BTreeSet<String>>) -> Result<(), Failure> {
-    let all = record::read(stack)?;
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = record::read(stack)?;
+    all.retain(|one| one.half.is_some());
     let meant = |one: &&Restored| volumes.is_none_or(|volumes| volumes.contains(&one.volume));
-    all.iter().filter(meant).try_for_each(|one| end(stack, one))
+    let groups: BTreeSet<String> = all.iter().filter(meant).map(|one| one.group.clone()).collect();
+    all.retain(|one| meant(&one) || (!one.group.is_empty() && groups.contains(&one.group)));
+    let ends = all.iter().map(|one| ends(stack, one, &all)).collect::<Result<Vec<End>, _>>()?;
+    for (one, end) in all.iter_mut().zip(&ends) {
+        content(stack, one, *end)?;
+    }
+    let run: Vec<Failure> =
+        all.iter().zip(ends).filter_map(|(one, end)| over(stack, one, end).err()).collect();
+    run.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Removes what restores keep beside volumes, and forgets them.

@@ -1,6 +1,6 @@
 //! The host's side of `undo` and `settle`: what restores keep beside volumes is brought back, or removed.
 
-use super::{Answer, record, start, turn};
+use super::{Answer, beside, record, start, turn};
 use crate::model::{BackAt, Half, Restored};
 use common::host::alive;
 use common::host::volume::instances;
@@ -52,7 +52,16 @@ fn last(known: &[Restored], name: &str) -> Result<Restored, Failure> {
 /// Stops what runs, exchanges, and tells what ran.
 fn turned(stack: &str, all: &mut [Restored]) -> Result<BTreeSet<String>, Failure> {
     let mut run = BTreeSet::new();
+    for one in all.iter() {
+        if !beside::has(one)? {
+            let message = format!("volume {} has other content than what was restored", one.volume);
+            return Err(Failure::new(Kind::Failed, "snap.other", message)
+                .hint(format!("what was there before is kept in {}", one.beside)));
+        }
+    }
+    let group = all.first().map(|one| one.token.clone()).unwrap_or_default();
     for one in all.iter_mut() {
+        one.group.clone_from(&group);
         let running = instances::running(stack, &one.volume)?;
         run.extend(running.iter().cloned());
         one.half = Some(Half { restored: false, drop: false, stopped: running.into_iter().collect() });

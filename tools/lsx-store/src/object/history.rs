@@ -5,7 +5,7 @@ use super::bucket::{Bucket, Condition, Found};
 use super::draft::Written;
 use super::key::{self, PAST};
 use super::place::{self, FOLDER, STAY};
-use super::version::{Deleted, NULL, TURN, Versions, named, valid};
+use super::version::{Deleted, NULL, Versions, named, turn_of, valid};
 use super::{About, Refused};
 use rustix::fs::{Dir, Mode, RenameFlags, XattrFlags, fgetxattr, fsetxattr, fsync, openat2, renameat_with};
 use rustix::io::Errno;
@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 const STATE: &str = "user.lsx.versions";
 
 /// A version that is not the newest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Past {
     pub(super) turn: u64,
     pub(super) name: String,
@@ -83,8 +84,7 @@ impl Bucket {
 
     /// Why there is no object.
     fn absent(&self, key: &str) -> io::Result<Refused> {
-        let first = self.pasts(key)?.into_iter().next();
-        let found = first.map_or(Ok(None), |past| self.past(key, &past.name))?;
+        let found = self.last(key)?.map_or(Ok(None), |past| self.past(key, &past.name))?;
         let marker = found.filter(|found| found.about.marker);
         Ok(marker.map_or(Refused::Missing, |found| Refused::Deleted(named(&found.about).to_owned())))
     }
@@ -100,9 +100,22 @@ impl Bucket {
     /// Earlier versions, the newest first.
     pub(super) fn pasts(&self, key: &str) -> io::Result<Vec<Past>> {
         let mut all = Vec::new();
+        self.each_past(key, |past| all.push(past))?;
+        all.sort_by(|a, b| b.cmp(a));
+        Ok(all)
+    }
+
+    /// The newest of them. There may be many: one is held.
+    fn last(&self, key: &str) -> io::Result<Option<Past>> {
+        let mut last = None;
+        self.each_past(key, |past| last = last.take().max(Some(past)))?;
+        Ok(last)
+    }
+
+    fn each_past(&self, key: &str, mut each: impl FnMut(Past)) -> io::Result<()> {
         let way = [key::names(key).join("/"), PAST.to_owned()].join("/");
         let folder = match openat2(&self.past, way, FOLDER, Mode::empty(), STAY) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(all),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(()),
             other => other?,
         };
         for entry in Dir::read_from(&folder)? {
@@ -110,32 +123,31 @@ impl Bucket {
             if !valid(&name) {
                 continue;
             }
-            let turn = match u64::from_str_radix(name.get(..TURN).unwrap_or_default(), 16) {
-                Ok(turn) => turn,
-                Err(_) => self.past(key, &name)?.and_then(|found| found.about.turn).unwrap_or_default(),
+            let turn = match turn_of(&name) {
+                Some(turn) => turn,
+                None => self.past(key, &name)?.and_then(|found| found.about.turn).unwrap_or_default(),
             };
-            all.push(Past { turn, name });
+            each(Past { turn, name });
         }
-        all.sort_by(|a, b| (b.turn, &b.name).cmp(&(a.turn, &a.name)));
-        Ok(all)
+        Ok(())
     }
 
     /// The turn of the newest version; 0 if there is none.
     pub(super) fn newest(&self, key: &str) -> io::Result<u64> {
         match self.find(key)?.and_then(|found| found.about.turn) {
             Some(turn) => Ok(turn),
-            None => Ok(self.pasts(key)?.first().map_or(0, |past| past.turn)),
+            None => Ok(self.last(key)?.map_or(0, |past| past.turn)),
         }
     }
 
     /// Gives a new object its key; the one before becomes an earlier version. Returns the folder that is to be on the disk. Called with the lock.
-    pub(super) fn succeed(&self, written: &Written, key: &str, now: Versions) -> io::Result<OwnedFd> {
+    pub(super) fn succeed(&self, written: &Written, key: &str, now: Versions) -> Result<OwnedFd, Refused> {
         let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
         let old = self.find(key)?.filter(|old| now == Versions::Enabled || old.about.version.is_some());
         match old {
             // Both change their places in one moment.
             Some(old) => {
-                let (past, aside) = place::room(&self.past, &self.drafts, &names(key, named(&old.about)))?;
+                let (past, aside) = self.aside(key, &old)?;
                 written.name(&self.drafts, &past, &aside)?;
                 renameat_with(&past, &aside, &folder, &name, RenameFlags::EXCHANGE)?;
                 fsync(&past)?;
@@ -143,9 +155,21 @@ impl Bucket {
             None => written.name(&self.drafts, &folder, &name)?,
         }
         if now == Versions::Suspended {
+            fsync(&folder)?;
             place::remove(&self.past, &names(key, NULL))?;
         }
         Ok(folder)
+    }
+
+    /// Where the newest version goes. A file that somebody else has put there takes the place of no version: it gets a name of its own.
+    fn aside(&self, key: &str, old: &Found) -> Result<(OwnedFd, String), Refused> {
+        let mut about = old.about.clone();
+        if about.turn.is_none() && self.past(key, NULL)?.is_some() {
+            Versions::Enabled.stamp(&mut about, self.newest(key)?)?;
+            about.keep(&old.file)?;
+            old.file.sync_all()?;
+        }
+        Ok(place::room(&self.past, &self.drafts, &names(key, named(&about)))?)
     }
 
     /// Writes that an object was deleted; it becomes an earlier version. Called with the lock.
@@ -168,7 +192,7 @@ impl Bucket {
             }
             Some(old) => {
                 let (folder, name) = place::room(&self.folder, &self.drafts, &key::names(key))?;
-                let (past, aside) = place::room(&self.past, &self.drafts, &names(key, named(&old.about)))?;
+                let (past, aside) = self.aside(key, &old)?;
                 rustix::fs::renameat(&folder, &name, &past, &aside)?;
                 fsync(&past)?;
                 fsync(&folder)?;
@@ -221,9 +245,7 @@ impl Bucket {
                 None => {}
             }
         }
-        if past.is_some() {
-            place::remove(&self.past, &names(key, version))?;
-        }
+        place::remove(&self.past, &names(key, version))?;
         Ok(Deleted { marker, version: Some(version.to_owned()) })
     }
 

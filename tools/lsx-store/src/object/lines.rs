@@ -1,7 +1,8 @@
 //! The versions of all objects of a bucket in the order of their keys, a page at a time.
 
+use super::bucket::Found;
 use super::list::{Item, Page, Range};
-use super::version::named;
+use super::version::{NULL, named, turn_of};
 use super::{About, Bucket};
 use std::collections::BTreeMap;
 use std::io;
@@ -33,24 +34,30 @@ impl Bucket {
     /// # Errors
     /// Of the file system.
     pub(crate) fn list_versions(&self, range: &Range, version: Option<&str>) -> io::Result<Lines> {
-        let mut page = Lines::default();
+        let (mut page, mut range) = (Lines::default(), range.clone());
         if range.most == 0 {
             return Ok(page);
         }
         if let Some(version) = version.filter(|_| range.after.starts_with(&range.prefix)) {
             page.lines = self.versions_of(&range.after, Some(version), range.most + 1)?;
         }
-        let (names, more) = union(self.list(range)?, self.list_past(range)?);
-        page.more = more;
-        for (name, prefix) in names {
-            if page.lines.len() > range.most {
-                break;
-            }
-            match prefix {
-                true => page.lines.push(Line::Prefix(name)),
-                false => {
-                    page.lines.extend(self.versions_of(&name, None, range.most + 1 - page.lines.len())?)
+        // A key may have nothing that is shown, such as what a writer left that was killed.
+        loop {
+            let (names, more) = union(self.list(&range)?, self.list_past(&range)?);
+            page.more = more;
+            for (name, prefix) in names {
+                if page.lines.len() > range.most {
+                    break;
                 }
+                range.after.clone_from(&name);
+                let left = range.most + 1 - page.lines.len();
+                match prefix {
+                    true => page.lines.push(Line::Prefix(name)),
+                    false => page.lines.extend(self.versions_of(&name, None, left)?),
+                }
+            }
+            if !more || !page.lines.is_empty() {
+                break;
             }
         }
         page.more |= page.lines.len() > range.most;
@@ -63,19 +70,21 @@ impl Bucket {
         let line =
             |about: About, latest| Line::Version { key: key.to_owned(), about: Box::new(about), latest };
         let (newest, pasts) = (self.find(key)?, self.pasts(key)?);
-        let shown = after.map(|after| {
-            let of_newest = newest.as_ref().is_some_and(|found| named(&found.about) == after);
-            if of_newest {
-                0
-            } else {
-                pasts.iter().position(|past| past.name == after).map_or(0, |at| at + 1)
-            }
-        });
+        // Versions may be deleted between two pages: what comes next is known by its order.
+        let null = pasts.iter().find(|past| past.name == NULL).map(|past| past.turn);
+        let mark = after.map(|after| (turn_of(after).or(null).unwrap_or(u64::MAX), after));
+        let rest = |turn: u64, name: &str| mark.is_none_or(|mark| (turn, name) < mark);
         let mut all = Vec::new();
         let turn = newest.as_ref().and_then(|found| found.about.turn);
         let there = newest.is_some();
-        all.extend(newest.filter(|_| after.is_none()).map(|found| line(found.about, true)));
-        for (at, past) in pasts.iter().enumerate().skip(shown.unwrap_or_default()) {
+        let shown = newest.filter(|Found { about, .. }| {
+            // From before there were versions; a file of somebody else is the newest.
+            let turn = about.turn.or(about.crc.map(|_| 0));
+            after.is_none()
+                || (after != Some(named(about)) && turn.is_some_and(|turn| rest(turn, named(about))))
+        });
+        all.extend(shown.map(|found| line(found.about, true)));
+        for (at, past) in pasts.iter().enumerate().filter(|(_, past)| rest(past.turn, &past.name)) {
             if all.len() >= most {
                 break;
             }

@@ -8,7 +8,7 @@ use std::io;
 pub(crate) const NULL: &str = "null";
 /// The length of the name of a version, and that of its beginning, its turn; both in hexadecimal digits.
 pub(super) const LONG: usize = 24;
-pub(super) const TURN: usize = 16;
+const TURN: usize = 16;
 
 /// Whether a bucket has versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,11 @@ pub(crate) fn named(about: &About) -> &str {
 pub(crate) fn valid(version: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     version == NULL || (version.len() == LONG && version.bytes().all(digit))
+}
+
+/// The turn of a version, if its name has it.
+pub(super) fn turn_of(version: &str) -> Option<u64> {
+    u64::from_str_radix(version.get(..TURN)?, 16).ok()
 }
 
 impl Versions {

@@ -23,8 +23,9 @@ fn written(bucket: &Bucket, bytes: &[u8]) -> Written {
 
 /// Returns the version.
 fn put(bucket: &Bucket, key: &str, bytes: &[u8]) -> String {
-    let mut about = About::default();
-    bucket.put(&written(bucket, bytes), key, &mut about, &Condition::None).unwrap();
+    let new = written(bucket, bytes);
+    let mut about = About { crc: Some(new.crc), ..About::default() };
+    bucket.put(&new, key, &mut about, &Condition::None).unwrap();
     named(&about).to_owned()
 }
 
@@ -196,9 +197,44 @@ fn the_clock_may_be_set_back_and_files_be_changed_by_others() {
     assert_eq!(bytes(bucket.wanted("k", Some(NULL)).unwrap()), b"ymore");
     put(&bucket, "k", b"z");
     assert_eq!(bytes(bucket.wanted("k", Some(NULL)).unwrap()), b"ymore");
+    // Another one takes the place of no version that is kept.
+    let mut file = File::options().append(true).open(at.path().join("k")).unwrap();
+    std::io::Write::write_all(&mut file, b"again").unwrap();
+    put(&bucket, "k", b"last");
+    assert_eq!(bytes(bucket.wanted("k", Some(NULL)).unwrap()), b"ymore");
+    let second = listed(&bucket, 10)[1].1.clone();
+    assert_eq!(bytes(bucket.wanted("k", Some(&second)).unwrap()), b"zagain");
     for wrong in ["", "..", "../../x", "NULL", &"g".repeat(LONG), &"a".repeat(LONG + 1), &"A".repeat(LONG)] {
         assert!(matches!(bucket.wanted("k", Some(wrong)), Err(Refused::NoVersion)), "{wrong}");
         assert!(bucket.delete_version("k", wrong, &Condition::None).is_err(), "{wrong}");
+    }
+}
+
+/// As clients empty a bucket: a page is listed, its versions are deleted, then comes the next page.
+#[test]
+fn a_bucket_is_emptied_page_by_page() {
+    let at = tempfile::tempdir().unwrap();
+    let bucket = open(at.path());
+    for (key, most) in [("k", 1), ("k", 2), ("a/b", 3), ("k", 5)] {
+        put(&bucket, key, b"null");
+        bucket.set_versions(true).unwrap();
+        (0..7).for_each(|_| _ = put(&bucket, key, b"x"));
+        bucket.delete(key, &Condition::None).unwrap();
+        (0..2).for_each(|_| _ = put(&bucket, key, b"y"));
+        let (mut range, mut version) = (Range { most, ..Range::default() }, None);
+        loop {
+            let page = bucket.list_versions(&range, version.as_deref()).unwrap();
+            for line in &page.lines {
+                let Line::Version { key, about, .. } = line else { panic!("{line:?}") };
+                bucket.delete_version(key, named(about), &Condition::None).unwrap();
+                (range.after, version) = (key.clone(), Some(named(about).to_owned()));
+            }
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(listed(&bucket, 10), [], "{key} {most}");
+        assert!(bucket.find(key).unwrap().is_none(), "{key} {most}");
     }
 }
 
