@@ -50,8 +50,7 @@ pub(crate) fn change(
             let all: Option<Chains> = texts.get(&one.name).and_then(|text| serde_json::from_str(text).ok());
             let chain = all.and_then(|all| all.get(host).cloned());
             let chain = chain.ok_or_else(|| lacks(&format!("certificate {}", one.name)))?;
-            let root = texts.get(ROOT_TEXT).ok_or_else(|| lacks("the root's certificate"))?;
-            take(stack, one, &chain, root)
+            take(stack, one, &chain, texts.get(ROOT_TEXT))
         }
         _ => Ok(()),
     }
@@ -66,11 +65,15 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Writes the chain of a certificate; what is read by others comes last, so that a killed run leaves the one before.
-/// It must be good by the clock of this host, too.
-fn take(stack: &str, one: &Certificate, chain: &str, root: &str) -> Result<(), Failure> {
+/// It must be good by the clock of this host, too, and lead to the root that this plan brings, or else to the one that is here.
+fn take(stack: &str, one: &Certificate, chain: &str, root: Option<&String>) -> Result<(), Failure> {
     let (name, folder) = (&one.name, places::certificate(stack, &one.name));
     let wrong = |why: String| Failure::new(Kind::Failed, "pki.handed", format!("certificate {name}: {why}"));
-    let root = read::certificates(root.as_bytes()).map_err(wrong)?;
+    let root = match root {
+        Some(text) => read::certificates(text.as_bytes()),
+        None => seen::certificates(&places::root(stack)).map_err(|(_, why)| why),
+    };
+    let root = root.map_err(wrong)?;
     let all = read::certificates(chain.as_bytes()).map_err(wrong)?;
     let pem = |part: &[read::Read]| part.iter().map(read::Read::pem).collect::<String>();
     let (leaf, between) = all.split_at(1);
