@@ -4,13 +4,14 @@
 
 use common::document;
 use common::plan::Kept;
-use common::stack::{ReadOptions, Resolved, Stack, read, resolve};
-use common::tool::{ObservedOf, Tool as _};
+use common::stack::{Only, ReadOptions, Resolved, Stack, read, resolve};
+use common::tool::{Draft, Goal, ObservedOf, PlanInput, Tool as _};
 use lsx_pki::Pki;
 use lsx_pki::model::{AuthoritySeen, CertificateSeen, Facts, Own, RootSeen};
 use lsx_tests::golden;
 use lsx_tests::{Tool, blessing};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const PROGRAM: &str = "/var/lib/lsx/bin/0123456789abcdef/lsx-pki";
@@ -92,6 +93,43 @@ fn raise(stack: &Stack, all: &Resolved, seen: &mut ObservedOf<Pki>) {
         }
     }
     seen.objects = lsx_pki::plan::haves(own, data.into_iter().chain(kept).collect());
+}
+
+/// Its folder may be on a disk that is not mounted, and what it has issued is trusted elsewhere.
+#[test]
+fn an_authority_that_is_gone_is_not_made_anew() {
+    let text = "stack: duo\nhosts: { h1: 198.18.0.11, h2: 198.18.0.12 }\npki: { host: h1 }\n";
+    let (stack, all) = resolved(text);
+    let documents =
+        left(text, true).into_iter().map(|seen| serde_json::from_value::<ObservedOf<Pki>>(seen).unwrap());
+    let up: BTreeMap<String, ObservedOf<Pki>> = documents.map(|seen| (seen.host.clone(), seen)).collect();
+    let input = PlanInput {
+        stack: "duo".to_owned(),
+        goal: Goal::Up(Box::new(stack), Box::new(all)),
+        only: Only::default(),
+        prune: false,
+        yes: false,
+        accepted: Vec::new(),
+        destroy_data: false,
+        gathered: (),
+        hosts: Vec::new(),
+    };
+    let planned = |without: &[&str]| {
+        let mut seen = up.clone();
+        let signer = seen.get_mut("h1").unwrap();
+        signer.seen.authorities.clear();
+        signer.objects.retain(|have| !matches!(have.object.own(), Some(Own::Authority(_))));
+        for host in without {
+            let host = seen.get_mut(*host).unwrap();
+            host.seen.roots.clear();
+            host.objects.retain(|have| !matches!(have.object.own(), Some(Own::Root(_))));
+        }
+        let made = |draft: Draft<Pki>| draft.steps.iter().any(|step| step.id.starts_with("authority.create"));
+        Pki.plan(&input, &seen).map(made).map_err(|failures| failures.0[0].code.clone())
+    };
+    let lost = Err("pki.plan.lost".to_owned());
+    assert_eq!((planned(&[]), planned(&["h1"])), (lost.clone(), lost));
+    assert_eq!(planned(&["h1", "h2"]), Ok(true), "no host has a root");
 }
 
 #[test]
